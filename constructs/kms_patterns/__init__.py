@@ -1,0 +1,34 @@
+"""AWS KMS keys whose least privilege is a test result: CDK constructs, an embedded AWS to prove them on, a command line.
+
+Names are loaded on first use, so that the command line and the embedded AWS start without the CDK.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kms_patterns.keys.encryption_key import EncryptionKey
+    from kms_patterns.keys.key_access import KeyAccess
+    from kms_patterns.keys.key_lifecycle import KeyLifecycle
+    from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
+    from kms_patterns.patterns.envelope_cipher import EnvelopeCipher
+    from kms_patterns.patterns.secret_cipher import SecretCipher
+
+__all__ = ["EncryptedBucket", "EncryptionKey", "EnvelopeCipher", "KeyAccess", "KeyLifecycle", "SecretCipher"]
+
+_HOMES = {
+    "EncryptedBucket": "kms_patterns.patterns.encrypted_bucket",
+    "EncryptionKey": "kms_patterns.keys.encryption_key",
+    "EnvelopeCipher": "kms_patterns.patterns.envelope_cipher",
+    "KeyAccess": "kms_patterns.keys.key_access",
+    "KeyLifecycle": "kms_patterns.keys.key_lifecycle",
+    "SecretCipher": "kms_patterns.patterns.secret_cipher",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
