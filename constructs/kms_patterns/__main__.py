@@ -1,0 +1,5 @@
+"""``python -m kms_patterns`` is the ``kms-patterns`` command."""
+
+from kms_patterns.cli import main
+
+main()

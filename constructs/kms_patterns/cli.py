@@ -1,0 +1,80 @@
+"""The ``kms-patterns`` command: parses, calls, prints."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+_CHECKOUT = Path(__file__).parents[2]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cdk-kms-patterns")
+def main() -> None:
+    """AWS KMS keys whose least privilege is a test result, not a promise."""
+
+
+@main.command()
+@click.option("--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Input, over 8 MiB.")
+@click.option("--keep", is_flag=True, help="Keep everything running afterwards, until Ctrl-C.")
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=_CHECKOUT,
+    help="The checkout of cdk-kms-patterns with app.py and node_modules.  [default: the one this command runs from]",
+)
+def demo(file: Path | None, project: Path, *, keep: bool) -> None:
+    """Deploy the reference app to an embedded AWS, use its keys, and be refused."""
+    from kms_patterns.demo import runner  # noqa: PLC0415 - starts boto3, which --help need not wait for
+    from kms_patterns.demo.deployment import CdkFailed  # noqa: PLC0415
+    from kms_patterns.toolchain import ToolMissing  # noqa: PLC0415
+
+    if not (project / "app.py").exists():
+        raise click.UsageError(
+            f"{project} has no app.py: run this in a checkout of cdk-kms-patterns, or name it by --project"
+        )
+    console = Console()
+    try:
+        as_expected = runner.run(project.resolve(), file or runner.default_input(), console, keep=keep)
+    except (CdkFailed, ToolMissing, runner.UnsuitableInput) as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(0 if as_expected else 1)
+
+
+@main.group()
+def local() -> None:
+    """Run the embedded AWS by itself, for any boto3 program or CDK app."""
+
+
+@local.command()
+def start() -> None:
+    """Start the embedded AWS and print the environment that leads to it."""
+    from kms_patterns.local import daemon  # noqa: PLC0415
+
+    _print_exports(daemon.start())
+
+
+@local.command()
+def stop() -> None:
+    """Stop the embedded AWS and remove all that it stored."""
+    from kms_patterns.local import daemon  # noqa: PLC0415
+
+    click.echo("stopped" if daemon.stop() else "was not running")
+
+
+@local.command()
+def env() -> None:
+    """Print the environment of the running one: ``eval "$(kms-patterns local env)"``."""
+    from kms_patterns.local import daemon  # noqa: PLC0415
+
+    variables = daemon.env()
+    if variables is None:
+        raise click.ClickException("the embedded AWS is not running: `kms-patterns local start` starts it")
+    _print_exports(variables)
+
+
+def _print_exports(variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,10 @@
+"""Every scenario of the demo, in playing order."""
+
+from kms_patterns.demo.documents import denied, upload
+from kms_patterns.demo.envelope_files import envelope
+from kms_patterns.demo.scenario import Scenario
+from kms_patterns.demo.secret_values import secrets
+
+SCENARIOS: tuple[Scenario, ...] = tuple(
+    scenario for group in (upload, denied, secrets, envelope) for scenario in group.scenarios
+)
