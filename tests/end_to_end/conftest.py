@@ -1,0 +1,18 @@
+"""The reference app, deployed once by the real CDK command line for all end-to-end tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from kms_patterns.demo.runner import default_input, deployed_stage
+from kms_patterns.demo.scenario import Stage
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    with deployed_stage(ROOT, default_input(), Console()) as stage:
+        yield stage
