@@ -1,0 +1,1 @@
+"""Constructs for whole uses of a KMS key, one per file."""

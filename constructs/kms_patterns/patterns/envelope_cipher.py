@@ -1,0 +1,144 @@
+"""Encrypts and decrypts S3 objects of any size with data keys of KMS, behind two functions with one KMS action each."""
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs, aws_s3
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.required_context import RequiredContext
+from kms_patterns.functions.required_context import required_context as check_context
+from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.object_created import ObjectCreatedRule
+
+_HANDLERS = "kms_runtime.handlers.envelope_cipher"
+
+
+class EnvelopeCipher(Construct):
+    """Two Lambda functions that turn an S3 object into an encrypted one and back, in constant memory.
+
+    The encrypt function may ``kms:GenerateDataKey``, read ``source`` and write ``destination``; the decrypt function
+    may ``kms:Decrypt``, read ``destination`` and write ``restored``. Neither may do the other's part. The objects are
+    AWS Encryption SDK messages, which every official SDK reads. A destination object appears only after its last frame
+    was written or verified.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        encryption_key: Symmetric key of the messages; another key than the buckets' keeps storage and content apart.
+        source: Bucket of the plain objects, an ``EncryptedBucket`` or any other.
+        destination: Bucket of the encrypted objects.
+        restored: Bucket of the decrypted objects; ``source`` if left out.
+        required_context: Names that every call must give a value for; both roles and the key policy demand them.
+        encryption_context: Pairs that every message is bound to besides; the functions add them.
+        encrypt_on_create: Whether every object created in ``source`` is encrypted by itself. Nobody is there to name a
+            context then, so ``encryption_context`` must have every required name. ``source`` gets EventBridge
+            switched on (see :class:`~kms_patterns.patterns.object_created.ObjectCreatedRule`).
+        memory_size: Memory in MiB, 128 to 10,240; 1,769 is one virtual CPU.
+        timeout: At most 15 minutes, which is the default: about as long as 100 GiB take.
+        log_retention: How long the functions' logs are kept. They contain names of objects, no content.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        ValueError: ``encrypt_on_create`` would loop or could not name the context, or a name cannot be one.
+
+    See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/how-it-works.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        encryption_key: EncryptionKey,
+        source: aws_s3.IBucket,
+        destination: aws_s3.IBucket,
+        restored: aws_s3.IBucket | None = None,
+        required_context: Sequence[str] = (),
+        encryption_context: Mapping[str, str] | None = None,
+        encrypt_on_create: bool = False,
+        memory_size: int = 1769,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        context = check_context(encryption_context, required_context)
+        restored = source if restored is None else restored
+        if encrypt_on_create:
+            _refuse_loop(source, destination, restored)
+            _refuse_unknown_context(context)
+
+        def function(name: str, *, read: aws_s3.IBucket, write: aws_s3.IBucket) -> DataPlaneFunction:
+            made = DataPlaneFunction(
+                self,
+                name,
+                handler=f"{_HANDLERS}.{name.lower()}",
+                description=f"{name}s S3 objects with data keys of KMS",
+                environment={
+                    "KEY_ARN": encryption_key.key_arn,
+                    "SOURCE_BUCKET": read.bucket_name,
+                    "DESTINATION_BUCKET": write.bucket_name,
+                    **context.environment,
+                },
+                memory_size=memory_size,
+                timeout=timeout or Duration.minutes(15),
+                log_retention=log_retention,
+                retry_attempts=retry_attempts,
+                tracing=tracing,
+            )
+            grant_object_download(read, made.role)
+            grant_object_upload(write, made.role)
+            return made
+
+        encrypt = function("Encrypt", read=source, write=destination)
+        decrypt = function("Decrypt", read=destination, write=restored)
+        encryption_key.grant_generate_data_key(
+            encrypt.role, encryption_context=context.fixed, required_context=context.names
+        ).assert_success()
+        encryption_key.grant_decrypt(
+            decrypt.role, encryption_context=context.fixed, required_context=context.names
+        ).assert_success()
+        self._encrypt_function, self._decrypt_function = encrypt.function, decrypt.function
+        if encrypt_on_create:
+            ObjectCreatedRule(
+                self, "ObjectCreated", bucket=source, function=encrypt.function, dead_letters=encrypt.dead_letters
+            )
+
+    @property
+    def encrypt_function(self) -> ExactFunction:
+        """The function that writes encrypted objects."""
+        return self._encrypt_function
+
+    @property
+    def decrypt_function(self) -> ExactFunction:
+        """The function that writes restored objects."""
+        return self._decrypt_function
+
+    def grant_encrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the encrypt function; it needs no permission on the key or the buckets."""
+        return self._encrypt_function.grant_invoke(grantee)
+
+    def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the decrypt function; reading the restored object is a grant of its bucket."""
+        return self._decrypt_function.grant_invoke(grantee)
+
+
+def _refuse_loop(source: aws_s3.IBucket, destination: aws_s3.IBucket, restored: aws_s3.IBucket) -> None:
+    for name, bucket in (("destination", destination), ("restored", restored)):
+        if bucket.bucket_arn == source.bucket_arn:
+            raise ValueError(
+                f"encrypt_on_create with {name} == source would encrypt its own output for ever: "
+                f"give {name} a bucket of its own"
+            )
+
+
+def _refuse_unknown_context(context: RequiredContext) -> None:
+    if context.names:
+        raise ValueError(
+            f"encrypt_on_create cannot give a value for {list(context.names)}: an S3 event names no encryption context, "
+            "so every call would be refused. Give it a value in encryption_context."
+        )

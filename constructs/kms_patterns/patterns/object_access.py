@@ -1,0 +1,42 @@
+"""Grants on the objects of a bucket, whoever made it: ours narrow themselves, for others the actions are written out."""
+
+from aws_cdk import aws_iam, aws_kms, aws_s3
+
+from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
+
+
+def grant_object_download(bucket: aws_s3.IBucket, grantee: aws_iam.IGrantable) -> None:
+    """Allow ``grantee`` to get the objects of ``bucket``, decrypted by S3 under the bucket's key if it has one."""
+    if isinstance(bucket, EncryptedBucket):
+        bucket.grant_download(grantee).assert_success()
+        return
+    _grant(bucket, grantee, "s3:GetObject")
+    _grant_key(bucket.encryption_key, grantee, "kms:Decrypt")
+
+
+def grant_object_upload(bucket: aws_s3.IBucket, grantee: aws_iam.IGrantable) -> None:
+    """Allow ``grantee`` to put objects into ``bucket``, in parts too, under the bucket's key if it has one."""
+    if isinstance(bucket, EncryptedBucket):
+        bucket.grant_upload(grantee, multipart=True).assert_success()
+        return
+    _grant(bucket, grantee, "s3:AbortMultipartUpload", "s3:PutObject")
+    # S3 decrypts the parts when it joins them.
+    _grant_key(bucket.encryption_key, grantee, "kms:Decrypt", "kms:GenerateDataKey")
+
+
+def _grant(bucket: aws_s3.IBucket, grantee: aws_iam.IGrantable, *actions: str) -> None:
+    aws_iam.Grant.add_to_principal_or_resource(
+        grantee=grantee, actions=list(actions), resource_arns=[bucket.arn_for_objects("*")], resource=bucket
+    ).assert_success()
+
+
+def _grant_key(key: aws_kms.IKey | None, grantee: aws_iam.IGrantable, *actions: str) -> None:
+    if key is None:
+        return
+    if not isinstance(key, EncryptionKey):
+        key.grant(grantee, *actions).assert_success()
+        return
+    key.grant_decrypt(grantee, via_service="s3").assert_success()
+    if "kms:GenerateDataKey" in actions:
+        key.grant_generate_data_key(grantee, via_service="s3").assert_success()
