@@ -1,0 +1,90 @@
+"""Every refusal of the data plane, as a typed error whose class name is its code.
+
+AWS Lambda reports the *class name* of an exception as ``errorType``, so callers, alarms and dead-letter queues see the
+same code as Python code does. Where AWS KMS has a name for an error, that name is used.
+
+See https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html
+"""
+
+
+class KmsRuntimeError(Exception):
+    """Base of every refusal raised by ``kms_runtime``.
+
+    Args:
+        message: What was refused and what is allowed. Never holds plaintext or key material.
+        operation: The AWS operation that refused (``"Decrypt"``), or None if the request was refused before any call.
+    """
+
+    def __init__(self, message: str, *, operation: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+
+    @property
+    def code(self) -> str:
+        """The error's code: the class name."""
+        return type(self).__name__
+
+
+class InvalidRequest(KmsRuntimeError):
+    """The request is not what the documented JSON Schema or the function's configuration allows."""
+
+
+class PlaintextEmpty(KmsRuntimeError):
+    """AWS KMS Encrypt needs at least one byte of plaintext."""
+
+
+class PlaintextTooLarge(KmsRuntimeError):
+    """AWS KMS Encrypt takes at most 4096 bytes of plaintext under a symmetric key."""
+
+
+class EncryptionContextInvalid(KmsRuntimeError):
+    """The encryption context cannot be written into a message: a reserved name, or too large."""
+
+
+class EncryptionContextMismatch(KmsRuntimeError):
+    """The ciphertext was made under another encryption context than the caller expects."""
+
+
+class EncryptionContextRequired(KmsRuntimeError):
+    """A pair that the function's configuration requires is missing from the encryption context."""
+
+
+class MessageFormatError(KmsRuntimeError):
+    """The bytes are not an AWS Encryption SDK message that this reader accepts."""
+
+
+class MessageTruncated(MessageFormatError):
+    """The message ends before its final frame is complete."""
+
+
+class MessageAuthenticationFailed(KmsRuntimeError):
+    """A tag or the key commitment does not verify: the message was altered, or belongs to another data key."""
+
+
+class SourceNotReadable(KmsRuntimeError):
+    """Amazon S3 answered 403 or 404 to reading the source object."""
+
+
+class SourceChanged(KmsRuntimeError):
+    """The source object was replaced while it was being read."""
+
+
+class SourceInterrupted(KmsRuntimeError):
+    """The stream of the source object broke more often than the retry limit allows."""
+
+
+class DestinationNotWritable(KmsRuntimeError):
+    """Amazon S3 answered 403 or 404 to writing the destination object."""
+
+
+class ObjectTooLarge(KmsRuntimeError):
+    """The object exceeds what one multipart upload can hold."""
+
+
+class RecordsFailed(KmsRuntimeError):
+    """At least one record of an S3 notification failed; the message names each with its code."""
+
+
+class ServiceUnreachable(KmsRuntimeError):
+    """No answer from AWS after the client's retries."""

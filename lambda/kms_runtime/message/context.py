@@ -1,0 +1,85 @@
+"""The encryption context on the wire: a canonical, sorted encoding that has exactly one form per context."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from kms_runtime.errors import EncryptionContextInvalid, MessageFormatError
+from kms_runtime.message.fields import FieldReader
+
+CONTEXT_LIMIT = 65535
+RESERVED_PREFIX = "aws-crypto-"
+VERIFICATION_KEY_NAME = "aws-crypto-public-key"
+
+
+def check_context(context: Mapping[str, str]) -> None:
+    """Refuse what a caller may not put into an encryption context.
+
+    Raises:
+        EncryptionContextInvalid: A name starts with ``aws-crypto-``, which AWS reserves; or a name or value is empty or
+            not text, which AWS KMS would refuse.
+    """
+    for name, value in context.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise EncryptionContextInvalid("names and values of an encryption context are strings")
+        if not name or not value:
+            raise EncryptionContextInvalid("names and values of an encryption context are at least one character long")
+        if name.startswith(RESERVED_PREFIX):
+            raise EncryptionContextInvalid(
+                f"the name {name!r} starts with {RESERVED_PREFIX!r}, which the AWS Encryption SDK reserves"
+            )
+
+
+def serialize_context(context: Mapping[str, str]) -> bytes:
+    """Return the length-prefixed canonical encoding of ``context``: pairs sorted by the name's UTF-8 bytes.
+
+    Raises:
+        EncryptionContextInvalid: The encoding exceeds 65535 bytes, or a string is not valid Unicode.
+    """
+    if not context:
+        return b"\x00\x00"
+    try:
+        pairs = sorted((name.encode(), value.encode()) for name, value in context.items())
+    except UnicodeEncodeError as error:
+        raise EncryptionContextInvalid(f"an encryption context is valid Unicode text: {error.reason}") from None
+    size = 2 + sum(4 + len(name) + len(value) for name, value in pairs)
+    if size > CONTEXT_LIMIT:
+        raise EncryptionContextInvalid(f"the encryption context takes {size} bytes; at most {CONTEXT_LIMIT} fit")
+    encoded = [size.to_bytes(2), len(pairs).to_bytes(2)]
+    for pair in pairs:
+        encoded += (part for text in pair for part in (len(text).to_bytes(2), text))
+    return b"".join(encoded)
+
+
+def parse_context(fields: FieldReader) -> dict[str, str]:
+    """Read the encryption context of a message header.
+
+    Raises:
+        MessageFormatError: Not the canonical encoding: a wrong length, an unsorted or repeated name, invalid UTF-8; or
+            a verification key, which only signed suites carry.
+        MessageTruncated: The message ends here.
+    """
+    size = fields.unsigned(2, "the encryption context's length")
+    if size == 0:
+        return {}
+    start = fields.position
+    count = fields.unsigned(2, "the number of encryption context pairs")
+    pairs = []
+    for _ in range(count):
+        pairs.append((_text(fields, "name"), _text(fields, "value")))
+        if fields.position - start > size:
+            break
+    if fields.position - start != size or not count:
+        raise MessageFormatError(f"the encryption context does not fill the {size} bytes that its length field gives")
+    if any(first.encode() >= second.encode() for (first, _), (second, _) in pairwise(pairs)):
+        raise MessageFormatError("the encryption context's names are not sorted, or one is repeated")
+    context = dict(pairs)
+    if VERIFICATION_KEY_NAME in context:
+        raise MessageFormatError(f"{VERIFICATION_KEY_NAME} in the encryption context of a message that is not signed")
+    return context
+
+
+def _text(fields: FieldReader, what: str) -> str:
+    try:
+        return fields.block(f"an encryption context {what}").decode()
+    except UnicodeDecodeError:
+        raise MessageFormatError(f"an encryption context {what} is not valid UTF-8") from None

@@ -1,0 +1,48 @@
+"""Strict, bounded reading of length-prefixed fields from a binary file object."""
+
+from collections.abc import Callable
+
+from kms_runtime.errors import MessageTruncated
+
+Fill = Callable[[memoryview], int]
+
+
+class FieldReader:
+    """Reads header fields one by one and remembers the exact bytes, which the header's tag authenticates.
+
+    No field is longer than 65535 bytes, so a hostile length field cannot make it allocate more.
+
+    Args:
+        fill: Fills a buffer as far as the source lasts and returns how many bytes it wrote.
+    """
+
+    def __init__(self, fill: Fill) -> None:
+        self._fill = fill
+        self.consumed = bytearray()
+
+    @property
+    def position(self) -> int:
+        """Bytes read so far."""
+        return len(self.consumed)
+
+    def take(self, size: int, what: str) -> bytes:
+        """Return the next ``size`` bytes; ``what`` names them in the error.
+
+        Raises:
+            MessageTruncated: The source ends first.
+        """
+        field = bytearray(size)
+        with memoryview(field) as view:
+            got = self._fill(view)
+        self.consumed += field[:got]
+        if got < size:
+            raise MessageTruncated(f"the message ends after {self.position} bytes, inside {what}")
+        return bytes(field)
+
+    def unsigned(self, size: int, what: str) -> int:
+        """Return the next ``size`` bytes as an unsigned big-endian integer."""
+        return int.from_bytes(self.take(size, what))
+
+    def block(self, what: str) -> bytes:
+        """Return the next bytes, whose length stands before them in two bytes."""
+        return self.take(self.unsigned(2, f"the length of {what}"), what)

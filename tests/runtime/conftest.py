@@ -1,0 +1,101 @@
+"""An AWS KMS in memory: real AES-GCM with the encryption context authenticated, AWS's error codes, calls recorded."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from kms_runtime import KmsKeyring
+
+KEY_ARN = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+OTHER_KEY_ARN = "arn:aws:kms:eu-west-1:111122223333:key/ffffffff-12ab-34cd-56ef-1234567890ab"
+
+
+class FakeKms:
+    """Stands for ``boto3.client("kms")``. A CiphertextBlob is the key ARN, a NUL, a nonce and AES-GCM output."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.answer_as: str | None = None
+        self.failure: Exception | None = None
+        self.data_key_length = 32
+        self._keys = {arn: AESGCM(AESGCM.generate_key(256)) for arn in (KEY_ARN, OTHER_KEY_ARN)}
+
+    @property
+    def operations(self) -> list[str]:
+        return [operation for operation, _ in self.calls]
+
+    def generate_data_key(self, **request: Any) -> Mapping[str, Any]:
+        self._record("GenerateDataKey", request)
+        plaintext = os.urandom(self.data_key_length)
+        blob = self._wrap(request["KeyId"], plaintext, request.get("EncryptionContext", {}))
+        return {"KeyId": self.answer_as or request["KeyId"], "Plaintext": plaintext, "CiphertextBlob": blob}
+
+    def encrypt(self, **request: Any) -> Mapping[str, Any]:
+        self._record("Encrypt", request)
+        blob = self._wrap(request["KeyId"], request["Plaintext"], request.get("EncryptionContext", {}))
+        return {
+            "KeyId": self.answer_as or request["KeyId"],
+            "CiphertextBlob": blob,
+            "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
+        }
+
+    def decrypt(self, **request: Any) -> Mapping[str, Any]:
+        self._record("Decrypt", request)
+        arn, _, rest = request["CiphertextBlob"].partition(b"\0")
+        if arn.decode() != request["KeyId"]:
+            raise self.error("IncorrectKeyException", "Decrypt")
+        try:
+            plaintext = self._keys[request["KeyId"]].decrypt(
+                rest[:12], rest[12:], repr(sorted(request.get("EncryptionContext", {}).items())).encode()
+            )
+        except InvalidTag:
+            raise self.error("InvalidCiphertextException", "Decrypt") from None
+        return {
+            "KeyId": self.answer_as or request["KeyId"],
+            "Plaintext": plaintext,
+            "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
+        }
+
+    @staticmethod
+    def error(code: str, operation: str) -> ClientError:
+        return ClientError({"Error": {"Code": code, "Message": f"{code} from the fake"}}, operation)
+
+    def _wrap(self, arn: str, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+        nonce = os.urandom(12)
+        sealed = self._keys[arn].encrypt(nonce, plaintext, repr(sorted(context.items())).encode())
+        return arn.encode() + b"\0" + nonce + sealed
+
+    def _record(self, operation: str, request: dict[str, Any]) -> None:
+        self.calls.append((operation, request))
+        if self.failure:
+            raise self.failure
+
+
+@pytest.fixture
+def key_arn() -> str:
+    return KEY_ARN
+
+
+@pytest.fixture
+def other_key_arn() -> str:
+    return OTHER_KEY_ARN
+
+
+@pytest.fixture
+def kms() -> FakeKms:
+    return FakeKms()
+
+
+@pytest.fixture
+def keyring(kms: FakeKms) -> KmsKeyring:
+    return KmsKeyring(KEY_ARN, kms_client=kms)
+
+
+@pytest.fixture
+def kms_error() -> Callable[[str, str], ClientError]:
+    return FakeKms.error
