@@ -1,0 +1,109 @@
+"""Every KMS and S3 action that this package writes into a policy: exact names, no wildcard.
+
+KMS: https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
+S3: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+ENCRYPT: Final = "kms:Encrypt"
+DECRYPT: Final = "kms:Decrypt"
+RE_ENCRYPT_FROM: Final = "kms:ReEncryptFrom"
+RE_ENCRYPT_TO: Final = "kms:ReEncryptTo"
+GENERATE_DATA_KEY: Final = "kms:GenerateDataKey"
+GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: Final = "kms:GenerateDataKeyWithoutPlaintext"
+GENERATE_DATA_KEY_PAIR: Final = "kms:GenerateDataKeyPair"
+GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT: Final = "kms:GenerateDataKeyPairWithoutPlaintext"
+SIGN: Final = "kms:Sign"
+VERIFY: Final = "kms:Verify"
+GENERATE_MAC: Final = "kms:GenerateMac"
+VERIFY_MAC: Final = "kms:VerifyMac"
+DERIVE_SHARED_SECRET: Final = "kms:DeriveSharedSecret"
+GET_PUBLIC_KEY: Final = "kms:GetPublicKey"
+CREATE_GRANT: Final = "kms:CreateGrant"
+DESCRIBE_KEY: Final = "kms:DescribeKey"
+
+SYMMETRIC_OPERATIONS: Final = (
+    ENCRYPT,
+    DECRYPT,
+    RE_ENCRYPT_FROM,
+    RE_ENCRYPT_TO,
+    GENERATE_DATA_KEY,
+    GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
+    GENERATE_DATA_KEY_PAIR,
+    GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT,
+)
+"""What a symmetric encryption key can do."""
+
+CRYPTOGRAPHIC_OPERATIONS: Final = (
+    *SYMMETRIC_OPERATIONS,
+    SIGN,
+    VERIFY,
+    GENERATE_MAC,
+    VERIFY_MAC,
+    DERIVE_SHARED_SECRET,
+    GET_PUBLIC_KEY,
+)
+"""What some KMS key can do: the uses of a key, which no administrator gets."""
+
+ADMINISTRATION: Final = (
+    "kms:CancelKeyDeletion",
+    "kms:CreateAlias",
+    "kms:DeleteAlias",
+    DESCRIBE_KEY,
+    "kms:DisableKey",
+    "kms:DisableKeyRotation",
+    "kms:EnableKey",
+    "kms:EnableKeyRotation",
+    "kms:GetKeyPolicy",
+    "kms:GetKeyRotationStatus",
+    "kms:ListGrants",
+    "kms:ListKeyPolicies",
+    "kms:ListKeyRotations",
+    "kms:ListResourceTags",
+    "kms:PutKeyPolicy",
+    "kms:RevokeGrant",
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateAlias",
+    "kms:UpdateKeyDescription",
+)
+"""What key administrators do: manage the key, never use it, and mint no KMS grant (which would be use by proxy)."""
+
+REFUSAL_OF_KMS: Final[Mapping[str, str]] = {GET_PUBLIC_KEY: "UnsupportedOperationException"}
+"""The error of KMS for an operation that the key cannot do, where it is not InvalidKeyUsageException."""
+
+S3_PUT_OBJECT: Final = "s3:PutObject"
+S3_GET_OBJECT: Final = "s3:GetObject"
+S3_DELETE_OBJECT: Final = "s3:DeleteObject"
+S3_ABORT_MULTIPART_UPLOAD: Final = "s3:AbortMultipartUpload"
+S3_LIST_BUCKET: Final = "s3:ListBucket"
+
+_EXACT: Final[Mapping[str, Sequence[str]]] = {"kms:generatedatakey*": [GENERATE_DATA_KEY], "kms:reencrypt*": []}
+_CANONICAL: Final = {
+    action.lower(): action for action in (*CRYPTOGRAPHIC_OPERATIONS, *ADMINISTRATION, CREATE_GRANT, "kms:RetireGrant")
+}
+
+
+def narrow(actions: Sequence[str]) -> list[str]:
+    """Return the exact actions behind a list as the AWS CDK's constructs pass it to ``key.grant``.
+
+    A construct that asks for ``kms:GenerateDataKey*`` encrypts at rest: it calls GenerateDataKey, and neither Encrypt nor
+    ReEncrypt, which such lists name beside it. A list without a wildcard is returned as it is, in the spelling of KMS.
+
+    Raises:
+        ValueError: A wildcard whose exact actions are not known.
+    """
+    unknown = [action for action in actions if "*" in action and action.lower() not in _EXACT]
+    if unknown:
+        raise ValueError(f"wildcard {', '.join(unknown)}: name the exact actions, for example {GENERATE_DATA_KEY}")
+    broad = any("*" in action for action in actions)
+    exact = [name for action in actions for name in _EXACT.get(action.lower(), [canonical(action)])]
+    return list(dict.fromkeys(action for action in exact if not (broad and action == ENCRYPT)))
+
+
+def canonical(action: str) -> str:
+    """Return ``action`` in the spelling of KMS: IAM ignores case, and the AWS CDK does not always spell alike."""
+    return _CANONICAL.get(action.lower(), action)

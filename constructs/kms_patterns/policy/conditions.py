@@ -1,0 +1,59 @@
+"""Conditions under which a key may be used, as the mappings that a policy statement takes.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
+"""
+
+from collections.abc import Iterable, Mapping
+
+Conditions = Mapping[str, Mapping[str, object]]
+"""Operator -> condition key -> value, as in a policy document."""
+
+PRINCIPAL_ARN = "aws:PrincipalArn"
+VIA_SERVICE = "kms:ViaService"
+CONTEXT_PREFIX = "kms:EncryptionContext:"
+S3_CONTEXT_KEY = "aws:s3:arn"
+
+
+def encryption_context(pairs: Mapping[str, str]) -> Conditions:
+    """Return the condition that the encryption context holds exactly these pairs (among others)."""
+    return {"StringEquals": {f"{CONTEXT_PREFIX}{name}": value for name, value in pairs.items()}} if pairs else {}
+
+
+def required_context(names: Iterable[str]) -> Conditions:
+    """Return the condition that the encryption context holds these names, whatever their values."""
+    present = {f"{CONTEXT_PREFIX}{name}": "false" for name in names}
+    return {"Null": present} if present else {}
+
+
+def via_service(service: str, region: str) -> Conditions:
+    """Return the condition that an AWS service makes the call on the caller's behalf.
+
+    Args:
+        service: The service as its endpoint names it, such as ``s3``, ``dynamodb``, ``secretsmanager``.
+        region: The Region of the key, or a token for it.
+    """
+    return {"StringEquals": {VIA_SERVICE: f"{service}.{region}.amazonaws.com"}}
+
+
+def principal(arn: str) -> Conditions:
+    """Return the condition that the caller is this role or user.
+
+    For a session of a role, ``aws:PrincipalArn`` is the ARN of the role.
+    """
+    return {"ArnEquals": {PRINCIPAL_ARN: arn}}
+
+
+def merge(*parts: Conditions) -> dict[str, dict[str, object]]:
+    """Return one mapping that demands everything that ``parts`` demand.
+
+    Raises:
+        ValueError: Two parts demand different values of one condition key: no request could meet both.
+    """
+    merged: dict[str, dict[str, object]] = {}
+    for part in parts:
+        for operator, demands in part.items():
+            for key, value in demands.items():
+                before = merged.setdefault(operator, {}).setdefault(key, value)
+                if before != value:
+                    raise ValueError(f"{operator} {key} cannot be both {before!r} and {value!r}: no request would match")
+    return merged

@@ -1,0 +1,65 @@
+"""Statements of a key policy, and the ids that they carry.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from aws_cdk import aws_iam as iam
+
+from kms_patterns.policy import actions, conditions
+
+SID_ACCOUNT_ADMINISTRATION: Final = "AccountAdministration"
+SID_GRANT_PREFIX: Final = "Allow"
+
+MAX_KEY_POLICY_BYTES: Final = 32 * 1024
+"""https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html"""
+
+_SID_READABLE: Final = 48
+
+
+def account_administration() -> iam.PolicyStatement:
+    """Return the statement that keeps the key manageable: IAM policies of the account may administer it, not use it.
+
+    PutKeyPolicy is among the actions: who may change the policy can give themselves use, and CloudTrail shows it.
+    """
+    return iam.PolicyStatement(
+        sid=SID_ACCOUNT_ADMINISTRATION,
+        principals=[iam.AccountRootPrincipal()],
+        actions=list(actions.ADMINISTRATION),
+        resources=["*"],
+    )
+
+
+def named_grant(
+    sid: str, principal_arn: str, granted: Sequence[str], extra: conditions.Conditions
+) -> iam.PolicyStatement:
+    """Return the key policy's half of a grant: this account's IAM may allow it, to this one role or user only.
+
+    A condition and not a ``Principal``: the key does not fail to deploy when the role does not exist yet, and the
+    statement still holds when the role was deleted and made again under its name.
+    """
+    return iam.PolicyStatement(
+        sid=sid,
+        principals=[iam.AccountRootPrincipal()],
+        actions=list(granted),
+        resources=["*"],
+        conditions=conditions.merge(conditions.principal(principal_arn), extra),
+    )
+
+
+def grant_sid(construct_path: str, ordinal: int = 1) -> str:
+    """Return the id of the statement that grants to the role or user at ``construct_path``.
+
+    Stable between deployments, and unique in the key policy: the path's hash follows its readable part.
+
+    Args:
+        construct_path: ``role.node.path``.
+        ordinal: 1 for the first set of conditions under which it may use the key, 2 for the second, …
+    """
+    readable = re.sub(r"[^A-Za-z0-9]", "", construct_path)[-_SID_READABLE:]
+    digest = hashlib.sha256(construct_path.encode()).hexdigest()[:8]
+    return f"{SID_GRANT_PREFIX}{readable}{digest}" + ("" if ordinal == 1 else f"Under{ordinal}")

@@ -1,0 +1,99 @@
+"""Fixtures of the construct tests: a stack with no account behind it, and what the synthesized policies say."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import assertions
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
+
+ACCOUNT = "111122223333"
+REGION = "eu-west-1"
+ENVIRONMENT = cdk.Environment(account=ACCOUNT, region=REGION)
+
+Document = dict[str, Any]
+Statements = list[Document]
+
+
+@pytest.fixture
+def app() -> cdk.App:
+    return cdk.App(context={"aws:cdk:bundling-stacks": [], "@aws-cdk/aws-iam:minimizePolicies": True})
+
+
+@pytest.fixture
+def stack(app: cdk.App) -> cdk.Stack:
+    return cdk.Stack(app, "Stack", env=ENVIRONMENT)
+
+
+@pytest.fixture
+def synth() -> Callable[[cdk.Stack], Document]:
+    """The template of a stack as plain JSON; synthesis runs every check."""
+    return lambda stack: assertions.Template.from_stack(stack).to_json()
+
+
+@pytest.fixture
+def key_statements() -> Callable[..., Statements]:
+    """All statements of the key policy, of the only key of the template or of the one with this logical id."""
+
+    def statements(template: Document, logical_id: str | None = None) -> Statements:
+        keys = resources(template, "AWS::KMS::Key")
+        key = keys[logical_id] if logical_id else only(keys)
+        return key["Properties"]["KeyPolicy"]["Statement"]
+
+    return statements
+
+
+@pytest.fixture
+def role_statements() -> Callable[[Document, cdk.Stack, Any], Statements]:
+    """All statements of the policies attached to a role or user, in template order."""
+
+    def statements(template: Document, stack: cdk.Stack, role: Any) -> Statements:
+        name = stack.resolve(role.role_name if hasattr(role, "role_name") else role.user_name)
+        attached = [
+            policy["Properties"]
+            for policy in resources(template, "AWS::IAM::Policy").values()
+            if name in policy["Properties"].get("Roles", []) + policy["Properties"].get("Users", [])
+        ]
+        return [statement for policy in attached for statement in policy["PolicyDocument"]["Statement"]]
+
+    return statements
+
+
+@pytest.fixture
+def bucket_statements() -> Callable[[Document], Statements]:
+    """All statements of the only bucket policy of the template."""
+    return lambda template: only(resources(template, "AWS::S3::BucketPolicy"))["Properties"]["PolicyDocument"][
+        "Statement"
+    ]
+
+
+@pytest.fixture
+def snapshot_of(snapshot: SnapshotAssertion) -> Callable[[Document], None]:
+    """Compare a template with its stored snapshot, asset hashes blanked: they change with every source line."""
+    stored = snapshot.use_extension(JSONSnapshotExtension)
+
+    def compare(template: Document) -> None:
+        body = {name: part for name, part in template.items() if name not in {"Parameters", "Rules"}}
+        assert blanked(body) == stored
+
+    return compare
+
+
+def resources(template: Document, kind: str) -> dict[str, Document]:
+    return {name: item for name, item in template["Resources"].items() if item["Type"] == kind}
+
+
+def only(found: Mapping[str, Document]) -> Document:
+    assert len(found) == 1, sorted(found)
+    return next(iter(found.values()))
+
+
+def blanked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: blanked(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [blanked(item) for item in value]
+    return re.sub(r"\b[0-9a-f]{64}\b", "ASSET", value) if isinstance(value, str) else value
