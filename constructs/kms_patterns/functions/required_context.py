@@ -51,7 +51,7 @@ def required_context(fixed: Mapping[str, str] | None, names: Sequence[str]) -> R
         _check_name(name)
     for name, value in pairs.items():
         if not Token.is_unresolved(value) and not value:
-            raise ValueError(f"encryption_context[{name!r}] is empty: give a value, or put the name in required_context")
+            raise ValueError(f"encryption_context[{name!r}] is empty: give a value, or name it in required_context")
     folded = [name.lower() for name in {*pairs, *names}]
     doubled = sorted({name for name in folded if folded.count(name) > 1})
     if doubled:

@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs, aws_s3
+from aws_cdk import Duration, aws_lambda, aws_logs, aws_s3
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import DataPlaneFunction
 from kms_patterns.functions.required_context import RequiredContext
 from kms_patterns.functions.required_context import required_context as check_context
 from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.patterns.cipher_functions import CipherFunctions
 from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
 from kms_patterns.patterns.object_created import ObjectCreatedRule
 
 _HANDLERS = "kms_runtime.handlers.envelope_cipher"
 
 
-class EnvelopeCipher(Construct):
+class EnvelopeCipher(CipherFunctions):
     """Two Lambda functions that turn an S3 object into an encrypted one and back, in constant memory.
 
     The encrypt function may ``kms:GenerateDataKey``, read ``source`` and write ``destination``; the decrypt function
@@ -94,37 +95,22 @@ class EnvelopeCipher(Construct):
             grant_object_upload(write, made.role)
             return made
 
-        encrypt = function("Encrypt", read=source, write=destination)
-        decrypt = function("Decrypt", read=destination, write=restored)
+        self._encrypt = function("Encrypt", read=source, write=destination)
+        self._decrypt = function("Decrypt", read=destination, write=restored)
         encryption_key.grant_generate_data_key(
-            encrypt.role, encryption_context=context.fixed, required_context=context.names
+            self.encrypt_role, encryption_context=context.fixed, required_context=context.names
         ).assert_success()
         encryption_key.grant_decrypt(
-            decrypt.role, encryption_context=context.fixed, required_context=context.names
+            self.decrypt_role, encryption_context=context.fixed, required_context=context.names
         ).assert_success()
-        self._encrypt_function, self._decrypt_function = encrypt.function, decrypt.function
         if encrypt_on_create:
             ObjectCreatedRule(
-                self, "ObjectCreated", bucket=source, function=encrypt.function, dead_letters=encrypt.dead_letters
+                self,
+                "ObjectCreated",
+                bucket=source,
+                function=self.encrypt_function,
+                dead_letters=self._encrypt.dead_letters,
             )
-
-    @property
-    def encrypt_function(self) -> ExactFunction:
-        """The function that writes encrypted objects."""
-        return self._encrypt_function
-
-    @property
-    def decrypt_function(self) -> ExactFunction:
-        """The function that writes restored objects."""
-        return self._decrypt_function
-
-    def grant_encrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to invoke the encrypt function; it needs no permission on the key or the buckets."""
-        return self._encrypt_function.grant_invoke(grantee)
-
-    def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to invoke the decrypt function; reading the restored object is a grant of its bucket."""
-        return self._decrypt_function.grant_invoke(grantee)
 
 
 def _refuse_loop(source: aws_s3.IBucket, destination: aws_s3.IBucket, restored: aws_s3.IBucket) -> None:
@@ -139,6 +125,6 @@ def _refuse_loop(source: aws_s3.IBucket, destination: aws_s3.IBucket, restored: 
 def _refuse_unknown_context(context: RequiredContext) -> None:
     if context.names:
         raise ValueError(
-            f"encrypt_on_create cannot give a value for {list(context.names)}: an S3 event names no encryption context, "
+            f"encrypt_on_create cannot give a value for {list(context.names)}: an S3 event names no context, "
             "so every call would be refused. Give it a value in encryption_context."
         )

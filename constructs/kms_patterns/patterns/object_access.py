@@ -1,4 +1,4 @@
-"""Grants on the objects of a bucket, whoever made it: ours narrow themselves, for others the actions are written out."""
+"""Grants on the objects of any bucket: ours narrow themselves, for others the actions are written out."""
 
 from aws_cdk import aws_iam, aws_kms, aws_s3
 

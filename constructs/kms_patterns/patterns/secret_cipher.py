@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from aws_cdk import Duration, aws_lambda, aws_logs
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import DataPlaneFunction
 from kms_patterns.functions.required_context import RequiredContext, required_context
 from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.patterns.cipher_functions import CipherFunctions
 
 _HANDLERS = "kms_runtime.handlers.secret_cipher"
 
 
-class SecretCipher(Construct):
+class SecretCipher(CipherFunctions):
     """Two Lambda functions: one may only ``kms:Encrypt``, the other only ``kms:Decrypt``, both under a named context.
 
     Both the functions' roles and the key policy demand that every required name stands in the encryption context, so
@@ -58,11 +59,11 @@ class SecretCipher(Construct):
         super().__init__(scope, construct_id)
         context = _context(encryption_context, required_context)
 
-        def function(name: str, verb: str) -> DataPlaneFunction:
+        def function(name: str) -> DataPlaneFunction:
             return DataPlaneFunction(
                 self,
                 name,
-                handler=f"{_HANDLERS}.{verb}",
+                handler=f"{_HANDLERS}.{name.lower()}",
                 description=f"{name}s a value of up to 4096 bytes with KMS",
                 environment={"KEY_ARN": encryption_key.key_arn, **context.environment},
                 memory_size=memory_size,
@@ -72,36 +73,13 @@ class SecretCipher(Construct):
                 tracing=tracing,
             )
 
-        encrypt, decrypt = function("Encrypt", "encrypt"), function("Decrypt", "decrypt")
+        self._encrypt, self._decrypt = function("Encrypt"), function("Decrypt")
         encryption_key.grant_encrypt(
-            encrypt.role, encryption_context=context.fixed, required_context=context.names
+            self.encrypt_role, encryption_context=context.fixed, required_context=context.names
         ).assert_success()
         encryption_key.grant_decrypt(
-            decrypt.role, encryption_context=context.fixed, required_context=context.names
+            self.decrypt_role, encryption_context=context.fixed, required_context=context.names
         ).assert_success()
-        self._encrypt_function, self._decrypt_function = encrypt.function, decrypt.function
-
-    @property
-    def encrypt_function(self) -> ExactFunction:
-        """The function that may encrypt and nothing else."""
-        return self._encrypt_function
-
-    @property
-    def decrypt_function(self) -> ExactFunction:
-        """The function that may decrypt and nothing else."""
-        return self._decrypt_function
-
-    def grant_encrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to invoke the encrypt function; it needs no permission on the key."""
-        return self._encrypt_function.grant_invoke(grantee)
-
-    def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to invoke the decrypt function; it needs no permission on the key.
-
-        The grantee chooses the context it names: whoever may decrypt for one tenant may decrypt for each. Use one
-        cipher per tenant with a fixed ``encryption_context`` where that matters.
-        """
-        return self._decrypt_function.grant_invoke(grantee)
 
 
 def _context(fixed: Mapping[str, str] | None, names: Sequence[str]) -> RequiredContext:
