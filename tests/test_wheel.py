@@ -69,7 +69,8 @@ def test_wheel_holds_both_typed_packages_and_nothing_compiled(wheel: Path) -> No
 
 def test_sdist_holds_the_sources_and_no_environment(dist: Path) -> None:
     (sdist,) = dist.glob("*.tar.gz")
-    names = {name.split("/", 1)[1] for name in tarfile.open(sdist).getnames() if "/" in name}
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     assert {"app.py", "pyproject.toml", "lambda/requirements.lock", "constructs/kms_patterns/__init__.py"} <= names
     assert [name for name in names if name.startswith((".venv", "node_modules", "cdk.out", ".cache"))] == []
 
