@@ -30,6 +30,10 @@ class InvalidRequest(KmsRuntimeError):
     """The request is not what the documented JSON Schema or the function's configuration allows."""
 
 
+class FunctionMisconfigured(KmsRuntimeError):
+    """An environment variable of the Lambda function is missing or not of the expected form."""
+
+
 class PlaintextEmpty(KmsRuntimeError):
     """AWS KMS Encrypt needs at least one byte of plaintext."""
 
@@ -68,6 +72,10 @@ class SourceNotReadable(KmsRuntimeError):
 
 class SourceChanged(KmsRuntimeError):
     """The source object was replaced while it was being read."""
+
+
+class SourceCorrupted(KmsRuntimeError):
+    """The bytes received of the source object do not match the checksum that Amazon S3 keeps of it."""
 
 
 class SourceInterrupted(KmsRuntimeError):

@@ -1,0 +1,1 @@
+"""Entry points of the Lambda functions: parse, call, answer. Decisions are made elsewhere."""

@@ -1,0 +1,33 @@
+"""One boto3 client per service and execution environment, made on first use."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_s3 import S3Client
+
+
+def _config(*, read_timeout: int) -> Config:
+    # Standard mode backs off with jitter and stops retrying when most calls fail, so a throttled key is not hammered.
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=3,
+        read_timeout=read_timeout,
+        tcp_keepalive=True,
+    )
+
+
+@cache
+def kms_client() -> "KMSClient":
+    """Return the AWS KMS client."""
+    return boto3.client("kms", config=_config(read_timeout=10))
+
+
+@cache
+def s3_client() -> "S3Client":
+    """Return the Amazon S3 client."""
+    return boto3.client("s3", config=_config(read_timeout=60))

@@ -1,0 +1,27 @@
+"""Lambda functions of the EnvelopeCipher construct.
+
+Events and answers: ``schemas/envelope_request.json``, ``schemas/s3_notification.json`` and their neighbours.
+"""
+
+from typing import Any
+
+from kms_runtime.handlers.envelope_requests import decrypted_key, encrypted_key
+from kms_runtime.handlers.envelope_work import EnvelopeWork
+from kms_runtime.handlers.outcome import logged
+from kms_runtime.handlers.validation import Answer, Event
+from kms_runtime.s3 import decrypt_object, encrypt_object
+
+_encryption = EnvelopeWork(encrypt_object, encrypted_key)
+_decryption = EnvelopeWork(decrypt_object, decrypted_key)
+
+
+@logged("EnvelopeEncrypt")
+def encrypt(event: Event, _context: Any) -> Answer:
+    """Encrypt S3 objects; refusals raise, and Lambda reports the class name as ``errorType``."""
+    return _encryption.run(event)
+
+
+@logged("EnvelopeDecrypt")
+def decrypt(event: Event, _context: Any) -> Answer:
+    """Decrypt S3 objects; refusals raise, and Lambda reports the class name as ``errorType``."""
+    return _decryption.run(event)

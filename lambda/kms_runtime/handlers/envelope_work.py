@@ -1,0 +1,86 @@
+"""Runs the objects of an event through the data plane: one, or all records of a notification."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kms_runtime.errors import KmsRuntimeError, RecordsFailed
+from kms_runtime.handlers.clients import kms_client, s3_client
+from kms_runtime.handlers.envelope_requests import EnvelopeRequest, is_notification, parse_notification, parse_request
+from kms_runtime.handlers.outcome import LOG, loggable
+from kms_runtime.handlers.settings import Settings, required_variable
+from kms_runtime.handlers.validation import Answer
+from kms_runtime.keyring import KmsKeyring
+from kms_runtime.required_context import effective_context
+from kms_runtime.s3 import ObjectResult, S3Object
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeWork:
+    """One direction of the cipher.
+
+    Args:
+        transfer: ``encrypt_object`` or ``decrypt_object``.
+        default_key: Makes the destination key from the source key if the request gives none.
+    """
+
+    transfer: Callable[..., ObjectResult]
+    default_key: Callable[[str], str]
+
+    def run(self, event: Any) -> Answer:
+        """Process ``event`` and return its answer.
+
+        Raises:
+            RecordsFailed: At least one record of a notification failed, after all were tried.
+            KmsRuntimeError: The one object of a request was refused.
+        """
+        if not is_notification(event):
+            return self._process(parse_request(event))
+        bucket = required_variable(os.environ, "SOURCE_BUCKET")
+        return {"objects": self._process_all(parse_notification(event, bucket=bucket))}
+
+    def _process_all(self, requests: list[EnvelopeRequest]) -> list[Answer]:
+        answers, failures = [], []
+        for request in requests:
+            try:
+                answers.append(self._process(request))
+                LOG.info("record done", extra=loggable(answers[-1]))
+            except KmsRuntimeError as error:
+                failures.append(f"{request.source_key} ({error.code}: {error})")
+            except Exception as error:  # noqa: BLE001 - a defect met in one record must not keep the others from running
+                failures.append(f"{request.source_key} ({type(error).__name__})")
+        if failures:
+            raise RecordsFailed(f"{len(failures)} of {len(requests)} objects failed: {'; '.join(failures)}")
+        return answers
+
+    def _process(self, request: EnvelopeRequest) -> Answer:
+        settings = Settings.read(os.environ)
+        context = effective_context(
+            request.encryption_context, fixed=settings.fixed_context, required=settings.required_names
+        )
+        destination_key = request.destination_key or self.default_key(request.source_key)
+        result = self.transfer(
+            S3Object(required_variable(os.environ, "SOURCE_BUCKET"), request.source_key, request.source_version_id),
+            S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), destination_key),
+            keyring=KmsKeyring(settings.key_arn, kms_client=kms_client()),
+            encryption_context=context,
+            s3_client=s3_client(),
+        )
+        return _answer(result)
+
+
+def _answer(result: ObjectResult) -> Answer:
+    return {
+        "source": _location(result.source),
+        "destination": _location(result.destination),
+        "plaintextBytes": result.message.plaintext_bytes,
+        "ciphertextBytes": result.message.ciphertext_bytes,
+        "algorithmSuite": f"0x{result.message.algorithm_suite:04X}",
+        "encryptionContext": dict(result.message.encryption_context),
+    }
+
+
+def _location(place: S3Object) -> dict[str, str]:
+    version = {"versionId": place.version_id} if place.version_id else {}
+    return {"bucket": place.bucket, "key": place.key, **version}

@@ -1,0 +1,57 @@
+"""One structured log record per invocation: what was asked, how it ended, and nothing secret.
+
+The fields are attributes of the record, which Lambda's JSON log format writes as JSON.
+See https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from kms_runtime.errors import KmsRuntimeError
+from kms_runtime.handlers.validation import Answer
+
+LOG = logging.getLogger("kms_runtime")
+LOG.setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
+
+# Plaintext and ciphertext of an answer are not in this list, and nothing else is ever logged.
+_LOGGED = ("source", "destination", "plaintextBytes", "ciphertextBytes", "algorithmSuite", "keyArn")
+
+Handler = Callable[[Any, Any], Answer]
+
+
+def logged(operation: str) -> Callable[[Handler], Handler]:
+    """Log the outcome of each call of the decorated handler, and let its error through."""
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        def call(event: Any, context: Any) -> Answer:
+            start = time.perf_counter()
+            facts: dict[str, Any] = {"operation": operation}
+            try:
+                answer = handler(event, context)
+            except KmsRuntimeError as error:
+                LOG.warning("refused", extra=facts | _duration(start) | {"errorCode": error.code, "reason": str(error)})
+                raise
+            except Exception as error:
+                # Lambda itself logs the traceback; a message that nobody has checked for secrets stays out of ours.
+                LOG.error("failed", extra=facts | _duration(start) | {"errorCode": type(error).__name__})  # noqa: TRY400
+                raise
+            LOG.info("done", extra=facts | _duration(start) | loggable(answer))
+            return answer
+
+        return call
+
+    return decorate
+
+
+def loggable(answer: Answer) -> dict[str, Any]:
+    """Return the fields of ``answer`` that may be logged."""
+    return {name: answer[name] for name in _LOGGED if name in answer}
+
+
+def _duration(start: float) -> dict[str, Any]:
+    return {"durationMs": round((time.perf_counter() - start) * 1000, 1)}

@@ -1,0 +1,44 @@
+"""Lambda functions of the SecretCipher construct.
+
+Events and answers: ``schemas/secret_encrypt_request.json`` and its neighbours.
+"""
+
+import os
+from typing import Any
+
+from kms_runtime.handlers.clients import kms_client
+from kms_runtime.handlers.outcome import logged
+from kms_runtime.handlers.settings import Settings
+from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.required_context import effective_context
+from kms_runtime.secrets import decrypt_secret, encrypt_secret
+
+_encrypt_request = validator("secret_encrypt_request")
+_decrypt_request = validator("secret_decrypt_request")
+
+
+@logged("SecretEncrypt")
+def encrypt(event: Event, _context: Any) -> Answer:
+    """Encrypt a small secret; refusals raise, and Lambda reports the class name as ``errorType``."""
+    plaintext = decode_base64(_encrypt_request(event), "plaintext")
+    made = encrypt_secret(plaintext, **_common(event))
+    return {"ciphertext": encode_base64(made.ciphertext)} | _facts(made.key_arn, made.encryption_algorithm)
+
+
+@logged("SecretDecrypt")
+def decrypt(event: Event, _context: Any) -> Answer:
+    """Decrypt a small secret; refusals raise, and Lambda reports the class name as ``errorType``."""
+    ciphertext = decode_base64(_decrypt_request(event), "ciphertext")
+    found = decrypt_secret(ciphertext, **_common(event))
+    return {"plaintext": encode_base64(found.plaintext)} | _facts(found.key_arn, found.encryption_algorithm)
+
+
+def _common(event: Event) -> dict[str, Any]:
+    settings = Settings.read(os.environ)
+    given = event.get("encryptionContext", {})
+    context = effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
+    return {"key_arn": settings.key_arn, "encryption_context": context, "kms_client": kms_client()}
+
+
+def _facts(key_arn: str, algorithm: str) -> Answer:
+    return {"keyArn": key_arn, "encryptionAlgorithm": algorithm}

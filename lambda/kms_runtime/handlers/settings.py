@@ -1,0 +1,60 @@
+"""The functions' configuration, read from environment variables that the constructs set."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from kms_runtime.errors import FunctionMisconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every function knows.
+
+    Args:
+        key_arn: ``KEY_ARN``: the KMS key.
+        fixed_context: ``ENCRYPTION_CONTEXT``: a JSON object of pairs that apply to every request; default ``{}``.
+        required_names: ``REQUIRED_CONTEXT_KEYS``: a JSON list of names that a request must give; default ``[]``.
+    """
+
+    key_arn: str
+    fixed_context: Mapping[str, str]
+    required_names: tuple[str, ...]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings.
+
+        Raises:
+            FunctionMisconfigured: A variable is missing or not of the form given above.
+        """
+        fixed = _json(environment, "ENCRYPTION_CONTEXT", {})
+        required = _json(environment, "REQUIRED_CONTEXT_KEYS", [])
+        if not isinstance(fixed, dict) or not all(isinstance(value, str) for value in fixed.values()):
+            raise FunctionMisconfigured("ENCRYPTION_CONTEXT is not a JSON object of strings")
+        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+            raise FunctionMisconfigured("REQUIRED_CONTEXT_KEYS is not a JSON list of strings")
+        return cls(required_variable(environment, "KEY_ARN"), fixed, tuple(required))
+
+
+def required_variable(environment: Mapping[str, str], name: str) -> str:
+    """Return the environment variable ``name``.
+
+    Raises:
+        FunctionMisconfigured: It is missing or empty.
+    """
+    value = environment.get(name)
+    if not value:
+        raise FunctionMisconfigured(f"the environment variable {name} is not set")
+    return value
+
+
+def _json(environment: Mapping[str, str], name: str, default: object) -> Any:
+    text = environment.get(name)
+    if not text:
+        return default
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise FunctionMisconfigured(f"{name} is not JSON") from None

@@ -1,0 +1,54 @@
+"""Where an object is, and Amazon S3's refusals as this package's typed errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from kms_runtime.aws_errors import typed_errors
+from kms_runtime.errors import KmsRuntimeError
+
+_FORBIDDEN_OR_MISSING = {403, 404}
+
+
+@dataclass(frozen=True, slots=True)
+class S3Object:
+    """One object, or one version of it.
+
+    Args:
+        bucket: Bucket name.
+        key: Object key, as it is (not URL-encoded).
+        version_id: Version; None for the current one.
+    """
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+
+    def __str__(self) -> str:
+        """Return the object as an S3 URI, with its version if it has one."""
+        return f"s3://{self.bucket}/{self.key}" + (f"?versionId={self.version_id}" if self.version_id else "")
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The location as parameters of an S3 operation."""
+        version = {"VersionId": self.version_id} if self.version_id else {}
+        return {"Bucket": self.bucket, "Key": self.key, **version}
+
+
+@contextmanager
+def s3_errors(location: S3Object, refused: type[KmsRuntimeError]) -> Iterator[None]:
+    """Raise S3's 403 and 404 as ``refused``, other AWS errors under AWS's own code.
+
+    Amazon S3 also answers 403 if *it* may not use the bucket's KMS key for the caller: its message says so.
+    """
+    with typed_errors("Amazon S3"):
+        try:
+            yield
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") not in _FORBIDDEN_OR_MISSING:
+                raise
+            detail = error.response.get("Error", {})
+            message = f"{location}: {detail.get('Code')}: {detail.get('Message')}"
+            raise refused(message, operation=error.operation_name) from error

@@ -1,0 +1,121 @@
+"""An S3 object as a binary file object that becomes visible only when it is complete.
+
+See https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+"""
+
+import logging
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+from kms_runtime.errors import DestinationNotWritable, KmsRuntimeError, ObjectTooLarge
+from kms_runtime.s3.location import S3Object, s3_errors
+from kms_runtime.s3.parts import MAX_PARTS, PartBuffer, part_size_for
+from kms_runtime.s3.write_client import S3WriteClient
+
+_LOG = logging.getLogger("kms_runtime")
+_CHECKSUM: Final[Literal["CRC32"]] = "CRC32"
+
+
+class S3Sink:
+    """Writes one object; use it as a context manager and call ``complete`` as the last thing.
+
+    Leaving the ``with`` block in any other way (an exception, Ctrl-C, no ``complete``) aborts: no object appears and no
+    part stays behind. An object that fits into one part is one PutObject, a larger one a multipart upload.
+
+    Args:
+        location: The object to write; its ``version_id`` is ignored.
+        expected_size: Upper bound of the object's size, in bytes: chooses the part size, which is the memory used.
+        s3_client: A ``boto3.client("s3")``.
+
+    Raises:
+        ObjectTooLarge: ``expected_size`` exceeds 5 TiB.
+    """
+
+    def __init__(self, location: S3Object, *, expected_size: int, s3_client: S3WriteClient) -> None:
+        self._location = S3Object(location.bucket, location.key)
+        self._s3 = s3_client
+        self._part = PartBuffer(part_size_for(expected_size))
+        self._upload_id: str | None = None
+        self._parts: list[dict[str, Any]] = []
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Take all of ``data``, which may be changed afterwards.
+
+        Raises:
+            DestinationNotWritable: Amazon S3 answered 403 or 404.
+            ObjectTooLarge: More than 10,000 parts would be needed.
+        """
+        rest = memoryview(data)
+        while rest:
+            if not self._part.room:
+                self._send_part()
+            taken = self._part.write(rest[: self._part.room])
+            rest = rest[taken:]
+        return len(data)
+
+    def complete(self) -> S3Object:
+        """Make the object visible and return its location, with the version if the bucket has versioning.
+
+        Raises:
+            DestinationNotWritable: Amazon S3 answered 403 or 404.
+        """
+        if self._upload_id is None:
+            with self._refusals():
+                answer = self._s3.put_object(
+                    **self._location.parameters, Body=self._part.ready(), ChecksumAlgorithm=_CHECKSUM
+                )
+        else:
+            self._send_part()
+            with self._refusals():
+                answer = self._s3.complete_multipart_upload(
+                    **self._location.parameters, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
+                )
+            self._upload_id = None
+        return S3Object(self._location.bucket, self._location.key, answer.get("VersionId"))
+
+    def abort(self) -> None:
+        """Discard what was written. A failure to do so is logged: the bucket's lifecycle rule cleans up then."""
+        upload_id, self._upload_id = self._upload_id, None
+        if upload_id is None:
+            return
+        try:
+            with self._refusals():
+                self._s3.abort_multipart_upload(**self._location.parameters, UploadId=upload_id)
+        except KmsRuntimeError as error:
+            _LOG.error("upload not aborted", extra={"destination": str(self._location), "errorCode": error.code})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+        self._part.close()
+
+    def _send_part(self) -> None:
+        if len(self._parts) == MAX_PARTS:
+            raise ObjectTooLarge(f"{self._location}: more than {MAX_PARTS} parts of {self._part.size} bytes")
+        upload_id = self._upload_id = self._upload_id or self._start_upload()
+        number = len(self._parts) + 1
+        with self._refusals():
+            answer = self._s3.upload_part(
+                **self._location.parameters,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=self._part.ready(),
+                ChecksumAlgorithm=_CHECKSUM,
+            )
+        checksum = {"ChecksumCRC32": answer["ChecksumCRC32"]} if "ChecksumCRC32" in answer else {}
+        self._parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksum})
+        self._part.refill()
+
+    def _start_upload(self) -> str:
+        with self._refusals():
+            answer = self._s3.create_multipart_upload(**self._location.parameters, ChecksumAlgorithm=_CHECKSUM)
+        upload_id: str = answer["UploadId"]
+        return upload_id
+
+    def _refusals(self) -> AbstractContextManager[None]:
+        return s3_errors(self._location, DestinationNotWritable)

@@ -1,0 +1,129 @@
+"""An S3 object as a binary file object that survives broken connections but no change of the object.
+
+See https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol, Self
+
+from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
+from urllib3.exceptions import HTTPError
+
+from kms_runtime.errors import SourceChanged, SourceCorrupted, SourceInterrupted, SourceNotReadable
+from kms_runtime.s3.location import S3Object, s3_errors
+
+RESUME_LIMIT = 5
+_BROKEN = (BotoCoreError, HTTPError, OSError)
+_PRECONDITION_FAILED = 412
+_RANGE_NOT_SATISFIABLE = 416
+
+
+class S3ReadClient(Protocol):
+    """The operation of a boto3 S3 client that ``S3Source`` calls."""
+
+    def get_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        VersionId: str = ...,  # noqa: N803
+        Range: str = ...,  # noqa: N803
+        IfMatch: str = ...,  # noqa: N803
+    ) -> Mapping[str, Any]:
+        """Call https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html."""
+
+
+class S3Source:
+    """Reads one version of an object from start to end; use it as a context manager.
+
+    The first GetObject pins the version (or the ETag, in a bucket without versioning). If the stream breaks, reading
+    goes on with a ranged GetObject of the same version.
+
+    Args:
+        location: The object.
+        s3_client: A ``boto3.client("s3")``.
+        resume_limit: How often in a row the stream may break without a byte in between.
+
+    Raises:
+        SourceNotReadable: Amazon S3 answered 403 or 404.
+    """
+
+    def __init__(self, location: S3Object, *, s3_client: S3ReadClient, resume_limit: int = RESUME_LIMIT) -> None:
+        self._s3 = s3_client
+        self._resume_limit = resume_limit
+        self._breaks = 0
+        self._position = 0
+        with s3_errors(location, SourceNotReadable):
+            answer = s3_client.get_object(**location.parameters)
+        self._body = answer["Body"]
+        self._etag: str = answer["ETag"]
+        self.size: int = answer["ContentLength"]
+        version = answer.get("VersionId")
+        self.location = S3Object(location.bucket, location.key, location.version_id or version)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read into ``buffer`` and return how many bytes; 0 only at the object's end.
+
+        Raises:
+            SourceChanged: The object was replaced since the first byte.
+            SourceCorrupted: The whole object was received and does not match its checksum in Amazon S3.
+            SourceInterrupted: The stream broke too often.
+        """
+        while True:
+            try:
+                got: int = self._body.readinto(buffer)
+            except FlexibleChecksumError as error:
+                raise SourceCorrupted(f"{self.location}: {error}") from error
+            except _BROKEN as error:
+                self._resume(error)
+                continue
+            if got or self._position == self.size or not buffer:
+                self._position += got
+                self._breaks = 0 if got else self._breaks
+                return got
+            self._resume(None)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most ``size`` bytes; all that is left if negative."""
+        buffer = bytearray(size if size >= 0 else self.size - self._position)
+        with memoryview(buffer) as view:
+            got = self.readinto(view)
+            while size < 0 and got < len(buffer):
+                got += self.readinto(view[got:])
+        return bytes(buffer[:got])
+
+    def close(self) -> None:
+        """Give the connection back."""
+        with suppress(*_BROKEN):
+            self._body.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _resume(self, cause: Exception | None) -> None:
+        """Ask for the rest of the same version."""
+        self.close()
+        self._breaks += 1
+        where = f"{self.location} at byte {self._position} of {self.size}"
+        if self._breaks > self._resume_limit:
+            raise SourceInterrupted(f"{where}: the stream broke {self._breaks} times in a row") from cause
+        time.sleep(min(0.1 * 2**self._breaks, 5.0))
+        with s3_errors(self.location, SourceNotReadable):
+            try:
+                answer = self._s3.get_object(
+                    **self.location.parameters, Range=f"bytes={self._position}-", IfMatch=self._etag
+                )
+            except ClientError as error:
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                if status in {_PRECONDITION_FAILED, _RANGE_NOT_SATISFIABLE}:
+                    raise SourceChanged(f"{where}: the object was replaced while it was read") from error
+                raise
+        expected = f"bytes {self._position}-{self.size - 1}/{self.size}"
+        if answer["ETag"] != self._etag or answer.get("ContentRange") != expected:
+            raise SourceChanged(f"{where}: the object was replaced while it was read")
+        self._body = answer["Body"]
