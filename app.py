@@ -140,9 +140,8 @@ def outputs(stack: cdk.Stack, values: Mapping[str, str]) -> None:
         cdk.CfnOutput(stack, name, value=value)
 
 
-def main() -> cdk.App:
-    """Build the app."""
-    app = cdk.App()
+def add_stacks(app: cdk.App) -> None:
+    """Add the stacks to ``app``, as its context asks for."""
     ephemeral = app.node.try_get_context("kms-patterns:lifecycle") == "ephemeral"
     lifecycle = KeyLifecycle.EPHEMERAL if ephemeral else KeyLifecycle.RETAIN
     env = cdk.Environment(account=os.environ.get("CDK_DEFAULT_ACCOUNT"), region=os.environ.get("CDK_DEFAULT_REGION"))
@@ -151,8 +150,9 @@ def main() -> cdk.App:
     EnvelopeStack(app, "KmsPatterns-Envelope", lifecycle=lifecycle, env=env)
     if ephemeral:
         cdk.RemovalPolicies.of(app).destroy()
-    return app
 
 
 if __name__ == "__main__":
-    main().synth()
+    reference_app = cdk.App()
+    add_stacks(reference_app)
+    reference_app.synth()

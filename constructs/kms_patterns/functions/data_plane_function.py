@@ -101,7 +101,24 @@ class DataPlaneFunction(Construct):
         acknowledge(self.function, _FUNCTION_FINDINGS)
 
 
-_ROLE_FINDINGS: dict[str, str] = {}
-_QUEUE_FINDINGS: dict[str, str] = {}
-_LOG_FINDINGS: dict[str, str] = {}
-_FUNCTION_FINDINGS: dict[str, str] = {}
+_ROLE_FINDINGS = {
+    "NIST.800.53.R5-IAMNoInlinePolicy": "The policy belongs to this function's role alone and goes with it.",
+}
+_QUEUE_FINDINGS = {
+    "Serverless-SQSRedrivePolicy": "This queue is itself the dead-letter queue.",
+}
+_LOG_FINDINGS = {
+    "NIST.800.53.R5-CloudWatchLogGroupEncrypted": (
+        "CloudWatch Logs encrypts every log group; the handlers log neither plaintext, ciphertext nor data keys."
+    ),
+}
+_FUNCTION_FINDINGS = {
+    "NIST.800.53.R5-LambdaConcurrency": (
+        "A reservation takes capacity from the whole account, so it is the deployment's decision, not the library's."
+    ),
+    "NIST.800.53.R5-LambdaInsideVPC": (
+        "The function calls KMS and S3 only, under exact permissions, and has no private resource to reach."
+    ),
+    "Serverless-LambdaTracing": "X-Ray needs permissions on every resource; the parameter `tracing` switches it on.",
+    "Serverless-LambdaAsyncFailureDestination": "A failed asynchronous invocation is kept in the dead-letter queue.",
+}

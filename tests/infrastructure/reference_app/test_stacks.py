@@ -1,0 +1,64 @@
+"""The three stacks of app.py: their snapshots, their outputs, what goes with them and what stays."""
+
+from collections.abc import Callable
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+
+Templates = dict[str, dict[str, Any]]
+STACKS = ["KmsPatterns-S3", "KmsPatterns-Secrets", "KmsPatterns-Envelope"]
+CIPHER_OUTPUTS = {"KeyArn", "EncryptFunctionName", "DecryptFunctionName", "EncryptRoleArn", "DecryptRoleArn"}
+OUTPUTS = {
+    "KmsPatterns-S3": {"BucketName", "KeyArn", "UploaderRoleArn", "DownloaderRoleArn", "ReadWriteRoleArn"},
+    "KmsPatterns-Secrets": CIPHER_OUTPUTS | {"TableName", "WriterRoleArn", "ReaderRoleArn", "ParameterPrefix"},
+    "KmsPatterns-Envelope": CIPHER_OUTPUTS | {"InboxName", "VaultName", "RestoredName", "OperatorRoleArn"},
+}
+KEEPS_DATA = {"AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable", "AWS::Logs::LogGroup"}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_stack_matches_its_snapshot(
+    name: str, templates: Templates, snapshot_of: Callable[[dict[str, Any]], None]
+) -> None:
+    snapshot_of(templates[name])
+
+
+def test_app_has_one_stack_per_pattern_with_the_outputs_that_callers_read(templates: Templates) -> None:
+    assert {name: set(template["Outputs"]) for name, template in templates.items()} == OUTPUTS
+
+
+def test_no_stack_deploys_a_custom_resource_or_a_function_that_is_not_ours(templates: Templates) -> None:
+    resources = [item for template in templates.values() for item in template["Resources"].values()]
+    assert [item["Type"] for item in resources if "Custom" in item["Type"]] == []
+    handlers = {item["Properties"]["Handler"] for item in resources if item["Type"] == "AWS::Lambda::Function"}
+    assert handlers == {
+        f"kms_runtime.handlers.{module}.{verb}"
+        for module in ("secret_cipher", "envelope_cipher")
+        for verb in ("encrypt", "decrypt")
+    }
+
+
+def test_data_outlives_its_stack_by_default(templates: Templates) -> None:
+    resources = [item for template in templates.values() for item in template["Resources"].values()]
+    policies = {(item["Type"], item["DeletionPolicy"]) for item in resources if item["Type"] in KEEPS_DATA}
+    assert policies == {(kind, "Retain") for kind in KEEPS_DATA}
+
+
+def test_ephemeral_context_lets_everything_go_with_its_stack(build: Callable[..., cdk.App]) -> None:
+    app = build(**{"kms-patterns:lifecycle": "ephemeral"})
+    resources = [item for stack in app.synth().stacks for item in stack.template["Resources"].values()]
+    assert [item for item in resources if item.get("DeletionPolicy", "Delete") != "Delete"] == []
+    assert [item["Type"] for item in resources if "Custom" in item["Type"]] == []
+
+
+@pytest.mark.parametrize(("platform", "architecture"), [("arm64", "arm64"), ("x86_64", "x86_64")])
+def test_platform_context_reaches_every_function(
+    build: Callable[..., cdk.App], platform: str, architecture: str
+) -> None:
+    app = build(**{"kms-patterns:platform": platform})
+    resources = [item for stack in app.synth().stacks for item in stack.template["Resources"].values()]
+    functions = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]
+    assert len(functions) == 4
+    assert {tuple(function["Architectures"]) for function in functions} == {(architecture,)}
+    assert len({function["Code"]["S3Key"] for function in functions}) == 1

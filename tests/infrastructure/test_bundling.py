@@ -1,0 +1,164 @@
+"""The functions' code asset, really bundled: wheels of the platform, sources, byte code, nothing else."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_lambda
+
+from kms_patterns.functions import wheels
+from kms_patterns.functions.bundling import WheelBundling, runtime_code
+from kms_patterns.functions.lambda_platform import LambdaPlatform, host_platform
+from kms_patterns.functions.runtime_source import runtime_source
+from kms_patterns.functions.wheels import BundlingError, install_wheels
+
+ARM = LambdaPlatform((3, 14), "aarch64")
+
+
+def functions_with_code(outdir: Path, platform: str) -> cdk.Stack:
+    app = cdk.App(outdir=str(outdir), context={"kms-patterns:platform": platform})
+    stack = cdk.Stack(app, "Stack")
+    for name in ("One", "Two"):
+        aws_lambda.Function(
+            stack, name, runtime=aws_lambda.Runtime.PYTHON_3_14, handler="x.y", code=runtime_code(stack)
+        )
+    return stack
+
+
+@pytest.fixture(scope="module")
+def arm_asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The asset of an app with two functions; its folder holds nothing else than the assembly."""
+    out = tmp_path_factory.mktemp("out")
+    cdk.App.of(functions_with_code(out, "arm64")).synth()  # type: ignore[union-attr]
+    (asset,) = out.glob("asset.*")
+    return asset
+
+
+def test_two_functions_share_one_asset_without_leftovers(arm_asset: Path) -> None:
+    assert [path.name for path in arm_asset.parent.iterdir() if "bundling" in path.name or "building" in path.name] == []
+    assert (arm_asset / "kms_runtime" / "__init__.py").is_file()
+
+
+def test_arm64_asset_holds_arm64_binaries_only(arm_asset: Path) -> None:
+    binaries = list(arm_asset.rglob("*.so"))
+    assert len(binaries) >= 2
+    # e_machine of the ELF header: 183 is AArch64.
+    assert {int.from_bytes(binary.read_bytes()[18:20], "little") for binary in binaries} == {183}
+    assert {path.name for path in binaries if "cpython" in path.name} == {
+        "_cffi_backend.cpython-314-aarch64-linux-gnu.so"
+    }
+
+
+def test_asset_holds_no_installation_records_tests_or_lock(arm_asset: Path) -> None:
+    names = {path.name for path in arm_asset.rglob("*")}
+    assert names.isdisjoint({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "tests", "bin", "requirements.lock"})
+    assert "METADATA" in names
+
+
+def test_byte_code_is_left_out_when_the_interpreter_has_another_version(arm_asset: Path) -> None:
+    compiled = list(arm_asset.rglob("*.pyc"))
+    assert bool(compiled) is (sys.version_info[:2] == (3, 14))
+
+
+def test_host_bundle_is_complete_and_its_byte_code_is_not_checked_against_times(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.mkdir()
+    assert WheelBundling(runtime_source(), host_platform()).try_bundle(str(output))
+    compiled = Path(importlib.util.cache_from_source(str(output / "kms_runtime" / "__init__.py")))
+    # PEP 552: bit 0 says hash-based, bit 1 says that the hash is checked.
+    assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01
+    assert str(tmp_path).encode() not in compiled.read_bytes()
+    check = "import cryptography, cffi, fastjsonschema, kms_runtime as k; print(k.__file__, cryptography.__file__)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    printed = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(output)!r}); {check}"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert all(Path(path).is_relative_to(output) for path in printed.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+def test_asset_name_is_the_same_for_every_output_folder_and_differs_by_platform(tmp_path: Path) -> None:
+    def asset_name(folder: str, platform: str) -> str:
+        app = cdk.App(
+            outdir=str(tmp_path / folder), context={"kms-patterns:platform": platform, "aws:cdk:bundling-stacks": []}
+        )
+        stack = cdk.Stack(app, "Stack")
+        function = aws_lambda.Function(
+            stack, "F", runtime=aws_lambda.Runtime.PYTHON_3_14, handler="x.y", code=runtime_code(stack)
+        )
+        resource = function.node.default_child
+        assert isinstance(resource, aws_lambda.CfnFunction)
+        return str(stack.resolve(resource.code)["s3Key"])
+
+    assert asset_name("a", "arm64") == asset_name("b", "arm64")
+    assert asset_name("c", "x86_64") != asset_name("d", "arm64")
+
+
+def test_wheel_with_another_hash_is_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(f"fastjsonschema==2.22.3 --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(BundlingError, match=r"not the one in the lock: do not deploy"):
+        install_wheels(lock, tmp_path / "target", ARM)
+
+
+def test_requirement_without_a_hash_is_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("fastjsonschema==2.22.3\n")
+    with pytest.raises(BundlingError, match="Hashes are required"):
+        install_wheels(lock, tmp_path / "target", ARM)
+
+
+def test_unreachable_index_is_explained_and_docker_is_not_suggested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(BundlingError, match=r"check the network, PIP_INDEX_URL and the proxy settings.*Docker is not"):
+        install_wheels(runtime_source().lock, tmp_path / "target", ARM)
+
+
+def test_missing_pip_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho '/usr/bin/python: No module named pip' >&2; exit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(wheels.sys, "executable", str(python))
+    with pytest.raises(BundlingError, match="this interpreter has no pip: run `python -m ensurepip`"):
+        install_wheels(runtime_source().lock, tmp_path / "target", ARM)
+
+
+def test_pip_cache_is_used_only_where_the_environment_puts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def record(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", record)
+    monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path))
+    install_wheels(tmp_path / "lock", tmp_path, ARM)
+    monkeypatch.delenv("PIP_CACHE_DIR")
+    install_wheels(tmp_path / "lock", tmp_path, ARM)
+    assert ["--no-cache-dir" in command for command in commands] == [False, True]
+    assert all({"--require-hashes", "--only-binary=:all:", "--no-deps"} <= set(command) for command in commands)
+
+
+def test_failed_bundling_leaves_nothing_that_a_later_synth_takes_for_the_asset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(RuntimeError, match="Docker is not needed"):
+        functions_with_code(tmp_path / "out", "arm64")
+    monkeypatch.undo()
+    cdk.App.of(functions_with_code(tmp_path / "out", "arm64")).synth()  # type: ignore[union-attr]
+    (asset,) = [path for path in (tmp_path / "out").glob("asset.*") if "-" not in path.name]
+    assert (asset / "kms_runtime" / "__init__.py").is_file()
+    assert list(asset.glob("_cffi_backend*"))
