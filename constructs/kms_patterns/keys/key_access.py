@@ -10,8 +10,8 @@ class KeyAccess(Enum):
     """
 
     NAMED = "named"
-    """Two-key control. The key policy names each role and its exact actions, and IAM must allow them too. An administrator
-    with ``*:*`` may manage the key and cannot use it."""
+    """Two-key control. The key policy names each role and its exact actions, and IAM must allow them too. An
+    administrator with ``*:*`` may manage the key and cannot use it."""
 
     DELEGATED = "delegated"
     """The default policy of the AWS CDK: whoever has the IAM permission may use the key, the grants write IAM only."""

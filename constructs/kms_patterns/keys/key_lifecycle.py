@@ -13,5 +13,5 @@ class KeyLifecycle(Enum):
     """The key stays, with everything that was encrypted under it. A customer managed key costs about $1 a month."""
 
     EPHEMERAL = "ephemeral"
-    """For development stacks: the key is deleted after the shortest waiting period, 7 days. **Whatever is still encrypted
-    under it is lost then, for good.**"""
+    """For development stacks: the key is deleted after the shortest waiting period, 7 days. **Whatever is still
+    encrypted under it is lost then, for good.**"""

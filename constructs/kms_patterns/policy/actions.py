@@ -19,7 +19,7 @@ SIGN: Final = "kms:Sign"
 VERIFY: Final = "kms:Verify"
 GENERATE_MAC: Final = "kms:GenerateMac"
 VERIFY_MAC: Final = "kms:VerifyMac"
-DERIVE_SHARED_SECRET: Final = "kms:DeriveSharedSecret"
+DERIVE_SHARED_SECRET: Final = "kms:DeriveSharedSecret"  # noqa: S105
 GET_PUBLIC_KEY: Final = "kms:GetPublicKey"
 CREATE_GRANT: Final = "kms:CreateGrant"
 DESCRIBE_KEY: Final = "kms:DescribeKey"
@@ -90,8 +90,9 @@ _CANONICAL: Final = {
 def narrow(actions: Sequence[str]) -> list[str]:
     """Return the exact actions behind a list as the AWS CDK's constructs pass it to ``key.grant``.
 
-    A construct that asks for ``kms:GenerateDataKey*`` encrypts at rest: it calls GenerateDataKey, and neither Encrypt nor
-    ReEncrypt, which such lists name beside it. A list without a wildcard is returned as it is, in the spelling of KMS.
+    A construct that asks for ``kms:GenerateDataKey*`` encrypts at rest: it calls GenerateDataKey, and neither Encrypt
+    nor ReEncrypt, which such lists name beside it. A list without a wildcard is returned as it is, spelled as in
+    KMS.
 
     Raises:
         ValueError: A wildcard whose exact actions are not known.

@@ -55,5 +55,5 @@ def merge(*parts: Conditions) -> dict[str, dict[str, object]]:
             for key, value in demands.items():
                 before = merged.setdefault(operator, {}).setdefault(key, value)
                 if before != value:
-                    raise ValueError(f"{operator} {key} cannot be both {before!r} and {value!r}: no request would match")
+                    raise ValueError(f"{operator} {key} cannot be both {before!r} and {value!r}: no request matches")
     return merged

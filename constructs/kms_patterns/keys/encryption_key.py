@@ -1,0 +1,74 @@
+"""The symmetric encryption key, for data keys and for values of up to 4096 bytes."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+from kms_patterns.keys.encryption_grants import EncryptionGrants
+from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.policy.actions import SYMMETRIC_OPERATIONS
+
+
+class EncryptionKey(EncryptionGrants, CustomerManagedKey):
+    """A symmetric customer managed key whose policy names each user and each operation.
+
+    The key policy lets IAM of the account *administer* the key. Every use needs two statements: one in the key policy
+    that names the role, one in the role's own policy that names the key. Each ``grant_…`` method writes both, with the
+    same exact actions and conditions. An administrator with ``*:*`` cannot use the key.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        alias: Such as ``orders/data``, for ``alias/orders/data``. Left out, the key has no alias.
+        description: Shown in the console; at most 8192 characters.
+        administrators: Roles or users who may manage the key, by their own policies too, but not use it.
+            Left out, those whom IAM of the account allows it.
+        rotation_period: Time between automatic rotations, 90 to 2560 days. Left out, 365 days.
+        pending_window: Waiting period before deletion, 7 to 30 days. Left out, 30 days; 7 for an ephemeral key.
+        enabled: False makes every use end in DisabledException.
+        lifecycle: What becomes of the key and its aliases with its stack. Left out, they stay.
+        access: Whether the key policy names the users. Left out, it does.
+
+    Raises:
+        KeyConfigurationError: KMS would refuse the alias, the rotation period or the waiting period.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
+    """
+
+    operations: ClassVar[Sequence[str]] = SYMMETRIC_OPERATIONS
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        alias: str | None = None,
+        description: str | None = None,
+        administrators: Sequence[iam.IGrantable] = (),
+        rotation_period: Duration | None = None,
+        pending_window: Duration | None = None,
+        enabled: bool = True,
+        lifecycle: KeyLifecycle = KeyLifecycle.RETAIN,
+        access: KeyAccess = KeyAccess.NAMED,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            key_spec=kms.KeySpec.SYMMETRIC_DEFAULT,
+            key_usage=kms.KeyUsage.ENCRYPT_DECRYPT,
+            rotates=True,
+            alias=alias,
+            description=description,
+            administrators=administrators,
+            rotation_period=rotation_period,
+            pending_window=pending_window,
+            enabled=enabled,
+            lifecycle=lifecycle,
+            access=access,
+        )

@@ -1,0 +1,86 @@
+"""Writes both halves of a grant: the key policy's and the identity's."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_iam as iam
+
+from kms_patterns.keys.grantee import Grantee, check_policy_written, resolve_grantee
+from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.ledger import StatementLedger
+from kms_patterns.policy.conditions import Conditions
+from kms_patterns.policy.statements import grant_sid, named_grant
+
+if TYPE_CHECKING:
+    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+
+
+class GrantWriter:
+    """Writes the grants of one key, and extends them when the same role or user is granted more."""
+
+    def __init__(self, key: "CustomerManagedKey") -> None:
+        self._key = key
+        self._in_key_policy, self._in_identity_policies = StatementLedger(), StatementLedger()
+        self._sids: Counter[str] = Counter()
+
+    def grant(
+        self,
+        grantee: iam.IGrantable,
+        actions: Sequence[str],
+        shared: Conditions,
+        own: Conditions,
+        *,
+        purpose: str = "use",
+    ) -> iam.Grant:
+        """Write ``actions`` into the grantee's policy and, if the key names its users, into the key policy.
+
+        Args:
+            grantee: A role, a user, or anything that has one.
+            actions: Exact KMS actions.
+            shared: Conditions of the key policy's half.
+            own: Conditions of the identity's half: ``shared`` and those that the key policy cannot name.
+            purpose: Keeps use and administration in statements of their own.
+
+        Raises:
+            GrantRefused: The grantee cannot be named, or takes no policy.
+        """
+        named = resolve_grantee(grantee, self._key.stack)
+        subject = (named.path, purpose)
+
+        def to_identity() -> tuple[iam.Grant, iam.PolicyStatement]:
+            return self._to_identity(named, actions, own)
+
+        def to_key() -> tuple[iam.Grant, iam.PolicyStatement]:
+            return self._to_key(named, actions, shared)
+
+        identity = self._in_identity_policies.grant(subject, actions, own, to_identity)
+        if self._key.access is KeyAccess.DELEGATED:
+            return identity
+        return identity.combine(self._in_key_policy.grant(subject, actions, shared, to_key))
+
+    def _to_identity(
+        self, named: Grantee, actions: Sequence[str], own: Conditions
+    ) -> tuple[iam.Grant, iam.PolicyStatement]:
+        grant = iam.Grant.add_to_principal(
+            grantee=named.principal,
+            actions=list(actions),
+            resource_arns=[self._key.key_arn],
+            conditions=own or None,
+        )
+        check_policy_written(named, grant)
+        return grant, grant.principal_statements[0]
+
+    def _to_key(
+        self, named: Grantee, actions: Sequence[str], shared: Conditions
+    ) -> tuple[iam.Grant, iam.PolicyStatement]:
+        self._sids[named.path] += 1
+        statement = named_grant(grant_sid(named.path, self._sids[named.path]), named.arn, actions, shared)
+        grant = iam.Grant.add_statement_to_resource_policy(
+            statement=statement,
+            grantee=named.principal,
+            actions=list(actions),
+            resource=self._key,
+            resource_arns=[self._key.key_arn],
+        )
+        return grant, statement

@@ -1,0 +1,114 @@
+"""Turns whatever a grant is given into the one role or user that a key policy can name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import ArnFormat, Stack, Token
+from aws_cdk import aws_iam as iam
+from constructs import Dependable
+
+from kms_patterns.keys.errors import GrantRefused
+
+_ADVICE = {
+    iam.AnyPrincipal: "that is everyone in every account",
+    iam.AccountPrincipal: "that is every role and user of the account; for that there is access=KeyAccess.DELEGATED",
+    iam.ServicePrincipal: "a service has no role ARN; grant the role that the service acts for, with via_service=",
+    iam.ArnPrincipal: "no IAM policy can be written for a bare ARN; import the role with iam.Role.from_role_arn",
+    iam.Group: "a group is no caller; grant its users or, better, a role",
+    iam.UnknownPrincipal: "its role is not known; import it with its role, as in from_function_attributes(role=…)",
+}
+
+
+@dataclass(frozen=True)
+class Grantee:
+    """A role or user that a key policy can name.
+
+    Attributes:
+        principal: The role or user, which gets the identity half of the grant.
+        arn: Its ARN as the key's stack may write it, without a dependency cycle.
+        path: Its construct path, from which the statement's id is made.
+    """
+
+    principal: iam.IPrincipal
+    arn: str
+    path: str
+
+
+def resolve_grantee(grantee: iam.IGrantable, stack: Stack) -> Grantee:
+    """Return the role or user behind ``grantee``, named in a way that ``stack`` (the key's) can write.
+
+    Raises:
+        GrantRefused: It has no role or user ARN, is in another account, or cannot be named without a cycle.
+    """
+    principal: Any = grantee.grant_principal
+    arn = getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None)
+    if not arn:
+        raise GrantRefused(_no_arn(principal))
+    _check_account(principal, stack)
+    return Grantee(principal, _physical_arn(principal, stack) or _own_arn(principal, arn, stack), principal.node.path)
+
+
+def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:
+    """Check that the identity half of ``grant`` reached a policy.
+
+    Raises:
+        GrantRefused: The role takes no policy: both halves are needed, so the grant would be void.
+    """
+    writable = isinstance(grantee.principal, (iam.Role, iam.User, iam.LazyRole))
+    if grant.success and (writable or Dependable.of(grant).dependency_roots):
+        return
+    raise GrantRefused(
+        f"{grantee.path} takes no policy, so this grant would have no effect and calls would end in "
+        "AccessDeniedException: import the role mutable (iam.Role.from_role_arn(…) without mutable=False), "
+        "or grant the role itself instead of role.without_policy_updates()"
+    )
+
+
+def _no_arn(principal: Any) -> str:
+    advice = next((text for kind, text in _ADVICE.items() if isinstance(principal, kind)), "it has no role or user ARN")
+    return (
+        f"a key policy names single roles and users, and {type(principal).__name__} is neither: {advice}. "
+        "Allowing it would open the key to more than one caller, or to none"
+    )
+
+
+def _check_account(principal: Any, stack: Stack) -> None:
+    account = principal.principal_account
+    known = account and not Token.is_unresolved(account) and not Token.is_unresolved(stack.account)
+    if known and account != stack.account:
+        raise GrantRefused(
+            f"{principal.node.path} is in account {account}, the key in {stack.account}: this app cannot write the "
+            "identity half of a grant into another account, and the call would end in AccessDeniedException"
+        )
+
+
+def _physical_arn(principal: Any, stack: Stack) -> str | None:
+    """Build the ARN from a name that is known now: it references nothing, so no cycle can come of it."""
+    child = principal.node.default_child
+    if isinstance(child, iam.CfnRole):
+        name, path, kind = child.role_name, child.path, "role"
+    elif isinstance(child, iam.CfnUser):
+        name, path, kind = child.user_name, child.path, "user"
+    else:
+        return None
+    path = path or "/"
+    if not name or Token.is_unresolved(name) or Token.is_unresolved(path):
+        return None
+    return stack.format_arn(
+        service="iam",
+        region="",
+        resource=f"{kind}{path.rstrip('/')}",
+        resource_name=name,
+        arn_format=ArnFormat.SLASH_RESOURCE_NAME,
+    )
+
+
+def _own_arn(principal: Any, arn: str, stack: Stack) -> str:
+    imported = principal.node.default_child is None
+    if imported or Stack.of(principal).node.path == stack.node.path:
+        return arn
+    raise GrantRefused(
+        f"{principal.node.path} is in another stack than the key, and its policy makes its stack depend on the key's: "
+        f'naming it in the key policy by a reference would be a cycle ("cyclic reference"). Give it a fixed name '
+        "(role_name=… or user_name=…), or create it in the key's stack"
+    )

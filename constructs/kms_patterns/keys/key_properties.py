@@ -1,0 +1,73 @@
+"""Checks of a key's properties at synth, each against the limit of KMS that would fail the deployment."""
+
+import re
+from typing import Final
+
+from aws_cdk import Duration, Token
+
+from kms_patterns.keys.errors import KeyConfigurationError
+
+_ALIAS: Final = re.compile(r"[a-zA-Z0-9/_-]{1,250}")
+_ALIAS_PREFIX: Final = "alias/"
+ROTATION_DAYS: Final = range(90, 2561)
+PENDING_WINDOW_DAYS: Final = range(7, 31)
+
+
+def check_alias(alias: str) -> str:
+    """Return the full name of an alias, ``alias/…``.
+
+    Args:
+        alias: With or without ``alias/``; letters, digits, ``/``, ``_`` and ``-``, at most 256 with the prefix.
+
+    Raises:
+        KeyConfigurationError: KMS would answer InvalidAliasNameException or NotAuthorizedException.
+
+    See https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateAlias.html
+    """
+    if Token.is_unresolved(alias):
+        return alias
+    name = alias.removeprefix(_ALIAS_PREFIX)
+    if name.lower().startswith("aws/"):
+        raise KeyConfigurationError(
+            f"alias {alias!r}: names under alias/aws/ are reserved for AWS managed keys (NotAuthorizedException); "
+            "use another first word"
+        )
+    if not _ALIAS.fullmatch(name):
+        raise KeyConfigurationError(
+            f"alias {alias!r}: after alias/, 1 to 250 letters, digits, /, _ and - are allowed "
+            "(InvalidAliasNameException); replace the other characters"
+        )
+    return _ALIAS_PREFIX + name
+
+
+def check_rotation_period(period: Duration | None) -> None:
+    """Check the days between automatic rotations: 90 to 2560.
+
+    Raises:
+        KeyConfigurationError: KMS would answer ValidationException.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/rotating-keys-enable-disable.html
+    """
+    _check_days("rotation_period", period, ROTATION_DAYS)
+
+
+def check_pending_window(window: Duration | None) -> None:
+    """Check the waiting period before deletion: 7 to 30 days.
+
+    Raises:
+        KeyConfigurationError: KMS would answer ValidationException.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
+    """
+    _check_days("pending_window", window, PENDING_WINDOW_DAYS)
+
+
+def _check_days(name: str, duration: Duration | None, allowed: range) -> None:
+    if duration is None or duration.is_unresolved():
+        return
+    days = duration.to_days(integral=False)
+    if days != int(days) or int(days) not in allowed:
+        raise KeyConfigurationError(
+            f"{name} is {days:g} days: KMS takes whole days from {allowed.start} to {allowed.stop - 1} "
+            f"(ValidationException); give Duration.days({allowed.start}) or more"
+        )

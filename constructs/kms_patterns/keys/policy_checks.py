@@ -1,0 +1,105 @@
+"""Checks of a key policy: of each statement that a caller adds, and of the whole at synth."""
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import jsii
+from aws_cdk import aws_iam as iam
+from constructs import IValidation
+
+from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.policy.actions import ADMINISTRATION, CREATE_GRANT, DESCRIBE_KEY, REFUSAL_OF_KMS
+from kms_patterns.policy.statements import MAX_KEY_POLICY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+
+
+def check_operations(key: "CustomerManagedKey", operations: "Sequence[str]") -> None:
+    """Check that ``key`` can do ``operations`` and that a grant may hold them.
+
+    Raises:
+        GrantRefused: One of them it cannot do, or is none for users of a key.
+    """
+    if not operations:
+        raise GrantRefused(f"{key.node.path}: a grant of no operation would be void; name one, such as kms:Decrypt")
+    for operation in operations:
+        if operation not in key.operations and operation != DESCRIBE_KEY:
+            raise GrantRefused(f"{key.node.path}: {operation} refused: {_reason(key, operation)}")
+
+
+def _reason(key: "CustomerManagedKey", operation: str) -> str:
+    if operation == CREATE_GRANT:
+        return "whoever creates KMS grants gives others use of the key, past the key policy; grant the user directly"
+    if operation in ADMINISTRATION:
+        return "it manages the key; administrators and users are apart, so call grant_admin"
+    error = REFUSAL_OF_KMS.get(operation, "InvalidKeyUsageException")
+    return f"a key of this type cannot do it, KMS would answer {error}; it can: {', '.join(key.operations)}"
+
+
+def check_callers_statement(key: "CustomerManagedKey", statement: iam.PolicyStatement) -> None:
+    """Check a statement that is about to be added to the policy of ``key``.
+
+    Raises:
+        GrantRefused: It allows a wildcard, all but something, or use of the key to an account or to everyone.
+    """
+    if statement.effect is not iam.Effect.ALLOW:
+        return
+    wildcards = [action for action in statement.actions if "*" in action]
+    if wildcards or statement.not_actions or statement.not_principals:
+        found = ", ".join(wildcards) or "NotAction or NotPrincipal"
+        raise GrantRefused(
+            f"{key.node.path}: a key policy statement that allows {found} allows more than anyone can list: "
+            "name exact actions, or call grant_encrypt, grant_decrypt, … of the key, which do"
+        )
+    if key.access is KeyAccess.NAMED and not statement.conditions:
+        _check_principals(key, statement)
+
+
+def _check_principals(key: "CustomerManagedKey", statement: iam.PolicyStatement) -> None:
+    uses = [action for action in statement.actions if action not in ADMINISTRATION]
+    wide = (iam.AccountPrincipal, iam.AnyPrincipal, iam.StarPrincipal)
+    if uses and any(isinstance(principal, wide) for principal in statement.principals):
+        raise GrantRefused(
+            f"{key.node.path}: {', '.join(uses)} for a whole account or for everyone, without a condition, undoes the "
+            "two-key control of KeyAccess.NAMED: call a grant_… method per role, or make the key with "
+            "access=KeyAccess.DELEGATED"
+        )
+
+
+@jsii.implements(IValidation)
+class KeyPolicyLimits:
+    """Limits of KMS on a whole key policy, checked when the app is synthesized."""
+
+    def __init__(self, key: "CustomerManagedKey") -> None:
+        self._key = key
+
+    def validate(self) -> list[str]:
+        """Return one message per limit that the key policy breaks."""
+        document: dict[str, Any] = self._key.stack.resolve(self._key.node.default_child.key_policy)  # type: ignore[union-attr]
+        return [*_size(document), *_duplicates(document)]
+
+
+def _size(document: dict[str, Any]) -> list[str]:
+    # References count with their length in the template: what they resolve to is not known before deployment.
+    size = len(json.dumps(document, separators=(",", ":")).encode())
+    if size <= MAX_KEY_POLICY_BYTES:
+        return []
+    return [
+        f"the key policy has about {size} bytes, KMS takes {MAX_KEY_POLICY_BYTES} (LimitExceededException): "
+        f"it has {len(document['Statement'])} statements; grant fewer roles, or split their data over several keys"
+    ]
+
+
+def _duplicates(document: dict[str, Any]) -> list[str]:
+    sids = Counter(statement["Sid"] for statement in document["Statement"] if "Sid" in statement)
+    return [
+        f"Sid {sid} stands {count} times in the key policy, it must be unique (MalformedPolicyDocumentException): "
+        "give your own statement another one"
+        for sid, count in sids.items()
+        if count > 1
+    ]

@@ -1,0 +1,5 @@
+"""stub."""
+
+
+def watch(key: object) -> None:
+    """Stub."""

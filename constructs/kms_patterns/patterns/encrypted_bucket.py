@@ -1,0 +1,87 @@
+"""A bucket whose objects are all under one KMS key, with grants that name the one operation they are for."""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.patterns.object_grants import ObjectGrants
+from kms_patterns.policy.bucket_statements import only_under_key
+
+
+class EncryptedBucket(ObjectGrants, s3.Bucket):
+    """An ``s3.Bucket`` under SSE-KMS with a Bucket Key, versioned, private, reachable over TLS 1.2 or later only.
+
+    Uploads that name another key, another encryption or a key of their own (SSE-C) are denied; uploads that name none
+    are encrypted under ``encryption_key``. With the Bucket Key, S3 calls KMS up to 99 % less often, and KMS sees the
+    bucket's ARN as encryption context instead of each object's.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        encryption_key: Symmetric key; it may be in another stack of the same account and Region.
+        bucket_name: Left out, CloudFormation makes one up.
+        abort_incomplete_uploads_after: When the parts of an unfinished multipart upload are deleted, 1 to 7 days.
+            Left out, 7 days.
+        server_access_logs_bucket: Receives the access logs; must be under SSE-S3, S3 cannot log under a customer's key
+            that names its users. Left out, nothing is logged.
+        server_access_logs_prefix: Put before the names of the log objects.
+        lifecycle: What becomes of the bucket with its stack. Left out, what becomes of the key. S3 deletes empty
+            buckets only.
+
+    Raises:
+        KeyConfigurationError: ``abort_incomplete_uploads_after`` is out of range.
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        encryption_key: EncryptionKey,
+        bucket_name: str | None = None,
+        abort_incomplete_uploads_after: Duration | None = None,
+        server_access_logs_bucket: s3.IBucket | None = None,
+        server_access_logs_prefix: str | None = None,
+        lifecycle: KeyLifecycle | None = None,
+    ) -> None:
+        abort_after = abort_incomplete_uploads_after or Duration.days(7)
+        _check_abort_after(abort_after)
+        self._key = encryption_key
+        ephemeral = (lifecycle or encryption_key.lifecycle) is KeyLifecycle.EPHEMERAL
+        super().__init__(
+            scope,
+            construct_id,
+            bucket_name=bucket_name,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=encryption_key,
+            bucket_key_enabled=True,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            versioned=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=[
+                s3.LifecycleRule(id="AbortIncompleteUploads", abort_incomplete_multipart_upload_after=abort_after)
+            ],
+            server_access_logs_bucket=server_access_logs_bucket,
+            server_access_logs_prefix=server_access_logs_prefix,
+            removal_policy=RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN,
+        )
+        for statement in only_under_key(self.arn_for_objects("*"), encryption_key.key_arn):
+            self.add_to_resource_policy(statement)
+
+
+def _check_abort_after(duration: Duration) -> None:
+    if duration.is_unresolved():
+        return
+    days = duration.to_days(integral=False)
+    if days not in range(1, 8):
+        raise KeyConfigurationError(
+            f"abort_incomplete_uploads_after is {days:g} days: give whole days from 1 to 7, the parts of an unfinished "
+            "upload are paid for and invisible"
+        )
