@@ -28,7 +28,7 @@ class DocumentsStack(cdk.Stack):
         read_write = instance_role(self, "ReadWrite")
         bucket.grant_upload(uploader, multipart=True)
         bucket.grant_download(downloader)
-        bucket.grant_read_write(read_write)
+        bucket.grant_read_write(read_write, multipart=True)
         outputs(
             self,
             {

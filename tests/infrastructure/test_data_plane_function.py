@@ -86,9 +86,7 @@ def test_memory_timeout_handler_and_environment_are_the_callers(stack: cdk.Stack
     assert made["Runtime"] == "python3.14"
 
 
-def test_failed_asynchronous_invocations_reach_an_encrypted_queue_over_tls_only(
-    stack: cdk.Stack, synth: Synth
-) -> None:
+def test_failed_asynchronous_invocations_reach_an_encrypted_queue_over_tls_only(stack: cdk.Stack, synth: Synth) -> None:
     queue = stack.resolve(function(stack).dead_letters.queue_arn)
     template = synth(stack)
     assert properties(template, "AWS::Lambda::Function")["DeadLetterConfig"] == {"TargetArn": queue}

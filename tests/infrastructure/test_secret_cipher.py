@@ -42,6 +42,7 @@ def own_log_and_dead_letters(stack: cdk.Stack, cipher: SecretCipher, name: str) 
 
 @pytest.mark.parametrize(("name", "action"), [("Encrypt", "kms:Encrypt"), ("Decrypt", "kms:Decrypt")])
 def test_role_may_do_one_kms_action_under_the_required_context_and_nothing_else(
+    *,
     stack: cdk.Stack,
     synth: Synth,
     key: EncryptionKey,
@@ -126,7 +127,9 @@ def test_size_time_and_retention_are_parameters_of_both_functions(
     )
     resources = synth(stack)["Resources"].values()
     functions = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]
-    assert [(f["MemorySize"], f["Timeout"], f["TracingConfig"]) for f in functions] == 2 * [(512, 3, {"Mode": "Active"})]
+    assert [(f["MemorySize"], f["Timeout"], f["TracingConfig"]) for f in functions] == 2 * [
+        (512, 3, {"Mode": "Active"})
+    ]
     logs = [item["Properties"] for item in resources if item["Type"] == "AWS::Logs::LogGroup"]
     assert logs == 2 * [{"RetentionInDays": 7}]
     retries = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::EventInvokeConfig"]

@@ -19,7 +19,7 @@ class ExactFunction(aws_lambda.Function):
         See https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
         """
         grant = aws_iam.Grant.add_to_principal(
-            grantee=grantee, actions=["lambda:InvokeFunction"], resource_arns=[self.function_arn], scope=self
+            grantee=grantee, actions=["lambda:InvokeFunction"], resource_arns=[self.function_arn]
         )
         return grant if grant.success else super().grant_invoke(grantee)
 
