@@ -29,6 +29,7 @@ class DocumentsStack(cdk.Stack):
         bucket.grant_upload(uploader, multipart=True)
         bucket.grant_download(downloader)
         bucket.grant_read_write(read_write, multipart=True)
+        acknowledge_bucket(bucket, uploader, downloader, read_write)
         outputs(
             self,
             {
@@ -64,6 +65,7 @@ class SecretsStack(cdk.Stack):
         table.grant(reader, "dynamodb:GetItem")
         allow(writer, "ssm:PutParameter", parameters)
         allow(reader, "ssm:GetParameter", parameters)
+        acknowledge_parameters(writer, reader)
         outputs(self, cipher_outputs(key, cipher))
         outputs(
             self,
@@ -101,6 +103,8 @@ class EnvelopeStack(cdk.Stack):
         restored.grant_download(operator)
         cipher.grant_encrypt(operator)
         cipher.grant_decrypt(operator)
+        for bucket in (inbox, vault, restored):
+            acknowledge_bucket(bucket, operator)
         outputs(self, cipher_outputs(key, cipher))
         outputs(
             self,
@@ -115,12 +119,44 @@ class EnvelopeStack(cdk.Stack):
 
 def instance_role(scope: Construct, name: str) -> aws_iam.Role:
     """Return a role for EC2 instances."""
-    return aws_iam.Role(scope, f"{name}Role", assumed_by=aws_iam.ServicePrincipal("ec2.amazonaws.com"))
+    role = aws_iam.Role(scope, f"{name}Role", assumed_by=aws_iam.ServicePrincipal("ec2.amazonaws.com"))
+    acknowledge(role, {"NIST.800.53.R5-IAMNoInlinePolicy": "The policy belongs to this role alone and goes with it."})
+    return role
 
 
 def allow(role: aws_iam.Role, action: str, resource: str) -> None:
     """Allow ``role`` one action on one resource."""
     aws_iam.Grant.add_to_principal(grantee=role, actions=[action], resource_arns=[resource]).assert_success()
+
+
+def acknowledge_bucket(bucket: EncryptedBucket, *roles: aws_iam.Role) -> None:
+    """Say why the rule packs of cdk-nag may find what they find on a bucket of this app and on its users."""
+    no_logs = "The reference app deploys without prerequisites; give EncryptedBucket a server_access_logs_bucket."
+    no_replica = "The reference app lives in one Region; replicas of objects are the deployment's decision."
+    acknowledge(
+        bucket,
+        {
+            "AwsSolutions-S1": no_logs,
+            "NIST.800.53.R5-S3BucketLoggingEnabled": no_logs,
+            "NIST.800.53.R5-S3BucketReplicationEnabled": no_replica,
+        },
+    )
+    objects = f"<{bucket.stack.resolve(bucket.bucket_arn)['Fn::GetAtt'][0]}.Arn>/*"
+    for role in roles:
+        acknowledge(role, {f"AwsSolutions-IAM5[Resource::{objects}]": "The role serves every object of the bucket."})
+
+
+def acknowledge_parameters(*roles: aws_iam.Role) -> None:
+    """Say why these roles may reach every parameter of one path."""
+    path = f"arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter{SECRETS_PREFIX}/*"
+    for role in roles:
+        acknowledge(role, {f"AwsSolutions-IAM5[Resource::{path}]": "The names of secrets are made up at run time."})
+
+
+def acknowledge(construct: Construct, reasons: Mapping[str, str]) -> None:
+    """Record why findings on ``construct`` are accepted."""
+    findings = [cdk.Acknowledgment(id=finding, reason=reason) for finding, reason in reasons.items()]
+    cdk.Validations.of(construct).acknowledge(*findings)
 
 
 def cipher_outputs(key: EncryptionKey, cipher: SecretCipher | EnvelopeCipher) -> Mapping[str, str]:

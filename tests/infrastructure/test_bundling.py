@@ -39,7 +39,9 @@ def arm_asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_functions_share_one_asset_without_leftovers(arm_asset: Path) -> None:
-    assert [path.name for path in arm_asset.parent.iterdir() if "bundling" in path.name or "building" in path.name] == []
+    assert [
+        path.name for path in arm_asset.parent.iterdir() if "bundling" in path.name or "building" in path.name
+    ] == []
     assert (arm_asset / "kms_runtime" / "__init__.py").is_file()
 
 
@@ -55,7 +57,9 @@ def test_arm64_asset_holds_arm64_binaries_only(arm_asset: Path) -> None:
 
 def test_asset_holds_no_installation_records_tests_or_lock(arm_asset: Path) -> None:
     names = {path.name for path in arm_asset.rglob("*")}
-    assert names.isdisjoint({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "tests", "bin", "requirements.lock"})
+    assert names.isdisjoint(
+        {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "tests", "bin", "requirements.lock"}
+    )
     assert "METADATA" in names
 
 

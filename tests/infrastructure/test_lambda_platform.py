@@ -24,7 +24,11 @@ def test_default_platform_is_the_newest_managed_python_on_arm64() -> None:
 def test_x86_64_platform_asks_pip_for_x86_64_wheels_only() -> None:
     chosen = platform_of({"kms-patterns:platform": "x86_64"})
     assert chosen.architecture.name == "x86_64"
-    tags = [after for word, after in zip(chosen.pip_arguments, chosen.pip_arguments[1:], strict=False) if word == "--platform"]
+    tags = [
+        after
+        for word, after in zip(chosen.pip_arguments, chosen.pip_arguments[1:], strict=False)
+        if word == "--platform"
+    ]
     assert tags == ["manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"]
 
 

@@ -1,8 +1,9 @@
 """Records, beside the construct that causes it, why a finding of a rule pack such as cdk-nag is accepted."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from aws_cdk import Acknowledgment, Validations
+from aws_cdk import Acknowledgment, Stack, Validations, aws_s3
 from constructs import IConstruct
 
 
@@ -15,3 +16,22 @@ def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
     """
     findings = [Acknowledgment(id=finding, reason=reason) for finding, reason in reasons.items()]
     Validations.of(construct).acknowledge(*findings)
+
+
+def acknowledge_objects(role: IConstruct, bucket: aws_s3.IBucket) -> None:
+    """Acknowledge that ``role`` is granted every object of ``bucket``, the wildcard being the object's name."""
+    resource = _as_cdk_nag_writes(Stack.of(role).resolve(bucket.arn_for_objects("*")))
+    reason = "The function serves every object of this bucket; the actions are exact and the bucket is named."
+    acknowledge(role, {f"AwsSolutions-IAM5[Resource::{resource}]": reason})
+
+
+def _as_cdk_nag_writes(value: Any) -> str:
+    match value:
+        case {"Fn::Join": [separator, parts]}:
+            return str(separator).join(_as_cdk_nag_writes(part) for part in parts)
+        case {"Fn::GetAtt": [resource, attribute]}:
+            return f"<{resource}.{attribute}>"
+        case {"Ref": name}:
+            return f"<{name}>"
+        case _:
+            return str(value)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from aws_cdk import Duration, aws_lambda, aws_logs, aws_s3
 from constructs import Construct
 
+from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.data_plane_function import DataPlaneFunction
 from kms_patterns.functions.required_context import RequiredContext
 from kms_patterns.functions.required_context import required_context as check_context
@@ -93,6 +94,8 @@ class EnvelopeCipher(CipherFunctions):
             )
             grant_object_download(read, made.role)
             grant_object_upload(write, made.role)
+            acknowledge_objects(made.role, read)
+            acknowledge_objects(made.role, write)
             return made
 
         self._encrypt = function("Encrypt", read=source, write=destination)
