@@ -47,7 +47,7 @@ class FakeKms:
     def decrypt(self, **request: Any) -> Mapping[str, Any]:
         self._record("Decrypt", request)
         arn, _, rest = request["CiphertextBlob"].partition(b"\0")
-        if arn.decode() != request["KeyId"]:
+        if arn != request["KeyId"].encode():
             raise self.error("IncorrectKeyException", "Decrypt")
         try:
             plaintext = self._keys[request["KeyId"]].decrypt(

@@ -1,0 +1,120 @@
+"""An Amazon S3 in memory: versions, ranges, multipart uploads; every call recorded, failures on demand."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ResponseStreamingError
+
+
+class Body(io.BytesIO):
+    """A response stream; ``breaks_after`` bytes it fails like a lost connection."""
+
+    def __init__(self, data: bytes, breaks_after: int | None = None) -> None:
+        super().__init__(data)
+        self.breaks_after = breaks_after
+
+    def readinto(self, buffer: Any) -> int:
+        if self.breaks_after is not None:
+            if self.tell() >= self.breaks_after:
+                raise ResponseStreamingError(error="connection lost")
+            buffer = buffer[: self.breaks_after - self.tell()]
+        return super().readinto(buffer)
+
+
+class FakeS3:
+    """Stands for ``boto3.client("s3")``; ``failures`` maps an operation to (HTTP status, code) or an exception."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], list[bytes]] = {}
+        self.uploads: dict[str, dict[int, bytes]] = {}
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.failures: dict[str, tuple[int, str] | BaseException] = {}
+        self.breaks: list[int] = []
+        self.bodies: list[Body] = []
+
+    @property
+    def operations(self) -> list[str]:
+        return [operation for operation, _ in self.calls]
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        self.objects.setdefault((bucket, key), []).append(data)
+
+    def latest(self, bucket: str, key: str) -> bytes:
+        return self.objects[bucket, key][-1]
+
+    def get_object(self, **request: Any) -> Mapping[str, Any]:
+        self._record("GetObject", request)
+        versions = self.objects.get((request["Bucket"], request["Key"]))
+        if not versions:
+            raise self._error(404, "NoSuchKey", "GetObject")
+        number = int(request.get("VersionId", f"v{len(versions)}")[1:])
+        data = versions[number - 1]
+        etag = f'"{hashlib.md5(data).hexdigest()}"'
+        if request.get("IfMatch", etag) != etag:
+            raise self._error(412, "PreconditionFailed", "GetObject")
+        start = int(request.get("Range", "bytes=0-")[6:-1])
+        body = Body(data[start:], self.breaks.pop(0) if self.breaks else None)
+        self.bodies.append(body)
+        answer = {"Body": body, "ETag": etag, "ContentLength": len(data) - start, "VersionId": f"v{number}"}
+        return answer | {"ContentRange": f"bytes {start}-{len(data) - 1}/{len(data)}"}
+
+    def put_object(self, **request: Any) -> Mapping[str, Any]:
+        self._record("PutObject", request)
+        return self._store(request, request["Body"].read())
+
+    def create_multipart_upload(self, **request: Any) -> Mapping[str, Any]:
+        self._record("CreateMultipartUpload", request)
+        upload_id = f"upload-{len(self.uploads) + 1}"
+        self.uploads[upload_id] = {}
+        return {"UploadId": upload_id}
+
+    def upload_part(self, **request: Any) -> Mapping[str, Any]:
+        self._record("UploadPart", request)
+        self.uploads[request["UploadId"]][request["PartNumber"]] = request["Body"].read()
+        return {"ETag": f'"part-{request["PartNumber"]}"', "ChecksumCRC32": f"crc-{request['PartNumber']}"}
+
+    def complete_multipart_upload(self, **request: Any) -> Mapping[str, Any]:
+        self._record("CompleteMultipartUpload", request)
+        parts = self.uploads.pop(request["UploadId"])
+        return self._store(request, b"".join(parts[part["PartNumber"]] for part in request["MultipartUpload"]["Parts"]))
+
+    def abort_multipart_upload(self, **request: Any) -> Mapping[str, Any]:
+        self._record("AbortMultipartUpload", request)
+        del self.uploads[request["UploadId"]]
+        return {}
+
+    def _store(self, request: dict[str, Any], data: bytes) -> Mapping[str, Any]:
+        self.put(request["Bucket"], request["Key"], data)
+        return {"VersionId": f"v{len(self.objects[request['Bucket'], request['Key']])}"}
+
+    def _record(self, operation: str, request: dict[str, Any]) -> None:
+        self.calls.append((operation, {name: value for name, value in request.items() if name != "Body"}))
+        failure = self.failures.get(operation)
+        if isinstance(failure, BaseException):
+            raise failure
+        if failure:
+            raise self._error(*failure, operation)
+
+    @staticmethod
+    def _error(status: int, code: str, operation: str) -> ClientError:
+        details = {"Error": {"Code": code, "Message": "from the fake"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        return ClientError(details, operation)
+
+
+@pytest.fixture
+def s3() -> FakeS3:
+    return FakeS3()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr("kms_runtime.s3.source.time.sleep", lambda _: None)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Parts of 1000 bytes, so that small objects take several."""
+    monkeypatch.setattr("kms_runtime.s3.sink.part_size_for", lambda _: 1000)

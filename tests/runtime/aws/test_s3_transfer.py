@@ -1,0 +1,106 @@
+import os
+
+import pytest
+
+from kms_runtime import decrypt_bytes, encrypt_bytes
+from kms_runtime.errors import (
+    EncryptionContextMismatch,
+    InvalidRequest,
+    MessageAuthenticationFailed,
+    MessageFormatError,
+    MessageTruncated,
+    SourceNotReadable,
+)
+from kms_runtime.s3 import S3Object, decrypt_object, encrypt_object
+
+CONTEXT = {"tenant": "a"}
+PLAIN, VAULT, RESTORED = S3Object("inbox", "f"), S3Object("vault", "f.encrypted"), S3Object("restored", "f")
+
+
+@pytest.fixture
+def common(keyring, s3):
+    return {"keyring": keyring, "encryption_context": CONTEXT, "s3_client": s3}
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 700_000])
+@pytest.mark.usefixtures("small_parts")
+def test_object_comes_back_byte_identical(size, common, s3, kms):
+    plaintext = os.urandom(size)
+    s3.put("inbox", "f", plaintext)
+    made = encrypt_object(PLAIN, VAULT, **common)
+    back = decrypt_object(VAULT, RESTORED, **common)
+    assert s3.latest("restored", "f") == plaintext
+    assert (made.source, made.destination) == (S3Object("inbox", "f", "v1"), S3Object("vault", "f.encrypted", "v1"))
+    assert made.message.plaintext_bytes == size
+    assert made.message.ciphertext_bytes == len(s3.latest("vault", "f.encrypted"))
+    assert back.message == made.message
+    assert kms.operations == ["GenerateDataKey", "Decrypt"]
+
+
+def test_message_in_s3_is_an_ordinary_message(common, s3, keyring):
+    s3.put("inbox", "f", b"hello")
+    encrypt_object(PLAIN, VAULT, **common)
+    message = s3.latest("vault", "f.encrypted")
+    assert decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT) == b"hello"
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [
+        (lambda message: message[:-1] + bytes([message[-1] ^ 1]), MessageAuthenticationFailed),
+        (lambda message: message[:-1], MessageTruncated),
+        (lambda message: message[: len(message) // 2], MessageTruncated),
+        (lambda message: message + b"\0", MessageFormatError),
+    ],
+    ids=["bad last frame", "one byte short", "half", "one byte more"],
+)
+def test_damaged_message_leaves_no_object_and_no_upload(damage, error, common, s3, keyring):
+    message = encrypt_bytes(os.urandom(9000), keyring=keyring, encryption_context=CONTEXT, frame_length=512)
+    s3.put("vault", "f.encrypted", damage(message))
+    with pytest.raises(error):
+        decrypt_object(VAULT, RESTORED, **common)
+    assert ("restored", "f") not in s3.objects
+    assert s3.uploads == {}
+    assert s3.operations[-1] == "AbortMultipartUpload"
+    assert "CompleteMultipartUpload" not in s3.operations
+
+
+def test_small_damaged_message_is_never_written(common, s3, keyring):
+    message = bytearray(encrypt_bytes(b"hello", keyring=keyring, encryption_context=CONTEXT))
+    message[-1] ^= 1
+    s3.put("vault", "f.encrypted", bytes(message))
+    with pytest.raises(MessageAuthenticationFailed):
+        decrypt_object(VAULT, RESTORED, **common)
+    assert s3.operations == ["GetObject"]
+
+
+def test_wrong_context_is_refused_before_kms_and_writes_nothing(common, s3, kms, keyring):
+    s3.put("vault", "f.encrypted", encrypt_bytes(b"hello", keyring=keyring, encryption_context={"tenant": "b"}))
+    kms.calls.clear()
+    with pytest.raises(EncryptionContextMismatch):
+        decrypt_object(VAULT, RESTORED, **common)
+    assert (kms.calls, s3.operations) == ([], ["GetObject"])
+
+
+@pytest.mark.parametrize("transfer", [encrypt_object, decrypt_object])
+def test_overwriting_the_source_is_refused_before_any_call(transfer, common, s3, kms):
+    with pytest.raises(InvalidRequest, match="overwritten"):
+        transfer(S3Object("b", "k", "v1"), S3Object("b", "k"), **common)
+    assert (s3.calls, kms.calls) == ([], [])
+
+
+def test_missing_source_costs_no_kms_call(common, kms):
+    with pytest.raises(SourceNotReadable):
+        encrypt_object(PLAIN, VAULT, **common)
+    assert kms.calls == []
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_broken_connections_do_not_show_in_the_result(common, s3, keyring):
+    plaintext = os.urandom(5000)
+    s3.put("inbox", "f", plaintext)
+    s3.breaks = [1234, 1000]
+    encrypt_object(PLAIN, VAULT, **common)
+    message = s3.latest("vault", "f.encrypted")
+    assert decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT) == plaintext

@@ -1,0 +1,169 @@
+"""Whatever is done to a message, the reader refuses it with a typed error and gives out no byte that is not genuine."""
+
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kms_runtime import KmsRuntimeError, decrypt, decrypt_bytes, encrypt_bytes
+from kms_runtime.errors import (
+    MessageAuthenticationFailed,
+    MessageFormatError,
+    MessageTruncated,
+)
+
+CONTEXT = {"a": "1", "b": "2"}
+PLAINTEXT = bytes(range(100))
+FRAME = 32
+VERSION, SUITE, CONTEXT_AT = 0, 1, 35
+CONTEXT_LENGTH = 2 + 2 + 2 * 6
+
+
+@pytest.fixture
+def message(keyring):
+    return encrypt_bytes(PLAINTEXT, keyring=keyring, encryption_context=CONTEXT, frame_length=FRAME)
+
+
+@pytest.fixture
+def refused(keyring):
+    def refuse(altered):
+        sink = io.BytesIO()
+        with pytest.raises(KmsRuntimeError) as caught:
+            decrypt(io.BytesIO(altered), sink, keyring=keyring, encryption_context={})
+        assert PLAINTEXT.startswith(sink.getvalue())
+        assert len(sink.getvalue()) % FRAME == 0
+        return caught.value
+
+    return refuse
+
+
+@pytest.fixture
+def refused_unseen(refused, kms):
+    """Refused, and AWS KMS was not asked."""
+
+    def refuse(altered):
+        kms.calls.clear()
+        error = refused(altered)
+        assert kms.calls == []
+        return error
+
+    return refuse
+
+
+def replaced(message, at, new):
+    return message[:at] + new + message[at + len(new) :]
+
+
+def test_flipping_any_bit_of_any_byte_is_refused(message, refused):
+    for position in range(len(message)):
+        for bit in (0, 3, 7):
+            refused(replaced(message, position, bytes([message[position] ^ 1 << bit])))
+
+
+def test_truncation_at_any_length_is_refused_as_truncated(message, refused):
+    for length in range(len(message)):
+        assert type(refused(message[:length])) is MessageTruncated
+
+
+def test_bytes_after_the_final_frame_are_refused(message, refused):
+    for extra in (b"\0", b"x" * 40, message):
+        assert type(refused(message + extra)) is MessageFormatError
+
+
+def test_bytes_after_a_full_final_frame_are_refused(keyring, refused):
+    message = encrypt_bytes(PLAINTEXT[:64], keyring=keyring, encryption_context={}, frame_length=FRAME)
+    for extra in (b"\0", message):
+        assert "bytes follow" in str(refused(message + extra))
+
+
+def test_reordered_repeated_and_dropped_frames_are_refused(message, refused):
+    body = len(message) - (3 * (FRAME + 32) + 40 + 4)
+    one, two = message[body : body + 64], message[body + 64 : body + 128]
+    for frames in (two + one, one + one, one, two):
+        assert "sequence number" in str(refused(message[:body] + frames + message[body + 128 :]))
+
+
+def test_final_frame_alone_is_refused(message, refused):
+    body = len(message) - (3 * (FRAME + 32) + 40 + 4)
+    assert "sequence number" in str(refused(message[:body] + message[-44:]))
+
+
+@given(st.binary(max_size=400))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_arbitrary_bytes_are_refused_with_a_typed_error(keyring, data):
+    for candidate in (data, b"\x02\x04\x78" + data):
+        with pytest.raises(MessageFormatError):
+            decrypt_bytes(candidate, keyring=keyring, encryption_context={})
+
+
+@pytest.mark.parametrize(
+    ("at", "new", "reason"),
+    [
+        (VERSION, b"\x01", "version 1; this reader accepts version 2"),
+        (VERSION, b"\x03", "version 3"),
+        (VERSION, b"AgR4", "Base64"),
+        (SUITE, b"\x05\x78", "signed (suite 0x0578)"),
+        (SUITE, b"\x01\x78", "algorithm suite 0x0178"),
+        (CONTEXT_AT, b"\x00\x0f", "does not fill"),
+        (CONTEXT_AT, b"\x00\x0d", "does not fill"),
+        (CONTEXT_AT + 2, b"\x00\x01", "does not fill"),
+        (CONTEXT_AT + 2, b"\x00\x00", "does not fill"),
+        (CONTEXT_AT + 6, b"b", "not sorted, or one is repeated"),
+        (CONTEXT_AT + 6, b"c", "not sorted, or one is repeated"),
+        (CONTEXT_AT + 6, b"\xff", "not valid UTF-8"),
+        (CONTEXT_AT + CONTEXT_LENGTH, b"\x00\x00", "0 encrypted data keys; this reader accepts 1 to 20"),
+        (CONTEXT_AT + CONTEXT_LENGTH, b"\xff\xff", "65535 encrypted data keys"),
+        (CONTEXT_AT + CONTEXT_LENGTH + 4, b"\xff", "key provider"),
+    ],
+)
+def test_header_field_that_the_format_does_not_allow_is_named(at, new, reason, message, refused_unseen):
+    error = refused_unseen(replaced(message, at, new))
+    assert type(error) is MessageFormatError
+    assert reason in str(error)
+
+
+@pytest.mark.parametrize(
+    ("offset", "new", "reason"),
+    [
+        (0, b"\x01", "content type 1; this reader accepts 2 (framed)"),
+        (1, b"\x00\x00\x00\x00", "frame length 0;"),
+        (1, b"\xff\xff\xff\xff", "frame length 4294967295; this reader accepts 1 to 16777216"),
+    ],
+)
+def test_content_type_and_frame_length_are_checked_before_any_kms_call(offset, new, reason, message, refused_unseen):
+    at = message.index(b"\x02\x00\x00\x00\x20", CONTEXT_AT + CONTEXT_LENGTH) + offset
+    error = refused_unseen(replaced(message, at, new))
+    assert type(error) is MessageFormatError
+    assert reason in str(error)
+
+
+def test_frame_length_limit_is_the_callers_to_lower(message, keyring):
+    with pytest.raises(MessageFormatError, match="1 to 31 bytes"):
+        decrypt_bytes(message, keyring=keyring, encryption_context={}, max_frame_length=FRAME - 1)
+    assert decrypt_bytes(message, keyring=keyring, encryption_context={}, max_frame_length=FRAME) == PLAINTEXT
+
+
+def test_verification_key_in_an_unsigned_message_is_refused(keyring, monkeypatch):
+    monkeypatch.setattr("kms_runtime.sealing.check_context", lambda _: None)
+    forged = encrypt_bytes(b"", keyring=keyring, encryption_context={"aws-crypto-public-key": "x"})
+    with pytest.raises(MessageFormatError, match="not signed"):
+        decrypt_bytes(forged, keyring=keyring, encryption_context={})
+
+
+def test_key_commitment_is_checked_before_the_tag(message, refused):
+    at = message.index(b"\x02\x00\x00\x00\x20", CONTEXT_AT + CONTEXT_LENGTH) + 5
+    error = refused(replaced(message, at, bytes(32)))
+    assert type(error) is MessageAuthenticationFailed
+    assert "key commitment" in str(error)
+
+
+def test_final_frame_longer_than_the_frame_length_is_refused(message, refused):
+    at = len(message) - 16 - 4 - 4
+    assert "more than the frame length" in str(refused(replaced(message, at, (FRAME + 1).to_bytes(4))))
+
+
+def test_too_many_frames_for_one_message_are_refused(keyring, monkeypatch):
+    monkeypatch.setattr("kms_runtime.message.frames.MAX_FRAMES", 3)
+    with pytest.raises(MessageFormatError, match="at most 3 frames"):
+        encrypt_bytes(bytes(4 * FRAME), keyring=keyring, encryption_context={}, frame_length=FRAME)
