@@ -195,6 +195,21 @@ def test_restored_objects_go_to_the_source_if_nothing_else_is_said(
     assert variables["DESTINATION_BUCKET"] == stack.resolve(inbox.bucket_name)
 
 
+def test_versions_may_be_read_only_if_asked_for(
+    stack: cdk.Stack,
+    synth: Synth,
+    key: EncryptionKey,
+    buckets: list[EncryptedBucket],
+    role_statements: Callable[..., Statements],
+) -> None:
+    inbox, vault, _ = buckets
+    cipher = EnvelopeCipher(stack, "Files", encryption_key=key, source=inbox, destination=vault, read_versions=True)
+    template = synth(stack)
+    for role, bucket in ((cipher.encrypt_role, inbox), (cipher.decrypt_role, vault)):
+        found = [s for s in role_statements(template, stack, role) if "s3:GetObjectVersion" in s["Action"]]
+        assert found == [allow(["s3:GetObject", "s3:GetObjectVersion"], objects_of(stack, bucket))]
+
+
 def test_caller_is_granted_one_function_and_nothing_on_key_or_buckets(
     stack: cdk.Stack, synth: Synth, cipher: EnvelopeCipher, role_statements: Callable[..., Statements]
 ) -> None:

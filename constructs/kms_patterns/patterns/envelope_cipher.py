@@ -37,6 +37,8 @@ class EnvelopeCipher(CipherFunctions):
         encrypt_on_create: Whether every object created in ``source`` is encrypted by itself. Nobody is there to name a
             context then, so ``encryption_context`` must have every required name. ``source`` gets EventBridge
             switched on (see :class:`~kms_patterns.patterns.object_created.ObjectCreatedRule`).
+        read_versions: Whether a call may name the version it wants in ``sourceVersionId``; adds
+            ``s3:GetObjectVersion``, which also reads what was deleted or overwritten. Left out, the latest is read.
         memory_size: Memory in MiB, 128 to 10,240; 1,769 is one virtual CPU.
         timeout: At most 15 minutes, which is the default: about as long as 100 GiB take.
         log_retention: How long the functions' logs are kept. They contain names of objects, no content.
@@ -61,6 +63,7 @@ class EnvelopeCipher(CipherFunctions):
         required_context: Sequence[str] = (),
         encryption_context: Mapping[str, str] | None = None,
         encrypt_on_create: bool = False,
+        read_versions: bool = False,
         memory_size: int = 1769,
         timeout: Duration | None = None,
         log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
@@ -92,7 +95,7 @@ class EnvelopeCipher(CipherFunctions):
                 retry_attempts=retry_attempts,
                 tracing=tracing,
             )
-            grant_object_download(read, made.role)
+            grant_object_download(read, made.role, versions=read_versions)
             grant_object_upload(write, made.role)
             acknowledge_objects(made.role, read)
             acknowledge_objects(made.role, write)

@@ -6,8 +6,16 @@ from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
 
 
-def grant_object_download(bucket: aws_s3.IBucket, grantee: aws_iam.IGrantable) -> None:
-    """Allow ``grantee`` to get the objects of ``bucket``, decrypted by S3 under the bucket's key if it has one."""
+def grant_object_download(bucket: aws_s3.IBucket, grantee: aws_iam.IGrantable, *, versions: bool = False) -> None:
+    """Allow ``grantee`` to get the objects of ``bucket``, decrypted by S3 under the bucket's key if it has one.
+
+    Args:
+        bucket: Any bucket.
+        grantee: A role, or anything that has one.
+        versions: Whether versions may be named, ``s3:GetObjectVersion``, which reads deleted and overwritten objects.
+    """
+    if versions:
+        _grant(bucket, grantee, "s3:GetObjectVersion")
     if isinstance(bucket, EncryptedBucket):
         bucket.grant_download(grantee).assert_success()
         return
