@@ -1,0 +1,157 @@
+import base64
+import json
+import logging
+
+import fastjsonschema
+import pytest
+
+from kms_runtime import KmsRuntimeError
+from kms_runtime.handlers import secret_cipher
+from kms_runtime.handlers.validation import schema
+
+SECRET = base64.b64encode(b"hush-hush").decode()
+
+
+@pytest.fixture(autouse=True)
+def function(monkeypatch, kms, key_arn):
+    monkeypatch.setattr(secret_cipher, "kms_client", lambda: kms)
+    monkeypatch.setenv("KEY_ARN", key_arn)
+    monkeypatch.setenv("ENCRYPTION_CONTEXT", json.dumps({"app": "orders"}))
+    monkeypatch.setenv("REQUIRED_CONTEXT_KEYS", json.dumps(["tenant"]))
+
+
+def request(**fields):
+    return {"encryptionContext": {"tenant": "a"}, **fields}
+
+
+def test_secret_comes_back_and_answers_follow_their_schemas(kms, key_arn):
+    made = secret_cipher.encrypt(request(plaintext=SECRET), None)
+    found = secret_cipher.decrypt(request(ciphertext=made["ciphertext"]), None)
+    assert found == {"plaintext": SECRET, "keyArn": key_arn, "encryptionAlgorithm": "SYMMETRIC_DEFAULT"}
+    fastjsonschema.compile(schema("secret_encrypt_answer"))(made)
+    fastjsonschema.compile(schema("secret_decrypt_answer"))(found)
+    assert [call["EncryptionContext"] for _, call in kms.calls] == [{"tenant": "a", "app": "orders"}] * 2
+
+
+def test_fixed_pair_may_be_repeated_by_the_request():
+    given = {"tenant": "a", "app": "orders"}
+    assert secret_cipher.encrypt({"plaintext": SECRET, "encryptionContext": given}, None)["ciphertext"]
+
+
+BIG = base64.b64encode(bytes(4097)).decode()
+REFUSALS = [
+    ({"plaintext": ""}, "PlaintextEmpty", "1 to 4096"),
+    ({"plaintext": BIG}, "PlaintextTooLarge", "has 4097 bytes"),
+    ({"plaintext": "not base64!"}, "InvalidRequest", "event.plaintext must be encoded by base64"),
+    ({"plaintext": "aG k=\n"}, "InvalidRequest", "event.plaintext is not Base64"),
+    ({"plaintext": 7}, "InvalidRequest", "event.plaintext must be string"),
+    ({}, "InvalidRequest", "event must contain ['plaintext'] properties"),
+    ({"plaintext": SECRET, "extra": 1}, "InvalidRequest", "event must not contain {'extra'} properties"),
+    ({"plaintext": SECRET, "encryptionContext": {}}, "EncryptionContextRequired", "requires tenant"),
+    ({"plaintext": SECRET, "encryptionContext": {"tenant": 1}}, "InvalidRequest", "encryptionContext.tenant"),
+    ({"plaintext": SECRET, "encryptionContext": {"tenant": ""}}, "InvalidRequest", "encryptionContext.tenant"),
+    (
+        {"plaintext": SECRET, "encryptionContext": {"tenant": "a", "app": "x"}},
+        "EncryptionContextMismatch",
+        "fixes the value of app",
+    ),
+    (
+        {"plaintext": SECRET, "encryptionContext": {"tenant": "a", "aws-crypto-x": "y"}},
+        "EncryptionContextInvalid",
+        "reserves",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "code", "reason"), REFUSALS, ids=[code for _, code, _ in REFUSALS])
+def test_refusal_is_a_typed_error_before_any_call(fields, code, reason, kms):
+    with pytest.raises(KmsRuntimeError) as caught:
+        secret_cipher.encrypt(request(**fields), None)
+    assert (type(caught.value).__name__, caught.value.code) == (code, code)
+    assert reason in str(caught.value)
+    assert kms.calls == []
+
+
+def test_missing_context_is_required_too():
+    with pytest.raises(KmsRuntimeError) as caught:
+        secret_cipher.encrypt({"plaintext": SECRET}, None)
+    assert caught.value.code == "EncryptionContextRequired"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda blob: blob[:-1] + bytes([blob[-1] ^ 1]), "InvalidCiphertextException"),
+        (lambda blob: blob.replace(b"1234abcd", b"ffffffff"), "IncorrectKeyException"),
+        (lambda _: b"", "InvalidRequest"),
+        (lambda _: bytes(6145), "InvalidRequest"),
+    ],
+)
+def test_unusable_ciphertext_is_refused(change, code):
+    blob = base64.b64decode(secret_cipher.encrypt(request(plaintext=SECRET), None)["ciphertext"])
+    with pytest.raises(KmsRuntimeError) as caught:
+        secret_cipher.decrypt(request(ciphertext=base64.b64encode(change(blob)).decode()), None)
+    assert caught.value.code == code
+
+
+def test_another_context_is_refused():
+    made = secret_cipher.encrypt(request(plaintext=SECRET), None)
+    with pytest.raises(KmsRuntimeError) as caught:
+        secret_cipher.decrypt({"ciphertext": made["ciphertext"], "encryptionContext": {"tenant": "b"}}, None)
+    assert caught.value.code == "InvalidCiphertextException"
+
+
+def test_refusal_of_kms_keeps_its_name(kms, kms_error):
+    kms.failure = kms_error("AccessDeniedException", "Encrypt")
+    with pytest.raises(KmsRuntimeError) as caught:
+        secret_cipher.encrypt(request(plaintext=SECRET), None)
+    assert type(caught.value).__name__ == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("KEY_ARN", "", "KEY_ARN is not set"),
+        ("ENCRYPTION_CONTEXT", "{", "ENCRYPTION_CONTEXT is not JSON"),
+        ("ENCRYPTION_CONTEXT", '{"a": 1}', "ENCRYPTION_CONTEXT is not a JSON object of strings"),
+        ("REQUIRED_CONTEXT_KEYS", '"tenant"', "REQUIRED_CONTEXT_KEYS is not a JSON list of strings"),
+    ],
+)
+def test_misconfigured_function_says_which_variable(name, value, reason, monkeypatch, kms):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(KmsRuntimeError, match=reason) as caught:
+        secret_cipher.encrypt(request(plaintext=SECRET), None)
+    assert caught.value.code == "FunctionMisconfigured"
+    assert kms.calls == []
+
+
+def test_context_variables_may_be_left_out(monkeypatch):
+    monkeypatch.delenv("ENCRYPTION_CONTEXT")
+    monkeypatch.delenv("REQUIRED_CONTEXT_KEYS")
+    assert secret_cipher.encrypt({"plaintext": SECRET}, None)["ciphertext"]
+
+
+def test_log_says_the_outcome_and_never_the_secret(caplog, key_arn):
+    caplog.set_level(logging.DEBUG)
+    made = secret_cipher.encrypt(request(plaintext=SECRET), None)
+    secret_cipher.decrypt(request(ciphertext=made["ciphertext"]), None)
+    with pytest.raises(KmsRuntimeError):
+        secret_cipher.encrypt(request(plaintext=BIG), None)
+    outcomes = [(r.message, r.operation, getattr(r, "errorCode", None)) for r in caplog.records]
+    assert outcomes == [
+        ("done", "SecretEncrypt", None),
+        ("done", "SecretDecrypt", None),
+        ("refused", "SecretEncrypt", "PlaintextTooLarge"),
+    ]
+    everything = json.dumps([record.__dict__ for record in caplog.records], default=str)
+    assert key_arn in everything
+    for hidden in (SECRET, "hush", made["ciphertext"], BIG):
+        assert hidden not in everything
+
+
+def test_defect_is_logged_by_class_and_raised(monkeypatch, caplog, kms):
+    kms.failure = RuntimeError("could hold anything")
+    with pytest.raises(RuntimeError):
+        secret_cipher.encrypt(request(plaintext=SECRET), None)
+    record = caplog.records[-1]
+    assert (record.message, record.errorCode, "could hold" in str(record.__dict__)) == ("failed", "RuntimeError", False)
