@@ -38,8 +38,8 @@ class S3ReadClient(Protocol):
 class S3Source:
     """Reads one version of an object from start to end; use it as a context manager.
 
-    The first GetObject pins the version (or the ETag, in a bucket without versioning). If the stream breaks, reading
-    goes on with a ranged GetObject of the same version.
+    If the stream breaks, reading goes on with a ranged GetObject that is bound to the first answer's ETag. The version
+    is not named in it unless the caller did so: naming one takes ``s3:GetObjectVersion``, not just ``s3:GetObject``.
 
     Args:
         location: The object.
@@ -52,11 +52,12 @@ class S3Source:
 
     def __init__(self, location: S3Object, *, s3_client: S3ReadClient, resume_limit: int = RESUME_LIMIT) -> None:
         self._s3 = s3_client
+        self._request = location.parameters
         self._resume_limit = resume_limit
         self._breaks = 0
         self._position = 0
         with s3_errors(location, SourceNotReadable):
-            answer = s3_client.get_object(**location.parameters)
+            answer = s3_client.get_object(**self._request)
         self._body = answer["Body"]
         self._etag: str = answer["ETag"]
         self.size: int = answer["ContentLength"]
@@ -106,7 +107,7 @@ class S3Source:
         self.close()
 
     def _resume(self, cause: Exception | None) -> None:
-        """Ask for the rest of the same version."""
+        """Ask for the rest of the same object."""
         self.close()
         self._breaks += 1
         where = f"{self.location} at byte {self._position} of {self.size}"
@@ -115,9 +116,7 @@ class S3Source:
         time.sleep(min(0.1 * 2**self._breaks, 5.0))
         with s3_errors(self.location, SourceNotReadable):
             try:
-                answer = self._s3.get_object(
-                    **self.location.parameters, Range=f"bytes={self._position}-", IfMatch=self._etag
-                )
+                answer = self._s3.get_object(**self._request, Range=f"bytes={self._position}-", IfMatch=self._etag)
             except ClientError as error:
                 status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
                 if status in {_PRECONDITION_FAILED, _RANGE_NOT_SATISFIABLE}:

@@ -50,17 +50,32 @@ def test_asks_for_the_named_version(stored):
     assert stored.calls[0][1]["VersionId"] == "v1"
 
 
-def test_resumes_a_broken_stream_at_the_byte_where_it_broke_on_the_same_version(stored):
+def test_resumes_a_broken_stream_at_the_byte_where_it_broke_of_the_same_object(stored):
     stored.breaks = [1500, 100]
     with S3Source(PLACE, s3_client=stored) as source:
         assert read_all(source) == DATA
     etag = stored.calls[1][1]["IfMatch"]
-    pinned = {"Bucket": "inbox", "Key": "a.bin", "VersionId": "v1", "IfMatch": etag}
+    pinned = {"Bucket": "inbox", "Key": "a.bin", "IfMatch": etag}
     assert stored.calls[1:] == [
         ("GetObject", pinned | {"Range": "bytes=1500-"}),
         ("GetObject", pinned | {"Range": "bytes=1600-"}),
     ]
     assert all(body.closed for body in stored.bodies)
+
+
+def test_object_replaced_between_break_and_resume_is_noticed(stored):
+    stored.breaks = [1500]
+    with S3Source(PLACE, s3_client=stored) as source:
+        stored.put("inbox", "a.bin", DATA[::-1])
+        with pytest.raises(SourceChanged, match="replaced"):
+            read_all(source)
+
+
+def test_resumes_the_named_version_whatever_was_written_after_it(stored):
+    stored.put("inbox", "a.bin", b"newer")
+    stored.breaks = [1500]
+    assert read_all(S3Source(S3Object("inbox", "a.bin", "v1"), s3_client=stored)) == DATA
+    assert stored.calls[1][1]["VersionId"] == "v1"
 
 
 def test_resumes_a_stream_that_ends_early_without_an_error(stored, monkeypatch):
