@@ -1,0 +1,113 @@
+"""Peak memory of the envelope functions on a small and on a 16 times larger S3 object, each in a fresh process.
+
+Run ``python benchmarks/envelope_memory.py``. It starts an embedded AWS, lets the real Lambda handlers encrypt and
+decrypt 64 MiB and 1 GiB from S3 to S3, and prints the peak resident memory of each process and its growth. It exits
+with 1 if the growth exceeds 10 %, or if an object does not come back byte-identical.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kms_patterns.local import LocalAws
+
+MIB = 1024 * 1024
+WORKER = Path(__file__).with_name("envelope_worker.py")
+ROOT = Path(__file__).parent.parent
+INBOX, VAULT, RESTORED = "memory-inbox", "memory-vault", "memory-restored"
+ALLOWED_GROWTH = 1.10
+
+
+def blocks(mebibytes: int) -> Iterator[bytes]:
+    """Give data that is the same in every run and does not repeat."""
+    for number in range(mebibytes):
+        yield hashlib.shake_128(number.to_bytes(4)).digest(MIB)
+
+
+def upload(s3: Any, key: str, mebibytes: int) -> str:
+    """Store an object in 64 MiB parts and return its SHA-256."""
+    digest, parts, data = hashlib.sha256(), [], bytearray()
+    upload_id = s3.create_multipart_upload(Bucket=INBOX, Key=key)["UploadId"]
+    common = {"Bucket": INBOX, "Key": key, "UploadId": upload_id}
+    for number, block in enumerate(blocks(mebibytes), start=1):
+        digest.update(block)
+        data += block
+        if len(data) == 64 * MIB or number == mebibytes:
+            made = s3.upload_part(**common, PartNumber=len(parts) + 1, Body=bytes(data))
+            parts.append({"PartNumber": len(parts) + 1, "ETag": made["ETag"]})
+            data.clear()
+    s3.complete_multipart_upload(**common, MultipartUpload={"Parts": parts})
+    return digest.hexdigest()
+
+
+def digest_of(s3: Any, key: str) -> str:
+    """Return the SHA-256 of a restored object."""
+    digest = hashlib.sha256()
+    for chunk in s3.get_object(Bucket=RESTORED, Key=key)["Body"].iter_chunks(MIB):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def run_worker(
+    environment: Mapping[str, str], direction: str, source: str, destination: str, key: str
+) -> dict[str, Any]:
+    """Run one handler in a process of its own and return what it measured."""
+    variables = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **environment,
+        "PYTHONPATH": str(ROOT / "lambda"),
+        "SOURCE_BUCKET": source,
+        "DESTINATION_BUCKET": destination,
+    }
+    event = json.dumps({"sourceKey": key, "encryptionContext": {"tenant": "benchmark"}})
+    command = [sys.executable, str(WORKER), direction, event]
+    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=True)
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
+
+
+def measure(aws: LocalAws, sizes: list[int]) -> dict[str, list[float]]:
+    """Encrypt and decrypt an object of each size; return each direction's peaks in MiB."""
+    s3, kms = aws.client("s3"), aws.client("kms")
+    for bucket in (INBOX, VAULT, RESTORED):
+        s3.create_bucket(Bucket=bucket)
+    environment = {**aws.environment(), "KEY_ARN": kms.create_key()["KeyMetadata"]["Arn"]}
+    peaks: dict[str, list[float]] = {"encrypt": [], "decrypt": []}
+    for size in sizes:
+        key = f"{size}-mib"
+        expected = upload(s3, key, size)
+        for direction, source, destination, name in (
+            ("encrypt", INBOX, VAULT, key),
+            ("decrypt", VAULT, RESTORED, f"{key}.encrypted"),
+        ):
+            measured = run_worker(environment, direction, source, destination, name)
+            peaks[direction].append(measured["peakMiB"])
+            rate = size * MIB / 1e6 / measured["seconds"]
+            print(f"{direction} {size:>6} MiB  peak {measured['peakMiB']:7.1f} MiB  {rate:7.1f} MB/s", flush=True)
+        if digest_of(s3, key) != expected:
+            sys.exit(f"{key} did not come back byte-identical")
+        for bucket, name in ((INBOX, key), (VAULT, f"{key}.encrypted"), (RESTORED, key)):
+            s3.delete_object(Bucket=bucket, Key=name)
+    return peaks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--sizes", type=int, nargs=2, default=[64, 1024], metavar="MIB", help="default: 64 1024")
+    sizes = parser.parse_args().sizes
+    with LocalAws.start() as aws:
+        peaks = measure(aws, sizes)
+    growth = {direction: large / small for direction, (small, large) in peaks.items()}
+    for direction, ratio in growth.items():
+        print(f"{direction}: peak at {sizes[1]} MiB is {ratio:.3f} times the peak at {sizes[0]} MiB (at most 1.10)")
+    sys.exit(max(growth.values()) > ALLOWED_GROWTH)
+
+
+if __name__ == "__main__":
+    main()
