@@ -1,0 +1,80 @@
+"""Clients and environment of one principal of the embedded AWS."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LOOPBACK = "127.0.0.1,localhost"
+
+
+@dataclass(frozen=True)
+class AwsSession:
+    """Credentials of one principal, with the way to the embedded AWS.
+
+    Args:
+        access_key_id: Its access key id.
+        secret_access_key: Its secret key.
+        session_token: Of temporary credentials, else None.
+        endpoint_url: The ``https`` address of the embedded AWS.
+        ca_bundle: The certificate authority to trust, PEM.
+        region: The AWS Region.
+        home: A folder for configuration files that a program may write.
+    """
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None
+    endpoint_url: str
+    ca_bundle: Path
+    region: str
+    home: Path
+
+    def client(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
+        """Return a boto3 client of ``service``; ``options`` go to ``boto3.Session.client``."""
+        return self._boto3().client(service, **self._reach(options))
+
+    def resource(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3 makes resources at run time
+        """Return a boto3 resource of ``service``; ``options`` go to ``boto3.Session.resource``."""
+        return self._boto3().resource(service, **self._reach(options))
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that lead a child process here, as this principal, past the user's AWS settings."""
+        variables = {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_CA_BUNDLE": str(self.ca_bundle),
+            "NODE_EXTRA_CA_CERTS": str(self.ca_bundle),
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(self.home / "aws-config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.home / "aws-credentials"),
+            "NO_PROXY": LOOPBACK,
+            "no_proxy": LOOPBACK,
+        }
+        return variables | ({"AWS_SESSION_TOKEN": self.session_token} if self.session_token else {})
+
+    def _boto3(self) -> Any:  # noqa: ANN401 - boto3 is untyped without its stubs
+        import boto3
+        import botocore.session
+
+        # The user's profile and configuration files must neither lead elsewhere nor fail to load.
+        nowhere = {name: (None, None, os.devnull, None) for name in ("config_file", "credentials_file")}
+        core = botocore.session.Session(session_vars={"profile": (None, None, None, None)} | nowhere)
+        return boto3.Session(
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            aws_session_token=self.session_token,
+            region_name=self.region,
+            botocore_session=core,
+        )
+
+    def _reach(self, options: dict[str, Any]) -> dict[str, Any]:
+        from botocore.config import Config
+
+        own = Config(proxies={})
+        config = options.get("config")
+        way = {"endpoint_url": self.endpoint_url, "verify": str(self.ca_bundle)}
+        return way | options | {"config": config.merge(own) if config else own}

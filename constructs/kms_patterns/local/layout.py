@@ -1,0 +1,59 @@
+"""The server's folder: one temporary folder holds everything that it writes."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths inside the folder of one server."""
+
+    folder: Path
+
+    @property
+    def authority(self) -> Path:
+        """The certificate authority that clients must trust, PEM."""
+        return self.folder / "authority.pem"
+
+    @property
+    def certificate(self) -> Path:
+        """The server's certificate, PEM."""
+        return self.folder / "server.pem"
+
+    @property
+    def private_key(self) -> Path:
+        """The server's private key, PEM."""
+        return self.folder / "server.key"
+
+    @property
+    def calls(self) -> Path:
+        """The log of KMS calls, JSON lines."""
+        return self.folder / "kms-calls.jsonl"
+
+    @property
+    def output(self) -> Path:
+        """What the server printed."""
+        return self.folder / "server.log"
+
+    @property
+    def home(self) -> Path:
+        """A home folder for the server and for command line tools that talk to it."""
+        return self.folder / "home"
+
+    @property
+    def temporary(self) -> Path:
+        """The server's TMPDIR: the code of Lambda functions, and what they write."""
+        return self.folder / "tmp"
+
+    @property
+    def state(self) -> Path:
+        """Port, process id and token, present once the server serves."""
+        return self.folder / "server.json"
+
+    def announce(self, state: str) -> None:
+        """Write the state, whole and for this user only."""
+        draft = self.state.with_suffix(".draft")
+        draft.touch(mode=0o600)
+        draft.write_text(state, encoding="utf-8")
+        os.replace(draft, self.state)  # noqa: PTH105 - atomic on every platform

@@ -1,0 +1,135 @@
+"""The embedded AWS: an emulator on a loopback port, with KMS and its policies enforced, gone when it is stopped."""
+
+import json
+import secrets
+import ssl
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.error import HTTPError
+
+from kms_patterns.local.aws_session import AwsSession
+from kms_patterns.local.server_process import ServerProcess, launch
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+SESSION_PATH = "/_kms-patterns/service-session"
+INSTANCE = "i-0123456789abcdef0"
+
+
+class AssumeRoleRefused(RuntimeError):
+    """The role does not exist or does not trust the service."""
+
+
+class LocalAws:
+    """A running embedded AWS.
+
+    ``with LocalAws.start() as aws:`` starts one and stops it; it also stops when this process ends, however it ends.
+    """
+
+    def __init__(self, server: ServerProcess, *, region: str, account: str, root_key: str) -> None:
+        self._server = server
+        self._root_key = root_key
+        self.region = region
+        self.account = account
+        self.endpoint_url = f"https://127.0.0.1:{server.state.port}"
+        self.ca_bundle = server.layout.authority
+        self.folder = server.layout.folder
+
+    @classmethod
+    def start(cls, *, region: str = REGION, account: str = ACCOUNT, directory: Path | None = None) -> Self:
+        """Start an embedded AWS on a free loopback port.
+
+        Args:
+            region: The Region of its resources.
+            account: The 12 digits of its account.
+            directory: Where to make its temporary folder; left out, where Python makes temporary folders.
+
+        Raises:
+            StartFailed: It could not start; the message says why.
+        """
+        # A key id of its own: the CDK command line remembers accounts by it.
+        root_key = "AKIA" + secrets.token_hex(8).upper()
+        server = launch(region=region, account=account, root_key=root_key, directory=directory)
+        return cls(server, region=region, account=account, root_key=root_key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it: processes, port and folder. May be called again."""
+        self._server.stop()
+
+    def session(self) -> AwsSession:
+        """Return the account root's session. No policy binds it: use it to set up, never to show a permission."""
+        return self._session(self._root_key, "test", None)
+
+    def client(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
+        """Return a boto3 client of the account root."""
+        return self.session().client(service, **options)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that lead a child process here as the account root."""
+        return self.session().environment()
+
+    def cdk_environment(self) -> dict[str, str]:
+        """Return the variables that lead the CDK command line here; its home folder is the server's."""
+        return self.environment() | {
+            "HOME": str(self._server.layout.home),
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "CDK_DEFAULT_ACCOUNT": self.account,
+            "CDK_DEFAULT_REGION": self.region,
+        }
+
+    def assume(
+        self, role_arn: str, service: str | None = None, *, session_name: str | None = None
+    ) -> AwsSession:
+        """Return a session of a role.
+
+        Args:
+            role_arn: The role.
+            service: The AWS service that hands the credentials out, such as ``ec2.amazonaws.com`` for an instance
+                profile; the role must trust it. Left out, the account root calls STS AssumeRole, and the role must
+                trust the account.
+            session_name: The last part of the session's ARN; left out, an instance id, or ``kms-patterns`` for STS.
+
+        Raises:
+            AssumeRoleRefused: The role does not exist or does not trust ``service``.
+        """
+        if service is None:
+            answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name or "kms-patterns")
+            found = answer["Credentials"]
+        else:
+            found = self._service_session(role_arn, service, session_name or INSTANCE)
+        return self._session(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
+
+    def kms_calls(self) -> list[dict[str, Any]]:
+        """Return every KMS call so far, those that S3 made for a caller included, in order.
+
+        Each has time, principal, action, keyArn, encryptionContext, viaService, decision, reason and errorCode.
+        """
+        lines = self._server.layout.calls.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def _session(self, access_key: str, secret_key: str, token: str | None) -> AwsSession:
+        home = self._server.layout.home
+        return AwsSession(access_key, secret_key, token, self.endpoint_url, self.ca_bundle, self.region, home)
+
+    def _service_session(self, role_arn: str, service: str, session_name: str) -> dict[str, str]:
+        body = json.dumps({"roleArn": role_arn, "service": service, "sessionName": session_name}).encode()
+        headers = {"x-kms-patterns-token": self._server.state.token, "content-type": "application/json"}
+        request = urllib.request.Request(self.endpoint_url + SESSION_PATH, body, headers)  # noqa: S310 - https above
+        trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(self.ca_bundle)))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
+        try:
+            with opener.open(request, timeout=30) as answer:
+                credentials: dict[str, str] = json.load(answer)
+                return credentials
+        except HTTPError as refused:
+            raise AssumeRoleRefused(json.load(refused)["message"]) from refused

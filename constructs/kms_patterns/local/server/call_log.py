@@ -1,0 +1,37 @@
+"""Every KMS call as a line of JSON: who, what, on which key, in which context, through which service, decided how."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kms_patterns.local.server.authorization import Decision
+    from kms_patterns.local.server.kms_service import KmsCall
+    from kms_patterns.local.server.targets import Target
+
+
+class CallLog:
+    """Appends to one file. A line is one permission asked for: ReEncrypt writes two, From and To."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+
+    def write(
+        self, call: "KmsCall", decisions: "Sequence[tuple[Target, Decision]]", error_code: str | None
+    ) -> None:
+        """Write what was decided on each target of ``call``."""
+        for target, decision in decisions:
+            record = {
+                "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+                "principal": call.caller.arn,
+                "action": target.action,
+                "keyArn": target.key["Arn"] if target.key else None,
+                "encryptionContext": dict(target.context or {}),
+                "viaService": call.via_service,
+                "decision": "allow" if decision.allowed else "deny",
+                "reason": decision.reason,
+                "errorCode": error_code,
+            }
+            self._file.write(json.dumps(record) + "\n")

@@ -1,0 +1,55 @@
+"""Who calls: the emulator's principal, with the role behind an assumed-role session."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kms_patterns.local.server.emulator import EVALUATOR, IAM, RESPONSES, ROUTER, reach
+from kms_patterns.local.server.kms_errors import access_denied
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An authenticated principal and the policies that bear on it."""
+
+    arn: str
+    kind: str
+    account: str
+    policies: list[Any] | None
+    limits: list[Any]
+    keys: Mapping[str, Any]
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is the account's root credential, which no policy binds in the emulator."""
+        return self.policies is None
+
+
+def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> Caller:
+    """Return the principal whose (already verified) credentials a request carries.
+
+    Raises:
+        KmsError: AccessDeniedException: the request is anonymous or its credentials are unknown.
+    """
+    access_key = reach(ROUTER, "extract_access_key_id")(headers, query)
+    if not access_key:
+        raise access_denied("The request carries no credentials, so no principal can be authorized for KMS.")
+    principal = reach(EVALUATOR, "resolve_principal")(access_key, reach(RESPONSES, "get_account_id")())
+    if isinstance(principal, reach(EVALUATOR, "AuthError")):
+        raise access_denied(principal.message)
+    return Caller(
+        principal.arn, principal.type, principal.account, principal.policies, principal.limits, principal.keys
+    )
+
+
+def role_arn_of(principal_arn: str) -> str:
+    """Return the ARN, with its path, of the role behind a session; any other principal's ARN unchanged.
+
+    AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html (aws:PrincipalArn)
+    """
+    before, marker, session = principal_arn.partition(":assumed-role/")
+    if not marker:
+        return principal_arn
+    account, name = before.rsplit(":", 1)[1], session.split("/", 1)[0]
+    role = reach(IAM, "_roles").get_scoped(account, None, name) or {}
+    return str(role.get("Arn") or f"arn:aws:iam::{account}:role/{name}")

@@ -1,0 +1,129 @@
+"""Everything of the emulator that we call or replace, checked by name and parameters before the server starts.
+
+The emulator has no published extension points, so its internals are reached here and nowhere else. A release
+that renames one of them must stop the server, not let it answer with the behaviour that we meant to replace.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+EXPECTED_VERSION = "1.5.33"
+
+APP = "ministack.app"
+RESPONSES = "ministack.core.responses"
+ROUTER = "ministack.core.router"
+EVALUATOR = "ministack.core.iam_evaluator"
+ACTIONS = "ministack.core.iam_actions"
+LAMBDA_RUNTIME = "ministack.core.lambda_runtime"
+KMS = "ministack.services.kms"
+S3 = "ministack.services.s3"
+STS = "ministack.services.sts"
+IAM = "ministack.services.iam"
+LAMBDA = "ministack.services.lambda_svc"
+PROVISIONERS = "ministack.services.cloudformation.provisioners"
+
+# A function by its parameter names; anything else by its type, marked with "=".
+REQUIRED: Mapping[str, Mapping[str, str]] = {
+    APP: {"app": "scope receive send", "AUTH": "=bool"},
+    RESPONSES: {"get_account_id": "", "get_region": "", "set_request_account_id": "access_key_id"},
+    ROUTER: {"extract_access_key_id": "headers query_params"},
+    EVALUATOR: {
+        "enforce": "access_key_id iam_action service region resource_arn service_context",
+        "evaluate": "ctx policies limits",
+        "evaluate_resource_policy": "doc ctx service named_only direct_only",
+        "evaluate_trust_policy": "trust_doc caller_arn ctx",
+        "resolve_principal": "access_key_id account_id credential",
+        "_first_match": "ctx stmts effect",
+        "_resolve_condition_key": "key ctx",
+        "EvalContext": "principal_arn principal_type principal_account action resource_arn region source_ip"
+        " secure_transport request_tags tag_keys service_context principal_keys",
+        "AuthError": "code message details",
+    },
+    ACTIONS: {
+        "s3_service_context": "iam_action query_params path headers",
+        "request_tag_context": "service iam_action body params",
+    },
+    LAMBDA_RUNTIME: {
+        "_PYTHON_WORKER_SCRIPT": "=str",
+        "Worker": "func_name config code_zip",
+        "execution_credentials": "config",
+    },
+    KMS: {
+        "handle_request": "method path headers body query_params",
+        "_aliases": "=AccountRegionScopedDict",
+        "_alias_arn": "alias_name",
+        "_create_key": "data",
+        "_generate_data_key_pair_common": "data action",
+        "_key_material_id": "rec",
+        "_resolve_key": "key_id_or_arn",
+    },
+    S3: {
+        "_SSE_STORED_HEADERS": "=tuple",
+        "_bucket_default_sse_headers": "bucket_name",
+        "_bucket_encryption": "=AccountScopedDict",
+        "_check_sse_c_copy_source": "headers src_obj",
+        "_check_sse_c_part": "headers upload",
+        "_check_sse_read_headers": "headers obj",
+        "_delete_bucket_encryption": "name",
+        "_dispatch": "method bucket key headers body query_params",
+        "_error": "code message status resource extra headers",
+        "_multipart_uploads": "=AccountScopedDict",
+        "_put_bucket_encryption": "name body",
+        "_resolve_sse_write_headers": "headers bucket_name",
+    },
+    STS: {"register_session": "access_key session"},
+    IAM: {"_roles": "=AccountScopedDict"},
+    LAMBDA: {"_execute_function_warm": "func event request_id", "_functions": "=AccountRegionScopedDict"},
+    PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple"},
+}
+
+
+class EmulatorMismatch(RuntimeError):
+    """The installed emulator is not the one whose behaviour we replace; the message says what differs."""
+
+
+def check() -> None:
+    """Compare the installed emulator with ``EXPECTED_VERSION`` and ``REQUIRED``.
+
+    Raises:
+        EmulatorMismatch: It is missing, has another version, or lacks something that we rely on.
+    """
+    try:
+        found = version("ministack")
+    except PackageNotFoundError as missing:
+        raise EmulatorMismatch("ministack is not installed: install cdk-kms-patterns[local]") from missing
+    if found != EXPECTED_VERSION:
+        raise EmulatorMismatch(f"ministack {found} is installed, this release works with {EXPECTED_VERSION} only")
+    differences = [
+        f"{module}.{name} is {shape(import_module(module), name)!r}, expected {expected!r}"
+        for module, names in REQUIRED.items()
+        for name, expected in names.items()
+        if shape(import_module(module), name) != expected
+    ]
+    if differences:
+        raise EmulatorMismatch("ministack does not have the functions that we rely on: " + "; ".join(differences))
+
+
+def shape(module: object, name: str) -> str:
+    """Return a function's parameter names, or ``=`` and the type of anything else, or ``missing``."""
+    if not hasattr(module, name):
+        return "missing"
+    value = getattr(module, name)
+    if not callable(value) or isinstance(value, Mapping):
+        return f"={type(value).__name__}"
+    return " ".join(inspect.signature(value).parameters)
+
+
+def reach(module: str, name: str) -> Any:  # noqa: ANN401 - the emulator is untyped
+    """Return ``name`` of ``module``; only what ``REQUIRED`` lists, so that nothing unchecked is relied on."""
+    if name not in REQUIRED[module]:
+        raise LookupError(f"{module}.{name} is not in the table of checked names")
+    return getattr(import_module(module), name)
+
+
+def replace(module: str, name: str, make: Callable[[Any], object]) -> None:
+    """Put ``make(original)`` in the place of ``name``."""
+    setattr(import_module(module), name, make(reach(module, name)))

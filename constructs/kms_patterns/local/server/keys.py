@@ -1,0 +1,120 @@
+"""Key records of the emulator: found by id, ARN, alias or ciphertext, and checked for use.
+
+AWS: https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kms_patterns.local.server import ciphertext
+from kms_patterns.local.server.emulator import KMS, RESPONSES, reach
+from kms_patterns.local.server.kms_errors import KmsError, incorrect_key
+
+KeyRecord = dict[str, Any]
+
+S3_MANAGED_ALIAS = "alias/aws/s3"
+SYMMETRIC = "SYMMETRIC_DEFAULT"
+_UNUSABLE = {
+    "PendingDeletion": ("KMSInvalidStateException", "{arn} is pending deletion."),
+    "PendingReplicaDeletion": ("KMSInvalidStateException", "{arn} is pending deletion."),
+    "PendingImport": ("KMSInvalidStateException", "{arn} is pending import."),
+    "Disabled": ("DisabledException", "{arn} is disabled."),
+}
+
+
+def find_key(reference: str) -> KeyRecord | None:
+    """Return the key that an id, key ARN, alias name or alias ARN names in this account and Region."""
+    record: KeyRecord | None = reach(KMS, "_resolve_key")(reference)
+    return record
+
+
+def key_of_ciphertext(raw: bytes) -> KeyRecord | None:
+    """Return the key that a ciphertext blob of ours says it was made under."""
+    blob = ciphertext.parse(raw)
+    return find_key(blob.key_id) if blob else None
+
+
+def arn_of(reference: str) -> str:
+    """Return the ARN that ``reference`` would have, for a key or alias that does not exist."""
+    if reference.startswith("arn:"):
+        return reference
+    resource = reference if reference.startswith("alias/") else f"key/{reference}"
+    return f"arn:aws:kms:{reach(RESPONSES, 'get_region')()}:{reach(RESPONSES, 'get_account_id')()}:{resource}"
+
+
+def require_usable(record: Mapping[str, Any]) -> None:
+    """Refuse a key that is disabled or on its way in or out."""
+    if record["KeyState"] in _UNUSABLE:
+        code, message = _UNUSABLE[record["KeyState"]]
+        raise KmsError(code, message.format(arn=record["Arn"]))
+
+
+def require_usage(record: Mapping[str, Any], operation: str, *, symmetric: bool = False) -> None:
+    """Refuse a key that is not for encryption, or with ``symmetric`` one that is not a symmetric key."""
+    if record["KeyUsage"] != "ENCRYPT_DECRYPT" or (symmetric and record["KeySpec"] != SYMMETRIC):
+        raise KmsError(
+            "InvalidKeyUsageException",
+            f"{record['Arn']} key usage is {record['KeyUsage']} and its key spec {record['KeySpec']}, "
+            f"which is not valid for {operation}.",
+        )
+
+
+def material_of(record: Mapping[str, Any]) -> bytes:
+    """Return the 32 bytes of key material."""
+    material: bytes = record["_symmetric_key"]
+    return material
+
+
+def material_id(record: Mapping[str, Any]) -> str:
+    """Return the id of the key material that KMS reports, in hexadecimal."""
+    found: str = reach(KMS, "_key_material_id")(record)
+    return found
+
+
+def seal(record: Mapping[str, Any], plaintext: bytes, context: Mapping[str, str]) -> bytes:
+    """Encrypt under the key and return the blob."""
+    return ciphertext.seal(record["KeyId"], material_of(record), _short_id(record), plaintext, context)
+
+
+def unseal(record: Mapping[str, Any], blob: ciphertext.Blob, context: Mapping[str, str]) -> bytes:
+    """Decrypt a blob under the key.
+
+    Raises:
+        KmsError: IncorrectKeyException for another key's blob, InvalidCiphertextException for an altered one.
+    """
+    if blob.key_id != record["KeyId"] or blob.material_id != _short_id(record):
+        raise incorrect_key()
+    return ciphertext.unseal(blob, material_of(record), context)
+
+
+def _short_id(record: Mapping[str, Any]) -> bytes:
+    return bytes.fromhex(material_id(record))[: ciphertext.MATERIAL_ID_BYTES]
+
+
+def s3_managed_key() -> KeyRecord:
+    """Return the AWS managed key of S3, made on first use as AWS does."""
+    found = find_key(S3_MANAGED_ALIAS)
+    if found is not None:
+        return found
+    region, account = reach(RESPONSES, "get_region")(), reach(RESPONSES, "get_account_id")()
+    description = "Default key that protects my S3 objects when no other key is defined"
+    payload = {"Description": description, "Policy": _managed_policy(region, account)}
+    _status, _headers, body = reach(KMS, "_create_key")(payload)
+    key_id = json.loads(body)["KeyMetadata"]["KeyId"]
+    reach(KMS, "_aliases")[reach(KMS, "_alias_arn")(S3_MANAGED_ALIAS)] = key_id
+    record = find_key(key_id)
+    assert record is not None, "the key was created a line above"  # noqa: S101
+    return record
+
+
+def _managed_policy(region: str, account: str) -> str:
+    use = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+    through_s3 = {"kms:ViaService": f"s3.{region}.amazonaws.com", "kms:CallerAccount": account}
+    statements = [
+        {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": use, "Resource": "*",
+         "Condition": {"StringEquals": through_s3}},
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+         "Action": ["kms:Describe*", "kms:Get*", "kms:List*"], "Resource": "*"},
+    ]  # fmt: skip
+    return json.dumps({"Version": "2012-10-17", "Id": "auto-s3-2", "Statement": statements})

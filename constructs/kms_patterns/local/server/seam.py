@@ -1,0 +1,79 @@
+"""The one place where the emulator is changed: which of its functions we stand in for, and with what."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from kms_patterns.local.server import emulator, functions, provisioning, s3_encryption
+from kms_patterns.local.server.caller import role_arn_of
+from kms_patterns.local.server.emulator import ACTIONS, EVALUATOR, KMS, LAMBDA, LAMBDA_RUNTIME, PROVISIONERS, S3
+from kms_patterns.local.server.kms_service import KmsService, Response
+
+Handler = Callable[..., Awaitable[Response]]
+# Served to every authenticated principal: enforcing it checks the signature and nothing else.
+_AUTHENTICATED_ONLY = "sts:GetCallerIdentity"
+
+
+def install(kms: KmsService) -> None:
+    """Check the emulator, then put our KMS, SSE-KMS and corrections into it.
+
+    Raises:
+        EmulatorMismatch: Nothing was changed; the message says what differs.
+    """
+    emulator.check()
+    storage = s3_encryption.S3Encryption(kms)
+    replace = emulator.replace
+    replace(KMS, "handle_request", partial(kms_handler, kms))
+    replace(EVALUATOR, "enforce", enforce)
+    replace(EVALUATOR, "_resolve_condition_key", resolve_condition_key)
+    replace(ACTIONS, "s3_service_context", s3_encryption.service_context)
+    replace(S3, "_dispatch", storage.dispatch)
+    replace(S3, "_resolve_sse_write_headers", storage.resolve_write)
+    replace(S3, "_check_sse_read_headers", storage.read)
+    replace(S3, "_check_sse_c_copy_source", storage.copy_source)
+    replace(S3, "_check_sse_c_part", storage.part)
+    replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
+    replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", provisioning.bucket_configurations)
+    replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
+    replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
+    replace(LAMBDA, "_execute_function_warm", functions.execute_warm)
+    worker = import_module(LAMBDA_RUNTIME).Worker
+    worker.invoke = functions.worker_invoke(worker.invoke)
+
+
+def kms_handler(kms: KmsService, original: Handler) -> Handler:
+    """KMS requests are authorized by us; what is not ours to execute then goes to the emulator."""
+
+    async def handle_request(
+        method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Any]
+    ) -> Response:
+        async def by_emulator() -> Response:
+            return await original(method, path, headers, body, query_params)
+
+        return await kms.respond(headers, query_params, body, by_emulator)
+
+    return handle_request
+
+
+def enforce(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave KMS requests to our handler, which sees their body: only their credentials are checked here."""
+
+    def decide(
+        access_key_id: str, iam_action: str, service: str, region: str, resource_arn: str = "*",
+        service_context: Mapping[str, Any] | None = None,
+    ) -> object:  # fmt: skip
+        action = _AUTHENTICATED_ONLY if service == "kms" else iam_action
+        return original(access_key_id, action, service, region, resource_arn, service_context)
+
+    return decide
+
+
+def resolve_condition_key(original: Callable[..., Any]) -> Callable[..., Any]:
+    """aws:PrincipalArn of a session is its role's ARN, as IAM defines it."""
+
+    def resolve(key: str, ctx: Any) -> object:  # noqa: ANN401 - the emulator's request type
+        value = original(key, ctx)
+        return role_arn_of(value) if key.lower() == "aws:principalarn" else value
+
+    return resolve

@@ -1,0 +1,133 @@
+"""Start the server as a child process, wait until it serves, and end it with nothing left behind."""
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import kms_patterns
+from kms_patterns.local.certificates import write_certificates
+from kms_patterns.local.layout import Layout
+
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH")
+
+
+class StartFailed(RuntimeError):
+    """The server did not start; the message ends with what it printed."""
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """Where a running server is."""
+
+    port: int
+    pid: int
+    token: str
+
+
+class ServerProcess:
+    """One server and its folder."""
+
+    def __init__(self, layout: Layout, process: "subprocess.Popen[bytes]", state: ServerState) -> None:
+        self.layout, self.state, self._process = layout, state, process
+        atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """End the server and remove its folder. May be called again."""
+        atexit.unregister(self.stop)
+        if self._process.stdin:
+            self._process.stdin.close()
+        end_process(self._process, STOP_SECONDS)
+        shutil.rmtree(self.layout.folder, ignore_errors=True)
+
+
+def launch(
+    *, region: str, account: str, root_key: str, directory: Path | None = None, detached: bool = False
+) -> ServerProcess:
+    """Start a server in a new temporary folder below ``directory``.
+
+    Raises:
+        StartFailed: It ended, or did not serve within a minute.
+    """
+    layout = Layout(Path(tempfile.mkdtemp(prefix="kms-patterns-", dir=directory)).resolve())
+    layout.home.mkdir()
+    layout.temporary.mkdir()
+    write_certificates(layout)
+    command = [sys.executable, "-m", "kms_patterns.local.server", str(layout.folder)]
+    with layout.output.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--detached"] if detached else command,
+            stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=layout.folder,
+            env=server_environment(layout, region=region, account=account, root_key=root_key),
+            # Its own group: Ctrl-C reaches the parent only, and the server's end reaches its children only.
+            start_new_session=True,
+        )
+    try:
+        return ServerProcess(layout, process, _wait(layout, process))
+    except BaseException:
+        end_process(process, 0)
+        shutil.rmtree(layout.folder, ignore_errors=True)
+        raise
+
+
+def server_environment(layout: Layout, *, region: str, account: str, root_key: str) -> dict[str, str]:
+    """Return the server's whole environment; Lambda functions inherit it, so nothing of the user's leaks in."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ} | {
+        "AUTH": "true",
+        "AWS_ACCESS_KEY_ID": root_key,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # The emulator removes Docker containers that it takes for its own, at its start and end.
+        "DOCKER_HOST": f"unix://{layout.folder / 'no-docker.sock'}",
+        "HOME": str(layout.home),
+        "IOT_MTLS_ENABLED": "0",
+        "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
+        "LOG_LEVEL": "WARNING",
+        "MINISTACK_ACCOUNT_ID": account,
+        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_REGION": region,
+        "MINISTACK_SSL_CERT": str(layout.certificate),
+        "MINISTACK_SSL_KEY": str(layout.private_key),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(Path(kms_patterns.__file__).parent.parent),
+        "TMPDIR": str(layout.temporary),
+        "USE_SSL": "1",
+    }
+
+
+def _wait(layout: Layout, process: "subprocess.Popen[bytes]") -> ServerState:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if layout.state.exists():
+            return ServerState(**json.loads(layout.state.read_text(encoding="utf-8")))
+        if process.poll() is not None:
+            break
+        time.sleep(0.02)
+    printed = layout.output.read_text(encoding="utf-8", errors="replace") if layout.output.exists() else ""
+    raise StartFailed(f"the embedded AWS did not start: {printed.strip()[-2000:] or 'it printed nothing'}")
+
+
+def end_process(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Let a server end by itself for ``seconds``, then end its whole process group."""
+    if seconds and process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pass
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+    process.wait()
