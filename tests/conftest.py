@@ -1,12 +1,22 @@
-"""Environment of every test: the pinned Node, a jsii cache inside the repository, and no AWS account."""
+"""Environment of every test: the pinned Node, no AWS account, caches inside the repository, one temporary folder."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 from kms_patterns.toolchain import toolchain_environment
 
 ROOT = Path(__file__).parent.parent
+# The CDK leaves its assemblies where Node makes temporary folders; this one goes when the tests end.
+TEMPORARY = Path(tempfile.mkdtemp(prefix="kms-patterns-tests-"))
 
-os.environ.update(toolchain_environment(cache=ROOT / ".cache"))
-for name in [name for name in os.environ if name.startswith("AWS_")]:
+for name in [name for name in os.environ if name.startswith(("AWS_", "CDK_"))]:
     del os.environ[name]
+os.environ.update(toolchain_environment(cache=ROOT / ".cache"))
+os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
+
+
+def pytest_unconfigure() -> None:
+    """Remove whatever the tests left in the temporary folder."""
+    shutil.rmtree(TEMPORARY, ignore_errors=True)

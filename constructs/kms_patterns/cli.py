@@ -1,5 +1,6 @@
 """The ``kms-patterns`` command: parses, calls, prints."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def demo(file: Path | None, project: Path, *, keep: bool) -> None:
         raise click.UsageError(
             f"{project} has no app.py: run this in a checkout of cdk-kms-patterns, or name it by --project"
         )
-    console = Console()
+    console = _console()
     try:
         as_expected = runner.run(project.resolve(), file or runner.default_input(), console, keep=keep)
     except (CdkFailed, ToolMissing, runner.UnsuitableInput) as error:
@@ -73,6 +74,12 @@ def env() -> None:
     if variables is None:
         raise click.ClickException("the embedded AWS is not running: `kms-patterns local start` starts it")
     _print_exports(variables)
+
+
+def _console() -> Console:
+    """Return a console wide enough for the report's table where nobody set a width, as in a log file."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=170)
 
 
 def _print_exports(variables: dict[str, str]) -> None:

@@ -25,8 +25,8 @@ class Deployment:
     project: Path
     build: Path
     aws: LocalAws
-    home: Path
-    """Stands in for the home folder of the CDK command line, which caches there."""
+    scratch: Path
+    """Where the outputs go."""
 
     def synthesize(self) -> Iterator[str]:
         """Run app.py into ``build``; yield what the CDK prints."""
@@ -62,13 +62,12 @@ class Deployment:
 
     @property
     def _outputs_file(self) -> Path:
-        return self.home / "outputs.json"
+        return self.scratch / "outputs.json"
 
     def _environment(self) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
         environment |= toolchain_environment(cache=self.project / ".cache")
-        environment |= self.aws.environment()
-        return environment | {"HOME": str(self.home), "CDK_DISABLE_CLI_TELEMETRY": "true"}
+        return environment | self.aws.cdk_environment()
 
     def _cdk(self, *words: str) -> Iterator[str]:
         command = [*cdk_command(self.project), *words, *_QUIET]

@@ -8,14 +8,15 @@ from rich.table import Table
 
 from kms_patterns.demo.scenario import Row
 
-_COLUMNS = ("", "Who", "What", "Expected", "Observed", "KMS calls")
+_WIDTHS = {"": 0, "Who": 4, "What": 5, "Expected": 7, "Observed": 7, "KMS calls": 5}
+_COLUMNS = tuple(_WIDTHS)
 
 
 def table(title: str, rows: Sequence[Row]) -> Table:
     """Return the rows of one group as a table for the terminal."""
     result = Table(title=title, title_justify="left", title_style="bold", expand=True)
     for column in _COLUMNS:
-        result.add_column(column, overflow="fold")
+        result.add_column(column, overflow="fold", ratio=_WIDTHS[column], width=None if _WIDTHS[column] else 1)
     for row in rows:
         style = None if row.as_expected else "red"
         result.add_row(*_cells(row), style=style)

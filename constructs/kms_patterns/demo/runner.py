@@ -48,15 +48,15 @@ def deployed_stage(project: Path, file: Path, console: Console) -> Iterator[Stag
     """Yield the reference app of ``project``, deployed to an embedded AWS that ends with the context."""
     check_input(file)
     with tempfile.TemporaryDirectory(prefix="kms-patterns-demo-") as folder:
-        home = Path(folder)
+        scratch = Path(folder)
         with _timed(console, "start the embedded AWS"):
             aws = LocalAws.start()
         with aws:
-            deployment = Deployment(project, project / "build" / "demo", aws, home)
+            deployment = Deployment(project, project / "build" / "demo", aws, scratch)
             _follow(console, "cdk synth", deployment.synthesize())
             _follow(console, "cdk bootstrap", deployment.bootstrap())
             _follow(console, "cdk deploy", deployment.deploy())
-            yield Stage(aws, deployment.outputs(), file, home)
+            yield Stage(aws, deployment.outputs(), file, scratch)
 
 
 def run(project: Path, file: Path, console: Console, *, keep: bool = False) -> bool:
