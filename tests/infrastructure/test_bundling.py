@@ -154,6 +154,15 @@ def test_pip_cache_is_used_only_where_the_environment_puts_it(tmp_path: Path, mo
     assert all({"--require-hashes", "--only-binary=:all:", "--no-deps"} <= set(command) for command in commands)
 
 
+def test_interrupted_bundling_is_not_taken_for_the_asset(arm_asset: Path, tmp_path: Path) -> None:
+    half_done = tmp_path / "out" / f"{arm_asset.name}-building"
+    half_done.mkdir(parents=True)
+    (half_done / "half.py").write_text("")
+    cdk.App.of(functions_with_code(tmp_path / "out", "arm64")).synth()  # type: ignore[union-attr]
+    (asset,) = (tmp_path / "out").glob("asset.*")
+    assert {path.name for path in asset.iterdir()} == {path.name for path in arm_asset.iterdir()}
+
+
 def test_failed_bundling_leaves_nothing_that_a_later_synth_takes_for_the_asset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 import compileall
 import shutil
-import tempfile
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
@@ -56,22 +55,18 @@ class WheelBundling:
         self._source = source
         self._platform = platform
 
+    # jsii hands the options over as one positional struct, Python callers as keywords.
     def try_bundle(self, output_dir: str, *_options: object, **_more_options: object) -> bool:
         """Fill ``output_dir``; the CDK calls this instead of Docker.
 
         Raises:
             BundlingError: A dependency cannot be installed; Docker would not help, so it is not tried.
         """
-        output = Path(output_dir)
-        # The CDK takes a half-filled output of an interrupted run for a finished one, so it is filled at the end.
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix="bundling-") as name:
-            bundle = Path(name)
-            install_wheels(self._source.lock, bundle, self._platform)
-            self._copy_sources(bundle)
-            if self._platform.compiles_here:
-                _compile(bundle)
-            for child in bundle.iterdir():
-                child.rename(output / child.name)
+        bundle = Path(output_dir)
+        install_wheels(self._source.lock, bundle, self._platform)
+        self._copy_sources(bundle)
+        if self._platform.compiles_here:
+            _compile(bundle)
         return True
 
     def _copy_sources(self, bundle: Path) -> None:
