@@ -1,0 +1,70 @@
+"""What the README shows is what the code does: its sample is the example file, its policies are those synthesized."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kms_patterns.demo.scenarios import SCENARIOS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def readable(value: Any) -> Any:
+    """Write the references of a template the way the README does."""
+    if isinstance(value, list):
+        return [readable(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "Ref" in value:
+        return f"<{value['Ref']}>"
+    if "Fn::GetAtt" in value:
+        name, attribute = value["Fn::GetAtt"]
+        return f"<{name[:-8]}.{attribute}>"
+    if "Fn::Join" in value:
+        return "".join(readable(value["Fn::Join"][1]))
+    return {name: readable(item) for name, item in value.items()}
+
+
+@pytest.fixture(scope="module")
+def statements(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    assembly = tmp_path_factory.mktemp("assembly")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDK_OUTDIR", str(assembly))
+        runpy.run_path(str(ROOT / "examples" / "documents_bucket.py"))
+    template = json.loads((assembly / "Documents.template.json").read_text())
+    policies = [
+        resource["Properties"].get("KeyPolicy") or resource["Properties"].get("PolicyDocument")
+        for resource in template["Resources"].values()
+    ]
+    return [readable(statement) for policy in policies if policy for statement in policy["Statement"]]
+
+
+def test_every_sample_is_part_of_an_example() -> None:
+    examples = [path.read_text() for path in (ROOT / "examples").glob("*.py")]
+    samples = blocks("python")
+    assert len(samples) == 2
+    assert [sample for sample in samples if not any(sample in example for example in examples)] == []
+
+
+def test_policies_shown_are_those_synthesized(statements: list[Any]) -> None:
+    shown = [json.loads(block) for block in blocks("json")]
+    assert len(shown) == 2
+    assert [policy for policy in shown if policy not in statements] == []
+
+
+def test_number_of_demo_rows_is_true() -> None:
+    assert f"a table of {len(SCENARIOS)} rows" in README
+
+
+def test_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert [link for link in links if not link.startswith("https:") and not (ROOT / link).exists()] == []
