@@ -9,10 +9,9 @@ app = cdk.App()
 stack = cdk.Stack(app, "Files")
 
 storage = EncryptionKey(stack, "StorageKey", alias="files/storage")
-inbox = EncryptedBucket(stack, "Inbox", encryption_key=storage)
-vault = EncryptedBucket(stack, "Vault", encryption_key=storage)
-restored = EncryptedBucket(stack, "Restored", encryption_key=storage)
-
+inbox, vault, restored = (
+    EncryptedBucket(stack, name, encryption_key=storage) for name in ("Inbox", "Vault", "Restored")
+)
 cipher = EnvelopeCipher(
     stack,
     "Cipher",

@@ -1,4 +1,4 @@
-"""The example apps are what the README shows: each is run as its user would run it."""
+"""The example CDK apps are what the README shows: each is run as its user would run it."""
 
 import json
 import os
@@ -16,8 +16,9 @@ CONSTRUCTS = {
 }
 
 
-def test_every_example_is_run() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(CONSTRUCTS)
+def test_every_example_app_is_run() -> None:
+    apps = {path.name for path in EXAMPLES.glob("*.py") if "aws_cdk" in path.read_text()}
+    assert apps == set(CONSTRUCTS)
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)

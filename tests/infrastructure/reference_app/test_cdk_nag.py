@@ -1,6 +1,9 @@
 """cdk-nag's AwsSolutions, NIST 800-53 R5 and Serverless packs over the reference app."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import aws_cdk as cdk
 import pytest
@@ -8,6 +11,7 @@ from aws_cdk import aws_iam, aws_lambda, aws_s3
 from cdk_nag import AwsSolutionsChecks, NagPack, NIST80053R5Checks, ServerlessChecks
 from constructs import IConstruct
 
+ROOT = Path(__file__).parents[3]
 ACKNOWLEDGED = "aws:cdk:acknowledged-rules"
 PACKS = [AwsSolutionsChecks, NIST80053R5Checks, ServerlessChecks]
 Pack = Callable[[IConstruct], NagPack]
@@ -74,6 +78,11 @@ def test_every_acknowledgement_answers_a_finding_of_its_own_construct(
 )
 def test_plain_twin_is_flagged(pack: Pack, finding: str) -> None:
     assert finding in findings(pack, plain_twin())
+
+
+def test_cdk_nag_is_no_dependency_of_the_library(app_module: ModuleType) -> None:
+    sources = [Path(str(app_module.__file__)), *(ROOT / "constructs").rglob("*.py")]
+    assert [path.name for path in sources if re.search(r"^\s*(import|from) cdk_nag", path.read_text(), re.M)] == []
 
 
 def plain_twin() -> cdk.Stack:
