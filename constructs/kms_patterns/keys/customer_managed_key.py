@@ -2,6 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import cast
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -13,8 +15,8 @@ from kms_patterns.keys.grant_writer import GrantWriter
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
 from kms_patterns.keys.key_properties import check_alias, check_pending_window, check_rotation_period
-from kms_patterns.keys.policy_checks import KeyPolicyLimits, check_callers_statement, check_operations
-from kms_patterns.keys.void_grants import watch
+from kms_patterns.keys.policy_checks import check_callers_statement, check_operations
+from kms_patterns.keys.synth_checks import check_at_synth
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import ADMINISTRATION, narrow
 from kms_patterns.policy.statements import account_administration
@@ -46,7 +48,6 @@ class CustomerManagedKey(kms.Key):
         ephemeral = lifecycle is KeyLifecycle.EPHEMERAL
         self._access, self._lifecycle = access, lifecycle
         self._removal_policy = RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN
-        self._grants = GrantWriter(self)
         super().__init__(
             scope,
             construct_id,
@@ -60,8 +61,8 @@ class CustomerManagedKey(kms.Key):
             policy=iam.PolicyDocument(statements=[account_administration()]) if access is KeyAccess.NAMED else None,
             removal_policy=self._removal_policy,
         )
-        self.node.add_validation(KeyPolicyLimits(self))
-        watch(self)
+        self._grants = GrantWriter(self)
+        check_at_synth(self)
         if alias_name is not None:
             self.add_alias(alias_name)
         for administrator in administrators:
@@ -71,6 +72,11 @@ class CustomerManagedKey(kms.Key):
     @abstractmethod
     def operations(self) -> Sequence[str]:
         """The cryptographic operations that this type of key can do."""
+
+    @cached_property
+    def resource(self) -> kms.CfnKey:
+        """The L1 construct of the key."""
+        return cast("kms.CfnKey", self.node.default_child)
 
     @property
     def access(self) -> KeyAccess:
@@ -157,7 +163,8 @@ class CustomerManagedKey(kms.Key):
         Raises:
             GrantRefused: It allows wildcards, or use of the key to a whole account or to everyone.
         """
-        check_callers_statement(self, statement)
+        if not self._grants.wrote(statement):
+            check_callers_statement(self, statement)
         return super().add_to_resource_policy(statement, allow_no_op)
 
     def add_alias(self, alias_name: str) -> kms.Alias:

@@ -23,6 +23,13 @@ class GrantWriter:
         self._key = key
         self._in_key_policy, self._in_identity_policies = StatementLedger(), StatementLedger()
         self._sids: Counter[str] = Counter()
+        self._grantees: dict[iam.IPrincipal, Grantee] = {}
+        self._written: set[iam.PolicyStatement] = set()
+        self._stack, self._key_arn = key.stack, key.key_arn
+
+    def wrote(self, statement: iam.PolicyStatement) -> bool:
+        """Whether ``statement`` is a key policy statement of a grant, which needs no check as a caller's does."""
+        return statement in self._written
 
     def grant(
         self,
@@ -45,7 +52,7 @@ class GrantWriter:
         Raises:
             GrantRefused: The grantee cannot be named, or takes no policy.
         """
-        named = resolve_grantee(grantee, self._key.stack)
+        named = self._named(grantee.grant_principal)
         subject = (named.path, purpose)
 
         def to_identity() -> tuple[iam.Grant, iam.PolicyStatement]:
@@ -59,13 +66,18 @@ class GrantWriter:
             return identity
         return identity.combine(self._in_key_policy.grant(subject, actions, shared, to_key))
 
+    def _named(self, principal: iam.IPrincipal) -> Grantee:
+        if principal not in self._grantees:
+            self._grantees[principal] = resolve_grantee(principal, self._stack)
+        return self._grantees[principal]
+
     def _to_identity(
         self, named: Grantee, actions: Sequence[str], own: Conditions
     ) -> tuple[iam.Grant, iam.PolicyStatement]:
         grant = iam.Grant.add_to_principal(
             grantee=named.principal,
             actions=list(actions),
-            resource_arns=[self._key.key_arn],
+            resource_arns=[self._key_arn],
             conditions=own or None,
         )
         check_policy_written(named, grant)
@@ -76,11 +88,12 @@ class GrantWriter:
     ) -> tuple[iam.Grant, iam.PolicyStatement]:
         self._sids[named.path] += 1
         statement = named_grant(grant_sid(named.path, self._sids[named.path]), named.arn, actions, shared)
+        self._written.add(statement)
         grant = iam.Grant.add_statement_to_resource_policy(
             statement=statement,
             grantee=named.principal,
             actions=list(actions),
             resource=self._key,
-            resource_arns=[self._key.key_arn],
+            resource_arns=[self._key_arn],
         )
         return grant, statement

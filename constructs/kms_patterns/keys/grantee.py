@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import ArnFormat, Stack, Token
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Dependable
 
@@ -34,18 +34,20 @@ class Grantee:
     path: str
 
 
-def resolve_grantee(grantee: iam.IGrantable, stack: Stack) -> Grantee:
-    """Return the role or user behind ``grantee``, named in a way that ``stack`` (the key's) can write.
+def resolve_grantee(principal: Any, stack: Stack) -> Grantee:
+    """Return the role or user ``principal``, named in a way that ``stack`` (the key's) can write.
 
     Raises:
         GrantRefused: It has no role or user ARN, is in another account, or cannot be named without a cycle.
     """
-    principal: Any = grantee.grant_principal
     arn = getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None)
     if not arn:
         raise GrantRefused(_no_arn(principal))
     _check_account(principal, stack)
-    return Grantee(principal, _physical_arn(principal, stack) or _own_arn(principal, arn, stack), principal.node.path)
+    node = principal.node
+    child = node.default_child
+    named = _physical_arn(child, stack) or _own_arn(principal, arn, stack, imported=child is None)
+    return Grantee(principal, named, node.path)
 
 
 def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:
@@ -55,7 +57,7 @@ def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:
         GrantRefused: The role takes no policy: both halves are needed, so the grant would be void.
     """
     writable = isinstance(grantee.principal, (iam.Role, iam.User, iam.LazyRole))
-    if grant.success and (writable or Dependable.of(grant).dependency_roots):
+    if writable or (grant.success and Dependable.of(grant).dependency_roots):
         return
     raise GrantRefused(
         f"{grantee.path} takes no policy, so this grant would have no effect and calls would end in "
@@ -74,7 +76,7 @@ def _no_arn(principal: Any) -> str:
 
 def _check_account(principal: Any, stack: Stack) -> None:
     account = principal.principal_account
-    known = account and not Token.is_unresolved(account) and not Token.is_unresolved(stack.account)
+    known = account and not _unresolved(account) and not _unresolved(stack.account)
     if known and account != stack.account:
         raise GrantRefused(
             f"{principal.node.path} is in account {account}, the key in {stack.account}: this app cannot write the "
@@ -82,9 +84,8 @@ def _check_account(principal: Any, stack: Stack) -> None:
         )
 
 
-def _physical_arn(principal: Any, stack: Stack) -> str | None:
+def _physical_arn(child: Any, stack: Stack) -> str | None:
     """Build the ARN from a name that is known now: it references nothing, so no cycle can come of it."""
-    child = principal.node.default_child
     if isinstance(child, iam.CfnRole):
         name, path, kind = child.role_name, child.path, "role"
     elif isinstance(child, iam.CfnUser):
@@ -92,7 +93,7 @@ def _physical_arn(principal: Any, stack: Stack) -> str | None:
     else:
         return None
     path = path or "/"
-    if not name or Token.is_unresolved(name) or Token.is_unresolved(path):
+    if not name or _unresolved(name) or _unresolved(path):
         return None
     return stack.format_arn(
         service="iam",
@@ -103,12 +104,16 @@ def _physical_arn(principal: Any, stack: Stack) -> str | None:
     )
 
 
-def _own_arn(principal: Any, arn: str, stack: Stack) -> str:
-    imported = principal.node.default_child is None
-    if imported or Stack.of(principal).node.path == stack.node.path:
+def _own_arn(principal: Any, arn: str, stack: Stack, *, imported: bool) -> str:
+    if imported or Stack.of(principal) is stack:
         return arn
     raise GrantRefused(
         f"{principal.node.path} is in another stack than the key, and its policy makes its stack depend on the key's: "
         f'naming it in the key policy by a reference would be a cycle ("cyclic reference"). Give it a fixed name '
         "(role_name=… or user_name=…), or create it in the key's stack"
     )
+
+
+def _unresolved(text: str) -> bool:
+    # What Token.is_unresolved says of a string, without asking the CDK's process.
+    return "${Token[" in text

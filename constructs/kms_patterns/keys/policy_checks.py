@@ -1,17 +1,12 @@
-"""Checks of a key policy: of each statement that a caller adds, and of the whole at synth."""
+"""Checks of what is about to be granted, or added to a key policy by a caller."""
 
-import json
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import jsii
 from aws_cdk import aws_iam as iam
-from constructs import IValidation
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.policy.actions import ADMINISTRATION, CREATE_GRANT, DESCRIBE_KEY, REFUSAL_OF_KMS
-from kms_patterns.policy.statements import MAX_KEY_POLICY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,37 +64,3 @@ def _check_principals(key: "CustomerManagedKey", statement: iam.PolicyStatement)
             "two-key control of KeyAccess.NAMED: call a grant_… method per role, or make the key with "
             "access=KeyAccess.DELEGATED"
         )
-
-
-@jsii.implements(IValidation)
-class KeyPolicyLimits:
-    """Limits of KMS on a whole key policy, checked when the app is synthesized."""
-
-    def __init__(self, key: "CustomerManagedKey") -> None:
-        self._key = key
-
-    def validate(self) -> list[str]:
-        """Return one message per limit that the key policy breaks."""
-        document: dict[str, Any] = self._key.stack.resolve(self._key.node.default_child.key_policy)  # type: ignore[union-attr]
-        return [*_size(document), *_duplicates(document)]
-
-
-def _size(document: dict[str, Any]) -> list[str]:
-    # References count with their length in the template: what they resolve to is not known before deployment.
-    size = len(json.dumps(document, separators=(",", ":")).encode())
-    if size <= MAX_KEY_POLICY_BYTES:
-        return []
-    return [
-        f"the key policy has about {size} bytes, KMS takes {MAX_KEY_POLICY_BYTES} (LimitExceededException): "
-        f"it has {len(document['Statement'])} statements; grant fewer roles, or split their data over several keys"
-    ]
-
-
-def _duplicates(document: dict[str, Any]) -> list[str]:
-    sids = Counter(statement["Sid"] for statement in document["Statement"] if "Sid" in statement)
-    return [
-        f"Sid {sid} stands {count} times in the key policy, it must be unique (MalformedPolicyDocumentException): "
-        "give your own statement another one"
-        for sid, count in sids.items()
-        if count > 1
-    ]

@@ -1,0 +1,47 @@
+"""Runs the checks that need the whole app, once per synthesis and for all keys together."""
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import jsii
+from aws_cdk import Stage
+from constructs import IConstruct, IValidation
+
+from kms_patterns.keys.cycles import circular_roles
+from kms_patterns.keys.identity_policies import identity_statements
+from kms_patterns.keys.policy_limits import policy_limits
+from kms_patterns.keys.references import References
+from kms_patterns.keys.template_view import TemplateView
+from kms_patterns.keys.void_grants import void_grants
+
+if TYPE_CHECKING:
+    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+
+_checks: "WeakKeyDictionary[IConstruct, SynthChecks]" = WeakKeyDictionary()
+
+
+def check_at_synth(key: "CustomerManagedKey") -> None:
+    """Have the policy of ``key`` and all permissions on it checked when its app or stage is synthesized."""
+    stage = Stage.of(key) or key.node.root
+    if stage not in _checks:
+        _checks[stage] = SynthChecks(stage)
+        stage.node.add_validation(_checks[stage])
+    _checks[stage].keys.append(key)
+
+
+@jsii.implements(IValidation)
+class SynthChecks:
+    """The checks of all keys of one app or stage."""
+
+    def __init__(self, stage: IConstruct) -> None:
+        self._stage = stage
+        self.keys: list[CustomerManagedKey] = []
+
+    def validate(self) -> list[str]:
+        """Return one message per void grant, exceeded limit and dependency cycle."""
+        view = TemplateView(self._stage.node.find_all())
+        references = References(view)
+        statements = list(identity_statements(view, references))
+        messages = [text for key in self.keys for text in void_grants(key, statements, view, references)]
+        messages += [text for key in self.keys for text in policy_limits(key, view)]
+        return [*messages, *circular_roles(self.keys, view)]
