@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+import botocore.session
+from botocore.config import Config
+
 LOOPBACK = "127.0.0.1,localhost"
 
 
@@ -30,11 +34,11 @@ class AwsSession:
     region: str
     home: Path
 
-    def client(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
+    def client(self, service: str, **options: Any) -> Any:
         """Return a boto3 client of ``service``; ``options`` go to ``boto3.Session.client``."""
         return self._boto3().client(service, **self._reach(options))
 
-    def resource(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3 makes resources at run time
+    def resource(self, service: str, **options: Any) -> Any:
         """Return a boto3 resource of ``service``; ``options`` go to ``boto3.Session.resource``."""
         return self._boto3().resource(service, **self._reach(options))
 
@@ -56,12 +60,9 @@ class AwsSession:
         }
         return variables | ({"AWS_SESSION_TOKEN": self.session_token} if self.session_token else {})
 
-    def _boto3(self) -> Any:  # noqa: ANN401 - boto3 is untyped without its stubs
-        import boto3
-        import botocore.session
-
+    def _boto3(self) -> Any:
         # The user's profile and configuration files must neither lead elsewhere nor fail to load.
-        nowhere = {name: (None, None, os.devnull, None) for name in ("config_file", "credentials_file")}
+        nowhere = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
         core = botocore.session.Session(session_vars={"profile": (None, None, None, None)} | nowhere)
         return boto3.Session(
             aws_access_key_id=self.access_key_id,
@@ -72,8 +73,6 @@ class AwsSession:
         )
 
     def _reach(self, options: dict[str, Any]) -> dict[str, Any]:
-        from botocore.config import Config
-
         own = Config(proxies={})
         config = options.get("config")
         way = {"endpoint_url": self.endpoint_url, "verify": str(self.ca_bundle)}

@@ -1,7 +1,9 @@
 """A certificate authority of its own for each server, and a certificate for the loopback address."""
 
 import ipaddress
+import ssl
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -32,7 +34,9 @@ def write_certificates(layout: Layout) -> None:
         .add_extension(names, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    layout.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+    authority_pem = authority.public_bytes(serialization.Encoding.PEM)
+    layout.authority.write_bytes(authority_pem)
+    layout.trust_store.write_bytes(_system_authorities() + authority_pem)
     layout.certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))
     layout.private_key.touch(mode=0o600)
     layout.private_key.write_bytes(
@@ -40,6 +44,12 @@ def write_certificates(layout: Layout) -> None:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     )
+
+
+def _system_authorities() -> bytes:
+    paths = ssl.get_default_verify_paths()
+    system = Path(paths.cafile or paths.openssl_cafile)
+    return system.read_bytes() + b"\n" if system.is_file() else b""
 
 
 def _name(common_name: str) -> x509.Name:

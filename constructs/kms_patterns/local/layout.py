@@ -17,6 +17,11 @@ class Layout:
         return self.folder / "authority.pem"
 
     @property
+    def trust_store(self) -> Path:
+        """The system's authorities and ours, PEM, for programs whose trust store is replaced rather than extended."""
+        return self.folder / "trust-store.pem"
+
+    @property
     def certificate(self) -> Path:
         """The server's certificate, PEM."""
         return self.folder / "server.pem"
@@ -45,6 +50,11 @@ class Layout:
     def temporary(self) -> Path:
         """The server's TMPDIR: the code of Lambda functions, and what they write."""
         return self.folder / "tmp"
+
+    @property
+    def runtime_packages(self) -> Path:
+        """The packages that Lambda's own runtime brings, and nothing else."""
+        return self.folder / "lambda-runtime"
 
     @property
     def state(self) -> Path:

@@ -1,25 +1,39 @@
 """The embedded AWS: an emulator on a loopback port, with KMS and its policies enforced, gone when it is stopped."""
 
+import atexit
 import json
 import secrets
 import ssl
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.error import HTTPError
 
 from kms_patterns.local.aws_session import AwsSession
+from kms_patterns.local.layout import Layout
 from kms_patterns.local.server_process import ServerProcess, launch
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 SESSION_PATH = "/_kms-patterns/service-session"
+ROOT_SECRET = "test"  # noqa: S105 - the emulator does not check it
 INSTANCE = "i-0123456789abcdef0"
 
 
 class AssumeRoleRefused(RuntimeError):
     """The role does not exist or does not trust the service."""
+
+
+def new_root_key() -> str:
+    """Return an access key id for a server's root. Each its own: the CDK command line remembers accounts by it."""
+    return "AKIA" + secrets.token_hex(8).upper()
+
+
+def root_session(layout: Layout, *, port: int, region: str, root_key: str) -> AwsSession:
+    """Return the session of a server's account root."""
+    return AwsSession(root_key, ROOT_SECRET, None, f"https://127.0.0.1:{port}", layout.authority, region, layout.home)
 
 
 class LocalAws:
@@ -36,6 +50,7 @@ class LocalAws:
         self.endpoint_url = f"https://127.0.0.1:{server.state.port}"
         self.ca_bundle = server.layout.authority
         self.folder = server.layout.folder
+        atexit.register(self.stop)
 
     @classmethod
     def start(cls, *, region: str = REGION, account: str = ACCOUNT, directory: Path | None = None) -> Self:
@@ -49,8 +64,7 @@ class LocalAws:
         Raises:
             StartFailed: It could not start; the message says why.
         """
-        # A key id of its own: the CDK command line remembers accounts by it.
-        root_key = "AKIA" + secrets.token_hex(8).upper()
+        root_key = new_root_key()
         server = launch(region=region, account=account, root_key=root_key, directory=directory)
         return cls(server, region=region, account=account, root_key=root_key)
 
@@ -64,13 +78,15 @@ class LocalAws:
 
     def stop(self) -> None:
         """End it: processes, port and folder. May be called again."""
+        atexit.unregister(self.stop)
         self._server.stop()
 
     def session(self) -> AwsSession:
         """Return the account root's session. No policy binds it: use it to set up, never to show a permission."""
-        return self._session(self._root_key, "test", None)
+        state, layout = self._server.state, self._server.layout
+        return root_session(layout, port=state.port, region=self.region, root_key=self._root_key)
 
-    def client(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
+    def client(self, service: str, **options: Any) -> Any:
         """Return a boto3 client of the account root."""
         return self.session().client(service, **options)
 
@@ -87,9 +103,7 @@ class LocalAws:
             "CDK_DEFAULT_REGION": self.region,
         }
 
-    def assume(
-        self, role_arn: str, service: str | None = None, *, session_name: str | None = None
-    ) -> AwsSession:
+    def assume(self, role_arn: str, service: str | None = None, *, session_name: str | None = None) -> AwsSession:
         """Return a session of a role.
 
         Args:
@@ -107,7 +121,12 @@ class LocalAws:
             found = answer["Credentials"]
         else:
             found = self._service_session(role_arn, service, session_name or INSTANCE)
-        return self._session(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
+        return replace(
+            self.session(),
+            access_key_id=found["AccessKeyId"],
+            secret_access_key=found["SecretAccessKey"],
+            session_token=found["SessionToken"],
+        )
 
     def kms_calls(self) -> list[dict[str, Any]]:
         """Return every KMS call so far, those that S3 made for a caller included, in order.
@@ -116,10 +135,6 @@ class LocalAws:
         """
         lines = self._server.layout.calls.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
-
-    def _session(self, access_key: str, secret_key: str, token: str | None) -> AwsSession:
-        home = self._server.layout.home
-        return AwsSession(access_key, secret_key, token, self.endpoint_url, self.ca_bundle, self.region, home)
 
     def _service_session(self, role_arn: str, service: str, session_name: str) -> dict[str, str]:
         body = json.dumps({"roleArn": role_arn, "service": service, "sessionName": session_name}).encode()

@@ -1,6 +1,5 @@
 """Start the server as a child process, wait until it serves, and end it with nothing left behind."""
 
-import atexit
 import json
 import os
 import shutil
@@ -9,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,19 +34,19 @@ class ServerState:
     token: str
 
 
+@dataclass(frozen=True)
 class ServerProcess:
     """One server and its folder."""
 
-    def __init__(self, layout: Layout, process: "subprocess.Popen[bytes]", state: ServerState) -> None:
-        self.layout, self.state, self._process = layout, state, process
-        atexit.register(self.stop)
+    layout: Layout
+    state: ServerState
+    process: "subprocess.Popen[bytes]"
 
     def stop(self) -> None:
         """End the server and remove its folder. May be called again."""
-        atexit.unregister(self.stop)
-        if self._process.stdin:
-            self._process.stdin.close()
-        end_process(self._process, STOP_SECONDS)
+        if self.process.stdin:
+            self.process.stdin.close()
+        end_process(self.process, STOP_SECONDS)
         shutil.rmtree(self.layout.folder, ignore_errors=True)
 
 
@@ -75,7 +75,7 @@ def launch(
             start_new_session=True,
         )
     try:
-        return ServerProcess(layout, process, _wait(layout, process))
+        return ServerProcess(layout, _wait(layout, process), process)
     except BaseException:
         end_process(process, 0)
         shutil.rmtree(layout.folder, ignore_errors=True)
@@ -122,12 +122,8 @@ def end_process(process: "subprocess.Popen[bytes]", seconds: float) -> None:
     """Let a server end by itself for ``seconds``, then end its whole process group."""
     if seconds and process.poll() is None:
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            pass
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     process.wait()

@@ -1,18 +1,12 @@
 """Run the embedded AWS until the parent, which holds the other end of standard input, is gone."""
 
 import argparse
-import asyncio
-import json
 import os
-import secrets
 import socket
-import sys
 from pathlib import Path
 
 from kms_patterns.local.layout import Layout
 from kms_patterns.local.server.lifetime import end_of, follow_parent, follow_signals
-
-BODY_LIMIT = 1 << 40
 
 
 def main() -> None:
@@ -25,10 +19,8 @@ def main() -> None:
         follow_parent(end)
     listener = _listener()
     _prepare_environment(layout, listener.getsockname()[1])
-    try:
-        _serve(layout, listener)
-    finally:
-        end()
+    # A failure to start ends with its message and status; the parent reads the message, then removes the folder.
+    _serve(layout, listener)
 
 
 def _arguments() -> argparse.Namespace:
@@ -53,33 +45,16 @@ def _prepare_environment(layout: Layout, port: int) -> None:
         "AWS_ENDPOINT_URL": f"https://127.0.0.1:{port}",
         "AWS_CA_BUNDLE": str(layout.authority),
         "NODE_EXTRA_CA_CERTS": str(layout.authority),
+        "SSL_CERT_FILE": str(layout.trust_store),
+        "REQUESTS_CA_BUNDLE": str(layout.trust_store),
     }
 
 
 def _serve(layout: Layout, listener: socket.socket) -> None:
     # Imported only now: the emulator reads its settings from the environment when it is imported.
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
+    from kms_patterns.local.server.serving import serve_emulator  # noqa: PLC0415
 
-    from kms_patterns.local.server import seam
-    from kms_patterns.local.server.call_log import CallLog
-    from kms_patterns.local.server.emulator import APP, EmulatorMismatch, reach
-    from kms_patterns.local.server.http import application
-    from kms_patterns.local.server.kms_service import KmsService
-
-    try:
-        seam.install(KmsService(CallLog(layout.calls)))
-    except EmulatorMismatch as mismatch:
-        sys.exit(f"kms-patterns: {mismatch}")
-    token = secrets.token_hex(32)
-    port = listener.getsockname()[1]
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.certfile, config.keyfile = str(layout.certificate), str(layout.private_key)
-    config.keep_alive_timeout = 75
-    state = {"port": port, "pid": os.getpid(), "token": token}
-    app = application(reach(APP, "app"), token=token, ready=lambda: layout.announce(json.dumps(state)))
-    asyncio.run(serve(app, config, shutdown_trigger=asyncio.Event().wait))  # type: ignore[arg-type]
+    serve_emulator(layout, listener)
 
 
 if __name__ == "__main__":

@@ -38,10 +38,9 @@ def authorize_key(caller: Caller, action: str, record: KeyRecord, values: Mappin
     policy = record.get("Policy") or ""
     evaluate = reach(EVALUATOR, "evaluate_resource_policy")
     key = evaluate(policy, request)
-    if key.decision == "Deny":
-        return _denied("with an explicit deny in a resource-based policy", key.matched_sid)
-    if identity.decision == "Deny":
-        return _denied("with an explicit deny in an identity-based policy", identity.matched_sid)
+    if "Deny" in (key.decision, identity.decision):
+        kind, found = ("a resource", key) if key.decision == "Deny" else ("an identity", identity)
+        return _denied(f"with an explicit deny in {kind}-based policy", found.matched_sid)
     if key.decision != "Allow":
         return _denied(f"because no resource-based policy allows the {action} action")
     if identity.decision == "Allow":
@@ -63,7 +62,7 @@ def authorize_identity(caller: Caller, action: str, resource: str, values: Mappi
     return _denied(f"because no identity-based policy allows the {action} action")
 
 
-def _evaluate_identity(caller: Caller, request: object) -> Any:  # noqa: ANN401 - the emulator's result type
+def _evaluate_identity(caller: Caller, request: object) -> Any:
     return reach(EVALUATOR, "evaluate")(request, caller.policies, *caller.limits)
 
 

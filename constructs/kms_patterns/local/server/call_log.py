@@ -1,12 +1,13 @@
 """Every KMS call as a line of JSON: who, what, on which key, in which context, through which service, decided how."""
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kms_patterns.local.server.authorization import Decision
     from kms_patterns.local.server.kms_service import KmsCall
     from kms_patterns.local.server.targets import Target
@@ -18,9 +19,7 @@ class CallLog:
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
-    def write(
-        self, call: "KmsCall", decisions: "Sequence[tuple[Target, Decision]]", error_code: str | None
-    ) -> None:
+    def write(self, call: "KmsCall", decisions: "Sequence[tuple[Target, Decision]]", error_code: str | None) -> None:
         """Write what was decided on each target of ``call``."""
         for target, decision in decisions:
             record = {

@@ -3,13 +3,12 @@
 AWS: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from kms_patterns.local.server.caller import Caller
 from kms_patterns.local.server.emulator import KMS, reach
 from kms_patterns.local.server.keys import SYMMETRIC, KeyRecord
 from kms_patterns.local.server.members import Request
+from kms_patterns.local.server.targets import Target
 
 _ALGORITHM_MEMBERS = {
     "kms:Encrypt": "EncryptionAlgorithm",
@@ -37,13 +36,18 @@ def via_service(service: str | None, region: str) -> str | None:
     return f"{service}.{region}.amazonaws.com" if service else None
 
 
-def condition_values(
-    caller: Caller, action: str, record: KeyRecord | None, context: Mapping[str, str] | None, via: str | None,
-    request: Request,
-) -> dict[str, Any]:  # fmt: skip
-    """Return the value of every condition key that the request has, named in lower case as IAM compares them."""
+def condition_values(account: str, target: Target, request: Request, via: str | None) -> dict[str, Any]:
+    """Return the value of every condition key that a request has, named in lower case as IAM compares them.
+
+    Args:
+        account: The caller's account.
+        target: The permission asked for.
+        request: The KMS request.
+        via: The value of kms:ViaService, if a service makes the call.
+    """
+    context = target.context
     values: dict[str, Any] = {
-        "kms:CallerAccount": caller.account,
+        "kms:CallerAccount": account,
         "aws:ViaAWSService": "true" if via else "false",
         # The evaluator reads a list for aws:TagKeys where none is set; no tag named means no such key.
         "aws:TagKeys": None,
@@ -54,10 +58,10 @@ def condition_values(
         values["kms:EncryptionContextKeys"] = list(context)
         values |= {f"kms:EncryptionContext:{name}": value for name, value in context.items()}
     values |= {key: request[member] for key, member in _FROM_REQUEST.items() if request.get(member) is not None}
-    if action in _ALGORITHM_MEMBERS:
-        values["kms:EncryptionAlgorithm"] = request.get(_ALGORITHM_MEMBERS[action]) or SYMMETRIC
-    if record is not None:
-        values |= _of_key(record, request)
+    if target.action in _ALGORITHM_MEMBERS:
+        values["kms:EncryptionAlgorithm"] = request.get(_ALGORITHM_MEMBERS[target.action]) or SYMMETRIC
+    if target.key is not None:
+        values |= _of_key(target.key, request)
     return {name.lower(): value for name, value in values.items()}
 
 

@@ -117,7 +117,7 @@ def shape(module: object, name: str) -> str:
     return " ".join(inspect.signature(value).parameters)
 
 
-def reach(module: str, name: str) -> Any:  # noqa: ANN401 - the emulator is untyped
+def reach(module: str, name: str) -> Any:
     """Return ``name`` of ``module``; only what ``REQUIRED`` lists, so that nothing unchecked is relied on."""
     if name not in REQUIRED[module]:
         raise LookupError(f"{module}.{name} is not in the table of checked names")

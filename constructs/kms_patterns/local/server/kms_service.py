@@ -111,9 +111,7 @@ def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
 
 def decide(call: KmsCall, target: Target) -> Decision:
     """Return whether the caller of ``call`` has the permission that ``target`` describes."""
-    values = condition_values(
-        call.caller, target.action, target.key, target.context, call.via_service, call.request
-    )
+    values = condition_values(call.caller.account, target, call.request, call.via_service)
     if target.key is not None:
         return authorize_key(call.caller, target.action, target.key, values)
     if not target.keyless and not target.reference and not call.caller.is_root:

@@ -40,9 +40,7 @@ def encryption_context(request: Request, name: str = "EncryptionContext") -> dic
 def stop_dry_run(request: Request) -> None:
     """End a dry run here, after every check passed."""
     if request.get("DryRun"):
-        raise KmsError(
-            "DryRunOperationException", "The request would have succeeded, but the DryRun option is set."
-        )
+        raise KmsError("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.")
 
 
 def refuse_recipient(request: Request) -> None:

@@ -37,7 +37,8 @@ def encryption_xml(properties: Properties) -> bytes:
             if by_default.get("KMSMasterKeyID"):
                 SubElement(applied, "KMSMasterKeyID").text = str(by_default["KMSMasterKeyID"])
         SubElement(element, "BucketKeyEnabled").text = str(rule.get("BucketKeyEnabled", False)).lower()
-    return tostring(root, encoding="utf-8")
+    document: bytes = tostring(root, encoding="utf-8")
+    return document
 
 
 def resource_handlers(original: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 AWS: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-roles-for-amazon-ec2.html
 """
 
+import json
 import secrets
 import time
 from typing import Any
@@ -64,8 +65,6 @@ def trusts_service(document: str | dict[str, Any], service: str, account: str) -
 
 def _services_as_principals(document: str | dict[str, Any]) -> dict[str, Any]:
     # The emulator matches only AWS principals against a caller; a service is compared as if it were one.
-    import json
-
     policy: dict[str, Any] = json.loads(document) if isinstance(document, str) else document
     statements = policy.get("Statement", [])
     statements = [statements] if isinstance(statements, dict) else statements

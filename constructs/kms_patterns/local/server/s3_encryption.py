@@ -32,9 +32,10 @@ class S3Encryption:
     def dispatch(self, original: Callable[..., Response]) -> Callable[..., Response]:
         """Remember the request for the gates, and keep the wrapped data key out of the response."""
 
-        def dispatch(method: str, bucket: str, key: str, headers: Headers, body: bytes, query: Record) -> Response:
+        def dispatch(*request: Any) -> Response:
+            method, bucket, key, headers, _body, query = request
             with serving(S3Request(method, bucket, key, headers, query)):
-                status, answered, content = original(method, bucket, key, headers, body, query)
+                status, answered, content = original(*request)
             return status, {name: value for name, value in answered.items() if name != DATA_KEY}, content
 
         return dispatch

@@ -59,12 +59,9 @@ def kms_handler(kms: KmsService, original: Handler) -> Handler:
 def enforce(original: Callable[..., Any]) -> Callable[..., Any]:
     """Leave KMS requests to our handler, which sees their body: only their credentials are checked here."""
 
-    def decide(
-        access_key_id: str, iam_action: str, service: str, region: str, resource_arn: str = "*",
-        service_context: Mapping[str, Any] | None = None,
-    ) -> object:  # fmt: skip
+    def decide(access_key_id: str, iam_action: str, service: str, *rest: Any, **named: Any) -> object:
         action = _AUTHENTICATED_ONLY if service == "kms" else iam_action
-        return original(access_key_id, action, service, region, resource_arn, service_context)
+        return original(access_key_id, action, service, *rest, **named)
 
     return decide
 
@@ -72,7 +69,7 @@ def enforce(original: Callable[..., Any]) -> Callable[..., Any]:
 def resolve_condition_key(original: Callable[..., Any]) -> Callable[..., Any]:
     """aws:PrincipalArn of a session is its role's ARN, as IAM defines it."""
 
-    def resolve(key: str, ctx: Any) -> object:  # noqa: ANN401 - the emulator's request type
+    def resolve(key: str, ctx: Any) -> object:
         value = original(key, ctx)
         return role_arn_of(value) if key.lower() == "aws:principalarn" else value
 
