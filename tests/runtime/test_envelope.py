@@ -107,7 +107,7 @@ def test_missing_or_different_expected_pair_is_refused_before_any_kms_call(expec
         {"x": ""},
         {"x": 1},
         {"x": "\ud800"},
-        {"x": "y" * 65_530},
+        {"x": "y" * (65_535 - 2 - 4)},
     ],
 )
 def test_context_that_cannot_be_written_is_refused(context, keyring):

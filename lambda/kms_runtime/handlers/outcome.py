@@ -15,7 +15,8 @@ from kms_runtime.errors import KmsRuntimeError
 from kms_runtime.handlers.validation import Answer
 
 LOG = logging.getLogger("kms_runtime")
-LOG.setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
+# Lambda knows a level, TRACE, that Python does not.
+LOG.setLevel(logging.getLevelNamesMapping().get(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"), logging.DEBUG))
 
 # Plaintext and ciphertext of an answer are not in this list, and nothing else is ever logged.
 _LOGGED = ("source", "destination", "plaintextBytes", "ciphertextBytes", "algorithmSuite", "keyArn")

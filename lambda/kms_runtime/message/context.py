@@ -70,7 +70,8 @@ def parse_context(fields: FieldReader) -> dict[str, str]:
             break
     if fields.position - start != size or not count:
         raise MessageFormatError(f"the encryption context does not fill the {size} bytes that its length field gives")
-    if any(first.encode() >= second.encode() for (first, _), (second, _) in pairwise(pairs)):
+    # Text compares by code point, which is the order of its UTF-8 bytes.
+    if any(first >= second for (first, _), (second, _) in pairwise(pairs)):
         raise MessageFormatError("the encryption context's names are not sorted, or one is repeated")
     context = dict(pairs)
     if VERIFICATION_KEY_NAME in context:
