@@ -3,18 +3,17 @@
 See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/choose-keyring.html
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from kms_runtime.aws_errors import IncorrectKeyException, InvalidArnException, KMSInternalException, typed_errors
+from kms_runtime.aws_errors import IncorrectKeyException, KMSInternalException, typed_errors
 from kms_runtime.errors import KmsRuntimeError
+from kms_runtime.key_arn import check_key_arn
 from kms_runtime.message.header import EncryptedDataKey
 from kms_runtime.message.suite import KEY_LENGTH
 
 PROVIDER_ID = "aws-kms"
-_KEY_ARN = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +64,6 @@ class KmsDataKeyClient(Protocol):
         EncryptionContext: Mapping[str, str],  # noqa: N803
     ) -> Mapping[str, Any]:
         """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html."""
-
-
-def check_key_arn(key_arn: str) -> str:
-    """Return ``key_arn`` if it is the ARN of a KMS key.
-
-    Raises:
-        InvalidArnException: An alias, a key id or anything else: only a key ARN pins one key in one Region.
-    """
-    if not _KEY_ARN.fullmatch(key_arn):
-        raise InvalidArnException(
-            f"{key_arn!r} is not a key ARN (arn:aws:kms:REGION:ACCOUNT:key/KEY-ID); aliases can be moved to another key"
-        )
-    return key_arn
 
 
 class KmsKeyring:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from kms_runtime.aws_errors import IncorrectKeyException, typed_errors
 from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
-from kms_runtime.keyring import check_key_arn
+from kms_runtime.key_arn import check_key_arn
 from kms_runtime.message.context import check_context
 
 PLAINTEXT_LIMIT = 4096

@@ -2,11 +2,15 @@
 
 import hashlib
 import io
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
+
+from kms_runtime import KmsRuntimeError
+from kms_runtime.handlers import envelope_work
 
 
 class Body(io.BytesIO):
@@ -118,3 +122,27 @@ def no_waiting(monkeypatch):
 def small_parts(monkeypatch):
     """Parts of 1000 bytes, so that small objects take several."""
     monkeypatch.setattr("kms_runtime.s3.sink.part_size_for", lambda _: 1000)
+
+
+@pytest.fixture
+def envelope_function(monkeypatch, kms, s3, key_arn):
+    """The environment of an EnvelopeCipher function that encrypts, with its clients in memory."""
+    monkeypatch.setattr(envelope_work, "kms_client", lambda: kms)
+    monkeypatch.setattr(envelope_work, "s3_client", lambda: s3)
+    monkeypatch.setenv("KEY_ARN", key_arn)
+    monkeypatch.setenv("ENCRYPTION_CONTEXT", json.dumps({"tenant": "a", "app": "orders"}))
+    monkeypatch.setenv("SOURCE_BUCKET", "inbox")
+    monkeypatch.setenv("DESTINATION_BUCKET", "vault")
+
+
+@pytest.fixture
+def refused():
+    """Call a handler that must refuse, and return its error."""
+
+    def call(handler, event):
+        with pytest.raises(KmsRuntimeError) as caught:
+            handler(event, None)
+        assert type(caught.value).__name__ == caught.value.code
+        return caught.value
+
+    return call
