@@ -133,7 +133,8 @@ def _execute(call: KmsCall, targets: list[Target]) -> Answer | None:
         return re_encrypt(key, destination, call.request) if key and destination else None
     if key is None or call.operation not in OPERATIONS:
         return None
-    if key["KeySpec"].startswith("RSA") and call.operation in ("Encrypt", "Decrypt"):
+    rsa = key["KeySpec"].startswith("RSA") and key["KeyUsage"] == "ENCRYPT_DECRYPT"
+    if rsa and call.operation in ("Encrypt", "Decrypt"):
         return None
     return OPERATIONS[call.operation](key, call.request)
 

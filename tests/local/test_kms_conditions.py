@@ -1,0 +1,122 @@
+"""Condition keys of KMS in key policies and identity policies, each once matching and once not.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
+"""
+
+from typing import Any
+
+import pytest
+
+ACCOUNT = "000000000000"
+
+
+@pytest.mark.parametrize("place", ["identity policy", "key policy"])
+@pytest.mark.parametrize(("condition", "context", "allowed"), [
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "a"}, True),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "a", "more": "x"}, True),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "b"}, False),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "A"}, False),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {}, False),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": ["a", "b"]}}, {"tenant": "b"}, True),
+    ({"StringLike": {"kms:EncryptionContext:path": "orders/*"}}, {"path": "orders/1"}, True),
+    ({"StringLike": {"kms:EncryptionContext:path": "orders/*"}}, {"path": "users/1"}, False),
+    ({"StringEqualsIfExists": {"kms:EncryptionContext:tenant": "a"}}, {}, True),
+    ({"StringEqualsIfExists": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "b"}, False),
+    ({"StringNotEquals": {"kms:EncryptionContext:tenant": "a"}}, {}, True),
+    ({"StringNotEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "a"}, False),
+    ({"Null": {"kms:EncryptionContext:tenant": "false"}}, {"tenant": "any"}, True),
+    ({"Null": {"kms:EncryptionContext:tenant": "false"}}, {"other": "any"}, False),
+    ({"Null": {"kms:EncryptionContext:tenant": "false"}}, {}, False),
+    ({"Null": {"kms:EncryptionContext:tenant": "true"}}, {}, True),
+    ({"Null": {"kms:EncryptionContext:tenant": "true"}}, {"tenant": "any"}, False),
+    ({"Null": {"kms:EncryptionContextKeys": "false"}}, {"any": "x"}, True),
+    ({"Null": {"kms:EncryptionContextKeys": "false"}}, {}, False),
+    ({"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"tenant": "a", "more": "x"}, True),
+    ({"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"more": "x"}, False),
+    ({"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {}, False),
+    ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant", "user"]}}, {"tenant": "a"}, True),
+    ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"tenant": "a", "more": "x"}, False),
+    ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"TENANT": "a"}, False),
+    ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {}, True),
+    ({"StringEquals": {"kms:CallerAccount": ACCOUNT}}, {}, True),
+    ({"StringEquals": {"kms:CallerAccount": "111111111111"}}, {}, False),
+    ({"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, {}, True),
+    ({"StringEquals": {"aws:PrincipalAccount": "111111111111"}}, {}, False),
+    ({"StringEquals": {"kms:KeySpec": "SYMMETRIC_DEFAULT", "kms:KeyUsage": "ENCRYPT_DECRYPT"}}, {}, True),
+    ({"StringEquals": {"kms:KeySpec": "RSA_2048"}}, {}, False),
+    ({"StringEquals": {"kms:KeyOrigin": "AWS_KMS"}}, {}, True),
+    ({"StringEquals": {"kms:KeyOrigin": "EXTERNAL"}}, {}, False),
+    ({"StringEquals": {"kms:EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}}, {}, True),
+    ({"StringEquals": {"kms:EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}}, {}, False),
+    ({"Bool": {"aws:SecureTransport": "true"}}, {}, True),
+    ({"Bool": {"aws:SecureTransport": "false"}}, {}, False),
+    ({"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}, {}, False),
+    ({"Null": {"kms:ViaService": "true"}}, {}, True),
+    ({"Bool": {"aws:ViaAWSService": "false"}}, {}, True),
+])  # fmt: skip
+def test_condition_of_an_allow(
+    make_key: Any, session_of: Any, allow: Any, root_statement: Any, code_of: Any,
+    place: str, condition: Any, context: dict[str, str], allowed: bool,
+) -> None:  # fmt: skip
+    in_key = {"Condition": condition} if place == "key policy" else {}
+    in_role = condition if place == "identity policy" else {}
+    key = make_key(root_statement | {"Action": "kms:PutKeyPolicy"}, root_statement | {"Action": "kms:Encrypt"} | in_key)
+    kms = session_of(allow("kms:Encrypt", key, **in_role)).client("kms")
+    request = {"KeyId": key, "Plaintext": b"x", "EncryptionContext": context}
+    if allowed:
+        assert kms.encrypt(**request)["KeyId"] == key
+    else:
+        assert code_of(kms.encrypt, **request) == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(("context", "allowed"), [({"tenant": "a"}, True), ({"tenant": "b"}, False), ({}, False)])
+def test_a_deny_unless_the_context_matches(
+    make_key: Any, session_of: Any, allow: Any, root_statement: Any, code_of: Any, context: Any, allowed: bool
+) -> None:
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "kms:Encrypt", "Resource": "*",
+            "Condition": {"StringNotEquals": {"kms:EncryptionContext:tenant": "a"}}}  # fmt: skip
+    key = make_key(root_statement, deny)
+    kms = session_of(allow("kms:Encrypt", key)).client("kms")
+    request = {"KeyId": key, "Plaintext": b"x", "EncryptionContext": context}
+    if allowed:
+        assert kms.encrypt(**request)["KeyId"] == key
+    else:
+        assert code_of(kms.encrypt, **request) == "AccessDeniedException"
+
+
+def test_the_context_condition_of_re_encrypt_is_the_sources_for_from_and_the_destinations_for_to(
+    root_kms: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any
+) -> None:
+    key = make_key()
+    kms = session_of(
+        allow("kms:ReEncryptFrom", key, StringEquals={"kms:EncryptionContext:tenant": "a"}),
+        allow("kms:ReEncryptTo", key, StringEquals={"kms:EncryptionContext:tenant": "b"}),
+    ).client("kms")
+
+    def request(source: str, destination: str) -> dict[str, Any]:
+        blob = root_kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"tenant": source})["CiphertextBlob"]
+        contexts = {"SourceEncryptionContext": {"tenant": source}, "DestinationEncryptionContext": {"tenant": destination}}
+        return {"CiphertextBlob": blob, "DestinationKeyId": key, **contexts}
+
+    assert kms.re_encrypt(**request("a", "b"))["KeyId"] == key
+    for source, destination in (("b", "b"), ("a", "a"), ("b", "a")):
+        assert code_of(kms.re_encrypt, **request(source, destination)) == "AccessDeniedException"
+
+
+def test_the_alias_conditions(root_kms: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any) -> None:
+    key = make_key()
+    root_kms.create_alias(AliasName="alias/conditional", TargetKeyId=key)
+    by_request = session_of(allow("kms:Encrypt", key, StringEquals={"kms:RequestAlias": "alias/conditional"})).client("kms")
+    assert by_request.encrypt(KeyId="alias/conditional", Plaintext=b"x")["KeyId"] == key
+    assert code_of(by_request.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
+    having = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/conditional"}}
+    by_resource = session_of(allow("kms:Encrypt", "*", **having)).client("kms")
+    assert by_resource.encrypt(KeyId=key, Plaintext=b"x")["KeyId"] == key
+    assert code_of(by_resource.encrypt, KeyId=make_key(), Plaintext=b"x") == "AccessDeniedException"
+
+
+def test_the_tags_of_the_key(root_kms: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any) -> None:
+    tagged, plain = make_key(Tags=[{"TagKey": "Team", "TagValue": "blue"}]), make_key()
+    kms = session_of(allow("kms:Encrypt", "*", StringEquals={"aws:ResourceTag/Team": "blue"})).client("kms")
+    assert kms.encrypt(KeyId=tagged, Plaintext=b"x")["KeyId"] == tagged
+    assert code_of(kms.encrypt, KeyId=plain, Plaintext=b"x") == "AccessDeniedException"
