@@ -7,11 +7,15 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
+from aws_cdk import aws_iam as iam
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
+from kms_patterns.policy.statements import grant_sid
+
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"
+ROOT = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":iam::{ACCOUNT}:root"]]}
 ENVIRONMENT = cdk.Environment(account=ACCOUNT, region=REGION)
 
 Document = dict[str, Any]
@@ -68,6 +72,34 @@ def bucket_statements() -> Callable[[Document], Statements]:
     return lambda template: only(resources(template, "AWS::S3::BucketPolicy"))["Properties"]["PolicyDocument"][
         "Statement"
     ]
+
+
+@pytest.fixture
+def role(stack: cdk.Stack) -> Callable[..., iam.Role]:
+    """Make a role that EC2 instances take, in the test's stack or in another scope."""
+
+    def make(name: str, scope: cdk.Stack | None = None, **properties: Any) -> iam.Role:
+        return iam.Role(scope or stack, name, assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"), **properties)
+
+    return make
+
+
+@pytest.fixture
+def named(stack: cdk.Stack) -> Callable[..., Document]:
+    """The key policy's half of a grant, in full, as it must be."""
+
+    def statement(principal: Any, actions: list[str], conditions: Document | None = None, ordinal: int = 1) -> Document:
+        resolved = stack.resolve(getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None))
+        return {
+            "Sid": grant_sid(principal.node.path, ordinal),
+            "Effect": "Allow",
+            "Principal": {"AWS": ROOT},
+            "Action": actions[0] if len(actions) == 1 else actions,
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"aws:PrincipalArn": resolved}, **(conditions or {})},
+        }
+
+    return statement
 
 
 @pytest.fixture

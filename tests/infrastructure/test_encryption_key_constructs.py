@@ -1,0 +1,96 @@
+"""The AWS CDK's own constructs, given an EncryptionKey, reach its narrow grants from JavaScript."""
+
+import pytest
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+
+from kms_patterns import EncryptionKey
+from kms_patterns.keys.errors import GrantRefused
+
+
+@pytest.fixture
+def key(stack):
+    return EncryptionKey(stack, "Key")
+
+
+@pytest.mark.parametrize(
+    ("method", "actions"),
+    [
+        ("grant_read", ["kms:Decrypt", "kms:DescribeKey"]),
+        ("grant_put", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("grant_write", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("grant_read_write", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]),
+    ],
+)
+def test_plain_bucket_grants_the_exact_actions_in_both_policies(
+    method, actions, stack, key, role, synth, key_statements, role_statements, named
+):
+    user = role("User")
+    bucket = s3.Bucket(stack, "Bucket", encryption_key=key)
+
+    getattr(bucket, method)(user)
+
+    template = synth(stack)
+    assert key_statements(template)[1:] == [named(user, actions)]
+    in_role = [it for it in role_statements(template, stack, user) if "kms" in str(it["Action"])]
+    assert [(it["Action"], it["Resource"]) for it in in_role] == [(actions, stack.resolve(key.key_arn))]
+
+
+def test_queue_grants_its_senders_data_keys(stack, key, role, synth, key_statements, named):
+    user = role("Sender")
+
+    sqs.Queue(stack, "Queue", encryption_master_key=key).grant_send_messages(user)
+
+    assert key_statements(synth(stack))[1:] == [named(user, ["kms:Decrypt", "kms:GenerateDataKey"])]
+
+
+def test_stream_grants_its_readers_decryption(stack, key, role, synth, key_statements, named):
+    user = role("Reader")
+
+    kinesis.Stream(stack, "Stream", encryption_key=key).grant_read(user)
+
+    assert key_statements(synth(stack))[1:] == [named(user, ["kms:Decrypt"])]
+
+
+def test_unknown_wildcard_is_refused(key, role):
+    with pytest.raises(GrantRefused, match=r"wildcard kms:\*"):
+        key.grant(role("User"), "kms:*")
+
+
+def test_list_of_which_nothing_is_needed_is_refused(key, role):
+    with pytest.raises(GrantRefused, match="no operation"):
+        key.grant(role("User"), "kms:ReEncrypt*")
+
+
+def test_exact_actions_pass_in_the_spelling_of_kms(stack, key, role, synth, key_statements, named):
+    user = role("User")
+
+    key.grant(user, "kms:Encrypt", "kms:generatedatakeywithoutplaintext")
+
+    assert key_statements(synth(stack))[1:] == [
+        named(user, ["kms:Encrypt", "kms:GenerateDataKeyWithoutPlaintext"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "method", ["grant_sign", "grant_verify", "grant_sign_verify", "grant_generate_mac", "grant_verify_mac"]
+)
+def test_operations_of_other_key_types_are_refused_with_the_error_of_kms(method, key, role):
+    with pytest.raises(GrantRefused, match="InvalidKeyUsageException"):
+        getattr(key, method)(role("User"))
+
+
+def test_public_key_of_a_symmetric_key_is_refused_with_the_error_of_kms(key, role):
+    with pytest.raises(GrantRefused, match="UnsupportedOperationException"):
+        key.grant(role("User"), "kms:GetPublicKey")
+
+
+def test_minting_kms_grants_is_refused(key, role):
+    with pytest.raises(GrantRefused, match="gives others use of the key"):
+        key.grant(role("User"), "kms:CreateGrant")
+
+
+def test_administration_is_no_use(key, role):
+    with pytest.raises(GrantRefused, match="call grant_admin"):
+        key.grant(role("User"), "kms:PutKeyPolicy")

@@ -1,0 +1,139 @@
+"""Values that KMS would refuse at deployment are refused at synth; values at the limits are not."""
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+
+from kms_patterns import EncryptionKey
+from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.key_properties import check_pending_window, check_rotation_period
+
+
+def only_key(template):
+    return next(item["Properties"] for item in template["Resources"].values() if item["Type"] == "AWS::KMS::Key")
+
+
+def aliases(template):
+    return [
+        item["Properties"]["AliasName"] for item in template["Resources"].values() if item["Type"] == "AWS::KMS::Alias"
+    ]
+
+
+def test_rotation_is_on_by_default(stack, synth):
+    EncryptionKey(stack, "Key")
+
+    properties = only_key(synth(stack))
+    assert properties["EnableKeyRotation"] is True
+    assert (properties["KeySpec"], properties["KeyUsage"]) == ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+
+
+@pytest.mark.parametrize("days", [90, 2560])
+def test_rotation_period_within_the_limits_is_taken(days, stack, synth):
+    EncryptionKey(stack, "Key", rotation_period=cdk.Duration.days(days))
+
+    assert only_key(synth(stack))["RotationPeriodInDays"] == days
+
+
+@pytest.mark.parametrize("days", [89, 2561])
+def test_rotation_period_out_of_the_limits_is_refused(days, stack):
+    with pytest.raises(KeyConfigurationError, match=rf"rotation_period is {days} days: .* 90 to 2560"):
+        EncryptionKey(stack, "Key", rotation_period=cdk.Duration.days(days))
+
+
+def test_rotation_period_of_part_days_is_refused(stack):
+    with pytest.raises(KeyConfigurationError, match=r"rotation_period is 90\.5 days"):
+        EncryptionKey(stack, "Key", rotation_period=cdk.Duration.hours(90 * 24 + 12))
+
+
+@pytest.mark.parametrize("days", [7, 30])
+def test_pending_window_within_the_limits_is_taken(days, stack, synth):
+    EncryptionKey(stack, "Key", pending_window=cdk.Duration.days(days))
+
+    assert only_key(synth(stack))["PendingWindowInDays"] == days
+
+
+@pytest.mark.parametrize("days", [6, 31])
+def test_pending_window_out_of_the_limits_is_refused(days, stack):
+    with pytest.raises(KeyConfigurationError, match=rf"pending_window is {days} days: .* 7 to 30"):
+        EncryptionKey(stack, "Key", pending_window=cdk.Duration.days(days))
+
+
+def test_durations_known_only_at_deployment_are_not_judged():
+    unknown = cdk.Duration.days(cdk.Token.as_number({"Ref": "Window"}))
+
+    check_pending_window(unknown)
+    check_rotation_period(unknown)
+
+
+@pytest.mark.parametrize("given", ["orders/data", "alias/orders/data"])
+def test_alias_is_taken_with_and_without_its_prefix(given, stack, synth):
+    EncryptionKey(stack, "Key", alias=given)
+
+    assert aliases(synth(stack)) == ["alias/orders/data"]
+
+
+@pytest.mark.parametrize("bad", ["", "alias/", "orders data", "orders.data", "Größe", "a:b", "x" * 251])
+def test_alias_with_other_characters_or_length_is_refused(bad, stack):
+    with pytest.raises(KeyConfigurationError, match="InvalidAliasNameException"):
+        EncryptionKey(stack, "Key", alias=bad)
+
+
+@pytest.mark.parametrize("reserved", ["aws/s3", "alias/aws/s3", "AWS/s3"])
+def test_reserved_alias_is_refused(reserved, stack):
+    with pytest.raises(KeyConfigurationError, match="reserved for AWS managed keys"):
+        EncryptionKey(stack, "Key", alias=reserved)
+
+
+def test_longest_alias_is_taken(stack, synth):
+    EncryptionKey(stack, "Key", alias="x" * 250)
+
+    assert aliases(synth(stack)) == ["alias/" + "x" * 250]
+
+
+def test_alias_known_only_at_deployment_is_not_judged(stack):
+    EncryptionKey(stack, "Key", alias=f"alias/{cdk.Aws.STACK_NAME}")
+
+
+def test_second_alias_is_checked_and_follows_the_key(stack, synth):
+    key = EncryptionKey(stack, "Key", alias="one")
+    key.add_alias("two")
+
+    with pytest.raises(KeyConfigurationError):
+        key.add_alias("aws/three")
+    assert aliases(synth(stack)) == ["alias/one", "alias/two"]
+
+
+def test_key_policy_below_32_kib_is_taken(stack, synth):
+    key = EncryptionKey(stack, "Key")
+    for number in range(60):
+        key.grant_decrypt(imported(stack, number))
+
+    synth(stack)
+
+
+def test_key_policy_over_32_kib_is_refused(stack, synth):
+    key = EncryptionKey(stack, "Key")
+    for number in range(140):
+        key.grant_decrypt(imported(stack, number))
+
+    with pytest.raises(RuntimeError, match=r"the key policy has about \d+ bytes, KMS takes 32768"):
+        synth(stack)
+
+
+def test_two_statements_with_one_sid_are_refused(stack, synth):
+    key = EncryptionKey(stack, "Key")
+    key.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="AccountAdministration",
+            principals=[iam.ServicePrincipal("logs.eu-west-1.amazonaws.com")],
+            actions=["kms:Decrypt"],
+            resources=["*"],
+        )
+    )
+
+    with pytest.raises(RuntimeError, match="Sid AccountAdministration stands 2 times"):
+        synth(stack)
+
+
+def imported(stack, number):
+    return iam.Role.from_role_arn(stack, f"Role{number}", f"arn:aws:iam::111122223333:role/role-{number}")

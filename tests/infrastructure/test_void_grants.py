@@ -1,0 +1,236 @@
+"""A permission on one of our keys that lacks its other half is an error at synth; one that has it is not."""
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+from kms_patterns import EncryptionKey, KeyAccess
+from kms_patterns.keys.errors import GrantRefused
+
+DENIED = "the key policy does not: the call would end in AccessDeniedException"
+NO_IDENTITY = "no policy of that role or user does"
+
+
+@pytest.fixture
+def key(stack):
+    return EncryptionKey(stack, "Key")
+
+
+def statement(*actions, resource="*", **properties):
+    return iam.PolicyStatement(actions=list(actions), resources=[resource], **properties)
+
+
+def test_key_grants_go_past_the_key_and_are_refused(stack, key, role, synth):
+    """aws-cdk#32286: with a custom key policy they write IAM only."""
+    kms.KeyGrants.from_key(key).decrypt(role("User"))
+
+    with pytest.raises(RuntimeError, match=rf"Stack/User/DefaultPolicy.* kms:Decrypt, which {DENIED}.*grant_decrypt"):
+        synth(stack)
+
+
+def test_grants_property_goes_past_the_key_and_is_refused(stack, key, role, synth):
+    key.grants.encrypt(role("User"))
+
+    with pytest.raises(RuntimeError, match=rf"allows Stack/User kms:Encrypt, kms:GenerateDataKey, .*{DENIED}"):
+        synth(stack)
+
+
+def test_handwritten_statement_on_the_key_is_refused(stack, key, role, synth):
+    role("User").add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
+
+    with pytest.raises(RuntimeError, match=DENIED):
+        synth(stack)
+
+
+def test_handwritten_statement_on_an_arn_made_of_the_key_id_is_refused(stack, key, role, synth):
+    arn = stack.format_arn(service="kms", resource="key", resource_name=key.key_id)
+    role("User").add_to_policy(statement("kms:Decrypt", resource=arn))
+
+    with pytest.raises(RuntimeError, match=DENIED):
+        synth(stack)
+
+
+def test_handwritten_wildcard_on_the_key_is_refused_with_every_action_that_is_void(stack, key, role, synth):
+    role("User").add_to_policy(statement("kms:Generate*", resource=key.key_arn))
+
+    with pytest.raises(
+        RuntimeError,
+        match="kms:GenerateDataKey, kms:GenerateDataKeyWithoutPlaintext, kms:GenerateDataKeyPair, "
+        "kms:GenerateDataKeyPairWithoutPlaintext, kms:GenerateMac, which",
+    ):
+        synth(stack)
+
+
+def test_handwritten_statement_that_a_grant_covers_passes(stack, key, role, synth):
+    user = role("User")
+    user.add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
+
+    key.grant_decrypt(user)
+
+    synth(stack)
+
+
+def test_handwritten_statement_of_another_role_than_the_granted_one_is_refused(stack, key, role, synth):
+    key.grant_decrypt(role("User"))
+    role("Other").add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
+
+    with pytest.raises(RuntimeError, match="allows Stack/Other kms:Decrypt"):
+        synth(stack)
+
+
+def test_handwritten_statement_under_a_contradicting_condition_is_refused(stack, key, role, synth):
+    user = role("User")
+    key.grant_decrypt(user, via_service="s3")
+    other_service = {"StringEquals": {"kms:ViaService": "sqs.eu-west-1.amazonaws.com"}}
+    other = iam.ManagedPolicy(
+        stack, "Other", statements=[statement("kms:Decrypt", resource=key.key_arn, conditions=other_service)]
+    )
+    other.attach_to_role(user)
+
+    with pytest.raises(RuntimeError, match=rf"Stack/Other.*{DENIED}"):
+        synth(stack)
+
+
+def test_handwritten_administration_passes_because_the_account_may_administer(stack, key, role, synth):
+    role("User").add_to_policy(statement("kms:DescribeKey", "kms:PutKeyPolicy", resource=key.key_arn))
+
+    synth(stack)
+
+
+@pytest.mark.parametrize("how", ["inline", "managed", "in properties", "attached to nobody", "group"])
+def test_every_kind_of_policy_is_looked_at(how, stack, key, role, synth):
+    void = statement("kms:Decrypt", resource=key.key_arn)
+    if how == "inline":
+        role("User", inline_policies={"Own": iam.PolicyDocument(statements=[void])})
+    elif how == "group":
+        iam.Group(stack, "Group").add_to_policy(void)
+    else:
+        policy = iam.ManagedPolicy(stack, "Policy", statements=[void])
+        if how == "managed":
+            policy.attach_to_role(role("User"))
+        elif how == "in properties":
+            role("User", managed_policies=[policy])
+
+    with pytest.raises(RuntimeError, match=DENIED):
+        synth(stack)
+
+
+def test_statement_in_another_stack_is_looked_at(app, stack, key, role, synth):
+    other = cdk.Stack(app, "Other", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+    role("User", other).add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
+
+    with pytest.raises(RuntimeError, match=rf"allows Other/User kms:Decrypt, which {DENIED}"):
+        synth(stack)
+
+
+def test_statement_in_a_nested_stack_is_looked_at(stack, key, role, synth):
+    role("User", cdk.NestedStack(stack, "Nested")).add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
+
+    with pytest.raises(RuntimeError, match=rf"allows Stack/Nested/User kms:Decrypt, which {DENIED}"):
+        synth(stack)
+
+
+def test_keys_and_roles_of_several_stacks_that_meet_pass(app, stack, role, synth):
+    other = cdk.Stack(app, "Other", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+    nested = cdk.NestedStack(stack, "Nested")
+    for number, scope in enumerate([stack, other, nested]):
+        key = EncryptionKey(scope, "Key")
+        for position, home in enumerate([stack, other, nested]):
+            if (scope, home) not in {(other, stack), (other, nested), (nested, stack), (nested, other)}:
+                key.grant_decrypt(role(f"Role{number}", home, role_name=f"role-{number}-{position}"))
+
+    synth(stack)
+
+
+def test_own_key_policy_statement_without_an_identity_statement_is_refused(stack, key, role, synth):
+    key.add_to_resource_policy(statement("kms:Decrypt", principals=[role("User")]))
+
+    with pytest.raises(RuntimeError, match=rf"allows Stack/User kms:Decrypt, which {NO_IDENTITY}"):
+        synth(stack)
+
+
+def test_own_key_policy_statement_for_a_bare_arn_is_refused(stack, key, synth):
+    key.add_to_resource_policy(
+        statement("kms:Decrypt", principals=[iam.ArnPrincipal("arn:aws:iam::111122223333:role/orders")])
+    )
+
+    with pytest.raises(RuntimeError, match=rf"allows role/orders kms:Decrypt, which {NO_IDENTITY}.*from_role_arn"):
+        synth(stack)
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_own_key_policy_statement_with_an_identity_statement_passes(everywhere, stack, key, role, synth):
+    user = role("User")
+    user.add_to_policy(statement("kms:Decrypt", resource="*" if everywhere else key.key_arn))
+
+    key.add_to_resource_policy(statement("kms:Decrypt", principals=[user]))
+
+    synth(stack)
+
+
+def test_own_key_policy_statement_by_principal_condition_is_matched_too(stack, key, role, synth):
+    user = role("User")
+    key.add_to_resource_policy(
+        statement(
+            "kms:Decrypt",
+            principals=[iam.AccountRootPrincipal()],
+            conditions={"ArnEquals": {"aws:PrincipalArn": user.role_arn}},
+        )
+    )
+
+    with pytest.raises(RuntimeError, match=rf"allows Stack/User kms:Decrypt, which {NO_IDENTITY}"):
+        synth(stack)
+
+
+def test_own_key_policy_statement_for_a_service_passes(stack, key, synth):
+    key.add_to_resource_policy(statement("kms:Decrypt", principals=[iam.ServicePrincipal("sns.amazonaws.com")]))
+
+    synth(stack)
+
+
+@pytest.mark.parametrize("wildcard", ["kms:*", "*", "kms:GenerateDataKey*"])
+def test_own_key_policy_statement_with_a_wildcard_is_refused(wildcard, key, role):
+    with pytest.raises(GrantRefused, match="name exact actions"):
+        key.add_to_resource_policy(statement(wildcard, principals=[role("User")]))
+
+
+def test_own_key_policy_statement_for_all_but_some_actions_is_refused(key, role):
+    with pytest.raises(GrantRefused, match="NotAction"):
+        key.add_to_resource_policy(
+            iam.PolicyStatement(not_actions=["kms:Decrypt"], resources=["*"], principals=[role("User")])
+        )
+
+
+@pytest.mark.parametrize("principal", [iam.AccountRootPrincipal(), iam.AnyPrincipal(), iam.StarPrincipal()])
+def test_own_key_policy_statement_for_use_by_a_whole_account_is_refused(principal, key):
+    with pytest.raises(GrantRefused, match="undoes the two-key control"):
+        key.add_to_resource_policy(statement("kms:Decrypt", principals=[principal]))
+
+
+def test_own_deny_may_have_wildcards(stack, key, synth):
+    key.add_to_resource_policy(
+        statement("kms:*", effect=iam.Effect.DENY, principals=[iam.AnyPrincipal()], conditions=INSECURE)
+    )
+
+    synth(stack)
+
+
+def test_delegated_key_needs_no_key_policy_half(stack, role, synth):
+    key = EncryptionKey(stack, "Delegated", access=KeyAccess.DELEGATED)
+
+    kms.KeyGrants.from_key(key).decrypt(role("User"))
+
+    synth(stack)
+
+
+def test_key_of_a_stage_is_checked_with_the_stage(app, role):
+    stage = cdk.Stage(app, "Stage")
+    stack = cdk.Stack(stage, "Inner")
+    kms.KeyGrants.from_key(EncryptionKey(stack, "Key")).decrypt(role("User", stack))
+
+    with pytest.raises(RuntimeError, match=DENIED):
+        app.synth()
+
+
+INSECURE = {"Bool": {"aws:SecureTransport": "false"}}
