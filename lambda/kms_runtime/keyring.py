@@ -14,6 +14,7 @@ from kms_runtime.message.header import EncryptedDataKey
 from kms_runtime.message.suite import KEY_LENGTH
 
 PROVIDER_ID = "aws-kms"
+_SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ class KmsKeyring:
         """
         mine = [key for key in encrypted if (key.provider_id, key.provider_info) == (PROVIDER_ID, self._key_arn)]
         if not mine:
-            found = ", ".join(sorted({key.provider_info for key in encrypted}))
+            # Nothing of this is authenticated yet: whoever made the message may have made it long.
+            found = ", ".join(sorted({key.provider_info for key in encrypted}))[:_SHOWN]
             raise IncorrectKeyException(f"the message is encrypted under {found}, not under {self._key_arn}")
         for key in mine[:-1]:
             try:

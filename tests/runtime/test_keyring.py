@@ -58,6 +58,12 @@ def test_data_key_of_another_provider_is_not_sent_to_kms(keyring, kms, key_arn):
     assert kms.calls == []
 
 
+def test_unauthenticated_key_names_do_not_swell_the_error(keyring):
+    with pytest.raises(IncorrectKeyException) as caught:
+        keyring.decrypt_data_key([EncryptedDataKey("aws-kms", "x" * 60_000, b"")], CONTEXT)
+    assert len(str(caught.value)) < 700
+
+
 def test_every_data_key_under_our_key_is_tried_until_one_decrypts(keyring, kms, key_arn, other_key_arn):
     good = keyring.generate_data_key(CONTEXT)
     bad = EncryptedDataKey("aws-kms", key_arn, key_arn.encode() + b"\0" + bytes(60))
