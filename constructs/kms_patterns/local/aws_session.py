@@ -2,12 +2,14 @@
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 
 LOOPBACK = "127.0.0.1,localhost"
 
@@ -64,6 +66,7 @@ class AwsSession:
         # The user's profile and configuration files must neither lead elsewhere nor fail to load.
         nowhere = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
         core = botocore.session.Session(session_vars={"profile": (None, None, None, None)} | nowhere)
+        core.register_component("data_loader", _loader())
         return boto3.Session(
             aws_access_key_id=self.access_key_id,
             aws_secret_access_key=self.secret_access_key,
@@ -77,3 +80,9 @@ class AwsSession:
         config = options.get("config")
         way = {"endpoint_url": self.endpoint_url, "verify": str(self.ca_bundle)}
         return way | options | {"config": config.merge(own) if config else own}
+
+
+@cache
+def _loader() -> Loader:
+    # Reading the models of AWS's services is most of what a client costs; they are the same for every session.
+    return create_loader()
