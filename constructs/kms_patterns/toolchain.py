@@ -37,7 +37,7 @@ def cdk_command(project: Path) -> list[str]:
 
 
 def toolchain_environment(*, cache: Path) -> Mapping[str, str]:
-    """Return the variables that make jsii run on the pinned Node and keep its cache in ``cache``, not in the home.
+    """Return the variables that make jsii run on the pinned Node and keep every tool's cache in ``cache``.
 
     Must be set before ``aws_cdk`` is imported: jsii starts Node at import.
     """
@@ -47,6 +47,7 @@ def toolchain_environment(*, cache: Path) -> Mapping[str, str]:
         "JSII_NODE": str(node),
         "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(cache / "jsii"),
         "PATH": path,
+        "NODE_COMPILE_CACHE": str(cache / "node"),
         "PIP_CACHE_DIR": str(cache / "pip"),
         "npm_config_cache": str(cache / "npm"),
     }
