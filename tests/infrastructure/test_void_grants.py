@@ -11,6 +11,8 @@ from kms_patterns.keys.errors import GrantRefused
 DENIED = "the key policy does not: the call would end in AccessDeniedException"
 NO_IDENTITY = "no policy of that role or user does"
 
+HERE = cdk.Environment(account="111122223333", region="eu-west-1")
+
 
 @pytest.fixture
 def key(stack):
@@ -116,14 +118,6 @@ def test_every_kind_of_policy_is_looked_at(how, stack, key, role, synth):
         synth(stack)
 
 
-def test_statement_in_another_stack_is_looked_at(app, stack, key, role, synth):
-    other = cdk.Stack(app, "Other", env=cdk.Environment(account="111122223333", region="eu-west-1"))
-    role("User", other).add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
-
-    with pytest.raises(RuntimeError, match=rf"allows Other/User kms:Decrypt, which {DENIED}"):
-        synth(stack)
-
-
 def test_statement_in_a_nested_stack_is_looked_at(stack, key, role, synth):
     role("User", cdk.NestedStack(stack, "Nested")).add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
 
@@ -131,16 +125,31 @@ def test_statement_in_a_nested_stack_is_looked_at(stack, key, role, synth):
         synth(stack)
 
 
-def test_keys_and_roles_of_several_stacks_that_meet_pass(app, stack, role, synth):
-    other = cdk.Stack(app, "Other", env=cdk.Environment(account="111122223333", region="eu-west-1"))
-    nested = cdk.NestedStack(stack, "Nested")
-    for number, scope in enumerate([stack, other, nested]):
-        key = EncryptionKey(scope, "Key")
-        for position, home in enumerate([stack, other, nested]):
-            if (scope, home) not in {(other, stack), (other, nested), (nested, stack), (nested, other)}:
-                key.grant_decrypt(role(f"Role{number}", home, role_name=f"role-{number}-{position}"))
+class TestBetweenStacks:
+    @pytest.fixture(params=["strong", "weak", "both"])
+    def app(self, request):
+        """An app that refers to other stacks by Fn::ImportValue, by Fn::GetStackOutput, or by both."""
+        return cdk.App(context={"@aws-cdk/core:defaultCrossStackReferences": request.param})
 
-    synth(stack)
+    def test_statement_in_another_stack_is_looked_at(self, app, role):
+        stack = cdk.Stack(app, "Keys", env=HERE)
+        key = EncryptionKey(stack, "Key")
+        other = cdk.Stack(app, "Other", env=HERE)
+        role("User", other).add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
+
+        with pytest.raises(RuntimeError, match=rf"allows Other/User kms:Decrypt, which {DENIED}"):
+            app.synth()
+
+    def test_keys_and_roles_of_several_stacks_that_meet_pass(self, app, role):
+        stack = cdk.Stack(app, "Keys", env=HERE)
+        other = cdk.Stack(app, "Other", env=HERE)
+        nested = cdk.NestedStack(stack, "Nested")
+        pairs = [(stack, stack), (stack, other), (stack, nested), (other, other), (nested, nested), (nested, stack)]
+        for number, (of_key, of_role) in enumerate(pairs):
+            key = EncryptionKey(of_key, f"Key{number}")
+            key.grant_decrypt(role(f"Role{number}", of_role, role_name=f"role-{number}"))
+
+        app.synth()
 
 
 def test_own_key_policy_statement_without_an_identity_statement_is_refused(stack, key, role, synth):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.cdk_calls import called_by_the_cdk
 from kms_patterns.keys.inherited_grants import InheritedGrants
 from kms_patterns.policy import actions
 from kms_patterns.policy.conditions import Conditions
@@ -34,10 +35,15 @@ class EncryptionGrants(InheritedGrants):
         via_service: str | None = None,
         conditions: Conditions | None = None,
     ) -> iam.Grant:
-        """Allow ``kms:Encrypt``: values of up to 4096 bytes, encrypted by KMS itself."""
+        """Allow ``kms:Encrypt``: values of up to 4096 bytes, encrypted by KMS itself.
+
+        Called by a construct of the AWS CDK, which means any way of writing, also ``kms:GenerateDataKey``.
+        """
+        at_rest = [actions.GENERATE_DATA_KEY] if called_by_the_cdk() else []
         return self.grant_operations(
             grantee,
             actions.ENCRYPT,
+            *at_rest,
             encryption_context=encryption_context,
             required_context=required_context,
             via_service=via_service,
@@ -72,11 +78,13 @@ class EncryptionGrants(InheritedGrants):
         via_service: str | None = None,
         conditions: Conditions | None = None,
     ) -> iam.Grant:
-        """Allow ``kms:Encrypt`` and ``kms:Decrypt``."""
+        """Allow ``kms:Encrypt`` and ``kms:Decrypt``; for constructs of the AWS CDK see :meth:`grant_encrypt`."""
+        at_rest = [actions.GENERATE_DATA_KEY] if called_by_the_cdk() else []
         return self.grant_operations(
             grantee,
             actions.ENCRYPT,
             actions.DECRYPT,
+            *at_rest,
             encryption_context=encryption_context,
             required_context=required_context,
             via_service=via_service,

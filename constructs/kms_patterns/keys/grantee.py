@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from constructs import Dependable
 
 from kms_patterns.keys.errors import GrantRefused
@@ -15,6 +16,7 @@ _ADVICE = {
     iam.ServicePrincipal: "a service has no role ARN; grant the role that the service acts for, with via_service=",
     iam.ArnPrincipal: "no IAM policy can be written for a bare ARN; import the role with iam.Role.from_role_arn",
     iam.Group: "a group is no caller; grant its users or, better, a role",
+    kms.ViaServicePrincipal: "it lets a service use the key for whoever calls it; grant each role with via_service=",
     iam.UnknownPrincipal: "its role is not known; import it with its role, as in from_function_attributes(role=…)",
 }
 
