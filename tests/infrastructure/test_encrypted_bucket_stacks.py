@@ -2,9 +2,10 @@
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_kms as kms
 
 from kms_patterns import EncryptedBucket, EncryptionKey
-from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
 
 HERE = cdk.Environment(account="111122223333", region="eu-west-1")
 PREFIX = ["arn:", {"Ref": "AWS::Partition"}]
@@ -76,6 +77,18 @@ def test_role_beside_the_key_may_use_a_named_bucket(key, data, role, synth, role
     written = role_statements(synth(keys), keys, user)
     assert context_of(written) == {"Fn::Join": ["", [*PREFIX, ":s3:::orders-documents"]]}
     assert written[1]["Resource"] == {"Fn::Join": ["", [*PREFIX, ":s3:::orders-documents/*"]]}
+
+
+def test_key_of_another_region_is_refused(app, key):
+    far = cdk.Stack(app, "Far", env=cdk.Environment(account="111122223333", region="us-east-1"))
+
+    with pytest.raises(KeyConfigurationError, match="the key is in eu-west-1, the bucket in us-east-1"):
+        EncryptedBucket(far, "Bucket", encryption_key=key)
+
+
+def test_key_that_cannot_name_its_users_is_refused(stack):
+    with pytest.raises(TypeError, match="need an EncryptionKey"):
+        EncryptedBucket(stack, "Bucket", encryption_key=kms.Key(stack, "Plain"))
 
 
 def test_environment_agnostic_stacks_name_account_and_region_by_reference(app, role, synth, key_statements):

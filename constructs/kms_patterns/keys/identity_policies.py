@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.references import References
 from kms_patterns.keys.template_view import TemplateView
+from kms_patterns.policy.coverage import is_about_kms
 
 NOBODY: Final = "nobody"
 _KINDS: Final = ("role", "user", "group")
@@ -42,7 +43,7 @@ def identity_statements(view: TemplateView, references: References) -> Iterator[
     for item in view.every(*own, *shared, *_HOLDERS):
         for document, principals in _documents(item, view, references, attached):
             for statement in as_list(document.get("Statement", [])):
-                actions = tuple(act for act in as_list(statement.get("Action", [])) if _is_kms(act))
+                actions = tuple(act for act in as_list(statement.get("Action", [])) if is_about_kms(act))
                 if statement.get("Effect") == "Allow" and actions:
                     yield IdentityStatement(
                         tuple(principals) or (NOBODY,),
@@ -56,10 +57,6 @@ def identity_statements(view: TemplateView, references: References) -> Iterator[
 def as_list(value: Any) -> list[Any]:
     """Return ``value`` as the list that a policy document may write without brackets."""
     return value if isinstance(value, list) else [value]
-
-
-def _is_kms(action: Any) -> bool:
-    return isinstance(action, str) and (action == "*" or action.lower().startswith("kms:"))
 
 
 def _mentioned(

@@ -11,10 +11,10 @@ from kms_patterns.policy.actions import ADMINISTRATION, CREATE_GRANT, DESCRIBE_K
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+    from kms_patterns.keys.two_key_grants import TwoKeyGrants
 
 
-def check_operations(key: "CustomerManagedKey", operations: "Sequence[str]") -> None:
+def check_operations(key: "TwoKeyGrants", operations: "Sequence[str]") -> None:
     """Check that ``key`` can do ``operations`` and that a grant may hold them.
 
     Raises:
@@ -27,7 +27,7 @@ def check_operations(key: "CustomerManagedKey", operations: "Sequence[str]") -> 
             raise GrantRefused(f"{key.node.path}: {operation} refused: {_reason(key, operation)}")
 
 
-def _reason(key: "CustomerManagedKey", operation: str) -> str:
+def _reason(key: "TwoKeyGrants", operation: str) -> str:
     if operation == CREATE_GRANT:
         return "whoever creates KMS grants gives others use of the key, past the key policy; grant the user directly"
     if operation in ADMINISTRATION:
@@ -36,7 +36,7 @@ def _reason(key: "CustomerManagedKey", operation: str) -> str:
     return f"a key of this type cannot do it, KMS would answer {error}; it can: {', '.join(key.operations)}"
 
 
-def check_callers_statement(key: "CustomerManagedKey", statement: iam.PolicyStatement) -> None:
+def check_callers_statement(key: "TwoKeyGrants", statement: iam.PolicyStatement) -> None:
     """Check a statement that is about to be added to the policy of ``key``.
 
     Raises:
@@ -55,7 +55,7 @@ def check_callers_statement(key: "CustomerManagedKey", statement: iam.PolicyStat
         _check_principals(key, statement)
 
 
-def _check_principals(key: "CustomerManagedKey", statement: iam.PolicyStatement) -> None:
+def _check_principals(key: "TwoKeyGrants", statement: iam.PolicyStatement) -> None:
     uses = [action for action in statement.actions if action not in ADMINISTRATION]
     wide = (iam.AccountPrincipal, iam.AnyPrincipal, iam.StarPrincipal)
     if uses and any(isinstance(principal, wide) for principal in statement.principals):

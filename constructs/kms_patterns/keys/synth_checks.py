@@ -22,24 +22,27 @@ _checks: "WeakKeyDictionary[IConstruct, SynthChecks]" = WeakKeyDictionary()
 
 def check_at_synth(key: "CustomerManagedKey") -> None:
     """Have the policy of ``key`` and all permissions on it checked when its app or stage is synthesized."""
-    stage = Stage.of(key) or key.node.root
+    stage = _home(key)
     if stage not in _checks:
-        _checks[stage] = SynthChecks(stage)
+        _checks[stage] = SynthChecks()
         stage.node.add_validation(_checks[stage])
     _checks[stage].keys.append(key)
+
+
+def _home(key: "CustomerManagedKey") -> IConstruct:
+    return Stage.of(key) or key.node.root
 
 
 @jsii.implements(IValidation)
 class SynthChecks:
     """The checks of all keys of one app or stage."""
 
-    def __init__(self, stage: IConstruct) -> None:
-        self._stage = stage
+    def __init__(self) -> None:
         self.keys: list[CustomerManagedKey] = []
 
     def validate(self) -> list[str]:
         """Return one message per void grant, exceeded limit and dependency cycle."""
-        view = TemplateView(self._stage.node.find_all())
+        view = TemplateView(_home(self.keys[0]).node.find_all())
         references = References(view)
         statements = list(identity_statements(view, references))
         messages = [text for key in self.keys for text in void_grants(key, statements, view, references)]

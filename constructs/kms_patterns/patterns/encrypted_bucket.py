@@ -1,6 +1,6 @@
 """A bucket whose objects are all under one KMS key, with grants that name the one operation they are for."""
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack, Token
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -21,7 +21,8 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
-        encryption_key: Symmetric key; it may be in another stack of the same account and Region.
+        encryption_key: Symmetric key; it may be in another stack of the same account and Region. Uploads that name it
+            in a header must give its ARN.
         bucket_name: Left out, CloudFormation makes one up.
         abort_incomplete_uploads_after: When the parts of an unfinished multipart upload are deleted, 1 to 7 days.
             Left out, 7 days.
@@ -32,7 +33,8 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
             buckets only.
 
     Raises:
-        KeyConfigurationError: ``abort_incomplete_uploads_after`` is out of range.
+        KeyConfigurationError: ``abort_incomplete_uploads_after`` is out of range, or the key is in another Region.
+        TypeError: The key is not an :class:`EncryptionKey`.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
     """
@@ -49,6 +51,7 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         server_access_logs_prefix: str | None = None,
         lifecycle: KeyLifecycle | None = None,
     ) -> None:
+        _check_key(encryption_key, Stack.of(scope))
         abort_after = abort_incomplete_uploads_after or Duration.days(7)
         _check_abort_after(abort_after)
         self._key = encryption_key
@@ -74,6 +77,20 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         )
         for statement in only_under_key(self.arn_for_objects("*"), encryption_key.key_arn):
             self.add_to_resource_policy(statement)
+
+
+def _check_key(key: EncryptionKey, stack: Stack) -> None:
+    if not isinstance(key, EncryptionKey):
+        raise TypeError(
+            f"encryption_key is a {type(key).__name__}: grants on an EncryptedBucket need an EncryptionKey, which can "
+            "name its users; for any other key use aws_cdk.aws_s3.Bucket"
+        )
+    regions = [key.stack.region, stack.region]
+    if regions[0] != regions[1] and not any(Token.is_unresolved(region) for region in regions):
+        raise KeyConfigurationError(
+            f"the key is in {regions[0]}, the bucket in {regions[1]}: S3 takes keys of its own Region only "
+            "(KMS.NotFoundException); make a key beside the bucket"
+        )
 
 
 def _check_abort_after(duration: Duration) -> None:

@@ -40,8 +40,13 @@ def unmatched(one: Allowance, others: Iterable[Allowance]) -> list[str]:
     return [action for action in _expand(one.actions) if not any(_allows(other, action) for other in meeting)]
 
 
+def is_about_kms(action: object) -> bool:
+    """Return whether an action of a policy can be one of KMS; what is known only at deployment is not judged."""
+    return isinstance(action, str) and (action == "*" or action.lower().startswith("kms:"))
+
+
 def _expand(patterns: Sequence[str]) -> list[str]:
-    kms = [pattern for pattern in patterns if pattern == "*" or pattern.lower().startswith("kms:")]
+    kms = [pattern for pattern in patterns if is_about_kms(pattern)]
     return list(dict.fromkeys(name for pattern in kms for name in (_matching(pattern) or [pattern])))
 
 
@@ -50,7 +55,7 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _allows(allowance: Allowance, action: str) -> bool:
-    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in allowance.actions)
+    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in allowance.actions if is_about_kms(pattern))
 
 
 def _same_principal(one: Allowance, other: Allowance) -> bool:

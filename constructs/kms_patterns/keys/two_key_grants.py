@@ -1,0 +1,117 @@
+"""Grants that write both halves: into the key policy and into the policy of the role or user."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.policy_checks import check_callers_statement, check_operations
+from kms_patterns.policy import conditions as when
+from kms_patterns.policy.actions import ADMINISTRATION, narrow
+
+if TYPE_CHECKING:
+    from kms_patterns.keys.grant_writer import GrantWriter
+
+    _Base = kms.Key
+else:
+    _Base = object
+
+
+class TwoKeyGrants(_Base):
+    """What every ``grant_…`` method of a key comes down to, and the check of a caller's own statements."""
+
+    _grants: "GrantWriter"
+    _access: KeyAccess
+
+    @property
+    @abstractmethod
+    def operations(self) -> Sequence[str]:
+        """The cryptographic operations that this type of key can do."""
+
+    @property
+    def access(self) -> KeyAccess:
+        """Whether the key policy names the users of the key."""
+        return self._access
+
+    def grant_operations(
+        self,
+        grantee: iam.IGrantable,
+        *operations: str,
+        encryption_context: Mapping[str, str] | None = None,
+        required_context: Sequence[str] | None = None,
+        via_service: str | None = None,
+        conditions: when.Conditions | None = None,
+        identity_conditions: when.Conditions | None = None,
+    ) -> iam.Grant:
+        """Allow one role or user these exact operations, in the key policy and in its own policy.
+
+        Args:
+            grantee: A role, a user, or anything that has one, such as a function.
+            operations: KMS actions, from ``kms_patterns.policy.actions``.
+            encryption_context: Pairs that the encryption context must hold. Left out: any context.
+            required_context: Names that the encryption context must hold, with any value.
+            via_service: AWS service that must make the call for the grantee, such as ``s3``. Left out: any way.
+            conditions: Further conditions, operator -> condition key -> value.
+            identity_conditions: Conditions for the grantee's own policy only: for values of resources that are
+                encrypted under this key, which the key policy cannot name without a dependency cycle.
+
+        Raises:
+            GrantRefused: The key cannot do it, or the grant would be void or too wide; the message says what to do.
+
+        See https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
+        """
+        check_operations(self, operations)
+        try:
+            shared = when.merge(
+                when.encryption_context(encryption_context or {}),
+                when.required_context(required_context or ()),
+                when.via_service(via_service, self.stack.region) if via_service else {},
+                conditions or {},
+            )
+            own = when.merge(shared, identity_conditions or {})
+        except ValueError as error:
+            raise GrantRefused(f"{self.node.path}: {error}") from error
+        return self._grants.grant(grantee, operations, shared, own)
+
+    def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
+        """Allow exact operations; the constructs of the AWS CDK call this, and their wildcards are narrowed.
+
+        Args:
+            grantee: A role, a user, or anything that has one.
+            actions: KMS actions. ``kms:GenerateDataKey*`` becomes ``kms:GenerateDataKey``, and what such a list names
+                beside it without need (``kms:Encrypt``, ``kms:ReEncrypt*``) is left out.
+
+        Raises:
+            GrantRefused: See :meth:`grant_operations`.
+        """
+        try:
+            exact = narrow(actions)
+        except ValueError as error:
+            raise GrantRefused(f"{self.node.path}: {error}") from error
+        return self.grant_operations(grantee, *exact)
+
+    def grant_admin(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow one role or user to manage the key: not to use it, and not to mint KMS grants.
+
+        PutKeyPolicy is part of it, so an administrator *can* change the policy and then use the key; CloudTrail
+        records that. For the alias actions IAM must also allow the alias, which is a resource of its own.
+        """
+        return self._grants.grant(grantee, ADMINISTRATION, {}, {}, purpose="administration")
+
+    def add_to_resource_policy(
+        self,
+        statement: iam.PolicyStatement,
+        allow_no_op: bool | None = None,  # noqa: FBT001 -- inherited signature
+    ) -> iam.AddToResourcePolicyResult:
+        """Add a statement of your own to the key policy, if it is exact; the ``grant_…`` methods write both halves.
+
+        Raises:
+            GrantRefused: It allows wildcards, or use of the key to a whole account or to everyone.
+        """
+        if not self._grants.wrote(statement):
+            check_callers_statement(self, statement)
+        return super().add_to_resource_policy(statement, allow_no_op)
