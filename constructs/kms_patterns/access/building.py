@@ -1,0 +1,110 @@
+"""From an assembly to its matrix: read, evaluate, and leave out what says nothing new."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kms_patterns.access.evaluation import Evaluation, Finding, Names, StatementPlace, evaluate
+from kms_patterns.access.expressions import NEVER
+from kms_patterns.access.matrix import Access, AccessMatrix, ActionName, Statement, What, Who, statement_text
+from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
+from kms_patterns.access.reader import read_model
+from kms_patterns.access.simulator import Simulator, simulator
+
+
+def build(path: Path, *, project: Path | None = None) -> AccessMatrix:
+    """Return the matrix of the assembly at ``path``; see ``AccessMatrix.from_assembly``."""
+    model = read_model(path)
+    with simulator(project) as running:
+        return build_with(model, running)
+
+
+def build_with(model: Model, running: Simulator) -> AccessMatrix:
+    """Return the matrix of a model, evaluated by a simulator that runs already."""
+    evaluation = evaluate(model, running)
+    places = sorted({place for finding in evaluation.findings for place in finding.statements})
+    numbers = {place: index for index, place in enumerate(places)}
+    names = Names(model.names)
+    return AccessMatrix(
+        stacks=model.stacks,
+        principals=[Who(who.id, who.kind, names(who.label), who.stack) for who in model.principals],
+        resources=_resources(model),
+        actions={
+            kind: [ActionName(action.name, action.target, action.group) for action in actions]
+            for kind, actions in evaluation.catalogue.items()
+        },
+        entries=sorted(_entries(evaluation, numbers), key=lambda entry: entry.cell),
+        statements=[_statement(evaluation.policies, place, names) for place in places],
+        unresolved=[*model.unresolved, *evaluation.refused],
+    )
+
+
+def _resources(model: Model) -> list[What]:
+    keys = {
+        name: resource.id
+        for resource in model.resources
+        if resource.kind is ResourceKind.KEY
+        for name in (resource.arn, resource.arn.rsplit("/", maxsplit=1)[-1])
+    }
+    return [What(item.id, item.kind, item.label, item.stack, _key_of(item, keys)) for item in model.resources]
+
+
+def _key_of(bucket: Resource, keys: dict[str, str]) -> str | None:
+    return None if bucket.encrypted_by is None else keys.get(bucket.encrypted_by, bucket.encrypted_by)
+
+
+def _entries(evaluation: Evaluation, numbers: dict[StatementPlace, int]) -> Iterator[Access]:
+    """Yield findings; of a scope of objects only those that differ from the rest of the bucket's objects."""
+    general = {
+        (finding.request.principal.id, finding.request.resource.id, finding.action.name): finding
+        for finding in evaluation.findings
+        if finding.request.scope is None
+    }
+    scoped: set[tuple[str, str, str, str]] = set()
+    for finding in evaluation.findings:
+        principal, resource, scope = finding.request.principal.id, finding.request.resource.id, finding.request.scope
+        if scope is not None:
+            scoped.add((principal, resource, finding.action.name, scope))
+            wider = general.get((principal, resource, finding.action.name))
+            if wider and wider.condition == finding.condition:
+                continue
+        yield _entry(finding, numbers)
+    yield from _cut_out(evaluation, general, scoped)
+
+
+def _cut_out(
+    evaluation: Evaluation,
+    general: dict[tuple[str, str, str], Finding],
+    scoped: set[tuple[str, str, str, str]],
+) -> Iterator[Access]:
+    for request in evaluation.requests:
+        if request.scope is None:
+            continue
+        for action in request.actions:
+            wider = general.get((request.principal.id, request.resource.id, action.name))
+            if wider and (*_cell(wider), request.scope) not in scoped:
+                yield Access(
+                    request.principal.id, request.resource.id, action.name, action.target, request.scope, NEVER
+                )
+
+
+def _cell(finding: Finding) -> tuple[str, str, str]:
+    return finding.request.principal.id, finding.request.resource.id, finding.action.name
+
+
+def _entry(finding: Finding, numbers: dict[StatementPlace, int]) -> Access:
+    return Access(
+        principal=finding.request.principal.id,
+        resource=finding.request.resource.id,
+        action=finding.action.name,
+        target=finding.action.target,
+        scope=finding.request.scope,
+        condition=finding.condition,
+        statements=tuple(numbers[place] for place in finding.statements),
+    )
+
+
+def _statement(policies: Sequence[Policy], place: StatementPlace, names: Names) -> Statement:
+    policy, number = policies[place[0]], place[1]
+    statements = policy.document["Statement"]
+    statement = statements[number - 1] if isinstance(statements, list) else statements
+    return Statement(policy.where, number, names(statement_text(statement)))

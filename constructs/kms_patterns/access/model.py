@@ -1,0 +1,117 @@
+"""What an assembly says about access, resolved: principals, the resources that are protected, and their policies."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from kms_patterns.access.intrinsics import Unresolved
+
+Document = Mapping[str, Any]
+
+
+class PrincipalKind(StrEnum):
+    """What a principal is."""
+
+    ROLE = "role"
+    USER = "user"
+    SERVICE = "service"
+    NAMED = "named"
+    """Named by a policy, but not defined in the assembly: evaluated with every permission of its own."""
+    ADMINISTRATOR = "administrator"
+    ANY_ROLE = "any-role"
+    OUTSIDER = "outsider"
+
+
+class ResourceKind(StrEnum):
+    """What a protected resource is."""
+
+    KEY = "key"
+    BUCKET = "bucket"
+    ROLE = "role"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One resolved policy document.
+
+    Attributes:
+        where: Readable place: stack and construct path, with the policy's name.
+        kind: ``identity`` or ``resource``.
+        document: The document, without intrinsic functions.
+    """
+
+    where: str
+    kind: str
+    document: Document
+
+
+@dataclass(frozen=True, eq=False)
+class Principal:
+    """Somebody who makes requests.
+
+    Attributes:
+        id: Readable and stable: the construct path, the service's name, or what the policy names.
+        kind: What it is.
+        label: How it is printed.
+        arn: Its ARN, or a service's name; ``{account}`` stands for the account of the resource asked about.
+        stack: The stack that defines it, None for those that are not defined in the assembly.
+        identity: Its own policies.
+        boundaries: Its permissions boundary, None if it has none.
+        attributes: Request context that is known of it, by condition key.
+    """
+
+    id: str
+    kind: PrincipalKind
+    label: str
+    arn: str
+    stack: str | None = None
+    identity: Sequence[Policy] = ()
+    boundaries: Sequence[Policy] | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """A key, a bucket, or a role that can be assumed.
+
+    Attributes:
+        id: Construct path with the stack.
+        kind: What it is.
+        stack: The stack that defines it.
+        label: How it is printed, the alias of a key included.
+        arn: Its ARN.
+        account: The account that owns it.
+        policy: Its key policy, bucket policy or trust policy; None if it has none.
+        block_public_access: Of a bucket: whether RestrictPublicBuckets is on.
+        encrypted_by: Of a bucket: the ARN or id of the KMS key that encrypts its objects by default.
+    """
+
+    id: str
+    kind: ResourceKind
+    stack: str
+    label: str
+    arn: str
+    account: str
+    policy: Policy | None
+    block_public_access: bool = False
+    encrypted_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything that the evaluation needs.
+
+    Attributes:
+        stacks: Ids of all stacks.
+        principals: Those of the assembly, those named by policies, and the three that always exist.
+        resources: Keys, buckets and roles.
+        unresolved: What could not be resolved, with its place.
+        names: Readable names of ARNs and made-up names, for printing conditions.
+    """
+
+    stacks: Sequence[str]
+    principals: Sequence[Principal]
+    resources: Sequence[Resource]
+    unresolved: Sequence[Unresolved]
+    names: Mapping[str, str]

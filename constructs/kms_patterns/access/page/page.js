@@ -1,0 +1,178 @@
+'use strict'
+const data = JSON.parse(document.getElementById('data').textContent)
+const element = (name, text, attributes = {}) => {
+  const made = document.createElement(name)
+  if (text !== undefined) made.textContent = text
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value)
+  return made
+}
+const find = document.getElementById('find')
+const chosen = document.getElementById('resource')
+const used = document.getElementById('used')
+const main = document.getElementById('main')
+const detail = document.getElementById('detail')
+
+const cells = new Map()
+for (const [resource, principal, action, target, scope, condition, statements] of data.cells) {
+  const key = [resource, principal, target, action].join('\n')
+  if (!cells.has(key)) cells.set(key, [])
+  cells.get(key).push({ scope, condition: data.conditions[condition], statements })
+}
+const marks = new Map((data.marks ?? []).map(([resource, principal, action, kind]) => [[resource, principal, action].join('\n'), kind]))
+const shown = data.resources.filter(([, kind]) => kind !== 'role')
+
+function state(entries) {
+  if (!entries) return 'denied'
+  const general = entries.find((entry) => entry.scope === null)
+  if (!general) return 'scoped'
+  return general.condition === 'always' ? 'always' : 'conditional'
+}
+
+function matches(words, text) {
+  const lower = text.toLowerCase()
+  return words.every((word) => lower.includes(word))
+}
+
+function heatMap([resource, kind, label, stack, key], words) {
+  const actions = data.actions[kind]
+  const rows = []
+  for (const [id, , name, home] of data.principals) {
+    const found = actions.map(([action, target]) => cells.get([resource, id, target, action].join('\n')))
+    if (used.checked && !found.some(Boolean)) continue
+    const shownName = home === stack ? name.replace(`${stack}/`, '') : name
+    const text = [name, resource, ...found.flatMap((entries, place) =>
+      entries ? [actions[place][0], ...entries.map((entry) => `${entry.condition} ${entry.scope ?? ''}`)] : [])].join(' ')
+    if (!matches(words, text)) continue
+    rows.push([id, shownName, found])
+  }
+  if (rows.length === 0) return null
+  const columns = actions.map((action, place) => [action, place]).filter(([[action], place]) =>
+    words.length === 0 || rows.some(([, , found]) => found[place]) || words.some((word) => action.toLowerCase().includes(word)))
+  columns.sort((one, other) => one[0][2].localeCompare(other[0][2]) || one[0][0].localeCompare(other[0][0]))
+  const section = element('section', undefined, { 'data-resource': resource })
+  section.append(element('h2', `${kind} ${label} `))
+  section.firstChild.append(element('small', `${stack}${key ? ` – objects also need ${key}` : ''}`))
+  const table = element('table', undefined, { class: 'heat' })
+  table.append(heading(columns))
+  const body = element('tbody')
+  for (const [id, name, found] of rows) body.append(line(resource, id, name, columns, found))
+  table.append(body)
+  const scroll = element('div', undefined, { class: 'scroll' })
+  scroll.append(table)
+  section.append(scroll)
+  return section
+}
+
+function heading(columns) {
+  const head = element('thead')
+  const groups = element('tr')
+  const names = element('tr')
+  groups.append(element('th'))
+  names.append(element('th'))
+  let last = null
+  for (const [[action, , group]] of columns) {
+    if (group !== last) {
+      const width = columns.filter(([[, , other]]) => other === group).length
+      groups.append(element('th', group, { class: 'group first', colspan: width, title: group }))
+    }
+    const cell = element('th', undefined, { class: group === last ? 'action' : 'action first', scope: 'col' })
+    cell.append(element('span', action.split(':')[1]))
+    names.append(cell)
+    last = group
+  }
+  head.append(groups, names)
+  return head
+}
+
+function line(resource, principal, name, columns, found) {
+  const row = element('tr')
+  row.append(element('th', name, { class: 'who', scope: 'row', title: name }))
+  let last = null
+  for (const [[action, , group], place] of columns) {
+    const entries = found[place]
+    const kind = state(entries)
+    const mark = marks.get([resource, principal, action].join('\n')) ?? ''
+    const classes = [kind, mark, group === last ? '' : 'first'].filter(Boolean).join(' ')
+    const cell = element('td', undefined, { class: classes, title: `${name}: ${action}: ${describe(entries)}${mark ? ` (${mark})` : ''}` })
+    cell.append(element('b'))
+    if (entries) {
+      cell.tabIndex = 0
+      cell.setAttribute('role', 'button')
+      cell.setAttribute('aria-label', `${name}: ${action}: ${describe(entries)}`)
+      const open = () => explain(resource, name, action, entries)
+      cell.addEventListener('click', open)
+      cell.addEventListener('keydown', (event) => { if (event.key === 'Enter' || event.key === ' ') open() })
+    }
+    row.append(cell)
+    last = group
+  }
+  return row
+}
+
+const describe = (entries) => entries ? entries.map((entry) => `${entry.scope ? `objects ${entry.scope} ` : ''}${entry.condition}`).join('; ') : 'denied'
+
+function explain(resource, name, action, entries) {
+  detail.replaceChildren()
+  const close = element('button', 'Close', { type: 'button' })
+  close.addEventListener('click', () => { detail.hidden = true })
+  detail.append(close, element('h3', `${action}`), element('p', `${name}, on ${resource}`))
+  for (const entry of entries) {
+    if (entry.scope) detail.append(element('p', `objects ${entry.scope}`))
+    detail.append(element('p', entry.condition === 'always' ? 'always' : `when ${entry.condition}`, { class: 'when' }))
+    for (const number of entry.statements) {
+      const [policy, index, text] = data.statements[number]
+      detail.append(element('p', `${policy}, statement ${index}`), element('pre', text))
+    }
+  }
+  detail.hidden = false
+  close.focus()
+}
+
+function list(title, headings, lines, classes = []) {
+  const section = element('section')
+  section.append(element('h2', title))
+  const table = element('table', undefined, { class: 'list' })
+  const head = element('tr')
+  for (const name of headings) head.append(element('th', name))
+  table.append(head)
+  lines.forEach((texts, place) => {
+    const row = element('tr', undefined, classes[place] ? { class: classes[place] } : {})
+    for (const text of texts) row.append(element('td', text))
+    table.append(row)
+  })
+  section.append(table)
+  return section
+}
+
+function trusts(words) {
+  const found = data.cells.filter(([, , , target]) => target === 'role').map(([resource, principal, action, , , condition]) =>
+    [resource, data.principals.find(([id]) => id === principal)[2], action, data.conditions[condition]])
+  return found.filter((texts) => matches(words, texts.join(' ')) && (!chosen.value || chosen.value === texts[0]))
+}
+
+function draw() {
+  const words = find.value.toLowerCase().split(/\s+/).filter(Boolean)
+  main.replaceChildren()
+  if (data.changes) {
+    const changes = data.changes.filter((change) => matches(words, Object.values(change).flat().join(' ')))
+    main.append(list('Changes', ['', 'who', 'on', 'actions', 'was', 'now'], changes.map((change) =>
+      [change.kind, change.who, change.what, change.actions.join(', '), change.old ?? '–', change.new ?? '–']), changes.map((change) => change.kind)))
+  }
+  for (const resource of shown) {
+    if (chosen.value && chosen.value !== resource[0]) continue
+    const section = heatMap(resource, words)
+    if (section) main.append(section)
+  }
+  const roles = trusts(words)
+  if (roles.length > 0) main.append(list('Who may assume the roles', ['role', 'who', 'action', 'when'], roles))
+  if (data.unresolved.length > 0) main.append(list('Not resolved', ['where', 'what', 'why'], data.unresolved))
+}
+
+for (const [id] of shown) chosen.append(element('option', id, { value: id }))
+document.getElementById('summary').textContent =
+  `${data.resources.filter(([, kind]) => kind === 'key').length} keys, ${data.resources.filter(([, kind]) => kind === 'bucket').length} buckets, ` +
+  `${data.principals.length} principals, ${data.cells.length} reachable actions. Click a cell for its condition and statement.`
+document.getElementById('footer').append(...data.footer.map((text) => element('div', text)))
+document.addEventListener('keydown', (event) => { if (event.key === 'Escape') detail.hidden = true })
+for (const input of [find, chosen, used]) input.addEventListener('input', draw)
+draw()

@@ -1,0 +1,78 @@
+"""Reads an assembly's templates into one model, all stacks together."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kms_patterns.access import identifiers
+from kms_patterns.access.assembly import Stack, load_assembly
+from kms_patterns.access.identities import Identities
+from kms_patterns.access.intrinsics import Resolver
+from kms_patterns.access.model import Model, Principal
+from kms_patterns.access.named_principals import SYNTHETIC, named_principals
+from kms_patterns.access.protected_resources import ProtectedResources
+
+
+def read_model(path: Path) -> Model:
+    """Return who and what is in an assembly, with every policy resolved.
+
+    Args:
+        path: ``cdk.out``, or one template file.
+
+    Raises:
+        NotAnAssembly: ``path`` is neither.
+    """
+    stacks = load_assembly(path)
+    template = Template(stacks)
+    principals = list(Identities(template).principals())
+    resources = list(ProtectedResources(template).resources())
+    named = named_principals(principals, resources)
+    return Model(
+        stacks=[stack.id for stack in stacks],
+        principals=_unique([*principals, *named, *SYNTHETIC]),
+        resources=resources,
+        unresolved=sorted(template.resolver.unresolved),
+        names=template.names(),
+    )
+
+
+def _unique(principals: list[Principal]) -> list[Principal]:
+    return list({principal.id: principal for principal in principals}.values())
+
+
+class Template:
+    """The resolved view of all templates, shared by the readers of identities and of resources."""
+
+    def __init__(self, stacks: list[Stack]) -> None:
+        self.stacks = stacks
+        self.resolver = Resolver(stacks)
+
+    def of_type(self, *types: str) -> Iterator[tuple[Stack, str, Mapping[str, Any]]]:
+        """Yield stack, logical id and resolved properties of every resource of these types that will exist."""
+        for stack in self.stacks:
+            for logical_id, resource in stack.resources.items():
+                where = self.where(stack, logical_id)
+                if resource["Type"] in types and self.resolver.holds(stack, resource.get("Condition"), where):
+                    yield stack, logical_id, self.resolver.resolve(stack, resource.get("Properties", {}), where) or {}
+
+    def where(self, stack: Stack, logical_id: str) -> str:
+        """Return the readable, unique place of a resource."""
+        return f"{stack.id}/{stack.path(logical_id)}"
+
+    def name(self, stack: Stack, logical_id: str) -> str:
+        """Return the resource's physical name."""
+        return identifiers.physical_name(stack, logical_id, lambda value: self.resolver.resolve(stack, value, stack.id))
+
+    def arn(self, stack: Stack, logical_id: str) -> str:
+        """Return the resource's ARN."""
+        return identifiers.arn(stack, logical_id, lambda value: self.resolver.resolve(stack, value, stack.id))
+
+    def names(self) -> dict[str, str]:
+        """Return readable names by made-up name."""
+        found: dict[str, str] = {}
+        for stack in self.stacks:
+            for logical_id in stack.resources:
+                name = self.name(stack, logical_id)
+                if name.lower().startswith((f"{stack.name}-".lower(), f"{stack.name}.".lower(), "mrk-")):
+                    found.setdefault(name, self.where(stack, logical_id))
+        return found

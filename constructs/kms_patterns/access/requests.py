@@ -1,0 +1,97 @@
+"""What is asked of the simulator: one batch per principal and resource ARN, with all that is known of the request."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kms_patterns.access.actions import Action
+from kms_patterns.access.model import Policy, Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.objects import object_scopes
+
+_KNOWN_OF_ALL = (
+    "aws:PrincipalArn",
+    "aws:PrincipalAccount",
+    "aws:PrincipalType",
+    "aws:PrincipalIsAWSService",
+    "aws:PrincipalServiceName",
+    "aws:ResourceAccount",
+    "aws:username",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One principal asking for many actions on one ARN.
+
+    Attributes:
+        principal: Who asks.
+        resource: The key, bucket or role.
+        arn: The ARN asked for: the resource's, or one of an object in the bucket.
+        scope: For objects: the pattern of object keys that ``arn`` stands for, None for any other object.
+        actions: The actions asked for.
+    """
+
+    principal: Principal
+    resource: Resource
+    arn: str
+    scope: str | None
+    actions: Sequence[Action]
+
+
+def requests(principal: Principal, resource: Resource, actions: Sequence[Action]) -> Iterator[Request]:
+    """Yield the requests that together tell all that ``principal`` can do to ``resource`` and its objects."""
+    own = [action for action in actions if action.target != "object"]
+    yield Request(principal, resource, resource.arn, None, own)
+    if resource.kind is ResourceKind.BUCKET:
+        objects = [action for action in actions if action.target == "object"]
+        for scope, arn in object_scopes(principal, resource):
+            yield Request(principal, resource, arn, scope, objects)
+
+
+def batch(request: Request, table: Mapping[int, int]) -> dict[str, Any]:
+    """Return ``request`` as the message that the simulator's driver reads.
+
+    Args:
+        request: The request.
+        table: Places of policies in the table that the driver was given, by ``id`` of the policy.
+    """
+    principal, resource = request.principal, request.resource
+    context = _context(request)
+    known = [*_KNOWN_OF_ALL, *(key for key in context if key not in _KNOWN_OF_ALL)]
+    return {
+        "principal": principal.arn.format(account=resource.account),
+        "resource": request.arn,
+        "account": resource.account,
+        "identity": [table[id(policy)] for policy in principal.identity],
+        "boundaries": _places(principal.boundaries, table),
+        "resourcePolicy": None if resource.policy is None else table[id(resource.policy)],
+        "blockPublicAccess": resource.block_public_access,
+        "context": context,
+        "known": [{"keyName": key, "presenceIsKnown": True, "valueIsKnown": True} for key in known],
+        "mode": "Discovery",
+        "actions": [action.name for action in request.actions],
+        "direct": [action.name for action in request.actions if not action.simulated],
+    }
+
+
+def _places(policies: Sequence[Policy] | None, table: Mapping[int, int]) -> list[int] | None:
+    return None if policies is None else [table[id(policy)] for policy in policies]
+
+
+def _context(request: Request) -> dict[str, str]:
+    principal, resource = request.principal, request.resource
+    context = {"aws:ResourceAccount": resource.account}
+    if resource.kind is ResourceKind.BUCKET:
+        context["s3:ResourceAccount"] = resource.account
+    if principal.kind is PrincipalKind.SERVICE:
+        return context | {"aws:PrincipalIsAWSService": "true", "aws:PrincipalServiceName": principal.arn}
+    arn = principal.arn.format(account=resource.account)
+    account = arn.split(":")[4]
+    if resource.kind is ResourceKind.KEY:
+        context["kms:CallerAccount"] = account
+    return context | {
+        "aws:PrincipalArn": arn,
+        "aws:PrincipalAccount": account,
+        "aws:PrincipalIsAWSService": "false",
+        **(principal.attributes or {"aws:PrincipalType": "AssumedRole"}),
+    }

