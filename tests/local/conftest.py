@@ -12,6 +12,8 @@ from kms_patterns.local import AwsSession, LocalAws
 
 EC2_TRUST = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
 
+S3_ALL = ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion", "s3:AbortMultipartUpload", "s3:ListBucket"]
+
 Statement = dict[str, Any]
 MakeRole = Callable[..., str]
 MakeKey = Callable[..., str]
@@ -121,3 +123,38 @@ def allow() -> Callable[..., Statement]:
         return statement | ({"Condition": conditions} if conditions else {})
 
     return make
+
+
+@pytest.fixture
+def key(make_key: Any) -> str:
+    return make_key()
+
+
+@pytest.fixture
+def s3_user(session_of: Any, allow: Any) -> Callable[..., Any]:
+    """Return a function that makes an S3 client of a role with all S3 actions and some KMS actions."""
+
+    def make(*kms_actions: str, key: str = "*", **conditions: Any) -> Callable[..., Any]:
+        kms = [allow(list(kms_actions), key, **conditions)] if kms_actions else []
+        return session_of(allow(S3_ALL, "*"), *kms).client("s3")
+
+    return make
+
+
+@pytest.fixture
+def s3_actions() -> list[str]:
+    """Every S3 action that an uploader and a downloader need."""
+    return S3_ALL
+
+
+@pytest.fixture
+def s3_calls(aws: LocalAws) -> Callable[[], list[tuple[str, str, dict[str, str]]]]:
+    """Return a function that returns action, decision and context of the KMS calls by S3 since it was last called."""
+    seen = [len(aws.kms_calls())]
+
+    def take() -> list[tuple[str, str, dict[str, str]]]:
+        calls = aws.kms_calls()[seen[0] :]
+        seen[0] += len(calls)
+        return [(call["action"], call["decision"], call["encryptionContext"]) for call in calls if call["viaService"]]
+
+    return take

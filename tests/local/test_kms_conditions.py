@@ -95,7 +95,10 @@ def test_the_context_condition_of_re_encrypt_is_the_sources_for_from_and_the_des
 
     def request(source: str, destination: str) -> dict[str, Any]:
         blob = root_kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"tenant": source})["CiphertextBlob"]
-        contexts = {"SourceEncryptionContext": {"tenant": source}, "DestinationEncryptionContext": {"tenant": destination}}
+        contexts = {
+            "SourceEncryptionContext": {"tenant": source},
+            "DestinationEncryptionContext": {"tenant": destination},
+        }
         return {"CiphertextBlob": blob, "DestinationKeyId": key, **contexts}
 
     assert kms.re_encrypt(**request("a", "b"))["KeyId"] == key
@@ -106,7 +109,9 @@ def test_the_context_condition_of_re_encrypt_is_the_sources_for_from_and_the_des
 def test_the_alias_conditions(root_kms: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any) -> None:
     key = make_key()
     root_kms.create_alias(AliasName="alias/conditional", TargetKeyId=key)
-    by_request = session_of(allow("kms:Encrypt", key, StringEquals={"kms:RequestAlias": "alias/conditional"})).client("kms")
+    by_request = session_of(allow("kms:Encrypt", key, StringEquals={"kms:RequestAlias": "alias/conditional"})).client(
+        "kms"
+    )
     assert by_request.encrypt(KeyId="alias/conditional", Plaintext=b"x")["KeyId"] == key
     assert code_of(by_request.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
     having = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/conditional"}}

@@ -3,14 +3,8 @@
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 CONTEXT = {"tenant": "a", "purpose": "test"}
-
-
-@pytest.fixture
-def key(make_key: Any) -> str:
-    return make_key()
 
 
 @pytest.mark.parametrize("length", [1, 32, 4095, 4096])
@@ -23,7 +17,9 @@ def test_decrypt_returns_what_encrypt_was_given(root_kms: Any, key: str, length:
 
 
 @pytest.mark.parametrize("plaintext", [b"", b"x" * 4097])
-def test_encrypt_refuses_empty_and_more_than_4096_bytes(root_kms: Any, key: str, code_of: Any, plaintext: bytes) -> None:
+def test_encrypt_refuses_empty_and_more_than_4096_bytes(
+    root_kms: Any, key: str, code_of: Any, plaintext: bytes
+) -> None:
     assert code_of(root_kms.encrypt, KeyId=key, Plaintext=plaintext) == "ValidationException"
 
 
@@ -71,39 +67,6 @@ def test_garbage_is_an_invalid_ciphertext(root_kms: Any, code_of: Any, garbage: 
     assert code_of(root_kms.decrypt, CiphertextBlob=garbage) == "InvalidCiphertextException"
 
 
-@pytest.mark.parametrize(("request_", "length"), [
-    ({"KeySpec": "AES_256"}, 32), ({"KeySpec": "AES_128"}, 16), ({"NumberOfBytes": 1}, 1), ({"NumberOfBytes": 1024}, 1024),
-])  # fmt: skip
-def test_a_data_key_has_the_requested_length_and_decrypts(
-    root_kms: Any, key: str, request_: dict[str, Any], length: int
-) -> None:
-    made = root_kms.generate_data_key(KeyId=key, EncryptionContext=CONTEXT, **request_)
-    opened = root_kms.decrypt(CiphertextBlob=made["CiphertextBlob"], EncryptionContext=CONTEXT)
-    assert (len(made["Plaintext"]), opened["Plaintext"], made["KeyId"]) == (length, made["Plaintext"], key)
-
-
-@pytest.mark.parametrize("request_", [
-    {}, {"KeySpec": "AES_256", "NumberOfBytes": 32}, {"NumberOfBytes": 1025}, {"KeySpec": "AES_512"},
-])  # fmt: skip
-def test_a_data_key_needs_exactly_one_valid_length(root_kms: Any, key: str, code_of: Any, request_: Any) -> None:
-    assert code_of(root_kms.generate_data_key, KeyId=key, **request_) == "ValidationException"
-
-
-def test_a_data_key_without_plaintext_reveals_none(root_kms: Any, key: str) -> None:
-    made = root_kms.generate_data_key_without_plaintext(KeyId=key, KeySpec="AES_256")
-    assert "Plaintext" not in made
-    assert len(root_kms.decrypt(CiphertextBlob=made["CiphertextBlob"])["Plaintext"]) == 32
-
-
-def test_the_private_key_of_a_data_key_pair_decrypts(root_kms: Any, key: str) -> None:
-    pair = root_kms.generate_data_key_pair(KeyId=key, KeyPairSpec="ECC_NIST_P256", EncryptionContext=CONTEXT)
-    opened = root_kms.decrypt(CiphertextBlob=pair["PrivateKeyCiphertextBlob"], EncryptionContext=CONTEXT)
-    assert opened["Plaintext"] == pair["PrivateKeyPlaintext"]
-    assert load_der_private_key(opened["Plaintext"], password=None) is not None
-    hidden = root_kms.generate_data_key_pair_without_plaintext(KeyId=key, KeyPairSpec="ECC_NIST_P256")
-    assert "PrivateKeyPlaintext" not in hidden
-
-
 def test_re_encrypt_moves_a_ciphertext_to_another_key_and_context(root_kms: Any, key: str, make_key: Any) -> None:
     other = make_key()
     blob = root_kms.encrypt(KeyId=key, Plaintext=b"moved", EncryptionContext=CONTEXT)["CiphertextBlob"]
@@ -124,27 +87,6 @@ def test_re_encrypt_refuses_another_source_context_and_source_key(
     assert refused == "InvalidCiphertextException"
     request = {"CiphertextBlob": blob, "SourceEncryptionContext": CONTEXT, "DestinationKeyId": other}
     assert code_of(root_kms.re_encrypt, SourceKeyId=other, **request) == "IncorrectKeyException"
-
-
-@pytest.mark.parametrize(("spec", "usage"), [
-    ("RSA_2048", "SIGN_VERIFY"), ("ECC_NIST_P256", "SIGN_VERIFY"), ("HMAC_256", "GENERATE_VERIFY_MAC"),
-])  # fmt: skip
-def test_keys_for_another_use_refuse_encryption(
-    root_kms: Any, make_key: Any, code_of: Any, spec: str, usage: str
-) -> None:
-    key = make_key(KeySpec=spec, KeyUsage=usage)
-    assert code_of(root_kms.encrypt, KeyId=key, Plaintext=b"x") == "InvalidKeyUsageException"
-    assert code_of(root_kms.generate_data_key, KeyId=key, KeySpec="AES_256") == "InvalidKeyUsageException"
-
-
-def test_an_rsa_encryption_key_encrypts_but_makes_no_data_keys(root_kms: Any, make_key: Any, code_of: Any) -> None:
-    key = make_key(KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
-    request = {"KeyId": key, "EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}
-    blob = root_kms.encrypt(Plaintext=b"x", **request)["CiphertextBlob"]
-    assert root_kms.decrypt(CiphertextBlob=blob, **request)["Plaintext"] == b"x"
-    assert code_of(root_kms.generate_data_key, KeyId=key, KeySpec="AES_256") == "InvalidKeyUsageException"
-    made = code_of(root_kms.generate_data_key_pair, KeyId=key, KeyPairSpec="ECC_NIST_P256")
-    assert made == "InvalidKeyUsageException"
 
 
 def test_a_symmetric_key_refuses_an_rsa_algorithm(root_kms: Any, key: str, code_of: Any) -> None:
@@ -183,4 +125,3 @@ def test_a_key_is_found_by_id_arn_alias_and_alias_arn(root_kms: Any, key: str) -
 
 def test_a_dry_run_reports_success_and_returns_nothing(root_kms: Any, key: str, code_of: Any) -> None:
     assert code_of(root_kms.encrypt, KeyId=key, Plaintext=b"x", DryRun=True) == "DryRunOperationException"
-

@@ -17,13 +17,13 @@ from kms_patterns.local.server_process import ServerProcess, launch
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
-SESSION_PATH = "/_kms-patterns/service-session"
+SESSION_PATH = "/_kms-patterns/role-session"
 ROOT_SECRET = "test"  # noqa: S105 - the emulator does not check it
 INSTANCE = "i-0123456789abcdef0"
 
 
 class AssumeRoleRefused(RuntimeError):
-    """The role does not exist or does not trust the service."""
+    """The role does not exist or does not trust who asks for it."""
 
 
 def new_root_key() -> str:
@@ -109,18 +109,13 @@ class LocalAws:
         Args:
             role_arn: The role.
             service: The AWS service that hands the credentials out, such as ``ec2.amazonaws.com`` for an instance
-                profile; the role must trust it. Left out, the account root calls STS AssumeRole, and the role must
-                trust the account.
-            session_name: The last part of the session's ARN; left out, an instance id, or ``kms-patterns`` for STS.
+                profile; the role must trust it. Left out, the account itself asks, and the role must trust the account.
+            session_name: The last part of the session's ARN; left out, an instance id, or ``kms-patterns``.
 
         Raises:
-            AssumeRoleRefused: The role does not exist or does not trust ``service``.
+            AssumeRoleRefused: The role does not exist or does not trust who asks.
         """
-        if service is None:
-            answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name or "kms-patterns")
-            found = answer["Credentials"]
-        else:
-            found = self._service_session(role_arn, service, session_name or INSTANCE)
+        found = self._role_session(role_arn, service, session_name or (INSTANCE if service else "kms-patterns"))
         return replace(
             self.session(),
             access_key_id=found["AccessKeyId"],
@@ -136,7 +131,7 @@ class LocalAws:
         lines = self._server.layout.calls.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
-    def _service_session(self, role_arn: str, service: str, session_name: str) -> dict[str, str]:
+    def _role_session(self, role_arn: str, service: str | None, session_name: str) -> dict[str, str]:
         body = json.dumps({"roleArn": role_arn, "service": service, "sessionName": session_name}).encode()
         headers = {"x-kms-patterns-token": self._server.state.token, "content-type": "application/json"}
         request = urllib.request.Request(self.endpoint_url + SESSION_PATH, body, headers)  # noqa: S310 - https above

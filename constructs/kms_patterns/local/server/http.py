@@ -1,6 +1,6 @@
 """The emulator's HTTP application, with one path of ours for credentials and a notice when it is ready.
 
-``POST /_kms-patterns/service-session`` answers ``{"roleArn", "service", "sessionName"}`` with session credentials.
+``POST /_kms-patterns/role-session`` answers ``{"roleArn", "service", "sessionName"}`` with session credentials.
 It needs the token that the server writes, readable by its user only, into its folder.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from kms_patterns.local.server.emulator import RESPONSES, reach
-from kms_patterns.local.server.role_credentials import NotAssumable, service_session
+from kms_patterns.local.server.role_credentials import NotAssumable, role_session
 
-SESSION_PATH = "/_kms-patterns/service-session"
+SESSION_PATH = "/_kms-patterns/role-session"
 TOKEN_HEADER = b"x-kms-patterns-token"
 
 Message = MutableMapping[str, Any]
@@ -52,7 +52,7 @@ def _answer(token: str, headers: dict[bytes, bytes], body: bytes) -> tuple[int, 
     request = json.loads(body)
     reach(RESPONSES, "set_request_account_id")("")
     try:
-        return 200, service_session(request["roleArn"], request["service"], request["sessionName"])
+        return 200, role_session(request["roleArn"], request["service"], request["sessionName"])
     except NotAssumable as refused:
         return 403, {"message": str(refused)}
 

@@ -1,0 +1,120 @@
+"""Lambda functions in the embedded AWS: their role's permissions, their own packages, AWS's form of errors."""
+
+import io
+import json
+import time
+import uuid
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+CODE = """
+import importlib, os, boto3
+class OwnRefusal(Exception):
+    pass
+def handler(event, context):
+    if "raise" in event:
+        raise OwnRefusal(event["raise"])
+    if "import" in event:
+        return importlib.import_module(event["import"]).__name__
+    if "environment" in event:
+        return dict(os.environ)
+    client = boto3.client(event["service"])
+    answer = getattr(client, event["operation"])(**event["request"])
+    return {name: value for name, value in answer.items() if isinstance(value, str)}
+"""
+
+
+@pytest.fixture
+def make_function(aws: Any, make_role: Any) -> Callable[..., Callable[[Any], dict[str, Any]]]:
+    """Return a function that deploys CODE under a role, and returns a function which invokes it."""
+
+    def make(*statements: Any, **properties: Any) -> Callable[[Any], dict[str, Any]]:
+        client, name, code = aws.client("lambda"), f"function-{uuid.uuid4().hex[:8]}", io.BytesIO()
+        with zipfile.ZipFile(code, "w") as bundle:
+            bundle.writestr("index.py", CODE)
+        client.create_function(
+            FunctionName=name, Role=make_role(*statements, trust=TRUST, name=f"role-{name}"), Runtime="python3.12",
+            Handler="index.handler", Timeout=10, Code={"ZipFile": code.getvalue()}, **properties,
+        )  # fmt: skip
+        client.get_waiter("function_active_v2").wait(FunctionName=name)
+
+        def invoke(event: Any) -> dict[str, Any]:
+            answer = client.invoke(FunctionName=name, Payload=json.dumps(event))
+            return {"error": answer.get("FunctionError"), "payload": json.load(answer["Payload"]), "name": name}
+
+        return invoke
+
+    return make
+
+
+def test_a_function_calls_kms_as_its_own_role(aws: Any, make_key: Any, make_function: Any, allow: Any) -> None:
+    key = make_key()
+    invoke = make_function(allow("kms:GenerateDataKeyWithoutPlaintext", key))
+    before = len(aws.kms_calls())
+    call = {
+        "service": "kms",
+        "operation": "generate_data_key_without_plaintext",
+        "request": {"KeyId": key, "KeySpec": "AES_256"},
+    }
+    allowed = invoke(call)
+    assert (allowed["error"], allowed["payload"]["KeyId"]) == (None, key)
+    refused = invoke(call | {"operation": "generate_data_key"})
+    assert (refused["error"], refused["payload"]["errorType"]) == ("Unhandled", "ClientError")
+    assert "not authorized to perform: kms:GenerateDataKey on resource" in refused["payload"]["errorMessage"]
+    session = f"arn:aws:sts::{aws.account}:assumed-role/role-{allowed['name']}/{allowed['name']}"
+    assert {call["principal"] for call in aws.kms_calls()[before:]} == {session}
+
+
+def test_an_exception_is_reported_by_its_class_name(make_function: Any) -> None:
+    answer = make_function()({"raise": "because"})
+    assert answer["error"] == "Unhandled"
+    assert {name: answer["payload"][name] for name in ("errorType", "errorMessage")} == {
+        "errorType": "OwnRefusal", "errorMessage": "because",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "available"), [
+    ("boto3", True), ("botocore.config", True), ("ssl", True), ("kms_runtime", False), ("kms_patterns", False),
+    ("cryptography", False), ("fastjsonschema", False), ("ministack", False), ("pip", False),
+])  # fmt: skip
+def test_a_function_has_boto3_and_what_it_brings_itself(make_function: Any, module: str, available: bool) -> None:
+    answer = make_function()({"import": module})
+    assert answer["payload"] == module if available else answer["payload"]["errorType"] == "ModuleNotFoundError"
+
+
+def test_a_function_sees_nothing_of_the_users_environment(
+    aws: Any, make_function: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = make_function()({"environment": True})["payload"]
+    assert found["AWS_ENDPOINT_URL"] == aws.endpoint_url
+    assert found["AWS_CA_BUNDLE"] == str(aws.ca_bundle)
+    assert found["HOME"].startswith(str(aws.folder))
+    assert found["TMPDIR"].startswith(str(aws.folder))
+    assert not {"PYTHONPATH", "PYTEST_CURRENT_TEST", "JSII_NODE", "KMS_PATTERNS_RUNTIME_PACKAGES"} & set(found)
+    assert found["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+
+
+def test_a_failed_asynchronous_invocation_reaches_the_dead_letter_queue_of_a_cloudformation_function(
+    aws: Any, make_role: Any
+) -> None:
+    sqs, cloudformation, stack = aws.client("sqs"), aws.client("cloudformation"), f"stack-{uuid.uuid4().hex[:8]}"
+    queue = sqs.create_queue(QueueName=stack)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    function = {"Type": "AWS::Lambda::Function", "Properties": {
+        "Runtime": "python3.12", "Handler": "index.handler", "Code": {"ZipFile": CODE}, "Timeout": 10,
+        "Role": make_role(trust=TRUST), "DeadLetterConfig": {"TargetArn": arn},
+    }}  # fmt: skip
+    cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps({"Resources": {"F": function}}))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+    name = cloudformation.describe_stack_resources(StackName=stack)["StackResources"][0]["PhysicalResourceId"]
+    client = aws.client("lambda")
+    assert client.get_function_configuration(FunctionName=name)["DeadLetterConfig"] == {"TargetArn": arn}
+    client.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps({"raise": "lost"}))
+    deadline, received = time.monotonic() + 30, []
+    while not received and time.monotonic() < deadline:
+        received = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
+    assert "OwnRefusal" in received[0]["Body"]

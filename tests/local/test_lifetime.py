@@ -1,0 +1,159 @@
+"""Nothing outlives the embedded AWS: no process, no port, no folder, however it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kms_patterns.local import LocalAws
+
+SOURCES = Path(__file__).parents[2] / "constructs"
+# A parent with a running function inside its embedded AWS; it says where everything is, then waits.
+PARENT = """
+import io, json, sys, time, zipfile
+from kms_patterns.local import LocalAws
+aws = LocalAws.start()
+code = io.BytesIO()
+with zipfile.ZipFile(code, "w") as bundle:
+    bundle.writestr("index.py", "import os\\ndef handler(event, context): return os.getpid()")
+service = {"Service": "lambda.amazonaws.com"}
+trust = {"Statement": [{"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"}]}
+role = aws.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+functions = aws.client("lambda")
+source = {"ZipFile": code.getvalue()}
+functions.create_function(FunctionName="f", Role=role, Runtime="python3.12", Handler="index.handler", Code=source)
+functions.get_waiter("function_active_v2").wait(FunctionName="f")
+worker = json.load(functions.invoke(FunctionName="f")["Payload"])
+state = json.loads((aws.folder / "server.json").read_text())
+found = {"folder": str(aws.folder), "server": state["pid"], "port": state["port"], "worker": worker}
+print(json.dumps(found), flush=True)
+try:
+    time.sleep(60)
+finally:
+    END
+"""
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie is ended; only its parent has not looked yet.
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def _open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _left(state: dict[str, Any]) -> dict[str, bool]:
+    return {
+        "server": _alive(state["server"]), "worker": _alive(state["worker"]),
+        "port": _open(state["port"]), "folder": Path(state["folder"]).exists(),
+    }  # fmt: skip
+
+
+def _eventually_nothing_left(state: dict[str, Any]) -> None:
+    deadline = time.monotonic() + 15
+    while any(_left(state).values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _left(state) == {"server": False, "worker": False, "port": False, "folder": False}
+
+
+@pytest.fixture
+def parent() -> Any:
+    """Return a function that starts a parent process and returns it with what it reports."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(end: str = "pass") -> tuple[subprocess.Popen[str], dict[str, Any]]:
+        environment = os.environ | {"PYTHONPATH": str(SOURCES)}
+        command = [sys.executable, "-c", PARENT.replace("END", end)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        started.append(process)
+        assert process.stdout is not None
+        return process, json.loads(process.stdout.readline())
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(("number", "end"), [
+    (signal.SIGINT, "aws.stop()"), (signal.SIGINT, "pass"), (signal.SIGTERM, "pass"), (signal.SIGKILL, "pass"),
+])  # fmt: skip
+def test_nothing_is_left_after_a_signal_to_the_parent(
+    parent: Callable[[str], tuple[subprocess.Popen[str], dict[str, Any]]], number: signal.Signals, end: str
+) -> None:
+    process, state = parent(end)
+    assert _left(state) == {"server": True, "worker": True, "port": True, "folder": True}
+    process.send_signal(number)
+    process.wait(15)
+    _eventually_nothing_left(state)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_after_a_signal_to_the_server(parent: Any, number: signal.Signals) -> None:
+    _process, state = parent()
+    os.kill(state["server"], number)
+    _eventually_nothing_left(state)
+
+
+def test_nothing_is_left_after_stop_and_stop_may_be_repeated() -> None:
+    aws = LocalAws.start()
+    state = json.loads((aws.folder / "server.json").read_text())
+    found = {"folder": str(aws.folder), "server": state["pid"], "port": state["port"], "worker": state["pid"]}
+    assert all(_left(found).values())
+    aws.stop()
+    aws.stop()
+    assert not any(_left(found).values())
+
+
+def test_two_run_side_by_side_without_seeing_each_other(tmp_path: Path) -> None:
+    with LocalAws.start(directory=tmp_path) as one, LocalAws.start(directory=tmp_path, region="eu-west-1") as two:
+        key = one.client("kms").create_key()["KeyMetadata"]["Arn"]
+        assert two.client("kms").list_keys()["Keys"] == []
+        assert key.startswith("arn:aws:kms:us-east-1:")
+        assert two.client("kms").create_key()["KeyMetadata"]["Arn"].startswith("arn:aws:kms:eu-west-1:")
+        assert {one.folder.parent, two.folder.parent} == {tmp_path}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's table of sockets")
+def test_only_one_loopback_port_listens(aws: LocalAws) -> None:
+    state = json.loads((aws.folder / "server.json").read_text())
+    assert _listeners(state["pid"]) == [("0100007F", state["port"])]
+
+
+def _listeners(pid: int) -> list[tuple[str, int]]:
+    sockets = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            sockets.add(str(descriptor.readlink()))
+        except FileNotFoundError:
+            continue
+    found = []
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, port = fields[1].split(":")
+            if f"socket:[{fields[9]}]" in sockets and (fields[3] == "0A" or table.startswith("udp")):
+                found.append((address, int(port, 16)))
+    return found
+
+
+def test_the_folder_is_readable_by_its_user_only(aws: LocalAws) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (aws.folder, *aws.folder.iterdir())}
+    assert modes[aws.folder.name] == 0o700
+    assert modes["server.key"] == modes["server.json"] == 0o600
