@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from kms_patterns.access.cli import access
+
 _CHECKOUT = Path(__file__).parents[2]
 
 
@@ -15,6 +17,9 @@ _CHECKOUT = Path(__file__).parents[2]
 @click.version_option(package_name="cdk-kms-patterns")
 def main() -> None:
     """AWS KMS keys whose least privilege is a test result, not a promise."""
+
+
+main.add_command(access)
 
 
 @main.command()

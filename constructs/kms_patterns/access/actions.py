@@ -53,13 +53,11 @@ class Action:
         name: With its service, as in a policy.
         target: ``key``, ``bucket``, ``object`` or ``role``.
         group: What it is about, for printing: ``use``, ``delegate``, ``administer``, ``read`` ...
-        simulated: Whether the simulator's own action data knows it, and all that we say of a request for it.
     """
 
     name: str
     target: str
     group: str
-    simulated: bool
 
 
 Catalogue = Mapping[ResourceKind, Sequence[Action]]
@@ -74,10 +72,8 @@ def catalogue(simulator: Simulator) -> Catalogue:
 def _of_kind(kind: ResourceKind, simulated: Mapping[str, Mapping[str, object]]) -> list[Action]:
     service = SERVICES[kind]
     union = {**_published(service), **simulated}
-    said = {"kms": "kms:CallerAccount", "s3": "s3:ResourceAccount"}.get(service)
-    known = {name for name, details in simulated.items() if said is None or said in _sequence(details["keys"])}
     return sorted(
-        Action(f"{service}:{name}", target, _group(f"{service}:{name}", target, str(details["level"])), name in known)
+        Action(f"{service}:{name}", target, _group(f"{service}:{name}", target, str(details["level"])))
         for name, details in union.items()
         for target in _TYPES[kind]
         if target in _sequence(details["resources"])

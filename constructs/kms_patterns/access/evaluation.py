@@ -44,8 +44,13 @@ class Evaluation:
         return sum(len(request.actions) for request in self.requests)
 
 
-def evaluate(model: Model, simulator: Simulator) -> Evaluation:
+def evaluate(model: Model, simulator: Simulator, *, each: str = "together") -> Evaluation:
     """Ask the simulator about every principal, resource and action of ``model``.
+
+    Args:
+        model: What to evaluate.
+        simulator: A running simulator.
+        each: How actions are decided, see ``requests.batch``.
 
     Raises:
         SimulationFailed: It refused a request, or ignored a part of one.
@@ -61,7 +66,7 @@ def evaluate(model: Model, simulator: Simulator) -> Evaluation:
         for request in requests(principal, resource, actions[resource.kind])
         if principal.id != resource.id
     ]
-    answers = simulator.ask_all([batch(request, places) for request in asked])
+    answers = simulator.ask_all([batch(request, places, each) for request in asked])
     rename = Names(model.names)
     findings = [
         finding for request, answer in zip(asked, answers, strict=True) for finding in _read(request, answer, rename)

@@ -48,12 +48,14 @@ def requests(principal: Principal, resource: Resource, actions: Sequence[Action]
             yield Request(principal, resource, arn, scope, objects)
 
 
-def batch(request: Request, table: Mapping[int, int]) -> dict[str, Any]:
+def batch(request: Request, table: Mapping[int, int], each: str = "together") -> dict[str, Any]:
     """Return ``request`` as the message that the simulator's driver reads.
 
     Args:
         request: The request.
         table: Places of policies in the table that the driver was given, by ``id`` of the policy.
+        each: How actions are decided: ``together`` with others that match the same statements, each ``alone``, or each
+            ``validated`` by the simulator's front door, which refuses what its data sets lack.
     """
     principal, resource = request.principal, request.resource
     context = _context(request)
@@ -70,7 +72,7 @@ def batch(request: Request, table: Mapping[int, int]) -> dict[str, Any]:
         "known": [{"keyName": key, "presenceIsKnown": True, "valueIsKnown": True} for key in known],
         "mode": "Discovery",
         "actions": [action.name for action in request.actions],
-        "direct": [action.name for action in request.actions if not action.simulated],
+        "each": each,
     }
 
 

@@ -63,15 +63,21 @@ class Judge:
         if old == new:
             return Verdict(Change.SAME)
         by_key = _by_key([old, new])
+        spelled = {key: about[0].key for key, about in by_key.items()}
         values = [witness_values(about) for about in by_key.values()]
         if prod(len(items) for items in values) > _MOST_CONTEXTS:
             return Verdict(Change.CHANGED)
-        allowed = denied = None
+        allowed: dict[str, Value] | None = None
+        denied: dict[str, Value] | None = None
         for context in (dict(zip(by_key, combination, strict=True)) for combination in product(*values)):
             before, after = self._holds(old, context), self._holds(new, context)
             allowed = context if allowed is None and after and not before else allowed
             denied = context if denied is None and before and not after else denied
-        return Verdict(_change(gained=allowed is not None, lost=denied is not None), allowed, denied)
+        return Verdict(
+            _change(gained=allowed is not None, lost=denied is not None),
+            allowed and {spelled[key]: value for key, value in allowed.items()},
+            denied and {spelled[key]: value for key, value in denied.items()},
+        )
 
     def _holds(self, condition: Condition, context: Mapping[str, Value]) -> bool:
         return holds(condition, lambda leaf: self._truth[leaf, context[leaf.key.lower()]])

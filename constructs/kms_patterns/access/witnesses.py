@@ -25,7 +25,7 @@ def witness_values(leaves: Iterable[Leaf]) -> list[Value]:
     texts = dict.fromkeys([_OTHER, *examples(_patterns(about))])
     for leaf in about:
         texts |= dict.fromkeys(text for value in leaf.values for text in _around(_base(leaf), value))
-    found: dict[Value, None] = {None: None, **texts}
+    found: dict[Value, None] = dict.fromkeys([None, *texts])
     if any(":" in leaf.op for leaf in about):
         found |= dict.fromkeys([(), *((text,) for text in texts), *_pairs(list(texts)), tuple(texts)])
     return list(found)
