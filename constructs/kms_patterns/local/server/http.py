@@ -13,6 +13,7 @@ from kms_patterns.local.server.emulator import RESPONSES, reach
 from kms_patterns.local.server.role_credentials import NotAssumable, role_session
 
 SESSION_PATH = "/_kms-patterns/role-session"
+SLICE = 1 << 20
 TOKEN_HEADER = b"x-kms-patterns-token"
 
 Message = MutableMapping[str, Any]
@@ -32,9 +33,24 @@ def application(emulator: Application, *, token: str, ready: Callable[[], None])
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body", "body": json.dumps(body).encode()})
         else:
-            await emulator(scope, receive, send)
+            await emulator(scope, receive, _in_slices(send) if scope["type"] == "http" else send)
 
     return serve
+
+
+def _in_slices(send: Send) -> Send:
+    # The emulator sends an object in one piece; the HTTP server would copy a large one several times over.
+    async def send_sliced(message: Message) -> None:
+        body = memoryview(message.get("body", b""))
+        if message["type"] != "http.response.body" or len(body) <= SLICE:
+            await send(message)
+            return
+        for start in range(0, len(body), SLICE):
+            last = start + SLICE >= len(body)
+            more = bool(message.get("more_body")) or not last
+            await send({"type": message["type"], "body": bytes(body[start : start + SLICE]), "more_body": more})
+
+    return send_sliced
 
 
 def _noticing(send: Send, ready: Callable[[], None]) -> Send:
