@@ -1,9 +1,10 @@
-"""How large the parts of a multipart upload must be, and the one buffer that holds the part being filled.
+"""How large the parts of a multipart upload must be, and the buffer that holds a part.
 
 See https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
 
 import io
+from typing import Any
 
 from kms_runtime.errors import ObjectTooLarge
 
@@ -16,7 +17,7 @@ MAX_OBJECT_SIZE = 5 * 1024 * 1024 * MEBIBYTE
 def part_size_for(size: int) -> int:
     """Return the part size, in bytes, for an object of at most ``size`` bytes: 8 MiB up to 78 GiB, then more.
 
-    The upload holds one part in memory: 5 TiB take 525 MiB.
+    The upload holds three parts in memory: 5 TiB take 1575 MiB.
 
     Raises:
         ObjectTooLarge: More than 5 TiB.
@@ -27,24 +28,74 @@ def part_size_for(size: int) -> int:
     return max(PART_SIZE, -(-needed // MEBIBYTE) * MEBIBYTE)
 
 
-class PartBuffer(io.BytesIO):
-    """A part of an upload, filled and sent again and again: the AWS SDK reads it without a further copy."""
+class PartBuffer(io.RawIOBase):
+    """A part of an upload: filled, read by the AWS SDK (again, if it retries), and used for another part.
+
+    The memory is never moved while it grows, so that wiping it leaves no copy behind; what is not filled is not touched
+    and takes no memory.
+
+    Args:
+        size: Capacity in bytes.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.size = size
+        self._memory = memoryview(bytearray(size))
+        self._used = self._high_water = self._position = 0
 
     @property
     def room(self) -> int:
         """Bytes that still fit."""
-        return self.size - self.tell()
+        return len(self._memory) - self._used
 
-    def ready(self) -> io.BytesIO:
-        """Cut at what was filled and return this as a file object at its start."""
-        self.truncate()
-        self.seek(0)
-        return self
+    def fill(self, data: memoryview) -> int:
+        """Take as much of ``data`` as fits and return how much that was."""
+        taken = min(len(data), self.room)
+        self._memory[self._used : self._used + taken] = data[:taken]
+        self._used += taken
+        self._high_water = max(self._high_water, self._used)
+        return taken
 
     def refill(self) -> None:
         """Start the next part, over the last one."""
-        self.seek(0)
+        self._used = self._position = 0
+
+    def wipe(self) -> None:
+        """Overwrite all that was ever filled with zeros, and forget it."""
+        for start in range(0, self._high_water, MEBIBYTE):
+            end = min(start + MEBIBYTE, self._high_water)
+            self._memory[start:end] = bytes(end - start)
+        self.refill()
+
+    def readable(self) -> bool:
+        """Return True: the AWS SDK reads this."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True: the AWS SDK goes back to the start before it tries again."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to ``offset`` from the start, the current position or the end."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._used}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the reading position."""
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most ``size`` bytes; all that is left if negative."""
+        end = self._used if size is None or size < 0 else min(self._position + size, self._used)
+        data = bytes(self._memory[self._position : end])
+        self._position += len(data)
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into ``buffer`` and return how many bytes."""
+        target = memoryview(buffer).cast("B")
+        taken = min(len(target), max(0, self._used - self._position))
+        target[:taken] = self._memory[self._position : self._position + taken]
+        self._position += taken
+        return taken

@@ -4,12 +4,14 @@ See https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 """
 
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from kms_runtime.errors import DestinationNotWritable, KmsRuntimeError, ObjectTooLarge
 from kms_runtime.s3.location import S3Object, s3_errors
+from kms_runtime.s3.part_uploads import PartUploads
 from kms_runtime.s3.parts import MAX_PARTS, PartBuffer, part_size_for
 from kms_runtime.s3.write_client import S3WriteClient
 
@@ -21,11 +23,12 @@ class S3Sink:
     """Writes one object; use it as a context manager and call ``complete`` as the last thing.
 
     Leaving the ``with`` block in any other way (an exception, Ctrl-C, no ``complete``) aborts: no object appears and no
-    part stays behind. An object that fits into one part is one PutObject, a larger one a multipart upload.
+    part stays behind. An object that fits into one part is one PutObject, a larger one a multipart upload whose parts
+    travel while the next is being written; a part's failure is raised by a later ``write`` or by ``complete``.
 
     Args:
         location: The object to write; its ``version_id`` is ignored.
-        expected_size: Upper bound of the object's size, in bytes: chooses the part size, which is the memory used.
+        expected_size: Upper bound of the object's size, in bytes: chooses the part size, of which three are held.
         s3_client: A ``boto3.client("s3")``.
 
     Raises:
@@ -35,9 +38,10 @@ class S3Sink:
     def __init__(self, location: S3Object, *, expected_size: int, s3_client: S3WriteClient) -> None:
         self._location = S3Object(location.bucket, location.key)
         self._s3 = s3_client
-        self._part = PartBuffer(part_size_for(expected_size))
+        self._part_size = part_size_for(expected_size)
+        self._uploads = PartUploads(self._upload_part, self._part_size)
+        self._part = self._uploads.spare()
         self._upload_id: str | None = None
-        self._parts: list[dict[str, Any]] = []
 
     def write(self, data: bytes | memoryview) -> int:
         """Take all of ``data``, which may be changed afterwards.
@@ -50,8 +54,7 @@ class S3Sink:
         while rest:
             if not self._part.room:
                 self._send_part()
-            taken = self._part.write(rest[: self._part.room])
-            rest = rest[taken:]
+            rest = rest[self._part.fill(rest) :]
         return len(data)
 
     def complete(self) -> S3Object:
@@ -60,23 +63,14 @@ class S3Sink:
         Raises:
             DestinationNotWritable: Amazon S3 answered 403 or 404.
         """
-        if self._upload_id is None:
-            with self._refusals():
-                answer = self._s3.put_object(
-                    **self._location.parameters, Body=self._part.ready(), ChecksumAlgorithm=_CHECKSUM
-                )
-        else:
-            self._send_part()
-            with self._refusals():
-                answer = self._s3.complete_multipart_upload(
-                    **self._location.parameters, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
-                )
-            self._upload_id = None
+        answer = self._put() if self._upload_id is None else self._complete_upload(self._upload_id)
         return S3Object(self._location.bucket, self._location.key, answer.get("VersionId"))
 
     def abort(self) -> None:
         """Discard what was written. A failure to do so is logged: the bucket's lifecycle rule cleans up then."""
         upload_id, self._upload_id = self._upload_id, None
+        # A part that arrives after the abort would stay: those on their way must have ended.
+        self._uploads.close()
         if upload_id is None:
             return
         try:
@@ -92,24 +86,40 @@ class S3Sink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abort()
-        self._part.close()
+
+    def _put(self) -> Mapping[str, Any]:
+        self._part.seek(0)
+        with self._refusals():
+            return self._s3.put_object(**self._location.parameters, Body=self._part, ChecksumAlgorithm=_CHECKSUM)
+
+    def _complete_upload(self, upload_id: str) -> Mapping[str, Any]:
+        self._uploads.send(self._part)
+        parts = {"Parts": self._uploads.finish()}
+        with self._refusals():
+            answer = self._s3.complete_multipart_upload(
+                **self._location.parameters, UploadId=upload_id, MultipartUpload=parts
+            )
+        self._upload_id = None
+        return answer
 
     def _send_part(self) -> None:
-        if len(self._parts) == MAX_PARTS:
-            raise ObjectTooLarge(f"{self._location}: more than {MAX_PARTS} parts of {self._part.size} bytes")
-        upload_id = self._upload_id = self._upload_id or self._start_upload()
-        number = len(self._parts) + 1
+        if len(self._uploads) == MAX_PARTS - 1:
+            raise ObjectTooLarge(f"{self._location}: more than {MAX_PARTS} parts of {self._part_size} bytes")
+        self._upload_id = self._upload_id or self._start_upload()
+        self._uploads.send(self._part)
+        self._part = self._uploads.spare()
+
+    def _upload_part(self, number: int, part: PartBuffer) -> dict[str, Any]:
         with self._refusals():
             answer = self._s3.upload_part(
                 **self._location.parameters,
-                UploadId=upload_id,
+                UploadId=str(self._upload_id),
                 PartNumber=number,
-                Body=self._part.ready(),
+                Body=part,
                 ChecksumAlgorithm=_CHECKSUM,
             )
         checksum = {"ChecksumCRC32": answer["ChecksumCRC32"]} if "ChecksumCRC32" in answer else {}
-        self._parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksum})
-        self._part.refill()
+        return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
 
     def _start_upload(self) -> str:
         with self._refusals():

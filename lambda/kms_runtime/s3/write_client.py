@@ -1,7 +1,7 @@
 """The operations of a boto3 S3 client that writing an object needs."""
 
 from collections.abc import Mapping
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 
 class S3WriteClient(Protocol):
@@ -12,7 +12,7 @@ class S3WriteClient(Protocol):
         *,
         Bucket: str,  # noqa: N803
         Key: str,  # noqa: N803
-        Body: BinaryIO,  # noqa: N803
+        Body: Any,  # noqa: N803
         ChecksumAlgorithm: Literal["CRC32"],  # noqa: N803
     ) -> Mapping[str, Any]:
         """Call https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html."""
@@ -33,7 +33,7 @@ class S3WriteClient(Protocol):
         Key: str,  # noqa: N803
         UploadId: str,  # noqa: N803
         PartNumber: int,  # noqa: N803
-        Body: BinaryIO,  # noqa: N803
+        Body: Any,  # noqa: N803
         ChecksumAlgorithm: Literal["CRC32"],  # noqa: N803
     ) -> Mapping[str, Any]:
         """Call https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html."""

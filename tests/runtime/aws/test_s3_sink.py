@@ -35,7 +35,8 @@ def test_larger_object_is_one_multipart_upload_with_exact_calls(s3):
     assert write(s3, data[:999], data[999:1001], memoryview(data)[1001:]) == S3Object("vault", "a.bin", "v1")
     upload = WHERE | {"UploadId": "upload-1"}
     parts = [{"PartNumber": n, "ETag": f'"part-{n}"', "ChecksumCRC32": f"crc-{n}"} for n in (1, 2, 3)]
-    assert s3.calls == [
+    first, *sent, last = s3.calls
+    assert [first, *sorted(sent, key=lambda call: call[1]["PartNumber"]), last] == [
         ("CreateMultipartUpload", WHERE | {"ChecksumAlgorithm": "CRC32"}),
         *[("UploadPart", upload | {"PartNumber": n, "ChecksumAlgorithm": "CRC32"}) for n in (1, 2, 3)],
         ("CompleteMultipartUpload", upload | {"MultipartUpload": {"Parts": parts}}),

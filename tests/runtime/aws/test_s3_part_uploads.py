@@ -1,0 +1,130 @@
+"""Parts travel while the next is written: how many, what a failure does, and what is left in memory."""
+
+import threading
+
+import pytest
+
+from kms_runtime.errors import DestinationNotWritable
+from kms_runtime.s3 import S3Object, S3Sink
+from kms_runtime.s3.part_uploads import IN_FLIGHT, PartUploads
+from kms_runtime.s3.parts import PartBuffer
+
+PLACE = S3Object("vault", "a.bin")
+
+pytestmark = [pytest.mark.usefixtures("small_parts"), pytest.mark.timeout(30)]
+
+
+class Road:
+    """Holds every part until it is let go, and knows how many travel at once."""
+
+    def __init__(self, s3, monkeypatch):
+        self.open = threading.Event()
+        self.travelling = self.most = 0
+        self.arrived = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._genuine = s3.upload_part
+        monkeypatch.setattr(s3, "upload_part", self.upload)
+
+    def upload(self, **request):
+        with self._lock:
+            self.travelling += 1
+            self.most = max(self.most, self.travelling)
+        self.arrived.release()
+        assert self.open.wait(20)
+        try:
+            return self._genuine(**request)
+        finally:
+            with self._lock:
+                self.travelling -= 1
+
+
+def write_all(s3, chunks):
+    with S3Sink(PLACE, expected_size=0, s3_client=s3) as sink:
+        for chunk in chunks:
+            sink.write(chunk)
+        sink.complete()
+
+
+@pytest.fixture
+def road(s3, monkeypatch):
+    return Road(s3, monkeypatch)
+
+
+def test_next_part_is_written_while_two_are_on_their_way(s3, road):
+    with S3Sink(PLACE, expected_size=0, s3_client=s3) as sink:
+        sink.write(bytes(3000))
+        for _ in range(IN_FLIGHT):
+            assert road.arrived.acquire(timeout=20)
+        road.open.set()
+        sink.write(bytes(5000))
+        sink.complete()
+    assert road.most == IN_FLIGHT == 2
+    assert s3.latest("vault", "a.bin") == bytes(8000)
+
+
+def test_abort_waits_for_the_parts_on_their_way_so_that_none_stays(s3, road):
+    def fail():
+        with S3Sink(PLACE, expected_size=0, s3_client=s3) as sink:
+            sink.write(bytes(2500))
+            assert road.arrived.acquire(timeout=20)
+            threading.Timer(0.05, road.open.set).start()
+            raise ValueError("boom")
+
+    with pytest.raises(ValueError, match="boom"):
+        fail()
+    assert road.travelling == 0
+    assert s3.operations[-1] == "AbortMultipartUpload"
+    assert (s3.objects, s3.uploads) == ({}, {})
+
+
+def test_part_that_fails_late_stops_the_upload_at_the_next_chance(s3):
+    s3.failures["UploadPart"] = (403, "AccessDenied")
+    chunks = iter([bytes(1000)] * 100)
+    with pytest.raises(DestinationNotWritable):
+        write_all(s3, chunks)
+    assert len(list(chunks)) >= 100 - (IN_FLIGHT + 2)
+    assert s3.operations[-1] == "AbortMultipartUpload"
+    assert s3.operations.count("UploadPart") <= IN_FLIGHT + 1
+
+
+def test_last_part_that_fails_leaves_no_object(s3, monkeypatch):
+    genuine = s3.upload_part
+
+    def refuse_the_last(**request):
+        if request["PartNumber"] == 3:
+            s3.failures["UploadPart"] = (403, "AccessDenied")
+        return genuine(**request)
+
+    monkeypatch.setattr(s3, "upload_part", refuse_the_last)
+    with pytest.raises(DestinationNotWritable):
+        write_all(s3, [bytes(2500)])
+    assert (s3.objects, s3.uploads) == ({}, {})
+
+
+@pytest.mark.parametrize("size", [10, 2500, 9999])
+def test_no_buffer_holds_data_afterwards(size, s3):
+    with S3Sink(PLACE, expected_size=0, s3_client=s3) as sink:
+        sink.write(b"secret" * size)
+        sink.complete()
+    assert 1 <= len(sink._uploads._buffers) <= IN_FLIGHT + 1
+    assert {bytes(part._memory) for part in sink._uploads._buffers} == {bytes(1000)}
+
+
+def test_buffer_is_a_file_that_can_be_read_again():
+    part = PartBuffer(10)
+    assert (part.fill(memoryview(b"abcdefg")), part.fill(memoryview(b"hijkl")), part.room) == (7, 3, 0)
+    assert (part.read(4), part.read(), part.read(), part.tell()) == (b"abcd", b"efghij", b"", 10)
+    assert (part.seek(0), part.seek(-3, 2), part.read(2), part.seek(-1, 1)) == (0, 7, b"hi", 8)
+    target = bytearray(9)
+    assert (part.readinto(target), bytes(target)) == (2, b"ij" + bytes(7))
+    part.refill()
+    assert (part.fill(memoryview(b"xy")), part.read(), part.room) == (2, b"xy", 8)
+    assert part.readable()
+    assert part.seekable()
+
+
+def test_unused_uploads_start_no_thread():
+    uploads = PartUploads(lambda number, part: {}, 10)
+    uploads.spare()
+    uploads.close()
+    assert uploads._threads is None
