@@ -1,8 +1,11 @@
 """What the policy of an EncryptionKey and the policies of its users say, statement by statement."""
 
+import re
+
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
 
 from kms_patterns import EncryptionKey, KeyAccess, KeyLifecycle
 from kms_patterns.keys.errors import GrantRefused
@@ -106,6 +109,15 @@ def test_every_condition_stands_in_both_policies(stack, key, role, synth, key_st
     assert role_statements(template, stack, user) == [
         {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": key_arn(stack, key), "Condition": conditions}
     ]
+
+
+def test_resource_can_wait_for_both_halves(stack, key, role, synth):
+    topic = sns.Topic(stack, "Topic")
+
+    key.grant_decrypt(role("User")).apply_before(topic)
+
+    (waiting,) = [item for item in synth(stack)["Resources"].values() if item["Type"] == "AWS::SNS::Topic"]
+    assert sorted(re.sub(r"[0-9A-F]{8}$", "", name) for name in waiting["DependsOn"]) == ["Key", "UserDefaultPolicy"]
 
 
 def test_conditions_that_no_request_can_meet_are_refused(key, role):

@@ -125,6 +125,14 @@ def test_statement_in_a_nested_stack_is_looked_at(stack, key, role, synth):
         synth(stack)
 
 
+def test_managed_policy_in_the_properties_of_a_granted_role_passes(stack, key, role, synth):
+    policy = iam.ManagedPolicy(stack, "Policy", statements=[statement("kms:Decrypt", resource=key.key_arn)])
+
+    key.grant_decrypt(role("User", role_name="orders", managed_policies=[policy]))
+
+    synth(stack)
+
+
 class TestBetweenStacks:
     @pytest.fixture(params=["strong", "weak", "both"])
     def app(self, request):

@@ -114,4 +114,6 @@ class TwoKeyGrants(_Base):
         """
         if not self._grants.wrote(statement):
             check_callers_statement(self, statement)
-        return super().add_to_resource_policy(statement, allow_no_op)
+        added = super().add_to_resource_policy(statement, allow_no_op).statement_added
+        # The AWS CDK names the policy document here, which nothing can depend on: grant.apply_before would fail.
+        return iam.AddToResourcePolicyResult(statement_added=added, policy_dependable=self)
