@@ -35,7 +35,7 @@ def test_every_flipped_byte_of_a_ciphertext_is_refused(root_kms: Any, key: str, 
     for position in range(len(blob)):
         flipped = blob[:position] + bytes([blob[position] ^ 1]) + blob[position + 1 :]
         code = code_of(root_kms.decrypt, CiphertextBlob=flipped, KeyId=key, EncryptionContext=CONTEXT)
-        assert code in ("InvalidCiphertextException", "IncorrectKeyException"), position
+        assert code == "InvalidCiphertextException", position
 
 
 @pytest.mark.parametrize("cut", [1, 20, 60])

@@ -66,6 +66,8 @@ def test_a_deny_without_the_null_guard_refuses_uploads_without_headers(
     own = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
     assert writer.put_object(Bucket=bucket, Key="k", Body=b"x", **own)["SSEKMSKeyId"] == key
     assert code_of(writer.put_object, Bucket=bucket, Key="k", Body=b"x") == "AccessDenied"
+    upload = writer.create_multipart_upload(Bucket=bucket, Key="m", **own)["UploadId"]
+    assert writer.upload_part(Bucket=bucket, Key="m", UploadId=upload, PartNumber=1, Body=b"x")["SSEKMSKeyId"] == key
 
 
 @pytest.mark.parametrize(("secure", "allowed"), [("false", True), ("true", False)])
@@ -80,6 +82,12 @@ def test_the_transport_condition_sees_tls(
         assert writer.put_object(Bucket=bucket, Key="k", Body=b"x")["ETag"]
     else:
         assert code_of(writer.put_object, Bucket=bucket, Key="k", Body=b"x") == "AccessDenied"
+
+
+def test_an_algorithm_that_is_not_implemented_refuses_writes(root_s3: Any, make_bucket: Any, code_of: Any) -> None:
+    bucket, double = make_bucket(), {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms:dsse"}}
+    root_s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [double]})
+    assert code_of(root_s3.put_object, Bucket=bucket, Key="k", Body=b"x") == "NotImplemented"
 
 
 def test_get_bucket_encryption_returns_what_was_put(root_s3: Any, make_bucket: Any, make_key: Any) -> None:

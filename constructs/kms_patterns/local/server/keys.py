@@ -9,7 +9,7 @@ from typing import Any
 
 from kms_patterns.local.server import ciphertext
 from kms_patterns.local.server.emulator import KMS, RESPONSES, reach
-from kms_patterns.local.server.kms_errors import KmsError, incorrect_key
+from kms_patterns.local.server.kms_errors import KmsError, incorrect_key, invalid_ciphertext
 
 KeyRecord = dict[str, Any]
 
@@ -83,8 +83,10 @@ def unseal(record: Mapping[str, Any], blob: ciphertext.Blob, context: Mapping[st
     Raises:
         KmsError: IncorrectKeyException for another key's blob, InvalidCiphertextException for an altered one.
     """
-    if blob.key_id != record["KeyId"] or blob.material_id != _short_id(record):
+    if blob.key_id != record["KeyId"] and find_key(blob.key_id):
         raise incorrect_key()
+    if blob.key_id != record["KeyId"] or blob.material_id != _short_id(record):
+        raise invalid_ciphertext()
     return ciphertext.unseal(blob, material_of(record), context)
 
 

@@ -1,6 +1,7 @@
 """The server ends with the one who started it, and takes its Lambda processes and its folder along."""
 
 import os
+import select
 import shutil
 import signal
 import sys
@@ -10,14 +11,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 GRACE_SECONDS = 2.0
+LOOK_SECONDS = 1.0
 
 
 def follow_parent(end: Callable[[], None]) -> None:
-    """Call ``end`` once standard input is closed: the parent holds its other end, and a killed parent lets go."""
+    """Call ``end`` once standard input is closed: the parent holds its other end, and a killed parent lets go.
+
+    A process that the parent forked may hold that end too, so the parent itself is looked for every second.
+    """
+    parent = os.getppid()
 
     def wait() -> None:
-        while sys.stdin.buffer.read(1):
-            pass
+        while os.getppid() == parent:
+            readable, _, _ = select.select([sys.stdin], [], [], LOOK_SECONDS)
+            if readable and not os.read(sys.stdin.fileno(), 1):
+                break
         end()
 
     threading.Thread(target=wait, name="follow-parent", daemon=True).start()

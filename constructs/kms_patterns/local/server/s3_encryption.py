@@ -18,6 +18,8 @@ from kms_patterns.local.server.sse_kms import (
     open_data_key,
 )
 
+_ALGORITHMS = (None, "AES256", "aws:kms")
+
 Headers = Mapping[str, str]
 Record = Mapping[str, Any]
 Gate = Callable[[Headers, Record], Response | None]
@@ -46,7 +48,11 @@ class S3Encryption:
         def resolve(headers: Headers, bucket_name: str) -> tuple[Headers | None, Response | None]:
             default = reach(S3, "_bucket_default_sse_headers")(bucket_name)
             own_key = any(name.startswith(f"{ALGORITHM}-customer") for name in headers)
-            if own_key or (headers.get(ALGORITHM) or default.get(ALGORITHM)) != "aws:kms":
+            algorithm = headers.get(ALGORITHM) or default.get(ALGORITHM)
+            if not own_key and algorithm not in _ALGORITHMS:
+                # Stored as asked for but without asking KMS, it would look protected and not be.
+                return None, reach(S3, "_error")("NotImplemented", f"{algorithm} is not implemented.", 501)
+            if own_key or algorithm != "aws:kms":
                 resolved: tuple[Headers | None, Response | None] = original(headers, bucket_name)
                 return resolved
             try:

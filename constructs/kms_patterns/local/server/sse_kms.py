@@ -1,7 +1,8 @@
 """SSE-KMS: which key a write uses, the data key that S3 asks KMS for as the caller, and its decryption on reads.
 
 The wrapped data key rides with the object among its stored headers, so that versions, copies and multipart uploads
-keep it. The body at rest is not encrypted: what is proved here is who may use the key, and KMS decides that.
+keep it. The body at rest is not encrypted: what is proved here is who may use the key, and KMS decides that. With a
+Bucket Key, S3 reuses one answer of KMS for a while; here KMS is asked every time, so that no refusal hides in a cache.
 
 AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 """
