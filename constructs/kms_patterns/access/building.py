@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kms_patterns.access.entries import Access, ActionName, Statement, What, Who, statement_text
 from kms_patterns.access.evaluation import Evaluation, Finding, Names, StatementPlace, evaluate
 from kms_patterns.access.expressions import NEVER
-from kms_patterns.access.matrix import Access, AccessMatrix, ActionName, Statement, What, Who, statement_text
+from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
 from kms_patterns.access.reader import read_model
 from kms_patterns.access.simulator import Simulator, simulator

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from kms_patterns.access.entries import Access
 from kms_patterns.access.expressions import NEVER, Condition
-from kms_patterns.access.matrix import Access, AccessMatrix
+from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.simulator import simulator
 from kms_patterns.access.widening import Change, Judge, Verdict
 

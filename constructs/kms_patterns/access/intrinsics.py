@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kms_patterns.access import identifiers
+from kms_patterns.access import identifiers, template_conditions
 from kms_patterns.access.assembly import Stack
+from kms_patterns.access.template_conditions import placeholder
 
 Json = Any
 _ABSENT: Final = object()
@@ -30,11 +31,6 @@ class Unresolved:
     where: str
     what: str
     why: str
-
-
-def placeholder(what: str) -> str:
-    """Return the string that stands for an unresolved value."""
-    return f"<unresolved {what}>"
 
 
 @dataclass
@@ -239,26 +235,8 @@ class _Scope:
         return table[first][second]
 
     def condition(self, name: str) -> bool:
-        return self.test(self.stack.template.get("Conditions", {}).get(name), name)
-
-    def test(self, expression: Json, name: str) -> bool:
-        if not isinstance(expression, dict) or len(expression) != 1:
-            self.unknown(f"condition {name}", "it is not defined; taken as true")
-            return True
-        ((function, argument),) = expression.items()
-        if function == "Fn::Equals":
-            left, right = self.value(argument)
-            return bool(left == right)
-        if function == "Fn::Not":
-            return not self.test(argument[0], name)
-        if function in {"Fn::And", "Fn::Or"}:
-            results = [self.test(item, name) for item in argument]
-            return all(results) if function == "Fn::And" else any(results)
-        if function == "Condition":
-            return self.condition(argument)
-        self.unknown(f"condition {name}", f"{function} is not evaluated; taken as true")
-        return True
+        return template_conditions.holds(self.stack, name, self.value, self.unknown)
 
     def unknown(self, what: str, why: str) -> str:
-        self.resolver.unresolved.add(Unresolved(f"{self.where}", what, why))
+        self.resolver.unresolved.add(Unresolved(self.where, what, why))
         return placeholder(what)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from kms_patterns.access.entries import Who
 from kms_patterns.access.expressions import ALWAYS, NEVER, Condition, all_of
-from kms_patterns.access.matrix import AccessMatrix, Who
+from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.sections import FOOTER, Row, Section, sections
 from kms_patterns.access.wording import in_words

@@ -1,99 +1,16 @@
 """The access matrix: who can do what to every key and bucket of an assembly, under which condition."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kms_patterns.access.expressions import NEVER, Condition
+from kms_patterns.access.entries import Access, ActionName, Statement, What, Who
+from kms_patterns.access.expressions import NEVER
 from kms_patterns.access.intrinsics import Unresolved
-from kms_patterns.access.model import PrincipalKind, ResourceKind
-
-
-@dataclass(frozen=True)
-class Who:
-    """A principal of the matrix.
-
-    Attributes:
-        id: Stable and readable: its construct path, or what a policy calls it.
-        kind: What it is.
-        label: How it is printed.
-        stack: The stack that defines it, None if the assembly does not.
-    """
-
-    id: str
-    kind: PrincipalKind
-    label: str
-    stack: str | None
-
-
-@dataclass(frozen=True)
-class What:
-    """A resource of the matrix.
-
-    Attributes:
-        id: Its construct path with the stack.
-        kind: What it is.
-        label: How it is printed inside its stack.
-        stack: The stack that defines it.
-        encrypted_by: Of a bucket: the id of the key that encrypts its objects.
-    """
-
-    id: str
-    kind: ResourceKind
-    label: str
-    stack: str
-    encrypted_by: str | None
-
+from kms_patterns.access.model import ResourceKind
 
 _Item = TypeVar("_Item", Who, What)
-
-
-@dataclass(frozen=True)
-class ActionName:
-    """An action with what it applies to (``key``, ``bucket``, ``object``, ``role``) and the group it is printed in."""
-
-    name: str
-    target: str
-    group: str
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A policy statement that decides about access, with its place."""
-
-    policy: str
-    index: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Access:
-    """One thing that one principal can do.
-
-    Attributes:
-        principal: Its id.
-        resource: The id of the key, bucket or role.
-        action: The action's name.
-        target: ``key``, ``bucket``, ``object`` or ``role``.
-        scope: A pattern of object keys that it is about, None for all that no other entry is about.
-        condition: The condition; ``NEVER`` only for a scope that is cut out of a wider access.
-        statements: Indices of the statements that decide it.
-    """
-
-    principal: str
-    resource: str
-    action: str
-    target: str
-    scope: str | None
-    condition: Condition
-    statements: tuple[int, ...] = ()
-
-    @property
-    def cell(self) -> tuple[str, str, str, str, str]:
-        """What identifies the entry in every matrix."""
-        return self.resource, self.principal, self.target, self.scope or "", self.action
 
 
 @dataclass(frozen=True)
@@ -194,6 +111,60 @@ class AccessMatrix:
             if principal in {None, entry.principal} and resource in {None, entry.resource} and entry.condition != NEVER
         ]
 
+    def assert_only(
+        self, principal: str, resource: str, expected: Mapping[str, Mapping[str, Mapping[str, Any]] | None]
+    ) -> None:
+        """Assert that a principal can do exactly ``expected`` to a resource, under exactly these conditions.
+
+        Args:
+            principal: Id, label or unique end of an id (``ReaderRole``).
+            resource: Likewise (``Key``, ``Data/Bucket``).
+            expected: By action the ``Condition`` of a policy statement, None for always; made-up names are written as
+                in reports (``<Data/Bucket>``, ``<account>``, ``<region>``), a scope of objects follows the action after
+                a space (``s3:GetObject shared/*``). Conditions are compared by what they allow, not by how they look.
+
+        Raises:
+            AssertionError: Anything more, less or different is reachable.
+            KeyError: There is no such principal or resource.
+        """
+        from kms_patterns.access.assertions import check_only  # noqa: PLC0415 - it builds on this module
+
+        check_only(self, principal, resource, expected)
+
+    def assert_nobody_else(
+        self, resource: str, allowed: Iterable[str] = (), *, actions: Iterable[str] | None = None
+    ) -> None:
+        """Assert that only the principals named in ``allowed`` can use a resource.
+
+        Args:
+            resource: Id, label or unique end of an id.
+            allowed: Principals that may.
+            actions: What counts as use. When left out: of a key every cryptographic operation and ``kms:CreateGrant``;
+                of a bucket every action on objects, except by the account's administrators, whom only the key stops;
+                of a role, assuming it.
+
+        Raises:
+            AssertionError: Somebody else can.
+            KeyError: There is no such principal or resource.
+        """
+        from kms_patterns.access.assertions import check_nobody_else  # noqa: PLC0415
+
+        check_nobody_else(self, resource, allowed, actions)
+
+    def assert_administrator_cannot_use(self, key: str) -> None:
+        """Assert that neither an administrator with ``*:*`` nor another role with ``kms:*`` can use a key.
+
+        Args:
+            key: Id, label or unique end of an id.
+
+        Raises:
+            AssertionError: They can use it, or create a grant for it.
+            KeyError: There is no such key.
+        """
+        from kms_patterns.access.assertions import check_administrator_cannot_use  # noqa: PLC0415
+
+        check_administrator_cannot_use(self, key)
+
 
 def _one(name: str, items: Sequence[_Item]) -> _Item:
     for matches in (
@@ -203,8 +174,3 @@ def _one(name: str, items: Sequence[_Item]) -> _Item:
         if len(matches) == 1:
             return matches[0]
     raise KeyError(f"{name!r} is not one of: {', '.join(sorted(item.id for item in items))}")
-
-
-def statement_text(statement: Mapping[str, Any]) -> str:
-    """Return a policy statement as the JSON text that reports show."""
-    return json.dumps(statement, indent=2, sort_keys=False, ensure_ascii=False)

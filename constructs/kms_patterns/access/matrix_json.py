@@ -9,8 +9,9 @@ from typing import Any
 import fastjsonschema
 
 from kms_patterns.access import conditions
+from kms_patterns.access.entries import Access, ActionName, Statement, What, Who
 from kms_patterns.access.intrinsics import Unresolved
-from kms_patterns.access.matrix import Access, AccessMatrix, ActionName, Statement, What, Who
+from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
 
 FORMAT = "kms-patterns access matrix"

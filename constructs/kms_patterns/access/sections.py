@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kms_patterns.access.entries import Access, What, Who
 from kms_patterns.access.expressions import NEVER, AllOf, Condition, all_of
-from kms_patterns.access.matrix import Access, AccessMatrix, What, Who
+from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
 
 SYNTHETIC = (PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE, PrincipalKind.OUTSIDER)

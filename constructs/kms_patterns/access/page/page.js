@@ -19,6 +19,9 @@ for (const [resource, principal, action, target, scope, condition, statements] o
   cells.get(key).push({ scope, condition: data.conditions[condition], statements })
 }
 const marks = new Map((data.marks ?? []).map(([resource, principal, action, kind]) => [[resource, principal, action].join('\n'), kind]))
+const touched = new Set((data.marks ?? []).map(([resource]) => resource))
+const order = ['use', 'delegate', 'administer', 'inspect', 'object', 'bucket', 'assume']
+const place = (group) => order.findIndex((name) => group.startsWith(name))
 const shown = data.resources.filter(([, kind]) => kind !== 'role')
 
 function state(entries) {
@@ -48,7 +51,7 @@ function heatMap([resource, kind, label, stack, key], words) {
   if (rows.length === 0) return null
   const columns = actions.map((action, place) => [action, place]).filter(([[action], place]) =>
     words.length === 0 || rows.some(([, , found]) => found[place]) || words.some((word) => action.toLowerCase().includes(word)))
-  columns.sort((one, other) => one[0][2].localeCompare(other[0][2]) || one[0][0].localeCompare(other[0][0]))
+  columns.sort((one, other) => place(one[0][2]) - place(other[0][2]) || one[0][2].localeCompare(other[0][2]) || one[0][0].localeCompare(other[0][0]))
   const section = element('section', undefined, { 'data-resource': resource })
   section.append(element('h2', `${kind} ${label} `))
   section.firstChild.append(element('small', `${stack}${key ? ` – objects also need ${key}` : ''}`))
@@ -159,6 +162,7 @@ function draw() {
       [change.kind, change.who, change.what, change.actions.join(', '), change.old ?? '–', change.new ?? '–']), changes.map((change) => change.kind)))
   }
   for (const resource of shown) {
+    if (data.changes && !chosen.value && words.length === 0 && !touched.has(resource[0])) continue
     if (chosen.value && chosen.value !== resource[0]) continue
     const section = heatMap(resource, words)
     if (section) main.append(section)
