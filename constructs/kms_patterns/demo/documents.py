@@ -129,6 +129,12 @@ def downloader_may_not_encrypt(stage: Stage) -> str:
     return "encrypted"
 
 
+@denied.scenario(who="uploader", what="calls DescribeKey", expected="refused: AccessDeniedException (kms:DescribeKey)")
+def uploader_may_not_describe_the_key(stage: Stage) -> str:
+    client(stage, "kms", "S3", "UploaderRoleArn").describe_key(KeyId=stage.output("S3", "KeyArn"))
+    return "described"
+
+
 @denied.scenario(who="uploader", what="uploads with SSE-S3 instead", expected="refused: AccessDenied (s3:PutObject)")
 def uploader_may_not_avoid_the_key(stage: Stage) -> str:
     s3 = client(stage, "s3", "S3", "UploaderRoleArn")
