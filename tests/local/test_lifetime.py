@@ -16,14 +16,15 @@ import pytest
 from kms_patterns.local import LocalAws
 
 SOURCES = Path(__file__).parents[2] / "constructs"
-# A parent with a running function inside its embedded AWS; it says where everything is, then waits.
+# A parent with a function that is busy for ten minutes inside its embedded AWS; it says where everything is, then waits.
 PARENT = """
-import io, json, sys, time, zipfile
+import io, json, signal, sys, time, zipfile
 from kms_patterns.local import LocalAws
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a test run is in the background
 aws = LocalAws.start()
 code = io.BytesIO()
 with zipfile.ZipFile(code, "w") as bundle:
-    bundle.writestr("index.py", "import os\\ndef handler(event, context): return os.getpid()")
+    bundle.writestr("index.py", "import os, time\\ndef handler(event, _):\\n time.sleep(event); return os.getpid()")
 service = {"Service": "lambda.amazonaws.com"}
 trust = {"Statement": [{"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"}]}
 role = aws.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
@@ -31,7 +32,9 @@ functions = aws.client("lambda")
 source = {"ZipFile": code.getvalue()}
 functions.create_function(FunctionName="f", Role=role, Runtime="python3.12", Handler="index.handler", Code=source)
 functions.get_waiter("function_active_v2").wait(FunctionName="f")
-worker = json.load(functions.invoke(FunctionName="f")["Payload"])
+worker = json.load(functions.invoke(FunctionName="f", Payload="0")["Payload"])
+functions.invoke(FunctionName="f", Payload="600", InvocationType="Event")
+time.sleep(0.5)
 state = json.loads((aws.folder / "server.json").read_text())
 found = {"folder": str(aws.folder), "server": state["pid"], "port": state["port"], "worker": worker}
 print(json.dumps(found), flush=True)
