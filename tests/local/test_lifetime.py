@@ -20,7 +20,7 @@ SOURCES = Path(__file__).parents[2] / "constructs"
 PARENT = """
 import io, json, signal, sys, time, zipfile
 from kms_patterns.local import LocalAws
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a test run is in the background
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
 aws = LocalAws.start()
 code = io.BytesIO()
 with zipfile.ZipFile(code, "w") as bundle:
