@@ -16,7 +16,7 @@ import pytest
 from kms_patterns.local import LocalAws
 
 SOURCES = Path(__file__).parents[2] / "constructs"
-# A parent with a function that is busy for ten minutes inside its embedded AWS; it says where everything is, then waits.
+# A parent whose embedded AWS runs a function for ten minutes; it says where everything is, then waits.
 PARENT = """
 import io, json, signal, sys, time, zipfile
 from kms_patterns.local import LocalAws
