@@ -1,6 +1,7 @@
 """A cloud assembly as its stacks: templates, accounts, regions and construct paths."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 UNKNOWN_ACCOUNT = "888877776666"
 """Stands for the account of an environment-agnostic stack; printed as ``<account>``."""
+
+NESTED_STACK = "AWS::CloudFormation::Stack"
 
 UNKNOWN_REGION = "any-region-1"
 """Stands for the region of an environment-agnostic stack; printed as ``<region>``."""
@@ -124,16 +127,30 @@ def _construct_paths(stack_id: str, metadata: Mapping[str, Any]) -> dict[str, st
 def _with_nested(stack: Stack, folder: Path) -> Iterator[Stack]:
     yield stack
     for logical_id, resource in stack.resources.items():
-        asset = resource.get("Metadata", {}).get("aws:asset:path")
-        if resource["Type"] == "AWS::CloudFormation::Stack" and asset:
-            path = stack.path(logical_id).removesuffix(".NestedStackResource")
+        template = _nested_template(resource, folder) if resource["Type"] == NESTED_STACK else None
+        if template:
+            path = stack.path(logical_id).partition(".NestedStack/")[0]
             nested = Stack(
-                id=f"{stack.id}/{path.rsplit('/', maxsplit=1)[-1]}",
+                id=f"{stack.id}/{path}",
                 name=f"{stack.name}-{logical_id}",
                 account=stack.account,
                 region=stack.region,
-                template=json.loads((folder / asset).read_text()),
-                paths=stack.paths,
+                template=json.loads(template.read_text()),
+                paths={
+                    name: place.removeprefix(f"{path}/")
+                    for name, place in stack.paths.items()
+                    if place.startswith(f"{path}/")
+                },
                 parent=(stack, logical_id),
             )
             yield from _with_nested(nested, folder)
+
+
+def _nested_template(resource: Mapping[str, Any], folder: Path) -> Path | None:
+    """Find a nested stack's template by the asset that its URL names, or by the path that the CDK's CLI leaves."""
+    asset = resource.get("Metadata", {}).get("aws:asset:path")
+    digests = re.findall(r"[0-9a-f]{64}", json.dumps(resource.get("Properties", {}).get("TemplateURL", "")))
+    manifests = [json.loads(manifest.read_text()).get("files", {}) for manifest in folder.glob("*.assets.json")]
+    named = [files[digest]["source"]["path"] for files in manifests for digest in digests if digest in files]
+    candidates = [folder / name for name in [asset, *named] if name]
+    return next((path for path in candidates if path.is_file()), None)

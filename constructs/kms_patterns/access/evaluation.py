@@ -11,7 +11,7 @@ from kms_patterns.access.conditions import from_simulator
 from kms_patterns.access.expressions import Condition, any_of
 from kms_patterns.access.intrinsics import Unresolved
 from kms_patterns.access.model import Model, Policy
-from kms_patterns.access.requests import Request, batch, requests
+from kms_patterns.access.requests import Request, applies, batch, requests
 from kms_patterns.access.simulator import SimulationFailed, Simulator
 
 StatementPlace = tuple[int, int]
@@ -64,7 +64,7 @@ def evaluate(model: Model, simulator: Simulator, *, each: str = "together") -> E
         for resource in model.resources
         for principal in model.principals
         for request in requests(principal, resource, actions[resource.kind])
-        if principal.id != resource.id
+        if applies(principal, resource)
     ]
     answers = simulator.ask_all([batch(request, places, each) for request in asked])
     rename = Names(model.names)

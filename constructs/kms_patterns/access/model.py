@@ -16,6 +16,8 @@ class PrincipalKind(StrEnum):
     ROLE = "role"
     USER = "user"
     SERVICE = "service"
+    PROVIDER = "provider"
+    """An identity provider, whose users may assume roles."""
     NAMED = "named"
     """Named by a policy, but not defined in the assembly: evaluated with every permission of its own."""
     ADMINISTRATOR = "administrator"

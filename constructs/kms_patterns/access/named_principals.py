@@ -92,7 +92,7 @@ def _principal(kind: str, value: str, account: str) -> Iterator[Principal]:
         name = value.split(":", 5)[-1]
         yield _with_everything(name, f"{name} (not in this assembly: taken to have *:*)", concrete)
     elif kind in {"Federated", "CanonicalUser"}:
-        yield Principal(f"{kind} {value}", PrincipalKind.NAMED, f"{kind.lower()} {value}", value)
+        yield Principal(f"{kind} {value}", PrincipalKind.PROVIDER, f"{kind.lower()} {value}", value)
 
 
 def _with_everything(identifier: str, label: str, arn: str) -> Principal:

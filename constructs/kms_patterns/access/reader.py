@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from kms_patterns.access import identifiers
-from kms_patterns.access.assembly import Stack, load_assembly
+from kms_patterns.access.assembly import NESTED_STACK, Stack, load_assembly
 from kms_patterns.access.identities import Identities
-from kms_patterns.access.intrinsics import Resolver
+from kms_patterns.access.intrinsics import Resolver, Unresolved
 from kms_patterns.access.model import Model, Principal
 from kms_patterns.access.named_principals import SYNTHETIC, named_principals
 from kms_patterns.access.protected_resources import ProtectedResources
@@ -24,6 +24,7 @@ def read_model(path: Path) -> Model:
     """
     stacks = load_assembly(path)
     template = Template(stacks)
+    template.list_missing_templates()
     principals = list(Identities(template).principals())
     resources = list(ProtectedResources(template).resources())
     named = named_principals(principals, resources)
@@ -46,6 +47,15 @@ class Template:
     def __init__(self, stacks: list[Stack]) -> None:
         self.stacks = stacks
         self.resolver = Resolver(stacks)
+
+    def list_missing_templates(self) -> None:
+        """List nested stacks whose template is not in the assembly: what they define is not seen."""
+        found = {(stack.parent[0].id, stack.parent[1]) for stack in self.stacks if stack.parent}
+        for stack in self.stacks:
+            for logical_id, resource in stack.resources.items():
+                if resource["Type"] == NESTED_STACK and (stack.id, logical_id) not in found:
+                    why = "its template is not in the assembly"
+                    self.resolver.unresolved.add(Unresolved(self.where(stack, logical_id), "nested stack", why))
 
     def of_type(self, *types: str) -> Iterator[tuple[Stack, str, Mapping[str, Any]]]:
         """Yield stack, logical id and resolved properties of every resource of these types that will exist."""

@@ -1,5 +1,6 @@
 """What is asked of the simulator: one batch per principal and resource ARN, with all that is known of the request."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,13 @@ class Request:
     arn: str
     scope: str | None
     actions: Sequence[Action]
+
+
+def applies(principal: Principal, resource: Resource) -> bool:
+    """Return whether there is anything to ask: a service or an identity provider acts only where a policy names it."""
+    if principal.kind in {PrincipalKind.SERVICE, PrincipalKind.PROVIDER}:
+        return resource.policy is not None and f'"{principal.arn}"' in json.dumps(resource.policy.document)
+    return principal.id != resource.id
 
 
 def requests(principal: Principal, resource: Resource, actions: Sequence[Action]) -> Iterator[Request]:

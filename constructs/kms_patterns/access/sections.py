@@ -99,7 +99,10 @@ def _section(matrix: AccessMatrix, what: What) -> Section:
         ]
         if own or (who.kind in SYNTHETIC and what.kind is not ResourceKind.ROLE):
             found = rows(matrix, what, own)
-            like = next((block.who for block in blocks if found and _same(block.rows, found)), None)
+            like = next(
+                (block.who for block in blocks if found and block.who.kind in SYNTHETIC and _same(block.rows, found)),
+                None,
+            )
             blocks.append(Block(who, found, like if who.kind in SYNTHETIC else None))
     return Section(what, all_of(common), blocks)
 

@@ -1,16 +1,17 @@
 """Conditions of a CloudFormation template, as far as synthesized output decides them."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from kms_patterns.access.assembly import Stack
 
-_PLACEHOLDER = "<unresolved "
+_PLACEHOLDER = "arn:aws:unresolved:::"
 
 
 def placeholder(what: str) -> str:
-    """Return the string that stands for an unresolved value."""
-    return f"{_PLACEHOLDER}{what}>"
+    """Return the string that stands for an unresolved value: an ARN, so that it matches no other one."""
+    return f"{_PLACEHOLDER}{re.sub(r'[^A-Za-z0-9./_-]+', '-', what)}"
 
 
 def holds(stack: Stack, name: str, resolve: Callable[[Any], Any], unknown: Callable[[str, str], str]) -> bool:
