@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def demo(file: Path | None, project: Path, *, keep: bool) -> None:
             f"{project} has no app.py: run this in a checkout of cdk-kms-patterns, or name it by --project"
         )
     console = _console()
+    # As after Ctrl-C, what runs is stopped and what was made is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         as_expected = runner.run(project.resolve(), file or runner.default_input(), console, keep=keep)
     except (CdkFailed, ToolMissing, runner.UnsuitableInput) as error:

@@ -25,8 +25,6 @@ class Deployment:
     project: Path
     build: Path
     aws: LocalAws
-    scratch: Path
-    """Where the outputs go."""
 
     def synthesize(self) -> Iterator[str]:
         """Run app.py into ``build``; yield what the CDK prints."""
@@ -62,12 +60,13 @@ class Deployment:
 
     @property
     def _outputs_file(self) -> Path:
-        return self.scratch / "outputs.json"
+        return self.aws.folder / "outputs.json"
 
     def _environment(self) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
         environment |= toolchain_environment(cache=self.project / ".cache")
-        return environment | self.aws.cdk_environment()
+        # What jsii and Node leave behind when they are interrupted goes with the embedded AWS.
+        return environment | self.aws.cdk_environment() | {"TMPDIR": str(self.aws.folder)}
 
     def _cdk(self, *words: str) -> Iterator[str]:
         command = [*cdk_command(self.project), *words, *_QUIET]

@@ -16,6 +16,6 @@ def invoke(lambda_client: Any, function_name: str, event: Mapping[str, Any]) -> 
     response = lambda_client.invoke(FunctionName=function_name, Payload=json.dumps(event).encode())
     answer: dict[str, Any] = json.loads(response["Payload"].read())
     if "FunctionError" in response:
-        error = {"Code": answer.get("errorType", "Unknown"), "Message": answer.get("errorMessage", "")}
-        raise ClientError({"Error": error}, "Invoke")
+        code, message = str(answer.get("errorType", "Unknown")), str(answer.get("errorMessage", ""))
+        raise ClientError({"Error": {"Code": code, "Message": message}}, "Invoke")
     return answer

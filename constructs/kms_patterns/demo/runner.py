@@ -1,6 +1,5 @@
 """Start the embedded AWS, deploy the reference app into it, play every scenario, report, stop."""
 
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,16 +46,14 @@ def check_input(file: Path) -> None:
 def deployed_stage(project: Path, file: Path, console: Console) -> Iterator[Stage]:
     """Yield the reference app of ``project``, deployed to an embedded AWS that ends with the context."""
     check_input(file)
-    with tempfile.TemporaryDirectory(prefix="kms-patterns-demo-") as folder:
-        scratch = Path(folder)
-        with _timed(console, "start the embedded AWS"):
-            aws = LocalAws.start()
-        with aws:
-            deployment = Deployment(project, project / "build" / "demo", aws, scratch)
-            _follow(console, "cdk synth", deployment.synthesize())
-            _follow(console, "cdk bootstrap", deployment.bootstrap())
-            _follow(console, "cdk deploy", deployment.deploy())
-            yield Stage(aws, deployment.outputs(), file, scratch)
+    with _timed(console, "start the embedded AWS"):
+        aws = LocalAws.start()
+    with aws:
+        deployment = Deployment(project, project / "build" / "demo", aws)
+        _follow(console, "cdk synth", deployment.synthesize())
+        _follow(console, "cdk bootstrap", deployment.bootstrap())
+        _follow(console, "cdk deploy", deployment.deploy())
+        yield Stage(aws, deployment.outputs(), file)
 
 
 def run(project: Path, file: Path, console: Console, *, keep: bool = False) -> bool:

@@ -23,8 +23,6 @@ class Stage:
     """CloudFormation outputs by stack name."""
     file: Path
     """The input: a real file, sent in parts."""
-    folder: Path
-    """Scratch space, removed with the embedded AWS."""
     notes: dict[str, Any] = field(default_factory=dict)
     """What one scenario leaves for a later one."""
 
