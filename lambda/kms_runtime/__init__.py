@@ -3,20 +3,62 @@
 Depends on ``cryptography`` only; bring your own boto3 client. Handlers need ``boto3`` and ``fastjsonschema``.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from kms_runtime.envelope import decrypt, decrypt_bytes, encrypt, encrypt_bytes
 from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.keyring import KmsKeyring
+from kms_runtime.keyrings.kms import KmsKeyring
+from kms_runtime.message import (
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
+    CommitmentPolicy,
+)
 from kms_runtime.result import MessageResult
 from kms_runtime.secrets import decrypt_secret, encrypt_secret
 
+if TYPE_CHECKING:
+    from kms_runtime.keyrings.caching import CachingKeyring
+    from kms_runtime.keyrings.kms_discovery import KmsDiscoveryKeyring
+    from kms_runtime.keyrings.kms_rsa import KmsRsaKeyring
+    from kms_runtime.keyrings.raw_aes import RawAesKeyring
+    from kms_runtime.keyrings.raw_rsa import RawRsaKeyring
+    from kms_runtime.ranged import decrypt_range
+
 __all__ = [
+    "AES_256_GCM_HKDF_SHA512_COMMIT_KEY",
+    "AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384",
+    "CachingKeyring",
+    "CommitmentPolicy",
+    "KmsDiscoveryKeyring",
     "KmsKeyring",
+    "KmsRsaKeyring",
     "KmsRuntimeError",
     "MessageResult",
+    "RawAesKeyring",
+    "RawRsaKeyring",
     "decrypt",
     "decrypt_bytes",
+    "decrypt_range",
     "decrypt_secret",
     "encrypt",
     "encrypt_bytes",
     "encrypt_secret",
 ]
+
+# What few functions use is imported when it is first asked for: a cold start does not wait for it.
+_LATER = {
+    "CachingKeyring": "kms_runtime.keyrings.caching",
+    "KmsDiscoveryKeyring": "kms_runtime.keyrings.kms_discovery",
+    "KmsRsaKeyring": "kms_runtime.keyrings.kms_rsa",
+    "RawAesKeyring": "kms_runtime.keyrings.raw_aes",
+    "RawRsaKeyring": "kms_runtime.keyrings.raw_rsa",
+    "decrypt_range": "kms_runtime.ranged",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(module), name)

@@ -58,12 +58,20 @@ class MessageFormatError(KmsRuntimeError):
     """The bytes are not an AWS Encryption SDK message that this reader accepts."""
 
 
+class CommitmentRequired(MessageFormatError):
+    """The message does not commit to its key, and the commitment policy requires that."""
+
+
 class MessageTruncated(MessageFormatError):
     """The message ends before its final frame is complete."""
 
 
 class MessageAuthenticationFailed(KmsRuntimeError):
     """A tag or the key commitment does not verify: the message was altered, or belongs to another data key."""
+
+
+class RangeNotSatisfiable(KmsRuntimeError):
+    """The byte range that was asked for lies beyond the end of the plaintext."""
 
 
 class SourceNotReadable(KmsRuntimeError):

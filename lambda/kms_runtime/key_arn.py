@@ -4,10 +4,30 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-k
 """
 
 import re
+from typing import NamedTuple
 
 from kms_runtime.aws_errors import InvalidArnException
 
-_KEY_ARN = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
+_KEY_ARN = re.compile(r"arn:([a-z0-9-]+):kms:([a-z0-9-]+):([0-9]{12}):key/([A-Za-z0-9-]+)")
+
+
+class KeyArn(NamedTuple):
+    """The parts of a key ARN; ``str`` puts them together."""
+
+    partition: str
+    region: str
+    account: str
+    key_id: str
+
+    def __str__(self) -> str:
+        """Return the ARN."""
+        return f"arn:{self.partition}:kms:{self.region}:{self.account}:key/{self.key_id}"
+
+
+def parse_key_arn(text: str) -> KeyArn | None:
+    """Return the parts of ``text``, or None if it is not the ARN of a KMS key."""
+    found = _KEY_ARN.fullmatch(text)
+    return KeyArn(*found.groups()) if found else None
 
 
 def check_key_arn(key_arn: str) -> str:
@@ -21,3 +41,14 @@ def check_key_arn(key_arn: str) -> str:
             f"{key_arn!r} is not a key ARN (arn:aws:kms:REGION:ACCOUNT:key/KEY-ID); aliases can be moved to another key"
         )
     return key_arn
+
+
+def same_multi_region_key(one: str, other: str) -> bool:
+    """Tell whether two ARNs name related multi-Region keys: all but the Region is the same.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
+    """
+    first, second = parse_key_arn(one), parse_key_arn(other)
+    if not first or not second or not first.key_id.startswith("mrk-"):
+        return False
+    return first._replace(region="") == second._replace(region="")

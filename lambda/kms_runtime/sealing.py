@@ -2,14 +2,21 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.keyring import Keyring
-from kms_runtime.message import FrameSealer, MessageKeys, check_context, serialize_header
+from kms_runtime.keyrings.keyring import Keyring
+from kms_runtime.message import AlgorithmSuite, FrameSealer, MessageKeys, check_context, serialize_header
+from kms_runtime.message.context import VERIFICATION_KEY_NAME
+from kms_runtime.message.digest import AHEAD, MessageDigest
 from kms_runtime.message.header import MAX_FRAME_LENGTH
-from kms_runtime.message.suite import MESSAGE_ID_LENGTH, wipe
+from kms_runtime.message.suite import WRITABLE, wipe
 from kms_runtime.result import MessageResult
 from kms_runtime.streams import Sink, Source, filler, write_all
+
+if TYPE_CHECKING:
+    from kms_runtime.message.signature import MessageSigner
 
 
 def seal_message(
@@ -18,45 +25,88 @@ def seal_message(
     *,
     keyring: Keyring,
     encryption_context: Mapping[str, str],
+    algorithm_suite: AlgorithmSuite,
     frame_length: int,
     capacity: int,
 ) -> MessageResult:
     """Write one message; ``capacity`` (at most ``frame_length``) is how much plaintext is held at once."""
     if not 1 <= frame_length <= MAX_FRAME_LENGTH:
         raise InvalidRequest(f"frame length {frame_length}; 1 to {MAX_FRAME_LENGTH} bytes are allowed")
+    if algorithm_suite not in WRITABLE:
+        raise InvalidRequest(f"algorithm suite {algorithm_suite}; this writes {' and '.join(map(str, WRITABLE))}")
     check_context(encryption_context)
     context = dict(encryption_context)
-    message_id = os.urandom(MESSAGE_ID_LENGTH)
-    header, keys = _new_header(keyring, context, message_id, frame_length)
-    write_all(sink, header)
-    sealer = FrameSealer(keys.cipher, message_id, frame_length, capacity)
-    read, written = _seal_frames(source, sink, sealer, capacity)
-    return MessageResult(read, len(header) + written, context, keyring.key_arn)
+    signer = _signer(algorithm_suite, context)
+    message_id = os.urandom(algorithm_suite.message_id_length)
+    header, keys, key_arn = _new_header(keyring, algorithm_suite, context, message_id, frame_length)
+    buffers = AHEAD + 1 if signer else 1
+    sealer = FrameSealer(keys.cipher, message_id, frame_length, capacity, buffers=buffers)
+    with ExitStack() as stack:
+        digest = stack.enter_context(MessageDigest(str(algorithm_suite.curve), capacity)) if signer else None
+        out = _Output(sink, digest)
+        out.emit(header)
+        read = _seal_frames(source, out, sealer, capacity)
+        if signer and digest:
+            out.finish(signer.footer(digest.finish()))
+    return MessageResult(read, out.written, context, key_arn, algorithm_suite.suite_id)
+
+
+class _Output:
+    """The sink, and what is to be signed."""
+
+    def __init__(self, sink: Sink, digest: MessageDigest | None) -> None:
+        self._sink = sink
+        self._digest = digest
+        self.written = 0
+
+    def emit(self, data: bytes | memoryview) -> None:
+        """Write a part of the message that the signature covers."""
+        if self._digest:
+            self._digest.update(data)
+        self.finish(data)
+
+    def finish(self, data: bytes | memoryview) -> None:
+        """Write what no signature covers."""
+        write_all(self._sink, data)
+        self.written += len(data)
+
+
+def _signer(suite: AlgorithmSuite, context: dict[str, str]) -> "MessageSigner | None":
+    """Return the signer of a signed suite, with its public key added to ``context``."""
+    if not suite.signed:
+        return None
+    # Most messages are not signed, and elliptic curves take a while to import.
+    from kms_runtime.message.signature import MessageSigner  # noqa: PLC0415
+
+    signer = MessageSigner()
+    context[VERIFICATION_KEY_NAME] = signer.verification_key
+    return signer
 
 
 def _new_header(
-    keyring: Keyring, context: Mapping[str, str], message_id: bytes, frame_length: int
-) -> tuple[bytes, MessageKeys]:
-    data_key = keyring.generate_data_key(context)
+    keyring: Keyring, suite: AlgorithmSuite, context: Mapping[str, str], message_id: bytes, frame_length: int
+) -> tuple[bytes, MessageKeys, str]:
+    data_key = keyring.generate_data_key(context, suite)
     try:
-        keys = MessageKeys.derive(data_key.plaintext, message_id)
+        keys = MessageKeys.derive(suite, data_key.plaintext, message_id)
     finally:
         wipe(data_key.plaintext)
     body = serialize_header(
+        suite=suite,
         message_id=message_id,
         encryption_context=context,
-        encrypted_data_keys=(data_key.encrypted,),
+        encrypted_data_keys=data_key.encrypted,
         frame_length=frame_length,
         commitment=keys.commitment,
     )
-    return body + keys.header_tag(body), keys
+    return body + keys.header_tag(body), keys, data_key.key_arn
 
 
-def _seal_frames(source: Source, sink: Sink, sealer: FrameSealer, capacity: int) -> tuple[int, int]:
+def _seal_frames(source: Source, out: _Output, sealer: FrameSealer, capacity: int) -> int:
     """Seal to the end of ``source``; two buffers take turns, as a full frame is final only if nothing follows it."""
     fill = filler(source)
     current, following = bytearray(capacity), bytearray()
-    read = written = 0
+    read = 0
     try:
         length = fill(memoryview(current))
         while length == capacity:
@@ -64,16 +114,11 @@ def _seal_frames(source: Source, sink: Sink, sealer: FrameSealer, capacity: int)
             next_length = fill(memoryview(following))
             if not next_length:
                 break
-            written += _emit(sink, sealer.seal(memoryview(current), final=False))
+            out.emit(sealer.seal(memoryview(current), final=False))
             read += length
             current, following, length = following, current, next_length
-        written += _emit(sink, sealer.seal(memoryview(current)[:length], final=True))
-        return read + length, written
+        out.emit(sealer.seal(memoryview(current)[:length], final=True))
+        return read + length
     finally:
         wipe(current)
         wipe(following)
-
-
-def _emit(sink: Sink, frame: memoryview) -> int:
-    write_all(sink, frame)
-    return len(frame)

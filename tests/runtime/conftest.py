@@ -4,7 +4,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import aws_encryption_sdk
+import botocore.session
 import pytest
+from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders
+from aws_cryptographic_material_providers.mpl.config import MaterialProvidersConfig
+from aws_cryptographic_material_providers.mpl.models import CreateAwsKmsKeyringInput
 from botocore.exceptions import ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,7 +36,7 @@ class FakeKms:
 
     def generate_data_key(self, **request: Any) -> Mapping[str, Any]:
         self._record("GenerateDataKey", request)
-        plaintext = os.urandom(self.data_key_length)
+        plaintext = os.urandom(request.get("NumberOfBytes", self.data_key_length))
         blob = self._wrap(request["KeyId"], plaintext, request.get("EncryptionContext", {}))
         return {"KeyId": self.answer_as or request["KeyId"], "Plaintext": plaintext, "CiphertextBlob": blob}
 
@@ -99,3 +104,51 @@ def keyring(kms: FakeKms) -> KmsKeyring:
 @pytest.fixture
 def kms_error() -> Callable[[str, str], ClientError]:
     return FakeKms.error
+
+
+@pytest.fixture
+def session():
+    session = botocore.session.Session()
+    session.set_credentials("unused", "unused")
+    return session
+
+
+@pytest.fixture
+def in_memory(kms, session):
+    """A genuine botocore client, as AWS's SDKs insist on one, whose calls go to the KMS in memory."""
+    operations = {"GenerateDataKey": kms.generate_data_key, "Encrypt": kms.encrypt, "Decrypt": kms.decrypt}
+
+    def route(client=None, region="eu-west-1"):
+        client = client or session.create_client("kms", region_name=region)
+        client._make_api_call = lambda operation, request: operations[operation](**request)
+        return client
+
+    return route
+
+
+@pytest.fixture
+def official(request, session, in_memory, mpl):
+    """What the official SDK needs to use KEY_ARN: a legacy provider, or a keyring of the material providers."""
+    if request.param == "legacy":
+        provider = aws_encryption_sdk.StrictAwsKmsMasterKeyProvider(key_ids=[KEY_ARN], botocore_session=session)
+        in_memory(provider._regional_clients["eu-west-1"])
+        return {"key_provider": provider}
+    created = mpl.create_aws_kms_keyring(CreateAwsKmsKeyringInput(kms_key_id=KEY_ARN, kms_client=in_memory()))
+    return {"keyring": created}
+
+
+@pytest.fixture(scope="session")
+def mpl():
+    return AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
+
+
+@pytest.fixture
+def client():
+    policy = aws_encryption_sdk.CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT
+    return aws_encryption_sdk.EncryptionSDKClient(commitment_policy=policy)
+
+
+@pytest.fixture
+def forbidding_client():
+    policy = aws_encryption_sdk.CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT
+    return aws_encryption_sdk.EncryptionSDKClient(commitment_policy=policy)

@@ -54,22 +54,22 @@ def test_message_under_another_key_is_refused_before_any_kms_call(message, kms, 
 
 def test_data_key_of_another_provider_is_not_sent_to_kms(keyring, kms, key_arn):
     with pytest.raises(IncorrectKeyException):
-        keyring.decrypt_data_key([EncryptedDataKey("aws-kms-rsa", key_arn, b"x")], CONTEXT)
+        keyring.decrypt_data_key([EncryptedDataKey("aws-kms-rsa", key_arn.encode(), b"x")], CONTEXT)
     assert kms.calls == []
 
 
 def test_unauthenticated_key_names_do_not_swell_the_error(keyring):
     with pytest.raises(IncorrectKeyException) as caught:
-        keyring.decrypt_data_key([EncryptedDataKey("aws-kms", "x" * 60_000, b"")], CONTEXT)
+        keyring.decrypt_data_key([EncryptedDataKey("aws-kms", b"x" * 60_000, b"")], CONTEXT)
     assert len(str(caught.value)) < 700
 
 
 def test_every_data_key_under_our_key_is_tried_until_one_decrypts(keyring, kms, key_arn, other_key_arn):
     good = keyring.generate_data_key(CONTEXT)
-    bad = EncryptedDataKey("aws-kms", key_arn, key_arn.encode() + b"\0" + bytes(60))
-    foreign = EncryptedDataKey("aws-kms", other_key_arn, b"x")
+    bad = EncryptedDataKey("aws-kms", key_arn.encode(), key_arn.encode() + b"\0" + bytes(60))
+    foreign = EncryptedDataKey("aws-kms", other_key_arn.encode(), b"x")
     kms.calls.clear()
-    assert keyring.decrypt_data_key([foreign, bad, good.encrypted, bad], CONTEXT) == good.plaintext
+    assert keyring.decrypt_data_key([foreign, bad, *good.encrypted, bad], CONTEXT) == good
     assert kms.operations == ["Decrypt", "Decrypt"]
     with pytest.raises(InvalidCiphertextException):
         keyring.decrypt_data_key([bad, bad], CONTEXT)
@@ -127,13 +127,13 @@ def test_data_key_is_wiped_also_when_the_header_does_not_verify(keyring, message
     altered = message[:-60] + bytes([message[-60] ^ 1]) + message[-59:]
     with pytest.raises(KmsRuntimeError):
         decrypt_bytes(altered, keyring=keyring, encryption_context=CONTEXT)
-    assert seen == [bytearray(32)]
+    assert seen[0].plaintext == bytearray(32)
 
 
 def test_data_key_is_wiped_after_encryption_and_never_shown(keyring, monkeypatch):
     made = []
     genuine = keyring.generate_data_key
-    monkeypatch.setattr(keyring, "generate_data_key", lambda context: made.append(genuine(context)) or made[0])
+    monkeypatch.setattr(keyring, "generate_data_key", lambda *args: made.append(genuine(*args)) or made[0])
     encrypt_bytes(b"hello", keyring=keyring, encryption_context=CONTEXT)
     assert made[0].plaintext == bytearray(32)
     assert "plaintext" not in repr(made[0])

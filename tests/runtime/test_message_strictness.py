@@ -100,10 +100,11 @@ def test_arbitrary_bytes_are_refused_with_a_typed_error(keyring, data):
 @pytest.mark.parametrize(
     ("at", "new", "reason"),
     [
-        (VERSION, b"\x01", "version 1; this reader accepts version 2"),
+        (VERSION, b"\x01", "message type 0x04; only 0x80 is defined"),
         (VERSION, b"\x03", "version 3"),
         (VERSION, b"AgR4", "Base64"),
-        (SUITE, b"\x05\x78", "signed (suite 0x0578)"),
+        (SUITE, b"\x05\x78", "no aws-crypto-public-key in the encryption context of a message that is signed"),
+        (SUITE, b"\x04\x79", "algorithm suite 0x0479"),
         (SUITE, b"\x01\x78", "algorithm suite 0x0178"),
         (CONTEXT_AT, b"\x00\x0f", "does not fill"),
         (CONTEXT_AT, b"\x00\x0d", "does not fill"),
@@ -126,7 +127,8 @@ def test_header_field_that_the_format_does_not_allow_is_named(at, new, reason, m
 @pytest.mark.parametrize(
     ("offset", "new", "reason"),
     [
-        (0, b"\x01", "content type 1; this reader accepts 2 (framed)"),
+        (0, b"\x01", "frame length 32 in a message that is not framed"),
+        (0, b"\x03", "content type 3; there are 1 (not framed) and 2 (framed)"),
         (1, b"\x00\x00\x00\x00", "frame length 0;"),
         (1, b"\xff\xff\xff\xff", "frame length 4294967295; this reader accepts 1 to 16777216"),
     ],

@@ -17,16 +17,28 @@ SCHEMAS = sorted((PACKAGE / "handlers" / "schemas").glob("*.json"))
 
 def test_public_names_are_pinned():
     assert kms_runtime.__all__ == [
+        "AES_256_GCM_HKDF_SHA512_COMMIT_KEY",
+        "AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384",
+        "CachingKeyring",
+        "CommitmentPolicy",
+        "KmsDiscoveryKeyring",
         "KmsKeyring",
+        "KmsRsaKeyring",
         "KmsRuntimeError",
         "MessageResult",
+        "RawAesKeyring",
+        "RawRsaKeyring",
         "decrypt",
         "decrypt_bytes",
+        "decrypt_range",
         "decrypt_secret",
         "encrypt",
         "encrypt_bytes",
         "encrypt_secret",
     ]
+    assert all(callable(getattr(kms_runtime, name)) or name.isupper() for name in kms_runtime.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'encypt'"):
+        kms_runtime.encypt  # noqa: B018
 
 
 def test_import_brings_neither_the_aws_sdk_nor_the_cdk():

@@ -11,7 +11,7 @@ from kms_runtime.handlers.envelope_requests import EnvelopeRequest, is_notificat
 from kms_runtime.handlers.outcome import LOG, loggable
 from kms_runtime.handlers.settings import Settings, required_variable
 from kms_runtime.handlers.validation import Answer
-from kms_runtime.keyring import KmsKeyring
+from kms_runtime.keyrings import KmsKeyring
 from kms_runtime.required_context import effective_context
 from kms_runtime.s3 import ObjectResult, S3Object
 

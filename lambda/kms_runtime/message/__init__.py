@@ -1,15 +1,25 @@
-"""AWS Encryption SDK message format, version 2: framed bodies under the committing suite 0x0478.
+"""AWS Encryption SDK message format: writes version 2, framed and with key commitment; reads versions 1 and 2.
 
 See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html
 """
 
+from kms_runtime.message.commitment import CommitmentPolicy
 from kms_runtime.message.context import check_context, parse_context, serialize_context
+from kms_runtime.message.data_keys import EncryptedDataKey
 from kms_runtime.message.frames import FrameOpener, FrameSealer
-from kms_runtime.message.header import EncryptedDataKey, Header, read_header, serialize_header
-from kms_runtime.message.suite import SUITE_ID, MessageKeys
+from kms_runtime.message.header import Header, read_header, serialize_header
+from kms_runtime.message.keys import MessageKeys
+from kms_runtime.message.suite import (
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
+    AlgorithmSuite,
+)
 
 __all__ = [
-    "SUITE_ID",
+    "AES_256_GCM_HKDF_SHA512_COMMIT_KEY",
+    "AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384",
+    "AlgorithmSuite",
+    "CommitmentPolicy",
     "EncryptedDataKey",
     "FrameOpener",
     "FrameSealer",

@@ -54,8 +54,7 @@ def parse_context(fields: FieldReader) -> dict[str, str]:
     """Read the encryption context of a message header.
 
     Raises:
-        MessageFormatError: Not the canonical encoding: a wrong length, an unsorted or repeated name, invalid UTF-8; or
-            a verification key, which only signed suites carry.
+        MessageFormatError: Not the canonical encoding: a wrong length, an unsorted or repeated name, invalid UTF-8.
         MessageTruncated: The message ends here.
     """
     size = fields.unsigned(2, "the encryption context's length")
@@ -73,10 +72,7 @@ def parse_context(fields: FieldReader) -> dict[str, str]:
     # Text compares by code point, which is the order of its UTF-8 bytes.
     if any(first >= second for (first, _), (second, _) in pairwise(pairs)):
         raise MessageFormatError("the encryption context's names are not sorted, or one is repeated")
-    context = dict(pairs)
-    if VERIFICATION_KEY_NAME in context:
-        raise MessageFormatError(f"{VERIFICATION_KEY_NAME} in the encryption context of a message that is not signed")
-    return context
+    return dict(pairs)
 
 
 def _text(fields: FieldReader, what: str) -> str:

@@ -4,6 +4,7 @@ Layout of a regular frame: sequence number (4), IV (12), ciphertext, tag (16). T
 and its content length (4) between IV and ciphertext, so a regular frame's head is laid out 8 bytes shorter.
 """
 
+from itertools import cycle
 from struct import Struct
 
 from cryptography.exceptions import InvalidTag
@@ -18,8 +19,8 @@ REGULAR_HEAD = 4 + IV_LENGTH
 FINAL_HEAD = 4 + 4 + IV_LENGTH + 4
 FRAME_OVERHEAD = FINAL_HEAD + TAG_LENGTH
 
-_REGULAR = Struct(">I8xI")
-_FINAL = Struct(">II8xII")
+_REGULAR = Struct(">I12s")
+_FINAL = Struct(">II12sI")
 _IV = Struct(">8xI")
 _COUNTERS = Struct(">IQ")
 _REGULAR_AAD = b"AWSKMSEncryptionClient Frame"
@@ -56,24 +57,28 @@ class FrameSealer(_FrameCipher):
         message_id: The header's message id.
         frame_length: The header's frame length, in bytes.
         capacity: Largest plaintext that will be sealed at once; smaller than the frame length for a short message.
+        buffers: How many frames are kept: a frame is overwritten after that many calls.
     """
 
-    def __init__(self, cipher: AESGCM, message_id: bytes, frame_length: int, capacity: int) -> None:
+    def __init__(
+        self, cipher: AESGCM, message_id: bytes, frame_length: int, capacity: int, *, buffers: int = 1
+    ) -> None:
         super().__init__(cipher, message_id, frame_length)
-        self._frame = memoryview(bytearray(FINAL_HEAD + capacity + TAG_LENGTH))
+        frames = [memoryview(bytearray(FINAL_HEAD + capacity + TAG_LENGTH)) for _ in range(buffers)]
+        self._frames = cycle(frames)
 
     def seal(self, plaintext: memoryview, *, final: bool) -> memoryview:
-        """Return the frame for ``plaintext``; the view is valid until the next call."""
-        length = len(plaintext)
+        """Return the frame for ``plaintext``."""
+        length, memory = len(plaintext), next(self._frames)
         aad = self._next(length, final=final)
         start = 0 if final else FINAL_HEAD - REGULAR_HEAD
         end = FINAL_HEAD + length + TAG_LENGTH
         if final:
-            _FINAL.pack_into(self._frame, start, FINAL_MARK, self._sequence, self._sequence, length)
+            _FINAL.pack_into(memory, start, FINAL_MARK, self._sequence, self._iv, length)
         else:
-            _REGULAR.pack_into(self._frame, start, self._sequence, self._sequence)
-        self._cipher.encrypt_into(self._iv, plaintext, aad, self._frame[FINAL_HEAD:end])
-        return self._frame[start:end]
+            _REGULAR.pack_into(memory, start, self._sequence, self._iv)
+        self._cipher.encrypt_into(self._iv, plaintext, aad, memory[FINAL_HEAD:end])
+        return memory[start:end]
 
 
 class FrameOpener(_FrameCipher):
@@ -84,11 +89,30 @@ class FrameOpener(_FrameCipher):
         message_id: The header's message id.
         frame_length: The header's frame length, in bytes.
         plaintext: Receives each frame's plaintext, and is used again for the next.
+        any_iv: Whether a frame may carry another IV than its sequence number, as old messages of version 1 do. The IV
+            of the message is used then; a frame's tag does not verify under any other.
+        first: Sequence number of the first frame that is opened.
     """
 
-    def __init__(self, cipher: AESGCM, message_id: bytes, frame_length: int, plaintext: memoryview) -> None:
+    def __init__(
+        self,
+        cipher: AESGCM,
+        message_id: bytes,
+        frame_length: int,
+        plaintext: memoryview,
+        *,
+        any_iv: bool = False,
+        first: int = 1,
+    ) -> None:
         super().__init__(cipher, message_id, frame_length)
         self._plaintext = plaintext
+        self._any_iv = any_iv
+        self._sequence = first - 1
+
+    @property
+    def sequence(self) -> int:
+        """Sequence number of the frame opened last."""
+        return self._sequence
 
     def open(self, buffered: memoryview) -> tuple[int, memoryview, bool]:
         """Open the frame at the start of ``buffered``, which holds a whole frame unless the source has ended.
@@ -132,9 +156,12 @@ class FrameOpener(_FrameCipher):
 
     def _check_head(self, buffered: memoryview, length: int, *, final: bool) -> None:
         """Compare the whole head with the only one that the format allows here."""
+        if self._any_iv:
+            start = 8 if final else 4
+            self._iv[:] = buffered[start : start + IV_LENGTH]
         if final:
-            expected = _FINAL.pack(FINAL_MARK, self._sequence, self._sequence, length)
+            expected = _FINAL.pack(FINAL_MARK, self._sequence, self._iv, length)
         else:
-            expected = _REGULAR.pack(self._sequence, self._sequence)
+            expected = _REGULAR.pack(self._sequence, self._iv)
         if buffered[: len(expected)] != expected:
             raise MessageFormatError(f"frame {self._sequence} does not carry its own sequence number and IV")

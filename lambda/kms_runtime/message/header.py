@@ -1,134 +1,148 @@
-"""The header of a version 2 message: who can decrypt it, under which context, in frames of which length."""
+"""The header of a message: who can decrypt it, under which context, in frames of which length."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kms_runtime.errors import MessageFormatError
-from kms_runtime.message.context import parse_context, serialize_context
+from kms_runtime.message.commitment import CommitmentPolicy
+from kms_runtime.message.context import VERIFICATION_KEY_NAME, parse_context, serialize_context
+from kms_runtime.message.data_keys import EncryptedDataKey, parse_data_keys, serialize_data_keys
 from kms_runtime.message.fields import FieldReader, Fill
-from kms_runtime.message.suite import COMMITMENT_LENGTH, MESSAGE_ID_LENGTH, SUITE_ID, SUITE_ID_BYTES, TAG_LENGTH
+from kms_runtime.message.keys import HEADER_IV
+from kms_runtime.message.suite import COMMITMENT_LENGTH, IV_LENGTH, TAG_LENGTH, AlgorithmSuite, suite_of
 
-VERSION = 2
-FRAMED = 2
+UNFRAMED, FRAMED = 1, 2
 DEFAULT_FRAME_LENGTH = 256 * 1024
 MAX_FRAME_LENGTH = 16 * 1024 * 1024
-MAX_ENCRYPTED_DATA_KEYS = 20
 
-_SIGNED_SUITE_ID = 0x0578
+_VERSIONS = (1, 2)
+_LEGACY_TYPE = 0x80
 _BASE64_VERSIONS = b"A"
-
-
-@dataclass(frozen=True, slots=True)
-class EncryptedDataKey:
-    """One copy of the message's data key, encrypted by a key provider.
-
-    Args:
-        provider_id: ``"aws-kms"`` for AWS KMS.
-        provider_info: What the provider needs to find its key: for AWS KMS the key ARN.
-        ciphertext: The encrypted data key; for AWS KMS a CiphertextBlob.
-    """
-
-    provider_id: str
-    provider_info: str
-    ciphertext: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """A parsed header. Nothing in it is to be trusted before its tag is verified.
 
-    ``body`` holds the exact bytes that the tag authenticates.
+    ``frame_length`` is 0 if the body is not framed. ``body`` holds the exact bytes that the tag authenticates, and
+    ``size`` is how many bytes the header takes with all that authenticates it.
     """
 
+    suite: AlgorithmSuite
     message_id: bytes
     encryption_context: Mapping[str, str]
     encrypted_data_keys: tuple[EncryptedDataKey, ...]
     frame_length: int
     commitment: bytes
+    iv: bytes
     tag: bytes
     body: bytes
+
+    @property
+    def authentication(self) -> bytes:
+        """What follows ``body`` in the message."""
+        return self.tag if self.suite.committing else self.iv + self.tag
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole header."""
+        return len(self.body) + len(self.authentication)
 
 
 def serialize_header(
     *,
+    suite: AlgorithmSuite,
     message_id: bytes,
     encryption_context: Mapping[str, str],
-    encrypted_data_keys: tuple[EncryptedDataKey, ...],
+    encrypted_data_keys: Sequence[EncryptedDataKey],
     frame_length: int,
     commitment: bytes,
 ) -> bytes:
-    """Return the header body; its authentication tag follows it in the message.
+    """Return the body of a version 2 header; its authentication tag follows it in the message.
 
     Raises:
         EncryptionContextInvalid: The encryption context does not fit.
+        InvalidRequest: The encrypted data keys do not fit.
     """
-    parts = [bytes([VERSION]), SUITE_ID_BYTES, message_id, serialize_context(encryption_context)]
-    parts.append(len(encrypted_data_keys).to_bytes(2))
-    for key in encrypted_data_keys:
-        for field in (key.provider_id.encode(), key.provider_info.encode(), key.ciphertext):
-            parts += [len(field).to_bytes(2), field]
-    parts += [bytes([FRAMED]), frame_length.to_bytes(4), commitment]
-    return b"".join(parts)
+    return b"".join(
+        (
+            bytes([suite.version]),
+            suite.id_bytes,
+            message_id,
+            serialize_context(encryption_context),
+            serialize_data_keys(encrypted_data_keys),
+            bytes([FRAMED]),
+            frame_length.to_bytes(4),
+            commitment,
+        )
+    )
 
 
-def read_header(fill: Fill, *, max_frame_length: int = MAX_FRAME_LENGTH) -> Header:
+def read_header(
+    fill: Fill,
+    *,
+    max_frame_length: int = MAX_FRAME_LENGTH,
+    commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+) -> Header:
     """Read and check a message header.
 
     Args:
         fill: Fills a buffer from the source and returns how many bytes it wrote.
         max_frame_length: Largest frame length accepted, in bytes: what decryption may have to hold in memory.
+        commitment_policy: Whether a message without key commitment is accepted.
 
     Raises:
-        MessageFormatError: Not a version 2, framed message under suite 0x0478, or a limit is exceeded.
+        CommitmentRequired: The message does not commit to its key.
+        MessageFormatError: Not a message, or a limit is exceeded.
         MessageTruncated: The message ends inside its header.
     """
     fields = FieldReader(fill)
-    _check_version(fields.take(1, "the version"))
-    _check_suite(fields.unsigned(2, "the algorithm suite id"))
-    message_id = fields.take(MESSAGE_ID_LENGTH, "the message id")
+    suite = _read_suite(fields)
+    commitment_policy.check(suite)
+    message_id = fields.take(suite.message_id_length, "the message id")
     context = parse_context(fields)
-    data_keys = _parse_data_keys(fields)
-    _check_content_type(fields.unsigned(1, "the content type"))
+    _check_verification_key(suite, context)
+    data_keys = parse_data_keys(fields)
+    content_type = fields.unsigned(1, "the content type")
+    if not suite.committing:
+        _check_legacy_fields(fields)
     frame_length = fields.unsigned(4, "the frame length")
-    if not 1 <= frame_length <= max_frame_length:
-        raise MessageFormatError(f"frame length {frame_length}; this reader accepts 1 to {max_frame_length} bytes")
-    commitment = fields.take(COMMITMENT_LENGTH, "the key commitment")
+    _check_content(content_type, frame_length, max_frame_length)
+    commitment = fields.take(COMMITMENT_LENGTH, "the key commitment") if suite.committing else b""
     body = bytes(fields.consumed)
+    iv = HEADER_IV if suite.committing else fields.take(IV_LENGTH, "the header's IV")
     tag = fields.take(TAG_LENGTH, "the header's authentication tag")
-    return Header(message_id, context, data_keys, frame_length, commitment, tag, body)
+    return Header(suite, message_id, context, data_keys, frame_length, commitment, iv, tag, body)
 
 
-def _check_version(version: bytes) -> None:
+def _read_suite(fields: FieldReader) -> AlgorithmSuite:
+    version = fields.take(1, "the version")
     if version == _BASE64_VERSIONS:
         raise MessageFormatError("this looks like the Base64 text of a message: decode it to bytes first")
-    if version != bytes([VERSION]):
-        raise MessageFormatError(f"message format version {version[0]}; this reader accepts version {VERSION}")
+    if version[0] not in _VERSIONS:
+        raise MessageFormatError(f"message format version {version[0]}; there are 1 and 2")
+    if version[0] == 1 and (kind := fields.unsigned(1, "the message type")) != _LEGACY_TYPE:
+        raise MessageFormatError(f"message type 0x{kind:02X}; only 0x{_LEGACY_TYPE:02X} is defined")
+    return suite_of(fields.unsigned(2, "the algorithm suite id"), version=version[0])
 
 
-def _check_suite(suite: int) -> None:
-    if suite == _SIGNED_SUITE_ID:
-        raise MessageFormatError(f"the message is signed (suite 0x{suite:04X}); this reader accepts 0x{SUITE_ID:04X}")
-    if suite != SUITE_ID:
-        raise MessageFormatError(f"algorithm suite 0x{suite:04X}; this reader accepts 0x{SUITE_ID:04X}")
+def _check_verification_key(suite: AlgorithmSuite, context: Mapping[str, str]) -> None:
+    if suite.signed != (VERIFICATION_KEY_NAME in context):
+        has, kind = ("no ", "signed") if suite.signed else ("", "not signed")
+        raise MessageFormatError(f"{has}{VERIFICATION_KEY_NAME} in the encryption context of a message that is {kind}")
 
 
-def _check_content_type(content_type: int) -> None:
-    if content_type != FRAMED:
-        raise MessageFormatError(f"content type {content_type}; this reader accepts {FRAMED} (framed)")
+def _check_legacy_fields(fields: FieldReader) -> None:
+    if fields.unsigned(4, "the reserved field") != 0:
+        raise MessageFormatError("the reserved field is not zero")
+    if (length := fields.unsigned(1, "the IV length")) != IV_LENGTH:
+        raise MessageFormatError(f"IVs of {length} bytes; every algorithm suite uses {IV_LENGTH}")
 
 
-def _parse_data_keys(fields: FieldReader) -> tuple[EncryptedDataKey, ...]:
-    count = fields.unsigned(2, "the number of encrypted data keys")
-    if not 1 <= count <= MAX_ENCRYPTED_DATA_KEYS:
-        raise MessageFormatError(f"{count} encrypted data keys; this reader accepts 1 to {MAX_ENCRYPTED_DATA_KEYS}")
-    return tuple(_parse_data_key(fields) for _ in range(count))
-
-
-def _parse_data_key(fields: FieldReader) -> EncryptedDataKey:
-    provider_id = fields.block("a key provider id")
-    provider_info = fields.block("a key provider's information")
-    ciphertext = fields.block("an encrypted data key")
-    try:
-        return EncryptedDataKey(provider_id.decode(), provider_info.decode(), ciphertext)
-    except UnicodeDecodeError:
-        raise MessageFormatError("a key provider's id or information is not valid UTF-8") from None
+def _check_content(content_type: int, frame_length: int, max_frame_length: int) -> None:
+    if content_type not in {UNFRAMED, FRAMED}:
+        raise MessageFormatError(f"content type {content_type}; there are 1 (not framed) and 2 (framed)")
+    if content_type == UNFRAMED and frame_length != 0:
+        raise MessageFormatError(f"frame length {frame_length} in a message that is not framed")
+    if content_type == FRAMED and not 1 <= frame_length <= max_frame_length:
+        raise MessageFormatError(f"frame length {frame_length}; this reader accepts 1 to {max_frame_length} bytes")

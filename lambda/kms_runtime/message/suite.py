@@ -1,73 +1,97 @@
-"""Algorithm suite 0x0478: AES-256-GCM, HKDF-SHA512 with key commitment, no signature.
+"""Algorithm suites: how a message's keys are derived, whether they are committed to, and whether it is signed.
 
 See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/algorithms-reference.html
 """
 
-import hmac
 from dataclasses import dataclass
-from typing import Self
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA512
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from kms_runtime.errors import MessageFormatError
 
-from kms_runtime.errors import MessageAuthenticationFailed
-
-SUITE_ID = 0x0478
-SUITE_ID_BYTES = SUITE_ID.to_bytes(2)
-KEY_LENGTH = 32
-MESSAGE_ID_LENGTH = 32
 COMMITMENT_LENGTH = 32
 IV_LENGTH = 12
 TAG_LENGTH = 16
 
-_HEADER_IV = bytes(IV_LENGTH)
-_EXPAND_KEY = SUITE_ID_BYTES + b"DERIVEKEY"
-_EXPAND_COMMITMENT = b"COMMITKEY"
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmSuite:
+    """One way to protect a message; every one of them encrypts with AES-GCM.
+
+    Args:
+        suite_id: The id that the message carries in its header, authenticated.
+        key_length: Bytes of the data key and of the key derived from it.
+        kdf_hash: Hash of HKDF (``"sha256"`` …); None if the data key itself encrypts.
+        curve: Elliptic curve of the ECDSA signature (``"secp384r1"`` …); None if the message is not signed.
+        committing: Whether the message commits to its key (message format version 2).
+    """
+
+    suite_id: int
+    key_length: int
+    kdf_hash: str | None
+    curve: str | None = None
+    committing: bool = False
+
+    @property
+    def id_bytes(self) -> bytes:
+        """The id as the message carries it."""
+        return self.suite_id.to_bytes(2)
+
+    @property
+    def version(self) -> int:
+        """Version of the message format."""
+        return 2 if self.committing else 1
+
+    @property
+    def message_id_length(self) -> int:
+        """Bytes of the message id."""
+        return 32 if self.committing else 16
+
+    @property
+    def signed(self) -> bool:
+        """Whether a signature follows the body."""
+        return self.curve is not None
+
+    def __str__(self) -> str:
+        """Return the id as AWS writes it."""
+        return f"0x{self.suite_id:04X}"
+
+
+AES_256_GCM_HKDF_SHA512_COMMIT_KEY = AlgorithmSuite(0x0478, 32, "sha512", None, committing=True)
+"""AES-256-GCM with key commitment: the default."""
+
+AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384 = AlgorithmSuite(0x0578, 32, "sha512", "secp384r1", committing=True)
+"""The same, and signed: for readers that must not be able to write as the writer does."""
+
+WRITABLE = (AES_256_GCM_HKDF_SHA512_COMMIT_KEY, AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384)
+
+_READABLE = {
+    suite.suite_id: suite
+    for suite in (
+        *WRITABLE,
+        AlgorithmSuite(0x0014, 16, None),
+        AlgorithmSuite(0x0046, 24, None),
+        AlgorithmSuite(0x0078, 32, None),
+        AlgorithmSuite(0x0114, 16, "sha256"),
+        AlgorithmSuite(0x0146, 24, "sha256"),
+        AlgorithmSuite(0x0178, 32, "sha256"),
+        AlgorithmSuite(0x0214, 16, "sha256", "secp256r1"),
+        AlgorithmSuite(0x0346, 24, "sha384", "secp384r1"),
+        AlgorithmSuite(0x0378, 32, "sha384", "secp384r1"),
+    )
+}
+
+
+def suite_of(suite_id: int, *, version: int) -> AlgorithmSuite:
+    """Return the suite with this id, which a message of format ``version`` may carry.
+
+    Raises:
+        MessageFormatError: There is none.
+    """
+    suite = _READABLE.get(suite_id)
+    if suite is None or suite.version != version:
+        raise MessageFormatError(f"algorithm suite 0x{suite_id:04X}; message format version {version} has none such")
+    return suite
 
 
 def wipe(secret: bytearray) -> None:
     """Overwrite ``secret`` with zeros in place."""
     secret[:] = bytes(len(secret))
-
-
-@dataclass(frozen=True, slots=True)
-class MessageKeys:
-    """What one message derives from its data key: the body cipher and the key commitment.
-
-    The derived key lives on inside OpenSSL until the cipher is freed. The HKDF pseudorandom key is an immutable
-    ``bytes`` that Python cannot wipe; it is released at once.
-    """
-
-    cipher: AESGCM
-    commitment: bytes
-
-    @classmethod
-    def derive(cls, data_key: bytearray, message_id: bytes) -> Self:
-        """Derive body key and commitment from a 32-byte ``data_key``; extract once, expand twice, as specified."""
-        pseudorandom_key = HKDF.extract(SHA512(), message_id, data_key)
-        body_key = bytearray(KEY_LENGTH)
-        try:
-            HKDFExpand(SHA512(), KEY_LENGTH, _EXPAND_KEY).derive_into(pseudorandom_key, body_key)
-            commitment = HKDFExpand(SHA512(), COMMITMENT_LENGTH, _EXPAND_COMMITMENT).derive(pseudorandom_key)
-            return cls(AESGCM(body_key), commitment)
-        finally:
-            wipe(body_key)
-
-    def header_tag(self, header_body: bytes) -> bytes:
-        """Return the tag that authenticates ``header_body``."""
-        return self.cipher.encrypt(_HEADER_IV, b"", header_body)
-
-    def verify_header(self, header_body: bytes, commitment: bytes, tag: bytes) -> None:
-        """Check key commitment, then header tag.
-
-        Raises:
-            MessageAuthenticationFailed: One of them does not verify.
-        """
-        if not hmac.compare_digest(commitment, self.commitment):
-            raise MessageAuthenticationFailed("the key commitment of the message header does not match its data key")
-        try:
-            self.cipher.decrypt(_HEADER_IV, tag, header_body)
-        except InvalidTag:
-            raise MessageAuthenticationFailed("the message header's authentication tag does not verify") from None

@@ -45,22 +45,35 @@ class S3Source:
         location: The object.
         s3_client: A ``boto3.client("s3")``.
         resume_limit: How often in a row the stream may break without a byte in between.
+        byte_range: First byte, and the byte before which to stop; the whole object if left out.
+        etag: ETag that the object must have.
 
     Raises:
         SourceNotReadable: Amazon S3 answered 403 or 404.
+        SourceChanged: The object has another ETag.
     """
 
-    def __init__(self, location: S3Object, *, s3_client: S3ReadClient, resume_limit: int = RESUME_LIMIT) -> None:
+    def __init__(
+        self,
+        location: S3Object,
+        *,
+        s3_client: S3ReadClient,
+        resume_limit: int = RESUME_LIMIT,
+        byte_range: tuple[int, int] | None = None,
+        etag: str | None = None,
+    ) -> None:
         self._s3 = s3_client
         self._request = location.parameters
         self._resume_limit = resume_limit
         self._breaks = 0
-        self._position = 0
-        with s3_errors(location, SourceNotReadable):
-            answer = s3_client.get_object(**self._request)
+        self.location = location
+        self._position = byte_range[0] if byte_range else 0
+        bounds = {"Range": f"bytes={byte_range[0]}-{byte_range[1] - 1}"} if byte_range else {}
+        answer = self._get(bounds | ({"IfMatch": etag} if etag else {}))
         self._body = answer["Body"]
-        self._etag: str = answer["ETag"]
-        self.size: int = answer["ContentLength"]
+        self.etag: str = answer["ETag"]
+        self._end = self._position + answer["ContentLength"]
+        self.size: int = _total_size(answer) if byte_range else self._end
         version = answer.get("VersionId")
         self.location = S3Object(location.bucket, location.key, location.version_id or version)
 
@@ -80,7 +93,7 @@ class S3Source:
             except _BROKEN as error:
                 self._resume(error)
                 continue
-            if got or self._position == self.size or not buffer:
+            if got or self._position == self._end or not buffer:
                 self._position += got
                 self._breaks = 0 if got else self._breaks
                 return got
@@ -88,7 +101,7 @@ class S3Source:
 
     def read(self, size: int = -1) -> bytes:
         """Return at most ``size`` bytes; all that is left if negative."""
-        buffer = bytearray(size if size >= 0 else self.size - self._position)
+        buffer = bytearray(size if size >= 0 else self._end - self._position)
         with memoryview(buffer) as view:
             got = self.readinto(view)
             while size < 0 and got < len(buffer):
@@ -114,15 +127,27 @@ class S3Source:
         if self._breaks > self._resume_limit:
             raise SourceInterrupted(f"{where}: the stream broke {self._breaks} times in a row") from cause
         time.sleep(min(0.1 * 2**self._breaks, 5.0))
+        last = self._end - 1 if self._end < self.size else ""
+        answer = self._get({"Range": f"bytes={self._position}-{last}", "IfMatch": self.etag})
+        expected = f"bytes {self._position}-{self._end - 1}/{self.size}"
+        if answer["ETag"] != self.etag or answer.get("ContentRange") != expected:
+            raise self._replaced()
+        self._body = answer["Body"]
+
+    def _get(self, bounds: Mapping[str, str]) -> Mapping[str, Any]:
         with s3_errors(self.location, SourceNotReadable):
             try:
-                answer = self._s3.get_object(**self._request, Range=f"bytes={self._position}-", IfMatch=self._etag)
+                return self._s3.get_object(**self._request, **bounds)
             except ClientError as error:
                 status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-                if status in {_PRECONDITION_FAILED, _RANGE_NOT_SATISFIABLE}:
-                    raise SourceChanged(f"{where}: the object was replaced while it was read") from error
+                if "IfMatch" in bounds and status in {_PRECONDITION_FAILED, _RANGE_NOT_SATISFIABLE}:
+                    raise self._replaced() from error
                 raise
-        expected = f"bytes {self._position}-{self.size - 1}/{self.size}"
-        if answer["ETag"] != self._etag or answer.get("ContentRange") != expected:
-            raise SourceChanged(f"{where}: the object was replaced while it was read")
-        self._body = answer["Body"]
+
+    def _replaced(self) -> SourceChanged:
+        return SourceChanged(f"{self.location} at byte {self._position}: the object was replaced while it was read")
+
+
+def _total_size(answer: Mapping[str, Any]) -> int:
+    """Return the size of the whole object, which a ranged answer gives as ``bytes 0-99/12345``."""
+    return int(str(answer["ContentRange"]).rpartition("/")[2])

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from kms_runtime.envelope import decrypt, encrypt
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.keyring import Keyring
+from kms_runtime.keyrings import Keyring
 from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.header import DEFAULT_FRAME_LENGTH
 from kms_runtime.result import MessageResult

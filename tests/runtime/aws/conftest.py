@@ -59,11 +59,14 @@ class FakeS3:
         etag = f'"{hashlib.md5(data).hexdigest()}"'
         if request.get("IfMatch", etag) != etag:
             raise self._error(412, "PreconditionFailed", "GetObject")
-        start = int(request.get("Range", "bytes=0-")[6:-1])
-        body = Body(data[start:], self.breaks.pop(0) if self.breaks else None)
+        first, _, last = request.get("Range", "bytes=0-")[6:].partition("-")
+        start, end = int(first), min(int(last or len(data)) + 1, len(data))
+        if "Range" in request and start >= len(data):
+            raise self._error(416, "InvalidRange", "GetObject")
+        body = Body(data[start:end], self.breaks.pop(0) if self.breaks else None)
         self.bodies.append(body)
-        answer = {"Body": body, "ETag": etag, "ContentLength": len(data) - start, "VersionId": f"v{number}"}
-        return answer | {"ContentRange": f"bytes {start}-{len(data) - 1}/{len(data)}"}
+        answer = {"Body": body, "ETag": etag, "ContentLength": end - start, "VersionId": f"v{number}"}
+        return answer | {"ContentRange": f"bytes {start}-{end - 1}/{len(data)}"}
 
     def put_object(self, **request: Any) -> Mapping[str, Any]:
         self._record("PutObject", request)

@@ -1,0 +1,114 @@
+"""``CachingKeyring``: fewer calls to AWS KMS, for less isolation between messages.
+
+See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/data-key-caching.html
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+from kms_runtime.errors import InvalidRequest
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, Keyring
+from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
+from kms_runtime.message.suite import wipe
+
+MAX_MESSAGES_ENCRYPTED = 2**32
+
+
+@dataclass(slots=True)
+class _Entry:
+    data_key: DataKey
+    expires: float
+    messages: int = 0
+
+
+class CachingKeyring:
+    """Keeps data keys of another keyring in memory and uses each for several messages with the same encryption context.
+
+    **Use it only to stay below a request quota.** Data keys stay in memory for ``max_age``; a revoked permission shows
+    that much later; and AWS CloudTrail no longer has an entry per message. Each message still has an encryption key of
+    its own, derived from the data key. Signed messages are not cached when encrypting: each has a key pair of its own
+    in its encryption context. Safe for use by several threads.
+
+    Args:
+        keyring: Where data keys come from.
+        capacity: Most data keys held, at least 1; the one that was used longest ago is wiped first.
+        max_age: Seconds that a data key is used, more than 0.
+        max_messages_encrypted: Most messages encrypted under one data key, 1 to 2**32.
+        clock: Returns seconds that only ever grow.
+
+    Raises:
+        InvalidRequest: A limit is out of range.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        capacity: int,
+        max_age: float,
+        max_messages_encrypted: int = MAX_MESSAGES_ENCRYPTED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if capacity < 1 or max_age <= 0 or not 1 <= max_messages_encrypted <= MAX_MESSAGES_ENCRYPTED:
+            raise InvalidRequest(
+                f"capacity {capacity}, max_age {max_age}, max_messages_encrypted {max_messages_encrypted}; allowed are "
+                f"at least 1, more than 0, and 1 to {MAX_MESSAGES_ENCRYPTED}"
+            )
+        self._keyring = keyring
+        self._capacity, self._max_age, self._max_messages = capacity, max_age, max_messages_encrypted
+        self._clock = clock
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._lock = Lock()
+
+    def generate_data_key(
+        self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> DataKey:
+        """Return a copy of a cached data key, or a new one; errors as for the keyring behind this."""
+        if suite.signed:
+            return self._keyring.generate_data_key(encryption_context, suite)
+        key = ("encrypt", suite.suite_id, frozenset(encryption_context.items()))
+        return self._cached(key, lambda: self._keyring.generate_data_key(encryption_context, suite), self._max_messages)
+
+    def decrypt_data_key(
+        self,
+        encrypted: Sequence[EncryptedDataKey],
+        encryption_context: Mapping[str, str],
+        suite: AlgorithmSuite = DEFAULT_SUITE,
+        /,
+    ) -> DataKey:
+        """Return a copy of a cached data key, or a newly decrypted one; errors as for the keyring behind this."""
+        key = ("decrypt", suite.suite_id, tuple(encrypted), frozenset(encryption_context.items()))
+        return self._cached(key, lambda: self._keyring.decrypt_data_key(encrypted, encryption_context, suite), None)
+
+    def clear(self) -> None:
+        """Forget and wipe every data key."""
+        with self._lock:
+            while self._entries:
+                self._drop(next(iter(self._entries)))
+
+    def _cached(self, key: Hashable, fetch: Callable[[], DataKey], most: int | None) -> DataKey:
+        with self._lock:
+            self._drop_expired()
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry(fetch(), self._clock() + self._max_age)
+            self._entries.move_to_end(key)
+            entry.messages += 1
+            found = entry.data_key
+            copy = DataKey(bytearray(found.plaintext), found.encrypted, found.key_arn)
+            if entry.messages == most:
+                self._drop(key)
+            while len(self._entries) > self._capacity:
+                self._drop(next(iter(self._entries)))
+            return copy
+
+    def _drop_expired(self) -> None:
+        now = self._clock()
+        for key in [key for key, entry in self._entries.items() if entry.expires <= now]:
+            self._drop(key)
+
+    def _drop(self, key: Hashable) -> None:
+        wipe(self._entries.pop(key).data_key.plaintext)

@@ -1,0 +1,54 @@
+"""What the message writer and reader need from a keyring."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kms_runtime.aws_errors import IncorrectKeyException
+from kms_runtime.message import AES_256_GCM_HKDF_SHA512_COMMIT_KEY, AlgorithmSuite, EncryptedDataKey
+
+DEFAULT_SUITE = AES_256_GCM_HKDF_SHA512_COMMIT_KEY
+_SHOWN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A data key in plaintext and encrypted. Whoever asked for it wipes ``plaintext`` as soon as it is used.
+
+    The plaintext is a copy: the AWS SDK has parsed it from JSON into immutable objects, which Python frees but cannot
+    overwrite.
+
+    Args:
+        plaintext: The data key.
+        encrypted: The data key under every wrapping key; on decryption the one that was decrypted.
+        key_arn: ARN of the KMS key that made or decrypted it; the name of a wrapping key that is not in AWS KMS.
+    """
+
+    plaintext: bytearray = field(repr=False)
+    encrypted: tuple[EncryptedDataKey, ...]
+    key_arn: str
+
+
+class Keyring(Protocol):
+    """What ``encrypt`` and ``decrypt`` need from a keyring."""
+
+    def generate_data_key(
+        self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> DataKey:
+        """Return a new data key for ``suite``, bound to ``encryption_context``."""
+
+    def decrypt_data_key(
+        self,
+        encrypted: Sequence[EncryptedDataKey],
+        encryption_context: Mapping[str, str],
+        suite: AlgorithmSuite = DEFAULT_SUITE,
+        /,
+    ) -> DataKey:
+        """Return the first of ``encrypted`` that this keyring can decrypt."""
+
+
+def not_for_us(encrypted: Sequence[EncryptedDataKey], wanted: str) -> IncorrectKeyException:
+    """Return the error for a message that ``wanted`` cannot open."""
+    # Nothing of this is authenticated yet: whoever made the message may have made it long.
+    found = ", ".join(sorted({key.name for key in encrypted}))[:_SHOWN]
+    return IncorrectKeyException(f"the message is encrypted under {found}, not under {wanted}")

@@ -1,0 +1,112 @@
+"""``KmsKeyring``: data keys under one or more symmetric KMS keys that are named in advance."""
+
+from collections.abc import Mapping, Sequence
+
+from kms_runtime.errors import KmsRuntimeError
+from kms_runtime.key_arn import check_key_arn, same_multi_region_key
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
+from kms_runtime.keyrings.kms_calls import KmsDataKeyClient, KmsDecryptClient, generate, unwrap, wrap
+from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
+
+PROVIDER_ID = "aws-kms"
+
+
+class KmsKeyring:
+    """Wraps each message's data key under a symmetric KMS key: one KMS call to encrypt, one to decrypt.
+
+    A data key of a multi-Region key (``key/mrk-…``) is decrypted by the related key that this keyring names, whichever
+    Region it was encrypted in: the call stays in the Region of the named key.
+
+    Args:
+        key_arn: ARN of a symmetric encryption key. Not an alias: an alias can be pointed at another key.
+        kms_client: A ``boto3.client("kms")`` for the key's Region.
+        additional_keys: ARNs of further keys, each with the client of its Region. Every message is encrypted under each
+            of them too (one ``kms:Encrypt`` call per key), and any one of them opens it.
+
+    Raises:
+        InvalidArnException: Something that should be one is not a key ARN.
+
+    See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-kms-keyring.html
+    """
+
+    def __init__(
+        self,
+        key_arn: str,
+        *,
+        kms_client: KmsDataKeyClient,
+        additional_keys: Mapping[str, KmsDataKeyClient] | None = None,
+    ) -> None:
+        self._clients = {check_key_arn(arn): client for arn, client in (additional_keys or {}).items()}
+        self._key_arn = check_key_arn(key_arn)
+        self._clients = {key_arn: kms_client} | self._clients
+
+    @property
+    def key_arn(self) -> str:
+        """ARN of the KMS key that generates data keys."""
+        return self._key_arn
+
+    def generate_data_key(
+        self, encryption_context: Mapping[str, str], _suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> DataKey:
+        """Return a new AES-256 data key from AWS KMS GenerateDataKey, bound to ``encryption_context``.
+
+        Raises:
+            AwsError: AWS KMS refused; the class name is its error code.
+            IncorrectKeyException: The answer is about another key than the one asked for.
+        """
+        plaintext, ciphertext = generate(self._clients[self._key_arn], self._key_arn, encryption_context)
+        encrypted = [_encrypted(self._key_arn, ciphertext)]
+        for arn, client in self._clients.items():
+            if arn != self._key_arn:
+                encrypted.append(_encrypted(arn, wrap(client, arn, plaintext, encryption_context)))
+        return DataKey(plaintext, tuple(encrypted), self._key_arn)
+
+    def decrypt_data_key(
+        self,
+        encrypted: Sequence[EncryptedDataKey],
+        encryption_context: Mapping[str, str],
+        suite: AlgorithmSuite = DEFAULT_SUITE,
+        /,
+    ) -> DataKey:
+        """Return the data key, decrypted by AWS KMS with KeyId pinned to one of this keyring's keys.
+
+        Raises:
+            IncorrectKeyException: No data key of the message is encrypted under a key of this keyring; AWS is not
+                called.
+            AwsError: AWS KMS refused; the class name is its error code.
+        """
+        mine = [(key, arn, client) for key in encrypted for arn, client in self._clients.items() if _opens(arn, key)]
+        if not mine:
+            raise not_for_us(encrypted, ", ".join(self._clients))
+        return first_that_opens(mine, encryption_context, suite)
+
+
+def first_that_opens(
+    candidates: Sequence[tuple[EncryptedDataKey, str, KmsDecryptClient]],
+    encryption_context: Mapping[str, str],
+    suite: AlgorithmSuite,
+) -> DataKey:
+    """Try each encrypted data key under its key ARN; if none opens, the last refusal is raised."""
+    for key, arn, client in candidates[:-1]:
+        try:
+            return _open(key, arn, client, encryption_context, suite)
+        except KmsRuntimeError:
+            continue
+    return _open(*candidates[-1], encryption_context, suite)
+
+
+def _open(
+    key: EncryptedDataKey, arn: str, client: KmsDecryptClient, context: Mapping[str, str], suite: AlgorithmSuite
+) -> DataKey:
+    plaintext = unwrap(client, arn, key.ciphertext, context, suite.key_length)
+    return DataKey(plaintext, (key,), arn)
+
+
+def _opens(arn: str, key: EncryptedDataKey) -> bool:
+    if key.provider_id != PROVIDER_ID:
+        return False
+    return key.provider_info == arn.encode() or same_multi_region_key(arn, key.name)
+
+
+def _encrypted(arn: str, ciphertext: bytes) -> EncryptedDataKey:
+    return EncryptedDataKey(PROVIDER_ID, arn.encode(), ciphertext)

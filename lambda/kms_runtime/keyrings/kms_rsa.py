@@ -1,0 +1,156 @@
+"""``KmsRsaKeyring``: data keys under an asymmetric KMS key, encrypted on the spot and decrypted by AWS KMS."""
+
+import hmac
+import os
+from collections.abc import Mapping, Sequence
+from hashlib import sha384
+from typing import Literal
+
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+
+from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
+from kms_runtime.errors import InvalidRequest, KmsRuntimeError
+from kms_runtime.key_arn import check_key_arn
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
+from kms_runtime.keyrings.kms_calls import KmsDecryptClient, checked_plaintext
+from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
+from kms_runtime.message.suite import wipe
+
+PROVIDER_ID = "aws-kms-rsa"
+EncryptionAlgorithm = Literal["RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1"]
+
+_DIGEST_LENGTH = 48
+_SMALLEST_KEY = 2048
+_PADDINGS = {
+    "RSAES_OAEP_SHA_256": padding.OAEP(padding.MGF1(SHA256()), SHA256(), None),
+    "RSAES_OAEP_SHA_1": padding.OAEP(padding.MGF1(SHA1()), SHA1(), None),  # noqa: S303 - AWS's name; safe in OAEP
+}
+
+
+class KmsRsaKeyring:
+    """Wraps data keys under an RSA KMS key: no KMS call to encrypt, one to decrypt.
+
+    Whoever has the public key can encrypt, also where AWS cannot be reached. AWS KMS knows no encryption context for
+    RSA: its digest is wrapped together with the data key and compared here, after decryption, so no key policy can
+    demand it. Signed algorithm suites are refused, as the official SDK does.
+
+    Args:
+        key_arn: ARN of an RSA key with usage ENCRYPT_DECRYPT.
+        public_key: What AWS KMS GetPublicKey returns for it, DER or PEM; needed to encrypt.
+        kms_client: A ``boto3.client("kms")`` for the key's Region; needed to decrypt.
+        encryption_algorithm: ``RSAES_OAEP_SHA_256`` or ``RSAES_OAEP_SHA_1``; the message does not say which.
+
+    Raises:
+        InvalidArnException: ``key_arn`` is not a key ARN.
+        InvalidRequest: ``public_key`` is not an RSA public key of at least 2048 bits.
+
+    See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-kms-keyring.html#kms-keyring-rsa
+    """
+
+    def __init__(
+        self,
+        key_arn: str,
+        *,
+        public_key: bytes | None = None,
+        kms_client: KmsDecryptClient | None = None,
+        encryption_algorithm: EncryptionAlgorithm = "RSAES_OAEP_SHA_256",
+    ) -> None:
+        self._key_arn = check_key_arn(key_arn)
+        self._public_key = load_rsa_public_key(public_key) if public_key is not None else None
+        self._kms = kms_client
+        self._algorithm = encryption_algorithm
+        self._padding = _PADDINGS[encryption_algorithm]
+
+    @property
+    def key_arn(self) -> str:
+        """ARN of the KMS key."""
+        return self._key_arn
+
+    def generate_data_key(
+        self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> DataKey:
+        """Return a new random data key, encrypted with the public key.
+
+        Raises:
+            InvalidRequest: The keyring has no public key, or ``suite`` is signed.
+        """
+        _refuse_signed(suite)
+        if self._public_key is None:
+            raise InvalidRequest("this KmsRsaKeyring has no public_key, so it can only decrypt")
+        data_key = bytearray(os.urandom(suite.key_length))
+        bound = bytearray(_digest(encryption_context) + data_key)
+        ciphertext = self._public_key.encrypt(bytes(bound), self._padding)
+        wipe(bound)
+        encrypted = EncryptedDataKey(PROVIDER_ID, self._key_arn.encode(), ciphertext)
+        return DataKey(data_key, (encrypted,), self._key_arn)
+
+    def decrypt_data_key(
+        self,
+        encrypted: Sequence[EncryptedDataKey],
+        encryption_context: Mapping[str, str],
+        suite: AlgorithmSuite = DEFAULT_SUITE,
+        /,
+    ) -> DataKey:
+        """Return the data key, decrypted by AWS KMS and bound to ``encryption_context``.
+
+        Raises:
+            InvalidRequest: The keyring has no KMS client, or ``suite`` is signed.
+            IncorrectKeyException: No data key of the message is encrypted under this keyring's key; AWS is not called.
+            InvalidCiphertextException: The data key is bound to another encryption context.
+            AwsError: AWS KMS refused; the class name is its error code.
+        """
+        _refuse_signed(suite)
+        if self._kms is None:
+            raise InvalidRequest("this KmsRsaKeyring has no kms_client, so it can only encrypt")
+        wanted = (PROVIDER_ID, self._key_arn.encode())
+        mine = [key for key in encrypted if (key.provider_id, key.provider_info) == wanted]
+        if not mine:
+            raise not_for_us(encrypted, self._key_arn)
+        for key in mine[:-1]:
+            try:
+                return self._open(self._kms, key, encryption_context, suite)
+            except KmsRuntimeError:
+                continue
+        return self._open(self._kms, mine[-1], encryption_context, suite)
+
+    def _open(
+        self, kms: KmsDecryptClient, key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite
+    ) -> DataKey:
+        with typed_errors("AWS KMS"):
+            answer = kms.decrypt(
+                KeyId=self._key_arn, CiphertextBlob=key.ciphertext, EncryptionAlgorithm=self._algorithm
+            )
+        bound = checked_plaintext(answer, self._key_arn, "Decrypt", _DIGEST_LENGTH + suite.key_length)
+        try:
+            if not hmac.compare_digest(bound[:_DIGEST_LENGTH], _digest(context)):
+                raise InvalidCiphertextException("the data key is bound to another encryption context")
+            return DataKey(bound[_DIGEST_LENGTH:], (key,), self._key_arn)
+        finally:
+            wipe(bound)
+
+
+def load_rsa_public_key(encoded: bytes) -> RSAPublicKey:
+    """Return the RSA public key in ``encoded``, DER or PEM.
+
+    Raises:
+        InvalidRequest: It is not one, or has fewer than 2048 bits.
+    """
+    try:
+        key = load_pem_public_key(encoded) if encoded.startswith(b"-----") else load_der_public_key(encoded)
+    except ValueError:
+        raise InvalidRequest("the public key is neither DER nor PEM") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < _SMALLEST_KEY:
+        raise InvalidRequest(f"the public key is not an RSA key of at least {_SMALLEST_KEY} bits")
+    return key
+
+
+def _digest(encryption_context: Mapping[str, str]) -> bytes:
+    return sha384(serialize_context(encryption_context)[2:]).digest()
+
+
+def _refuse_signed(suite: AlgorithmSuite) -> None:
+    if suite.signed:
+        raise InvalidRequest(f"algorithm suite {suite} is signed; AWS defines no such messages for RSA KMS keys")

@@ -1,0 +1,89 @@
+"""``RawRsaKeyring``: an RSA key pair that the caller holds.
+
+See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-raw-rsa-keyring.html
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
+from kms_runtime.keyrings.namespaces import checked_namespace
+from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
+
+_OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)
+
+
+class RawRsaKeyring:
+    """Wraps data keys under an RSA key with OAEP and SHA-256.
+
+    **The encryption context is not bound to the data key.** It is still bound to the message, whose header is
+    authenticated under that data key.
+
+    Args:
+        namespace: Who names the key; not starting with ``aws-kms``. Part of the message, like ``name``.
+        name: Which key of the namespace it is.
+        public_key: Needed to encrypt.
+        private_key: Needed to decrypt.
+
+    Raises:
+        InvalidRequest: The namespace is not allowed.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        public_key: RSAPublicKey | None = None,
+        private_key: RSAPrivateKey | None = None,
+    ) -> None:
+        self._identity = (checked_namespace(namespace), name.encode())
+        self._name = f"{namespace}/{name}"
+        self._public_key, self._private_key = public_key, private_key
+
+    def generate_data_key(
+        self, _encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> DataKey:
+        """Return a new random data key, encrypted with the public key.
+
+        Raises:
+            InvalidRequest: The keyring has no public key.
+        """
+        if self._public_key is None:
+            raise InvalidRequest("this RawRsaKeyring has no public_key, so it can only decrypt")
+        data_key = bytearray(os.urandom(suite.key_length))
+        encrypted = EncryptedDataKey(*self._identity, self._public_key.encrypt(bytes(data_key), _OAEP))
+        return DataKey(data_key, (encrypted,), self._name)
+
+    def decrypt_data_key(
+        self,
+        encrypted: Sequence[EncryptedDataKey],
+        _encryption_context: Mapping[str, str],
+        suite: AlgorithmSuite = DEFAULT_SUITE,
+        /,
+    ) -> DataKey:
+        """Return the data key.
+
+        Raises:
+            InvalidRequest: The keyring has no private key.
+            IncorrectKeyException: No data key of the message is encrypted under a key of this name.
+            MessageAuthenticationFailed: None that is opens with the private key.
+        """
+        if self._private_key is None:
+            raise InvalidRequest("this RawRsaKeyring has no private_key, so it can only encrypt")
+        mine = [key for key in encrypted if (key.provider_id, key.provider_info) == self._identity]
+        if not mine:
+            raise not_for_us(encrypted, self._name)
+        for key in mine:
+            try:
+                plaintext = bytearray(self._private_key.decrypt(key.ciphertext, _OAEP))
+            except ValueError:
+                continue
+            if len(plaintext) == suite.key_length:
+                return DataKey(plaintext, (key,), self._name)
+        raise MessageAuthenticationFailed(f"no data key opens under {self._name}")

@@ -1,0 +1,72 @@
+"""What one message derives from its data key: the cipher of its body and the commitment to the key."""
+
+import hmac
+from dataclasses import dataclass
+from typing import Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+
+from kms_runtime.errors import MessageAuthenticationFailed
+from kms_runtime.message.suite import COMMITMENT_LENGTH, IV_LENGTH, AlgorithmSuite, wipe
+
+HEADER_IV = bytes(IV_LENGTH)
+
+_SHA512 = SHA512()
+_LEGACY_HASHES: dict[str, type[HashAlgorithm]] = {"sha256": SHA256, "sha384": SHA384}
+_EXPAND_KEY = b"DERIVEKEY"
+_EXPAND_COMMITMENT = b"COMMITKEY"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageKeys:
+    """The body cipher and the key commitment, which is empty for a suite without one.
+
+    The derived key lives on inside OpenSSL until the cipher is freed. The HKDF pseudorandom key is an immutable
+    ``bytes`` that Python cannot wipe; it is released at once.
+    """
+
+    cipher: AESGCM
+    commitment: bytes
+
+    @classmethod
+    def derive(cls, suite: AlgorithmSuite, data_key: bytearray, message_id: bytes) -> Self:
+        """Derive the keys that ``suite`` asks for from a ``data_key`` of its key length."""
+        if suite.kdf_hash is None:
+            return cls(AESGCM(data_key), b"")
+        body_key = bytearray(suite.key_length)
+        try:
+            commitment = _derive(suite, data_key, message_id, body_key)
+            return cls(AESGCM(body_key), commitment)
+        finally:
+            wipe(body_key)
+
+    def header_tag(self, header_body: bytes) -> bytes:
+        """Return the tag that authenticates ``header_body``."""
+        return self.cipher.encrypt(HEADER_IV, b"", header_body)
+
+    def verify_header(self, header_body: bytes, commitment: bytes, tag: bytes, iv: bytes = HEADER_IV) -> None:
+        """Check key commitment, then header tag.
+
+        Raises:
+            MessageAuthenticationFailed: One of them does not verify.
+        """
+        if not hmac.compare_digest(commitment, self.commitment):
+            raise MessageAuthenticationFailed("the key commitment of the message header does not match its data key")
+        try:
+            self.cipher.decrypt(iv, tag, header_body)
+        except InvalidTag:
+            raise MessageAuthenticationFailed("the message header's authentication tag does not verify") from None
+
+
+def _derive(suite: AlgorithmSuite, data_key: bytearray, message_id: bytes, body_key: bytearray) -> bytes:
+    """Fill ``body_key`` and return the key commitment; with one, extract once and expand twice, as specified."""
+    if not suite.committing:
+        algorithm = _LEGACY_HASHES[str(suite.kdf_hash)]()
+        HKDF(algorithm, suite.key_length, None, suite.id_bytes + message_id).derive_into(data_key, body_key)
+        return b""
+    pseudorandom_key = HKDF.extract(_SHA512, message_id, data_key)
+    HKDFExpand(_SHA512, suite.key_length, suite.id_bytes + _EXPAND_KEY).derive_into(pseudorandom_key, body_key)
+    return HKDFExpand(_SHA512, COMMITMENT_LENGTH, _EXPAND_COMMITMENT).derive(pseudorandom_key)

@@ -1,0 +1,139 @@
+"""The body of a message and what must follow it: its signature, if it has one, and nothing else."""
+
+from typing import TYPE_CHECKING, Self
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from kms_runtime.errors import MessageFormatError
+from kms_runtime.message import FrameOpener, Header
+from kms_runtime.message.block import read_block
+from kms_runtime.message.context import VERIFICATION_KEY_NAME
+from kms_runtime.message.digest import AHEAD, MessageDigest
+from kms_runtime.message.fields import FieldReader, Fill
+from kms_runtime.message.frames import FRAME_OVERHEAD
+from kms_runtime.message.suite import wipe
+from kms_runtime.streams import Sink, write_all
+
+if TYPE_CHECKING:
+    from kms_runtime.message.signature import MessageVerifier
+
+
+class MessageEnd:
+    """Checks how the message ends; the last plaintext is released only after that.
+
+    Args:
+        header: The message's header, authenticated.
+        capacity: Upper bound of the message's size, in bytes.
+    """
+
+    def __init__(self, header: Header, capacity: int) -> None:
+        self._digest: MessageDigest | None = None
+        if header.suite.curve:
+            self._verifier = _verifier(header.suite.curve, header.encryption_context[VERIFICATION_KEY_NAME])
+            self._digest = MessageDigest(header.suite.curve, min(header.frame_length, capacity))
+            self.cover(header.body + header.authentication)
+
+    @property
+    def buffers(self) -> int:
+        """How many buffers the body's bytes need, so that none is overwritten before it is hashed."""
+        return AHEAD + 1 if self._digest else 1
+
+    def cover(self, data: bytes | memoryview) -> None:
+        """Take the next bytes that the signature covers."""
+        if self._digest:
+            self._digest.update(data)
+
+    def check(self, fill: Fill) -> int:
+        """Check what follows the body and return how many bytes that is.
+
+        Raises:
+            MessageFormatError: Bytes follow the message.
+            MessageTruncated: The message ends before its signature does.
+            MessageAuthenticationFailed: The signature does not verify.
+        """
+        fields = FieldReader(fill)
+        if self._digest:
+            signature = fields.block("the signature")
+            self._verifier.verify(self._digest.finish(), signature)
+        if fill(memoryview(bytearray(1))):
+            raise MessageFormatError("bytes follow the end of the message")
+        return fields.position
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._digest:
+            self._digest.close()
+
+
+def _verifier(curve: str, verification_key: str) -> "MessageVerifier":
+    # Most messages are not signed, and elliptic curves take a while to import.
+    from kms_runtime.message.signature import MessageVerifier  # noqa: PLC0415
+
+    return MessageVerifier(curve, verification_key)
+
+
+def open_frames(
+    fill: Fill, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, capacity: int
+) -> tuple[int, int]:
+    """Open the frames up to the final one and release each; return bytes read and written."""
+    size = min(header.frame_length + FRAME_OVERHEAD, capacity + 1)
+    buffers = [memoryview(bytearray(size)) for _ in range(end.buffers)]
+    plaintext = bytearray(min(header.frame_length, capacity))
+    any_iv = not header.suite.committing
+    opener = FrameOpener(cipher, header.message_id, header.frame_length, memoryview(plaintext), any_iv=any_iv)
+    try:
+        return _open_each(fill, sink, opener, buffers, end)
+    finally:
+        wipe(plaintext)
+
+
+def _open_each(
+    fill: Fill, sink: Sink, opener: FrameOpener, buffers: list[memoryview], end: MessageEnd
+) -> tuple[int, int]:
+    """The few bytes read beyond a regular frame start the next, in the next buffer."""
+    read = written = buffered = turn = 0
+    final = False
+    while not final:
+        buffer = buffers[turn]
+        buffered += fill(buffer[buffered:])
+        consumed, opened, final = opener.open(buffer[:buffered])
+        end.cover(buffer[:consumed])
+        rest = buffer[consumed:buffered]
+        if final:
+            read += end.check(_continued(rest, fill))
+        if opened:
+            write_all(sink, opened)
+        turn = (turn + 1) % len(buffers)
+        buffers[turn][: len(rest)] = rest
+        read, written, buffered = read + consumed, written + len(opened), len(rest)
+    return read, written
+
+
+def open_block(
+    fill: Fill, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, limit: int
+) -> tuple[int, int]:
+    """Open a body that is not framed and release it; return bytes read and written."""
+    body, plaintext = read_block(fill, cipher, header.message_id, limit=limit)
+    try:
+        end.cover(body)
+        read = len(body) + end.check(fill)
+        if plaintext:
+            write_all(sink, memoryview(plaintext))
+        return read, len(plaintext)
+    finally:
+        wipe(plaintext)
+
+
+def _continued(rest: memoryview, fill: Fill) -> Fill:
+    """Return a function that fills a buffer from ``rest`` first."""
+
+    def fill_from_both(buffer: memoryview) -> int:
+        nonlocal rest
+        taken = min(len(rest), len(buffer))
+        buffer[:taken] = rest[:taken]
+        rest = rest[taken:]
+        return taken + (fill(buffer[taken:]) if taken < len(buffer) else 0)
+
+    return fill_from_both
