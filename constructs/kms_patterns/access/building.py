@@ -46,7 +46,18 @@ def _resources(model: Model) -> list[What]:
         if resource.kind is ResourceKind.KEY
         for name in (resource.arn, resource.arn.rsplit("/", maxsplit=1)[-1])
     }
-    return [What(item.id, item.kind, item.label, item.stack, _key_of(item, keys)) for item in model.resources]
+    roles = {resource.arn: resource.id for resource in model.resources if resource.kind is ResourceKind.ROLE}
+    return [
+        What(
+            id=item.id,
+            kind=item.kind,
+            label=item.label,
+            stack=item.stack,
+            encrypted_by=_key_of(item, keys),
+            acts_as=None if item.acts_as is None else roles.get(item.acts_as, item.acts_as),
+        )
+        for item in model.resources
+    ]
 
 
 def _key_of(bucket: Resource, keys: dict[str, str]) -> str | None:

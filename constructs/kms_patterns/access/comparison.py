@@ -58,9 +58,18 @@ class Difference:
     @property
     def widens(self) -> bool:
         """Whether anybody can do something that they could not do before, or something new is not resolved."""
-        return any(step.kind in {Kind.GAINED, Kind.WIDENED, Kind.CHANGED} for step in self.steps) or bool(
-            self.newly_unresolved
-        )
+        wider = any(step.kind in {Kind.GAINED, Kind.WIDENED, Kind.CHANGED} for step in self.steps)
+        return wider or bool(self.newly_unresolved or self.other_keys)
+
+    @property
+    def other_keys(self) -> list[str]:
+        """Buckets that are no longer encrypted under the key they were under: it protects their content no more."""
+        now = {what.id: what.encrypted_by for what in self.new.resources}
+        return [
+            f"{what.id}: was under {what.encrypted_by}, now under {now[what.id] or 'no KMS key'}"
+            for what in self.old.resources
+            if what.encrypted_by and what.id in now and now[what.id] != what.encrypted_by
+        ]
 
     @property
     def newly_unresolved(self) -> list[str]:

@@ -84,13 +84,15 @@ def _kind(difference: Difference, resource: str) -> str:
 def difference_as_text(difference: Difference) -> str:
     """Return the comparison as text; empty differences say so."""
     found = lines(difference)
-    if not found and not difference.newly_unresolved:
+    if not found and not difference.widens:
         return "no access changed\n"
     out: list[str] = []
     for kind, title in _TITLES.items():
         of_kind = [line for line in found if line.kind is kind]
         if of_kind:
             out += [title, *(text for line in of_kind for text in _text(line)), ""]
+    if difference.other_keys:
+        out += ["objects under another key", *(f"  + {item}" for item in difference.other_keys), ""]
     if difference.newly_unresolved:
         out += ["newly unresolved", *(f"  {item}" for item in difference.newly_unresolved), ""]
     return "\n".join(out)
@@ -126,9 +128,11 @@ def difference_as_markdown(difference: Difference) -> str:
     """Return the comparison as markdown for a pull request's comment."""
     found = lines(difference)
     verdict = "**Access was widened.**" if difference.widens else "No access was widened."
-    out = ["## Access", "", verdict if found or difference.newly_unresolved else "No access changed.", ""]
+    out = ["## Access", "", verdict if found or difference.widens else "No access changed.", ""]
     if found:
         out += ["| | who | on | actions | was | now |", "|---|---|---|---|---|---|", *map(_markdown_row, found), ""]
+    if difference.other_keys:
+        out += ["Objects under another key:", "", *(f"- {code(item)}" for item in difference.other_keys), ""]
     if difference.newly_unresolved:
         out += ["Newly unresolved:", "", *(f"- {code(item)}" for item in difference.newly_unresolved), ""]
     return "\n".join(out)
@@ -149,6 +153,7 @@ def difference_document(difference: Difference) -> dict[str, Any]:
         "version": 1,
         "widens": difference.widens,
         "steps": [_step(step) for step in difference.steps],
+        "otherKeys": difference.other_keys,
         "newlyUnresolved": difference.newly_unresolved,
     }
 

@@ -36,6 +36,7 @@ class What:
         label: How it is printed inside its stack.
         stack: The stack that defines it.
         encrypted_by: Of a bucket: the id of the key that encrypts its objects.
+        acts_as: Of a function: the id of its role, whose permissions whoever invokes it makes use of.
     """
 
     id: str
@@ -43,11 +44,12 @@ class What:
     label: str
     stack: str
     encrypted_by: str | None
+    acts_as: str | None
 
 
 @dataclass(frozen=True)
 class ActionName:
-    """An action with what it applies to (``key``, ``bucket``, ``object``, ``role``) and the group it is printed in."""
+    """An action, its target (``key``, ``bucket``, ``object``, ``function``, ``role``) and its group in reports."""
 
     name: str
     target: str
@@ -69,9 +71,9 @@ class Access:
 
     Attributes:
         principal: Its id.
-        resource: The id of the key, bucket or role.
+        resource: The id of the key, bucket, function or role.
         action: The action's name.
-        target: ``key``, ``bucket``, ``object`` or ``role``.
+        target: ``key``, ``bucket``, ``object``, ``function`` or ``role``.
         scope: A pattern of object keys that it is about, None for all that no other entry is about.
         condition: The condition; ``NEVER`` only for a scope that is cut out of a wider access.
         statements: Indices of the statements that decide it.

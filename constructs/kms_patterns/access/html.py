@@ -39,7 +39,9 @@ def _matrix(matrix: AccessMatrix) -> dict[str, Any]:
     conditions: dict[str, int] = {}
     return {
         "principals": [[who.id, who.kind, who.label, who.stack] for who in matrix.principals],
-        "resources": [[what.id, what.kind, what.label, what.stack, what.encrypted_by] for what in matrix.resources],
+        "resources": [
+            [what.id, what.kind, what.label, what.stack, what.encrypted_by, what.acts_as] for what in matrix.resources
+        ],
         "actions": {
             kind: [[action.name, action.target, action.group] for action in actions]
             for kind, actions in matrix.actions.items()

@@ -45,16 +45,16 @@ class Identities:
 
     def _collect(self) -> None:
         for stack, logical_id, properties in self._template.of_type("AWS::IAM::ManagedPolicy"):
-            policy = Policy(self._template.where(stack, logical_id), "identity", properties["PolicyDocument"])
+            policy = self._policy(stack, logical_id, properties["PolicyDocument"])
             self._managed[self._template.arn(stack, logical_id)] = policy
         for stack, logical_id, properties in self._template.of_type(*_ATTACHABLE):
-            policy = Policy(self._template.where(stack, logical_id), "identity", properties["PolicyDocument"])
+            policy = self._policy(stack, logical_id, properties["PolicyDocument"])
             for member, kind in (("Roles", "role"), ("Users", "user"), ("Groups", "group")):
                 for name in properties.get(member, ()):
                     self._attached[kind, stack.account, name].append(policy)
         for stack, logical_id, properties in self._template.of_type(*_SINGLE):
             kind, member = _SINGLE[stack.resources[logical_id]["Type"]]
-            policy = Policy(self._template.where(stack, logical_id), "identity", properties["PolicyDocument"])
+            policy = self._policy(stack, logical_id, properties["PolicyDocument"])
             self._attached[kind, stack.account, properties[member]].append(policy)
         for stack, logical_id, properties in self._template.of_type("AWS::IAM::Group"):
             name = self._template.name(stack, logical_id)
@@ -98,12 +98,16 @@ class Identities:
     def _own(self, stack: Stack, logical_id: str, properties: Mapping[str, Any]) -> list[Policy]:
         where = self._template.where(stack, logical_id)
         inline = [
-            Policy(f"{where} policy {policy['PolicyName']}", "identity", policy["PolicyDocument"])
+            self._policy(stack, logical_id, policy["PolicyDocument"], f" policy {policy['PolicyName']}")
             for policy in properties.get("Policies", ())
         ]
         return inline + [
             policy for arn in properties.get("ManagedPolicyArns", ()) for policy in self._by_arn(where, arn)
         ]
+
+    def _policy(self, stack: Stack, logical_id: str, document: Mapping[str, Any], name: str = "") -> Policy:
+        where = f"{self._template.where(stack, logical_id)}{name}"
+        return Policy(where, "identity", document, (stack.id, logical_id))
 
     def _by_arn(self, where: str, arn: str) -> list[Policy]:
         if arn in self._managed:

@@ -38,6 +38,7 @@ def write(matrix: AccessMatrix) -> str:
                 "label": what.label,
                 "stack": what.stack,
                 "encryptedBy": what.encrypted_by,
+                "actsAs": what.acts_as,
             }
             for what in matrix.resources
         ],
@@ -88,7 +89,14 @@ def _matrix(document: Mapping[str, Any]) -> AccessMatrix:
             for item in document["principals"]
         ],
         resources=[
-            What(item["id"], ResourceKind(item["kind"]), item["label"], item["stack"], item["encryptedBy"])
+            What(
+                id=item["id"],
+                kind=ResourceKind(item["kind"]),
+                label=item["label"],
+                stack=item["stack"],
+                encrypted_by=item["encryptedBy"],
+                acts_as=item["actsAs"],
+            )
             for item in document["resources"]
         ],
         actions={

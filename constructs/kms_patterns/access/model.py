@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from kms_patterns.access.intrinsics import Unresolved
@@ -30,6 +31,7 @@ class ResourceKind(StrEnum):
 
     KEY = "key"
     BUCKET = "bucket"
+    FUNCTION = "function"
     ROLE = "role"
 
 
@@ -41,11 +43,13 @@ class Policy:
         where: Readable place: stack and construct path, with the policy's name.
         kind: ``identity`` or ``resource``.
         document: The document, without intrinsic functions.
+        origin: Stack id and logical id of the resource that holds it; None if no template does.
     """
 
     where: str
     kind: str
     document: Document
+    origin: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +79,7 @@ class Principal:
 
 @dataclass(frozen=True, eq=False)
 class Resource:
-    """A key, a bucket, or a role that can be assumed.
+    """A key, a bucket, a function, or a role that can be assumed.
 
     Attributes:
         id: Construct path with the stack.
@@ -84,9 +88,10 @@ class Resource:
         label: How it is printed, the alias of a key included.
         arn: Its ARN.
         account: The account that owns it.
-        policy: Its key policy, bucket policy or trust policy; None if it has none.
+        policy: Its key policy, bucket policy, function policy or trust policy; None if it has none.
         block_public_access: Of a bucket: whether RestrictPublicBuckets is on.
         encrypted_by: Of a bucket: the ARN or id of the KMS key that encrypts its objects by default.
+        acts_as: Of a function: the ARN of its role.
     """
 
     id: str
@@ -98,6 +103,7 @@ class Resource:
     policy: Policy | None
     block_public_access: bool = False
     encrypted_by: str | None = None
+    acts_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,13 +112,15 @@ class Model:
 
     Attributes:
         stacks: Ids of all stacks.
+        files: Template files by stack id.
         principals: Those of the assembly, those named by policies, and the three that always exist.
-        resources: Keys, buckets and roles.
+        resources: Keys, buckets, functions and roles.
         unresolved: What could not be resolved, with its place.
         names: Readable names of ARNs and made-up names, for printing conditions.
     """
 
     stacks: Sequence[str]
+    files: Mapping[str, Path]
     principals: Sequence[Principal]
     resources: Sequence[Resource]
     unresolved: Sequence[Unresolved]

@@ -25,9 +25,9 @@ SYNTHETIC: Sequence[Principal] = (
     Principal(
         id="any other role",
         kind=PrincipalKind.ANY_ROLE,
-        label="any other role of the account (kms:*, s3:*, sts:*)",
+        label="any other role (kms:*, lambda:*, s3:*, sts:*)",
         arn="arn:aws:iam::{account}:role/any-other-role",
-        identity=_everything("kms:*", "s3:*", "sts:*"),
+        identity=_everything("kms:*", "lambda:*", "s3:*", "sts:*"),
     ),
     Principal(
         id="anyone outside",

@@ -1,10 +1,11 @@
-"""Keys, buckets and roles of an assembly, each with the policy that stands on it."""
+"""Keys, buckets, functions and roles of an assembly, each with the policy that stands on it."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kms_patterns.access.assembly import Stack
+from kms_patterns.access.function_policies import function_policies
 from kms_patterns.access.model import Policy, Resource, ResourceKind
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class ProtectedResources:
         self._template = template
 
     def resources(self) -> Iterator[Resource]:
-        """Yield keys first, then buckets, then roles."""
+        """Yield keys first, then buckets, functions and roles."""
         aliases = self._aliases()
         for stack, logical_id, properties in self._template.of_type(*_KEYS):
             arn = self._template.arn(stack, logical_id)
@@ -45,6 +46,7 @@ class ProtectedResources:
                 block_public_access=str(public).lower() == "true",
                 encrypted_by=_default_key(properties),
             )
+        yield from self._functions()
         for stack, logical_id, properties in self._template.of_type("AWS::IAM::Role"):
             document = properties["AssumeRolePolicyDocument"]
             yield self._resource(stack, logical_id, ResourceKind.ROLE, policy_name="trust policy", document=document)
@@ -68,8 +70,27 @@ class ProtectedResources:
             label=f"{stack.path(logical_id)}{names}",
             arn=self._template.arn(stack, logical_id),
             account=stack.account,
-            policy=Policy(f"{where} {policy_name}", "resource", document),
+            policy=Policy(f"{where} {policy_name}", "resource", document, (stack.id, logical_id)),
         )
+
+    def _functions(self) -> Iterator[Resource]:
+        permissions = [properties for _, _, properties in self._template.of_type("AWS::Lambda::Permission")]
+        documents = function_policies(permissions)
+        for stack, logical_id, properties in self._template.of_type("AWS::Lambda::Function"):
+            where, arn = self._template.where(stack, logical_id), self._template.arn(stack, logical_id)
+            document = documents.get(arn) or documents.get(self._template.name(stack, logical_id))
+            yield Resource(
+                id=where,
+                kind=ResourceKind.FUNCTION,
+                stack=stack.id,
+                label=stack.path(logical_id),
+                arn=arn,
+                account=stack.account,
+                policy=Policy(f"{where} permissions", "resource", document, (stack.id, logical_id))
+                if document
+                else None,
+                acts_as=properties.get("Role"),
+            )
 
     def _aliases(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = defaultdict(tuple)
@@ -87,7 +108,10 @@ class ProtectedResources:
     def _bucket_policies(self) -> dict[str, Policy]:
         return {
             properties["Bucket"]: Policy(
-                self._template.where(stack, logical_id), "resource", properties["PolicyDocument"]
+                self._template.where(stack, logical_id),
+                "resource",
+                properties["PolicyDocument"],
+                (stack.id, logical_id),
             )
             for stack, logical_id, properties in self._template.of_type("AWS::S3::BucketPolicy")
         }

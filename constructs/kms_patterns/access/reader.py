@@ -30,6 +30,7 @@ def read_model(path: Path) -> Model:
     named = named_principals(principals, resources)
     return Model(
         stacks=[stack.id for stack in stacks],
+        files={stack.id: stack.file for stack in stacks},
         principals=_unique([*principals, *named, *SYNTHETIC]),
         resources=resources,
         unresolved=sorted(template.resolver.unresolved),

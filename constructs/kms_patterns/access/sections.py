@@ -11,7 +11,7 @@ from kms_patterns.access.model import PrincipalKind, ResourceKind
 
 SYNTHETIC = (PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE, PrincipalKind.OUTSIDER)
 _ORDER = {kind: place for place, kind in enumerate(PrincipalKind)}
-_GROUPS = ("use", "delegate", "administer", "inspect", "object", "bucket", "assume")
+_GROUPS = ("use", "delegate", "administer", "inspect", "object", "bucket", "invoke", "function", "assume")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Section:
 
 
 def sections(matrix: AccessMatrix, stack: str) -> list[Section]:
-    """Return the sections of a stack's keys, then its buckets, then its roles."""
+    """Return the sections of a stack's keys, buckets, functions and roles, in this order."""
     kinds = list(ResourceKind)
     resources = sorted(
         (what for what in matrix.resources if what.stack == stack), key=lambda what: (kinds.index(what.kind), what.id)
@@ -153,9 +153,9 @@ def rows(matrix: AccessMatrix, what: What, entries: Sequence[Access]) -> list[Ro
 
 
 def _joined(found: Sequence[Row], sizes: Mapping[str, int]) -> list[Row]:
-    """Join the rows of a bucket, or of its objects, when all their groups are reached in full."""
+    """Join the rows of a bucket, of its objects or of a function when all their groups are reached in full."""
     result = list(found)
-    for target in ("object", "bucket"):
+    for target in ("object", "bucket", "function"):
         groups = {group for group in sizes if group.startswith(f"{target} ")}
         for scope, condition in {(row.scope, row.condition) for row in found}:
             parts = [row for row in result if (row.scope, row.condition, row.rest) == (scope, condition, True)]

@@ -28,7 +28,7 @@ def _stack(matrix: AccessMatrix, stack: str) -> Iterator[str]:
     yield f"stack {stack}"
     parts = sections(matrix, stack)
     if not parts:
-        yield "  no key, no bucket, no role"
+        yield "  no key, bucket, function or role"
     for part in parts:
         if part.what.kind is not ResourceKind.ROLE:
             yield ""
@@ -44,15 +44,17 @@ def _stack(matrix: AccessMatrix, stack: str) -> Iterator[str]:
 
 def _section(section: Section) -> Iterator[str]:
     what = section.what
-    yield f"  {what.kind} {what.label}{_encryption(section)}"
+    yield f"  {what.kind} {what.label}{_means(section)}"
     if section.condition != ALWAYS:
         yield from _wrapped("    everybody: only when ", in_words(section.condition), 8)
     for block in section.blocks:
         yield from _block(block, what.stack)
 
 
-def _encryption(section: Section) -> str:
+def _means(section: Section) -> str:
     what = section.what
+    if what.acts_as:
+        return f" (whoever invokes it acts as role {_short(what.acts_as, what.stack)})"
     if what.kind is not ResourceKind.BUCKET:
         return ""
     if what.encrypted_by is None:

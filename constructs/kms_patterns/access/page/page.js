@@ -20,7 +20,7 @@ for (const [resource, principal, action, target, scope, condition, statements] o
 }
 const marks = new Map((data.marks ?? []).map(([resource, principal, action, kind]) => [[resource, principal, action].join('\n'), kind]))
 const touched = new Set((data.marks ?? []).map(([resource]) => resource))
-const order = ['use', 'delegate', 'administer', 'inspect', 'object', 'bucket', 'assume']
+const order = ['use', 'delegate', 'administer', 'inspect', 'object', 'bucket', 'invoke', 'function', 'assume']
 const place = (group) => order.findIndex((name) => group.startsWith(name))
 const shown = data.resources.filter(([, kind]) => kind !== 'role')
 
@@ -36,7 +36,7 @@ function matches(words, text) {
   return words.every((word) => lower.includes(word))
 }
 
-function heatMap([resource, kind, label, stack, key], words) {
+function heatMap([resource, kind, label, stack, key, role], words) {
   const actions = data.actions[kind]
   const rows = []
   for (const [id, , name, home] of data.principals) {
@@ -54,7 +54,7 @@ function heatMap([resource, kind, label, stack, key], words) {
   columns.sort((one, other) => place(one[0][2]) - place(other[0][2]) || one[0][2].localeCompare(other[0][2]) || one[0][0].localeCompare(other[0][0]))
   const section = element('section', undefined, { 'data-resource': resource })
   section.append(element('h2', `${kind} ${label} `))
-  section.firstChild.append(element('small', `${stack}${key ? ` – objects also need ${key}` : ''}`))
+  section.firstChild.append(element('small', `${stack}${key ? ` – objects also need ${key}` : ''}${role ? ` – whoever invokes it acts as ${role}` : ''}`))
   const table = element('table', undefined, { class: 'heat' })
   table.append(heading(columns))
   const body = element('tbody')

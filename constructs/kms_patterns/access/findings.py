@@ -1,0 +1,145 @@
+"""What a least-privilege review would object to, found in an evaluated assembly."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from kms_patterns.access.actions import USE_OF_KEY
+from kms_patterns.access.evaluation import Evaluation
+from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind
+
+RULES: Mapping[str, tuple[str, str]] = {
+    "AdministratorUsesKey": (
+        "whoever administers the account can use the key",
+        "Let the key policy name who uses the key, and let the account's root only administer it (EncryptionKey does)",
+    ),
+    "OutsiderUsesKey": (
+        "somebody outside the account can use the key",
+        "Name the principals of other accounts, or demand kms:CallerAccount",
+    ),
+    "VoidGrant": (
+        "a statement allows what nobody gets: the other policy, or a boundary, does not",
+        "Grant by the key's own grant methods, which write both policies, or remove the statement",
+    ),
+    "WildcardOnKey": (
+        "a statement allows use of the key by a wildcard",
+        "Name each action and the key's ARN",
+    ),
+}
+"""Rules with what is wrong and what to do."""
+
+_SYNTHETIC = {PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE}
+_ALL_USES = USE_OF_KEY | {"kms:CreateGrant"}
+
+
+@dataclass(frozen=True, order=True)
+class Violation:
+    """One objection.
+
+    Attributes:
+        rule: A name in ``RULES``.
+        stack: The stack of the resource that holds the policy.
+        logical_id: That resource.
+        detail: Who, what and where.
+    """
+
+    rule: str
+    stack: str
+    logical_id: str
+    detail: str
+
+
+def violations(model: Model, evaluation: Evaluation) -> list[Violation]:
+    """Return what least privilege objects to about the assembly's keys, sorted."""
+    keys = [resource for resource in model.resources if resource.kind is ResourceKind.KEY]
+    reached = {
+        (finding.request.principal.id, finding.request.resource.id, finding.action.name)
+        for finding in evaluation.findings
+    }
+    found = {
+        *_by_strangers(evaluation, keys),
+        *(item for key in keys for who in model.principals for item in _void(who, key, reached)),
+        *(item for who in model.principals for item in _wildcards(who.identity, keys)),
+        *(item for key in keys if key.policy for item in _wildcards([key.policy], [key])),
+    }
+    return sorted(found)
+
+
+def _by_strangers(evaluation: Evaluation, keys: Iterable[Resource]) -> Iterator[Violation]:
+    for key in keys:
+        for kinds, rule in ((_SYNTHETIC, "AdministratorUsesKey"), ({PrincipalKind.OUTSIDER}, "OutsiderUsesKey")):
+            names = {
+                finding.action.name
+                for finding in evaluation.findings
+                if finding.request.resource is key
+                and finding.request.principal.kind in kinds
+                and finding.action.name in _ALL_USES
+            }
+            if names and key.policy and key.policy.origin:
+                yield Violation(rule, *key.policy.origin, f"{key.id}: {', '.join(sorted(names))}")
+
+
+def _void(who: Principal, key: Resource, reached: set[tuple[str, str, str]]) -> Iterator[Violation]:
+    for policy in who.identity:
+        for statement in allowing(policy):
+            if key.arn in as_list(statement.get("Resource")):
+                yield from _unreached(policy, statement, who, key, reached)
+    for statement in allowing(key.policy) if key.policy else ():
+        if key.policy and who.stack and who.arn in set(_named(statement)):
+            yield from _unreached(key.policy, statement, who, key, reached)
+
+
+def _unreached(
+    policy: Policy, statement: Mapping[str, Any], who: Principal, key: Resource, reached: set[tuple[str, str, str]]
+) -> Iterator[Violation]:
+    names = [name for name in as_list(statement.get("Action")) if name in _ALL_USES]
+    void = [name for name in names if (who.id, key.id, name) not in reached]
+    if void and policy.origin:
+        yield Violation("VoidGrant", *policy.origin, f"{who.label} cannot {', '.join(void)} with {key.id}")
+
+
+def _wildcards(policies: Iterable[Policy], keys: Iterable[Resource]) -> Iterator[Violation]:
+    for policy in policies:
+        for statement in allowing(policy):
+            wide = [name for name in as_list(statement.get("Action")) if "*" in name and _covers_use(name)]
+            exact = [name for name in as_list(statement.get("Action")) if name in _ALL_USES]
+            resources = as_list(statement.get("Resource"))
+            touched = [key for key in keys if any(fnmatchcase(key.arn, item) for item in resources)]
+            open_resource = policy.kind == "identity" and exact and any("*" in item for item in resources)
+            if policy.origin and touched and (wide or open_resource):
+                what = ", ".join(wide) or f"{', '.join(exact)} on {', '.join(resources)}"
+                yield Violation("WildcardOnKey", *policy.origin, f"{policy.where}: {what}")
+
+
+def _covers_use(pattern: str) -> bool:
+    return any(fnmatchcase(name.lower(), pattern.lower()) for name in _ALL_USES)
+
+
+def allowing(policy: Policy | None) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of ``policy`` that allow."""
+    statements = policy.document.get("Statement", []) if policy else []
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if statement.get("Effect") == "Allow":
+            yield statement
+
+
+def as_list(value: object) -> list[str]:
+    """Return a policy element, which may be one text or several, as a list."""
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _named(statement: Mapping[str, Any]) -> Iterator[str]:
+    principals = statement.get("Principal", {})
+    if isinstance(principals, dict):
+        yield from as_list(principals.get("AWS"))
+    for operator, keys in statement.get("Condition", {}).items():
+        for key, values in keys.items():
+            if (
+                key.lower() == "aws:principalarn"
+                and operator.lower().startswith("arn")
+                and "not" not in operator.lower()
+            ):
+                yield from as_list(values)
