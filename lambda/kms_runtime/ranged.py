@@ -79,7 +79,7 @@ def decrypt_range(
     wanted = _Wanted.of(layout, start, length)
     keys, key_arn = open_header(header, keyring)
     first_byte, end_byte = layout.extent(wanted.first, wanted.last)
-    plaintext = bytearray(min(layout.frame_length, layout.plaintext_size))
+    plaintext = bytearray(layout.frame_length)
     opener = FrameOpener(keys.cipher, header.message_id, header.frame_length, memoryview(plaintext), first=wanted.first)
     try:
         with source.open_range(first_byte, end_byte) as body:

@@ -12,11 +12,16 @@ from aws_cryptographic_material_providers.mpl.config import MaterialProvidersCon
 from aws_cryptographic_material_providers.mpl.models import CreateAwsKmsKeyringInput
 from botocore.exceptions import ClientError
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kms_runtime import KmsKeyring
+from kms_runtime import KmsKeyring, KmsRsaKeyring
 
 KEY_ARN = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+MRK_ARN = "arn:aws:kms:{}:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+RSA_KEY_ARN = "arn:aws:kms:eu-west-1:111122223333:key/00000000-12ab-34cd-56ef-1234567890ab"
 OTHER_KEY_ARN = "arn:aws:kms:eu-west-1:111122223333:key/ffffffff-12ab-34cd-56ef-1234567890ab"
 
 
@@ -29,6 +34,9 @@ class FakeKms:
         self.failure: Exception | None = None
         self.data_key_length = 32
         self._keys = {arn: AESGCM(AESGCM.generate_key(256)) for arn in (KEY_ARN, OTHER_KEY_ARN)}
+        multi_region = AESGCM(AESGCM.generate_key(256))
+        self._keys |= {MRK_ARN.format(region): multi_region for region in ("eu-west-1", "us-east-1")}
+        self.rsa: rsa.RSAPrivateKey | None = None
 
     @property
     def operations(self) -> list[str]:
@@ -51,8 +59,10 @@ class FakeKms:
 
     def decrypt(self, **request: Any) -> Mapping[str, Any]:
         self._record("Decrypt", request)
+        if request["KeyId"] == RSA_KEY_ARN:
+            return self._decrypt_rsa(request)
         arn, _, rest = request["CiphertextBlob"].partition(b"\0")
-        if arn != request["KeyId"].encode():
+        if self._keys.get(arn.decode(errors="replace")) is not self._keys[request["KeyId"]]:
             raise self.error("IncorrectKeyException", "Decrypt")
         try:
             plaintext = self._keys[request["KeyId"]].decrypt(
@@ -65,6 +75,18 @@ class FakeKms:
             "Plaintext": plaintext,
             "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
         }
+
+    def _decrypt_rsa(self, request: dict[str, Any]) -> Mapping[str, Any]:
+        assert self.rsa
+        digest = {"RSAES_OAEP_SHA_256": hashes.SHA256(), "RSAES_OAEP_SHA_1": hashes.SHA1()}
+        chosen = digest[request["EncryptionAlgorithm"]]
+        try:
+            plaintext = self.rsa.decrypt(
+                request["CiphertextBlob"], padding.OAEP(padding.MGF1(chosen), chosen, label=None)
+            )
+        except ValueError:
+            raise self.error("InvalidCiphertextException", "Decrypt") from None
+        return {"KeyId": self.answer_as or RSA_KEY_ARN, "Plaintext": plaintext}
 
     @staticmethod
     def error(code: str, operation: str) -> ClientError:
@@ -92,8 +114,29 @@ def other_key_arn() -> str:
 
 
 @pytest.fixture
+def mrk_arns() -> tuple[str, str]:
+    """A multi-Region key and its replica."""
+    return MRK_ARN.format("eu-west-1"), MRK_ARN.format("us-east-1")
+
+
+@pytest.fixture
 def kms() -> FakeKms:
     return FakeKms()
+
+
+@pytest.fixture(scope="session")
+def rsa_pair() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture
+def rsa_keyring(kms: FakeKms, rsa_pair: rsa.RSAPrivateKey) -> KmsRsaKeyring:
+    kms.rsa = rsa_pair
+    return KmsRsaKeyring(RSA_KEY_ARN, public_key=der(rsa_pair), kms_client=kms)
+
+
+def der(pair: rsa.RSAPrivateKey) -> bytes:
+    return pair.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 @pytest.fixture
@@ -106,7 +149,7 @@ def kms_error() -> Callable[[str, str], ClientError]:
     return FakeKms.error
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def session():
     session = botocore.session.Session()
     session.set_credentials("unused", "unused")

@@ -22,7 +22,7 @@ class S3Range:
     """
 
     def __init__(self, location: S3Object, *, s3_client: S3ReadClient) -> None:
-        self.location = location
+        self.location = self._requested = location
         self._s3 = s3_client
         self._etag: str | None = None
         self._size = 0
@@ -39,7 +39,7 @@ class S3Range:
             SourceNotReadable: Amazon S3 answered 403 or 404.
             SourceChanged: The object was replaced since the first range.
         """
-        source = S3Source(self.location, s3_client=self._s3, byte_range=(start, end), etag=self._etag)
+        source = S3Source(self._requested, s3_client=self._s3, byte_range=(start, end), etag=self._etag)
         self._etag, self._size, self.location = source.etag, source.size, source.location
         return source
 
