@@ -21,7 +21,7 @@ class DocumentsStack(cdk.Stack):
 
     def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
         super().__init__(scope, construct_id, env=env)
-        key = EncryptionKey(self, "Key", alias="kms-patterns/documents", lifecycle=lifecycle)
+        key = EncryptionKey(self, "Key", alias="documents", lifecycle=lifecycle)
         bucket = EncryptedBucket(self, "Bucket", encryption_key=key)
         uploader = instance_role(self, "Uploader")
         downloader = instance_role(self, "Downloader")
@@ -47,7 +47,7 @@ class SecretsStack(cdk.Stack):
 
     def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
         super().__init__(scope, construct_id, env=env)
-        key = EncryptionKey(self, "Key", alias="kms-patterns/secrets", lifecycle=lifecycle)
+        key = EncryptionKey(self, "Key", alias="secrets", lifecycle=lifecycle)
         cipher = SecretCipher(self, "Cipher", encryption_key=key, required_context=["tenant"])
         table = aws_dynamodb.TableV2(
             self,
@@ -83,8 +83,8 @@ class EnvelopeStack(cdk.Stack):
 
     def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
         super().__init__(scope, construct_id, env=env)
-        storage = EncryptionKey(self, "StorageKey", alias="kms-patterns/storage", lifecycle=lifecycle)
-        key = EncryptionKey(self, "Key", alias="kms-patterns/files", lifecycle=lifecycle)
+        storage = EncryptionKey(self, "StorageKey", alias="storage", lifecycle=lifecycle)
+        key = EncryptionKey(self, "Key", alias="files", lifecycle=lifecycle)
         inbox = EncryptedBucket(self, "Inbox", encryption_key=storage)
         vault = EncryptedBucket(self, "Vault", encryption_key=storage)
         restored = EncryptedBucket(self, "Restored", encryption_key=storage)

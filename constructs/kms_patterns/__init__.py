@@ -9,20 +9,39 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kms_patterns.keys.encryption_key import EncryptionKey
     from kms_patterns.keys.key_access import KeyAccess
+    from kms_patterns.keys.key_agreement_key import KeyAgreementKey
     from kms_patterns.keys.key_lifecycle import KeyLifecycle
+    from kms_patterns.keys.mac_key import MacKey
+    from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
+    from kms_patterns.keys.signing_key import SigningKey
     from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
     from kms_patterns.patterns.envelope_cipher import EnvelopeCipher
     from kms_patterns.patterns.secret_cipher import SecretCipher
 
-__all__ = ["EncryptedBucket", "EncryptionKey", "EnvelopeCipher", "KeyAccess", "KeyLifecycle", "SecretCipher"]
+__all__ = [
+    "EncryptedBucket",
+    "EncryptionKey",
+    "EnvelopeCipher",
+    "KeyAccess",
+    "KeyAgreementKey",
+    "KeyLifecycle",
+    "MacKey",
+    "RsaEncryptionKey",
+    "SecretCipher",
+    "SigningKey",
+]
 
 _HOMES = {
     "EncryptedBucket": "kms_patterns.patterns.encrypted_bucket",
     "EncryptionKey": "kms_patterns.keys.encryption_key",
     "EnvelopeCipher": "kms_patterns.patterns.envelope_cipher",
     "KeyAccess": "kms_patterns.keys.key_access",
+    "KeyAgreementKey": "kms_patterns.keys.key_agreement_key",
     "KeyLifecycle": "kms_patterns.keys.key_lifecycle",
+    "MacKey": "kms_patterns.keys.mac_key",
+    "RsaEncryptionKey": "kms_patterns.keys.rsa_encryption_key",
     "SecretCipher": "kms_patterns.patterns.secret_cipher",
+    "SigningKey": "kms_patterns.keys.signing_key",
 }
 
 

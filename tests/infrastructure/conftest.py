@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
+from kms_patterns.policy.guardrails import GUARDRAIL_SIDS
 from kms_patterns.policy.statements import grant_sid
 
 ACCOUNT = "111122223333"
@@ -40,12 +41,16 @@ def synth() -> Callable[[cdk.Stack], Document]:
 
 @pytest.fixture
 def key_statements() -> Callable[..., Statements]:
-    """All statements of the key policy, of the only key of the template or of the one with this logical id."""
+    """The statements of the key policy but for its guardrails, which ``test_guardrails.py`` is about.
+
+    Of the only key of the template, or of the one with this logical id.
+    """
 
     def statements(template: Document, logical_id: str | None = None) -> Statements:
         keys = resources(template, "AWS::KMS::Key")
         key = keys[logical_id] if logical_id else only(keys)
-        return key["Properties"]["KeyPolicy"]["Statement"]
+        found = key["Properties"]["KeyPolicy"]["Statement"]
+        return [statement for statement in found if statement.get("Sid") not in GUARDRAIL_SIDS]
 
     return statements
 

@@ -3,11 +3,9 @@
 import re
 
 import pytest
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 
-from kms_patterns import EncryptionKey, KeyAccess, KeyLifecycle
+from kms_patterns import EncryptionKey, KeyAccess
 from kms_patterns.keys.errors import GrantRefused
 
 ROOT = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::111122223333:root"]]}
@@ -210,64 +208,11 @@ def test_a_delegated_key_keeps_the_default_policy_and_grants_in_iam_only(
     ]
 
 
-def test_key_stays_with_its_alias_by_default(stack, synth):
-    EncryptionKey(stack, "Key", alias="orders/data")
-
-    assert {
-        item["Type"]: (item["DeletionPolicy"], item["UpdateReplacePolicy"])
-        for item in synth(stack)["Resources"].values()
-    } == {"AWS::KMS::Key": ("Retain", "Retain"), "AWS::KMS::Alias": ("Retain", "Retain")}
-
-
-def test_ephemeral_key_goes_with_its_alias_after_seven_days(stack, synth):
-    EncryptionKey(stack, "Key", alias="orders/data", lifecycle=KeyLifecycle.EPHEMERAL)
-
-    made = {item["Type"]: item for item in synth(stack)["Resources"].values()}
-    assert {kind: item["DeletionPolicy"] for kind, item in made.items()} == {
-        "AWS::KMS::Key": "Delete",
-        "AWS::KMS::Alias": "Delete",
-    }
-    assert made["AWS::KMS::Key"]["Properties"]["PendingWindowInDays"] == 7
-
-
-def test_function_is_granted_by_its_role(stack, key, synth, key_statements, named):
-    function = lambda_.Function(
-        stack,
-        "Function",
-        runtime=lambda_.Runtime.PYTHON_3_13,
-        handler="index.handler",
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
-    )
-
-    key.grant_decrypt(function)
-
-    assert key_statements(synth(stack))[1:] == [named(function.role, ["kms:Decrypt"])]
-
-
-def test_user_and_instance_profile_role_are_granted_by_their_arn(stack, key, role, synth, key_statements, named):
-    user, instance = iam.User(stack, "Person"), role("Instance")
-    profile = iam.InstanceProfile(stack, "Profile", role=instance)
-
-    key.grant_encrypt(user)
-    key.grant_encrypt(profile.role)
-
-    assert key_statements(synth(stack))[1:] == [named(user, ["kms:Encrypt"]), named(instance, ["kms:Encrypt"])]
-
-
-def test_named_role_is_referred_to_by_name_with_its_path(stack, key, role, synth, key_statements):
-    key.grant_decrypt(role("User", role_name="orders", path="/apps/"))
-
-    statement = key_statements(synth(stack))[1]
-    assert statement["Condition"]["ArnEquals"]["aws:PrincipalArn"] == {
-        "Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::111122223333:role/apps/orders"]]
-    }
-
-
 def test_no_wildcard_action_and_no_wildcard_identity_resource(stack, key, role, synth, key_statements, role_statements):
     user = role("User")
     for method in dir(EncryptionKey):
         if method.startswith("grant_") and method not in {
-            *("grant_operations", "grant_sign", "grant_verify", "grant_sign_verify"),
+            *("grant_operations", "grant_pinned", "grant_sign", "grant_verify", "grant_sign_verify"),
             *("grant_generate_mac", "grant_verify_mac"),
         }:
             getattr(key, method)(user)

@@ -40,6 +40,39 @@ def test_whoever_is_no_single_role_or_user_is_refused(principal, reason, key):
         key.grant_decrypt(principal)
 
 
+def test_function_is_granted_by_its_role(stack, key, synth, key_statements, named):
+    function = lambda_.Function(
+        stack,
+        "Function",
+        runtime=lambda_.Runtime.PYTHON_3_13,
+        handler="index.handler",
+        code=lambda_.Code.from_inline("def handler(event, context): ..."),
+    )
+
+    key.grant_decrypt(function)
+
+    assert key_statements(synth(stack))[1:] == [named(function.role, ["kms:Decrypt"])]
+
+
+def test_user_and_instance_profile_role_are_granted_by_their_arn(stack, key, role, synth, key_statements, named):
+    user, instance = iam.User(stack, "Person"), role("Instance")
+    profile = iam.InstanceProfile(stack, "Profile", role=instance)
+
+    key.grant_encrypt(user)
+    key.grant_encrypt(profile.role)
+
+    assert key_statements(synth(stack))[1:] == [named(user, ["kms:Encrypt"]), named(instance, ["kms:Encrypt"])]
+
+
+def test_named_role_is_referred_to_by_name_with_its_path(stack, key, role, synth, key_statements):
+    key.grant_decrypt(role("User", role_name="orders", path="/apps/"))
+
+    statement = key_statements(synth(stack))[1]
+    assert statement["Condition"]["ArnEquals"]["aws:PrincipalArn"] == {
+        "Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::111122223333:role/apps/orders"]]
+    }
+
+
 def test_group_is_refused(stack, key):
     with pytest.raises(GrantRefused, match="grant its users"):
         key.grant_decrypt(iam.Group(stack, "Group"))

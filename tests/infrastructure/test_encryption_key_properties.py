@@ -65,11 +65,14 @@ def test_durations_known_only_at_deployment_are_not_judged():
     check_rotation_period(unknown)
 
 
-@pytest.mark.parametrize("given", ["orders/data", "alias/orders/data"])
-def test_alias_is_taken_with_and_without_its_prefix(given, stack, synth):
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [("orders/data", "alias/Stack/orders/data"), ("alias/orders/data", "alias/orders/data")],
+)
+def test_alias_is_scoped_to_its_stack_unless_given_in_full(given, made, stack, synth):
     EncryptionKey(stack, "Key", alias=given)
 
-    assert aliases(synth(stack)) == ["alias/orders/data"]
+    assert aliases(synth(stack)) == [made]
 
 
 @pytest.mark.parametrize("bad", ["", "alias/", "orders data", "orders.data", "Größe", "a:b", "x" * 251])
@@ -85,9 +88,14 @@ def test_reserved_alias_is_refused(reserved, stack):
 
 
 def test_longest_alias_is_taken(stack, synth):
-    EncryptionKey(stack, "Key", alias="x" * 250)
+    EncryptionKey(stack, "Key", alias="alias/" + "x" * 250)
 
     assert aliases(synth(stack)) == ["alias/" + "x" * 250]
+
+
+def test_alias_that_is_too_long_with_its_stack_is_refused(stack):
+    with pytest.raises(KeyConfigurationError, match="InvalidAliasNameException"):
+        EncryptionKey(stack, "Key", alias="x" * 245)
 
 
 def test_alias_known_only_at_deployment_is_not_judged(stack):
@@ -95,12 +103,12 @@ def test_alias_known_only_at_deployment_is_not_judged(stack):
 
 
 def test_second_alias_is_checked_and_follows_the_key(stack, synth):
-    key = EncryptionKey(stack, "Key", alias="one")
-    key.add_alias("two")
+    key = EncryptionKey(stack, "Key", alias="one", aliases=["alias/two"])
+    key.add_alias("three")
 
     with pytest.raises(KeyConfigurationError):
-        key.add_alias("aws/three")
-    assert aliases(synth(stack)) == ["alias/one", "alias/two"]
+        key.add_alias("aws/four")
+    assert aliases(synth(stack)) == ["alias/Stack/one", "alias/two", "alias/Stack/three"]
 
 
 def test_key_policy_below_32_kib_is_taken(stack, synth):

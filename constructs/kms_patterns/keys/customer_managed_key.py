@@ -1,10 +1,10 @@
 """What every customer managed key has in common: a two-key policy, exact grants, checks at synth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -12,13 +12,23 @@ from constructs import Construct
 from kms_patterns.keys.grant_writer import GrantWriter
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
-from kms_patterns.keys.key_properties import check_alias, check_pending_window, check_rotation_period
+from kms_patterns.keys.key_properties import (
+    check_pending_window,
+    check_perimeter,
+    check_rotates,
+    check_rotation_period,
+    scoped_alias,
+)
+from kms_patterns.keys.pinned_grants import PinnedGrants
+from kms_patterns.keys.spec_checks import check_key_spec
+from kms_patterns.keys.starting_policy import guardrails, management
 from kms_patterns.keys.synth_checks import check_at_synth
 from kms_patterns.keys.two_key_grants import TwoKeyGrants
+from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.statements import account_administration
 
 
-class CustomerManagedKey(TwoKeyGrants, kms.Key):
+class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
     """Base of this package's keys; use one of those, such as ``EncryptionKey``."""
 
     def __init__(
@@ -28,22 +38,35 @@ class CustomerManagedKey(TwoKeyGrants, kms.Key):
         *,
         key_spec: kms.KeySpec,
         key_usage: kms.KeyUsage,
-        rotates: bool,
         alias: str | None,
+        aliases: Sequence[str],
         description: str | None,
         administrators: Sequence[iam.IGrantable],
-        rotation_period: Duration | None,
         pending_window: Duration | None,
         enabled: bool,
+        multi_region: bool,
+        imported_material: bool,
+        tags: Mapping[str, str] | None,
+        perimeter: str | None,
         lifecycle: KeyLifecycle,
         access: KeyAccess,
+        rotates: bool = False,
+        rotation_period: Duration | None = None,
+        on_demand_rotation: bool = False,
     ) -> None:
+        check_key_spec(scope, key_spec, key_usage, symmetric=GENERATE_DATA_KEY in self.operations)
+        check_rotates(rotation_period, rotates=rotates)
         check_rotation_period(rotation_period)
         check_pending_window(pending_window)
-        alias_name = check_alias(alias) if alias is not None else None
+        check_perimeter(perimeter)
+        names = [scoped_alias(name, Stack.of(scope)) for name in ([alias] if alias is not None else []) + [*aliases]]
         ephemeral = lifecycle is KeyLifecycle.EPHEMERAL
+        window = pending_window or (Duration.days(7) if ephemeral else None)
+        self.key_spec, self.key_usage = key_spec, key_usage
         self._access, self._lifecycle = access, lifecycle
+        self._administration = management(on_demand_rotation, multi_region, imported_material)
         self._removal_policy = RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN
+        named = iam.PolicyDocument(statements=[account_administration(self._administration)])
         super().__init__(
             scope,
             construct_id,
@@ -53,14 +76,21 @@ class CustomerManagedKey(TwoKeyGrants, kms.Key):
             rotation_period=rotation_period,
             key_spec=key_spec,
             key_usage=key_usage,
-            pending_window=pending_window or (Duration.days(7) if ephemeral else None),
-            policy=iam.PolicyDocument(statements=[account_administration()]) if access is KeyAccess.NAMED else None,
+            multi_region=multi_region or None,
+            pending_window=window,
+            policy=named if access is KeyAccess.NAMED else None,
             removal_policy=self._removal_policy,
         )
         self._grants = GrantWriter(self)
         check_at_synth(self)
-        if alias_name is not None:
-            self.add_alias(alias_name)
+        if imported_material:
+            self.resource.origin = "EXTERNAL"
+        for name, value in (tags or {}).items():
+            self.resource.tags.set_tag(name, value)
+        for statement in guardrails(window, perimeter):
+            self.add_to_resource_policy(statement)
+        for full_name in names:
+            self.add_alias(full_name)
         for administrator in administrators:
             self.grant_admin(administrator)
 
@@ -74,15 +104,21 @@ class CustomerManagedKey(TwoKeyGrants, kms.Key):
         """What becomes of the key with its stack."""
         return self._lifecycle
 
+    @property
+    def administration(self) -> Sequence[str]:
+        """The actions of those who manage this key."""
+        return self._administration
+
     def add_alias(self, alias_name: str) -> kms.Alias:
         """Add an alias, which stays when the key stays and goes when the key goes.
 
         Args:
-            alias_name: With or without ``alias/``; letters, digits, ``/``, ``_`` and ``-``.
+            alias_name: ``orders/data`` for ``alias/<stack name>/orders/data``, so that two deployments do not collide;
+                a full name, ``alias/…``, is taken as it is. Letters, digits, ``/``, ``_`` and ``-``.
 
         Raises:
             KeyConfigurationError: KMS would refuse the name.
         """
-        alias = super().add_alias(check_alias(alias_name))
+        alias = super().add_alias(scoped_alias(alias_name, self.stack))
         alias.apply_removal_policy(self._removal_policy)
         return alias

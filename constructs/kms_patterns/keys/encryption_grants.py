@@ -9,6 +9,7 @@ from kms_patterns.keys.cdk_calls import called_by_the_cdk
 from kms_patterns.keys.inherited_grants import InheritedGrants
 from kms_patterns.policy import actions
 from kms_patterns.policy.conditions import Conditions
+from kms_patterns.policy.key_specs import DATA_KEY_PAIR_SPEC
 
 
 class EncryptionGrants(InheritedGrants):
@@ -25,6 +26,7 @@ class EncryptionGrants(InheritedGrants):
 
     if TYPE_CHECKING:
         grant_operations: Callable[..., iam.Grant]
+        grant_pinned: Callable[..., iam.Grant]
 
     def grant_encrypt(
         self,
@@ -161,6 +163,54 @@ class EncryptionGrants(InheritedGrants):
         return self.grant_operations(
             grantee,
             actions.RE_ENCRYPT_TO,
+            encryption_context=encryption_context,
+            required_context=required_context,
+            via_service=via_service,
+            conditions=conditions,
+        )
+
+    def grant_generate_data_key_pair(
+        self,
+        grantee: iam.IGrantable,
+        *,
+        pair_specs: Sequence[str] | None = None,
+        encryption_context: Mapping[str, str] | None = None,
+        required_context: Sequence[str] | None = None,
+        via_service: str | None = None,
+        conditions: Conditions | None = None,
+    ) -> iam.Grant:
+        """Allow ``kms:GenerateDataKeyPair``: key pairs whose private half is encrypted under this key.
+
+        ``pair_specs``: such as ``ECC_NIST_P256``; RSA_4096 takes seconds and has a quota of 1 a second. Left out, any.
+        """
+        return self.grant_pinned(
+            grantee,
+            actions.GENERATE_DATA_KEY_PAIR,
+            pins={DATA_KEY_PAIR_SPEC: pair_specs},
+            encryption_context=encryption_context,
+            required_context=required_context,
+            via_service=via_service,
+            conditions=conditions,
+        )
+
+    def grant_generate_data_key_pair_without_plaintext(
+        self,
+        grantee: iam.IGrantable,
+        *,
+        pair_specs: Sequence[str] | None = None,
+        encryption_context: Mapping[str, str] | None = None,
+        required_context: Sequence[str] | None = None,
+        via_service: str | None = None,
+        conditions: Conditions | None = None,
+    ) -> iam.Grant:
+        """Allow ``kms:GenerateDataKeyPairWithoutPlaintext``: key pairs for somebody else to use.
+
+        ``pair_specs``: such as ``ECC_NIST_P256``; RSA_4096 takes seconds and has a quota of 1 a second. Left out, any.
+        """
+        return self.grant_pinned(
+            grantee,
+            actions.GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT,
+            pins={DATA_KEY_PAIR_SPEC: pair_specs},
             encryption_context=encryption_context,
             required_context=required_context,
             via_service=via_service,

@@ -1,6 +1,6 @@
 """The symmetric encryption key, for data keys and for values of up to 4096 bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from aws_cdk import Duration
@@ -25,13 +25,21 @@ class EncryptionKey(EncryptionGrants, CustomerManagedKey):
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
-        alias: Such as ``orders/data``, for ``alias/orders/data``. Left out, the key has no alias.
+        alias: Such as ``orders/data``, for ``alias/<stack>/orders/data``; see :meth:`add_alias`. Left out, none.
+        aliases: Further aliases.
         description: Shown in the console; at most 8192 characters.
         administrators: Roles or users who may manage the key, by their own policies too, but not use it.
             Left out, those whom IAM of the account allows it.
         rotation_period: Time between automatic rotations, 90 to 2560 days. Left out, 365 days.
         pending_window: Waiting period before deletion, 7 to 30 days. Left out, 30 days; 7 for an ephemeral key.
+        on_demand_rotation: Whether administrators may rotate at once, too (kms:RotateKeyOnDemand).
         enabled: False makes every use end in DisabledException.
+        multi_region: Whether :class:`ReplicaKey` can replicate it into other Regions; fixed at creation.
+        imported_material: True makes a key without key material (origin EXTERNAL), to be imported; it does not rotate
+            by itself.
+        tags: Tags of the key.
+        perimeter: Id of an organization (``o-a1b2c3d4e5``) or of an account (12 digits): whoever is outside of it is
+            denied everything, whatever else says. Left out, no such statement.
         lifecycle: What becomes of the key and its aliases with its stack. Left out, they stay.
         access: Whether the key policy names the users. Left out, it does.
 
@@ -49,11 +57,17 @@ class EncryptionKey(EncryptionGrants, CustomerManagedKey):
         construct_id: str,
         *,
         alias: str | None = None,
+        aliases: Sequence[str] = (),
         description: str | None = None,
         administrators: Sequence[iam.IGrantable] = (),
         rotation_period: Duration | None = None,
         pending_window: Duration | None = None,
+        on_demand_rotation: bool = False,
         enabled: bool = True,
+        multi_region: bool = False,
+        imported_material: bool = False,
+        tags: Mapping[str, str] | None = None,
+        perimeter: str | None = None,
         lifecycle: KeyLifecycle = KeyLifecycle.RETAIN,
         access: KeyAccess = KeyAccess.NAMED,
     ) -> None:
@@ -62,13 +76,19 @@ class EncryptionKey(EncryptionGrants, CustomerManagedKey):
             construct_id,
             key_spec=kms.KeySpec.SYMMETRIC_DEFAULT,
             key_usage=kms.KeyUsage.ENCRYPT_DECRYPT,
-            rotates=True,
+            rotates=not imported_material,
+            on_demand_rotation=on_demand_rotation,
             alias=alias,
+            aliases=aliases,
             description=description,
             administrators=administrators,
             rotation_period=rotation_period,
             pending_window=pending_window,
             enabled=enabled,
+            multi_region=multi_region,
+            imported_material=imported_material,
+            tags=tags,
+            perimeter=perimeter,
             lifecycle=lifecycle,
             access=access,
         )

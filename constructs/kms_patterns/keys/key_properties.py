@@ -3,9 +3,10 @@
 import re
 from typing import Final
 
-from aws_cdk import Duration, Token
+from aws_cdk import Duration, Stack, Token
 
 from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.policy.guardrails import is_account, is_organization
 
 _ALIAS: Final = re.compile(r"[a-zA-Z0-9/_-]{1,250}")
 _ALIAS_PREFIX: Final = "alias/"
@@ -40,6 +41,34 @@ def check_alias(alias: str) -> str:
     return _ALIAS_PREFIX + name
 
 
+def scoped_alias(alias: str, stack: Stack) -> str:
+    """Return the full name of an alias: a full name as it is, any other below the name of its stack.
+
+    Two deployments of one app then have two names; a full name belongs to whoever deploys first.
+
+    Raises:
+        KeyConfigurationError: See :func:`check_alias`.
+    """
+    if Token.is_unresolved(alias) or alias.startswith(_ALIAS_PREFIX):
+        return check_alias(alias)
+    check_alias(alias)
+    return check_alias(f"{stack.stack_name}/{alias}")
+
+
+def check_perimeter(perimeter: str | None) -> None:
+    """Check the id of an organization or account.
+
+    Raises:
+        KeyConfigurationError: No principal would ever be inside, the key could not be managed.
+    """
+    if perimeter is None or Token.is_unresolved(perimeter) or is_organization(perimeter) or is_account(perimeter):
+        return
+    raise KeyConfigurationError(
+        f"perimeter {perimeter!r}: neither an organization id (o- and 10 to 32 small letters or digits) nor an account "
+        "id (12 digits): everybody would be outside, and nobody could manage the key"
+    )
+
+
 def check_rotation_period(period: Duration | None) -> None:
     """Check the days between automatic rotations: 90 to 2560.
 
@@ -49,6 +78,19 @@ def check_rotation_period(period: Duration | None) -> None:
     See https://docs.aws.amazon.com/kms/latest/developerguide/rotating-keys-enable-disable.html
     """
     _check_days("rotation_period", period, ROTATION_DAYS)
+
+
+def check_rotates(period: Duration | None, *, rotates: bool) -> None:
+    """Check that a key with a rotation period has automatic rotation.
+
+    Raises:
+        KeyConfigurationError: KMS would answer UnsupportedOperationException.
+    """
+    if period is not None and not rotates:
+        raise KeyConfigurationError(
+            "rotation_period: KMS rotates symmetric encryption keys with its own key material only "
+            "(UnsupportedOperationException); leave it out, and import new material or make a new key instead"
+        )
 
 
 def check_pending_window(window: Duration | None) -> None:

@@ -6,10 +6,16 @@ from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.key_access import KeyAccess
-from kms_patterns.policy.actions import ADMINISTRATION, CREATE_GRANT, DESCRIBE_KEY, REFUSAL_OF_KMS
+from kms_patterns.policy.actions import (
+    CREATE_GRANT,
+    DESCRIBE_KEY,
+    EVERY_ADMINISTRATION,
+    GENERATE_DATA_KEY,
+    REFUSAL_OF_KMS,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kms_patterns.keys.two_key_grants import TwoKeyGrants
 
@@ -27,10 +33,24 @@ def check_operations(key: "TwoKeyGrants", operations: "Sequence[str]") -> None:
             raise GrantRefused(f"{key.node.path}: {operation} refused: {_reason(key, operation)}")
 
 
+def check_context(key: "TwoKeyGrants", pairs: "Mapping[str, str] | None", names: "Sequence[str] | None") -> None:
+    """Check that requests about ``key`` can have the encryption context that a grant demands.
+
+    Raises:
+        GrantRefused: Only symmetric encryption keys have one, so the grant would be void.
+    """
+    if (pairs or names) and GENERATE_DATA_KEY not in key.operations:
+        raise GrantRefused(
+            f"{key.node.path}: a condition on the encryption context {sorted([*(pairs or ()), *(names or ())])}: only "
+            "symmetric encryption keys have one, so no request would match and the call would end in "
+            "AccessDeniedException; leave it out"
+        )
+
+
 def _reason(key: "TwoKeyGrants", operation: str) -> str:
     if operation == CREATE_GRANT:
         return "whoever creates KMS grants gives others use of the key, past the key policy; grant the user directly"
-    if operation in ADMINISTRATION:
+    if operation in EVERY_ADMINISTRATION:
         return "it manages the key; administrators and users are apart, so call grant_admin"
     error = REFUSAL_OF_KMS.get(operation, "InvalidKeyUsageException")
     return f"a key of this type cannot do it, KMS would answer {error}; it can: {', '.join(key.operations)}"
@@ -56,7 +76,7 @@ def check_callers_statement(key: "TwoKeyGrants", statement: iam.PolicyStatement)
 
 
 def _check_principals(key: "TwoKeyGrants", statement: iam.PolicyStatement) -> None:
-    uses = [action for action in statement.actions if action not in ADMINISTRATION]
+    uses = [action for action in statement.actions if action not in EVERY_ADMINISTRATION]
     wide = (iam.AccountPrincipal, iam.AnyPrincipal, iam.StarPrincipal)
     if uses and any(isinstance(principal, wide) for principal in statement.principals):
         raise GrantRefused(

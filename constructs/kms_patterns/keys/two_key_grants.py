@@ -9,9 +9,9 @@ from aws_cdk import aws_kms as kms
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.key_access import KeyAccess
-from kms_patterns.keys.policy_checks import check_callers_statement, check_operations
+from kms_patterns.keys.policy_checks import check_callers_statement, check_context, check_operations
 from kms_patterns.policy import conditions as when
-from kms_patterns.policy.actions import ADMINISTRATION, narrow
+from kms_patterns.policy.actions import narrow
 
 if TYPE_CHECKING:
     from kms_patterns.keys.grant_writer import GrantWriter
@@ -31,6 +31,11 @@ class TwoKeyGrants(_Base):
     @abstractmethod
     def operations(self) -> Sequence[str]:
         """The cryptographic operations that this type of key can do."""
+
+    @property
+    @abstractmethod
+    def administration(self) -> Sequence[str]:
+        """The actions of those who manage this key."""
 
     @property
     def access(self) -> KeyAccess:
@@ -65,6 +70,7 @@ class TwoKeyGrants(_Base):
         See https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
         """
         check_operations(self, operations)
+        check_context(self, encryption_context, required_context)
         try:
             shared = when.merge(
                 when.encryption_context(encryption_context or {}),
@@ -100,7 +106,7 @@ class TwoKeyGrants(_Base):
         PutKeyPolicy is part of it, so an administrator *can* change the policy and then use the key; CloudTrail
         records that. For the alias actions IAM must also allow the alias, which is a resource of its own.
         """
-        return self._grants.grant(grantee, ADMINISTRATION, {}, {}, purpose="administration")
+        return self._grants.grant(grantee, self.administration, {}, {}, purpose="administration")
 
     def add_to_resource_policy(
         self,

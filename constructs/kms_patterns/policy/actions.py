@@ -36,6 +36,12 @@ SYMMETRIC_OPERATIONS: Final = (
 )
 """What a symmetric encryption key can do."""
 
+RSA_ENCRYPTION_OPERATIONS: Final = (ENCRYPT, DECRYPT, RE_ENCRYPT_FROM, RE_ENCRYPT_TO, GET_PUBLIC_KEY)
+SIGNING_OPERATIONS: Final = (SIGN, VERIFY, GET_PUBLIC_KEY)
+MAC_OPERATIONS: Final = (GENERATE_MAC, VERIFY_MAC)
+KEY_AGREEMENT_OPERATIONS: Final = (DERIVE_SHARED_SECRET, GET_PUBLIC_KEY)
+"""What keys of the other types can do."""
+
 CRYPTOGRAPHIC_OPERATIONS: Final = (
     *SYMMETRIC_OPERATIONS,
     SIGN,
@@ -72,6 +78,22 @@ ADMINISTRATION: Final = (
 )
 """What key administrators do: manage the key, never use it, and mint no KMS grant (which would be use by proxy)."""
 
+ROTATE_ON_DEMAND: Final = ("kms:RotateKeyOnDemand",)
+MULTI_REGION_ADMINISTRATION: Final = ("kms:ReplicateKey", "kms:UpdatePrimaryRegion")
+IMPORT_ADMINISTRATION: Final = (
+    "kms:DeleteImportedKeyMaterial",
+    "kms:GetParametersForImport",
+    "kms:ImportKeyMaterial",
+)
+"""What administrators do with some keys only: those that rotate on demand, have replicas, or hold imported material."""
+
+EVERY_ADMINISTRATION: Final = (
+    *ADMINISTRATION,
+    *ROTATE_ON_DEMAND,
+    *MULTI_REGION_ADMINISTRATION,
+    *IMPORT_ADMINISTRATION,
+)
+
 REFUSAL_OF_KMS: Final[Mapping[str, str]] = {GET_PUBLIC_KEY: "UnsupportedOperationException"}
 """The error of KMS for an operation that the key cannot do, where it is not InvalidKeyUsageException."""
 
@@ -83,7 +105,8 @@ S3_LIST_BUCKET: Final = "s3:ListBucket"
 
 _EXACT: Final[Mapping[str, Sequence[str]]] = {"kms:generatedatakey*": [GENERATE_DATA_KEY], "kms:reencrypt*": []}
 _CANONICAL: Final = {
-    action.lower(): action for action in (*CRYPTOGRAPHIC_OPERATIONS, *ADMINISTRATION, CREATE_GRANT, "kms:RetireGrant")
+    action.lower(): action
+    for action in (*CRYPTOGRAPHIC_OPERATIONS, *EVERY_ADMINISTRATION, CREATE_GRANT, "kms:RetireGrant")
 }
 
 

@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from kms_patterns.policy.actions import S3_PUT_OBJECT
 
 SID_DENY_OTHER_KEY: Final = "DenyUploadUnderAnotherKey"
+SID_DENY_AWS_MANAGED_KEY: Final = "DenyUploadUnderTheAwsManagedKey"
 SID_DENY_OTHER_ENCRYPTION: Final = "DenyUploadWithoutSseKms"
 SID_DENY_CUSTOMER_KEY: Final = "DenyUploadUnderCustomerProvidedKey"
 
@@ -22,7 +23,8 @@ _CUSTOMER_ALGORITHM: Final = "s3:x-amz-server-side-encryption-customer-algorithm
 def only_under_key(objects_arn: str, key_arn: str) -> list[iam.PolicyStatement]:
     """Return the statements that deny an upload under anything but ``key_arn``.
 
-    An upload that names no encryption falls to the bucket's default, which is this key: ``Null`` lets it pass.
+    An upload that names no encryption falls to the bucket's default, which is this key: ``Null`` lets it pass. One that
+    names ``aws:kms`` and no key does not: S3 would take the AWS managed key ``aws/s3``, which any administrator may use.
 
     Args:
         objects_arn: All objects of the bucket.
@@ -30,6 +32,11 @@ def only_under_key(objects_arn: str, key_arn: str) -> list[iam.PolicyStatement]:
     """
     return [
         _deny(SID_DENY_OTHER_KEY, objects_arn, _given_other_than(_KEY_ID, key_arn)),
+        _deny(
+            SID_DENY_AWS_MANAGED_KEY,
+            objects_arn,
+            {"StringEquals": {_ENCRYPTION: "aws:kms"}, "Null": {_KEY_ID: "true"}},
+        ),
         _deny(SID_DENY_OTHER_ENCRYPTION, objects_arn, _given_other_than(_ENCRYPTION, "aws:kms")),
         _deny(SID_DENY_CUSTOMER_KEY, objects_arn, {"Null": {_CUSTOMER_ALGORITHM: "false"}}),
     ]

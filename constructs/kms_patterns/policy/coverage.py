@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from kms_patterns.policy.actions import ADMINISTRATION, CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS
+from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, EVERY_ADMINISTRATION
 from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions
 
-_KNOWN: Final = (*CRYPTOGRAPHIC_OPERATIONS, *ADMINISTRATION, CREATE_GRANT)
+_KNOWN: Final = (*CRYPTOGRAPHIC_OPERATIONS, *EVERY_ADMINISTRATION, CREATE_GRANT)
 _EQUALITY: Final = ("StringEquals", "ArnEquals", "Bool", "Null")
 
 

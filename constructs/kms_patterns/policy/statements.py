@@ -21,15 +21,18 @@ MAX_KEY_POLICY_BYTES: Final = 32 * 1024
 _SID_READABLE: Final = 48
 
 
-def account_administration() -> iam.PolicyStatement:
+def account_administration(administration: Sequence[str] = actions.ADMINISTRATION) -> iam.PolicyStatement:
     """Return the statement that keeps the key manageable: IAM policies of the account may administer it, not use it.
 
     PutKeyPolicy is among the actions: who may change the policy can give themselves use, and CloudTrail shows it.
+
+    Args:
+        administration: What administrators of this key do.
     """
     return iam.PolicyStatement(
         sid=SID_ACCOUNT_ADMINISTRATION,
         principals=[iam.AccountRootPrincipal()],
-        actions=list(actions.ADMINISTRATION),
+        actions=list(administration),
         resources=["*"],
     )
 

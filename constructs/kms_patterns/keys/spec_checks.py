@@ -1,0 +1,56 @@
+"""Checks of key specs and of the algorithms that a grant pins, each against what KMS would answer."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Stack, Token
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
+from kms_patterns.policy.key_specs import ALGORITHMS, CHINA_ONLY
+
+
+def check_key_spec(scope: Construct, spec: kms.KeySpec, usage: kms.KeyUsage, *, symmetric: bool) -> None:
+    """Check that keys of this spec have this usage, in this Region.
+
+    Args:
+        scope: Where the key is to be.
+        spec: Key spec.
+        usage: Key usage.
+        symmetric: Whether the type of key is the symmetric encryption key, which shares its usage with RSA.
+
+    Raises:
+        KeyConfigurationError: KMS would answer ValidationException or UnsupportedOperationException at deployment.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
+    """
+    allowed = [name for name in ALGORITHMS[usage.value] if (name == "SYMMETRIC_DEFAULT") is symmetric]
+    if spec.value not in allowed:
+        raise KeyConfigurationError(
+            f"key_spec {spec.value} with key usage {usage.value}: no such key of this type (KMS: ValidationException); "
+            f"give one of {', '.join(allowed)}"
+        )
+    if spec.value in CHINA_ONLY:
+        _check_china(spec, Stack.of(scope).region)
+
+
+def _check_china(spec: kms.KeySpec, region: str) -> None:
+    if not Token.is_unresolved(region) and not region.startswith("cn-"):
+        raise KeyConfigurationError(
+            f"key_spec {spec.value} in {region}: only the China Regions have it (UnsupportedOperationException); "
+            "give another spec, or deploy to cn-north-1 or cn-northwest-1"
+        )
+
+
+def check_pins(path: str, what: str, given: Sequence[str] | None, allowed: Sequence[str]) -> None:
+    """Check values that a grant pins: at least one, and each one that the key knows.
+
+    Raises:
+        GrantRefused: No request could meet the condition, so the grant would be void.
+    """
+    unknown = [value for value in given or () if value not in allowed]
+    if unknown or (given is not None and not given):
+        raise GrantRefused(
+            f"{path}: {what} {list(given or ())}: this key knows {', '.join(allowed)} only, so no request would match "
+            "and the call would end in AccessDeniedException; name those, or leave it out for all of them"
+        )

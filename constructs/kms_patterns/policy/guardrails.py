@@ -1,0 +1,89 @@
+"""Statements that deny what no correct deployment does, whatever other policies allow, and the ids that they carry.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/policy-conditions.html
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from aws_cdk import aws_iam as iam
+
+from kms_patterns.policy.actions import CREATE_GRANT
+from kms_patterns.policy.conditions import PRINCIPAL_ARN
+
+SID_DENY_GRANTS_TO_OTHERS: Final = "DenyCreateGrantExceptForAwsServices"
+SID_DENY_LOCKOUT: Final = "DenyPolicyLockoutSafetyBypass"
+SID_DENY_OUTSIDERS: Final = "DenyPrincipalsOutsidePerimeter"
+SID_DENY_HASTY_DELETION: Final = "DenyDeletionSoonerThanWindow"
+GUARDRAIL_SIDS: Final = (
+    SID_DENY_GRANTS_TO_OTHERS,
+    SID_DENY_LOCKOUT,
+    SID_DENY_OUTSIDERS,
+    SID_DENY_HASTY_DELETION,
+)
+
+SHORTEST_WINDOW_DAYS: Final = 7
+"""What KMS itself demands."""
+
+_ORGANIZATION: Final = re.compile(r"o-[a-z0-9]{10,32}")
+_ACCOUNT: Final = re.compile(r"\d{12}")
+
+
+def grants_for_services_only(minters: Sequence[str] = ()) -> iam.PolicyStatement:
+    """Return the statement that leaves KMS grants to AWS services, in the form of Control Tower's CT.KMS.PR.3.
+
+    Args:
+        minters: ARNs of roles that may create grants nevertheless; with any, the form is no longer Control Tower's.
+
+    See https://docs.aws.amazon.com/controltower/latest/controlreference/kms-rules.html
+    """
+    condition: dict[str, Any] = {
+        "BoolIfExists": {"kms:GrantIsForAWSResource": "false", "aws:PrincipalIsAWSService": "false"}
+    }
+    if minters:
+        condition["ArnNotEquals"] = {PRINCIPAL_ARN: list(minters)}
+    return _deny(SID_DENY_GRANTS_TO_OTHERS, CREATE_GRANT, condition)
+
+
+def no_lockout_bypass() -> iam.PolicyStatement:
+    """Return the statement that refuses a key policy which would lock its own author out."""
+    return _deny(SID_DENY_LOCKOUT, "kms:PutKeyPolicy", {"Bool": {"kms:BypassPolicyLockoutSafetyCheck": "true"}})
+
+
+def no_deletion_sooner_than(days: int) -> iam.PolicyStatement:
+    """Return the statement that refuses a shorter waiting period than the key's own."""
+    shorter = {"NumericLessThan": {"kms:ScheduleKeyDeletionPendingWindowInDays": str(days)}}
+    return _deny(SID_DENY_HASTY_DELETION, "kms:ScheduleKeyDeletion", shorter)
+
+
+def nobody_outside(perimeter: str) -> iam.PolicyStatement:
+    """Return the statement that denies everything to principals outside an organization or account.
+
+    AWS services that act for themselves belong to neither and pass: their statements have source conditions.
+    All KMS actions, the ones of tomorrow included: a list with a gap would be a hole.
+    """
+    key = "aws:PrincipalOrgID" if is_organization(perimeter) else "aws:PrincipalAccount"
+    outside = {"StringNotEqualsIfExists": {key: perimeter}, "BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}
+    return _deny(SID_DENY_OUTSIDERS, "kms:*", outside)
+
+
+def is_organization(perimeter: str) -> bool:
+    """Return whether ``perimeter`` is the id of an organization."""
+    return bool(_ORGANIZATION.fullmatch(perimeter))
+
+
+def is_account(perimeter: str) -> bool:
+    """Return whether ``perimeter`` is the id of an account."""
+    return bool(_ACCOUNT.fullmatch(perimeter))
+
+
+def _deny(sid: str, action: str, conditions: Mapping[str, Mapping[str, Any]]) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid,
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=[action],
+        resources=["*"],
+        conditions=conditions,
+    )

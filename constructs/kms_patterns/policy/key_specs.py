@@ -1,0 +1,64 @@
+"""What each key spec of KMS is good for, and with which algorithms.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from kms_patterns.policy import conditions
+
+ENCRYPTION_ALGORITHM: Final = "kms:EncryptionAlgorithm"
+SIGNING_ALGORITHM: Final = "kms:SigningAlgorithm"
+MESSAGE_TYPE: Final = "kms:MessageType"
+MAC_ALGORITHM: Final = "kms:MacAlgorithm"
+KEY_AGREEMENT_ALGORITHM: Final = "kms:KeyAgreementAlgorithm"
+DATA_KEY_PAIR_SPEC: Final = "kms:DataKeyPairSpec"
+
+CHINA_ONLY: Final = frozenset({"SM2"})
+"""Specs that only the Regions of the partition aws-cn have."""
+
+_OAEP: Final = ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256")
+_RSA_SIGNATURES: Final = tuple(
+    f"RSASSA_{padding}_SHA_{bits}" for padding in ("PSS", "PKCS1_V1_5") for bits in (256, 384, 512)
+)
+_RSA: Final = ("RSA_2048", "RSA_3072", "RSA_4096")
+
+ALGORITHMS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
+    "ENCRYPT_DECRYPT": {
+        "SYMMETRIC_DEFAULT": ("SYMMETRIC_DEFAULT",),
+        **dict.fromkeys(_RSA, _OAEP),
+        "SM2": ("SM2PKE",),
+    },
+    "SIGN_VERIFY": {
+        **dict.fromkeys(_RSA, _RSA_SIGNATURES),
+        "ECC_NIST_P256": ("ECDSA_SHA_256",),
+        "ECC_NIST_P384": ("ECDSA_SHA_384",),
+        "ECC_NIST_P521": ("ECDSA_SHA_512",),
+        "ECC_SECG_P256K1": ("ECDSA_SHA_256",),
+        "ECC_NIST_EDWARDS25519": ("ED25519_SHA_512", "ED25519_PH_SHA_512"),
+        **dict.fromkeys(("ML_DSA_44", "ML_DSA_65", "ML_DSA_87"), ("ML_DSA_SHAKE_256",)),
+        "SM2": ("SM2DSA",),
+    },
+    "GENERATE_VERIFY_MAC": {f"HMAC_{bits}": (f"HMAC_SHA_{bits}",) for bits in (224, 256, 384, 512)},
+    "KEY_AGREEMENT": dict.fromkeys(("ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "SM2"), ("ECDH",)),
+}
+"""Key usage -> key spec -> algorithms."""
+
+MESSAGE_TYPES: Final = ("RAW", "DIGEST", "EXTERNAL_MU")
+DATA_KEY_PAIR_SPECS: Final = (
+    *_RSA,
+    "ECC_NIST_P256",
+    "ECC_NIST_P384",
+    "ECC_NIST_P521",
+    "ECC_SECG_P256K1",
+    "ECC_NIST_EDWARDS25519",
+    "SM2",
+)
+
+
+def pinned(condition_key: str, values: Sequence[str] | None) -> conditions.Conditions:
+    """Return the condition that the request names one of ``values``; no condition for None."""
+    if values is None:
+        return {}
+    return {"StringEquals": {condition_key: values[0] if len(values) == 1 else list(values)}}
