@@ -150,6 +150,15 @@ def uploader_may_not_choose_the_key(stage: Stage) -> str:
     return "uploaded"
 
 
+@denied.scenario(
+    who="uploader", what="asks for aws:kms and names no key", expected="refused: AccessDenied (s3:PutObject)"
+)
+def uploader_may_not_fall_to_the_aws_managed_key(stage: Stage) -> str:
+    s3 = client(stage, "s3", "S3", "UploaderRoleArn")
+    s3.put_object(Bucket=_bucket(stage), Key="x", Body=b"x", ServerSideEncryption="aws:kms")
+    return "uploaded"
+
+
 @denied.scenario(who="administrator with *:*", what="downloads", expected="refused: AccessDenied (kms:Decrypt)")
 def administrator_may_not_download(stage: Stage) -> str:
     administrator(stage, "s3").get_object(Bucket=_bucket(stage), Key=OBJECT)

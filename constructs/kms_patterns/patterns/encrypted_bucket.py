@@ -14,9 +14,11 @@ from kms_patterns.policy.bucket_statements import only_under_key
 class EncryptedBucket(ObjectGrants, s3.Bucket):
     """An ``s3.Bucket`` under SSE-KMS with a Bucket Key, versioned, private, reachable over TLS 1.2 or later only.
 
-    Uploads that name another key, another encryption or a key of their own (SSE-C) are denied; uploads that name none
-    are encrypted under ``encryption_key``. With the Bucket Key, S3 calls KMS up to 99 % less often, and KMS sees the
-    bucket's ARN as encryption context instead of each object's.
+    Uploads that name another key, another encryption or a key of their own (SSE-C) are denied, and so are those that
+    name ``aws:kms`` without a key, which S3 would take for ``aws/s3``; uploads that name nothing are encrypted under
+    ``encryption_key``. With the Bucket Key, S3 calls KMS up to 99 % less often, and KMS sees the bucket's ARN as
+    encryption context instead of each object's. S3 keeps a bucket-level key for a limited time: to cut a role off at
+    once, take its S3 permission away, too.
 
     Args:
         scope: Parent construct.
