@@ -138,6 +138,19 @@ def test_grant_invoke_by_a_construct_of_the_cdk_is_narrow_too(stack: cdk.Stack, 
     assert len(qualified) == 1
 
 
+def test_grant_invoke_to_a_role_of_another_account_is_a_permission_of_the_function(
+    stack: cdk.Stack, synth: Synth
+) -> None:
+    made = function(stack)
+    caller = "arn:aws:iam::999999999999:role/caller"
+    assert made.function.grant_invoke(aws_iam.Role.from_role_arn(stack, "Caller", caller)).success
+    assert properties(synth(stack), "AWS::Lambda::Permission") == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": stack.resolve(made.function.function_arn),
+        "Principal": caller,
+    }
+
+
 def test_grant_invoke_to_a_service_is_a_permission_of_the_function(stack: cdk.Stack, synth: Synth) -> None:
     made = function(stack)
     made.function.grant_invoke(aws_iam.ServicePrincipal("scheduler.amazonaws.com"))

@@ -13,15 +13,13 @@ from kms_patterns.functions.lambda_platform import lambda_platform
 class ExactFunction(aws_lambda.Function):
     """A function whose ``grant_invoke`` names the function alone, not all its versions and aliases."""
 
-    def grant_invoke(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to invoke the unqualified function; a service principal gets the CDK's resource policy.
+    @property
+    def resource_arns_for_grant_invoke(self) -> list[str]:
+        """The unqualified function's ARN; the CDK reads this for every grant, in whatever way it is written.
 
         See https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
         """
-        grant = aws_iam.Grant.add_to_principal(
-            grantee=grantee, actions=["lambda:InvokeFunction"], resource_arns=[self.function_arn]
-        )
-        return grant if grant.success else super().grant_invoke(grantee)
+        return [self.function_arn]
 
 
 class DataPlaneFunction(Construct):

@@ -24,7 +24,7 @@ def only_under_key(objects_arn: str, key_arn: str) -> list[iam.PolicyStatement]:
     """Return the statements that deny an upload under anything but ``key_arn``.
 
     An upload that names no encryption falls to the bucket's default, which is this key: ``Null`` lets it pass. One that
-    names ``aws:kms`` and no key does not: S3 would take the AWS managed key ``aws/s3``, which any administrator may use.
+    names ``aws:kms`` and no key does not: S3 would take the AWS managed key ``aws/s3``, which administrators may use.
 
     Args:
         objects_arn: All objects of the bucket.
