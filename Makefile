@@ -12,7 +12,7 @@ export npm_config_cache := $(CACHE)/npm
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo test check snapshots bench lock clean
+.PHONY: help install demo synth diff deploy test check snapshots bench lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -21,6 +21,16 @@ install: $(VENV)/.installed node_modules/.installed ## set up .venv and node_mod
 
 demo: install ## synthesize, deploy to the embedded AWS, use the keys and be refused
 	$(BIN)/kms-patterns demo
+
+synth: install ## write the templates of app.py to cdk.out
+	$(BIN)/kms-patterns cdk synth --quiet
+
+diff: install ## compare app.py with what is deployed in the account of your credentials
+	$(BIN)/kms-patterns cdk diff
+
+deploy: install ## deploy app.py into the account of your credentials; asks before it widens a permission
+	$(BIN)/kms-patterns cdk bootstrap
+	$(BIN)/kms-patterns cdk deploy --all
 
 test: check ## everything: checks, unit, snapshot and end-to-end tests
 	$(BIN)/python -m pytest

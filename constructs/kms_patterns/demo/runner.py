@@ -77,7 +77,7 @@ def run(project: Path, file: Path, console: Console, *, keep: bool = False) -> b
     failed = [row for row in rows if not row.as_expected]
     console.print(f"{len(rows) - len(failed)} of {len(rows)} rows as expected", style="red" if failed else "green")
     console.print(f"Report: {report}", soft_wrap=True)
-    console.print("The same app in a real account:  npx cdk bootstrap && npx cdk deploy --all")
+    console.print("The same app in a real account: make deploy, with the account's credentials in the environment")
     return not failed
 
 
