@@ -1,6 +1,6 @@
 """Peak memory of the envelope functions on a small and on a 16 times larger S3 object, each in a fresh process.
 
-Run ``python benchmarks/envelope_memory.py``. It starts an embedded AWS, lets the real Lambda handlers encrypt and
+Run ``python benchmarks/bench_envelope_memory.py``. It starts an embedded AWS, lets the real Lambda handlers encrypt and
 decrypt 64 MiB and 1 GiB from S3 to S3, and prints the peak resident memory of each process and its growth. It exits
 with 1 if the growth exceeds 10 %, or if an object does not come back byte-identical.
 """
