@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from kms_patterns import crypto_cli
 from kms_patterns.access.cli import access
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -21,6 +22,8 @@ def main() -> None:
 
 
 main.add_command(access)
+main.add_command(crypto_cli.encrypt)
+main.add_command(crypto_cli.decrypt)
 
 
 @main.command()

@@ -1,0 +1,130 @@
+"""``kms-patterns encrypt`` and ``kms-patterns decrypt``: files and streams under a KMS key, for people and hosts.
+
+Exit codes: 0 done; 1 AWS refused, or a file cannot be read or written; 2 the command line is wrong; 3 the message is
+altered, cut, not a message, or made under another encryption context.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+_NOT_GENUINE = 3
+
+_files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
+_output = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File, existing folder, or - for standard output."
+)
+_context = click.option("-c", "--context", multiple=True, metavar="NAME=VALUE", help="Encryption context; repeatable.")
+_keys = click.option("-k", "--key", "keys", multiple=True, metavar="KEY-ARN", help="ARN of a KMS key; repeatable.")
+_force = click.option("-f", "--force", is_flag=True, help="Overwrite an existing output.")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+
+
+@click.command()
+@_files
+@_keys
+@_context
+@_output
+@_force
+@_quiet
+@click.option("--sign", is_flag=True, help="Sign the message (suite 0x0578).")
+@click.option("--verify", is_flag=True, help="Read the result back and compare; needs kms:Decrypt.")
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Public key (DER or PEM) of an RSA KMS key: encrypts without a call to AWS.",
+)
+def encrypt(files: tuple[str, ...], output: Path | None, *, sign: bool, verify: bool, **options: Any) -> None:
+    """Encrypt FILE... (- is standard input) into FILE.encrypted.
+
+    The result is an AWS Encryption SDK message. With several --key, any one of them can decrypt it. Exit codes: 0 done,
+    1 refused by AWS or by the file system, 2 wrong usage, 3 --verify failed.
+    """
+    from kms_patterns import crypto_files, crypto_work  # noqa: PLC0415 - --help need not wait for boto3
+
+    if verify and (output == crypto_files.STREAM or (files == ("-",) and output is None)):
+        raise click.UsageError("--verify reads the output again, which standard output does not allow")
+    work = crypto_work.Encryption(
+        crypto_work.encrypting_keyring(options["keys"], options["public_key"]), _pairs(options["context"]), sign, verify
+    )
+    _run(work, files, output, lambda name: name + crypto_files.SUFFIX, options)
+
+
+@click.command()
+@_files
+@_keys
+@_context
+@_output
+@_force
+@_quiet
+@click.option("--account", multiple=True, metavar="ID", help="Accept any key of this account instead of --key.")
+@click.option("--rsa", is_flag=True, help="The --key is an RSA KMS key.")
+@click.option("--verify", is_flag=True, help="Authenticate the whole message and write nothing.")
+def decrypt(files: tuple[str, ...], output: Path | None, *, verify: bool, **options: Any) -> None:
+    """Decrypt FILE... (- is standard input) into FILE without .encrypted.
+
+    Every --context pair must be in the message; they are compared before AWS is called. An output file appears after
+    the last byte was authenticated, or not at all; on standard output discard everything if the exit code is not 0.
+    Exit codes: 0 done, 1 refused by AWS or by the file system, 2 wrong usage, 3 not a genuine message.
+    """
+    from kms_patterns import crypto_files, crypto_work  # noqa: PLC0415 - --help need not wait for boto3
+
+    if verify and output:
+        raise click.UsageError("--verify writes nothing: leave --output out")
+    keyring = crypto_work.decrypting_keyring(options["keys"], options["account"], rsa=options["rsa"])
+    work = crypto_work.Decryption(keyring, _pairs(options["context"]), verify)
+
+    def name_for(name: str) -> str:
+        return name.removesuffix(crypto_files.SUFFIX) if name.endswith(crypto_files.SUFFIX) else f"{name}.decrypted"
+
+    _run(work, files, output, name_for, options)
+
+
+def _pairs(context: Sequence[str]) -> dict[str, str]:
+    """Return NAME=VALUE texts as a mapping."""
+    pairs: dict[str, str] = {}
+    for text in context:
+        name, equals, value = text.partition("=")
+        if not name or not equals or not value:
+            raise click.UsageError(f"--context {text}: NAME=VALUE is expected, neither part empty")
+        if pairs.setdefault(name, value) != value:
+            raise click.UsageError(f"--context {name} is given twice, with different values")
+    return pairs
+
+
+def _run(
+    work: Any, patterns: Sequence[str], output: Path | None, name_for: Callable[[str], str], options: dict[str, Any]
+) -> None:
+    """Process every file; go on after one failed, and exit with the gravest code."""
+    from kms_patterns import crypto_files, crypto_work  # noqa: PLC0415
+
+    inputs = crypto_files.expand(patterns)
+    targets = crypto_files.destinations(inputs, output, name_for)
+    code = 0
+    with _terminable(), crypto_work.progress(quiet=options["quiet"]) as report:
+        for source, target in zip(inputs, targets, strict=True):
+            try:
+                work.run(source, target, report, force=options["force"])
+            except crypto_work.FAILURES as error:
+                report.failed(source, error)
+                code = max(code, _NOT_GENUINE if isinstance(error, crypto_work.NOT_GENUINE) else 1)
+    sys.exit(code)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM raise, so that partial output is removed."""
+
+    def stop(number: int, _frame: Any) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,168 @@
+"""Files for the ``encrypt`` and ``decrypt`` commands: which to read, what to write, and never half of it."""
+
+import glob
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+STREAM = Path("-")
+SUFFIX = ".encrypted"
+
+
+def expand(patterns: Sequence[str]) -> list[Path]:
+    """Return the files that ``patterns`` name; a pattern may be quoted, or come from a shell that does not expand it.
+
+    Raises:
+        UsageError: A pattern matches no file, a name is not a file, or standard input is not the only one.
+    """
+    files: list[Path] = []
+    for pattern in patterns:
+        if pattern == str(STREAM) or Path(pattern).exists():
+            files.append(Path(pattern))
+        else:
+            files += sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207 - absolute patterns too
+            if not files or not glob.has_magic(pattern):
+                raise click.UsageError(f"{pattern}: no such file")
+    files = list(dict.fromkeys(files))
+    folders = [file for file in files if file.is_dir()]
+    if folders:
+        raise click.UsageError(f"{folders[0]} is a folder; name its files, as in '{folders[0]}/*'")
+    if STREAM in files and len(files) > 1:
+        raise click.UsageError("standard input (-) cannot be combined with files")
+    return files
+
+
+def destinations(files: Sequence[Path], output: Path | None, name_for: Callable[[str], str]) -> list[Path]:
+    """Return where the result of each file goes.
+
+    Args:
+        files: The inputs.
+        output: ``-``, a file (for one input), an existing folder, or None for the folder of each input.
+        name_for: Makes a file name from an input's name.
+
+    Raises:
+        UsageError: Several results would go to one place.
+    """
+    if output is None:
+        return [STREAM if file == STREAM else file.with_name(name_for(file.name)) for file in files]
+    if output != STREAM and output.is_dir():
+        if files == [STREAM]:
+            raise click.UsageError("standard input has no name: name the output file")
+        found = [output / name_for(file.name) for file in files]
+        if len(set(found)) < len(found):
+            raise click.UsageError(f"two inputs of the same name would both go to {output}")
+        return found
+    if len(files) > 1:
+        raise click.UsageError(f"{len(files)} inputs: --output must be an existing folder")
+    return [output]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is being written, and where it lies until it takes its name; nowhere if it is standard output."""
+
+    sink: BinaryIO
+    partial: Path | None
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[tuple[BinaryIO, int | None]]:
+    """Open ``file`` and give it with its size; standard input has none."""
+    if file == STREAM:
+        yield sys.stdin.buffer, None
+        return
+    with file.open("rb", buffering=0) as opened:
+        yield opened, os.fstat(opened.fileno()).st_size
+
+
+@contextmanager
+def writing(file: Path, *, force: bool) -> Iterator[Output]:
+    """Write a temporary file beside ``file`` and let it take that name at the very end; remove it on any failure.
+
+    Raises:
+        FileExistsError: ``file`` exists, at the start or at the end, and ``force`` is not set.
+    """
+    if file == STREAM:
+        yield Output(sys.stdout.buffer, None)
+        sys.stdout.buffer.flush()
+        return
+    if not force and os.path.lexists(file):
+        raise FileExistsError(f"{file} exists; --force overwrites it")
+    # Readable by nobody else, whatever the umask: a decrypted file must not be wider than asked for.
+    handle, partial = tempfile.mkstemp(prefix=f".{file.name[:100]}.", suffix=".partial", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb", buffering=0) as opened:
+            yield Output(opened, Path(partial))
+            os.fsync(opened.fileno())
+        _publish(Path(partial), file, force=force)
+    finally:
+        with suppress(FileNotFoundError):
+            Path(partial).unlink()
+
+
+def _publish(partial: Path, file: Path, *, force: bool) -> None:
+    if force:
+        partial.replace(file)
+        return
+    try:
+        os.link(partial, file)  # unlike a rename, it fails if the name was taken meanwhile
+    except FileExistsError:
+        raise FileExistsError(f"{file} exists; --force overwrites it") from None
+
+
+class Watched:
+    """A binary file object whose reads are hashed, if asked for, and counted.
+
+    Args:
+        source: What is read.
+        advance: Is told the number of bytes of each read.
+        digest: Whether to hash them.
+    """
+
+    def __init__(self, source: Any, advance: Callable[[int], None], *, digest: bool) -> None:
+        self._readinto = source.readinto
+        self._advance = advance
+        self._digest = hashlib.sha256() if digest else None
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read into ``buffer`` and return how many bytes."""
+        got: int = self._readinto(buffer)
+        self._advance(got)
+        if self._digest:
+            self._digest.update(buffer[:got])
+        return got
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most ``size`` bytes."""
+        buffer = bytearray(max(size, 0))
+        return bytes(buffer[: self.readinto(memoryview(buffer))])
+
+    @property
+    def sha256(self) -> bytes:
+        """Digest of all that was read."""
+        return self._digest.digest() if self._digest else b""
+
+
+class Discarding:
+    """A binary file object that keeps the hash of what is written, and nothing else."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Hash ``data``."""
+        self._digest.update(data)
+        return len(data)
+
+    @property
+    def sha256(self) -> bytes:
+        """Digest of all that was written."""
+        return self._digest.digest()

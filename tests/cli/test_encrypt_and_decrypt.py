@@ -1,0 +1,190 @@
+"""Files and streams through the command line: what is written, what is never overwritten, and how it ends."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+TENANT = ("-c", "tenant=a")
+
+
+@pytest.fixture
+def names(tmp_path):
+    return lambda: sorted(path.name for path in tmp_path.iterdir())
+
+
+@pytest.fixture
+def encrypted(run, keys, letter):
+    assert run("encrypt", letter, "-k", keys.first, *TENANT).code == 0
+    return letter.with_name("letter.txt.encrypted")
+
+
+def test_file_is_encrypted_beside_itself_and_comes_back(run, keys, letter, encrypted, names):
+    plaintext = letter.read_bytes()
+    assert encrypted.read_bytes()[:3] == b"\x02\x04\x78"
+    assert b"Meet me" not in encrypted.read_bytes()
+    letter.unlink()
+    assert run("decrypt", encrypted, "-k", keys.first, *TENANT).code == 0
+    assert letter.read_bytes() == plaintext
+    assert names() == ["letter.txt", "letter.txt.encrypted"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (letter, encrypted)} == {0o600}
+
+
+def test_existing_output_is_never_overwritten_without_force(run, keys, letter, encrypted, names):
+    letter.write_bytes(b"newer")
+    done = run("decrypt", encrypted, "-k", keys.first)
+    assert (done.code, letter.read_bytes()) == (1, b"newer")
+    assert "letter.txt exists; --force overwrites it" in done.stderr
+    assert run("decrypt", encrypted, "-k", keys.first, "--force").code == 0
+    assert letter.read_bytes().startswith(b"Meet me")
+    assert names() == ["letter.txt", "letter.txt.encrypted"]
+
+
+def test_standard_input_goes_to_standard_output(run, keys):
+    message = run("encrypt", "-", "-k", keys.first, *TENANT, stdin=b"hello")
+    assert (message.code, message.stdout[:3]) == (0, b"\x02\x04\x78")
+    assert run("decrypt", "-", "-k", keys.first, *TENANT, stdin=message.stdout).stdout == b"hello"
+
+
+def test_quoted_pattern_and_folder(run, keys, tmp_path):
+    (tmp_path / "out").mkdir()
+    for number in range(3):
+        (tmp_path / f"{number}.bin").write_bytes(bytes([number]))
+    assert run("encrypt", "*.bin", "-k", keys.first, "-o", "out").code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{n}.bin.encrypted" for n in range(3)]
+    assert run("decrypt", "out/*.encrypted", "-k", keys.first).code == 0
+    assert (tmp_path / "out" / "2.bin").read_bytes() == b"\x02"
+
+
+def test_name_without_the_suffix_gets_another_one(run, keys, letter, encrypted, tmp_path):
+    renamed = encrypted.rename(tmp_path / "message")
+    assert run("decrypt", renamed, "-k", keys.first).code == 0
+    assert (tmp_path / "message.decrypted").read_bytes() == letter.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "MessageAuthenticationFailed"),
+        (lambda data: data[:-1], "MessageTruncated"),
+        (lambda data: data + b"x", "MessageFormatError"),
+        (lambda data: b"hello", "MessageFormatError"),
+        (lambda data: b"", "MessageTruncated"),
+    ],
+)
+def test_message_that_is_not_genuine_is_exit_code_3_and_leaves_nothing(
+    damage, code, run, keys, letter, encrypted, names
+):
+    letter.unlink()
+    encrypted.write_bytes(damage(encrypted.read_bytes()))
+    done = run("decrypt", encrypted, "-k", keys.first)
+    assert done.code == 3
+    assert f"letter.txt.encrypted: {code}: " in done.stderr
+    assert names() == ["letter.txt.encrypted"]
+
+
+def test_wrong_context_is_exit_code_3_without_a_kms_call(run, keys, letter, encrypted, aws):
+    calls = len(aws.kms_calls())
+    done = run("decrypt", encrypted, "-k", keys.first, "-c", "tenant=b", "-o", "x")
+    assert (done.code, "EncryptionContextMismatch" in done.stderr) == (3, True)
+    assert len(aws.kms_calls()) == calls
+
+
+def test_wrong_key_is_exit_code_1(run, keys, encrypted, names):
+    done = run("decrypt", encrypted, "-k", keys.second, "-o", "x")
+    assert (done.code, "IncorrectKeyException" in done.stderr) == (1, True)
+    assert names() == ["letter.txt", "letter.txt.encrypted"]
+
+
+def test_other_files_are_done_though_one_failed(run, keys, letter, encrypted, tmp_path):
+    (tmp_path / "bad.encrypted").write_bytes(b"hello")
+    done = run("decrypt", "bad.encrypted", encrypted, "-k", keys.first, "--force")
+    assert (done.code, "bad.encrypted" in done.stderr, letter.read_bytes()[:7]) == (3, True, b"Meet me")
+
+
+def test_either_of_two_keys_or_any_key_of_the_account_opens_it(run, keys, letter, tmp_path):
+    assert run("encrypt", letter, "-k", keys.first, "-k", keys.second).code == 0
+    account = keys.first.split(":")[4]
+    for number, who in enumerate([("-k", keys.first), ("-k", keys.second), ("--account", account)]):
+        assert run("decrypt", "letter.txt.encrypted", *who, "-o", f"copy{number}").code == 0
+        assert (tmp_path / f"copy{number}").read_bytes() == letter.read_bytes()
+
+
+def test_rsa_key_encrypts_without_a_call_and_decrypts_with_one(run, keys, letter, aws, tmp_path):
+    public = tmp_path / "public.der"
+    public.write_bytes(aws.session().client("kms").get_public_key(KeyId=keys.rsa)["PublicKey"])
+    calls = len(aws.kms_calls())
+    assert run("encrypt", letter, "-k", keys.rsa, "--public-key", public, *TENANT).code == 0
+    assert len(aws.kms_calls()) == calls
+    assert run("decrypt", "letter.txt.encrypted", "-k", keys.rsa, "--rsa", *TENANT, "-o", "copy").code == 0
+    assert [call["action"] for call in aws.kms_calls()[calls:]] == ["kms:Decrypt"]
+    assert (tmp_path / "copy").read_bytes() == letter.read_bytes()
+
+
+def test_signed_message_is_signed(run, keys, letter):
+    assert run("encrypt", letter, "-k", keys.first, "--sign").code == 0
+    assert letter.with_name("letter.txt.encrypted").read_bytes()[:3] == b"\x02\x05\x78"
+    assert run("decrypt", "letter.txt.encrypted", "-k", keys.first, "--force").code == 0
+
+
+def test_verify_reads_the_result_back_before_it_takes_its_name(run, keys, letter, aws, names, monkeypatch):
+    calls = len(aws.kms_calls())
+    assert run("encrypt", letter, "-k", keys.first, "--verify").code == 0
+    assert [call["action"] for call in aws.kms_calls()[calls:]] == ["kms:GenerateDataKey", "kms:Decrypt"]
+    monkeypatch.setattr("kms_patterns.crypto_files.Watched.sha256", b"something else")
+    done = run("encrypt", letter, "-k", keys.first, "--verify", "-o", "other")
+    assert (done.code, "read back" in done.stderr) == (3, True)
+    assert names() == ["letter.txt", "letter.txt.encrypted"]
+
+
+def test_verify_of_decrypt_writes_nothing(run, keys, letter, encrypted, names):
+    assert run("decrypt", encrypted, "-k", keys.first, "--verify").code == 0
+    encrypted.write_bytes(encrypted.read_bytes()[:-1])
+    assert run("decrypt", encrypted, "-k", keys.first, "--verify").code == 3
+    assert names() == ["letter.txt", "letter.txt.encrypted"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["encrypt", "missing", "-k", "K"], "missing: no such file"),
+        (["encrypt", "*.nothing", "-k", "K"], "no such file"),
+        (["encrypt", "letter.txt"], "--key is missing"),
+        (["encrypt", "letter.txt", "-k", "alias/x"], "the ARN of a key is expected"),
+        (["encrypt", "letter.txt", "-k", "K", "-c", "tenant"], "NAME=VALUE"),
+        (["encrypt", "letter.txt", "-k", "K", "-c", "a=1", "-c", "a=2"], "given twice"),
+        (["encrypt", "letter.txt", "-", "-k", "K"], "cannot be combined"),
+        (["encrypt", ".", "-k", "K"], "is a folder"),
+        (["encrypt", "letter.txt", "other.txt", "-k", "K", "-o", "one"], "must be an existing folder"),
+        (["encrypt", "-", "-k", "K", "-o", "."], "name the output file"),
+        (["encrypt", "letter.txt", "-k", "K", "--verify", "-o", "-"], "standard output does not allow"),
+        (["encrypt", "letter.txt", "-k", "K", "--public-key", "letter.txt"], "neither DER nor PEM"),
+        (["decrypt", "letter.txt", "-k", "K", "--account", "1"], "leave --key"),
+        (["decrypt", "letter.txt", "--account", "1"], "12 digits"),
+        (["decrypt", "letter.txt", "-k", "K", "--verify", "-o", "x"], "leave --output out"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments, reason, run, keys, letter, tmp_path):
+    (tmp_path / "other.txt").touch()
+    done = run(*[keys.first if each == "K" else each for each in arguments])
+    assert (done.code, reason in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_removes_partial_output(number, keys, environment, tmp_path, names):
+    command = [sys.executable, "-m", "kms_patterns", "encrypt", "fifo", "-k", keys.first]
+    os.mkfifo(tmp_path / "fifo")
+    running = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE)
+    with (tmp_path / "fifo").open("wb", buffering=0) as source:
+        source.write(b"x")
+        deadline = time.monotonic() + 30
+        while not any(name.endswith(".partial") for name in names()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(number)
+        running.communicate(timeout=30)
+    assert running.returncode not in {0, None}
+    assert names() == ["fifo"]
