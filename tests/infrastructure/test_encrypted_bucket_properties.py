@@ -7,6 +7,7 @@ from aws_cdk import aws_s3 as s3
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.policy.bucket_statements import (
+    SID_DENY_AWS_MANAGED_KEY,
     SID_DENY_CUSTOMER_KEY,
     SID_DENY_OTHER_ENCRYPTION,
     SID_DENY_OTHER_KEY,
@@ -54,6 +55,14 @@ def test_bucket_policy_denies_plain_http_and_every_other_encryption(stack, key, 
                 "StringNotEquals": {key_id: stack.resolve(key.key_arn)},
                 "Null": {key_id: "false"},
             },
+        },
+        {
+            "Sid": SID_DENY_AWS_MANAGED_KEY,
+            "Effect": "Deny",
+            "Principal": everyone,
+            "Action": "s3:PutObject",
+            "Resource": objects,
+            "Condition": {"StringEquals": {encryption: "aws:kms"}, "Null": {key_id: "true"}},
         },
         {
             "Sid": SID_DENY_OTHER_ENCRYPTION,

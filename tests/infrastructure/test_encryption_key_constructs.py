@@ -3,7 +3,6 @@
 import pytest
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 
 from kms_patterns import EncryptionKey
@@ -68,11 +67,6 @@ def test_stream_grants_both_to_who_reads_and_writes(stack, key, role, synth, key
     kinesis.Stream(stack, "Stream", encryption_key=key).grant_read_write(user)
 
     assert key_statements(synth(stack))[1:] == [named(user, ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"])]
-
-
-def test_secret_is_refused_because_it_would_open_the_key_to_the_account(stack, key):
-    with pytest.raises(RuntimeError, match="a service use the key for whoever calls it"):
-        secretsmanager.Secret(stack, "Secret", encryption_key=key)
 
 
 def test_unknown_wildcard_is_refused(key, role):

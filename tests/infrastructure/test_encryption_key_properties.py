@@ -136,6 +136,7 @@ def test_two_statements_with_one_sid_are_refused(stack, synth):
             principals=[iam.ServicePrincipal("logs.eu-west-1.amazonaws.com")],
             actions=["kms:Decrypt"],
             resources=["*"],
+            conditions={"StringEquals": {"aws:SourceAccount": "111122223333"}},
         )
     )
 

@@ -201,9 +201,19 @@ def test_own_key_policy_statement_by_principal_condition_is_matched_too(stack, k
 
 
 def test_own_key_policy_statement_for_a_service_passes(stack, key, synth):
-    key.add_to_resource_policy(statement("kms:Decrypt", principals=[iam.ServicePrincipal("sns.amazonaws.com")]))
+    source = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    service = iam.ServicePrincipal("sns.amazonaws.com")
+
+    key.add_to_resource_policy(statement("kms:Decrypt", principals=[service], conditions=source))
 
     synth(stack)
+
+
+def test_own_key_policy_statement_for_a_service_without_a_source_is_refused(key):
+    with pytest.raises(
+        GrantRefused, match=r"sns.amazonaws.com without a condition on aws:SourceAccount.*allow_service"
+    ):
+        key.add_to_resource_policy(statement("kms:Decrypt", principals=[iam.ServicePrincipal("sns.amazonaws.com")]))
 
 
 @pytest.mark.parametrize("wildcard", ["kms:*", "*", "kms:GenerateDataKey*"])
@@ -219,10 +229,46 @@ def test_own_key_policy_statement_for_all_but_some_actions_is_refused(key, role)
         )
 
 
-@pytest.mark.parametrize("principal", [iam.AccountRootPrincipal(), iam.AnyPrincipal(), iam.StarPrincipal()])
-def test_own_key_policy_statement_for_use_by_a_whole_account_is_refused(principal, key):
+@pytest.mark.parametrize(
+    "principal",
+    [
+        iam.AccountRootPrincipal(),
+        iam.AccountPrincipal("999999999999"),
+        iam.AnyPrincipal(),
+        iam.StarPrincipal(),
+        iam.ArnPrincipal("*"),
+        iam.ArnPrincipal("999999999999"),
+        iam.ArnPrincipal("arn:aws:iam::999999999999:root"),
+        iam.OrganizationPrincipal("o-1234567890"),
+    ],
+)
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {},
+        {"Bool": {"aws:SecureTransport": "true"}},
+        {"ArnLike": {"aws:PrincipalArn": "*"}},
+        {"ArnNotEquals": {"aws:PrincipalArn": "arn:aws:iam::999999999999:role/x"}},
+        {"StringEqualsIfExists": {"aws:PrincipalArn": "arn:aws:iam::999999999999:role/x"}},
+        {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}},
+    ],
+)
+def test_own_key_policy_statement_for_use_by_a_whole_account_is_refused(principal, conditions, key):
     with pytest.raises(GrantRefused, match="undoes the two-key control"):
-        key.add_to_resource_policy(statement("kms:Decrypt", principals=[principal]))
+        key.add_to_resource_policy(statement("kms:Decrypt", principals=[principal], conditions=conditions))
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/aws-reserved/*"}},
+        {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com", "kms:CallerAccount": "111122223333"}},
+    ],
+)
+def test_own_key_policy_statement_that_names_its_callers_is_taken(conditions, key, key_statements, stack):
+    key.add_to_resource_policy(statement("kms:Decrypt", principals=[iam.AccountRootPrincipal()], conditions=conditions))
+
+    assert stack.resolve(key.node.default_child.key_policy)["Statement"][-1]["Condition"] == conditions
 
 
 def test_own_deny_may_have_wildcards(stack, key, synth):

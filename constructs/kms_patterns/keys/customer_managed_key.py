@@ -1,6 +1,6 @@
 """What every customer managed key has in common: a two-key policy, exact grants, checks at synth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from typing import cast
 
@@ -64,6 +64,7 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
         window = pending_window or (Duration.days(7) if ephemeral else None)
         self.key_spec, self.key_usage = key_spec, key_usage
         self._access, self._lifecycle = access, lifecycle
+        self._served: set[str] = set()
         self._administration = management(on_demand_rotation, multi_region, imported_material)
         self._removal_policy = RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN
         named = iam.PolicyDocument(statements=[account_administration(self._administration)])
@@ -108,6 +109,11 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
     def administration(self) -> Sequence[str]:
         """The actions of those who manage this key."""
         return self._administration
+
+    @property
+    def statements_for_elsewhere(self) -> Set[str]:
+        """Ids of the key policy statements for roles and users whose own policies this app does not write."""
+        return self._grants.elsewhere
 
     def add_alias(self, alias_name: str) -> kms.Alias:
         """Add an alias, which stays when the key stays and goes when the key goes.

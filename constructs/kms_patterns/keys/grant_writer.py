@@ -25,6 +25,8 @@ class GrantWriter:
         self._sids: Counter[str] = Counter()
         self._grantees: dict[iam.IPrincipal, Grantee] = {}
         self._written: set[iam.PolicyStatement] = set()
+        self.elsewhere: set[str] = set()
+        """Ids of the statements whose other half is not in this app."""
         self._stack, self._key_arn = key.stack, key.key_arn
 
     def wrote(self, statement: iam.PolicyStatement) -> bool:
@@ -65,6 +67,31 @@ class GrantWriter:
         if self._key.access is KeyAccess.DELEGATED:
             return identity
         return identity.combine(self._in_key_policy.grant(subject, actions, shared, to_key))
+
+    def grant_elsewhere(
+        self, arn: str, path: str, actions: Sequence[str], conditions: Conditions, account: str | None = None
+    ) -> None:
+        """Write the key policy's half alone, for a role or user whose own policy this app cannot write.
+
+        Args:
+            arn: Its ARN.
+            path: What the statement's id is made of.
+            actions: Exact KMS actions.
+            conditions: Conditions of the statement.
+            account: Its account, where that is not the key's.
+        """
+        if self._key.access is KeyAccess.DELEGATED and account is None:
+            return
+
+        def to_key() -> tuple[iam.Grant, iam.PolicyStatement]:
+            self._sids[path] += 1
+            statement = named_grant(grant_sid(path, self._sids[path]), arn, actions, conditions, account)
+            self._written.add(statement)
+            self.elsewhere.add(statement.sid or "")
+            self._key.add_to_resource_policy(statement)
+            return iam.Grant.drop(iam.ArnPrincipal(arn), ""), statement
+
+        self._in_key_policy.grant((path, str(arn)), actions, conditions, to_key)
 
     def _named(self, principal: iam.IPrincipal) -> Grantee:
         if principal not in self._grantees:

@@ -5,7 +5,6 @@ from typing import Any
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from constructs import Dependable
 
 from kms_patterns.keys.errors import GrantRefused
@@ -13,10 +12,10 @@ from kms_patterns.keys.errors import GrantRefused
 _ADVICE = {
     iam.AnyPrincipal: "that is everyone in every account",
     iam.AccountPrincipal: "that is every role and user of the account; for that there is access=KeyAccess.DELEGATED",
-    iam.ServicePrincipal: "a service has no role ARN; grant the role that the service acts for, with via_service=",
+    iam.ServicePrincipal: "a service has no role ARN; call allow_service, or grant the role that the service acts for, "
+    "with via_service=",
     iam.ArnPrincipal: "no IAM policy can be written for a bare ARN; import the role with iam.Role.from_role_arn",
     iam.Group: "a group is no caller; grant its users or, better, a role",
-    kms.ViaServicePrincipal: "it lets a service use the key for whoever calls it; grant each role with via_service=",
     iam.UnknownPrincipal: "its role is not known; import it with its role, as in from_function_attributes(role=…)",
 }
 
@@ -78,8 +77,15 @@ def _no_arn(principal: Any) -> str:
 
 def _check_account(principal: Any, stack: Stack) -> None:
     account = principal.principal_account
-    known = account and not _unresolved(account) and not _unresolved(stack.account)
-    if known and account != stack.account:
+    if not account or _unresolved(account):
+        return
+    if _unresolved(stack.account):
+        raise GrantRefused(
+            f"{principal.node.path} is in account {account}, and the account of the key's stack is known only at "
+            "deployment: give the stack its account (env=Environment(account=…, region=…)), so that a role of another "
+            "account is not taken for one of this"
+        )
+    if account != stack.account:
         raise GrantRefused(
             f"{principal.node.path} is in account {account}, the key in {stack.account}: this app cannot write the "
             "identity half of a grant into another account, and the call would end in AccessDeniedException"

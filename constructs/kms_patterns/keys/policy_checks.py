@@ -13,6 +13,8 @@ from kms_patterns.policy.actions import (
     GENERATE_DATA_KEY,
     REFUSAL_OF_KMS,
 )
+from kms_patterns.policy.breadth import opens_to_accounts
+from kms_patterns.policy.conditions import has_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,11 +41,29 @@ def check_context(key: "TwoKeyGrants", pairs: "Mapping[str, str] | None", names:
     Raises:
         GrantRefused: Only symmetric encryption keys have one, so the grant would be void.
     """
+    if isinstance(names, str):
+        raise GrantRefused(
+            f"{key.node.path}: required_context is the string {names!r}, of which each letter would be a name; "
+            f"give a list: [{names!r}]"
+        )
     if (pairs or names) and GENERATE_DATA_KEY not in key.operations:
         raise GrantRefused(
             f"{key.node.path}: a condition on the encryption context {sorted([*(pairs or ()), *(names or ())])}: only "
             "symmetric encryption keys have one, so no request would match and the call would end in "
             "AccessDeniedException; leave it out"
+        )
+
+
+def check_symmetric(key: "TwoKeyGrants", service: str) -> None:
+    """Check that ``key`` is one that AWS services encrypt at rest under.
+
+    Raises:
+        GrantRefused: They take symmetric encryption keys only.
+    """
+    if GENERATE_DATA_KEY not in key.operations:
+        raise GrantRefused(
+            f"{key.node.path}: {service}, like all AWS services that encrypt at rest, takes symmetric keys only (it "
+            "would answer with an error of its own, or fail later): give it an EncryptionKey"
         )
 
 
@@ -71,16 +91,22 @@ def check_callers_statement(key: "TwoKeyGrants", statement: iam.PolicyStatement)
             f"{key.node.path}: a key policy statement that allows {found} allows more than anyone can list: "
             "name exact actions, or call grant_encrypt, grant_decrypt, … of the key, which do"
         )
-    if key.access is KeyAccess.NAMED and not statement.conditions:
-        _check_principals(key, statement)
-
-
-def _check_principals(key: "TwoKeyGrants", statement: iam.PolicyStatement) -> None:
+    _check_services(key, statement)
     uses = [action for action in statement.actions if action not in EVERY_ADMINISTRATION]
-    wide = (iam.AccountPrincipal, iam.AnyPrincipal, iam.StarPrincipal)
-    if uses and any(isinstance(principal, wide) for principal in statement.principals):
+    if uses and key.access is KeyAccess.NAMED and opens_to_accounts(key.stack.resolve(statement.to_statement_json())):
         raise GrantRefused(
-            f"{key.node.path}: {', '.join(uses)} for a whole account or for everyone, without a condition, undoes the "
-            "two-key control of KeyAccess.NAMED: call a grant_… method per role, or make the key with "
-            "access=KeyAccess.DELEGATED"
+            f"{key.node.path}: {', '.join(uses)} for a whole account or for everyone, with no condition that names the "
+            "caller (aws:PrincipalArn, or kms:ViaService and kms:CallerAccount), undoes the two-key control of "
+            "KeyAccess.NAMED: call a grant_… method per role, or make the key with access=KeyAccess.DELEGATED"
+        )
+
+
+def _check_services(key: "TwoKeyGrants", statement: iam.PolicyStatement) -> None:
+    services = [principal for principal in statement.principals if isinstance(principal, iam.ServicePrincipal)]
+    if services and not has_source(statement.conditions):
+        names = ", ".join(str(service.service) for service in services)
+        raise GrantRefused(
+            f"{key.node.path}: {names} without a condition on aws:SourceAccount or aws:SourceArn: whoever can make the "
+            "service act, in any account, could make it use this key (confused deputy). Add one, or call "
+            "allow_service, which does"
         )

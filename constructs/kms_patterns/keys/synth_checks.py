@@ -7,6 +7,7 @@ import jsii
 from aws_cdk import Stage
 from constructs import IConstruct, IValidation
 
+from kms_patterns.keys.at_rest import serve_at_rest
 from kms_patterns.keys.cycles import circular_roles
 from kms_patterns.keys.identity_policies import identity_statements
 from kms_patterns.keys.policy_limits import policy_limits
@@ -41,10 +42,12 @@ class SynthChecks:
         self.keys: list[CustomerManagedKey] = []
 
     def validate(self) -> list[str]:
-        """Return one message per void grant, exceeded limit and dependency cycle."""
+        """Let resources under the keys be created; return one message per void grant, exceeded limit and cycle."""
         view = TemplateView(_home(self.keys[0]).node.find_all())
         references = References(view)
+        names = {view.name(key.resource): key for key in self.keys}
+        unserved = list(serve_at_rest(names, view, references))
         statements = list(identity_statements(view, references))
         messages = [text for key in self.keys for text in void_grants(key, statements, view, references)]
         messages += [text for key in self.keys for text in policy_limits(key, view)]
-        return [*messages, *circular_roles(self.keys, view)]
+        return [*unserved, *messages, *circular_roles(self.keys, view)]

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
+from kms_patterns.keys.cdk_calls import called_by_the_cdk
+from kms_patterns.keys.cdk_statements import grant_to_service, narrowed
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.key_access import KeyAccess
-from kms_patterns.keys.policy_checks import check_callers_statement, check_context, check_operations
+from kms_patterns.keys.policy_checks import check_callers_statement, check_context, check_operations, check_symmetric
+from kms_patterns.keys.service_grants import ServiceGrants
+from kms_patterns.keys.via_service import ViaService
 from kms_patterns.policy import conditions as when
-from kms_patterns.policy.actions import narrow
+from kms_patterns.policy.actions import CREATE_GRANT, narrow
 
 if TYPE_CHECKING:
     from kms_patterns.keys.grant_writer import GrantWriter
@@ -21,7 +25,7 @@ else:
     _Base = object
 
 
-class TwoKeyGrants(_Base):
+class TwoKeyGrants(ServiceGrants, _Base):
     """What every ``grant_…`` method of a key comes down to, and the check of a caller's own statements."""
 
     _grants: "GrantWriter"
@@ -69,6 +73,9 @@ class TwoKeyGrants(_Base):
 
         See https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
         """
+        through = ViaService.of(grantee, self)
+        if through is not None:
+            return self._grant_through(through, grantee, operations)
         check_operations(self, operations)
         check_context(self, encryption_context, required_context)
         try:
@@ -98,6 +105,8 @@ class TwoKeyGrants(_Base):
             exact = narrow(actions)
         except ValueError as error:
             raise GrantRefused(f"{self.node.path}: {error}") from error
+        if isinstance(grantee.grant_principal, iam.ServicePrincipal) and called_by_the_cdk():
+            return grant_to_service(self, grantee, exact)
         return self.grant_operations(grantee, *exact)
 
     def grant_admin(self, grantee: iam.IGrantable) -> iam.Grant:
@@ -119,7 +128,21 @@ class TwoKeyGrants(_Base):
             GrantRefused: It allows wildcards, or use of the key to a whole account or to everyone.
         """
         if not self._grants.wrote(statement):
+            statement = narrowed(self, statement) if called_by_the_cdk() else statement
             check_callers_statement(self, statement)
         added = super().add_to_resource_policy(statement, allow_no_op).statement_added
         # The AWS CDK names the policy document here, which nothing can depend on: grant.apply_before would fail.
         return iam.AddToResourcePolicyResult(statement_added=added, policy_dependable=self)
+
+    def _grant_through(self, through: ViaService, grantee: iam.IGrantable, operations: Sequence[str]) -> iam.Grant:
+        check_symmetric(self, through.host)
+        if through.role is not None:
+            used = [operation for operation in operations if operation != CREATE_GRANT]
+            return self.grant_operations(through.role, *used, via_service=through.host)
+        if not called_by_the_cdk():
+            raise GrantRefused(
+                f"{self.node.path}: a ViaServicePrincipal lets a service use the key for whoever calls it: "
+                "grant each role with via_service=, or call allow_use_through"
+            )
+        # Meant for whoever creates and reads the resource: its creator is found at synth, its readers are granted.
+        return iam.Grant.drop(grantee, "the role that deploys the resource is allowed instead of the account")

@@ -36,7 +36,8 @@ def void_grants(
                 "write both halves, instead"
             )
     for allowance in in_key_policy:
-        missing = unmatched(allowance, in_identities) if allowance.principal else []
+        here = allowance.principal and allowance.where not in key.statements_for_elsewhere
+        missing = unmatched(allowance, in_identities) if here else []
         if missing:
             yield (
                 f"{key.node.path}: the key policy statement {allowance.where} allows "

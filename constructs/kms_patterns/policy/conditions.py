@@ -35,6 +35,14 @@ def via_service(service: str, region: str) -> Conditions:
     return {"StringEquals": {VIA_SERVICE: f"{service}.{region}.amazonaws.com"}}
 
 
+def aws_resource_grants(operations: Iterable[str]) -> Conditions:
+    """Return the condition that a KMS grant is for an AWS service, and holds no other operations than these."""
+    return {
+        "Bool": {"kms:GrantIsForAWSResource": "true"},
+        "ForAllValues:StringEquals": {"kms:GrantOperations": list(operations)},
+    }
+
+
 def principal(arn: str) -> Conditions:
     """Return the condition that the caller is this role or user.
 
@@ -57,3 +65,9 @@ def merge(*parts: Conditions) -> dict[str, dict[str, object]]:
                 if before != value:
                     raise ValueError(f"{operator} {key} cannot be both {before!r} and {value!r}: no request matches")
     return merged
+
+
+def has_source(demanded: Conditions) -> bool:
+    """Return whether conditions bind an AWS service to the resource or account for which it acts."""
+    keys = [key.lower() for demands in demanded.values() for key in demands]
+    return any(key.startswith(("aws:source", CONTEXT_PREFIX.lower())) for key in keys)

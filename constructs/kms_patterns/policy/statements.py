@@ -14,6 +14,7 @@ from kms_patterns.policy import actions, conditions
 
 SID_ACCOUNT_ADMINISTRATION: Final = "AccountAdministration"
 SID_GRANT_PREFIX: Final = "Allow"
+SID_SERVICE_PREFIX: Final = "AllowService"
 
 MAX_KEY_POLICY_BYTES: Final = 32 * 1024
 """https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html"""
@@ -38,16 +39,27 @@ def account_administration(administration: Sequence[str] = actions.ADMINISTRATIO
 
 
 def named_grant(
-    sid: str, principal_arn: str, granted: Sequence[str], extra: conditions.Conditions
+    sid: str,
+    principal_arn: str,
+    granted: Sequence[str],
+    extra: conditions.Conditions,
+    account: str | None = None,
 ) -> iam.PolicyStatement:
-    """Return the key policy's half of a grant: this account's IAM may allow it, to this one role or user only.
+    """Return the key policy's half of a grant: an account's IAM may allow it, to this one role or user only.
 
     A condition and not a ``Principal``: the key does not fail to deploy when the role does not exist yet, and the
     statement still holds when the role was deleted and made again under its name.
+
+    Args:
+        sid: Id of the statement.
+        principal_arn: The role or user.
+        granted: Exact KMS actions.
+        extra: Further conditions.
+        account: The account of the role or user, where it is not the key's.
     """
     return iam.PolicyStatement(
         sid=sid,
-        principals=[iam.AccountRootPrincipal()],
+        principals=[iam.AccountPrincipal(account) if account else iam.AccountRootPrincipal()],
         actions=list(granted),
         resources=["*"],
         conditions=conditions.merge(conditions.principal(principal_arn), extra),
@@ -66,3 +78,10 @@ def grant_sid(construct_path: str, ordinal: int = 1) -> str:
     readable = re.sub(r"[^A-Za-z0-9]", "", construct_path)[-_SID_READABLE:]
     digest = hashlib.sha256(construct_path.encode()).hexdigest()[:8]
     return f"{SID_GRANT_PREFIX}{readable}{digest}" + ("" if ordinal == 1 else f"Under{ordinal}")
+
+
+def service_sid(service: str, source_arn: str | None = None, source_account: str | None = None) -> str:
+    """Return the id of the statement that lets an AWS service use the key for itself."""
+    source = [part for part in (source_arn, source_account) if part]
+    digest = hashlib.sha256("|".join(source).encode()).hexdigest()[:8] if source else ""
+    return f"{SID_SERVICE_PREFIX}{service.capitalize()}{digest}"
