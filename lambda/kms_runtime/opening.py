@@ -1,7 +1,6 @@
 """From message stream to plaintext stream, releasing authenticated frames only."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 
 from kms_runtime.errors import EncryptionContextMismatch
 from kms_runtime.keyrings.keyring import Keyring
@@ -9,7 +8,7 @@ from kms_runtime.message import CommitmentPolicy, Header, MessageKeys, read_head
 from kms_runtime.message.suite import wipe
 from kms_runtime.opening_body import MessageEnd, open_block, open_frames
 from kms_runtime.result import MessageResult
-from kms_runtime.streams import Sink, Source, filler
+from kms_runtime.streams import Sink, Source, taker
 
 
 def open_message(
@@ -23,16 +22,14 @@ def open_message(
     capacity: int,
 ) -> MessageResult:
     """Read one message to its end; ``capacity`` is an upper bound of the bytes that ``source`` can still give."""
-    fill = filler(source)
-    header = read_header(fill, max_frame_length=max_frame_length, commitment_policy=commitment_policy)
+    header = read_header(taker(source), max_frame_length=max_frame_length, commitment_policy=commitment_policy)
     check_expected(encryption_context, header.encryption_context)
     keys, key_arn = open_header(header, keyring)
-    with ExitStack() as stack:
-        end = stack.enter_context(MessageEnd(header, capacity))
+    with MessageEnd(header, capacity) as end:
         if header.frame_length:
-            read, written = open_frames(fill, sink, header, keys.cipher, end, capacity=capacity)
+            read, written = open_frames(source, sink, header, keys.cipher, end, capacity=capacity)
         else:
-            read, written = open_block(fill, sink, header, keys.cipher, end, limit=max_frame_length)
+            read, written = open_block(source, sink, header, keys.cipher, end, limit=max_frame_length)
     return MessageResult(written, header.size + read, header.encryption_context, key_arn, header.suite.suite_id)
 
 
@@ -42,8 +39,8 @@ def check_expected(expected: Mapping[str, str], found: Mapping[str, str]) -> Non
     Raises:
         EncryptionContextMismatch: One is missing or differs.
     """
-    wrong = sorted(name for name, value in expected.items() if found.get(name) != value)
-    if wrong:
+    if not expected.items() <= found.items():
+        wrong = sorted(name for name, value in expected.items() if found.get(name) != value)
         raise EncryptionContextMismatch(
             f"the message's encryption context lacks the expected value of {', '.join(wrong)}; AWS KMS was not called"
         )

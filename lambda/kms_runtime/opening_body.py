@@ -9,10 +9,10 @@ from kms_runtime.message import FrameOpener, Header
 from kms_runtime.message.block import read_block
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
 from kms_runtime.message.digest import AHEAD, MessageDigest
-from kms_runtime.message.fields import FieldReader, Fill
+from kms_runtime.message.fields import FieldReader, Take
 from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.suite import wipe
-from kms_runtime.streams import Sink, write_all
+from kms_runtime.streams import Sink, Source, filler, taker, write_all
 
 if TYPE_CHECKING:
     from kms_runtime.message.signature import MessageVerifier
@@ -43,7 +43,7 @@ class MessageEnd:
         if self._digest:
             self._digest.update(data)
 
-    def check(self, fill: Fill) -> int:
+    def check(self, take: Take) -> int:
         """Check what follows the body and return how many bytes that is.
 
         Raises:
@@ -51,13 +51,15 @@ class MessageEnd:
             MessageTruncated: The message ends before its signature does.
             MessageAuthenticationFailed: The signature does not verify.
         """
-        fields = FieldReader(fill)
+        size = 0
         if self._digest:
+            fields = FieldReader(take)
             signature = fields.block("the signature")
             self._verifier.verify(self._digest.finish(), signature)
-        if fill(memoryview(bytearray(1))):
+            size = fields.position
+        if take(1):
             raise MessageFormatError("bytes follow the end of the message")
-        return fields.position
+        return size
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +77,7 @@ def _verifier(curve: str, verification_key: str) -> "MessageVerifier":
 
 
 def open_frames(
-    fill: Fill, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, capacity: int
+    source: Source, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, capacity: int
 ) -> tuple[int, int]:
     """Open the frames up to the final one and release each; return bytes read and written."""
     size = min(header.frame_length + FRAME_OVERHEAD, capacity + 1)
@@ -84,15 +86,16 @@ def open_frames(
     any_iv = not header.suite.committing
     opener = FrameOpener(cipher, header.message_id, header.frame_length, memoryview(plaintext), any_iv=any_iv)
     try:
-        return _open_each(fill, sink, opener, buffers, end)
+        return _open_each(source, sink, opener, buffers, end)
     finally:
         wipe(plaintext)
 
 
 def _open_each(
-    fill: Fill, sink: Sink, opener: FrameOpener, buffers: list[memoryview], end: MessageEnd
+    source: Source, sink: Sink, opener: FrameOpener, buffers: list[memoryview], end: MessageEnd
 ) -> tuple[int, int]:
     """The few bytes read beyond a regular frame start the next, in the next buffer."""
+    fill = filler(source)
     read = written = buffered = turn = 0
     final = False
     while not final:
@@ -102,7 +105,7 @@ def _open_each(
         end.cover(buffer[:consumed])
         rest = buffer[consumed:buffered]
         if final:
-            read += end.check(_continued(rest, fill))
+            read += end.check(_continued(rest, taker(source)))
         if opened:
             write_all(sink, opened)
         turn = (turn + 1) % len(buffers)
@@ -112,13 +115,14 @@ def _open_each(
 
 
 def open_block(
-    fill: Fill, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, limit: int
+    source: Source, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, limit: int
 ) -> tuple[int, int]:
     """Open a body that is not framed and release it; return bytes read and written."""
-    body, plaintext = read_block(fill, cipher, header.message_id, limit=limit)
+    take = taker(source)
+    body, plaintext = read_block(take, cipher, header.message_id, limit=limit)
     try:
         end.cover(body)
-        read = len(body) + end.check(fill)
+        read = len(body) + end.check(take)
         if plaintext:
             write_all(sink, memoryview(plaintext))
         return read, len(plaintext)
@@ -126,14 +130,12 @@ def open_block(
         wipe(plaintext)
 
 
-def _continued(rest: memoryview, fill: Fill) -> Fill:
-    """Return a function that fills a buffer from ``rest`` first."""
+def _continued(rest: memoryview, take: Take) -> Take:
+    """Return a function that gives the bytes of ``rest`` first."""
 
-    def fill_from_both(buffer: memoryview) -> int:
+    def take_from_both(size: int) -> bytes:
         nonlocal rest
-        taken = min(len(rest), len(buffer))
-        buffer[:taken] = rest[:taken]
-        rest = rest[taken:]
-        return taken + (fill(buffer[taken:]) if taken < len(buffer) else 0)
+        head, rest = bytes(rest[:size]), rest[size:]
+        return head + take(size - len(head)) if len(head) < size else head
 
-    return fill_from_both
+    return take_from_both

@@ -11,14 +11,13 @@ from typing import Protocol, Self
 from kms_runtime.errors import InvalidRequest, MessageFormatError, RangeNotSatisfiable
 from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.message import FrameOpener, Header, read_header
-from kms_runtime.message.fields import Fill
 from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.header import MAX_FRAME_LENGTH
 from kms_runtime.message.layout import FrameLayout
 from kms_runtime.message.suite import wipe
 from kms_runtime.opening import check_expected, open_header
 from kms_runtime.result import MessageResult
-from kms_runtime.streams import Sink, Source, filler, write_all
+from kms_runtime.streams import Sink, Source, filler, taker, write_all
 
 _HEADER_WINDOW = 16 * 1024
 
@@ -72,7 +71,7 @@ def decrypt_range(
         raise InvalidRequest(
             f"{length} bytes from byte {start}; a range has at least one byte and starts at 0 or after"
         )
-    header = read_header(_HeaderWindows(source).fill, max_frame_length=max_frame_length)
+    header = read_header(_HeaderWindows(source).take, max_frame_length=max_frame_length)
     _check_rangeable(header)
     check_expected(encryption_context, header.encryption_context)
     layout = FrameLayout.of(header, source.size)
@@ -83,7 +82,7 @@ def decrypt_range(
     opener = FrameOpener(keys.cipher, header.message_id, header.frame_length, memoryview(plaintext), first=wanted.first)
     try:
         with source.open_range(first_byte, end_byte) as body:
-            written = _copy_frames(filler(body), sink, opener, layout, wanted)
+            written = _copy_frames(body, sink, opener, layout, wanted)
     finally:
         wipe(plaintext)
     read = header.size + end_byte - first_byte
@@ -95,29 +94,26 @@ class _HeaderWindows:
 
     def __init__(self, source: RangeSource) -> None:
         self._source = source
-        self._window = memoryview(b"")
+        self._window = b""
         self._position = 0
         self._ended = False
 
-    def fill(self, buffer: memoryview) -> int:
-        filled = 0
-        while filled < len(buffer) and (self._window or self._next_window()):
-            taken = min(len(self._window), len(buffer) - filled)
-            buffer[filled : filled + taken] = self._window[:taken]
-            self._window = self._window[taken:]
-            filled += taken
-        return filled
+    def take(self, size: int) -> bytes:
+        """Return ``size`` bytes; fewer only at the end."""
+        while len(self._window) < size and self._next_window():
+            pass
+        taken, self._window = self._window[:size], self._window[size:]
+        return taken
 
     def _next_window(self) -> bool:
         if self._ended:
             return False
-        window = bytearray(_HEADER_WINDOW)
         with self._source.open_range(self._position, self._position + _HEADER_WINDOW) as opened:
-            got = filler(opened)(memoryview(window))
-        self._position += got
-        self._ended = self._position >= self._source.size or not got
-        self._window = memoryview(window)[:got]
-        return got > 0
+            window = taker(opened)(_HEADER_WINDOW)
+        self._position += len(window)
+        self._ended = self._position >= self._source.size or not window
+        self._window += window
+        return bool(window)
 
 
 def _check_rangeable(header: Header) -> None:
@@ -146,10 +142,10 @@ class _Wanted:
         return cls(start, end, layout.frame_of(start), layout.frames if cut else layout.frame_of(end - 1))
 
 
-def _copy_frames(fill: Fill, sink: Sink, opener: FrameOpener, layout: FrameLayout, wanted: _Wanted) -> int:
+def _copy_frames(source: Source, sink: Sink, opener: FrameOpener, layout: FrameLayout, wanted: _Wanted) -> int:
     """Open the wanted frames, one after the other, and write the wanted bytes of each."""
     buffer = memoryview(bytearray(layout.frame_length + FRAME_OVERHEAD))
-    written = 0
+    fill, written = filler(source), 0
     for number in range(wanted.first, wanted.last + 1):
         first_byte, end_byte = layout.extent(number, number)
         got = fill(buffer[: end_byte - first_byte])

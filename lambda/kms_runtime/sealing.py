@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.keyrings.keyring import Keyring
@@ -41,13 +40,11 @@ def seal_message(
     header, keys, key_arn = _new_header(keyring, algorithm_suite, context, message_id, frame_length)
     buffers = AHEAD + 1 if signer else 1
     sealer = FrameSealer(keys.cipher, message_id, frame_length, capacity, buffers=buffers)
-    with ExitStack() as stack:
-        digest = stack.enter_context(MessageDigest(str(algorithm_suite.curve), capacity)) if signer else None
-        out = _Output(sink, digest)
+    with _Output(sink, MessageDigest(str(algorithm_suite.curve), capacity) if signer else None) as out:
         out.emit(header)
         read = _seal_frames(source, out, sealer, capacity)
-        if signer and digest:
-            out.finish(signer.footer(digest.finish()))
+        if signer:
+            out.sign(signer)
     return MessageResult(read, out.written, context, key_arn, algorithm_suite.suite_id)
 
 
@@ -63,12 +60,22 @@ class _Output:
         """Write a part of the message that the signature covers."""
         if self._digest:
             self._digest.update(data)
-        self.finish(data)
-
-    def finish(self, data: bytes | memoryview) -> None:
-        """Write what no signature covers."""
         write_all(self._sink, data)
         self.written += len(data)
+
+    def sign(self, signer: "MessageSigner") -> None:
+        """Write the footer."""
+        if self._digest:
+            footer = signer.footer(self._digest.finish())
+            write_all(self._sink, footer)
+            self.written += len(footer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._digest:
+            self._digest.close()
 
 
 def _signer(suite: AlgorithmSuite, context: dict[str, str]) -> "MessageSigner | None":

@@ -1,6 +1,7 @@
 """Binary file objects of any kind, read to the last byte that a buffer can take and written to the last byte given."""
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, Protocol
 
 
@@ -38,6 +39,30 @@ def filler(source: Source) -> Callable[[memoryview], int]:
         return filled
 
     return fill
+
+
+def taker(source: Source) -> Callable[[int], bytes]:
+    """Return a function that reads as many bytes from ``source`` as it is asked for; fewer only at the end.
+
+    For small fields: it makes new objects. It raises BlockingIOError as the function that ``filler`` returns does.
+    """
+    read = source.read
+    if isinstance(source, BytesIO):  # never gives less than it has
+        return source.read
+
+    def take(size: int) -> bytes:
+        data = read(size)
+        if data is not None and len(data) == size:
+            return data
+        parts = bytearray()
+        while data:
+            parts += data
+            data = read(size - len(parts)) if len(parts) < size else b""
+        if data is None:
+            raise BlockingIOError("the source is non-blocking and has no data yet")
+        return bytes(parts)
+
+    return take
 
 
 def _readinto_by_read(source: Source) -> Callable[[memoryview], int | None]:

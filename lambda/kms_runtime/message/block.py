@@ -7,17 +7,17 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kms_runtime.errors import MessageAuthenticationFailed, MessageFormatError, MessageTruncated
-from kms_runtime.message.fields import FieldReader, Fill
+from kms_runtime.message.fields import FieldReader, Take
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH
 
 _AAD = b"AWSKMSEncryptionClient Single Block" + (1).to_bytes(4)
 
 
-def read_block(fill: Fill, cipher: AESGCM, message_id: bytes, *, limit: int) -> tuple[bytes, bytearray]:
+def read_block(take: Take, cipher: AESGCM, message_id: bytes, *, limit: int) -> tuple[bytes, bytearray]:
     """Read and authenticate the block.
 
     Args:
-        fill: Fills a buffer from the source and returns how many bytes it wrote.
+        take: Gives bytes of the source.
         cipher: AES-GCM under the message's derived key.
         message_id: The header's message id.
         limit: Largest plaintext accepted, in bytes: all of it is held in memory, twice.
@@ -30,13 +30,13 @@ def read_block(fill: Fill, cipher: AESGCM, message_id: bytes, *, limit: int) -> 
         MessageTruncated: The message ends inside the block.
         MessageAuthenticationFailed: The block's tag does not verify.
     """
-    fields = FieldReader(fill)
+    fields = FieldReader(take)
     iv = fields.take(IV_LENGTH, "the IV of its body")
     length = fields.unsigned(8, "the length of its body")
     if length > limit:
         raise MessageFormatError(f"a body of {length} bytes that is not framed; this reader accepts {limit}")
-    sealed = bytearray(length + TAG_LENGTH)
-    if fill(memoryview(sealed)) < len(sealed):
+    sealed = take(length + TAG_LENGTH)
+    if len(sealed) < length + TAG_LENGTH:
         raise MessageTruncated("the message ends inside its body")
     plaintext = bytearray(length)
     try:

@@ -60,23 +60,27 @@ def parse_context(fields: FieldReader) -> dict[str, str]:
     size = fields.unsigned(2, "the encryption context's length")
     if size == 0:
         return {}
-    start = fields.position
-    count = fields.unsigned(2, "the number of encryption context pairs")
-    pairs = []
-    for _ in range(count):
-        pairs.append((_text(fields, "name"), _text(fields, "value")))
-        if fields.position - start > size:
-            break
-    if fields.position - start != size or not count:
-        raise MessageFormatError(f"the encryption context does not fill the {size} bytes that its length field gives")
+    texts = _split(fields.take(size, "the encryption context"))
+    pairs = list(zip(texts[::2], texts[1::2], strict=True))
     # Text compares by code point, which is the order of its UTF-8 bytes.
     if any(first >= second for (first, _), (second, _) in pairwise(pairs)):
         raise MessageFormatError("the encryption context's names are not sorted, or one is repeated")
     return dict(pairs)
 
 
-def _text(fields: FieldReader, what: str) -> str:
+def _split(encoded: bytes) -> list[str]:
+    """Return names and values, alternating, of an encoding that must be filled exactly."""
+    texts, position, size = [], 2, len(encoded)
+    count = int.from_bytes(encoded[:2])
+    for _ in range(2 * count):
+        start = position + 2
+        position = start + int.from_bytes(encoded[position:start])
+        if position > size:
+            break
+        texts.append(encoded[start:position])
+    if position != size or not count:
+        raise MessageFormatError(f"the encryption context does not fill the {size} bytes that its length field gives")
     try:
-        return fields.block(f"an encryption context {what}").decode()
+        return [text.decode() for text in texts]
     except UnicodeDecodeError:
-        raise MessageFormatError(f"an encryption context {what} is not valid UTF-8") from None
+        raise MessageFormatError("an encryption context name or value is not valid UTF-8") from None

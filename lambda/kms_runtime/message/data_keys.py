@@ -1,7 +1,7 @@
 """The encrypted data keys of a message header: one for each wrapping key that can open the message."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kms_runtime.errors import InvalidRequest, MessageFormatError
 from kms_runtime.message.fields import FieldReader
@@ -10,8 +10,7 @@ MAX_ENCRYPTED_DATA_KEYS = 20
 _FIELD_LIMIT = 65535
 
 
-@dataclass(frozen=True, slots=True)
-class EncryptedDataKey:
+class EncryptedDataKey(NamedTuple):
     """One copy of the message's data key, encrypted by a key provider.
 
     Args:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from kms_runtime.errors import MessageTruncated
 
-Fill = Callable[[memoryview], int]
+Take = Callable[[int], bytes]
+"""Returns as many bytes as asked for; fewer only at the end."""
 
 
 class FieldReader:
@@ -13,11 +14,11 @@ class FieldReader:
     No field is longer than 65535 bytes, so a hostile length field cannot make it allocate more.
 
     Args:
-        fill: Fills a buffer as far as the source lasts and returns how many bytes it wrote.
+        take: Gives bytes of the source.
     """
 
-    def __init__(self, fill: Fill) -> None:
-        self._fill = fill
+    def __init__(self, take: Take) -> None:
+        self._take = take
         self.consumed = bytearray()
 
     @property
@@ -31,13 +32,11 @@ class FieldReader:
         Raises:
             MessageTruncated: The source ends first.
         """
-        field = bytearray(size)
-        with memoryview(field) as view:
-            got = self._fill(view)
-        self.consumed += field[:got]
-        if got < size:
+        field = self._take(size)
+        self.consumed += field
+        if len(field) < size:
             raise MessageTruncated(f"the message ends after {self.position} bytes, inside {what}")
-        return bytes(field)
+        return field
 
     def unsigned(self, size: int, what: str) -> int:
         """Return the next ``size`` bytes as an unsigned big-endian integer."""
@@ -45,4 +44,4 @@ class FieldReader:
 
     def block(self, what: str) -> bytes:
         """Return the next bytes, whose length stands before them in two bytes."""
-        return self.take(self.unsigned(2, f"the length of {what}"), what)
+        return self.take(int.from_bytes(self.take(2, what)), what)

@@ -1,13 +1,13 @@
 """The header of a message: who can decrypt it, under which context, in frames of which length."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kms_runtime.errors import MessageFormatError
 from kms_runtime.message.commitment import CommitmentPolicy
 from kms_runtime.message.context import VERIFICATION_KEY_NAME, parse_context, serialize_context
 from kms_runtime.message.data_keys import EncryptedDataKey, parse_data_keys, serialize_data_keys
-from kms_runtime.message.fields import FieldReader, Fill
+from kms_runtime.message.fields import FieldReader, Take
 from kms_runtime.message.keys import HEADER_IV
 from kms_runtime.message.suite import COMMITMENT_LENGTH, IV_LENGTH, TAG_LENGTH, AlgorithmSuite, suite_of
 
@@ -20,8 +20,7 @@ _LEGACY_TYPE = 0x80
 _BASE64_VERSIONS = b"A"
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """A parsed header. Nothing in it is to be trusted before its tag is verified.
 
     ``frame_length`` is 0 if the body is not framed. ``body`` holds the exact bytes that the tag authenticates, and
@@ -79,7 +78,7 @@ def serialize_header(
 
 
 def read_header(
-    fill: Fill,
+    take: Take,
     *,
     max_frame_length: int = MAX_FRAME_LENGTH,
     commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
@@ -87,7 +86,7 @@ def read_header(
     """Read and check a message header.
 
     Args:
-        fill: Fills a buffer from the source and returns how many bytes it wrote.
+        take: Gives bytes of the source.
         max_frame_length: Largest frame length accepted, in bytes: what decryption may have to hold in memory.
         commitment_policy: Whether a message without key commitment is accepted.
 
@@ -96,7 +95,7 @@ def read_header(
         MessageFormatError: Not a message, or a limit is exceeded.
         MessageTruncated: The message ends inside its header.
     """
-    fields = FieldReader(fill)
+    fields = FieldReader(take)
     suite = _read_suite(fields)
     commitment_policy.check(suite)
     message_id = fields.take(suite.message_id_length, "the message id")
