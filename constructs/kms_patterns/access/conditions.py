@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kms_patterns.access.expressions import ALWAYS, NEVER, AllOf, Condition, Leaf, all_of, any_of
+from kms_patterns.access.expressions import ALWAYS, ALWAYS_PRESENT, NEVER, AllOf, Condition, Leaf, all_of, any_of
 
 _FLIPPED_WITHOUT_KEY = ("bool", "numericless", "numericgreater", "dateless", "dategreater")
-_ALWAYS_PRESENT = frozenset({"aws:securetransport", "kms:calleraccount", "aws:principalarn"})
 
 
 def leaves(condition: Condition) -> Iterator[Leaf]:
@@ -62,7 +61,7 @@ def _leaf(expression: Mapping[str, Any], rename: Callable[[str], str]) -> Condit
     ordered = op.lower().startswith(_FLIPPED_WITHOUT_KEY)
     if not expression.get("inverted") or not ordered or op.endswith("IfExists"):
         return Leaf(op, key, values)
-    absent_too = op if key.lower() in _ALWAYS_PRESENT else f"{op}IfExists"
+    absent_too = op if key.lower() in ALWAYS_PRESENT else f"{op}IfExists"
     return all_of(Leaf(absent_too, key, (value,)) for value in values)
 
 

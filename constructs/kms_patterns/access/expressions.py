@@ -32,6 +32,9 @@ Condition = Leaf | AllOf | AnyOf
 ALWAYS = AllOf(())
 NEVER = AnyOf(())
 
+ALWAYS_PRESENT = frozenset({"aws:securetransport", "kms:calleraccount", "aws:principalarn"})
+"""Condition keys, in lower case, that AWS puts into every request that they apply to."""
+
 _POSITIVE = frozenset({"StringEquals", "StringLike", "StringEqualsIgnoreCase", "ArnEquals", "ArnLike", "IpAddress"})
 _NEGATIVE = frozenset({"StringNotEquals", "StringNotLike", "StringNotEqualsIgnoreCase", "ArnNotEquals", "ArnNotLike"})
 

@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from kms_patterns.access.expressions import Leaf
+from kms_patterns.access.expressions import ALWAYS_PRESENT, Leaf
 from kms_patterns.access.globs import examples
 
 Value = str | tuple[str, ...] | None
 """A value of a condition key: text, several (a set-valued key), or absent."""
 
+_TYPED = ("bool", "numeric", "date", "ipaddress", "notipaddress")
 _OTHER = "another-value"
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 
@@ -22,10 +23,12 @@ def witness_values(leaves: Iterable[Leaf]) -> list[Value]:
         leaves: Conditions, all on the same key.
     """
     about = list(leaves)
-    texts = dict.fromkeys([_OTHER, *examples(_patterns(about))])
+    typed = any(_base(leaf).startswith(_TYPED) for leaf in about)
+    texts = dict.fromkeys([] if typed else [_OTHER, *examples(_patterns(about))])
     for leaf in about:
         texts |= dict.fromkeys(text for value in leaf.values for text in _around(_base(leaf), value))
-    found: dict[Value, None] = dict.fromkeys([None, *texts])
+    present = about[0].key.lower() in ALWAYS_PRESENT
+    found: dict[Value, None] = dict.fromkeys([*([] if present else [None]), *texts])
     if any(":" in leaf.op for leaf in about):
         found |= dict.fromkeys([(), *((text,) for text in texts), *_pairs(list(texts)), tuple(texts)])
     return list(found)

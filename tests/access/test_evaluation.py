@@ -1,0 +1,128 @@
+"""The matrix is what the simulator says of every single request, however the asking was made faster."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kms_patterns.access import evaluation as evaluation_module
+from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.conditions import holds, leaves
+from kms_patterns.access.evaluation import Evaluation, Finding, evaluate
+from kms_patterns.access.expressions import ALWAYS
+from kms_patterns.access.model import Policy, Resource, ResourceKind
+from kms_patterns.access.reader import read_model
+from kms_patterns.access.requests import batch
+from kms_patterns.access.simulator import SimulationFailed, Simulator
+from kms_patterns.access.widening import Judge
+from kms_patterns.access.witnesses import Value, witness_values
+
+MOST_CONTEXTS = 40
+UNLISTED = {
+    "kms:Decapsulate",
+    "kms:Encapsulate",
+    "kms:SynchronizeMultiRegionKey",
+    "s3:AllowVendedLogDeliveryForResource",
+}
+"""Not in the simulator's action data, or without a context key there that we give."""
+
+
+def decisions(found: Evaluation) -> set[tuple[str, str, str | None, str, str]]:
+    return {
+        (
+            finding.request.principal.id,
+            finding.request.resource.id,
+            finding.request.scope,
+            finding.action.name,
+            repr(finding.condition),
+        )
+        for finding in found.findings
+    }
+
+
+def test_actions_decided_together_are_decided_as_alone(
+    any_app: str, assembly: Callable[[str], Path], running: Simulator
+) -> None:
+    model = read_model(assembly(any_app))
+    together = evaluate(model, running)
+    assert decisions(together) == decisions(evaluate(model, running, each="alone"))
+    assert together.count > 300
+
+
+def test_simulators_front_door_decides_alike(
+    foreign_app: str, assembly: Callable[[str], Path], running: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_what_it_does_not_know(request: Any, table: Any, each: str = "validated") -> dict[str, Any]:
+        asked = batch(request, table, "validated")
+        return {**asked, "actions": [name for name in asked["actions"] if name not in UNLISTED]}
+
+    model = read_model(assembly(foreign_app))
+    fast = {item for item in decisions(evaluate(model, running)) if item[3] not in UNLISTED}
+    monkeypatch.setattr(evaluation_module, "batch", without_what_it_does_not_know)
+    assert decisions(evaluate(model, running)) == fast
+
+
+def test_condition_holds_exactly_where_the_request_is_allowed(
+    any_app: str, assembly: Callable[[str], Path], running: Simulator
+) -> None:
+    """Every condition of the matrix, tried in the contexts that it tells apart, against strict evaluation."""
+    model = replace(read_model(assembly(any_app)), names={})
+    found = evaluate(model, running)
+    places = {id(policy): place for place, policy in enumerate(found.policies)}
+    conditional = [item for item in found.findings if item.condition != ALWAYS and known(item, places)]
+    distinct = {(item.request, repr(item.condition)): item for item in conditional}
+    judge = Judge(running, [(item.condition, item.condition) for item in distinct.values()])
+    tried = 0
+    for item in distinct.values():
+        for context in contexts(item):
+            expected = holds(item.condition, lambda leaf, at=context: judge._truth[leaf, at[leaf.key.lower()]])
+            assert strictly(item, context, places, running) is expected, (item.request.principal.id, context)
+            tried += 1
+    assert tried > 5
+
+
+def known(item: Finding, places: dict[int, int]) -> bool:
+    policies = [*item.request.principal.identity, *(item.request.principal.boundaries or ())]
+    resource = [item.request.resource.policy] if item.request.resource.policy else []
+    return all(id(policy) in places for policy in [*policies, *resource])
+
+
+def contexts(item: Finding) -> list[dict[str, Value]]:
+    by_key: dict[str, list[Any]] = {}
+    for leaf in leaves(item.condition):
+        by_key.setdefault(leaf.key.lower(), []).append(leaf)
+    values = [witness_values(sorted(set(about), key=repr)) for about in by_key.values()]
+    return [dict(zip(by_key, combination, strict=True)) for combination in islice(product(*values), MOST_CONTEXTS)]
+
+
+def strictly(item: Finding, context: dict[str, Value], places: dict[int, int], running: Simulator) -> bool:
+    asked = batch(item.request, places, "alone")
+    said = {
+        key: value.replace("<account>", UNKNOWN_ACCOUNT).replace("<region>", UNKNOWN_REGION)
+        for key, value in context.items()
+        if isinstance(value, str)
+    }
+    asked |= {"mode": "Strict", "known": [], "actions": [item.action.name], "context": {**asked["context"], **said}}
+    return bool(running.ask(asked)["allowed"])
+
+
+def test_ignored_context_is_an_error(assembly: Callable[[str], Path], running: Simulator) -> None:
+    model = read_model(assembly("convenient_grants"))
+    with pytest.raises(SimulationFailed, match="ignored"):
+        evaluate(model, running, each="validated")
+
+
+def test_policy_that_aws_refuses_is_listed_and_gives_nothing(
+    assembly: Callable[[str], Path], running: Simulator
+) -> None:
+    model = read_model(assembly("convenient_grants"))
+    broken = Policy("broken key policy", "resource", {"Version": "2012-10-17", "Statement": [{"Effect": "Allow"}]})
+    resources: list[Resource] = [
+        replace(item, policy=broken) if item.kind is ResourceKind.KEY else item for item in model.resources
+    ]
+    found = evaluate(replace(model, resources=resources), running)
+    assert [item.where for item in found.refused] == ["broken key policy"]
+    assert [item for item in found.findings if item.request.resource.kind is ResourceKind.KEY] == []

@@ -1,0 +1,111 @@
+"""The validation plugin stops the synthesis of apps whose keys are not under least privilege."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kms_patterns.access.evaluation import evaluate
+from kms_patterns.access.findings import RULES, violations
+from kms_patterns.access.project import app_command
+from kms_patterns.access.reader import read_model
+from kms_patterns.access.simulator import Simulator
+
+ROOT = Path(__file__).parents[2]
+APP = """
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam, aws_kms as kms
+from kms_patterns import EncryptionKey
+from kms_patterns.access.least_privilege import LeastPrivilege
+
+app = cdk.App()
+stack = cdk.Stack(app, "Stack")
+role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+{body}
+cdk.Validations.of(app).add_plugins(LeastPrivilege(project={project!r}))
+app.synth()
+"""
+
+
+def synthesize(body: str, folder: Path) -> tuple[int, Counter[str]]:
+    script = folder / "app.py"
+    script.write_text(APP.format(body=body, project=str(ROOT)))
+    _, context = app_command(ROOT)
+    environment = {**os.environ, "CDK_OUTDIR": str(folder / "cdk.out"), "CDK_CONTEXT_JSON": context}
+    done = subprocess.run(
+        [shutil.which("python") or "python", script], env=environment, capture_output=True, check=False
+    )
+    reported = folder / "cdk.out" / "validation-report.json"
+    report = json.loads(reported.read_text())["pluginReports"] if reported.exists() else []
+    rules = [
+        violation["ruleName"]
+        for plugin in report
+        if "LeastPrivilege" in json.dumps(plugin)
+        for violation in plugin["violations"]
+    ]
+    return done.returncode, Counter(rules)
+
+
+def test_our_key_passes(tmp_path: Path) -> None:
+    assert synthesize('EncryptionKey(stack, "Key").grant_decrypt(role)', tmp_path) == (0, Counter())
+
+
+def test_cdks_default_key_is_refused(tmp_path: Path) -> None:
+    code, rules = synthesize('kms.Key(stack, "Key").grant_decrypt(role)', tmp_path)
+    assert code != 0
+    assert set(rules) == {"AdministratorUsesKey", "WildcardOnKey"}
+
+
+def test_ours_have_no_violation(our_app: str, assembly: Callable[[str], Path], running: Simulator) -> None:
+    model = read_model(assembly(our_app))
+    assert violations(model, evaluate(model, running)) == []
+
+
+@pytest.mark.parametrize(
+    ("app", "expected"),
+    [
+        (
+            "convenient_grants",
+            {
+                ("AdministratorUsesKey", "Data"),
+                ("WildcardOnKey", "Data"),
+                ("WildcardOnKey", "Service"),
+            },
+        ),
+        (
+            "wildcards",
+            {("AdministratorUsesKey", "Wildcards"), ("WildcardOnKey", "Wildcards")},
+        ),
+    ],
+)
+def test_excess_of_other_apps_is_named(
+    app: str, expected: set[tuple[str, str]], assembly: Callable[[str], Path], running: Simulator
+) -> None:
+    model = read_model(assembly(app))
+    assert {(item.rule, item.stack) for item in violations(model, evaluate(model, running))} == expected
+
+
+def test_void_grant_is_named(assembly: Callable[[str], Path], running: Simulator, tmp_path: Path) -> None:
+    copy = tmp_path / "void"
+    shutil.copytree(assembly("app"), copy)
+    path = copy / "KmsPatterns-S3.template.json"
+    template = json.loads(path.read_text())
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::KMS::Key":
+            kept = [item for item in resource["Properties"]["KeyPolicy"]["Statement"] if "Downloader" not in str(item)]
+            resource["Properties"]["KeyPolicy"]["Statement"] = kept
+    path.write_text(json.dumps(template))
+    model = read_model(copy)
+    found = violations(model, evaluate(model, running))
+    assert [(item.rule, item.detail) for item in found] == [
+        ("VoidGrant", "role KmsPatterns-S3/DownloaderRole cannot kms:Decrypt with KmsPatterns-S3/Key")
+    ]
+
+
+def test_every_rule_says_what_to_do() -> None:
+    assert all(wrong and remedy for wrong, remedy in RULES.values())

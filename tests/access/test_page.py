@@ -1,0 +1,144 @@
+"""The HTML page, opened in a headless browser: it filters, explains a cell on click, and loads nothing else."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kms_patterns.access import AccessMatrix
+from kms_patterns.access.comparison import compare
+from kms_patterns.access.html import difference_as_html, matrix_as_html
+
+BROWSER = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium: `apt-get install chromium`")
+
+COUNT = """
+const visible = () => ({
+  sections: [...document.querySelectorAll('main section h2')].map((item) => item.firstChild.textContent.trim()),
+  rows: [...document.querySelectorAll('table.heat tbody th')].map((item) => item.textContent),
+  reachable: document.querySelectorAll('td.always, td.conditional, td.scoped').length,
+  marked: document.querySelectorAll('td.gained, td.widened, td.changed').length,
+  detail: document.getElementById('detail').hidden ? null : document.getElementById('detail').innerText,
+})
+const type = (id, value) => {
+  document.getElementById(id).value = value
+  document.getElementById(id).dispatchEvent(new Event('input'))
+}
+const answer = (value) => { document.body.innerHTML = ''; document.body.append(JSON.stringify(value)) }
+"""
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Callable[[str, str], Any]:
+    """Run a script in a page and return what it answers."""
+
+    def run(page: str, script: str) -> Any:
+        path = tmp_path / "page.html"
+        path.write_text(page.replace("</body>", f"<script>{COUNT}{script}</script></body>"), encoding="utf-8")
+        options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+        done = subprocess.run(
+            [str(BROWSER), *options, "--dump-dom", path.as_uri()],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        found = re.search(r"<body[^>]*>(.*)</body>", done.stdout, re.DOTALL)
+        assert found is not None
+        return json.loads(html.unescape(found[1]))
+
+    return run
+
+
+@in_browser
+def test_page_shows_every_key_and_bucket(
+    matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]
+) -> None:
+    seen = drive(matrix_as_html(matrix("convenient_grants")), "answer(visible())")
+    assert seen["sections"] == [
+        "key Key (alias/orders)",
+        "bucket Orders",
+        "function Custom::S3AutoDeleteObjectsCustomResourceProvider/Handler",
+        "function Report",
+        "Who may assume the roles",
+    ]
+    assert "role Service/Web" in seen["rows"]
+    assert seen["detail"] is None
+
+
+@in_browser
+def test_filter_leaves_what_matches(matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]) -> None:
+    page = matrix_as_html(matrix("convenient_grants"))
+    everything = drive(page, "answer(visible())")
+    found = drive(page, "type('find', 'service/web getobject'); answer(visible())")
+    assert found["rows"] == ["role Service/Web"]
+    assert found["sections"] == ["bucket Orders"]
+    assert 0 < found["reachable"] < everything["reachable"]
+    nothing = drive(page, "type('find', 'no such thing'); answer(visible())")
+    assert (nothing["rows"], nothing["sections"]) == ([], [])
+
+
+@in_browser
+def test_resource_is_chosen(matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]) -> None:
+    found = drive(matrix_as_html(matrix("convenient_grants")), "type('resource', 'Data/Key'); answer(visible())")
+    assert found["sections"] == ["key Key (alias/orders)"]
+
+
+@in_browser
+def test_click_explains_a_cell_and_escape_closes_it(
+    matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]
+) -> None:
+    click = """
+    type('resource', 'KmsPatterns-S3/Key')
+    const cell = [...document.querySelectorAll('td.conditional')].find((item) => item.title.includes('kms:Decrypt'))
+    cell.click()
+    const opened = visible().detail
+    document.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }))
+    answer([opened, visible().detail])
+    """
+    opened, closed = drive(matrix_as_html(matrix("app")), click)
+    assert "kms:Decrypt" in opened
+    assert "kms:ViaService = s3.<region>.amazonaws.com" in opened
+    assert '"Effect": "Allow"' in opened
+    assert closed is None
+
+
+@in_browser
+def test_difference_marks_what_was_gained(
+    matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]
+) -> None:
+    old = matrix("convenient_grants")
+    narrower = [entry for entry in old.entries if entry.principal != "Service/Web"]
+    before = AccessMatrix(
+        old.stacks, old.principals, old.resources, old.actions, narrower, old.statements, old.unresolved
+    )
+    difference = compare(before, old)
+    seen = drive(difference_as_html(difference), "answer(visible())")
+    assert seen["sections"][0] == "Changes"
+    assert seen["marked"] == len({(step.entry.resource, step.entry.action) for step in difference.steps} - roles(old))
+    assert seen["marked"] > 20
+
+
+def roles(matrix: AccessMatrix) -> set[tuple[str, str]]:
+    return {(what.id, "sts:AssumeRole") for what in matrix.resources if what.kind == "role"}
+
+
+def test_page_needs_no_network(matrix: Callable[[str], AccessMatrix]) -> None:
+    page = matrix_as_html(matrix("app"))
+    assert "default-src 'none'" in page
+    assert re.findall(r"(?:src|href)\s*=|@import|url\(", page) == []
+
+
+def test_data_cannot_end_its_script_element(matrix: Callable[[str], AccessMatrix]) -> None:
+    page = matrix_as_html(matrix("convenient_grants"))
+    data = page.split('type="application/json">', 1)[1].split("</script>", 1)[0]
+    assert "</" not in data
+    assert json.loads(data.replace("<\\/", "</"))["view"] == "matrix"
