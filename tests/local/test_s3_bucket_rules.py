@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 ALGORITHM, KEY_ID = "s3:x-amz-server-side-encryption", "s3:x-amz-server-side-encryption-aws-kms-key-id"
+CUSTOMER_ALGORITHM = f"{ALGORITHM}-customer-algorithm"
+OWN_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef0123456789abcdef"}
 
 
 @pytest.fixture
@@ -18,6 +20,8 @@ def guarded(root_s3: Any, make_bucket: Any, make_key: Any) -> tuple[str, str]:
     statements = [
         deny | {"Condition": {"StringNotEquals": {ALGORITHM: "aws:kms"}, "Null": {ALGORITHM: "false"}}},
         deny | {"Condition": {"StringNotEquals": {KEY_ID: key}, "Null": {KEY_ID: "false"}}},
+        deny | {"Condition": {"StringEquals": {ALGORITHM: "aws:kms"}, "Null": {KEY_ID: "true"}}},
+        deny | {"Condition": {"Null": {CUSTOMER_ALGORITHM: "false"}}},
     ]
     root_s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
     return bucket, key
@@ -35,7 +39,8 @@ def test_a_bucket_policy_may_require_the_buckets_own_encryption(
     own = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
     for headers in ({}, own):
         assert writer.put_object(Bucket=bucket, Key="k", Body=b"x", **headers)["SSEKMSKeyId"] == key
-    for headers in ({"ServerSideEncryption": "AES256"}, own | {"SSEKMSKeyId": make_key()}):
+    unkeyed = {"ServerSideEncryption": "aws:kms"}
+    for headers in ({"ServerSideEncryption": "AES256"}, own | {"SSEKMSKeyId": make_key()}, unkeyed, OWN_KEY):
         code, message = refusal(writer.put_object, Bucket=bucket, Key="k", Body=b"x", **headers)
         assert (code, message.rsplit("with", 1)[1]) == ("AccessDenied", " an explicit deny in a resource-based policy")
 
@@ -45,7 +50,8 @@ def test_the_rule_holds_for_multipart_uploads_and_copies(
 ) -> None:
     bucket, key = guarded
     other = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": make_key()}
-    assert code_of(writer.create_multipart_upload, Bucket=bucket, Key="m", **other) == "AccessDenied"
+    for headers in (other, {"ServerSideEncryption": "aws:kms"}, OWN_KEY):
+        assert code_of(writer.create_multipart_upload, Bucket=bucket, Key="m", **headers) == "AccessDenied"
     upload = writer.create_multipart_upload(Bucket=bucket, Key="m", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
     named = {"Bucket": bucket, "Key": "m", "UploadId": upload["UploadId"]}
     etag = writer.upload_part(PartNumber=1, Body=b"x", **named)["ETag"]

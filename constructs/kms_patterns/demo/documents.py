@@ -1,6 +1,7 @@
 """S3 with a customer managed key: upload is GenerateDataKey, download is Decrypt, Encrypt is never used."""
 
 import hashlib
+import os
 from typing import Any
 
 from kms_patterns.demo.principals import administrator, client, other_role
@@ -156,6 +157,16 @@ def uploader_may_not_choose_the_key(stage: Stage) -> str:
 def uploader_may_not_fall_to_the_aws_managed_key(stage: Stage) -> str:
     s3 = client(stage, "s3", "S3", "UploaderRoleArn")
     s3.put_object(Bucket=_bucket(stage), Key="x", Body=b"x", ServerSideEncryption="aws:kms")
+    return "uploaded"
+
+
+@denied.scenario(
+    who="uploader", what="uploads under a key of its own (SSE-C)", expected="refused: AccessDenied (s3:PutObject)"
+)
+def uploader_may_not_bring_a_key(stage: Stage) -> str:
+    s3 = client(stage, "s3", "S3", "UploaderRoleArn")
+    own = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": os.urandom(32)}
+    s3.put_object(Bucket=_bucket(stage), Key="x", Body=b"x", **own)
     return "uploaded"
 
 

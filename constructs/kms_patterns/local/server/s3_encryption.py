@@ -18,6 +18,7 @@ from kms_patterns.local.server.sse_kms import (
     open_data_key,
 )
 
+CUSTOMER_ALGORITHM = f"{ALGORITHM}-customer-algorithm"
 _ALGORITHMS = (None, "AES256", "aws:kms")
 
 Headers = Mapping[str, str]
@@ -106,14 +107,19 @@ def stored_headers(original: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def service_context(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Add s3:x-amz-server-side-encryption-aws-kms-key-id to the condition keys of a write."""
+    """Add the key that a write names, and that it brings a key of its own (SSE-C), to its condition keys."""
 
     def context(
         iam_action: str, query_params: Record | None, path: str = "", headers: Headers | None = None
     ) -> dict[str, Any]:
         values = original(iam_action, query_params, path, headers)
-        named = _named_key(query_params or {}, headers or {}) if iam_action == "s3:PutObject" else None
-        return values | ({f"s3:{KEY_ID}": named} if named else {})
+        if iam_action != "s3:PutObject":
+            return values
+        given = {
+            KEY_ID: _named_key(query_params or {}, headers or {}),
+            CUSTOMER_ALGORITHM: (headers or {}).get(CUSTOMER_ALGORITHM),
+        }
+        return values | {f"s3:{name}": value for name, value in given.items() if value}
 
     return context
 
