@@ -127,14 +127,14 @@ def allow() -> Callable[..., Statement]:
 
 @pytest.fixture
 def key(make_key: Any) -> str:
-    return make_key()
+    return str(make_key())
 
 
 @pytest.fixture
 def s3_user(session_of: Any, allow: Any) -> Callable[..., Any]:
     """Return a function that makes an S3 client of a role with all S3 actions and some KMS actions."""
 
-    def make(*kms_actions: str, key: str = "*", **conditions: Any) -> Callable[..., Any]:
+    def make(*kms_actions: str, key: str = "*", **conditions: Any) -> Any:
         kms = [allow(list(kms_actions), key, **conditions)] if kms_actions else []
         return session_of(allow(S3_ALL, "*"), *kms).client("s3")
 

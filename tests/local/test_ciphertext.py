@@ -27,7 +27,7 @@ def test_a_blob_that_names_another_key_does_not_open_even_under_the_right_materi
     blob = ciphertext.parse(_sealed())
     assert blob is not None
     with pytest.raises(KmsError, check=lambda refused: refused.code == "InvalidCiphertextException"):
-        ciphertext.unseal(replace(blob, **change), MATERIAL, CONTEXT)
+        ciphertext.unseal(replace(blob, **change), MATERIAL, CONTEXT)  # type: ignore[arg-type]
 
 
 def test_what_is_too_short_or_begins_otherwise_is_no_blob() -> None:

@@ -114,7 +114,8 @@ def test_a_failed_asynchronous_invocation_reaches_the_dead_letter_queue_of_a_clo
     client = aws.client("lambda")
     assert client.get_function_configuration(FunctionName=name)["DeadLetterConfig"] == {"TargetArn": arn}
     client.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps({"raise": "lost"}))
-    deadline, received = time.monotonic() + 30, []
+    deadline = time.monotonic() + 30
+    received: list[Any] = []
     while not received and time.monotonic() < deadline:
         received = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
     assert "OwnRefusal" in received[0]["Body"]

@@ -77,7 +77,12 @@ def test_the_call_log_tells_who_did_what_on_which_key_and_why(
         "keyArn": key, "viaService": None,
     }  # fmt: skip
     allowed = common | {"action": "kms:Encrypt", "decision": "allow", "reason": "key policy and identity policy"}
-    denied = {"decision": "deny", "reason": "because no identity-based policy allows the kms:Decrypt action"}
+    allowed["statement"] = {"policy": "policy", "sid": "", "position": 0, "effect": "Allow"}
+    denied = {
+        "decision": "deny",
+        "reason": "because no identity-based policy allows the kms:Decrypt action",
+        "statement": None,
+    }
     found = [{name: value for name, value in call.items() if name != "time"} for call in aws.kms_calls()[before:]]
     assert found == [
         allowed | {"encryptionContext": {"tenant": "a"}, "errorCode": None},

@@ -1,5 +1,6 @@
 """The emulator is checked before it is changed: another version or another function stops the server."""
 
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,11 +27,10 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_function_that_is_missing_or_differs_is_refused(
     monkeypatch: pytest.MonkeyPatch, module: str, name: str, found: Any
 ) -> None:
-    real = emulator.import_module(module)
+    real = import_module(module)
     names = {known: getattr(real, known) for known in emulator.REQUIRED[module]} | ({name: found} if found else {})
     fake = SimpleNamespace(**{known: value for known, value in names.items() if known != name or found})
-    monkeypatch.setattr(emulator, "import_module", lambda asked: fake if asked == module else real_import(asked))
-    real_import = __import__("importlib").import_module
+    monkeypatch.setattr(emulator, "import_module", lambda asked: fake if asked == module else import_module(asked))
     with pytest.raises(emulator.EmulatorMismatch, match=f"{module}.{name} is"):
         emulator.check()
 

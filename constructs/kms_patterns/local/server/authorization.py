@@ -1,81 +1,65 @@
-"""May this principal do this with this key? Key policy and identity policies, conditions, boundaries, denies.
+"""May this principal do this with this key? Key policy, identity policies and grants, limits, denies.
 
-The key policy is always required. A statement for the account (its root principal) only delegates to IAM, and only
-when its own conditions match: then an identity policy must allow too. A statement that names the caller suffices.
+The key policy is always required, unless a grant allows. A statement for the account (its root principal) only
+delegates to IAM, and only when its own conditions match: then an identity policy must allow too. A statement that
+names the caller suffices.
 
 AWS: https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from kms_patterns.local.server.caller import Caller
 from kms_patterns.local.server.emulator import EVALUATOR, RESPONSES, reach
+from kms_patterns.local.server.identity_policies import parse_text
 from kms_patterns.local.server.keys import KeyRecord
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Allowed or not, and why."""
-
-    allowed: bool
-    reason: str
-
+from kms_patterns.local.server.policies.evaluation import Decision, Policies, decide
+from kms_patterns.local.server.policies.patterns import Lookup, Value
+from kms_patterns.local.server.policies.statements import Request
 
 ROOT = Decision(allowed=True, reason="root credential")
-_BOTH = Decision(allowed=True, reason="key policy and identity policy")
-_NAMED = Decision(allowed=True, reason="key policy names the principal")
-_IDENTITY = Decision(allowed=True, reason="identity policy")
+_REASONS = {
+    "resource and identity policy": "key policy and identity policy",
+    "resource policy": "key policy names the principal",
+}
 
 
 def authorize_key(caller: Caller, action: str, record: KeyRecord, values: Mapping[str, Any]) -> Decision:
     """Decide on ``action`` with the key ``record``, under the condition key ``values``."""
     if caller.is_root:
         return ROOT
+    key_policy = parse_text(str(record.get("Policy") or ""), "key policy")
     request = _request(caller, action, record["Arn"], values)
-    identity = _evaluate_identity(caller, request)
-    policy = record.get("Policy") or ""
-    evaluate = reach(EVALUATOR, "evaluate_resource_policy")
-    key = evaluate(policy, request)
-    if "Deny" in (key.decision, identity.decision):
-        kind, found = ("a resource", key) if key.decision == "Deny" else ("an identity", identity)
-        return _denied(f"with an explicit deny in {kind}-based policy", found.matched_sid)
-    if key.decision != "Allow":
-        return _denied(f"because no resource-based policy allows the {action} action")
-    if identity.decision == "Allow":
-        return _BOTH
-    if evaluate(policy, request, named_only=True).decision == "Allow" and _within_limits(caller, request, policy):
-        return _NAMED
-    return _denied(f"because no identity-based policy allows the {action} action")
+    decision = decide(request, Policies(caller.identity, caller.limits, key_policy), resource_required=True)
+    return replace(decision, reason=_REASONS.get(decision.reason, decision.reason))
 
 
 def authorize_identity(caller: Caller, action: str, resource: str, values: Mapping[str, Any]) -> Decision:
     """Decide by the identity policies alone, for an action without a key: CreateKey, ListAliases, an alias."""
     if caller.is_root:
         return ROOT
-    result = _evaluate_identity(caller, _request(caller, action, resource, values))
-    if result.decision == "Allow":
-        return _IDENTITY
-    if result.decision == "Deny":
-        return _denied("with an explicit deny in an identity-based policy", result.matched_sid)
-    return _denied(f"because no identity-based policy allows the {action} action")
+    policies = Policies(caller.identity, caller.limits)
+    return decide(_request(caller, action, resource, values), policies, resource_required=False)
 
 
-def _evaluate_identity(caller: Caller, request: object) -> Any:
-    return reach(EVALUATOR, "evaluate")(request, caller.policies, *caller.limits)
+def lookup_in(context: object) -> Lookup:
+    """Return a function that gives a condition key's value in the emulator's request ``context``."""
+
+    def lookup(key: str) -> Value:
+        value = reach(EVALUATOR, "_resolve_condition_key")(key, context)
+        return [str(item) for item in value] if isinstance(value, list | tuple | set) else _text(value)
+
+    return lookup
 
 
-def _within_limits(caller: Caller, request: object, policy: str) -> bool:
-    # A boundary or session policy narrows what a key policy gives a role, unless it names the very session.
-    match = reach(EVALUATOR, "_first_match")
-    allowed = all(match(request, [s for document in limit for s in document], "Allow") for limit in caller.limits)
-    direct = reach(EVALUATOR, "evaluate_resource_policy")(policy, request, direct_only=True)
-    return allowed or direct.decision == "Allow"
+def _text(value: object) -> str | None:
+    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _request(caller: Caller, action: str, resource: str, values: Mapping[str, Any]) -> object:
-    return reach(EVALUATOR, "EvalContext")(
+def _request(caller: Caller, action: str, resource: str, values: Mapping[str, Any]) -> Request:
+    context = reach(EVALUATOR, "EvalContext")(
         principal_arn=caller.arn,
         principal_type=caller.kind,
         principal_account=caller.account,
@@ -83,9 +67,6 @@ def _request(caller: Caller, action: str, resource: str, values: Mapping[str, An
         resource_arn=resource,
         region=reach(RESPONSES, "get_region")(),
         service_context=dict(values),
-        principal_keys=dict(caller.keys),
+        principal_keys=dict(caller.keys or {}),
     )
-
-
-def _denied(reason: str, sid: str = "") -> Decision:
-    return Decision(allowed=False, reason=f"{reason} ({sid})" if sid else reason)
+    return Request(action, resource, caller.principal, lookup_in(context))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kms_patterns.local.server.authorization import Decision
     from kms_patterns.local.server.kms_service import KmsCall
+    from kms_patterns.local.server.policies.evaluation import Decision
     from kms_patterns.local.server.targets import Target
 
 
@@ -31,6 +31,7 @@ class CallLog:
                 "viaService": call.via_service,
                 "decision": "allow" if decision.allowed else "deny",
                 "reason": decision.reason,
+                "statement": decision.statement.described if decision.statement else None,
                 "errorCode": error_code,
             }
             self._file.write(json.dumps(record) + "\n")

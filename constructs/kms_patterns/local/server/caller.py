@@ -1,11 +1,14 @@
 """Who calls: the emulator's principal, with the role behind an assumed-role session."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.local.server.emulator import EVALUATOR, IAM, RESPONSES, ROUTER, reach
+from kms_patterns.local.server.identity_policies import policies_of
 from kms_patterns.local.server.kms_errors import access_denied
+from kms_patterns.local.server.policies.principals import Principal
+from kms_patterns.local.server.policies.statements import Statement
 
 
 @dataclass(frozen=True)
@@ -15,14 +18,19 @@ class Caller:
     arn: str
     kind: str
     account: str
-    policies: list[Any] | None
-    limits: list[Any]
-    keys: Mapping[str, Any]
+    identity: Sequence[Statement] = ()
+    limits: Sequence[Sequence[Statement]] = ()
+    keys: Mapping[str, Any] | None = None
 
     @property
     def is_root(self) -> bool:
         """Whether this is the account's root credential, which no policy binds in the emulator."""
-        return self.policies is None
+        return self.kind == "Root"
+
+    @property
+    def principal(self) -> Principal:
+        """The principal as policies name it."""
+        return principal_of(self.arn, self.account)
 
 
 def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> Caller:
@@ -34,12 +42,18 @@ def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> Caller:
     access_key = reach(ROUTER, "extract_access_key_id")(headers, query)
     if not access_key:
         raise access_denied("The request carries no credentials, so no principal can be authorized for KMS.")
-    principal = reach(EVALUATOR, "resolve_principal")(access_key, reach(RESPONSES, "get_account_id")())
-    if isinstance(principal, reach(EVALUATOR, "AuthError")):
-        raise access_denied(principal.message)
-    return Caller(
-        principal.arn, principal.type, principal.account, principal.policies, principal.limits, principal.keys
-    )
+    found = reach(EVALUATOR, "resolve_principal")(access_key, reach(RESPONSES, "get_account_id")())
+    if isinstance(found, reach(EVALUATOR, "AuthError")):
+        raise access_denied(found.message)
+    if found.policies is None:
+        return Caller(found.arn, "Root", found.account)
+    identity, limits = policies_of(access_key, found.arn, found.type, found.account)
+    return Caller(found.arn, found.type, found.account, identity, limits, found.keys)
+
+
+def principal_of(arn: str, account: str, service: str | None = None) -> Principal:
+    """Return the principal with the role behind it."""
+    return Principal(arn, role_arn_of(arn), account, service)
 
 
 def role_arn_of(principal_arn: str) -> str:

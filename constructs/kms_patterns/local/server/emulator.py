@@ -31,8 +31,10 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     RESPONSES: {"get_account_id": "", "get_region": "", "set_request_account_id": "access_key_id"},
     ROUTER: {"extract_access_key_id": "headers query_params"},
     EVALUATOR: {
+        "_resolve_managed_policy_document": "policy_arn account_id",
         "enforce": "access_key_id iam_action service region resource_arn service_context",
-        "evaluate": "ctx policies limits",
+        "parse_policy_document": "doc",
+        "is_root_access_key": "access_key_id",
         "evaluate_resource_policy": "doc ctx service named_only direct_only",
         "evaluate_trust_policy": "trust_doc caller_arn ctx",
         "resolve_principal": "access_key_id account_id credential",
@@ -40,6 +42,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_resolve_condition_key": "key ctx",
         "EvalContext": "principal_arn principal_type principal_account action resource_arn region source_ip"
         " secure_transport request_tags tag_keys service_context principal_keys",
+        "EvalResult": "decision principal_arn matched_sid reason resource_policy_arn",
         "AuthError": "code message details",
     },
     ACTIONS: {
@@ -72,10 +75,18 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_error": "code message status resource extra headers",
         "_multipart_uploads": "=AccountScopedDict",
         "_put_bucket_encryption": "name body",
+        "_delete_bucket_lifecycle": "name",
+        "_put_bucket_lifecycle": "name body",
         "_resolve_sse_write_headers": "headers bucket_name",
     },
-    STS: {"register_session": "access_key session"},
-    IAM: {"_roles": "=AccountScopedDict"},
+    STS: {"register_session": "access_key session", "_sessions": "=dict"},
+    IAM: {
+        "_group_inline_policies": "=AccountScopedDict",
+        "_groups": "=AccountScopedDict",
+        "_roles": "=AccountScopedDict",
+        "_user_inline_policies": "=AccountScopedDict",
+        "_users": "=AccountScopedDict",
+    },
     LAMBDA: {"_execute_function_warm": "func event request_id", "_functions": "=AccountRegionScopedDict"},
     PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple"},
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from kms_patterns.local.server.authorization import Decision, authorize_identity, authorize_key
+from kms_patterns.local.server.authorization import authorize_identity, authorize_key
 from kms_patterns.local.server.call_log import CallLog
 from kms_patterns.local.server.caller import Caller, caller_of
 from kms_patterns.local.server.conditions import condition_values, via_service
@@ -15,6 +15,7 @@ from kms_patterns.local.server.data_plane import OPERATIONS, re_encrypt
 from kms_patterns.local.server.emulator import RESPONSES, reach
 from kms_patterns.local.server.kms_errors import KmsError, access_denied, invalid_ciphertext, not_found
 from kms_patterns.local.server.members import Answer, Request
+from kms_patterns.local.server.policies.evaluation import Decision
 from kms_patterns.local.server.targets import Target, targets_of
 
 Response = tuple[int, dict[str, str], bytes]
@@ -122,8 +123,8 @@ def decide(call: KmsCall, target: Target) -> Decision:
 def _denial(caller: Caller, target: Target, decision: Decision) -> str:
     if target.key is None and not target.keyless and not target.reference:
         return _UNDETERMINED
-    reason = decision.reason.rpartition(" (")[0] if decision.reason.endswith(")") else decision.reason
-    return f"User: {caller.arn} is not authorized to perform: {target.action} on resource: {target.resource} {reason}"
+    denied = f"User: {caller.arn} is not authorized to perform: {target.action} on resource: {target.resource}"
+    return f"{denied} {decision.reason}"
 
 
 def _execute(call: KmsCall, targets: list[Target]) -> Answer | None:

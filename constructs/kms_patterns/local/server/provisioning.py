@@ -1,4 +1,4 @@
-"""Properties that the emulator's CloudFormation drops: BucketEncryption and a function's DeadLetterConfig.
+"""Properties that the emulator's CloudFormation drops: encryption and lifecycle of buckets, a DeadLetterConfig.
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-bucketencryption.html
 """
@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from kms_patterns.local.server.emulator import LAMBDA, S3, reach
+from kms_patterns.local.server.lifecycle_rules import lifecycle_xml
 
 Properties = Mapping[str, Any]
 Provisioned = tuple[str, dict[str, Any]]
@@ -15,14 +16,20 @@ _FUNCTION_PROPERTIES = ("DeadLetterConfig", "KmsKeyArn")
 
 
 def bucket_configurations(original: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the bucket properties that CloudFormation stores through the S3 API, with BucketEncryption."""
+    """Return the bucket properties that CloudFormation stores through the S3 API, with those it lacks."""
     encryption = (
         "BucketEncryption",
         encryption_xml,
         reach(S3, "_put_bucket_encryption"),
         reach(S3, "_delete_bucket_encryption"),
     )
-    return (*original, encryption)
+    lifecycle = (
+        "LifecycleConfiguration",
+        lifecycle_xml,
+        reach(S3, "_put_bucket_lifecycle"),
+        reach(S3, "_delete_bucket_lifecycle"),
+    )
+    return (*original, encryption, lifecycle)
 
 
 def encryption_xml(properties: Properties) -> bytes:

@@ -5,7 +5,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from kms_patterns.local.server import emulator, functions, provisioning, s3_encryption
+from kms_patterns.local.server import emulator, emulator_policies, functions, provisioning, s3_encryption
 from kms_patterns.local.server.caller import role_arn_of
 from kms_patterns.local.server.emulator import ACTIONS, EVALUATOR, KMS, LAMBDA, LAMBDA_RUNTIME, PROVISIONERS, S3
 from kms_patterns.local.server.kms_service import KmsService, Response
@@ -27,6 +27,10 @@ def install(kms: KmsService) -> None:
     replace(KMS, "handle_request", partial(kms_handler, kms))
     replace(EVALUATOR, "enforce", enforce)
     replace(EVALUATOR, "_resolve_condition_key", resolve_condition_key)
+    replace(EVALUATOR, "parse_policy_document", emulator_policies.parse_document)
+    replace(EVALUATOR, "_first_match", emulator_policies.first_match)
+    replace(EVALUATOR, "evaluate_resource_policy", emulator_policies.resource_policy)
+    replace(EVALUATOR, "is_root_access_key", emulator_policies.root_access_key)
     replace(ACTIONS, "s3_service_context", s3_encryption.service_context)
     replace(S3, "_dispatch", storage.dispatch)
     replace(S3, "_resolve_sse_write_headers", storage.resolve_write)

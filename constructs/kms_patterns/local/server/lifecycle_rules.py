@@ -1,0 +1,73 @@
+"""A bucket's LifecycleConfiguration in CloudFormation, as the body of PutBucketLifecycleConfiguration.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-lifecycleconfiguration.html
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+Properties = Mapping[str, Any]
+# Where a property of CloudFormation stands in the API, as (parent, child); the rest have the same name in both.
+_FLAT = {
+    "ExpirationDate": ("Expiration", "Date"),
+    "ExpirationInDays": ("Expiration", "Days"),
+    "ExpiredObjectDeleteMarker": ("Expiration", "ExpiredObjectDeleteMarker"),
+    "NoncurrentVersionExpirationInDays": ("NoncurrentVersionExpiration", "NoncurrentDays"),
+}
+_NESTED = {
+    "AbortIncompleteMultipartUpload": "AbortIncompleteMultipartUpload",
+    "NoncurrentVersionExpiration": "NoncurrentVersionExpiration",
+    "Transition": "Transition",
+    "Transitions": "Transition",
+    "NoncurrentVersionTransition": "NoncurrentVersionTransition",
+    "NoncurrentVersionTransitions": "NoncurrentVersionTransition",
+}
+_RENAMED = {"TransitionInDays": "Days", "TransitionDate": "Date"}
+_FILTERS = ("Prefix", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
+
+
+def lifecycle_xml(properties: Properties) -> bytes:
+    """Return the property as XML."""
+    root = Element("LifecycleConfiguration", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
+    for rule in properties.get("Rules", []):
+        _rule(SubElement(root, "Rule"), rule)
+    document: bytes = tostring(root, encoding="utf-8")
+    return document
+
+
+def _rule(element: Element, rule: Properties) -> None:
+    if rule.get("Id"):
+        SubElement(element, "ID").text = str(rule["Id"])
+    _filter(SubElement(element, "Filter"), rule)
+    SubElement(element, "Status").text = str(rule["Status"])
+    for name, (parent, child) in _FLAT.items():
+        if name in rule:
+            _add(_child(element, parent), {child: rule[name]})
+    for name, parent in _NESTED.items():
+        values = rule.get(name) or []
+        for value in [values] if isinstance(values, Mapping) else values:
+            version = parent == "NoncurrentVersionTransition"
+            renamed: dict[str, str] = {"TransitionInDays": "NoncurrentDays"} if version else _RENAMED
+            _add(SubElement(element, parent), {renamed.get(str(key), str(key)): item for key, item in value.items()})
+
+
+def _filter(element: Element, rule: Properties) -> None:
+    simple = [(name, rule[name]) for name in _FILTERS if name in rule]
+    tags = rule.get("TagFilters") or []
+    holder = SubElement(element, "And") if len(simple) + len(tags) > 1 else element
+    if not simple and not tags:
+        SubElement(element, "Prefix").text = ""
+    _add(holder, dict(simple))
+    for tag in tags:
+        _add(SubElement(holder, "Tag"), tag)
+
+
+def _child(element: Element, name: str) -> Element:
+    found = element.find(name)
+    return SubElement(element, name) if found is None else found
+
+
+def _add(element: Element, values: Properties) -> None:
+    for name, value in values.items():
+        SubElement(element, name).text = str(value).lower() if isinstance(value, bool) else str(value)

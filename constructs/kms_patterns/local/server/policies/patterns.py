@@ -1,0 +1,100 @@
+"""Wildcards and policy variables.
+
+AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+Value = str | list[str] | None
+Lookup = Callable[[str], Value]
+
+ARN_PARTS = 6
+_TOKEN = re.compile(r"\$\{([^}]*)\}|[*?]")
+_DEFAULT = re.compile(r"^([^,]*?)\s*,\s*'(.*)'$", re.DOTALL)
+_LITERALS = ("*", "?", "$")
+
+
+def matches(value: str, pattern: str, lookup: Lookup | None = None, *, wildcards: bool = True) -> bool:
+    """Return whether all of ``value`` is what ``pattern`` describes, case counting.
+
+    Args:
+        value: What the request has.
+        pattern: What the policy says.
+        lookup: Returns a condition key's value for ``${variables}``; None where variables are plain text.
+        wildcards: Whether ``*`` and ``?`` stand for other characters.
+    """
+    if lookup is None or "${" not in pattern:
+        return _compiled(pattern, wildcards).fullmatch(value) is not None
+    source = _source(pattern, lookup, wildcards=wildcards)
+    return source is not None and re.fullmatch(source, value, re.DOTALL) is not None
+
+
+def arn_matches(arn: str, pattern: str, lookup: Lookup | None = None, *, complete: bool = False) -> bool:
+    """Return whether an ARN is what ``pattern`` describes; no wildcard reaches over a colon, except in the last part.
+
+    Args:
+        arn: The ARN of the request.
+        pattern: The ARN of the policy.
+        lookup: As for ``matches``.
+        complete: Whether an ARN with missing parts stands for any, as in the element Resource.
+    """
+    if pattern == "*" and complete:
+        return True
+    found, wanted = arn.split(":", ARN_PARTS - 1), _parts(pattern)
+    if complete and wanted[0] == "arn":
+        wanted += ["*"] * (ARN_PARTS - len(wanted))
+    if len(found) != ARN_PARTS or len(wanted) != ARN_PARTS:
+        return False
+    return all(matches(part, want, lookup) for part, want in zip(found, wanted, strict=True))
+
+
+def is_arn(pattern: str) -> bool:
+    """Return whether ``pattern`` has all parts of an ARN, or stands for any."""
+    return pattern == "*" or len(_parts(pattern)) == ARN_PARTS
+
+
+def resolvable(pattern: str, lookup: Lookup | None) -> bool:
+    """Return whether every variable of ``pattern`` has a value."""
+    return lookup is None or "${" not in pattern or _source(pattern, lookup, wildcards=True) is not None
+
+
+def _parts(pattern: str) -> list[str]:
+    # A colon inside ${aws:username} separates nothing.
+    return re.split(r":(?![^{}]*\})", pattern, maxsplit=ARN_PARTS - 1)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str, wildcards: bool) -> re.Pattern[str]:  # noqa: FBT001 - a cache's key
+    source = re.escape(pattern)
+    if wildcards:
+        source = source.replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(source, re.DOTALL)
+
+
+def _source(pattern: str, lookup: Lookup, *, wildcards: bool) -> str | None:
+    source, end = "", 0
+    for token in _TOKEN.finditer(pattern):
+        source += re.escape(pattern[end : token.start()])
+        end = token.end()
+        part = _variable(token[1], lookup) if token[1] is not None else _wildcard(token[0], wildcards=wildcards)
+        if part is None:
+            return None
+        source += part
+    return source + re.escape(pattern[end:])
+
+
+def _wildcard(character: str, *, wildcards: bool) -> str:
+    return {"*": ".*", "?": "."}[character] if wildcards else re.escape(character)
+
+
+def _variable(name: str, lookup: Lookup) -> str | None:
+    if name in _LITERALS:
+        return re.escape(name)
+    default = _DEFAULT.match(name)
+    value = lookup(default[1] if default else name.strip())
+    if isinstance(value, str) and value:
+        return re.escape(value)
+    # A key with several values, or none, fills no variable: the pattern then matches nothing.
+    return re.escape(default[2]) if default and value is None else None
