@@ -1,7 +1,7 @@
 """Local work per 1 KiB message, as a ratio to the official SDK: no network, no AWS KMS, one cached data key.
 
-Run ``python benchmarks/bench_message_small.py``. The keyring hands out one data key and its encrypted copy, so that what
-is measured is the message format alone. Each round measures every contender; printed are medians.
+Run ``python benchmarks/bench_message_small.py``. The keyring hands out one data key and its encrypted copy, so that
+what is measured is the message format alone. Each round measures every contender; printed are medians.
 """
 
 import argparse

@@ -1,10 +1,11 @@
 """Lambda functions of the EnvelopeCipher construct.
 
-Events and answers: ``schemas/envelope_request.json``, ``schemas/s3_notification.json`` and their neighbours.
+Events and answers: ``envelope_request.json``, ``s3_notification.json``, ``sqs_batch.json`` and others in ``schemas``.
 """
 
 from typing import Any
 
+from kms_runtime.handlers.envelope_range import read_range
 from kms_runtime.handlers.envelope_requests import decrypted_key, encrypted_key
 from kms_runtime.handlers.envelope_work import EnvelopeWork
 from kms_runtime.handlers.outcome import logged
@@ -12,7 +13,7 @@ from kms_runtime.handlers.validation import Answer, Event
 from kms_runtime.s3 import decrypt_object, encrypt_object
 
 _encryption = EnvelopeWork(encrypt_object, encrypted_key)
-_decryption = EnvelopeWork(decrypt_object, decrypted_key)
+_decryption = EnvelopeWork(decrypt_object, decrypted_key, read_range)
 
 
 @logged("EnvelopeEncrypt")

@@ -22,12 +22,14 @@ class EnvelopeRequest:
         source_version_id: Version to read; None for the current one.
         destination_key: Key in the destination bucket; None for the default.
         encryption_context: Pairs that the request gives.
+        byte_range: First byte and number of bytes to return; None to process the whole object.
     """
 
     source_key: str
     source_version_id: str | None
     destination_key: str | None
     encryption_context: Mapping[str, str]
+    byte_range: tuple[int, int] | None = None
 
 
 def is_notification(event: object) -> bool:
@@ -42,11 +44,15 @@ def parse_request(event: object) -> EnvelopeRequest:
         InvalidRequest: ``event`` is not valid by ``schemas/envelope_request.json``.
     """
     valid = _request(event)
+    span = valid.get("range")
+    if span and "destinationKey" in valid:
+        raise InvalidRequest("event.range is returned, not written: leave destinationKey out")
     return EnvelopeRequest(
         valid["sourceKey"],
         valid.get("sourceVersionId"),
         valid.get("destinationKey"),
         valid.get("encryptionContext", {}),
+        (span["start"], span["length"]) if span else None,
     )
 
 

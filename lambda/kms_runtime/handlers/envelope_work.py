@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kms_runtime.errors import KmsRuntimeError, RecordsFailed
+from kms_runtime.errors import InvalidRequest, KmsRuntimeError, RecordsFailed
 from kms_runtime.handlers.clients import kms_client, s3_client
+from kms_runtime.handlers.envelope_batch import is_batch, run_batch
 from kms_runtime.handlers.envelope_requests import EnvelopeRequest, is_notification, parse_notification, parse_request
 from kms_runtime.handlers.outcome import LOG, loggable
 from kms_runtime.handlers.settings import Settings, required_variable
@@ -23,10 +24,12 @@ class EnvelopeWork:
     Args:
         transfer: ``encrypt_object`` or ``decrypt_object``.
         default_key: Makes the destination key from the source key if the request gives none.
+        read_range: Answers a request for a byte range; None if this direction has no such thing.
     """
 
     transfer: Callable[..., ObjectResult]
     default_key: Callable[[str], str]
+    read_range: Callable[..., Answer] | None = None
 
     def run(self, event: Any) -> Answer:
         """Process ``event`` and return its answer.
@@ -35,6 +38,8 @@ class EnvelopeWork:
             RecordsFailed: At least one record of a notification failed, after all were tried.
             KmsRuntimeError: The one object of a request was refused.
         """
+        if is_batch(event):
+            return run_batch(event, self.run)
         if not is_notification(event):
             return self._process(parse_request(event))
         bucket = required_variable(os.environ, "SOURCE_BUCKET")
@@ -59,28 +64,27 @@ class EnvelopeWork:
         context = effective_context(
             request.encryption_context, fixed=settings.fixed_context, required=settings.required_names
         )
+        source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), request.source_key, request.source_version_id)
+        common = {
+            "keyring": KmsKeyring(settings.key_arn, kms_client=kms_client()),
+            "encryption_context": context,
+            "s3_client": s3_client(),
+        }
+        if request.byte_range:
+            if self.read_range is None:
+                raise InvalidRequest("event.range: this function encrypts whole objects")
+            return self.read_range(source, request.byte_range, **common)
         destination_key = request.destination_key or self.default_key(request.source_key)
-        result = self.transfer(
-            S3Object(required_variable(os.environ, "SOURCE_BUCKET"), request.source_key, request.source_version_id),
-            S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), destination_key),
-            keyring=KmsKeyring(settings.key_arn, kms_client=kms_client()),
-            encryption_context=context,
-            s3_client=s3_client(),
-        )
-        return _answer(result)
+        destination = S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), destination_key)
+        return _answer(self.transfer(source, destination, **common))
 
 
 def _answer(result: ObjectResult) -> Answer:
     return {
-        "source": _location(result.source),
-        "destination": _location(result.destination),
+        "source": result.source.as_answer(),
+        "destination": result.destination.as_answer(),
         "plaintextBytes": result.message.plaintext_bytes,
         "ciphertextBytes": result.message.ciphertext_bytes,
         "algorithmSuite": f"0x{result.message.algorithm_suite:04X}",
         "encryptionContext": dict(result.message.encryption_context),
     }
-
-
-def _location(place: S3Object) -> dict[str, str]:
-    version = {"versionId": place.version_id} if place.version_id else {}
-    return {"bucket": place.bucket, "key": place.key, **version}

@@ -36,6 +36,11 @@ class S3Object:
         version = {"VersionId": self.version_id} if self.version_id else {}
         return {"Bucket": self.bucket, "Key": self.key, **version}
 
+    def as_answer(self) -> dict[str, str]:
+        """Return the location as the answers of the Lambda functions give it."""
+        version = {"versionId": self.version_id} if self.version_id else {}
+        return {"bucket": self.bucket, "key": self.key, **version}
+
 
 @contextmanager
 def s3_errors(location: S3Object, refused: type[KmsRuntimeError]) -> Iterator[None]:

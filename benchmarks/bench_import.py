@@ -1,0 +1,87 @@
+"""What ``import kms_runtime`` adds to ``import boto3``, with and without compiled files, beside the official SDK.
+
+Run ``python benchmarks/bench_import.py``. Each import is a process of its own; contenders take turns, and printed are
+the medians. It also installs the function's dependencies as a deployment does and prints the size of the zip, if a
+package index can be reached.
+"""
+
+import argparse
+import compileall
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+STATEMENTS = {
+    "kms_runtime": "import kms_runtime",
+    "envelope handler": "import kms_runtime.handlers.envelope_cipher",
+    "official SDK": "import aws_encryption_sdk",
+    "official SDK with material providers": "import aws_encryption_sdk, aws_cryptographic_material_providers.mpl",
+}
+TIMED = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import boto3
+start = time.perf_counter()
+{}
+print(time.perf_counter() - start)
+"""
+
+
+def import_seconds(statement: str, path: Path, *, compiled: bool) -> float:
+    """Time an import over boto3 in a fresh process."""
+    options = [] if compiled else ["-B", "-X", f"pycache_prefix={path / 'never'}"]
+    command = [sys.executable, *options, "-c", TIMED.format(statement), str(path)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def copied_source(folder: Path) -> Path:
+    """Return a copy of the data plane, compiled."""
+    target = folder / "lambda"
+    shutil.copytree(ROOT / "lambda" / "kms_runtime", target / "kms_runtime")
+    compileall.compile_dir(target, quiet=1)
+    return target
+
+
+def zip_mebibytes(folder: Path) -> float | None:
+    """Return the size of the function's zip for Python 3.11 on this architecture, or None without a package index."""
+    target = folder / "zip"
+    options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", "--target", str(target)]
+    lock = ROOT / "lambda" / "requirements.lock"
+    install = [sys.executable, "-m", "pip", "install", *options, "--requirement", str(lock)]
+    done = subprocess.run(install, check=False, capture_output=True)
+    if done.returncode:
+        return None
+    shutil.copytree(ROOT / "lambda" / "kms_runtime", target / "kms_runtime")
+    with zipfile.ZipFile(folder / "function.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in sorted(target.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                archive.write(path, path.relative_to(target))
+    return (folder / "function.zip").stat().st_size / 1024 / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as name:
+        path = copied_source(Path(name))
+        for compiled in (True, False):
+            times: dict[str, list[float]] = {}
+            for _ in range(rounds):
+                for who, statement in STATEMENTS.items():
+                    times.setdefault(who, []).append(import_seconds(statement, path, compiled=compiled))
+            print("with compiled files" if compiled else "without compiled files")
+            for who, taken in times.items():
+                ratio = statistics.median(a / b for a, b in zip(taken, times["kms_runtime"], strict=True))
+                print(f"  {who:38} {statistics.median(taken) * 1000:7.1f} ms  {ratio:6.1f} x kms_runtime")
+        size = zip_mebibytes(Path(name))
+        print("zip: not measured, no package index" if size is None else f"zip: {size:.2f} MiB (aim: 5.0)")
+
+
+if __name__ == "__main__":
+    main()
