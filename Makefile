@@ -42,7 +42,7 @@ check: install ## lint, format, types, layout
 	$(BIN)/python -m pytest -q tests/test_layout.py
 
 snapshots: install ## rewrite the committed snapshots; review the diff
-	$(BIN)/python -m pytest tests/infrastructure --snapshot-update
+	$(BIN)/python -m pytest tests/infrastructure tests/access/test_snapshots.py --snapshot-update
 
 bench: install ## each benchmark prints a ratio against a peer in the same run
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
@@ -52,7 +52,7 @@ lock: install ## write requirements.lock anew from pyproject.toml (needs uv)
 	  --generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
 clean: ## remove everything that this file made
-	rm -rf $(VENV) node_modules .cache build dist cdk.out
+	rm -rf $(VENV) node_modules .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist cdk.out
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python >= 3.11 is needed, {v[0]}.{v[1]} found: make PYTHON=/path/to/python3.11")'

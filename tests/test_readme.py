@@ -1,8 +1,10 @@
 """What the README shows is what the code does: its sample is the example file, its policies are those synthesized."""
 
 import json
+import os
 import re
-import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,8 @@ def readable(value: Any) -> Any:
 @pytest.fixture(scope="module")
 def statements(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     assembly = tmp_path_factory.mktemp("assembly")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CDK_OUTDIR", str(assembly))
-        runpy.run_path(str(ROOT / "examples" / "documents_bucket.py"))
+    example = [sys.executable, str(ROOT / "examples" / "documents_bucket.py")]
+    subprocess.run(example, env={**os.environ, "CDK_OUTDIR": str(assembly)}, check=True)
     template = json.loads((assembly / "Documents.template.json").read_text())
     policies = [
         resource["Properties"].get("KeyPolicy") or resource["Properties"].get("PolicyDocument")

@@ -4,7 +4,7 @@ import base64
 import os
 from typing import Any
 
-from kms_patterns.demo.functions import invoke
+from kms_patterns.demo.functions import invoke, own_calls
 from kms_patterns.demo.principals import client, function_client
 from kms_patterns.demo.registry import Group
 from kms_patterns.demo.scenario import Stage
@@ -38,14 +38,20 @@ def _stored(stage: Stage) -> str:
     return str(dynamodb.get_item(TableName=stage.output("Secrets", "TableName"), Key=ITEM)["Item"]["value"]["S"])
 
 
-@secrets.scenario(who="writer", what="encrypts a secret, stores it in both places", expected="stored, not readable")
+@secrets.scenario(
+    who="writer",
+    what="encrypts a secret, stores it in both places",
+    expected="stored unreadable, by Encrypt of the encrypt function",
+)
 def writer_stores_the_secret(stage: Stage) -> str:
+    before = len(stage.aws.kms_calls())
     ciphertext = _encrypt(stage, SECRET.encode(), TENANT)
     dynamodb = client(stage, "dynamodb", "Secrets", "WriterRoleArn")
     dynamodb.put_item(TableName=stage.output("Secrets", "TableName"), Item={**ITEM, "value": {"S": ciphertext}})
     ssm = client(stage, "ssm", "Secrets", "WriterRoleArn")
     ssm.put_parameter(Name=_parameter(stage), Value=ciphertext, Type="String", Overwrite=True)
-    return "stored, readable" if SECRET.encode() in base64.b64decode(ciphertext) else "stored, not readable"
+    state = "readable" if SECRET.encode() in base64.b64decode(ciphertext) else "unreadable"
+    return f"stored {state}, by {own_calls(stage, before, 'Secrets')}"
 
 
 @secrets.scenario(who="reader", what="reads it back from DynamoDB", expected=SECRET)
