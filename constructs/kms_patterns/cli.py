@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def demo(file: Path | None, project: Path, *, keep: bool) -> None:
     """Deploy the reference app to an embedded AWS, use its keys, and be refused."""
     from kms_patterns.demo import runner  # noqa: PLC0415 - starts boto3, which --help need not wait for
     from kms_patterns.demo.deployment import CdkFailed  # noqa: PLC0415
+    from kms_patterns.local import StartFailed  # noqa: PLC0415
     from kms_patterns.toolchain import ToolMissing  # noqa: PLC0415
 
     if not (project / "app.py").exists():
@@ -50,9 +52,23 @@ def demo(file: Path | None, project: Path, *, keep: bool) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         as_expected = runner.run(project.resolve(), file or runner.default_input(), console, keep=keep)
-    except (CdkFailed, ToolMissing, runner.UnsuitableInput) as error:
+    except (CdkFailed, StartFailed, ToolMissing, runner.UnsuitableInput) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(0 if as_expected else 1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def cdk(arguments: tuple[str, ...]) -> None:
+    """Run the pinned CDK command line on the pinned Node: cdk diff, cdk deploy --all."""
+    from kms_patterns.toolchain import ToolMissing, cdk_command, toolchain_environment  # noqa: PLC0415
+
+    try:
+        command = [*cdk_command(_CHECKOUT), *arguments]
+    except ToolMissing as error:
+        raise click.ClickException(str(error)) from error
+    environment = {**os.environ, **toolchain_environment(cache=_CHECKOUT / ".cache")}
+    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 @main.group()
@@ -63,9 +79,12 @@ def local() -> None:
 @local.command()
 def start() -> None:
     """Start the embedded AWS and print the environment that leads to it."""
-    from kms_patterns.local import daemon  # noqa: PLC0415
+    from kms_patterns.local import StartFailed, daemon  # noqa: PLC0415
 
-    _print_exports(daemon.start())
+    try:
+        _print_exports(daemon.start())
+    except (StartFailed, daemon.NotOurs) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @local.command()

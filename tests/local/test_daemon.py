@@ -51,6 +51,20 @@ def test_the_state_of_a_server_that_was_killed_is_cleared_away(own_temporary_fol
     assert len(list(own_temporary_folder.glob("kms-patterns-*/server.json"))) == 1
 
 
+def test_a_process_that_took_over_the_process_id_is_left_alone(own_temporary_folder: Path) -> None:
+    daemon.start()
+    [state] = own_temporary_folder.glob("kms-patterns-*/server.json")
+    server = json.loads(state.read_text())
+    os.kill(server["pid"], 9)
+    os.waitpid(server["pid"], 0)
+    with subprocess.Popen(["/bin/sleep", "60"]) as bystander:
+        state.write_text(json.dumps(server | {"pid": bystander.pid}))
+        assert daemon.env() is None
+        assert daemon.stop() is False
+        assert bystander.poll() is None
+        bystander.kill()
+
+
 def test_a_folder_of_another_user_is_not_trusted(own_temporary_folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -1,5 +1,6 @@
 """One embedded AWS of this user in the background, for any boto3 program or CDK app, until it is stopped."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -67,7 +68,7 @@ def stop() -> bool:
         return False
     server = _alive(running)
     if server is not None:
-        _end(server.pid)
+        _end(server.pid, running.layout.lock)
     shutil.rmtree(running.folder, ignore_errors=True)
     shutil.rmtree(_state().parent, ignore_errors=True)
     return server is not None
@@ -90,29 +91,29 @@ def _remembered() -> _Running | None:
 
 
 def _alive(running: _Running) -> ServerState | None:
-    if not running.layout.state.exists():
+    layout = running.layout
+    if not _locked(layout.lock) or not layout.state.exists():
         return None
-    server = ServerState(**json.loads(running.layout.state.read_text(encoding="utf-8")))
-    return server if _exists(server.pid) else None
+    return ServerState(**json.loads(layout.state.read_text(encoding="utf-8")))
 
 
-def _end(pid: int) -> None:
+def _locked(path: Path) -> bool:
+    with suppress(FileNotFoundError), path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _end(pid: int, lock: Path) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    while _exists(pid) and time.monotonic() < deadline:
+    while _locked(lock) and time.monotonic() < deadline:
         time.sleep(0.02)
-    with suppress(ProcessLookupError, PermissionError):
+    if _locked(lock):
         os.killpg(pid, signal.SIGKILL)
-
-
-def _exists(pid: int) -> bool:
     with suppress(ChildProcessError):
-        # The caller may be the one who started it: collect it, or it would seem to live on.
-        if os.waitpid(pid, os.WNOHANG) != (0, 0):
-            return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        # The caller may be the one who started it: collect it.
+        os.waitpid(pid, 0)

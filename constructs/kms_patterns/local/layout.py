@@ -37,6 +37,11 @@ class Layout:
         return self.folder / "kms-calls.jsonl"
 
     @property
+    def lock(self) -> Path:
+        """Locked by the server for as long as it lives: a process id alone may by now be somebody else's."""
+        return self.folder / "server.lock"
+
+    @property
     def output(self) -> Path:
         """What the server printed."""
         return self.folder / "server.log"

@@ -10,6 +10,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import kms_patterns
@@ -56,8 +57,10 @@ def launch(
     """Start a server in a new temporary folder below ``directory``.
 
     Raises:
-        StartFailed: It ended, or did not serve within a minute.
+        StartFailed: It is not installed, it ended, or it did not serve within a minute.
     """
+    if find_spec("ministack") is None:
+        raise StartFailed("the embedded AWS is not installed: pip install 'cdk-kms-patterns[local]'")
     layout = Layout(Path(tempfile.mkdtemp(prefix="kms-patterns-", dir=directory)).resolve())
     layout.home.mkdir()
     layout.temporary.mkdir()

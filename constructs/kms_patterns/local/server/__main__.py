@@ -1,6 +1,7 @@
 """Run the embedded AWS until the parent, which holds the other end of standard input, is gone."""
 
 import argparse
+import fcntl
 import os
 import socket
 from pathlib import Path
@@ -13,9 +14,15 @@ def main() -> None:
     """Start the emulator with our KMS in it; the folder is removed at the end, however it comes."""
     arguments = _arguments()
     layout = Layout(arguments.folder)
+    with layout.lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run(layout, detached=arguments.detached)
+
+
+def _run(layout: Layout, *, detached: bool) -> None:
     end = end_of(layout.folder)
     follow_signals(end)
-    if not arguments.detached:
+    if not detached:
         follow_parent(end)
     listener = _listener()
     _prepare_environment(layout, listener.getsockname()[1])
