@@ -74,7 +74,9 @@ def make_key(root_kms: Any, root_statement: Statement) -> MakeKey:
 
     def make(*statements: Statement, **options: Any) -> str:
         policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements or (root_statement,))})
-        return str(root_kms.create_key(Policy=policy, **options)["KeyMetadata"]["Arn"])
+        return str(
+            root_kms.create_key(Policy=policy, BypassPolicyLockoutSafetyCheck=True, **options)["KeyMetadata"]["Arn"]
+        )
 
     return make
 

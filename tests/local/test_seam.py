@@ -37,7 +37,7 @@ def test_a_function_that_is_missing_or_differs_is_refused(
 
 def test_only_checked_names_can_be_reached() -> None:
     with pytest.raises(LookupError, match="not in the table"):
-        emulator.reach(emulator.KMS, "_grants")
+        emulator.reach(emulator.KMS, "_keys")
 
 
 def test_a_worker_that_reports_errors_in_another_form_is_refused() -> None:

@@ -46,7 +46,7 @@ def generate_data_key_pair_without_plaintext(record: KeyRecord, request: Request
 
 
 def _data_key(record: KeyRecord, request: Request, operation: str) -> tuple[Answer, bytes]:
-    require_usage(record, operation, symmetric=True)
+    require_usage(record, operation, "ENCRYPT_DECRYPT", symmetric=True)
     data_key = os.urandom(_data_key_length(request))
     require_usable(record)
     stop_dry_run(request)
@@ -71,7 +71,7 @@ def _data_key_length(request: Request) -> int:
 
 
 def _data_key_pair(record: KeyRecord, request: Request, operation: str) -> tuple[Answer, bytes]:
-    require_usage(record, operation, symmetric=True)
+    require_usage(record, operation, "ENCRYPT_DECRYPT", symmetric=True)
     require_usable(record)
     payload, private_key, refusal = reach(KMS, "_generate_data_key_pair_common")(dict(request), operation)
     if refusal is not None:

@@ -4,6 +4,7 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 """
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,16 @@ _UNUSABLE = {
 def find_key(reference: str) -> KeyRecord | None:
     """Return the key that an id, key ARN, alias name or alias ARN names in this account and Region."""
     record: KeyRecord | None = reach(KMS, "_resolve_key")(reference)
+    if record is not None and record.get("ValidTo") is not None and record["ValidTo"] <= time.time():
+        _expire(record)
     return record
+
+
+def _expire(record: KeyRecord) -> None:
+    # Imported key material goes when its time has come; the key waits for a new import.
+    for name in ("_symmetric_key", "_hmac_key", "_private_key", "_public_key_der", "_older_materials", "ValidTo"):
+        record.pop(name, None)
+    record |= {"KeyState": "PendingImport", "Enabled": False}
 
 
 def key_of_ciphertext(raw: bytes) -> KeyRecord | None:
@@ -50,9 +60,9 @@ def require_usable(record: Mapping[str, Any]) -> None:
         raise KmsError(code, message.format(arn=record["Arn"]))
 
 
-def require_usage(record: Mapping[str, Any], operation: str, *, symmetric: bool = False) -> None:
-    """Refuse a key that is not for encryption, or with ``symmetric`` one that is not a symmetric key."""
-    if record["KeyUsage"] != "ENCRYPT_DECRYPT" or (symmetric and record["KeySpec"] != SYMMETRIC):
+def require_usage(record: Mapping[str, Any], operation: str, usage: str, *, symmetric: bool = False) -> None:
+    """Refuse a key that is for another usage, or with ``symmetric`` one that is not a symmetric key."""
+    if record["KeyUsage"] != usage or (symmetric and record["KeySpec"] != SYMMETRIC):
         raise KmsError(
             "InvalidKeyUsageException",
             f"{record['Arn']} key usage is {record['KeyUsage']} and its key spec {record['KeySpec']}, "
@@ -60,38 +70,45 @@ def require_usage(record: Mapping[str, Any], operation: str, *, symmetric: bool 
         )
 
 
-def material_of(record: Mapping[str, Any]) -> bytes:
-    """Return the 32 bytes of key material."""
-    material: bytes = record["_symmetric_key"]
-    return material
-
-
 def material_id(record: Mapping[str, Any]) -> str:
-    """Return the id of the key material that KMS reports, in hexadecimal."""
+    """Return the id of the current key material that KMS reports, in hexadecimal."""
     found: str = reach(KMS, "_key_material_id")(record)
     return found
 
 
+def material_of_blob(record: Mapping[str, Any], raw: bytes) -> str:
+    """Return the id of the key material under which a blob was made."""
+    blob = ciphertext.parse(raw)
+    return next((full for full in _materials(record) if blob and _short(full) == blob.material_id), material_id(record))
+
+
 def seal(record: Mapping[str, Any], plaintext: bytes, context: Mapping[str, str]) -> bytes:
-    """Encrypt under the key and return the blob."""
-    return ciphertext.seal(record["KeyId"], material_of(record), _short_id(record), plaintext, context)
+    """Encrypt under the current key material and return the blob."""
+    name = _short(material_id(record))
+    return ciphertext.seal(record["KeyId"], record["_symmetric_key"], name, plaintext, context)
 
 
 def unseal(record: Mapping[str, Any], blob: ciphertext.Blob, context: Mapping[str, str]) -> bytes:
-    """Decrypt a blob under the key.
+    """Decrypt a blob under the key material that it names.
 
     Raises:
         KmsError: IncorrectKeyException for another key's blob, InvalidCiphertextException for an altered one.
     """
     if blob.key_id != record["KeyId"] and find_key(blob.key_id):
         raise incorrect_key()
-    if blob.key_id != record["KeyId"] or blob.material_id != _short_id(record):
+    materials = {_short(full): material for full, material in _materials(record).items()}
+    if blob.key_id != record["KeyId"] or blob.material_id not in materials:
         raise invalid_ciphertext()
-    return ciphertext.unseal(blob, material_of(record), context)
+    return ciphertext.unseal(blob, materials[blob.material_id], context)
 
 
-def _short_id(record: Mapping[str, Any]) -> bytes:
-    return bytes.fromhex(material_id(record))[: ciphertext.MATERIAL_ID_BYTES]
+def _materials(record: Mapping[str, Any]) -> dict[str, bytes]:
+    all_of_them = [record["_symmetric_key"], *record.get("_older_materials", ())]
+    return {material_id({**record, "_symmetric_key": material}): material for material in all_of_them}
+
+
+def _short(full_id: str) -> bytes:
+    return bytes.fromhex(full_id)[: ciphertext.MATERIAL_ID_BYTES]
 
 
 def s3_managed_key() -> KeyRecord:

@@ -3,6 +3,11 @@
 AWS: https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html
 """
 
+import json
+
+Response = tuple[int, dict[str, str], bytes]
+JSON_TYPE = "application/x-amz-json-1.1"
+
 
 class KmsError(Exception):
     """A refusal by KMS: the code is the name that boto3 puts into ``error.response["Error"]["Code"]``."""
@@ -48,3 +53,9 @@ def not_found(reference: str) -> KmsError:
     if reference.startswith("alias/") or ":alias/" in reference:
         return KmsError("NotFoundException", f"Alias {reference} is not found.")
     return KmsError("NotFoundException", f"Key '{reference}' does not exist")
+
+
+def error_response(refused: KmsError) -> Response:
+    """Return the HTTP response of a refusal."""
+    body = json.dumps({"__type": refused.code, "message": refused.message}).encode()
+    return 400, {"Content-Type": JSON_TYPE, "x-amzn-errortype": refused.code}, body

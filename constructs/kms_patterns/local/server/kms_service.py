@@ -7,20 +7,27 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from kms_patterns.local.server import key_policies
 from kms_patterns.local.server.authorization import authorize_identity, authorize_key
 from kms_patterns.local.server.call_log import CallLog
 from kms_patterns.local.server.caller import Caller, caller_of
 from kms_patterns.local.server.conditions import condition_values, via_service
-from kms_patterns.local.server.data_plane import OPERATIONS, re_encrypt
 from kms_patterns.local.server.emulator import RESPONSES, reach
-from kms_patterns.local.server.kms_errors import KmsError, access_denied, invalid_ciphertext, not_found
+from kms_patterns.local.server.kms_errors import (
+    JSON_TYPE,
+    KmsError,
+    Response,
+    access_denied,
+    error_response,
+    invalid_ciphertext,
+    not_found,
+)
 from kms_patterns.local.server.members import Answer, Request
+from kms_patterns.local.server.operations import OPERATIONS, re_encrypt
 from kms_patterns.local.server.policies.evaluation import Decision
 from kms_patterns.local.server.targets import Target, targets_of
 
-Response = tuple[int, dict[str, str], bytes]
 Emulator = Callable[[], Awaitable[Response]]
-_JSON = "application/x-amz-json-1.1"
 _UNDETERMINED = (
     "The ciphertext refers to a customer master key that does not exist, does not exist in this region, "
     "or you are not allowed to access."
@@ -53,7 +60,7 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class KmsService:
-    """KMS in front of the emulator's: authorization and the symmetric data plane are ours, the rest is theirs."""
+    """KMS in front of the emulator's: authorization and the data plane are ours, the rest is theirs."""
 
     log: CallLog
 
@@ -79,7 +86,7 @@ class KmsService:
             with self._logged(call) as outcome:
                 answer = _execute(call, _authorize(call, outcome))
                 if answer is not None:
-                    return 200, {"Content-Type": _JSON}, json.dumps(answer).encode()
+                    return 200, {"Content-Type": JSON_TYPE}, json.dumps(answer).encode()
                 response = await emulator()
                 outcome.error = _error_code(response)
                 return response
@@ -132,18 +139,10 @@ def _execute(call: KmsCall, targets: list[Target]) -> Answer | None:
     if call.operation == "ReEncrypt":
         destination = targets[1].key
         return re_encrypt(key, destination, call.request) if key and destination else None
+    key_policies.check(call.operation, call.request, call.caller)
     if key is None or call.operation not in OPERATIONS:
         return None
-    rsa = key["KeySpec"].startswith("RSA") and key["KeyUsage"] == "ENCRYPT_DECRYPT"
-    if rsa and call.operation in ("Encrypt", "Decrypt"):
-        return None
     return OPERATIONS[call.operation](key, call.request)
-
-
-def error_response(refused: KmsError) -> Response:
-    """Return the HTTP response of a refusal."""
-    body = json.dumps({"__type": refused.code, "message": refused.message}).encode()
-    return 400, {"Content-Type": _JSON, "x-amzn-errortype": refused.code}, body
 
 
 def _error_code(response: Response) -> str | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.local.server.emulator import S3, reach
-from kms_patterns.local.server.kms_errors import KmsError
-from kms_patterns.local.server.kms_service import KmsService, Response
+from kms_patterns.local.server.kms_errors import KmsError, Response
+from kms_patterns.local.server.kms_service import KmsService
 from kms_patterns.local.server.s3_requests import S3Request, current_request, serving
 from kms_patterns.local.server.sse_kms import (
     ALGORITHM,

@@ -5,10 +5,12 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from kms_patterns.local.server import emulator, emulator_policies, functions, provisioning, s3_encryption
+from kms_patterns.local.server import emulator, emulator_policies, functions, key_creation, provisioning, s3_encryption
 from kms_patterns.local.server.caller import role_arn_of
 from kms_patterns.local.server.emulator import ACTIONS, EVALUATOR, KMS, LAMBDA, LAMBDA_RUNTIME, PROVISIONERS, S3
-from kms_patterns.local.server.kms_service import KmsService, Response
+from kms_patterns.local.server.kms_errors import Response
+from kms_patterns.local.server.kms_service import KmsService
+from kms_patterns.local.server.rotation import SHARED
 
 Handler = Callable[..., Awaitable[Response]]
 # Served to every authenticated principal: enforcing it checks the signature and nothing else.
@@ -25,6 +27,9 @@ def install(kms: KmsService) -> None:
     storage = s3_encryption.S3Encryption(kms)
     replace = emulator.replace
     replace(KMS, "handle_request", partial(kms_handler, kms))
+    replace(KMS, "_create_key", key_creation.create_key)
+    replace(KMS, "_key_metadata", key_creation.key_metadata)
+    replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
     replace(EVALUATOR, "enforce", enforce)
     replace(EVALUATOR, "_resolve_condition_key", resolve_condition_key)
     replace(EVALUATOR, "parse_policy_document", emulator_policies.parse_document)
