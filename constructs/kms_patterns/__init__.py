@@ -8,30 +8,39 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kms_patterns.keys.encryption_key import EncryptionKey
+    from kms_patterns.keys.imported_key import ImportedKey
     from kms_patterns.keys.key_access import KeyAccess
     from kms_patterns.keys.key_agreement_key import KeyAgreementKey
     from kms_patterns.keys.key_lifecycle import KeyLifecycle
     from kms_patterns.keys.mac_key import MacKey
+    from kms_patterns.keys.replica_key import ReplicaKey
     from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
     from kms_patterns.keys.signing_key import SigningKey
     from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
     from kms_patterns.patterns.envelope_cipher import EnvelopeCipher
+    from kms_patterns.patterns.key_grant import KeyGrant
     from kms_patterns.patterns.secret_cipher import SecretCipher
 
 __all__ = [
     "EncryptedBucket",
     "EncryptionKey",
     "EnvelopeCipher",
+    "ImportedKey",
     "KeyAccess",
     "KeyAgreementKey",
+    "KeyGrant",
     "KeyLifecycle",
     "MacKey",
+    "ReplicaKey",
     "RsaEncryptionKey",
     "SecretCipher",
     "SigningKey",
 ]
 
 _HOMES = {
+    "KeyGrant": "kms_patterns.patterns.key_grant",
+    "ImportedKey": "kms_patterns.keys.imported_key",
+    "ReplicaKey": "kms_patterns.keys.replica_key",
     "EncryptedBucket": "kms_patterns.patterns.encrypted_bucket",
     "EncryptionKey": "kms_patterns.keys.encryption_key",
     "EnvelopeCipher": "kms_patterns.patterns.envelope_cipher",

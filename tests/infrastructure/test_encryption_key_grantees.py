@@ -118,13 +118,6 @@ def test_role_without_policy_updates_is_refused(key, role):
         key.grant_decrypt(role("Role").without_policy_updates())
 
 
-def test_role_of_another_account_is_refused(stack, key):
-    role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::444455556666:role/orders")
-
-    with pytest.raises(GrantRefused, match="in account 444455556666, the key in 111122223333"):
-        key.grant_decrypt(role)
-
-
 def test_named_role_of_another_stack_is_named_without_a_reference(stack, other, key, role, synth, key_statements):
     key.grant_decrypt(role("Role", other, role_name="orders"))
 

@@ -65,6 +65,7 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
         self.key_spec, self.key_usage = key_spec, key_usage
         self._access, self._lifecycle = access, lifecycle
         self._served: set[str] = set()
+        self.multi_region, self.imported_material = multi_region, imported_material
         self._administration = management(on_demand_rotation, multi_region, imported_material)
         self._removal_policy = RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN
         named = iam.PolicyDocument(statements=[account_administration(self._administration)])
@@ -88,8 +89,7 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
             self.resource.origin = "EXTERNAL"
         for name, value in (tags or {}).items():
             self.resource.tags.set_tag(name, value)
-        for statement in guardrails(window, perimeter):
-            self.add_to_resource_policy(statement)
+        self._grants.guard(guardrails(window, perimeter))
         for full_name in names:
             self.add_alias(full_name)
         for administrator in administrators:

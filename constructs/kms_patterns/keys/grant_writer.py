@@ -1,7 +1,7 @@
 """Writes both halves of a grant: the key policy's and the identity's."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from aws_cdk import aws_iam as iam
@@ -9,7 +9,9 @@ from aws_cdk import aws_iam as iam
 from kms_patterns.keys.grantee import Grantee, check_policy_written, resolve_grantee
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.ledger import StatementLedger
-from kms_patterns.policy.conditions import Conditions
+from kms_patterns.keys.owner_statement import tell_identity
+from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions
+from kms_patterns.policy.guardrails import SID_DENY_GRANTS_TO_OTHERS
 from kms_patterns.policy.statements import grant_sid, named_grant
 
 if TYPE_CHECKING:
@@ -27,11 +29,26 @@ class GrantWriter:
         self._written: set[iam.PolicyStatement] = set()
         self.elsewhere: set[str] = set()
         """Ids of the statements whose other half is not in this app."""
+        self._guardrail: iam.PolicyStatement | None = None
+        self._minters: list[str] = []
         self._stack, self._key_arn = key.stack, key.key_arn
 
     def wrote(self, statement: iam.PolicyStatement) -> bool:
         """Whether ``statement`` is a key policy statement of a grant, which needs no check as a caller's does."""
         return statement in self._written
+
+    def guard(self, statements: Iterable[iam.PolicyStatement]) -> None:
+        """Add the guardrails of the key."""
+        for statement in statements:
+            if statement.sid == SID_DENY_GRANTS_TO_OTHERS:
+                self._guardrail = statement
+            self._key.add_to_resource_policy(statement)
+
+    def except_from_guardrail(self, role_arn: str) -> None:
+        """Let one role create KMS grants in spite of the guardrail."""
+        self._minters.append(role_arn)
+        if self._guardrail is not None:
+            self._guardrail.add_condition("ArnNotEquals", {PRINCIPAL_ARN: list(self._minters)})
 
     def grant(
         self,
@@ -63,6 +80,9 @@ class GrantWriter:
         def to_key() -> tuple[iam.Grant, iam.PolicyStatement]:
             return self._to_key(named, actions, shared)
 
+        if named.account is not None:
+            tell_identity(self._key, named.path, actions, own)
+            return self._in_key_policy.grant(subject, actions, shared, to_key)
         identity = self._in_identity_policies.grant(subject, actions, own, to_identity)
         if self._key.access is KeyAccess.DELEGATED:
             return identity
@@ -114,8 +134,12 @@ class GrantWriter:
         self, named: Grantee, actions: Sequence[str], shared: Conditions
     ) -> tuple[iam.Grant, iam.PolicyStatement]:
         self._sids[named.path] += 1
-        statement = named_grant(grant_sid(named.path, self._sids[named.path]), named.arn, actions, shared)
+        sid = grant_sid(named.path, self._sids[named.path])
+        statement = named_grant(sid, named.arn, actions, shared, named.account)
         self._written.add(statement)
+        # Across Regions the AWS CDK passes the key's ARN on by a custom resource, which no check can follow.
+        if named.account is not None or named.region != self._stack.region:
+            self.elsewhere.add(sid)
         grant = iam.Grant.add_statement_to_resource_policy(
             statement=statement,
             grantee=named.principal,

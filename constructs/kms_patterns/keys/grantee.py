@@ -28,27 +28,31 @@ class Grantee:
         principal: The role or user, which gets the identity half of the grant.
         arn: Its ARN as the key's stack may write it, without a dependency cycle.
         path: Its construct path, from which the statement's id is made.
+        region: The Region of the stack that it is in.
+        account: Its account, where that is not the key's: this app cannot write its own half of the grant then.
     """
 
     principal: iam.IPrincipal
     arn: str
     path: str
+    region: str
+    account: str | None = None
 
 
 def resolve_grantee(principal: Any, stack: Stack) -> Grantee:
     """Return the role or user ``principal``, named in a way that ``stack`` (the key's) can write.
 
     Raises:
-        GrantRefused: It has no role or user ARN, is in another account, or cannot be named without a cycle.
+        GrantRefused: It has no role or user ARN, or cannot be named without a cycle.
     """
     arn = getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None)
     if not arn:
         raise GrantRefused(_no_arn(principal))
-    _check_account(principal, stack)
+    account = _foreign_account(principal, stack)
     node = principal.node
     child = node.default_child
-    named = _physical_arn(child, stack) or _own_arn(principal, arn, stack, imported=child is None)
-    return Grantee(principal, named, node.path)
+    named = _physical_arn(child, stack, account) or _own_arn(principal, arn, stack, imported=child is None)
+    return Grantee(principal, named, node.path, Stack.of(principal).region, account)
 
 
 def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:
@@ -75,24 +79,21 @@ def _no_arn(principal: Any) -> str:
     )
 
 
-def _check_account(principal: Any, stack: Stack) -> None:
+def _foreign_account(principal: Any, stack: Stack) -> str | None:
+    """Return the account of the role or user where it is not the key's."""
     account = principal.principal_account
     if not account or _unresolved(account):
-        return
+        return None
     if _unresolved(stack.account):
         raise GrantRefused(
             f"{principal.node.path} is in account {account}, and the account of the key's stack is known only at "
             "deployment: give the stack its account (env=Environment(account=…, region=…)), so that a role of another "
             "account is not taken for one of this"
         )
-    if account != stack.account:
-        raise GrantRefused(
-            f"{principal.node.path} is in account {account}, the key in {stack.account}: this app cannot write the "
-            "identity half of a grant into another account, and the call would end in AccessDeniedException"
-        )
+    return str(account) if account != stack.account else None
 
 
-def _physical_arn(child: Any, stack: Stack) -> str | None:
+def _physical_arn(child: Any, stack: Stack, account: str | None) -> str | None:
     """Build the ARN from a name that is known now: it references nothing, so no cycle can come of it."""
     if isinstance(child, iam.CfnRole):
         name, path, kind = child.role_name, child.path, "role"
@@ -106,6 +107,7 @@ def _physical_arn(child: Any, stack: Stack) -> str | None:
     return stack.format_arn(
         service="iam",
         region="",
+        account=account,
         resource=f"{kind}{path.rstrip('/')}",
         resource_name=name,
         arn_format=ArnFormat.SLASH_RESOURCE_NAME,

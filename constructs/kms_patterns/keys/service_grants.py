@@ -113,6 +113,21 @@ class ServiceGrants:
         )
         return self._grants.grant(grantee, [CREATE_GRANT], demanded, demanded, purpose="grants")
 
+    def allow_grant_maker(
+        self, maker: iam.IRole, operations: Sequence[str], grantee_arn: str
+    ) -> tuple[iam.Grant, iam.Grant]:
+        """Allow one role to create KMS grants with these operations for one grantee, and to revoke grants.
+
+        The guardrail on grants excepts this role from now on: Control Tower's CT.KMS.PR.3 no longer holds for the key.
+        """
+        limits: when.Conditions = {
+            "ForAllValues:StringEquals": {"kms:GrantOperations": list(operations)},
+            "StringEquals": {"kms:GranteePrincipal": grantee_arn},
+        }
+        self._grants.except_from_guardrail(maker.role_arn)
+        minting = self._grants.grant(maker, [CREATE_GRANT], limits, limits, purpose="grants")
+        return minting, self._grants.grant(maker, ["kms:RevokeGrant"], {}, {}, purpose="revocation")
+
     def serve_resources_of(self, service: str, stack: Stack) -> None:
         """Allow what resources of a service in ``stack`` need to be created and kept under this key.
 

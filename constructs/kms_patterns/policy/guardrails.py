@@ -4,13 +4,12 @@ https://docs.aws.amazon.com/kms/latest/developerguide/policy-conditions.html
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.policy.actions import CREATE_GRANT
-from kms_patterns.policy.conditions import PRINCIPAL_ARN
 
 SID_DENY_GRANTS_TO_OTHERS: Final = "DenyCreateGrantExceptForAwsServices"
 SID_DENY_LOCKOUT: Final = "DenyPolicyLockoutSafetyBypass"
@@ -30,20 +29,13 @@ _ORGANIZATION: Final = re.compile(r"o-[a-z0-9]{10,32}")
 _ACCOUNT: Final = re.compile(r"\d{12}")
 
 
-def grants_for_services_only(minters: Sequence[str] = ()) -> iam.PolicyStatement:
+def grants_for_services_only() -> iam.PolicyStatement:
     """Return the statement that leaves KMS grants to AWS services, in the form of Control Tower's CT.KMS.PR.3.
-
-    Args:
-        minters: ARNs of roles that may create grants nevertheless; with any, the form is no longer Control Tower's.
 
     See https://docs.aws.amazon.com/controltower/latest/controlreference/kms-rules.html
     """
-    condition: dict[str, Any] = {
-        "BoolIfExists": {"kms:GrantIsForAWSResource": "false", "aws:PrincipalIsAWSService": "false"}
-    }
-    if minters:
-        condition["ArnNotEquals"] = {PRINCIPAL_ARN: list(minters)}
-    return _deny(SID_DENY_GRANTS_TO_OTHERS, CREATE_GRANT, condition)
+    others = {"BoolIfExists": {"kms:GrantIsForAWSResource": "false", "aws:PrincipalIsAWSService": "false"}}
+    return _deny(SID_DENY_GRANTS_TO_OTHERS, CREATE_GRANT, others)
 
 
 def no_lockout_bypass() -> iam.PolicyStatement:
