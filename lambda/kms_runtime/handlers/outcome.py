@@ -18,6 +18,10 @@ LOG = logging.getLogger("kms_runtime")
 # Lambda knows a level, TRACE, that Python does not.
 LOG.setLevel(logging.getLevelNamesMapping().get(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"), logging.DEBUG))
 
+# At DEBUG the SDK logs the bodies of requests, and so plaintext: a log level of the function must not bring that about.
+for _sdk in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(_sdk).setLevel(logging.INFO)
+
 # Plaintext and ciphertext of an answer are not in this list, and nothing else is ever logged.
 _LOGGED = ("source", "destination", "plaintextBytes", "ciphertextBytes", "algorithmSuite", "keyArn")
 

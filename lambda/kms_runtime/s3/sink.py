@@ -42,6 +42,7 @@ class S3Sink:
         self._uploads = PartUploads(self._upload_part, self._part_size)
         self._part = self._uploads.spare()
         self._upload_id: str | None = None
+        self._open = True
 
     def write(self, data: bytes | memoryview) -> int:
         """Take all of ``data``, which may be changed afterwards.
@@ -50,6 +51,7 @@ class S3Sink:
             DestinationNotWritable: Amazon S3 answered 403 or 404.
             ObjectTooLarge: More than 10,000 parts would be needed.
         """
+        self._check_open()
         rest = memoryview(data)
         while rest:
             if not self._part.room:
@@ -63,12 +65,15 @@ class S3Sink:
         Raises:
             DestinationNotWritable: Amazon S3 answered 403 or 404.
         """
+        self._check_open()
+        # Once only: what a second call would store is not what was written.
+        self._open = False
         answer = self._put() if self._upload_id is None else self._complete_upload(self._upload_id)
         return S3Object(self._location.bucket, self._location.key, answer.get("VersionId"))
 
     def abort(self) -> None:
         """Discard what was written. A failure to do so is logged: the bucket's lifecycle rule cleans up then."""
-        upload_id, self._upload_id = self._upload_id, None
+        upload_id, self._upload_id, self._open = self._upload_id, None, False
         # A part that arrives after the abort would stay: those on their way must have ended.
         self._uploads.close()
         if upload_id is None:
@@ -86,6 +91,10 @@ class S3Sink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abort()
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise ValueError(f"{self._location} is completed or aborted and takes nothing more")
 
     def _put(self) -> Mapping[str, Any]:
         self._part.seek(0)

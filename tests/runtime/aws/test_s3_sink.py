@@ -68,6 +68,20 @@ def test_leaving_without_complete_aborts(s3):
     assert (s3.objects, s3.uploads) == ({}, {})
 
 
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("size", [10, 1500])
+@pytest.mark.parametrize("end", [S3Sink.complete, S3Sink.abort])
+def test_sink_that_ended_takes_nothing_more(end, size, s3):
+    with S3Sink(PLACE, expected_size=0, s3_client=s3) as sink:
+        sink.write(bytes(size))
+        end(sink)
+        calls = list(s3.calls)
+        for again in (sink.complete, lambda: sink.write(b"x")):
+            with pytest.raises(ValueError, match="completed or aborted"):
+                again()
+    assert s3.calls == calls
+
+
 def test_small_object_that_is_not_completed_makes_no_call(s3):
     with pytest.raises(ValueError, match="boom"):
         write_and_fail(s3, 10, ValueError("boom"))

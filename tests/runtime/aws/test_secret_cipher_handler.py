@@ -149,6 +149,12 @@ def test_log_says_the_outcome_and_never_the_secret(caplog, key_arn):
         assert hidden not in everything
 
 
+@pytest.mark.parametrize("name", ["boto3", "botocore.endpoint", "botocore.parsers", "urllib3.connectionpool"])
+def test_sdk_does_not_log_request_bodies_whatever_the_log_level(name, caplog):
+    caplog.set_level(logging.DEBUG)
+    assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+
+
 def test_defect_is_logged_by_class_and_raised(monkeypatch, caplog, kms):
     kms.failure = RuntimeError("could hold anything")
     with pytest.raises(RuntimeError):
