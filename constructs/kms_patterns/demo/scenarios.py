@@ -2,9 +2,10 @@
 
 from kms_patterns.demo.documents import denied, upload
 from kms_patterns.demo.envelope_files import envelope
+from kms_patterns.demo.envelope_formats import formats
 from kms_patterns.demo.scenario import Scenario
 from kms_patterns.demo.secret_values import secrets
 
 SCENARIOS: tuple[Scenario, ...] = tuple(
-    scenario for group in (upload, denied, secrets, envelope) for scenario in group.scenarios
+    scenario for group in (upload, denied, secrets, envelope, formats) for scenario in group.scenarios
 )
