@@ -16,7 +16,8 @@ from kms_patterns.access.simulator import Simulator
 
 sys.path.insert(0, str(Path(__file__).parent / "mutation"))
 
-from mutants import MUTANTS, S3, SECRETS, Mutant
+from changes import S3, SECRETS, Mutant
+from mutants import MUTANTS
 from templates import Part
 
 sys.path.pop(0)

@@ -141,11 +141,15 @@ def _download(role: str, bucket: str, key: str) -> Iterator[Scenario]:
 
 
 def _upload(role: str, bucket: str, key: str) -> Iterator[Scenario]:
-    """With the bucket's default encryption, or naming it; in parts, or giving up; never under anything else."""
+    """With the bucket's default encryption, or naming it; in parts, or giving up; never under anything else.
+
+    ``aws:kms`` without a key is the AWS managed key, which every administrator may use.
+    """
     named = {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": f"<{key}>"}
-    for headers in ({}, {SSE: "aws:kms"}, named):
+    for headers in ({}, named):
         yield Scenario(role, "s3:PutObject", f"{bucket}/*", allowed=True, context={**TLS, **headers})
     refused = (
+        {SSE: "aws:kms"},
         {SSE: "AES256"},
         {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": "arn:aws:kms:any-region-1:888877776666:key/another"},
         {f"{SSE}-customer-algorithm": "AES256"},

@@ -63,9 +63,14 @@ class Part:
     def bucket_policy(self, prefix: str = "Bucket") -> list[Statement]:
         return self.resource("AWS::S3::BucketPolicy", prefix)["PolicyDocument"]["Statement"]
 
-    def denial(self, key: str, prefix: str = "Bucket") -> Statement:
-        found = [item for item in self.bucket_policy(prefix) if any(key in keys for keys in item["Condition"].values())]
-        assert len(found) == 1, key
+    def denial(self, name: str, prefix: str = "Bucket") -> Statement:
+        """Return the bucket policy's denial with this Sid, or on this condition key."""
+        found = [
+            item
+            for item in self.bucket_policy(prefix)
+            if item.get("Sid") == name or any(name in keys for keys in item["Condition"].values())
+        ]
+        assert len(found) == 1, name
         return found[0]
 
 
