@@ -8,9 +8,11 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 CONSUMER_APP = """
@@ -43,15 +45,28 @@ def wheel(dist: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def consumer_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with our wheel; its dependencies are those already installed, without the editable sources."""
+    """An environment with our wheel and what it requires: neither the sources, nor what only tests or extras need."""
     folder = tmp_path_factory.mktemp("consumer-venv")
     venv.create(folder)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*pip, str(wheel)], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    for name in required("cdk-kms-patterns") - {"cdk-kms-patterns"}:
+        for top in {file.parts[0] for file in distribution(name).files or () if file.parts[0] != ".."}:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(sysconfig.get_path("purelib")) / top)
     return python
+
+
+def required(name: str, seen: frozenset[str] = frozenset()) -> set[str]:
+    """Return ``name`` and all that it requires without extras, as installed here."""
+    found = {name}
+    for requirement in map(Requirement, distribution(name).requires or ()):
+        needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if needed and requirement.name not in seen | found:
+            found |= required(requirement.name, seen | found)
+    return found
 
 
 def test_wheel_holds_both_typed_packages_and_nothing_compiled(wheel: Path) -> None:
@@ -65,6 +80,15 @@ def test_wheel_holds_both_typed_packages_and_nothing_compiled(wheel: Path) -> No
     } <= set(names)
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"kms_patterns", "kms_runtime"}
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc")] == []
+
+
+def test_extras_are_not_needed_and_their_absence_is_explained(consumer_python: Path, tmp_path: Path) -> None:
+    command = [str(consumer_python), "-m", "kms_patterns", "local", "start"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'cdk-kms-patterns[local]'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sdist_holds_the_sources_and_no_environment(dist: Path) -> None:
