@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from kms_patterns.local.server import key_policies
+from kms_patterns.local.server import grants, key_policies
 from kms_patterns.local.server.authorization import authorize_identity, authorize_key
 from kms_patterns.local.server.call_log import CallLog
 from kms_patterns.local.server.caller import Caller, caller_of
 from kms_patterns.local.server.conditions import condition_values, via_service
 from kms_patterns.local.server.emulator import RESPONSES, reach
+from kms_patterns.local.server.keys import KeyRecord
 from kms_patterns.local.server.kms_errors import (
     JSON_TYPE,
     KmsError,
@@ -106,6 +107,7 @@ class KmsService:
 
 
 def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
+    grants.check_tokens(call.request)
     targets = targets_of(call.operation, call.request)
     for target in targets:
         decision = decide(call, target)
@@ -121,10 +123,22 @@ def decide(call: KmsCall, target: Target) -> Decision:
     """Return whether the caller of ``call`` has the permission that ``target`` describes."""
     values = condition_values(call.caller.account, target, call.request, call.via_service)
     if target.key is not None:
-        return authorize_key(call.caller, target.action, target.key, values)
+        return _on_key(call, target, target.key, values)
     if not target.keyless and not target.reference and not call.caller.is_root:
         return Decision(allowed=False, reason="because the key could not be determined")
     return authorize_identity(call.caller, target.action, target.resource, values)
+
+
+def _on_key(call: KmsCall, target: Target, key: KeyRecord, values: Mapping[str, Any]) -> Decision:
+    decision = authorize_key(call.caller, target.action, key, values)
+    if decision.allowed or decision.statement is not None:
+        return decision
+    # No policy allows and none denies: a grant may.
+    if target.action == "kms:RetireGrant":
+        by_grant = grants.may_retire(call.caller, key["Arn"], call.request)
+    else:
+        by_grant = grants.granted(call.caller, target.action, key["Arn"], target.context, call.request)
+    return by_grant or decision
 
 
 def _denial(caller: Caller, target: Target, decision: Decision) -> str:

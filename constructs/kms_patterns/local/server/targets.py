@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from kms_patterns.local.server.data_plane import MAX_CIPHERTEXT
+from kms_patterns.local.server.grants import by_token
 from kms_patterns.local.server.keys import KeyRecord, arn_of, find_key, key_of_ciphertext
 from kms_patterns.local.server.members import Request, blob_member, encryption_context
 
 KEYLESS = frozenset({
-    "CreateKey", "ListKeys", "ListAliases", "GenerateRandom", "ListRetirableGrants", "RetireGrant",
+    "CreateKey", "ListKeys", "ListAliases", "GenerateRandom", "ListRetirableGrants",
     "CreateCustomKeyStore", "DeleteCustomKeyStore", "DescribeCustomKeyStores", "UpdateCustomKeyStore",
     "ConnectCustomKeyStore", "DisconnectCustomKeyStore",
 })  # fmt: skip
@@ -46,6 +47,8 @@ def targets_of(operation: str, request: Request) -> list[Target]:
         return [Target(action, keyless=True)]
     if operation.endswith("Alias") and operation != "ListAliases":
         return _alias_targets(action, request)
+    if operation == "RetireGrant":
+        return [_of_grant(action, request)]
     if operation == "ReEncrypt":
         return [
             _of_ciphertext("kms:ReEncryptFrom", request, "SourceKeyId", "SourceEncryptionContext"),
@@ -53,12 +56,21 @@ def targets_of(operation: str, request: Request) -> list[Target]:
         ]
     if operation == "Decrypt":
         return [_of_ciphertext(action, request, "KeyId", "EncryptionContext")]
-    return [_named(action, request, "KeyId", "EncryptionContext")]
+    context = (request.get("Constraints") or {}) if operation == "CreateGrant" else {}
+    named = _named(action, request, "KeyId", "EncryptionContext")
+    # The grant's constraint is the encryption context that policies of CreateGrant see.
+    return [replace(named, context={**(named.context or {}), **next(iter(context.values()), {})})]
 
 
 def _named(action: str, request: Request, member: str, context: str) -> Target:
     reference = str(request.get(member) or "")
     return Target(action, reference, find_key(reference), encryption_context(request, context))
+
+
+def _of_grant(action: str, request: Request) -> Target:
+    grant = by_token(request.get("GrantToken")) if request.get("GrantToken") else None
+    reference = str(grant["KeyId"] if grant else request.get("KeyId") or "")
+    return Target(action, reference, find_key(reference))
 
 
 def _of_ciphertext(action: str, request: Request, member: str, context: str) -> Target:
