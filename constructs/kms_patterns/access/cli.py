@@ -81,6 +81,8 @@ def _errors_explained() -> Iterator[None]:
 
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error.name} is missing: install cdk-kms-patterns[access]") from error
     except (NotAnAssembly, NotAMatrix, SimulationFailed, SynthesisFailed, ToolMissing, KeyError) as error:
         raise click.ClickException(str(error.args[0] if isinstance(error, KeyError) else error)) from error
 

@@ -25,6 +25,13 @@ def holds(condition: Condition, leaf: Callable[[Leaf], bool]) -> bool:
     return all(results) if isinstance(condition, AllOf) else any(results)
 
 
+def renamed(condition: Condition, rename: Callable[[str], str]) -> Condition:
+    """Return ``condition`` with ``rename`` applied to every value."""
+    if isinstance(condition, Leaf):
+        return Leaf(condition.op, condition.key, tuple(rename(value) for value in condition.values))
+    return type(condition)(tuple(renamed(item, rename) for item in condition.items))
+
+
 def from_block(block: Mapping[str, Mapping[str, Any]] | None) -> Condition:
     """Return the condition that a policy statement's ``Condition`` block states."""
     return all_of(Leaf(op, key, _values(values)) for op, keys in (block or {}).items() for key, values in keys.items())

@@ -6,7 +6,7 @@ from kms_patterns.access.entries import Who
 from kms_patterns.access.expressions import ALWAYS, NEVER, Condition, all_of
 from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.model import ResourceKind
-from kms_patterns.access.sections import FOOTER, Row, Section, sections
+from kms_patterns.access.sections import FOOTER, Row, Section, note, sections
 from kms_patterns.access.wording import in_words
 
 
@@ -14,7 +14,7 @@ def as_markdown(matrix: AccessMatrix) -> str:
     """Return the whole report as GitHub-flavoured markdown."""
     lines = ["# Who can do what, under which condition", ""]
     for stack in matrix.stacks:
-        lines += [line.replace(f"<{stack}/", "<") for line in _stack(matrix, stack)]
+        lines += _stack(matrix, stack)
     if matrix.unresolved:
         lines += ["## Not resolved", ""]
         lines += [f"- {code(item.where)}: {code(item.what)} ({item.why})" for item in matrix.unresolved]
@@ -38,7 +38,7 @@ def _stack(matrix: AccessMatrix, stack: str) -> Iterator[str]:
 
 def _section(section: Section) -> Iterator[str]:
     what = section.what
-    yield from (f"### {what.kind} {code(what.label)}", "")
+    yield from (f"### {what.kind} {code(what.label)}{escaped(note(what))}", "")
     if section.condition != ALWAYS:
         yield from (f"Everybody: only when {code(in_words(section.condition))}", "")
     yield from ("| who | what | actions | when |", "|---|---|---|---|")

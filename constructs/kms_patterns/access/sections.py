@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kms_patterns.access.conditions import renamed
 from kms_patterns.access.entries import Access, What, Who
 from kms_patterns.access.expressions import NEVER, AllOf, Condition, all_of
 from kms_patterns.access.matrix import AccessMatrix
@@ -90,7 +91,11 @@ def sections(matrix: AccessMatrix, stack: str) -> list[Section]:
 
 
 def _section(matrix: AccessMatrix, what: What) -> Section:
-    entries = [entry for entry in matrix.entries if entry.resource == what.id]
+    entries = [
+        replace(entry, condition=renamed(entry.condition, lambda value: value.replace(f"<{what.stack}/", "<")))
+        for entry in matrix.entries
+        if entry.resource == what.id
+    ]
     common = _common([entry.condition for entry in entries if entry.condition != NEVER])
     blocks: list[Block] = []
     for who in sorted(matrix.principals, key=lambda item: (_ORDER[item.kind], item.id)):
@@ -179,6 +184,18 @@ def _joined(found: Sequence[Row], sizes: Mapping[str, int]) -> list[Row]:
 def _row_order(row: Row) -> tuple[int, str, str, bool, str]:
     place = next((number for number, name in enumerate(_GROUPS) if row.group.startswith(name)), len(_GROUPS))
     return place, row.group, row.scope or "", row.condition == NEVER, repr(row.condition)
+
+
+def note(what: What) -> str:
+    """Return what access to ``what`` means besides, in brackets: the key that content needs, the role that acts."""
+    home = f"{what.stack}/"
+    if what.acts_as:
+        return f" (whoever invokes it acts as role {what.acts_as.removeprefix(home)})"
+    if what.kind is not ResourceKind.BUCKET:
+        return ""
+    if what.encrypted_by is None:
+        return " (objects are not under a KMS key)"
+    return f" (an object's content also needs key {what.encrypted_by.removeprefix(home)})"
 
 
 FOOTER = (

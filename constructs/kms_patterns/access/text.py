@@ -7,7 +7,7 @@ from kms_patterns.access.entries import Who
 from kms_patterns.access.expressions import ALWAYS, NEVER, all_of
 from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.model import ResourceKind
-from kms_patterns.access.sections import FOOTER, Block, Row, Section, sections
+from kms_patterns.access.sections import FOOTER, Block, Row, Section, note, sections
 from kms_patterns.access.wording import in_words
 
 WIDTH = 110
@@ -18,8 +18,7 @@ def as_text(matrix: AccessMatrix) -> str:
     """Return the whole report, one part per stack; ``!`` marks use by somebody to whom the assembly gives nothing."""
     lines: list[str] = []
     for stack in matrix.stacks:
-        lines += [line.replace(f"<{stack}/", "<") for line in _stack(matrix, stack)]
-        lines.append("")
+        lines += [*_stack(matrix, stack), ""]
     lines += _unresolved(matrix)
     return "\n".join([*lines, *FOOTER, ""])
 
@@ -44,22 +43,11 @@ def _stack(matrix: AccessMatrix, stack: str) -> Iterator[str]:
 
 def _section(section: Section) -> Iterator[str]:
     what = section.what
-    yield f"  {what.kind} {what.label}{_means(section)}"
+    yield f"  {what.kind} {what.label}{note(what)}"
     if section.condition != ALWAYS:
         yield from _wrapped("    everybody: only when ", in_words(section.condition), 8)
     for block in section.blocks:
         yield from _block(block, what.stack)
-
-
-def _means(section: Section) -> str:
-    what = section.what
-    if what.acts_as:
-        return f" (whoever invokes it acts as role {_short(what.acts_as, what.stack)})"
-    if what.kind is not ResourceKind.BUCKET:
-        return ""
-    if what.encrypted_by is None:
-        return " (objects are not under a KMS key)"
-    return f" (an object's content also needs key {_short(what.encrypted_by, what.stack)})"
 
 
 def _block(block: Block, stack: str) -> Iterator[str]:
