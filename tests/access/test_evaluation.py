@@ -11,7 +11,7 @@ import pytest
 from kms_patterns.access import evaluation as evaluation_module
 from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.conditions import holds, leaves
-from kms_patterns.access.evaluation import Evaluation, Finding, evaluate
+from kms_patterns.access.evaluation import Evaluation, Finding, Names, evaluate
 from kms_patterns.access.expressions import ALWAYS
 from kms_patterns.access.model import Policy, Resource, ResourceKind
 from kms_patterns.access.reader import read_model
@@ -109,10 +109,15 @@ def strictly(item: Finding, context: dict[str, Value], places: dict[int, int], r
     return bool(running.ask(asked)["allowed"])
 
 
-def test_ignored_context_is_an_error(assembly: Callable[[str], Path], running: Simulator) -> None:
-    model = read_model(assembly("convenient_grants"))
+@pytest.mark.parametrize(
+    "answer", [{"errors": {}, "ignored": ["kms:Decrypt: key"]}, {"errors": {"a": {}}, "ignored": []}]
+)
+def test_answer_to_another_question_is_an_error(
+    answer: dict[str, Any], assembly: Callable[[str], Path], running: Simulator
+) -> None:
+    request = evaluate(read_model(assembly("convenient_grants")), running).requests[0]
     with pytest.raises(SimulationFailed, match="ignored"):
-        evaluate(model, running, each="validated")
+        list(evaluation_module._read(request, {"allowed": {}, **answer}, Names({})))
 
 
 def test_policy_that_aws_refuses_is_listed_and_gives_nothing(
