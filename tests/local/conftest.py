@@ -19,6 +19,12 @@ MakeRole = Callable[..., str]
 MakeKey = Callable[..., str]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; they are known when this folder is named on the command line."""
+    parser.addoption("--differential-cases", type=int, default=5000, help="random policies to compare (5000)")
+    parser.addoption("--soak-objects", type=int, default=40, help="objects to encrypt under random faults (40)")
+
+
 @pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAws]:
     with LocalAws.start() as running:

@@ -5,6 +5,7 @@ import json
 import secrets
 import ssl
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from kms_patterns.local.server_process import ServerProcess, launch
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 SESSION_PATH = "/_kms-patterns/role-session"
+FAULTS_PATH = "/_kms-patterns/faults"
 ROOT_SECRET = "test"  # noqa: S105 - the emulator does not check it
 INSTANCE = "i-0123456789abcdef0"
 
@@ -126,20 +128,43 @@ class LocalAws:
     def kms_calls(self) -> list[dict[str, Any]]:
         """Return every KMS call so far, those that S3 made for a caller included, in order.
 
-        Each has time, principal, action, keyArn, encryptionContext, viaService, decision, reason and errorCode.
+        Each has time, principal, action, keyArn, encryptionContext, viaService, decision, reason, errorCode, and
+        statement: the one that decided (policy, sid, position, effect), None where nothing allowed.
         """
         lines = self._server.layout.calls.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
+    def inject_faults(self, *faults: Mapping[str, Any], seed: int | None = None) -> None:
+        """Have the coming requests fail as AWS fails at times; without faults, have them served again.
+
+        Args:
+            faults: Each with ``kind``: throttle, quota, error, unavailable, delay, reset, expired credentials, clock
+                skew, access denied, disabled key; and as wanted ``service``, ``operation``, ``probability``, ``times``,
+                ``seconds`` (delay), ``rate`` a second (quota).
+            seed: Makes the probabilities repeatable.
+
+        Raises:
+            ValueError: A kind is unknown.
+        """
+        self._ask(FAULTS_PATH, {"faults": [dict(fault) for fault in faults], "seed": seed}, ValueError)
+
+    def injected_faults(self) -> dict[str, int]:
+        """Return how many faults of each kind came since they were last planned."""
+        injected: dict[str, int] = self._ask(FAULTS_PATH, {}, ValueError)["injected"]
+        return injected
+
     def _role_session(self, role_arn: str, service: str | None, session_name: str) -> dict[str, str]:
-        body = json.dumps({"roleArn": role_arn, "service": service, "sessionName": session_name}).encode()
+        request = {"roleArn": role_arn, "service": service, "sessionName": session_name}
+        return self._ask(SESSION_PATH, request, AssumeRoleRefused)
+
+    def _ask(self, path: str, content: Mapping[str, Any], refusal: type[Exception]) -> dict[str, Any]:
         headers = {"x-kms-patterns-token": self._server.state.token, "content-type": "application/json"}
-        request = urllib.request.Request(self.endpoint_url + SESSION_PATH, body, headers)  # noqa: S310 - https above
+        request = urllib.request.Request(self.endpoint_url + path, json.dumps(content).encode(), headers)  # noqa: S310 - https
         trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(self.ca_bundle)))
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
         try:
             with opener.open(request, timeout=30) as answer:
-                credentials: dict[str, str] = json.load(answer)
-                return credentials
+                found: dict[str, Any] = json.load(answer)
+                return found
         except HTTPError as refused:
-            raise AssumeRoleRefused(json.load(refused)["message"]) from refused
+            raise refusal(json.load(refused)["message"]) from refused

@@ -45,10 +45,9 @@ _FROM_KEY = {
     "kms:CustomerMasterKeySpec": "KeySpec",
     "kms:CustomerMasterKeyUsage": "KeyUsage",
 }
-_DEFAULTS = {
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "kms:Sign": {"MessageType": "RAW"},
     "kms:Verify": {"MessageType": "RAW"},
-    "kms:RotationPeriodInDays": "RotationPeriodInDays",
     "kms:ScheduleKeyDeletion": {"PendingWindowInDays": 30},
     "kms:CreateKey": {"KeySpec": SYMMETRIC, "KeyUsage": "ENCRYPT_DECRYPT", "Origin": "AWS_KMS"},
 }

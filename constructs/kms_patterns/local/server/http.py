@@ -1,38 +1,46 @@
-"""The emulator's HTTP application, with one path of ours for credentials and a notice when it is ready.
+"""The emulator's HTTP application, with paths of ours for credentials and faults, and a notice when it is ready.
 
 ``POST /_kms-patterns/role-session`` answers ``{"roleArn", "service", "sessionName"}`` with session credentials.
-It needs the token that the server writes, readable by its user only, into its folder.
+``POST /_kms-patterns/faults`` takes ``{"faults": [...], "seed"}`` (see ``faults``), or ``{}`` to tell what was injected.
+Both need the token that the server writes, readable by its user only, into its folder.
 """
 
 import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from kms_patterns.local.server.emulator import RESPONSES, reach
+from kms_patterns.local.server.faults import FaultPlan, inject, request_of
 from kms_patterns.local.server.role_credentials import NotAssumable, role_session
 
 SESSION_PATH = "/_kms-patterns/role-session"
+FAULTS_PATH = "/_kms-patterns/faults"
 SLICE = 1 << 20
 TOKEN_HEADER = b"x-kms-patterns-token"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def application(emulator: Application, *, token: str, ready: Callable[[], None]) -> Application:
     """Return ``emulator`` with our path; ``ready`` is called once it serves."""
+    plan = FaultPlan()
+    answers: dict[str, Answer] = {SESSION_PATH: _session, FAULTS_PATH: partial(_faults, plan)}
 
     async def serve(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await emulator(scope, receive, _noticing(send, ready))
-        elif scope["type"] == "http" and scope["path"] == SESSION_PATH:
-            status, body = _answer(token, dict(scope["headers"]), await _body(receive))
+        elif scope["type"] == "http" and scope["path"] in answers:
+            request = await _body(receive)
+            status, body = _answer(token, dict(scope["headers"]), request, answers[scope["path"]])
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body", "body": json.dumps(body).encode()})
-        else:
+        elif not (plan.faults and scope["type"] == "http" and await _spoiled(plan, scope, send)):
             await emulator(scope, receive, _in_slices(send) if scope["type"] == "http" else send)
 
     return serve
@@ -62,10 +70,28 @@ def _noticing(send: Send, ready: Callable[[], None]) -> Send:
     return notice
 
 
-def _answer(token: str, headers: dict[bytes, bytes], body: bytes) -> tuple[int, dict[str, str]]:
+async def _spoiled(plan: FaultPlan, scope: Message, send: Send) -> bool:
+    service, operations = request_of(scope)
+    fault = plan.take(service, operations)
+    return fault is not None and await inject(fault, service, send)
+
+
+def _answer(token: str, headers: dict[bytes, bytes], body: bytes, answer: Answer) -> tuple[int, dict[str, Any]]:
     if not hmac.compare_digest(headers.get(TOKEN_HEADER, b""), token.encode()):
         return 403, {"message": "the token of the server's folder is missing"}
-    request = json.loads(body)
+    return answer(json.loads(body))
+
+
+def _faults(plan: FaultPlan, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    try:
+        if "faults" in request:
+            plan.plan(request["faults"], request.get("seed"))
+    except ValueError as refused:
+        return 400, {"message": str(refused)}
+    return 200, {"injected": dict(plan.injected)}
+
+
+def _session(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     reach(RESPONSES, "set_request_account_id")("")
     try:
         return 200, role_session(request["roleArn"], request["service"], request["sessionName"])

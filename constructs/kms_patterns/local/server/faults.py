@@ -1,0 +1,116 @@
+"""The bad days of AWS on demand: requests throttled, failed, delayed, cut off or refused before the emulator sees them.
+
+A fault is a JSON object: ``kind``; ``service`` (``kms``, ``s3``, …) and ``operation`` (``Decrypt``, ``UploadPart``,
+``PUT``) that it is about, left out for all; ``probability`` of 0 to 1, left out for always; ``times`` at most;
+``seconds`` of a delay; ``rate`` per second of a quota.
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Fault = MutableMapping[str, Any]
+
+# By kind: status, error code of the JSON services, error code of S3.
+REFUSALS: Mapping[str, tuple[int, str, str]] = {
+    "throttle": (400, "ThrottlingException", "SlowDown"),
+    "quota": (400, "ThrottlingException", "SlowDown"),
+    "error": (500, "KMSInternalException", "InternalError"),
+    "unavailable": (503, "DependencyTimeoutException", "ServiceUnavailable"),
+    "expired credentials": (400, "ExpiredTokenException", "ExpiredToken"),
+    "clock skew": (400, "RequestExpired", "RequestTimeTooSkewed"),
+    "access denied": (400, "AccessDeniedException", "AccessDenied"),
+    "disabled key": (400, "DisabledException", "KMS.DisabledException"),
+}
+KINDS = frozenset({*REFUSALS, "delay", "reset"})
+_S3_STATUS = {"throttle": 503, "quota": 503, "expired credentials": 400, "clock skew": 403, "access denied": 403}
+
+
+class ConnectionCut(Exception):
+    """Raised to have the HTTP server close the connection."""
+
+
+@dataclass
+class FaultPlan:
+    """The faults that are to come, and how many of each kind came."""
+
+    faults: list[Fault] = field(default_factory=list)
+    injected: Counter[str] = field(default_factory=Counter)
+    chance: random.Random = field(default_factory=random.Random)
+
+    def plan(self, faults: list[Fault], seed: int | None) -> None:
+        """Replace the faults to come, and start counting anew.
+
+        Raises:
+            ValueError: A fault is of no known kind.
+        """
+        unknown = [fault.get("kind") for fault in faults if fault.get("kind") not in KINDS]
+        if unknown:
+            raise ValueError(f"no kind of fault: {unknown}; there are {sorted(KINDS)}")
+        self.faults, self.chance = faults, random.Random(seed)  # noqa: S311 - to be repeatable, not secret
+        self.injected.clear()
+
+    def take(self, service: str, operations: set[str]) -> Fault | None:
+        """Return the fault that is due for a request."""
+        for fault in self.faults:
+            if self._due(fault, service, operations):
+                fault["times"] = fault["times"] - 1 if fault.get("times") is not None else None
+                self.injected[fault["kind"]] += 1
+                return fault
+        return None
+
+    def _due(self, fault: Fault, service: str, operations: set[str]) -> bool:
+        if fault.get("times") == 0 or fault.get("service", service) != service:
+            return False
+        if fault.get("operation") is not None and fault["operation"] not in operations:
+            return False
+        if fault["kind"] == "quota":
+            return _exceeded(fault)
+        return self.chance.random() < fault.get("probability", 1)
+
+
+def request_of(scope: Mapping[str, Any]) -> tuple[str, set[str]]:
+    """Return the service and the names of the operation of an HTTP request."""
+    headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    credential = headers.get("authorization", "").partition("Credential=")[2].partition(",")[0].split("/")
+    service = credential[-2] if len(credential) > 4 else "s3"  # noqa: PLR2004 - key/date/region/service/aws4_request
+    names = {scope["method"], headers.get("x-amz-target", "").rpartition(".")[2]}
+    query = scope.get("query_string", b"").decode("latin-1")
+    return service, names | ({"UploadPart"} if "partNumber=" in query else set())
+
+
+async def inject(fault: Fault, service: str, send: Send) -> bool:
+    """Do what the fault says; return whether the request is thereby answered.
+
+    Raises:
+        ConnectionCut: The connection is to be closed in the middle of the answer.
+    """
+    if fault["kind"] == "delay":
+        await asyncio.sleep(fault.get("seconds", 1))
+        return False
+    if fault["kind"] == "reset":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+        await send({"type": "http.response.body", "body": b"{", "more_body": True})
+        raise ConnectionCut
+    status, code, s3_code = REFUSALS[fault["kind"]]
+    headers, body = [(b"content-type", b"application/x-amz-json-1.1")], json.dumps({"__type": code, "message": "fault"})
+    if service == "s3":
+        headers, status = [(b"content-type", b"application/xml")], _S3_STATUS.get(fault["kind"], status)
+        body = f"<Error><Code>{s3_code}</Code><Message>fault</Message></Error>"
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body.encode()})
+    return True
+
+
+def _exceeded(fault: Fault) -> bool:
+    second = int(time.monotonic())
+    if fault.get("_second") != second:
+        fault.update({"_second": second, "_count": 0})
+    fault["_count"] += 1
+    return bool(fault["_count"] > fault["rate"])

@@ -1,0 +1,120 @@
+"""Faults on demand, and what boto3 and the envelope encryption make of them: nothing lost, nothing altered."""
+
+import io
+import random
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError, ResponseStreamingError
+
+from kms_patterns.local import LocalAws
+from kms_runtime import KmsKeyring, decrypt, encrypt
+
+ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=1)
+PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
+
+
+@pytest.fixture
+def faulty(aws: LocalAws) -> Iterator[LocalAws]:
+    yield aws
+    aws.inject_faults()
+
+
+@pytest.mark.parametrize(("kind", "code", "s3_code"), [
+    ("throttle", "ThrottlingException", "SlowDown"), ("error", "KMSInternalException", "InternalError"),
+    ("unavailable", "DependencyTimeoutException", "ServiceUnavailable"),
+    ("expired credentials", "ExpiredTokenException", "ExpiredToken"),
+    ("clock skew", "RequestExpired", "RequestTimeTooSkewed"),
+    ("access denied", "AccessDeniedException", "AccessDenied"),
+    ("disabled key", "DisabledException", "KMS.DisabledException"),
+])  # fmt: skip
+def test_a_fault_looks_like_aws(faulty: LocalAws, code_of: Any, kind: str, code: str, s3_code: str) -> None:
+    faulty.inject_faults({"kind": kind})
+    assert code_of(faulty.client("kms", config=ONCE).list_keys) == code
+    assert code_of(faulty.client("s3", config=ONCE).list_buckets) == s3_code
+    assert faulty.injected_faults() == {kind: 2}
+
+
+def test_a_fault_is_about_its_operation_and_ends(faulty: LocalAws, code_of: Any) -> None:
+    kms = faulty.client("kms", config=ONCE)
+    faulty.inject_faults({"kind": "throttle", "service": "kms", "operation": "ListKeys", "times": 2})
+    assert kms.list_aliases()["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert faulty.client("s3", config=ONCE).list_buckets()["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert [code_of(kms.list_keys) for _ in range(2)] == ["ThrottlingException"] * 2
+    assert kms.list_keys()["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_a_quota_throttles_what_is_above_its_rate(faulty: LocalAws) -> None:
+    kms = faulty.client("kms", config=ONCE)
+    faulty.inject_faults({"kind": "quota", "service": "kms", "rate": 3})
+    outcomes = Counter(_outcome(kms.list_keys) for _ in range(12))
+    assert outcomes["ThrottlingException"] >= 3
+    assert outcomes["ok"] >= 3
+
+
+@pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "delay", "seconds": 1.5}])
+def test_a_cut_or_slow_connection_is_an_error_once_and_retried(faulty: LocalAws, fault: dict[str, Any]) -> None:
+    faulty.inject_faults(fault | {"times": 1})
+    with pytest.raises((HTTPClientError, ResponseStreamingError)):
+        faulty.client("kms", config=ONCE).list_keys()
+    faulty.inject_faults(fault | {"times": 1})
+    patient = faulty.client("kms", config=PATIENT.merge(Config(read_timeout=1)))
+    assert patient.list_keys()["ResponseMetadata"]["RetryAttempts"] == 1
+
+
+def test_an_unknown_kind_is_refused(faulty: LocalAws) -> None:
+    with pytest.raises(ValueError, match="no kind of fault: \\['earthquake'\\]"):
+        faulty.inject_faults({"kind": "earthquake"})
+
+
+def test_encryption_survives_random_faults_or_reports_a_failure(
+    faulty: LocalAws, key: str, make_bucket: Any, root_s3: Any, pytestconfig: pytest.Config
+) -> None:
+    objects, bucket = pytestconfig.getoption("soak_objects"), make_bucket()
+    rng = random.Random(7)
+    sources = {f"{n}-{uuid.uuid4().hex}": rng.randbytes(rng.choice([0, 1, 1000, 300_000])) for n in range(objects)}
+    s3, kms = faulty.client("s3", config=PATIENT), faulty.client("kms", config=PATIENT)
+    keyring = KmsKeyring(key, kms_client=kms)
+    faulty.inject_faults(
+        {"kind": "throttle", "probability": 0.1}, {"kind": "error", "probability": 0.05},
+        {"kind": "reset", "probability": 0.02}, {"kind": "access denied", "service": "kms", "probability": 0.05},
+        seed=7,
+    )  # fmt: skip
+    failed = {name for name, content in sources.items() if not _stored(s3, keyring, bucket, name, content)}
+    injected = faulty.injected_faults()
+    faulty.inject_faults()
+    stored = {item["Key"] for item in root_s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
+    assert stored | failed == set(sources)
+    assert not stored & failed
+    assert {name for name in stored if _opened(root_s3, keyring, bucket, name) != sources[name]} == set()
+    assert root_s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+    assert set(injected) >= {"throttle", "error"}
+    assert 0 < len(failed) < objects / 2
+
+
+def _stored(s3: Any, keyring: KmsKeyring, bucket: str, name: str, content: bytes) -> bool:
+    sealed = io.BytesIO()
+    try:
+        encrypt(io.BytesIO(content), sealed, keyring=keyring, encryption_context={"name": name})
+        s3.put_object(Bucket=bucket, Key=name, Body=sealed.getvalue())
+    except Exception:  # noqa: BLE001 - whatever it is, it was reported: that is what is tested
+        return False
+    return True
+
+
+def _opened(s3: Any, keyring: KmsKeyring, bucket: str, name: str) -> bytes:
+    plaintext, body = io.BytesIO(), s3.get_object(Bucket=bucket, Key=name)["Body"].read()
+    decrypt(io.BytesIO(body), plaintext, keyring=keyring, encryption_context={"name": name})
+    return plaintext.getvalue()
+
+
+def _outcome(call: Any) -> str:
+    try:
+        call()
+    except ClientError as refused:
+        return str(refused.response["Error"]["Code"])
+    return "ok"
