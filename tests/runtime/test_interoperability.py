@@ -93,3 +93,20 @@ def test_message_of_version_1_is_read_only_if_the_commitment_policy_allows(
     assert kms.calls == []
     found = decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT, commitment_policy=ALLOW)
     assert found == plaintext
+
+
+@pytest.mark.parametrize(
+    ("offset", "new", "reason"),
+    [(1, b"\x00\x00\x00\x01", "reserved field is not zero"), (5, b"\x0d", "IVs of 13 bytes")],
+)
+def test_reserved_field_and_iv_length_of_version_1_are_checked(
+    offset, new, reason, official, forbidding_client, keyring
+):
+    algorithm = Algorithm.AES_256_GCM_IV12_TAG16_HKDF_SHA256
+    message, _ = forbidding_client.encrypt(
+        source=b"hello", encryption_context=CONTEXT, algorithm=algorithm, frame_length=FRAME, **official
+    )
+    at = message.index(b"\x02" + bytes(4) + b"\x0c" + FRAME.to_bytes(4)) + offset
+    altered = message[:at] + new + message[at + len(new) :]
+    with pytest.raises(MessageFormatError, match=reason):
+        decrypt_bytes(altered, keyring=keyring, encryption_context=CONTEXT, commitment_policy=ALLOW)

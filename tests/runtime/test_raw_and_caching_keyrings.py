@@ -197,6 +197,7 @@ def test_signed_messages_are_not_cached(caching, kms):
     keyring = caching()
     for _ in range(2):
         send(keyring, algorithm_suite=AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384)
+    assert len(keyring._entries) == 0
     assert kms.operations == ["GenerateDataKey"] * 2
 
 

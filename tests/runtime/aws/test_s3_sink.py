@@ -136,5 +136,7 @@ def test_more_than_five_tebibytes_is_refused_before_any_call(s3):
 def test_more_parts_than_s3_takes_is_refused_and_aborted(s3, monkeypatch):
     monkeypatch.setattr("kms_runtime.s3.sink.MAX_PARTS", 2)
     with pytest.raises(ObjectTooLarge, match="more than 2 parts"):
-        write(s3, bytes(3001))
+        write(s3, bytes(2001))
     assert s3.uploads == {}
+    write(s3, bytes(2000))
+    assert s3.latest("vault", "a.bin") == bytes(2000)
