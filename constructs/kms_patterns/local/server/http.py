@@ -1,7 +1,7 @@
 """The emulator's HTTP application, with paths of ours for credentials and faults, and a notice when it is ready.
 
 ``POST /_kms-patterns/role-session`` answers ``{"roleArn", "service", "sessionName"}`` with session credentials.
-``POST /_kms-patterns/faults`` takes ``{"faults": [...], "seed"}`` (see ``faults``), or ``{}`` to tell what was injected.
+``POST /_kms-patterns/faults`` takes ``{"faults": [...], "seed"}`` (see ``faults``), ``{}`` to tell what was injected.
 Both need the token that the server writes, readable by its user only, into its folder.
 """
 
