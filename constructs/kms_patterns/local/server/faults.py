@@ -72,7 +72,7 @@ class FaultPlan:
             return False
         if fault["kind"] == "quota":
             return _exceeded(fault)
-        return self.chance.random() < fault.get("probability", 1)
+        return bool(self.chance.random() < fault.get("probability", 1))
 
 
 def request_of(scope: Mapping[str, Any]) -> tuple[str, set[str]]:

@@ -1,0 +1,147 @@
+"""What the embedded AWS costs: start-up, memory, latency and throughput, against plain ministack in the same run.
+
+Plain ministack checks neither signatures nor policies here, and its symmetric encryption is no encryption: the
+difference is the price of both. Both serve TLS. The clients run in processes of their own, eight or one.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from kms_patterns.local import LocalAws
+
+CALLS = 150
+CLIENTS = (1, 8)
+SECONDS_TO_START = 60
+MESSAGE = b"x" * 100
+Way = dict[str, Any]
+
+
+@contextlib.contextmanager
+def embedded() -> Iterator[tuple[Way, int]]:
+    with LocalAws.start() as aws:
+        session = aws.session()
+        way = {"endpoint_url": aws.endpoint_url, "verify": str(aws.ca_bundle), "region_name": aws.region}
+        way |= {"aws_access_key_id": session.access_key_id, "aws_secret_access_key": session.secret_access_key}
+        yield way, json.loads((aws.folder / "server.json").read_text())["pid"]
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[tuple[Way, int]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        own = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "IOT_MTLS_ENABLED": "0", "USE_SSL": "1"}
+        own |= {"TMPDIR": folder, "HOME": folder, "LOG_LEVEL": "WARNING", "PATH": os.environ["PATH"]}
+        own |= {"DOCKER_HOST": f"unix://{folder}/none.sock", "AWS_ACCESS_KEY_ID": "test"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"],
+            env=own,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        way = {"endpoint_url": f"https://127.0.0.1:{port}", "verify": False, "region_name": "us-east-1"}
+        try:
+            _wait(port, process)
+            yield way | {"aws_access_key_id": "test", "aws_secret_access_key": "test"}, process.pid
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError("plain ministack did not start")
+
+
+def _client(way: Way) -> Any:
+    warnings.simplefilter("ignore")  # plain ministack's certificate is of its own making
+    return boto3.client("kms", config=Config(retries={"total_max_attempts": 1}), **way)
+
+
+def _operations(kms: Any) -> dict[str, Callable[[], Any]]:
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    signing = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    blob = kms.encrypt(KeyId=key, Plaintext=MESSAGE)["CiphertextBlob"]
+    return {
+        "Encrypt": lambda: kms.encrypt(KeyId=key, Plaintext=MESSAGE),
+        "Decrypt": lambda: kms.decrypt(CiphertextBlob=blob),
+        "GenerateDataKey": lambda: kms.generate_data_key(KeyId=key, KeySpec="AES_256"),
+        "Sign": lambda: kms.sign(KeyId=signing, Message=MESSAGE, SigningAlgorithm="ECDSA_SHA_256"),
+    }
+
+
+def _median_ms(call: Callable[[], Any]) -> float:
+    call()
+    times = []
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1000
+
+
+def _many(way: Way, key: str, start: float) -> float:
+    kms = _client(way)
+    kms.describe_key(KeyId=key)
+    time.sleep(max(0.0, start - time.time()))
+    for _ in range(CALLS):
+        kms.encrypt(KeyId=key, Plaintext=MESSAGE)
+    return time.time()
+
+
+def _rate(way: Way, clients: int) -> float:
+    key, start = _client(way).create_key()["KeyMetadata"]["KeyId"], time.time() + 2 + clients / 2
+    with ProcessPoolExecutor(clients) as pool:
+        ends = list(pool.map(_many, [way] * clients, [key] * clients, [start] * clients))
+    return clients * CALLS / (max(ends) - start)
+
+
+def _resident_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return float("nan")
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def measure(server: Callable[[], Any]) -> dict[str, float]:
+    start = time.perf_counter()
+    with server() as (way, pid):
+        kms = _client(way)
+        kms.list_keys()
+        found = {"start-up, s": time.perf_counter() - start}
+        found |= {f"{name}, ms": _median_ms(call) for name, call in _operations(kms).items()}
+        found |= {f"Encrypt/s, {clients} clients": _rate(way, clients) for clients in CLIENTS}
+        return found | {"resident, MiB": _resident_mib(pid)}
+
+
+def main() -> None:
+    ours, theirs = measure(embedded), measure(plain)
+    print(f"{'':22}{'embedded AWS':>14}{'plain ministack':>17}{'ratio':>8}")
+    for name, value in ours.items():
+        print(f"{name:22}{value:14.2f}{theirs[name]:17.2f}{value / theirs[name]:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
