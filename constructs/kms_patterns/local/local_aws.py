@@ -13,6 +13,7 @@ from typing import Any, Self
 from urllib.error import HTTPError
 
 from kms_patterns.local.aws_session import AwsSession
+from kms_patterns.local.cloud_trail import event_of
 from kms_patterns.local.layout import Layout
 from kms_patterns.local.server_process import ServerProcess, launch
 
@@ -133,6 +134,10 @@ class LocalAws:
         """
         lines = self._server.layout.calls.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
+
+    def cloud_trail(self) -> list[dict[str, Any]]:
+        """Return every KMS call so far as CloudTrail would tell it, with the deciding statement added."""
+        return [event_of(call) for call in self.kms_calls()]
 
     def inject_faults(self, *faults: Mapping[str, Any], seed: int | None = None) -> None:
         """Have the coming requests fail as AWS fails at times; without faults, have them served again.
