@@ -9,13 +9,13 @@ from typing import Any
 from kms_runtime.errors import ObjectTooLarge
 
 MEBIBYTE = 1024 * 1024
-PART_SIZE = 8 * MEBIBYTE
+PART_SIZE = 6 * MEBIBYTE
 MAX_PARTS = 10_000
 MAX_OBJECT_SIZE = 5 * 1024 * 1024 * MEBIBYTE
 
 
 def part_size_for(size: int) -> int:
-    """Return the part size, in bytes, for an object of at most ``size`` bytes: 8 MiB up to 78 GiB, then more.
+    """Return the part size, in bytes, for an object of at most ``size`` bytes: 6 MiB up to 58 GiB, then more.
 
     The upload holds three parts in memory: 5 TiB take 1575 MiB.
 

@@ -119,7 +119,7 @@ def test_failed_abort_is_logged_and_does_not_hide_the_first_error(s3, caplog):
 
 @pytest.mark.parametrize(
     ("size", "mebibytes"),
-    [(0, 8), (80_000 * MEBIBYTE, 8), (80_000 * MEBIBYTE + 1, 9), (MAX_OBJECT_SIZE, 525)],
+    [(0, 6), (60_000 * MEBIBYTE, 6), (60_000 * MEBIBYTE + 1, 7), (MAX_OBJECT_SIZE, 525)],
 )
 def test_part_size_grows_so_that_ten_thousand_parts_suffice(size, mebibytes):
     assert part_size_for(size) == mebibytes * MEBIBYTE
