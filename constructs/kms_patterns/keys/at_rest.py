@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aws_cdk import CfnResource, Stack
 
+from kms_patterns.keys.cdk_statements import unbind
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.references import References
 from kms_patterns.keys.template_view import TemplateView
@@ -44,6 +45,7 @@ def serve_at_rest(
         for name in _names(view.properties(resource).get(member), stack, references):
             if name in keys:
                 yield from _serve(keys[name], service, resource, stack)
+                unbind(keys[name], view.logical_id(resource))
 
 
 def _serve(key: "CustomerManagedKey", service: str, resource: CfnResource, stack: Stack) -> Iterator[str]:

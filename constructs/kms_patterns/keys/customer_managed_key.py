@@ -65,6 +65,7 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
         self.key_spec, self.key_usage = key_spec, key_usage
         self._access, self._lifecycle = access, lifecycle
         self._served: set[str] = set()
+        self.sources_of_services = []
         self.multi_region, self.imported_material = multi_region, imported_material
         self._administration = management(on_demand_rotation, multi_region, imported_material)
         self._removal_policy = RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN

@@ -1,6 +1,7 @@
 """Use of a key by AWS services: for themselves, and for a role that calls them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import ArnFormat, Stack
@@ -10,7 +11,7 @@ from kms_patterns.keys.deployment_role import deployment_role_arn
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.policy_checks import check_symmetric
 from kms_patterns.policy import conditions as when
-from kms_patterns.policy.actions import CREATE_GRANT
+from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
 from kms_patterns.policy.services import SERVICES, ServiceUse
 from kms_patterns.policy.statements import service_sid
 
@@ -81,10 +82,14 @@ class ServiceGrants:
                 f"{self.node.path}: who works with resources of {service} needs nothing on their key, only who creates "
                 f"them does: leave the call out, or give create=True"
             )
-        granted = [self.grant_operations(grantee, *operations, via_service=use.host)] if operations else []
+        used = [operation for operation in operations if operation != RETIRE_GRANT]
+        granted = [self.grant_operations(grantee, *used, via_service=use.host)] if used else []
+        if RETIRE_GRANT in operations:
+            through = when.via_service(use.host, self.stack.region)
+            granted.append(self._grants.grant(grantee, [RETIRE_GRANT], through, through, purpose="retirement"))
         if grants:
             granted.append(self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host))
-        return granted[0] if len(granted) == 1 else granted[0].combine(granted[1])
+        return reduce(iam.Grant.combine, granted)
 
     def grant_create_grant(
         self,

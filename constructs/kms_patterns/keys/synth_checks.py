@@ -12,6 +12,7 @@ from kms_patterns.keys.cycles import circular_roles
 from kms_patterns.keys.identity_policies import identity_statements
 from kms_patterns.keys.policy_limits import policy_limits
 from kms_patterns.keys.references import References
+from kms_patterns.keys.template_checks import template_checks
 from kms_patterns.keys.template_view import TemplateView
 from kms_patterns.keys.void_grants import void_grants
 
@@ -50,4 +51,5 @@ class SynthChecks:
         statements = list(identity_statements(view, references))
         messages = [text for key in self.keys for text in void_grants(key, statements, view, references)]
         messages += [text for key in self.keys for text in policy_limits(key, view)]
+        messages += [text for key in self.keys for text in template_checks(key, view)]
         return [*unserved, *messages, *circular_roles(self.keys, view)]

@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from kms_patterns.keys.cdk_calls import called_by_the_cdk
-from kms_patterns.keys.cdk_statements import grant_to_service, narrowed
+from kms_patterns.keys.cdk_statements import SourceArn, grant_to_service, narrowed
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.policy_checks import check_callers_statement, check_context, check_operations, check_symmetric
@@ -30,6 +30,8 @@ class TwoKeyGrants(ServiceGrants, _Base):
 
     _grants: "GrantWriter"
     _access: KeyAccess
+    sources_of_services: "list[SourceArn]"
+    """For which resources constructs of the AWS CDK let services use the key."""
 
     @property
     @abstractmethod

@@ -23,6 +23,7 @@ DERIVE_SHARED_SECRET: Final = "kms:DeriveSharedSecret"  # noqa: S105
 GET_PUBLIC_KEY: Final = "kms:GetPublicKey"
 CREATE_GRANT: Final = "kms:CreateGrant"
 DESCRIBE_KEY: Final = "kms:DescribeKey"
+RETIRE_GRANT: Final = "kms:RetireGrant"
 
 SYMMETRIC_OPERATIONS: Final = (
     ENCRYPT,
@@ -105,8 +106,7 @@ S3_LIST_BUCKET: Final = "s3:ListBucket"
 
 _EXACT: Final[Mapping[str, Sequence[str]]] = {"kms:generatedatakey*": [GENERATE_DATA_KEY], "kms:reencrypt*": []}
 _CANONICAL: Final = {
-    action.lower(): action
-    for action in (*CRYPTOGRAPHIC_OPERATIONS, *EVERY_ADMINISTRATION, CREATE_GRANT, "kms:RetireGrant")
+    action.lower(): action for action in (*CRYPTOGRAPHIC_OPERATIONS, *EVERY_ADMINISTRATION, CREATE_GRANT, RETIRE_GRANT)
 }
 
 

@@ -16,6 +16,7 @@ from kms_patterns.policy.actions import (
     GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
     RE_ENCRYPT_FROM,
     RE_ENCRYPT_TO,
+    RETIRE_GRANT,
 )
 
 SOURCE: Final = ("aws:SourceAccount", "aws:SourceArn")
@@ -166,14 +167,14 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
     ),
     "ecr": ServiceUse(
         "ecr",
-        creation=(DESCRIBE_KEY, "kms:RetireGrant"),
+        creation=(DESCRIBE_KEY, RETIRE_GRANT),
         creates_grants=True,
         grant_operations=("Decrypt", "GenerateDataKey", "DescribeKey", "RetireGrant", "CreateGrant"),
         resources={"AWS::ECR::Repository": "encryptionConfiguration"},
     ),
     "backup": ServiceUse(
         "backup",
-        creation=(DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY, "kms:RetireGrant"),
+        creation=(DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY, RETIRE_GRANT),
         creates_grants=True,
         grant_operations=_STORAGE_GRANT,
         resources={"AWS::Backup::BackupVault": "encryptionKeyArn"},

@@ -1,0 +1,185 @@
+"""Every error at synth: what is refused, its neighbour that is not, and the check that does it."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from catalogue_apps import days, key_grant, many, own, redeployed, replica, role, rotating
+
+from kms_patterns import EncryptionKey, ImportedKey, RsaEncryptionKey, SigningKey
+
+Case = Callable[[cdk.Stack], object]
+CHECKS = "kms_patterns.keys"
+ELSEWHERE = "arn:aws:kms:us-east-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One error.
+
+    Attributes:
+        title: What is wrong.
+        check: Module and name of the function without which it would pass.
+        refused: An app that has it.
+        accepted: The nearest app that has not.
+    """
+
+    title: str
+    check: str
+    refused: Case
+    accepted: Case
+
+
+SNS = iam.ServicePrincipal("sns.amazonaws.com")
+SOURCE = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+
+ENTRIES = [
+    Entry(
+        "A grant that the key's usage cannot serve",
+        f"{CHECKS}.two_key_grants.check_operations",
+        lambda it: SigningKey(it, "Key").grant_decrypt(role(it)),
+        lambda it: RsaEncryptionKey(it, "Key").grant_decrypt(role(it)),
+    ),
+    Entry(
+        "A grant that demands an encryption context of a key that has none",
+        f"{CHECKS}.two_key_grants.check_context",
+        lambda it: RsaEncryptionKey(it, "Key").grant_operations(role(it), "kms:Decrypt", required_context=["tenant"]),
+        lambda it: EncryptionKey(it, "Key").grant_operations(role(it), "kms:Decrypt", required_context=["tenant"]),
+    ),
+    Entry(
+        "A grant pinned to an algorithm that the key lacks",
+        f"{CHECKS}.pinned_grants.check_pins",
+        lambda it: SigningKey(it, "Key").grant_sign(role(it), algorithms=["ECDSA_SHA_384"]),
+        lambda it: SigningKey(it, "Key").grant_sign(role(it), algorithms=["ECDSA_SHA_256"]),
+    ),
+    Entry(
+        "A void grant: `KeyGrants` goes past the key",
+        f"{CHECKS}.synth_checks.void_grants",
+        lambda it: kms.KeyGrants.from_key(EncryptionKey(it, "Key")).decrypt(role(it)),
+        lambda it: EncryptionKey(it, "Key").grant_decrypt(role(it)),
+    ),
+    Entry(
+        "A void grant: a role that takes no policy",
+        f"{CHECKS}.grant_writer.check_policy_written",
+        lambda it: EncryptionKey(it, "Key").grant_decrypt(role(it).without_policy_updates()),
+        lambda it: EncryptionKey(it, "Key").grant_decrypt(role(it)),
+    ),
+    Entry(
+        "A void grant: an imported key named by its alias's ARN",
+        f"{CHECKS}.imported_key._check_key_arn",
+        lambda it: ImportedKey.from_key_arn(it, "Key", "arn:aws:kms:us-east-1:444455556666:alias/orders"),
+        lambda it: ImportedKey.from_key_arn(it, "Key", ELSEWHERE),
+    ),
+    Entry(
+        "A key policy that nobody could change again",
+        f"{CHECKS}.template_checks._unmanageable",
+        lambda it: own(it, "kms:PutKeyPolicy", principal=iam.AnyPrincipal(), effect=iam.Effect.DENY),
+        lambda it: own(
+            it,
+            "kms:PutKeyPolicy",
+            principal=iam.AnyPrincipal(),
+            effect=iam.Effect.DENY,
+            Bool={"aws:SecureTransport": "false"},
+        ),
+    ),
+    Entry(
+        "A key policy over 32 KiB",
+        f"{CHECKS}.policy_limits._size",
+        lambda it: many(it, 120),
+        lambda it: many(it, 40),
+    ),
+    Entry(
+        "A key spec that the type's usage does not have",
+        f"{CHECKS}.customer_managed_key.check_key_spec",
+        lambda it: RsaEncryptionKey(it, "Key", key_spec=kms.KeySpec.ECC_NIST_EDWARDS25519),
+        lambda it: SigningKey(it, "Key", key_spec=kms.KeySpec.ECC_NIST_EDWARDS25519),
+    ),
+    Entry(
+        "A rotation period of a key with imported material",
+        f"{CHECKS}.customer_managed_key.check_rotates",
+        lambda it: EncryptionKey(it, "Key", imported_material=True, rotation_period=days(180)),
+        lambda it: EncryptionKey(it, "Key", rotation_period=days(180)),
+    ),
+    Entry(
+        "Rotation of a key that has none",
+        f"{CHECKS}.template_checks._rotation",
+        lambda it: rotating(it, on=True),
+        lambda it: rotating(it, on=False),
+    ),
+    Entry(
+        "A rotation period out of 90 to 2560 days",
+        f"{CHECKS}.customer_managed_key.check_rotation_period",
+        lambda it: EncryptionKey(it, "Key", rotation_period=days(89)),
+        lambda it: EncryptionKey(it, "Key", rotation_period=days(90)),
+    ),
+    Entry(
+        "A waiting period before deletion out of 7 to 30 days",
+        f"{CHECKS}.customer_managed_key.check_pending_window",
+        lambda it: EncryptionKey(it, "Key", pending_window=days(6)),
+        lambda it: EncryptionKey(it, "Key", pending_window=days(7)),
+    ),
+    Entry(
+        "An alias that is reserved, too long, or has other characters",
+        f"{CHECKS}.key_properties.check_alias",
+        lambda it: EncryptionKey(it, "Key", alias="alias/aws/orders"),
+        lambda it: EncryptionKey(it, "Key", alias="alias/orders"),
+    ),
+    Entry(
+        "A perimeter that is no organization or account",
+        f"{CHECKS}.customer_managed_key.check_perimeter",
+        lambda it: EncryptionKey(it, "Key", perimeter="o-1"),
+        lambda it: EncryptionKey(it, "Key", perimeter="o-a1b2c3d4e5"),
+    ),
+    Entry(
+        "An immutable property changed on a deployed key",
+        f"{CHECKS}.template_checks._changed",
+        lambda it: redeployed(it, spec="ECC_NIST_P384"),
+        lambda it: redeployed(it, spec="ECC_NIST_P256"),
+    ),
+    Entry(
+        "A replica in its primary's Region",
+        f"{CHECKS}.replica_key._check_primary",
+        lambda it: replica(it, "eu-west-1"),
+        lambda it: replica(it, "us-east-1"),
+    ),
+    Entry(
+        "A service principal without a condition on its source",
+        f"{CHECKS}.policy_checks._check_services",
+        lambda it: own(it, "kms:Decrypt", principal=SNS),
+        lambda it: own(it, "kms:Decrypt", principal=SNS, **SOURCE),
+    ),
+    Entry(
+        "A wildcard in a caller's own statement",
+        f"{CHECKS}.two_key_grants.check_callers_statement",
+        lambda it: own(it, "kms:GenerateDataKey*", principal=SNS, **SOURCE),
+        lambda it: own(it, "kms:GenerateDataKey", principal=SNS, **SOURCE),
+    ),
+    Entry(
+        "Encryption at rest under a key that is not symmetric",
+        f"{CHECKS}.synth_checks.serve_at_rest",
+        lambda it: s3.Bucket(it, "Bucket", encryption_key=SigningKey(it, "Key")),
+        lambda it: s3.Bucket(it, "Bucket", encryption_key=EncryptionKey(it, "Key")),
+    ),
+    Entry(
+        "A KMS grant that hands use on, or that the key cannot serve",
+        "kms_patterns.patterns.key_grant._constraints",
+        lambda it: key_grant(it, "CreateGrant"),
+        lambda it: key_grant(it, "Decrypt"),
+    ),
+]
+
+
+def outcome(case: Case) -> str | None:
+    """Return the message with which an app is refused; None if it synthesizes."""
+    app = cdk.App(context={"aws:cdk:bundling-stacks": []}, outdir=tempfile.mkdtemp())
+    stack = cdk.Stack(app, "Stack", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+    try:
+        case(stack)
+        app.synth()
+    except Exception as error:  # noqa: BLE001 -- jsii raises what it likes
+        return str(error)
+    return None

@@ -1,0 +1,88 @@
+"""Apps of the catalogue that take more than a line."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+from kms_patterns import EncryptionKey, KeyGrant, ReplicaKey, SigningKey
+
+
+def role(stack: cdk.Stack, name: str = "Role") -> iam.Role:
+    """Return a role."""
+    return iam.Role(stack, name, assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+
+
+def days(number: int) -> cdk.Duration:
+    """Return a duration."""
+    return cdk.Duration.days(number)
+
+
+def statement(
+    *actions: str, principal: iam.IPrincipal, effect: iam.Effect = iam.Effect.ALLOW, **conditions: object
+) -> iam.PolicyStatement:
+    """Return a caller's own statement."""
+    return iam.PolicyStatement(
+        effect=effect, actions=list(actions), principals=[principal], resources=["*"], conditions=conditions
+    )
+
+
+def own(
+    stack: cdk.Stack,
+    *actions: str,
+    principal: iam.IPrincipal | None = None,
+    effect: iam.Effect = iam.Effect.ALLOW,
+    **conditions: object,
+) -> None:
+    """Add a caller's own statement to a key, with the other half for a role."""
+    user = role(stack)
+    key = EncryptionKey(stack, "Key")
+    user.add_to_policy(iam.PolicyStatement(actions=["kms:Decrypt"], resources=["*"]))
+    key.add_to_resource_policy(statement(*actions, principal=principal or user, effect=effect, **conditions))
+
+
+def many(stack: cdk.Stack, number: int) -> None:
+    """Grant a number of roles."""
+    key = EncryptionKey(stack, "Key")
+    for one in range(number):
+        key.grant_decrypt(iam.Role.from_role_arn(stack, f"Role{one}", f"arn:aws:iam::111122223333:role/role-{one}"))
+
+
+def rotating(stack: cdk.Stack, *, on: bool) -> None:
+    """Switch rotation of a signing key by an escape hatch."""
+    SigningKey(stack, "Key").resource.enable_key_rotation = on
+
+
+def redeployed(stack: cdk.Stack, *, spec: str) -> None:
+    """Have a signing key deployed, and synthesize it with this spec."""
+    folder = tempfile.mkdtemp()
+    stack.node.set_context("kms-patterns:deployed", folder)
+    key = SigningKey(stack, "Key", key_spec=kms.KeySpec[spec])
+    properties = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
+    deployed = {"Resources": {stack.get_logical_id(key.resource): {"Properties": properties}}}
+    Path(folder, stack.template_file).write_text(json.dumps(deployed))
+
+
+def replica(stack: cdk.Stack, region: str) -> None:
+    """Replicate a key of eu-west-1."""
+    other = cdk.Stack(
+        stack.node.root,
+        "Away",
+        env=cdk.Environment(account="111122223333", region=region),
+        cross_region_references=True,
+    )  # type: ignore[arg-type]
+    primary = cdk.Stack(
+        stack.node.root,
+        "Home",
+        env=cdk.Environment(account="111122223333", region="eu-west-1"),
+        cross_region_references=True,
+    )  # type: ignore[arg-type]
+    ReplicaKey(other, "Replica", primary_key=EncryptionKey(primary, "Key", multi_region=True))
+
+
+def key_grant(stack: cdk.Stack, operation: str) -> None:
+    """Make a KMS grant."""
+    KeyGrant(stack, "Grant", key=EncryptionKey(stack, "Key"), grantee=role(stack), operations=[operation])

@@ -1,0 +1,31 @@
+"""Writes errors.md: the message of every error at synth, as it is raised."""
+
+import re
+from pathlib import Path
+
+import catalogue
+
+PAGE = Path(__file__).with_name("errors.md")
+HEAD = """# Errors at synth
+
+Written by `docs/keys/write_errors.py` from `docs/keys/catalogue.py`; do not edit. Each is raised before anything is
+deployed. `tests/infrastructure/test_error_catalogue.py` runs each app and its nearest neighbour, which is accepted, and
+shows that this message is gone once the check named here is taken away.
+"""
+
+
+def page() -> str:
+    """Return the page's text."""
+    return HEAD + "".join(
+        f"\n## {entry.title}\n\nCheck: `{entry.check}`\n\n```\n{_message(entry)}\n```\n" for entry in catalogue.ENTRIES
+    )
+
+
+def _message(entry: object) -> str:
+    message = catalogue.outcome(entry.refused) or "accepted"  # type: ignore[attr-defined]
+    found = re.search(r"\[\S*\] (.*)", message, re.DOTALL) if "Validation failed" in message else None
+    return (found[1] if found else message).strip()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,115 @@
+"""allow_service, allow_use_through and grant_create_grant: what they write for each service of the table."""
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+
+from kms_patterns import EncryptionKey, KeyAgreementKey, MacKey, RsaEncryptionKey, SigningKey
+from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.policy.services import SERVICES
+
+ACTING = [name for name, use in SERVICES.items() if use.principal]
+CALLED = [name for name, use in SERVICES.items() if use.through or use.creation]
+
+
+@pytest.fixture
+def key(stack):
+    return EncryptionKey(stack, "Key")
+
+
+@pytest.mark.parametrize("service", ACTING)
+def test_service_that_acts_for_itself_is_bound_to_a_source(service, stack, key, synth, key_statements):
+    key.allow_service(service)
+
+    (statement,) = key_statements(synth(stack))[1:]
+    assert statement["Sid"] == f"AllowService{service.capitalize()}"
+    assert "aws:SourceAccount" in str(statement["Condition"]) or "kms:EncryptionContext" in str(statement["Condition"])
+    assert "*" not in str(statement["Action"])
+
+
+def test_service_may_be_bound_to_one_resource(stack, key, synth, key_statements):
+    key.allow_service("sns", source_arn="arn:aws:sns:eu-west-1:111122223333:orders")
+
+    (statement,) = key_statements(synth(stack))[1:]
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "111122223333"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:sns:eu-west-1:111122223333:orders"},
+    }
+
+
+@pytest.mark.parametrize("service", sorted(set(SERVICES) - set(ACTING)))
+def test_service_that_acts_for_its_callers_only_is_refused_with_the_way_out(service, key):
+    with pytest.raises(GrantRefused, match=f"call allow_use_through\\('{service}', role\\)"):
+        key.allow_service(service)
+
+
+@pytest.mark.parametrize("service", CALLED)
+def test_creator_is_allowed_through_the_service_only(service, stack, key, role, synth, key_statements, role_statements):
+    user = role("User")
+
+    key.allow_use_through(service, user, create=True)
+
+    template = synth(stack)
+    in_key, in_role = key_statements(template)[1:], role_statements(template, stack, user)
+    host = f"{SERVICES[service].host}.eu-west-1.amazonaws.com"
+    assert {it["Condition"]["StringEquals"]["kms:ViaService"] for it in in_key + in_role} == {host}
+    minting = [it for it in in_key + in_role if it["Action"] == "kms:CreateGrant"]
+    assert len(minting) == (2 if SERVICES[service].creates_grants else 0)
+    assert all(it["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"} for it in minting)
+    assert "*" not in str([it["Action"] for it in in_key + in_role])
+
+
+def test_user_of_a_table_gets_no_grants_and_only_decryption(stack, key, role, synth, key_statements):
+    key.allow_use_through("dynamodb", role("User"))
+
+    assert [it["Action"] for it in key_statements(synth(stack))[1:]] == ["kms:Decrypt"]
+
+
+def test_user_of_a_service_that_needs_nothing_of_them_is_refused(key, role):
+    with pytest.raises(GrantRefused, match="needs nothing on their key"):
+        key.allow_use_through("rds", role("User"))
+
+
+def test_grants_are_for_aws_resources_and_named_operations_only(stack, key, role, synth, key_statements):
+    key.grant_create_grant(role("User"), operations=["Decrypt", "DescribeKey"])
+
+    (statement,) = key_statements(synth(stack))[1:]
+    assert statement["Action"] == "kms:CreateGrant"
+    assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    assert statement["Condition"]["ForAllValues:StringEquals"] == {"kms:GrantOperations": ["Decrypt", "DescribeKey"]}
+
+
+def test_grants_without_operations_are_refused(key, role):
+    with pytest.raises(GrantRefused, match="needs operations"):
+        key.grant_create_grant(role("User"), operations=[])
+
+
+@pytest.mark.parametrize("kind", [RsaEncryptionKey, SigningKey, MacKey, KeyAgreementKey])
+@pytest.mark.parametrize("method", ["allow_service", "allow_use_through"])
+def test_keys_that_are_not_symmetric_are_refused(kind, method, stack, role):
+    arguments = [role("User")] if method == "allow_use_through" else []
+
+    with pytest.raises(GrantRefused, match="takes symmetric keys only"):
+        getattr(kind(stack, "Key"), method)("s3", *arguments)
+
+
+def test_unknown_service_is_refused_with_those_that_are_known(key):
+    with pytest.raises(GrantRefused, match="no service 'smtp' in the table; it has s3, ebs, rds"):
+        key.allow_service("smtp")
+
+
+def test_stack_that_names_no_deploying_role_is_told_to_allow_one(app, synth):
+    stack = cdk.Stack(app, "Legacy", synthesizer=cdk.LegacyStackSynthesizer())
+    key = EncryptionKey(stack, "Key")
+    kinesis.Stream(stack, "Stream", encryption_key=key)
+
+    with pytest.raises(RuntimeError, match="its synthesizer names no role: call allow_use_through"):
+        synth(stack)
+
+
+def test_key_of_the_aws_cdk_beside_ours_is_left_alone(stack, key, synth):
+    s3.Bucket(stack, "Bucket", encryption_key=kms.Key(stack, "Other"))
+
+    synth(stack)
