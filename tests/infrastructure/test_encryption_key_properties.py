@@ -146,3 +146,28 @@ def test_two_statements_with_one_sid_are_refused(stack, synth):
 
 def imported(stack, number):
     return iam.Role.from_role_arn(stack, f"Role{number}", f"arn:aws:iam::111122223333:role/role-{number}")
+
+
+def test_key_for_imported_material_is_external_and_does_not_rotate(stack, synth):
+    EncryptionKey(stack, "Key", imported_material=True)
+
+    properties = only_key(synth(stack))
+    assert properties["Origin"] == "EXTERNAL"
+    assert "EnableKeyRotation" not in properties
+    assert set(properties["KeyPolicy"]["Statement"][0]["Action"]) >= {
+        "kms:DeleteImportedKeyMaterial",
+        "kms:GetParametersForImport",
+        "kms:ImportKeyMaterial",
+    }
+
+
+def test_rotation_on_demand_is_for_administrators_of_keys_that_ask_for_it(stack, synth):
+    EncryptionKey(stack, "Key", on_demand_rotation=True)
+
+    assert "kms:RotateKeyOnDemand" in only_key(synth(stack))["KeyPolicy"]["Statement"][0]["Action"]
+
+
+def test_tags_are_those_given(stack, synth):
+    EncryptionKey(stack, "Key", tags={"team": "orders"})
+
+    assert only_key(synth(stack))["Tags"] == [{"Key": "team", "Value": "orders"}]

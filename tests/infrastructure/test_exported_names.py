@@ -1,0 +1,22 @@
+"""The public surface of the construct library, pinned."""
+
+import kms_patterns
+
+
+def test_exported_names_are_these_and_all_of_them_load():
+    assert sorted(kms_patterns.__all__) == [
+        "EncryptedBucket",
+        "EncryptionKey",
+        "EnvelopeCipher",
+        "ImportedKey",
+        "KeyAccess",
+        "KeyAgreementKey",
+        "KeyGrant",
+        "KeyLifecycle",
+        "MacKey",
+        "ReplicaKey",
+        "RsaEncryptionKey",
+        "SecretCipher",
+        "SigningKey",
+    ]
+    assert all(getattr(kms_patterns, name).__name__ == name for name in kms_patterns.__all__)
