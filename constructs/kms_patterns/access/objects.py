@@ -7,17 +7,26 @@ from typing import Any
 from kms_patterns.access.model import Principal, Resource
 
 _ANY_OBJECT = "any-object"
+_VALUE = "any-value"
+_VARIABLE = re.compile(r"\$\{([A-Za-z0-9-]+:[^},]+)[^}]*\}")
 
 
-def object_scopes(principal: Principal, bucket: Resource) -> Iterator[tuple[str | None, str]]:
-    """Yield pairs of an object-key pattern and the ARN of an object that stands for it.
+def object_scopes(principal: Principal, bucket: Resource) -> Iterator[tuple[str | None, str, dict[str, str]]]:
+    """Yield an object-key pattern, the ARN of an object that stands for it, and request context that makes it match.
 
-    The first pair has no pattern: an object that no pattern of a policy singles out. A request for one concrete object
-    is evaluated exactly, where a request with a wildcard would have to be approximated.
+    The first has no pattern: an object that no pattern of a policy singles out. A request for one concrete object
+    is evaluated exactly, where a request with a wildcard would have to be approximated. A pattern with a policy
+    variable is asked about with the variable's value: ``home/${aws:username}/*`` as a user with that name.
     """
-    yield None, f"{bucket.arn}/{_ANY_OBJECT}"
+    yield None, f"{bucket.arn}/{_ANY_OBJECT}", {}
     for pattern in sorted(set(_patterns(principal, bucket))):
-        yield pattern, f"{bucket.arn}/{_stand_in(pattern)}"
+        known = dict(principal.attributes)
+        assumed = {name: _VALUE for name in _VARIABLE.findall(pattern) if name not in known}
+        yield pattern, f"{bucket.arn}/{_stand_in(_filled(pattern, {**assumed, **known}))}", assumed
+
+
+def _filled(pattern: str, values: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda match: values[match[1]], pattern)
 
 
 def _patterns(principal: Principal, bucket: Resource) -> Iterator[str]:

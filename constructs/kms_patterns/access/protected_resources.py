@@ -128,4 +128,5 @@ class ProtectedResources:
 def _default_key(bucket: Mapping[str, Any]) -> str | None:
     rules = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [])
     defaults = [rule.get("ServerSideEncryptionByDefault", {}) for rule in rules]
-    return next((default["KMSMasterKeyID"] for default in defaults if "KMSMasterKeyID" in default), None)
+    under_kms = [item for item in defaults if str(item.get("SSEAlgorithm", "")).startswith("aws:kms")]
+    return next((item.get("KMSMasterKeyID", "alias/aws/s3") for item in under_kms), None)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kms_patterns.access.actions import Action
@@ -30,6 +30,7 @@ class Request:
         arn: The ARN asked for: the resource's, or one of an object in the bucket.
         scope: For objects: the pattern of object keys that ``arn`` stands for, None for any other object.
         actions: The actions asked for.
+        assumed: Request context that ``scope`` presupposes, where it holds a policy variable.
     """
 
     principal: Principal
@@ -37,6 +38,7 @@ class Request:
     arn: str
     scope: str | None
     actions: Sequence[Action]
+    assumed: Mapping[str, str] = field(default_factory=dict)
 
 
 def applies(principal: Principal, resource: Resource) -> bool:
@@ -52,8 +54,8 @@ def requests(principal: Principal, resource: Resource, actions: Sequence[Action]
     yield Request(principal, resource, resource.arn, None, own)
     if resource.kind is ResourceKind.BUCKET:
         objects = [action for action in actions if action.target == "object"]
-        for scope, arn in object_scopes(principal, resource):
-            yield Request(principal, resource, arn, scope, objects)
+        for scope, arn, assumed in object_scopes(principal, resource):
+            yield Request(principal, resource, arn, scope, objects, assumed)
 
 
 def batch(request: Request, table: Mapping[int, int], each: str = "together") -> dict[str, Any]:
@@ -90,7 +92,7 @@ def _places(policies: Sequence[Policy] | None, table: Mapping[int, int]) -> list
 
 def _context(request: Request) -> dict[str, str]:
     principal, resource = request.principal, request.resource
-    context = {"aws:ResourceAccount": resource.account}
+    context = {**request.assumed, "aws:ResourceAccount": resource.account}
     if resource.kind is ResourceKind.BUCKET:
         context["s3:ResourceAccount"] = resource.account
     if principal.kind is PrincipalKind.SERVICE:
