@@ -11,6 +11,7 @@ from tests.contract.bench import CONTEXT, DIGEST, MESSAGE, MISSING, Bench, forei
 API = "https://docs.aws.amazon.com/kms/latest/APIReference/API_{}.html"
 PSS, OAEP = "RSASSA_PSS_SHA_256", "RSAES_OAEP_SHA_256"
 _INVALID, _USAGE = "ValidationException", "InvalidKeyUsageException"
+_STATE = "KMSInvalidStateException"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,16 @@ def _derive(bench: Bench, **request: Any) -> int:
     public_key = foreign_public_key(ec.SECP256R1())
     call = {"KeyId": bench.agreement, "KeyAgreementAlgorithm": "ECDH", "PublicKey": public_key}
     return len(bench.kms.derive_shared_secret(**call | request)["SharedSecret"])
+
+
+def _on(bench: Bench, operation: str, key: str) -> Any:
+    return getattr(bench.kms, operation)(KeyId=key)
+
+
+def _disabled(bench: Bench) -> str:
+    key = bench.new(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    bench.kms.disable_key(KeyId=key)
+    return key
 
 
 def _flipped(blob: bytes) -> bytes:
@@ -184,5 +195,10 @@ ROWS = [
         lambda b: b.kms.create_alias(AliasName="alias/aws/own", TargetKeyId=b.key()), "NotAuthorizedException"),
     Row("ScheduleKeyDeletion", "in 6 days",
         lambda b: b.kms.schedule_key_deletion(KeyId=b.key(), PendingWindowInDays=6), _INVALID),
+    Row("ScheduleKeyDeletion", "again", lambda b: _on(b, "schedule_key_deletion", b.pending_deletion), _STATE),
+    Row("CancelKeyDeletion", "a key that stays", lambda b: _on(b, "cancel_key_deletion", b.key()), _STATE),
+    Row("EnableKey", "a key pending deletion", lambda b: _on(b, "enable_key", b.pending_deletion), _STATE),
+    Row("EnableKey", "a key pending import", lambda b: _on(b, "enable_key", b.pending_import), _STATE),
+    Row("GetPublicKey", "a disabled key", lambda b: _on(b, "get_public_key", _disabled(b)), "DisabledException"),
     Row("GenerateRandom", "1025 bytes", lambda b: b.kms.generate_random(NumberOfBytes=1025), _INVALID),
 ]  # fmt: skip

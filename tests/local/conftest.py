@@ -22,7 +22,7 @@ MakeKey = Callable[..., str]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options; they are known when this folder is named on the command line."""
     parser.addoption("--differential-cases", type=int, default=5000, help="random policies to compare (5000)")
-    parser.addoption("--soak-objects", type=int, default=40, help="objects to encrypt under random faults (40)")
+    parser.addoption("--soak-objects", type=int, default=25, help="objects to encrypt under random faults (25)")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from kms_patterns.local.server import grants, key_policies
+from kms_patterns.local.server import grants, key_policies, key_states
 from kms_patterns.local.server.authorization import authorize_identity, authorize_key
 from kms_patterns.local.server.call_log import CallLog
 from kms_patterns.local.server.caller import Caller, caller_of
@@ -154,6 +154,9 @@ def _execute(call: KmsCall, targets: list[Target]) -> Answer | None:
         destination = targets[1].key
         return re_encrypt(key, destination, call.request) if key and destination else None
     key_policies.check(call.operation, call.request, call.caller)
+    for target in targets:
+        if target.key is not None:
+            key_states.check_state(call.operation, target.key)
     if key is None or call.operation not in OPERATIONS:
         return None
     return OPERATIONS[call.operation](key, call.request)
