@@ -53,6 +53,7 @@ def test_source_root_is_not_a_package(folder: str) -> None:
         ("constructs/kms_patterns/keys", ("kms_patterns.patterns", "kms_patterns.local", "kms_runtime")),
         ("constructs/kms_patterns/patterns", ("kms_patterns.local", "kms_patterns.demo", "kms_runtime")),
         ("constructs/kms_patterns/local", ("aws_cdk", "constructs", "kms_patterns.keys", "kms_patterns.patterns")),
+        ("constructs/kms_patterns/access", ("kms_patterns.keys", "kms_patterns.patterns", "kms_patterns.local")),
         ("constructs/kms_patterns/demo", ("aws_cdk", "constructs", "kms_patterns.keys", "kms_patterns.patterns")),
     ],
 )
