@@ -1,10 +1,10 @@
 """Wall time of ``python app.py``: every type of key by this library, against the same resources by aws-cdk-lib alone.
 
-Both run in turn, after one run of each that warms the caches; the ratio is that of the medians.
+Both run in turn, after one run of each that warms the caches; the ratio is that of the fastest runs,
+which a busy machine disturbs least.
 """
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,10 +35,10 @@ def main() -> int:
     for _ in range(ROUNDS):
         for app, measured in times.items():
             measured.append(seconds(app, environment))
-    medians = {app: statistics.median(measured) for app, measured in times.items()}
-    ratio = medians["keys_of_ours"] / medians["keys_of_the_cdk"]
-    for app, median in medians.items():
-        print(f"{app:16} {median:.2f} s (median of {ROUNDS})")
+    fastest = {app: min(measured) for app, measured in times.items()}
+    ratio = fastest["keys_of_ours"] / fastest["keys_of_the_cdk"]
+    for app, best in fastest.items():
+        print(f"{app:16} {best:.2f} s (fastest of {ROUNDS})")
     print(f"ratio {ratio:.2f}, at most {LIMIT} is asked")
     return 0 if ratio <= LIMIT else 1
 
