@@ -116,7 +116,7 @@ def test_properties_are_those_of_a_private_versioned_bucket_under_the_key(stack,
         },
         "VersioningConfiguration": {"Status": "Enabled"},
     }
-    assert made["DeletionPolicy"] == "Retain"
+    assert made["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 @pytest.mark.parametrize("days", [1, 7])
@@ -151,7 +151,7 @@ def test_lifecycle_of_the_bucket_can_differ_from_its_key(stack, key, synth):
 
     template = synth(stack)
     assert resource(template, "AWS::S3::Bucket")["DeletionPolicy"] == "Delete"
-    assert resource(template, "AWS::KMS::Key")["DeletionPolicy"] == "Retain"
+    assert resource(template, "AWS::KMS::Key")["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 def test_access_logs_go_to_the_given_bucket(stack, key, synth):

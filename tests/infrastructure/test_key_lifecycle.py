@@ -9,7 +9,10 @@ def test_key_stays_with_its_alias_by_default(stack, synth):
     assert {
         item["Type"]: (item["DeletionPolicy"], item["UpdateReplacePolicy"])
         for item in synth(stack)["Resources"].values()
-    } == {"AWS::KMS::Key": ("Retain", "Retain"), "AWS::KMS::Alias": ("Retain", "Retain")}
+    } == {
+        "AWS::KMS::Key": ("RetainExceptOnCreate", "Retain"),
+        "AWS::KMS::Alias": ("RetainExceptOnCreate", "Retain"),
+    }
 
 
 def test_ephemeral_key_goes_with_its_alias_after_seven_days(stack, synth):

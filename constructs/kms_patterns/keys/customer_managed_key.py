@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.grant_writer import GrantWriter
 from kms_patterns.keys.key_access import KeyAccess
-from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
 from kms_patterns.keys.key_properties import (
     check_pending_window,
     check_perimeter,
@@ -68,7 +68,7 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
         self.sources_of_services = []
         self.multi_region, self.imported_material = multi_region, imported_material
         self._administration = management(on_demand_rotation, multi_region, imported_material)
-        self._removal_policy = RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN
+        self._removal_policy = removal_policy(lifecycle)
         named = iam.PolicyDocument(statements=[account_administration(self._administration)])
         super().__init__(
             scope,

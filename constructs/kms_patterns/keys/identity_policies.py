@@ -13,6 +13,13 @@ from kms_patterns.policy.coverage import is_about_kms
 
 NOBODY: Final = "nobody"
 _KINDS: Final = ("role", "user", "group")
+_POLICIES: Final = (
+    iam.CfnPolicy,
+    iam.CfnManagedPolicy,
+    iam.CfnRolePolicy,
+    iam.CfnUserPolicy,
+    iam.CfnGroupPolicy,
+)
 _HOLDERS: Final = (iam.CfnRole, iam.CfnUser, iam.CfnGroup)
 _Documents = Iterator[tuple[dict[str, Any], list[str]]]
 
@@ -39,8 +46,7 @@ class IdentityStatement:
 def identity_statements(view: TemplateView, references: References) -> Iterator[IdentityStatement]:
     """Yield the Allow statements about KMS of all identity policies of the app."""
     attached = _attached_managed_policies(view, references)
-    own, shared = (iam.CfnPolicy, iam.CfnManagedPolicy), (iam.CfnRolePolicy, iam.CfnUserPolicy, iam.CfnGroupPolicy)
-    for item in view.every(*own, *shared, *_HOLDERS):
+    for item in view.every(*_POLICIES, *_HOLDERS):
         for document, principals in _documents(item, view, references, attached):
             for statement in as_list(document.get("Statement", [])):
                 actions = tuple(act for act in as_list(statement.get("Action", [])) if is_about_kms(act))

@@ -111,5 +111,5 @@ def _check_days(name: str, duration: Duration | None, allowed: range) -> None:
     if days != int(days) or int(days) not in allowed:
         raise KeyConfigurationError(
             f"{name} is {days:g} days: KMS takes whole days from {allowed.start} to {allowed.stop - 1} "
-            f"(ValidationException); give Duration.days({allowed.start}) or more"
+            f"(ValidationException); give {allowed.start} to {allowed.stop - 1} days"
         )

@@ -1,12 +1,12 @@
 """A bucket whose objects are all under one KMS key, with grants that name the one operation they are for."""
 
-from aws_cdk import Duration, RemovalPolicy, Stack, Token
+from aws_cdk import Duration, Stack, Token
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
-from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
 from kms_patterns.patterns.object_grants import ObjectGrants
 from kms_patterns.policy.bucket_statements import only_under_key
 
@@ -57,7 +57,6 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         abort_after = abort_incomplete_uploads_after or Duration.days(7)
         _check_abort_after(abort_after)
         self._key = encryption_key
-        ephemeral = (lifecycle or encryption_key.lifecycle) is KeyLifecycle.EPHEMERAL
         super().__init__(
             scope,
             construct_id,
@@ -75,7 +74,7 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
             ],
             server_access_logs_bucket=server_access_logs_bucket,
             server_access_logs_prefix=server_access_logs_prefix,
-            removal_policy=RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN,
+            removal_policy=removal_policy(lifecycle or encryption_key.lifecycle),
         )
         for statement in only_under_key(self.arn_for_objects("*"), encryption_key.key_arn):
             self.add_to_resource_policy(statement)
