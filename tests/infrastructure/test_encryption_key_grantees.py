@@ -198,3 +198,17 @@ def cycle(template):
     except Exception as error:  # noqa: BLE001 -- jsii raises what it likes
         return str(error)
     return None
+
+
+def test_inline_policy_of_an_unnamed_user_is_a_cycle_and_refused(stack, key, synth):
+    user = iam.CfnUser(
+        stack,
+        "User",
+        policies=[iam.CfnUser.PolicyProperty(policy_name="own", policy_document=own_policy(key))],
+    )
+    grantee = iam.User.from_user_arn(stack, "Imported", user.attr_arn)
+
+    key.grant_decrypt(grantee)
+
+    with pytest.raises(RuntimeError, match="Stack/User has an inline or managed policy"):
+        synth(stack)

@@ -171,3 +171,10 @@ def test_tags_are_those_given(stack, synth):
     EncryptionKey(stack, "Key", tags={"team": "orders"})
 
     assert only_key(synth(stack))["Tags"] == [{"Key": "team", "Value": "orders"}]
+
+
+def test_description_and_state_are_the_given_ones(stack, synth):
+    EncryptionKey(stack, "Key", description="Orders of the shop", enabled=False)
+
+    (made,) = (item for item in synth(stack)["Resources"].values() if item["Type"] == "AWS::KMS::Key")
+    assert (made["Properties"]["Description"], made["Properties"]["Enabled"]) == ("Orders of the shop", False)

@@ -48,13 +48,14 @@ def test_own_key_policy_statement_with_an_identity_statement_passes(everywhere, 
     synth(stack)
 
 
-def test_own_key_policy_statement_by_principal_condition_is_matched_too(stack, key, role, synth):
+@pytest.mark.parametrize("operator", ["ArnEquals", "StringEquals", "ArnLike", "StringLike"])
+def test_own_key_policy_statement_by_principal_condition_is_matched_too(operator, stack, key, role, synth):
     user = role("User")
     key.add_to_resource_policy(
         statement(
             "kms:Decrypt",
             principals=[iam.AccountRootPrincipal()],
-            conditions={"ArnEquals": {"aws:PrincipalArn": user.role_arn}},
+            conditions={operator: {"aws:PrincipalArn": user.role_arn}},
         )
     )
 

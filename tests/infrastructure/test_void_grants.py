@@ -117,6 +117,38 @@ def test_every_kind_of_policy_is_looked_at(how, stack, key, role, synth):
         synth(stack)
 
 
+@pytest.mark.parametrize(
+    ("kind", "holder"),
+    [(iam.CfnRolePolicy, "role_name"), (iam.CfnUserPolicy, "user_name"), (iam.CfnGroupPolicy, "group_name")],
+)
+def test_policy_written_as_a_resource_of_its_holder_is_looked_at(kind, holder, stack, key, synth):
+    document = iam.PolicyDocument(statements=[statement("kms:Decrypt", resource=key.key_arn)])
+    kind(stack, "Policy", policy_name="own", policy_document=document, **{holder: "clerk"})
+
+    with pytest.raises(RuntimeError, match=rf"Stack/Policy.*{DENIED}"):
+        synth(stack)
+
+
+@pytest.mark.parametrize(
+    ("granted", "written"),
+    [
+        ({"Bool": {"aws:SecureTransport": "true"}}, {"Bool": {"aws:SecureTransport": "false"}}),
+        ({"Null": {"aws:SourceVpc": "true"}}, {"Null": {"aws:SourceVpc": "false"}}),
+        ({"ArnEquals": {"aws:SourceArn": "arn:a"}}, {"ArnEquals": {"aws:SourceArn": "arn:b"}}),
+    ],
+)
+def test_conditions_that_no_request_meets_together_are_void(granted, written, stack, key, role, synth):
+    user = role("User")
+    key.grant_decrypt(user, conditions=granted)
+    other = iam.ManagedPolicy(
+        stack, "Other", statements=[statement("kms:Decrypt", resource=key.key_arn, conditions=written)]
+    )
+    other.attach_to_role(user)
+
+    with pytest.raises(RuntimeError, match=rf"Stack/Other.*{DENIED}"):
+        synth(stack)
+
+
 def test_statement_in_a_nested_stack_is_looked_at(stack, key, role, synth):
     role("User", cdk.NestedStack(stack, "Nested")).add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
 
