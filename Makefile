@@ -61,7 +61,10 @@ clean: ## remove everything that this file made
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python >= 3.11 is needed, {v[0]}.{v[1]} found: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
+	@mkdir -p $(CACHE)
+	awk '/^[^ ]/ {keep = !/^aws-cdk-lib==/} keep' requirements.lock > $(CACHE)/first.lock
+	awk '/^[^ ]/ {keep = /^aws-cdk-lib==/} keep' requirements.lock > $(CACHE)/last.lock
+	for lock in first last; do $(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement $(CACHE)/$$lock.lock || exit 1; done
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

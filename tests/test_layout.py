@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +83,11 @@ def test_lambda_lock_agrees_with_the_projects() -> None:
     lambda_pins = pins(ROOT / "lambda" / "requirements.lock")
     assert lambda_pins
     assert lambda_pins <= pins(ROOT / "requirements.lock")
+
+
+def test_installed_cdk_is_not_half_another_package() -> None:
+    module = Path(sysconfig.get_path("purelib")) / "aws_cdk" / "cloud_assembly_schema" / "__init__.py"
+    assert "aws-cdk-lib.cloud_assembly_schema" in module.read_text(), "aws-cdk-lib must be installed last: make clean"
 
 
 def test_files_stay_short() -> None:

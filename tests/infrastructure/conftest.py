@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import aws_cdk as cdk
-import aws_cdk.cloud_assembly_schema  # jsii finds the type of a construct's metadata only once this is imported
 import pytest
 from aws_cdk import assertions
 from aws_cdk import aws_iam as iam
