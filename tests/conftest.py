@@ -12,8 +12,9 @@ ROOT = Path(__file__).parent.parent
 # The CDK leaves its assemblies where Node makes temporary folders; this one goes when the tests end.
 TEMPORARY = Path(tempfile.mkdtemp(prefix="kms-patterns-tests-"))
 
-# Started in the background of a script, the tests and what they start would ignore Ctrl-C.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+# Ctrl-C cleans up, also where the tests run in the background of a script, which ignores it; so does SIGTERM.
+for interrupt in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(interrupt, signal.default_int_handler)
 for name in [name for name in os.environ if name.startswith(("AWS_", "CDK_"))]:
     del os.environ[name]
 os.environ.update(toolchain_environment(cache=ROOT / ".cache"))
