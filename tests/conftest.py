@@ -19,6 +19,9 @@ for name in [name for name in os.environ if name.startswith(("AWS_", "CDK_"))]:
     del os.environ[name]
 os.environ.update(toolchain_environment(cache=ROOT / ".cache"))
 os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
+# The CDK caches fingerprints in the home folder, a browser its settings.
+os.environ |= {"USERS_HOME": str(Path.home()), "HOME": str(TEMPORARY / "home")}
+(TEMPORARY / "home").mkdir()
 
 
 def pytest_unconfigure() -> None:

@@ -1,6 +1,8 @@
 """Where the contract is run: the embedded AWS, or with ``--contract-profile`` a real account."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import pytest
@@ -23,6 +25,8 @@ def bench(pytestconfig: pytest.Config) -> Iterator[Bench]:
     """The bench; whatever it made is scheduled for deletion at the end, also after a failure."""
     profile = pytestconfig.getoption("contract_profile", default=None)
     if profile:
+        aws = Path(os.environ["USERS_HOME"]) / ".aws"
+        os.environ |= {"AWS_CONFIG_FILE": str(aws / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(aws / "credentials")}
         yield from _cleaned(Bench(boto3.Session(profile_name=profile).client("kms", config=CONFIG)))
         return
     with LocalAws.start() as aws:
