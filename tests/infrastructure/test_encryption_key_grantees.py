@@ -212,3 +212,22 @@ def test_inline_policy_of_an_unnamed_user_is_a_cycle_and_refused(stack, key, syn
 
     with pytest.raises(RuntimeError, match="Stack/User has an inline or managed policy"):
         synth(stack)
+
+
+def test_one_required_name_given_as_text_is_refused(key, role):
+    with pytest.raises(GrantRefused, match=r"each letter would be a name; give a list: \['tenant'\]"):
+        key.grant_decrypt(role("User"), required_context="tenant")
+
+
+@pytest.mark.parametrize("host", ["s3.amazonaws.com", "s3.eu-west-1.amazonaws.com"])
+def test_host_name_instead_of_a_service_is_refused(host, key, role):
+    with pytest.raises(GrantRefused, match="is a host name, no request would match; give 's3'"):
+        key.grant_decrypt(role("User"), via_service=host)
+
+
+def test_role_of_a_known_account_needs_a_stack_of_a_known_account(app):
+    stack = cdk.Stack(app, "Anywhere")
+    role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::444455556666:role/orders")
+
+    with pytest.raises(GrantRefused, match="give the stack its account"):
+        EncryptionKey(stack, "Key").grant_decrypt(role)

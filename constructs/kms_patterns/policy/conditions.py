@@ -31,7 +31,14 @@ def via_service(service: str, region: str) -> Conditions:
     Args:
         service: The service as its endpoint names it, such as ``s3``, ``dynamodb``, ``secretsmanager``.
         region: The Region of the key, or a token for it.
+
+    Raises:
+        ValueError: ``service`` is a whole host name, to which the Region would be added once more.
     """
+    if ".amazonaws." in service:
+        raise ValueError(
+            f"via_service {service!r} is a host name, no request would match; give {service.split('.', maxsplit=1)[0]!r}"
+        )
     return {"StringEquals": {VIA_SERVICE: f"{service}.{region}.amazonaws.com"}}
 
 
