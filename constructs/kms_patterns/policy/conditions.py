@@ -36,9 +36,8 @@ def via_service(service: str, region: str) -> Conditions:
         ValueError: ``service`` is a whole host name, to which the Region would be added once more.
     """
     if ".amazonaws." in service:
-        raise ValueError(
-            f"via_service {service!r} is a host name, no request would match; give {service.split('.', maxsplit=1)[0]!r}"
-        )
+        name = service.partition(".")[0]
+        raise ValueError(f"via_service {service!r} is a host name, no request would match; give {name!r}")
     return {"StringEquals": {VIA_SERVICE: f"{service}.{region}.amazonaws.com"}}
 
 
