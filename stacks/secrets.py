@@ -1,0 +1,53 @@
+"""Small secrets, encrypted directly by KMS."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb, aws_iam
+from constructs import Construct
+
+from kms_patterns import EncryptionKey, KeyLifecycle, SecretCipher
+from stacks.support import acknowledge, allow, cipher_outputs, instance_role, outputs
+
+SECRETS_PREFIX = "/kms-patterns/secrets"
+
+
+class SecretsStack(cdk.Stack):
+    """Direct encryption: small secrets, bound to a tenant, kept in DynamoDB and in Parameter Store."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, construct_id, env=env)
+        key = EncryptionKey(self, "Key", alias="secrets", lifecycle=lifecycle)
+        cipher = SecretCipher(self, "Cipher", encryption_key=key, required_context=["tenant"])
+        table = aws_dynamodb.TableV2(
+            self,
+            "Table",
+            partition_key=aws_dynamodb.Attribute(name="id", type=aws_dynamodb.AttributeType.STRING),
+            point_in_time_recovery_specification=aws_dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+        )
+        parameters = self.format_arn(service="ssm", resource="parameter", resource_name=f"{SECRETS_PREFIX[1:]}/*")
+        writer, reader = instance_role(self, "Writer"), instance_role(self, "Reader")
+        cipher.grant_encrypt(writer)
+        cipher.grant_decrypt(reader)
+        table.grant(writer, "dynamodb:PutItem")
+        table.grant(reader, "dynamodb:GetItem")
+        allow(writer, "ssm:PutParameter", parameters)
+        allow(reader, "ssm:GetParameter", parameters)
+        acknowledge_parameters(writer, reader)
+        outputs(self, cipher_outputs(key, cipher))
+        outputs(
+            self,
+            {
+                "TableName": table.table_name,
+                "WriterRoleArn": writer.role_arn,
+                "ReaderRoleArn": reader.role_arn,
+                "ParameterPrefix": SECRETS_PREFIX,
+            },
+        )
+
+
+def acknowledge_parameters(*roles: aws_iam.Role) -> None:
+    """Say why these roles may reach every parameter of one path."""
+    path = f"arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter{SECRETS_PREFIX}/*"
+    for role in roles:
+        acknowledge(role, {f"AwsSolutions-IAM5[Resource::{path}]": "The names of secrets are made up at run time."})

@@ -1,0 +1,61 @@
+"""What the stacks share: roles, outputs, and the reasons for findings of cdk-nag that are accepted."""
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam
+from constructs import Construct
+
+from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, SecretCipher
+
+
+def instance_role(scope: Construct, name: str) -> aws_iam.Role:
+    """Return a role for EC2 instances."""
+    role = aws_iam.Role(scope, f"{name}Role", assumed_by=aws_iam.ServicePrincipal("ec2.amazonaws.com"))
+    acknowledge(role, {"NIST.800.53.R5-IAMNoInlinePolicy": "The policy belongs to this role alone and goes with it."})
+    return role
+
+
+def allow(role: aws_iam.Role, action: str, resource: str) -> None:
+    """Allow ``role`` one action on one resource."""
+    aws_iam.Grant.add_to_principal(grantee=role, actions=[action], resource_arns=[resource]).assert_success()
+
+
+def acknowledge_bucket(bucket: EncryptedBucket, *roles: aws_iam.Role) -> None:
+    """Say why the rule packs of cdk-nag may find what they find on a bucket of this app and on its users."""
+    no_logs = "The reference app deploys without prerequisites; give EncryptedBucket a server_access_logs_bucket."
+    no_replica = "The reference app lives in one Region; replicas of objects are the deployment's decision."
+    acknowledge(
+        bucket,
+        {
+            "AwsSolutions-S1": no_logs,
+            "NIST.800.53.R5-S3BucketLoggingEnabled": no_logs,
+            "NIST.800.53.R5-S3BucketReplicationEnabled": no_replica,
+        },
+    )
+    objects = f"<{bucket.stack.resolve(bucket.bucket_arn)['Fn::GetAtt'][0]}.Arn>/*"
+    for role in roles:
+        acknowledge(role, {f"AwsSolutions-IAM5[Resource::{objects}]": "The role serves every object of the bucket."})
+
+
+def acknowledge(construct: Construct, reasons: Mapping[str, str]) -> None:
+    """Record why findings on ``construct`` are accepted."""
+    findings = [cdk.Acknowledgment(id=finding, reason=reason) for finding, reason in reasons.items()]
+    cdk.Validations.of(construct).acknowledge(*findings)
+
+
+def cipher_outputs(key: EncryptionKey, cipher: SecretCipher | EnvelopeCipher) -> Mapping[str, str]:
+    """Return what a caller of ``cipher`` needs to know."""
+    return {
+        "KeyArn": key.key_arn,
+        "EncryptFunctionName": cipher.encrypt_function.function_name,
+        "DecryptFunctionName": cipher.decrypt_function.function_name,
+        "EncryptRoleArn": cipher.encrypt_role.role_arn,
+        "DecryptRoleArn": cipher.decrypt_role.role_arn,
+    }
+
+
+def outputs(stack: cdk.Stack, values: Mapping[str, str]) -> None:
+    """Add an output per value, named as its key."""
+    for name, value in values.items():
+        cdk.CfnOutput(stack, name, value=value)
