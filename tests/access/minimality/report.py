@@ -6,9 +6,11 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from removals import Removal, denies, removals, twins, with_lapse, without
-from scenarios import ENVELOPE, S3, SECRETS, of_stack
-from world import World, template_of
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from minimality.removals import Removal, denies, removals, twins, with_lapse, without
+from minimality.scenarios import STACKS, of_stack
+from minimality.world import World, template_of
 
 from kms_patterns.access.simulator import Simulator, simulator
 
@@ -20,7 +22,7 @@ def main(assembly: Path) -> None:
     print(f"| stack | scenarios | removals | {' | '.join(f'{kind}s' for kind in KINDS)} | {' | '.join(HOW)} |")
     print("|---|---|---|" + "---|" * (len(KINDS) + len(HOW)))
     with simulator() as running:
-        for stack in (S3, SECRETS, ENVELOPE):
+        for stack in STACKS:
             template = template_of(assembly, stack)
             found = {removal: how(assembly, stack, removal, running) for removal in removals(template)}
             kinds = Counter(removal.kind for removal in found)

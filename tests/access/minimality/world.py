@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scenarios import Scenario
+from minimality.scenario import Scenario
 
 from kms_patterns.access.assembly import load_assembly
 from kms_patterns.access.model import Policy, PrincipalKind

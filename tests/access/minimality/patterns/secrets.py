@@ -1,0 +1,29 @@
+"""Encrypting and decrypting small values, by functions that two roles may call."""
+
+from collections.abc import Iterator
+
+from minimality.scenario import Scenario
+from minimality.uses import administration, assumed, bound_to_tenant, function
+
+STACK = "KmsPatterns-Secrets"
+FEWEST_REMOVALS = 50
+
+
+def scenarios() -> Iterator[Scenario]:
+    key = f"{STACK}/Key"
+    yield from administration(key)
+    for side, action, caller in (("Encrypt", "kms:Encrypt", "Writer"), ("Decrypt", "kms:Decrypt", "Reader")):
+        role = f"{STACK}/Cipher/{side}/Role"
+        yield from bound_to_tenant(role, action, key)
+        yield from function(f"{STACK}/Cipher/{side}")
+        yield Scenario(
+            f"{STACK}/{caller}Role", "lambda:InvokeFunction", f"{STACK}/Cipher/{side}/Function", allowed=True
+        )
+        yield from assumed(f"{STACK}/{caller}Role", "ec2.amazonaws.com")
+        other = f"{STACK}/Cipher/{'Decrypt' if side == 'Encrypt' else 'Encrypt'}/Function"
+        yield Scenario(f"{STACK}/{caller}Role", "lambda:InvokeFunction", other, allowed=False)
+    parameter = "arn:aws:ssm:any-region-1:888877776666:parameter/kms-patterns/secrets/a"
+    yield Scenario(f"{STACK}/WriterRole", "dynamodb:PutItem", f"{STACK}/Table", allowed=True)
+    yield Scenario(f"{STACK}/ReaderRole", "dynamodb:GetItem", f"{STACK}/Table", allowed=True)
+    yield Scenario(f"{STACK}/WriterRole", "ssm:PutParameter", parameter, allowed=True)
+    yield Scenario(f"{STACK}/ReaderRole", "ssm:GetParameter", parameter, allowed=True)

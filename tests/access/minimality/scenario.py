@@ -1,0 +1,23 @@
+"""One request, and what must become of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One request, and whether it must be allowed.
+
+    Attributes:
+        who: A role's construct path, a service, or one of the principals that always exist.
+        action: The action.
+        on: A resource's construct path, for objects followed by ``/*``.
+        allowed: The outcome.
+        context: What the request carries; ``<path>`` in a value stands for the ARN of that resource.
+    """
+
+    who: str
+    action: str
+    on: str
+    allowed: bool
+    context: Mapping[str, str] = field(default_factory=dict)
