@@ -42,6 +42,10 @@ class PlaintextTooLarge(KmsRuntimeError):
     """AWS KMS Encrypt takes at most 4096 bytes of plaintext under a symmetric key."""
 
 
+class MessageTooLarge(KmsRuntimeError):
+    """AWS KMS signs at most 4096 bytes as they are; the algorithm takes no digest of a longer message."""
+
+
 class EncryptionContextInvalid(KmsRuntimeError):
     """The encryption context cannot be written into a message: a reserved name, or too large."""
 
@@ -52,6 +56,10 @@ class EncryptionContextMismatch(KmsRuntimeError):
 
 class EncryptionContextRequired(KmsRuntimeError):
     """A pair that the function's configuration requires is missing from the encryption context."""
+
+
+class PublicKeyInvalid(KmsRuntimeError):
+    """The bytes or the document are not a public key that this package can use, or its parts disagree."""
 
 
 class MessageFormatError(KmsRuntimeError):

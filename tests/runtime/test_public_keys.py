@@ -1,0 +1,205 @@
+"""The public half of a KMS key: fetched, published, read back, and refused when its parts disagree."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from kms_runtime.aws_errors import IncorrectKeyException, InvalidArnException, InvalidKeyUsageException
+from kms_runtime.errors import PublicKeyInvalid
+from kms_runtime.jwk import parameters, thumbprint
+from kms_runtime.public_keys import PublicKey
+
+ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+OAEP = ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256")
+
+
+def der_of(key: Any) -> bytes:
+    encoded: bytes = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return encoded
+
+
+RSA_DER = der_of(rsa.generate_private_key(65537, 2048))
+KEYS = {
+    "RSA_2048": ("ENCRYPT_DECRYPT", OAEP, RSA_DER),
+    "ECC_NIST_P256": ("SIGN_VERIFY", ("ECDSA_SHA_256",), der_of(ec.generate_private_key(ec.SECP256R1()))),
+    "ECC_NIST_P521": ("SIGN_VERIFY", ("ECDSA_SHA_512",), der_of(ec.generate_private_key(ec.SECP521R1()))),
+    "ECC_SECG_P256K1": ("SIGN_VERIFY", ("ECDSA_SHA_256",), der_of(ec.generate_private_key(ec.SECP256K1()))),
+    "ECC_NIST_EDWARDS25519": (
+        "SIGN_VERIFY",
+        ("ED25519_SHA_512", "ED25519_PH_SHA_512"),
+        der_of(ed25519.Ed25519PrivateKey.generate()),
+    ),
+    "ML_DSA_65": ("SIGN_VERIFY", ("ML_DSA_SHAKE_256",), der_of(mldsa.MLDSA65PrivateKey.generate())),
+    "ECC_NIST_P384": ("KEY_AGREEMENT", ("ECDH",), der_of(ec.generate_private_key(ec.SECP384R1()))),
+}
+EVERY_KEY = pytest.mark.parametrize("spec", KEYS)
+
+
+def key_of(spec: str) -> PublicKey:
+    usage, algorithms, der = KEYS[spec]
+    return PublicKey(ARN, spec, usage, algorithms, der)
+
+
+class Kms:
+    """Answers GetPublicKey."""
+
+    def __init__(self, **answer: Any) -> None:
+        self.answer = {
+            "KeyId": ARN,
+            "KeySpec": "RSA_2048",
+            "KeyUsage": "ENCRYPT_DECRYPT",
+            "EncryptionAlgorithms": list(OAEP),
+            "PublicKey": RSA_DER,
+        } | answer
+
+    def get_public_key(self, *, KeyId: str) -> Mapping[str, Any]:  # noqa: N803
+        assert KeyId == ARN
+        return self.answer
+
+
+def test_fetched_key_says_what_kms_says() -> None:
+    assert PublicKey.fetch(ARN, kms_client=Kms()) == PublicKey(ARN, "RSA_2048", "ENCRYPT_DECRYPT", OAEP, RSA_DER)
+
+
+def test_answer_about_another_key_is_refused() -> None:
+    with pytest.raises(IncorrectKeyException, match="GetPublicKey answered for"):
+        PublicKey.fetch(ARN, kms_client=Kms(KeyId=ARN[:-1] + "c"))
+
+
+def test_alias_is_refused_before_any_call() -> None:
+    with pytest.raises(InvalidArnException):
+        PublicKey.fetch("alias/partners", kms_client=Kms())
+
+
+@EVERY_KEY
+def test_document_is_read_back(spec: str) -> None:
+    key = key_of(spec)
+    assert PublicKey.from_document(key.document()) == key
+
+
+def test_document_names_everything_that_an_outsider_needs() -> None:
+    key = key_of("RSA_2048")
+    document = key.document()
+    assert document == {
+        "keyArn": ARN,
+        "keySpec": "RSA_2048",
+        "keyUsage": "ENCRYPT_DECRYPT",
+        "algorithms": list(OAEP),
+        "plaintextLimits": {"RSAES_OAEP_SHA_1": 214, "RSAES_OAEP_SHA_256": 190},
+        "sha256": hashlib.sha256(RSA_DER).hexdigest(),
+        "der": base64.b64encode(RSA_DER).decode(),
+        "pem": key.pem,
+        "jwk": key.jwk(),
+    }
+    assert load_pem_public_key(document["pem"].encode()) == key.key
+
+
+def test_signing_key_has_no_plaintext_limits() -> None:
+    assert "plaintextLimits" not in key_of("ECC_NIST_P256").document()
+
+
+@pytest.mark.parametrize("name", ["keyArn", "keySpec", "keyUsage", "algorithms", "sha256", "der"])
+def test_document_without_a_member_is_refused(name: str) -> None:
+    document = {key: value for key, value in key_of("RSA_2048").document().items() if key != name}
+    with pytest.raises(PublicKeyInvalid, match=name):
+        PublicKey.from_document(document)
+
+
+@pytest.mark.parametrize("name", ["pem", "jwk", "plaintextLimits"])
+def test_document_whose_parts_disagree_is_refused(name: str) -> None:
+    other = PublicKey(ARN, "RSA_3072", "ENCRYPT_DECRYPT", OAEP, der_of(rsa.generate_private_key(65537, 3072)))
+    with pytest.raises(PublicKeyInvalid, match=f"{name} does not agree"):
+        PublicKey.from_document(key_of("RSA_2048").document() | {name: other.document()[name]})
+
+
+def test_damaged_document_is_refused() -> None:
+    damaged = bytearray(RSA_DER)
+    damaged[100] ^= 1
+    with pytest.raises(PublicKeyInvalid, match="sha256"):
+        PublicKey.from_document(key_of("RSA_2048").document() | {"der": base64.b64encode(damaged).decode()})
+
+
+def test_document_with_another_usage_is_refused() -> None:
+    with pytest.raises(PublicKeyInvalid, match="keyUsage 'ANY' is none of"):
+        PublicKey.from_document(key_of("RSA_2048").document() | {"keyUsage": "ANY"})
+
+
+def test_der_that_is_no_base64_is_refused() -> None:
+    with pytest.raises(PublicKeyInvalid, match="not Base64"):
+        PublicKey.from_document(key_of("RSA_2048").document() | {"der": "!"})
+
+
+def test_bytes_that_are_no_key_are_refused() -> None:
+    with pytest.raises(PublicKeyInvalid, match="cannot be read"):
+        PublicKey(ARN, "RSA_2048", "ENCRYPT_DECRYPT", OAEP, b"no key").document()
+
+
+def test_limited_key_knows_fewer_algorithms() -> None:
+    limited = key_of("RSA_2048").limited_to("RSAES_OAEP_SHA_256")
+    assert limited.document()["plaintextLimits"] == {"RSAES_OAEP_SHA_256": 190}
+    assert limited.jwk()["alg"] == "RSA-OAEP-256"
+    with pytest.raises(InvalidKeyUsageException, match="RSAES_OAEP_SHA_1 is none of"):
+        limited.plaintext_limit("RSAES_OAEP_SHA_1")
+
+
+@pytest.mark.parametrize(("spec", "bits"), [("RSA_2048", 2048), ("RSA_3072", 3072), ("RSA_4096", 4096)])
+def test_plaintext_limit_is_that_of_kms(spec: str, bits: int) -> None:
+    key = PublicKey(ARN, spec, "ENCRYPT_DECRYPT", OAEP, der_of(rsa.generate_private_key(65537, bits)))
+    limits = {"RSA_2048": (214, 190), "RSA_3072": (342, 318), "RSA_4096": (470, 446)}
+    assert tuple(map(key.plaintext_limit, OAEP)) == limits[spec]
+
+
+def test_signing_algorithm_has_no_plaintext_limit() -> None:
+    with pytest.raises(InvalidKeyUsageException, match="does not encrypt"):
+        key_of("ECC_NIST_P256").plaintext_limit("ECDSA_SHA_256")
+
+
+@pytest.mark.parametrize(
+    ("spec", "algorithm", "expected"),
+    [
+        ("RSA_2048", None, None),
+        ("RSA_2048", "RSAES_OAEP_SHA_1", "RSA-OAEP"),
+        ("ECC_NIST_P256", None, "ES256"),
+        ("ECC_NIST_P521", None, "ES512"),
+        ("ECC_SECG_P256K1", None, "ES256K"),
+        ("ECC_NIST_EDWARDS25519", "ED25519_SHA_512", "EdDSA"),
+        ("ECC_NIST_EDWARDS25519", "ED25519_PH_SHA_512", None),
+        ("ML_DSA_65", None, "ML-DSA-65"),
+        ("ECC_NIST_P384", None, None),
+    ],
+)
+def test_jwk_states_an_algorithm_that_is_certain(spec: str, algorithm: str | None, expected: str | None) -> None:
+    jwk = key_of(spec).jwk(algorithm)
+    assert jwk.get("alg") == expected
+    assert jwk["use"] == ("sig" if KEYS[spec][0] == "SIGN_VERIFY" else "enc")
+    assert jwk["kid"] == thumbprint(parameters(key_of(spec).key))
+
+
+def test_coordinates_keep_their_leading_zeros() -> None:
+    small = next(key for key in map(_small_x, range(1, 5000)) if key.public_numbers().x < 1 << 248)
+    assert len(parameters(small)["x"]) == 43
+
+
+def _small_x(number: int) -> ec.EllipticCurvePublicKey:
+    return ec.derive_private_key(number, ec.SECP256R1()).public_key()
+
+
+def test_thumbprint_is_that_of_rfc_7638() -> None:
+    n = (
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3o"
+        "knjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZH"
+        "zu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEg"
+        "U8awapJzKnqDKgw"
+    )
+    jwk = {"kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"}
+    assert thumbprint(jwk) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+
+
+def test_thumbprint_of_something_else_is_refused() -> None:
+    with pytest.raises(PublicKeyInvalid, match="RSA, EC, OKP, AKP"):
+        thumbprint({"kty": "oct", "k": "AA"})
