@@ -52,6 +52,10 @@ class KMSInternalException(AwsError):
     """AWS KMS had an internal error; the request can be retried."""
 
 
+class KMSInvalidSignatureException(AwsError):
+    """The signature is not this key's over this message: one of the three is another, or was altered."""
+
+
 class KMSInvalidStateException(AwsError):
     """The KMS key's state (pending deletion, pending import, …) does not allow the operation."""
 

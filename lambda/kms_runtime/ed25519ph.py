@@ -1,0 +1,89 @@
+"""Verification of Ed25519ph (RFC 8032, section 5.1), which ``cryptography`` does not offer.
+
+Arithmetic on Python's integers takes no constant time. That is in order here, where everything is public: the key,
+the digest and the signature. Signing, which would not be in order, is left to AWS KMS.
+
+See https://datatracker.ietf.org/doc/html/rfc8032#section-5.1.7
+"""
+
+import hashlib
+from functools import cache
+from typing import Final
+
+Point = tuple[int, int, int, int]
+"""Extended homogeneous coordinates (X, Y, Z, T): x = X/Z, y = Y/Z, xy = T/Z."""
+
+_P: Final = 2**255 - 19
+_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+_D: Final = -121665 * pow(121666, -1, _P) % _P
+_ROOT_OF_MINUS_ONE: Final = pow(2, (_P - 1) // 4, _P)
+_NEUTRAL: Final[Point] = (0, 1, 1, 0)
+_DOMAIN: Final = b"SigEd25519 no Ed25519 collisions" + bytes([1, 0])
+_HALF: Final = 32
+
+
+def verifies(public_key: bytes, signature: bytes, digest: bytes) -> bool:
+    """Tell whether ``signature`` is the key's over a SHA-512 ``digest``, with an empty context.
+
+    S must be below the group's order and every point canonically encoded, so there is one accepted signature per
+    signing, not several. The equation is checked without cofactor, as OpenSSL does for Ed25519.
+
+    Args:
+        public_key: 32 bytes.
+        signature: R‖S, 64 bytes.
+        digest: SHA-512 of the message, 64 bytes.
+    """
+    answer = int.from_bytes(signature[_HALF:], "little")
+    if len(signature) != 2 * _HALF or answer >= _ORDER:
+        return False
+    key, commitment = _point(public_key), _point(signature[:_HALF])
+    if key is None or commitment is None:
+        return False
+    challenge = hashlib.sha512(_DOMAIN + signature[:_HALF] + public_key + digest).digest()
+    factor = int.from_bytes(challenge, "little") % _ORDER
+    return _equal(_times(answer, _base()), _plus(commitment, _times(factor, key)))
+
+
+def _plus(one: Point, other: Point) -> Point:
+    a = (one[1] - one[0]) * (other[1] - other[0]) % _P
+    b = (one[1] + one[0]) * (other[1] + other[0]) % _P
+    c = 2 * one[3] * other[3] * _D % _P
+    d = 2 * one[2] * other[2] % _P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _times(factor: int, point: Point) -> Point:
+    product = _NEUTRAL
+    for bit in bin(factor)[2:]:
+        product = _plus(product, product)
+        if bit == "1":
+            product = _plus(product, point)
+    return product
+
+
+def _equal(one: Point, other: Point) -> bool:
+    return (one[0] * other[2] - other[0] * one[2]) % _P == 0 == (one[1] * other[2] - other[1] * one[2]) % _P
+
+
+def _point(encoded: bytes) -> Point | None:
+    number = int.from_bytes(encoded, "little")
+    y, odd = number & (1 << 255) - 1, number >> 255
+    if y >= _P:
+        return None
+    square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
+    x = pow(square, (_P + 3) // 8, _P)
+    if (x * x - square) % _P:
+        x = x * _ROOT_OF_MINUS_ONE % _P
+    if (x * x - square) % _P or (x == 0 and odd):
+        return None
+    x = x if x & 1 == odd else _P - x
+    return x, y, 1, x * y % _P
+
+
+@cache
+def _base() -> Point:
+    found = _point((4 * pow(5, -1, _P) % _P).to_bytes(_HALF, "little"))
+    if found is None:
+        raise AssertionError("the base point of RFC 8032 is on the curve")
+    return found

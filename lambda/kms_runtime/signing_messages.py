@@ -1,0 +1,127 @@
+"""What AWS KMS is sent of a message: the message itself, its digest, or mu of ML-DSA, made in constant memory.
+
+A signature of the message (RAW) and one of its digest (DIGEST, EXTERNAL_MU) are the same for whoever verifies them.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kms_runtime.errors import InvalidRequest, MessageTooLarge
+from kms_runtime.signing_algorithms import DIGEST, EXTERNAL_MU, RAW, RAW_LIMIT, SigningAlgorithm
+
+if TYPE_CHECKING:
+    from kms_runtime.public_keys import PublicKey
+
+_CHUNK = 1024 * 1024
+# ML-DSA with an empty context string, FIPS 204, algorithm 2.
+_PURE_EMPTY_CONTEXT = bytes([0, 0])
+
+
+class Readable(Protocol):
+    """A binary file that is read from where it stands to its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; none at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningInput:
+    """The parameters MessageType and Message of Sign and Verify."""
+
+    message_type: str
+    data: bytes
+
+
+def of_message(message: bytes, algorithm: SigningAlgorithm, public_key: "PublicKey | None" = None) -> SigningInput:
+    """Return ``message`` as it is where AWS KMS takes that, else its digest.
+
+    Args:
+        message: Any length; at most 4096 bytes with ED25519_SHA_512.
+        algorithm: The algorithm it will be signed with.
+        public_key: Needed by ML-DSA for more than 4096 bytes, where mu depends on the key.
+
+    Raises:
+        MessageTooLarge: The algorithm takes no digest and the message has more than 4096 bytes.
+        InvalidRequest: The message is empty, or mu is needed and ``public_key`` is missing.
+    """
+    if RAW in algorithm.message_types and 1 <= len(message) <= RAW_LIMIT:
+        return SigningInput(RAW, message)
+    hasher = _hasher(algorithm, public_key, size=len(message))
+    hasher.update(message)
+    return _finished(hasher, algorithm)
+
+
+def of_stream(file: Readable, algorithm: SigningAlgorithm, public_key: "PublicKey | None" = None) -> SigningInput:
+    """Return the digest of what ``file`` still holds, read in pieces of 1 MiB.
+
+    Algorithms without a digest read at most 4097 bytes, and send them as they are.
+
+    Raises:
+        MessageTooLarge: The algorithm takes no digest and the file has more than 4096 bytes.
+        InvalidRequest: The file is empty, or mu is needed and ``public_key`` is missing.
+    """
+    if not algorithm.digest:
+        start = _read_up_to(file, RAW_LIMIT + 1)
+        if len(start) <= RAW_LIMIT or EXTERNAL_MU not in algorithm.message_types:
+            return of_message(start, algorithm, public_key)
+    else:
+        start = b""
+    hasher = _hasher(algorithm, public_key, size=len(start))
+    hasher.update(start)
+    while chunk := file.read(_CHUNK):
+        hasher.update(chunk)
+    return _finished(hasher, algorithm)
+
+
+def of_digest(digest: bytes, algorithm: SigningAlgorithm) -> SigningInput:
+    """Return ``digest`` (mu, with ML-DSA) after a check of its length.
+
+    Raises:
+        InvalidRequest: The algorithm takes no digest, or one of another length.
+    """
+    kind = next((kind for kind in (DIGEST, EXTERNAL_MU) if kind in algorithm.message_types), None)
+    if kind is None:
+        raise InvalidRequest(f"{algorithm.name} takes no digest, only messages of up to {RAW_LIMIT} bytes: {_WAY_OUT}")
+    if len(digest) != algorithm.digest_bytes:
+        raise InvalidRequest(
+            f"the digest has {len(digest)} bytes; {algorithm.name} takes {algorithm.digest or 'mu'} "
+            f"of {algorithm.digest_bytes} bytes"
+        )
+    return SigningInput(kind, digest)
+
+
+_WAY_OUT = "sign longer ones with ED25519_PH_SHA_512, which the same keys serve"
+
+
+def _hasher(algorithm: SigningAlgorithm, public_key: "PublicKey | None", *, size: int) -> Any:
+    if algorithm.digest:
+        return hashlib.new(algorithm.digest)
+    if size == 0:
+        raise InvalidRequest(f"the message is empty; AWS KMS signs 1 to {RAW_LIMIT} bytes with {algorithm.name}")
+    if EXTERNAL_MU not in algorithm.message_types:
+        raise MessageTooLarge(
+            f"the message has more than the {RAW_LIMIT} bytes that AWS KMS takes with {algorithm.name}: {_WAY_OUT}"
+        )
+    if public_key is None:
+        raise InvalidRequest(
+            f"a message of more than {RAW_LIMIT} bytes is signed with {algorithm.name} by its mu, which depends on the "
+            "public key: give public_key"
+        )
+    key: Any = public_key.key
+    raw = key.public_bytes_raw()
+    return hashlib.shake_256(hashlib.shake_256(raw).digest(64) + _PURE_EMPTY_CONTEXT)
+
+
+def _finished(hasher: Any, algorithm: SigningAlgorithm) -> SigningInput:
+    if algorithm.digest:
+        return SigningInput(DIGEST, hasher.digest())
+    return SigningInput(EXTERNAL_MU, hasher.digest(algorithm.digest_bytes))
+
+
+def _read_up_to(file: Readable, size: int) -> bytes:
+    parts, missing = [], size
+    while missing and (part := file.read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
