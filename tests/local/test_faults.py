@@ -66,6 +66,14 @@ def test_a_cut_or_slow_connection_is_an_error_once_and_retried(faulty: LocalAws,
     assert patient.list_keys()["ResponseMetadata"]["RetryAttempts"] == 1
 
 
+def test_a_lost_answer_is_that_of_a_request_that_was_served(faulty: LocalAws) -> None:
+    before = len(faulty.client("kms").list_keys()["Keys"])
+    faulty.inject_faults({"kind": "lost answer", "operation": "CreateKey", "times": 1, "name": "lost"})
+    faulty.client("kms", config=PATIENT).create_key()
+    assert len(faulty.client("kms").list_keys()["Keys"]) == before + 2
+    assert (faulty.injected_faults(), faulty.retries()) == ({"lost": 1}, 1)
+
+
 def test_an_unknown_kind_is_refused(faulty: LocalAws) -> None:
     with pytest.raises(ValueError, match="no kind of fault: \\['earthquake'\\]"):
         faulty.inject_faults({"kind": "earthquake"})

@@ -143,9 +143,9 @@ class LocalAws:
         """Have the coming requests fail as AWS fails at times; without faults, have them served again.
 
         Args:
-            faults: Each with ``kind``: throttle, quota, error, unavailable, delay, reset, expired credentials, clock
-                skew, access denied, disabled key; and as wanted ``service``, ``operation``, ``probability``, ``times``,
-                ``seconds`` (delay), ``rate`` a second (quota).
+            faults: Each with ``kind``: throttle, quota, error, unavailable, delay, reset, lost answer, expired
+                credentials, clock skew, access denied, disabled key; and as wanted ``service``, ``operation``,
+                ``probability``, ``times``, ``seconds`` (delay), ``rate`` a second (quota), ``name`` (to count it by).
             seed: Makes the probabilities repeatable.
 
         Raises:
@@ -157,6 +157,10 @@ class LocalAws:
         """Return how many faults of each kind came since they were last planned."""
         injected: dict[str, int] = self._ask(FAULTS_PATH, {}, ValueError)["injected"]
         return injected
+
+    def retries(self) -> int:
+        """Return how many requests since then were further attempts of an AWS SDK."""
+        return int(self._ask(FAULTS_PATH, {}, ValueError)["retries"])
 
     def _role_session(self, role_arn: str, service: str | None, session_name: str) -> dict[str, str]:
         request = {"roleArn": role_arn, "service": service, "sessionName": session_name}

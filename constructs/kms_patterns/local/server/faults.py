@@ -2,7 +2,7 @@
 
 A fault is a JSON object: ``kind``; ``service`` (``kms``, ``s3``, …) and ``operation`` (``Decrypt``, ``UploadPart``,
 ``PUT``) that it is about, left out for all; ``probability`` of 0 to 1, left out for always; ``times`` at most;
-``seconds`` of a delay; ``rate`` per second of a quota.
+``seconds`` of a delay; ``rate`` per second of a quota; ``name`` under which to count it, left out for its kind.
 """
 
 import asyncio
@@ -28,7 +28,8 @@ REFUSALS: Mapping[str, tuple[int, str, str]] = {
     "access denied": (400, "AccessDeniedException", "AccessDenied"),
     "disabled key": (400, "DisabledException", "KMS.DisabledException"),
 }
-KINDS = frozenset({*REFUSALS, "delay", "reset"})
+LOST_ANSWER = "lost answer"
+KINDS = frozenset({*REFUSALS, "delay", "reset", LOST_ANSWER})
 _S3_STATUS = {"throttle": 503, "quota": 503, "expired credentials": 400, "clock skew": 403, "access denied": 403}
 
 
@@ -38,10 +39,11 @@ class ConnectionCut(Exception):
 
 @dataclass
 class FaultPlan:
-    """The faults that are to come, and how many of each kind came."""
+    """The faults that are to come, how many of each kind came, and how often a client tried again meanwhile."""
 
     faults: list[Fault] = field(default_factory=list)
     injected: Counter[str] = field(default_factory=Counter)
+    retries: int = 0
     chance: random.Random = field(default_factory=random.Random)
 
     def plan(self, faults: list[Fault], seed: int | None) -> None:
@@ -55,13 +57,14 @@ class FaultPlan:
             raise ValueError(f"no kind of fault: {unknown}; there are {sorted(KINDS)}")
         self.faults, self.chance = faults, random.Random(seed)  # noqa: S311 - to be repeatable, not secret
         self.injected.clear()
+        self.retries = 0
 
     def take(self, service: str, operations: set[str]) -> Fault | None:
         """Return the fault that is due for a request."""
         for fault in self.faults:
             if self._due(fault, service, operations):
                 fault["times"] = fault["times"] - 1 if fault.get("times") is not None else None
-                self.injected[fault["kind"]] += 1
+                self.injected[fault.get("name", fault["kind"])] += 1
                 return fault
         return None
 
@@ -75,6 +78,13 @@ class FaultPlan:
         return bool(self.chance.random() < fault.get("probability", 1))
 
 
+def is_retry(scope: Mapping[str, Any]) -> bool:
+    """Tell whether an HTTP request is a further attempt of an AWS SDK, which numbers its attempts."""
+    return any(
+        name == b"amz-sdk-request" and b"attempt=1" not in value.split(b"; ") for name, value in scope["headers"]
+    )
+
+
 def request_of(scope: Mapping[str, Any]) -> tuple[str, set[str]]:
     """Return the service and the names of the operation of an HTTP request."""
     headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -85,15 +95,19 @@ def request_of(scope: Mapping[str, Any]) -> tuple[str, set[str]]:
     return service, names | ({"UploadPart"} if "partNumber=" in query else set())
 
 
-async def inject(fault: Fault, service: str, send: Send) -> bool:
-    """Do what the fault says; return whether the request is thereby answered.
+async def inject(fault: Fault, service: str, send: Send, serve: Callable[[Send], Awaitable[None]]) -> None:
+    """Do what the fault says to a request, which ``serve`` would serve.
 
     Raises:
         ConnectionCut: The connection is to be closed in the middle of the answer.
     """
     if fault["kind"] == "delay":
         await asyncio.sleep(fault.get("seconds", 1))
-        return False
+        await serve(send)
+        return
+    if fault["kind"] == LOST_ANSWER:
+        await serve(_nowhere)
+        raise ConnectionCut
     if fault["kind"] == "reset":
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
         await send({"type": "http.response.body", "body": b"{", "more_body": True})
@@ -105,7 +119,10 @@ async def inject(fault: Fault, service: str, send: Send) -> bool:
         body = f"<Error><Code>{s3_code}</Code><Message>fault</Message></Error>"
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body.encode()})
-    return True
+
+
+async def _nowhere(_message: MutableMapping[str, Any]) -> None:
+    pass
 
 
 def _exceeded(fault: Fault) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from kms_patterns.local.server.emulator import RESPONSES, reach
-from kms_patterns.local.server.faults import FaultPlan, inject, request_of
+from kms_patterns.local.server.faults import FaultPlan, inject, is_retry, request_of
 from kms_patterns.local.server.role_credentials import NotAssumable, role_session
 
 SESSION_PATH = "/_kms-patterns/role-session"
@@ -40,8 +40,10 @@ def application(emulator: Application, *, token: str, ready: Callable[[], None])
             status, body = _answer(token, dict(scope["headers"]), request, answers[scope["path"]])
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body", "body": json.dumps(body).encode()})
-        elif not (plan.faults and scope["type"] == "http" and await _spoiled(plan, scope, send)):
-            await emulator(scope, receive, _in_slices(send) if scope["type"] == "http" else send)
+        elif scope["type"] == "http":
+            await _served(plan, scope, send, lambda send: emulator(scope, receive, _in_slices(send)))
+        else:
+            await emulator(scope, receive, send)
 
     return serve
 
@@ -70,10 +72,11 @@ def _noticing(send: Send, ready: Callable[[], None]) -> Send:
     return notice
 
 
-async def _spoiled(plan: FaultPlan, scope: Message, send: Send) -> bool:
-    service, operations = request_of(scope)
+async def _served(plan: FaultPlan, scope: Message, send: Send, serve: Callable[[Send], Awaitable[None]]) -> None:
+    plan.retries += is_retry(scope)
+    service, operations = request_of(scope) if plan.faults else ("", set())
     fault = plan.take(service, operations)
-    return fault is not None and await inject(fault, service, send)
+    await (inject(fault, service, send, serve) if fault else serve(send))
 
 
 def _answer(token: str, headers: dict[bytes, bytes], body: bytes, answer: Answer) -> tuple[int, dict[str, Any]]:
@@ -88,7 +91,7 @@ def _faults(plan: FaultPlan, request: dict[str, Any]) -> tuple[int, dict[str, An
             plan.plan(request["faults"], request.get("seed"))
     except ValueError as refused:
         return 400, {"message": str(refused)}
-    return 200, {"injected": dict(plan.injected)}
+    return 200, {"injected": dict(plan.injected), "retries": plan.retries}
 
 
 def _session(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
