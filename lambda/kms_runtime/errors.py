@@ -110,5 +110,53 @@ class RecordsFailed(KmsRuntimeError):
     """At least one record of an S3 notification failed; the message names each with its code."""
 
 
+class TokenRefused(KmsRuntimeError):
+    """Base of every refusal of a token that somebody presents."""
+
+
+class TokenMalformed(TokenRefused):
+    """The text is not a signed token in compact form as this package issues them."""
+
+
+class TokenTooLarge(TokenRefused):
+    """The token is larger than AWS KMS signs in one piece: its header and claims take at most 4096 bytes."""
+
+
+class TokenAlgorithmRefused(TokenRefused):
+    """The token names no algorithm, or another one than its key is for."""
+
+
+class TokenKeyUnknown(TokenRefused):
+    """No key of the key set has the key id that the token names."""
+
+
+class TokenSignatureInvalid(TokenRefused):
+    """The signature or the authentication code is not that of the token under the key."""
+
+
+class TokenExpired(TokenRefused):
+    """The token's ``exp`` has passed, allowing for clock skew."""
+
+
+class TokenNotYetValid(TokenRefused):
+    """The token's ``nbf`` or ``iat`` lies in the future, allowing for clock skew."""
+
+
+class TokenIssuerMismatch(TokenRefused):
+    """The token was issued by somebody else than expected."""
+
+
+class TokenAudienceMismatch(TokenRefused):
+    """The token is for others."""
+
+
+class TokenClaimMissing(TokenRefused):
+    """A claim that must be there is not."""
+
+
+class TokenKeySetInvalid(KmsRuntimeError):
+    """The document is not a JSON Web Key Set that tokens can be verified with."""
+
+
 class ServiceUnreachable(KmsRuntimeError):
     """No answer from AWS after the client's retries."""
