@@ -52,6 +52,10 @@ class KMSInternalException(AwsError):
     """AWS KMS had an internal error; the request can be retried."""
 
 
+class KMSInvalidMacException(AwsError):
+    """The authentication code is not that of the message under the key and the algorithm."""
+
+
 class KMSInvalidSignatureException(AwsError):
     """The signature is not this key's over this message: one of the three is another, or was altered."""
 
