@@ -1,0 +1,100 @@
+"""Message authentication codes by a key that never leaves AWS KMS: 1 to 4096 bytes each.
+
+Whoever has the code of a message knows that somebody with ``kms:GenerateMac`` made it, and needs ``kms:VerifyMac`` to
+know. Nothing can be verified outside of AWS KMS: for that, sign (``kms_runtime.signatures``).
+
+See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from kms_runtime.aws_errors import IncorrectKeyException, KMSInvalidMacException, typed_errors
+from kms_runtime.errors import InvalidRequest, MessageTooLarge
+from kms_runtime.key_arn import check_key_arn
+
+MESSAGE_LIMIT: Final = 4096
+MAC_BYTES: Final[Mapping[str, int]] = {f"HMAC_SHA_{bits}": bits // 8 for bits in (224, 256, 384, 512)}
+"""Length of the code by algorithm; each key has the one algorithm of its spec."""
+
+
+class KmsMacClient(Protocol):
+    """The two operations of a boto3 KMS client that this module calls."""
+
+    def generate_mac(
+        self,
+        *,
+        KeyId: str,  # noqa: N803
+        Message: bytes,  # noqa: N803
+        MacAlgorithm: Any,  # noqa: N803
+    ) -> Mapping[str, Any]:
+        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateMac.html."""
+
+    def verify_mac(
+        self,
+        *,
+        KeyId: str,  # noqa: N803
+        Message: bytes,  # noqa: N803
+        MacAlgorithm: Any,  # noqa: N803
+        Mac: bytes,  # noqa: N803
+    ) -> Mapping[str, Any]:
+        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_VerifyMac.html."""
+
+
+def generate_mac(message: bytes, *, key_arn: str, algorithm: str, kms_client: KmsMacClient) -> bytes:
+    """Return the authentication code of ``message``: one call.
+
+    Args:
+        message: 1 to 4096 bytes. Longer ones are no matter of a digest taken before: who can choose two messages with
+            one digest could swap them; sign such data instead.
+        key_arn: ARN of an HMAC key.
+        algorithm: The key's, such as ``HMAC_SHA_256``.
+        kms_client: A ``boto3.client("kms")``.
+
+    Raises:
+        InvalidRequest: The message is empty or the algorithm unknown; AWS KMS is not called.
+        MessageTooLarge: More than 4096 bytes; AWS KMS is not called.
+        AwsError: AWS KMS refused; the class name is its error code.
+    """
+    _check(message, algorithm)
+    with typed_errors("AWS KMS"):
+        answer = kms_client.generate_mac(KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=algorithm)
+    _check_key(answer, key_arn, "GenerateMac")
+    return bytes(answer["Mac"])
+
+
+def verify_mac(message: bytes, mac: bytes, *, key_arn: str, algorithm: str, kms_client: KmsMacClient) -> None:
+    """Return if ``mac`` is the code of ``message``: one call.
+
+    Raises:
+        KMSInvalidMacException: It is not; a code of another length is refused without a call.
+        InvalidRequest: The message is empty or the algorithm unknown; AWS KMS is not called.
+        MessageTooLarge: More than 4096 bytes; AWS KMS is not called.
+        AwsError: AWS KMS refused for another reason; the class name is its error code.
+    """
+    _check(message, algorithm)
+    if len(mac) != MAC_BYTES[algorithm]:
+        raise KMSInvalidMacException(f"the code has {len(mac)} bytes; {algorithm} makes {MAC_BYTES[algorithm]}")
+    with typed_errors("AWS KMS"):
+        answer = kms_client.verify_mac(KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=algorithm, Mac=mac)
+    _check_key(answer, key_arn, "VerifyMac")
+    if answer.get("MacValid") is not True:
+        raise KMSInvalidMacException("VerifyMac did not say that the code is valid", operation="VerifyMac")
+
+
+def _check(message: bytes, algorithm: str) -> None:
+    if algorithm not in MAC_BYTES:
+        raise InvalidRequest(f"{algorithm!r} is not a MAC algorithm; AWS KMS has {', '.join(MAC_BYTES)}")
+    if not message:
+        raise InvalidRequest("the message is empty; AWS KMS GenerateMac and VerifyMac take 1 to 4096 bytes")
+    if len(message) > MESSAGE_LIMIT:
+        raise MessageTooLarge(
+            f"the message has {len(message)} bytes and AWS KMS GenerateMac takes at most {MESSAGE_LIMIT}; "
+            "sign larger data (kms_runtime.signatures, or the Signer construct)"
+        )
+
+
+def _check_key(answer: Mapping[str, Any], key_arn: str, operation: str) -> None:
+    if answer["KeyId"] != key_arn:
+        message = f"{operation} answered for {answer['KeyId']} instead of {key_arn}"
+        raise IncorrectKeyException(message, operation=operation)

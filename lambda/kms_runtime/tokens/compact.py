@@ -1,0 +1,157 @@
+"""The compact form of a token, read strictly: one way to write each token down, and nothing that is not understood.
+
+See https://www.rfc-editor.org/rfc/rfc7515#section-7.1 and https://www.rfc-editor.org/rfc/rfc8725
+"""
+
+import binascii
+import json
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from kms_runtime.errors import TokenAlgorithmRefused, TokenMalformed, TokenTooLarge
+
+SIGNING_INPUT_LIMIT: Final = 4096
+"""Bytes of header, dot and claims: what AWS KMS Sign and GenerateMac take as a message of type RAW."""
+
+# The longest signature is RSA_4096's: 512 bytes are 683 characters.
+TOKEN_LIMIT: Final = SIGNING_INPUT_LIMIT + 1 + 683
+
+_HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
+# "+", "/" and "=" are not of this alphabet: "!" is of none, and so makes them differ from what is written back.
+_TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
+_TO_BASE64URL = bytes.maketrans(b"+/", b"-_")
+_PADDING = (b"", b"===", b"==", b"=")
+
+
+class Header(NamedTuple):
+    """The members of a token's header."""
+
+    algorithm: str
+    key_id: str
+    token_type: str
+
+
+class Compact(NamedTuple):
+    """A token taken apart, nothing of it verified. Only the header is read."""
+
+    header: Header
+    claims: bytes
+    signature: bytes
+    signing_input: bytes
+
+
+def split_token(token: str) -> Compact:
+    """Take a token apart.
+
+    Raises:
+        TokenTooLarge: It is longer than any that AWS KMS signs in one piece.
+        TokenAlgorithmRefused: It names no algorithm.
+        TokenMalformed: It is not three segments of canonical Base64url, or its header has not exactly ``alg``, ``kid``
+            and ``typ``: ``crit``, and so every extension, is refused.
+    """
+    if not isinstance(token, str) or not token.isascii():
+        raise TokenMalformed("a token is ASCII text")
+    if len(token) > TOKEN_LIMIT:
+        raise TokenTooLarge(f"the token has {len(token)} characters; tokens of AWS KMS keys have at most {TOKEN_LIMIT}")
+    segments = token.encode().split(b".")
+    try:
+        header, claims, signature = segments
+    except ValueError:
+        raise TokenMalformed(f"the token has {len(segments)} segments; a signed token has three") from None
+    signing_input = b"%b.%b" % (header, claims)
+    if len(signing_input) > SIGNING_INPUT_LIMIT:
+        raise TokenTooLarge(f"header and claims take {len(signing_input)} bytes; at most {SIGNING_INPUT_LIMIT} do")
+    return Compact(_read_header(header), decode_segment(claims), decode_segment(signature), signing_input)
+
+
+@lru_cache(maxsize=256)
+def _read_header(segment: bytes) -> Header:
+    """Read a header; all tokens of one key have the same one, so it is rarely read twice."""
+    members = parse_object(decode_segment(segment), "header")
+    algorithm = members.get("alg")
+    if not isinstance(algorithm, str) or algorithm.lower() == "none":
+        raise TokenAlgorithmRefused(f"alg {algorithm!r} is refused: the token is not signed")
+    extra = sorted(members.keys() - _HEADER_MEMBERS)
+    if extra:
+        raise TokenMalformed(f"the header has {', '.join(map(repr, extra))}, which this reader does not understand")
+    key_id, token_type = members.get("kid"), members.get("typ")
+    if not isinstance(key_id, str) or not isinstance(token_type, str):
+        raise TokenMalformed("the header must say kid and typ")
+    return Header(algorithm, key_id, token_type)
+
+
+def decode_segment(segment: bytes) -> bytes:
+    """Return the bytes behind Base64url, of which each has one spelling only.
+
+    Raises:
+        TokenMalformed: It is not Base64url, is padded, or its unused last bits are not zero.
+    """
+    padded = segment.translate(_TO_BASE64) + _PADDING[len(segment) & 3]
+    try:
+        data = binascii.a2b_base64(padded)
+    except binascii.Error:
+        data = b""
+    if binascii.b2a_base64(data, newline=False) != padded:
+        raise TokenMalformed("a segment is not canonical Base64url without padding")
+    return data
+
+
+def encode_segment(data: bytes) -> bytes:
+    """Return ``data`` as Base64url without padding."""
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_BASE64URL)
+
+
+def parse_object(data: bytes, what: str) -> dict[str, Any]:
+    """Return the JSON object in ``data``.
+
+    Raises:
+        TokenMalformed: It is not UTF-8, not JSON, not an object, or a member is given twice; the message names
+            ``what``.
+    """
+    try:
+        value = _DECODER.decode(data.decode())
+        if b"\\u" in data:
+            # Half a surrogate pair is valid JSON and no character.
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise TokenMalformed(f"the {what} is not strict JSON: {_reason(error)}") from None
+    if not isinstance(value, dict):
+        raise TokenMalformed(f"the {what} is not a JSON object")
+    return value
+
+
+def to_json(members: Mapping[str, Any]) -> bytes:
+    """Return the shortest JSON of ``members``."""
+    return json.dumps(members, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is given twice")
+    return members
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is out of range")
+    return number
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong, without what the document holds."""
+    match error:
+        case json.JSONDecodeError():
+            return error.msg
+        case UnicodeError():
+            return "not UTF-8"
+        case RecursionError():
+            return "nested too deep"
+        case _:
+            return str(error)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)

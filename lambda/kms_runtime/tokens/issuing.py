@@ -1,0 +1,120 @@
+"""Tokens signed by AWS KMS: one call each, and never more than AWS KMS takes in one piece.
+
+See https://www.rfc-editor.org/rfc/rfc7519
+"""
+
+import time
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kms_runtime.ecdsa import der_to_raw
+from kms_runtime.errors import InvalidRequest, TokenClaimMissing, TokenTooLarge
+from kms_runtime.macs import KmsMacClient, generate_mac
+from kms_runtime.signatures import KmsSigningClient, sign
+from kms_runtime.tokens.algorithms import TokenAlgorithm, token_algorithm
+from kms_runtime.tokens.claims import REGISTERED
+from kms_runtime.tokens.compact import SIGNING_INPUT_LIMIT, encode_segment, to_json
+from kms_runtime.tokens.key_set import key_id
+from kms_runtime.tokens.verifying import TOKEN_TYPE
+
+LONGEST_LIFETIME = 86_400
+"""Seconds. A signed token cannot be called back, so none lives for more than a day."""
+
+
+class KmsTokenClient(KmsSigningClient, KmsMacClient, Protocol):
+    """The operations of a boto3 KMS client that issuing takes: Sign, or GenerateMac."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token, and what its issuer may log of it: the token itself is a credential."""
+
+    token: str
+    token_id: str
+    key_id: str
+    algorithm: str
+    expires_at: int
+
+
+def issue_token(
+    claims: Mapping[str, Any],
+    *,
+    key_arn: str,
+    algorithm: str,
+    issuer: str,
+    subject: str,
+    audience: str | Sequence[str],
+    lifetime: int,
+    kms_client: KmsTokenClient,
+    required_claims: Collection[str] = (),
+    token_type: str = TOKEN_TYPE,
+    now: float | None = None,
+) -> IssuedToken:
+    """Issue a token: one call of Sign (GenerateMac with an HMAC key), of type RAW.
+
+    Args:
+        claims: What the token says besides ``iss``, ``sub``, ``aud``, ``iat``, ``nbf``, ``exp`` and ``jti``.
+        key_arn: ARN of the key; its key id becomes ``kid``.
+        algorithm: JOSE's name, such as ``ES256``.
+        issuer: ``iss``.
+        subject: ``sub``: whom the token is about.
+        audience: ``aud``: who reads the token.
+        lifetime: Seconds, 1 to 86,400.
+        kms_client: A ``boto3.client("kms")``.
+        required_claims: Names that ``claims`` must give a value.
+        token_type: ``typ``.
+        now: The time, in seconds since 1970. Left out, the clock's.
+
+    Raises:
+        InvalidRequest: An empty subject, a lifetime out of range, a registered claim, or what JSON has no form for.
+        TokenClaimMissing: A required claim is not there.
+        TokenTooLarge: Header and claims take more than 4096 bytes; AWS KMS is not called.
+        AwsError: AWS KMS refused; the class name is its error code.
+    """
+    _check_request(claims, subject, lifetime, required_claims)
+    issued_at = int(time.time() if now is None else now)
+    expires_at, token_id = issued_at + lifetime, str(uuid.uuid4())
+    registered = {"iss": issuer, "sub": subject, "aud": audience if isinstance(audience, str) else list(audience)}
+    dates = {"iat": issued_at, "nbf": issued_at, "exp": expires_at}
+    header = {"alg": algorithm, "kid": key_id(key_arn), "typ": token_type}
+    signing_input = _signing_input(header, {**registered, **dates, "jti": token_id, **claims})
+    signature = _sign(signing_input, token_algorithm(algorithm), key_arn, kms_client)
+    token = b"%b.%b" % (signing_input, encode_segment(signature))
+    return IssuedToken(token.decode(), token_id, header["kid"], algorithm, expires_at)
+
+
+def _check_request(claims: Mapping[str, Any], subject: str, lifetime: int, required: Collection[str]) -> None:
+    if not subject:
+        raise InvalidRequest("the subject is empty: say whom the token is about")
+    if not 1 <= lifetime <= LONGEST_LIFETIME:
+        raise InvalidRequest(f"a lifetime of {lifetime} s is refused; 1 to {LONGEST_LIFETIME} are possible")
+    reserved = sorted(claims.keys() & REGISTERED)
+    if reserved:
+        raise InvalidRequest(f"claims may not hold {', '.join(reserved)}: the issuer sets them")
+    for name in required:
+        if name not in REGISTERED and claims.get(name) is None:
+            raise TokenClaimMissing(f"claims has no {name}, which this issuer's tokens must have")
+
+
+def _signing_input(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bytes:
+    try:
+        made = b"%b.%b" % (encode_segment(to_json(header)), encode_segment(to_json(claims)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidRequest(f"claims hold what JSON has no form for: {type(error).__name__}") from None
+    if len(made) > SIGNING_INPUT_LIMIT:
+        raise TokenTooLarge(
+            f"header and claims take {len(made)} bytes and AWS KMS signs at most {SIGNING_INPUT_LIMIT} in one piece; "
+            "give the token an id and keep the rest where the reader can look it up"
+        )
+    return made
+
+
+def _sign(message: bytes, algorithm: TokenAlgorithm, key_arn: str, kms_client: KmsTokenClient) -> bytes:
+    if algorithm.is_mac:
+        return generate_mac(message, key_arn=key_arn, algorithm=algorithm.kms_name, kms_client=kms_client)
+    signature = sign(message, key_arn=key_arn, algorithm=algorithm.kms_name, kms_client=kms_client)
+    if algorithm.kms_name.startswith("ECDSA"):
+        return der_to_raw(signature, key_spec=algorithm.key_specs[0])
+    return signature

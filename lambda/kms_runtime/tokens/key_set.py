@@ -1,0 +1,133 @@
+"""Keys that tokens are verified with, found by the key id that a token names.
+
+See https://www.rfc-editor.org/rfc/rfc7517#section-5
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from kms_runtime.errors import TokenKeySetInvalid, TokenKeyUnknown, TokenMalformed
+from kms_runtime.key_arn import check_key_arn, parse_key_arn
+from kms_runtime.public_keys import PublicKey
+from kms_runtime.tokens.algorithms import ALGORITHMS, token_algorithm
+from kms_runtime.tokens.compact import parse_object
+from kms_runtime.tokens.jwk_reading import read_jwk
+from kms_runtime.tokens.signatures import Check, checker
+
+LARGEST_DOCUMENT = 65_536
+_SECRET = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """One key: its id, the only algorithm of its tokens, and what checks their signatures."""
+
+    key_id: str
+    algorithm: str
+    check: Check
+
+
+class KeySet(Protocol):
+    """Whatever finds keys for ``verify_token``."""
+
+    def find(self, key_id: str) -> TokenKey:
+        """Return the key; raise TokenKeyUnknown if there is none."""
+
+
+class Jwks:
+    """The keys of a JSON Web Key Set, as the JWKS address of a TokenIssuer publishes it.
+
+    Args:
+        keys: At least one; each key id once.
+
+    Raises:
+        TokenKeySetInvalid: No key, or two with one key id.
+    """
+
+    def __init__(self, keys: Iterable[TokenKey]) -> None:
+        found = list(keys)
+        self._keys = {key.key_id: key for key in found}
+        if not found or len(self._keys) != len(found):
+            raise TokenKeySetInvalid(f"the key set has {len(found)} keys with {len(self._keys)} key ids")
+
+    @classmethod
+    def parse(cls, document: str | bytes) -> Self:
+        """Read a document.
+
+        Keys whose ``use`` or ``alg`` are not for tokens of this package are left out, as RFC 7517 asks for: the set may
+        hold the keys of a reader that is newer than this one.
+
+        Raises:
+            TokenKeySetInvalid: It is no JSON Web Key Set, holds a private key, or a key that is not what its ``alg``
+                says.
+        """
+        raw = document.encode() if isinstance(document, str) else document
+        if len(raw) > LARGEST_DOCUMENT:
+            raise TokenKeySetInvalid(f"the key set has {len(raw)} bytes; at most {LARGEST_DOCUMENT} are read")
+        try:
+            entries = parse_object(raw, "key set").get("keys")
+        except TokenMalformed as error:
+            raise TokenKeySetInvalid(str(error)) from None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise TokenKeySetInvalid("the key set has no list of keys")
+        return cls(_token_key(entry) for entry in entries if _is_ours(entry))
+
+    @classmethod
+    def of(cls, keys: Iterable[tuple[PublicKey, str]]) -> Self:
+        """Return the set of public keys of AWS KMS, each with JOSE's name of its algorithm.
+
+        Raises:
+            TokenAlgorithmRefused: Tokens may not have the algorithm.
+            TokenKeySetInvalid: Keys of this kind do not have the algorithm.
+        """
+        return cls(TokenKey(key_id(key.key_arn), algorithm, checker(key.key, algorithm)) for key, algorithm in keys)
+
+    def find(self, key_id: str) -> TokenKey:
+        """Return the key with this id.
+
+        Raises:
+            TokenKeyUnknown: There is none.
+        """
+        found = self._keys.get(key_id)
+        if found is None:
+            raise TokenKeyUnknown(f"no key of the key set has the id {key_id!r}")
+        return found
+
+
+def key_id(key_arn: str) -> str:
+    """Return the ``kid`` of a KMS key's tokens: its key id, which a function knows without asking for the public key.
+
+    Raises:
+        InvalidArnException: ``key_arn`` is not a key ARN.
+    """
+    parts = parse_key_arn(check_key_arn(key_arn))
+    assert parts  # noqa: S101 - checked in the line above
+    return parts.key_id
+
+
+def jwks_document(keys: Iterable[tuple[PublicKey, str]]) -> bytes:
+    """Return the JSON Web Key Set of public keys of AWS KMS, each with JOSE's name of its algorithm.
+
+    The same keys give the same bytes, so that a checksum of them tells whether anything changed.
+    """
+    entries = [
+        {**key.jwk(token_algorithm(algorithm).kms_name), "kid": key_id(key.key_arn), "alg": algorithm}
+        for key, algorithm in keys
+    ]
+    return json.dumps({"keys": entries}, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _is_ours(entry: Mapping[str, Any]) -> bool:
+    algorithm = ALGORITHMS.get(str(entry.get("alg")))
+    return entry.get("use", "sig") == "sig" and algorithm is not None and not algorithm.is_mac
+
+
+def _token_key(entry: Mapping[str, Any]) -> TokenKey:
+    secret = sorted(entry.keys() & _SECRET)
+    if secret:
+        raise TokenKeySetInvalid(f"the key set holds a private key ({', '.join(secret)}); it must not be published")
+    if not isinstance(entry.get("kid"), str):
+        raise TokenKeySetInvalid("a key of the key set has no kid")
+    return TokenKey(entry["kid"], entry["alg"], checker(read_jwk(entry), entry["alg"]))

@@ -1,0 +1,48 @@
+"""Verification of HS256, HS384 and HS512 tokens by AWS KMS, which alone has the key."""
+
+from collections.abc import Mapping
+
+from kms_runtime.aws_errors import KMSInvalidMacException
+from kms_runtime.errors import TokenKeyUnknown, TokenSignatureInvalid
+from kms_runtime.macs import KmsMacClient, verify_mac
+from kms_runtime.tokens.algorithms import token_algorithm
+from kms_runtime.tokens.key_set import TokenKey, key_id
+
+
+class MacKeys:
+    """HMAC keys of AWS KMS as a key set: each verification is a call of VerifyMac.
+
+    Args:
+        keys: ARN of each key -> JOSE's name of its algorithm, such as ``HS256``.
+        kms_client: A ``boto3.client("kms")``.
+
+    Raises:
+        TokenAlgorithmRefused: Tokens may not have the algorithm.
+        InvalidArnException: Not a key ARN.
+    """
+
+    def __init__(self, keys: Mapping[str, str], *, kms_client: KmsMacClient) -> None:
+        self._client = kms_client
+        self._keys = {key_id(arn): self._token_key(arn, algorithm) for arn, algorithm in keys.items()}
+
+    def find(self, key_id: str) -> TokenKey:
+        """Return the key with this id.
+
+        Raises:
+            TokenKeyUnknown: There is none; AWS KMS is not asked.
+        """
+        found = self._keys.get(key_id)
+        if found is None:
+            raise TokenKeyUnknown(f"no key of this issuer has the id {key_id!r}")
+        return found
+
+    def _token_key(self, arn: str, algorithm: str) -> TokenKey:
+        kms_name = token_algorithm(algorithm).kms_name
+
+        def check(signature: bytes, message: bytes) -> None:
+            try:
+                verify_mac(message, signature, key_arn=arn, algorithm=kms_name, kms_client=self._client)
+            except KMSInvalidMacException:
+                raise TokenSignatureInvalid("the authentication code is not that of the token under its key") from None
+
+        return TokenKey(key_id(arn), algorithm, check)

@@ -1,0 +1,81 @@
+"""The signature of a token, checked with nothing but the public key.
+
+See https://www.rfc-editor.org/rfc/rfc7518#section-3.3 and the sections after it
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
+
+from kms_runtime.errors import TokenKeySetInvalid, TokenSignatureInvalid
+from kms_runtime.jwk import AsymmetricKey
+from kms_runtime.tokens.algorithms import token_algorithm
+
+Check = Callable[[bytes, bytes], None]
+"""Takes a signature and what was signed; raises TokenSignatureInvalid."""
+
+_CURVES: Final[Mapping[str, tuple[type[ec.EllipticCurve], HashAlgorithm]]] = {
+    "ES256": (ec.SECP256R1, SHA256()),
+    "ES384": (ec.SECP384R1, SHA384()),
+    "ES512": (ec.SECP521R1, SHA512()),
+}
+_PADDINGS: Final[Mapping[str, padding.AsymmetricPadding]] = {
+    "RS256": padding.PKCS1v15(),
+    # The salt is as long as the digest: RFC 7518, section 3.5.
+    "PS256": padding.PSS(padding.MGF1(SHA256()), 32),
+}
+_SMALLEST_RSA = 2048
+
+
+def checker(key: AsymmetricKey, algorithm: str) -> Check:
+    """Return what checks the signatures of tokens with the header member ``alg`` of ``algorithm``.
+
+    Raises:
+        TokenAlgorithmRefused: Tokens may not have the algorithm.
+        TokenKeySetInvalid: Keys of this kind do not have the algorithm, or the key is too small.
+    """
+    token_algorithm(algorithm)
+    curve, digest = _CURVES.get(algorithm, (None, SHA256()))
+    if curve and isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, curve):
+        return _ecdsa(key, digest)
+    if algorithm in _PADDINGS and isinstance(key, RSAPublicKey):
+        return _rsa(key, _PADDINGS[algorithm])
+    if algorithm == "EdDSA" and isinstance(key, Ed25519PublicKey):
+        return _translated(key.verify)
+    raise TokenKeySetInvalid(f"alg {algorithm} is not for keys of this type: {type(key).__name__}")
+
+
+def _rsa(key: RSAPublicKey, scheme: padding.AsymmetricPadding) -> Check:
+    if key.key_size < _SMALLEST_RSA:
+        raise TokenKeySetInvalid(f"the RSA key has {key.key_size} bits; at least {_SMALLEST_RSA} are needed")
+    digest = SHA256()
+    return _translated(lambda signature, message: key.verify(signature, message, scheme, digest))
+
+
+def _ecdsa(key: ec.EllipticCurvePublicKey, digest: HashAlgorithm) -> Check:
+    scheme, half = ec.ECDSA(digest), (key.key_size + 7) // 8
+    from_bytes = int.from_bytes
+
+    def verify(signature: bytes, message: bytes) -> Any:
+        if len(signature) != 2 * half:
+            raise InvalidSignature
+        der = encode_dss_signature(from_bytes(signature[:half], "big"), from_bytes(signature[half:], "big"))
+        return key.verify(der, message, scheme)
+
+    return _translated(verify)
+
+
+def _translated(verify: Callable[[bytes, bytes], Any]) -> Check:
+    def check(signature: bytes, message: bytes) -> None:
+        try:
+            verify(signature, message)
+        except InvalidSignature:
+            raise TokenSignatureInvalid("the signature is not that of the token under its key") from None
+
+    return check
