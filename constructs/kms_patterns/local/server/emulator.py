@@ -66,6 +66,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_generate_data_key_pair_common": "data action",
         "_key_material_id": "rec",
         "_resolve_key": "key_id_or_arn",
+        "_store_imported_material": "rec material",
     },
     S3: {
         "_SSE_STORED_HEADERS": "=tuple",

@@ -1,14 +1,22 @@
-"""The operations on a key that are ours to execute; all others go to the emulator."""
+"""The operations on a key that are ours to execute; all others, and those that answer None, go to the emulator."""
 
 from collections.abc import Callable, Mapping
 
-from kms_patterns.local.server import data_keys, data_plane, macs, public_keys, rotation, signatures
+from kms_patterns.local.server import (
+    data_keys,
+    data_plane,
+    imported_material,
+    macs,
+    public_keys,
+    rotation,
+    signatures,
+)
 from kms_patterns.local.server.keys import KeyRecord
 from kms_patterns.local.server.members import Answer, Request
 
 re_encrypt = data_plane.re_encrypt
 
-OPERATIONS: Mapping[str, Callable[[KeyRecord, Request], Answer]] = {
+OPERATIONS: Mapping[str, Callable[[KeyRecord, Request], Answer | None]] = {
     "Encrypt": data_plane.encrypt,
     "Decrypt": data_plane.decrypt,
     "GenerateDataKey": data_keys.generate_data_key,
@@ -26,4 +34,6 @@ OPERATIONS: Mapping[str, Callable[[KeyRecord, Request], Answer]] = {
     "GetKeyRotationStatus": rotation.get_key_rotation_status,
     "RotateKeyOnDemand": rotation.rotate_key_on_demand,
     "ListKeyRotations": rotation.list_key_rotations,
+    "GetParametersForImport": imported_material.check_parameters,
+    "ImportKeyMaterial": imported_material.check_import,
 }

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from kms_patterns.local.server.emulator import KMS, reach
+from kms_patterns.local.server.imported_material import next_material
 from kms_patterns.local.server.keys import KeyRecord, material_id, require_usable
 from kms_patterns.local.server.kms_errors import KmsError, constraint
 from kms_patterns.local.server.members import Answer, Request
@@ -57,12 +58,13 @@ def rotate_key_on_demand(record: KeyRecord, _request: Request) -> Answer:
     """Answer RotateKeyOnDemand: at once, where AWS takes a moment."""
     _require_rotating(record, "RotateKeyOnDemand")
     require_usable(record)
-    if record["Origin"] != "AWS_KMS" or record.get("_mrk_type") == "REPLICA":
+    if record.get("_mrk_type") == "REPLICA":
         raise KmsError("UnsupportedOperationException", f"{record['Arn']} cannot be rotated on demand here.")
     rotations = record.get("_rotations", [])
     if len(rotations) >= MOST_ON_DEMAND:
         raise KmsError("LimitExceededException", f"A key can be rotated on demand {MOST_ON_DEMAND} times.")
-    fresh, older = os.urandom(32), [*record.get("_older_materials", ()), record["_symmetric_key"]]
+    fresh = os.urandom(32) if record["Origin"] == "AWS_KMS" else next_material(record)
+    older = [*record.get("_older_materials", ()), record["_symmetric_key"]]
     for member in _members(record):
         member |= {"_symmetric_key": fresh, "_older_materials": older}
         rotation = {"KeyId": member["Arn"], "RotationDate": time.time(), "RotationType": "ON_DEMAND"}

@@ -5,7 +5,15 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from kms_patterns.local.server import emulator, emulator_policies, functions, key_creation, provisioning, s3_encryption
+from kms_patterns.local.server import (
+    emulator,
+    emulator_policies,
+    functions,
+    imported_material,
+    key_creation,
+    provisioning,
+    s3_encryption,
+)
 from kms_patterns.local.server.caller import role_arn_of
 from kms_patterns.local.server.emulator import ACTIONS, EVALUATOR, KMS, LAMBDA, LAMBDA_RUNTIME, PROVISIONERS, S3
 from kms_patterns.local.server.kms_errors import Response
@@ -29,6 +37,7 @@ def install(kms: KmsService) -> None:
     replace(KMS, "handle_request", partial(kms_handler, kms))
     replace(KMS, "_create_key", key_creation.create_key)
     replace(KMS, "_key_metadata", key_creation.key_metadata)
+    replace(KMS, "_store_imported_material", imported_material.store)
     replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
     replace(EVALUATOR, "enforce", enforce)
     replace(EVALUATOR, "_resolve_condition_key", resolve_condition_key)
