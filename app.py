@@ -12,11 +12,13 @@ from kms_patterns import KeyLifecycle
 from stacks.documents import DocumentsStack
 from stacks.envelope import EnvelopeStack
 from stacks.secrets import SecretsStack
+from stacks.signing import SigningStack
 
 STACKS = {
     "KmsPatterns-S3": DocumentsStack,
     "KmsPatterns-Secrets": SecretsStack,
     "KmsPatterns-Envelope": EnvelopeStack,
+    "KmsPatterns-Signing": SigningStack,
 }
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kms_patterns.patterns.envelope_cipher import EnvelopeCipher
     from kms_patterns.patterns.key_grant import KeyGrant
     from kms_patterns.patterns.secret_cipher import SecretCipher
+    from kms_patterns.patterns.signer import Signer
 
 __all__ = [
     "EncryptedBucket",
@@ -34,6 +35,7 @@ __all__ = [
     "ReplicaKey",
     "RsaEncryptionKey",
     "SecretCipher",
+    "Signer",
     "SigningKey",
 ]
 
@@ -50,6 +52,7 @@ _HOMES = {
     "MacKey": "kms_patterns.keys.mac_key",
     "RsaEncryptionKey": "kms_patterns.keys.rsa_encryption_key",
     "SecretCipher": "kms_patterns.patterns.secret_cipher",
+    "Signer": "kms_patterns.patterns.signer",
     "SigningKey": "kms_patterns.keys.signing_key",
 }
 

@@ -91,6 +91,28 @@ def of_digest(digest: bytes, algorithm: SigningAlgorithm) -> SigningInput:
     return SigningInput(kind, digest)
 
 
+def of_type(message_type: str, data: bytes, algorithm: SigningAlgorithm) -> SigningInput:
+    """Return ``data`` as what the caller says that it is: a message (RAW), its digest (DIGEST) or its mu (EXTERNAL_MU).
+
+    Raises:
+        MessageTooLarge: A message of more than 4096 bytes.
+        InvalidRequest: The algorithm does not take this type, or not in this length.
+    """
+    if message_type not in algorithm.message_types:
+        raise InvalidRequest(
+            f"{algorithm.name} takes messages of type {' or '.join(algorithm.message_types)}, not {message_type}"
+        )
+    if message_type != RAW:
+        return of_digest(data, algorithm)
+    if not data:
+        raise InvalidRequest(f"the message is empty; AWS KMS takes 1 to {RAW_LIMIT} bytes")
+    if len(data) > RAW_LIMIT:
+        others = [kind for kind in algorithm.message_types if kind != RAW]
+        way_out = f"send its digest, as messageType {others[0]}" if others else _WAY_OUT
+        raise MessageTooLarge(f"the message has {len(data)} bytes and AWS KMS takes at most {RAW_LIMIT}: {way_out}")
+    return SigningInput(RAW, data)
+
+
 _WAY_OUT = "sign longer ones with ED25519_PH_SHA_512, which the same keys serve"
 
 

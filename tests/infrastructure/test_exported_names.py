@@ -17,6 +17,7 @@ def test_exported_names_are_these_and_all_of_them_load():
         "ReplicaKey",
         "RsaEncryptionKey",
         "SecretCipher",
+        "Signer",
         "SigningKey",
     ]
     assert all(getattr(kms_patterns, name).__name__ == name for name in kms_patterns.__all__)

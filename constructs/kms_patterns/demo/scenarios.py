@@ -5,7 +5,8 @@ from kms_patterns.demo.envelope_files import envelope
 from kms_patterns.demo.envelope_formats import formats
 from kms_patterns.demo.scenario import Scenario
 from kms_patterns.demo.secret_values import secrets
+from kms_patterns.demo.signatures import signing
 
 SCENARIOS: tuple[Scenario, ...] = tuple(
-    scenario for group in (upload, denied, secrets, envelope, formats) for scenario in group.scenarios
+    scenario for group in (upload, denied, secrets, envelope, formats, signing) for scenario in group.scenarios
 )

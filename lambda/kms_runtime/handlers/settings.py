@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from kms_runtime.errors import FunctionMisconfigured
+from kms_runtime.errors import FunctionMisconfigured, InvalidRequest
+from kms_runtime.signing_algorithms import SigningAlgorithm, signing_algorithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,19 @@ def required_variable(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise FunctionMisconfigured(f"the environment variable {name} is not set")
     return value
+
+
+def signing_algorithm_setting(environment: Mapping[str, str]) -> SigningAlgorithm:
+    """Return the algorithm named by ``SIGNING_ALGORITHM``, the only one that the function uses.
+
+    Raises:
+        FunctionMisconfigured: It is missing or none of AWS KMS's.
+    """
+    name = required_variable(environment, "SIGNING_ALGORITHM")
+    try:
+        return signing_algorithm(name)
+    except InvalidRequest as error:
+        raise FunctionMisconfigured(f"SIGNING_ALGORITHM: {error}") from None
 
 
 def _json(environment: Mapping[str, str], name: str, default: object) -> Any:

@@ -12,11 +12,16 @@ OUTPUTS = {
     "KmsPatterns-S3": {"BucketName", "KeyArn", "UploaderRoleArn", "DownloaderRoleArn", "ReadWriteRoleArn"},
     "KmsPatterns-Secrets": CIPHER_OUTPUTS | {"TableName", "WriterRoleArn", "ReaderRoleArn", "ParameterPrefix"},
     "KmsPatterns-Envelope": CIPHER_OUTPUTS | {"InboxName", "VaultName", "RestoredName", "OperatorRoleArn"},
+    "KmsPatterns-Signing": {
+        *("KeyArn", "SignFunctionName", "VerifyFunctionName", "SignRoleArn", "VerifyRoleArn"),
+        *("AuthorRoleArn", "ReaderRoleArn"),
+    },
 }
 HANDLERS = {
     "KmsPatterns-S3": set(),
     "KmsPatterns-Secrets": {"secret_cipher.encrypt", "secret_cipher.decrypt"},
     "KmsPatterns-Envelope": {"envelope_cipher.encrypt", "envelope_cipher.decrypt"},
+    "KmsPatterns-Signing": {"signer.sign", "signer.verify"},
 }
 KEEPS_DATA = {"AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable", "AWS::Logs::LogGroup"}
 

@@ -1,0 +1,109 @@
+"""Signs and verifies in KMS, behind two functions with one permission each and one algorithm."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.signing_choices import chosen_algorithm
+
+_HANDLERS = "kms_runtime.handlers.signer"
+
+
+class Signer(Construct):
+    """Two Lambda functions: one may only ``kms:Sign``, the other only ``kms:Verify``, both with one algorithm.
+
+    Roles and key policy demand the algorithm, so a function that is taken over cannot sign with a weaker one. Callers
+    need no permission on the key: grant them a function with :meth:`grant_sign` or :meth:`grant_verify`. They send
+    messages of up to 4096 bytes, or the digest of longer ones.
+
+    Whoever has the public key verifies without AWS, faster and for nothing (``kms_runtime.signatures.verify``). The
+    verify function is for callers without a library for it, for a trail of who verified, and for keys whose deletion
+    or disabling must stop verification at once.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        signing_key: Key that signs.
+        algorithm: The only one, such as ``RSASSA_PSS_SHA_256``. Left out, the key's, if it has only one: RSA and
+            Ed25519 keys have several.
+        message_types: ``RAW``, ``DIGEST`` or ``EXTERNAL_MU``, demanded by roles and key policy: ``["DIGEST"]`` keeps
+            messages out of KMS calls altogether. Left out, any that the algorithm takes.
+        memory_size: Memory in MiB, 128 to 10,240.
+        timeout: At most 15 minutes; 10 seconds if left out.
+        log_retention: How long the functions' logs are kept. They contain neither messages nor signatures.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        ValueError: The key has no such algorithm, or several and none is named.
+        GrantRefused: A message type that KMS does not know.
+
+    See https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        signing_key: SigningKey,
+        algorithm: str | None = None,
+        message_types: Sequence[str] | None = None,
+        memory_size: int = 256,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.algorithm = chosen_algorithm(signing_key, algorithm)
+
+        def function(name: str, description: str) -> DataPlaneFunction:
+            return DataPlaneFunction(
+                self,
+                name,
+                handler=f"{_HANDLERS}.{name.lower()}",
+                description=f"{description} with KMS",
+                environment={"KEY_ARN": signing_key.key_arn, "SIGNING_ALGORITHM": self.algorithm},
+                memory_size=memory_size,
+                timeout=timeout or Duration.seconds(10),
+                log_retention=log_retention,
+                retry_attempts=retry_attempts,
+                tracing=tracing,
+            )
+
+        self._sign = function("Sign", "Signs messages of up to 4096 bytes, or digests,")
+        self._verify = function("Verify", "Verifies signatures")
+        for grant, role in ((signing_key.grant_sign, self.sign_role), (signing_key.grant_verify, self.verify_role)):
+            grant(role, algorithms=[self.algorithm], message_types=message_types).assert_success()
+
+    @property
+    def sign_function(self) -> ExactFunction:
+        """The function that signs and can do nothing else with the key."""
+        return self._sign.function
+
+    @property
+    def verify_function(self) -> ExactFunction:
+        """The function that verifies and can do nothing else with the key."""
+        return self._verify.function
+
+    @property
+    def sign_role(self) -> aws_iam.Role:
+        """The role of the sign function."""
+        return self._sign.role
+
+    @property
+    def verify_role(self) -> aws_iam.Role:
+        """The role of the verify function."""
+        return self._verify.role
+
+    def grant_sign(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the sign function, so to sign anything; it needs no permission on the key."""
+        return self.sign_function.grant_invoke(grantee)
+
+    def grant_verify(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the verify function; it needs no permission on the key."""
+        return self.verify_function.grant_invoke(grantee)

@@ -1,0 +1,31 @@
+"""Signatures by a key that never leaves KMS."""
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from kms_patterns import KeyLifecycle, Signer, SigningKey
+from stacks.support import instance_role, outputs
+
+
+class SigningStack(cdk.Stack):
+    """Messages signed by one role's function and verified by another's, with one algorithm."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, construct_id, env=env)
+        key = SigningKey(self, "Key", alias="messages", lifecycle=lifecycle)
+        signer = Signer(self, "Signer", signing_key=key)
+        author, reader = instance_role(self, "Author"), instance_role(self, "Reader")
+        signer.grant_sign(author)
+        signer.grant_verify(reader)
+        outputs(
+            self,
+            {
+                "KeyArn": key.key_arn,
+                "SignFunctionName": signer.sign_function.function_name,
+                "VerifyFunctionName": signer.verify_function.function_name,
+                "SignRoleArn": signer.sign_role.role_arn,
+                "VerifyRoleArn": signer.verify_role.role_arn,
+                "AuthorRoleArn": author.role_arn,
+                "ReaderRoleArn": reader.role_arn,
+            },
+        )
