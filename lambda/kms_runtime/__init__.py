@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from kms_runtime.keyrings.kms_rsa import KmsRsaKeyring
     from kms_runtime.keyrings.raw_aes import RawAesKeyring
     from kms_runtime.keyrings.raw_rsa import RawRsaKeyring
+    from kms_runtime.public_keys import PublicKey
     from kms_runtime.ranged import decrypt_range
+    from kms_runtime.rsa_secrets import decrypt_rsa_secret, encrypt_rsa_secret, encrypt_with_public_key
 
 __all__ = [
     "AES_256_GCM_HKDF_SHA512_COMMIT_KEY",
@@ -35,15 +37,19 @@ __all__ = [
     "KmsRsaKeyring",
     "KmsRuntimeError",
     "MessageResult",
+    "PublicKey",
     "RawAesKeyring",
     "RawRsaKeyring",
     "decrypt",
     "decrypt_bytes",
     "decrypt_range",
+    "decrypt_rsa_secret",
     "decrypt_secret",
     "encrypt",
     "encrypt_bytes",
+    "encrypt_rsa_secret",
     "encrypt_secret",
+    "encrypt_with_public_key",
 ]
 
 # What few functions use is imported when it is first asked for: a cold start does not wait for it.
@@ -53,7 +59,11 @@ _LATER = {
     "KmsRsaKeyring": "kms_runtime.keyrings.kms_rsa",
     "RawAesKeyring": "kms_runtime.keyrings.raw_aes",
     "RawRsaKeyring": "kms_runtime.keyrings.raw_rsa",
+    "PublicKey": "kms_runtime.public_keys",
     "decrypt_range": "kms_runtime.ranged",
+    "decrypt_rsa_secret": "kms_runtime.rsa_secrets",
+    "encrypt_rsa_secret": "kms_runtime.rsa_secrets",
+    "encrypt_with_public_key": "kms_runtime.rsa_secrets",
 }
 
 

@@ -62,6 +62,14 @@ class PublicKeyInvalid(KmsRuntimeError):
     """The bytes or the document are not a public key that this package can use, or its parts disagree."""
 
 
+class KeyPairSpecNotAllowed(KmsRuntimeError):
+    """The function makes data key pairs of other specs only."""
+
+
+class PeerNotAllowed(KmsRuntimeError):
+    """The function agrees on keys with other parties only."""
+
+
 class MessageFormatError(KmsRuntimeError):
     """The bytes are not an AWS Encryption SDK message that this reader accepts."""
 
@@ -156,6 +164,10 @@ class TokenClaimMissing(TokenRefused):
 
 class TokenKeySetInvalid(KmsRuntimeError):
     """The document is not a JSON Web Key Set that tokens can be verified with."""
+
+
+class PublicKeysNotPublished(KmsRuntimeError):
+    """At least one public key could not be published; the message names each with its code."""
 
 
 class ServiceUnreachable(KmsRuntimeError):

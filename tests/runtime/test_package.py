@@ -26,15 +26,19 @@ def test_public_names_are_pinned():
         "KmsRsaKeyring",
         "KmsRuntimeError",
         "MessageResult",
+        "PublicKey",
         "RawAesKeyring",
         "RawRsaKeyring",
         "decrypt",
         "decrypt_bytes",
         "decrypt_range",
+        "decrypt_rsa_secret",
         "decrypt_secret",
         "encrypt",
         "encrypt_bytes",
+        "encrypt_rsa_secret",
         "encrypt_secret",
+        "encrypt_with_public_key",
     ]
     assert all(callable(getattr(kms_runtime, name)) or name.isupper() for name in kms_runtime.__all__)
     with pytest.raises(AttributeError, match="no attribute 'encypt'"):

@@ -12,9 +12,13 @@ from kms_runtime.handlers.envelope_requests import EnvelopeRequest, is_notificat
 from kms_runtime.handlers.outcome import LOG, loggable
 from kms_runtime.handlers.settings import Settings, required_variable
 from kms_runtime.handlers.validation import Answer
-from kms_runtime.keyrings import KmsKeyring
+from kms_runtime.keyrings import Keyring, KmsKeyring
 from kms_runtime.required_context import effective_context
 from kms_runtime.s3 import ObjectResult, S3Object
+
+
+def _kms_keyring(settings: Settings) -> Keyring:
+    return KmsKeyring(settings.key_arn, kms_client=kms_client())
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,13 @@ class EnvelopeWork:
         transfer: ``encrypt_object`` or ``decrypt_object``.
         default_key: Makes the destination key from the source key if the request gives none.
         read_range: Answers a request for a byte range; None if this direction has no such thing.
+        keyring: Makes the keyring of a message from the function's settings; left out, one of a symmetric KMS key.
     """
 
     transfer: Callable[..., ObjectResult]
     default_key: Callable[[str], str]
     read_range: Callable[..., Answer] | None = None
+    keyring: Callable[[Settings], Keyring] = _kms_keyring
 
     def run(self, event: Any) -> Answer:
         """Process ``event`` and return its answer.
@@ -66,7 +72,7 @@ class EnvelopeWork:
         )
         source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), request.source_key, request.source_version_id)
         common = {
-            "keyring": KmsKeyring(settings.key_arn, kms_client=kms_client()),
+            "keyring": self.keyring(settings),
             "encryption_context": context,
             "s3_client": s3_client(),
         }

@@ -1,0 +1,70 @@
+"""Requests to a Lambda function URL, and answers that caches keep: ETag, max-age, 304.
+
+See https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+"""
+
+import hashlib
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from kms_runtime.handlers.validation import Answer, Event, encode_base64, validator
+
+_request = validator("function_url_request")
+_METHODS = ("GET", "HEAD")
+_ALWAYS = {
+    # What is served is public: pages of any origin may read it.
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "etag",
+    "strict-transport-security": "max-age=63072000",
+    "x-content-type-options": "nosniff",
+}
+
+
+def path_of(event: Event) -> str | None:
+    """Return the path of a GET or HEAD request; None for any other method.
+
+    Raises:
+        InvalidRequest: ``event`` is not valid by ``schemas/function_url_request.json``.
+    """
+    valid = _request(event)
+    return str(valid["rawPath"]) if valid["requestContext"]["http"]["method"] in _METHODS else None
+
+
+def content_answer(event: Event, content: bytes, content_type: str, *, max_age: int) -> Answer:
+    """Return ``content`` to be cached for ``max_age`` seconds; 304 and no content to whom has it already."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"content-type": content_type, "cache-control": f"public, max-age={max_age}", "etag": etag}
+    if _has(event.get("headers", {}), etag):
+        return _answer(HTTPStatus.NOT_MODIFIED, headers)
+    return _answer(HTTPStatus.OK, headers, b"" if _method(event) == "HEAD" else content)
+
+
+def error_answer(status: HTTPStatus, message: str, **headers: str) -> Answer:
+    """Return an error that no cache keeps; ``message`` says what to do. Underscores in header names become hyphens."""
+    plain = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return _answer(status, plain | named, f"{message}\n".encode())
+
+
+def not_allowed() -> Answer:
+    """Return the answer to another method than GET and HEAD."""
+    return error_answer(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served", allow=", ".join(_METHODS))
+
+
+def _answer(status: HTTPStatus, headers: Mapping[str, str], content: bytes = b"") -> Answer:
+    return {
+        "statusCode": int(status),
+        "headers": {**_ALWAYS, **headers},
+        "body": encode_base64(content),
+        "isBase64Encoded": True,
+    }
+
+
+def _method(event: Event) -> str:
+    return str(event["requestContext"]["http"]["method"])
+
+
+def _has(headers: Mapping[str, str], etag: str) -> bool:
+    """Tell whether If-None-Match names ``etag``, by weak comparison, as RFC 9110, section 13.1.2 has it."""
+    named = [tag.strip().removeprefix("W/") for tag in headers.get("if-none-match", "").split(",")]
+    return etag in named or "*" in named

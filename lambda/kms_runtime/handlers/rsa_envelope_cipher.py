@@ -1,0 +1,31 @@
+"""Lambda function of the RsaEnvelopeCipher construct: opens what outsiders wrote with the public key.
+
+Events and answers: those of the EnvelopeCipher's decrypt function, ``envelope_request.json`` and others in ``schemas``.
+"""
+
+import os
+from typing import Any, cast
+
+from kms_runtime.handlers.clients import kms_client
+from kms_runtime.handlers.envelope_range import read_range
+from kms_runtime.handlers.envelope_requests import decrypted_key
+from kms_runtime.handlers.envelope_work import EnvelopeWork
+from kms_runtime.handlers.outcome import logged
+from kms_runtime.handlers.settings import Settings, required_variable
+from kms_runtime.handlers.validation import Answer, Event
+from kms_runtime.keyrings.kms_rsa import EncryptionAlgorithm, KmsRsaKeyring
+from kms_runtime.s3 import decrypt_object
+
+
+def _keyring(settings: Settings) -> KmsRsaKeyring:
+    algorithm = cast("EncryptionAlgorithm", required_variable(os.environ, "ENCRYPTION_ALGORITHM"))
+    return KmsRsaKeyring(settings.key_arn, kms_client=kms_client(), encryption_algorithm=algorithm)
+
+
+_opening = EnvelopeWork(decrypt_object, decrypted_key, read_range, _keyring)
+
+
+@logged("RsaEnvelopeDecrypt")
+def decrypt(event: Event, _context: Any) -> Answer:
+    """Open S3 objects; refusals raise, and Lambda reports the class name as ``errorType``."""
+    return _opening.run(event)
