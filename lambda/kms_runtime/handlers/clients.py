@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def _config(*, read_timeout: int) -> Config:
+def _config(*, read_timeout: int, attempts: int = 5) -> Config:
     # Standard mode backs off with jitter and stops retrying when most calls fail, so a throttled key is not hammered.
     return Config(
-        retries={"mode": "standard", "total_max_attempts": 5},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=3,
         read_timeout=read_timeout,
         tcp_keepalive=True,
@@ -25,6 +25,12 @@ def _config(*, read_timeout: int) -> Config:
 def kms_client() -> "KMSClient":
     """Return the AWS KMS client."""
     return boto3.client("kms", config=_config(read_timeout=10))
+
+
+@cache
+def kms_client_without_retries() -> "KMSClient":
+    """Return an AWS KMS client for callers that retry by themselves, within a time of their own."""
+    return boto3.client("kms", config=_config(read_timeout=10, attempts=1))
 
 
 @cache

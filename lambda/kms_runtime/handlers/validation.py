@@ -50,6 +50,6 @@ def decode_base64(event: Event, name: str) -> bytes:
         raise InvalidRequest(f"event.{name} is not Base64") from None
 
 
-def encode_base64(data: bytes) -> str:
+def encode_base64(data: bytes | bytearray) -> str:
     """Return ``data`` as Base64 text."""
     return base64.b64encode(data).decode()

@@ -1,0 +1,144 @@
+"""What data key pairs do: the private key, opened by one call, signs and decrypts; the public key needs no call.
+
+Verify with :func:`kms_runtime.signatures.verify`, which needs no call either.
+
+See https://docs.aws.amazon.com/kms/latest/developerguide/data-key-pairs.html
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+from kms_runtime.aws_errors import IncorrectKeyException, InvalidCiphertextException, typed_errors
+from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
+from kms_runtime.key_arn import check_key_arn
+from kms_runtime.keyrings.kms_calls import KmsDecryptClient
+from kms_runtime.message.suite import wipe
+from kms_runtime.pair_specs import ENCRYPT_DECRYPT, SIGN_VERIFY, PairKey, check_serves, usage_context
+from kms_runtime.private_keys import oaep, sign_locally
+from kms_runtime.public_keys import PublicKey
+from kms_runtime.secrets import CIPHERTEXT_LIMIT
+
+
+def sign_with_pair(
+    message: bytes,
+    encrypted_private_key: bytes,
+    *,
+    algorithm: str,
+    key_arn: str,
+    encryption_context: Mapping[str, str],
+    kms_client: KmsDecryptClient,
+) -> bytes:
+    """Return the pair's signature of ``message``: one call of Decrypt, then no more of AWS.
+
+    Args:
+        message: Any length; AWS KMS never sees it.
+        encrypted_private_key: Of a pair with the usage SIGN_VERIFY.
+        algorithm: One of the spec's, such as ``ECDSA_SHA_256`` or ``RSASSA_PSS_SHA_256``.
+        key_arn: ARN of the symmetric key.
+        encryption_context: Exactly the pairs that it was made under; the usage is added.
+        kms_client: A ``boto3.client("kms")``.
+
+    Raises:
+        InvalidKeyUsageException: The pair does not serve the algorithm.
+        InvalidCiphertextException: The private key was altered, or belongs to another context or usage.
+        AwsError: AWS KMS refused for another reason; the class name is its error code.
+    """
+    context = usage_context(encryption_context, SIGN_VERIFY)
+    with opened(encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client) as key:
+        return sign_locally(check_serves(key, algorithm, SIGN_VERIFY), message, algorithm)
+
+
+def decrypt_with_pair(
+    ciphertext: bytes,
+    encrypted_private_key: bytes,
+    *,
+    algorithm: str = "RSAES_OAEP_SHA_256",
+    key_arn: str,
+    encryption_context: Mapping[str, str],
+    kms_client: KmsDecryptClient,
+) -> bytes:
+    """Return the plaintext of what was encrypted to the pair: one call of Decrypt, for the private key.
+
+    Arguments are those of :func:`sign_with_pair`, for a pair with the usage ENCRYPT_DECRYPT.
+
+    Raises:
+        InvalidCiphertextException: The ciphertext or the private key was altered, or is not of this pair or context.
+        InvalidKeyUsageException: The pair does not serve the algorithm.
+        AwsError: AWS KMS refused for another reason; the class name is its error code.
+    """
+    context = usage_context(encryption_context, ENCRYPT_DECRYPT)
+    with opened(encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client) as key:
+        served = check_serves(key, algorithm, ENCRYPT_DECRYPT)
+        if not isinstance(served, rsa.RSAPrivateKey) or len(ciphertext) != served.key_size // 8:
+            raise InvalidCiphertextException(f"the ciphertext has {len(ciphertext)} bytes, which no pair's has")
+        try:
+            return served.decrypt(ciphertext, oaep(algorithm))
+        except ValueError:
+            raise InvalidCiphertextException("the ciphertext was altered, or belongs to another pair") from None
+
+
+def encrypt_to_pair(plaintext: bytes, public_key: PublicKey, *, algorithm: str = "RSAES_OAEP_SHA_256") -> bytes:
+    """Return ``plaintext`` encrypted under the public key, without any call.
+
+    Args:
+        plaintext: 1 to 190, 318 or 446 bytes by key size with SHA-256; 24 more with SHA-1.
+        public_key: Of a pair with the usage ENCRYPT_DECRYPT.
+        algorithm: ``RSAES_OAEP_SHA_256`` or ``RSAES_OAEP_SHA_1``.
+
+    Raises:
+        PlaintextEmpty: There is nothing to encrypt.
+        PlaintextTooLarge: More than fits.
+        InvalidKeyUsageException: The key does not encrypt.
+    """
+    limit, key = public_key.plaintext_limit(algorithm), public_key.key
+    if not plaintext:
+        raise PlaintextEmpty(f"the plaintext is empty; {algorithm} takes 1 to {limit} bytes here")
+    if len(plaintext) > limit:
+        raise PlaintextTooLarge(
+            f"the plaintext has {len(plaintext)} bytes and {algorithm} takes {limit} with {public_key.key_spec}: "
+            "encrypt a data key, and the data under that"
+        )
+    assert isinstance(key, rsa.RSAPublicKey)  # noqa: S101 - plaintext_limit has made sure of it
+    return key.encrypt(plaintext, oaep(algorithm))
+
+
+@contextmanager
+def opened(
+    encrypted_private_key: bytes, *, key_arn: str, encryption_context: Mapping[str, str], kms_client: KmsDecryptClient
+) -> Iterator[PairKey]:
+    """Open a private key for the block: one call of Decrypt.
+
+    The DER is overwritten as soon as OpenSSL has read it, and OpenSSL clears its own copy when the key is released.
+    botocore's copy is immutable: it is released, and Python cannot wipe it.
+
+    Raises:
+        InvalidRequest: The ciphertext is empty or longer than any that AWS KMS makes; AWS KMS is not called.
+        InvalidCiphertextException: It was altered, is no private key, or belongs to another context.
+        AwsError: AWS KMS refused for another reason; the class name is its error code.
+    """
+    if not 1 <= len(encrypted_private_key) <= CIPHERTEXT_LIMIT:
+        size = len(encrypted_private_key)
+        raise InvalidRequest(f"the encrypted private key has {size} bytes; AWS KMS Decrypt takes 1 to 6144")
+    with typed_errors("AWS KMS"):
+        answer = kms_client.decrypt(
+            KeyId=check_key_arn(key_arn),
+            CiphertextBlob=encrypted_private_key,
+            EncryptionContext=encryption_context,
+        )
+    if answer["KeyId"] != key_arn:
+        message = f"Decrypt answered for {answer['KeyId']} instead of {key_arn}"
+        raise IncorrectKeyException(message, operation="Decrypt")
+    der = bytearray(answer["Plaintext"])
+    del answer
+    try:
+        key: Any = load_der_private_key(der, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise InvalidCiphertextException("the ciphertext does not hold the private key of a data key pair") from None
+    finally:
+        wipe(der)
+    yield key

@@ -1,0 +1,94 @@
+"""Lambda functions of the DataKeyPairs construct.
+
+Events and answers: ``schemas/data_key_pair_request.json`` and its neighbours.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from kms_runtime.backoff import Backoff
+from kms_runtime.data_key_pair_use import decrypt_with_pair, sign_with_pair
+from kms_runtime.data_key_pairs import DataKeyPair, make_data_key_pair, make_data_key_pair_with_private_key
+from kms_runtime.errors import FunctionMisconfigured, KeyPairSpecNotAllowed
+from kms_runtime.handlers.clients import kms_client, kms_client_without_retries
+from kms_runtime.handlers.outcome import logged
+from kms_runtime.handlers.settings import Settings, required_variable
+from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.message.suite import wipe
+from kms_runtime.required_context import effective_context
+
+_pair_request = validator("data_key_pair_request")
+_sign_request = validator("data_key_pair_sign_request")
+_decrypt_request = validator("data_key_pair_decrypt_request")
+
+
+@logged("DataKeyPairGenerate")
+def generate(event: Event, _context: Any) -> Answer:
+    """Make a pair; refusals raise, and Lambda reports the class name as ``errorType``."""
+    request = _pair_request(event)
+    spec, usage = request["keyPairSpec"], request["keyUsage"]
+    allowed = required_variable(os.environ, "KEY_PAIR_SPECS").split()
+    if spec not in allowed:
+        raise KeyPairSpecNotAllowed(f"this function makes pairs of {', '.join(allowed)}, not of {spec}")
+    arguments = _common(request) | {"kms_client": kms_client_without_retries(), "backoff": _backoff(os.environ)}
+    if os.environ.get("PRIVATE_KEY_RETURNED") != "true":
+        return _stored(make_data_key_pair(spec, usage, **arguments))
+    pair, private_key = make_data_key_pair_with_private_key(spec, usage, **arguments)
+    try:
+        return _stored(pair) | {"privateKey": encode_base64(private_key)}
+    finally:
+        wipe(private_key)
+
+
+@logged("DataKeyPairSign")
+def sign(event: Event, _context: Any) -> Answer:
+    """Sign with a pair's private key; refusals raise, and Lambda reports the class name as ``errorType``."""
+    request = _sign_request(event)
+    message, private_key = decode_base64(request, "message"), decode_base64(request, "encryptedPrivateKey")
+    common = _common(request)
+    signature = sign_with_pair(message, private_key, algorithm=request["algorithm"], kms_client=kms_client(), **common)
+    return {
+        "signature": encode_base64(signature),
+        "algorithm": request["algorithm"],
+        "keyArn": common["key_arn"],
+    }
+
+
+@logged("DataKeyPairDecrypt")
+def decrypt(event: Event, _context: Any) -> Answer:
+    """Decrypt with a pair's private key; refusals raise, and Lambda reports the class name as ``errorType``."""
+    request = _decrypt_request(event)
+    ciphertext, private_key = decode_base64(request, "ciphertext"), decode_base64(request, "encryptedPrivateKey")
+    algorithm, common = request.get("algorithm", "RSAES_OAEP_SHA_256"), _common(request)
+    plaintext = decrypt_with_pair(ciphertext, private_key, algorithm=algorithm, kms_client=kms_client(), **common)
+    return {"plaintext": encode_base64(plaintext), "algorithm": algorithm, "keyArn": common["key_arn"]}
+
+
+def _common(request: Event) -> dict[str, Any]:
+    settings = Settings.read(os.environ)
+    given = request.get("encryptionContext", {})
+    context = effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
+    return {"key_arn": settings.key_arn, "encryption_context": context}
+
+
+def _backoff(environment: Mapping[str, str]) -> Backoff:
+    text = environment.get("RETRY_SECONDS") or "10"
+    try:
+        return Backoff(budget=float(json.loads(text)))
+    except (ValueError, TypeError):
+        raise FunctionMisconfigured(f"RETRY_SECONDS is {text!r}, not a number of seconds") from None
+
+
+def _stored(pair: DataKeyPair) -> Answer:
+    public_key = pair.public_key
+    return {
+        "keyPairSpec": public_key.key_spec,
+        "keyUsage": public_key.key_usage,
+        "algorithms": list(public_key.algorithms),
+        "publicKey": encode_base64(public_key.der),
+        "publicKeyPem": public_key.pem,
+        "encryptedPrivateKey": encode_base64(pair.encrypted_private_key),
+        "keyArn": public_key.key_arn,
+    }

@@ -1,0 +1,71 @@
+"""Lambda functions of the KeyAgreement construct.
+
+Events and answers: ``schemas/agreement_seal_request.json`` and its neighbours.
+"""
+
+import hashlib
+import os
+from typing import Any
+
+from kms_runtime.agreement_message import Envelope
+from kms_runtime.errors import PeerNotAllowed
+from kms_runtime.handlers.clients import kms_client
+from kms_runtime.handlers.outcome import logged
+from kms_runtime.handlers.settings import required_variable
+from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.key_agreement import KmsParty
+from kms_runtime.key_agreement import open_sealed as open_for
+from kms_runtime.key_agreement import seal as seal_for
+
+_seal_request = validator("agreement_seal_request")
+_open_request = validator("agreement_open_request")
+
+
+@logged("AgreementSeal")
+def seal(event: Event, _context: Any) -> Answer:
+    """Seal a payload for a peer; refusals raise, and Lambda reports the class name as ``errorType``."""
+    request = _seal_request(event)
+    payload, recipient = decode_base64(request, "payload"), decode_base64(request, "recipientPublicKey")
+    _check_peer(recipient)
+    party = _party()
+    message = seal_for(
+        payload,
+        party=party,
+        sender=decode_base64(request, "senderPublicKey"),
+        recipient=recipient,
+        purpose=required_variable(os.environ, "PURPOSE"),
+        associated_data=_associated_data(request),
+    )
+    return {"message": encode_base64(message), "keyArn": party.key_arn}
+
+
+@logged("AgreementOpen")
+def open_sealed(event: Event, _context: Any) -> Answer:
+    """Open what a peer sealed; refusals raise, and Lambda reports the class name as ``errorType``."""
+    request = _open_request(event)
+    message = decode_base64(request, "message")
+    _check_peer(Envelope.of(message)[0].sender)
+    party, purpose = _party(), required_variable(os.environ, "PURPOSE")
+    found = open_for(message, party=party, purpose=purpose, associated_data=_associated_data(request))
+    return {
+        "payload": encode_base64(found.payload),
+        "senderPublicKey": encode_base64(found.sender),
+        "keyArn": party.key_arn,
+    }
+
+
+def _party() -> KmsParty:
+    return KmsParty(required_variable(os.environ, "KEY_ARN"), kms_client())
+
+
+def _associated_data(request: Event) -> bytes:
+    return decode_base64(request, "associatedData") if "associatedData" in request else b""
+
+
+def _check_peer(public_key: bytes) -> None:
+    allowed = os.environ.get("ALLOWED_PEERS", "").split()
+    fingerprint = hashlib.sha256(public_key).hexdigest()
+    if allowed and fingerprint not in allowed:
+        raise PeerNotAllowed(
+            f"the peer's public key, SHA-256 {fingerprint}, is none of the {len(allowed)} allowed ones"
+        )

@@ -1,0 +1,42 @@
+"""Lambda function of the ReEncryptor construct.
+
+Event and answer: ``schemas/re_encrypt_request.json`` and ``schemas/re_encrypt_answer.json``.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from kms_runtime.handlers.clients import kms_client
+from kms_runtime.handlers.outcome import logged
+from kms_runtime.handlers.settings import Settings
+from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.re_encryption import SYMMETRIC, Side
+from kms_runtime.re_encryption import re_encrypt as re_encrypt_ciphertext
+from kms_runtime.required_context import effective_context
+
+_request = validator("re_encrypt_request")
+
+
+@logged("ReEncrypt")
+def re_encrypt(event: Event, _context: Any) -> Answer:
+    """Move a ciphertext; refusals raise, and Lambda reports the class name as ``errorType``."""
+    request = _request(event)
+    moved = re_encrypt_ciphertext(
+        decode_base64(request, "ciphertext"),
+        source=_side("SOURCE_", request.get("sourceEncryptionContext", {})),
+        destination=_side("DESTINATION_", request.get("destinationEncryptionContext", {})),
+        kms_client=kms_client(),
+    )
+    return {
+        "ciphertext": encode_base64(moved.ciphertext),
+        "sourceKeyArn": moved.source_key_arn,
+        "keyArn": moved.key_arn,
+    }
+
+
+def _side(prefix: str, given: Mapping[str, str]) -> Side:
+    variables = {name.removeprefix(prefix): value for name, value in os.environ.items() if name.startswith(prefix)}
+    settings = Settings.read(variables)
+    context = effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
+    return Side(settings.key_arn, context, variables.get("ALGORITHM") or SYMMETRIC)

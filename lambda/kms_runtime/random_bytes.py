@@ -1,0 +1,46 @@
+"""Random bytes from the hardware security modules of AWS KMS.
+
+See https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateRandom.html
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from kms_runtime.aws_errors import KMSInternalException, typed_errors
+from kms_runtime.errors import InvalidRequest
+
+RANDOM_LIMIT = 1024
+"""Bytes that one call of GenerateRandom returns at most."""
+
+
+class KmsRandomClient(Protocol):
+    """The operation of a boto3 KMS client that this module calls."""
+
+    def generate_random(self, *, NumberOfBytes: int) -> Mapping[str, Any]:  # noqa: N803
+        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateRandom.html."""
+
+
+def random_bytes(count: int, kms_client: KmsRandomClient) -> bytes:
+    """Return ``count`` random bytes that were made inside a hardware security module.
+
+    For seeds that a rule wants from a validated module. ``os.urandom`` is as unpredictable and costs no call. The
+    caller needs ``kms:GenerateRandom``, which has no resource: IAM takes ``"Resource": "*"`` only, and no construct of
+    ours grants it.
+
+    Args:
+        count: 1 to 1024.
+        kms_client: A ``boto3.client("kms")``.
+
+    Raises:
+        InvalidRequest: ``count`` is not from 1 to 1024; AWS KMS is not called.
+        KMSInternalException: AWS KMS answered another number of bytes.
+        AwsError: AWS KMS refused; the class name is its error code.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= RANDOM_LIMIT:
+        raise InvalidRequest(f"{count!r} random bytes; AWS KMS GenerateRandom makes 1 to {RANDOM_LIMIT} in a call")
+    with typed_errors("AWS KMS"):
+        found = bytes(kms_client.generate_random(NumberOfBytes=count)["Plaintext"])
+    if len(found) != count:
+        message = f"GenerateRandom answered {len(found)} bytes instead of {count}"
+        raise KMSInternalException(message, operation="GenerateRandom")
+    return found
