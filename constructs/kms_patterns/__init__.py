@@ -16,22 +16,28 @@ if TYPE_CHECKING:
     from kms_patterns.keys.replica_key import ReplicaKey
     from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
     from kms_patterns.keys.signing_key import SigningKey
+    from kms_patterns.patterns.data_key_pairs import DataKeyPairs
     from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
     from kms_patterns.patterns.envelope_cipher import EnvelopeCipher
+    from kms_patterns.patterns.key_agreement import KeyAgreement
     from kms_patterns.patterns.key_grant import KeyGrant
+    from kms_patterns.patterns.re_encryptor import ReEncryptor
     from kms_patterns.patterns.secret_cipher import SecretCipher
     from kms_patterns.patterns.signer import Signer
 
 __all__ = [
+    "DataKeyPairs",
     "EncryptedBucket",
     "EncryptionKey",
     "EnvelopeCipher",
     "ImportedKey",
     "KeyAccess",
+    "KeyAgreement",
     "KeyAgreementKey",
     "KeyGrant",
     "KeyLifecycle",
     "MacKey",
+    "ReEncryptor",
     "ReplicaKey",
     "RsaEncryptionKey",
     "SecretCipher",
@@ -42,11 +48,14 @@ __all__ = [
 _HOMES = {
     "KeyGrant": "kms_patterns.patterns.key_grant",
     "ImportedKey": "kms_patterns.keys.imported_key",
+    "ReEncryptor": "kms_patterns.patterns.re_encryptor",
     "ReplicaKey": "kms_patterns.keys.replica_key",
+    "DataKeyPairs": "kms_patterns.patterns.data_key_pairs",
     "EncryptedBucket": "kms_patterns.patterns.encrypted_bucket",
     "EncryptionKey": "kms_patterns.keys.encryption_key",
     "EnvelopeCipher": "kms_patterns.patterns.envelope_cipher",
     "KeyAccess": "kms_patterns.keys.key_access",
+    "KeyAgreement": "kms_patterns.patterns.key_agreement",
     "KeyAgreementKey": "kms_patterns.keys.key_agreement_key",
     "KeyLifecycle": "kms_patterns.keys.key_lifecycle",
     "MacKey": "kms_patterns.keys.mac_key",

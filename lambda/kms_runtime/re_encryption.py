@@ -3,12 +3,12 @@
 See https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kms_runtime.aws_errors import IncorrectKeyException, typed_errors
-from kms_runtime.errors import InvalidRequest
+from kms_runtime.errors import EncryptionContextMismatch, InvalidRequest
 from kms_runtime.key_arn import check_key_arn
 from kms_runtime.message.context import check_context
 from kms_runtime.secrets import CIPHERTEXT_LIMIT
@@ -103,6 +103,23 @@ def re_encrypt(ciphertext: bytes, *, source: Side, destination: Side, kms_client
             message = f"ReEncrypt answered {member} {answer[member]} instead of {side.key_arn}"
             raise IncorrectKeyException(message, operation="ReEncrypt")
     return ReEncrypted(bytes(answer["CiphertextBlob"]), answer["SourceKeyId"], answer["KeyId"])
+
+
+def check_kept(names: Iterable[str], source: Side, destination: Side) -> None:
+    """Refuse a move that changes what is to stay as it is.
+
+    Args:
+        names: Names of the encryption context, such as ``tenant``.
+        source: Where the ciphertext comes from.
+        destination: Where it goes.
+
+    Raises:
+        EncryptionContextMismatch: A name has another value, or none, on one side.
+    """
+    for name in names:
+        before, after = source.encryption_context.get(name), destination.encryption_context.get(name)
+        if before is None or before != after:
+            raise EncryptionContextMismatch(f"{name} is {before!r} before and {after!r} after; this function keeps it")
 
 
 def _contexts(source: Side, destination: Side) -> dict[str, Mapping[str, str]]:

@@ -5,15 +5,18 @@ import kms_patterns
 
 def test_exported_names_are_these_and_all_of_them_load():
     assert sorted(kms_patterns.__all__) == [
+        "DataKeyPairs",
         "EncryptedBucket",
         "EncryptionKey",
         "EnvelopeCipher",
         "ImportedKey",
         "KeyAccess",
+        "KeyAgreement",
         "KeyAgreementKey",
         "KeyGrant",
         "KeyLifecycle",
         "MacKey",
+        "ReEncryptor",
         "ReplicaKey",
         "RsaEncryptionKey",
         "SecretCipher",

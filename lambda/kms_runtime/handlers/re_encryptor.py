@@ -9,9 +9,9 @@ from typing import Any
 
 from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import Settings
+from kms_runtime.handlers.settings import Settings, names_variable
 from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
-from kms_runtime.re_encryption import SYMMETRIC, Side
+from kms_runtime.re_encryption import SYMMETRIC, Side, check_kept
 from kms_runtime.re_encryption import re_encrypt as re_encrypt_ciphertext
 from kms_runtime.required_context import effective_context
 
@@ -22,10 +22,13 @@ _request = validator("re_encrypt_request")
 def re_encrypt(event: Event, _context: Any) -> Answer:
     """Move a ciphertext; refusals raise, and Lambda reports the class name as ``errorType``."""
     request = _request(event)
+    source = _side("SOURCE_", request.get("sourceEncryptionContext", {}))
+    destination = _side("DESTINATION_", request.get("destinationEncryptionContext", {}))
+    check_kept(names_variable(os.environ, "KEPT_CONTEXT_KEYS"), source, destination)
     moved = re_encrypt_ciphertext(
         decode_base64(request, "ciphertext"),
-        source=_side("SOURCE_", request.get("sourceEncryptionContext", {})),
-        destination=_side("DESTINATION_", request.get("destinationEncryptionContext", {})),
+        source=source,
+        destination=destination,
         kms_client=kms_client(),
     )
     return {

@@ -31,12 +31,11 @@ class Settings:
             FunctionMisconfigured: A variable is missing or not of the form given above.
         """
         fixed = _json(environment, "ENCRYPTION_CONTEXT", {})
-        required = _json(environment, "REQUIRED_CONTEXT_KEYS", [])
         if not isinstance(fixed, dict) or not all(isinstance(value, str) for value in fixed.values()):
             raise FunctionMisconfigured("ENCRYPTION_CONTEXT is not a JSON object of strings")
-        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-            raise FunctionMisconfigured("REQUIRED_CONTEXT_KEYS is not a JSON list of strings")
-        return cls(required_variable(environment, "KEY_ARN"), fixed, tuple(required))
+        return cls(
+            required_variable(environment, "KEY_ARN"), fixed, names_variable(environment, "REQUIRED_CONTEXT_KEYS")
+        )
 
 
 def required_variable(environment: Mapping[str, str], name: str) -> str:
@@ -62,6 +61,18 @@ def signing_algorithm_setting(environment: Mapping[str, str]) -> SigningAlgorith
         return signing_algorithm(name)
     except InvalidRequest as error:
         raise FunctionMisconfigured(f"SIGNING_ALGORITHM: {error}") from None
+
+
+def names_variable(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return the names that the environment variable ``name`` lists; none if it is missing.
+
+    Raises:
+        FunctionMisconfigured: It is not a JSON list of strings.
+    """
+    names = _json(environment, name, [])
+    if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
+        raise FunctionMisconfigured(f"{name} is not a JSON list of strings")
+    return tuple(names)
 
 
 def _json(environment: Mapping[str, str], name: str, default: object) -> Any:

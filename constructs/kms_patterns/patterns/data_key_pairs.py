@@ -1,0 +1,209 @@
+"""Data key pairs: one function makes them, two use their private keys, each with its own permission."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.required_context import RequiredContext, required_context
+from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.policy.conditions import CONTEXT_PREFIX
+from kms_patterns.policy.key_specs import pinned
+
+_HANDLERS: Final = "kms_runtime.handlers.data_key_pairs"
+_USAGE_NAME: Final = "key-usage"
+_SIGN: Final = "SIGN_VERIFY"
+_DECRYPT: Final = "ENCRYPT_DECRYPT"
+# One request takes the client's connect and read time at most, 13 seconds; the rest is the function's own start.
+_ONE_REQUEST: Final = 15
+
+
+class DataKeyPairs(Construct):
+    """Functions that make key pairs, sign with them and decrypt with them; the private keys are encrypted under a key.
+
+    Pairs are stored by the caller: the public key as it is, the private key encrypted under ``encryption_key`` and
+    bound to an encryption context. AWS KMS makes them and opens them; signatures and decryption are the functions' own work,
+    so they cost no call beyond the one that opens. What a pair is for is part of its context (``key-usage``): the sign
+    function's role cannot open a pair that decrypts, nor the other way round, and the generate function's role opens
+    none. Verifying and encrypting with the public key needs no function (``kms_runtime.data_key_pair_use``).
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        encryption_key: Symmetric key.
+        required_context: Names that every caller must give a value for, such as ``["tenant"]``.
+        encryption_context: Pairs that every private key is bound to besides; the functions add them. Left out, there
+            are none. At least one name or pair is needed.
+        pair_specs: What may be made, demanded by role and key policy. Quotas a second, for the whole account in a
+            Region: ECC 100, RSA_2048 20, RSA_3072 4, RSA_4096 1. Left out, ``ECC_NIST_P256``.
+        private_key_returned: Whether the generate function also answers the private key itself, for devices that are to
+            have it (kms:GenerateDataKeyPair). Left out, nobody sees it (kms:GenerateDataKeyPairWithoutPlaintext).
+        retry_time: How long the generate function tries again when the quota is exceeded, with jitter; then it raises
+            ThrottlingException. Left out, 10 seconds.
+        memory_size: Memory in MiB, 128 to 10,240.
+        timeout: Of the functions that use pairs, at most 15 minutes; 10 seconds if left out. The generate function has
+            ``retry_time`` and 15 seconds.
+        log_retention: How long the functions' logs are kept. They contain no keys and no messages.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        ValueError: No context is required, a name cannot be one, or a time is too long.
+        GrantRefused: AWS KMS makes no pairs of such a spec.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/data-key-pairs.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        encryption_key: EncryptionKey,
+        required_context: Sequence[str],
+        encryption_context: Mapping[str, str] | None = None,
+        pair_specs: Sequence[str] = ("ECC_NIST_P256",),
+        private_key_returned: bool = False,
+        retry_time: Duration | None = None,
+        memory_size: int = 256,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        context = _context(encryption_context, required_context)
+        _check_specs(pair_specs)
+        retry = retry_time or Duration.seconds(10)
+
+        def function(name: str, description: str, time: Duration, **environment: str) -> DataPlaneFunction:
+            return DataPlaneFunction(
+                self,
+                name,
+                handler=f"{_HANDLERS}.{name.lower()}",
+                description=description,
+                environment={"KEY_ARN": encryption_key.key_arn, **context.environment, **environment},
+                memory_size=memory_size,
+                timeout=time,
+                log_retention=log_retention,
+                retry_attempts=retry_attempts,
+                tracing=tracing,
+            )
+
+        self._generate = function(
+            "Generate",
+            "Makes data key pairs with KMS",
+            _generate_timeout(retry),
+            KEY_PAIR_SPECS=" ".join(pair_specs),
+            RETRY_SECONDS=json.dumps(retry.to_seconds()),
+            PRIVATE_KEY_RETURNED=json.dumps(private_key_returned),
+        )
+        short = timeout or Duration.seconds(10)
+        self._sign = function("Sign", "Signs with data key pairs that KMS opens", short)
+        self._decrypt: DataPlaneFunction | None = None
+        if _DECRYPT in _usages(pair_specs):
+            self._decrypt = function("Decrypt", "Decrypts with data key pairs that KMS opens", short)
+        grant = (
+            encryption_key.grant_generate_data_key_pair
+            if private_key_returned
+            else encryption_key.grant_generate_data_key_pair_without_plaintext
+        )
+        grant(
+            self.generate_role,
+            pair_specs=pair_specs,
+            encryption_context=context.fixed,
+            required_context=context.names,
+            conditions=pinned(f"{CONTEXT_PREFIX}{_USAGE_NAME}", _usages(pair_specs)),
+        ).assert_success()
+        for using, usage in ((self._sign, _SIGN), (self._decrypt, _DECRYPT)):
+            if using is not None:
+                encryption_key.grant_decrypt(
+                    using.role, encryption_context={**context.fixed, _USAGE_NAME: usage}, required_context=context.names
+                ).assert_success()
+
+    @property
+    def generate_function(self) -> ExactFunction:
+        """The function that makes pairs and cannot open any."""
+        return self._generate.function
+
+    @property
+    def sign_function(self) -> ExactFunction:
+        """The function that signs with pairs of the usage SIGN_VERIFY."""
+        return self._sign.function
+
+    @property
+    def decrypt_function(self) -> ExactFunction:
+        """The function that decrypts with pairs of the usage ENCRYPT_DECRYPT; there is one if ``pair_specs`` has RSA.
+
+        Raises:
+            ValueError: There is none: ECC pairs do not encrypt.
+        """
+        return self._decrypting.function
+
+    @property
+    def generate_role(self) -> aws_iam.Role:
+        """The role of the generate function."""
+        return self._generate.role
+
+    @property
+    def sign_role(self) -> aws_iam.Role:
+        """The role of the sign function."""
+        return self._sign.role
+
+    @property
+    def decrypt_role(self) -> aws_iam.Role:
+        """The role of the decrypt function, where there is one."""
+        return self._decrypting.role
+
+    def grant_generate(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the generate function; it needs no permission on the key."""
+        return self.generate_function.grant_invoke(grantee)
+
+    def grant_sign(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the sign function: to sign with any pair of which it has the encrypted key."""
+        return self.sign_function.grant_invoke(grantee)
+
+    def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the decrypt function: for any pair of which it has the encrypted key."""
+        return self.decrypt_function.grant_invoke(grantee)
+
+    @property
+    def _decrypting(self) -> DataPlaneFunction:
+        if self._decrypt is None:
+            raise ValueError(f"{self.node.path} makes no pairs that decrypt: add RSA_2048 or larger to pair_specs")
+        return self._decrypt
+
+
+def _context(fixed: Mapping[str, str] | None, names: Sequence[str]) -> RequiredContext:
+    context = required_context(fixed, names)
+    if not context.fixed and not context.names:
+        raise ValueError(
+            "DataKeyPairs needs an encryption context: required_context is empty and encryption_context is missing. "
+            'Name at least one, such as required_context=["tenant"]; without it any private key of the key opens.'
+        )
+    taken = [name for name in (*context.fixed, *context.names) if name.lower() == _USAGE_NAME]
+    if taken:
+        raise ValueError(f"encryption context name {taken[0]!r} is set by DataKeyPairs itself: choose another name")
+    return context
+
+
+def _check_specs(pair_specs: Sequence[str]) -> None:
+    if isinstance(pair_specs, str):
+        raise TypeError(f"pair_specs is the string {pair_specs!r}: give a list of specs")
+    if "SM2" in pair_specs:
+        raise ValueError("pair_specs: the functions cannot sign or decrypt with SM2; leave it out")
+
+
+def _usages(pair_specs: Sequence[str]) -> list[str]:
+    """Pairs that encrypt are RSA: with ECC specs alone, nobody needs to make or open any."""
+    return [_SIGN, _DECRYPT] if any(spec.startswith("RSA_") for spec in pair_specs) else [_SIGN]
+
+
+def _generate_timeout(retry: Duration) -> Duration:
+    longest = 15 * 60 - _ONE_REQUEST
+    if retry.to_seconds() > longest:
+        raise ValueError(f"retry_time of {retry.to_seconds():.0f} seconds: a Lambda function has time for {longest}")
+    return retry.plus(Duration.seconds(_ONE_REQUEST))

@@ -1,0 +1,128 @@
+"""Payloads sealed between an ECC KMS key and outsiders, behind a function that seals and one that opens."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from aws_cdk import Duration, Token, aws_iam, aws_lambda, aws_logs
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.keys.key_agreement_key import KeyAgreementKey
+
+_HANDLERS: Final = {"Seal": "seal", "Open": "open_sealed"}
+_FINGERPRINT: Final = re.compile("[0-9a-f]{64}")
+# Environment variables of a function have 4 KB together.
+_MOST_PEERS: Final = 40
+
+
+class KeyAgreement(Construct):
+    """Two Lambda functions that may only ``kms:DeriveSharedSecret``: one seals payloads for a peer, one opens a peer's.
+
+    The peer has a key pair of its own, on the curve of the key, and needs no AWS: ECDH with the key's public half gives
+    both the same secret, HKDF-SHA256 makes a key of it that is bound to both public keys, the direction and
+    ``purpose``, and AES-256-GCM seals (``kms_runtime.agreement_message``). The functions answer payloads and messages,
+    never the secret. The same private key opens and seals, so both roles have the same permission on it; what a caller
+    may do is decided by the function that it may invoke.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        agreement_key: Key on P-256, P-384 or P-521.
+        purpose: Bound to every key, so that a message for one construct does not open in another; peers name the same.
+        allowed_peers: SHA-256 of the DER public keys that the functions agree with, in hexadecimal, at most 40. Left
+            out, anyone who has the key's public half may seal, and the open function answers whose key it was.
+        memory_size: Memory in MiB, 128 to 10,240.
+        timeout: At most 15 minutes; 10 seconds if left out.
+        log_retention: How long the functions' logs are kept. They contain no payloads, messages or secrets.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        ValueError: The purpose is empty, a fingerprint is none, there are too many, or the key is on SM2.
+
+    See https://docs.aws.amazon.com/kms/latest/APIReference/API_DeriveSharedSecret.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        agreement_key: KeyAgreementKey,
+        purpose: str,
+        allowed_peers: Sequence[str] = (),
+        memory_size: int = 512,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        _check(purpose, allowed_peers, agreement_key)
+
+        def function(name: str) -> DataPlaneFunction:
+            return DataPlaneFunction(
+                self,
+                name,
+                handler=f"kms_runtime.handlers.key_agreement.{_HANDLERS[name]}",
+                description=f"{name}s payloads under keys that KMS agrees on with a peer",
+                environment={
+                    "KEY_ARN": agreement_key.key_arn,
+                    "PURPOSE": purpose,
+                    "ALLOWED_PEERS": " ".join(allowed_peers),
+                },
+                memory_size=memory_size,
+                timeout=timeout or Duration.seconds(10),
+                log_retention=log_retention,
+                retry_attempts=retry_attempts,
+                tracing=tracing,
+            )
+
+        self._seal, self._open = function("Seal"), function("Open")
+        for role in (self.seal_role, self.open_role):
+            agreement_key.grant_derive_shared_secret(role, algorithms=["ECDH"]).assert_success()
+
+    @property
+    def seal_function(self) -> ExactFunction:
+        """The function that seals payloads for a peer."""
+        return self._seal.function
+
+    @property
+    def open_function(self) -> ExactFunction:
+        """The function that opens what a peer sealed."""
+        return self._open.function
+
+    @property
+    def seal_role(self) -> aws_iam.Role:
+        """The role of the seal function."""
+        return self._seal.role
+
+    @property
+    def open_role(self) -> aws_iam.Role:
+        """The role of the open function."""
+        return self._open.role
+
+    def grant_seal(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the seal function; it needs no permission on the key."""
+        return self.seal_function.grant_invoke(grantee)
+
+    def grant_open(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the open function; it needs no permission on the key."""
+        return self.open_function.grant_invoke(grantee)
+
+
+def _check(purpose: str, allowed_peers: Sequence[str], agreement_key: KeyAgreementKey) -> None:
+    if not purpose.strip():
+        raise ValueError(
+            f"purpose {purpose!r} is empty: say what the keys are for, such as 'orders'; peers say the same"
+        )
+    if isinstance(allowed_peers, str):
+        raise TypeError("allowed_peers is a string: give a list of fingerprints")
+    for peer in allowed_peers:
+        if not Token.is_unresolved(peer) and not _FINGERPRINT.fullmatch(peer):
+            raise ValueError(f"allowed_peers: {peer!r} is not the SHA-256 of a public key, 64 lower-case hex digits")
+    if len(allowed_peers) > _MOST_PEERS:
+        raise ValueError(f"allowed_peers has {len(allowed_peers)} fingerprints; the environment holds {_MOST_PEERS}")
+    if agreement_key.key_spec.value == "SM2":
+        raise ValueError("agreement_key is on SM2, which the functions do not know: take ECC_NIST_P256 or larger")

@@ -1,0 +1,161 @@
+"""Moves ciphertexts from one key or encryption context to another, inside KMS, behind one function."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.required_context import RequiredContext, required_context
+from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
+
+_HANDLER: Final = "kms_runtime.handlers.re_encryptor.re_encrypt"
+_SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
+
+
+class ReEncryptor(Construct):
+    """A Lambda function that may ``kms:ReEncryptFrom`` one key and ``kms:ReEncryptTo`` another, and reads nothing.
+
+    For values, data keys and private keys of data key pairs that AWS KMS encrypted itself: to leave a key that is to be
+    retired, to change the encryption context, to bring what outsiders encrypted under an RSA public key under a
+    symmetric key with a context. Both sides' contexts are demanded by role and key policies. AWS Encryption SDK
+    messages cannot be moved so, as their header covers their encrypted data keys: encrypt those anew.
+
+    Whoever may invoke the function chooses the values of required names: name in ``kept_context`` those that must stay,
+    or one tenant's ciphertext can be moved to another tenant.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        source_key: Key that ciphertexts are under.
+        destination_key: Symmetric key that they are moved to; may be the same, to change the context.
+        required_source_context: Names that the context of each ciphertext has.
+        source_context: Pairs that it has besides; the function adds them.
+        any_source_context: True lets the function move any ciphertext of the source key, for those that were made
+            without a context. Left out, a symmetric source needs a name or a pair.
+        required_destination_context: Names that a caller must give a value for.
+        destination_context: Pairs that every new ciphertext is bound to. At least one name or pair is needed.
+        kept_context: Names, required on both sides, whose values must be the same on both.
+        source_algorithm: Of an RSA source: ``RSAES_OAEP_SHA_256`` or ``RSAES_OAEP_SHA_1``. Left out, the former.
+        memory_size: Memory in MiB, 128 to 10,240.
+        timeout: At most 15 minutes; 10 seconds if left out.
+        log_retention: How long the function's logs are kept. They contain no ciphertexts.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        ValueError: A context is missing, or an RSA source is given one, which RSA has not.
+
+    See https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        source_key: EncryptionKey | RsaEncryptionKey,
+        destination_key: EncryptionKey,
+        required_source_context: Sequence[str] = (),
+        source_context: Mapping[str, str] | None = None,
+        any_source_context: bool = False,
+        required_destination_context: Sequence[str] = (),
+        destination_context: Mapping[str, str] | None = None,
+        kept_context: Sequence[str] = (),
+        source_algorithm: str | None = None,
+        memory_size: int = 256,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        source = required_context(source_context, (*required_source_context, *_names(kept_context)))
+        destination = required_context(destination_context, (*required_destination_context, *kept_context))
+        _check_source(source_key, source, any_context=any_source_context)
+        _check_destination(destination)
+        algorithm = _algorithm(source_key, source_algorithm)
+        self._re_encrypt = DataPlaneFunction(
+            self,
+            "ReEncrypt",
+            handler=_HANDLER,
+            description="Moves ciphertexts to another key or context with KMS",
+            environment={
+                **_side("SOURCE_", source_key.key_arn, source, algorithm),
+                **_side("DESTINATION_", destination_key.key_arn, destination, _SYMMETRIC),
+                "KEPT_CONTEXT_KEYS": json.dumps(list(kept_context)),
+            },
+            memory_size=memory_size,
+            timeout=timeout or Duration.seconds(10),
+            log_retention=log_retention,
+            retry_attempts=retry_attempts,
+            tracing=tracing,
+        )
+        if isinstance(source_key, RsaEncryptionKey):
+            leaving = source_key.grant_re_encrypt_from(self.role, algorithms=[algorithm])
+        else:
+            leaving = source_key.grant_re_encrypt_from(
+                self.role, encryption_context=source.fixed, required_context=source.names
+            )
+        leaving.assert_success()
+        destination_key.grant_re_encrypt_to(
+            self.role, encryption_context=destination.fixed, required_context=destination.names
+        ).assert_success()
+
+    @property
+    def function(self) -> ExactFunction:
+        """The function that moves ciphertexts and sees no plaintext."""
+        return self._re_encrypt.function
+
+    @property
+    def role(self) -> aws_iam.Role:
+        """The role of the function."""
+        return self._re_encrypt.role
+
+    def grant_re_encrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the function; it needs no permission on either key."""
+        return self.function.grant_invoke(grantee)
+
+
+def _names(kept_context: Sequence[str]) -> Sequence[str]:
+    if isinstance(kept_context, str):
+        raise TypeError(f"kept_context is the string {kept_context!r}: give a list of names")
+    return kept_context
+
+
+def _check_source(key: EncryptionKey | RsaEncryptionKey, context: RequiredContext, *, any_context: bool) -> None:
+    given = bool(context.fixed or context.names)
+    if isinstance(key, RsaEncryptionKey):
+        if given:
+            raise ValueError("an RSA source key has no encryption context: leave source and kept context out")
+    elif not given and not any_context:
+        raise ValueError(
+            "ReEncryptor needs the encryption context of the source: name at least one, such as "
+            'required_source_context=["tenant"], or set any_source_context=True for ciphertexts without one'
+        )
+    elif given and any_context:
+        raise ValueError("any_source_context=True contradicts a source context: leave one of them out")
+
+
+def _check_destination(context: RequiredContext) -> None:
+    if not context.fixed and not context.names:
+        raise ValueError(
+            "ReEncryptor needs an encryption context of the destination: name at least one, such as "
+            'required_destination_context=["tenant"]; without it any ciphertext of the key would decrypt alike'
+        )
+
+
+def _algorithm(key: EncryptionKey | RsaEncryptionKey, algorithm: str | None) -> str:
+    if isinstance(key, RsaEncryptionKey):
+        return algorithm or "RSAES_OAEP_SHA_256"
+    if algorithm not in (None, _SYMMETRIC):
+        raise ValueError(f"source_algorithm {algorithm!r}: a symmetric source key has {_SYMMETRIC} only")
+    return _SYMMETRIC
+
+
+def _side(prefix: str, key_arn: str, context: RequiredContext, algorithm: str) -> dict[str, str]:
+    variables = {"KEY_ARN": key_arn, "ALGORITHM": algorithm, **context.environment}
+    return {f"{prefix}{name}": value for name, value in variables.items()}
