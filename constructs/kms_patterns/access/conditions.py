@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from kms_patterns.access.discovery import ABSENT
 from kms_patterns.access.expressions import ALWAYS, ALWAYS_PRESENT, NEVER, AllOf, Condition, Leaf, all_of, any_of
 
 _FLIPPED_WITHOUT_KEY = ("bool", "numericless", "numericgreater", "dateless", "dategreater")
@@ -64,6 +65,8 @@ def from_simulator(expression: Mapping[str, Any] | None, rename: Callable[[str],
 def _leaf(expression: Mapping[str, Any], rename: Callable[[str], str]) -> Condition:
     """Complete a turned-round deny: where the denied key is absent the deny does not match, so access is reachable."""
     op, key = expression["op"], expression["key"]
+    if expression["values"] == [ABSENT]:
+        return Leaf("Null", key, ("true",))
     values = tuple(sorted({rename(str(value)) for value in expression["values"]}))
     ordered = op.lower().startswith(_FLIPPED_WITHOUT_KEY)
     if not expression.get("inverted") or not ordered or op.endswith("IfExists"):

@@ -8,6 +8,7 @@ from typing import Any
 from kms_patterns.access.actions import Action, Catalogue, catalogue
 from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.conditions import from_simulator
+from kms_patterns.access.discovery import discoverable
 from kms_patterns.access.expressions import Condition, any_of
 from kms_patterns.access.intrinsics import Unresolved
 from kms_patterns.access.model import Model, Policy
@@ -87,7 +88,7 @@ def _policies(model: Model) -> list[list[Policy]]:
 
 
 def _load(simulator: Simulator, policies: Sequence[Policy]) -> list[Unresolved]:
-    table = [{"kind": policy.kind, "document": policy.document} for policy in policies]
+    table = [{"kind": policy.kind, "document": discoverable(policy.document)} for policy in policies]
     invalid = simulator.ask({"policies": table})["invalid"]
     refused = []
     for index, errors in invalid.items():
