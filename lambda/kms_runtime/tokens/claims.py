@@ -51,18 +51,20 @@ def check_claims(
         TokenClaimMissing: One of the required claims is not there.
         TokenMalformed: A registered claim is of another type than RFC 7519 says, or a date is not a whole number.
     """
-    for name in ("iss", "aud", "exp", *required_claims):
+    found_issuer, found_audience, expires = claims.get("iss"), claims.get("aud"), claims.get("exp")
+    if found_issuer is None or found_audience is None or expires is None:
+        raise TokenClaimMissing("the token lacks iss, aud or exp")
+    for name in required_claims:
         if claims.get(name) is None:
             raise TokenClaimMissing(f"the token has no {name}")
-    _check_dates(claims, leeway, now)
-    if claims["iss"] != issuer:
+    _check_dates(claims, expires, leeway, now)
+    if found_issuer != issuer:
         raise TokenIssuerMismatch(f"the token's issuer is not {issuer!r}")
-    accepted = {audience} if isinstance(audience, str) else set(audience)
-    if not accepted.intersection(_audiences(claims["aud"])):
-        raise TokenAudienceMismatch(f"the token is not for {', '.join(sorted(accepted))}")
-    for name in ("sub", "jti"):
-        if not isinstance(claims.get(name, ""), str):
-            raise TokenMalformed(f"{name} is not a string")
+    # Most tokens are for one reader, who is one.
+    if found_audience.__class__ is not str or found_audience != audience:
+        _check_audience(found_audience, {audience} if isinstance(audience, str) else set(audience))
+    if claims.get("sub", "").__class__ is not str or claims.get("jti", "").__class__ is not str:
+        raise TokenMalformed("sub or jti is not a string")
 
 
 def check_expectations(audience: str | Collection[str], leeway: int) -> None:
@@ -77,25 +79,23 @@ def check_expectations(audience: str | Collection[str], leeway: int) -> None:
         raise InvalidRequest(f"leeway {leeway!r} is not a whole number of seconds from 0 to {LONGEST_LEEWAY}")
 
 
-def _check_dates(claims: Mapping[str, Any], leeway: int, now: float) -> None:
-    if now >= _date(claims, "exp") + leeway:
-        raise TokenExpired(f"the token expired {int(now - claims['exp'])} s ago; {leeway} s of clock skew are allowed")
-    for name in ("nbf", "iat"):
-        if name in claims and now < _date(claims, name) - leeway:
-            ahead = int(claims[name] - now)
-            raise TokenNotYetValid(f"the token's {name} lies {ahead} s ahead; {leeway} s of clock skew are allowed")
+def _check_dates(claims: Mapping[str, Any], expires: Any, leeway: int, now: float) -> None:
+    not_before, issued = claims.get("nbf", 0), claims.get("iat", 0)
+    for date in (expires, not_before, issued):
+        # A boolean is an int to Python, and a fraction of a second is nothing that this package issues.
+        if date.__class__ is not int or not 0 <= date <= LATEST_DATE:
+            raise TokenMalformed("exp, nbf or iat is not a whole number of seconds since 1970")
+    if now >= expires + leeway:
+        raise TokenExpired(f"the token expired {int(now - expires)} s ago; {leeway} s of clock skew are allowed")
+    latest = now + leeway
+    if not_before > latest or issued > latest:
+        ahead = int(max(not_before, issued) - now)
+        raise TokenNotYetValid(f"nbf or iat lies {ahead} s ahead; {leeway} s of clock skew are allowed")
 
 
-def _date(claims: Mapping[str, Any], name: str) -> int:
-    value = claims[name]
-    # A boolean is an int to Python, and a fraction of a second is nothing that this package issues.
-    if type(value) is not int or not 0 <= value <= LATEST_DATE:
-        raise TokenMalformed(f"{name} is not a whole number of seconds since 1970")
-    return value
-
-
-def _audiences(value: Any) -> list[str]:
+def _check_audience(value: Any, accepted: set[str]) -> None:
     names = value if isinstance(value, list) else [value]
     if not all(isinstance(name, str) for name in names):
         raise TokenMalformed("aud is neither a string nor a list of strings")
-    return names
+    if not accepted.intersection(names):
+        raise TokenAudienceMismatch(f"the token is not for {', '.join(sorted(accepted))}")

@@ -6,7 +6,7 @@ See https://www.rfc-editor.org/rfc/rfc7515#section-7.1 and https://www.rfc-edito
 import binascii
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -18,11 +18,14 @@ SIGNING_INPUT_LIMIT: Final = 4096
 # The longest signature is RSA_4096's: 512 bytes are 683 characters.
 TOKEN_LIMIT: Final = SIGNING_INPUT_LIMIT + 1 + 683
 
+_DOTS = 2
 _HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
-# "+", "/" and "=" are not of this alphabet: "!" is of none, and so makes them differ from what is written back.
+# "+", "/" and "=" are not of this alphabet; "!" is of none.
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
 _TO_BASE64URL = bytes.maketrans(b"+/", b"-_")
-_PADDING = (b"", b"===", b"==", b"=")
+_PADDING = (b"", b"", b"==", b"=")
+# What a last group of two or three characters may end in, so that the bits beyond the last byte are zero.
+_LAST = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
 
 
 class Header(NamedTuple):
@@ -33,17 +36,8 @@ class Header(NamedTuple):
     token_type: str
 
 
-class Compact(NamedTuple):
-    """A token taken apart, nothing of it verified. Only the header is read."""
-
-    header: Header
-    claims: bytes
-    signature: bytes
-    signing_input: bytes
-
-
-def split_token(token: str) -> Compact:
-    """Take a token apart.
+def split_token(token: str) -> tuple[Header, bytes, bytes, bytes]:
+    """Return a token's header, claims, signature and what was signed; only the header is read, nothing verified.
 
     Raises:
         TokenTooLarge: It is longer than any that AWS KMS signs in one piece.
@@ -55,15 +49,13 @@ def split_token(token: str) -> Compact:
         raise TokenMalformed("a token is ASCII text")
     if len(token) > TOKEN_LIMIT:
         raise TokenTooLarge(f"the token has {len(token)} characters; tokens of AWS KMS keys have at most {TOKEN_LIMIT}")
-    segments = token.encode().split(b".")
-    try:
-        header, claims, signature = segments
-    except ValueError:
-        raise TokenMalformed(f"the token has {len(segments)} segments; a signed token has three") from None
-    signing_input = b"%b.%b" % (header, claims)
+    if token.count(".") != _DOTS:
+        raise TokenMalformed(f"the token has {token.count('.') + 1} segments; a signed token has three")
+    signing_input, _, signature = token.encode().rpartition(b".")
     if len(signing_input) > SIGNING_INPUT_LIMIT:
         raise TokenTooLarge(f"header and claims take {len(signing_input)} bytes; at most {SIGNING_INPUT_LIMIT} do")
-    return Compact(_read_header(header), decode_segment(claims), decode_segment(signature), signing_input)
+    header, _, claims = signing_input.partition(b".")
+    return _read_header(header), decode_segment(claims), decode_segment(signature), signing_input
 
 
 @lru_cache(maxsize=256)
@@ -88,14 +80,13 @@ def decode_segment(segment: bytes) -> bytes:
     Raises:
         TokenMalformed: It is not Base64url, is padded, or its unused last bits are not zero.
     """
-    padded = segment.translate(_TO_BASE64) + _PADDING[len(segment) & 3]
+    rest = len(segment) & 3
+    if rest and segment[-1] not in _LAST[rest]:
+        raise TokenMalformed("a segment is not canonical Base64url: its last character has bits that nobody reads")
     try:
-        data = binascii.a2b_base64(padded)
+        return binascii.a2b_base64(segment.translate(_TO_BASE64) + _PADDING[rest], strict_mode=True)
     except binascii.Error:
-        data = b""
-    if binascii.b2a_base64(data, newline=False) != padded:
-        raise TokenMalformed("a segment is not canonical Base64url without padding")
-    return data
+        raise TokenMalformed("a segment is not Base64url without padding") from None
 
 
 def encode_segment(data: bytes) -> bytes:
@@ -104,21 +95,22 @@ def encode_segment(data: bytes) -> bytes:
 
 
 def parse_object(data: bytes, what: str) -> dict[str, Any]:
-    """Return the JSON object in ``data``.
+    """Return the JSON object that ``data`` is, with nothing around it.
 
     Raises:
         TokenMalformed: It is not UTF-8, not JSON, not an object, or a member is given twice; the message names
             ``what``.
     """
     try:
-        value = _DECODER.decode(data.decode())
+        text = data.decode()
+        value, end = _scan(text, 0)
         if b"\\u" in data:
             # Half a surrogate pair is valid JSON and no character.
             json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, StopIteration) as error:
         raise TokenMalformed(f"the {what} is not strict JSON: {_reason(error)}") from None
-    if not isinstance(value, dict):
-        raise TokenMalformed(f"the {what} is not a JSON object")
+    if end != len(text) or not isinstance(value, dict):
+        raise TokenMalformed(f"the {what} is not one JSON object and nothing else")
     return value
 
 
@@ -150,8 +142,12 @@ def _reason(error: Exception) -> str:
             return "not UTF-8"
         case RecursionError():
             return "nested too deep"
+        case StopIteration():
+            return "no value"
         case _:
             return str(error)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
+# The decoder's inner function: its outer one looks for white space, of which there is none.
+_scan: Callable[[str, int], tuple[Any, int]]
+_scan = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite).scan_once  # type: ignore[attr-defined]

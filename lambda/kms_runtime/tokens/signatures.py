@@ -4,7 +4,7 @@ See https://www.rfc-editor.org/rfc/rfc7518#section-3.3 and the sections after it
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding
@@ -47,35 +47,49 @@ def checker(key: AsymmetricKey, algorithm: str) -> Check:
     if algorithm in _PADDINGS and isinstance(key, RSAPublicKey):
         return _rsa(key, _PADDINGS[algorithm])
     if algorithm == "EdDSA" and isinstance(key, Ed25519PublicKey):
-        return _translated(key.verify)
+        return _ed25519(key)
     raise TokenKeySetInvalid(f"alg {algorithm} is not for keys of this type: {type(key).__name__}")
 
 
 def _rsa(key: RSAPublicKey, scheme: padding.AsymmetricPadding) -> Check:
     if key.key_size < _SMALLEST_RSA:
         raise TokenKeySetInvalid(f"the RSA key has {key.key_size} bits; at least {_SMALLEST_RSA} are needed")
-    digest = SHA256()
-    return _translated(lambda signature, message: key.verify(signature, message, scheme, digest))
+    verify, digest = key.verify, SHA256()
+
+    def check(signature: bytes, message: bytes) -> None:
+        try:
+            verify(signature, message, scheme, digest)
+        except InvalidSignature:
+            raise _refusal() from None
+
+    return check
 
 
 def _ecdsa(key: ec.EllipticCurvePublicKey, digest: HashAlgorithm) -> Check:
-    scheme, half = ec.ECDSA(digest), (key.key_size + 7) // 8
+    verify, scheme, half = key.verify, ec.ECDSA(digest), (key.key_size + 7) // 8
     from_bytes = int.from_bytes
 
-    def verify(signature: bytes, message: bytes) -> Any:
-        if len(signature) != 2 * half:
-            raise InvalidSignature
-        der = encode_dss_signature(from_bytes(signature[:half], "big"), from_bytes(signature[half:], "big"))
-        return key.verify(der, message, scheme)
-
-    return _translated(verify)
-
-
-def _translated(verify: Callable[[bytes, bytes], Any]) -> Check:
     def check(signature: bytes, message: bytes) -> None:
+        if len(signature) != 2 * half:
+            raise _refusal()
+        der = encode_dss_signature(from_bytes(signature[:half], "big"), from_bytes(signature[half:], "big"))
         try:
-            verify(signature, message)
+            verify(der, message, scheme)
         except InvalidSignature:
-            raise TokenSignatureInvalid("the signature is not that of the token under its key") from None
+            raise _refusal() from None
 
     return check
+
+
+def _ed25519(key: Ed25519PublicKey) -> Check:
+    def check(signature: bytes, message: bytes) -> None:
+        try:
+            key.verify(signature, message)
+        except InvalidSignature:
+            raise _refusal() from None
+
+    return check
+
+
+def _refusal() -> TokenSignatureInvalid:
+    return TokenSignatureInvalid("the signature is not that of the token under its key")

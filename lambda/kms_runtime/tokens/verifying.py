@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kms_runtime.errors import InvalidRequest, TokenAlgorithmRefused, TokenMalformed
 from kms_runtime.tokens.claims import check_claims, check_expectations
@@ -14,8 +13,7 @@ DEFAULT_LEEWAY = 30
 TOKEN_TYPE = "JWT"  # noqa: S105 - a header's value
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedToken:
+class VerifiedToken(NamedTuple):
     """A token whose signature and claims are as expected.
 
     Attributes:
