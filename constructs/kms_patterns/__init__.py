@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kms_patterns.patterns.key_agreement import KeyAgreement
     from kms_patterns.patterns.key_grant import KeyGrant
     from kms_patterns.patterns.re_encryptor import ReEncryptor
+    from kms_patterns.patterns.public_key_export import PublicKeyExport
+    from kms_patterns.patterns.rsa_envelope_cipher import RsaEnvelopeCipher
     from kms_patterns.patterns.secret_cipher import SecretCipher
     from kms_patterns.patterns.signer import Signer
 
@@ -38,8 +40,10 @@ __all__ = [
     "KeyLifecycle",
     "MacKey",
     "ReEncryptor",
+    "PublicKeyExport",
     "ReplicaKey",
     "RsaEncryptionKey",
+    "RsaEnvelopeCipher",
     "SecretCipher",
     "Signer",
     "SigningKey",
@@ -59,7 +63,9 @@ _HOMES = {
     "KeyAgreementKey": "kms_patterns.keys.key_agreement_key",
     "KeyLifecycle": "kms_patterns.keys.key_lifecycle",
     "MacKey": "kms_patterns.keys.mac_key",
+    "PublicKeyExport": "kms_patterns.patterns.public_key_export",
     "RsaEncryptionKey": "kms_patterns.keys.rsa_encryption_key",
+    "RsaEnvelopeCipher": "kms_patterns.patterns.rsa_envelope_cipher",
     "SecretCipher": "kms_patterns.patterns.secret_cipher",
     "Signer": "kms_patterns.patterns.signer",
     "SigningKey": "kms_patterns.keys.signing_key",

@@ -1,4 +1,4 @@
-"""Encrypts and decrypts values of up to 4096 bytes directly in KMS, behind two functions with one permission each."""
+"""Encrypts and decrypts small values directly in KMS, behind two functions with one permission each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,19 +6,25 @@ from aws_cdk import Duration, aws_lambda, aws_logs
 from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction
-from kms_patterns.functions.required_context import RequiredContext, required_context
 from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.patterns.cipher_functions import CipherFunctions
-
-_HANDLERS = "kms_runtime.handlers.secret_cipher"
+from kms_patterns.patterns.secret_modes import rsa_mode, symmetric_mode
 
 
 class SecretCipher(CipherFunctions):
-    """Two Lambda functions: one may only ``kms:Encrypt``, the other only ``kms:Decrypt``, both under a named context.
+    """Two Lambda functions: one may only ``kms:Encrypt``, the other only ``kms:Decrypt``.
 
-    Both the functions' roles and the key policy demand that every required name stands in the encryption context, so
-    a value that was encrypted for one tenant, say, cannot be decrypted without naming that tenant. Callers need no
-    permission on the key: grant them a function with :meth:`grant_encrypt` or :meth:`grant_decrypt`.
+    With a symmetric key, values have up to 4096 bytes, and both the functions' roles and the key policy demand that
+    every required name stands in the encryption context: a value that was encrypted for one tenant, say, cannot be
+    decrypted without naming that tenant.
+
+    With an RSA key, values have up to 190, 318 or 446 bytes (RSA_2048, RSA_3072, RSA_4096; 24 more with SHA-1), and
+    anybody with the public key can encrypt them as well, without AWS: see
+    :class:`~kms_patterns.patterns.public_key_export.PublicKeyExport`. There is no encryption context; roles and key
+    policy pin the algorithm. For more bytes use the ``RsaEnvelopeCipher``.
+
+    Callers need no permission on the key: grant them a function with :meth:`grant_encrypt` or :meth:`grant_decrypt`.
 
     Invoke synchronously. The event of a *failed asynchronous* call to the encrypt function, which contains the
     plaintext, is kept in that function's dead-letter queue.
@@ -26,10 +32,11 @@ class SecretCipher(CipherFunctions):
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
-        encryption_key: Symmetric key.
-        required_context: Names that every caller must give a value for, such as ``["tenant"]``.
+        encryption_key: Symmetric key, or RSA key.
+        required_context: Names that every caller must give a value for, such as ``["tenant"]``; none with RSA.
         encryption_context: Pairs that every value is bound to besides; the functions add them. Left out, there are
-            none. At least one name or pair is needed.
+            none. With a symmetric key, at least one name or pair is needed.
+        encryption_algorithm: With RSA, ``RSAES_OAEP_SHA_256``, which is used if left out, or ``RSAES_OAEP_SHA_1``.
         memory_size: Memory in MiB, 128 to 10,240.
         timeout: At most 15 minutes; 10 seconds if left out.
         log_retention: How long the functions' logs are kept. They contain neither plaintext nor ciphertext.
@@ -37,7 +44,8 @@ class SecretCipher(CipherFunctions):
         tracing: X-Ray tracing; needs two actions on every resource.
 
     Raises:
-        ValueError: No context is required, or a name cannot be one.
+        ValueError: A symmetric key and no context is required, or an RSA key and one is; a name cannot be one; or the
+            key does not know the algorithm.
 
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
     """
@@ -47,9 +55,10 @@ class SecretCipher(CipherFunctions):
         scope: Construct,
         construct_id: str,
         *,
-        encryption_key: EncryptionKey,
-        required_context: Sequence[str],
+        encryption_key: EncryptionKey | RsaEncryptionKey,
+        required_context: Sequence[str] = (),
         encryption_context: Mapping[str, str] | None = None,
+        encryption_algorithm: str | None = None,
         memory_size: int = 256,
         timeout: Duration | None = None,
         log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
@@ -57,15 +66,18 @@ class SecretCipher(CipherFunctions):
         tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
     ) -> None:
         super().__init__(scope, construct_id)
-        context = _context(encryption_context, required_context)
+        if isinstance(encryption_key, RsaEncryptionKey):
+            mode = rsa_mode(encryption_key, encryption_context, required_context, encryption_algorithm)
+        else:
+            mode = symmetric_mode(encryption_key, encryption_context, required_context, encryption_algorithm)
 
         def function(name: str) -> DataPlaneFunction:
             return DataPlaneFunction(
                 self,
                 name,
-                handler=f"{_HANDLERS}.{name.lower()}",
-                description=f"{name}s a value of up to 4096 bytes with KMS",
-                environment={"KEY_ARN": encryption_key.key_arn, **context.environment},
+                handler=f"{mode.handlers}.{name.lower()}",
+                description=f"{name}s a value of up to {mode.limit} with KMS",
+                environment=mode.environment,
                 memory_size=memory_size,
                 timeout=timeout or Duration.seconds(10),
                 log_retention=log_retention,
@@ -74,19 +86,4 @@ class SecretCipher(CipherFunctions):
             )
 
         self._encrypt, self._decrypt = function("Encrypt"), function("Decrypt")
-        encryption_key.grant_encrypt(
-            self.encrypt_role, encryption_context=context.fixed, required_context=context.names
-        ).assert_success()
-        encryption_key.grant_decrypt(
-            self.decrypt_role, encryption_context=context.fixed, required_context=context.names
-        ).assert_success()
-
-
-def _context(fixed: Mapping[str, str] | None, names: Sequence[str]) -> RequiredContext:
-    context = required_context(fixed, names)
-    if not context.fixed and not context.names:
-        raise ValueError(
-            "SecretCipher needs an encryption context: required_context is empty and encryption_context is missing. "
-            'Name at least one, such as required_context=["tenant"]; without it any ciphertext of the key decrypts.'
-        )
-    return context
+        mode.grant(self.encrypt_role, self.decrypt_role)

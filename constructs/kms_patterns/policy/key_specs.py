@@ -45,6 +45,9 @@ ALGORITHMS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
 }
 """Key usage -> key spec -> algorithms."""
 
+RSA_ENCRYPTION_ALGORITHMS: Final[Mapping[str, int]] = {"RSAES_OAEP_SHA_256": 66, "RSAES_OAEP_SHA_1": 42}
+"""Algorithm -> by how many bytes a plaintext must be shorter than the modulus."""
+
 MESSAGE_TYPES: Final = ("RAW", "DIGEST", "EXTERNAL_MU")
 DATA_KEY_PAIR_SPECS: Final = (
     *_RSA,

@@ -1,0 +1,53 @@
+"""An HTTPS address at which a function answers anybody."""
+
+from aws_cdk import aws_lambda
+from constructs import Construct
+
+from kms_patterns.functions.acknowledgements import acknowledge
+
+
+class FunctionAddress(Construct):
+    """A Lambda function URL without authentication: HTTPS with TLS 1.2 or later, nothing else.
+
+    Anybody may call it, so the function must have no permission that anybody should not have. Each call is an
+    invocation that is paid for and takes from the account's concurrency: reserve some for the function, or put a
+    distribution of CloudFront before it, where that matters.
+
+    Args:
+        scope: The pattern.
+        construct_id: Id within the pattern.
+        function: What answers.
+        reserved_concurrency: How many invocations may run at a time, taken from the account's; further ones are
+            answered 429. Left out, as many as the account has.
+
+    Raises:
+        ValueError: ``reserved_concurrency`` is less than 1.
+
+    See https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        function: aws_lambda.Function,
+        reserved_concurrency: int | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        if reserved_concurrency is not None and reserved_concurrency < 1:
+            raise ValueError(f"reserved_concurrency is {reserved_concurrency}: with less than 1 nobody gets an answer")
+        made = aws_lambda.FunctionUrl(self, "Url", function=function, auth_type=aws_lambda.FunctionUrlAuthType.NONE)
+        resource = function.node.default_child
+        if reserved_concurrency is not None and isinstance(resource, aws_lambda.CfnFunction):
+            resource.reserved_concurrent_executions = reserved_concurrency
+        self.url = made.url
+        acknowledge(function, _FINDINGS)
+        acknowledge(self, _FINDINGS)
+
+
+_FINDINGS = {
+    "NIST.800.53.R5-LambdaFunctionUrlAuth": (
+        "Outsiders without AWS credentials are whom this address is for; the function can read what it serves, no more."
+    ),
+}

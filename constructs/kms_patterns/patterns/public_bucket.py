@@ -1,0 +1,64 @@
+"""A bucket for what is published: readable through its function, writable by one role, whoever else may write."""
+
+from typing import Final
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from kms_patterns.functions.acknowledgements import acknowledge
+from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
+from kms_patterns.policy.actions import S3_PUT_OBJECT
+
+SID_DENY_OTHER_PUBLISHERS: Final = "DenyPublicationByAnyoneElse"
+
+
+class PublicBucket(s3.Bucket):
+    """A private, versioned bucket under SSE-S3, over TLS 1.2 or later only, into which one role alone may write.
+
+    What it holds is public, so nothing is gained by a KMS key, which would need a further permission of each of the
+    functions. What counts is that nobody else can replace it: the bucket policy denies that to an administrator, too,
+    who would have to change that policy first, seen by CloudTrail.
+
+    Args:
+        scope: The pattern.
+        construct_id: Id within the pattern.
+        publisher: The role that may write.
+        lifecycle: What becomes of the bucket with its stack. S3 deletes empty buckets only.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, publisher: iam.IRole, lifecycle: KeyLifecycle) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            versioned=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            removal_policy=removal_policy(lifecycle),
+        )
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid=SID_DENY_OTHER_PUBLISHERS,
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=[S3_PUT_OBJECT],
+                resources=[self.arn_for_objects("*")],
+                conditions={"ArnNotEquals": {"aws:PrincipalArn": publisher.role_arn}},
+            )
+        )
+        acknowledge(self, _FINDINGS)
+
+
+_FINDINGS = {
+    "AwsSolutions-S1": "Readers are known to the function that serves the files, which logs every request.",
+    "NIST.800.53.R5-S3BucketLoggingEnabled": (
+        "Readers are known to the function that serves the files, which logs every request."
+    ),
+    "NIST.800.53.R5-S3BucketReplicationEnabled": "The files are made anew from KMS at any time.",
+    "NIST.800.53.R5-S3DefaultEncryptionKMS": (
+        "Public keys are public; a KMS key would add a permission to each function and protect nothing."
+    ),
+}

@@ -1,0 +1,177 @@
+"""Publishes the public keys of KMS keys at an HTTPS address that needs no AWS credentials."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from aws_cdk import Duration, Stack, aws_iam, aws_lambda, aws_logs, aws_s3
+from aws_cdk import aws_cloudfront as cloudfront
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+from kms_patterns.keys.key_agreement_key import KeyAgreementKey
+from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
+from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.function_address import FunctionAddress
+from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.public_bucket import PublicBucket
+from kms_patterns.patterns.public_key_checks import (
+    check_algorithms,
+    check_distribution,
+    check_keys,
+    check_prefix,
+    check_times,
+)
+from kms_patterns.patterns.stack_deployed import StackDeployedRule
+
+FORMS: Final = ("json", "pem", "der", "jwk")
+_HANDLERS = "kms_runtime.handlers.public_key_export"
+
+
+class PublicKeyExport(Construct):
+    """Four files per key, fetched from KMS after every deployment and on a schedule, served over HTTPS to anybody.
+
+    The files are a JSON document (key ARN, algorithms, limits of a plaintext, checksum, and the other three), PEM, DER
+    and a JSON Web Key. The function that publishes may ``kms:GetPublicKey`` on these keys and write these files; the
+    one that serves may read them and is not allowed any KMS action. Whoever trusts a key trusts its address: compare
+    the document's ``sha256`` by another channel before the first use.
+
+    After a first deployment the address answers 503 until the files are there, some seconds later.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        keys: Name to key. The files are called ``<name>.json``, ``.pem``, ``.der`` and ``.jwk``; lower case letters,
+            digits, hyphens.
+        algorithms: Name to the algorithms that the document names, such as ``{"inbox": ["RSAES_OAEP_SHA_256"]}``: those
+            that the functions behind the key accept. Left out, every one that the key knows.
+        bucket: Where the files are kept. Left out, a bucket into which only the publishing function can write.
+        prefix: Path before the files' names in the bucket, such as ``keys/``. Left out, none.
+        distribution: A distribution of CloudFront that serves ``bucket``, HTTPS only; then there is no function to
+            serve. Left out, there is one, at a function URL.
+        max_age: How long caches keep a file, 1 second to 365 days; 1 hour if left out.
+        refresh: How often the keys are fetched besides, whole minutes; 1 hour if left out.
+        reserved_concurrency: How many requests the serving function answers at a time; see :class:`FunctionAddress`.
+        lifecycle: What becomes of the bucket that is made here with its stack.
+        log_retention: How long the functions' logs are kept. Nothing in them is secret.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        ValueError: A name, prefix, duration or algorithm cannot be; or a distribution comes without its bucket.
+        TypeError: A key has no public key.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/download-public-key.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        keys: Mapping[str, RsaEncryptionKey | SigningKey | KeyAgreementKey],
+        algorithms: Mapping[str, Sequence[str]] | None = None,
+        bucket: aws_s3.IBucket | None = None,
+        prefix: str = "",
+        distribution: cloudfront.IDistribution | None = None,
+        max_age: Duration | None = None,
+        refresh: Duration | None = None,
+        reserved_concurrency: int | None = None,
+        lifecycle: KeyLifecycle = KeyLifecycle.RETAIN,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._names = tuple(keys)
+        check_keys(keys)
+        check_algorithms(keys, algorithms or {})
+        check_prefix(prefix)
+        max_age, refresh = max_age or Duration.hours(1), refresh or Duration.hours(1)
+        check_times(max_age, refresh)
+        check_distribution(distribution, bucket)
+
+        def function(verb: str, what: str) -> DataPlaneFunction:
+            return DataPlaneFunction(
+                self,
+                verb,
+                handler=f"{_HANDLERS}.{verb.lower()}",
+                description=what,
+                environment={},
+                memory_size=256,
+                timeout=Duration.seconds(30),
+                log_retention=log_retention,
+                retry_attempts=retry_attempts,
+                tracing=tracing,
+            )
+
+        publisher = self._publisher = function("Publish", "Fetches public keys from KMS and stores their files")
+        self.bucket: aws_s3.IBucket = bucket or PublicBucket(
+            self, "Bucket", publisher=publisher.role, lifecycle=lifecycle
+        )
+        files = [f"{prefix}{name}.{form}" for name in keys for form in FORMS]
+        settings = self._settings(keys, algorithms or {}, prefix, max_age)
+        _configure(publisher, settings)
+        grant_object_upload(self.bucket, publisher.role, multipart=False, objects=files)
+        for key in keys.values():
+            key.grant_public_key(publisher.role).assert_success()
+        deployed = StackDeployedRule(
+            self, "Deployed", function=publisher.function, every=refresh, dead_letters=publisher.dead_letters
+        )
+        if distribution is not None:
+            self._address = f"https://{distribution.distribution_domain_name}/{prefix}"
+            return
+        server = function("Serve", "Serves public keys of KMS to anybody")
+        # While the server is being made, the rule becomes ready for the event at the end of the deployment.
+        server.node.add_dependency(deployed)
+        _configure(server, settings)
+        grant_object_download(self.bucket, server.role, objects=files)
+        address = FunctionAddress(self, "Address", function=server.function, reserved_concurrency=reserved_concurrency)
+        self._address = address.url
+
+    @property
+    def publish_function(self) -> ExactFunction:
+        """The function that fetches the keys and stores the files; invoke it with ``{}`` to do so now."""
+        return self._publisher.function
+
+    @property
+    def publish_role(self) -> aws_iam.Role:
+        """The role of the publishing function."""
+        return self._publisher.role
+
+    def url(self, name: str, form: Literal["json", "pem", "der", "jwk"] = "json") -> str:
+        """Return the address of a file.
+
+        Args:
+            name: Name of a key.
+            form: Which of its four files.
+
+        Raises:
+            ValueError: There is no such file.
+        """
+        if name not in self._names or form not in FORMS:
+            raise ValueError(f"there is no {name}.{form}: keys are {', '.join(self._names)}, forms {', '.join(FORMS)}")
+        return f"{self._address}{name}.{form}"
+
+    def _settings(
+        self,
+        keys: Mapping[str, CustomerManagedKey],
+        algorithms: Mapping[str, Sequence[str]],
+        prefix: str,
+        max_age: Duration,
+    ) -> Mapping[str, str]:
+        published = {
+            name: {"keyArn": key.key_arn, "algorithms": list(algorithms.get(name, ()))} for name, key in keys.items()
+        }
+        return {
+            "BUCKET": self.bucket.bucket_name,
+            "PREFIX": prefix,
+            "MAX_AGE": str(max_age.to_seconds()),
+            "PUBLIC_KEYS": Stack.of(self).to_json_string(published),
+        }
+
+
+def _configure(function: DataPlaneFunction, settings: Mapping[str, str]) -> None:
+    for name, value in settings.items():
+        function.function.add_environment(name, value)

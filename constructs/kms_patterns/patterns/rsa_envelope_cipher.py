@@ -1,0 +1,134 @@
+"""Opens files of any size that outsiders encrypted with the public key of an RSA key, in one function."""
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs, aws_s3
+from constructs import Construct
+
+from kms_patterns.functions.acknowledgements import acknowledge_objects
+from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.required_context import required_context as check_context
+from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
+from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.object_created import ObjectCreatedRule
+from kms_patterns.patterns.secret_modes import RSA_ALGORITHM, check_rsa
+
+
+class RsaEnvelopeCipher(Construct):
+    """A Lambda function that opens S3 objects which anybody with the public key may have written, in constant memory.
+
+    Outsiders encrypt with the public key (see ``PublicKeyExport``) and AES-256-GCM, without AWS and without a call to
+    KMS: the objects are AWS Encryption SDK messages of the RSA keyring, which ``kms_runtime`` and the official SDKs
+    write. The function may ``kms:Decrypt`` with one algorithm, read ``source`` and write ``destination``: one call to
+    KMS per object. A destination object appears only after its last frame was verified.
+
+    The public key tells nobody who wrote a message: whoever can put an object into ``source`` can have it opened. Have
+    messages signed inside, or authenticate the upload, where that matters.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        encryption_key: RSA key, whose public half the outsiders have.
+        source: Bucket of the encrypted objects, the inbox.
+        destination: Bucket of the opened objects.
+        encryption_algorithm: ``RSAES_OAEP_SHA_256``, which is used if left out, or ``RSAES_OAEP_SHA_1``; pinned in the
+            role's policy and in the key policy.
+        required_context: Names that every call must give a value for. RSA has no encryption context in KMS: the
+            function compares it with that of the message, and no policy can demand it.
+        encryption_context: Pairs that every message must have besides.
+        decrypt_on_create: Whether every object created in ``source`` is opened by itself; then nobody names a context,
+            so ``required_context`` must be empty. ``source`` gets EventBridge switched on.
+        read_versions: Whether a call may name the version it wants; adds ``s3:GetObjectVersion``.
+        memory_size: Memory in MiB, 128 to 10,240; 1,769 is one virtual CPU.
+        timeout: At most 15 minutes, which is the default: about as long as 100 GiB take.
+        log_retention: How long the function's logs are kept. They contain names of objects, no content.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        ValueError: Source and destination are one bucket, ``decrypt_on_create`` could not name the context, or the key
+            does not know the algorithm.
+
+    See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-kms-keyring.html#kms-keyring-rsa
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        encryption_key: RsaEncryptionKey,
+        source: aws_s3.IBucket,
+        destination: aws_s3.IBucket,
+        encryption_algorithm: str = RSA_ALGORITHM,
+        required_context: Sequence[str] = (),
+        encryption_context: Mapping[str, str] | None = None,
+        decrypt_on_create: bool = False,
+        read_versions: bool = False,
+        memory_size: int = 1769,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        context = check_context(encryption_context, required_context)
+        _refuse_one_bucket(source, destination)
+        if decrypt_on_create:
+            _refuse_unknown_context(context.names)
+        algorithm = check_rsa(encryption_key, encryption_algorithm)
+        made = self._made = DataPlaneFunction(
+            self,
+            "Decrypt",
+            handler="kms_runtime.handlers.rsa_envelope_cipher.decrypt",
+            description="Opens S3 objects that were encrypted with the public key of an RSA key of KMS",
+            environment={
+                "KEY_ARN": encryption_key.key_arn,
+                "ENCRYPTION_ALGORITHM": algorithm,
+                "SOURCE_BUCKET": source.bucket_name,
+                "DESTINATION_BUCKET": destination.bucket_name,
+                **context.environment,
+            },
+            memory_size=memory_size,
+            timeout=timeout or Duration.minutes(15),
+            log_retention=log_retention,
+            retry_attempts=retry_attempts,
+            tracing=tracing,
+        )
+        grant_object_download(source, made.role, versions=read_versions)
+        grant_object_upload(destination, made.role)
+        acknowledge_objects(made.role, source)
+        acknowledge_objects(made.role, destination)
+        encryption_key.grant_decrypt(made.role, algorithms=[algorithm]).assert_success()
+        if decrypt_on_create:
+            ObjectCreatedRule(
+                self, "ObjectCreated", bucket=source, function=made.function, dead_letters=made.dead_letters
+            )
+
+    @property
+    def decrypt_function(self) -> ExactFunction:
+        """The function that opens objects and can do nothing else with the key."""
+        return self._made.function
+
+    @property
+    def decrypt_role(self) -> aws_iam.Role:
+        """The role of the function."""
+        return self._made.role
+
+    def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the function; it needs no permission on the key."""
+        return self.decrypt_function.grant_invoke(grantee)
+
+
+def _refuse_one_bucket(source: aws_s3.IBucket, destination: aws_s3.IBucket) -> None:
+    # Outsiders write into the source: next to what they can write, nothing opened is safe from being replaced.
+    if source.bucket_arn == destination.bucket_arn:
+        raise ValueError("destination == source: outsiders could overwrite opened objects; give it a bucket of its own")
+
+
+def _refuse_unknown_context(names: Sequence[str]) -> None:
+    if names:
+        raise ValueError(
+            f"decrypt_on_create cannot give a value for {list(names)}: an S3 event names no context, so every call "
+            "would be refused. Give it a value in encryption_context."
+        )

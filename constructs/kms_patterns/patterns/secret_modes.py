@@ -1,0 +1,99 @@
+"""How a SecretCipher works: under an encryption context with a symmetric key, with one pinned algorithm under RSA."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aws_cdk import aws_iam
+
+from kms_patterns.functions.required_context import RequiredContext, required_context
+from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
+from kms_patterns.policy.key_specs import RSA_ENCRYPTION_ALGORITHMS
+
+_HANDLERS = "kms_runtime.handlers"
+RSA_ALGORITHM = "RSAES_OAEP_SHA_256"
+
+
+@dataclass(frozen=True)
+class SecretMode:
+    """What both functions of a SecretCipher have in common.
+
+    Attributes:
+        handlers: Module of the handlers.
+        limit: How many bytes a value has at most, in words.
+        environment: Settings of the functions.
+        grant: Grants the encrypt role and the decrypt role the key.
+    """
+
+    handlers: str
+    limit: str
+    environment: Mapping[str, str]
+    grant: Callable[[aws_iam.IGrantable, aws_iam.IGrantable], None]
+
+
+def symmetric_mode(
+    key: EncryptionKey, fixed: Mapping[str, str] | None, names: Sequence[str], algorithm: str | None
+) -> SecretMode:
+    """Return the mode of a symmetric key, whose every ciphertext is bound to a context.
+
+    Raises:
+        ValueError: No context is required, a name cannot be one, or an algorithm is given.
+    """
+    context = _context(fixed, names)
+    if algorithm is not None:
+        raise ValueError(f"encryption_algorithm {algorithm!r} is for RSA: a symmetric key knows SYMMETRIC_DEFAULT only")
+
+    def grant(encrypt: aws_iam.IGrantable, decrypt: aws_iam.IGrantable) -> None:
+        key.grant_encrypt(encrypt, encryption_context=context.fixed, required_context=context.names).assert_success()
+        key.grant_decrypt(decrypt, encryption_context=context.fixed, required_context=context.names).assert_success()
+
+    environment = {"KEY_ARN": key.key_arn, **context.environment}
+    return SecretMode(f"{_HANDLERS}.secret_cipher", "4096 bytes", environment, grant)
+
+
+def rsa_mode(
+    key: RsaEncryptionKey, fixed: Mapping[str, str] | None, names: Sequence[str], algorithm: str | None
+) -> SecretMode:
+    """Return the mode of an RSA key, whose role policies and key policy pin the algorithm.
+
+    Raises:
+        ValueError: A context is required, which RSA does not have, or the algorithm is none of RSA encryption.
+    """
+    if fixed or names:
+        raise ValueError(
+            f"an encryption context ({[*(fixed or {}), *names]}) with an RSA key: RSA has none, so nothing would be "
+            "bound to it; leave it out, or use an EncryptionKey, or the RsaEnvelopeCipher, which binds one to each file"
+        )
+    algorithm = check_rsa(key, algorithm or RSA_ALGORITHM)
+
+    def grant(encrypt: aws_iam.IGrantable, decrypt: aws_iam.IGrantable) -> None:
+        key.grant_encrypt(encrypt, algorithms=[algorithm]).assert_success()
+        key.grant_decrypt(decrypt, algorithms=[algorithm]).assert_success()
+
+    environment = {"KEY_ARN": key.key_arn, "KEY_SPEC": key.key_spec.value, "ENCRYPTION_ALGORITHM": algorithm}
+    bits = int(key.key_spec.value.removeprefix("RSA_"))
+    limit = f"{bits // 8 - RSA_ENCRYPTION_ALGORITHMS[algorithm]} bytes"
+    return SecretMode(f"{_HANDLERS}.rsa_secret_cipher", limit, environment, grant)
+
+
+def check_rsa(key: RsaEncryptionKey, algorithm: str) -> str:
+    """Return ``algorithm``.
+
+    Raises:
+        ValueError: The key is SM2, which the functions cannot use, or the algorithm is none of RSA encryption.
+    """
+    if not key.key_spec.value.startswith("RSA_"):
+        raise ValueError(f"the key spec is {key.key_spec.value}: the functions encrypt with RSA keys only")
+    if algorithm not in RSA_ENCRYPTION_ALGORITHMS:
+        raise ValueError(f"encryption_algorithm {algorithm!r}: give one of {', '.join(RSA_ENCRYPTION_ALGORITHMS)}")
+    return algorithm
+
+
+def _context(fixed: Mapping[str, str] | None, names: Sequence[str]) -> RequiredContext:
+    context = required_context(fixed, names)
+    if not context.fixed and not context.names:
+        raise ValueError(
+            "SecretCipher needs an encryption context: required_context is empty and encryption_context is missing. "
+            'Name at least one, such as required_context=["tenant"]; without it any ciphertext of the key decrypts.'
+        )
+    return context
