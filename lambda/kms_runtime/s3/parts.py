@@ -61,10 +61,13 @@ class PartBuffer(io.RawIOBase):
         self._used = self._position = 0
 
     def wipe(self) -> None:
-        """Overwrite all that was ever filled with zeros, and forget it."""
+        """Overwrite all that was ever filled with zeros, and give the memory back; nothing can be filled any more."""
         for start in range(0, self._high_water, MEBIBYTE):
             end = min(start + MEBIBYTE, self._high_water)
             self._memory[start:end] = bytes(end - start)
+        # Not left to the garbage collector: a warm function would hold the parts of many objects until it runs.
+        self._memory = memoryview(b"")
+        self._high_water = 0
         self.refill()
 
     def readable(self) -> bool:
