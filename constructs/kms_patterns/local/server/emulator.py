@@ -23,12 +23,20 @@ S3 = "ministack.services.s3"
 STS = "ministack.services.sts"
 IAM = "ministack.services.iam"
 LAMBDA = "ministack.services.lambda_svc"
+EVENTS = "ministack.services.eventbridge"
+STACKS = "ministack.services.cloudformation.stacks"
+ENGINE = "ministack.services.cloudformation.engine"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 
 # A function by its parameter names; anything else by its type, marked with "=".
 REQUIRED: Mapping[str, Mapping[str, str]] = {
     APP: {"app": "scope receive send", "AUTH": "=bool"},
-    RESPONSES: {"get_account_id": "", "get_region": "", "set_request_account_id": "access_key_id"},
+    RESPONSES: {
+        "get_account_id": "",
+        "get_region": "",
+        "request_scope": "account_id region",
+        "set_request_account_id": "access_key_id",
+    },
     ROUTER: {"extract_access_key_id": "headers query_params"},
     EVALUATOR: {
         "_resolve_managed_policy_document": "policy_arn account_id",
@@ -51,6 +59,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     },
     LAMBDA_RUNTIME: {
         "_PYTHON_WORKER_SCRIPT": "=str",
+        "_NODEJS_WORKER_SCRIPT": "=str",
         "Worker": "func_name config code_zip",
         "execution_credentials": "config",
     },
@@ -63,6 +72,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_key_metadata": "rec",
         "_KEY_MATERIAL_FIELDS": "=tuple",
         "_mrk_members": "rec",
+        "_replicate_key": "data",
         "_generate_data_key_pair_common": "data action",
         "_key_material_id": "rec",
         "_resolve_key": "key_id_or_arn",
@@ -93,6 +103,9 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_users": "=AccountScopedDict",
     },
     LAMBDA: {"_execute_function_warm": "func event request_id", "_functions": "=AccountRegionScopedDict"},
+    EVENTS: {"_dispatch_event": "event view"},
+    STACKS: {"_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status"},
+    ENGINE: {"_resolve_refs": "value resources params conditions mappings stack_name stack_id"},
     PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple"},
 }
 

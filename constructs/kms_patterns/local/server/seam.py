@@ -11,11 +11,25 @@ from kms_patterns.local.server import (
     functions,
     imported_material,
     key_creation,
+    key_provisioning,
+    node_functions,
     provisioning,
     s3_encryption,
+    stack_events,
+    stack_outputs,
 )
 from kms_patterns.local.server.caller import role_arn_of
-from kms_patterns.local.server.emulator import ACTIONS, EVALUATOR, KMS, LAMBDA, LAMBDA_RUNTIME, PROVISIONERS, S3
+from kms_patterns.local.server.emulator import (
+    ACTIONS,
+    ENGINE,
+    EVALUATOR,
+    KMS,
+    LAMBDA,
+    LAMBDA_RUNTIME,
+    PROVISIONERS,
+    S3,
+    STACKS,
+)
 from kms_patterns.local.server.kms_errors import Response
 from kms_patterns.local.server.kms_service import KmsService
 from kms_patterns.local.server.rotation import SHARED
@@ -54,7 +68,11 @@ def install(kms: KmsService) -> None:
     replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
     replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", provisioning.bucket_configurations)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
+    replace(PROVISIONERS, "_RESOURCE_HANDLERS", key_provisioning.resource_handlers)
+    replace(STACKS, "_add_event", stack_events.record_event)
+    replace(ENGINE, "_resolve_refs", stack_outputs.resolve_references)
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
+    replace(LAMBDA_RUNTIME, "_NODEJS_WORKER_SCRIPT", node_functions.worker_script)
     replace(LAMBDA, "_execute_function_warm", functions.execute_warm)
     worker = import_module(LAMBDA_RUNTIME).Worker
     worker.invoke = functions.worker_invoke(worker.invoke)
