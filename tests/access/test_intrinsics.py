@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access.assembly import Stack
+from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
 from kms_patterns.access.intrinsics import Resolver, Unresolved
 
 TEMPLATE: dict[str, Any] = {
@@ -67,7 +67,7 @@ STACKS = [stack("Main", TEMPLATE), stack("Other", OTHER)]
 def test_value_resolves(value: object, expected: object) -> None:
     resolver = Resolver(STACKS)
     assert resolver.resolve(STACKS[0], value, "here") == expected
-    assert resolver.unresolved == set()
+    assert [item for item in resolver.unresolved if "default is assumed" not in item.why] == []
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,77 @@ def test_what_cannot_be_told_is_listed_and_matches_nothing(value: object, what: 
 def test_undecided_condition_counts_as_true_and_is_listed() -> None:
     resolver = Resolver(STACKS)
     assert resolver.holds(STACKS[0], "Undecided", "here") is True
-    assert resolver.unresolved == {Unresolved("here", "Ref Open", "the parameter has no default")}
+    assert resolver.unresolved == {
+        Unresolved("here", "Ref Open", "the parameter has no default"),
+        Unresolved("here", "condition Undecided", "it cannot be decided before deployment; taken as true"),
+    }
+
+
+CONDITIONS: dict[str, Any] = {
+    "Open": {"Fn::Equals": [{"Ref": "Open"}, "x"]},
+    "NotOpen": {"Fn::Not": [{"Condition": "Open"}]},
+    "Production": {"Fn::Equals": [{"Ref": "AWS::AccountId"}, "123456789012"]},
+    "Europe": {"Fn::Equals": ["eu-west-1", {"Ref": "AWS::Region"}]},
+    "False": {"Fn::Equals": ["a", "b"]},
+    "NotTrue": {"Fn::Not": [{"Fn::Equals": ["a", "a"]}]},
+    "OpenAndFalse": {"Fn::And": [{"Condition": "Open"}, {"Condition": "False"}]},
+    "OpenOrTrue": {"Fn::Or": [{"Condition": "Open"}, {"Fn::Equals": ["a", "a"]}]},
+    "OpenOrFalse": {"Fn::Or": [{"Condition": "Open"}, {"Condition": "False"}]},
+}
+AGNOSTIC = Stack(
+    "Any", "Any", UNKNOWN_ACCOUNT, UNKNOWN_REGION, {**TEMPLATE, "Conditions": CONDITIONS}, Path("none"), {}
+)
+
+
+@pytest.mark.parametrize("name", ["Open", "NotOpen", "Production", "Europe", "OpenOrFalse"])
+def test_condition_that_only_a_deployment_decides_is_listed_and_true(name: str) -> None:
+    resolver = Resolver([AGNOSTIC])
+    assert resolver.holds(AGNOSTIC, name, "here") is True
+    assert f"condition {name}" in {item.what for item in resolver.unresolved}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("False", False), ("NotTrue", False), ("OpenAndFalse", False), ("OpenOrTrue", True)]
+)
+def test_condition_that_is_decided_whatever_is_open_is_not_listed(name: str, *, expected: bool) -> None:
+    resolver = Resolver([AGNOSTIC])
+    assert resolver.holds(AGNOSTIC, name, "here") is expected
+    assert f"condition {name}" not in {item.what for item in resolver.unresolved}
+
+
+def test_assumed_default_is_listed() -> None:
+    resolver = Resolver(STACKS)
+    assert resolver.holds(STACKS[0], "IsNotBlue", "here") is False
+    assert resolver.unresolved == {Unresolved("here", "Ref Tenant", "the parameter's default is assumed: blue")}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Ref": "Names"}, ["alpha", "beta"]),
+        ({"Ref": "OpenNames"}, ["arn:aws:unresolved:::Ref-OpenNames"]),
+        ({"Fn::Select": [{"Ref": "Open"}, ["a", "b"]]}, "arn:aws:unresolved:::Ref-Open"),
+        ({"Fn::Select": [4, {"Fn::Split": [":", {"Ref": "Open"}]}]}, "arn:aws:unresolved:::Ref-Open"),
+        ({"Fn::Select": [1, [{"Ref": "Open"}, "b"]]}, "b"),
+        ({"Fn::FindInMap": ["Map", "first", "none", {"DefaultValue": "otherwise"}]}, "otherwise"),
+    ],
+)
+def test_lists_whose_items_are_open(value: Any, expected: object) -> None:
+    declared = {
+        **TEMPLATE["Parameters"],
+        "Names": {"Type": "CommaDelimitedList", "Default": "alpha, beta"},
+        "OpenNames": {"Type": "List<String>"},
+    }
+    main = stack("Main", {**TEMPLATE, "Parameters": declared})
+    assert Resolver([main]).resolve(main, value, "here") == expected
+
+
+def test_export_of_another_region_is_not_taken() -> None:
+    regions = ("eu-west-1", "us-east-1")
+    exporters = [Stack(f"Other-{region}", "Other", "1" * 12, region, OTHER, Path("none"), {}) for region in regions]
+    importer = Stack("Main", "Main", "1" * 12, "us-east-1", TEMPLATE, Path("none"), {})
+    elsewhere = Stack("Main", "Main", "1" * 12, "ap-south-1", TEMPLATE, Path("none"), {})
+    resolver = Resolver([*exporters, importer, elsewhere])
+    imported = {"Fn::ImportValue": "the-key"}
+    assert str(resolver.resolve(importer, imported, "here")).startswith("arn:aws:kms:us-east-1:")
+    assert str(resolver.resolve(elsewhere, imported, "here")).startswith("arn:aws:unresolved:")

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kms_patterns.access import identifiers, template_conditions
-from kms_patterns.access.assembly import Stack
-from kms_patterns.access.template_conditions import placeholder
+from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
+from kms_patterns.access.parameters import default_of
+from kms_patterns.access.template_conditions import is_placeholder, placeholder
 
 Json = Any
 _ABSENT: Final = object()
@@ -46,12 +47,12 @@ class Resolver:
     unresolved: set[Unresolved] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._exports = {
-            (stack.account, json.dumps(output["Export"]["Name"], sort_keys=True)): (stack, output["Value"])
+        self._exports = [
+            (json.dumps(output["Export"]["Name"], sort_keys=True), stack, output["Value"])
             for stack in self.stacks
             for output in stack.template.get("Outputs", {}).values()
             if "Export" in output
-        }
+        ]
 
     def resolve(self, stack: Stack, value: Json, where: str) -> Json:
         """Return ``value`` with every intrinsic function replaced by its result.
@@ -69,11 +70,16 @@ class Resolver:
         return condition is None or _Scope(self, stack, where).condition(condition)
 
     def exported(self, stack: Stack, name: Json) -> tuple[Stack, Json] | None:
-        """Return the stack and value of an export, looked up by its unresolved or resolved name."""
-        found = self._exports.get((stack.account, json.dumps(name, sort_keys=True)))
-        return found or next(
-            (value for (_, key), value in self._exports.items() if key == json.dumps(name, sort_keys=True)), None
-        )
+        """Return stack and value of an export, by its unresolved or resolved name: of the same account and region.
+
+        An environment-agnostic stack may meet an export of any, if there is only one.
+        """
+        wanted = json.dumps(name, sort_keys=True)
+        found = [(exporter, value) for key, exporter, value in self._exports if key == wanted]
+        near = [item for item in found if (item[0].account, item[0].region) == (stack.account, stack.region)]
+        agnostic = [item for item in found if {item[0].account, stack.account} & {UNKNOWN_ACCOUNT}]
+        agnostic = agnostic or [item for item in found if {item[0].region, stack.region} & {UNKNOWN_REGION}]
+        return near[0] if near else (agnostic[0] if len(agnostic) == 1 else None)
 
 
 @dataclass
@@ -137,12 +143,8 @@ class _Scope:
             given = outer.resources[logical_id].get("Properties", {}).get("Parameters", {})
             if name in given:
                 return _Scope(self.resolver, outer, self.where).value(given[name])
-        parameter = self.stack.template.get("Parameters", {}).get(name, {})
-        if str(parameter.get("Type", "")).startswith("AWS::SSM::"):
-            return self.unknown(f"Ref {name}", "the parameter is read from Parameter Store at deployment")
-        if "Default" not in parameter:
-            return self.unknown(f"Ref {name}", "the parameter has no default")
-        return parameter["Default"]
+        declared = self.stack.template.get("Parameters", {}).get(name)
+        return default_of(name, declared, self.unknown, self.assumed)
 
     def get_att(self, argument: Json) -> Json:
         logical_id, name = argument.split(".", 1) if isinstance(argument, str) else argument
@@ -214,14 +216,16 @@ class _Scope:
         return _VARIABLE.sub(replace, text)
 
     def select(self, argument: Json) -> Json:
-        index, items = int(self.value(argument[0])), self.value(argument[1])
-        if not isinstance(items, list) or index >= len(items):
+        index, items = self.value(argument[0]), self.value(argument[1])
+        if is_placeholder(index) or (isinstance(items, list) and len(items) == 1 and is_placeholder(items[0])):
+            return index if is_placeholder(index) else items[0]
+        if not isinstance(items, list) or not str(index).isdigit() or int(index) >= len(items):
             return self.unknown(f"Fn::Select {index} of {items}", "the list is not known")
-        return items[index]
+        return items[int(index)]
 
     def split(self, argument: Json) -> Json:
-        text = self.value(argument[1])
-        return str(text).split(argument[0])
+        text = str(self.value(argument[1]))
+        return [text] if is_placeholder(text) else text.split(argument[0])
 
     def if_(self, argument: Json) -> Json:
         name, when_true, when_false = argument
@@ -229,14 +233,23 @@ class _Scope:
 
     def find_in_map(self, argument: Json) -> Json:
         mapping, first, second = self.value(argument[:3])
-        table = self.stack.template.get("Mappings", {}).get(mapping, {})
-        if second not in table.get(first, {}):
-            return self.unknown(f"Fn::FindInMap {mapping}.{first}.{second}", "the mapping has no such entry")
-        return table[first][second]
+        table = self.stack.template.get("Mappings", {}).get(mapping, {}).get(first, {})
+        if second in table:
+            return self.value(table[second])
+        if len(argument) > 3 and not any(_undecided(item) for item in (mapping, first, second)):  # noqa: PLR2004
+            return self.value(argument[3]["DefaultValue"])
+        return self.unknown(f"Fn::FindInMap {mapping}.{first}.{second}", "the mapping has no such entry")
 
     def condition(self, name: str) -> bool:
         return template_conditions.holds(self.stack, name, self.value, self.unknown)
 
+    def assumed(self, what: str, why: str) -> None:
+        self.resolver.unresolved.add(Unresolved(self.where, what, why))
+
     def unknown(self, what: str, why: str) -> str:
         self.resolver.unresolved.add(Unresolved(self.where, what, why))
         return placeholder(what)
+
+
+def _undecided(value: Json) -> bool:
+    return is_placeholder(value) or value in {UNKNOWN_ACCOUNT, UNKNOWN_REGION}

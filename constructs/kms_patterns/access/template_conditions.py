@@ -4,14 +4,20 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from kms_patterns.access.assembly import Stack
+from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
 
 _PLACEHOLDER = "arn:aws:unresolved:::"
+_UNDECIDED = (_PLACEHOLDER, UNKNOWN_ACCOUNT, UNKNOWN_REGION)
 
 
 def placeholder(what: str) -> str:
     """Return the string that stands for an unresolved value: an ARN, so that it matches no other one."""
     return f"{_PLACEHOLDER}{re.sub(r'[^A-Za-z0-9./_-]+', '-', what)}"
+
+
+def is_placeholder(value: object) -> bool:
+    """Return whether ``value`` is, or holds, an unresolved value."""
+    return _PLACEHOLDER in str(value)
 
 
 def holds(stack: Stack, name: str, resolve: Callable[[Any], Any], unknown: Callable[[str, str], str]) -> bool:
@@ -24,25 +30,32 @@ def holds(stack: Stack, name: str, resolve: Callable[[Any], Any], unknown: Calla
         unknown: Lists what cannot be told, and why.
     """
 
-    def test(expression: Any) -> bool:
+    def test(expression: Any) -> bool | None:
+        """Return True, False, or None for undecided."""
         if not isinstance(expression, dict) or len(expression) != 1:
-            unknown(f"condition {name}", "it is not defined; taken as true")
-            return True
+            return None
         ((function, argument),) = expression.items()
-        if function == "Fn::Equals":
-            left, right = resolve(argument)
-            return bool(left == right) or _PLACEHOLDER in f"{left}{right}"
-        if function == "Fn::Not":
-            return not test(argument[0]) or _undecided(argument)
-        if function in {"Fn::And", "Fn::Or"}:
-            results = [test(item) for item in argument]
-            return all(results) if function == "Fn::And" else any(results)
         if function == "Condition":
-            return holds(stack, argument, resolve, unknown)
-        unknown(f"condition {name}", f"{function} is not evaluated; taken as true")
+            return test(stack.template.get("Conditions", {}).get(argument))
+        if function == "Fn::Equals":
+            return _equal(*(resolve(item) for item in argument))
+        if function == "Fn::Not":
+            result = test(argument[0])
+            return None if result is None else not result
+        if function in {"Fn::And", "Fn::Or"}:
+            deciding = function == "Fn::Or"
+            results = [test(item) for item in argument]
+            return deciding if deciding in results else (None if None in results else not deciding)
+        return None
+
+    result = test(stack.template.get("Conditions", {}).get(name))
+    if result is None:
+        unknown(f"condition {name}", "it cannot be decided before deployment; taken as true")
+    return result is not False
+
+
+def _equal(left: object, right: object) -> bool | None:
+    """Compare texts; account and region of an environment-agnostic stack equal only themselves for certain."""
+    if left == right:
         return True
-
-    def _undecided(argument: Any) -> bool:
-        return _PLACEHOLDER in repr(resolve(argument))
-
-    return test(stack.template.get("Conditions", {}).get(name))
+    return None if any(mark in f"{left} {right}" for mark in _UNDECIDED) else False
