@@ -96,7 +96,7 @@ def decrypt(
         encryption_context: Pairs that the message's encryption context must contain. They are compared before any call
             to AWS. The empty mapping accepts every context: then check ``encryption_context`` of the result.
         max_frame_length: Largest frame length accepted, in bytes, and largest body that is not framed; twice that much
-            memory may be used, four times for a signed message.
+            memory may be used, five times for a signed message.
         commitment_policy: Whether messages without key commitment (format version 1) are accepted.
 
     Raises:

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 
 from kms_runtime.errors import EncryptionContextMismatch
 from kms_runtime.keyrings.keyring import Keyring
-from kms_runtime.message import CommitmentPolicy, Header, MessageKeys, read_header
+from kms_runtime.message import CommitmentPolicy, FieldReader, Header, MessageKeys, read_header
 from kms_runtime.message.suite import wipe
 from kms_runtime.opening_body import MessageEnd, open_block, open_frames
 from kms_runtime.result import MessageResult
 from kms_runtime.streams import Sink, Source, taker
+
+# Most headers are shorter than this, and so are small messages.
+_AHEAD = 2048
 
 
 def open_message(
@@ -22,14 +25,15 @@ def open_message(
     capacity: int,
 ) -> MessageResult:
     """Read one message to its end; ``capacity`` is an upper bound of the bytes that ``source`` can still give."""
-    header = read_header(taker(source), max_frame_length=max_frame_length, commitment_policy=commitment_policy)
+    fields = FieldReader(taker(source), ahead=_AHEAD)
+    header = read_header(fields, max_frame_length=max_frame_length, commitment_policy=commitment_policy)
     check_expected(encryption_context, header.encryption_context)
     keys, key_arn = open_header(header, keyring)
     with MessageEnd(header, capacity) as end:
         if header.frame_length:
-            read, written = open_frames(source, sink, header, keys.cipher, end, capacity=capacity)
+            read, written = open_frames(source, sink, header, keys.cipher, end, head=fields.rest, capacity=capacity)
         else:
-            read, written = open_block(source, sink, header, keys.cipher, end, limit=max_frame_length)
+            read, written = open_block(source, sink, header, keys.cipher, end, head=fields.rest, limit=max_frame_length)
     return MessageResult(written, header.size + read, header.encryption_context, key_arn, header.suite.suite_id)
 
 

@@ -77,26 +77,31 @@ def _verifier(curve: str, verification_key: str) -> "MessageVerifier":
 
 
 def open_frames(
-    source: Source, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, capacity: int
+    source: Source, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, head: bytes, capacity: int
 ) -> tuple[int, int]:
-    """Open the frames up to the final one and release each; return bytes read and written."""
-    size = min(header.frame_length + FRAME_OVERHEAD, capacity + 1)
+    """Open the frames up to the final one and release each; return bytes read and written.
+
+    ``head`` is what was read of the body already.
+    """
+    size = max(min(header.frame_length + FRAME_OVERHEAD, capacity + 1), len(head))
     buffers = [memoryview(bytearray(size)) for _ in range(end.buffers)]
     plaintext = bytearray(min(header.frame_length, capacity))
     any_iv = not header.suite.committing
     opener = FrameOpener(cipher, header.message_id, header.frame_length, memoryview(plaintext), any_iv=any_iv)
     try:
-        return _open_each(source, sink, opener, buffers, end)
+        return _open_each(source, sink, opener, buffers, end, head=head)
     finally:
         wipe(plaintext)
 
 
 def _open_each(
-    source: Source, sink: Sink, opener: FrameOpener, buffers: list[memoryview], end: MessageEnd
+    source: Source, sink: Sink, opener: FrameOpener, buffers: list[memoryview], end: MessageEnd, *, head: bytes
 ) -> tuple[int, int]:
     """The few bytes read beyond a regular frame start the next, in the next buffer."""
     fill = filler(source)
-    read = written = buffered = turn = 0
+    read = written = turn = 0
+    buffered = len(head)
+    buffers[0][:buffered] = head
     final = False
     while not final:
         buffer = buffers[turn]
@@ -115,10 +120,10 @@ def _open_each(
 
 
 def open_block(
-    source: Source, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, limit: int
+    source: Source, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, head: bytes, limit: int
 ) -> tuple[int, int]:
-    """Open a body that is not framed and release it; return bytes read and written."""
-    take = taker(source)
+    """Open a body that is not framed and release it; arguments and result as for ``open_frames``."""
+    take = _continued(head, taker(source))
     body, plaintext = read_block(take, cipher, header.message_id, limit=limit)
     try:
         end.cover(body)
@@ -130,8 +135,10 @@ def open_block(
         wipe(plaintext)
 
 
-def _continued(rest: memoryview, take: Take) -> Take:
+def _continued(rest: bytes | memoryview, take: Take) -> Take:
     """Return a function that gives the bytes of ``rest`` first."""
+    if not rest:
+        return take
 
     def take_from_both(size: int) -> bytes:
         nonlocal rest

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from kms_runtime.errors import InvalidRequest, MessageFormatError, RangeNotSatisfiable
 from kms_runtime.keyrings.keyring import Keyring
-from kms_runtime.message import FrameOpener, Header, read_header
+from kms_runtime.message import FieldReader, FrameOpener, Header, read_header
 from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.header import MAX_FRAME_LENGTH
 from kms_runtime.message.layout import FrameLayout
@@ -71,7 +71,7 @@ def decrypt_range(
         raise InvalidRequest(
             f"{length} bytes from byte {start}; a range has at least one byte and starts at 0 or after"
         )
-    header = read_header(_HeaderWindows(source).take, max_frame_length=max_frame_length)
+    header = read_header(FieldReader(_HeaderWindows(source).take), max_frame_length=max_frame_length)
     _check_rangeable(header)
     check_expected(encryption_context, header.encryption_context)
     layout = FrameLayout.of(header, source.size)

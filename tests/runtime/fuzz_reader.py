@@ -24,7 +24,7 @@ if atheris and __name__ == "__main__":
 import kms_runtime
 from kms_runtime.file_range import FileRange
 from kms_runtime.keyrings import DataKey
-from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, MessageKeys, read_header
+from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, FieldReader, MessageKeys, read_header
 from kms_runtime.streams import taker
 
 LIMIT = 64 * 1024
@@ -65,7 +65,7 @@ def read_every_way(data: bytes) -> None:
 def with_genuine_header(data: bytes) -> bytes | None:
     """Return ``data`` with the commitment and the tag that belong to its header, if it has one."""
     try:
-        header = read_header(taker(io.BytesIO(data)), max_frame_length=LIMIT, commitment_policy=ALLOW)
+        header = read_header(FieldReader(taker(io.BytesIO(data))), max_frame_length=LIMIT, commitment_policy=ALLOW)
     except kms_runtime.KmsRuntimeError:
         return None
     keys = MessageKeys.derive(header.suite, known_key(header.suite), header.message_id)

@@ -6,6 +6,7 @@ See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-fo
 from kms_runtime.message.commitment import CommitmentPolicy
 from kms_runtime.message.context import check_context, parse_context, serialize_context
 from kms_runtime.message.data_keys import EncryptedDataKey
+from kms_runtime.message.fields import FieldReader
 from kms_runtime.message.frames import FrameOpener, FrameSealer
 from kms_runtime.message.header import Header, read_header, serialize_header
 from kms_runtime.message.keys import MessageKeys
@@ -21,6 +22,7 @@ __all__ = [
     "AlgorithmSuite",
     "CommitmentPolicy",
     "EncryptedDataKey",
+    "FieldReader",
     "FrameOpener",
     "FrameSealer",
     "Header",

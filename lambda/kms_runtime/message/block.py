@@ -43,4 +43,4 @@ def read_block(take: Take, cipher: AESGCM, message_id: bytes, *, limit: int) -> 
         cipher.decrypt_into(iv, sealed, message_id + _AAD + length.to_bytes(8), plaintext)
     except InvalidTag:
         raise MessageAuthenticationFailed("the tag of the body does not verify") from None
-    return bytes(fields.consumed) + sealed, plaintext
+    return fields.consumed + sealed, plaintext

@@ -1,7 +1,6 @@
 """The encryption context on the wire: a canonical, sorted encoding that has exactly one form per context."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 from kms_runtime.errors import EncryptionContextInvalid, MessageFormatError
 from kms_runtime.message.fields import FieldReader
@@ -60,27 +59,32 @@ def parse_context(fields: FieldReader) -> dict[str, str]:
     size = fields.unsigned(2, "the encryption context's length")
     if size == 0:
         return {}
-    texts = _split(fields.take(size, "the encryption context"))
-    pairs = list(zip(texts[::2], texts[1::2], strict=True))
-    # Text compares by code point, which is the order of its UTF-8 bytes.
-    if any(first >= second for (first, _), (second, _) in pairwise(pairs)):
-        raise MessageFormatError("the encryption context's names are not sorted, or one is repeated")
-    return dict(pairs)
+    encoded = fields.take(size, "the encryption context")
+    context: dict[str, str] = {}
+    name, position = "", 2
+    for _ in range(int.from_bytes(encoded[:2])):
+        last = name
+        name, position = _text(encoded, position)
+        # Text compares by code point, which is the order of its UTF-8 bytes.
+        if context and name <= last:
+            raise MessageFormatError("the encryption context's names are not sorted, or one is repeated")
+        context[name], position = _text(encoded, position)
+    if position != size or not context:
+        raise _not_filled(size)
+    return context
 
 
-def _split(encoded: bytes) -> list[str]:
-    """Return names and values, alternating, of an encoding that must be filled exactly."""
-    texts, position, size = [], 2, len(encoded)
-    count = int.from_bytes(encoded[:2])
-    for _ in range(2 * count):
-        start = position + 2
-        position = start + int.from_bytes(encoded[position:start])
-        if position > size:
-            break
-        texts.append(encoded[start:position])
-    if position != size or not count:
-        raise MessageFormatError(f"the encryption context does not fill the {size} bytes that its length field gives")
+def _text(encoded: bytes, position: int) -> tuple[str, int]:
+    """Return the name or value that starts at ``position``, and where it ends."""
+    start = position + 2
+    end = start + int.from_bytes(encoded[position:start])
+    if end > len(encoded):
+        raise _not_filled(len(encoded))
     try:
-        return [text.decode() for text in texts]
+        return encoded[start:end].decode(), end
     except UnicodeDecodeError:
         raise MessageFormatError("an encryption context name or value is not valid UTF-8") from None
+
+
+def _not_filled(size: int) -> MessageFormatError:
+    return MessageFormatError(f"the encryption context does not fill the {size} bytes that its length field gives")

