@@ -1,0 +1,109 @@
+"""Lambda functions of the TokenIssuer construct: one issues tokens, and one publishes the keys or verifies.
+
+Events and answers: ``schemas/token_issue_request.json`` and its neighbours.
+"""
+
+import os
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from kms_runtime.errors import InvalidRequest, KmsRuntimeError
+from kms_runtime.handlers.clients import kms_client
+from kms_runtime.handlers.http import content_answer, error_answer, not_allowed, path_of
+from kms_runtime.handlers.outcome import LOG, logged
+from kms_runtime.handlers.settings import names_variable, required_variable
+from kms_runtime.handlers.token_settings import check_algorithm, seconds_variable, token_keys
+from kms_runtime.handlers.validation import Answer, Event, validator
+from kms_runtime.tokens.issuing import issue_token
+from kms_runtime.tokens.mac_keys import MacKeys
+from kms_runtime.tokens.publication import JwksPublication
+from kms_runtime.tokens.verifying import verify_token
+
+_issue_request = validator("token_issue_request")
+_verify_request = validator("token_verify_request")
+_PATHS = ("/", "/.well-known/jwks.json")
+_CONTENT_TYPE = "application/jwk-set+json"
+_RETRY_SECONDS = "10"
+
+
+@logged("TokenIssue")
+def issue(event: Event, _context: Any) -> Answer:
+    """Issue a token; refusals raise, and Lambda reports the class name as ``errorType``."""
+    valid = _issue_request(event)
+    longest = seconds_variable(os.environ, "TOKEN_LIFETIME")
+    lifetime = valid.get("lifetimeSeconds", longest)
+    if lifetime > longest:
+        raise InvalidRequest(f"event.lifetimeSeconds is {lifetime}; tokens of this issuer live at most {longest} s")
+    made = issue_token(
+        valid.get("claims", {}),
+        key_arn=required_variable(os.environ, "KEY_ARN"),
+        algorithm=check_algorithm("TOKEN_ALGORITHM", required_variable(os.environ, "TOKEN_ALGORITHM")),
+        issuer=required_variable(os.environ, "ISSUER"),
+        subject=valid["subject"],
+        audience=_audience(valid),
+        lifetime=lifetime,
+        required_claims=names_variable(os.environ, "REQUIRED_CLAIMS"),
+        token_type=required_variable(os.environ, "TOKEN_TYPE"),
+        kms_client=kms_client(),
+    )
+    return {
+        "token": made.token,
+        "tokenId": made.token_id,
+        "keyId": made.key_id,
+        "algorithm": made.algorithm,
+        "expiresAt": made.expires_at,
+    }
+
+
+@logged("TokenVerify")
+def verify(event: Event, _context: Any) -> Answer:
+    """Verify a token under an HMAC key, which only AWS KMS can; refusals raise."""
+    valid = _verify_request(event)
+    found = verify_token(
+        valid["token"],
+        keys=MacKeys(token_keys(os.environ), kms_client=kms_client()),
+        issuer=required_variable(os.environ, "ISSUER"),
+        audience=_audience(valid),
+        required_claims=names_variable(os.environ, "REQUIRED_CLAIMS"),
+        leeway=seconds_variable(os.environ, "CLOCK_SKEW"),
+        token_type=required_variable(os.environ, "TOKEN_TYPE"),
+    )
+    return {"claims": dict(found.claims), "keyId": found.key_id, "algorithm": found.algorithm}
+
+
+@logged("TokenKeys")
+def jwks(event: Event, _context: Any) -> Answer:
+    """Answer a request to the function URL with the JSON Web Key Set, or with an HTTP error."""
+    path = path_of(event)
+    if path is None:
+        return not_allowed()
+    if path not in _PATHS:
+        return error_answer(HTTPStatus.NOT_FOUND, f"the keys are at {_PATHS[1]}")
+    max_age = seconds_variable(os.environ, "MAX_AGE")
+    try:
+        document = _publication(tuple(token_keys(os.environ).items()), max_age).document()
+    except KmsRuntimeError as error:
+        LOG.warning("no keys", extra={"errorCode": error.code, "reason": str(error)})
+        message = "the keys are not available at the moment; try again"
+        return error_answer(HTTPStatus.SERVICE_UNAVAILABLE, message, retry_after=_RETRY_SECONDS)
+    return content_answer(event, document, _CONTENT_TYPE, max_age=max_age)
+
+
+@lru_cache(maxsize=1)
+def _publication(keys: tuple[tuple[str, str], ...], max_age: int) -> JwksPublication:
+    """Return what this execution environment publishes."""
+    return JwksPublication(keys, kms_client=kms_client(), refresh_after=max_age)
+
+
+def _audience(valid: Event) -> str:
+    """Return the audience that the request names, or the only one.
+
+    Raises:
+        InvalidRequest: It is not one of this issuer's, or there are several and none is named.
+    """
+    known = names_variable(os.environ, "AUDIENCES")
+    named: str | None = valid.get("audience") or (known[0] if len(known) == 1 else None)
+    if named not in known:
+        raise InvalidRequest(f"event.audience must be one of {', '.join(known)}")
+    return str(named)
