@@ -9,8 +9,13 @@ import os
 import aws_cdk as cdk
 
 from kms_patterns import KeyLifecycle
+from stacks.data_key_pairs import DataKeyPairsStack
 from stacks.documents import DocumentsStack
 from stacks.envelope import EnvelopeStack
+from stacks.key_agreement import KeyAgreementStack
+from stacks.re_encrypt import ReEncryptStack
+from stacks.public_key import PublicKeyStack
+from stacks.rsa_envelope import RsaEnvelopeStack
 from stacks.secrets import SecretsStack
 from stacks.signing import SigningStack
 
@@ -18,7 +23,12 @@ STACKS = {
     "KmsPatterns-S3": DocumentsStack,
     "KmsPatterns-Secrets": SecretsStack,
     "KmsPatterns-Envelope": EnvelopeStack,
+    "KmsPatterns-PublicKey": PublicKeyStack,
+    "KmsPatterns-RsaEnvelope": RsaEnvelopeStack,
     "KmsPatterns-Signing": SigningStack,
+    "KmsPatterns-DataKeyPairs": DataKeyPairsStack,
+    "KmsPatterns-KeyAgreement": KeyAgreementStack,
+    "KmsPatterns-ReEncrypt": ReEncryptStack,
 }
 
 

@@ -14,6 +14,9 @@ CONSTRUCTS = {
     "secret_cipher.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
     "signer.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
     "envelope_cipher.py": {"AWS::KMS::Key": 2, "AWS::S3::Bucket": 3, "AWS::Lambda::Function": 2},
+    "data_key_pairs.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
+    "key_agreement.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
+    "re_encryptor.py": {"AWS::KMS::Key": 2, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 1},
 }
 
 

@@ -25,10 +25,10 @@ class DataKeyPairs(Construct):
     """Functions that make key pairs, sign with them and decrypt with them; the private keys are encrypted under a key.
 
     Pairs are stored by the caller: the public key as it is, the private key encrypted under ``encryption_key`` and
-    bound to an encryption context. AWS KMS makes them and opens them; signatures and decryption are the functions' own work,
-    so they cost no call beyond the one that opens. What a pair is for is part of its context (``key-usage``): the sign
-    function's role cannot open a pair that decrypts, nor the other way round, and the generate function's role opens
-    none. Verifying and encrypting with the public key needs no function (``kms_runtime.data_key_pair_use``).
+    bound to an encryption context. AWS KMS makes them and opens them; signatures and decryption are the functions' own
+    work, so they cost no call beyond the one that opens. What a pair is for is part of its context (``key-usage``): the
+    sign function's role cannot open a pair that decrypts, nor the other way round, and the generate function's role
+    opens none. Verifying and encrypting with the public key needs no function (``kms_runtime.data_key_pair_use``).
 
     Args:
         scope: Parent construct.

@@ -1,0 +1,33 @@
+"""Payloads sealed between a KMS key and an outsider."""
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from kms_patterns import KeyAgreement, KeyAgreementKey, KeyLifecycle
+from stacks.support import instance_role, outputs
+
+
+class KeyAgreementStack(cdk.Stack):
+    """Key agreement: outsiders seal orders and open answers with a key pair of their own."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, construct_id, env=env)
+        key = KeyAgreementKey(self, "Key", alias="agreement", lifecycle=lifecycle)
+        agreement = KeyAgreement(self, "Agreement", agreement_key=key, purpose="orders")
+        receiver, sender, publisher = (instance_role(self, name) for name in ("Receiver", "Sender", "Publisher"))
+        agreement.grant_open(receiver)
+        agreement.grant_seal(sender)
+        key.grant_public_key(publisher)
+        outputs(
+            self,
+            {
+                "KeyArn": key.key_arn,
+                "SealFunctionName": agreement.seal_function.function_name,
+                "OpenFunctionName": agreement.open_function.function_name,
+                "SealRoleArn": agreement.seal_role.role_arn,
+                "OpenRoleArn": agreement.open_role.role_arn,
+                "ReceiverRoleArn": receiver.role_arn,
+                "SenderRoleArn": sender.role_arn,
+                "PublisherRoleArn": publisher.role_arn,
+            },
+        )

@@ -1,0 +1,51 @@
+"""Moving ciphertexts from an old key, and from outsiders' RSA encryption, to a new key."""
+
+from collections.abc import Iterator, Mapping
+
+from minimality.scenario import Scenario
+from minimality.uses import administration, assumed, bound_to_tenant, function, tenant
+
+STACK = "KmsPatterns-ReEncrypt"
+FEWEST_REMOVALS = 70
+
+_FROM, _TO = "kms:ReEncryptFrom", "kms:ReEncryptTo"
+_OAEP = "kms:EncryptionAlgorithm"
+
+
+def scenarios() -> Iterator[Scenario]:
+    old, new, intake = (f"{STACK}/{name}Key" for name in ("Old", "New", "Intake"))
+    for key in (old, new, intake):
+        yield from administration(key)
+    archive, receive = (f"{STACK}/{name}/ReEncrypt/Role" for name in ("Archive", "Receive"))
+    yield from bound_to_tenant(archive, _FROM, old)
+    yield from _arriving(archive, new, "archived")
+    yield from _arriving(receive, new, "received")
+    yield from _only(receive, _FROM, intake, {_OAEP: "RSAES_OAEP_SHA_256"}, {_OAEP: "RSAES_OAEP_SHA_1"})
+    for role, key in ((archive, intake), (archive, new), (receive, old), (receive, new)):
+        context = {**tenant(), _OAEP: "RSAES_OAEP_SHA_256"}
+        yield Scenario(role, _FROM, key, allowed=False, context=context)
+        yield Scenario(role, "kms:Decrypt", key, allowed=False, context=context)
+    for name in ("Archive", "Receive"):
+        yield from function(f"{STACK}/{name}/ReEncrypt")
+        target = f"{STACK}/{name}/ReEncrypt/Function"
+        yield Scenario(f"{STACK}/MoverRole", "lambda:InvokeFunction", target, allowed=True)
+        yield Scenario(f"{STACK}/ReaderRole", "lambda:InvokeFunction", target, allowed=False)
+    yield from bound_to_tenant(f"{STACK}/WriterRole", "kms:Encrypt", old)
+    yield from bound_to_tenant(f"{STACK}/ReaderRole", "kms:Decrypt", new)
+    yield Scenario(f"{STACK}/ReaderRole", "kms:Decrypt", old, allowed=False, context=tenant())
+    yield Scenario(f"{STACK}/PublisherRole", "kms:GetPublicKey", intake, allowed=True)
+    yield Scenario("any other role", "kms:GetPublicKey", intake, allowed=False)
+    for name in ("Writer", "Mover", "Reader", "Publisher"):
+        yield from assumed(f"{STACK}/{name}Role", "ec2.amazonaws.com")
+
+
+def _arriving(role: str, key: str, state: str) -> Iterator[Scenario]:
+    fixed = {"kms:EncryptionContext:state": state}
+    yield from _only(role, _TO, key, {**tenant(), **fixed}, {**tenant(), "kms:EncryptionContext:state": "other"})
+    yield Scenario(role, _TO, key, allowed=False, context=fixed)
+
+
+def _only(role: str, action: str, key: str, context: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Scenario]:
+    yield Scenario(role, action, key, allowed=True, context=context)
+    yield Scenario(role, action, key, allowed=False, context=other)
+    yield Scenario("any other role", action, key, allowed=False, context=context)
