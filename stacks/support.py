@@ -6,7 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam
 from constructs import Construct
 
-from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, SecretCipher
+from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, RsaEncryptionKey, SecretCipher
 
 
 def instance_role(scope: Construct, name: str) -> aws_iam.Role:
@@ -44,7 +44,7 @@ def acknowledge(construct: Construct, reasons: Mapping[str, str]) -> None:
     cdk.Validations.of(construct).acknowledge(*findings)
 
 
-def cipher_outputs(key: EncryptionKey, cipher: SecretCipher | EnvelopeCipher) -> Mapping[str, str]:
+def cipher_outputs(key: EncryptionKey | RsaEncryptionKey, cipher: SecretCipher | EnvelopeCipher) -> Mapping[str, str]:
     """Return what a caller of ``cipher`` needs to know."""
     return {
         "KeyArn": key.key_arn,

@@ -119,10 +119,11 @@ class PublicKeyExport(Construct):
         deployed = StackDeployedRule(
             self, "Deployed", function=publisher.function, every=refresh, dead_letters=publisher.dead_letters
         )
+        self._server: DataPlaneFunction | None = None
         if distribution is not None:
             self._address = f"https://{distribution.distribution_domain_name}/{prefix}"
             return
-        server = function("Serve", "Serves public keys of KMS to anybody")
+        server = self._server = function("Serve", "Serves public keys of KMS to anybody")
         # While the server is being made, the rule becomes ready for the event at the end of the deployment.
         server.node.add_dependency(deployed)
         _configure(server, settings)
@@ -139,6 +140,17 @@ class PublicKeyExport(Construct):
     def publish_role(self) -> aws_iam.Role:
         """The role of the publishing function."""
         return self._publisher.role
+
+    @property
+    def serve_role(self) -> aws_iam.Role:
+        """The role of the serving function.
+
+        Raises:
+            ValueError: A distribution serves the files.
+        """
+        if self._server is None:
+            raise ValueError("a distribution serves the files: there is no serving function, and no role of it")
+        return self._server.role
 
     def url(self, name: str, form: Literal["json", "pem", "der", "jwk"] = "json") -> str:
         """Return the address of a file.

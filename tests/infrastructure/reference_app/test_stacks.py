@@ -12,6 +12,15 @@ OUTPUTS = {
     "KmsPatterns-S3": {"BucketName", "KeyArn", "UploaderRoleArn", "DownloaderRoleArn", "ReadWriteRoleArn"},
     "KmsPatterns-Secrets": CIPHER_OUTPUTS | {"TableName", "WriterRoleArn", "ReaderRoleArn", "ParameterPrefix"},
     "KmsPatterns-Envelope": CIPHER_OUTPUTS | {"InboxName", "VaultName", "RestoredName", "OperatorRoleArn"},
+    "KmsPatterns-PublicKey": {
+        *CIPHER_OUTPUTS,
+        *("PublicKeyUrl", "PublicKeyBucketName", "PublishFunctionName", "PublishRoleArn", "ServeRoleArn"),
+        *("WriterRoleArn", "ReaderRoleArn"),
+    },
+    "KmsPatterns-RsaEnvelope": {
+        *("KeyArn", "PublicKeyUrl", "DecryptFunctionName", "DecryptRoleArn"),
+        *("InboxName", "OpenedName", "OperatorRoleArn"),
+    },
     "KmsPatterns-Signing": {
         *("KeyArn", "SignFunctionName", "VerifyFunctionName", "SignRoleArn", "VerifyRoleArn"),
         *("AuthorRoleArn", "ReaderRoleArn"),
@@ -56,6 +65,13 @@ HANDLERS = {
     "KmsPatterns-S3": set(),
     "KmsPatterns-Secrets": {"secret_cipher.encrypt", "secret_cipher.decrypt"},
     "KmsPatterns-Envelope": {"envelope_cipher.encrypt", "envelope_cipher.decrypt"},
+    "KmsPatterns-PublicKey": {
+        *("rsa_secret_cipher.encrypt", "rsa_secret_cipher.decrypt"),
+        *("public_key_export.publish", "public_key_export.serve"),
+    },
+    "KmsPatterns-RsaEnvelope": {
+        *("rsa_envelope_cipher.decrypt", "public_key_export.publish", "public_key_export.serve"),
+    },
     "KmsPatterns-Signing": {"signer.sign", "signer.verify"},
     "KmsPatterns-DataKeyPairs": {"data_key_pairs.generate", "data_key_pairs.sign", "data_key_pairs.decrypt"},
     "KmsPatterns-KeyAgreement": {"key_agreement.seal", "key_agreement.open_sealed"},
