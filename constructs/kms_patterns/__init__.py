@@ -16,18 +16,23 @@ if TYPE_CHECKING:
     from kms_patterns.keys.replica_key import ReplicaKey
     from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
     from kms_patterns.keys.signing_key import SigningKey
+    from kms_patterns.patterns.code_signer import CodeSigner
     from kms_patterns.patterns.data_key_pairs import DataKeyPairs
     from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
     from kms_patterns.patterns.envelope_cipher import EnvelopeCipher
     from kms_patterns.patterns.key_agreement import KeyAgreement
     from kms_patterns.patterns.key_grant import KeyGrant
-    from kms_patterns.patterns.re_encryptor import ReEncryptor
+    from kms_patterns.patterns.mac_token_issuer import MacTokenIssuer
+    from kms_patterns.patterns.message_authenticator import MessageAuthenticator
     from kms_patterns.patterns.public_key_export import PublicKeyExport
+    from kms_patterns.patterns.re_encryptor import ReEncryptor
     from kms_patterns.patterns.rsa_envelope_cipher import RsaEnvelopeCipher
     from kms_patterns.patterns.secret_cipher import SecretCipher
     from kms_patterns.patterns.signer import Signer
+    from kms_patterns.patterns.token_issuer import TokenIssuer
 
 __all__ = [
+    "CodeSigner",
     "DataKeyPairs",
     "EncryptedBucket",
     "EncryptionKey",
@@ -39,17 +44,21 @@ __all__ = [
     "KeyGrant",
     "KeyLifecycle",
     "MacKey",
-    "ReEncryptor",
+    "MacTokenIssuer",
+    "MessageAuthenticator",
     "PublicKeyExport",
+    "ReEncryptor",
     "ReplicaKey",
     "RsaEncryptionKey",
     "RsaEnvelopeCipher",
     "SecretCipher",
     "Signer",
     "SigningKey",
+    "TokenIssuer",
 ]
 
 _HOMES = {
+    "CodeSigner": "kms_patterns.patterns.code_signer",
     "KeyGrant": "kms_patterns.patterns.key_grant",
     "ImportedKey": "kms_patterns.keys.imported_key",
     "ReEncryptor": "kms_patterns.patterns.re_encryptor",
@@ -66,6 +75,9 @@ _HOMES = {
     "PublicKeyExport": "kms_patterns.patterns.public_key_export",
     "RsaEncryptionKey": "kms_patterns.keys.rsa_encryption_key",
     "RsaEnvelopeCipher": "kms_patterns.patterns.rsa_envelope_cipher",
+    "MacTokenIssuer": "kms_patterns.patterns.mac_token_issuer",
+    "MessageAuthenticator": "kms_patterns.patterns.message_authenticator",
+    "TokenIssuer": "kms_patterns.patterns.token_issuer",
     "SecretCipher": "kms_patterns.patterns.secret_cipher",
     "Signer": "kms_patterns.patterns.signer",
     "SigningKey": "kms_patterns.keys.signing_key",

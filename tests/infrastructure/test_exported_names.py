@@ -5,6 +5,7 @@ import kms_patterns
 
 def test_exported_names_are_these_and_all_of_them_load():
     assert sorted(kms_patterns.__all__) == [
+        "CodeSigner",
         "DataKeyPairs",
         "EncryptedBucket",
         "EncryptionKey",
@@ -16,6 +17,8 @@ def test_exported_names_are_these_and_all_of_them_load():
         "KeyGrant",
         "KeyLifecycle",
         "MacKey",
+        "MacTokenIssuer",
+        "MessageAuthenticator",
         "PublicKeyExport",
         "ReEncryptor",
         "ReplicaKey",
@@ -24,5 +27,6 @@ def test_exported_names_are_these_and_all_of_them_load():
         "SecretCipher",
         "Signer",
         "SigningKey",
+        "TokenIssuer",
     ]
     assert all(getattr(kms_patterns, name).__name__ == name for name in kms_patterns.__all__)

@@ -1,0 +1,103 @@
+"""Issues tokens (JWT) under an HMAC key of KMS, which alone can verify them."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.patterns.token_choices import check_clock_skew
+from kms_patterns.patterns.token_functions import FunctionOptions, TokenFunctions
+from kms_patterns.policy.token_algorithms import TOKEN_ALGORITHMS
+
+
+class MacTokenIssuer(TokenFunctions):
+    """Two functions: one issues tokens by ``kms:GenerateMac``, the other verifies them by ``kms:VerifyMac``.
+
+    There is no JWKS address, because there is nothing that may be published: whoever has the key could issue tokens,
+    and nobody has it. Readers invoke the verify function, one call of KMS per verification; disabling the key ends all
+    its tokens at once. If readers are many, or outside of AWS, take a ``TokenIssuer``.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        mac_key: The key of new tokens: HMAC_256 (HS256), HMAC_384 or HMAC_512.
+        issuer: ``iss``: who issues, usually an address that starts with ``https://``.
+        audiences: ``aud``: who reads the tokens; a request names one, or means the only one.
+        previous_keys: Keys of tokens that have not expired yet; they make nothing new.
+        required_claims: Claims that every token has besides the registered ones, such as ``["tenant"]``.
+        token_lifetime: The longest time that a token is valid, up to 24 hours; 15 minutes if left out.
+        clock_skew: How much the clock may differ between issuing and verifying, up to 5 minutes; 30 seconds if left
+            out.
+        token_type: ``typ``, such as ``at+jwt``: tokens for another purpose should have another.
+        memory_size: Memory in MiB, 128 to 10,240.
+        timeout: At most 15 minutes; 10 seconds if left out.
+        log_retention: How long the functions' logs are kept. No token is in them.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        ValueError: A key that tokens have no algorithm for, or a name or a duration that makes no sense.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        mac_key: MacKey,
+        issuer: str,
+        audiences: Sequence[str],
+        previous_keys: Sequence[MacKey] = (),
+        required_claims: Sequence[str] = (),
+        token_lifetime: Duration | None = None,
+        clock_skew: Duration | None = None,
+        token_type: str = "JWT",  # noqa: S107 - a header's value
+        memory_size: int = 256,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        keys = [mac_key, *previous_keys]
+        skew = Duration.seconds(30) if clock_skew is None else clock_skew
+        check_clock_skew(skew)
+        super().__init__(
+            scope,
+            construct_id,
+            keys=keys,
+            issuer=issuer,
+            audiences=audiences,
+            required_claims=required_claims,
+            token_lifetime=token_lifetime,
+            token_type=token_type,
+            rsa_algorithm="PS256",
+            options=FunctionOptions(memory_size, timeout, log_retention, retry_attempts, tracing),
+        )
+        expected = {**self._expected, **self._token_keys, "CLOCK_SKEW": str(skew.to_seconds())}
+        self._verify = self._function("Verify", "Verifies tokens by KMS", expected)
+        mac_key.grant_generate_mac(self.issue_role, algorithms=[_kms_name(self.algorithm)]).assert_success()
+        for key in keys:
+            algorithms = [_kms_name(self._algorithms[key.key_arn])]
+            key.grant_verify_mac(self.verify_role, algorithms=algorithms).assert_success()
+
+    @property
+    def verify_function(self) -> ExactFunction:
+        """The function that verifies tokens and can make none."""
+        return self._verify.function
+
+    @property
+    def verify_role(self) -> aws_iam.Role:
+        """The role of the verify function."""
+        return self._verify.role
+
+    def grant_verify(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to have tokens verified; it needs no permission on the key."""
+        return self.verify_function.grant_invoke(grantee)
+
+
+def _kms_name(algorithm: str) -> str:
+    return TOKEN_ALGORITHMS[algorithm].kms_name

@@ -1,0 +1,93 @@
+"""Makes and verifies message authentication codes in KMS, behind two functions with one permission each."""
+
+from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.policy.key_specs import ALGORITHMS
+
+_HANDLERS = "kms_runtime.handlers.message_authenticator"
+
+
+class MessageAuthenticator(Construct):
+    """Two Lambda functions: one may only ``kms:GenerateMac``, the other only ``kms:VerifyMac``, with one algorithm.
+
+    Who verifies cannot make a code, which no HMAC with a key in a configuration file can say of itself. Callers need
+    no permission on the key: grant them a function with :meth:`grant_generate` or :meth:`grant_verify`. Messages have
+    1 to 4096 bytes; for larger ones, or for verification without KMS, take a ``Signer``.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        mac_key: HMAC key; its spec decides the algorithm, and thereby the length of the code: 28, 32, 48 or 64 bytes.
+        memory_size: Memory in MiB, 128 to 10,240.
+        timeout: At most 15 minutes; 10 seconds if left out.
+        log_retention: How long the functions' logs are kept. They contain neither messages nor codes.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        mac_key: MacKey,
+        memory_size: int = 256,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        (self.algorithm,) = ALGORITHMS[mac_key.key_usage.value][mac_key.key_spec.value]
+
+        def function(name: str, description: str) -> DataPlaneFunction:
+            return DataPlaneFunction(
+                self,
+                name,
+                handler=f"{_HANDLERS}.{name.lower()}",
+                description=description,
+                environment={"KEY_ARN": mac_key.key_arn, "MAC_ALGORITHM": self.algorithm},
+                memory_size=memory_size,
+                timeout=timeout or Duration.seconds(10),
+                log_retention=log_retention,
+                retry_attempts=retry_attempts,
+                tracing=tracing,
+            )
+
+        self._generate = function("Generate", "Makes authentication codes of messages with KMS")
+        self._verify = function("Verify", "Verifies authentication codes of messages with KMS")
+        mac_key.grant_generate_mac(self.generate_role, algorithms=[self.algorithm]).assert_success()
+        mac_key.grant_verify_mac(self.verify_role, algorithms=[self.algorithm]).assert_success()
+
+    @property
+    def generate_function(self) -> ExactFunction:
+        """The function that makes codes and can do nothing else with the key."""
+        return self._generate.function
+
+    @property
+    def verify_function(self) -> ExactFunction:
+        """The function that verifies codes and can make none."""
+        return self._verify.function
+
+    @property
+    def generate_role(self) -> aws_iam.Role:
+        """The role of the generate function."""
+        return self._generate.role
+
+    @property
+    def verify_role(self) -> aws_iam.Role:
+        """The role of the verify function."""
+        return self._verify.role
+
+    def grant_generate(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to have codes made, of any message; it needs no permission on the key."""
+        return self.generate_function.grant_invoke(grantee)
+
+    def grant_verify(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to have codes verified; it needs no permission on the key."""
+        return self.verify_function.grant_invoke(grantee)

@@ -1,0 +1,127 @@
+"""Issues signed tokens (JWT) under a key of KMS, and publishes the keys that they are verified with."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.function_address import FunctionAddress
+from kms_patterns.patterns.token_choices import check_max_age
+from kms_patterns.patterns.token_functions import FunctionOptions, TokenFunctions
+from kms_patterns.policy.token_algorithms import TOKEN_ALGORITHMS
+
+JWKS_PATH = ".well-known/jwks.json"
+
+
+class TokenIssuer(TokenFunctions):
+    """A function that issues tokens, and an HTTPS address at which anybody gets the public keys (JWKS).
+
+    The issuing function may ``kms:Sign`` with the current key, one algorithm, messages as they are. The one at the
+    address may ``kms:GetPublicKey`` of all keys. Readers verify without AWS (``kms_runtime.tokens.verify_token``, or
+    any JOSE library), so a token cannot be called back: keep ``token_lifetime`` short.
+
+    Keys roll over without an outage in three deployments: put the new key into ``next_keys``; after ``max_age``, swap
+    (the new key becomes ``signing_key``, the old one goes to ``previous_keys``); after ``token_lifetime``, leave the
+    old one out. Each token names its key's id as ``kid``. A key that is disabled leaves the address within ``max_age``.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        signing_key: The key of new tokens: ECC_NIST_P256 (ES256), P384, P521, ECC_NIST_EDWARDS25519 (EdDSA), or RSA.
+        issuer: ``iss``: who issues, usually an address that starts with ``https://``.
+        audiences: ``aud``: who reads the tokens; a request names one, or means the only one.
+        previous_keys: Keys of tokens that have not expired yet; they sign nothing new.
+        next_keys: Keys that will sign, so that readers know them before they do.
+        rsa_algorithm: ``PS256`` or ``RS256``, for RSA keys.
+        required_claims: Claims that every token has besides the registered ones, such as ``["tenant"]``.
+        token_lifetime: The longest time that a token is valid, up to 24 hours; 15 minutes if left out.
+        max_age: How long readers keep the public keys, up to 24 hours; 5 minutes if left out.
+        token_type: ``typ``, such as ``at+jwt``: tokens for another purpose should have another.
+        reserved_concurrency: How many requests the address answers at a time; see ``FunctionAddress``.
+        memory_size: Memory in MiB, 128 to 10,240.
+        timeout: At most 15 minutes; 10 seconds if left out.
+        log_retention: How long the functions' logs are kept. No token is in them.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        TypeError: An HMAC key, of which nothing can be published: ``MacTokenIssuer`` takes it.
+        ValueError: A key that tokens have no algorithm for, or a name or a duration that makes no sense.
+
+    See https://www.rfc-editor.org/rfc/rfc7519 and https://www.rfc-editor.org/rfc/rfc8725
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        signing_key: SigningKey,
+        issuer: str,
+        audiences: Sequence[str],
+        previous_keys: Sequence[SigningKey] = (),
+        next_keys: Sequence[SigningKey] = (),
+        rsa_algorithm: str = "PS256",
+        required_claims: Sequence[str] = (),
+        token_lifetime: Duration | None = None,
+        max_age: Duration | None = None,
+        token_type: str = "JWT",  # noqa: S107 - a header's value
+        reserved_concurrency: int | None = None,
+        memory_size: int = 256,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        keys = [signing_key, *next_keys, *previous_keys]
+        _check_signing(keys)
+        max_age = max_age or Duration.minutes(5)
+        check_max_age(max_age)
+        super().__init__(
+            scope,
+            construct_id,
+            keys=keys,
+            issuer=issuer,
+            audiences=audiences,
+            required_claims=required_claims,
+            token_lifetime=token_lifetime,
+            token_type=token_type,
+            rsa_algorithm=rsa_algorithm,
+            options=FunctionOptions(memory_size, timeout, log_retention, retry_attempts, tracing),
+        )
+        algorithms = [TOKEN_ALGORITHMS[self.algorithm].kms_name]
+        signing_key.grant_sign(self.issue_role, algorithms=algorithms, message_types=["RAW"]).assert_success()
+        age = {"MAX_AGE": str(max_age.to_seconds())}
+        self._jwks = self._function("Jwks", "Publishes the keys that tokens are verified with", self._token_keys | age)
+        for key in keys:
+            key.grant_public_key(self.jwks_role).assert_success()
+        address = FunctionAddress(
+            self, "Address", function=self._jwks.function, reserved_concurrency=reserved_concurrency
+        )
+        self._url = f"{address.url}{JWKS_PATH}"
+
+    @property
+    def jwks_function(self) -> ExactFunction:
+        """The function that answers at the address and can read the public keys, nothing else."""
+        return self._jwks.function
+
+    @property
+    def jwks_role(self) -> aws_iam.Role:
+        """The role of the function at the address."""
+        return self._jwks.role
+
+    @property
+    def jwks_url(self) -> str:
+        """The address of the JSON Web Key Set, for readers with and without AWS credentials."""
+        return self._url
+
+
+def _check_signing(keys: Sequence[object]) -> None:
+    wrong = [type(key).__name__ for key in keys if not isinstance(key, SigningKey)]
+    if wrong:
+        raise TypeError(
+            f"TokenIssuer takes signing keys, not {', '.join(wrong)}: an HMAC key is secret, so there is nothing to "
+            "publish at a JWKS address. MacTokenIssuer takes one, and has a verify function instead"
+        )
