@@ -9,15 +9,18 @@ import os
 import aws_cdk as cdk
 
 from kms_patterns import KeyLifecycle
+from stacks.code_signing import CodeSigningStack
 from stacks.data_key_pairs import DataKeyPairsStack
 from stacks.documents import DocumentsStack
 from stacks.envelope import EnvelopeStack
 from stacks.key_agreement import KeyAgreementStack
-from stacks.re_encrypt import ReEncryptStack
+from stacks.mac import MacStack
 from stacks.public_key import PublicKeyStack
+from stacks.re_encrypt import ReEncryptStack
 from stacks.rsa_envelope import RsaEnvelopeStack
 from stacks.secrets import SecretsStack
 from stacks.signing import SigningStack
+from stacks.tokens import TokensStack
 
 STACKS = {
     "KmsPatterns-S3": DocumentsStack,
@@ -26,9 +29,12 @@ STACKS = {
     "KmsPatterns-PublicKey": PublicKeyStack,
     "KmsPatterns-RsaEnvelope": RsaEnvelopeStack,
     "KmsPatterns-Signing": SigningStack,
+    "KmsPatterns-CodeSigning": CodeSigningStack,
     "KmsPatterns-DataKeyPairs": DataKeyPairsStack,
     "KmsPatterns-KeyAgreement": KeyAgreementStack,
     "KmsPatterns-ReEncrypt": ReEncryptStack,
+    "KmsPatterns-Tokens": TokensStack,
+    "KmsPatterns-Mac": MacStack,
 }
 
 

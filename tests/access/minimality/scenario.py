@@ -11,7 +11,7 @@ class Scenario:
     Attributes:
         who: A role's construct path, a service, or one of the principals that always exist.
         action: The action.
-        on: A resource's construct path, for objects followed by ``/*``.
+        on: A resource's construct path, for objects followed by ``/*``, or by ``/*`` and the key of one.
         allowed: The outcome.
         context: What the request carries; ``<path>`` in a value stands for the ARN of that resource.
     """

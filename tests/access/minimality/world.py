@@ -43,7 +43,7 @@ class World:
 
     def _batch(self, scenario: Scenario, places: Mapping[int, int]) -> dict[str, Any]:
         who = next((item for item in self._model.principals if item.id == scenario.who), None)
-        place = scenario.on.removesuffix("/*")
+        place, objects, name = scenario.on.partition("/*")
         arn = self._arns.get(place, place)
         policy = self._policies.get(place)
         account = "888877776666"
@@ -53,7 +53,7 @@ class World:
         context |= {} if service else {"aws:PrincipalArn": principal, "aws:PrincipalAccount": account}
         return {
             "principal": principal,
-            "resource": f"{arn}/object" if scenario.on.endswith("/*") else arn,
+            "resource": f"{arn}/{name or 'object'}" if objects else arn,
             "account": account,
             "identity": [places[id(item)] for item in who.identity] if who else [],
             "boundaries": None,

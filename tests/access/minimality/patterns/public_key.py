@@ -1,0 +1,24 @@
+"""A published RSA key, under which one function encrypts and another decrypts."""
+
+from collections.abc import Iterator
+
+from minimality.publication import pinned, publication
+from minimality.scenario import Scenario
+from minimality.uses import administration, assumed, function
+
+STACK = "KmsPatterns-PublicKey"
+FEWEST_REMOVALS = 80
+
+
+def scenarios() -> Iterator[Scenario]:
+    key = f"{STACK}/Key"
+    yield from administration(key)
+    yield from publication(f"{STACK}/Export", "partners", key)
+    for side, other, caller in (("Encrypt", "Decrypt", "Writer"), ("Decrypt", "Encrypt", "Reader")):
+        role = f"{STACK}/Cipher/{side}/Role"
+        yield from pinned(role, f"kms:{side}", key)
+        yield from function(f"{STACK}/Cipher/{side}")
+        yield from assumed(f"{STACK}/{caller}Role", "ec2.amazonaws.com")
+        for called, allowed in ((side, True), (other, False)):
+            place = f"{STACK}/Cipher/{called}/Function"
+            yield Scenario(f"{STACK}/{caller}Role", "lambda:InvokeFunction", place, allowed=allowed)
