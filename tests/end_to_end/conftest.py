@@ -8,6 +8,7 @@ from rich.console import Console
 
 from kms_patterns.demo.runner import default_input, deployed_stage
 from kms_patterns.demo.scenario import Stage
+from tests.end_to_end.family import Family, deployed
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,3 +17,9 @@ ROOT = Path(__file__).parents[2]
 def stage() -> Iterator[Stage]:
     with deployed_stage(ROOT, default_input(), Console()) as stage:
         yield stage
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Family]:
+    with deployed(tmp_path_factory.mktemp("family")) as made:
+        yield made

@@ -1,11 +1,6 @@
 """Each type of key, deployed by the CDK command line: what is granted works, its neighbour is denied."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,65 +8,17 @@ from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kms_patterns.local import LocalAws
-from kms_patterns.toolchain import cdk_command, toolchain_environment
+from tests.end_to_end.family import Family
 
-ROOT = Path(__file__).parents[2]
-APP = Path(__file__).parent / "apps" / "key_family.py"
-QUIET = ["--no-notices", "--no-version-reporting", "--no-color", "--ci", "--require-approval", "never"]
-EC2 = "ec2.amazonaws.com"
 PEER = ec.generate_private_key(ec.SECP256R1()).public_key()
 PEER_KEY = PEER.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 pytestmark = pytest.mark.end_to_end
-
-
-class Family:
-    """The deployed keys, and sessions of the roles."""
-
-    def __init__(self, aws: LocalAws, outputs: dict[str, str]) -> None:
-        self.aws, self.outputs = aws, outputs
-
-    def kms(self, role: str) -> Any:
-        return self.aws.assume(self.outputs[role], EC2).client("kms")
-
-    def key(self, name: str) -> str:
-        return self.outputs[f"{name}Key"]
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Family]:
-    folder = tmp_path_factory.mktemp("family")
-    with LocalAws.start() as aws:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
-        environment |= toolchain_environment(cache=ROOT / ".cache")
-        environment |= aws.cdk_environment() | {"PYTHONPATH": str(ROOT / "constructs")}
-        command = [*cdk_command(ROOT), "deploy", "--app", f"{sys.executable} {APP}", "--output", str(folder / "out")]
-        outputs = folder / "outputs.json"
-        done = subprocess.run(
-            [*command, "--outputs-file", str(outputs), *QUIET],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        yield Family(aws, json.loads(outputs.read_text())["KeyFamily"])
-
-
-def encrypt(kms: Any, key: str, **more: Any) -> Any:
-    return kms.encrypt(KeyId=key, Plaintext=b"secret", **more)
-
-
-def made(family: Family, call: str, key: str, **request: Any) -> Any:
-    """What the root of the account, whom no policy binds here, makes for the operations that read it."""
-    return getattr(family.aws.client("kms"), call)(KeyId=family.key(key), **request)
-
 
 OAEP = {"EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}
 ECDSA = {"SigningAlgorithm": "ECDSA_SHA_256", "Message": b"message"}
 HMAC = {"MacAlgorithm": "HMAC_SHA_256", "Message": b"message"}
 PAIR = {"KeyPairSpec": "ECC_NIST_P256"}
+ML_DSA = {"SigningAlgorithm": "ML_DSA_SHAKE_256", "Message": b"message"}
 DATA_KEY = {"KeySpec": "AES_256"}
 AGREEMENT = {"KeyAgreementAlgorithm": "ECDH", "PublicKey": PEER_KEY}
 
@@ -81,7 +28,7 @@ OPERATIONS: dict[str, tuple[str, str, Request]] = {
     "SymmetricDecrypt": (
         "Symmetric",
         "decrypt",
-        lambda it: {"CiphertextBlob": made(it, "encrypt", "Symmetric", Plaintext=b"secret")["CiphertextBlob"]},
+        lambda it: {"CiphertextBlob": it.made("encrypt", "Symmetric", Plaintext=b"secret")["CiphertextBlob"]},
     ),
     "SymmetricGenerateDataKey": ("Symmetric", "generate_data_key", lambda _: DATA_KEY),
     "SymmetricGenerateDataKeyWithoutPlaintext": (
@@ -100,7 +47,7 @@ OPERATIONS: dict[str, tuple[str, str, Request]] = {
         "Rsa",
         "decrypt",
         lambda it: {
-            "CiphertextBlob": made(it, "encrypt", "Rsa", Plaintext=b"secret", **OAEP)["CiphertextBlob"],
+            "CiphertextBlob": it.made("encrypt", "Rsa", Plaintext=b"secret", **OAEP)["CiphertextBlob"],
             **OAEP,
         },
     ),
@@ -109,11 +56,18 @@ OPERATIONS: dict[str, tuple[str, str, Request]] = {
     "SigningVerify": (
         "Signing",
         "verify",
-        lambda it: {"Signature": made(it, "sign", "Signing", **ECDSA)["Signature"], **ECDSA},
+        lambda it: {"Signature": it.made("sign", "Signing", **ECDSA)["Signature"], **ECDSA},
     ),
     "SigningPublicKey": ("Signing", "get_public_key", lambda _: {}),
+    "MlDsaSign": ("MlDsa", "sign", lambda _: ML_DSA),
+    "MlDsaVerify": (
+        "MlDsa",
+        "verify",
+        lambda it: {"Signature": it.made("sign", "MlDsa", **ML_DSA)["Signature"], **ML_DSA},
+    ),
+    "MlDsaPublicKey": ("MlDsa", "get_public_key", lambda _: {}),
     "MacGenerateMac": ("Mac", "generate_mac", lambda _: HMAC),
-    "MacVerifyMac": ("Mac", "verify_mac", lambda it: {"Mac": made(it, "generate_mac", "Mac", **HMAC)["Mac"], **HMAC}),
+    "MacVerifyMac": ("Mac", "verify_mac", lambda it: {"Mac": it.made("generate_mac", "Mac", **HMAC)["Mac"], **HMAC}),
     "AgreementDeriveSharedSecret": ("Agreement", "derive_shared_secret", lambda _: AGREEMENT),
     "AgreementPublicKey": ("Agreement", "get_public_key", lambda _: {}),
 }
