@@ -25,6 +25,10 @@ OUTPUTS = {
         *("KeyArn", "SignFunctionName", "VerifyFunctionName", "SignRoleArn", "VerifyRoleArn"),
         *("AuthorRoleArn", "ReaderRoleArn"),
     },
+    "KmsPatterns-CodeSigning": {
+        *("KeyArn", "ArtifactsName", "SignaturesName", "SignFunctionName", "SignRoleArn"),
+        *("BuilderRoleArn", "PublisherRoleArn"),
+    },
     "KmsPatterns-DataKeyPairs": {
         "KeyArn",
         "GenerateFunctionName",
@@ -60,6 +64,18 @@ OUTPUTS = {
         "ReaderRoleArn",
         "PublisherRoleArn",
     },
+    "KmsPatterns-Tokens": {
+        *("KeyArn", "PreviousKeyArn", "IssueFunctionName", "IssueRoleArn", "JwksFunctionName", "JwksRoleArn"),
+        *("JwksUrl", "ClientRoleArn"),
+    },
+    "KmsPatterns-Mac": {
+        *("KeyArn", "SessionKeyArn", "SenderRoleArn", "ReceiverRoleArn"),
+        *(
+            f"{name}{what}"
+            for name in ("Generate", "Verify", "Issue", "VerifyToken")
+            for what in ("FunctionName", "RoleArn")
+        ),
+    },
 }
 HANDLERS = {
     "KmsPatterns-S3": set(),
@@ -73,9 +89,17 @@ HANDLERS = {
         *("rsa_envelope_cipher.decrypt", "public_key_export.publish", "public_key_export.serve"),
     },
     "KmsPatterns-Signing": {"signer.sign", "signer.verify"},
+    "KmsPatterns-CodeSigning": {"code_signer.sign"},
     "KmsPatterns-DataKeyPairs": {"data_key_pairs.generate", "data_key_pairs.sign", "data_key_pairs.decrypt"},
     "KmsPatterns-KeyAgreement": {"key_agreement.seal", "key_agreement.open_sealed"},
     "KmsPatterns-ReEncrypt": {"re_encryptor.re_encrypt"},
+    "KmsPatterns-Tokens": {"token_issuer.issue", "token_issuer.jwks"},
+    "KmsPatterns-Mac": {
+        "message_authenticator.generate",
+        "message_authenticator.verify",
+        "token_issuer.issue",
+        "token_issuer.verify",
+    },
 }
 KEEPS_DATA = {"AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable", "AWS::Logs::LogGroup"}
 
