@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,11 @@ class Stack:
     paths: Mapping[str, str]
     parent: "tuple[Stack, str] | None" = None
 
-    @property
+    @cached_property
     def resources(self) -> Mapping[str, Mapping[str, Any]]:
-        """The template's resources by logical id."""
-        resources: Mapping[str, Mapping[str, Any]] = self.template.get("Resources", {})
-        return resources
+        """The template's resources by logical id; without loops, which a transform unrolls at deployment."""
+        resources: Mapping[str, Any] = self.template.get("Resources", {})
+        return {name: item for name, item in resources.items() if isinstance(item, dict) and "Type" in item}
 
     @property
     def partition(self) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kms_patterns.access.assembly import Stack
-from kms_patterns.access.intrinsics import Unresolved
 from kms_patterns.access.managed_policies import AWS_MANAGED
 from kms_patterns.access.model import Policy, Principal, PrincipalKind
 
@@ -18,7 +17,6 @@ _SINGLE = {
     "AWS::IAM::UserPolicy": ("user", "UserName"),
     "AWS::IAM::GroupPolicy": ("group", "GroupName"),
 }
-_NOT_READ = ("AWS::SSO::PermissionSet", "AWS::RolesAnywhere::Profile")
 
 
 class Identities:
@@ -29,6 +27,7 @@ class Identities:
         self._managed: dict[str, Policy] = {}
         self._attached: dict[tuple[str, str, str], list[Policy]] = defaultdict(list)
         self._groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self._known_groups: set[str] = set()
         self._collect()
 
     def principals(self) -> Iterator[Principal]:
@@ -42,35 +41,37 @@ class Identities:
         for kind, account, name in sorted(set(self._attached) - known):
             if kind != "group":
                 yield self._foreign(kind, account, name)
+            elif name not in self._known_groups:
+                self._unresolved(f"group {name}", "its users", "it is not defined in the assembly")
 
     def _collect(self) -> None:
         for stack, logical_id, properties in self._template.of_type("AWS::IAM::ManagedPolicy"):
-            policy = self._policy(stack, logical_id, properties["PolicyDocument"])
+            policy = self._policy(stack, logical_id, properties.get("PolicyDocument"))
             self._managed[self._template.arn(stack, logical_id)] = policy
         for stack, logical_id, properties in self._template.of_type(*_ATTACHABLE):
-            policy = self._policy(stack, logical_id, properties["PolicyDocument"])
+            policy = self._policy(stack, logical_id, properties.get("PolicyDocument"))
             for member, kind in (("Roles", "role"), ("Users", "user"), ("Groups", "group")):
                 for name in properties.get(member, ()):
                     self._attached[kind, stack.account, name].append(policy)
         for stack, logical_id, properties in self._template.of_type(*_SINGLE):
             kind, member = _SINGLE[stack.resources[logical_id]["Type"]]
-            policy = self._policy(stack, logical_id, properties["PolicyDocument"])
+            policy = self._policy(stack, logical_id, properties.get("PolicyDocument"))
             self._attached[kind, stack.account, properties[member]].append(policy)
         for stack, logical_id, properties in self._template.of_type("AWS::IAM::Group"):
             name = self._template.name(stack, logical_id)
+            self._known_groups.add(name)
             self._attached["group", stack.account, name].extend(self._own(stack, logical_id, properties))
         for stack, _, properties in self._template.of_type("AWS::IAM::UserToGroupAddition"):
             for user in properties["Users"]:
                 self._groups[stack.account, user].append(properties["GroupName"])
-        for stack, logical_id, _ in self._template.of_type(*_NOT_READ):
-            where = self._template.where(stack, logical_id)
-            self._unresolved(where, stack.resources[logical_id]["Type"], "its principals are not evaluated")
 
     def _defined(self, stack: Stack, logical_id: str, kind: str, name: str, properties: Mapping[str, Any]) -> Principal:
         where, arn = self._template.where(stack, logical_id), self._template.arn(stack, logical_id)
         groups = [*properties.get("Groups", ()), *self._groups[stack.account, name]] if kind == "user" else []
         policies = [*self._own(stack, logical_id, properties), *self._attached[kind, stack.account, name]]
-        policies += [policy for group in groups for policy in self._attached["group", stack.account, group]]
+        policies += [policy for group in groups for policy in self._attached.get(("group", stack.account, group), ())]
+        for group in sorted(set(groups) - self._known_groups):
+            self._unresolved(where, f"its group {group}", "the group is not defined in the assembly")
         boundary = properties.get("PermissionsBoundary")
         attributes = {"aws:PrincipalType": "User", "aws:username": name} if kind == "user" else {}
         return Principal(
@@ -98,16 +99,16 @@ class Identities:
     def _own(self, stack: Stack, logical_id: str, properties: Mapping[str, Any]) -> list[Policy]:
         where = self._template.where(stack, logical_id)
         inline = [
-            self._policy(stack, logical_id, policy["PolicyDocument"], f" policy {policy['PolicyName']}")
+            self._policy(stack, logical_id, policy.get("PolicyDocument"), f" policy {policy['PolicyName']}")
             for policy in properties.get("Policies", ())
         ]
         return inline + [
             policy for arn in properties.get("ManagedPolicyArns", ()) for policy in self._by_arn(where, arn)
         ]
 
-    def _policy(self, stack: Stack, logical_id: str, document: Mapping[str, Any], name: str = "") -> Policy:
+    def _policy(self, stack: Stack, logical_id: str, document: object, name: str = "") -> Policy:
         where = f"{self._template.where(stack, logical_id)}{name}"
-        return Policy(where, "identity", document, (stack.id, logical_id))
+        return Policy(where, "identity", self._template.document(where, document), (stack.id, logical_id))
 
     def _by_arn(self, where: str, arn: str) -> list[Policy]:
         if arn in self._managed:
@@ -119,4 +120,4 @@ class Identities:
         return []
 
     def _unresolved(self, where: str, what: str, why: str) -> None:
-        self._template.resolver.unresolved.add(Unresolved(where, what, why))
+        self._template.unresolved(where, what, why)

@@ -32,6 +32,11 @@ class ProtectedResources:
                 stack, logical_id, kind, policy_name="key policy", document=document, aliases=aliases.get(arn, ())
             )
         policies = self._bucket_policies()
+        buckets = {self._template.name(stack, name) for stack, name, _ in self._template.of_type("AWS::S3::Bucket")}
+        for name in sorted(set(policies) - buckets):
+            self._template.unresolved(
+                policies[name].where, f"policy of bucket {name}", "the bucket is not defined here"
+            )
         for stack, logical_id, properties in self._template.of_type("AWS::S3::Bucket"):
             name = self._template.name(stack, logical_id)
             public = properties.get("PublicAccessBlockConfiguration", {}).get("RestrictPublicBuckets", False)
@@ -48,7 +53,7 @@ class ProtectedResources:
             )
         yield from self._functions()
         for stack, logical_id, properties in self._template.of_type("AWS::IAM::Role"):
-            document = properties["AssumeRolePolicyDocument"]
+            document = properties.get("AssumeRolePolicyDocument")
             yield self._resource(stack, logical_id, ResourceKind.ROLE, policy_name="trust policy", document=document)
 
     def _resource(
@@ -58,7 +63,7 @@ class ProtectedResources:
         kind: ResourceKind,
         *,
         policy_name: str,
-        document: Mapping[str, Any],
+        document: object,
         aliases: tuple[str, ...] = (),
     ) -> Resource:
         where = self._template.where(stack, logical_id)
@@ -70,15 +75,28 @@ class ProtectedResources:
             label=f"{stack.path(logical_id)}{names}",
             arn=self._template.arn(stack, logical_id),
             account=stack.account,
-            policy=Policy(f"{where} {policy_name}", "resource", document, (stack.id, logical_id)),
+            policy=Policy(
+                f"{where} {policy_name}",
+                "resource",
+                self._template.document(where, document),
+                (stack.id, logical_id),
+            ),
         )
 
     def _functions(self) -> Iterator[Resource]:
-        permissions = [properties for _, _, properties in self._template.of_type("AWS::Lambda::Permission")]
+        functions = list(self._template.of_type("AWS::Lambda::Function"))
+        names = {self._template.arn(stack, name): self._template.name(stack, name) for stack, name, _ in functions}
+        permissions = []
+        for stack, logical_id, properties in self._template.of_type("AWS::Lambda::Permission"):
+            permissions.append(properties)
+            name = str(properties["FunctionName"])
+            if name not in {*names, *names.values()}:
+                where = self._template.where(stack, logical_id)
+                self._template.unresolved(where, f"permission of function {name}", "the function is not defined here")
         documents = function_policies(permissions)
-        for stack, logical_id, properties in self._template.of_type("AWS::Lambda::Function"):
+        for stack, logical_id, properties in functions:
             where, arn = self._template.where(stack, logical_id), self._template.arn(stack, logical_id)
-            document = documents.get(arn) or documents.get(self._template.name(stack, logical_id))
+            document = documents.get(arn) or documents.get(names[arn])
             yield Resource(
                 id=where,
                 kind=ResourceKind.FUNCTION,
@@ -107,10 +125,10 @@ class ProtectedResources:
 
     def _bucket_policies(self) -> dict[str, Policy]:
         return {
-            properties["Bucket"]: Policy(
-                self._template.where(stack, logical_id),
+            str(properties.get("Bucket")): Policy(
+                where := self._template.where(stack, logical_id),
                 "resource",
-                properties["PolicyDocument"],
+                self._template.document(where, properties.get("PolicyDocument")),
                 (stack.id, logical_id),
             )
             for stack, logical_id, properties in self._template.of_type("AWS::S3::BucketPolicy")

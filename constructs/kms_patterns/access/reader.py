@@ -6,10 +6,12 @@ from typing import Any
 
 from kms_patterns.access import identifiers
 from kms_patterns.access.assembly import NESTED_STACK, Stack, load_assembly
+from kms_patterns.access.documents import readable
 from kms_patterns.access.identities import Identities
 from kms_patterns.access.intrinsics import Resolver, Unresolved
 from kms_patterns.access.model import Model, Principal
-from kms_patterns.access.named_principals import SYNTHETIC, named_principals
+from kms_patterns.access.named_principals import SYNTHETIC, named_principals, not_evaluated
+from kms_patterns.access.not_read import not_read
 from kms_patterns.access.protected_resources import ProtectedResources
 
 
@@ -24,10 +26,14 @@ def read_model(path: Path) -> Model:
     """
     stacks = load_assembly(path)
     template = Template(stacks)
-    template.list_missing_templates()
+    template.list_not_read()
     principals = list(Identities(template).principals())
     resources = list(ProtectedResources(template).resources())
     named = named_principals(principals, resources)
+    for where, who in not_evaluated(resources):
+        template.unresolved(
+            where, f"principal {who}", "what an id or a provider without an ARN stands for is not known"
+        )
     return Model(
         stacks=[stack.id for stack in stacks],
         files={stack.id: stack.file for stack in stacks},
@@ -49,8 +55,9 @@ class Template:
         self.stacks = stacks
         self.resolver = Resolver(stacks)
 
-    def list_missing_templates(self) -> None:
-        """List nested stacks whose template is not in the assembly: what they define is not seen."""
+    def list_not_read(self) -> None:
+        """List what is not evaluated, and nested stacks whose template is not in the assembly."""
+        self.resolver.unresolved.update(item for stack in self.stacks for item in not_read(stack))
         found = {(stack.parent[0].id, stack.parent[1]) for stack in self.stacks if stack.parent}
         for stack in self.stacks:
             for logical_id, resource in stack.resources.items():
@@ -65,6 +72,14 @@ class Template:
                 where = self.where(stack, logical_id)
                 if resource["Type"] in types and self.resolver.holds(stack, resource.get("Condition"), where):
                     yield stack, logical_id, self.resolver.resolve(stack, resource.get("Properties", {}), where) or {}
+
+    def document(self, where: str, document: Any) -> dict[str, Any]:
+        """Return a policy document with what of it can be read; the rest is listed."""
+        return readable(document, lambda what, why: self.unresolved(where, what, why))
+
+    def unresolved(self, where: str, what: str, why: str) -> None:
+        """List what synthesized output cannot tell."""
+        self.resolver.unresolved.add(Unresolved(where, what, why))
 
     def where(self, stack: Stack, logical_id: str) -> str:
         """Return the readable, unique place of a resource."""

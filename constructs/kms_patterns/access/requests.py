@@ -7,6 +7,7 @@ from typing import Any
 
 from kms_patterns.access.actions import Action
 from kms_patterns.access.model import Policy, Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.named_principals import ANY_SERVICE
 from kms_patterns.access.objects import object_scopes
 
 _KNOWN_OF_ALL = (
@@ -44,7 +45,10 @@ class Request:
 def applies(principal: Principal, resource: Resource) -> bool:
     """Return whether there is anything to ask: a service or an identity provider acts only where a policy names it."""
     if principal.kind in {PrincipalKind.SERVICE, PrincipalKind.PROVIDER}:
-        return resource.policy is not None and f'"{principal.arn}"' in json.dumps(resource.policy.document)
+        text = json.dumps(resource.policy.document) if resource.policy else ""
+        return f'"{principal.arn}"' in text or (
+            principal.arn == ANY_SERVICE and "principalisawsservice" in text.lower()
+        )
     return principal.id != resource.id
 
 
@@ -97,6 +101,8 @@ def _context(request: Request) -> dict[str, str]:
         context["s3:ResourceAccount"] = resource.account
     if principal.kind is PrincipalKind.SERVICE:
         return context | {"aws:PrincipalIsAWSService": "true", "aws:PrincipalServiceName": principal.arn}
+    if principal.kind is PrincipalKind.PROVIDER:
+        return context | {"aws:PrincipalIsAWSService": "false"}
     arn = principal.arn.format(account=resource.account)
     account = arn.split(":")[4]
     if resource.kind is ResourceKind.KEY:
