@@ -4,6 +4,7 @@ See https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
 
 import io
+import mmap
 from typing import Any
 
 from kms_runtime.errors import ObjectTooLarge
@@ -40,7 +41,8 @@ class PartBuffer(io.RawIOBase):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self._memory = memoryview(bytearray(size))
+        # A bytearray would be filled with zeros, and so take memory and milliseconds, also for a small object.
+        self._memory = memoryview(mmap.mmap(-1, size))
         self._used = self._high_water = self._position = 0
 
     @property
