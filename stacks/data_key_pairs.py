@@ -19,7 +19,7 @@ class DataKeyPairsStack(cdk.Stack):
             encryption_key=key,
             required_context=["tenant"],
             pair_specs=["ECC_NIST_P256", "RSA_2048"],
-            retry_time=cdk.Duration.seconds(5),
+            retry_time=cdk.Duration.seconds(3),
         )
         maker, signer, reader = (instance_role(self, name) for name in ("Maker", "Signer", "Reader"))
         pairs.grant_generate(maker)

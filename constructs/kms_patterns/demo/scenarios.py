@@ -1,12 +1,18 @@
 """Every scenario of the demo, in playing order."""
 
+from kms_patterns.demo.agreements import agreements
 from kms_patterns.demo.documents import denied, upload
 from kms_patterns.demo.envelope_files import envelope
 from kms_patterns.demo.envelope_formats import formats
+from kms_patterns.demo.key_pairs import pairs
+from kms_patterns.demo.moves import moves
 from kms_patterns.demo.scenario import Scenario
 from kms_patterns.demo.secret_values import secrets
 from kms_patterns.demo.signatures import signing
+from kms_patterns.demo.signed_releases import releases
 
 SCENARIOS: tuple[Scenario, ...] = tuple(
-    scenario for group in (upload, denied, secrets, envelope, formats, signing) for scenario in group.scenarios
+    scenario
+    for group in (upload, denied, secrets, envelope, formats, signing, releases, pairs, agreements, moves)
+    for scenario in group.scenarios
 )
