@@ -59,7 +59,9 @@ def test_nobody_else_touches_the_objects(reference: AccessMatrix) -> None:
 def test_only_the_reader_decrypts_by_the_function(reference: AccessMatrix) -> None:
     administrators = ["account administrator", "any other role"]
     function = "KmsPatterns-Secrets/Cipher/Decrypt/Function"
-    reference.assert_nobody_else(function, ["ReaderRole", *administrators], actions=["lambda:InvokeFunction"])
+    reference.assert_nobody_else(
+        function, ["KmsPatterns-Secrets/ReaderRole", *administrators], actions=["lambda:InvokeFunction"]
+    )
     with pytest.raises(AssertionError, match="ReaderRole: lambda:InvokeFunction always"):
         reference.assert_nobody_else(function, administrators, actions=["lambda:InvokeFunction"])
 

@@ -107,5 +107,33 @@ def test_void_grant_is_named(assembly: Callable[[str], Path], running: Simulator
     ]
 
 
+@pytest.mark.parametrize(
+    ("statement", "detail"),
+    [
+        ({"NotAction": "iam:*", "Resource": "*"}, "all but iam:*"),
+        ({"NotAction": ["kms:Create*"], "NotResource": "arn:aws:s3:::b"}, "all but kms:Create*"),
+        ({"Action": "kms:Decryp?", "Resource": "*"}, "kms:Decryp?"),
+        ({"Action": "kms:Decrypt", "NotResource": "arn:aws:s3:::b"}, "kms:Decrypt on all but arn:aws:s3:::b"),
+        ({"NotAction": "kms:*", "Resource": "*"}, None),
+        ({"Action": "kms:Decrypt", "NotResource": "*"}, None),
+        ({"Action": "kms:List*", "Resource": "*"}, None),
+    ],
+)
+def test_wildcard_in_any_form_is_named(
+    statement: dict[str, object], detail: str | None, running: Simulator, tmp_path: Path
+) -> None:
+    policy = {"PolicyName": "p", "PolicyDocument": {"Statement": [{"Effect": "Allow", **statement}]}}
+    trust: dict[str, object] = {"Statement": []}
+    resources = {
+        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Statement": []}}},
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust, "Policies": [policy]}},
+    }
+    path = tmp_path / "Stack.template.json"
+    path.write_text(json.dumps({"Resources": resources}))
+    model = read_model(path)
+    found = [item for item in violations(model, evaluate(model, running)) if item.rule == "WildcardOnKey"]
+    assert [item.detail.partition(": ")[2] for item in found] == ([detail] if detail else [])
+
+
 def test_every_rule_says_what_to_do() -> None:
     assert all(wrong and remedy for wrong, remedy in RULES.values())

@@ -213,3 +213,21 @@ def test_file_that_is_no_template_is_refused(content: str, tmp_path: Path) -> No
     path.write_text(content)
     with pytest.raises(NotAnAssembly, match="no CloudFormation template"):
         load_assembly(path)
+
+
+def test_same_stack_in_two_regions_is_two(tmp_path: Path) -> None:
+    granted = policy("AWS::IAM::Policy", PolicyName="p", Roles=[{"Ref": "Role"}])
+    artifacts = {}
+    for region in ("eu-west-1", "us-east-1"):
+        (tmp_path / f"{region}.json").write_text(json.dumps({"Resources": {"Role": ROLE, "Grant": granted}}))
+        artifacts[region] = {
+            "type": "aws:cloudformation:stack",
+            "environment": f"aws://{'1' * 12}/{region}",
+            "properties": {"templateFile": f"{region}.json", "stackName": "Service"},
+        }
+    (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+    model = read_model(tmp_path)
+    assert policies(model, "eu-west-1/Role") == ["eu-west-1/Grant"]
+    assert policies(model, "us-east-1/Role") == ["us-east-1/Grant"]
+    arns = [who.arn for who in model.principals if who.kind is PrincipalKind.ROLE]
+    assert len(set(arns)) == len(arns) == 2

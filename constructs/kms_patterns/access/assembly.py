@@ -2,8 +2,9 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class Stack:
         template: The synthesized template.
         file: Where the template was read.
         paths: Construct paths, relative to the stack, by logical id.
+        twin: Whether another stack of the assembly has the same name, in another region, account or stage.
         parent: For a nested stack: the stack that holds it, and its logical id there.
     """
 
@@ -43,6 +45,7 @@ class Stack:
     template: Mapping[str, Any]
     file: Path
     paths: Mapping[str, str]
+    twin: bool = False
     parent: "tuple[Stack, str] | None" = None
 
     @cached_property
@@ -50,6 +53,11 @@ class Stack:
         """The template's resources by logical id; without loops, which a transform unrolls at deployment."""
         resources: Mapping[str, Any] = self.template.get("Resources", {})
         return {name: item for name, item in resources.items() if isinstance(item, dict) and "Type" in item}
+
+    @property
+    def prefix(self) -> str:
+        """What made-up names of its resources start with, unique in the assembly."""
+        return re.sub(r"[^A-Za-z0-9]+", "-", self.id) if self.twin else self.name
 
     @property
     def partition(self) -> str:
@@ -77,7 +85,9 @@ def load_assembly(path: Path) -> list[Stack]:
         return [*_with_nested(_template_file(path), path.parent)]
     if not (path / "manifest.json").is_file():
         raise NotAnAssembly(f"{path} is no cloud assembly: it has no manifest.json (run `cdk synth` first)")
-    return sorted(_stacks(path), key=lambda stack: stack.id)
+    stacks = list(_stacks(path))
+    counts = Counter(stack.name for stack in stacks)
+    return sorted((replace(stack, twin=counts[stack.name] > 1) for stack in stacks), key=lambda stack: stack.id)
 
 
 def _template_file(path: Path) -> Stack:

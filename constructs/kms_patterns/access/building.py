@@ -8,6 +8,7 @@ from kms_patterns.access.evaluation import Evaluation, Finding, Names, Statement
 from kms_patterns.access.expressions import NEVER
 from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
+from kms_patterns.access.objects import covers
 from kms_patterns.access.reader import read_model
 from kms_patterns.access.simulator import Simulator, simulator
 
@@ -88,19 +89,19 @@ def _cut_out(
     general: dict[tuple[str, str, str], Finding],
     scoped: set[tuple[str, str, str, str]],
 ) -> Iterator[Access]:
+    """Yield objects that are denied though a wider pattern of objects, or any object, is allowed."""
     for request in evaluation.requests:
         if request.scope is None:
             continue
+        who, bucket = request.principal.id, request.resource
+        around = {scope for person, place, _, scope in scoped if (person, place) == (who, bucket.id)}
+        wider = [scope for scope in sorted(around) if covers(f"{bucket.arn}/{scope}", request.arn)]
         for action in request.actions:
-            wider = general.get((request.principal.id, request.resource.id, action.name))
-            if wider and (*_cell(wider), request.scope) not in scoped:
-                yield Access(
-                    request.principal.id, request.resource.id, action.name, action.target, request.scope, NEVER
-                )
-
-
-def _cell(finding: Finding) -> tuple[str, str, str]:
-    return finding.request.principal.id, finding.request.resource.id, finding.action.name
+            cell = (who, bucket.id, action.name)
+            if (*cell, request.scope) not in scoped and (
+                cell in general or any((*cell, scope) in scoped for scope in wider)
+            ):
+                yield Access(*cell, action.target, request.scope, NEVER)
 
 
 def _entry(finding: Finding, numbers: dict[StatementPlace, int]) -> Access:

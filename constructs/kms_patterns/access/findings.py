@@ -102,14 +102,40 @@ def _unreached(
 def _wildcards(policies: Iterable[Policy], keys: Iterable[Resource]) -> Iterator[Violation]:
     for policy in policies:
         for statement in allowing(policy):
-            wide = [name for name in as_list(statement.get("Action")) if "*" in name and _covers_use(name)]
-            exact = [name for name in as_list(statement.get("Action")) if name in _ALL_USES]
-            resources = as_list(statement.get("Resource"))
-            touched = [key for key in keys if any(fnmatchcase(key.arn, item) for item in resources)]
-            open_resource = policy.kind == "identity" and exact and any("*" in item for item in resources)
-            if policy.origin and touched and (wide or open_resource):
-                what = ", ".join(wide) or f"{', '.join(exact)} on {', '.join(resources)}"
-                yield Violation("WildcardOnKey", *policy.origin, f"{policy.where}: {what}")
+            touched = [key for key in keys if _touches(policy, statement, key)]
+            wide = _wide(statement, identity=policy.kind == "identity")
+            if policy.origin and touched and wide:
+                yield Violation("WildcardOnKey", *policy.origin, f"{policy.where}: {wide}")
+
+
+def _touches(policy: Policy, statement: Mapping[str, Any], key: Resource) -> bool:
+    if policy.kind == "resource":
+        return True
+    if "NotResource" in statement:
+        return not any(fnmatchcase(key.arn, item) for item in as_list(statement["NotResource"]))
+    return any(fnmatchcase(key.arn, item) for item in as_list(statement.get("Resource")))
+
+
+def _wide(statement: Mapping[str, Any], *, identity: bool) -> str:
+    """Say by which wildcard a statement allows use of a key; nothing if it allows none, or none by a wildcard."""
+    excluded = as_list(statement.get("NotAction"))
+    if "NotAction" in statement:
+        return f"all but {', '.join(excluded)}" if _uses_beside(excluded) else ""
+    names = as_list(statement.get("Action"))
+    wide = [name for name in names if set(name) & {"*", "?"} and _covers_use(name)]
+    exact = [name for name in names if name in _ALL_USES]
+    resources = as_list(statement.get("Resource"))
+    if not wide and exact and identity:
+        if "NotResource" in statement:
+            return f"{', '.join(exact)} on all but {', '.join(as_list(statement['NotResource']))}"
+        if any(set(item) & {"*", "?"} for item in resources):
+            return f"{', '.join(exact)} on {', '.join(resources)}"
+    return ", ".join(wide)
+
+
+def _uses_beside(excluded: Iterable[str]) -> bool:
+    patterns = [pattern.lower() for pattern in excluded]
+    return any(not any(fnmatchcase(name.lower(), pattern) for pattern in patterns) for name in _ALL_USES)
 
 
 def _covers_use(pattern: str) -> bool:

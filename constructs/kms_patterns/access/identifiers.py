@@ -72,7 +72,7 @@ def physical_name(stack: Stack, logical_id: str, resolve: Resolve) -> str:
     for name in _NAME_PROPERTIES:
         if name in properties and isinstance(value := resolve(properties[name]), str):
             return value
-    made_up = f"{stack.name}-{logical_id}"
+    made_up = f"{stack.prefix}-{logical_id}"
     return made_up.lower() if resource["Type"] == "AWS::S3::Bucket" else made_up
 
 
@@ -81,7 +81,7 @@ def _key_id(stack: Stack, logical_id: str, properties: Mapping[str, Any], resolv
     if isinstance(primary, str):
         return primary.rsplit("/", maxsplit=1)[-1]
     prefix = "mrk-" if resolve(properties.get("MultiRegion", False)) is True else ""
-    return f"{prefix}{stack.name}.{logical_id}"
+    return f"{prefix}{stack.prefix}.{logical_id}"
 
 
 def arn(stack: Stack, logical_id: str, resolve: Resolve) -> str:

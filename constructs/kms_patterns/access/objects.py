@@ -34,8 +34,17 @@ def _patterns(principal: Principal, bucket: Resource) -> Iterator[str]:
     for policy in policies:
         for resource in _resources(policy.document):
             named, slash, pattern = resource.partition("/")
-            if slash and set(pattern) - {"*"} and _matches(named, bucket.arn):
-                yield pattern
+            if slash and covers(named, bucket.arn):
+                yield from _telling(pattern)
+            for place in [match.start() for match in re.finditer(r"\*", resource)]:
+                # A star matches slashes, too: in "documents*.txt" and "*/x" it may end inside the object's key.
+                if covers(resource[: place + 1], f"{bucket.arn}/"):
+                    yield from _telling(resource[place:])
+
+
+def _telling(pattern: str) -> Iterator[str]:
+    if set(pattern) - {"*"}:
+        yield pattern
 
 
 def _resources(document: Mapping[str, Any]) -> Iterator[str]:
@@ -46,7 +55,8 @@ def _resources(document: Mapping[str, Any]) -> Iterator[str]:
             yield from [values] if isinstance(values, str) else values
 
 
-def _matches(pattern: str, text: str) -> bool:
+def covers(pattern: str, text: str) -> bool:
+    """Return whether ``text`` matches ``pattern``, which may hold ``*`` and ``?``."""
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text) is not None
 
 

@@ -99,6 +99,6 @@ class Template:
         for stack in self.stacks:
             for logical_id in stack.resources:
                 name = self.name(stack, logical_id)
-                if name.lower().startswith((f"{stack.name}-".lower(), f"{stack.name}.".lower(), "mrk-")):
+                if name.lower().startswith((f"{stack.prefix}-".lower(), f"{stack.prefix}.".lower(), "mrk-")):
                     found.setdefault(name, self.where(stack, logical_id))
         return found
