@@ -15,6 +15,7 @@ from kms_runtime.handlers.validation import Answer
 from kms_runtime.keyrings import Keyring, KmsKeyring
 from kms_runtime.required_context import effective_context
 from kms_runtime.s3 import ObjectResult, S3Object
+from kms_runtime.s3.latest import transfer_latest
 
 
 def _kms_keyring(settings: Settings) -> Keyring:
@@ -82,7 +83,7 @@ class EnvelopeWork:
             return self.read_range(source, request.byte_range, **common)
         destination_key = request.destination_key or self.default_key(request.source_key)
         destination = S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), destination_key)
-        return _answer(self.transfer(source, destination, **common))
+        return _answer(transfer_latest(self.transfer, source, destination, **common))
 
 
 def _answer(result: ObjectResult) -> Answer:

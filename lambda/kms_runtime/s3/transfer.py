@@ -24,11 +24,12 @@ class S3Client(S3ReadClient, S3WriteClient, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ObjectResult:
-    """Which version was read, which was written, and the message between them."""
+    """Which version was read, which was written, and the message between them; ``etag`` is the source's."""
 
     source: S3Object
     destination: S3Object
     message: MessageResult
+    etag: str
 
 
 def encrypt_object(
@@ -60,7 +61,7 @@ def encrypt_object(
         expected = reader.size + frames * FRAME_OVERHEAD + _HEADER_ALLOWANCE
         with S3Sink(destination, expected_size=expected, s3_client=s3_client) as sink:
             message = encrypt(reader, sink, keyring=keyring, encryption_context=encryption_context)
-            return ObjectResult(reader.location, sink.complete(), message)
+            return ObjectResult(reader.location, sink.complete(), message, reader.etag)
 
 
 def decrypt_object(
@@ -93,7 +94,7 @@ def decrypt_object(
         S3Sink(destination, expected_size=reader.size, s3_client=s3_client) as sink,
     ):
         message = decrypt(reader, sink, keyring=keyring, encryption_context=encryption_context)
-        return ObjectResult(reader.location, sink.complete(), message)
+        return ObjectResult(reader.location, sink.complete(), message, reader.etag)
 
 
 def _check_distinct(source: S3Object, destination: S3Object) -> None:

@@ -68,6 +68,13 @@ class FakeS3:
         answer = {"Body": body, "ETag": etag, "ContentLength": end - start, "VersionId": f"v{number}"}
         return answer | {"ContentRange": f"bytes {start}-{end - 1}/{len(data)}"}
 
+    def head_object(self, **request: Any) -> Mapping[str, Any]:
+        self._record("HeadObject", request)
+        versions = self.objects.get((request["Bucket"], request["Key"]))
+        if not versions:
+            raise self._error(404, "NotFound", "HeadObject")
+        return {"ETag": f'"{hashlib.md5(versions[-1]).hexdigest()}"'}
+
     def put_object(self, **request: Any) -> Mapping[str, Any]:
         self._record("PutObject", request)
         return self._store(request, request["Body"].read())

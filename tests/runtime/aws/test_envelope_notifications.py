@@ -60,6 +60,49 @@ def test_late_or_repeated_notification_never_brings_an_older_version_back(s3, ke
     assert [key for bucket, key in s3.objects if bucket == "vault"] == ["a.encrypted"]
 
 
+def test_older_version_that_ends_last_does_not_stay(s3, keyring, monkeypatch):
+    """One function has read the old version; before it writes, the new one is created, and encrypted by another."""
+    s3.put("inbox", "a", b"old")
+    genuine, overtaken = s3.put_object, []
+
+    def overtake(**request):
+        if not overtaken:
+            overtaken.append(True)
+            s3.put("inbox", "a", b"new")
+            envelope_cipher.encrypt({"Records": [record("a")]}, None)
+        return genuine(**request)
+
+    monkeypatch.setattr(s3, "put_object", overtake)
+    envelope_cipher.encrypt({"Records": [record("a")]}, None)
+    assert decrypt_bytes(s3.latest("vault", "a.encrypted"), keyring=keyring, encryption_context={}) == b"new"
+
+
+def test_object_replaced_again_and_again_is_reported(s3, monkeypatch, refused):
+    s3.put("inbox", "a", b"0")
+    genuine = s3.put_object
+
+    def replaced(**request):
+        s3.put("inbox", "a", s3.latest("inbox", "a") + b"0")
+        return genuine(**request)
+
+    monkeypatch.setattr(s3, "put_object", replaced)
+    error = refused(envelope_cipher.encrypt, {"Records": [record("a")]})
+    assert "a (SourceChanged: s3://inbox/a: the object was replaced during each of 3 transfers)" in str(error)
+
+
+def test_object_deleted_meanwhile_is_done(s3, monkeypatch):
+    s3.put("inbox", "a", b"gone soon")
+    genuine = s3.put_object
+
+    def delete(**request):
+        del s3.objects["inbox", "a"]
+        return genuine(**request)
+
+    monkeypatch.setattr(s3, "put_object", delete)
+    answer = envelope_cipher.encrypt({"Records": [record("a")]}, None)
+    assert [entry["destination"]["key"] for entry in answer["objects"]] == ["a.encrypted"]
+
+
 def test_test_event_of_s3_is_answered_without_any_call(s3, kms):
     event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "inbox"}
     assert envelope_cipher.encrypt(event, None) == {"objects": []}
