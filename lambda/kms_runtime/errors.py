@@ -46,6 +46,14 @@ class MessageTooLarge(KmsRuntimeError):
     """AWS KMS signs at most 4096 bytes as they are; the algorithm takes no digest of a longer message."""
 
 
+class AttestationInvalid(KmsRuntimeError):
+    """The bytes are not a DSSE envelope around one in-toto statement, or not in a form that this reader accepts."""
+
+
+class ArtifactMismatch(KmsRuntimeError):
+    """The statement is genuine, and about another artifact: another digest, another name."""
+
+
 class EncryptionContextInvalid(KmsRuntimeError):
     """The encryption context cannot be written into a message: a reserved name, or too large."""
 

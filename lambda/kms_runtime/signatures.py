@@ -16,7 +16,8 @@ from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn
 from kms_runtime.signature_checks import check_for
 from kms_runtime.signing_algorithms import signing_algorithm
-from kms_runtime.signing_messages import Readable, SigningInput, of_digest, of_message, of_stream
+from kms_runtime.signing_messages import SigningInput, of_digest, of_message, of_stream
+from kms_runtime.streams import Source
 
 if TYPE_CHECKING:
     from kms_runtime.public_keys import PublicKey
@@ -90,7 +91,7 @@ def sign_digest(digest: bytes, *, key_arn: str, algorithm: str, kms_client: KmsS
 
 
 def sign_stream(
-    file: Readable,
+    file: Source,
     *,
     key_arn: str,
     algorithm: str,
@@ -156,7 +157,7 @@ def verify_digest(public_key: "PublicKey", digest: bytes, signature: bytes, *, a
     verify_input(public_key, of_digest(digest, signing_algorithm(algorithm)), signature, algorithm=algorithm)
 
 
-def verify_stream(public_key: "PublicKey", file: Readable, signature: bytes, *, algorithm: str) -> None:
+def verify_stream(public_key: "PublicKey", file: Source, signature: bytes, *, algorithm: str) -> None:
     """Verify without AWS what ``file`` still holds, of any size, read in pieces of 1 MiB.
 
     Raises:

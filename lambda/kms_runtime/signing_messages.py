@@ -5,24 +5,19 @@ A signature of the message (RAW) and one of its digest (DIGEST, EXTERNAL_MU) are
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kms_runtime.errors import InvalidRequest, MessageTooLarge
 from kms_runtime.signing_algorithms import DIGEST, EXTERNAL_MU, RAW, RAW_LIMIT, SigningAlgorithm
+from kms_runtime.streams import Source, filler
 
 if TYPE_CHECKING:
     from kms_runtime.public_keys import PublicKey
 
-_CHUNK = 1024 * 1024
+PIECE_BYTES = 1024 * 1024
 # ML-DSA with an empty context string, FIPS 204, algorithm 2.
 _PURE_EMPTY_CONTEXT = bytes([0, 0])
-
-
-class Readable(Protocol):
-    """A binary file that is read from where it stands to its end."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most ``size`` bytes; none at the end."""
+_WAY_OUT = "sign longer ones with ED25519_PH_SHA_512, which the same keys serve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,45 +28,69 @@ class SigningInput:
     data: bytes
 
 
+class MessageHasher:
+    """Takes a message in pieces and gives what AWS KMS signs in its place.
+
+    Args:
+        algorithm: The algorithm it will be signed with.
+        public_key: Needed by ML-DSA, where mu depends on the key.
+
+    Raises:
+        MessageTooLarge: The algorithm (ED25519_SHA_512) takes nothing but the message itself.
+        InvalidRequest: ``public_key`` is needed and missing.
+    """
+
+    def __init__(self, algorithm: SigningAlgorithm, public_key: "PublicKey | None" = None) -> None:
+        self._algorithm = algorithm
+        self._hash: Any = hashlib.new(algorithm.digest) if algorithm.digest else _mu_hash(algorithm, public_key)
+        self.update = self._hash.update
+
+    def finish(self) -> SigningInput:
+        """Return what stands for all that was given."""
+        if self._algorithm.digest:
+            return SigningInput(DIGEST, self._hash.digest())
+        return SigningInput(EXTERNAL_MU, self._hash.digest(self._algorithm.digest_bytes))
+
+
 def of_message(message: bytes, algorithm: SigningAlgorithm, public_key: "PublicKey | None" = None) -> SigningInput:
     """Return ``message`` as it is where AWS KMS takes that, else its digest.
 
     Args:
-        message: Any length; at most 4096 bytes with ED25519_SHA_512.
+        message: Any length; 1 to 4096 bytes with ED25519_SHA_512.
         algorithm: The algorithm it will be signed with.
-        public_key: Needed by ML-DSA for more than 4096 bytes, where mu depends on the key.
+        public_key: Needed by ML-DSA for more than 4096 bytes.
 
     Raises:
         MessageTooLarge: The algorithm takes no digest and the message has more than 4096 bytes.
-        InvalidRequest: The message is empty, or mu is needed and ``public_key`` is missing.
+        InvalidRequest: The message is empty, or ``public_key`` is needed and missing.
     """
     if RAW in algorithm.message_types and 1 <= len(message) <= RAW_LIMIT:
         return SigningInput(RAW, message)
-    hasher = _hasher(algorithm, public_key, size=len(message))
+    if not message and not algorithm.digest:
+        raise InvalidRequest(f"the message is empty; AWS KMS signs 1 to {RAW_LIMIT} bytes with {algorithm.name}")
+    hasher = MessageHasher(algorithm, public_key)
     hasher.update(message)
-    return _finished(hasher, algorithm)
+    return hasher.finish()
 
 
-def of_stream(file: Readable, algorithm: SigningAlgorithm, public_key: "PublicKey | None" = None) -> SigningInput:
+def of_stream(file: Source, algorithm: SigningAlgorithm, public_key: "PublicKey | None" = None) -> SigningInput:
     """Return the digest of what ``file`` still holds, read in pieces of 1 MiB.
 
-    Algorithms without a digest read at most 4097 bytes, and send them as they are.
+    Algorithms without a digest send up to 4096 bytes as they are.
 
     Raises:
         MessageTooLarge: The algorithm takes no digest and the file has more than 4096 bytes.
-        InvalidRequest: The file is empty, or mu is needed and ``public_key`` is missing.
+        InvalidRequest: The file is empty, or ``public_key`` is needed and missing.
     """
-    if not algorithm.digest:
-        start = _read_up_to(file, RAW_LIMIT + 1)
-        if len(start) <= RAW_LIMIT or EXTERNAL_MU not in algorithm.message_types:
-            return of_message(start, algorithm, public_key)
-    else:
-        start = b""
-    hasher = _hasher(algorithm, public_key, size=len(start))
-    hasher.update(start)
-    while chunk := file.read(_CHUNK):
-        hasher.update(chunk)
-    return _finished(hasher, algorithm)
+    fill, buffer = filler(file), memoryview(bytearray(PIECE_BYTES))
+    size = fill(buffer)
+    if not algorithm.digest and size <= RAW_LIMIT:
+        return of_message(bytes(buffer[:size]), algorithm)
+    hasher = MessageHasher(algorithm, public_key)
+    while size:
+        hasher.update(buffer[:size])
+        size = fill(buffer)
+    return hasher.finish()
 
 
 def of_digest(digest: bytes, algorithm: SigningAlgorithm) -> SigningInput:
@@ -113,14 +132,7 @@ def of_type(message_type: str, data: bytes, algorithm: SigningAlgorithm) -> Sign
     return SigningInput(RAW, data)
 
 
-_WAY_OUT = "sign longer ones with ED25519_PH_SHA_512, which the same keys serve"
-
-
-def _hasher(algorithm: SigningAlgorithm, public_key: "PublicKey | None", *, size: int) -> Any:
-    if algorithm.digest:
-        return hashlib.new(algorithm.digest)
-    if size == 0:
-        raise InvalidRequest(f"the message is empty; AWS KMS signs 1 to {RAW_LIMIT} bytes with {algorithm.name}")
+def _mu_hash(algorithm: SigningAlgorithm, public_key: "PublicKey | None") -> Any:
     if EXTERNAL_MU not in algorithm.message_types:
         raise MessageTooLarge(
             f"the message has more than the {RAW_LIMIT} bytes that AWS KMS takes with {algorithm.name}: {_WAY_OUT}"
@@ -131,19 +143,4 @@ def _hasher(algorithm: SigningAlgorithm, public_key: "PublicKey | None", *, size
             "public key: give public_key"
         )
     key: Any = public_key.key
-    raw = key.public_bytes_raw()
-    return hashlib.shake_256(hashlib.shake_256(raw).digest(64) + _PURE_EMPTY_CONTEXT)
-
-
-def _finished(hasher: Any, algorithm: SigningAlgorithm) -> SigningInput:
-    if algorithm.digest:
-        return SigningInput(DIGEST, hasher.digest())
-    return SigningInput(EXTERNAL_MU, hasher.digest(algorithm.digest_bytes))
-
-
-def _read_up_to(file: Readable, size: int) -> bytes:
-    parts, missing = [], size
-    while missing and (part := file.read(missing)):
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
+    return hashlib.shake_256(hashlib.shake_256(key.public_bytes_raw()).digest(64) + _PURE_EMPTY_CONTEXT)

@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 CONSTRUCTS = {
     "documents_bucket.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 1, "AWS::Lambda::Function": 0},
     "secret_cipher.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
+    "code_signer.py": {"AWS::KMS::Key": 2, "AWS::S3::Bucket": 1, "AWS::Lambda::Function": 1},
     "signer.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
     "envelope_cipher.py": {"AWS::KMS::Key": 2, "AWS::S3::Bucket": 3, "AWS::Lambda::Function": 2},
     "data_key_pairs.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},

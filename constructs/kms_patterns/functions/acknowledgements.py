@@ -18,10 +18,11 @@ def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
     Validations.of(construct).acknowledge(*findings)
 
 
-def acknowledge_objects(role: IConstruct, bucket: aws_s3.IBucket) -> None:
-    """Acknowledge that ``role`` is granted every object of ``bucket``, the wildcard being the object's name."""
-    resource = _as_cdk_nag_writes(Stack.of(role).resolve(bucket.arn_for_objects("*")))
-    reason = "The function serves every object of this bucket; the actions are exact and the bucket is named."
+def acknowledge_objects(role: IConstruct, bucket: aws_s3.IBucket, pattern: str = "*") -> None:
+    """Acknowledge that ``role`` is granted the objects of ``bucket``, the wildcard being the object's name."""
+    resource = _as_cdk_nag_writes(Stack.of(role).resolve(bucket.arn_for_objects(pattern)))
+    every = "every object" if pattern == "*" else f"every object {pattern}"
+    reason = f"The function serves {every} of this bucket; the actions are exact and the bucket is named."
     acknowledge(role, {f"AwsSolutions-IAM5[Resource::{resource}]": reason})
 
 

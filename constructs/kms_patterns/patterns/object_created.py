@@ -1,5 +1,7 @@
 """Starts a function for every object that is created in a bucket."""
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration, aws_events, aws_events_targets, aws_lambda, aws_s3, aws_sqs
 from constructs import Construct
 
@@ -25,6 +27,7 @@ class ObjectCreatedRule(Construct):
         bucket: Where objects are created.
         function: What is invoked, asynchronously, at least once per object.
         dead_letters: Where an event goes that EventBridge could not hand to Lambda within a day.
+        except_suffixes: Objects whose keys end so start nothing: what the function itself writes into the bucket.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
     """
@@ -37,12 +40,14 @@ class ObjectCreatedRule(Construct):
         bucket: aws_s3.IBucket,
         function: aws_lambda.IFunction,
         dead_letters: aws_sqs.IQueue,
+        except_suffixes: Sequence[str] = (),
     ) -> None:
         super().__init__(scope, construct_id)
         resource = bucket.node.default_child
         if isinstance(resource, aws_s3.CfnBucket):
             switch = "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled"
             resource.add_property_override(switch, value=True)
+        others = {"object": {"key": [{"anything-but": {"suffix": list(except_suffixes)}}]}} if except_suffixes else {}
         key = aws_events.EventField.from_path("$.detail.object.key")
         aws_events.Rule(
             self,
@@ -51,7 +56,7 @@ class ObjectCreatedRule(Construct):
             event_pattern=aws_events.EventPattern(
                 source=["aws.s3"],
                 detail_type=["Object Created"],
-                detail={"bucket": {"name": [bucket.bucket_name]}},
+                detail={"bucket": {"name": [bucket.bucket_name]}, **others},
             ),
             targets=[
                 aws_events_targets.LambdaFunction(

@@ -48,6 +48,13 @@ ALGORITHMS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
 RSA_ENCRYPTION_ALGORITHMS: Final[Mapping[str, int]] = {"RSAES_OAEP_SHA_256": 66, "RSAES_OAEP_SHA_1": 42}
 """Algorithm -> by how many bytes a plaintext must be shorter than the modulus."""
 
+SIGNED_BY_DIGEST: Final = tuple(
+    name
+    for name in dict.fromkeys(name for names in ALGORITHMS["SIGN_VERIFY"].values() for name in names)
+    if name not in {"ED25519_SHA_512", "SM2DSA"}
+)
+"""The algorithms that sign messages of any size by a digest (ML-DSA: mu) that can be made without KMS."""
+
 MESSAGE_TYPES: Final = ("RAW", "DIGEST", "EXTERNAL_MU")
 DATA_KEY_PAIR_SPECS: Final = (
     *_RSA,

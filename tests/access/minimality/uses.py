@@ -56,20 +56,20 @@ def bound_to_bucket(role: str, action: str, key: str, bucket: str) -> Iterator[S
     yield Scenario("any other role", action, key, allowed=False, context={**VIA_S3, **context})
 
 
-def download(role: str, bucket: str, key: str) -> Iterator[Scenario]:
-    yield Scenario(role, "s3:GetObject", f"{bucket}/*", allowed=True, context=TLS)
-    yield from insecurely(role, "s3:GetObject", f"{bucket}/*")
+def download(role: str, bucket: str, key: str, objects: str = "*") -> Iterator[Scenario]:
+    yield Scenario(role, "s3:GetObject", f"{bucket}/{objects}", allowed=True, context=TLS)
+    yield from insecurely(role, "s3:GetObject", f"{bucket}/{objects}")
     yield from bound_to_bucket(role, "kms:Decrypt", key, bucket)
 
 
-def upload(role: str, bucket: str, key: str) -> Iterator[Scenario]:
-    """With the bucket's default encryption, or naming it; in parts, or giving up; never under anything else.
+def upload(role: str, bucket: str, key: str, objects: str = "*", *, multipart: bool = True) -> Iterator[Scenario]:
+    """With the bucket's default encryption, or naming it; in parts if ``multipart``; never under anything else.
 
     ``aws:kms`` without a key is the AWS managed key, which every administrator may use.
     """
     named = {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": f"<{key}>"}
     for headers in ({}, named):
-        yield Scenario(role, "s3:PutObject", f"{bucket}/*", allowed=True, context={**TLS, **headers})
+        yield Scenario(role, "s3:PutObject", f"{bucket}/{objects}", allowed=True, context={**TLS, **headers})
     refused = (
         {SSE: "aws:kms"},
         {SSE: "AES256"},
@@ -77,9 +77,9 @@ def upload(role: str, bucket: str, key: str) -> Iterator[Scenario]:
         {f"{SSE}-customer-algorithm": "AES256"},
     )
     for headers in refused:
-        yield Scenario(role, "s3:PutObject", f"{bucket}/*", allowed=False, context={**TLS, **headers})
-    yield from insecurely(role, "s3:PutObject", f"{bucket}/*")
-    yield Scenario(role, "s3:AbortMultipartUpload", f"{bucket}/*", allowed=True, context=TLS)
+        yield Scenario(role, "s3:PutObject", f"{bucket}/{objects}", allowed=False, context={**TLS, **headers})
+    yield from insecurely(role, "s3:PutObject", f"{bucket}/{objects}")
+    yield Scenario(role, "s3:AbortMultipartUpload", f"{bucket}/{objects}", allowed=multipart, context=TLS)
     yield from bound_to_bucket(role, "kms:GenerateDataKey", key, bucket)
     yield from bound_to_bucket(role, "kms:Decrypt", key, bucket)
 
@@ -87,7 +87,7 @@ def upload(role: str, bucket: str, key: str) -> Iterator[Scenario]:
 def insecurely(role: str, action: str, objects: str) -> Iterator[Scenario]:
     yield Scenario(role, action, objects, allowed=False, context={"aws:SecureTransport": "false"})
     yield Scenario(role, action, objects, allowed=False, context={**TLS, "s3:TlsVersion": "1.1"})
-    bucket = objects.removesuffix("/*")
+    bucket = objects.partition("/*")[0]
     for context in ({"aws:SecureTransport": "false"}, {**TLS, "s3:TlsVersion": "1.1"}):
         yield Scenario("account administrator", "s3:ListBucket", bucket, allowed=False, context=context)
 

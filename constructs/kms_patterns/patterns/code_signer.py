@@ -1,0 +1,126 @@
+"""Signs S3 objects with a key that never leaves KMS: releases, packages, firmware."""
+
+from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs, aws_s3
+from constructs import Construct
+
+from kms_patterns.functions.acknowledgements import acknowledge_objects
+from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.object_created import ObjectCreatedRule
+from kms_patterns.patterns.signing_choices import chosen_algorithm
+from kms_patterns.policy.key_specs import SIGNED_BY_DIGEST
+
+STATEMENT_SUFFIX = ".dsse.json"
+SUFFIXES = (".sig", STATEMENT_SUFFIX)
+"""What the keys of signatures end in: the detached signature, and the statement in its envelope."""
+
+
+class CodeSigner(Construct):
+    """A Lambda function that signs objects of a bucket: ``KEY.sig`` and ``KEY.dsse.json`` for the object ``KEY``.
+
+    The first is the Base64 of a detached signature, as cosign writes and reads it; the second a DSSE envelope around an
+    in-toto statement with the object's key, SHA-256 and SHA-512. ``kms-patterns verify`` checks both without AWS.
+
+    The function may ``kms:Sign`` digests with one algorithm, read ``artifacts``, write objects of these two kinds into
+    ``signatures``, and read statements there, to do nothing for an event that comes twice. Whoever may put an object
+    into ``artifacts`` gets it signed, if ``sign_on_create``: keep the bucket to the build.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        signing_key: Key that signs.
+        artifacts: Bucket of what is signed, an ``EncryptedBucket`` or any other.
+        signatures: Bucket of the signatures; ``artifacts`` if left out, where they stand beside the artifacts.
+        algorithm: The only one, such as ``RSASSA_PSS_SHA_256``. Left out, the key's, if only one takes digests.
+        sign_on_create: Whether every object created in ``artifacts`` is signed by itself. ``artifacts`` gets
+            EventBridge switched on (see :class:`~kms_patterns.patterns.object_created.ObjectCreatedRule`).
+        memory_size: Memory in MiB, 128 to 10,240; 1,769 is one virtual CPU.
+        timeout: At most 15 minutes, which is the default.
+        log_retention: How long the function's logs are kept. They contain names of objects, no content.
+        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
+        tracing: X-Ray tracing; needs two actions on every resource.
+
+    Raises:
+        ValueError: The key has no such algorithm, or several and none is named.
+
+    See https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        signing_key: SigningKey,
+        artifacts: aws_s3.IBucket,
+        signatures: aws_s3.IBucket | None = None,
+        algorithm: str | None = None,
+        sign_on_create: bool = True,
+        memory_size: int = 1769,
+        timeout: Duration | None = None,
+        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
+        retry_attempts: int = 2,
+        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.algorithm = chosen_algorithm(signing_key, algorithm, usable=SIGNED_BY_DIGEST)
+        signatures = artifacts if signatures is None else signatures
+        self._sign = DataPlaneFunction(
+            self,
+            "Sign",
+            handler="kms_runtime.handlers.code_signer.sign",
+            description="Signs S3 objects with KMS",
+            environment={
+                "KEY_ARN": signing_key.key_arn,
+                "SIGNING_ALGORITHM": self.algorithm,
+                "SOURCE_BUCKET": artifacts.bucket_name,
+                "DESTINATION_BUCKET": signatures.bucket_name,
+            },
+            memory_size=memory_size,
+            timeout=timeout or Duration.minutes(15),
+            log_retention=log_retention,
+            retry_attempts=retry_attempts,
+            tracing=tracing,
+        )
+        self._grant_key(signing_key)
+        beside = signatures.bucket_arn == artifacts.bucket_arn
+        written = [f"*{suffix}" for suffix in SUFFIXES]
+        grant_object_download(artifacts, self.role)
+        acknowledge_objects(self.role, artifacts)
+        if not beside:
+            grant_object_download(signatures, self.role, objects=[f"*{STATEMENT_SUFFIX}"])
+        grant_object_upload(signatures, self.role, multipart=False, objects=written)
+        for pattern in written:
+            acknowledge_objects(self.role, signatures, pattern)
+        if sign_on_create:
+            ObjectCreatedRule(
+                self,
+                "ObjectCreated",
+                bucket=artifacts,
+                function=self.function,
+                dead_letters=self._sign.dead_letters,
+                except_suffixes=SUFFIXES if beside else (),
+            )
+
+    @property
+    def function(self) -> ExactFunction:
+        """The function that signs objects and can do nothing else with the key."""
+        return self._sign.function
+
+    @property
+    def role(self) -> aws_iam.Role:
+        """The role of the function."""
+        return self._sign.role
+
+    def grant_sign(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the function, so to have any object of ``artifacts`` signed."""
+        return self.function.grant_invoke(grantee)
+
+    def _grant_key(self, signing_key: SigningKey) -> None:
+        mu = self.algorithm.startswith("ML_DSA")
+        types = ["EXTERNAL_MU" if mu else "DIGEST"]
+        signing_key.grant_sign(self.role, algorithms=[self.algorithm], message_types=types).assert_success()
+        if mu:
+            # What ML-DSA signs in place of a long message depends on the public key.
+            signing_key.grant_public_key(self.role).assert_success()

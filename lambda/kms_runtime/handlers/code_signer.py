@@ -1,0 +1,50 @@
+"""Lambda function of the CodeSigner construct.
+
+Event and answer: ``schemas/code_sign_request.json``, ``schemas/code_sign_answer.json``.
+"""
+
+import os
+from functools import cache
+from typing import Any
+
+from kms_runtime.handlers.clients import kms_client, s3_client
+from kms_runtime.handlers.outcome import logged
+from kms_runtime.handlers.settings import required_variable, signing_algorithm_setting
+from kms_runtime.handlers.validation import Answer, Event, validator
+from kms_runtime.public_keys import PublicKey
+from kms_runtime.s3.location import S3Object
+from kms_runtime.s3.signing import sign_object
+from kms_runtime.signing_algorithms import EXTERNAL_MU
+
+_request = validator("code_sign_request")
+
+
+@logged("CodeSign")
+def sign(event: Event, _context: Any) -> Answer:
+    """Sign one object; refusals raise, and Lambda reports the class name as ``errorType``."""
+    source_key = _request(event)["sourceKey"]
+    key_arn, algorithm = required_variable(os.environ, "KEY_ARN"), signing_algorithm_setting(os.environ)
+    done = sign_object(
+        S3Object(required_variable(os.environ, "SOURCE_BUCKET"), source_key),
+        required_variable(os.environ, "DESTINATION_BUCKET"),
+        key_arn=key_arn,
+        algorithm=algorithm.name,
+        kms_client=kms_client(),
+        s3_client=s3_client(),
+        public_key=_public_key(key_arn) if EXTERNAL_MU in algorithm.message_types else None,
+    )
+    return {
+        "source": done.artifact.as_answer(),
+        "signature": done.signature.as_answer(),
+        "statement": done.statement.as_answer(),
+        **done.digests.digests,
+        "artifactBytes": done.digests.size,
+        "keyArn": key_arn,
+        "signingAlgorithm": algorithm.name,
+        "signed": done.signed,
+    }
+
+
+@cache
+def _public_key(key_arn: str) -> PublicKey:
+    return PublicKey.fetch(key_arn, kms_client=kms_client())

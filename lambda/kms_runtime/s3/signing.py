@@ -1,0 +1,132 @@
+"""One S3 object signed: a detached signature and a statement are put beside it or into another bucket."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kms_runtime.artifacts import ArtifactDigests, digest_artifact, sign_artifact
+from kms_runtime.dsse import parse_envelope
+from kms_runtime.errors import AttestationInvalid, InvalidRequest, SourceChanged, SourceNotReadable
+from kms_runtime.s3.location import S3Object, s3_errors
+from kms_runtime.s3.sink import S3Sink
+from kms_runtime.s3.source import S3ReadClient, S3Source
+from kms_runtime.s3.write_client import S3WriteClient
+from kms_runtime.signatures import KmsSigningClient
+from kms_runtime.statements import parse_statement
+
+if TYPE_CHECKING:
+    from kms_runtime.public_keys import PublicKey
+
+SIGNATURE_SUFFIX = ".sig"
+STATEMENT_SUFFIX = ".dsse.json"
+
+
+class S3SigningClient(S3ReadClient, S3WriteClient, Protocol):
+    """A ``boto3.client("s3")``."""
+
+    def head_object(self, *, Bucket: str, Key: str) -> Mapping[str, Any]:  # noqa: N803
+        """Call https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedObject:
+    """What was signed, and where the signatures are.
+
+    Args:
+        artifact: The version that was read.
+        signature: The detached signature.
+        statement: The envelope around the statement.
+        digests: Of the artifact.
+        signed: False if the statement that was there says the same, so that nothing was done.
+    """
+
+    artifact: S3Object
+    signature: S3Object
+    statement: S3Object
+    digests: ArtifactDigests
+    signed: bool
+
+
+def sign_object(
+    artifact: S3Object,
+    signatures_bucket: str,
+    *,
+    key_arn: str,
+    algorithm: str,
+    kms_client: KmsSigningClient,
+    s3_client: S3SigningClient,
+    public_key: "PublicKey | None" = None,
+) -> SignedObject:
+    """Sign ``artifact`` into ``KEY.sig`` and ``KEY.dsse.json``.
+
+    Repeated for the same bytes and the same key it does nothing. If the artifact is replaced meanwhile, it ends in
+    SourceChanged, and signing it again makes good what may have been written: the last one to write always checks.
+
+    Args:
+        artifact: Object of any size; read once, in pieces of 1 MiB.
+        signatures_bucket: Where the two objects go; the artifact's own bucket will do.
+        key_arn: ARN of the key.
+        algorithm: One of ``kms_runtime.artifacts.ARTIFACT_ALGORITHMS`` that the key has.
+        kms_client: A ``boto3.client("kms")`` that may Sign.
+        s3_client: A ``boto3.client("s3")`` that may read the artifact, and read and write the two objects.
+        public_key: Of the key; ML-DSA alone needs it.
+
+    Raises:
+        InvalidRequest: The artifact is itself a signature.
+        SourceNotReadable, SourceChanged, SourceCorrupted, SourceInterrupted: It cannot be read to its end.
+        DestinationNotWritable: A signature cannot be written.
+        AwsError: AWS refused; the class name is its error code.
+    """
+    if artifact.key.endswith((SIGNATURE_SUFFIX, STATEMENT_SUFFIX)):
+        raise InvalidRequest(f"{artifact} is a signature by its name; artifacts must not end in .sig or .dsse.json")
+    with S3Source(artifact, s3_client=s3_client) as source:
+        digests = digest_artifact(source, algorithm=algorithm, public_key=public_key)
+    signature, statement = (
+        S3Object(signatures_bucket, artifact.key + suffix) for suffix in (SIGNATURE_SUFFIX, STATEMENT_SUFFIX)
+    )
+    if _says_the_same(statement, artifact.key, digests, key_arn, s3_client):
+        return SignedObject(source.location, signature, statement, digests, signed=False)
+    made = sign_artifact(
+        digests,
+        name=artifact.key,
+        key_arn=key_arn,
+        algorithm=algorithm,
+        kms_client=kms_client,
+        public_key=public_key,
+    )
+    # The statement comes last: where it is, the signature is, too.
+    written = [
+        _put(place, data, s3_client) for place, data in ((signature, made.signature), (statement, made.envelope))
+    ]
+    _check_unchanged(artifact, source.etag, s3_client)
+    return SignedObject(source.location, written[0], written[1], digests, signed=True)
+
+
+def _says_the_same(
+    place: S3Object, name: str, digests: ArtifactDigests, key_arn: str, s3_client: S3SigningClient
+) -> bool:
+    """Tell whether the statement at ``place`` is of this key about these bytes.
+
+    It is not verified: whoever may write there could put a false one there afterwards, too, and verifiers refuse it.
+    """
+    try:
+        with S3Source(place, s3_client=s3_client) as source:
+            envelope = parse_envelope(source.read())
+        statement = parse_statement(envelope.payload)
+    except (SourceNotReadable, AttestationInvalid):
+        return False
+    of_key = any(item.key_id == key_arn for item in envelope.signatures)
+    return of_key and any(item.name == name and item.digests == digests.digests for item in statement.subjects)
+
+
+def _put(place: S3Object, data: bytes, s3_client: S3SigningClient) -> S3Object:
+    with S3Sink(place, expected_size=len(data), s3_client=s3_client) as sink:
+        sink.write(data)
+        return sink.complete()
+
+
+def _check_unchanged(artifact: S3Object, etag: str, s3_client: S3SigningClient) -> None:
+    with s3_errors(artifact, SourceChanged):
+        now = s3_client.head_object(Bucket=artifact.bucket, Key=artifact.key)["ETag"]
+    if now != etag:
+        raise SourceChanged(f"{artifact} was replaced while it was signed; sign it again")
