@@ -72,6 +72,24 @@ def test_what_is_not_evaluated_is_listed(found: dict[str, Any], what: str, build
     assert what in [item.what for item in build(Found=found, Key=key()).unresolved]
 
 
+def inline(name: object) -> dict[str, Any]:
+    document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": name}]}
+    return resource("AWS::IAM::User", UserName="bob", Policies=[{"PolicyName": "p", "PolicyDocument": document}])
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("arn:aws:s3:eu-west-1:111122223333:accesspoint/x/object/*", ["an access point"]),
+        ({"Fn::Sub": "${Function.Arn}:live"}, ["versions of arn:aws:lambda:<region>:<account>:function:f"]),
+        ([{"Fn::GetAtt": ["Function", "Arn"]}, {"Fn::Sub": "${Function.Arn}:*"}], []),
+    ],
+)
+def test_allowed_resource_that_is_not_asked_about_is_listed(name: object, listed: list[str], build: Build) -> None:
+    found = build(User=inline(name), Function=resource("AWS::Lambda::Function", FunctionName="f"))
+    assert [item.what for item in found.unresolved] == listed
+
+
 def test_loops_and_transforms_of_a_template_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "Stack.template.json"
     loop = ["Name", ["a", "b"], {"Role${Name}": ROLE}]

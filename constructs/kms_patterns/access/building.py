@@ -1,6 +1,7 @@
 """From an assembly to its matrix: read, evaluate, and leave out what says nothing new."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kms_patterns.access.entries import Access, ActionName, Statement, What, Who, statement_text
@@ -36,7 +37,7 @@ def build_with(model: Model, running: Simulator) -> AccessMatrix:
         },
         entries=sorted(_entries(evaluation, numbers), key=lambda entry: entry.cell),
         statements=[_statement(evaluation.policies, place, names) for place in places],
-        unresolved=[*model.unresolved, *evaluation.refused],
+        unresolved=[replace(item, what=names(item.what)) for item in (*model.unresolved, *evaluation.refused)],
     )
 
 

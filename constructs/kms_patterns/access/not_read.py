@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kms_patterns.access.assembly import Stack
 from kms_patterns.access.intrinsics import Unresolved
+from kms_patterns.access.model import Principal, Resource
 
 TYPES: Mapping[str, str] = {
     "AWS::Organizations::Policy": "policies of an organization are not evaluated",
@@ -45,6 +46,21 @@ def not_read(stack: Stack) -> Iterator[Unresolved]:
             yield Unresolved(where, str(kind), why)
         elif isinstance(resource, Mapping):
             yield from _of_properties(where, str(kind), resource.get("Properties") or {})
+
+
+def not_asked(principals: Iterable[Principal], functions: Iterable[Resource]) -> Iterator[Unresolved]:
+    """Yield what identity policies allow on resources that are no keys, buckets, objects, functions or roles."""
+    arns = sorted(resource.arn for resource in functions)
+    for policy in {policy.where: policy for who in principals for policy in who.identity}.values():
+        statements = policy.document.get("Statement", [])
+        for statement in statements if isinstance(statements, list) else [statements]:
+            given = statement.get("Resource", [])
+            named = [str(item) for item in (given if isinstance(given, list) else [given])]
+            if statement.get("Effect") == "Allow" and any(":accesspoint/" in item for item in named):
+                yield Unresolved(policy.where, "an access point", TYPES["AWS::S3::AccessPoint"])
+            for arn in arns:
+                if arn not in named and any(item.startswith(f"{arn}:") for item in named):
+                    yield Unresolved(policy.where, f"versions of {arn}", "versions and aliases are not asked about")
 
 
 def _why(kind: str) -> str | None:

@@ -9,9 +9,9 @@ from kms_patterns.access.assembly import NESTED_STACK, Stack, load_assembly
 from kms_patterns.access.documents import readable
 from kms_patterns.access.identities import Identities
 from kms_patterns.access.intrinsics import Resolver, Unresolved
-from kms_patterns.access.model import Model, Principal
+from kms_patterns.access.model import Model, Principal, ResourceKind
 from kms_patterns.access.named_principals import SYNTHETIC, named_principals, not_evaluated
-from kms_patterns.access.not_read import not_read
+from kms_patterns.access.not_read import not_asked, not_read
 from kms_patterns.access.protected_resources import ProtectedResources
 
 
@@ -34,6 +34,8 @@ def read_model(path: Path) -> Model:
         template.unresolved(
             where, f"principal {who}", "what an id or a provider without an ARN stands for is not known"
         )
+    functions = [resource for resource in resources if resource.kind is ResourceKind.FUNCTION]
+    template.resolver.unresolved.update(not_asked(principals, functions))
     return Model(
         stacks=[stack.id for stack in stacks],
         files={stack.id: stack.file for stack in stacks},
