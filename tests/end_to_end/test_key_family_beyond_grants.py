@@ -130,3 +130,9 @@ class TestKeyGrant:
         (revoked,) = [call for call in family.aws.kms_calls() if call["action"] == "kms:RevokeGrant"]
         assert "MakerRole" in revoked["principal"]
         assert (revoked["decision"], revoked["keyArn"]) == ("allow", family.key("Granted"))
+
+    def test_alias_of_an_ephemeral_key_went_with_it_so_that_the_stack_can_be_made_again(self, family: Family) -> None:
+        kms = family.aws.client("kms")
+        names = [alias["AliasName"] for alias in kms.list_aliases()["Aliases"]]
+        assert ("alias/KeyFamily/inbox" in names, "alias/KeyFamilyGrant/granted" in names) == (True, False)
+        assert kms.describe_key(KeyId=family.key("Granted"))["KeyMetadata"]["KeyState"] == "PendingDeletion"

@@ -79,7 +79,7 @@ cdk.CfnOutput(abroad, "ReplicaKey", value=replica.key_arn)
 replica.grant_decrypt(role(abroad, "ReplicaDecrypt"), encryption_context={"tenant": "a"})
 
 granting = cdk.Stack(app, "KeyFamilyGrant", env=home)
-granted = EncryptionKey(granting, "Granted", lifecycle=EPHEMERAL)
+granted = EncryptionKey(granting, "Granted", alias="granted", lifecycle=EPHEMERAL)
 cdk.CfnOutput(granting, "GrantedKey", value=granted.key_arn)
 KeyGrant(
     granting,
