@@ -5,14 +5,16 @@ from kms_patterns.demo.documents import denied, upload
 from kms_patterns.demo.envelope_files import envelope
 from kms_patterns.demo.envelope_formats import formats
 from kms_patterns.demo.key_pairs import pairs
+from kms_patterns.demo.macs import macs
 from kms_patterns.demo.moves import moves
 from kms_patterns.demo.scenario import Scenario
 from kms_patterns.demo.secret_values import secrets
 from kms_patterns.demo.signatures import signing
 from kms_patterns.demo.signed_releases import releases
+from kms_patterns.demo.tokens import tokens
 
 SCENARIOS: tuple[Scenario, ...] = tuple(
     scenario
-    for group in (upload, denied, secrets, envelope, formats, signing, releases, pairs, agreements, moves)
+    for group in (upload, denied, secrets, envelope, formats, signing, releases, pairs, agreements, moves, tokens, macs)
     for scenario in group.scenarios
 )
