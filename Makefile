@@ -12,7 +12,7 @@ export npm_config_cache := $(CACHE)/npm
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff deploy test check snapshots bench contract lock clean
+.PHONY: help install demo synth diff deploy test check snapshots docs bench contract soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -44,12 +44,19 @@ check: install ## lint, format, types, layout
 snapshots: install ## rewrite the committed snapshots; review the diff
 	$(BIN)/python -m pytest tests/infrastructure tests/access/test_snapshots.py --snapshot-update
 
+docs: install ## rewrite the pages of docs/keys that scripts write; review the diff
+	JSII_NODE=$(NODE_WHEEL)/bin/node $(BIN)/python docs/keys/write_errors.py
+	JSII_NODE=$(NODE_WHEEL)/bin/node $(BIN)/python docs/keys/write_grants.py
+
 bench: install ## each benchmark prints a ratio against a peer in the same run
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 contract: install ## the KMS contract; AWS_PROFILE=name runs it in that account, after asking
 	@if [ -n "$(AWS_PROFILE)" ]; then printf 'This makes about 14 KMS keys in the account of %s, deleted after 7 days. Continue? [y/N] ' "$(AWS_PROFILE)"; read answer; [ "$$answer" = y ]; fi
 	$(BIN)/python -m pytest -q tests/contract $(if $(AWS_PROFILE),--contract-profile $(AWS_PROFILE))
+
+soak: install ## objects through EnvelopeCipher in bad weather; OBJECTS=3000 and SEED=… choose how many and which
+	$(BIN)/python -m tests.soak --objects $(or $(OBJECTS),3000) $(if $(SEED),--seed $(SEED))
 
 lock: install ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra local --extra access --group dev --universal --python-version 3.11 \

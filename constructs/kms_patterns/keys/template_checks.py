@@ -26,7 +26,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
 
 
 def template_checks(key: "CustomerManagedKey", view: TemplateView) -> Iterator[str]:
-    """Yield one message per property of ``key`` that KMS would refuse, or that would lose the key."""
+    """Yield one message per property of ``key`` that KMS or AWS CloudFormation would refuse."""
     properties = view.properties(key.resource)
     messages = [*_unmanageable(properties["keyPolicy"]), *_rotation(key, properties), *_changed(key, view, properties)]
     yield from (f"{key.node.path}: {message}" for message in messages)
@@ -75,6 +75,6 @@ def _changed(key: "CustomerManagedKey", view: TemplateView, properties: Mapping[
         if old != new:
             yield (
                 f"{title} changes from {old} to {new} on the deployed key {view.logical_id(key.resource)}: it is "
-                "fixed at creation, so CloudFormation would make a new key and schedule the old one for deletion, with "
-                "all that is encrypted under it. Give the new key another construct id, and move the data"
+                "fixed at creation, so AWS CloudFormation would refuse the update, and never make a new key in its "
+                "place. Give the new key another construct id, and move the data"
             )
