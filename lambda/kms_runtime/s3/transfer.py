@@ -11,6 +11,7 @@ from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.header import DEFAULT_FRAME_LENGTH
 from kms_runtime.result import MessageResult
 from kms_runtime.s3.location import S3Object
+from kms_runtime.s3.read_ahead import read_ahead
 from kms_runtime.s3.sink import S3Sink
 from kms_runtime.s3.source import S3ReadClient, S3Source
 from kms_runtime.s3.write_client import S3WriteClient
@@ -59,8 +60,8 @@ def encrypt_object(
     with S3Source(source, s3_client=s3_client) as reader:
         frames = reader.size // DEFAULT_FRAME_LENGTH + 1
         expected = reader.size + frames * FRAME_OVERHEAD + _HEADER_ALLOWANCE
-        with S3Sink(destination, expected_size=expected, s3_client=s3_client) as sink:
-            message = encrypt(reader, sink, keyring=keyring, encryption_context=encryption_context)
+        with S3Sink(destination, expected_size=expected, s3_client=s3_client) as sink, read_ahead(reader) as ahead:
+            message = encrypt(ahead, sink, keyring=keyring, encryption_context=encryption_context)
             return ObjectResult(reader.location, sink.complete(), message, reader.etag)
 
 
@@ -92,8 +93,9 @@ def decrypt_object(
     with (
         S3Source(source, s3_client=s3_client) as reader,
         S3Sink(destination, expected_size=reader.size, s3_client=s3_client) as sink,
+        read_ahead(reader) as ahead,
     ):
-        message = decrypt(reader, sink, keyring=keyring, encryption_context=encryption_context)
+        message = decrypt(ahead, sink, keyring=keyring, encryption_context=encryption_context)
         return ObjectResult(reader.location, sink.complete(), message, reader.etag)
 
 
