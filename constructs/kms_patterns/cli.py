@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from kms_patterns import crypto_cli, import_cli
+from kms_patterns import crypto_cli, import_cli, verify_cli
 from kms_patterns.access.cli import access
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -25,6 +25,7 @@ def main() -> None:
 main.add_command(access)
 main.add_command(crypto_cli.encrypt)
 main.add_command(crypto_cli.decrypt)
+main.add_command(verify_cli.verify)
 main.add_command(import_cli.import_key_material)
 
 

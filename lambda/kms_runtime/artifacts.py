@@ -23,7 +23,7 @@ from kms_runtime.statements import PAYLOAD_TYPE, PREDICATE_TYPE, Statement, Subj
 from kms_runtime.streams import Source, filler
 
 if TYPE_CHECKING:
-    from kms_runtime.public_keys import PublicKey
+    from kms_runtime.verifying_keys import VerifyingKey
 
 SUBJECT_DIGESTS = ("sha256", "sha512")
 ARTIFACT_ALGORITHMS = tuple(name for name, known in ALGORITHMS.items() if known.message_types != (RAW,))
@@ -53,7 +53,7 @@ class SignedArtifact:
     envelope: bytes
 
 
-def digest_artifact(file: Source, *, algorithm: str, public_key: "PublicKey | None" = None) -> ArtifactDigests:
+def digest_artifact(file: Source, *, algorithm: str, public_key: "VerifyingKey | None" = None) -> ArtifactDigests:
     """Read ``file`` once, in pieces of 1 MiB, whatever its size.
 
     Args:
@@ -88,7 +88,7 @@ def sign_artifact(
     key_arn: str,
     algorithm: str,
     kms_client: KmsSigningClient,
-    public_key: "PublicKey | None" = None,
+    public_key: "VerifyingKey | None" = None,
 ) -> SignedArtifact:
     """Sign an artifact and a statement about it: two calls of Sign, both of a digest.
 
@@ -118,7 +118,9 @@ def sign_artifact(
     return SignedArtifact(base64.b64encode(signature) + b"\n", envelope.to_json())
 
 
-def verify_signature(artifact: ArtifactDigests, signature: bytes, public_key: "PublicKey", *, algorithm: str) -> None:
+def verify_signature(
+    artifact: ArtifactDigests, signature: bytes, public_key: "VerifyingKey", *, algorithm: str
+) -> None:
     """Verify a detached signature, Base64 (as cosign writes it) or binary (as OpenSSL does), without AWS.
 
     Raises:
@@ -131,7 +133,7 @@ def verify_signature(artifact: ArtifactDigests, signature: bytes, public_key: "P
 def verify_statement(
     artifact: ArtifactDigests,
     envelope: bytes,
-    public_key: "PublicKey",
+    public_key: "VerifyingKey",
     *,
     algorithm: str,
     name: str | None = None,
@@ -160,7 +162,7 @@ def verify_statement(
     return statement
 
 
-def _verify_any(envelope: Envelope, signed: bytes, public_key: "PublicKey", algorithm: str) -> None:
+def _verify_any(envelope: Envelope, signed: bytes, public_key: "VerifyingKey", algorithm: str) -> None:
     # The hint keyid is not looked at: it is not signed, so it can neither prove nor rule out anything.
     refusals = []
     for item in envelope.signatures:

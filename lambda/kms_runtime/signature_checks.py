@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -13,7 +13,7 @@ from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.signing_algorithms import DIGEST, EXTERNAL_MU, RAW, signing_algorithm
 
 if TYPE_CHECKING:
-    from kms_runtime.public_keys import PublicKey
+    from kms_runtime.verifying_keys import VerifyingKey
 
 Check = Callable[[bytes, bytes], None]
 """Takes a signature and a message (or digest); raises ``InvalidSignature``."""
@@ -26,7 +26,7 @@ _HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
 
 
 @lru_cache(maxsize=256)
-def check_for(public_key: "PublicKey", algorithm: str, message_type: str = RAW) -> Check:
+def check_for(public_key: "VerifyingKey", algorithm: str, message_type: str = RAW) -> Check:
     """Return the check of signatures by ``public_key`` with ``algorithm``; made once per key and algorithm.
 
     Raises:
@@ -39,7 +39,7 @@ def check_for(public_key: "PublicKey", algorithm: str, message_type: str = RAW) 
             f"{public_key.key_arn} ({public_key.key_spec}, {public_key.key_usage}) makes no signatures with "
             f"{algorithm}; its algorithms are {', '.join(public_key.algorithms)}"
         )
-    key: Any = public_key.key
+    key = public_key.key
     if known.digest is None:
         verify: Check = key.verify_mu if message_type == EXTERNAL_MU else key.verify
         return verify

@@ -20,7 +20,7 @@ from kms_runtime.signing_messages import SigningInput, of_digest, of_message, of
 from kms_runtime.streams import Source
 
 if TYPE_CHECKING:
-    from kms_runtime.public_keys import PublicKey
+    from kms_runtime.verifying_keys import VerifyingKey
 
 SIGNATURE_LIMIT = 6144
 """Bytes that AWS KMS Verify takes as a signature."""
@@ -57,7 +57,7 @@ def sign(
     key_arn: str,
     algorithm: str,
     kms_client: KmsSigningClient,
-    public_key: "PublicKey | None" = None,
+    public_key: "VerifyingKey | None" = None,
 ) -> bytes:
     """Return the signature of ``message``: one call.
 
@@ -96,7 +96,7 @@ def sign_stream(
     key_arn: str,
     algorithm: str,
     kms_client: KmsSigningClient,
-    public_key: "PublicKey | None" = None,
+    public_key: "VerifyingKey | None" = None,
 ) -> bytes:
     """Return the signature of what ``file`` still holds, of any size, read in pieces of 1 MiB.
 
@@ -126,7 +126,7 @@ def sign_input(ready: SigningInput, *, key_arn: str, algorithm: str, kms_client:
     return bytes(answer["Signature"])
 
 
-def verify(public_key: "PublicKey", message: bytes, signature: bytes, *, algorithm: str) -> None:
+def verify(public_key: "VerifyingKey", message: bytes, signature: bytes, *, algorithm: str) -> None:
     """Verify without AWS: return if ``signature`` is the key's over ``message``.
 
     Args:
@@ -146,7 +146,7 @@ def verify(public_key: "PublicKey", message: bytes, signature: bytes, *, algorit
         raise _invalid(public_key.key_arn, algorithm) from error
 
 
-def verify_digest(public_key: "PublicKey", digest: bytes, signature: bytes, *, algorithm: str) -> None:
+def verify_digest(public_key: "VerifyingKey", digest: bytes, signature: bytes, *, algorithm: str) -> None:
     """Verify without AWS what has ``digest`` (with ML-DSA, mu).
 
     Raises:
@@ -157,7 +157,7 @@ def verify_digest(public_key: "PublicKey", digest: bytes, signature: bytes, *, a
     verify_input(public_key, of_digest(digest, signing_algorithm(algorithm)), signature, algorithm=algorithm)
 
 
-def verify_stream(public_key: "PublicKey", file: Source, signature: bytes, *, algorithm: str) -> None:
+def verify_stream(public_key: "VerifyingKey", file: Source, signature: bytes, *, algorithm: str) -> None:
     """Verify without AWS what ``file`` still holds, of any size, read in pieces of 1 MiB.
 
     Raises:
@@ -169,7 +169,7 @@ def verify_stream(public_key: "PublicKey", file: Source, signature: bytes, *, al
     verify_input(public_key, ready, signature, algorithm=algorithm)
 
 
-def verify_input(public_key: "PublicKey", ready: SigningInput, signature: bytes, *, algorithm: str) -> None:
+def verify_input(public_key: "VerifyingKey", ready: SigningInput, signature: bytes, *, algorithm: str) -> None:
     """Verify without AWS a message in the form that AWS KMS takes it in.
 
     Raises:
@@ -190,7 +190,7 @@ def verify_with_kms(
     key_arn: str,
     algorithm: str,
     kms_client: KmsSigningClient,
-    public_key: "PublicKey | None" = None,
+    public_key: "VerifyingKey | None" = None,
 ) -> None:
     """Verify by a call of AWS KMS, which costs, counts against the quota and stands in AWS CloudTrail.
 

@@ -61,6 +61,20 @@ ALGORITHMS: Final[Mapping[str, SigningAlgorithm]] = {
 """Every signing algorithm of AWS KMS outside the China Regions, by name."""
 
 
+_RSA: Final = tuple(name for name in ALGORITHMS if name.startswith("RSASSA"))
+
+ALGORITHMS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("RSA_2048", "RSA_3072", "RSA_4096"), _RSA),
+    "ECC_NIST_P256": ("ECDSA_SHA_256",),
+    "ECC_NIST_P384": ("ECDSA_SHA_384",),
+    "ECC_NIST_P521": ("ECDSA_SHA_512",),
+    "ECC_SECG_P256K1": ("ECDSA_SHA_256",),
+    "ECC_NIST_EDWARDS25519": ("ED25519_SHA_512", "ED25519_PH_SHA_512"),
+    **dict.fromkeys(("ML_DSA_44", "ML_DSA_65", "ML_DSA_87"), ("ML_DSA_SHAKE_256",)),
+}
+"""What keys of each key spec sign with."""
+
+
 def signing_algorithm(name: str) -> SigningAlgorithm:
     """Return the algorithm called ``name``.
 

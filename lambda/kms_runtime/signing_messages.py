@@ -12,7 +12,7 @@ from kms_runtime.signing_algorithms import DIGEST, EXTERNAL_MU, RAW, RAW_LIMIT, 
 from kms_runtime.streams import Source, filler
 
 if TYPE_CHECKING:
-    from kms_runtime.public_keys import PublicKey
+    from kms_runtime.verifying_keys import VerifyingKey
 
 PIECE_BYTES = 1024 * 1024
 # ML-DSA with an empty context string, FIPS 204, algorithm 2.
@@ -40,7 +40,7 @@ class MessageHasher:
         InvalidRequest: ``public_key`` is needed and missing.
     """
 
-    def __init__(self, algorithm: SigningAlgorithm, public_key: "PublicKey | None" = None) -> None:
+    def __init__(self, algorithm: SigningAlgorithm, public_key: "VerifyingKey | None" = None) -> None:
         self._algorithm = algorithm
         self._hash: Any = hashlib.new(algorithm.digest) if algorithm.digest else _mu_hash(algorithm, public_key)
         self.update = self._hash.update
@@ -52,7 +52,7 @@ class MessageHasher:
         return SigningInput(EXTERNAL_MU, self._hash.digest(self._algorithm.digest_bytes))
 
 
-def of_message(message: bytes, algorithm: SigningAlgorithm, public_key: "PublicKey | None" = None) -> SigningInput:
+def of_message(message: bytes, algorithm: SigningAlgorithm, public_key: "VerifyingKey | None" = None) -> SigningInput:
     """Return ``message`` as it is where AWS KMS takes that, else its digest.
 
     Args:
@@ -73,7 +73,7 @@ def of_message(message: bytes, algorithm: SigningAlgorithm, public_key: "PublicK
     return hasher.finish()
 
 
-def of_stream(file: Source, algorithm: SigningAlgorithm, public_key: "PublicKey | None" = None) -> SigningInput:
+def of_stream(file: Source, algorithm: SigningAlgorithm, public_key: "VerifyingKey | None" = None) -> SigningInput:
     """Return the digest of what ``file`` still holds, read in pieces of 1 MiB.
 
     Algorithms without a digest send up to 4096 bytes as they are.
@@ -132,7 +132,7 @@ def of_type(message_type: str, data: bytes, algorithm: SigningAlgorithm) -> Sign
     return SigningInput(RAW, data)
 
 
-def _mu_hash(algorithm: SigningAlgorithm, public_key: "PublicKey | None") -> Any:
+def _mu_hash(algorithm: SigningAlgorithm, public_key: "VerifyingKey | None") -> Any:
     if EXTERNAL_MU not in algorithm.message_types:
         raise MessageTooLarge(
             f"the message has more than the {RAW_LIMIT} bytes that AWS KMS takes with {algorithm.name}: {_WAY_OUT}"
@@ -142,5 +142,4 @@ def _mu_hash(algorithm: SigningAlgorithm, public_key: "PublicKey | None") -> Any
             f"a message of more than {RAW_LIMIT} bytes is signed with {algorithm.name} by its mu, which depends on the "
             "public key: give public_key"
         )
-    key: Any = public_key.key
-    return hashlib.shake_256(hashlib.shake_256(key.public_bytes_raw()).digest(64) + _PURE_EMPTY_CONTEXT)
+    return hashlib.shake_256(hashlib.shake_256(public_key.key.public_bytes_raw()).digest(64) + _PURE_EMPTY_CONTEXT)
