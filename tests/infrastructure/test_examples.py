@@ -18,6 +18,8 @@ CONSTRUCTS = {
     "data_key_pairs.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
     "key_agreement.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
     "re_encryptor.py": {"AWS::KMS::Key": 2, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 1},
+    "token_issuer.py": {"AWS::KMS::Key": 2, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
+    "message_authenticator.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
 }
 
 
