@@ -1,0 +1,192 @@
+"""DataKeyPairs: three functions, three roles; specs, usage and context demanded in both policies."""
+
+from collections.abc import Callable
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+
+from kms_patterns import DataKeyPairs, EncryptionKey
+from kms_patterns.keys.errors import GrantRefused
+
+Statements = list[dict[str, Any]]
+Synth = Callable[[cdk.Stack], dict[str, Any]]
+
+TENANT = {"kms:EncryptionContext:tenant": "false"}
+USAGE = "kms:EncryptionContext:key-usage"
+SPECS = ["ECC_NIST_P256", "RSA_2048"]
+CONDITIONS = {
+    "Generate": {
+        "Null": TENANT,
+        "StringEquals": {USAGE: ["SIGN_VERIFY", "ENCRYPT_DECRYPT"], "kms:DataKeyPairSpec": SPECS},
+    },
+    "Sign": {"StringEquals": {USAGE: "SIGN_VERIFY"}, "Null": TENANT},
+    "Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, "Null": TENANT},
+}
+ACTIONS = {
+    "Generate": "kms:GenerateDataKeyPairWithoutPlaintext",
+    "Sign": "kms:Decrypt",
+    "Decrypt": "kms:Decrypt",
+}
+
+
+@pytest.fixture
+def key(stack: cdk.Stack) -> EncryptionKey:
+    return EncryptionKey(stack, "Key")
+
+
+@pytest.fixture
+def pairs(stack: cdk.Stack, key: EncryptionKey) -> DataKeyPairs:
+    return DataKeyPairs(stack, "Pairs", encryption_key=key, required_context=["tenant"], pair_specs=SPECS)
+
+
+def own_log_and_dead_letters(stack: cdk.Stack, pairs: DataKeyPairs, name: str) -> Statements:
+    base = pairs.node.find_child(name)
+    return [
+        {
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Effect": "Allow",
+            "Resource": stack.resolve(base.log_group.log_group_arn),
+        },
+        {"Action": "sqs:SendMessage", "Effect": "Allow", "Resource": stack.resolve(base.dead_letters.queue_arn)},
+    ]
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_role_may_do_one_kms_action_under_its_conditions_and_nothing_else(
+    *,
+    stack: cdk.Stack,
+    synth: Synth,
+    key: EncryptionKey,
+    pairs: DataKeyPairs,
+    role_statements: Callable[..., Statements],
+    name: str,
+) -> None:
+    role = getattr(pairs, f"{name.lower()}_role")
+    assert role_statements(synth(stack), stack, role) == [
+        *own_log_and_dead_letters(stack, pairs, name),
+        {
+            "Action": ACTIONS[name],
+            "Condition": CONDITIONS[name],
+            "Effect": "Allow",
+            "Resource": stack.resolve(key.key_arn),
+        },
+    ]
+
+
+def test_key_policy_names_each_role_with_its_action_and_the_same_conditions(
+    stack: cdk.Stack, synth: Synth, pairs: DataKeyPairs, key_statements: Callable[..., Statements], named: Any
+) -> None:
+    assert key_statements(synth(stack))[1:] == [
+        named(getattr(pairs, f"{name.lower()}_role"), [ACTIONS[name]], CONDITIONS[name]) for name in ACTIONS
+    ]
+
+
+def test_private_key_is_returned_by_another_action_that_is_asked_for(
+    stack: cdk.Stack, synth: Synth, key: EncryptionKey, key_statements: Callable[..., Statements]
+) -> None:
+    pairs = DataKeyPairs(stack, "P", encryption_key=key, required_context=["tenant"], private_key_returned=True)
+    template = synth(stack)
+    assert [statement["Action"] for statement in key_statements(template)[1:]] == [
+        "kms:GenerateDataKeyPair",
+        "kms:Decrypt",
+    ]
+    assert variables(template, stack, pairs.generate_function)["PRIVATE_KEY_RETURNED"] == "true"
+
+
+def test_curves_alone_make_no_function_that_decrypts(
+    stack: cdk.Stack, synth: Synth, key: EncryptionKey, key_statements: Callable[..., Statements]
+) -> None:
+    pairs = DataKeyPairs(stack, "P", encryption_key=key, required_context=["tenant"], pair_specs=["ECC_NIST_P384"])
+    generate, sign = key_statements(synth(stack))[1:]
+    assert generate["Condition"]["StringEquals"] == {USAGE: "SIGN_VERIFY", "kms:DataKeyPairSpec": "ECC_NIST_P384"}
+    assert sign["Condition"]["StringEquals"] == {USAGE: "SIGN_VERIFY"}
+    for missing in ("decrypt_function", "decrypt_role"):
+        with pytest.raises(ValueError, match="Stack/P makes no pairs that decrypt: add RSA_2048"):
+            getattr(pairs, missing)
+
+
+def test_functions_know_what_the_policies_demand(stack: cdk.Stack, synth: Synth, key: EncryptionKey) -> None:
+    pairs = DataKeyPairs(
+        stack,
+        "P",
+        encryption_key=key,
+        required_context=["tenant"],
+        encryption_context={"app": "orders"},
+        pair_specs=SPECS,
+        retry_time=cdk.Duration.seconds(20),
+    )
+    template = synth(stack)
+    common = {
+        "KEY_ARN": stack.resolve(key.key_arn),
+        "ENCRYPTION_CONTEXT": '{"app": "orders"}',
+        "REQUIRED_CONTEXT_KEYS": '["tenant"]',
+    }
+    assert variables(template, stack, pairs.generate_function) == {
+        **common,
+        "KEY_PAIR_SPECS": "ECC_NIST_P256 RSA_2048",
+        "RETRY_SECONDS": "20",
+        "PRIVATE_KEY_RETURNED": "false",
+    }
+    assert variables(template, stack, pairs.sign_function) == common
+    assert variables(template, stack, pairs.decrypt_function) == common
+
+
+@pytest.mark.parametrize(("retry", "timeout"), [(None, 25), (0, 15), (60, 75)])
+def test_generate_function_has_time_for_its_retries_and_one_request(
+    stack: cdk.Stack, synth: Synth, key: EncryptionKey, retry: int | None, timeout: int
+) -> None:
+    time = None if retry is None else cdk.Duration.seconds(retry)
+    pairs = DataKeyPairs(stack, "P", encryption_key=key, required_context=["tenant"], retry_time=time)
+    assert properties(synth(stack), stack, pairs.generate_function)["Timeout"] == timeout
+
+
+def test_caller_is_granted_one_function_and_nothing_on_the_key(
+    stack: cdk.Stack, synth: Synth, pairs: DataKeyPairs, role: Any, role_statements: Callable[..., Statements]
+) -> None:
+    callers = {name: role(f"{name}Caller") for name in ("generate", "sign", "decrypt")}
+    for name, caller in callers.items():
+        getattr(pairs, f"grant_{name}")(caller)
+    template = synth(stack)
+    for name, caller in callers.items():
+        arn = stack.resolve(getattr(pairs, f"{name}_function").function_arn)
+        assert role_statements(template, stack, caller) == [
+            {"Action": "lambda:InvokeFunction", "Effect": "Allow", "Resource": arn}
+        ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "reason"),
+    [
+        ({"required_context": []}, ValueError, "DataKeyPairs needs an encryption context"),
+        ({"required_context": ["Key-Usage"]}, ValueError, "'Key-Usage' is set by DataKeyPairs itself"),
+        ({"encryption_context": {"key-usage": "x"}}, ValueError, "'key-usage' is set by DataKeyPairs itself"),
+        ({"pair_specs": ["RSA_1024"]}, GrantRefused, "RSA_1024"),
+        ({"pair_specs": []}, GrantRefused, "RSA_2048"),
+        ({"pair_specs": ["SM2"]}, ValueError, "cannot sign or decrypt with SM2"),
+        ({"pair_specs": "RSA_2048"}, TypeError, "is the string 'RSA_2048'"),
+        ({"retry_time": cdk.Duration.minutes(15)}, ValueError, "900 seconds: a Lambda function has time for 885"),
+    ],
+)
+def test_what_could_not_work_is_refused(
+    stack: cdk.Stack, key: EncryptionKey, arguments: dict[str, Any], error: type[Exception], reason: str
+) -> None:
+    with pytest.raises(error, match=reason):
+        DataKeyPairs(stack, "P", **{"encryption_key": key, "required_context": ["tenant"], **arguments})
+
+
+def test_data_key_pairs_match_their_snapshot(
+    stack: cdk.Stack, synth: Synth, pairs: DataKeyPairs, snapshot_of: Callable[[dict[str, Any]], None]
+) -> None:
+    assert pairs.generate_function.function_name
+    snapshot_of(synth(stack))
+
+
+def properties(template: dict[str, Any], stack: cdk.Stack, function: Any) -> dict[str, Any]:
+    found: dict[str, Any] = template["Resources"][stack.resolve(function.function_name)["Ref"]]["Properties"]
+    return found
+
+
+def variables(template: dict[str, Any], stack: cdk.Stack, function: Any) -> dict[str, Any]:
+    found: dict[str, Any] = properties(template, stack, function)["Environment"]["Variables"]
+    return found
