@@ -25,7 +25,9 @@ def invoke(lambda_client: Any, function_name: str, event: Mapping[str, Any]) -> 
 
 def own_calls(stage: Stage, before: int, stack: str) -> str:
     """Return the KMS calls since the first ``before`` that S3 did not make, with the function of ``stack`` that did."""
-    roles = {_role_name(stage.output(stack, f"{verb}RoleArn")): verb.lower() for verb in ("Encrypt", "Decrypt")}
+    outputs = stage.outputs[f"KmsPatterns-{stack}"]
+    verbs = [verb for verb in ("Encrypt", "Decrypt") if f"{verb}RoleArn" in outputs]
+    roles = {_role_name(outputs[f"{verb}RoleArn"]): verb.lower() for verb in verbs}
     calls = [call for call in stage.aws.kms_calls()[before:] if not call["viaService"]]
     return ", ".join(
         f"{call['action'][4:]} of the {roles.get(_role_name(call['principal']), '?')} function" for call in calls

@@ -7,6 +7,9 @@ from kms_patterns.demo.envelope_formats import formats
 from kms_patterns.demo.key_pairs import pairs
 from kms_patterns.demo.macs import macs
 from kms_patterns.demo.moves import moves
+from kms_patterns.demo.public_key import publication
+from kms_patterns.demo.rsa_envelopes import rsa_envelopes
+from kms_patterns.demo.rsa_secrets import rsa_secrets
 from kms_patterns.demo.scenario import Scenario
 from kms_patterns.demo.secret_values import secrets
 from kms_patterns.demo.signatures import signing
@@ -15,6 +18,22 @@ from kms_patterns.demo.tokens import tokens
 
 SCENARIOS: tuple[Scenario, ...] = tuple(
     scenario
-    for group in (upload, denied, secrets, envelope, formats, signing, releases, pairs, agreements, moves, tokens, macs)
+    for group in (
+        upload,
+        denied,
+        secrets,
+        envelope,
+        formats,
+        publication,
+        rsa_secrets,
+        rsa_envelopes,
+        signing,
+        releases,
+        pairs,
+        agreements,
+        moves,
+        tokens,
+        macs,
+    )
     for scenario in group.scenarios
 )
