@@ -1,13 +1,14 @@
 """Runs the objects of an event through the data plane: one, or all records of a notification."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kms_runtime.errors import InvalidRequest, KmsRuntimeError, RecordsFailed
 from kms_runtime.handlers.clients import kms_client, s3_client
 from kms_runtime.handlers.envelope_batch import is_batch, run_batch
+from kms_runtime.handlers.envelope_inline import Inline
 from kms_runtime.handlers.envelope_requests import EnvelopeRequest, is_notification, parse_notification, parse_request
 from kms_runtime.handlers.outcome import LOG, loggable
 from kms_runtime.handlers.settings import Settings, required_variable
@@ -31,12 +32,14 @@ class EnvelopeWork:
         default_key: Makes the destination key from the source key if the request gives none.
         read_range: Answers a request for a byte range; None if this direction has no such thing.
         keyring: Makes the keyring of a message from the function's settings; left out, one of a symmetric KMS key.
+        inline: Processes payloads that the event itself brings; None if this function only takes objects.
     """
 
     transfer: Callable[..., ObjectResult]
     default_key: Callable[[str], str]
     read_range: Callable[..., Answer] | None = None
     keyring: Callable[[Settings], Keyring] = _kms_keyring
+    inline: Inline | None = None
 
     def run(self, event: Any) -> Answer:
         """Process ``event`` and return its answer.
@@ -46,7 +49,17 @@ class EnvelopeWork:
             KmsRuntimeError: The one object of a request was refused.
         """
         if is_batch(event):
-            return run_batch(event, self.run)
+            return run_batch(event, self._run_objects)
+        if self.inline and self.inline.is_for(event):
+            return self._run_inline(self.inline, event)
+        return self._run_objects(event)
+
+    def _run_inline(self, inline: Inline, event: Any) -> Answer:
+        valid = inline.validate(event)
+        settings, context = _settings_and_context(valid.get("encryptionContext", {}))
+        return inline.run(valid, keyring=self.keyring(settings), encryption_context=context)
+
+    def _run_objects(self, event: Any) -> Answer:
         if not is_notification(event):
             return self._process(parse_request(event))
         bucket = required_variable(os.environ, "SOURCE_BUCKET")
@@ -67,12 +80,9 @@ class EnvelopeWork:
         return answers
 
     def _process(self, request: EnvelopeRequest) -> Answer:
-        settings = Settings.read(os.environ)
-        context = effective_context(
-            request.encryption_context, fixed=settings.fixed_context, required=settings.required_names
-        )
+        settings, context = _settings_and_context(request.encryption_context)
         source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), request.source_key, request.source_version_id)
-        common = {
+        common: dict[str, Any] = {
             "keyring": self.keyring(settings),
             "encryption_context": context,
             "s3_client": s3_client(),
@@ -84,6 +94,11 @@ class EnvelopeWork:
         destination_key = request.destination_key or self.default_key(request.source_key)
         destination = S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), destination_key)
         return _answer(transfer_latest(self.transfer, source, destination, **common))
+
+
+def _settings_and_context(given: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+    settings = Settings.read(os.environ)
+    return settings, effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
 
 
 def _answer(result: ObjectResult) -> Answer:
