@@ -1,0 +1,60 @@
+"""Ed25519ph against the test vector of RFC 8032, and everything that must not verify."""
+
+import hashlib
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from kms_patterns.local.server import ed25519ph as signing
+from kms_runtime.ed25519ph import verifies
+
+# RFC 8032, section 7.3: message "abc".
+SECRET = bytes.fromhex("833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42")
+PUBLIC = Ed25519PrivateKey.from_private_bytes(SECRET).public_key().public_bytes_raw()
+SIGNATURE = bytes.fromhex(
+    "98a70222f0b8121aa9d30f813d683f809e462b469c7ff87639499bb94e6dae41"
+    "31f85042463c2a355a2003d062adf5aaa10b8c61e636062aaad11c2a26083406"
+)
+DIGEST = hashlib.sha512(b"abc").digest()
+ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def test_signature_of_the_rfc_verifies():
+    assert PUBLIC[:4].hex() == "ec172b93"
+    assert verifies(PUBLIC, SIGNATURE, DIGEST)
+
+
+def test_signatures_of_the_embedded_kms_verify():
+    key = Ed25519PrivateKey.generate()
+    for number in range(8):
+        digest = hashlib.sha512(bytes([number])).digest()
+        assert verifies(key.public_key().public_bytes_raw(), signing.sign(key, digest), digest)
+
+
+@pytest.mark.parametrize("position", [0, 31, 32, 63])
+def test_altered_signature_does_not_verify(position):
+    altered = bytearray(SIGNATURE)
+    altered[position] ^= 1
+    assert not verifies(PUBLIC, bytes(altered), DIGEST)
+
+
+def test_pure_ed25519_signature_of_the_digest_does_not_verify():
+    assert not verifies(PUBLIC, Ed25519PrivateKey.from_private_bytes(SECRET).sign(DIGEST), DIGEST)
+
+
+def test_second_form_of_s_does_not_verify():
+    number = int.from_bytes(SIGNATURE[32:], "little") + ORDER
+    assert not verifies(PUBLIC, SIGNATURE[:32] + number.to_bytes(32, "little"), DIGEST)
+
+
+@pytest.mark.parametrize("signature", [b"", SIGNATURE[:-1], SIGNATURE + b"\0"])
+def test_signature_of_another_length_does_not_verify(signature):
+    assert not verifies(PUBLIC, signature, DIGEST)
+
+
+@pytest.mark.parametrize(
+    "encoded", [b"\xff" * 32, bytes.fromhex("02" + "00" * 31), bytes.fromhex("01" + "00" * 30 + "80")]
+)
+def test_what_is_no_point_does_not_verify(encoded):
+    assert not verifies(PUBLIC, encoded + SIGNATURE[32:], DIGEST)
+    assert not verifies(encoded, SIGNATURE, DIGEST)
