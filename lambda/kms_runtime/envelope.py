@@ -62,7 +62,7 @@ def encrypt_bytes(
     frame_length: int = DEFAULT_FRAME_LENGTH,
 ) -> bytes:
     """Encrypt ``plaintext`` and return the message; arguments and errors as for ``encrypt``."""
-    message = io.BytesIO()
+    message, size = io.BytesIO(), memoryview(plaintext).nbytes
     seal_message(
         io.BytesIO(plaintext),
         message,
@@ -70,7 +70,8 @@ def encrypt_bytes(
         encryption_context=encryption_context,
         algorithm_suite=algorithm_suite,
         frame_length=frame_length,
-        capacity=min(frame_length, memoryview(plaintext).nbytes + 1),
+        capacity=min(frame_length, size + 1),
+        plaintext_bytes=size,
     )
     return message.getvalue()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.keyrings.keyring import Keyring
+from kms_runtime.keyrings.keyring import DataKey, Keyring, new_data_key
 from kms_runtime.message import AlgorithmSuite, FrameSealer, MessageKeys, check_context, serialize_header
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
 from kms_runtime.message.digest import AHEAD, MessageDigest
@@ -27,8 +27,13 @@ def seal_message(
     algorithm_suite: AlgorithmSuite,
     frame_length: int,
     capacity: int,
+    plaintext_bytes: int | None = None,
 ) -> MessageResult:
-    """Write one message; ``capacity`` (at most ``frame_length``) is how much plaintext is held at once."""
+    """Write one message.
+
+    ``capacity`` (at most ``frame_length``) is how much plaintext is held at once, ``plaintext_bytes`` how much there
+    is, if that is known.
+    """
     if not 1 <= frame_length <= MAX_FRAME_LENGTH:
         raise InvalidRequest(f"frame length {frame_length}; 1 to {MAX_FRAME_LENGTH} bytes are allowed")
     if algorithm_suite not in WRITABLE:
@@ -37,7 +42,8 @@ def seal_message(
     context = dict(encryption_context)
     signer = _signer(algorithm_suite, context)
     message_id = os.urandom(algorithm_suite.message_id_length)
-    header, keys, key_arn = _new_header(keyring, algorithm_suite, context, message_id, frame_length)
+    data_key = new_data_key(keyring, context, algorithm_suite, plaintext_bytes)
+    header, keys = _new_header(data_key, algorithm_suite, context, message_id, frame_length)
     buffers = AHEAD + 1 if signer else 1
     sealer = FrameSealer(keys.cipher, message_id, frame_length, capacity, buffers=buffers)
     with _Output(sink, MessageDigest(str(algorithm_suite.curve), capacity) if signer else None) as out:
@@ -45,7 +51,7 @@ def seal_message(
         read = _seal_frames(source, out, sealer, capacity)
         if signer:
             out.sign(signer)
-    return MessageResult(read, out.written, context, key_arn, algorithm_suite.suite_id)
+    return MessageResult(read, out.written, context, data_key.key_arn, algorithm_suite.suite_id)
 
 
 class _Output:
@@ -91,9 +97,8 @@ def _signer(suite: AlgorithmSuite, context: dict[str, str]) -> "MessageSigner | 
 
 
 def _new_header(
-    keyring: Keyring, suite: AlgorithmSuite, context: Mapping[str, str], message_id: bytes, frame_length: int
-) -> tuple[bytes, MessageKeys, str]:
-    data_key = keyring.generate_data_key(context, suite)
+    data_key: DataKey, suite: AlgorithmSuite, context: Mapping[str, str], message_id: bytes, frame_length: int
+) -> tuple[bytes, MessageKeys]:
     try:
         keys = MessageKeys.derive(suite, data_key.plaintext, message_id)
     finally:
@@ -106,7 +111,7 @@ def _new_header(
         frame_length=frame_length,
         commitment=keys.commitment,
     )
-    return body + keys.header_tag(body), keys, data_key.key_arn
+    return body + keys.header_tag(body), keys
 
 
 def _seal_frames(source: Source, out: _Output, sealer: FrameSealer, capacity: int) -> int:

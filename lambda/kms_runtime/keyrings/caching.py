@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 
 from kms_runtime.errors import InvalidRequest
@@ -15,6 +16,7 @@ from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
 from kms_runtime.message.suite import wipe
 
 MAX_MESSAGES_ENCRYPTED = 2**32
+MAX_BYTES_ENCRYPTED = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class _Entry:
     data_key: DataKey
     expires: float
     messages: int = 0
+    plaintext_bytes: int = 0
 
 
 class CachingKeyring:
@@ -37,6 +40,8 @@ class CachingKeyring:
         capacity: Most data keys held, at least 1; the one that was used longest ago is wiped first.
         max_age: Seconds that a data key is used, more than 0.
         max_messages_encrypted: Most messages encrypted under one data key, 1 to 2**32.
+        max_bytes_encrypted: Most bytes of plaintext encrypted under one data key, 0 to 2**63 - 1. If given, a message
+            whose length is not known when it begins (``encrypt`` of a stream) gets a data key of its own.
         clock: Returns seconds that only ever grow.
 
     Raises:
@@ -50,6 +55,7 @@ class CachingKeyring:
         capacity: int,
         max_age: float,
         max_messages_encrypted: int = MAX_MESSAGES_ENCRYPTED,
+        max_bytes_encrypted: int = MAX_BYTES_ENCRYPTED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if capacity < 1 or max_age <= 0 or not 1 <= max_messages_encrypted <= MAX_MESSAGES_ENCRYPTED:
@@ -57,7 +63,10 @@ class CachingKeyring:
                 f"capacity {capacity}, max_age {max_age}, max_messages_encrypted {max_messages_encrypted}; allowed are "
                 f"at least 1, more than 0, and 1 to {MAX_MESSAGES_ENCRYPTED}"
             )
+        if not 0 <= max_bytes_encrypted <= MAX_BYTES_ENCRYPTED:
+            raise InvalidRequest(f"max_bytes_encrypted {max_bytes_encrypted}; 0 to {MAX_BYTES_ENCRYPTED} are allowed")
         self._keyring = keyring
+        self._max_bytes = max_bytes_encrypted
         self._capacity, self._max_age, self._max_messages = capacity, max_age, max_messages_encrypted
         self._clock = clock
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
@@ -67,10 +76,19 @@ class CachingKeyring:
         self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return a copy of a cached data key, or a new one; errors as for the keyring behind this."""
-        if suite.signed:
+        return self.generate_data_key_for(None, encryption_context, suite)
+
+    def generate_data_key_for(
+        self, plaintext_bytes: int | None, encryption_context: Mapping[str, str], suite: AlgorithmSuite, /
+    ) -> DataKey:
+        """Return the same for a message of so many bytes, None if that is not known."""
+        if plaintext_bytes is None:
+            plaintext_bytes = 0 if self._max_bytes == MAX_BYTES_ENCRYPTED else self._max_bytes + 1
+        if suite.signed or plaintext_bytes > self._max_bytes:
             return self._keyring.generate_data_key(encryption_context, suite)
         key = ("encrypt", suite.suite_id, frozenset(encryption_context.items()))
-        return self._cached(key, lambda: self._keyring.generate_data_key(encryption_context, suite), self._max_messages)
+        fetch = partial(self._keyring.generate_data_key, encryption_context, suite)
+        return self._cached(key, fetch, self._max_messages, plaintext_bytes)
 
     def decrypt_data_key(
         self,
@@ -89,14 +107,20 @@ class CachingKeyring:
             while self._entries:
                 self._drop(next(iter(self._entries)))
 
-    def _cached(self, key: Hashable, fetch: Callable[[], DataKey], most: int | None) -> DataKey:
+    def _cached(
+        self, key: Hashable, fetch: Callable[[], DataKey], most: int | None, plaintext_bytes: int = 0
+    ) -> DataKey:
         with self._lock:
             self._drop_expired()
             entry = self._entries.get(key)
+            if entry and entry.plaintext_bytes + plaintext_bytes > self._max_bytes:
+                self._drop(key)
+                entry = None
             if entry is None:
                 entry = self._entries[key] = _Entry(fetch(), self._clock() + self._max_age)
             self._entries.move_to_end(key)
             entry.messages += 1
+            entry.plaintext_bytes += plaintext_bytes
             found = entry.data_key
             copy = DataKey(bytearray(found.plaintext), found.encrypted, found.key_arn)
             if entry.messages == most:

@@ -47,6 +47,17 @@ class Keyring(Protocol):
         """Return the first of ``encrypted`` that this keyring can decrypt."""
 
 
+def new_data_key(
+    keyring: Keyring, encryption_context: Mapping[str, str], suite: AlgorithmSuite, plaintext_bytes: int | None
+) -> DataKey:
+    """Return a new data key of ``keyring``, which is told how long the message will be if it wants to know."""
+    sized = getattr(keyring, "generate_data_key_for", None)
+    if sized is None:
+        return keyring.generate_data_key(encryption_context, suite)
+    data_key: DataKey = sized(plaintext_bytes, encryption_context, suite)
+    return data_key
+
+
 def not_for_us(encrypted: Sequence[EncryptedDataKey], wanted: str) -> IncorrectKeyException:
     """Return the error for a message that ``wanted`` cannot open."""
     # Nothing of this is authenticated yet: whoever made the message may have made it long.
