@@ -1,0 +1,214 @@
+"""The message of a key agreement: each byte authenticated, each key checked, the derivation OpenSSL's."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from kms_runtime import KmsRuntimeError
+from kms_runtime.agreement_message import Envelope, agreement_key, derive_into
+from kms_runtime.key_agreement import PAYLOAD_LIMIT, LocalParty, open_sealed, seal
+
+CURVES = [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()]
+
+
+def party(curve: ec.EllipticCurve = CURVES[0]) -> LocalParty:
+    return LocalParty(ec.generate_private_key(curve))
+
+
+@pytest.fixture(scope="module")
+def ours() -> LocalParty:
+    return party()
+
+
+@pytest.fixture(scope="module")
+def theirs() -> LocalParty:
+    return party()
+
+
+@pytest.fixture(scope="module")
+def message(ours, theirs) -> bytes:
+    return seal(
+        b"two bicycles",
+        party=theirs,
+        sender=theirs.public_key,
+        recipient=ours.public_key,
+        purpose="orders",
+        associated_data=b"4711",
+    )
+
+
+def code_of(call, *arguments, **options) -> str:
+    with pytest.raises(KmsRuntimeError) as caught:
+        call(*arguments, **options)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve.name)
+@pytest.mark.parametrize("payload", [b"", b"x", bytes(100_000)], ids=len)
+def test_payload_comes_back_with_its_sender(curve, payload):
+    one, other = party(curve), party(curve)
+    made = seal(payload, party=one, sender=one.public_key, recipient=other.public_key, purpose="p")
+    found = open_sealed(made, party=other, purpose="p", sender=one.public_key)
+    assert (found.payload, found.sender) == (payload, one.public_key)
+    assert "bicycles" not in repr(found)
+
+
+def test_no_two_messages_are_alike(ours, theirs):
+    keys = {"sender": theirs.public_key, "recipient": ours.public_key}
+    assert len({seal(b"x", party=theirs, purpose="p", **keys) for _ in range(50)}) == 50
+
+
+def test_every_altered_byte_is_refused(ours, message):
+    for position in range(len(message)):
+        altered = bytearray(message)
+        altered[position] ^= 1
+        code = code_of(open_sealed, bytes(altered), party=ours, purpose="orders", associated_data=b"4711")
+        assert code in {"MessageAuthenticationFailed", "MessageFormatError", "MessageTruncated", "PublicKeyInvalid"}
+
+
+def test_every_truncation_and_any_addition_is_refused(ours, message):
+    for end in range(len(message)):
+        code = code_of(open_sealed, message[:end], party=ours, purpose="orders", associated_data=b"4711")
+        assert code in {"MessageAuthenticationFailed", "MessageFormatError", "MessageTruncated", "PublicKeyInvalid"}
+    longer = message + b"\0"
+    assert code_of(open_sealed, longer, party=ours, purpose="orders", associated_data=b"4711") == (
+        "MessageAuthenticationFailed"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"purpose": "payments"}, {"associated_data": b"4712"}, {"associated_data": b""}, {"purpose": "orders "}],
+    ids=str,
+)
+def test_another_purpose_or_associated_data_is_refused(ours, message, change):
+    arguments = {"party": ours, "purpose": "orders", "associated_data": b"4711", **change}
+    assert code_of(open_sealed, message, **arguments) == "MessageAuthenticationFailed"
+
+
+def test_another_recipient_is_refused(message):
+    arguments = {"purpose": "orders", "associated_data": b"4711"}
+    assert code_of(open_sealed, message, party=party(), **arguments) == "MessageAuthenticationFailed"
+    assert code_of(open_sealed, message, party=party(ec.SECP384R1()), **arguments) == "PublicKeyInvalid"
+
+
+def test_message_does_not_open_as_if_it_had_gone_the_other_way(ours, theirs, message):
+    envelope, sealed = Envelope.of(message)
+    turned = Envelope(envelope.recipient, envelope.sender, envelope.salt).header + sealed
+    code = code_of(open_sealed, turned, party=theirs, purpose="orders", associated_data=b"4711")
+    assert code == "MessageAuthenticationFailed"
+
+
+def test_sender_may_be_demanded(ours, message):
+    code = code_of(
+        open_sealed, message, party=ours, purpose="orders", associated_data=b"4711", sender=party().public_key
+    )
+    assert code == "PublicKeyInvalid"
+
+
+def spki(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def compressed(der: bytes) -> bytes:
+    # AlgorithmIdentifier of P-256 takes 21 bytes after the outer header; the point is x with the sign of y.
+    point = der[-64:]
+    bits = b"\x03\x22\x00" + bytes([2 + (point[-1] & 1)]) + point[:32]
+    body = der[2:23] + bits
+    return b"\x30" + bytes([len(body)]) + body
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (b"", "not a DER SubjectPublicKeyInfo"),
+        (b"\x30\x00", "not a DER SubjectPublicKeyInfo"),
+        (spki(ed25519.Ed25519PrivateKey.generate()), "Ed25519PublicKey; AWS KMS agrees on P-256"),
+        (spki(ec.generate_private_key(ec.SECP256K1())), "secp256k1; AWS KMS agrees on P-256"),
+        (compressed(spki(ec.generate_private_key(ec.SECP256R1()))), "uncompressed point"),
+    ],
+)
+def test_peer_key_that_is_none_is_refused_before_any_call(theirs, key, reason):
+    with pytest.raises(KmsRuntimeError, match=reason) as caught:
+        seal(b"x", party=Never(), sender=theirs.public_key, recipient=key, purpose="p")
+    assert caught.value.code == "PublicKeyInvalid"
+
+
+def test_point_off_the_curve_is_refused(theirs):
+    altered = bytearray(theirs.public_key)
+    altered[-1] ^= 1
+    with pytest.raises(KmsRuntimeError, match="not a DER SubjectPublicKeyInfo of a valid point"):
+        agreement_key(bytes(altered), "peer")
+
+
+class Never:
+    """A party that must not be asked."""
+
+    def shared_secret(self, _peer):
+        raise AssertionError("asked for a secret")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"recipient": party(ec.SECP384R1()).public_key}, "PublicKeyInvalid"),
+        ({"purpose": ""}, "InvalidRequest"),
+        ({"purpose": "p" * 65_536}, "InvalidRequest"),
+        ({"payload": bytes(PAYLOAD_LIMIT + 1)}, "InvalidRequest"),
+    ],
+    ids=["other curve", "no purpose", "long purpose", "large payload"],
+)
+def test_what_cannot_be_sealed_is_refused_before_any_call(ours, theirs, change, code):
+    arguments = {"payload": b"x", "sender": theirs.public_key, "recipient": ours.public_key, "purpose": "p", **change}
+    assert code_of(seal, arguments.pop("payload"), party=Never(), **arguments) == code
+
+
+def test_message_to_oneself_is_refused(ours):
+    keys = {"sender": ours.public_key, "recipient": ours.public_key}
+    assert code_of(seal, b"x", party=Never(), purpose="p", **keys) == "PublicKeyInvalid"
+
+
+def test_secret_is_overwritten(ours, theirs):
+    secret = theirs.shared_secret(ours.public_key)
+    Envelope.new(theirs.public_key, ours.public_key).seal(b"x", secret, purpose="p", associated_data=b"")
+    assert secret == bytearray(32)
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve.name)
+def test_openssl_derives_the_same_key(tmp_path: Path, curve):
+    """The outsider's half with no Python of ours: pkeyutl -derive, then kdf HKDF; AES-256-GCM opens the message."""
+    ours, theirs = party(curve), party(curve)
+    made = seal(b"two bicycles", party=ours, sender=ours.public_key, recipient=theirs.public_key, purpose="orders")
+    envelope, sealed = Envelope.of(made)
+    (tmp_path / "outsider.pem").write_bytes(
+        theirs.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    (tmp_path / "kms.der").write_bytes(ours.public_key)
+    openssl(tmp_path, "pkey", "-pubin", "-inform", "DER", "-in", "kms.der", "-pubout", "-out", "kms.pem")
+    openssl(tmp_path, "pkeyutl", "-derive", "-inkey", "outsider.pem", "-peerkey", "kms.pem", "-out", "secret")
+    secret = (tmp_path / "secret").read_bytes()
+    assert secret == bytes(ours.shared_secret(theirs.public_key))
+    options = {
+        "digest": "SHA256",
+        "hexkey": secret.hex(),
+        "hexsalt": envelope.salt.hex(),
+        "hexinfo": envelope.info("orders").hex(),
+    }
+    chosen = [word for name, value in options.items() for word in ("-kdfopt", f"{name}:{value}")]
+    derived = openssl(tmp_path, "kdf", "-keylen", "44", "-binary", *chosen, "HKDF")
+    assert AESGCM(derived[:32]).decrypt(derived[32:], sealed, envelope.header) == b"two bicycles"
+
+
+def openssl(folder: Path, *words: str) -> bytes:
+    return subprocess.run(["openssl", *words], cwd=folder, capture_output=True, check=True).stdout
+
+
+def test_derivation_is_hkdf_of_rfc_5869():
+    """Test case 1 of the RFC's appendix A."""
+    derived = bytearray(42)
+    derive_into(derived, bytearray(b"\x0b" * 22), bytes(range(13)), bytes(range(0xF0, 0xFA)))
+    assert derived.hex() == ("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865")

@@ -1,0 +1,101 @@
+"""Backoff: bounded in time whatever happens, jittered, and clear about what it gave up on."""
+
+import random
+
+import pytest
+
+from kms_runtime.aws_errors import AccessDeniedException, DisabledException, KMSInternalException, ThrottlingException
+from kms_runtime.backoff import RETRIED, Backoff
+
+
+class Clock:
+    """Time that passes only while somebody sleeps, or calls."""
+
+    def __init__(self, call_takes: float = 0.0) -> None:
+        self.now, self.slept, self.call_takes = 0.0, [], call_takes
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def backoff_of(clock: Clock, **options) -> Backoff:
+    return Backoff(clock=lambda: clock.now, sleep=clock.sleep, **options)
+
+
+def failing(clock: Clock, errors: list[Exception]):
+    remaining = list(errors)
+
+    def call() -> str:
+        clock.now += clock.call_takes
+        if remaining:
+            raise remaining.pop(0)
+        return "made"
+
+    return call
+
+
+def throttled() -> ThrottlingException:
+    return ThrottlingException("slow down", operation="GenerateDataKeyPair")
+
+
+def test_success_takes_one_attempt_and_no_wait():
+    clock = Clock()
+    assert backoff_of(clock).run(failing(clock, []), hint="") == "made"
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("error", RETRIED)
+def test_passing_failures_are_outlived(error):
+    clock = Clock()
+    assert backoff_of(clock).run(failing(clock, [error("x")] * 3), hint="") == "made"
+    assert len(clock.slept) == 3
+
+
+@pytest.mark.parametrize("error", [AccessDeniedException, DisabledException])
+def test_what_no_retry_would_change_is_raised_at_once(error):
+    clock = Clock()
+    with pytest.raises(error, match=r"^no$"):
+        backoff_of(clock).run(failing(clock, [error("no")]), hint="")
+    assert clock.slept == []
+
+
+def test_waits_double_up_to_the_longest_and_are_drawn_from_zero():
+    clock = Clock()
+    full = backoff_of(clock, budget=100, first_wait=0.1, longest_wait=0.8, fraction=lambda: 1.0)
+    full.run(failing(clock, [throttled()] * 6), hint="")
+    assert clock.slept == pytest.approx([0.1, 0.2, 0.4, 0.8, 0.8, 0.8])
+    spread = Clock()
+    backoff_of(spread, budget=100, fraction=lambda: 0.0).run(failing(spread, [throttled()] * 6), hint="")
+    assert spread.slept == [0.0] * 6
+
+
+@pytest.mark.parametrize("call_takes", [0.0, 0.3, 4.0])
+@pytest.mark.parametrize("budget", [0, 1, 10])
+def test_no_attempt_starts_after_the_budget_however_long_calls_take(budget, call_takes):
+    clock = Clock(call_takes)
+    rng = random.Random(5)
+    with pytest.raises(ThrottlingException):
+        backoff_of(clock, budget=budget, fraction=rng.random).run(failing(clock, [throttled()] * 10_000), hint="")
+    assert clock.now <= budget + call_takes
+
+
+def test_error_after_the_budget_says_how_often_how_long_and_what_to_do():
+    clock = Clock()
+    with pytest.raises(ThrottlingException) as caught:
+        backoff_of(clock, budget=1, fraction=lambda: 1.0).run(failing(clock, [throttled()] * 99), hint="ask for more")
+    assert str(caught.value) == "slow down; tried 4 times in 0.7 s, then given up: ask for more"
+    assert caught.value.operation == "GenerateDataKeyPair"
+    assert isinstance(caught.value.__cause__, ThrottlingException)
+
+
+def test_budget_of_zero_tries_once():
+    clock = Clock()
+    with pytest.raises(KMSInternalException, match=r"tried once in 0\.0 s"):
+        backoff_of(clock, budget=0, fraction=lambda: 1.0).run(failing(clock, [KMSInternalException("x")]), hint="")
+
+
+def test_thousands_of_attempts_do_not_overflow():
+    clock = Clock()
+    patient = backoff_of(clock, budget=1e9, fraction=lambda: 1.0)
+    assert patient.run(failing(clock, [throttled()] * 3000), hint="") == "made"

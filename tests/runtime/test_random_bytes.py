@@ -1,0 +1,48 @@
+"""random_bytes: bounds before any call, and nothing but the number of bytes that was asked for."""
+
+import pytest
+
+from kms_runtime import KmsRuntimeError
+from kms_runtime.random_bytes import random_bytes
+
+
+class Source:
+    """Stands for ``boto3.client("kms")``."""
+
+    def __init__(self, answers=None):
+        self.calls, self.answers = [], answers
+
+    def generate_random(self, **request):
+        self.calls.append(request)
+        return {"Plaintext": self.answers or bytes(request["NumberOfBytes"])}
+
+
+@pytest.mark.parametrize("count", [1, 32, 1024])
+def test_as_many_bytes_as_asked_for(count):
+    source = Source()
+    assert random_bytes(count, source) == bytes(count)
+    assert source.calls == [{"NumberOfBytes": count}]
+
+
+@pytest.mark.parametrize("count", [0, -1, 1025, 1.5, "32", True, None])
+def test_other_counts_are_refused_before_any_call(count):
+    source = Source()
+    with pytest.raises(KmsRuntimeError, match="GenerateRandom makes 1 to 1024") as caught:
+        random_bytes(count, source)
+    assert (caught.value.code, source.calls) == ("InvalidRequest", [])
+
+
+def test_short_answer_is_an_error():
+    with pytest.raises(KmsRuntimeError, match="31 bytes instead of 32") as caught:
+        random_bytes(32, Source(bytes(31)))
+    assert (caught.value.code, caught.value.operation) == ("KMSInternalException", "GenerateRandom")
+
+
+def test_refusal_of_kms_keeps_its_name(kms_error):
+    class Refusing:
+        def generate_random(self, **_request):
+            raise kms_error("AccessDeniedException", "GenerateRandom")
+
+    with pytest.raises(KmsRuntimeError) as caught:
+        random_bytes(32, Refusing())
+    assert caught.value.code == "AccessDeniedException"
