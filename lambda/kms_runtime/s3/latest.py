@@ -49,13 +49,13 @@ def transfer_latest(
     """
     for _ in range(ATTEMPTS):
         result = transfer(source, destination, s3_client=s3_client, **common)
-        if source.version_id or _etag(source, s3_client) in {result.etag, None}:
+        if source.version_id or current_etag(source, s3_client) in {result.etag, None}:
             return result
     raise SourceChanged(f"{source}: the object was replaced during each of {ATTEMPTS} transfers")
 
 
-def _etag(source: S3Object, s3_client: S3HeadClient) -> str | None:
-    """Return the current ETag, None if the object is gone: what was read of it may stay."""
+def current_etag(source: S3Object, s3_client: S3HeadClient) -> str | None:
+    """Return the current ETag, None if the object is gone: what was made of it may stay."""
     with typed_errors("Amazon S3"):
         try:
             return str(s3_client.head_object(**source.parameters)["ETag"])

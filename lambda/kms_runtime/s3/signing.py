@@ -1,13 +1,13 @@
 """One S3 object signed: a detached signature and a statement are put beside it or into another bucket."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kms_runtime.artifacts import ArtifactDigests, digest_artifact, sign_artifact
 from kms_runtime.dsse import parse_envelope
 from kms_runtime.errors import AttestationInvalid, InvalidRequest, SourceChanged, SourceNotReadable
-from kms_runtime.s3.location import S3Object, s3_errors
+from kms_runtime.s3.latest import ATTEMPTS, S3HeadClient, current_etag
+from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.sink import S3Sink
 from kms_runtime.s3.source import S3ReadClient, S3Source
 from kms_runtime.s3.write_client import S3WriteClient
@@ -15,17 +15,14 @@ from kms_runtime.signatures import KmsSigningClient
 from kms_runtime.statements import parse_statement
 
 if TYPE_CHECKING:
-    from kms_runtime.public_keys import PublicKey
+    from kms_runtime.verifying_keys import VerifyingKey
 
 SIGNATURE_SUFFIX = ".sig"
 STATEMENT_SUFFIX = ".dsse.json"
 
 
-class S3SigningClient(S3ReadClient, S3WriteClient, Protocol):
+class S3SigningClient(S3ReadClient, S3WriteClient, S3HeadClient, Protocol):
     """A ``boto3.client("s3")``."""
-
-    def head_object(self, *, Bucket: str, Key: str) -> Mapping[str, Any]:  # noqa: N803
-        """Call https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,7 @@ class SignedObject:
         statement: The envelope around the statement.
         digests: Of the artifact.
         signed: False if the statement that was there says the same, so that nothing was done.
+        etag: Of the artifact.
     """
 
     artifact: S3Object
@@ -45,6 +43,7 @@ class SignedObject:
     statement: S3Object
     digests: ArtifactDigests
     signed: bool
+    etag: str
 
 
 def sign_object(
@@ -55,12 +54,12 @@ def sign_object(
     algorithm: str,
     kms_client: KmsSigningClient,
     s3_client: S3SigningClient,
-    public_key: "PublicKey | None" = None,
+    public_key: "VerifyingKey | None" = None,
 ) -> SignedObject:
     """Sign ``artifact`` into ``KEY.sig`` and ``KEY.dsse.json``.
 
-    Repeated for the same bytes and the same key it does nothing. If the artifact is replaced meanwhile, it ends in
-    SourceChanged, and signing it again makes good what may have been written: the last one to write always checks.
+    Repeated for the same bytes and the same key it does nothing. Whoever has written looks once more at what was read,
+    and signs again if it was replaced meanwhile: so the signatures of the latest version are what stays.
 
     Args:
         artifact: Object of any size; read once, in pieces of 1 MiB.
@@ -79,13 +78,38 @@ def sign_object(
     """
     if artifact.key.endswith((SIGNATURE_SUFFIX, STATEMENT_SUFFIX)):
         raise InvalidRequest(f"{artifact} is a signature by its name; artifacts must not end in .sig or .dsse.json")
+    for _ in range(ATTEMPTS):
+        done = _sign_once(
+            artifact,
+            signatures_bucket,
+            key_arn=key_arn,
+            algorithm=algorithm,
+            kms_client=kms_client,
+            s3_client=s3_client,
+            public_key=public_key,
+        )
+        if not done.signed or current_etag(artifact, s3_client) in {done.etag, None}:
+            return done
+    raise SourceChanged(f"{artifact} was replaced each of the {ATTEMPTS} times that it was signed")
+
+
+def _sign_once(
+    artifact: S3Object,
+    signatures_bucket: str,
+    *,
+    key_arn: str,
+    algorithm: str,
+    kms_client: KmsSigningClient,
+    s3_client: S3SigningClient,
+    public_key: "VerifyingKey | None",
+) -> SignedObject:
     with S3Source(artifact, s3_client=s3_client) as source:
         digests = digest_artifact(source, algorithm=algorithm, public_key=public_key)
     signature, statement = (
         S3Object(signatures_bucket, artifact.key + suffix) for suffix in (SIGNATURE_SUFFIX, STATEMENT_SUFFIX)
     )
     if _says_the_same(statement, artifact.key, digests, key_arn, s3_client):
-        return SignedObject(source.location, signature, statement, digests, signed=False)
+        return SignedObject(source.location, signature, statement, digests, signed=False, etag=source.etag)
     made = sign_artifact(
         digests,
         name=artifact.key,
@@ -95,11 +119,9 @@ def sign_object(
         public_key=public_key,
     )
     # The statement comes last: where it is, the signature is, too.
-    written = [
-        _put(place, data, s3_client) for place, data in ((signature, made.signature), (statement, made.envelope))
-    ]
-    _check_unchanged(artifact, source.etag, s3_client)
-    return SignedObject(source.location, written[0], written[1], digests, signed=True)
+    signature = _put(signature, made.signature, s3_client)
+    statement = _put(statement, made.envelope, s3_client)
+    return SignedObject(source.location, signature, statement, digests, signed=True, etag=source.etag)
 
 
 def _says_the_same(
@@ -123,10 +145,3 @@ def _put(place: S3Object, data: bytes, s3_client: S3SigningClient) -> S3Object:
     with S3Sink(place, expected_size=len(data), s3_client=s3_client) as sink:
         sink.write(data)
         return sink.complete()
-
-
-def _check_unchanged(artifact: S3Object, etag: str, s3_client: S3SigningClient) -> None:
-    with s3_errors(artifact, SourceChanged):
-        now = s3_client.head_object(Bucket=artifact.bucket, Key=artifact.key)["ETag"]
-    if now != etag:
-        raise SourceChanged(f"{artifact} was replaced while it was signed; sign it again")
