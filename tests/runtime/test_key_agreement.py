@@ -1,0 +1,87 @@
+"""The half of a key agreement that is in KMS: one call per message, its answer checked."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kms_runtime import KmsRuntimeError
+from kms_runtime.key_agreement import KmsParty, LocalParty, open_sealed, seal
+from tests.runtime.asymmetric_kms import AsymmetricKms
+
+
+@pytest.fixture
+def agreement_kms(kms) -> AsymmetricKms:
+    return AsymmetricKms(kms)
+
+
+@pytest.fixture
+def inside(agreement_kms, key_arn) -> KmsParty:
+    return KmsParty(key_arn, agreement_kms)
+
+
+@pytest.fixture
+def published(agreement_kms) -> bytes:
+    public_key = agreement_kms.agreement_key.public_key()
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+@pytest.fixture
+def outside() -> LocalParty:
+    return LocalParty(ec.generate_private_key(ec.SECP256R1()))
+
+
+def test_outsider_seals_and_opens_without_a_call_and_kms_derives_once_for_each(inside, outside, published, kms):
+    order = seal(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="orders")
+    assert kms.calls == []
+    assert open_sealed(order, party=inside, purpose="orders").payload == b"order"
+    answer = seal(b"answer", party=inside, sender=published, recipient=outside.public_key, purpose="orders")
+    assert len(kms.calls) == 2
+    assert open_sealed(answer, party=outside, purpose="orders", sender=published).payload == b"answer"
+    request = {"KeyId": inside.key_arn, "KeyAgreementAlgorithm": "ECDH", "PublicKey": outside.public_key}
+    assert kms.calls == [("DeriveSharedSecret", request)] * 2
+
+
+def test_message_sealed_under_another_key_than_the_callers_does_not_open(inside, outside, published):
+    other = LocalParty(ec.generate_private_key(ec.SECP256R1())).public_key
+    made = seal(b"answer", party=inside, sender=other, recipient=outside.public_key, purpose="p")
+    with pytest.raises(KmsRuntimeError) as caught:
+        open_sealed(made, party=outside, purpose="p")
+    assert caught.value.code == "MessageAuthenticationFailed"
+    with pytest.raises(KmsRuntimeError, match="another sender"):
+        open_sealed(made, party=outside, purpose="p", sender=published)
+
+
+def test_answer_about_another_key_is_refused(inside, outside, kms, other_key_arn):
+    kms.answer_as = other_key_arn
+    with pytest.raises(KmsRuntimeError) as caught:
+        inside.shared_secret(outside.public_key)
+    assert (caught.value.code, caught.value.operation) == ("IncorrectKeyException", "DeriveSharedSecret")
+
+
+def test_secret_of_another_length_is_refused(key_arn, outside):
+    class Short:
+        def derive_shared_secret(self, **_request):
+            return {"KeyId": key_arn, "SharedSecret": bytes(31)}
+
+    with pytest.raises(KmsRuntimeError, match="31 bytes instead of 32") as caught:
+        KmsParty(key_arn, Short()).shared_secret(outside.public_key)
+    assert caught.value.code == "KMSInternalException"
+
+
+def test_refusal_of_kms_keeps_its_name(inside, outside, kms, kms_error):
+    kms.failure = kms_error("DisabledException", "DeriveSharedSecret")
+    with pytest.raises(KmsRuntimeError) as caught:
+        inside.shared_secret(outside.public_key)
+    assert caught.value.code == "DisabledException"
+
+
+def test_secrets_and_clients_are_not_shown(inside, outside):
+    assert "kms_client" not in repr(inside)
+    assert "private_key" not in repr(outside)
+
+
+def test_local_party_refuses_another_curve(outside):
+    other = LocalParty(ec.generate_private_key(ec.SECP521R1()))
+    with pytest.raises(KmsRuntimeError, match="on secp521r1, this private key on secp256r1") as caught:
+        outside.shared_secret(other.public_key)
+    assert caught.value.code == "PublicKeyInvalid"
