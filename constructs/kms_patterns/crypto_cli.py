@@ -13,11 +13,17 @@ from typing import Any
 
 import click
 
+from kms_patterns.crypto_places import STREAM, Place, S3Place, place
+
 _NOT_GENUINE = 3
 
 _files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 _output = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="File, existing folder, or - for standard output."
+    "-o",
+    "--output",
+    metavar="PLACE",
+    callback=lambda _context, _option, text: None if text is None else place(text),
+    help="File, existing folder, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, or - for standard output.",
 )
 _context = click.option("-c", "--context", multiple=True, metavar="NAME=VALUE", help="Encryption context; repeatable.")
 _keys = click.option("-k", "--key", "keys", multiple=True, metavar="KEY-ARN", help="ARN of a KMS key; repeatable.")
@@ -39,16 +45,21 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Public key (DER or PEM) of an RSA KMS key: encrypts without a call to AWS.",
 )
-def encrypt(files: tuple[str, ...], output: Path | None, *, sign: bool, verify: bool, **options: Any) -> None:
-    """Encrypt FILE... (- is standard input) into FILE.encrypted.
+def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify: bool, **options: Any) -> None:
+    """Encrypt FILE... (a file, s3://BUCKET/KEY, or - for standard input) into FILE.encrypted.
 
     The result is an AWS Encryption SDK message. With several --key, any one of them can decrypt it. Exit codes: 0 done,
     1 refused by AWS or by the file system, 2 wrong usage, 3 --verify failed.
     """
     from kms_patterns import crypto_files, crypto_work  # noqa: PLC0415 - --help need not wait for boto3
 
-    if verify and (output == crypto_files.STREAM or (files == ("-",) and output is None)):
+    if verify and (output == STREAM or (files == ("-",) and output is None)):
         raise click.UsageError("--verify reads the output again, which standard output does not allow")
+    targets = [output] if output else [place(name) for name in files]
+    if verify and any(isinstance(target, S3Place) for target in targets):
+        raise click.UsageError(
+            "--verify reads the output before it appears: run decrypt --verify on the object instead"
+        )
     work = crypto_work.Encryption(
         crypto_work.encrypting_keyring(options["keys"], options["public_key"]), _pairs(options["context"]), sign, verify
     )
@@ -65,8 +76,8 @@ def encrypt(files: tuple[str, ...], output: Path | None, *, sign: bool, verify: 
 @click.option("--account", multiple=True, metavar="ID", help="Accept any key of this account instead of --key.")
 @click.option("--rsa", is_flag=True, help="The --key is an RSA KMS key.")
 @click.option("--verify", is_flag=True, help="Authenticate the whole message and write nothing.")
-def decrypt(files: tuple[str, ...], output: Path | None, *, verify: bool, **options: Any) -> None:
-    """Decrypt FILE... (- is standard input) into FILE without .encrypted.
+def decrypt(files: tuple[str, ...], output: Place | None, *, verify: bool, **options: Any) -> None:
+    """Decrypt FILE... (a file, s3://BUCKET/KEY, or - for standard input) into FILE without .encrypted.
 
     Every --context pair must be in the message; they are compared before AWS is called. An output file appears after
     the last byte was authenticated, or not at all; on standard output discard everything if the exit code is not 0.
@@ -98,7 +109,7 @@ def _pairs(context: Sequence[str]) -> dict[str, str]:
 
 
 def _run(
-    work: Any, patterns: Sequence[str], output: Path | None, name_for: Callable[[str], str], options: dict[str, Any]
+    work: Any, patterns: Sequence[str], output: Place | None, name_for: Callable[[str], str], options: dict[str, Any]
 ) -> None:
     """Process every file; go on after one failed, and exit with the gravest code."""
     from kms_patterns import crypto_files, crypto_work  # noqa: PLC0415

@@ -9,30 +9,35 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
-STREAM = Path("-")
+from kms_patterns.crypto_places import STREAM, Place, S3Place, place
+from kms_runtime.streams import Sink
+
 SUFFIX = ".encrypted"
 
 
-def expand(patterns: Sequence[str]) -> list[Path]:
-    """Return the files that ``patterns`` name; a pattern may be quoted, or come from a shell that does not expand it.
+def expand(patterns: Sequence[str]) -> list[Place]:
+    """Return what ``patterns`` name; a pattern may be quoted, or come from a shell that does not expand it.
 
     Raises:
         UsageError: A pattern matches no file, a name is not a file, or standard input is not the only one.
     """
-    files: list[Path] = []
+    files: list[Place] = []
     for pattern in patterns:
-        if pattern == str(STREAM) or Path(pattern).exists():
-            files.append(Path(pattern))
+        found = place(pattern)
+        if isinstance(found, S3Place) or found == STREAM or found.exists():
+            files.append(found)
         else:
             files += sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207 - absolute patterns too
             if not files or not glob.has_magic(pattern):
                 raise click.UsageError(f"{pattern}: no such file")
     files = list(dict.fromkeys(files))
     folders = [file for file in files if file.is_dir()]
+    if folders and isinstance(folders[0], S3Place):
+        raise click.UsageError(f"{folders[0]} names no object; s3://BUCKET/KEY is expected")
     if folders:
         raise click.UsageError(f"{folders[0]} is a folder; name its files, as in '{folders[0]}/*'")
     if STREAM in files and len(files) > 1:
@@ -40,12 +45,13 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     return files
 
 
-def destinations(files: Sequence[Path], output: Path | None, name_for: Callable[[str], str]) -> list[Path]:
+def destinations(files: Sequence[Place], output: Place | None, name_for: Callable[[str], str]) -> list[Place]:
     """Return where the result of each file goes.
 
     Args:
         files: The inputs.
-        output: ``-``, a file (for one input), an existing folder, or None for the folder of each input.
+        output: ``-``, a file or object (for one input), an existing folder or an S3 prefix that ends with a slash, or
+            None for the folder of each input.
         name_for: Makes a file name from an input's name.
 
     Raises:
@@ -56,7 +62,7 @@ def destinations(files: Sequence[Path], output: Path | None, name_for: Callable[
     if output != STREAM and output.is_dir():
         if files == [STREAM]:
             raise click.UsageError("standard input has no name: name the output file")
-        found = [output / name_for(file.name) for file in files]
+        found: list[Place] = [output / name_for(file.name) for file in files]
         if len(set(found)) < len(found):
             raise click.UsageError(f"two inputs of the same name would both go to {output}")
         return found
@@ -69,13 +75,19 @@ def destinations(files: Sequence[Path], output: Path | None, name_for: Callable[
 class Output:
     """What is being written, and where it lies until it takes its name; nowhere if it is standard output."""
 
-    sink: BinaryIO
+    sink: Sink
     partial: Path | None
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[tuple[BinaryIO, int | None]]:
+def reading(file: Place) -> Iterator[tuple[Any, int | None]]:
     """Open ``file`` and give it with its size; standard input has none."""
+    if isinstance(file, S3Place):
+        from kms_patterns.crypto_s3 import reading_object  # noqa: PLC0415 - only who uses Amazon S3 waits for it
+
+        with reading_object(file) as opened_object:
+            yield opened_object
+        return
     if file == STREAM:
         yield sys.stdin.buffer, None
         return
@@ -84,12 +96,21 @@ def reading(file: Path) -> Iterator[tuple[BinaryIO, int | None]]:
 
 
 @contextmanager
-def writing(file: Path, *, force: bool) -> Iterator[Output]:
+def writing(file: Place, *, size: int | None, force: bool) -> Iterator[Output]:
     """Write a temporary file beside ``file`` and let it take that name at the very end; remove it on any failure.
+
+    An object in Amazon S3 is written as a multipart upload that is completed at the end, or aborted. ``size`` is that
+    of the input, if it is known.
 
     Raises:
         FileExistsError: ``file`` exists, at the start or at the end, and ``force`` is not set.
     """
+    if isinstance(file, S3Place):
+        from kms_patterns.crypto_s3 import writing_object  # noqa: PLC0415
+
+        with writing_object(file, size=size, force=force) as sink:
+            yield Output(sink, None)
+        return
     if file == STREAM:
         yield Output(sys.stdout.buffer, None)
         sys.stdout.buffer.flush()

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 import kms_runtime
 from kms_patterns import crypto_files
+from kms_patterns.crypto_places import Place
 from kms_runtime.errors import EncryptionContextMismatch, MessageAuthenticationFailed, MessageFormatError
 from kms_runtime.key_arn import parse_key_arn
 from kms_runtime.keyrings import Keyring
@@ -90,12 +91,15 @@ class Encryption:
     sign: bool
     verify: bool
 
-    def run(self, source: Path, target: Path, report: "Report", *, force: bool) -> None:
+    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> None:
         """Encrypt ``source`` into ``target``, and compare if asked to."""
         signed = kms_runtime.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
         suite: dict[str, Any] = {"algorithm_suite": signed} if self.sign else {}
         common: dict[str, Any] = {"keyring": self.keyring, "encryption_context": self.context}
-        with crypto_files.reading(source) as (opened, size), crypto_files.writing(target, force=force) as output:
+        with (
+            crypto_files.reading(source) as (opened, size),
+            crypto_files.writing(target, size=size, force=force) as output,
+        ):
             watched = crypto_files.Watched(opened, report.started(source, size), digest=self.verify)
             kms_runtime.encrypt(watched, output.sink, **common, **suite)
             if self.verify and output.partial:
@@ -119,7 +123,7 @@ class Decryption:
     context: Mapping[str, str]
     verify: bool
 
-    def run(self, source: Path, target: Path, report: "Report", *, force: bool) -> None:
+    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> None:
         """Decrypt ``source`` into ``target``, or nowhere if only to verify."""
         with crypto_files.reading(source) as (opened, size):
             watched = crypto_files.Watched(opened, report.started(source, size), digest=False)
@@ -127,7 +131,7 @@ class Decryption:
             if self.verify:
                 kms_runtime.decrypt(watched, crypto_files.Discarding(), **common)
                 return
-            with crypto_files.writing(target, force=force) as output:
+            with crypto_files.writing(target, size=size, force=force) as output:
                 kms_runtime.decrypt(watched, output.sink, **common)
 
 
@@ -138,12 +142,12 @@ class Report:
         self._console = console
         self._bar = bar
 
-    def started(self, file: Path, size: int | None) -> Any:
+    def started(self, file: Place, size: int | None) -> Any:
         """Show a bar for ``file`` and return the function that moves it."""
         task = self._bar.add_task(file.name, total=size)
         return lambda done: self._bar.advance(task, done)
 
-    def failed(self, file: Path, error: Exception) -> None:
+    def failed(self, file: Place, error: Exception) -> None:
         """Say which file failed and why, with the error's code first."""
         code = getattr(error, "code", type(error).__name__)
         self._console.print(f"{file}: {code}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,55 @@
+"""Where the ``encrypt`` and ``decrypt`` commands read and write: files, standard streams, objects in Amazon S3."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+STREAM = Path("-")
+_SCHEME = "s3://"
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """An object as ``s3://bucket/key``, or a folder if the key is empty or ends with a slash."""
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        """Return the place as it is written on the command line."""
+        return f"{_SCHEME}{self.bucket}/{self.key}"
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    def is_dir(self) -> bool:
+        """Tell whether this is a folder: Amazon S3 has none, so the name decides."""
+        return not self.name
+
+    def with_name(self, name: str) -> "S3Place":
+        """Return the object of that name beside this one, or in this folder."""
+        return replace(self, key=self.key[: len(self.key) - len(self.name)] + name)
+
+    def __truediv__(self, name: str) -> "S3Place":
+        """Return the object of that name in this folder."""
+        return self.with_name(name)
+
+
+Place = Path | S3Place
+
+
+def place(text: str) -> Place:
+    """Return the place that ``text`` names.
+
+    Raises:
+        UsageError: It begins with ``s3://`` and names no bucket.
+    """
+    if not text.startswith(_SCHEME):
+        return Path(text)
+    bucket, _, key = text.removeprefix(_SCHEME).partition("/")
+    if not bucket:
+        raise click.UsageError(f"{text}: s3://BUCKET/KEY is expected")
+    return S3Place(bucket, key)

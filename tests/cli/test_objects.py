@@ -1,0 +1,141 @@
+"""Objects in Amazon S3 through the command line: file to object and back, all or nothing, nothing overwritten."""
+
+import os
+
+import pytest
+from botocore.exceptions import ClientError
+
+from kms_patterns import crypto_s3
+from kms_patterns.crypto_places import S3Place
+
+LARGE = os.urandom(1024) * 1024 * 14
+TENANT = ("-c", "tenant=a")
+
+
+@pytest.fixture(scope="module")
+def s3(aws):
+    client = aws.session().client("s3")
+    client.create_bucket(Bucket="cli-objects")
+    return client
+
+
+@pytest.fixture(autouse=True)
+def empty(s3):
+    for found in s3.list_objects_v2(Bucket="cli-objects").get("Contents", []):
+        s3.delete_object(Bucket="cli-objects", Key=found["Key"])
+
+
+@pytest.fixture
+def keys_of(s3):
+    return lambda: [found["Key"] for found in s3.list_objects_v2(Bucket="cli-objects").get("Contents", [])]
+
+
+def body(s3, key):
+    return s3.get_object(Bucket="cli-objects", Key=key)["Body"].read()
+
+
+def uploads(s3):
+    return s3.list_multipart_uploads(Bucket="cli-objects").get("Uploads", [])
+
+
+@pytest.fixture
+def large(tmp_path):
+    path = tmp_path / "large.bin"
+    path.write_bytes(LARGE)
+    return path
+
+
+def test_file_goes_to_an_object_and_comes_back(run, keys, s3, large, keys_of, tmp_path):
+    assert run("encrypt", large, "-k", keys.first, *TENANT, "-o", "s3://cli-objects/in/").code == 0
+    assert keys_of() == ["in/large.bin.encrypted"]
+    assert body(s3, "in/large.bin.encrypted")[:3] == b"\x02\x04\x78"
+    done = run("decrypt", "s3://cli-objects/in/large.bin.encrypted", "-k", keys.first, *TENANT, "-o", "back.bin")
+    assert done.code == 0
+    assert (tmp_path / "back.bin").read_bytes() == LARGE
+    assert uploads(s3) == []
+
+
+def test_object_goes_to_an_object_beside_itself(run, keys, s3, keys_of):
+    s3.put_object(Bucket="cli-objects", Key="a/b.txt", Body=b"hello")
+    assert run("encrypt", "s3://cli-objects/a/b.txt", "-k", keys.first).code == 0
+    assert keys_of() == ["a/b.txt", "a/b.txt.encrypted"]
+    assert run("decrypt", "s3://cli-objects/a/b.txt.encrypted", "-k", keys.first, "-o", "s3://cli-objects/c").code == 0
+    assert body(s3, "c") == b"hello"
+
+
+def test_standard_streams_meet_objects(run, keys, s3):
+    assert run("encrypt", "-", "-k", keys.first, "-o", "s3://cli-objects/x", stdin=b"hello").code == 0
+    assert run("decrypt", "s3://cli-objects/x", "-k", keys.first, "-o", "-").stdout == b"hello"
+    assert run("decrypt", "s3://cli-objects/x", "-k", keys.first, "--verify").code == 0
+
+
+@pytest.mark.parametrize("size", [5, len(LARGE)])
+def test_existing_object_is_never_overwritten_without_force(size, run, keys, s3, tmp_path):
+    (tmp_path / "f").write_bytes(LARGE[:size])
+    s3.put_object(Bucket="cli-objects", Key="taken", Body=b"older")
+    command = ("encrypt", "f", "-k", keys.first, "-o", "s3://cli-objects/taken")
+    done = run(*command)
+    assert (done.code, body(s3, "taken")) == (1, b"older")
+    assert "s3://cli-objects/taken exists; --force overwrites it" in done.stderr
+    assert run(*command, "--force").code == 0
+    assert body(s3, "taken")[:3] == b"\x02\x04\x78"
+
+
+@pytest.mark.parametrize("size", [5, len(LARGE)])
+def test_object_that_appears_meanwhile_is_not_overwritten_either(size, run, keys, s3, tmp_path, monkeypatch):
+    (tmp_path / "f").write_bytes(LARGE[:size])
+    monkeypatch.setattr(crypto_s3, "_refuse_existing", lambda *_: None)
+    s3.put_object(Bucket="cli-objects", Key="taken", Body=b"older")
+    done = run("encrypt", "f", "-k", keys.first, "-o", "s3://cli-objects/taken")
+    assert (done.code, body(s3, "taken"), uploads(s3)) == (1, b"older", [])
+    assert "exists; --force overwrites it" in done.stderr
+
+
+def test_message_that_is_not_genuine_leaves_no_object_and_no_upload(run, keys, s3, large, keys_of):
+    assert run("encrypt", large, "-k", keys.first, "-o", "message").code == 0
+    message = large.with_name("message").read_bytes()
+    s3.put_object(Bucket="cli-objects", Key="bad", Body=message[:-1] + bytes([message[-1] ^ 1]))
+    done = run("decrypt", "s3://cli-objects/bad", "-k", keys.first, "-o", "s3://cli-objects/plain")
+    assert (done.code, keys_of(), uploads(s3)) == (3, ["bad"], [])
+    assert "MessageAuthenticationFailed" in done.stderr
+
+
+def test_missing_object_is_exit_code_1(run, keys):
+    done = run("decrypt", "s3://cli-objects/none", "-k", keys.first)
+    assert done.code == 1
+    assert "SourceNotReadable" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("encrypt", "s3:///key"), "s3://BUCKET/KEY is expected"),
+        (("encrypt", "s3://bucket"), "names no object"),
+        (("encrypt", "s3://bucket/folder/"), "names no object"),
+        (("encrypt", "letter.txt", "-o", "s3://bucket/key", "--verify"), "decrypt --verify"),
+        (("encrypt", "s3://bucket/key", "--verify"), "decrypt --verify"),
+        (("encrypt", "letter.txt", "s3://bucket/key", "-o", "s3://bucket/key"), "must be an existing folder"),
+        (("encrypt", "a/letter.txt", "letter.txt", "-o", "s3://bucket/x/"), "would both go to"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments, reason, run, keys, letter):
+    (letter.parent / "a").mkdir()
+    (letter.parent / "a" / "letter.txt").write_bytes(b"")
+    done = run(*arguments, "-k", keys.first)
+    assert done.code == 2
+    assert reason in done.stderr
+
+
+def test_places_are_named_as_files_are():
+    at = S3Place("b", "x/y")
+    assert (at.name, str(at.with_name("z")), at.is_dir()) == ("y", "s3://b/x/z", False)
+    assert (str(S3Place("b", "") / "z"), S3Place("b", "x/").is_dir()) == ("s3://b/z", True)
+
+
+def test_no_credentials_for_the_bucket_is_not_taken_for_a_free_name(s3):
+    class Forbidden:
+        def head_object(self, **_):
+            raise ClientError({"Error": {"Code": "403"}}, "HeadObject")
+
+    crypto_s3._refuse_existing(Forbidden(), S3Place("b", "k"))
+    assert crypto_s3.OnlyNew(s3).upload_part == s3.upload_part
