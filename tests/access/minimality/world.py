@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from kms_patterns.access.model import Policy, PrincipalKind
 from kms_patterns.access.reader import Template, read_model
 from kms_patterns.access.simulator import Simulator
 
+Variant = tuple[str, dict[str, Any]]
+NOTHING: Mapping[str, int] = {}
+
 
 class World:
-    """One stack's template, asked for the outcome of scenarios."""
+    """One stack's template, asked for the outcome of scenarios; each policy can be replaced for a scenario."""
 
     def __init__(self, path: Path, running: Simulator) -> None:
         self._model = read_model(path)
@@ -27,19 +31,39 @@ class World:
             for name in stack.resources
         }
         self._policies = {item.id: item.policy for item in self._model.resources if item.policy}
-        for _, _, properties in template.of_type("AWS::SQS::QueuePolicy"):
-            document = properties["PolicyDocument"]
-            for place, arn in self._arns.items():
-                if json.dumps(arn) in json.dumps(document):
-                    self._policies[place] = Policy(place, "resource", document)
+        for stack, name, properties in template.of_type("AWS::SQS::QueuePolicy"):
+            policy = Policy(name, "resource", properties["PolicyDocument"], (stack.id, name))
+            named = {arn for item in policy.document["Statement"] for arn in _texts(item["Resource"])}
+            self._policies |= {place: policy for place, arn in self._arns.items() if arn in named}
+        identity = [policy for who in self._model.principals for policy in who.identity]
+        self._table = list({id(policy): policy for policy in [*self._policies.values(), *identity]}.values())
+        self._places = {id(policy): place for place, policy in enumerate(self._table)}
+        # A role holds its trust policy and perhaps its own policies: the former is what can be taken from it here.
+        held = sorted((policy for policy in self._table if policy.origin), key=lambda policy: policy.kind)
+        self.policies = {policy.origin[1]: policy for policy in held if policy.origin}
 
-    def outcomes(self, scenarios: list[Scenario]) -> list[bool]:
-        table = [*self._policies.values(), *(policy for who in self._model.principals for policy in who.identity)]
-        documents = [{"kind": policy.kind, "document": policy.document} for policy in table]
+    def load(self, variants: Sequence[Variant]) -> None:
+        """Give the simulator the template's policies and ``variants`` of them: a resource's logical id, a document."""
+        table = [*((policy.kind, policy.document) for policy in self._table)]
+        table += [(self.policies[name].kind, document) for name, document in variants]
+        documents = [{"kind": kind, "document": document} for kind, document in table]
         assert self._running.ask({"policies": documents})["invalid"] == {}
-        places = {id(policy): place for place, policy in enumerate(table)}
-        answers = self._running.ask_all([self._batch(scenario, places) for scenario in scenarios])
-        return [bool(answer["allowed"]) for answer in answers]
+
+    def outcome(self, scenario: Scenario, replaced: Mapping[str, int] = NOTHING) -> bool:
+        """Return whether the request is allowed, if the policies of some resources are replaced by loaded variants."""
+        first = len(self._table)
+        places = {id(self.policies[name]): first + place for name, place in replaced.items()}
+        return bool(self._running.ask(self._batch(scenario, ChainMap(places, self._places)))["allowed"])
+
+    def outcomes(self, scenarios: Sequence[Scenario]) -> list[bool]:
+        """Return the outcome of each scenario under the template as it is."""
+        self.load([])
+        return [self.outcome(scenario) for scenario in scenarios]
+
+    def takes_part(self, name: str, scenario: Scenario) -> bool:
+        """Return whether the policy of resource ``name`` is asked in ``scenario``."""
+        batch = self._batch(scenario, self._places)
+        return self._places[id(self.policies[name])] in {*batch["identity"], batch["resourcePolicy"]}
 
     def _batch(self, scenario: Scenario, places: Mapping[int, int]) -> dict[str, Any]:
         who = next((item for item in self._model.principals if item.id == scenario.who), None)
@@ -68,6 +92,10 @@ class World:
 
     def _filled(self, value: str) -> str:
         return re.sub(r"<([^>]+)>", lambda match: self._arns[match[1]], value)
+
+
+def _texts(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
 
 
 def template_of(assembly: Path, stack: str) -> dict[str, Any]:
