@@ -107,9 +107,16 @@ def test_key_that_does_not_answer_is_an_error_and_no_hang(faulty: LocalAws, key:
     kms = faulty.client("kms", config=ONCE)
     faulty.inject_faults({"kind": "delay", "service": "kms", "seconds": 3})
     start = time.monotonic()
-    use = {"key_arn": key, "encryption_context": TENANT, "kms_client": kms, "backoff": Backoff(budget=10)}
+    use = {"key_arn": key, "encryption_context": TENANT, "kms_client": kms, "backoff": Backoff(budget=0.5)}
     assert code_of_ours(make_data_key_pair, "ECC_NIST_P256", "SIGN_VERIFY", **use) == "ServiceUnreachable"
     assert time.monotonic() - start < 3
+
+
+def test_lost_connection_is_made_anew(faulty: LocalAws, key: str) -> None:
+    faulty.inject_faults({"kind": "reset", "service": "kms", "times": 2})
+    use = {"key_arn": key, "encryption_context": TENANT, "kms_client": faulty.client("kms", config=ONCE)}
+    assert make_data_key_pair("ECC_NIST_P256", "SIGN_VERIFY", **use).encrypted_private_key
+    assert faulty.injected_faults() == {"reset": 2}
 
 
 @pytest.mark.parametrize("spec", CURVES)

@@ -23,11 +23,17 @@ S3 = "ministack.services.s3"
 STS = "ministack.services.sts"
 IAM = "ministack.services.iam"
 LAMBDA = "ministack.services.lambda_svc"
+SSM = "ministack.services.ssm"
+SECRETS_MANAGER = "ministack.services.secretsmanager"
+SQS = "ministack.services.sqs"
+SNS = "ministack.services.sns"
+DYNAMODB = "ministack.services.dynamodb"
 EVENTS = "ministack.services.eventbridge"
 STACKS = "ministack.services.cloudformation.stacks"
 ENGINE = "ministack.services.cloudformation.engine"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 
+_HANDLER = "method path headers body query_params"
 # A function by its parameter names; anything else by its type, marked with "=".
 REQUIRED: Mapping[str, Mapping[str, str]] = {
     APP: {"app": "scope receive send", "AUTH": "=bool"},
@@ -102,6 +108,24 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_user_inline_policies": "=AccountScopedDict",
         "_users": "=AccountScopedDict",
     },
+    SSM: {
+        "handle_request": _HANDLER,
+        "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
+        "_param_arn": "name",
+    },
+    SECRETS_MANAGER: {
+        "handle_request": _HANDLER,
+        "_resolve": "secret_id use_arn_scope",
+        "_secrets": "=AccountRegionScopedDict",
+    },
+    SQS: {
+        "handle_request": _HANDLER,
+        "_get_q": "url action",
+        "_Err": "code message status",
+        "_xml_err_resp": "code msg status",
+    },
+    SNS: {"handle_request": _HANDLER, "_topics": "=AccountRegionScopedDict", "_error": "code message status"},
+    DYNAMODB: {"handle_request": _HANDLER, "_tables": "=AccountRegionScopedDict"},
     LAMBDA: {"_execute_function_warm": "func event request_id", "_functions": "=AccountRegionScopedDict"},
     EVENTS: {"_dispatch_event": "event view"},
     STACKS: {"_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status"},

@@ -14,7 +14,6 @@ from kms_patterns.local.server.kms_errors import KmsError, incorrect_key, invali
 
 KeyRecord = dict[str, Any]
 
-S3_MANAGED_ALIAS = "alias/aws/s3"
 SYMMETRIC = "SYMMETRIC_DEFAULT"
 _UNUSABLE = {
     "PendingDeletion": ("KMSInvalidStateException", "{arn} is pending deletion."),
@@ -111,29 +110,30 @@ def _short(full_id: str) -> bytes:
     return bytes.fromhex(full_id)[: ciphertext.MATERIAL_ID_BYTES]
 
 
-def s3_managed_key() -> KeyRecord:
-    """Return the AWS managed key of S3, made on first use as AWS does."""
-    found = find_key(S3_MANAGED_ALIAS)
+def managed_key(service: str) -> KeyRecord:
+    """Return the AWS managed key of a service, such as ``s3``, made on first use as AWS does."""
+    alias = f"alias/aws/{service}"
+    found = find_key(alias)
     if found is not None:
         return found
     region, account = reach(RESPONSES, "get_region")(), reach(RESPONSES, "get_account_id")()
-    description = "Default key that protects my S3 objects when no other key is defined"
-    payload = {"Description": description, "Policy": _managed_policy(region, account)}
+    description = f"Default key that {service} uses when no other key is defined"
+    payload = {"Description": description, "Policy": _managed_policy(service, region, account)}
     _status, _headers, body = reach(KMS, "_create_key")(payload)
     key_id = json.loads(body)["KeyMetadata"]["KeyId"]
-    reach(KMS, "_aliases")[reach(KMS, "_alias_arn")(S3_MANAGED_ALIAS)] = key_id
+    reach(KMS, "_aliases")[reach(KMS, "_alias_arn")(alias)] = key_id
     record = find_key(key_id)
     assert record is not None, "the key was created a line above"  # noqa: S101
     return record
 
 
-def _managed_policy(region: str, account: str) -> str:
-    use = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
-    through_s3 = {"kms:ViaService": f"s3.{region}.amazonaws.com", "kms:CallerAccount": account}
+def _managed_policy(service: str, region: str, account: str) -> str:
+    use = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"]
+    through = {"kms:ViaService": f"{service}.{region}.amazonaws.com", "kms:CallerAccount": account}
     statements = [
         {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": use, "Resource": "*",
-         "Condition": {"StringEquals": through_s3}},
+         "Condition": {"StringEquals": through}},
         {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
          "Action": ["kms:Describe*", "kms:Get*", "kms:List*"], "Resource": "*"},
     ]  # fmt: skip
-    return json.dumps({"Version": "2012-10-17", "Id": "auto-s3-2", "Statement": statements})
+    return json.dumps({"Version": "2012-10-17", "Id": f"auto-{service}-2", "Statement": statements})

@@ -13,7 +13,7 @@ from kms_patterns.local.server.call_log import CallLog
 from kms_patterns.local.server.caller import Caller, caller_of
 from kms_patterns.local.server.conditions import condition_values, via_service
 from kms_patterns.local.server.emulator import RESPONSES, reach
-from kms_patterns.local.server.keys import KeyRecord
+from kms_patterns.local.server.keys import KeyRecord, require_usable, require_usage
 from kms_patterns.local.server.kms_errors import (
     JSON_TYPE,
     KmsError,
@@ -76,6 +76,18 @@ class KmsService:
             if answer is None:
                 raise KmsError("UnsupportedOperationException", f"{call.operation} is not possible with this key.")
             return answer
+
+    def require(self, call: KmsCall) -> None:
+        """Authorize a call that an AWS service makes for a caller, and check the key, without executing it.
+
+        Raises:
+            KmsError: Refused, with the code that AWS gives.
+        """
+        with self._logged(call) as outcome:
+            for target in _authorize(call, outcome):
+                if target.key is not None and call.operation in OPERATIONS:
+                    require_usable(target.key)
+                    require_usage(target.key, call.operation, "ENCRYPT_DECRYPT", symmetric=True)
 
     async def respond(
         self, headers: Mapping[str, str], query: Mapping[str, Any], body: bytes, emulator: Emulator

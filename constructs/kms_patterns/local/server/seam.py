@@ -33,6 +33,8 @@ from kms_patterns.local.server.emulator import (
 from kms_patterns.local.server.kms_errors import Response
 from kms_patterns.local.server.kms_service import KmsService
 from kms_patterns.local.server.rotation import SHARED
+from kms_patterns.local.server.service_keys import asking
+from kms_patterns.local.server.service_uses import SERVICES
 
 Handler = Callable[..., Awaitable[Response]]
 # Served to every authenticated principal: enforcing it checks the signature and nothing else.
@@ -49,6 +51,8 @@ def install(kms: KmsService) -> None:
     storage = s3_encryption.S3Encryption(kms)
     replace = emulator.replace
     replace(KMS, "handle_request", partial(kms_handler, kms))
+    for service in SERVICES:
+        replace(service.module, "handle_request", asking(kms, service))
     replace(KMS, "_create_key", key_creation.create_key)
     replace(KMS, "_key_metadata", key_creation.key_metadata)
     replace(KMS, "_store_imported_material", imported_material.store)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from kms_patterns.local.server.emulator import S3, reach
-from kms_patterns.local.server.keys import s3_managed_key
+from kms_patterns.local.server.keys import managed_key
 from kms_patterns.local.server.kms_errors import KmsError, access_denied, invalid
 from kms_patterns.local.server.kms_service import KmsCall, KmsService
 from kms_patterns.local.server.s3_requests import S3Request
@@ -57,7 +57,7 @@ def new_data_key(kms: KmsService, request: S3Request | None, headers: Mapping[st
     context = {"aws:s3:arn": f"arn:aws:s3:::{bucket}"} if bucket_key else _object_context(request, headers)
     answer = kms.perform(KmsCall(
         "GenerateDataKey",
-        {"KeyId": named or s3_managed_key()["Arn"], "KeySpec": "AES_256", "EncryptionContext": context},
+        {"KeyId": named or managed_key("s3")["Arn"], "KeySpec": "AES_256", "EncryptionContext": context},
         request.caller,
         via="s3",
     ))  # fmt: skip
