@@ -9,18 +9,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from kms_runtime.aws_errors import (
-    AwsError,
-    DependencyTimeoutException,
-    KeyUnavailableException,
-    KMSInternalException,
-    ThrottlingException,
-)
+from kms_runtime.errors import KmsRuntimeError, ServiceUnreachable
 
 Result = TypeVar("Result")
 
-RETRIED = (ThrottlingException, KMSInternalException, DependencyTimeoutException, KeyUnavailableException)
-"""What AWS says may go well when it is tried again."""
+RETRIED = frozenset(
+    {
+        "ThrottlingException",
+        "KMSInternalException",
+        "DependencyTimeoutException",
+        "KeyUnavailableException",
+        "InternalFailure",
+        "ServiceUnavailable",
+        "RequestTimeout",
+    }
+)
+"""Codes of what AWS says may go well when it is tried again.
+
+See https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +63,16 @@ class Backoff:
             hint: What the message of the last error says besides: which quota it is, and what to do.
 
         Raises:
-            AwsError: Of the class of the last attempt's error; one that no retry would change is raised at once.
+            KmsRuntimeError: Of the class of the last attempt's error; one that no retry would change is raised at once.
         """
         start, attempts = self.clock(), 0
         while True:
             attempts += 1
             try:
                 return call()
-            except RETRIED as error:
+            except KmsRuntimeError as error:
+                if not _may_pass(error):
+                    raise
                 wait = self._wait(attempts)
                 spent = self.clock() - start
                 if spent + wait > self.budget:
@@ -75,7 +84,17 @@ class Backoff:
         return self.fraction() * min(self.longest_wait, self.first_wait * 2.0 ** min(attempts - 1, 30))
 
 
-def _given_up(error: AwsError, attempts: int, spent: float, hint: str) -> AwsError:
+def _may_pass(error: KmsRuntimeError) -> bool:
+    if not isinstance(error, ServiceUnreachable):
+        return error.code in RETRIED
+    # Only the connection passes; missing credentials do not. Whoever got this error has botocore imported already.
+    from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415
+    from botocore.exceptions import HTTPClientError  # noqa: PLC0415
+
+    return isinstance(error.__cause__, NoConnection | HTTPClientError)
+
+
+def _given_up(error: KmsRuntimeError, attempts: int, spent: float, hint: str) -> KmsRuntimeError:
     times = "once" if attempts == 1 else f"{attempts} times"
     return type(error)(
         f"{error.message}; tried {times} in {spent:.1f} s, then given up: {hint}", operation=error.operation

@@ -3,9 +3,11 @@
 import random
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
-from kms_runtime.aws_errors import AccessDeniedException, DisabledException, KMSInternalException, ThrottlingException
+from kms_runtime.aws_errors import KMSInternalException, ThrottlingException, error_class, typed_errors
 from kms_runtime.backoff import RETRIED, Backoff
+from kms_runtime.errors import ServiceUnreachable
 
 
 class Clock:
@@ -45,16 +47,39 @@ def test_success_takes_one_attempt_and_no_wait():
     assert clock.slept == []
 
 
-@pytest.mark.parametrize("error", RETRIED)
-def test_passing_failures_are_outlived(error):
+@pytest.mark.parametrize("code", sorted(RETRIED))
+def test_passing_failures_are_outlived(code):
     clock = Clock()
-    assert backoff_of(clock).run(failing(clock, [error("x")] * 3), hint="") == "made"
+    assert backoff_of(clock).run(failing(clock, [error_class(code)("x")] * 3), hint="") == "made"
     assert len(clock.slept) == 3
 
 
-@pytest.mark.parametrize("error", [AccessDeniedException, DisabledException])
-def test_what_no_retry_would_change_is_raised_at_once(error):
-    clock = Clock()
+@pytest.mark.parametrize(
+    ("cause", "attempts"),
+    [
+        (EndpointConnectionError(endpoint_url="x"), 2),
+        (ConnectTimeoutError(endpoint_url="x"), 2),
+        (ReadTimeoutError(endpoint_url="x"), 2),
+        (NoCredentialsError(), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_lost_connection_is_tried_again_and_missing_credentials_are_not(cause, attempts):
+    clock, made = Clock(), []
+
+    def call():
+        made.append(1)
+        with typed_errors("AWS KMS"):
+            raise cause
+
+    with pytest.raises(ServiceUnreachable):
+        backoff_of(clock, budget=0.15, fraction=lambda: 1.0).run(call, hint="")
+    assert len(made) == attempts
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "DisabledException", "SomethingNew"])
+def test_what_no_retry_would_change_is_raised_at_once(code):
+    clock, error = Clock(), error_class(code)
     with pytest.raises(error, match=r"^no$"):
         backoff_of(clock).run(failing(clock, [error("no")]), hint="")
     assert clock.slept == []
