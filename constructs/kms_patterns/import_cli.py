@@ -87,7 +87,7 @@ def _read(file: Path) -> bytearray:
 
     with wiped(bytearray(_MOST_BYTES)) as buffer, reading(file) as (source, _size):
         filled = 0
-        while got := source.readinto(memoryview(buffer)[filled:]):  # type: ignore[attr-defined] # every source has it
+        while got := source.readinto(memoryview(buffer)[filled:]):
             filled += got
         if filled == _MOST_BYTES:
             raise KeyMaterialInvalid(f"{_MOST_BYTES} bytes or more: no key material is that long")

@@ -70,7 +70,7 @@ ENTRIES = [
     ),
     Entry(
         "A void grant: an imported key named by its alias's ARN",
-        f"{CHECKS}.imported_key._check_key_arn",
+        f"{CHECKS}.imported_key.check_key_arn",
         lambda it: ImportedKey.from_key_arn(it, "Key", "arn:aws:kms:us-east-1:444455556666:alias/orders"),
         lambda it: ImportedKey.from_key_arn(it, "Key", ELSEWHERE),
     ),

@@ -65,7 +65,7 @@ def test_key_by_alias_is_limited_to_keys_that_carry_it(stack, role, synth, role_
 def test_looked_up_key_is_granted_by_its_arn(stack, role, synth, role_statements):
     user = role("User")
 
-    key = ImportedKey.from_lookup(stack, "Key", "alias/orders")
+    key = ImportedKey.from_lookup(stack, "Key", alias_name="alias/orders")
     key.grant_generate_data_key(user)
 
     assert role_statements(synth(stack), stack, user)[0]["Resource"] == stack.resolve(key.key_arn)
@@ -79,9 +79,16 @@ def test_arn_of_anything_but_a_key_is_refused(bad, stack):
         ImportedKey.from_key_arn(stack, "Key", bad)
 
 
-@pytest.mark.parametrize("operations", [[], ["kms:PutKeyPolicy"], ["kms:CreateGrant"]])
-def test_grant_of_what_is_no_use_is_refused(operations, stack, role):
-    with pytest.raises(GrantRefused, match="is no operation for users"):
+@pytest.mark.parametrize(
+    ("operations", "reason"),
+    [
+        ([], "a grant of no operation would be void"),
+        (["kms:PutKeyPolicy"], "it manages the key"),
+        (["kms:CreateGrant"], "gives others use of the key"),
+    ],
+)
+def test_grant_of_what_is_no_use_is_refused(operations, reason, stack, role):
+    with pytest.raises(GrantRefused, match=reason):
         ImportedKey.from_key_arn(stack, "Key", ARN).grant_operations(role("User"), *operations)
 
 

@@ -13,12 +13,13 @@ from kms_patterns.policy.actions import narrow
 from kms_patterns.policy.conditions import has_source
 
 if TYPE_CHECKING:
+    from kms_patterns.keys.policy_checks import Grantor
     from kms_patterns.keys.two_key_grants import TwoKeyGrants
 
 _SOURCE_ARN: Final = "aws:SourceArn"
 
 
-def narrowed(key: "TwoKeyGrants", statement: iam.PolicyStatement) -> iam.PolicyStatement:
+def narrowed(key: "Grantor", statement: iam.PolicyStatement) -> iam.PolicyStatement:
     """Return ``statement`` with exact actions, and with the key's account as the source of services without one.
 
     Args:
@@ -77,7 +78,7 @@ class SourceArn:
         return self._arn
 
 
-def _bound(key: "TwoKeyGrants", statement: iam.PolicyStatement) -> iam.PolicyStatement:
+def _bound(key: "Grantor", statement: iam.PolicyStatement) -> iam.PolicyStatement:
     """Return ``statement`` with its source's account, and with an ARN that :func:`unbind` can still change."""
     service = next(str(it.service) for it in statement.principals if isinstance(it, iam.ServicePrincipal))
     conditions: dict[str, dict[str, Any]] = {name: dict(demands) for name, demands in statement.conditions.items()}

@@ -10,12 +10,14 @@ from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.encryption_grants import EncryptionGrants
+from kms_patterns.keys.imported_types import ImportedEncryptionKey
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.look_ups import LookUps
 from kms_patterns.policy.actions import SYMMETRIC_OPERATIONS
 
 
-class EncryptionKey(EncryptionGrants, CustomerManagedKey):
+class EncryptionKey(LookUps[ImportedEncryptionKey], EncryptionGrants, CustomerManagedKey):
     """A symmetric customer managed key whose policy names each user and each operation.
 
     The key policy lets IAM of the account *administer* the key. Every use needs two statements: one in the key policy
@@ -49,6 +51,7 @@ class EncryptionKey(EncryptionGrants, CustomerManagedKey):
     See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
     """
 
+    imported_as = ImportedEncryptionKey
     operations: ClassVar[Sequence[str]] = SYMMETRIC_OPERATIONS
 
     def __init__(

@@ -9,13 +9,15 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+from kms_patterns.keys.imported_types import ImportedKeyAgreementKey
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_agreement_grants import KeyAgreementGrants
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.look_ups import LookUps
 from kms_patterns.policy.actions import KEY_AGREEMENT_OPERATIONS
 
 
-class KeyAgreementKey(KeyAgreementGrants, CustomerManagedKey):
+class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, CustomerManagedKey):
     """A key pair for ECDH, whose private half never leaves KMS.
 
     It rotates never. Peers need its public key: see ``grant_public_key``.
@@ -45,6 +47,7 @@ class KeyAgreementKey(KeyAgreementGrants, CustomerManagedKey):
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_DeriveSharedSecret.html
     """
 
+    imported_as = ImportedKeyAgreementKey
     operations: ClassVar[Sequence[str]] = KEY_AGREEMENT_OPERATIONS
 
     def __init__(

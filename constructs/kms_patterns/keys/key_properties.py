@@ -10,6 +10,7 @@ from kms_patterns.policy.guardrails import is_account, is_organization
 
 _ALIAS: Final = re.compile(r"[a-zA-Z0-9/_-]{1,250}")
 _ALIAS_PREFIX: Final = "alias/"
+_ARN_PARTS: Final = 6
 ROTATION_DAYS: Final = range(90, 2561)
 PENDING_WINDOW_DAYS: Final = range(7, 31)
 
@@ -39,6 +40,22 @@ def check_alias(alias: str) -> str:
             "(InvalidAliasNameException); replace the other characters"
         )
     return _ALIAS_PREFIX + name
+
+
+def check_key_arn(arn: str) -> str:
+    """Return the ARN of a key.
+
+    Raises:
+        KeyConfigurationError: It is the ARN of something else.
+    """
+    parts = arn.split(":")
+    is_key = len(parts) == _ARN_PARTS and parts[2] == "kms" and parts[5].startswith("key/")
+    if not is_key and not Token.is_unresolved(arn):
+        raise KeyConfigurationError(
+            f"{arn!r} is no ARN of a KMS key (arn:aws:kms:region:account:key/id): IAM policies do not resolve aliases; "
+            "for an alias call from_alias or from_lookup"
+        )
+    return arn
 
 
 def scoped_alias(alias: str, stack: Stack) -> str:

@@ -9,13 +9,15 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+from kms_patterns.keys.imported_types import ImportedMacKey
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.look_ups import LookUps
 from kms_patterns.keys.mac_grants import MacGrants
 from kms_patterns.policy.actions import MAC_OPERATIONS
 
 
-class MacKey(MacGrants, CustomerManagedKey):
+class MacKey(LookUps[ImportedMacKey], MacGrants, CustomerManagedKey):
     """An HMAC key: tags that only KMS makes and only KMS verifies.
 
     It rotates never. Tags of one key verify under no other.
@@ -45,6 +47,7 @@ class MacKey(MacGrants, CustomerManagedKey):
     See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
     """
 
+    imported_as = ImportedMacKey
     operations: ClassVar[Sequence[str]] = MAC_OPERATIONS
 
     def __init__(

@@ -71,5 +71,9 @@ class PinnedGrants:
         )
 
     def _known(self, key: str) -> Sequence[str]:
-        others = {MESSAGE_TYPE: MESSAGE_TYPES, DATA_KEY_PAIR_SPEC: DATA_KEY_PAIR_SPECS}
-        return others.get(key) or ALGORITHMS[self.key_usage.value][self.key_spec.value]
+        return pinned_values(key) or ALGORITHMS[self.key_usage.value][self.key_spec.value]
+
+
+def pinned_values(key: str) -> Sequence[str]:
+    """Return the values of a condition key that do not depend on the key; none where they do."""
+    return {MESSAGE_TYPE: MESSAGE_TYPES, DATA_KEY_PAIR_SPEC: DATA_KEY_PAIR_SPECS}.get(key, ())

@@ -1,6 +1,6 @@
 """Checks of what is about to be granted, or added to a key policy by a caller."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from aws_cdk import aws_iam as iam
 
@@ -19,10 +19,13 @@ from kms_patterns.policy.conditions import has_source
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kms_patterns.keys.imported_key import ImportedKeyBase
     from kms_patterns.keys.two_key_grants import TwoKeyGrants
 
+    Grantor: TypeAlias = TwoKeyGrants | ImportedKeyBase
 
-def check_operations(key: "TwoKeyGrants", operations: "Sequence[str]") -> None:
+
+def check_operations(key: "Grantor", operations: "Sequence[str]") -> None:
     """Check that ``key`` can do ``operations`` and that a grant may hold them.
 
     Raises:
@@ -35,7 +38,7 @@ def check_operations(key: "TwoKeyGrants", operations: "Sequence[str]") -> None:
             raise GrantRefused(f"{key.node.path}: {operation} refused: {_reason(key, operation)}")
 
 
-def check_context(key: "TwoKeyGrants", pairs: "Mapping[str, str] | None", names: "Sequence[str] | None") -> None:
+def check_context(key: "Grantor", pairs: "Mapping[str, str] | None", names: "Sequence[str] | None") -> None:
     """Check that requests about ``key`` can have the encryption context that a grant demands.
 
     Raises:
@@ -54,7 +57,7 @@ def check_context(key: "TwoKeyGrants", pairs: "Mapping[str, str] | None", names:
         )
 
 
-def check_symmetric(key: "TwoKeyGrants", service: str) -> None:
+def check_symmetric(key: "Grantor", service: str) -> None:
     """Check that ``key`` is one that AWS services encrypt at rest under.
 
     Raises:
@@ -67,7 +70,7 @@ def check_symmetric(key: "TwoKeyGrants", service: str) -> None:
         )
 
 
-def _reason(key: "TwoKeyGrants", operation: str) -> str:
+def _reason(key: "Grantor", operation: str) -> str:
     if operation == CREATE_GRANT:
         return "whoever creates KMS grants gives others use of the key, past the key policy; grant the user directly"
     if operation in EVERY_ADMINISTRATION:
@@ -76,7 +79,7 @@ def _reason(key: "TwoKeyGrants", operation: str) -> str:
     return f"a key of this type cannot do it, KMS would answer {error}; it can: {', '.join(key.operations)}"
 
 
-def check_callers_statement(key: "TwoKeyGrants", statement: iam.PolicyStatement) -> None:
+def check_callers_statement(key: "Grantor", statement: iam.PolicyStatement) -> None:
     """Check a statement that is about to be added to the policy of ``key``.
 
     Raises:
@@ -101,7 +104,7 @@ def check_callers_statement(key: "TwoKeyGrants", statement: iam.PolicyStatement)
         )
 
 
-def _check_services(key: "TwoKeyGrants", statement: iam.PolicyStatement) -> None:
+def _check_services(key: "Grantor", statement: iam.PolicyStatement) -> None:
     services = [principal for principal in statement.principals if isinstance(principal, iam.ServicePrincipal)]
     if services and not has_source(statement.conditions):
         names = ", ".join(str(service.service) for service in services)

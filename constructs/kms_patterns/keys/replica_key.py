@@ -11,13 +11,15 @@ from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.imported_types import ImportedKey
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.look_ups import LookUps
 
 _OF_THE_PRIMARY = ("EnableKeyRotation", "KeySpec", "KeyUsage", "MultiRegion", "Origin", "RotationPeriodInDays")
 
 
-class ReplicaKey(CustomerManagedKey):
+class ReplicaKey(LookUps[ImportedKey], CustomerManagedKey):
     """A replica key, which is used like its primary and is an instance of its primary's class, too.
 
     Ciphertexts, signatures and tags of one are those of the other. Policy, grants and aliases are its own: whoever may
@@ -45,6 +47,8 @@ class ReplicaKey(CustomerManagedKey):
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
     """
+
+    imported_as = ImportedKey
 
     def __new__(cls, *_: Any, primary_key: CustomerManagedKey, **__: Any) -> "ReplicaKey":
         """Make an instance of a class that is the primary's, too."""

@@ -9,13 +9,15 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+from kms_patterns.keys.imported_types import ImportedRsaEncryptionKey
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.look_ups import LookUps
 from kms_patterns.keys.rsa_encryption_grants import RsaEncryptionGrants
 from kms_patterns.policy.actions import RSA_ENCRYPTION_OPERATIONS
 
 
-class RsaEncryptionKey(RsaEncryptionGrants, CustomerManagedKey):
+class RsaEncryptionKey(LookUps[ImportedRsaEncryptionKey], RsaEncryptionGrants, CustomerManagedKey):
     """An RSA key pair for encryption: anyone with the public key encrypts, KMS alone decrypts.
 
     It rotates never, takes no encryption context, and no AWS service encrypts at rest under it. Limits of a plaintext
@@ -46,6 +48,7 @@ class RsaEncryptionKey(RsaEncryptionGrants, CustomerManagedKey):
     See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html#key-spec-rsa-encryption
     """
 
+    imported_as = ImportedRsaEncryptionKey
     operations: ClassVar[Sequence[str]] = RSA_ENCRYPTION_OPERATIONS
 
     def __init__(

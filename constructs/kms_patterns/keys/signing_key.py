@@ -9,13 +9,15 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+from kms_patterns.keys.imported_types import ImportedSigningKey
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.look_ups import LookUps
 from kms_patterns.keys.signing_grants import SigningGrants
 from kms_patterns.policy.actions import SIGNING_OPERATIONS
 
 
-class SigningKey(SigningGrants, CustomerManagedKey):
+class SigningKey(LookUps[ImportedSigningKey], SigningGrants, CustomerManagedKey):
     """A key pair for signatures, whose private half never leaves KMS.
 
     It rotates never: a new signing key is a new key, and who verifies must learn of its public key.
@@ -46,6 +48,7 @@ class SigningKey(SigningGrants, CustomerManagedKey):
     See https://docs.aws.amazon.com/kms/latest/developerguide/symmetric-asymmetric.html
     """
 
+    imported_as = ImportedSigningKey
     operations: ClassVar[Sequence[str]] = SIGNING_OPERATIONS
 
     def __init__(
