@@ -43,15 +43,15 @@ class RemoteJwks:
     """A key set at an HTTPS address, for ``verify_token``.
 
     It is asked for when first needed, again after ``max-age`` (with its ETag, so that mostly nothing is sent), and
-    when a token names a key that it lacks, but not more than once in ``shortest_interval``: forged tokens cannot make
-    a reader hammer the issuer. While the address does not answer, the keys that are known stay in use for up to
+    when a token names a key that it lacks, but never more than once in ``shortest_interval``: forged tokens cannot
+    make a reader hammer the issuer. While the address does not answer, the keys that are known stay in use for up to
     ``longest_outage``. Safe to share between threads.
 
     Args:
         url: Such as ``TokenIssuer.jwks_url``; ``https://`` only. Redirects are not followed.
         ssl_context: Left out, the one that trusts the machine's authorities.
         timeout: Seconds to wait for an answer.
-        shortest_interval: Seconds between two requests because of unknown key ids.
+        shortest_interval: Seconds between two requests, at least.
         longest_outage: Seconds after ``max-age`` for which keys are used without an answer.
 
     Raises:

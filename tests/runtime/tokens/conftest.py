@@ -1,7 +1,12 @@
 """A KMS in memory with real key pairs and HMAC keys, one per algorithm of tokens; its calls are recorded."""
 
 import hmac
+import ssl
+import threading
+from collections.abc import Iterator
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kms_patterns.local.certificates import write_certificates
+from kms_patterns.local.layout import Layout
 from kms_runtime.public_keys import PublicKey
 from kms_runtime.tokens import ALGORITHMS, Jwks, issue_token
 
@@ -158,3 +165,51 @@ def signed_by():
         return der_to_raw(made, key_spec=known.key_specs[0]) if known.kms_name.startswith("ECDSA") else made
 
     return sign
+
+
+class HttpsServer:
+    """A loopback HTTPS server; ``answers``: path -> status, headers and body, or a function that makes them."""
+
+    def __init__(self, folder: Path) -> None:
+        layout = Layout(folder)
+        write_certificates(layout)
+        self.answers: dict[str, Any] = {}
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(layout.certificate, layout.private_key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self._server.server_port}"
+        self.context = ssl.create_default_context(cafile=str(layout.authority))
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                owner.requests.append((self.path, headers))
+                answer = owner.answers[self.path]
+                status, sent, body = answer(headers) if callable(answer) else answer
+                self.send_response(status)
+                for name, value in {**sent, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture(scope="session")
+def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpsServer]:
+    server = HttpsServer(tmp_path_factory.mktemp("https"))
+    yield server
+    server.stop()
