@@ -26,12 +26,14 @@ def _keyring(stage: Stage) -> KmsRsaKeyring:
     return KmsRsaKeyring(key.key_arn, public_key=key.der)
 
 
-def _deliver(stage: Stage, key: str, message: bytes) -> None:
+def deliver(stage: Stage, key: str, message: bytes) -> None:
+    """Put ``message`` into the inbox."""
     inbox = stage.output("RsaEnvelope", "InboxName")
     client(stage, "s3", "RsaEnvelope", "OperatorRoleArn").put_object(Bucket=inbox, Key=key, Body=message)
 
 
-def _open(stage: Stage, key: str, context: Mapping[str, str] = SENDER) -> None:
+def open_delivered(stage: Stage, key: str, context: Mapping[str, str] = SENDER) -> None:
+    """Have the function open an object of the inbox; the opened one has no ``.encrypted`` at its end."""
     operator = client(stage, "lambda", "RsaEnvelope", "OperatorRoleArn")
     event = {"sourceKey": key, "encryptionContext": context}
     invoke(operator, stage.output("RsaEnvelope", "DecryptFunctionName"), event)
@@ -39,9 +41,9 @@ def _open(stage: Stage, key: str, context: Mapping[str, str] = SENDER) -> None:
 
 def _try_to_open(stage: Stage, name: str, message: bytes, context: Mapping[str, str] = SENDER) -> str:
     """Open a delivered message, and say whether an object is at the destination afterwards."""
-    _deliver(stage, f"{name}.encrypted", message)
+    deliver(stage, f"{name}.encrypted", message)
     try:
-        _open(stage, f"{name}.encrypted", context)
+        open_delivered(stage, f"{name}.encrypted", context)
         outcome = "opened"
     except ClientError as error:
         outcome = describe_refusal(error)
@@ -53,7 +55,8 @@ def _try_to_open(stage: Stage, name: str, message: bytes, context: Mapping[str, 
     return f"{outcome}, {'an object is or was there' if found.get('Versions') else 'no object'}"
 
 
-def _opened_digest(stage: Stage, key: str) -> str:
+def opened_digest(stage: Stage, key: str) -> str:
+    """Return the SHA-256 of an opened object."""
     operator = client(stage, "s3", "RsaEnvelope", "OperatorRoleArn")
     return download_digest(operator, stage.output("RsaEnvelope", "OpenedName"), key)
 
@@ -68,15 +71,16 @@ def _letter(stage: Stage) -> bytes:
     expected="0 calls to encrypt; byte-identical, by Decrypt of the decrypt function",
 )
 def outsider_sends_the_file(stage: Stage) -> str:
+    keyring = _keyring(stage)
     before = len(stage.aws.kms_calls())
     with stage.file.open("rb") as source, TemporaryFile() as message:
-        encrypt(source, message, keyring=_keyring(stage), encryption_context=SENDER)
+        encrypt(source, message, keyring=keyring, encryption_context=SENDER)
         calls = len(stage.aws.kms_calls()) - before
         message.seek(0)
         s3 = client(stage, "s3", "RsaEnvelope", "OperatorRoleArn")
         s3.upload_fileobj(message, stage.output("RsaEnvelope", "InboxName"), "report.bin.encrypted")
-    _open(stage, "report.bin.encrypted")
-    same = compare_with_file(stage, _opened_digest(stage, "report.bin"))
+    open_delivered(stage, "report.bin.encrypted")
+    same = compare_with_file(stage, opened_digest(stage, "report.bin"))
     return f"{calls} calls to encrypt; {same}, by {own_calls(stage, before, 'RsaEnvelope')}"
 
 
@@ -86,9 +90,9 @@ def outsider_sends_the_file(stage: Stage) -> str:
     expected="byte-identical",
 )
 def official_sdk_sends_a_letter(stage: Stage) -> str:
-    _deliver(stage, "official.encrypted", _official(stage, LETTER))
-    _open(stage, "official.encrypted")
-    same = _opened_digest(stage, "official") == hashlib.sha256(LETTER).hexdigest()
+    deliver(stage, "official.encrypted", _official(stage, LETTER))
+    open_delivered(stage, "official.encrypted")
+    same = opened_digest(stage, "official") == hashlib.sha256(LETTER).hexdigest()
     return "byte-identical" if same else "different bytes"
 
 

@@ -47,8 +47,8 @@ def _same(found: bytes, expected: bytes) -> str:
     expected="0 calls to encrypt; the same bytes, by Decrypt of the decrypt function",
 )
 def outsider_encrypts(stage: Stage) -> str:
-    plaintext, before = os.urandom(LIMIT), len(stage.aws.kms_calls())
-    ciphertext = _outside(stage, plaintext)
+    key, plaintext, before = published(stage, "PublicKey"), os.urandom(LIMIT), len(stage.aws.kms_calls())
+    ciphertext = encrypt_with_public_key(plaintext, public_key=key)
     calls = len(stage.aws.kms_calls()) - before
     same = _same(decrypt(stage, ciphertext), plaintext)
     return f"{calls} calls to encrypt; {same}, by {own_calls(stage, before, 'PublicKey')}"

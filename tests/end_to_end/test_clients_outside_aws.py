@@ -1,0 +1,119 @@
+"""The clients of examples/clients encrypt without AWS credentials; the deployed functions decrypt what they made."""
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kms_patterns.demo.rsa_envelopes import deliver, open_delivered, opened_digest
+from kms_patterns.demo.rsa_secrets import decrypt
+from kms_patterns.demo.scenario import Stage
+from kms_patterns.demo.web import ask_until_published
+from kms_patterns.local.function_urls import local_address
+from kms_patterns.toolchain import node_executable
+
+ROOT = Path(__file__).parents[2]
+CLIENTS = ROOT / "examples" / "clients"
+LIMIT = 318
+pytestmark = pytest.mark.end_to_end
+
+PYTHON = [sys.executable, str(CLIENTS / "encrypt.py")]
+NODE = [str(node_executable()), str(CLIENTS / "encrypt.mjs")]
+OPENSSL = ["sh", str(CLIENTS / "encrypt_openssl.sh")]
+needs_openssl = pytest.mark.skipif(
+    not (shutil.which("openssl") and shutil.which("curl")), reason="no OpenSSL or curl: `apt-get install openssl curl`"
+)
+SECRETS = pytest.mark.parametrize(
+    ("client", "form"),
+    [
+        pytest.param(PYTHON, "json", id="python"),
+        pytest.param(NODE, "json", id="node"),
+        pytest.param(OPENSSL, "pem", id="openssl", marks=needs_openssl),
+    ],
+)
+FILES = pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param([sys.executable, str(CLIENTS / "encrypt_file.py")], id="python"),
+        pytest.param([str(node_executable()), str(CLIENTS / "encrypt_file.mjs")], id="node"),
+    ],
+)
+
+
+def address(stage: Stage, stack: str, form: str = "json") -> str:
+    """The address of a published key on this machine, once the key is there."""
+    url = stage.output(stack, "PublicKeyUrl")
+    assert ask_until_published(stage, url).status == 200
+    return local_address(url, stage.aws.endpoint_url).removesuffix("json") + form
+
+
+def outside(stage: Stage, *command: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a client that knows the certificate authority of the embedded AWS and nothing else of it."""
+    trust = dict.fromkeys(("SSL_CERT_FILE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"), str(stage.aws.ca_bundle))
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "lambda"), "NO_PROXY": "127.0.0.1", **trust}
+    return subprocess.run(command, input=given, env=environment, capture_output=True, check=False)
+
+
+@SECRETS
+def test_secret_encrypted_outside_aws_is_decrypted_by_the_function(client: list[str], form: str, stage: Stage) -> None:
+    secret, where = os.urandom(LIMIT), address(stage, "PublicKey", form)
+    before = len(stage.aws.kms_calls())
+    done = outside(stage, *client, where, given=secret)
+    assert done.returncode == 0, done.stderr
+    assert len(stage.aws.kms_calls()) == before
+    assert decrypt(stage, base64.b64decode(done.stdout)) == secret
+
+
+@SECRETS
+def test_client_refuses_a_secret_that_is_too_large(client: list[str], form: str, stage: Stage) -> None:
+    done = outside(stage, *client, address(stage, "PublicKey", form), given=bytes(LIMIT + 1))
+    assert done.returncode != 0
+    assert done.stdout == b""
+    assert b"318" in done.stderr or b"data too large for key size" in done.stderr
+
+
+@SECRETS
+def test_client_refuses_an_address_without_tls(client: list[str], form: str, stage: Stage) -> None:
+    insecure = address(stage, "PublicKey", form).replace("https:", "http:")
+    done = outside(stage, *client, insecure, given=b"secret")
+    assert done.returncode != 0
+    assert done.stdout == b""
+
+
+@needs_openssl
+def test_openssl_client_refuses_a_key_that_is_not_the_expected_one(stage: Stage) -> None:
+    where = address(stage, "PublicKey", "pem")
+    done = outside(stage, *OPENSSL, where, hashlib.sha256(b"another").hexdigest(), given=b"secret")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"is the key" in done.stderr
+
+
+def test_python_client_needs_no_aws_sdk(stage: Stage) -> None:
+    script = (
+        "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
+        "assert not {'boto3', 'botocore'} & set(sys.modules), 'the AWS SDK was loaded'"
+    )
+    done = outside(stage, sys.executable, "-c", script, PYTHON[1], address(stage, "PublicKey"), given=b"secret")
+    assert done.returncode == 0, done.stderr
+
+
+@FILES
+@pytest.mark.parametrize("size", [0, 1, 256 * 1024, 256 * 1024 + 1, 1_000_003])
+def test_file_encrypted_outside_aws_is_opened_by_the_function(
+    client: list[str], size: int, stage: Stage, tmp_path: Path
+) -> None:
+    file, message = tmp_path / "letter", tmp_path / "letter.encrypted"
+    file.write_bytes(os.urandom(size))
+    where, before = address(stage, "RsaEnvelope"), len(stage.aws.kms_calls())
+    done = outside(stage, *client, where, str(file), str(message), "Zoë")
+    assert done.returncode == 0, done.stderr
+    assert len(stage.aws.kms_calls()) == before
+    key = f"{Path(client[1]).suffix}-{size}"
+    deliver(stage, f"{key}.encrypted", message.read_bytes())
+    open_delivered(stage, f"{key}.encrypted", {"sender": "Zoë"})
+    assert opened_digest(stage, key) == hashlib.sha256(file.read_bytes()).hexdigest()
