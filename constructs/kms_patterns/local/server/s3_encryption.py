@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kms_patterns.local.server import s3_operations
 from kms_patterns.local.server.emulator import S3, reach
 from kms_patterns.local.server.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms_service import KmsService
@@ -33,10 +34,14 @@ class S3Encryption:
     kms: KmsService
 
     def dispatch(self, original: Callable[..., Response]) -> Callable[..., Response]:
-        """Remember the request for the gates, and keep the wrapped data key out of the response."""
+        """Remember the request for the gates, keep the wrapped data key out of the response; refuse what is unknown."""
 
         def dispatch(*request: Any) -> Response:
             method, bucket, key, headers, _body, query = request
+            strange = s3_operations.unknown(method, key, headers, query)
+            if bucket and strange:
+                refused: Response = reach(S3, "_error")("NotImplemented", f"{strange} is not implemented.", 501)
+                return refused
             with serving(S3Request(method, bucket, key, headers, query)):
                 status, answered, content = original(*request)
             return status, {name: value for name, value in answered.items() if name != DATA_KEY}, content

@@ -1,0 +1,55 @@
+"""S3 operations that the emulator does not know are refused: it would serve them as the operation without the name.
+
+An UpdateObjectEncryption would be a PutObject and empty the object, a PutBucketMetricsConfiguration a CreateBucket.
+
+AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
+"""
+
+from collections.abc import Iterable, Mapping
+
+_OBJECT: Mapping[str, frozenset[str]] = {
+    "GET": frozenset({"acl", "annotation", "attributes", "legal-hold", "retention", "tagging", "uploadId"}),
+    "HEAD": frozenset(),
+    "PUT": frozenset({"acl", "annotation", "legal-hold", "retention", "tagging", "uploadId"}),
+    "POST": frozenset({"restore", "uploadId", "uploads"}),
+    "DELETE": frozenset({"annotation", "tagging", "uploadId"}),
+}
+_BUCKET: Mapping[str, frozenset[str]] = {
+    "GET": frozenset({
+        "accelerate", "acl", "cors", "encryption", "lifecycle", "list-type", "location", "logging", "notification",
+        "object-lock", "ownershipControls", "policy", "publicAccessBlock", "replication", "tagging", "uploads",
+        "versioning", "versions", "website",
+    }),
+    "HEAD": frozenset(),
+    "PUT": frozenset({
+        "accelerate", "acl", "cors", "encryption", "lifecycle", "logging", "notification", "object-lock",
+        "ownershipControls", "policy", "publicAccessBlock", "replication", "requestPayment", "tagging", "versioning",
+        "website",
+    }),
+    "POST": frozenset({"delete"}),
+    "DELETE": frozenset({
+        "cors", "encryption", "lifecycle", "ownershipControls", "policy", "publicAccessBlock", "replication", "tagging",
+        "website",
+    }),
+}  # fmt: skip
+# These say what about, not which operation.
+_PARAMETERS = frozenset({
+    "annotation-prefix", "annotationName", "awsaccesskeyid", "bucket-region", "continuation-token", "delimiter",
+    "encoding-type", "expires", "fetch-owner", "key-marker", "marker", "max-annotation-results", "max-buckets",
+    "max-keys", "max-parts", "max-uploads", "part-number-marker", "partNumber", "prefix", "signature", "start-after",
+    "upload-id-marker", "version-id-marker", "versionId",
+})  # fmt: skip
+_PREFIXES = ("response-", "x-")
+_HEADERS = ("x-amz-rename-source", "x-amz-write-offset-bytes")
+
+
+def unknown(method: str, key: str, headers: Mapping[str, str], query: Iterable[str]) -> str | None:
+    """Return what the emulator does not know of a request to a bucket, or to an object if ``key`` names one."""
+    known = (_OBJECT if key else _BUCKET).get(method, frozenset())
+    strange = [name for name in query if name not in known and not _is_parameter(name)]
+    strange += [name for name in _HEADERS if name in headers]
+    return strange[0] if strange else None
+
+
+def _is_parameter(name: str) -> bool:
+    return name in _PARAMETERS or name.lower() in _PARAMETERS or name.lower().startswith(_PREFIXES)
