@@ -1,6 +1,6 @@
 """What data key pairs do: the private key, opened by one call, signs and decrypts; the public key needs no call.
 
-Verify with :func:`kms_runtime.signatures.verify`, which needs no call either.
+Verify with :func:`kms_runtime.signatures.verify`, encrypt with :func:`kms_runtime.rsa_secrets.encrypt_with_public_key`.
 
 See https://docs.aws.amazon.com/kms/latest/developerguide/data-key-pairs.html
 """
@@ -14,13 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from kms_runtime.aws_errors import IncorrectKeyException, InvalidCiphertextException, typed_errors
-from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
+from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn
 from kms_runtime.keyrings.kms_calls import KmsDecryptClient
 from kms_runtime.message.suite import wipe
 from kms_runtime.pair_specs import ENCRYPT_DECRYPT, SIGN_VERIFY, PairKey, check_serves, usage_context
 from kms_runtime.private_keys import oaep, sign_locally
-from kms_runtime.public_keys import PublicKey
 from kms_runtime.secrets import CIPHERTEXT_LIMIT
 
 
@@ -80,31 +79,6 @@ def decrypt_with_pair(
             return served.decrypt(ciphertext, oaep(algorithm))
         except ValueError:
             raise InvalidCiphertextException("the ciphertext was altered, or belongs to another pair") from None
-
-
-def encrypt_to_pair(plaintext: bytes, public_key: PublicKey, *, algorithm: str = "RSAES_OAEP_SHA_256") -> bytes:
-    """Return ``plaintext`` encrypted under the public key, without any call.
-
-    Args:
-        plaintext: 1 to 190, 318 or 446 bytes by key size with SHA-256; 24 more with SHA-1.
-        public_key: Of a pair with the usage ENCRYPT_DECRYPT.
-        algorithm: ``RSAES_OAEP_SHA_256`` or ``RSAES_OAEP_SHA_1``.
-
-    Raises:
-        PlaintextEmpty: There is nothing to encrypt.
-        PlaintextTooLarge: More than fits.
-        InvalidKeyUsageException: The key does not encrypt.
-    """
-    limit, key = public_key.plaintext_limit(algorithm), public_key.key
-    if not plaintext:
-        raise PlaintextEmpty(f"the plaintext is empty; {algorithm} takes 1 to {limit} bytes here")
-    if len(plaintext) > limit:
-        raise PlaintextTooLarge(
-            f"the plaintext has {len(plaintext)} bytes and {algorithm} takes {limit} with {public_key.key_spec}: "
-            "encrypt a data key, and the data under that"
-        )
-    assert isinstance(key, rsa.RSAPublicKey)  # noqa: S101 - plaintext_limit has made sure of it
-    return key.encrypt(plaintext, oaep(algorithm))
 
 
 @contextmanager

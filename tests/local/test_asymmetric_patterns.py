@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kms_patterns.local import LocalAws
 from kms_runtime import KmsRuntimeError
 from kms_runtime.backoff import Backoff
-from kms_runtime.data_key_pair_use import decrypt_with_pair, encrypt_to_pair, sign_with_pair
+from kms_runtime.data_key_pair_use import decrypt_with_pair, sign_with_pair
 from kms_runtime.data_key_pairs import make_data_key_pair
 from kms_runtime.key_agreement import KmsParty, LocalParty, open_sealed, seal
 from kms_runtime.pair_specs import usage_context
 from kms_runtime.public_keys import PublicKey
 from kms_runtime.random_bytes import random_bytes
 from kms_runtime.re_encryption import Side, re_encrypt
+from kms_runtime.rsa_secrets import encrypt_with_public_key
 from kms_runtime.signatures import verify
 
 TENANT = {"tenant": "a"}
@@ -66,7 +67,7 @@ def test_pair_decrypts_also_after_its_private_key_moved_to_another_key(root_kms:
     old, new = make_key(), make_key()
     use = {"encryption_context": TENANT, "kms_client": root_kms}
     pair = make_data_key_pair("RSA_2048", "ENCRYPT_DECRYPT", key_arn=old, **use)
-    sealed = encrypt_to_pair(b"secret", pair.public_key)
+    sealed = encrypt_with_public_key(b"secret", public_key=pair.public_key)
     context = usage_context(TENANT, "ENCRYPT_DECRYPT")
     moved = re_encrypt(
         pair.encrypted_private_key, source=Side(old, context), destination=Side(new, context), kms_client=root_kms
@@ -154,7 +155,7 @@ def test_key_on_another_curve_opens_nothing(root_kms: Any, make_key: Any) -> Non
 def test_ciphertext_moves_to_another_key_and_context_and_from_rsa(root_kms: Any, make_key: Any) -> None:
     old, new, intake = make_key(), make_key(), make_key(KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
     blob = root_kms.encrypt(KeyId=old, Plaintext=b"x", EncryptionContext=TENANT)["CiphertextBlob"]
-    outside = encrypt_to_pair(b"y", PublicKey.fetch(intake, kms_client=root_kms))
+    outside = encrypt_with_public_key(b"y", public_key=PublicKey.fetch(intake, kms_client=root_kms))
     context = {"tenant": "a", "state": "moved"}
     for ciphertext, source, plaintext in (
         (blob, Side(old, TENANT), b"x"),

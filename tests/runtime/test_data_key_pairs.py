@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from kms_runtime import KmsRuntimeError, data_key_pair_use
 from kms_runtime.aws_errors import ThrottlingException
 from kms_runtime.backoff import Backoff
-from kms_runtime.data_key_pair_use import decrypt_with_pair, encrypt_to_pair, opened, sign_with_pair
+from kms_runtime.data_key_pair_use import decrypt_with_pair, opened, sign_with_pair
 from kms_runtime.data_key_pairs import make_data_key_pair, make_data_key_pair_with_private_key
 from kms_runtime.pair_specs import QUOTAS, algorithms_of, spec_of, usage_context
+from kms_runtime.rsa_secrets import encrypt_with_public_key
 from kms_runtime.signatures import verify
 from tests.runtime.asymmetric_kms import AsymmetricKms, private_key
 
@@ -51,11 +52,11 @@ def test_pair_decrypts_what_the_public_key_encrypted(algorithm, use, kms):
     pair = make_data_key_pair("RSA_2048", "ENCRYPT_DECRYPT", **use)
     limit = pair.public_key.plaintext_limit(algorithm)
     for size in (1, limit):
-        sealed = encrypt_to_pair(bytes(size), pair.public_key, algorithm=algorithm)
+        sealed = encrypt_with_public_key(bytes(size), public_key=pair.public_key, algorithm=algorithm)
         assert decrypt_with_pair(sealed, pair.encrypted_private_key, algorithm=algorithm, **use) == bytes(size)
-    too_much = refusal(encrypt_to_pair, bytes(limit + 1), pair.public_key, algorithm=algorithm)
-    assert (too_much.code, f"takes {limit} with RSA_2048" in str(too_much)) == ("PlaintextTooLarge", True)
-    assert refusal(encrypt_to_pair, b"", pair.public_key, algorithm=algorithm).code == "PlaintextEmpty"
+    arguments = {"public_key": pair.public_key, "algorithm": algorithm}
+    assert refusal(encrypt_with_public_key, bytes(limit + 1), **arguments).code == "PlaintextTooLarge"
+    assert refusal(encrypt_with_public_key, b"", **arguments).code == "PlaintextEmpty"
     assert kms.operations == ["GenerateDataKeyPairWithoutPlaintext", "Decrypt", "Decrypt"]
 
 
@@ -68,7 +69,7 @@ def test_usage_and_context_go_into_both_calls(use, kms):
 def test_pair_for_one_usage_does_not_open_for_the_other(use):
     signing = make_data_key_pair("RSA_2048", "SIGN_VERIFY", **use)
     decrypting = make_data_key_pair("RSA_2048", "ENCRYPT_DECRYPT", **use)
-    sealed = encrypt_to_pair(b"x", decrypting.public_key)
+    sealed = encrypt_with_public_key(b"x", public_key=decrypting.public_key)
     blob = decrypting.encrypted_private_key
     assert refusal(sign_with_pair, b"x", blob, algorithm="RSASSA_PSS_SHA_256", **use).code == (
         "InvalidCiphertextException"

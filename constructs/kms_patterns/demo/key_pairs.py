@@ -11,8 +11,8 @@ from kms_patterns.demo.principals import client, function_client, other_role
 from kms_patterns.demo.registry import Group
 from kms_patterns.demo.scenario import Stage, summarize
 from kms_runtime.aws_errors import KMSInvalidSignatureException
-from kms_runtime.data_key_pair_use import encrypt_to_pair
 from kms_runtime.public_keys import PublicKey
+from kms_runtime.rsa_secrets import encrypt_with_public_key
 from kms_runtime.signatures import verify
 
 STACK = "DataKeyPairs"
@@ -97,7 +97,7 @@ def altered_invoice(stage: Stage) -> str:
 def reader_decrypts(stage: Stage) -> str:
     pair = _pair(stage, "RSA_2048", "ENCRYPT_DECRYPT")
     before = len(stage.aws.kms_calls())
-    sealed = encrypt_to_pair(b"the secret", _public_key(pair))
+    sealed = encrypt_with_public_key(b"the secret", public_key=_public_key(pair))
     event = {
         "ciphertext": base64.b64encode(sealed).decode(),
         "encryptedPrivateKey": pair["encryptedPrivateKey"],

@@ -7,8 +7,8 @@ from kms_patterns.demo.functions import invoke
 from kms_patterns.demo.principals import client, function_client
 from kms_patterns.demo.registry import Group
 from kms_patterns.demo.scenario import Stage, summarize
-from kms_runtime.data_key_pair_use import encrypt_to_pair
 from kms_runtime.public_keys import PublicKey
+from kms_runtime.rsa_secrets import encrypt_with_public_key
 
 STACK = "ReEncrypt"
 TENANT = {"tenant": "a"}
@@ -67,7 +67,7 @@ def moved_value_has_a_new_context(stage: Stage) -> str:
 def outsiders_value_gets_a_context(stage: Stage) -> str:
     publisher = client(stage, "kms", STACK, "PublisherRoleArn")
     public_key = PublicKey.fetch(stage.output(STACK, "IntakeKeyArn"), kms_client=publisher)
-    moved = _move(stage, encrypt_to_pair(b"from outside", public_key), function="Receive")
+    moved = _move(stage, encrypt_with_public_key(b"from outside", public_key=public_key), function="Receive")
     return _read(stage, moved, RECEIVED)
 
 

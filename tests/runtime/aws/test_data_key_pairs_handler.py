@@ -7,10 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from kms_runtime import KmsRuntimeError
-from kms_runtime.data_key_pair_use import encrypt_to_pair
 from kms_runtime.handlers import data_key_pairs
 from kms_runtime.handlers.validation import schema
 from kms_runtime.public_keys import PublicKey
+from kms_runtime.rsa_secrets import encrypt_with_public_key
 from kms_runtime.signatures import verify
 from tests.runtime.asymmetric_kms import AsymmetricKms
 
@@ -63,7 +63,7 @@ def test_pair_signs_and_answers_follow_their_schemas(kms):
 @pytest.mark.parametrize("algorithm", [{}, {"algorithm": "RSAES_OAEP_SHA_256"}])
 def test_pair_decrypts(algorithm):
     pair = pair_of("RSA_2048", "ENCRYPT_DECRYPT")
-    sealed = base64.b64encode(encrypt_to_pair(b"secret", public_key_of(pair))).decode()
+    sealed = base64.b64encode(encrypt_with_public_key(b"secret", public_key=public_key_of(pair))).decode()
     event = {"ciphertext": sealed, "encryptedPrivateKey": pair["encryptedPrivateKey"], **TENANT, **algorithm}
     found = data_key_pairs.decrypt(event, None)
     assert base64.b64decode(found["plaintext"]) == b"secret"
