@@ -36,6 +36,5 @@ def test_diff_finds_a_changed_app(stage: Stage, tmp_path: Path) -> None:
 def test_synth_writes_a_template_per_stack(stage: Stage, tmp_path: Path) -> None:
     done = cdk(stage, tmp_path, "synth", "--quiet", *SAME_CONTEXT)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "cdk.out").glob("*.template.json")} == {
-        f"KmsPatterns-{name}.template.json" for name in ("S3", "Secrets", "Envelope")
-    }
+    written = {path.name.removesuffix(".template.json") for path in (tmp_path / "cdk.out").glob("*.template.json")}
+    assert written == set(stage.outputs)

@@ -14,6 +14,8 @@ CONSTRUCTS = {
     "secret_cipher.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
     "code_signer.py": {"AWS::KMS::Key": 2, "AWS::S3::Bucket": 1, "AWS::Lambda::Function": 1},
     "signer.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
+    "public_key.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 1, "AWS::Lambda::Function": 4},
+    "rsa_envelope.py": {"AWS::KMS::Key": 2, "AWS::S3::Bucket": 3, "AWS::Lambda::Function": 3},
     "envelope_cipher.py": {"AWS::KMS::Key": 2, "AWS::S3::Bucket": 3, "AWS::Lambda::Function": 2},
     "data_key_pairs.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
     "key_agreement.py": {"AWS::KMS::Key": 1, "AWS::S3::Bucket": 0, "AWS::Lambda::Function": 2},
