@@ -1,0 +1,230 @@
+"""TokenIssuer: signs with the current key only, publishes all of them, and nothing else."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_kms as kms
+
+from kms_patterns import EncryptionKey, MacKey, SigningKey, TokenIssuer
+
+Statements = list[dict[str, Any]]
+Synth = Callable[[cdk.Stack], dict[str, Any]]
+GIVEN: dict[str, Any] = {"issuer": "https://issuer.example", "audiences": ["orders"]}
+SPECS = {
+    "ES256": ("ECC_NIST_P256", "ECDSA_SHA_256"),
+    "ES384": ("ECC_NIST_P384", "ECDSA_SHA_384"),
+    "ES512": ("ECC_NIST_P521", "ECDSA_SHA_512"),
+    "EdDSA": ("ECC_NIST_EDWARDS25519", "ED25519_SHA_512"),
+    "PS256": ("RSA_2048", "RSASSA_PSS_SHA_256"),
+    "RS256": ("RSA_3072", "RSASSA_PKCS1_V1_5_SHA_256"),
+}
+
+
+def key_of(stack: cdk.Stack, name: str, spec: str = "ECC_NIST_P256") -> SigningKey:
+    return SigningKey(stack, name, key_spec=getattr(kms.KeySpec, spec))
+
+
+@pytest.fixture
+def keys(stack: cdk.Stack) -> dict[str, SigningKey]:
+    return {name: key_of(stack, name) for name in ("Current", "Next", "Previous")}
+
+
+@pytest.fixture
+def issuer(stack: cdk.Stack, keys: dict[str, SigningKey]) -> TokenIssuer:
+    others = {"next_keys": [keys["Next"]], "previous_keys": [keys["Previous"]]}
+    return TokenIssuer(stack, "Issuer", signing_key=keys["Current"], **others, **GIVEN)
+
+
+def pins(algorithm: str) -> dict[str, Any]:
+    return {"StringEquals": {"kms:SigningAlgorithm": algorithm, "kms:MessageType": "RAW"}}
+
+
+def own(stack: cdk.Stack, issuer: TokenIssuer, name: str) -> Statements:
+    base = issuer.node.find_child(name)
+    return [
+        {
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Effect": "Allow",
+            "Resource": stack.resolve(base.log_group.log_group_arn),
+        },
+        {"Action": "sqs:SendMessage", "Effect": "Allow", "Resource": stack.resolve(base.dead_letters.queue_arn)},
+    ]
+
+
+def environment(template: dict[str, Any], stack: cdk.Stack, function: Any) -> dict[str, Any]:
+    logical_id = stack.resolve(function.function_name)["Ref"]
+    variables: dict[str, Any] = template["Resources"][logical_id]["Properties"]["Environment"]["Variables"]
+    return variables
+
+
+def test_issuing_role_signs_messages_with_the_current_key_and_nothing_else(
+    stack: cdk.Stack, synth: Synth, keys: Any, issuer: TokenIssuer, role_statements: Callable[..., Statements]
+) -> None:
+    current = stack.resolve(keys["Current"].key_arn)
+    assert role_statements(synth(stack), stack, issuer.issue_role) == [
+        *own(stack, issuer, "Issue"),
+        {"Action": "kms:Sign", "Condition": pins("ECDSA_SHA_256"), "Effect": "Allow", "Resource": current},
+    ]
+
+
+def test_publishing_role_reads_the_public_keys_of_all_and_nothing_else(
+    stack: cdk.Stack, synth: Synth, keys: Any, issuer: TokenIssuer, role_statements: Callable[..., Statements]
+) -> None:
+    arns = [stack.resolve(keys[name].key_arn) for name in ("Current", "Next", "Previous")]
+    assert role_statements(synth(stack), stack, issuer.jwks_role) == [
+        *own(stack, issuer, "Jwks"),
+        {"Action": "kms:GetPublicKey", "Effect": "Allow", "Resource": arns},
+    ]
+
+
+def test_key_policies_name_the_issuing_role_on_the_current_key_only(
+    stack: cdk.Stack,
+    synth: Synth,
+    keys: Any,
+    issuer: TokenIssuer,
+    key_statements: Callable[..., Statements],
+    named: Callable[..., Any],
+) -> None:
+    template = synth(stack)
+    uses = {
+        name: key_statements(template, stack.get_logical_id(key.node.default_child))[1:] for name, key in keys.items()
+    }
+    published = named(issuer.jwks_role, ["kms:GetPublicKey"])
+    assert uses == {
+        "Current": [named(issuer.issue_role, ["kms:Sign"], pins("ECDSA_SHA_256")), published],
+        "Next": [published],
+        "Previous": [published],
+    }
+
+
+@pytest.mark.parametrize("algorithm", SPECS)
+def test_algorithm_follows_from_the_key_and_is_pinned(
+    algorithm: str, stack: cdk.Stack, synth: Synth, role_statements: Callable[..., Statements]
+) -> None:
+    spec, kms_name = SPECS[algorithm]
+    choice = {"rsa_algorithm": algorithm} if spec.startswith("RSA") else {}
+    issuer = TokenIssuer(stack, "Issuer", signing_key=key_of(stack, "Key", spec), **choice, **GIVEN)
+    template = synth(stack)
+    assert issuer.algorithm == algorithm
+    assert role_statements(template, stack, issuer.issue_role)[-1]["Condition"] == pins(kms_name)
+    assert environment(template, stack, issuer.issue_function)["TOKEN_ALGORITHM"] == algorithm
+
+
+def test_functions_are_told_what_they_need(stack: cdk.Stack, synth: Synth, keys: Any) -> None:
+    rsa = key_of(stack, "Rsa", "RSA_2048")
+    issuer = TokenIssuer(
+        stack,
+        "Issuer",
+        signing_key=keys["Current"],
+        previous_keys=[rsa],
+        issuer="https://issuer.example",
+        audiences=["orders", "invoices"],
+        required_claims=["tenant"],
+        token_lifetime=cdk.Duration.minutes(5),
+        max_age=cdk.Duration.minutes(1),
+        token_type="at+jwt",
+    )
+    template = synth(stack)
+    current = stack.resolve(keys["Current"].key_arn)
+    assert environment(template, stack, issuer.issue_function) == {
+        "KEY_ARN": current,
+        "TOKEN_ALGORITHM": "ES256",
+        "ISSUER": "https://issuer.example",
+        "AUDIENCES": '["orders","invoices"]',
+        "REQUIRED_CLAIMS": '["tenant"]',
+        "TOKEN_LIFETIME": "300",
+        "TOKEN_TYPE": "at+jwt",
+    }
+    published = environment(template, stack, issuer.jwks_function)
+    assert published["MAX_AGE"] == "60"
+    joined = published["TOKEN_KEYS"]["Fn::Join"][1]
+    assert joined == ['{"', current, '":"ES256","', stack.resolve(rsa.key_arn), '":"PS256"}']
+
+
+def test_address_is_open_to_everybody_and_is_no_door_to_the_issuing_function(
+    stack: cdk.Stack, synth: Synth, issuer: TokenIssuer
+) -> None:
+    template = synth(stack)
+    kinds = {item["Type"]: item["Properties"] for item in template["Resources"].values()}
+    target = stack.resolve(issuer.jwks_function.function_arn)
+    assert kinds["AWS::Lambda::Url"] == {"AuthType": "NONE", "TargetFunctionArn": target}
+    permissions = [item for item in template["Resources"].values() if item["Type"] == "AWS::Lambda::Permission"]
+    assert {json.dumps(item["Properties"]["FunctionName"]) for item in permissions} == {json.dumps(target)}
+    assert json.dumps(stack.resolve(issuer.jwks_url)).endswith('".well-known/jwks.json"]]}')
+
+
+def test_caller_is_granted_the_issuing_function_and_nothing_on_the_key(
+    stack: cdk.Stack, synth: Synth, issuer: TokenIssuer, role: Any, role_statements: Callable[..., Statements]
+) -> None:
+    client = role("Client")
+    issuer.grant_issue(client)
+    function = stack.resolve(issuer.issue_function.function_arn)
+    assert role_statements(synth(stack), stack, client) == [
+        {"Action": "lambda:InvokeFunction", "Effect": "Allow", "Resource": function}
+    ]
+
+
+@pytest.mark.parametrize("position", ["signing_key", "previous_keys", "next_keys"])
+def test_hmac_key_is_refused_because_nothing_of_it_may_be_published(position: str, stack: cdk.Stack, keys: Any) -> None:
+    secret = MacKey(stack, "Mac")
+    given = {"signing_key": keys["Current"], position: secret if position == "signing_key" else [secret]}
+    with pytest.raises(TypeError, match="not MacKey: an HMAC key is secret, so there is nothing to publish"):
+        TokenIssuer(stack, "Issuer", **given, **GIVEN)
+
+
+def test_encryption_key_is_refused(stack: cdk.Stack) -> None:
+    with pytest.raises(TypeError, match="not EncryptionKey"):
+        TokenIssuer(stack, "Issuer", signing_key=EncryptionKey(stack, "Data"), **GIVEN)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spec", ["ECC_SECG_P256K1", "ML_DSA_65"])
+def test_key_that_tokens_have_no_algorithm_for_is_refused(spec: str, stack: cdk.Stack) -> None:
+    with pytest.raises(ValueError, match="tokens have no algorithm for key spec"):
+        TokenIssuer(stack, "Issuer", signing_key=key_of(stack, "Key", spec), **GIVEN)
+
+
+def test_key_given_twice_is_refused(stack: cdk.Stack, keys: Any) -> None:
+    with pytest.raises(ValueError, match="Stack/Current is given twice"):
+        TokenIssuer(stack, "Issuer", signing_key=keys["Current"], previous_keys=[keys["Current"]], **GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "reason"),
+    [
+        ({"issuer": ""}, ValueError, "give an issuer"),
+        ({"audiences": []}, ValueError, "at least one audience"),
+        ({"audiences": ["orders", ""]}, ValueError, "no empty name"),
+        ({"audiences": "orders"}, TypeError, "audiences is the string 'orders'"),
+        ({"required_claims": "tenant"}, TypeError, "required_claims is the string 'tenant'"),
+        ({"required_claims": ["exp", "sub"]}, ValueError, "required_claims exp, sub: every token has those"),
+        ({"token_lifetime": cdk.Duration.hours(25)}, ValueError, "token_lifetime is 90000 s"),
+        ({"token_lifetime": cdk.Duration.seconds(0)}, ValueError, "token_lifetime is 0 s"),
+        ({"max_age": cdk.Duration.days(2)}, ValueError, "max_age is 172800 s"),
+        ({"rsa_algorithm": "RS512"}, ValueError, "rsa_algorithm 'RS512'"),
+        ({"token_type": "a b"}, ValueError, "token_type 'a b'"),
+        ({"token_type": ""}, ValueError, "token_type ''"),
+    ],
+)
+def test_parameter_that_makes_no_sense_is_refused(
+    changes: dict[str, Any], error: type[Exception], reason: str, stack: cdk.Stack, keys: Any
+) -> None:
+    with pytest.raises(error, match=reason):
+        TokenIssuer(stack, "Issuer", signing_key=keys["Current"], **(GIVEN | changes))
+
+
+def test_policy_without_the_pins_would_be_noticed(
+    stack: cdk.Stack, synth: Synth, keys: Any, role: Any, role_statements: Callable[..., Statements]
+) -> None:
+    careless = role("Careless")
+    keys["Current"].grant_sign(careless)
+    statements = role_statements(synth(stack), stack, careless)
+    assert [statement.get("Condition") for statement in statements] != [pins("ECDSA_SHA_256")]
+
+
+def test_token_issuer_matches_its_snapshot(
+    stack: cdk.Stack, synth: Synth, issuer: TokenIssuer, snapshot_of: Callable[[dict[str, Any]], None]
+) -> None:
+    snapshot_of(synth(stack))
