@@ -1,9 +1,10 @@
-"""Events checked against the JSON Schema documents beside this module, compiled once at start."""
+"""Events checked against the JSON Schema documents beside this module, each compiled when it is first needed."""
 
 import base64
 import binascii
 import json
 from collections.abc import Callable
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -26,11 +27,16 @@ def validator(name: str) -> Callable[[object], Event]:
 
     The function raises InvalidRequest, which names the field and the rule, never the value.
     """
-    check = fastjsonschema.compile(schema(name), use_default=False)
+
+    @cache
+    def check() -> Callable[[object], Event]:
+        # Each document takes a millisecond or more, and one event needs one of them: a cold start need not wait for all.
+        compiled: Callable[[object], Event] = fastjsonschema.compile(schema(name), use_default=False)
+        return compiled
 
     def validate(event: object) -> Event:
         try:
-            valid: Event = check(event)
+            valid = check()(event)
         except fastjsonschema.JsonSchemaValueException as error:
             raise InvalidRequest(f"event{error.message.removeprefix('data')}") from None
         return valid
