@@ -1,0 +1,199 @@
+"""kms-patterns verify: exit codes and messages, with no AWS anywhere."""
+
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from kms_patterns.cli import main
+from kms_runtime.artifacts import digest_artifact, sign_artifact
+from kms_runtime.public_keys import PublicKey
+from tests.runtime.signing_kms import ARN, SigningKms
+
+CONTENT = b"release 1.1" * 1000
+P256, OTHER, RSA, ED = (
+    ARN.format(name) for name in ("ECC-NIST-P256", "ECC-NIST-P256--2", "RSA-2048", "ECC-NIST-EDWARDS25519")
+)
+
+
+@pytest.fixture
+def verify(tmp_path, monkeypatch):
+    """Run the command where the files are; nothing leads to AWS."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        done = CliRunner().invoke(main, ["verify", *arguments])
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return SimpleNamespace(code=done.exit_code, stdout=done.stdout, stderr=done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def release(tmp_path):
+    """A release with both signatures and the public key in every form."""
+
+    def make(key_arn=P256, algorithm="ECDSA_SHA_256", name="app-1.1.bin"):
+        kms = SigningKms()
+        key = PublicKey.fetch(key_arn, kms_client=kms)
+        artifact = digest_artifact(io.BytesIO(CONTENT), algorithm=algorithm)
+        made = sign_artifact(artifact, name=name, key_arn=key_arn, algorithm=algorithm, kms_client=kms)
+        files = {
+            "app.bin": CONTENT,
+            "app.bin.sig": made.signature,
+            "app.bin.dsse.json": made.envelope,
+            "key.json": json.dumps(key.document()).encode(),
+            "key.pem": key.pem.encode(),
+            "key.der": key.der,
+        }
+        for file, data in files.items():
+            (tmp_path / file).write_bytes(data)
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("key", ["key.json", "key.pem", "key.der"])
+def test_signature_and_statement_beside_the_file_are_both_checked(key, verify, release):
+    release()
+    done = verify("app.bin", "--key", key)
+    called = P256 if key == "key.json" else key
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"app.bin: genuine by app.bin.sig: ECDSA_SHA_256, {called}",
+        f"app.bin: genuine by app.bin.dsse.json: ECDSA_SHA_256, {called}, as 'app-1.1.bin'",
+    ]
+
+
+@pytest.mark.parametrize("missing", ["app.bin.sig", "app.bin.dsse.json"])
+def test_one_of_them_will_do(missing, verify, release):
+    (release() / missing).unlink()
+    done = verify("app.bin", "--key", "key.pem")
+    assert (done.code, len(done.stdout.splitlines())) == (0, 1)
+
+
+def test_signatures_may_be_elsewhere(verify, release, tmp_path):
+    folder = release()
+    (folder / "app.bin.sig").rename(folder / "s")
+    (folder / "app.bin.dsse.json").rename(folder / "b")
+    assert verify("app.bin", "--key", "key.pem", "--signature", "s", "--bundle", "b", "--name", "app-1.1.bin").code == 0
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "code"),
+    [
+        ("app.bin", "KMSInvalidSignatureException"),
+        ("app.bin.sig", "KMSInvalidSignatureException"),
+        ("app.bin.dsse.json", "AttestationInvalid"),
+    ],
+)
+def test_anything_altered_ends_in_3_whatever_else_is_genuine(spoilt, code, verify, release):
+    path = release() / spoilt
+    path.write_bytes(path.read_bytes()[:-4] + b"!!!!")
+    done = verify("app.bin", "--key", "key.json")
+    assert (done.code, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"app.bin: NOT GENUINE: {code}: ")
+
+
+def test_tampered_file_with_a_statement_alone_ends_in_3(verify, release):
+    folder = release()
+    (folder / "app.bin.sig").unlink()
+    (folder / "app.bin").write_bytes(b"tampered")
+    assert "NOT GENUINE: ArtifactMismatch" in verify("app.bin", "--key", "key.json").stderr
+
+
+def test_key_of_somebody_else_ends_in_3(verify, release):
+    (release() / "other.pem").write_text(PublicKey.fetch(OTHER, kms_client=SigningKms()).pem)
+    done = verify("app.bin", "--key", "other.pem")
+    assert (done.code, "KMSInvalidSignatureException: not a signature of other.pem" in done.stderr) == (3, True)
+
+
+def test_older_release_passed_off_as_a_newer_one_ends_in_3(verify, release):
+    release(name="app-1.0.bin")
+    assert verify("app.bin", "--key", "key.pem").code == 0
+    done = verify("app.bin", "--key", "key.pem", "--name", "app-1.1.bin")
+    assert (done.code, "the statement is about 'app-1.0.bin', not about 'app-1.1.bin'" in done.stderr) == (3, True)
+
+
+def test_nothing_to_check_is_no_success(verify, release):
+    folder = release()
+    (folder / "app.bin.sig").unlink()
+    assert verify("app.bin", "--key", "key.pem", "--name", "app-1.1.bin").code == 0
+    (folder / "app.bin.dsse.json").unlink()
+    done = verify("app.bin", "--key", "key.pem")
+    assert (done.code, "nothing to check: neither app.bin.sig nor app.bin.dsse.json is there" in done.stderr) == (
+        2,
+        True,
+    )
+
+
+def test_name_without_a_statement_is_no_success(verify, release):
+    (release() / "app.bin.dsse.json").unlink()
+    done = verify("app.bin", "--key", "key.pem", "--name", "app-1.1.bin")
+    assert (done.code, "--name needs a statement" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("missing.bin",), ("app.bin", "-s", "missing.sig"), ("app.bin", "-b", "missing")]
+)
+def test_missing_file_ends_in_1(arguments, verify, release):
+    (release() / "missing.bin.sig").write_bytes(b"x")
+    done = verify(*arguments, "--key", "key.pem")
+    assert (done.code, "No such file" in done.stderr) == (1, True)
+
+
+def test_rsa_key_needs_the_algorithm_unless_the_document_pins_one(verify, release):
+    folder = release(RSA, "RSASSA_PSS_SHA_256")
+    done = verify("app.bin", "--key", "key.pem")
+    assert (done.code, "--algorithm is needed with this key: RSASSA_PSS_SHA_256, " in done.stderr) == (2, True)
+    assert verify("app.bin", "--key", "key.pem", "--algorithm", "RSASSA_PSS_SHA_256").code == 0
+    assert verify("app.bin", "--key", "key.pem", "--algorithm", "RSASSA_PKCS1_V1_5_SHA_256").code == 3
+    assert verify("app.bin", "--key", "key.pem", "--algorithm", "ECDSA_SHA_256").code == 2
+    pinned = PublicKey.fetch(RSA, kms_client=SigningKms()).limited_to("RSASSA_PSS_SHA_256")
+    (folder / "pinned.json").write_text(json.dumps(pinned.document()))
+    assert verify("app.bin", "--key", "pinned.json").code == 0
+
+
+def test_ed25519_key_verifies_the_prehashed_variant(verify, release):
+    release(ED, "ED25519_PH_SHA_512")
+    assert verify("app.bin", "--key", "key.pem").code == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (b"nothing", "is no public key: the JSON document of PublicKeyExport, PEM"),
+        (b"{", "is not JSON"),
+        (b"{}", "--key key: "),
+        (
+            ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            "is no public key",
+        ),
+        (
+            ec.generate_private_key(ec.SECP224R1())
+            .public_key()
+            .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+            "of a kind that AWS KMS has not (secp224r1)",
+        ),
+    ],
+    ids=["text", "json", "document", "private", "curve"],
+)
+def test_what_is_no_public_key_is_wrong_usage(key, reason, verify, release):
+    (release() / "key").write_bytes(key)
+    done = verify("app.bin", "--key", "key")
+    assert (done.code, reason in done.stderr) == (2, True), done.stderr
+
+
+def test_key_for_encryption_signs_no_artifacts(verify, release):
+    folder = release(RSA, "RSASSA_PSS_SHA_256")
+    document = json.loads((folder / "key.json").read_text())
+    document |= {"keyUsage": "ENCRYPT_DECRYPT", "algorithms": ["RSAES_OAEP_SHA_256"]}
+    kept = ("keyArn", "keySpec", "keyUsage", "algorithms", "sha256", "der")
+    (folder / "key.json").write_text(json.dumps({name: document[name] for name in kept}))
+    done = verify("app.bin", "--key", "key.json")
+    assert (done.code, "signs no artifacts" in done.stderr) == (2, True), done.stderr
