@@ -30,7 +30,7 @@ def validator(name: str) -> Callable[[object], Event]:
 
     @cache
     def check() -> Callable[[object], Event]:
-        # Each document takes a millisecond or more, and one event needs one of them: a cold start need not wait for all.
+        # Each document takes a millisecond or more, and an event needs one of them: a cold start need not wait for all.
         compiled: Callable[[object], Event] = fastjsonschema.compile(schema(name), use_default=False)
         return compiled
 
