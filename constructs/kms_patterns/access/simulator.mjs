@@ -159,6 +159,7 @@ async function evaluate(batch) {
     identityPolicies: identity.map((index) => loaded[index]),
     resourcePolicy: resource.map((index) => loaded[index])[0],
     permissionBoundaries: boundaries?.map((index) => loaded[index]),
+    sessionPolicy: loaded[batch.sessionPolicy ?? -1],
     simulationParameters: {
       simulationMode: batch.mode,
       discoveryContextKeyConstraints: new DiscoveryContextKeyConstraints(batch.known)

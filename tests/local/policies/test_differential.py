@@ -119,22 +119,39 @@ def case(seed: int) -> dict[str, Any]:
     rng = random.Random(seed)
     service = rng.choice(["kms", "kms", "s3"])
     principal = rng.choice([ROLE, SESSION, USER])
-    return {
+    made: dict[str, Any] = {
         "service": service, "principal": principal,
         "action": rng.choice(ACTIONS[service]), "resource": KEY if service == "kms" else OBJECT,
         "context": _context(rng, principal),
         "identity": [_policy(rng, service, principal=False) for _ in range(rng.randint(0, 2))],
         "resource_policy": _policy(rng, service, principal=True) if service == "kms" or rng.random() < 0.6 else None,
         "boundary": _policy(rng, service, principal=False) if rng.random() < 0.3 else None,
+        "session": _policy(rng, service, principal=False) if principal == SESSION and rng.random() < 0.4 else None,
     }  # fmt: skip
+    for statement in (made["resource_policy"] or {"Statement": []})["Statement"]:
+        if statement["Effect"] == "Deny" and rng.random() < 0.4:
+            del statement["Principal"]
+            statement["NotPrincipal"] = {"AWS": _not_principal(rng, principal)}
+        elif made["session"] and statement["Principal"] in ("*", {"AWS": "*"}, {"AWS": SESSION}):
+            # AWS: a session policy does not narrow what is granted to "*" or to the session; the simulator narrows it.
+            statement["Principal"] = {"AWS": ROLE}
+    return made
+
+
+def _not_principal(rng: random.Random, principal: str) -> list[str]:
+    """List the principal with its role and account, or with none of them: in between, AWS only advises against it."""
+    chain = {ROLE: [ROLE, ROOT], SESSION: [SESSION, ROLE, ROOT], USER: [USER, ROOT]}[principal]
+    others = [other for other in (ROLE, SESSION, USER, OTHER) if other not in chain]
+    return rng.sample(others, rng.randint(1, 2)) + (chain if rng.random() < 0.7 else [])
 
 
 def ours(case: dict[str, Any]) -> bool:
     values = {key.lower(): value for key, value in case["context"].items()}
-    principal = Principal(case["principal"], ROLE if case["principal"] == SESSION else case["principal"], ACCOUNT)
+    source = ROLE if case["principal"] == SESSION else case["principal"]
+    principal = Principal(case["principal"], source, ACCOUNT, bounded=bool(case["boundary"]))
     request = Request(case["action"], case["resource"], principal, lambda key: values.get(key.lower()))
     identity = [statement for document in case["identity"] for statement in parse(document, "identity")]
-    limits = [parse(case["boundary"], "boundary")] if case["boundary"] else []
+    limits = [parse(case[name], name) for name in ("boundary", "session") if case[name]]
     policies = Policies(identity, limits, parse(case["resource_policy"], "resource"))
     return decide(request, policies, resource_required=case["service"] == "kms").allowed
 
@@ -145,7 +162,8 @@ def theirs(cases: list[dict[str, Any]]) -> list[bool]:
         identity = [{"kind": "identity", "document": document} for document in one["identity"]]
         boundary = [{"kind": "identity", "document": one["boundary"]}] if one["boundary"] else []
         resource = [{"kind": "resource", "document": one["resource_policy"]}] if one["resource_policy"] else []
-        messages.append({"policies": [*identity, *boundary, *resource]})
+        session = [{"kind": "identity", "document": one["session"]}] if one["session"] else []
+        messages.append({"policies": [*identity, *boundary, *resource, *session]})
         first = len(identity)
         messages.append({
             "each": "direct", "mode": "Strict", "known": [], "blockPublicAccess": False,
@@ -153,6 +171,7 @@ def theirs(cases: list[dict[str, Any]]) -> list[bool]:
             "context": one["context"], "actions": [one["action"]],
             "identity": list(range(first)), "boundaries": [first] if boundary else None,
             "resourcePolicy": first + len(boundary) if resource else None,
+            "sessionPolicy": first + len(boundary) + len(resource) if session else None,
         })  # fmt: skip
     with simulator() as running:
         answers = running.ask_all(messages)

@@ -1,5 +1,6 @@
 """One statement and one request: wildcards, variables, operators, and what cannot be read."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,6 +104,18 @@ def test_how_closely_a_principal_is_named(principal: object, expected: Named) ->
 ])  # fmt: skip
 def test_not_principal_spares_whose_whole_chain_it_lists(listed: list[str], expected: bool) -> None:
     assert spared({"AWS": listed}, CALLER) is expected
+
+
+def test_not_principal_spares_nobody_who_has_a_boundary() -> None:
+    assert not spared({"AWS": [SESSION, ROLE, ROOT]}, replace(CALLER, bounded=True))
+
+
+@pytest.mark.parametrize(("principal", "expected"), [("*", True), ({"AWS": SESSION}, True), ({"AWS": ROLE}, False)])
+def test_a_limit_narrows_what_the_role_is_granted_but_not_what_everyone_is(principal: object, expected: bool) -> None:
+    policy = parse({"Statement": EVERYTHING | {"Principal": principal}}, "key policy")
+    limit = parse({"Statement": EVERYTHING | {"Action": "s3:*"}}, "session policy")
+    request = Request("kms:Decrypt", KEY, CALLER, lambda _key: None)
+    assert decide(request, Policies([], [limit], policy), resource_required=True).allowed is expected
 
 
 @pytest.mark.parametrize(("listed", "expected"), [([SESSION, ROLE, ROOT], True), (["arn:aws:iam::1:root"], False)])

@@ -53,7 +53,16 @@ def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> Caller:
 
 def principal_of(arn: str, account: str, service: str | None = None) -> Principal:
     """Return the principal with the role behind it."""
-    return Principal(arn, role_arn_of(arn), account, service)
+    return Principal(arn, role_arn_of(arn), account, service, _bounded(arn, account))
+
+
+def _bounded(arn: str, account: str) -> bool:
+    kind, _, name = arn.partition(f":{account}:")[2].partition("/")
+    table = {"assumed-role": "_roles", "role": "_roles", "user": "_users"}.get(kind)
+    if table is None:
+        return False
+    name = name.split("/")[0] if kind == "assumed-role" else name.rpartition("/")[2]
+    return bool((reach(IAM, table).get_scoped(account, None, name) or {}).get("PermissionsBoundary"))
 
 
 def role_arn_of(principal_arn: str) -> str:

@@ -17,7 +17,10 @@ class Named(IntEnum):
     BY_ROLE = 2
     """The role behind a session: boundaries and session policies still narrow."""
     ITSELF = 3
-    """The user's or the session's own ARN, or everyone: no boundary or session policy narrows."""
+    """The user's or the session's own ARN, or everyone: no boundary or session policy narrows.
+
+    The page above says so of ``*`` with aws:PrincipalArn under "IAM role principals".
+    """
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,14 @@ class Principal:
         source: The role's ARN behind a session, with its path; the same as ``arn`` for anyone else.
         account: The 12 digits of its account.
         service: The service principal, if an AWS service itself calls.
+        bounded: Whether it has a permissions boundary.
     """
 
     arn: str
     source: str
     account: str
     service: str | None = None
+    bounded: bool = False
 
     @property
     def chain(self) -> tuple[str, ...]:
@@ -54,8 +59,11 @@ def named(principal: object, caller: Principal) -> Named:
 
 
 def spared(principal: object, caller: Principal) -> bool:
-    """Return whether the element NotPrincipal lists all of the caller's chain."""
-    if not isinstance(principal, Mapping):
+    """Return whether the element NotPrincipal lists all of the caller's chain; nobody with a boundary is ever spared.
+
+    AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
+    """
+    if not isinstance(principal, Mapping) or caller.bounded:
         return False
     if caller.service is not None:
         return caller.service in _listed(principal, "Service")
