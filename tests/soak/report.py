@@ -22,5 +22,5 @@ def lines(tally: Tally) -> Iterator[str]:
     yield f"duplicates                    {len(tally.duplicates)} {tally.duplicates or ''}"
     yield f"uploads for lifecycle rule    {tally.uploads_by_rule}"
     yield f"orphan uploads                {tally.orphan_uploads}"
-    yield f"peak memory of a function     {tally.peaks[0]:.0f} MiB in the first chunk,"
-    yield f"                              {tally.peaks[-1]:.0f} MiB in the last"
+    peaks = [f"{peak:.0f}" for peak in tally.peaks]
+    yield f"peak memory of a function     {peaks[0]} MiB in the first chunk, {peaks[-1]} in the last: {' '.join(peaks)}"
