@@ -143,6 +143,9 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
             )
         except ValueError as error:
             raise GrantRefused(f"{self.node.path}: {error}") from error
+        return self._grant_under(shared, grantee, operations)
+
+    def _grant_under(self, shared: when.Conditions, grantee: iam.IGrantable, operations: Sequence[str]) -> iam.Grant:
         carrying = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": self._alias}} if self._alias else {}
         grant = iam.Grant.add_to_principal(
             grantee=grantee,
@@ -162,6 +165,13 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
         except ValueError as error:
             raise GrantRefused(f"{self.node.path}: {error}") from error
         principal = grantee.grant_principal
+        if exact == [CREATE_GRANT] and called_by_the_cdk():
+            # Only ec2.Volume asks for this, for whoever attaches it.
+            use = SERVICES["ebs"]
+            through = when.via_service(use.host, self._region)
+            return self._grant_under(
+                when.merge(when.aws_resource_grants(use.grant_operations), through), grantee, exact
+            )
         if isinstance(principal, iam.ServicePrincipal) and called_by_the_cdk():
             self.add_to_resource_policy(
                 iam.PolicyStatement(principals=[principal], actions=list(exact), resources=["*"])

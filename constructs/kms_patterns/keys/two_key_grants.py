@@ -16,6 +16,7 @@ from kms_patterns.keys.service_grants import ServiceGrants
 from kms_patterns.keys.via_service import ViaService
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import CREATE_GRANT, narrow
+from kms_patterns.policy.services import SERVICES
 
 if TYPE_CHECKING:
     from kms_patterns.keys.grant_writer import GrantWriter
@@ -107,8 +108,13 @@ class TwoKeyGrants(ServiceGrants, _Base):
             exact = narrow(actions)
         except ValueError as error:
             raise GrantRefused(f"{self.node.path}: {error}") from error
-        if isinstance(grantee.grant_principal, iam.ServicePrincipal) and called_by_the_cdk():
-            return grant_to_service(self, grantee, exact)
+        if called_by_the_cdk():
+            if isinstance(grantee.grant_principal, iam.ServicePrincipal):
+                return grant_to_service(self, grantee, exact)
+            if exact == [CREATE_GRANT]:
+                # Only ec2.Volume asks for this, for whoever attaches it; it adds its conditions to the role's half.
+                use = SERVICES["ebs"]
+                return self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host)
         return self.grant_operations(grantee, *exact)
 
     def grant_admin(self, grantee: iam.IGrantable) -> iam.Grant:

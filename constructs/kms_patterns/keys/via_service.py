@@ -24,17 +24,20 @@ class ViaService:
 
     @classmethod
     def of(cls, grantee: iam.IGrantable, scope: Construct) -> Self | None:
-        """Return who stands behind a ``ViaServicePrincipal``; None for any other grantee.
+        """Return who stands behind a ``ViaServicePrincipal``, with further conditions or not; None for other grantees.
 
         Args:
             grantee: Who is to be granted.
             scope: Where a role that is known by its ARN only is imported.
         """
         principal: Any = grantee.grant_principal
-        if not isinstance(principal, kms.ViaServicePrincipal):
+        if not isinstance(principal, kms.ViaServicePrincipal | iam.PrincipalWithConditions):
             return None
         fragment = principal.policy_fragment
-        host = str(fragment.conditions["StringEquals"]["kms:ViaService"]).partition(".")[0]
+        via = fragment.conditions.get("StringEquals", {}).get("kms:ViaService")
+        if via is None:
+            return None
+        host = str(via).partition(".")[0]
         arns = fragment.principal_json.get("AWS", ["*"])
         return cls(host, _role(str(arns[0]), scope))
 

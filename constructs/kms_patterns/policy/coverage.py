@@ -79,4 +79,6 @@ def _overlap(one: object, other: object) -> bool:
 
 
 def _values(value: object) -> Sequence[object]:
-    return value if isinstance(value, list) else [value]
+    values = value if isinstance(value, list) else [value]
+    # A policy may write a Bool as such or as text.
+    return [str(one).lower() if isinstance(one, bool) else one for one in values]

@@ -1,7 +1,7 @@
 """How AWS services use a customer managed key at rest: one row per service.
 
 All of them take symmetric encryption keys only: https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.html
-Each row follows the encryption page of its service's guide; wildcards there are the exact actions behind them here.
+Each row follows the page above it; wildcards there are the exact actions behind them here.
 """
 
 from collections.abc import Mapping
@@ -69,9 +69,11 @@ _STORAGE_GRANT: Final = (
 )
 
 SERVICES: Final[Mapping[str, ServiceUse]] = {
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
     "s3": ServiceUse(
         "s3", "s3.amazonaws.com", _OBJECTS, SOURCE, through=_OBJECTS, resources={"AWS::S3::Bucket": "bucketEncryption"}
     ),
+    # https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
     "ebs": ServiceUse(
         "ec2",
         through=(),
@@ -80,6 +82,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=("Decrypt", "GenerateDataKeyWithoutPlaintext", "CreateGrant", "ReEncryptFrom", "ReEncryptTo"),
         resources={"AWS::EC2::Volume": "kmsKeyId"},
     ),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html
     "rds": ServiceUse(
         "rds",
         creation=(DESCRIBE_KEY, GENERATE_DATA_KEY, DECRYPT),
@@ -87,6 +90,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=_STORAGE_GRANT,
         resources={"AWS::RDS::DBInstance": "kmsKeyId"},
     ),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Overview.Encryption.html
     "aurora": ServiceUse(
         "rds",
         creation=(DESCRIBE_KEY, GENERATE_DATA_KEY, DECRYPT),
@@ -94,6 +98,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=_STORAGE_GRANT,
         resources={"AWS::RDS::DBCluster": "kmsKeyId"},
     ),
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html
     "dynamodb": ServiceUse(
         "dynamodb",
         through=(DECRYPT,),
@@ -113,6 +118,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
             "AWS::DynamoDB::GlobalTable": "replicas",
         },
     ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
     "lambda": ServiceUse(
         "lambda",
         through=(DECRYPT,),
@@ -121,10 +127,13 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=("Decrypt", "Encrypt", "DescribeKey", "RetireGrant"),
         resources={"AWS::Lambda::Function": "kmsKeyArn"},
     ),
+    # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "secretsmanager": ServiceUse(
         "secretsmanager", through=_OBJECTS, creation=_OBJECTS, resources={"AWS::SecretsManager::Secret": "kmsKeyId"}
     ),
+    # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
     "ssm": ServiceUse("ssm", through=(DECRYPT, ENCRYPT, GENERATE_DATA_KEY)),
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     "logs": ServiceUse(
         "logs",
         "logs.{region}.amazonaws.com",
@@ -132,12 +141,15 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         context="aws:logs:arn",
         resources={"AWS::Logs::LogGroup": "kmsKeyId"},
     ),
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "sns": ServiceUse(
         "sns", "sns.amazonaws.com", _OBJECTS, SOURCE, through=_OBJECTS, resources={"AWS::SNS::Topic": "kmsMasterKeyId"}
     ),
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
     "sqs": ServiceUse(
         "sqs", "sqs.amazonaws.com", _OBJECTS, SOURCE, through=_OBJECTS, resources={"AWS::SQS::Queue": "kmsMasterKeyId"}
     ),
+    # https://docs.aws.amazon.com/efs/latest/ug/EFSKMS.html
     "efs": ServiceUse(
         "elasticfilesystem",
         creation=(DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY_WITHOUT_PLAINTEXT),
@@ -145,12 +157,14 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=_STORAGE_GRANT,
         resources={"AWS::EFS::FileSystem": "kmsKeyId"},
     ),
+    # https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
     "kinesis": ServiceUse(
         "kinesis",
         through=_OBJECTS,
         creation=(DESCRIBE_KEY,),
         resources={"AWS::Kinesis::Stream": "streamEncryption"},
     ),
+    # https://docs.aws.amazon.com/redshift/latest/mgmt/authorizing-kms-customer-managed-key.html
     "redshift": ServiceUse(
         "redshift",
         creation=(DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY),
@@ -158,13 +172,16 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=_STORAGE_GRANT,
         resources={"AWS::Redshift::Cluster": "kmsKeyId"},
     ),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
     "events": ServiceUse("events", "events.amazonaws.com", (*_OBJECTS, DESCRIBE_KEY), SOURCE, through=_OBJECTS),
+    # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
     "states": ServiceUse(
         "states",
         through=_OBJECTS,
         creation=(*_OBJECTS, DESCRIBE_KEY),
         resources={"AWS::StepFunctions::StateMachine": "encryptionConfiguration"},
     ),
+    # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
     "ecr": ServiceUse(
         "ecr",
         creation=(DESCRIBE_KEY, RETIRE_GRANT),
@@ -172,6 +189,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=("Decrypt", "GenerateDataKey", "DescribeKey", "RetireGrant", "CreateGrant"),
         resources={"AWS::ECR::Repository": "encryptionConfiguration"},
     ),
+    # https://docs.aws.amazon.com/aws-backup/latest/devguide/create-a-vault.html
     "backup": ServiceUse(
         "backup",
         creation=(DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY, RETIRE_GRANT),
@@ -181,13 +199,3 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
     ),
 }
 """Name, as the ``allow_…`` methods take it -> its row."""
-
-
-def by_host(host: str) -> str:
-    """Return the name of the service whose ``kms:ViaService`` value begins with ``host``."""
-    return next(name for name, use in SERVICES.items() if use.host == host)
-
-
-def at_rest(kind: str) -> str | None:
-    """Return the name of the service that encrypts resources of a CloudFormation type at rest."""
-    return next((name for name, use in SERVICES.items() if kind in use.resources), None)
