@@ -15,6 +15,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from kms_patterns.functions.bundling import WheelBundling
+from kms_patterns.functions.lambda_platform import LambdaPlatform
+from kms_patterns.functions.runtime_source import runtime_source
+from kms_patterns.functions.wheels import BundlingError
+
 ROOT = Path(__file__).parent.parent
 STATEMENTS = {
     "kms_runtime": "import kms_runtime",
@@ -48,15 +53,13 @@ def copied_source(folder: Path) -> Path:
 
 
 def zip_mebibytes(folder: Path) -> float | None:
-    """Return the size of the function's zip for Python 3.11 on this architecture, or None without a package index."""
+    """Return the size of the function's zip as it is deployed by default, or None without a package index."""
     target = folder / "zip"
-    options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", "--target", str(target)]
-    lock = ROOT / "lambda" / "requirements.lock"
-    install = [sys.executable, "-m", "pip", "install", *options, "--requirement", str(lock)]
-    done = subprocess.run(install, check=False, capture_output=True)
-    if done.returncode:
+    target.mkdir()
+    try:
+        WheelBundling(runtime_source(), LambdaPlatform((3, 14), "aarch64")).try_bundle(str(target))
+    except BundlingError:
         return None
-    shutil.copytree(ROOT / "lambda" / "kms_runtime", target / "kms_runtime")
     with zipfile.ZipFile(folder / "function.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in sorted(target.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_host_bundle_is_complete_and_its_byte_code_is_not_checked_against_times(
     # PEP 552: bit 0 says hash-based, bit 1 says that the hash is checked.
     assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01
     assert str(tmp_path).encode() not in compiled.read_bytes()
-    check = "import cryptography, cffi, fastjsonschema, kms_runtime as k; print(k.__file__, cryptography.__file__)"
+    check = "import cryptography, fastjsonschema, kms_runtime as k; print(k.__file__, cryptography.__file__)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     printed = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(output)!r}); {check}"],
@@ -103,6 +104,30 @@ def test_host_bundle_is_complete_and_its_byte_code_is_not_checked_against_times(
     ).stdout
     assert all(Path(path).is_relative_to(output) for path in printed.split())
     assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+@pytest.mark.usefixtures("package_index")
+def test_every_module_of_cryptography_works_without_what_the_bundle_leaves_out(tmp_path: Path) -> None:
+    assert WheelBundling(runtime_source(), host_platform()).try_bundle(str(tmp_path))
+    assert not [name for name in ("cffi", "pycparser") if (tmp_path / name).exists()]
+    check = """
+import importlib, pkgutil, sys
+sys.path.insert(0, sys.argv[1])
+import cryptography
+for module in pkgutil.walk_packages(cryptography.__path__, "cryptography."):
+    importlib.import_module(module.name)
+from cryptography.hazmat.primitives.asymmetric import ec
+ec.generate_private_key(ec.SECP384R1())
+print(len(sys.modules))
+"""
+    command = [sys.executable, "-I", "-S", "-c", check, str(tmp_path)]
+    assert int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) > 100
+
+
+@pytest.mark.usefixtures("package_index")
+def test_zip_of_the_function_stays_below_5_mebibytes(arm_asset: Path, tmp_path: Path) -> None:
+    packed = Path(shutil.make_archive(str(tmp_path / "function"), "zip", arm_asset))
+    assert packed.stat().st_size < 5 * 1024 * 1024
 
 
 def test_asset_name_is_the_same_for_every_output_folder_and_differs_by_platform(tmp_path: Path) -> None:

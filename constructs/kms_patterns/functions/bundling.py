@@ -14,7 +14,7 @@ from kms_patterns.functions.runtime_source import RuntimeSource, runtime_source
 from kms_patterns.functions.wheels import install_wheels
 
 # Part of the asset's hash: raise it whenever the bundle of the same sources changes.
-_RECIPE = "1"
+_RECIPE = "2"
 _TASK_ROOT = "/var/task"
 
 

@@ -10,6 +10,8 @@ from kms_patterns.functions.lambda_platform import LambdaPlatform
 
 # Records of the installation on this machine, useless in a function. METADATA and licences stay.
 _INSTALLATION_RECORDS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+# What cffi compiles C with; at run time cryptography loads only the module _cffi_backend, which stays.
+_COMPILERS = ("cffi", "pycparser")
 _ADVICE = {
     "No module named pip": "this interpreter has no pip: run `python -m ensurepip`, or synthesize from a venv with pip",
     "DO NOT MATCH THE HASHES": "a downloaded wheel is not the one in the lock: do not deploy; check the package index",
@@ -56,4 +58,5 @@ def _strip(folder: Path) -> None:
             record.unlink()
     for tests in [path for path in folder.rglob("tests") if path.is_dir()]:
         shutil.rmtree(tests)
-    shutil.rmtree(folder / "bin", ignore_errors=True)
+    for name in ("bin", *_COMPILERS):
+        shutil.rmtree(folder / name, ignore_errors=True)
