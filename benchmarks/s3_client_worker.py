@@ -1,4 +1,4 @@
-"""One contender of the S3 benchmark in a process of its own: prints its fastest run in seconds, and its peak memory, as JSON."""
+"""One contender of the S3 benchmark in a process of its own: prints its fastest run and its peak memory as JSON."""
 
 import json
 import os
