@@ -41,7 +41,8 @@ def verifies(public_key: bytes, signature: bytes, digest: bytes) -> bool:
         return False
     challenge = hashlib.sha512(_DOMAIN + signature[:_HALF] + public_key + digest).digest()
     factor = int.from_bytes(challenge, "little") % _ORDER
-    return _equal(_times(answer, _base()), _plus(commitment, _times(factor, key)))
+    negative = (_P - key[0], key[1], key[2], _P - key[3])
+    return _equal(_sum_of_multiples(answer, _base(), factor, negative), commitment)
 
 
 def _plus(one: Point, other: Point) -> Point:
@@ -53,13 +54,16 @@ def _plus(one: Point, other: Point) -> Point:
     return e * f % _P, g * h % _P, f * g % _P, e * h % _P
 
 
-def _times(factor: int, point: Point) -> Point:
-    product = _NEUTRAL
-    for bit in bin(factor)[2:]:
-        product = _plus(product, product)
-        if bit == "1":
-            product = _plus(product, point)
-    return product
+def _sum_of_multiples(factor: int, point: Point, other_factor: int, other: Point) -> Point:
+    """Return both multiples added up, doubling once for both (Shamir's trick)."""
+    table = (_NEUTRAL, point, other, _plus(point, other))
+    total = _NEUTRAL
+    for place in range(max(factor.bit_length(), other_factor.bit_length()) - 1, -1, -1):
+        total = _plus(total, total)
+        chosen = (factor >> place & 1) | (other_factor >> place & 1) << 1
+        if chosen:
+            total = _plus(total, table[chosen])
+    return total
 
 
 def _equal(one: Point, other: Point) -> bool:
