@@ -137,8 +137,7 @@ class GrantWriter:
         sid = grant_sid(named.path, self._sids[named.path])
         statement = named_grant(sid, named.arn, actions, shared, named.account)
         self._written.add(statement)
-        # Across Regions the AWS CDK passes the key's ARN on by a custom resource, which no check can follow.
-        if named.account is not None or named.region != self._stack.region:
+        if named.account is not None:
             self.elsewhere.add(sid)
         grant = iam.Grant.add_statement_to_resource_policy(
             statement=statement,

@@ -28,14 +28,12 @@ class Grantee:
         principal: The role or user, which gets the identity half of the grant.
         arn: Its ARN as the key's stack may write it, without a dependency cycle.
         path: Its construct path, from which the statement's id is made.
-        region: The Region of the stack that it is in.
         account: Its account, where that is not the key's: this app cannot write its own half of the grant then.
     """
 
     principal: iam.IPrincipal
     arn: str
     path: str
-    region: str
     account: str | None = None
 
 
@@ -52,7 +50,7 @@ def resolve_grantee(principal: Any, stack: Stack) -> Grantee:
     node = principal.node
     child = node.default_child
     named = _physical_arn(child, stack, account) or _own_arn(principal, arn, stack, imported=child is None)
-    return Grantee(principal, named, node.path, Stack.of(principal).region, account)
+    return Grantee(principal, named, node.path, account)
 
 
 def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:

@@ -5,7 +5,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from aws_cdk import CfnElement, CfnOutput, NestedStack, Stack
+from aws_cdk import CfnElement, CfnOutput, CfnResource, NestedStack, Stack
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.template_view import TemplateView
@@ -13,6 +13,8 @@ from kms_patterns.keys.template_view import TemplateView
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_ACROSS_REGIONS: Final = "/cdk/exports/"
+_EXPORT_WRITER: Final = "Custom::CrossRegionExportWriter"
 _IAM_ARN: Final = re.compile(r"arn:[^:]*:iam::[^:]*:(role|user|group)/(?:.*/)?([^/]+)$")
 
 
@@ -87,6 +89,9 @@ class References:
 
     def _get_att(self, stack: Stack, argument: list[str]) -> str:
         logical_id, attribute = argument
+        if attribute.startswith(_ACROSS_REGIONS) and attribute in self._exports_across_regions:
+            home, value = self._exports_across_regions[attribute]
+            return self._follow(home, value)
         nested = self._nested.get(self._named(stack, logical_id))
         return self._output(nested, attribute.removeprefix("Outputs.")) if nested else self._named(stack, logical_id)
 
@@ -99,7 +104,12 @@ class References:
         return self._value(output) if output else f"export {name}"
 
     def _stack_output(self, _stack: Stack, argument: dict[str, Any]) -> str:
-        named = [stack for stack in self._view.stacks() if stack.stack_name == argument["StackName"]]
+        region = argument.get("Region")
+        named = [
+            stack
+            for stack in self._view.stacks()
+            if stack.stack_name == argument["StackName"] and region in (None, stack.region)
+        ]
         return self._output(named[0], argument["OutputName"]) if named else json.dumps(argument, sort_keys=True)
 
     def _output(self, stack: Stack, logical_id: str) -> str:
@@ -124,6 +134,17 @@ class References:
             for item in self._outputs.values()
             if item.export_name
         }
+
+    @cached_property
+    def _exports_across_regions(self) -> dict[str, tuple[Stack, Any]]:
+        """What the functions of the AWS CDK carry into other Regions, by the name of the parameter that holds it."""
+        found: dict[str, tuple[Stack, Any]] = {}
+        for item in self._view.every(CfnResource):
+            if item.cfn_resource_type == _EXPORT_WRITER:
+                stack = self._view.stack_of(item)
+                exports = self._view.properties(item)["WriterProps"]["exports"]
+                found |= {name: (stack, value) for name, value in exports.items()}
+        return found
 
     @cached_property
     def _nested(self) -> dict[str, Stack]:
