@@ -125,8 +125,8 @@ def _generate(operation: Any, key_pair_spec: str, request: Mapping[str, Any], ba
             return operation(**request)
 
     hint = (
-        f"AWS KMS makes {QUOTAS[key_pair_spec]} pairs of {key_pair_spec} a second for all callers of the account "
-        "in the Region; make fewer at a time, take an ECC spec, or ask Service Quotas for more"
+        f"AWS KMS makes {QUOTAS[key_pair_spec]} pairs of {key_pair_spec} a second by default, for all callers of the "
+        "account in the Region; make fewer at a time, take an ECC spec, or ask Service Quotas for more"
     )
     return (backoff or Backoff()).run(call, hint=hint)
 

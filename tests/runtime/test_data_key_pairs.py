@@ -180,7 +180,9 @@ def test_exceeded_quota_is_a_typed_error_that_names_the_quota(use, kms, kms_erro
     kms.failure = kms_error("ThrottlingException", "GenerateDataKeyPairWithoutPlaintext")
     error = refusal(make_data_key_pair, "RSA_4096", "SIGN_VERIFY", backoff=ONCE, **use)
     assert isinstance(error, ThrottlingException)
-    assert "AWS KMS makes 1 pairs of RSA_4096 a second for all callers of the account in the Region" in str(error)
+    assert "AWS KMS makes 1 pairs of RSA_4096 a second by default, for all callers of the account in the Region" in str(
+        error
+    )
 
 
 @pytest.mark.parametrize("operation", ["generate", "open"])
