@@ -1,0 +1,134 @@
+"""Three deployments take an issuer from an RSA key to an elliptic curve; no valid token is refused, by nobody."""
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import jwt
+import pytest
+from joserfc import jwk
+from joserfc import jwt as jose
+from joserfc.errors import JoseError
+
+from kms_patterns.demo.functions import invoke
+from kms_patterns.demo.token_forgeries import tampered, under_the_public_key, unsigned
+from kms_patterns.local import LocalAws
+from kms_patterns.local.function_urls import local_address
+from kms_patterns.toolchain import cdk_command, toolchain_environment
+from kms_runtime.errors import TokenRefused
+from kms_runtime.tokens import RemoteJwks, key_id, verify_token
+
+ROOT = Path(__file__).parents[2]
+APP = Path(__file__).parent / "apps" / "token_roll_over.py"
+QUIET = ["--no-notices", "--no-version-reporting", "--no-color", "--ci", "--require-approval", "never"]
+ISSUER, AUDIENCE, ALGORITHMS = "https://tokens.example.com", "orders", ["PS256", "ES256"]
+pytestmark = pytest.mark.end_to_end
+
+
+@dataclass
+class Issuer:
+    """The issuer as one of the deployments left it, and readers that know its address."""
+
+    aws: LocalAws
+    outputs: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return local_address(self.outputs["JwksUrl"], self.aws.endpoint_url)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.aws.ca_bundle))
+
+    def issue(self) -> str:
+        function = self.outputs["IssueFunctionName"]
+        return str(invoke(self.aws.client("lambda"), function, {"subject": "customer-1"})["token"])
+
+    def key_ids(self) -> list[str]:
+        with urlopen(self.url, context=self.context) as answer:
+            return [key["kid"] for key in json.load(answer)["keys"]]
+
+    def by_ours(self, token: str) -> Any:
+        keys = RemoteJwks(self.url, ssl_context=self.context)
+        return verify_token(token, keys=keys, issuer=ISSUER, audience=AUDIENCE).claims
+
+    def by_pyjwt(self, token: str) -> Any:
+        key = jwt.PyJWKClient(self.url, ssl_context=self.context).get_signing_key_from_jwt(token)
+        return jwt.decode(token, key, ALGORITHMS, audience=AUDIENCE, issuer=ISSUER)
+
+    def by_joserfc(self, token: str) -> Any:
+        with urlopen(self.url, context=self.context) as answer:
+            keys = jwk.KeySet.import_key_set(json.load(answer))
+        return jose.decode(token, keys, algorithms=ALGORITHMS).claims
+
+    def verified_by_all(self, token: str) -> str:
+        """Return the key id after our reader, PyJWT and joserfc have fetched the keys and verified the token."""
+        assert self.by_ours(token) == self.by_pyjwt(token) == self.by_joserfc(token)
+        return str(jwt.get_unverified_header(token)["kid"])
+
+    def refused_by_all(self, token: str) -> None:
+        for verify, refusal in (
+            (self.by_ours, TokenRefused),
+            (self.by_pyjwt, jwt.PyJWTError),
+            (self.by_joserfc, (JoseError, ValueError)),
+        ):
+            with pytest.raises(refusal):
+                verify(token)
+
+
+@pytest.fixture(scope="module")
+def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Issuer]]:
+    """Deploy a step of the roll-over over the one before."""
+    folder = tmp_path_factory.mktemp("roll-over")
+    with LocalAws.start() as aws:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
+        environment |= toolchain_environment(cache=ROOT / ".cache")
+        environment |= aws.cdk_environment() | {"PYTHONPATH": f"{ROOT / 'constructs'}{os.pathsep}{ROOT / 'lambda'}"}
+        base = [*cdk_command(ROOT), "--app", f"{sys.executable} {APP}", "--output", str(folder / "out"), *QUIET]
+        base += ["--context", "kms-patterns:platform=host"]
+
+        def cdk(*words: str) -> None:
+            command = [*base, *words]
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+
+        def step(number: int) -> Issuer:
+            outputs = folder / "outputs.json"
+            cdk("deploy", "--context", f"step={number}", "--outputs-file", str(outputs))
+            return Issuer(aws, json.loads(outputs.read_text())["RollOver"])
+
+        cdk("bootstrap", f"aws://{aws.account}/{aws.region}", "--context", "step=1")
+        yield step
+
+
+def test_key_rolls_over_without_an_outage(deploy: Callable[[int], Issuer]) -> None:
+    before = deploy(1)
+    old = key_id(before.outputs["OldKeyArn"])
+    first = before.issue()
+    reader = RemoteJwks(before.url, ssl_context=before.context, shortest_interval=0)
+    assert verify_token(first, keys=reader, issuer=ISSUER, audience=AUDIENCE).key_id == old
+    assert before.key_ids() == [old]
+
+    announced = deploy(2)
+    new = key_id(announced.outputs["NewKeyArn"])
+    assert announced.url == before.url
+    assert announced.key_ids() == [old, new]
+    second = announced.issue()
+    assert [announced.verified_by_all(token) for token in (first, second)] == [old, old]
+
+    swapped = deploy(3)
+    assert swapped.key_ids() == [new, old]
+    third = swapped.issue()
+    assert [swapped.verified_by_all(token) for token in (first, second, third)] == [old, old, new]
+    public_key = swapped.aws.client("kms").get_public_key(KeyId=swapped.outputs["NewKeyArn"])["PublicKey"]
+    for forged in (tampered(third, sub="admin"), unsigned(third, new), under_the_public_key(third, new, public_key)):
+        swapped.refused_by_all(forged)
+    # A reader from before the roll-over learns of the new key by the first token that names it.
+    assert verify_token(third, keys=reader, issuer=ISSUER, audience=AUDIENCE).algorithm == "ES256"
