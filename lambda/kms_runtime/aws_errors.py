@@ -88,9 +88,11 @@ _KNOWN = _known_errors()
 
 
 def error_of(response: dict[str, Any], operation: str) -> AwsError:
-    """Return the typed error for the parsed error ``response`` of the AWS ``operation``."""
-    detail = response.get("Error", {})
+    """Return the typed error for the parsed error ``response`` of the AWS ``operation``, which says after how many attempts."""
+    detail, attempts = response.get("Error", {}), response.get("ResponseMetadata", {})
     message = f"{operation}: {detail.get('Message') or detail.get('Code') or 'no reason given'}"
+    if attempts.get("MaxAttemptsReached"):
+        message += f" (given up after {attempts.get('RetryAttempts', 0) + 1} attempts)"
     return error_class(str(detail.get("Code", "")))(message, operation=operation)
 
 

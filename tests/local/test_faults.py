@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, HTTPClientError, ResponseStreamingE
 
 from kms_patterns.local import LocalAws
 from kms_runtime import KmsKeyring, decrypt, encrypt
+from kms_runtime.aws_errors import ThrottlingException
 
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=1)
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
@@ -64,6 +65,14 @@ def test_a_cut_or_slow_connection_is_an_error_once_and_retried(faulty: LocalAws,
     faulty.inject_faults(fault | {"times": 1})
     patient = faulty.client("kms", config=PATIENT.merge(Config(read_timeout=1)))
     assert patient.list_keys()["ResponseMetadata"]["RetryAttempts"] == 1
+
+
+def test_giving_up_says_after_how_many_attempts(faulty: LocalAws, key: str) -> None:
+    faulty.inject_faults({"kind": "throttle", "service": "kms"})
+    thrice = faulty.client("kms", config=Config(retries={"mode": "standard", "total_max_attempts": 3}))
+    with pytest.raises(ThrottlingException, match=r"^GenerateDataKey: fault \(given up after 3 attempts\)$"):
+        encrypt(io.BytesIO(), io.BytesIO(), keyring=KmsKeyring(key, kms_client=thrice), encryption_context={})
+    assert (faulty.injected_faults(), faulty.retries()) == ({"throttle": 3}, 2)
 
 
 def test_a_lost_answer_is_that_of_a_request_that_was_served(faulty: LocalAws) -> None:
