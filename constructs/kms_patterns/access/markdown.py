@@ -43,7 +43,7 @@ def _section(section: Section) -> Iterator[str]:
         yield from (f"Everybody: only when {code(in_words(section.condition))}", "")
     yield from ("| who | what | actions | when |", "|---|---|---|---|")
     for block in section.blocks:
-        name = label(block.who, what.stack)
+        name = label(block.who, what.stack) + block.others
         if block.like:
             yield f"| {name} | the same as {label(block.like, what.stack)} | | |"
         elif not block.rows:

@@ -46,11 +46,18 @@ class Block:
         who: The principal.
         rows: What it reaches; none: nothing.
         like: Another principal of the section that reaches exactly the same, shown instead of rows.
+        everybody: Whether principals that reach exactly the same have no block of their own: what is open to all.
     """
 
     who: Who
     rows: Sequence[Row]
     like: Who | None = None
+    everybody: bool = False
+
+    @property
+    def others(self) -> str:
+        """Who else the block speaks for, in words to follow the principal's name."""
+        return ", and every role without a line of its own" if self.everybody else ""
 
     @property
     def shared(self) -> Condition | None:
@@ -109,7 +116,16 @@ def _section(matrix: AccessMatrix, what: What) -> Section:
                 None,
             )
             blocks.append(Block(who, found, like if who.kind in SYNTHETIC else None))
-    return Section(what, all_of(common), blocks)
+    return Section(what, all_of(common), _open_to_all(blocks) if what.kind is ResourceKind.FUNCTION else blocks)
+
+
+def _open_to_all(blocks: Sequence[Block]) -> list[Block]:
+    """Leave out who reaches of a function with a public URL what anyone outside the account does: there are many."""
+    outside = next((block for block in blocks if block.who.kind is PrincipalKind.OUTSIDER and block.rows), None)
+    if outside is None:
+        return list(blocks)
+    kept = [block for block in blocks if block.who.kind in SYNTHETIC or not _same(block.rows, outside.rows)]
+    return [replace(block, everybody=True) if block is outside and kept != blocks else block for block in kept]
 
 
 def _same(one: Sequence[Row], other: Sequence[Row]) -> bool:

@@ -52,7 +52,7 @@ def _section(section: Section) -> Iterator[str]:
 
 def _block(block: Block, stack: str) -> Iterator[str]:
     mark = "!" if block.alarming else " "
-    name = f"  {mark} {_label(block.who, stack)}"
+    name = f"  {mark} {_label(block.who, stack)}{block.others}"
     if not block.rows:
         yield f"{name}: nothing"
         return
