@@ -88,7 +88,7 @@ _KNOWN = _known_errors()
 
 
 def error_of(response: dict[str, Any], operation: str) -> AwsError:
-    """Return the typed error for the parsed error ``response`` of the AWS ``operation``, which says after how many attempts."""
+    """Return the typed error for the parsed error ``response`` of ``operation``; it says if retries were in vain."""
     detail, attempts = response.get("Error", {}), response.get("ResponseMetadata", {})
     message = f"{operation}: {detail.get('Message') or detail.get('Code') or 'no reason given'}"
     if attempts.get("MaxAttemptsReached"):
