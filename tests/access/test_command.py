@@ -22,11 +22,16 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def widened(assembly: Callable[[str], Path], tmp_path: Path) -> Path:
-    """The reference app with one condition of one key policy dropped."""
+def ours(assembly: Callable[[str], Path]) -> Path:
+    return assembly("examples/secret_cipher")
+
+
+@pytest.fixture
+def widened(ours: Path, tmp_path: Path) -> Path:
+    """One of our stacks with one condition of its key policy dropped."""
     copy = tmp_path / "widened"
-    shutil.copytree(assembly("app"), copy)
-    path = copy / "KmsPatterns-Secrets.template.json"
+    shutil.copytree(ours, copy)
+    path = copy / "Secrets.template.json"
     template = json.loads(path.read_text())
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::KMS::Key":
@@ -73,29 +78,23 @@ def test_one_template_is_enough(run: Callable[..., Result], assembly: Callable[[
     assert "role UploaderRole" in result.output
 
 
-def test_widening_fails_the_command_only_if_asked(
-    run: Callable[..., Result], assembly: Callable[[str], Path], widened: Path
-) -> None:
-    assert run("diff", assembly("app"), widened).exit_code == 0
-    result = run("diff", assembly("app"), widened, "--fail")
+def test_widening_fails_the_command_only_if_asked(run: Callable[..., Result], ours: Path, widened: Path) -> None:
+    assert run("diff", ours, widened).exit_code == 0
+    result = run("diff", ours, widened, "--fail")
     assert result.exit_code == 1
-    assert result.output.startswith("gained\n  + account administrator (*:*) on key KmsPatterns-Secrets/Key\n")
+    assert result.output.startswith("gained\n  + account administrator (*:*) on key Secrets/Key\n")
 
 
-def test_narrowing_does_not_fail_the_command(
-    run: Callable[..., Result], assembly: Callable[[str], Path], widened: Path
-) -> None:
-    result = run("diff", widened, assembly("app"), "--fail")
+def test_narrowing_does_not_fail_the_command(run: Callable[..., Result], ours: Path, widened: Path) -> None:
+    result = run("diff", widened, ours, "--fail")
     assert result.exit_code == 0
-    assert result.output.startswith("lost\n  - account administrator (*:*) on key KmsPatterns-Secrets/Key\n")
+    assert result.output.startswith("lost\n  - account administrator (*:*) on key Secrets/Key\n")
 
 
 @pytest.mark.parametrize("form", ["markdown", "json", "html"])
-def test_difference_has_every_form(
-    run: Callable[..., Result], assembly: Callable[[str], Path], widened: Path, form: str
-) -> None:
-    text = run("diff", assembly("app"), widened, "--format", form).output
-    assert "KmsPatterns-Secrets/Key" in text
+def test_difference_has_every_form(run: Callable[..., Result], ours: Path, widened: Path, form: str) -> None:
+    text = run("diff", ours, widened, "--format", form).output
+    assert "Secrets/Key" in text
     if form == "json":
         document = json.loads(text)
         assert document["widens"] is True
