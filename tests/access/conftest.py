@@ -12,8 +12,11 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
+from kms_patterns.access.evaluation import Evaluation, evaluate
 from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.model import Model
 from kms_patterns.access.project import app_command
+from kms_patterns.access.reader import read_model
 from kms_patterns.access.simulator import Simulator, simulator
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -91,3 +94,17 @@ def matrix(assembly: Callable[[str], Path]) -> Callable[[str], AccessMatrix]:
 def running() -> Iterator[Simulator]:
     with simulator(ROOT) as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def evaluated(assembly: Callable[[str], Path], running: Simulator) -> Callable[[str], tuple[Model, Evaluation]]:
+    """Read and evaluate an app once, for tests that look at single findings."""
+    known: dict[str, tuple[Model, Evaluation]] = {}
+
+    def of_app(name: str) -> tuple[Model, Evaluation]:
+        if name not in known:
+            model = read_model(assembly(name))
+            known[name] = model, evaluate(model, running)
+        return known[name]
+
+    return of_app

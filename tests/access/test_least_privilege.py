@@ -62,9 +62,8 @@ def test_cdks_default_key_is_refused(tmp_path: Path) -> None:
     assert set(rules) == {"AdministratorUsesKey", "WildcardOnKey"}
 
 
-def test_ours_have_no_violation(our_app: str, assembly: Callable[[str], Path], running: Simulator) -> None:
-    model = read_model(assembly(our_app))
-    assert violations(model, evaluate(model, running)) == []
+def test_ours_have_no_violation(our_app: str, evaluated: Callable[[str], Any]) -> None:
+    assert violations(*evaluated(our_app)) == []
 
 
 @pytest.mark.parametrize(
@@ -85,10 +84,9 @@ def test_ours_have_no_violation(our_app: str, assembly: Callable[[str], Path], r
     ],
 )
 def test_excess_of_other_apps_is_named(
-    app: str, expected: set[tuple[str, str]], assembly: Callable[[str], Path], running: Simulator
+    app: str, expected: set[tuple[str, str]], evaluated: Callable[[str], Any]
 ) -> None:
-    model = read_model(assembly(app))
-    assert {(item.rule, item.stack) for item in violations(model, evaluate(model, running))} == expected
+    assert {(item.rule, item.stack) for item in violations(*evaluated(app))} == expected
 
 
 def test_void_grant_is_named(

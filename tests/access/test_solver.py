@@ -10,7 +10,6 @@ import pytest
 
 from kms_patterns.access.actions import USE_OF_KEY
 from kms_patterns.access.conditions import from_block
-from kms_patterns.access.evaluation import evaluate
 from kms_patterns.access.findings import allowing, as_list
 from kms_patterns.access.model import Principal, PrincipalKind, Resource, ResourceKind
 from kms_patterns.access.reader import read_model
@@ -44,15 +43,13 @@ def questions(principals: list[Principal], keys: list[Resource]) -> list[tuple[P
     ]
 
 
-def test_solver_finds_the_same_uses_of_keys(
-    whole_app: str, assembly: Callable[[str], Path], running: Simulator
-) -> None:
-    model = read_model(assembly(whole_app))
+def test_solver_finds_the_same_uses_of_keys(whole_app: str, evaluated: Callable[[str], Any]) -> None:
+    model, evaluation = evaluated(whole_app)
     keys = [item for item in model.resources if item.kind is ResourceKind.KEY]
     keys = keys[:: len(keys) // MOST_KEYS + 1]
     reached = {
         (finding.request.principal.id, finding.request.resource.id, finding.action.name)
-        for finding in evaluate(model, running).findings
+        for finding in evaluation.findings
     }
     asked = questions(list(model.principals), keys)
     different = [
