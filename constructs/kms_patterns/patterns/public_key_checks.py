@@ -84,7 +84,8 @@ def check_distribution(distribution: cloudfront.IDistribution | None, bucket: aw
     resource = distribution.node.default_child
     if not isinstance(resource, cloudfront.CfnDistribution):
         return
-    config = Stack.of(resource).resolve(resource.distribution_config)
+    given = resource._cfn_properties  # noqa: SLF001 -- the properties as they are, not as jsii would cast them
+    config = Stack.of(resource).resolve(given)["distributionConfig"]
     if config["defaultCacheBehavior"]["viewerProtocolPolicy"] == "allow-all":
         raise ValueError(
             f"{distribution.node.path} serves HTTP, so that whoever is in between could replace a key; set "

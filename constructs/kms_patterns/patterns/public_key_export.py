@@ -125,7 +125,7 @@ class PublicKeyExport(Construct):
             return
         server = self._server = function("Serve", "Serves public keys of KMS to anybody")
         # While the server is being made, the rule becomes ready for the event at the end of the deployment.
-        server.node.add_dependency(deployed)
+        server.function.node.add_dependency(deployed)
         _configure(server, settings)
         grant_object_download(self.bucket, server.role, objects=files)
         address = FunctionAddress(self, "Address", function=server.function, reserved_concurrency=reserved_concurrency)
