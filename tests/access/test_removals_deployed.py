@@ -1,0 +1,151 @@
+"""A sample of the removals, deployed: in the embedded AWS the call is refused, as the evaluation says.
+
+Keys and roles are made with the policies of the synthesized templates; each allowance of a use of the key is then taken
+out of the role's policy or of the key's, and the call that it is for is made with the role's credentials.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from kms_patterns.access.actions import USE_OF_KEY
+from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.findings import as_list
+from kms_patterns.access.model import Model, Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.reader import read_model
+from kms_patterns.local import LocalAws
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from minimality.removals import Removal, reduced
+
+sys.path.pop(0)
+
+Document = dict[str, Any]
+CONTEXT = {"tenant": "blue"}
+STACKS = {"KmsPatterns-Secrets": 2, "KmsPatterns-Envelope": 2, "KmsPatterns-Signing": 2}
+"""With how many uses of a key that are not by way of another service."""
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[LocalAws]:
+    with LocalAws.start() as running:
+        yield running
+
+
+class Deployed:
+    """A role and a key of a template, made in the embedded AWS, and the call that the role makes with the key."""
+
+    def __init__(self, aws: LocalAws, role: Principal, key: Resource, specification: Mapping[str, str]) -> None:
+        self._aws, self._iam, self._kms = aws, aws.client("iam"), aws.client("kms")
+        self.key = self._kms.create_key(**specification)["KeyMetadata"]["Arn"]
+        self._names = {key.arn: self.key, UNKNOWN_ACCOUNT: aws.account, UNKNOWN_REGION: self.key.split(":")[3]}
+        self._role = role.arn.rsplit("/", maxsplit=1)[-1]
+        trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        made = self._iam.create_role(RoleName=self._role, AssumeRolePolicyDocument=document)
+        self._session = aws.assume(made["Role"]["Arn"], service="ec2.amazonaws.com")
+
+    def of_role(self, document: Document) -> None:
+        self._iam.put_role_policy(RoleName=self._role, PolicyName="p", PolicyDocument=self._named(document))
+
+    def of_key(self, document: Document) -> None:
+        self._kms.put_key_policy(KeyId=self.key, PolicyName="default", Policy=self._named(document))
+
+    def call(self, action: str, algorithm: str) -> str:
+        """Return the error's code, or ``ok``."""
+        kms, message = self._session.client("kms"), {"Message": b"m", "SigningAlgorithm": algorithm}
+        requests: dict[str, Callable[[], Any]] = {
+            "kms:Encrypt": lambda: kms.encrypt(KeyId=self.key, Plaintext=b"x", EncryptionContext=CONTEXT),
+            "kms:Decrypt": lambda: kms.decrypt(KeyId=self.key, CiphertextBlob=self._blob(), EncryptionContext=CONTEXT),
+            "kms:GenerateDataKey": lambda: kms.generate_data_key(
+                KeyId=self.key, KeySpec="AES_256", EncryptionContext=CONTEXT
+            ),
+            "kms:Sign": lambda: kms.sign(KeyId=self.key, **message),
+            "kms:Verify": lambda: kms.verify(KeyId=self.key, Signature=self._signature(message), **message),
+        }
+        try:
+            requests[action]()
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return "ok"
+
+    def _blob(self) -> bytes:
+        root = self._kms.encrypt(KeyId=self.key, Plaintext=b"x", EncryptionContext=CONTEXT)
+        return bytes(root["CiphertextBlob"])
+
+    def _signature(self, message: dict[str, Any]) -> bytes:
+        return bytes(self._kms.sign(KeyId=self.key, **message)["Signature"])
+
+    def _named(self, document: Document) -> str:
+        text = json.dumps(document)
+        for made_up, name in self._names.items():
+            text = text.replace(made_up, name)
+        return text
+
+
+def allowances(document: Mapping[str, Any], about: str) -> list[tuple[int, str]]:
+    """Return place and action of statements that allow a use of a key directly, for one whom they name by ``about``."""
+    return [
+        (place, action)
+        for place, statement in enumerate(document["Statement"])
+        for action in as_list(statement["Action"])
+        if statement["Effect"] == "Allow"
+        and action in USE_OF_KEY
+        and about in json.dumps(statement)
+        and "kms:ViaService" not in json.dumps(statement)
+    ]
+
+
+def uses_of(model: Model) -> list[tuple[Principal, Resource, int, str]]:
+    keys = [item for item in model.resources if item.kind is ResourceKind.KEY]
+    roles = [who for who in model.principals if who.kind is PrincipalKind.ROLE]
+    return [
+        (who, key, place, action)
+        for who in roles
+        for key in keys
+        for place, action in (allowances(who.identity[0].document, key.arn) if who.identity else [])
+    ]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_taking_out_an_allowance_in_the_embedded_aws_refuses_the_call(
+    stack: str, template_alone: Callable[[str], Document], aws: LocalAws, tmp_path: Path
+) -> None:
+    template = template_alone(stack)
+    path = tmp_path / f"{stack}.template.json"
+    path.write_text(json.dumps(template))
+    uses = uses_of(read_model(path))
+    assert len(uses) == STACKS[stack]
+    for who, key, place, action in uses:
+        assert key.policy
+        properties = template["Resources"][key.policy.origin[1] if key.policy.origin else ""]["Properties"]
+        names = {name: properties[name] for name in ("KeySpec", "KeyUsage") if name in properties}
+        deployed = Deployed(aws, who, key, names)
+        of_role, of_key = dict(who.identity[0].document), dict(key.policy.document)
+        statement = of_role["Statement"][place]
+        algorithm = str(statement.get("Condition", {}).get("StringEquals", {}).get("kms:SigningAlgorithm", ""))
+        in_key = [number for number, name in allowances(of_key, who.arn) if name == action]
+        assert len(in_key) == 1
+        answers = []
+        for role_policy, key_policy in (
+            (of_role, of_key),
+            (without(of_role, place, action), of_key),
+            (of_role, without(of_key, in_key[0], action)),
+            (of_role, of_key),
+        ):
+            deployed.of_role(role_policy)
+            deployed.of_key(key_policy)
+            answers.append(deployed.call(action, algorithm))
+        assert answers == ["ok", "AccessDeniedException", "AccessDeniedException", "ok"], (who.id, action)
+
+
+def without(document: Document, place: int, action: str) -> Document:
+    several = isinstance(document["Statement"][place]["Action"], list)
+    taken = Removal("", place, "action", (action,)) if several else Removal("", place, "statement")
+    return reduced(document, [taken])
