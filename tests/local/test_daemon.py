@@ -57,12 +57,16 @@ def test_a_process_that_took_over_the_process_id_is_left_alone(own_temporary_fol
     server = json.loads(state.read_text())
     os.kill(server["pid"], 9)
     os.waitpid(server["pid"], 0)
-    with subprocess.Popen(["/bin/sleep", "60"]) as bystander:
+    bystander = subprocess.Popen(["/bin/sleep", "60"])
+    try:
         state.write_text(json.dumps(server | {"pid": bystander.pid}))
         assert daemon.env() is None
         assert daemon.stop() is False
         assert bystander.poll() is None
+    finally:
+        # Also where an assertion fails, or the test would wait for it.
         bystander.kill()
+        bystander.wait()
 
 
 def test_a_folder_of_another_user_is_not_trusted(own_temporary_folder: Path, tmp_path: Path) -> None:

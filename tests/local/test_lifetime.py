@@ -16,6 +16,14 @@ import pytest
 from kms_patterns.local import LocalAws
 
 SOURCES = Path(__file__).parents[2] / "constructs"
+FUNCTION = """
+import os, pathlib, time
+def handler(event, _):
+    if "busy" in event:
+        pathlib.Path(event["busy"]).touch()
+        time.sleep(600)
+    return os.getpid()
+"""
 # A parent whose embedded AWS runs a function for ten minutes; it says where everything is, then waits.
 PARENT = """
 import io, json, signal, sys, time, zipfile
@@ -24,7 +32,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests 
 aws = LocalAws.start()
 code = io.BytesIO()
 with zipfile.ZipFile(code, "w") as bundle:
-    bundle.writestr("index.py", "import os, time\\ndef handler(event, _):\\n time.sleep(event); return os.getpid()")
+    bundle.writestr("index.py", FUNCTION)
 service = {"Service": "lambda.amazonaws.com"}
 trust = {"Statement": [{"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"}]}
 role = aws.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
@@ -32,9 +40,11 @@ functions = aws.client("lambda")
 source = {"ZipFile": code.getvalue()}
 functions.create_function(FunctionName="f", Role=role, Runtime="python3.12", Handler="index.handler", Code=source)
 functions.get_waiter("function_active_v2").wait(FunctionName="f")
-worker = json.load(functions.invoke(FunctionName="f", Payload="0")["Payload"])
-functions.invoke(FunctionName="f", Payload="600", InvocationType="Event")
-time.sleep(0.5)
+worker = json.load(functions.invoke(FunctionName="f", Payload="{}")["Payload"])
+busy = aws.folder / "busy"
+functions.invoke(FunctionName="f", Payload=json.dumps({"busy": str(busy)}), InvocationType="Event")
+while not busy.exists():
+    time.sleep(0.01)
 state = json.loads((aws.folder / "server.json").read_text())
 found = {"folder": str(aws.folder), "server": state["pid"], "port": state["port"], "worker": worker}
 print(json.dumps(found), flush=True)
@@ -81,7 +91,7 @@ def parent() -> Any:
 
     def start(end: str = "pass") -> tuple[subprocess.Popen[str], dict[str, Any]]:
         environment = os.environ | {"PYTHONPATH": str(SOURCES)}
-        command = [sys.executable, "-c", PARENT.replace("END", end)]
+        command = [sys.executable, "-c", PARENT.replace("FUNCTION", repr(FUNCTION)).replace("END", end)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         started.append(process)
         assert process.stdout is not None
@@ -131,6 +141,31 @@ def test_two_run_side_by_side_without_seeing_each_other(tmp_path: Path) -> None:
         assert two.client("kms").create_key()["KeyMetadata"]["Arn"].startswith("arn:aws:kms:eu-west-1:")
         assert {one.folder.parent, two.folder.parent} == {tmp_path}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_stacks_buckets_and_aliases_of_the_same_name_live_side_by_side(aws: LocalAws, tmp_path: Path) -> None:
+    resources = {
+        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Statement": []}}},
+        "Alias": {
+            "Type": "AWS::KMS::Alias",
+            "Properties": {"AliasName": "alias/same", "TargetKeyId": {"Ref": "Key"}},
+        },
+        "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "of-the-same-name"}},
+    }
+    template = json.dumps({"Resources": resources})
+    with LocalAws.start(directory=tmp_path) as other:
+        both = (aws, other)
+        for one in both:
+            one.client("cloudformation").create_stack(StackName="Same", TemplateBody=template)
+            one.client("cloudformation").get_waiter("stack_create_complete").wait(StackName="Same")
+        keys = [one.client("kms").describe_key(KeyId="alias/same")["KeyMetadata"]["Arn"] for one in both]
+        assert len(set(keys)) == 2
+        aws.client("s3").put_object(Bucket="of-the-same-name", Key="k", Body=b"x")
+        assert "Contents" not in other.client("s3").list_objects_v2(Bucket="of-the-same-name")
+        other.client("cloudformation").delete_stack(StackName="Same")
+        other.client("cloudformation").get_waiter("stack_delete_complete").wait(StackName="Same")
+        assert aws.client("kms").describe_key(KeyId="alias/same")["KeyMetadata"]["Arn"] == keys[0]
+        assert aws.client("s3").get_object(Bucket="of-the-same-name", Key="k")["Body"].read() == b"x"
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's table of sockets")
