@@ -1,7 +1,7 @@
 """One boto3 client per service and execution environment, made on first use."""
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import boto3
 from botocore.config import Config
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def _config(*, read_timeout: int, attempts: int = 5) -> Config:
-    # Standard mode backs off with jitter and stops retrying when most calls fail, so a throttled key is not hammered.
+def _config(*, read_timeout: int, attempts: int = 5, mode: Literal["standard", "adaptive"] = "standard") -> Config:
+    # Both modes back off with jitter and stop retrying when most calls fail. Adaptive mode also sends fewer requests
+    # once throttled, which suits a client of one quota: docs/decisions/0012 has the measurement.
     return Config(
-        retries={"mode": "standard", "total_max_attempts": attempts},
+        retries={"mode": mode, "total_max_attempts": attempts},
         connect_timeout=3,
         read_timeout=read_timeout,
         tcp_keepalive=True,
@@ -24,7 +25,7 @@ def _config(*, read_timeout: int, attempts: int = 5) -> Config:
 @cache
 def kms_client() -> "KMSClient":
     """Return the AWS KMS client."""
-    return boto3.client("kms", config=_config(read_timeout=10))
+    return boto3.client("kms", config=_config(read_timeout=10, mode="adaptive"))
 
 
 @cache
