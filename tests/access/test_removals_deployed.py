@@ -28,7 +28,22 @@ sys.path.pop(0)
 
 Document = dict[str, Any]
 CONTEXT = {"tenant": "blue"}
-STACKS = {"KmsPatterns-Secrets": 2, "KmsPatterns-Envelope": 2, "KmsPatterns-Signing": 2}
+PARAMETERS = {
+    "kms:EncryptionAlgorithm": "EncryptionAlgorithm",
+    "kms:MacAlgorithm": "MacAlgorithm",
+    "kms:MessageType": "MessageType",
+    "kms:SigningAlgorithm": "SigningAlgorithm",
+}
+"""Condition keys that hold a parameter of the request, with the parameter."""
+STACKS = {
+    "KmsPatterns-CodeSigning": 1,
+    "KmsPatterns-Envelope": 2,
+    "KmsPatterns-Mac": 4,
+    "KmsPatterns-PublicKey": 2,
+    "KmsPatterns-Secrets": 2,
+    "KmsPatterns-Signing": 2,
+    "KmsPatterns-Tokens": 1,
+}
 """With how many uses of a key that are not by way of another service."""
 
 
@@ -57,30 +72,27 @@ class Deployed:
     def of_key(self, document: Document) -> None:
         self._kms.put_key_policy(KeyId=self.key, PolicyName="default", Policy=self._named(document))
 
-    def call(self, action: str, algorithm: str) -> str:
-        """Return the error's code, or ``ok``."""
-        kms, message = self._session.client("kms"), {"Message": b"m", "SigningAlgorithm": algorithm}
+    def call(self, action: str, given: Mapping[str, str]) -> str:
+        """Return the error's code, or ``ok``; ``given`` are the parameters that the statement demands."""
+        kms = self._session.client("kms")
+        encryption = {"KeyId": self.key, **(given or {"EncryptionContext": CONTEXT})}
+        about = {"KeyId": self.key, "Message": b"m" * 32, **given}
         requests: dict[str, Callable[[], Any]] = {
-            "kms:Encrypt": lambda: kms.encrypt(KeyId=self.key, Plaintext=b"x", EncryptionContext=CONTEXT),
-            "kms:Decrypt": lambda: kms.decrypt(KeyId=self.key, CiphertextBlob=self._blob(), EncryptionContext=CONTEXT),
-            "kms:GenerateDataKey": lambda: kms.generate_data_key(
-                KeyId=self.key, KeySpec="AES_256", EncryptionContext=CONTEXT
+            "kms:Encrypt": lambda: kms.encrypt(Plaintext=b"x", **encryption),
+            "kms:Decrypt": lambda: kms.decrypt(
+                CiphertextBlob=self._kms.encrypt(Plaintext=b"x", **encryption)["CiphertextBlob"], **encryption
             ),
-            "kms:Sign": lambda: kms.sign(KeyId=self.key, **message),
-            "kms:Verify": lambda: kms.verify(KeyId=self.key, Signature=self._signature(message), **message),
+            "kms:GenerateDataKey": lambda: kms.generate_data_key(KeySpec="AES_256", **encryption),
+            "kms:Sign": lambda: kms.sign(**about),
+            "kms:Verify": lambda: kms.verify(Signature=self._kms.sign(**about)["Signature"], **about),
+            "kms:GenerateMac": lambda: kms.generate_mac(**about),
+            "kms:VerifyMac": lambda: kms.verify_mac(Mac=self._kms.generate_mac(**about)["Mac"], **about),
         }
         try:
             requests[action]()
         except ClientError as error:
             return str(error.response["Error"]["Code"])
         return "ok"
-
-    def _blob(self) -> bytes:
-        root = self._kms.encrypt(KeyId=self.key, Plaintext=b"x", EncryptionContext=CONTEXT)
-        return bytes(root["CiphertextBlob"])
-
-    def _signature(self, message: dict[str, Any]) -> bytes:
-        return bytes(self._kms.sign(KeyId=self.key, **message)["Signature"])
 
     def _named(self, document: Document) -> str:
         text = json.dumps(document)
@@ -128,8 +140,8 @@ def test_taking_out_an_allowance_in_the_embedded_aws_refuses_the_call(
         names = {name: properties[name] for name in ("KeySpec", "KeyUsage") if name in properties}
         deployed = Deployed(aws, who, key, names)
         of_role, of_key = dict(who.identity[0].document), dict(key.policy.document)
-        statement = of_role["Statement"][place]
-        algorithm = str(statement.get("Condition", {}).get("StringEquals", {}).get("kms:SigningAlgorithm", ""))
+        demanded = of_role["Statement"][place].get("Condition", {}).get("StringEquals", {})
+        given = {PARAMETERS[name]: value for name, value in demanded.items() if name in PARAMETERS}
         in_key = [number for number, name in allowances(of_key, who.arn) if name == action]
         assert len(in_key) == 1
         answers = []
@@ -141,7 +153,7 @@ def test_taking_out_an_allowance_in_the_embedded_aws_refuses_the_call(
         ):
             deployed.of_role(role_policy)
             deployed.of_key(key_policy)
-            answers.append(deployed.call(action, algorithm))
+            answers.append(deployed.call(action, given))
         assert answers == ["ok", "AccessDeniedException", "AccessDeniedException", "ok"], (who.id, action)
 
 
