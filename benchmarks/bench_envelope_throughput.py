@@ -39,17 +39,7 @@ def contenders(folder: Path, mebibytes: int) -> dict[str, tuple[who.Run, Path]]:
             file.write(block)
 
     def message(name: str, suite: kms_runtime.message.AlgorithmSuite, frame_length: int) -> Path:
-        path = folder / name
-        with plain.open("rb") as source, path.open("wb") as sink:
-            kms_runtime.encrypt(
-                source,
-                sink,
-                keyring=who.KEYRING,
-                encryption_context=who.CONTEXT,
-                algorithm_suite=suite,
-                frame_length=frame_length,
-            )
-        return path
+        return who.write_message(plain, folder / name, algorithm_suite=suite, frame_length=frame_length)
 
     small, best = who.DOCUMENTED_FRAME, who.BEST_FRAME
     unsigned, signed = who.UNSIGNED.suite_id, who.SIGNED.suite_id

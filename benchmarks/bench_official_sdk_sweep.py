@@ -13,8 +13,6 @@ from pathlib import Path
 
 import envelope_contenders as who
 
-import kms_runtime
-
 KIB = 1024
 FRAMES = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB)
 READS = (None, 4 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB)
@@ -31,23 +29,16 @@ def multiple(theirs: who.Run, their_path: Path, ours: who.Run, our_path: Path, r
     return statistics.median(seconds(theirs, their_path) / seconds(ours, our_path) for _ in range(rounds))
 
 
-def write_message(plain: Path, message: Path, frame_length: int) -> None:
-    with plain.open("rb") as source, message.open("wb") as sink:
-        kms_runtime.encrypt(
-            source, sink, keyring=who.KEYRING, encryption_context=who.CONTEXT, frame_length=frame_length
-        )
-
-
 def sweep(folder: Path, mebibytes: int, rounds: int) -> dict[str, dict[tuple[int, int | None], float]]:
     """Return the multiples of every configuration, for both directions."""
     plain, message, own = folder / "plain", folder / "message", folder / "own"
     with plain.open("wb") as file:
         for _ in range(mebibytes):
             file.write(bytes(range(256)) * 4096)
-    write_message(plain, own, who.CHUNK)
+    who.write_message(plain, own)
     found: dict[str, dict[tuple[int, int | None], float]] = {"encrypt": {}, "decrypt": {}}
     for frame in FRAMES:
-        write_message(plain, message, frame)
+        who.write_message(plain, message, frame_length=frame)
         for read in READS:
             theirs = who.official_encrypt(who.UNSIGNED.suite_id, frame_length=frame, read=read)
             found["encrypt"][frame, read] = multiple(theirs, plain, who.ours_encrypt(who.UNSIGNED), plain, rounds)

@@ -35,7 +35,7 @@ def encrypt(
         keyring: Makes the data key: one call.
         encryption_context: Bound to the message and stored in it **in plaintext**: never put a secret here.
         algorithm_suite: ``AES_256_GCM_HKDF_SHA512_COMMIT_KEY``, or the same with ``_ECDSA_P384`` to sign the message.
-        frame_length: Plaintext bytes per frame, 1 to 16777216, and about a third of the memory used.
+        frame_length: Plaintext bytes per frame, 1 to 16777216, and about half of the memory used.
 
     Raises:
         InvalidRequest: ``frame_length`` is out of range, or the keyring cannot serve ``algorithm_suite``.

@@ -115,22 +115,19 @@ def _new_header(
 
 
 def _seal_frames(source: Source, out: _Output, sealer: FrameSealer, capacity: int) -> int:
-    """Seal to the end of ``source``; two buffers take turns, as a full frame is final only if nothing follows it."""
-    fill = filler(source)
-    current, following = bytearray(capacity), bytearray()
-    read = 0
+    """Seal to the end of ``source``; one byte more than a frame is read, as a full one is final if nothing follows."""
+    fill, read = filler(source), 0
+    buffer = bytearray(capacity + 1)
+    whole = memoryview(buffer)
+    frame, beyond = whole[:capacity], whole[1:]
     try:
-        length = fill(memoryview(current))
-        while length == capacity:
-            following = following or bytearray(capacity)
-            next_length = fill(memoryview(following))
-            if not next_length:
-                break
-            out.emit(sealer.seal(memoryview(current), final=False))
-            read += length
-            current, following, length = following, current, next_length
-        out.emit(sealer.seal(memoryview(current)[:length], final=True))
+        length = fill(whole)
+        while length > capacity:
+            out.emit(sealer.seal(frame, final=False))
+            read += capacity
+            buffer[0] = buffer[capacity]
+            length = 1 + fill(beyond)
+        out.emit(sealer.seal(whole[:length], final=True))
         return read + length
     finally:
-        wipe(current)
-        wipe(following)
+        wipe(buffer)
