@@ -75,6 +75,12 @@ ENTRIES = [
         lambda it: ImportedKey.from_key_arn(it, "Key", ELSEWHERE),
     ),
     Entry(
+        "A grant on an imported key that its type cannot serve",
+        f"{CHECKS}.imported_key.check_operations",
+        lambda it: SigningKey.from_key_arn(it, "Key", ELSEWHERE).grant_decrypt(role(it)),
+        lambda it: RsaEncryptionKey.from_key_arn(it, "Key", ELSEWHERE).grant_decrypt(role(it)),
+    ),
+    Entry(
         "A key policy that nobody could change again",
         f"{CHECKS}.template_checks._unmanageable",
         lambda it: own(it, "kms:PutKeyPolicy", principal=iam.AnyPrincipal(), effect=iam.Effect.DENY),

@@ -6,6 +6,7 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
+from aws_cdk import aws_backup as backup
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -141,6 +142,7 @@ def test_bucket_under_an_imported_key_grants_exactly_and_tells_the_owner(stack, 
     (on_key,) = [it for it in role_statements(template, stack, user) if it["Resource"] == ARN]
     assert actions(on_key) == ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
     (told,) = key.owner_statements
+    assert [assertion for assertion in notices(stack) if "cannot change the policy" in assertion]
     assert actions(told) == actions(on_key)
     assert told["Condition"] == {"ArnEquals": {"aws:PrincipalArn": stack.resolve(user.role_arn)}}
 
@@ -153,7 +155,7 @@ def test_secret_under_an_imported_key_is_read_through_secrets_manager(stack, rol
     via = {"StringEquals": {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}}
     (on_key,) = [it for it in role_statements(synth(stack), stack, user) if it["Resource"] == ARN]
     assert (on_key["Action"], on_key["Condition"]) == ("kms:Decrypt", via)
-    deployer, reader = key.owner_statements
+    reader, deployer = key.owner_statements
     assert deployer["Condition"] == {"ArnEquals": {"aws:PrincipalArn": {"Fn::Sub": DEPLOYER}}, **via}
     assert (reader["Action"], reader["Condition"]["StringEquals"]) == (["kms:Decrypt"], via["StringEquals"])
 
@@ -166,6 +168,27 @@ def test_table_under_an_imported_key_grants_exactly(stack, role, synth, role_sta
 
     (on_key,) = [it for it in role_statements(synth(stack), stack, user) if it["Resource"] == ARN]
     assert actions(on_key) == ["kms:Decrypt", "kms:DescribeKey"]
+    via = {"kms:ViaService": "dynamodb.eu-west-1.amazonaws.com"}
+    deployer, minting = key.owner_statements[-2:]
+    assert deployer["Condition"]["StringEquals"] == minting["Condition"]["StringEquals"] == via
+    assert actions(minting) == ["kms:CreateGrant"]
+
+
+def test_resource_without_a_grant_tells_what_its_creation_needs_as_a_notice(stack):
+    key = EncryptionKey.from_key_arn(stack, "Key", ARN)
+
+    backup.BackupVault(stack, "Vault", encryption_key=key)
+
+    (creation, minting) = notices(stack)
+    assert ("kms:RetireGrant" in creation, "kms:GrantIsForAWSResource" in minting) == (True, True)
+    assert "cdk-hnb659fds-cfn-exec-role" in creation
+
+
+def test_resource_under_an_imported_key_of_another_type_is_refused(stack, synth):
+    backup.BackupVault(stack, "Vault", encryption_key=MacKey.from_key_arn(stack, "Key", ARN))
+
+    with pytest.raises(RuntimeError, match="takes symmetric keys only"):
+        synth(stack)
 
 
 def test_service_that_acts_for_itself_is_told_with_its_source(stack, synth):

@@ -1,7 +1,7 @@
 """Finds the resources of an app that AWS services encrypt at rest under our keys, and lets them be created."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from aws_cdk import CfnResource, Stack
 
@@ -14,6 +14,9 @@ from kms_patterns.policy.services import SERVICES
 
 if TYPE_CHECKING:
     from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+    from kms_patterns.keys.imported_key import ImportedKeyBase
+
+    Key: TypeAlias = CustomerManagedKey | ImportedKeyBase
 
 
 def _class_of(kind: str) -> str:
@@ -26,9 +29,7 @@ _ROWS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def serve_at_rest(
-    keys: "Mapping[str, CustomerManagedKey]", view: TemplateView, references: References
-) -> Iterator[str]:
+def serve_at_rest(keys: "Mapping[str, Key]", view: TemplateView, references: References) -> Iterator[str]:
     """Allow what the resources under ``keys`` need to be created; yield one message for each that cannot be.
 
     Args:
@@ -48,7 +49,7 @@ def serve_at_rest(
                 unbind(keys[name], view.logical_id(resource))
 
 
-def _serve(key: "CustomerManagedKey", service: str, resource: CfnResource, stack: Stack) -> Iterator[str]:
+def _serve(key: "Key", service: str, resource: CfnResource, stack: Stack) -> Iterator[str]:
     if GENERATE_DATA_KEY not in key.operations:
         yield (
             f"{resource.node.path} is encrypted under {key.node.path}, a {type(key).__name__}: {service}, like all AWS "
@@ -62,7 +63,7 @@ def _serve(key: "CustomerManagedKey", service: str, resource: CfnResource, stack
 
 
 def _names(value: Any, stack: Stack, references: References) -> Iterator[str]:
-    if isinstance(value, dict) and len(value) == 1:
+    if isinstance(value, str) or (isinstance(value, dict) and len(value) == 1):
         yield references.name(stack, value)
     members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for member in members:

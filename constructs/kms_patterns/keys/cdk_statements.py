@@ -49,7 +49,7 @@ def grant_to_service(key: "TwoKeyGrants", grantee: iam.IGrantable, actions: Sequ
     )
 
 
-def unbind(key: "TwoKeyGrants", logical_id: str) -> None:
+def unbind(key: "Grantor", logical_id: str) -> None:
     """Take the reference to a resource that is encrypted under ``key`` out of the key's policy: it would be a cycle.
 
     What constructs of the AWS CDK allow a service for one such resource is then allowed for all resources of that

@@ -20,11 +20,12 @@ from kms_patterns.keys.key_properties import check_alias, check_key_arn, scoped_
 from kms_patterns.keys.owner_statement import OwnersStatements
 from kms_patterns.keys.pinned_grants import PinnedGrants, pinned_values
 from kms_patterns.keys.policy_checks import check_callers_statement, check_context, check_operations
+from kms_patterns.keys.synth_checks import serve_at_synth
 from kms_patterns.keys.via_service import ViaService
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, narrow
 from kms_patterns.policy.key_specs import ALGORITHMS
-from kms_patterns.policy.services import SERVICES, ServiceUse
+from kms_patterns.policy.services import SERVICES
 
 _SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
 
@@ -50,6 +51,7 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
         self._region = parts.region or ""
         self._owners = OwnersStatements(self)
         self.sources_of_services: list[SourceArn] = []
+        serve_at_synth(self)
 
     @classmethod
     def from_key_arn(cls, scope: Construct, construct_id: str, key_arn: str) -> Self:
@@ -104,7 +106,7 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
 
     @property
     def owner_statements(self) -> Sequence[Mapping[str, Any]]:
-        """Key policy statements that the owner must add; a deployment without them ends in AccessDeniedException."""
+        """Key policy statements that the owner must add, all of them once the app is synthesized."""
         return self._owners.statements
 
     def grant_operations(
@@ -199,6 +201,21 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
         name = scoped_alias(alias, self.stack)
         return kms.Alias(self, f"Alias{name}", alias_name=name, target_key=self, removal_policy=RemovalPolicy.DESTROY)
 
+    def serve_resources_of(self, service: str, stack: Stack) -> None:
+        """Tell the owner what the role that deploys ``stack`` needs to create resources of a service under this key.
+
+        Called at synth for every resource of the app that is encrypted under the key.
+        """
+        use, deployer = SERVICES[service], deployment_role_arn(stack)
+        if deployer is None:
+            return
+        via = when.via_service(use.host, self._region)
+        if use.creation:
+            self._owners.tell_of_role(deployer, "Deployment", use.creation, via)
+        if use.creates_grants:
+            grants = when.merge(when.aws_resource_grants(use.grant_operations), via)
+            self._owners.tell_of_role(deployer, "Deployment", [CREATE_GRANT], grants)
+
     def _known(self, key: str) -> Sequence[str]:
         # The spec of the key is not known: what some key of its usage knows.
         of_usage = ALGORITHMS[self.key_usage.value]
@@ -217,16 +234,4 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
         used = [operation for operation in operations if operation != CREATE_GRANT]
         if through.role is not None:
             return self.grant_operations(through.role, *used, via_service=through.host)
-        deployer = deployment_role_arn(self.stack)
-        if deployer is not None:
-            known = next((use for use in SERVICES.values() if use.host == through.host), None)
-            self._tell_of_deployer(deployer, known or ServiceUse(through.host, creation=tuple(used)))
         return iam.Grant.drop(grantee, "the owner of the key is told of the role that deploys the resource")
-
-    def _tell_of_deployer(self, arn: str, use: ServiceUse) -> None:
-        via = when.via_service(use.host, self._region)
-        if use.creation:
-            self._owners.tell_of_role(arn, "Deployment", use.creation, via)
-        if use.creates_grants:
-            grants = when.merge(when.aws_resource_grants(use.grant_operations), via)
-            self._owners.tell_of_role(arn, "Deployment", [CREATE_GRANT], grants)

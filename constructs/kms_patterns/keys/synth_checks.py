@@ -18,20 +18,30 @@ from kms_patterns.keys.void_grants import void_grants
 
 if TYPE_CHECKING:
     from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+    from kms_patterns.keys.imported_key import ImportedKeyBase
 
 _checks: "WeakKeyDictionary[IConstruct, SynthChecks]" = WeakKeyDictionary()
 
 
 def check_at_synth(key: "CustomerManagedKey") -> None:
     """Have the policy of ``key`` and all permissions on it checked when its app or stage is synthesized."""
+    _checks_of(key).keys.append(key)
+
+
+def serve_at_synth(key: "ImportedKeyBase") -> None:
+    """Have the owner of ``key`` told, when its app or stage is synthesized, what resources under it need."""
+    _checks_of(key).imported.append(key)
+
+
+def _checks_of(key: "CustomerManagedKey | ImportedKeyBase") -> "SynthChecks":
     stage = _home(key)
     if stage not in _checks:
         _checks[stage] = SynthChecks()
         stage.node.add_validation(_checks[stage])
-    _checks[stage].keys.append(key)
+    return _checks[stage]
 
 
-def _home(key: "CustomerManagedKey") -> IConstruct:
+def _home(key: "CustomerManagedKey | ImportedKeyBase") -> IConstruct:
     return Stage.of(key) or key.node.root
 
 
@@ -41,12 +51,16 @@ class SynthChecks:
 
     def __init__(self) -> None:
         self.keys: list[CustomerManagedKey] = []
+        self.imported: list[ImportedKeyBase] = []
 
     def validate(self) -> list[str]:
         """Let resources under the keys be created; return one message per void grant, exceeded limit and cycle."""
-        view = TemplateView(_home(self.keys[0]).node.find_all())
+        view = TemplateView(_home(self.keys[0] if self.keys else self.imported[0]).node.find_all())
         references = References(view)
-        names = {view.name(key.resource): key for key in self.keys}
+        names: dict[str, CustomerManagedKey | ImportedKeyBase] = {
+            references.name(key.stack, key.stack.resolve(key.key_arn)): key for key in self.imported
+        }
+        names |= {view.name(key.resource): key for key in self.keys}
         unserved = list(serve_at_rest(names, view, references))
         statements = list(identity_statements(view, references))
         messages = [text for key in self.keys for text in void_grants(key, statements, view, references)]
