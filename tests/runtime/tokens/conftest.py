@@ -180,6 +180,7 @@ class HttpsServer:
         context.load_cert_chain(layout.certificate, layout.private_key)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = f"https://127.0.0.1:{self._server.server_port}"
+        self.authority = layout.authority
         self.context = ssl.create_default_context(cafile=str(layout.authority))
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
