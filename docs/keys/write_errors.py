@@ -11,6 +11,9 @@ HEAD = """# Errors at synth
 Written by `docs/keys/write_errors.py` from `docs/keys/catalogue.py`; do not edit. Each is raised before anything is
 deployed. `tests/infrastructure/test_error_catalogue.py` runs each app and its nearest neighbour, which is accepted, and
 shows that this message is gone once the check named here is taken away.
+
+Whether an immutable property changed can be known where the deployed templates are at hand, such as the `cdk.out` of the
+last deployment: `cdk synth -c kms-patterns:deployed=FOLDER` compares with them.
 """
 
 
