@@ -185,6 +185,4 @@ def _prefixed(field: bytes) -> bytes:
 def _field(message: bytes, position: int) -> tuple[bytes, int]:
     start = position + 2
     end = start + int.from_bytes(message[position:start])
-    if end > len(message):
-        raise MessageTruncated("the message ends inside its public keys")
     return message[start:end], end

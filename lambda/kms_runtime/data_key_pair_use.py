@@ -7,10 +7,9 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/data-key-pairs.html
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from kms_runtime.aws_errors import IncorrectKeyException, InvalidCiphertextException, typed_errors
@@ -21,6 +20,9 @@ from kms_runtime.message.suite import wipe
 from kms_runtime.pair_specs import ENCRYPT_DECRYPT, SIGN_VERIFY, PairKey, check_serves, usage_context
 from kms_runtime.private_keys import oaep, sign_locally
 from kms_runtime.secrets import CIPHERTEXT_LIMIT
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
 
 def sign_with_pair(
@@ -72,11 +74,9 @@ def decrypt_with_pair(
     """
     context = usage_context(encryption_context, ENCRYPT_DECRYPT)
     with opened(encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client) as key:
-        served = check_serves(key, algorithm, ENCRYPT_DECRYPT)
-        if not isinstance(served, rsa.RSAPrivateKey) or len(ciphertext) != served.key_size // 8:
-            raise InvalidCiphertextException(f"the ciphertext has {len(ciphertext)} bytes, which no pair's has")
+        private_key = cast("rsa.RSAPrivateKey", check_serves(key, algorithm, ENCRYPT_DECRYPT))
         try:
-            return served.decrypt(ciphertext, oaep(algorithm))
+            return private_key.decrypt(ciphertext, oaep(algorithm))
         except ValueError:
             raise InvalidCiphertextException("the ciphertext was altered, or belongs to another pair") from None
 

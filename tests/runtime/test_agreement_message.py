@@ -57,6 +57,20 @@ def test_payload_comes_back_with_its_sender(curve, payload):
     assert "bicycles" not in repr(found)
 
 
+def test_message_of_known_keys_and_salt_never_changes():
+    """The layout and the derivation, as documented: messages that were stored must open in every later version."""
+    sender, recipient = (LocalParty(ec.derive_private_key(number, CURVES[0])) for number in (0xA11CE, 0xB0B))
+    envelope = Envelope(sender.public_key, recipient.public_key, bytes(range(32)))
+    secret = sender.shared_secret(recipient.public_key)
+    made = envelope.seal(b"two bicycles", secret, purpose="orders", associated_data=b"4711")
+    keys = [b"\x00\x5b" + party.public_key for party in (sender, recipient)]
+    assert made[:-28] == b"".join([b"\x01", *keys, bytes(range(32))])
+    assert made[-28:].hex() == "2cd8a3025d0f7f700d6b327f754de3b7092ef0eff8b3128f4c6fd7fd"
+    label = b"\x00\x1ckms-patterns key agreement 1"
+    assert envelope.info("orders") == b"".join([label, b"\x00\x06orders", *keys])
+    assert open_sealed(made, party=recipient, purpose="orders", associated_data=b"4711").payload == b"two bicycles"
+
+
 def test_no_two_messages_are_alike(ours, theirs):
     keys = {"sender": theirs.public_key, "recipient": ours.public_key}
     assert len({seal(b"x", party=theirs, purpose="p", **keys) for _ in range(50)}) == 50
