@@ -104,7 +104,7 @@ def test_nobody_but_the_publishing_role_may_write_into_the_bucket(
         "Sid": "DenyPublicationByAnyoneElse",
         "Effect": "Deny",
         "Principal": {"AWS": "*"},
-        "Action": "s3:PutObject",
+        "Action": ["s3:PutObject", "s3:ReplicateObject"],
         "Resource": stack.resolve(export.bucket.arn_for_objects("*")),
         "Condition": {"ArnNotEquals": {"aws:PrincipalArn": stack.resolve(export.publish_role.role_arn)}},
     }

@@ -2,13 +2,14 @@
 
 from typing import Final
 
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge
 from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
-from kms_patterns.policy.actions import S3_PUT_OBJECT
+from kms_patterns.policy.actions import S3_PUT_OBJECT, S3_REPLICATE_OBJECT
 
 SID_DENY_OTHER_PUBLISHERS: Final = "DenyPublicationByAnyoneElse"
 
@@ -18,7 +19,7 @@ class PublicBucket(s3.Bucket):
 
     What it holds is public, so nothing is gained by a KMS key, which would need a further permission of each of the
     functions. What counts is that nobody else can replace it: the bucket policy denies that to an administrator, too,
-    who would have to change that policy first, seen by CloudTrail.
+    who would have to change that policy first, seen by CloudTrail. Former versions are kept for 90 days.
 
     Args:
         scope: The pattern.
@@ -37,6 +38,9 @@ class PublicBucket(s3.Bucket):
             versioned=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=[
+                s3.LifecycleRule(id="ExpireFormerVersions", noncurrent_version_expiration=Duration.days(90))
+            ],
             removal_policy=removal_policy(lifecycle),
         )
         self.add_to_resource_policy(
@@ -44,7 +48,7 @@ class PublicBucket(s3.Bucket):
                 sid=SID_DENY_OTHER_PUBLISHERS,
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
-                actions=[S3_PUT_OBJECT],
+                actions=[S3_PUT_OBJECT, S3_REPLICATE_OBJECT],
                 resources=[self.arn_for_objects("*")],
                 conditions={"ArnNotEquals": {"aws:PrincipalArn": publisher.role_arn}},
             )

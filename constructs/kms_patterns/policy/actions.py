@@ -99,6 +99,7 @@ REFUSAL_OF_KMS: Final[Mapping[str, str]] = {GET_PUBLIC_KEY: "UnsupportedOperatio
 """The error of KMS for an operation that the key cannot do, where it is not InvalidKeyUsageException."""
 
 S3_PUT_OBJECT: Final = "s3:PutObject"
+S3_REPLICATE_OBJECT: Final = "s3:ReplicateObject"
 S3_GET_OBJECT: Final = "s3:GetObject"
 S3_DELETE_OBJECT: Final = "s3:DeleteObject"
 S3_ABORT_MULTIPART_UPLOAD: Final = "s3:AbortMultipartUpload"

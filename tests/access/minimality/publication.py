@@ -21,6 +21,7 @@ def publication(export: str, name: str, key: str) -> Iterator[Scenario]:
         yield Scenario(server, "s3:GetObject", file, allowed=True, context=TLS)
         yield Scenario(server, "s3:PutObject", file, allowed=False, context=TLS)
         yield Scenario("account administrator", "s3:PutObject", file, allowed=False, context=TLS)
+    yield Scenario("account administrator", "s3:ReplicateObject", f"{bucket}/*{name}.json", allowed=False, context=TLS)
     yield Scenario(publisher, "s3:PutObject", f"{bucket}/*another.json", allowed=False, context=TLS)
     for context in ({"aws:SecureTransport": "false"}, {**TLS, "s3:TlsVersion": "1.1"}):
         yield Scenario(server, "s3:GetObject", f"{bucket}/*{name}.json", allowed=False, context=context)
