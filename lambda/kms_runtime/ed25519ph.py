@@ -26,7 +26,8 @@ def verifies(public_key: bytes, signature: bytes, digest: bytes) -> bool:
     """Tell whether ``signature`` is the key's over a SHA-512 ``digest``, with an empty context.
 
     S must be below the group's order and every point canonically encoded, so there is one accepted signature per
-    signing, not several. The equation is checked without cofactor, as OpenSSL does for Ed25519.
+    signing, not several; keys of small order are refused. The equation is checked without cofactor, as OpenSSL does
+    for Ed25519.
 
     Args:
         public_key: 32 bytes.
@@ -37,7 +38,7 @@ def verifies(public_key: bytes, signature: bytes, digest: bytes) -> bool:
     if len(signature) != 2 * _HALF or answer >= _ORDER:
         return False
     key, commitment = _point(public_key), _point(signature[:_HALF])
-    if key is None or commitment is None:
+    if key is None or commitment is None or _is_of_small_order(key):
         return False
     challenge = hashlib.sha512(_DOMAIN + signature[:_HALF] + public_key + digest).digest()
     factor = int.from_bytes(challenge, "little") % _ORDER
@@ -64,6 +65,13 @@ def _sum_of_multiples(factor: int, point: Point, other_factor: int, other: Point
         if chosen:
             total = _plus(total, table[chosen])
     return total
+
+
+def _is_of_small_order(point: Point) -> bool:
+    # Under such a key, which nobody generates by chance, a signature can be written down for any message.
+    for _ in range(3):
+        point = _plus(point, point)
+    return _equal(point, _NEUTRAL)
 
 
 def _equal(one: Point, other: Point) -> bool:

@@ -58,3 +58,29 @@ def test_signature_of_another_length_does_not_verify(signature):
 def test_what_is_no_point_does_not_verify(encoded):
     assert not verifies(PUBLIC, encoded + SIGNATURE[32:], DIGEST)
     assert not verifies(encoded, SIGNATURE, DIGEST)
+
+
+def scalar() -> int:
+    clamped = bytearray(hashlib.sha512(SECRET).digest()[:32])
+    clamped[0] &= 0xF8
+    clamped[31] = clamped[31] & 0x7F | 0x40
+    return int.from_bytes(clamped, "little")
+
+
+def signature_with_neutral_commitment(encoded: bytes) -> bytes:
+    """A signature whose equation holds if ``encoded`` is read as the neutral point."""
+    domain = b"SigEd25519 no Ed25519 collisions" + bytes([1, 0])
+    challenge = int.from_bytes(hashlib.sha512(domain + encoded + PUBLIC + DIGEST).digest(), "little")
+    return encoded + (challenge * scalar() % ORDER).to_bytes(32, "little")
+
+
+def test_point_must_be_encoded_canonically():
+    neutral, again = (number.to_bytes(32, "little") for number in (1, 2**255 - 19 + 1))
+    assert verifies(PUBLIC, signature_with_neutral_commitment(neutral), DIGEST)
+    assert not verifies(PUBLIC, signature_with_neutral_commitment(again), DIGEST)
+
+
+def test_key_of_small_order_does_not_verify_what_anybody_can_write_down():
+    base = (4 * pow(5, -1, 2**255 - 19) % (2**255 - 19)).to_bytes(32, "little")
+    neutral, one = (1).to_bytes(32, "little"), (1).to_bytes(32, "little")
+    assert not verifies(neutral, base + one, DIGEST)
