@@ -12,8 +12,8 @@ Written by `docs/keys/write_errors.py` from `docs/keys/catalogue.py`; do not edi
 deployed. `tests/infrastructure/test_error_catalogue.py` runs each app and its nearest neighbour, which is accepted, and
 shows that this message is gone once the check named here is taken away.
 
-Whether an immutable property changed can be known where the deployed templates are at hand, such as the `cdk.out` of the
-last deployment: `cdk synth -c kms-patterns:deployed=FOLDER` compares with them.
+Whether an immutable property changed can be known where the deployed templates are at hand, such as the `cdk.out` of
+the last deployment: `cdk synth -c kms-patterns:deployed=FOLDER` compares with them.
 """
 
 

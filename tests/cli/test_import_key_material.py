@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_der_private_key,
-    load_pem_private_key,
 )
 
 from kms_patterns.key_material import material, wrapping
@@ -216,19 +215,6 @@ def test_key_that_is_about_to_be_deleted_is_refused(run, kms, empty_key, secret)
     assert (done.code, "is PendingDeletion: it takes no material" in done.stderr) == (3, True)
 
 
-@pytest.mark.parametrize("spec", material.KEY_SPECS)
-def test_every_spec_has_material_that_is_generated_and_read_back(spec):
-    made = material.generate(spec)
-
-    assert material.normalized(made, spec) == made
-    assert wrapping.algorithms_for(spec)[0] == wrapping.choose(spec, None)
-
-
-def test_spec_whose_material_is_not_known_is_refused():
-    with pytest.raises(material.KeyMaterialInvalid, match="key spec ML_DSA_65"):
-        material.generate("ML_DSA_65")
-
-
 @pytest.mark.parametrize(
     ("spec", "algorithm"), [("RSA_2048", "RSAES_OAEP_SHA_256"), ("HMAC_256", "RSA_AES_KEY_WRAP_SHA_256")]
 )
@@ -240,15 +226,6 @@ def test_algorithm_that_kms_does_not_take_for_a_spec_is_refused_by_both_sides(sp
         kms.get_parameters_for_import(KeyId=key, WrappingAlgorithm=algorithm, WrappingKeySpec="RSA_2048")
 
 
-def test_buffer_is_wiped_though_the_import_fails():
-    buffer = bytearray(b"secret")
-
-    with pytest.raises(ZeroDivisionError), material.wiped(buffer):
-        _ = 1 / 0
-
-    assert buffer == bytes(6)
-
-
 def test_command_wipes_what_it_read(run, empty_key, secret, monkeypatch):
     seen = []
     monkeypatch.setattr(
@@ -258,12 +235,3 @@ def test_command_wipes_what_it_read(run, empty_key, secret, monkeypatch):
     assert run("import-key-material", secret, "--key", empty_key()).code == 1
 
     assert seen == [(bytes(32), secret.read_bytes())]
-
-
-def test_pem_is_told_by_its_first_line():
-    pem = bytearray(RSA.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
-
-    assert load_pem_private_key(pem, None)
-    assert material.normalized(bytearray(b"\n") + pem, "RSA_2048") == RSA.private_bytes(
-        Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
-    )
