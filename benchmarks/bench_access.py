@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -25,7 +26,8 @@ from kms_patterns.toolchain import toolchain_environment
 
 ROOT = Path(__file__).parent.parent
 SECONDS_FOR_10_000, SECONDS_OF_COMMAND = 5.0, 15.0
-ROUNDS = 3
+ROUNDS = 2
+STACKS_OF_PEERS = 2
 # The front door refuses these, or drops context that we give for them.
 UNLISTED = ("kms:Decapsulate", "kms:Encapsulate", "kms:SynchronizeMultiRegionKey", "s3:AllowVendedLogDelivery")
 
@@ -40,14 +42,26 @@ def main() -> int:
             evaluate(model, running)
             ours = min(timed(lambda: evaluate(model, running))[0] for _ in range(ROUNDS))
             count = evaluate(model, running).count
-            alone, _ = timed(lambda: evaluate(model, running, each="alone"))
-            peer, _ = timed(lambda: by_the_front_door(model, running))
+            part = part_of(model)
+            same, found = timed(lambda: evaluate(part, running))
+            alone, _ = timed(lambda: evaluate(part, running, each="alone"))
+            peer, _ = timed(lambda: by_the_front_door(part, running))
     per_10_000 = ours / count * 10_000
     print(f"{count} decisions: {ours:.2f} s, that is {per_10_000:.2f} s for 10,000 (limit {SECONDS_FOR_10_000:.0f})")
-    print(f"the same, every action alone: {alone:.2f} s; by the simulator's front door: {peer:.2f} s")
-    print(f"ratio to the front door: {peer / ours:.1f} times faster")
+    print(f"{found.count} of them: {same:.2f} s; every action alone: {alone:.2f} s; by the front door: {peer:.2f} s")
+    print(f"ratio to the front door: {peer / same:.1f} times faster")
     print(f"kms-patterns access on the reference app, synthesized: {command:.1f} s (limit {SECONDS_OF_COMMAND:.0f})")
     return int(per_10_000 > SECONDS_FOR_10_000 or command > SECONDS_OF_COMMAND)
+
+
+def part_of(model: Model) -> Model:
+    """Return the model of some stacks: the front door takes minutes for all."""
+    stacks = set(model.stacks[:STACKS_OF_PEERS])
+    return replace(
+        model,
+        principals=[who for who in model.principals if who.stack is None or who.stack in stacks],
+        resources=[what for what in model.resources if what.stack in stacks],
+    )
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
