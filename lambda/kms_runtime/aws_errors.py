@@ -91,8 +91,8 @@ def error_of(response: dict[str, Any], operation: str) -> AwsError:
     """Return the typed error for the parsed error ``response`` of ``operation``; it says if retries were in vain."""
     detail, attempts = response.get("Error", {}), response.get("ResponseMetadata", {})
     message = f"{operation}: {detail.get('Message') or detail.get('Code') or 'no reason given'}"
-    if attempts.get("MaxAttemptsReached"):
-        message += f" (given up after {attempts.get('RetryAttempts', 0) + 1} attempts)"
+    if attempts.get("MaxAttemptsReached") and attempts.get("RetryAttempts"):
+        message += f" (given up after {attempts['RetryAttempts'] + 1} attempts)"
     return error_class(str(detail.get("Code", "")))(message, operation=operation)
 
 

@@ -101,6 +101,7 @@ def test_quota_exceeded_for_good_is_an_error_within_the_budget(faulty: LocalAws,
             backoff=Backoff(budget=budget),
         )
     assert caught.value.code == "ThrottlingException"
+    assert str(caught.value).count("given up") == 1
     assert time.monotonic() - start < budget + 1
 
 
