@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kms_patterns.access.conditions import from_block, from_json, from_simulator, holds, to_json
@@ -42,6 +42,7 @@ def matches(leaf: Leaf, context: dict[str, str | None]) -> bool:
     return (value in leaf.values) is (leaf.op == "StringEquals")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees)
 def test_simplifying_keeps_the_meaning(tree: Condition) -> None:
     shorter = simplified(tree)
@@ -52,6 +53,7 @@ def test_simplifying_keeps_the_meaning(tree: Condition) -> None:
         )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees)
 def test_json_keeps_simplified_conditions(tree: Condition) -> None:
     assert from_json(to_json(simplified(tree))) == simplified(tree)
