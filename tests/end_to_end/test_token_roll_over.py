@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import jwt
 import pytest
@@ -54,6 +55,15 @@ class Issuer:
     def key_ids(self) -> list[str]:
         with urlopen(self.url, context=self.context) as answer:
             return [key["kid"] for key in json.load(answer)["keys"]]
+
+    def status(self, **headers: str) -> tuple[int, str]:
+        """Return the status and ETag of an answer at the address."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            with urlopen(Request(self.url, headers=named), context=self.context) as answer:
+                return answer.status, answer.headers["ETag"]
+        except HTTPError as error:
+            return error.code, error.headers["ETag"]
 
     def by_ours(self, token: str) -> Any:
         keys = RemoteJwks(self.url, ssl_context=self.context)
@@ -116,10 +126,14 @@ def test_key_rolls_over_without_an_outage(deploy: Callable[[int], Issuer]) -> No
     assert verify_token(first, keys=reader, issuer=ISSUER, audience=AUDIENCE).key_id == old
     assert before.key_ids() == [old]
 
+    status, etag = before.status()
+    assert (status, before.status(if_none_match=etag)) == (200, (304, etag))
+
     announced = deploy(2)
     new = key_id(announced.outputs["NewKeyArn"])
     assert announced.url == before.url
     assert announced.key_ids() == [old, new]
+    assert announced.status(if_none_match=etag)[0] == 200
     second = announced.issue()
     assert [announced.verified_by_all(token) for token in (first, second)] == [old, old]
 
