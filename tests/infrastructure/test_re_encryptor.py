@@ -210,6 +210,18 @@ def test_context_of_an_rsa_source_is_refused(stack: cdk.Stack, new: EncryptionKe
         ReEncryptor(stack, "M", source_key=RsaEncryptionKey(stack, "R"), destination_key=new, kept_context=["tenant"])
 
 
+def test_keys_of_two_regions_are_refused(app: cdk.App, old: EncryptionKey) -> None:
+    elsewhere = cdk.Stack(app, "Elsewhere", env=cdk.Environment(account="111122223333", region="eu-central-1"))
+    with pytest.raises(ValueError, match="source_key is in eu-west-1, destination_key in eu-central-1"):
+        ReEncryptor(
+            elsewhere,
+            "M",
+            source_key=old,
+            destination_key=EncryptionKey(elsewhere, "Key"),
+            kept_context=["tenant"],
+        )
+
+
 def test_re_encryptor_matches_its_snapshot(
     stack: cdk.Stack, synth: Synth, move: ReEncryptor, snapshot_of: Callable[[dict[str, Any]], None]
 ) -> None:

@@ -1,5 +1,6 @@
 """The message of a key agreement: each byte authenticated, each key checked, the derivation OpenSSL's."""
 
+import random
 import subprocess
 from pathlib import Path
 
@@ -94,6 +95,22 @@ def test_every_truncation_and_any_addition_is_refused(ours, message):
     )
 
 
+def test_any_bytes_are_refused_with_a_typed_error(message):
+    rng = random.Random(11)
+    for _ in range(2000):
+        junk = bytearray(rng.randbytes(rng.randrange(300)) if rng.random() < 0.5 else message)
+        for _ in range(rng.randrange(1, 4)):
+            start = rng.randrange(len(junk) + 1)
+            junk[start : start + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+        if junk[:1] != b"\x01":
+            junk[:1] = b"\x01"
+        assert code_of(open_sealed, bytes(junk), party=Garbled(), purpose="p") in {
+            "MessageAuthenticationFailed",
+            "MessageTruncated",
+            "PublicKeyInvalid",
+        }
+
+
 @pytest.mark.parametrize(
     "change",
     [{"purpose": "payments"}, {"associated_data": b"4712"}, {"associated_data": b""}, {"purpose": "orders "}],
@@ -157,6 +174,13 @@ def test_point_off_the_curve_is_refused(theirs):
     altered[-1] ^= 1
     with pytest.raises(KmsRuntimeError, match="not a DER SubjectPublicKeyInfo of a valid point"):
         agreement_key(bytes(altered), "peer")
+
+
+class Garbled:
+    """A party whose secrets are nobody's."""
+
+    def shared_secret(self, _peer):
+        return bytearray(32)
 
 
 class Never:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from aws_cdk import Duration, Token, aws_iam, aws_lambda, aws_logs
 from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
@@ -47,7 +47,7 @@ class ReEncryptor(Construct):
         tracing: X-Ray tracing; needs two actions on every resource.
 
     Raises:
-        ValueError: A context is missing, or an RSA source is given one, which RSA has not.
+        ValueError: A context is missing, an RSA source is given one, which RSA has not, or the keys are in two Regions.
 
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html
     """
@@ -77,6 +77,7 @@ class ReEncryptor(Construct):
         destination = required_context(destination_context, (*required_destination_context, *kept_context))
         _check_source(source_key, source, any_context=any_source_context)
         _check_destination(destination)
+        _check_region(source_key, destination_key)
         algorithm = _algorithm(source_key, source_algorithm)
         self._re_encrypt = DataPlaneFunction(
             self,
@@ -145,6 +146,14 @@ def _check_destination(context: RequiredContext) -> None:
         raise ValueError(
             "ReEncryptor needs an encryption context of the destination: name at least one, such as "
             'required_destination_context=["tenant"]; without it any ciphertext of the key would decrypt alike'
+        )
+
+
+def _check_region(source: EncryptionKey | RsaEncryptionKey, destination: EncryptionKey) -> None:
+    regions = [source.stack.region, destination.stack.region]
+    if not any(map(Token.is_unresolved, regions)) and regions[0] != regions[1]:
+        raise ValueError(
+            f"source_key is in {regions[0]}, destination_key in {regions[1]}: ReEncrypt stays in one Region"
         )
 
 
