@@ -7,7 +7,7 @@ import pytest
 
 from kms_runtime.errors import SourceChanged
 from kms_runtime.s3 import read_ahead as module
-from kms_runtime.s3.read_ahead import PIECE, PIECES, ReadAhead, read_ahead
+from kms_runtime.s3.read_ahead import PIECE, PIECES, WORTH_A_THREAD, ReadAhead, read_ahead
 from kms_runtime.streams import filler, taker
 
 DATA = os.urandom(PIECE) * 5
@@ -89,7 +89,7 @@ def test_closing_early_stops_the_thread_and_wipes_what_was_read(monkeypatch):
 
 
 def test_small_object_is_read_without_a_thread():
-    small, large = Slow(DATA[:PIECE]), Slow(DATA[: PIECE + 1])
+    small, large = Slow(DATA[:WORTH_A_THREAD]), Slow(DATA[: WORTH_A_THREAD + 1])
     with read_ahead(small) as source:
         assert source is small
     with read_ahead(large) as source:

@@ -9,8 +9,9 @@ from kms_runtime.message.suite import wipe
 from kms_runtime.s3.source import S3Source
 from kms_runtime.streams import Source, filler
 
-PIECE = 1024 * 1024
-PIECES = 3
+PIECE = 256 * 1024
+PIECES = 4
+WORTH_A_THREAD = PIECE * PIECES
 _PATIENCE = 5.0
 
 _Filled = tuple[bytearray, int] | BaseException | None
@@ -18,13 +19,13 @@ _Filled = tuple[bytearray, int] | BaseException | None
 
 def read_ahead(source: S3Source) -> AbstractContextManager[Source]:
     """Return ``source``, read ahead if it is large enough for that to be worth a thread."""
-    return ReadAhead(source) if source.size > PIECE else nullcontext(source)
+    return ReadAhead(source) if source.size > WORTH_A_THREAD else nullcontext(source)
 
 
 class ReadAhead:
     """A binary file object that has the next bytes of another one ready; use it as a context manager.
 
-    At most ``PIECES`` pieces of 1 MiB are held, used again and again, and overwritten with zeros at the end.
+    At most ``PIECES`` pieces of 256 KiB are held, used again and again, and overwritten with zeros at the end.
 
     Args:
         source: Read by nobody else until this is closed.
