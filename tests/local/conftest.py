@@ -20,9 +20,8 @@ MakeKey = Callable[..., str]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options; they are known when this folder is named on the command line."""
+    """Add the option; it is known when this folder is named on the command line."""
     parser.addoption("--differential-cases", type=int, default=5000, help="random policies to compare (5000)")
-    parser.addoption("--soak-objects", type=int, default=25, help="objects to encrypt under random faults (25)")
 
 
 @pytest.fixture(scope="session")
