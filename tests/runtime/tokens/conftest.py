@@ -1,12 +1,10 @@
 """A KMS in memory with real key pairs and HMAC keys, one per algorithm of tokens; its calls are recorded."""
 
+import base64
 import hmac
-import ssl
-import threading
+import json
 from collections.abc import Iterator
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kms_patterns.local.certificates import write_certificates
-from kms_patterns.local.layout import Layout
+from kms_runtime.errors import TokenRefused
 from kms_runtime.public_keys import PublicKey
-from kms_runtime.tokens import ALGORITHMS, Jwks, issue_token
+from kms_runtime.tokens import ALGORITHMS, Jwks, issue_token, verify_token
+from tests.runtime.tokens.https_server import HttpsServer
 
 NOW = 1_800_000_000
 ISSUER, AUDIENCE = "https://issuer.example", "orders"
@@ -167,50 +165,44 @@ def signed_by():
     return sign
 
 
-class HttpsServer:
-    """A loopback HTTPS server; ``answers``: path -> status, headers and body, or a function that makes them."""
-
-    def __init__(self, folder: Path) -> None:
-        layout = Layout(folder)
-        write_certificates(layout)
-        self.answers: dict[str, Any] = {}
-        self.requests: list[tuple[str, dict[str, str]]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(layout.certificate, layout.private_key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self._server.server_port}"
-        self.authority = layout.authority
-        self.context = ssl.create_default_context(cafile=str(layout.authority))
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                owner.requests.append((self.path, headers))
-                answer = owner.answers[self.path]
-                status, sent, body = answer(headers) if callable(answer) else answer
-                self.send_response(status)
-                for name, value in {**sent, "Content-Length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
-
-
 @pytest.fixture(scope="session")
 def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpsServer]:
     server = HttpsServer(tmp_path_factory.mktemp("https"))
     yield server
     server.stop()
+
+
+def text(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def as_json(members):
+    return json.dumps(members, separators=(",", ":")).encode()
+
+
+@pytest.fixture
+def code_of(key_set, expected):
+    """Verify a token that must be refused, and return the error's code."""
+
+    def verify(token, **changes):
+        with pytest.raises(TokenRefused) as caught:
+            verify_token(token, keys=key_set, **(expected | changes))
+        assert type(caught.value).__name__ == caught.value.code
+        return caught.value.code
+
+    return verify
+
+
+@pytest.fixture
+def made(signed_by):
+    """A genuinely signed token of any header and claims, given as members or as bytes."""
+
+    def make(header=None, claims=None, algorithm="ES256"):
+        head = {"alg": algorithm, "kid": f"{algorithm.lower()}-1", "typ": "JWT"}
+        head = header if isinstance(header, bytes) else as_json({**head, **(header or {})})
+        body = {"iss": "https://issuer.example", "sub": "c", "aud": "orders", "iat": NOW, "exp": NOW + 900}
+        body = claims if isinstance(claims, bytes) else as_json({**body, **(claims or {})})
+        message = f"{text(head)}.{text(body)}"
+        return f"{message}.{text(signed_by(message.encode(), algorithm))}"
+
+    return make
