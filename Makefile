@@ -53,7 +53,7 @@ bench: install ## each benchmark prints a ratio against a peer in the same run
 
 contract: install ## the KMS contract; AWS_PROFILE=name runs it in that account, after asking
 	@if [ -n "$(AWS_PROFILE)" ]; then printf 'This makes about 14 KMS keys in the account of %s, deleted after 7 days. Continue? [y/N] ' "$(AWS_PROFILE)"; read answer; [ "$$answer" = y ]; fi
-	$(BIN)/python -m pytest -q tests/contract $(if $(AWS_PROFILE),--contract-profile $(AWS_PROFILE))
+	$(BIN)/python -m pytest -q tests/contract $(if $(AWS_PROFILE),--contract-profile $(AWS_PROFILE)); status=$$?; cat build/contract.md; exit $$status
 
 soak: install ## objects through EnvelopeCipher in bad weather; OBJECTS=3000 and SEED=… choose how many and which
 	$(BIN)/python -m tests.soak --objects $(or $(OBJECTS),3000) $(if $(SEED),--seed $(SEED))

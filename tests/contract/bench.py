@@ -15,11 +15,15 @@ TAG = {"TagKey": "kms-patterns", "TagValue": "contract"}
 
 
 class Bench:
-    """One account: the embedded AWS's root, or a real one's profile. ``made`` is what must be cleaned up."""
+    """One account: the embedded AWS's root, or a real one's profile.
+
+    ``made`` is what must be cleaned up, ``outcomes`` what came of each row: operation, case, expected, found.
+    """
 
     def __init__(self, kms: Any) -> None:
         self.kms = kms
         self.made: list[str] = []
+        self.outcomes: list[tuple[str, str, str, str]] = []
         self._keys: dict[tuple[str, str], str] = {}
 
     def key(self, spec: str = "SYMMETRIC_DEFAULT", usage: str = "ENCRYPT_DECRYPT") -> str:

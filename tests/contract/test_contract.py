@@ -21,6 +21,7 @@ def test_row(bench: Bench, row: Row) -> None:
         outcome = row.call(bench)
     except ClientError as refused:
         outcome = refused.response["Error"]["Code"]
+    bench.outcomes.append((row.operation, row.case, shown(row.expected), shown(outcome)))
     assert outcome == row.expected, row.page
 
 
