@@ -23,8 +23,8 @@ _REGULAR = Struct(">I12s")
 _FINAL = Struct(">II12sI")
 _IV = Struct(">8xI")
 _COUNTERS = Struct(">IQ")
-_REGULAR_AAD = b"AWSKMSEncryptionClient Frame"
-_FINAL_AAD = b"AWSKMSEncryptionClient Final Frame"
+_REGULAR_AAD = b"AWSKMSEncryptionClient Frame" + bytes(_COUNTERS.size)
+_FINAL_AAD = b"AWSKMSEncryptionClient Final Frame" + bytes(_COUNTERS.size)
 
 
 class _FrameCipher:
@@ -35,8 +35,8 @@ class _FrameCipher:
         self._frame_length = frame_length
         self._sequence = 0
         self._iv = bytearray(IV_LENGTH)
-        self._regular_aad = bytearray(message_id + _REGULAR_AAD + bytes(_COUNTERS.size))
-        self._final_aad = bytearray(message_id + _FINAL_AAD + bytes(_COUNTERS.size))
+        self._regular_aad = bytearray(message_id + _REGULAR_AAD)
+        self._final_aad = bytearray(message_id + _FINAL_AAD)
 
     def _next(self, length: int, *, final: bool) -> bytearray:
         """Advance to the next frame, set its IV and return its additional authenticated data."""
