@@ -5,12 +5,14 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from kms_patterns.policy.key_specs import DATA_KEY_PAIR_SPECS
 from kms_runtime import KmsRuntimeError, data_key_pair_use
 from kms_runtime.aws_errors import ThrottlingException
 from kms_runtime.backoff import Backoff
 from kms_runtime.data_key_pair_use import decrypt_with_pair, opened, sign_with_pair
 from kms_runtime.data_key_pairs import make_data_key_pair, make_data_key_pair_with_private_key
-from kms_runtime.pair_specs import QUOTAS, algorithms_of, spec_of, usage_context
+from kms_runtime.handlers.validation import schema
+from kms_runtime.pair_specs import OAEP_ALGORITHMS, QUOTAS, algorithms_of, spec_of, usage_context
 from kms_runtime.rsa_secrets import encrypt_with_public_key
 from kms_runtime.signatures import verify
 from tests.runtime.asymmetric_kms import AsymmetricKms, private_key
@@ -209,3 +211,10 @@ def test_spec_of_a_private_key_is_recognized(spec):
 def test_key_of_no_spec_is_refused():
     assert refusal(spec_of, dsa.generate_private_key(1024)).code == "InvalidKeyUsageException"
     assert refusal(spec_of, ec.generate_private_key(ec.SECP224R1())).code == "InvalidKeyUsageException"
+
+
+def test_construct_runtime_and_schema_know_the_same_specs_and_algorithms():
+    assert set(QUOTAS) == set(DATA_KEY_PAIR_SPECS) - {"SM2"}
+    named = schema("data_key_pair_sign_request")["properties"]["algorithm"]["enum"]
+    assert set(named) == {algorithm for _, algorithm in SIGNING}
+    assert set(schema("data_key_pair_decrypt_request")["properties"]["algorithm"]["enum"]) == set(OAEP_ALGORITHMS)
