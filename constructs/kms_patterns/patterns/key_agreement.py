@@ -25,6 +25,9 @@ class KeyAgreement(Construct):
     never the secret. The same private key opens and seals, so both roles have the same permission on it; what a caller
     may do is decided by the function that it may invoke.
 
+    Invoke synchronously. The event of a *failed asynchronous* call to the seal function, which contains the payload, is
+    kept in that function's dead-letter queue.
+
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
