@@ -101,3 +101,15 @@ def test_message_wrapped_with_another_algorithm_is_refused_by_kms(
     other = KmsRsaKeyring(rsa_keyring.key_arn, public_key=der, encryption_algorithm="RSAES_OAEP_SHA_1")
     s3.put("inbox", "letter.encrypted", encrypt_bytes(b"hello", keyring=other, encryption_context=SENDER))
     assert refused(rsa_envelope_cipher.decrypt, REQUEST).code == "InvalidCiphertextException"
+
+
+def test_algorithm_is_that_of_the_settings(
+    s3: Any, kms: Any, rsa_keyring: KmsRsaKeyring, rsa_pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENCRYPTION_ALGORITHM", "RSAES_OAEP_SHA_1")
+    der = rsa_pair.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    other = KmsRsaKeyring(rsa_keyring.key_arn, public_key=der, encryption_algorithm="RSAES_OAEP_SHA_1")
+    s3.put("inbox", "letter.encrypted", encrypt_bytes(b"hello", keyring=other, encryption_context=SENDER))
+    rsa_envelope_cipher.decrypt(REQUEST, None)
+    assert s3.latest("opened", "letter") == b"hello"
+    assert [request["EncryptionAlgorithm"] for _, request in kms.calls] == ["RSAES_OAEP_SHA_1"]
