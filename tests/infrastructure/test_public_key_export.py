@@ -6,19 +6,8 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_cloudfront as cloudfront
-from aws_cdk import aws_cloudfront_origins as origins
-from aws_cdk import aws_s3
 
-from kms_patterns import (
-    EncryptedBucket,
-    EncryptionKey,
-    KeyAgreementKey,
-    MacKey,
-    PublicKeyExport,
-    RsaEncryptionKey,
-    SigningKey,
-)
+from kms_patterns import KeyAgreementKey, PublicKeyExport, RsaEncryptionKey, SigningKey
 
 Statements = list[dict[str, Any]]
 Synth = Callable[[cdk.Stack], dict[str, Any]]
@@ -52,8 +41,8 @@ def own(stack: cdk.Stack, export: PublicKeyExport, name: str) -> Statements:
     ]
 
 
-def files(stack: cdk.Stack, export: PublicKeyExport, action: str, *names: str, prefix: str = "") -> dict[str, Any]:
-    arns = [export.bucket.arn_for_objects(f"{prefix}{name}.{form}") for name in names for form in FORMS]
+def files(stack: cdk.Stack, export: PublicKeyExport, action: str, *names: str) -> dict[str, Any]:
+    arns = [export.bucket.arn_for_objects(f"{name}.{form}") for name in names for form in FORMS]
     return {"Action": action, "Effect": "Allow", "Resource": stack.resolve(arns)}
 
 
@@ -218,96 +207,6 @@ def test_reserved_concurrency_limits_the_serving_function_alone(
         "publish": None,
         "serve": 5,
     }
-
-
-def test_given_encrypted_bucket_needs_generate_data_key_through_s3_and_no_more(
-    *,
-    stack: cdk.Stack,
-    synth: Synth,
-    key: RsaEncryptionKey,
-    role_statements: Callable[..., Statements],
-) -> None:
-    storage = EncryptionKey(stack, "Storage")
-    bucket = EncryptedBucket(stack, "Bucket", encryption_key=storage)
-    export = PublicKeyExport(stack, "Export", keys={"partners": key}, bucket=bucket, prefix="keys/")
-    statements = role_statements(synth(stack), stack, export.publish_role)[2:]
-    on_storage = [item["Action"] for item in statements if item["Resource"] == stack.resolve(storage.key_arn)]
-    assert on_storage == ["kms:GenerateDataKey"]
-    written = [item for item in statements if item["Action"] == "s3:PutObject"]
-    assert written == [files(stack, export, "s3:PutObject", "partners", prefix="keys/")]
-    assert {item["Action"] for item in statements} == {"kms:GenerateDataKey", "s3:PutObject", "kms:GetPublicKey"}
-
-
-@pytest.fixture
-def site(stack: cdk.Stack) -> aws_s3.Bucket:
-    return aws_s3.Bucket(stack, "Site")
-
-
-def distribution(
-    stack: cdk.Stack, site: aws_s3.Bucket, policy: cloudfront.ViewerProtocolPolicy
-) -> cloudfront.Distribution:
-    origin = origins.S3BucketOrigin.with_origin_access_control(site)
-    behavior = cloudfront.BehaviorOptions(origin=origin, viewer_protocol_policy=policy)
-    return cloudfront.Distribution(stack, "Distribution", default_behavior=behavior)
-
-
-def test_distribution_serves_the_files_instead_of_a_function(
-    stack: cdk.Stack, synth: Synth, key: RsaEncryptionKey, site: aws_s3.Bucket
-) -> None:
-    served = distribution(stack, site, cloudfront.ViewerProtocolPolicy.HTTPS_ONLY)
-    export = PublicKeyExport(stack, "Export", keys={"partners": key}, bucket=site, prefix="keys/", distribution=served)
-    template = synth(stack)
-    assert [item["Handler"].rpartition(".")[2] for item in of_type(template, "AWS::Lambda::Function")] == ["publish"]
-    assert of_type(template, "AWS::Lambda::Url") == []
-    assert stack.resolve(export.url("partners")) == {
-        "Fn::Join": ["", ["https://", stack.resolve(served.distribution_domain_name), "/keys/partners.json"]]
-    }
-    with pytest.raises(ValueError, match="a distribution serves the files"):
-        export.serve_role  # noqa: B018
-
-
-def test_distribution_that_serves_http_is_refused(stack: cdk.Stack, key: RsaEncryptionKey, site: aws_s3.Bucket) -> None:
-    served = distribution(stack, site, cloudfront.ViewerProtocolPolicy.ALLOW_ALL)
-    with pytest.raises(ValueError, match="serves HTTP"):
-        PublicKeyExport(stack, "Export", keys={"partners": key}, bucket=site, distribution=served)
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"keys": {}}, "at least one key"),
-        ({"keys": {"Partners": None}}, "name 'Partners' of a key: give 1 to 63 lower case letters"),
-        ({"keys": {"a/b": None}}, "name 'a/b'"),
-        ({"prefix": "keys"}, "prefix 'keys': give a path that ends in a slash"),
-        ({"prefix": "/keys/"}, "prefix '/keys/'"),
-        ({"max_age": cdk.Duration.seconds(0)}, "max_age is 0 seconds"),
-        ({"refresh": cdk.Duration.seconds(30)}, "refresh is 30 seconds: give 1 minute"),
-        ({"algorithms": {"other": ["RSAES_OAEP_SHA_256"]}}, "algorithms names 'other', which is none of the keys"),
-        ({"algorithms": {"partners": ["ECDSA_SHA_256"]}}, "give a list of some of RSAES_OAEP_SHA_1"),
-        ({"algorithms": {"partners": []}}, "algorithms of 'partners'"),
-        ({"algorithms": {"partners": "RSAES_OAEP_SHA_256"}}, "give a list"),
-        ({"reserved_concurrency": 0}, "reserved_concurrency is 0"),
-    ],
-)
-def test_what_cannot_be_is_refused_with_its_reason(
-    stack: cdk.Stack, key: RsaEncryptionKey, options: dict[str, Any], reason: str
-) -> None:
-    with pytest.raises(ValueError, match=reason):
-        PublicKeyExport(stack, "Export", **({"keys": {"partners": key}} | options))
-
-
-def test_key_without_a_public_key_is_refused(stack: cdk.Stack) -> None:
-    for name, key in (("EncryptionKey", EncryptionKey(stack, "A")), ("MacKey", MacKey(stack, "B"))):
-        with pytest.raises(TypeError, match=f"is a {name}, which has no public key"):
-            PublicKeyExport(stack, f"Export{name}", keys={"partners": key})  # type: ignore[dict-item]
-
-
-def test_distribution_without_its_bucket_is_refused(
-    stack: cdk.Stack, key: RsaEncryptionKey, site: aws_s3.Bucket
-) -> None:
-    served = distribution(stack, site, cloudfront.ViewerProtocolPolicy.HTTPS_ONLY)
-    with pytest.raises(ValueError, match="bucket is not"):
-        PublicKeyExport(stack, "Export", keys={"partners": key}, distribution=served)
 
 
 def test_public_key_export_matches_its_snapshot(
