@@ -72,7 +72,7 @@ def ours_decrypt(path: Path) -> None:
 class Blocks(io.RawIOBase):
     """Collects what is written into blocks of 1 MiB, as a copied file is laid out in the page cache.
 
-    A file that was written in frames lies there in small pieces, which take half as long again to read.
+    A file that was written in frames lies there in small pieces, which take about a third longer to read.
     """
 
     def __init__(self, file: BinaryIO) -> None:
