@@ -9,6 +9,8 @@ from tests.soak.run import soak
 
 pytestmark = pytest.mark.end_to_end
 SEED = 9
+UNABORTED = ("lost answer", "expired credentials", "clock skew", "access denied", "disabled key")
+"""Faults after which a function may not know an upload or not be let abort it."""
 LARGEST_FUNCTION = 120
 """MiB: the interpreter with the AWS SDK takes 70, three parts of an upload 18."""
 
@@ -20,4 +22,5 @@ def test_nothing_is_lost_corrupted_doubled_or_orphaned(stage: Stage) -> None:
     assert {"throttle", "reset", "lost answer", "hanging part"} <= set(tally.injected)
     assert tally.retries > tally.objects / 4
     assert sum(tally.failures.values()) < tally.objects / 2
+    assert tally.uploads_by_rule <= tally.killed + sum(tally.injected[kind] for kind in UNABORTED)
     assert max(tally.peaks) < LARGEST_FUNCTION
