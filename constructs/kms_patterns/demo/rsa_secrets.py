@@ -1,7 +1,9 @@
 """Direct RSA: anybody with the public key encrypts a small secret, one function decrypts it."""
 
 import base64
+import json
 import os
+import subprocess
 from dataclasses import replace
 
 from kms_patterns.demo.functions import invoke, own_calls
@@ -9,6 +11,7 @@ from kms_patterns.demo.principals import client, function_client, other_role
 from kms_patterns.demo.public_key import published
 from kms_patterns.demo.registry import Group
 from kms_patterns.demo.scenario import Stage
+from kms_patterns.toolchain import node_executable
 from kms_runtime import KmsRuntimeError, encrypt_with_public_key
 
 SECRET = b"account 4711, limit 90000"
@@ -52,6 +55,27 @@ def outsider_encrypts(stage: Stage) -> str:
     calls = len(stage.aws.kms_calls()) - before
     same = _same(decrypt(stage, ciphertext), plaintext)
     return f"{calls} calls to encrypt; {same}, by {own_calls(stage, before, 'PublicKey')}"
+
+
+_NODE = """
+const { pem, secret } = JSON.parse(require('node:fs').readFileSync(0, 'utf8'))
+const oaep = { key: pem, padding: require('node:crypto').constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }
+process.stdout.write(require('node:crypto').publicEncrypt(oaep, Buffer.from(secret)).toString('base64'))
+"""
+
+
+@rsa_secrets.scenario(
+    who="anyone with Node and nothing else; reader",
+    what="encrypts with its built-in crypto; decrypts",
+    expected="0 calls to encrypt; the same bytes",
+)
+def node_encrypts(stage: Stage) -> str:
+    given = json.dumps({"pem": published(stage, "PublicKey").pem, "secret": SECRET.decode()}).encode()
+    before = len(stage.aws.kms_calls())
+    command = [str(node_executable()), "--eval", _NODE]
+    made = subprocess.run(command, input=given, env={}, capture_output=True, check=True).stdout
+    calls = len(stage.aws.kms_calls()) - before
+    return f"{calls} calls to encrypt; {_same(decrypt(stage, base64.b64decode(made)), SECRET)}"
 
 
 @rsa_secrets.scenario(who="anyone", what="encrypts 319 bytes", expected="refused: PlaintextTooLarge, before any call")
