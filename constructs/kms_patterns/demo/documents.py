@@ -10,8 +10,8 @@ from kms_patterns.demo.scenario import Stage
 
 OBJECT = "report.bin"
 
-upload = Group("1. S3 documents: each role its own direction")
-denied = Group("2. S3 documents: what happens without each permission")
+upload = Group("S3 documents: each role its own direction")
+denied = Group("S3 documents: what happens without each permission")
 
 
 def _bucket(stage: Stage) -> str:

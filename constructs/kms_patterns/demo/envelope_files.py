@@ -14,7 +14,7 @@ PLAIN, CIPHER = "report.bin", "report.bin.encrypted"
 TENANT = {"tenant": "a"}
 TAG_BYTES = 16
 
-envelope = Group("4. Envelope encryption: S3 object in, S3 object out")
+envelope = Group("Envelope encryption: S3 object in, S3 object out")
 
 
 def _invoke(stage: Stage, function: str, source: str, destination: str, context: dict[str, str]) -> int:

@@ -15,7 +15,7 @@ from kms_patterns.demo.scenario import Stage
 
 MEBIBYTE = 1 << 20
 
-formats = Group("5. Envelope encryption: the message is AWS's format, and so are its keys")
+formats = Group("Envelope encryption: the message is AWS's format, and so are its keys")
 
 
 @formats.scenario(

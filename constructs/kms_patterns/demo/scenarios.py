@@ -1,5 +1,7 @@
 """Every scenario of the demo, in playing order."""
 
+from dataclasses import replace
+
 from kms_patterns.demo.agreements import agreements
 from kms_patterns.demo.documents import denied, upload
 from kms_patterns.demo.envelope_files import envelope
@@ -16,24 +18,25 @@ from kms_patterns.demo.signatures import signing
 from kms_patterns.demo.signed_releases import releases
 from kms_patterns.demo.tokens import tokens
 
+GROUPS = (
+    upload,
+    denied,
+    secrets,
+    envelope,
+    formats,
+    publication,
+    rsa_secrets,
+    rsa_envelopes,
+    signing,
+    releases,
+    pairs,
+    agreements,
+    moves,
+    tokens,
+    macs,
+)
 SCENARIOS: tuple[Scenario, ...] = tuple(
-    scenario
-    for group in (
-        upload,
-        denied,
-        secrets,
-        envelope,
-        formats,
-        publication,
-        rsa_secrets,
-        rsa_envelopes,
-        signing,
-        releases,
-        pairs,
-        agreements,
-        moves,
-        tokens,
-        macs,
-    )
+    replace(scenario, group=f"{number}. {group.title}")
+    for number, group in enumerate(GROUPS, start=1)
     for scenario in group.scenarios
 )

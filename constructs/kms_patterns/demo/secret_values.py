@@ -13,7 +13,7 @@ SECRET = "correct horse battery staple"  # noqa: S105 - the demo's sample value
 TENANT = {"tenant": "a"}
 ITEM = {"id": {"S": "database-password"}}
 
-secrets = Group("3. Secrets: ciphertext in DynamoDB and Parameter Store")
+secrets = Group("Secrets: ciphertext in DynamoDB and Parameter Store")
 
 
 def _parameter(stage: Stage) -> str:
