@@ -151,6 +151,11 @@ def public_key_of():
     return lambda algorithm, generation=1: public_key(arn_of(algorithm, generation))
 
 
+@pytest.fixture(scope="session", name="pair_of")
+def pair_of_fixture():
+    return lambda algorithm, generation=1: pair_of(arn_of(algorithm, generation))
+
+
 @pytest.fixture(scope="session")
 def signed_by():
     """Sign any header and claims as whoever has the key would, whatever nonsense they are."""

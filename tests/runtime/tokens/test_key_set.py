@@ -1,5 +1,6 @@
 """JSON Web Key Sets: what is published, and what a reader takes."""
 
+import base64
 import json
 
 import pytest
@@ -52,7 +53,8 @@ def test_unknown_key_id_is_said_to_be_unknown(document):
 def test_keys_for_other_uses_and_of_newer_readers_are_left_out(entries):
     newer = [
         {"kty": "AKP", "alg": "ML-DSA-65", "kid": "new", "pub": "AAAA"},
-        {**entries["RS256"], "kid": "enc", "use": "enc", "alg": "RSA-OAEP-256"},
+        {**entries["RS256"], "kid": "oaep", "use": "enc", "alg": "RSA-OAEP-256"},
+        {**entries["RS256"], "kid": "enc", "use": "enc"},
         {"kty": "EC", "kid": "no algorithm", "crv": "P-256"},
         {"kty": "oct", "alg": "HS256", "kid": "mac", "k": "AAAA"},
     ]
@@ -106,6 +108,20 @@ def test_document_that_is_no_key_set_is_refused(text):
 def test_key_that_is_not_what_it_says_is_refused(algorithm, changes, entries):
     with pytest.raises(TokenKeySetInvalid):
         parsed({**entries[algorithm], **changes})
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_coordinate_has_the_length_of_the_curve(name, entries):
+    coordinate = base64.urlsafe_b64decode(entries["ES384"][name])
+    longer = base64.urlsafe_b64encode(b"\0" + coordinate).rstrip(b"=").decode()
+    with pytest.raises(TokenKeySetInvalid, match="another length than 48 bytes"):
+        parsed({**entries["ES384"], name: longer})
+
+
+def test_document_has_a_limit(entries):
+    assert parsed(entries["ES256"], comment="a" * 60_000)
+    with pytest.raises(TokenKeySetInvalid, match="at most 65536"):
+        parsed(entries["ES256"], comment="a" * 66_000)
 
 
 def test_weak_rsa_key_is_refused(entries):

@@ -112,6 +112,17 @@ def test_answer_of_another_key_is_refused(kms, monkeypatch):
     assert code_of(message_authenticator.generate, {"message": text(b"m")}) == "IncorrectKeyException"
 
 
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"KeyId": ARN + "-2"}, "IncorrectKeyException"), ({"MacValid": False}, "KMSInvalidMacException")],
+)
+def test_answer_that_does_not_say_valid_for_this_key_is_refused(changes, code, kms, monkeypatch):
+    mac = message_authenticator.generate({"message": text(b"m")}, None)["mac"]
+    genuine = kms.verify_mac
+    monkeypatch.setattr(kms, "verify_mac", lambda **request: genuine(**request) | changes)
+    assert code_of(message_authenticator.verify, {"message": text(b"m"), "mac": mac}) == code
+
+
 def test_log_holds_neither_message_nor_code(caplog):
     caplog.set_level(logging.DEBUG)
     mac = message_authenticator.generate({"message": text(b"hush-hush")}, None)["mac"]

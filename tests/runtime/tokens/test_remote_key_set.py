@@ -114,6 +114,15 @@ def test_without_known_keys_the_failure_is_said(status, body, error, keys, site)
         keys.find("es256-1")
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed_even_to_good_keys(status, keys, site, https, document):
+    elsewhere = next(PATHS)
+    https.answers[elsewhere] = 200, {}, document(1)
+    site.says(status, b"", location=https.url + elsewhere)
+    with pytest.raises(ServiceUnreachable, match=f"answered {status}"):
+        keys.find("es256-1")
+
+
 def test_key_that_was_withdrawn_is_unknown_after_the_age(keys, site, clock, document, issued, expected):
     assert verify_token(issued(), keys=keys, **expected)
     site.says(body=document(2))

@@ -5,6 +5,8 @@ import hashlib
 import hmac
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from kms_runtime.errors import InvalidRequest, TokenRefused
 from kms_runtime.tokens import ALGORITHMS, verify_token
@@ -45,8 +47,18 @@ def test_signature_of_another_key_or_length_is_refused(algorithm, issued, code_o
     other = issued(algorithm, 2).rpartition(".")[2]
     assert code_of(f"{message}.{other}") == "TokenSignatureInvalid"
     right = base64.urlsafe_b64decode(signature + "==")
-    for wrong in (right[:-1], right + b"\0", b"\0" + right, b"", bytes(len(right)), b"\xff" * len(right)):
+    half = len(right) // 2
+    padded = right[:half] + b"\0" + right[half:]
+    for wrong in (right[:-1], right + b"\0", b"\0" + right, padded, b"", bytes(2 * half), b"\xff" * len(right)):
         assert code_of(f"{message}.{text(wrong)}") == "TokenSignatureInvalid"
+
+
+@pytest.mark.parametrize("salt_length", [0, 20, 64, padding.PSS.MAX_LENGTH])
+def test_salt_has_the_length_of_the_digest(salt_length, issued, code_of, pair_of):
+    message = issued("PS256").rpartition(".")[0]
+    scheme = padding.PSS(padding.MGF1(SHA256()), salt_length)
+    signature = pair_of("PS256").sign(message.encode(), scheme, SHA256())
+    assert code_of(f"{message}.{text(signature)}") == "TokenSignatureInvalid"
 
 
 @pytest.mark.parametrize("name", ["none", "None", "nOnE"])
