@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from kms_runtime.errors import (
     MessageFormatError,
     MessageTruncated,
 )
+from kms_runtime.message import block
 
 CONTEXT = {"a": "1", "b": "2"}
 PLAINTEXT = bytes(range(100))
@@ -169,3 +171,15 @@ def test_too_many_frames_for_one_message_are_refused(keyring, monkeypatch):
     monkeypatch.setattr("kms_runtime.message.frames.MAX_FRAMES", 3)
     with pytest.raises(MessageFormatError, match="at most 3 frames"):
         encrypt_bytes(bytes(4 * FRAME), keyring=keyring, encryption_context={}, frame_length=FRAME)
+
+
+def test_block_whose_tag_does_not_verify_is_wiped(monkeypatch):
+    wiped = []
+    monkeypatch.setattr(block, "wipe", lambda plaintext: wiped.append(bytes(plaintext)))
+    cipher, iv, message_id = AESGCM(bytes(32)), bytes(12), bytes(32)
+    aad = message_id + b"AWSKMSEncryptionClient Single Block" + (1).to_bytes(4) + (6).to_bytes(8)
+    body = bytearray(iv + (6).to_bytes(8) + cipher.encrypt(iv, b"secret", aad))
+    body[-1] ^= 1
+    with pytest.raises(MessageAuthenticationFailed):
+        block.read_block(io.BytesIO(body).read, cipher, message_id, limit=10)
+    assert len(wiped) == 1

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime import AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384, decrypt, encrypt
 from kms_runtime.errors import MessageAuthenticationFailed, MessageFormatError
-from kms_runtime.message.digest import MessageDigest
+from kms_runtime.message.digest import AHEAD, MessageDigest
 from kms_runtime.message.signature import MessageSigner, MessageVerifier
 
 DIGEST = hashlib.sha384(b"message").digest()
@@ -76,3 +76,17 @@ def test_large_signed_message_comes_back_and_leaves_no_thread_even_if_it_fails(k
     with pytest.raises(ZeroDivisionError):
         encrypt(io.BytesIO(plaintext), broken, keyring=keyring, encryption_context={}, algorithm_suite=suite)
     assert threading.active_count() == before
+
+
+@pytest.mark.timeout(30)
+def test_error_of_the_hashing_thread_is_raised_and_blocks_nobody():
+    class Broken:
+        def update(self, _):
+            raise MemoryError("no memory")
+
+    with MessageDigest("secp384r1", 256 * 1024) as digest:
+        digest._hash = Broken()
+        for _ in range(AHEAD + 2):
+            digest.update(b"block")
+        with pytest.raises(MemoryError, match="no memory"):
+            digest.finish()

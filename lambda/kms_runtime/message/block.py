@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kms_runtime.errors import MessageAuthenticationFailed, MessageFormatError, MessageTruncated
 from kms_runtime.message.fields import FieldReader, Take
-from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH
+from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH, wipe
 
 _AAD = b"AWSKMSEncryptionClient Single Block" + (1).to_bytes(4)
 
@@ -42,5 +42,6 @@ def read_block(take: Take, cipher: AESGCM, message_id: bytes, *, limit: int) -> 
     try:
         cipher.decrypt_into(iv, sealed, message_id + _AAD + length.to_bytes(8), plaintext)
     except InvalidTag:
+        wipe(plaintext)  # AES-GCM decrypts before it compares the tag
         raise MessageAuthenticationFailed("the tag of the body does not verify") from None
     return fields.consumed + sealed, plaintext

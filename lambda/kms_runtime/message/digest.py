@@ -25,6 +25,7 @@ class MessageDigest:
         self._room: SimpleQueue[None] = SimpleQueue()
         for _ in range(AHEAD):
             self._room.put(None)
+        self._error: BaseException | None = None
         self._thread: Thread | None = None
         if size >= WORTH_A_THREAD:
             self._thread = Thread(target=self._work, name="message-digest", daemon=True)
@@ -39,8 +40,10 @@ class MessageDigest:
         self._tasks.put(data)
 
     def finish(self) -> bytes:
-        """Return the digest of all that was given."""
+        """Return the digest of all that was given; raises what the thread met."""
         self.close()
+        if self._error:
+            raise self._error
         return self._hash.digest()
 
     def close(self) -> None:
@@ -58,5 +61,8 @@ class MessageDigest:
 
     def _work(self) -> None:
         while (data := self._tasks.get()) is not None:
-            self._hash.update(data)
-            self._room.put(None)
+            try:
+                self._hash.update(data)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised by finish
+                self._error = error
+            self._room.put(None)  # whatever happened: ``update`` may be waiting for it

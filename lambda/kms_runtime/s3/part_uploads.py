@@ -21,11 +21,13 @@ class PartUploads:
     Args:
         upload: Uploads the part with the given number and returns its entry for CompleteMultipartUpload.
         part_size: Size of a part in bytes; up to three times as much is held in memory.
+        expected: How many bytes there will be in all, as far as is known.
     """
 
-    def __init__(self, upload: Upload, part_size: int) -> None:
+    def __init__(self, upload: Upload, part_size: int, *, expected: int | None = None) -> None:
         self._upload = upload
         self._part_size = part_size
+        self._expected = expected
         self._buffers: list[PartBuffer] = []
         self._pending: deque[tuple[Future[dict[str, Any]], PartBuffer]] = deque()
         self._done: list[dict[str, Any]] = []
@@ -38,7 +40,7 @@ class PartUploads:
     def spare(self) -> PartBuffer:
         """Return an empty buffer; waits for the oldest part if all are on their way, and raises what it raised."""
         if len(self._buffers) <= IN_FLIGHT:
-            self._buffers.append(PartBuffer(self._part_size))
+            self._buffers.append(PartBuffer(self._part_size, expected=self._expected))
             return self._buffers[-1]
         part = self._collect_oldest()
         part.refill()

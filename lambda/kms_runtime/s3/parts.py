@@ -14,6 +14,9 @@ PART_SIZE = 6 * MEBIBYTE
 MAX_PARTS = 10_000
 MAX_OBJECT_SIZE = 5 * 1024 * 1024 * MEBIBYTE
 
+_SMALL = 2 * MEBIBYTE
+_ZEROS = bytes(64 * 1024)
+
 
 def part_size_for(size: int) -> int:
     """Return the part size, in bytes, for an object of at most ``size`` bytes: 6 MiB up to 58 GiB, then more.
@@ -32,27 +35,33 @@ def part_size_for(size: int) -> int:
 class PartBuffer(io.RawIOBase):
     """A part of an upload: filled, read by the AWS SDK (again, if it retries), and used for another part.
 
-    The memory is never moved while it grows, so that wiping it leaves no copy behind; what is not filled is not touched
-    and takes no memory.
+    What is not filled is not touched and takes no memory. Only a small object that turns out to be a large one moves,
+    and leaves zeros behind.
 
     Args:
         size: Capacity in bytes.
+        expected: How much will be filled, as far as is known.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, expected: int | None = None) -> None:
         super().__init__()
-        # A bytearray would be filled with zeros, and so take memory and milliseconds, also for a small object.
-        self._memory = memoryview(mmap.mmap(-1, size))
+        self._size = size
+        # Fresh pages of the operating system cost a small object a millisecond; a bytearray has memory that was used
+        # before. For a large part it would be filled with zeros in vain.
+        small = expected is not None and expected <= min(_SMALL, size)
+        self._memory = memoryview(bytearray(expected or 0) if small else mmap.mmap(-1, size))
         self._used = self._high_water = self._position = 0
 
     @property
     def room(self) -> int:
         """Bytes that still fit."""
-        return len(self._memory) - self._used
+        return self._size - self._used
 
     def fill(self, data: memoryview) -> int:
         """Take as much of ``data`` as fits and return how much that was."""
         taken = min(len(data), self.room)
+        if self._used + taken > len(self._memory):
+            self._grow()
         self._memory[self._used : self._used + taken] = data[:taken]
         self._used += taken
         self._high_water = max(self._high_water, self._used)
@@ -64,13 +73,22 @@ class PartBuffer(io.RawIOBase):
 
     def wipe(self) -> None:
         """Overwrite all that was ever filled with zeros, and give the memory back; nothing can be filled any more."""
-        for start in range(0, self._high_water, MEBIBYTE):
-            end = min(start + MEBIBYTE, self._high_water)
-            self._memory[start:end] = bytes(end - start)
+        self._erase()
         # Not left to the garbage collector: a warm function would hold the parts of many objects until it runs.
         self._memory = memoryview(b"")
-        self._high_water = 0
+        self._size = self._high_water = 0
         self.refill()
+
+    def _erase(self) -> None:
+        for start in range(0, self._high_water, len(_ZEROS)):
+            end = min(start + len(_ZEROS), self._high_water)
+            self._memory[start:end] = _ZEROS[: end - start]
+
+    def _grow(self) -> None:
+        memory = memoryview(mmap.mmap(-1, self._size))
+        memory[: self._used] = self._memory[: self._used]
+        self._erase()
+        self._memory = memory
 
     def readable(self) -> bool:
         """Return True: the AWS SDK reads this."""

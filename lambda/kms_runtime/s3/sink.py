@@ -39,7 +39,7 @@ class S3Sink:
         self._location = S3Object(location.bucket, location.key)
         self._s3 = s3_client
         self._part_size = part_size_for(expected_size)
-        self._uploads = PartUploads(self._upload_part, self._part_size)
+        self._uploads = PartUploads(self._upload_part, self._part_size, expected=expected_size)
         self._part = self._uploads.spare()
         self._upload_id: str | None = None
         self._open = True
@@ -114,9 +114,11 @@ class S3Sink:
     def _send_part(self) -> None:
         if len(self._uploads) == MAX_PARTS - 1:
             raise ObjectTooLarge(f"{self._location}: more than {MAX_PARTS} parts of {self._part_size} bytes")
+        self._open = False  # whatever fails here, nothing that lacks a piece can be completed
         self._upload_id = self._upload_id or self._start_upload()
         self._uploads.send(self._part)
         self._part = self._uploads.spare()
+        self._open = True
 
     def _upload_part(self, number: int, part: PartBuffer) -> dict[str, Any]:
         with self._refusals():

@@ -1,5 +1,6 @@
 """Parts travel while the next is written: how many, what a failure does, and what is left in memory."""
 
+import mmap
 import threading
 
 import pytest
@@ -137,3 +138,21 @@ def test_unused_uploads_start_no_thread():
     uploads.spare()
     uploads.close()
     assert uploads._threads is None
+
+
+@pytest.mark.parametrize("expected", [None, 0, 7, 10, 11, 3 * 1024 * 1024])
+def test_buffer_holds_its_size_whatever_was_expected_and_is_wiped_where_it_was(expected):
+    part = PartBuffer(10, expected=expected)
+    first = part._memory.obj
+    assert (part.fill(memoryview(b"abcde")), part.fill(memoryview(b"fghijkl")), part.room) == (5, 5, 0)
+    second = part._memory.obj
+    assert part.read() == b"abcdefghij"
+    part.wipe()
+    assert not any(bytes(first) + bytes(second))
+    assert part.room == 0
+
+
+def test_small_object_takes_no_fresh_pages():
+    assert isinstance(PartBuffer(6_000_000, expected=2_000_000)._memory.obj, bytearray)
+    assert isinstance(PartBuffer(6_000_000, expected=3_000_000)._memory.obj, mmap.mmap)
+    assert isinstance(PartBuffer(6_000_000)._memory.obj, mmap.mmap)

@@ -140,3 +140,17 @@ def test_more_parts_than_s3_takes_is_refused_and_aborted(s3, monkeypatch):
     assert s3.uploads == {}
     write(s3, bytes(2000))
     assert s3.latest("vault", "a.bin") == bytes(2000)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart"])
+def test_object_that_lacks_a_piece_cannot_be_completed(operation, s3):
+    """A caller that goes on after a failed write must not store the first part as if it were the whole object."""
+    with S3Sink(PLACE, expected_size=0, s3_client=s3) as sink:
+        s3.failures[operation] = (403, "AccessDenied")
+        with pytest.raises(DestinationNotWritable):
+            sink.write(bytes(5000))
+        s3.failures.clear()
+        with pytest.raises(ValueError, match="takes nothing more"):
+            sink.complete()
+    assert (s3.objects, s3.uploads) == ({}, {})
