@@ -4,7 +4,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 
-from kms_patterns import EncryptionKey
+from kms_patterns import EncryptionKey, KeyAccess
 from kms_patterns.keys.errors import GrantRefused
 
 DENIED = "the key policy does not: the call would end in AccessDeniedException"
@@ -138,5 +138,86 @@ def test_own_deny_may_have_wildcards(stack, key, synth):
     key.add_to_resource_policy(
         statement("kms:*", effect=iam.Effect.DENY, principals=[iam.AnyPrincipal()], conditions=INSECURE)
     )
+
+    synth(stack)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+        {"StringEquals": {"aws:SourceVpc": "vpc-1"}},
+        {"StringNotEquals": {"aws:SourceAccount": "999999999999"}},
+        {"StringEqualsIfExists": {"aws:SourceAccount": "111122223333"}},
+        {"ForAllValues:StringEquals": {"aws:SourceAccount": "111122223333"}},
+        {"Null": {"aws:SourceArn": "false"}},
+        {"StringLike": {"aws:SourceArn": "*"}},
+        {"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:orders"}},
+        {"ArnLike": {"aws:SourceArn": ["arn:aws:sns:eu-west-1:111122223333:orders", "arn:aws:sns:*"]}},
+    ],
+)
+def test_condition_that_binds_a_service_to_nobody_is_no_source(conditions, key):
+    with pytest.raises(GrantRefused, match=r"names an account or a resource"):
+        key.add_to_resource_policy(
+            statement("kms:Decrypt", principals=[iam.ServicePrincipal("sns.amazonaws.com")], conditions=conditions)
+        )
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::orders"}},
+        {"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:111122223333:*"}},
+        {"ForAnyValue:StringLike": {"aws:SourceOrgPaths": "o-a1b2c3d4e5/r-ab12/*"}},
+        {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": "arn:aws:logs:eu-west-1:111122223333:log-group:*"}},
+    ],
+)
+def test_condition_that_names_a_source_is_taken(conditions, stack, key, synth):
+    service = iam.ServicePrincipal("sns.amazonaws.com")
+
+    key.add_to_resource_policy(statement("kms:Decrypt", principals=[service], conditions=conditions))
+
+    synth(stack)
+
+
+def test_service_that_is_no_service_principal_of_the_cdk_needs_a_source_too(key):
+    document = {
+        "Effect": "Allow",
+        "Action": "kms:Decrypt",
+        "Resource": "*",
+        "Principal": {"Service": "sns.amazonaws.com"},
+    }
+    with pytest.raises(GrantRefused, match=r"sns.amazonaws.com without a condition"):
+        key.add_to_resource_policy(iam.PolicyStatement.from_json(document))
+    wrapped = iam.ServicePrincipal("sns.amazonaws.com").with_conditions({"Bool": {"aws:SecureTransport": "true"}})
+    with pytest.raises(GrantRefused, match=r"sns.amazonaws.com without a condition"):
+        key.add_to_resource_policy(statement("kms:Decrypt", principals=[wrapped]))
+
+
+@pytest.mark.parametrize("access", [KeyAccess.NAMED, KeyAccess.DELEGATED])
+@pytest.mark.parametrize("principal", [iam.AnyPrincipal(), iam.AccountPrincipal("999999999999")])
+def test_administration_by_strangers_is_refused(principal, access, stack):
+    key = EncryptionKey(stack, "Key", access=access)
+
+    with pytest.raises(GrantRefused, match=r"kms:PutKeyPolicy for everyone or for another account"):
+        key.add_to_resource_policy(statement("kms:PutKeyPolicy", "kms:DescribeKey", principals=[principal]))
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("principal", [iam.AccountRootPrincipal(), iam.ArnPrincipal("111122223333")])
+def test_administration_by_the_own_account_is_taken(principal, known, app, synth):
+    stack = cdk.Stack(app, "Other", env=HERE if known else None)
+    if not known and isinstance(principal, iam.ArnPrincipal) and not isinstance(principal, iam.AccountRootPrincipal):
+        principal = iam.ArnPrincipal(stack.account)
+
+    EncryptionKey(stack, "Key").add_to_resource_policy(
+        statement("kms:ListKeyRotations", "kms:PutKeyPolicy", principals=[principal])
+    )
+
+    synth(stack)
+
+
+def test_description_of_the_key_for_another_account_is_taken(stack, key, synth):
+    key.add_to_resource_policy(statement("kms:DescribeKey", principals=[iam.AccountPrincipal("999999999999")]))
 
     synth(stack)

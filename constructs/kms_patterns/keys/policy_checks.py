@@ -1,6 +1,6 @@
 """Checks of what is about to be granted, or added to a key policy by a caller."""
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aws_cdk import aws_iam as iam
 
@@ -13,8 +13,7 @@ from kms_patterns.policy.actions import (
     GENERATE_DATA_KEY,
     REFUSAL_OF_KMS,
 )
-from kms_patterns.policy.breadth import opens_to_accounts
-from kms_patterns.policy.conditions import has_source
+from kms_patterns.policy.breadth import opens_to_accounts, opens_to_strangers, services_without_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,9 +93,16 @@ def check_callers_statement(key: "Grantor", statement: iam.PolicyStatement) -> N
             f"{key.node.path}: a key policy statement that allows {found} allows more than anyone can list: "
             "name exact actions, or call grant_encrypt, grant_decrypt, … of the key, which do"
         )
-    _check_services(key, statement)
+    document = key.stack.resolve(statement.to_statement_json())
+    _check_services(key, document)
+    managing = [action for action in statement.actions if action in EVERY_ADMINISTRATION and action != DESCRIBE_KEY]
+    if managing and opens_to_strangers(document, key.stack.account):
+        raise GrantRefused(
+            f"{key.node.path}: {', '.join(managing)} for everyone or for another account: who manages a key can give "
+            "themselves its use. Name the role (aws:PrincipalArn), or call grant_admin"
+        )
     uses = [action for action in statement.actions if action not in EVERY_ADMINISTRATION]
-    if uses and key.access is KeyAccess.NAMED and opens_to_accounts(key.stack.resolve(statement.to_statement_json())):
+    if uses and key.access is KeyAccess.NAMED and opens_to_accounts(document):
         raise GrantRefused(
             f"{key.node.path}: {', '.join(uses)} for a whole account or for everyone, with no condition that names the "
             "caller (aws:PrincipalArn, or kms:ViaService and kms:CallerAccount), undoes the two-key control of "
@@ -104,12 +110,11 @@ def check_callers_statement(key: "Grantor", statement: iam.PolicyStatement) -> N
         )
 
 
-def _check_services(key: "Grantor", statement: iam.PolicyStatement) -> None:
-    services = [principal for principal in statement.principals if isinstance(principal, iam.ServicePrincipal)]
-    if services and not has_source(statement.conditions):
-        names = ", ".join(str(service.service) for service in services)
+def _check_services(key: "Grantor", document: "Mapping[str, Any]") -> None:
+    unbound = services_without_source(document)
+    if unbound:
         raise GrantRefused(
-            f"{key.node.path}: {names} without a condition on aws:SourceAccount or aws:SourceArn: whoever can make the "
-            "service act, in any account, could make it use this key (confused deputy). Add one, or call "
-            "allow_service, which does"
+            f"{key.node.path}: {', '.join(unbound)} without a condition on aws:SourceAccount or aws:SourceArn: whoever "
+            "can make the service act, in any account, could make it use this key (confused deputy). Add one that "
+            "names an account or a resource, or call allow_service, which does"
         )

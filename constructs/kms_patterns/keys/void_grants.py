@@ -78,4 +78,4 @@ def _principals(statement: dict[str, Any], stack: "Stack", references: Reference
     principal = statement.get("Principal", {})
     for arn in as_list(principal.get("AWS", []) if isinstance(principal, dict) else principal):
         name = references.name(stack, arn)
-        yield None if name == "*" or name.endswith(":root") or name.isdigit() else name
+        yield None if name in {"*", "{AccountId}"} or name.endswith(":root") or name.isdigit() else name

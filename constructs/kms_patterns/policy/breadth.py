@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from kms_patterns.policy.conditions import PRINCIPAL_ARN, VIA_SERVICE
+from kms_patterns.policy.conditions import PRINCIPAL_ARN, VIA_SERVICE, has_source
 
 _CALLER_ACCOUNT: Final = "kms:CallerAccount"
 _NAMES: Final = ("ArnEquals", "ArnLike", "StringEquals", "StringLike")
@@ -29,9 +29,37 @@ def opens_to_accounts(statement: Mapping[str, Any]) -> bool:
     return PRINCIPAL_ARN.lower() not in named and not by_service
 
 
+def opens_to_strangers(statement: Mapping[str, Any], account: str) -> bool:
+    """Return whether an Allow statement has everyone, or a whole account other than ``account``, as principal.
+
+    Args:
+        statement: As in a policy document, its tokens resolved.
+        account: The account of the key; not its number where that is known at deployment only.
+    """
+    own = (account, '{"Ref": "AWS::AccountId"}', f":{account}:root", '{"Ref": "AWS::AccountId"}, ":root"]]}')
+    principal = statement.get("Principal", {})
+    rest = [one for one in _principals(principal) if not one.endswith((*own, f':{account}:root"]]}}'))]
+    return opens_to_accounts({**statement, "Principal": {"AWS": rest}})
+
+
+def services_without_source(statement: Mapping[str, Any]) -> list[str]:
+    """Return the service principals that a statement does not bind to a source.
+
+    Args:
+        statement: As in a policy document, its tokens resolved.
+    """
+    principal = statement.get("Principal", {})
+    services = _as_list(principal.get("Service", [])) if isinstance(principal, Mapping) else []
+    return [] if has_source(statement.get("Condition", {})) else [_text(service) for service in services]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _principals(principal: Any) -> Iterator[str]:
     values = _as_list(principal.get("AWS", []) if isinstance(principal, Mapping) else principal)
-    return (value if isinstance(value, str) else json.dumps(value) for value in values)
+    return (_text(value) for value in values)
 
 
 def _positive(conditions: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:

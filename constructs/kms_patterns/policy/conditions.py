@@ -12,6 +12,9 @@ PRINCIPAL_ARN = "aws:PrincipalArn"
 VIA_SERVICE = "kms:ViaService"
 CONTEXT_PREFIX = "kms:EncryptionContext:"
 S3_CONTEXT_KEY = "aws:s3:arn"
+_SOURCES = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
+_DEMANDING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike")
+_ACCOUNT_OF_ARN = 4
 
 
 def encryption_context(pairs: Mapping[str, str]) -> Conditions:
@@ -74,6 +77,23 @@ def merge(*parts: Conditions) -> dict[str, dict[str, object]]:
 
 
 def has_source(demanded: Conditions) -> bool:
-    """Return whether conditions bind an AWS service to the resource or account for which it acts."""
-    keys = [key.lower() for demands in demanded.values() for key in demands]
-    return any(key.startswith(("aws:source", CONTEXT_PREFIX.lower())) for key in keys)
+    """Return whether conditions bind an AWS service to the resource or account for which it acts.
+
+    Only a demand that the service's request must meet does: not what a request without the key passes, not a network
+    (``aws:SourceIp``), and no wildcard that stands for every account.
+    """
+    return any(
+        key.lower() in _SOURCES or key.lower().startswith(CONTEXT_PREFIX.lower())
+        for operator, demands in demanded.items()
+        if operator.removeprefix("ForAnyValue:") in _DEMANDING
+        for key, value in demands.items()
+        if not any(_stands_for_all(one) for one in (value if isinstance(value, list) else [value]))
+    )
+
+
+def _stands_for_all(value: object) -> bool:
+    text = str(value)
+    if not text.startswith("arn:"):
+        return set(text) == {"*"}
+    account = text.split(":")[_ACCOUNT_OF_ARN : _ACCOUNT_OF_ARN + 1]
+    return account == ["*"] or (not account and text.endswith("*"))
