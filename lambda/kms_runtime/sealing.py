@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Self
 
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.keyrings.keyring import DataKey, Keyring, new_data_key
-from kms_runtime.message import AlgorithmSuite, FrameSealer, MessageKeys, check_context, serialize_header
+from kms_runtime.message import (
+    AlgorithmSuite,
+    FrameSealer,
+    MessageKeys,
+    check_context,
+    serialize_context,
+    serialize_header,
+)
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
 from kms_runtime.message.digest import AHEAD, MessageDigest
 from kms_runtime.message.header import MAX_FRAME_LENGTH
@@ -41,9 +48,10 @@ def seal_message(
     check_context(encryption_context)
     context = dict(encryption_context)
     signer = _signer(algorithm_suite, context)
+    encoded_context = serialize_context(context)  # before AWS KMS is called, as it may turn out to be too large
     message_id = os.urandom(algorithm_suite.message_id_length)
     data_key = new_data_key(keyring, context, algorithm_suite, plaintext_bytes)
-    header, keys = _new_header(data_key, algorithm_suite, context, message_id, frame_length)
+    header, keys = _new_header(data_key, algorithm_suite, encoded_context, message_id, frame_length)
     buffers = AHEAD + 1 if signer else 1
     sealer = FrameSealer(keys.cipher, message_id, frame_length, capacity, buffers=buffers)
     with _Output(sink, MessageDigest(str(algorithm_suite.curve), capacity) if signer else None) as out:
@@ -97,7 +105,7 @@ def _signer(suite: AlgorithmSuite, context: dict[str, str]) -> "MessageSigner | 
 
 
 def _new_header(
-    data_key: DataKey, suite: AlgorithmSuite, context: Mapping[str, str], message_id: bytes, frame_length: int
+    data_key: DataKey, suite: AlgorithmSuite, context: bytes, message_id: bytes, frame_length: int
 ) -> tuple[bytes, MessageKeys]:
     try:
         keys = MessageKeys.derive(suite, data_key.plaintext, message_id)
@@ -106,7 +114,7 @@ def _new_header(
     body = serialize_header(
         suite=suite,
         message_id=message_id,
-        encryption_context=context,
+        context=context,
         encrypted_data_keys=data_key.encrypted,
         frame_length=frame_length,
         commitment=keys.commitment,

@@ -110,9 +110,10 @@ def test_missing_or_different_expected_pair_is_refused_before_any_kms_call(expec
         {"x": "y" * (65_535 - 2 - 4)},
     ],
 )
-def test_context_that_cannot_be_written_is_refused(context, keyring):
+def test_context_that_cannot_be_written_is_refused_before_any_kms_call(context, keyring, kms):
     with pytest.raises(EncryptionContextInvalid):
         encrypt_bytes(b"hello", keyring=keyring, encryption_context=context)
+    assert kms.calls == []
 
 
 def test_largest_context_round_trips(keyring):

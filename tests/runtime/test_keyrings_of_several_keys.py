@@ -8,9 +8,10 @@ from aws_cryptographic_material_providers.mpl.models import (
 )
 
 from kms_runtime import KmsDiscoveryKeyring, KmsKeyring, decrypt_bytes, encrypt, encrypt_bytes
-from kms_runtime.aws_errors import IncorrectKeyException, InvalidArnException
+from kms_runtime.aws_errors import AccessDeniedException, IncorrectKeyException, InvalidArnException
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import same_multi_region_key
+from kms_runtime.keyrings.kms_calls import generate
 from kms_runtime.message import EncryptedDataKey
 from kms_runtime.message.data_keys import serialize_data_keys
 
@@ -57,6 +58,37 @@ def test_next_key_is_tried_when_the_first_is_refused(both, kms, kms_error, monke
     assert decrypt_bytes(message, keyring=both, encryption_context=CONTEXT) == b"hello"
 
 
+def test_refusals_of_all_keys_are_told(both, kms, kms_error, monkeypatch, key_arn):
+    message = encrypt_bytes(b"hello", keyring=both, encryption_context=CONTEXT)
+
+    def refuse(**request):
+        raise kms_error("DisabledException" if request["KeyId"] == key_arn else "AccessDeniedException", "Decrypt")
+
+    monkeypatch.setattr(kms, "decrypt", refuse)
+    with pytest.raises(AccessDeniedException) as caught:
+        decrypt_bytes(message, keyring=both, encryption_context=CONTEXT)
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"before that, {key_arn}: DisabledException: ")
+
+
+def test_data_key_is_wiped_if_a_further_key_refuses(both, kms, kms_error, monkeypatch):
+    made = []
+    genuine = generate
+
+    def remember(*arguments):
+        made.append(genuine(*arguments)[0])
+        return made[0], b"x"
+
+    def refuse(**_):
+        raise kms_error("AccessDeniedException", "Encrypt")
+
+    monkeypatch.setattr("kms_runtime.keyrings.kms.generate", remember)
+    monkeypatch.setattr(kms, "encrypt", refuse)
+    with pytest.raises(AccessDeniedException):
+        both.generate_data_key(CONTEXT)
+    assert made == [bytearray(32)]
+
+
 def test_additional_key_that_is_not_an_arn_is_refused(kms, key_arn):
     with pytest.raises(InvalidArnException):
         KmsKeyring(key_arn, kms_client=kms, additional_keys={"alias/x": kms})
@@ -72,8 +104,9 @@ def test_more_than_twenty_keys_are_refused(kms, key_arn):
     prefix = key_arn[:-2]
     kms._keys |= {f"{prefix}{n:02}": kms._keys[key_arn] for n in range(20)}
     many = KmsKeyring(key_arn, kms_client=kms, additional_keys={f"{prefix}{n:02}": kms for n in range(20)})
-    with pytest.raises(InvalidRequest, match="21 encrypted data keys; a message has 1 to 20"):
+    with pytest.raises(InvalidRequest, match="21 KMS keys; a message has at most 20"):
         encrypt_bytes(b"", keyring=many, encryption_context={})
+    assert kms.calls == []
 
 
 def test_data_key_that_does_not_fit_its_field_is_refused():

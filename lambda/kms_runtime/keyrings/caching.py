@@ -33,7 +33,7 @@ class CachingKeyring:
     **Use it only to stay below a request quota.** Data keys stay in memory for ``max_age``; a revoked permission shows
     that much later; and AWS CloudTrail no longer has an entry per message. Each message still has an encryption key of
     its own, derived from the data key. Signed messages are not cached when encrypting: each has a key pair of its own
-    in its encryption context. Safe for use by several threads.
+    in its encryption context. Safe for use by several threads, of which one at a time calls AWS KMS.
 
     Args:
         keyring: Where data keys come from.

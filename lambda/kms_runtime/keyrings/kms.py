@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from kms_runtime.errors import KmsRuntimeError
+from kms_runtime.errors import InvalidRequest, KmsRuntimeError
 from kms_runtime.key_arn import check_key_arn, same_multi_region_key
 from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
 from kms_runtime.keyrings.kms_calls import KmsDataKeyClient, KmsDecryptClient, generate, unwrap, wrap
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
+from kms_runtime.message.data_keys import MAX_ENCRYPTED_DATA_KEYS
+from kms_runtime.message.suite import wipe
 
 PROVIDER_ID = "aws-kms"
 
@@ -21,7 +23,7 @@ class KmsKeyring:
         key_arn: ARN of a symmetric encryption key. Not an alias: an alias can be pointed at another key.
         kms_client: A ``boto3.client("kms")`` for the key's Region.
         additional_keys: ARNs of further keys, each with the client of its Region. Every message is encrypted under each
-            of them too (one ``kms:Encrypt`` call per key), and any one of them opens it.
+            of them too (one ``kms:Encrypt`` call per key), and any one of them opens it. To encrypt, at most 19.
 
     Raises:
         InvalidArnException: Something that should be one is not a key ARN.
@@ -51,14 +53,21 @@ class KmsKeyring:
         """Return a new AES-256 data key from AWS KMS GenerateDataKey, bound to ``encryption_context``.
 
         Raises:
+            InvalidRequest: The keyring has more keys than a message can name; AWS is not called.
             AwsError: AWS KMS refused; the class name is its error code.
             IncorrectKeyException: The answer is about another key than the one asked for.
         """
+        if len(self._clients) > MAX_ENCRYPTED_DATA_KEYS:
+            raise InvalidRequest(f"{len(self._clients)} KMS keys; a message has at most {MAX_ENCRYPTED_DATA_KEYS}")
         plaintext, ciphertext = generate(self._clients[self._key_arn], self._key_arn, encryption_context)
         encrypted = [_encrypted(self._key_arn, ciphertext)]
-        for arn, client in self._clients.items():
-            if arn != self._key_arn:
-                encrypted.append(_encrypted(arn, wrap(client, arn, plaintext, encryption_context)))
+        try:
+            for arn, client in self._clients.items():
+                if arn != self._key_arn:
+                    encrypted.append(_encrypted(arn, wrap(client, arn, plaintext, encryption_context)))
+        except BaseException:
+            wipe(plaintext)
+            raise
         return DataKey(plaintext, tuple(encrypted), self._key_arn)
 
     def decrypt_data_key(
@@ -86,13 +95,19 @@ def first_that_opens(
     encryption_context: Mapping[str, str],
     suite: AlgorithmSuite,
 ) -> DataKey:
-    """Try each encrypted data key under its key ARN; if none opens, the last refusal is raised."""
+    """Try each encrypted data key under its key ARN; if none opens, the last refusal is raised and notes the others."""
+    refusals = []
     for key, arn, client in candidates[:-1]:
         try:
             return _open(key, arn, client, encryption_context, suite)
-        except KmsRuntimeError:
-            continue
-    return _open(*candidates[-1], encryption_context, suite)
+        except KmsRuntimeError as error:
+            refusals.append(f"{arn}: {error.code}: {error}")
+    try:
+        return _open(*candidates[-1], encryption_context, suite)
+    except KmsRuntimeError as error:
+        for refusal in refusals:
+            error.add_note(f"before that, {refusal}")
+        raise
 
 
 def _open(

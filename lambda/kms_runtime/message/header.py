@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from kms_runtime.errors import MessageFormatError
 from kms_runtime.message.commitment import CommitmentPolicy
-from kms_runtime.message.context import VERIFICATION_KEY_NAME, parse_context, serialize_context
+from kms_runtime.message.context import VERIFICATION_KEY_NAME, parse_context
 from kms_runtime.message.data_keys import EncryptedDataKey, parse_data_keys, serialize_data_keys
 from kms_runtime.message.fields import FieldReader
 from kms_runtime.message.keys import HEADER_IV
@@ -52,15 +52,16 @@ def serialize_header(
     *,
     suite: AlgorithmSuite,
     message_id: bytes,
-    encryption_context: Mapping[str, str],
+    context: bytes,
     encrypted_data_keys: Sequence[EncryptedDataKey],
     frame_length: int,
     commitment: bytes,
 ) -> bytes:
     """Return the body of a version 2 header; its authentication tag follows it in the message.
 
+    ``context`` is the encryption context as ``serialize_context`` returns it.
+
     Raises:
-        EncryptionContextInvalid: The encryption context does not fit.
         InvalidRequest: The encrypted data keys do not fit.
     """
     return b"".join(
@@ -68,7 +69,7 @@ def serialize_header(
             bytes([suite.version]),
             suite.id_bytes,
             message_id,
-            serialize_context(encryption_context),
+            context,
             serialize_data_keys(encrypted_data_keys),
             bytes([FRAMED]),
             frame_length.to_bytes(4),
