@@ -23,6 +23,7 @@ _path = click.Path(dir_okay=False, path_type=Path)
 @click.option("-s", "--signature", type=_path, help="Detached signature.  [default: FILE.sig, if it is there]")
 @click.option("-b", "--bundle", type=_path, help="DSSE envelope.  [default: FILE.dsse.json, if it is there]")
 @click.option("-n", "--name", help="Name that the statement must give to the artifact.  [default: any]")
+@click.option("-t", "--type", "kind", help="The statement's predicateType.  [default: the one that CodeSigner writes]")
 @click.option("-a", "--algorithm", help="The one algorithm to accept.  [default: the key's, if it has one]")
 def verify(file: Path, **options: Any) -> None:
     """Verify that FILE was signed with the key, without a call to AWS.
@@ -45,9 +46,17 @@ def verify(file: Path, **options: Any) -> None:
 
 
 def _verify(
-    file: Path, *, key: Path, signature: Path | None, bundle: Path | None, name: str | None, algorithm: str | None
+    file: Path,
+    *,
+    key: Path,
+    signature: Path | None,
+    bundle: Path | None,
+    name: str | None,
+    kind: str | None,
+    algorithm: str | None,
 ) -> list[str]:
     from kms_runtime.artifacts import digest_artifact  # noqa: PLC0415
+    from kms_runtime.statements import PREDICATE_TYPE  # noqa: PLC0415
 
     signature = signature or _if_there(file, ".sig")
     bundle = bundle or _if_there(file, ".dsse.json")
@@ -60,7 +69,10 @@ def _verify(
     with file.open("rb") as content:
         artifact = digest_artifact(content, algorithm=algorithm, public_key=public_key)
     lines = [_signed(artifact, signature, public_key, algorithm)] if signature else []
-    return lines + ([_stated(artifact, bundle, public_key, algorithm, name)] if bundle else [])
+    if bundle:
+        expected = {"name": name, "predicate_type": kind or PREDICATE_TYPE}
+        lines.append(_stated(artifact, bundle, public_key, algorithm, expected))
+    return lines
 
 
 def _signed(artifact: "ArtifactDigests", signature: Path, key: "VerifyingKey", algorithm: str) -> str:
@@ -70,11 +82,13 @@ def _signed(artifact: "ArtifactDigests", signature: Path, key: "VerifyingKey", a
     return f"genuine by {signature.name}: {algorithm}, {key.key_arn}"
 
 
-def _stated(artifact: "ArtifactDigests", bundle: Path, key: "VerifyingKey", algorithm: str, name: str | None) -> str:
+def _stated(
+    artifact: "ArtifactDigests", bundle: Path, key: "VerifyingKey", algorithm: str, expected: dict[str, Any]
+) -> str:
     from kms_runtime.artifacts import verify_statement  # noqa: PLC0415
 
-    statement = verify_statement(artifact, bundle.read_bytes(), key, algorithm=algorithm, name=name)
-    subject = statement.subject_with(artifact.digests, name)
+    statement = verify_statement(artifact, bundle.read_bytes(), key, algorithm=algorithm, **expected)
+    subject = statement.subject_with(artifact.digests, expected["name"])
     return f"genuine by {bundle.name}: {algorithm}, {key.key_arn}, as {subject.name!r}"
 
 

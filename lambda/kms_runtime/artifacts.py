@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kms_runtime.aws_errors import KMSInvalidSignatureException
-from kms_runtime.dsse import Envelope, EnvelopeSignature, parse_envelope, pre_authentication_encoding
-from kms_runtime.errors import AttestationInvalid
+from kms_runtime.dsse import PREFIX, Envelope, EnvelopeSignature, parse_envelope, pre_authentication_encoding
+from kms_runtime.errors import AttestationInvalid, InvalidRequest
 from kms_runtime.signatures import KmsSigningClient, sign_input, verify, verify_input
 from kms_runtime.signing_algorithms import ALGORITHMS, RAW, signing_algorithm
 from kms_runtime.signing_messages import PIECE_BYTES, MessageHasher, SigningInput
@@ -56,6 +56,9 @@ class SignedArtifact:
 def digest_artifact(file: Source, *, algorithm: str, public_key: "VerifyingKey | None" = None) -> ArtifactDigests:
     """Read ``file`` once, in pieces of 1 MiB, whatever its size.
 
+    What begins as DSSE begins what it signs is no artifact: a detached signature of it would be the signature of a
+    statement, about any name and digest that its author likes.
+
     Args:
         file: Binary file, read from where it stands to its end.
         algorithm: The algorithm that signs or signed it.
@@ -63,7 +66,8 @@ def digest_artifact(file: Source, *, algorithm: str, public_key: "VerifyingKey |
 
     Raises:
         MessageTooLarge: ED25519_SHA_512, which takes no digest.
-        InvalidRequest: ``public_key`` is needed and missing, or the algorithm is unknown.
+        InvalidRequest: ``public_key`` is needed and missing, the algorithm is unknown, or the file begins with
+            ``DSSEv1`` and a space.
     """
     known = signing_algorithm(algorithm)
     hasher = MessageHasher(known, public_key)
@@ -71,6 +75,8 @@ def digest_artifact(file: Source, *, algorithm: str, public_key: "VerifyingKey |
     updates = [hasher.update, *(item.update for item in hashes.values())]
     fill, buffer, size = filler(file), memoryview(bytearray(PIECE_BYTES)), 0
     while got := fill(buffer):
+        if size == 0 and buffer[: len(PREFIX)] == PREFIX:
+            raise InvalidRequest("the artifact begins with 'DSSEv1 ': its signature would be that of a statement")
         for update in updates:
             update(buffer[:got])
         size += got
@@ -104,7 +110,7 @@ def sign_artifact(
         AwsError: AWS KMS refused; the class name is its error code.
     """
     predicate = {
-        "Data": json.dumps({"signingAlgorithm": algorithm, "size": artifact.size}),
+        "Data": data_of(artifact, algorithm),
         "Timestamp": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
     payload = Statement((Subject(name, artifact.digests),), PREDICATE_TYPE, predicate).to_payload()
@@ -116,6 +122,11 @@ def sign_artifact(
     )
     envelope = Envelope(PAYLOAD_TYPE, payload, (EnvelopeSignature(key_arn, of_statement),))
     return SignedArtifact(base64.b64encode(signature) + b"\n", envelope.to_json())
+
+
+def data_of(artifact: ArtifactDigests, algorithm: str) -> str:
+    """Return what the statement says of ``artifact`` besides its name and digests, as JSON."""
+    return json.dumps({"signingAlgorithm": algorithm, "size": artifact.size})
 
 
 def verify_signature(
@@ -137,6 +148,7 @@ def verify_statement(
     *,
     algorithm: str,
     name: str | None = None,
+    predicate_type: str = PREDICATE_TYPE,
 ) -> Statement:
     """Verify an envelope without AWS, and that its statement is about ``artifact``.
 
@@ -146,9 +158,11 @@ def verify_statement(
         public_key: Of the key that must have signed; one genuine signature among several is enough.
         algorithm: The one algorithm that is accepted.
         name: Name that the statement must give to the artifact. Left out, any.
+        predicate_type: The only kind of statement that is accepted: the key may have signed others about the same
+            artifact, such as that a scan of it failed.
 
     Raises:
-        AttestationInvalid: Not an envelope around an in-toto statement.
+        AttestationInvalid: Not an envelope around an in-toto statement of this kind.
         KMSInvalidSignatureException: No signature is this key's.
         ArtifactMismatch: The statement is about something else.
     """
@@ -158,6 +172,10 @@ def verify_statement(
     if found.payload_type != PAYLOAD_TYPE:
         raise AttestationInvalid(f"the envelope's payloadType is {found.payload_type!r}, not {PAYLOAD_TYPE!r}")
     statement = parse_statement(found.payload)
+    if statement.predicate_type != predicate_type:
+        raise AttestationInvalid(
+            f"the statement's predicateType is {statement.predicate_type!r}, not {predicate_type!r}"
+        )
     statement.subject_with(artifact.digests, name)
     return statement
 

@@ -13,6 +13,8 @@ from kms_runtime.errors import AttestationInvalid
 
 ENVELOPE_LIMIT = 1024 * 1024
 """Bytes of the largest envelope that is read: a guard against what is no envelope, not a limit of the format."""
+PREFIX = b"DSSEv1 "
+"""What everything begins with that DSSE has signed: nothing else may be signed that begins so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Envelope:
 def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     """Return the bytes that are signed: type and payload, each with its length, so that neither can be mistaken."""
     kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+    return PREFIX + b"%d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def parse_envelope(text: bytes) -> Envelope:
@@ -69,10 +71,12 @@ def parse_json_object(text: bytes, what: str) -> dict[str, Any]:
     """Return the JSON object ``text``, in which no name may stand twice: readers differ in which one they take.
 
     Raises:
-        AttestationInvalid: Not JSON in UTF-8, not an object, or a name stands twice.
+        AttestationInvalid: Not JSON in UTF-8, not an object, a name stands twice, or a surrogate stands alone.
     """
     try:
         document = json.loads(text.decode(), object_pairs_hook=_unique)
+        # JSON can name single surrogates, which UTF-8 cannot: encoding them later would fail.
+        json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise AttestationInvalid(f"{what} is not JSON: {error}") from None
     if not isinstance(document, dict):

@@ -14,10 +14,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from kms_runtime.aws_errors import IncorrectKeyException, InvalidKeyUsageException, typed_errors
+from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
 from kms_runtime.errors import PublicKeyInvalid
 from kms_runtime.jwk import AsymmetricKey, parameters, thumbprint
-from kms_runtime.key_arn import check_key_arn
+from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.key_specs import key_spec_of
 from kms_runtime.public_key_algorithms import OAEP_OVERHEAD, jose_name, rsa_plaintext_limit
 from kms_runtime.public_key_document import check_document
 
@@ -68,9 +69,7 @@ class PublicKey:
         """
         with typed_errors("AWS KMS"):
             answer = kms_client.get_public_key(KeyId=check_key_arn(key_arn))
-        if answer["KeyId"] != key_arn:
-            message = f"GetPublicKey answered for {answer['KeyId']} instead of {key_arn}"
-            raise IncorrectKeyException(message, operation="GetPublicKey")
+        check_answering_key(answer, key_arn, "GetPublicKey")
         algorithms = tuple(name for names in _ALGORITHM_LISTS for name in answer.get(names) or ())
         return cls(key_arn, answer["KeySpec"], answer["KeyUsage"], algorithms, bytes(answer["PublicKey"]))
 
@@ -81,7 +80,8 @@ class PublicKey:
         The checksum finds damage, not forgery: fetch documents over TLS, from an address that you trust.
 
         Raises:
-            PublicKeyInvalid: The document lacks a member, or its checksum, PEM or JSON Web Key is of another key.
+            PublicKeyInvalid: The document lacks a member, or its key spec, checksum, PEM or JSON Web Key is another
+                key's.
             InvalidArnException: ``keyArn`` is not a key ARN.
         """
         der = check_document(document)
@@ -125,12 +125,15 @@ class PublicKey:
         """The key as ``cryptography`` has it.
 
         Raises:
-            PublicKeyInvalid: It is no key, or of a kind that ``cryptography`` does not know.
+            PublicKeyInvalid: It is no key, of a kind that ``cryptography`` does not know, or of another key spec.
         """
         try:
-            return cast("AsymmetricKey", load_der_public_key(self.der))
+            key = load_der_public_key(self.der)
         except (ValueError, UnsupportedAlgorithm) as error:
             raise PublicKeyInvalid(f"the public key of {self.key_arn} cannot be read: {error}") from None
+        if (found := key_spec_of(key)) != self.key_spec:
+            raise PublicKeyInvalid(f"the public key of {self.key_arn} is of {found}, not of {self.key_spec}")
+        return cast("AsymmetricKey", key)
 
     @property
     def pem(self) -> str:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
 from kms_runtime import ed25519ph
 from kms_runtime.aws_errors import InvalidKeyUsageException
-from kms_runtime.signing_algorithms import DIGEST, EXTERNAL_MU, RAW, signing_algorithm
+from kms_runtime.signing_algorithms import ALGORITHMS_OF, DIGEST, EXTERNAL_MU, RAW, signing_algorithm
 
 if TYPE_CHECKING:
     from kms_runtime.verifying_keys import VerifyingKey
@@ -34,7 +34,9 @@ def check_for(public_key: "VerifyingKey", algorithm: str, message_type: str = RA
         InvalidKeyUsageException: The key does not sign, or not with this algorithm.
     """
     known = signing_algorithm(algorithm)
-    if public_key.key_usage != "SIGN_VERIFY" or algorithm not in public_key.algorithms:
+    # What the key's document lists is not believed alone: another kind of key would be handed the wrong arguments.
+    usable = algorithm in public_key.algorithms and algorithm in ALGORITHMS_OF.get(public_key.key_spec, ())
+    if public_key.key_usage != "SIGN_VERIFY" or not usable:
         raise InvalidKeyUsageException(
             f"{public_key.key_arn} ({public_key.key_spec}, {public_key.key_usage}) makes no signatures with "
             f"{algorithm}; its algorithms are {', '.join(public_key.algorithms)}"

@@ -6,13 +6,9 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/offline-public-key.htm
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey, MLDSA87PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -21,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from kms_runtime.errors import PublicKeyInvalid
+from kms_runtime.key_specs import key_spec_of
 from kms_runtime.public_keys import PublicKey
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
@@ -68,20 +65,6 @@ class BareKey:
         return load_der_public_key(self.der)
 
 
-_CURVES: Final = {
-    "secp256r1": "ECC_NIST_P256",
-    "secp384r1": "ECC_NIST_P384",
-    "secp521r1": "ECC_NIST_P521",
-    "secp256k1": "ECC_SECG_P256K1",
-}
-_CLASSES: Final = {
-    Ed25519PublicKey: "ECC_NIST_EDWARDS25519",
-    MLDSA44PublicKey: "ML_DSA_44",
-    MLDSA65PublicKey: "ML_DSA_65",
-    MLDSA87PublicKey: "ML_DSA_87",
-}
-
-
 def read_verifying_key(data: bytes, *, called: str) -> VerifyingKey:
     """Return the key of a file: the JSON document of PublicKeyExport, PEM, or DER.
 
@@ -106,16 +89,8 @@ def read_verifying_key(data: bytes, *, called: str) -> VerifyingKey:
             f"{called} is no public key: the JSON document of PublicKeyExport, PEM (-----BEGIN PUBLIC KEY-----) or DER "
             f"is expected ({error})"
         ) from None
-    spec = _spec(key)
+    spec = key_spec_of(key)
     if spec not in ALGORITHMS_OF:
         raise PublicKeyInvalid(f"{called} is a key of a kind that AWS KMS has not ({spec})")
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return BareKey(called, spec, ALGORITHMS_OF[spec], der)
-
-
-def _spec(key: Any) -> str:
-    if isinstance(key, RSAPublicKey):
-        return f"RSA_{key.key_size}"
-    if isinstance(key, EllipticCurvePublicKey):
-        return _CURVES.get(key.curve.name, key.curve.name)
-    return next((spec for kind, spec in _CLASSES.items() if isinstance(key, kind)), type(key).__name__)

@@ -120,6 +120,14 @@ def test_older_release_passed_off_as_a_newer_one_ends_in_3(verify, release):
     assert (done.code, "the statement is about 'app-1.0.bin', not about 'app-1.1.bin'" in done.stderr) == (3, True)
 
 
+def test_statement_of_another_kind_ends_in_3_unless_it_is_asked_for(verify, release):
+    release()
+    kind = "https://slsa.dev/provenance/v1"
+    done = verify("app.bin", "--key", "key.pem", "--type", kind)
+    assert (done.code, f"not '{kind}'" in done.stderr) == (3, True)
+    assert verify("app.bin", "--key", "key.pem", "--type", "https://cosign.sigstore.dev/attestation/v1").code == 0
+
+
 def test_nothing_to_check_is_no_success(verify, release):
     folder = release()
     (folder / "app.bin.sig").unlink()

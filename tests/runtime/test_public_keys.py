@@ -134,6 +134,16 @@ def test_der_that_is_no_base64_is_refused() -> None:
         PublicKey.from_document(key_of("RSA_2048").document() | {"der": "!"})
 
 
+@pytest.mark.parametrize("spec", [spec for spec in KEYS if spec != "RSA_2048"])
+def test_key_of_another_spec_than_the_document_says_is_refused(spec: str) -> None:
+    usage, algorithms, _ = KEYS[spec]
+    document = key_of("RSA_2048").document() | {"keySpec": spec, "keyUsage": usage, "algorithms": list(algorithms)}
+    for name in ("pem", "jwk", "plaintextLimits"):
+        del document[name]
+    with pytest.raises(PublicKeyInvalid, match=f"is of RSA_2048, not of {spec}"):
+        PublicKey.from_document(document)
+
+
 def test_bytes_that_are_no_key_are_refused() -> None:
     with pytest.raises(PublicKeyInvalid, match="cannot be read"):
         PublicKey(ARN, "RSA_2048", "ENCRYPT_DECRYPT", OAEP, b"no key").document()

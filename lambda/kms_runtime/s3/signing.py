@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from kms_runtime.artifacts import ArtifactDigests, digest_artifact, sign_artifact
-from kms_runtime.dsse import parse_envelope
+from kms_runtime.artifacts import ArtifactDigests, data_of, digest_artifact, sign_artifact
+from kms_runtime.dsse import ENVELOPE_LIMIT, parse_envelope
 from kms_runtime.errors import AttestationInvalid, InvalidRequest, SourceChanged, SourceNotReadable
 from kms_runtime.s3.latest import ATTEMPTS, S3HeadClient, current_etag
 from kms_runtime.s3.location import S3Object
@@ -13,6 +13,7 @@ from kms_runtime.s3.source import S3ReadClient, S3Source
 from kms_runtime.s3.write_client import S3WriteClient
 from kms_runtime.signatures import KmsSigningClient
 from kms_runtime.statements import parse_statement
+from kms_runtime.streams import taker
 
 if TYPE_CHECKING:
     from kms_runtime.verifying_keys import VerifyingKey
@@ -58,8 +59,8 @@ def sign_object(
 ) -> SignedObject:
     """Sign ``artifact`` into ``KEY.sig`` and ``KEY.dsse.json``.
 
-    Repeated for the same bytes and the same key it does nothing. Whoever has written looks once more at what was read,
-    and signs again if it was replaced meanwhile: so the signatures of the latest version are what stays.
+    Repeated for the same bytes, key and algorithm it does nothing. Whoever has written looks once more at what was
+    read, and signs again if it was replaced meanwhile: so the signatures of the latest version are what stays.
 
     Args:
         artifact: Object of any size; read once, in pieces of 1 MiB.
@@ -108,13 +109,12 @@ def _sign_once(
     signature, statement = (
         S3Object(signatures_bucket, artifact.key + suffix) for suffix in (SIGNATURE_SUFFIX, STATEMENT_SUFFIX)
     )
-    if _says_the_same(statement, artifact.key, digests, key_arn, s3_client):
+    said = {"name": artifact.key, "key_arn": key_arn, "algorithm": algorithm}
+    if _says_the_same(statement, digests, **said, s3_client=s3_client):
         return SignedObject(source.location, signature, statement, digests, signed=False, etag=source.etag)
     made = sign_artifact(
         digests,
-        name=artifact.key,
-        key_arn=key_arn,
-        algorithm=algorithm,
+        **said,
         kms_client=kms_client,
         public_key=public_key,
     )
@@ -125,20 +125,24 @@ def _sign_once(
 
 
 def _says_the_same(
-    place: S3Object, name: str, digests: ArtifactDigests, key_arn: str, s3_client: S3SigningClient
+    place: S3Object, digests: ArtifactDigests, *, name: str, key_arn: str, algorithm: str, s3_client: S3SigningClient
 ) -> bool:
-    """Tell whether the statement at ``place`` is of this key about these bytes.
+    """Tell whether the statement at ``place`` is of this key and algorithm about these bytes.
 
     It is not verified: whoever may write there could put a false one there afterwards, too, and verifiers refuse it.
     """
     try:
         with S3Source(place, s3_client=s3_client) as source:
-            envelope = parse_envelope(source.read())
+            # One byte more than is accepted: whoever may write there must not choose how much memory this takes.
+            envelope = parse_envelope(taker(source)(ENVELOPE_LIMIT + 1))
         statement = parse_statement(envelope.payload)
     except (SourceNotReadable, AttestationInvalid):
         return False
-    of_key = any(item.key_id == key_arn for item in envelope.signatures)
-    return of_key and any(item.name == name and item.digests == digests.digests for item in statement.subjects)
+    return (
+        any(item.key_id == key_arn for item in envelope.signatures)
+        and any(item.name == name and item.digests == digests.digests for item in statement.subjects)
+        and statement.predicate.get("Data") == data_of(digests, algorithm)
+    )
 
 
 def _put(place: S3Object, data: bytes, s3_client: S3SigningClient) -> S3Object:

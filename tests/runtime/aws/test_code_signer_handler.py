@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import logging
+import tracemalloc
 
 import fastjsonschema
 import pytest
@@ -15,7 +16,7 @@ from kms_runtime.public_keys import PublicKey
 from tests.runtime.signing_kms import ARN, SigningKms
 
 CONTENT = b"release" * 1000
-P256, OTHER, ML_DSA = (ARN.format(name) for name in ("ECC-NIST-P256", "ECC-NIST-P256--2", "ML-DSA-44"))
+P256, OTHER, ML_DSA, RSA = (ARN.format(name) for name in ("ECC-NIST-P256", "ECC-NIST-P256--2", "ML-DSA-44", "RSA-2048"))
 
 
 @pytest.fixture
@@ -98,6 +99,29 @@ def test_new_content_and_new_keys_are_signed_anew(s3, monkeypatch):
     configure(monkeypatch, OTHER, "ECDSA_SHA_256")
     assert sign()["signed"]
     check(s3, b"release 2", OTHER)
+
+
+def test_another_algorithm_of_the_same_key_is_signed_anew(s3, monkeypatch):
+    for algorithm in ("RSASSA_PKCS1_V1_5_SHA_256", "RSASSA_PSS_SHA_256"):
+        configure(monkeypatch, RSA, algorithm)
+        assert [sign()["signed"], sign()["signed"]] == [True, False]
+        check(s3, key_arn=RSA, algorithm=algorithm)
+
+
+def test_huge_statement_is_not_read_into_memory(s3):
+    s3.put("signatures", "app.bin.dsse.json", b" " * 64 * 1024 * 1024)
+    tracemalloc.start()
+    answer = sign()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert answer["signed"]
+    assert peak < 16 * 1024 * 1024
+
+
+def test_artifact_that_is_what_dsse_signs_is_refused_before_any_call(s3, kms, refused):
+    s3.put("artifacts", "app.bin", b"DSSEv1 28 application/vnd.in-toto+json 2 {}")
+    assert refused(code_signer.sign, {"sourceKey": "app.bin"}).code == "InvalidRequest"
+    assert kms.calls == []
 
 
 def test_artifact_replaced_while_it_is_signed_is_signed_again(s3, kms, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from kms_runtime.artifacts import digest_artifact, verify_statement
 from kms_runtime.dsse import Envelope, EnvelopeSignature, parse_envelope, pre_authentication_encoding
 from kms_runtime.signatures import sign
-from kms_runtime.statements import PAYLOAD_TYPE, STATEMENT_TYPE, Statement, Subject, parse_statement
+from kms_runtime.statements import PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, Statement, Subject, parse_statement
 
 P256 = {"algorithm": "ECDSA_SHA_256"}
 CONTENT = b"content"
@@ -49,6 +49,7 @@ def test_keyid_may_be_missing_and_base64_may_be_of_the_alphabet_for_addresses():
         (b"[]", "not a JSON object"),
         (b"[" * 100_000, "not JSON"),
         (b'{"payload": "", "payload": ""}', "a name stands twice"),
+        (envelope(payloadType="\ud800"), "surrogates not allowed"),
         (envelope(payloadType=None), "payloadType is missing or not a string"),
         (envelope(payload=7), "payload is missing or not a string"),
         (envelope(payload="a"), "payload is not Base64"),
@@ -76,6 +77,7 @@ def statement(**changes):
     ("data", "reason"),
     [
         (b"no", "the statement is not JSON"),
+        (statement(subject=[{"name": "\udfff", "digest": {"sha256": "00"}}]), "surrogates not allowed"),
         (statement(_type="https://in-toto.io/Statement/v0.1"), "Statement/v0.1"),
         (statement(subject=[]), "no subject"),
         (statement(subject=[{"name": "a"}]), "a subject of the statement has no digest"),
@@ -126,9 +128,9 @@ def enveloped(kms, arn_of):
     return make
 
 
-def payload_of(content):
+def payload_of(content, predicate_type=PREDICATE_TYPE, name="a"):
     digests = digest_artifact(io.BytesIO(content), **P256).digests
-    return Statement((Subject("a", digests),), "p", {}).to_payload()
+    return Statement((Subject(name, digests),), predicate_type, {}).to_payload()
 
 
 def test_one_genuine_signature_among_others_is_enough_and_keyid_proves_nothing(enveloped, public_key, arn_of):
@@ -152,3 +154,22 @@ def test_genuine_envelope_around_something_else_is_refused(enveloped, public_key
     for made in (enveloped(payload_of(CONTENT), "application/json"), enveloped(b'{"_type": "other"}')):
         error = refused(verify_statement, artifact, made, public_key("ECC_NIST_P256"), **P256)
         assert error.code == "AttestationInvalid"
+
+
+def test_genuine_statement_of_another_kind_is_refused_unless_it_is_asked_for(enveloped, public_key, refused):
+    artifact, key = digest_artifact(io.BytesIO(CONTENT), **P256), public_key("ECC_NIST_P256")
+    made = enveloped(payload_of(CONTENT, "https://example.com/scan-failed"))
+    error = refused(verify_statement, artifact, made, key, **P256)
+    assert error.code == "AttestationInvalid"
+    assert "'https://example.com/scan-failed', not 'https://cosign.sigstore.dev/attestation/v1'" in str(error)
+    found = verify_statement(artifact, made, key, predicate_type="https://example.com/scan-failed", **P256)
+    assert found.predicate_type == "https://example.com/scan-failed"
+
+
+def test_artifact_that_is_what_dsse_signs_is_neither_signed_nor_verified(refused):
+    """Its detached signature would be that of a statement about a name and a digest of its author's choice."""
+    forged = pre_authentication_encoding(PAYLOAD_TYPE, payload_of(b"malware", name="release-2.0.bin"))
+    error = refused(digest_artifact, io.BytesIO(forged), **P256)
+    assert (error.code, "begins with 'DSSEv1 '" in str(error)) == ("InvalidRequest", True)
+    assert digest_artifact(io.BytesIO(b"DSSEv1"), **P256).size == 6
+    assert digest_artifact(io.BytesIO(b"x" * 2**20 + forged), **P256).size == 2**20 + len(forged)

@@ -1,6 +1,7 @@
 """What is refused before any call, and what KMS refuses."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError
@@ -59,6 +60,12 @@ def test_algorithm_of_another_kind_of_key_is_refused_by_kms_and_offline(kms, arn
     error = refused(verify, public_key(EC), MESSAGE, b"x", algorithm="ECDSA_SHA_384")
     assert error.code == "InvalidKeyUsageException"
     assert "its algorithms are ECDSA_SHA_256" in str(error)
+
+
+@pytest.mark.parametrize("algorithm", ["RSASSA_PSS_SHA_256", "ED25519_PH_SHA_512", "ML_DSA_SHAKE_256"])
+def test_algorithm_that_a_document_claims_for_another_kind_of_key_is_refused(algorithm, public_key, refused):
+    key = replace(public_key(EC), algorithms=(algorithm,))
+    assert refused(verify, key, MESSAGE, bytes(64), algorithm=algorithm).code == "InvalidKeyUsageException"
 
 
 @pytest.mark.parametrize("operation", ["Sign", "Verify"])
