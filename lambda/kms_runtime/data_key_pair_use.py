@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from kms_runtime.aws_errors import IncorrectKeyException, InvalidCiphertextException, typed_errors
+from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.key_arn import check_key_arn
+from kms_runtime.key_arn import check_answering_key, check_key_arn
 from kms_runtime.keyrings.kms_calls import KmsDecryptClient
 from kms_runtime.message.suite import wipe
 from kms_runtime.pair_specs import ENCRYPT_DECRYPT, SIGN_VERIFY, PairKey, check_serves, usage_context
@@ -104,9 +104,7 @@ def opened(
             CiphertextBlob=encrypted_private_key,
             EncryptionContext=encryption_context,
         )
-    if answer["KeyId"] != key_arn:
-        message = f"Decrypt answered for {answer['KeyId']} instead of {key_arn}"
-        raise IncorrectKeyException(message, operation="Decrypt")
+    check_answering_key(answer, key_arn, "Decrypt")
     der = bytearray(answer["Plaintext"])
     del answer
     try:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kms_runtime.aws_errors import IncorrectKeyException, typed_errors
+from kms_runtime.aws_errors import typed_errors
 from kms_runtime.backoff import Backoff
-from kms_runtime.key_arn import check_key_arn
+from kms_runtime.key_arn import check_answering_key, check_key_arn
 from kms_runtime.pair_specs import QUOTAS, algorithms_of, usage_context
 from kms_runtime.public_keys import PublicKey
 
@@ -132,13 +132,7 @@ def _generate(operation: Any, key_pair_spec: str, request: Mapping[str, Any], ba
 
 
 def _pair(answer: Mapping[str, Any], key_pair_spec: str, key_usage: str, key_arn: str) -> DataKeyPair:
-    _check_key(answer, key_arn, "GenerateDataKeyPair")
+    check_answering_key(answer, key_arn, "GenerateDataKeyPair")
     algorithms = algorithms_of(key_pair_spec, key_usage)
     public_key = PublicKey(key_arn, key_pair_spec, key_usage, algorithms, bytes(answer["PublicKey"]))
     return DataKeyPair(public_key, bytes(answer["PrivateKeyCiphertextBlob"]))
-
-
-def _check_key(answer: Mapping[str, Any], key_arn: str, operation: str) -> None:
-    if answer["KeyId"] != key_arn:
-        message = f"{operation} answered for {answer['KeyId']} instead of {key_arn}"
-        raise IncorrectKeyException(message, operation=operation)

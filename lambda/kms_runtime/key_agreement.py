@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime.agreement_message import Envelope, agreement_key
-from kms_runtime.aws_errors import IncorrectKeyException, KMSInternalException, typed_errors
+from kms_runtime.aws_errors import KMSInternalException, typed_errors
 from kms_runtime.errors import InvalidRequest, PublicKeyInvalid
-from kms_runtime.key_arn import check_key_arn
+from kms_runtime.key_arn import check_answering_key, check_key_arn
 
 PAYLOAD_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of a payload: what one synchronous invocation of a Lambda function carries as Base64."""
@@ -66,9 +66,7 @@ class KmsParty:
             answer = self.kms_client.derive_shared_secret(
                 KeyId=check_key_arn(self.key_arn), KeyAgreementAlgorithm="ECDH", PublicKey=peer
             )
-        if answer["KeyId"] != self.key_arn:
-            message = f"DeriveSharedSecret answered for {answer['KeyId']} instead of {self.key_arn}"
-            raise IncorrectKeyException(message, operation="DeriveSharedSecret")
+        check_answering_key(answer, self.key_arn, "DeriveSharedSecret")
         secret = bytearray(answer["SharedSecret"])
         expected = (agreement_key(peer, "peer").curve.key_size + 7) // 8
         if len(secret) != expected:

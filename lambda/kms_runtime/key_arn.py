@@ -1,12 +1,13 @@
-"""The one form of key identifier that this package takes.
+"""The one form of key identifier that this package takes, and the check that AWS KMS answered for that key.
 
 See https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-ARN
 """
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from kms_runtime.aws_errors import InvalidArnException
+from kms_runtime.aws_errors import IncorrectKeyException, InvalidArnException
 
 _KEY_ARN = re.compile(r"arn:([a-z0-9-]+):kms:([a-z0-9-]+):([0-9]{12}):key/([A-Za-z0-9-]+)")
 
@@ -52,3 +53,14 @@ def same_multi_region_key(one: str, other: str) -> bool:
     if not first or not second or not first.key_id.startswith("mrk-"):
         return False
     return first._replace(region="") == second._replace(region="")
+
+
+def check_answering_key(answer: Mapping[str, Any], key_arn: str, operation: str) -> None:
+    """Check that AWS KMS answered for the key that it was asked about.
+
+    Raises:
+        IncorrectKeyException: It answered for another one.
+    """
+    if answer["KeyId"] != key_arn:
+        message = f"{operation} answered for {answer['KeyId']} instead of {key_arn}"
+        raise IncorrectKeyException(message, operation=operation)

@@ -9,9 +9,9 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from kms_runtime.aws_errors import IncorrectKeyException, KMSInvalidMacException, typed_errors
+from kms_runtime.aws_errors import KMSInvalidMacException, typed_errors
 from kms_runtime.errors import InvalidRequest, MessageTooLarge
-from kms_runtime.key_arn import check_key_arn
+from kms_runtime.key_arn import check_answering_key, check_key_arn
 
 MESSAGE_LIMIT: Final = 4096
 MAC_BYTES: Final[Mapping[str, int]] = {f"HMAC_SHA_{bits}": bits // 8 for bits in (224, 256, 384, 512)}
@@ -59,7 +59,7 @@ def generate_mac(message: bytes, *, key_arn: str, algorithm: str, kms_client: Km
     _check(message, algorithm)
     with typed_errors("AWS KMS"):
         answer = kms_client.generate_mac(KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=algorithm)
-    _check_key(answer, key_arn, "GenerateMac")
+    check_answering_key(answer, key_arn, "GenerateMac")
     return bytes(answer["Mac"])
 
 
@@ -77,7 +77,7 @@ def verify_mac(message: bytes, mac: bytes, *, key_arn: str, algorithm: str, kms_
         raise KMSInvalidMacException(f"the code has {len(mac)} bytes; {algorithm} makes {MAC_BYTES[algorithm]}")
     with typed_errors("AWS KMS"):
         answer = kms_client.verify_mac(KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=algorithm, Mac=mac)
-    _check_key(answer, key_arn, "VerifyMac")
+    check_answering_key(answer, key_arn, "VerifyMac")
     if answer.get("MacValid") is not True:
         raise KMSInvalidMacException("VerifyMac did not say that the code is valid", operation="VerifyMac")
 
@@ -92,9 +92,3 @@ def _check(message: bytes, algorithm: str) -> None:
             f"the message has {len(message)} bytes and AWS KMS GenerateMac takes at most {MESSAGE_LIMIT}; "
             "sign larger data (kms_runtime.signatures, or the Signer construct)"
         )
-
-
-def _check_key(answer: Mapping[str, Any], key_arn: str, operation: str) -> None:
-    if answer["KeyId"] != key_arn:
-        message = f"{operation} answered for {answer['KeyId']} instead of {key_arn}"
-        raise IncorrectKeyException(message, operation=operation)

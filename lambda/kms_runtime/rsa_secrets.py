@@ -8,22 +8,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
-from kms_runtime.aws_errors import IncorrectKeyException, InvalidKeyUsageException, typed_errors
+from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
 from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
-from kms_runtime.key_arn import check_key_arn
+from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.oaep import PADDINGS
 from kms_runtime.public_key_algorithms import OAEP_OVERHEAD, rsa_plaintext_limit
 from kms_runtime.public_keys import PublicKey
 from kms_runtime.secrets import SecretCiphertext, SecretPlaintext
 
 _SPEC = re.compile(r"RSA_(2048|3072|4096)")
-_PADDINGS = {
-    "RSAES_OAEP_SHA_256": padding.OAEP(padding.MGF1(SHA256()), SHA256(), None),
-    "RSAES_OAEP_SHA_1": padding.OAEP(padding.MGF1(SHA1()), SHA1(), None),  # noqa: S303 - AWS's name; safe in OAEP
-}
 
 
 class KmsRsaClient(Protocol):
@@ -68,7 +63,7 @@ def encrypt_rsa_secret(
     check_plaintext(plaintext, key_spec, algorithm)
     with typed_errors("AWS KMS"):
         answer = kms_client.encrypt(KeyId=check_key_arn(key_arn), Plaintext=plaintext, EncryptionAlgorithm=algorithm)
-    _check_key(answer, key_arn, "Encrypt")
+    check_answering_key(answer, key_arn, "Encrypt")
     return SecretCiphertext(answer["CiphertextBlob"], answer["KeyId"], answer["EncryptionAlgorithm"])
 
 
@@ -97,7 +92,7 @@ def decrypt_rsa_secret(
         answer = kms_client.decrypt(
             KeyId=check_key_arn(key_arn), CiphertextBlob=ciphertext, EncryptionAlgorithm=algorithm
         )
-    _check_key(answer, key_arn, "Decrypt")
+    check_answering_key(answer, key_arn, "Decrypt")
     return SecretPlaintext(answer["Plaintext"], answer["KeyId"], answer["EncryptionAlgorithm"])
 
 
@@ -117,7 +112,7 @@ def encrypt_with_public_key(plaintext: bytes, *, public_key: PublicKey, algorith
     _check_size(plaintext, limit, public_key.key_spec, algorithm)
     if not isinstance(public_key.key, RSAPublicKey):
         raise InvalidKeyUsageException(f"{public_key.key_arn} is a {public_key.key_spec} key, which does not encrypt")
-    return public_key.key.encrypt(plaintext, _PADDINGS[algorithm])
+    return public_key.key.encrypt(plaintext, PADDINGS[algorithm])
 
 
 def check_plaintext(plaintext: bytes, key_spec: str, algorithm: str) -> None:
@@ -156,9 +151,3 @@ def _check_size(plaintext: bytes, limit: int, key_spec: str, algorithm: str) -> 
             f"the plaintext has {len(plaintext)} bytes and {algorithm} with {key_spec} takes at most {limit}; "
             "for larger data use envelope encryption (KmsRsaKeyring, or the RsaEnvelopeCipher construct)"
         )
-
-
-def _check_key(answer: Mapping[str, Any], key_arn: str, operation: str) -> None:
-    if answer["KeyId"] != key_arn:
-        message = f"{operation} answered for {answer['KeyId']} instead of {key_arn}"
-        raise IncorrectKeyException(message, operation=operation)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from kms_runtime.aws_errors import IncorrectKeyException, typed_errors
+from kms_runtime.aws_errors import typed_errors
 from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
-from kms_runtime.key_arn import check_key_arn
+from kms_runtime.key_arn import check_answering_key, check_key_arn
 from kms_runtime.message.context import check_context
 
 PLAINTEXT_LIMIT = 4096
@@ -84,7 +84,7 @@ def encrypt_secret(
         answer = kms_client.encrypt(
             KeyId=check_key_arn(key_arn), Plaintext=plaintext, EncryptionContext=encryption_context
         )
-    _check_key(answer, key_arn, "Encrypt")
+    check_answering_key(answer, key_arn, "Encrypt")
     return SecretCiphertext(answer["CiphertextBlob"], answer["KeyId"], answer["EncryptionAlgorithm"])
 
 
@@ -111,10 +111,5 @@ def decrypt_secret(
         answer = kms_client.decrypt(
             KeyId=check_key_arn(key_arn), CiphertextBlob=ciphertext, EncryptionContext=encryption_context
         )
-    _check_key(answer, key_arn, "Decrypt")
+    check_answering_key(answer, key_arn, "Decrypt")
     return SecretPlaintext(answer["Plaintext"], answer["KeyId"], answer["EncryptionAlgorithm"])
-
-
-def _check_key(answer: Mapping[str, Any], key_arn: str, operation: str) -> None:
-    if answer["KeyId"] != key_arn:
-        raise IncorrectKeyException(f"{operation} answered for {answer['KeyId']} instead of {key_arn}")

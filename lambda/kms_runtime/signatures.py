@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
 
-from kms_runtime.aws_errors import IncorrectKeyException, KMSInvalidSignatureException, typed_errors
+from kms_runtime.aws_errors import KMSInvalidSignatureException, typed_errors
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.key_arn import check_key_arn
+from kms_runtime.key_arn import check_answering_key, check_key_arn
 from kms_runtime.signature_checks import check_for
 from kms_runtime.signing_algorithms import signing_algorithm
 from kms_runtime.signing_messages import SigningInput, of_digest, of_message, of_stream
@@ -122,7 +122,7 @@ def sign_input(ready: SigningInput, *, key_arn: str, algorithm: str, kms_client:
             MessageType=ready.message_type,
             SigningAlgorithm=algorithm,
         )
-    _check_key(answer, key_arn, "Sign")
+    check_answering_key(answer, key_arn, "Sign")
     return bytes(answer["Signature"])
 
 
@@ -228,7 +228,7 @@ def verify_input_with_kms(
     except KMSInvalidSignatureException as error:
         # AWS KMS gives no reason: its message is empty.
         raise _invalid(key_arn, algorithm, operation="Verify") from error
-    _check_key(answer, key_arn, "Verify")
+    check_answering_key(answer, key_arn, "Verify")
 
 
 def _invalid(key_arn: str, algorithm: str, operation: str | None = None) -> KMSInvalidSignatureException:
@@ -237,8 +237,3 @@ def _invalid(key_arn: str, algorithm: str, operation: str | None = None) -> KMSI
         "the message or the signature was altered, or another key or algorithm made it",
         operation=operation,
     )
-
-
-def _check_key(answer: Mapping[str, Any], key_arn: str, operation: str) -> None:
-    if answer["KeyId"] != key_arn:
-        raise IncorrectKeyException(f"{operation} answered for {answer['KeyId']} instead of {key_arn}")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
-from kms_runtime.aws_errors import IncorrectKeyException, KMSInternalException, typed_errors
+from kms_runtime.aws_errors import KMSInternalException, typed_errors
+from kms_runtime.key_arn import check_answering_key
 
 
 class KmsDecryptClient(Protocol):
@@ -53,7 +54,7 @@ def wrap(client: KmsDataKeyClient, key_arn: str, data_key: bytearray, context: M
     """Return ``data_key`` encrypted under another key."""
     with typed_errors("AWS KMS"):
         answer = client.encrypt(KeyId=key_arn, Plaintext=bytes(data_key), EncryptionContext=context)
-    _check_key(answer, key_arn, "Encrypt")
+    check_answering_key(answer, key_arn, "Encrypt")
     return bytes(answer["CiphertextBlob"])
 
 
@@ -73,15 +74,9 @@ def checked_plaintext(answer: Mapping[str, Any], key_arn: str, operation: str, l
         IncorrectKeyException: The answer is about another key.
         KMSInternalException: The plaintext has another length.
     """
-    _check_key(answer, key_arn, operation)
+    check_answering_key(answer, key_arn, operation)
     plaintext = bytearray(answer["Plaintext"])
     if len(plaintext) != length:
         message = f"{operation} answered a data key of {len(plaintext)} bytes instead of {length}"
         raise KMSInternalException(message, operation=operation)
     return plaintext
-
-
-def _check_key(answer: Mapping[str, Any], key_arn: str, operation: str) -> None:
-    if answer["KeyId"] != key_arn:
-        message = f"{operation} answered for {answer['KeyId']} instead of {key_arn}"
-        raise IncorrectKeyException(message, operation=operation)

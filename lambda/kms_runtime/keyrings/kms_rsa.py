@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha384
 from typing import Literal
 
-from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
 from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
@@ -18,16 +16,13 @@ from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
 from kms_runtime.keyrings.kms_calls import KmsDecryptClient, checked_plaintext
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
+from kms_runtime.oaep import PADDINGS
 
 PROVIDER_ID = "aws-kms-rsa"
 EncryptionAlgorithm = Literal["RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1"]
 
 _DIGEST_LENGTH = 48
 _SMALLEST_KEY = 2048
-_PADDINGS = {
-    "RSAES_OAEP_SHA_256": padding.OAEP(padding.MGF1(SHA256()), SHA256(), None),
-    "RSAES_OAEP_SHA_1": padding.OAEP(padding.MGF1(SHA1()), SHA1(), None),  # noqa: S303 - AWS's name; safe in OAEP
-}
 
 
 class KmsRsaKeyring:
@@ -62,7 +57,7 @@ class KmsRsaKeyring:
         self._public_key = load_rsa_public_key(public_key) if public_key is not None else None
         self._kms = kms_client
         self._algorithm = encryption_algorithm
-        self._padding = _PADDINGS[encryption_algorithm]
+        self._padding = PADDINGS[encryption_algorithm]
 
     @property
     def key_arn(self) -> str:
