@@ -6,13 +6,14 @@ const [address] = process.argv.slice(2)
 if (!address?.startsWith('https://')) {
   throw new Error(`${address}: a public key is only as good as the connection that it comes by; give an https address`)
 }
-const answer = await fetch(address)
+const answer = await fetch(address, { redirect: 'error' })
 if (!answer.ok) throw new Error(`${address}: ${answer.status} ${(await answer.text()).trim()}`)
 const document = await answer.json()
 const der = Buffer.from(document.der, 'base64')
 if (createHash('sha256').update(der).digest('hex') !== document.sha256) {
   throw new Error('sha256 is not that of der: the document is damaged; fetch it again')
 }
+if (!document.algorithms.includes('RSAES_OAEP_SHA_256')) throw new Error('this key is not for RSAES_OAEP_SHA_256')
 const secret = await buffer(process.stdin)
 const limit = document.plaintextLimits.RSAES_OAEP_SHA_256
 if (secret.length < 1 || secret.length > limit) {

@@ -10,7 +10,7 @@ const encoder = new TextEncoder()
 /** Fetch a published public key, check its checksum, and return its document. */
 export async function fetchKey (address) {
   if (new URL(address).protocol !== 'https:') throw new Error(`${address}: give an https address`)
-  const answer = await fetch(address)
+  const answer = await fetch(address, { redirect: 'error' })
   if (!answer.ok) throw new Error(`${address}: ${answer.status} ${(await answer.text()).trim()}`)
   const document = await answer.json()
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', fromBase64(document.der)))
@@ -22,11 +22,12 @@ export async function fetchKey (address) {
 
 /** Encrypt a Uint8Array within the limit that the key's document names. */
 export async function encryptSecret (secret, document) {
+  const key = await rsaKey(document)
   const limit = document.plaintextLimits.RSAES_OAEP_SHA_256
   if (secret.length < 1 || secret.length > limit) {
     throw new Error(`the secret has ${secret.length} bytes; this key takes 1 to ${limit}: encrypt more as a file`)
   }
-  return new Uint8Array(await crypto.subtle.encrypt({ name: 'RSA-OAEP' }, await rsaKey(document), secret))
+  return new Uint8Array(await crypto.subtle.encrypt({ name: 'RSA-OAEP' }, key, secret))
 }
 
 /** Encrypt an async iterable of Uint8Arrays, such as `blob.stream()`; yield the message piece by piece. */

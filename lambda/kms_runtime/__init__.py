@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kms_runtime.keyrings.raw_rsa import RawRsaKeyring
     from kms_runtime.public_keys import PublicKey
     from kms_runtime.ranged import decrypt_range
+    from kms_runtime.remote_public_key import RemotePublicKey
     from kms_runtime.rsa_secrets import decrypt_rsa_secret, encrypt_rsa_secret, encrypt_with_public_key
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "PublicKey",
     "RawAesKeyring",
     "RawRsaKeyring",
+    "RemotePublicKey",
     "decrypt",
     "decrypt_bytes",
     "decrypt_range",
@@ -60,6 +62,7 @@ _LATER = {
     "RawAesKeyring": "kms_runtime.keyrings.raw_aes",
     "RawRsaKeyring": "kms_runtime.keyrings.raw_rsa",
     "PublicKey": "kms_runtime.public_keys",
+    "RemotePublicKey": "kms_runtime.remote_public_key",
     "decrypt_range": "kms_runtime.ranged",
     "decrypt_rsa_secret": "kms_runtime.rsa_secrets",
     "encrypt_rsa_secret": "kms_runtime.rsa_secrets",

@@ -29,6 +29,7 @@ def test_public_names_are_pinned():
         "PublicKey",
         "RawAesKeyring",
         "RawRsaKeyring",
+        "RemotePublicKey",
         "decrypt",
         "decrypt_bytes",
         "decrypt_range",

@@ -164,6 +164,17 @@ def test_file_is_served_with_what_caches_need(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("published")
+def test_log_tells_requests_that_were_served_from_others(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        for path in ("/partners.json", "/other"):
+            serve(path)
+    assert [(record.operation, record.statusCode) for record in caplog.records] == [  # type: ignore[attr-defined]
+        ("PublicKeyServe", 200),
+        ("PublicKeyServe", 404),
+    ]
+
+
+@pytest.mark.usefixtures("published")
 def test_who_has_the_file_is_not_sent_it_again() -> None:
     etag = serve("/partners.pem")["headers"]["etag"]
     for named in (etag, f'W/{etag}, "another"', "*"):

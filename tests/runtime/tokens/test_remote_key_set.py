@@ -5,8 +5,9 @@ import ssl
 
 import pytest
 
+from kms_runtime import remote_document
 from kms_runtime.errors import InvalidRequest, ServiceUnreachable, TokenKeySetInvalid, TokenKeyUnknown
-from kms_runtime.tokens import RemoteJwks, jwks_document, remote_key_set, verify_token
+from kms_runtime.tokens import RemoteJwks, jwks_document, verify_token
 
 PATHS = (f"/{number}/jwks.json" for number in itertools.count())
 
@@ -22,7 +23,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr(remote_key_set, "time", made)
+    monkeypatch.setattr(remote_document, "time", made)
     return made
 
 

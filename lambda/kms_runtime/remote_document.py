@@ -1,0 +1,145 @@
+"""A document at an HTTPS address, fetched and kept: what readers of published keys have in common.
+
+See https://www.rfc-editor.org/rfc/rfc9111
+"""
+
+import http.client
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from typing import Final, Generic, TypeVar
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+
+from kms_runtime.errors import InvalidRequest, KmsRuntimeError, ServiceUnreachable
+
+DEFAULT_MAX_AGE: Final = 300
+LONGEST_MAX_AGE: Final = 86_400
+_MAX_AGE = re.compile(r"(?:^|[,\s])max-age=([0-9]{1,9})(?:$|[,\s])")
+_NOT_MODIFIED = 304
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Generic[T]):
+    """What was made of a document, and when.
+
+    Args:
+        content: What ``parse`` returned.
+        etag: The document's ETag.
+        until: Until when it is fresh, by ``time.monotonic``.
+        at: When it came.
+    """
+
+    content: T
+    etag: str | None
+    until: float
+    at: float
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Keys come from the address that the reader trusts, or not at all."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing."""
+
+
+class RemoteDocument(Generic[T]):
+    """A document at an HTTPS address.
+
+    It is asked for when first needed and again after ``max-age``, with its ETag, so that mostly nothing is sent.
+    While the address does not answer, what is known stays in use for up to ``longest_outage``. Safe to share between
+    threads.
+
+    Args:
+        url: ``https://`` only. Redirects are not followed.
+        parse: Makes of the document what is kept; raises a ``KmsRuntimeError``.
+        largest: Bytes that are read, at most, and one more, for ``parse`` to refuse.
+        accept: The header Accept.
+        ssl_context: None for the one that trusts the machine's authorities.
+        timeout: Seconds to wait for an answer.
+        shortest_interval: Seconds between two requests, at least.
+        longest_outage: Seconds after ``max-age`` for which what is known is used without an answer.
+
+    Raises:
+        InvalidRequest: ``url`` does not start with ``https://``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        parse: Callable[[bytes], T],
+        *,
+        largest: int,
+        accept: str,
+        ssl_context: ssl.SSLContext | None,
+        timeout: float,
+        shortest_interval: float,
+        longest_outage: float,
+    ) -> None:
+        if urlsplit(url).scheme != "https":
+            raise InvalidRequest(f"{url!r} does not start with https://: who answers could hand out keys of their own")
+        self._url, self._parse, self._largest = url, parse, largest
+        self._accept, self._timeout = accept, timeout
+        self._shortest_interval, self._longest_outage = shortest_interval, longest_outage
+        context = ssl_context or ssl.create_default_context()
+        self._opener = build_opener(_NoRedirects, HTTPSHandler(context=context))
+        self._lock = threading.Lock()
+        self._fetched: Fetched[T] | None = None
+        self._tried = float("-inf")
+
+    def current(self, lacking_since: float | None = None) -> Fetched[T]:
+        """Return the document, asked for anew if it is old, or if something was lacking in that of back then.
+
+        Raises:
+            ServiceUnreachable: The address did not answer, and nothing is known, or for too long.
+            KmsRuntimeError: What ``parse`` raises, if nothing is known.
+        """
+        with self._lock:
+            known, now = self._fetched, time.monotonic()
+            if known and lacking_since is None and now < known.until:
+                return known
+            if known and lacking_since is not None and known.at > lacking_since:
+                return known
+            if known and now - self._tried < self._shortest_interval:
+                return self._still_good(known, now)
+            self._tried = now
+            try:
+                self._fetched = self._fetch(known)
+            except KmsRuntimeError:
+                if known is None:
+                    raise
+                return self._still_good(known, now)
+            return self._fetched
+
+    def _still_good(self, known: Fetched[T], now: float) -> Fetched[T]:
+        if now < known.until + self._longest_outage:
+            return known
+        raise ServiceUnreachable(f"{self._url} has not answered for {int(now - known.at)} s; its keys are too old")
+
+    def _fetch(self, known: Fetched[T] | None) -> Fetched[T]:
+        headers = {"Accept": self._accept}
+        if known and known.etag:
+            headers["If-None-Match"] = known.etag
+        try:
+            with self._opener.open(Request(self._url, headers=headers), timeout=self._timeout) as answer:  # noqa: S310
+                return _kept(self._parse(answer.read(self._largest + 1)), answer.headers)
+        except HTTPError as error:
+            error.close()
+            if known and error.code == _NOT_MODIFIED:
+                return _kept(known.content, error.headers)
+            raise ServiceUnreachable(f"{self._url} answered {error.code}") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ServiceUnreachable(f"{self._url}: {error}") from error
+
+
+def _kept(content: T, headers: Message) -> Fetched[T]:
+    found = _MAX_AGE.search(headers.get("Cache-Control", ""))
+    max_age = min(int(found[1]), LONGEST_MAX_AGE) if found else DEFAULT_MAX_AGE
+    now = time.monotonic()
+    return Fetched(content, headers.get("ETag"), now + max_age, now)
