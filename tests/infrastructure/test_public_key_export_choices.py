@@ -74,8 +74,38 @@ def test_distribution_serves_the_files_instead_of_a_function(
 
 def test_distribution_that_serves_http_is_refused(stack: cdk.Stack, key: RsaEncryptionKey, site: aws_s3.Bucket) -> None:
     served = distribution(stack, site, cloudfront.ViewerProtocolPolicy.ALLOW_ALL)
-    with pytest.raises(ValueError, match="serves HTTP"):
+    with pytest.raises(ValueError, match=r"serves partners\.json over HTTP"):
         PublicKeyExport(stack, "Export", keys={"partners": key}, bucket=site, distribution=served)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "refused"),
+    [
+        ({"keys/*": "HTTP"}, True),
+        ({"/keys/partners.j?on": "HTTP"}, True),
+        ({"images/*": "HTTP"}, False),
+        ({"keys/[p]artners.json": "HTTP"}, False),
+        ({"keys/partners.*": "HTTPS", "k*": "HTTP"}, False),
+        ({"keys/partners.json": "HTTPS", "keys/*": "HTTP"}, True),
+    ],
+)
+def test_behavior_that_serves_one_of_the_files_decides(
+    stack: cdk.Stack, key: RsaEncryptionKey, site: aws_s3.Bucket, patterns: dict[str, str], *, refused: bool
+) -> None:
+    policies = {
+        "HTTP": cloudfront.ViewerProtocolPolicy.ALLOW_ALL,
+        "HTTPS": cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
+    }
+    served = distribution(stack, site, policies["HTTPS"])
+    for pattern, policy in patterns.items():
+        origin = origins.S3BucketOrigin.with_origin_access_control(site)
+        served.add_behavior(pattern, origin, viewer_protocol_policy=policies[policy])
+    given = {"keys": {"partners": key}, "bucket": site, "prefix": "keys/", "distribution": served}
+    if refused:
+        with pytest.raises(ValueError, match=r"serves keys/partners\.\w+ over HTTP"):
+            PublicKeyExport(stack, "Export", **given)
+    else:
+        PublicKeyExport(stack, "Export", **given)
 
 
 @pytest.mark.parametrize(

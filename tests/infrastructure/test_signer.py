@@ -126,9 +126,22 @@ def test_algorithm_that_the_key_does_not_have_is_refused(
         Signer(stack, "Signer", signing_key=key, algorithm=algorithm)
 
 
-def test_unknown_message_type_is_refused(stack: cdk.Stack, key: SigningKey) -> None:
-    with pytest.raises(GrantRefused, match="HASH"):
-        Signer(stack, "Signer", signing_key=key, algorithm="RSASSA_PSS_SHA_256", message_types=["HASH"])
+@pytest.mark.parametrize(
+    ("spec", "algorithm", "given", "reason"),
+    [
+        ("RSA_3072", "RSASSA_PSS_SHA_256", "HASH", "HASH.*knows RAW, DIGEST only"),
+        ("RSA_3072", "RSASSA_PSS_SHA_256", "EXTERNAL_MU", "EXTERNAL_MU.*knows RAW, DIGEST only"),
+        ("ECC_NIST_EDWARDS25519", "ED25519_SHA_512", "DIGEST", "DIGEST.*knows RAW only"),
+        ("ECC_NIST_EDWARDS25519", "ED25519_PH_SHA_512", "RAW", "RAW.*knows DIGEST only"),
+        ("ML_DSA_44", "ML_DSA_SHAKE_256", "DIGEST", "DIGEST.*knows RAW, EXTERNAL_MU only"),
+    ],
+)
+def test_message_type_that_the_algorithm_does_not_take_is_refused(
+    *, stack: cdk.Stack, spec: str, algorithm: str, given: str, reason: str
+) -> None:
+    key = SigningKey(stack, "OtherKey", key_spec=getattr(aws_kms.KeySpec, spec))
+    with pytest.raises(GrantRefused, match=reason):
+        Signer(stack, "Signer", signing_key=key, algorithm=algorithm, message_types=[given])
 
 
 def test_signer_matches_its_snapshot(

@@ -14,7 +14,8 @@ from kms_patterns.policy.key_specs import (
     DATA_KEY_PAIR_SPEC,
     DATA_KEY_PAIR_SPECS,
     MESSAGE_TYPE,
-    MESSAGE_TYPES,
+    SIGNING_ALGORITHM,
+    message_types,
 )
 from kms_patterns.policy.key_specs import pinned as condition_on
 
@@ -53,10 +54,13 @@ class PinnedGrants:
             conditions: Further conditions.
 
         Raises:
-            GrantRefused: A value that this key does not know, or what ``grant_operations`` refuses.
+            GrantRefused: A value that no request with this key can have, or what ``grant_operations`` refuses.
         """
         for key, values in pins.items():
-            check_pins(self.node.path, key, values, self._known(key))
+            known = self._known(key)
+            if key == MESSAGE_TYPE:
+                known = message_types(pins.get(SIGNING_ALGORITHM) or known)
+            check_pins(self.node.path, key, values, known)
         try:
             demanded = merge(conditions or {}, *(condition_on(key, values) for key, values in pins.items()))
         except ValueError as error:
@@ -76,4 +80,4 @@ class PinnedGrants:
 
 def pinned_values(key: str) -> Sequence[str]:
     """Return the values of a condition key that do not depend on the key; none where they do."""
-    return {MESSAGE_TYPE: MESSAGE_TYPES, DATA_KEY_PAIR_SPEC: DATA_KEY_PAIR_SPECS}.get(key, ())
+    return {DATA_KEY_PAIR_SPEC: DATA_KEY_PAIR_SPECS}.get(key, ())

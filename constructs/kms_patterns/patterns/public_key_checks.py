@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
 
 from aws_cdk import Duration, Stack, aws_s3
 from aws_cdk import aws_cloudfront as cloudfront
@@ -71,11 +73,14 @@ def check_times(max_age: Duration, refresh: Duration) -> None:
         raise ValueError(f"refresh is {refresh.to_seconds()} seconds: give 1 minute to 365 days")
 
 
-def check_distribution(distribution: cloudfront.IDistribution | None, bucket: aws_s3.IBucket | None) -> None:
+def check_distribution(
+    distribution: cloudfront.IDistribution | None, bucket: aws_s3.IBucket | None, files: Sequence[str]
+) -> None:
     """Check that a distribution serves the given bucket's files over HTTPS only, as far as this app knows it.
 
     Raises:
-        ValueError: There is no bucket, or the default behavior serves HTTP: whoever is in between could replace a key.
+        ValueError: There is no bucket, or the behavior of one of ``files`` serves HTTP: whoever is in between could
+            replace a key.
     """
     if distribution is None:
         return
@@ -86,8 +91,18 @@ def check_distribution(distribution: cloudfront.IDistribution | None, bucket: aw
         return
     given = resource._cfn_properties  # noqa: SLF001 -- the properties as they are, not as jsii would cast them
     config = Stack.of(resource).resolve(given)["distributionConfig"]
-    if config["defaultCacheBehavior"]["viewerProtocolPolicy"] == "allow-all":
-        raise ValueError(
-            f"{distribution.node.path} serves HTTP, so that whoever is in between could replace a key; set "
-            "viewer_protocol_policy to ViewerProtocolPolicy.HTTPS_ONLY"
-        )
+    for file in files:
+        if _behavior(config, file)["viewerProtocolPolicy"] == "allow-all":
+            raise ValueError(
+                f"{distribution.node.path} serves {file} over HTTP, so that whoever is in between could replace a key; "
+                "set viewer_protocol_policy of its behavior to ViewerProtocolPolicy.HTTPS_ONLY"
+            )
+
+
+def _behavior(config: Mapping[str, Any], file: str) -> Mapping[str, Any]:
+    """Return the cache behavior that serves ``file``: the first whose path pattern matches, or the default one."""
+    for behavior in config.get("cacheBehaviors") or ():
+        # CloudFront's patterns know * and ?, and no brackets.
+        if fnmatchcase(file, behavior["pathPattern"].removeprefix("/").replace("[", "[[]")):
+            return behavior  # type: ignore[no-any-return]
+    return config["defaultCacheBehavior"]  # type: ignore[no-any-return]

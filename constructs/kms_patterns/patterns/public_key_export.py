@@ -90,7 +90,8 @@ class PublicKeyExport(Construct):
         check_prefix(prefix)
         max_age, refresh = max_age or Duration.hours(1), refresh or Duration.hours(1)
         check_times(max_age, refresh)
-        check_distribution(distribution, bucket)
+        files = [f"{prefix}{name}.{form}" for name in keys for form in FORMS]
+        check_distribution(distribution, bucket, files)
 
         def function(verb: str, what: str) -> DataPlaneFunction:
             return DataPlaneFunction(
@@ -110,7 +111,6 @@ class PublicKeyExport(Construct):
         self.bucket: aws_s3.IBucket = bucket or PublicBucket(
             self, "Bucket", publisher=publisher.role, lifecycle=lifecycle
         )
-        files = [f"{prefix}{name}.{form}" for name in keys for form in FORMS]
         settings = self._settings(keys, algorithms or {}, prefix, max_age)
         _configure(publisher, settings)
         grant_object_upload(self.bucket, publisher.role, multipart=False, objects=files)

@@ -55,7 +55,11 @@ SIGNED_BY_DIGEST: Final = tuple(
 )
 """The algorithms that sign messages of any size by a digest (ML-DSA: mu) that can be made without KMS."""
 
-MESSAGE_TYPES: Final = ("RAW", "DIGEST", "EXTERNAL_MU")
+_MESSAGE_TYPES: Final[Mapping[str, Sequence[str]]] = {
+    "ED25519_SHA_512": ("RAW",),
+    "ED25519_PH_SHA_512": ("DIGEST",),
+    "ML_DSA_SHAKE_256": ("RAW", "EXTERNAL_MU"),
+}
 DATA_KEY_PAIR_SPECS: Final = (
     *_RSA,
     "ECC_NIST_P256",
@@ -65,6 +69,12 @@ DATA_KEY_PAIR_SPECS: Final = (
     "ECC_NIST_EDWARDS25519",
     "SM2",
 )
+
+
+def message_types(algorithms: Sequence[str]) -> Sequence[str]:
+    """Return the values of MessageType that KMS takes with at least one of the signing ``algorithms``."""
+    taken = (name for algorithm in algorithms for name in _MESSAGE_TYPES.get(algorithm, ("RAW", "DIGEST")))
+    return tuple(dict.fromkeys(taken))
 
 
 def pinned(condition_key: str, values: Sequence[str] | None) -> conditions.Conditions:

@@ -23,7 +23,7 @@ for _sdk in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_sdk).setLevel(logging.INFO)
 
 # Plaintext and ciphertext of an answer are not in this list, and nothing else is ever logged.
-_LOGGED = ("source", "destination", "plaintextBytes", "ciphertextBytes", "algorithmSuite", "keyArn")
+_LOGGED = ("source", "destination", "plaintextBytes", "ciphertextBytes", "algorithmSuite", "keyArn", "statusCode")
 
 Handler = Callable[[Any, Any], Answer]
 
