@@ -3,7 +3,7 @@
 import aws_cdk as cdk
 from constructs import Construct
 
-from kms_patterns import CodeSigner, EncryptedBucket, EncryptionKey, KeyLifecycle, SigningKey
+from kms_patterns import CodeSigner, EncryptedBucket, EncryptionKey, KeyLifecycle, PublicKeyExport, SigningKey
 from stacks.support import acknowledge_bucket, instance_role, outputs
 
 
@@ -17,6 +17,7 @@ class CodeSigningStack(cdk.Stack):
         artifacts = EncryptedBucket(self, "Artifacts", encryption_key=storage)
         signatures = EncryptedBucket(self, "Signatures", encryption_key=storage)
         signer = CodeSigner(self, "Signer", signing_key=key, artifacts=artifacts, signatures=signatures)
+        export = PublicKeyExport(self, "Export", keys={"releases": key}, lifecycle=lifecycle)
         builder, publisher = instance_role(self, "Builder"), instance_role(self, "Publisher")
         artifacts.grant_upload(builder, multipart=True)
         artifacts.grant_download(publisher)
@@ -28,6 +29,7 @@ class CodeSigningStack(cdk.Stack):
             self,
             {
                 "KeyArn": key.key_arn,
+                "PublicKeyUrl": export.url("releases"),
                 "ArtifactsName": artifacts.bucket_name,
                 "SignaturesName": signatures.bucket_name,
                 "SignFunctionName": signer.function.function_name,

@@ -3,17 +3,18 @@
 import aws_cdk as cdk
 from constructs import Construct
 
-from kms_patterns import KeyLifecycle, Signer, SigningKey
+from kms_patterns import KeyLifecycle, PublicKeyExport, Signer, SigningKey
 from stacks.support import instance_role, outputs
 
 
 class SigningStack(cdk.Stack):
-    """Messages signed by one role's function and verified by another's, with one algorithm."""
+    """Messages signed by one role's function, verified by another's or with the published key, with one algorithm."""
 
     def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
         super().__init__(scope, construct_id, env=env)
         key = SigningKey(self, "Key", alias="messages", lifecycle=lifecycle)
         signer = Signer(self, "Signer", signing_key=key)
+        export = PublicKeyExport(self, "Export", keys={"messages": key}, lifecycle=lifecycle)
         author, reader = instance_role(self, "Author"), instance_role(self, "Reader")
         signer.grant_sign(author)
         signer.grant_verify(reader)
@@ -21,6 +22,7 @@ class SigningStack(cdk.Stack):
             self,
             {
                 "KeyArn": key.key_arn,
+                "PublicKeyUrl": export.url("messages"),
                 "SignFunctionName": signer.sign_function.function_name,
                 "VerifyFunctionName": signer.verify_function.function_name,
                 "SignRoleArn": signer.sign_role.role_arn,

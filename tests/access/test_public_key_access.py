@@ -1,4 +1,4 @@
-"""Over all KMS actions: each role of the public key stacks has the one that it is named for, and nobody has another."""
+"""Over all KMS actions: each role of stacks that publish a key has the one it is named for, and nobody has another."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +8,10 @@ import pytest
 from kms_patterns.access import AccessMatrix
 
 SHA_256 = {"StringEquals": {"kms:EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}}
+ECDSA = {"StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}}
+DIGESTS = {"StringEquals": {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}}
 PUBLIC, ENVELOPE = "KmsPatterns-PublicKey", "KmsPatterns-RsaEnvelope"
+SIGNING, RELEASES = "KmsPatterns-Signing", "KmsPatterns-CodeSigning"
 ACCESS = [
     (PUBLIC, "Export/Publish/Role", {"kms:GetPublicKey": None}),
     (PUBLIC, "Export/Serve/Role", {}),
@@ -20,6 +23,17 @@ ACCESS = [
     (ENVELOPE, "Export/Serve/Role", {}),
     (ENVELOPE, "Cipher/Decrypt/Role", {"kms:Decrypt": SHA_256}),
     (ENVELOPE, "OperatorRole", {}),
+    (SIGNING, "Export/Publish/Role", {"kms:GetPublicKey": None}),
+    (SIGNING, "Export/Serve/Role", {}),
+    (SIGNING, "Signer/Sign/Role", {"kms:Sign": ECDSA}),
+    (SIGNING, "Signer/Verify/Role", {"kms:Verify": ECDSA}),
+    (SIGNING, "AuthorRole", {}),
+    (SIGNING, "ReaderRole", {}),
+    (RELEASES, "Export/Publish/Role", {"kms:GetPublicKey": None}),
+    (RELEASES, "Export/Serve/Role", {}),
+    (RELEASES, "Signer/Sign/Role", {"kms:Sign": DIGESTS}),
+    (RELEASES, "BuilderRole", {}),
+    (RELEASES, "PublisherRole", {}),
 ]
 
 
@@ -37,12 +51,12 @@ def test_role_has_exactly_this(
     reference.assert_only(f"{stack}/{role}", f"{stack}/Key", expected)
 
 
-@pytest.mark.parametrize("stack", [PUBLIC, ENVELOPE])
+@pytest.mark.parametrize("stack", [PUBLIC, ENVELOPE, SIGNING, RELEASES])
 def test_nobody_else_uses_the_key(stack: str, reference: AccessMatrix) -> None:
     named = [f"{stack}/{role}" for where, role, expected in ACCESS if where == stack and expected]
     reference.assert_nobody_else(f"{stack}/Key", named)
     reference.assert_administrator_cannot_use(f"{stack}/Key")
-    with pytest.raises(AssertionError, match="Cipher/Decrypt/Role: kms:Decrypt when"):
+    with pytest.raises(AssertionError, match=rf"{named[-1]}: kms:\w+ when"):
         reference.assert_nobody_else(f"{stack}/Key", named[:-1])
 
 
@@ -51,7 +65,7 @@ def test_weaker_pin_would_be_found(reference: AccessMatrix) -> None:
         reference.assert_only(f"{PUBLIC}/Cipher/Decrypt/Role", f"{PUBLIC}/Key", {"kms:Decrypt": None})
 
 
-@pytest.mark.parametrize("stack", [PUBLIC, ENVELOPE])
+@pytest.mark.parametrize("stack", [PUBLIC, ENVELOPE, SIGNING, RELEASES])
 def test_only_the_publishing_role_writes_what_is_published(stack: str, reference: AccessMatrix) -> None:
     writes = ["s3:PutObject", "s3:ReplicateObject"]
     publisher = [f"{stack}/Export/Publish/Role"]

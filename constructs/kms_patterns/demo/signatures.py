@@ -7,6 +7,7 @@ from typing import Any
 
 from kms_patterns.demo.functions import invoke
 from kms_patterns.demo.principals import client, function_client, other_role
+from kms_patterns.demo.public_key import published
 from kms_patterns.demo.registry import Group
 from kms_patterns.demo.scenario import Stage
 from kms_runtime.public_keys import PublicKey
@@ -39,10 +40,9 @@ def _signature(stage: Stage) -> str:
 
 
 def _public_key(stage: Stage) -> PublicKey:
-    """The key as outsiders have it: it was handed to them once, and no call follows."""
+    """The key as outsiders have it: published, fetched once, and no call follows."""
     if "public key of orders" not in stage.notes:
-        kms = stage.aws.session().client("kms")
-        stage.notes["public key of orders"] = PublicKey.fetch(stage.output(STACK, "KeyArn"), kms_client=kms)
+        stage.notes["public key of orders"] = published(stage, STACK)
     found: PublicKey = stage.notes["public key of orders"]
     return found
 
@@ -64,7 +64,7 @@ def tampered_message(stage: Stage) -> str:
 
 @signing.scenario(
     who="author, outsider",
-    what="signs the file by its digest; verified with the public key",
+    what="signs the file by its digest; verified with the published key",
     expected="valid, 1 call of KMS to sign and 0 to verify",
 )
 def file_by_digest(stage: Stage) -> str:

@@ -22,11 +22,11 @@ OUTPUTS = {
         *("InboxName", "OpenedName", "OperatorRoleArn"),
     },
     "KmsPatterns-Signing": {
-        *("KeyArn", "SignFunctionName", "VerifyFunctionName", "SignRoleArn", "VerifyRoleArn"),
+        *("KeyArn", "PublicKeyUrl", "SignFunctionName", "VerifyFunctionName", "SignRoleArn", "VerifyRoleArn"),
         *("AuthorRoleArn", "ReaderRoleArn"),
     },
     "KmsPatterns-CodeSigning": {
-        *("KeyArn", "ArtifactsName", "SignaturesName", "SignFunctionName", "SignRoleArn"),
+        *("KeyArn", "PublicKeyUrl", "ArtifactsName", "SignaturesName", "SignFunctionName", "SignRoleArn"),
         *("BuilderRoleArn", "PublisherRoleArn"),
     },
     "KmsPatterns-DataKeyPairs": {
@@ -88,8 +88,8 @@ HANDLERS = {
     "KmsPatterns-RsaEnvelope": {
         *("rsa_envelope_cipher.decrypt", "public_key_export.publish", "public_key_export.serve"),
     },
-    "KmsPatterns-Signing": {"signer.sign", "signer.verify"},
-    "KmsPatterns-CodeSigning": {"code_signer.sign"},
+    "KmsPatterns-Signing": {"signer.sign", "signer.verify", "public_key_export.publish", "public_key_export.serve"},
+    "KmsPatterns-CodeSigning": {"code_signer.sign", "public_key_export.publish", "public_key_export.serve"},
     "KmsPatterns-DataKeyPairs": {"data_key_pairs.generate", "data_key_pairs.sign", "data_key_pairs.decrypt"},
     "KmsPatterns-KeyAgreement": {"key_agreement.seal", "key_agreement.open_sealed"},
     "KmsPatterns-ReEncrypt": {"re_encryptor.re_encrypt"},

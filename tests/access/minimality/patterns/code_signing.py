@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+from minimality.publication import publication
 from minimality.scenario import Scenario
 from minimality.uses import TLS, administration, assumed, download, function, upload
 
 STACK = "KmsPatterns-CodeSigning"
-FEWEST_REMOVALS = 100
+FEWEST_REMOVALS = 140
 PINS = {"kms:SigningAlgorithm": "ECDSA_SHA_256", "kms:MessageType": "DIGEST"}
 
 
@@ -16,6 +17,7 @@ def scenarios() -> Iterator[Scenario]:
     builder, publisher = f"{STACK}/BuilderRole", f"{STACK}/PublisherRole"
     yield from administration(key)
     yield from administration(storage)
+    yield from publication(f"{STACK}/Export", "releases", key)
     yield from signing(f"{signer}/Role", key)
     yield from download(f"{signer}/Role", artifacts, storage)
     yield from statements_and_signatures(f"{signer}/Role", signatures, storage)

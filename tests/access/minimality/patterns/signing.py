@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 
+from minimality.publication import publication
 from minimality.scenario import Scenario
 from minimality.uses import administration, assumed, function
 
 STACK = "KmsPatterns-Signing"
-FEWEST_REMOVALS = 45
+FEWEST_REMOVALS = 85
 ALGORITHM = {"kms:SigningAlgorithm": "ECDSA_SHA_256"}
 
 
 def scenarios() -> Iterator[Scenario]:
     key = f"{STACK}/Key"
     yield from administration(key)
+    yield from publication(f"{STACK}/Export", "messages", key)
     for name in ("Sign", "Verify"):
         yield Scenario("account administrator", f"kms:{name}", key, allowed=False, context=ALGORITHM)
     for side, caller in (("Sign", "Author"), ("Verify", "Reader")):
