@@ -16,6 +16,7 @@ import click
 from kms_patterns.crypto_places import STREAM, Place, S3Place, place
 
 _NOT_GENUINE = 3
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 _files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 _output = click.option(
@@ -129,13 +130,15 @@ def _run(
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM raise, so that partial output is removed."""
+    """Let SIGTERM raise, and SIGHUP unless it is ignored (nohup), so that partial output is removed."""
 
     def stop(number: int, _frame: Any) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    wanted = [number for number in _ENDINGS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in wanted}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

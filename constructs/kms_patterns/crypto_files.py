@@ -134,9 +134,24 @@ def _publish(partial: Path, file: Path, *, force: bool) -> None:
         partial.replace(file)
         return
     try:
-        os.link(partial, file)  # unlike a rename, it fails if the name was taken meanwhile
+        _take_name(partial, file)
     except FileExistsError:
         raise FileExistsError(f"{file} exists; --force overwrites it") from None
+
+
+def _take_name(partial: Path, file: Path) -> None:
+    try:
+        os.link(partial, file)  # unlike a rename, it fails if the name was taken meanwhile
+    except FileExistsError:
+        raise
+    except OSError:
+        # The file system (FAT, some network shares) has no hard links: an empty file takes the name first.
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            partial.replace(file)
+        except BaseException:
+            file.unlink()
+            raise
 
 
 class Watched:
@@ -155,7 +170,9 @@ class Watched:
 
     def readinto(self, buffer: memoryview) -> int:
         """Read into ``buffer`` and return how many bytes."""
-        got: int = self._readinto(buffer)
+        got: int | None = self._readinto(buffer)
+        if got is None:
+            raise BlockingIOError("the source is non-blocking and has no data yet")
         self._advance(got)
         if self._digest:
             self._digest.update(buffer[:got])

@@ -150,7 +150,8 @@ class Report:
     def failed(self, file: Place, error: Exception) -> None:
         """Say which file failed and why, with the error's code first."""
         code = getattr(error, "code", type(error).__name__)
-        self._console.print(f"{file}: {code}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        told = [f"{file}: {code}: {error}", *getattr(error, "__notes__", ())]
+        self._console.print("\n  ".join(told), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

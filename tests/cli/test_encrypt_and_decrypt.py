@@ -1,5 +1,6 @@
 """Files and streams through the command line: what is written, what is never overwritten, and how it ends."""
 
+import errno
 import os
 import signal
 import stat
@@ -8,6 +9,8 @@ import sys
 import time
 
 import pytest
+
+from kms_patterns import crypto_files
 
 TENANT = ("-c", "tenant=a")
 
@@ -174,7 +177,7 @@ def test_wrong_usage_is_exit_code_2(arguments, reason, run, keys, letter, tmp_pa
     assert (done.code, reason in done.stderr) == (2, True), done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_removes_partial_output(number, keys, environment, tmp_path, names):
     command = [sys.executable, "-m", "kms_patterns", "encrypt", "fifo", "-k", keys.first]
     os.mkfifo(tmp_path / "fifo")
@@ -188,3 +191,29 @@ def test_signal_removes_partial_output(number, keys, environment, tmp_path, name
         running.communicate(timeout=30)
     assert running.returncode not in {0, None}
     assert names() == ["fifo"]
+
+
+def test_file_system_without_hard_links_is_written_and_not_overwritten(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "new"
+    with crypto_files.writing(target, size=None, force=False) as output:
+        output.sink.write(b"hello")
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"hello", 0o600)
+
+    def write_over_another():
+        with crypto_files.writing(tmp_path / "late", size=None, force=False) as output:
+            output.sink.write(b"mine")
+            (tmp_path / "late").write_bytes(b"another's")
+
+    with pytest.raises(FileExistsError, match="--force"):
+        write_over_another()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"new": b"hello", "late": b"another's"}
+
+
+def test_input_that_has_no_data_yet_is_not_taken_for_its_end():
+    source = type("NonBlocking", (), {"readinto": lambda *_: None})()
+    with pytest.raises(BlockingIOError):
+        crypto_files.Watched(source, lambda _: None, digest=False).readinto(memoryview(bytearray(1)))
