@@ -86,3 +86,11 @@ def test_perimeter_denies_whoever_is_outside(given, key, stack, synth):
 def test_perimeter_that_is_no_id_is_refused(bad, stack):
     with pytest.raises(KeyConfigurationError, match="nobody could manage the key"):
         EncryptionKey(stack, "Key", perimeter=bad)
+
+
+def test_perimeter_that_leaves_the_account_of_the_key_outside_is_refused(app, stack, synth):
+    with pytest.raises(KeyConfigurationError, match=r"the key is in account 111122223333.*MalformedPolicyDocument"):
+        EncryptionKey(stack, "Key", perimeter="444455556666")
+    anywhere = cdk.Stack(app, "Anywhere")
+    EncryptionKey(anywhere, "Key", perimeter="444455556666")
+    synth(anywhere)

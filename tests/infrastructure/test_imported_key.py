@@ -93,7 +93,7 @@ def test_grant_of_what_is_no_use_is_refused(operations, reason, stack, role):
 
 
 def test_grantee_that_takes_no_policy_is_refused(stack):
-    with pytest.raises(GrantRefused, match="takes no policy"):
+    with pytest.raises(GrantRefused, match="a service has no role ARN"):
         ImportedKey.from_key_arn(stack, "Key", ARN).grant_decrypt(iam.ServicePrincipal("ec2.amazonaws.com"))
 
 
@@ -143,3 +143,37 @@ def test_role_of_another_region_gets_the_exact_arn_never_a_wildcard(app, role, s
         if statement["Action"] == "kms:Decrypt"
     ]
     assert ["ExportsReader" in str(statement["Resource"]) for statement in statements] == [True]
+
+
+@pytest.mark.parametrize("resource", ["key/*", "key/", "key/1234?"])
+def test_arn_of_several_keys_or_none_is_refused(resource, stack):
+    with pytest.raises(KeyConfigurationError, match="is no ARN of a KMS key"):
+        ImportedKey.from_key_arn(stack, "Key", f"arn:aws:kms:us-east-1:444455556666:{resource}")
+
+
+def test_group_is_no_grantee_of_a_key_elsewhere(stack):
+    with pytest.raises(GrantRefused, match="a group is no caller"):
+        ImportedKey.from_key_arn(stack, "Key", ARN).grant_decrypt(iam.Group(stack, "Group"))
+
+
+@pytest.mark.parametrize("imported", [True, False])
+def test_role_that_drops_its_policies_is_refused_on_a_key_elsewhere(imported, stack, role):
+    key = ImportedKey.from_key_arn(stack, "Key", ARN)
+    here = "arn:aws:iam::111122223333:role/orders"
+    user = iam.Role.from_role_arn(stack, "Role", here, mutable=False) if imported else role("User")
+
+    with pytest.raises(GrantRefused, match="takes no policy, so this grant would have no effect"):
+        key.grant_decrypt(user if imported else user.without_policy_updates())
+
+
+def test_role_of_another_account_and_key_elsewhere_both_halves_are_told(stack):
+    key = ImportedKey.from_key_arn(stack, "Key", ARN)
+
+    key.grant_decrypt(iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::999999999999:role/orders"))
+
+    (statement,) = key.owner_statements
+    assert str(statement["Principal"]).endswith(":iam::999999999999:root']]}}")
+    identity, owner = sorted(notices(stack), key=lambda text: "Its owner must add" in text)
+    assert "its own policy must allow the same" in identity
+    assert f'"Resource": "{ARN}"' in identity
+    assert '"aws:PrincipalArn": "arn:aws:iam::999999999999:role/orders"' in owner

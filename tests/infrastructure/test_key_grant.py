@@ -107,3 +107,14 @@ def test_constraint_on_a_key_without_encryption_context_is_refused(stack, partne
     with pytest.raises(GrantRefused, match="only symmetric keys have a context"):
         KeyGrant(stack, "Grant", key=SigningKey(stack, "Key"), grantee=partner, operations=["Sign"],
                  encryption_context_subset={"a": "b"})  # fmt: skip
+
+
+def test_grantee_outside_of_the_perimeter_or_with_a_wildcard_is_refused(stack):
+    elsewhere = iam.Role.from_role_arn(stack, "Elsewhere", "arn:aws:iam::444455556666:role/orders")
+    several = iam.Role.from_role_arn(stack, "Several", "arn:aws:iam::111122223333:role/*")
+    key = EncryptionKey(stack, "Key", perimeter="111122223333")
+
+    with pytest.raises(GrantRefused, match="outside of the key's perimeter"):
+        KeyGrant(stack, "Outside", key=key, grantee=elsewhere, operations=["Decrypt"])
+    with pytest.raises(GrantRefused, match="no single role or user"):
+        KeyGrant(stack, "Wide", key=key, grantee=several, operations=["Decrypt"])

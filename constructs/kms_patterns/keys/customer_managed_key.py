@@ -58,12 +58,12 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
         check_rotates(rotation_period, rotates=rotates)
         check_rotation_period(rotation_period)
         check_pending_window(pending_window)
-        check_perimeter(perimeter)
+        check_perimeter(perimeter, Stack.of(scope).account)
         names = [scoped_alias(name, Stack.of(scope)) for name in ([alias] if alias is not None else []) + [*aliases]]
         ephemeral = lifecycle is KeyLifecycle.EPHEMERAL
         window = pending_window or (Duration.days(7) if ephemeral else None)
         self.key_spec, self.key_usage = key_spec, key_usage
-        self._access, self._lifecycle = access, lifecycle
+        self._access, self._lifecycle, self._perimeter = access, lifecycle, perimeter
         self._served: set[str] = set()
         self.sources_of_services = []
         self.multi_region, self.imported_material = multi_region, imported_material
@@ -105,6 +105,11 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
     def lifecycle(self) -> KeyLifecycle:
         """What becomes of the key with its stack."""
         return self._lifecycle
+
+    @property
+    def perimeter(self) -> str | None:
+        """The organization or account that nobody outside of may use or manage the key."""
+        return self._perimeter
 
     @property
     def administration(self) -> Sequence[str]:

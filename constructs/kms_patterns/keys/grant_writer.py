@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import aws_iam as iam
 
-from kms_patterns.keys.grantee import Grantee, check_policy_written, resolve_grantee
+from kms_patterns.keys.grantee import Grantee, check_inside, check_policy_written, resolve_grantee
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.ledger import StatementLedger
 from kms_patterns.keys.owner_statement import tell_identity
@@ -115,7 +115,9 @@ class GrantWriter:
 
     def _named(self, principal: iam.IPrincipal) -> Grantee:
         if principal not in self._grantees:
-            self._grantees[principal] = resolve_grantee(principal, self._stack)
+            grantee = resolve_grantee(principal, self._stack)
+            check_inside(grantee, self._key.perimeter)
+            self._grantees[principal] = grantee
         return self._grantees[principal]
 
     def _to_identity(

@@ -1,13 +1,17 @@
 """Turns whatever a grant is given into the one role or user that a key policy can name."""
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Dependable
 
 from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.policy.guardrails import is_account
+
+_SINGLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/[^*?]+")
 
 _ADVICE = {
     iam.AnyPrincipal: "that is everyone in every account",
@@ -43,14 +47,49 @@ def resolve_grantee(principal: Any, stack: Stack) -> Grantee:
     Raises:
         GrantRefused: It has no role or user ARN, or cannot be named without a cycle.
     """
-    arn = getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None)
-    if not arn:
-        raise GrantRefused(_no_arn(principal))
+    arn = identity_arn(principal)
     account = _foreign_account(principal, stack)
     node = principal.node
     child = node.default_child
     named = _physical_arn(child, stack, account) or _own_arn(principal, arn, stack, imported=child is None)
     return Grantee(principal, named, node.path, account)
+
+
+def identity_arn(principal: Any) -> str:
+    """Return the ARN of the role or user ``principal``.
+
+    Raises:
+        GrantRefused: It has none, or one that stands for no single role or user.
+    """
+    arn = str(getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None) or "")
+    if not arn:
+        raise GrantRefused(_no_arn(principal))
+    if not _unresolved(arn) and not _SINGLE.fullmatch(arn):
+        raise GrantRefused(
+            f"{principal.node.path}: {arn} is the ARN of no single role or user (arn:aws:iam::account:role/name): IAM "
+            "reads wildcards in it, and compares the ARN of the role, not that of a session; name the role itself"
+        )
+    return arn
+
+
+def grantee_of(principal: Any, stack: Stack) -> Grantee:
+    """Return the role or user ``principal`` by its ARN, for what is no policy of the key in ``stack``."""
+    arn = identity_arn(principal)
+    return Grantee(principal, arn, principal.node.path, _foreign_account(principal, stack))
+
+
+def check_inside(grantee: Grantee, perimeter: str | None) -> None:
+    """Check that the perimeter of the key lets ``grantee`` pass, as far as that is known.
+
+    Raises:
+        GrantRefused: It denies everything to the account of the role or user.
+    """
+    known = perimeter is not None and is_account(perimeter)
+    if known and grantee.account is not None and grantee.account != perimeter:
+        raise GrantRefused(
+            f"{grantee.path} is in account {grantee.account}, outside of the key's perimeter {perimeter}: the grant "
+            "would have no effect (explicit deny). Make the perimeter the organization of both, or leave it out"
+        )
 
 
 def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:

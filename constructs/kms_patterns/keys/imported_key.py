@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Self
 
 import jsii
-from aws_cdk import ArnFormat, RemovalPolicy, Resource, Stack
+from aws_cdk import ArnFormat, RemovalPolicy, Resource, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as references
@@ -14,10 +14,11 @@ from kms_patterns.keys.cdk_calls import called_by_the_cdk
 from kms_patterns.keys.cdk_statements import SourceArn, narrowed
 from kms_patterns.keys.deployment_role import deployment_role_arn
 from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.grantee import Grantee, check_policy_written, identity_arn
 from kms_patterns.keys.inherited_grants import InheritedGrants
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_properties import check_alias, check_key_arn, scoped_alias
-from kms_patterns.keys.owner_statement import OwnersStatements
+from kms_patterns.keys.owner_statement import OwnersStatements, tell_identity
 from kms_patterns.keys.pinned_grants import PinnedGrants, pinned_values
 from kms_patterns.keys.policy_checks import check_callers_statement, check_context, check_operations
 from kms_patterns.keys.synth_checks import serve_at_synth
@@ -148,6 +149,13 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
         return self._grant_under(shared, grantee, operations)
 
     def _grant_under(self, shared: when.Conditions, grantee: iam.IGrantable, operations: Sequence[str]) -> iam.Grant:
+        who: Any = grantee.grant_principal
+        arn, account = identity_arn(who), who.principal_account
+        if account and not Token.is_unresolved(account) and account != self.stack.account:
+            # Neither half can be written here: both are told.
+            tell_identity(self, who.node.path, operations, shared)
+            self._owners.tell_of_grant(who, operations, shared)
+            return iam.Grant.drop(grantee, "the policy of the grantee is in another account")
         carrying = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": self._alias}} if self._alias else {}
         grant = iam.Grant.add_to_principal(
             grantee=grantee,
@@ -155,9 +163,8 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
             resource_arns=[self._in_policies()],
             conditions=when.merge(shared, carrying) or None,
         )
-        if not grant.success:
-            raise GrantRefused(f"{self.node.path}: the grantee takes no policy, so this grant would have no effect")
-        self._owners.tell_of_grant(grantee.grant_principal, operations, shared)
+        check_policy_written(Grantee(who, arn, who.node.path), grant)
+        self._owners.tell_of_grant(who, operations, shared)
         return grant
 
     def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:

@@ -10,6 +10,7 @@ from kms_patterns.policy.guardrails import is_account, is_organization
 
 _ALIAS: Final = re.compile(r"[a-zA-Z0-9/_-]{1,250}")
 _ALIAS_PREFIX: Final = "alias/"
+_KEY_ID: Final = re.compile(r"key/[A-Za-z0-9-]+")
 _ARN_PARTS: Final = 6
 ROTATION_DAYS: Final = range(90, 2561)
 PENDING_WINDOW_DAYS: Final = range(7, 31)
@@ -49,7 +50,7 @@ def check_key_arn(arn: str) -> str:
         KeyConfigurationError: It is the ARN of something else.
     """
     parts = arn.split(":")
-    is_key = len(parts) == _ARN_PARTS and parts[2] == "kms" and parts[5].startswith("key/")
+    is_key = len(parts) == _ARN_PARTS and parts[2] == "kms" and _KEY_ID.fullmatch(parts[5])
     if not is_key and not Token.is_unresolved(arn):
         raise KeyConfigurationError(
             f"{arn!r} is no ARN of a KMS key (arn:aws:kms:region:account:key/id): IAM policies do not resolve aliases; "
@@ -72,14 +73,25 @@ def scoped_alias(alias: str, stack: Stack) -> str:
     return check_alias(f"{stack.stack_name}/{alias}")
 
 
-def check_perimeter(perimeter: str | None) -> None:
+def check_perimeter(perimeter: str | None, account: str) -> None:
     """Check the id of an organization or account.
 
+    Args:
+        perimeter: The id.
+        account: The account of the key, which must be inside.
+
     Raises:
-        KeyConfigurationError: No principal would ever be inside, the key could not be managed.
+        KeyConfigurationError: Nobody of the key's account would be inside, the key could not be managed.
     """
-    if perimeter is None or Token.is_unresolved(perimeter) or is_organization(perimeter) or is_account(perimeter):
+    if perimeter is None or Token.is_unresolved(perimeter) or is_organization(perimeter):
         return
+    if is_account(perimeter):
+        if perimeter == account or Token.is_unresolved(account):
+            return
+        raise KeyConfigurationError(
+            f"perimeter {perimeter!r}: the key is in account {account}, whose roles and users would all be outside: "
+            "nobody could manage the key (MalformedPolicyDocumentException); give that account, or the organization"
+        )
     raise KeyConfigurationError(
         f"perimeter {perimeter!r}: neither an organization id (o- and 10 to 32 small letters or digits) nor an account "
         "id (12 digits): everybody would be outside, and nobody could manage the key"

@@ -9,6 +9,7 @@ from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
+from kms_patterns.keys.grantee import identity_arn
 from kms_patterns.policy.conditions import Conditions, merge, principal
 from kms_patterns.policy.statements import grant_sid
 
@@ -32,8 +33,7 @@ class OwnersStatements:
     def tell_of_grant(self, grantee: iam.IPrincipal, operations: Sequence[str], conditions: Conditions) -> None:
         """Print the statement that names ``grantee``."""
         who: Any = grantee
-        arn = getattr(who, "role_arn", None) or getattr(who, "user_arn", None) or "*"
-        self.tell_of_role(str(arn), who.node.path, operations, conditions, who.principal_account)
+        self.tell_of_role(identity_arn(who), who.node.path, operations, conditions, who.principal_account)
 
     def tell_of_role(
         self, arn: str, path: str, operations: Sequence[str], conditions: Conditions, account: str | None = None
@@ -67,12 +67,16 @@ class OwnersStatements:
         )
 
 
-def tell_identity(key: kms.Key, path: str, operations: Sequence[str], conditions: Conditions) -> None:
+def tell_identity(
+    key: "kms.Key | ImportedKeyBase", path: str, operations: Sequence[str], conditions: Conditions
+) -> None:
     """Print, as a notice at synth, what the role or user of another account at ``path`` must be allowed there."""
+    arn = key.key_arn
+    resource = "the ARN of the key, once it is deployed" if isinstance(key, kms.Key) else key.stack.resolve(arn)
     document: dict[str, Any] = {
         "Effect": "Allow",
         "Action": list(operations),
-        "Resource": "the ARN of the key, once it is deployed",
+        "Resource": resource,
         **({"Condition": conditions} if conditions else {}),
     }
     text = json.dumps(key.stack.resolve(document), indent=2)

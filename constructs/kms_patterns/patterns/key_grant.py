@@ -9,6 +9,7 @@ from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.grantee import check_inside, grantee_of, identity_arn
 
 _FORBIDDEN: Final = frozenset({"CreateGrant"})
 _NEUTRAL: Final = frozenset({"DescribeKey", "RetireGrant"})
@@ -55,17 +56,18 @@ class KeyGrant(Construct):
         name: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        check_inside(grantee_of(grantee, key.stack), key.perimeter)
         constraints = _constraints(self, key, operations, encryption_context_equals, encryption_context_subset)
         parameters = {
             "KeyId": key.key_arn,
-            "GranteePrincipal": _arn(grantee),
+            "GranteePrincipal": identity_arn(grantee),
             "Operations": list(operations),
             "Name": name or self.node.addr,
             **({"Constraints": constraints} if constraints else {}),
-            **({"RetiringPrincipal": _arn(retiring_principal)} if retiring_principal else {}),
+            **({"RetiringPrincipal": identity_arn(retiring_principal)} if retiring_principal else {}),
         }
         maker = iam.Role(self, "MakerRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        minting, revoking = key.allow_grant_maker(maker, operations, _arn(grantee))
+        minting, revoking = key.allow_grant_maker(maker, operations, identity_arn(grantee))
         self.resource = cr.AwsCustomResource(
             self,
             "Resource",
@@ -115,8 +117,3 @@ def _constraints(
         raise GrantRefused(f"{scope.node.path}: only symmetric keys have a context: leave it out")
     named = {"EncryptionContextEquals": equals, "EncryptionContextSubset": subset}
     return {name: pairs for name, pairs in named.items() if pairs}
-
-
-def _arn(principal: iam.IRole | iam.IUser) -> str:
-    arn: str = principal.role_arn if hasattr(principal, "role_arn") else principal.user_arn
-    return arn
