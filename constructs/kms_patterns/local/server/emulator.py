@@ -28,6 +28,7 @@ SECRETS_MANAGER = "ministack.services.secretsmanager"
 SQS = "ministack.services.sqs"
 SNS = "ministack.services.sns"
 DYNAMODB = "ministack.services.dynamodb"
+DYNAMODB_STREAMS = "ministack.services.dynamodb_streams"
 EVENTS = "ministack.services.eventbridge"
 STACKS = "ministack.services.cloudformation.stacks"
 ENGINE = "ministack.services.cloudformation.engine"
@@ -112,6 +113,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "handle_request": _HANDLER,
         "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
         "_param_arn": "name",
+        "_parameter_history": "=AccountRegionScopedDict",
     },
     SECRETS_MANAGER: {
         "handle_request": _HANDLER,
@@ -122,10 +124,16 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "handle_request": _HANDLER,
         "_get_q": "url action",
         "_Err": "code message status",
+        "_url_from_path": "path",
         "_xml_err_resp": "code msg status",
     },
-    SNS: {"handle_request": _HANDLER, "_topics": "=AccountRegionScopedDict", "_error": "code message status"},
-    DYNAMODB: {"handle_request": _HANDLER, "_tables": "=AccountRegionScopedDict"},
+    SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", "_error": "code message status"},
+    DYNAMODB: {
+        "handle_request": _HANDLER,
+        "_backups": "=AccountRegionScopedDict",
+        "_tables": "=AccountRegionScopedDict",
+    },
+    DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"},
     LAMBDA: {"_execute_function_warm": "func event request_id", "_functions": "=AccountRegionScopedDict"},
     EVENTS: {"_dispatch_event": "event view"},
     STACKS: {"_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status"},

@@ -4,21 +4,27 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-st
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
 https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kms_patterns.local.server.emulator import DYNAMODB, RESPONSES, SECRETS_MANAGER, SNS, SQS, SSM, reach
+from kms_patterns.local.server import dynamodb_uses
+from kms_patterns.local.server.emulator import (
+    DYNAMODB,
+    DYNAMODB_STREAMS,
+    SECRETS_MANAGER,
+    SNS,
+    SQS,
+    SSM,
+    reach,
+)
 from kms_patterns.local.server.members import Answer, Request
 from kms_patterns.local.server.service_keys import Service, Use
 
 _STANDARD_PARAMETER = 4096
 # What Secrets Manager names while it checks that its caller may use a key at all.
 _VALIDATION = "RequestToValidateKeyAccess"
-_TABLE_GRANT = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "RetireGrant", "DescribeKey"]
 _CODE_OF = {
     "AccessDeniedException": "AccessDenied", "DisabledException": "Disabled", "NotFoundException": "NotFound",
     "KMSInvalidStateException": "InvalidState", "InvalidKeyUsageException": "InvalidKeyUsage",
@@ -42,10 +48,11 @@ def _read_parameters(request: Request, answer: Answer) -> Iterator[Use]:
     one = answer.get("Parameter")
     for found in [one] if one else answer.get("Parameters", []):
         if found.get("Type") == "SecureString":
-            stored = reach(SSM, "_lookup_parameter")(found["Name"])[1] or {}
+            name, stored = reach(SSM, "_lookup_parameter")(found["Name"])
+            versions = [stored or {}, *reach(SSM, "_parameter_history").get(name, [])]
             # Each version may have a key of its own. One that is not found leaves the key undetermined: refused.
-            key = str(found.get("KeyId") or stored.get("KeyId") or "")
-            yield Use("Decrypt", key, {"PARAMETER_ARN": str(stored.get("ARN"))})
+            key = next((str(one.get("KeyId") or "") for one in versions if one.get("Version") == found["Version"]), "")
+            yield Use("Decrypt", key, {"PARAMETER_ARN": str((stored or {}).get("ARN"))})
 
 
 def _secret(request: Request) -> dict[str, Any]:
@@ -53,7 +60,7 @@ def _secret(request: Request) -> dict[str, Any]:
     return found
 
 
-def _secret_key(secret: dict[str, Any]) -> str:
+def _secret_key(secret: Mapping[str, Any]) -> str:
     return secret.get("KmsKeyId") or "alias/aws/secretsmanager"
 
 
@@ -67,10 +74,12 @@ def _secret_changed(request: Request) -> Iterator[Use]:
     secret = _secret(request)
     if not secret:
         return
-    if request.get("KmsKeyId"):
-        yield from _validated(request["KmsKeyId"], secret["ARN"])
+    if "KmsKeyId" in request:
+        # The versions that exist change to the new key: what the caller cannot decrypt, it cannot take along.
+        yield Use("Decrypt", _secret_key(secret), _secret_context(secret["ARN"], _VALIDATION))
+        yield from _validated(_secret_key(request), secret["ARN"])
     if request.get("SecretString") is not None or request.get("SecretBinary") is not None:
-        key = request.get("KmsKeyId") or _secret_key(secret)
+        key = _secret_key(request if "KmsKeyId" in request else secret)
         version = str(request.get("ClientRequestToken") or _VALIDATION)
         yield Use("GenerateDataKey", key, _secret_context(secret["ARN"], version))
 
@@ -103,60 +112,16 @@ def _queue(*operations: str) -> Any:
     return uses
 
 
+def _queue_located(request: Request, path: str) -> Request:
+    return request if request.get("QueueUrl") else {**request, "QueueUrl": reach(SQS, "_url_from_path")(path)}
+
+
 def _published(request: Request) -> Iterator[Use]:
-    topic = reach(SNS, "_topics").get(str(request.get("TopicArn") or request.get("TargetArn") or ""))
+    topic, _missing = reach(SNS, "_get_topic")(str(request.get("TopicArn") or request.get("TargetArn") or ""))
     if topic and topic["attributes"].get("KmsMasterKeyId"):
         for operation in ("GenerateDataKey", "Decrypt"):
             yield Use(operation, topic["attributes"]["KmsMasterKeyId"], {"aws:sns:topicArn": topic["arn"]})
 
-
-def _table_made(request: Request) -> Iterator[Use]:
-    wanted = request.get("SSESpecification") or {}
-    if not wanted.get("Enabled"):
-        return
-    key = str(wanted.get("KMSMasterKeyId") or "alias/aws/dynamodb")
-    context = _table_context(_name(request.get("TableName")))
-    grantee = f"dynamodb.{reach(RESPONSES, 'get_region')()}.amazonaws.com"
-    more = {"GranteePrincipal": grantee, "RetiringPrincipal": grantee, "Operations": _TABLE_GRANT}
-    yield Use("DescribeKey", key, {})
-    yield Use("CreateGrant", key, {}, more | {"Constraints": {"EncryptionContextSubset": context}})
-
-
-def _tables(request: Request) -> Iterator[str]:
-    yield from [request["TableName"]] if request.get("TableName") else []
-    yield from request.get("RequestItems") or {}
-    for item in request.get("TransactItems") or []:
-        yield from (action.get("TableName", "") for action in item.values())
-
-
-def _items(request: Request) -> Iterator[Use]:
-    yield from (use for table in sorted({_name(table) for table in _tables(request)}) for use in _table(table))
-
-
-def _statements(request: Request) -> Iterator[Use]:
-    # PartiQL is not parsed: a statement is about no table but those whose names it contains; all must be allowed.
-    text = json.dumps(request)
-    yield from (use for table in sorted(reach(DYNAMODB, "_tables")) if table in text for use in _table(table))
-
-
-def _table(name: str) -> Iterator[Use]:
-    key = ((reach(DYNAMODB, "_tables").get(name) or {}).get("SSEDescription") or {}).get("KMSMasterKeyArn")
-    if key:
-        yield Use("Decrypt", key, _table_context(name))
-
-
-def _name(table: object) -> str:
-    return str(table or "").rpartition("table/")[2]
-
-
-def _table_context(name: str) -> dict[str, str]:
-    return {"aws:dynamodb:tableName": name, "aws:dynamodb:subscriberId": reach(RESPONSES, "get_account_id")()}
-
-
-_ITEM_OPERATIONS = (
-    "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan", "BatchGetItem", "BatchWriteItem",
-    "TransactGetItems", "TransactWriteItems",
-)  # fmt: skip
 
 SERVICES = (
     Service(
@@ -180,18 +145,14 @@ SERVICES = (
             **dict.fromkeys(("SendMessage", "SendMessageBatch"), _queue("GenerateDataKey", "Decrypt")),
             "ReceiveMessage": _queue("Decrypt"),
         },
-        codes={code: f"Kms{name}" for code, name in _CODE_OF.items()}, xml="_xml_err_resp",
+        codes={code: f"Kms{name}" for code, name in _CODE_OF.items()},
+        target="AmazonSQS.", xml="_xml_err_resp", located=_queue_located,
     ),
     Service(
         SNS, "sns",
         before={"Publish": _published, "PublishBatch": _published},
-        codes={code: f"KMS{name}" for code, name in _CODE_OF.items()}, xml="_error",
+        codes={code: f"KMS{name}" for code, name in _CODE_OF.items()}, target=None, xml="_error",
     ),
-    Service(
-        DYNAMODB, "dynamodb",
-        before={
-            "CreateTable": _table_made, "UpdateTable": _table_made, **dict.fromkeys(_ITEM_OPERATIONS, _items),
-            **dict.fromkeys(("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction"), _statements),
-        },
-    ),
+    Service(DYNAMODB, "dynamodb", before=dynamodb_uses.BEFORE),
+    Service(DYNAMODB_STREAMS, "dynamodb", before={"GetRecords": dynamodb_uses.records}),
 )  # fmt: skip
