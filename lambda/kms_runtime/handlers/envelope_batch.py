@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.handlers.outcome import LOG
+from kms_runtime.handlers.outcome import LOG, defect
 from kms_runtime.handlers.validation import Answer, validator
 
 _batch = validator("sqs_batch")
@@ -39,6 +39,6 @@ def _succeeds(record: Any, run: Callable[[Any], Answer]) -> bool:
         LOG.warning("message failed", extra=facts | {"errorCode": error.code, "reason": str(error)})
         return False
     except Exception as error:  # noqa: BLE001 - a defect met in one message must not keep the others from running
-        LOG.error("message failed", extra=facts | {"errorCode": type(error).__name__})
+        LOG.error("message failed", extra=facts | defect(error))
         return False
     return True

@@ -10,7 +10,7 @@ from kms_runtime.handlers.clients import kms_client, s3_client
 from kms_runtime.handlers.envelope_batch import is_batch, run_batch
 from kms_runtime.handlers.envelope_inline import Inline
 from kms_runtime.handlers.envelope_requests import EnvelopeRequest, is_notification, parse_notification, parse_request
-from kms_runtime.handlers.outcome import LOG, loggable
+from kms_runtime.handlers.outcome import LOG, defect, loggable
 from kms_runtime.handlers.settings import Settings, required_variable
 from kms_runtime.handlers.validation import Answer
 from kms_runtime.keyrings import Keyring, KmsKeyring
@@ -49,7 +49,7 @@ class EnvelopeWork:
             KmsRuntimeError: The one object of a request was refused.
         """
         if is_batch(event):
-            return run_batch(event, self._run_objects)
+            return run_batch(event, self._run_queued)
         if self.inline and self.inline.is_for(event):
             return self._run_inline(self.inline, event)
         return self._run_objects(event)
@@ -58,6 +58,11 @@ class EnvelopeWork:
         valid = inline.validate(event)
         settings, context = _settings_and_context(valid.get("encryptionContext", {}))
         return inline.run(valid, keyring=self.keyring(settings), encryption_context=context)
+
+    def _run_queued(self, event: Any) -> Answer:
+        if isinstance(event, dict) and "range" in event:
+            raise InvalidRequest("event.range: nobody receives what the message of a queue is answered")
+        return self._run_objects(event)
 
     def _run_objects(self, event: Any) -> Answer:
         if not is_notification(event):
@@ -74,6 +79,7 @@ class EnvelopeWork:
             except KmsRuntimeError as error:
                 failures.append(f"{request.source_key} ({error.code}: {error})")
             except Exception as error:  # noqa: BLE001 - a defect met in one record must not keep the others from running
+                LOG.error("record failed", extra={"sourceKey": request.source_key} | defect(error))
                 failures.append(f"{request.source_key} ({type(error).__name__})")
         if failures:
             raise RecordsFailed(f"{len(failures)} of {len(requests)} objects failed: {'; '.join(failures)}")

@@ -7,8 +7,10 @@ See https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
 import logging
 import os
 import time
+import traceback
 from collections.abc import Callable
 from functools import wraps
+from pathlib import PurePath
 from typing import Any
 
 from kms_runtime.errors import KmsRuntimeError
@@ -42,8 +44,7 @@ def logged(operation: str) -> Callable[[Handler], Handler]:
                 LOG.warning("refused", extra=facts | _duration(start) | {"errorCode": error.code, "reason": str(error)})
                 raise
             except Exception as error:
-                # Lambda itself logs the traceback; a message that nobody has checked for secrets stays out of ours.
-                LOG.error("failed", extra=facts | _duration(start) | {"errorCode": type(error).__name__})  # noqa: TRY400
+                LOG.error("failed", extra=facts | _duration(start) | defect(error))  # noqa: TRY400
                 raise
             LOG.info("done", extra=facts | _duration(start) | loggable(answer))
             return answer
@@ -56,6 +57,12 @@ def logged(operation: str) -> Callable[[Handler], Handler]:
 def loggable(answer: Answer) -> dict[str, Any]:
     """Return the fields of ``answer`` that may be logged."""
     return {name: answer[name] for name in _LOGGED if name in answer}
+
+
+def defect(error: Exception) -> dict[str, Any]:
+    """Return what may be logged of an error that nobody foresaw: its class and where it was raised, not its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {"errorCode": type(error).__name__, "raisedAt": [f"{PurePath(f.filename).name}:{f.lineno}" for f in frames]}
 
 
 def _duration(start: float) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def test_notification_tries_all_records_and_names_those_that_failed(s3, refused)
     assert ("vault", "good.encrypted") in s3.objects
 
 
-def test_defect_in_one_record_does_not_keep_the_others_from_running(s3, monkeypatch, refused):
+def test_defect_in_one_record_does_not_keep_the_others_from_running(s3, monkeypatch, refused, caplog):
     for key in ("bad", "good"):
         s3.put("inbox", key, b"hello")
     genuine = s3.get_object
@@ -46,6 +46,10 @@ def test_defect_in_one_record_does_not_keep_the_others_from_running(s3, monkeypa
     monkeypatch.setattr(s3, "get_object", get)
     error = refused(envelope_cipher.encrypt, {"Records": [record("bad"), record("good")]})
     assert str(error) == "1 of 2 objects failed: bad (RuntimeError)"
+    (failed,) = [entry for entry in caplog.records if entry.message == "record failed"]
+    assert (failed.sourceKey, failed.errorCode) == ("bad", "RuntimeError")
+    assert failed.raisedAt[-1].startswith("test_envelope_notifications.py:")
+    assert "could hold anything" not in repr(vars(failed))
     assert ("vault", "good.encrypted") in s3.objects
 
 

@@ -95,6 +95,17 @@ def test_batch_names_exactly_the_messages_that_failed(s3, caplog):
     assert {key for bucket, key in s3.objects if bucket == "vault"} == {"a.encrypted", "b.encrypted"}
     failed = [(record.messageId, record.errorCode) for record in caplog.records if record.message == "message failed"]
     assert failed == [("m1", "SourceNotReadable"), ("m2", "JSONDecodeError")]
+    (defect,) = [record for record in caplog.records if getattr(record, "errorCode", "") == "JSONDecodeError"]
+    assert defect.raisedAt[0].startswith("envelope_batch.py:")
+    assert "no JSON" not in repr(vars(defect))
+
+
+def test_range_in_a_queue_fails_as_nobody_would_receive_the_plaintext(s3, keyring, kms):
+    s3.put("inbox", "f", encrypt_bytes(b"hello", keyring=keyring, encryption_context={"tenant": "a", "app": "orders"}))
+    kms.calls.clear()
+    event = batch(json.dumps({"sourceKey": "f", "range": {"start": 0, "length": 1}}))
+    assert envelope_cipher.decrypt(event, None) == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert kms.calls == []
 
 
 def test_batch_delivered_again_ends_in_the_same_state(s3, keyring):
