@@ -21,7 +21,7 @@ _path = click.Path(dir_okay=False, path_type=Path)
 @click.argument("file", type=_path)
 @click.option("-k", "--key", required=True, type=_path, help="Public key: JSON of PublicKeyExport, PEM or DER.")
 @click.option("-s", "--signature", type=_path, help="Detached signature.  [default: FILE.sig, if it is there]")
-@click.option("-b", "--bundle", type=_path, help="DSSE envelope.  [default: FILE.dsse.json, if it is there]")
+@click.option("-e", "--envelope", type=_path, help="DSSE envelope.  [default: FILE.dsse.json, if it is there]")
 @click.option("-n", "--name", help="Name that the statement must give to the artifact.  [default: any]")
 @click.option("-t", "--type", "kind", help="The statement's predicateType.  [default: the one that CodeSigner writes]")
 @click.option("-a", "--algorithm", help="The one algorithm to accept.  [default: the key's, if it has one]")
@@ -50,7 +50,7 @@ def _verify(
     *,
     key: Path,
     signature: Path | None,
-    bundle: Path | None,
+    envelope: Path | None,
     name: str | None,
     kind: str | None,
     algorithm: str | None,
@@ -59,19 +59,19 @@ def _verify(
     from kms_runtime.statements import PREDICATE_TYPE  # noqa: PLC0415
 
     signature = signature or _if_there(file, ".sig")
-    bundle = bundle or _if_there(file, ".dsse.json")
-    if not signature and not bundle:
+    envelope = envelope or _if_there(file, ".dsse.json")
+    if not signature and not envelope:
         raise click.UsageError(f"nothing to check: neither {file}.sig nor {file}.dsse.json is there; name one")
-    if name is not None and not bundle:
-        raise click.UsageError("--name needs a statement: a detached signature names nothing; give --bundle")
+    if name is not None and not envelope:
+        raise click.UsageError("--name needs a statement: a detached signature names nothing; give --envelope")
     public_key = _read_key(key)
     algorithm = _chosen(public_key, algorithm)
     with file.open("rb") as content:
         artifact = digest_artifact(content, algorithm=algorithm, public_key=public_key)
     lines = [_signed(artifact, signature, public_key, algorithm)] if signature else []
-    if bundle:
+    if envelope:
         expected = {"name": name, "predicate_type": kind or PREDICATE_TYPE}
-        lines.append(_stated(artifact, bundle, public_key, algorithm, expected))
+        lines.append(_stated(artifact, envelope, public_key, algorithm, expected))
     return lines
 
 
@@ -83,13 +83,13 @@ def _signed(artifact: "ArtifactDigests", signature: Path, key: "VerifyingKey", a
 
 
 def _stated(
-    artifact: "ArtifactDigests", bundle: Path, key: "VerifyingKey", algorithm: str, expected: dict[str, Any]
+    artifact: "ArtifactDigests", envelope: Path, key: "VerifyingKey", algorithm: str, expected: dict[str, Any]
 ) -> str:
     from kms_runtime.artifacts import verify_statement  # noqa: PLC0415
 
-    statement = verify_statement(artifact, bundle.read_bytes(), key, algorithm=algorithm, **expected)
+    statement = verify_statement(artifact, envelope.read_bytes(), key, algorithm=algorithm, **expected)
     subject = statement.subject_with(artifact.digests, expected["name"])
-    return f"genuine by {bundle.name}: {algorithm}, {key.key_arn}, as {subject.name!r}"
+    return f"genuine by {envelope.name}: {algorithm}, {key.key_arn}, as {subject.name!r}"
 
 
 def _if_there(file: Path, suffix: str) -> Path | None:

@@ -81,7 +81,9 @@ def test_signatures_may_be_elsewhere(verify, release, tmp_path):
     folder = release()
     (folder / "app.bin.sig").rename(folder / "s")
     (folder / "app.bin.dsse.json").rename(folder / "b")
-    assert verify("app.bin", "--key", "key.pem", "--signature", "s", "--bundle", "b", "--name", "app-1.1.bin").code == 0
+    assert (
+        verify("app.bin", "--key", "key.pem", "--signature", "s", "--envelope", "b", "--name", "app-1.1.bin").code == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_name_without_a_statement_is_no_success(verify, release):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("missing.bin",), ("app.bin", "-s", "missing.sig"), ("app.bin", "-b", "missing")]
+    "arguments", [("missing.bin",), ("app.bin", "-s", "missing.sig"), ("app.bin", "-e", "missing")]
 )
 def test_missing_file_ends_in_1(arguments, verify, release):
     (release() / "missing.bin.sig").write_bytes(b"x")

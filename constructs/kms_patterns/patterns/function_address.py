@@ -7,7 +7,7 @@ from kms_patterns.functions.acknowledgements import acknowledge
 
 
 class FunctionAddress(Construct):
-    """A Lambda function URL without authentication: HTTPS with TLS 1.2 or later, nothing else.
+    """A Lambda function URL without authentication, over HTTPS: the functions refuse requests that came without TLS.
 
     Anybody may call it, so the function must have no permission that anybody should not have. Each call is an
     invocation that is paid for and takes from the account's concurrency: reserve some for the function, or put a

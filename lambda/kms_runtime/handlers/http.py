@@ -20,14 +20,21 @@ _ALWAYS = {
 }
 
 
-def path_of(event: Event) -> str | None:
-    """Return the path of a GET or HEAD request; None for any other method.
+def path_of(event: Event) -> str | Answer:
+    """Return the path of a GET or HEAD request; for one without TLS or with another method, the answer that refuses it.
+
+    AWS documents function URLs as HTTP(S) endpoints. An answer to a request without TLS could be another's on its way,
+    and whoever gets one believes it: so there is none.
 
     Raises:
         InvalidRequest: ``event`` is not valid by ``schemas/function_url_request.json``.
     """
     valid = _request(event)
-    return str(valid["rawPath"]) if valid["requestContext"]["http"]["method"] in _METHODS else None
+    if valid.get("headers", {}).get("x-forwarded-proto", "https") != "https":
+        return error_answer(HTTPStatus.FORBIDDEN, "this address is served over HTTPS only")
+    if _method(valid) not in _METHODS:
+        return error_answer(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served", allow=", ".join(_METHODS))
+    return str(valid["rawPath"])
 
 
 def content_answer(event: Event, content: bytes, content_type: str, *, max_age: int) -> Answer:
@@ -44,11 +51,6 @@ def error_answer(status: HTTPStatus, message: str, **headers: str) -> Answer:
     plain = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return _answer(status, plain | named, f"{message}\n".encode())
-
-
-def not_allowed() -> Answer:
-    """Return the answer to another method than GET and HEAD."""
-    return error_answer(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served", allow=", ".join(_METHODS))
 
 
 def _answer(status: HTTPStatus, headers: Mapping[str, str], content: bytes = b"") -> Answer:

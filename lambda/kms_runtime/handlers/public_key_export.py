@@ -9,7 +9,7 @@ from typing import Any
 
 from kms_runtime.errors import DestinationNotWritable, KmsRuntimeError, PublicKeysNotPublished, SourceNotReadable
 from kms_runtime.handlers.clients import kms_client, s3_client
-from kms_runtime.handlers.http import content_answer, error_answer, not_allowed, path_of
+from kms_runtime.handlers.http import content_answer, error_answer, path_of
 from kms_runtime.handlers.outcome import LOG, logged
 from kms_runtime.handlers.public_key_settings import PublicKeySettings
 from kms_runtime.handlers.validation import Answer, Event, validator
@@ -41,8 +41,8 @@ def publish(event: Event, _context: Any) -> Answer:
 def serve(event: Event, _context: Any) -> Answer:
     """Answer a request to the function URL with a file, or with an HTTP error."""
     path = path_of(event)
-    if path is None:
-        return not_allowed()
+    if not isinstance(path, str):
+        return path
     settings = PublicKeySettings.read(os.environ)
     name = path.removeprefix("/")
     form = _form(settings, name)

@@ -10,7 +10,7 @@ from typing import Any
 
 from kms_runtime.errors import InvalidRequest, KmsRuntimeError
 from kms_runtime.handlers.clients import kms_client
-from kms_runtime.handlers.http import content_answer, error_answer, not_allowed, path_of
+from kms_runtime.handlers.http import content_answer, error_answer, path_of
 from kms_runtime.handlers.outcome import LOG, logged
 from kms_runtime.handlers.settings import names_variable, required_variable
 from kms_runtime.handlers.token_settings import check_algorithm, seconds_variable, token_keys
@@ -76,8 +76,8 @@ def verify(event: Event, _context: Any) -> Answer:
 def jwks(event: Event, _context: Any) -> Answer:
     """Answer a request to the function URL with the JSON Web Key Set, or with an HTTP error."""
     path = path_of(event)
-    if path is None:
-        return not_allowed()
+    if not isinstance(path, str):
+        return path
     if path not in _PATHS:
         return error_answer(HTTPStatus.NOT_FOUND, f"the keys are at {_PATHS[1]}")
     max_age = seconds_variable(os.environ, "MAX_AGE")

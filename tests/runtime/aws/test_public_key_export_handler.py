@@ -209,6 +209,15 @@ def test_other_methods_are_refused(method: str) -> None:
     assert (answer["statusCode"], answer["headers"]["allow"]) == (405, "GET, HEAD")
 
 
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_request_without_tls_is_refused_with_nothing_to_believe(method: str) -> None:
+    answer = serve("/partners.json", method, x_forwarded_proto="http")
+    assert (answer["statusCode"], answer["headers"]["cache-control"]) == (403, "no-store")
+    assert content(answer) == b"this address is served over HTTPS only\n"
+    assert serve("/partners.json", method, x_forwarded_proto="https")["statusCode"] == 200
+
+
 def test_key_that_is_not_published_yet_is_to_be_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         answer = serve("/partners.json")

@@ -37,6 +37,10 @@ def get(path="/.well-known/jwks.json", method="GET", **headers):
     return {"rawPath": path, "headers": headers, "requestContext": {"http": {"method": method}}}
 
 
+def test_keys_are_not_told_without_tls():
+    assert token_issuer.jwks(get(**{"x-forwarded-proto": "http"}), None)["statusCode"] == 403
+
+
 def code_of(handler, event):
     with pytest.raises(KmsRuntimeError) as caught:
         handler(event, None)
