@@ -108,3 +108,13 @@ def test_replica_in_another_account_is_refused(app, home):
 
     with pytest.raises(KeyConfigurationError, match="KMS replicates within one account"):
         ReplicaKey(other, "Replica", primary_key=EncryptionKey(home, "Key", multi_region=True))
+
+
+@pytest.mark.parametrize("same_stack", [True, False])
+def test_replica_in_a_region_that_is_not_known_to_be_another_is_refused(same_stack, app):
+    home = cdk.Stack(app, "Anywhere")
+    primary = EncryptionKey(home, "Key", multi_region=True)
+    away = home if same_stack else cdk.Stack(app, "Elsewhere")
+
+    with pytest.raises(KeyConfigurationError, match=r"Region of its primary, whichever that is \(InvalidArn"):
+        ReplicaKey(away, "Replica", primary_key=primary)

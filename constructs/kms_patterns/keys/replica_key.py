@@ -118,6 +118,12 @@ def _check_primary(primary: CustomerManagedKey, stack: Stack) -> None:
             f"the replica of {path} is in {here[1]}, as its primary (InvalidArnException): make it in a stack of "
             "another Region"
         )
+    if Token.is_unresolved(here[1]) and Token.is_unresolved(there[1]):
+        # References between stacks without a Region stay within one.
+        raise KeyConfigurationError(
+            f"the replica of {path} is in the Region of its primary, whichever that is (InvalidArnException): make "
+            "both in stacks with their Regions (env=Environment(account=…, region=…)), of which there are two"
+        )
     if not any(Token.is_unresolved(value) for value in (here[0], there[0])) and here[0] != there[0]:
         raise KeyConfigurationError(
             f"the replica of {path} is in account {here[0]}, its primary in {there[0]}: KMS replicates within one "

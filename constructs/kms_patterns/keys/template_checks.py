@@ -63,18 +63,26 @@ def _changed(key: "CustomerManagedKey", view: TemplateView, properties: Mapping[
     folder = key.node.try_get_context(DEPLOYED_CONTEXT)
     if not folder:
         return
-    stack = view.stack_of(key.resource)
-    path = Path(folder) / stack.template_file
-    resources = json.loads(path.read_text(encoding="utf-8"))["Resources"] if path.is_file() else {}
-    before = resources.get(view.logical_id(key.resource), {}).get("Properties")
-    if before is None:
+    if not Path(folder).is_dir():
+        yield f"context {DEPLOYED_CONTEXT}: there is no folder {folder}; name one with deployed templates"
         return
+    stack = view.stack_of(key.resource)
+    # The stacks of a stage are in a folder of their own.
+    for path in Path(folder).rglob(stack.template_file):
+        resources = json.loads(path.read_text(encoding="utf-8"))["Resources"]
+        before = resources.get(view.logical_id(key.resource), {}).get("Properties")
+        # What is fixed of a replica is its primary's.
+        if before is not None and "PrimaryKeyArn" not in before:
+            yield from _differences(view.logical_id(key.resource), before, properties)
+
+
+def _differences(logical_id: str, before: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[str]:
     for name, title in _FIXED.items():
         old, new = before.get(title, _DEFAULTS[title]), properties.get(name)
         new = _DEFAULTS[title] if new is None else new
         if old != new:
             yield (
-                f"{title} changes from {old} to {new} on the deployed key {view.logical_id(key.resource)}: it is "
+                f"{title} changes from {old} to {new} on the deployed key {logical_id}: it is "
                 "fixed at creation, so AWS CloudFormation would refuse the update, and never make a new key in its "
                 "place. Give the new key another construct id, and move the data"
             )
