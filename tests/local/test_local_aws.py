@@ -107,6 +107,21 @@ def test_a_refusal_by_the_emulators_part_is_logged_with_its_code(
     assert aws.kms_calls()[-1]["errorCode"] == "UnsupportedOperationException"
 
 
+@pytest.mark.parametrize(("operation", "request_", "code"), [
+    ("encrypt", {"Plaintext": b"x", "GrantTokens": ["of no grant"]}, "InvalidGrantTokenException"),
+    ("decrypt", {"CiphertextBlob": bytes(6145)}, "ValidationException"),
+])  # fmt: skip
+def test_a_call_that_is_refused_before_its_decision_is_logged(
+    aws: Any, key: str, session_of: Any, allow: Any, code_of: Any, operation: str, request_: Any, code: str
+) -> None:
+    kms, before = session_of(allow("kms:*", "*")).client("kms"), len(aws.kms_calls())
+    named = {"KeyId": key} if operation == "encrypt" else {}
+    assert code_of(getattr(kms, operation), **named, **request_) == code
+    [call] = aws.kms_calls()[before:]
+    assert (call["action"], call["decision"], call["errorCode"]) == (f"kms:{operation.title()}", "deny", code)
+    assert (call["keyArn"], call["reason"]) == (None, "refused before it was authorized")
+
+
 def test_a_child_process_reaches_it_by_the_environment_alone_and_past_the_users_settings(
     aws: LocalAws, make_role: Any, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ def raw(session: AwsSession, service: str, path: str, form: dict[str, str], **op
     SigV4Auth(credentials, service, session.region).add_auth(request)
     trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(session.ca_bundle)))
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
-    sent = urllib.request.Request(request.url, data=body, headers=dict(request.headers), method=method)
+    sent = urllib.request.Request(str(request.url), data=body, headers=dict(request.headers), method=method)
     try:
         with opener.open(sent, timeout=10) as answer:
             return answer.status, answer.read().decode()

@@ -76,6 +76,21 @@ def test_what_cannot_be_read_neither_allows_nor_fails_to_deny(broken: dict[str, 
     assert not allowed(EVERYTHING, EVERYTHING | broken | {"Effect": "Deny"})
 
 
+@pytest.mark.parametrize("line", [
+    {"NumericNotEquals": {"kms:Days": "seven"}}, {"DateNotEquals": {"aws:CurrentTime": "soon"}},
+    {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/99"}}, {"Null": {"kms:Days": "no"}}, {"Bool": {"kms:Flag": "yes"}},
+    {"BinaryEquals": {"kms:Flag": "?"}}, {"DateGreaterThanIfExists": {"kms:Absent": "2026-13-01"}},
+    {"ForAllValues:NumericLessThan": {"kms:Absent": ["1", "two"]}},
+], ids=str)  # fmt: skip
+def test_a_value_that_its_operator_cannot_read_neither_allows_nor_fails_to_deny(line: dict[str, Any]) -> None:
+    values: dict[str, Any] = {
+        "kms_Days": "7", "aws_CurrentTime": "2026-11-21T12:00:00Z", "aws_SourceIp": "10.1.2.3", "kms_Flag": "true",
+    }  # fmt: skip
+    statement = EVERYTHING | {"Condition": line}
+    assert not allowed(statement, **values)
+    assert not allowed(EVERYTHING, statement | {"Effect": "Deny"}, **values)
+
+
 @pytest.mark.parametrize("document", [
     "{", "[]", '"x"', '{"Statement": "x"}', '{"Statement": ["x"]}',
     '{"Statement": {"Effect": "allow", "Action": "*", "Resource": "*"}}',

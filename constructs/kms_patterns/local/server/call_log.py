@@ -20,18 +20,30 @@ class CallLog:
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
     def write(self, call: "KmsCall", decisions: "Sequence[tuple[Target, Decision]]", error_code: str | None) -> None:
-        """Write what was decided on each target of ``call``."""
-        for target, decision in decisions:
-            record = {
+        """Write what was decided on each target of ``call``; that it was refused before, if nothing was decided."""
+        records = [_of(target, decision) for target, decision in decisions]
+        for record in records or [_undecided(call.operation)]:
+            line = {
                 "time": datetime.now(UTC).isoformat(timespec="microseconds"),
                 "principal": call.caller.arn,
-                "action": target.action,
-                "keyArn": target.key["Arn"] if target.key else None,
-                "encryptionContext": dict(target.context or {}),
+                **record,
                 "viaService": call.via_service,
-                "decision": "allow" if decision.allowed else "deny",
-                "reason": decision.reason,
-                "statement": decision.statement.described if decision.statement else None,
                 "errorCode": error_code,
             }
-            self._file.write(json.dumps(record) + "\n")
+            self._file.write(json.dumps(line) + "\n")
+
+
+def _of(target: "Target", decision: "Decision") -> dict[str, object]:
+    return {
+        "action": target.action,
+        "keyArn": target.key["Arn"] if target.key else None,
+        "encryptionContext": dict(target.context or {}),
+        "decision": "allow" if decision.allowed else "deny",
+        "reason": decision.reason,
+        "statement": decision.statement.described if decision.statement else None,
+    }
+
+
+def _undecided(operation: str) -> dict[str, object]:
+    action = {"action": f"kms:{operation}", "keyArn": None, "encryptionContext": {}}
+    return action | {"decision": "deny", "reason": "refused before it was authorized", "statement": None}

@@ -16,7 +16,7 @@ Test = Callable[[str, str, Lookup | None], bool]
 
 
 class Unreadable(ValueError):
-    """A condition uses an operator that does not exist, or compares an ARN with something that is none."""
+    """A condition uses an operator that does not exist, or compares with a value that its operator cannot read."""
 
 
 def _equals(found: str, wanted: str, lookup: Lookup | None) -> bool:
@@ -51,12 +51,32 @@ def _instant(text: str) -> datetime:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
 def _in_network(found: str, wanted: str, _lookup: Lookup | None) -> bool:
-    return ipaddress.ip_address(found) in ipaddress.ip_network(wanted, strict=False)
+    return ipaddress.ip_address(found) in _network(wanted)
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def _same_bytes(found: str, wanted: str, _lookup: Lookup | None) -> bool:
-    return base64.b64decode(found, validate=True) == base64.b64decode(wanted, validate=True)
+    return _bytes(found) == _bytes(wanted)
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+def _arn(text: str) -> str:
+    if not is_arn(text):
+        raise ValueError(text)
+    return text
 
 
 # The negated operators are their positive ones, inverted.
@@ -92,6 +112,28 @@ _NEGATED: Mapping[str, str] = {
 }
 
 
+# How to read a policy's value, by the beginning of the operator's name; strings are what they are.
+_READERS: Mapping[str, Callable[[str], object]] = {
+    "numeric": float,
+    "date": _instant,
+    "ip": _network,
+    "binary": _bytes,
+    "bool": _boolean,
+    "null": _boolean,
+    "arn": _arn,
+}
+
+
+def _check(bare: str, wanted: Sequence[str]) -> None:
+    for beginning, read in _READERS.items():
+        if _NEGATED.get(bare, bare).startswith(beginning):
+            try:
+                for want in wanted:
+                    read(want)
+            except (ValueError, OverflowError) as unreadable:
+                raise Unreadable(bare) from unreadable
+
+
 def met(name: str, found: Value, wanted: Sequence[str], lookup: Lookup | None) -> bool:
     """Return whether one line of a condition is met.
 
@@ -102,16 +144,15 @@ def met(name: str, found: Value, wanted: Sequence[str], lookup: Lookup | None) -
         lookup: Fills policy variables; None where the policy's version has none.
 
     Raises:
-        Unreadable: There is no such operator, or a value is no ARN where one must be.
+        Unreadable: There is no such operator, or it cannot read a value: no ARN, number, date, network or boolean.
     """
     scope, _, bare = name.lower().rpartition(":")
     if_exists, bare = bare.endswith("ifexists"), bare.removesuffix("ifexists")
     if scope not in {"", "forallvalues", "foranyvalue"} or bare not in {*_TESTS, *_NEGATED, "null"}:
         raise Unreadable(name)
-    if bare.startswith("arn") and not all(is_arn(want) for want in wanted):
-        raise Unreadable(name)
+    _check(bare, wanted)
     if bare == "null":
-        return any((found is None) == (want.lower() == "true") for want in wanted)
+        return any((found is None) == _boolean(want) for want in wanted)
     if found is None:
         return if_exists or scope == "forallvalues" or (not scope and bare in _NEGATED)
     if not scope and isinstance(found, list):
