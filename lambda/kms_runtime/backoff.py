@@ -3,13 +3,14 @@
 See https://docs.aws.amazon.com/kms/latest/developerguide/throttling.html
 """
 
+import math
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from kms_runtime.errors import KmsRuntimeError, ServiceUnreachable
+from kms_runtime.errors import InvalidRequest, KmsRuntimeError, ServiceUnreachable
 
 Result = TypeVar("Result")
 
@@ -45,6 +46,9 @@ class Backoff:
         clock: Seconds that only grow.
         sleep: Waits for so many seconds.
         fraction: Returns a number from 0 to 1.
+
+    Raises:
+        InvalidRequest: A time is negative or not finite: without an end to the budget, a call would never give up.
     """
 
     budget: float = 10.0
@@ -54,6 +58,12 @@ class Backoff:
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     # Spreads callers in time; an attacker gains nothing by guessing it.
     fraction: Callable[[], float] = field(default=random.random, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "first_wait", "longest_wait"):
+            seconds = getattr(self, name)
+            if not 0 <= seconds < math.inf:
+                raise InvalidRequest(f"{name} of {seconds} s: give a number of seconds, 0 or more, that is finite")
 
     def run(self, call: Callable[[], Result], *, hint: str) -> Result:
         """Return what ``call`` returns, after as many attempts as the budget allows.

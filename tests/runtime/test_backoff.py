@@ -7,7 +7,7 @@ from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, No
 
 from kms_runtime.aws_errors import KMSInternalException, ThrottlingException, error_class, typed_errors
 from kms_runtime.backoff import RETRIED, Backoff
-from kms_runtime.errors import ServiceUnreachable
+from kms_runtime.errors import InvalidRequest, ServiceUnreachable
 
 
 class Clock:
@@ -118,6 +118,13 @@ def test_budget_of_zero_tries_once():
     clock = Clock()
     with pytest.raises(KMSInternalException, match=r"tried once in 0\.0 s"):
         backoff_of(clock, budget=0, fraction=lambda: 1.0).run(failing(clock, [KMSInternalException("x")]), hint="")
+
+
+@pytest.mark.parametrize("name", ["budget", "first_wait", "longest_wait"])
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1])
+def test_time_that_has_no_end_or_is_negative_is_refused(name, seconds):
+    with pytest.raises(InvalidRequest, match=f"{name} of "):
+        Backoff(**{name: seconds})
 
 
 def test_thousands_of_attempts_do_not_overflow():

@@ -3,7 +3,6 @@
 Events and answers: ``schemas/data_key_pair_request.json`` and its neighbours.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from kms_runtime.backoff import Backoff
 from kms_runtime.data_key_pair_use import decrypt_with_pair, sign_with_pair
 from kms_runtime.data_key_pairs import DataKeyPair, make_data_key_pair, make_data_key_pair_with_private_key
-from kms_runtime.errors import FunctionMisconfigured, KeyPairSpecNotAllowed
+from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KeyPairSpecNotAllowed
 from kms_runtime.handlers.clients import kms_client, kms_client_without_retries
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import Settings, required_variable
@@ -76,8 +75,8 @@ def _common(request: Event) -> dict[str, Any]:
 def _backoff(environment: Mapping[str, str]) -> Backoff:
     text = environment.get("RETRY_SECONDS") or "10"
     try:
-        return Backoff(budget=float(json.loads(text)))
-    except (ValueError, TypeError):
+        return Backoff(budget=float(text))
+    except (ValueError, InvalidRequest):
         raise FunctionMisconfigured(f"RETRY_SECONDS is {text!r}, not a number of seconds") from None
 
 

@@ -135,6 +135,10 @@ def test_another_tenant_is_refused():
         ("KEY_PAIR_SPECS", "", "KEY_PAIR_SPECS is not set"),
         ("RETRY_SECONDS", "soon", "RETRY_SECONDS is 'soon', not a number of seconds"),
         ("RETRY_SECONDS", "[1]", "RETRY_SECONDS is '[1]', not a number of seconds"),
+        ("RETRY_SECONDS", "true", "RETRY_SECONDS is 'true', not a number of seconds"),
+        ("RETRY_SECONDS", "NaN", "RETRY_SECONDS is 'NaN', not a number of seconds"),
+        ("RETRY_SECONDS", "Infinity", "RETRY_SECONDS is 'Infinity', not a number of seconds"),
+        ("RETRY_SECONDS", "-1", "RETRY_SECONDS is '-1', not a number of seconds"),
         ("KEY_ARN", "", "KEY_ARN is not set"),
     ],
 )
