@@ -38,6 +38,10 @@ class KmsAgreementClient(Protocol):
 class Party(Protocol):
     """Whoever holds a private key."""
 
+    @property
+    def public_key(self) -> bytes | None:
+        """The public half, DER; None if the party does not know it."""
+
     def shared_secret(self, peer: bytes) -> bytearray:
         """Return the secret shared with the owner of the public key ``peer`` (DER); the caller wipes it."""
 
@@ -49,10 +53,13 @@ class KmsParty:
     Args:
         key_arn: ARN of the key.
         kms_client: A ``boto3.client("kms")``.
+        public_key: The key's public half, DER, for ``open_sealed`` to compare. Left out, nothing is compared: a role
+            that may derive need not be able to download the public key.
     """
 
     key_arn: str
     kms_client: KmsAgreementClient = field(repr=False)
+    public_key: bytes | None = field(default=None, repr=False)
 
     def shared_secret(self, peer: bytes) -> bytearray:
         """Return the secret shared with ``peer``; botocore's own copy of it is released, and cannot be wiped.
@@ -143,8 +150,8 @@ def open_sealed(
 ) -> Opened:
     """Return the payload of a message that :func:`seal` made for ``party``.
 
-    The recipient's public key is taken from the message: one that is not ``party``'s yields another key, and the tag
-    does not verify.
+    Whoever alters the recipient's public key in a message of others makes one that does not open. The sender itself can
+    name any recipient in its own message: a ``party`` that knows its public key refuses one that is not its own.
 
     Args:
         message: The message.
@@ -155,13 +162,16 @@ def open_sealed(
 
     Raises:
         MessageFormatError: Not such a message.
-        PublicKeyInvalid: Its keys cannot agree, or it is from another sender; AWS KMS is not called.
+        PublicKeyInvalid: Its keys cannot agree, it is from another sender, or names another recipient; AWS KMS is not
+            called.
         MessageAuthenticationFailed: Altered, or for another key, purpose or associated data.
         AwsError: AWS KMS refused; the class name is its error code.
     """
     envelope, sealed = Envelope.of(message)
     if sender is not None and envelope.sender != sender:
         raise PublicKeyInvalid("the message is from another sender than the one that is expected")
+    if party.public_key is not None and envelope.recipient != party.public_key:
+        raise PublicKeyInvalid("the message names another recipient's public key than that of the one who opens it")
     envelope.info(purpose)
     secret = party.shared_secret(envelope.sender)
     payload = envelope.open(sealed, secret, purpose=purpose, associated_data=associated_data)

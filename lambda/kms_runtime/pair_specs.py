@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.errors import EncryptionContextMismatch, InvalidRequest
+from kms_runtime.key_specs import key_spec_of
 from kms_runtime.message.context import check_context
 from kms_runtime.signing_algorithms import ALGORITHMS
 
@@ -38,12 +39,6 @@ QUOTAS: Final[Mapping[str, int]] = {
 """Pairs a second that AWS KMS makes for an account in a Region, unless it was asked for more, by spec."""
 
 _RSA_SIGNATURES: Final = tuple(name for name in ALGORITHMS if name.startswith("RSASSA_"))
-_CURVES: Final = {
-    "secp256r1": "ECC_NIST_P256",
-    "secp384r1": "ECC_NIST_P384",
-    "secp521r1": "ECC_NIST_P521",
-    "secp256k1": "ECC_SECG_P256K1",
-}
 _ECC_SIGNATURES: Final = {
     "ECC_NIST_P256": ("ECDSA_SHA_256",),
     "ECC_NIST_P384": ("ECDSA_SHA_384",),
@@ -77,12 +72,9 @@ def spec_of(key: object) -> str:
     Raises:
         InvalidKeyUsageException: No data key pair has such a key.
     """
-    if isinstance(key, rsa.RSAPrivateKey) and f"RSA_{key.key_size}" in QUOTAS:
-        return f"RSA_{key.key_size}"
-    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
-        return _CURVES[key.curve.name]
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return "ECC_NIST_EDWARDS25519"
+    spec = key_spec_of(key.public_key()) if isinstance(key, PairKey) else ""
+    if spec in QUOTAS:
+        return spec
     raise InvalidKeyUsageException(f"{type(key).__name__} is not the private key of a data key pair")
 
 

@@ -1,10 +1,13 @@
 """The half of a key agreement that is in KMS: one call per message, its answer checked."""
 
+from dataclasses import replace
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime import KmsRuntimeError
+from kms_runtime.agreement_message import Envelope
 from kms_runtime.key_agreement import KmsParty, LocalParty, open_sealed, seal
 from tests.runtime.asymmetric_kms import AsymmetricKms
 
@@ -49,6 +52,41 @@ def test_message_sealed_under_another_key_than_the_callers_does_not_open(inside,
     assert caught.value.code == "MessageAuthenticationFailed"
     with pytest.raises(KmsRuntimeError, match="another sender"):
         open_sealed(made, party=outside, purpose="p", sender=published)
+
+
+def test_sender_that_names_another_recipient_is_refused_by_who_knows_its_own_key(inside, outside, published, kms):
+    """Whoever shares a secret with the recipient can write down any recipient: only comparing tells."""
+    named = LocalParty(ec.generate_private_key(ec.SECP256R1())).public_key
+    envelope = Envelope.new(outside.public_key, named)
+    secret = outside.shared_secret(published)
+    made = envelope.seal(b"order", secret, purpose="p", associated_data=b"")
+    assert open_sealed(made, party=inside, purpose="p").payload == b"order"
+    calls = len(kms.calls)
+    with pytest.raises(KmsRuntimeError, match="names another recipient's public key") as caught:
+        open_sealed(made, party=replace(inside, public_key=published), purpose="p")
+    assert (caught.value.code, len(kms.calls)) == ("PublicKeyInvalid", calls)
+
+
+def test_message_for_somebody_else_does_not_open_though_no_public_key_is_known(inside, outside):
+    other = LocalParty(ec.generate_private_key(ec.SECP256R1())).public_key
+    made = seal(b"order", party=outside, sender=outside.public_key, recipient=other, purpose="p")
+    with pytest.raises(KmsRuntimeError) as caught:
+        open_sealed(made, party=inside, purpose="p")
+    assert caught.value.code == "MessageAuthenticationFailed"
+
+
+def test_known_public_key_does_not_keep_own_messages_out(inside, outside, published):
+    made = seal(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="p")
+    assert open_sealed(made, party=replace(inside, public_key=published), purpose="p").payload == b"order"
+
+
+def test_local_party_refuses_a_message_that_names_another_recipient(outside):
+    sender, named = (LocalParty(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
+    envelope = Envelope.new(sender.public_key, named.public_key)
+    secret = sender.shared_secret(outside.public_key)
+    made = envelope.seal(b"order", secret, purpose="p", associated_data=b"")
+    with pytest.raises(KmsRuntimeError, match="names another recipient's public key"):
+        open_sealed(made, party=outside, purpose="p")
 
 
 def test_answer_about_another_key_is_refused(inside, outside, kms, other_key_arn):
