@@ -22,6 +22,8 @@ DEFAULT_MAX_AGE: Final = 300
 LONGEST_MAX_AGE: Final = 86_400
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=([0-9]{1,9})(?:$|[,\s])")
 _NOT_MODIFIED = 304
+# While nothing is known, waiting for long would refuse what is good after a moment's failure at the start.
+_FIRST_INTERVAL: Final = 1.0
 T = TypeVar("T")
 
 
@@ -54,7 +56,7 @@ class RemoteDocument(Generic[T]):
 
     It is asked for when first needed and again after ``max-age``, with its ETag, so that mostly nothing is sent.
     While the address does not answer, what is known stays in use for up to ``longest_outage``. Safe to share between
-    threads.
+    threads: while one asks, those that lack nothing go on with what is known.
 
     Args:
         url: ``https://`` only. Redirects are not followed.
@@ -62,8 +64,8 @@ class RemoteDocument(Generic[T]):
         largest: Bytes that are read, at most, and one more, for ``parse`` to refuse.
         accept: The header Accept.
         ssl_context: None for the one that trusts the machine's authorities.
-        timeout: Seconds to wait for an answer.
-        shortest_interval: Seconds between two requests, at least.
+        timeout: Seconds to wait for the connection, for the next bytes, and for the whole body.
+        shortest_interval: Seconds between two requests, at least; 1 while nothing is known.
         longest_outage: Seconds after ``max-age`` for which what is known is used without an answer.
 
     Raises:
@@ -92,6 +94,7 @@ class RemoteDocument(Generic[T]):
         self._lock = threading.Lock()
         self._fetched: Fetched[T] | None = None
         self._tried = float("-inf")
+        self._failure: KmsRuntimeError | None = None
 
     def current(self, lacking_since: float | None = None) -> Fetched[T]:
         """Return the document, asked for anew if it is old, or if something was lacking in that of back then.
@@ -100,22 +103,37 @@ class RemoteDocument(Generic[T]):
             ServiceUnreachable: The address did not answer, and nothing is known, or for too long.
             KmsRuntimeError: What ``parse`` raises, if nothing is known.
         """
-        with self._lock:
-            known, now = self._fetched, time.monotonic()
-            if known and lacking_since is None and now < known.until:
-                return known
-            if known and lacking_since is not None and known.at > lacking_since:
-                return known
-            if known and now - self._tried < self._shortest_interval:
-                return self._still_good(known, now)
-            self._tried = now
-            try:
-                self._fetched = self._fetch(known)
-            except KmsRuntimeError:
-                if known is None:
-                    raise
-                return self._still_good(known, now)
-            return self._fetched
+        known, now = self._fetched, time.monotonic()
+        if known and lacking_since is None and now < known.until:
+            return known
+        waits = known is None or lacking_since is not None
+        if not self._lock.acquire(blocking=waits):
+            return self._known_instead(known, now)
+        try:
+            return self._asked(lacking_since)
+        finally:
+            self._lock.release()
+
+    def _asked(self, lacking_since: float | None) -> Fetched[T]:
+        """Ask, unless somebody did while this thread waited, or too short a time ago."""
+        known, now = self._fetched, time.monotonic()
+        if known and (now < known.until if lacking_since is None else known.at > lacking_since):
+            return known
+        if now - self._tried < (self._shortest_interval if known else min(_FIRST_INTERVAL, self._shortest_interval)):
+            return self._known_instead(known, now)
+        self._tried = now
+        try:
+            self._fetched = self._fetch(known)
+        except KmsRuntimeError as error:
+            self._failure = error
+            return self._known_instead(known, now)
+        return self._fetched
+
+    def _known_instead(self, known: Fetched[T] | None, now: float) -> Fetched[T]:
+        if known:
+            return self._still_good(known, now)
+        assert self._failure  # noqa: S101 - nothing is known only if the address was asked in vain
+        raise type(self._failure)(self._failure.message) from self._failure.__cause__
 
     def _still_good(self, known: Fetched[T], now: float) -> Fetched[T]:
         if now < known.until + self._longest_outage:
@@ -128,14 +146,22 @@ class RemoteDocument(Generic[T]):
             headers["If-None-Match"] = known.etag
         try:
             with self._opener.open(Request(self._url, headers=headers), timeout=self._timeout) as answer:  # noqa: S310
-                return _kept(self._parse(answer.read(self._largest + 1)), answer.headers)
+                return _kept(self._parse(self._body(answer)), answer.headers)
         except HTTPError as error:
             error.close()
             if known and error.code == _NOT_MODIFIED:
                 return _kept(known.content, error.headers)
             raise ServiceUnreachable(f"{self._url} answered {error.code}") from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise ServiceUnreachable(f"{self._url}: {error}") from error
+
+    def _body(self, answer: http.client.HTTPResponse) -> bytes:
+        body, end = bytearray(), time.monotonic() + self._timeout
+        while len(body) <= self._largest and (part := answer.read1(self._largest + 1 - len(body))):
+            body += part
+            if time.monotonic() > end:
+                raise ServiceUnreachable(f"{self._url} took more than {self._timeout} s for its answer")
+        return bytes(body)
 
 
 def _kept(content: T, headers: Message) -> Fetched[T]:

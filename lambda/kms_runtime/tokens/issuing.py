@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kms_runtime.ecdsa import der_to_raw
-from kms_runtime.errors import InvalidRequest, TokenClaimMissing, TokenTooLarge
+from kms_runtime.errors import InvalidRequest, TokenClaimMissing, TokenMalformed, TokenTooLarge
 from kms_runtime.macs import KmsMacClient, generate_mac
 from kms_runtime.signatures import KmsSigningClient, sign
 from kms_runtime.tokens.algorithms import TokenAlgorithm, token_algorithm
 from kms_runtime.tokens.claims import REGISTERED
-from kms_runtime.tokens.compact import SIGNING_INPUT_LIMIT, encode_segment, to_json
+from kms_runtime.tokens.compact import SIGNING_INPUT_LIMIT, encode_segment, parse_object, to_json
 from kms_runtime.tokens.key_set import key_id
 from kms_runtime.tokens.verifying import TOKEN_TYPE
 
@@ -68,15 +68,18 @@ def issue_token(
         now: The time, in seconds since 1970. Left out, the clock's.
 
     Raises:
-        InvalidRequest: An empty subject, a lifetime out of range, a registered claim, or what JSON has no form for.
+        InvalidRequest: No issuer, subject, audience or type; a lifetime that is no whole number in range; a registered
+            claim; or what JSON has no form for.
         TokenClaimMissing: A required claim is not there.
         TokenTooLarge: Header and claims take more than 4096 bytes; AWS KMS is not called.
         AwsError: AWS KMS refused; the class name is its error code.
     """
-    _check_request(claims, subject, lifetime, required_claims)
+    audiences = [audience] if isinstance(audience, str) else list(audience)
+    _check_names(issuer, subject, token_type, audiences)
+    _check_request(claims, lifetime, required_claims)
     issued_at = int(time.time() if now is None else now)
     expires_at, token_id = issued_at + lifetime, str(uuid.uuid4())
-    registered = {"iss": issuer, "sub": subject, "aud": audience if isinstance(audience, str) else list(audience)}
+    registered = {"iss": issuer, "sub": subject, "aud": audience if isinstance(audience, str) else audiences}
     dates = {"iat": issued_at, "nbf": issued_at, "exp": expires_at}
     header = {"alg": algorithm, "kid": key_id(key_arn), "typ": token_type}
     signing_input = _signing_input(header, {**registered, **dates, "jti": token_id, **claims})
@@ -85,11 +88,17 @@ def issue_token(
     return IssuedToken(token.decode(), token_id, header["kid"], algorithm, expires_at)
 
 
-def _check_request(claims: Mapping[str, Any], subject: str, lifetime: int, required: Collection[str]) -> None:
-    if not subject:
-        raise InvalidRequest("the subject is empty: say whom the token is about")
-    if not 1 <= lifetime <= LONGEST_LIFETIME:
-        raise InvalidRequest(f"a lifetime of {lifetime} s is refused; 1 to {LONGEST_LIFETIME} are possible")
+def _check_names(issuer: object, subject: object, token_type: object, audiences: list[Any]) -> None:
+    for what, name in (("issuer", issuer), ("subject", subject), ("type", token_type)):
+        if not isinstance(name, str) or not name:
+            raise InvalidRequest(f"the {what} is empty or no string; readers refuse a token without it")
+    if not audiences or not all(isinstance(name, str) and name for name in audiences):
+        raise InvalidRequest("the audience is empty or holds something else than names: say who reads the token")
+
+
+def _check_request(claims: Mapping[str, Any], lifetime: int, required: Collection[str]) -> None:
+    if type(lifetime) is not int or not 1 <= lifetime <= LONGEST_LIFETIME:
+        raise InvalidRequest(f"a lifetime of {lifetime} s is refused; give whole seconds, 1 to {LONGEST_LIFETIME}")
     reserved = sorted(claims.keys() & REGISTERED)
     if reserved:
         raise InvalidRequest(f"claims may not hold {', '.join(reserved)}: the issuer sets them")
@@ -100,9 +109,14 @@ def _check_request(claims: Mapping[str, Any], subject: str, lifetime: int, requi
 
 def _signing_input(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bytes:
     try:
-        made = b"%b.%b" % (encode_segment(to_json(header)), encode_segment(to_json(claims)))
+        said = to_json(claims)
+        made = b"%b.%b" % (encode_segment(to_json(header)), encode_segment(said))
+        # The names 1 and "1" are two to Python and one to JSON, which readers refuse.
+        parse_object(said, "claims")
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidRequest(f"claims hold what JSON has no form for: {type(error).__name__}") from None
+    except TokenMalformed as error:
+        raise InvalidRequest(f"no reader takes the claims: {error}") from None
     if len(made) > SIGNING_INPUT_LIMIT:
         raise TokenTooLarge(
             f"header and claims take {len(made)} bytes and AWS KMS signs at most {SIGNING_INPUT_LIMIT} in one piece; "

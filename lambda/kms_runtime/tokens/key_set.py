@@ -17,7 +17,8 @@ from kms_runtime.tokens.jwk_reading import read_jwk
 from kms_runtime.tokens.signatures import Check, checker
 
 LARGEST_DOCUMENT = 65_536
-_SECRET = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+# Of RSA, EC and OKP, of HMAC keys, and of ML-DSA.
+_SECRET = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ class Jwks:
     def parse(cls, document: str | bytes) -> Self:
         """Read a document.
 
-        Keys whose ``use`` or ``alg`` are not for tokens of this package are left out, as RFC 7517 asks for: the set may
-        hold the keys of a reader that is newer than this one.
+        Keys whose ``use``, ``key_ops`` or ``alg`` are not for tokens of this package are left out, as RFC 7517 asks
+        for: the set may hold the keys of a newer reader than this one. A secret member of any of them is an alarm.
 
         Raises:
             TokenKeySetInvalid: It is no JSON Web Key Set, holds a private key, or a key that is not what its ``alg``
@@ -72,6 +73,8 @@ class Jwks:
             raise TokenKeySetInvalid(str(error)) from None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise TokenKeySetInvalid("the key set has no list of keys")
+        for entry in entries:
+            _check_public(entry)
         return cls(_token_key(entry) for entry in entries if _is_ours(entry))
 
     @classmethod
@@ -120,14 +123,18 @@ def jwks_document(keys: Iterable[tuple[PublicKey, str]]) -> bytes:
 
 
 def _is_ours(entry: Mapping[str, Any]) -> bool:
-    algorithm = ALGORITHMS.get(str(entry.get("alg")))
-    return entry.get("use", "sig") == "sig" and algorithm is not None and not algorithm.is_mac
+    algorithm, operations = ALGORITHMS.get(str(entry.get("alg"))), entry.get("key_ops", ["verify"])
+    verifies = entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+    return verifies and algorithm is not None and not algorithm.is_mac
 
 
-def _token_key(entry: Mapping[str, Any]) -> TokenKey:
+def _check_public(entry: Mapping[str, Any]) -> None:
     secret = sorted(entry.keys() & _SECRET)
     if secret:
         raise TokenKeySetInvalid(f"the key set holds a private key ({', '.join(secret)}); it must not be published")
+
+
+def _token_key(entry: Mapping[str, Any]) -> TokenKey:
     if not isinstance(entry.get("kid"), str):
         raise TokenKeySetInvalid("a key of the key set has no kid")
     return TokenKey(entry["kid"], entry["alg"], checker(read_jwk(entry), entry["alg"]))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from kms_runtime.aws_errors import KMSInvalidMacException
-from kms_runtime.errors import TokenKeyUnknown, TokenSignatureInvalid
+from kms_runtime.errors import TokenAlgorithmRefused, TokenKeyUnknown, TokenSignatureInvalid
 from kms_runtime.macs import KmsMacClient, verify_mac
 from kms_runtime.tokens.algorithms import token_algorithm
 from kms_runtime.tokens.key_set import TokenKey, key_id
@@ -17,7 +17,7 @@ class MacKeys:
         kms_client: A ``boto3.client("kms")``.
 
     Raises:
-        TokenAlgorithmRefused: Tokens may not have the algorithm.
+        TokenAlgorithmRefused: Tokens may not have the algorithm, or it is one of signing keys.
         InvalidArnException: Not a key ARN.
     """
 
@@ -37,11 +37,13 @@ class MacKeys:
         return found
 
     def _token_key(self, arn: str, algorithm: str) -> TokenKey:
-        kms_name = token_algorithm(algorithm).kms_name
+        known = token_algorithm(algorithm)
+        if not known.is_mac:
+            raise TokenAlgorithmRefused(f"{arn}: {algorithm} is of signing keys; take Jwks, which verifies offline")
 
         def check(signature: bytes, message: bytes) -> None:
             try:
-                verify_mac(message, signature, key_arn=arn, algorithm=kms_name, kms_client=self._client)
+                verify_mac(message, signature, key_arn=arn, algorithm=known.kms_name, kms_client=self._client)
             except KMSInvalidMacException:
                 raise TokenSignatureInvalid("the authentication code is not that of the token under its key") from None
 

@@ -14,14 +14,15 @@ class RemoteJwks:
     """A key set at an HTTPS address, for ``verify_token``.
 
     It is asked for when first needed, again after ``max-age`` (with its ETag, so that mostly nothing is sent), and
-    when a token names a key that it lacks, but never more than once in ``shortest_interval``: forged tokens cannot
-    make a reader hammer the issuer. While the address does not answer, the keys that are known stay in use for up to
-    ``longest_outage``. Safe to share between threads.
+    when a token names a key that it lacks, but never more than once in ``shortest_interval`` (once a second while no
+    keys are known): forged tokens cannot make a reader hammer the issuer. While the address does not answer, the keys
+    that are known stay in use for up to ``longest_outage``. Safe to share between threads: while one asks, those that
+    know their key do not wait.
 
     Args:
         url: Such as ``TokenIssuer.jwks_url``; ``https://`` only. Redirects are not followed.
         ssl_context: Left out, the one that trusts the machine's authorities.
-        timeout: Seconds to wait for an answer.
+        timeout: Seconds to wait for the connection, for the next bytes, and for the whole body.
         shortest_interval: Seconds between two requests, at least.
         longest_outage: Seconds after ``max-age`` for which keys are used without an answer.
 

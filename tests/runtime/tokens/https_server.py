@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from kms_patterns.local.layout import Layout
 
 
 class HttpsServer:
-    """A loopback HTTPS server; ``answers``: path -> status, headers and body, or a function that makes them."""
+    """A loopback HTTPS server; ``answers``: path -> status, headers and body, or a function that makes them.
+
+    A body may be an iterator of pieces, which are sent as they come.
+    """
 
     def __init__(self, folder: Path) -> None:
         layout = Layout(folder)
@@ -41,10 +45,13 @@ class HttpsServer:
                 answer = owner.answers[self.path]
                 status, sent, body = answer(headers) if callable(answer) else answer
                 self.send_response(status)
-                for name, value in {**sent, "Content-Length": str(len(body))}.items():
+                whole = isinstance(body, bytes)
+                for name, value in {**sent, **({"Content-Length": str(len(body))} if whole else {})}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                with suppress(OSError):
+                    for piece in [body] if whole else body:
+                        self.wfile.write(piece)
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -44,6 +44,16 @@ def test_key_id_of_the_token_is_that_of_the_kms_key():
 
 REFUSALS = [
     ({"subject": ""}, "InvalidRequest", "subject is empty"),
+    ({"subject": 7}, "InvalidRequest", "subject is empty or no string"),
+    ({"issuer": ""}, "InvalidRequest", "issuer is empty"),
+    ({"token_type": ""}, "InvalidRequest", "type is empty"),
+    ({"audience": ""}, "InvalidRequest", "audience is empty"),
+    ({"audience": []}, "InvalidRequest", "audience is empty"),
+    ({"audience": ["orders", 7]}, "InvalidRequest", "something else than names"),
+    ({"lifetime": 1.5}, "InvalidRequest", "lifetime of 1.5 s"),
+    ({"lifetime": True}, "InvalidRequest", "lifetime of True s"),
+    ({"claims": {1: "a", "1": "b"}}, "InvalidRequest", "a member is given twice"),
+    ({"claims": {"a": [{1: "a", "1": "b"}]}}, "InvalidRequest", "a member is given twice"),
     ({"lifetime": 0}, "InvalidRequest", "lifetime of 0 s"),
     ({"lifetime": 86_401}, "InvalidRequest", "1 to 86400"),
     ({"claims": {"exp": 1, "tenant": "a"}}, "InvalidRequest", "may not hold exp"),
@@ -112,6 +122,12 @@ def test_mac_token_is_verified_by_one_call_and_by_its_own_key_only(algorithm, is
         with pytest.raises(KmsRuntimeError) as caught:
             verify_token(forged, keys=keys, **expected)
         assert caught.value.code == refusal
+
+
+def test_mac_keys_are_no_signing_keys(kms, arns):
+    with pytest.raises(KmsRuntimeError, match="ES256 is of signing keys") as caught:
+        MacKeys({arns("ES256"): "ES256"}, kms_client=kms)
+    assert caught.value.code == "TokenAlgorithmRefused"
 
 
 def test_mac_of_another_length_is_refused_without_a_call(issued, kms, arns, expected):

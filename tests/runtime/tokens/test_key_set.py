@@ -56,7 +56,10 @@ def test_keys_for_other_uses_and_of_newer_readers_are_left_out(entries):
         {**entries["RS256"], "kid": "oaep", "use": "enc", "alg": "RSA-OAEP-256"},
         {**entries["RS256"], "kid": "enc", "use": "enc"},
         {"kty": "EC", "kid": "no algorithm", "crv": "P-256"},
-        {"kty": "oct", "alg": "HS256", "kid": "mac", "k": "AAAA"},
+        {"kty": "oct", "alg": "HS256", "kid": "mac"},
+        {**entries["RS256"], "kid": "signs", "key_ops": ["sign"]},
+        {**entries["RS256"], "kid": "wraps", "key_ops": ["encrypt", "wrapKey"]},
+        {**entries["RS256"], "kid": "no list", "key_ops": "verify"},
     ]
     keys = parsed(*newer, entries["ES256"], comment="ignored")
     assert keys.find("es256-1").algorithm == "ES256"
@@ -108,6 +111,24 @@ def test_document_that_is_no_key_set_is_refused(text):
 def test_key_that_is_not_what_it_says_is_refused(algorithm, changes, entries):
     with pytest.raises(TokenKeySetInvalid):
         parsed({**entries[algorithm], **changes})
+
+
+def test_key_for_verification_says_so_in_its_operations(entries):
+    assert parsed({**entries["ES256"], "key_ops": ["verify"]}).find("es256-1")
+
+
+@pytest.mark.parametrize(
+    "leaked",
+    [
+        {"kty": "oct", "alg": "HS256", "kid": "mac", "k": "AAAA"},
+        {"kty": "RSA", "use": "enc", "alg": "RSA-OAEP-256", "kid": "oaep", "n": "AAAA", "e": "AQAB", "d": "AAAA"},
+        {"kty": "AKP", "alg": "ML-DSA-65", "kid": "new", "pub": "AAAA", "priv": "AAAA"},
+    ],
+    ids=lambda entry: entry["kid"],
+)
+def test_secret_of_a_key_that_is_left_out_is_an_alarm_too(leaked, entries):
+    with pytest.raises(TokenKeySetInvalid, match=r"holds a private key \((k|d|priv)\)"):
+        parsed(entries["ES256"], leaked)
 
 
 @pytest.mark.parametrize("name", ["x", "y"])
