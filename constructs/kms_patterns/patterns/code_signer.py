@@ -6,6 +6,7 @@ from constructs import Construct
 from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.key_uses import CALLERS_BYTES, use_key
 from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
 from kms_patterns.patterns.object_created import ObjectCreatedRule
 from kms_patterns.patterns.signing_choices import chosen_algorithm
@@ -65,6 +66,7 @@ class CodeSigner(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.algorithm = chosen_algorithm(signing_key, algorithm, usable=SIGNED_BY_DIGEST)
+        use_key(signing_key, CALLERS_BYTES, self)
         signatures = artifacts if signatures is None else signatures
         self._sign = DataPlaneFunction(
             self,

@@ -38,7 +38,8 @@ class MacTokenIssuer(TokenFunctions):
         tracing: X-Ray tracing; needs two actions on every resource.
 
     Raises:
-        ValueError: A key that tokens have no algorithm for, or a name or a duration that makes no sense.
+        ValueError: A key that tokens have no algorithm for, or that signs other things in another pattern; a name or a
+            duration that makes no sense.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
     """

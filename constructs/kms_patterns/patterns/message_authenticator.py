@@ -5,6 +5,7 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.patterns.key_uses import CALLERS_BYTES, use_key
 from kms_patterns.policy.key_specs import ALGORITHMS
 
 _HANDLERS = "kms_runtime.handlers.message_authenticator"
@@ -27,6 +28,9 @@ class MessageAuthenticator(Construct):
         retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
         tracing: X-Ray tracing; needs two actions on every resource.
 
+    Raises:
+        ValueError: The key makes tokens, too: who may have any message authenticated could have a token made.
+
     See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
     """
 
@@ -43,6 +47,7 @@ class MessageAuthenticator(Construct):
         tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
     ) -> None:
         super().__init__(scope, construct_id)
+        use_key(mac_key, CALLERS_BYTES, self)
         (self.algorithm,) = ALGORITHMS[mac_key.key_usage.value][mac_key.key_spec.value]
 
         def function(name: str, description: str) -> DataPlaneFunction:

@@ -7,6 +7,7 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.key_uses import CALLERS_BYTES, use_key
 from kms_patterns.patterns.signing_choices import chosen_algorithm
 
 _HANDLERS = "kms_runtime.handlers.signer"
@@ -38,7 +39,7 @@ class Signer(Construct):
         tracing: X-Ray tracing; needs two actions on every resource.
 
     Raises:
-        ValueError: The key has no such algorithm, or several and none is named.
+        ValueError: The key has no such algorithm, or several and none is named; or it signs tokens, too.
         GrantRefused: A message type that KMS does not know.
 
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
@@ -60,6 +61,7 @@ class Signer(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.algorithm = chosen_algorithm(signing_key, algorithm)
+        use_key(signing_key, CALLERS_BYTES, self)
 
         def function(name: str, description: str) -> DataPlaneFunction:
             return DataPlaneFunction(

@@ -9,6 +9,7 @@ from constructs import Construct
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.keys.mac_key import MacKey
 from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.key_uses import TOKENS, use_key
 from kms_patterns.patterns.token_choices import check_keys, check_lifetime, check_names, check_token_type
 from kms_patterns.patterns.token_choices import jose_algorithm as algorithm_of
 
@@ -49,6 +50,8 @@ class TokenFunctions(Construct):
         check_names(issuer, audiences, required_claims)
         check_lifetime(lifetime)
         check_token_type(token_type)
+        for key in keys:
+            use_key(key, TOKENS, self)
         self._options = options
         self._algorithms = {key.key_arn: algorithm_of(key, rsa_algorithm) for key in keys}
         self._expected = {

@@ -48,7 +48,8 @@ class TokenIssuer(TokenFunctions):
 
     Raises:
         TypeError: An HMAC key, of which nothing can be published: ``MacTokenIssuer`` takes it.
-        ValueError: A key that tokens have no algorithm for, or a name or a duration that makes no sense.
+        ValueError: A key that tokens have no algorithm for, or that signs other things in another pattern; a name or a
+            duration that makes no sense.
 
     See https://www.rfc-editor.org/rfc/rfc7519 and https://www.rfc-editor.org/rfc/rfc8725
     """
