@@ -42,8 +42,15 @@ def test_each_role_may_do_one_action_with_one_algorithm(
     template, arn = synth(stack), stack.resolve(key.key_arn)
     assert issuer.algorithm == f"HS{bits}"
     for role, action in ((issuer.issue_role, "kms:GenerateMac"), (issuer.verify_role, "kms:VerifyMac")):
-        assert kms_statements(role_statements(template, stack, role)) == [
-            {"Action": action, "Condition": pin(bits), "Effect": "Allow", "Resource": arn}
+        base = issuer.node.find_child("Issue" if role is issuer.issue_role else "Verify")
+        assert role_statements(template, stack, role) == [
+            {
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Effect": "Allow",
+                "Resource": stack.resolve(base.log_group.log_group_arn),
+            },
+            {"Action": "sqs:SendMessage", "Effect": "Allow", "Resource": stack.resolve(base.dead_letters.queue_arn)},
+            {"Action": action, "Condition": pin(bits), "Effect": "Allow", "Resource": arn},
         ]
     assert key_statements(template)[1:] == [
         named(issuer.issue_role, ["kms:GenerateMac"], pin(bits)),
