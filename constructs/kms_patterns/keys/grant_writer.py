@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grantee import Grantee, check_inside, check_policy_written, resolve_grantee
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.ledger import StatementLedger
 from kms_patterns.keys.owner_statement import tell_identity
-from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions
+from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions, merge, principal
 from kms_patterns.policy.guardrails import SID_DENY_GRANTS_TO_OTHERS
 from kms_patterns.policy.statements import grant_sid, named_grant
 
@@ -72,6 +73,12 @@ class GrantWriter:
             GrantRefused: The grantee cannot be named, or takes no policy.
         """
         named = self._named(grantee.grant_principal)
+        try:
+            merge(principal(named.arn), shared)
+        except ValueError as error:
+            raise GrantRefused(
+                f"{self._key.node.path}: the grant names {named.path} by aws:PrincipalArn itself: {error}"
+            ) from error
         subject = (named.path, purpose)
 
         def to_identity() -> tuple[iam.Grant, iam.PolicyStatement]:

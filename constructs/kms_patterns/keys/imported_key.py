@@ -136,7 +136,7 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
         if through is not None:
             return self._grant_through(through, grantee, operations)
         check_operations(self, operations)
-        check_context(self, encryption_context, required_context)
+        check_context(self, encryption_context, required_context, conditions)
         try:
             shared = when.merge(
                 when.encryption_context(encryption_context or {}),

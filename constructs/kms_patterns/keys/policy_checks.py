@@ -11,15 +11,18 @@ from kms_patterns.policy.actions import (
     DESCRIBE_KEY,
     EVERY_ADMINISTRATION,
     GENERATE_DATA_KEY,
+    NEUTRAL_OPERATIONS,
     REFUSAL_OF_KMS,
 )
 from kms_patterns.policy.breadth import opens_to_accounts, opens_to_strangers, services_without_source
+from kms_patterns.policy.conditions import contexts_demanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kms_patterns.keys.imported_key import ImportedKeyBase
     from kms_patterns.keys.two_key_grants import TwoKeyGrants
+    from kms_patterns.policy.conditions import Conditions
 
     Grantor: TypeAlias = TwoKeyGrants | ImportedKeyBase
 
@@ -37,7 +40,12 @@ def check_operations(key: "Grantor", operations: "Sequence[str]") -> None:
             raise GrantRefused(f"{key.node.path}: {operation} refused: {_reason(key, operation)}")
 
 
-def check_context(key: "Grantor", pairs: "Mapping[str, str] | None", names: "Sequence[str] | None") -> None:
+def check_context(
+    key: "Grantor",
+    pairs: "Mapping[str, str] | None",
+    names: "Sequence[str] | None",
+    conditions: "Conditions | None" = None,
+) -> None:
     """Check that requests about ``key`` can have the encryption context that a grant demands.
 
     Raises:
@@ -48,11 +56,27 @@ def check_context(key: "Grantor", pairs: "Mapping[str, str] | None", names: "Seq
             f"{key.node.path}: required_context is the string {names!r}, of which each letter would be a name; "
             f"give a list: [{names!r}]"
         )
-    if (pairs or names) and GENERATE_DATA_KEY not in key.operations:
+    demanded = sorted([*(pairs or ()), *(names or ()), *contexts_demanded(conditions or {})])
+    if demanded and GENERATE_DATA_KEY not in key.operations:
         raise GrantRefused(
-            f"{key.node.path}: a condition on the encryption context {sorted([*(pairs or ()), *(names or ())])}: only "
+            f"{key.node.path}: a condition on the encryption context {demanded}: only "
             "symmetric encryption keys have one, so no request would match and the call would end in "
             "AccessDeniedException; leave it out"
+        )
+
+
+def check_grant_operations(key: "Grantor", operations: "Sequence[str]") -> None:
+    """Check that KMS grants on ``key`` may hold ``operations``.
+
+    Raises:
+        GrantRefused: No KMS grant could hold one of them, or there is none.
+    """
+    able = {operation.removeprefix("kms:") for operation in key.operations} | {"CreateGrant", *NEUTRAL_OPERATIONS}
+    unable = [operation for operation in operations if operation not in able]
+    if unable or not operations or isinstance(operations, str):
+        raise GrantRefused(
+            f"{key.node.path}: operations {operations!r}: a KMS grant on this key may hold {', '.join(sorted(able))}: "
+            "no grant with another one can be made. Name them without kms:"
         )
 
 

@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.deployment_role import deployment_role_arn
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.policy_checks import check_symmetric
+from kms_patterns.keys.policy_checks import check_grant_operations, check_symmetric
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
 from kms_patterns.policy.services import SERVICES, ServiceUse
@@ -107,15 +107,21 @@ class ServiceGrants:
             via_service: The service that makes the grant for the grantee. Left out, any integrated service.
             conditions: Further conditions.
 
+        Raises:
+            GrantRefused: KMS grants on this key cannot hold such an operation, or no request could meet the conditions.
+
         See https://docs.aws.amazon.com/kms/latest/developerguide/create-grant-overview.html
         """
-        if not operations:
-            raise GrantRefused(f"{self.node.path}: a KMS grant needs operations, such as Decrypt; name them")
-        demanded = when.merge(
-            when.aws_resource_grants(operations),
-            when.via_service(via_service, self.stack.region) if via_service else {},
-            conditions or {},
-        )
+        key: Any = self
+        check_grant_operations(key, operations)
+        try:
+            demanded = when.merge(
+                when.aws_resource_grants(operations),
+                when.via_service(via_service, self.stack.region) if via_service else {},
+                conditions or {},
+            )
+        except ValueError as error:
+            raise GrantRefused(f"{self.node.path}: {error}") from error
         return self._grants.grant(grantee, [CREATE_GRANT], demanded, demanded, purpose="grants")
 
     def allow_grant_maker(

@@ -10,9 +10,9 @@ from constructs import Construct
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grantee import check_inside, grantee_of, identity_arn
+from kms_patterns.policy.actions import NEUTRAL_OPERATIONS
 
 _FORBIDDEN: Final = frozenset({"CreateGrant"})
-_NEUTRAL: Final = frozenset({"DescribeKey", "RetireGrant"})
 _SYMMETRIC_CONTEXT: Final = "kms:GenerateDataKey"
 
 
@@ -104,7 +104,7 @@ def _constraints(
     equals: Mapping[str, str] | None,
     subset: Mapping[str, str] | None,
 ) -> dict[str, Mapping[str, str]]:
-    able = {operation.removeprefix("kms:") for operation in key.operations} | _NEUTRAL
+    able = {operation.removeprefix("kms:") for operation in key.operations} | {*NEUTRAL_OPERATIONS}
     unable = [operation for operation in operations if operation not in able or operation in _FORBIDDEN]
     if unable or not operations:
         raise GrantRefused(

@@ -43,6 +43,9 @@ MAC_OPERATIONS: Final = (GENERATE_MAC, VERIFY_MAC)
 KEY_AGREEMENT_OPERATIONS: Final = (DERIVE_SHARED_SECRET, GET_PUBLIC_KEY)
 """What keys of the other types can do."""
 
+NEUTRAL_OPERATIONS: Final = ("DescribeKey", "RetireGrant")
+"""What KMS grants on keys of every type may hold."""
+
 CRYPTOGRAPHIC_OPERATIONS: Final = (
     *SYMMETRIC_OPERATIONS,
     SIGN,

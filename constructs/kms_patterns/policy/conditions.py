@@ -3,7 +3,10 @@
 https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
 """
 
+import re
 from collections.abc import Iterable, Mapping
+
+from aws_cdk import Token
 
 Conditions = Mapping[str, Mapping[str, object]]
 """Operator -> condition key -> value, as in a policy document."""
@@ -15,6 +18,16 @@ S3_CONTEXT_KEY = "aws:s3:arn"
 _SOURCES = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
 _DEMANDING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike")
 _ACCOUNT_OF_ARN = 4
+_ENDPOINT = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_ENDPOINTS = {
+    "aurora": "rds",
+    "cloudwatch": "logs",
+    "ebs": "ec2",
+    "efs": "elasticfilesystem",
+    "eventbridge": "events",
+    "stepfunctions": "states",
+}
+"""What services are called -> what their endpoints are called."""
 
 
 def encryption_context(pairs: Mapping[str, str]) -> Conditions:
@@ -36,12 +49,32 @@ def via_service(service: str, region: str) -> Conditions:
         region: The Region of the key, or a token for it.
 
     Raises:
-        ValueError: ``service`` is a whole host name, to which the Region would be added once more.
+        ValueError: ``service`` is no first label of an endpoint's name, so no request would match.
     """
     if ".amazonaws." in service:
         name = service.partition(".")[0]
         raise ValueError(f"via_service {service!r} is a host name, no request would match; give {name!r}")
+    if service in _ENDPOINTS:
+        raise ValueError(
+            f"via_service {service!r} is no endpoint, no request would match; give {_ENDPOINTS[service]!r}"
+        )
+    if not Token.is_unresolved(service) and not _ENDPOINT.fullmatch(service):
+        raise ValueError(
+            f"via_service {service!r}: endpoints have small letters, digits, dots and hyphens, and a wildcard stands "
+            "for itself, so no request would match; give the service as its endpoint names it, such as 's3'"
+        )
     return {"StringEquals": {VIA_SERVICE: f"{service}.{region}.amazonaws.com"}}
+
+
+def contexts_demanded(demanded: Conditions) -> list[str]:
+    """Return the names that the encryption context of a request must hold to meet ``demanded``."""
+    return [
+        key[len(CONTEXT_PREFIX) :]
+        for operator, demands in demanded.items()
+        if operator.partition(":")[2 if ":" in operator else 0] in _DEMANDING
+        for key in demands
+        if key.lower().startswith(CONTEXT_PREFIX.lower())
+    ]
 
 
 def aws_resource_grants(operations: Iterable[str]) -> Conditions:
