@@ -66,6 +66,7 @@ class S3Source:
         self._request = location.parameters
         self._resume_limit = resume_limit
         self._breaks = 0
+        self._closed = False
         self.location = location
         self._position = byte_range[0] if byte_range else 0
         bounds = {"Range": f"bytes={byte_range[0]}-{byte_range[1] - 1}"} if byte_range else {}
@@ -109,9 +110,9 @@ class S3Source:
         return bytes(buffer[:got])
 
     def close(self) -> None:
-        """Give the connection back."""
-        with suppress(*_BROKEN):
-            self._body.close()
+        """Give the connection back; a thread that is reading meanwhile asks for no other."""
+        self._closed = True
+        self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -121,9 +122,11 @@ class S3Source:
 
     def _resume(self, cause: Exception | None) -> None:
         """Ask for the rest of the same object."""
-        self.close()
+        self._release()
         self._breaks += 1
         where = f"{self.location} at byte {self._position} of {self.size}"
+        if self._closed:
+            raise SourceInterrupted(f"{where}: it is closed") from cause
         if self._breaks > self._resume_limit:
             raise SourceInterrupted(f"{where}: the stream broke {self._breaks} times in a row") from cause
         time.sleep(min(0.1 * 2**self._breaks, 5.0))
@@ -133,6 +136,12 @@ class S3Source:
         if answer["ETag"] != self.etag or answer.get("ContentRange") != expected:
             raise self._replaced()
         self._body = answer["Body"]
+        if self._closed:
+            self._release()
+
+    def _release(self) -> None:
+        with suppress(*_BROKEN):
+            self._body.close()
 
     def _get(self, bounds: Mapping[str, str]) -> Mapping[str, Any]:
         with s3_errors(self.location, SourceNotReadable):

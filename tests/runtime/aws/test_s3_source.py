@@ -147,3 +147,22 @@ def test_wrong_checksum_is_final_and_not_a_reason_to_resume(stored, monkeypatch)
     with pytest.raises(SourceCorrupted, match="did not match"):
         read_all(source)
     assert len(stored.calls) == 1
+
+
+def test_closed_source_asks_for_nothing_more(stored):
+    """A thread that reads ahead may still be in a read when its source is closed: urllib3 then tells it of an end."""
+    source = S3Source(PLACE, s3_client=stored)
+    source.close()
+    source._body = io.BytesIO()
+    with pytest.raises(SourceInterrupted, match=r"at byte 0 of 5120: it is closed"):
+        source.readinto(memoryview(bytearray(10)))
+    assert len(stored.calls) == 1
+
+
+def test_connection_that_is_made_while_the_source_is_closed_is_given_back(stored, monkeypatch):
+    stored.breaks = [1500]
+    source = S3Source(PLACE, s3_client=stored)
+    monkeypatch.setattr("kms_runtime.s3.source.time.sleep", lambda _: setattr(source, "_closed", True))
+    with pytest.raises(ValueError, match="closed"):
+        read_all(source)
+    assert [body.closed for body in stored.bodies] == [True, True]
