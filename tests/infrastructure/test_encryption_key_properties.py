@@ -178,3 +178,38 @@ def test_description_and_state_are_the_given_ones(stack, synth):
 
     (made,) = (item for item in synth(stack)["Resources"].values() if item["Type"] == "AWS::KMS::Key")
     assert (made["Properties"]["Description"], made["Properties"]["Enabled"]) == ("Orders of the shop", False)
+
+
+def test_key_of_a_nested_stack_has_several_aliases_below_its_name(stack, synth):
+    nested = cdk.NestedStack(stack, "Nested")
+
+    EncryptionKey(nested, "Key", alias="orders", aliases=["data", "alias/full"])
+
+    assert [str(name).split("/")[-1].rstrip("]}'") for name in aliases(synth(nested))] == ["orders", "data", "full"]
+
+
+def test_alias_given_twice_is_refused(stack):
+    with pytest.raises(KeyConfigurationError, match=r"alias 'alias/Stack/orders' is given twice"):
+        EncryptionKey(stack, "Key", alias="orders", aliases=["alias/Stack/orders"])
+
+
+@pytest.mark.parametrize(
+    ("properties", "reason"),
+    [
+        ({"description": "x" * 8193}, "description has 8193 characters: KMS takes 8192"),
+        ({"tags": {f"tag{one}": "" for one in range(51)}}, "tags 51: KMS takes 50"),
+        ({"tags": {"aws:owner": "a", "owner": "b"}}, r"tags \['aws:owner'\]"),
+        ({"tags": {"": "a", "x" * 129: "b", "long": "y" * 257}}, r"tags \['', 'x+', 'long'\]"),
+    ],
+)
+def test_description_and_tags_out_of_the_limits_are_refused(properties, reason, stack):
+    with pytest.raises(KeyConfigurationError, match=reason):
+        EncryptionKey(stack, "Key", **properties)
+
+
+def test_description_and_tags_at_the_limits_are_taken(stack, synth):
+    tags = {f"tag{one}": "v" * 256 for one in range(49)} | {"x" * 128: ""}
+
+    EncryptionKey(stack, "Key", description="x" * 8192, tags=tags)
+
+    assert len(only_key(synth(stack))["Tags"]) == 50

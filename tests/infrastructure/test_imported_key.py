@@ -2,7 +2,7 @@
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
+from aws_cdk import assertions, aws_kms
 from aws_cdk import aws_iam as iam
 
 from kms_patterns import EncryptionKey, ImportedKey
@@ -177,3 +177,8 @@ def test_role_of_another_account_and_key_elsewhere_both_halves_are_told(stack):
     assert "its own policy must allow the same" in identity
     assert f'"Resource": "{ARN}"' in identity
     assert '"aws:PrincipalArn": "arn:aws:iam::999999999999:role/orders"' in owner
+
+
+def test_key_that_is_an_l1_construct_is_refused(stack):
+    with pytest.raises(GrantRefused, match=r"Stack/Plain: EncryptionKey.from_cfn_key would give a key with the broad"):
+        EncryptionKey.from_cfn_key(aws_kms.CfnKey(stack, "Plain"))

@@ -5,6 +5,7 @@ import pytest
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
 
 from kms_patterns import EncryptionKey, KeyAgreementKey, MacKey, RsaEncryptionKey, SigningKey
 from kms_patterns.keys.errors import GrantRefused
@@ -113,3 +114,16 @@ def test_key_of_the_aws_cdk_beside_ours_is_left_alone(stack, key, synth):
     s3.Bucket(stack, "Bucket", encryption_key=kms.Key(stack, "Other"))
 
     synth(stack)
+
+
+def test_id_of_the_statement_does_not_change_with_the_rest_of_the_app(app):
+    found = set()
+    for number in (0, 3):
+        stack = cdk.Stack(app, f"Stack{number}", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+        for one in range(number):
+            sns.Topic(stack, f"Earlier{one}")
+        key = EncryptionKey(stack, "Key")
+        key.allow_service("sns", source_arn=sns.Topic(stack, "Topic").topic_arn)
+        found.add(stack.resolve(key.resource.key_policy)["Statement"][-1]["Sid"])
+
+    assert len(found) == 1

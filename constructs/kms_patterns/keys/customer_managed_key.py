@@ -4,19 +4,22 @@ from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from typing import cast
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.grant_writer import GrantWriter
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
 from kms_patterns.keys.key_properties import (
+    check_description,
     check_pending_window,
     check_perimeter,
     check_rotates,
     check_rotation_period,
+    check_tags,
     scoped_alias,
 )
 from kms_patterns.keys.pinned_grants import PinnedGrants
@@ -59,7 +62,11 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
         check_rotation_period(rotation_period)
         check_pending_window(pending_window)
         check_perimeter(perimeter, Stack.of(scope).account)
-        names = [scoped_alias(name, Stack.of(scope)) for name in ([alias] if alias is not None else []) + [*aliases]]
+        check_description(description)
+        check_tags(tags)
+        names = ([alias] if alias is not None else []) + [*aliases]
+        for name in names:
+            scoped_alias(name, Stack.of(scope))
         ephemeral = lifecycle is KeyLifecycle.EPHEMERAL
         window = pending_window or (Duration.days(7) if ephemeral else None)
         self.key_spec, self.key_usage = key_spec, key_usage
@@ -91,8 +98,9 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
         for name, value in (tags or {}).items():
             self.resource.tags.set_tag(name, value)
         self._grants.guard(guardrails(window, perimeter))
-        for full_name in names:
-            self.add_alias(full_name)
+        self._alias_names: set[str] = set()
+        for name in names:
+            self.add_alias(name)
         for administrator in administrators:
             self.grant_admin(administrator)
 
@@ -129,8 +137,18 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
                 a full name, ``alias/…``, is taken as it is. Letters, digits, ``/``, ``_`` and ``-``.
 
         Raises:
-            KeyConfigurationError: KMS would refuse the name.
+            KeyConfigurationError: KMS would refuse the name, or the key has it already.
         """
-        alias = super().add_alias(scoped_alias(alias_name, self.stack))
+        name = scoped_alias(alias_name, self.stack)
+        if name in self._alias_names:
+            raise KeyConfigurationError(
+                f"{self.node.path}: alias {alias_name!r} is given twice (AlreadyExistsException); give it once"
+            )
+        if self._alias_names and Token.is_unresolved(name):
+            # The AWS CDK makes the id of the name, and no id may hold a token: that of a nested stack's name.
+            alias = kms.Alias(self, f"Alias{alias_name}", alias_name=name, target_key=self)
+        else:
+            alias = super().add_alias(name)
+        self._alias_names.add(name)
         alias.apply_removal_policy(self._removal_policy)
         return alias

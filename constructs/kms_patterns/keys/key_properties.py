@@ -1,6 +1,7 @@
 """Checks of a key's properties at synth, each against the limit of KMS that would fail the deployment."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from aws_cdk import Duration, Stack, Token
@@ -14,6 +15,8 @@ _KEY_ID: Final = re.compile(r"key/[A-Za-z0-9-]+")
 _ARN_PARTS: Final = 6
 ROTATION_DAYS: Final = range(90, 2561)
 PENDING_WINDOW_DAYS: Final = range(7, 31)
+DESCRIPTION_LENGTH: Final = 8192
+TAGS: Final = 50
 
 
 def check_alias(alias: str) -> str:
@@ -96,6 +99,40 @@ def check_perimeter(perimeter: str | None, account: str) -> None:
         f"perimeter {perimeter!r}: neither an organization id (o- and 10 to 32 small letters or digits) nor an account "
         "id (12 digits): everybody would be outside, and nobody could manage the key"
     )
+
+
+def check_description(description: str | None) -> None:
+    """Check the length of a description.
+
+    Raises:
+        KeyConfigurationError: KMS would answer ValidationException.
+    """
+    if description is not None and not Token.is_unresolved(description) and len(description) > DESCRIPTION_LENGTH:
+        raise KeyConfigurationError(
+            f"description has {len(description)} characters: KMS takes {DESCRIPTION_LENGTH} (ValidationException)"
+        )
+
+
+def check_tags(tags: Mapping[str, str] | None) -> None:
+    """Check number, names and values of tags.
+
+    Raises:
+        KeyConfigurationError: KMS would answer LimitExceededException or TagException.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/tagging-keys.html
+    """
+    given = tags or {}
+    bad = [name for name, value in given.items() if not _is_tag(name, value)]
+    if bad or len(given) > TAGS:
+        raise KeyConfigurationError(
+            f"tags {bad or len(given)}: KMS takes {TAGS} tags, names of 1 to 128 characters that do not begin with "
+            "aws:, values of up to 256 (TagException, LimitExceededException)"
+        )
+
+
+def _is_tag(name: str, value: str) -> bool:
+    taken = Token.is_unresolved(name) or (0 < len(name) <= 128 and not name.lower().startswith("aws:"))  # noqa: PLR2004
+    return taken and (Token.is_unresolved(value) or len(value) <= 256)  # noqa: PLR2004
 
 
 def check_rotation_period(period: Duration | None) -> None:

@@ -2,8 +2,10 @@
 
 from typing import Any, ClassVar, Generic, TypeVar
 
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.imported_key import ImportedKeyBase
 
 Imported = TypeVar("Imported", bound=ImportedKeyBase)
@@ -27,6 +29,19 @@ class LookUps(Generic[Imported]):
         """
         made: Imported = cls.imported_as.from_key_arn(scope, construct_id, key_arn)
         return made
+
+    @classmethod
+    def from_cfn_key(cls, cfn_key: kms.CfnKey) -> Imported:
+        """Refuse a key that is an L1 construct: its policy is not this package's to extend.
+
+        Raises:
+            GrantRefused: Always; the key that the AWS CDK would return grants ``kms:GenerateDataKey*`` and its like.
+        """
+        raise GrantRefused(
+            f"{cfn_key.node.path}: {cls.__name__}.from_cfn_key would give a key with the broad grants of the AWS CDK: "
+            f"make a {cls.__name__} instead of the CfnKey, or call from_key_arn with its ARN, which prints what its key "
+            "policy needs"
+        )
 
     @classmethod
     def from_alias(cls, scope: Construct, construct_id: str, alias_name: str) -> Imported:

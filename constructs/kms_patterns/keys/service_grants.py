@@ -1,10 +1,11 @@
 """Use of a key by AWS services: for themselves, and for a role that calls them."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.deployment_role import deployment_role_arn
@@ -53,7 +54,7 @@ class ServiceGrants:
                 f"call allow_use_through({service!r}, role)"
             )
         statement = iam.PolicyStatement(
-            sid=service_sid(service, source_arn, source_account),
+            sid=service_sid(service, self._rendered(source_arn), self._rendered(source_account)),
             principals=[iam.ServicePrincipal(use.principal.format(region=self.stack.region))],
             actions=list(use.principal_actions),
             resources=["*"],
@@ -173,6 +174,10 @@ class ServiceGrants:
             raise GrantRefused(f"{self.node.path}: no service {name!r} in the table; it has {', '.join(SERVICES)}")
         check_symmetric(key, name)
         return SERVICES[name]
+
+    def _rendered(self, value: str | None) -> str | None:
+        # The number of a token is another one whenever the app changes; what it stands for is not.
+        return json.dumps(self.stack.resolve(value)) if value and Token.is_unresolved(value) else value
 
     def _source(self, use: ServiceUse, arn: str | None, account: str | None) -> Mapping[str, Mapping[str, Any]]:
         owner = account or self.stack.account
