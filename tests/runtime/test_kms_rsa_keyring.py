@@ -114,6 +114,18 @@ def test_what_is_not_a_strong_rsa_public_key_is_refused(encoded, keyring_of):
         keyring_of(public_key=encoded)
 
 
+def test_unknown_algorithm_is_refused(keyring_of):
+    with pytest.raises(InvalidRequest, match="'RSAES_PKCS1_V1_5' is none of RSAES_OAEP_SHA_256, RSAES_OAEP_SHA_1"):
+        keyring_of(encryption_algorithm="RSAES_PKCS1_V1_5")
+
+
+def test_public_key_of_a_kind_that_cryptography_does_not_know_is_refused(keyring_of):
+    # SubjectPublicKeyInfo with an algorithm that has no name.
+    unknown = bytes.fromhex("300c300606042a03040503020001")
+    with pytest.raises(InvalidRequest, match="public key"):
+        keyring_of(public_key=unknown)
+
+
 def test_alias_is_refused():
     with pytest.raises(InvalidArnException):
         KmsRsaKeyring("alias/x")

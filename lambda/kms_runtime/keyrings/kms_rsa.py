@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha384
 from typing import Literal
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
@@ -40,7 +41,7 @@ class KmsRsaKeyring:
 
     Raises:
         InvalidArnException: ``key_arn`` is not a key ARN.
-        InvalidRequest: ``public_key`` is not an RSA public key of at least 2048 bits.
+        InvalidRequest: ``public_key`` is not an RSA public key of at least 2048 bits, or the algorithm is unknown.
 
     See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-kms-keyring.html#kms-keyring-rsa
     """
@@ -56,6 +57,8 @@ class KmsRsaKeyring:
         self._key_arn = check_key_arn(key_arn)
         self._public_key = load_rsa_public_key(public_key) if public_key is not None else None
         self._kms = kms_client
+        if encryption_algorithm not in PADDINGS:
+            raise InvalidRequest(f"encryption_algorithm {encryption_algorithm!r} is none of {', '.join(PADDINGS)}")
         self._algorithm = encryption_algorithm
         self._padding = PADDINGS[encryption_algorithm]
 
@@ -135,7 +138,7 @@ def load_rsa_public_key(encoded: bytes) -> RSAPublicKey:
     """
     try:
         key = load_pem_public_key(encoded) if encoded.startswith(b"-----") else load_der_public_key(encoded)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise InvalidRequest("the public key is neither DER nor PEM") from None
     if not isinstance(key, RSAPublicKey) or key.key_size < _SMALLEST_KEY:
         raise InvalidRequest(f"the public key is not an RSA key of at least {_SMALLEST_KEY} bits")
