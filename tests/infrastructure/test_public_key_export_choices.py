@@ -132,6 +132,26 @@ def test_what_cannot_be_is_refused_with_its_reason(
         PublicKeyExport(stack, "Export", **({"keys": {"partners": key}} | options))
 
 
+def test_more_keys_than_fit_into_the_environment_are_refused(stack: cdk.Stack, key: RsaEncryptionKey) -> None:
+    names = [f"partner-{number:02}" for number in range(30)]
+    with pytest.raises(ValueError, match=r"30 keys take up to \d+ bytes .* 4096 are the limit"):
+        PublicKeyExport(stack, "Many", keys=dict.fromkeys(names, key))
+    algorithms = {name: ["RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1"] for name in names[:22]}
+    with pytest.raises(ValueError, match=r"22 keys take up to \d+ bytes"):
+        PublicKeyExport(stack, "Named", keys=dict.fromkeys(names[:22], key), algorithms=algorithms)
+
+
+def test_as_many_keys_as_are_accepted_fit_with_the_longest_arns(stack: cdk.Stack, synth: Synth) -> None:
+    names = [f"partner-{number:02}" for number in range(25)]
+    PublicKeyExport(stack, "Export", keys={name: RsaEncryptionKey(stack, name) for name in names})
+    for function in of_type(synth(stack), "AWS::Lambda::Function"):
+        settings = function["Environment"]["Variables"]
+        parts = settings.pop("PUBLIC_KEYS")["Fn::Join"][1]
+        assert len("".join(part if isinstance(part, str) else "x" * 90 for part in parts)) > 3000
+        whole = "".join(part if isinstance(part, str) else "x" * 90 for part in parts) + "PUBLIC_KEYS"
+        assert len(whole) + len("".join([*settings, *map(str, settings.values())])) <= 4096
+
+
 def test_key_without_a_public_key_is_refused(stack: cdk.Stack) -> None:
     for name, key in (("EncryptionKey", EncryptionKey(stack, "A")), ("MacKey", MacKey(stack, "B"))):
         with pytest.raises(TypeError, match=f"is a {name}, which has no public key"):

@@ -41,6 +41,11 @@ def functions(template: dict[str, Any]) -> list[dict[str, Any]]:
     return [item["Properties"] for item in template["Resources"].values() if item["Type"] == "AWS::Lambda::Function"]
 
 
+def allow(action: Any, resource: Any, condition: dict[str, Any] | None = None) -> dict[str, Any]:
+    statement = {"Action": action, "Effect": "Allow", "Resource": resource}
+    return {**statement, "Condition": {"StringEquals": condition}} if condition else statement
+
+
 def test_role_may_decrypt_with_the_pinned_algorithm_read_the_inbox_and_write_what_it_opened(
     *,
     stack: cdk.Stack,
@@ -52,25 +57,26 @@ def test_role_may_decrypt_with_the_pinned_algorithm_read_the_inbox_and_write_wha
     role_statements: Callable[..., Statements],
 ) -> None:
     cipher = make()
-    statements = role_statements(synth(stack), stack, cipher.decrypt_role)[2:]
-    source, destination = (stack.resolve(buckets[name].arn_for_objects("*")) for name in ("source", "destination"))
-    by_resource = {
-        str(resource): sorted(
-            action
-            for item in statements
-            if item["Resource"] == resource
-            for action in ([item["Action"]] if isinstance(item["Action"], str) else item["Action"])
-        )
-        for resource in (source, destination, stack.resolve(storage.key_arn), stack.resolve(key.key_arn))
-    }
-    assert list(by_resource.values()) == [
-        ["s3:GetObject"],
-        ["s3:AbortMultipartUpload", "s3:PutObject"],
-        ["kms:Decrypt", "kms:Decrypt", "kms:GenerateDataKey"],
-        ["kms:Decrypt"],
+    base: Any = cipher.node.find_child("Decrypt")
+    storage_arn, names = stack.resolve(storage.key_arn), ("source", "destination")
+    source, destination = (stack.resolve(buckets[name].arn_for_objects("*")) for name in names)
+    through = [
+        {
+            "kms:ViaService": "s3.eu-west-1.amazonaws.com",
+            "kms:EncryptionContext:aws:s3:arn": stack.resolve(buckets[name].bucket_arn),
+        }
+        for name in names
     ]
-    on_key = [item for item in statements if item["Resource"] == stack.resolve(key.key_arn)]
-    assert [item["Condition"] for item in on_key] == [SHA_256]
+    expected = [
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], stack.resolve(base.log_group.log_group_arn)),
+        allow("sqs:SendMessage", stack.resolve(base.dead_letters.queue_arn)),
+        allow("s3:GetObject", source),
+        allow(["s3:AbortMultipartUpload", "s3:PutObject"], destination),
+        allow("kms:Decrypt", storage_arn, through[0]),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], storage_arn, through[1]),
+        allow("kms:Decrypt", stack.resolve(key.key_arn), SHA_256["StringEquals"]),
+    ]
+    assert sorted(role_statements(synth(stack), stack, cipher.decrypt_role), key=str) == sorted(expected, key=str)
 
 
 def test_key_policy_names_the_role_with_decrypt_and_the_algorithm_alone(

@@ -1,5 +1,6 @@
 """What a PublicKeyExport is given, checked at synth."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -14,6 +15,9 @@ from kms_patterns.policy.key_specs import ALGORITHMS
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PREFIX = re.compile(r"([A-Za-z0-9_-]+/)*")
+_ENVIRONMENT = 4096
+# Lengths that synthesis does not know: of the longest ARN, and of the other variables.
+_KEY_ARN, _OTHER_VARIABLES = 90, 300
 _DAY = 86400
 _YEAR = 365 * _DAY
 
@@ -49,6 +53,21 @@ def check_algorithms(keys: Mapping[str, CustomerManagedKey], algorithms: Mapping
         known = ALGORITHMS[keys[name].key_usage.value][keys[name].key_spec.value]
         if isinstance(chosen, str) or not chosen or not set(chosen) <= set(known):
             raise ValueError(f"algorithms of {name!r} are {chosen!r}: give a list of some of {', '.join(known)}")
+
+
+def check_settings(names: Sequence[str], algorithms: Mapping[str, Sequence[str]]) -> None:
+    """Check that what a function must know of the keys fits into its environment variables.
+
+    Raises:
+        ValueError: It might not: the deployment would fail.
+    """
+    known = {name: {"keyArn": "x" * _KEY_ARN, "algorithms": list(algorithms.get(name, ()))} for name in names}
+    size = len(json.dumps(known)) + _OTHER_VARIABLES
+    if size > _ENVIRONMENT:
+        raise ValueError(
+            f"{len(names)} keys take up to {size} bytes of a function's environment variables, and {_ENVIRONMENT} are "
+            "the limit: make another export for some of them"
+        )
 
 
 def check_prefix(prefix: str) -> None:

@@ -21,6 +21,7 @@ from kms_patterns.patterns.public_key_checks import (
     check_distribution,
     check_keys,
     check_prefix,
+    check_settings,
     check_times,
 )
 from kms_patterns.patterns.stack_deployed import StackDeployedRule
@@ -42,8 +43,8 @@ class PublicKeyExport(Construct):
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
-        keys: Name to key. The files are called ``<name>.json``, ``.pem``, ``.der`` and ``.jwk``; lower case letters,
-            digits, hyphens.
+        keys: Name to key, some 25 at most. The files are called ``<name>.json``, ``.pem``, ``.der`` and ``.jwk``; lower
+            case letters, digits, hyphens.
         algorithms: Name to the algorithms that the document names, such as ``{"inbox": ["RSAES_OAEP_SHA_256"]}``: those
             that the functions behind the key accept. Left out, every one that the key knows.
         bucket: Where the files are kept. Left out, a bucket into which only the publishing function can write.
@@ -59,7 +60,8 @@ class PublicKeyExport(Construct):
         tracing: X-Ray tracing; needs two actions on every resource.
 
     Raises:
-        ValueError: A name, prefix, duration or algorithm cannot be; or a distribution comes without its bucket.
+        ValueError: A name, prefix, duration or algorithm cannot be; there are too many keys; or a distribution comes
+            without its bucket.
         TypeError: A key has no public key.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/download-public-key.html
@@ -87,6 +89,7 @@ class PublicKeyExport(Construct):
         self._names = tuple(keys)
         check_keys(keys)
         check_algorithms(keys, algorithms or {})
+        check_settings(tuple(keys), algorithms or {})
         check_prefix(prefix)
         max_age, refresh = max_age or Duration.hours(1), refresh or Duration.hours(1)
         check_times(max_age, refresh)
