@@ -19,7 +19,7 @@ from kms_runtime.errors import (
     RangeNotSatisfiable,
 )
 from kms_runtime.file_range import FileRange
-from kms_runtime.message import FrameSealer, MessageKeys, serialize_header
+from kms_runtime.message import FrameSealer, MessageKeys, serialize_context, serialize_header
 
 CONTEXT = {"tenant": "a"}
 FRAME = 50
@@ -87,7 +87,7 @@ def with_empty_final_frame(keyring):
     body = serialize_header(
         suite=SUITE,
         message_id=message_id,
-        encryption_context=CONTEXT,
+        context=serialize_context(CONTEXT),
         encrypted_data_keys=data_key.encrypted,
         frame_length=FRAME,
         commitment=keys.commitment,

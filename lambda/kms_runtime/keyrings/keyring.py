@@ -1,10 +1,11 @@
 """What the message writer and reader need from a keyring."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from kms_runtime.aws_errors import IncorrectKeyException
+from kms_runtime.errors import KmsRuntimeError
 from kms_runtime.message import AES_256_GCM_HKDF_SHA512_COMMIT_KEY, AlgorithmSuite, EncryptedDataKey
 
 DEFAULT_SUITE = AES_256_GCM_HKDF_SHA512_COMMIT_KEY
@@ -56,6 +57,26 @@ def new_data_key(
         return keyring.generate_data_key(encryption_context, suite)
     data_key: DataKey = sized(plaintext_bytes, encryption_context, suite)
     return data_key
+
+
+def first_that_opens(attempts: Sequence[tuple[str, Callable[[], DataKey]]]) -> DataKey:
+    """Return the data key of the first attempt that succeeds; each comes with the name of its wrapping key.
+
+    Raises:
+        KmsRuntimeError: None did: the last refusal, with the others as its notes.
+    """
+    refusals = []
+    for name, attempt in attempts[:-1]:
+        try:
+            return attempt()
+        except KmsRuntimeError as error:
+            refusals.append(f"before that, {name}: {error.code}: {error}")
+    try:
+        return attempts[-1][1]()
+    except KmsRuntimeError as error:
+        for refusal in refusals:
+            error.add_note(refusal)
+        raise
 
 
 def not_for_us(encrypted: Sequence[EncryptedDataKey], wanted: str) -> IncorrectKeyException:

@@ -1,10 +1,11 @@
 """``KmsKeyring``: data keys under one or more symmetric KMS keys that are named in advance."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-from kms_runtime.errors import InvalidRequest, KmsRuntimeError
+from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn, same_multi_region_key
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_opens, not_for_us
 from kms_runtime.keyrings.kms_calls import KmsDataKeyClient, KmsDecryptClient, generate, unwrap, wrap
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
 from kms_runtime.message.data_keys import MAX_ENCRYPTED_DATA_KEYS
@@ -87,27 +88,18 @@ class KmsKeyring:
         mine = [(key, arn, client) for key in encrypted for arn, client in self._clients.items() if _opens(arn, key)]
         if not mine:
             raise not_for_us(encrypted, ", ".join(self._clients))
-        return first_that_opens(mine, encryption_context, suite)
+        return decrypt_first(mine, encryption_context, suite)
 
 
-def first_that_opens(
+def decrypt_first(
     candidates: Sequence[tuple[EncryptedDataKey, str, KmsDecryptClient]],
     encryption_context: Mapping[str, str],
     suite: AlgorithmSuite,
 ) -> DataKey:
-    """Try each encrypted data key under its key ARN; if none opens, the last refusal is raised and notes the others."""
-    refusals = []
-    for key, arn, client in candidates[:-1]:
-        try:
-            return _open(key, arn, client, encryption_context, suite)
-        except KmsRuntimeError as error:
-            refusals.append(f"{arn}: {error.code}: {error}")
-    try:
-        return _open(*candidates[-1], encryption_context, suite)
-    except KmsRuntimeError as error:
-        for refusal in refusals:
-            error.add_note(f"before that, {refusal}")
-        raise
+    """Try each encrypted data key under its key ARN; errors as for ``first_that_opens``."""
+    return first_that_opens(
+        [(arn, partial(_open, key, arn, client, encryption_context, suite)) for key, arn, client in candidates]
+    )
 
 
 def _open(

@@ -6,7 +6,7 @@ from typing import Never
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import KeyArn, parse_key_arn
 from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
-from kms_runtime.keyrings.kms import PROVIDER_ID, first_that_opens
+from kms_runtime.keyrings.kms import PROVIDER_ID, decrypt_first
 from kms_runtime.keyrings.kms_calls import KmsDecryptClient
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
 
@@ -71,7 +71,7 @@ class KmsDiscoveryKeyring:
                 candidates.append((key, str(arn), client))
         if not candidates:
             raise not_for_us(encrypted, f"a key of {', '.join(sorted(self._accounts))} in an accepted Region")
-        return first_that_opens(candidates, encryption_context, suite)
+        return decrypt_first(candidates, encryption_context, suite)
 
     def _trusts(self, arn: KeyArn) -> bool:
         return arn.partition == self._partition and arn.account in self._accounts

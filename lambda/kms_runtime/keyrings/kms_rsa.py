@@ -3,6 +3,7 @@
 import hmac
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from hashlib import sha384
 from typing import Literal
 
@@ -11,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
 from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
-from kms_runtime.errors import InvalidRequest, KmsRuntimeError
+from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_opens, not_for_us
 from kms_runtime.keyrings.kms_calls import KmsDecryptClient, checked_plaintext
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
@@ -107,12 +108,9 @@ class KmsRsaKeyring:
         mine = [key for key in encrypted if (key.provider_id, key.provider_info) == wanted]
         if not mine:
             raise not_for_us(encrypted, self._key_arn)
-        for key in mine[:-1]:
-            try:
-                return self._open(self._kms, key, encryption_context, suite)
-            except KmsRuntimeError:
-                continue
-        return self._open(self._kms, mine[-1], encryption_context, suite)
+        return first_that_opens(
+            [(self._key_arn, partial(self._open, self._kms, key, encryption_context, suite)) for key in mine]
+        )
 
     def _open(
         self, kms: KmsDecryptClient, key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite
