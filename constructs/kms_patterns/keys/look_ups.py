@@ -39,8 +39,8 @@ class LookUps(Generic[Imported]):
         """
         raise GrantRefused(
             f"{cfn_key.node.path}: {cls.__name__}.from_cfn_key would give a key with the broad grants of the AWS CDK: "
-            f"make a {cls.__name__} instead of the CfnKey, or call from_key_arn with its ARN, which prints what its key "
-            "policy needs"
+            f"make a {cls.__name__} instead of the CfnKey, or call from_key_arn with its ARN, which prints what its "
+            "key policy needs"
         )
 
     @classmethod

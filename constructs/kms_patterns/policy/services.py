@@ -173,7 +173,14 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         resources={"AWS::Redshift::Cluster": "kmsKeyId"},
     ),
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
-    "events": ServiceUse("events", "events.amazonaws.com", (*_OBJECTS, DESCRIBE_KEY), SOURCE, through=_OBJECTS),
+    "events": ServiceUse(
+        "events",
+        "events.amazonaws.com",
+        (*_OBJECTS, DESCRIBE_KEY),
+        SOURCE,
+        through=_OBJECTS,
+        resources={"AWS::Events::EventBus": "kmsKeyIdentifier"},
+    ),
     # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
     "states": ServiceUse(
         "states",
