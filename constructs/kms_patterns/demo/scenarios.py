@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from kms_patterns.demo.agreements import agreements
+from kms_patterns.demo.beyond import beyond
 from kms_patterns.demo.documents import denied, upload
 from kms_patterns.demo.envelope_files import envelope
 from kms_patterns.demo.envelope_formats import formats
@@ -34,6 +35,7 @@ GROUPS = (
     moves,
     tokens,
     macs,
+    beyond,
 )
 SCENARIOS: tuple[Scenario, ...] = tuple(
     replace(scenario, group=f"{number}. {group.title}")
