@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from catalogue_apps import days, key_grant, many, own, redeployed, replica, role, rotating
+from catalogue_apps import bucket_away, by_arn, days, key_grant, many, own, redeployed, replica, role, rotating
 
 from kms_patterns import EncryptionKey, ImportedKey, RsaEncryptionKey, SigningKey
 
@@ -79,6 +79,48 @@ ENTRIES = [
         f"{CHECKS}.imported_key.check_operations",
         lambda it: SigningKey.from_key_arn(it, "Key", ELSEWHERE).grant_decrypt(role(it)),
         lambda it: RsaEncryptionKey.from_key_arn(it, "Key", ELSEWHERE).grant_decrypt(role(it)),
+    ),
+    Entry(
+        "A grant to an ARN that stands for several roles, or for a session",
+        f"{CHECKS}.grantee.identity_arn",
+        lambda it: EncryptionKey(it, "Key").grant_decrypt(by_arn(it, "role/*")),
+        lambda it: EncryptionKey(it, "Key").grant_decrypt(by_arn(it, "role/orders")),
+    ),
+    Entry(
+        "A void grant: a role outside of the key's perimeter",
+        f"{CHECKS}.grant_writer.check_inside",
+        lambda it: EncryptionKey(it, "Key", perimeter="111122223333").grant_decrypt(by_arn(it, "role/orders")),
+        lambda it: EncryptionKey(it, "Key", perimeter="o-a1b2c3d4e5").grant_decrypt(by_arn(it, "role/orders")),
+    ),
+    Entry(
+        "A void grant: a service name that no endpoint has",
+        "kms_patterns.policy.conditions.via_service",
+        lambda it: EncryptionKey(it, "Key").grant_decrypt(role(it), via_service="efs"),
+        lambda it: EncryptionKey(it, "Key").grant_decrypt(role(it), via_service="elasticfilesystem"),
+    ),
+    Entry(
+        "A right to create KMS grants with an operation that the key cannot do",
+        f"{CHECKS}.service_grants.check_grant_operations",
+        lambda it: SigningKey(it, "Key").grant_create_grant(role(it), operations=["Decrypt"]),
+        lambda it: SigningKey(it, "Key").grant_create_grant(role(it), operations=["Sign"]),
+    ),
+    Entry(
+        "Administration by everyone or by another account",
+        f"{CHECKS}.policy_checks.opens_to_strangers",
+        lambda it: own(it, "kms:PutKeyPolicy", principal=iam.AnyPrincipal()),
+        lambda it: own(it, "kms:PutKeyPolicy", principal=iam.AccountRootPrincipal()),
+    ),
+    Entry(
+        "A description, or tags, out of the limits",
+        f"{CHECKS}.customer_managed_key.check_tags",
+        lambda it: EncryptionKey(it, "Key", tags={"aws:owner": "orders"}),
+        lambda it: EncryptionKey(it, "Key", tags={"owner": "orders"}),
+    ),
+    Entry(
+        "A resource in another Region than its key",
+        f"{CHECKS}.at_rest._check_region",
+        lambda it: bucket_away(it, "us-east-1"),
+        lambda it: bucket_away(it, "eu-west-1"),
     ),
     Entry(
         "A key policy that nobody could change again",

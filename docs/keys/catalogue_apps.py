@@ -7,6 +7,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 
 from kms_patterns import EncryptionKey, KeyGrant, ReplicaKey, SigningKey
 
@@ -14,6 +15,25 @@ from kms_patterns import EncryptionKey, KeyGrant, ReplicaKey, SigningKey
 def role(stack: cdk.Stack, name: str = "Role") -> iam.Role:
     """Return a role."""
     return iam.Role(stack, name, assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+
+
+def by_arn(stack: cdk.Stack, name: str) -> iam.IRole:
+    """Return a role of another account."""
+    return iam.Role.from_role_arn(stack, "Elsewhere", f"arn:aws:iam::444455556666:{name}")
+
+
+def bucket_away(stack: cdk.Stack, region: str) -> None:
+    """Make a bucket in a Region, under a key of eu-west-1."""
+    stacks = [
+        cdk.Stack(
+            stack.node.root,  # type: ignore[arg-type]
+            name,
+            env=cdk.Environment(account="111122223333", region=where),
+            cross_region_references=True,
+        )
+        for name, where in (("Home", "eu-west-1"), ("Away", region))
+    ]
+    s3.Bucket(stacks[1], "Bucket", encryption_key=EncryptionKey(stacks[0], "Key"))
 
 
 def days(number: int) -> cdk.Duration:

@@ -12,6 +12,9 @@ Written by `docs/keys/write_errors.py` from `docs/keys/catalogue.py`; do not edi
 deployed. `tests/infrastructure/test_error_catalogue.py` runs each app and its nearest neighbour, which is accepted, and
 shows that this message is gone once the check named here is taken away.
 
+The checks read properties as the L1 constructs hold them. What `add_property_override` writes is merged into the
+template after every check of the AWS CDK: set the property itself (`key.resource.key_spec = …`) and it is checked.
+
 Whether an immutable property changed can be known where the deployed templates are at hand, such as the `cdk.out` of
 the last deployment: `cdk synth -c kms-patterns:deployed=FOLDER` compares with them.
 """

@@ -77,9 +77,9 @@ def _warn_of_unknown(
             Annotations.of(key).add_warning_v2(
                 f"kms-patterns:UnknownService:{resource.node.path}",
                 f"{resource.node.path} ({resource.cfn_resource_type}) names this key, and kms_patterns.policy.services "
-                "has no row for it: nothing was allowed for its creation or use. If it encrypts under the key, allow that "
-                "with grant_operations(role, …, via_service=…), or make the key with access=KeyAccess.DELEGATED; then "
-                "acknowledge this warning",
+                "has no row for it: nothing was allowed for its creation or use. If it encrypts under the key, allow "
+                "that with grant_operations(role, …, via_service=…), or make the key with access=KeyAccess.DELEGATED; "
+                "then acknowledge this warning",
             )
 
 

@@ -1,4 +1,7 @@
-"""Checks of a key as its template will show it, whoever wrote its properties: escape hatches and aspects included."""
+"""Checks of a key's properties as its L1 construct holds them at synth, whoever wrote them: app or aspect.
+
+What ``add_property_override`` puts into a template is merged after every check of the AWS CDK, and is not seen here.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
