@@ -12,6 +12,7 @@ from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.errors import EncryptionContextMismatch, InvalidRequest
 from kms_runtime.key_specs import key_spec_of
 from kms_runtime.message.context import check_context
+from kms_runtime.required_context import one_spelling
 from kms_runtime.signing_algorithms import ALGORITHMS
 
 SIGN_VERIFY: Final = "SIGN_VERIFY"
@@ -96,10 +97,10 @@ def usage_context(encryption_context: Mapping[str, str], key_usage: str) -> dict
 
     Raises:
         EncryptionContextMismatch: It names another usage.
-        EncryptionContextInvalid: A name or value that AWS KMS would refuse.
+        EncryptionContextInvalid: A name or value that AWS KMS would refuse, or two names that differ in case only.
     """
     check_context(encryption_context)
     if encryption_context.get(USAGE_NAME, key_usage) != key_usage:
         named = encryption_context[USAGE_NAME]
         raise EncryptionContextMismatch(f"the context gives {USAGE_NAME} the value {named!r}; it is {key_usage!r} here")
-    return {**encryption_context, USAGE_NAME: key_usage}
+    return one_spelling({**encryption_context, USAGE_NAME: key_usage})

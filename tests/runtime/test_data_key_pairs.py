@@ -116,6 +116,7 @@ def test_pair_that_kms_would_not_make_is_refused_before_any_call(spec, usage, co
     [
         ({"key-usage": "ENCRYPT_DECRYPT"}, "EncryptionContextMismatch"),
         ({"aws-crypto-x": "y"}, "EncryptionContextInvalid"),
+        ({"Key-Usage": "ENCRYPT_DECRYPT"}, "EncryptionContextInvalid"),
     ],
 )
 def test_context_that_contradicts_is_refused_before_any_call(context, code, use, kms):

@@ -74,6 +74,8 @@ REFUSALS = [
         "fixes the value of state",
     ),
     ({"destinationEncryptionContext": {**TENANT, "aws-crypto-x": "y"}}, "EncryptionContextInvalid", "reserves"),
+    ({"destinationEncryptionContext": {**TENANT, "State": "open"}}, "EncryptionContextInvalid", "State, state"),
+    ({"sourceEncryptionContext": {**TENANT, "Tenant": "b"}}, "EncryptionContextInvalid", "differ in case only"),
     ({"ciphertext": ""}, "InvalidRequest", "takes 1 to 6144"),
     ({"ciphertext": base64.b64encode(bytes(6145)).decode()}, "InvalidRequest", "has 6145 bytes"),
     ({"ciphertext": "not base64!"}, "InvalidRequest", "base64"),
