@@ -45,5 +45,11 @@ def _of(target: "Target", decision: "Decision") -> dict[str, object]:
 
 
 def _undecided(operation: str) -> dict[str, object]:
-    action = {"action": f"kms:{operation}", "keyArn": None, "encryptionContext": {}}
-    return action | {"decision": "deny", "reason": "refused before it was authorized", "statement": None}
+    return {
+        "action": f"kms:{operation}",
+        "keyArn": None,
+        "encryptionContext": {},
+        "decision": "deny",
+        "reason": "refused before it was authorized",
+        "statement": None,
+    }
