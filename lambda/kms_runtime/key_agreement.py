@@ -98,7 +98,7 @@ class LocalParty:
         return self.private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def shared_secret(self, peer: bytes) -> bytearray:
-        """Return the secret shared with ``peer``.
+        """Return the secret shared with ``peer``; the copy that ``cryptography`` made is released, and cannot be wiped.
 
         Raises:
             PublicKeyInvalid: Not a key of this curve.

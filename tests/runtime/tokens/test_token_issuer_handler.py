@@ -73,6 +73,7 @@ def test_token_is_issued_published_and_verified(kms):
         (request(lifetimeSeconds=901), "InvalidRequest"),
         (request(lifetimeSeconds=0), "InvalidRequest"),
         (request(lifetimeSeconds=1.5), "InvalidRequest"),
+        (request(lifetimeSeconds=60.0), "InvalidRequest"),
         (request(lifetimeSeconds=True), "InvalidRequest"),
         (request(claims={"tenant": "a", "exp": 1}), "InvalidRequest"),
         (request(claims=["tenant"]), "InvalidRequest"),
