@@ -109,6 +109,12 @@ def test_constraint_on_a_key_without_encryption_context_is_refused(stack, partne
                  encryption_context_subset={"a": "b"})  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["", "with space", "x" * 257])
+def test_name_that_kms_would_refuse_is_refused(name, stack, key, partner):
+    with pytest.raises(GrantRefused, match="KMS takes 1 to 256 letters"):
+        KeyGrant(stack, "Grant", key=key, grantee=partner, operations=["Decrypt"], name=name)
+
+
 def test_grantee_outside_of_the_perimeter_or_with_a_wildcard_is_refused(stack):
     elsewhere = iam.Role.from_role_arn(stack, "Elsewhere", "arn:aws:iam::444455556666:role/orders")
     several = iam.Role.from_role_arn(stack, "Several", "arn:aws:iam::111122223333:role/*")

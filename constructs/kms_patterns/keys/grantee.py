@@ -11,7 +11,8 @@ from constructs import Dependable
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.policy.guardrails import is_account
 
-_SINGLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/[^*?]+")
+_SINGLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/.+")
+_TOKEN: Final = re.compile(r"\$\{Token\[[^]]*\]\}")
 
 _ADVICE = {
     iam.AnyPrincipal: "that is everyone in every account",
@@ -64,7 +65,8 @@ def identity_arn(principal: Any) -> str:
     arn = str(getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None) or "")
     if not arn:
         raise GrantRefused(_no_arn(principal))
-    if not _unresolved(arn) and not _SINGLE.fullmatch(arn):
+    known = _TOKEN.sub("", arn)
+    if (known == arn and not _SINGLE.fullmatch(arn)) or "*" in known or "?" in known:
         raise GrantRefused(
             f"{principal.node.path}: {arn} is the ARN of no single role or user (arn:aws:iam::account:role/name): IAM "
             "reads wildcards in it, and compares the ARN of the role, not that of a session; name the role itself"

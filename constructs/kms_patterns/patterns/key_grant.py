@@ -1,8 +1,10 @@
 """A KMS grant as a resource: made with its stack, retired with it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from aws_cdk import Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import custom_resources as cr
 from constructs import Construct
@@ -13,6 +15,7 @@ from kms_patterns.keys.grantee import check_inside, grantee_of, identity_arn
 from kms_patterns.policy.actions import NEUTRAL_OPERATIONS
 
 _FORBIDDEN: Final = frozenset({"CreateGrant"})
+_NAME: Final = re.compile(r"[a-zA-Z0-9:/_-]{1,256}")
 _SYMMETRIC_CONTEXT: Final = "kms:GenerateDataKey"
 
 
@@ -56,6 +59,7 @@ class KeyGrant(Construct):
         name: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        _check_name(self, name)
         check_inside(grantee_of(grantee, key.stack), key.perimeter)
         constraints = _constraints(self, key, operations, encryption_context_equals, encryption_context_subset)
         parameters = {
@@ -117,3 +121,10 @@ def _constraints(
         raise GrantRefused(f"{scope.node.path}: only symmetric keys have a context: leave it out")
     named = {"EncryptionContextEquals": equals, "EncryptionContextSubset": subset}
     return {name: pairs for name, pairs in named.items() if pairs}
+
+
+def _check_name(scope: Construct, name: str | None) -> None:
+    if name is not None and not Token.is_unresolved(name) and not _NAME.fullmatch(name):
+        raise GrantRefused(
+            f"{scope.node.path}: name {name!r}: KMS takes 1 to 256 letters, digits, :, /, _ and - (ValidationException)"
+        )
