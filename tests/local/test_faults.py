@@ -81,6 +81,31 @@ def test_a_lost_answer_is_that_of_a_request_that_was_served(faulty: LocalAws) ->
     assert (faulty.injected_faults(), faulty.retries()) == ({"lost": 1}, 1)
 
 
+def test_faults_tell_what_they_came_to(faulty: LocalAws, root_s3: Any, make_bucket: Any, code_of: Any) -> None:
+    place = {"Bucket": make_bucket(), "Key": "k"}
+    upload = {**place, "UploadId": root_s3.create_multipart_upload(**place)["UploadId"]}
+    once = faulty.client("s3", config=ONCE)
+    faulty.inject_faults({"kind": "access denied", "service": "s3"})
+    for call, request in (
+        (once.create_multipart_upload, place), (once.upload_part, {**upload, "PartNumber": 1, "Body": b""}),
+        (once.abort_multipart_upload, upload), (once.list_parts, upload),
+    ):  # fmt: skip
+        assert code_of(call, **request) == "AccessDenied"
+    found = [(request["kind"], request["operations"], request["path"]) for request in faulty.faulted_requests()]
+    path = f"/{place['Bucket']}/k"
+    operations = [["POST", "CreateMultipartUpload"], ["PUT", "UploadPart"], ["DELETE", "AbortMultipartUpload"], ["GET"]]
+    assert found == [("access denied", sorted(["", *names]), path) for names in operations]
+
+
+def test_a_refusal_of_a_large_part_is_seen_as_what_it_is(
+    faulty: LocalAws, root_s3: Any, make_bucket: Any, code_of: Any
+) -> None:
+    place = {"Bucket": make_bucket(), "Key": "k"}
+    part = {**place, "UploadId": root_s3.create_multipart_upload(**place)["UploadId"], "PartNumber": 1}
+    faulty.inject_faults({"kind": "access denied", "operation": "UploadPart", "times": 1})
+    assert code_of(faulty.client("s3", config=PATIENT).upload_part, **part, Body=bytes(6 << 20)) == "AccessDenied"
+
+
 def test_an_unknown_kind_is_refused(faulty: LocalAws) -> None:
     with pytest.raises(ValueError, match="no kind of fault: \\['earthquake'\\]"):
         faulty.inject_faults({"kind": "earthquake"})

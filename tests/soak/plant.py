@@ -40,6 +40,7 @@ class Plant:
         rules = self.s3.get_bucket_encryption(Bucket=self.vault)["ServerSideEncryptionConfiguration"]["Rules"]
         self.storage_key: str = rules[0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"]
         self.killed = 0
+        self.killed_with: set[str] = set()
 
     @contextmanager
     def limited_to(self, seconds: int) -> Iterator[None]:
@@ -88,8 +89,9 @@ class Plant:
         answer = self.functions.invoke(FunctionName=function, Payload=json.dumps({"Records": records}).encode())
         content = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
-            self.killed += content["errorType"] == "Sandbox.Timedout"
             assert content["errorType"] == "Sandbox.Timedout", content
+            self.killed += 1
+            self.killed_with |= {message.subject for message in messages}
             return list(messages)
         return [named[failure["itemIdentifier"]] for failure in content["batchItemFailures"]]
 
@@ -108,16 +110,14 @@ class Plant:
         keyring = KmsKeyring(self.content_key, kms_client=self.kms)
         return decrypt_bytes(self.stored(self.vault, key), keyring=keyring, encryption_context=CONTEXT)
 
-    def abort_uploads(self) -> tuple[int, int]:
-        """Do what the lifecycle rules do to unfinished uploads; return how many they remove, how many none covers."""
-        removed, uncovered = 0, 0
+    def abort_uploads(self) -> Iterator[tuple[str, bool]]:
+        """Do what the lifecycle rules do to unfinished uploads; yield each path, and whether a rule covers it."""
         for bucket in (self.vault, self.restored):
             rules = self.s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
             covered = any("AbortIncompleteMultipartUpload" in rule and rule["Status"] == "Enabled" for rule in rules)
             for upload in self.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
                 self.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-                removed, uncovered = removed + covered, uncovered + (not covered)
-        return removed, uncovered
+                yield f"/{bucket}/{upload['Key']}", covered
 
     def remove(self, prefix: str) -> None:
         """Remove every version of the objects below ``prefix``: the embedded AWS keeps them in memory."""

@@ -21,6 +21,8 @@ def lines(tally: Tally) -> Iterator[str]:
     yield f"corrupted                     {len(tally.corrupted)} {tally.corrupted or ''}"
     yield f"duplicates                    {len(tally.duplicates)} {tally.duplicates or ''}"
     yield f"uploads for lifecycle rule    {tally.uploads_by_rule}"
+    yield f"unexplained uploads           {len(tally.unexplained)} {tally.unexplained or ''}"
     yield f"orphan uploads                {tally.orphan_uploads}"
     peaks = [f"{peak:.0f}" for peak in tally.peaks]
     yield f"peak memory of a function     {peaks[0]} MiB in the first chunk, {peaks[-1]} in the last: {' '.join(peaks)}"
+    yield f"defects                       {tally.defects or 'none'}"

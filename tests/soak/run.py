@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.soak.deliveries import Deliveries, Message
 from tests.soak.plant import SUFFIX, Plant
@@ -15,6 +16,8 @@ SIZES = {
     6 * MEBIBYTE - 1: 3, 6 * MEBIBYTE: 3, 13 * MEBIBYTE: 4, 20 * MEBIBYTE: 2,
 }  # fmt: skip
 """Sizes in bytes and how often each occurs, of 100; an upload has parts of 6 MiB."""
+LARGEST_FUNCTION = 120
+"""MiB: the interpreter with the AWS SDK takes 70, three parts of an upload 18."""
 REPEATED, OVERWRITTEN = 0.1, 0.2
 
 
@@ -35,8 +38,19 @@ class Tally:
     corrupted: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     uploads_by_rule: int = 0
+    unexplained: list[str] = field(default_factory=list)
     orphan_uploads: int = 0
     peaks: list[float] = field(default_factory=list)
+
+    @property
+    def defects(self) -> dict[str, object]:
+        """What must not be, with what was found; empty if the soak passed."""
+        found: dict[str, object] = {
+            "lost": self.lost, "corrupted": self.corrupted, "duplicates": self.duplicates,
+            "unexplained uploads": self.unexplained, "orphan uploads": self.orphan_uploads,
+            "memory": [peak for peak in self.peaks if peak >= LARGEST_FUNCTION],
+        }  # fmt: skip
+        return {name: value for name, value in found.items() if value}
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,7 @@ class _Chunk:
     def _through(self, verb: str, function: str, messages: list[Message]) -> set[str]:
         """Deliver the messages and some of them twice; return the sources whose failure was reported."""
         plant, tally = self.plant, self.tally
+        plant.killed_with.clear()
         again = [Message(message.subject, message.body) for message in messages if self.rng.random() < REPEATED]
         tally.repeated += len(again)
         storms = [Message("", before=storm) for storm in disturbances(plant.aws, plant.content_key, plant.storage_key)]
@@ -122,13 +137,20 @@ class _Chunk:
         queue = Deliveries(lambda batch: plant.deliver(function, batch), self.rng, [*messages, *again, *storms])
         queue.drain()
         tally.injected += Counter(plant.aws.injected_faults())
+        faulted = plant.aws.faulted_requests()
         tally.retries += plant.aws.retries()
         plant.aws.inject_faults()
         tally.redelivered += queue.redelivered
         failed = {message.subject for message in queue.dead}
         tally.failures[verb] += len(failed)
-        removed, uncovered = plant.abort_uploads()
-        tally.uploads_by_rule, tally.orphan_uploads = tally.uploads_by_rule + removed, tally.orphan_uploads + uncovered
+        left = list(plant.abort_uploads())
+        tally.uploads_by_rule += sum(covered for _path, covered in left)
+        tally.orphan_uploads += sum(not covered for _path, covered in left)
+        unreachable = _beyond_abort(faulted)
+        tally.unexplained += [
+            path for path, _covered in left
+            if path not in unreachable and not any(subject in path for subject in plant.killed_with)
+        ]  # fmt: skip
         return failed
 
     def _judge(self, failed: set[str], bucket: str, suffix: str, read: Callable[[str], bytes]) -> list[Source]:
@@ -152,3 +174,12 @@ class _Chunk:
                 # An older version is where the current one should be, and nobody was told.
                 tally.lost.append(key)
         return arrived
+
+
+def _beyond_abort(faulted: list[dict[str, Any]]) -> set[str]:
+    """Return where a function may leave an upload: it was never told of it, or not let abort it."""
+    return {
+        request["path"] for request in faulted
+        if "AbortMultipartUpload" in request["operations"]
+        or (request["kind"] == "lost answer" and "CreateMultipartUpload" in request["operations"])
+    }  # fmt: skip

@@ -158,6 +158,11 @@ class LocalAws:
         injected: dict[str, int] = self._ask(FAULTS_PATH, {}, ValueError)["injected"]
         return injected
 
+    def faulted_requests(self) -> list[dict[str, Any]]:
+        """Return what faults came to: the ``kind``, the names of the request's ``operations``, its ``path``."""
+        requests: list[dict[str, Any]] = self._ask(FAULTS_PATH, {}, ValueError)["requests"]
+        return requests
+
     def retries(self) -> int:
         """Return how many requests since then were further attempts of an AWS SDK."""
         return int(self._ask(FAULTS_PATH, {}, ValueError)["retries"])

@@ -39,10 +39,11 @@ class ConnectionCut(Exception):
 
 @dataclass
 class FaultPlan:
-    """The faults that are to come, how many of each kind came, and how often a client tried again meanwhile."""
+    """The faults that are to come, those that came and to what, and how often clients tried again meanwhile."""
 
     faults: list[Fault] = field(default_factory=list)
     injected: Counter[str] = field(default_factory=Counter)
+    requests: list[dict[str, Any]] = field(default_factory=list)
     retries: int = 0
     chance: random.Random = field(default_factory=random.Random)
 
@@ -57,14 +58,16 @@ class FaultPlan:
             raise ValueError(f"no kind of fault: {unknown}; there are {sorted(KINDS)}")
         self.faults, self.chance = faults, random.Random(seed)  # noqa: S311 - to be repeatable, not secret
         self.injected.clear()
+        self.requests.clear()
         self.retries = 0
 
-    def take(self, service: str, operations: set[str]) -> Fault | None:
+    def take(self, service: str, operations: set[str], path: str = "") -> Fault | None:
         """Return the fault that is due for a request."""
         for fault in self.faults:
             if self._due(fault, service, operations):
                 fault["times"] = fault["times"] - 1 if fault.get("times") is not None else None
                 self.injected[fault.get("name", fault["kind"])] += 1
+                self.requests.append({"kind": fault["kind"], "operations": sorted(operations), "path": path})
                 return fault
         return None
 
@@ -92,7 +95,15 @@ def request_of(scope: Mapping[str, Any]) -> tuple[str, set[str]]:
     service = credential[-2] if len(credential) > 4 else "s3"  # noqa: PLR2004 - key/date/region/service/aws4_request
     names = {scope["method"], headers.get("x-amz-target", "").rpartition(".")[2]}
     query = scope.get("query_string", b"").decode("latin-1")
-    return service, names | ({"UploadPart"} if "partNumber=" in query else set())
+    return service, names | _of_upload(scope["method"], {part.partition("=")[0] for part in query.split("&")})
+
+
+def _of_upload(method: str, parameters: set[str]) -> set[str]:
+    if method == "POST" and "uploads" in parameters:
+        return {"CreateMultipartUpload"}
+    if "uploadId" not in parameters:
+        return set()
+    return {"AbortMultipartUpload"} if method == "DELETE" else {"UploadPart"} if "partNumber" in parameters else set()
 
 
 async def inject(fault: Fault, service: str, send: Send, serve: Callable[[Send], Awaitable[None]]) -> None:

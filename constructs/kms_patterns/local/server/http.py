@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from kms_patterns.local.server.emulator import RESPONSES, reach
-from kms_patterns.local.server.faults import FaultPlan, inject, is_retry, request_of
+from kms_patterns.local.server.faults import REFUSALS, FaultPlan, inject, is_retry, request_of
 from kms_patterns.local.server.role_credentials import NotAssumable, role_session
 
 SESSION_PATH = "/_kms-patterns/role-session"
@@ -41,7 +41,7 @@ def application(emulator: Application, *, token: str, ready: Callable[[], None])
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body", "body": json.dumps(body).encode()})
         elif scope["type"] == "http":
-            await _served(plan, scope, send, lambda send: emulator(scope, receive, _in_slices(send)))
+            await _served(plan, scope, receive, send, lambda send: emulator(scope, receive, _in_slices(send)))
         else:
             await emulator(scope, receive, send)
 
@@ -72,10 +72,15 @@ def _noticing(send: Send, ready: Callable[[], None]) -> Send:
     return notice
 
 
-async def _served(plan: FaultPlan, scope: Message, send: Send, serve: Callable[[Send], Awaitable[None]]) -> None:
+async def _served(
+    plan: FaultPlan, scope: Message, receive: Receive, send: Send, serve: Callable[[Send], Awaitable[None]]
+) -> None:
     plan.retries += is_retry(scope)
     service, operations = request_of(scope) if plan.faults else ("", set())
-    fault = plan.take(service, operations)
+    fault = plan.take(service, operations, scope["path"])
+    if fault and fault["kind"] in REFUSALS:
+        # Answered before its body has come, a large request would fail in sending, which SDKs take for a reset.
+        await _body(receive)
     await (inject(fault, service, send, serve) if fault else serve(send))
 
 
@@ -91,7 +96,7 @@ def _faults(plan: FaultPlan, request: dict[str, Any]) -> tuple[int, dict[str, An
             plan.plan(request["faults"], request.get("seed"))
     except ValueError as refused:
         return 400, {"message": str(refused)}
-    return 200, {"injected": dict(plan.injected), "retries": plan.retries}
+    return 200, {"injected": dict(plan.injected), "requests": plan.requests, "retries": plan.retries}
 
 
 def _session(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
