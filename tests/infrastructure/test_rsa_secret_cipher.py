@@ -35,13 +35,12 @@ def test_role_may_do_one_kms_action_with_the_pinned_algorithm(
     side: str,
     action: str,
 ) -> None:
-    statements = role_statements(synth(stack), stack, getattr(cipher, f"{side}_role"))
-    assert [item["Action"] for item in statements[:2]] == [
-        ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "sqs:SendMessage",
-    ]
-    assert statements[2:] == [
-        {"Action": action, "Effect": "Allow", "Condition": SHA_256, "Resource": stack.resolve(key.key_arn)}
+    base: Any = cipher.node.find_child(side.capitalize())
+    log, queue = (stack.resolve(arn) for arn in (base.log_group.log_group_arn, base.dead_letters.queue_arn))
+    assert role_statements(synth(stack), stack, getattr(cipher, f"{side}_role")) == [
+        {"Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Effect": "Allow", "Resource": log},
+        {"Action": "sqs:SendMessage", "Effect": "Allow", "Resource": queue},
+        {"Action": action, "Effect": "Allow", "Condition": SHA_256, "Resource": stack.resolve(key.key_arn)},
     ]
 
 
