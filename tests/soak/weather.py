@@ -36,9 +36,9 @@ def faults(*, patience: bool) -> list[Fault]:
         {"name": "time-out", "kind": "delay", "seconds": KMS_SILENT, "times": 1, "service": "kms", "operation": name}
         for name in _OF_KMS
     ]
-    # One upload of every pass is given up in its middle, whatever the chances: it must be aborted.
+    # Where none hangs, one upload is given up in its middle, whatever the chances: it must be aborted.
     given_up: Fault = {"name": "refused part", "kind": "access denied", "times": 1, **_PART}
-    return [*([*silent, hanging] if patience else []), given_up, slow, *_random()]
+    return [*([*silent, hanging] if patience else [given_up]), slow, *_random()]
 
 
 def _random() -> Iterator[Fault]:
