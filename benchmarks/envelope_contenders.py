@@ -37,6 +37,14 @@ def opened(path: Path) -> Any:
         yield source, sink
 
 
+def read_through(path: Path) -> None:
+    """Read the file and do nothing with it."""
+    data = bytearray(CHUNK)
+    with opened(path) as (source, _):
+        while source.readinto(data):
+            pass
+
+
 def one_gcm_message(path: Path) -> None:
     """Read the file and encrypt it as one AES-GCM message, in reused buffers: what one core can do at most."""
     encryptor = Cipher(algorithms.AES256(os.urandom(32)), modes.GCM(os.urandom(12))).encryptor()
