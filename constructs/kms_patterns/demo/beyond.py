@@ -18,17 +18,7 @@ def _root(stage: Stage) -> Any:
 
 
 @beyond.scenario(
-    who="the account's root",
-    what="asks an RSA key for a data key",
-    expected="refused: InvalidKeyUsageException",
-)
-def rsa_key_makes_no_data_key(stage: Stage) -> str:
-    _root(stage).generate_data_key(KeyId=stage.output("ReEncrypt", "IntakeKeyArn"), KeySpec="AES_256")
-    return "a data key"
-
-
-@beyond.scenario(
-    who="the account's root",
+    who="account root",
     what="asks a signing key for a data key pair",
     expected="refused: InvalidKeyUsageException",
 )
@@ -39,7 +29,7 @@ def signing_key_makes_no_pair(stage: Stage) -> str:
 
 
 @beyond.scenario(
-    who="program of the account's root",
+    who="program of account root",
     what="encrypts an envelope under a signing key",
     expected="refused: InvalidKeyUsageException, raised by kms_runtime",
 )
@@ -53,7 +43,7 @@ def keyring_of_a_signing_key(stage: Stage) -> str:
 
 
 @beyond.scenario(
-    who="the account's root",
+    who="account root",
     what="asks a symmetric key for its public half",
     expected="refused: UnsupportedOperationException",
 )
