@@ -20,7 +20,7 @@ help: ## show this list
 install: $(VENV)/.installed node_modules/.installed ## set up .venv and node_modules from the lock files
 
 demo: install ## synthesize, deploy to the embedded AWS, use the keys and be refused
-	$(BIN)/kms-patterns demo
+	$(BIN)/python -m demo
 
 synth: install ## write the templates of app.py to cdk.out
 	$(BIN)/kms-patterns cdk synth --quiet

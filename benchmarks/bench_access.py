@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from kms_patterns.access import evaluation
-from kms_patterns.access.evaluation import Evaluation, evaluate
+from kms_patterns.access.evaluate import evaluation
+from kms_patterns.access.evaluate.evaluation import Evaluation, evaluate
+from kms_patterns.access.evaluate.requests import batch
+from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.model import Model
-from kms_patterns.access.project import app_command
-from kms_patterns.access.reader import read_model
-from kms_patterns.access.requests import batch
-from kms_patterns.access.simulator import Simulator, simulator
+from kms_patterns.access.read.project import app_command
+from kms_patterns.access.read.reader import read_model
 from kms_patterns.toolchain import toolchain_environment
 
 ROOT = Path(__file__).parent.parent

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kms_runtime.artifacts import digest_artifact
-from kms_runtime.public_keys import PublicKey
-from kms_runtime.signatures import verify
+from kms_runtime.public_keys.public_key import PublicKey
+from kms_runtime.signatures.artifacts import digest_artifact
+from kms_runtime.signatures.signing import verify
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
 MESSAGE = bytes(range(256))

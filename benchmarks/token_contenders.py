@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwk
 from joserfc import jwt as jose
 
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.tokens import ALGORITHMS as KNOWN
 from kms_runtime.tokens import Jwks, jwks_document, verify_token
 

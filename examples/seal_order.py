@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from kms_runtime.key_agreement import LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import LocalParty, open_sealed, seal
 
 
 def sealed(order: bytes, outsider: LocalParty, kms_key: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kms_patterns.keys.encryption_key import EncryptionKey
-    from kms_patterns.keys.imported_types import ImportedKey
+    from kms_patterns.keys.imported.imported_types import ImportedKey
     from kms_patterns.keys.key_access import KeyAccess
     from kms_patterns.keys.key_agreement_key import KeyAgreementKey
     from kms_patterns.keys.key_lifecycle import KeyLifecycle
@@ -60,7 +60,7 @@ __all__ = [
 _HOMES = {
     "CodeSigner": "kms_patterns.patterns.code_signer",
     "KeyGrant": "kms_patterns.patterns.key_grant",
-    "ImportedKey": "kms_patterns.keys.imported_types",
+    "ImportedKey": "kms_patterns.keys.imported.imported_types",
     "ReEncryptor": "kms_patterns.patterns.re_encryptor",
     "ReplicaKey": "kms_patterns.keys.replica_key",
     "DataKeyPairs": "kms_patterns.patterns.data_key_pairs",

@@ -1,5 +1,5 @@
 """``python -m kms_patterns`` is the ``kms-patterns`` command."""
 
-from kms_patterns.cli import main
+from kms_patterns.cli.main import main
 
 main()

@@ -6,7 +6,8 @@ Depends on ``cryptography`` only; bring your own boto3 client. Handlers need ``b
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kms_runtime.envelope import decrypt, decrypt_bytes, encrypt, encrypt_bytes
+from kms_runtime.envelope.messages import decrypt, decrypt_bytes, encrypt, encrypt_bytes
+from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import KmsRuntimeError
 from kms_runtime.keyrings.kms import KmsKeyring
 from kms_runtime.message import (
@@ -14,19 +15,18 @@ from kms_runtime.message import (
     AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
     CommitmentPolicy,
 )
-from kms_runtime.result import MessageResult
-from kms_runtime.secrets import decrypt_secret, encrypt_secret
+from kms_runtime.secrets.symmetric import decrypt_secret, encrypt_secret
 
 if TYPE_CHECKING:
+    from kms_runtime.envelope.ranged import decrypt_range
     from kms_runtime.keyrings.caching import CachingKeyring
     from kms_runtime.keyrings.kms_discovery import KmsDiscoveryKeyring
     from kms_runtime.keyrings.kms_rsa import KmsRsaKeyring
     from kms_runtime.keyrings.raw_aes import RawAesKeyring
     from kms_runtime.keyrings.raw_rsa import RawRsaKeyring
-    from kms_runtime.public_keys import PublicKey
-    from kms_runtime.ranged import decrypt_range
-    from kms_runtime.remote_public_key import RemotePublicKey
-    from kms_runtime.rsa_secrets import decrypt_rsa_secret, encrypt_rsa_secret, encrypt_with_public_key
+    from kms_runtime.public_keys.public_key import PublicKey
+    from kms_runtime.public_keys.remote_public_key import RemotePublicKey
+    from kms_runtime.secrets.rsa_secrets import decrypt_rsa_secret, encrypt_rsa_secret, encrypt_with_public_key
 
 __all__ = [
     "AES_256_GCM_HKDF_SHA512_COMMIT_KEY",
@@ -62,11 +62,11 @@ _LATER = {
     "RawAesKeyring": "kms_runtime.keyrings.raw_aes",
     "RawRsaKeyring": "kms_runtime.keyrings.raw_rsa",
     "PublicKey": "kms_runtime.public_keys",
-    "RemotePublicKey": "kms_runtime.remote_public_key",
-    "decrypt_range": "kms_runtime.ranged",
-    "decrypt_rsa_secret": "kms_runtime.rsa_secrets",
-    "encrypt_rsa_secret": "kms_runtime.rsa_secrets",
-    "encrypt_with_public_key": "kms_runtime.rsa_secrets",
+    "RemotePublicKey": "kms_runtime.public_keys.remote_public_key",
+    "decrypt_range": "kms_runtime.envelope.ranged",
+    "decrypt_rsa_secret": "kms_runtime.secrets.rsa_secrets",
+    "encrypt_rsa_secret": "kms_runtime.secrets.rsa_secrets",
+    "encrypt_with_public_key": "kms_runtime.secrets.rsa_secrets",
 }
 
 

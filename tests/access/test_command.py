@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kms_patterns.access import AccessMatrix
-from kms_patterns.cli import main
+from kms_patterns.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kms_patterns.access.conditions import from_block, from_json, from_simulator, holds, to_json
-from kms_patterns.access.expressions import ALWAYS, NEVER, AllOf, AnyOf, Condition, Leaf, all_of, any_of
-from kms_patterns.access.wording import in_words
+from kms_patterns.access.evaluate.conditions import from_block, from_json, from_simulator, holds, to_json
+from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, AllOf, AnyOf, Condition, Leaf, all_of, any_of
+from kms_patterns.access.report.wording import in_words
 
 VALUES = ("a", "b", None)
 KEYS = ("one", "two")

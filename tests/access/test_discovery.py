@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access.conditions import from_block, holds, leaves
-from kms_patterns.access.discovery import discoverable
-from kms_patterns.access.evaluation import evaluate
-from kms_patterns.access.expressions import ALWAYS, NEVER, Condition, Leaf
+from kms_patterns.access.evaluate.conditions import from_block, holds, leaves
+from kms_patterns.access.evaluate.discovery import discoverable
+from kms_patterns.access.evaluate.evaluation import evaluate
+from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, Condition, Leaf
+from kms_patterns.access.evaluate.requests import batch
+from kms_patterns.access.evaluate.simulator import Simulator
+from kms_patterns.access.evaluate.widening import Judge
+from kms_patterns.access.evaluate.witnesses import Value, witness_values
 from kms_patterns.access.model import Model
-from kms_patterns.access.reader import read_model
-from kms_patterns.access.requests import batch
-from kms_patterns.access.simulator import Simulator
-from kms_patterns.access.widening import Judge
-from kms_patterns.access.witnesses import Value, witness_values
+from kms_patterns.access.read.reader import read_model
 
 MOST_CONTEXTS = 60
 KEYS, VIA, TAG = "kms:EncryptionContextKeys", "kms:ViaService", "aws:PrincipalTag/team"

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access import evaluation as evaluation_module
-from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
-from kms_patterns.access.conditions import holds, leaves
-from kms_patterns.access.evaluation import Evaluation, Finding, Names, evaluate
-from kms_patterns.access.expressions import ALWAYS
+from kms_patterns.access.evaluate import evaluation as evaluation_module
+from kms_patterns.access.evaluate.conditions import holds, leaves
+from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, evaluate
+from kms_patterns.access.evaluate.expressions import ALWAYS
+from kms_patterns.access.evaluate.requests import batch
+from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator
+from kms_patterns.access.evaluate.widening import Judge
+from kms_patterns.access.evaluate.witnesses import Value, witness_values
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
-from kms_patterns.access.reader import read_model
-from kms_patterns.access.requests import batch
-from kms_patterns.access.simulator import SimulationFailed, Simulator
-from kms_patterns.access.widening import Judge
-from kms_patterns.access.witnesses import Value, witness_values
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.read.reader import read_model
 
 MOST_CONTEXTS = 40
 MOST_RESOURCES = 30

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access.evaluation import evaluate
+from kms_patterns.access.evaluate.evaluation import evaluate
+from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.findings import RULES, violations
-from kms_patterns.access.project import app_command
-from kms_patterns.access.reader import read_model
-from kms_patterns.access.simulator import Simulator
+from kms_patterns.access.read.project import app_command
+from kms_patterns.access.read.reader import read_model
 
 ROOT = Path(__file__).parents[2]
 APP = """

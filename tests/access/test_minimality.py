@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access.simulator import Simulator
+from kms_patterns.access.evaluate.simulator import Simulator
 
 sys.path.insert(0, str(Path(__file__).parent))
 

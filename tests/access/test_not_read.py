@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access.assembly import UNKNOWN_ACCOUNT
-from kms_patterns.access.building import build_with
+from kms_patterns.access.evaluate.building import build_with
+from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.matrix import AccessMatrix
-from kms_patterns.access.reader import read_model
-from kms_patterns.access.simulator import Simulator
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
+from kms_patterns.access.read.reader import read_model
 
 DECRYPT = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
 TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
-from kms_patterns.access.sections import SYNTHETIC, Section, sections
-from kms_patterns.access.text import as_text
+from kms_patterns.access.report.sections import SYNTHETIC, Section, sections
+from kms_patterns.access.report.text import as_text
 
 
 def functions(matrix: AccessMatrix, stack: str) -> dict[str, Section]:

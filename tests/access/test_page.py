@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from kms_patterns.access import AccessMatrix
-from kms_patterns.access.comparison import compare
-from kms_patterns.access.entries import Statement
-from kms_patterns.access.html import difference_as_html, matrix_as_html
+from kms_patterns.access.evaluate.comparison import compare
+from kms_patterns.access.evaluate.entries import Statement
+from kms_patterns.access.report.html import difference_as_html, matrix_as_html
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

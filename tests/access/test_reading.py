@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, load_assembly
-from kms_patterns.access.function_policies import function_policies
 from kms_patterns.access.model import Model, PrincipalKind, ResourceKind
-from kms_patterns.access.reader import read_model
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, load_assembly
+from kms_patterns.access.read.function_policies import function_policies
+from kms_patterns.access.read.reader import read_model
 
 Resources = dict[str, Any]
 ALLOW = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}

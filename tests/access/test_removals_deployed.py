@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from kms_patterns.access.actions import USE_OF_KEY
-from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.evaluate.actions import USE_OF_KEY
 from kms_patterns.access.findings import as_list
 from kms_patterns.access.model import Model, Principal, PrincipalKind, Resource, ResourceKind
-from kms_patterns.access.reader import read_model
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.read.reader import read_model
 from kms_patterns.local import LocalAws
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -10,9 +10,9 @@ import cfn_policy_validator
 import pytest
 from cfn_policy_validator import client
 
-from kms_patterns.access.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.model import Model, PrincipalKind, ResourceKind
-from kms_patterns.access.reader import read_model
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.read.reader import read_model
 
 STACKS = ["KmsPatterns-S3", "KmsPatterns-Secrets", "KmsPatterns-Envelope"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kms_patterns.access.matrix import AccessMatrix
-from kms_patterns.access.text import as_text
+from kms_patterns.access.report.text import as_text
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 

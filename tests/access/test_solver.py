@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access.actions import USE_OF_KEY
-from kms_patterns.access.conditions import from_block
+from kms_patterns.access.evaluate.actions import USE_OF_KEY
+from kms_patterns.access.evaluate.conditions import from_block
+from kms_patterns.access.evaluate.simulator import Simulator
+from kms_patterns.access.evaluate.widening import Change, Judge
 from kms_patterns.access.findings import allowing, as_list
 from kms_patterns.access.model import Principal, PrincipalKind, Resource, ResourceKind
-from kms_patterns.access.reader import read_model
-from kms_patterns.access.simulator import Simulator
-from kms_patterns.access.widening import Change, Judge
+from kms_patterns.access.read.reader import read_model
 
 sys.path.insert(0, str(Path(__file__).parent))
 

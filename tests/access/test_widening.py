@@ -2,11 +2,11 @@
 
 import pytest
 
-from kms_patterns.access.conditions import from_block
-from kms_patterns.access.expressions import ALWAYS
-from kms_patterns.access.globs import examples
-from kms_patterns.access.simulator import Simulator
-from kms_patterns.access.widening import Change, Judge
+from kms_patterns.access.evaluate.conditions import from_block
+from kms_patterns.access.evaluate.expressions import ALWAYS
+from kms_patterns.access.evaluate.globs import examples
+from kms_patterns.access.evaluate.simulator import Simulator
+from kms_patterns.access.evaluate.widening import Change, Judge
 
 VIA = "kms:ViaService"
 S3 = {"StringEquals": {VIA: "s3.eu-west-1.amazonaws.com"}}

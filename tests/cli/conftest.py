@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from kms_patterns.cli import main
+from kms_patterns.cli.main import main
 from kms_patterns.local import LocalAws
 
 

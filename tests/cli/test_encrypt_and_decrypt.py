@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from kms_patterns import crypto_files
+from kms_runtime.cli import file_streams
 
 TENANT = ("-c", "tenant=a")
 
@@ -138,7 +138,7 @@ def test_verify_reads_the_result_back_before_it_takes_its_name(run, keys, letter
     calls = len(aws.kms_calls())
     assert run("encrypt", letter, "-k", keys.first, "--verify").code == 0
     assert [call["action"] for call in aws.kms_calls()[calls:]] == ["kms:GenerateDataKey", "kms:Decrypt"]
-    monkeypatch.setattr("kms_patterns.crypto_files.Watched.sha256", b"something else")
+    monkeypatch.setattr("kms_runtime.cli.file_streams.Watched.sha256", b"something else")
     done = run("encrypt", letter, "-k", keys.first, "--verify", "-o", "other")
     assert (done.code, "read back" in done.stderr) == (3, True)
     assert names() == ["letter.txt", "letter.txt.encrypted"]
@@ -199,12 +199,12 @@ def test_file_system_without_hard_links_is_written_and_not_overwritten(tmp_path,
 
     monkeypatch.setattr(os, "link", refuse)
     target = tmp_path / "new"
-    with crypto_files.writing(target, size=None, force=False) as output:
+    with file_streams.writing(target, size=None, force=False) as output:
         output.sink.write(b"hello")
     assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"hello", 0o600)
 
     def write_over_another():
-        with crypto_files.writing(tmp_path / "late", size=None, force=False) as output:
+        with file_streams.writing(tmp_path / "late", size=None, force=False) as output:
             output.sink.write(b"mine")
             (tmp_path / "late").write_bytes(b"another's")
 
@@ -216,4 +216,4 @@ def test_file_system_without_hard_links_is_written_and_not_overwritten(tmp_path,
 def test_input_that_has_no_data_yet_is_not_taken_for_its_end():
     source = type("NonBlocking", (), {"readinto": lambda *_: None})()
     with pytest.raises(BlockingIOError):
-        crypto_files.Watched(source, lambda _: None, digest=False).readinto(memoryview(bytearray(1)))
+        file_streams.Watched(source, lambda _: None, digest=False).readinto(memoryview(bytearray(1)))

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
-from kms_patterns.key_material import material, wrapping
+from kms_runtime.cli.key_material import material, wrapping
 
 RSA = rsa.generate_private_key(65537, 2048)
 CURVE = ec.generate_private_key(ec.SECP521R1())
@@ -229,7 +229,7 @@ def test_algorithm_that_kms_does_not_take_for_a_spec_is_refused_by_both_sides(sp
 def test_command_wipes_what_it_read(run, empty_key, secret, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "kms_patterns.key_material.importing.wrap", lambda given, *_: seen.append((given, bytes(given))) or b"no"
+        "kms_runtime.cli.key_material.importing.wrap", lambda given, *_: seen.append((given, bytes(given))) or b"no"
     )
 
     assert run("import-key-material", secret, "--key", empty_key()).code == 1

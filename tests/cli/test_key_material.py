@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from kms_patterns.key_material import material, wrapping
+from kms_runtime.cli.key_material import material, wrapping
 
 RSA = rsa.generate_private_key(65537, 2048)
 

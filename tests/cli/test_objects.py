@@ -5,8 +5,8 @@ import os
 import pytest
 from botocore.exceptions import ClientError
 
-from kms_patterns import crypto_s3
-from kms_patterns.crypto_places import S3Place
+from kms_runtime.cli import s3_objects
+from kms_runtime.cli.places import S3Place
 
 LARGE = os.urandom(1024) * 1024 * 14
 TENANT = ("-c", "tenant=a")
@@ -84,7 +84,7 @@ def test_existing_object_is_never_overwritten_without_force(size, run, keys, s3,
 @pytest.mark.parametrize("size", [5, len(LARGE)])
 def test_object_that_appears_meanwhile_is_not_overwritten_either(size, run, keys, s3, tmp_path, monkeypatch):
     (tmp_path / "f").write_bytes(LARGE[:size])
-    monkeypatch.setattr(crypto_s3, "_refuse_existing", lambda *_: None)
+    monkeypatch.setattr(s3_objects, "_refuse_existing", lambda *_: None)
     s3.put_object(Bucket="cli-objects", Key="taken", Body=b"older")
     done = run("encrypt", "f", "-k", keys.first, "-o", "s3://cli-objects/taken")
     assert (done.code, body(s3, "taken"), uploads(s3)) == (1, b"older", [])
@@ -137,5 +137,5 @@ def test_no_credentials_for_the_bucket_is_not_taken_for_a_free_name(s3):
         def head_object(self, **_):
             raise ClientError({"Error": {"Code": "403"}}, "HeadObject")
 
-    crypto_s3._refuse_existing(Forbidden(), S3Place("b", "k"))
-    assert crypto_s3.OnlyNew(s3).upload_part == s3.upload_part
+    s3_objects._refuse_existing(Forbidden(), S3Place("b", "k"))
+    assert s3_objects.OnlyNew(s3).upload_part == s3.upload_part

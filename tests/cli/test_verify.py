@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from kms_patterns.cli import main
-from kms_runtime.artifacts import digest_artifact, sign_artifact
-from kms_runtime.public_keys import PublicKey
+from kms_patterns.cli.main import main
+from kms_runtime.public_keys.public_key import PublicKey
+from kms_runtime.signatures.artifacts import digest_artifact, sign_artifact
 from tests.runtime.signing_kms import ARN, SigningKms
 
 CONTENT = b"release 1.1" * 1000

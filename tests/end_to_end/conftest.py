@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from kms_patterns.demo.runner import default_input, deployed_stage
-from kms_patterns.demo.scenario import Stage
+from demo.runner import default_input, deployed_stage
+from demo.scenario import Stage
 from tests.end_to_end.family import Family, deployed
 
 ROOT = Path(__file__).parents[2]

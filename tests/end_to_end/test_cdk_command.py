@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kms_patterns.demo.scenario import Stage
+from demo.scenario import Stage
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.end_to_end

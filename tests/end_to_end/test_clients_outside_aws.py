@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kms_patterns.demo.rsa_envelopes import deliver, open_delivered, opened_digest
-from kms_patterns.demo.rsa_secrets import decrypt
-from kms_patterns.demo.scenario import Stage
-from kms_patterns.demo.web import ask_until_published
+from demo.rsa_envelopes import deliver, open_delivered, opened_digest
+from demo.rsa_secrets import decrypt
+from demo.scenario import Stage
+from demo.web import ask_until_published
 from kms_patterns.local.function_urls import local_address
 from kms_patterns.toolchain import node_executable
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kms_patterns.demo.scenario import Scenario, Stage, play
-from kms_patterns.demo.scenarios import SCENARIOS
+from demo.scenario import Scenario, Stage, play
+from demo.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.end_to_end
 

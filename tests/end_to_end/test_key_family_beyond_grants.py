@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from kms_patterns.cli import main
+from kms_patterns.cli.main import main
 from tests.end_to_end.family import AWAY, HOME, Family
 
 pytestmark = pytest.mark.end_to_end

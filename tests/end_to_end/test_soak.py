@@ -2,7 +2,7 @@
 
 import pytest
 
-from kms_patterns.demo.scenario import Stage
+from demo.scenario import Stage
 from tests.soak.plant import Plant
 from tests.soak.report import lines
 from tests.soak.run import soak

@@ -18,8 +18,8 @@ from joserfc import jwk
 from joserfc import jwt as jose
 from joserfc.errors import JoseError
 
-from kms_patterns.demo.functions import invoke
-from kms_patterns.demo.token_forgeries import tampered, under_the_public_key, unsigned
+from demo.functions import invoke
+from demo.token_forgeries import tampered, under_the_public_key, unsigned
 from kms_patterns.local import LocalAws
 from kms_patterns.local.function_urls import local_address
 from kms_patterns.toolchain import cdk_command, toolchain_environment

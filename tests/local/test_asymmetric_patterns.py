@@ -14,15 +14,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kms_patterns.local import LocalAws
 from kms_runtime import KmsRuntimeError
 from kms_runtime.backoff import Backoff
-from kms_runtime.data_key_pair_use import decrypt_with_pair, sign_with_pair
-from kms_runtime.data_key_pairs import make_data_key_pair
-from kms_runtime.key_agreement import KmsParty, LocalParty, open_sealed, seal
-from kms_runtime.pair_specs import usage_context
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, open_sealed, seal
+from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, sign_with_pair
+from kms_runtime.key_pairs.data_key_pairs import make_data_key_pair
+from kms_runtime.key_pairs.pair_specs import usage_context
+from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.random_bytes import random_bytes
-from kms_runtime.re_encryption import Side, re_encrypt
-from kms_runtime.rsa_secrets import encrypt_with_public_key
-from kms_runtime.signatures import verify
+from kms_runtime.secrets.re_encryption import Side, re_encrypt
+from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
+from kms_runtime.signatures.signing import verify
 
 TENANT = {"tenant": "a"}
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=1)

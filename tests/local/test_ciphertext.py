@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from kms_patterns.local.server import ciphertext
-from kms_patterns.local.server.kms_errors import KmsError
+from kms_patterns.local.server.kms import ciphertext
+from kms_patterns.local.server.kms.kms_errors import KmsError
 
 MATERIAL, MATERIAL_ID, CONTEXT = os.urandom(32), os.urandom(16), {"tenant": "a"}
 

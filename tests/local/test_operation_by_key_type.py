@@ -15,12 +15,12 @@ from kms_patterns import EncryptionKey, KeyAgreementKey, MacKey, RsaEncryptionKe
 from kms_patterns.keys.errors import GrantRefused
 from kms_runtime import KmsKeyring, KmsRuntimeError, decrypt_secret, encrypt_bytes, encrypt_secret
 from kms_runtime.aws_errors import typed_errors
-from kms_runtime.data_key_pairs import make_data_key_pair, make_data_key_pair_with_private_key
-from kms_runtime.key_agreement import KmsParty, LocalParty
+from kms_runtime.key_agreement.agreement import KmsParty, LocalParty
+from kms_runtime.key_pairs.data_key_pairs import make_data_key_pair, make_data_key_pair_with_private_key
 from kms_runtime.macs import generate_mac, verify_mac
-from kms_runtime.public_keys import PublicKey
-from kms_runtime.re_encryption import Side, re_encrypt
-from kms_runtime.signatures import sign, verify_with_kms
+from kms_runtime.public_keys.public_key import PublicKey
+from kms_runtime.secrets.re_encryption import Side, re_encrypt
+from kms_runtime.signatures.signing import sign, verify_with_kms
 
 USAGE, UNSUPPORTED = "InvalidKeyUsageException", "UnsupportedOperationException"
 TYPES: dict[str, tuple[type[Any], dict[str, str]]] = {

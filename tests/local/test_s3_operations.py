@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from kms_patterns.local.server.s3_operations import unknown
+from kms_patterns.local.server.s3.s3_operations import unknown
 
 ONCE = Config(retries={"total_max_attempts": 1})
 

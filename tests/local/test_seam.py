@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.local.server import emulator, functions
+from kms_patterns.local.server.emulator import emulator, functions
 
 
 def test_the_installed_emulator_is_the_expected_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.tokens import ALGORITHMS, Jwks, MacKeys, issue_token, jwks_document, verify_token
 
 SPECS = [(name, spec) for name, known in ALGORITHMS.items() for spec in known.key_specs]

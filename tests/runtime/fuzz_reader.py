@@ -19,10 +19,10 @@ except ImportError:
 if atheris and __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2] / "lambda"))
     with atheris.instrument_imports(include=["kms_runtime"]):
-        import kms_runtime.ranged
+        import kms_runtime.envelope.ranged
 
 import kms_runtime
-from kms_runtime.file_range import FileRange
+from kms_runtime.envelope.file_range import FileRange
 from kms_runtime.keyrings import DataKey
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, FieldReader, MessageKeys, read_header
 from kms_runtime.streams import taker

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kms_patterns.local.server import signatures
-from kms_patterns.local.server.kms_errors import KmsError
+from kms_patterns.local.server.kms.kms_errors import KmsError
+from kms_patterns.local.server.kms.operations import signatures
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
 GENERATORS: dict[str, Callable[[], Any]] = {

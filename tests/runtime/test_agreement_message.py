@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from kms_runtime import KmsRuntimeError
-from kms_runtime.agreement_message import Envelope, agreement_key, derive_into
-from kms_runtime.key_agreement import PAYLOAD_LIMIT, LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import PAYLOAD_LIMIT, LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement_message import Envelope, agreement_key, derive_into
 
 CURVES = [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()]
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from kms_patterns.toolchain import node_executable
 from kms_runtime import KmsRuntimeError
-from kms_runtime.key_agreement import LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import LocalParty, open_sealed, seal
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "agreement_outsider.mjs"

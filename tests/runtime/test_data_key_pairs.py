@@ -6,15 +6,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from kms_patterns.policy.key_specs import DATA_KEY_PAIR_SPECS
-from kms_runtime import KmsRuntimeError, data_key_pair_use
+from kms_runtime import KmsRuntimeError
 from kms_runtime.aws_errors import ThrottlingException
 from kms_runtime.backoff import Backoff
-from kms_runtime.data_key_pair_use import decrypt_with_pair, opened, sign_with_pair
-from kms_runtime.data_key_pairs import make_data_key_pair, make_data_key_pair_with_private_key
 from kms_runtime.handlers.validation import schema
-from kms_runtime.pair_specs import OAEP_ALGORITHMS, QUOTAS, algorithms_of, spec_of, usage_context
-from kms_runtime.rsa_secrets import encrypt_with_public_key
-from kms_runtime.signatures import verify
+from kms_runtime.key_pairs import data_key_pair_use
+from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, opened, sign_with_pair
+from kms_runtime.key_pairs.data_key_pairs import make_data_key_pair, make_data_key_pair_with_private_key
+from kms_runtime.key_pairs.pair_specs import OAEP_ALGORITHMS, QUOTAS, algorithms_of, spec_of, usage_context
+from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
+from kms_runtime.signatures.signing import verify
 from tests.runtime.asymmetric_kms import AsymmetricKms, private_key
 
 TENANT = {"tenant": "a"}

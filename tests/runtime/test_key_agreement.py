@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime import KmsRuntimeError
-from kms_runtime.agreement_message import Envelope
-from kms_runtime.key_agreement import KmsParty, LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement_message import Envelope
 from tests.runtime.asymmetric_kms import AsymmetricKms
 
 

@@ -149,7 +149,7 @@ def test_frame_length_limit_is_the_callers_to_lower(message, keyring):
 
 
 def test_verification_key_in_an_unsigned_message_is_refused(keyring, monkeypatch):
-    monkeypatch.setattr("kms_runtime.sealing.check_context", lambda _: None)
+    monkeypatch.setattr("kms_runtime.envelope.sealing.check_context", lambda _: None)
     forged = encrypt_bytes(b"", keyring=keyring, encryption_context={"aws-crypto-public-key": "x"})
     with pytest.raises(MessageFormatError, match="not signed"):
         decrypt_bytes(forged, keyring=keyring, encryption_context={})

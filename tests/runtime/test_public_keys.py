@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from kms_runtime.aws_errors import IncorrectKeyException, InvalidArnException, InvalidKeyUsageException
 from kms_runtime.errors import PublicKeyInvalid
-from kms_runtime.jwk import parameters, thumbprint
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.public_keys.jwk import parameters, thumbprint
+from kms_runtime.public_keys.public_key import PublicKey
 
 ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OAEP = ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256")

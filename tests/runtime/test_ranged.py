@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kms_runtime import AES_256_GCM_HKDF_SHA512_COMMIT_KEY as SUITE
 from kms_runtime import AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384, decrypt_range, encrypt_bytes
+from kms_runtime.envelope.file_range import FileRange
 from kms_runtime.errors import (
     EncryptionContextMismatch,
     InvalidRequest,
@@ -18,7 +19,6 @@ from kms_runtime.errors import (
     MessageTruncated,
     RangeNotSatisfiable,
 )
-from kms_runtime.file_range import FileRange
 from kms_runtime.message import FrameSealer, MessageKeys, serialize_context, serialize_header
 
 CONTEXT = {"tenant": "a"}
@@ -69,7 +69,7 @@ def test_range_is_the_slice(size, start, length, message_of, read):
 
 
 def test_only_the_header_and_the_frames_of_the_range_are_read_with_one_kms_call(message_of, read, kms, monkeypatch):
-    monkeypatch.setattr("kms_runtime.ranged._HEADER_WINDOW", 100)
+    monkeypatch.setattr("kms_runtime.envelope.ranged._HEADER_WINDOW", 100)
     message = message_of(os.urandom(20 * FRAME))
     header = len(message) - 20 * (FRAME + 32) - 8
     kms.calls.clear()

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_patterns.toolchain import node_executable
-from kms_runtime import PublicKey, RemotePublicKey, remote_document
+from kms_runtime import PublicKey, RemotePublicKey
 from kms_runtime.errors import InvalidRequest, PublicKeyInvalid, ServiceUnreachable
+from kms_runtime.public_keys import remote_document
 from tests.runtime.tokens.https_server import HttpsServer
 
 ROOT = Path(__file__).parents[2]

@@ -16,8 +16,8 @@ from kms_runtime import (
     decrypt_range,
     encrypt_bytes,
 )
+from kms_runtime.envelope.file_range import FileRange
 from kms_runtime.errors import MessageTruncated
-from kms_runtime.file_range import FileRange
 
 CONTEXT = {"a": "1", "b": "2"}
 FRAME = 128

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from kms_patterns.demo.runner import default_input, deployed_stage
+from demo.runner import default_input, deployed_stage
 from tests.soak.plant import Plant
 from tests.soak.report import lines
 from tests.soak.run import soak

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from kms_patterns.demo.scenario import Stage
+from demo.scenario import Stage
 from kms_runtime import KmsKeyring, decrypt_bytes
 from tests.soak.deliveries import Message
 from tests.soak.weather import DISTURBED_SECONDS

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kms_patterns.access.conditions import from_block
-from kms_patterns.access.entries import Access, What, Who
-from kms_patterns.access.expressions import ALWAYS, NEVER, Condition
+from kms_patterns.access.evaluate.conditions import from_block
+from kms_patterns.access.evaluate.entries import Access, What, Who
+from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, Condition
+from kms_patterns.access.evaluate.simulator import simulator
+from kms_patterns.access.evaluate.widening import Change, Judge
 from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
-from kms_patterns.access.simulator import simulator
-from kms_patterns.access.widening import Change, Judge
-from kms_patterns.access.wording import in_words
+from kms_patterns.access.report.wording import in_words
 
 Block = Mapping[str, Mapping[str, Any]]
 """A policy statement's ``Condition`` member; None means always."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from kms_patterns.access.actions import USE_OF_KEY
-from kms_patterns.access.evaluation import Evaluation
+from kms_patterns.access.evaluate.actions import USE_OF_KEY
+from kms_patterns.access.evaluate.evaluation import Evaluation
 from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind
 
 RULES: Mapping[str, tuple[str, str]] = {

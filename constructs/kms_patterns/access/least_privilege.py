@@ -5,11 +5,11 @@ from pathlib import Path
 import aws_cdk as cdk
 import jsii
 
-from kms_patterns.access.evaluation import evaluate
+from kms_patterns.access.evaluate.evaluation import evaluate
+from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.findings import RULES, Violation, violations
 from kms_patterns.access.model import Model
-from kms_patterns.access.reader import read_model
-from kms_patterns.access.simulator import simulator
+from kms_patterns.access.read.reader import read_model
 
 
 @jsii.implements(cdk.IPolicyValidationPlugin)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kms_patterns.access.entries import Access, ActionName, Statement, What, Who
-from kms_patterns.access.expressions import NEVER
-from kms_patterns.access.intrinsics import Unresolved
+from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who
+from kms_patterns.access.evaluate.expressions import NEVER
 from kms_patterns.access.model import ResourceKind
+from kms_patterns.access.read.intrinsics import Unresolved
 
 _Item = TypeVar("_Item", Who, What)
 
@@ -48,7 +48,7 @@ class AccessMatrix:
             ToolMissing: Node or the simulator is not installed.
             SimulationFailed: The simulator could not evaluate a request.
         """
-        from kms_patterns.access.building import build  # noqa: PLC0415 - only this needs the resolver and the simulator
+        from kms_patterns.access.evaluate.building import build  # noqa: PLC0415 - only this needs the resolver and the simulator
 
         return build(Path(path), project=project)
 
@@ -59,13 +59,13 @@ class AccessMatrix:
         Raises:
             NotAMatrix: ``text`` is something else, or of another version.
         """
-        from kms_patterns.access.matrix_json import read  # noqa: PLC0415 - it builds what this module defines
+        from kms_patterns.access.report.matrix_json import read  # noqa: PLC0415 - it builds what this module defines
 
         return read(text)
 
     def to_json(self) -> str:
         """Return the matrix as JSON; ``schema/access-matrix-1.json`` describes it."""
-        from kms_patterns.access.matrix_json import write  # noqa: PLC0415
+        from kms_patterns.access.report.matrix_json import write  # noqa: PLC0415
 
         return write(self)
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from kms_patterns.access.intrinsics import Unresolved
+from kms_patterns.access.read.intrinsics import Unresolved
 
 Document = Mapping[str, Any]
 

@@ -60,7 +60,12 @@ def runtime_source() -> RuntimeSource:
 
 
 def _is_source(path: Path) -> bool:
-    return "__pycache__" not in path.parts and path.suffix != ".pyc" and path.as_posix() != LOCK_NAME
+    return (
+        "__pycache__" not in path.parts
+        and path.suffix != ".pyc"
+        and path.as_posix() != LOCK_NAME
+        and path.parts[0] != "cli"
+    )
 
 
 def _add(digest: "hashlib._Hash", data: bytes) -> None:

@@ -10,7 +10,9 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.errors import KeyConfigurationError
-from kms_patterns.keys.grant_writer import GrantWriter
+from kms_patterns.keys.grants.grant_writer import GrantWriter
+from kms_patterns.keys.grants.pinned_grants import PinnedGrants
+from kms_patterns.keys.grants.two_key_grants import TwoKeyGrants
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
 from kms_patterns.keys.key_properties import (
@@ -22,11 +24,9 @@ from kms_patterns.keys.key_properties import (
     check_tags,
     scoped_alias,
 )
-from kms_patterns.keys.pinned_grants import PinnedGrants
 from kms_patterns.keys.spec_checks import check_key_spec
 from kms_patterns.keys.starting_policy import guardrails, management
-from kms_patterns.keys.synth_checks import check_at_synth
-from kms_patterns.keys.two_key_grants import TwoKeyGrants
+from kms_patterns.keys.synth.synth_checks import check_at_synth
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.statements import account_administration
 

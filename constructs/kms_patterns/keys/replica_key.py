@@ -11,10 +11,10 @@ from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import KeyConfigurationError
-from kms_patterns.keys.imported_types import ImportedKey
+from kms_patterns.keys.imported.imported_types import ImportedKey
+from kms_patterns.keys.imported.look_ups import LookUps
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
-from kms_patterns.keys.look_ups import LookUps
 
 _OF_THE_PRIMARY = ("EnableKeyRotation", "KeySpec", "KeyUsage", "MultiRegion", "Origin", "RotationPeriodInDays")
 

@@ -6,10 +6,10 @@ from constructs import Construct
 from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.keys.signing_key import SigningKey
-from kms_patterns.patterns.key_uses import CALLERS_BYTES, use_key
-from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
-from kms_patterns.patterns.object_created import ObjectCreatedRule
-from kms_patterns.patterns.signing_choices import chosen_algorithm
+from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
+from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.parts.object_created import ObjectCreatedRule
+from kms_patterns.patterns.parts.signing_choices import chosen_algorithm
 from kms_patterns.policy.key_specs import SIGNED_BY_DIGEST
 
 STATEMENT_SUFFIX = ".dsse.json"
@@ -35,7 +35,7 @@ class CodeSigner(Construct):
         signatures: Bucket of the signatures; ``artifacts`` if left out, where they stand beside the artifacts.
         algorithm: The only one, such as ``RSASSA_PSS_SHA_256``. Left out, the key's, if only one takes digests.
         sign_on_create: Whether every object created in ``artifacts`` is signed by itself. ``artifacts`` gets
-            EventBridge switched on (see :class:`~kms_patterns.patterns.object_created.ObjectCreatedRule`).
+            EventBridge switched on (see :class:`~kms_patterns.patterns.parts.object_created.ObjectCreatedRule`).
         memory_size: Memory in MiB, 128 to 10,240; 1,769 is one virtual CPU.
         timeout: At most 15 minutes, which is the default.
         log_retention: How long the function's logs are kept. They contain names of objects, no content.

@@ -28,7 +28,7 @@ class DataKeyPairs(Construct):
     bound to an encryption context. AWS KMS makes them and opens them; signatures and decryption are the functions' own
     work, so they cost no call beyond the one that opens. What a pair is for is part of its context (``key-usage``): the
     sign function's role cannot open a pair that decrypts, nor the other way round, and the generate function's role
-    opens none. Verifying and encrypting with the public key needs no function: see ``kms_runtime.data_key_pair_use``.
+    opens none. Verifying and encrypting with the public key needs no function: see ``kms_runtime.key_pairs``.
 
     Args:
         scope: Parent construct.

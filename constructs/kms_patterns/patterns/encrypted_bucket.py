@@ -7,7 +7,7 @@ from constructs import Construct
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
-from kms_patterns.patterns.object_grants import ObjectGrants
+from kms_patterns.patterns.parts.object_grants import ObjectGrants
 from kms_patterns.policy.bucket_statements import only_under_key
 
 

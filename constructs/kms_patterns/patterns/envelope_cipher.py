@@ -10,9 +10,9 @@ from kms_patterns.functions.data_plane_function import DataPlaneFunction
 from kms_patterns.functions.required_context import RequiredContext
 from kms_patterns.functions.required_context import required_context as check_context
 from kms_patterns.keys.encryption_key import EncryptionKey
-from kms_patterns.patterns.cipher_functions import CipherFunctions
-from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
-from kms_patterns.patterns.object_created import ObjectCreatedRule
+from kms_patterns.patterns.parts.cipher_functions import CipherFunctions
+from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.parts.object_created import ObjectCreatedRule
 
 _HANDLERS = "kms_runtime.handlers.envelope_cipher"
 
@@ -36,7 +36,7 @@ class EnvelopeCipher(CipherFunctions):
         encryption_context: Pairs that every message is bound to besides; the functions add them.
         encrypt_on_create: Whether every object created in ``source`` is encrypted by itself. Nobody is there to name a
             context then, so ``encryption_context`` must have every required name. ``source`` gets EventBridge
-            switched on (see :class:`~kms_patterns.patterns.object_created.ObjectCreatedRule`).
+            switched on (see :class:`~kms_patterns.patterns.parts.object_created.ObjectCreatedRule`).
         read_versions: Whether a call may name the version it wants in ``sourceVersionId``; adds
             ``s3:GetObjectVersion``, which also reads what was deleted or overwritten. Left out, the latest is read.
         memory_size: Memory in MiB, 128 to 10,240; 1,769 is one virtual CPU.

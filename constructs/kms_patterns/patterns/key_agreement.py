@@ -21,7 +21,7 @@ class KeyAgreement(Construct):
 
     The peer has a key pair of its own, on the curve of the key, and needs no AWS: ECDH with the key's public half gives
     both the same secret, HKDF-SHA256 makes a key of it that is bound to both public keys, the direction and
-    ``purpose``, and AES-256-GCM seals (``kms_runtime.agreement_message``). The functions answer payloads and messages,
+    ``purpose``, and AES-256-GCM seals (``kms_runtime.key_agreement``). The functions answer payloads and messages,
     never the secret. The same private key opens and seals, so both roles have the same permission on it; what a caller
     may do is decided by the function that it may invoke.
 

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grantee import check_inside, grantee_of, identity_arn
+from kms_patterns.keys.grants.grantee import check_inside, grantee_of, identity_arn
 from kms_patterns.policy.actions import NEUTRAL_OPERATIONS
 
 _FORBIDDEN: Final = frozenset({"CreateGrant"})

@@ -5,7 +5,7 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.keys.mac_key import MacKey
-from kms_patterns.patterns.key_uses import CALLERS_BYTES, use_key
+from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
 from kms_patterns.policy.key_specs import ALGORITHMS
 
 _HANDLERS = "kms_runtime.handlers.message_authenticator"

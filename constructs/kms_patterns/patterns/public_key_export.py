@@ -13,10 +13,9 @@ from kms_patterns.keys.key_agreement_key import KeyAgreementKey
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.keys.signing_key import SigningKey
-from kms_patterns.patterns.function_address import FunctionAddress
-from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
-from kms_patterns.patterns.public_bucket import PublicBucket
-from kms_patterns.patterns.public_key_checks import (
+from kms_patterns.patterns.parts.function_address import FunctionAddress
+from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.parts.public_key_checks import (
     check_algorithms,
     check_distribution,
     check_keys,
@@ -24,7 +23,8 @@ from kms_patterns.patterns.public_key_checks import (
     check_settings,
     check_times,
 )
-from kms_patterns.patterns.stack_deployed import StackDeployedRule
+from kms_patterns.patterns.parts.stack_deployed import StackDeployedRule
+from kms_patterns.patterns.public_bucket import PublicBucket
 
 FORMS: Final = ("json", "pem", "der", "jwk")
 _HANDLERS = "kms_runtime.handlers.public_key_export"

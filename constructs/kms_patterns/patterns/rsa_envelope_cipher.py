@@ -9,9 +9,9 @@ from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.functions.required_context import required_context as check_context
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
-from kms_patterns.patterns.object_access import grant_object_download, grant_object_upload
-from kms_patterns.patterns.object_created import ObjectCreatedRule
-from kms_patterns.patterns.secret_modes import RSA_ALGORITHM, check_rsa
+from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.parts.object_created import ObjectCreatedRule
+from kms_patterns.patterns.parts.secret_modes import RSA_ALGORITHM, check_rsa
 
 
 class RsaEnvelopeCipher(Construct):

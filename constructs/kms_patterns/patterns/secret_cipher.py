@@ -8,8 +8,8 @@ from constructs import Construct
 from kms_patterns.functions.data_plane_function import DataPlaneFunction
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
-from kms_patterns.patterns.cipher_functions import CipherFunctions
-from kms_patterns.patterns.secret_modes import rsa_mode, symmetric_mode
+from kms_patterns.patterns.parts.cipher_functions import CipherFunctions
+from kms_patterns.patterns.parts.secret_modes import rsa_mode, symmetric_mode
 
 
 class SecretCipher(CipherFunctions):

@@ -7,8 +7,8 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.keys.signing_key import SigningKey
-from kms_patterns.patterns.key_uses import CALLERS_BYTES, use_key
-from kms_patterns.patterns.signing_choices import chosen_algorithm
+from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
+from kms_patterns.patterns.parts.signing_choices import chosen_algorithm
 
 _HANDLERS = "kms_runtime.handlers.signer"
 

@@ -7,9 +7,9 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.keys.signing_key import SigningKey
-from kms_patterns.patterns.function_address import FunctionAddress
-from kms_patterns.patterns.token_choices import check_max_age
-from kms_patterns.patterns.token_functions import FunctionOptions, TokenFunctions
+from kms_patterns.patterns.parts.function_address import FunctionAddress
+from kms_patterns.patterns.parts.token_choices import check_max_age
+from kms_patterns.patterns.parts.token_functions import FunctionOptions, TokenFunctions
 from kms_patterns.policy.token_algorithms import TOKEN_ALGORITHMS
 
 JWKS_PATH = ".well-known/jwks.json"

@@ -11,7 +11,7 @@ from kms_runtime.handlers.clients import kms_client, s3_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable, signing_algorithm_setting
 from kms_runtime.handlers.validation import Answer, Event, validator
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.signing import sign_object
 from kms_runtime.signing_algorithms import EXTERNAL_MU

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kms_runtime.envelope import decrypt, encrypt
+from kms_runtime.envelope.messages import decrypt, encrypt
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
 from kms_runtime.keyrings import Keyring

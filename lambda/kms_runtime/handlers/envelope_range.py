@@ -3,9 +3,9 @@
 import io
 from collections.abc import Mapping
 
+from kms_runtime.envelope.ranged import decrypt_range
 from kms_runtime.handlers.validation import Answer, encode_base64
 from kms_runtime.keyrings import Keyring
-from kms_runtime.ranged import decrypt_range
 from kms_runtime.s3 import S3Object, S3Range
 from kms_runtime.s3.source import S3ReadClient
 

@@ -7,15 +7,15 @@ import hashlib
 import os
 from typing import Any
 
-from kms_runtime.agreement_message import Envelope
 from kms_runtime.errors import PeerNotAllowed
 from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable
 from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
-from kms_runtime.key_agreement import KmsParty
-from kms_runtime.key_agreement import open_sealed as open_for
-from kms_runtime.key_agreement import seal as seal_for
+from kms_runtime.key_agreement.agreement import KmsParty
+from kms_runtime.key_agreement.agreement import open_sealed as open_for
+from kms_runtime.key_agreement.agreement import seal as seal_for
+from kms_runtime.key_agreement.agreement_message import Envelope
 
 _seal_request = validator("agreement_seal_request")
 _open_request = validator("agreement_open_request")

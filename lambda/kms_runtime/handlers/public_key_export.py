@@ -13,8 +13,8 @@ from kms_runtime.handlers.http import content_answer, error_answer, path_of
 from kms_runtime.handlers.outcome import LOG, logged
 from kms_runtime.handlers.public_key_settings import PublicKeySettings
 from kms_runtime.handlers.validation import Answer, Event, validator
-from kms_runtime.public_key_files import CONTENT_TYPES, public_key_files
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.public_keys.public_key import PublicKey
+from kms_runtime.public_keys.public_key_files import CONTENT_TYPES, public_key_files
 from kms_runtime.s3.location import S3Object, s3_errors
 
 _publish_request = validator("public_key_publish_request")

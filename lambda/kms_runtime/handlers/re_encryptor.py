@@ -11,9 +11,9 @@ from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import Settings, names_variable
 from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
-from kms_runtime.re_encryption import SYMMETRIC, Side, check_kept
-from kms_runtime.re_encryption import re_encrypt as re_encrypt_ciphertext
 from kms_runtime.required_context import effective_context
+from kms_runtime.secrets.re_encryption import SYMMETRIC, Side, check_kept
+from kms_runtime.secrets.re_encryption import re_encrypt as re_encrypt_ciphertext
 
 _request = validator("re_encrypt_request")
 

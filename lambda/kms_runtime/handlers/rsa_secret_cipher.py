@@ -11,7 +11,7 @@ from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable
 from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
-from kms_runtime.rsa_secrets import decrypt_rsa_secret, encrypt_rsa_secret
+from kms_runtime.secrets.rsa_secrets import decrypt_rsa_secret, encrypt_rsa_secret
 
 _encrypt_request = validator("rsa_secret_encrypt_request")
 _decrypt_request = validator("rsa_secret_decrypt_request")

@@ -11,7 +11,7 @@ from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import Settings
 from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
 from kms_runtime.required_context import effective_context
-from kms_runtime.secrets import decrypt_secret, encrypt_secret
+from kms_runtime.secrets.symmetric import decrypt_secret, encrypt_secret
 
 _encrypt_request = validator("secret_encrypt_request")
 _decrypt_request = validator("secret_decrypt_request")

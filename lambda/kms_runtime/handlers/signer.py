@@ -10,8 +10,8 @@ from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable, signing_algorithm_setting
 from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
-from kms_runtime.signatures import sign_input, verify_input_with_kms
-from kms_runtime.signing_messages import of_type
+from kms_runtime.signatures.signing import sign_input, verify_input_with_kms
+from kms_runtime.signatures.signing_messages import of_type
 
 _sign_request = validator("sign_request")
 _verify_request = validator("verify_request")

@@ -18,7 +18,7 @@ from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_open
 from kms_runtime.keyrings.kms_calls import KmsDecryptClient, checked_plaintext
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
-from kms_runtime.oaep import PADDINGS
+from kms_runtime.public_keys.oaep import PADDINGS
 
 PROVIDER_ID = "aws-kms-rsa"
 EncryptionAlgorithm = Literal["RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1"]

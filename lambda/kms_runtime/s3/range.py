@@ -5,9 +5,9 @@ See https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html#API_GetOb
 
 from collections.abc import Mapping
 
+from kms_runtime.envelope.ranged import decrypt_range
+from kms_runtime.envelope.result import MessageResult
 from kms_runtime.keyrings import Keyring
-from kms_runtime.ranged import decrypt_range
-from kms_runtime.result import MessageResult
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.source import S3ReadClient, S3Source
 from kms_runtime.streams import Sink

@@ -3,20 +3,20 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from kms_runtime.artifacts import ArtifactDigests, data_of, digest_artifact, sign_artifact
-from kms_runtime.dsse import ENVELOPE_LIMIT, parse_envelope
 from kms_runtime.errors import AttestationInvalid, InvalidRequest, SourceChanged, SourceNotReadable
 from kms_runtime.s3.latest import ATTEMPTS, S3HeadClient, current_etag
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.sink import S3Sink
 from kms_runtime.s3.source import S3ReadClient, S3Source
 from kms_runtime.s3.write_client import S3WriteClient
-from kms_runtime.signatures import KmsSigningClient
-from kms_runtime.statements import parse_statement
+from kms_runtime.signatures.artifacts import ArtifactDigests, data_of, digest_artifact, sign_artifact
+from kms_runtime.signatures.dsse import ENVELOPE_LIMIT, parse_envelope
+from kms_runtime.signatures.in_toto import parse_statement
+from kms_runtime.signatures.signing import KmsSigningClient
 from kms_runtime.streams import taker
 
 if TYPE_CHECKING:
-    from kms_runtime.verifying_keys import VerifyingKey
+    from kms_runtime.signatures.verifying_keys import VerifyingKey
 
 SIGNATURE_SUFFIX = ".sig"
 STATEMENT_SUFFIX = ".dsse.json"
@@ -66,7 +66,7 @@ def sign_object(
         artifact: Object of any size; read once, in pieces of 1 MiB.
         signatures_bucket: Where the two objects go; the artifact's own bucket will do.
         key_arn: ARN of the key.
-        algorithm: One of ``kms_runtime.artifacts.ARTIFACT_ALGORITHMS`` that the key has.
+        algorithm: One of ``kms_runtime.signatures.artifacts.ARTIFACT_ALGORITHMS`` that the key has.
         kms_client: A ``boto3.client("kms")`` that may Sign.
         s3_client: A ``boto3.client("s3")`` that may read the artifact, and read and write the two objects.
         public_key: Of the key; ML-DSA alone needs it.

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from kms_runtime.envelope import decrypt, encrypt
+from kms_runtime.envelope.messages import decrypt, encrypt
+from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.keyrings import Keyring
 from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.header import DEFAULT_FRAME_LENGTH
-from kms_runtime.result import MessageResult
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.read_ahead import read_ahead
 from kms_runtime.s3.sink import S3Sink

@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kms_runtime.ecdsa import der_to_raw
 from kms_runtime.errors import InvalidRequest, TokenClaimMissing, TokenMalformed, TokenTooLarge
 from kms_runtime.macs import KmsMacClient, generate_mac
-from kms_runtime.signatures import KmsSigningClient, sign
+from kms_runtime.signatures.ecdsa import der_to_raw
+from kms_runtime.signatures.signing import KmsSigningClient, sign
 from kms_runtime.tokens.algorithms import TokenAlgorithm, token_algorithm
 from kms_runtime.tokens.claims import REGISTERED
 from kms_runtime.tokens.compact import SIGNING_INPUT_LIMIT, encode_segment, parse_object, to_json

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
 from kms_runtime.errors import TokenKeySetInvalid, TokenMalformed
-from kms_runtime.jwk import AsymmetricKey
+from kms_runtime.public_keys.jwk import AsymmetricKey
 from kms_runtime.tokens.compact import decode_segment
 
 _CURVES: Final[Mapping[str, ec.EllipticCurve]] = {

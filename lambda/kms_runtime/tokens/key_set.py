@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from kms_runtime.errors import TokenKeySetInvalid, TokenKeyUnknown, TokenMalformed
 from kms_runtime.key_arn import check_key_arn, parse_key_arn
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.tokens.algorithms import ALGORITHMS, token_algorithm
 from kms_runtime.tokens.compact import parse_object
 from kms_runtime.tokens.jwk_reading import read_jwk

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kms_runtime.aws_errors import AwsError, DisabledException, KMSInvalidStateException, NotFoundException
 from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.public_keys import KmsPublicKeyClient, PublicKey
+from kms_runtime.public_keys.public_key import KmsPublicKeyClient, PublicKey
 from kms_runtime.tokens.key_set import jwks_document
 
 LOG = logging.getLogger("kms_runtime")

@@ -6,7 +6,7 @@ See https://www.rfc-editor.org/rfc/rfc9111
 import ssl
 
 from kms_runtime.errors import TokenKeyUnknown
-from kms_runtime.remote_document import RemoteDocument
+from kms_runtime.public_keys.remote_document import RemoteDocument
 from kms_runtime.tokens.key_set import LARGEST_DOCUMENT, Jwks, TokenKey
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 
 from kms_runtime.errors import TokenKeySetInvalid, TokenSignatureInvalid
-from kms_runtime.jwk import AsymmetricKey
+from kms_runtime.public_keys.jwk import AsymmetricKey
 from kms_runtime.tokens.algorithms import token_algorithm
 
 Check = Callable[[bytes, bytes], None]

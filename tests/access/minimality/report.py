@@ -13,7 +13,7 @@ from minimality.scenarios import STACKS, of_stack
 from minimality.trial import HOW, NOTHING_CHANGES, Trial
 from minimality.world import template_of
 
-from kms_patterns.access.simulator import Simulator, simulator
+from kms_patterns.access.evaluate.simulator import Simulator, simulator
 
 KINDS = ("statement", "action", "condition", "resource")
 

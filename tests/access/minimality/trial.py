@@ -9,7 +9,7 @@ from minimality.removals import Removal, denies, keys, reduced, twins, with_laps
 from minimality.scenario import Scenario
 from minimality.world import Variant, World
 
-from kms_patterns.access.simulator import Simulator
+from kms_patterns.access.evaluate.simulator import Simulator
 
 ALONE, WITH_TWIN = "alone", "with its twin in the other policy"
 UNDER_LAPSE, NOTHING_CHANGES = "under the lapse it guards against", "nothing changes"

@@ -16,10 +16,10 @@ from typing import Any
 from mutants import MUTANTS
 from templates import Part
 
-from kms_patterns.access.building import build_with
-from kms_patterns.access.comparison import compare
-from kms_patterns.access.reader import read_model
-from kms_patterns.access.simulator import simulator
+from kms_patterns.access.evaluate.building import build_with
+from kms_patterns.access.evaluate.comparison import compare
+from kms_patterns.access.evaluate.simulator import simulator
+from kms_patterns.access.read.reader import read_model
 
 Findings = dict[str, Counter[str]]
 

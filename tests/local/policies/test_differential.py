@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access.simulator import simulator
-from kms_patterns.local.server.policies.evaluation import Policies, decide
-from kms_patterns.local.server.policies.principals import Principal
-from kms_patterns.local.server.policies.statements import Request, parse
+from kms_patterns.access.evaluate.simulator import simulator
+from kms_patterns.local.server.authorization.evaluation import Policies, decide
+from kms_patterns.local.server.authorization.principals import Principal
+from kms_patterns.local.server.authorization.statements import Request, parse
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"

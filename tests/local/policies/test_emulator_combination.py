@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from ministack.core import iam_evaluator
 
-from kms_patterns.local.server import emulator_policies
-from kms_patterns.local.server.policies.evaluation import Policies, decide
-from kms_patterns.local.server.policies.principals import Principal
-from kms_patterns.local.server.policies.statements import Request, parse
+from kms_patterns.local.server.authorization import emulator_policies
+from kms_patterns.local.server.authorization.evaluation import Policies, decide
+from kms_patterns.local.server.authorization.principals import Principal
+from kms_patterns.local.server.authorization.statements import Request, parse
 from tests.local.policies.test_differential import ACCOUNT, ROLE, SESSION, case
 
 CASES = 3000

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.local.server.policies.evaluation import Policies, decide
-from kms_patterns.local.server.policies.patterns import arn_matches, matches
-from kms_patterns.local.server.policies.principals import Named, Principal, named, spared
-from kms_patterns.local.server.policies.statements import Request, parse
+from kms_patterns.local.server.authorization.evaluation import Policies, decide
+from kms_patterns.local.server.authorization.patterns import arn_matches, matches
+from kms_patterns.local.server.authorization.principals import Named, Principal, named, spared
+from kms_patterns.local.server.authorization.statements import Request, parse
 
 ROLE, SESSION = "arn:aws:iam::123456789012:role/app/blue", "arn:aws:sts::123456789012:assumed-role/blue/i-1"
 ROOT = "arn:aws:iam::123456789012:root"

@@ -9,10 +9,10 @@ import tracemalloc
 import fastjsonschema
 import pytest
 
-from kms_runtime.artifacts import digest_artifact, verify_signature, verify_statement
 from kms_runtime.handlers import code_signer
 from kms_runtime.handlers.validation import schema
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.public_keys.public_key import PublicKey
+from kms_runtime.signatures.artifacts import digest_artifact, verify_signature, verify_statement
 from tests.runtime.signing_kms import ARN, SigningKms
 
 CONTENT = b"release" * 1000

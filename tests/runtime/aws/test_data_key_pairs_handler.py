@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from kms_runtime import KmsRuntimeError
 from kms_runtime.handlers import data_key_pairs
 from kms_runtime.handlers.validation import schema
-from kms_runtime.public_keys import PublicKey
-from kms_runtime.rsa_secrets import encrypt_with_public_key
-from kms_runtime.signatures import verify
+from kms_runtime.public_keys.public_key import PublicKey
+from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
+from kms_runtime.signatures.signing import verify
 from tests.runtime.asymmetric_kms import AsymmetricKms
 
 MESSAGE = base64.b64encode(b"invoice").decode()

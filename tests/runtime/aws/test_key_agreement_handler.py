@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kms_runtime import KmsRuntimeError
 from kms_runtime.handlers import key_agreement
 from kms_runtime.handlers.validation import schema
-from kms_runtime.key_agreement import LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import LocalParty, open_sealed, seal
 from tests.runtime.asymmetric_kms import AsymmetricKms
 
 

@@ -16,7 +16,7 @@ from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.errors import PlaintextEmpty, PlaintextTooLarge
 from kms_runtime.handlers import rsa_secret_cipher
 from kms_runtime.handlers.validation import schema
-from kms_runtime.rsa_secrets import check_plaintext, encrypt_rsa_secret
+from kms_runtime.secrets.rsa_secrets import check_plaintext, encrypt_rsa_secret
 
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/00000000-12ab-34cd-56ef-1234567890ab"
 SHA_1, SHA_256 = "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kms_runtime import KmsRuntimeError
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.public_keys.public_key import PublicKey
 from tests.runtime.signing_kms import ARN, SigningKms, record_of
 
 

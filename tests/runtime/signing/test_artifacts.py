@@ -13,15 +13,15 @@ from securesystemslib.dsse import Envelope as IndependentEnvelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from kms_runtime.artifacts import (
+from kms_runtime.signatures.artifacts import (
     ARTIFACT_ALGORITHMS,
     digest_artifact,
     sign_artifact,
     verify_signature,
     verify_statement,
 )
+from kms_runtime.signatures.in_toto import PAYLOAD_TYPE, PREDICATE_TYPE
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
-from kms_runtime.statements import PAYLOAD_TYPE, PREDICATE_TYPE
 
 CONTENT = b"release 1.1" * 100_000
 CASES = [

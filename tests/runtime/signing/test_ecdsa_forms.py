@@ -3,8 +3,8 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from kms_runtime.ecdsa import COORDINATE_BYTES, der_to_raw, raw_to_der
-from kms_runtime.signatures import sign, verify
+from kms_runtime.signatures.ecdsa import COORDINATE_BYTES, der_to_raw, raw_to_der
+from kms_runtime.signatures.signing import sign, verify
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
 SPECS = sorted(COORDINATE_BYTES)

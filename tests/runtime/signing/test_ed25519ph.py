@@ -5,8 +5,8 @@ import hashlib
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from kms_patterns.local.server import ed25519ph as signing
-from kms_runtime.ed25519ph import verifies
+from kms_patterns.local.server.kms.operations import ed25519ph as signing
+from kms_runtime.signatures.ed25519ph import verifies
 
 # RFC 8032, section 7.3: message "abc".
 SECRET = bytes.fromhex("833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42")

@@ -6,10 +6,17 @@ import json
 
 import pytest
 
-from kms_runtime.artifacts import digest_artifact, verify_statement
-from kms_runtime.dsse import Envelope, EnvelopeSignature, parse_envelope, pre_authentication_encoding
-from kms_runtime.signatures import sign
-from kms_runtime.statements import PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, Statement, Subject, parse_statement
+from kms_runtime.signatures.artifacts import digest_artifact, verify_statement
+from kms_runtime.signatures.dsse import Envelope, EnvelopeSignature, parse_envelope, pre_authentication_encoding
+from kms_runtime.signatures.in_toto import (
+    PAYLOAD_TYPE,
+    PREDICATE_TYPE,
+    STATEMENT_TYPE,
+    Statement,
+    Subject,
+    parse_statement,
+)
+from kms_runtime.signatures.signing import sign
 
 P256 = {"algorithm": "ECDSA_SHA_256"}
 CONTENT = b"content"

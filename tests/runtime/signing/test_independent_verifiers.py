@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from kms_patterns.toolchain import node_executable
-from kms_runtime.ecdsa import COORDINATE_BYTES, der_to_raw
-from kms_runtime.signatures import sign
+from kms_runtime.signatures.ecdsa import COORDINATE_BYTES, der_to_raw
+from kms_runtime.signatures.signing import sign
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
 MESSAGE = b"verified by somebody else\n"

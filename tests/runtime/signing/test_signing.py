@@ -6,8 +6,8 @@ import io
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from kms_runtime.public_keys import PublicKey
-from kms_runtime.signatures import (
+from kms_runtime.public_keys.public_key import PublicKey
+from kms_runtime.signatures.signing import (
     sign,
     sign_digest,
     sign_stream,

@@ -8,7 +8,15 @@ from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
-from kms_runtime.signatures import sign, sign_digest, sign_stream, verify, verify_digest, verify_stream, verify_with_kms
+from kms_runtime.signatures.signing import (
+    sign,
+    sign_digest,
+    sign_stream,
+    verify,
+    verify_digest,
+    verify_stream,
+    verify_with_kms,
+)
 
 MESSAGE = b"to be signed"
 ED, ML, EC = "ECC_NIST_EDWARDS25519", "ML_DSA_44", "ECC_NIST_P256"

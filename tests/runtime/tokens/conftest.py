@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime.errors import TokenRefused
-from kms_runtime.public_keys import PublicKey
+from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.tokens import ALGORITHMS, Jwks, issue_token, verify_token
 from tests.runtime.tokens.https_server import HttpsServer
 
@@ -161,7 +161,7 @@ def signed_by():
     """Sign any header and claims as whoever has the key would, whatever nonsense they are."""
 
     def sign(signing_input: bytes, algorithm="ES256", generation=1) -> bytes:
-        from kms_runtime.ecdsa import der_to_raw  # noqa: PLC0415
+        from kms_runtime.signatures.ecdsa import der_to_raw  # noqa: PLC0415
 
         known = ALGORITHMS[algorithm]
         made = pair_of(arn_of(algorithm, generation)).sign(signing_input, *schemes(known.kms_name))

@@ -148,7 +148,7 @@ def test_document_has_a_limit(entries):
 def test_weak_rsa_key_is_refused(entries):
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
 
-    from kms_runtime.jwk import parameters  # noqa: PLC0415
+    from kms_runtime.public_keys.jwk import parameters  # noqa: PLC0415
 
     weak = parameters(rsa.generate_private_key(65537, 1024).public_key())
     with pytest.raises(TokenKeySetInvalid, match="1024 bits"):

@@ -5,8 +5,8 @@ import ssl
 
 import pytest
 
-from kms_runtime import remote_document
 from kms_runtime.errors import InvalidRequest, ServiceUnreachable, TokenKeySetInvalid, TokenKeyUnknown
+from kms_runtime.public_keys import remote_document
 from kms_runtime.tokens import RemoteJwks, jwks_document, verify_token
 
 PATHS = (f"/{number}/jwks.json" for number in itertools.count())

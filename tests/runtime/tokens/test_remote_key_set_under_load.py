@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kms_runtime import remote_document
 from kms_runtime.errors import ServiceUnreachable, TokenKeySetInvalid
+from kms_runtime.public_keys import remote_document
 from kms_runtime.tokens import RemoteJwks, jwks_document
 
 PATHS = (f"/under-load/{number}.json" for number in itertools.count())

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
-from kms_patterns.local.server.emulator import RESPONSES, reach
+from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
+from kms_patterns.local.server.emulator.role_credentials import NotAssumable, role_session
 from kms_patterns.local.server.faults import REFUSALS, FaultPlan, inject, is_retry, request_of
-from kms_patterns.local.server.role_credentials import NotAssumable, role_session
 
 SESSION_PATH = "/_kms-patterns/role-session"
 FAULTS_PATH = "/_kms-patterns/faults"

@@ -11,12 +11,12 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from kms_patterns.local.layout import Layout
-from kms_patterns.local.server import seam
-from kms_patterns.local.server.call_log import CallLog
-from kms_patterns.local.server.emulator import APP, EmulatorMismatch, reach
-from kms_patterns.local.server.functions import provide_runtime_packages
+from kms_patterns.local.server.emulator import seam
+from kms_patterns.local.server.emulator.emulator import APP, EmulatorMismatch, reach
+from kms_patterns.local.server.emulator.functions import provide_runtime_packages
 from kms_patterns.local.server.http import application
-from kms_patterns.local.server.kms_service import KmsService
+from kms_patterns.local.server.kms.call_log import CallLog
+from kms_patterns.local.server.kms.kms_service import KmsService
 
 KEEP_ALIVE_SECONDS = 75
 

@@ -1,0 +1,1 @@
+"""From a model to an access matrix, and from two matrices to their difference."""

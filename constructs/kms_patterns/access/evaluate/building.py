@@ -1,0 +1,124 @@
+"""From an assembly to its matrix: read, evaluate, and leave out what says nothing new."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who, statement_text
+from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, StatementPlace, evaluate
+from kms_patterns.access.evaluate.expressions import NEVER
+from kms_patterns.access.evaluate.objects import covers
+from kms_patterns.access.evaluate.simulator import Simulator, simulator
+from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
+from kms_patterns.access.read.reader import read_model
+
+
+def build(path: Path, *, project: Path | None = None) -> AccessMatrix:
+    """Return the matrix of the assembly at ``path``; see ``AccessMatrix.from_assembly``."""
+    model = read_model(path)
+    with simulator(project) as running:
+        return build_with(model, running)
+
+
+def build_with(model: Model, running: Simulator) -> AccessMatrix:
+    """Return the matrix of a model, evaluated by a simulator that runs already."""
+    evaluation = evaluate(model, running)
+    places = sorted({place for finding in evaluation.findings for place in finding.statements})
+    numbers = {place: index for index, place in enumerate(places)}
+    names = Names(model.names)
+    return AccessMatrix(
+        stacks=model.stacks,
+        principals=[Who(who.id, who.kind, names(who.label), who.stack) for who in model.principals],
+        resources=_resources(model),
+        actions={
+            kind: [ActionName(action.name, action.target, action.group) for action in actions]
+            for kind, actions in evaluation.catalogue.items()
+        },
+        entries=sorted(_entries(evaluation, numbers), key=lambda entry: entry.cell),
+        statements=[_statement(evaluation.policies, place, names) for place in places],
+        unresolved=[replace(item, what=names(item.what)) for item in (*model.unresolved, *evaluation.refused)],
+    )
+
+
+def _resources(model: Model) -> list[What]:
+    keys = {
+        name: resource.id
+        for resource in model.resources
+        if resource.kind is ResourceKind.KEY
+        for name in (resource.arn, resource.arn.rsplit("/", maxsplit=1)[-1])
+    }
+    roles = {resource.arn: resource.id for resource in model.resources if resource.kind is ResourceKind.ROLE}
+    return [
+        What(
+            id=item.id,
+            kind=item.kind,
+            label=item.label,
+            stack=item.stack,
+            encrypted_by=_key_of(item, keys),
+            acts_as=None if item.acts_as is None else roles.get(item.acts_as, item.acts_as),
+        )
+        for item in model.resources
+    ]
+
+
+def _key_of(bucket: Resource, keys: dict[str, str]) -> str | None:
+    return None if bucket.encrypted_by is None else keys.get(bucket.encrypted_by, bucket.encrypted_by)
+
+
+def _entries(evaluation: Evaluation, numbers: dict[StatementPlace, int]) -> Iterator[Access]:
+    """Yield findings; of a scope of objects only those that differ from the rest of the bucket's objects."""
+    general = {
+        (finding.request.principal.id, finding.request.resource.id, finding.action.name): finding
+        for finding in evaluation.findings
+        if finding.request.scope is None
+    }
+    scoped: set[tuple[str, str, str, str]] = set()
+    for finding in evaluation.findings:
+        principal, resource, scope = finding.request.principal.id, finding.request.resource.id, finding.request.scope
+        if scope is not None:
+            scoped.add((principal, resource, finding.action.name, scope))
+            wider = general.get((principal, resource, finding.action.name))
+            if wider and wider.condition == finding.condition:
+                continue
+        yield _entry(finding, numbers)
+    yield from _cut_out(evaluation, general, scoped)
+
+
+def _cut_out(
+    evaluation: Evaluation,
+    general: dict[tuple[str, str, str], Finding],
+    scoped: set[tuple[str, str, str, str]],
+) -> Iterator[Access]:
+    """Yield objects that are denied though a wider pattern of objects, or any object, is allowed."""
+    for request in evaluation.requests:
+        if request.scope is None:
+            continue
+        who, bucket = request.principal.id, request.resource
+        around = {scope for person, place, _, scope in scoped if (person, place) == (who, bucket.id)}
+        wider = [scope for scope in sorted(around) if covers(f"{bucket.arn}/{scope}", request.arn)]
+        for action in request.actions:
+            cell = (who, bucket.id, action.name)
+            if (*cell, request.scope) not in scoped and (
+                cell in general or any((*cell, scope) in scoped for scope in wider)
+            ):
+                yield Access(*cell, action.target, request.scope, NEVER)
+
+
+def _entry(finding: Finding, numbers: dict[StatementPlace, int]) -> Access:
+    return Access(
+        principal=finding.request.principal.id,
+        resource=finding.request.resource.id,
+        action=finding.action.name,
+        target=finding.action.target,
+        scope=finding.request.scope,
+        condition=finding.condition,
+        statements=tuple(numbers[place] for place in finding.statements),
+    )
+
+
+def _statement(policies: Sequence[Policy], place: StatementPlace, names: Names) -> Statement:
+    policy, number = policies[place[0]], place[1]
+    statements = policy.document["Statement"]
+    statement = statements[number - 1] if isinstance(statements, list) else statements
+    return Statement(policy.where, number, names(statement_text(statement)))

@@ -1,0 +1,98 @@
+"""What an access matrix is made of."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kms_patterns.access.evaluate.expressions import Condition
+from kms_patterns.access.model import PrincipalKind, ResourceKind
+
+
+@dataclass(frozen=True)
+class Who:
+    """A principal of the matrix.
+
+    Attributes:
+        id: Stable and readable: its construct path, or what a policy calls it.
+        kind: What it is.
+        label: How it is printed.
+        stack: The stack that defines it, None if the assembly does not.
+    """
+
+    id: str
+    kind: PrincipalKind
+    label: str
+    stack: str | None
+
+
+@dataclass(frozen=True)
+class What:
+    """A resource of the matrix.
+
+    Attributes:
+        id: Its construct path with the stack.
+        kind: What it is.
+        label: How it is printed inside its stack.
+        stack: The stack that defines it.
+        encrypted_by: Of a bucket: the id of the key that encrypts its objects.
+        acts_as: Of a function: the id of its role, whose permissions whoever invokes it makes use of.
+    """
+
+    id: str
+    kind: ResourceKind
+    label: str
+    stack: str
+    encrypted_by: str | None
+    acts_as: str | None
+
+
+@dataclass(frozen=True)
+class ActionName:
+    """An action, its target (``key``, ``bucket``, ``object``, ``function``, ``role``) and its group in reports."""
+
+    name: str
+    target: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A policy statement that decides about access, with its place."""
+
+    policy: str
+    index: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """One thing that one principal can do.
+
+    Attributes:
+        principal: Its id.
+        resource: The id of the key, bucket, function or role.
+        action: The action's name.
+        target: ``key``, ``bucket``, ``object``, ``function`` or ``role``.
+        scope: A pattern of object keys that it is about, None for all that no other entry is about.
+        condition: The condition; ``NEVER`` only for a scope that is cut out of a wider access.
+        statements: Indices of the statements that decide it.
+    """
+
+    principal: str
+    resource: str
+    action: str
+    target: str
+    scope: str | None
+    condition: Condition
+    statements: tuple[int, ...] = ()
+
+    @property
+    def cell(self) -> tuple[str, str, str, str, str]:
+        """What identifies the entry in every matrix."""
+        return self.resource, self.principal, self.target, self.scope or "", self.action
+
+
+def statement_text(statement: Mapping[str, Any]) -> str:
+    """Return a policy statement as the JSON text that reports show."""
+    return json.dumps(statement, indent=2, sort_keys=False, ensure_ascii=False)

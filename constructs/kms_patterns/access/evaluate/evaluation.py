@@ -1,0 +1,137 @@
+"""Evaluates a model: who can do what, under which condition, decided by the simulator."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kms_patterns.access.evaluate.actions import Action, Catalogue, catalogue
+from kms_patterns.access.evaluate.conditions import from_simulator
+from kms_patterns.access.evaluate.discovery import discoverable
+from kms_patterns.access.evaluate.expressions import Condition, any_of
+from kms_patterns.access.evaluate.requests import Request, applies, batch, requests
+from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator
+from kms_patterns.access.model import Model, Policy
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.read.intrinsics import Unresolved
+
+StatementPlace = tuple[int, int]
+"""Index of the policy in the table, and of the statement in the policy."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One action that a principal can reach on a resource, or on a part of its objects."""
+
+    request: Request
+    action: Action
+    condition: Condition
+    statements: tuple[StatementPlace, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All findings, with what is needed to explain them."""
+
+    findings: Sequence[Finding]
+    policies: Sequence[Policy]
+    catalogue: Catalogue
+    refused: Sequence[Unresolved]
+    requests: Sequence[Request]
+
+    @property
+    def count(self) -> int:
+        """How many decisions the simulator took."""
+        return sum(len(request.actions) for request in self.requests)
+
+
+def evaluate(model: Model, simulator: Simulator, *, each: str = "together") -> Evaluation:
+    """Ask the simulator about every principal, resource and action of ``model``.
+
+    Args:
+        model: What to evaluate.
+        simulator: A running simulator.
+        each: How actions are decided, see ``requests.batch``.
+
+    Raises:
+        SimulationFailed: It refused a request, or ignored a part of one.
+    """
+    policies = _policies(model)
+    places = {id(policy): index for index, group in enumerate(policies) for policy in group}
+    refused = _load(simulator, [group[0] for group in policies])
+    actions = catalogue(simulator)
+    asked = [
+        request
+        for resource in model.resources
+        for principal in model.principals
+        for request in requests(principal, resource, actions[resource.kind])
+        if applies(principal, resource)
+    ]
+    answers = simulator.ask_all([batch(request, places, each) for request in asked])
+    rename = Names(model.names)
+    findings = [
+        finding for request, answer in zip(asked, answers, strict=True) for finding in _read(request, answer, rename)
+    ]
+    return Evaluation(findings, [group[0] for group in policies], actions, refused, asked)
+
+
+def _policies(model: Model) -> list[list[Policy]]:
+    """Group equal policies: each is sent, and parsed, once."""
+    groups: dict[str, list[Policy]] = {}
+    for principal in model.principals:
+        for policy in [*principal.identity, *(principal.boundaries or ())]:
+            groups.setdefault(f"{policy.where} {json.dumps(policy.document)}", []).append(policy)
+    for resource in model.resources:
+        if resource.policy:
+            groups.setdefault(f"{resource.policy.where} {resource.arn}", []).append(resource.policy)
+    return list(groups.values())
+
+
+def _load(simulator: Simulator, policies: Sequence[Policy]) -> list[Unresolved]:
+    table = [{"kind": policy.kind, "document": discoverable(policy.document)} for policy in policies]
+    invalid = simulator.ask({"policies": table})["invalid"]
+    refused = []
+    for index, errors in invalid.items():
+        messages = sorted({f"{error['path']}: {error['message']}" for error in errors})
+        refused.append(Unresolved(policies[int(index)].where, "a policy that AWS refuses", "; ".join(messages)))
+    return refused
+
+
+def _read(request: Request, answer: Mapping[str, Any], rename: "Names") -> Iterator[Finding]:
+    if answer["errors"] or answer["ignored"]:
+        raise SimulationFailed(
+            f"{request.principal.label} on {request.resource.id}: the simulator refused {answer['errors']}"
+            f" and ignored {answer['ignored']}"
+        )
+    for action in request.actions:
+        results = answer["allowed"].get(action.name, [])
+        if results:
+            condition = any_of(from_simulator(result["condition"], rename) for result in results)
+            places = {(place[0], place[1]) for result in results for place in _places(result)}
+            yield Finding(request, action, condition, tuple(sorted(places)))
+
+
+def _places(result: Mapping[str, Any]) -> Iterator[Sequence[int]]:
+    yield from result["statements"]
+    yield from _sources(result["condition"])
+
+
+def _sources(expression: Mapping[str, Any] | None) -> Iterator[Sequence[int]]:
+    for source in (expression or {}).get("sources", ()):
+        yield int(source["policyIdentifier"]), source["statementIndex"]
+    for item in (expression or {}).get("conditions", ()):
+        yield from _sources(item)
+
+
+class Names:
+    """Replaces made-up names, accounts and regions by what they stand for."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = sorted(names.items(), key=lambda item: -len(item[0]))
+
+    def __call__(self, text: str) -> str:
+        """Return ``text`` with readable names."""
+        for name, path in self._names:
+            if name in text:
+                text = text.replace(name, f"<{path}>")
+        return text.replace(UNKNOWN_ACCOUNT, "<account>").replace(UNKNOWN_REGION, "<region>")

@@ -1,0 +1,115 @@
+"""What is asked of the simulator: one batch per principal and resource ARN, with all that is known of the request."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kms_patterns.access.evaluate.actions import Action
+from kms_patterns.access.evaluate.objects import object_scopes
+from kms_patterns.access.model import Policy, Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.read.named_principals import ANY_SERVICE
+
+_KNOWN_OF_ALL = (
+    "aws:PrincipalArn",
+    "aws:PrincipalAccount",
+    "aws:PrincipalType",
+    "aws:PrincipalIsAWSService",
+    "aws:PrincipalServiceName",
+    "aws:ResourceAccount",
+    "aws:username",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One principal asking for many actions on one ARN.
+
+    Attributes:
+        principal: Who asks.
+        resource: The key, bucket or role.
+        arn: The ARN asked for: the resource's, or one of an object in the bucket.
+        scope: For objects: the pattern of object keys that ``arn`` stands for, None for any other object.
+        actions: The actions asked for.
+        assumed: Request context that ``scope`` presupposes, where it holds a policy variable.
+    """
+
+    principal: Principal
+    resource: Resource
+    arn: str
+    scope: str | None
+    actions: Sequence[Action]
+    assumed: Mapping[str, str] = field(default_factory=dict)
+
+
+def applies(principal: Principal, resource: Resource) -> bool:
+    """Return whether there is anything to ask: a service or an identity provider acts only where a policy names it."""
+    if principal.kind in {PrincipalKind.SERVICE, PrincipalKind.PROVIDER}:
+        text = json.dumps(resource.policy.document) if resource.policy else ""
+        return f'"{principal.arn}"' in text or (
+            principal.arn == ANY_SERVICE and "principalisawsservice" in text.lower()
+        )
+    return principal.id != resource.id
+
+
+def requests(principal: Principal, resource: Resource, actions: Sequence[Action]) -> Iterator[Request]:
+    """Yield the requests that together tell all that ``principal`` can do to ``resource`` and its objects."""
+    own = [action for action in actions if action.target != "object"]
+    yield Request(principal, resource, resource.arn, None, own)
+    if resource.kind is ResourceKind.BUCKET:
+        objects = [action for action in actions if action.target == "object"]
+        for scope, arn, assumed in object_scopes(principal, resource):
+            yield Request(principal, resource, arn, scope, objects, assumed)
+
+
+def batch(request: Request, table: Mapping[int, int], each: str = "together") -> dict[str, Any]:
+    """Return ``request`` as the message that the simulator's driver reads.
+
+    Args:
+        request: The request.
+        table: Places of policies in the table that the driver was given, by ``id`` of the policy.
+        each: How actions are decided: ``together`` with others that match the same statements, each ``alone``, or each
+            ``validated`` by the simulator's front door, which refuses what its data sets lack.
+    """
+    principal, resource = request.principal, request.resource
+    context = _context(request)
+    known = [*_KNOWN_OF_ALL, *(key for key in context if key not in _KNOWN_OF_ALL)]
+    return {
+        "principal": principal.arn.format(account=resource.account),
+        "resource": request.arn,
+        "account": resource.account,
+        "identity": [table[id(policy)] for policy in principal.identity],
+        "boundaries": _places(principal.boundaries, table),
+        "resourcePolicy": None if resource.policy is None else table[id(resource.policy)],
+        "blockPublicAccess": resource.block_public_access,
+        "context": context,
+        "known": [{"keyName": key, "presenceIsKnown": True, "valueIsKnown": True} for key in known],
+        "mode": "Discovery",
+        "actions": [action.name for action in request.actions],
+        "each": each,
+    }
+
+
+def _places(policies: Sequence[Policy] | None, table: Mapping[int, int]) -> list[int] | None:
+    return None if policies is None else [table[id(policy)] for policy in policies]
+
+
+def _context(request: Request) -> dict[str, str]:
+    principal, resource = request.principal, request.resource
+    context = {**request.assumed, "aws:ResourceAccount": resource.account}
+    if resource.kind is ResourceKind.BUCKET:
+        context["s3:ResourceAccount"] = resource.account
+    if principal.kind is PrincipalKind.SERVICE:
+        return context | {"aws:PrincipalIsAWSService": "true", "aws:PrincipalServiceName": principal.arn}
+    if principal.kind is PrincipalKind.PROVIDER:
+        return context | {"aws:PrincipalIsAWSService": "false"}
+    arn = principal.arn.format(account=resource.account)
+    account = arn.split(":")[4]
+    if resource.kind is ResourceKind.KEY:
+        context["kms:CallerAccount"] = account
+    return context | {
+        "aws:PrincipalArn": arn,
+        "aws:PrincipalAccount": account,
+        "aws:PrincipalIsAWSService": "false",
+        **(principal.attributes or {"aws:PrincipalType": "AssumedRole"}),
+    }

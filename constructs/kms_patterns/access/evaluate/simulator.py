@@ -1,0 +1,129 @@
+"""The independent policy simulator, as one Node process that answers batches.
+
+``@cloud-copilot/iam-simulate`` is AGPL-3.0 and no part of this package: it is looked up in the project's own
+``node_modules`` and run as a separate program.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from kms_patterns.toolchain import ToolMissing, node_executable
+
+SIMULATOR = "@cloud-copilot/iam-simulate"
+SIMULATOR_VERSION = "0.1.173"
+_DRIVER = Path(__file__).with_name("simulator.mjs")
+
+
+class SimulationFailed(RuntimeError):
+    """The simulator refused a request or ignored a part of it, so that its answer cannot be trusted."""
+
+
+class Simulator:
+    """A running simulator; see ``simulator`` for how to get one."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def ask_all(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Send messages and return one answer for each, in order.
+
+        Raises:
+            SimulationFailed: The process ended early.
+        """
+        answers = []
+        for start in range(0, len(messages), _IN_FLIGHT):
+            window = messages[start : start + _IN_FLIGHT]
+            for message in window:
+                self._stdin.write(json.dumps(message) + "\n")
+            self._stdin.flush()
+            answers += [self._answer() for _ in window]
+        return answers
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send one message and return its answer."""
+        return self.ask_all([message])[0]
+
+    @property
+    def _stdin(self) -> IO[str]:
+        if self._process.stdin is None:
+            raise SimulationFailed("the simulator has no input")
+        return self._process.stdin
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise SimulationFailed(f"the policy simulator ended with code {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+_IN_FLIGHT = 1
+"""One at a time: a pipe holds 64 KiB, and a policy table alone can be larger."""
+
+
+@contextmanager
+def simulator(project: Path | None = None) -> Iterator[Simulator]:
+    """Start the simulator and stop it afterwards.
+
+    Args:
+        project: Where the search for ``node_modules`` starts; when left out, the current folder, then the checkout
+            that holds this package.
+
+    Raises:
+        ToolMissing: Node or the simulator is not installed; the message says how to get it.
+    """
+    command = [str(_node()), str(_DRIVER), str(_find(project))]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
+        try:
+            yield Simulator(process)
+        finally:
+            if process.stdin:
+                process.stdin.close()
+            process.terminate()
+
+
+def _node() -> Path:
+    try:
+        return node_executable()
+    except ToolMissing:
+        found = shutil.which("node")
+        if found is None:
+            raise
+        return Path(found)
+
+
+def _find(project: Path | None) -> Path:
+    starts = [project] if project else [Path.cwd(), Path(__file__).parents[4]]
+    named = os.environ.get("KMS_PATTERNS_NODE_MODULES")
+    folders = [Path(named)] if named else [parent / "node_modules" for start in starts for parent in _upwards(start)]
+    for folder in folders:
+        package = folder / SIMULATOR / "package.json"
+        if package.is_file():
+            return _checked(package)
+    raise ToolMissing(
+        f"the policy simulator is not installed: npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION}"
+        f" (looked for node_modules upwards of {' and '.join(str(start) for start in starts)})"
+    )
+
+
+def _upwards(start: Path) -> list[Path]:
+    resolved = start.resolve()
+    return [resolved, *resolved.parents]
+
+
+def _checked(package: Path) -> Path:
+    version = json.loads(package.read_text())["version"]
+    if version != SIMULATOR_VERSION:
+        raise ToolMissing(
+            f"{package.parent} is version {version}; its answers were checked for {SIMULATOR_VERSION} only:"
+            f" npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION}"
+        )
+    return package.parent

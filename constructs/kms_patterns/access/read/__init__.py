@@ -1,0 +1,1 @@
+"""Templates, assemblies and git revisions read into a model."""

@@ -1,0 +1,122 @@
+"""Names and ARNs that CloudFormation will give to a template's resources, made up where AWS chooses them.
+
+A made-up name is derived from stack and logical id, so it is the same in every run and cannot meet another one.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kms_patterns.access.read.assembly import Stack
+
+_NAME_PROPERTIES = (
+    "RoleName",
+    "UserName",
+    "GroupName",
+    "ManagedPolicyName",
+    "InstanceProfileName",
+    "BucketName",
+    "FunctionName",
+    "QueueName",
+    "TopicName",
+    "TableName",
+    "LogGroupName",
+    "StateMachineName",
+    "RepositoryName",
+    "SecretName",
+    "Name",
+)
+
+_ARNS: Mapping[str, str] = {
+    "AWS::IAM::Role": "arn:{p}:iam::{a}:role{path}{n}",
+    "AWS::IAM::User": "arn:{p}:iam::{a}:user{path}{n}",
+    "AWS::IAM::Group": "arn:{p}:iam::{a}:group{path}{n}",
+    "AWS::IAM::ManagedPolicy": "arn:{p}:iam::{a}:policy{path}{n}",
+    "AWS::IAM::InstanceProfile": "arn:{p}:iam::{a}:instance-profile{path}{n}",
+    "AWS::KMS::Key": "arn:{p}:kms:{r}:{a}:key/{n}",
+    "AWS::KMS::ReplicaKey": "arn:{p}:kms:{r}:{a}:key/{n}",
+    "AWS::S3::Bucket": "arn:{p}:s3:::{n}",
+    "AWS::Lambda::Function": "arn:{p}:lambda:{r}:{a}:function:{n}",
+    "AWS::SQS::Queue": "arn:{p}:sqs:{r}:{a}:{n}",
+    "AWS::SNS::Topic": "arn:{p}:sns:{r}:{a}:{n}",
+    "AWS::DynamoDB::Table": "arn:{p}:dynamodb:{r}:{a}:table/{n}",
+    "AWS::DynamoDB::GlobalTable": "arn:{p}:dynamodb:{r}:{a}:table/{n}",
+    "AWS::Logs::LogGroup": "arn:{p}:logs:{r}:{a}:log-group:{n}:*",
+    "AWS::SecretsManager::Secret": "arn:{p}:secretsmanager:{r}:{a}:secret:{n}-AbCdEf",
+    "AWS::StepFunctions::StateMachine": "arn:{p}:states:{r}:{a}:stateMachine:{n}",
+    "AWS::Events::Rule": "arn:{p}:events:{r}:{a}:rule/{n}",
+    "AWS::Kinesis::Stream": "arn:{p}:kinesis:{r}:{a}:stream/{n}",
+    "AWS::ECR::Repository": "arn:{p}:ecr:{r}:{a}:repository/{n}",
+    "AWS::SSM::Parameter": "arn:{p}:ssm:{r}:{a}:parameter/{n}",
+}
+
+_REF_IS_ARN = frozenset(
+    {
+        "AWS::IAM::ManagedPolicy",
+        "AWS::SNS::Topic",
+        "AWS::SecretsManager::Secret",
+        "AWS::StepFunctions::StateMachine",
+        "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    }
+)
+
+Resolve = Callable[[Any], Any]
+
+
+def physical_name(stack: Stack, logical_id: str, resolve: Resolve) -> str:
+    """Return the resource's name: the template's if it sets one, else one made up from stack and logical id."""
+    resource = stack.resources[logical_id]
+    properties = resource.get("Properties", {})
+    if resource["Type"] in {"AWS::KMS::Key", "AWS::KMS::ReplicaKey"}:
+        return _key_id(stack, logical_id, properties, resolve)
+    for name in _NAME_PROPERTIES:
+        if name in properties and isinstance(value := resolve(properties[name]), str):
+            return value
+    made_up = f"{stack.prefix}-{logical_id}"
+    return made_up.lower() if resource["Type"] == "AWS::S3::Bucket" else made_up
+
+
+def _key_id(stack: Stack, logical_id: str, properties: Mapping[str, Any], resolve: Resolve) -> str:
+    primary = resolve(properties.get("PrimaryKeyArn"))
+    if isinstance(primary, str):
+        return primary.rsplit("/", maxsplit=1)[-1]
+    prefix = "mrk-" if resolve(properties.get("MultiRegion", False)) is True else ""
+    return f"{prefix}{stack.prefix}.{logical_id}"
+
+
+def arn(stack: Stack, logical_id: str, resolve: Resolve) -> str:
+    """Return the resource's ARN; for a type not known here, one of the right service and account."""
+    resource = stack.resources[logical_id]
+    path = resolve(resource.get("Properties", {}).get("Path", "/"))
+    service = re.sub(r"^AWS::([^:]+)::.*$", r"\1", resource["Type"]).lower()
+    template = _ARNS.get(resource["Type"], f"arn:{{p}}:{service}:{{r}}:{{a}}:{{n}}")
+    return template.format(
+        p=stack.partition,
+        r=stack.region,
+        a=stack.account,
+        n=physical_name(stack, logical_id, resolve),
+        path=path if isinstance(path, str) else "/",
+    )
+
+
+def reference(stack: Stack, logical_id: str, resolve: Resolve) -> str:
+    """Return what ``Ref`` gives for the resource."""
+    if stack.resources[logical_id]["Type"] in _REF_IS_ARN:
+        return arn(stack, logical_id, resolve)
+    return physical_name(stack, logical_id, resolve)
+
+
+def attribute(stack: Stack, logical_id: str, name: str, resolve: Resolve) -> str | None:
+    """Return what ``Fn::GetAtt`` gives for the resource, or None if it cannot be told before deployment."""
+    resource_type = stack.resources[logical_id]["Type"]
+    if resource_type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
+        return None
+    if name in {"Arn", "TopicArn"}:
+        return arn(stack, logical_id, resolve)
+    if (resource_type, name) in {("AWS::KMS::Key", "KeyId"), ("AWS::KMS::ReplicaKey", "KeyId")}:
+        return physical_name(stack, logical_id, resolve)
+    if name in {"QueueName", "TopicName", "TableName", "FunctionName", "BucketName", "Name"}:
+        return physical_name(stack, logical_id, resolve)
+    if name.endswith("StreamArn"):
+        return f"{arn(stack, logical_id, resolve)}/stream"
+    return None

@@ -1,0 +1,81 @@
+"""What may give access and is not evaluated here: listed, so that nobody takes the report for more than it is."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from kms_patterns.access.model import Principal, Resource
+from kms_patterns.access.read.assembly import Stack
+from kms_patterns.access.read.intrinsics import Unresolved
+
+TYPES: Mapping[str, str] = {
+    "AWS::Organizations::Policy": "policies of an organization are not evaluated",
+    "AWS::RolesAnywhere::Profile": "its principals are not evaluated",
+    "AWS::S3::AccessGrant": "access by S3 Access Grants is not evaluated",
+    "AWS::S3::AccessPoint": "access through access points is not evaluated",
+    "AWS::S3::MultiRegionAccessPoint": "access through access points is not evaluated",
+    "AWS::S3::MultiRegionAccessPointPolicy": "access through access points is not evaluated",
+    "AWS::S3Express::BucketPolicy": "directory buckets are not evaluated",
+    "AWS::S3ObjectLambda::AccessPoint": "access through access points is not evaluated",
+    "AWS::S3ObjectLambda::AccessPointPolicy": "access through access points is not evaluated",
+    "AWS::SSO::PermissionSet": "its principals are not evaluated",
+    "AWS::CloudFormation::StackSet": "the stacks that it makes are not evaluated",
+}
+"""Resource types that give or take access, with why they are not evaluated."""
+
+_PREFIXES = {
+    "AWS::Serverless::": "a transform makes resources of it at deployment",
+    "Fn::ForEach": "a transform makes resources of it at deployment",
+}
+_CALLS = re.compile(
+    r"(?i)\b(createGrant|putKeyPolicy|putBucketPolicy|putBucketAcl|putObjectAcl|putRolePolicy|attachRolePolicy"
+    r"|putUserPolicy|attachUserPolicy|updateAssumeRolePolicy|deleteRolePermissionsBoundary|addPermission)(?:Command)?\b"
+)
+
+
+def not_read(stack: Stack) -> Iterator[Unresolved]:
+    """Yield what of ``stack`` may give access and is not evaluated."""
+    for name in _transforms(stack.template.get("Transform")):
+        yield Unresolved(stack.id, f"transform {name}", "what it makes of the template at deployment is not seen")
+    for logical_id, resource in stack.template.get("Resources", {}).items():
+        kind = resource.get("Type", "") if isinstance(resource, Mapping) else logical_id
+        why = _why(str(kind))
+        where = f"{stack.id}/{stack.path(logical_id)}"
+        if why:
+            yield Unresolved(where, str(kind), why)
+        elif isinstance(resource, Mapping):
+            yield from _of_properties(where, str(kind), resource.get("Properties") or {})
+
+
+def not_asked(principals: Iterable[Principal], functions: Iterable[Resource]) -> Iterator[Unresolved]:
+    """Yield what identity policies allow on resources that are no keys, buckets, objects, functions or roles."""
+    arns = sorted(resource.arn for resource in functions)
+    for policy in {policy.where: policy for who in principals for policy in who.identity}.values():
+        statements = policy.document.get("Statement", [])
+        for statement in statements if isinstance(statements, list) else [statements]:
+            given = statement.get("Resource", [])
+            named = [str(item) for item in (given if isinstance(given, list) else [given])]
+            if statement.get("Effect") == "Allow" and any(":accesspoint/" in item for item in named):
+                yield Unresolved(policy.where, "an access point", TYPES["AWS::S3::AccessPoint"])
+            for arn in arns:
+                if arn not in named and any(item.startswith(f"{arn}:") for item in named):
+                    yield Unresolved(policy.where, f"versions of {arn}", "versions and aliases are not asked about")
+
+
+def _why(kind: str) -> str | None:
+    if kind.endswith("::MODULE"):
+        return "a registered module makes resources of it at deployment"
+    return TYPES.get(kind) or next((why for prefix, why in _PREFIXES.items() if kind.startswith(prefix)), None)
+
+
+def _of_properties(where: str, kind: str, properties: Mapping[str, Any]) -> Iterator[Unresolved]:
+    if kind == "AWS::S3::Bucket" and properties.get("AccessControl", "Private") not in {"Private", "LogDeliveryWrite"}:
+        yield Unresolved(where, f"ACL {properties['AccessControl']}", "access by ACL is not evaluated")
+    if kind.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
+        for call in sorted({match[1] for match in _CALLS.finditer(json.dumps(properties))}):
+            yield Unresolved(where, f"call of {call}", "what a custom resource does at deployment is not seen")
+
+
+def _transforms(value: Any) -> list[str]:
+    return [str(item) for item in (value if isinstance(value, list) else [value]) if item]

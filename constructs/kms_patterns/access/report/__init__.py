@@ -1,0 +1,1 @@
+"""An access matrix, or a difference, as text, Markdown, HTML and JSON."""

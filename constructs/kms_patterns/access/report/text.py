@@ -1,0 +1,125 @@
+"""The report as plain text: aligned, sorted, and the same on every machine, so that it can be committed."""
+
+import textwrap
+from collections.abc import Iterator
+
+from kms_patterns.access.evaluate.entries import Who
+from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, all_of
+from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.model import ResourceKind
+from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, note, sections
+from kms_patterns.access.report.wording import in_words
+
+WIDTH = 110
+_GROUP = 20
+
+
+def as_text(matrix: AccessMatrix) -> str:
+    """Return the whole report, one part per stack; ``!`` marks use by somebody to whom the assembly gives nothing."""
+    lines: list[str] = []
+    for stack in matrix.stacks:
+        lines += [*_stack(matrix, stack), ""]
+    lines += _unresolved(matrix)
+    return "\n".join([*lines, *FOOTER, ""])
+
+
+def _stack(matrix: AccessMatrix, stack: str) -> Iterator[str]:
+    yield f"stack {stack}"
+    parts = sections(matrix, stack)
+    if not parts:
+        yield "  no key, bucket, function or role"
+    for part in parts:
+        if part.what.kind is not ResourceKind.ROLE:
+            yield ""
+            yield from _section(part)
+    trusts = [part for part in parts if part.what.kind is ResourceKind.ROLE]
+    if trusts:
+        yield ""
+        yield "  roles, and who may assume them"
+        width = max(len(part.what.label) for part in trusts)
+        for part in trusts:
+            yield from _trust(part, width)
+
+
+def _section(section: Section) -> Iterator[str]:
+    what = section.what
+    yield f"  {what.kind} {what.label}{note(what)}"
+    if section.condition != ALWAYS:
+        yield from _wrapped("    everybody: only when ", in_words(section.condition), 8)
+    for block in section.blocks:
+        yield from _block(block, what.stack)
+
+
+def _block(block: Block, stack: str) -> Iterator[str]:
+    mark = "!" if block.alarming else " "
+    name = f"  {mark} {_label(block.who, stack)}{block.others}"
+    if not block.rows:
+        yield f"{name}: nothing"
+        return
+    if block.like:
+        yield f"{name}: the same as {_label(block.like, stack)}"
+        return
+    shared = block.shared
+    if shared is None or shared == ALWAYS:
+        yield name
+    else:
+        yield from _wrapped(f"{name}, when ", in_words(shared), 8)
+    for row in block.rows:
+        yield from _row(row, explain=shared is None)
+
+
+def _row(row: Row, *, explain: bool) -> Iterator[str]:
+    group = row.group if row.scope is None else f"{row.group} {row.scope}"
+    if row.condition == NEVER:
+        yield from _wrapped(f"      {group:<{_GROUP}} ", f"not {_actions(row)}", 7 + _GROUP)
+        return
+    yield from _wrapped(f"      {group:<{_GROUP}} ", _actions(row), 7 + _GROUP)
+    if explain and row.condition != ALWAYS:
+        yield from _wrapped(f"      {'':<{_GROUP}}   ", f"when {in_words(row.condition)}", 9 + _GROUP)
+
+
+def _actions(row: Row) -> str:
+    if not row.rest:
+        return ", ".join(row.actions)
+    return f"ALL {row.total} actions" if row.total == len(row.actions) else f"ALL OTHER {len(row.actions)} actions"
+
+
+def _trust(section: Section, width: int) -> Iterator[str]:
+    what = section.what
+    if not section.blocks:
+        yield f"    {what.label:<{width}}  nobody"
+    for block in section.blocks:
+        mark = "!" if block.alarming else " "
+        for row in block.rows:
+            full = all_of([section.condition, row.condition])
+            condition = "" if full == ALWAYS else f", when {in_words(full)}"
+            actions = "" if row.actions == ["AssumeRole"] else f" ({', '.join(row.actions)})"
+            start = f"  {mark} {what.label:<{width}}  "
+            yield from _wrapped(start, f"{_label(block.who, what.stack)}{actions}{condition}", len(start))
+
+
+def _label(who: Who, stack: str) -> str:
+    return f"{who.kind} {_short(who.id, stack)}" if who.stack == stack else who.label
+
+
+def _short(identifier: str, stack: str) -> str:
+    return identifier.removeprefix(f"{stack}/")
+
+
+def _wrapped(start: str, text: str, indent: int) -> list[str]:
+    return textwrap.wrap(
+        start + text,
+        WIDTH,
+        subsequent_indent=" " * indent,
+        drop_whitespace=True,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _unresolved(matrix: AccessMatrix) -> Iterator[str]:
+    if matrix.unresolved:
+        yield "not resolved"
+        for item in matrix.unresolved:
+            yield from _wrapped("  ", f"{item.where}: {item.what} ({item.why})", 4)
+        yield ""

@@ -1,0 +1,69 @@
+"""Conditions in words, short enough for one line of a report."""
+
+import re
+
+from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, AllOf, Condition, Leaf
+
+_WORDS = {
+    "stringequals": "=",
+    "stringnotequals": "!=",
+    "stringequalsignorecase": "=",
+    "stringnotequalsignorecase": "!=",
+    "stringlike": "matches",
+    "stringnotlike": "does not match",
+    "arnequals": "=",
+    "arnlike": "matches",
+    "arnnotequals": "!=",
+    "arnnotlike": "does not match",
+    "bool": "=",
+    "numericequals": "=",
+    "numericnotequals": "!=",
+    "numericlessthan": "<",
+    "numericlessthanequals": "<=",
+    "numericgreaterthan": ">",
+    "numericgreaterthanequals": ">=",
+    "dateequals": "=",
+    "datenotequals": "!=",
+    "datelessthan": "before",
+    "datelessthanequals": "not after",
+    "dategreaterthan": "after",
+    "dategreaterthanequals": "not before",
+    "ipaddress": "in",
+    "notipaddress": "not in",
+}
+_SETS = {"forallvalues": "every", "foranyvalue": "some"}
+
+
+def in_words(condition: Condition) -> str:
+    """Return ``condition`` as text: ``always``, or conditions joined by ``and`` and ``or``."""
+    if condition == ALWAYS:
+        return "always"
+    if condition == NEVER:
+        return "never"
+    if isinstance(condition, Leaf):
+        return _leaf(condition)
+    joint = " and " if isinstance(condition, AllOf) else " or "
+    return joint.join(sorted(_bracketed(item) for item in condition.items))
+
+
+def _bracketed(condition: Condition) -> str:
+    text = in_words(condition)
+    return text if isinstance(condition, Leaf) else f"({text})"
+
+
+_OF_THE_ASSEMBLY = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:(?:<region>)?:(?:<account>)?:(?:[a-z-]+/)?(<[^>]+>)")
+"""An ARN that says no more than the readable name in it."""
+
+
+def _leaf(leaf: Leaf) -> str:
+    quantifier, _, operator = leaf.op.rpartition(":")
+    base = operator.removesuffix("IfExists")
+    if base.lower() == "null":
+        return f"{leaf.key} is {'absent' if leaf.values == ('true',) else 'present'}"
+    words = _WORDS.get(base.lower(), base)
+    joint = " nor " if words.startswith(("!=", "not", "does not")) else " or "
+    values = [_OF_THE_ASSEMBLY.sub(r"\1", value) for value in leaf.values]
+    text = f"{leaf.key} {words} {values[0] if len(values) == 1 else f'({joint.join(values)})'}"
+    if quantifier:
+        text = f"{_SETS.get(quantifier.lower(), quantifier)} {text}"
+    return f"{text} (or absent)" if operator.endswith("IfExists") else text

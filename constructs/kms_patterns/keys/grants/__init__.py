@@ -1,0 +1,1 @@
+"""From a ``grant_…`` call to the two statements that it writes."""

@@ -1,0 +1,106 @@
+"""What constructs of the AWS CDK write into a key policy for AWS services: made exact, and bound to a source."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import jsii
+from aws_cdk import IResolveContext, IStringProducer, Lazy, Stack, Token
+from aws_cdk import aws_iam as iam
+
+from kms_patterns.keys.grants.policy_checks import check_symmetric
+from kms_patterns.policy.actions import narrow
+from kms_patterns.policy.conditions import has_source
+
+if TYPE_CHECKING:
+    from kms_patterns.keys.grants.policy_checks import Grantor
+    from kms_patterns.keys.grants.two_key_grants import TwoKeyGrants
+
+_SOURCE_ARN: Final = "aws:SourceArn"
+
+
+def narrowed(key: "Grantor", statement: iam.PolicyStatement) -> iam.PolicyStatement:
+    """Return ``statement`` with exact actions, and with the key's account as the source of services without one.
+
+    Args:
+        key: The key to whose policy it is about to be added.
+        statement: What a construct of the AWS CDK wrote, for example for the notifications of a bucket.
+
+    Raises:
+        GrantRefused: The key is no symmetric one, which AWS services take.
+    """
+    services = any(isinstance(principal, iam.ServicePrincipal) for principal in statement.principals)
+    if statement.effect is not iam.Effect.ALLOW or not services:
+        return statement
+    check_symmetric(key, "a service")
+    return _bound(key, statement)
+
+
+def grant_to_service(key: "TwoKeyGrants", grantee: iam.IGrantable, actions: Sequence[str]) -> iam.Grant:
+    """Allow a service principal these exact actions, bound to its source."""
+    principal = grantee.grant_principal
+    statement = _bound(key, iam.PolicyStatement(principals=[principal], actions=list(actions), resources=["*"]))
+    return iam.Grant.add_statement_to_resource_policy(
+        statement=statement,
+        grantee=grantee,
+        actions=list(actions),
+        resource=key,
+        resource_arns=[key.key_arn],
+    )
+
+
+def unbind(key: "Grantor", logical_id: str) -> None:
+    """Take the reference to a resource that is encrypted under ``key`` out of the key's policy: it would be a cycle.
+
+    What constructs of the AWS CDK allow a service for one such resource is then allowed for all resources of that
+    service in the account.
+    """
+    for source in key.sources_of_services:
+        source.unbind(logical_id)
+
+
+@jsii.implements(IStringProducer)
+class SourceArn:
+    """The ARN of the resource for which a service acts, as long as the key policy may name it."""
+
+    def __init__(self, stack: Stack, service: str, arn: str) -> None:
+        self._stack, self._arn = stack, arn
+        # IAM reads wildcards in ArnEquals as in ArnLike.
+        self._any = f"arn:{stack.partition}:{service.partition('.')[0]}:*"
+
+    def unbind(self, logical_id: str) -> None:
+        """Name any resource of the service instead, if it is this one that was named."""
+        if f'"{logical_id}"' in json.dumps(self._stack.resolve(self._arn)):
+            self._arn = self._any
+
+    def produce(self, context: IResolveContext) -> str:  # noqa: ARG002 -- the interface of the AWS CDK
+        """Return the ARN; the AWS CDK asks when it writes the template."""
+        return self._arn
+
+
+def _bound(key: "Grantor", statement: iam.PolicyStatement) -> iam.PolicyStatement:
+    """Return ``statement`` with its source's account, and with an ARN that :func:`unbind` can still change."""
+    service = next(str(it.service) for it in statement.principals if isinstance(it, iam.ServicePrincipal))
+    conditions: dict[str, dict[str, Any]] = {name: dict(demands) for name, demands in statement.conditions.items()}
+    own_account = not has_source(conditions)
+    for demands in conditions.values():
+        arn = demands.get(_SOURCE_ARN)
+        if isinstance(arn, str) and Token.is_unresolved(arn):
+            source = SourceArn(key.stack, service, arn)
+            key.sources_of_services.append(source)
+            demands[_SOURCE_ARN] = Lazy.uncached_string(source)
+            own_account = True
+    if own_account:
+        conditions.setdefault("StringEquals", {})["aws:SourceAccount"] = key.stack.account
+    principals = [
+        # A principal's own conditions stand among the statement's already.
+        iam.ServicePrincipal(str(it.service)) if isinstance(it, iam.ServicePrincipal) else it
+        for it in statement.principals
+    ]
+    return iam.PolicyStatement(
+        sid=statement.sid,
+        principals=principals,
+        actions=narrow(statement.actions),
+        resources=["*"],
+        conditions=conditions,
+    )

@@ -1,0 +1,144 @@
+"""Checks of what is about to be granted, or added to a key policy by a caller."""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from aws_cdk import aws_iam as iam
+
+from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.policy.actions import (
+    CREATE_GRANT,
+    DESCRIBE_KEY,
+    EVERY_ADMINISTRATION,
+    GENERATE_DATA_KEY,
+    NEUTRAL_OPERATIONS,
+    REFUSAL_OF_KMS,
+)
+from kms_patterns.policy.breadth import opens_to_accounts, opens_to_strangers, services_without_source
+from kms_patterns.policy.conditions import contexts_demanded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kms_patterns.keys.grants.two_key_grants import TwoKeyGrants
+    from kms_patterns.keys.imported.imported_key import ImportedKeyBase
+    from kms_patterns.policy.conditions import Conditions
+
+    Grantor: TypeAlias = TwoKeyGrants | ImportedKeyBase
+
+
+def check_operations(key: "Grantor", operations: "Sequence[str]") -> None:
+    """Check that ``key`` can do ``operations`` and that a grant may hold them.
+
+    Raises:
+        GrantRefused: One of them it cannot do, or is none for users of a key.
+    """
+    if not operations:
+        raise GrantRefused(f"{key.node.path}: a grant of no operation would be void; name one, such as kms:Decrypt")
+    for operation in operations:
+        if operation not in key.operations and operation != DESCRIBE_KEY:
+            raise GrantRefused(f"{key.node.path}: {operation} refused: {_reason(key, operation)}")
+
+
+def check_context(
+    key: "Grantor",
+    pairs: "Mapping[str, str] | None",
+    names: "Sequence[str] | None",
+    conditions: "Conditions | None" = None,
+) -> None:
+    """Check that requests about ``key`` can have the encryption context that a grant demands.
+
+    Raises:
+        GrantRefused: Only symmetric encryption keys have one, so the grant would be void.
+    """
+    if isinstance(names, str):
+        raise GrantRefused(
+            f"{key.node.path}: required_context is the string {names!r}, of which each letter would be a name; "
+            f"give a list: [{names!r}]"
+        )
+    demanded = sorted([*(pairs or ()), *(names or ()), *contexts_demanded(conditions or {})])
+    if demanded and GENERATE_DATA_KEY not in key.operations:
+        raise GrantRefused(
+            f"{key.node.path}: a condition on the encryption context {demanded}: only "
+            "symmetric encryption keys have one, so no request would match and the call would end in "
+            "AccessDeniedException; leave it out"
+        )
+
+
+def check_grant_operations(key: "Grantor", operations: "Sequence[str]") -> None:
+    """Check that KMS grants on ``key`` may hold ``operations``.
+
+    Raises:
+        GrantRefused: No KMS grant could hold one of them, or there is none.
+    """
+    able = {operation.removeprefix("kms:") for operation in key.operations} | {"CreateGrant", *NEUTRAL_OPERATIONS}
+    unable = [operation for operation in operations if operation not in able]
+    if unable or not operations or isinstance(operations, str):
+        raise GrantRefused(
+            f"{key.node.path}: operations {operations!r}: a KMS grant on this key may hold {', '.join(sorted(able))}: "
+            "no grant with another one can be made. Name them without kms:"
+        )
+
+
+def check_symmetric(key: "Grantor", service: str) -> None:
+    """Check that ``key`` is one that AWS services encrypt at rest under.
+
+    Raises:
+        GrantRefused: They take symmetric encryption keys only.
+    """
+    if GENERATE_DATA_KEY not in key.operations:
+        raise GrantRefused(
+            f"{key.node.path}: {service}, like all AWS services that encrypt at rest, takes symmetric keys only (it "
+            "would answer with an error of its own, or fail later): give it an EncryptionKey"
+        )
+
+
+def _reason(key: "Grantor", operation: str) -> str:
+    if operation == CREATE_GRANT:
+        return "whoever creates KMS grants gives others use of the key, past the key policy; grant the user directly"
+    if operation in EVERY_ADMINISTRATION:
+        return "it manages the key; administrators and users are apart, so call grant_admin"
+    error = REFUSAL_OF_KMS.get(operation, "InvalidKeyUsageException")
+    return f"a key of this type cannot do it, KMS would answer {error}; it can: {', '.join(key.operations)}"
+
+
+def check_callers_statement(key: "Grantor", statement: iam.PolicyStatement) -> None:
+    """Check a statement that is about to be added to the policy of ``key``.
+
+    Raises:
+        GrantRefused: It allows a wildcard, all but something, or use of the key to an account or to everyone.
+    """
+    if statement.effect is not iam.Effect.ALLOW:
+        return
+    wildcards = [action for action in statement.actions if "*" in action]
+    if wildcards or statement.not_actions or statement.not_principals:
+        found = ", ".join(wildcards) or "NotAction or NotPrincipal"
+        raise GrantRefused(
+            f"{key.node.path}: a key policy statement that allows {found} allows more than anyone can list: "
+            "name exact actions, or call grant_encrypt, grant_decrypt, … of the key, which do"
+        )
+    document = key.stack.resolve(statement.to_statement_json())
+    _check_services(key, document)
+    managing = [action for action in statement.actions if action in EVERY_ADMINISTRATION and action != DESCRIBE_KEY]
+    if managing and opens_to_strangers(document, key.stack.account):
+        raise GrantRefused(
+            f"{key.node.path}: {', '.join(managing)} for everyone or for another account: who manages a key can give "
+            "themselves its use. Name the role (aws:PrincipalArn), or call grant_admin"
+        )
+    uses = [action for action in statement.actions if action not in EVERY_ADMINISTRATION]
+    if uses and key.access is KeyAccess.NAMED and opens_to_accounts(document):
+        raise GrantRefused(
+            f"{key.node.path}: {', '.join(uses)} for a whole account or for everyone, with no condition that names the "
+            "caller (aws:PrincipalArn, or kms:ViaService and kms:CallerAccount), undoes the two-key control of "
+            "KeyAccess.NAMED: call a grant_… method per role, or make the key with access=KeyAccess.DELEGATED"
+        )
+
+
+def _check_services(key: "Grantor", document: "Mapping[str, Any]") -> None:
+    unbound = services_without_source(document)
+    if unbound:
+        raise GrantRefused(
+            f"{key.node.path}: {', '.join(unbound)} without a condition on aws:SourceAccount or aws:SourceArn: whoever "
+            "can make the service act, in any account, could make it use this key (confused deputy). Add one that "
+            "names an account or a resource, or call allow_service, which does"
+        )

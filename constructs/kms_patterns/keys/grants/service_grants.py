@@ -1,0 +1,194 @@
+"""Use of a key by AWS services: for themselves, and for a role that calls them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import ArnFormat, Stack, Token
+from aws_cdk import aws_iam as iam
+
+from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.grants.deployment_role import deployment_role_arn
+from kms_patterns.keys.grants.policy_checks import check_grant_operations, check_symmetric
+from kms_patterns.policy import conditions as when
+from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
+from kms_patterns.policy.services import SERVICES, ServiceUse
+from kms_patterns.policy.statements import service_sid
+
+if TYPE_CHECKING:
+    from constructs import Node
+
+    from kms_patterns.keys.grants.grant_writer import GrantWriter
+
+
+class ServiceGrants:
+    """What services that encrypt at rest need, from the one table in ``kms_patterns.policy.services``."""
+
+    if TYPE_CHECKING:
+        _grants: GrantWriter
+        _served: set[str]
+        node: Node
+        stack: Stack
+        add_to_resource_policy: Callable[..., iam.AddToResourcePolicyResult]
+        grant_operations: Callable[..., iam.Grant]
+
+    def allow_service(
+        self, service: str, *, source_arn: str | None = None, source_account: str | None = None
+    ) -> iam.AddToResourcePolicyResult:
+        """Allow an AWS service that acts for itself to use the key, for resources of one account only.
+
+        Args:
+            service: A name of ``kms_patterns.policy.services``: ``logs``, ``s3``, ``sns``, ``sqs``, ``events``.
+            source_arn: The resource for which it acts; ``*`` and ``?`` may stand in it. Left out, any resource of the
+                account. A resource that is encrypted under this key must be named by a text, not by a reference.
+            source_account: The account of that resource. Left out, the account of the key.
+
+        Raises:
+            GrantRefused: The service is unknown or acts for its callers only, or the key is no symmetric one.
+        """
+        use = self._service(service)
+        if use.principal is None:
+            raise GrantRefused(
+                f"{self.node.path}: {service} uses keys for its callers only, it has no principal to allow: "
+                f"call allow_use_through({service!r}, role)"
+            )
+        statement = iam.PolicyStatement(
+            sid=service_sid(service, self._rendered(source_arn), self._rendered(source_account)),
+            principals=[iam.ServicePrincipal(use.principal.format(region=self.stack.region))],
+            actions=list(use.principal_actions),
+            resources=["*"],
+            conditions=self._source(use, source_arn, source_account),
+        )
+        self._served.add(service)
+        return self.add_to_resource_policy(statement)
+
+    def allow_use_through(self, service: str, grantee: iam.IGrantable, *, create: bool = False) -> iam.Grant:
+        """Allow one role or user what a service does for it with the key, through that service only.
+
+        Args:
+            service: A name of ``kms_patterns.policy.services``, such as ``dynamodb``, ``secretsmanager``, ``ebs``.
+            grantee: Who calls the service.
+            create: Also what it takes to create resources under the key, with KMS grants for the service where it
+                makes them. AWS CloudFormation's role gets that by itself for resources of the app.
+
+        Raises:
+            GrantRefused: The service is unknown or needs nothing, the key is no symmetric one, or the grant is void.
+        """
+        use = self._service(service)
+        operations = tuple(dict.fromkeys([*use.through, *(use.creation if create else ())]))
+        grants = use.creates_grants and create
+        if not operations and not grants:
+            raise GrantRefused(
+                f"{self.node.path}: who works with resources of {service} needs nothing on their key, only who creates "
+                f"them does: leave the call out, or give create=True"
+            )
+        used = [operation for operation in operations if operation != RETIRE_GRANT]
+        granted = [self.grant_operations(grantee, *used, via_service=use.host)] if used else []
+        if RETIRE_GRANT in operations:
+            through = when.via_service(use.host, self.stack.region)
+            granted.append(self._grants.grant(grantee, [RETIRE_GRANT], through, through, purpose="retirement"))
+        if grants:
+            granted.append(self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host))
+        return reduce(iam.Grant.combine, granted)
+
+    def grant_create_grant(
+        self,
+        grantee: iam.IGrantable,
+        *,
+        operations: Sequence[str],
+        via_service: str | None = None,
+        conditions: when.Conditions | None = None,
+    ) -> iam.Grant:
+        """Allow ``kms:CreateGrant`` for AWS resources only, and for these operations only.
+
+        Args:
+            grantee: A role, a user, or anything that has one.
+            operations: Operations of KMS grants, such as ``Decrypt``: no KMS grant with another one can be made.
+            via_service: The service that makes the grant for the grantee. Left out, any integrated service.
+            conditions: Further conditions.
+
+        Raises:
+            GrantRefused: KMS grants on this key cannot hold such an operation, or no request could meet the conditions.
+
+        See https://docs.aws.amazon.com/kms/latest/developerguide/create-grant-overview.html
+        """
+        key: Any = self
+        check_grant_operations(key, operations)
+        try:
+            demanded = when.merge(
+                when.aws_resource_grants(operations),
+                when.via_service(via_service, self.stack.region) if via_service else {},
+                conditions or {},
+            )
+        except ValueError as error:
+            raise GrantRefused(f"{self.node.path}: {error}") from error
+        return self._grants.grant(grantee, [CREATE_GRANT], demanded, demanded, purpose="grants")
+
+    def allow_grant_maker(
+        self, maker: iam.IRole, operations: Sequence[str], grantee_arn: str
+    ) -> tuple[iam.Grant, iam.Grant]:
+        """Allow one role to create KMS grants with these operations for one grantee, and to revoke grants.
+
+        The guardrail on grants excepts this role from now on: Control Tower's CT.KMS.PR.3 no longer holds for the key.
+        """
+        limits: when.Conditions = {
+            "ForAllValues:StringEquals": {"kms:GrantOperations": list(operations)},
+            "StringEquals": {"kms:GranteePrincipal": grantee_arn},
+        }
+        self._grants.except_from_guardrail(maker.role_arn)
+        minting = self._grants.grant(maker, [CREATE_GRANT], limits, limits, purpose="grants")
+        return minting, self._grants.grant(maker, ["kms:RevokeGrant"], {}, {}, purpose="revocation")
+
+    def serve_resources_of(self, service: str, stack: Stack) -> None:
+        """Allow what resources of a service in ``stack`` need to be created and kept under this key.
+
+        The role that deploys the stack may create them, and a service that acts for itself may use the key. Called at
+        synth for every resource of the app that is encrypted under the key.
+
+        Raises:
+            GrantRefused: The stack is not deployed with the role of a CDK bootstrap.
+        """
+        use = self._service(service)
+        if use.context is not None and service not in self._served:
+            self._served.add(service)
+            self.allow_service(service)
+        if not use.creation and not use.creates_grants:
+            return
+        arn = deployment_role_arn(stack)
+        if arn is None:
+            raise GrantRefused(
+                f"{self.node.path}: who deploys {stack.node.path} must use the key through {service}, and its "
+                f"synthesizer names no role: call allow_use_through({service!r}, role, create=True)"
+            )
+        through = when.via_service(use.host, self.stack.region)
+        if use.creation:
+            self._grants.grant_elsewhere(arn, "Deployment", use.creation, through)
+        if use.creates_grants:
+            grants = when.merge(when.aws_resource_grants(use.grant_operations), through)
+            self._grants.grant_elsewhere(arn, "Deployment", [CREATE_GRANT], grants)
+
+    def _service(self, name: str) -> ServiceUse:
+        key: Any = self
+        if name not in SERVICES:
+            raise GrantRefused(f"{self.node.path}: no service {name!r} in the table; it has {', '.join(SERVICES)}")
+        check_symmetric(key, name)
+        return SERVICES[name]
+
+    def _rendered(self, value: str | None) -> str | None:
+        # The number of a token is another one whenever the app changes; what it stands for is not.
+        return json.dumps(self.stack.resolve(value)) if value and Token.is_unresolved(value) else value
+
+    def _source(self, use: ServiceUse, arn: str | None, account: str | None) -> Mapping[str, Mapping[str, Any]]:
+        owner = account or self.stack.account
+        if use.context is not None:
+            anything = self.stack.format_arn(
+                service=use.host,
+                account=owner,
+                resource="log-group",
+                resource_name="*",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            return {"ArnLike": {f"{when.CONTEXT_PREFIX}{use.context}": arn or anything}}
+        like = {"ArnLike": {"aws:SourceArn": arn}} if arn is not None else {}
+        return when.merge({"StringEquals": {"aws:SourceAccount": owner}}, like)

@@ -1,0 +1,1 @@
+"""Keys of other owners: by ARN, by alias, by look-up."""

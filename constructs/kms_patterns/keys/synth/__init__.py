@@ -1,0 +1,1 @@
+"""What is checked or added when the app is synthesized."""

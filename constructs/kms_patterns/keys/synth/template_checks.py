@@ -1,0 +1,91 @@
+"""Checks of a key's properties as its L1 construct holds them at synth, whoever wrote them: app or aspect.
+
+What ``add_property_override`` puts into a template is merged after every check of the AWS CDK, and is not seen here.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kms_patterns.keys.synth.identity_policies import as_list
+from kms_patterns.keys.synth.template_view import TemplateView
+from kms_patterns.policy.actions import GENERATE_DATA_KEY
+
+if TYPE_CHECKING:
+    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+
+DEPLOYED_CONTEXT: Final = "kms-patterns:deployed"
+"""Context key: a folder with the templates that are deployed, such as a ``cdk.out`` that was kept."""
+
+_MANAGE: Final = "kms:PutKeyPolicy"
+_FIXED: Final = {"keySpec": "KeySpec", "keyUsage": "KeyUsage", "multiRegion": "MultiRegion", "origin": "Origin"}
+_DEFAULTS: Final[Mapping[str, object]] = {
+    "KeySpec": "SYMMETRIC_DEFAULT",
+    "KeyUsage": "ENCRYPT_DECRYPT",
+    "MultiRegion": False,
+    "Origin": "AWS_KMS",
+}
+
+
+def template_checks(key: "CustomerManagedKey", view: TemplateView) -> Iterator[str]:
+    """Yield one message per property of ``key`` that KMS or AWS CloudFormation would refuse."""
+    properties = view.properties(key.resource)
+    messages = [*_unmanageable(properties["keyPolicy"]), *_rotation(key, properties), *_changed(key, view, properties)]
+    yield from (f"{key.node.path}: {message}" for message in messages)
+
+
+def _unmanageable(policy: Mapping[str, Any]) -> Iterator[str]:
+    statements = as_list(policy["Statement"])
+    allowing = [it for it in statements if it["Effect"] == "Allow" and _concerns(it, _MANAGE)]
+    denying = [it for it in statements if it["Effect"] == "Deny" and _concerns(it, _MANAGE) and not it.get("Condition")]
+    if not allowing or denying:
+        sids = [str(it.get("Sid", it["Effect"])) for it in denying or statements]
+        yield (
+            f"nobody could change the key policy again: {_MANAGE} is "
+            f"{'denied without a condition' if denying else 'allowed to nobody'} ({', '.join(sids)}). KMS would answer "
+            "MalformedPolicyDocumentException, or only AWS Support could help: keep the statement "
+            "AccountAdministration, and give a Deny a condition"
+        )
+
+
+def _concerns(statement: Mapping[str, Any], action: str) -> bool:
+    return any(pattern in {"*", "kms:*", "kms:Put*", action} for pattern in as_list(statement.get("Action", [])))
+
+
+def _rotation(key: "CustomerManagedKey", properties: Mapping[str, Any]) -> Iterator[str]:
+    rotates = GENERATE_DATA_KEY in key.operations and not key.imported_material
+    if not rotates and properties.get("enableKeyRotation"):
+        yield (
+            "EnableKeyRotation is on, and KMS rotates symmetric keys with its own key material only "
+            "(UnsupportedOperationException): switch it off"
+        )
+
+
+def _changed(key: "CustomerManagedKey", view: TemplateView, properties: Mapping[str, Any]) -> Iterator[str]:
+    folder = key.node.try_get_context(DEPLOYED_CONTEXT)
+    if not folder:
+        return
+    if not Path(folder).is_dir():
+        yield f"context {DEPLOYED_CONTEXT}: there is no folder {folder}; name one with deployed templates"
+        return
+    stack = view.stack_of(key.resource)
+    # The stacks of a stage are in a folder of their own.
+    for path in Path(folder).rglob(stack.template_file):
+        resources = json.loads(path.read_text(encoding="utf-8"))["Resources"]
+        before = resources.get(view.logical_id(key.resource), {}).get("Properties")
+        # What is fixed of a replica is its primary's.
+        if before is not None and "PrimaryKeyArn" not in before:
+            yield from _differences(view.logical_id(key.resource), before, properties)
+
+
+def _differences(logical_id: str, before: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[str]:
+    for name, title in _FIXED.items():
+        old, new = before.get(title, _DEFAULTS[title]), properties.get(name)
+        new = _DEFAULTS[title] if new is None else new
+        if old != new:
+            yield (
+                f"{title} changes from {old} to {new} on the deployed key {logical_id}: it is "
+                "fixed at creation, so AWS CloudFormation would refuse the update, and never make a new key in its "
+                "place. Give the new key another construct id, and move the data"
+            )

@@ -1,0 +1,133 @@
+"""Statements of a policy, and whether one is about a request.
+
+AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kms_patterns.local.server.authorization.operators import Unreadable, met
+from kms_patterns.local.server.authorization.patterns import Lookup, arn_matches, matches, resolvable
+from kms_patterns.local.server.authorization.principals import Principal
+
+_WITH_VARIABLES = "2012-10-17"
+
+
+class Malformed(ValueError):
+    """A statement that AWS would have refused when it was written."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: an action on a resource, by a principal, with the values of condition keys."""
+
+    action: str
+    resource: str
+    principal: Principal
+    lookup: Lookup
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement, with the name of its policy and its place there."""
+
+    policy: str
+    position: int
+    body: Mapping[str, Any]
+    variables: bool = False
+
+    @property
+    def effect(self) -> str:
+        """Allow or Deny; anything else denies."""
+        return "Allow" if self.body.get("Effect") == "Allow" else "Deny"
+
+    @property
+    def sid(self) -> str:
+        """Its Sid, empty if it has none."""
+        return str(self.body.get("Sid") or "")
+
+    @property
+    def described(self) -> dict[str, object]:
+        """Name it for an audit record."""
+        return {"policy": self.policy, "sid": self.sid, "position": self.position, "effect": self.effect}
+
+    def about(self, request: Request) -> bool:
+        """Return whether action, resource and condition match; a malformed Deny is about everything."""
+        try:
+            return self._action(request) and self._resource(request) and self._condition(request)
+        except (Malformed, Unreadable):
+            return self.effect == "Deny"
+
+    def _action(self, request: Request) -> bool:
+        wanted, inverted = self._one_of("Action", "NotAction")
+        action = request.action.lower()
+        return inverted != any(matches(action, pattern.lower()) for pattern in wanted)
+
+    def _resource(self, request: Request) -> bool:
+        wanted, inverted = self._one_of("Resource", "NotResource")
+        lookup = request.lookup if self.variables else None
+        if inverted and not all(resolvable(pattern, lookup) for pattern in wanted):
+            # What the statement excludes is not known, so neither is what it is about.
+            raise Malformed("NotResource")
+        return inverted != any(_resource_matches(request.resource, pattern, lookup) for pattern in wanted)
+
+    def _condition(self, request: Request) -> bool:
+        condition = self.body.get("Condition") or {}
+        if not isinstance(condition, Mapping):
+            raise Malformed("Condition")
+        lookup = request.lookup if self.variables else None
+        lines = [(name, line) for name, block in condition.items() for line in _lines(block)]
+        results = [met(name, request.lookup(key), wanted, lookup) for name, (key, wanted) in lines]
+        return all(results)
+
+    def _one_of(self, positive: str, negative: str) -> tuple[list[str], bool]:
+        if (positive in self.body) == (negative in self.body):
+            raise Malformed(positive)
+        inverted = negative in self.body
+        return strings(self.body[negative if inverted else positive]), inverted
+
+
+def parse(document: object, name: str) -> list[Statement]:
+    """Return the statements of a policy document; of an unreadable one, a statement that denies everything."""
+    if document in (None, "", {}):
+        return []
+    try:
+        policy = json.loads(document) if isinstance(document, str) else document
+    except ValueError:
+        policy = None
+    found = policy.get("Statement", []) if isinstance(policy, Mapping) else None
+    found = [found] if isinstance(found, Mapping) else found
+    if not isinstance(policy, Mapping) or not isinstance(found, list):
+        return [Statement(name, 0, {})]
+    variables = policy.get("Version") == _WITH_VARIABLES
+    return [
+        Statement(name, position, body if isinstance(body, Mapping) else {}, variables)
+        for position, body in enumerate(found)
+    ]
+
+
+def strings(value: object) -> list[str]:
+    """Return one value or a list of them as a list of strings.
+
+    Raises:
+        Malformed: It is neither.
+    """
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str | int | float | bool) for item in values):
+        raise Malformed("value")
+    return [str(item).lower() if isinstance(item, bool) else str(item) for item in values]
+
+
+def _lines(block: object) -> list[tuple[str, list[str]]]:
+    if not isinstance(block, Mapping):
+        raise Malformed("Condition")
+    return [(str(key), strings(wanted)) for key, wanted in block.items()]
+
+
+def _resource_matches(resource: str, pattern: str, lookup: Lookup | None) -> bool:
+    if resource == "*":
+        # An action without a resource: only statements for all resources are about it.
+        return pattern == "*"
+    return arn_matches(resource, pattern, lookup, complete=True)

@@ -1,0 +1,1 @@
+"""The one seam to ministack: what is replaced in it, and how."""

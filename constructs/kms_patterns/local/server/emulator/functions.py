@@ -1,0 +1,81 @@
+"""Lambda functions see what they would see in AWS: their own code and boto3, and errors by their class name.
+
+The emulator runs them on this interpreter with all of its packages, which would hide a dependency that is missing
+in a function's bundle, and it reports every exception as ``Runtime.HandlerError``.
+
+AWS: https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html
+"""
+
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from threading import local
+from typing import Any
+
+from kms_patterns.local.server.emulator.emulator import EmulatorMismatch
+
+# What Lambda's Python runtimes bring besides the standard library.
+RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
+PACKAGES_VARIABLE = "KMS_PATTERNS_RUNTIME_PACKAGES"
+
+_REPORTED = '"error": str(e), "trace": traceback.format_exc()'
+_UNTYPED = "Runtime.HandlerError"
+_ISOLATED = f"""
+import os, sys, sysconfig
+_standard = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+sys.path[:] = [p for p in sys.path if p and (p.endswith(".zip") or any(p == s or p == os.path.join(s, "lib-dynload") for s in _standard))]
+sys.path.append(os.environ.pop({PACKAGES_VARIABLE!r}))
+sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, "__module__", "").startswith("_frozen_importlib")]
+"""  # noqa: E501 - the source of another process
+_last = local()
+
+
+def provide_runtime_packages(folder: Path) -> None:
+    """Put links to the packages of Lambda's runtime into ``folder`` and tell the functions' processes of it."""
+    folder.mkdir()
+    for name in RUNTIME_PACKAGES:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        source = Path(spec.origin)
+        source = source.parent if spec.submodule_search_locations else source
+        (folder / source.name).symlink_to(source)
+    os.environ[PACKAGES_VARIABLE] = str(folder)
+
+
+def worker_script(original: str) -> str:
+    """Return the Python worker's source, isolated, and reporting an exception's class as well.
+
+    Raises:
+        EmulatorMismatch: The source does not report exceptions in the form that we extend.
+    """
+    if original.count(_REPORTED) != 1:
+        raise EmulatorMismatch("the emulator's Python worker reports exceptions in another form than expected")
+    return _ISOLATED + original.replace(_REPORTED, f'"type": type(e).__name__, {_REPORTED}')
+
+
+def worker_invoke(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Keep the exception's class of the last invocation on this thread."""
+
+    def invoke(*args: object, **named: object) -> dict[str, Any]:
+        _last.type = None
+        result = original(*args, **named)
+        _last.type = result.get("type")
+        return result
+
+    return invoke
+
+
+def execute_warm(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Put the exception's class into the payload that the caller of the function gets."""
+
+    def execute(func: object, event: object, request_id: str) -> dict[str, Any]:
+        _last.type = None
+        result = original(func, event, request_id)
+        body = result.get("body")
+        if result.get("error") and isinstance(body, dict) and body.get("errorType") == _UNTYPED and _last.type:
+            body["errorType"] = _last.type
+        return result
+
+    return execute

@@ -1,0 +1,116 @@
+"""The one place where the emulator is changed: which of its functions we stand in for, and with what."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from kms_patterns.local.server.authorization import emulator_policies
+from kms_patterns.local.server.authorization.caller import role_arn_of
+from kms_patterns.local.server.emulator import (
+    emulator,
+    functions,
+    key_provisioning,
+    node_functions,
+    provisioning,
+    stack_events,
+    stack_outputs,
+)
+from kms_patterns.local.server.emulator.emulator import (
+    ACTIONS,
+    ENGINE,
+    EVALUATOR,
+    KMS,
+    LAMBDA,
+    LAMBDA_RUNTIME,
+    PROVISIONERS,
+    S3,
+    STACKS,
+)
+from kms_patterns.local.server.kms import key_creation
+from kms_patterns.local.server.kms.kms_errors import Response
+from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.kms.operations import imported_material
+from kms_patterns.local.server.kms.operations.rotation import SHARED
+from kms_patterns.local.server.s3 import s3_encryption
+from kms_patterns.local.server.services.service_keys import asking
+from kms_patterns.local.server.services.service_uses import SERVICES
+
+Handler = Callable[..., Awaitable[Response]]
+# Served to every authenticated principal: enforcing it checks the signature and nothing else.
+_AUTHENTICATED_ONLY = "sts:GetCallerIdentity"
+
+
+def install(kms: KmsService) -> None:
+    """Check the emulator, then put our KMS, SSE-KMS and corrections into it.
+
+    Raises:
+        EmulatorMismatch: Nothing was changed; the message says what differs.
+    """
+    emulator.check()
+    storage = s3_encryption.S3Encryption(kms)
+    replace = emulator.replace
+    replace(KMS, "handle_request", partial(kms_handler, kms))
+    for service in SERVICES:
+        replace(service.module, "handle_request", asking(kms, service))
+    replace(KMS, "_create_key", key_creation.create_key)
+    replace(KMS, "_key_metadata", key_creation.key_metadata)
+    replace(KMS, "_store_imported_material", imported_material.store)
+    replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
+    replace(EVALUATOR, "enforce", enforce)
+    replace(EVALUATOR, "_resolve_condition_key", resolve_condition_key)
+    replace(EVALUATOR, "parse_policy_document", emulator_policies.parse_document)
+    replace(EVALUATOR, "_first_match", emulator_policies.first_match)
+    replace(EVALUATOR, "evaluate_resource_policy", emulator_policies.resource_policy)
+    replace(EVALUATOR, "is_root_access_key", emulator_policies.root_access_key)
+    replace(ACTIONS, "s3_service_context", s3_encryption.service_context)
+    replace(S3, "_dispatch", storage.dispatch)
+    replace(S3, "_resolve_sse_write_headers", storage.resolve_write)
+    replace(S3, "_check_sse_read_headers", storage.read)
+    replace(S3, "_check_sse_c_copy_source", storage.copy_source)
+    replace(S3, "_check_sse_c_part", storage.part)
+    replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
+    replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", provisioning.bucket_configurations)
+    replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
+    replace(PROVISIONERS, "_RESOURCE_HANDLERS", key_provisioning.resource_handlers)
+    replace(STACKS, "_add_event", stack_events.record_event)
+    replace(ENGINE, "_resolve_refs", stack_outputs.resolve_references)
+    replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
+    replace(LAMBDA_RUNTIME, "_NODEJS_WORKER_SCRIPT", node_functions.worker_script)
+    replace(LAMBDA, "_execute_function_warm", functions.execute_warm)
+    worker = import_module(LAMBDA_RUNTIME).Worker
+    worker.invoke = functions.worker_invoke(worker.invoke)
+
+
+def kms_handler(kms: KmsService, original: Handler) -> Handler:
+    """KMS requests are authorized by us; what is not ours to execute then goes to the emulator."""
+
+    async def handle_request(
+        method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Any]
+    ) -> Response:
+        async def by_emulator() -> Response:
+            return await original(method, path, headers, body, query_params)
+
+        return await kms.respond(headers, query_params, body, by_emulator)
+
+    return handle_request
+
+
+def enforce(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave KMS requests to our handler, which sees their body: only their credentials are checked here."""
+
+    def decide(access_key_id: str, iam_action: str, service: str, *rest: Any, **named: Any) -> object:
+        action = _AUTHENTICATED_ONLY if service == "kms" else iam_action
+        return original(access_key_id, action, service, *rest, **named)
+
+    return decide
+
+
+def resolve_condition_key(original: Callable[..., Any]) -> Callable[..., Any]:
+    """aws:PrincipalArn of a session is its role's ARN, as IAM defines it."""
+
+    def resolve(key: str, ctx: Any) -> object:
+        value = original(key, ctx)
+        return role_arn_of(value) if key.lower() == "aws:principalarn" else value
+
+    return resolve

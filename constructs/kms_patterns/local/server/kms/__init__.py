@@ -1,0 +1,1 @@
+"""AWS KMS itself: requests, keys, grants, policies, and what each operation does."""

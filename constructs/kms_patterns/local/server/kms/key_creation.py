@@ -1,0 +1,94 @@
+"""CreateKey: which specs serve which usages, and the specs that the emulator lacks.
+
+AWS: https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import mldsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kms_patterns.local.server.emulator.emulator import KMS, reach
+from kms_patterns.local.server.kms.keys import find_key
+from kms_patterns.local.server.kms.kms_errors import KmsError, Response, constraint, error_response, invalid
+
+Create = Callable[[Mapping[str, Any]], Response]
+
+_ENCRYPT, _SIGN, _MAC, _AGREE = "ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"
+USAGES: Mapping[str, tuple[str, ...]] = {
+    "SYMMETRIC_DEFAULT": (_ENCRYPT,),
+    **{f"RSA_{bits}": (_ENCRYPT, _SIGN) for bits in (2048, 3072, 4096)},
+    **{f"ECC_NIST_P{bits}": (_SIGN, _AGREE) for bits in (256, 384, 521)},
+    "ECC_SECG_P256K1": (_SIGN,),
+    "ECC_NIST_EDWARDS25519": (_SIGN,),
+    **{f"ML_DSA_{level}": (_SIGN,) for level in (44, 65, 87)},
+    **{f"HMAC_{bits}": (_MAC,) for bits in (224, 256, 384, 512)},
+}
+_ML_DSA: Mapping[str, Any] = {
+    "ML_DSA_44": mldsa.MLDSA44PrivateKey,
+    "ML_DSA_65": mldsa.MLDSA65PrivateKey,
+    "ML_DSA_87": mldsa.MLDSA87PrivateKey,
+}
+# Made by the emulator and given other material.
+_STAND_IN = "ECC_NIST_EDWARDS25519"
+
+
+def create_key(original: Create) -> Create:
+    """Refuse what KMS refuses, and add ML-DSA and key agreement; CloudFormation comes through here, too."""
+
+    def create(data: Mapping[str, Any]) -> Response:
+        try:
+            spec, usage = _checked(data)
+        except KmsError as refused:
+            return error_response(refused)
+        made = original({**data, "KeySpec": _STAND_IN if spec in _ML_DSA else spec, "KeyUsage": usage})
+        status, headers, body = made
+        if usage != _AGREE and spec not in _ML_DSA:
+            return made
+        record = find_key(json.loads(body)["KeyMetadata"]["KeyId"])
+        assert record is not None, "the key was created above"  # noqa: S101
+        _amend(record, spec, usage)
+        return status, headers, json.dumps({"KeyMetadata": reach(KMS, "_key_metadata")(record)}).encode()
+
+    return create
+
+
+def key_metadata(original: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Name the algorithms of a key's usage, and no empty lists of others."""
+
+    def metadata(record: Mapping[str, Any]) -> dict[str, Any]:
+        found = original(record)
+        if record.get("KeyAgreementAlgorithms"):
+            found["KeyAgreementAlgorithms"] = record["KeyAgreementAlgorithms"]
+        return {name: value for name, value in found.items() if value != [] or not name.endswith("Algorithms")}
+
+    return metadata
+
+
+def _checked(data: Mapping[str, Any]) -> tuple[str, str]:
+    spec = data.get("KeySpec") or data.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
+    if spec not in USAGES:
+        raise constraint("keySpec", f"satisfy enum value set: {sorted(USAGES)}")
+    usage = data.get("KeyUsage") or (_ENCRYPT if spec == "SYMMETRIC_DEFAULT" else None)
+    if usage is None:
+        raise invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
+    if usage not in USAGES[spec]:
+        raise invalid(f"KeyUsage {usage} is not compatible with KeySpec {spec}")
+    if spec in _ML_DSA and data.get("Origin", "AWS_KMS") != "AWS_KMS":
+        raise KmsError("UnsupportedOperationException", f"Importing {spec} keys is not supported.")
+    return str(spec), str(usage)
+
+
+def _amend(record: dict[str, Any], spec: str, usage: str) -> None:
+    if usage == _AGREE:
+        record |= {"SigningAlgorithms": [], "KeyAgreementAlgorithms": ["ECDH"]}
+        return
+    private_key = _ML_DSA[spec].generate()
+    record |= {
+        "KeySpec": spec,
+        "SigningAlgorithms": ["ML_DSA_SHAKE_256"],
+        "_private_key": private_key,
+        "_public_key_der": private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    }

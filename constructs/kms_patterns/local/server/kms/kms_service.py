@@ -1,0 +1,191 @@
+"""One KMS call from request to answer: find the key, authorize, execute, write it to the call log."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from kms_patterns.local.server.authorization.authorization import authorize_identity, authorize_key
+from kms_patterns.local.server.authorization.caller import Caller, caller_of
+from kms_patterns.local.server.authorization.evaluation import Decision
+from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
+from kms_patterns.local.server.kms import grants, key_policies, key_states
+from kms_patterns.local.server.kms.call_log import CallLog
+from kms_patterns.local.server.kms.condition_values import condition_values, via_service
+from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
+from kms_patterns.local.server.kms.kms_errors import (
+    JSON_TYPE,
+    KmsError,
+    Response,
+    access_denied,
+    error_response,
+    invalid_ciphertext,
+    not_found,
+)
+from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.operations.operations import OPERATIONS, re_encrypt
+from kms_patterns.local.server.kms.targets import Target, targets_of
+
+Emulator = Callable[[], Awaitable[Response]]
+_UNDETERMINED = (
+    "The ciphertext refers to a customer master key that does not exist, does not exist in this region, "
+    "or you are not allowed to access."
+)
+
+
+@dataclass(frozen=True)
+class KmsCall:
+    """A KMS operation by a caller; ``via`` is the AWS service (``s3``) that makes it on the caller's behalf."""
+
+    operation: str
+    request: Request
+    caller: Caller
+    via: str | None = None
+    region: str = field(default_factory=lambda: str(reach(RESPONSES, "get_region")()))
+
+    @property
+    def via_service(self) -> str | None:
+        """The value of kms:ViaService."""
+        return via_service(self.via, self.region)
+
+
+@dataclass
+class _Outcome:
+    """What a call came to, for the log."""
+
+    decisions: list[tuple[Target, Decision]] = field(default_factory=list)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class KmsService:
+    """KMS in front of the emulator's: authorization and the data plane are ours, the rest is theirs."""
+
+    log: CallLog
+
+    def perform(self, call: KmsCall) -> Answer:
+        """Authorize and execute a data plane call that an AWS service makes for a caller.
+
+        Raises:
+            KmsError: Refused, with the code that AWS gives.
+        """
+        with self._logged(call) as outcome:
+            answer = _execute(call, _authorize(call, outcome))
+            if answer is None:
+                raise KmsError("UnsupportedOperationException", f"{call.operation} is not possible with this key.")
+            return answer
+
+    def require(self, call: KmsCall) -> None:
+        """Authorize a call that an AWS service makes for a caller, and check the key, without executing it.
+
+        Raises:
+            KmsError: Refused, with the code that AWS gives.
+        """
+        with self._logged(call) as outcome:
+            for target in _authorize(call, outcome):
+                if target.key is not None and call.operation in OPERATIONS:
+                    require_usable(target.key)
+                    require_usage(target.key, call.operation, "ENCRYPT_DECRYPT", symmetric=True)
+
+    async def respond(
+        self, headers: Mapping[str, str], query: Mapping[str, Any], body: bytes, emulator: Emulator
+    ) -> Response:
+        """Answer a KMS request over HTTP; ``emulator`` executes, once authorized, what is not ours."""
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        try:
+            call = KmsCall(operation, _parsed(body), caller_of(headers, query))
+            with self._logged(call) as outcome:
+                answer = _execute(call, _authorize(call, outcome))
+                if answer is not None:
+                    return 200, {"Content-Type": JSON_TYPE}, json.dumps(answer).encode()
+                response = await emulator()
+                outcome.error = _error_code(response)
+                return response
+        except KmsError as refused:
+            return error_response(refused)
+
+    @contextmanager
+    def _logged(self, call: KmsCall) -> Iterator[_Outcome]:
+        outcome = _Outcome()
+        try:
+            yield outcome
+        except KmsError as refused:
+            outcome.error = refused.code
+            raise
+        finally:
+            self.log.write(call, outcome.decisions, outcome.error)
+
+
+def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
+    grants.check_tokens(call.request)
+    targets = targets_of(call.operation, call.request)
+    for target in targets:
+        decision = decide(call, target)
+        outcome.decisions.append((target, decision))
+        if not decision.allowed:
+            raise access_denied(_denial(call.caller, target, decision))
+        if target.key is None and not target.keyless:
+            raise not_found(target.reference) if target.reference else invalid_ciphertext()
+    return targets
+
+
+def decide(call: KmsCall, target: Target) -> Decision:
+    """Return whether the caller of ``call`` has the permission that ``target`` describes."""
+    values = condition_values(call.caller.account, target, call.request, call.via_service)
+    if target.key is not None:
+        return _on_key(call, target, target.key, values)
+    if not target.keyless and not target.reference and not call.caller.is_root:
+        return Decision(allowed=False, reason="because the key could not be determined")
+    return authorize_identity(call.caller, target.action, target.resource, values)
+
+
+def _on_key(call: KmsCall, target: Target, key: KeyRecord, values: Mapping[str, Any]) -> Decision:
+    decision = authorize_key(call.caller, target.action, key, values)
+    if decision.allowed or decision.statement is not None:
+        return decision
+    # No policy allows and none denies: a grant may.
+    if target.action == "kms:RetireGrant":
+        by_grant = grants.may_retire(call.caller, key["Arn"], call.request)
+    else:
+        by_grant = grants.granted(call.caller, target.action, key["Arn"], target.context, call.request)
+    return by_grant or decision
+
+
+def _denial(caller: Caller, target: Target, decision: Decision) -> str:
+    if target.key is None and not target.keyless and not target.reference:
+        return _UNDETERMINED
+    denied = f"User: {caller.arn} is not authorized to perform: {target.action} on resource: {target.resource}"
+    return f"{denied} {decision.reason}"
+
+
+def _execute(call: KmsCall, targets: list[Target]) -> Answer | None:
+    key = targets[0].key
+    if call.operation == "ReEncrypt":
+        destination = targets[1].key
+        return re_encrypt(key, destination, call.request) if key and destination else None
+    key_policies.check(call.operation, call.request, call.caller)
+    for target in targets:
+        if target.key is not None:
+            key_states.check_state(call.operation, target.key)
+    if key is None or call.operation not in OPERATIONS:
+        return None
+    return OPERATIONS[call.operation](key, call.request)
+
+
+def _error_code(response: Response) -> str | None:
+    status, headers, body = response
+    if status < HTTPStatus.BAD_REQUEST:
+        return None
+    return headers.get("x-amzn-errortype") or str(json.loads(body or b"{}").get("__type"))
+
+
+def _parsed(body: bytes) -> Request:
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError as malformed:
+        raise KmsError("SerializationException", "the request is not JSON") from malformed
+    if not isinstance(request, dict):
+        raise KmsError("SerializationException", "the request is not a JSON object")
+    return request

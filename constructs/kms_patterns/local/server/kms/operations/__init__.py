@@ -1,0 +1,1 @@
+"""What each operation of AWS KMS does, once it is authorized."""

@@ -1,0 +1,97 @@
+"""Sign and Verify: RSA, ECDSA, Ed25519 and ML-DSA.
+
+AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, AsymmetricPadding, PKCS1v15
+
+from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
+from kms_patterns.local.server.kms.kms_errors import KmsError, constraint, invalid
+from kms_patterns.local.server.kms.members import Answer, Request, blob_member, stop_dry_run, to_base64
+from kms_patterns.local.server.kms.operations import ed25519ph
+
+MAX_MESSAGE = 4096
+MAX_SIGNATURE = 6144
+MU_BYTES = 64
+_TYPES = ("RAW", "DIGEST", "EXTERNAL_MU")
+_HASHES: Mapping[str, hashes.HashAlgorithm] = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
+_ALGORITHMS = frozenset({
+    *(f"{scheme}_SHA_{bits}" for scheme in ("RSASSA_PSS", "RSASSA_PKCS1_V1_5", "ECDSA") for bits in _HASHES),
+    "ED25519_SHA_512", "ED25519_PH_SHA_512", "ML_DSA_SHAKE_256", "SM2DSA",
+})  # fmt: skip
+# The one message type of an algorithm; the rest take RAW and DIGEST.
+_ONLY = {"ED25519_SHA_512": ("RAW",), "ED25519_PH_SHA_512": ("DIGEST",), "ML_DSA_SHAKE_256": ("RAW", "EXTERNAL_MU")}
+
+Signer = Callable[[bytes], bytes]
+Verifier = Callable[[bytes, bytes], None]
+
+
+def sign(record: KeyRecord, request: Request) -> Answer:
+    """Answer Sign."""
+    algorithm, kind, message = _checked(record, request, "Sign")
+    stop_dry_run(request)
+    signature = _pair(record["_private_key"], algorithm, kind)[0](message)
+    return {"KeyId": record["Arn"], "Signature": to_base64(signature), "SigningAlgorithm": algorithm}
+
+
+def verify(record: KeyRecord, request: Request) -> Answer:
+    """Answer Verify, which never says that a signature is invalid: it refuses."""
+    signature = blob_member(request, "Signature", MAX_SIGNATURE)
+    algorithm, kind, message = _checked(record, request, "Verify")
+    try:
+        _pair(record["_private_key"], algorithm, kind)[1](signature, message)
+    except InvalidSignature as refused:
+        raise KmsError("KMSInvalidSignatureException", "") from refused
+    stop_dry_run(request)
+    return {"KeyId": record["Arn"], "SignatureValid": True, "SigningAlgorithm": algorithm}
+
+
+def _checked(record: KeyRecord, request: Request, operation: str) -> tuple[str, str, bytes]:
+    message = blob_member(request, "Message", MAX_MESSAGE)
+    algorithm, kind = str(request.get("SigningAlgorithm") or ""), str(request.get("MessageType") or "RAW")
+    if algorithm not in _ALGORITHMS:
+        raise constraint("signingAlgorithm", f"satisfy enum value set: {sorted(_ALGORITHMS)}")
+    if kind not in _TYPES:
+        raise constraint("messageType", f"satisfy enum value set: {list(_TYPES)}")
+    require_usage(record, operation, "SIGN_VERIFY")
+    if algorithm not in record["SigningAlgorithms"]:
+        message_ = f"Algorithm {algorithm} is incompatible with key spec {record['KeySpec']}."
+        raise KmsError("InvalidKeyUsageException", message_)
+    require_usable(record)
+    if kind not in _ONLY.get(algorithm, ("RAW", "DIGEST")):
+        raise invalid(f"MessageType {kind} is incompatible with signing algorithm {algorithm}.")
+    needed = MU_BYTES if kind == "EXTERNAL_MU" else _digest_bytes(algorithm)
+    if kind != "RAW" and len(message) != needed:
+        raise invalid(f"Digest is invalid length for algorithm {algorithm}.")
+    return algorithm, kind, message
+
+
+def _digest_bytes(algorithm: str) -> int:
+    return _HASHES[algorithm.rsplit("_", 1)[1]].digest_size
+
+
+def _pair(key: Any, algorithm: str, kind: str) -> tuple[Signer, Verifier]:
+    public = key.public_key()
+    if algorithm == "ED25519_PH_SHA_512":
+        return (lambda digest: ed25519ph.sign(key, digest)), lambda mac, digest: ed25519ph.verify(public, mac, digest)
+    if kind == "EXTERNAL_MU":
+        return key.sign_mu, public.verify_mu
+    if algorithm in _ONLY:
+        return key.sign, public.verify
+    digest = _HASHES[algorithm.rsplit("_", 1)[1]]
+    hashing = utils.Prehashed(digest) if kind == "DIGEST" else digest
+    if algorithm.startswith("ECDSA"):
+        scheme = ec.ECDSA(hashing)
+        return (lambda message: key.sign(message, scheme)), lambda mac, message: public.verify(mac, message, scheme)
+    padding: AsymmetricPadding = PKCS1v15()
+    if algorithm.startswith("RSASSA_PSS"):
+        padding = PSS(mgf=MGF1(digest), salt_length=digest.digest_size)
+    return (lambda message: key.sign(message, padding, hashing)), lambda mac, message: public.verify(
+        mac, message, padding, hashing
+    )

@@ -1,0 +1,1 @@
+"""Server-side encryption of S3 objects under KMS keys."""

@@ -1,0 +1,153 @@
+"""The emulator's S3 with SSE-KMS put into it: the gates through which every write and every read passes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kms_patterns.local.server.emulator.emulator import S3, reach
+from kms_patterns.local.server.kms.kms_errors import KmsError, Response
+from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.s3 import s3_operations
+from kms_patterns.local.server.s3.s3_requests import S3Request, current_request, serving
+from kms_patterns.local.server.s3.sse_kms import (
+    ALGORITHM,
+    BUCKET_KEY,
+    DATA_KEY,
+    KEY_ID,
+    WrappedDataKey,
+    new_data_key,
+    open_data_key,
+)
+
+CUSTOMER_ALGORITHM = f"{ALGORITHM}-customer-algorithm"
+_ALGORITHMS = (None, "AES256", "aws:kms")
+
+Headers = Mapping[str, str]
+Record = Mapping[str, Any]
+Gate = Callable[[Headers, Record], Response | None]
+
+
+@dataclass(frozen=True)
+class S3Encryption:
+    """Replacements for functions of the emulator's S3; each takes the original and returns what stands in for it."""
+
+    kms: KmsService
+
+    def dispatch(self, original: Callable[..., Response]) -> Callable[..., Response]:
+        """Remember the request for the gates, keep the wrapped data key out of the response; refuse what is unknown."""
+
+        def dispatch(*request: Any) -> Response:
+            method, bucket, key, headers, _body, query = request
+            strange = s3_operations.unknown(method, key, headers, query)
+            if bucket and strange:
+                refused: Response = reach(S3, "_error")("NotImplemented", f"{strange} is not implemented.", 501)
+                return refused
+            with serving(S3Request(method, bucket, key, headers, query)):
+                status, answered, content = original(*request)
+            return status, {name: value for name, value in answered.items() if name != DATA_KEY}, content
+
+        return dispatch
+
+    def resolve_write(self, original: Callable[..., Any]) -> Callable[..., tuple[Headers | None, Response | None]]:
+        """PutObject, CopyObject's destination, CreateMultipartUpload: GenerateDataKey when SSE-KMS applies."""
+
+        def resolve(headers: Headers, bucket_name: str) -> tuple[Headers | None, Response | None]:
+            default = reach(S3, "_bucket_default_sse_headers")(bucket_name)
+            own_key = any(name.startswith(f"{ALGORITHM}-customer") for name in headers)
+            algorithm = headers.get(ALGORITHM) or default.get(ALGORITHM)
+            if not own_key and algorithm not in _ALGORITHMS:
+                # Stored as asked for but without asking KMS, it would look protected and not be.
+                return None, reach(S3, "_error")("NotImplemented", f"{algorithm} is not implemented.", 501)
+            if own_key or algorithm != "aws:kms":
+                resolved: tuple[Headers | None, Response | None] = original(headers, bucket_name)
+                return resolved
+            try:
+                return new_data_key(self.kms, current_request(), headers, bucket_name), None
+            except KmsError as refused:
+                return None, s3_error(refused)
+
+        return resolve
+
+    def read(self, original: Gate) -> Gate:
+        """GetObject: Decrypt. HeadObject: only where it is to return the object's checksum."""
+
+        def check(headers: Headers, obj: Record) -> Response | None:
+            request = current_request()
+            if request is not None and request.method == "HEAD" and not (request.reads_checksum and _has_checksum(obj)):
+                return original(headers, obj)
+            return original(headers, obj) or self._opened(obj)
+
+        return check
+
+    def copy_source(self, original: Gate) -> Gate:
+        """CopyObject's and UploadPartCopy's source: Decrypt."""
+
+        def check(headers: Headers, src_obj: Record) -> Response | None:
+            return original(headers, src_obj) or self._opened(src_obj)
+
+        return check
+
+    def part(self, original: Gate) -> Gate:
+        """UploadPart and UploadPartCopy: Decrypt; CompleteMultipartUpload: where it computes a checksum."""
+
+        def check(headers: Headers, upload: Record) -> Response | None:
+            request = current_request()
+            if request is not None and request.method == "POST" and not upload.get("checksum_algorithm"):
+                return original(headers, upload)
+            return original(headers, upload) or self._opened(upload)
+
+        return check
+
+    def _opened(self, stored: Record) -> Response | None:
+        try:
+            open_data_key(self.kms, current_request(), stored.get("preserved_headers", {}))
+        except KmsError as refused:
+            return s3_error(refused)
+        return None
+
+
+def stored_headers(original: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the encryption headers that the emulator keeps with an object, with ours."""
+    return (*original, BUCKET_KEY, DATA_KEY)
+
+
+def service_context(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Add the key that a write names, and that it brings a key of its own (SSE-C), to its condition keys."""
+
+    def context(
+        iam_action: str, query_params: Record | None, path: str = "", headers: Headers | None = None
+    ) -> dict[str, Any]:
+        values = original(iam_action, query_params, path, headers)
+        if iam_action != "s3:PutObject":
+            return values
+        given = {
+            KEY_ID: _named_key(query_params or {}, headers or {}),
+            CUSTOMER_ALGORITHM: (headers or {}).get(CUSTOMER_ALGORITHM),
+        }
+        return values | {f"s3:{name}": value for name, value in given.items() if value}
+
+    return context
+
+
+def s3_error(refused: KmsError) -> Response:
+    """Return S3's answer to a refusal by KMS."""
+    if refused.code == "AccessDeniedException":
+        code, status = "AccessDenied", 403
+    else:
+        code, status = f"KMS.{refused.code}", 400
+    response: Response = reach(S3, "_error")(code, refused.message, status)
+    return response
+
+
+def _named_key(query: Record, headers: Headers) -> str | None:
+    # A part and the completion carry no headers: what the upload's own request named decides.
+    upload_id = query.get("uploadId")
+    if not upload_id:
+        return headers.get(KEY_ID)
+    upload = reach(S3, "_multipart_uploads").get(upload_id[0] if isinstance(upload_id, list) else upload_id) or {}
+    wrapped = WrappedDataKey.stored_with(upload.get("preserved_headers", {}))
+    return wrapped.requested_key if wrapped else None
+
+
+def _has_checksum(obj: Record) -> bool:
+    return bool(obj.get("checksums"))

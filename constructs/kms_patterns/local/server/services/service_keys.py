@@ -1,0 +1,125 @@
+"""SSM, Secrets Manager, SQS, SNS and DynamoDB ask KMS as their caller, as S3 does; ``service_uses`` says for what.
+
+What is stored is not encrypted: what is proved is who may use the key. KMS is asked at every request, where AWS reuses
+an answer for minutes, so that no refusal hides in a cache.
+
+AWS: https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.html
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+from kms_patterns.local.server.authorization.caller import Caller, caller_of
+from kms_patterns.local.server.emulator.emulator import reach
+from kms_patterns.local.server.kms.keys import managed_key
+from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
+from kms_patterns.local.server.kms.kms_service import KmsCall, KmsService
+from kms_patterns.local.server.kms.members import Answer, Request
+
+Handler = Callable[..., Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A use of a key that a service makes for its caller; ``key`` is as the resource names it."""
+
+    operation: str
+    key: str
+    context: Mapping[str, str]
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the emulator.
+
+    Args:
+        module: Its module.
+        host: The first label of its ``kms:ViaService``.
+        before: By operation, the uses that must be allowed before it runs.
+        after: By operation, the uses that must be allowed before its answer is given.
+        undo: By operation, how to take back what it did when a use ``after`` it is refused.
+        codes: Its error codes for KMS's; ``other_code`` for the rest, KMS's own where left out.
+        target: With what ``X-Amz-Target`` begins; None if it has the query protocol only.
+        xml: Answers to requests of the query protocol, which are XML; None if it has JSON only.
+        located: Puts what the path says into a request that does not say it itself.
+    """
+
+    module: str
+    host: str
+    before: Mapping[str, Callable[[Request], Iterable[Use]]] = field(default_factory=dict)
+    after: Mapping[str, Callable[[Request, Answer], Iterable[Use]]] = field(default_factory=dict)
+    undo: Mapping[str, Callable[[Request], object]] = field(default_factory=dict)
+    codes: Mapping[str, str] = field(default_factory=dict)
+    other_code: str | None = None
+    target: str | None = ""
+    xml: str | None = None
+    located: Callable[[Request, str], Request] = lambda request, _path: request
+
+    def is_query(self, headers: Mapping[str, str]) -> bool:
+        """Return whether the emulator takes a request for one of the query protocol."""
+        target = headers.get("x-amz-target", "")
+        return self.xml is not None and (self.target is None or not target.startswith(self.target))
+
+    def refusal(self, refused: KmsError, *, query_protocol: bool) -> Response:
+        """Return the service's answer to a refusal by KMS."""
+        code = self.codes.get(refused.code, self.other_code or refused.code)
+        if query_protocol and self.xml:
+            response: Response = reach(self.module, self.xml)(code, refused.message, 400)
+            return response
+        return error_response(KmsError(code, refused.message))
+
+
+def asking(kms: KmsService, service: Service) -> Callable[[Handler], Handler]:
+    """Return what makes the service's handler ask KMS."""
+
+    def wrap(original: Handler) -> Handler:
+        async def handle_request(
+            method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Any]
+        ) -> Response:
+            query_protocol = service.is_query(headers)
+            sent = _form(method, body, query_params) if query_protocol else _json(headers, body)
+            operation, request = sent[0], service.located(sent[1], path)
+            try:
+                if operation in service.before:
+                    _ask(kms, service, caller_of(headers, query_params), service.before[operation](request))
+                response = await original(method, path, headers, body, query_params)
+                if operation in service.after and response[0] == HTTPStatus.OK:
+                    used = service.after[operation](request, json.loads(response[2]))
+                    _ask(kms, service, caller_of(headers, query_params), used)
+            except KmsError as refused:
+                if operation in service.undo:
+                    service.undo[operation](request)
+                return service.refusal(refused, query_protocol=query_protocol)
+            return response
+
+        return handle_request
+
+    return wrap
+
+
+def _ask(kms: KmsService, service: Service, caller: Caller, uses: Iterable[Use]) -> None:
+    for use in uses:
+        key = managed_key(service.host)["Arn"] if f"alias/aws/{service.host}" in use.key else use.key
+        request = {"KeyId": key, "EncryptionContext": dict(use.context), **use.more}
+        kms.require(KmsCall(use.operation, request, caller, via=service.host))
+
+
+# What the emulator makes of a request is made of it here, too: another reading would be a way past KMS.
+def _json(headers: Mapping[str, str], body: bytes) -> tuple[str, Request]:
+    try:
+        content = json.loads(body or b"{}")
+    except ValueError:
+        content = {}
+    return headers.get("x-amz-target", "").rpartition(".")[2], content if isinstance(content, dict) else {}
+
+
+def _form(method: str, body: bytes, query: Mapping[str, Any]) -> tuple[str, Request]:
+    form = {name: values if isinstance(values, list) else [values] for name, values in query.items()}
+    sent = parse_qs(body.decode("utf-8", "replace")) if method == "POST" else {}
+    members = {name: values[0] for name, values in (form | sent).items() if values}
+    return str(members.get("Action", "")), members

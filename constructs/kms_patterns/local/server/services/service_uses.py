@@ -1,0 +1,158 @@
+"""Which keys the emulator's services use for which operation, and in which encryption context: one row per service.
+
+AWS: https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
+https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kms_patterns.local.server.emulator.emulator import (
+    DYNAMODB,
+    DYNAMODB_STREAMS,
+    SECRETS_MANAGER,
+    SNS,
+    SQS,
+    SSM,
+    reach,
+)
+from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.services import dynamodb_uses
+from kms_patterns.local.server.services.service_keys import Service, Use
+
+_STANDARD_PARAMETER = 4096
+# What Secrets Manager names while it checks that its caller may use a key at all.
+_VALIDATION = "RequestToValidateKeyAccess"
+_CODE_OF = {
+    "AccessDeniedException": "AccessDenied", "DisabledException": "Disabled", "NotFoundException": "NotFound",
+    "KMSInvalidStateException": "InvalidState", "InvalidKeyUsageException": "InvalidKeyUsage",
+}  # fmt: skip
+
+
+def _put_parameter(request: Request) -> Iterator[Use]:
+    name = str(request.get("Name") or "")
+    existing = reach(SSM, "_lookup_parameter")(name)[1] or {}
+    if (request.get("Type") or existing.get("Type")) != "SecureString":
+        return
+    large = len(str(request.get("Value") or "").encode()) > _STANDARD_PARAMETER
+    operation = "GenerateDataKey" if large or request.get("Tier") == "Advanced" else "Encrypt"
+    arn = existing.get("ARN") or reach(SSM, "_param_arn")(name)
+    yield Use(operation, request.get("KeyId") or "alias/aws/ssm", {"PARAMETER_ARN": arn})
+
+
+def _read_parameters(request: Request, answer: Answer) -> Iterator[Use]:
+    if not request.get("WithDecryption"):
+        return
+    one = answer.get("Parameter")
+    for found in [one] if one else answer.get("Parameters", []):
+        if found.get("Type") == "SecureString":
+            name, stored = reach(SSM, "_lookup_parameter")(found["Name"])
+            versions = [stored or {}, *reach(SSM, "_parameter_history").get(name, [])]
+            # Each version may have a key of its own. One that is not found leaves the key undetermined: refused.
+            key = next((str(one.get("KeyId") or "") for one in versions if one.get("Version") == found["Version"]), "")
+            yield Use("Decrypt", key, {"PARAMETER_ARN": str((stored or {}).get("ARN"))})
+
+
+def _secret(request: Request) -> dict[str, Any]:
+    found: dict[str, Any] = reach(SECRETS_MANAGER, "_resolve")(request.get("SecretId") or request.get("Name"))[1] or {}
+    return found
+
+
+def _secret_key(secret: Mapping[str, Any]) -> str:
+    return secret.get("KmsKeyId") or "alias/aws/secretsmanager"
+
+
+def _secret_created(_request: Request, answer: Answer) -> Iterator[Use]:
+    secret = _secret({"SecretId": answer["ARN"]})
+    yield from _validated(_secret_key(secret), answer["ARN"])
+    yield Use("GenerateDataKey", _secret_key(secret), _secret_context(answer["ARN"], answer["VersionId"]))
+
+
+def _secret_changed(request: Request) -> Iterator[Use]:
+    secret = _secret(request)
+    if not secret:
+        return
+    if "KmsKeyId" in request:
+        # The versions that exist change to the new key: what the caller cannot decrypt, it cannot take along.
+        yield Use("Decrypt", _secret_key(secret), _secret_context(secret["ARN"], _VALIDATION))
+        yield from _validated(_secret_key(request), secret["ARN"])
+    if request.get("SecretString") is not None or request.get("SecretBinary") is not None:
+        key = _secret_key(request if "KmsKeyId" in request else secret)
+        version = str(request.get("ClientRequestToken") or _VALIDATION)
+        yield Use("GenerateDataKey", key, _secret_context(secret["ARN"], version))
+
+
+def _secret_read(_request: Request, answer: Answer) -> Iterator[Use]:
+    for value in answer.get("SecretValues", [answer]):
+        if "ARN" in value:
+            key = _secret_key(_secret({"SecretId": value["ARN"]}))
+            yield Use("Decrypt", key, _secret_context(value["ARN"], value["VersionId"]))
+
+
+def _validated(key: str, arn: str) -> Iterator[Use]:
+    for operation in ("GenerateDataKey", "Decrypt"):
+        yield Use(operation, key, _secret_context(arn, _VALIDATION))
+
+
+def _secret_context(arn: str, version: str) -> dict[str, str]:
+    return {"SecretARN": arn, "SecretVersionId": version}
+
+
+def _queue(*operations: str) -> Any:
+    def uses(request: Request) -> Iterator[Use]:
+        try:
+            attributes = reach(SQS, "_get_q")(str(request.get("QueueUrl") or ""))["attributes"]
+        except reach(SQS, "_Err"):
+            return
+        key, context = attributes.get("KmsMasterKeyId"), {"aws:sqs:arn": attributes.get("QueueArn", "")}
+        yield from (Use(operation, key, context) for operation in operations if key)
+
+    return uses
+
+
+def _queue_located(request: Request, path: str) -> Request:
+    return request if request.get("QueueUrl") else {**request, "QueueUrl": reach(SQS, "_url_from_path")(path)}
+
+
+def _published(request: Request) -> Iterator[Use]:
+    topic, _missing = reach(SNS, "_get_topic")(str(request.get("TopicArn") or request.get("TargetArn") or ""))
+    if topic and topic["attributes"].get("KmsMasterKeyId"):
+        for operation in ("GenerateDataKey", "Decrypt"):
+            yield Use(operation, topic["attributes"]["KmsMasterKeyId"], {"aws:sns:topicArn": topic["arn"]})
+
+
+SERVICES = (
+    Service(
+        SSM, "ssm",
+        before={"PutParameter": _put_parameter},
+        after=dict.fromkeys(
+            ("GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory"), _read_parameters
+        ),
+        codes={"AccessDeniedException": "AccessDeniedException"}, other_code="InvalidKeyId",
+    ),
+    Service(
+        SECRETS_MANAGER, "secretsmanager",
+        before={"PutSecretValue": _secret_changed, "UpdateSecret": _secret_changed},
+        after={"CreateSecret": _secret_created, "GetSecretValue": _secret_read, "BatchGetSecretValue": _secret_read},
+        undo={"CreateSecret": lambda request: reach(SECRETS_MANAGER, "_secrets").pop(request.get("Name"), None)},
+        codes={"AccessDeniedException": "AccessDeniedException"}, other_code="EncryptionFailure",
+    ),
+    Service(
+        SQS, "sqs",
+        before={
+            **dict.fromkeys(("SendMessage", "SendMessageBatch"), _queue("GenerateDataKey", "Decrypt")),
+            "ReceiveMessage": _queue("Decrypt"),
+        },
+        codes={code: f"Kms{name}" for code, name in _CODE_OF.items()},
+        target="AmazonSQS.", xml="_xml_err_resp", located=_queue_located,
+    ),
+    Service(
+        SNS, "sns",
+        before={"Publish": _published, "PublishBatch": _published},
+        codes={code: f"KMS{name}" for code, name in _CODE_OF.items()}, target=None, xml="_error",
+    ),
+    Service(DYNAMODB, "dynamodb", before=dynamodb_uses.BEFORE),
+    Service(DYNAMODB_STREAMS, "dynamodb", before={"GetRecords": dynamodb_uses.records}),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""What several patterns are made of."""

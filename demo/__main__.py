@@ -1,0 +1,39 @@
+"""``python -m demo``: deploy the reference app to an embedded AWS, use its keys, and be refused."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from demo import runner
+from demo.deployment import CdkFailed
+from kms_patterns.local import StartFailed
+from kms_patterns.toolchain import ToolMissing
+
+_CHECKOUT = Path(__file__).parents[1]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Input, over 8 MiB.")
+@click.option("--keep", is_flag=True, help="Keep everything running afterwards, until Ctrl-C.")
+def demo(file: Path | None, *, keep: bool) -> None:
+    """Deploy the reference app to an embedded AWS, use its keys, and be refused."""
+    # As after Ctrl-C, what runs is stopped and what was made is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        as_expected = runner.run(_CHECKOUT, file or runner.default_input(), _console(), keep=keep)
+    except (CdkFailed, StartFailed, ToolMissing, runner.UnsuitableInput) as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(0 if as_expected else 1)
+
+
+def _console() -> Console:
+    """Return a console wide enough for the report's table where nobody set a width, as in a log file."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=170)
+
+
+demo()

@@ -1,0 +1,139 @@
+"""Key agreement: an outsider seals orders and opens answers with its own private key, and no AWS credentials."""
+
+import base64
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from demo.functions import invoke
+from demo.principals import client, function_client, other_role
+from demo.registry import Group
+from demo.scenario import Stage
+from kms_runtime.key_agreement.agreement import LocalParty, open_sealed, seal
+
+STACK = "KeyAgreement"
+ORDER, ANSWER, PURPOSE = b"4711: two bicycles", b"4711: accepted", "orders"
+
+agreements = Group("Key agreement: payloads sealed between a KMS key and an outsider")
+
+
+def _kms_public_key(stage: Stage) -> bytes:
+    publisher = client(stage, "kms", STACK, "PublisherRoleArn")
+    return bytes(publisher.get_public_key(KeyId=stage.output(STACK, "KeyArn"))["PublicKey"])
+
+
+def _outsider(stage: Stage) -> LocalParty:
+    found: LocalParty = stage.notes.setdefault("agreement outsider", LocalParty(_private_key(ec.SECP256R1())))
+    return found
+
+
+def _private_key(curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(curve)
+
+
+def _order(stage: Stage, purpose: str = PURPOSE) -> bytes:
+    outsider = _outsider(stage)
+    recipient = _kms_public_key(stage)
+    return seal(ORDER, party=outsider, sender=outsider.public_key, recipient=recipient, purpose=purpose)
+
+
+def _open(stage: Stage, message: bytes, role: str = "Receiver") -> dict[str, Any]:
+    caller = client(stage, "lambda", STACK, f"{role}RoleArn")
+    event = {"message": base64.b64encode(message).decode()}
+    return invoke(caller, stage.output(STACK, "OpenFunctionName"), event)
+
+
+def _seal(stage: Stage, recipient: bytes) -> bytes:
+    event = {
+        "payload": base64.b64encode(ANSWER).decode(),
+        "recipientPublicKey": base64.b64encode(recipient).decode(),
+        "senderPublicKey": base64.b64encode(_kms_public_key(stage)).decode(),
+    }
+    sender = client(stage, "lambda", STACK, "SenderRoleArn")
+    return base64.b64decode(invoke(sender, stage.output(STACK, "SealFunctionName"), event)["message"])
+
+
+@agreements.scenario(who="outsider, receiver", what="seals an order; opens it", expected="4711: two bicycles")
+def receiver_opens_an_order(stage: Stage) -> str:
+    answer = _open(stage, _order(stage))
+    if base64.b64decode(answer["senderPublicKey"]) != _outsider(stage).public_key:
+        return "from somebody else"
+    return base64.b64decode(answer["payload"]).decode()
+
+
+@agreements.scenario(who="sender, outsider", what="seals an answer; opens it", expected="4711: accepted")
+def outsider_opens_an_answer(stage: Stage) -> str:
+    outsider = _outsider(stage)
+    message = _seal(stage, outsider.public_key)
+    return open_sealed(message, party=outsider, purpose=PURPOSE, sender=_kms_public_key(stage)).payload.decode()
+
+
+@agreements.scenario(who="receiver", what="opens a tampered order", expected="refused: MessageAuthenticationFailed")
+def tampered_order(stage: Stage) -> str:
+    message = bytearray(_order(stage))
+    message[-1] ^= 1
+    return str(_open(stage, bytes(message)))
+
+
+@agreements.scenario(
+    who="receiver", what="opens a message of another purpose", expected="refused: MessageAuthenticationFailed"
+)
+def other_purpose(stage: Stage) -> str:
+    return str(_open(stage, _order(stage, purpose="payments")))
+
+
+@agreements.scenario(who="sender", what="seals for a key on P-384", expected="refused: PublicKeyInvalid")
+def peer_on_another_curve(stage: Stage) -> str:
+    return _seal(stage, LocalParty(_private_key(ec.SECP384R1())).public_key).hex()
+
+
+@agreements.scenario(who="sender", what="seals for a point off the curve", expected="refused: PublicKeyInvalid")
+def peer_off_the_curve(stage: Stage) -> str:
+    altered = bytearray(_outsider(stage).public_key)
+    altered[-1] ^= 1
+    return _seal(stage, bytes(altered)).hex()
+
+
+@agreements.scenario(
+    who="seal function's role", what="agrees with a key on P-384 directly", expected="refused: ValidationException"
+)
+def kms_refuses_another_curve(stage: Stage) -> str:
+    peer = _private_key(ec.SECP384R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return _derive(stage, function_client(stage, "kms", STACK, "SealRoleArn"), peer)
+
+
+@agreements.scenario(
+    who="open function's role",
+    what="downloads the public key",
+    expected="refused: AccessDeniedException (kms:GetPublicKey)",
+)
+def open_role_may_derive_only(stage: Stage) -> str:
+    function_client(stage, "kms", STACK, "OpenRoleArn").get_public_key(KeyId=stage.output(STACK, "KeyArn"))
+    return "downloaded"
+
+
+@agreements.scenario(
+    who="another role, with kms:DeriveSharedSecret in IAM",
+    what="derives the outsider's secret",
+    expected="refused: AccessDeniedException (kms:DeriveSharedSecret)",
+)
+def other_role_may_not_derive(stage: Stage) -> str:
+    allow = [("kms:DeriveSharedSecret", stage.output(STACK, "KeyArn"))]
+    thief = other_role(stage, "kms", "kms-patterns-demo-agreement-thief", allow)
+    return _derive(stage, thief, _outsider(stage).public_key)
+
+
+@agreements.scenario(
+    who="sender",
+    what="invokes the open function",
+    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
+)
+def sender_may_not_open(stage: Stage) -> str:
+    return str(_open(stage, _order(stage), role="Sender"))
+
+
+def _derive(stage: Stage, kms: Any, peer: bytes) -> str:
+    key = stage.output(STACK, "KeyArn")
+    kms.derive_shared_secret(KeyId=key, KeyAgreementAlgorithm="ECDH", PublicKey=peer)
+    return "derived"

@@ -1,0 +1,199 @@
+"""Whole files from outsiders: in envelopes for a published RSA key, opened by one function."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from tempfile import TemporaryFile
+
+from botocore.exceptions import ClientError
+
+from demo.documents import compare_with_file, download_digest
+from demo.functions import invoke, own_calls
+from demo.principals import client, function_client
+from demo.public_key import published
+from demo.registry import Group
+from demo.scenario import Stage, describe_refusal
+from kms_runtime import KmsRsaKeyring, encrypt, encrypt_bytes
+
+SENDER = {"sender": "acme"}
+LETTER = b"Meet me at noon. " * 5000
+TAG_BYTES = 16
+
+rsa_envelopes = Group("RSA envelopes: files that outsiders encrypt with the public key, opened by one function")
+
+
+def _keyring(stage: Stage) -> KmsRsaKeyring:
+    key = published(stage, "RsaEnvelope")
+    return KmsRsaKeyring(key.key_arn, public_key=key.der)
+
+
+def deliver(stage: Stage, key: str, message: bytes) -> None:
+    """Put ``message`` into the inbox."""
+    inbox = stage.output("RsaEnvelope", "InboxName")
+    client(stage, "s3", "RsaEnvelope", "OperatorRoleArn").put_object(Bucket=inbox, Key=key, Body=message)
+
+
+def open_delivered(stage: Stage, key: str, context: Mapping[str, str] = SENDER) -> None:
+    """Have the function open an object of the inbox; the opened one has no ``.encrypted`` at its end."""
+    operator = client(stage, "lambda", "RsaEnvelope", "OperatorRoleArn")
+    event = {"sourceKey": key, "encryptionContext": context}
+    invoke(operator, stage.output("RsaEnvelope", "DecryptFunctionName"), event)
+
+
+def _try_to_open(stage: Stage, name: str, message: bytes, context: Mapping[str, str] = SENDER) -> str:
+    """Open a delivered message, and say whether an object is at the destination afterwards."""
+    deliver(stage, f"{name}.encrypted", message)
+    try:
+        open_delivered(stage, f"{name}.encrypted", context)
+        outcome = "opened"
+    except ClientError as error:
+        outcome = describe_refusal(error)
+    found = (
+        stage.aws.session()
+        .client("s3")
+        .list_object_versions(Bucket=stage.output("RsaEnvelope", "OpenedName"), Prefix=name)
+    )
+    return f"{outcome}, {'an object is or was there' if found.get('Versions') else 'no object'}"
+
+
+def opened_digest(stage: Stage, key: str) -> str:
+    """Return the SHA-256 of an opened object."""
+    operator = client(stage, "s3", "RsaEnvelope", "OperatorRoleArn")
+    return download_digest(operator, stage.output("RsaEnvelope", "OpenedName"), key)
+
+
+def _letter(stage: Stage) -> bytes:
+    return encrypt_bytes(LETTER, keyring=_keyring(stage), encryption_context=SENDER)
+
+
+@rsa_envelopes.scenario(
+    who="anyone with the public key; operator",
+    what="encrypts the file, without AWS; has it opened, inbox to opened",
+    expected="0 calls to encrypt; byte-identical, by Decrypt of the decrypt function",
+)
+def outsider_sends_the_file(stage: Stage) -> str:
+    keyring = _keyring(stage)
+    before = len(stage.aws.kms_calls())
+    with stage.file.open("rb") as source, TemporaryFile() as message:
+        encrypt(source, message, keyring=keyring, encryption_context=SENDER)
+        calls = len(stage.aws.kms_calls()) - before
+        message.seek(0)
+        s3 = client(stage, "s3", "RsaEnvelope", "OperatorRoleArn")
+        s3.upload_fileobj(message, stage.output("RsaEnvelope", "InboxName"), "report.bin.encrypted")
+    open_delivered(stage, "report.bin.encrypted")
+    same = compare_with_file(stage, opened_digest(stage, "report.bin"))
+    return f"{calls} calls to encrypt; {same}, by {own_calls(stage, before, 'RsaEnvelope')}"
+
+
+@rsa_envelopes.scenario(
+    who="anyone with AWS's own Encryption SDK; operator",
+    what="encrypts with the public key; has it opened",
+    expected="byte-identical",
+)
+def official_sdk_sends_a_letter(stage: Stage) -> str:
+    deliver(stage, "official.encrypted", _official(stage, LETTER))
+    open_delivered(stage, "official.encrypted")
+    same = opened_digest(stage, "official") == hashlib.sha256(LETTER).hexdigest()
+    return "byte-identical" if same else "different bytes"
+
+
+def _official(stage: Stage, plaintext: bytes) -> bytes:
+    """Return a message that the official SDK makes with the public key alone."""
+    # A development dependency, and slow to import: only this row waits for it.
+    import aws_encryption_sdk  # noqa: PLC0415
+    from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders  # noqa: PLC0415
+    from aws_cryptographic_material_providers.mpl.config import MaterialProvidersConfig  # noqa: PLC0415
+    from aws_cryptographic_material_providers.mpl.models import CreateAwsKmsRsaKeyringInput  # noqa: PLC0415
+    from aws_encryption_sdk.identifiers import Algorithm  # noqa: PLC0415
+
+    key = published(stage, "RsaEnvelope")
+    named = CreateAwsKmsRsaKeyringInput(
+        public_key=key.pem.encode(), kms_key_id=key.key_arn, encryption_algorithm="RSAES_OAEP_SHA_256"
+    )
+    keyring = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig()).create_aws_kms_rsa_keyring(named)
+    suite = Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
+    message, _ = aws_encryption_sdk.EncryptionSDKClient().encrypt(
+        source=plaintext, keyring=keyring, encryption_context=SENDER, algorithm=suite
+    )
+    return bytes(message)
+
+
+def _spoilt(spoil: Callable[[bytearray], None], stage: Stage) -> bytes:
+    message = bytearray(_letter(stage))
+    spoil(message)
+    return bytes(message)
+
+
+def _flip(message: bytearray) -> None:
+    message[-TAG_BYTES - 1] ^= 1
+
+
+@rsa_envelopes.scenario(
+    who="operator",
+    what="has one with a flipped byte opened",
+    expected="refused: MessageAuthenticationFailed, no object",
+)
+def flipped_byte(stage: Stage) -> str:
+    return _try_to_open(stage, "flipped", _spoilt(_flip, stage))
+
+
+@rsa_envelopes.scenario(
+    who="operator", what="has one cut short by one byte opened", expected="refused: MessageTruncated, no object"
+)
+def truncated(stage: Stage) -> str:
+    return _try_to_open(stage, "truncated", _spoilt(lambda message: message.__delitem__(-1), stage))
+
+
+@rsa_envelopes.scenario(
+    who="operator", what="expects another sender", expected="refused: EncryptionContextMismatch, no object"
+)
+def another_sender(stage: Stage) -> str:
+    return _try_to_open(stage, "sender", _letter(stage), {"sender": "somebody-else"})
+
+
+@rsa_envelopes.scenario(
+    who="operator", what="names no sender", expected="refused: EncryptionContextRequired, no object"
+)
+def no_sender(stage: Stage) -> str:
+    return _try_to_open(stage, "no-sender", _letter(stage), {})
+
+
+@rsa_envelopes.scenario(
+    who="operator",
+    what="has one for another RSA key opened",
+    expected="refused: IncorrectKeyException, no object",
+)
+def another_key(stage: Stage) -> str:
+    key = published(stage, "PublicKey")
+    keyring = KmsRsaKeyring(key.key_arn, public_key=key.der)
+    return _try_to_open(stage, "key", encrypt_bytes(LETTER, keyring=keyring, encryption_context=SENDER))
+
+
+@rsa_envelopes.scenario(
+    who="operator",
+    what="has one whose data key is wrapped with SHA-1 opened",
+    expected="refused: InvalidCiphertextException, no object",
+)
+def another_algorithm(stage: Stage) -> str:
+    key = published(stage, "RsaEnvelope")
+    keyring = KmsRsaKeyring(key.key_arn, public_key=key.der, encryption_algorithm="RSAES_OAEP_SHA_1")
+    return _try_to_open(stage, "sha-1", encrypt_bytes(LETTER, keyring=keyring, encryption_context=SENDER))
+
+
+@rsa_envelopes.scenario(
+    who="decrypt function's role",
+    what="calls Encrypt",
+    expected="refused: AccessDeniedException (kms:Encrypt)",
+)
+def decrypt_role_may_not_encrypt(stage: Stage) -> str:
+    kms, key = function_client(stage, "kms", "RsaEnvelope", "DecryptRoleArn"), stage.output("RsaEnvelope", "KeyArn")
+    kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionAlgorithm="RSAES_OAEP_SHA_256")
+    return "encrypted"
+
+
+@rsa_envelopes.scenario(
+    who="operator", what="calls Decrypt itself", expected="refused: AccessDeniedException (kms:Decrypt)"
+)
+def operator_may_not_decrypt(stage: Stage) -> str:
+    kms, key = client(stage, "kms", "RsaEnvelope", "OperatorRoleArn"), stage.output("RsaEnvelope", "KeyArn")
+    kms.decrypt(KeyId=key, CiphertextBlob=bytes(384), EncryptionAlgorithm="RSAES_OAEP_SHA_256")
+    return "decrypted"

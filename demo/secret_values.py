@@ -1,0 +1,151 @@
+"""Direct encryption of secrets: two functions, two roles, an encryption context that policy enforces."""
+
+import base64
+import os
+from typing import Any
+
+from demo.functions import invoke, own_calls
+from demo.principals import client, function_client
+from demo.registry import Group
+from demo.scenario import Stage
+
+SECRET = "correct horse battery staple"  # noqa: S105 - the demo's sample value
+TENANT = {"tenant": "a"}
+ITEM = {"id": {"S": "database-password"}}
+
+secrets = Group("Secrets: ciphertext in DynamoDB and Parameter Store")
+
+
+def _parameter(stage: Stage) -> str:
+    return stage.output("Secrets", "ParameterPrefix").rstrip("/") + "/database-password"
+
+
+def _encrypt(stage: Stage, plaintext: bytes, context: dict[str, str]) -> str:
+    event = {"plaintext": base64.b64encode(plaintext).decode(), "encryptionContext": context}
+    writer = client(stage, "lambda", "Secrets", "WriterRoleArn")
+    return str(invoke(writer, stage.output("Secrets", "EncryptFunctionName"), event)["ciphertext"])
+
+
+def _decrypt(stage: Stage, ciphertext: str, context: dict[str, str]) -> str:
+    reader = client(stage, "lambda", "Secrets", "ReaderRoleArn")
+    event = {"ciphertext": ciphertext, "encryptionContext": context}
+    answer = invoke(reader, stage.output("Secrets", "DecryptFunctionName"), event)
+    return base64.b64decode(answer["plaintext"]).decode(errors="replace")
+
+
+def _stored(stage: Stage) -> str:
+    dynamodb = client(stage, "dynamodb", "Secrets", "ReaderRoleArn")
+    return str(dynamodb.get_item(TableName=stage.output("Secrets", "TableName"), Key=ITEM)["Item"]["value"]["S"])
+
+
+@secrets.scenario(
+    who="writer",
+    what="encrypts a secret, stores it in both places",
+    expected="stored unreadable, by Encrypt of the encrypt function",
+)
+def writer_stores_the_secret(stage: Stage) -> str:
+    before = len(stage.aws.kms_calls())
+    ciphertext = _encrypt(stage, SECRET.encode(), TENANT)
+    dynamodb = client(stage, "dynamodb", "Secrets", "WriterRoleArn")
+    dynamodb.put_item(TableName=stage.output("Secrets", "TableName"), Item={**ITEM, "value": {"S": ciphertext}})
+    ssm = client(stage, "ssm", "Secrets", "WriterRoleArn")
+    ssm.put_parameter(Name=_parameter(stage), Value=ciphertext, Type="String", Overwrite=True)
+    state = "readable" if SECRET.encode() in base64.b64decode(ciphertext) else "unreadable"
+    return f"stored {state}, by {own_calls(stage, before, 'Secrets')}"
+
+
+@secrets.scenario(who="reader", what="reads it back from DynamoDB", expected=SECRET)
+def reader_reads_from_dynamodb(stage: Stage) -> str:
+    return _decrypt(stage, _stored(stage), TENANT)
+
+
+@secrets.scenario(who="reader", what="reads it back from Parameter Store", expected=SECRET)
+def reader_reads_from_parameter_store(stage: Stage) -> str:
+    ssm = client(stage, "ssm", "Secrets", "ReaderRoleArn")
+    return _decrypt(stage, ssm.get_parameter(Name=_parameter(stage))["Parameter"]["Value"], TENANT)
+
+
+@secrets.scenario(
+    who="reader", what="decrypts under another tenant's context", expected="refused: InvalidCiphertextException"
+)
+def wrong_context(stage: Stage) -> str:
+    return _decrypt(stage, _stored(stage), {"tenant": "b"})
+
+
+@secrets.scenario(who="writer", what="encrypts without the context", expected="refused: EncryptionContextRequired")
+def no_context(stage: Stage) -> str:
+    return _encrypt(stage, SECRET.encode(), {})
+
+
+@secrets.scenario(who="writer", what="encrypts 4096 bytes", expected="encrypted")
+def largest_secret(stage: Stage) -> str:
+    return "encrypted" if _encrypt(stage, os.urandom(4096), TENANT) else "nothing"
+
+
+@secrets.scenario(who="writer", what="encrypts 4097 bytes", expected="refused: PlaintextTooLarge")
+def too_large_a_secret(stage: Stage) -> str:
+    return _encrypt(stage, os.urandom(4097), TENANT)
+
+
+@secrets.scenario(who="writer", what="encrypts nothing", expected="refused: PlaintextEmpty")
+def empty_secret(stage: Stage) -> str:
+    return _encrypt(stage, b"", TENANT)
+
+
+@secrets.scenario(who="reader", what="decrypts a tampered ciphertext", expected="refused: InvalidCiphertextException")
+def tampered_ciphertext(stage: Stage) -> str:
+    blob = bytearray(base64.b64decode(_stored(stage)))
+    blob[-1] ^= 1
+    return _decrypt(stage, base64.b64encode(blob).decode(), TENANT)
+
+
+@secrets.scenario(who="reader", what="decrypts another key's ciphertext", expected="refused: IncorrectKeyException")
+def ciphertext_of_another_key(stage: Stage) -> str:
+    kms = stage.aws.session().client("kms")
+    blob = kms.encrypt(KeyId=stage.output("S3", "KeyArn"), Plaintext=b"x", EncryptionContext=TENANT)["CiphertextBlob"]
+    return _decrypt(stage, base64.b64encode(blob).decode(), TENANT)
+
+
+def _direct(stage: Stage, role: str) -> Any:
+    return function_client(stage, "kms", "Secrets", role)
+
+
+@secrets.scenario(
+    who="encrypt function's role", what="calls Decrypt", expected="refused: AccessDeniedException (kms:Decrypt)"
+)
+def encrypt_role_may_not_decrypt(stage: Stage) -> str:
+    blob = base64.b64decode(_stored(stage))
+    key = stage.output("Secrets", "KeyArn")
+    _direct(stage, "EncryptRoleArn").decrypt(KeyId=key, CiphertextBlob=blob, EncryptionContext=TENANT)
+    return "decrypted"
+
+
+@secrets.scenario(
+    who="decrypt function's role", what="calls Encrypt", expected="refused: AccessDeniedException (kms:Encrypt)"
+)
+def decrypt_role_may_not_encrypt(stage: Stage) -> str:
+    key = stage.output("Secrets", "KeyArn")
+    _direct(stage, "DecryptRoleArn").encrypt(KeyId=key, Plaintext=b"x", EncryptionContext=TENANT)
+    return "encrypted"
+
+
+@secrets.scenario(
+    who="encrypt function's role",
+    what="calls Encrypt without the context",
+    expected="refused: AccessDeniedException (kms:Encrypt)",
+)
+def policy_requires_the_context(stage: Stage) -> str:
+    _direct(stage, "EncryptRoleArn").encrypt(KeyId=stage.output("Secrets", "KeyArn"), Plaintext=b"x")
+    return "encrypted"
+
+
+@secrets.scenario(
+    who="writer",
+    what="invokes the decrypt function",
+    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
+)
+def writer_may_not_read(stage: Stage) -> str:
+    writer = client(stage, "lambda", "Secrets", "WriterRoleArn")
+    event = {"ciphertext": _stored(stage), "encryptionContext": TENANT}
+    invoke(writer, stage.output("Secrets", "DecryptFunctionName"), event)
+    return "decrypted"

@@ -1,0 +1,197 @@
+"""Releases signed in S3 on upload; a detached signature and a statement, checked without any call."""
+
+import base64
+import io
+import time
+from collections.abc import Callable
+from typing import Any
+
+from demo.functions import invoke
+from demo.principals import client, function_client
+from demo.public_key import published
+from demo.registry import Group
+from demo.scenario import Stage, summarize
+from kms_runtime.errors import KmsRuntimeError
+from kms_runtime.public_keys.public_key import PublicKey
+from kms_runtime.signatures.artifacts import ArtifactDigests, digest_artifact, verify_signature, verify_statement
+
+STACK, ALGORITHM = "CodeSigning", "ECDSA_SHA_256"
+RELEASE, OLDER = "app-1.1.bin", "app-1.0.bin"
+PATIENCE = 60
+
+releases = Group("Code signing: releases in S3, signed on upload")
+
+
+def _stored(stage: Stage, key: str) -> bytes:
+    s3 = client(stage, "s3", STACK, "PublisherRoleArn")
+    return bytes(s3.get_object(Bucket=stage.output(STACK, "SignaturesName"), Key=key)["Body"].read())
+
+
+def _await(stage: Stage, key: str) -> None:
+    """Wait for an object among the signatures: EventBridge starts the function when it gets to it."""
+    s3, bucket = stage.aws.session().client("s3"), stage.output(STACK, "SignaturesName")
+    deadline = time.monotonic() + PATIENCE
+    while not s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{key} did not appear in {bucket} within {PATIENCE} s")
+        time.sleep(0.2)
+
+
+def _upload(stage: Stage, name: str, content: bytes | None = None) -> None:
+    s3, bucket = client(stage, "s3", STACK, "BuilderRoleArn"), stage.output(STACK, "ArtifactsName")
+    if content is None:
+        s3.upload_file(str(stage.file), bucket, name)
+    else:
+        s3.put_object(Bucket=bucket, Key=name, Body=content)
+    _await(stage, f"{name}.dsse.json")
+
+
+def _key(stage: Stage) -> PublicKey:
+    """The key as outsiders have it."""
+    if "public key of releases" not in stage.notes:
+        stage.notes["public key of releases"] = published(stage, STACK)
+    found: PublicKey = stage.notes["public key of releases"]
+    return found
+
+
+def _file(stage: Stage) -> ArtifactDigests:
+    with stage.file.open("rb") as file:
+        return digest_artifact(file, algorithm=ALGORITHM)
+
+
+def _checked(check: Callable[..., Any], *arguments: Any, **options: Any) -> str:
+    try:
+        check(*arguments, algorithm=ALGORITHM, **options)
+    except KmsRuntimeError as error:
+        return f"refused: {error.code}"
+    return "genuine"
+
+
+@releases.scenario(
+    who="builder",
+    what="uploads a release, and does nothing else",
+    expected="signed by itself, by 2 Sign",
+)
+def upload_is_signed(stage: Stage) -> str:
+    _key(stage)  # once it is published, the calls that follow are of the release
+    before = len(stage.aws.kms_calls())
+    _upload(stage, RELEASE)
+    calls = [call for call in stage.aws.kms_calls()[before:] if not call["viaService"]]
+    return f"signed by itself, by {summarize(calls)}"
+
+
+@releases.scenario(
+    who="outsider",
+    what="checks signature and statement with the published key",
+    expected="genuine, genuine, no call of KMS",
+)
+def outsider_verifies(stage: Stage) -> str:
+    key, artifact = _key(stage), _file(stage)
+    signature, statement = _stored(stage, f"{RELEASE}.sig"), _stored(stage, f"{RELEASE}.dsse.json")
+    before = len(stage.aws.kms_calls())
+    found = [
+        _checked(verify_signature, artifact, signature, key),
+        _checked(verify_statement, artifact, statement, key, name=RELEASE),
+    ]
+    calls = "no call" if len(stage.aws.kms_calls()) == before else "calls"
+    return f"{', '.join(found)}, {calls} of KMS"
+
+
+@releases.scenario(who="publisher", what="has it signed again, as a repeated event would", expected="nothing to do")
+def repeated_event(stage: Stage) -> str:
+    publisher = client(stage, "lambda", STACK, "PublisherRoleArn")
+    before = len(stage.aws.kms_calls())
+    answer = invoke(publisher, stage.output(STACK, "SignFunctionName"), {"sourceKey": RELEASE})
+    signed = any(call["action"] == "kms:Sign" for call in stage.aws.kms_calls()[before:])
+    return "signed again" if answer["signed"] or signed else "nothing to do"
+
+
+@releases.scenario(
+    who="outsider",
+    what="checks a tampered release",
+    expected="signature refused: KMSInvalidSignatureException, statement refused: ArtifactMismatch",
+)
+def tampered_release(stage: Stage) -> str:
+    artifact = digest_artifact(io.BytesIO(stage.file.read_bytes() + b"!"), algorithm=ALGORITHM)
+    signature = _checked(verify_signature, artifact, _stored(stage, f"{RELEASE}.sig"), _key(stage))
+    statement = _checked(verify_statement, artifact, _stored(stage, f"{RELEASE}.dsse.json"), _key(stage))
+    return f"signature {signature}, statement {statement}"
+
+
+@releases.scenario(
+    who="outsider",
+    what="is given an older release under the new one's name",
+    expected="signature genuine, statement refused: ArtifactMismatch",
+)
+def older_release_passed_off(stage: Stage) -> str:
+    _upload(stage, OLDER, b"version 1.0")
+    artifact = digest_artifact(io.BytesIO(b"version 1.0"), algorithm=ALGORITHM)
+    signature = _checked(verify_signature, artifact, _stored(stage, f"{OLDER}.sig"), _key(stage))
+    statement = _checked(verify_statement, artifact, _stored(stage, f"{OLDER}.dsse.json"), _key(stage), name=RELEASE)
+    return f"signature {signature}, statement {statement}"
+
+
+@releases.scenario(
+    who="outsider",
+    what="checks a signature by another key",
+    expected="refused: KMSInvalidSignatureException",
+)
+def release_signed_by_another_key(stage: Stage) -> str:
+    kms = stage.aws.session().client("kms")
+    arn = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    artifact = _file(stage)
+    foreign = kms.sign(KeyId=arn, Message=artifact.ready.data, MessageType="DIGEST", SigningAlgorithm=ALGORITHM)
+    return _checked(verify_signature, artifact, foreign["Signature"], _key(stage))
+
+
+@releases.scenario(who="builder", what="writes a signature itself", expected="refused: AccessDenied (s3:PutObject)")
+def builder_may_not_write_signatures(stage: Stage) -> str:
+    s3 = client(stage, "s3", STACK, "BuilderRoleArn")
+    s3.put_object(Bucket=stage.output(STACK, "SignaturesName"), Key=f"{RELEASE}.sig", Body=b"forged")
+    return "written"
+
+
+@releases.scenario(
+    who="sign function's role", what="replaces the release", expected="refused: AccessDenied (s3:PutObject)"
+)
+def signer_may_not_write_artifacts(stage: Stage) -> str:
+    s3 = function_client(stage, "s3", STACK, "SignRoleArn")
+    s3.put_object(Bucket=stage.output(STACK, "ArtifactsName"), Key=RELEASE, Body=b"replaced")
+    return "written"
+
+
+@releases.scenario(
+    who="sign function's role",
+    what="signs a message instead of a digest",
+    expected="refused: AccessDeniedException (kms:Sign)",
+)
+def signer_is_held_to_digests(stage: Stage) -> str:
+    kms = function_client(stage, "kms", STACK, "SignRoleArn")
+    kms.sign(KeyId=stage.output(STACK, "KeyArn"), Message=b"x", MessageType="RAW", SigningAlgorithm=ALGORITHM)
+    return "signed"
+
+
+@releases.scenario(
+    who="sign function's role", what="calls Verify", expected="refused: AccessDeniedException (kms:Verify)"
+)
+def signer_of_releases_may_not_verify(stage: Stage) -> str:
+    kms, digest = function_client(stage, "kms", STACK, "SignRoleArn"), bytes(32)
+    kms.verify(
+        KeyId=stage.output(STACK, "KeyArn"),
+        Message=digest,
+        MessageType="DIGEST",
+        Signature=base64.b64decode(_stored(stage, f"{RELEASE}.sig")),
+        SigningAlgorithm=ALGORITHM,
+    )
+    return "verified"
+
+
+@releases.scenario(
+    who="builder",
+    what="invokes the sign function",
+    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
+)
+def builder_may_not_invoke(stage: Stage) -> str:
+    builder = client(stage, "lambda", STACK, "BuilderRoleArn")
+    invoke(builder, stage.output(STACK, "SignFunctionName"), {"sourceKey": RELEASE})
+    return "signed"

@@ -1,0 +1,144 @@
+"""``kms-patterns encrypt`` and ``kms-patterns decrypt``: files and streams under a KMS key, for people and hosts.
+
+Exit codes: 0 done; 1 AWS refused, or a file cannot be read or written; 2 the command line is wrong; 3 the message is
+altered, cut, not a message, or made under another encryption context.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kms_runtime.cli.places import STREAM, Place, S3Place, place
+
+_NOT_GENUINE = 3
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
+_files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
+_output = click.option(
+    "-o",
+    "--output",
+    metavar="PLACE",
+    callback=lambda _context, _option, text: None if text is None else place(text),
+    help="File, existing folder, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, or - for standard output.",
+)
+_context = click.option("-c", "--context", multiple=True, metavar="NAME=VALUE", help="Encryption context; repeatable.")
+_keys = click.option("-k", "--key", "keys", multiple=True, metavar="KEY-ARN", help="ARN of a KMS key; repeatable.")
+_force = click.option("-f", "--force", is_flag=True, help="Overwrite an existing output.")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+
+
+@click.command()
+@_files
+@_keys
+@_context
+@_output
+@_force
+@_quiet
+@click.option("--sign", is_flag=True, help="Sign the message (suite 0x0578).")
+@click.option("--verify", is_flag=True, help="Read the result back and compare; needs kms:Decrypt.")
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Public key (DER or PEM) of an RSA KMS key: encrypts without a call to AWS.",
+)
+def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify: bool, **options: Any) -> None:
+    """Encrypt FILE... (a file, s3://BUCKET/KEY, or - for standard input) into FILE.encrypted.
+
+    The result is an AWS Encryption SDK message. With several --key, any one of them can decrypt it. Exit codes: 0 done,
+    1 refused by AWS or by the file system, 2 wrong usage, 3 --verify failed.
+    """
+    from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415 - --help need not wait for boto3
+
+    if verify and (output == STREAM or (files == ("-",) and output is None)):
+        raise click.UsageError("--verify reads the output again, which standard output does not allow")
+    targets = [output] if output else [place(name) for name in files]
+    if verify and any(isinstance(target, S3Place) for target in targets):
+        raise click.UsageError(
+            "--verify reads the output before it appears: run decrypt --verify on the object instead"
+        )
+    work = encryption.Encryption(
+        encryption.encrypting_keyring(options["keys"], options["public_key"]), _pairs(options["context"]), sign, verify
+    )
+    _run(work, files, output, lambda name: name + file_streams.SUFFIX, options)
+
+
+@click.command()
+@_files
+@_keys
+@_context
+@_output
+@_force
+@_quiet
+@click.option("--account", multiple=True, metavar="ID", help="Accept any key of this account instead of --key.")
+@click.option("--rsa", is_flag=True, help="The --key is an RSA KMS key.")
+@click.option("--verify", is_flag=True, help="Authenticate the whole message and write nothing.")
+def decrypt(files: tuple[str, ...], output: Place | None, *, verify: bool, **options: Any) -> None:
+    """Decrypt FILE... (a file, s3://BUCKET/KEY, or - for standard input) into FILE without .encrypted.
+
+    Every --context pair must be in the message; they are compared before AWS is called. An output file appears after
+    the last byte was authenticated, or not at all; on standard output discard everything if the exit code is not 0.
+    Exit codes: 0 done, 1 refused by AWS or by the file system, 2 wrong usage, 3 not a genuine message.
+    """
+    from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415 - --help need not wait for boto3
+
+    if verify and output:
+        raise click.UsageError("--verify writes nothing: leave --output out")
+    keyring = encryption.decrypting_keyring(options["keys"], options["account"], rsa=options["rsa"])
+    work = encryption.Decryption(keyring, _pairs(options["context"]), verify)
+
+    def name_for(name: str) -> str:
+        return name.removesuffix(file_streams.SUFFIX) if name.endswith(file_streams.SUFFIX) else f"{name}.decrypted"
+
+    _run(work, files, output, name_for, options)
+
+
+def _pairs(context: Sequence[str]) -> dict[str, str]:
+    """Return NAME=VALUE texts as a mapping."""
+    pairs: dict[str, str] = {}
+    for text in context:
+        name, equals, value = text.partition("=")
+        if not name or not equals or not value:
+            raise click.UsageError(f"--context {text}: NAME=VALUE is expected, neither part empty")
+        if pairs.setdefault(name, value) != value:
+            raise click.UsageError(f"--context {name} is given twice, with different values")
+    return pairs
+
+
+def _run(
+    work: Any, patterns: Sequence[str], output: Place | None, name_for: Callable[[str], str], options: dict[str, Any]
+) -> None:
+    """Process every file; go on after one failed, and exit with the gravest code."""
+    from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415 - --help need not wait for boto3
+
+    inputs = file_streams.expand(patterns)
+    targets = file_streams.destinations(inputs, output, name_for)
+    code = 0
+    with _terminable(), encryption.progress(quiet=options["quiet"]) as report:
+        for source, target in zip(inputs, targets, strict=True):
+            try:
+                work.run(source, target, report, force=options["force"])
+            except encryption.FAILURES as error:
+                report.failed(source, error)
+                code = max(code, _NOT_GENUINE if isinstance(error, encryption.NOT_GENUINE) else 1)
+    sys.exit(code)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM raise, and SIGHUP unless it is ignored (nohup), so that partial output is removed."""
+
+    def stop(number: int, _frame: Any) -> None:
+        sys.exit(128 + number)
+
+    wanted = [number for number in _ENDINGS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,163 @@
+"""What the ``encrypt`` and ``decrypt`` commands do with one file, and how they report it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import click
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+import kms_runtime
+from kms_runtime.cli import file_streams
+from kms_runtime.cli.places import Place
+from kms_runtime.errors import EncryptionContextMismatch, MessageAuthenticationFailed, MessageFormatError
+from kms_runtime.key_arn import parse_key_arn
+from kms_runtime.keyrings import Keyring
+
+FAILURES = (kms_runtime.KmsRuntimeError, OSError, BotoCoreError)
+NOT_GENUINE = (MessageFormatError, MessageAuthenticationFailed, EncryptionContextMismatch)
+
+
+def kms_client(region: str) -> Any:
+    """Return the AWS KMS client of a Region."""
+    return boto3.client("kms", region_name=region, config=Config(retries={"mode": "standard"}))
+
+
+def encrypting_keyring(keys: Sequence[str], public_key: Path | None) -> Keyring:
+    """Return the keyring for one RSA key whose public key is at hand, or for one or more symmetric keys.
+
+    Raises:
+        UsageError: There is no key, one is not an ARN, or there are several RSA keys.
+    """
+    regions = _regions(keys)
+    if public_key is None:
+        return _symmetric(regions)
+    if len(keys) > 1:
+        raise click.UsageError("--public-key goes with one --key")
+    try:
+        return kms_runtime.KmsRsaKeyring(keys[0], public_key=public_key.read_bytes())
+    except kms_runtime.KmsRuntimeError as error:
+        raise click.UsageError(f"--public-key {public_key}: {error}") from error
+
+
+def decrypting_keyring(keys: Sequence[str], accounts: Sequence[str], *, rsa: bool) -> Keyring:
+    """Return the keyring for an RSA key, for symmetric keys, or for any key of ``accounts``.
+
+    Raises:
+        UsageError: There is neither key nor account or there are both, or one of them is not of the right form.
+    """
+    if accounts:
+        if keys or rsa:
+            raise click.UsageError("--account takes the key that the message names: leave --key and --rsa out")
+        try:
+            return kms_runtime.KmsDiscoveryKeyring(account_ids=accounts, client_for_region=kms_client)
+        except kms_runtime.KmsRuntimeError as error:
+            raise click.UsageError(f"--account: {error}") from error
+    regions = _regions(keys)
+    if not rsa:
+        return _symmetric(regions)
+    if len(keys) > 1:
+        raise click.UsageError("--rsa goes with one --key")
+    return kms_runtime.KmsRsaKeyring(keys[0], kms_client=kms_client(regions[keys[0]]))
+
+
+def _regions(keys: Sequence[str]) -> dict[str, str]:
+    if not keys:
+        raise click.UsageError("--key is missing")
+    parsed = {key: parse_key_arn(key) for key in keys}
+    wrong = [key for key, arn in parsed.items() if arn is None]
+    if wrong:
+        raise click.UsageError(f"--key {wrong[0]}: the ARN of a key is expected (an alias can be moved to another key)")
+    return {key: arn.region for key, arn in parsed.items() if arn}
+
+
+def _symmetric(regions: Mapping[str, str]) -> kms_runtime.KmsKeyring:
+    (first, client), *others = ((key, kms_client(region)) for key, region in regions.items())
+    return kms_runtime.KmsKeyring(first, kms_client=client, additional_keys=dict(others))
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """The ``encrypt`` command."""
+
+    keyring: Keyring
+    context: Mapping[str, str]
+    sign: bool
+    verify: bool
+
+    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> None:
+        """Encrypt ``source`` into ``target``, and compare if asked to."""
+        signed = kms_runtime.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
+        suite: dict[str, Any] = {"algorithm_suite": signed} if self.sign else {}
+        common: dict[str, Any] = {"keyring": self.keyring, "encryption_context": self.context}
+        with (
+            file_streams.reading(source) as (opened, size),
+            file_streams.writing(target, size=size, force=force) as output,
+        ):
+            watched = file_streams.Watched(opened, report.started(source, size), digest=self.verify)
+            kms_runtime.encrypt(watched, output.sink, **common, **suite)
+            if self.verify and output.partial:
+                _compare(output.partial, watched.sha256, common)
+
+
+def _compare(message: Path, expected: bytes, common: Mapping[str, Any]) -> None:
+    """Decrypt what was written, before it takes its name."""
+    found = file_streams.Discarding()
+    with message.open("rb", buffering=0) as opened:
+        kms_runtime.decrypt(opened, found, **common)
+    if found.sha256 != expected:
+        raise MessageAuthenticationFailed("what was read back is not what was encrypted")
+
+
+@dataclass(frozen=True)
+class Decryption:
+    """The ``decrypt`` command."""
+
+    keyring: Keyring
+    context: Mapping[str, str]
+    verify: bool
+
+    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> None:
+        """Decrypt ``source`` into ``target``, or nowhere if only to verify."""
+        with file_streams.reading(source) as (opened, size):
+            watched = file_streams.Watched(opened, report.started(source, size), digest=False)
+            common: dict[str, Any] = {"keyring": self.keyring, "encryption_context": self.context}
+            if self.verify:
+                kms_runtime.decrypt(watched, file_streams.Discarding(), **common)
+                return
+            with file_streams.writing(target, size=size, force=force) as output:
+                kms_runtime.decrypt(watched, output.sink, **common)
+
+
+class Report:
+    """A progress bar per file on standard error, if that is a terminal; failures always."""
+
+    def __init__(self, console: Console, bar: Progress) -> None:
+        self._console = console
+        self._bar = bar
+
+    def started(self, file: Place, size: int | None) -> Any:
+        """Show a bar for ``file`` and return the function that moves it."""
+        task = self._bar.add_task(file.name, total=size)
+        return lambda done: self._bar.advance(task, done)
+
+    def failed(self, file: Place, error: Exception) -> None:
+        """Say which file failed and why, with the error's code first."""
+        code = getattr(error, "code", type(error).__name__)
+        told = [f"{file}: {code}: {error}", *getattr(error, "__notes__", ())]
+        self._console.print("\n  ".join(told), style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Report]:
+    """Show progress with rate and remaining time while the block runs."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet or not console.is_terminal) as bar:
+        yield Report(console, bar)

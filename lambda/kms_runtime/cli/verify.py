@@ -1,0 +1,122 @@
+"""``kms-patterns verify``: an artifact's signature and statement, checked with the public key and without AWS.
+
+Exit codes: 0 genuine; 1 a file cannot be read; 2 the command line is wrong or there is nothing to check; 3 not genuine.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from kms_runtime.signatures.artifacts import ArtifactDigests
+    from kms_runtime.signatures.verifying_keys import VerifyingKey
+
+_NOT_GENUINE = 3
+_path = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=_path)
+@click.option("-k", "--key", required=True, type=_path, help="Public key: JSON of PublicKeyExport, PEM or DER.")
+@click.option("-s", "--signature", type=_path, help="Detached signature.  [default: FILE.sig, if it is there]")
+@click.option("-e", "--envelope", type=_path, help="DSSE envelope.  [default: FILE.dsse.json, if it is there]")
+@click.option("-n", "--name", help="Name that the statement must give to the artifact.  [default: any]")
+@click.option("-t", "--type", "kind", help="The statement's predicateType.  [default: the one that CodeSigner writes]")
+@click.option("-a", "--algorithm", help="The one algorithm to accept.  [default: the key's, if it has one]")
+def verify(file: Path, **options: Any) -> None:
+    """Verify that FILE was signed with the key, without a call to AWS.
+
+    The detached signature proves the content; the envelope's statement the name, too, which --name compares: otherwise
+    an older release, signed as well, could be passed off as a newer one. All that is given or found is checked.
+    Exit codes: 0 genuine, 1 a file cannot be read, 2 wrong usage or nothing to check, 3 not genuine.
+    """
+    from kms_runtime.errors import KmsRuntimeError  # noqa: PLC0415 - --help need not wait for cryptography
+
+    try:
+        lines = _verify(file, **options)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+    except KmsRuntimeError as error:
+        click.echo(f"{file}: NOT GENUINE: {error.code}: {error}", err=True)
+        sys.exit(_NOT_GENUINE)
+    for line in lines:
+        click.echo(f"{file}: {line}")
+
+
+def _verify(
+    file: Path,
+    *,
+    key: Path,
+    signature: Path | None,
+    envelope: Path | None,
+    name: str | None,
+    kind: str | None,
+    algorithm: str | None,
+) -> list[str]:
+    from kms_runtime.signatures.artifacts import digest_artifact  # noqa: PLC0415
+    from kms_runtime.signatures.in_toto import PREDICATE_TYPE  # noqa: PLC0415
+
+    signature = signature or _if_there(file, ".sig")
+    envelope = envelope or _if_there(file, ".dsse.json")
+    if not signature and not envelope:
+        raise click.UsageError(f"nothing to check: neither {file}.sig nor {file}.dsse.json is there; name one")
+    if name is not None and not envelope:
+        raise click.UsageError("--name needs a statement: a detached signature names nothing; give --envelope")
+    public_key = _read_key(key)
+    algorithm = _chosen(public_key, algorithm)
+    with file.open("rb") as content:
+        artifact = digest_artifact(content, algorithm=algorithm, public_key=public_key)
+    lines = [_signed(artifact, signature, public_key, algorithm)] if signature else []
+    if envelope:
+        expected = {"name": name, "predicate_type": kind or PREDICATE_TYPE}
+        lines.append(_stated(artifact, envelope, public_key, algorithm, expected))
+    return lines
+
+
+def _signed(artifact: "ArtifactDigests", signature: Path, key: "VerifyingKey", algorithm: str) -> str:
+    from kms_runtime.signatures.artifacts import verify_signature  # noqa: PLC0415
+
+    verify_signature(artifact, signature.read_bytes(), key, algorithm=algorithm)
+    return f"genuine by {signature.name}: {algorithm}, {key.key_arn}"
+
+
+def _stated(
+    artifact: "ArtifactDigests", envelope: Path, key: "VerifyingKey", algorithm: str, expected: dict[str, Any]
+) -> str:
+    from kms_runtime.signatures.artifacts import verify_statement  # noqa: PLC0415
+
+    statement = verify_statement(artifact, envelope.read_bytes(), key, algorithm=algorithm, **expected)
+    subject = statement.subject_with(artifact.digests, expected["name"])
+    return f"genuine by {envelope.name}: {algorithm}, {key.key_arn}, as {subject.name!r}"
+
+
+def _if_there(file: Path, suffix: str) -> Path | None:
+    beside = file.with_name(file.name + suffix)
+    return beside if beside.exists() else None
+
+
+def _read_key(path: Path) -> "VerifyingKey":
+    from kms_runtime.errors import KmsRuntimeError  # noqa: PLC0415
+    from kms_runtime.signatures.verifying_keys import read_verifying_key  # noqa: PLC0415
+
+    data = path.read_bytes()
+    try:
+        return read_verifying_key(data, called=path.name)
+    except KmsRuntimeError as error:
+        raise click.UsageError(f"--key {path}: {error}") from error
+
+
+def _chosen(key: "VerifyingKey", algorithm: str | None) -> str:
+    from kms_runtime.signatures.artifacts import ARTIFACT_ALGORITHMS  # noqa: PLC0415
+
+    known = [name for name in key.algorithms if name in ARTIFACT_ALGORITHMS]
+    if algorithm in known:
+        return algorithm
+    if algorithm is None and len(known) == 1:
+        return known[0]
+    if not known:
+        raise click.UsageError(f"--key: {key.key_arn} ({key.key_spec}, {key.key_usage}) signs no artifacts")
+    given = f"--algorithm {algorithm} is none of this key's" if algorithm else "--algorithm is needed with this key"
+    raise click.UsageError(f"{given}: {', '.join(known)}")

@@ -1,0 +1,160 @@
+"""One byte range of a message's plaintext, without reading the rest of the message.
+
+See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html#body-framed
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from kms_runtime.envelope.opening import check_expected, open_header
+from kms_runtime.envelope.result import MessageResult
+from kms_runtime.errors import InvalidRequest, MessageFormatError, RangeNotSatisfiable
+from kms_runtime.keyrings.keyring import Keyring
+from kms_runtime.message import FieldReader, FrameOpener, Header, read_header
+from kms_runtime.message.frames import FRAME_OVERHEAD
+from kms_runtime.message.header import MAX_FRAME_LENGTH
+from kms_runtime.message.layout import FrameLayout
+from kms_runtime.message.suite import wipe
+from kms_runtime.streams import Sink, Source, filler, taker, write_all
+
+_HEADER_WINDOW = 16 * 1024
+
+
+class RangeSource(Protocol):
+    """Something with one message in it that can be read from any byte on."""
+
+    def open_range(self, start: int, end: int) -> AbstractContextManager[Source]:
+        """Return a source of the bytes from ``start`` up to, not with, ``end``; fewer if it is shorter."""
+
+    @property
+    def size(self) -> int:
+        """Size of the message in bytes, known once a range was opened."""
+
+
+def decrypt_range(
+    source: RangeSource,
+    sink: Sink,
+    *,
+    start: int,
+    length: int,
+    keyring: Keyring,
+    encryption_context: Mapping[str, str],
+    max_frame_length: int = MAX_FRAME_LENGTH,
+) -> MessageResult:
+    """Decrypt ``length`` bytes of plaintext from byte ``start`` on, reading the header and the frames that hold them.
+
+    Every byte written was authenticated as being at its place in this message. A range that reaches beyond the end is
+    cut there, and the end is authenticated too. **What lies outside of the range is not verified.** Signed messages
+    (suite 0x0578) are refused, as their signature covers every byte.
+
+    Args:
+        source: Where the message is: ``FileRange``, or ``kms_runtime.s3.S3Range``.
+        sink: Binary file object that receives the plaintext. If this raises, discard what it has received.
+        start: First byte of the plaintext wanted, counted from 0.
+        length: Number of bytes wanted, at least 1.
+        keyring: Recovers the data key: one call.
+        encryption_context: Pairs that the message's encryption context must contain, compared before any call to AWS.
+        max_frame_length: Largest frame length accepted, in bytes; twice that much memory may be used.
+
+    Returns:
+        Facts about what was read; the counts are those of the range.
+
+    Raises:
+        InvalidRequest: The range is not one, or the message is signed or not framed.
+        RangeNotSatisfiable: ``start`` is not before the end of the plaintext.
+        EncryptionContextMismatch, MessageFormatError, MessageTruncated, MessageAuthenticationFailed: As ``decrypt``.
+        AwsError: AWS KMS refused; the class name is its error code.
+    """
+    if start < 0 or length < 1:
+        raise InvalidRequest(
+            f"{length} bytes from byte {start}; a range has at least one byte and starts at 0 or after"
+        )
+    header = read_header(FieldReader(_HeaderWindows(source).take), max_frame_length=max_frame_length)
+    _check_rangeable(header)
+    check_expected(encryption_context, header.encryption_context)
+    layout = FrameLayout.of(header, source.size)
+    wanted = _Wanted.of(layout, start, length)
+    keys, key_arn = open_header(header, keyring)
+    first_byte, end_byte = layout.extent(wanted.first, wanted.last)
+    plaintext = bytearray(layout.frame_length)
+    opener = FrameOpener(keys.cipher, header.message_id, header.frame_length, memoryview(plaintext), first=wanted.first)
+    try:
+        with source.open_range(first_byte, end_byte) as body:
+            written = _copy_frames(body, sink, opener, layout, wanted)
+    finally:
+        wipe(plaintext)
+    read = header.size + end_byte - first_byte
+    return MessageResult(written, read, header.encryption_context, key_arn, header.suite.suite_id)
+
+
+class _HeaderWindows:
+    """Reads the start of a message in windows, as nobody knows in advance how long a header is."""
+
+    def __init__(self, source: RangeSource) -> None:
+        self._source = source
+        self._window = b""
+        self._position = 0
+        self._ended = False
+
+    def take(self, size: int) -> bytes:
+        """Return ``size`` bytes; fewer only at the end."""
+        while len(self._window) < size and self._next_window():
+            pass
+        taken, self._window = self._window[:size], self._window[size:]
+        return taken
+
+    def _next_window(self) -> bool:
+        if self._ended:
+            return False
+        with self._source.open_range(self._position, self._position + _HEADER_WINDOW) as opened:
+            window = taker(opened)(_HEADER_WINDOW)
+        self._position += len(window)
+        self._ended = self._position >= self._source.size or not window
+        self._window += window
+        return bool(window)
+
+
+def _check_rangeable(header: Header) -> None:
+    if header.suite.signed:
+        raise InvalidRequest("a signed message is decrypted as a whole: its signature covers every byte")
+    if not header.frame_length:
+        raise InvalidRequest("a message that is not framed is decrypted as a whole: it has one tag at its end")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Bytes of the plaintext, and the frames, by number, that must be opened for them."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, layout: FrameLayout, start: int, length: int) -> Self:
+        end = min(start + length, layout.plaintext_size)
+        if start >= end:
+            raise RangeNotSatisfiable(f"byte {start} of a plaintext of {layout.plaintext_size} bytes")
+        # Only the final frame proves where the end is.
+        cut = start + length > layout.plaintext_size
+        return cls(start, end, layout.frame_of(start), layout.frames if cut else layout.frame_of(end - 1))
+
+
+def _copy_frames(source: Source, sink: Sink, opener: FrameOpener, layout: FrameLayout, wanted: _Wanted) -> int:
+    """Open the wanted frames, one after the other, and write the wanted bytes of each."""
+    buffer = memoryview(bytearray(layout.frame_length + FRAME_OVERHEAD))
+    fill, written = filler(source), 0
+    for number in range(wanted.first, wanted.last + 1):
+        first_byte, end_byte = layout.extent(number, number)
+        got = fill(buffer[: end_byte - first_byte])
+        consumed, opened, final = opener.open(buffer[:got])
+        if final != (number == layout.frames) or consumed != got:
+            raise MessageFormatError(f"frame {number} is not where the size of the message puts it")
+        base = (number - 1) * layout.frame_length
+        part = opened[max(0, wanted.start - base) : max(0, wanted.end - base)]
+        if part:
+            write_all(sink, part)
+        written += len(part)
+    return written

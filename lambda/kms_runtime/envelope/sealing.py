@@ -1,0 +1,141 @@
+"""From plaintext stream to message stream."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
+
+from kms_runtime.envelope.result import MessageResult
+from kms_runtime.errors import InvalidRequest
+from kms_runtime.keyrings.keyring import DataKey, Keyring, new_data_key
+from kms_runtime.message import (
+    AlgorithmSuite,
+    FrameSealer,
+    MessageKeys,
+    check_context,
+    serialize_context,
+    serialize_header,
+)
+from kms_runtime.message.context import VERIFICATION_KEY_NAME
+from kms_runtime.message.digest import AHEAD, MessageDigest
+from kms_runtime.message.header import MAX_FRAME_LENGTH
+from kms_runtime.message.suite import WRITABLE, wipe
+from kms_runtime.streams import Sink, Source, filler, write_all
+
+if TYPE_CHECKING:
+    from kms_runtime.message.signature import MessageSigner
+
+
+def seal_message(
+    source: Source,
+    sink: Sink,
+    *,
+    keyring: Keyring,
+    encryption_context: Mapping[str, str],
+    algorithm_suite: AlgorithmSuite,
+    frame_length: int,
+    capacity: int,
+    plaintext_bytes: int | None = None,
+) -> MessageResult:
+    """Write one message.
+
+    ``capacity`` (at most ``frame_length``) is how much plaintext is held at once, ``plaintext_bytes`` how much there
+    is, if that is known.
+    """
+    if not 1 <= frame_length <= MAX_FRAME_LENGTH:
+        raise InvalidRequest(f"frame length {frame_length}; 1 to {MAX_FRAME_LENGTH} bytes are allowed")
+    if algorithm_suite not in WRITABLE:
+        raise InvalidRequest(f"algorithm suite {algorithm_suite}; this writes {' and '.join(map(str, WRITABLE))}")
+    check_context(encryption_context)
+    context = dict(encryption_context)
+    signer = _signer(algorithm_suite, context)
+    encoded_context = serialize_context(context)  # before AWS KMS is called, as it may turn out to be too large
+    message_id = os.urandom(algorithm_suite.message_id_length)
+    data_key = new_data_key(keyring, context, algorithm_suite, plaintext_bytes)
+    header, keys = _new_header(data_key, algorithm_suite, encoded_context, message_id, frame_length)
+    buffers = AHEAD + 1 if signer else 1
+    sealer = FrameSealer(keys.cipher, message_id, frame_length, capacity, buffers=buffers)
+    with _Output(sink, MessageDigest(str(algorithm_suite.curve), capacity) if signer else None) as out:
+        out.emit(header)
+        read = _seal_frames(source, out, sealer, capacity)
+        if signer:
+            out.sign(signer)
+    return MessageResult(read, out.written, context, data_key.key_arn, algorithm_suite.suite_id)
+
+
+class _Output:
+    """The sink, and what is to be signed."""
+
+    def __init__(self, sink: Sink, digest: MessageDigest | None) -> None:
+        self._sink = sink
+        self._digest = digest
+        self.written = 0
+
+    def emit(self, data: bytes | memoryview) -> None:
+        """Write a part of the message that the signature covers."""
+        if self._digest:
+            self._digest.update(data)
+        write_all(self._sink, data)
+        self.written += len(data)
+
+    def sign(self, signer: "MessageSigner") -> None:
+        """Write the footer."""
+        if self._digest:
+            footer = signer.footer(self._digest.finish())
+            write_all(self._sink, footer)
+            self.written += len(footer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._digest:
+            self._digest.close()
+
+
+def _signer(suite: AlgorithmSuite, context: dict[str, str]) -> "MessageSigner | None":
+    """Return the signer of a signed suite, with its public key added to ``context``."""
+    if not suite.signed:
+        return None
+    # Most messages are not signed, and elliptic curves take a while to import.
+    from kms_runtime.message.signature import MessageSigner  # noqa: PLC0415
+
+    signer = MessageSigner()
+    context[VERIFICATION_KEY_NAME] = signer.verification_key
+    return signer
+
+
+def _new_header(
+    data_key: DataKey, suite: AlgorithmSuite, context: bytes, message_id: bytes, frame_length: int
+) -> tuple[bytes, MessageKeys]:
+    try:
+        keys = MessageKeys.derive(suite, data_key.plaintext, message_id)
+    finally:
+        wipe(data_key.plaintext)
+    body = serialize_header(
+        suite=suite,
+        message_id=message_id,
+        context=context,
+        encrypted_data_keys=data_key.encrypted,
+        frame_length=frame_length,
+        commitment=keys.commitment,
+    )
+    return body + keys.header_tag(body), keys
+
+
+def _seal_frames(source: Source, out: _Output, sealer: FrameSealer, capacity: int) -> int:
+    """Seal to the end of ``source``; one byte more than a frame is read, as a full one is final if nothing follows."""
+    fill, read = filler(source), 0
+    buffer = bytearray(capacity + 1)
+    whole = memoryview(buffer)
+    frame, beyond = whole[:capacity], whole[1:]
+    try:
+        length = fill(whole)
+        while length > capacity:
+            out.emit(sealer.seal(frame, final=False))
+            read += capacity
+            buffer[0] = buffer[capacity]
+            length = 1 + fill(beyond)
+        out.emit(sealer.seal(whole[:length], final=True))
+        return read + length
+    finally:
+        wipe(buffer)

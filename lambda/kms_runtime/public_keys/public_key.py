@@ -1,0 +1,182 @@
+"""Public keys of AWS KMS: fetched once, published as a document, used by anybody without AWS credentials.
+
+See https://docs.aws.amazon.com/kms/latest/developerguide/download-public-key.html
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol, Self, cast
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+
+from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
+from kms_runtime.errors import PublicKeyInvalid
+from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.key_specs import key_spec_of
+from kms_runtime.public_keys.jwk import AsymmetricKey, parameters, thumbprint
+from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD, jose_name, rsa_plaintext_limit
+from kms_runtime.public_keys.public_key_document import check_document
+
+_ALGORITHM_LISTS = ("EncryptionAlgorithms", "SigningAlgorithms", "KeyAgreementAlgorithms")
+_USE = {"ENCRYPT_DECRYPT": "enc", "SIGN_VERIFY": "sig", "KEY_AGREEMENT": "enc"}
+
+
+class KmsPublicKeyClient(Protocol):
+    """The operation of a boto3 KMS client that this module calls."""
+
+    def get_public_key(self, *, KeyId: str) -> Mapping[str, Any]:  # noqa: N803
+        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_GetPublicKey.html."""
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """The public half of an asymmetric KMS key, with what AWS KMS says about it.
+
+    Args:
+        key_arn: ARN of the KMS key.
+        key_spec: Such as ``RSA_3072`` or ``ECC_NIST_P256``.
+        key_usage: ``ENCRYPT_DECRYPT``, ``SIGN_VERIFY`` or ``KEY_AGREEMENT``.
+        algorithms: AWS KMS's names of the algorithms to use it with.
+        der: DER of its SubjectPublicKeyInfo.
+
+    Raises:
+        InvalidArnException: ``key_arn`` is not a key ARN.
+    """
+
+    key_arn: str
+    key_spec: str
+    key_usage: str
+    algorithms: tuple[str, ...]
+    der: bytes
+
+    def __post_init__(self) -> None:
+        check_key_arn(self.key_arn)
+
+    @classmethod
+    def fetch(cls, key_arn: str, *, kms_client: KmsPublicKeyClient) -> Self:
+        """Return the public key that AWS KMS has for ``key_arn``: one call of GetPublicKey.
+
+        Raises:
+            InvalidArnException: ``key_arn`` is not a key ARN.
+            UnsupportedOperationException: The key is symmetric.
+            IncorrectKeyException: AWS KMS answered for another key.
+            AwsError: AWS KMS refused for another reason; the class name is its error code.
+        """
+        with typed_errors("AWS KMS"):
+            answer = kms_client.get_public_key(KeyId=check_key_arn(key_arn))
+        check_answering_key(answer, key_arn, "GetPublicKey")
+        algorithms = tuple(name for names in _ALGORITHM_LISTS for name in answer.get(names) or ())
+        return cls(key_arn, answer["KeySpec"], answer["KeyUsage"], algorithms, bytes(answer["PublicKey"]))
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return the public key of a published ``document``, after checking that its parts agree.
+
+        The checksum finds damage, not forgery: fetch documents over TLS, from an address that you trust.
+
+        Raises:
+            PublicKeyInvalid: The document lacks a member, or its key spec, checksum, PEM or JSON Web Key is another
+                key's.
+            InvalidArnException: ``keyArn`` is not a key ARN.
+        """
+        der = check_document(document)
+        algorithms = tuple(document["algorithms"])
+        found = cls(document["keyArn"], document["keySpec"], document["keyUsage"], algorithms, der)
+        for name, expected in found.document().items():
+            if name in document and document[name] != expected:
+                raise PublicKeyInvalid(f"the document's {name} does not agree with its der; fetch it again")
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Return what is published: everything an outsider needs to encrypt, verify or agree.
+
+        Raises:
+            PublicKeyInvalid: A key that ``cryptography`` does not know (SM2).
+        """
+        document: dict[str, Any] = {
+            "keyArn": self.key_arn,
+            "keySpec": self.key_spec,
+            "keyUsage": self.key_usage,
+            "algorithms": list(self.algorithms),
+        }
+        limits = {name: self.plaintext_limit(name) for name in self.algorithms if name in OAEP_OVERHEAD}
+        if limits:
+            document["plaintextLimits"] = limits
+        encoded = base64.b64encode(self.der).decode()
+        return document | {"sha256": self.sha256, "der": encoded, "pem": self.pem, "jwk": self.jwk()}
+
+    def limited_to(self, *algorithms: str) -> Self:
+        """Return the same key, to be used with fewer algorithms.
+
+        Raises:
+            InvalidKeyUsageException: The key does not know one of them.
+        """
+        for name in algorithms:
+            self._check_algorithm(name)
+        return replace(self, algorithms=tuple(name for name in self.algorithms if name in algorithms))
+
+    @cached_property
+    def key(self) -> AsymmetricKey:
+        """The key as ``cryptography`` has it.
+
+        Raises:
+            PublicKeyInvalid: It is no key, of a kind that ``cryptography`` does not know, or of another key spec.
+        """
+        try:
+            key = load_der_public_key(self.der)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise PublicKeyInvalid(f"the public key of {self.key_arn} cannot be read: {error}") from None
+        if (found := key_spec_of(key)) != self.key_spec:
+            raise PublicKeyInvalid(f"the public key of {self.key_arn} is of {found}, not of {self.key_spec}")
+        return cast("AsymmetricKey", key)
+
+    @property
+    def pem(self) -> str:
+        """The key as PEM text, as OpenSSL reads it."""
+        return self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of ``der``, hexadecimal: compare it by another channel to be sure of the key."""
+        return hashlib.sha256(self.der).hexdigest()
+
+    def jwk(self, algorithm: str | None = None) -> dict[str, str]:
+        """Return the key as a JSON Web Key; ``kid`` is its thumbprint (RFC 7638).
+
+        Args:
+            algorithm: AWS KMS's name of the one algorithm to state in ``alg``. Left out, ``alg`` is there only if the
+                key has one algorithm.
+
+        Raises:
+            InvalidKeyUsageException: The key does not know ``algorithm``.
+        """
+        if algorithm is not None:
+            self._check_algorithm(algorithm)
+        elif len(self.algorithms) == 1:
+            (algorithm,) = self.algorithms
+        members = parameters(self.key)
+        name = jose_name(self.key_spec, algorithm) if algorithm else None
+        alg = {"alg": name} if name else {}
+        return {**members, "use": _USE[self.key_usage], "kid": thumbprint(members), **alg}
+
+    def plaintext_limit(self, algorithm: str) -> int:
+        """Return how many bytes ``algorithm`` encrypts at most with this key.
+
+        Raises:
+            InvalidKeyUsageException: The key does not encrypt with ``algorithm``.
+        """
+        self._check_algorithm(algorithm)
+        if algorithm not in OAEP_OVERHEAD or not isinstance(self.key, RSAPublicKey):
+            raise InvalidKeyUsageException(f"{algorithm} of {self.key_arn} does not encrypt")
+        return rsa_plaintext_limit(self.key.key_size, algorithm)
+
+    def _check_algorithm(self, algorithm: str) -> None:
+        if algorithm not in self.algorithms:
+            raise InvalidKeyUsageException(
+                f"{algorithm} is none of the algorithms of {self.key_arn}: {', '.join(self.algorithms)}"
+            )
