@@ -1,16 +1,13 @@
 """Every KMS call as a line of JSON: who, what, on which key, in which context, through which service, decided how."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kms_patterns.local.server.authorization.evaluation import Decision
-    from kms_patterns.local.server.kms.kms_service import KmsCall
-    from kms_patterns.local.server.kms.targets import Target
+from kms_patterns.local.server.authorization.evaluation import Decision
+from kms_patterns.local.server.kms.kms_call import KmsCall
+from kms_patterns.local.server.kms.targets import Target
 
 
 class CallLog:
@@ -19,7 +16,7 @@ class CallLog:
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
-    def write(self, call: "KmsCall", decisions: "Sequence[tuple[Target, Decision]]", error_code: str | None) -> None:
+    def write(self, call: KmsCall, decisions: Sequence[tuple[Target, Decision]], error_code: str | None) -> None:
         """Write what was decided on each target of ``call``; that it was refused before, if nothing was decided."""
         records = [_of(target, decision) for target, decision in decisions]
         for record in records or [_undecided(call.operation)]:
@@ -33,7 +30,7 @@ class CallLog:
             self._file.write(json.dumps(line) + "\n")
 
 
-def _of(target: "Target", decision: "Decision") -> dict[str, object]:
+def _of(target: Target, decision: Decision) -> dict[str, object]:
     return {
         "action": target.action,
         "keyArn": target.key["Arn"] if target.key else None,

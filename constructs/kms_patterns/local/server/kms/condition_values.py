@@ -53,11 +53,6 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def via_service(service: str | None, region: str) -> str | None:
-    """Return the value of kms:ViaService for a call that ``service`` (``s3``) makes for a caller."""
-    return f"{service}.{region}.amazonaws.com" if service else None
-
-
 def condition_values(account: str, target: Target, request: Request, via: str | None) -> dict[str, Any]:
     """Return the value of every condition key that a request has, named in lower case as IAM compares them.
 

@@ -10,11 +10,11 @@ from typing import Any
 from kms_patterns.local.server.authorization.authorization import authorize_identity, authorize_key
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.authorization.evaluation import Decision
-from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
 from kms_patterns.local.server.kms import grants, key_policies, key_states
 from kms_patterns.local.server.kms.call_log import CallLog
-from kms_patterns.local.server.kms.condition_values import condition_values, via_service
+from kms_patterns.local.server.kms.condition_values import condition_values
 from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
+from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import (
     JSON_TYPE,
     KmsError,
@@ -33,22 +33,6 @@ _UNDETERMINED = (
     "The ciphertext refers to a customer master key that does not exist, does not exist in this region, "
     "or you are not allowed to access."
 )
-
-
-@dataclass(frozen=True)
-class KmsCall:
-    """A KMS operation by a caller; ``via`` is the AWS service (``s3``) that makes it on the caller's behalf."""
-
-    operation: str
-    request: Request
-    caller: Caller
-    via: str | None = None
-    region: str = field(default_factory=lambda: str(reach(RESPONSES, "get_region")()))
-
-    @property
-    def via_service(self) -> str | None:
-        """The value of kms:ViaService."""
-        return via_service(self.via, self.region)
 
 
 @dataclass

@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 
 from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.keys import managed_key
+from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, access_denied, invalid
-from kms_patterns.local.server.kms.kms_service import KmsCall, KmsService
+from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.s3.s3_requests import S3Request
 
 ALGORITHM = "x-amz-server-side-encryption"

@@ -16,8 +16,9 @@ from urllib.parse import parse_qs
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.emulator.emulator import reach
 from kms_patterns.local.server.kms.keys import managed_key
+from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
-from kms_patterns.local.server.kms.kms_service import KmsCall, KmsService
+from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.kms.members import Answer, Request
 
 Handler = Callable[..., Awaitable[Response]]
