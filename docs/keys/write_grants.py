@@ -8,7 +8,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from grants_app import ROWS, build
 
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
 
 PAGE = Path(__file__).with_name("grants.md")

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
-from kms_patterns.access.read.intrinsics import Resolver, Unresolved
+from kms_patterns.access.read.intrinsics import Resolver
 
 TEMPLATE: dict[str, Any] = {
     "Parameters": {"Tenant": {"Type": "String", "Default": "blue"}, "Open": {"Type": "String"}},

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.comparison import Difference, compare
 from kms_patterns.access.evaluate.simulator import Simulator
-from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.read.reader import read_model
 
 sys.path.insert(0, str(Path(__file__).parent / "mutation"))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.simulator import Simulator
-from kms_patterns.access.matrix import AccessMatrix
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.access.report.wording import in_words
 

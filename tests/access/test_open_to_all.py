@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
 from kms_patterns.access.report.sections import SYNTHETIC, Section, sections
 from kms_patterns.access.report.text import as_text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.report.text import as_text
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"

@@ -3,6 +3,6 @@
 Nothing here reads a construct, only synthesized output. The decisions come from an independent policy simulator.
 """
 
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.access_matrix import AccessMatrix
 
 __all__ = ["AccessMatrix"]

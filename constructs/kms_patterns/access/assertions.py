@@ -8,7 +8,7 @@ from kms_patterns.access.evaluate.entries import Access, What, Who
 from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, Condition
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
 from kms_patterns.access.report.wording import in_words
 
@@ -18,7 +18,7 @@ Block = Mapping[str, Mapping[str, Any]]
 _IN_ACCOUNT = {PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE}
 
 
-def check_only(matrix: AccessMatrix, principal: str, resource: str, expected: Mapping[str, Block | None]) -> None:
+def check_only(matrix: Matrix, principal: str, resource: str, expected: Mapping[str, Block | None]) -> None:
     """See ``AccessMatrix.assert_only``."""
     who, what = matrix.principal(principal), matrix.resource(resource)
     actual = {_name(entry): entry.condition for entry in matrix.of(principal=who.id, resource=what.id)}
@@ -34,7 +34,7 @@ def check_only(matrix: AccessMatrix, principal: str, resource: str, expected: Ma
 
 
 def check_nobody_else(
-    matrix: AccessMatrix, resource: str, allowed: Iterable[str], actions: Iterable[str] | None = None
+    matrix: Matrix, resource: str, allowed: Iterable[str], actions: Iterable[str] | None = None
 ) -> None:
     """See ``AccessMatrix.assert_nobody_else``."""
     what = matrix.resource(resource)
@@ -49,7 +49,7 @@ def check_nobody_else(
     _raise(f"others than {', '.join(sorted(names)) or 'nobody'} on {what.kind} {what.id}", problems)
 
 
-def check_administrator_cannot_use(matrix: AccessMatrix, key: str) -> None:
+def check_administrator_cannot_use(matrix: Matrix, key: str) -> None:
     """See ``AccessMatrix.assert_administrator_cannot_use``."""
     what = matrix.resource(key)
     watched = _uses(matrix, what)
@@ -67,7 +67,7 @@ def _counts(who: Who, what: What, actions: Iterable[str] | None) -> bool:
     return actions is not None or what.kind is ResourceKind.KEY or who.kind not in _IN_ACCOUNT
 
 
-def _uses(matrix: AccessMatrix, what: What) -> set[str]:
+def _uses(matrix: Matrix, what: What) -> set[str]:
     """What gives access to content: cryptographic use, and grants, by which use can be handed on."""
     groups = {"use"} if what.kind is ResourceKind.KEY else set()
     names = {

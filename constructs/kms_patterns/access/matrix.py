@@ -1,20 +1,18 @@
 """The access matrix: who can do what to every key and bucket of an assembly, under which condition."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Self, TypeVar
 
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who
 from kms_patterns.access.evaluate.expressions import NEVER
-from kms_patterns.access.model import ResourceKind
-from kms_patterns.access.read.intrinsics import Unresolved
+from kms_patterns.access.model import ResourceKind, Unresolved
 
 _Item = TypeVar("_Item", Who, What)
 
 
 @dataclass(frozen=True)
-class AccessMatrix:
+class Matrix:
     """Everything that is reachable in an assembly; what is not listed is denied.
 
     Attributes:
@@ -35,41 +33,7 @@ class AccessMatrix:
     statements: Sequence[Statement]
     unresolved: Sequence[Unresolved]
 
-    @classmethod
-    def from_assembly(cls, path: str | Path, *, project: Path | None = None) -> "AccessMatrix":
-        """Evaluate a cloud assembly.
-
-        Args:
-            path: ``cdk.out``, or one template file in JSON.
-            project: Where the search for the simulator's ``node_modules`` starts; the current folder if left out.
-
-        Raises:
-            NotAnAssembly: ``path`` is neither.
-            ToolMissing: Node or the simulator is not installed.
-            SimulationFailed: The simulator could not evaluate a request.
-        """
-        from kms_patterns.access.evaluate.building import build  # noqa: PLC0415 - only this needs the resolver and the simulator
-
-        return build(Path(path), project=project)
-
-    @classmethod
-    def from_json(cls, text: str) -> "AccessMatrix":
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            NotAMatrix: ``text`` is something else, or of another version.
-        """
-        from kms_patterns.access.report.matrix_json import read  # noqa: PLC0415 - it builds what this module defines
-
-        return read(text)
-
-    def to_json(self) -> str:
-        """Return the matrix as JSON; ``schema/access-matrix-1.json`` describes it."""
-        from kms_patterns.access.report.matrix_json import write  # noqa: PLC0415
-
-        return write(self)
-
-    def of_stack(self, stack: str) -> "AccessMatrix":
+    def of_stack(self, stack: str) -> Self:
         """Return the part about the resources of one stack (every principal may still reach them).
 
         Raises:
@@ -110,60 +74,6 @@ class AccessMatrix:
             for entry in self.entries
             if principal in {None, entry.principal} and resource in {None, entry.resource} and entry.condition != NEVER
         ]
-
-    def assert_only(
-        self, principal: str, resource: str, expected: Mapping[str, Mapping[str, Mapping[str, Any]] | None]
-    ) -> None:
-        """Assert that a principal can do exactly ``expected`` to a resource, under exactly these conditions.
-
-        Args:
-            principal: Id, label or unique end of an id (``ReaderRole``).
-            resource: Likewise (``Key``, ``Data/Bucket``).
-            expected: By action the ``Condition`` of a policy statement, None for always; made-up names are written as
-                in reports (``<Data/Bucket>``, ``<account>``, ``<region>``), a scope of objects follows the action after
-                a space (``s3:GetObject shared/*``). Conditions are compared by what they allow, not by how they look.
-
-        Raises:
-            AssertionError: Anything more, less or different is reachable.
-            KeyError: There is no such principal or resource.
-        """
-        from kms_patterns.access.assertions import check_only  # noqa: PLC0415 - it builds on this module
-
-        check_only(self, principal, resource, expected)
-
-    def assert_nobody_else(
-        self, resource: str, allowed: Iterable[str] = (), *, actions: Iterable[str] | None = None
-    ) -> None:
-        """Assert that only the principals named in ``allowed`` can use a resource.
-
-        Args:
-            resource: Id, label or unique end of an id.
-            allowed: Principals that may.
-            actions: What counts as use. When left out: of a key every cryptographic operation and ``kms:CreateGrant``;
-                of a bucket every action on objects, except by the account's administrators, whom only the key stops;
-                of a role, assuming it.
-
-        Raises:
-            AssertionError: Somebody else can.
-            KeyError: There is no such principal or resource.
-        """
-        from kms_patterns.access.assertions import check_nobody_else  # noqa: PLC0415
-
-        check_nobody_else(self, resource, allowed, actions)
-
-    def assert_administrator_cannot_use(self, key: str) -> None:
-        """Assert that neither an administrator with ``*:*`` nor another role with ``kms:*`` can use a key.
-
-        Args:
-            key: Id, label or unique end of an id.
-
-        Raises:
-            AssertionError: They can use it, or create a grant for it.
-            KeyError: There is no such key.
-        """
-        from kms_patterns.access.assertions import check_administrator_cannot_use  # noqa: PLC0415
-
-        check_administrator_cannot_use(self, key)
 
 
 def _one(name: str, items: Sequence[_Item]) -> _Item:

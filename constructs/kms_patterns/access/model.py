@@ -6,9 +6,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from kms_patterns.access.read.intrinsics import Unresolved
-
 Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, order=True)
+class Unresolved:
+    """A value that synthesized output cannot tell.
+
+    Attributes:
+        where: Stack and construct path that use it.
+        what: The expression, in short.
+        why: The reason.
+    """
+
+    where: str
+    what: str
+    why: str
 
 
 class PrincipalKind(StrEnum):

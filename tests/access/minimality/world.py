@@ -12,7 +12,8 @@ from minimality.scenario import Scenario
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.model import Policy, PrincipalKind
 from kms_patterns.access.read.assembly import load_assembly
-from kms_patterns.access.read.reader import Template, read_model
+from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.read.template import Template
 
 Variant = tuple[str, dict[str, Any]]
 NOTHING: Mapping[str, int] = {}

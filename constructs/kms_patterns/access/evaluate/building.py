@@ -9,25 +9,25 @@ from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, 
 from kms_patterns.access.evaluate.expressions import NEVER
 from kms_patterns.access.evaluate.objects import covers
 from kms_patterns.access.evaluate.simulator import Simulator, simulator
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
 from kms_patterns.access.read.reader import read_model
 
 
-def build(path: Path, *, project: Path | None = None) -> AccessMatrix:
+def build(path: Path, *, project: Path | None = None) -> Matrix:
     """Return the matrix of the assembly at ``path``; see ``AccessMatrix.from_assembly``."""
     model = read_model(path)
     with simulator(project) as running:
         return build_with(model, running)
 
 
-def build_with(model: Model, running: Simulator) -> AccessMatrix:
+def build_with(model: Model, running: Simulator) -> Matrix:
     """Return the matrix of a model, evaluated by a simulator that runs already."""
     evaluation = evaluate(model, running)
     places = sorted({place for finding in evaluation.findings for place in finding.statements})
     numbers = {place: index for index, place in enumerate(places)}
     names = Names(model.names)
-    return AccessMatrix(
+    return Matrix(
         stacks=model.stacks,
         principals=[Who(who.id, who.kind, names(who.label), who.stack) for who in model.principals],
         resources=_resources(model),

@@ -9,7 +9,7 @@ from kms_patterns.access.evaluate.entries import Access
 from kms_patterns.access.evaluate.expressions import NEVER, Condition
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge, Verdict
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.matrix import Matrix
 
 
 class Kind(StrEnum):
@@ -51,8 +51,8 @@ class Difference:
         steps: The changes, by kind of change, then by resource and principal.
     """
 
-    old: AccessMatrix
-    new: AccessMatrix
+    old: Matrix
+    new: Matrix
     steps: Sequence[Step]
 
     @property
@@ -79,7 +79,7 @@ class Difference:
         )
 
 
-def compare(old: AccessMatrix, new: AccessMatrix, *, project: Path | None = None) -> Difference:
+def compare(old: Matrix, new: Matrix, *, project: Path | None = None) -> Difference:
     """Return what changed from ``old`` to ``new``; whether a condition is wider is decided by evaluating it.
 
     A cell with no entry of its own is compared by what covers it: an entry for all objects covers every scope of them.
@@ -104,7 +104,7 @@ def compare(old: AccessMatrix, new: AccessMatrix, *, project: Path | None = None
     return Difference(old, new, sorted(steps, key=lambda step: (order.index(step.kind), step.entry.cell)))
 
 
-def _pairs(old: AccessMatrix, new: AccessMatrix) -> Iterator[tuple[Access, Condition, Condition]]:
+def _pairs(old: Matrix, new: Matrix) -> Iterator[tuple[Access, Condition, Condition]]:
     before = {entry.cell: entry for entry in old.entries}
     after = {entry.cell: entry for entry in new.entries}
     for cell in sorted({*before, *after}):

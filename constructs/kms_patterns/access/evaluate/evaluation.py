@@ -11,9 +11,8 @@ from kms_patterns.access.evaluate.discovery import discoverable
 from kms_patterns.access.evaluate.expressions import Condition, any_of
 from kms_patterns.access.evaluate.requests import Request, applies, batch, requests
 from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator
-from kms_patterns.access.model import Model, Policy
+from kms_patterns.access.model import Model, Policy, Unresolved
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
-from kms_patterns.access.read.intrinsics import Unresolved
 
 StatementPlace = tuple[int, int]
 """Index of the policy in the table, and of the statement in the policy."""

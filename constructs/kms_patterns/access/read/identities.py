@@ -2,14 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kms_patterns.access.model import Policy, Principal, PrincipalKind
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.managed_policies import AWS_MANAGED
-
-if TYPE_CHECKING:
-    from kms_patterns.access.read.reader import Template
+from kms_patterns.access.read.template import Template
 
 _ATTACHABLE = {"AWS::IAM::Policy": "PolicyDocument", "AWS::IAM::ManagedPolicy": "PolicyDocument"}
 _SINGLE = {
@@ -22,7 +20,7 @@ _SINGLE = {
 class Identities:
     """Collects the identity policies of an assembly and gives them to their principals."""
 
-    def __init__(self, template: "Template") -> None:
+    def __init__(self, template: Template) -> None:
         self._template = template
         self._managed: dict[str, Policy] = {}
         self._attached: dict[tuple[str, str, str], list[Policy]] = defaultdict(list)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read import identifiers, template_conditions
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
 from kms_patterns.access.read.parameters import default_of
@@ -17,21 +18,6 @@ from kms_patterns.access.read.template_conditions import is_placeholder, placeho
 Json = Any
 _ABSENT: Final = object()
 _VARIABLE = re.compile(r"\$\{(!?[^}]+)\}")
-
-
-@dataclass(frozen=True, order=True)
-class Unresolved:
-    """A value that synthesized output cannot tell.
-
-    Attributes:
-        where: Stack and construct path that use it.
-        what: The expression, in short.
-        why: The reason.
-    """
-
-    where: str
-    what: str
-    why: str
 
 
 @dataclass

@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kms_patterns.access.model import Principal, Resource
+from kms_patterns.access.model import Principal, Resource, Unresolved
 from kms_patterns.access.read.assembly import Stack
-from kms_patterns.access.read.intrinsics import Unresolved
 
 TYPES: Mapping[str, str] = {
     "AWS::Organizations::Policy": "policies of an organization are not evaluated",

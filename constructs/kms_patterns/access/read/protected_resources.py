@@ -2,14 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kms_patterns.access.model import Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.function_policies import function_policies
-
-if TYPE_CHECKING:
-    from kms_patterns.access.read.reader import Template
+from kms_patterns.access.read.template import Template
 
 _KEYS = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
 _DEFAULT_KEY_POLICY = "arn:{partition}:iam::{account}:root"
@@ -18,7 +16,7 @@ _DEFAULT_KEY_POLICY = "arn:{partition}:iam::{account}:root"
 class ProtectedResources:
     """Finds what is worth protecting."""
 
-    def __init__(self, template: "Template") -> None:
+    def __init__(self, template: Template) -> None:
         self._template = template
 
     def resources(self) -> Iterator[Resource]:

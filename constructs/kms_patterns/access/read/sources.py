@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.read.project import app_command
 from kms_patterns.toolchain import ToolMissing, node_executable
 

@@ -11,7 +11,7 @@ from kms_patterns.access.evaluate import conditions
 from kms_patterns.access.evaluate.comparison import Difference, Kind, Step
 from kms_patterns.access.evaluate.expressions import NEVER
 from kms_patterns.access.evaluate.witnesses import Value
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.report.markdown import code, escaped
 from kms_patterns.access.report.wording import in_words
 
@@ -67,7 +67,7 @@ def lines(difference: Difference) -> list[Line]:
     return found
 
 
-def _matrices(difference: Difference) -> tuple[AccessMatrix, AccessMatrix]:
+def _matrices(difference: Difference) -> tuple[Matrix, Matrix]:
     return difference.new, difference.old
 
 

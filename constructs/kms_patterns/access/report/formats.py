@@ -3,16 +3,17 @@
 import json
 
 from kms_patterns.access.evaluate.comparison import Difference
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.report.difference_text import difference_as_markdown, difference_as_text, difference_document
 from kms_patterns.access.report.html import difference_as_html, matrix_as_html
 from kms_patterns.access.report.markdown import as_markdown
+from kms_patterns.access.report.matrix_json import write
 from kms_patterns.access.report.text import as_text
 
 
-def render(matrix: AccessMatrix, form: str) -> str:
+def render(matrix: Matrix, form: str) -> str:
     """Return the report as ``text``, ``markdown``, ``json`` or ``html``."""
-    forms = {"text": as_text, "markdown": as_markdown, "json": AccessMatrix.to_json, "html": matrix_as_html}
+    forms = {"text": as_text, "markdown": as_markdown, "json": write, "html": matrix_as_html}
     return forms[form](matrix)
 
 

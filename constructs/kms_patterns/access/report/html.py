@@ -6,13 +6,13 @@ from typing import Any
 
 from kms_patterns.access.evaluate.comparison import Difference
 from kms_patterns.access.evaluate.expressions import NEVER
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.report.difference_text import lines
 from kms_patterns.access.report.sections import FOOTER
 from kms_patterns.access.report.wording import in_words
 
 
-def matrix_as_html(matrix: AccessMatrix) -> str:
+def matrix_as_html(matrix: Matrix) -> str:
     """Return the report as an HTML page."""
     return _page("Who can do what", {"view": "matrix", "footer": list(FOOTER), **_matrix(matrix)})
 
@@ -35,7 +35,7 @@ def difference_as_html(difference: Difference) -> str:
     return _page("What changed", {**data, **_matrix(difference.new)})
 
 
-def _matrix(matrix: AccessMatrix) -> dict[str, Any]:
+def _matrix(matrix: Matrix) -> dict[str, Any]:
     conditions: dict[str, int] = {}
     return {
         "principals": [[who.id, who.kind, who.label, who.stack] for who in matrix.principals],

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from kms_patterns.access.evaluate.entries import Who
 from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, Condition, all_of
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.report.sections import FOOTER, Row, Section, note, sections
 from kms_patterns.access.report.wording import in_words
 
 
-def as_markdown(matrix: AccessMatrix) -> str:
+def as_markdown(matrix: Matrix) -> str:
     """Return the whole report as GitHub-flavoured markdown."""
     lines = ["# Who can do what, under which condition", ""]
     for stack in matrix.stacks:
@@ -22,7 +22,7 @@ def as_markdown(matrix: AccessMatrix) -> str:
     return "\n".join([*lines, *(f"<sub>{line}</sub>" for line in [" ".join(FOOTER)]), ""])
 
 
-def _stack(matrix: AccessMatrix, stack: str) -> Iterator[str]:
+def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
     yield from (f"## {stack}", "")
     parts = sections(matrix, stack)
     for part in parts:

@@ -10,9 +10,8 @@ import fastjsonschema
 
 from kms_patterns.access.evaluate import conditions
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who
-from kms_patterns.access.matrix import AccessMatrix
-from kms_patterns.access.model import PrincipalKind, ResourceKind
-from kms_patterns.access.read.intrinsics import Unresolved
+from kms_patterns.access.matrix import Matrix
+from kms_patterns.access.model import PrincipalKind, ResourceKind, Unresolved
 
 FORMAT = "kms-patterns access matrix"
 VERSION = 1
@@ -22,7 +21,7 @@ class NotAMatrix(ValueError):
     """The text is no saved access matrix of this version; the message says where it differs."""
 
 
-def write(matrix: AccessMatrix) -> str:
+def write(matrix: Matrix) -> str:
     """Return ``matrix`` as JSON text, equal for equal matrices."""
     document = {
         "format": FORMAT,
@@ -67,7 +66,7 @@ def _entry(entry: Access) -> dict[str, Any]:
     }
 
 
-def read(text: str) -> AccessMatrix:
+def read(text: str) -> Matrix:
     """Return the matrix that ``write`` wrote.
 
     Raises:
@@ -81,8 +80,8 @@ def read(text: str) -> AccessMatrix:
     return _matrix(document)
 
 
-def _matrix(document: Mapping[str, Any]) -> AccessMatrix:
-    return AccessMatrix(
+def _matrix(document: Mapping[str, Any]) -> Matrix:
+    return Matrix(
         stacks=document["stacks"],
         principals=[
             Who(item["id"], PrincipalKind(item["kind"]), item["label"], item["stack"])

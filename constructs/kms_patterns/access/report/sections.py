@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from kms_patterns.access.evaluate.conditions import renamed
 from kms_patterns.access.evaluate.entries import Access, What, Who
 from kms_patterns.access.evaluate.expressions import NEVER, AllOf, Condition, all_of
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
 
 SYNTHETIC = (PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE, PrincipalKind.OUTSIDER)
@@ -88,7 +88,7 @@ class Section:
     blocks: Sequence[Block]
 
 
-def sections(matrix: AccessMatrix, stack: str) -> list[Section]:
+def sections(matrix: Matrix, stack: str) -> list[Section]:
     """Return the sections of a stack's keys, buckets, functions and roles, in this order."""
     kinds = list(ResourceKind)
     resources = sorted(
@@ -97,7 +97,7 @@ def sections(matrix: AccessMatrix, stack: str) -> list[Section]:
     return [_section(matrix, what) for what in resources]
 
 
-def _section(matrix: AccessMatrix, what: What) -> Section:
+def _section(matrix: Matrix, what: What) -> Section:
     entries = [
         replace(entry, condition=renamed(entry.condition, lambda value: value.replace(f"<{what.stack}/", "<")))
         for entry in matrix.entries
@@ -142,7 +142,7 @@ def _beyond(condition: Condition, common: frozenset[Condition]) -> Condition:
     return all_of(item for item in items if item not in common)
 
 
-def rows(matrix: AccessMatrix, what: What, entries: Sequence[Access]) -> list[Row]:
+def rows(matrix: Matrix, what: What, entries: Sequence[Access]) -> list[Row]:
     """Return ``entries`` of one principal on ``what``, those alike in group, scope and condition as one row.
 
     Groups that are complete under one condition are shown together, as one row about the key, bucket or objects.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from kms_patterns.access.evaluate.entries import Who
 from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, all_of
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, note, sections
 from kms_patterns.access.report.wording import in_words
@@ -14,7 +14,7 @@ WIDTH = 110
 _GROUP = 20
 
 
-def as_text(matrix: AccessMatrix) -> str:
+def as_text(matrix: Matrix) -> str:
     """Return the whole report, one part per stack; ``!`` marks use by somebody to whom the assembly gives nothing."""
     lines: list[str] = []
     for stack in matrix.stacks:
@@ -23,7 +23,7 @@ def as_text(matrix: AccessMatrix) -> str:
     return "\n".join([*lines, *FOOTER, ""])
 
 
-def _stack(matrix: AccessMatrix, stack: str) -> Iterator[str]:
+def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
     yield f"stack {stack}"
     parts = sections(matrix, stack)
     if not parts:
@@ -117,7 +117,7 @@ def _wrapped(start: str, text: str, indent: int) -> list[str]:
     )
 
 
-def _unresolved(matrix: AccessMatrix) -> Iterator[str]:
+def _unresolved(matrix: Matrix) -> Iterator[str]:
     if matrix.unresolved:
         yield "not resolved"
         for item in matrix.unresolved:
