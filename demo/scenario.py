@@ -55,6 +55,32 @@ class Scenario:
         return self.act.__name__
 
 
+Act = Callable[[Stage], str]
+
+
+class Group:
+    """The scenarios of one pattern, in the order in which they are written.
+
+    Args:
+        title: The heading of the report.
+        order: The place of the group in the report; groups with the same number are in order of their titles.
+    """
+
+    def __init__(self, title: str, *, order: int) -> None:
+        self.title = title
+        self.order = order
+        self.scenarios: list[Scenario] = []
+
+    def scenario(self, *, who: str, what: str, expected: str) -> Callable[[Act], Act]:
+        """Register the decorated function; it must return ``expected``."""
+
+        def register(act: Act) -> Act:
+            self.scenarios.append(Scenario(self.title, who, what, expected, act))
+            return act
+
+        return register
+
+
 @dataclass(frozen=True)
 class Row:
     """A scenario that was played, what was observed, and the KMS calls that it made."""

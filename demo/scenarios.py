@@ -1,44 +1,24 @@
-"""Every scenario of the demo, in playing order."""
+"""Every scenario of the demo, in playing order: each module of ``groups`` defines one group or more.
 
+Nothing else names the modules. A group says its own place by ``order``.
+"""
+
+import pkgutil
 from dataclasses import replace
+from importlib import import_module
 
-from demo.agreements import agreements
-from demo.beyond import beyond
-from demo.documents import denied, upload
-from demo.envelope_files import envelope
-from demo.envelope_formats import formats
-from demo.key_pairs import pairs
-from demo.macs import macs
-from demo.moves import moves
-from demo.public_key import publication
-from demo.rsa_envelopes import rsa_envelopes
-from demo.rsa_secrets import rsa_secrets
-from demo.scenario import Scenario
-from demo.secret_values import secrets
-from demo.signatures import signing
-from demo.signed_releases import releases
-from demo.tokens import tokens
+from demo import groups
+from demo.scenario import Group, Scenario
 
-GROUPS = (
-    upload,
-    denied,
-    secrets,
-    envelope,
-    formats,
-    publication,
-    rsa_secrets,
-    rsa_envelopes,
-    signing,
-    releases,
-    pairs,
-    agreements,
-    moves,
-    tokens,
-    macs,
-    beyond,
-)
+
+def _groups() -> list[Group]:
+    modules = [import_module(f"{groups.__name__}.{module.name}") for module in pkgutil.iter_modules(groups.__path__)]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Group)]
+    return sorted(dict.fromkeys(found), key=lambda group: (group.order, group.title))
+
+
 SCENARIOS: tuple[Scenario, ...] = tuple(
     replace(scenario, group=f"{number}. {group.title}")
-    for number, group in enumerate(GROUPS, start=1)
+    for number, group in enumerate(_groups(), start=1)
     for scenario in group.scenarios
 )

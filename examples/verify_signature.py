@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from kms_runtime.public_keys.public_key import PublicKey
-from kms_runtime.signatures.signing import verify
+from kms_runtime.public_keys import PublicKey
+from kms_runtime.signatures import verify
 
 published, message, signature = (Path(name).read_bytes() for name in sys.argv[1:])
 key = PublicKey.from_document(json.loads(published))  # no AWS from here on

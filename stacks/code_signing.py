@@ -4,14 +4,16 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import CodeSigner, EncryptedBucket, EncryptionKey, KeyLifecycle, PublicKeyExport, SigningKey
-from stacks.support import acknowledge_bucket, instance_role, outputs
+from stacks.support import ReferenceStack, acknowledge_bucket, instance_role, outputs
 
 
-class CodeSigningStack(cdk.Stack):
+class CodeSigningStack(ReferenceStack):
     """What a build uploads is signed by itself; the signatures go into a bucket that the build cannot write."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-CodeSigning"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         storage = EncryptionKey(self, "StorageKey", alias="releases/storage", lifecycle=lifecycle)
         key = SigningKey(self, "Key", alias="releases/signing", lifecycle=lifecycle)
         artifacts = EncryptedBucket(self, "Artifacts", encryption_key=storage)

@@ -4,14 +4,16 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import DataKeyPairs, EncryptionKey, KeyLifecycle
-from stacks.support import instance_role, outputs
+from stacks.support import ReferenceStack, instance_role, outputs
 
 
-class DataKeyPairsStack(cdk.Stack):
+class DataKeyPairsStack(ReferenceStack):
     """Data key pairs: one role has them made, one signs with them, one decrypts with them."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-DataKeyPairs"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         key = EncryptionKey(self, "Key", alias="pairs", lifecycle=lifecycle)
         pairs = DataKeyPairs(
             self,

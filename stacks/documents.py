@@ -4,14 +4,16 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
-from stacks.support import acknowledge_bucket, instance_role, outputs
+from stacks.support import ReferenceStack, acknowledge_bucket, instance_role, outputs
 
 
-class DocumentsStack(cdk.Stack):
+class DocumentsStack(ReferenceStack):
     """S3: one instance role uploads, one downloads, one does both."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-S3"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         key = EncryptionKey(self, "Key", alias="documents", lifecycle=lifecycle)
         bucket = EncryptedBucket(self, "Bucket", encryption_key=key)
         uploader = instance_role(self, "Uploader")

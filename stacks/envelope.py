@@ -4,14 +4,16 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, KeyLifecycle
-from stacks.support import acknowledge_bucket, cipher_outputs, instance_role, outputs
+from stacks.support import ReferenceStack, acknowledge_bucket, cipher_outputs, instance_role, outputs
 
 
-class EnvelopeStack(cdk.Stack):
+class EnvelopeStack(ReferenceStack):
     """Envelope encryption: files of any size from an inbox into a vault, and back into a third bucket."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-Envelope"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         storage = EncryptionKey(self, "StorageKey", alias="storage", lifecycle=lifecycle)
         key = EncryptionKey(self, "Key", alias="files", lifecycle=lifecycle)
         inbox = EncryptedBucket(self, "Inbox", encryption_key=storage)

@@ -4,14 +4,16 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import KeyAgreement, KeyAgreementKey, KeyLifecycle
-from stacks.support import instance_role, outputs
+from stacks.support import ReferenceStack, instance_role, outputs
 
 
-class KeyAgreementStack(cdk.Stack):
+class KeyAgreementStack(ReferenceStack):
     """Key agreement: outsiders seal orders and open answers with a key pair of their own."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-KeyAgreement"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         key = KeyAgreementKey(self, "Key", alias="agreement", lifecycle=lifecycle)
         agreement = KeyAgreement(self, "Agreement", agreement_key=key, purpose="orders")
         receiver, sender, publisher = (instance_role(self, name) for name in ("Receiver", "Sender", "Publisher"))

@@ -4,16 +4,18 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import KeyLifecycle, MacKey, MacTokenIssuer, MessageAuthenticator
-from stacks.support import instance_role, outputs
+from stacks.support import ReferenceStack, instance_role, outputs
 
 ISSUER, AUDIENCE = "https://sessions.example.com", "console"
 
 
-class MacStack(cdk.Stack):
+class MacStack(ReferenceStack):
     """One role has codes made and tokens issued, another has both verified; neither can do what the other does."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-Mac"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         key = MacKey(self, "Key", alias="messages", lifecycle=lifecycle)
         authenticator = MessageAuthenticator(self, "Authenticator", mac_key=key)
         session_key = MacKey(self, "SessionKey", alias="sessions", lifecycle=lifecycle)

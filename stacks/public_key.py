@@ -4,16 +4,18 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import KeyLifecycle, PublicKeyExport, RsaEncryptionKey, SecretCipher
-from stacks.support import cipher_outputs, instance_role, outputs
+from stacks.support import ReferenceStack, cipher_outputs, instance_role, outputs
 
 ALGORITHM = "RSAES_OAEP_SHA_256"
 
 
-class PublicKeyStack(cdk.Stack):
+class PublicKeyStack(ReferenceStack):
     """Direct RSA: the public key is published, anybody encrypts up to 318 bytes, one function decrypts."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-PublicKey"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         key = RsaEncryptionKey(self, "Key", alias="partners", lifecycle=lifecycle)
         export = PublicKeyExport(
             self, "Export", keys={"partners": key}, algorithms={"partners": [ALGORITHM]}, lifecycle=lifecycle

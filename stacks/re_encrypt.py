@@ -4,14 +4,16 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import EncryptionKey, KeyLifecycle, ReEncryptor, RsaEncryptionKey
-from stacks.support import instance_role, outputs
+from stacks.support import ReferenceStack, instance_role, outputs
 
 
-class ReEncryptStack(cdk.Stack):
+class ReEncryptStack(ReferenceStack):
     """ReEncrypt: from a key that is to be retired, and from outsiders' RSA encryption, to a key with a context."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-ReEncrypt"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         old = EncryptionKey(self, "OldKey", alias="old", lifecycle=lifecycle)
         new = EncryptionKey(self, "NewKey", alias="new", lifecycle=lifecycle)
         intake = RsaEncryptionKey(self, "IntakeKey", alias="intake", lifecycle=lifecycle)

@@ -11,14 +11,16 @@ from kms_patterns import (
     RsaEncryptionKey,
     RsaEnvelopeCipher,
 )
-from stacks.support import acknowledge_bucket, instance_role, outputs
+from stacks.support import ReferenceStack, acknowledge_bucket, instance_role, outputs
 
 
-class RsaEnvelopeStack(cdk.Stack):
+class RsaEnvelopeStack(ReferenceStack):
     """Envelope encryption for outsiders: they write into the inbox without KMS, one function opens what they wrote."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-RsaEnvelope"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         storage = EncryptionKey(self, "StorageKey", alias="mail/storage", lifecycle=lifecycle)
         key = RsaEncryptionKey(self, "Key", alias="mail", lifecycle=lifecycle)
         inbox = EncryptedBucket(self, "Inbox", encryption_key=storage)

@@ -5,16 +5,18 @@ from aws_cdk import aws_dynamodb, aws_iam
 from constructs import Construct
 
 from kms_patterns import EncryptionKey, KeyLifecycle, SecretCipher
-from stacks.support import acknowledge, allow, cipher_outputs, instance_role, outputs
+from stacks.support import ReferenceStack, acknowledge, allow, cipher_outputs, instance_role, outputs
 
 SECRETS_PREFIX = "/kms-patterns/secrets"
 
 
-class SecretsStack(cdk.Stack):
+class SecretsStack(ReferenceStack):
     """Direct encryption: small secrets, bound to a tenant, kept in DynamoDB and in Parameter Store."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-Secrets"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         key = EncryptionKey(self, "Key", alias="secrets", lifecycle=lifecycle)
         cipher = SecretCipher(self, "Cipher", encryption_key=key, required_context=["tenant"])
         table = aws_dynamodb.TableV2(

@@ -4,14 +4,16 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import KeyLifecycle, PublicKeyExport, Signer, SigningKey
-from stacks.support import instance_role, outputs
+from stacks.support import ReferenceStack, instance_role, outputs
 
 
-class SigningStack(cdk.Stack):
+class SigningStack(ReferenceStack):
     """Messages signed by one role's function, verified by another's or with the published key, with one algorithm."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-Signing"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         key = SigningKey(self, "Key", alias="messages", lifecycle=lifecycle)
         signer = Signer(self, "Signer", signing_key=key)
         export = PublicKeyExport(self, "Export", keys={"messages": key}, lifecycle=lifecycle)

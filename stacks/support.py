@@ -1,12 +1,30 @@
 """What the stacks share: roles, outputs, and the reasons for findings of cdk-nag that are accepted."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam
 from constructs import Construct
 
-from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, RsaEncryptionKey, SecretCipher
+from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, KeyLifecycle, RsaEncryptionKey, SecretCipher
+
+
+class ReferenceStack(cdk.Stack):
+    """A stack of the reference app: every subclass in a module of ``stacks`` is part of the app.
+
+    Args:
+        scope: The app.
+        lifecycle: What happens to the keys when the stack is deleted.
+        env: Account and Region.
+    """
+
+    NAME: ClassVar[str]
+    """Construct id and name of the stack; a change of it replaces everything that is deployed."""
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, self.NAME, env=env)
+        self.lifecycle = lifecycle
 
 
 def instance_role(scope: Construct, name: str) -> aws_iam.Role:

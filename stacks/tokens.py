@@ -4,16 +4,18 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import KeyLifecycle, SigningKey, TokenIssuer
-from stacks.support import instance_role, outputs
+from stacks.support import ReferenceStack, instance_role, outputs
 
 ISSUER, AUDIENCE = "https://tokens.example.com", "orders"
 
 
-class TokensStack(cdk.Stack):
+class TokensStack(ReferenceStack):
     """Tokens of a tenant's users: issued by a function, verified by anybody, with the current key or the one before."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
-        super().__init__(scope, construct_id, env=env)
+    NAME = "KmsPatterns-Tokens"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
         key = SigningKey(self, "Key", alias="tokens", lifecycle=lifecycle)
         previous = SigningKey(self, "PreviousKey", alias="previous-tokens", lifecycle=lifecycle)
         issuer = TokenIssuer(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.rsa_envelopes import deliver, open_delivered, opened_digest
-from demo.rsa_secrets import decrypt
+from demo.groups.rsa_envelopes import deliver, open_delivered, opened_digest
+from demo.groups.rsa_secrets import decrypt
 from demo.scenario import Stage
 from demo.web import ask_until_published
 from kms_patterns.local.function_urls import local_address

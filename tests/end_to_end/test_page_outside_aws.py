@@ -20,8 +20,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 
-from demo.rsa_envelopes import deliver, open_delivered, opened_digest
-from demo.rsa_secrets import decrypt
+from demo.groups.rsa_envelopes import deliver, open_delivered, opened_digest
+from demo.groups.rsa_secrets import decrypt
 from demo.scenario import Stage
 from demo.web import ask_until_published
 from kms_patterns.local.function_urls import local_address

@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+Access = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any] | None]]]
+"""Key -> role -> action -> under which condition: all that the role may do with the key, by paths within the stack."""
 
 
 @dataclass(frozen=True)

@@ -1,130 +1,61 @@
-"""The stacks of app.py: their snapshots, their outputs, what goes with them and what stays."""
+"""The stacks of app.py: their snapshots, their functions, what is deleted with them and what stays."""
 
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 
+from stacks import discovered
+
 Templates = dict[str, dict[str, Any]]
-CIPHER_OUTPUTS = {"KeyArn", "EncryptFunctionName", "DecryptFunctionName", "EncryptRoleArn", "DecryptRoleArn"}
-OUTPUTS = {
-    "KmsPatterns-S3": {"BucketName", "KeyArn", "UploaderRoleArn", "DownloaderRoleArn", "ReadWriteRoleArn"},
-    "KmsPatterns-Secrets": CIPHER_OUTPUTS | {"TableName", "WriterRoleArn", "ReaderRoleArn", "ParameterPrefix"},
-    "KmsPatterns-Envelope": CIPHER_OUTPUTS | {"InboxName", "VaultName", "RestoredName", "OperatorRoleArn"},
-    "KmsPatterns-PublicKey": {
-        *CIPHER_OUTPUTS,
-        *("PublicKeyUrl", "PublicKeyBucketName", "PublishFunctionName", "PublishRoleArn", "ServeRoleArn"),
-        *("WriterRoleArn", "ReaderRoleArn"),
-    },
-    "KmsPatterns-RsaEnvelope": {
-        *("KeyArn", "PublicKeyUrl", "DecryptFunctionName", "DecryptRoleArn"),
-        *("InboxName", "OpenedName", "OperatorRoleArn"),
-    },
-    "KmsPatterns-Signing": {
-        *("KeyArn", "PublicKeyUrl", "SignFunctionName", "VerifyFunctionName", "SignRoleArn", "VerifyRoleArn"),
-        *("AuthorRoleArn", "ReaderRoleArn"),
-    },
-    "KmsPatterns-CodeSigning": {
-        *("KeyArn", "PublicKeyUrl", "ArtifactsName", "SignaturesName", "SignFunctionName", "SignRoleArn"),
-        *("BuilderRoleArn", "PublisherRoleArn"),
-    },
-    "KmsPatterns-DataKeyPairs": {
-        "KeyArn",
-        "GenerateFunctionName",
-        "SignFunctionName",
-        "DecryptFunctionName",
-        "GenerateRoleArn",
-        "SignRoleArn",
-        "DecryptRoleArn",
-        "MakerRoleArn",
-        "SignerRoleArn",
-        "ReaderRoleArn",
-    },
-    "KmsPatterns-KeyAgreement": {
-        "KeyArn",
-        "SealFunctionName",
-        "OpenFunctionName",
-        "SealRoleArn",
-        "OpenRoleArn",
-        "ReceiverRoleArn",
-        "SenderRoleArn",
-        "PublisherRoleArn",
-    },
-    "KmsPatterns-ReEncrypt": {
-        "OldKeyArn",
-        "NewKeyArn",
-        "IntakeKeyArn",
-        "ArchiveFunctionName",
-        "ArchiveRoleArn",
-        "ReceiveFunctionName",
-        "ReceiveRoleArn",
-        "WriterRoleArn",
-        "MoverRoleArn",
-        "ReaderRoleArn",
-        "PublisherRoleArn",
-    },
-    "KmsPatterns-Tokens": {
-        *("KeyArn", "PreviousKeyArn", "IssueFunctionName", "IssueRoleArn", "JwksFunctionName", "JwksRoleArn"),
-        *("JwksUrl", "ClientRoleArn"),
-    },
-    "KmsPatterns-Mac": {
-        *("KeyArn", "SessionKeyArn", "SenderRoleArn", "ReceiverRoleArn"),
-        *(
-            f"{name}{what}"
-            for name in ("Generate", "Verify", "Issue", "VerifyToken")
-            for what in ("FunctionName", "RoleArn")
-        ),
-    },
-}
-HANDLERS = {
-    "KmsPatterns-S3": set(),
-    "KmsPatterns-Secrets": {"secret_cipher.encrypt", "secret_cipher.decrypt"},
-    "KmsPatterns-Envelope": {"envelope_cipher.encrypt", "envelope_cipher.decrypt"},
-    "KmsPatterns-PublicKey": {
-        *("rsa_secret_cipher.encrypt", "rsa_secret_cipher.decrypt"),
-        *("public_key_export.publish", "public_key_export.serve"),
-    },
-    "KmsPatterns-RsaEnvelope": {
-        *("rsa_envelope_cipher.decrypt", "public_key_export.publish", "public_key_export.serve"),
-    },
-    "KmsPatterns-Signing": {"signer.sign", "signer.verify", "public_key_export.publish", "public_key_export.serve"},
-    "KmsPatterns-CodeSigning": {"code_signer.sign", "public_key_export.publish", "public_key_export.serve"},
-    "KmsPatterns-DataKeyPairs": {"data_key_pairs.generate", "data_key_pairs.sign", "data_key_pairs.decrypt"},
-    "KmsPatterns-KeyAgreement": {"key_agreement.seal", "key_agreement.open_sealed"},
-    "KmsPatterns-ReEncrypt": {"re_encryptor.re_encrypt"},
-    "KmsPatterns-Tokens": {"token_issuer.issue", "token_issuer.jwks"},
-    "KmsPatterns-Mac": {
-        "message_authenticator.generate",
-        "message_authenticator.verify",
-        "token_issuer.issue",
-        "token_issuer.verify",
-    },
-}
+ROOT = Path(__file__).parents[3]
+STACKS = [stack.NAME for stack in discovered()]
 KEEPS_DATA = {"AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable", "AWS::Logs::LogGroup"}
 
 
-@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("name", STACKS)
 def test_stack_matches_its_snapshot(
     name: str, templates: Templates, snapshot_of: Callable[[dict[str, Any]], None]
 ) -> None:
     snapshot_of(templates[name])
 
 
-def test_app_has_one_stack_per_pattern_with_the_outputs_that_callers_read(templates: Templates) -> None:
-    assert {name: set(template["Outputs"]) for name, template in templates.items()} == OUTPUTS
+def test_app_has_one_stack_per_module_and_each_tells_callers_what_it_made(templates: Templates) -> None:
+    modules = {path.stem for path in (ROOT / "stacks").glob("*.py")} - {"__init__", "support"}
+    assert {stack.__module__ for stack in discovered()} == {f"stacks.{module}" for module in modules}
+    assert sorted(templates) == sorted(STACKS)
+    assert [name for name, template in templates.items() if not template.get("Outputs")] == []
 
 
 def test_no_stack_deploys_a_custom_resource_or_a_function_that_is_not_ours(templates: Templates) -> None:
     resources = [item for template in templates.values() for item in template["Resources"].values()]
     assert [item["Type"] for item in resources if "Custom" in item["Type"]] == []
-    assert {name: handlers(template) for name, template in templates.items()} == HANDLERS
+    assert [name for name in sorted(handlers(templates)) if not callable(function_of(name))] == []
 
 
-def handlers(template: dict[str, Any]) -> set[str]:
-    resources = template["Resources"].values()
-    functions = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]
-    return {function["Handler"].removeprefix("kms_runtime.handlers.") for function in functions}
+def test_every_handler_of_the_data_plane_is_deployed(templates: Templates) -> None:
+    deployed = {name.rpartition(".")[0] for name in handlers(templates)}
+    constructs = {path.stem for path in (ROOT / "constructs" / "kms_patterns" / "patterns").glob("[!_]*.py")}
+    ours = {path.stem for path in (ROOT / "lambda" / "kms_runtime" / "handlers").glob("*.py")} & constructs
+    assert deployed >= {f"kms_runtime.handlers.{name}" for name in ours}
+
+
+def handlers(templates: Templates) -> set[str]:
+    return {function["Handler"] for function in functions(templates.values())}
+
+
+def functions(found: Any) -> list[dict[str, Any]]:
+    resources = [item for template in found for item in template["Resources"].values()]
+    return [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]
+
+
+def function_of(handler: str) -> object:
+    module, _, name = handler.rpartition(".")
+    assert module.startswith("kms_runtime.handlers.")
+    return getattr(import_module(module), name)
 
 
 def test_data_outlives_its_stack_by_default(templates: Templates) -> None:
@@ -134,7 +65,7 @@ def test_data_outlives_its_stack_by_default(templates: Templates) -> None:
     assert policies == {(kind, "RetainExceptOnCreate" if kind in ours else "Retain") for kind in KEEPS_DATA}
 
 
-def test_ephemeral_context_lets_everything_go_with_its_stack(build: Callable[..., cdk.App]) -> None:
+def test_ephemeral_context_deletes_everything_with_its_stack(build: Callable[..., cdk.App]) -> None:
     app = build(**{"kms-patterns:lifecycle": "ephemeral"})
     resources = [item for stack in app.synth().stacks for item in stack.template["Resources"].values()]
     assert [item for item in resources if item.get("DeletionPolicy", "Delete") != "Delete"] == []
@@ -143,11 +74,10 @@ def test_ephemeral_context_lets_everything_go_with_its_stack(build: Callable[...
 
 @pytest.mark.parametrize(("platform", "architecture"), [("arm64", "arm64"), ("x86_64", "x86_64")])
 def test_platform_context_reaches_every_function(
-    build: Callable[..., cdk.App], platform: str, architecture: str
+    build: Callable[..., cdk.App], templates: Templates, platform: str, architecture: str
 ) -> None:
     app = build(**{"kms-patterns:platform": platform})
-    resources = [item for stack in app.synth().stacks for item in stack.template["Resources"].values()]
-    functions = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]
-    assert len(functions) >= sum(map(len, HANDLERS.values()))
-    assert {tuple(function["Architectures"]) for function in functions} == {(architecture,)}
-    assert len({function["Code"]["S3Key"] for function in functions}) == 1
+    found = functions(stack.template for stack in app.synth().stacks)
+    assert len(found) == len(functions(templates.values())) > 0
+    assert {tuple(function["Architectures"]) for function in found} == {(architecture,)}
+    assert len({function["Code"]["S3Key"] for function in found}) == 1

@@ -3,11 +3,22 @@
 from collections.abc import Iterator
 
 from minimality.publication import publication
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import TLS, administration, assumed, download, function, upload
 
 STACK = "KmsPatterns-CodeSigning"
 FEWEST_REMOVALS = 140
+USES_DEPLOYED = 1
+DIGESTS = {"StringEquals": {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}}
+ACCESS: Access = {
+    "Key": {
+        "Export/Publish/Role": {"kms:GetPublicKey": None},
+        "Export/Serve/Role": {},
+        "Signer/Sign/Role": {"kms:Sign": DIGESTS},
+        "BuilderRole": {},
+        "PublisherRole": {},
+    },
+}
 PINS = {"kms:SigningAlgorithm": "ECDSA_SHA_256", "kms:MessageType": "DIGEST"}
 
 

@@ -2,11 +2,27 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, function, tenant
 
 STACK = "KmsPatterns-DataKeyPairs"
 FEWEST_REMOVALS = 70
+USES_DEPLOYED = 0
+SPECS, USAGES = ["ECC_NIST_P256", "RSA_2048"], ["SIGN_VERIFY", "ENCRYPT_DECRYPT"]
+TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
+USAGE = "kms:EncryptionContext:key-usage"
+ACCESS: Access = {
+    "Key": {
+        "Pairs/Generate/Role": {
+            "kms:GenerateDataKeyPairWithoutPlaintext": {
+                "StringEquals": {USAGE: USAGES, "kms:DataKeyPairSpec": SPECS},
+                **TENANT,
+            }
+        },
+        "Pairs/Sign/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "SIGN_VERIFY"}, **TENANT}},
+        "Pairs/Decrypt/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, **TENANT}},
+    },
+}
 
 _USAGES = {"Sign": "SIGN_VERIFY", "Decrypt": "ENCRYPT_DECRYPT"}
 _CALLERS = {"Generate": "Maker", "Sign": "Signer", "Decrypt": "Reader"}

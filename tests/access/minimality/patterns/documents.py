@@ -2,11 +2,25 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import TLS, administration, assumed, download, upload
 
 STACK = "KmsPatterns-S3"
 FEWEST_REMOVALS = 70
+USES_DEPLOYED = 0
+VIA_THE_BUCKET = {
+    "StringEquals": {
+        "kms:ViaService": "s3.<region>.amazonaws.com",
+        "kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::<KmsPatterns-S3/Bucket>",
+    }
+}
+ACCESS: Access = {
+    "Key": {
+        "UploaderRole": {"kms:GenerateDataKey": VIA_THE_BUCKET, "kms:Decrypt": VIA_THE_BUCKET},
+        "DownloaderRole": {"kms:Decrypt": VIA_THE_BUCKET},
+        "ReadWriteRole": {"kms:GenerateDataKey": VIA_THE_BUCKET, "kms:Decrypt": VIA_THE_BUCKET},
+    },
+}
 
 
 def scenarios() -> Iterator[Scenario]:

@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, bound_to_tenant, download, function, upload
 
 STACK = "KmsPatterns-Envelope"
 FEWEST_REMOVALS = 160
+USES_DEPLOYED = 2
+TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
+ACCESS: Access = {
+    "Key": {
+        "Cipher/Encrypt/Role": {"kms:GenerateDataKey": TENANT},
+        "Cipher/Decrypt/Role": {"kms:Decrypt": TENANT},
+        "OperatorRole": {},
+    },
+}
 
 
 def scenarios() -> Iterator[Scenario]:

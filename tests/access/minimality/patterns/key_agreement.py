@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, function
 
 STACK = "KmsPatterns-KeyAgreement"
 FEWEST_REMOVALS = 50
+USES_DEPLOYED = 0
+ECDH = {"StringEquals": {"kms:KeyAgreementAlgorithm": "ECDH"}}
+ACCESS: Access = {
+    "Key": {
+        "Agreement/Seal/Role": {"kms:DeriveSharedSecret": ECDH},
+        "Agreement/Open/Role": {"kms:DeriveSharedSecret": ECDH},
+        "PublisherRole": {"kms:GetPublicKey": None},
+    },
+}
 
 _CALLERS = {"Seal": "Sender", "Open": "Receiver"}
 _DERIVE = "kms:DeriveSharedSecret"

@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, function
 
 STACK = "KmsPatterns-Mac"
 FEWEST_REMOVALS = 80
+USES_DEPLOYED = 4
+HS256 = {"StringEquals": {"kms:MacAlgorithm": "HMAC_SHA_256"}}
+ACCESS: Access = {
+    "Key": {
+        "Authenticator/Generate/Role": {"kms:GenerateMac": HS256},
+        "Authenticator/Verify/Role": {"kms:VerifyMac": HS256},
+    },
+    "SessionKey": {"Sessions/Issue/Role": {"kms:GenerateMac": HS256}, "Sessions/Verify/Role": {"kms:VerifyMac": HS256}},
+}
 
 # Key, the function that makes codes with it, the one that verifies them.
 PAIRS = (("Key", "Authenticator/Generate", "Authenticator/Verify"), ("SessionKey", "Sessions/Issue", "Sessions/Verify"))

@@ -3,11 +3,23 @@
 from collections.abc import Iterator
 
 from minimality.publication import pinned, publication
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, function
 
 STACK = "KmsPatterns-PublicKey"
 FEWEST_REMOVALS = 80
+USES_DEPLOYED = 2
+SHA_256 = {"StringEquals": {"kms:EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}}
+ACCESS: Access = {
+    "Key": {
+        "Export/Publish/Role": {"kms:GetPublicKey": None},
+        "Export/Serve/Role": {},
+        "Cipher/Encrypt/Role": {"kms:Encrypt": SHA_256},
+        "Cipher/Decrypt/Role": {"kms:Decrypt": SHA_256},
+        "WriterRole": {},
+        "ReaderRole": {},
+    },
+}
 
 
 def scenarios() -> Iterator[Scenario]:

@@ -2,11 +2,28 @@
 
 from collections.abc import Iterator, Mapping
 
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, bound_to_tenant, function, tenant
 
 STACK = "KmsPatterns-ReEncrypt"
 FEWEST_REMOVALS = 70
+USES_DEPLOYED = 0
+TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
+ARCHIVED = {"StringEquals": {"kms:EncryptionContext:state": "archived"}, **TENANT}
+RECEIVED = {"StringEquals": {"kms:EncryptionContext:state": "received"}, **TENANT}
+SHA_256 = {"StringEquals": {"kms:EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}}
+ACCESS: Access = {
+    "OldKey": {"Archive/ReEncrypt/Role": {"kms:ReEncryptFrom": TENANT}, "WriterRole": {"kms:Encrypt": TENANT}},
+    "NewKey": {
+        "Archive/ReEncrypt/Role": {"kms:ReEncryptTo": ARCHIVED},
+        "Receive/ReEncrypt/Role": {"kms:ReEncryptTo": RECEIVED},
+        "ReaderRole": {"kms:Decrypt": TENANT},
+    },
+    "IntakeKey": {
+        "Receive/ReEncrypt/Role": {"kms:ReEncryptFrom": SHA_256},
+        "PublisherRole": {"kms:GetPublicKey": None},
+    },
+}
 
 _FROM, _TO = "kms:ReEncryptFrom", "kms:ReEncryptTo"
 _OAEP = "kms:EncryptionAlgorithm"

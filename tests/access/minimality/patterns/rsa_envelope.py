@@ -3,11 +3,21 @@
 from collections.abc import Iterator
 
 from minimality.publication import pinned, publication
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, download, function, upload
 
 STACK = "KmsPatterns-RsaEnvelope"
 FEWEST_REMOVALS = 130
+USES_DEPLOYED = 1
+SHA_256 = {"StringEquals": {"kms:EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}}
+ACCESS: Access = {
+    "Key": {
+        "Export/Publish/Role": {"kms:GetPublicKey": None},
+        "Export/Serve/Role": {},
+        "Cipher/Decrypt/Role": {"kms:Decrypt": SHA_256},
+        "OperatorRole": {},
+    },
+}
 
 
 def scenarios() -> Iterator[Scenario]:

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, bound_to_tenant, function
 
 STACK = "KmsPatterns-Secrets"
 FEWEST_REMOVALS = 50
+USES_DEPLOYED = 2
+TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
+ACCESS: Access = {
+    "Key": {"Cipher/Encrypt/Role": {"kms:Encrypt": TENANT}, "Cipher/Decrypt/Role": {"kms:Decrypt": TENANT}},
+}
 
 
 def scenarios() -> Iterator[Scenario]:

@@ -3,11 +3,23 @@
 from collections.abc import Iterator
 
 from minimality.publication import publication
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, function
 
 STACK = "KmsPatterns-Signing"
 FEWEST_REMOVALS = 85
+USES_DEPLOYED = 2
+ECDSA = {"StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}}
+ACCESS: Access = {
+    "Key": {
+        "Export/Publish/Role": {"kms:GetPublicKey": None},
+        "Export/Serve/Role": {},
+        "Signer/Sign/Role": {"kms:Sign": ECDSA},
+        "Signer/Verify/Role": {"kms:Verify": ECDSA},
+        "AuthorRole": {},
+        "ReaderRole": {},
+    },
+}
 ALGORITHM = {"kms:SigningAlgorithm": "ECDSA_SHA_256"}
 
 

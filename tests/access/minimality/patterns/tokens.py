@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Scenario
+from minimality.scenario import Access, Scenario
 from minimality.uses import administration, assumed, function
 
 STACK = "KmsPatterns-Tokens"
 FEWEST_REMOVALS = 55
+USES_DEPLOYED = 1
+SIGNED = {"StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256", "kms:MessageType": "RAW"}}
+ACCESS: Access = {
+    "Key": {"Issuer/Issue/Role": {"kms:Sign": SIGNED}, "Issuer/Jwks/Role": {"kms:GetPublicKey": None}},
+    "PreviousKey": {"Issuer/Jwks/Role": {"kms:GetPublicKey": None}},
+}
 
 SIGNED = {"kms:SigningAlgorithm": "ECDSA_SHA_256", "kms:MessageType": "RAW"}
 

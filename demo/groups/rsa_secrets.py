@@ -7,10 +7,9 @@ import subprocess
 from dataclasses import replace
 
 from demo.functions import invoke, own_calls
+from demo.groups.public_key import published
 from demo.principals import client, function_client, other_role
-from demo.public_key import published
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 from kms_patterns.toolchain import node_executable
 from kms_runtime import KmsRuntimeError, encrypt_with_public_key
 
@@ -18,7 +17,7 @@ SECRET = b"account 4711, limit 90000"
 SHA_1, SHA_256 = "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"
 LIMIT = 318
 
-rsa_secrets = Group("Direct RSA: encrypted outside AWS with the public key, decrypted by one function")
+rsa_secrets = Group("Direct RSA: encrypted outside AWS with the public key, decrypted by one function", order=70)
 
 
 def decrypt(stage: Stage, ciphertext: bytes, **more: object) -> bytes:

@@ -3,13 +3,12 @@
 from typing import Any
 
 from demo.principals import other_role
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 from kms_runtime import KmsKeyring, encrypt_bytes
 from kms_runtime.aws_errors import AwsError
 from kms_runtime.random_bytes import random_bytes
 
-beyond = Group("Beyond a key: data keys of asymmetric keys, random bytes of none")
+beyond = Group("Beyond a key: data keys of asymmetric keys, random bytes of none", order=160)
 
 
 def _root(stage: Stage) -> Any:

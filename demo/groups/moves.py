@@ -5,8 +5,7 @@ from typing import Any
 
 from demo.functions import invoke
 from demo.principals import client, function_client
-from demo.registry import Group
-from demo.scenario import Stage, summarize
+from demo.scenario import Group, Stage, summarize
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
 
@@ -15,7 +14,7 @@ TENANT = {"tenant": "a"}
 ARCHIVED, RECEIVED = {**TENANT, "state": "archived"}, {**TENANT, "state": "received"}
 VALUE = b"old but gold"
 
-moves = Group("ReEncrypt: to another key or context, unread")
+moves = Group("ReEncrypt: to another key or context, unread", order=130)
 
 
 def _old(stage: Stage, context: dict[str, str] | None = None) -> bytes:

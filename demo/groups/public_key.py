@@ -3,12 +3,11 @@
 import json
 
 from demo.principals import administrator, client, function_client
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 from demo.web import ask, ask_until_published
 from kms_runtime import PublicKey
 
-publication = Group("Public key: fetched over HTTPS by anybody, replaced by nobody")
+publication = Group("Public key: fetched over HTTPS by anybody, replaced by nobody", order=60)
 
 
 def published(stage: Stage, stack: str) -> PublicKey:

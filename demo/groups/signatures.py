@@ -6,17 +6,16 @@ import os
 from typing import Any
 
 from demo.functions import invoke
+from demo.groups.public_key import published
 from demo.principals import client, function_client, other_role
-from demo.public_key import published
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.signing import verify_digest
 
 STACK, ALGORITHM = "Signing", "ECDSA_SHA_256"
 MESSAGE = b'{"order": 42, "amount": "12.50"}'
 
-signing = Group("Signatures: signed in KMS, verified there or without any call")
+signing = Group("Signatures: signed in KMS, verified there or without any call", order=90)
 
 
 def _text(data: bytes) -> str:

@@ -8,14 +8,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from demo.functions import invoke
 from demo.principals import client, function_client, other_role
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 from kms_runtime.key_agreement.agreement import LocalParty, open_sealed, seal
 
 STACK = "KeyAgreement"
 ORDER, ANSWER, PURPOSE = b"4711: two bicycles", b"4711: accepted", "orders"
 
-agreements = Group("Key agreement: payloads sealed between a KMS key and an outsider")
+agreements = Group("Key agreement: payloads sealed between a KMS key and an outsider", order=120)
 
 
 def _kms_public_key(stage: Stage) -> bytes:

@@ -8,8 +8,7 @@ from botocore.exceptions import ClientError
 
 from demo.functions import invoke
 from demo.principals import client, function_client, other_role
-from demo.registry import Group
-from demo.scenario import Stage, summarize
+from demo.scenario import Group, Stage, summarize
 from kms_runtime.aws_errors import KMSInvalidSignatureException
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
@@ -20,7 +19,7 @@ TENANT = {"tenant": "a"}
 INVOICE = b"invoice 4711: 42.00"
 _SOON = 10
 
-pairs = Group("Data key pairs: private keys encrypted under a KMS key")
+pairs = Group("Data key pairs: private keys encrypted under a KMS key", order=110)
 
 
 def _make(stage: Stage, spec: str, usage: str, context: dict[str, str] | None = None) -> dict[str, Any]:

@@ -4,17 +4,16 @@ from collections.abc import Callable
 
 from botocore.exceptions import ClientError
 
-from demo.documents import compare_with_file, download_digest
 from demo.functions import invoke, own_calls
+from demo.groups.documents import compare_with_file, download_digest
 from demo.principals import client, function_client
-from demo.registry import Group
-from demo.scenario import Stage, describe_refusal
+from demo.scenario import Group, Stage, describe_refusal
 
 PLAIN, CIPHER = "report.bin", "report.bin.encrypted"
 TENANT = {"tenant": "a"}
 TAG_BYTES = 16
 
-envelope = Group("Envelope encryption: S3 object in, S3 object out")
+envelope = Group("Envelope encryption: S3 object in, S3 object out", order=40)
 
 
 def _invoke(stage: Stage, function: str, source: str, destination: str, context: dict[str, str]) -> int:

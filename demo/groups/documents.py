@@ -5,13 +5,12 @@ import os
 from typing import Any
 
 from demo.principals import administrator, client, other_role
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 
 OBJECT = "report.bin"
 
-upload = Group("S3 documents: each role its own direction")
-denied = Group("S3 documents: what happens without each permission")
+upload = Group("S3 documents: each role its own direction", order=10)
+denied = Group("S3 documents: what happens without each permission", order=20)
 
 
 def _bucket(stage: Stage) -> str:

@@ -6,14 +6,13 @@ from typing import Any
 
 from demo.functions import invoke, own_calls
 from demo.principals import client, function_client
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 
 SECRET = "correct horse battery staple"  # noqa: S105 - the demo's sample value
 TENANT = {"tenant": "a"}
 ITEM = {"id": {"S": "database-password"}}
 
-secrets = Group("Secrets: ciphertext in DynamoDB and Parameter Store")
+secrets = Group("Secrets: ciphertext in DynamoDB and Parameter Store", order=30)
 
 
 def _parameter(stage: Stage) -> str:

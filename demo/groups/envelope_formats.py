@@ -6,16 +6,15 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import kms_runtime
-from demo.documents import compare_with_file
-from demo.envelope_files import CIPHER, TENANT
 from demo.functions import invoke
+from demo.groups.documents import compare_with_file
+from demo.groups.envelope_files import CIPHER, TENANT
 from demo.principals import client, function_client
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 
 MEBIBYTE = 1 << 20
 
-formats = Group("Envelope encryption: the message is AWS's format, and so are its keys")
+formats = Group("Envelope encryption: the message is AWS's format, and so are its keys", order=50)
 
 
 @formats.scenario(

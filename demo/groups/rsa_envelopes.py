@@ -6,19 +6,20 @@ from tempfile import TemporaryFile
 
 from botocore.exceptions import ClientError
 
-from demo.documents import compare_with_file, download_digest
 from demo.functions import invoke, own_calls
+from demo.groups.documents import compare_with_file, download_digest
+from demo.groups.public_key import published
 from demo.principals import client, function_client
-from demo.public_key import published
-from demo.registry import Group
-from demo.scenario import Stage, describe_refusal
+from demo.scenario import Group, Stage, describe_refusal
 from kms_runtime import KmsRsaKeyring, encrypt, encrypt_bytes
 
 SENDER = {"sender": "acme"}
 LETTER = b"Meet me at noon. " * 5000
 TAG_BYTES = 16
 
-rsa_envelopes = Group("RSA envelopes: files that outsiders encrypt with the public key, opened by one function")
+rsa_envelopes = Group(
+    "RSA envelopes: outsiders encrypt files with the public key, one function decrypts them", order=80
+)
 
 
 def _keyring(stage: Stage) -> KmsRsaKeyring:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from demo.functions import invoke
+from demo.groups.public_key import published
 from demo.principals import client, function_client
-from demo.public_key import published
-from demo.registry import Group
-from demo.scenario import Stage, summarize
+from demo.scenario import Group, Stage, summarize
 from kms_runtime.errors import KmsRuntimeError
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.artifacts import ArtifactDigests, digest_artifact, verify_signature, verify_statement
@@ -19,7 +18,7 @@ STACK, ALGORITHM = "CodeSigning", "ECDSA_SHA_256"
 RELEASE, OLDER = "app-1.1.bin", "app-1.0.bin"
 PATIENCE = 60
 
-releases = Group("Code signing: releases in S3, signed on upload")
+releases = Group("Code signing: releases in S3, signed on upload", order=100)
 
 
 def _stored(stage: Stage, key: str) -> bytes:

@@ -6,8 +6,7 @@ from typing import Any
 
 from demo.functions import invoke
 from demo.principals import client, function_client, other_role
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 from demo.token_forgeries import tampered, under_the_public_key, unsigned
 from kms_patterns.local.function_urls import local_address
 from kms_runtime.aws_errors import AccessDeniedException
@@ -17,7 +16,7 @@ from kms_runtime.tokens import RemoteJwks, issue_token, key_id, verify_token
 STACK, ISSUER, AUDIENCE = "Tokens", "https://tokens.example.com", "orders"
 SUBJECT, TENANT = "customer-1", {"tenant": "a"}
 
-tokens = Group("Tokens: issued by KMS, verified with the published keys, while one key follows another")
+tokens = Group("Tokens: issued by KMS, verified with the published keys, while one key follows another", order=140)
 
 
 def _issue(stage: Stage, **event: Any) -> str:

@@ -6,14 +6,13 @@ from typing import Any
 
 from demo.functions import invoke
 from demo.principals import client, function_client, other_role
-from demo.registry import Group
-from demo.scenario import Stage
+from demo.scenario import Group, Stage
 from demo.token_forgeries import tampered
 
 STACK, ALGORITHM = "Mac", "HMAC_SHA_256"
 MESSAGE = b'{"transfer": 7, "to": "account-1"}'
 
-macs = Group("Authentication codes and session tokens: HMAC keys that nobody holds")
+macs = Group("Authentication codes and session tokens: HMAC keys that nobody holds", order=150)
 
 
 def _text(data: bytes) -> str:
