@@ -6,7 +6,8 @@ Depends on ``cryptography`` only; bring your own boto3 client. Handlers need ``b
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kms_runtime.envelope.messages import decrypt, decrypt_bytes, encrypt, encrypt_bytes
+from kms_runtime.envelope.decrypting import decrypt, decrypt_bytes
+from kms_runtime.envelope.encrypting import encrypt, encrypt_bytes
 from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import KmsRuntimeError
 from kms_runtime.keyrings.kms import KmsKeyring

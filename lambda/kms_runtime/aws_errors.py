@@ -105,7 +105,7 @@ def typed_errors(service: str) -> Iterator[None]:
 
     Raises:
         AwsError: AWS refused; the class name is AWS's error code.
-        ServiceUnreachable: No answer after the client's retries.
+        ServiceUnreachable: No response after the client's retries.
     """
     # Whoever holds a client has botocore imported already; importing it here keeps it out of this package's import.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415

@@ -179,4 +179,4 @@ class PublicKeysNotPublished(KmsRuntimeError):
 
 
 class ServiceUnreachable(KmsRuntimeError):
-    """No answer from AWS after the client's retries."""
+    """No response from AWS after the client's retries."""

@@ -55,12 +55,12 @@ def same_multi_region_key(one: str, other: str) -> bool:
     return first._replace(region="") == second._replace(region="")
 
 
-def check_answering_key(answer: Mapping[str, Any], key_arn: str, operation: str) -> None:
+def check_response_key(response: Mapping[str, Any], key_arn: str, operation: str) -> None:
     """Check that AWS KMS answered for the key that it was asked about.
 
     Raises:
         IncorrectKeyException: It answered for another one.
     """
-    if answer["KeyId"] != key_arn:
-        message = f"{operation} answered for {answer['KeyId']} instead of {key_arn}"
+    if response["KeyId"] != key_arn:
+        message = f"{operation} answered for {response['KeyId']} instead of {key_arn}"
         raise IncorrectKeyException(message, operation=operation)

@@ -7,41 +7,22 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, cast
 
 from kms_runtime.aws_errors import KMSInvalidMacException, typed_errors
 from kms_runtime.errors import InvalidRequest, MessageTooLarge
-from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.key_arn import check_key_arn, check_response_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_kms.literals import MacAlgorithmSpecType
 
 MESSAGE_LIMIT: Final = 4096
 MAC_BYTES: Final[Mapping[str, int]] = {f"HMAC_SHA_{bits}": bits // 8 for bits in (224, 256, 384, 512)}
 """Length of the code by algorithm; each key has the one algorithm of its spec."""
 
 
-class KmsMacClient(Protocol):
-    """The two operations of a boto3 KMS client that this module calls."""
-
-    def generate_mac(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        Message: bytes,  # noqa: N803
-        MacAlgorithm: Any,  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateMac.html."""
-
-    def verify_mac(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        Message: bytes,  # noqa: N803
-        MacAlgorithm: Any,  # noqa: N803
-        Mac: bytes,  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_VerifyMac.html."""
-
-
-def generate_mac(message: bytes, *, key_arn: str, algorithm: str, kms_client: KmsMacClient) -> bytes:
+def generate_mac(message: bytes, *, key_arn: str, algorithm: str, kms_client: "KMSClient") -> bytes:
     """Return the authentication code of ``message``: one call.
 
     Args:
@@ -58,12 +39,14 @@ def generate_mac(message: bytes, *, key_arn: str, algorithm: str, kms_client: Km
     """
     _check(message, algorithm)
     with typed_errors("AWS KMS"):
-        answer = kms_client.generate_mac(KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=algorithm)
-    check_answering_key(answer, key_arn, "GenerateMac")
-    return bytes(answer["Mac"])
+        response = kms_client.generate_mac(
+            KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=cast("MacAlgorithmSpecType", algorithm)
+        )
+    check_response_key(response, key_arn, "GenerateMac")
+    return bytes(response["Mac"])
 
 
-def verify_mac(message: bytes, mac: bytes, *, key_arn: str, algorithm: str, kms_client: KmsMacClient) -> None:
+def verify_mac(message: bytes, mac: bytes, *, key_arn: str, algorithm: str, kms_client: "KMSClient") -> None:
     """Return if ``mac`` is the code of ``message``: one call.
 
     Raises:
@@ -76,9 +59,11 @@ def verify_mac(message: bytes, mac: bytes, *, key_arn: str, algorithm: str, kms_
     if len(mac) != MAC_BYTES[algorithm]:
         raise KMSInvalidMacException(f"the code has {len(mac)} bytes; {algorithm} makes {MAC_BYTES[algorithm]}")
     with typed_errors("AWS KMS"):
-        answer = kms_client.verify_mac(KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=algorithm, Mac=mac)
-    check_answering_key(answer, key_arn, "VerifyMac")
-    if answer.get("MacValid") is not True:
+        response = kms_client.verify_mac(
+            KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=cast("MacAlgorithmSpecType", algorithm), Mac=mac
+        )
+    check_response_key(response, key_arn, "VerifyMac")
+    if response.get("MacValid") is not True:
         raise KMSInvalidMacException("VerifyMac did not say that the code is valid", operation="VerifyMac")
 
 

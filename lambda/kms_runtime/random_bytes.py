@@ -3,24 +3,19 @@
 See https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateRandom.html
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from kms_runtime.aws_errors import KMSInternalException, typed_errors
 from kms_runtime.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 RANDOM_LIMIT = 1024
 """Bytes that one call of GenerateRandom returns at most."""
 
 
-class KmsRandomClient(Protocol):
-    """The operation of a boto3 KMS client that this module calls."""
-
-    def generate_random(self, *, NumberOfBytes: int) -> Mapping[str, Any]:  # noqa: N803
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateRandom.html."""
-
-
-def random_bytes(count: int, kms_client: KmsRandomClient) -> bytes:
+def random_bytes(count: int, kms_client: "KMSClient") -> bytes:
     """Return ``count`` random bytes that were made inside a hardware security module.
 
     For seeds that a rule wants from a validated module. ``os.urandom`` is as unpredictable and costs no call. The

@@ -217,6 +217,6 @@ def test_key_of_no_spec_is_refused():
 
 def test_construct_runtime_and_schema_know_the_same_specs_and_algorithms():
     assert set(QUOTAS) == set(DATA_KEY_PAIR_SPECS) - {"SM2"}
-    named = schema("data_key_pair_sign_request")["properties"]["algorithm"]["enum"]
+    named = schema("data_key_pairs/sign_request")["properties"]["algorithm"]["enum"]
     assert set(named) == {algorithm for _, algorithm in SIGNING}
-    assert set(schema("data_key_pair_decrypt_request")["properties"]["algorithm"]["enum"]) == set(OAEP_ALGORITHMS)
+    assert set(schema("data_key_pairs/decrypt_request")["properties"]["algorithm"]["enum"]) == set(OAEP_ALGORITHMS)

@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kms_runtime import KmsRuntimeError, decrypt, decrypt_bytes, encrypt_bytes
+from kms_runtime.envelope import body as block
 from kms_runtime.errors import (
     MessageAuthenticationFailed,
     MessageFormatError,
     MessageTruncated,
 )
-from kms_runtime.message import block
 
 CONTEXT = {"a": "1", "b": "2"}
 PLAINTEXT = bytes(range(100))
@@ -149,7 +149,7 @@ def test_frame_length_limit_is_the_callers_to_lower(message, keyring):
 
 
 def test_verification_key_in_an_unsigned_message_is_refused(keyring, monkeypatch):
-    monkeypatch.setattr("kms_runtime.envelope.sealing.check_context", lambda _: None)
+    monkeypatch.setattr("kms_runtime.envelope.encrypting.check_context", lambda _: None)
     forged = encrypt_bytes(b"", keyring=keyring, encryption_context={"aws-crypto-public-key": "x"})
     with pytest.raises(MessageFormatError, match="not signed"):
         decrypt_bytes(forged, keyring=keyring, encryption_context={})

@@ -10,9 +10,11 @@ import pytest
 
 import kms_runtime
 from kms_runtime import aws_errors, errors
+from kms_runtime.handlers.validation import schema, validator
 
 PACKAGE = Path(kms_runtime.__file__).parent
-SCHEMAS = sorted((PACKAGE / "handlers" / "schemas").glob("*.json"))
+DOCUMENTS = {path.stem: json.loads(path.read_text()) for path in (PACKAGE / "handlers" / "schemas").glob("*.json")}
+SCHEMAS = sorted(f"{document}/{name}" for document, found in DOCUMENTS.items() for name in found["definitions"])
 
 
 def test_public_names_are_pinned():
@@ -62,12 +64,44 @@ def test_code_of_every_error_is_its_class_name(module):
     assert all(issubclass(kind, errors.KmsRuntimeError) for kind in kinds)
 
 
-@pytest.mark.parametrize("path", SCHEMAS, ids=[path.stem for path in SCHEMAS])
-def test_schema_compiles_and_describes_every_field(path):
-    document = json.loads(path.read_text())
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schema_compiles_and_describes_every_field(name):
+    document = schema(name)
     fastjsonschema.compile(document)
     assert document["title"]
     assert document["description"]
+
+
+def test_packed_schema_is_read_by_others_through_a_reference():
+    packed = DOCUMENTS["envelope_cipher"]
+    assert packed["$schema"] == "http://json-schema.org/draft-07/schema#"
+    check = fastjsonschema.compile({"$ref": "#/definitions/request", "definitions": packed["definitions"]})
+    assert check({"sourceKey": "a"}) == {"sourceKey": "a"}
+    with pytest.raises(fastjsonschema.JsonSchemaValueException):
+        check({"sourceKey": ""})
+
+
+@pytest.mark.parametrize(("given", "read"), [(60.0, 60), (1e2, 100), (60, 60)])
+def test_float_that_is_an_integer_is_read_as_one(given, read):
+    found = validator("token_issuer/issue_request")({"subject": "s", "lifetimeSeconds": given, "claims": {"n": 5.0}})
+    assert (found["lifetimeSeconds"], type(found["lifetimeSeconds"])) == (read, int)
+    assert type(found["claims"]["n"]) is float
+
+
+@pytest.mark.parametrize(
+    "event", [{"sourceKey": "\ud800"}, {"sourceKey": "a", "encryptionContext": {"\udfff": "b"}}, ["\ud800"]]
+)
+def test_lone_surrogate_of_an_event_is_an_invalid_request(event):
+    with pytest.raises(errors.InvalidRequest, match="lone surrogate"):
+        validator("envelope_cipher/request")(event)
+
+
+def test_event_nested_without_end_is_an_invalid_request():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(errors.InvalidRequest):
+        validator("envelope_cipher/request")({"sourceKey": deep})
 
 
 def test_lock_of_the_function_repeats_the_projects_lock_entry_by_entry():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kms_runtime import AES_256_GCM_HKDF_SHA512_COMMIT_KEY as SUITE
 from kms_runtime import AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384, decrypt_range, encrypt_bytes
-from kms_runtime.envelope.file_range import FileRange
+from kms_runtime.envelope.ranged import FileRange
 from kms_runtime.errors import (
     EncryptionContextMismatch,
     InvalidRequest,
@@ -19,7 +19,7 @@ from kms_runtime.errors import (
     MessageTruncated,
     RangeNotSatisfiable,
 )
-from kms_runtime.message import FrameSealer, MessageKeys, serialize_context, serialize_header
+from kms_runtime.message import FrameEncryptor, MessageKeys, serialize_context, serialize_header
 
 CONTEXT = {"tenant": "a"}
 FRAME = 50
@@ -92,8 +92,8 @@ def with_empty_final_frame(keyring):
         frame_length=FRAME,
         commitment=keys.commitment,
     )
-    sealer = FrameSealer(keys.cipher, message_id, FRAME, FRAME, buffers=2)
-    frames = sealer.seal(memoryview(bytes(FRAME)), final=False), sealer.seal(memoryview(b""), final=True)
+    encryptor = FrameEncryptor(keys.cipher, message_id, FRAME, FRAME, buffers=2)
+    frames = encryptor.encrypt(memoryview(bytes(FRAME)), final=False), encryptor.encrypt(memoryview(b""), final=True)
     return b"".join((body, keys.header_tag(body), *frames))
 
 

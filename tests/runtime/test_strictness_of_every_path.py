@@ -16,7 +16,7 @@ from kms_runtime import (
     decrypt_range,
     encrypt_bytes,
 )
-from kms_runtime.envelope.file_range import FileRange
+from kms_runtime.envelope.ranged import FileRange
 from kms_runtime.errors import MessageTruncated
 
 CONTEXT = {"a": "1", "b": "2"}

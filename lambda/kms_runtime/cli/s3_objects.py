@@ -19,27 +19,6 @@ _ALLOWANCE = 1.001, 128 * 1024
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 
-class OnlyNew:
-    """A ``boto3.client("s3")`` that completes an object only if there is none of that key.
-
-    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-    """
-
-    def __init__(self, s3: Any) -> None:
-        self._s3 = s3
-        self.create_multipart_upload = s3.create_multipart_upload
-        self.upload_part = s3.upload_part
-        self.abort_multipart_upload = s3.abort_multipart_upload
-
-    def put_object(self, **request: Any) -> Any:
-        """Put an object that does not exist yet."""
-        return self._s3.put_object(**request, IfNoneMatch="*")
-
-    def complete_multipart_upload(self, **request: Any) -> Any:
-        """Complete an object that does not exist yet."""
-        return self._s3.complete_multipart_upload(**request, IfNoneMatch="*")
-
-
 @contextmanager
 def reading_object(place: S3Place) -> Iterator[tuple[Any, int]]:
     """Open the object and give it, read ahead, with its size."""
@@ -65,7 +44,7 @@ def writing_object(place: S3Place, *, size: int | None, force: bool) -> Iterator
     factor, header = _ALLOWANCE
     expected = PART_SIZE * MAX_PARTS if size is None else int(size * factor) + header
     try:
-        with S3Sink(_location(place), expected_size=expected, s3_client=s3 if force else OnlyNew(s3)) as sink:
+        with S3Sink(_location(place), expected_size=expected, s3_client=s3, only_new=not force) as sink:
             yield sink
             sink.complete()
     except AwsError as error:
@@ -83,7 +62,7 @@ def _location(place: S3Place) -> S3Object:
 
 
 def _refuse_existing(s3: Any, place: S3Place) -> None:
-    """Say it before the work; whoever may not look gets the same answer after it, from the conditional write."""
+    """Say it before the work; whoever may not look gets the same response after it, from the conditional write."""
     try:
         s3.head_object(Bucket=place.bucket, Key=place.key)
     except ClientError:

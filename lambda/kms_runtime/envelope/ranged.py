@@ -3,21 +3,70 @@
 See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html#body-framed
 """
 
+import io
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
-from kms_runtime.envelope.opening import check_expected, open_header
+from kms_runtime.envelope.decrypting import authenticate_header, check_expected
 from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import InvalidRequest, MessageFormatError, RangeNotSatisfiable
 from kms_runtime.keyrings.keyring import Keyring
-from kms_runtime.message import FieldReader, FrameOpener, Header, read_header
-from kms_runtime.message.frames import FRAME_OVERHEAD
+from kms_runtime.message import FieldReader, FrameDecryptor, Header, read_header
+from kms_runtime.message.frames import FINAL_HEAD, FRAME_OVERHEAD, REGULAR_HEAD
 from kms_runtime.message.header import MAX_FRAME_LENGTH
-from kms_runtime.message.layout import FrameLayout
-from kms_runtime.message.suite import wipe
+from kms_runtime.message.suite import TAG_LENGTH, wipe
 from kms_runtime.streams import Sink, Source, filler, taker, write_all
+
+_FRAME_OVERHEAD = REGULAR_HEAD + TAG_LENGTH
+
+
+_FINAL_OVERHEAD = FINAL_HEAD + TAG_LENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLayout:
+    """Where the frames lie, by the frame length in the header and the size of the message.
+
+    The size is not authenticated, so each frame must still prove that it is where this says.
+    """
+
+    header_size: int
+    frame_length: int
+    frames: int
+    final_length: int
+
+    @classmethod
+    def of(cls, header: Header, size: int) -> Self:
+        """Return the layout of a framed message of ``size`` bytes.
+
+        Raises:
+            MessageFormatError: No number of frames gives this size.
+        """
+        stride = header.frame_length + _FRAME_OVERHEAD
+        regular, rest = divmod(size - header.size - _FINAL_OVERHEAD, stride)
+        if regular < 0 or rest > header.frame_length:
+            raise MessageFormatError(f"no message with such a header has {size} bytes")
+        return cls(header.size, header.frame_length, regular + 1, rest)
+
+    @property
+    def plaintext_size(self) -> int:
+        """Bytes of plaintext in all frames."""
+        return (self.frames - 1) * self.frame_length + self.final_length
+
+    def frame_of(self, byte: int) -> int:
+        """Return the number of the frame, from 1, that holds this byte of plaintext."""
+        return byte // self.frame_length + 1
+
+    def extent(self, first: int, last: int) -> tuple[int, int]:
+        """Return where the frames from ``first`` to ``last`` start and end in the message."""
+        stride = self.frame_length + _FRAME_OVERHEAD
+        start = self.header_size + (first - 1) * stride
+        if last < self.frames:
+            return start, self.header_size + last * stride
+        return start, self.header_size + (last - 1) * stride + _FINAL_OVERHEAD + self.final_length
+
 
 _HEADER_WINDOW = 16 * 1024
 
@@ -76,13 +125,15 @@ def decrypt_range(
     check_expected(encryption_context, header.encryption_context)
     layout = FrameLayout.of(header, source.size)
     wanted = _Wanted.of(layout, start, length)
-    keys, key_arn = open_header(header, keyring)
+    keys, key_arn = authenticate_header(header, keyring)
     first_byte, end_byte = layout.extent(wanted.first, wanted.last)
     plaintext = bytearray(layout.frame_length)
-    opener = FrameOpener(keys.cipher, header.message_id, header.frame_length, memoryview(plaintext), first=wanted.first)
+    decryptor = FrameDecryptor(
+        keys.cipher, header.message_id, header.frame_length, memoryview(plaintext), first=wanted.first
+    )
     try:
         with source.open_range(first_byte, end_byte) as body:
-            written = _copy_frames(body, sink, opener, layout, wanted)
+            written = _copy_frames(body, sink, decryptor, layout, wanted)
     finally:
         wipe(plaintext)
     read = header.size + end_byte - first_byte
@@ -125,7 +176,7 @@ def _check_rangeable(header: Header) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Bytes of the plaintext, and the frames, by number, that must be opened for them."""
+    """Bytes of the plaintext, and the frames, by number, that must be decrypted for them."""
 
     start: int
     end: int
@@ -142,19 +193,41 @@ class _Wanted:
         return cls(start, end, layout.frame_of(start), layout.frames if cut else layout.frame_of(end - 1))
 
 
-def _copy_frames(source: Source, sink: Sink, opener: FrameOpener, layout: FrameLayout, wanted: _Wanted) -> int:
-    """Open the wanted frames, one after the other, and write the wanted bytes of each."""
+def _copy_frames(source: Source, sink: Sink, decryptor: FrameDecryptor, layout: FrameLayout, wanted: _Wanted) -> int:
+    """Decrypt the wanted frames, one after the other, and write the wanted bytes of each."""
     buffer = memoryview(bytearray(layout.frame_length + FRAME_OVERHEAD))
     fill, written = filler(source), 0
     for number in range(wanted.first, wanted.last + 1):
         first_byte, end_byte = layout.extent(number, number)
         got = fill(buffer[: end_byte - first_byte])
-        consumed, opened, final = opener.open(buffer[:got])
+        consumed, plaintext, final = decryptor.decrypt(buffer[:got])
         if final != (number == layout.frames) or consumed != got:
             raise MessageFormatError(f"frame {number} is not where the size of the message puts it")
         base = (number - 1) * layout.frame_length
-        part = opened[max(0, wanted.start - base) : max(0, wanted.end - base)]
+        part = plaintext[max(0, wanted.start - base) : max(0, wanted.end - base)]
         if part:
             write_all(sink, part)
         written += len(part)
     return written
+
+
+class FileRange:
+    """A binary file object with a message in it, for ``decrypt_range``.
+
+    Args:
+        file: Open for reading, seekable, and not closed by this.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = file.seek(0, io.SEEK_END)
+
+    @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return self._size
+
+    def open_range(self, start: int, end: int) -> AbstractContextManager[Source]:  # noqa: ARG002
+        """Return the file, moved to ``start``; whoever reads takes no more than was asked for."""
+        self._file.seek(start)
+        return nullcontext(self._file)

@@ -1,6 +1,6 @@
 """Lambda function of the CodeSigner construct.
 
-Event and answer: ``schemas/code_sign_request.json``, ``schemas/code_sign_answer.json``.
+Event and response: ``schemas/code_signer.json``.
 """
 
 import os
@@ -10,17 +10,17 @@ from typing import Any
 from kms_runtime.handlers.clients import kms_client, s3_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable, signing_algorithm_setting
-from kms_runtime.handlers.validation import Answer, Event, validator
+from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.signing import sign_object
 from kms_runtime.signing_algorithms import EXTERNAL_MU
 
-_request = validator("code_sign_request")
+_request = validator("code_signer/request")
 
 
 @logged("CodeSign")
-def sign(event: Event, _context: Any) -> Answer:
+def sign(event: Event, _context: Any) -> Response:
     """Sign one object; refusals raise, and Lambda reports the class name as ``errorType``."""
     source_key = _request(event)["sourceKey"]
     key_arn, algorithm = required_variable(os.environ, "KEY_ARN"), signing_algorithm_setting(os.environ)
@@ -34,9 +34,9 @@ def sign(event: Event, _context: Any) -> Answer:
         public_key=_public_key(key_arn) if EXTERNAL_MU in algorithm.message_types else None,
     )
     return {
-        "source": done.artifact.as_answer(),
-        "signature": done.signature.as_answer(),
-        "statement": done.statement.as_answer(),
+        "source": done.artifact.as_response(),
+        "signature": done.signature.as_response(),
+        "statement": done.statement.as_response(),
         **done.digests.digests,
         "artifactBytes": done.digests.size,
         "keyArn": key_arn,

@@ -1,6 +1,6 @@
 """Lambda functions of the DataKeyPairs construct.
 
-Events and answers: ``schemas/data_key_pair_request.json`` and its neighbours.
+Events and responses: ``schemas/data_key_pairs.json``.
 """
 
 import os
@@ -12,19 +12,19 @@ from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KeyPairSpe
 from kms_runtime.handlers.clients import kms_client, kms_client_without_retries
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import Settings, required_variable
-from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, sign_with_pair
 from kms_runtime.key_pairs.data_key_pairs import DataKeyPair, make_data_key_pair, make_data_key_pair_with_private_key
 from kms_runtime.message.suite import wipe
 from kms_runtime.required_context import effective_context
 
-_pair_request = validator("data_key_pair_request")
-_sign_request = validator("data_key_pair_sign_request")
-_decrypt_request = validator("data_key_pair_decrypt_request")
+_pair_request = validator("data_key_pairs/generate_request")
+_sign_request = validator("data_key_pairs/sign_request")
+_decrypt_request = validator("data_key_pairs/decrypt_request")
 
 
 @logged("DataKeyPairGenerate")
-def generate(event: Event, _context: Any) -> Answer:
+def generate(event: Event, _context: Any) -> Response:
     """Make a pair; refusals raise, and Lambda reports the class name as ``errorType``."""
     request = _pair_request(event)
     spec, usage = request["keyPairSpec"], request["keyUsage"]
@@ -42,7 +42,7 @@ def generate(event: Event, _context: Any) -> Answer:
 
 
 @logged("DataKeyPairSign")
-def sign(event: Event, _context: Any) -> Answer:
+def sign(event: Event, _context: Any) -> Response:
     """Sign with a pair's private key; refusals raise, and Lambda reports the class name as ``errorType``."""
     request = _sign_request(event)
     message, private_key = decode_base64(request, "message"), decode_base64(request, "encryptedPrivateKey")
@@ -56,7 +56,7 @@ def sign(event: Event, _context: Any) -> Answer:
 
 
 @logged("DataKeyPairDecrypt")
-def decrypt(event: Event, _context: Any) -> Answer:
+def decrypt(event: Event, _context: Any) -> Response:
     """Decrypt with a pair's private key; refusals raise, and Lambda reports the class name as ``errorType``."""
     request = _decrypt_request(event)
     ciphertext, private_key = decode_base64(request, "ciphertext"), decode_base64(request, "encryptedPrivateKey")
@@ -80,7 +80,7 @@ def _backoff(environment: Mapping[str, str]) -> Backoff:
         raise FunctionMisconfigured(f"RETRY_SECONDS is {text!r}, not a number of seconds") from None
 
 
-def _stored(pair: DataKeyPair) -> Answer:
+def _stored(pair: DataKeyPair) -> Response:
     public_key = pair.public_key
     return {
         "keyPairSpec": public_key.key_spec,

@@ -1,13 +1,14 @@
-"""Small payloads that travel in the event and in the answer, with no object in between."""
+"""Small payloads that travel in the event and in the response, with no object in between."""
 
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kms_runtime.envelope.messages import decrypt, encrypt
+from kms_runtime.envelope.decrypting import decrypt
+from kms_runtime.envelope.encrypting import encrypt
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.keyrings import Keyring
 
 MAX_PLAINTEXT = 128 * 1024
@@ -20,7 +21,7 @@ class Inline:
 
     Args:
         given: Field of the event that holds the payload.
-        returned: Field of the answer that holds the result.
+        returned: Field of the response that holds the result.
         limit: Most bytes of the payload.
         validate: Checks the event.
         work: ``encrypt`` or ``decrypt``.
@@ -36,8 +37,8 @@ class Inline:
         """Tell whether ``event`` brings its payload along."""
         return isinstance(event, dict) and self.given in event
 
-    def run(self, event: Event, *, keyring: Keyring, encryption_context: Mapping[str, str]) -> Answer:
-        """Return the answer with the result.
+    def run(self, event: Event, *, keyring: Keyring, encryption_context: Mapping[str, str]) -> Response:
+        """Return the response with the result.
 
         Raises:
             InvalidRequest: The payload is not Base64 or too large.
@@ -58,5 +59,9 @@ class Inline:
         }
 
 
-ENCRYPT_INLINE = Inline("plaintext", "ciphertext", MAX_PLAINTEXT, validator("envelope_inline_encrypt_request"), encrypt)
-DECRYPT_INLINE = Inline("ciphertext", "plaintext", MAX_MESSAGE, validator("envelope_inline_decrypt_request"), decrypt)
+ENCRYPT_INLINE = Inline(
+    "plaintext", "ciphertext", MAX_PLAINTEXT, validator("envelope_cipher/inline_encrypt_request"), encrypt
+)
+DECRYPT_INLINE = Inline(
+    "ciphertext", "plaintext", MAX_MESSAGE, validator("envelope_cipher/inline_decrypt_request"), decrypt
+)

@@ -9,8 +9,8 @@ from kms_runtime.handlers.validation import Event, validator
 
 ENCRYPTED_SUFFIX = ".encrypted"
 
-_request = validator("envelope_request")
-_notification = validator("s3_notification")
+_request = validator("envelope_cipher/request")
+_notification = validator("envelope_cipher/notification")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def parse_request(event: object) -> EnvelopeRequest:
     """Return the request for one object.
 
     Raises:
-        InvalidRequest: ``event`` is not valid by ``schemas/envelope_request.json``.
+        InvalidRequest: ``event`` is not valid by ``request`` in ``schemas/envelope_cipher.json``.
     """
     valid = _request(event)
     span = valid.get("range")
@@ -63,7 +63,7 @@ def parse_notification(event: Event, *, bucket: str) -> list[EnvelopeRequest]:
     back. Reading the current version makes every order of deliveries end in the same state.
 
     Raises:
-        InvalidRequest: ``event`` is not valid by ``schemas/s3_notification.json``, or is about another bucket.
+        InvalidRequest: ``event`` is not valid by ``schemas/envelope_cipher.json``, or is about another bucket.
     """
     if event.get("Event") == "s3:TestEvent":
         return []

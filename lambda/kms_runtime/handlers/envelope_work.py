@@ -1,22 +1,44 @@
 """Runs the objects of an event through the data plane: one, or all records of a notification."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from kms_runtime.errors import InvalidRequest, KmsRuntimeError, RecordsFailed
+from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, RecordsFailed
 from kms_runtime.handlers.clients import kms_client, s3_client
-from kms_runtime.handlers.envelope_batch import is_batch, run_batch
 from kms_runtime.handlers.envelope_inline import Inline
 from kms_runtime.handlers.envelope_requests import EnvelopeRequest, is_notification, parse_notification, parse_request
 from kms_runtime.handlers.outcome import LOG, defect, loggable
 from kms_runtime.handlers.settings import Settings, required_variable
-from kms_runtime.handlers.validation import Answer
+from kms_runtime.handlers.validation import Response, validator
 from kms_runtime.keyrings import Keyring, KmsKeyring
 from kms_runtime.required_context import effective_context
 from kms_runtime.s3 import ObjectResult, S3Object
-from kms_runtime.s3.latest import transfer_latest
+from kms_runtime.s3.latest import Transfer, transfer_latest
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from kms_runtime.s3.transfer import Tags
+
+_batch = validator("envelope_cipher/batch")
+
+
+class RangeReader(Protocol):
+    """Responds to a request for a byte range: ``kms_runtime.handlers.envelope_range.read_range``."""
+
+    def __call__(
+        self,
+        source: S3Object,
+        byte_range: tuple[int, int],
+        *,
+        keyring: Keyring,
+        encryption_context: Mapping[str, str],
+        s3_client: "S3Client",
+    ) -> Response:
+        """Return the plaintext of ``byte_range``: first byte, number of bytes."""
 
 
 def _kms_keyring(settings: Settings) -> Keyring:
@@ -30,19 +52,19 @@ class EnvelopeWork:
     Args:
         transfer: ``encrypt_object`` or ``decrypt_object``.
         default_key: Makes the destination key from the source key if the request gives none.
-        read_range: Answers a request for a byte range; None if this direction has no such thing.
-        keyring: Makes the keyring of a message from the function's settings; left out, one of a symmetric KMS key.
+        read_range: Responds to a request for a byte range; None if this direction processes whole objects only.
+        keyring: Makes the keyring of a message from the function's settings. Defaults to one of a symmetric KMS key.
         inline: Processes payloads that the event itself brings; None if this function only takes objects.
     """
 
-    transfer: Callable[..., ObjectResult]
+    transfer: Transfer
     default_key: Callable[[str], str]
-    read_range: Callable[..., Answer] | None = None
+    read_range: RangeReader | None = None
     keyring: Callable[[Settings], Keyring] = _kms_keyring
     inline: Inline | None = None
 
-    def run(self, event: Any) -> Answer:
-        """Process ``event`` and return its answer.
+    def run(self, event: Any) -> Response:
+        """Process ``event`` and return its response.
 
         Raises:
             RecordsFailed: At least one record of a notification failed, after all were tried.
@@ -54,28 +76,29 @@ class EnvelopeWork:
             return self._run_inline(self.inline, event)
         return self._run_objects(event)
 
-    def _run_inline(self, inline: Inline, event: Any) -> Answer:
+    def _run_inline(self, inline: Inline, event: Any) -> Response:
         valid = inline.validate(event)
         settings, context = _settings_and_context(valid.get("encryptionContext", {}))
         return inline.run(valid, keyring=self.keyring(settings), encryption_context=context)
 
-    def _run_queued(self, event: Any) -> Answer:
+    def _run_queued(self, event: Any) -> Response:
         if isinstance(event, dict) and "range" in event:
-            raise InvalidRequest("event.range: nobody receives what the message of a queue is answered")
+            raise InvalidRequest("event.range: the response to a queue's message is discarded; invoke the function")
         return self._run_objects(event)
 
-    def _run_objects(self, event: Any) -> Answer:
+    def _run_objects(self, event: Any) -> Response:
         if not is_notification(event):
             return self._process(parse_request(event))
         bucket = required_variable(os.environ, "SOURCE_BUCKET")
         return {"objects": self._process_all(parse_notification(event, bucket=bucket))}
 
-    def _process_all(self, requests: list[EnvelopeRequest]) -> list[Answer]:
-        answers, failures = [], []
+    def _process_all(self, requests: list[EnvelopeRequest]) -> list[Response]:
+        responses: list[Response] = []
+        failures = []
         for request in requests:
             try:
-                answers.append(self._process(request))
-                LOG.info("record done", extra=loggable(answers[-1]))
+                responses.append(self._process(request))
+                LOG.info("record done", extra=loggable(responses[-1]))
             except KmsRuntimeError as error:
                 failures.append(f"{request.source_key} ({error.code}: {error})")
             except Exception as error:  # noqa: BLE001 - a defect met in one record must not keep the others from running
@@ -83,23 +106,31 @@ class EnvelopeWork:
                 failures.append(f"{request.source_key} ({type(error).__name__})")
         if failures:
             raise RecordsFailed(f"{len(failures)} of {len(requests)} objects failed: {'; '.join(failures)}")
-        return answers
+        return responses
 
-    def _process(self, request: EnvelopeRequest) -> Answer:
+    def _process(self, request: EnvelopeRequest) -> Response:
         settings, context = _settings_and_context(request.encryption_context)
         source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), request.source_key, request.source_version_id)
-        common: dict[str, Any] = {
-            "keyring": self.keyring(settings),
-            "encryption_context": context,
-            "s3_client": s3_client(),
-        }
+        keyring = self.keyring(settings)
         if request.byte_range:
             if self.read_range is None:
                 raise InvalidRequest("event.range: this function encrypts whole objects")
-            return self.read_range(source, request.byte_range, **common)
+            return self.read_range(
+                source, request.byte_range, keyring=keyring, encryption_context=context, s3_client=s3_client()
+            )
         destination_key = request.destination_key or self.default_key(request.source_key)
         destination = S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), destination_key)
-        return _answer(transfer_latest(self.transfer, source, destination, **common))
+        return _response(
+            transfer_latest(
+                self.transfer,
+                source,
+                destination,
+                keyring=keyring,
+                encryption_context=context,
+                s3_client=s3_client(),
+                tags=_tags(),
+            )
+        )
 
 
 def _settings_and_context(given: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
@@ -107,12 +138,50 @@ def _settings_and_context(given: Mapping[str, str]) -> tuple[Settings, dict[str,
     return settings, effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
 
 
-def _answer(result: ObjectResult) -> Answer:
+def _tags() -> "Tags":
+    """Return ``OBJECT_TAGS``: what happens to the tags of a source object."""
+    found = os.environ.get("OBJECT_TAGS", "refuse")
+    if found not in {"refuse", "carry", "drop"}:
+        raise FunctionMisconfigured(f"OBJECT_TAGS is {found!r}: refuse, carry or drop is expected")
+    return cast("Tags", found)
+
+
+def _response(result: ObjectResult) -> Response:
     return {
-        "source": result.source.as_answer(),
-        "destination": result.destination.as_answer(),
+        "source": result.source.as_response(),
+        "destination": result.destination.as_response(),
         "plaintextBytes": result.message.plaintext_bytes,
         "ciphertextBytes": result.message.ciphertext_bytes,
         "algorithmSuite": f"0x{result.message.algorithm_suite:04X}",
         "encryptionContext": dict(result.message.encryption_context),
     }
+
+
+def is_batch(event: object) -> bool:
+    """Tell whether ``event`` comes from Amazon SQS."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    first = records[0] if isinstance(records, list) and records else None
+    return isinstance(first, dict) and first.get("eventSource") == "aws:sqs"
+
+
+def run_batch(event: Any, run: Callable[[Any], Response]) -> Response:
+    """Run each message and name those that the queue must deliver again.
+
+    Raises:
+        InvalidRequest: ``event`` is not valid by ``batch`` in ``schemas/envelope_cipher.json``.
+    """
+    failed = [record["messageId"] for record in _batch(event)["Records"] if not _succeeds(record, run)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _succeeds(record: Any, run: Callable[[Any], Response]) -> bool:
+    facts = {"messageId": record["messageId"]}
+    try:
+        run(json.loads(record["body"]))
+    except KmsRuntimeError as error:
+        LOG.warning("message failed", extra=facts | {"errorCode": error.code, "reason": str(error)})
+        return False
+    except Exception as error:  # noqa: BLE001 - a defect met in one message must not keep the others from running
+        LOG.error("message failed", extra=facts | defect(error))
+        return False
+    return True

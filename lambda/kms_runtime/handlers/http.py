@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from kms_runtime.handlers.validation import Answer, Event, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, encode_base64, validator
 
-_request = validator("function_url_request")
+_request = validator("http/request")
 _METHODS = ("GET", "HEAD")
 _ALWAYS = {
     # What is served is public: pages of any origin may read it.
@@ -20,40 +20,40 @@ _ALWAYS = {
 }
 
 
-def path_of(event: Event) -> str | Answer:
-    """Return the path of a GET or HEAD request; for one without TLS or with another method, the answer that refuses it.
+def path_of(event: Event) -> str | Response:
+    """Return the path of a GET or HEAD request; without TLS or with another method, the response that refuses it.
 
-    AWS documents function URLs as HTTP(S) endpoints. An answer to a request without TLS could be another's on its way,
-    and whoever gets one believes it: so there is none.
+    AWS documents function URLs as HTTP(S) endpoints. A response to a request without TLS can be replaced on its way,
+    and its reader would believe it: so there is none.
 
     Raises:
-        InvalidRequest: ``event`` is not valid by ``schemas/function_url_request.json``.
+        InvalidRequest: ``event`` is not valid by ``schemas/http.json``.
     """
     valid = _request(event)
     if valid.get("headers", {}).get("x-forwarded-proto", "https") != "https":
-        return error_answer(HTTPStatus.FORBIDDEN, "this address is served over HTTPS only")
+        return error_response(HTTPStatus.FORBIDDEN, "this address is served over HTTPS only")
     if _method(valid) not in _METHODS:
-        return error_answer(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served", allow=", ".join(_METHODS))
+        return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served", allow=", ".join(_METHODS))
     return str(valid["rawPath"])
 
 
-def content_answer(event: Event, content: bytes, content_type: str, *, max_age: int) -> Answer:
+def content_response(event: Event, content: bytes, content_type: str, *, max_age: int) -> Response:
     """Return ``content`` to be cached for ``max_age`` seconds; 304 and no content to whom has it already."""
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"content-type": content_type, "cache-control": f"public, max-age={max_age}", "etag": etag}
     if _has(event.get("headers", {}), etag):
-        return _answer(HTTPStatus.NOT_MODIFIED, headers)
-    return _answer(HTTPStatus.OK, headers, b"" if _method(event) == "HEAD" else content)
+        return _response(HTTPStatus.NOT_MODIFIED, headers)
+    return _response(HTTPStatus.OK, headers, b"" if _method(event) == "HEAD" else content)
 
 
-def error_answer(status: HTTPStatus, message: str, **headers: str) -> Answer:
+def error_response(status: HTTPStatus, message: str, **headers: str) -> Response:
     """Return an error that no cache keeps; ``message`` says what to do. Underscores in header names become hyphens."""
     plain = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return _answer(status, plain | named, f"{message}\n".encode())
+    return _response(status, plain | named, f"{message}\n".encode())
 
 
-def _answer(status: HTTPStatus, headers: Mapping[str, str], content: bytes = b"") -> Answer:
+def _response(status: HTTPStatus, headers: Mapping[str, str], content: bytes = b"") -> Response:
     return {
         "statusCode": int(status),
         "headers": {**_ALWAYS, **headers},

@@ -1,6 +1,6 @@
 """Lambda functions of the KeyAgreement construct.
 
-Events and answers: ``schemas/agreement_seal_request.json`` and its neighbours.
+Events and responses: ``schemas/key_agreement.json``.
 """
 
 import hashlib
@@ -11,18 +11,18 @@ from kms_runtime.errors import PeerNotAllowed
 from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable
-from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.key_agreement.agreement import KmsParty
 from kms_runtime.key_agreement.agreement import open_sealed as open_for
 from kms_runtime.key_agreement.agreement import seal as seal_for
 from kms_runtime.key_agreement.agreement_message import Envelope
 
-_seal_request = validator("agreement_seal_request")
-_open_request = validator("agreement_open_request")
+_seal_request = validator("key_agreement/encrypt_request")
+_open_request = validator("key_agreement/decrypt_request")
 
 
 @logged("AgreementSeal")
-def seal(event: Event, _context: Any) -> Answer:
+def seal(event: Event, _context: Any) -> Response:
     """Seal a payload for a peer; refusals raise, and Lambda reports the class name as ``errorType``."""
     request = _seal_request(event)
     payload, recipient = decode_base64(request, "payload"), decode_base64(request, "recipientPublicKey")
@@ -40,7 +40,7 @@ def seal(event: Event, _context: Any) -> Answer:
 
 
 @logged("AgreementOpen")
-def open_sealed(event: Event, _context: Any) -> Answer:
+def open_sealed(event: Event, _context: Any) -> Response:
     """Open what a peer sealed; refusals raise, and Lambda reports the class name as ``errorType``."""
     request = _open_request(event)
     message = decode_base64(request, "message")

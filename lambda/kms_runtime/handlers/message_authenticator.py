@@ -1,6 +1,6 @@
 """Lambda functions of the MessageAuthenticator construct.
 
-Events and answers: ``schemas/mac_generate_request.json`` and its neighbours.
+Events and responses: ``schemas/message_authenticator.json``.
 """
 
 import os
@@ -10,15 +10,15 @@ from kms_runtime.errors import FunctionMisconfigured
 from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable
-from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.macs import MAC_BYTES, generate_mac, verify_mac
 
-_generate_request = validator("mac_generate_request")
-_verify_request = validator("mac_verify_request")
+_generate_request = validator("message_authenticator/generate_request")
+_verify_request = validator("message_authenticator/verify_request")
 
 
 @logged("MacGenerate")
-def generate(event: Event, _context: Any) -> Answer:
+def generate(event: Event, _context: Any) -> Response:
     """Make the authentication code of a message; refusals raise, and Lambda reports the class name as ``errorType``."""
     message = decode_base64(_generate_request(event), "message")
     key_arn, algorithm = _key()
@@ -27,7 +27,7 @@ def generate(event: Event, _context: Any) -> Answer:
 
 
 @logged("MacVerify")
-def verify(event: Event, _context: Any) -> Answer:
+def verify(event: Event, _context: Any) -> Response:
     """Verify the authentication code of a message; one that is not genuine raises KMSInvalidMacException."""
     valid = _verify_request(event)
     message, mac = decode_base64(valid, "message"), decode_base64(valid, "mac")

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.handlers.validation import Answer
+from kms_runtime.handlers.validation import Response
 
 LOG = logging.getLogger("kms_runtime")
 # Lambda knows a level, TRACE, that Python does not.
@@ -24,10 +24,10 @@ LOG.setLevel(logging.getLevelNamesMapping().get(os.environ.get("AWS_LAMBDA_LOG_L
 for _sdk in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_sdk).setLevel(logging.INFO)
 
-# Plaintext and ciphertext of an answer are not in this list, and nothing else is ever logged.
+# Plaintext and ciphertext of an response are not in this list, and nothing else is ever logged.
 _LOGGED = ("source", "destination", "plaintextBytes", "ciphertextBytes", "algorithmSuite", "keyArn", "statusCode")
 
-Handler = Callable[[Any, Any], Answer]
+Handler = Callable[[Any, Any], Response]
 
 
 def logged(operation: str) -> Callable[[Handler], Handler]:
@@ -35,28 +35,28 @@ def logged(operation: str) -> Callable[[Handler], Handler]:
 
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)
-        def call(event: Any, context: Any) -> Answer:
+        def call(event: Any, context: Any) -> Response:
             start = time.perf_counter()
             facts: dict[str, Any] = {"operation": operation}
             try:
-                answer = handler(event, context)
+                response = handler(event, context)
             except KmsRuntimeError as error:
                 LOG.warning("refused", extra=facts | _duration(start) | {"errorCode": error.code, "reason": str(error)})
                 raise
             except Exception as error:
                 LOG.error("failed", extra=facts | _duration(start) | defect(error))  # noqa: TRY400
                 raise
-            LOG.info("done", extra=facts | _duration(start) | loggable(answer))
-            return answer
+            LOG.info("done", extra=facts | _duration(start) | loggable(response))
+            return response
 
         return call
 
     return decorate
 
 
-def loggable(answer: Answer) -> dict[str, Any]:
-    """Return the fields of ``answer`` that may be logged."""
-    return {name: answer[name] for name in _LOGGED if name in answer}
+def loggable(response: Response) -> dict[str, Any]:
+    """Return the fields of ``response`` that may be logged."""
+    return {name: response[name] for name in _LOGGED if name in response}
 
 
 def defect(error: Exception) -> dict[str, Any]:

@@ -1,28 +1,91 @@
 """Lambda functions of the PublicKeyExport construct: one fetches and stores the keys, the other serves the files.
 
-Events and answers: ``public_key_publish_request.json``, ``function_url_request.json`` and others in ``schemas``.
+Events and responses: ``schemas/public_key_export.json``.
 """
 
+import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final, Self
 
-from kms_runtime.errors import DestinationNotWritable, KmsRuntimeError, PublicKeysNotPublished, SourceNotReadable
+from kms_runtime.errors import (
+    DestinationNotWritable,
+    FunctionMisconfigured,
+    KmsRuntimeError,
+    PublicKeysNotPublished,
+    SourceNotReadable,
+)
 from kms_runtime.handlers.clients import kms_client, s3_client
-from kms_runtime.handlers.http import content_answer, error_answer, path_of
+from kms_runtime.handlers.http import content_response, error_response, path_of
 from kms_runtime.handlers.outcome import LOG, logged
-from kms_runtime.handlers.public_key_settings import PublicKeySettings
-from kms_runtime.handlers.validation import Answer, Event, validator
+from kms_runtime.handlers.settings import required_variable
+from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.public_keys.public_key import PublicKey
-from kms_runtime.public_keys.public_key_files import CONTENT_TYPES, public_key_files
 from kms_runtime.s3.location import S3Object, s3_errors
 
-_publish_request = validator("public_key_publish_request")
+
+@dataclass(frozen=True, slots=True)
+class PublicKeySettings:
+    """What both functions know.
+
+    Args:
+        bucket: ``BUCKET``: where the files are.
+        prefix: ``PREFIX``: put before the files' names; default none.
+        max_age: ``MAX_AGE``: seconds that a cache keeps a file.
+        keys: ``PUBLIC_KEYS``: a JSON object, name to ``{"keyArn": …, "algorithms": [...]}``; no algorithms: all.
+    """
+
+    bucket: str
+    prefix: str
+    max_age: int
+    keys: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings.
+
+        Raises:
+            FunctionMisconfigured: A variable is missing or not of the form given above.
+        """
+        max_age = required_variable(environment, "MAX_AGE")
+        if not max_age.isdecimal():
+            raise FunctionMisconfigured(f"MAX_AGE is {max_age!r}, not a number of seconds")
+        bucket, prefix = required_variable(environment, "BUCKET"), environment.get("PREFIX", "")
+        return cls(bucket, prefix, int(max_age), _keys(required_variable(environment, "PUBLIC_KEYS")))
+
+
+CONTENT_TYPES: Final = {
+    "json": "application/json",
+    "pem": "application/x-pem-file",
+    "der": "application/octet-stream",
+    "jwk": "application/jwk+json",
+}
+"""The content type of each form, by the ending of its file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKeyFile:
+    """One form of a public key.
+
+    Args:
+        name: Name of the file, such as ``inbox.pem``.
+        content_type: What HTTP calls it.
+        content: Its bytes, the same for the same key, so that caches stay valid.
+    """
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+_publish_request = validator("public_key_export/publish_request")
 _RETRY_SECONDS = "10"
 
 
 @logged("PublicKeyPublish")
-def publish(event: Event, _context: Any) -> Answer:
+def publish(event: Event, _context: Any) -> Response:
     """Fetch every key from AWS KMS and store its files; refusals raise after every key was tried."""
     _publish_request(event)
     settings = PublicKeySettings.read(os.environ)
@@ -38,8 +101,8 @@ def publish(event: Event, _context: Any) -> Answer:
 
 
 @logged("PublicKeyServe")
-def serve(event: Event, _context: Any) -> Answer:
-    """Answer a request to the function URL with a file, or with an HTTP error."""
+def serve(event: Event, _context: Any) -> Response:
+    """Response a request to the function URL with a file, or with an HTTP error."""
     path = path_of(event)
     if not isinstance(path, str):
         return path
@@ -47,7 +110,7 @@ def serve(event: Event, _context: Any) -> Answer:
     name = path.removeprefix("/")
     form = _form(settings, name)
     if form is None:
-        return error_answer(HTTPStatus.NOT_FOUND, "there is no such public key here")
+        return error_response(HTTPStatus.NOT_FOUND, "there is no such public key here")
     location = S3Object(settings.bucket, settings.prefix + name)
     try:
         with s3_errors(location, SourceNotReadable):
@@ -56,11 +119,11 @@ def serve(event: Event, _context: Any) -> Answer:
         # Without s3:ListBucket, S3 answers 403 for an object that is not there: both are worth a line in the log.
         LOG.warning("not published", extra={"reason": str(missing)})
         message = "this public key is not published yet; try again"
-        return error_answer(HTTPStatus.SERVICE_UNAVAILABLE, message, retry_after=_RETRY_SECONDS)
-    return content_answer(event, content, CONTENT_TYPES[form], max_age=settings.max_age)
+        return error_response(HTTPStatus.SERVICE_UNAVAILABLE, message, retry_after=_RETRY_SECONDS)
+    return content_response(event, content, CONTENT_TYPES[form], max_age=settings.max_age)
 
 
-def _publish(settings: PublicKeySettings, name: str) -> Answer:
+def _publish(settings: PublicKeySettings, name: str) -> Response:
     wanted = settings.keys[name]
     key = PublicKey.fetch(wanted["keyArn"], kms_client=kms_client())
     if wanted.get("algorithms"):
@@ -85,3 +148,27 @@ def _form(settings: PublicKeySettings, name: str) -> str | None:
     """Return the ending of ``name`` if it is a file of one of the keys."""
     stem, _, form = name.rpartition(".")
     return form if stem in settings.keys and form in CONTENT_TYPES else None
+
+
+def _keys(text: str) -> dict[str, Any]:
+    try:
+        keys = json.loads(text)
+    except ValueError:
+        raise FunctionMisconfigured("PUBLIC_KEYS is not JSON") from None
+    if not isinstance(keys, dict) or not all(isinstance(key, dict) and "keyArn" in key for key in keys.values()):
+        raise FunctionMisconfigured('PUBLIC_KEYS is not a JSON object of {"keyArn": …}')
+    return keys
+
+
+def public_key_files(name: str, key: PublicKey) -> list[PublicKeyFile]:
+    """Return the files in which ``key`` is published under ``name``.
+
+    Raises:
+        PublicKeyInvalid: The key has no form that others can read (SM2).
+    """
+    contents = {"json": _json(key.document()), "pem": key.pem.encode(), "der": key.der, "jwk": _json(key.jwk())}
+    return [PublicKeyFile(f"{name}.{form}", CONTENT_TYPES[form], content) for form, content in contents.items()]
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()

@@ -1,6 +1,6 @@
 """Lambda function of the ReEncryptor construct.
 
-Event and answer: ``schemas/re_encrypt_request.json`` and ``schemas/re_encrypt_answer.json``.
+Event and response: ``schemas/re_encryptor.json``.
 """
 
 import os
@@ -10,16 +10,16 @@ from typing import Any
 from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import Settings, names_variable
-from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.required_context import effective_context
 from kms_runtime.secrets.re_encryption import SYMMETRIC, Side, check_kept
 from kms_runtime.secrets.re_encryption import re_encrypt as re_encrypt_ciphertext
 
-_request = validator("re_encrypt_request")
+_request = validator("re_encryptor/request")
 
 
 @logged("ReEncrypt")
-def re_encrypt(event: Event, _context: Any) -> Answer:
+def re_encrypt(event: Event, _context: Any) -> Response:
     """Move a ciphertext; refusals raise, and Lambda reports the class name as ``errorType``."""
     request = _request(event)
     source = _side("SOURCE_", request.get("sourceEncryptionContext", {}))

@@ -1,6 +1,6 @@
 """Lambda function of the RsaEnvelopeCipher construct: opens what outsiders wrote with the public key.
 
-Events and answers: those of the EnvelopeCipher's decrypt function, ``envelope_request.json`` and others in ``schemas``.
+Events and responses: ``schemas/envelope_cipher.json``, those of the decrypt function.
 """
 
 import os
@@ -12,7 +12,7 @@ from kms_runtime.handlers.envelope_requests import decrypted_key
 from kms_runtime.handlers.envelope_work import EnvelopeWork
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import Settings, required_variable
-from kms_runtime.handlers.validation import Answer, Event
+from kms_runtime.handlers.validation import Event, Response
 from kms_runtime.keyrings.kms_rsa import EncryptionAlgorithm, KmsRsaKeyring
 from kms_runtime.s3 import decrypt_object
 
@@ -26,6 +26,6 @@ _opening = EnvelopeWork(decrypt_object, decrypted_key, read_range, _keyring)
 
 
 @logged("RsaEnvelopeDecrypt")
-def decrypt(event: Event, _context: Any) -> Answer:
+def decrypt(event: Event, _context: Any) -> Response:
     """Open S3 objects; refusals raise, and Lambda reports the class name as ``errorType``."""
     return _opening.run(event)

@@ -1,6 +1,6 @@
 """Lambda functions of the SecretCipher construct on an RSA key.
 
-Events and answers: ``schemas/rsa_secret_encrypt_request.json`` and its neighbours.
+Events and responses: ``schemas/rsa_secret_cipher.json``.
 """
 
 import os
@@ -10,15 +10,15 @@ from kms_runtime.errors import InvalidRequest
 from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable
-from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.secrets.rsa_secrets import decrypt_rsa_secret, encrypt_rsa_secret
 
-_encrypt_request = validator("rsa_secret_encrypt_request")
-_decrypt_request = validator("rsa_secret_decrypt_request")
+_encrypt_request = validator("rsa_secret_cipher/encrypt_request")
+_decrypt_request = validator("rsa_secret_cipher/decrypt_request")
 
 
 @logged("RsaSecretEncrypt")
-def encrypt(event: Event, _context: Any) -> Answer:
+def encrypt(event: Event, _context: Any) -> Response:
     """Encrypt a small secret; refusals raise, and Lambda reports the class name as ``errorType``."""
     _refuse_context(event)
     plaintext = decode_base64(_encrypt_request(event), "plaintext")
@@ -27,7 +27,7 @@ def encrypt(event: Event, _context: Any) -> Answer:
 
 
 @logged("RsaSecretDecrypt")
-def decrypt(event: Event, _context: Any) -> Answer:
+def decrypt(event: Event, _context: Any) -> Response:
     """Decrypt a small secret; refusals raise, and Lambda reports the class name as ``errorType``."""
     _refuse_context(event)
     ciphertext = decode_base64(_decrypt_request(event), "ciphertext")
@@ -53,5 +53,5 @@ def _refuse_context(event: object) -> None:
         )
 
 
-def _facts(key_arn: str, algorithm: str) -> Answer:
+def _facts(key_arn: str, algorithm: str) -> Response:
     return {"keyArn": key_arn, "encryptionAlgorithm": algorithm}

@@ -1,6 +1,6 @@
 """Lambda functions of the SecretCipher construct.
 
-Events and answers: ``schemas/secret_encrypt_request.json`` and its neighbours.
+Events and responses: ``schemas/secret_cipher.json``.
 """
 
 import os
@@ -9,16 +9,16 @@ from typing import Any
 from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import Settings
-from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.required_context import effective_context
 from kms_runtime.secrets.symmetric import decrypt_secret, encrypt_secret
 
-_encrypt_request = validator("secret_encrypt_request")
-_decrypt_request = validator("secret_decrypt_request")
+_encrypt_request = validator("secret_cipher/encrypt_request")
+_decrypt_request = validator("secret_cipher/decrypt_request")
 
 
 @logged("SecretEncrypt")
-def encrypt(event: Event, _context: Any) -> Answer:
+def encrypt(event: Event, _context: Any) -> Response:
     """Encrypt a small secret; refusals raise, and Lambda reports the class name as ``errorType``."""
     plaintext = decode_base64(_encrypt_request(event), "plaintext")
     made = encrypt_secret(plaintext, **_common(event))
@@ -26,7 +26,7 @@ def encrypt(event: Event, _context: Any) -> Answer:
 
 
 @logged("SecretDecrypt")
-def decrypt(event: Event, _context: Any) -> Answer:
+def decrypt(event: Event, _context: Any) -> Response:
     """Decrypt a small secret; refusals raise, and Lambda reports the class name as ``errorType``."""
     ciphertext = decode_base64(_decrypt_request(event), "ciphertext")
     found = decrypt_secret(ciphertext, **_common(event))
@@ -40,5 +40,5 @@ def _common(event: Event) -> dict[str, Any]:
     return {"key_arn": settings.key_arn, "encryption_context": context, "kms_client": kms_client()}
 
 
-def _facts(key_arn: str, algorithm: str) -> Answer:
+def _facts(key_arn: str, algorithm: str) -> Response:
     return {"keyArn": key_arn, "encryptionAlgorithm": algorithm}

@@ -1,6 +1,6 @@
 """Lambda functions of the Signer construct.
 
-Events and answers: ``schemas/sign_request.json`` and its neighbours.
+Events and responses: ``schemas/signer.json``.
 """
 
 import os
@@ -9,30 +9,30 @@ from typing import Any
 from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable, signing_algorithm_setting
-from kms_runtime.handlers.validation import Answer, Event, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.signatures.signing import sign_input, verify_input_with_kms
 from kms_runtime.signatures.signing_messages import of_type
 
-_sign_request = validator("sign_request")
-_verify_request = validator("verify_request")
+_sign_request = validator("signer/sign_request")
+_verify_request = validator("signer/verify_request")
 
 
 @logged("Sign")
-def sign(event: Event, _context: Any) -> Answer:
+def sign(event: Event, _context: Any) -> Response:
     """Sign a message or a digest; refusals raise, and Lambda reports the class name as ``errorType``."""
     ready, common, facts = _parts(_sign_request(event))
     return {"signature": encode_base64(sign_input(ready, **common)), **facts}
 
 
 @logged("Verify")
-def verify(event: Event, _context: Any) -> Answer:
+def verify(event: Event, _context: Any) -> Response:
     """Verify a signature by AWS KMS; one that is not genuine raises KMSInvalidSignatureException."""
     ready, common, facts = _parts(_verify_request(event))
     verify_input_with_kms(ready, decode_base64(event, "signature"), **common)
     return {"signatureValid": True, **facts}
 
 
-def _parts(valid: Event) -> tuple[Any, dict[str, Any], Answer]:
+def _parts(valid: Event) -> tuple[Any, dict[str, Any], Response]:
     key_arn, algorithm = required_variable(os.environ, "KEY_ARN"), signing_algorithm_setting(os.environ)
     ready = of_type(valid.get("messageType", "RAW"), decode_base64(valid, "message"), algorithm)
     common = {"key_arn": key_arn, "algorithm": algorithm.name, "kms_client": kms_client()}

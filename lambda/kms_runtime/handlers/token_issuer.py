@@ -1,34 +1,36 @@
 """Lambda functions of the TokenIssuer construct: one issues tokens, and one publishes the keys or verifies.
 
-Events and answers: ``schemas/token_issue_request.json`` and its neighbours.
+Events and responses: ``schemas/token_issuer.json``.
 """
 
+import json
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-from kms_runtime.errors import InvalidRequest, KmsRuntimeError
+from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, TokenAlgorithmRefused
 from kms_runtime.handlers.clients import kms_client
-from kms_runtime.handlers.http import content_answer, error_answer, path_of
+from kms_runtime.handlers.http import content_response, error_response, path_of
 from kms_runtime.handlers.outcome import LOG, logged
 from kms_runtime.handlers.settings import names_variable, required_variable
-from kms_runtime.handlers.token_settings import check_algorithm, seconds_variable, token_keys
-from kms_runtime.handlers.validation import Answer, Event, validator
+from kms_runtime.handlers.validation import Event, Response, validator
+from kms_runtime.tokens.algorithms import token_algorithm
 from kms_runtime.tokens.issuing import issue_token
 from kms_runtime.tokens.mac_keys import MacKeys
 from kms_runtime.tokens.publication import JwksPublication
 from kms_runtime.tokens.verifying import verify_token
 
-_issue_request = validator("token_issue_request")
-_verify_request = validator("token_verify_request")
+_issue_request = validator("token_issuer/issue_request")
+_verify_request = validator("token_issuer/verify_request")
 _PATHS = ("/", "/.well-known/jwks.json")
 _CONTENT_TYPE = "application/jwk-set+json"
 _RETRY_SECONDS = "10"
 
 
 @logged("TokenIssue")
-def issue(event: Event, _context: Any) -> Answer:
+def issue(event: Event, _context: Any) -> Response:
     """Issue a token; refusals raise, and Lambda reports the class name as ``errorType``."""
     valid = _issue_request(event)
     longest = seconds_variable(os.environ, "TOKEN_LIFETIME")
@@ -57,7 +59,7 @@ def issue(event: Event, _context: Any) -> Answer:
 
 
 @logged("TokenVerify")
-def verify(event: Event, _context: Any) -> Answer:
+def verify(event: Event, _context: Any) -> Response:
     """Verify a token under an HMAC key, which only AWS KMS can; refusals raise."""
     valid = _verify_request(event)
     found = verify_token(
@@ -73,21 +75,21 @@ def verify(event: Event, _context: Any) -> Answer:
 
 
 @logged("TokenKeys")
-def jwks(event: Event, _context: Any) -> Answer:
-    """Answer a request to the function URL with the JSON Web Key Set, or with an HTTP error."""
+def jwks(event: Event, _context: Any) -> Response:
+    """Response a request to the function URL with the JSON Web Key Set, or with an HTTP error."""
     path = path_of(event)
     if not isinstance(path, str):
         return path
     if path not in _PATHS:
-        return error_answer(HTTPStatus.NOT_FOUND, f"the keys are at {_PATHS[1]}")
+        return error_response(HTTPStatus.NOT_FOUND, f"the keys are at {_PATHS[1]}")
     max_age = seconds_variable(os.environ, "MAX_AGE")
     try:
         document = _publication(tuple(token_keys(os.environ).items()), max_age).document()
     except KmsRuntimeError as error:
         LOG.warning("no keys", extra={"errorCode": error.code, "reason": str(error)})
         message = "the keys are not available at the moment; try again"
-        return error_answer(HTTPStatus.SERVICE_UNAVAILABLE, message, retry_after=_RETRY_SECONDS)
-    return content_answer(event, document, _CONTENT_TYPE, max_age=max_age)
+        return error_response(HTTPStatus.SERVICE_UNAVAILABLE, message, retry_after=_RETRY_SECONDS)
+    return content_response(event, document, _CONTENT_TYPE, max_age=max_age)
 
 
 @lru_cache(maxsize=1)
@@ -107,3 +109,45 @@ def _audience(valid: Event) -> str:
     if named not in known:
         raise InvalidRequest(f"event.audience must be one of {', '.join(known)}")
     return str(named)
+
+
+def seconds_variable(environment: Mapping[str, str], name: str) -> int:
+    """Return the environment variable ``name``, a whole number of seconds.
+
+    Raises:
+        FunctionMisconfigured: It is missing or no such number.
+    """
+    value = required_variable(environment, name)
+    if not (value.isascii() and value.isdecimal()):
+        raise FunctionMisconfigured(f"{name} is {value!r}, not a number of seconds")
+    return int(value)
+
+
+def token_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return ``TOKEN_KEYS``: a JSON object, ARN of each key to JOSE's name of its algorithm, the current key first.
+
+    Raises:
+        FunctionMisconfigured: It is missing, no such object, empty, or names an algorithm that tokens may not have.
+    """
+    text = required_variable(environment, "TOKEN_KEYS")
+    try:
+        keys = json.loads(text)
+    except ValueError:
+        raise FunctionMisconfigured("TOKEN_KEYS is not JSON") from None
+    if not isinstance(keys, dict) or not keys or not all(isinstance(name, str) for name in keys.values()):
+        raise FunctionMisconfigured("TOKEN_KEYS is not a JSON object of key ARNs and algorithms")
+    for name in keys.values():
+        check_algorithm("TOKEN_KEYS", name)
+    return keys
+
+
+def check_algorithm(variable: str, name: str) -> str:
+    """Return ``name`` if tokens may have this algorithm.
+
+    Raises:
+        FunctionMisconfigured: They may not; the message names ``variable``.
+    """
+    try:
+        return token_algorithm(name).name
+    except TokenAlgorithmRefused as error:
+        raise FunctionMisconfigured(f"{variable}: {error}") from None

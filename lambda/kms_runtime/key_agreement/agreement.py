@@ -6,9 +6,8 @@ no AWS at all). :mod:`kms_runtime.key_agreement.agreement_message` documents the
 See https://docs.aws.amazon.com/kms/latest/APIReference/API_DeriveSharedSecret.html
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -16,23 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kms_runtime.aws_errors import KMSInternalException, typed_errors
 from kms_runtime.errors import InvalidRequest, PublicKeyInvalid
 from kms_runtime.key_agreement.agreement_message import Envelope, agreement_key
-from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.key_arn import check_key_arn, check_response_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 PAYLOAD_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of a payload: what one synchronous invocation of a Lambda function carries as Base64."""
-
-
-class KmsAgreementClient(Protocol):
-    """The operation of a boto3 KMS client that this module calls."""
-
-    def derive_shared_secret(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        KeyAgreementAlgorithm: Literal["ECDH"],  # noqa: N803
-        PublicKey: bytes,  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_DeriveSharedSecret.html."""
 
 
 class Party(Protocol):
@@ -58,7 +47,7 @@ class KmsParty:
     """
 
     key_arn: str
-    kms_client: KmsAgreementClient = field(repr=False)
+    kms_client: "KMSClient" = field(repr=False)
     public_key: bytes | None = field(default=None, repr=False)
 
     def shared_secret(self, peer: bytes) -> bytearray:
@@ -70,11 +59,11 @@ class KmsParty:
             AwsError: AWS KMS refused, such as a ``peer`` on another curve; the class name is its error code.
         """
         with typed_errors("AWS KMS"):
-            answer = self.kms_client.derive_shared_secret(
+            response = self.kms_client.derive_shared_secret(
                 KeyId=check_key_arn(self.key_arn), KeyAgreementAlgorithm="ECDH", PublicKey=peer
             )
-        check_answering_key(answer, self.key_arn, "DeriveSharedSecret")
-        secret = bytearray(answer["SharedSecret"])
+        check_response_key(response, self.key_arn, "DeriveSharedSecret")
+        secret = bytearray(response["SharedSecret"])
         expected = (agreement_key(peer, "peer").curve.key_size + 7) // 8
         if len(secret) != expected:
             message = f"DeriveSharedSecret answered {len(secret)} bytes instead of {expected}"
@@ -158,7 +147,7 @@ def open_sealed(
         party: The recipient's private key.
         purpose: What the sender gave.
         associated_data: What the sender gave.
-        sender: The only public key that is accepted as the sender's, DER. Left out, any: the answer tells whose.
+        sender: The only public key that is accepted as the sender's, DER. Left out, any: the response tells whose.
 
     Raises:
         MessageFormatError: Not such a message.

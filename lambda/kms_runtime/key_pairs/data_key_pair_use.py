@@ -10,19 +10,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.key_arn import check_key_arn, check_response_key
 from kms_runtime.key_pairs.pair_specs import ENCRYPT_DECRYPT, SIGN_VERIFY, PairKey, check_serves, usage_context
-from kms_runtime.key_pairs.private_keys import oaep, sign_locally
-from kms_runtime.keyrings.kms_calls import KmsDecryptClient
 from kms_runtime.message.suite import wipe
+from kms_runtime.public_keys.public_key_algorithms import PADDINGS
 from kms_runtime.secrets.symmetric import CIPHERTEXT_LIMIT
+from kms_runtime.signatures.signature_checks import HASHES
+from kms_runtime.signing_algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import rsa
+    from mypy_boto3_kms import KMSClient
 
 
 def sign_with_pair(
@@ -32,7 +35,7 @@ def sign_with_pair(
     algorithm: str,
     key_arn: str,
     encryption_context: Mapping[str, str],
-    kms_client: KmsDecryptClient,
+    kms_client: "KMSClient",
 ) -> bytes:
     """Return the pair's signature of ``message``: one call of Decrypt, then no more of AWS.
 
@@ -61,7 +64,7 @@ def decrypt_with_pair(
     algorithm: str = "RSAES_OAEP_SHA_256",
     key_arn: str,
     encryption_context: Mapping[str, str],
-    kms_client: KmsDecryptClient,
+    kms_client: "KMSClient",
 ) -> bytes:
     """Return the plaintext of what was encrypted to the pair: one call of Decrypt, for the private key.
 
@@ -76,14 +79,14 @@ def decrypt_with_pair(
     with opened(encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client) as key:
         private_key = cast("rsa.RSAPrivateKey", check_serves(key, algorithm, ENCRYPT_DECRYPT))
         try:
-            return private_key.decrypt(ciphertext, oaep(algorithm))
+            return private_key.decrypt(ciphertext, PADDINGS[algorithm])
         except ValueError:
             raise InvalidCiphertextException("the ciphertext was altered, or belongs to another pair") from None
 
 
 @contextmanager
 def opened(
-    encrypted_private_key: bytes, *, key_arn: str, encryption_context: Mapping[str, str], kms_client: KmsDecryptClient
+    encrypted_private_key: bytes, *, key_arn: str, encryption_context: Mapping[str, str], kms_client: "KMSClient"
 ) -> Iterator[PairKey]:
     """Open a private key for the block: one call of Decrypt.
 
@@ -99,14 +102,14 @@ def opened(
         size = len(encrypted_private_key)
         raise InvalidRequest(f"the encrypted private key has {size} bytes; AWS KMS Decrypt takes 1 to 6144")
     with typed_errors("AWS KMS"):
-        answer = kms_client.decrypt(
+        response = kms_client.decrypt(
             KeyId=check_key_arn(key_arn),
             CiphertextBlob=encrypted_private_key,
             EncryptionContext=encryption_context,
         )
-    check_answering_key(answer, key_arn, "Decrypt")
-    der = bytearray(answer["Plaintext"])
-    del answer
+    check_response_key(response, key_arn, "Decrypt")
+    der = bytearray(response["Plaintext"])
+    del response
     try:
         key: Any = load_der_private_key(der, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -114,3 +117,22 @@ def opened(
     finally:
         wipe(der)
     yield key
+
+
+def sign_locally(key: PairKey, message: bytes, algorithm: str) -> bytes:
+    """Return the signature of ``message`` in the form of AWS KMS: ECDSA in DER, a salt of the digest's length with PSS.
+
+    Args:
+        key: A private key that serves ``algorithm``; see ``kms_runtime.key_pairs.pair_specs.check_serves``.
+        message: Any length.
+        algorithm: AWS KMS's name of the signing algorithm.
+    """
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign(message)
+    known = ALGORITHMS[algorithm]
+    digest = HASHES[str(known.digest)]
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(message, ec.ECDSA(digest))
+    if known.scheme == "RSASSA_PSS":
+        return key.sign(message, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)
+    return key.sign(message, padding.PKCS1v15(), digest)

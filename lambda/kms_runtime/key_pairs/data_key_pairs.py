@@ -8,35 +8,16 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/data-key-pairs.html
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kms_runtime.aws_errors import typed_errors
 from kms_runtime.backoff import Backoff
-from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.key_arn import check_key_arn, check_response_key
 from kms_runtime.key_pairs.pair_specs import QUOTAS, algorithms_of, usage_context
 from kms_runtime.public_keys.public_key import PublicKey
 
-
-class KmsPairClient(Protocol):
-    """The operations of a boto3 KMS client that make pairs."""
-
-    def generate_data_key_pair(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        KeyPairSpec: Any,  # noqa: N803
-        EncryptionContext: Mapping[str, str],  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKeyPair.html."""
-
-    def generate_data_key_pair_without_plaintext(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        KeyPairSpec: Any,  # noqa: N803
-        EncryptionContext: Mapping[str, str],  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKeyPairWithoutPlaintext.html."""
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +39,7 @@ def make_data_key_pair(
     *,
     key_arn: str,
     encryption_context: Mapping[str, str],
-    kms_client: KmsPairClient,
+    kms_client: "KMSClient",
     backoff: Backoff | None = None,
 ) -> DataKeyPair:
     """Return a new pair, whose private key nobody has seen.
@@ -79,13 +60,13 @@ def make_data_key_pair(
         ThrottlingException: The quota was exceeded for as long as ``backoff`` tries.
         AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
-    answer = _generate(
+    response = _generate(
         kms_client.generate_data_key_pair_without_plaintext,
         key_pair_spec,
         _request(key_pair_spec, key_usage, key_arn, encryption_context),
         backoff,
     )
-    return _pair(answer, key_pair_spec, key_usage, key_arn)
+    return _pair(response, key_pair_spec, key_usage, key_arn)
 
 
 def make_data_key_pair_with_private_key(
@@ -94,20 +75,20 @@ def make_data_key_pair_with_private_key(
     *,
     key_arn: str,
     encryption_context: Mapping[str, str],
-    kms_client: KmsPairClient,
+    kms_client: "KMSClient",
     backoff: Backoff | None = None,
 ) -> tuple[DataKeyPair, bytearray]:
     """Return a new pair and its private key (DER, PKCS #8), for a device that is to have it; wipe it after use.
 
     Arguments and errors are those of :func:`make_data_key_pair`.
     """
-    answer = _generate(
+    response = _generate(
         kms_client.generate_data_key_pair,
         key_pair_spec,
         _request(key_pair_spec, key_usage, key_arn, encryption_context),
         backoff,
     )
-    return _pair(answer, key_pair_spec, key_usage, key_arn), bytearray(answer["PrivateKeyPlaintext"])
+    return _pair(response, key_pair_spec, key_usage, key_arn), bytearray(response["PrivateKeyPlaintext"])
 
 
 def _request(key_pair_spec: str, key_usage: str, key_arn: str, context: Mapping[str, str]) -> dict[str, Any]:
@@ -131,8 +112,8 @@ def _generate(operation: Any, key_pair_spec: str, request: Mapping[str, Any], ba
     return (backoff or Backoff()).run(call, hint=hint)
 
 
-def _pair(answer: Mapping[str, Any], key_pair_spec: str, key_usage: str, key_arn: str) -> DataKeyPair:
-    check_answering_key(answer, key_arn, "GenerateDataKeyPair")
+def _pair(response: Mapping[str, Any], key_pair_spec: str, key_usage: str, key_arn: str) -> DataKeyPair:
+    check_response_key(response, key_arn, "GenerateDataKeyPair")
     algorithms = algorithms_of(key_pair_spec, key_usage)
-    public_key = PublicKey(key_arn, key_pair_spec, key_usage, algorithms, bytes(answer["PublicKey"]))
-    return DataKeyPair(public_key, bytes(answer["PrivateKeyCiphertextBlob"]))
+    public_key = PublicKey(key_arn, key_pair_spec, key_usage, algorithms, bytes(response["PublicKey"]))
+    return DataKeyPair(public_key, bytes(response["PrivateKeyCiphertextBlob"]))

@@ -12,12 +12,13 @@ from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.errors import EncryptionContextMismatch, InvalidRequest
 from kms_runtime.key_specs import key_spec_of
 from kms_runtime.message.context import check_context
+from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD
 from kms_runtime.required_context import one_spelling
-from kms_runtime.signing_algorithms import ALGORITHMS
+from kms_runtime.signing_algorithms import ALGORITHMS, ALGORITHMS_OF
 
 SIGN_VERIFY: Final = "SIGN_VERIFY"
 ENCRYPT_DECRYPT: Final = "ENCRYPT_DECRYPT"
-OAEP_ALGORITHMS: Final = ("RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1")
+OAEP_ALGORITHMS: Final = tuple(OAEP_OVERHEAD)
 
 USAGE_NAME: Final = "key-usage"
 """Name of the pair of the encryption context that says what a data key pair is for."""
@@ -39,15 +40,6 @@ QUOTAS: Final[Mapping[str, int]] = {
 }
 """Pairs a second that AWS KMS makes for an account in a Region, unless it was asked for more, by spec."""
 
-_RSA_SIGNATURES: Final = tuple(name for name in ALGORITHMS if name.startswith("RSASSA_"))
-_ECC_SIGNATURES: Final = {
-    "ECC_NIST_P256": ("ECDSA_SHA_256",),
-    "ECC_NIST_P384": ("ECDSA_SHA_384",),
-    "ECC_NIST_P521": ("ECDSA_SHA_512",),
-    "ECC_SECG_P256K1": ("ECDSA_SHA_256",),
-    "ECC_NIST_EDWARDS25519": ("ED25519_SHA_512",),
-}
-
 
 def algorithms_of(key_pair_spec: str, key_usage: str) -> tuple[str, ...]:
     """Return the algorithms that a pair of this spec serves.
@@ -59,10 +51,11 @@ def algorithms_of(key_pair_spec: str, key_usage: str) -> tuple[str, ...]:
     if key_pair_spec not in QUOTAS:
         raise InvalidRequest(f"{key_pair_spec!r} is not a data key pair spec; AWS KMS has {', '.join(QUOTAS)}")
     if key_usage == SIGN_VERIFY:
-        return _ECC_SIGNATURES.get(key_pair_spec, _RSA_SIGNATURES)
+        # ``cryptography``, which signs here, does not offer Ed25519ph.
+        return tuple(name for name in ALGORITHMS_OF[key_pair_spec] if ALGORITHMS[name].scheme != "ED25519_PH")
     if key_usage != ENCRYPT_DECRYPT:
         raise InvalidRequest(f"{key_usage!r} is not a usage of a data key pair: {SIGN_VERIFY} or {ENCRYPT_DECRYPT}")
-    if key_pair_spec in _ECC_SIGNATURES:
+    if not key_pair_spec.startswith("RSA_"):
         raise InvalidKeyUsageException(f"a pair of spec {key_pair_spec} signs; pairs that encrypt are RSA")
     return OAEP_ALGORITHMS
 

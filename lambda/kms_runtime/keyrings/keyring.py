@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kms_runtime.aws_errors import IncorrectKeyException
-from kms_runtime.errors import KmsRuntimeError
+from kms_runtime.errors import InvalidRequest, KmsRuntimeError
 from kms_runtime.message import AES_256_GCM_HKDF_SHA512_COMMIT_KEY, AlgorithmSuite, EncryptedDataKey
+
+_AWS_NAMESPACE = "aws-kms"
+
 
 DEFAULT_SUITE = AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 _SHOWN = 500
@@ -59,7 +62,7 @@ def new_data_key(
     return data_key
 
 
-def first_that_opens(attempts: Sequence[tuple[str, Callable[[], DataKey]]]) -> DataKey:
+def first_that_decrypts(attempts: Sequence[tuple[str, Callable[[], DataKey]]]) -> DataKey:
     """Return the data key of the first attempt that succeeds; each comes with the name of its wrapping key.
 
     Raises:
@@ -84,3 +87,14 @@ def not_for_us(encrypted: Sequence[EncryptedDataKey], wanted: str) -> IncorrectK
     # Nothing of this is authenticated yet: whoever made the message may have made it long.
     found = ", ".join(sorted({key.name for key in encrypted}))[:_SHOWN]
     return IncorrectKeyException(f"the message is encrypted under {found}, not under {wanted}")
+
+
+def checked_namespace(namespace: str) -> str:
+    """Return ``namespace``, the key provider id of a raw keyring.
+
+    Raises:
+        InvalidRequest: It is empty, or starts with ``aws-kms``, which AWS reserves.
+    """
+    if not namespace or namespace.startswith(_AWS_NAMESPACE):
+        raise InvalidRequest(f"the namespace {namespace!r}; it must not be empty nor start with {_AWS_NAMESPACE}")
+    return namespace

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn, same_multi_region_key
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_opens, not_for_us
-from kms_runtime.keyrings.kms_calls import KmsDataKeyClient, KmsDecryptClient, generate, unwrap, wrap
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.kms_calls import generate, unwrap, wrap
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
 from kms_runtime.message.data_keys import MAX_ENCRYPTED_DATA_KEYS
 from kms_runtime.message.suite import wipe
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 PROVIDER_ID = "aws-kms"
 
@@ -36,8 +40,8 @@ class KmsKeyring:
         self,
         key_arn: str,
         *,
-        kms_client: KmsDataKeyClient,
-        additional_keys: Mapping[str, KmsDataKeyClient] | None = None,
+        kms_client: "KMSClient",
+        additional_keys: Mapping[str, "KMSClient"] | None = None,
     ) -> None:
         self._clients = {check_key_arn(arn): client for arn, client in (additional_keys or {}).items()}
         self._key_arn = check_key_arn(key_arn)
@@ -56,7 +60,7 @@ class KmsKeyring:
         Raises:
             InvalidRequest: The keyring has more keys than a message can name; AWS is not called.
             AwsError: AWS KMS refused; the class name is its error code.
-            IncorrectKeyException: The answer is about another key than the one asked for.
+            IncorrectKeyException: The response is about another key than the one asked for.
         """
         if len(self._clients) > MAX_ENCRYPTED_DATA_KEYS:
             raise InvalidRequest(f"{len(self._clients)} KMS keys; a message has at most {MAX_ENCRYPTED_DATA_KEYS}")
@@ -92,18 +96,18 @@ class KmsKeyring:
 
 
 def decrypt_first(
-    candidates: Sequence[tuple[EncryptedDataKey, str, KmsDecryptClient]],
+    candidates: Sequence[tuple[EncryptedDataKey, str, "KMSClient"]],
     encryption_context: Mapping[str, str],
     suite: AlgorithmSuite,
 ) -> DataKey:
-    """Try each encrypted data key under its key ARN; errors as for ``first_that_opens``."""
-    return first_that_opens(
+    """Try each encrypted data key under its key ARN; errors as for ``first_that_decrypts``."""
+    return first_that_decrypts(
         [(arn, partial(_open, key, arn, client, encryption_context, suite)) for key, arn, client in candidates]
     )
 
 
 def _open(
-    key: EncryptedDataKey, arn: str, client: KmsDecryptClient, context: Mapping[str, str], suite: AlgorithmSuite
+    key: EncryptedDataKey, arn: str, client: "KMSClient", context: Mapping[str, str], suite: AlgorithmSuite
 ) -> DataKey:
     plaintext = unwrap(client, arn, key.ciphertext, context, suite.key_length)
     return DataKey(plaintext, (key,), arn)

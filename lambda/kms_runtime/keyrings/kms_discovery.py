@@ -1,14 +1,16 @@
 """``KmsDiscoveryKeyring``: opens messages under any KMS key of accounts that the caller trusts."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import KeyArn, parse_key_arn
 from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
 from kms_runtime.keyrings.kms import PROVIDER_ID, decrypt_first
-from kms_runtime.keyrings.kms_calls import KmsDecryptClient
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 
 class KmsDiscoveryKeyring:
@@ -32,7 +34,7 @@ class KmsDiscoveryKeyring:
         self,
         *,
         account_ids: Collection[str],
-        client_for_region: Callable[[str], KmsDecryptClient | None],
+        client_for_region: Callable[[str], "KMSClient | None"],
         partition: str = "aws",
     ) -> None:
         if isinstance(account_ids, str) or not account_ids or not all(map(_is_account_id, account_ids)):

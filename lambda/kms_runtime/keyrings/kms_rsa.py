@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import sha384
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -14,11 +14,14 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_opens, not_for_us
-from kms_runtime.keyrings.kms_calls import KmsDecryptClient, checked_plaintext
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.kms_calls import checked_plaintext
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
-from kms_runtime.public_keys.oaep import PADDINGS
+from kms_runtime.public_keys.public_key_algorithms import PADDINGS
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 PROVIDER_ID = "aws-kms-rsa"
 EncryptionAlgorithm = Literal["RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1"]
@@ -52,7 +55,7 @@ class KmsRsaKeyring:
         key_arn: str,
         *,
         public_key: bytes | None = None,
-        kms_client: KmsDecryptClient | None = None,
+        kms_client: "KMSClient | None" = None,
         encryption_algorithm: EncryptionAlgorithm = "RSAES_OAEP_SHA_256",
     ) -> None:
         self._key_arn = check_key_arn(key_arn)
@@ -108,18 +111,18 @@ class KmsRsaKeyring:
         mine = [key for key in encrypted if (key.provider_id, key.provider_info) == wanted]
         if not mine:
             raise not_for_us(encrypted, self._key_arn)
-        return first_that_opens(
+        return first_that_decrypts(
             [(self._key_arn, partial(self._open, self._kms, key, encryption_context, suite)) for key in mine]
         )
 
     def _open(
-        self, kms: KmsDecryptClient, key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite
+        self, kms: "KMSClient", key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite
     ) -> DataKey:
         with typed_errors("AWS KMS"):
-            answer = kms.decrypt(
+            response = kms.decrypt(
                 KeyId=self._key_arn, CiphertextBlob=key.ciphertext, EncryptionAlgorithm=self._algorithm
             )
-        bound = checked_plaintext(answer, self._key_arn, "Decrypt", _DIGEST_LENGTH + suite.key_length)
+        bound = checked_plaintext(response, self._key_arn, "Decrypt", _DIGEST_LENGTH + suite.key_length)
         try:
             if not hmac.compare_digest(bound[:_DIGEST_LENGTH], _digest(context)):
                 raise InvalidCiphertextException("the data key is bound to another encryption context")

@@ -10,8 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
-from kms_runtime.keyrings.namespaces import checked_namespace
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, checked_namespace, not_for_us
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH
 

@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, not_for_us
-from kms_runtime.keyrings.namespaces import checked_namespace
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, checked_namespace, not_for_us
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
 
 _OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)

@@ -7,7 +7,7 @@ from kms_runtime.message.commitment import CommitmentPolicy
 from kms_runtime.message.context import check_context, parse_context, serialize_context
 from kms_runtime.message.data_keys import EncryptedDataKey
 from kms_runtime.message.fields import FieldReader
-from kms_runtime.message.frames import FrameOpener, FrameSealer
+from kms_runtime.message.frames import FrameDecryptor, FrameEncryptor
 from kms_runtime.message.header import Header, read_header, serialize_header
 from kms_runtime.message.keys import MessageKeys
 from kms_runtime.message.suite import (
@@ -23,8 +23,8 @@ __all__ = [
     "CommitmentPolicy",
     "EncryptedDataKey",
     "FieldReader",
-    "FrameOpener",
-    "FrameSealer",
+    "FrameDecryptor",
+    "FrameEncryptor",
     "Header",
     "MessageKeys",
     "check_context",

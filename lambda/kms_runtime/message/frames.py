@@ -1,4 +1,4 @@
-"""Frames of the message body: sealed and opened in place, in buffers that are used again for every frame.
+"""Frames of the message body: encrypted and decrypted in place, in buffers that are used again for every frame.
 
 Layout of a regular frame: sequence number (4), IV (12), ciphertext, tag (16). The final frame has ``FFFFFFFF`` before
 and its content length (4) between IV and ciphertext, so a regular frame's head is laid out 8 bytes shorter.
@@ -28,7 +28,7 @@ _FINAL_AAD = b"AWSKMSEncryptionClient Final Frame" + bytes(_COUNTERS.size)
 
 
 class _FrameCipher:
-    """What sealing and opening share: the sequence number, and IV and AAD made from it."""
+    """What encryption and decryption share: the sequence number, and IV and AAD made from it."""
 
     def __init__(self, cipher: AESGCM, message_id: bytes, frame_length: int) -> None:
         self._cipher = cipher
@@ -49,14 +49,14 @@ class _FrameCipher:
         return aad
 
 
-class FrameSealer(_FrameCipher):
+class FrameEncryptor(_FrameCipher):
     """Encrypts plaintext into one frame after the other.
 
     Args:
         cipher: AES-256-GCM under the message's derived key.
         message_id: The header's message id.
         frame_length: The header's frame length, in bytes.
-        capacity: Largest plaintext that will be sealed at once; smaller than the frame length for a short message.
+        capacity: Largest plaintext of a frame; smaller than the frame length for a short message.
         buffers: How many frames are kept: a frame is overwritten after that many calls.
     """
 
@@ -67,7 +67,7 @@ class FrameSealer(_FrameCipher):
         frames = [memoryview(bytearray(FINAL_HEAD + capacity + TAG_LENGTH)) for _ in range(buffers)]
         self._frames = cycle(frames)
 
-    def seal(self, plaintext: memoryview, *, final: bool) -> memoryview:
+    def encrypt(self, plaintext: memoryview, *, final: bool) -> memoryview:
         """Return the frame for ``plaintext``."""
         length, memory = len(plaintext), next(self._frames)
         aad = self._next(length, final=final)
@@ -81,7 +81,7 @@ class FrameSealer(_FrameCipher):
         return memory[start:end]
 
 
-class FrameOpener(_FrameCipher):
+class FrameDecryptor(_FrameCipher):
     """Decrypts one frame after the other and gives out authenticated plaintext only.
 
     Args:
@@ -91,7 +91,7 @@ class FrameOpener(_FrameCipher):
         plaintext: Receives each frame's plaintext, and is used again for the next.
         any_iv: Whether a frame may carry another IV than its sequence number, as old messages of version 1 do. The IV
             of the message is used then; a frame's tag does not verify under any other.
-        first: Sequence number of the first frame that is opened.
+        first: Sequence number of the first frame that is decrypted.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class FrameOpener(_FrameCipher):
 
     @property
     def sequence(self) -> int:
-        """Sequence number of the frame opened last."""
+        """Sequence number of the frame decrypted last."""
         return self._sequence
 
-    def open(self, buffered: memoryview) -> tuple[int, memoryview, bool]:
-        """Open the frame at the start of ``buffered``, which holds a whole frame unless the source has ended.
+    def decrypt(self, buffered: memoryview) -> tuple[int, memoryview, bool]:
+        """Decrypt the frame at the start of ``buffered``, which holds a whole frame unless the source has ended.
 
         Returns:
             Bytes consumed, the plaintext (valid until the next call), and whether this was the final frame.

@@ -4,11 +4,12 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/download-public-key.ht
 """
 
 import base64
+import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -16,21 +17,23 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
 from kms_runtime.errors import PublicKeyInvalid
-from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.key_arn import check_key_arn, check_response_key
 from kms_runtime.key_specs import key_spec_of
 from kms_runtime.public_keys.jwk import AsymmetricKey, parameters, thumbprint
 from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD, jose_name, rsa_plaintext_limit
-from kms_runtime.public_keys.public_key_document import check_document
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+
+_STRINGS = ("keyArn", "keySpec", "keyUsage", "sha256", "der")
+
+
+_USAGES = ("ENCRYPT_DECRYPT", "SIGN_VERIFY", "KEY_AGREEMENT")
+
 
 _ALGORITHM_LISTS = ("EncryptionAlgorithms", "SigningAlgorithms", "KeyAgreementAlgorithms")
 _USE = {"ENCRYPT_DECRYPT": "enc", "SIGN_VERIFY": "sig", "KEY_AGREEMENT": "enc"}
-
-
-class KmsPublicKeyClient(Protocol):
-    """The operation of a boto3 KMS client that this module calls."""
-
-    def get_public_key(self, *, KeyId: str) -> Mapping[str, Any]:  # noqa: N803
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_GetPublicKey.html."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class PublicKey:
         check_key_arn(self.key_arn)
 
     @classmethod
-    def fetch(cls, key_arn: str, *, kms_client: KmsPublicKeyClient) -> Self:
+    def fetch(cls, key_arn: str, *, kms_client: "KMSClient") -> Self:
         """Return the public key that AWS KMS has for ``key_arn``: one call of GetPublicKey.
 
         Raises:
@@ -68,10 +71,11 @@ class PublicKey:
             AwsError: AWS KMS refused for another reason; the class name is its error code.
         """
         with typed_errors("AWS KMS"):
-            answer = kms_client.get_public_key(KeyId=check_key_arn(key_arn))
-        check_answering_key(answer, key_arn, "GetPublicKey")
-        algorithms = tuple(name for names in _ALGORITHM_LISTS for name in answer.get(names) or ())
-        return cls(key_arn, answer["KeySpec"], answer["KeyUsage"], algorithms, bytes(answer["PublicKey"]))
+            response = kms_client.get_public_key(KeyId=check_key_arn(key_arn))
+        check_response_key(response, key_arn, "GetPublicKey")
+        reported: Mapping[str, Any] = response
+        algorithms = tuple(name for names in _ALGORITHM_LISTS for name in reported.get(names) or ())
+        return cls(key_arn, response["KeySpec"], response["KeyUsage"], algorithms, bytes(response["PublicKey"]))
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -180,3 +184,26 @@ class PublicKey:
             raise InvalidKeyUsageException(
                 f"{algorithm} is none of the algorithms of {self.key_arn}: {', '.join(self.algorithms)}"
             )
+
+
+def check_document(document: Mapping[str, Any]) -> bytes:
+    """Return the DER of ``document``.
+
+    Raises:
+        PublicKeyInvalid: A member is missing or of another type, or the checksum is of other bytes.
+    """
+    wrong = [name for name in _STRINGS if not isinstance(document.get(name), str)]
+    algorithms = document.get("algorithms")
+    if not isinstance(algorithms, list) or not all(isinstance(name, str) for name in algorithms):
+        wrong.append("algorithms")
+    if wrong:
+        raise PublicKeyInvalid(f"this is no document of a public key: {', '.join(wrong)} missing or of another type")
+    if document["keyUsage"] not in _USAGES:
+        raise PublicKeyInvalid(f"keyUsage {document['keyUsage']!r} is none of {', '.join(_USAGES)}")
+    try:
+        der = base64.b64decode(document["der"], validate=True)
+    except (binascii.Error, ValueError):
+        raise PublicKeyInvalid("der is not Base64") from None
+    if hashlib.sha256(der).hexdigest() != document["sha256"]:
+        raise PublicKeyInvalid("sha256 is not that of der: the document is damaged; fetch it again")
+    return der

@@ -6,7 +6,17 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-
 from collections.abc import Mapping
 from typing import Final
 
-OAEP_OVERHEAD: Final[Mapping[str, int]] = {"RSAES_OAEP_SHA_256": 2 * 32 + 2, "RSAES_OAEP_SHA_1": 2 * 20 + 2}
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+
+PADDINGS: Final[Mapping[str, padding.OAEP]] = {
+    "RSAES_OAEP_SHA_256": padding.OAEP(padding.MGF1(SHA256()), SHA256(), None),
+    "RSAES_OAEP_SHA_1": padding.OAEP(padding.MGF1(SHA1()), SHA1(), None),  # noqa: S303 - AWS's name; safe in OAEP
+}
+"""The padding of each encryption algorithm."""
+
+
+OAEP_OVERHEAD: Final[Mapping[str, int]] = {name: 2 * oaep.algorithm.digest_size + 2 for name, oaep in PADDINGS.items()}
 """How many bytes shorter than the modulus a plaintext must be, by encryption algorithm."""
 
 _JOSE: Final[Mapping[str, str]] = {

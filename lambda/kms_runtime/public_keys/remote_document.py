@@ -55,7 +55,7 @@ class RemoteDocument(Generic[T]):
     """A document at an HTTPS address.
 
     It is asked for when first needed and again after ``max-age``, with its ETag, so that mostly nothing is sent.
-    While the address does not answer, what is known stays in use for up to ``longest_outage``. Safe to share between
+    While the address does not response, what is known stays in use for up to ``longest_outage``. Safe to share between
     threads: while one asks, those that lack nothing go on with what is known.
 
     Args:
@@ -66,7 +66,7 @@ class RemoteDocument(Generic[T]):
         ssl_context: None for the one that trusts the machine's authorities.
         timeout: Seconds to wait for the connection, for the next bytes, and for the whole body.
         shortest_interval: Seconds between two requests, at least; 1 while nothing is known.
-        longest_outage: Seconds after ``max-age`` for which what is known is used without an answer.
+        longest_outage: Seconds after ``max-age`` for which what is known is used without an response.
 
     Raises:
         InvalidRequest: ``url`` does not start with ``https://``.
@@ -100,7 +100,7 @@ class RemoteDocument(Generic[T]):
         """Return the document, asked for anew if it is old, or if something was lacking in that of back then.
 
         Raises:
-            ServiceUnreachable: The address did not answer, and nothing is known, or for too long.
+            ServiceUnreachable: The address did not response, and nothing is known, or for too long.
             KmsRuntimeError: What ``parse`` raises, if nothing is known.
         """
         known, now = self._fetched, time.monotonic()
@@ -145,8 +145,8 @@ class RemoteDocument(Generic[T]):
         if known and known.etag:
             headers["If-None-Match"] = known.etag
         try:
-            with self._opener.open(Request(self._url, headers=headers), timeout=self._timeout) as answer:  # noqa: S310
-                return _kept(self._parse(self._body(answer)), answer.headers)
+            with self._opener.open(Request(self._url, headers=headers), timeout=self._timeout) as response:  # noqa: S310
+                return _kept(self._parse(self._body(response)), response.headers)
         except HTTPError as error:
             error.close()
             if known and error.code == _NOT_MODIFIED:
@@ -155,12 +155,12 @@ class RemoteDocument(Generic[T]):
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise ServiceUnreachable(f"{self._url}: {error}") from error
 
-    def _body(self, answer: http.client.HTTPResponse) -> bytes:
+    def _body(self, response: http.client.HTTPResponse) -> bytes:
         body, end = bytearray(), time.monotonic() + self._timeout
-        while len(body) <= self._largest and (part := answer.read1(self._largest + 1 - len(body))):
+        while len(body) <= self._largest and (part := response.read1(self._largest + 1 - len(body))):
             body += part
             if time.monotonic() > end:
-                raise ServiceUnreachable(f"{self._url} took more than {self._timeout} s for its answer")
+                raise ServiceUnreachable(f"{self._url} took more than {self._timeout} s for its response")
         return bytes(body)
 
 

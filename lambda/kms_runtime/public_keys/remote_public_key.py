@@ -13,7 +13,7 @@ _LARGEST_DOCUMENT = 65_536
 class RemotePublicKey:
     """A key that a PublicKeyExport publishes, fetched when it is first needed and again after ``max-age``.
 
-    It is asked for with its ETag, so mostly nothing is sent; while the address does not answer, the key that is known
+    It is asked for with its ETag, so mostly nothing is sent; while the address does not response, the key that is known
     stays in use for up to ``longest_outage``. Safe to share between threads.
 
     Args:
@@ -21,8 +21,8 @@ class RemotePublicKey:
             not followed.
         sha256: What ``PublicKey.sha256`` must be, learnt by another channel. Left out, whatever the address says.
         ssl_context: Left out, the one that trusts the machine's authorities.
-        timeout: Seconds to wait for an answer.
-        longest_outage: Seconds after ``max-age`` for which the key is used without an answer.
+        timeout: Seconds to wait for an response.
+        longest_outage: Seconds after ``max-age`` for which the key is used without an response.
 
     Raises:
         InvalidRequest: ``url`` does not start with ``https://``.
@@ -53,7 +53,7 @@ class RemotePublicKey:
         """Return the key.
 
         Raises:
-            ServiceUnreachable: The address did not answer, and no key is known.
+            ServiceUnreachable: The address did not response, and no key is known.
             PublicKeyInvalid: It answered with something else than a key, or with another key, and none is known.
         """
         return self._document.current().content

@@ -3,13 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict
 
 from botocore.exceptions import ClientError
 
 from kms_runtime.aws_errors import typed_errors
-from kms_runtime.errors import KmsRuntimeError
+from kms_runtime.errors import InvalidRequest, KmsRuntimeError
 
 _FORBIDDEN_OR_MISSING = {403, 404}
+
+
+class ObjectParameters(TypedDict):
+    """Which object an S3 operation is about."""
+
+    Bucket: str
+    Key: str
+    VersionId: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +29,34 @@ class S3Object:
         bucket: Bucket name.
         key: Object key, as it is (not URL-encoded).
         version_id: Version; None for the current one.
+
+    Raises:
+        InvalidRequest: ``bucket`` or ``key`` is not Unicode text (a lone surrogate).
     """
 
     bucket: str
     key: str
     version_id: str | None = None
 
+    def __post_init__(self) -> None:
+        try:
+            f"{self.bucket}{self.key}".encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest(f"the object {self.key!r} is not named in Unicode text") from None
+
     def __str__(self) -> str:
         """Return the object as an S3 URI, with its version if it has one."""
         return f"s3://{self.bucket}/{self.key}" + (f"?versionId={self.version_id}" if self.version_id else "")
 
     @property
-    def parameters(self) -> dict[str, str]:
-        """The location as parameters of an S3 operation."""
-        version = {"VersionId": self.version_id} if self.version_id else {}
-        return {"Bucket": self.bucket, "Key": self.key, **version}
+    def parameters(self) -> ObjectParameters:
+        """The location as parameters of an S3 operation that reads."""
+        if self.version_id:
+            return {"Bucket": self.bucket, "Key": self.key, "VersionId": self.version_id}
+        return {"Bucket": self.bucket, "Key": self.key}
 
-    def as_answer(self) -> dict[str, str]:
-        """Return the location as the answers of the Lambda functions give it."""
+    def as_response(self) -> dict[str, str]:
+        """Return the location as it is written in the responses of the Lambda functions."""
         version = {"versionId": self.version_id} if self.version_id else {}
         return {"bucket": self.bucket, "key": self.key, **version}
 
@@ -46,7 +65,7 @@ class S3Object:
 def s3_errors(location: S3Object, refused: type[KmsRuntimeError]) -> Iterator[None]:
     """Raise S3's 403 and 404 as ``refused``, other AWS errors under AWS's own code.
 
-    Amazon S3 also answers 403 if *it* may not use the bucket's KMS key for the caller: its message says so.
+    Amazon S3 also returns 403 if *it* may not use the bucket's KMS key for the caller: its message says so.
     """
     with typed_errors("Amazon S3"):
         try:

@@ -4,24 +4,28 @@ See https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html#API_GetOb
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from kms_runtime.envelope.ranged import decrypt_range
 from kms_runtime.envelope.result import MessageResult
 from kms_runtime.keyrings import Keyring
 from kms_runtime.s3.location import S3Object
-from kms_runtime.s3.source import S3ReadClient, S3Source
+from kms_runtime.s3.source import S3Source
 from kms_runtime.streams import Sink
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 class S3Range:
-    """One object to read ranges of; every range after the first is bound to the first answer's ETag.
+    """One object to read ranges of; every range after the first is bound to the first response's ETag.
 
     Args:
         location: The object.
         s3_client: A ``boto3.client("s3")``.
     """
 
-    def __init__(self, location: S3Object, *, s3_client: S3ReadClient) -> None:
+    def __init__(self, location: S3Object, *, s3_client: "S3Client") -> None:
         self.location = self._requested = location
         self._s3 = s3_client
         self._etag: str | None = None
@@ -52,7 +56,7 @@ def decrypt_object_range(
     length: int,
     keyring: Keyring,
     encryption_context: Mapping[str, str],
-    s3_client: S3ReadClient,
+    s3_client: "S3Client",
 ) -> MessageResult:
     """Decrypt ``length`` bytes from byte ``start`` of the plaintext of ``source``; two GetObject calls, one of AWS KMS.
 

@@ -1,29 +1,26 @@
 """One S3 object signed: a detached signature and a statement are put beside it or into another bucket."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from kms_runtime.errors import AttestationInvalid, InvalidRequest, SourceChanged, SourceNotReadable
-from kms_runtime.s3.latest import ATTEMPTS, S3HeadClient, current_etag
+from kms_runtime.s3.latest import ATTEMPTS, current_etag
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.sink import S3Sink
-from kms_runtime.s3.source import S3ReadClient, S3Source
-from kms_runtime.s3.write_client import S3WriteClient
+from kms_runtime.s3.source import S3Source
 from kms_runtime.signatures.artifacts import ArtifactDigests, data_of, digest_artifact, sign_artifact
 from kms_runtime.signatures.dsse import ENVELOPE_LIMIT, parse_envelope
 from kms_runtime.signatures.in_toto import parse_statement
-from kms_runtime.signatures.signing import KmsSigningClient
 from kms_runtime.streams import taker
 
 if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_s3 import S3Client
+
     from kms_runtime.signatures.verifying_keys import VerifyingKey
 
 SIGNATURE_SUFFIX = ".sig"
 STATEMENT_SUFFIX = ".dsse.json"
-
-
-class S3SigningClient(S3ReadClient, S3WriteClient, S3HeadClient, Protocol):
-    """A ``boto3.client("s3")``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +50,8 @@ def sign_object(
     *,
     key_arn: str,
     algorithm: str,
-    kms_client: KmsSigningClient,
-    s3_client: S3SigningClient,
+    kms_client: "KMSClient",
+    s3_client: "S3Client",
     public_key: "VerifyingKey | None" = None,
 ) -> SignedObject:
     """Sign ``artifact`` into ``KEY.sig`` and ``KEY.dsse.json``.
@@ -100,8 +97,8 @@ def _sign_once(
     *,
     key_arn: str,
     algorithm: str,
-    kms_client: KmsSigningClient,
-    s3_client: S3SigningClient,
+    kms_client: "KMSClient",
+    s3_client: "S3Client",
     public_key: "VerifyingKey | None",
 ) -> SignedObject:
     with S3Source(artifact, s3_client=s3_client) as source:
@@ -125,7 +122,7 @@ def _sign_once(
 
 
 def _says_the_same(
-    place: S3Object, digests: ArtifactDigests, *, name: str, key_arn: str, algorithm: str, s3_client: S3SigningClient
+    place: S3Object, digests: ArtifactDigests, *, name: str, key_arn: str, algorithm: str, s3_client: "S3Client"
 ) -> bool:
     """Tell whether the statement at ``place`` is of this key and algorithm about these bytes.
 
@@ -145,7 +142,7 @@ def _says_the_same(
     )
 
 
-def _put(place: S3Object, data: bytes, s3_client: S3SigningClient) -> S3Object:
+def _put(place: S3Object, data: bytes, s3_client: "S3Client") -> S3Object:
     with S3Sink(place, expected_size=len(data), s3_client=s3_client) as sink:
         sink.write(data)
         return sink.complete()

@@ -7,13 +7,15 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from kms_runtime.errors import DestinationNotWritable, KmsRuntimeError, ObjectTooLarge
 from kms_runtime.s3.location import S3Object, s3_errors
 from kms_runtime.s3.part_uploads import PartUploads
 from kms_runtime.s3.parts import MAX_PARTS, PartBuffer, part_size_for
-from kms_runtime.s3.write_client import S3WriteClient
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _LOG = logging.getLogger("kms_runtime")
 _CHECKSUM: Final[Literal["CRC32"]] = "CRC32"
@@ -30,13 +32,30 @@ class S3Sink:
         location: The object to write; its ``version_id`` is ignored.
         expected_size: Upper bound of the object's size, in bytes: chooses the part size, of which three are held.
         s3_client: A ``boto3.client("s3")``.
+        attributes: Parameters of PutObject and CreateMultipartUpload that describe the object: ``ContentType``,
+            ``Metadata`` and the like.
+        only_new: Whether an object that exists when this one is complete is kept, and ``complete`` raises
+            PreconditionFailed or ConditionalRequestConflict.
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 
     Raises:
         ObjectTooLarge: ``expected_size`` exceeds 5 TiB.
     """
 
-    def __init__(self, location: S3Object, *, expected_size: int, s3_client: S3WriteClient) -> None:
+    def __init__(
+        self,
+        location: S3Object,
+        *,
+        expected_size: int,
+        s3_client: "S3Client",
+        attributes: Mapping[str, Any] | None = None,
+        only_new: bool = False,
+    ) -> None:
         self._location = S3Object(location.bucket, location.key)
+        where = {"Bucket": location.bucket, "Key": location.key}
+        self._described: dict[str, Any] = {**(attributes or {}), **where, "ChecksumAlgorithm": _CHECKSUM}
+        self._condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_new else {}
         self._s3 = s3_client
         self._part_size = part_size_for(expected_size)
         self._uploads = PartUploads(self._upload_part, self._part_size, expected=expected_size)
@@ -48,7 +67,7 @@ class S3Sink:
         """Take all of ``data``, which may be changed afterwards.
 
         Raises:
-            DestinationNotWritable: Amazon S3 answered 403 or 404.
+            DestinationNotWritable: Amazon S3 returned 403 or 404.
             ObjectTooLarge: More than 10,000 parts would be needed.
         """
         self._check_open()
@@ -63,13 +82,13 @@ class S3Sink:
         """Make the object visible and return its location, with the version if the bucket has versioning.
 
         Raises:
-            DestinationNotWritable: Amazon S3 answered 403 or 404.
+            DestinationNotWritable: Amazon S3 returned 403 or 404.
         """
         self._check_open()
         # Once only: what a second call would store is not what was written.
         self._open = False
-        answer = self._put() if self._upload_id is None else self._complete_upload(self._upload_id)
-        return S3Object(self._location.bucket, self._location.key, answer.get("VersionId"))
+        response = self._put() if self._upload_id is None else self._complete_upload(self._upload_id)
+        return S3Object(self._location.bucket, self._location.key, response.get("VersionId"))
 
     def abort(self) -> None:
         """Discard what was written. A failure to do so is logged: the bucket's lifecycle rule cleans up then."""
@@ -80,7 +99,9 @@ class S3Sink:
             return
         try:
             with self._refusals():
-                self._s3.abort_multipart_upload(**self._location.parameters, UploadId=upload_id)
+                self._s3.abort_multipart_upload(
+                    Bucket=self._location.bucket, Key=self._location.key, UploadId=upload_id
+                )
         except KmsRuntimeError as error:
             _LOG.error("upload not aborted", extra={"destination": str(self._location), "errorCode": error.code})
 
@@ -99,17 +120,21 @@ class S3Sink:
     def _put(self) -> Mapping[str, Any]:
         self._part.seek(0)
         with self._refusals():
-            return self._s3.put_object(**self._location.parameters, Body=self._part, ChecksumAlgorithm=_CHECKSUM)
+            return self._s3.put_object(**self._described, **self._condition, Body=_body(self._part))
 
     def _complete_upload(self, upload_id: str) -> Mapping[str, Any]:
         self._uploads.send(self._part)
-        parts = {"Parts": self._uploads.finish()}
+        parts: list[Any] = self._uploads.finish()
         with self._refusals():
-            answer = self._s3.complete_multipart_upload(
-                **self._location.parameters, UploadId=upload_id, MultipartUpload=parts
+            response = self._s3.complete_multipart_upload(
+                Bucket=self._location.bucket,
+                Key=self._location.key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": parts},
+                **self._condition,
             )
         self._upload_id = None
-        return answer
+        return response
 
     def _send_part(self) -> None:
         if len(self._uploads) == MAX_PARTS - 1:
@@ -122,21 +147,25 @@ class S3Sink:
 
     def _upload_part(self, number: int, part: PartBuffer) -> dict[str, Any]:
         with self._refusals():
-            answer = self._s3.upload_part(
-                **self._location.parameters,
+            response = self._s3.upload_part(
+                Bucket=self._location.bucket,
+                Key=self._location.key,
                 UploadId=str(self._upload_id),
                 PartNumber=number,
-                Body=part,
+                Body=_body(part),
                 ChecksumAlgorithm=_CHECKSUM,
             )
-        checksum = {"ChecksumCRC32": answer["ChecksumCRC32"]} if "ChecksumCRC32" in answer else {}
-        return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
+        checksum = {"ChecksumCRC32": response["ChecksumCRC32"]} if "ChecksumCRC32" in response else {}
+        return {"PartNumber": number, "ETag": response["ETag"], **checksum}
 
     def _start_upload(self) -> str:
         with self._refusals():
-            answer = self._s3.create_multipart_upload(**self._location.parameters, ChecksumAlgorithm=_CHECKSUM)
-        upload_id: str = answer["UploadId"]
-        return upload_id
+            return self._s3.create_multipart_upload(**self._described)["UploadId"]
 
     def _refusals(self) -> AbstractContextManager[None]:
         return s3_errors(self._location, DestinationNotWritable)
+
+
+def _body(part: PartBuffer) -> IO[bytes]:
+    """Return ``part`` as what the AWS SDK's types ask for: it reads and seeks, no more."""
+    return cast("IO[bytes]", part)

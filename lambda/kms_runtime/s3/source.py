@@ -6,7 +6,7 @@ See https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 from urllib3.exceptions import HTTPError
@@ -14,32 +14,40 @@ from urllib3.exceptions import HTTPError
 from kms_runtime.errors import SourceChanged, SourceCorrupted, SourceInterrupted, SourceNotReadable
 from kms_runtime.s3.location import S3Object, s3_errors
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 RESUME_LIMIT = 5
 _BROKEN = (BotoCoreError, HTTPError, OSError)
 _PRECONDITION_FAILED = 412
 _RANGE_NOT_SATISFIABLE = 416
 
+ATTRIBUTES: Final = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Expires",
+    "Metadata",
+    "WebsiteRedirectLocation",
+)
+"""What GetObject returns and PutObject takes of an object besides its bytes, without a further permission.
 
-class S3ReadClient(Protocol):
-    """The operation of a boto3 S3 client that ``S3Source`` calls."""
+See https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+"""
 
-    def get_object(
-        self,
-        *,
-        Bucket: str,  # noqa: N803
-        Key: str,  # noqa: N803
-        VersionId: str = ...,  # noqa: N803
-        Range: str = ...,  # noqa: N803
-        IfMatch: str = ...,  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html."""
+
+class _Bounds(TypedDict, total=False):
+    Range: str
+    IfMatch: str
 
 
 class S3Source:
     """Reads one version of an object from start to end; use it as a context manager.
 
-    If the stream breaks, reading goes on with a ranged GetObject that is bound to the first answer's ETag. The version
-    is not named in it unless the caller did so: naming one takes ``s3:GetObjectVersion``, not just ``s3:GetObject``.
+    If the stream breaks, reading goes on with a ranged GetObject that is bound to the ETag of the first response. It
+    names no version unless the caller did: naming one takes ``s3:GetObjectVersion``, not just ``s3:GetObject``.
 
     Args:
         location: The object.
@@ -48,8 +56,15 @@ class S3Source:
         byte_range: First byte, and the byte before which to stop; the whole object if left out.
         etag: ETag that the object must have.
 
+    Attributes:
+        location: The object, with the version that was read if the bucket has versioning.
+        etag: Its ETag.
+        size: Its size in bytes.
+        attributes: What it has of ``ATTRIBUTES``, as parameters of PutObject.
+        tag_count: How many tags it has; 0 also if the caller lacks ``s3:GetObjectTagging``.
+
     Raises:
-        SourceNotReadable: Amazon S3 answered 403 or 404.
+        SourceNotReadable: Amazon S3 returned 403 or 404.
         SourceChanged: The object has another ETag.
     """
 
@@ -57,7 +72,7 @@ class S3Source:
         self,
         location: S3Object,
         *,
-        s3_client: S3ReadClient,
+        s3_client: "S3Client",
         resume_limit: int = RESUME_LIMIT,
         byte_range: tuple[int, int] | None = None,
         etag: str | None = None,
@@ -69,13 +84,17 @@ class S3Source:
         self._closed = False
         self.location = location
         self._position = byte_range[0] if byte_range else 0
-        bounds = {"Range": f"bytes={byte_range[0]}-{byte_range[1] - 1}"} if byte_range else {}
-        answer = self._get(bounds | ({"IfMatch": etag} if etag else {}))
-        self._body = answer["Body"]
-        self.etag: str = answer["ETag"]
-        self._end = self._position + answer["ContentLength"]
-        self.size: int = _total_size(answer) if byte_range else self._end
-        version = answer.get("VersionId")
+        bounds: _Bounds = {"Range": f"bytes={byte_range[0]}-{byte_range[1] - 1}"} if byte_range else {}
+        if etag:
+            bounds["IfMatch"] = etag
+        response = self._get(bounds)
+        self._body = response["Body"]
+        self.etag: str = response["ETag"]
+        self.attributes = {name: response[name] for name in ATTRIBUTES if response.get(name)}
+        self.tag_count: int = response.get("TagCount", 0)
+        self._end = self._position + response["ContentLength"]
+        self.size: int = _total_size(response) if byte_range else self._end
+        version = response.get("VersionId")
         self.location = S3Object(location.bucket, location.key, location.version_id or version)
 
     def readinto(self, buffer: memoryview) -> int:
@@ -131,11 +150,11 @@ class S3Source:
             raise SourceInterrupted(f"{where}: the stream broke {self._breaks} times in a row") from cause
         time.sleep(min(0.1 * 2**self._breaks, 5.0))
         last = self._end - 1 if self._end < self.size else ""
-        answer = self._get({"Range": f"bytes={self._position}-{last}", "IfMatch": self.etag})
+        response = self._get({"Range": f"bytes={self._position}-{last}", "IfMatch": self.etag})
         expected = f"bytes {self._position}-{self._end - 1}/{self.size}"
-        if answer["ETag"] != self.etag or answer.get("ContentRange") != expected:
+        if response["ETag"] != self.etag or response.get("ContentRange") != expected:
             raise self._replaced()
-        self._body = answer["Body"]
+        self._body = response["Body"]
         if self._closed:
             self._release()
 
@@ -143,7 +162,7 @@ class S3Source:
         with suppress(*_BROKEN):
             self._body.close()
 
-    def _get(self, bounds: Mapping[str, str]) -> Mapping[str, Any]:
+    def _get(self, bounds: _Bounds) -> Mapping[str, Any]:
         with s3_errors(self.location, SourceNotReadable):
             try:
                 return self._s3.get_object(**self._request, **bounds)
@@ -157,6 +176,6 @@ class S3Source:
         return SourceChanged(f"{self.location} at byte {self._position}: the object was replaced while it was read")
 
 
-def _total_size(answer: Mapping[str, Any]) -> int:
-    """Return the size of the whole object, which a ranged answer gives as ``bytes 0-99/12345``."""
-    return int(str(answer["ContentRange"]).rpartition("/")[2])
+def _total_size(response: Mapping[str, Any]) -> int:
+    """Return the size of the whole object, which a ranged response gives as ``bytes 0-99/12345``."""
+    return int(str(response["ContentRange"]).rpartition("/")[2])

@@ -2,25 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Literal, get_args
+from urllib.parse import urlencode
 
-from kms_runtime.envelope.messages import decrypt, encrypt
+from kms_runtime.envelope.decrypting import decrypt
+from kms_runtime.envelope.encrypting import encrypt
 from kms_runtime.envelope.result import MessageResult
-from kms_runtime.errors import InvalidRequest
+from kms_runtime.errors import InvalidRequest, SourceNotReadable
 from kms_runtime.keyrings import Keyring
 from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.header import DEFAULT_FRAME_LENGTH
-from kms_runtime.s3.location import S3Object
+from kms_runtime.s3.location import S3Object, s3_errors
 from kms_runtime.s3.read_ahead import read_ahead
 from kms_runtime.s3.sink import S3Sink
-from kms_runtime.s3.source import S3ReadClient, S3Source
-from kms_runtime.s3.write_client import S3WriteClient
+from kms_runtime.s3.source import S3Source
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _HEADER_ALLOWANCE = 128 * 1024
 
-
-class S3Client(S3ReadClient, S3WriteClient, Protocol):
-    """A ``boto3.client("s3")``."""
+Tags = Literal["refuse", "carry", "drop"]
+"""What happens to the tags of a source object: see ``encrypt_object``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,13 @@ def encrypt_object(
     *,
     keyring: Keyring,
     encryption_context: Mapping[str, str],
-    s3_client: S3Client,
+    s3_client: "S3Client",
+    tags: Tags = "refuse",
 ) -> ObjectResult:
     """Encrypt ``source`` into ``destination``, which appears only when it is complete.
+
+    The destination has the source's Content-Type, Content-Encoding, other headers and user metadata
+    (``kms_runtime.s3.source.ATTRIBUTES``), in plaintext and not authenticated, so that decryption restores them.
 
     Args:
         source: Plaintext object, up to 5 TiB less 0.02 %.
@@ -49,9 +56,12 @@ def encrypt_object(
         keyring: Makes the data key: one call.
         encryption_context: Bound to the message and stored in it in plaintext.
         s3_client: A ``boto3.client("s3")`` that may read the source and write the destination.
+        tags: ``carry`` gives the destination the source's tags, which takes ``s3:GetObjectTagging`` and
+            ``s3:PutObjectTagging``; ``drop`` leaves them behind; ``refuse`` raises if the source has any. Amazon S3
+            shows tags only to callers with ``s3:GetObjectTagging``: without it, ``refuse`` acts as ``drop``.
 
     Raises:
-        InvalidRequest: Source and destination are the same object.
+        InvalidRequest: Source and destination are the same object, or the source has tags and ``tags`` is ``refuse``.
         SourceNotReadable, SourceChanged, SourceCorrupted, SourceInterrupted: The source cannot be read to its end.
         DestinationNotWritable, ObjectTooLarge: The destination cannot be written.
         AwsError: AWS refused; the class name is its error code.
@@ -60,7 +70,11 @@ def encrypt_object(
     with S3Source(source, s3_client=s3_client) as reader:
         frames = reader.size // DEFAULT_FRAME_LENGTH + 1
         expected = reader.size + frames * FRAME_OVERHEAD + _HEADER_ALLOWANCE
-        with S3Sink(destination, expected_size=expected, s3_client=s3_client) as sink, read_ahead(reader) as ahead:
+        attributes = _attributes(reader, source, tags, s3_client)
+        with (
+            S3Sink(destination, expected_size=expected, s3_client=s3_client, attributes=attributes) as sink,
+            read_ahead(reader) as ahead,
+        ):
             message = encrypt(ahead, sink, keyring=keyring, encryption_context=encryption_context)
             return ObjectResult(reader.location, sink.complete(), message, reader.etag)
 
@@ -71,9 +85,12 @@ def decrypt_object(
     *,
     keyring: Keyring,
     encryption_context: Mapping[str, str],
-    s3_client: S3Client,
+    s3_client: "S3Client",
+    tags: Tags = "refuse",
 ) -> ObjectResult:
     """Decrypt ``source`` into ``destination``, which appears only after the last frame was verified.
+
+    The destination has the source's headers and user metadata, which are not authenticated.
 
     Args:
         source: Object that holds one message and nothing else.
@@ -81,24 +98,45 @@ def decrypt_object(
         keyring: Recovers the data key: one call.
         encryption_context: Pairs that the message's encryption context must contain, compared before any KMS call.
         s3_client: A ``boto3.client("s3")`` that may read the source and write the destination.
+        tags: ``carry`` gives the destination the source's tags, which takes ``s3:GetObjectTagging`` and
+            ``s3:PutObjectTagging``; ``drop`` leaves them behind; ``refuse`` raises if the source has any. Amazon S3
+            shows tags only to callers with ``s3:GetObjectTagging``: without it, ``refuse`` acts as ``drop``.
 
     Raises:
-        InvalidRequest: Source and destination are the same object.
+        InvalidRequest: Source and destination are the same object, or the source has tags and ``tags`` is ``refuse``.
         EncryptionContextMismatch, MessageFormatError, MessageTruncated, MessageAuthenticationFailed: As ``decrypt``.
         SourceNotReadable, SourceChanged, SourceCorrupted, SourceInterrupted: The source cannot be read to its end.
         DestinationNotWritable, ObjectTooLarge: The destination cannot be written.
         AwsError: AWS refused; the class name is its error code.
     """
     _check_distinct(source, destination)
-    with (
-        S3Source(source, s3_client=s3_client) as reader,
-        S3Sink(destination, expected_size=reader.size, s3_client=s3_client) as sink,
-        read_ahead(reader) as ahead,
-    ):
-        message = decrypt(ahead, sink, keyring=keyring, encryption_context=encryption_context)
-        return ObjectResult(reader.location, sink.complete(), message, reader.etag)
+    with S3Source(source, s3_client=s3_client) as reader:
+        attributes = _attributes(reader, source, tags, s3_client)
+        with (
+            S3Sink(destination, expected_size=reader.size, s3_client=s3_client, attributes=attributes) as sink,
+            read_ahead(reader) as ahead,
+        ):
+            message = decrypt(ahead, sink, keyring=keyring, encryption_context=encryption_context)
+            return ObjectResult(reader.location, sink.complete(), message, reader.etag)
 
 
 def _check_distinct(source: S3Object, destination: S3Object) -> None:
     if (source.bucket, source.key) == (destination.bucket, destination.key):
         raise InvalidRequest(f"{source} would be overwritten by its own result; give another destination")
+
+
+def _attributes(reader: S3Source, source: S3Object, tags: Tags, s3_client: "S3Client") -> dict[str, Any]:
+    """Return the parameters of PutObject with which the destination describes itself as the source does."""
+    if tags not in get_args(Tags):
+        raise InvalidRequest(f"tags={tags!r}: give one of {', '.join(get_args(Tags))}")
+    if tags == "refuse" and reader.tag_count:
+        raise InvalidRequest(
+            f'{source} has {reader.tag_count} tags: tags="carry" copies them (s3:GetObjectTagging, '
+            's3:PutObjectTagging), tags="drop" leaves them behind'
+        )
+    if tags != "carry":
+        return reader.attributes
+    with s3_errors(source, SourceNotReadable):
+        found = s3_client.get_object_tagging(**source.parameters)["TagSet"]
+    tagging = urlencode([(tag["Key"], tag["Value"]) for tag in found])
+    return reader.attributes | ({"Tagging": tagging} if tagging else {})

@@ -5,7 +5,7 @@ See https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, cast
 
 from kms_runtime.aws_errors import IncorrectKeyException, typed_errors
 from kms_runtime.errors import EncryptionContextMismatch, InvalidRequest
@@ -13,24 +13,11 @@ from kms_runtime.key_arn import check_key_arn
 from kms_runtime.message.context import check_context
 from kms_runtime.secrets.symmetric import CIPHERTEXT_LIMIT
 
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_kms.literals import EncryptionAlgorithmSpecType
+
 SYMMETRIC = "SYMMETRIC_DEFAULT"
-
-
-class KmsReEncryptClient(Protocol):
-    """The operation of a boto3 KMS client that this module calls."""
-
-    def re_encrypt(
-        self,
-        *,
-        CiphertextBlob: bytes,  # noqa: N803
-        SourceKeyId: str,  # noqa: N803
-        SourceEncryptionContext: Mapping[str, str] = ...,  # noqa: N803
-        SourceEncryptionAlgorithm: Any = ...,  # noqa: N803
-        DestinationKeyId: str,  # noqa: N803
-        DestinationEncryptionContext: Mapping[str, str] = ...,  # noqa: N803
-        DestinationEncryptionAlgorithm: Any = ...,  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +48,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ReEncrypted:
-    """AWS KMS's answer to ReEncrypt."""
+    """AWS KMS's response to ReEncrypt."""
 
     ciphertext: bytes
     source_key_arn: str
     key_arn: str
 
 
-def re_encrypt(ciphertext: bytes, *, source: Side, destination: Side, kms_client: KmsReEncryptClient) -> ReEncrypted:
+def re_encrypt(ciphertext: bytes, *, source: Side, destination: Side, kms_client: "KMSClient") -> ReEncrypted:
     """Decrypt under ``source`` and encrypt under ``destination``, inside AWS KMS.
 
     Works for whatever AWS KMS encrypted itself: values, data keys, the private keys of data key pairs. An AWS
@@ -90,19 +77,19 @@ def re_encrypt(ciphertext: bytes, *, source: Side, destination: Side, kms_client
     if not 1 <= len(ciphertext) <= CIPHERTEXT_LIMIT:
         raise InvalidRequest(f"the ciphertext has {len(ciphertext)} bytes; AWS KMS ReEncrypt takes 1 to 6144")
     with typed_errors("AWS KMS"):
-        answer = kms_client.re_encrypt(
+        response: Mapping[str, Any] = kms_client.re_encrypt(
             CiphertextBlob=ciphertext,
             SourceKeyId=source.key_arn,
-            SourceEncryptionAlgorithm=source.algorithm,
+            SourceEncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", source.algorithm),
             DestinationKeyId=destination.key_arn,
-            DestinationEncryptionAlgorithm=destination.algorithm,
+            DestinationEncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", destination.algorithm),
             **_contexts(source, destination),
         )
     for member, side in (("SourceKeyId", source), ("KeyId", destination)):
-        if answer[member] != side.key_arn:
-            message = f"ReEncrypt answered {member} {answer[member]} instead of {side.key_arn}"
+        if response[member] != side.key_arn:
+            message = f"ReEncrypt answered {member} {response[member]} instead of {side.key_arn}"
             raise IncorrectKeyException(message, operation="ReEncrypt")
-    return ReEncrypted(bytes(answer["CiphertextBlob"]), answer["SourceKeyId"], answer["KeyId"])
+    return ReEncrypted(bytes(response["CiphertextBlob"]), response["SourceKeyId"], response["KeyId"])
 
 
 def check_kept(names: Iterable[str], source: Side, destination: Side) -> None:
@@ -122,6 +109,6 @@ def check_kept(names: Iterable[str], source: Side, destination: Side) -> None:
             raise EncryptionContextMismatch(f"{name} is {before!r} before and {after!r} after; this function keeps it")
 
 
-def _contexts(source: Side, destination: Side) -> dict[str, Mapping[str, str]]:
+def _contexts(source: Side, destination: Side) -> dict[str, Any]:
     sides = {"SourceEncryptionContext": source, "DestinationEncryptionContext": destination}
     return {member: side.encryption_context for member, side in sides.items() if side.encryption_context}

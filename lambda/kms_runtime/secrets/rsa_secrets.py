@@ -5,46 +5,26 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, cast
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
 from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
-from kms_runtime.key_arn import check_answering_key, check_key_arn
-from kms_runtime.public_keys.oaep import PADDINGS
+from kms_runtime.key_arn import check_key_arn, check_response_key
 from kms_runtime.public_keys.public_key import PublicKey
-from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD, rsa_plaintext_limit
+from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD, PADDINGS, rsa_plaintext_limit
 from kms_runtime.secrets.symmetric import SecretCiphertext, SecretPlaintext
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_kms.literals import EncryptionAlgorithmSpecType
 
 _SPEC = re.compile(r"RSA_(2048|3072|4096)")
 
 
-class KmsRsaClient(Protocol):
-    """The two operations of a boto3 KMS client that this module calls."""
-
-    def encrypt(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        Plaintext: bytes,  # noqa: N803
-        EncryptionAlgorithm: Any,  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html."""
-
-    def decrypt(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        CiphertextBlob: bytes,  # noqa: N803
-        EncryptionAlgorithm: Any,  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html."""
-
-
 def encrypt_rsa_secret(
-    plaintext: bytes, *, key_arn: str, key_spec: str, algorithm: str, kms_client: KmsRsaClient
+    plaintext: bytes, *, key_arn: str, key_spec: str, algorithm: str, kms_client: "KMSClient"
 ) -> SecretCiphertext:
     """Have AWS KMS encrypt ``plaintext`` under an RSA key.
 
@@ -62,13 +42,17 @@ def encrypt_rsa_secret(
     """
     check_plaintext(plaintext, key_spec, algorithm)
     with typed_errors("AWS KMS"):
-        answer = kms_client.encrypt(KeyId=check_key_arn(key_arn), Plaintext=plaintext, EncryptionAlgorithm=algorithm)
-    check_answering_key(answer, key_arn, "Encrypt")
-    return SecretCiphertext(answer["CiphertextBlob"], answer["KeyId"], answer["EncryptionAlgorithm"])
+        response = kms_client.encrypt(
+            KeyId=check_key_arn(key_arn),
+            Plaintext=plaintext,
+            EncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", algorithm),
+        )
+    check_response_key(response, key_arn, "Encrypt")
+    return SecretCiphertext(response["CiphertextBlob"], response["KeyId"], response["EncryptionAlgorithm"])
 
 
 def decrypt_rsa_secret(
-    ciphertext: bytes, *, key_arn: str, key_spec: str, algorithm: str, kms_client: KmsRsaClient
+    ciphertext: bytes, *, key_arn: str, key_spec: str, algorithm: str, kms_client: "KMSClient"
 ) -> SecretPlaintext:
     """Have AWS KMS decrypt what was encrypted under an RSA key, in AWS or outside of it.
 
@@ -89,11 +73,13 @@ def decrypt_rsa_secret(
     if len(ciphertext) != length:
         raise InvalidRequest(f"the ciphertext has {len(ciphertext)} bytes; a ciphertext of {key_spec} has {length}")
     with typed_errors("AWS KMS"):
-        answer = kms_client.decrypt(
-            KeyId=check_key_arn(key_arn), CiphertextBlob=ciphertext, EncryptionAlgorithm=algorithm
+        response = kms_client.decrypt(
+            KeyId=check_key_arn(key_arn),
+            CiphertextBlob=ciphertext,
+            EncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", algorithm),
         )
-    check_answering_key(answer, key_arn, "Decrypt")
-    return SecretPlaintext(answer["Plaintext"], answer["KeyId"], answer["EncryptionAlgorithm"])
+    check_response_key(response, key_arn, "Decrypt")
+    return SecretPlaintext(response["Plaintext"], response["KeyId"], response["EncryptionAlgorithm"])
 
 
 def encrypt_with_public_key(plaintext: bytes, *, public_key: PublicKey, algorithm: str = "RSAES_OAEP_SHA_256") -> bytes:

@@ -5,42 +5,23 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/symmetric-asymmetric.h
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from kms_runtime.aws_errors import typed_errors
 from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
-from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.key_arn import check_key_arn, check_response_key
 from kms_runtime.message.context import check_context
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 PLAINTEXT_LIMIT = 4096
 CIPHERTEXT_LIMIT = 6144
 
 
-class KmsSecretClient(Protocol):
-    """The two operations of a boto3 KMS client that this module calls."""
-
-    def encrypt(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        Plaintext: bytes,  # noqa: N803
-        EncryptionContext: Mapping[str, str],  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html."""
-
-    def decrypt(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        CiphertextBlob: bytes,  # noqa: N803
-        EncryptionContext: Mapping[str, str],  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html."""
-
-
 @dataclass(frozen=True, slots=True)
 class SecretCiphertext:
-    """AWS KMS's answer to Encrypt."""
+    """AWS KMS's response to Encrypt."""
 
     ciphertext: bytes
     key_arn: str
@@ -49,7 +30,7 @@ class SecretCiphertext:
 
 @dataclass(frozen=True, slots=True)
 class SecretPlaintext:
-    """AWS KMS's answer to Decrypt. The plaintext is kept out of ``repr``."""
+    """AWS KMS's response to Decrypt. The plaintext is kept out of ``repr``."""
 
     plaintext: bytes = field(repr=False)
     key_arn: str
@@ -57,7 +38,7 @@ class SecretPlaintext:
 
 
 def encrypt_secret(
-    plaintext: bytes, *, key_arn: str, encryption_context: Mapping[str, str], kms_client: KmsSecretClient
+    plaintext: bytes, *, key_arn: str, encryption_context: Mapping[str, str], kms_client: "KMSClient"
 ) -> SecretCiphertext:
     """Encrypt 1 to 4096 bytes under a symmetric KMS key.
 
@@ -81,15 +62,15 @@ def encrypt_secret(
         )
     check_context(encryption_context)
     with typed_errors("AWS KMS"):
-        answer = kms_client.encrypt(
+        response = kms_client.encrypt(
             KeyId=check_key_arn(key_arn), Plaintext=plaintext, EncryptionContext=encryption_context
         )
-    check_answering_key(answer, key_arn, "Encrypt")
-    return SecretCiphertext(answer["CiphertextBlob"], answer["KeyId"], answer["EncryptionAlgorithm"])
+    check_response_key(response, key_arn, "Encrypt")
+    return SecretCiphertext(response["CiphertextBlob"], response["KeyId"], response["EncryptionAlgorithm"])
 
 
 def decrypt_secret(
-    ciphertext: bytes, *, key_arn: str, encryption_context: Mapping[str, str], kms_client: KmsSecretClient
+    ciphertext: bytes, *, key_arn: str, encryption_context: Mapping[str, str], kms_client: "KMSClient"
 ) -> SecretPlaintext:
     """Decrypt what ``encrypt_secret`` made under the same key and encryption context.
 
@@ -108,8 +89,8 @@ def decrypt_secret(
     if not 1 <= len(ciphertext) <= CIPHERTEXT_LIMIT:
         raise InvalidRequest(f"the ciphertext has {len(ciphertext)} bytes; AWS KMS Decrypt takes 1 to 6144")
     with typed_errors("AWS KMS"):
-        answer = kms_client.decrypt(
+        response = kms_client.decrypt(
             KeyId=check_key_arn(key_arn), CiphertextBlob=ciphertext, EncryptionContext=encryption_context
         )
-    check_answering_key(answer, key_arn, "Decrypt")
-    return SecretPlaintext(answer["Plaintext"], answer["KeyId"], answer["EncryptionAlgorithm"])
+    check_response_key(response, key_arn, "Decrypt")
+    return SecretPlaintext(response["Plaintext"], response["KeyId"], response["EncryptionAlgorithm"])

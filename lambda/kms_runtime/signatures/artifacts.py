@@ -17,12 +17,14 @@ from kms_runtime.aws_errors import KMSInvalidSignatureException
 from kms_runtime.errors import AttestationInvalid, InvalidRequest
 from kms_runtime.signatures.dsse import PREFIX, Envelope, EnvelopeSignature, parse_envelope, pre_authentication_encoding
 from kms_runtime.signatures.in_toto import PAYLOAD_TYPE, PREDICATE_TYPE, Statement, Subject, parse_statement
-from kms_runtime.signatures.signing import KmsSigningClient, sign_input, verify, verify_input
+from kms_runtime.signatures.signing import sign_input, verify, verify_input
 from kms_runtime.signatures.signing_messages import PIECE_BYTES, MessageHasher, SigningInput
 from kms_runtime.signing_algorithms import ALGORITHMS, RAW, signing_algorithm
 from kms_runtime.streams import Source, filler
 
 if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
     from kms_runtime.signatures.verifying_keys import VerifyingKey
 
 SUBJECT_DIGESTS = ("sha256", "sha512")
@@ -93,7 +95,7 @@ def sign_artifact(
     name: str,
     key_arn: str,
     algorithm: str,
-    kms_client: KmsSigningClient,
+    kms_client: "KMSClient",
     public_key: "VerifyingKey | None" = None,
 ) -> SignedArtifact:
     """Sign an artifact and a statement about it: two calls of Sign, both of a digest.

@@ -34,8 +34,8 @@ def verifies(public_key: bytes, signature: bytes, digest: bytes) -> bool:
         signature: R‖S, 64 bytes.
         digest: SHA-512 of the message, 64 bytes.
     """
-    answer = int.from_bytes(signature[_HALF:], "little")
-    if len(signature) != 2 * _HALF or answer >= _ORDER:
+    response = int.from_bytes(signature[_HALF:], "little")
+    if len(signature) != 2 * _HALF or response >= _ORDER:
         return False
     key, commitment = _point(public_key), _point(signature[:_HALF])
     if key is None or commitment is None or _is_of_small_order(key):
@@ -43,7 +43,7 @@ def verifies(public_key: bytes, signature: bytes, digest: bytes) -> bool:
     challenge = hashlib.sha512(_DOMAIN + signature[:_HALF] + public_key + digest).digest()
     factor = int.from_bytes(challenge, "little") % _ORDER
     negative = (_P - key[0], key[1], key[2], _P - key[3])
-    return _equal(_sum_of_multiples(answer, _base(), factor, negative), commitment)
+    return _equal(_sum_of_multiples(response, _base(), factor, negative), commitment)
 
 
 def _plus(one: Point, other: Point) -> Point:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Check = Callable[[bytes, bytes], None]
 """Takes a signature and a message (or digest); raises ``InvalidSignature``."""
 
-_HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
+HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
     "sha256": hashes.SHA256(),
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
@@ -47,7 +47,7 @@ def check_for(public_key: "VerifyingKey", algorithm: str, message_type: str = RA
         return verify
     if known.scheme == "ED25519_PH":
         return _prehashed_ed25519(key.public_bytes_raw(), is_digest=message_type == DIGEST)
-    digest = _HASHES[known.digest]
+    digest = HASHES[known.digest]
     hashing = utils.Prehashed(digest) if message_type == DIGEST else digest
     if known.scheme == "ECDSA":
         return partial(key.verify, signature_algorithm=ec.ECDSA(hashing))

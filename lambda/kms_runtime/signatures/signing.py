@@ -6,49 +6,26 @@ ECDSA in strict DER, with a high s as well as a low one (AWS KMS makes both); Ed
 See https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, cast
 
 from cryptography.exceptions import InvalidSignature
 
 from kms_runtime.aws_errors import KMSInvalidSignatureException, typed_errors
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.key_arn import check_answering_key, check_key_arn
+from kms_runtime.key_arn import check_key_arn, check_response_key
 from kms_runtime.signatures.signature_checks import check_for
 from kms_runtime.signatures.signing_messages import SigningInput, of_digest, of_message, of_stream
 from kms_runtime.signing_algorithms import signing_algorithm
 from kms_runtime.streams import Source
 
 if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_kms.literals import MessageTypeType, SigningAlgorithmSpecType
+
     from kms_runtime.signatures.verifying_keys import VerifyingKey
 
 SIGNATURE_LIMIT = 6144
 """Bytes that AWS KMS Verify takes as a signature."""
-
-
-class KmsSigningClient(Protocol):
-    """The two operations of a boto3 KMS client that this module calls."""
-
-    def sign(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        Message: bytes,  # noqa: N803
-        MessageType: Any,  # noqa: N803
-        SigningAlgorithm: Any,  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html."""
-
-    def verify(
-        self,
-        *,
-        KeyId: str,  # noqa: N803
-        Message: bytes,  # noqa: N803
-        MessageType: Any,  # noqa: N803
-        Signature: bytes,  # noqa: N803
-        SigningAlgorithm: Any,  # noqa: N803
-    ) -> Mapping[str, Any]:
-        """Call https://docs.aws.amazon.com/kms/latest/APIReference/API_Verify.html."""
 
 
 def sign(
@@ -56,7 +33,7 @@ def sign(
     *,
     key_arn: str,
     algorithm: str,
-    kms_client: KmsSigningClient,
+    kms_client: "KMSClient",
     public_key: "VerifyingKey | None" = None,
 ) -> bytes:
     """Return the signature of ``message``: one call.
@@ -79,7 +56,7 @@ def sign(
     return sign_input(ready, key_arn=key_arn, algorithm=algorithm, kms_client=kms_client)
 
 
-def sign_digest(digest: bytes, *, key_arn: str, algorithm: str, kms_client: KmsSigningClient) -> bytes:
+def sign_digest(digest: bytes, *, key_arn: str, algorithm: str, kms_client: "KMSClient") -> bytes:
     """Return the signature of the message that has ``digest`` (with ML-DSA, mu).
 
     Raises:
@@ -95,7 +72,7 @@ def sign_stream(
     *,
     key_arn: str,
     algorithm: str,
-    kms_client: KmsSigningClient,
+    kms_client: "KMSClient",
     public_key: "VerifyingKey | None" = None,
 ) -> bytes:
     """Return the signature of what ``file`` still holds, of any size, read in pieces of 1 MiB.
@@ -109,21 +86,21 @@ def sign_stream(
     return sign_input(ready, key_arn=key_arn, algorithm=algorithm, kms_client=kms_client)
 
 
-def sign_input(ready: SigningInput, *, key_arn: str, algorithm: str, kms_client: KmsSigningClient) -> bytes:
+def sign_input(ready: SigningInput, *, key_arn: str, algorithm: str, kms_client: "KMSClient") -> bytes:
     """Return the signature of a message in the form that AWS KMS takes it in.
 
     Raises:
         AwsError: AWS KMS refused; the class name is its error code.
     """
     with typed_errors("AWS KMS"):
-        answer = kms_client.sign(
+        response = kms_client.sign(
             KeyId=check_key_arn(key_arn),
             Message=ready.data,
-            MessageType=ready.message_type,
-            SigningAlgorithm=algorithm,
+            MessageType=cast("MessageTypeType", ready.message_type),
+            SigningAlgorithm=cast("SigningAlgorithmSpecType", algorithm),
         )
-    check_answering_key(answer, key_arn, "Sign")
-    return bytes(answer["Signature"])
+    check_response_key(response, key_arn, "Sign")
+    return bytes(response["Signature"])
 
 
 def verify(public_key: "VerifyingKey", message: bytes, signature: bytes, *, algorithm: str) -> None:
@@ -189,7 +166,7 @@ def verify_with_kms(
     *,
     key_arn: str,
     algorithm: str,
-    kms_client: KmsSigningClient,
+    kms_client: "KMSClient",
     public_key: "VerifyingKey | None" = None,
 ) -> None:
     """Verify by a call of AWS KMS, which costs, counts against the quota and stands in AWS CloudTrail.
@@ -205,7 +182,7 @@ def verify_with_kms(
 
 
 def verify_input_with_kms(
-    ready: SigningInput, signature: bytes, *, key_arn: str, algorithm: str, kms_client: KmsSigningClient
+    ready: SigningInput, signature: bytes, *, key_arn: str, algorithm: str, kms_client: "KMSClient"
 ) -> None:
     """Verify by a call of AWS KMS a message in the form that it takes it in.
 
@@ -218,17 +195,17 @@ def verify_input_with_kms(
         raise InvalidRequest(f"the signature has {len(signature)} bytes; AWS KMS Verify takes 1 to {SIGNATURE_LIMIT}")
     try:
         with typed_errors("AWS KMS"):
-            answer = kms_client.verify(
+            response = kms_client.verify(
                 KeyId=check_key_arn(key_arn),
                 Message=ready.data,
-                MessageType=ready.message_type,
+                MessageType=cast("MessageTypeType", ready.message_type),
                 Signature=signature,
-                SigningAlgorithm=algorithm,
+                SigningAlgorithm=cast("SigningAlgorithmSpecType", algorithm),
             )
     except KMSInvalidSignatureException as error:
         # AWS KMS gives no reason: its message is empty.
         raise _invalid(key_arn, algorithm, operation="Verify") from error
-    check_answering_key(answer, key_arn, "Verify")
+    check_response_key(response, key_arn, "Verify")
 
 
 def _invalid(key_arn: str, algorithm: str, operation: str | None = None) -> KMSInvalidSignatureException:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kms_runtime.errors import TokenAlgorithmRefused
-
-_RSA: Final = ("RSA_2048", "RSA_3072", "RSA_4096")
+from kms_runtime.public_keys.public_key_algorithms import jose_name
+from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,17 @@ class TokenAlgorithm:
         return self.kms_name.startswith("HMAC_")
 
 
+_NAMES: Final = ("ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA")
+_SIGNING: Final = [(jose_name(spec, name), name, spec) for spec, names in ALGORITHMS_OF.items() for name in names]
+
 ALGORITHMS: Final[Mapping[str, TokenAlgorithm]] = {
-    algorithm.name: algorithm
-    for algorithm in (
-        TokenAlgorithm("ES256", "ECDSA_SHA_256", ("ECC_NIST_P256",)),
-        TokenAlgorithm("ES384", "ECDSA_SHA_384", ("ECC_NIST_P384",)),
-        TokenAlgorithm("ES512", "ECDSA_SHA_512", ("ECC_NIST_P521",)),
-        TokenAlgorithm("RS256", "RSASSA_PKCS1_V1_5_SHA_256", _RSA),
-        TokenAlgorithm("PS256", "RSASSA_PSS_SHA_256", _RSA),
-        TokenAlgorithm("EdDSA", "ED25519_SHA_512", ("ECC_NIST_EDWARDS25519",)),
-        TokenAlgorithm("HS256", "HMAC_SHA_256", ("HMAC_256",)),
-        TokenAlgorithm("HS384", "HMAC_SHA_384", ("HMAC_384",)),
-        TokenAlgorithm("HS512", "HMAC_SHA_512", ("HMAC_512",)),
-    )
+    **{
+        jose: TokenAlgorithm(jose, name, tuple(spec for found, _, spec in _SIGNING if found == jose))
+        for jose in _NAMES
+        for found, name, _ in _SIGNING
+        if found == jose
+    },
+    **{f"HS{bits}": TokenAlgorithm(f"HS{bits}", f"HMAC_SHA_{bits}", (f"HMAC_{bits}",)) for bits in (256, 384, 512)},
 }
 """Every algorithm that tokens may have; ``none`` is not one."""
 

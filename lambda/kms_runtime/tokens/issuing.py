@@ -7,24 +7,23 @@ import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kms_runtime.errors import InvalidRequest, TokenClaimMissing, TokenMalformed, TokenTooLarge
-from kms_runtime.macs import KmsMacClient, generate_mac
+from kms_runtime.macs import generate_mac
 from kms_runtime.signatures.ecdsa import der_to_raw
-from kms_runtime.signatures.signing import KmsSigningClient, sign
+from kms_runtime.signatures.signing import sign
 from kms_runtime.tokens.algorithms import TokenAlgorithm, token_algorithm
 from kms_runtime.tokens.claims import REGISTERED
 from kms_runtime.tokens.compact import SIGNING_INPUT_LIMIT, encode_segment, parse_object, to_json
 from kms_runtime.tokens.key_set import key_id
 from kms_runtime.tokens.verifying import TOKEN_TYPE
 
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
 LONGEST_LIFETIME = 86_400
 """Seconds. A signed token cannot be called back, so none lives for more than a day."""
-
-
-class KmsTokenClient(KmsSigningClient, KmsMacClient, Protocol):
-    """The operations of a boto3 KMS client that issuing takes: Sign, or GenerateMac."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def issue_token(
     subject: str,
     audience: str | Sequence[str],
     lifetime: int,
-    kms_client: KmsTokenClient,
+    kms_client: "KMSClient",
     required_claims: Collection[str] = (),
     token_type: str = TOKEN_TYPE,
     now: float | None = None,
@@ -125,7 +124,7 @@ def _signing_input(header: Mapping[str, Any], claims: Mapping[str, Any]) -> byte
     return made
 
 
-def _sign(message: bytes, algorithm: TokenAlgorithm, key_arn: str, kms_client: KmsTokenClient) -> bytes:
+def _sign(message: bytes, algorithm: TokenAlgorithm, key_arn: str, kms_client: "KMSClient") -> bytes:
     if algorithm.is_mac:
         return generate_mac(message, key_arn=key_arn, algorithm=algorithm.kms_name, kms_client=kms_client)
     signature = sign(message, key_arn=key_arn, algorithm=algorithm.kms_name, kms_client=kms_client)

@@ -14,7 +14,7 @@ from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.tokens.algorithms import ALGORITHMS, token_algorithm
 from kms_runtime.tokens.compact import parse_object
 from kms_runtime.tokens.jwk_reading import read_jwk
-from kms_runtime.tokens.signatures import Check, checker
+from kms_runtime.tokens.token_signatures import Check, checker
 
 LARGEST_DOCUMENT = 65_536
 # Of RSA, EC and OKP, of HMAC keys, and of ML-DSA.

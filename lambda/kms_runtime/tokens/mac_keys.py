@@ -1,12 +1,16 @@
 """Verification of HS256, HS384 and HS512 tokens by AWS KMS, which alone has the key."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from kms_runtime.aws_errors import KMSInvalidMacException
 from kms_runtime.errors import TokenAlgorithmRefused, TokenKeyUnknown, TokenSignatureInvalid
-from kms_runtime.macs import KmsMacClient, verify_mac
+from kms_runtime.macs import verify_mac
 from kms_runtime.tokens.algorithms import token_algorithm
 from kms_runtime.tokens.key_set import TokenKey, key_id
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 
 class MacKeys:
@@ -21,7 +25,7 @@ class MacKeys:
         InvalidArnException: Not a key ARN.
     """
 
-    def __init__(self, keys: Mapping[str, str], *, kms_client: KmsMacClient) -> None:
+    def __init__(self, keys: Mapping[str, str], *, kms_client: "KMSClient") -> None:
         self._client = kms_client
         self._keys = {key_id(arn): self._token_key(arn, algorithm) for arn, algorithm in keys.items()}
 

@@ -3,11 +3,15 @@
 import logging
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kms_runtime.aws_errors import AwsError, DisabledException, KMSInvalidStateException, NotFoundException
 from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.public_keys.public_key import KmsPublicKeyClient, PublicKey
+from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.tokens.key_set import jwks_document
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 LOG = logging.getLogger("kms_runtime")
 _GONE = (DisabledException, KMSInvalidStateException, NotFoundException)
@@ -25,7 +29,7 @@ class JwksPublication:
         refresh_after: Seconds that a set is kept.
     """
 
-    def __init__(self, keys: Sequence[tuple[str, str]], *, kms_client: KmsPublicKeyClient, refresh_after: int) -> None:
+    def __init__(self, keys: Sequence[tuple[str, str]], *, kms_client: "KMSClient", refresh_after: int) -> None:
         self._keys, self._client, self._refresh_after = keys, kms_client, refresh_after
         self._document, self._until = b"", 0.0
 
@@ -34,7 +38,7 @@ class JwksPublication:
 
         Raises:
             AwsError: AWS KMS refused, and nothing was published before; or no key is left.
-            ServiceUnreachable: No answer of AWS KMS, and nothing was published before.
+            ServiceUnreachable: No response of AWS KMS, and nothing was published before.
         """
         if time.monotonic() >= self._until:
             try:

@@ -15,7 +15,7 @@ class RemoteJwks:
 
     It is asked for when first needed, again after ``max-age`` (with its ETag, so that mostly nothing is sent), and
     when a token names a key that it lacks, but never more than once in ``shortest_interval`` (once a second while no
-    keys are known): forged tokens cannot make a reader hammer the issuer. While the address does not answer, the keys
+    keys are known): forged tokens cannot make a reader hammer the issuer. While the address does not response, the keys
     that are known stay in use for up to ``longest_outage``. Safe to share between threads: while one asks, those that
     know their key do not wait.
 
@@ -24,7 +24,7 @@ class RemoteJwks:
         ssl_context: Left out, the one that trusts the machine's authorities.
         timeout: Seconds to wait for the connection, for the next bytes, and for the whole body.
         shortest_interval: Seconds between two requests, at least.
-        longest_outage: Seconds after ``max-age`` for which keys are used without an answer.
+        longest_outage: Seconds after ``max-age`` for which keys are used without an response.
 
     Raises:
         InvalidRequest: ``url`` does not start with ``https://``.
@@ -55,7 +55,7 @@ class RemoteJwks:
 
         Raises:
             TokenKeyUnknown: The issuer has no such key.
-            ServiceUnreachable: The address did not answer, and no keys are known.
+            ServiceUnreachable: The address did not response, and no keys are known.
             TokenKeySetInvalid: It answered with something else than a key set, and no keys are known.
         """
         fetched = self._document.current()

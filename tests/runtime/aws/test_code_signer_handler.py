@@ -54,7 +54,7 @@ def check(s3, content=CONTENT, key_arn=P256, algorithm="ECDSA_SHA_256"):
 
 def test_signature_and_statement_stand_beside_each_other_and_the_answer_follows_its_schema(s3, kms):
     answer = sign()
-    fastjsonschema.compile(schema("code_sign_answer"))(answer)
+    fastjsonschema.compile(schema("code_signer/response"))(answer)
     assert answer == {
         "source": {"bucket": "artifacts", "key": "app.bin", "versionId": "v1"},
         "signature": {"bucket": "signatures", "key": "app.bin.sig", "versionId": "v1"},

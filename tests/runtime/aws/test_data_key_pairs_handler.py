@@ -53,8 +53,8 @@ def test_pair_signs_and_answers_follow_their_schemas(kms):
     signed = data_key_pairs.sign(event, None)
     verify(public_key_of(pair), b"invoice", base64.b64decode(signed["signature"]), algorithm="ECDSA_SHA_256")
     assert "privateKey" not in pair
-    fastjsonschema.compile(schema("data_key_pair_answer"))(pair)
-    fastjsonschema.compile(schema("data_key_pair_sign_answer"))(signed)
+    fastjsonschema.compile(schema("data_key_pairs/generate_response"))(pair)
+    fastjsonschema.compile(schema("data_key_pairs/sign_response"))(signed)
     context = {"tenant": "a", "app": "orders", "key-usage": "SIGN_VERIFY"}
     assert [call["EncryptionContext"] for _, call in kms.calls] == [context] * 2
     assert kms.operations == ["GenerateDataKeyPairWithoutPlaintext", "Decrypt"]
@@ -67,7 +67,7 @@ def test_pair_decrypts(algorithm):
     event = {"ciphertext": sealed, "encryptedPrivateKey": pair["encryptedPrivateKey"], **TENANT, **algorithm}
     found = data_key_pairs.decrypt(event, None)
     assert base64.b64decode(found["plaintext"]) == b"secret"
-    fastjsonschema.compile(schema("data_key_pair_decrypt_answer"))(found)
+    fastjsonschema.compile(schema("data_key_pairs/decrypt_response"))(found)
 
 
 def test_private_key_is_answered_where_the_construct_says_so(monkeypatch, kms):
@@ -75,7 +75,7 @@ def test_private_key_is_answered_where_the_construct_says_so(monkeypatch, kms):
     pair = pair_of()
     key = load_der_private_key(base64.b64decode(pair["privateKey"]), None)
     assert key.public_key() == public_key_of(pair).key
-    fastjsonschema.compile(schema("data_key_pair_answer"))(pair)
+    fastjsonschema.compile(schema("data_key_pairs/generate_response"))(pair)
     assert kms.operations == ["GenerateDataKeyPair"]
 
 

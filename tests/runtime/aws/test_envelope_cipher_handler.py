@@ -31,7 +31,7 @@ def test_object_is_encrypted_and_the_answer_follows_its_schema(s3, keyring):
         "algorithmSuite": "0x0478",
         "encryptionContext": CONTEXT,
     }
-    fastjsonschema.compile(schema("envelope_answer"))(answer)
+    fastjsonschema.compile(schema("envelope_cipher/response"))(answer)
     assert decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT) == b"hello"
 
 

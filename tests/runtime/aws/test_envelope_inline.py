@@ -26,11 +26,11 @@ def text(data):
 def test_payload_is_encrypted_into_the_answer_and_decrypted_again(size, keyring, s3, kms):
     plaintext = os.urandom(size)
     made = envelope_cipher.encrypt({"plaintext": text(plaintext)}, None)
-    fastjsonschema.compile(schema("envelope_inline_encrypt_answer"))(made)
+    fastjsonschema.compile(schema("envelope_cipher/inline_encrypt_response"))(made)
     message = base64.b64decode(made["ciphertext"])
     assert decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT) == plaintext
     found = envelope_cipher.decrypt({"ciphertext": made["ciphertext"], "encryptionContext": {"tenant": "a"}}, None)
-    fastjsonschema.compile(schema("envelope_inline_decrypt_answer"))(found)
+    fastjsonschema.compile(schema("envelope_cipher/inline_decrypt_response"))(found)
     facts = {
         "plaintextBytes": size,
         "ciphertextBytes": len(message),

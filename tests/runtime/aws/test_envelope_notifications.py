@@ -20,7 +20,7 @@ def test_notification_processes_every_record_and_decodes_keys(s3):
     event = {"Records": [record("a+b%2Bc/%C3%BC.txt", eventName="ObjectCreated:Put"), record("second")]}
     answer = envelope_cipher.encrypt(event, None)
     assert [entry["destination"]["key"] for entry in answer["objects"]] == ["a b+c/ü.txt.encrypted", "second.encrypted"]
-    fastjsonschema.compile(schema("notification_answer"))(answer)
+    fastjsonschema.compile(schema("envelope_cipher/notification_response"))(answer)
 
 
 def test_notification_tries_all_records_and_names_those_that_failed(s3, refused):

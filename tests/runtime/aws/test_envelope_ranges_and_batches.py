@@ -38,7 +38,7 @@ def test_range_is_returned_and_nothing_is_written(start, length, s3, kms):
         "algorithmSuite": "0x0478",
         "encryptionContext": CONTEXT,
     }
-    fastjsonschema.compile(schema("envelope_range_answer"))(answer)
+    fastjsonschema.compile(schema("envelope_cipher/range_response"))(answer)
     assert s3.operations == ["GetObject", "GetObject"]
     assert kms.operations == ["Decrypt"]
 
@@ -91,12 +91,12 @@ def test_batch_names_exactly_the_messages_that_failed(s3, caplog):
     )
     answer = envelope_cipher.encrypt(event, None)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]}
-    fastjsonschema.compile(schema("sqs_batch_answer"))(answer)
+    fastjsonschema.compile(schema("envelope_cipher/batch_response"))(answer)
     assert {key for bucket, key in s3.objects if bucket == "vault"} == {"a.encrypted", "b.encrypted"}
     failed = [(record.messageId, record.errorCode) for record in caplog.records if record.message == "message failed"]
     assert failed == [("m1", "SourceNotReadable"), ("m2", "JSONDecodeError")]
     (defect,) = [record for record in caplog.records if getattr(record, "errorCode", "") == "JSONDecodeError"]
-    assert defect.raisedAt[0].startswith("envelope_batch.py:")
+    assert defect.raisedAt[0].startswith("envelope_work.py:")
     assert "no JSON" not in repr(vars(defect))
 
 

@@ -62,12 +62,12 @@ def refusal(call, event) -> KmsRuntimeError:
 def test_order_is_opened_and_its_sender_told(order, outside, key_arn):
     found = key_agreement.open_sealed({"message": text(order)}, None)
     assert found == {"payload": text(b"order"), "senderPublicKey": text(outside.public_key), "keyArn": key_arn}
-    fastjsonschema.compile(schema("agreement_open_answer"))(found)
+    fastjsonschema.compile(schema("key_agreement/decrypt_response"))(found)
 
 
 def test_answer_is_sealed_for_the_outsider_alone(answer, outside, published):
     made = key_agreement.seal(answer, None)
-    fastjsonschema.compile(schema("agreement_seal_answer"))(made)
+    fastjsonschema.compile(schema("key_agreement/encrypt_response"))(made)
     message = base64.b64decode(made["message"])
     assert open_sealed(message, party=outside, purpose="orders", sender=published).payload == b"answer"
     assert set(made) == {"message", "keyArn"}

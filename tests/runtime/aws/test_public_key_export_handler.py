@@ -99,7 +99,7 @@ def published() -> dict[str, Any]:
 
 
 def test_four_files_of_each_key_are_stored_to_be_cached(published: dict[str, Any], store: Store) -> None:
-    fastjsonschema.compile(schema("public_key_publish_answer"))(published)
+    fastjsonschema.compile(schema("public_key_export/publish_response"))(published)
     assert [entry["name"] for entry in published["published"]] == ["partners", "mail"]
     assert published["published"][0]["objects"] == [f"keys/partners.{form}" for form in ("json", "pem", "der", "jwk")]
     assert [(item["Key"], item["ContentType"]) for item in store.put[:4]] == [

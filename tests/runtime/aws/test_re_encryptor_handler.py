@@ -52,7 +52,7 @@ def test_ciphertext_moves_and_no_plaintext_is_answered(event, kms, key_arn, othe
     answer = re_encryptor.re_encrypt(event, None)
     assert (answer["sourceKeyArn"], answer["keyArn"]) == (key_arn, other_key_arn)
     assert set(answer) == {"ciphertext", "sourceKeyArn", "keyArn"}
-    fastjsonschema.compile(schema("re_encrypt_answer"))(answer)
+    fastjsonschema.compile(schema("re_encryptor/response"))(answer)
     name, request = kms.calls[0]
     assert (name, request["SourceEncryptionContext"], request["DestinationEncryptionContext"]) == (
         "ReEncrypt",

@@ -43,7 +43,7 @@ def test_message_of_an_outsider_is_opened_with_one_call(s3: Any, kms: Any, outsi
     s3.put("inbox", "letter.encrypted", encrypt_bytes(b"hello", keyring=outsider, encryption_context=SENDER))
     assert kms.calls == []
     answer = rsa_envelope_cipher.decrypt(REQUEST, None)
-    fastjsonschema.compile(schema("envelope_answer"))(answer)
+    fastjsonschema.compile(schema("envelope_cipher/response"))(answer)
     assert answer["destination"] == {"bucket": "opened", "key": "letter", "versionId": "v1"}
     assert (s3.latest("opened", "letter"), answer["encryptionContext"]) == (b"hello", SENDER)
     ((operation, request),) = kms.calls

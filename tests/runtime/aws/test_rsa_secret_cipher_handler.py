@@ -80,8 +80,8 @@ def test_secret_comes_back_and_answers_follow_their_schemas(rsa_kms: RsaKms) -> 
     made = rsa_secret_cipher.encrypt({"plaintext": text(b"hush")}, None)
     found = rsa_secret_cipher.decrypt({"ciphertext": made["ciphertext"]}, None)
     assert found == {"plaintext": text(b"hush"), "keyArn": ARN, "encryptionAlgorithm": SHA_256}
-    fastjsonschema.compile(schema("rsa_secret_encrypt_answer"))(made)
-    fastjsonschema.compile(schema("rsa_secret_decrypt_answer"))(found)
+    fastjsonschema.compile(schema("rsa_secret_cipher/encrypt_response"))(made)
+    fastjsonschema.compile(schema("rsa_secret_cipher/decrypt_response"))(found)
     assert [sorted(request) for _, request in rsa_kms.calls] == [
         ["EncryptionAlgorithm", "KeyId", "Plaintext"],
         ["CiphertextBlob", "EncryptionAlgorithm", "KeyId"],

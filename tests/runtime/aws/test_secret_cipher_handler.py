@@ -28,8 +28,8 @@ def test_secret_comes_back_and_answers_follow_their_schemas(kms, key_arn):
     made = secret_cipher.encrypt(request(plaintext=SECRET), None)
     found = secret_cipher.decrypt(request(ciphertext=made["ciphertext"]), None)
     assert found == {"plaintext": SECRET, "keyArn": key_arn, "encryptionAlgorithm": "SYMMETRIC_DEFAULT"}
-    fastjsonschema.compile(schema("secret_encrypt_answer"))(made)
-    fastjsonschema.compile(schema("secret_decrypt_answer"))(found)
+    fastjsonschema.compile(schema("secret_cipher/encrypt_response"))(made)
+    fastjsonschema.compile(schema("secret_cipher/decrypt_response"))(found)
     assert [call["EncryptionContext"] for _, call in kms.calls] == [{"tenant": "a", "app": "orders"}] * 2
 
 

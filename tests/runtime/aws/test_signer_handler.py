@@ -43,8 +43,8 @@ def test_message_or_digest_is_signed_and_verified_and_answers_follow_their_schem
     facts = {"messageType": message_type or "RAW", "keyArn": KEY_ARN, "signingAlgorithm": "ECDSA_SHA_256"}
     assert found == {"signatureValid": True, **facts}
     assert made == {"signature": made["signature"], **facts}
-    fastjsonschema.compile(schema("sign_answer"))(made)
-    fastjsonschema.compile(schema("verify_answer"))(found)
+    fastjsonschema.compile(schema("signer/sign_response"))(made)
+    fastjsonschema.compile(schema("signer/verify_response"))(found)
     public_key = PublicKey.fetch(KEY_ARN, kms_client=SigningKms())
     verify(public_key, MESSAGE, base64.b64decode(made["signature"]), algorithm="ECDSA_SHA_256")
     assert [call["SigningAlgorithm"] for _, call in kms.calls] == ["ECDSA_SHA_256"] * 2

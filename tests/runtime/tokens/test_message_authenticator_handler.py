@@ -39,12 +39,12 @@ def test_code_is_made_and_verified_by_one_call_each(algorithm, size, kms, monkey
     monkeypatch.setenv("MAC_ALGORITHM", algorithm)
     message = text(bytes(size))
     made = message_authenticator.generate({"message": message}, None)
-    fastjsonschema.compile(schema("mac_generate_answer"))(made)
+    fastjsonschema.compile(schema("message_authenticator/generate_response"))(made)
     assert (len(base64.b64decode(made["mac"])), made["keyArn"], made["macAlgorithm"]) == (
         LENGTHS[algorithm], ARN, algorithm,
     )  # fmt: skip
     answer = message_authenticator.verify({"message": message, "mac": made["mac"]}, None)
-    fastjsonschema.compile(schema("mac_verify_answer"))(answer)
+    fastjsonschema.compile(schema("message_authenticator/verify_response"))(answer)
     assert answer == {"macValid": True, "keyArn": ARN, "macAlgorithm": algorithm}
     assert [(name, call["MacAlgorithm"], len(call["Message"])) for name, call in kms.calls] == [
         ("GenerateMac", algorithm, size), ("VerifyMac", algorithm, size),

@@ -120,5 +120,5 @@ def test_answer_that_drips_is_given_up(https, path, keys, clock):
             yield b" "
 
     https.answers[path] = 200, {}, drip()
-    with pytest.raises(ServiceUnreachable, match="took more than 5 s for its answer"):
+    with pytest.raises(ServiceUnreachable, match="took more than 5 s for its response"):
         keys.find("es256-1")

@@ -54,7 +54,7 @@ def body(answer):
 
 def test_token_is_issued_published_and_verified(kms):
     made = token_issuer.issue(request(lifetimeSeconds=60), None)
-    fastjsonschema.compile(schema("token_issue_answer"))(made)
+    fastjsonschema.compile(schema("token_issuer/issue_response"))(made)
     keys = Jwks.parse(body(token_issuer.jwks(get(), None)))
     found = verify_token(made["token"], keys=keys, issuer=ISSUER, audience="orders", required_claims=["tenant"])
     assert (found.claims["sub"], found.claims["tenant"], found.claims["jti"]) == ("customer-1", "a", made["tokenId"])
@@ -73,7 +73,7 @@ def test_token_is_issued_published_and_verified(kms):
         (request(lifetimeSeconds=901), "InvalidRequest"),
         (request(lifetimeSeconds=0), "InvalidRequest"),
         (request(lifetimeSeconds=1.5), "InvalidRequest"),
-        (request(lifetimeSeconds=60.0), "InvalidRequest"),
+        (request(lifetimeSeconds=60.5), "InvalidRequest"),
         (request(lifetimeSeconds=True), "InvalidRequest"),
         (request(claims={"tenant": "a", "exp": 1}), "InvalidRequest"),
         (request(claims=["tenant"]), "InvalidRequest"),
@@ -172,7 +172,7 @@ def hmac_keys(monkeypatch, arns):
 def test_mac_token_is_verified_by_the_function(hmac_keys, kms, monkeypatch):
     token = token_issuer.issue(request(), None)["token"]
     answer = token_issuer.verify({"token": token, "audience": "orders"}, None)
-    fastjsonschema.compile(schema("token_verify_answer"))(answer)
+    fastjsonschema.compile(schema("token_issuer/verify_response"))(answer)
     assert (answer["claims"]["sub"], answer["keyId"], answer["algorithm"]) == ("customer-1", "hs256-1", "HS256")
     assert kms.operations == ["GenerateMac", "VerifyMac"]
     for event, code in (

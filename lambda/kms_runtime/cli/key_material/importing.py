@@ -52,7 +52,7 @@ def check_expiry(expires: datetime | None, now: datetime | None = None) -> None:
     """Check when imported material is to expire.
 
     Raises:
-        KeyMaterialInvalid: KMS would answer ValidationException: in the past, or more than 365 days ahead.
+        KeyMaterialInvalid: KMS would response ValidationException: in the past, or more than 365 days ahead.
     """
     now = now or datetime.now(UTC)
     if expires is not None and not now < expires <= now + timedelta(days=LONGEST_DAYS):

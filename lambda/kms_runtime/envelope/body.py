@@ -2,20 +2,23 @@
 
 from typing import TYPE_CHECKING, Self
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kms_runtime.errors import MessageFormatError
-from kms_runtime.message import FrameOpener, Header
-from kms_runtime.message.block import read_block
+from kms_runtime.errors import MessageAuthenticationFailed, MessageFormatError, MessageTruncated
+from kms_runtime.message import FrameDecryptor, Header
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
 from kms_runtime.message.digest import AHEAD, MessageDigest
 from kms_runtime.message.fields import FieldReader, Take
 from kms_runtime.message.frames import FRAME_OVERHEAD
-from kms_runtime.message.suite import wipe
+from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH, wipe
 from kms_runtime.streams import Sink, Source, filler, taker, write_all
 
 if TYPE_CHECKING:
     from kms_runtime.message.signature import MessageVerifier
+
+
+_AAD = b"AWSKMSEncryptionClient Single Block" + (1).to_bytes(4)
 
 
 class MessageEnd:
@@ -76,10 +79,10 @@ def _verifier(curve: str, verification_key: str) -> "MessageVerifier":
     return MessageVerifier(curve, verification_key)
 
 
-def open_frames(
+def decrypt_frames(
     source: Source, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, head: bytes, capacity: int
 ) -> tuple[int, int]:
-    """Open the frames up to the final one and release each; return bytes read and written.
+    """Decrypt the frames up to the final one and release each; return bytes read and written.
 
     ``head`` is what was read of the body already.
     """
@@ -87,15 +90,15 @@ def open_frames(
     buffers = [memoryview(bytearray(size)) for _ in range(end.buffers)]
     plaintext = bytearray(min(header.frame_length, capacity))
     any_iv = not header.suite.committing
-    opener = FrameOpener(cipher, header.message_id, header.frame_length, memoryview(plaintext), any_iv=any_iv)
+    decryptor = FrameDecryptor(cipher, header.message_id, header.frame_length, memoryview(plaintext), any_iv=any_iv)
     try:
-        return _open_each(source, sink, opener, buffers, end, head=head)
+        return _decrypt_each(source, sink, decryptor, buffers, end, head=head)
     finally:
         wipe(plaintext)
 
 
-def _open_each(
-    source: Source, sink: Sink, opener: FrameOpener, buffers: list[memoryview], end: MessageEnd, *, head: bytes
+def _decrypt_each(
+    source: Source, sink: Sink, decryptor: FrameDecryptor, buffers: list[memoryview], end: MessageEnd, *, head: bytes
 ) -> tuple[int, int]:
     """The few bytes read beyond a regular frame start the next, in the next buffer."""
     fill = filler(source)
@@ -106,23 +109,23 @@ def _open_each(
     while not final:
         buffer = buffers[turn]
         buffered += fill(buffer[buffered:])
-        consumed, opened, final = opener.open(buffer[:buffered])
+        consumed, plaintext, final = decryptor.decrypt(buffer[:buffered])
         end.cover(buffer[:consumed])
         rest = buffer[consumed:buffered]
         if final:
             read += end.check(_continued(rest, taker(source)))
-        if opened:
-            write_all(sink, opened)
+        if plaintext:
+            write_all(sink, plaintext)
         turn = (turn + 1) % len(buffers)
         buffers[turn][: len(rest)] = rest
-        read, written, buffered = read + consumed, written + len(opened), len(rest)
+        read, written, buffered = read + consumed, written + len(plaintext), len(rest)
     return read, written
 
 
-def open_block(
+def decrypt_block(
     source: Source, sink: Sink, header: Header, cipher: AESGCM, end: MessageEnd, *, head: bytes, limit: int
 ) -> tuple[int, int]:
-    """Open a body that is not framed and release it; arguments and result as for ``open_frames``."""
+    """Decrypt a body that is not framed and release it; arguments and result as for ``decrypt_frames``."""
     take = _continued(head, taker(source))
     body, plaintext = read_block(take, cipher, header.message_id, limit=limit)
     try:
@@ -146,3 +149,37 @@ def _continued(rest: bytes | memoryview, take: Take) -> Take:
         return head + take(size - len(head)) if len(head) < size else head
 
     return take_from_both
+
+
+def read_block(take: Take, cipher: AESGCM, message_id: bytes, *, limit: int) -> tuple[bytes, bytearray]:
+    """Read and authenticate the block.
+
+    Args:
+        take: Gives bytes of the source.
+        cipher: AES-GCM under the message's derived key.
+        message_id: The header's message id.
+        limit: Largest plaintext accepted, in bytes: all of it is held in memory, twice.
+
+    Returns:
+        The bytes of the body as the signature covers them, and the plaintext.
+
+    Raises:
+        MessageFormatError: The plaintext would be larger than ``limit``.
+        MessageTruncated: The message ends inside the block.
+        MessageAuthenticationFailed: The block's tag does not verify.
+    """
+    fields = FieldReader(take)
+    iv = fields.take(IV_LENGTH, "the IV of its body")
+    length = fields.unsigned(8, "the length of its body")
+    if length > limit:
+        raise MessageFormatError(f"a body of {length} bytes that is not framed; this reader accepts {limit}")
+    ciphertext = take(length + TAG_LENGTH)
+    if len(ciphertext) < length + TAG_LENGTH:
+        raise MessageTruncated("the message ends inside its body")
+    plaintext = bytearray(length)
+    try:
+        cipher.decrypt_into(iv, ciphertext, message_id + _AAD + length.to_bytes(8), plaintext)
+    except InvalidTag:
+        wipe(plaintext)  # AES-GCM decrypts before it compares the tag
+        raise MessageAuthenticationFailed("the tag of the body does not verify") from None
+    return fields.consumed + ciphertext, plaintext

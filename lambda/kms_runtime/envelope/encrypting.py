@@ -1,5 +1,11 @@
-"""From plaintext stream to message stream."""
+"""Encryption of streams and bytes into AWS Encryption SDK messages, in constant memory.
 
+Any official AWS Encryption SDK reads what this writes.
+
+See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/how-it-works.html
+"""
+
+import io
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
@@ -8,8 +14,9 @@ from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.keyrings.keyring import DataKey, Keyring, new_data_key
 from kms_runtime.message import (
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
     AlgorithmSuite,
-    FrameSealer,
+    FrameEncryptor,
     MessageKeys,
     check_context,
     serialize_context,
@@ -17,7 +24,7 @@ from kms_runtime.message import (
 )
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
 from kms_runtime.message.digest import AHEAD, MessageDigest
-from kms_runtime.message.header import MAX_FRAME_LENGTH
+from kms_runtime.message.header import DEFAULT_FRAME_LENGTH, MAX_FRAME_LENGTH
 from kms_runtime.message.suite import WRITABLE, wipe
 from kms_runtime.streams import Sink, Source, filler, write_all
 
@@ -25,7 +32,65 @@ if TYPE_CHECKING:
     from kms_runtime.message.signature import MessageSigner
 
 
-def seal_message(
+def encrypt(
+    source: Source,
+    sink: Sink,
+    *,
+    keyring: Keyring,
+    encryption_context: Mapping[str, str],
+    algorithm_suite: AlgorithmSuite = AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+    frame_length: int = DEFAULT_FRAME_LENGTH,
+) -> MessageResult:
+    """Encrypt ``source`` to its end into one message on ``sink``.
+
+    Args:
+        source: Binary file object with the plaintext.
+        sink: Binary file object that receives the message.
+        keyring: Makes the data key: one call.
+        encryption_context: Bound to the message and stored in it **in plaintext**: never put a secret here.
+        algorithm_suite: ``AES_256_GCM_HKDF_SHA512_COMMIT_KEY``, or the same with ``_ECDSA_P384`` to sign the message.
+        frame_length: Plaintext bytes per frame, 1 to 16777216, and about half of the memory used.
+
+    Raises:
+        InvalidRequest: ``frame_length`` is out of range, or the keyring cannot serve ``algorithm_suite``.
+        EncryptionContextInvalid: The encryption context cannot be written.
+        AwsError: AWS KMS refused; the class name is its error code.
+    """
+    return _encrypt(
+        source,
+        sink,
+        keyring=keyring,
+        encryption_context=encryption_context,
+        algorithm_suite=algorithm_suite,
+        frame_length=frame_length,
+        capacity=frame_length,
+    )
+
+
+def encrypt_bytes(
+    plaintext: bytes | bytearray | memoryview,
+    *,
+    keyring: Keyring,
+    encryption_context: Mapping[str, str],
+    algorithm_suite: AlgorithmSuite = AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+    frame_length: int = DEFAULT_FRAME_LENGTH,
+) -> bytes:
+    """Encrypt ``plaintext`` and return the message; arguments and errors as for ``encrypt``."""
+    message, size = io.BytesIO(), memoryview(plaintext).nbytes
+    _encrypt(
+        io.BytesIO(plaintext),
+        message,
+        keyring=keyring,
+        encryption_context=encryption_context,
+        algorithm_suite=algorithm_suite,
+        frame_length=frame_length,
+        capacity=min(frame_length, size + 1),
+        plaintext_bytes=size,
+    )
+    return message.getvalue()
+
+
+def _encrypt(
     source: Source,
     sink: Sink,
     *,
@@ -53,10 +118,10 @@ def seal_message(
     data_key = new_data_key(keyring, context, algorithm_suite, plaintext_bytes)
     header, keys = _new_header(data_key, algorithm_suite, encoded_context, message_id, frame_length)
     buffers = AHEAD + 1 if signer else 1
-    sealer = FrameSealer(keys.cipher, message_id, frame_length, capacity, buffers=buffers)
+    encryptor = FrameEncryptor(keys.cipher, message_id, frame_length, capacity, buffers=buffers)
     with _Output(sink, MessageDigest(str(algorithm_suite.curve), capacity) if signer else None) as out:
         out.emit(header)
-        read = _seal_frames(source, out, sealer, capacity)
+        read = _encrypt_frames(source, out, encryptor, capacity)
         if signer:
             out.sign(signer)
     return MessageResult(read, out.written, context, data_key.key_arn, algorithm_suite.suite_id)
@@ -122,8 +187,8 @@ def _new_header(
     return body + keys.header_tag(body), keys
 
 
-def _seal_frames(source: Source, out: _Output, sealer: FrameSealer, capacity: int) -> int:
-    """Seal to the end of ``source``; one byte more than a frame is read, as a full one is final if nothing follows."""
+def _encrypt_frames(source: Source, out: _Output, encryptor: FrameEncryptor, capacity: int) -> int:
+    """Encrypt to the end of ``source``; a byte beyond each frame is read, as a full one is final if nothing follows."""
     fill, read = filler(source), 0
     buffer = bytearray(capacity + 1)
     whole = memoryview(buffer)
@@ -131,11 +196,11 @@ def _seal_frames(source: Source, out: _Output, sealer: FrameSealer, capacity: in
     try:
         length = fill(whole)
         while length > capacity:
-            out.emit(sealer.seal(frame, final=False))
+            out.emit(encryptor.encrypt(frame, final=False))
             read += capacity
             buffer[0] = buffer[capacity]
             length = 1 + fill(beyond)
-        out.emit(sealer.seal(whole[:length], final=True))
+        out.emit(encryptor.encrypt(whole[:length], final=True))
         return read + length
     finally:
         wipe(buffer)

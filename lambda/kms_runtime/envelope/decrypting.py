@@ -1,6 +1,6 @@
-"""Envelope encryption of streams and bytes in the AWS Encryption SDK message format, in constant memory.
+"""Decryption of AWS Encryption SDK messages, of streams and bytes, releasing authenticated frames only.
 
-Any official AWS Encryption SDK reads what this writes, and this reads what they write.
+Messages of any official AWS Encryption SDK are read.
 
 See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/how-it-works.html
 """
@@ -9,71 +9,17 @@ import io
 import sys
 from collections.abc import Mapping
 
-from kms_runtime.envelope.opening import open_message
+from kms_runtime.envelope.body import MessageEnd, decrypt_block, decrypt_frames
 from kms_runtime.envelope.result import MessageResult
-from kms_runtime.envelope.sealing import seal_message
+from kms_runtime.errors import EncryptionContextMismatch
 from kms_runtime.keyrings.keyring import Keyring
-from kms_runtime.message import AES_256_GCM_HKDF_SHA512_COMMIT_KEY, AlgorithmSuite, CommitmentPolicy
-from kms_runtime.message.header import DEFAULT_FRAME_LENGTH, MAX_FRAME_LENGTH
-from kms_runtime.streams import Sink, Source
+from kms_runtime.message import CommitmentPolicy, FieldReader, Header, MessageKeys, read_header
+from kms_runtime.message.header import MAX_FRAME_LENGTH
+from kms_runtime.message.suite import wipe
+from kms_runtime.streams import Sink, Source, taker
 
-
-def encrypt(
-    source: Source,
-    sink: Sink,
-    *,
-    keyring: Keyring,
-    encryption_context: Mapping[str, str],
-    algorithm_suite: AlgorithmSuite = AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
-    frame_length: int = DEFAULT_FRAME_LENGTH,
-) -> MessageResult:
-    """Encrypt ``source`` to its end into one message on ``sink``.
-
-    Args:
-        source: Binary file object with the plaintext.
-        sink: Binary file object that receives the message.
-        keyring: Makes the data key: one call.
-        encryption_context: Bound to the message and stored in it **in plaintext**: never put a secret here.
-        algorithm_suite: ``AES_256_GCM_HKDF_SHA512_COMMIT_KEY``, or the same with ``_ECDSA_P384`` to sign the message.
-        frame_length: Plaintext bytes per frame, 1 to 16777216, and about half of the memory used.
-
-    Raises:
-        InvalidRequest: ``frame_length`` is out of range, or the keyring cannot serve ``algorithm_suite``.
-        EncryptionContextInvalid: The encryption context cannot be written.
-        AwsError: AWS KMS refused; the class name is its error code.
-    """
-    return seal_message(
-        source,
-        sink,
-        keyring=keyring,
-        encryption_context=encryption_context,
-        algorithm_suite=algorithm_suite,
-        frame_length=frame_length,
-        capacity=frame_length,
-    )
-
-
-def encrypt_bytes(
-    plaintext: bytes | bytearray | memoryview,
-    *,
-    keyring: Keyring,
-    encryption_context: Mapping[str, str],
-    algorithm_suite: AlgorithmSuite = AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
-    frame_length: int = DEFAULT_FRAME_LENGTH,
-) -> bytes:
-    """Encrypt ``plaintext`` and return the message; arguments and errors as for ``encrypt``."""
-    message, size = io.BytesIO(), memoryview(plaintext).nbytes
-    seal_message(
-        io.BytesIO(plaintext),
-        message,
-        keyring=keyring,
-        encryption_context=encryption_context,
-        algorithm_suite=algorithm_suite,
-        frame_length=frame_length,
-        capacity=min(frame_length, size + 1),
-        plaintext_bytes=size,
-    )
-    return message.getvalue()
+# Most headers are shorter than this, and so are small messages.
+_AHEAD = 2048
 
 
 def decrypt(
@@ -109,7 +55,7 @@ def decrypt(
         IncorrectKeyException: The message is not encrypted under the keyring's key.
         AwsError: AWS KMS refused; the class name is its error code.
     """
-    return open_message(
+    return _decrypt(
         source,
         sink,
         keyring=keyring,
@@ -130,7 +76,7 @@ def decrypt_bytes(
 ) -> bytes:
     """Decrypt ``message`` and return all of its plaintext or raise; arguments and errors as for ``decrypt``."""
     plaintext = io.BytesIO()
-    open_message(
+    _decrypt(
         io.BytesIO(message),
         plaintext,
         keyring=keyring,
@@ -140,3 +86,56 @@ def decrypt_bytes(
         capacity=memoryview(message).nbytes,
     )
     return plaintext.getvalue()
+
+
+def _decrypt(
+    source: Source,
+    sink: Sink,
+    *,
+    keyring: Keyring,
+    encryption_context: Mapping[str, str],
+    max_frame_length: int,
+    commitment_policy: CommitmentPolicy,
+    capacity: int,
+) -> MessageResult:
+    """Read one message to its end; ``capacity`` is an upper bound of the bytes that ``source`` can still give."""
+    fields = FieldReader(taker(source), ahead=_AHEAD)
+    header = read_header(fields, max_frame_length=max_frame_length, commitment_policy=commitment_policy)
+    check_expected(encryption_context, header.encryption_context)
+    keys, key_arn = authenticate_header(header, keyring)
+    with MessageEnd(header, capacity) as end:
+        if header.frame_length:
+            read, written = decrypt_frames(source, sink, header, keys.cipher, end, head=fields.rest, capacity=capacity)
+        else:
+            read, written = decrypt_block(
+                source, sink, header, keys.cipher, end, head=fields.rest, limit=max_frame_length
+            )
+    return MessageResult(written, header.size + read, header.encryption_context, key_arn, header.suite.suite_id)
+
+
+def check_expected(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Compare the pairs that the caller expects with those of the message.
+
+    Raises:
+        EncryptionContextMismatch: One is missing or differs.
+    """
+    if not expected.items() <= found.items():
+        wrong = sorted(name for name, value in expected.items() if found.get(name) != value)
+        raise EncryptionContextMismatch(
+            f"the message's encryption context lacks the expected value of {', '.join(wrong)}; AWS KMS was not called"
+        )
+
+
+def authenticate_header(header: Header, keyring: Keyring) -> tuple[MessageKeys, str]:
+    """Recover the message's keys and authenticate ``header`` with them; also return what wraps the data key.
+
+    Raises:
+        MessageAuthenticationFailed: The key commitment or the header's tag does not verify.
+    """
+    data_key = keyring.decrypt_data_key(header.encrypted_data_keys, header.encryption_context, header.suite)
+    try:
+        keys = MessageKeys.derive(header.suite, data_key.plaintext, header.message_id)
+    finally:
+        wipe(data_key.plaintext)
+    keys.verify_header(header.body, header.commitment, header.tag, header.iv)
+    return keys, data_key.key_arn
