@@ -9,8 +9,8 @@ PAGE = Path(__file__).with_name("errors.md")
 HEAD = """# Errors at synth
 
 Written by `docs/keys/write_errors.py` from `docs/keys/catalogue.py`; do not edit. Each is raised before anything is
-deployed. `tests/infrastructure/test_error_catalogue.py` runs each app and its nearest neighbour, which is accepted, and
-shows that this message is gone once the check named here is taken away.
+deployed. `tests/infrastructure/test_error_catalogue.py` runs each app and its nearest neighbor, which is accepted, and
+shows that this message is gone once its check is removed.
 
 The checks read properties as the L1 constructs hold them. What `add_property_override` writes is merged into the
 template after every check of the AWS CDK: set the property itself (`key.resource.key_spec = …`) and it is checked.
@@ -22,9 +22,7 @@ the last deployment: `cdk synth -c kms-patterns:deployed=FOLDER` compares with t
 
 def page() -> str:
     """Return the page's text."""
-    return HEAD + "".join(
-        f"\n## {entry.title}\n\nCheck: `{entry.check}`\n\n```\n{_message(entry)}\n```\n" for entry in catalogue.ENTRIES
-    )
+    return HEAD + "".join(f"\n## {entry.title}\n\n```\n{_message(entry)}\n```\n" for entry in catalogue.ENTRIES)
 
 
 def _message(entry: object) -> str:

@@ -42,6 +42,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
+def app_names() -> list[str]:
+    return [*OURS, *FOREIGN]
+
+
+@pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Synthesize an app once, without bundling: ``app``, ``examples/...`` or one of ``apps/``.
 

@@ -1,11 +1,8 @@
 """The HTML page, opened in a headless browser: it filters, explains a cell on click, and loads nothing else."""
 
-import html
 import json
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +13,7 @@ from kms_patterns.access import AccessMatrix
 from kms_patterns.access.evaluate.comparison import compare
 from kms_patterns.access.evaluate.entries import Statement
 from kms_patterns.access.report.html import difference_as_html, matrix_as_html
-
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium: `apt-get install chromium`")
+from tests.browser import Browser, started
 
 COUNT = """
 const visible = () => ({
@@ -34,37 +27,31 @@ const type = (id, value) => {
   document.getElementById(id).value = value
   document.getElementById(id).dispatchEvent(new Event('input'))
 }
-const answer = (value) => { document.body.innerHTML = ''; document.body.append(JSON.stringify(value)) }
 """
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with started(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
 @pytest.fixture
-def drive(tmp_path: Path) -> Callable[[str, str], Any]:
-    """Run a script in a page and return what it answers."""
+def drive(tmp_path: Path, browser: Browser) -> Callable[[str, str], Any]:
+    """Open a page from a file, and return the value of a script that is run in it."""
 
     def run(page: str, script: str) -> Any:
         path = tmp_path / "page.html"
-        path.write_text(page.replace("</body>", f"<script>{COUNT}{script}</script></body>"), encoding="utf-8")
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-        done = subprocess.run(
-            [str(BROWSER), *options, "--dump-dom", path.as_uri()],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-        )
-        found = re.search(r"<body[^>]*>(.*)</body>", done.stdout, re.DOTALL)
-        assert found is not None
-        return json.loads(html.unescape(found[1]))
+        path.write_text(page, encoding="utf-8")
+        return browser.run(path.as_uri(), f"{{{COUNT}{script}}}")
 
     return run
 
 
-@in_browser
 def test_page_shows_every_key_and_bucket(
     matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]
 ) -> None:
-    seen = drive(matrix_as_html(matrix("convenient_grants")), "answer(visible())")
+    seen = drive(matrix_as_html(matrix("convenient_grants")), "visible()")
     assert seen["sections"] == [
         "key Key (alias/orders)",
         "bucket Orders",
@@ -76,25 +63,22 @@ def test_page_shows_every_key_and_bucket(
     assert seen["detail"] is None
 
 
-@in_browser
 def test_filter_leaves_what_matches(matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]) -> None:
     page = matrix_as_html(matrix("convenient_grants"))
-    everything = drive(page, "answer(visible())")
-    found = drive(page, "type('find', 'service/web getobject'); answer(visible())")
+    everything = drive(page, "visible()")
+    found = drive(page, "type('find', 'service/web getobject'); visible()")
     assert found["rows"] == ["role Service/Web"]
     assert found["sections"] == ["bucket Orders"]
     assert 0 < found["reachable"] < everything["reachable"]
-    nothing = drive(page, "type('find', 'no such thing'); answer(visible())")
+    nothing = drive(page, "type('find', 'no such thing'); visible()")
     assert (nothing["rows"], nothing["sections"]) == ([], [])
 
 
-@in_browser
 def test_resource_is_chosen(matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]) -> None:
-    found = drive(matrix_as_html(matrix("convenient_grants")), "type('resource', 'Data/Key'); answer(visible())")
+    found = drive(matrix_as_html(matrix("convenient_grants")), "type('resource', 'Data/Key'); visible()")
     assert found["sections"] == ["key Key (alias/orders)"]
 
 
-@in_browser
 def test_click_explains_a_cell_and_escape_closes_it(
     matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]
 ) -> None:
@@ -104,7 +88,7 @@ def test_click_explains_a_cell_and_escape_closes_it(
     cell.click()
     const opened = visible().detail
     document.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }))
-    answer([opened, visible().detail])
+    ;[opened, visible().detail]
     """
     opened, closed = drive(matrix_as_html(matrix("app")), click)
     assert "kms:Decrypt" in opened
@@ -113,7 +97,6 @@ def test_click_explains_a_cell_and_escape_closes_it(
     assert closed is None
 
 
-@in_browser
 def test_difference_marks_what_was_gained(
     matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]
 ) -> None:
@@ -123,7 +106,7 @@ def test_difference_marks_what_was_gained(
         old.stacks, old.principals, old.resources, old.actions, narrower, old.statements, old.unresolved
     )
     difference = compare(before, old)
-    seen = drive(difference_as_html(difference), "answer(visible())")
+    seen = drive(difference_as_html(difference), "visible()")
     assert seen["sections"][0] == "Changes"
     assert seen["marked"] == len({(step.entry.resource, step.entry.action) for step in difference.steps} - roles(old))
     assert seen["marked"] > 20

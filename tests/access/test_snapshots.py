@@ -1,4 +1,4 @@
-"""The committed answer to who can do what; ``make snapshots`` rewrites it, a reviewer reads the difference."""
+"""Who can do what, as committed; ``make snapshots`` rewrites it, a reviewer reads the difference."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +15,16 @@ def test_access_is_as_committed(
     any_app: str, matrix: Callable[[str], AccessMatrix], request: pytest.FixtureRequest
 ) -> None:
     found = matrix(any_app)
-    folder = SNAPSHOTS / any_app
-    texts = {f"{stack.replace('/', '-')}.access.snapshot": as_text(found.of_stack(stack)) for stack in found.stacks}
+    text = "\n".join(as_text(found.of_stack(stack)) for stack in sorted(found.stacks))
+    file = snapshot(any_app)
     if request.config.getoption("update_snapshots"):
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob("*.access.snapshot"):
-            old.unlink()
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    committed = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.access.snapshot")}
-    assert texts == committed, "access changed: review the difference, then `make snapshots`"
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8"), "access changed: review the difference, then `make snapshots`"
+
+
+def test_every_snapshot_belongs_to_an_app(app_names: list[str]) -> None:
+    assert {path.name for path in SNAPSHOTS.iterdir()} == {snapshot(name).name for name in app_names}
+
+
+def snapshot(app: str) -> Path:
+    return SNAPSHOTS / f"{app.replace('/', '-')}.access.snapshot"

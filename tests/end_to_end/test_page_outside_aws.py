@@ -4,14 +4,11 @@ import base64
 import hashlib
 import json
 import os
-import shutil
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import Queue
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,87 +22,47 @@ from demo.groups.rsa_secrets import decrypt
 from demo.scenario import Stage
 from demo.web import ask_until_published
 from kms_patterns.local.function_urls import local_address
+from tests.browser import Browser, started
 
 CLIENTS = Path(__file__).parents[2] / "examples" / "clients"
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-pytestmark = [
-    pytest.mark.end_to_end,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium: `apt-get install chromium`"),
-]
-OPTIONS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-proxy-server",
-]
+pytestmark = pytest.mark.end_to_end
 
-# The page runs in a frame as it is; this one fills its fields, presses its buttons and tells what it showed.
-DRIVER = """<!doctype html><body><script type="module">
-const given = GIVEN
-const frame = document.createElement('iframe')
-frame.src = '/encrypt.html'
-await new Promise((resolve) => { frame.onload = resolve; document.body.append(frame) })
-const page = frame.contentDocument
-const at = (id) => page.getElementById(id)
-at('address').value = given.address
-at('secret').value = given.secret
-at('sender').value = 'page'
-if (given.file !== null) {
-  const files = new frame.contentWindow.DataTransfer()
-  files.items.add(new frame.contentWindow.File([Uint8Array.from(atob(given.file), (c) => c.charCodeAt(0))], 'letter'))
-  at('file').files = files.files
-}
-at(given.file === null ? 'encrypt-secret' : 'encrypt-file').click()
-const shown = () => at('ciphertext').textContent || at('error').textContent || !at('message').hidden
-while (!shown()) await new Promise((resolve) => setTimeout(resolve, 20))
-let message = null
-if (!at('message').hidden) {
-  const bytes = new Uint8Array(await (await fetch(at('message').href)).arrayBuffer())
-  message = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
-}
-const answer = { ciphertext: at('ciphertext').textContent, error: at('error').textContent, message }
-await fetch('/answer', { method: 'POST', body: JSON.stringify(answer) })
-</script>"""
+# Fills the fields of the page, presses its button, and returns what it shows.
+FILL_IN = """(async (given) => {
+  const at = (id) => document.getElementById(id)
+  at('address').value = given.address
+  at('secret').value = given.secret
+  at('sender').value = 'page'
+  if (given.file !== null) {
+    const files = new DataTransfer()
+    files.items.add(new File([Uint8Array.from(atob(given.file), (c) => c.charCodeAt(0))], 'letter'))
+    at('file').files = files.files
+  }
+  at(given.file === null ? 'encrypt-secret' : 'encrypt-file').click()
+  const shown = () => at('ciphertext').textContent || at('error').textContent || !at('message').hidden
+  while (!shown()) await new Promise((resolve) => setTimeout(resolve, 20))
+  let message = null
+  if (!at('message').hidden) {
+    const bytes = new Uint8Array(await (await fetch(at('message').href)).arrayBuffer())
+    message = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
+  }
+  return { ciphertext: at('ciphertext').textContent, error: at('error').textContent, message }
+})(GIVEN)"""
 
 
 class Pages(SimpleHTTPRequestHandler):
-    """Serves the clients as they are, the driver, and takes its answer."""
-
-    driver = ""
-    answers: Queue[dict[str, Any]]
-
-    def do_GET(self) -> None:
-        if self.path != "/driver.html":
-            super().do_GET()
-            return
-        self.send_response(200)
-        self.send_header("content-type", "text/html; charset=utf-8")
-        self.end_headers()
-        self.wfile.write(self.driver.encode())
-
-    def do_POST(self) -> None:
-        self.answers.put(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-        self.send_response(204)
-        self.end_headers()
+    """Serves the clients as they are."""
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
 @pytest.fixture
-def pages() -> Iterator[tuple[str, type[Pages]]]:
+def site() -> Iterator[str]:
     """A web site with the clients: pages from loopback are a secure context, which WebCrypto needs."""
-    handler = type("TestedPages", (Pages,), {"answers": Queue()})
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(CLIENTS))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=str(CLIENTS))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", handler
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
@@ -119,10 +76,16 @@ def certificate_pin(endpoint_url: str) -> str:
     return base64.b64encode(hashlib.sha256(public_key).digest()).decode()
 
 
+@pytest.fixture(scope="module")
+def browser(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    pin = f"--ignore-certificate-errors-spki-list={certificate_pin(stage.aws.endpoint_url)}"
+    with started(tmp_path_factory.mktemp("profile"), [pin]) as browser:
+        yield browser
+
+
 @pytest.fixture
-def use_page(stage: Stage, pages: tuple[str, type[Pages]], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def use_page(stage: Stage, site: str, browser: Browser) -> Callable[..., dict[str, Any]]:
     """Fill in the page and return what it shows; without a file, the secret's button is pressed."""
-    site, handler = pages
 
     def use(stack: str, *, secret: str = "", file: bytes | None = None) -> dict[str, Any]:
         url = stage.output(stack, "PublicKeyUrl")
@@ -132,17 +95,8 @@ def use_page(stage: Stage, pages: tuple[str, type[Pages]], tmp_path: Path) -> Ca
             "secret": secret,
             "file": None if file is None else base64.b64encode(file).decode(),
         }
-        handler.driver = DRIVER.replace("GIVEN", json.dumps(given))
-        pin = f"--ignore-certificate-errors-spki-list={certificate_pin(stage.aws.endpoint_url)}"
-        command = [str(BROWSER), *OPTIONS, pin, f"--user-data-dir={tmp_path / 'profile'}", f"{site}/driver.html"]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as browser:
-            try:
-                return handler.answers.get(timeout=60)
-            finally:
-                browser.terminate()
+        shown: dict[str, Any] = browser.run(f"{site}/encrypt.html", FILL_IN.replace("GIVEN", json.dumps(given)))
+        return shown
 
     return use
 

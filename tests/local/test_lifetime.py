@@ -59,11 +59,11 @@ finally:
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
+        # A zombie is ended; only its parent has not looked yet.
+        status = Path(f"/proc/{pid}/stat")
+        return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except ProcessLookupError:
         return False
-    # A zombie is ended; only its parent has not looked yet.
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def _open(port: int) -> bool:

@@ -1,8 +1,9 @@
 """Coverage-guided fuzzing of the message reader: no input may raise anything but a typed error.
 
-Run ``python tests/runtime/fuzz_reader.py -max_total_time=600 -rss_limit_mb=300 tests/runtime/corpus`` with atheris
-installed. Each input is tried as it is, and once more with a genuine commitment and header tag, so that the body is
-reached too. ``test_fuzz_corpus.py`` replays the corpus without atheris.
+With atheris installed, ``unzip -d build/corpus tests/runtime/corpus.zip``, then run
+``python tests/runtime/fuzz_reader.py -max_total_time=600 -rss_limit_mb=300 build/corpus``; what is worth keeping goes
+into the zip file (``zip -j``). Each input is tried as it is, and once more with a genuine commitment and header tag, so
+that the body is reached as well. ``test_fuzz_corpus.py`` replays the corpus without atheris.
 """
 
 import io

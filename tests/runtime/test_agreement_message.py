@@ -162,6 +162,7 @@ def compressed(der: bytes) -> bytes:
         (spki(ec.generate_private_key(ec.SECP256K1())), "secp256k1; AWS KMS agrees on P-256"),
         (compressed(spki(ec.generate_private_key(ec.SECP256R1()))), "uncompressed point"),
     ],
+    ids=["empty", "empty sequence", "Ed25519", "secp256k1", "compressed point"],
 )
 def test_peer_key_that_is_none_is_refused_before_any_call(theirs, key, reason):
     with pytest.raises(KmsRuntimeError, match=reason) as caught:

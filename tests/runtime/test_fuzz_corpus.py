@@ -2,10 +2,12 @@
 
 import runpy
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
-CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
+with ZipFile(Path(__file__).with_name("corpus.zip")) as packed:
+    CORPUS = {name[:8]: packed.read(name) for name in sorted(packed.namelist())}
 check = runpy.run_path(str(Path(__file__).with_name("fuzz_reader.py")))["check"]
 
 
@@ -13,6 +15,6 @@ def test_corpus_is_there():
     assert len(CORPUS) > 40
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=[path.name[:8] for path in CORPUS])
-def test_input_of_the_corpus_raises_nothing_but_a_typed_error(path):
-    check(path.read_bytes())
+@pytest.mark.parametrize("data", CORPUS.values(), ids=CORPUS)
+def test_input_of_the_corpus_raises_nothing_but_a_typed_error(data):
+    check(data)
