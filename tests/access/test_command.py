@@ -111,8 +111,9 @@ def test_difference_has_every_form(run: Callable[..., Result], ours: Path, widen
 )
 def test_error_says_what_is_wrong(run: Callable[..., Result], words: list[str], message: str) -> None:
     result = run(*words)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in result.output
+    assert len(result.output.splitlines()) == 1
 
 
 def test_missing_simulator_says_how_to_get_it(
@@ -120,7 +121,7 @@ def test_missing_simulator_says_how_to_get_it(
 ) -> None:
     monkeypatch.setenv("KMS_PATTERNS_NODE_MODULES", str(tmp_path))
     result = run(assembly("convenient_grants"))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "npm install --save-dev @cloud-copilot/iam-simulate@0.1.173" in result.output
 
 

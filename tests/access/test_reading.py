@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from kms_patterns.access.model import Model, PrincipalKind, ResourceKind
-from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, load_assembly
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, load_assembly
 from kms_patterns.access.read.function_policies import function_policies
 from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.templates.template_text import NotATemplate
 
 Resources = dict[str, Any]
 ALLOW = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
@@ -211,7 +212,7 @@ def test_resource_under_a_false_condition_does_not_exist(tmp_path: Path) -> None
 def test_file_that_is_no_template_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     path.write_text(content)
-    with pytest.raises(NotAnAssembly, match="no CloudFormation template"):
+    with pytest.raises(NotATemplate, match="not a CloudFormation template: it has no Resources"):
         load_assembly(path)
 
 

@@ -1,13 +1,25 @@
 """``kms-patterns access``: the access proof on the command line."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from kms_patterns.access.sources import Sources
+
 _FORMATS = click.Choice(["text", "markdown", "json", "html"])
+FINDING, ERROR = 1, 2
+"""Exit codes: what was asked to fail was found, and the question could not be answered."""
+
+
+class Failed(click.ClickException):
+    """The question could not be answered; the message is one or a few lines."""
+
+    exit_code = ERROR
 
 
 class _AssemblyOrCommand(click.Group):
@@ -21,7 +33,7 @@ class _AssemblyOrCommand(click.Group):
         return super().resolve_command(ctx, args if known else ["report", *args])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Let options of ``report`` stand before the assembly, too."""
+        """Let options of ``report`` stand before the assembly."""
         if args and args[0].startswith("-") and args[0] not in {"-h", "--help"}:
             args = ["report", *args]
         return super().parse_args(ctx, args)
@@ -32,59 +44,98 @@ def access() -> None:
     """Tell who can do what to the keys and buckets of a CDK app, under which condition.
 
     ``kms-patterns access CDK_OUT`` is short for ``kms-patterns access report CDK_OUT``.
+
+    A SOURCE is a cdk.out folder, a template in JSON or YAML, a folder of templates, a saved JSON report, a folder with
+    a cdk.json (the working tree), or a git revision of the app in the current folder.
+
+    Exit codes: 0, nothing to object to; 1, what --fail or --fail-on asks about was found; 2, an error.
     """
 
 
+def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what a deployment would decide."""
+    for option in (
+        click.option("--region", help="The Region of stacks that name none."),
+        click.option("--account", help="The account of stacks that name none, twelve digits."),
+        click.option(
+            "--env", multiple=True, metavar="NAME=VALUE", help="A variable that the app sees when synthesized."
+        ),
+        click.option("--parameter", multiple=True, metavar="[STACK:]NAME=VALUE", help="A template parameter's value."),
+    ):
+        command = option(command)
+    return command
+
+
 @access.command()
-@click.argument("assembly", metavar="CDK_OUT")
+@click.argument("source", nargs=-1, required=True)
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="What to write.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file to write, instead of printing.")
 @click.option("--stack", help="Only the resources of this stack.")
-def report(assembly: str, form: str, output: Path | None, stack: str | None) -> None:
-    """Report on one assembly: a cdk.out folder, a template, a saved JSON report or a git revision."""
-    from kms_patterns.access.read.sources import load  # noqa: PLC0415
+@_inputs
+def report(source: Sequence[str], form: str, output: Path | None, stack: str | None, **inputs: Any) -> None:
+    """Report on one SOURCE, or on several templates and assemblies together."""
     from kms_patterns.access.report.formats import render  # noqa: PLC0415 - so that --help need not load the reports
 
     with _errors_explained():
-        matrix = load(assembly)
+        matrix = _sources(**inputs).matrix(source)
         text = render(matrix.of_stack(stack) if stack else matrix, form)
-    _write(text, output)
+        _write(text, output)
 
 
 @access.command()
 @click.argument("old")
 @click.argument("new")
-@click.option("--fail", is_flag=True, help="Exit with 1 if anybody gained access or a condition was widened.")
+@click.option("--fail", is_flag=True, help="Exit with 1 if a principal gained access or a condition was widened.")
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="What to write.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file to write, instead of printing.")
-def diff(old: str, new: str, form: str, output: Path | None, *, fail: bool) -> None:
-    """Compare two assemblies, saved JSON reports or git revisions of the app in this folder."""
+@_inputs
+def diff(old: str, new: str, form: str, output: Path | None, *, fail: bool, **inputs: Any) -> None:
+    """Compare two SOURCEs: assemblies, templates, saved reports, working trees, git revisions."""
     from kms_patterns.access.evaluate.comparison import compare  # noqa: PLC0415
-    from kms_patterns.access.read.sources import load  # noqa: PLC0415
     from kms_patterns.access.report.formats import render_difference  # noqa: PLC0415
 
     with _errors_explained():
-        difference = compare(load(old), load(new))
+        difference = compare(*_sources(**inputs).pair(old, new))
         text = render_difference(difference, form)
-    _write(text, output)
+        _write(text, output)
     if fail and difference.widens:
-        sys.exit(1)
+        sys.exit(FINDING)
+
+
+def _sources(*, parameter: Sequence[str], env: Sequence[str], account: str | None, region: str | None) -> "Sources":
+    from kms_patterns.access.sources import Sources  # noqa: PLC0415
+    from kms_patterns.access.templates.reading import Given  # noqa: PLC0415
+
+    if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004
+        raise Failed(f"--account {account} is not an account id of twelve digits")
+    given = Given(_pairs("--parameter", parameter), account, region)
+    return Sources(given=given, variables=_pairs("--env", env))
+
+
+def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    for word in words:
+        if "=" not in word:
+            raise Failed(f"{option} {word} is not NAME=VALUE")
+    return {word.partition("=")[0]: word.partition("=")[2] for word in words}
 
 
 @contextmanager
 def _errors_explained() -> Iterator[None]:
     from kms_patterns.access.evaluate.simulator import SimulationFailed  # noqa: PLC0415
     from kms_patterns.access.read.assembly import NotAnAssembly  # noqa: PLC0415
-    from kms_patterns.access.read.sources import SynthesisFailed  # noqa: PLC0415
+    from kms_patterns.access.read.project import SynthesisFailed  # noqa: PLC0415
     from kms_patterns.access.report.matrix_json import NotAMatrix  # noqa: PLC0415
+    from kms_patterns.access.templates.template_text import NotATemplate  # noqa: PLC0415
     from kms_patterns.toolchain import ToolMissing  # noqa: PLC0415
 
     try:
         yield
     except ModuleNotFoundError as error:
-        raise click.ClickException(f"{error.name} is missing: install cdk-kms-patterns[access]") from error
-    except (NotAnAssembly, NotAMatrix, SimulationFailed, SynthesisFailed, ToolMissing, KeyError) as error:
-        raise click.ClickException(str(error.args[0] if isinstance(error, KeyError) else error)) from error
+        raise Failed(f"{error.name} is missing: install cdk-kms-patterns[access]") from error
+    except (NotAnAssembly, NotATemplate, NotAMatrix, SimulationFailed, SynthesisFailed, ToolMissing, OSError) as error:
+        raise Failed(str(error)) from error
+    except KeyError as error:
+        raise Failed(str(error.args[0])) from error
 
 
 def _write(text: str, output: Path | None) -> None:

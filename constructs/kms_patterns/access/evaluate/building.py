@@ -11,12 +11,18 @@ from kms_patterns.access.evaluate.objects import covers
 from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
-from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.read.assembly import Stack, load_assembly
+from kms_patterns.access.read.reader import model_of
 
 
 def build(path: Path, *, project: Path | None = None) -> Matrix:
     """Return the matrix of the assembly at ``path``; see ``AccessMatrix.from_assembly``."""
-    model = read_model(path)
+    return build_of(load_assembly(path), project=project)
+
+
+def build_of(stacks: list[Stack], *, project: Path | None = None) -> Matrix:
+    """Return the matrix of stacks that were read already."""
+    model = model_of(stacks)
     with simulator(project) as running:
         return build_with(model, running)
 

@@ -1,13 +1,16 @@
-"""A cloud assembly as its stacks: templates, accounts, regions and construct paths."""
+"""Cloud assemblies and templates as stacks: templates, accounts, regions and construct paths."""
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from kms_patterns.access.templates.reading import Given, read_template
+from kms_patterns.access.templates.template_text import document_of
 
 UNKNOWN_ACCOUNT = "888877776666"
 """Stands for the account of an environment-agnostic stack; printed as ``<account>``."""
@@ -19,7 +22,7 @@ UNKNOWN_REGION = "any-region-1"
 
 
 class NotAnAssembly(ValueError):
-    """The folder or file is neither a cloud assembly nor a template; the message says what was looked for."""
+    """A path is neither a cloud assembly nor a template; the message says what was looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,8 @@ class Stack:
         paths: Construct paths, relative to the stack, by logical id.
         twin: Whether another stack of the assembly has the same name, in another region, account or stage.
         parent: For a nested stack: the stack that holds it, and its logical id there.
+        given: Parameter values that the caller gave.
+        notes: What of the template was not read: logical id (empty for the whole template), what, and why.
     """
 
     id: str
@@ -47,6 +52,8 @@ class Stack:
     paths: Mapping[str, str]
     twin: bool = False
     parent: "tuple[Stack, str] | None" = None
+    given: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[tuple[str, str, str]] = ()
 
     @cached_property
     def resources(self) -> Mapping[str, Mapping[str, Any]]:
@@ -72,60 +79,125 @@ class Stack:
         return path.removesuffix("/Resource")
 
 
-def load_assembly(path: Path) -> list[Stack]:
-    """Read every stack of an assembly, those of nested assemblies (stages) and nested stacks included.
+def load_assembly(path: Path | Sequence[Path], given: Given | None = None) -> list[Stack]:
+    """Read every stack of assemblies and templates, those of nested assemblies (stages) and nested stacks included.
 
     Args:
-        path: A folder with a ``manifest.json`` (``cdk.out``), or one template file in JSON.
+        path: A folder with a ``manifest.json`` (``cdk.out``), a folder of templates, or one template in JSON or YAML;
+            or several of these, read together.
+        given: Parameter values, and the account and Region of environment-agnostic stacks.
 
     Raises:
-        NotAnAssembly: ``path`` is neither.
+        NotAnAssembly: A path is none of these, or a parameter is given that no template declares.
+        NotATemplate: A template cannot be read.
     """
+    said = given or Given()
+    paths = [path] if isinstance(path, Path) else list(path)
+    stacks = [stack for item in paths for stack in _read(item, said)]
+    _check_given(said, stacks)
+    return sorted(_told_apart(stacks), key=lambda stack: stack.id)
+
+
+def _read(path: Path, given: Given) -> Iterator[Stack]:
     if path.is_file():
-        return [*_with_nested(_template_file(path), path.parent)]
-    if not (path / "manifest.json").is_file():
-        raise NotAnAssembly(f"{path} is no cloud assembly: it has no manifest.json (run `cdk synth` first)")
-    stacks = list(_stacks(path))
-    counts = Counter(stack.name for stack in stacks)
-    return sorted((replace(stack, twin=counts[stack.name] > 1) for stack in stacks), key=lambda stack: stack.id)
+        yield from _with_nested(_template_file(path, given), path.parent, given)
+    elif (path / "manifest.json").is_file():
+        yield from _stacks(path, given)
+    else:
+        yield from _folder(path, given)
 
 
-def _template_file(path: Path) -> Stack:
-    try:
-        template = json.loads(path.read_text())
-    except ValueError as error:
-        raise NotAnAssembly(f"{path} is no CloudFormation template in JSON: {error}") from error
-    if not isinstance(template, dict) or "Resources" not in template:
-        raise NotAnAssembly(f"{path} is no CloudFormation template: it has no Resources")
+def _folder(path: Path, given: Given) -> Iterator[Stack]:
+    """Yield the stacks of a folder's templates; one that another names as its nested stack is read there."""
+    files = sorted(item for item in path.glob("*") if item.suffix in _SUFFIXES) if path.is_dir() else []
+    templates = [item for item in files if _is_template(item)]
+    if not templates:
+        raise NotAnAssembly(
+            f"{path} is not a cloud assembly: it has no manifest.json (run `cdk synth` first), and no template"
+        )
+    groups = [list(_with_nested(_template_file(item, given), path, given)) for item in templates]
+    nested = {stack.file.resolve() for group in groups for stack in group if stack.parent}
+    yield from (stack for group in groups if group[0].file.resolve() not in nested for stack in group)
+
+
+_SUFFIXES = {".json", ".yaml", ".yml", ".template"}
+
+
+def _is_template(path: Path) -> bool:
+    found = document_of(path)
+    return isinstance(found, dict) and isinstance(found.get("Resources"), dict)
+
+
+def _template_file(path: Path, given: Given) -> Stack:
     name = path.name.split(".", maxsplit=1)[0]
-    return Stack(name, name, UNKNOWN_ACCOUNT, UNKNOWN_REGION, template, path, {})
+    account, region = given.account or UNKNOWN_ACCOUNT, given.region or UNKNOWN_REGION
+    read = read_template(path, given.of_stack(name), region=region)
+    return Stack(name, name, account, region, read.template, path, {}, given=read.given, notes=read.notes)
 
 
-def _stacks(folder: Path) -> Iterator[Stack]:
-    artifacts = json.loads((folder / "manifest.json").read_text()).get("artifacts", {})
+def _told_apart(stacks: Sequence[Stack]) -> list[Stack]:
+    """Give templates of one file name, read together, ids of their own, and mark stacks of one name."""
+    names, ids = Counter(stack.name for stack in stacks), Counter(stack.id for stack in stacks)
+    made: dict[int, Stack] = {}
+    for stack in stacks:
+        parent = (made[id(stack.parent[0])], stack.parent[1]) if stack.parent else None
+        if stack.parent and parent:
+            identifier = parent[0].id + stack.id.removeprefix(stack.parent[0].id)
+        else:
+            identifier = stack.id if ids[stack.id] == 1 else f"{stack.file.parent.name}/{stack.file.name}"
+        made[id(stack)] = replace(stack, id=identifier, twin=names[stack.name] > 1, parent=parent)
+    twice = [name for name, count in Counter(stack.id for stack in made.values()).items() if count > 1]
+    if twice:
+        raise NotAnAssembly(f"the stack {twice[0]} is given twice")
+    return list(made.values())
+
+
+def _check_given(given: Given, stacks: Sequence[Stack]) -> None:
+    declared = {name for stack in stacks for name in stack.template["Parameters"]}
+    declared |= {f"{stack.name}:{name}" for stack in stacks for name in stack.template["Parameters"]}
+    for name in given.parameters:
+        if name not in declared:
+            raise NotAnAssembly(f"no template declares the parameter {name}; declared: {', '.join(sorted(declared))}")
+
+
+def _stacks(folder: Path, given: Given) -> Iterator[Stack]:
+    artifacts = _manifest(folder).get("artifacts", {})
     for name, artifact in artifacts.items():
         properties = artifact.get("properties", {})
         if artifact["type"] == "cdk:cloud-assembly":
-            yield from _stacks(folder / properties["directoryName"])
+            yield from _stacks(folder / properties["directoryName"], given)
         elif artifact["type"] == "aws:cloudformation:stack":
-            yield from _with_nested(_stack(folder, name, artifact), folder)
+            yield from _with_nested(_stack(folder, name, artifact, given), folder, given)
 
 
-def _stack(folder: Path, name: str, artifact: Mapping[str, Any]) -> Stack:
+def _manifest(folder: Path) -> dict[str, Any]:
+    found = document_of(folder / "manifest.json")
+    if not isinstance(found, dict) or not isinstance(found.get("artifacts", {}), dict):
+        raise NotAnAssembly(f"{folder / 'manifest.json'} is not the manifest of a cloud assembly: it has no artifacts")
+    return found
+
+
+def _stack(folder: Path, name: str, artifact: Mapping[str, Any], given: Given) -> Stack:
     properties = artifact["properties"]
     account, region = artifact["environment"].removeprefix("aws://").split("/")
+    account = (given.account or UNKNOWN_ACCOUNT) if account == "unknown-account" else account
+    region = (given.region or UNKNOWN_REGION) if region == "unknown-region" else region
     metadata = dict(artifact.get("metadata") or {})
     if "additionalMetadataFile" in artifact:
-        metadata |= json.loads((folder / artifact["additionalMetadataFile"]).read_text())
+        metadata |= json.loads((folder / artifact["additionalMetadataFile"]).read_text(encoding="utf-8"))
     identifier = artifact.get("displayName", name).split(" ")[0]
+    stack_name = properties.get("stackName", name)
+    read = read_template(folder / properties["templateFile"], given.of_stack(stack_name), region=region)
     return Stack(
         id=identifier,
-        name=properties.get("stackName", name),
-        account=UNKNOWN_ACCOUNT if account == "unknown-account" else account,
-        region=UNKNOWN_REGION if region == "unknown-region" else region,
-        template=json.loads((folder / properties["templateFile"]).read_text()),
+        name=stack_name,
+        account=account,
+        region=region,
+        template=read.template,
         file=folder / properties["templateFile"],
         paths=_construct_paths(identifier, metadata),
+        given=read.given,
+        notes=read.notes,
     )
 
 
@@ -138,18 +210,19 @@ def _construct_paths(stack_id: str, metadata: Mapping[str, Any]) -> dict[str, st
     }
 
 
-def _with_nested(stack: Stack, folder: Path) -> Iterator[Stack]:
+def _with_nested(stack: Stack, folder: Path, given: Given) -> Iterator[Stack]:
     yield stack
     for logical_id, resource in stack.resources.items():
         template = _nested_template(resource, folder) if resource["Type"] == NESTED_STACK else None
-        if template:
+        if template and template.resolve() not in _files_around(stack):
             path = stack.path(logical_id).partition(".NestedStack/")[0]
+            read = read_template(template, {}, region=stack.region)
             nested = Stack(
                 id=f"{stack.id}/{path}",
                 name=f"{stack.name}-{logical_id}",
                 account=stack.account,
                 region=stack.region,
-                template=json.loads(template.read_text()),
+                template=read.template,
                 file=template,
                 paths={
                     name: place.removeprefix(f"{path}/")
@@ -157,15 +230,25 @@ def _with_nested(stack: Stack, folder: Path) -> Iterator[Stack]:
                     if place.startswith(f"{path}/")
                 },
                 parent=(stack, logical_id),
+                notes=read.notes,
             )
-            yield from _with_nested(nested, folder)
+            yield from _with_nested(nested, folder, given)
+
+
+def _files_around(stack: Stack) -> set[Path]:
+    """Return the files of a stack and of those that it is nested in: a template that nests itself ends here."""
+    return {stack.file.resolve()} | (_files_around(stack.parent[0]) if stack.parent else set())
 
 
 def _nested_template(resource: Mapping[str, Any], folder: Path) -> Path | None:
-    """Find a nested stack's template by the asset that its URL names, or by the path that the CDK's CLI leaves."""
+    """Find a nested stack's template by the asset that its URL names, or by a path: the CDK CLI's, or a local one."""
     asset = resource.get("Metadata", {}).get("aws:asset:path")
-    digests = re.findall(r"[0-9a-f]{64}", json.dumps(resource.get("Properties", {}).get("TemplateURL", "")))
-    manifests = [json.loads(manifest.read_text()).get("files", {}) for manifest in folder.glob("*.assets.json")]
+    url = resource.get("Properties", {}).get("TemplateURL", "")
+    digests = re.findall(r"[0-9a-f]{64}", json.dumps(url))
+    manifests = [
+        json.loads(manifest.read_text(encoding="utf-8")).get("files", {}) for manifest in folder.glob("*.assets.json")
+    ]
     named = [files[digest]["source"]["path"] for files in manifests for digest in digests if digest in files]
-    candidates = [folder / name for name in [asset, *named] if name]
+    local = url if isinstance(url, str) and not url.startswith(("http:", "https:", "s3:")) else None
+    candidates = [folder / name for name in [asset, *named, local] if name]
     return next((path for path in candidates if path.is_file()), None)

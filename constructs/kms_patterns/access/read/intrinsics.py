@@ -12,7 +12,7 @@ from typing import Any, Final
 from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read import identifiers, template_conditions
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
-from kms_patterns.access.read.parameters import default_of
+from kms_patterns.access.read.parameters import default_of, given_value
 from kms_patterns.access.read.template_conditions import is_placeholder, placeholder
 
 Json = Any
@@ -130,6 +130,8 @@ class _Scope:
             if name in given:
                 return _Scope(self.resolver, outer, self.where).value(given[name])
         declared = self.stack.template.get("Parameters", {}).get(name)
+        if name in self.stack.given:
+            return given_value(self.stack.given[name], declared)
         return default_of(name, declared, self.unknown, self.assumed)
 
     def get_att(self, argument: Json) -> Json:

@@ -24,8 +24,21 @@ TYPES: Mapping[str, str] = {
 """Resource types that give or take access, with why they are not evaluated."""
 
 _PREFIXES = {
-    "AWS::Serverless::": "a transform makes resources of it at deployment",
-    "Fn::ForEach": "a transform makes resources of it at deployment",
+    "AWS::Serverless::": "made by a transform that is not read",
+    "Fn::": "made by a transform that is not read",
+}
+_BY_TRANSFORM = "made by a transform that is not read"
+_CHANGED_BY_MACROS = {
+    "AWS::IAM::ManagedPolicy",
+    "AWS::IAM::Policy",
+    "AWS::IAM::Role",
+    "AWS::IAM::User",
+    "AWS::KMS::Key",
+    "AWS::KMS::ReplicaKey",
+    "AWS::Lambda::Function",
+    "AWS::Lambda::Permission",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
 }
 _CALLS = re.compile(
     r"(?i)\b(createGrant|putKeyPolicy|putBucketPolicy|putBucketAcl|putObjectAcl|putRolePolicy|attachRolePolicy"
@@ -35,12 +48,19 @@ _CALLS = re.compile(
 
 def not_read(stack: Stack) -> Iterator[Unresolved]:
     """Yield what of ``stack`` may give access and is not evaluated."""
-    for name in _transforms(stack.template.get("Transform")):
+    transforms = _transforms(stack.template.get("Transform"))
+    for name in transforms:
         yield Unresolved(stack.id, f"transform {name}", "what it makes of the template at deployment is not seen")
+    for logical_id, what, why_not in stack.notes:
+        yield Unresolved(f"{stack.id}/{stack.path(logical_id)}" if logical_id else stack.id, what, why_not)
+    noted = {logical_id for logical_id, _, _ in stack.notes}
     for logical_id, resource in stack.template.get("Resources", {}).items():
+        if logical_id in noted:
+            continue
         kind = resource.get("Type", "") if isinstance(resource, Mapping) else logical_id
         why = _why(str(kind))
         where = f"{stack.id}/{stack.path(logical_id)}"
+        yield from _of_transforms(where, resource, transforms)
         if why:
             yield Unresolved(where, str(kind), why)
         elif isinstance(resource, Mapping):
@@ -68,9 +88,32 @@ def _why(kind: str) -> str | None:
     return TYPES.get(kind) or next((why for prefix, why in _PREFIXES.items() if kind.startswith(prefix)), None)
 
 
+def _of_transforms(where: str, resource: Any, transforms: Iterable[str]) -> Iterator[Unresolved]:
+    """Yield what macros may make of one resource: those of the whole template, and those inside it."""
+    kind = str(resource.get("Type", "")) if isinstance(resource, Mapping) else ""
+    if kind in _CHANGED_BY_MACROS or (kind and "::" not in kind):
+        for name in transforms:
+            yield Unresolved(where, f"transform {name}", _BY_TRANSFORM)
+    for name in sorted(set(_inner_transforms(resource))):
+        yield Unresolved(where, f"transform {name}", _BY_TRANSFORM)
+
+
+def _inner_transforms(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key == "Fn::Transform":
+                yield str(item.get("Name", "")) if isinstance(item, Mapping) else str(item)
+            yield from _inner_transforms(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _inner_transforms(item)
+
+
 def _of_properties(where: str, kind: str, properties: Mapping[str, Any]) -> Iterator[Unresolved]:
-    if kind == "AWS::S3::Bucket" and properties.get("AccessControl", "Private") not in {"Private", "LogDeliveryWrite"}:
-        yield Unresolved(where, f"ACL {properties['AccessControl']}", "access by ACL is not evaluated")
+    acl = properties.get("AccessControl", "Private")
+    if kind == "AWS::S3::Bucket" and acl not in ("Private", "LogDeliveryWrite"):
+        shown = acl if isinstance(acl, str) else json.dumps(acl)
+        yield Unresolved(where, f"ACL {shown}", "access by ACL is not evaluated")
     if kind.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
         for call in sorted({match[1] for match in _CALLS.finditer(json.dumps(properties))}):
             yield Unresolved(where, f"call of {call}", "what a custom resource does at deployment is not seen")

@@ -28,5 +28,10 @@ def default_of(name: str, parameter: Mapping[str, Any] | None, unknown: Unknown,
     return [item.strip() for item in str(default).split(",")] if _is_list(kind) else default
 
 
+def given_value(value: str, parameter: Mapping[str, Any]) -> Any:
+    """Return a parameter value that the caller gave, split if the parameter is a list."""
+    return [item.strip() for item in value.split(",")] if _is_list(str(parameter.get("Type", ""))) else value
+
+
 def _is_list(kind: str) -> bool:
     return kind == "CommaDelimitedList" or kind.startswith("List<")

@@ -1,26 +1,34 @@
 """Reads an assembly's templates into one model, all stacks together."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kms_patterns.access.model import Model, Principal, ResourceKind
-from kms_patterns.access.read.assembly import load_assembly
+from kms_patterns.access.read.assembly import Stack, load_assembly
 from kms_patterns.access.read.identities import Identities
 from kms_patterns.access.read.named_principals import SYNTHETIC, named_principals, not_evaluated
 from kms_patterns.access.read.not_read import not_asked
 from kms_patterns.access.read.protected_resources import ProtectedResources
 from kms_patterns.access.read.template import Template
+from kms_patterns.access.templates.reading import Given
 
 
-def read_model(path: Path) -> Model:
+def read_model(path: Path | Sequence[Path], given: Given | None = None) -> Model:
     """Return who and what is in an assembly, with every policy resolved.
 
     Args:
-        path: ``cdk.out``, or one template file.
+        path: What ``load_assembly`` takes: ``cdk.out``, templates, or several of these.
+        given: Parameter values, account and Region that only a deployment decides.
 
     Raises:
-        NotAnAssembly: ``path`` is neither.
+        NotAnAssembly: ``path`` is none of these.
+        NotATemplate: A template cannot be read.
     """
-    stacks = load_assembly(path)
+    return model_of(load_assembly(path, given))
+
+
+def model_of(stacks: list[Stack]) -> Model:
+    """Return who and what is in ``stacks``, with every policy resolved."""
     template = Template(stacks)
     template.list_not_read()
     principals = list(Identities(template).principals())

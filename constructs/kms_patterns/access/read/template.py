@@ -34,7 +34,8 @@ class Template:
             for logical_id, resource in stack.resources.items():
                 where = self.where(stack, logical_id)
                 if resource["Type"] in types and self.resolver.holds(stack, resource.get("Condition"), where):
-                    yield stack, logical_id, self.resolver.resolve(stack, resource.get("Properties", {}), where) or {}
+                    properties = self.resolver.resolve(stack, resource.get("Properties", {}), where)
+                    yield stack, logical_id, properties if isinstance(properties, Mapping) else {}
 
     def document(self, where: str, document: Any) -> dict[str, Any]:
         """Return a policy document with what of it can be read; the rest is listed."""

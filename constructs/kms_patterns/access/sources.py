@@ -1,0 +1,96 @@
+"""Where matrices come from: assemblies, templates, saved JSON, CDK projects, and git revisions of one."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kms_patterns.access.evaluate.building import build_of
+from kms_patterns.access.matrix import Matrix
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack, load_assembly
+from kms_patterns.access.read.project import checked_out, is_project, synthesized
+from kms_patterns.access.report.matrix_json import read
+from kms_patterns.access.templates.reading import Given
+from kms_patterns.access.templates.template_text import NotATemplate, document_of
+
+
+@dataclass(frozen=True)
+class Sources:
+    """How the words of a command line are read.
+
+    Attributes:
+        project: The folder that revisions are about, and where the search for the simulator starts; defaults to the
+            current folder.
+        given: Parameter values, account and Region that only a deployment decides.
+        variables: Environment variables that an app may see while it is synthesized.
+    """
+
+    project: Path | None = None
+    given: Given = field(default_factory=Given)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def matrix(self, words: Sequence[str]) -> Matrix:
+        """Return the matrix of one source, or of several templates and assemblies together.
+
+        Args:
+            words: A ``cdk.out`` folder, a template or a folder of them, a saved JSON report, a folder with a
+                ``cdk.json`` (the working tree), or a git revision; or several paths.
+
+        Raises:
+            NotAnAssembly: A path is none of these.
+            NotATemplate: A template cannot be read.
+            NotAMatrix: The file is JSON, but neither a template nor a report of this version.
+            SynthesisFailed: There is no such path or revision, or its app fails.
+        """
+        saved = _saved(words)
+        return saved or build_of(self._stacks(words), project=self.project)
+
+    def pair(self, old: str, new: str) -> tuple[Matrix, Matrix]:
+        """Return the matrices of two sources, for the same account and Region.
+
+        An app of a revision or folder is synthesized for the environment of the other side's assembly, so that the same
+        code shows no difference.
+        """
+        agreed = replace(self, given=self._agreed([old, new]))
+        before = agreed.matrix([old])
+        return before, agreed.matrix([new])
+
+    def _agreed(self, words: Iterable[str]) -> Given:
+        assemblies = [Path(word) for word in words if (Path(word) / "manifest.json").is_file()]
+        stacks = [stack for path in assemblies for stack in load_assembly(path, Given())]
+        accounts = {stack.account for stack in stacks} - {UNKNOWN_ACCOUNT}
+        regions = {stack.region for stack in stacks} - {UNKNOWN_REGION}
+        return replace(
+            self.given,
+            account=self.given.account or (accounts.pop() if len(accounts) == 1 else None),
+            region=self.given.region or (regions.pop() if len(regions) == 1 else None),
+        )
+
+    def _stacks(self, words: Sequence[str]) -> list[Stack]:
+        paths = [Path(word) for word in words]
+        if all(path.exists() and not is_project(path) for path in paths):
+            return load_assembly(paths, self.given)
+        if len(words) > 1:
+            raise NotATemplate(f"{', '.join(words)}: only templates and assemblies are read together")
+        if is_project(paths[0]):
+            with synthesized(paths[0].resolve(), self.given, self.variables, what=words[0]) as output:
+                return load_assembly(output, self.given)
+        with checked_out(words[0], self.project or Path.cwd()) as place:
+            what = f"revision {words[0]}"
+            with synthesized(place, self.given, self.variables, what=what) as output:
+                return load_assembly(output, self.given)
+
+
+def load(source: str, *, project: Path | None = None) -> Matrix:
+    """Return the matrix of one source; see ``Sources.matrix``."""
+    return Sources(project).matrix([source])
+
+
+def _saved(words: Sequence[str]) -> Matrix | None:
+    path = Path(words[0])
+    if len(words) > 1 or not path.is_file() or path.suffix in {".yaml", ".yml"}:
+        return None
+    document = document_of(path)
+    if isinstance(document, dict) and "Resources" in document:
+        return None
+    return read(json.dumps(document))

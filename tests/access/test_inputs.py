@@ -1,0 +1,282 @@
+"""What ``kms-patterns access`` reads: YAML and JSON, folders, SAM, loops, parameters; and what it says of the rest."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access.model import Model
+from kms_patterns.access.read.assembly import NotAnAssembly, load_assembly
+from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.templates.reading import Given
+from kms_patterns.access.templates.template_text import NotATemplate, template_of
+
+ROOT = Path(__file__).parents[2]
+KEY = """
+  Key:
+    Type: AWS::KMS::Key
+    Properties:
+      KeyPolicy:
+        Version: 2012-10-17
+        Statement:
+          - Effect: Allow
+            Principal: {AWS: !Sub 'arn:${AWS::Partition}:iam::${AWS::AccountId}:root'}
+            Action: kms:*
+            Resource: '*'
+"""
+ROLE = """
+  Reader:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Version: 2012-10-17
+        Statement: [{Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: sts:AssumeRole}]
+      Policies:
+        - PolicyName: read
+          PolicyDocument:
+            Version: 2012-10-17
+            Statement: [{Effect: Allow, Action: kms:Decrypt, Resource: !GetAtt Key.Arn}]
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def to_file(text: str | Mapping[str, Any], name: str = "one.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text if isinstance(text, str) else json.dumps(text))
+        return path
+
+    return to_file
+
+
+def notes(model: Model) -> set[tuple[str, str, str]]:
+    return {(item.where, item.what, item.why) for item in model.unresolved}
+
+
+def readers(path: Path, given: Given | None = None) -> dict[str, list[str]]:
+    """Which roles have which statements' actions."""
+    roles = [who for who in read_model(path, given).principals if who.stack]
+    return {
+        who.id: [
+            action
+            for policy in who.identity
+            for statement in _list(policy.document["Statement"])
+            for action in _list(statement["Action"])
+        ]
+        for who in roles
+    }
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_yaml_with_short_tags_reads_as_the_same_template_in_json(write: Callable[..., Path]) -> None:
+    path = write(f"Resources:{KEY}{ROLE}")
+    plain = write(template_of(path), "two/one.json")
+    assert template_of(path)["Resources"]["Reader"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0][
+        "Resource"
+    ] == {"Fn::GetAtt": ["Key", "Arn"]}
+    matrices = [AccessMatrix.from_assembly(item, project=ROOT) for item in (path, plain)]
+    assert matrices[0] == matrices[1]
+    assert [entry.action for entry in matrices[0].of(principal="one/Reader", resource="one/Key")] == ["kms:Decrypt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("!Ref Key", {"Ref": "Key"}),
+        ("!GetAtt Nested.Outputs.Arn", {"Fn::GetAtt": ["Nested", "Outputs.Arn"]}),
+        ("!GetAtt [Key, Arn]", {"Fn::GetAtt": ["Key", "Arn"]}),
+        ("!Condition Yes", {"Condition": "Yes"}),
+        ("!If [C, !Ref A, !Sub '${B}']", {"Fn::If": ["C", {"Ref": "A"}, {"Fn::Sub": "${B}"}]}),
+        ("!Sub ['${A}', {A: !Ref B}]", {"Fn::Sub": ["${A}", {"A": {"Ref": "B"}}]}),
+        ("!Transform {Name: M, Parameters: {a: 1}}", {"Fn::Transform": {"Name": "M", "Parameters": {"a": 1}}}),
+        ("2012-10-17", "2012-10-17"),
+        ("012345670123", "012345670123"),
+        ("123456789012", 123456789012),
+        ("{on: 1}", {"true": 1}),
+    ],
+)
+def test_yaml_value_is_what_cloudformation_makes_of_it(write: Callable[..., Path], text: str, value: object) -> None:
+    found = template_of(write(f"Resources: {{A: {{Type: Custom::A, Properties: {{V: {text}}}}}}}"))
+    assert found["Resources"]["A"]["Properties"]["V"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Resources: [", "one.yaml is not a template in JSON or YAML: while parsing"),
+        ("Resources: {A: {Type: X}, A: {Type: Y}}", "line 1: the key 'A' stands twice"),
+        ('{"Resources": {"A": {"Type": "X"}, "A": {"Type": "Y"}}}', "the key 'A' stands twice"),
+        ("Resources: {A: !!python/object:os.system {}}", "could not determine a constructor"),
+        ("Other: 1", "one.yaml is not a CloudFormation template: it has no Resources"),
+        ("Resources: 3", "one.yaml: Resources is 3, CloudFormation takes an object"),
+        ("Resources: {A: text}", 'one.yaml: resource A is "text", CloudFormation takes an object with a Type'),
+        ("Resources: {A: {Type: [X]}}", 'one.yaml: resource A: Type is ["X"], CloudFormation takes a text'),
+        ("Resources: {A: {Type: X, Properties: [1]}}", "one.yaml: resource A: Properties is [1]"),
+        ("Resources: {A: {Type: X, Condition: {a: b}}}", "one.yaml: resource A: Condition is"),
+        ("Resources: {}\nParameters: {P: 1}", "one.yaml: parameter P is 1"),
+        ("Resources: {}\nOutputs: {O: {Export: {Name: x}}}", "one.yaml: output O has no Value"),
+    ],
+)
+def test_error_is_one_line_with_file_and_place(write: Callable[..., Path], text: str, message: str) -> None:
+    with pytest.raises(NotATemplate) as error:
+        load_assembly(write(text))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_yaml_whose_aliases_multiply_is_refused(write: Callable[..., Path]) -> None:
+    levels = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9))
+    with pytest.raises(NotATemplate, match="its aliases make more than"):
+        load_assembly(write(f"a0: &a0 [x]\n{levels}\nResources: {{}}"))
+
+
+def test_null_sections_and_properties_are_empty(write: Callable[..., Path]) -> None:
+    path = write('{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": null}}, "Outputs": null}', "one.json")
+    assert [resource.id for resource in read_model(path).resources] == ["one/B"]
+
+
+def test_folder_of_templates_is_read_together(write: Callable[..., Path], tmp_path: Path) -> None:
+    exported = f"Resources:{KEY}Outputs: {{Arn: {{Value: !GetAtt Key.Arn, Export: {{Name: the-key}}}}}}"
+    write(exported, "keys.yaml")
+    write(f"Resources:{ROLE.replace('!GetAtt Key.Arn', '!ImportValue the-key')}", "roles.yml")
+    write({"name": "not a template"}, "package.json")
+    matrix = AccessMatrix.from_assembly(tmp_path, project=ROOT)
+    assert matrix.stacks == ["keys", "roles"]
+    assert [entry.action for entry in matrix.of(principal="roles/Reader", resource="keys/Key")] == ["kms:Decrypt"]
+    assert not matrix.unresolved
+
+
+def test_templates_of_one_name_are_told_apart(write: Callable[..., Path]) -> None:
+    paths = [write(f"Resources:{KEY}", f"{folder}/template.yaml") for folder in ("dev", "prod")]
+    assert [stack.id for stack in load_assembly(paths)] == ["dev/template.yaml", "prod/template.yaml"]
+
+
+def test_nested_template_is_found_by_its_path_and_read_once(write: Callable[..., Path], tmp_path: Path) -> None:
+    write(f"Parameters: {{P: {{Type: String}}}}\nResources:{KEY}", "child.yaml")
+    write("Resources: {C: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: child.yaml}}}", "parent.yaml")
+    write("Resources: {S: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: itself.yaml}}}", "itself.yaml")
+    assert [stack.id for stack in load_assembly(tmp_path)] == ["itself", "parent", "parent/C"]
+
+
+SAM = """
+Transform: AWS::Serverless-2016-10-31
+Parameters: {Key: {Type: String, Default: 1234}}
+Globals: {Function: {Runtime: python3.13, CodeUri: src/}}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: a.b, Policies: [POLICY]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "actions"),
+    [
+        ("{KMSDecryptPolicy: {KeyId: !Ref Key}}", ["kms:Decrypt"]),
+        ("{Statement: {Effect: Allow, Action: 'kms:Sign', Resource: '*'}}", ["kms:Sign"]),
+        ("{S3ReadPolicy: {BucketName: b}}", ["s3:GetObject", "s3:ListBucket"]),
+    ],
+)
+def test_sam_is_translated_offline(write: Callable[..., Path], policy: str, actions: list[str]) -> None:
+    path = write(SAM.replace("POLICY", policy))
+    assert set(actions) <= set(readers(path)["one/FRole"])
+    found = notes(read_model(path))
+    assert not [note for note in found if "transform" in note[1]]
+    assumed = ("one", "Ref Key", "the parameter's default is assumed: 1234")
+    assert (assumed in found) == ("Ref Key" in policy)
+
+
+def test_refused_sam_names_file_and_resource(write: Callable[..., Path]) -> None:
+    with pytest.raises(NotATemplate, match=r"one\.yaml: the SAM translator refuses it: Resource with id \[F\]"):
+        load_assembly(write(SAM.replace("POLICY", "{KMSDecryptPolicy: {}}")))
+
+
+LOOP = f"""
+Transform: AWS::LanguageExtensions
+Parameters: {{Names: {{Type: CommaDelimitedList, Default: 'a, b'}}, Unknown: {{Type: CommaDelimitedList}}}}
+Mappings: {{M: {{Names: {{All: [a, b]}}}}}}
+Resources:{KEY}  Fn::ForEach::Roles:
+    - N
+    - COLLECTION
+    - R${{N}}:
+        Type: AWS::IAM::Role
+        Properties:
+          Policies:
+            - PolicyName: !Ref N
+              PolicyDocument: {{Statement: [{{Effect: Allow, Action: 'kms:${{N}}', Resource: '*'}}]}}
+"""
+
+
+@pytest.mark.parametrize("collection", ["[a, b]", "!Ref Names", "!FindInMap [M, Names, All]", "!Split [',', 'a,b']"])
+def test_loop_is_expanded(write: Callable[..., Path], collection: str) -> None:
+    path = write(LOOP.replace("COLLECTION", collection))
+    assert readers(path) == {"one/Ra": ["kms:a"], "one/Rb": ["kms:b"]}
+    assert (("one", "Ref Names", "the parameter's default is assumed: ['a', 'b']") in notes(read_model(path))) is False
+    assumed = [what for _, what, why in notes(read_model(path)) if "default is assumed" in why]
+    assert assumed == (["Ref Names"] if "Ref" in collection else [])
+
+
+def test_loop_whose_collection_is_not_known_is_said_at_its_place(write: Callable[..., Path]) -> None:
+    path = write(LOOP.replace("COLLECTION", "!Ref Unknown"))
+    assert readers(path) == {}
+    why = "Ref Unknown is known after deployment only"
+    assert ("one/Fn::ForEach::Roles", "resources of a loop", why) in notes(read_model(path))
+    assert set(readers(path, Given({"Unknown": "x"}))) == {"one/Rx"}
+
+
+def test_loops_nest_and_reach_properties_and_names(write: Callable[..., Path]) -> None:
+    body = "{'&{N}${M}': {Type: 'Custom::T', Properties: {A: !GetAtt [!Sub 'K${N}', Arn]}}}"
+    loops = f"{{'Fn::ForEach::Out': [N, [1, b-c], {{'Fn::ForEach::In': [M, [X, Y], {body}]}}]}}"
+    path = write(f"Transform: AWS::LanguageExtensions\nResources: {loops}")
+    found = load_assembly(path)[0].resources
+    assert sorted(found) == ["1X", "1Y", "bcX", "bcY"]
+    assert found["bcY"]["Properties"] == {"A": {"Fn::GetAtt": ["Kb-c", "Arn"]}}
+
+
+@pytest.mark.parametrize(
+    ("loop", "message"),
+    [
+        ("[N, [a]]", "is not [identifier, collection, {key: value}]"),
+        ("[N, [a, b], {R: {Type: X}}]", "makes R a second time: its name lacks ${N}"),
+    ],
+)
+def test_malformed_loop_is_an_error(write: Callable[..., Path], loop: str, message: str) -> None:
+    with pytest.raises(NotATemplate) as error:
+        load_assembly(write(f"Transform: AWS::LanguageExtensions\nResources: {{'Fn::ForEach::L': {loop}}}"))
+    assert message in str(error.value)
+
+
+def test_unknown_macro_is_said_at_every_resource_it_may_change(write: Callable[..., Path]) -> None:
+    inner = "  Include: {Type: AWS::IAM::Role, Properties: {'Fn::Transform': {Name: AWS::Include}}}\n"
+    found = notes(read_model(write(f"Resources:{KEY}{inner}")))
+    why = "made by a transform that is not read"
+    assert {item for item in found if item[2] == why} == {("one/Include", "transform AWS::Include", why)}
+    found = notes(read_model(write(f"Transform: [MyMacro]\nResources:{KEY}  Made: {{Type: Thing}}\n")))
+    assert {item for item in found if item[2] == why} == {
+        ("one/Key", "transform MyMacro", why),
+        ("one/Made", "transform MyMacro", why),
+    }
+
+
+def test_parameter_is_given_for_all_or_for_one_stack(write: Callable[..., Path]) -> None:
+    text = "Parameters: {A: {Type: String, Default: sign, AllowedValues: [sign, verify]}}\nResources:" + ROLE
+    path = write(text.replace("kms:Decrypt", "!Sub 'kms:${A}'"))
+    assert readers(path) == {"one/Reader": ["kms:sign"]}
+    assert readers(path, Given({"A": "verify"})) == {"one/Reader": ["kms:verify"]}
+    assert readers(path, Given({"A": "sign", "one:A": "verify"})) == {"one/Reader": ["kms:verify"]}
+    with pytest.raises(NotATemplate, match=r"parameter A is 'other', the template allows \['sign', 'verify'\]"):
+        load_assembly(path, Given({"A": "other"}))
+    with pytest.raises(NotAnAssembly, match="no template declares the parameter B; declared: A, one:A"):
+        load_assembly(path, Given({"B": "x"}))
+
+
+def test_account_and_region_are_given_to_agnostic_stacks(write: Callable[..., Path]) -> None:
+    key = read_model(write(f"Resources:{KEY}"), Given({}, "123456789012", "eu-west-1")).resources[0]
+    assert key.arn.startswith("arn:aws:kms:eu-west-1:123456789012:key/")
