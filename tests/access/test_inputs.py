@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.access.matrix import AccessMatrix
+from kms_patterns.access import AccessMatrix
 from kms_patterns.access.model import Model
 from kms_patterns.access.read.assembly import NotAnAssembly, load_assembly
 from kms_patterns.access.read.reader import read_model
