@@ -57,6 +57,11 @@ class Layout:
         return self.folder / "tmp"
 
     @property
+    def emulator_state(self) -> Path:
+        """What the emulator keeps in files: keys of its Cognito, code of functions, objects if it stores them."""
+        return self.folder / "state"
+
+    @property
     def runtime_packages(self) -> Path:
         """The packages that Lambda's own runtime brings, and nothing else."""
         return self.folder / "lambda-runtime"

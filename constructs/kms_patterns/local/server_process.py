@@ -103,6 +103,9 @@ def server_environment(layout: Layout, *, region: str, account: str, root_key: s
         "MINISTACK_SSL_CERT": str(layout.certificate),
         "MINISTACK_SSL_KEY": str(layout.private_key),
         "PYTHONDONTWRITEBYTECODE": "1",
+        # By default the emulator reads and writes these below /tmp, where other servers and users find them.
+        "S3_DATA_DIR": str(layout.emulator_state / "s3"),
+        "STATE_DIR": str(layout.emulator_state),
         "PYTHONPATH": str(Path(kms_patterns.__file__).parent.parent),
         "TMPDIR": str(layout.temporary),
         "USE_SSL": "1",

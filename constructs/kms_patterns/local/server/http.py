@@ -1,5 +1,7 @@
 """The emulator's HTTP application, with paths of ours for credentials and faults, and a notice when it is ready.
 
+The emulator's own administration paths need the token as well: they show and remove what others stored.
+
 ``POST /_kms-patterns/role-session`` answers ``{"roleArn", "service", "sessionName"}`` with session credentials.
 ``POST /_kms-patterns/faults`` takes ``{"faults": [...], "seed"}`` (see ``faults``), ``{}`` to tell what was injected.
 Both need the token that the server writes, readable by its user only, into its folder.
@@ -18,7 +20,13 @@ from kms_patterns.local.server.faults import REFUSALS, FaultPlan, inject, is_ret
 SESSION_PATH = "/_kms-patterns/role-session"
 FAULTS_PATH = "/_kms-patterns/faults"
 SLICE = 1 << 20
+_ADMINISTRATION = ("/_ministack", "/_localstack")
+# Health needs no credentials; custom resources answer under a name that only their function was told.
+_OPEN = ("/_ministack/health", "/_ministack/ready", "/_localstack/health")
+_CALLBACKS = ("/_ministack/cfn-response/", "/_ministack/cfn-signal/")
 TOKEN_HEADER = b"x-kms-patterns-token"
+
+_NO_TOKEN: tuple[int, dict[str, Any]] = (403, {"message": "the token of the server's folder is missing"})
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -38,8 +46,10 @@ def application(emulator: Application, *, token: str, ready: Callable[[], None])
         elif scope["type"] == "http" and scope["path"] in answers:
             request = await _body(receive)
             status, body = _answer(token, dict(scope["headers"]), request, answers[scope["path"]])
-            await send({"type": "http.response.start", "status": status, "headers": []})
-            await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+            await _send_json(send, status, body)
+        elif scope["type"] == "http" and _closed(scope["path"]) and not _has_token(token, dict(scope["headers"])):
+            await _body(receive)
+            await _send_json(send, *_NO_TOKEN)
         elif scope["type"] == "http":
             await _served(plan, scope, receive, send, lambda send: emulator(scope, receive, _in_slices(send)))
         else:
@@ -85,9 +95,22 @@ async def _served(
 
 
 def _answer(token: str, headers: dict[bytes, bytes], body: bytes, answer: Answer) -> tuple[int, dict[str, Any]]:
-    if not hmac.compare_digest(headers.get(TOKEN_HEADER, b""), token.encode()):
-        return 403, {"message": "the token of the server's folder is missing"}
-    return answer(json.loads(body))
+    return answer(json.loads(body)) if _has_token(token, headers) else _NO_TOKEN
+
+
+def _closed(path: str) -> bool:
+    return path.lstrip("/").startswith(tuple(name[1:] for name in _ADMINISTRATION)) and not (
+        path in _OPEN or path.startswith(_CALLBACKS)
+    )
+
+
+def _has_token(token: str, headers: dict[bytes, bytes]) -> bool:
+    return hmac.compare_digest(headers.get(TOKEN_HEADER, b""), token.encode())
+
+
+async def _send_json(send: Send, status: int, body: dict[str, Any]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
 def _faults(plan: FaultPlan, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -30,14 +30,32 @@ SNS = "ministack.services.sns"
 DYNAMODB = "ministack.services.dynamodb"
 DYNAMODB_STREAMS = "ministack.services.dynamodb_streams"
 EVENTS = "ministack.services.eventbridge"
+ECR = "ministack.services.ecr"
+LOGS = "ministack.services.cloudwatch_logs"
+STEP_FUNCTIONS = "ministack.services.stepfunctions"
+CLOUDFORMATION = "ministack.services.cloudformation"
 STACKS = "ministack.services.cloudformation.stacks"
 ENGINE = "ministack.services.cloudformation.engine"
+STACK_OPERATIONS = "ministack.services.cloudformation.handlers"
+CHANGE_SETS = "ministack.services.cloudformation.changesets"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 
 _HANDLER = "method path headers body query_params"
+_STEPS = {
+    "_delete_resource": "resource_type physical_id props stack_name logical_id",
+    "_provision_resource": "resource_type logical_id props stack_name",
+    "_update_resource": "resource_type physical_id old_props new_props stack_name logical_id old_attrs",
+}
+_CONDITIONS = {"_evaluate_conditions": "template params"}
+_PARAMETERS = "template provided_params previous_params"
 # A function by its parameter names; anything else by its type, marked with "=".
 REQUIRED: Mapping[str, Mapping[str, str]] = {
-    APP: {"app": "scope receive send", "AUTH": "=bool"},
+    APP: {
+        "app": "scope receive send",
+        "AUTH": "=bool",
+        "_dispatch_service_request": f"{_HANDLER} request_id",
+        "_handle_special_data_plane_request": f"{_HANDLER} request_id raw_path raw_query_string client_ip",
+    },
     RESPONSES: {
         "get_account_id": "",
         "get_region": "",
@@ -53,6 +71,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "evaluate_resource_policy": "doc ctx service named_only direct_only",
         "evaluate_trust_policy": "trust_doc caller_arn ctx",
         "resolve_principal": "access_key_id account_id credential",
+        "_principal_keys": "credential",
         "_first_match": "ctx stmts effect",
         "_resolve_condition_key": "key ctx",
         "EvalContext": "principal_arn principal_type principal_account action resource_arn region source_ip"
@@ -62,6 +81,9 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     },
     ACTIONS: {
         "s3_service_context": "iam_action query_params path headers",
+        "access_denied_response": "service action principal_arn request_id error_code message headers resource_arn"
+        " explicit_deny resource_policy_arn",
+        "identity_denial_message": "action principal_arn resource explicit_deny",
         "request_tag_context": "service iam_action body params",
     },
     LAMBDA_RUNTIME: {
@@ -88,6 +110,8 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     S3: {
         "_SSE_STORED_HEADERS": "=tuple",
         "_bucket_default_sse_headers": "bucket_name",
+        "_bucket_has_versions": "name",
+        "_buckets": "=AccountScopedDict",
         "_bucket_encryption": "=AccountScopedDict",
         "_check_sse_c_copy_source": "headers src_obj",
         "_check_sse_c_part": "headers upload",
@@ -101,10 +125,11 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_put_bucket_lifecycle": "name body",
         "_resolve_sse_write_headers": "headers bucket_name",
     },
-    STS: {"register_session": "access_key session", "_sessions": "=dict"},
+    STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict"},
     IAM: {
         "_group_inline_policies": "=AccountScopedDict",
         "_groups": "=AccountScopedDict",
+        "_instance_profiles": "=AccountScopedDict",
         "_roles": "=AccountScopedDict",
         "_user_inline_policies": "=AccountScopedDict",
         "_users": "=AccountScopedDict",
@@ -113,6 +138,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "handle_request": _HANDLER,
         "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
         "_param_arn": "name",
+        "_parameters": "=AccountRegionScopedDict",
         "_parameter_history": "=AccountRegionScopedDict",
     },
     SECRETS_MANAGER: {
@@ -123,6 +149,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     SQS: {
         "handle_request": _HANDLER,
         "_get_q": "url action",
+        "_queue_name_to_url": "=AccountRegionScopedDict",
         "_Err": "code message status",
         "_url_from_path": "path",
         "_xml_err_resp": "code msg status",
@@ -136,9 +163,29 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"},
     LAMBDA: {"_execute_function_warm": "func event request_id", "_functions": "=AccountRegionScopedDict"},
     EVENTS: {"_dispatch_event": "event view"},
-    STACKS: {"_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status"},
-    ENGINE: {"_resolve_refs": "value resources params conditions mappings stack_name stack_id"},
-    PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple"},
+    ECR: {"_images": "=AccountRegionScopedDict", "_repositories": "=AccountRegionScopedDict"},
+    LOGS: {"handle_request": _HANDLER, "_log_groups": "=AccountRegionScopedDict"},
+    STEP_FUNCTIONS: {"_state_machines": "=AccountRegionScopedDict"},
+    CLOUDFORMATION: {
+        "handle_request": _HANDLER,
+        "_change_sets": "=AccountRegionScopedDict",
+        "_stacks": "=AccountRegionScopedDict",
+    },
+    STACKS: {
+        "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status",
+        "_property_recreation": "resource_type name",
+        **_STEPS,
+        **_CONDITIONS,
+    },
+    ENGINE: {
+        "_resolve_dynamic_reference": "literal",
+        "_resolve_parameters": _PARAMETERS,
+        **_CONDITIONS,
+        "_resolve_refs": "value resources params conditions mappings stack_name stack_id",
+    },
+    STACK_OPERATIONS: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS},
+    CHANGE_SETS: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS},
+    PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple", **_STEPS},
 }
 
 

@@ -14,10 +14,13 @@ from kms_patterns.local.server.emulator import (
     node_functions,
     provisioning,
     stack_events,
-    stack_outputs,
+    template_functions,
 )
 from kms_patterns.local.server.emulator.emulator import (
     ACTIONS,
+    APP,
+    CHANGE_SETS,
+    CLOUDFORMATION,
     ENGINE,
     EVALUATOR,
     KMS,
@@ -25,7 +28,10 @@ from kms_patterns.local.server.emulator.emulator import (
     LAMBDA_RUNTIME,
     PROVISIONERS,
     S3,
+    STACK_OPERATIONS,
     STACKS,
+    STS,
+    reach,
 )
 from kms_patterns.local.server.kms import key_creation
 from kms_patterns.local.server.kms.kms_errors import Response
@@ -33,6 +39,7 @@ from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.kms.operations import imported_material
 from kms_patterns.local.server.kms.operations.rotation import SHARED
 from kms_patterns.local.server.s3 import s3_encryption
+from kms_patterns.local.server.services import cloudformation, session_rules, side_doors
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
 
@@ -53,6 +60,10 @@ def install(kms: KmsService) -> None:
     replace(KMS, "handle_request", partial(kms_handler, kms))
     for service in SERVICES:
         replace(service.module, "handle_request", asking(kms, service))
+    for dispatcher in ("_dispatch_service_request", "_handle_special_data_plane_request"):
+        replace(APP, dispatcher, side_doors.watching)
+    replace(STS, "handle_request", session_rules.checking)
+    replace(EVALUATOR, "_principal_keys", session_rules.principal_keys)
     replace(KMS, "_create_key", key_creation.create_key)
     replace(KMS, "_key_metadata", key_creation.key_metadata)
     replace(KMS, "_store_imported_material", imported_material.store)
@@ -74,12 +85,29 @@ def install(kms: KmsService) -> None:
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", key_provisioning.resource_handlers)
     replace(STACKS, "_add_event", stack_events.record_event)
-    replace(ENGINE, "_resolve_refs", stack_outputs.resolve_references)
+    _install_cloudformation(kms)
+    replace(ENGINE, "_resolve_refs", template_functions.resolve_references)
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
     replace(LAMBDA_RUNTIME, "_NODEJS_WORKER_SCRIPT", node_functions.worker_script)
     replace(LAMBDA, "_execute_function_warm", functions.execute_warm)
     worker = import_module(LAMBDA_RUNTIME).Worker
     worker.invoke = functions.worker_invoke(worker.invoke)
+
+
+def _install_cloudformation(kms: KmsService) -> None:
+    steps = cloudformation.ResourceSteps(kms)
+    replace = emulator.replace
+    replace(CLOUDFORMATION, "handle_request", cloudformation.acting_for_caller)
+    for module in (STACKS, PROVISIONERS):
+        replace(module, "_provision_resource", steps.provision)
+        replace(module, "_update_resource", steps.update)
+        replace(module, "_delete_resource", steps.delete)
+    for module in (ENGINE, STACKS, STACK_OPERATIONS, CHANGE_SETS):
+        replace(module, "_evaluate_conditions", template_functions.evaluate_conditions)
+    for module in (ENGINE, STACK_OPERATIONS, CHANGE_SETS):
+        replace(module, "_resolve_parameters", steps.parameters)
+    replace(ENGINE, "_resolve_dynamic_reference", steps.reference)
+    replace(STACKS, "_property_recreation", cloudformation.recreation)
 
 
 def kms_handler(kms: KmsService, original: Handler) -> Handler:
@@ -101,7 +129,12 @@ def enforce(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def decide(access_key_id: str, iam_action: str, service: str, *rest: Any, **named: Any) -> object:
         action = _AUTHENTICATED_ONLY if service == "kms" else iam_action
-        return original(access_key_id, action, service, *rest, **named)
+        decided = original(access_key_id, action, service, *rest, **named)
+        if decided is None:
+            side_doors.check(original, access_key_id, iam_action, service, rest[0] if rest else named["region"])
+        if decided is None and session_rules.without_mfa(access_key_id, iam_action):
+            return reach(EVALUATOR, "EvalResult")("ImplicitDeny", "this session, which was made without MFA,")
+        return decided
 
     return decide
 

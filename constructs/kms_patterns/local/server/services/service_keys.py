@@ -105,9 +105,13 @@ def asking(kms: KmsService, service: Service) -> Callable[[Handler], Handler]:
 
 def _ask(kms: KmsService, service: Service, caller: Caller, uses: Iterable[Use]) -> None:
     for use in uses:
-        key = managed_key(service.host)["Arn"] if f"alias/aws/{service.host}" in use.key else use.key
-        request = {"KeyId": key, "EncryptionContext": dict(use.context), **use.more}
+        request = {"KeyId": key_of(use, service.host), "EncryptionContext": dict(use.context), **use.more}
         kms.require(KmsCall(use.operation, request, caller, via=service.host))
+
+
+def key_of(use: Use, host: str) -> str:
+    """Return the key that a service asks for; the one that AWS manages is made when it is first used."""
+    return str(managed_key(host)["Arn"]) if f"alias/aws/{host}" in use.key else use.key
 
 
 # What the emulator makes of a request is made of it here, too: another reading would be a way past KMS.

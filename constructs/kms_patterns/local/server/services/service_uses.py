@@ -12,6 +12,7 @@ from typing import Any
 from kms_patterns.local.server.emulator.emulator import (
     DYNAMODB,
     DYNAMODB_STREAMS,
+    RESPONSES,
     SECRETS_MANAGER,
     SNS,
     SQS,
@@ -89,6 +90,18 @@ def _secret_read(_request: Request, answer: Answer) -> Iterator[Use]:
         if "ARN" in value:
             key = _secret_key(_secret({"SecretId": value["ARN"]}))
             yield Use("Decrypt", key, _secret_context(value["ARN"], value["VersionId"]))
+
+
+def secret_uses(secret_id: str) -> tuple[str, list[Use]]:
+    """Return a secret's ARN, and the use of its key that reading its current value takes.
+
+    A secret that does not exist has the ARN that it would have, and uses no key.
+    """
+    secret = _secret({"SecretId": secret_id})
+    if not secret:
+        here = f"{reach(RESPONSES, 'get_region')()}:{reach(RESPONSES, 'get_account_id')()}"
+        return secret_id if secret_id.startswith("arn:") else f"arn:aws:secretsmanager:{here}:secret:{secret_id}", []
+    return secret["ARN"], [Use("Decrypt", _secret_key(secret), _secret_context(secret["ARN"], _VALIDATION))]
 
 
 def _validated(key: str, arn: str) -> Iterator[Use]:

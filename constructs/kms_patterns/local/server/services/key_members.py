@@ -1,0 +1,59 @@
+"""Services that take a KMS key and do not ask KMS for it here: the key is refused, so that nothing looks protected.
+
+The list is the sweep of ``tests/local/test_side_doors.py`` over the models of all services of the emulator.
+
+AWS: https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.html
+"""
+
+import re
+from typing import Any
+
+from kms_patterns.local.server.services.request_members import Members, Served, members_of
+
+# A member that names a KMS key in the models of AWS's services; an algorithm or a flag is not one.
+KEY_MEMBER = re.compile(
+    r"kms.*(key|arn|id)|^(encryption|customer|default|server|volume)\w*key(arn|id|name)?$|^kms\w*$|keyidentifier$",
+    re.IGNORECASE,
+)
+_NOT_A_KEY = re.compile(r"enabled|algorithm|period|type|context|grant|reuse|status|mode|spec", re.IGNORECASE)
+ASKING = frozenset({
+    "cloudformation", "dynamodb", "iam", "kms", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts",
+    "tagging",
+})  # fmt: skip
+"""Services that ask KMS here, or take no key of their own."""
+_AWS_OWNED = (
+    "alias/aws/",
+    "AWS_OWNED",
+    "AWS_OWNED_KMS_KEY",
+    "AWS_OWNED_KEY",
+    "SSE-KMS",
+    "NONE",
+    "None",
+    "DISABLED",
+    "",
+)
+
+
+def unasked_by(service: str, request: Served) -> str | None:
+    """Return why a request that names a key is refused; None if it names none, or the service asks KMS."""
+    return None if service in ASKING else _refusal(service, request.members())
+
+
+def unasked_key(service: str, properties: Any) -> str | None:
+    """Return the same for the properties of a CloudFormation resource."""
+    return None if service in ASKING else _refusal(service, members_of(properties))
+
+
+def _refusal(service: str, members: Members) -> str | None:
+    for name, value in members:
+        if is_key_member(name) and not value.startswith(_AWS_OWNED[:-1]) and value:
+            return (
+                f"The embedded AWS does not ask KMS for {service}, so it refuses {name} {value}: leave it out, "
+                "or test this in an account (docs/embedded-aws.md lists the services that ask)"
+            )
+    return None
+
+
+def is_key_member(name: str) -> bool:
+    """Return whether a member's name says that it names a KMS key."""
+    return KEY_MEMBER.search(name) is not None and _NOT_A_KEY.search(name) is None

@@ -1,0 +1,129 @@
+"""What CloudFormation needs permission for to create, update and delete a resource with the properties of a template.
+
+A type that ``resource_types`` does not list needs ``<service>:Create<Type>``, ``Update<Type>`` and ``Delete<Type>`` on
+every resource; KMS's types are not among them, because KMS itself decides about them.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-template.html
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
+from kms_patterns.local.server.services.resource_types import TYPES, ResourceType
+
+Properties = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One permission that a step of CloudFormation needs."""
+
+    action: str
+    resource: str
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+
+# These set what the creating action does not: an AssumeRolePolicyDocument or a boundary comes with CreateRole itself.
+_WITH_CREATE = frozenset({"AssumeRolePolicyDocument", "PermissionsBoundary"})
+# Inline policies stand in the principals that they are written into.
+_INLINE = {
+    "AWS::IAM::Policy": (
+        ("Roles", "role", "RolePolicy"), ("Users", "user", "UserPolicy"), ("Groups", "group", "GroupPolicy"),
+    ),
+    "AWS::IAM::RolePolicy": (("RoleName", "role", "RolePolicy"),),
+    "AWS::IAM::UserPolicy": (("UserName", "user", "UserPolicy"),),
+    "AWS::IAM::GroupPolicy": (("GroupName", "group", "GroupPolicy"),),
+}  # fmt: skip
+_SERVICES = {"IAM": "iam", "StepFunctions": "states", "CertificateManager": "acm", "Cognito": "cognito-idp"}
+
+
+def permissions(
+    kind: str, step: str, name: str, props: Properties, old: Properties | None = None
+) -> Iterator[Permission]:
+    """Yield what a step needs.
+
+    Args:
+        kind: The resource's type, ``AWS::S3::Bucket``.
+        step: create, update or delete.
+        name: Its physical name, or, if that is not known yet, what it will begin with.
+        props: Its resolved properties.
+        old: Those before an update.
+    """
+    if kind in _INLINE:
+        yield from _inline(kind, step, props)
+        return
+    row = TYPES.get(kind)
+    if row is None:
+        _aws, service, noun = kind.split("::", 2)
+        prefix = _SERVICES.get(service, service.lower())
+        yield Permission(f"{prefix}:{step.title()}{noun.replace('::', '')}", "*")
+        return
+    prefix = _SERVICES.get(kind.split("::")[1], kind.split("::")[1].lower())
+    resource, conditions = _arn(row, name, props), _conditions(props)
+    for action in {"create": row.create, "update": row.update, "delete": row.delete}[step]:
+        yield Permission(f"{prefix}:{action}", resource, conditions)
+    if step != "delete":
+        for action in sorted(_of_properties(row, step, props, old or {})):
+            yield from _each(Permission(f"{prefix}:{action}", resource, conditions), action, props)
+    if kind == "AWS::IAM::ManagedPolicy" and step != "delete":
+        yield from _attached(resource, props)
+
+
+def _of_properties(row: ResourceType, step: str, props: Properties, old: Properties) -> set[str]:
+    if step == "create":
+        # What a creating action takes along needs no further one; what it does not, does.
+        made = {"Code", *[name for name, action in row.properties.items() if action == "UpdateFunctionConfiguration"]}
+        return {action for name, action in row.properties.items() if name in props and name not in made | _WITH_CREATE}
+    return {action for name, action in row.properties.items() if props.get(name) != old.get(name)}
+
+
+def _each(permission: Permission, action: str, props: Properties) -> Iterator[Permission]:
+    # iam:PolicyARN says which policy is attached, one at a time.
+    if not (action.startswith("Attach") and action.endswith("Policy")):
+        yield permission
+        return
+    for arn in props.get("ManagedPolicyArns") or []:
+        yield Permission(permission.action, permission.resource, {**permission.conditions, "iam:PolicyARN": arn})
+
+
+def _attached(policy_arn: str, props: Properties) -> Iterator[Permission]:
+    for member, kind in (("Roles", "Role"), ("Users", "User"), ("Groups", "Group")):
+        for name in props.get(member) or []:
+            arn = f"arn:aws:iam::{reach(RESPONSES, 'get_account_id')()}:{kind.lower()}/{name}"
+            yield Permission(f"iam:Attach{kind}Policy", arn, {"iam:PolicyARN": policy_arn})
+
+
+def _inline(kind: str, step: str, props: Properties) -> Iterator[Permission]:
+    verb = "Delete" if step == "delete" else "Put"
+    for member, noun, action in _INLINE[kind]:
+        names = props.get(member) or []
+        for name in [names] if isinstance(names, str) else names:
+            arn = f"arn:aws:iam::{reach(RESPONSES, 'get_account_id')()}:{noun}/{name}"
+            yield Permission(f"iam:{verb}{action}", arn)
+
+
+def _conditions(props: Properties) -> dict[str, Any]:
+    boundary = props.get("PermissionsBoundary")
+    return {"iam:PermissionsBoundary": boundary} if isinstance(boundary, str) else {}
+
+
+def _arn(row: ResourceType, name: str, props: Properties) -> str:
+    values = {key: _last(value) for key, value in props.items() if isinstance(value, str)}
+    values |= {
+        "name": str(props[row.name] if isinstance(props.get(row.name), str) else name).lstrip("/"),
+        "path": str(props.get("Path") or "/"),
+        "region": reach(RESPONSES, "get_region")(),
+        "account": reach(RESPONSES, "get_account_id")(),
+    }
+    return row.arn.format_map(_Known(values))
+
+
+def _last(value: str) -> str:
+    return value.partition(":function:")[2] or value
+
+
+class _Known(dict[str, str]):
+    def __missing__(self, _name: str) -> str:
+        return "*"

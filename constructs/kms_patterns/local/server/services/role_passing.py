@@ -1,0 +1,51 @@
+"""iam:PassRole: who hands a role to a service needs permission for that role, in every service and operation.
+
+AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from kms_patterns.local.server.emulator.emulator import IAM, RESPONSES, reach
+from kms_patterns.local.server.services.request_members import Members, Served, members_of
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+# A role in these is named as a principal or a resource, or assumed: it is not handed over.
+_NOT_PASSED = re.compile(r"principal|resource|grantee|user|policyarn|sourcearn|retiring", re.IGNORECASE)
+_NO_PASSING = frozenset({"sts", "iam", "kms", "sqs", "sns", "tagging", "resource-groups", "cloudtrail"})
+
+
+def passed_by(service: str, action: str, request: Served) -> list[str]:
+    """Return the ARNs of the roles that a request hands to a service."""
+    if action == "iam:AddRoleToInstanceProfile":
+        names = {value for name, value in request.members() if name == "RoleName"}
+        return [_role_arn(name) for name in sorted(names)]
+    if service == "ec2":
+        return [*_found(request.members()), *_of_profiles(request)]
+    return [] if service in _NO_PASSING or (service == "s3" and request.is_object) else _found(request.members())
+
+
+def passed_roles(properties: Any) -> list[str]:
+    """Return the ARNs of the roles in the properties of a CloudFormation resource."""
+    return _found(members_of(properties))
+
+
+def _found(members: Members) -> list[str]:
+    # A template holds roles as text of its own: CloudFormation asks when it hands them on.
+    roles = {value for name, value in members if _ROLE.fullmatch(value) and not _NOT_PASSED.search(name)}
+    return sorted(roles)
+
+
+def _of_profiles(request: Served) -> Iterator[str]:
+    profiles = reach(IAM, "_instance_profiles")
+    for name, value in request.members():
+        if name in {"Name", "Arn"} or name.startswith("IamInstanceProfile"):
+            profile = profiles.get(value.rsplit("/", 1)[-1]) or {}
+            for role in profile.get("Roles", []):
+                yield _role_arn(role if isinstance(role, str) else str(role.get("RoleName")))
+
+
+def _role_arn(name: str) -> str:
+    role = reach(IAM, "_roles").get(name) or {}
+    return str(role.get("Arn") or f"arn:aws:iam::{reach(RESPONSES, 'get_account_id')()}:role/{name}")

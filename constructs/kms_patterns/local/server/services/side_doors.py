@@ -1,0 +1,75 @@
+"""What every request is checked for besides its own permission: roles that it passes, keys that nothing would ask for.
+
+AWS: https://docs.aws.amazon.com/service-authorization/latest/reference/list_identityandaccessmanagement.html
+"""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
+from kms_patterns.local.server.kms.kms_errors import Response
+from kms_patterns.local.server.services.key_members import unasked_by
+from kms_patterns.local.server.services.request_members import Served, serving
+from kms_patterns.local.server.services.role_passing import passed_by
+
+Dispatch = Callable[..., Awaitable[Response | None]]
+
+
+class Refused(Exception):
+    """A request that is refused for what it carries."""
+
+    def __init__(self, service: str, action: str, code: str, message: str) -> None:
+        super().__init__(message)
+        self.service, self.action, self.code, self.message = service, action, code, message
+
+
+def watching(original: Dispatch) -> Dispatch:
+    """Return the emulator's dispatcher with the request at hand while its permissions are checked."""
+
+    async def dispatch(*request: Any, **more: Any) -> Response | None:
+        method, path, headers, body, query, request_id = request
+        token = serving.set(Served(method, path, headers, body, query))
+        try:
+            return await original(*request, **more)
+        except Refused as refused:
+            return _response(refused, request_id, headers)
+        finally:
+            serving.reset(token)
+
+    return dispatch
+
+
+def check(enforce: Callable[..., Any], access_key: str, action: str, service: str, region: str) -> None:
+    """Check the request being served, once, after its own permission was granted.
+
+    Raises:
+        Refused: It passes a role without iam:PassRole, or names a key for a service that does not ask KMS.
+    """
+    request = serving.get()
+    if request is None:
+        return
+    serving.set(None)
+    for role in passed_by(service, action, request):
+        denied = enforce(access_key, "iam:PassRole", "iam", region, resource_arn=role)
+        if denied is not None:
+            raise Refused(service, action, "AccessDenied", _not_passed(denied, role))
+    unasked = unasked_by(service, request)
+    if unasked:
+        raise Refused(service, action, "ValidationException", unasked)
+
+
+def _not_passed(denied: Any, role: str) -> str:
+    if isinstance(denied, reach(EVALUATOR, "AuthError")):
+        return str(denied.message)
+    message = reach(ACTIONS, "identity_denial_message")
+    return str(message("iam:PassRole", denied.principal_arn, role, denied.decision == "Deny"))
+
+
+def _response(refused: Refused, request_id: str, headers: Any) -> Response:
+    status, answered, body = reach(ACTIONS, "access_denied_response")(
+        refused.service, refused.action, "", request_id or str(uuid4()),
+        error_code=refused.code, message=refused.message, headers=headers,
+    )  # fmt: skip
+    return (status if refused.code == "AccessDenied" else int(HTTPStatus.BAD_REQUEST)), answered, body

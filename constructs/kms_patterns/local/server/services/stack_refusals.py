@@ -1,0 +1,118 @@
+"""What the services refuse CloudFormation, and the emulator's provisioners do: names taken, buckets not empty.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kms_patterns.local.server.emulator.emulator import (
+    DYNAMODB,
+    ECR,
+    IAM,
+    KMS,
+    LAMBDA,
+    LOGS,
+    S3,
+    SECRETS_MANAGER,
+    SQS,
+    SSM,
+    STEP_FUNCTIONS,
+    reach,
+)
+
+Properties = Mapping[str, Any]
+
+# By type: the property that names a resource, and the emulator's table of those that exist.
+_TABLES = {
+    "AWS::DynamoDB::Table": ("TableName", DYNAMODB, "_tables"),
+    "AWS::ECR::Repository": ("RepositoryName", ECR, "_repositories"),
+    "AWS::IAM::InstanceProfile": ("InstanceProfileName", IAM, "_instance_profiles"),
+    "AWS::IAM::Role": ("RoleName", IAM, "_roles"),
+    "AWS::IAM::User": ("UserName", IAM, "_users"),
+    "AWS::Lambda::Function": ("FunctionName", LAMBDA, "_functions"),
+    "AWS::Logs::LogGroup": ("LogGroupName", LOGS, "_log_groups"),
+    "AWS::S3::Bucket": ("BucketName", S3, "_buckets"),
+    "AWS::SQS::Queue": ("QueueName", SQS, "_queue_name_to_url"),
+    "AWS::SSM::Parameter": ("Name", SSM, "_parameters"),
+}
+_EXISTS = "Resource of type '{kind}' with identifier '{name}' already exists."
+_NOT_EMPTY = "The bucket you tried to delete is not empty (Service: S3, Status Code: 409)"
+_VERSIONS_LEFT = (
+    "The bucket you tried to delete is not empty. You must delete all versions in the bucket. "
+    "(Service: S3, Status Code: 409)"
+)
+
+REPLACING: Mapping[str, frozenset[str]] = {
+    "AWS::KMS::Key": frozenset(),
+    "AWS::KMS::Alias": frozenset({"AliasName"}),
+    "AWS::KMS::ReplicaKey": frozenset({"PrimaryKeyArn"}),
+    "AWS::S3::Bucket": frozenset({"BucketName", "ObjectLockEnabled"}),
+    "AWS::S3::BucketPolicy": frozenset({"Bucket"}),
+    "AWS::IAM::Policy": frozenset(),
+    "AWS::SecretsManager::Secret": frozenset({"Name"}),
+    "AWS::Logs::LogGroup": frozenset({"LogGroupName"}),
+    "AWS::Events::Rule": frozenset({"Name", "EventBusName"}),
+    "AWS::Lambda::Permission": frozenset({
+        "Action", "EventSourceToken", "FunctionName", "FunctionUrlAuthType", "InvokedViaFunctionUrl", "Principal",
+        "PrincipalOrgID", "SourceAccount", "SourceArn",
+    }),
+    "AWS::Lambda::Url": frozenset({"TargetFunctionArn", "Qualifier"}),
+    "AWS::Lambda::EventSourceMapping": frozenset({"EventSourceArn", "StartingPosition", "StartingPositionTimestamp"}),
+    "AWS::SNS::Subscription": frozenset({"Endpoint", "Protocol", "TopicArn"}),
+    "AWS::SQS::QueuePolicy": frozenset(),
+    "AWS::SNS::TopicPolicy": frozenset(),
+}  # fmt: skip
+"""By type, the properties whose change replaces the resource ("Update requires" in AWS's template reference)."""
+
+
+def creation(kind: str, props: Properties) -> str | None:
+    """Return why a service refuses to create a resource; None if it does not."""
+    if kind == "AWS::KMS::Alias":
+        arn = reach(KMS, "_alias_arn")(str(props.get("AliasName") or ""))
+        taken = arn in reach(KMS, "_aliases")
+        return f"An alias with the name {arn} already exists (Service: Kms, Status Code: 400)" if taken else None
+    if kind == "AWS::SecretsManager::Secret":
+        name = props.get("Name")
+        taken = bool(name) and reach(SECRETS_MANAGER, "_resolve")(name)[1] is not None
+        return f"The operation failed because the secret {name} already exists." if taken else None
+    if kind == "AWS::StepFunctions::StateMachine":
+        name = props.get("StateMachineName")
+        taken = any(arn.endswith(f":stateMachine:{name}") for arn in reach(STEP_FUNCTIONS, "_state_machines"))
+        return _EXISTS.format(kind=kind, name=name) if name and taken else None
+    if kind not in _TABLES:
+        return None
+    member, module, table = _TABLES[kind]
+    name = props.get(member)
+    return _EXISTS.format(kind=kind, name=name) if isinstance(name, str) and name in reach(module, table) else None
+
+
+def deletion(kind: str, physical_id: str, props: Properties) -> str | None:
+    """Return why a service refuses to delete a resource; None if it does not."""
+    if kind == "AWS::S3::Bucket":
+        return _bucket(physical_id)
+    if kind == "AWS::ECR::Repository":
+        return _repository(physical_id)
+    return _managed_policy(physical_id, props) if kind == "AWS::IAM::ManagedPolicy" else None
+
+
+def _bucket(name: str) -> str | None:
+    bucket = reach(S3, "_buckets").get(name)
+    if bucket is None:
+        return None
+    if bucket["objects"]:
+        return _NOT_EMPTY
+    return _VERSIONS_LEFT if reach(S3, "_bucket_has_versions")(name) else None
+
+
+def _repository(name: str) -> str | None:
+    images = reach(ECR, "_images").get(name)
+    refused = f"The repository with name '{name}' cannot be deleted because it still contains images"
+    return refused if images else None
+
+
+def _managed_policy(arn: str, props: Properties) -> str | None:
+    # CloudFormation detaches the policy from the roles of the template, and from no other.
+    attached = {name for name, role in reach(IAM, "_roles").items() if arn in role.get("AttachedPolicies", [])}
+    roles = attached - set(props.get("Roles") or [])
+    return f"Cannot delete a policy attached to entities: {', '.join(sorted(roles))}" if roles else None
