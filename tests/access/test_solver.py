@@ -1,26 +1,25 @@
-"""The simulator's decisions about keys, and ours about wider conditions, against a solver's."""
+"""The decisions of the simulator against a solver's, and our reading of templates against cfn-policy-validator's."""
 
-import sys
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Iterable
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import cfn_policy_validator
 import pytest
+from cfn_policy_validator import client
 
 from kms_patterns.access.evaluate.actions import USE_OF_KEY
 from kms_patterns.access.evaluate.conditions import from_block
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.evaluate.widening import Change, Judge
 from kms_patterns.access.findings import allowing, as_list
-from kms_patterns.access.model import Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.model import Model, Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.read.reader import read_model
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from solver import allows_more, can_use, can_use_as_it_is
-
-sys.path.pop(0)
+from tests.access.solver import allows_more, can_use, can_use_as_it_is
 
 MOST_KEYS = 4
 """Of a large app every so many keys: the solver takes a hundred times as long as the simulator."""
@@ -115,3 +114,46 @@ def test_solver_sees_a_use_that_a_policy_hides(assembly: Callable[[str], Path]) 
 def test_wider_condition_is_found_by_the_solver(new: dict[str, Any], old: dict[str, Any]) -> None:
     assert allows_more(new, old)
     assert not allows_more(old, new)
+
+
+STACKS = ["KmsPatterns-S3", "KmsPatterns-Secrets", "KmsPatterns-Envelope"]
+
+
+@pytest.fixture(autouse=True)
+def one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It builds a client for every ARN, which takes most of its time, and asks AWS nothing here."""
+    known: dict[object, Any] = {}
+    build = client.build
+    monkeypatch.setattr(client, "build", lambda *words: known.setdefault(words, build(*words)))
+
+
+def texts(documents: Iterable[Any], stack: str = "") -> list[str]:
+    """Statements as text; it makes up names from logical ids alone, we put the stack's name before them.
+
+    Without those about tables and logs: it gives ``AWS::DynamoDB::GlobalTable`` an ARN without region, and leaves out
+    the ``:*`` of a log group's ARN.
+    """
+    found = [json.dumps(item, sort_keys=True) for document in documents for item in document["Statement"]]
+    lower = [text.lower() for text in found if "dynamodb:" not in text and "logs:" not in text]
+    return sorted(re.sub(rf"{stack.lower()}[.-]", "", text) if stack else text for text in lower)
+
+
+def ours(model: Model, kind: ResourceKind) -> list[Any]:
+    return [item.policy.document for item in model.resources if item.kind is kind and item.policy]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_same_policies_are_read(stack: str, assembly: Callable[[str], Path]) -> None:
+    path = assembly("app") / f"{stack}.template.json"
+    theirs = cfn_policy_validator.parse(path.read_text(), UNKNOWN_REGION, UNKNOWN_ACCOUNT, "aws")
+    model = read_model(path)
+    roles = [who for who in model.principals if who.kind is PrincipalKind.ROLE]
+    assert texts((policy.document for who in roles for policy in who.identity), stack) == texts(
+        policy["Policy"] for role in theirs["Roles"] for policy in role["Policies"]
+    )
+    assert texts(ours(model, ResourceKind.ROLE), stack) == texts(role["TrustPolicy"] for role in theirs["Roles"])
+    for kind, name in ((ResourceKind.KEY, "AWS::KMS::Key"), (ResourceKind.BUCKET, "AWS::S3::Bucket")):
+        found = [item["Policy"]["Policy"] for item in theirs["Resources"] if item["ResourceType"] == name]
+        assert texts(ours(model, kind), stack) == texts(found)
+    assert len(roles) >= 3
+    assert ours(model, ResourceKind.KEY)

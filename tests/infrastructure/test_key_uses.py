@@ -1,11 +1,13 @@
-"""A key that signs tokens signs nothing else: else a signature that somebody asked for could be a token."""
+"""A key that signs tokens signs nothing else; a required encryption context is checked before deployment."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import Fn
 from aws_cdk import aws_s3 as s3
 
 from kms_patterns import (
@@ -17,6 +19,7 @@ from kms_patterns import (
     SigningKey,
     TokenIssuer,
 )
+from kms_patterns.functions.required_context import required_context
 
 Make = Callable[[cdk.Stack, str, Any], Any]
 GIVEN: dict[str, Any] = {"issuer": "https://issuer.example", "audiences": ["orders"]}
@@ -78,3 +81,48 @@ def test_two_issuers_or_two_signers_may_have_the_same_key(stack: cdk.Stack) -> N
         key = SigningKey(stack, f"{one.__name__}Key")
         made = [one(stack, f"{one.__name__}{number}", key) for number in (1, 2)]
         assert len({construct.node.path for construct in made}) == 2
+
+
+def test_fixed_pairs_and_names_reach_the_function_as_json() -> None:
+    context = required_context({"b": "2", "a": "1"}, ["tenant"])
+    assert {name: json.loads(value) for name, value in context.environment.items()} == {
+        "ENCRYPTION_CONTEXT": {"a": "1", "b": "2"},
+        "REQUIRED_CONTEXT_KEYS": ["tenant"],
+    }
+
+
+def test_no_context_is_an_empty_object_and_an_empty_list() -> None:
+    assert required_context(None, []).environment == {"ENCRYPTION_CONTEXT": "{}", "REQUIRED_CONTEXT_KEYS": "[]"}
+
+
+def test_required_name_with_a_fixed_value_needs_none_from_the_caller() -> None:
+    context = required_context({"tenant": "a"}, ["tenant", "purpose", "purpose"])
+    assert context.names == ("purpose",)
+
+
+def test_fixed_value_known_at_deployment_only_is_accepted() -> None:
+    value = Fn.import_value("tenant")
+    assert required_context({"tenant": value}, []).fixed == {"tenant": value}
+
+
+@pytest.mark.parametrize("name", ["", " tenant", "tenant ", "aws-crypto-public-key", "AWS-Crypto-x"])
+def test_name_that_no_call_could_match_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"is empty or padded with blanks|is reserved"):
+        required_context(None, [name])
+    with pytest.raises(ValueError, match=r"is empty or padded with blanks|is reserved"):
+        required_context({name: "x"}, [])
+
+
+def test_empty_fixed_value_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"encryption_context\['tenant'\] is empty"):
+        required_context({"tenant": ""}, [])
+
+
+def test_names_that_iam_cannot_tell_apart_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\['tenant'\] differ in case only"):
+        required_context({"Tenant": "a"}, ["tenant"])
+
+
+def test_string_instead_of_a_list_of_names_is_refused() -> None:
+    with pytest.raises(TypeError, match="'tenant': give a list of names"):
+        required_context(None, "tenant")

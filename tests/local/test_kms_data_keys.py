@@ -1,12 +1,19 @@
-"""Data keys, data key pairs, and the keys that cannot make them.
+"""Data keys, data key pairs, the ciphertext blob, and the key material that ImportKeyMaterial refuses.
 
 https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
+https://docs.aws.amazon.com/kms/latest/APIReference/API_ImportKeyMaterial.html
 """
 
+import os
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+from kms_patterns.local.server.kms import ciphertext
+from kms_patterns.local.server.kms.kms_errors import KmsError
 
 CONTEXT = {"tenant": "a", "purpose": "test"}
 
@@ -64,3 +71,69 @@ def test_an_rsa_encryption_key_encrypts_but_makes_no_data_keys(root_kms: Any, ma
     assert code_of(root_kms.generate_data_key, KeyId=key, KeySpec="AES_256") == "InvalidKeyUsageException"
     made = code_of(root_kms.generate_data_key_pair, KeyId=key, KeyPairSpec="ECC_NIST_P256")
     assert made == "InvalidKeyUsageException"
+
+
+MATERIAL, MATERIAL_ID, BOUND = os.urandom(32), os.urandom(16), {"tenant": "a"}
+
+
+def _sealed() -> bytes:
+    return ciphertext.seal("key-1", MATERIAL, MATERIAL_ID, b"plaintext", BOUND)
+
+
+def test_a_blob_opens_under_its_material_and_context() -> None:
+    blob = ciphertext.parse(_sealed())
+    assert blob is not None
+    assert (blob.key_id, blob.material_id) == ("key-1", MATERIAL_ID)
+    assert ciphertext.unseal(blob, MATERIAL, BOUND) == b"plaintext"
+
+
+@pytest.mark.parametrize("change", [{"key_id": "key-2"}, {"material_id": bytes(16)}, {"nonce": bytes(12)}])
+def test_a_blob_that_names_another_key_does_not_open_even_under_the_right_material(change: dict[str, str]) -> None:
+    blob = ciphertext.parse(_sealed())
+    assert blob is not None
+    with pytest.raises(KmsError, check=lambda refused: refused.code == "InvalidCiphertextException"):
+        ciphertext.unseal(replace(blob, **change), MATERIAL, BOUND)  # type: ignore[arg-type]
+
+
+def test_what_is_too_short_or_begins_otherwise_is_no_blob() -> None:
+    sealed = _sealed()
+    shortest = len(sealed) - len(b"plaintext")
+    assert ciphertext.parse(sealed[:shortest]) is not None
+    for raw in (b"", sealed[:4], sealed[: shortest - 1], b"x" + sealed[1:]):
+        assert ciphertext.parse(raw) is None
+
+
+DAY = 86400
+
+
+@pytest.fixture
+def external(root_kms: Any) -> str:
+    return str(root_kms.create_key(Origin="EXTERNAL")["KeyMetadata"]["Arn"])
+
+
+@pytest.mark.parametrize(
+    ("model", "days"),
+    [
+        ("KEY_MATERIAL_EXPIRES", -1),
+        ("KEY_MATERIAL_EXPIRES", 366),
+        ("KEY_MATERIAL_EXPIRES", None),
+        ("KEY_MATERIAL_DOES_NOT_EXPIRE", 30),
+    ],
+)
+def test_an_expiry_that_is_past_too_far_missing_or_in_excess_is_refused(
+    root_kms: Any, external: str, code_of: Any, model: str, days: int | None
+) -> None:
+    given: Any = {"ValidTo": time.time() + days * DAY} if days else {}
+    request = {"KeyId": external, "ImportToken": b"t", "EncryptedKeyMaterial": b"m", "ExpirationModel": model}
+    assert code_of(root_kms.import_key_material, **request, **given) == "ValidationException"
+
+
+def test_a_key_without_further_material_does_not_rotate_on_demand(root_kms: Any, external: str, code_of: Any) -> None:
+    assert code_of(root_kms.rotate_key_on_demand, KeyId=external) == "KMSInvalidStateException"
+
+
+def test_an_import_type_is_for_symmetric_keys(root_kms: Any, code_of: Any) -> None:
+    key = root_kms.create_key(Origin="EXTERNAL", KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]
+    request = {"KeyId": key["Arn"], "ImportToken": b"t", "EncryptedKeyMaterial": b"m", "ImportType": "NEW_KEY_MATERIAL"}
+    model = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+    assert code_of(root_kms.import_key_material, **request, **model) == "ValidationException"

@@ -1,4 +1,4 @@
-"""The S3 streams on a genuine boto3 client: what a lost connection and a retried request look like in practice."""
+"""The S3 streams on a genuine boto3 client, and how often the functions' clients retry."""
 
 import socket
 import threading
@@ -9,6 +9,7 @@ import pytest
 from botocore.config import Config
 
 from kms_runtime.errors import SourceChanged, SourceInterrupted
+from kms_runtime.handlers import clients
 from kms_runtime.s3 import S3Object, S3Sink, S3Source
 
 DATA = bytes(range(251)) * 4000
@@ -129,3 +130,24 @@ def test_retried_part_is_sent_again_from_its_first_byte(client, handler):
         [DATA[1000:2000]] * 2,
         [DATA[2000:2500]] * 2,
     ]
+
+
+@pytest.fixture(autouse=True)
+def region(monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    made = (clients.kms_client, clients.kms_client_without_retries, clients.s3_client)
+    yield
+    for client in made:
+        client.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "attempts", "read_timeout"),
+    [("kms_client", 5, 10), ("kms_client_without_retries", 1, 10), ("s3_client", 5, 60)],
+)
+def test_client_is_bounded_and_made_once(name, attempts, read_timeout):
+    make = getattr(clients, name)
+    config = make().meta.config
+    assert config.retries["total_max_attempts"] == attempts
+    assert (config.connect_timeout, config.read_timeout) == (3, read_timeout)
+    assert make() is make()

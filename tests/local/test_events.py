@@ -1,4 +1,4 @@
-"""CloudFormation tells EventBridge when a stack is deployed; function URLs have an address on this machine."""
+"""Events of CloudFormation and CloudTrail, and the local addresses of function URLs."""
 
 import json
 from typing import Any
@@ -66,3 +66,28 @@ def test_function_url_leads_to_the_endpoint_with_its_path() -> None:
 def test_other_address_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="is no function URL"):
         local_address(url, "https://127.0.0.1:4711")
+
+
+def test_a_denied_call_tells_who_what_and_which_statement(
+    aws: Any, key: str, session_of: Any, allow: Any, code_of: Any
+) -> None:
+    deny = allow("kms:Decrypt", "*") | {"Effect": "Deny", "Sid": "NoReading"}
+    kms = session_of(allow("kms:*", "*"), deny).client("kms")
+    blob = kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"tenant": "a"})["CiphertextBlob"]
+    code_of(kms.decrypt, CiphertextBlob=blob, EncryptionContext={"tenant": "a"})
+    allowed, denied = aws.cloud_trail()[-2:]
+    assert (allowed["eventName"], allowed["readOnly"], "errorCode" in allowed) == ("Encrypt", True, False)
+    assert (denied["eventName"], denied["errorCode"], denied["awsRegion"]) == ("Decrypt", "AccessDenied", aws.region)
+    assert denied["requestParameters"] == {"keyId": key, "encryptionContext": {"tenant": "a"}}
+    assert denied["resources"] == [{"accountId": aws.account, "type": "AWS::KMS::Key", "ARN": key}]
+    assert denied["userIdentity"]["type"] == "AssumedRole"
+    decided = {"policy": "policy", "sid": "NoReading", "position": 1, "effect": "Deny"}
+    assert denied["additionalEventData"] == {
+        "decision": "deny", "reason": "with an explicit deny in an identity-based policy", "statement": decided,
+    }  # fmt: skip
+
+
+def test_a_call_through_s3_names_the_service(aws: Any, key: str, make_bucket: Any, s3_user: Any) -> None:
+    s3_user("kms:GenerateDataKey", key=key).put_object(Bucket=make_bucket(key), Key="a", Body=b"x")
+    event = aws.cloud_trail()[-1]
+    assert (event["eventName"], event["userIdentity"]["invokedBy"]) == ("GenerateDataKey", "s3.amazonaws.com")
