@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from kms_patterns.cli.main import main
 from kms_patterns.local import LocalAws
+from kms_runtime.cli import aws_clients
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +38,10 @@ def run(environment, tmp_path, monkeypatch):
     """Run the command in an empty folder; return exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments, stdin=b""):
-        done = CliRunner().invoke(main, [str(each) for each in arguments], input=stdin, env=environment)
+    def call(*arguments, stdin=b"", **settings):
+        for cached in (aws_clients.kms_client, aws_clients.s3_client, aws_clients._session):
+            cached.cache_clear()
+        done = CliRunner().invoke(main, [str(each) for each in arguments], input=stdin, env=environment | settings)
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
         return SimpleNamespace(code=done.exit_code, stdout=done.stdout_bytes, stderr=done.stderr)

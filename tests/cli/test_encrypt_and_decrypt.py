@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from kms_runtime.cli import file_streams
+from kms_runtime.cli import file_streams, outputs
 
 TENANT = ("-c", "tenant=a")
 
@@ -199,12 +199,12 @@ def test_file_system_without_hard_links_is_written_and_not_overwritten(tmp_path,
 
     monkeypatch.setattr(os, "link", refuse)
     target = tmp_path / "new"
-    with file_streams.writing(target, size=None, force=False) as output:
+    with outputs.writing(target, size=None, force=False) as output:
         output.sink.write(b"hello")
     assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"hello", 0o600)
 
     def write_over_another():
-        with file_streams.writing(tmp_path / "late", size=None, force=False) as output:
+        with outputs.writing(tmp_path / "late", size=None, force=False) as output:
             output.sink.write(b"mine")
             (tmp_path / "late").write_bytes(b"another's")
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -207,3 +208,13 @@ def test_key_for_encryption_signs_no_artifacts(verify, release):
     (folder / "key.json").write_text(json.dumps({name: document[name] for name in kept}))
     done = verify("app.bin", "--key", "key.json")
     assert (done.code, "signs no artifacts" in done.stderr) == (2, True), done.stderr
+
+
+def test_files_of_any_size_are_read_up_to_a_limit(verify, release, tmp_path):
+    release()
+    for name in ("app.bin.sig", "app.bin.dsse.json", "key.pem"):
+        os.truncate(tmp_path / name, 2**40)  # sparse: it takes no room on the disk
+    assert "more than 65536 bytes" in verify("app.bin", "-k", "key.der", "-s", "app.bin.sig").stderr
+    (tmp_path / "app.bin.sig").unlink()
+    assert "at most 1048576 are read" in verify("app.bin", "-k", "key.der").stderr
+    assert verify("app.bin", "-k", "key.pem").code == 2

@@ -1,4 +1,4 @@
-"""``kms-patterns encrypt`` and ``kms-patterns decrypt``: files and streams under a KMS key, for people and hosts.
+"""The ``encrypt`` and ``decrypt`` commands: files, streams and objects under a KMS key, for people and hosts.
 
 Exit codes: 0 done; 1 AWS refused, or a file cannot be read or written; 2 the command line is wrong; 3 the message is
 altered, cut, not a message, or made under another encryption context.
@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from kms_runtime.cli.places import STREAM, Place, S3Place, place
+from kms_runtime.cli.places import STREAM, Place, S3Place, place, shown
 
 _NOT_GENUINE = 3
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -29,6 +29,13 @@ _output = click.option(
 _context = click.option("-c", "--context", multiple=True, metavar="NAME=VALUE", help="Encryption context; repeatable.")
 _keys = click.option("-k", "--key", "keys", multiple=True, metavar="KEY-ARN", help="ARN of a KMS key; repeatable.")
 _force = click.option("-f", "--force", is_flag=True, help="Overwrite an existing output.")
+_tags = click.option(
+    "--tags",
+    type=click.Choice(["refuse", "carry", "drop"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with the tags of an object that goes to Amazon S3 again.",
+)
 _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 
 
@@ -38,6 +45,7 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 @_context
 @_output
 @_force
+@_tags
 @_quiet
 @click.option("--sign", is_flag=True, help="Sign the message (suite 0x0578).")
 @click.option("--verify", is_flag=True, help="Read the result back and compare; needs kms:Decrypt.")
@@ -52,19 +60,25 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
     The result is an AWS Encryption SDK message. With several --key, any one of them can decrypt it. Exit codes: 0 done,
     1 refused by AWS or by the file system, 2 wrong usage, 3 --verify failed.
     """
-    from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415 - --help need not wait for boto3
+    from kms_runtime.cli import encryption, file_streams, outputs  # noqa: PLC0415 - --help need not wait for boto3
 
-    if verify and (output == STREAM or (files == ("-",) and output is None)):
-        raise click.UsageError("--verify reads the output again, which standard output does not allow")
     targets = [output] if output else [place(name) for name in files]
     if verify and any(isinstance(target, S3Place) for target in targets):
         raise click.UsageError(
             "--verify reads the output before it appears: run decrypt --verify on the object instead"
         )
+    in_place = [target for target in targets if outputs.is_written_in_place(target)] if output else []
+    if verify and (in_place or (files == ("-",) and output is None)):
+        name = shown(in_place[0]) if in_place and output != STREAM else "standard output"
+        raise click.UsageError(f"--verify reads the output again, which {name} does not allow")
     work = encryption.Encryption(
-        encryption.encrypting_keyring(options["keys"], options["public_key"]), _pairs(options["context"]), sign, verify
+        encryption.encrypting_keyring(options["keys"], options["public_key"]),
+        _pairs(options["context"]),
+        sign,
+        verify,
+        options["tags"],
     )
-    _run(work, files, output, lambda name: name + file_streams.SUFFIX, options)
+    _run(work, files, output, file_streams.encrypted_name, options)
 
 
 @click.command()
@@ -73,6 +87,7 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
 @_context
 @_output
 @_force
+@_tags
 @_quiet
 @click.option("--account", multiple=True, metavar="ID", help="Accept any key of this account instead of --key.")
 @click.option("--rsa", is_flag=True, help="The --key is an RSA KMS key.")
@@ -81,7 +96,8 @@ def decrypt(files: tuple[str, ...], output: Place | None, *, verify: bool, **opt
     """Decrypt FILE... (a file, s3://BUCKET/KEY, or - for standard input) into FILE without .encrypted.
 
     Every --context pair must be in the message; they are compared before AWS is called. An output file appears after
-    the last byte was authenticated, or not at all; on standard output discard everything if the exit code is not 0.
+    the last byte was authenticated, or not at all. Standard output, a FIFO or a device is written as the message is
+    read: discard everything if the exit code is not 0.
     Exit codes: 0 done, 1 refused by AWS or by the file system, 2 wrong usage, 3 not a genuine message.
     """
     from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415 - --help need not wait for boto3
@@ -89,12 +105,8 @@ def decrypt(files: tuple[str, ...], output: Place | None, *, verify: bool, **opt
     if verify and output:
         raise click.UsageError("--verify writes nothing: leave --output out")
     keyring = encryption.decrypting_keyring(options["keys"], options["account"], rsa=options["rsa"])
-    work = encryption.Decryption(keyring, _pairs(options["context"]), verify)
-
-    def name_for(name: str) -> str:
-        return name.removesuffix(file_streams.SUFFIX) if name.endswith(file_streams.SUFFIX) else f"{name}.decrypted"
-
-    _run(work, files, output, name_for, options)
+    work = encryption.Decryption(keyring, _pairs(options["context"]), verify, options["tags"])
+    _run(work, files, output, file_streams.decrypted_name, options)
 
 
 def _pairs(context: Sequence[str]) -> dict[str, str]:
@@ -103,20 +115,23 @@ def _pairs(context: Sequence[str]) -> dict[str, str]:
     for text in context:
         name, equals, value = text.partition("=")
         if not name or not equals or not value:
-            raise click.UsageError(f"--context {text}: NAME=VALUE is expected, neither part empty")
+            raise click.UsageError(f"--context {shown(text)}: NAME=VALUE is expected, neither part empty")
         if pairs.setdefault(name, value) != value:
-            raise click.UsageError(f"--context {name} is given twice, with different values")
+            raise click.UsageError(f"--context {shown(name)} is given twice, with different values")
     return pairs
 
 
 def _run(
     work: Any, patterns: Sequence[str], output: Place | None, name_for: Callable[[str], str], options: dict[str, Any]
 ) -> None:
-    """Process every file; go on after one failed, and exit with the gravest code."""
+    """Process every file; continue after a failure, and exit with the gravest code."""
     from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415 - --help need not wait for boto3
 
-    inputs = file_streams.expand(patterns)
-    targets = file_streams.destinations(inputs, output, name_for)
+    try:
+        inputs = file_streams.expand(patterns)
+        targets = file_streams.destinations(inputs, output, name_for)
+    except OSError as error:  # a name too long, a folder that may not be searched
+        raise click.UsageError(shown(error)) from error
     code = 0
     with _terminable(), encryption.progress(quiet=options["quiet"]) as report:
         for source, target in zip(inputs, targets, strict=True):

@@ -4,29 +4,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import click
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 import kms_runtime
-from kms_runtime.cli import file_streams
-from kms_runtime.cli.places import Place
+from kms_runtime.cli import file_streams, outputs
+from kms_runtime.cli.aws_clients import kms_client
+from kms_runtime.cli.places import Place, S3Place, shown
 from kms_runtime.errors import EncryptionContextMismatch, MessageAuthenticationFailed, MessageFormatError
 from kms_runtime.key_arn import parse_key_arn
 from kms_runtime.keyrings import Keyring
 
+if TYPE_CHECKING:
+    from kms_runtime.s3.transfer import Tags
+
+PUBLIC_KEY_LIMIT = 64 * 1024
+"""Bytes that are read of a public key."""
 FAILURES = (kms_runtime.KmsRuntimeError, OSError, BotoCoreError)
 NOT_GENUINE = (MessageFormatError, MessageAuthenticationFailed, EncryptionContextMismatch)
-
-
-def kms_client(region: str) -> Any:
-    """Return the AWS KMS client of a Region."""
-    return boto3.client("kms", region_name=region, config=Config(retries={"mode": "standard"}))
 
 
 def encrypting_keyring(keys: Sequence[str], public_key: Path | None) -> Keyring:
@@ -41,9 +48,10 @@ def encrypting_keyring(keys: Sequence[str], public_key: Path | None) -> Keyring:
     if len(keys) > 1:
         raise click.UsageError("--public-key goes with one --key")
     try:
-        return kms_runtime.KmsRsaKeyring(keys[0], public_key=public_key.read_bytes())
+        found = file_streams.read_limited(public_key, PUBLIC_KEY_LIMIT)
+        return kms_runtime.KmsRsaKeyring(keys[0], public_key=found)
     except kms_runtime.KmsRuntimeError as error:
-        raise click.UsageError(f"--public-key {public_key}: {error}") from error
+        raise click.UsageError(f"--public-key {shown(public_key)}: {error}") from error
 
 
 def decrypting_keyring(keys: Sequence[str], accounts: Sequence[str], *, rsa: bool) -> Keyring:
@@ -73,7 +81,9 @@ def _regions(keys: Sequence[str]) -> dict[str, str]:
     parsed = {key: parse_key_arn(key) for key in keys}
     wrong = [key for key, arn in parsed.items() if arn is None]
     if wrong:
-        raise click.UsageError(f"--key {wrong[0]}: the ARN of a key is expected (an alias can be moved to another key)")
+        raise click.UsageError(
+            f"--key {shown(wrong[0])}: the ARN of a key is expected (an alias can be moved to another key)"
+        )
     return {key: arn.region for key, arn in parsed.items() if arn}
 
 
@@ -90,6 +100,7 @@ class Encryption:
     context: Mapping[str, str]
     sign: bool
     verify: bool
+    tags: "Tags"
 
     def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> None:
         """Encrypt ``source`` into ``target``, and compare if asked to."""
@@ -97,13 +108,18 @@ class Encryption:
         suite: dict[str, Any] = {"algorithm_suite": signed} if self.sign else {}
         common: dict[str, Any] = {"keyring": self.keyring, "encryption_context": self.context}
         with (
-            file_streams.reading(source) as (opened, size),
-            file_streams.writing(target, size=size, force=force) as output,
+            file_streams.reading(source, tags=_applicable(self.tags, target)) as given,
+            outputs.writing(target, size=given.size, force=force, attributes=given.attributes) as output,
         ):
-            watched = file_streams.Watched(opened, report.started(source, size), digest=self.verify)
+            watched = file_streams.Watched(given.stream, report.started(source, given.size), digest=self.verify)
             kms_runtime.encrypt(watched, output.sink, **common, **suite)
             if self.verify and output.partial:
                 _compare(output.partial, watched.sha256, common)
+
+
+def _applicable(tags: "Tags", target: Place) -> "Tags":
+    """Return ``tags`` if the target can have tags; a file cannot."""
+    return tags if isinstance(target, S3Place) else "drop"
 
 
 def _compare(message: Path, expected: bytes, common: Mapping[str, Any]) -> None:
@@ -122,16 +138,17 @@ class Decryption:
     keyring: Keyring
     context: Mapping[str, str]
     verify: bool
+    tags: "Tags"
 
     def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> None:
         """Decrypt ``source`` into ``target``, or nowhere if only to verify."""
-        with file_streams.reading(source) as (opened, size):
-            watched = file_streams.Watched(opened, report.started(source, size), digest=False)
+        with file_streams.reading(source, tags="drop" if self.verify else _applicable(self.tags, target)) as given:
+            watched = file_streams.Watched(given.stream, report.started(source, given.size), digest=False)
             common: dict[str, Any] = {"keyring": self.keyring, "encryption_context": self.context}
             if self.verify:
                 kms_runtime.decrypt(watched, file_streams.Discarding(), **common)
                 return
-            with file_streams.writing(target, size=size, force=force) as output:
+            with outputs.writing(target, size=given.size, force=force, attributes=given.attributes) as output:
                 kms_runtime.decrypt(watched, output.sink, **common)
 
 
@@ -144,20 +161,25 @@ class Report:
 
     def started(self, file: Place, size: int | None) -> Any:
         """Show a bar for ``file`` and return the function that moves it."""
-        task = self._bar.add_task(file.name, total=size)
+        task = self._bar.add_task(shown(file.name), total=size)
         return lambda done: self._bar.advance(task, done)
 
     def failed(self, file: Place, error: Exception) -> None:
         """Say which file failed and why, with the error's code first."""
         code = getattr(error, "code", type(error).__name__)
         told = [f"{file}: {code}: {error}", *getattr(error, "__notes__", ())]
-        self._console.print("\n  ".join(told), style="red", markup=False, highlight=False, soft_wrap=True)
+        self._console.print("\n  ".join(map(shown, told)), style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def columns() -> tuple[ProgressColumn, ...]:
+    """Return what a bar shows: name, bar, bytes, rate and remaining time."""
+    name = TextColumn("{task.description}", markup=False)  # a file's name may look like markup
+    return name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
 
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Report]:
-    """Show progress with rate and remaining time while the block runs."""
+    """Show progress while the block runs, if standard error is a terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet or not console.is_terminal) as bar:
+    with Progress(*columns(), console=console, disable=quiet or not console.is_terminal) as bar:
         yield Report(console, bar)

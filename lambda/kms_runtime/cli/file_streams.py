@@ -1,20 +1,23 @@
-"""Files for the ``encrypt`` and ``decrypt`` commands: which to read, what to write, and never half of it."""
+"""What the ``encrypt`` and ``decrypt`` commands read, and where the result of each input goes."""
 
 import glob
 import hashlib
 import os
+import stat
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kms_runtime.cli.places import STREAM, Place, S3Place, place
-from kms_runtime.streams import Sink
+from kms_runtime.cli.outputs import standard
+from kms_runtime.cli.places import STREAM, Place, S3Place, place, shown
+
+if TYPE_CHECKING:
+    from kms_runtime.s3.transfer import Tags
 
 SUFFIX = ".encrypted"
 
@@ -30,16 +33,17 @@ def expand(patterns: Sequence[str]) -> list[Place]:
         found = place(pattern)
         if isinstance(found, S3Place) or found == STREAM or found.exists():
             files.append(found)
-        else:
-            files += sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207 - absolute patterns too
-            if not files or not glob.has_magic(pattern):
-                raise click.UsageError(f"{pattern}: no such file")
+            continue
+        matches = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207 - absolute too
+        if not matches:
+            raise click.UsageError(f"{shown(pattern)}: no such file")
+        files += sorted(map(Path, matches))
     files = list(dict.fromkeys(files))
     folders = [file for file in files if file.is_dir()]
     if folders and isinstance(folders[0], S3Place):
-        raise click.UsageError(f"{folders[0]} names no object; s3://BUCKET/KEY is expected")
+        raise click.UsageError(f"{shown(folders[0])} names no object; s3://BUCKET/KEY is expected")
     if folders:
-        raise click.UsageError(f"{folders[0]} is a folder; name its files, as in '{folders[0]}/*'")
+        raise click.UsageError(f"{shown(folders[0])} is a folder; name its files, as in '{shown(folders[0])}/*'")
     if STREAM in files and len(files) > 1:
         raise click.UsageError("standard input (-) cannot be combined with files")
     return files
@@ -64,7 +68,7 @@ def destinations(files: Sequence[Place], output: Place | None, name_for: Callabl
             raise click.UsageError("standard input has no name: name the output file")
         found: list[Place] = [output / name_for(file.name) for file in files]
         if len(set(found)) < len(found):
-            raise click.UsageError(f"two inputs of the same name would both go to {output}")
+            raise click.UsageError(f"two inputs of the same name would both go to {shown(output)}")
         return found
     if len(files) > 1:
         raise click.UsageError(f"{len(files)} inputs: --output must be an existing folder")
@@ -72,86 +76,49 @@ def destinations(files: Sequence[Place], output: Place | None, name_for: Callabl
 
 
 @dataclass(frozen=True)
-class Output:
-    """What is being written, and where it lies until it takes its name; nowhere if it is standard output."""
+class Input:
+    """What is read.
 
-    sink: Sink
-    partial: Path | None
+    Attributes:
+        stream: Binary file object.
+        size: Its size in bytes, if it is known.
+        attributes: Headers and metadata of an object in Amazon S3, as parameters of PutObject.
+    """
 
-
-@contextmanager
-def reading(file: Place) -> Iterator[tuple[Any, int | None]]:
-    """Open ``file`` and give it with its size; standard input has none."""
-    if isinstance(file, S3Place):
-        from kms_runtime.cli.s3_objects import reading_object  # noqa: PLC0415 - only who uses Amazon S3 waits for it
-
-        with reading_object(file) as opened_object:
-            yield opened_object
-        return
-    if file == STREAM:
-        yield sys.stdin.buffer, None
-        return
-    with file.open("rb", buffering=0) as opened:
-        yield opened, os.fstat(opened.fileno()).st_size
+    stream: Any
+    size: int | None
+    attributes: Mapping[str, Any] | None = None
 
 
 @contextmanager
-def writing(file: Place, *, size: int | None, force: bool) -> Iterator[Output]:
-    """Write a temporary file beside ``file`` and let it take that name at the very end; remove it on any failure.
+def reading(file: Place, *, tags: "Tags" = "drop") -> Iterator[Input]:
+    """Open ``file``.
 
-    An object in Amazon S3 is written as a multipart upload that is completed at the end, or aborted. ``size`` is that
-    of the input, if it is known.
+    Args:
+        file: What to read.
+        tags: What happens to the tags of an object in Amazon S3: see ``kms_runtime.s3.encrypt_object``.
 
     Raises:
-        FileExistsError: ``file`` exists, at the start or at the end, and ``force`` is not set.
+        OSError: It cannot be read, or standard input is closed.
     """
     if isinstance(file, S3Place):
-        from kms_runtime.cli.s3_objects import writing_object  # noqa: PLC0415
+        from kms_runtime.cli.s3_objects import reading_object  # noqa: PLC0415 - files need no Amazon S3
 
-        with writing_object(file, size=size, force=force) as sink:
-            yield Output(sink, None)
+        with reading_object(file, tags=tags) as (stream, size, attributes):
+            yield Input(stream, size, attributes)
         return
     if file == STREAM:
-        yield Output(sys.stdout.buffer, None)
-        sys.stdout.buffer.flush()
+        yield Input(standard(sys.stdin, "standard input"), None)
         return
-    if not force and os.path.lexists(file):
-        raise FileExistsError(f"{file} exists; --force overwrites it")
-    # Readable by nobody else, whatever the umask: a decrypted file must not be wider than asked for.
-    handle, partial = tempfile.mkstemp(prefix=f".{file.name[:100]}.", suffix=".partial", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb", buffering=0) as opened:
-            yield Output(opened, Path(partial))
-            os.fsync(opened.fileno())
-        _publish(Path(partial), file, force=force)
-    finally:
-        with suppress(FileNotFoundError):
-            Path(partial).unlink()
+    with file.open("rb", buffering=0) as opened:
+        found = os.fstat(opened.fileno())
+        yield Input(opened, found.st_size if stat.S_ISREG(found.st_mode) else None)
 
 
-def _publish(partial: Path, file: Path, *, force: bool) -> None:
-    if force:
-        partial.replace(file)
-        return
-    try:
-        _take_name(partial, file)
-    except FileExistsError:
-        raise FileExistsError(f"{file} exists; --force overwrites it") from None
-
-
-def _take_name(partial: Path, file: Path) -> None:
-    try:
-        os.link(partial, file)  # unlike a rename, it fails if the name was taken meanwhile
-    except FileExistsError:
-        raise
-    except OSError:
-        # The file system (FAT, some network shares) has no hard links: an empty file takes the name first.
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        try:
-            partial.replace(file)
-        except BaseException:
-            file.unlink()
-            raise
+def read_limited(file: Path, limit: int) -> bytes:
+    """Return what ``file`` holds, at most one byte more than ``limit``: a file may be larger than the memory."""
+    with file.open("rb") as opened:
+        return opened.read(limit + 1)
 
 
 class Watched:
@@ -204,3 +171,14 @@ class Discarding:
     def sha256(self) -> bytes:
         """Digest of all that was written."""
         return self._digest.digest()
+
+
+def encrypted_name(name: str) -> str:
+    """Return the name of the message that the file ``name`` is encrypted into."""
+    return name + SUFFIX
+
+
+def decrypted_name(name: str) -> str:
+    """Return the name of the file that the message ``name`` is decrypted into."""
+    stem = name.removesuffix(SUFFIX)
+    return f"{name}.decrypted" if stem in {name, "", ".", ".."} else stem

@@ -1,4 +1,4 @@
-"""``kms-patterns import-key-material``: key material from a file, or new one, into a KMS key that was made without.
+"""The ``import-key-material`` command: key material from a file, or new one, into a KMS key that was made without.
 
 Exit codes: 0 imported; 1 AWS refused, or the file cannot be read or written; 2 the command line is wrong; 3 the file
 holds no material for that key.
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from kms_runtime.cli.places import shown
 
 _NO_MATERIAL = 3
 _MOST_BYTES = 64 * 1024
@@ -38,20 +40,22 @@ def import_key_material(material_file: Path, **options: Any) -> None:
     try:
         _import(material_file, **options)
     except (KmsRuntimeError, OSError, BotoCoreError) as error:
-        click.echo(f"{material_file}: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        click.echo(shown(f"{material_file}: {getattr(error, 'code', type(error).__name__)}: {error}"), err=True)
         sys.exit(_NO_MATERIAL if isinstance(error, KeyMaterialInvalid) else 1)
 
 
 def _import(
     file: Path, *, key: str, generate: bool, expires: str | None, algorithm: str | None, new_material: bool
 ) -> None:
-    from kms_runtime.cli.encryption import kms_client  # noqa: PLC0415
+    from kms_runtime.cli.aws_clients import kms_client  # noqa: PLC0415
     from kms_runtime.cli.key_material import importing, material, wrapping  # noqa: PLC0415
     from kms_runtime.key_arn import parse_key_arn  # noqa: PLC0415
 
     arn = parse_key_arn(key)
     if arn is None:
-        raise click.UsageError(f"--key {key}: the ARN of a key is expected (an alias can be moved to another key)")
+        raise click.UsageError(
+            f"--key {shown(key)}: the ARN of a key is expected (an alias can be moved to another key)"
+        )
     if generate and file == Path("-"):
         raise click.UsageError("--generate keeps the material in a file: name it")
     until = _moment(expires) if expires else None
@@ -85,9 +89,9 @@ def _read(file: Path) -> bytearray:
     from kms_runtime.cli.file_streams import reading  # noqa: PLC0415
     from kms_runtime.cli.key_material.material import KeyMaterialInvalid, wiped  # noqa: PLC0415
 
-    with wiped(bytearray(_MOST_BYTES)) as buffer, reading(file) as (source, _size):
+    with wiped(bytearray(_MOST_BYTES)) as buffer, reading(file) as given:
         filled = 0
-        while got := source.readinto(memoryview(buffer)[filled:]):
+        while got := given.stream.readinto(memoryview(buffer)[filled:]):
             filled += got
         if filled == _MOST_BYTES:
             raise KeyMaterialInvalid(f"{_MOST_BYTES} bytes or more: no key material is that long")

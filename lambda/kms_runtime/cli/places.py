@@ -41,6 +41,11 @@ class S3Place:
 Place = Path | S3Place
 
 
+def shown(text: object) -> str:
+    """Return ``text`` on one line and without control characters, as a terminal can show any name and message."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
+
+
 def place(text: str) -> Place:
     """Return the place that ``text`` names.
 
@@ -51,5 +56,5 @@ def place(text: str) -> Place:
         return Path(text)
     bucket, _, key = text.removeprefix(_SCHEME).partition("/")
     if not bucket:
-        raise click.UsageError(f"{text}: s3://BUCKET/KEY is expected")
+        raise click.UsageError(f"{shown(text)}: s3://BUCKET/KEY is expected")
     return S3Place(bucket, key)

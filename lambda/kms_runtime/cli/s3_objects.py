@@ -1,18 +1,19 @@
 """Objects in Amazon S3 for the ``encrypt`` and ``decrypt`` commands: read once, written as a whole or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from kms_runtime.aws_errors import AwsError
+from kms_runtime.cli.aws_clients import s3_client
 from kms_runtime.cli.places import S3Place
 from kms_runtime.s3 import S3Object, S3Sink, S3Source
 from kms_runtime.s3.parts import MAX_PARTS, PART_SIZE
 from kms_runtime.s3.read_ahead import read_ahead
+from kms_runtime.s3.transfer import Tags, carried_attributes
+from kms_runtime.streams import Source
 
 # Frames and header add less than a thousandth and 128 KiB to the plaintext.
 _ALLOWANCE = 1.001, 128 * 1024
@@ -20,31 +21,38 @@ _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 
 @contextmanager
-def reading_object(place: S3Place) -> Iterator[tuple[Any, int]]:
-    """Open the object and give it, read ahead, with its size."""
-    with S3Source(_location(place), s3_client=_client()) as source, read_ahead(source) as ahead:
-        yield ahead, source.size
+def reading_object(place: S3Place, *, tags: Tags) -> Iterator[tuple[Source, int, dict[str, Any]]]:
+    """Open the object and give it, read ahead, with its size and with its headers, metadata and tags."""
+    location, s3 = S3Object(place.bucket, place.key), s3_client()
+    with S3Source(location, s3_client=s3) as source:
+        attributes = carried_attributes(source, location, tags, s3)
+        with read_ahead(source) as ahead:
+            yield ahead, source.size, attributes
 
 
 @contextmanager
-def writing_object(place: S3Place, *, size: int | None, force: bool) -> Iterator[S3Sink]:
+def writing_object(
+    place: S3Place, *, size: int | None, force: bool, attributes: Mapping[str, Any] | None = None
+) -> Iterator[S3Sink]:
     """Write the object, which appears at the very end.
 
     Args:
         place: The object.
         size: Size of what is encrypted or decrypted into it; None, if it is not known, allows 58 GiB.
         force: Whether an existing object may be replaced.
+        attributes: Its headers, metadata and tags.
 
     Raises:
         FileExistsError: There is such an object, at the start or at the end, and ``force`` is not set.
     """
-    s3 = _client()
+    s3 = s3_client()
     if not force:
         _refuse_existing(s3, place)
     factor, header = _ALLOWANCE
     expected = PART_SIZE * MAX_PARTS if size is None else int(size * factor) + header
+    location = S3Object(place.bucket, place.key)
     try:
-        with S3Sink(_location(place), expected_size=expected, s3_client=s3, only_new=not force) as sink:
+        with S3Sink(location, expected_size=expected, s3_client=s3, attributes=attributes, only_new=not force) as sink:
             yield sink
             sink.complete()
     except AwsError as error:
@@ -53,16 +61,8 @@ def writing_object(place: S3Place, *, size: int | None, force: bool) -> Iterator
         raise
 
 
-def _client() -> Any:
-    return boto3.client("s3", config=Config(retries={"mode": "standard"}))
-
-
-def _location(place: S3Place) -> S3Object:
-    return S3Object(place.bucket, place.key)
-
-
 def _refuse_existing(s3: Any, place: S3Place) -> None:
-    """Say it before the work; whoever may not look gets the same response after it, from the conditional write."""
+    """Refuse before the work; a caller without s3:GetObject is refused after it, by the conditional write."""
     try:
         s3.head_object(Bucket=place.bucket, Key=place.key)
     except ClientError:

@@ -1,4 +1,4 @@
-"""``kms-patterns verify``: an artifact's signature and statement, checked with the public key and without AWS.
+"""The ``verify`` command: an artifact's signature and statement, checked with the public key and without AWS.
 
 Exit codes: 0 genuine; 1 a file cannot be read; 2 the command line is wrong or there is nothing to check; 3 not genuine.
 """
@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kms_runtime.cli.places import shown
+
 if TYPE_CHECKING:
     from kms_runtime.signatures.artifacts import ArtifactDigests
     from kms_runtime.signatures.verifying_keys import VerifyingKey
 
 _NOT_GENUINE = 3
+_SIGNATURE_LIMIT = 64 * 1024
+_KEY_LIMIT = 1024 * 1024
 _path = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -37,12 +41,12 @@ def verify(file: Path, **options: Any) -> None:
     try:
         lines = _verify(file, **options)
     except OSError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(shown(error)) from error
     except KmsRuntimeError as error:
-        click.echo(f"{file}: NOT GENUINE: {error.code}: {error}", err=True)
+        click.echo(shown(f"{file}: NOT GENUINE: {error.code}: {error}"), err=True)
         sys.exit(_NOT_GENUINE)
     for line in lines:
-        click.echo(f"{file}: {line}")
+        click.echo(shown(f"{file}: {line}"))
 
 
 def _verify(
@@ -76,18 +80,25 @@ def _verify(
 
 
 def _signed(artifact: "ArtifactDigests", signature: Path, key: "VerifyingKey", algorithm: str) -> str:
+    from kms_runtime.aws_errors import KMSInvalidSignatureException  # noqa: PLC0415
+    from kms_runtime.cli.file_streams import read_limited  # noqa: PLC0415
     from kms_runtime.signatures.artifacts import verify_signature  # noqa: PLC0415
 
-    verify_signature(artifact, signature.read_bytes(), key, algorithm=algorithm)
+    data = read_limited(signature, _SIGNATURE_LIMIT)
+    if len(data) > _SIGNATURE_LIMIT:
+        raise KMSInvalidSignatureException(f"{signature.name} has more than {_SIGNATURE_LIMIT} bytes: not a signature")
+    verify_signature(artifact, data, key, algorithm=algorithm)
     return f"genuine by {signature.name}: {algorithm}, {key.key_arn}"
 
 
 def _stated(
     artifact: "ArtifactDigests", envelope: Path, key: "VerifyingKey", algorithm: str, expected: dict[str, Any]
 ) -> str:
+    from kms_runtime.cli.file_streams import read_limited  # noqa: PLC0415
     from kms_runtime.signatures.artifacts import verify_statement  # noqa: PLC0415
+    from kms_runtime.signatures.dsse import ENVELOPE_LIMIT  # noqa: PLC0415
 
-    statement = verify_statement(artifact, envelope.read_bytes(), key, algorithm=algorithm, **expected)
+    statement = verify_statement(artifact, read_limited(envelope, ENVELOPE_LIMIT), key, algorithm=algorithm, **expected)
     subject = statement.subject_with(artifact.digests, expected["name"])
     return f"genuine by {envelope.name}: {algorithm}, {key.key_arn}, as {subject.name!r}"
 
@@ -98,14 +109,17 @@ def _if_there(file: Path, suffix: str) -> Path | None:
 
 
 def _read_key(path: Path) -> "VerifyingKey":
+    from kms_runtime.cli.file_streams import read_limited  # noqa: PLC0415
     from kms_runtime.errors import KmsRuntimeError  # noqa: PLC0415
     from kms_runtime.signatures.verifying_keys import read_verifying_key  # noqa: PLC0415
 
-    data = path.read_bytes()
+    data = read_limited(path, _KEY_LIMIT)
+    if len(data) > _KEY_LIMIT:
+        raise click.UsageError(f"--key {shown(path)}: more than {_KEY_LIMIT} bytes: not a public key")
     try:
         return read_verifying_key(data, called=path.name)
     except KmsRuntimeError as error:
-        raise click.UsageError(f"--key {path}: {error}") from error
+        raise click.UsageError(f"--key {shown(path)}: {shown(error)}") from error
 
 
 def _chosen(key: "VerifyingKey", algorithm: str | None) -> str:

@@ -70,7 +70,7 @@ def encrypt_object(
     with S3Source(source, s3_client=s3_client) as reader:
         frames = reader.size // DEFAULT_FRAME_LENGTH + 1
         expected = reader.size + frames * FRAME_OVERHEAD + _HEADER_ALLOWANCE
-        attributes = _attributes(reader, source, tags, s3_client)
+        attributes = carried_attributes(reader, source, tags, s3_client)
         with (
             S3Sink(destination, expected_size=expected, s3_client=s3_client, attributes=attributes) as sink,
             read_ahead(reader) as ahead,
@@ -111,7 +111,7 @@ def decrypt_object(
     """
     _check_distinct(source, destination)
     with S3Source(source, s3_client=s3_client) as reader:
-        attributes = _attributes(reader, source, tags, s3_client)
+        attributes = carried_attributes(reader, source, tags, s3_client)
         with (
             S3Sink(destination, expected_size=reader.size, s3_client=s3_client, attributes=attributes) as sink,
             read_ahead(reader) as ahead,
@@ -125,8 +125,13 @@ def _check_distinct(source: S3Object, destination: S3Object) -> None:
         raise InvalidRequest(f"{source} would be overwritten by its own result; give another destination")
 
 
-def _attributes(reader: S3Source, source: S3Object, tags: Tags, s3_client: "S3Client") -> dict[str, Any]:
-    """Return the parameters of PutObject with which the destination describes itself as the source does."""
+def carried_attributes(reader: S3Source, source: S3Object, tags: Tags, s3_client: "S3Client") -> dict[str, Any]:
+    """Return the parameters of PutObject that give the destination the source's headers, metadata and tags.
+
+    Raises:
+        InvalidRequest: The source has tags and ``tags`` is ``refuse``, or ``tags`` is another word.
+        SourceNotReadable: Amazon S3 returned 403 or 404 for the tags.
+    """
     if tags not in get_args(Tags):
         raise InvalidRequest(f"tags={tags!r}: give one of {', '.join(get_args(Tags))}")
     if tags == "refuse" and reader.tag_count:

@@ -1,0 +1,59 @@
+"""Clients of the AWS SDK for the commands; what is wrong with its configuration is said on one line."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import click
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from kms_runtime.cli.places import shown
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_s3 import S3Client
+
+# What botocore raises for a profile, an endpoint, a number or a credential process that it cannot use.
+_UNUSABLE = (BotoCoreError, ClientError, ValueError, TypeError, KeyError, OSError, RuntimeError)
+
+
+@cache
+def kms_client(region: str) -> "KMSClient":
+    """Return the AWS KMS client of a Region.
+
+    Raises:
+        ClickException: The configuration or the credentials of the AWS SDK cannot be used.
+    """
+    client: KMSClient = _client("kms", region)
+    return client
+
+
+@cache
+def s3_client() -> "S3Client":
+    """Return the Amazon S3 client of the configured Region.
+
+    Raises:
+        ClickException: The configuration or the credentials of the AWS SDK cannot be used.
+    """
+    client: S3Client = _client("s3", None)
+    return client
+
+
+@cache
+def _session() -> boto3.Session:
+    return boto3.Session()
+
+
+def _client(service: str, region: str | None) -> Any:
+    try:
+        # Credentials are looked for here, not at the first request, so that all that is wrong is found in one place.
+        session = _session()
+        credentials = session.get_credentials()
+        if credentials is not None:
+            credentials.get_frozen_credentials()
+        build: Any = session.client
+        return build(service, region_name=region, config=Config(retries={"mode": "standard"}))
+    except _UNUSABLE as error:
+        reason = shown(str(error).strip()) or type(error).__name__
+        raise click.ClickException(f"the AWS SDK cannot be used as it is configured: {reason}") from error
