@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import kms_patterns
 from kms_patterns.local.certificates import write_certificates
 from kms_patterns.local.layout import Layout
 
@@ -106,7 +105,7 @@ def server_environment(layout: Layout, *, region: str, account: str, root_key: s
         # By default the emulator reads and writes these below /tmp, where other servers and users find them.
         "S3_DATA_DIR": str(layout.emulator_state / "s3"),
         "STATE_DIR": str(layout.emulator_state),
-        "PYTHONPATH": str(Path(kms_patterns.__file__).parent.parent),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
         "TMPDIR": str(layout.temporary),
         "USE_SSL": "1",
     }
