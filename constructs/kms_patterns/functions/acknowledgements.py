@@ -21,7 +21,7 @@ def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
 def acknowledge_objects(role: IConstruct, bucket: aws_s3.IBucket, pattern: str = "*") -> None:
     """Acknowledge that ``role`` is granted the objects of ``bucket``, the wildcard being the object's name."""
     every = "every object" if pattern == "*" else f"every object {pattern}"
-    reason = f"The function serves {every} of this bucket; the actions are exact and the bucket is named."
+    reason = f"The role serves {every} of this bucket; the actions are exact and the bucket is named."
     acknowledge(role, {wildcard(Stack.of(role).resolve(bucket.arn_for_objects(pattern))): reason})
 
 

@@ -10,8 +10,9 @@ from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
-from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.patterns.parts.signing_choices import chosen_algorithm
+from kms_patterns.policy.actions import DOWNLOAD, UPLOAD
 from kms_patterns.policy.key_specs import SIGNED_BY_DIGEST
 
 STATEMENT_SUFFIX = ".dsse.json"
@@ -78,11 +79,11 @@ class CodeSigner(FunctionPattern):
         self._grant_key(signing_key)
         beside = signatures.bucket_arn == artifacts.bucket_arn
         written = [f"*{suffix}" for suffix in SUFFIXES]
-        grant_object_download(artifacts, self.role)
+        grant_objects(artifacts, self.role, DOWNLOAD)
         acknowledge_objects(self.role, artifacts)
         if not beside:
-            grant_object_download(signatures, self.role, objects=[f"*{STATEMENT_SUFFIX}"])
-        grant_object_upload(signatures, self.role, multipart=False, objects=written)
+            grant_objects(signatures, self.role, DOWNLOAD, [f"*{STATEMENT_SUFFIX}"])
+        grant_objects(signatures, self.role, UPLOAD, written)
         for pattern in written:
             acknowledge_objects(self.role, signatures, pattern)
         if sign_on_create:

@@ -13,7 +13,8 @@ from kms_patterns.functions.required_context import required_context as check_co
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.patterns.parts.cipher_functions import CipherFunctions
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
-from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.parts.object_grants import grant_objects
+from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS
 
 
 class EnvelopeCipher(CipherFunctions):
@@ -82,8 +83,8 @@ class EnvelopeCipher(CipherFunctions):
                     **context.environment,
                 },
             )
-            grant_object_download(read, made.role, versions=read_versions)
-            grant_object_upload(write, made.role)
+            grant_objects(read, made.role, DOWNLOAD_VERSIONS if read_versions else DOWNLOAD)
+            grant_objects(write, made.role, UPLOAD_IN_PARTS)
             acknowledge_objects(made.role, read)
             acknowledge_objects(made.role, write)
             return made

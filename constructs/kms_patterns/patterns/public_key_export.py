@@ -17,7 +17,7 @@ from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.event_rules import StackDeployedRule
 from kms_patterns.patterns.parts.function_address import FunctionAddress
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
-from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.patterns.parts.public_key_checks import (
     check_algorithms,
     check_distribution,
@@ -27,6 +27,7 @@ from kms_patterns.patterns.parts.public_key_checks import (
     check_times,
 )
 from kms_patterns.patterns.public_bucket import PublicBucket
+from kms_patterns.policy.actions import DOWNLOAD, UPLOAD
 
 FORMS: Final = ("json", "pem", "der", "jwk")
 
@@ -102,7 +103,7 @@ class PublicKeyExport(FunctionPattern):
         )
         settings = self._settings(keys, algorithms or {}, prefix, max_age)
         publisher.configure(settings)
-        grant_object_upload(self.bucket, publisher.role, multipart=False, objects=files)
+        grant_objects(self.bucket, publisher.role, UPLOAD, files)
         for key in keys.values():
             key.grant_public_key(publisher.role).assert_success()
         deployed = StackDeployedRule(
@@ -116,7 +117,7 @@ class PublicKeyExport(FunctionPattern):
         # While the server is being made, the rule becomes ready for the event at the end of the deployment.
         server.function.node.add_dependency(deployed)
         server.configure(settings)
-        grant_object_download(self.bucket, server.role, objects=files)
+        grant_objects(self.bucket, server.role, DOWNLOAD, files)
         address = FunctionAddress(self, "Address", function=server.function, reserved_concurrency=reserved_concurrency)
         self._address = address.url
 

@@ -12,8 +12,9 @@ from kms_patterns.functions.required_context import required_context as check_co
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
-from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.patterns.parts.secret_modes import RSA_ALGORITHM, check_rsa
+from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS
 
 
 class RsaEnvelopeCipher(FunctionPattern):
@@ -85,8 +86,8 @@ class RsaEnvelopeCipher(FunctionPattern):
                 **context.environment,
             },
         )
-        grant_object_download(source, made.role, versions=read_versions)
-        grant_object_upload(destination, made.role)
+        grant_objects(source, made.role, DOWNLOAD_VERSIONS if read_versions else DOWNLOAD)
+        grant_objects(destination, made.role, UPLOAD_IN_PARTS)
         acknowledge_objects(made.role, source)
         acknowledge_objects(made.role, destination)
         encryption_key.grant_decrypt(made.role, algorithms=[algorithm]).assert_success()
