@@ -202,7 +202,7 @@ def test_fifo_or_unencrypted_dead_letter_queue_is_refused(stack: cdk.Stack) -> N
 
 def test_key_whose_policy_is_not_ours_is_refused_for_logs(stack: cdk.Stack) -> None:
     with pytest.raises(TypeError, match="log_group_key is a Key"):
-        FunctionOptions(log_group_key=aws_kms.Key(stack, "Plain"))  # type: ignore[arg-type]
+        FunctionOptions(log_group_key=aws_kms.Key(stack, "Plain"))
 
 
 def test_dictionary_in_place_of_options_is_refused(stack: cdk.Stack) -> None:

@@ -8,9 +8,8 @@ from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge, wildcard
 from kms_patterns.functions.bundling import runtime_code
-from kms_patterns.functions.function_options import FunctionOptions
+from kms_patterns.functions.function_options import FunctionOptions, KeyAtRest
 from kms_patterns.functions.lambda_platform import lambda_platform
-from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
 
 
@@ -127,7 +126,7 @@ class DataPlaneFunction(Construct):
     def _grant_dead_letters_key(self) -> None:
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
         key = self.dead_letters.encryption_master_key
-        if isinstance(key, EncryptionKey):
+        if isinstance(key, KeyAtRest):
             key.allow_use_through("sqs", self.role).assert_success()
         elif key is not None:
             key.grant(self.role, GENERATE_DATA_KEY, DECRYPT).assert_success()

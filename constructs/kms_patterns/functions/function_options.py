@@ -3,11 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
-from aws_cdk import Duration, Token, aws_ec2, aws_lambda, aws_logs, aws_sqs
-
-from kms_patterns.keys.encryption_key import EncryptionKey
+from aws_cdk import Duration, Token, aws_ec2, aws_iam, aws_kms, aws_lambda, aws_logs, aws_sqs
 
 _LONGEST_TIMEOUT: Final = 900
 _VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
@@ -15,6 +13,14 @@ _VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 # see plaintext. The SDK's two switches for endpoints of AWS are harmless.
 _STEERING: Final = re.compile(r"AWS_|_|LAMBDA_|PYTHON|LD_|SSL|OPENSSL_|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|BOTO", re.I)
 _HARMLESS: Final = frozenset({"AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"})
+
+
+@runtime_checkable
+class KeyAtRest(Protocol):
+    """A key whose policy names its users, such as an ``EncryptionKey``, as far as functions use it."""
+
+    def allow_use_through(self, service: str, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow a role what the service does for it with the key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +31,8 @@ class FunctionOptions:
         memory_size: Memory in MiB, 128 to 10,240; one virtual CPU per 1,769. Defaults to what the pattern names.
         timeout: 1 second to 15 minutes. Defaults to what the pattern names.
         log_retention: How long the log groups keep an event. Defaults to one year.
-        log_group_key: Key that CloudWatch Logs encrypts the log groups with; its policy allows the service that for log
-            groups of the account. Defaults to the encryption that CloudWatch Logs applies by itself.
+        log_group_key: ``EncryptionKey`` that CloudWatch Logs encrypts the log groups with; its policy allows that
+            service to use it for log groups of the account. Defaults to the encryption that every log group has.
         retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2. Defaults to 2.
         tracing: X-Ray tracing. Other than ``DISABLED`` it adds ``xray:PutTraceSegments`` and
             ``xray:PutTelemetryRecords`` on every resource to the roles, because X-Ray has no resource to name.
@@ -52,7 +58,7 @@ class FunctionOptions:
     memory_size: int | None = None
     timeout: Duration | None = None
     log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR
-    log_group_key: EncryptionKey | None = None
+    log_group_key: aws_kms.IKey | None = None
     retry_attempts: int = 2
     tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED
     vpc: aws_ec2.IVpc | None = None
@@ -78,7 +84,7 @@ class FunctionOptions:
                 "subnets and security_groups have no effect without vpc, and the functions would run outside of it: "
                 "give the vpc as well"
             )
-        if self.log_group_key is not None and not isinstance(self.log_group_key, EncryptionKey):
+        if self.log_group_key is not None and not isinstance(self.log_group_key, KeyAtRest):
             raise TypeError(
                 f"log_group_key is a {type(self.log_group_key).__name__}: CloudWatch Logs needs a statement in the "
                 "policy of a symmetric key (else AccessDeniedException); give an EncryptionKey"
