@@ -31,23 +31,8 @@ ARROWS = {
 # Assertions in a user's tests take an app and synthesize it.
 SYNTHESIZE = {("kms_patterns.access.least_privilege", "aws_cdk")}
 # Modules that still are in a circle, folders that still are too wide, stems that still name several modules.
-CIRCLES: set[str] = {
-    "kms_patterns.keys.customer_managed_key",
-    "kms_patterns.keys.grants.cdk_statements",
-    "kms_patterns.keys.grants.grant_writer",
-    "kms_patterns.keys.grants.policy_checks",
-    "kms_patterns.keys.grants.service_grants",
-    "kms_patterns.keys.grants.two_key_grants",
-    "kms_patterns.keys.imported.imported_key",
-    "kms_patterns.keys.imported.owner_statement",
-    "kms_patterns.keys.synth.at_rest",
-    "kms_patterns.keys.synth.cycles",
-    "kms_patterns.keys.synth.policy_limits",
-    "kms_patterns.keys.synth.synth_checks",
-    "kms_patterns.keys.synth.template_checks",
-    "kms_patterns.keys.synth.void_grants",
-}
-WIDE = {"lambda/kms_runtime/handlers": 22, "constructs/kms_patterns/keys/grants": 19}
+CIRCLES: set[str] = set()
+WIDE = {"lambda/kms_runtime/handlers": 22}
 SHARED_STEMS: set[str] = {
     "actions",
     "conditions",

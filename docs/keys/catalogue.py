@@ -40,19 +40,19 @@ SOURCE = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
 ENTRIES = [
     Entry(
         "A grant that the key's usage cannot serve",
-        f"{CHECKS}.grants.two_key_grants.check_operations",
+        f"{CHECKS}.grants.rules.check_operations",
         lambda it: SigningKey(it, "Key").grant_decrypt(role(it)),
         lambda it: RsaEncryptionKey(it, "Key").grant_decrypt(role(it)),
     ),
     Entry(
         "A grant that demands an encryption context of a key that has none",
-        f"{CHECKS}.grants.two_key_grants.check_context",
+        f"{CHECKS}.grants.rules.check_context",
         lambda it: RsaEncryptionKey(it, "Key").grant_operations(role(it), "kms:Decrypt", required_context=["tenant"]),
         lambda it: EncryptionKey(it, "Key").grant_operations(role(it), "kms:Decrypt", required_context=["tenant"]),
     ),
     Entry(
         "A grant pinned to an algorithm that the key lacks",
-        f"{CHECKS}.grants.pinned_grants.check_pins",
+        f"{CHECKS}.grants.rules.check_pins",
         lambda it: SigningKey(it, "Key").grant_sign(role(it), algorithms=["ECDSA_SHA_384"]),
         lambda it: SigningKey(it, "Key").grant_sign(role(it), algorithms=["ECDSA_SHA_256"]),
     ),
@@ -76,7 +76,7 @@ ENTRIES = [
     ),
     Entry(
         "A grant on an imported key that its type cannot serve",
-        f"{CHECKS}.imported.imported_key.check_operations",
+        f"{CHECKS}.grants.rules.check_operations",
         lambda it: SigningKey.from_key_arn(it, "Key", ELSEWHERE).grant_decrypt(role(it)),
         lambda it: RsaEncryptionKey.from_key_arn(it, "Key", ELSEWHERE).grant_decrypt(role(it)),
     ),
@@ -100,7 +100,7 @@ ENTRIES = [
     ),
     Entry(
         "A right to create KMS grants with an operation that the key cannot do",
-        f"{CHECKS}.grants.service_grants.check_grant_operations",
+        f"{CHECKS}.grants.rules.check_grant_operations",
         lambda it: SigningKey(it, "Key").grant_create_grant(role(it), operations=["Decrypt"]),
         lambda it: SigningKey(it, "Key").grant_create_grant(role(it), operations=["Sign"]),
     ),
@@ -202,13 +202,13 @@ ENTRIES = [
     ),
     Entry(
         "A wildcard in a caller's own statement",
-        f"{CHECKS}.grants.two_key_grants.check_callers_statement",
+        f"{CHECKS}.customer_managed_key.check_callers_statement",
         lambda it: own(it, "kms:GenerateDataKey*", principal=SNS, **SOURCE),
         lambda it: own(it, "kms:GenerateDataKey", principal=SNS, **SOURCE),
     ),
     Entry(
         "Encryption at rest under a key that is not symmetric",
-        f"{CHECKS}.synth.synth_checks.serve_at_rest",
+        f"{CHECKS}.synth.at_rest._serve",
         lambda it: s3.Bucket(it, "Bucket", encryption_key=SigningKey(it, "Key")),
         lambda it: s3.Bucket(it, "Bucket", encryption_key=EncryptionKey(it, "Key")),
     ),

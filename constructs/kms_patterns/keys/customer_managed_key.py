@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from typing import cast
 
+import jsii
 from aws_cdk import Duration, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.grant_writer import GrantWriter
-from kms_patterns.keys.grants.pinned_grants import PinnedGrants
-from kms_patterns.keys.grants.two_key_grants import TwoKeyGrants
+from kms_patterns.keys.grants.policy_checks import check_callers_statement
+from kms_patterns.keys.grants.service_grants import ServiceGrants
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
 from kms_patterns.keys.key_properties import (
@@ -31,7 +33,8 @@ from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.statements import account_administration
 
 
-class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
+@jsii.implements(KeyForConstructs)
+class CustomerManagedKey(ServiceGrants, kms.Key):
     """Base of this package's keys; use one of those, such as ``EncryptionKey``."""
 
     def __init__(
@@ -70,7 +73,7 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
         ephemeral = lifecycle is KeyLifecycle.EPHEMERAL
         window = pending_window or (Duration.days(7) if ephemeral else None)
         self.key_spec, self.key_usage = key_spec, key_usage
-        self._access, self._lifecycle, self._perimeter = access, lifecycle, perimeter
+        self.access, self._lifecycle, self._perimeter = access, lifecycle, perimeter
         self._served: set[str] = set()
         self.sources_of_services = []
         self.multi_region, self.imported_material = multi_region, imported_material
@@ -91,13 +94,14 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
             policy=named if access is KeyAccess.NAMED else None,
             removal_policy=self._removal_policy,
         )
-        self._grants = GrantWriter(self)
+        self._region = self.stack.region
+        self._writer = GrantWriter(self)
         check_at_synth(self)
         if imported_material:
             self.resource.origin = "EXTERNAL"
         for name, value in (tags or {}).items():
             self.resource.tags.set_tag(name, value)
-        self._grants.guard(guardrails(window, perimeter))
+        self._writer.guard(guardrails(window, perimeter))
         self._alias_names: set[str] = set()
         for name in names:
             self.add_alias(name)
@@ -127,7 +131,34 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
     @property
     def statements_for_elsewhere(self) -> Set[str]:
         """Ids of the key policy statements for roles and users whose own policies this app does not write."""
-        return self._grants.elsewhere
+        return self._writer.elsewhere
+
+    def grant_admin(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow one role or user to manage the key: not to use it, and not to create KMS grants.
+
+        PutKeyPolicy is part of it, so an administrator *can* change the policy and then use the key; CloudTrail
+        records that. For the alias actions IAM must also allow the alias, which is a resource of its own.
+        """
+        return self._writer.grant(grantee, self.administration, {}, {}, purpose="administration")
+
+    def add_to_resource_policy(
+        self,
+        statement: iam.PolicyStatement,
+        allow_no_op: bool | None = None,  # noqa: FBT001 -- inherited signature
+    ) -> iam.AddToResourcePolicyResult:
+        """Add a statement of your own to the key policy, if it is exact; the ``grant_…`` methods write both halves.
+
+        Raises:
+            GrantRefused: It allows wildcards, or use of the key to a whole account or to everyone.
+        """
+        check_callers_statement(self, statement)
+        added = super().add_to_resource_policy(statement, allow_no_op).statement_added
+        # The AWS CDK names the policy document here, which nothing can depend on: grant.apply_before would fail.
+        return iam.AddToResourcePolicyResult(statement_added=added, policy_dependable=self)
+
+    def write_statement(self, statement: iam.PolicyStatement) -> None:
+        """Add a statement of this package to the key policy, without the checks of a caller's statement."""
+        super().add_to_resource_policy(statement)
 
     def add_alias(self, alias_name: str) -> kms.Alias:
         """Add an alias, which stays when the key stays and goes when the key goes.
@@ -152,3 +183,6 @@ class CustomerManagedKey(PinnedGrants, TwoKeyGrants, kms.Key):
         self._alias_names.add(name)
         alias.apply_removal_policy(self._removal_policy)
         return alias
+
+    def _algorithms(self, of_usage: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        return of_usage[self.key_spec.value]

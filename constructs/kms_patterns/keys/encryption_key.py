@@ -1,7 +1,6 @@
 """The symmetric encryption key, for data keys and for values of up to 4096 bytes."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
@@ -52,7 +51,7 @@ class EncryptionKey(LookUps[ImportedEncryptionKey], EncryptionGrants, CustomerMa
     """
 
     imported_as = ImportedEncryptionKey
-    operations: ClassVar[Sequence[str]] = SYMMETRIC_OPERATIONS
+    operations = SYMMETRIC_OPERATIONS
 
     def __init__(
         self,

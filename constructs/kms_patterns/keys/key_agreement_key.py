@@ -1,7 +1,6 @@
 """The key that agrees with a peer on a shared secret."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
@@ -48,7 +47,7 @@ class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, Cust
     """
 
     imported_as = ImportedKeyAgreementKey
-    operations: ClassVar[Sequence[str]] = KEY_AGREEMENT_OPERATIONS
+    operations = KEY_AGREEMENT_OPERATIONS
 
     def __init__(
         self,

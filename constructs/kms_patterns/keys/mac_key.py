@@ -1,7 +1,6 @@
 """The HMAC key, which makes and verifies authentication tags."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
@@ -48,7 +47,7 @@ class MacKey(LookUps[ImportedMacKey], MacGrants, CustomerManagedKey):
     """
 
     imported_as = ImportedMacKey
-    operations: ClassVar[Sequence[str]] = MAC_OPERATIONS
+    operations = MAC_OPERATIONS
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
 """The RSA key whose public half encrypts anywhere and whose private half never leaves KMS."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
@@ -49,7 +48,7 @@ class RsaEncryptionKey(LookUps[ImportedRsaEncryptionKey], RsaEncryptionGrants, C
     """
 
     imported_as = ImportedRsaEncryptionKey
-    operations: ClassVar[Sequence[str]] = RSA_ENCRYPTION_OPERATIONS
+    operations = RSA_ENCRYPTION_OPERATIONS
 
     def __init__(
         self,

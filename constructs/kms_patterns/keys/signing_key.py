@@ -1,7 +1,6 @@
 """The key that signs: RSA, elliptic curves, Ed25519, ML-DSA."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
@@ -49,7 +48,7 @@ class SigningKey(LookUps[ImportedSigningKey], SigningGrants, CustomerManagedKey)
     """
 
     imported_as = ImportedSigningKey
-    operations: ClassVar[Sequence[str]] = SIGNING_OPERATIONS
+    operations = SIGNING_OPERATIONS
 
     def __init__(
         self,

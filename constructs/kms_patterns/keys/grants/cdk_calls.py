@@ -1,23 +1,107 @@
-"""Tells calls of the AWS CDK's own constructs, which arrive from JavaScript, from calls of the app."""
+"""Calls that constructs of the AWS CDK make on a key: told from an app's by the method that JavaScript calls.
 
-import sys
-from typing import Final
+jsii calls a Python method back by the name under which the class defines a member of a ``jsii`` interface.
+:class:`KeyForConstructs` is ``kms.IKey`` under names of its own, so that a call from JavaScript arrives at
+:class:`CallsOfConstructs`, which hands on to the public method what only such a call means, in its arguments: a
+:class:`ForConstruct` as grantee, or the statement made exact. A subclass that overrides a public method and calls
+``super()`` hands both on, so its policy is the same.
+"""
 
-_KEYS: Final = __name__.rpartition(".")[0] + "."
+from collections.abc import Callable
+from typing import Any, Final
+
+import jsii
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+from kms_patterns.keys.grants.cdk_statements import narrowed
 
 
-def called_by_the_cdk() -> bool:
-    """Return whether the first caller outside of ``kms_patterns.keys`` is a construct of the AWS CDK.
+@jsii.implements(iam.IGrantable)
+class ForConstruct:
+    """The grantee of a construct of the AWS CDK, which may ask for more than the name of the method says.
 
-    Such a construct knows ``grant_encrypt`` as everything that writing takes: the service behind it (Kinesis, Firehose,
-    CodeBuild, …) calls GenerateDataKey for its caller, and would be denied with ``kms:Encrypt`` alone. jsii calls
-    Python methods for it with the same arguments as an app would: only the caller differs.
+    Such a construct knows ``grant_encrypt`` as all that writing takes: the service behind it (Kinesis, Firehose,
+    CodeBuild, …) calls GenerateDataKey for its caller, and would be denied with ``kms:Encrypt`` alone.
     """
-    frame = sys._getframe(1)  # noqa: SLF001 -- no public function looks at callers without reading their sources
-    while frame.f_back and _module(frame.f_globals).startswith(_KEYS):
-        frame = frame.f_back
-    return _module(frame.f_globals).startswith("jsii.")
+
+    def __init__(self, grantee: iam.IGrantable) -> None:
+        self.grantee = grantee
+
+    @property
+    def grant_principal(self) -> iam.IPrincipal:
+        """The principal to grant to."""
+        return self.grantee.grant_principal
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the grantee itself has under ``name``."""
+        return getattr(self.__dict__["grantee"], name)
 
 
-def _module(variables: dict[str, object]) -> str:
-    return str(variables.get("__name__", ""))
+class KeyForConstructs:
+    """The members of ``kms.IKey`` for which it matters that a construct of the AWS CDK calls."""
+
+    __jsii_type__ = kms.IKey.__jsii_type__  # type: ignore[attr-defined]
+
+    @jsii.member(jsii_name="grant")
+    def for_construct_grant(self) -> None:
+        """Stand for ``IKey.grant``."""
+
+    @jsii.member(jsii_name="grantEncrypt")
+    def for_construct_grant_encrypt(self) -> None:
+        """Stand for ``IKey.grantEncrypt``."""
+
+    @jsii.member(jsii_name="grantDecrypt")
+    def for_construct_grant_decrypt(self) -> None:
+        """Stand for ``IKey.grantDecrypt``."""
+
+    @jsii.member(jsii_name="grantEncryptDecrypt")
+    def for_construct_grant_encrypt_decrypt(self) -> None:
+        """Stand for ``IKey.grantEncryptDecrypt``."""
+
+    @jsii.member(jsii_name="addToResourcePolicy")
+    def for_construct_add_to_resource_policy(self) -> None:
+        """Stand for ``IKey.addToResourcePolicy``."""
+
+
+def _grant(self: Any, grantee: iam.IGrantable, *actions: str) -> Any:
+    return self.grant(ForConstruct(grantee), *actions)
+
+
+def _grant_encrypt(self: Any, grantee: iam.IGrantable) -> Any:
+    return self.grant_encrypt(ForConstruct(grantee))
+
+
+def _grant_decrypt(self: Any, grantee: iam.IGrantable) -> Any:
+    return self.grant_decrypt(ForConstruct(grantee))
+
+
+def _grant_encrypt_decrypt(self: Any, grantee: iam.IGrantable) -> Any:
+    return self.grant_encrypt_decrypt(ForConstruct(grantee))
+
+
+def _add_to_resource_policy(self: Any, statement: iam.PolicyStatement, *options: Any) -> Any:
+    return self.add_to_resource_policy(narrowed(self, statement), *options)
+
+
+_MEMBERS: Final[dict[str, Callable[..., Any]]] = {
+    "grant": _grant,
+    "grant_encrypt": _grant_encrypt,
+    "grant_decrypt": _grant_decrypt,
+    "grant_encrypt_decrypt": _grant_encrypt_decrypt,
+    "add_to_resource_policy": _add_to_resource_policy,
+}
+
+
+class CallsOfConstructs:
+    """Base of keys that tell the calls of constructs of the AWS CDK from those of the app."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Define what JavaScript calls in ``cls`` itself, before its public methods: jsii takes what comes first."""
+        super().__init_subclass__(**options)
+        for name, call in _MEMBERS.items():
+            setattr(cls, f"for_construct_{name}", call)
+            if name in vars(cls):
+                public = vars(cls)[name]
+                delattr(cls, name)
+                setattr(cls, name, public)

@@ -1,25 +1,21 @@
 """What constructs of the AWS CDK write into a key policy for AWS services: made exact, and bound to a source."""
 
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import jsii
-from aws_cdk import IResolveContext, IStringProducer, Lazy, Stack, Token
+from aws_cdk import IResolveContext, IStringProducer, Lazy, Reference, Stack, Token, Tokenization
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.grants.policy_checks import check_symmetric
+from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.actions import narrow
 from kms_patterns.policy.conditions import has_source
-
-if TYPE_CHECKING:
-    from kms_patterns.keys.grants.policy_checks import Grantor
-    from kms_patterns.keys.grants.two_key_grants import TwoKeyGrants
 
 _SOURCE_ARN: Final = "aws:SourceArn"
 
 
-def narrowed(key: "Grantor", statement: iam.PolicyStatement) -> iam.PolicyStatement:
+def narrowed(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStatement:
     """Return ``statement`` with exact actions, and with the key's account as the source of services without one.
 
     Args:
@@ -36,27 +32,26 @@ def narrowed(key: "Grantor", statement: iam.PolicyStatement) -> iam.PolicyStatem
     return _bound(key, statement)
 
 
-def grant_to_service(key: "TwoKeyGrants", grantee: iam.IGrantable, actions: Sequence[str]) -> iam.Grant:
-    """Allow a service principal these exact actions, bound to its source."""
+def grant_to_service(key: Any, grantee: iam.IGrantable, actions: Sequence[str]) -> iam.Grant:
+    """Allow a service principal these exact actions; the key binds the statement to its source as it is added."""
     principal = grantee.grant_principal
-    statement = _bound(key, iam.PolicyStatement(principals=[principal], actions=list(actions), resources=["*"]))
     return iam.Grant.add_statement_to_resource_policy(
-        statement=statement,
-        grantee=grantee,
+        statement=iam.PolicyStatement(principals=[principal], actions=list(actions), resources=["*"]),
+        grantee=principal,
         actions=list(actions),
         resource=key,
         resource_arns=[key.key_arn],
     )
 
 
-def unbind(key: "Grantor", logical_id: str) -> None:
+def unbind(key: GrantTarget, path: str) -> None:
     """Take the reference to a resource that is encrypted under ``key`` out of the key's policy: it would be a cycle.
 
     What constructs of the AWS CDK allow a service for one such resource is then allowed for all resources of that
     service in the account.
     """
     for source in key.sources_of_services:
-        source.unbind(logical_id)
+        source.unbind(path)
 
 
 @jsii.implements(IStringProducer)
@@ -64,13 +59,14 @@ class SourceArn:
     """The ARN of the resource for which a service acts, as long as the key policy may name it."""
 
     def __init__(self, stack: Stack, service: str, arn: str) -> None:
-        self._stack, self._arn = stack, arn
+        tokens: Any = Tokenization.reverse_string(arn).tokens
+        self._resources = {token.target.node.path for token in tokens if Reference.is_reference(token)}
         # IAM reads wildcards in ArnEquals as in ArnLike.
-        self._any = f"arn:{stack.partition}:{service.partition('.')[0]}:*"
+        self._arn, self._any = arn, f"arn:{stack.partition}:{service.partition('.')[0]}:*"
 
-    def unbind(self, logical_id: str) -> None:
-        """Name any resource of the service instead, if it is this one that was named."""
-        if f'"{logical_id}"' in json.dumps(self._stack.resolve(self._arn)):
+    def unbind(self, path: str) -> None:
+        """Name any resource of the service instead, if the ARN is that of the resource at this construct path."""
+        if path in self._resources:
             self._arn = self._any
 
     def produce(self, context: IResolveContext) -> str:  # noqa: ARG002 -- the interface of the AWS CDK
@@ -78,7 +74,7 @@ class SourceArn:
         return self._arn
 
 
-def _bound(key: "Grantor", statement: iam.PolicyStatement) -> iam.PolicyStatement:
+def _bound(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStatement:
     """Return ``statement`` with its source's account, and with an ARN that :func:`unbind` can still change."""
     service = next(str(it.service) for it in statement.principals if isinstance(it, iam.ServicePrincipal))
     conditions: dict[str, dict[str, Any]] = {name: dict(demands) for name, demands in statement.conditions.items()}

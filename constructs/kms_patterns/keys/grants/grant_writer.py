@@ -1,76 +1,79 @@
 """Writes both halves of a grant: the key policy's and the identity's."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
+import jsii
 from aws_cdk import aws_iam as iam
+from aws_cdk.interfaces import ResourceEnvironment
 
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.grantee import Grantee, check_inside, check_policy_written, resolve_grantee
-from kms_patterns.keys.grants.ledger import StatementLedger
-from kms_patterns.keys.imported.owner_statement import tell_identity
+from kms_patterns.keys.grants.grantee import (
+    Grantee,
+    check_inside,
+    check_policy_written,
+    report_identity_half,
+    resolve_grantee,
+)
+from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions, merge, principal
 from kms_patterns.policy.guardrails import SID_DENY_GRANTS_TO_OTHERS
 from kms_patterns.policy.statements import grant_sid, named_grant
 
-if TYPE_CHECKING:
-    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-
 
 class GrantWriter:
     """Writes the grants of one key, and extends them when the same role or user is granted more."""
 
-    def __init__(self, key: "CustomerManagedKey") -> None:
+    def __init__(self, key: KeyInApp) -> None:
         self._key = key
-        self._in_key_policy, self._in_identity_policies = StatementLedger(), StatementLedger()
+        self._in_key_policy = StatementLedger()
+        self._in_identity_policies = StatementLedger()
         self._sids: Counter[str] = Counter()
-        self._grantees: dict[iam.IPrincipal, Grantee] = {}
-        self._written: set[iam.PolicyStatement] = set()
+        self._grantees: dict[str, Grantee] = {}
         self.elsewhere: set[str] = set()
         """Ids of the statements whose other half is not in this app."""
         self._guardrail: iam.PolicyStatement | None = None
-        self._minters: list[str] = []
+        self._grant_makers: list[str] = []
         self._stack, self._key_arn = key.stack, key.key_arn
-
-    def wrote(self, statement: iam.PolicyStatement) -> bool:
-        """Whether ``statement`` is a key policy statement of a grant, which needs no check as a caller's does."""
-        return statement in self._written
+        self._policy = _KeyPolicy(key)
 
     def guard(self, statements: Iterable[iam.PolicyStatement]) -> None:
         """Add the guardrails of the key."""
         for statement in statements:
             if statement.sid == SID_DENY_GRANTS_TO_OTHERS:
                 self._guardrail = statement
-            self._key.add_to_resource_policy(statement)
+            self._key.write_statement(statement)
 
     def except_from_guardrail(self, role_arn: str) -> None:
         """Let one role create KMS grants in spite of the guardrail."""
-        self._minters.append(role_arn)
+        self._grant_makers.append(role_arn)
         if self._guardrail is not None:
-            self._guardrail.add_condition("ArnNotEquals", {PRINCIPAL_ARN: list(self._minters)})
+            self._guardrail.add_condition("ArnNotEquals", {PRINCIPAL_ARN: list(self._grant_makers)})
 
     def grant(
         self,
         grantee: iam.IGrantable,
-        actions: Sequence[str],
+        operations: Sequence[str],
         shared: Conditions,
         own: Conditions,
         *,
         purpose: str = "use",
     ) -> iam.Grant:
-        """Write ``actions`` into the grantee's policy and, if the key names its users, into the key policy.
+        """Write ``operations`` into the grantee's policy and, if the key names its users, into the key policy.
 
         Args:
             grantee: A role, a user, or anything that has one.
-            actions: Exact KMS actions.
+            operations: Exact KMS actions.
             shared: Conditions of the key policy's half.
             own: Conditions of the identity's half: ``shared`` and those that the key policy cannot name.
             purpose: Keeps use and administration in statements of their own.
 
         Raises:
-            GrantRefused: The grantee cannot be named, or takes no policy.
+            GrantRefused: The key policy cannot name the grantee, or no policy can be attached to the grantee.
         """
         named = self._named(grantee.grant_principal)
         try:
@@ -80,79 +83,143 @@ class GrantWriter:
                 f"{self._key.node.path}: the grant names {named.path} by aws:PrincipalArn itself: {error}"
             ) from error
         subject = (named.path, purpose)
-
-        def to_identity() -> tuple[iam.Grant, iam.PolicyStatement]:
-            return self._to_identity(named, actions, own)
-
-        def to_key() -> tuple[iam.Grant, iam.PolicyStatement]:
-            return self._to_key(named, actions, shared)
-
         if named.account is not None:
-            tell_identity(self._key, named.path, actions, own)
-            return self._in_key_policy.grant(subject, actions, shared, to_key)
-        identity = self._in_identity_policies.grant(subject, actions, own, to_identity)
+            report_identity_half(self._key, named.path, operations, own)
+            return self._to_key(subject, named, operations, shared)
+        identity = self._to_identity(subject, named, operations, own)
         if self._key.access is KeyAccess.DELEGATED:
             return identity
-        return identity.combine(self._in_key_policy.grant(subject, actions, shared, to_key))
+        return identity.combine(self._to_key(subject, named, operations, shared))
 
     def grant_elsewhere(
-        self, arn: str, path: str, actions: Sequence[str], conditions: Conditions, account: str | None = None
+        self, arn: str, path: str, operations: Sequence[str], conditions: Conditions, account: str | None = None
     ) -> None:
         """Write the key policy's half alone, for a role or user whose own policy this app cannot write.
 
         Args:
             arn: Its ARN.
             path: What the statement's id is made of.
-            actions: Exact KMS actions.
+            operations: Exact KMS actions.
             conditions: Conditions of the statement.
             account: Its account, where that is not the key's.
         """
         if self._key.access is KeyAccess.DELEGATED and account is None:
             return
-
-        def to_key() -> tuple[iam.Grant, iam.PolicyStatement]:
-            self._sids[path] += 1
-            statement = named_grant(grant_sid(path, self._sids[path]), arn, actions, conditions, account)
-            self._written.add(statement)
+        subject = (path, str(arn))
+        if self._in_key_policy.extend(subject, operations, conditions) is None:
+            statement = self._statement(path, arn, operations, conditions, account)
             self.elsewhere.add(statement.sid or "")
-            self._key.add_to_resource_policy(statement)
-            return iam.Grant.drop(iam.ArnPrincipal(arn), ""), statement
+            self._key.write_statement(statement)
+            self._in_key_policy.record(subject, conditions, iam.Grant.drop(iam.ArnPrincipal(arn), ""), statement)
 
-        self._in_key_policy.grant((path, str(arn)), actions, conditions, to_key)
-
-    def _named(self, principal: iam.IPrincipal) -> Grantee:
-        if principal not in self._grantees:
-            grantee = resolve_grantee(principal, self._stack)
-            check_inside(grantee, self._key.perimeter)
-            self._grantees[principal] = grantee
-        return self._grantees[principal]
+    def _named(self, grantee: Any) -> Grantee:
+        node = getattr(grantee, "node", None)
+        if node is None or node.path not in self._grantees:
+            resolved = resolve_grantee(grantee, self._stack)
+            check_inside(resolved, self._key.perimeter)
+            self._grantees[resolved.path] = resolved
+            return resolved
+        return self._grantees[node.path]
 
     def _to_identity(
-        self, named: Grantee, actions: Sequence[str], own: Conditions
-    ) -> tuple[iam.Grant, iam.PolicyStatement]:
+        self, subject: tuple[str, ...], named: Grantee, operations: Sequence[str], own: Conditions
+    ) -> iam.Grant:
+        extended = self._in_identity_policies.extend(subject, operations, own)
+        if extended is not None:
+            return extended
         grant = iam.Grant.add_to_principal(
             grantee=named.principal,
-            actions=list(actions),
+            actions=list(operations),
             resource_arns=[self._key_arn],
             conditions=own or None,
         )
         check_policy_written(named, grant)
-        return grant, grant.principal_statements[0]
+        return self._in_identity_policies.record(subject, own, grant, grant.principal_statements[0])
 
     def _to_key(
-        self, named: Grantee, actions: Sequence[str], shared: Conditions
-    ) -> tuple[iam.Grant, iam.PolicyStatement]:
-        self._sids[named.path] += 1
-        sid = grant_sid(named.path, self._sids[named.path])
-        statement = named_grant(sid, named.arn, actions, shared, named.account)
-        self._written.add(statement)
+        self, subject: tuple[str, ...], named: Grantee, operations: Sequence[str], shared: Conditions
+    ) -> iam.Grant:
+        extended = self._in_key_policy.extend(subject, operations, shared)
+        if extended is not None:
+            return extended
+        statement = self._statement(named.path, named.arn, operations, shared, named.account)
         if named.account is not None:
-            self.elsewhere.add(sid)
+            self.elsewhere.add(statement.sid or "")
         grant = iam.Grant.add_statement_to_resource_policy(
             statement=statement,
             grantee=named.principal,
-            actions=list(actions),
-            resource=self._key,
+            actions=list(operations),
+            resource=self._policy,
             resource_arns=[self._key_arn],
         )
-        return grant, statement
+        return self._in_key_policy.record(subject, shared, grant, statement)
+
+    def _statement(
+        self, path: str, arn: str, operations: Sequence[str], conditions: Conditions, account: str | None
+    ) -> iam.PolicyStatement:
+        self._sids[path] += 1
+        return named_grant(grant_sid(path, self._sids[path]), arn, operations, conditions, account)
+
+
+@jsii.implements(iam.IResourceWithPolicyV2)
+class _KeyPolicy:
+    """The key policy as ``iam.Grant`` adds to it: a statement of this package needs no check as a caller's does."""
+
+    def __init__(self, key: Any) -> None:
+        self._key = key
+
+    @property
+    def env(self) -> ResourceEnvironment:
+        """Account and Region of the key."""
+        env: ResourceEnvironment = self._key.env
+        return env
+
+    def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
+        """Add a statement of this package."""
+        self._key.write_statement(statement)
+        # The key, on which resources can depend, not its policy document.
+        return iam.AddToResourcePolicyResult(statement_added=True, policy_dependable=self._key)
+
+
+@dataclass
+class _Entry:
+    grant: iam.Grant
+    statement: iam.PolicyStatement
+    conditions: str
+
+
+class StatementLedger:
+    """One statement per subject and conditions, however often it is granted."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, ...], _Entry] = {}
+
+    def extend(self, subject: tuple[str, ...], actions: Sequence[str], conditions: Conditions) -> iam.Grant | None:
+        """Add ``actions`` to the statement of ``subject`` under ``conditions``; None if a new one must be written.
+
+        Args:
+            subject: The principal that the statement is about.
+            actions: Exact actions.
+            conditions: Its conditions: another set of conditions needs another statement, or one would widen the other.
+        """
+        entry = self._entries.get((*subject, _canonical(conditions)))
+        # If a caller narrowed the statement after the grant, extending it would narrow the new grant also.
+        if entry is None or _canonical(entry.statement.conditions) != entry.conditions:
+            return None
+        missing = [action for action in actions if action not in entry.statement.actions]
+        if missing:
+            entry.statement.add_actions(*missing)
+        return entry.grant
+
+    def record(
+        self, subject: tuple[str, ...], conditions: Conditions, grant: iam.Grant, statement: iam.PolicyStatement
+    ) -> iam.Grant:
+        """Remember a statement that was written; return its grant."""
+        entry = _Entry(grant, statement, _canonical(statement.conditions))
+        self._entries[(*subject, _canonical(conditions))] = entry
+        return grant
+
+
+def _canonical(conditions: object) -> str:
+    # Equal for equal conditions; a token is compared by its placeholder.
+    return json.dumps(conditions, sort_keys=True)

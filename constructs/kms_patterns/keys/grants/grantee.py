@@ -1,14 +1,19 @@
 """Turns whatever a grant is given into the one role or user that a key policy can name."""
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import Annotations, ArnFormat, Reference, Stack, Token, Tokenization
 from aws_cdk import aws_iam as iam
-from constructs import Dependable
+from aws_cdk import aws_kms as kms
+from constructs import Construct, Dependable
 
 from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.grants.target import GrantTarget
+from kms_patterns.policy.conditions import Conditions
 from kms_patterns.policy.guardrails import is_account
 
 _SINGLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/.+")
@@ -110,6 +115,22 @@ def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:
     )
 
 
+def report_identity_half(key: GrantTarget, path: str, operations: Sequence[str], conditions: Conditions) -> None:
+    """Report, as a notice at synth, what the policy of the role or user of another account at ``path`` must allow."""
+    arn = key.key_arn
+    document: dict[str, Any] = {
+        "Effect": "Allow",
+        "Action": list(operations),
+        "Resource": "the ARN of the key, once it is deployed" if Token.is_unresolved(arn) else arn,
+        **({"Condition": conditions} if conditions else {}),
+    }
+    text = json.dumps(key.stack.resolve(document), indent=2)
+    Annotations.of(key).add_info(
+        f"{path} is in another account: the key policy names it, its own policy must allow the same, or the calls end "
+        f"in AccessDeniedException. Over there, call ImportedKey.from_key_arn(…).grant_operations, or add:\n{text}"
+    )
+
+
 def _no_arn(principal: Any) -> str:
     advice = next((text for kind, text in _ADVICE.items() if isinstance(principal, kind)), "it has no role or user ARN")
     return (
@@ -166,3 +187,52 @@ def _own_arn(principal: Any, arn: str, stack: Stack, *, imported: bool) -> str:
 def _unresolved(text: str) -> bool:
     # What Token.is_unresolved says of a string, without asking the CDK's process.
     return "${Token[" in text
+
+
+@dataclass(frozen=True)
+class ViaService:
+    """A principal that uses the key through a service, as ``kms.ViaServicePrincipal`` names it.
+
+    Attributes:
+        host: First label of the service's ``kms:ViaService`` value.
+        role: The role or user; None for a whole account.
+    """
+
+    host: str
+    role: iam.IGrantable | None
+
+    @classmethod
+    def of(cls, grantee: iam.IGrantable, scope: Construct) -> Self | None:
+        """Return what a ``ViaServicePrincipal`` names, with further conditions or not; None for other grantees.
+
+        Args:
+            grantee: The principal to grant to.
+            scope: Where a role of which only the ARN is known is imported.
+        """
+        principal: Any = grantee.grant_principal
+        if not isinstance(principal, kms.ViaServicePrincipal | iam.PrincipalWithConditions):
+            return None
+        fragment = principal.policy_fragment
+        via = fragment.conditions.get("StringEquals", {}).get("kms:ViaService")
+        if via is None:
+            return None
+        host = str(via).partition(".")[0]
+        arns = fragment.principal_json.get("AWS", ["*"])
+        return cls(host, _role_behind(str(arns[0]), scope))
+
+
+def _role_behind(arn: str, scope: Construct) -> iam.IGrantable | None:
+    token = Tokenization.reverse_string(arn).first_token if "${Token[" in arn else None
+    if token is not None and Reference.is_reference(token):
+        return _owner(token)
+    known = json.dumps(Stack.of(scope).resolve(arn))
+    if known == '"*"' or ":root" in known:
+        return None
+    name = "ViaService" + arn.rpartition("/")[2]
+    found: Any = scope.node.try_find_child(name)
+    return found or iam.Role.from_role_arn(scope, name, arn)
+
+
+def _owner(token: Any) -> iam.IGrantable | None:
+    owner: Any = token.target.node.scope
+    return owner if hasattr(owner, "grant_principal") else None

@@ -1,10 +1,12 @@
 """Checks of what is about to be granted, or added to a key policy by a caller."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.policy.actions import (
     CREATE_GRANT,
@@ -15,19 +17,10 @@ from kms_patterns.policy.actions import (
     REFUSAL_OF_KMS,
 )
 from kms_patterns.policy.breadth import opens_to_accounts, opens_to_strangers, services_without_source
-from kms_patterns.policy.conditions import contexts_demanded
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from kms_patterns.keys.grants.two_key_grants import TwoKeyGrants
-    from kms_patterns.keys.imported.imported_key import ImportedKeyBase
-    from kms_patterns.policy.conditions import Conditions
-
-    Grantor: TypeAlias = TwoKeyGrants | ImportedKeyBase
+from kms_patterns.policy.conditions import Conditions, contexts_demanded
 
 
-def check_operations(key: "Grantor", operations: "Sequence[str]") -> None:
+def check_operations(key: GrantTarget, operations: Sequence[str]) -> None:
     """Check that ``key`` can do ``operations`` and that a grant may hold them.
 
     Raises:
@@ -41,10 +34,10 @@ def check_operations(key: "Grantor", operations: "Sequence[str]") -> None:
 
 
 def check_context(
-    key: "Grantor",
-    pairs: "Mapping[str, str] | None",
-    names: "Sequence[str] | None",
-    conditions: "Conditions | None" = None,
+    key: GrantTarget,
+    pairs: Mapping[str, str] | None,
+    names: Sequence[str] | None,
+    conditions: Conditions | None = None,
 ) -> None:
     """Check that requests about ``key`` can have the encryption context that a grant demands.
 
@@ -65,7 +58,7 @@ def check_context(
         )
 
 
-def check_grant_operations(key: "Grantor", operations: "Sequence[str]") -> None:
+def check_grant_operations(key: GrantTarget, operations: Sequence[str]) -> None:
     """Check that KMS grants on ``key`` may hold ``operations``.
 
     Raises:
@@ -80,7 +73,7 @@ def check_grant_operations(key: "Grantor", operations: "Sequence[str]") -> None:
         )
 
 
-def check_symmetric(key: "Grantor", service: str) -> None:
+def check_symmetric(key: GrantTarget, service: str) -> None:
     """Check that ``key`` is one that AWS services encrypt at rest under.
 
     Raises:
@@ -93,7 +86,7 @@ def check_symmetric(key: "Grantor", service: str) -> None:
         )
 
 
-def _reason(key: "Grantor", operation: str) -> str:
+def _reason(key: GrantTarget, operation: str) -> str:
     if operation == CREATE_GRANT:
         return "whoever creates KMS grants gives others use of the key, past the key policy; grant the user directly"
     if operation in EVERY_ADMINISTRATION:
@@ -102,7 +95,7 @@ def _reason(key: "Grantor", operation: str) -> str:
     return f"a key of this type cannot do it, KMS would answer {error}; it can: {', '.join(key.operations)}"
 
 
-def check_callers_statement(key: "Grantor", statement: iam.PolicyStatement) -> None:
+def check_callers_statement(key: GrantTarget, statement: iam.PolicyStatement) -> None:
     """Check a statement that is about to be added to the policy of ``key``.
 
     Raises:
@@ -134,7 +127,7 @@ def check_callers_statement(key: "Grantor", statement: iam.PolicyStatement) -> N
         )
 
 
-def _check_services(key: "Grantor", document: "Mapping[str, Any]") -> None:
+def _check_services(key: GrantTarget, document: Mapping[str, Any]) -> None:
     unbound = services_without_source(document)
     if unbound:
         raise GrantRefused(

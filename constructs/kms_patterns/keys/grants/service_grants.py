@@ -1,37 +1,29 @@
 """Use of a key by AWS services: for themselves, and for a role that calls them."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_cdk import ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.deployment_role import deployment_role_arn
-from kms_patterns.keys.grants.policy_checks import check_grant_operations, check_symmetric
+from kms_patterns.keys.grants.grant_writer import GrantWriter
+from kms_patterns.keys.grants.policy_checks import check_symmetric
+from kms_patterns.keys.grants.rules import GrantRules
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
 from kms_patterns.policy.services import SERVICES, ServiceUse
 from kms_patterns.policy.statements import service_sid
 
-if TYPE_CHECKING:
-    from constructs import Node
 
-    from kms_patterns.keys.grants.grant_writer import GrantWriter
-
-
-class ServiceGrants:
+class ServiceGrants(GrantRules):
     """What services that encrypt at rest need, from the one table in ``kms_patterns.policy.services``."""
 
-    if TYPE_CHECKING:
-        _grants: GrantWriter
-        _served: set[str]
-        node: Node
-        stack: Stack
-        add_to_resource_policy: Callable[..., iam.AddToResourcePolicyResult]
-        grant_operations: Callable[..., iam.Grant]
+    _writer: GrantWriter
+    _served: set[str]
 
     def allow_service(
         self, service: str, *, source_arn: str | None = None, source_account: str | None = None
@@ -87,43 +79,10 @@ class ServiceGrants:
         granted = [self.grant_operations(grantee, *used, via_service=use.host)] if used else []
         if RETIRE_GRANT in operations:
             through = when.via_service(use.host, self.stack.region)
-            granted.append(self._grants.grant(grantee, [RETIRE_GRANT], through, through, purpose="retirement"))
+            granted.append(self._writer.grant(grantee, [RETIRE_GRANT], through, through, purpose="retirement"))
         if grants:
             granted.append(self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host))
         return reduce(iam.Grant.combine, granted)
-
-    def grant_create_grant(
-        self,
-        grantee: iam.IGrantable,
-        *,
-        operations: Sequence[str],
-        via_service: str | None = None,
-        conditions: when.Conditions | None = None,
-    ) -> iam.Grant:
-        """Allow ``kms:CreateGrant`` for AWS resources only, and for these operations only.
-
-        Args:
-            grantee: A role, a user, or anything that has one.
-            operations: Operations of KMS grants, such as ``Decrypt``: no KMS grant with another one can be made.
-            via_service: The service that makes the grant for the grantee. Left out, any integrated service.
-            conditions: Further conditions.
-
-        Raises:
-            GrantRefused: KMS grants on this key cannot hold such an operation, or no request could meet the conditions.
-
-        See https://docs.aws.amazon.com/kms/latest/developerguide/create-grant-overview.html
-        """
-        key: Any = self
-        check_grant_operations(key, operations)
-        try:
-            demanded = when.merge(
-                when.aws_resource_grants(operations),
-                when.via_service(via_service, self.stack.region) if via_service else {},
-                conditions or {},
-            )
-        except ValueError as error:
-            raise GrantRefused(f"{self.node.path}: {error}") from error
-        return self._grants.grant(grantee, [CREATE_GRANT], demanded, demanded, purpose="grants")
 
     def allow_grant_maker(
         self, maker: iam.IRole, operations: Sequence[str], grantee_arn: str
@@ -136,9 +95,9 @@ class ServiceGrants:
             "ForAllValues:StringEquals": {"kms:GrantOperations": list(operations)},
             "StringEquals": {"kms:GranteePrincipal": grantee_arn},
         }
-        self._grants.except_from_guardrail(maker.role_arn)
-        minting = self._grants.grant(maker, [CREATE_GRANT], limits, limits, purpose="grants")
-        return minting, self._grants.grant(maker, ["kms:RevokeGrant"], {}, {}, purpose="revocation")
+        self._writer.except_from_guardrail(maker.role_arn)
+        minting = self._writer.grant(maker, [CREATE_GRANT], limits, limits, purpose="grants")
+        return minting, self._writer.grant(maker, ["kms:RevokeGrant"], {}, {}, purpose="revocation")
 
     def serve_resources_of(self, service: str, stack: Stack) -> None:
         """Allow what resources of a service in ``stack`` need to be created and kept under this key.
@@ -163,16 +122,15 @@ class ServiceGrants:
             )
         through = when.via_service(use.host, self.stack.region)
         if use.creation:
-            self._grants.grant_elsewhere(arn, "Deployment", use.creation, through)
+            self._writer.grant_elsewhere(arn, "Deployment", use.creation, through)
         if use.creates_grants:
             grants = when.merge(when.aws_resource_grants(use.grant_operations), through)
-            self._grants.grant_elsewhere(arn, "Deployment", [CREATE_GRANT], grants)
+            self._writer.grant_elsewhere(arn, "Deployment", [CREATE_GRANT], grants)
 
     def _service(self, name: str) -> ServiceUse:
-        key: Any = self
         if name not in SERVICES:
             raise GrantRefused(f"{self.node.path}: no service {name!r} in the table; it has {', '.join(SERVICES)}")
-        check_symmetric(key, name)
+        check_symmetric(self, name)
         return SERVICES[name]
 
     def _rendered(self, value: str | None) -> str | None:

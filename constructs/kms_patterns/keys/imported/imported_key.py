@@ -1,38 +1,30 @@
 """Keys that this app does not own: grants in IAM, and the statements that their owner must add."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Self
 
 import jsii
-from aws_cdk import ArnFormat, RemovalPolicy, Resource, Stack, Token
+from aws_cdk import ArnFormat, RemovalPolicy, Resource, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as references
 from constructs import Construct
 
-from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.cdk_calls import called_by_the_cdk
-from kms_patterns.keys.grants.cdk_statements import SourceArn, narrowed
+from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.deployment_role import deployment_role_arn
-from kms_patterns.keys.grants.grantee import Grantee, check_policy_written, identity_arn
-from kms_patterns.keys.grants.inherited_grants import InheritedGrants
-from kms_patterns.keys.grants.pinned_grants import PinnedGrants, pinned_values
-from kms_patterns.keys.grants.policy_checks import check_callers_statement, check_context, check_operations
-from kms_patterns.keys.grants.via_service import ViaService
-from kms_patterns.keys.imported.owner_statement import OwnersStatements, tell_identity
+from kms_patterns.keys.grants.policy_checks import check_callers_statement
+from kms_patterns.keys.grants.rules import GrantRules
+from kms_patterns.keys.imported.owner_statement import OwnersStatements
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_properties import check_alias, check_key_arn, scoped_alias
 from kms_patterns.keys.synth.synth_checks import serve_at_synth
 from kms_patterns.policy import conditions as when
-from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, narrow
-from kms_patterns.policy.key_specs import ALGORITHMS
+from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS
 from kms_patterns.policy.services import SERVICES
 
-_SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
 
-
-@jsii.implements(kms.IKey)
-class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
+@jsii.implements(kms.IKey, KeyForConstructs)
+class ImportedKeyBase(GrantRules, Resource):
     """A key of another app or account, by its ARN, alias or look-up, which constructs of the AWS CDK take as a key.
 
     Its grants write the identity's half, on the exact key ARN. The key policy is its owner's: each grant, also one that
@@ -40,18 +32,18 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
     :attr:`owner_statements` holds them all. Whether the owner did is known only when the key is used.
     """
 
-    operations: ClassVar[Sequence[str]] = CRYPTOGRAPHIC_OPERATIONS
-    access: ClassVar[KeyAccess] = KeyAccess.NAMED
+    operations: Sequence[str] = CRYPTOGRAPHIC_OPERATIONS
+    access = KeyAccess.NAMED
     key_usage = kms.KeyUsage.ENCRYPT_DECRYPT
 
     def __init__(self, scope: Construct, construct_id: str, *, key_arn: str, alias: str | None = None) -> None:
-        super().__init__(scope, construct_id, environment_from_arn=key_arn)
+        Resource.__init__(self, scope, construct_id, environment_from_arn=key_arn)
         parts = self.stack.split_arn(key_arn, ArnFormat.SLASH_RESOURCE_NAME)
         self._key_arn, self._alias = key_arn, alias
         self._key_id = alias or parts.resource_name or ""
         self._region = parts.region or ""
-        self._owners = OwnersStatements(self)
-        self.sources_of_services: list[SourceArn] = []
+        self._writer = self._owners = OwnersStatements(self, self._in_policies(), alias)
+        self.sources_of_services = []
         serve_at_synth(self)
 
     @classmethod
@@ -110,84 +102,6 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
         """Key policy statements that the owner must add, all of them once the app is synthesized."""
         return self._owners.statements
 
-    def grant_operations(
-        self,
-        grantee: iam.IGrantable,
-        *operations: str,
-        encryption_context: Mapping[str, str] | None = None,
-        required_context: Sequence[str] | None = None,
-        via_service: str | None = None,
-        conditions: when.Conditions | None = None,
-    ) -> iam.Grant:
-        """Allow exact operations in the grantee's own policy, and print the owner's half.
-
-        Args:
-            grantee: A role, a user, or anything that has one.
-            operations: KMS actions, from ``kms_patterns.policy.actions``.
-            encryption_context: Pairs that the encryption context must hold. Left out: any context.
-            required_context: Names that it must hold, with any value.
-            via_service: AWS service that must make the call for the grantee. Left out: any way.
-            conditions: Further conditions.
-
-        Raises:
-            GrantRefused: A key of this type cannot do it, or the grantee takes no policy.
-        """
-        through = ViaService.of(grantee, self)
-        if through is not None:
-            return self._grant_through(through, grantee, operations)
-        check_operations(self, operations)
-        check_context(self, encryption_context, required_context, conditions)
-        try:
-            shared = when.merge(
-                when.encryption_context(encryption_context or {}),
-                when.required_context(required_context or ()),
-                when.via_service(via_service, self._region) if via_service else {},
-                conditions or {},
-            )
-        except ValueError as error:
-            raise GrantRefused(f"{self.node.path}: {error}") from error
-        return self._grant_under(shared, grantee, operations)
-
-    def _grant_under(self, shared: when.Conditions, grantee: iam.IGrantable, operations: Sequence[str]) -> iam.Grant:
-        who: Any = grantee.grant_principal
-        arn, account = identity_arn(who), who.principal_account
-        if account and not Token.is_unresolved(account) and account != self.stack.account:
-            # Neither half can be written here: both are told.
-            tell_identity(self, who.node.path, operations, shared)
-            self._owners.tell_of_grant(who, operations, shared)
-            return iam.Grant.drop(grantee, "the policy of the grantee is in another account")
-        carrying = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": self._alias}} if self._alias else {}
-        grant = iam.Grant.add_to_principal(
-            grantee=grantee,
-            actions=list(operations),
-            resource_arns=[self._in_policies()],
-            conditions=when.merge(shared, carrying) or None,
-        )
-        check_policy_written(Grantee(who, arn, who.node.path), grant)
-        self._owners.tell_of_grant(who, operations, shared)
-        return grant
-
-    def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
-        """Allow exact operations; the constructs of the AWS CDK call this, and their wildcards are narrowed."""
-        try:
-            exact = narrow(actions)
-        except ValueError as error:
-            raise GrantRefused(f"{self.node.path}: {error}") from error
-        principal = grantee.grant_principal
-        if exact == [CREATE_GRANT] and called_by_the_cdk():
-            # Only ec2.Volume asks for this, for whoever attaches it.
-            use = SERVICES["ebs"]
-            through = when.via_service(use.host, self._region)
-            return self._grant_under(
-                when.merge(when.aws_resource_grants(use.grant_operations), through), grantee, exact
-            )
-        if isinstance(principal, iam.ServicePrincipal) and called_by_the_cdk():
-            self.add_to_resource_policy(
-                iam.PolicyStatement(principals=[principal], actions=list(exact), resources=["*"])
-            )
-            return iam.Grant.drop(grantee, "the owner of the key is told")
-        return self.grant_operations(grantee, *exact)
-
     def add_to_resource_policy(
         self,
         statement: iam.PolicyStatement,
@@ -198,9 +112,8 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
         Raises:
             GrantRefused: It allows wildcards, or use of the key to a whole account or to everyone.
         """
-        exact = narrowed(self, statement) if called_by_the_cdk() else statement
-        check_callers_statement(self, exact)
-        self._owners.tell(self.stack.resolve(exact.to_statement_json()))
+        check_callers_statement(self, statement)
+        self._owners.report_statement(self.stack.resolve(statement.to_statement_json()))
         return iam.AddToResourcePolicyResult(statement_added=False)
 
     def add_alias(self, alias: str) -> kms.Alias:
@@ -218,16 +131,10 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
             return
         via = when.via_service(use.host, self._region)
         if use.creation:
-            self._owners.tell_of_role(deployer, "Deployment", use.creation, via)
+            self._owners.report(deployer, "Deployment", use.creation, via)
         if use.creates_grants:
             grants = when.merge(when.aws_resource_grants(use.grant_operations), via)
-            self._owners.tell_of_role(deployer, "Deployment", [CREATE_GRANT], grants)
-
-    def _known(self, key: str) -> Sequence[str]:
-        # The spec of the key is not known: what some key of its usage knows.
-        of_usage = ALGORITHMS[self.key_usage.value]
-        names = (name for names in of_usage.values() for name in names if name != _SYMMETRIC)
-        return pinned_values(key) or tuple(dict.fromkeys(names))
+            self._owners.report(deployer, "Deployment", [CREATE_GRANT], grants)
 
     def _in_policies(self) -> str:
         # A policy resolves no alias: it names all keys, limited to those that carry it.
@@ -236,9 +143,3 @@ class ImportedKeyBase(PinnedGrants, InheritedGrants, Resource):
         return self.stack.format_arn(
             service="kms", resource="key", resource_name="*", arn_format=ArnFormat.SLASH_RESOURCE_NAME
         )
-
-    def _grant_through(self, through: ViaService, grantee: iam.IGrantable, operations: Sequence[str]) -> iam.Grant:
-        used = [operation for operation in operations if operation != CREATE_GRANT]
-        if through.role is not None:
-            return self.grant_operations(through.role, *used, via_service=through.host)
-        return iam.Grant.drop(grantee, "the owner of the key is told of the role that deploys the resource")

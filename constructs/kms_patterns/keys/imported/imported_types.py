@@ -1,8 +1,5 @@
 """Imported keys by type: what ``EncryptionKey.from_key_arn`` and its like return."""
 
-from collections.abc import Sequence
-from typing import ClassVar
-
 from aws_cdk import aws_kms as kms
 
 from kms_patterns.keys.grants.encryption_grants import EncryptionGrants
@@ -25,33 +22,33 @@ class ImportedKey(EncryptionGrants, ImportedKeyBase):
 class ImportedEncryptionKey(EncryptionGrants, ImportedKeyBase):
     """A symmetric encryption key of another app or account."""
 
-    operations: ClassVar[Sequence[str]] = actions.SYMMETRIC_OPERATIONS
+    operations = actions.SYMMETRIC_OPERATIONS
     key_usage = kms.KeyUsage.ENCRYPT_DECRYPT
 
 
 class ImportedRsaEncryptionKey(RsaEncryptionGrants, ImportedKeyBase):
     """An RSA key for encryption, of another app or account."""
 
-    operations: ClassVar[Sequence[str]] = actions.RSA_ENCRYPTION_OPERATIONS
+    operations = actions.RSA_ENCRYPTION_OPERATIONS
     key_usage = kms.KeyUsage.ENCRYPT_DECRYPT
 
 
 class ImportedSigningKey(SigningGrants, ImportedKeyBase):
     """A key pair for signatures, of another app or account."""
 
-    operations: ClassVar[Sequence[str]] = actions.SIGNING_OPERATIONS
+    operations = actions.SIGNING_OPERATIONS
     key_usage = kms.KeyUsage.SIGN_VERIFY
 
 
 class ImportedMacKey(MacGrants, ImportedKeyBase):
     """An HMAC key of another app or account."""
 
-    operations: ClassVar[Sequence[str]] = actions.MAC_OPERATIONS
+    operations = actions.MAC_OPERATIONS
     key_usage = kms.KeyUsage.GENERATE_VERIFY_MAC
 
 
 class ImportedKeyAgreementKey(KeyAgreementGrants, ImportedKeyBase):
     """A key pair for shared secrets, of another app or account."""
 
-    operations: ClassVar[Sequence[str]] = actions.KEY_AGREEMENT_OPERATIONS
+    operations = actions.KEY_AGREEMENT_OPERATIONS
     key_usage = kms.KeyUsage.KEY_AGREEMENT

@@ -1,27 +1,27 @@
-"""The half of a grant that this app cannot write, as text to paste into a key policy or a role's policy elsewhere."""
+"""The half of a grant that the owner of an imported key must write, as text to paste into the key policy."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aws_cdk import Annotations
+from aws_cdk import Annotations, Token
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 
-from kms_patterns.keys.grants.grantee import identity_arn
+from kms_patterns.keys.grants.grantee import Grantee, check_policy_written, identity_arn, report_identity_half
+from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.conditions import Conditions, merge, principal
 from kms_patterns.policy.statements import grant_sid
 
-if TYPE_CHECKING:
-    from kms_patterns.keys.imported.imported_key import ImportedKeyBase
-
 
 class OwnersStatements:
-    """What the owner of an imported key must add to its policy, each statement once and under an id of its own."""
+    """Writes the identity's half of grants on an imported key, and reports what its owner must add to its policy.
 
-    def __init__(self, key: "ImportedKeyBase") -> None:
-        self._key = key
+    The owner is told each statement once, under an id of its own.
+    """
+
+    def __init__(self, key: GrantTarget, resource: str, alias: str | None) -> None:
+        self._key, self._resource, self._alias = key, resource, alias
         self._statements: dict[str, Mapping[str, Any]] = {}
         self._sids: Counter[str] = Counter()
 
@@ -30,17 +30,44 @@ class OwnersStatements:
         """All statements, resolved."""
         return tuple(self._statements.values())
 
-    def tell_of_grant(self, grantee: iam.IPrincipal, operations: Sequence[str], conditions: Conditions) -> None:
-        """Print the statement that names ``grantee``."""
-        who: Any = grantee
-        self.tell_of_role(identity_arn(who), who.node.path, operations, conditions, who.principal_account)
+    def grant(
+        self,
+        grantee: iam.IGrantable,
+        operations: Sequence[str],
+        shared: Conditions,
+        own: Conditions,
+        *,
+        purpose: str = "use",  # noqa: ARG002 -- the interface of a writer
+    ) -> iam.Grant:
+        """Write ``operations`` into the grantee's policy, and report the owner's half.
 
-    def tell_of_role(
+        Raises:
+            GrantRefused: The grantee is not a role or user, or no policy can be attached to it.
+        """
+        who: Any = grantee.grant_principal
+        arn, account = identity_arn(who), who.principal_account
+        if account and not Token.is_unresolved(account) and account != self._key.stack.account:
+            # Neither half can be written here: both are reported.
+            report_identity_half(self._key, who.node.path, operations, own)
+            self.report(arn, who.node.path, operations, shared, account)
+            return iam.Grant.drop(who, "the policy of the grantee is in another account")
+        carrying = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": self._alias}} if self._alias else {}
+        grant = iam.Grant.add_to_principal(
+            grantee=who,
+            actions=list(operations),
+            resource_arns=[self._resource],
+            conditions=merge(own, carrying) or None,
+        )
+        check_policy_written(Grantee(who, arn, who.node.path), grant)
+        self.report(arn, who.node.path, operations, shared, account)
+        return grant
+
+    def report(
         self, arn: str, path: str, operations: Sequence[str], conditions: Conditions, account: str | None = None
     ) -> None:
-        """Print the statement that names a role or user.
+        """Report the statement that names a role or user.
 
-        Its account stands as principal, its ARN as condition: as in the policies of our own keys.
+        Its account is the principal, its ARN a condition: as in the policies of this app's own keys.
         """
         stack = self._key.stack
         document = {
@@ -50,10 +77,10 @@ class OwnersStatements:
             "Resource": "*",
             "Condition": merge(principal(arn), conditions),
         }
-        self.tell(stack.resolve(document), path)
+        self.report_statement(stack.resolve(document), path)
 
-    def tell(self, document: Mapping[str, Any], path: str | None = None) -> None:
-        """Print a resolved statement as a notice at synth, unless it was printed before."""
+    def report_statement(self, document: Mapping[str, Any], path: str | None = None) -> None:
+        """Report a resolved statement as a notice at synth, unless it was reported before."""
         name = json.dumps(document, sort_keys=True)
         if name in self._statements:
             return
@@ -65,22 +92,3 @@ class OwnersStatements:
             f"this app cannot change the policy of {self._key.stack.resolve(self._key.key_arn)}. Its owner must add, "
             f"or the calls end in AccessDeniedException:\n{json.dumps(document, indent=2)}"
         )
-
-
-def tell_identity(
-    key: "kms.Key | ImportedKeyBase", path: str, operations: Sequence[str], conditions: Conditions
-) -> None:
-    """Print, as a notice at synth, what the role or user of another account at ``path`` must be allowed there."""
-    arn = key.key_arn
-    resource = "the ARN of the key, once it is deployed" if isinstance(key, kms.Key) else key.stack.resolve(arn)
-    document: dict[str, Any] = {
-        "Effect": "Allow",
-        "Action": list(operations),
-        "Resource": resource,
-        **({"Condition": conditions} if conditions else {}),
-    }
-    text = json.dumps(key.stack.resolve(document), indent=2)
-    Annotations.of(key).add_info(
-        f"{path} is in another account: the key policy names it, its own policy must allow the same, or the calls end "
-        f"in AccessDeniedException. Over there, call ImportedKey.from_key_arn(…).grant_operations, or add:\n{text}"
-    )

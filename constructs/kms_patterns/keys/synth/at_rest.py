@@ -1,25 +1,31 @@
-"""Finds the resources of an app that AWS services encrypt at rest under our keys, and lets them be created."""
+"""Finds the resources of an app that AWS services encrypt at rest under its keys, and lets them be created."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final
 
-from aws_cdk import Annotations, CfnResource, Stack, Token
+import jsii
+from aws_cdk import (
+    Annotations,
+    CfnResource,
+    DefaultTokenResolver,
+    IAspect,
+    Reference,
+    Stack,
+    StringConcat,
+    Token,
+    Tokenization,
+)
+from constructs import IConstruct
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_statements import unbind
+from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_access import KeyAccess
-from kms_patterns.keys.synth.references import References
-from kms_patterns.keys.synth.template_view import TemplateView
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.services import SERVICES
-
-if TYPE_CHECKING:
-    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-    from kms_patterns.keys.imported.imported_key import ImportedKeyBase
-
-    Key: TypeAlias = CustomerManagedKey | ImportedKeyBase
 
 
 def _class_of(kind: str) -> str:
@@ -33,29 +39,69 @@ _ROWS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def serve_at_rest(keys: "Mapping[str, Key]", view: TemplateView, references: References) -> Iterator[str]:
-    """Allow what the resources under ``keys`` need to be created; yield one message for each that cannot be.
+@jsii.implements(IAspect)
+class AtRest:
+    """Allows what the resources under the keys of one app or stage need to be created.
 
-    Args:
-        keys: Name in ``view`` -> key.
-        view: The app's resources.
-        references: Follows what they refer to.
+    An aspect, so that the key policies are the same whether validations run or not; it visits each resource after the
+    aspects of default priority.
     """
-    for resource in view.every(CfnResource):
-        row = _ROWS.get(str(getattr(type(resource), "__jsii_type__", "")))
+
+    PRIORITY: Final = 900
+
+    def __init__(self) -> None:
+        self._keys: dict[str, GrantTarget] = {}
+        self.refused: dict[str, list[str]] = {}
+        """Construct path of a resource -> why AWS would refuse to create it, or why nothing can be allowed."""
+
+    def add(self, key: GrantTarget, name: str) -> None:
+        """Serve ``key``.
+
+        Args:
+            key: A key of this app, or of another owner.
+            name: What a resource that names the key has in its properties: the construct path of its L1 construct, or
+                the resolved ARN of a key of another owner.
+        """
+        self._keys[name] = key
+
+    def visit(self, node: IConstruct) -> None:
+        """Allow what ``node`` needs, if it is a resource that names one of the keys."""
+        if not isinstance(node, CfnResource):
+            return
+        row = _ROWS.get(str(getattr(type(node), "__jsii_type__", "")))
+        members = _encrypting(type(node)) if row is None else (row[1],)
+        if not members:
+            return
+        stack, properties = node.stack, node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
+        named = [key for member in members for key in self._named(properties.get(member), stack)]
         if row is None:
-            _warn_of_unknown(keys, resource, view, references)
-            continue
-        service, member = row
-        stack = view.stack_of(resource)
-        for name in _names(view.properties(resource).get(member), stack, references):
-            if name in keys:
-                yield from _check_region(keys[name], resource, stack)
-                yield from _serve(keys[name], service, resource, stack)
-                unbind(keys[name], view.logical_id(resource))
+            _warn_of_unknown(named, node)
+            return
+        path, messages = node.node.path, []
+        for key in named:
+            messages += [*_check_region(key, node, stack), *_serve(key, row[0], node, stack)]
+            unbind(key, path)
+        self.refused[path] = messages
+
+    def _named(self, value: Any, stack: Stack) -> list[GrantTarget]:
+        if value is None:
+            return []
+        resolved = Tokenization.resolve(value, scope=stack, resolver=_ByPath(StringConcat()), preparing=False)
+        found = dict.fromkeys(name for name in _names(resolved) if name in self._keys)
+        return [self._keys[name] for name in found]
 
 
-def _check_region(key: "Key", resource: CfnResource, stack: Stack) -> Iterator[str]:
+class _ByPath(DefaultTokenResolver):
+    """Resolves a reference to the construct path of its resource: the app's references have no names before synth."""
+
+    def resolve_token(self, token: Any, context: Any, post_processor: Any) -> Any:
+        """Return the path behind a reference, and of any other token what a template would show."""
+        if Reference.is_reference(token):
+            return token.target.node.path
+        return super().resolve_token(token, context, post_processor)
+
+
+def _check_region(key: GrantTarget, resource: CfnResource, stack: Stack) -> Iterator[str]:
     home = str(key.env.region)
     known = not Token.is_unresolved(home) and not Token.is_unresolved(stack.region)
     # A global table names the keys of its replicas, each in its own Region.
@@ -66,14 +112,10 @@ def _check_region(key: "Key", resource: CfnResource, stack: Stack) -> Iterator[s
         )
 
 
-def _warn_of_unknown(
-    keys: "Mapping[str, Key]", resource: CfnResource, view: TemplateView, references: References
-) -> None:
-    """Say that a resource may be encrypted under a key, and that the table does not know what its service needs."""
-    for attribute in _encrypting(type(resource)):
-        stack = view.stack_of(resource)
-        found = set(_names(view.properties(resource).get(attribute), stack, references)) & keys.keys()
-        for key in (keys[name] for name in sorted(found) if keys[name].access is KeyAccess.NAMED):
+def _warn_of_unknown(keys: list[GrantTarget], resource: CfnResource) -> None:
+    """Say that a resource may be encrypted under a key, and that the table does not list what its service needs."""
+    for key in keys:
+        if key.access is KeyAccess.NAMED:
             Annotations.of(key).add_warning_v2(
                 f"kms-patterns:UnknownService:{resource.node.path}",
                 f"{resource.node.path} ({resource.cfn_resource_type}) names this key, and kms_patterns.policy.services "
@@ -92,7 +134,7 @@ def _encrypting(kind: type[CfnResource]) -> tuple[str, ...]:
     return tuple(re.sub(r"_(.)", lambda part: part[1].upper(), name) for name in named)
 
 
-def _serve(key: "Key", service: str, resource: CfnResource, stack: Stack) -> Iterator[str]:
+def _serve(key: GrantTarget, service: str, resource: CfnResource, stack: Stack) -> Iterator[str]:
     if GENERATE_DATA_KEY not in key.operations:
         yield (
             f"{resource.node.path} is encrypted under {key.node.path}, a {type(key).__name__}: {service}, like all AWS "
@@ -105,9 +147,14 @@ def _serve(key: "Key", service: str, resource: CfnResource, stack: Stack) -> Ite
         yield str(error)
 
 
-def _names(value: Any, stack: Stack, references: References) -> Iterator[str]:
-    if isinstance(value, str) or (isinstance(value, dict) and len(value) == 1):
-        yield references.name(stack, value)
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for member in members:
-        yield from _names(member, stack, references)
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        if len(value) == 1:
+            yield json.dumps(value, sort_keys=True)
+        for member in value.values():
+            yield from _names(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _names(member)

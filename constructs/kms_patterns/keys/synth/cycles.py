@@ -3,20 +3,18 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aws_cdk import CfnResource
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.synth.template_view import TemplateView
-
-if TYPE_CHECKING:
-    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 
 _REFERENCE: Final = re.compile(r'"(?:Ref": "|Fn::GetAtt": \[")([A-Za-z0-9]+)"')
 
 
-def circular_roles(keys: "Iterable[CustomerManagedKey]", view: TemplateView) -> Iterator[str]:
+def circular_roles(keys: Iterable[KeyInApp], view: TemplateView) -> Iterator[str]:
     """Yield one message per role whose own properties lead to a key that names it, or to something encrypted under it.
 
     CloudFormation would refuse the stack ("Circular dependency between resources"): the key policy names the role,
@@ -34,7 +32,7 @@ def circular_roles(keys: "Iterable[CustomerManagedKey]", view: TemplateView) -> 
                 yield _message(key, holders[name])
 
 
-def _message(key: "CustomerManagedKey", role: CfnResource) -> str:
+def _message(key: KeyInApp, role: CfnResource) -> str:
     return (
         f"{key.node.path}: {role.node.path.removesuffix('/Resource')} has an inline or managed policy that names the "
         'key or a resource encrypted under it, while the key policy names the role ("Circular dependency between '

@@ -3,16 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.synth.template_view import TemplateView
 from kms_patterns.policy.statements import MAX_KEY_POLICY_BYTES
 
-if TYPE_CHECKING:
-    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 
-
-def policy_limits(key: "CustomerManagedKey", view: TemplateView) -> Iterator[str]:
+def policy_limits(key: KeyInApp, view: TemplateView) -> Iterator[str]:
     """Yield one message per limit that the policy of ``key`` breaks.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html

@@ -1,13 +1,13 @@
-"""Runs the checks that need the whole app, once per synthesis and for all keys together."""
+"""Runs what needs the whole app, once per synthesis and for all keys together: an aspect adds, a validation reads."""
 
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+import json
 
 import jsii
-from aws_cdk import Stage
+from aws_cdk import Aspects, Stage
 from constructs import IConstruct, IValidation
 
-from kms_patterns.keys.synth.at_rest import serve_at_rest
+from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
+from kms_patterns.keys.synth.at_rest import AtRest
 from kms_patterns.keys.synth.cycles import circular_roles
 from kms_patterns.keys.synth.identity_policies import identity_statements
 from kms_patterns.keys.synth.policy_limits import policy_limits
@@ -16,54 +16,54 @@ from kms_patterns.keys.synth.template_checks import template_checks
 from kms_patterns.keys.synth.template_view import TemplateView
 from kms_patterns.keys.synth.void_grants import void_grants
 
-if TYPE_CHECKING:
-    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-    from kms_patterns.keys.imported.imported_key import ImportedKeyBase
 
-_checks: "WeakKeyDictionary[IConstruct, SynthChecks]" = WeakKeyDictionary()
-
-
-def check_at_synth(key: "CustomerManagedKey") -> None:
+def check_at_synth(key: KeyInApp) -> None:
     """Have the policy of ``key`` and all permissions on it checked when its app or stage is synthesized."""
-    _checks_of(key).keys.append(key)
+    checks = _checks_of(key)
+    checks.keys.append(key)
+    checks.at_rest.add(key, key.resource.node.path)
 
 
-def serve_at_synth(key: "ImportedKeyBase") -> None:
+def serve_at_synth(key: GrantTarget) -> None:
     """Have the owner of ``key`` told, when its app or stage is synthesized, what resources under it need."""
-    _checks_of(key).imported.append(key)
+    arn = key.stack.resolve(key.key_arn)
+    _checks_of(key).at_rest.add(key, arn if isinstance(arn, str) else json.dumps(arn, sort_keys=True))
 
 
-def _checks_of(key: "CustomerManagedKey | ImportedKeyBase") -> "SynthChecks":
-    stage = _home(key)
-    if stage not in _checks:
-        _checks[stage] = SynthChecks()
-        stage.node.add_validation(_checks[stage])
-    return _checks[stage]
-
-
-def _home(key: "CustomerManagedKey | ImportedKeyBase") -> IConstruct:
-    return Stage.of(key) or key.node.root
+def _checks_of(key: GrantTarget) -> "SynthChecks":
+    stage: IConstruct = Stage.of(key) or key.node.root
+    aspects = Aspects.of(stage)
+    found = next((aspect for aspect in aspects.all if isinstance(aspect, _AtRestWithChecks)), None)
+    if found is None:
+        found = _AtRestWithChecks(stage)
+        aspects.add(found, priority=AtRest.PRIORITY)
+        stage.node.add_validation(found.checks)
+    return found.checks
 
 
 @jsii.implements(IValidation)
 class SynthChecks:
     """The checks of all keys of one app or stage."""
 
-    def __init__(self) -> None:
-        self.keys: list[CustomerManagedKey] = []
-        self.imported: list[ImportedKeyBase] = []
+    def __init__(self, stage: IConstruct, at_rest: AtRest) -> None:
+        self._stage, self.at_rest = stage, at_rest
+        self.keys: list[KeyInApp] = []
 
     def validate(self) -> list[str]:
-        """Let resources under the keys be created; return one message per void grant, exceeded limit and cycle."""
-        view = TemplateView(_home(self.keys[0] if self.keys else self.imported[0]).node.find_all())
+        """Return one message per unserved resource, void grant, exceeded limit and cycle."""
+        view = TemplateView(self._stage.node.find_all())
         references = References(view)
-        names: dict[str, CustomerManagedKey | ImportedKeyBase] = {
-            references.name(key.stack, key.stack.resolve(key.key_arn)): key for key in self.imported
-        }
-        names |= {view.name(key.resource): key for key in self.keys}
-        unserved = list(serve_at_rest(names, view, references))
         statements = list(identity_statements(view, references))
-        messages = [text for key in self.keys for text in void_grants(key, statements, view, references)]
+        messages = [text for texts in self.at_rest.refused.values() for text in texts]
+        messages += [text for key in self.keys for text in void_grants(key, statements, view, references)]
         messages += [text for key in self.keys for text in policy_limits(key, view)]
         messages += [text for key in self.keys for text in template_checks(key, view)]
-        return [*unserved, *messages, *circular_roles(self.keys, view)]
+        return [*messages, *circular_roles(self.keys, view)]
+
+
+class _AtRestWithChecks(AtRest):
+    """The aspect of a stage, by which the checks of its keys are found again."""
+
+    def __init__(self, stage: IConstruct) -> None:
+        super().__init__()
+        self.checks = SynthChecks(stage, self)

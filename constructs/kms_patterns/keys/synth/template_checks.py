@@ -6,14 +6,12 @@ What ``add_property_override`` puts into a template is merged after every check 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.synth.identity_policies import as_list
 from kms_patterns.keys.synth.template_view import TemplateView
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
-
-if TYPE_CHECKING:
-    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 
 DEPLOYED_CONTEXT: Final = "kms-patterns:deployed"
 """Context key: a folder with the templates that are deployed, such as a ``cdk.out`` that was kept."""
@@ -28,7 +26,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
 }
 
 
-def template_checks(key: "CustomerManagedKey", view: TemplateView) -> Iterator[str]:
+def template_checks(key: KeyInApp, view: TemplateView) -> Iterator[str]:
     """Yield one message per property of ``key`` that KMS or AWS CloudFormation would refuse."""
     properties = view.properties(key.resource)
     messages = [*_unmanageable(properties["keyPolicy"]), *_rotation(key, properties), *_changed(key, view, properties)]
@@ -53,7 +51,7 @@ def _concerns(statement: Mapping[str, Any], action: str) -> bool:
     return any(pattern in {"*", "kms:*", "kms:Put*", action} for pattern in as_list(statement.get("Action", [])))
 
 
-def _rotation(key: "CustomerManagedKey", properties: Mapping[str, Any]) -> Iterator[str]:
+def _rotation(key: KeyInApp, properties: Mapping[str, Any]) -> Iterator[str]:
     rotates = GENERATE_DATA_KEY in key.operations and not key.imported_material
     if not rotates and properties.get("enableKeyRotation"):
         yield (
@@ -62,7 +60,7 @@ def _rotation(key: "CustomerManagedKey", properties: Mapping[str, Any]) -> Itera
         )
 
 
-def _changed(key: "CustomerManagedKey", view: TemplateView, properties: Mapping[str, Any]) -> Iterator[str]:
+def _changed(key: KeyInApp, view: TemplateView, properties: Mapping[str, Any]) -> Iterator[str]:
     folder = key.node.try_get_context(DEPLOYED_CONTEXT)
     if not folder:
         return

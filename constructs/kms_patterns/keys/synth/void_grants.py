@@ -6,22 +6,20 @@ imported role that takes no policy) writes one half, deploys without complaint, 
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aws_cdk import Stack
+
+from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.synth.identity_policies import IdentityStatement, as_list
 from kms_patterns.keys.synth.references import References
 from kms_patterns.keys.synth.template_view import TemplateView
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
 from kms_patterns.policy.coverage import Allowance, unmatched
 
-if TYPE_CHECKING:
-    from aws_cdk import Stack
-
-    from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-
 
 def void_grants(
-    key: "CustomerManagedKey", statements: Iterable[IdentityStatement], view: TemplateView, references: References
+    key: KeyInApp, statements: Iterable[IdentityStatement], view: TemplateView, references: References
 ) -> Iterator[str]:
     """Yield one message per statement about ``key`` that lacks its other half."""
     in_identities = list(_identity_allowances(view.name(key.resource), statements))
@@ -55,7 +53,7 @@ def _identity_allowances(name: str, statements: Iterable[IdentityStatement]) -> 
                 yield Allowance(principal, statement.actions, statement.conditions, statement.where, names_key)
 
 
-def _key_allowances(document: dict[str, Any], stack: "Stack", references: References) -> Iterator[Allowance]:
+def _key_allowances(document: dict[str, Any], stack: Stack, references: References) -> Iterator[Allowance]:
     for position, statement in enumerate(as_list(document["Statement"])):
         if statement["Effect"] == "Allow":
             where = statement.get("Sid", f"number {position + 1}")
@@ -64,7 +62,7 @@ def _key_allowances(document: dict[str, Any], stack: "Stack", references: Refere
                 yield Allowance(principal, actions, statement.get("Condition", {}), where)
 
 
-def _principals(statement: dict[str, Any], stack: "Stack", references: References) -> Iterator[str | None]:
+def _principals(statement: dict[str, Any], stack: Stack, references: References) -> Iterator[str | None]:
     """Name whom a key policy statement is about; None where it leaves that to the IAM of the account."""
     conditions = statement.get("Condition", {})
     by_condition = [

@@ -1,0 +1,244 @@
+"""The rules of every grant on a key, between a ``grant_…`` method and the writer of the two statements."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Unpack
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.grants.cdk_calls import CallsOfConstructs, ForConstruct
+from kms_patterns.keys.grants.cdk_statements import grant_to_service
+from kms_patterns.keys.grants.grantee import ViaService
+from kms_patterns.keys.grants.policy_checks import (
+    check_context,
+    check_grant_operations,
+    check_operations,
+    check_symmetric,
+)
+from kms_patterns.keys.grants.target import GrantConditions, Source, Writer
+from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.spec_checks import check_pins
+from kms_patterns.policy import actions as kms_actions
+from kms_patterns.policy import conditions as when
+from kms_patterns.policy.actions import CREATE_GRANT, narrow
+from kms_patterns.policy.key_specs import (
+    ALGORITHMS,
+    DATA_KEY_PAIR_SPEC,
+    DATA_KEY_PAIR_SPECS,
+    MESSAGE_TYPE,
+    SIGNING_ALGORITHM,
+    message_types,
+    pinned,
+)
+from kms_patterns.policy.services import SERVICES
+
+if TYPE_CHECKING:
+    _Key = kms.Key
+else:
+    _Key = object
+
+
+class GrantRules(CallsOfConstructs, _Key):
+    """What every ``grant_…`` method of a key of this app, or of another owner, comes down to."""
+
+    operations: Sequence[str]
+    """KMS actions that a key of this type supports."""
+    access: KeyAccess
+    """Whether the key policy names the users of the key."""
+    key_usage: kms.KeyUsage
+    if TYPE_CHECKING:
+
+        def serve_resources_of(self, service: str, stack: Stack) -> None:
+            """See ``GrantTarget``."""
+
+    _writer: Writer
+    _region: str
+    sources_of_services: list[Source]
+    """Resources for which constructs of the AWS CDK let services use the key."""
+
+    def grant_operations(
+        self,
+        grantee: iam.IGrantable,
+        *operations: str,
+        identity_conditions: when.Conditions | None = None,
+        **demanded: Unpack[GrantConditions],
+    ) -> iam.Grant:
+        """Allow one role or user these exact operations, in the key policy and in its own policy.
+
+        Args:
+            grantee: A role, a user, or anything that has one, such as a function.
+            operations: KMS actions, from ``kms_patterns.policy.actions``.
+            identity_conditions: Conditions for the grantee's own policy only: for values of resources that are
+                encrypted under this key, which the key policy cannot name without a dependency cycle.
+            demanded: See :class:`~kms_patterns.keys.grants.target.GrantConditions`.
+
+        Raises:
+            GrantRefused: The key cannot do it, or the grant would be void or too wide; the message says what to do.
+
+        See https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
+        """
+        unknown = demanded.keys() - GrantConditions.__annotations__.keys()
+        if unknown:
+            raise TypeError(
+                f"{self.node.path}: a grant has no condition {', '.join(sorted(unknown))}; it has "
+                f"{', '.join(GrantConditions.__annotations__)}"
+            )
+        through = ViaService.of(grantee, self)
+        if through is not None:
+            return self._grant_through(through, grantee, operations)
+        check_operations(self, operations)
+        pairs, names = demanded.get("encryption_context"), demanded.get("required_context")
+        conditions = demanded.get("conditions")
+        check_context(self, pairs, names, conditions)
+        shared = self._merged(
+            when.encryption_context(pairs or {}),
+            when.required_context(names or ()),
+            self._via(demanded.get("via_service")),
+            conditions or {},
+        )
+        return self._writer.grant(grantee, operations, shared, self._merged(shared, identity_conditions or {}))
+
+    def grant_pinned(
+        self,
+        grantee: iam.IGrantable,
+        *operations: str,
+        pins: Mapping[str, Sequence[str] | None],
+        **demanded: Unpack[GrantConditions],
+    ) -> iam.Grant:
+        """Do what :meth:`grant_operations` does, for requests that name one of the pinned values only.
+
+        Args:
+            grantee: A role, a user, or anything that has one.
+            operations: KMS actions, from ``kms_patterns.policy.actions``.
+            pins: Condition key -> allowed values; None allows any.
+            demanded: See :class:`~kms_patterns.keys.grants.target.GrantConditions`.
+
+        Raises:
+            GrantRefused: No request with this key can have such a value, or :meth:`grant_operations` refuses.
+        """
+        for key, values in pins.items():
+            known = self._known(key)
+            if key == MESSAGE_TYPE:
+                known = message_types(pins.get(SIGNING_ALGORITHM) or known)
+            check_pins(self.node.path, key, values, known)
+        demanded["conditions"] = self._merged(
+            demanded.get("conditions") or {}, *(pinned(key, values) for key, values in pins.items())
+        )
+        return self.grant_operations(grantee, *operations, **demanded)
+
+    def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
+        """Allow exact operations; the constructs of the AWS CDK call this, and their wildcards are narrowed.
+
+        Args:
+            grantee: A role, a user, or anything that has one.
+            actions: KMS actions. ``kms:GenerateDataKey*`` becomes ``kms:GenerateDataKey``, and what such a list names
+                beside it without need (``kms:Encrypt``, ``kms:ReEncrypt*``) is left out.
+
+        Raises:
+            GrantRefused: See :meth:`grant_operations`.
+        """
+        try:
+            exact = narrow(actions)
+        except ValueError as error:
+            raise GrantRefused(f"{self.node.path}: {error}") from error
+        if isinstance(grantee, ForConstruct) and exact == [CREATE_GRANT]:
+            # Only ec2.Volume asks for this, for the role that attaches it; it adds its conditions to the role's half.
+            use = SERVICES["ebs"]
+            return self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host)
+        if isinstance(grantee, ForConstruct) and isinstance(grantee.grant_principal, iam.ServicePrincipal):
+            return grant_to_service(self, grantee, exact)
+        return self.grant_operations(grantee, *exact)
+
+    def grant_encrypt(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow ``kms:Encrypt``."""
+        return self.grant(grantee, kms_actions.ENCRYPT)
+
+    def grant_decrypt(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow ``kms:Decrypt``."""
+        return self.grant(grantee, kms_actions.DECRYPT)
+
+    def grant_encrypt_decrypt(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow ``kms:Encrypt`` and ``kms:Decrypt``."""
+        return self.grant(grantee, kms_actions.ENCRYPT, kms_actions.DECRYPT)
+
+    def grant_sign(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow ``kms:Sign``."""
+        return self.grant(grantee, kms_actions.SIGN)
+
+    def grant_verify(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow ``kms:Verify``."""
+        return self.grant(grantee, kms_actions.VERIFY)
+
+    def grant_sign_verify(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow ``kms:Sign`` and ``kms:Verify``."""
+        return self.grant(grantee, kms_actions.SIGN, kms_actions.VERIFY)
+
+    def grant_generate_mac(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow ``kms:GenerateMac``."""
+        return self.grant(grantee, kms_actions.GENERATE_MAC)
+
+    def grant_verify_mac(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow ``kms:VerifyMac``."""
+        return self.grant(grantee, kms_actions.VERIFY_MAC)
+
+    def grant_create_grant(
+        self,
+        grantee: iam.IGrantable,
+        *,
+        operations: Sequence[str],
+        via_service: str | None = None,
+        conditions: when.Conditions | None = None,
+    ) -> iam.Grant:
+        """Allow ``kms:CreateGrant`` for AWS resources only, and for these operations only.
+
+        Args:
+            grantee: A role, a user, or anything that has one.
+            operations: Operations of KMS grants, such as ``Decrypt``: no KMS grant with another one can be made.
+            via_service: The service that makes the grant for the grantee. Defaults to any integrated service.
+            conditions: Further conditions.
+
+        Raises:
+            GrantRefused: KMS grants on this key cannot hold such an operation, or no request could meet the conditions.
+
+        See https://docs.aws.amazon.com/kms/latest/developerguide/create-grant-overview.html
+        """
+        check_grant_operations(self, operations)
+        demanded = self._merged(when.aws_resource_grants(operations), self._via(via_service), conditions or {})
+        return self._writer.grant(grantee, [CREATE_GRANT], demanded, demanded, purpose="grants")
+
+    def _via(self, service: str | None) -> when.Conditions:
+        if service is None:
+            return {}
+        try:
+            return when.via_service(service, self._region)
+        except ValueError as error:
+            raise GrantRefused(f"{self.node.path}: {error}") from error
+
+    def _merged(self, *parts: when.Conditions) -> dict[str, dict[str, object]]:
+        try:
+            return when.merge(*parts)
+        except ValueError as error:
+            raise GrantRefused(f"{self.node.path}: {error}") from error
+
+    def _known(self, key: str) -> Sequence[str]:
+        """Return the values of a condition key that requests with this key can have."""
+        return DATA_KEY_PAIR_SPECS if key == DATA_KEY_PAIR_SPEC else self._algorithms(ALGORITHMS[self.key_usage.value])
+
+    def _algorithms(self, of_usage: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        # The spec of an imported key is not known: any algorithm of its usage.
+        return tuple(dict.fromkeys(name for spec in of_usage if spec != "SYMMETRIC_DEFAULT" for name in of_usage[spec]))
+
+    def _grant_through(self, through: ViaService, grantee: iam.IGrantable, operations: Sequence[str]) -> iam.Grant:
+        check_symmetric(self, through.host)
+        if through.role is not None:
+            used = [operation for operation in operations if operation != CREATE_GRANT]
+            return self.grant_operations(through.role, *used, via_service=through.host)
+        if not isinstance(grantee, ForConstruct):
+            raise GrantRefused(
+                f"{self.node.path}: a ViaServicePrincipal without a role lets a service use the key for every caller "
+                "of the account: grant each role with via_service=, or call allow_use_through"
+            )
+        # Meant for the roles that create and read the resource: its creator is found at synth, its readers are granted.
+        return iam.Grant.drop(grantee.grantee, "the role that deploys the resource is allowed instead of the account")
