@@ -1,9 +1,8 @@
 """KMS grants as resources: exact operations, one grantee, revoked with the stack, made by nobody else."""
 
-import json
-
 import pytest
 from aws_cdk import aws_iam as iam
+from aws_cdk import custom_resources as cr
 
 from kms_patterns import EncryptionKey, KeyGrant, SigningKey
 from kms_patterns.keys.errors import GrantRefused
@@ -19,35 +18,23 @@ def partner(stack):
     return iam.Role.from_role_arn(stack, "Partner", "arn:aws:iam::444455556666:role/partner")
 
 
-def call(stack, template, name):
-    (grant,) = [item for item in template["Resources"].values() if item["Type"] == "Custom::KmsGrant"]
-    value = grant["Properties"].get(name)
-    text = (
-        value
-        if isinstance(value, str)
-        else "".join(part if isinstance(part, str) else "REF" for part in value["Fn::Join"][1])
-    )
-    return json.loads(text)
+def of_type(template, kind):
+    return [item for item in template["Resources"].values() if item["Type"] == kind]
 
 
-def test_grant_is_created_updated_and_revoked(stack, key, partner, synth):
+def test_grant_is_a_custom_resource_with_the_request_of_create_grant(stack, key, partner, synth):
     KeyGrant(stack, "Grant", key=key, grantee=partner, operations=["Decrypt", "DescribeKey"],
              encryption_context_subset={"tenant": "a"}, retiring_principal=partner, name="partner")  # fmt: skip
 
-    template = synth(stack)
-    created = call(stack, template, "Update")
-    assert created == call(stack, template, "Create")
-    assert (created["service"], created["action"]) == ("KMS", "createGrant")
-    assert created["parameters"] == {
-        "KeyId": "REF",
+    (grant,) = of_type(synth(stack), "Custom::KmsGrant")
+    assert grant["Properties"]["Grant"] == {
+        "KeyId": stack.resolve(key.key_arn),
         "GranteePrincipal": "arn:aws:iam::444455556666:role/partner",
         "Operations": ["Decrypt", "DescribeKey"],
         "Name": "partner",
         "Constraints": {"EncryptionContextSubset": {"tenant": "a"}},
         "RetiringPrincipal": "arn:aws:iam::444455556666:role/partner",
     }
-    deleted = call(stack, template, "Delete")
-    assert (deleted["action"], deleted["parameters"]["GrantId"]) == ("revokeGrant", "PHYSICAL:RESOURCEID:")
 
 
 def test_only_the_maker_may_create_grants_and_only_this_one(stack, key, partner, synth, key_statements):
@@ -69,13 +56,63 @@ def test_only_the_maker_may_create_grants_and_only_this_one(stack, key, partner,
     assert "GrantMakerRole" in str(maker)
 
 
-def test_two_grants_except_two_makers(stack, key, partner, synth):
-    KeyGrant(stack, "One", key=key, grantee=partner, operations=["Decrypt"])
-    KeyGrant(stack, "Two", key=key, grantee=partner, operations=["Encrypt"])
+def made_grants(template):
+    """Return key, operations and grantee of every statement by which the maker's role may create grants."""
+    return [
+        (statement["Resource"], *[next(iter(block.values())) for block in statement["Condition"].values()])
+        for policy in of_type(template, "AWS::IAM::Policy")
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Action"] == "kms:CreateGrant"
+    ]
 
-    (found,) = [item for item in synth(stack)["Resources"].values() if item["Type"] == "AWS::KMS::Key"]
-    denial = found["Properties"]["KeyPolicy"]["Statement"][1]
-    assert len(denial["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]) == 2
+
+def test_grants_of_one_stack_share_a_maker_and_each_is_allowed_exactly(stack, key, partner, synth):
+    other, role = EncryptionKey(stack, "Other"), iam.Role(stack, "Role", assumed_by=iam.AccountRootPrincipal())
+    KeyGrant(stack, "One", key=key, grantee=partner, operations=["Decrypt"])
+    KeyGrant(stack, "Two", key=key, grantee=role, operations=["Encrypt"])
+    KeyGrant(stack, "Three", key=other, grantee=role, operations=["Decrypt"])
+
+    template = synth(stack)
+    (function,) = of_type(template, "AWS::Lambda::Function")
+    assert len({str(grant["Properties"]["ServiceToken"]) for grant in of_type(template, "Custom::KmsGrant")}) == 1
+    partner_arn, role_arn = "arn:aws:iam::444455556666:role/partner", stack.resolve(role.role_arn)
+    assert made_grants(template) == [
+        (stack.resolve(key.key_arn), ["Decrypt"], partner_arn),
+        (stack.resolve(key.key_arn), ["Encrypt"], role_arn),
+        (stack.resolve(other.key_arn), ["Decrypt"], role_arn),
+    ]
+    for found in of_type(template, "AWS::KMS::Key"):
+        denial = found["Properties"]["KeyPolicy"]["Statement"][1]
+        assert denial["Condition"]["ArnNotEquals"] == {"aws:PrincipalArn": [function["Properties"]["Role"]]}
+
+
+@pytest.mark.parametrize("grant_first", [True, False])
+def test_custom_resource_of_the_app_keeps_its_own_role(grant_first, stack, key, partner, synth):
+    def own():
+        call = cr.AwsSdkCall(service="S3", action="listBuckets", physical_resource_id=cr.PhysicalResourceId.of("x"))
+        statement = iam.PolicyStatement(actions=["s3:ListAllMyBuckets"], resources=["*"])
+        policy = cr.AwsCustomResourcePolicy.from_statements([statement])
+        cr.AwsCustomResource(stack, "Own", on_update=call, policy=policy)
+
+    if not grant_first:
+        own()
+    KeyGrant(stack, "Grant", key=key, grantee=partner, operations=["Decrypt"])
+    if grant_first:
+        own()
+
+    template = synth(stack)
+    assert len({str(found["Properties"]["Role"]) for found in of_type(template, "AWS::Lambda::Function")}) == 2
+    allowed = {
+        str(policy["Properties"]["Roles"]): {
+            statement["Action"] if isinstance(statement["Action"], str) else statement["Action"][0].split(":")[0]
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        }
+        for policy in of_type(template, "AWS::IAM::Policy")
+    }
+    assert sorted(allowed.values(), key=len) == [
+        {"s3:ListAllMyBuckets"},
+        {"kms:CreateGrant", "kms:RevokeGrant", "logs"},
+    ]
 
 
 def test_no_wildcard_in_what_the_maker_may_do(stack, key, partner, synth):
@@ -87,8 +124,11 @@ def test_no_wildcard_in_what_the_maker_may_do(stack, key, partner, synth):
         if item["Type"] == "AWS::IAM::Policy"
         for statement in item["Properties"]["PolicyDocument"]["Statement"]
     ]
-    assert sorted(statement["Action"] for statement in statements) == ["kms:CreateGrant", "kms:RevokeGrant"]
-    assert all(statement["Resource"] == stack.resolve(key.key_arn) for statement in statements)
+    logs, *grants = statements
+    assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    assert "KmsPatternsGrantMakerLogs" in str(logs["Resource"])
+    assert sorted(statement["Action"] for statement in grants) == ["kms:CreateGrant", "kms:RevokeGrant"]
+    assert all(statement["Resource"] == stack.resolve(key.key_arn) for statement in grants)
 
 
 @pytest.mark.parametrize("operations", [[], ["Sign"], ["Decrypt", "CreateGrant"], ["kms:Decrypt"]])

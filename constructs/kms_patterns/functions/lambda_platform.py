@@ -38,7 +38,7 @@ class LambdaPlatform:
     def runtime(self) -> aws_lambda.Runtime:
         """The managed runtime of this interpreter version."""
         major, minor = self.python
-        return aws_lambda.Runtime(f"python{major}.{minor}", aws_lambda.RuntimeFamily.PYTHON)
+        return aws_lambda.Runtime(f"python{major}.{minor}", aws_lambda.RuntimeFamily.PYTHON, supports_inline_code=True)
 
     @property
     def tag(self) -> str:

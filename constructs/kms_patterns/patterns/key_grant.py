@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
-from aws_cdk import Token
+from aws_cdk import CustomResource, Duration, Stack, Token, aws_lambda, aws_logs
 from aws_cdk import aws_iam as iam
-from aws_cdk import custom_resources as cr
 from constructs import Construct
 
+from kms_patterns.functions.acknowledgements import acknowledge
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.lambda_platform import lambda_platform
+from kms_patterns.functions.runtime_source import runtime_source
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.grantee import check_inside, grantee_of, identity_arn
@@ -23,9 +26,10 @@ class KeyGrant(Construct):
     """A KMS grant: use of a key by one principal, without a statement in any policy.
 
     For principals that no policy of this app can be written for, or for more of them than a key policy holds. Policies
-    do not show a grant: ``aws kms list-grants`` does. CloudFormation has no such resource; a function of the stack
-    calls CreateGrant and RevokeGrant. That function's role is excepted from the key's guardrail on grants by name, and
-    may create grants with these operations only. A changed grant is a new one, and the old one is revoked after it.
+    do not show a grant: ``aws kms list-grants`` does. CloudFormation has no such resource; one function of the stack,
+    with a role of its own, calls CreateGrant and RevokeGrant. The key's guardrail on grants excepts that role by name,
+    and the role may create grants for these grantees with these operations only. While KMS does not know a new role
+    yet, the function tries again for two minutes. A changed grant is a new one; the old one is revoked after it.
 
     Args:
         scope: Parent construct.
@@ -33,11 +37,12 @@ class KeyGrant(Construct):
         key: A key of this package.
         grantee: The role or user that may use the key; of this or another account.
         operations: Names of operations as KMS grants have them, such as ``Decrypt``; ``CreateGrant`` is refused.
-        encryption_context_equals: The encryption context must be exactly this. Left out, any context.
+        encryption_context_equals: The encryption context must be exactly this. Defaults to any context.
         encryption_context_subset: The encryption context must hold these pairs, and may hold more.
-        retiring_principal: Who may retire the grant. Left out, the grantee only if ``RetireGrant`` is an operation.
-        name: Name of the grant, which makes CreateGrant idempotent; at most 256 characters. Left out, the unique id of
-            this construct.
+        retiring_principal: The role or user that may retire the grant. Defaults to none, beside the grantee if
+            ``RetireGrant`` is an operation.
+        name: Name of the grant, which makes CreateGrant idempotent; at most 256 characters. Defaults to the unique id
+            of this construct.
 
     Raises:
         GrantRefused: An operation that this key cannot do, or constraints that no request could meet.
@@ -70,27 +75,16 @@ class KeyGrant(Construct):
             **({"Constraints": constraints} if constraints else {}),
             **({"RetiringPrincipal": identity_arn(retiring_principal)} if retiring_principal else {}),
         }
-        maker = iam.Role(self, "MakerRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        maker, function = _maker_of(Stack.of(self))
         minting, revoking = key.allow_grant_maker(maker, operations, identity_arn(grantee))
-        self.resource = cr.AwsCustomResource(
+        self.resource = CustomResource(
             self,
             "Resource",
             resource_type="Custom::KmsGrant",
-            role=maker,
-            install_latest_aws_sdk=False,
-            on_update=cr.AwsSdkCall(
-                service="KMS",
-                action="createGrant",
-                parameters=parameters,
-                physical_resource_id=cr.PhysicalResourceId.from_response("GrantId"),
-                output_paths=["GrantId"],
-            ),
-            on_delete=cr.AwsSdkCall(
-                service="KMS",
-                action="revokeGrant",
-                parameters={"KeyId": key.key_arn, "GrantId": cr.PhysicalResourceIdReference()},
-                ignore_error_codes_matching="NotFoundException",
-            ),
+            service_token=function.function_arn,
+            # Above the function's patience and CloudFormation's own delivery, far below the default of an hour.
+            service_timeout=Duration.minutes(5),
+            properties={"Grant": parameters},
         )
         for grant in (minting, revoking):
             grant.apply_before(self.resource)
@@ -98,7 +92,48 @@ class KeyGrant(Construct):
     @property
     def grant_id(self) -> str:
         """The id of the grant."""
-        return self.resource.get_response_field("GrantId")
+        return self.resource.get_att_string("GrantId")
+
+
+class _Maker(Construct):
+    """The one function of a stack that creates and revokes its KMS grants, and may do nothing else.
+
+    Its role is this package's own: a custom resource of the app, or of the CDK, never shares it.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description="Creates and revokes the KMS grants of this stack",
+        )
+        logs = aws_logs.LogGroup(self, "Logs", retention=aws_logs.RetentionDays.ONE_YEAR)
+        logs.grant_write(role)
+        platform = lambda_platform(self)
+        ExactFunction(
+            self,
+            "Function",
+            architecture=platform.architecture,
+            runtime=platform.runtime,
+            code=aws_lambda.Code.from_inline((runtime_source().package / "handlers" / "key_grant.py").read_text()),
+            handler="index.handle",
+            description="Creates and revokes the KMS grants of this stack",
+            timeout=Duration.minutes(3),
+            role=role,
+            log_group=logs,
+        )
+        acknowledge(role, {"NIST.800.53.R5-IAMNoInlinePolicy": "The policy belongs to this function's role alone."})
+
+
+def _maker_of(stack: Stack) -> tuple[iam.Role, aws_lambda.Function]:
+    """Return role and function of the maker of ``stack``; the first KeyGrant of a stack makes it."""
+    name = "KmsPatternsGrantMaker"
+    # Found by its children: Python's object of a construct may be gone, and jsii then makes a plain one for it.
+    maker = stack.node.try_find_child(name) or _Maker(stack, name)
+    role, function = maker.node.find_child("Role"), maker.node.find_child("Function")
+    return cast("iam.Role", role), cast("aws_lambda.Function", function)
 
 
 def _constraints(

@@ -50,6 +50,8 @@ class GrantWriter:
 
     def except_from_guardrail(self, role_arn: str) -> None:
         """Let one role create KMS grants in spite of the guardrail."""
+        if role_arn in self._grant_makers:
+            return
         self._grant_makers.append(role_arn)
         if self._guardrail is not None:
             self._guardrail.add_condition("ArnNotEquals", {PRINCIPAL_ARN: list(self._grant_makers)})
