@@ -61,6 +61,17 @@ def test_two_functions_share_one_asset_without_leftovers(arm_asset: Path) -> Non
     assert (arm_asset / "kms_runtime" / "__init__.py").is_file()
 
 
+@pytest.mark.parametrize("umask", [0o077, 0o000])
+def test_files_are_readable_by_lambda_whatever_the_umask(umask: int, package_index: None, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        assert WheelBundling(runtime_source(), ARM).try_bundle(str(tmp_path))
+    finally:
+        os.umask(before)
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in (tmp_path, *tmp_path.rglob("*"))}
+    assert modes == {(True, 0o755), (False, 0o644)}
+
+
 def test_arm64_asset_holds_arm64_binaries_only(arm_asset: Path) -> None:
     binaries = list(arm_asset.rglob("*.so"))
     assert len(binaries) >= 2

@@ -14,7 +14,7 @@ from kms_patterns.functions.runtime_source import RuntimeSource, runtime_source
 from kms_patterns.functions.wheels import install_wheels
 
 # Part of the asset's hash: raise it whenever the bundle of the same sources changes.
-_RECIPE = "2"
+_RECIPE = "3"
 _TASK_ROOT = "/var/task"
 
 
@@ -67,6 +67,7 @@ class WheelBundling:
         self._copy_sources(bundle)
         if self._platform.compiles_here:
             _compile(bundle)
+        _make_readable(bundle)
         return True
 
     def _copy_sources(self, bundle: Path) -> None:
@@ -85,3 +86,9 @@ def _compile(bundle: Path) -> None:
         prependdir=_TASK_ROOT,
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
     )
+
+
+def _make_readable(bundle: Path) -> None:
+    # Lambda runs as a user of its own: files that this machine's umask keeps from others fail there at import.
+    for path in (bundle, *bundle.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
