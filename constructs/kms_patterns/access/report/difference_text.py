@@ -1,157 +1,141 @@
 """The comparison of two assemblies as text, as markdown and as a JSON document."""
 
-import json
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kms_patterns.access.evaluate import conditions
-from kms_patterns.access.evaluate.comparison import Difference, Kind, Step
+from kms_patterns.access.evaluate.comparison import Difference, Step
+from kms_patterns.access.evaluate.entries import What
 from kms_patterns.access.evaluate.expressions import NEVER
-from kms_patterns.access.evaluate.witnesses import Value
-from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.report.markdown import code, escaped
+from kms_patterns.access.report.difference_lines import LESS, TITLES, Arranged, Line, arranged
+from kms_patterns.access.report.markdown import code, fitted, folded
+from kms_patterns.access.report.visible import mapped, quoted
 from kms_patterns.access.report.wording import in_words
 
-_TITLES: Mapping[Kind, str] = {
-    Kind.GAINED: "gained",
-    Kind.WIDENED: "condition widened",
-    Kind.CHANGED: "condition changed, wider for some requests",
-    Kind.NARROWED: "condition narrowed",
-    Kind.LOST: "lost",
-}
 _MANY = 12
 
 
-@dataclass(frozen=True)
-class Line:
-    """Steps of one principal on one resource that differ in their action only."""
-
-    kind: Kind
-    who: str
-    what: str
-    actions: Sequence[str]
-    step: Step
-
-    @property
-    def short(self) -> str:
-        """The actions, counted when there are many."""
-        shown = ", ".join(self.actions[:_MANY])
-        return shown if len(self.actions) <= _MANY else f"{len(self.actions)} actions: {shown}, …"
-
-
-def lines(difference: Difference) -> list[Line]:
-    """Return the steps, those alike but for the action together."""
-
-    def alike(step: Step) -> tuple[str, str, str, str, str, str]:
-        entry = step.entry
-        order = f"{list(Kind).index(step.kind)}"
-        return order, entry.resource, entry.principal, entry.scope or "", repr(step.old), repr(step.new)
-
-    found = []
-    for _, group in groupby(sorted(difference.steps, key=lambda step: (alike(step), step.entry.action)), key=alike):
-        steps = list(group)
-        first = steps[0]
-        scope = f" objects {first.entry.scope}" if first.entry.scope else ""
-        found.append(
-            Line(
-                kind=first.kind,
-                who=_label(difference, first.entry.principal),
-                what=f"{_kind(difference, first.entry.resource)} {first.entry.resource}{scope}",
-                actions=[step.entry.action for step in steps],
-                step=first,
-            )
-        )
-    return found
-
-
-def _matrices(difference: Difference) -> tuple[Matrix, Matrix]:
-    return difference.new, difference.old
-
-
-def _label(difference: Difference, principal: str) -> str:
-    labels = [who.label for matrix in _matrices(difference) for who in matrix.principals if who.id == principal]
-    return labels[0] if labels else principal
-
-
-def _kind(difference: Difference, resource: str) -> str:
-    kinds = [what.kind for matrix in _matrices(difference) for what in matrix.resources if what.id == resource]
-    return str(kinds[0]) if kinds else "resource"
-
-
 def difference_as_text(difference: Difference) -> str:
-    """Return the comparison as text; empty differences say so."""
-    found = lines(difference)
-    if not found and not difference.widens:
+    """Return the comparison as text; an empty one says so."""
+    shown = mapped(difference)
+    found = arranged(shown)
+    if not (found.changed or found.new or found.removed or difference.widens):
         return "no access changed\n"
     out: list[str] = []
-    for kind, title in _TITLES.items():
-        of_kind = [line for line in found if line.kind is kind]
+    for kind, title in TITLES.items():
+        of_kind = [line for line in found.changed if line.kind is kind]
         if of_kind:
             out += [title, *(text for line in of_kind for text in _text(line)), ""]
-    if difference.other_keys:
-        out += ["objects under another key", *(f"  + {item}" for item in difference.other_keys), ""]
-    if difference.newly_unresolved:
-        out += ["newly unresolved", *(f"  {item}" for item in difference.newly_unresolved), ""]
+    for title, resources in (("new resources", found.new), ("removed resources", found.removed)):
+        if resources:
+            out += [title, *(text for what, lines in resources for text in _resource(what, lines)), ""]
+    if shown.other_keys:
+        out += ["objects under another key", *(f"  + {item}" for item in shown.other_keys), ""]
+    if shown.newly_unresolved:
+        out += ["newly unresolved", *(f"  {item}" for item in shown.newly_unresolved), ""]
     return "\n".join(out)
 
 
 def _text(line: Line) -> Iterator[str]:
-    sign = {Kind.LOST: "-", Kind.NARROWED: "-"}.get(line.kind, "+")
-    yield f"  {sign} {line.who} on {line.what}"
+    yield f"  {'-' if line.kind in LESS else '+'} {line.who} on {line.what}"
     yield from textwrap.wrap(f"      {line.short}", 110, subsequent_indent=" " * 6, break_on_hyphens=False)
-    for name, text in _conditions(line.step):
+    for name, text in line.conditions:
         yield from textwrap.wrap(f"        {name} {text}", 110, subsequent_indent=" " * 12, break_on_hyphens=False)
 
 
-def _conditions(step: Step) -> Iterator[tuple[str, str]]:
-    if step.old != NEVER:
-        yield "was: ", in_words(step.old)
-    if step.new != NEVER:
-        yield ("now: " if step.old != NEVER else "when:"), in_words(step.new)
-    if step.verdict and step.verdict.newly_allowed is not None:
-        yield "e.g. newly allowed:", _context(step.verdict.newly_allowed)
-    if step.verdict and step.verdict.newly_denied is not None:
-        yield "e.g. newly denied:", _context(step.verdict.newly_denied)
+def _resource(what: What, lines: Sequence[Line]) -> Iterator[str]:
+    sign = "-" if any(line.kind in LESS for line in lines) else "+"
+    yield f"  {sign} {what.kind} {quoted(what.id)}{'' if lines else ': no principal reaches it'}"
+    for line in lines:
+        condition = line.step.new if line.step.new != NEVER else line.step.old
+        text = f"      {line.who}: {_counted(line)}, {in_words(condition)}"
+        yield from textwrap.wrap(text, 110, subsequent_indent=" " * 10, break_on_hyphens=False)
 
 
-def _context(context: Mapping[str, Value]) -> str:
-    def value(item: Value) -> str:
-        return "absent" if item is None else json.dumps(item, ensure_ascii=False)
+def _counted(line: Line) -> str:
+    """Return the actions; of administrators, who have them by IAM alone, their number."""
+    scope = line.what.partition(" objects ")[2]
+    number = f"{len(line.actions)} actions"
+    shown = number if line.administrators and len(line.actions) > 1 else line.short
+    return f"{shown} on objects {scope}" if scope else shown
 
-    return ", ".join(f"{key} {value(item)}" for key, item in context.items()) or "any request"
 
+def difference_as_markdown(difference: Difference, *, link: str = "") -> str:
+    """Return the comparison as markdown for a pull request's comment: a summary, then folded details.
 
-def difference_as_markdown(difference: Difference) -> str:
-    """Return the comparison as markdown for a pull request's comment."""
-    found = lines(difference)
+    Args:
+        difference: The comparison.
+        link: Where the whole report is found.
+    """
+    shown = mapped(difference)
+    found = arranged(shown)
+    nothing = not (found.changed or found.new or found.removed or difference.widens)
     verdict = "**Access was widened.**" if difference.widens else "No access was widened."
-    out = ["## Access", "", verdict if found or difference.widens else "No access changed.", ""]
-    if found:
-        out += ["| | who | on | actions | was | now |", "|---|---|---|---|---|---|", *map(_markdown_row, found), ""]
-    if difference.other_keys:
-        out += ["Objects under another key:", "", *(f"- {code(item)}" for item in difference.other_keys), ""]
-    if difference.newly_unresolved:
-        out += ["Newly unresolved:", "", *(f"- {code(item)}" for item in difference.newly_unresolved), ""]
-    return "\n".join(out)
+    head = ["## Access", "", "No access changed." if nothing else verdict + _counts(found, shown), ""]
+    head += [f"[The whole report](<{link}>)", ""] if link else []
+    parts: list[list[str]] = []
+    if found.changed:
+        table = ["| | who | on | actions |", "|---|---|---|---|", *map(_summary, found.changed), ""]
+        parts += [table, folded("Conditions, before and after", [*_DETAILS, *map(_details, found.changed)])]
+    for title, resources in (("New resources", found.new), ("Removed resources", found.removed)):
+        if resources:
+            rows = [row for what, lines in resources for row in _rows(what, lines)]
+            parts += [[f"### {title}", ""], ["| resource | who | actions | when |", "|---|---|---|---|", *rows, ""]]
+    for title, items in (("Objects under another key", shown.other_keys), ("Newly unresolved", shown.newly_unresolved)):
+        if items:
+            parts.append([f"### {title}", "", *(f"- {code(item)}" for item in items), ""])
+    return fitted(head, parts, [])
 
 
-def _markdown_row(line: Line) -> str:
-    mark = {Kind.LOST: "➖", Kind.NARROWED: "➖"}.get(line.kind, "➕")  # noqa: RUF001 - the signs of a diff
-    was, now = (("—" if item == NEVER else code(in_words(item))) for item in (line.step.old, line.step.new))
+_DETAILS = ("| who | on | actions | was | now | newly allowed, for example | newly denied |", "|---" * 7 + "|")
+
+
+def _counts(found: Arranged, difference: Difference) -> str:
+    kinds = [line.kind for line in found.changed]
+    counts = [f"{kinds.count(kind)} {title}" for kind, title in TITLES.items() if kind in kinds]
+    for name, items in (("new resources", found.new), ("removed resources", found.removed)):
+        counts += [f"{len(items)} {name if len(items) > 1 else name[:-1]}"] if items else []
+    counts += [f"{len(difference.newly_unresolved)} newly unresolved"] if difference.newly_unresolved else []
+    return f" {'; '.join(counts)}." if counts else ""
+
+
+def _summary(line: Line) -> str:
+    mark = "➖" if line.kind in LESS else "➕"  # noqa: RUF001 - the signs of a diff
+    return f"| {mark} {TITLES[line.kind]} | {code(line.who)} | {code(line.what)} | {_names(line)} |"
+
+
+def _details(line: Line) -> str:
+    said = dict(line.conditions)
+    now = said.get("now: ", said.get("when:"))
+    texts = (said.get("was: "), now, said.get("e.g. newly allowed:"), said.get("e.g. newly denied:"))
+    cells = " | ".join("—" if text is None else code(text) for text in texts)
+    return f"| {code(line.who)} | {code(line.what)} | {_names(line)} | {cells} |"
+
+
+def _rows(what: What, lines: Sequence[Line]) -> Iterator[str]:
+    name = f"{what.kind} {code(what.id)}"
+    if not lines:
+        yield f"| {name} | no principal | | |"
+    for line in lines:
+        condition = line.step.new if line.step.new != NEVER else line.step.old
+        yield f"| {name} | {code(line.who)} | {code(_counted(line))} | {code(in_words(condition))} |"
+
+
+def _names(line: Line) -> str:
     names = ", ".join(code(name) for name in line.actions[:_MANY])
-    more = f" and {len(line.actions) - _MANY} more" if len(line.actions) > _MANY else ""
-    return f"| {mark} {_TITLES[line.kind]} | {escaped(line.who)} | {code(line.what)} | {names}{more} | {was} | {now} |"
+    return f"{names} and {len(line.actions) - _MANY} more" if len(line.actions) > _MANY else names
 
 
 def difference_document(difference: Difference) -> dict[str, Any]:
-    """Return the comparison as a JSON document, every step with both conditions."""
+    """Return the comparison as a JSON document, every step with both conditions and a witness."""
+    old, new = ({what.id for what in side.resources} for side in (difference.old, difference.new))
     return {
         "format": "kms-patterns access difference",
         "version": 1,
         "widens": difference.widens,
+        "newResources": sorted(new - old),
+        "removedResources": sorted(old - new),
         "steps": [_step(step) for step in difference.steps],
         "otherKeys": difference.other_keys,
         "newlyUnresolved": difference.newly_unresolved,

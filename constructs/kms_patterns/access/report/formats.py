@@ -9,6 +9,7 @@ from kms_patterns.access.report.html import difference_as_html, matrix_as_html
 from kms_patterns.access.report.markdown import as_markdown
 from kms_patterns.access.report.matrix_json import write
 from kms_patterns.access.report.text import as_text
+from kms_patterns.access.report.visible import visible_json
 
 
 def render(matrix: Matrix, form: str) -> str:
@@ -20,6 +21,6 @@ def render(matrix: Matrix, form: str) -> str:
 def render_difference(difference: Difference, form: str) -> str:
     """Return the comparison as ``text``, ``markdown``, ``json`` or ``html``."""
     if form == "json":
-        return json.dumps(difference_document(difference), indent=1, ensure_ascii=False) + "\n"
+        return visible_json(json.dumps(difference_document(difference), indent=1, ensure_ascii=False)) + "\n"
     forms = {"text": difference_as_text, "markdown": difference_as_markdown, "html": difference_as_html}
     return forms[form](difference)

@@ -1,15 +1,23 @@
 """The report as one self-contained page: a heat map per resource, the reason of every cell, no network."""
 
+import base64
+import hashlib
 import json
+import re
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
 from kms_patterns.access.evaluate.comparison import Difference
 from kms_patterns.access.evaluate.expressions import NEVER
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.report.difference_text import lines
+from kms_patterns.access.report.difference_lines import lines
 from kms_patterns.access.report.sections import FOOTER
+from kms_patterns.access.report.visible import mapped, visible_json
 from kms_patterns.access.report.wording import in_words
+
+_PLACE = re.compile(r"%([A-Z_]+)%")
+_IN_SCRIPT = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"}
 
 
 def matrix_as_html(matrix: Matrix) -> str:
@@ -19,6 +27,7 @@ def matrix_as_html(matrix: Matrix) -> str:
 
 def difference_as_html(difference: Difference) -> str:
     """Return the comparison as an HTML page: the heat map of the new state with every change marked."""
+    shown = mapped(difference)
     changes = [
         {
             "kind": line.kind,
@@ -27,16 +36,19 @@ def difference_as_html(difference: Difference) -> str:
             "actions": list(line.actions),
             "old": None if line.step.old == NEVER else in_words(line.step.old),
             "new": None if line.step.new == NEVER else in_words(line.step.new),
+            "examples": [f"{name} {text}" for name, text in line.conditions if name.startswith("e.g.")],
         }
-        for line in lines(difference)
+        for line in lines(shown)
     ]
-    marks = [[step.entry.resource, step.entry.principal, step.entry.action, step.kind] for step in difference.steps]
-    data = {"view": "difference", "footer": list(FOOTER), "changes": changes, "marks": marks}
+    marks = [[step.entry.resource, step.entry.principal, step.entry.action, step.kind] for step in shown.steps]
+    lists = {"otherKeys": shown.other_keys, "newlyUnresolved": shown.newly_unresolved}
+    data = {"view": "difference", "footer": list(FOOTER), "changes": changes, "marks": marks, **lists}
     return _page("What changed", {**data, **_matrix(difference.new)})
 
 
-def _matrix(matrix: Matrix) -> dict[str, Any]:
+def _matrix(given: Matrix) -> dict[str, Any]:
     conditions: dict[str, int] = {}
+    matrix = mapped(replace(given, statements=()))
     return {
         "principals": [[who.id, who.kind, who.label, who.stack] for who in matrix.principals],
         "resources": [
@@ -59,15 +71,33 @@ def _matrix(matrix: Matrix) -> dict[str, Any]:
             for entry in matrix.entries
         ],
         "conditions": list(conditions),
-        "statements": [[item.policy, item.index, item.text] for item in matrix.statements],
+        "statements": [[mapped(item.policy), item.index, visible_json(item.text)] for item in given.statements],
         "unresolved": [[item.where, item.what, item.why] for item in matrix.unresolved],
     }
 
 
 def _page(title: str, data: dict[str, Any]) -> str:
+    """Fill the page in one pass, so that nothing in the data is taken for a place to fill."""
     folder = files("kms_patterns.access.report").joinpath("page")
-    parts = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")}
-    # "</" would end the script element that holds the data, whatever the JSON says.
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    page = parts["page.html"].replace("%TITLE%", title).replace("%STYLE%", parts["page.css"])
-    return page.replace("%DATA%", text).replace("%SCRIPT%", parts["page.js"])
+    page, style, script = (
+        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
+    )
+    content = {
+        "TITLE": title,
+        "STYLE": style,
+        "SCRIPT": script,
+        "DATA": embedded(data),
+        "STYLE_HASH": _hash(style),
+        "SCRIPT_HASH": _hash(script),
+    }
+    return _PLACE.sub(lambda place: content[place[1]], page)
+
+
+def embedded(data: Any) -> str:
+    """Return ``data`` as JSON that a script element holds: no character of it can end the element or open another."""
+    text = visible_json(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+    return "".join(_IN_SCRIPT.get(letter, letter) for letter in text)
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

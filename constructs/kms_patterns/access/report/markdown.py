@@ -1,29 +1,49 @@
 """The report as markdown, for a pull request: one table per key and bucket."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from kms_patterns.access.evaluate.entries import Who
+from kms_patterns.access.evaluate.entries import What, Who
 from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, Condition, all_of
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
-from kms_patterns.access.report.sections import FOOTER, Row, Section, note, sections
+from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled
+from kms_patterns.access.report.visible import mapped
 from kms_patterns.access.report.wording import in_words
+
+LIMIT: Final = 65_000
+"""Bytes of a comment; GitHub refuses a body of more than 65,536 characters."""
 
 
 def as_markdown(matrix: Matrix) -> str:
-    """Return the whole report as GitHub-flavoured markdown."""
-    lines = ["# Who can do what, under which condition", ""]
-    for stack in matrix.stacks:
-        lines += _stack(matrix, stack)
-    if matrix.unresolved:
-        lines += ["## Not resolved", ""]
-        lines += [f"- {code(item.where)}: {code(item.what)} ({item.why})" for item in matrix.unresolved]
-        lines.append("")
-    return "\n".join([*lines, *(f"<sub>{line}</sub>" for line in [" ".join(FOOTER)]), ""])
+    """Return the report as GitHub-flavoured markdown, short enough for a comment: a summary, then folded details."""
+    shown = mapped(matrix)
+    alarms = [line for stack in shown.stacks for part in sections(shown, stack) for line in _alarms(part)]
+    head = ["# Who can do what, under which condition", "", _counts(shown), ""]
+    if alarms:
+        head += ["Given by no statement for them in these templates:", "", *alarms, ""]
+    parts = [folded("Stack", list(_stack(shown, stack)), stack) for stack in shown.stacks]
+    if shown.unresolved:
+        lines = [f"- {code(item.where)}: {code(item.what)} ({code(item.why)})" for item in shown.unresolved]
+        parts.append(folded(f"Not resolved: {len(lines)}", lines))
+    return fitted(head, parts, [f"<sub>{' '.join(FOOTER)}</sub>", ""])
+
+
+def _counts(matrix: Matrix) -> str:
+    kinds = [what.kind for what in matrix.resources]
+    named = [f"{kinds.count(kind)} {kind}s" for kind in ResourceKind if kind in kinds]
+    resources = ", ".join(named) or "No resource"
+    return f"{resources}; {len(matrix.principals)} principals; {len(matrix.entries)} reachable actions."
+
+
+def _alarms(section: Section) -> Iterator[str]:
+    for block in section.blocks:
+        if block.alarming:
+            yield f"- ⚠️ {label(block.who, section.what.stack)} on {section.what.kind} {code(section.what.id)}"
 
 
 def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
-    yield from (f"## {stack}", "")
     parts = sections(matrix, stack)
     for part in parts:
         if part.what.kind is not ResourceKind.ROLE:
@@ -38,41 +58,50 @@ def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
 
 def _section(section: Section) -> Iterator[str]:
     what = section.what
-    yield from (f"### {what.kind} {code(what.label)}{escaped(note(what))}", "")
+    yield from (f"### {what.kind} {code(titled(what))}{_note(what)}", "")
     if section.condition != ALWAYS:
-        yield from (f"Everybody: only when {code(in_words(section.condition))}", "")
+        yield from (f"Every principal: only when {code(in_words(section.condition))}", "")
     yield from ("| who | what | actions | when |", "|---|---|---|---|")
     for block in section.blocks:
-        name = label(block.who, what.stack) + block.others
-        if block.like:
-            yield f"| {name} | the same as {label(block.like, what.stack)} | | |"
-        elif not block.rows:
-            yield f"| {name} | nothing | | |"
-        for row in () if block.like else block.rows:
-            mark = "⚠️ " if block.alarming else ""
-            yield f"| {mark}{name} | {_group(row)} | {_actions(row)} | {when(row.condition)} |"
+        yield from _block(block, what)
     yield ""
+
+
+def _block(block: Block, what: What) -> Iterator[str]:
+    name = label(block.who, what.stack) + block.others
+    if block.like:
+        yield f"| {name} | the same as {label(block.like, what.stack)} | | |"
+    elif not block.rows:
+        yield f"| {name} | nothing | | |"
+    for row in () if block.like else block.rows:
+        mark = "⚠️ " if block.alarming else ""
+        yield f"| {mark}{name} | {_group(row)} | {_actions(row)} | {when(row.condition)} |"
 
 
 def _trust(section: Section) -> Iterator[str]:
     what = section.what
     if not section.blocks:
-        yield f"| {code(what.label)} | nobody | |"
+        yield f"| {code(titled(what))} | no one | |"
     for block in section.blocks:
         for row in block.rows:
             mark = "⚠️ " if block.alarming else ""
             condition = when(all_of([section.condition, row.condition]))
-            yield f"| {code(what.label)} | {mark}{label(block.who, what.stack)} | {condition} |"
+            yield f"| {code(titled(what))} | {mark}{label(block.who, what.stack)} | {condition} |"
 
 
 def label(who: Who, stack: str) -> str:
     """Return a principal's name in a report on ``stack``."""
-    return f"{who.kind} {code(who.id.removeprefix(f'{stack}/'))}" if who.stack else escaped(who.label)
+    return code(labelled(who, stack))
 
 
 def when(condition: Condition) -> str:
     """Return a condition for a table cell."""
     return "always" if condition == ALWAYS else code(in_words(condition))
+
+
+def _note(what: What) -> str:
+    said = note(what).strip(" ()")
+    return f" ({code(said)})" if said else ""
 
 
 def _group(row: Row) -> str:
@@ -87,10 +116,47 @@ def _actions(row: Row) -> str:
 
 
 def code(text: str) -> str:
-    """Return ``text`` as a code span that a table cell can hold."""
-    return f"`{text.replace('|', chr(92) + '|')}`"
+    """Return a visible text as a code span that a table cell can hold; nothing in it is markup, link or mention."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    inner = f" {text} " if text.startswith("`") or text.endswith("`") else text or " "
+    return f"{fence}{inner.replace('|', chr(92) + '|')}{fence}"
 
 
-def escaped(text: str) -> str:
-    """Return ``text`` with markdown's own characters made harmless."""
-    return text.replace("*", r"\*").replace("|", r"\|").replace("<", "&lt;")
+def folded(title: str, lines: Sequence[str], name: str = "") -> list[str]:
+    """Return ``lines`` as a passage that a reader opens.
+
+    Args:
+        title: What it is about, in our words.
+        lines: Its lines.
+        name: A visible text to follow the title.
+    """
+    letters = (letter if letter.isalnum() else f"&#{ord(letter)};" for letter in name)
+    shown = f" <code>{''.join(letters)}</code>" if name else ""
+    return [f"<details><summary>{title}{shown}</summary>", "", *lines, "", _END, ""]
+
+
+_END = "</details>"
+
+
+def fitted(head: Sequence[str], parts: Sequence[Sequence[str]], foot: Sequence[str]) -> str:
+    """Return head, parts and foot as one text of at most ``LIMIT`` bytes; rows that find no room are counted."""
+    room = LIMIT - _size([*head, *foot]) - 300
+    out: list[str] = []
+    cut = 0
+    for part in parts:
+        opened = False
+        for place, line in enumerate(part):
+            room -= _size([line])
+            if room >= 0:
+                opened = line.startswith("<details>") or (opened and line != _END)
+                out.append(line)
+            else:
+                heading = part[place + 1 : place + 2]
+                cut += line.startswith(("| ", "- ")) and not (heading and heading[0].startswith("|---"))
+        out += ["", _END, ""] if opened else []
+    short = [f"**{cut} further rows found no room here: the HTML report has them.**", ""] if cut else []
+    return "\n".join([*head, *short, *out, *foot])
+
+
+def _size(lines: Sequence[str]) -> int:
+    return sum(len(line.encode()) + 1 for line in lines)

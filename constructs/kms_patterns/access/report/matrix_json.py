@@ -12,6 +12,7 @@ from kms_patterns.access.evaluate import conditions
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind, Unresolved
+from kms_patterns.access.report.visible import visible_json
 
 FORMAT = "kms-patterns access matrix"
 VERSION = 1
@@ -51,7 +52,7 @@ def write(matrix: Matrix) -> str:
         "access": [_entry(entry) for entry in matrix.entries],
         "unresolved": [{"where": item.where, "what": item.what, "why": item.why} for item in matrix.unresolved],
     }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return visible_json(json.dumps(document, indent=1, ensure_ascii=False)) + "\n"
 
 
 def _entry(entry: Access) -> dict[str, Any]:

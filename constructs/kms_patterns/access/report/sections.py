@@ -9,6 +9,7 @@ from kms_patterns.access.evaluate.entries import Access, What, Who
 from kms_patterns.access.evaluate.expressions import NEVER, AllOf, Condition, all_of
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
+from kms_patterns.access.report.visible import quoted
 
 SYNTHETIC = (PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE, PrincipalKind.OUTSIDER)
 _ORDER = {kind: place for place, kind in enumerate(PrincipalKind)}
@@ -200,6 +201,20 @@ def _joined(found: Sequence[Row], sizes: Mapping[str, int]) -> list[Row]:
 def _row_order(row: Row) -> tuple[int, str, str, bool, str]:
     place = next((number for number, name in enumerate(_GROUPS) if row.group.startswith(name)), len(_GROUPS))
     return place, row.group, row.scope or "", row.condition == NEVER, repr(row.condition)
+
+
+def labelled(who: Who, stack: str) -> str:
+    """Return how a visible principal is printed in a report on ``stack``."""
+    name = who.id.removeprefix(f"{stack}/")
+    if who.stack:
+        return f"{who.kind} {quoted(name)}"
+    return who.label if who.kind in SYNTHETIC else who.label.replace(who.id, quoted(who.id))
+
+
+def titled(what: What) -> str:
+    """Return how a visible resource is printed inside its stack."""
+    path = what.id.removeprefix(f"{what.stack}/")
+    return quoted(path) + what.label.removeprefix(path) if what.label.startswith(path) else quoted(what.label)
 
 
 def note(what: What) -> str:

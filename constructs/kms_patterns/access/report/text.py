@@ -3,11 +3,11 @@
 import textwrap
 from collections.abc import Iterator
 
-from kms_patterns.access.evaluate.entries import Who
 from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, all_of
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
-from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, note, sections
+from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled
+from kms_patterns.access.report.visible import mapped
 from kms_patterns.access.report.wording import in_words
 
 WIDTH = 110
@@ -17,9 +17,10 @@ _GROUP = 20
 def as_text(matrix: Matrix) -> str:
     """Return the whole report, one part per stack; ``!`` marks use by somebody to whom the assembly gives nothing."""
     lines: list[str] = []
-    for stack in matrix.stacks:
-        lines += [*_stack(matrix, stack), ""]
-    lines += _unresolved(matrix)
+    shown = mapped(matrix)
+    for stack in shown.stacks:
+        lines += [*_stack(shown, stack), ""]
+    lines += _unresolved(shown)
     return "\n".join([*lines, *FOOTER, ""])
 
 
@@ -36,28 +37,28 @@ def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
     if trusts:
         yield ""
         yield "  roles, and who may assume them"
-        width = max(len(part.what.label) for part in trusts)
+        width = max(len(titled(part.what)) for part in trusts)
         for part in trusts:
             yield from _trust(part, width)
 
 
 def _section(section: Section) -> Iterator[str]:
     what = section.what
-    yield f"  {what.kind} {what.label}{note(what)}"
+    yield f"  {what.kind} {titled(what)}{note(what)}"
     if section.condition != ALWAYS:
-        yield from _wrapped("    everybody: only when ", in_words(section.condition), 8)
+        yield from _wrapped("    every principal: only when ", in_words(section.condition), 8)
     for block in section.blocks:
         yield from _block(block, what.stack)
 
 
 def _block(block: Block, stack: str) -> Iterator[str]:
     mark = "!" if block.alarming else " "
-    name = f"  {mark} {_label(block.who, stack)}{block.others}"
+    name = f"  {mark} {labelled(block.who, stack)}{block.others}"
     if not block.rows:
         yield f"{name}: nothing"
         return
     if block.like:
-        yield f"{name}: the same as {_label(block.like, stack)}"
+        yield f"{name}: the same as {labelled(block.like, stack)}"
         return
     shared = block.shared
     if shared is None or shared == ALWAYS:
@@ -87,23 +88,15 @@ def _actions(row: Row) -> str:
 def _trust(section: Section, width: int) -> Iterator[str]:
     what = section.what
     if not section.blocks:
-        yield f"    {what.label:<{width}}  nobody"
+        yield f"    {titled(what):<{width}}  no one"
     for block in section.blocks:
         mark = "!" if block.alarming else " "
         for row in block.rows:
             full = all_of([section.condition, row.condition])
             condition = "" if full == ALWAYS else f", when {in_words(full)}"
             actions = "" if row.actions == ["AssumeRole"] else f" ({', '.join(row.actions)})"
-            start = f"  {mark} {what.label:<{width}}  "
-            yield from _wrapped(start, f"{_label(block.who, what.stack)}{actions}{condition}", len(start))
-
-
-def _label(who: Who, stack: str) -> str:
-    return f"{who.kind} {_short(who.id, stack)}" if who.stack == stack else who.label
-
-
-def _short(identifier: str, stack: str) -> str:
-    return identifier.removeprefix(f"{stack}/")
+            start = f"  {mark} {titled(what):<{width}}  "
+            yield from _wrapped(start, f"{labelled(block.who, what.stack)}{actions}{condition}", len(start))
 
 
 def _wrapped(start: str, text: str, indent: int) -> list[str]:

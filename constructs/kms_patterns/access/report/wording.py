@@ -3,6 +3,7 @@
 import re
 
 from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, AllOf, Condition, Leaf
+from kms_patterns.access.report.visible import quoted
 
 _WORDS = {
     "stringequals": "=",
@@ -59,11 +60,11 @@ def _leaf(leaf: Leaf) -> str:
     quantifier, _, operator = leaf.op.rpartition(":")
     base = operator.removesuffix("IfExists")
     if base.lower() == "null":
-        return f"{leaf.key} is {'absent' if leaf.values == ('true',) else 'present'}"
+        return f"{quoted(leaf.key)} is {'absent' if leaf.values == ('true',) else 'present'}"
     words = _WORDS.get(base.lower(), base)
     joint = " nor " if words.startswith(("!=", "not", "does not")) else " or "
-    values = [_OF_THE_ASSEMBLY.sub(r"\1", value) for value in leaf.values]
-    text = f"{leaf.key} {words} {values[0] if len(values) == 1 else f'({joint.join(values)})'}"
+    values = [quoted(_OF_THE_ASSEMBLY.sub(r"\1", value)) for value in leaf.values]
+    text = f"{quoted(leaf.key)} {words} {values[0] if len(values) == 1 else f'({joint.join(values)})'}"
     if quantifier:
         text = f"{_SETS.get(quantifier.lower(), quantifier)} {text}"
     return f"{text} (or absent)" if operator.endswith("IfExists") else text

@@ -23,6 +23,7 @@ const touched = new Set((data.marks ?? []).map(([resource]) => resource))
 const order = ['use', 'delegate', 'administer', 'inspect', 'object', 'bucket', 'invoke', 'function', 'assume']
 const place = (group) => order.findIndex((name) => group.startsWith(name))
 const shown = data.resources.filter(([, kind]) => kind !== 'role')
+const synthetic = new Set(data.principals.filter(([, kind]) => ['administrator', 'any-role', 'outsider'].includes(kind)).map(([id]) => id))
 
 function state(entries) {
   if (!entries) return 'denied'
@@ -36,7 +37,8 @@ function matches(words, text) {
   return words.every((word) => lower.includes(word))
 }
 
-function heatMap([resource, kind, label, stack, key, role], words) {
+// The principals that reach a resource, as rows of its kind's table; null if nothing of it matches what is looked for.
+function rowsOf([resource, kind, , stack], words) {
   const actions = data.actions[kind]
   const rows = []
   for (const [id, , name, home] of data.principals) {
@@ -45,26 +47,53 @@ function heatMap([resource, kind, label, stack, key, role], words) {
     const shownName = home === stack ? name.replace(`${stack}/`, '') : name
     const text = [name, resource, ...found.flatMap((entries, place) =>
       entries ? [actions[place][0], ...entries.map((entry) => `${entry.condition} ${entry.scope ?? ''}`)] : [])].join(' ')
-    if (!matches(words, text)) continue
-    rows.push([id, shownName, found])
+    if (matches(words, text)) rows.push([id, shownName, found])
   }
-  if (rows.length === 0) return null
-  const columns = actions.map((action, place) => [action, place]).filter(([[action], place]) =>
-    words.length === 0 || rows.some(([, , found]) => found[place]) || words.some((word) => action.toLowerCase().includes(word)))
+  return rows.length > 0 ? rows : null
+}
+
+// One section per kind with one header: a body of rows for each resource; functions that only administrators reach last.
+function heatMap(kind, resources, words) {
+  const found = resources.map((resource) => [resource, rowsOf(resource, words)]).filter(([, rows]) => rows)
+  if (found.length === 0) return null
+  const all = found.flatMap(([, rows]) => rows)
+  const columns = data.actions[kind].map((action, place) => [action, place]).filter(([[action], place]) =>
+    words.length === 0 || all.some(([, , entries]) => entries[place]) || words.some((word) => action.toLowerCase().includes(word)))
   columns.sort((one, other) => place(one[0][2]) - place(other[0][2]) || one[0][2].localeCompare(other[0][2]) || one[0][0].localeCompare(other[0][0]))
-  const section = element('section', undefined, { 'data-resource': resource })
-  section.append(element('h2', `${kind} ${label} `))
-  section.firstChild.append(element('small', `${stack}${key ? ` – objects also need ${key}` : ''}${role ? ` – whoever invokes it acts as ${role}` : ''}`))
-  const table = element('table', undefined, { class: 'heat' })
-  table.append(heading(columns))
-  const body = element('tbody')
-  for (const [id, name, found] of rows) body.append(line(resource, id, name, columns, found))
-  table.append(body)
-  const scroll = element('div', undefined, { class: 'scroll' })
-  scroll.append(table)
-  section.append(scroll)
+  const section = element('section', undefined, { id: `kind-${kind}` })
+  section.append(element('h2', `${kind}s`))
+  const lonely = kind === 'function' && words.length === 0 && !chosen.value
+    ? found.filter(([[resource], rows]) => !touched.has(resource) && rows.every(([id]) => synthetic.has(id))) : []
+  const shownHere = found.filter((item) => !lonely.includes(item))
+  if (shownHere.length > 0) section.append(table(columns, shownHere))
+  if (lonely.length > 0) {
+    const more = element('details', undefined, { class: 'lonely' })
+    more.append(element('summary', `${lonely.length} functions that only the account's administrators reach`), table(columns, lonely))
+    section.append(more)
+  }
   return section
 }
+
+function table(columns, found) {
+  const made = element('table', undefined, { class: 'heat' })
+  made.append(heading(columns))
+  for (const [[resource, kind, label, stack, key, role], rows] of found) {
+    const body = element('tbody', undefined, { 'data-resource': resource, id: anchor(resource) })
+    const title = element('tr')
+    const cell = element('th', `${kind} ${label} `, { class: 'resource', scope: 'rowgroup', colspan: columns.length + 1 })
+    const home = [stack, key && `objects also need ${key}`, role && `who invokes it acts as ${role}`].filter(Boolean)
+    cell.append(element('small', home.join(' – ')))
+    title.append(cell)
+    body.append(title)
+    for (const [id, name, entries] of rows) body.append(line(resource, id, name, columns, entries))
+    made.append(body)
+  }
+  const scroll = element('div', undefined, { class: 'scroll' })
+  scroll.append(made)
+  return scroll
+}
+
+const anchor = (resource) => `resource-${data.resources.findIndex(([id]) => id === resource)}`
 
 function heading(columns) {
   const head = element('thead')
@@ -76,7 +105,9 @@ function heading(columns) {
   for (const [[action, , group]] of columns) {
     if (group !== last) {
       const width = columns.filter(([[, , other]]) => other === group).length
-      groups.append(element('th', group, { class: 'group first', colspan: width, title: group }))
+      const cell = element('th', undefined, { class: `group first${group.length * 7 > width * 18 ? ' narrow' : ''}`, colspan: width })
+      cell.append(element('span', group))
+      groups.append(cell)
     }
     const cell = element('th', undefined, { class: group === last ? 'action' : 'action first', scope: 'col' })
     cell.append(element('span', action.split(':')[1]))
@@ -132,8 +163,9 @@ function explain(resource, name, action, entries) {
 }
 
 function list(title, headings, lines, classes = []) {
-  const section = element('section')
+  const section = element('section', undefined, { id: `list-${title.replaceAll(/[^A-Za-z]+/g, '-')}` })
   section.append(element('h2', title))
+  const scroll = element('div', undefined, { class: 'scroll' })
   const table = element('table', undefined, { class: 'list' })
   const head = element('tr')
   for (const name of headings) head.append(element('th', name))
@@ -143,7 +175,8 @@ function list(title, headings, lines, classes = []) {
     for (const text of texts) row.append(element('td', text))
     table.append(row)
   })
-  section.append(table)
+  scroll.append(table)
+  section.append(scroll)
   return section
 }
 
@@ -158,18 +191,35 @@ function draw() {
   main.replaceChildren()
   if (data.changes) {
     const changes = data.changes.filter((change) => matches(words, Object.values(change).flat().join(' ')))
-    main.append(list('Changes', ['', 'who', 'on', 'actions', 'was', 'now'], changes.map((change) =>
-      [change.kind, change.who, change.what, change.actions.join(', '), change.old ?? '–', change.new ?? '–']), changes.map((change) => change.kind)))
+    main.append(list('Changes', ['', 'who', 'on', 'actions', 'was', 'now', 'for example'], changes.map((change) =>
+      [change.kind, change.who, change.what, change.actions.join(', '), change.old ?? '–', change.new ?? '–', change.examples.join('; ')]), changes.map((change) => change.kind)))
+    if (data.otherKeys.length > 0) main.append(list('Objects under another key', ['bucket'], data.otherKeys.map((text) => [text])))
+    if (data.newlyUnresolved.length > 0) main.append(list('Newly unresolved', ['what'], data.newlyUnresolved.map((text) => [text])))
   }
-  for (const resource of shown) {
-    if (data.changes && !chosen.value && words.length === 0 && !touched.has(resource[0])) continue
-    if (chosen.value && chosen.value !== resource[0]) continue
-    const section = heatMap(resource, words)
+  const wanted = shown.filter(([id]) => (!chosen.value || chosen.value === id) &&
+    !(data.changes && !chosen.value && words.length === 0 && !touched.has(id)))
+  for (const kind of new Set(wanted.map(([, kind]) => kind))) {
+    const section = heatMap(kind, wanted.filter(([, other]) => other === kind), words)
     if (section) main.append(section)
   }
   const roles = trusts(words)
   if (roles.length > 0) main.append(list('Who may assume the roles', ['role', 'who', 'action', 'when'], roles))
   if (data.unresolved.length > 0) main.append(list('Not resolved', ['where', 'what', 'why'], data.unresolved))
+  contents()
+}
+
+function contents() {
+  const nav = document.getElementById('contents')
+  nav.replaceChildren()
+  for (const section of main.querySelectorAll('section')) {
+    const entry = element('details')
+    const link = (target, text) => element('a', text, { href: `#${target}` })
+    const summary = element('summary')
+    summary.append(link(section.id, section.querySelector('h2').textContent))
+    const bodies = [...section.querySelectorAll('tbody[data-resource]')]
+    entry.append(summary, ...bodies.map((body) => link(body.id, body.dataset.resource)))
+    nav.append(entry)
+  }
 }
 
 for (const [id] of shown) chosen.append(element('option', id, { value: id }))
@@ -177,6 +227,7 @@ document.getElementById('summary').textContent =
   `${data.resources.filter(([, kind]) => kind === 'key').length} keys, ${data.resources.filter(([, kind]) => kind === 'bucket').length} buckets, ` +
   `${data.principals.length} principals, ${data.cells.length} reachable actions. Click a cell for its condition and statement.`
 document.getElementById('footer').append(...data.footer.map((text) => element('div', text)))
+document.getElementById('filters').addEventListener('submit', (event) => event.preventDefault())
 document.addEventListener('keydown', (event) => { if (event.key === 'Escape') detail.hidden = true })
 for (const input of [find, chosen, used]) input.addEventListener('input', draw)
 draw()
