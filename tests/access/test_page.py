@@ -17,8 +17,9 @@ from tests.browser import Browser, started
 
 COUNT = """
 const visible = () => ({
-  sections: [...document.querySelectorAll('main section h2')].map((item) => item.firstChild.textContent.trim()),
-  rows: [...document.querySelectorAll('table.heat tbody th')].map((item) => item.textContent),
+  sections: [...document.querySelectorAll('section[id^=list] h2, th.resource')].map((item) =>
+    item.firstChild.textContent.trim()),
+  rows: [...document.querySelectorAll('table.heat tbody th.who')].map((item) => item.textContent),
   reachable: document.querySelectorAll('td.always, td.conditional, td.scoped').length,
   marked: document.querySelectorAll('td.gained, td.widened, td.changed').length,
   detail: document.getElementById('detail').hidden ? null : document.getElementById('detail').innerText,
@@ -114,6 +115,54 @@ def test_difference_marks_what_was_gained(
 
 def roles(matrix: AccessMatrix) -> set[tuple[str, str]]:
     return {(what.id, "sts:AssumeRole") for what in matrix.resources if what.kind == "role"}
+
+
+MEASURE = """
+const cut = (item) => item.scrollWidth > item.clientWidth + 1 || item.scrollHeight > item.clientHeight + 1
+const overflowing = [...document.querySelectorAll('th, summary, h1, h2, td, a')].filter((item) =>
+  getComputedStyle(item).overflow !== 'visible' && cut(item)).map((item) => item.textContent)
+const wide = document.documentElement.scrollWidth
+"""
+
+
+def test_every_kind_has_one_header_and_a_place_in_the_contents(
+    matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]
+) -> None:
+    headers, kinds, links = drive(
+        matrix_as_html(matrix("app")),
+        """[document.querySelectorAll('main > section > .scroll > table.heat thead').length,
+            [...document.querySelectorAll('main > section')].map((item) => item.id),
+            [...document.querySelectorAll('#contents a')].map((item) =>
+               [item.textContent, Boolean(document.querySelector(item.getAttribute('href')))])]""",
+    )
+    assert kinds == ["kind-key", "kind-bucket", "kind-function", "list-Who-may-assume-the-roles"]
+    assert headers == 3
+    assert all(found for _, found in links)
+    assert {what.id for what in matrix("app").resources if what.kind != "role"} <= {text for text, _ in links}
+
+
+def test_functions_that_only_administrators_reach_are_folded_until_looked_for(
+    matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]
+) -> None:
+    folded = "[...document.querySelectorAll('details.lonely th.resource')].map((item) => item.textContent)"
+    page = matrix_as_html(matrix("convenient_grants"))
+    assert [text.split()[1] for text in drive(page, folded)] == [
+        "Custom::S3AutoDeleteObjectsCustomResourceProvider/Handler"
+    ]
+    assert drive(page, f"type('find', 'administrator'); {folded}") == []
+
+
+def test_nothing_is_cut_and_a_telephone_scrolls_only_inside_tables(
+    matrix: Callable[[str], AccessMatrix], drive: Callable[[str, str], Any]
+) -> None:
+    page = matrix_as_html(matrix("app"))
+    assert drive(page, f"{MEASURE}; overflowing") == []
+    framed = """const frame = document.createElement('iframe')
+        frame.style.cssText = 'width:400px;height:800px;border:0'
+        document.body.append(frame)
+        frame.contentDocument.documentElement.innerHTML = document.documentElement.innerHTML
+        frame.contentDocument.documentElement.scrollWidth"""
+    assert drive(page, framed) <= 400
 
 
 def test_page_needs_no_network(matrix: Callable[[str], AccessMatrix]) -> None:

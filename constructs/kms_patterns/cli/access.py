@@ -21,6 +21,12 @@ class Failed(click.ClickException):
 
     exit_code = ERROR
 
+    def format_message(self) -> str:
+        """Return the message without a character that a terminal would act on."""
+        from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
+
+        return visible_lines(self.message)
+
 
 class _AssemblyOrCommand(click.Group):
     """A group whose first word may be an assembly: ``access cdk.out`` is short for ``access report cdk.out``."""

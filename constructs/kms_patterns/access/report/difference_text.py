@@ -84,7 +84,7 @@ def difference_as_markdown(difference: Difference, *, link: str = "") -> str:
             parts += [[f"### {title}", ""], ["| resource | who | actions | when |", "|---|---|---|---|", *rows, ""]]
     for title, items in (("Objects under another key", shown.other_keys), ("Newly unresolved", shown.newly_unresolved)):
         if items:
-            parts.append([f"### {title}", "", *(f"- {code(item)}" for item in items), ""])
+            parts.append([f"### {title}", "", *(f"- {code(item, in_table=False)}" for item in items), ""])
     return fitted(head, parts, [])
 
 

@@ -25,7 +25,7 @@ def as_markdown(matrix: Matrix) -> str:
         head += ["Given by no statement for them in these templates:", "", *alarms, ""]
     parts = [folded("Stack", list(_stack(shown, stack)), stack) for stack in shown.stacks]
     if shown.unresolved:
-        lines = [f"- {code(item.where)}: {code(item.what)} ({code(item.why)})" for item in shown.unresolved]
+        lines = [f"- {': '.join(_listed(item.where, item.what, item.why))}" for item in shown.unresolved]
         parts.append(folded(f"Not resolved: {len(lines)}", lines))
     return fitted(head, parts, [f"<sub>{' '.join(FOOTER)}</sub>", ""])
 
@@ -40,7 +40,12 @@ def _counts(matrix: Matrix) -> str:
 def _alarms(section: Section) -> Iterator[str]:
     for block in section.blocks:
         if block.alarming:
-            yield f"- ⚠️ {label(block.who, section.what.stack)} on {section.what.kind} {code(section.what.id)}"
+            who, what = _listed(labelled(block.who, section.what.stack), f"{section.what.kind} {section.what.id}")
+            yield f"- ⚠️ {who} on {what}"
+
+
+def _listed(*texts: str) -> list[str]:
+    return [code(text, in_table=False) for text in texts]
 
 
 def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
@@ -58,9 +63,9 @@ def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
 
 def _section(section: Section) -> Iterator[str]:
     what = section.what
-    yield from (f"### {what.kind} {code(titled(what))}{_note(what)}", "")
+    yield from (f"### {what.kind} {code(titled(what), in_table=False)}{_note(what)}", "")
     if section.condition != ALWAYS:
-        yield from (f"Every principal: only when {code(in_words(section.condition))}", "")
+        yield from (f"Every principal: only when {code(in_words(section.condition), in_table=False)}", "")
     yield from ("| who | what | actions | when |", "|---|---|---|---|")
     for block in section.blocks:
         yield from _block(block, what)
@@ -101,7 +106,7 @@ def when(condition: Condition) -> str:
 
 def _note(what: What) -> str:
     said = note(what).strip(" ()")
-    return f" ({code(said)})" if said else ""
+    return f" ({code(said, in_table=False)})" if said else ""
 
 
 def _group(row: Row) -> str:
@@ -115,11 +120,11 @@ def _actions(row: Row) -> str:
     return f"not {names}" if row.condition == NEVER else names
 
 
-def code(text: str) -> str:
-    """Return a visible text as a code span that a table cell can hold; nothing in it is markup, link or mention."""
+def code(text: str, *, in_table: bool = True) -> str:
+    """Return a visible text as a code span, for a table cell or elsewhere; nothing in it is markup, link or mention."""
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     inner = f" {text} " if text.startswith("`") or text.endswith("`") else text or " "
-    return f"{fence}{inner.replace('|', chr(92) + '|')}{fence}"
+    return f"{fence}{inner.replace('|', chr(92) + '|') if in_table else inner}{fence}"
 
 
 def folded(title: str, lines: Sequence[str], name: str = "") -> list[str]:
