@@ -1,5 +1,6 @@
 """``kms-patterns access``: the access proof on the command line."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -94,15 +95,16 @@ def report(source: Sequence[str], form: str, output: Path | None, stack: str | N
 @click.option("--fail", is_flag=True, help="Exit with 1 if a principal gained access or a condition was widened.")
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="What to write.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file to write, instead of printing.")
+@click.option("--link", default="", help="Where the whole report is found; stands in the Markdown.")
 @_inputs
-def diff(old: str, new: str, form: str, output: Path | None, *, fail: bool, **inputs: Any) -> None:
+def diff(old: str, new: str, form: str, output: Path | None, *, fail: bool, link: str, **inputs: Any) -> None:
     """Compare two SOURCEs: assemblies, templates, saved reports, working trees, git revisions."""
     from kms_patterns.access.evaluate.comparison import compare  # noqa: PLC0415
     from kms_patterns.access.report.formats import render_difference  # noqa: PLC0415
 
     with _errors_explained():
         difference = compare(*_sources(**inputs).pair(old, new))
-        text = render_difference(difference, form)
+        text = render_difference(difference, form, link=_address(link))
         _write(text, output)
     if fail and difference.widens:
         sys.exit(FINDING)
@@ -116,6 +118,12 @@ def _sources(*, parameter: Sequence[str], env: Sequence[str], account: str | Non
         raise Failed(f"--account {account} is not an account id of twelve digits")
     given = Given(_pairs("--parameter", parameter), account, region)
     return Sources(given=given, variables=_pairs("--env", env))
+
+
+def _address(link: str) -> str:
+    if link and not re.fullmatch(r"https://[A-Za-z0-9._~:/?#\[\]@!$&'*+,;=%-]+", link):
+        raise Failed(f"--link {link} is not an https address")
+    return link
 
 
 def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:

@@ -18,9 +18,11 @@ def render(matrix: Matrix, form: str) -> str:
     return forms[form](matrix)
 
 
-def render_difference(difference: Difference, form: str) -> str:
-    """Return the comparison as ``text``, ``markdown``, ``json`` or ``html``."""
+def render_difference(difference: Difference, form: str, *, link: str = "") -> str:
+    """Return the comparison as ``text``, ``markdown`` (with a ``link`` to the whole report), ``json`` or ``html``."""
+    if form == "markdown":
+        return difference_as_markdown(difference, link=link)
     if form == "json":
         return visible_json(json.dumps(difference_document(difference), indent=1, ensure_ascii=False)) + "\n"
-    forms = {"text": difference_as_text, "markdown": difference_as_markdown, "html": difference_as_html}
+    forms = {"text": difference_as_text, "html": difference_as_html}
     return forms[form](difference)
