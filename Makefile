@@ -35,11 +35,11 @@ deploy: install ## deploy app.py into the account of your credentials; asks befo
 test: check ## everything: checks, unit, snapshot and end-to-end tests
 	$(BIN)/python -m pytest
 
-check: install ## lint, format, types, layout
+check: install ## lint, format, types, layout, language
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_layout.py
+	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_language.py
 
 snapshots: install ## rewrite the committed snapshots; review the diff
 	$(BIN)/python -m pytest tests/infrastructure tests/access/test_snapshots.py --snapshot-update

@@ -1,4 +1,4 @@
-"""The stacks of the reference app: one module per pattern, from the public names of the library only."""
+"""The stacks of the reference app: one module per pattern."""
 
 import pkgutil
 from importlib import import_module

@@ -1,11 +1,12 @@
 """Small secrets, encrypted directly by KMS."""
 
 import aws_cdk as cdk
-from aws_cdk import aws_dynamodb, aws_iam
+from aws_cdk import aws_dynamodb
 from constructs import Construct
 
 from kms_patterns import EncryptionKey, KeyLifecycle, SecretCipher
-from stacks.support import ReferenceStack, acknowledge, allow, cipher_outputs, instance_role, outputs
+from kms_patterns.functions.acknowledgements import acknowledge, wildcard
+from stacks.support import ReferenceStack, allow, cipher_outputs, instance_role, outputs
 
 SECRETS_PREFIX = "/kms-patterns/secrets"
 
@@ -35,7 +36,8 @@ class SecretsStack(ReferenceStack):
         table.grant(reader, "dynamodb:GetItem")
         allow(writer, "ssm:PutParameter", parameters)
         allow(reader, "ssm:GetParameter", parameters)
-        acknowledge_parameters(writer, reader)
+        for role in (writer, reader):
+            acknowledge(role, {wildcard(self.resolve(parameters)): "The names of secrets are made up at run time."})
         outputs(self, cipher_outputs(key, cipher))
         outputs(
             self,
@@ -46,10 +48,3 @@ class SecretsStack(ReferenceStack):
                 "ParameterPrefix": SECRETS_PREFIX,
             },
         )
-
-
-def acknowledge_parameters(*roles: aws_iam.Role) -> None:
-    """Say why these roles may reach every parameter of one path."""
-    path = f"arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter{SECRETS_PREFIX}/*"
-    for role in roles:
-        acknowledge(role, {f"AwsSolutions-IAM5[Resource::{path}]": "The names of secrets are made up at run time."})

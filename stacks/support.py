@@ -8,6 +8,7 @@ from aws_cdk import aws_iam
 from constructs import Construct
 
 from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, KeyLifecycle, RsaEncryptionKey, SecretCipher
+from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects
 
 
 class ReferenceStack(cdk.Stack):
@@ -51,15 +52,8 @@ def acknowledge_bucket(bucket: EncryptedBucket, *roles: aws_iam.Role) -> None:
             "NIST.800.53.R5-S3BucketReplicationEnabled": no_replica,
         },
     )
-    objects = f"<{bucket.stack.resolve(bucket.bucket_arn)['Fn::GetAtt'][0]}.Arn>/*"
     for role in roles:
-        acknowledge(role, {f"AwsSolutions-IAM5[Resource::{objects}]": "The role serves every object of the bucket."})
-
-
-def acknowledge(construct: Construct, reasons: Mapping[str, str]) -> None:
-    """Record why findings on ``construct`` are accepted."""
-    findings = [cdk.Acknowledgment(id=finding, reason=reason) for finding, reason in reasons.items()]
-    cdk.Validations.of(construct).acknowledge(*findings)
+        acknowledge_objects(role, bucket)
 
 
 def cipher_outputs(key: EncryptionKey | RsaEncryptionKey, cipher: SecretCipher | EnvelopeCipher) -> Mapping[str, str]:

@@ -10,28 +10,14 @@ from typing import Any
 
 import pytest
 
+from tests.test_pattern_pages import readable
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-def readable(value: Any) -> Any:
-    """Write the references of a template the way the README does."""
-    if isinstance(value, list):
-        return [readable(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "Ref" in value:
-        return f"<{value['Ref']}>"
-    if "Fn::GetAtt" in value:
-        name, attribute = value["Fn::GetAtt"]
-        return f"<{name[:-8]}.{attribute}>"
-    if "Fn::Join" in value:
-        return "".join(readable(value["Fn::Join"][1]))
-    return {name: readable(item) for name, item in value.items()}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kms_patterns.functions.function_options import FunctionOptions as FunctionOptions
     from kms_patterns.keys.encryption_key import EncryptionKey as EncryptionKey
     from kms_patterns.keys.imported.imported_types import ImportedKey as ImportedKey
     from kms_patterns.keys.key_access import KeyAccess as KeyAccess

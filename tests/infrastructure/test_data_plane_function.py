@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import aws_cdk as cdk
-import pytest
 from aws_cdk import aws_iam, aws_lambda, aws_logs
 
+from kms_patterns import FunctionOptions
 from kms_patterns.functions.data_plane_function import DataPlaneFunction
 
 Statements = list[dict[str, Any]]
@@ -14,17 +14,16 @@ Synth = Callable[[cdk.Stack], dict[str, Any]]
 
 
 def function(stack: cdk.Stack, **options: Any) -> DataPlaneFunction:
+    chosen = {"log_retention": aws_logs.RetentionDays.ONE_WEEK, "retry_attempts": 1, **options}
     settings: dict[str, Any] = {
         "handler": "kms_runtime.handlers.secret_cipher.encrypt",
         "description": "Encrypts",
         "environment": {"NAME": "value"},
         "memory_size": 256,
         "timeout": cdk.Duration.seconds(10),
-        "log_retention": aws_logs.RetentionDays.ONE_WEEK,
-        "retry_attempts": 1,
-        "tracing": aws_lambda.Tracing.DISABLED,
+        "options": FunctionOptions(**chosen),
     }
-    return DataPlaneFunction(stack, "Cipher", **settings | options)
+    return DataPlaneFunction(stack, "Cipher", **settings)
 
 
 def properties(template: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -157,9 +156,3 @@ def test_grant_invoke_to_a_service_is_a_permission_of_the_function(stack: cdk.St
     permission = properties(synth(stack), "AWS::Lambda::Permission")
     assert permission["Principal"] == "scheduler.amazonaws.com"
     assert permission["Action"] == "lambda:InvokeFunction"
-
-
-@pytest.mark.parametrize("attempts", [-1, 3])
-def test_retry_attempts_outside_0_to_2_are_refused(stack: cdk.Stack, attempts: int) -> None:
-    with pytest.raises(RuntimeError, match="between 0 and 2"):
-        function(stack, retry_attempts=attempts)

@@ -8,7 +8,7 @@ import pytest
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda, aws_logs
 
-from kms_patterns import MacKey, MessageAuthenticator
+from kms_patterns import FunctionOptions, MacKey, MessageAuthenticator
 
 Statements = list[dict[str, Any]]
 Synth = Callable[[cdk.Stack], dict[str, Any]]
@@ -82,11 +82,13 @@ def test_size_time_and_retention_are_parameters_of_both_functions(stack: cdk.Sta
         stack,
         "Messages",
         mac_key=key_of(stack),
-        memory_size=512,
-        timeout=cdk.Duration.seconds(3),
-        log_retention=aws_logs.RetentionDays.ONE_WEEK,
-        retry_attempts=0,
-        tracing=aws_lambda.Tracing.ACTIVE,
+        options=FunctionOptions(
+            memory_size=512,
+            timeout=cdk.Duration.seconds(3),
+            log_retention=aws_logs.RetentionDays.ONE_WEEK,
+            retry_attempts=0,
+            tracing=aws_lambda.Tracing.ACTIVE,
+        ),
     )
     resources = synth(stack)["Resources"].values()
     functions = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]

@@ -7,7 +7,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam, aws_lambda, aws_logs
 
-from kms_patterns import EncryptionKey, SecretCipher
+from kms_patterns import EncryptionKey, FunctionOptions, SecretCipher
 
 Statements = list[dict[str, Any]]
 Synth = Callable[[cdk.Stack], dict[str, Any]]
@@ -119,11 +119,13 @@ def test_size_time_and_retention_are_parameters_of_both_functions(
         "Secrets",
         encryption_key=key,
         required_context=["tenant"],
-        memory_size=512,
-        timeout=cdk.Duration.seconds(3),
-        log_retention=aws_logs.RetentionDays.ONE_WEEK,
-        retry_attempts=0,
-        tracing=aws_lambda.Tracing.ACTIVE,
+        options=FunctionOptions(
+            memory_size=512,
+            timeout=cdk.Duration.seconds(3),
+            log_retention=aws_logs.RetentionDays.ONE_WEEK,
+            retry_attempts=0,
+            tracing=aws_lambda.Tracing.ACTIVE,
+        ),
     )
     resources = synth(stack)["Resources"].values()
     functions = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]

@@ -89,13 +89,21 @@ def test_one_kms_call_each_way_with_the_messages_whole_context(keyring, kms, key
     assert (second["KeyId"], second["EncryptionContext"]) == (key_arn, CONTEXT)
 
 
-@pytest.mark.parametrize("expected", [{"tenant": "b"}, {"tenant": "a", "other": "x"}, {"Tenant": "a"}])
-def test_missing_or_different_expected_pair_is_refused_before_any_kms_call(expected, keyring, kms):
+@pytest.mark.parametrize("expected", [{"tenant": "b"}, {"tenant": "b", "other": "x"}, {"Tenant": "a"}])
+def test_different_expected_pair_is_refused_before_any_kms_call(expected, keyring, kms):
     message = encrypt_bytes(b"hello", keyring=keyring, encryption_context=CONTEXT)
     kms.calls.clear()
     with pytest.raises(EncryptionContextMismatch, match="AWS KMS was not called"):
         decrypt_bytes(message, keyring=keyring, encryption_context=expected)
     assert kms.calls == []
+
+
+def test_missing_expected_pair_is_refused_by_what_the_message_is_bound_to(keyring, kms):
+    message = encrypt_bytes(b"hello", keyring=keyring, encryption_context=CONTEXT)
+    kms.calls.clear()
+    with pytest.raises(EncryptionContextMismatch, match="lacks the expected other"):
+        decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT | {"other": "x"})
+    assert [request["EncryptionContext"] for _, request in kms.calls] == [CONTEXT | {"other": "x"}]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from kms_runtime.errors import (
     MessageFormatError,
     MessageTruncated,
 )
+from kms_runtime.message import frames as frame_ciphers
 
 CONTEXT = {"a": "1", "b": "2"}
 PLAINTEXT = bytes(range(100))
@@ -183,3 +184,18 @@ def test_block_whose_tag_does_not_verify_is_wiped(monkeypatch):
     with pytest.raises(MessageAuthenticationFailed):
         block.read_block(io.BytesIO(body).read, cipher, message_id, limit=10)
     assert len(wiped) == 1
+
+
+def test_frames_under_other_ivs_are_read_as_the_official_sdks_do(monkeypatch, keyring):
+    following = frame_ciphers._FrameCipher._next
+
+    def with_another_iv(self, length, *, final):
+        aad = following(self, length, final=final)
+        self._iv[:8] = b"\xff" * 8
+        return aad
+
+    monkeypatch.setattr(frame_ciphers._FrameCipher, "_next", with_another_iv)
+    message = encrypt_bytes(PLAINTEXT, keyring=keyring, encryption_context=CONTEXT, frame_length=FRAME)
+    monkeypatch.undo()
+    assert b"\xff" * 8 + (2).to_bytes(4) in message
+    assert decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT) == PLAINTEXT

@@ -1,13 +1,16 @@
 """One function of the data plane with its own role, log group and dead-letter queue."""
 
 from collections.abc import Mapping
+from typing import Final
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs, aws_sqs
+from aws_cdk import Duration, Stack, aws_ec2, aws_iam, aws_lambda, aws_logs, aws_sqs
 from constructs import Construct
 
-from kms_patterns.functions.acknowledgements import acknowledge
+from kms_patterns.functions.acknowledgements import acknowledge, wildcard
 from kms_patterns.functions.bundling import runtime_code
+from kms_patterns.functions.function_options import FunctionOptions, KeyAtRest
 from kms_patterns.functions.lambda_platform import lambda_platform
+from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
 
 
 class ExactFunction(aws_lambda.Function):
@@ -25,22 +28,23 @@ class ExactFunction(aws_lambda.Function):
 class DataPlaneFunction(Construct):
     """A Lambda function that runs a handler of ``kms_runtime``.
 
-    It may write to its own log group and send to its own dead-letter queue; the pattern that creates it grants the
-    rest. It logs JSON. An asynchronous invocation that failed for good is kept in the dead-letter queue for 14 days
-    **with its event**: whoever may read that queue sees what the caller sent.
+    It may write to its own log group and send to its dead-letter queue; the pattern that creates it grants the rest. It
+    logs JSON. An asynchronous invocation that failed for good is kept in the dead-letter queue for 14 days **with its
+    event**: any principal that may read that queue sees what the caller sent.
 
     Args:
         scope: The pattern.
         construct_id: Id within the pattern.
         handler: Handler string, such as ``kms_runtime.handlers.secret_cipher.encrypt``.
         description: What the function does; shown in the Lambda console, at most 256 characters.
-        environment: Environment variables; at most 4 KB together.
-        memory_size: Memory in MiB, 128 to 10,240; one virtual CPU per 1,769.
-        timeout: At most 15 minutes.
-        log_retention: How long the log group keeps an event.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing. Other than ``DISABLED`` it adds ``xray:PutTraceSegments`` and
-            ``xray:PutTelemetryRecords`` on every resource to the role, because X-Ray has no resource to name.
+        environment: Environment variables of the pattern; at most 4 KB together.
+        memory_size: Memory in MiB, unless ``options`` says otherwise.
+        timeout: At most 15 minutes, unless ``options`` says otherwise.
+        options: What the user of the pattern chose.
+
+    Raises:
+        TypeError: ``options`` is not a ``FunctionOptions``.
+        ValueError: ``options`` sets a variable of ``environment``.
 
     See https://docs.aws.amazon.com/lambda/latest/dg/lambda-functions.html
     """
@@ -55,22 +59,19 @@ class DataPlaneFunction(Construct):
         environment: Mapping[str, str],
         memory_size: int,
         timeout: Duration,
-        log_retention: aws_logs.RetentionDays,
-        retry_attempts: int,
-        tracing: aws_lambda.Tracing,
+        options: FunctionOptions,
     ) -> None:
         super().__init__(scope, construct_id)
+        if not isinstance(options, FunctionOptions):
+            raise TypeError(f"options is a {type(options).__name__}: give FunctionOptions(memory_size=512, ...)")
+        self._options = options
         self.role = aws_iam.Role(
             self, "Role", assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"), description=description
         )
-        self.dead_letters = aws_sqs.Queue(
-            self,
-            "DeadLetters",
-            encryption=aws_sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=Duration.days(14),
+        self.dead_letters = options.dead_letter_queue or self._own_dead_letters()
+        self.log_group = aws_logs.LogGroup(
+            self, "Logs", retention=options.log_retention, encryption_key=options.log_group_key
         )
-        self.log_group = aws_logs.LogGroup(self, "Logs", retention=log_retention)
         self.log_group.grant_write(self.role)
         platform = lambda_platform(self)
         self.function = ExactFunction(
@@ -81,24 +82,97 @@ class DataPlaneFunction(Construct):
             code=runtime_code(self),
             handler=handler,
             description=description,
-            environment=environment,
-            memory_size=memory_size,
-            timeout=timeout,
+            environment=options.beside(environment),
+            memory_size=options.memory_size or memory_size,
+            timeout=options.timeout or timeout,
             role=self.role,
             log_group=self.log_group,
             logging_format=aws_lambda.LoggingFormat.JSON,
             application_log_level_v2=aws_lambda.ApplicationLogLevel.INFO,
             system_log_level_v2=aws_lambda.SystemLogLevel.INFO,
             dead_letter_queue=self.dead_letters,
-            retry_attempts=retry_attempts,
-            tracing=tracing,
+            retry_attempts=options.retry_attempts,
+            tracing=options.tracing,
+            reserved_concurrent_executions=options.reserved_concurrency,
+            vpc=options.vpc,
+            vpc_subnets=options.subnets,
+            security_groups=self._security_groups(options),
         )
+        self._grant_dead_letters_key()
+        if options.vpc is not None:
+            self._grant_network_interfaces()
         acknowledge(self.role, _ROLE_FINDINGS)
-        acknowledge(self.dead_letters, _QUEUE_FINDINGS)
-        acknowledge(self.log_group, _LOG_FINDINGS)
-        acknowledge(self.function, _FUNCTION_FINDINGS)
+        acknowledge(self.function, _function_findings(options))
+        if options.log_group_key is None:
+            acknowledge(self.log_group, _LOG_FINDINGS)
+
+    def configure(self, environment: Mapping[str, str]) -> None:
+        """Set further variables of the pattern, as in the constructor."""
+        self._options.beside(environment)
+        for name, value in environment.items():
+            self.function.add_environment(name, value)
+
+    def _own_dead_letters(self) -> aws_sqs.Queue:
+        queue = aws_sqs.Queue(
+            self,
+            "DeadLetters",
+            encryption=aws_sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+        )
+        acknowledge(queue, _QUEUE_FINDINGS)
+        return queue
+
+    def _grant_dead_letters_key(self) -> None:
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+        key = self.dead_letters.encryption_master_key
+        if isinstance(key, KeyAtRest):
+            key.allow_use_through("sqs", self.role).assert_success()
+        elif key is not None:
+            key.grant(self.role, GENERATE_DATA_KEY, DECRYPT).assert_success()
+
+    def _security_groups(self, options: FunctionOptions) -> list[aws_ec2.ISecurityGroup] | None:
+        if options.vpc is None or options.security_groups:
+            return list(options.security_groups) or None
+        group = aws_ec2.SecurityGroup(
+            self, "SecurityGroup", vpc=options.vpc, allow_all_outbound=False, description="HTTPS out, to AWS services"
+        )
+        group.add_egress_rule(aws_ec2.Peer.any_ipv4(), aws_ec2.Port.HTTPS, "KMS and S3")
+        return [group]
+
+    def _grant_network_interfaces(self) -> None:
+        """Let Lambda, and not the function's code, manage network interfaces with this role.
+
+        See https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+        """
+        # Lambda checks DeleteNetworkInterface against this form of an ARN, and describes every interface.
+        regional = Stack.of(self).format_arn(service="ec2", resource="*", resource_name="*")
+        for sid, effect, actions, resource, conditions in (
+            ("ManageNetworkInterfaces", aws_iam.Effect.ALLOW, _MANAGE_INTERFACES, regional, {}),
+            ("DescribeNetwork", aws_iam.Effect.ALLOW, _DESCRIBE_NETWORK, "*", {}),
+            ("DenyNetworkToTheCode", aws_iam.Effect.DENY, _INTERFACES, "*", _FROM_CODE),
+        ):
+            self.role.add_to_policy(
+                aws_iam.PolicyStatement(
+                    sid=sid, effect=effect, actions=list(actions), resources=[resource], conditions=conditions
+                )
+            )
+        finding = Stack.of(self).resolve(regional)
+        acknowledge(self.role, {wildcard(resource): _NETWORK_REASON for resource in (finding, "*")})
 
 
+_MANAGE_INTERFACES: Final = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:UnassignPrivateIpAddresses",
+)
+_DESCRIBE_NETWORK: Final = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
+_INTERFACES: Final = (*_MANAGE_INTERFACES, *_DESCRIBE_NETWORK, "ec2:DetachNetworkInterface")
+# Only calls that the code of a function makes have this key:
+# https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+_FROM_CODE: Final = {"Null": {"lambda:SourceFunctionArn": "false"}}
+_NETWORK_REASON: Final = "Lambda manages the network interfaces of the function; its code is denied these actions."
 _ROLE_FINDINGS = {
     "NIST.800.53.R5-IAMNoInlinePolicy": "The policy belongs to this function's role alone and goes with it.",
 }
@@ -110,13 +184,28 @@ _LOG_FINDINGS = {
         "CloudWatch Logs encrypts every log group; the handlers log neither plaintext, ciphertext nor data keys."
     ),
 }
-_FUNCTION_FINDINGS = {
-    "NIST.800.53.R5-LambdaConcurrency": (
-        "A reservation takes capacity from the whole account, so it is the deployment's decision, not the library's."
-    ),
+_NO_VPC = {
     "NIST.800.53.R5-LambdaInsideVPC": (
         "The function calls KMS and S3 only, under exact permissions, and has no private resource to reach."
     ),
-    "Serverless-LambdaTracing": "X-Ray needs permissions on every resource; the parameter `tracing` switches it on.",
+}
+_NO_RESERVATION = {
+    "NIST.800.53.R5-LambdaConcurrency": (
+        "A reservation takes capacity from the whole account, so it is the deployment's decision, not the library's."
+    ),
+}
+_NO_TRACING = {
+    "Serverless-LambdaTracing": "X-Ray needs permissions on every resource; the option `tracing` switches it on.",
+}
+_FUNCTION_FINDINGS = {
     "Serverless-LambdaAsyncFailureDestination": "A failed asynchronous invocation is kept in the dead-letter queue.",
 }
+
+
+def _function_findings(options: FunctionOptions) -> dict[str, str]:
+    return {
+        **({} if options.reserved_concurrency else _NO_RESERVATION),
+        **({} if options.vpc else _NO_VPC),
+        **(_NO_TRACING if options.tracing is aws_lambda.Tracing.DISABLED else {}),
+        **_FUNCTION_FINDINGS,
+    }

@@ -1,15 +1,18 @@
 """Signs S3 objects with a key that never leaves KMS: releases, packages, firmware."""
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs, aws_s3
+from aws_cdk import Duration, aws_iam, aws_s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge_objects
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
-from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
-from kms_patterns.patterns.parts.object_created import ObjectCreatedRule
+from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.patterns.parts.signing_choices import chosen_algorithm
+from kms_patterns.policy.actions import DOWNLOAD, UPLOAD
 from kms_patterns.policy.key_specs import SIGNED_BY_DIGEST
 
 STATEMENT_SUFFIX = ".dsse.json"
@@ -17,7 +20,7 @@ SUFFIXES = (".sig", STATEMENT_SUFFIX)
 """What the keys of signatures end in: the detached signature, and the statement in its envelope."""
 
 
-class CodeSigner(Construct):
+class CodeSigner(FunctionPattern):
     """A Lambda function that signs objects of a bucket: ``KEY.sig`` and ``KEY.dsse.json`` for the object ``KEY``.
 
     The first is the Base64 of a detached signature, as cosign writes and reads it; the second a DSSE envelope around an
@@ -35,12 +38,9 @@ class CodeSigner(Construct):
         signatures: Bucket of the signatures; ``artifacts`` if left out, where they stand beside the artifacts.
         algorithm: The only one, such as ``RSASSA_PSS_SHA_256``. Left out, the key's, if only one takes digests.
         sign_on_create: Whether every object created in ``artifacts`` is signed by itself. ``artifacts`` gets
-            EventBridge switched on (see :class:`~kms_patterns.patterns.parts.object_created.ObjectCreatedRule`).
-        memory_size: Memory in MiB, 128 to 10,240; 1,769 is one virtual CPU.
-        timeout: At most 15 minutes, which is the default.
-        log_retention: How long the function's logs are kept. They contain names of objects, no content.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+            EventBridge switched on (see :class:`~kms_patterns.patterns.parts.event_rules.ObjectCreatedRule`).
+        options: Memory, timeout, network, logs and the like of the function. Defaults to 1769 MiB and 15 minutes.
+            The logs contain names of objects, no content.
 
     Raises:
         ValueError: The key has no such algorithm, or several and none is named.
@@ -58,41 +58,32 @@ class CodeSigner(Construct):
         signatures: aws_s3.IBucket | None = None,
         algorithm: str | None = None,
         sign_on_create: bool = True,
-        memory_size: int = 1769,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(
+            scope, construct_id, options, handlers="code_signer", memory_size=1769, timeout=Duration.minutes(15)
+        )
         self.algorithm = chosen_algorithm(signing_key, algorithm, usable=SIGNED_BY_DIGEST)
         use_key(signing_key, CALLERS_BYTES, self)
         signatures = artifacts if signatures is None else signatures
-        self._sign = DataPlaneFunction(
-            self,
+        self._sign = self._function(
             "Sign",
-            handler="kms_runtime.handlers.code_signer.sign",
-            description="Signs S3 objects with KMS",
-            environment={
+            "Signs S3 objects with KMS",
+            {
                 "KEY_ARN": signing_key.key_arn,
                 "SIGNING_ALGORITHM": self.algorithm,
                 "SOURCE_BUCKET": artifacts.bucket_name,
                 "DESTINATION_BUCKET": signatures.bucket_name,
             },
-            memory_size=memory_size,
-            timeout=timeout or Duration.minutes(15),
-            log_retention=log_retention,
-            retry_attempts=retry_attempts,
-            tracing=tracing,
         )
         self._grant_key(signing_key)
         beside = signatures.bucket_arn == artifacts.bucket_arn
         written = [f"*{suffix}" for suffix in SUFFIXES]
-        grant_object_download(artifacts, self.role)
+        grant_objects(artifacts, self.role, DOWNLOAD)
         acknowledge_objects(self.role, artifacts)
         if not beside:
-            grant_object_download(signatures, self.role, objects=[f"*{STATEMENT_SUFFIX}"])
-        grant_object_upload(signatures, self.role, multipart=False, objects=written)
+            grant_objects(signatures, self.role, DOWNLOAD, [f"*{STATEMENT_SUFFIX}"])
+        grant_objects(signatures, self.role, UPLOAD, written)
         for pattern in written:
             acknowledge_objects(self.role, signatures, pattern)
         if sign_on_create:

@@ -4,16 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from aws_cdk import Duration, aws_iam
 from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.functions.required_context import RequiredContext, required_context
 from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.policy.conditions import CONTEXT_PREFIX
 from kms_patterns.policy.key_specs import pinned
 
-_HANDLERS: Final = "kms_runtime.handlers.data_key_pairs"
 _USAGE_NAME: Final = "key-usage"
 _SIGN: Final = "SIGN_VERIFY"
 _DECRYPT: Final = "ENCRYPT_DECRYPT"
@@ -21,7 +22,7 @@ _DECRYPT: Final = "ENCRYPT_DECRYPT"
 _ONE_REQUEST: Final = 15
 
 
-class DataKeyPairs(Construct):
+class DataKeyPairs(FunctionPattern):
     """Functions that make key pairs, sign with them and decrypt with them; the private keys are encrypted under a key.
 
     Pairs are stored by the caller: the public key as it is, the private key encrypted under ``encryption_key`` and
@@ -43,12 +44,8 @@ class DataKeyPairs(Construct):
             have it (kms:GenerateDataKeyPair). Left out, nobody sees it (kms:GenerateDataKeyPairWithoutPlaintext).
         retry_time: How long the generate function tries again when the quota is exceeded, with jitter; then it raises
             ThrottlingException. Left out, 10 seconds.
-        memory_size: Memory in MiB, 128 to 10,240.
-        timeout: Of the functions that use pairs, at most 15 minutes; 10 seconds if left out. The generate function has
-            ``retry_time`` and 15 seconds.
-        log_retention: How long the functions' logs are kept. They contain no keys and no messages.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds;
+            the generate function has ``retry_time`` and 15 seconds. The logs contain no keys and no messages.
 
     Raises:
         ValueError: No context is required, a name cannot be one, or a time is too long.
@@ -68,44 +65,29 @@ class DataKeyPairs(Construct):
         pair_specs: Sequence[str] = ("ECC_NIST_P256",),
         private_key_returned: bool = False,
         retry_time: Duration | None = None,
-        memory_size: int = 256,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, construct_id, options, handlers="data_key_pairs")
         context = _context(encryption_context, required_context)
         _check_specs(pair_specs)
         retry = retry_time or Duration.seconds(10)
 
-        def function(name: str, description: str, time: Duration, **environment: str) -> DataPlaneFunction:
-            return DataPlaneFunction(
-                self,
-                name,
-                handler=f"{_HANDLERS}.{name.lower()}",
-                description=description,
-                environment={"KEY_ARN": encryption_key.key_arn, **context.environment, **environment},
-                memory_size=memory_size,
-                timeout=time,
-                log_retention=log_retention,
-                retry_attempts=retry_attempts,
-                tracing=tracing,
-            )
-
-        self._generate = function(
+        environment = {"KEY_ARN": encryption_key.key_arn, **context.environment}
+        self._generate = self._function(
             "Generate",
             "Makes data key pairs with KMS",
-            _generate_timeout(retry),
-            KEY_PAIR_SPECS=" ".join(pair_specs),
-            RETRY_SECONDS=json.dumps(retry.to_seconds()),
-            PRIVATE_KEY_RETURNED=json.dumps(private_key_returned),
+            {
+                **environment,
+                "KEY_PAIR_SPECS": " ".join(pair_specs),
+                "RETRY_SECONDS": json.dumps(retry.to_seconds()),
+                "PRIVATE_KEY_RETURNED": json.dumps(private_key_returned),
+            },
+            timeout=_generate_timeout(retry),
         )
-        short = timeout or Duration.seconds(10)
-        self._sign = function("Sign", "Signs with data key pairs that KMS opens", short)
+        self._sign = self._function("Sign", "Signs with data key pairs that KMS opens", environment)
         self._decrypt: DataPlaneFunction | None = None
         if _DECRYPT in _usages(pair_specs):
-            self._decrypt = function("Decrypt", "Decrypts with data key pairs that KMS opens", short)
+            self._decrypt = self._function("Decrypt", "Decrypts with data key pairs that KMS opens", environment)
         grant = (
             encryption_key.grant_generate_data_key_pair
             if private_key_returned

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, aws_lambda, aws_logs, aws_s3
+from aws_cdk import Duration, aws_s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.data_plane_function import DataPlaneFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.functions.required_context import RequiredContext
 from kms_patterns.functions.required_context import required_context as check_context
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.patterns.parts.cipher_functions import CipherFunctions
-from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
-from kms_patterns.patterns.parts.object_created import ObjectCreatedRule
-
-_HANDLERS = "kms_runtime.handlers.envelope_cipher"
+from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
+from kms_patterns.patterns.parts.object_grants import grant_objects
+from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS
 
 
 class EnvelopeCipher(CipherFunctions):
@@ -36,14 +36,11 @@ class EnvelopeCipher(CipherFunctions):
         encryption_context: Pairs that every message is bound to besides; the functions add them.
         encrypt_on_create: Whether every object created in ``source`` is encrypted by itself. Nobody is there to name a
             context then, so ``encryption_context`` must have every required name. ``source`` gets EventBridge
-            switched on (see :class:`~kms_patterns.patterns.parts.object_created.ObjectCreatedRule`).
+            switched on (see :class:`~kms_patterns.patterns.parts.event_rules.ObjectCreatedRule`).
         read_versions: Whether a call may name the version it wants in ``sourceVersionId``; adds
             ``s3:GetObjectVersion``, which also reads what was deleted or overwritten. Left out, the latest is read.
-        memory_size: Memory in MiB, 128 to 10,240; 1,769 is one virtual CPU.
-        timeout: At most 15 minutes, which is the default: about as long as 100 GiB take.
-        log_retention: How long the functions' logs are kept. They contain names of objects, no content.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 1769 MiB, one virtual CPU,
+            and 15 minutes, about as long as 100 GiB take. The logs contain names of objects, no content.
 
     Raises:
         ValueError: ``encrypt_on_create`` would loop or could not name the context, or a name cannot be one.
@@ -64,13 +61,11 @@ class EnvelopeCipher(CipherFunctions):
         encryption_context: Mapping[str, str] | None = None,
         encrypt_on_create: bool = False,
         read_versions: bool = False,
-        memory_size: int = 1769,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(
+            scope, construct_id, options, handlers="envelope_cipher", memory_size=1769, timeout=Duration.minutes(15)
+        )
         context = check_context(encryption_context, required_context)
         restored = source if restored is None else restored
         if encrypt_on_create:
@@ -78,25 +73,18 @@ class EnvelopeCipher(CipherFunctions):
             _refuse_unknown_context(context)
 
         def function(name: str, *, read: aws_s3.IBucket, write: aws_s3.IBucket) -> DataPlaneFunction:
-            made = DataPlaneFunction(
-                self,
+            made = self._function(
                 name,
-                handler=f"{_HANDLERS}.{name.lower()}",
-                description=f"{name}s S3 objects with data keys of KMS",
-                environment={
+                f"{name}s S3 objects with data keys of KMS",
+                {
                     "KEY_ARN": encryption_key.key_arn,
                     "SOURCE_BUCKET": read.bucket_name,
                     "DESTINATION_BUCKET": write.bucket_name,
                     **context.environment,
                 },
-                memory_size=memory_size,
-                timeout=timeout or Duration.minutes(15),
-                log_retention=log_retention,
-                retry_attempts=retry_attempts,
-                tracing=tracing,
             )
-            grant_object_download(read, made.role, versions=read_versions)
-            grant_object_upload(write, made.role)
+            grant_objects(read, made.role, DOWNLOAD_VERSIONS if read_versions else DOWNLOAD)
+            grant_objects(write, made.role, UPLOAD_IN_PARTS)
             acknowledge_objects(made.role, read)
             acknowledge_objects(made.role, write)
             return made

@@ -4,19 +4,20 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from aws_cdk import Duration, Token, aws_iam, aws_lambda, aws_logs
+from aws_cdk import Token, aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.key_agreement_key import KeyAgreementKey
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 
-_HANDLERS: Final = {"Seal": "seal", "Open": "open_sealed"}
 _FINGERPRINT: Final = re.compile("[0-9a-f]{64}")
 # Environment variables of a function have 4 KB together.
 _MOST_PEERS: Final = 40
 
 
-class KeyAgreement(Construct):
+class KeyAgreement(FunctionPattern):
     """Two Lambda functions that may only ``kms:DeriveSharedSecret``: one seals payloads for a peer, one opens a peer's.
 
     The peer has a key pair of its own, on the curve of the key, and needs no AWS: ECDH with the key's public half gives
@@ -35,11 +36,8 @@ class KeyAgreement(Construct):
         purpose: Bound to every key, so that a message for one construct does not open in another; peers name the same.
         allowed_peers: SHA-256 of the DER public keys that the functions agree with, in hexadecimal, at most 40. Left
             out, anyone who has the key's public half may seal, and the open function answers whose key it was.
-        memory_size: Memory in MiB, 128 to 10,240.
-        timeout: At most 15 minutes; 10 seconds if left out.
-        log_retention: How long the functions' logs are kept. They contain no payloads, messages or secrets.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 512 MiB and 10 seconds.
+            The logs contain no payloads, messages or secrets.
 
     Raises:
         ValueError: The purpose is empty, a fingerprint is none, there are too many, or the key is on SM2.
@@ -55,34 +53,22 @@ class KeyAgreement(Construct):
         agreement_key: KeyAgreementKey,
         purpose: str,
         allowed_peers: Sequence[str] = (),
-        memory_size: int = 512,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, construct_id, options, handlers="key_agreement", memory_size=512)
         _check(purpose, allowed_peers, agreement_key)
 
-        def function(name: str) -> DataPlaneFunction:
-            return DataPlaneFunction(
-                self,
-                name,
-                handler=f"kms_runtime.handlers.key_agreement.{_HANDLERS[name]}",
-                description=f"{name}s payloads under keys that KMS agrees on with a peer",
-                environment={
-                    "KEY_ARN": agreement_key.key_arn,
-                    "PURPOSE": purpose,
-                    "ALLOWED_PEERS": " ".join(allowed_peers),
-                },
-                memory_size=memory_size,
-                timeout=timeout or Duration.seconds(10),
-                log_retention=log_retention,
-                retry_attempts=retry_attempts,
-                tracing=tracing,
+        environment = {
+            "KEY_ARN": agreement_key.key_arn,
+            "PURPOSE": purpose,
+            "ALLOWED_PEERS": " ".join(allowed_peers),
+        }
+        self._seal, self._open = (
+            self._function(
+                name, f"{name}s payloads under keys that KMS agrees on with a peer", environment, handler=handler
             )
-
-        self._seal, self._open = function("Seal"), function("Open")
+            for name, handler in (("Seal", "seal"), ("Open", "open_sealed"))
+        )
         for role in (self.seal_role, self.open_role):
             agreement_key.grant_derive_shared_secret(role, algorithms=["ECDH"]).assert_success()
 

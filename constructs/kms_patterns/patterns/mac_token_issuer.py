@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from aws_cdk import Duration, aws_iam
 from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.mac_key import MacKey
 from kms_patterns.patterns.parts.token_choices import check_clock_skew
-from kms_patterns.patterns.parts.token_functions import FunctionOptions, TokenFunctions
+from kms_patterns.patterns.parts.token_functions import TokenFunctions
 from kms_patterns.policy.token_algorithms import TOKEN_ALGORITHMS
 
 
@@ -31,11 +32,8 @@ class MacTokenIssuer(TokenFunctions):
         clock_skew: How much the clock may differ between issuing and verifying, up to 5 minutes; 30 seconds if left
             out.
         token_type: ``typ``, such as ``at+jwt``: tokens for another purpose should have another.
-        memory_size: Memory in MiB, 128 to 10,240.
-        timeout: At most 15 minutes; 10 seconds if left out.
-        log_retention: How long the functions' logs are kept. No token is in them.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
+            No token is in the logs.
 
     Raises:
         ValueError: A key that tokens have no algorithm for, or that signs other things in another pattern; a name or a
@@ -57,11 +55,7 @@ class MacTokenIssuer(TokenFunctions):
         token_lifetime: Duration | None = None,
         clock_skew: Duration | None = None,
         token_type: str = "JWT",  # noqa: S107 - a header's value
-        memory_size: int = 256,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
         keys = [mac_key, *previous_keys]
         skew = Duration.seconds(30) if clock_skew is None else clock_skew
@@ -76,7 +70,7 @@ class MacTokenIssuer(TokenFunctions):
             token_lifetime=token_lifetime,
             token_type=token_type,
             rsa_algorithm="PS256",
-            options=FunctionOptions(memory_size, timeout, log_retention, retry_attempts, tracing),
+            options=options,
         )
         expected = {**self._expected, **self._token_keys, "CLOCK_SKEW": str(skew.to_seconds())}
         self._verify = self._function("Verify", "Verifies tokens by KMS", expected)

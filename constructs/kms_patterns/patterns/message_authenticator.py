@@ -1,17 +1,17 @@
 """Makes and verifies message authentication codes in KMS, behind two functions with one permission each."""
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from aws_cdk import aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
 from kms_patterns.policy.key_specs import ALGORITHMS
 
-_HANDLERS = "kms_runtime.handlers.message_authenticator"
 
-
-class MessageAuthenticator(Construct):
+class MessageAuthenticator(FunctionPattern):
     """Two Lambda functions: one may only ``kms:GenerateMac``, the other only ``kms:VerifyMac``, with one algorithm.
 
     Who verifies cannot make a code, which no HMAC with a key in a configuration file can say of itself. Callers need
@@ -22,11 +22,8 @@ class MessageAuthenticator(Construct):
         scope: Parent construct.
         construct_id: Id within the parent.
         mac_key: HMAC key; its spec decides the algorithm, and thereby the length of the code: 28, 32, 48 or 64 bytes.
-        memory_size: Memory in MiB, 128 to 10,240.
-        timeout: At most 15 minutes; 10 seconds if left out.
-        log_retention: How long the functions' logs are kept. They contain neither messages nor codes.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
+            The logs contain neither messages nor codes.
 
     Raises:
         ValueError: The key makes tokens, too: who may have any message authenticated could have a token made.
@@ -40,32 +37,15 @@ class MessageAuthenticator(Construct):
         construct_id: str,
         *,
         mac_key: MacKey,
-        memory_size: int = 256,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, construct_id, options, handlers="message_authenticator")
         use_key(mac_key, CALLERS_BYTES, self)
         (self.algorithm,) = ALGORITHMS[mac_key.key_usage.value][mac_key.key_spec.value]
 
-        def function(name: str, description: str) -> DataPlaneFunction:
-            return DataPlaneFunction(
-                self,
-                name,
-                handler=f"{_HANDLERS}.{name.lower()}",
-                description=description,
-                environment={"KEY_ARN": mac_key.key_arn, "MAC_ALGORITHM": self.algorithm},
-                memory_size=memory_size,
-                timeout=timeout or Duration.seconds(10),
-                log_retention=log_retention,
-                retry_attempts=retry_attempts,
-                tracing=tracing,
-            )
-
-        self._generate = function("Generate", "Makes authentication codes of messages with KMS")
-        self._verify = function("Verify", "Verifies authentication codes of messages with KMS")
+        environment = {"KEY_ARN": mac_key.key_arn, "MAC_ALGORITHM": self.algorithm}
+        self._generate = self._function("Generate", "Makes authentication codes of messages with KMS", environment)
+        self._verify = self._function("Verify", "Verifies authentication codes of messages with KMS", environment)
         mac_key.grant_generate_mac(self.generate_role, algorithms=[self.algorithm]).assert_success()
         mac_key.grant_verify_mac(self.verify_role, algorithms=[self.algorithm]).assert_success()
 

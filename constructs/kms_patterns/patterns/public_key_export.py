@@ -3,18 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from aws_cdk import Duration, Stack, aws_iam, aws_lambda, aws_logs, aws_s3
+from aws_cdk import Duration, Stack, aws_iam, aws_s3
 from aws_cdk import aws_cloudfront as cloudfront
 from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.key_agreement_key import KeyAgreementKey
 from kms_patterns.keys.key_lifecycle import KeyLifecycle
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.parts.event_rules import StackDeployedRule
 from kms_patterns.patterns.parts.function_address import FunctionAddress
-from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.patterns.parts.public_key_checks import (
     check_algorithms,
     check_distribution,
@@ -23,14 +26,13 @@ from kms_patterns.patterns.parts.public_key_checks import (
     check_settings,
     check_times,
 )
-from kms_patterns.patterns.parts.stack_deployed import StackDeployedRule
 from kms_patterns.patterns.public_bucket import PublicBucket
+from kms_patterns.policy.actions import DOWNLOAD, UPLOAD
 
 FORMS: Final = ("json", "pem", "der", "jwk")
-_HANDLERS = "kms_runtime.handlers.public_key_export"
 
 
-class PublicKeyExport(Construct):
+class PublicKeyExport(FunctionPattern):
     """Four files per key, fetched from KMS after every deployment and on a schedule, served over HTTPS to anybody.
 
     The files are a JSON document (key ARN, algorithms, limits of a plaintext, checksum, and the other three), PEM, DER
@@ -55,9 +57,8 @@ class PublicKeyExport(Construct):
         refresh: How often the keys are fetched besides, whole minutes; 1 hour if left out.
         reserved_concurrency: How many requests the serving function answers at a time; see :class:`FunctionAddress`.
         lifecycle: What becomes of the bucket that is made here with its stack.
-        log_retention: How long the functions' logs are kept. Nothing in them is secret.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 30 seconds.
+            Nothing in the logs is secret.
 
     Raises:
         ValueError: A name, prefix, duration or algorithm cannot be; there are too many keys; or a distribution comes
@@ -81,11 +82,9 @@ class PublicKeyExport(Construct):
         refresh: Duration | None = None,
         reserved_concurrency: int | None = None,
         lifecycle: KeyLifecycle = KeyLifecycle.RETAIN,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, construct_id, options, handlers="public_key_export", timeout=Duration.seconds(30))
         self._names = tuple(keys)
         check_keys(keys)
         check_algorithms(keys, algorithms or {})
@@ -96,27 +95,15 @@ class PublicKeyExport(Construct):
         files = [f"{prefix}{name}.{form}" for name in keys for form in FORMS]
         check_distribution(distribution, bucket, files)
 
-        def function(verb: str, what: str) -> DataPlaneFunction:
-            return DataPlaneFunction(
-                self,
-                verb,
-                handler=f"{_HANDLERS}.{verb.lower()}",
-                description=what,
-                environment={},
-                memory_size=256,
-                timeout=Duration.seconds(30),
-                log_retention=log_retention,
-                retry_attempts=retry_attempts,
-                tracing=tracing,
-            )
-
-        publisher = self._publisher = function("Publish", "Fetches public keys from KMS and stores their files")
+        publisher = self._publisher = self._function(
+            "Publish", "Fetches public keys from KMS and stores their files", {}
+        )
         self.bucket: aws_s3.IBucket = bucket or PublicBucket(
             self, "Bucket", publisher=publisher.role, lifecycle=lifecycle
         )
         settings = self._settings(keys, algorithms or {}, prefix, max_age)
-        _configure(publisher, settings)
-        grant_object_upload(self.bucket, publisher.role, multipart=False, objects=files)
+        publisher.configure(settings)
+        grant_objects(self.bucket, publisher.role, UPLOAD, files)
         for key in keys.values():
             key.grant_public_key(publisher.role).assert_success()
         deployed = StackDeployedRule(
@@ -126,11 +113,11 @@ class PublicKeyExport(Construct):
         if distribution is not None:
             self._address = f"https://{distribution.distribution_domain_name}/{prefix}"
             return
-        server = self._server = function("Serve", "Serves public keys of KMS to anybody")
+        server = self._server = self._function("Serve", "Serves public keys of KMS to anybody", {})
         # While the server is being made, the rule becomes ready for the event at the end of the deployment.
         server.function.node.add_dependency(deployed)
-        _configure(server, settings)
-        grant_object_download(self.bucket, server.role, objects=files)
+        server.configure(settings)
+        grant_objects(self.bucket, server.role, DOWNLOAD, files)
         address = FunctionAddress(self, "Address", function=server.function, reserved_concurrency=reserved_concurrency)
         self._address = address.url
 
@@ -185,8 +172,3 @@ class PublicKeyExport(Construct):
             "MAX_AGE": str(max_age.to_seconds()),
             "PUBLIC_KEYS": Stack.of(self).to_json_string(published),
         }
-
-
-def _configure(function: DataPlaneFunction, settings: Mapping[str, str]) -> None:
-    for name, value in settings.items():
-        function.function.add_environment(name, value)

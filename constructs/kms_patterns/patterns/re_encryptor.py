@@ -4,19 +4,20 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aws_cdk import Duration, Token, aws_iam, aws_lambda, aws_logs
+from aws_cdk import Token, aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.functions.required_context import RequiredContext, required_context
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 
-_HANDLER: Final = "kms_runtime.handlers.re_encryptor.re_encrypt"
 _SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
 
 
-class ReEncryptor(Construct):
+class ReEncryptor(FunctionPattern):
     """A Lambda function that may ``kms:ReEncryptFrom`` one key and ``kms:ReEncryptTo`` another, and reads nothing.
 
     For values, data keys and private keys of data key pairs that AWS KMS encrypted itself: to leave a key that is to be
@@ -40,11 +41,8 @@ class ReEncryptor(Construct):
         destination_context: Pairs that every new ciphertext is bound to. At least one name or pair is needed.
         kept_context: Names, required on both sides, whose values must be the same on both.
         source_algorithm: Of an RSA source: ``RSAES_OAEP_SHA_256`` or ``RSAES_OAEP_SHA_1``. Left out, the former.
-        memory_size: Memory in MiB, 128 to 10,240.
-        timeout: At most 15 minutes; 10 seconds if left out.
-        log_retention: How long the function's logs are kept. They contain no ciphertexts.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the function. Defaults to 256 MiB and 10 seconds.
+            The logs contain no ciphertexts.
 
     Raises:
         ValueError: A context is missing, an RSA source is given one, which RSA has not, or the keys are in two Regions.
@@ -66,34 +64,24 @@ class ReEncryptor(Construct):
         destination_context: Mapping[str, str] | None = None,
         kept_context: Sequence[str] = (),
         source_algorithm: str | None = None,
-        memory_size: int = 256,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, construct_id, options, handlers="re_encryptor")
         source = required_context(source_context, (*required_source_context, *_names(kept_context)))
         destination = required_context(destination_context, (*required_destination_context, *kept_context))
         _check_source(source_key, source, any_context=any_source_context)
         _check_destination(destination)
         _check_region(source_key, destination_key)
         algorithm = _algorithm(source_key, source_algorithm)
-        self._re_encrypt = DataPlaneFunction(
-            self,
+        self._re_encrypt = self._function(
             "ReEncrypt",
-            handler=_HANDLER,
-            description="Moves ciphertexts to another key or context with KMS",
-            environment={
+            "Moves ciphertexts to another key or context with KMS",
+            {
                 **_side("SOURCE_", source_key.key_arn, source, algorithm),
                 **_side("DESTINATION_", destination_key.key_arn, destination, _SYMMETRIC),
                 "KEPT_CONTEXT_KEYS": json.dumps(list(kept_context)),
             },
-            memory_size=memory_size,
-            timeout=timeout or Duration.seconds(10),
-            log_retention=log_retention,
-            retry_attempts=retry_attempts,
-            tracing=tracing,
+            handler="re_encrypt",
         )
         if isinstance(source_key, RsaEncryptionKey):
             leaving = source_key.grant_re_encrypt_from(self.role, algorithms=[algorithm])

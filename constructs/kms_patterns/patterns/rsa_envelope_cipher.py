@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs, aws_s3
+from aws_cdk import Duration, aws_iam, aws_s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge_objects
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.functions.required_context import required_context as check_context
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
-from kms_patterns.patterns.parts.object_access import grant_object_download, grant_object_upload
-from kms_patterns.patterns.parts.object_created import ObjectCreatedRule
+from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.patterns.parts.secret_modes import RSA_ALGORITHM, check_rsa
+from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS
 
 
-class RsaEnvelopeCipher(Construct):
+class RsaEnvelopeCipher(FunctionPattern):
     """A Lambda function that opens S3 objects which anybody with the public key may have written, in constant memory.
 
     Outsiders encrypt with the public key (see ``PublicKeyExport``) and AES-256-GCM, without AWS and without a call to
@@ -39,11 +42,8 @@ class RsaEnvelopeCipher(Construct):
         decrypt_on_create: Whether every object created in ``source`` is opened by itself; then nobody names a context,
             so ``required_context`` must be empty. ``source`` gets EventBridge switched on.
         read_versions: Whether a call may name the version it wants; adds ``s3:GetObjectVersion``.
-        memory_size: Memory in MiB, 128 to 10,240; 1,769 is one virtual CPU.
-        timeout: At most 15 minutes, which is the default: about as long as 100 GiB take.
-        log_retention: How long the function's logs are kept. They contain names of objects, no content.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the function. Defaults to 1769 MiB, one virtual CPU,
+            and 15 minutes, about as long as 100 GiB take. The logs contain names of objects, no content.
 
     Raises:
         ValueError: Source and destination are one bucket, ``decrypt_on_create`` could not name the context, or the key
@@ -65,38 +65,29 @@ class RsaEnvelopeCipher(Construct):
         encryption_context: Mapping[str, str] | None = None,
         decrypt_on_create: bool = False,
         read_versions: bool = False,
-        memory_size: int = 1769,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(
+            scope, construct_id, options, handlers="rsa_envelope_cipher", memory_size=1769, timeout=Duration.minutes(15)
+        )
         context = check_context(encryption_context, required_context)
         _refuse_one_bucket(source, destination)
         if decrypt_on_create:
             _refuse_unknown_context(context.names)
         algorithm = check_rsa(encryption_key, encryption_algorithm)
-        made = self._made = DataPlaneFunction(
-            self,
+        made = self._made = self._function(
             "Decrypt",
-            handler="kms_runtime.handlers.rsa_envelope_cipher.decrypt",
-            description="Opens S3 objects that were encrypted with the public key of an RSA key of KMS",
-            environment={
+            "Opens S3 objects that were encrypted with the public key of an RSA key of KMS",
+            {
                 "KEY_ARN": encryption_key.key_arn,
                 "ENCRYPTION_ALGORITHM": algorithm,
                 "SOURCE_BUCKET": source.bucket_name,
                 "DESTINATION_BUCKET": destination.bucket_name,
                 **context.environment,
             },
-            memory_size=memory_size,
-            timeout=timeout or Duration.minutes(15),
-            log_retention=log_retention,
-            retry_attempts=retry_attempts,
-            tracing=tracing,
         )
-        grant_object_download(source, made.role, versions=read_versions)
-        grant_object_upload(destination, made.role)
+        grant_objects(source, made.role, DOWNLOAD_VERSIONS if read_versions else DOWNLOAD)
+        grant_objects(destination, made.role, UPLOAD_IN_PARTS)
         acknowledge_objects(made.role, source)
         acknowledge_objects(made.role, destination)
         encryption_key.grant_decrypt(made.role, algorithms=[algorithm]).assert_success()

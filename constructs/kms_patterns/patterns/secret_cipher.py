@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, aws_lambda, aws_logs
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import DataPlaneFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.patterns.parts.cipher_functions import CipherFunctions
@@ -37,11 +36,8 @@ class SecretCipher(CipherFunctions):
         encryption_context: Pairs that every value is bound to besides; the functions add them. Left out, there are
             none. With a symmetric key, at least one name or pair is needed.
         encryption_algorithm: With RSA, ``RSAES_OAEP_SHA_256``, which is used if left out, or ``RSAES_OAEP_SHA_1``.
-        memory_size: Memory in MiB, 128 to 10,240.
-        timeout: At most 15 minutes; 10 seconds if left out.
-        log_retention: How long the functions' logs are kept. They contain neither plaintext nor ciphertext.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
+            The logs contain neither plaintext nor ciphertext.
 
     Raises:
         ValueError: A symmetric key and no context is required, or an RSA key and one is; a name cannot be one; or the
@@ -59,31 +55,15 @@ class SecretCipher(CipherFunctions):
         required_context: Sequence[str] = (),
         encryption_context: Mapping[str, str] | None = None,
         encryption_algorithm: str | None = None,
-        memory_size: int = 256,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
         if isinstance(encryption_key, RsaEncryptionKey):
             mode = rsa_mode(encryption_key, encryption_context, required_context, encryption_algorithm)
         else:
             mode = symmetric_mode(encryption_key, encryption_context, required_context, encryption_algorithm)
-
-        def function(name: str) -> DataPlaneFunction:
-            return DataPlaneFunction(
-                self,
-                name,
-                handler=f"{mode.handlers}.{name.lower()}",
-                description=f"{name}s a value of up to {mode.limit} with KMS",
-                environment=mode.environment,
-                memory_size=memory_size,
-                timeout=timeout or Duration.seconds(10),
-                log_retention=log_retention,
-                retry_attempts=retry_attempts,
-                tracing=tracing,
-            )
-
-        self._encrypt, self._decrypt = function("Encrypt"), function("Decrypt")
+        super().__init__(scope, construct_id, options, handlers=mode.handlers)
+        self._encrypt, self._decrypt = (
+            self._function(name, f"{name}s a value of up to {mode.limit} with KMS", mode.environment)
+            for name in ("Encrypt", "Decrypt")
+        )
         mode.grant(self.encrypt_role, self.decrypt_role)

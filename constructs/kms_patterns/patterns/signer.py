@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from aws_cdk import aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
 from kms_patterns.patterns.parts.signing_choices import chosen_algorithm
 
-_HANDLERS = "kms_runtime.handlers.signer"
 
-
-class Signer(Construct):
+class Signer(FunctionPattern):
     """Two Lambda functions: one may only ``kms:Sign``, the other only ``kms:Verify``, both with one algorithm.
 
     Roles and key policy demand the algorithm, so a function that is taken over cannot sign with a weaker one. Callers
@@ -32,11 +32,8 @@ class Signer(Construct):
             Ed25519 keys have several.
         message_types: ``RAW``, ``DIGEST`` or ``EXTERNAL_MU``, demanded by roles and key policy: ``["DIGEST"]`` keeps
             messages out of KMS calls altogether. Left out, any that the algorithm takes.
-        memory_size: Memory in MiB, 128 to 10,240.
-        timeout: At most 15 minutes; 10 seconds if left out.
-        log_retention: How long the functions' logs are kept. They contain neither messages nor signatures.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
+            The logs contain neither messages nor signatures.
 
     Raises:
         ValueError: The key has no such algorithm, or several and none is named; or it signs tokens, too.
@@ -53,32 +50,15 @@ class Signer(Construct):
         signing_key: SigningKey,
         algorithm: str | None = None,
         message_types: Sequence[str] | None = None,
-        memory_size: int = 256,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, construct_id, options, handlers="signer")
         self.algorithm = chosen_algorithm(signing_key, algorithm)
         use_key(signing_key, CALLERS_BYTES, self)
 
-        def function(name: str, description: str) -> DataPlaneFunction:
-            return DataPlaneFunction(
-                self,
-                name,
-                handler=f"{_HANDLERS}.{name.lower()}",
-                description=f"{description} with KMS",
-                environment={"KEY_ARN": signing_key.key_arn, "SIGNING_ALGORITHM": self.algorithm},
-                memory_size=memory_size,
-                timeout=timeout or Duration.seconds(10),
-                log_retention=log_retention,
-                retry_attempts=retry_attempts,
-                tracing=tracing,
-            )
-
-        self._sign = function("Sign", "Signs messages of up to 4096 bytes, or digests,")
-        self._verify = function("Verify", "Verifies signatures")
+        environment = {"KEY_ARN": signing_key.key_arn, "SIGNING_ALGORITHM": self.algorithm}
+        self._sign = self._function("Sign", "Signs messages of up to 4096 bytes, or digests, with KMS", environment)
+        self._verify = self._function("Verify", "Verifies signatures with KMS", environment)
         for grant, role in ((signing_key.grant_sign, self.sign_role), (signing_key.grant_verify, self.verify_role)):
             grant(role, algorithms=[self.algorithm], message_types=message_types).assert_success()
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration, aws_iam, aws_lambda, aws_logs
+from aws_cdk import Duration, aws_iam
 from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.function_address import FunctionAddress
 from kms_patterns.patterns.parts.token_choices import check_max_age
-from kms_patterns.patterns.parts.token_functions import FunctionOptions, TokenFunctions
+from kms_patterns.patterns.parts.token_functions import TokenFunctions
 from kms_patterns.policy.token_algorithms import TOKEN_ALGORITHMS
 
 JWKS_PATH = ".well-known/jwks.json"
@@ -40,11 +41,8 @@ class TokenIssuer(TokenFunctions):
         max_age: How long readers keep the public keys, up to 24 hours; 5 minutes if left out.
         token_type: ``typ``, such as ``at+jwt``: tokens for another purpose should have another.
         reserved_concurrency: How many requests the address answers at a time; see ``FunctionAddress``.
-        memory_size: Memory in MiB, 128 to 10,240.
-        timeout: At most 15 minutes; 10 seconds if left out.
-        log_retention: How long the functions' logs are kept. No token is in them.
-        retry_attempts: How often Lambda repeats a failed asynchronous invocation, 0 to 2.
-        tracing: X-Ray tracing; needs two actions on every resource.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
+            No token is in the logs.
 
     Raises:
         TypeError: An HMAC key, of which nothing can be published: ``MacTokenIssuer`` takes it.
@@ -70,11 +68,7 @@ class TokenIssuer(TokenFunctions):
         max_age: Duration | None = None,
         token_type: str = "JWT",  # noqa: S107 - a header's value
         reserved_concurrency: int | None = None,
-        memory_size: int = 256,
-        timeout: Duration | None = None,
-        log_retention: aws_logs.RetentionDays = aws_logs.RetentionDays.ONE_YEAR,
-        retry_attempts: int = 2,
-        tracing: aws_lambda.Tracing = aws_lambda.Tracing.DISABLED,
+        options: FunctionOptions | None = None,
     ) -> None:
         keys = [signing_key, *next_keys, *previous_keys]
         _check_signing(keys)
@@ -90,7 +84,7 @@ class TokenIssuer(TokenFunctions):
             token_lifetime=token_lifetime,
             token_type=token_type,
             rsa_algorithm=rsa_algorithm,
-            options=FunctionOptions(memory_size, timeout, log_retention, retry_attempts, tracing),
+            options=options,
         )
         algorithms = [TOKEN_ALGORITHMS[self.algorithm].kms_name]
         signing_key.grant_sign(self.issue_role, algorithms=algorithms, message_types=["RAW"]).assert_success()

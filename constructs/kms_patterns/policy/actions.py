@@ -5,6 +5,7 @@ S3: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amaz
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 ENCRYPT: Final = "kms:Encrypt"
@@ -104,6 +105,7 @@ REFUSAL_OF_KMS: Final[Mapping[str, str]] = {GET_PUBLIC_KEY: "UnsupportedOperatio
 S3_PUT_OBJECT: Final = "s3:PutObject"
 S3_REPLICATE_OBJECT: Final = "s3:ReplicateObject"
 S3_GET_OBJECT: Final = "s3:GetObject"
+S3_GET_OBJECT_VERSION: Final = "s3:GetObjectVersion"
 S3_DELETE_OBJECT: Final = "s3:DeleteObject"
 S3_ABORT_MULTIPART_UPLOAD: Final = "s3:AbortMultipartUpload"
 S3_LIST_BUCKET: Final = "s3:ListBucket"
@@ -135,3 +137,24 @@ def narrow(actions: Sequence[str]) -> list[str]:
 def canonical(action: str) -> str:
     """Return ``action`` in the spelling of KMS: IAM ignores case, and the AWS CDK does not always spell alike."""
     return _CANONICAL.get(action.lower(), action)
+
+
+@dataclass(frozen=True)
+class ObjectUse:
+    """What one use of the objects of a bucket needs.
+
+    Attributes:
+        objects: Actions of S3 on the objects.
+        kms: Actions on the bucket's KMS key, through S3.
+    """
+
+    objects: tuple[str, ...]
+    kms: tuple[str, ...]
+
+
+DOWNLOAD: Final = ObjectUse((S3_GET_OBJECT,), (DECRYPT,))
+DOWNLOAD_VERSIONS: Final = ObjectUse((S3_GET_OBJECT, S3_GET_OBJECT_VERSION), (DECRYPT,))
+"""Reads what was deleted or overwritten as well."""
+UPLOAD: Final = ObjectUse((S3_PUT_OBJECT,), (GENERATE_DATA_KEY,))
+UPLOAD_IN_PARTS: Final = ObjectUse((S3_PUT_OBJECT, S3_ABORT_MULTIPART_UPLOAD), (GENERATE_DATA_KEY, DECRYPT))
+"""S3 decrypts the parts when it joins them: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html"""

@@ -95,9 +95,9 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
 def decrypt(files: tuple[str, ...], output: Place | None, *, verify: bool, **options: Any) -> None:
     """Decrypt FILE... (a file, s3://BUCKET/KEY, or - for standard input) into FILE without .encrypted.
 
-    Every --context pair must be in the message; they are compared before AWS is called. An output file appears after
-    the last byte was authenticated, or not at all. Standard output, a FIFO or a device is written as the message is
-    read: discard everything if the exit code is not 0.
+    The message must be bound to every --context pair; another value in it is refused before AWS is called. An output
+    file appears after the last byte was authenticated, or not at all. Standard output, a FIFO or a device is written
+    as the message is read: discard everything if the exit code is not 0.
     Exit codes: 0 done, 1 refused by AWS or by the file system, 2 wrong usage, 3 not a genuine message.
     """
     from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415 - --help need not wait for boto3

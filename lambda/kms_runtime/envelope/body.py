@@ -89,8 +89,7 @@ def decrypt_frames(
     size = max(min(header.frame_length + FRAME_OVERHEAD, capacity + 1), len(head))
     buffers = [memoryview(bytearray(size)) for _ in range(end.buffers)]
     plaintext = bytearray(min(header.frame_length, capacity))
-    any_iv = not header.suite.committing
-    decryptor = FrameDecryptor(cipher, header.message_id, header.frame_length, memoryview(plaintext), any_iv=any_iv)
+    decryptor = FrameDecryptor(cipher, header.message_id, header.frame_length, memoryview(plaintext))
     try:
         return _decrypt_each(source, sink, decryptor, buffers, end, head=head)
     finally:

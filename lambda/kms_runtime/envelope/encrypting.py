@@ -7,7 +7,7 @@ See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/how-it-wor
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Self
 
 from kms_runtime.envelope.result import MessageResult
@@ -40,6 +40,7 @@ def encrypt(
     encryption_context: Mapping[str, str],
     algorithm_suite: AlgorithmSuite = AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
     frame_length: int = DEFAULT_FRAME_LENGTH,
+    required_encryption_context_keys: Collection[str] = (),
 ) -> MessageResult:
     """Encrypt ``source`` to its end into one message on ``sink``.
 
@@ -50,9 +51,12 @@ def encrypt(
         encryption_context: Bound to the message and stored in it **in plaintext**: never put a secret here.
         algorithm_suite: ``AES_256_GCM_HKDF_SHA512_COMMIT_KEY``, or the same with ``_ECDSA_P384`` to sign the message.
         frame_length: Plaintext bytes per frame, 1 to 16777216, and about half of the memory used.
+        required_encryption_context_keys: Names of ``encryption_context`` whose pairs are authenticated and not stored:
+            readers must know them. It is what AWS's required encryption context CMM writes.
 
     Raises:
-        InvalidRequest: ``frame_length`` is out of range, or the keyring cannot serve ``algorithm_suite``.
+        InvalidRequest: ``frame_length`` is out of range, a required key is not in ``encryption_context``, or the
+            keyring cannot serve ``algorithm_suite``.
         EncryptionContextInvalid: The encryption context cannot be written.
         AwsError: AWS KMS refused; the class name is its error code.
     """
@@ -63,6 +67,7 @@ def encrypt(
         encryption_context=encryption_context,
         algorithm_suite=algorithm_suite,
         frame_length=frame_length,
+        required_keys=required_encryption_context_keys,
         capacity=frame_length,
     )
 
@@ -74,6 +79,7 @@ def encrypt_bytes(
     encryption_context: Mapping[str, str],
     algorithm_suite: AlgorithmSuite = AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
     frame_length: int = DEFAULT_FRAME_LENGTH,
+    required_encryption_context_keys: Collection[str] = (),
 ) -> bytes:
     """Encrypt ``plaintext`` and return the message; arguments and errors as for ``encrypt``."""
     message, size = io.BytesIO(), memoryview(plaintext).nbytes
@@ -84,6 +90,7 @@ def encrypt_bytes(
         encryption_context=encryption_context,
         algorithm_suite=algorithm_suite,
         frame_length=frame_length,
+        required_keys=required_encryption_context_keys,
         capacity=min(frame_length, size + 1),
         plaintext_bytes=size,
     )
@@ -98,6 +105,7 @@ def _encrypt(
     encryption_context: Mapping[str, str],
     algorithm_suite: AlgorithmSuite,
     frame_length: int,
+    required_keys: Collection[str],
     capacity: int,
     plaintext_bytes: int | None = None,
 ) -> MessageResult:
@@ -113,10 +121,11 @@ def _encrypt(
     check_context(encryption_context)
     context = dict(encryption_context)
     signer = _signer(algorithm_suite, context)
-    encoded_context = serialize_context(context)  # before AWS KMS is called, as it may turn out to be too large
+    # Before AWS KMS is called, as they may turn out to be too large.
+    contexts = _serialized(context, required_keys)
     message_id = os.urandom(algorithm_suite.message_id_length)
     data_key = new_data_key(keyring, context, algorithm_suite, plaintext_bytes)
-    header, keys = _new_header(data_key, algorithm_suite, encoded_context, message_id, frame_length)
+    header, keys = _new_header(data_key, algorithm_suite, contexts, message_id, frame_length)
     buffers = AHEAD + 1 if signer else 1
     encryptor = FrameEncryptor(keys.cipher, message_id, frame_length, capacity, buffers=buffers)
     with _Output(sink, MessageDigest(str(algorithm_suite.curve), capacity) if signer else None) as out:
@@ -157,6 +166,18 @@ class _Output:
             self._digest.close()
 
 
+def _serialized(context: Mapping[str, str], required_keys: Collection[str]) -> tuple[bytes, bytes]:
+    """Return the pairs that the header stores, and those that are only authenticated, without their length."""
+    if isinstance(required_keys, str) or not context.keys() >= set(required_keys):
+        raise InvalidRequest(
+            f"required_encryption_context_keys={required_keys!r}: give a list of names of the encryption context, "
+            f"which has {', '.join(sorted(context)) or 'none'}"
+        )
+    stored = {name: value for name, value in context.items() if name not in required_keys}
+    not_stored = {name: value for name, value in context.items() if name in required_keys}
+    return serialize_context(stored), serialize_context(not_stored)[2:]
+
+
 def _signer(suite: AlgorithmSuite, context: dict[str, str]) -> "MessageSigner | None":
     """Return the signer of a signed suite, with its public key added to ``context``."""
     if not suite.signed:
@@ -170,8 +191,9 @@ def _signer(suite: AlgorithmSuite, context: dict[str, str]) -> "MessageSigner | 
 
 
 def _new_header(
-    data_key: DataKey, suite: AlgorithmSuite, context: bytes, message_id: bytes, frame_length: int
+    data_key: DataKey, suite: AlgorithmSuite, contexts: tuple[bytes, bytes], message_id: bytes, frame_length: int
 ) -> tuple[bytes, MessageKeys]:
+    stored, not_stored = contexts
     try:
         keys = MessageKeys.derive(suite, data_key.plaintext, message_id)
     finally:
@@ -179,12 +201,12 @@ def _new_header(
     body = serialize_header(
         suite=suite,
         message_id=message_id,
-        context=context,
+        context=stored,
         encrypted_data_keys=data_key.encrypted,
         frame_length=frame_length,
         commitment=keys.commitment,
     )
-    return body + keys.header_tag(body), keys
+    return body + keys.header_tag(body + not_stored), keys
 
 
 def _encrypt_frames(source: Source, out: _Output, encryptor: FrameEncryptor, capacity: int) -> int:

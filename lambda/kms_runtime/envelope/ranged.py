@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, Self
 
-from kms_runtime.envelope.decrypting import authenticate_header, check_expected
+from kms_runtime.envelope.decrypting import authenticate_header
 from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import InvalidRequest, MessageFormatError, RangeNotSatisfiable
 from kms_runtime.keyrings.keyring import Keyring
@@ -104,7 +104,7 @@ def decrypt_range(
         start: First byte of the plaintext wanted, counted from 0.
         length: Number of bytes wanted, at least 1.
         keyring: Recovers the data key: one call.
-        encryption_context: Pairs that the message's encryption context must contain, compared before any call to AWS.
+        encryption_context: Pairs that the message's encryption context must contain: see ``kms_runtime.decrypt``.
         max_frame_length: Largest frame length accepted, in bytes; twice that much memory may be used.
 
     Returns:
@@ -122,10 +122,9 @@ def decrypt_range(
         )
     header = read_header(FieldReader(_HeaderWindows(source).take), max_frame_length=max_frame_length)
     _check_rangeable(header)
-    check_expected(encryption_context, header.encryption_context)
     layout = FrameLayout.of(header, source.size)
     wanted = _Wanted.of(layout, start, length)
-    keys, key_arn = authenticate_header(header, keyring)
+    keys, context, key_arn = authenticate_header(header, keyring, encryption_context)
     first_byte, end_byte = layout.extent(wanted.first, wanted.last)
     plaintext = bytearray(layout.frame_length)
     decryptor = FrameDecryptor(
@@ -137,7 +136,7 @@ def decrypt_range(
     finally:
         wipe(plaintext)
     read = header.size + end_byte - first_byte
-    return MessageResult(written, read, header.encryption_context, key_arn, header.suite.suite_id)
+    return MessageResult(written, read, context, key_arn, header.suite.suite_id)
 
 
 class _HeaderWindows:

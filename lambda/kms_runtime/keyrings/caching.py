@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 
 from kms_runtime.errors import InvalidRequest
+from kms_runtime.fork_lock import ForkLock
 from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, Keyring
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
 from kms_runtime.message.suite import wipe
@@ -33,7 +33,8 @@ class CachingKeyring:
     **Use it only to stay below a request quota.** Data keys stay in memory for ``max_age``; a revoked permission shows
     that much later; and AWS CloudTrail no longer has an entry per message. Each message still has an encryption key of
     its own, derived from the data key. Signed messages are not cached when encrypting: each has a key pair of its own
-    in its encryption context. Safe for use by several threads, of which one at a time calls AWS KMS.
+    in its encryption context. Safe for use by several threads, of which one at a time calls AWS KMS, and across
+    ``os.fork``: a child process starts with an empty cache.
 
     Args:
         keyring: Where data keys come from.
@@ -70,7 +71,8 @@ class CachingKeyring:
         self._capacity, self._max_age, self._max_messages = capacity, max_age, max_messages_encrypted
         self._clock = clock
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
-        self._lock = Lock()
+        # A child process has the entries of its parent: it must neither use a data key more often nor keep it longer.
+        self._lock = ForkLock(in_child=self.clear)
 
     def generate_data_key(
         self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /

@@ -20,12 +20,25 @@ def check_context(context: Mapping[str, str]) -> None:
     for name, value in context.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise EncryptionContextInvalid("names and values of an encryption context are strings")
+        if not (name.isascii() and value.isascii()):
+            _check_unicode(name + value)
         if not name or not value:
             raise EncryptionContextInvalid("names and values of an encryption context are at least one character long")
         if name.startswith(RESERVED_PREFIX):
             raise EncryptionContextInvalid(
                 f"the name {name!r} starts with {RESERVED_PREFIX!r}, which the AWS Encryption SDK reserves"
             )
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _not_unicode(error) from None
+
+
+def _not_unicode(error: UnicodeEncodeError) -> EncryptionContextInvalid:
+    return EncryptionContextInvalid(f"an encryption context is valid Unicode text: {error.reason}")
 
 
 def serialize_context(context: Mapping[str, str]) -> bytes:
@@ -39,7 +52,7 @@ def serialize_context(context: Mapping[str, str]) -> bytes:
     try:
         pairs = sorted((name.encode(), value.encode()) for name, value in context.items())
     except UnicodeEncodeError as error:
-        raise EncryptionContextInvalid(f"an encryption context is valid Unicode text: {error.reason}") from None
+        raise _not_unicode(error) from None
     size = 2 + sum(4 + len(name) + len(value) for name, value in pairs)
     if size > CONTEXT_LIMIT:
         raise EncryptionContextInvalid(f"the encryption context takes {size} bytes; at most {CONTEXT_LIMIT} fit")

@@ -89,8 +89,6 @@ class FrameDecryptor(_FrameCipher):
         message_id: The header's message id.
         frame_length: The header's frame length, in bytes.
         plaintext: Receives each frame's plaintext, and is used again for the next.
-        any_iv: Whether a frame may carry another IV than its sequence number, as old messages of version 1 do. The IV
-            of the message is used then; a frame's tag does not verify under any other.
         first: Sequence number of the first frame that is decrypted.
     """
 
@@ -101,12 +99,10 @@ class FrameDecryptor(_FrameCipher):
         frame_length: int,
         plaintext: memoryview,
         *,
-        any_iv: bool = False,
         first: int = 1,
     ) -> None:
         super().__init__(cipher, message_id, frame_length)
         self._plaintext = plaintext
-        self._any_iv = any_iv
         self._sequence = first - 1
 
     @property
@@ -122,7 +118,7 @@ class FrameDecryptor(_FrameCipher):
 
         Raises:
             MessageTruncated: ``buffered`` ends inside the frame.
-            MessageFormatError: The frame is out of sequence, or its IV or length is not what the format asks for.
+            MessageFormatError: The frame is out of sequence, or its length is not what the format asks for.
             MessageAuthenticationFailed: The frame's tag does not verify.
         """
         final = self._is_final(buffered)
@@ -155,13 +151,13 @@ class FrameDecryptor(_FrameCipher):
         return length
 
     def _check_head(self, buffered: memoryview, length: int, *, final: bool) -> None:
-        """Compare the whole head with the only one that the format allows here."""
-        if self._any_iv:
-            start = 8 if final else 4
-            self._iv[:] = buffered[start : start + IV_LENGTH]
+        """Take the frame's IV, and compare the rest of its head with the only one that the format allows here."""
+        # Writers need not take the sequence number for the IV, and not all did; the tag verifies under no other IV.
+        start = 8 if final else 4
+        self._iv[:] = buffered[start : start + IV_LENGTH]
         if final:
             expected = _FINAL.pack(FINAL_MARK, self._sequence, self._iv, length)
         else:
             expected = _REGULAR.pack(self._sequence, self._iv)
         if buffered[: len(expected)] != expected:
-            raise MessageFormatError(f"frame {self._sequence} does not carry its own sequence number and IV")
+            raise MessageFormatError(f"frame {self._sequence} does not carry its own sequence number")

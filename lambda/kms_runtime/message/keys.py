@@ -43,12 +43,12 @@ class MessageKeys(NamedTuple):
         finally:
             wipe(body_key)
 
-    def header_tag(self, header_body: bytes) -> bytes:
-        """Return the tag that authenticates ``header_body``."""
-        return self.cipher.encrypt(HEADER_IV, b"", header_body)
+    def header_tag(self, authenticated: bytes) -> bytes:
+        """Return the tag that authenticates the header's body and the encryption context that is not stored in it."""
+        return self.cipher.encrypt(HEADER_IV, b"", authenticated)
 
-    def verify_header(self, header_body: bytes, commitment: bytes, tag: bytes, iv: bytes = HEADER_IV) -> None:
-        """Check key commitment, then header tag.
+    def verify_header(self, authenticated: bytes, commitment: bytes, tag: bytes, iv: bytes = HEADER_IV) -> None:
+        """Check the key commitment, then the tag over ``authenticated``: see ``header_tag``.
 
         Raises:
             MessageAuthenticationFailed: One of them does not verify.
@@ -56,7 +56,7 @@ class MessageKeys(NamedTuple):
         if not hmac.compare_digest(commitment, self.commitment):
             raise MessageAuthenticationFailed("the key commitment of the message header does not match its data key")
         try:
-            self.cipher.decrypt(iv, tag, header_body)
+            self.cipher.decrypt(iv, tag, authenticated)
         except InvalidTag:
             raise MessageAuthenticationFailed("the message header's authentication tag does not verify") from None
 

@@ -6,7 +6,6 @@ See https://www.rfc-editor.org/rfc/rfc9111
 import http.client
 import re
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from kms_runtime.errors import InvalidRequest, KmsRuntimeError, ServiceUnreachable
+from kms_runtime.fork_lock import ForkLock
 
 DEFAULT_MAX_AGE: Final = 300
 LONGEST_MAX_AGE: Final = 86_400
@@ -91,7 +91,7 @@ class RemoteDocument(Generic[T]):
         self._shortest_interval, self._longest_outage = shortest_interval, longest_outage
         context = ssl_context or ssl.create_default_context()
         self._opener = build_opener(_NoRedirects, HTTPSHandler(context=context))
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._fetched: Fetched[T] | None = None
         self._tried = float("-inf")
         self._failure: KmsRuntimeError | None = None

@@ -96,7 +96,7 @@ def decrypt_object(
         source: Object that holds one message and nothing else.
         destination: Where the plaintext goes; not the source.
         keyring: Recovers the data key: one call.
-        encryption_context: Pairs that the message's encryption context must contain, compared before any KMS call.
+        encryption_context: Pairs that the message's encryption context must contain: see ``kms_runtime.decrypt``.
         s3_client: A ``boto3.client("s3")`` that may read the source and write the destination.
         tags: ``carry`` gives the destination the source's tags, which takes ``s3:GetObjectTagging`` and
             ``s3:PutObjectTagging``; ``drop`` leaves them behind; ``refuse`` raises if the source has any. Amazon S3

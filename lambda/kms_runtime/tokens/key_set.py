@@ -17,6 +17,7 @@ from kms_runtime.tokens.jwk_reading import read_jwk
 from kms_runtime.tokens.token_signatures import Check, checker
 
 LARGEST_DOCUMENT = 65_536
+_WHITE_SPACE = b" \t\r\n"  # what RFC 8259, section 2, allows around a document
 # Of RSA, EC and OKP, of HMAC keys, and of ML-DSA.
 _SECRET = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 
@@ -57,25 +58,33 @@ class Jwks:
     def parse(cls, document: str | bytes) -> Self:
         """Read a document.
 
-        Keys whose ``use``, ``key_ops`` or ``alg`` are not for tokens of this package are left out, as RFC 7517 asks
-        for: the set may hold the keys of a newer reader than this one. A secret member of any of them is an alarm.
+        Keys that this package does not verify tokens with are left out, as RFC 7517, section 5, asks for: an unknown
+        ``kty`` or ``alg``, a missing member, a curve or a length that is not supported. Tokens that name such a key
+        are refused. A secret member of any key is an alarm.
 
         Raises:
-            TokenKeySetInvalid: It is no JSON Web Key Set, holds a private key, or a key that is not what its ``alg``
-                says.
+            TokenKeySetInvalid: It is not a JSON Web Key Set, holds a private key, or has no key to verify tokens with.
         """
-        raw = document.encode() if isinstance(document, str) else document
+        raw = _encoded(document) if isinstance(document, str) else document
         if len(raw) > LARGEST_DOCUMENT:
             raise TokenKeySetInvalid(f"the key set has {len(raw)} bytes; at most {LARGEST_DOCUMENT} are read")
         try:
-            entries = parse_object(raw, "key set").get("keys")
+            entries = parse_object(raw.strip(_WHITE_SPACE), "key set").get("keys")
         except TokenMalformed as error:
             raise TokenKeySetInvalid(str(error)) from None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise TokenKeySetInvalid("the key set has no list of keys")
         for entry in entries:
             _check_public(entry)
-        return cls(_token_key(entry) for entry in entries if _is_ours(entry))
+        keys, refusals = [], []
+        for entry in filter(_is_ours, entries):
+            try:
+                keys.append(_token_key(entry))
+            except TokenKeySetInvalid as error:
+                refusals.append(str(error))
+        if refusals and not keys:
+            raise TokenKeySetInvalid(f"the key set has no key to verify tokens with: {'; '.join(refusals)}")
+        return cls(keys)
 
     @classmethod
     def of(cls, keys: Iterable[tuple[PublicKey, str]]) -> Self:
@@ -120,6 +129,13 @@ def jwks_document(keys: Iterable[tuple[PublicKey, str]]) -> bytes:
         for key, algorithm in keys
     ]
     return json.dumps({"keys": entries}, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _encoded(document: str) -> bytes:
+    try:
+        return document.encode()
+    except UnicodeEncodeError:
+        raise TokenKeySetInvalid("the key set is not Unicode text: it holds a lone surrogate") from None
 
 
 def _is_ours(entry: Mapping[str, Any]) -> bool:

@@ -5,12 +5,14 @@ import io
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
 
 from kms_runtime import KmsRuntimeError
 from kms_runtime.handlers import envelope_work
+from kms_runtime.s3.source import ATTRIBUTES
 
 
 class Body(io.BytesIO):
@@ -33,6 +35,8 @@ class FakeS3:
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], list[bytes]] = {}
+        self.attributes: dict[tuple[str, str], dict[str, Any]] = {}
+        self.tags: dict[tuple[str, str], list[dict[str, str]]] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.failures: dict[str, tuple[int, str] | BaseException] = {}
@@ -66,7 +70,14 @@ class FakeS3:
         body = Body(data[start:end], self.breaks.pop(0) if self.breaks else None)
         self.bodies.append(body)
         answer = {"Body": body, "ETag": etag, "ContentLength": end - start, "VersionId": f"v{number}"}
+        found = request["Bucket"], request["Key"]
+        answer |= self.attributes.get(found, {})
+        answer |= {"TagCount": len(self.tags[found])} if found in self.tags else {}
         return answer | {"ContentRange": f"bytes {start}-{end - 1}/{len(data)}"}
+
+    def get_object_tagging(self, **request: Any) -> Mapping[str, Any]:
+        self._record("GetObjectTagging", request)
+        return {"TagSet": self.tags.get((request["Bucket"], request["Key"]), [])}
 
     def head_object(self, **request: Any) -> Mapping[str, Any]:
         self._record("HeadObject", request)
@@ -77,10 +88,12 @@ class FakeS3:
 
     def put_object(self, **request: Any) -> Mapping[str, Any]:
         self._record("PutObject", request)
+        self._describe(request)
         return self._store(request, request["Body"].read())
 
     def create_multipart_upload(self, **request: Any) -> Mapping[str, Any]:
         self._record("CreateMultipartUpload", request)
+        self._describe(request)
         upload_id = f"upload-{len(self.uploads) + 1}"
         self.uploads[upload_id] = {}
         return {"UploadId": upload_id}
@@ -99,6 +112,13 @@ class FakeS3:
         self._record("AbortMultipartUpload", request)
         del self.uploads[request["UploadId"]]
         return {}
+
+    def _describe(self, request: dict[str, Any]) -> None:
+        known = {name: value for name, value in request.items() if name in ATTRIBUTES}
+        self.attributes[request["Bucket"], request["Key"]] = known
+        tags = [{"Key": name, "Value": value} for name, value in parse_qsl(request.get("Tagging", ""))]
+        if tags:
+            self.tags[request["Bucket"], request["Key"]] = tags
 
     def _store(self, request: dict[str, Any], data: bytes) -> Mapping[str, Any]:
         self.put(request["Bucket"], request["Key"], data)

@@ -61,7 +61,7 @@ def test_plaintext_of_a_range_is_not_logged(caplog):
         ("decrypt", {"range": {"start": 5000, "length": 1}}, "RangeNotSatisfiable"),
         (
             "decrypt",
-            {"range": {"start": 0, "length": 1}, "encryptionContext": {"purpose": "x"}},
+            {"range": {"start": 0, "length": 1}, "encryptionContext": {"tenant": "x"}},
             "EncryptionContextMismatch",
         ),
     ],

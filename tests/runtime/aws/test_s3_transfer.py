@@ -2,6 +2,7 @@
 
 import io
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -192,3 +193,55 @@ def test_size_is_that_of_the_object_and_a_read_ends_where_asked(s3):
         assert opened.read() == b""
     assert source.size == len(s3.latest("vault", "f"))
     assert source.location.version_id == "v1"
+
+
+DESCRIBED = {
+    "CacheControl": "no-store",
+    "ContentDisposition": "attachment",
+    "ContentEncoding": "gzip",
+    "ContentLanguage": "de",
+    "ContentType": "text/plain",
+    "Expires": datetime(2030, 1, 1, tzinfo=UTC),
+    "Metadata": {"owner": "billing"},
+    "WebsiteRedirectLocation": "/there",
+}
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("size", [10, 5000])
+def test_headers_and_metadata_come_back(size, common, s3):
+    s3.put("inbox", "f", bytes(size))
+    s3.attributes["inbox", "f"] = DESCRIBED
+    encrypt_object(PLAIN, VAULT, **common)
+    assert s3.attributes["vault", "f.encrypted"] == DESCRIBED
+    decrypt_object(VAULT, RESTORED, **common)
+    assert s3.attributes["restored", "f"] == DESCRIBED
+
+
+TAGS = [{"Key": "a&b", "Value": "c d=ü"}, {"Key": "empty", "Value": "x"}]
+
+
+def test_tags_are_carried_dropped_or_refused(common, s3):
+    s3.put("inbox", "f", b"hello")
+    s3.tags["inbox", "f"] = TAGS
+    with pytest.raises(InvalidRequest, match='has 2 tags: tags="carry"'):
+        encrypt_object(PLAIN, VAULT, **common)
+    assert list(s3.objects) == [("inbox", "f")]
+    encrypt_object(PLAIN, VAULT, **common, tags="drop")
+    assert ("vault", "f.encrypted") not in s3.tags
+    encrypt_object(PLAIN, VAULT, **common, tags="carry")
+    decrypt_object(VAULT, RESTORED, **common, tags="carry")
+    assert s3.tags["restored", "f"] == TAGS
+
+
+@pytest.mark.parametrize("word", ["Carry", "", None])
+def test_another_word_for_tags_is_refused(word, common, s3):
+    s3.put("inbox", "f", b"hello")
+    with pytest.raises(InvalidRequest, match="refuse, carry, drop"):
+        encrypt_object(PLAIN, VAULT, **common, tags=word)
+
+
+@pytest.mark.parametrize("name", ["bucket", "key"])
+def test_name_that_is_not_unicode_is_refused(name):
+    with pytest.raises(InvalidRequest, match="Unicode"):
+        S3Object(**{"bucket": "b", "key": "k", name: "\ud800"})

@@ -145,6 +145,32 @@ def test_document_has_a_limit(entries):
         parsed(entries["ES256"], comment="a" * 66_000)
 
 
+@pytest.mark.parametrize("wrong", [{"kty": "FUTURE"}, {"kid": None}, {"x": "AAAA"}, {"crv": "P-999"}, {"y": 5}])
+def test_key_that_cannot_be_used_is_left_out_and_the_others_stay(wrong, entries):
+    other = {**entries["ES384"], **wrong}
+    keys = parsed(entries["ES256"], other)
+    assert keys.find("es256-1").algorithm == "ES256"
+    with pytest.raises(TokenKeyUnknown):
+        keys.find("es384-1")
+    with pytest.raises(TokenKeySetInvalid, match="no key to verify tokens with"):
+        parsed(other)
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}", "\r\n\t {} \r\n"])
+def test_white_space_around_a_key_set_is_read(around, entries):
+    document = around.replace("{}", json.dumps({"keys": [entries["ES256"]]}, indent=2))
+    assert Jwks.parse(document).find("es256-1")
+    assert Jwks.parse(document.encode()).find("es256-1")
+
+
+@pytest.mark.parametrize(
+    "document", ['{"keys":["\ud800"]}', "\ud800", '{"keys":["\\ud800"]}', "", "\n", '{"keys":[]} x']
+)
+def test_document_that_is_no_key_set_is_refused_by_its_error(document):
+    with pytest.raises(TokenKeySetInvalid):
+        Jwks.parse(document)
+
+
 def test_weak_rsa_key_is_refused(entries):
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
 

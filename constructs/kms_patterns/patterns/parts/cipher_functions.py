@@ -1,12 +1,12 @@
 """What every pair of encrypt and decrypt functions offers its callers."""
 
 from aws_cdk import aws_iam
-from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 
 
-class CipherFunctions(Construct):
+class CipherFunctions(FunctionPattern):
     """An encrypt and a decrypt function, each with a role of its own; callers are granted the function, not the key."""
 
     _encrypt: DataPlaneFunction
@@ -39,7 +39,7 @@ class CipherFunctions(Construct):
     def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to invoke the decrypt function; it needs no permission on the key.
 
-        The grantee names the encryption context: whoever may decrypt for one tenant may decrypt for every tenant. Give
-        each tenant a cipher with a fixed ``encryption_context`` where that matters.
+        The grantee names the encryption context: a grantee that may decrypt for one tenant may decrypt for every
+        tenant. Give each tenant a cipher with a fixed ``encryption_context`` where that matters.
         """
         return self.decrypt_function.grant_invoke(grantee)

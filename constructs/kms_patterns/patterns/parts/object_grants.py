@@ -1,4 +1,4 @@
-"""The grants of a bucket under a customer managed key: exact S3 actions, and KMS through S3 only."""
+"""Grants on the objects of buckets: exact S3 actions, and the bucket's KMS key through S3 only."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -7,13 +7,12 @@ from aws_cdk import ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
+from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.policy import actions
 from kms_patterns.policy.conditions import S3_CONTEXT_KEY, encryption_context
 
 if TYPE_CHECKING:
-    from kms_patterns.keys.encryption_key import EncryptionKey
-
     _Base = s3.Bucket
 else:
     _Base = object
@@ -26,7 +25,7 @@ class ObjectGrants(_Base):
     ``bucket.grants`` and ``BucketGrants.from_bucket`` go past them on the S3 side, where they write wildcards.
     """
 
-    _key: "EncryptionKey"
+    _key: EncryptionKey
 
     def grant_upload(
         self, grantee: iam.IGrantable, *, multipart: bool = False, objects_key_pattern: str = "*"
@@ -39,9 +38,8 @@ class ObjectGrants(_Base):
                 them. The AWS CLI and boto3 upload in parts from 8 MiB on; without it those end in AccessDenied.
             objects_key_pattern: Objects that may be written, such as ``inbox/*``.
         """
-        kms = [actions.GENERATE_DATA_KEY, *([actions.DECRYPT] if multipart else [])]
-        objects = [actions.S3_PUT_OBJECT, *([actions.S3_ABORT_MULTIPART_UPLOAD] if multipart else [])]
-        return self._grant_objects(grantee, objects, kms, objects_key_pattern)
+        use = actions.UPLOAD_IN_PARTS if multipart else actions.UPLOAD
+        return self.grant_objects(grantee, use, objects_key_pattern)
 
     def grant_download(self, grantee: iam.IGrantable, *, objects_key_pattern: str = "*") -> iam.Grant:
         """Allow downloads: ``s3:GetObject``, and ``kms:Decrypt`` through S3.
@@ -50,7 +48,7 @@ class ObjectGrants(_Base):
             grantee: A role, a user, or anything that has one.
             objects_key_pattern: Objects that may be read, such as ``reports/*``.
         """
-        return self._grant_objects(grantee, [actions.S3_GET_OBJECT], [actions.DECRYPT], objects_key_pattern)
+        return self.grant_objects(grantee, actions.DOWNLOAD, objects_key_pattern)
 
     def grant_read_write(
         self, identity: iam.IGrantable, objects_key_pattern: Any = None, *, multipart: bool = False
@@ -111,12 +109,11 @@ class ObjectGrants(_Base):
         needed = [act for act in actions.narrow(acts) if act in (actions.GENERATE_DATA_KEY, actions.DECRYPT)]
         return iam.GrantOnKeyResult(grant=self._grant_kms(grantee, needed))
 
-    def _grant_objects(
-        self, grantee: iam.IGrantable, objects: Sequence[str], kms: Sequence[str], pattern: str
-    ) -> iam.Grant:
-        through_s3 = self._grant_kms(grantee, kms)
+    def grant_objects(self, grantee: iam.IGrantable, use: actions.ObjectUse, pattern: str = "*") -> iam.Grant:
+        """Allow one use of the objects that match ``pattern``: in S3, and of the key through S3."""
+        through_s3 = self._grant_kms(grantee, use.kms)
         arn = f"{self._arn_seen_from(grantee)}/{pattern}"
-        return iam.Grant.add_to_principal(grantee=grantee, actions=list(objects), resource_arns=[arn]).combine(
+        return iam.Grant.add_to_principal(grantee=grantee, actions=list(use.objects), resource_arns=[arn]).combine(
             through_s3
         )
 
@@ -147,3 +144,29 @@ class ObjectGrants(_Base):
 
     def _refuse(self, what: str, instead: str) -> NoReturn:
         raise GrantRefused(f"{self.node.path}: {what} refused: {instead}")
+
+
+def grant_objects(
+    bucket: s3.IBucket, grantee: iam.IGrantable, use: actions.ObjectUse, objects: Sequence[str] = ("*",)
+) -> None:
+    """Allow one use of the objects of any bucket, under the bucket's key if it has one.
+
+    Args:
+        bucket: An ``EncryptedBucket``, whose context narrows the use of the key, or any other.
+        grantee: A role, or anything that has one.
+        use: What for.
+        objects: Keys of the objects, or patterns of them.
+    """
+    if isinstance(bucket, ObjectGrants):
+        for pattern in objects:
+            bucket.grant_objects(grantee, use, pattern).assert_success()
+        return
+    arns = [bucket.arn_for_objects(pattern) for pattern in objects]
+    iam.Grant.add_to_principal_or_resource(
+        grantee=grantee, actions=list(use.objects), resource_arns=arns, resource=bucket
+    ).assert_success()
+    key: Any = bucket.encryption_key
+    if isinstance(key, EncryptionKey):
+        key.grant_operations(grantee, *use.kms, via_service="s3").assert_success()
+    elif key is not None:
+        key.grant(grantee, *use.kms).assert_success()

@@ -10,7 +10,6 @@ from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.policy.key_specs import RSA_ENCRYPTION_ALGORITHMS
 
-_HANDLERS = "kms_runtime.handlers"
 RSA_ALGORITHM = "RSAES_OAEP_SHA_256"
 
 
@@ -19,7 +18,7 @@ class SecretMode:
     """What both functions of a SecretCipher have in common.
 
     Attributes:
-        handlers: Module of the handlers.
+        handlers: Module of ``kms_runtime.handlers``.
         limit: How many bytes a value has at most, in words.
         environment: Settings of the functions.
         grant: Grants the encrypt role and the decrypt role the key.
@@ -48,7 +47,7 @@ def symmetric_mode(
         key.grant_decrypt(decrypt, encryption_context=context.fixed, required_context=context.names).assert_success()
 
     environment = {"KEY_ARN": key.key_arn, **context.environment}
-    return SecretMode(f"{_HANDLERS}.secret_cipher", "4096 bytes", environment, grant)
+    return SecretMode("secret_cipher", "4096 bytes", environment, grant)
 
 
 def rsa_mode(
@@ -73,7 +72,7 @@ def rsa_mode(
     environment = {"KEY_ARN": key.key_arn, "KEY_SPEC": key.key_spec.value, "ENCRYPTION_ALGORITHM": algorithm}
     bits = int(key.key_spec.value.removeprefix("RSA_"))
     limit = f"{bits // 8 - RSA_ENCRYPTION_ALGORITHMS[algorithm]} bytes"
-    return SecretMode(f"{_HANDLERS}.rsa_secret_cipher", limit, environment, grant)
+    return SecretMode("rsa_secret_cipher", limit, environment, grant)
 
 
 def check_rsa(key: RsaEncryptionKey, algorithm: str) -> str:

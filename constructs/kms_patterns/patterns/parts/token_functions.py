@@ -1,33 +1,21 @@
 """What both kinds of token issuers have: the function that issues, and how it and its companion are made."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from aws_cdk import Duration, Stack, aws_iam, aws_lambda, aws_logs
+from aws_cdk import Duration, Stack, aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.mac_key import MacKey
 from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import TOKENS, use_key
 from kms_patterns.patterns.parts.token_choices import check_keys, check_lifetime, check_names, check_token_type
 from kms_patterns.patterns.parts.token_choices import jose_algorithm as algorithm_of
 
-_HANDLERS = "kms_runtime.handlers.token_issuer"
 
-
-@dataclass(frozen=True)
-class FunctionOptions:
-    """What all functions of one issuer have in common."""
-
-    memory_size: int
-    timeout: Duration | None
-    log_retention: aws_logs.RetentionDays
-    retry_attempts: int
-    tracing: aws_lambda.Tracing
-
-
-class TokenFunctions(Construct):
+class TokenFunctions(FunctionPattern):
     """Base of the token issuers; use one of those: ``TokenIssuer`` or ``MacTokenIssuer``."""
 
     def __init__(
@@ -42,9 +30,9 @@ class TokenFunctions(Construct):
         token_lifetime: Duration | None,
         token_type: str,
         rsa_algorithm: str,
-        options: FunctionOptions,
+        options: FunctionOptions | None,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, construct_id, options, handlers="token_issuer")
         lifetime = token_lifetime or Duration.minutes(15)
         check_keys(keys)
         check_names(issuer, audiences, required_claims)
@@ -52,7 +40,6 @@ class TokenFunctions(Construct):
         check_token_type(token_type)
         for key in keys:
             use_key(key, TOKENS, self)
-        self._options = options
         self._algorithms = {key.key_arn: algorithm_of(key, rsa_algorithm) for key in keys}
         self._expected = {
             "ISSUER": issuer,
@@ -78,20 +65,6 @@ class TokenFunctions(Construct):
     def grant_issue(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to get tokens, for any subject; it needs no permission on the key."""
         return self.issue_function.grant_invoke(grantee)
-
-    def _function(self, name: str, description: str, environment: Mapping[str, str]) -> DataPlaneFunction:
-        return DataPlaneFunction(
-            self,
-            name,
-            handler=f"{_HANDLERS}.{name.lower()}",
-            description=description,
-            environment=environment,
-            memory_size=self._options.memory_size,
-            timeout=self._options.timeout or Duration.seconds(10),
-            log_retention=self._options.log_retention,
-            retry_attempts=self._options.retry_attempts,
-            tracing=self._options.tracing,
-        )
 
     @property
     def _token_keys(self) -> dict[str, str]:
