@@ -72,7 +72,7 @@ def test_the_call_log_tells_who_did_what_on_which_key_and_why(
     kms, before = aws.assume(role, EC2).client("kms"), len(aws.kms_calls())
     kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"tenant": "a"})
     code_of(kms.decrypt, KeyId=key, CiphertextBlob=b"x" * 100)
-    code_of(kms.encrypt, KeyId=key, Plaintext=b"")
+    code_of(kms.encrypt, KeyId=key, Plaintext=b"x", EncryptionAlgorithm="RSAES_OAEP_SHA_256")
     common = {
         "principal": f"arn:aws:sts::{aws.account}:assumed-role/{role.rsplit('/', 1)[1]}/i-0123456789abcdef0",
         "keyArn": key, "viaService": None,
@@ -88,7 +88,7 @@ def test_the_call_log_tells_who_did_what_on_which_key_and_why(
     assert found == [
         allowed | {"encryptionContext": {"tenant": "a"}, "errorCode": None},
         common | denied | {"action": "kms:Decrypt", "encryptionContext": {}, "errorCode": "AccessDeniedException"},
-        allowed | {"encryptionContext": {}, "errorCode": "ValidationException"},
+        allowed | {"encryptionContext": {}, "errorCode": "InvalidKeyUsageException"},
     ]
 
 

@@ -40,7 +40,7 @@ def test_a_function_that_is_missing_or_differs_is_refused(
 
 def test_only_checked_names_can_be_reached() -> None:
     with pytest.raises(LookupError, match="not in the table"):
-        emulator.reach(emulator.KMS, "_keys")
+        emulator.reach(emulator.KMS, "_encrypt")
 
 
 def test_a_worker_that_reports_errors_in_another_form_is_refused() -> None:
@@ -53,9 +53,10 @@ OTHER = "arn:aws:iam::000000000000:role/never-made"
 
 
 def test_a_key_policys_deny_with_not_principal_applies(
-    aws: Any, make_key: Any, session_of: Any, allow: Any, root_statement: Any, code_of: Any
+    aws: Any, make_role: Any, make_key: Any, session_of: Any, allow: Any, root_statement: Any, code_of: Any
 ) -> None:
-    deny = {"Sid": "OnlyOne", "Effect": "Deny", "NotPrincipal": {"AWS": OTHER}, "Action": "kms:*", "Resource": "*"}
+    spared = {"AWS": make_role()}
+    deny = {"Sid": "OnlyOne", "Effect": "Deny", "NotPrincipal": spared, "Action": "kms:*", "Resource": "*"}
     key, session = make_key(root_statement, deny), session_of(allow("kms:*", "*"))
     assert code_of(session.client("kms").encrypt, KeyId=key, Plaintext=b"x") == Refused
     decided = {"policy": "key policy", "sid": "OnlyOne", "position": 1, "effect": "Deny"}

@@ -1,5 +1,6 @@
 """Who calls: the emulator's principal, with the role behind an assumed-role session."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,10 @@ from kms_patterns.local.server.authorization.principals import Principal
 from kms_patterns.local.server.authorization.statements import Statement
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, RESPONSES, ROUTER, reach
 from kms_patterns.local.server.kms.kms_errors import access_denied
+
+_PRINCIPAL = re.compile(
+    r"arn:aws[a-z-]*:(iam|sts)::(\d{12}):(root|user|role|assumed-role|federated-user)(?:/([\w+=,.@/-]+))?", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,25 @@ def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> Caller:
 def principal_of(arn: str, account: str, service: str | None = None) -> Principal:
     """Return the principal with the role behind it."""
     return Principal(arn, role_arn_of(arn), account, service, _bounded(arn, account))
+
+
+def principal_exists(arn: str) -> bool:
+    """Return whether an ARN is of a principal: of this account one that exists, of another one of the right form.
+
+    AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    parts = _PRINCIPAL.fullmatch(arn)
+    if parts is None or (parts[1] == "sts") != (parts[3] in {"assumed-role", "federated-user"}):
+        return False
+    account, kind, path = parts[2], parts[3], parts[4]
+    if kind in {"root", "federated-user"} or account != reach(RESPONSES, "get_account_id")():
+        return (kind == "root") == (path is None)
+    if path is None:
+        return False
+    table = "_users" if kind == "user" else "_roles"
+    name = path.split("/")[0] if kind == "assumed-role" else path.rpartition("/")[2]
+    record = reach(IAM, table).get_scoped(account, None, name)
+    return record is not None and (kind == "assumed-role" or record.get("Arn") == arn)
 
 
 def _bounded(arn: str, account: str) -> bool:

@@ -10,7 +10,15 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from kms_patterns.local.server.authorization.patterns import Lookup, Value, arn_matches, is_arn, matches
+from kms_patterns.local.server.authorization.patterns import (
+    UNKNOWN,
+    Lookup,
+    UnknownVariable,
+    Value,
+    arn_matches,
+    is_arn,
+    matches,
+)
 
 Test = Callable[[str, str, Lookup | None], bool]
 
@@ -124,6 +132,19 @@ _READERS: Mapping[str, Callable[[str], object]] = {
 }
 
 
+def is_operator(name: str) -> bool:
+    """Return whether there is such a condition operator, with or without a set operator and IfExists."""
+    scope, if_exists, bare = _parts(name)
+    return scope in {"", "forallvalues", "foranyvalue"} and (
+        bare in {*_TESTS, *_NEGATED} or (bare == "null" and not if_exists)
+    )
+
+
+def _parts(name: str) -> tuple[str, bool, str]:
+    scope, _, bare = name.lower().rpartition(":")
+    return scope, bare.endswith("ifexists"), bare.removesuffix("ifexists")
+
+
 def _check(bare: str, wanted: Sequence[str]) -> None:
     for beginning, read in _READERS.items():
         if _NEGATED.get(bare, bare).startswith(beginning):
@@ -134,8 +155,8 @@ def _check(bare: str, wanted: Sequence[str]) -> None:
                 raise Unreadable(bare) from unreadable
 
 
-def met(name: str, found: Value, wanted: Sequence[str], lookup: Lookup | None) -> bool:
-    """Return whether one line of a condition is met.
+def met(name: str, found: Value, wanted: Sequence[str], lookup: Lookup | None) -> bool | None:
+    """Return whether one line of a condition is met; None if that rests on a condition key that is not known.
 
     Args:
         name: The operator, with ``ForAnyValue:``, ``ForAllValues:`` and ``IfExists`` if the policy has them.
@@ -146,15 +167,23 @@ def met(name: str, found: Value, wanted: Sequence[str], lookup: Lookup | None) -
     Raises:
         Unreadable: There is no such operator, or it cannot read a value: no ARN, number, date, network or boolean.
     """
-    scope, _, bare = name.lower().rpartition(":")
-    if_exists, bare = bare.endswith("ifexists"), bare.removesuffix("ifexists")
-    if scope not in {"", "forallvalues", "foranyvalue"} or bare not in {*_TESTS, *_NEGATED, "null"}:
+    if not is_operator(name):
         raise Unreadable(name)
+    scope, if_exists, bare = _parts(name)
     _check(bare, wanted)
+    if found is UNKNOWN:
+        return None
     if bare == "null":
         return any((found is None) == _boolean(want) for want in wanted)
     if found is None:
         return if_exists or scope == "forallvalues" or (not scope and bare in _NEGATED)
+    try:
+        return _compared(scope, bare, found, wanted, lookup)
+    except UnknownVariable:
+        return None
+
+
+def _compared(scope: str, bare: str, found: str | list[str], wanted: Sequence[str], lookup: Lookup | None) -> bool:
     if not scope and isinstance(found, list):
         # Without a set operator a line is about one value; a key with several meets a negated line only.
         return bare in _NEGATED and not any(_any_equal(bare, value, wanted, lookup) for value in found)

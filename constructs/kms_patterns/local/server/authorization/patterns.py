@@ -5,10 +5,24 @@ AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variabl
 
 import re
 from collections.abc import Callable
+from enum import Enum
 from functools import lru_cache
 
-Value = str | list[str] | None
+
+class Unknown(Enum):
+    """A condition key that AWS may set and the embedded AWS does not know: no Allow rests on it, every Deny applies."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+Value = str | list[str] | Unknown | None
 Lookup = Callable[[str], Value]
+
+
+class UnknownVariable(Exception):
+    """A policy variable stands for a condition key that is not known."""
+
 
 ARN_PARTS = 6
 _TOKEN = re.compile(r"\$\{([^}]*)\}|[*?]")
@@ -94,6 +108,8 @@ def _variable(name: str, lookup: Lookup) -> str | None:
         return re.escape(name)
     default = _DEFAULT.match(name)
     value = lookup(default[1] if default else name.strip())
+    if value is UNKNOWN:
+        raise UnknownVariable(name)
     if isinstance(value, str) and value:
         return re.escape(value)
     # A key with several values, or none, fills no variable: the pattern then matches nothing.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.local.server.authorization.operators import Unreadable, met
-from kms_patterns.local.server.authorization.patterns import Lookup, arn_matches, matches, resolvable
+from kms_patterns.local.server.authorization.patterns import Lookup, UnknownVariable, arn_matches, matches, resolvable
 from kms_patterns.local.server.authorization.principals import Principal
 
 _WITH_VARIABLES = "2012-10-17"
@@ -54,10 +54,10 @@ class Statement:
         return {"policy": self.policy, "sid": self.sid, "position": self.position, "effect": self.effect}
 
     def about(self, request: Request) -> bool:
-        """Return whether action, resource and condition match; a malformed Deny is about everything."""
+        """Return whether action, resource and condition match; a Deny that is malformed or unknown applies."""
         try:
             return self._action(request) and self._resource(request) and self._condition(request)
-        except (Malformed, Unreadable):
+        except (Malformed, Unreadable, UnknownVariable):
             return self.effect == "Deny"
 
     def _action(self, request: Request) -> bool:
@@ -80,7 +80,7 @@ class Statement:
         lookup = request.lookup if self.variables else None
         lines = [(name, line) for name, block in condition.items() for line in _lines(block)]
         results = [met(name, request.lookup(key), wanted, lookup) for name, (key, wanted) in lines]
-        return all(results)
+        return all(self.effect == "Deny" if result is None else result for result in results)
 
     def _one_of(self, positive: str, negative: str) -> tuple[list[str], bool]:
         if (positive in self.body) == (negative in self.body):

@@ -74,6 +74,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_principal_keys": "credential",
         "_first_match": "ctx stmts effect",
         "_resolve_condition_key": "key ctx",
+        "_signed_request": "=ContextVar",
         "EvalContext": "principal_arn principal_type principal_account action resource_arn region source_ip"
         " secure_transport request_tags tag_keys service_context principal_keys",
         "EvalResult": "decision principal_arn matched_sid reason resource_policy_arn",
@@ -95,10 +96,12 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     KMS: {
         "handle_request": "method path headers body query_params",
         "_aliases": "=AccountRegionScopedDict",
+        "_alias_dates": "=AccountRegionScopedDict",
         "_alias_arn": "alias_name",
         "_create_key": "data",
         "_grants": "=AccountRegionScopedDict",
         "_key_metadata": "rec",
+        "_keys": "=AccountRegionScopedDict",
         "_KEY_MATERIAL_FIELDS": "=tuple",
         "_mrk_members": "rec",
         "_replicate_key": "data",
@@ -106,6 +109,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_key_material_id": "rec",
         "_resolve_key": "key_id_or_arn",
         "_store_imported_material": "rec material",
+        "_unwrap_key_material": "private_key algorithm wrapped",
     },
     S3: {
         "_SSE_STORED_HEADERS": "=tuple",

@@ -33,11 +33,10 @@ from kms_patterns.local.server.emulator.emulator import (
     STS,
     reach,
 )
-from kms_patterns.local.server.kms import key_creation
+from kms_patterns.local.server.kms.control_plane import key_creation
+from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.kms.operations import imported_material
-from kms_patterns.local.server.kms.operations.rotation import SHARED
 from kms_patterns.local.server.s3 import s3_encryption
 from kms_patterns.local.server.services import cloudformation, session_rules, side_doors
 from kms_patterns.local.server.services.service_keys import asking
@@ -66,7 +65,6 @@ def install(kms: KmsService) -> None:
     replace(EVALUATOR, "_principal_keys", session_rules.principal_keys)
     replace(KMS, "_create_key", key_creation.create_key)
     replace(KMS, "_key_metadata", key_creation.key_metadata)
-    replace(KMS, "_store_imported_material", imported_material.store)
     replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
     replace(EVALUATOR, "enforce", enforce)
     replace(EVALUATOR, "_resolve_condition_key", resolve_condition_key)
@@ -116,8 +114,8 @@ def kms_handler(kms: KmsService, original: Handler) -> Handler:
     async def handle_request(
         method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Any]
     ) -> Response:
-        async def by_emulator() -> Response:
-            return await original(method, path, headers, body, query_params)
+        async def by_emulator(request: bytes) -> Response:
+            return await original(method, path, headers, request, query_params)
 
         return await kms.respond(headers, query_params, body, by_emulator)
 

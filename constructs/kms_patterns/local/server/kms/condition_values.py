@@ -1,42 +1,20 @@
-"""The condition keys of a KMS request.
+"""The condition keys of a KMS request and their values.
 
 AWS: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
+from kms_patterns.local.server.kms.grants import constraint_types
+from kms_patterns.local.server.kms.key_identifiers import alias_in
 from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, find_key, key_of_ciphertext
+from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.members import Request, blob_member
-from kms_patterns.local.server.kms.operations.data_plane import MAX_CIPHERTEXT
+from kms_patterns.local.server.kms.permissions import DEFAULTS, PERMISSIONS
 from kms_patterns.local.server.kms.targets import Target
 
-_ALGORITHM_MEMBERS = {
-    "kms:Encrypt": "EncryptionAlgorithm",
-    "kms:Decrypt": "EncryptionAlgorithm",
-    "kms:ReEncryptFrom": "SourceEncryptionAlgorithm",
-    "kms:ReEncryptTo": "DestinationEncryptionAlgorithm",
-}
-_FROM_REQUEST = {
-    "kms:BypassPolicyLockoutSafetyCheck": "BypassPolicyLockoutSafetyCheck",
-    "kms:DataKeyPairSpec": "KeyPairSpec",
-    "kms:ExpirationModel": "ExpirationModel",
-    "kms:GranteePrincipal": "GranteePrincipal",
-    "kms:GrantOperations": "Operations",
-    "kms:KeyAgreementAlgorithm": "KeyAgreementAlgorithm",
-    "kms:MacAlgorithm": "MacAlgorithm",
-    "kms:MessageType": "MessageType",
-    "kms:PrimaryRegion": "PrimaryRegion",
-    "kms:ReplicaRegion": "ReplicaRegion",
-    "kms:RetiringPrincipal": "RetiringPrincipal",
-    "kms:RotationPeriodInDays": "RotationPeriodInDays",
-    "kms:ScheduleKeyDeletionPendingWindowInDays": "PendingWindowInDays",
-    "kms:SigningAlgorithm": "SigningAlgorithm",
-    "kms:ValidTo": "ValidTo",
-    "kms:WrappingAlgorithm": "WrappingAlgorithm",
-    "kms:WrappingKeySpec": "WrappingKeySpec",
-}
 _FROM_KEY = {
     "kms:KeyOrigin": "Origin",
     "kms:KeySpec": "KeySpec",
@@ -45,49 +23,55 @@ _FROM_KEY = {
     "kms:CustomerMasterKeySpec": "KeySpec",
     "kms:CustomerMasterKeyUsage": "KeyUsage",
 }
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "kms:Sign": {"MessageType": "RAW"},
-    "kms:Verify": {"MessageType": "RAW"},
-    "kms:ScheduleKeyDeletion": {"PendingWindowInDays": 30},
-    "kms:CreateKey": {"KeySpec": SYMMETRIC, "KeyUsage": "ENCRYPT_DECRYPT", "Origin": "AWS_KMS"},
-}
+_ON_GRANTS = frozenset({"kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"})
+_TAGGING = frozenset({"kms:CreateKey", "kms:TagResource", "kms:UntagResource"})
+_COMPUTED = (
+    "kms:calleraccount", "kms:encryptioncontext:", "kms:encryptioncontextkeys", "kms:grantconstraintsourcearn",
+    "kms:grantconstrainttype", "kms:grantisforawsresource", "kms:multiregion", "kms:multiregionkeytype",
+    "kms:reencryptonsamekey", "kms:requestalias", "kms:resourcealiases", "kms:viaservice",
+    # Attestations of enclaves are refused, and ML-KEM keys do not exist here.
+    "kms:recipientattestation:", "kms:encapsulationalgorithm",
+)  # fmt: skip
+_NAMED = frozenset(
+    name.lower()
+    for name in (*_FROM_KEY, *(key for row in PERMISSIONS.values() for permission in row for key in permission.keys))
+)
 
 
-def condition_values(account: str, target: Target, request: Request, via: str | None) -> dict[str, Any]:
-    """Return the value of every condition key that a request has, named in lower case as IAM compares them.
+def is_known(key: str) -> bool:
+    """Return whether a condition key of KMS, in lower case, is absent from a request when it has no value here."""
+    return not key.startswith("kms:") or key in _NAMED or key.startswith(_COMPUTED)
 
-    Args:
-        account: The caller's account.
-        target: The permission asked for.
-        request: The KMS request.
-        via: The value of kms:ViaService, if a service makes the call.
-    """
-    context = target.context
+
+def condition_values(call: KmsCall, target: Target) -> dict[str, Any]:
+    """Return the value of every condition key that one permission of a call has, in lower case as IAM compares them."""
+    request, permission = call.request, target.permission
     values: dict[str, Any] = {
-        "kms:CallerAccount": account,
-        "aws:ViaAWSService": "true" if via else "false",
+        "kms:CallerAccount": call.caller.account,
+        "aws:ViaAWSService": "true" if call.via else "false",
         # The evaluator reads a list for aws:TagKeys where none is set; no tag named means no such key.
         "aws:TagKeys": None,
     }
-    if via:
-        values["kms:ViaService"] = via
-    if context:
-        values["kms:EncryptionContextKeys"] = list(context)
-        values |= _of_context(context)
-    request = {**_DEFAULTS.get(target.action, {}), **request}
-    values |= {key: request[member] for key, member in _FROM_REQUEST.items() if request.get(member) is not None}
-    if target.action in _ALGORITHM_MEMBERS:
-        values["kms:EncryptionAlgorithm"] = request.get(_ALGORITHM_MEMBERS[target.action]) or SYMMETRIC
-    if target.action == "kms:CreateGrant":
-        values |= _of_grant(request, via)
-    values |= _tags(request)
-    if target.key is not None:
-        values |= _of_key(target.key, request)
-    elif target.action == "kms:CreateKey":
-        values |= {key: request.get(member) for key, member in _FROM_KEY.items()}
-        values["kms:MultiRegion"] = str(bool(request.get("MultiRegion"))).lower()
+    if call.via:
+        values["kms:ViaService"] = call.via_service
+    if call.via == "dynamodb":
+        values |= dict.fromkeys(("aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast"), "dynamodb.amazonaws.com")
+    if target.context:
+        values["kms:EncryptionContextKeys"] = list(target.context)
+        values |= _of_context(target.context)
+    for key, member in permission.keys.items():
+        if request.get(member) is not None or key in DEFAULTS:
+            values[key] = request.get(member, DEFAULTS.get(key))
+    if target.action in _ON_GRANTS:
+        values["kms:GrantIsForAWSResource"] = str(call.via is not None).lower()
+    values |= dict(_of_constraints(target, request))
+    if target.action in _TAGGING:
+        values |= _tags(request)
+    values |= _of_key(target.key) if target.key is not None else dict(_of_new_key(call, target))
+    if permission.aliases and alias_in(target.reference):
+        values["kms:RequestAlias"] = alias_in(target.reference)
     if target.action.startswith("kms:ReEncrypt"):
-        values["kms:ReEncryptOnSameKey"] = str(re_encrypts_on_same_key(request)).lower()
+        values["kms:ReEncryptOnSameKey"] = str(_re_encrypts_on_same_key(request)).lower()
     return {name.lower(): value for name, value in values.items()}
 
 
@@ -99,40 +83,53 @@ def _of_context(context: Mapping[str, str]) -> dict[str, Any]:
     return {name: found if len(found) > 1 else found[0] for name, found in values.items()}
 
 
-def _of_grant(request: Request, via: str | None) -> dict[str, Any]:
-    kinds = list(request.get("Constraints") or {})
-    return {"kms:GrantIsForAWSResource": str(via is not None).lower()} | (
-        {"kms:GrantConstraintType": kinds[0]} if kinds else {}
-    )
+def _of_constraints(target: Target, request: Request) -> Iterator[tuple[str, Any]]:
+    kinds = constraint_types(target.action, request)
+    if kinds:
+        yield "kms:GrantConstraintType", kinds[0] if len(kinds) == 1 else kinds
+    if target.action == "kms:CreateGrant" and (request.get("Constraints") or {}).get("SourceArn"):
+        yield "kms:GrantConstraintSourceArn", request["Constraints"]["SourceArn"]
 
 
 def _tags(request: Request) -> dict[str, Any]:
-    tags = {str(tag.get("TagKey")): str(tag.get("TagValue")) for tag in request.get("Tags") or ()}
+    tags = {tag["TagKey"]: tag["TagValue"] for tag in request.get("Tags") or ()}
     names = [*tags, *(request.get("TagKeys") or ())]
     return {f"aws:RequestTag/{name}": value for name, value in tags.items()} | ({"aws:TagKeys": names} if names else {})
 
 
-def re_encrypts_on_same_key(request: Request) -> bool:
-    """Return whether a ReEncrypt stays with its key."""
+def _re_encrypts_on_same_key(request: Request) -> bool:
     destination = find_key(str(request.get("DestinationKeyId") or ""))
-    source = find_key(str(request.get("SourceKeyId") or "")) or _key_in(request)
+    source = find_key(str(request.get("SourceKeyId") or "")) or key_of_ciphertext(
+        blob_member(request, "CiphertextBlob")
+    )
     return destination is not None and source is not None and source["Arn"] == destination["Arn"]
 
 
-def _key_in(request: Request) -> KeyRecord | None:
-    return key_of_ciphertext(blob_member(request, "CiphertextBlob", MAX_CIPHERTEXT))
-
-
-def _of_key(record: KeyRecord, request: Request) -> dict[str, Any]:
+def _of_key(record: KeyRecord) -> dict[str, Any]:
     values: dict[str, Any] = {key: record[member] for key, member in _FROM_KEY.items()}
     values["kms:MultiRegion"] = str(bool(record.get("MultiRegion"))).lower()
     if record.get("MultiRegion"):
         values["kms:MultiRegionKeyType"] = record["_mrk_type"]
     values |= {f"aws:ResourceTag/{tag['TagKey']}": tag["TagValue"] for tag in record.get("Tags", [])}
     aliases = [arn.split(":", 5)[5] for arn, key_id in reach(KMS, "_aliases").items() if key_id == record["KeyId"]]
-    if aliases:
-        values["kms:ResourceAliases"] = aliases
-    reference = str(request.get("KeyId") or "")
-    if "alias/" in reference:
-        values["kms:RequestAlias"] = reference[reference.index("alias/") :]
-    return values
+    return values | ({"kms:ResourceAliases": aliases} if aliases else {})
+
+
+def _of_new_key(call: KmsCall, target: Target) -> Iterator[tuple[str, Any]]:
+    """Yield what is asked about the key that CreateKey makes, or the replica that ReplicateKey makes of a primary."""
+    if target.region:
+        yield "aws:RequestedRegion", target.region
+    if target.action != "kms:CreateKey":
+        return
+    replica = call.operation == "ReplicateKey"
+    primary = find_key(str(call.request.get("KeyId") or "")) if replica else None
+    asked = primary or {
+        "KeySpec": call.request.get("KeySpec") or call.request.get("CustomerMasterKeySpec") or SYMMETRIC,
+        "KeyUsage": call.request.get("KeyUsage") or "ENCRYPT_DECRYPT",
+        "Origin": call.request.get("Origin") or "AWS_KMS",
+    }
+    yield from ((key, asked[member]) for key, member in _FROM_KEY.items())
+    multi_region = replica or bool(call.request.get("MultiRegion"))
+    yield "kms:MultiRegion", str(multi_region).lower()
+    if multi_region:
+        yield "kms:MultiRegionKeyType", "REPLICA" if replica else "PRIMARY"

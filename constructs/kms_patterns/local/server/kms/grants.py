@@ -30,7 +30,8 @@ def check_tokens(request: Request) -> None:
     Raises:
         KmsError: InvalidGrantTokenException.
     """
-    for token in request.get("GrantTokens") or ():
+    named = [*(request.get("GrantTokens") or ()), *([request["GrantToken"]] if request.get("GrantToken") else [])]
+    for token in named:
         if by_token(token) is None:
             raise KmsError("InvalidGrantTokenException", "The grant token is invalid.")
 
@@ -54,18 +55,39 @@ def granted(
 def may_retire(caller: Caller, key_arn: str, request: Request) -> Decision | None:
     """Return the permission to retire a grant that its retiring principal has, or its grantee by the operation."""
     names = {caller.arn, caller.principal.source}
-    for grant in reach(KMS, "_grants").values():
-        named = grant["GrantId"] == request.get("GrantId") or request.get("GrantToken") in grant["_tokens"]
-        by_grantee = grant["GranteePrincipal"] in names and "RetireGrant" in grant["Operations"]
-        if named and grant["KeyId"] == key_arn and (grant.get("RetiringPrincipal") in names or by_grantee):
-            return _decision(grant)
-    return None
+    grant = grant_of(request)
+    if grant is None or grant["KeyId"] != key_arn:
+        return None
+    by_grantee = grant.get("GranteePrincipal") in names and "RetireGrant" in grant["Operations"]
+    return _decision(grant) if by_grantee or grant.get("RetiringPrincipal") in names else None
+
+
+def grant_of(request: Request) -> Grant | None:
+    """Return the grant that a request names by its token or its id."""
+    if request.get("GrantToken"):
+        return by_token(request["GrantToken"])
+    found: Grant | None = reach(KMS, "_grants").get(request.get("GrantId"))
+    return found
+
+
+def constrained_context(source: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the encryption context of a grant's constraints, which policies see in CreateGrant and RetireGrant."""
+    constraints = (source or {}).get("Constraints") or {}
+    return {**constraints.get(_SUBSET, {}), **constraints.get(_EQUALS, {})}
+
+
+def constraint_types(action: str, request: Request) -> list[str]:
+    """Return the kinds of constraint of the grant that is created or retired."""
+    if action not in {"kms:CreateGrant", "kms:RetireGrant"}:
+        return []
+    source = request if action == "kms:CreateGrant" else grant_of(request) or {}
+    return list(source.get("Constraints") or {})
 
 
 def _of(caller: Caller, key_arn: str) -> Iterator[Grant]:
     names = {caller.arn, caller.principal.source}
     for grant in reach(KMS, "_grants").values():
-        if grant["KeyId"] == key_arn and grant["GranteePrincipal"] in names:
+        if grant["KeyId"] == key_arn and grant.get("GranteePrincipal") in names:
             yield grant
 
 

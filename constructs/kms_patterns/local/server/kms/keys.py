@@ -44,14 +44,6 @@ def key_of_ciphertext(raw: bytes) -> KeyRecord | None:
     return find_key(blob.key_id) if blob else None
 
 
-def arn_of(reference: str) -> str:
-    """Return the ARN that ``reference`` would have, for a key or alias that does not exist."""
-    if reference.startswith("arn:"):
-        return reference
-    resource = reference if reference.startswith("alias/") else f"key/{reference}"
-    return f"arn:aws:kms:{reach(RESPONSES, 'get_region')()}:{reach(RESPONSES, 'get_account_id')()}:{resource}"
-
-
 def require_usable(record: Mapping[str, Any]) -> None:
     """Refuse a key that is disabled or on its way in or out."""
     if record["KeyState"] in _UNUSABLE:
@@ -64,8 +56,7 @@ def require_usage(record: Mapping[str, Any], operation: str, usage: str, *, symm
     if record["KeyUsage"] != usage or (symmetric and record["KeySpec"] != SYMMETRIC):
         raise KmsError(
             "InvalidKeyUsageException",
-            f"{record['Arn']} key usage is {record['KeyUsage']} and its key spec {record['KeySpec']}, "
-            f"which is not valid for {operation}.",
+            f"{record['Arn']} key usage is {record['KeyUsage']} which is not valid for {operation}.",
         )
 
 
@@ -124,6 +115,8 @@ def managed_key(service: str) -> KeyRecord:
     reach(KMS, "_aliases")[reach(KMS, "_alias_arn")(alias)] = key_id
     record = find_key(key_id)
     assert record is not None, "the key was created a line above"  # noqa: S101
+    # AWS rotates its managed keys every year.
+    record |= {"_managed": True, "KeyRotationEnabled": True, "RotationPeriodInDays": 365}
     return record
 
 

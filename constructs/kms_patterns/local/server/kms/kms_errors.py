@@ -4,6 +4,7 @@ AWS: https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html
 """
 
 import json
+from collections.abc import Sequence
 
 Response = tuple[int, dict[str, str], bytes]
 JSON_TYPE = "application/x-amz-json-1.1"
@@ -28,11 +29,15 @@ def invalid(message: str) -> KmsError:
     return KmsError("ValidationException", message)
 
 
-def constraint(member: str, requirement: str) -> KmsError:
-    """One member breaks its constraint, worded as AWS does."""
-    return invalid(
-        f"1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must {requirement}"
-    )
+def unsupported(message: str) -> KmsError:
+    """The operation is not possible with this key."""
+    return KmsError("UnsupportedOperationException", message)
+
+
+def constraints(violations: Sequence[str]) -> KmsError:
+    """Members break their constraints, worded as AWS does: ``Value … at 'member' failed to satisfy constraint: …``."""
+    counted = f"{len(violations)} validation error{'s' if len(violations) > 1 else ''} detected"
+    return invalid(f"{counted}: {'; '.join(violations)}")
 
 
 def invalid_ciphertext() -> KmsError:
@@ -48,14 +53,7 @@ def incorrect_key() -> KmsError:
     )
 
 
-def not_found(reference: str) -> KmsError:
-    """No such key or alias in this account and Region."""
-    if reference.startswith("alias/") or ":alias/" in reference:
-        return KmsError("NotFoundException", f"Alias {reference} is not found.")
-    return KmsError("NotFoundException", f"Key '{reference}' does not exist")
-
-
 def error_response(refused: KmsError) -> Response:
-    """Return the HTTP response of a refusal."""
-    body = json.dumps({"__type": refused.code, "message": refused.message}).encode()
-    return 400, {"Content-Type": JSON_TYPE, "x-amzn-errortype": refused.code}, body
+    """Return the HTTP response of a refusal; AWS leaves an empty message out."""
+    body = {"__type": refused.code} | ({"message": refused.message} if refused.message else {})
+    return 400, {"Content-Type": JSON_TYPE, "x-amzn-errortype": refused.code}, json.dumps(body).encode()

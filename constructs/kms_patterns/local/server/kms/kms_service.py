@@ -3,17 +3,21 @@
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 from kms_patterns.local.server.authorization.authorization import authorize_identity, authorize_key
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.authorization.evaluation import Decision
-from kms_patterns.local.server.kms import grants, key_policies, key_states
+from kms_patterns.local.server.kms import grants
 from kms_patterns.local.server.kms.call_log import CallLog
-from kms_patterns.local.server.kms.condition_values import condition_values
-from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
+from kms_patterns.local.server.kms.condition_values import condition_values, is_known
+from kms_patterns.local.server.kms.control_plane import key_policies, key_states
+from kms_patterns.local.server.kms.control_plane.grant_requests import check_retired
+from kms_patterns.local.server.kms.control_plane.last_usage import record_use
+from kms_patterns.local.server.kms.key_identifiers import alias_in, not_found
+from kms_patterns.local.server.kms.keys import KeyRecord, find_key, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import (
     JSON_TYPE,
@@ -22,13 +26,15 @@ from kms_patterns.local.server.kms.kms_errors import (
     access_denied,
     error_response,
     invalid_ciphertext,
-    not_found,
+    unsupported,
 )
-from kms_patterns.local.server.kms.members import Answer, Request
-from kms_patterns.local.server.kms.operations.operations import OPERATIONS, re_encrypt
+from kms_patterns.local.server.kms.members import Answer
+from kms_patterns.local.server.kms.operations.operations import DATA_PLANE, ON_ACCOUNT, ON_KEYS, re_encrypt
+from kms_patterns.local.server.kms.permissions import PERMISSIONS
+from kms_patterns.local.server.kms.service_model import operation_of, parsed, validated
 from kms_patterns.local.server.kms.targets import Target, targets_of
 
-Emulator = Callable[[], Awaitable[Response]]
+Emulator = Callable[[bytes], Awaitable[Response]]
 _UNDETERMINED = (
     "The ciphertext refers to a customer master key that does not exist, does not exist in this region, "
     "or you are not allowed to access."
@@ -56,9 +62,10 @@ class KmsService:
             KmsError: Refused, with the code that AWS gives.
         """
         with self._logged(call) as outcome:
-            answer = _execute(call, _authorize(call, outcome))
+            checked = replace(call, request=validated(call.operation, call.request))
+            answer = _execute(checked, _authorize(checked, outcome))
             if answer is None:
-                raise KmsError("UnsupportedOperationException", f"{call.operation} is not possible with this key.")
+                raise unsupported(f"{call.operation} is not possible with this key.")
             return answer
 
     def require(self, call: KmsCall) -> None:
@@ -68,8 +75,8 @@ class KmsService:
             KmsError: Refused, with the code that AWS gives.
         """
         with self._logged(call) as outcome:
-            for target in _authorize(call, outcome):
-                if target.key is not None and call.operation in OPERATIONS:
+            for target in _authorize(_by_key_arn(call), outcome):
+                if target.key is not None and call.operation in DATA_PLANE:
                     require_usable(target.key)
                     require_usage(target.key, call.operation, "ENCRYPT_DECRYPT", symmetric=True)
 
@@ -77,18 +84,26 @@ class KmsService:
         self, headers: Mapping[str, str], query: Mapping[str, Any], body: bytes, emulator: Emulator
     ) -> Response:
         """Answer a KMS request over HTTP; ``emulator`` executes, once authorized, what is not ours."""
-        operation = headers.get("x-amz-target", "").rpartition(".")[2]
         try:
-            call = KmsCall(operation, _parsed(body), caller_of(headers, query))
-            with self._logged(call) as outcome:
-                answer = _execute(call, _authorize(call, outcome))
-                if answer is not None:
-                    return 200, {"Content-Type": JSON_TYPE}, json.dumps(answer).encode()
-                response = await emulator()
-                outcome.error = _error_code(response)
-                return response
+            operation, caller = operation_of(headers.get("x-amz-target", "")), caller_of(headers, query)
+            return await self.serve(KmsCall(operation, parsed(body), caller), emulator)
         except KmsError as refused:
             return error_response(refused)
+
+    async def serve(self, call: KmsCall, emulator: Emulator) -> Response:
+        """Answer a call of a known caller.
+
+        Raises:
+            KmsError: Refused, with the code that AWS gives.
+        """
+        with self._logged(call) as outcome:
+            checked = replace(call, request=validated(call.operation, call.request))
+            answer = _execute(checked, _authorize(checked, outcome))
+            if answer is not None:
+                return 200, {"Content-Type": JSON_TYPE}, json.dumps(answer).encode()
+            response = await emulator(json.dumps(checked.request).encode())
+            outcome.error = _error_code(response)
+            return response
 
     @contextmanager
     def _logged(self, call: KmsCall) -> Iterator[_Outcome]:
@@ -102,7 +117,16 @@ class KmsService:
             self.log.write(call, outcome.decisions, outcome.error)
 
 
+def _by_key_arn(call: KmsCall) -> KmsCall:
+    # A service looks an alias up once, then names the key by its ARN.
+    named = str(call.request.get("KeyId") or "")
+    key = find_key(named) if alias_in(named) and not PERMISSIONS[call.operation][0].aliases else None
+    return replace(call, request={**call.request, "KeyId": key["Arn"]}) if key else call
+
+
 def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
+    if call.operation == "RetireGrant":
+        check_retired(call.request)
     grants.check_tokens(call.request)
     targets = targets_of(call.operation, call.request)
     for target in targets:
@@ -117,16 +141,16 @@ def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
 
 def decide(call: KmsCall, target: Target) -> Decision:
     """Return whether the caller of ``call`` has the permission that ``target`` describes."""
-    values = condition_values(call.caller.account, target, call.request, call.via_service)
+    values = condition_values(call, target)
     if target.key is not None:
         return _on_key(call, target, target.key, values)
     if not target.keyless and not target.reference and not call.caller.is_root:
         return Decision(allowed=False, reason="because the key could not be determined")
-    return authorize_identity(call.caller, target.action, target.resource, values)
+    return authorize_identity(call.caller, target.action, target.resource, values, is_known)
 
 
 def _on_key(call: KmsCall, target: Target, key: KeyRecord, values: Mapping[str, Any]) -> Decision:
-    decision = authorize_key(call.caller, target.action, key, values)
+    decision = authorize_key(call.caller, target.action, key, values, is_known)
     if decision.allowed or decision.statement is not None:
         return decision
     # No policy allows and none denies: a grant may.
@@ -145,17 +169,23 @@ def _denial(caller: Caller, target: Target, decision: Decision) -> str:
 
 
 def _execute(call: KmsCall, targets: list[Target]) -> Answer | None:
-    key = targets[0].key
-    if call.operation == "ReEncrypt":
-        destination = targets[1].key
-        return re_encrypt(key, destination, call.request) if key and destination else None
+    """Return the response; None if the emulator is to execute the call."""
     key_policies.check(call.operation, call.request, call.caller)
     for target in targets:
         if target.key is not None:
             key_states.check_state(call.operation, target.key)
-    if key is None or call.operation not in OPERATIONS:
-        return None
-    return OPERATIONS[call.operation](key, call.request)
+    if call.operation in ON_ACCOUNT:
+        return ON_ACCOUNT[call.operation](call.request)
+    key = targets[0].key
+    if call.operation == "ReEncrypt":
+        destination = targets[1].key
+        answer = re_encrypt(key, destination, call.request) if key and destination else None
+    else:
+        answer = ON_KEYS[call.operation](key, call.request) if key and call.operation in ON_KEYS else None
+    for target in targets:
+        if target.key is not None and (call.operation in DATA_PLANE or call.operation == "ReEncrypt"):
+            record_use(target.key, call.operation)
+    return answer
 
 
 def _error_code(response: Response) -> str | None:
@@ -163,13 +193,3 @@ def _error_code(response: Response) -> str | None:
     if status < HTTPStatus.BAD_REQUEST:
         return None
     return headers.get("x-amzn-errortype") or str(json.loads(body or b"{}").get("__type"))
-
-
-def _parsed(body: bytes) -> Request:
-    try:
-        request = json.loads(body or b"{}")
-    except ValueError as malformed:
-        raise KmsError("SerializationException", "the request is not JSON") from malformed
-    if not isinstance(request, dict):
-        raise KmsError("SerializationException", "the request is not a JSON object")
-    return request

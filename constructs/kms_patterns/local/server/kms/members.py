@@ -1,39 +1,40 @@
-"""The members of KMS requests and answers: decoded, bounded, and refused as KMS refuses them."""
+"""The members of KMS requests and responses, once the service model has accepted a request."""
 
 import base64
-import binascii
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from kms_patterns.local.server.kms.kms_errors import KmsError, constraint
+from kms_patterns.local.server.kms.kms_errors import KmsError, constraints, invalid, unsupported
+
+# AWS: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
+LONGEST_CONTEXT = 8192
 
 Answer = dict[str, Any]
 Request = Mapping[str, Any]
 
 
-def blob_member(request: Request, name: str, most: int) -> bytes:
-    """Return a base64 member of 1 to ``most`` bytes.
+def blob_member(request: Request, name: str) -> bytes:
+    """Return a base64 member, decoded.
 
     Raises:
-        KmsError: ValidationException or SerializationException.
+        KmsError: ValidationException: there is none.
     """
-    member = name[0].lower() + name[1:]
-    try:
-        value = base64.b64decode(request.get(name) or "", validate=True)
-    except (binascii.Error, ValueError, TypeError) as malformed:
-        raise KmsError("SerializationException", f"{name} is not base64") from malformed
-    if not value:
-        raise constraint(member, "have length greater than or equal to 1")
-    if len(value) > most:
-        raise constraint(member, f"have length less than or equal to {most}")
-    return value
+    if not request.get(name):
+        member = name[0].lower() + name[1:]
+        raise constraints([f"Value null at '{member}' failed to satisfy constraint: Member must not be null"])
+    return base64.b64decode(request[name])
 
 
 def encryption_context(request: Request, name: str = "EncryptionContext") -> dict[str, str]:
-    """Return the encryption context, an empty one if there is none."""
-    context = request.get(name) or {}
-    if not isinstance(context, dict) or not all(isinstance(value, str) for value in context.values()):
-        raise KmsError("SerializationException", f"{name} must map strings to strings")
+    """Return the encryption context, an empty one if there is none.
+
+    Raises:
+        KmsError: ValidationException: it is longer than 8,192 characters of JSON.
+    """
+    context = dict(request.get(name) or {})
+    if len(json.dumps(context, separators=(",", ":"), ensure_ascii=False)) > LONGEST_CONTEXT:
+        raise invalid(f"{name} has more than {LONGEST_CONTEXT} characters.")
     return context
 
 
@@ -43,10 +44,12 @@ def stop_dry_run(request: Request) -> None:
         raise KmsError("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.")
 
 
-def refuse_recipient(request: Request) -> None:
-    """Refuse a Nitro enclave's attestation: answering with the plaintext would hand its secret to others."""
+def refuse_unsupported(request: Request) -> None:
+    """Refuse modifiers, and an enclave's attestation, because a plaintext response would show others its secret."""
     if request.get("Recipient"):
-        raise KmsError("UnsupportedOperationException", "Recipient (Nitro Enclaves) is not supported.")
+        raise unsupported("Recipient (Nitro Enclaves) is not supported by the embedded AWS.")
+    if request.get("DryRunModifiers"):
+        raise unsupported("DryRunModifiers is not supported by the embedded AWS.")
 
 
 def to_base64(raw: bytes) -> str:

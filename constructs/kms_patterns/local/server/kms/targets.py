@@ -4,87 +4,92 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from kms_patterns.local.server.kms.grants import by_token
-from kms_patterns.local.server.kms.keys import KeyRecord, arn_of, find_key, key_of_ciphertext
+from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
+from kms_patterns.local.server.kms.grants import constrained_context, grant_of
+from kms_patterns.local.server.kms.key_identifiers import arn_of, check_identifier
+from kms_patterns.local.server.kms.keys import KeyRecord, find_key, key_of_ciphertext
 from kms_patterns.local.server.kms.members import Request, blob_member, encryption_context
-from kms_patterns.local.server.kms.operations.data_plane import MAX_CIPHERTEXT
-
-KEYLESS = frozenset({
-    "CreateKey", "ListKeys", "ListAliases", "GenerateRandom", "ListRetirableGrants",
-    "CreateCustomKeyStore", "DeleteCustomKeyStore", "DescribeCustomKeyStores", "UpdateCustomKeyStore",
-    "ConnectCustomKeyStore", "DisconnectCustomKeyStore",
-})  # fmt: skip
+from kms_patterns.local.server.kms.permissions import On, Permission, permissions_of
 
 
 @dataclass(frozen=True)
 class Target:
     """One permission that a request needs.
 
-    ``key`` is None for an action without a key (``resource`` is then what IAM decides on) and for a key that
-    could not be found; ``reference`` is what the request called it, empty if nothing determines the key.
+    ``key`` is None for a permission without a key and for a key that could not be found; ``reference`` is what the
+    request called it, empty if nothing determines the key.
     """
 
-    action: str
+    permission: Permission
     reference: str = ""
     key: KeyRecord | None = None
     context: Mapping[str, str] | None = None
-    keyless: bool = False
+    region: str | None = None
+
+    @property
+    def action(self) -> str:
+        """The action in policies."""
+        return self.permission.action
+
+    @property
+    def keyless(self) -> bool:
+        """Whether the identity policies alone decide."""
+        return self.permission.on is not On.KEY
 
     @property
     def resource(self) -> str:
         """The ARN that policies are compared with."""
         if self.key is not None:
             return str(self.key["Arn"])
+        if self.permission.on is On.NEW_KEY:
+            here = arn_of("*").split(":")
+            return ":".join([*here[:3], self.region or here[3], *here[4:]])
         return arn_of(self.reference) if self.reference else "*"
 
 
 def targets_of(operation: str, request: Request) -> list[Target]:
-    """Return the permissions that ``operation`` needs, in the order in which KMS checks them."""
-    action = f"kms:{operation}"
-    if operation in KEYLESS:
-        return [Target(action, keyless=True)]
-    if operation.endswith("Alias") and operation != "ListAliases":
-        return _alias_targets(action, request)
-    if operation == "RetireGrant":
-        return [_of_grant(action, request)]
-    if operation == "ReEncrypt":
-        return [
-            _of_ciphertext("kms:ReEncryptFrom", request, "SourceKeyId", "SourceEncryptionContext"),
-            _named("kms:ReEncryptTo", request, "DestinationKeyId", "DestinationEncryptionContext"),
-        ]
-    if operation == "Decrypt":
-        return [_of_ciphertext(action, request, "KeyId", "EncryptionContext")]
-    context = (request.get("Constraints") or {}) if operation == "CreateGrant" else {}
-    named = _named(action, request, "KeyId", "EncryptionContext")
-    # The grant's constraint is the encryption context that policies of CreateGrant see.
-    return [replace(named, context={**(named.context or {}), **next(iter(context.values()), {})})]
+    """Return the permissions that ``operation`` needs, in the order in which KMS checks them.
+
+    Raises:
+        KmsError: A member does not identify a key of this account and Region.
+    """
+    found = [_target(permission, request) for permission in permissions_of(operation, request)]
+    # An alias that does not exist has no current key to ask for, and a Region without a replica has none.
+    return [it for it in found if it.key is not None or it.keyless or not _may_be_missing(it.permission)]
 
 
-def _named(action: str, request: Request, member: str, context: str) -> Target:
-    reference = str(request.get(member) or "")
-    return Target(action, reference, find_key(reference), encryption_context(request, context))
+def _may_be_missing(permission: Permission) -> bool:
+    return permission.member == "AliasName" or permission.region is not None
 
 
-def _of_grant(action: str, request: Request) -> Target:
-    grant = by_token(request.get("GrantToken")) if request.get("GrantToken") else None
-    reference = str(grant["KeyId"] if grant else request.get("KeyId") or "")
-    return Target(action, reference, find_key(reference))
+def _target(permission: Permission, request: Request) -> Target:
+    region = request.get(permission.region) if permission.region else None
+    if permission.on in {On.NOTHING, On.NEW_KEY}:
+        return Target(permission, region=region)
+    reference = str(request.get(permission.member) or "")
+    if permission.on is On.ALIAS:
+        return Target(permission, reference)
+    if permission.action == "kms:RetireGrant":
+        grant = grant_of(request)
+        return _on_key(permission, str(grant["KeyId"] if grant else reference), constrained_context(grant))
+    if permission.action == "kms:CreateGrant":
+        return _on_key(permission, reference, constrained_context(request))
+    context = encryption_context(request, permission.context) if permission.context else None
+    if not reference and permission.in_ciphertext:
+        # Only the blob says which key: one that names none leaves the target undetermined, which is a refusal.
+        return Target(permission, "", key_of_ciphertext(blob_member(request, "CiphertextBlob")), context)
+    return _on_key(permission, reference, context, region)
 
 
-def _of_ciphertext(action: str, request: Request, member: str, context: str) -> Target:
-    named = _named(action, request, member, context)
-    if named.reference:
-        return named
-    # Only the blob says which key: one that names none leaves the target undetermined, which is a refusal.
-    return replace(named, key=key_of_ciphertext(blob_member(request, "CiphertextBlob", MAX_CIPHERTEXT)))
-
-
-def _alias_targets(action: str, request: Request) -> list[Target]:
-    name = str(request.get("AliasName") or "")
-    alias = Target(action, name, keyless=True)
-    keys = [Target(action, name, old)] if (old := find_key(name)) else []
-    if target := str(request.get("TargetKeyId") or ""):
-        keys.append(Target(action, target, find_key(target)))
-    return [alias, *keys]
+def _on_key(
+    permission: Permission, reference: str, context: Mapping[str, str] | None, region: str | None = None
+) -> Target:
+    if permission.member != "AliasName":
+        check_identifier(reference, aliases=permission.aliases)
+    if region is None:
+        return Target(permission, reference, find_key(reference), context)
+    with reach(RESPONSES, "request_scope")(reach(RESPONSES, "get_account_id")(), region):
+        key_id = reference.rpartition("/")[2]
+        return Target(permission, arn_of(key_id), find_key(key_id), context, region)

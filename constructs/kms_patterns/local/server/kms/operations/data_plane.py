@@ -9,31 +9,29 @@ from kms_patterns.local.server.kms import ciphertext
 from kms_patterns.local.server.kms.keys import (
     SYMMETRIC,
     KeyRecord,
+    key_of_ciphertext,
     material_of_blob,
     require_usable,
     require_usage,
     seal,
     unseal,
 )
-from kms_patterns.local.server.kms.kms_errors import KmsError, invalid_ciphertext
+from kms_patterns.local.server.kms.kms_errors import KmsError, incorrect_key, invalid_ciphertext
 from kms_patterns.local.server.kms.members import (
     Answer,
     Request,
     blob_member,
     encryption_context,
-    refuse_recipient,
+    refuse_unsupported,
     stop_dry_run,
     to_base64,
 )
 from kms_patterns.local.server.kms.operations.rsa_encryption import rsa_decrypt, rsa_encrypt
 
-MAX_PLAINTEXT = 4096
-MAX_CIPHERTEXT = 6144
-
 
 def encrypt(record: KeyRecord, request: Request) -> Answer:
     """Answer Encrypt: 1 to 4096 bytes, under RSA keys fewer."""
-    plaintext = blob_member(request, "Plaintext", MAX_PLAINTEXT)
+    plaintext = blob_member(request, "Plaintext")
     algorithm = _algorithm(request, "EncryptionAlgorithm")
     _require_ready(record, "Encrypt")
     sealed = _seal(record, plaintext, algorithm, encryption_context(request))
@@ -43,10 +41,10 @@ def encrypt(record: KeyRecord, request: Request) -> Answer:
 
 def decrypt(record: KeyRecord, request: Request) -> Answer:
     """Answer Decrypt."""
-    refuse_recipient(request)
-    raw = blob_member(request, "CiphertextBlob", MAX_CIPHERTEXT)
+    refuse_unsupported(request)
+    raw = blob_member(request, "CiphertextBlob")
     algorithm = _algorithm(request, "EncryptionAlgorithm")
-    _require_ready(record, "Decrypt")
+    _require_source(record, raw, "Decrypt")
     plaintext = _open(record, raw, algorithm, encryption_context(request))
     stop_dry_run(request)
     answer = {"KeyId": record["Arn"], "Plaintext": to_base64(plaintext), "EncryptionAlgorithm": algorithm}
@@ -55,10 +53,11 @@ def decrypt(record: KeyRecord, request: Request) -> Answer:
 
 def re_encrypt(source: KeyRecord, destination: KeyRecord, request: Request) -> Answer:
     """Answer ReEncrypt; the plaintext does not leave KMS."""
-    raw = blob_member(request, "CiphertextBlob", MAX_CIPHERTEXT)
+    raw = blob_member(request, "CiphertextBlob")
     opening = _algorithm(request, "SourceEncryptionAlgorithm")
     sealing = _algorithm(request, "DestinationEncryptionAlgorithm")
-    _require_ready(source, "ReEncrypt")
+    refuse_unsupported(request)
+    _require_source(source, raw, "ReEncrypt")
     _require_ready(destination, "ReEncrypt")
     plaintext = _open(source, raw, opening, encryption_context(request, "SourceEncryptionContext"))
     sealed = _seal(destination, plaintext, sealing, encryption_context(request, "DestinationEncryptionContext"))
@@ -104,6 +103,12 @@ def _algorithm(request: Request, member: str) -> str:
 def _require_ready(record: KeyRecord, operation: str) -> None:
     require_usage(record, operation, "ENCRYPT_DECRYPT")
     require_usable(record)
+
+
+def _require_source(record: KeyRecord, raw: bytes, operation: str) -> None:
+    if record["KeyUsage"] != "ENCRYPT_DECRYPT" and key_of_ciphertext(raw) is not None:
+        raise incorrect_key()
+    _require_ready(record, operation)
 
 
 def _require_symmetric(record: KeyRecord, algorithm: str) -> None:

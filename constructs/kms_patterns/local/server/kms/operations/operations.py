@@ -1,22 +1,25 @@
-"""The operations on a key that are ours to execute; all others, and those that answer None, go to the emulator."""
+"""Which operations are ours to execute; all others, and those that return None, go to the emulator."""
 
 from collections.abc import Callable, Mapping
 
+from kms_patterns.local.server.kms.control_plane import (
+    aliases,
+    grant_requests,
+    imported_material,
+    key_stores,
+    last_usage,
+    listing,
+    multi_region,
+    rotation,
+    tags,
+)
 from kms_patterns.local.server.kms.keys import KeyRecord
 from kms_patterns.local.server.kms.members import Answer, Request
-from kms_patterns.local.server.kms.operations import (
-    data_keys,
-    data_plane,
-    imported_material,
-    macs,
-    public_keys,
-    rotation,
-    signatures,
-)
+from kms_patterns.local.server.kms.operations import data_keys, data_plane, macs, public_keys, signatures
 
 re_encrypt = data_plane.re_encrypt
 
-OPERATIONS: Mapping[str, Callable[[KeyRecord, Request], Answer | None]] = {
+DATA_PLANE: Mapping[str, Callable[[KeyRecord, Request], Answer]] = {
     "Encrypt": data_plane.encrypt,
     "Decrypt": data_plane.decrypt,
     "GenerateDataKey": data_keys.generate_data_key,
@@ -27,13 +30,48 @@ OPERATIONS: Mapping[str, Callable[[KeyRecord, Request], Answer | None]] = {
     "Verify": signatures.verify,
     "GenerateMac": macs.generate_mac,
     "VerifyMac": macs.verify_mac,
-    "GetPublicKey": public_keys.get_public_key,
     "DeriveSharedSecret": public_keys.derive_shared_secret,
+}
+"""Cryptographic operations with one key."""
+
+ON_KEYS: Mapping[str, Callable[[KeyRecord, Request], Answer | None]] = {
+    **DATA_PLANE,
+    "GetPublicKey": public_keys.get_public_key,
     "EnableKeyRotation": rotation.enable_key_rotation,
     "DisableKeyRotation": rotation.disable_key_rotation,
     "GetKeyRotationStatus": rotation.get_key_rotation_status,
     "RotateKeyOnDemand": rotation.rotate_key_on_demand,
     "ListKeyRotations": rotation.list_key_rotations,
     "GetParametersForImport": imported_material.check_parameters,
-    "ImportKeyMaterial": imported_material.check_import,
+    "ImportKeyMaterial": imported_material.import_key_material,
+    "DeleteImportedKeyMaterial": imported_material.delete_imported_key_material,
+    "CreateGrant": grant_requests.create_grant,
+    "ListGrants": grant_requests.list_grants,
+    "RevokeGrant": grant_requests.revoke_grant,
+    "RetireGrant": grant_requests.retire_grant,
+    "ListKeyPolicies": listing.list_key_policies,
+    "ListResourceTags": listing.list_resource_tags,
+    "TagResource": tags.tag_resource,
+    "UntagResource": tags.untag_resource,
+    "ReplicateKey": multi_region.replicate_key,
+    "UpdatePrimaryRegion": multi_region.update_primary_region,
+    "GetKeyLastUsage": last_usage.get_key_last_usage,
 }
+"""Operations with the key of their first permission."""
+
+ON_ACCOUNT: Mapping[str, Callable[[Request], Answer | None]] = {
+    "CreateKey": tags.check_tags,
+    "ListKeys": listing.list_keys,
+    "ListAliases": aliases.list_aliases,
+    "CreateAlias": aliases.create_alias,
+    "DeleteAlias": aliases.delete_alias,
+    "UpdateAlias": aliases.update_alias,
+    "ListRetirableGrants": grant_requests.list_retirable_grants,
+    "CreateCustomKeyStore": key_stores.create_custom_key_store,
+    "DescribeCustomKeyStores": key_stores.describe_custom_key_stores,
+    **dict.fromkeys(
+        ("ConnectCustomKeyStore", "DeleteCustomKeyStore", "DisconnectCustomKeyStore", "UpdateCustomKeyStore"),
+        key_stores.use_custom_key_store,
+    ),
+}
+"""Operations without a key, and those on aliases."""

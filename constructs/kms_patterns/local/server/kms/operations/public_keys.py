@@ -7,24 +7,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
-from kms_patterns.local.server.kms.kms_errors import KmsError, constraint, invalid
+from kms_patterns.local.server.kms.kms_errors import invalid, unsupported
 from kms_patterns.local.server.kms.members import (
     Answer,
     Request,
     blob_member,
-    refuse_recipient,
+    refuse_unsupported,
     stop_dry_run,
     to_base64,
 )
 
-MAX_PUBLIC_KEY = 8192
 _ALGORITHM_LISTS = ("EncryptionAlgorithms", "SigningAlgorithms", "KeyAgreementAlgorithms")
 
 
 def get_public_key(record: KeyRecord, _request: Request) -> Answer:
     """Answer GetPublicKey."""
     if record["KeySpec"] == "SYMMETRIC_DEFAULT" or record["KeySpec"].startswith("HMAC"):
-        raise KmsError("UnsupportedOperationException", f"{record['Arn']} has no public key.")
+        raise unsupported(f"{record['Arn']} has no public key.")
     require_usable(record)
     lists = {name: record[name] for name in _ALGORITHM_LISTS if record.get(name)}
     return lists | {
@@ -38,10 +37,8 @@ def get_public_key(record: KeyRecord, _request: Request) -> Answer:
 
 def derive_shared_secret(record: KeyRecord, request: Request) -> Answer:
     """Answer DeriveSharedSecret: ECDH, the raw x-coordinate."""
-    refuse_recipient(request)
-    public_key = blob_member(request, "PublicKey", MAX_PUBLIC_KEY)
-    if request.get("KeyAgreementAlgorithm") != "ECDH":
-        raise constraint("keyAgreementAlgorithm", "satisfy enum value set: [ECDH]")
+    refuse_unsupported(request)
+    public_key = blob_member(request, "PublicKey")
     require_usage(record, "DeriveSharedSecret", "KEY_AGREEMENT")
     require_usable(record)
     secret = _shared(record["_private_key"], public_key)
@@ -58,7 +55,8 @@ def _shared(private_key: ec.EllipticCurvePrivateKey, public_key: bytes) -> bytes
     try:
         other = load_der_public_key(public_key)
         if not isinstance(other, ec.EllipticCurvePublicKey):
-            raise invalid("The public key is not an elliptic curve key.")
+            raise invalid("")
         return private_key.exchange(ec.ECDH(), other)
     except ValueError as refused:
-        raise invalid("The public key is not valid, or not on the curve of the KMS key.") from refused
+        # AWS gives no reason: not a key, not of an elliptic curve, or not on the curve of the KMS key.
+        raise invalid("") from refused

@@ -37,7 +37,7 @@ def rsa_decrypt(record: Mapping[str, Any], blob: bytes, algorithm: str, context:
     """Decrypt with the private key.
 
     Raises:
-        KmsError: InvalidCiphertextException, for another algorithm as well; UnsupportedOperationException: a context.
+        KmsError: InvalidCiphertextException, for another algorithm as well; ValidationException: a context.
     """
     if algorithm not in _DIGESTS:
         raise invalid_ciphertext()
@@ -50,7 +50,7 @@ def rsa_decrypt(record: Mapping[str, Any], blob: bytes, algorithm: str, context:
 
 def _padding(record: Mapping[str, Any], algorithm: str, context: Mapping[str, str]) -> OAEP:
     if context:
-        raise KmsError("UnsupportedOperationException", "EncryptionContext is not supported with asymmetric keys.")
+        raise invalid("EncryptionContext is not supported with asymmetric keys.")
     if algorithm not in _DIGESTS:
         message = f"Algorithm {algorithm} is incompatible with key spec {record['KeySpec']}."
         raise KmsError("InvalidKeyUsageException", message)

@@ -8,13 +8,13 @@ import time
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
-from kms_patterns.local.server.kms.keys import KeyRecord, material_id, require_usable
-from kms_patterns.local.server.kms.kms_errors import KmsError, constraint
+from kms_patterns.local.server.kms.control_plane.imported_material import next_material
+from kms_patterns.local.server.kms.control_plane.listing import KEYS, page
+from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, material_id, require_usable
+from kms_patterns.local.server.kms.kms_errors import KmsError, unsupported
 from kms_patterns.local.server.kms.members import Answer, Request
-from kms_patterns.local.server.kms.operations.imported_material import next_material
 
 MOST_ON_DEMAND = 25
-PERIOD_DAYS = (90, 2560)
 DEFAULT_PERIOD = 365
 # What a replica shares with its primary, besides what the emulator copies.
 SHARED = ("KeyAgreementAlgorithms", "_older_materials", "_rotations", "KeyRotationEnabled", "RotationPeriodInDays")
@@ -23,12 +23,8 @@ _DAY = 86400
 
 def enable_key_rotation(record: KeyRecord, request: Request) -> Answer:
     """Answer EnableKeyRotation."""
-    _require_rotating(record, "EnableKeyRotation")
-    require_usable(record)
+    _require_rotating(record, automatic=True)
     period = request.get("RotationPeriodInDays", DEFAULT_PERIOD)
-    least, most = PERIOD_DAYS
-    if not isinstance(period, int) or not least <= period <= most:
-        raise constraint("rotationPeriodInDays", f"have value between {least} and {most}")
     for member in _members(record):
         member |= {"KeyRotationEnabled": True, "RotationPeriodInDays": period, "_rotates_from": time.time()}
     return {}
@@ -36,8 +32,7 @@ def enable_key_rotation(record: KeyRecord, request: Request) -> Answer:
 
 def disable_key_rotation(record: KeyRecord, _request: Request) -> Answer:
     """Answer DisableKeyRotation."""
-    _require_rotating(record, "DisableKeyRotation")
-    require_usable(record)
+    _require_rotating(record, automatic=True)
     for member in _members(record):
         member["KeyRotationEnabled"] = False
     return {}
@@ -56,13 +51,16 @@ def get_key_rotation_status(record: KeyRecord, _request: Request) -> Answer:
 
 def rotate_key_on_demand(record: KeyRecord, _request: Request) -> Answer:
     """Answer RotateKeyOnDemand: at once, where AWS takes a moment."""
-    _require_rotating(record, "RotateKeyOnDemand")
-    require_usable(record)
+    _require_rotating(record, automatic=False)
     if record.get("_mrk_type") == "REPLICA":
-        raise KmsError("UnsupportedOperationException", f"{record['Arn']} cannot be rotated on demand here.")
+        raise unsupported(f"{record['Arn']} is not a multi-region primary key.")
     rotations = record.get("_rotations", [])
     if len(rotations) >= MOST_ON_DEMAND:
-        raise KmsError("LimitExceededException", f"A key can be rotated on demand {MOST_ON_DEMAND} times.")
+        raise KmsError(
+            "LimitExceededException",
+            "The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be "
+            f"performed for this key: {record['Arn']}",
+        )
     fresh = os.urandom(32) if record["Origin"] == "AWS_KMS" else next_material(record)
     older = [*record.get("_older_materials", ()), record["_symmetric_key"]]
     for member in _members(record):
@@ -72,17 +70,19 @@ def rotate_key_on_demand(record: KeyRecord, _request: Request) -> Answer:
     return {"KeyId": record["Arn"]}
 
 
-def list_key_rotations(record: KeyRecord, _request: Request) -> Answer:
+def list_key_rotations(record: KeyRecord, request: Request) -> Answer:
     """Answer ListKeyRotations: the rotations that took place."""
-    _require_rotating(record, "ListKeyRotations")
-    return {"Rotations": record.get("_rotations", []), "Truncated": False}
+    if record["KeySpec"] != SYMMETRIC:
+        raise unsupported("")
+    return page(request, "Rotations", [(it["KeyMaterialId"], it) for it in record.get("_rotations", [])], KEYS)
 
 
-def _require_rotating(record: KeyRecord, operation: str) -> None:
-    if record["KeySpec"] != "SYMMETRIC_DEFAULT":
-        raise KmsError("UnsupportedOperationException", f"{operation} is for symmetric encryption keys only.")
-    if operation == "EnableKeyRotation" and record["Origin"] != "AWS_KMS":
-        raise KmsError("UnsupportedOperationException", f"{record['Arn']} origin is {record['Origin']}.")
+def _require_rotating(record: KeyRecord, *, automatic: bool) -> None:
+    require_usable(record)
+    if record["KeySpec"] != SYMMETRIC:
+        raise unsupported("")
+    if automatic and record["Origin"] != "AWS_KMS":
+        raise unsupported(f"{record['Arn']} origin is {record['Origin']} which is not valid for this operation.")
 
 
 def _members(record: KeyRecord) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ from kms_patterns.local.server.kms.kms_errors import KmsError
 
 _LEAVING = frozenset({"PendingDeletion", "PendingReplicaDeletion"})
 _NOT_WHILE_LEAVING = frozenset({
-    "CreateAlias", "DisableKey", "EnableKey", "ImportKeyMaterial", "ReplicateKey", "ScheduleKeyDeletion",
+    "CreateAlias", "DisableKey", "EnableKey", "GetParametersForImport", "ImportKeyMaterial", "ReplicateKey",
+    "ScheduleKeyDeletion", "UpdatePrimaryRegion",
     "TagResource", "UntagResource", "UpdateAlias", "UpdateKeyDescription",
 })  # fmt: skip
 

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
+from kms_patterns.local.server.kms.control_plane.key_stores import no_key_store
 from kms_patterns.local.server.kms.keys import find_key
-from kms_patterns.local.server.kms.kms_errors import KmsError, Response, constraint, error_response, invalid
+from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response, invalid, unsupported
 
 Create = Callable[[Mapping[str, Any]], Response]
 
@@ -60,25 +61,44 @@ def key_metadata(original: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Cal
 
     def metadata(record: Mapping[str, Any]) -> dict[str, Any]:
         found = original(record)
+        found["AWSAccountId"] = record["Arn"].split(":")[4]
         if record.get("KeyAgreementAlgorithms"):
             found["KeyAgreementAlgorithms"] = record["KeyAgreementAlgorithms"]
+        if record.get("_managed"):
+            found["KeyManager"] = "AWS"
+        if record.get("_last_material_id"):
+            found.setdefault("CurrentKeyMaterialId", record["_last_material_id"])
+        if record["KeyState"] == "PendingReplicaDeletion":
+            # Its date is known only once the last replica is gone.
+            found.pop("DeletionDate", None)
         return {name: value for name, value in found.items() if value != [] or not name.endswith("Algorithms")}
 
     return metadata
 
 
 def _checked(data: Mapping[str, Any]) -> tuple[str, str]:
+    if data.get("KeySpec") and data.get("CustomerMasterKeySpec"):
+        raise invalid("You cannot specify KeySpec and CustomerMasterKeySpec in the same request.")
+    _check_origin(data)
     spec = data.get("KeySpec") or data.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
     if spec not in USAGES:
-        raise constraint("keySpec", f"satisfy enum value set: {sorted(USAGES)}")
+        raise unsupported(f"The embedded AWS does not make {spec} keys.")
     usage = data.get("KeyUsage") or (_ENCRYPT if spec == "SYMMETRIC_DEFAULT" else None)
     if usage is None:
         raise invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
     if usage not in USAGES[spec]:
         raise invalid(f"KeyUsage {usage} is not compatible with KeySpec {spec}")
     if spec in _ML_DSA and data.get("Origin", "AWS_KMS") != "AWS_KMS":
-        raise KmsError("UnsupportedOperationException", f"Importing {spec} keys is not supported.")
+        raise unsupported(f"Importing {spec} keys is not supported.")
     return str(spec), str(usage)
+
+
+def _check_origin(data: Mapping[str, Any]) -> None:
+    origin = data.get("Origin") or "AWS_KMS"
+    if data.get("CustomKeyStoreId"):
+        raise no_key_store(data["CustomKeyStoreId"])
+    if origin not in {"AWS_KMS", "EXTERNAL"} or data.get("XksKeyId"):
+        raise invalid(f"A key of origin {origin} needs a CustomKeyStoreId; the embedded AWS has no custom key stores.")
 
 
 def _amend(record: dict[str, Any], spec: str, usage: str) -> None:

