@@ -60,19 +60,19 @@ soak: install ## objects through EnvelopeCipher in bad weather; OBJECTS=3000 and
 
 lock: install ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra local --extra access --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock
+	  --generate-hashes --no-emit-package kms-runtime --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
 clean: ## remove everything that this file made
 	rm -rf $(VENV) node_modules .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist cdk.out
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements.lock pyproject.toml lambda/pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python >= 3.11 is needed, {v[0]}.{v[1]} found: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(CACHE)
 	awk '/^[^ ]/ {keep = !/^aws-cdk-lib==/} keep' requirements.lock > $(CACHE)/first.lock
 	awk '/^[^ ]/ {keep = /^aws-cdk-lib==/} keep' requirements.lock > $(CACHE)/last.lock
 	for lock in first last; do $(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement $(CACHE)/$$lock.lock || exit 1; done
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable ./lambda --editable .
 	@touch $@
 
 node_modules/.installed: package-lock.json $(VENV)/.installed

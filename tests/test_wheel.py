@@ -1,4 +1,4 @@
-"""The distribution as its users get it: built, installed away from the sources, used by an app in another folder."""
+"""Both distributions as their users get them: built, installed away from the sources, used in another folder."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from importlib.metadata import distribution
@@ -15,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
+OUTSIDER_MEGABYTES = 40
 CONSUMER_APP = """
 from aws_cdk import App, Stack
 from kms_patterns import EncryptedBucket, EncryptionKey, SecretCipher
@@ -26,98 +28,182 @@ EncryptedBucket(stack, "Bucket", encryption_key=key)
 SecretCipher(stack, "Secrets", encryption_key=key, required_context=["tenant"])
 app.synth()
 """
+TYPED_CONSUMER = """
+from kms_runtime import KmsKeyring, PublicKey, encrypt_bytes, encrypt_secret
+from kms_runtime.s3 import S3Object, encrypt_object
+
+keyring = KmsKeyring("arn", kms_client=object())
+message: bytes = encrypt_bytes(b"", keyring=keyring, encryption_context={})
+secret: bytes = encrypt_secret(b"x", key_arn="arn", encryption_context={}, kms_client=object()).ciphertext
+key: PublicKey = PublicKey.fetch("arn", kms_client=object())
+where = S3Object("b", "k")
+size: int = encrypt_object(where, where, keyring=keyring, encryption_context={}, s3_client=1).message.plaintext_bytes
+"""
 WHERE = "import kms_patterns, kms_runtime; print(kms_patterns.__file__); print(kms_runtime.__file__)"
 
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
+    for project in (ROOT, ROOT / "lambda"):
+        build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(project)]
+        subprocess.run(build, check=True, capture_output=True)
     return folder
 
 
 @pytest.fixture(scope="module")
-def wheel(dist: Path) -> Path:
-    (wheel,) = dist.glob("*.whl")
-    return wheel
+def wheels(dist: Path) -> dict[str, Path]:
+    return {path.name.partition("-")[0]: path for path in dist.glob("*.whl")}
 
 
-@pytest.fixture(scope="module")
-def consumer_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with our wheel and what it requires: neither the sources, nor what only tests or extras need."""
-    folder = tmp_path_factory.mktemp("consumer-venv")
+def required(name: str, extras: frozenset[str] = frozenset(), seen: frozenset[str] = frozenset()) -> set[str]:
+    """Return ``name`` and all that it requires with ``extras``, as installed here."""
+    found = {name}
+    for requirement in map(Requirement, distribution(name).requires or ()):
+        marker = requirement.marker
+        needed = marker is None or any(marker.evaluate({"extra": extra}) for extra in (extras or {""}))
+        if needed and requirement.name not in seen | found:
+            found |= required(requirement.name, frozenset(requirement.extras), seen | found)
+    return found
+
+
+def environment_of(folder: Path, wheels: list[Path], names: set[str]) -> Path:
+    """Return the interpreter of an environment with ``wheels`` and the installed distributions ``names``."""
     venv.create(folder)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*pip, str(wheel)], check=True)
+    subprocess.run([*pip, *map(str, wheels)], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    for name in required("cdk-kms-patterns") - {"cdk-kms-patterns"}:
+    for name in names:
         for top in {file.parts[0] for file in distribution(name).files or () if file.parts[0] != ".."}:
             if not (site / top).exists():
                 (site / top).symlink_to(Path(sysconfig.get_path("purelib")) / top)
     return python
 
 
-def required(name: str, seen: frozenset[str] = frozenset()) -> set[str]:
-    """Return ``name`` and all that it requires without extras, as installed here."""
-    found = {name}
-    for requirement in map(Requirement, distribution(name).requires or ()):
-        needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if needed and requirement.name not in seen | found:
-            found |= required(requirement.name, seen | found)
-    return found
+@pytest.fixture(scope="module")
+def consumer_python(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both wheels and what they require: neither the sources, nor what only tests or extras need."""
+    names = required("cdk-kms-patterns") - {"cdk-kms-patterns", "kms-runtime"}
+    return environment_of(tmp_path_factory.mktemp("consumer"), list(wheels.values()), names)
 
 
-def test_wheel_holds_both_typed_packages_and_nothing_compiled(wheel: Path) -> None:
+@pytest.fixture(scope="module")
+def outsider_python(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """kms-runtime with its command line, and nothing for AWS."""
+    names = required("kms-runtime", frozenset({"cli"})) - {"kms-runtime"}
+    return environment_of(tmp_path_factory.mktemp("outsider"), [wheels["kms_runtime"]], names)
+
+
+def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "TMPDIR"}}
+    environment["TMPDIR"] = str(folder)
+    return subprocess.run(
+        [str(python), *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("name", ["kms_patterns", "kms_runtime"])
+def test_wheel_holds_its_typed_package_and_nothing_compiled(name: str, wheels: dict[str, Path]) -> None:
+    (wheel,) = (path for path in wheels.values() if name.removeprefix("kms_") in path.name)
     names = zipfile.ZipFile(wheel).namelist()
-    assert {
-        "kms_patterns/__init__.py",
-        "kms_patterns/py.typed",
-        "kms_runtime/__init__.py",
-        "kms_runtime/py.typed",
-        "kms_runtime/requirements.lock",
-    } <= set(names)
-    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"kms_patterns", "kms_runtime"}
-    assert [name for name in names if "__pycache__" in name or name.endswith(".pyc")] == []
+    assert {f"{name}/__init__.py", f"{name}/py.typed"} <= set(names)
+    assert {each.split("/")[0] for each in names if ".dist-info" not in each} == {name}
+    assert [each for each in names if "__pycache__" in each or each.endswith(".pyc")] == []
+    assert ("kms_runtime/requirements.lock" in names) == (name == "kms_runtime")
+
+
+def test_both_have_one_version_and_one_depends_on_the_other() -> None:
+    version = tomllib.loads((ROOT / "lambda" / "pyproject.toml").read_text())["project"]["version"]
+    assert {distribution(name).version for name in ("cdk-kms-patterns", "kms-runtime")} == {version}
+    assert f"kms-runtime[aws,cli]=={version}" in (distribution("cdk-kms-patterns").requires or ())
 
 
 def test_extras_are_not_needed_and_their_absence_is_explained(consumer_python: Path, tmp_path: Path) -> None:
-    command = [str(consumer_python), "-m", "kms_patterns", "local", "start"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = run(consumer_python, tmp_path, "-m", "kms_patterns", "local", "start")
     assert done.returncode == 1
     assert "pip install 'cdk-kms-patterns[local]'" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
+def test_outsider_encrypts_with_a_public_key_and_is_told_what_calls_of_aws_need(
+    outsider_python: Path, tmp_path: Path
+) -> None:
+    key_arn = "arn:aws:kms:eu-west-1:111122223333:key/00000000-12ab-34cd-56ef-1234567890ab"
+    make = "from cryptography.hazmat.primitives.asymmetric import rsa; from cryptography.hazmat.primitives import "
+    make += "serialization as s; print(rsa.generate_private_key(65537, 2048).public_key().public_bytes("
+    make += "s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode())"
+    (tmp_path / "key.pem").write_text(run(outsider_python, tmp_path, "-c", make).stdout)
+    (tmp_path / "f").write_bytes(b"hello")
+    encrypt = ("-m", "kms_runtime", "encrypt", "f", "-k", key_arn)
+    done = run(outsider_python, tmp_path, *encrypt, "--public-key", "key.pem")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "f.encrypted").read_bytes()[:3] == b"\x02\x04\x78"
+    for arguments in ((*encrypt, "-o", "x"), (*encrypt, "--public-key", "key.pem", "-o", "s3://bucket/key")):
+        done = run(outsider_python, tmp_path, *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "pip install 'kms-runtime[aws]'" in done.stderr
+
+
+def test_command_line_that_is_not_installed_is_explained(
+    wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    names = required("kms-runtime") - {"kms-runtime"}
+    python = environment_of(tmp_path_factory.mktemp("library"), [wheels["kms_runtime"]], names)
+    folder = tmp_path_factory.mktemp("folder")
+    assert run(python, folder, "-c", "import kms_runtime, kms_runtime.tokens, kms_runtime.signatures").returncode == 0
+    done = run(python, folder, "-m", "kms_runtime")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "pip install 'kms-runtime[cli]'" in done.stderr
+
+
+def test_what_an_outsider_installs_is_small() -> None:
+    names = required("kms-runtime", frozenset({"cli"}))
+    files = [file.locate() for name in names for file in distribution(name).files or () if file.suffix != ".pyc"]
+    assert sum(Path(str(file)).stat().st_size for file in files if Path(str(file)).exists()) < OUTSIDER_MEGABYTES * 1e6
+    assert not {"boto3", "botocore", "aws-cdk-lib"} & names
+
+
+def test_types_of_the_aws_sdk_are_not_needed_by_typed_code(outsider_python: Path, tmp_path: Path) -> None:
+    (tmp_path / "consumer.py").write_text(TYPED_CONSUMER)
+    mypy = (
+        "-m",
+        "mypy",
+        "--strict",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        "--python-executable",
+        str(outsider_python),
+    )
+    done = run(Path(sys.executable), tmp_path, *mypy, "consumer.py")
+    assert (done.returncode, done.stdout) == (0, "Success: no issues found in 1 source file\n")
+
+
 def test_sdist_holds_the_sources_and_no_environment(dist: Path) -> None:
-    (sdist,) = dist.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    assert {"app.py", "pyproject.toml", "lambda/requirements.lock", "constructs/kms_patterns/__init__.py"} <= names
-    assert [name for name in names if name.startswith((".venv", "node_modules", "cdk.out", ".cache"))] == []
+    for archive, wanted, unwanted in (
+        ("cdk_kms_patterns", {"app.py", "pyproject.toml", "constructs/kms_patterns/__init__.py"}, "lambda/kms_runtime"),
+        ("kms_runtime", {"pyproject.toml", "requirements.lock", "LICENSE", "kms_runtime/__init__.py"}, "constructs"),
+    ):
+        (sdist,) = dist.glob(f"{archive}-*.tar.gz")
+        with tarfile.open(sdist) as opened:
+            names = {name.split("/", 1)[1] for name in opened.getnames() if "/" in name}
+        assert wanted <= names
+        assert [
+            each for each in names if each.startswith((".venv", "node_modules", "cdk.out", ".cache", unwanted))
+        ] == []
 
 
-def test_wheel_is_used_by_an_app_in_another_folder(consumer_python: Path, tmp_path: Path) -> None:
+def test_wheels_are_used_by_an_app_in_another_folder(consumer_python: Path, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(CONSUMER_APP)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [str(consumer_python), *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def output(*arguments: str) -> str:
+        done = run(consumer_python, tmp_path, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    for module in run("-c", WHERE).split():
+    for module in output("-c", WHERE).split():
         assert Path(module).is_relative_to(consumer_python.parents[1])
-    run("app.py")
+    output("app.py")
     template = json.loads((tmp_path / "cdk.out" / "Consumer.template.json").read_text())
     types = [resource["Type"] for resource in template["Resources"].values()]
     assert types.count("AWS::KMS::Key") == 1

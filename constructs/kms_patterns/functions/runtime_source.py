@@ -51,19 +51,19 @@ def runtime_source() -> RuntimeSource:
     """
     spec = find_spec("kms_runtime")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("the package kms_runtime is missing: reinstall cdk-kms-patterns, which contains it")
+        raise FileNotFoundError("the package kms_runtime is missing: reinstall kms-runtime, which contains it")
     package = Path(next(iter(spec.submodule_search_locations)))
     for lock in (package / LOCK_NAME, package.parent / LOCK_NAME):
         if lock.is_file():
             return RuntimeSource(package, lock)
-    raise FileNotFoundError(f"{LOCK_NAME} is neither in {package} nor beside it: reinstall cdk-kms-patterns")
+    raise FileNotFoundError(f"{LOCK_NAME} is neither in {package} nor beside it: reinstall kms-runtime")
 
 
 def _is_source(path: Path) -> bool:
     return (
         "__pycache__" not in path.parts
         and path.suffix != ".pyc"
-        and path.as_posix() != LOCK_NAME
+        and path.as_posix() not in {LOCK_NAME, "__main__.py"}
         and path.parts[0] != "cli"
     )
 

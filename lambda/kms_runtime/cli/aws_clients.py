@@ -3,19 +3,14 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import click
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from kms_runtime.cli.places import shown
+from kms_runtime.cli.places import check_sdk, shown
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
-
-# What botocore raises for a profile, an endpoint, a number or a credential process that it cannot use.
-_UNUSABLE = (BotoCoreError, ClientError, ValueError, TypeError, KeyError, OSError, RuntimeError)
 
 
 @cache
@@ -23,7 +18,7 @@ def kms_client(region: str) -> "KMSClient":
     """Return the AWS KMS client of a Region.
 
     Raises:
-        ClickException: The configuration or the credentials of the AWS SDK cannot be used.
+        ClickException: The AWS SDK is not installed, or its configuration or credentials cannot be used.
     """
     client: KMSClient = _client("kms", region)
     return client
@@ -34,18 +29,24 @@ def s3_client() -> "S3Client":
     """Return the Amazon S3 client of the configured Region.
 
     Raises:
-        ClickException: The configuration or the credentials of the AWS SDK cannot be used.
+        ClickException: The AWS SDK is not installed, or its configuration or credentials cannot be used.
     """
     client: S3Client = _client("s3", None)
     return client
 
 
 @cache
-def _session() -> boto3.Session:
+def _session() -> "boto3.Session":
+    import boto3  # noqa: PLC0415 - encryption with a public key needs no AWS SDK
+
     return boto3.Session()
 
 
 def _client(service: str, region: str | None) -> Any:
+    check_sdk()
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
     try:
         # Credentials are looked for here, not at the first request, so that all that is wrong is found in one place.
         session = _session()
@@ -54,6 +55,7 @@ def _client(service: str, region: str | None) -> Any:
             credentials.get_frozen_credentials()
         build: Any = session.client
         return build(service, region_name=region, config=Config(retries={"mode": "standard"}))
-    except _UNUSABLE as error:
+    except (BotoCoreError, ClientError, ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+        # All of these are raised for a profile, an endpoint, a number or a credential process that cannot be used.
         reason = shown(str(error).strip()) or type(error).__name__
         raise click.ClickException(f"the AWS SDK cannot be used as it is configured: {reason}") from error

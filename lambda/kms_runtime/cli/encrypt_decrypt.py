@@ -137,7 +137,7 @@ def _run(
         for source, target in zip(inputs, targets, strict=True):
             try:
                 work.run(source, target, report, force=options["force"])
-            except encryption.FAILURES as error:
+            except encryption.failures() as error:
                 report.failed(source, error)
                 code = max(code, _NOT_GENUINE if isinstance(error, encryption.NOT_GENUINE) else 1)
     sys.exit(code)

@@ -1,5 +1,6 @@
 """What the ``encrypt`` and ``decrypt`` commands do with one file, and how they report it."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from botocore.exceptions import BotoCoreError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 
 PUBLIC_KEY_LIMIT = 64 * 1024
 """Bytes that are read of a public key."""
-FAILURES = (kms_runtime.KmsRuntimeError, OSError, BotoCoreError)
 NOT_GENUINE = (MessageFormatError, MessageAuthenticationFailed, EncryptionContextMismatch)
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return the errors of one file, after which the next is processed."""
+    botocore = sys.modules.get("botocore.exceptions")  # not imported where no call is made
+    return (kms_runtime.KmsRuntimeError, OSError, *([botocore.BotoCoreError] if botocore else []))
 
 
 def encrypting_keyring(keys: Sequence[str], public_key: Path | None) -> Keyring:

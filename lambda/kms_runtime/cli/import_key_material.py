@@ -32,14 +32,12 @@ def import_key_material(material_file: Path, **options: Any) -> None:
     PEM or DER, encrypted or not. KMS never gives material back: what is encrypted under material that expired is
     readable only after the same bytes were imported again. Keep them.
     """
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - --help need not wait for boto3
-
+    from kms_runtime.cli.encryption import failures  # noqa: PLC0415 - --help need not wait for cryptography
     from kms_runtime.cli.key_material.material import KeyMaterialInvalid  # noqa: PLC0415
-    from kms_runtime.errors import KmsRuntimeError  # noqa: PLC0415
 
     try:
         _import(material_file, **options)
-    except (KmsRuntimeError, OSError, BotoCoreError) as error:
+    except failures() as error:
         click.echo(shown(f"{material_file}: {getattr(error, 'code', type(error).__name__)}: {error}"), err=True)
         sys.exit(_NO_MATERIAL if isinstance(error, KeyMaterialInvalid) else 1)
 

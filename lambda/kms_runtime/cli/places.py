@@ -1,6 +1,7 @@
 """Where the ``encrypt`` and ``decrypt`` commands read and write: files, standard streams, objects in Amazon S3."""
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -41,6 +42,16 @@ class S3Place:
 Place = Path | S3Place
 
 
+def check_sdk() -> None:
+    """Check that the AWS SDK is installed.
+
+    Raises:
+        ClickException: It is not.
+    """
+    if find_spec("boto3") is None:
+        raise click.ClickException("AWS cannot be called without boto3: pip install 'kms-runtime[aws]'")
+
+
 def shown(text: object) -> str:
     """Return ``text`` on one line and without control characters, as a terminal can show any name and message."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
@@ -54,6 +65,7 @@ def place(text: str) -> Place:
     """
     if not text.startswith(_SCHEME):
         return Path(text)
+    check_sdk()
     bucket, _, key = text.removeprefix(_SCHEME).partition("/")
     if not bucket:
         raise click.UsageError(f"{shown(text)}: s3://BUCKET/KEY is expected")
