@@ -15,4 +15,4 @@ with Path(file).open("rb") as source, message.open("wb") as sink:
     encrypt(source, sink, keyring=keyring, encryption_context={"tenant": tenant})
 with message.open("rb") as source, unverified.open("wb") as sink:
     decrypt(source, sink, keyring=keyring, encryption_context={"tenant": tenant})
-unverified.rename(copy)  # only now is the end of the message verified, too
+unverified.rename(copy)  # only now is the end of the message verified

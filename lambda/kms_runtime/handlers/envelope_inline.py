@@ -1,15 +1,20 @@
-"""Small payloads that travel in the event and in the response, with no object in between."""
+"""Payloads that travel in the response: small messages, and byte ranges of objects."""
 
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kms_runtime.envelope.decrypting import decrypt
 from kms_runtime.envelope.encrypting import encrypt
+from kms_runtime.envelope.ranged import decrypt_range
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.keyrings import Keyring
+from kms_runtime.s3 import S3Object, S3Range
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 MAX_PLAINTEXT = 128 * 1024
 MAX_MESSAGE = 2 * MAX_PLAINTEXT
@@ -65,3 +70,26 @@ ENCRYPT_INLINE = Inline(
 DECRYPT_INLINE = Inline(
     "ciphertext", "plaintext", MAX_MESSAGE, validator("envelope_cipher/inline_decrypt_request"), decrypt
 )
+
+
+def read_range(
+    source: S3Object,
+    byte_range: tuple[int, int],
+    *,
+    keyring: Keyring,
+    encryption_context: Mapping[str, str],
+    s3_client: "S3Client",
+) -> Response:
+    """Return the plaintext of ``byte_range`` (first byte, number of bytes) and what it belongs to."""
+    start, length = byte_range
+    message, plaintext = S3Range(source, s3_client=s3_client), io.BytesIO()
+    result = decrypt_range(
+        message, plaintext, start=start, length=length, keyring=keyring, encryption_context=encryption_context
+    )
+    return {
+        "source": message.location.as_response(),
+        "range": {"start": start, "length": result.plaintext_bytes},
+        "plaintext": encode_base64(plaintext.getvalue()),
+        "algorithmSuite": f"0x{result.algorithm_suite:04X}",
+        "encryptionContext": dict(result.encryption_context),
+    }

@@ -80,5 +80,6 @@ def encrypted_key(key: str) -> str:
 
 
 def decrypted_key(key: str) -> str:
-    """Return the default destination key on decryption."""
-    return key.removesuffix(ENCRYPTED_SUFFIX) or key
+    """Return the default destination key on decryption; a key that is only the suffix stays as it is."""
+    stem = key.removesuffix(ENCRYPTED_SUFFIX)
+    return key if not stem or stem.endswith("/") else stem

@@ -27,7 +27,7 @@ _batch = validator("envelope_cipher/batch")
 
 
 class RangeReader(Protocol):
-    """Responds to a request for a byte range: ``kms_runtime.handlers.envelope_range.read_range``."""
+    """Responds to a request for a byte range: ``kms_runtime.handlers.envelope_inline.read_range``."""
 
     def __call__(
         self,

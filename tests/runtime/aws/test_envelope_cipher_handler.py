@@ -6,6 +6,7 @@ import pytest
 
 from kms_runtime import decrypt_bytes, encrypt_bytes
 from kms_runtime.handlers import envelope_cipher
+from kms_runtime.handlers.envelope_requests import decrypted_key
 from kms_runtime.handlers.validation import schema
 
 CONTEXT = {"tenant": "a", "app": "orders"}
@@ -132,3 +133,11 @@ def test_log_has_facts_of_each_object_and_its_failure(s3, caplog, refused):
     assert (done.message, done.operation, done.plaintextBytes) == ("done", "EnvelopeEncrypt", 5)
     assert done.destination == {"bucket": "vault", "key": "a.encrypted", "versionId": "v1"}
     assert (failed.message, failed.errorCode) == ("refused", "SourceNotReadable")
+
+
+@pytest.mark.parametrize(
+    ("key", "destination"),
+    [("a/b.encrypted", "a/b"), (".encrypted", ".encrypted"), ("a/.encrypted", "a/.encrypted"), ("a", "a")],
+)
+def test_default_destination_has_a_name(key, destination):
+    assert decrypted_key(key) == destination
