@@ -7,8 +7,10 @@ from pathlib import Path
 
 from kms_patterns.access.evaluate.building import build_of
 from kms_patterns.access.matrix import Matrix
+from kms_patterns.access.model import Model
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack, load_assembly
 from kms_patterns.access.read.project import checked_out, is_project, synthesized
+from kms_patterns.access.read.reader import model_of
 from kms_patterns.access.report.matrix_json import read
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.templates.template_text import NotATemplate, document_of
@@ -44,6 +46,16 @@ class Sources:
         """
         saved = _saved(words)
         return saved or build_of(self._stacks(words), project=self.project)
+
+    def model(self, words: Sequence[str]) -> Model:
+        """Return who and what is in one source, or in several templates and assemblies together.
+
+        Raises:
+            NotATemplate: A source is a saved report, or see ``matrix``.
+        """
+        if _saved(words):
+            raise NotATemplate(f"{words[0]} is a saved report; this needs the templates themselves")
+        return model_of(self._stacks(words))
 
     def pair(self, old: str, new: str) -> tuple[Matrix, Matrix]:
         """Return the matrices of two sources, for the same account and Region.

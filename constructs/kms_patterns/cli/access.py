@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from kms_patterns.access.matrix import Matrix
     from kms_patterns.access.sources import Sources
 
 _FORMATS = click.Choice(["text", "markdown", "json", "html"])
+_REPORTS = click.Choice([*_FORMATS.choices, "sarif"])
+_RULES = click.Choice(["all", "AdministratorUsesKey", "OutsiderUsesKey", "VoidGrant", "WildcardOnKey"])
 FINDING, ERROR = 1, 2
 """Exit codes: what was asked to fail was found, and the question could not be answered."""
 
@@ -75,18 +78,98 @@ def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @access.command()
 @click.argument("source", nargs=-1, required=True)
-@click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="What to write.")
+@click.option("--format", "form", type=_REPORTS, default="text", show_default=True, help="What to write.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file to write, instead of printing.")
 @click.option("--stack", help="Only the resources of this stack.")
+@click.option("--principal", multiple=True, help="Only these principals: an id, its end, or a pattern; repeatable.")
+@click.option("--resource", multiple=True, help="Only these resources, likewise.")
+@click.option("--action", multiple=True, help="Only these actions: kms:Decrypt, s3:Get*.")
+@click.option("--fail-on", multiple=True, type=_RULES, help="Exit with 1 if this rule is broken; repeatable.")
 @_inputs
-def report(source: Sequence[str], form: str, output: Path | None, stack: str | None, **inputs: Any) -> None:
-    """Report on one SOURCE, or on several templates and assemblies together."""
-    from kms_patterns.access.report.formats import render  # noqa: PLC0415 - so that --help need not load the reports
+def report(source: Sequence[str], form: str, output: Path | None, **options: Any) -> None:
+    """Report on one SOURCE, or on several templates and assemblies together.
+
+    As sarif: what least privilege objects to, for a code-scanning service.
+    """
+    from kms_patterns.access.questions.filters import filtered  # noqa: PLC0415 - so that --help need not load it
+    from kms_patterns.access.report.formats import render  # noqa: PLC0415
+    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
+
+    rules, stack = options.pop("fail_on"), options.pop("stack")
+    filters = {f"{name}s": options.pop(name) for name in ("principal", "resource", "action")}
+    with _errors_explained():
+        sources = _sources(**options)
+        broken = ""
+        if rules or form == "sarif":
+            matrix, broken, sarif = _reviewed(sources, source, rules)
+            if form == "sarif":
+                _write(sarif, output)
+        else:
+            matrix = sources.matrix(source)
+        if form != "sarif":
+            said = "".join(f"only --{name[:-1]} {' '.join(words)}\n" for name, words in filters.items() if words)
+            text = render(filtered(matrix.of_stack(stack) if stack else matrix, **filters), form)
+            _write(visible_lines(said) + text if form == "text" else text, output)
+    if broken:
+        click.echo(broken, nl=False, err=True)
+        sys.exit(FINDING)
+
+
+def _reviewed(sources: "Sources", words: Sequence[str], rules: Sequence[str]) -> "tuple[Matrix, str, str]":
+    """Return the matrix, the broken rules among ``rules`` in words, and all broken rules as SARIF."""
+    from kms_patterns.access.evaluate.building import matrix_of  # noqa: PLC0415
+    from kms_patterns.access.evaluate.evaluation import evaluate  # noqa: PLC0415
+    from kms_patterns.access.evaluate.simulator import simulator  # noqa: PLC0415
+    from kms_patterns.access.findings import violations  # noqa: PLC0415
+    from kms_patterns.access.report.answers import violations_as_text  # noqa: PLC0415
+    from kms_patterns.access.report.sarif import as_sarif  # noqa: PLC0415
+
+    model = sources.model(words)
+    with simulator(sources.project) as running:
+        evaluation = evaluate(model, running)
+    found = violations(model, evaluation)
+    asked = [item for item in found if item.rule in rules or "all" in rules]
+    broken = violations_as_text(asked) if asked else ""
+    return matrix_of(model, evaluation), broken, as_sarif(found, model.files)
+
+
+@access.command()
+@click.argument("principal")
+@click.argument("action")
+@click.argument("resource")
+@click.argument("source", nargs=-1)
+@_inputs
+def explain(principal: str, action: str, resource: str, source: Sequence[str], **inputs: Any) -> None:
+    """Say why PRINCIPAL can or cannot do ACTION on RESOURCE, policy by policy; SOURCE defaults to cdk.out.
+
+    Exit code 1 if it cannot.
+    """
+    from kms_patterns.access.evaluate.simulator import simulator  # noqa: PLC0415
+    from kms_patterns.access.questions.explanation import explain as explained  # noqa: PLC0415
+    from kms_patterns.access.report.answers import explanation_as_text  # noqa: PLC0415
 
     with _errors_explained():
-        matrix = _sources(**inputs).matrix(source)
-        text = render(matrix.of_stack(stack) if stack else matrix, form)
-        _write(text, output)
+        sources = _sources(**inputs)
+        model = sources.model(source or ["cdk.out"])
+        with simulator(sources.project) as running:
+            found = explained(model, running, (principal, action, resource))
+        click.echo(explanation_as_text(found), nl=False)
+    if found.missing or not found.found:
+        sys.exit(FINDING)
+
+
+@access.command()
+@click.argument("bucket")
+@click.argument("source", nargs=-1)
+@_inputs
+def readers(bucket: str, source: Sequence[str], **inputs: Any) -> None:
+    """List who can read the objects of BUCKET, S3 and KMS joined; SOURCE defaults to cdk.out."""
+    from kms_patterns.access.questions.content import readers as found_readers  # noqa: PLC0415
+    from kms_patterns.access.report.answers import readers_as_text  # noqa: PLC0415
+
+    with _errors_explained():
+        matrix = _sources(**inputs).matrix(source or ["cdk.out"])
+        click.echo(readers_as_text(*found_readers(matrix, bucket)), nl=False)
 
 
 @access.command()

@@ -29,7 +29,11 @@ def build_of(stacks: list[Stack], *, project: Path | None = None) -> Matrix:
 
 def build_with(model: Model, running: Simulator) -> Matrix:
     """Return the matrix of a model, evaluated by a simulator that runs already."""
-    evaluation = evaluate(model, running)
+    return matrix_of(model, evaluate(model, running))
+
+
+def matrix_of(model: Model, evaluation: Evaluation) -> Matrix:
+    """Return the matrix of a model that was evaluated already."""
     places = sorted({place for finding in evaluation.findings for place in finding.statements})
     numbers = {place: index for index, place in enumerate(places)}
     names = Names(model.names)

@@ -1,6 +1,7 @@
 """The text of a CloudFormation template, in JSON or YAML, as a mapping whose structure was checked once."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 SECTIONS: Final = ("Parameters", "Mappings", "Conditions", "Resources", "Outputs")
 _PLAIN_TAGS = {"Ref": "Ref", "Condition": "Condition"}
 _MOST_NODES = 500_000
+_MARKS = re.compile("[\ue000\ue001]")
 
 
 class NotATemplate(ValueError):
@@ -23,6 +25,10 @@ def template_of(path: Path) -> dict[str, Any]:
     found = document_of(path)
     if not isinstance(found, dict) or "Resources" not in found:
         raise NotATemplate(f"{path} is not a CloudFormation template: it has no Resources")
+    if marked := _MARKS.search(json.dumps(found, ensure_ascii=False, default=str)):
+        raise NotATemplate(
+            f"{path} holds the private-use character U+{ord(marked[0]):04X}, which stands for unknown values"
+        )
     return checked(found, str(path))
 
 
