@@ -6,6 +6,9 @@ from aws_cdk import aws_kms as kms
 
 from kms_patterns import EncryptionKey, KeyAgreementKey, MacKey, RsaEncryptionKey, SigningKey
 from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
+from kms_patterns.policy import key_specs
+from kms_runtime import macs, signing_algorithms
+from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD
 
 TYPES = {
     RsaEncryptionKey: ("ENCRYPT_DECRYPT", "RSA_3072"),
@@ -203,3 +206,14 @@ def test_sm2_is_for_the_china_regions(kind, app, stack):
 
     with pytest.raises(KeyConfigurationError, match="SM2 in eu-west-1: only the China Regions"):
         kind(stack, "Key", key_spec=kms.KeySpec.SM2)
+
+
+def test_tables_of_specs_and_algorithms_agree_with_those_of_the_data_plane():
+    of_usage = {usage: dict(table) for usage, table in key_specs.ALGORITHMS.items()}
+    outside_china = {spec: set(names) for spec, names in of_usage["SIGN_VERIFY"].items() if spec != "SM2"}
+
+    assert outside_china == {spec: set(names) for spec, names in signing_algorithms.ALGORITHMS_OF.items()}
+    assert {name for names in of_usage["GENERATE_VERIFY_MAC"].values() for name in names} == set(macs.MAC_BYTES)
+    assert dict(OAEP_OVERHEAD) == dict(key_specs.RSA_ENCRYPTION_ALGORITHMS)
+    for name, algorithm in signing_algorithms.ALGORITHMS.items():
+        assert set(key_specs.message_types([name])) == set(algorithm.message_types), name

@@ -94,7 +94,7 @@ def test_replica_of_a_single_region_key_is_refused(home, away):
 def test_replica_of_a_replica_is_refused(home, away):
     replica = ReplicaKey(away, "Key", primary_key=EncryptionKey(home, "Key", multi_region=True))
 
-    with pytest.raises(KeyConfigurationError, match="no multi-Region primary"):
+    with pytest.raises(KeyConfigurationError, match="not a multi-Region primary"):
         ReplicaKey(home, "Second", primary_key=replica)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
-from typing import cast
+from typing import Unpack, cast
 
 import jsii
 from aws_cdk import Duration, Stack, Token
@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.grant_writer import GrantWriter
@@ -17,6 +18,7 @@ from kms_patterns.keys.grants.policy_checks import check_callers_statement
 from kms_patterns.keys.grants.service_grants import ServiceGrants
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
+from kms_patterns.keys.key_options import PrimaryKeyOptions
 from kms_patterns.keys.key_properties import (
     check_description,
     check_pending_window,
@@ -37,6 +39,7 @@ from kms_patterns.policy.statements import account_administration
 class CustomerManagedKey(ServiceGrants, kms.Key):
     """Base of this package's keys; use one of those, such as ``EncryptionKey``."""
 
+    @checked
     def __init__(
         self,
         scope: Construct,
@@ -44,22 +47,15 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         *,
         key_spec: kms.KeySpec,
         key_usage: kms.KeyUsage,
-        alias: str | None,
-        aliases: Sequence[str],
-        description: str | None,
-        administrators: Sequence[iam.IGrantable],
-        pending_window: Duration | None,
-        enabled: bool,
-        multi_region: bool,
-        imported_material: bool,
-        tags: Mapping[str, str] | None,
-        perimeter: str | None,
-        lifecycle: KeyLifecycle,
-        access: KeyAccess,
         rotates: bool = False,
         rotation_period: Duration | None = None,
         on_demand_rotation: bool = False,
+        **options: Unpack[PrimaryKeyOptions],
     ) -> None:
+        pending_window, perimeter = options.get("pending_window"), options.get("perimeter")
+        description, tags = options.get("description"), options.get("tags")
+        lifecycle = options.get("lifecycle", KeyLifecycle.RETAIN)
+        multi_region, imported_material = options.get("multi_region", False), options.get("imported_material", False)
         check_key_spec(scope, key_spec, key_usage, symmetric=GENERATE_DATA_KEY in self.operations)
         check_rotates(rotation_period, rotates=rotates)
         check_rotation_period(rotation_period)
@@ -67,13 +63,14 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         check_perimeter(perimeter, Stack.of(scope).account)
         check_description(description)
         check_tags(tags)
-        names = ([alias] if alias is not None else []) + [*aliases]
+        names = [name for name in (options.get("alias"), *options.get("aliases", ())) if name is not None]
         for name in names:
             scoped_alias(name, Stack.of(scope))
         ephemeral = lifecycle is KeyLifecycle.EPHEMERAL
         window = pending_window or (Duration.days(7) if ephemeral else None)
         self.key_spec, self.key_usage = key_spec, key_usage
-        self.access, self._lifecycle, self._perimeter = access, lifecycle, perimeter
+        self.access = options.get("access", KeyAccess.NAMED)
+        self._lifecycle, self._perimeter = lifecycle, perimeter
         self._served: set[str] = set()
         self.sources_of_services = []
         self.multi_region, self.imported_material = multi_region, imported_material
@@ -84,14 +81,14 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
             scope,
             construct_id,
             description=description,
-            enabled=enabled,
+            enabled=options.get("enabled", True),
             enable_key_rotation=rotates or None,
             rotation_period=rotation_period,
             key_spec=key_spec,
             key_usage=key_usage,
             multi_region=multi_region or None,
             pending_window=window,
-            policy=named if access is KeyAccess.NAMED else None,
+            policy=named if self.access is KeyAccess.NAMED else None,
             removal_policy=self._removal_policy,
         )
         self._region = self.stack.region
@@ -105,7 +102,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         self._alias_names: set[str] = set()
         for name in names:
             self.add_alias(name)
-        for administrator in administrators:
+        for administrator in options.get("administrators", ()):
             self.grant_admin(administrator)
 
     @cached_property
@@ -133,6 +130,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         """Ids of the key policy statements for roles and users whose own policies this app does not write."""
         return self._writer.elsewhere
 
+    @checked
     def grant_admin(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow one role or user to manage the key: not to use it, and not to create KMS grants.
 
@@ -160,6 +158,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         """Add a statement of this package to the key policy, without the checks of a caller's statement."""
         super().add_to_resource_policy(statement)
 
+    @checked
     def add_alias(self, alias_name: str) -> kms.Alias:
         """Add an alias, which stays when the key stays and goes when the key goes.
 

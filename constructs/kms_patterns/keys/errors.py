@@ -1,4 +1,10 @@
-"""Errors of keys and grants, raised while the app is synthesized: before anything is deployed."""
+"""Errors of keys and grants, raised while the app is synthesized: before anything is deployed.
+
+- ``ValueError``
+    - ``KeyConfigurationError``
+        - ``ArgumentRefused`` (also a ``GrantRefused`` and a ``TypeError``)
+    - ``GrantRefused``
+"""
 
 
 class KeyConfigurationError(ValueError):
@@ -7,3 +13,7 @@ class KeyConfigurationError(ValueError):
 
 class GrantRefused(ValueError):
     """A grant that AWS would refuse at run time, that would have no effect, or that is wider than a grant may be."""
+
+
+class ArgumentRefused(KeyConfigurationError, GrantRefused, TypeError):
+    """An argument of a key or of a grant is not of its type, and would have been taken for something else."""

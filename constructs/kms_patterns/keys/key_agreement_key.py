@@ -1,9 +1,7 @@
 """The key that agrees with a peer on a shared secret."""
 
-from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Unpack
 
-from aws_cdk import Duration
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
@@ -11,34 +9,20 @@ from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.grants.key_agreement_grants import KeyAgreementGrants
 from kms_patterns.keys.imported.imported_types import ImportedKeyAgreementKey
 from kms_patterns.keys.imported.look_ups import LookUps
-from kms_patterns.keys.key_access import KeyAccess
-from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.key_options import PrimaryKeyOptions
 from kms_patterns.policy.actions import KEY_AGREEMENT_OPERATIONS
 
 
 class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, CustomerManagedKey):
     """A key pair for ECDH, whose private half never leaves KMS.
 
-    It rotates never. Peers need its public key: see ``grant_public_key``.
+    It never rotates. Peers need its public key: see ``grant_public_key``.
 
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
-        key_spec: ECC_NIST_P256, ECC_NIST_P384 or ECC_NIST_P521, or SM2 in the China Regions. Left out, ECC_NIST_P256.
-        alias: Such as ``devices/agreement``, for ``alias/<stack>/…``; see :meth:`add_alias`. Left out, none.
-        aliases: Further aliases.
-        description: Shown in the console; at most 8192 characters.
-        administrators: Roles or users who may manage the key, by their own policies too, but not use it.
-            Left out, those whom IAM of the account allows it.
-        pending_window: Waiting period before deletion, 7 to 30 days. Left out, 30 days; 7 for an ephemeral key.
-        enabled: False makes every use end in DisabledException.
-        multi_region: Whether :class:`ReplicaKey` can replicate it into other Regions; fixed at creation.
-        imported_material: True makes a key without key material (origin EXTERNAL), to be imported.
-        tags: Tags of the key.
-        perimeter: Id of an organization (``o-a1b2c3d4e5``) or of an account (12 digits): whoever is outside of it is
-            denied everything, whatever else says. Left out, no such statement.
-        lifecycle: What becomes of the key and its aliases with its stack. Left out, they stay.
-        access: Whether the key policy names the users. Left out, it does.
+        key_spec: ECC_NIST_P256, ECC_NIST_P384 or ECC_NIST_P521, or SM2 in the China Regions. Defaults to ECC_NIST_P256.
+        options: See :class:`~kms_patterns.keys.key_options.PrimaryKeyOptions`.
 
     Raises:
         KeyConfigurationError: KMS would refuse the spec, an alias or the waiting period.
@@ -46,7 +30,7 @@ class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, Cust
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_DeriveSharedSecret.html
     """
 
-    imported_as = ImportedKeyAgreementKey
+    imported_as: ClassVar[type[Any]] = ImportedKeyAgreementKey
     operations = KEY_AGREEMENT_OPERATIONS
 
     def __init__(
@@ -55,34 +39,12 @@ class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, Cust
         construct_id: str,
         *,
         key_spec: kms.KeySpec = kms.KeySpec.ECC_NIST_P256,
-        alias: str | None = None,
-        aliases: Sequence[str] = (),
-        description: str | None = None,
-        administrators: Sequence[iam.IGrantable] = (),
-        pending_window: Duration | None = None,
-        enabled: bool = True,
-        multi_region: bool = False,
-        imported_material: bool = False,
-        tags: Mapping[str, str] | None = None,
-        perimeter: str | None = None,
-        lifecycle: KeyLifecycle = KeyLifecycle.RETAIN,
-        access: KeyAccess = KeyAccess.NAMED,
+        **options: Unpack[PrimaryKeyOptions],
     ) -> None:
         super().__init__(
             scope,
             construct_id,
             key_spec=key_spec,
             key_usage=kms.KeyUsage.KEY_AGREEMENT,
-            alias=alias,
-            aliases=aliases,
-            description=description,
-            administrators=administrators,
-            pending_window=pending_window,
-            enabled=enabled,
-            multi_region=multi_region,
-            imported_material=imported_material,
-            tags=tags,
-            perimeter=perimeter,
-            lifecycle=lifecycle,
-            access=access,
+            **options,
         )

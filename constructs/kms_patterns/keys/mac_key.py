@@ -1,9 +1,7 @@
 """The HMAC key, which makes and verifies authentication tags."""
 
-from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Unpack
 
-from aws_cdk import Duration
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
@@ -11,34 +9,20 @@ from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.grants.mac_grants import MacGrants
 from kms_patterns.keys.imported.imported_types import ImportedMacKey
 from kms_patterns.keys.imported.look_ups import LookUps
-from kms_patterns.keys.key_access import KeyAccess
-from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.key_options import PrimaryKeyOptions
 from kms_patterns.policy.actions import MAC_OPERATIONS
 
 
 class MacKey(LookUps[ImportedMacKey], MacGrants, CustomerManagedKey):
     """An HMAC key: tags that only KMS makes and only KMS verifies.
 
-    It rotates never. Tags of one key verify under no other.
+    It never rotates. Tags of one key verify under no other.
 
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
-        key_spec: HMAC_224, HMAC_256, HMAC_384 or HMAC_512. Left out, HMAC_256.
-        alias: Such as ``sessions/tags``, for ``alias/<stack>/…``; see :meth:`add_alias`. Left out, none.
-        aliases: Further aliases.
-        description: Shown in the console; at most 8192 characters.
-        administrators: Roles or users who may manage the key, by their own policies too, but not use it.
-            Left out, those whom IAM of the account allows it.
-        pending_window: Waiting period before deletion, 7 to 30 days. Left out, 30 days; 7 for an ephemeral key.
-        enabled: False makes every use end in DisabledException.
-        multi_region: Whether :class:`ReplicaKey` can replicate it into other Regions; fixed at creation.
-        imported_material: True makes a key without key material (origin EXTERNAL), to be imported.
-        tags: Tags of the key.
-        perimeter: Id of an organization (``o-a1b2c3d4e5``) or of an account (12 digits): whoever is outside of it is
-            denied everything, whatever else says. Left out, no such statement.
-        lifecycle: What becomes of the key and its aliases with its stack. Left out, they stay.
-        access: Whether the key policy names the users. Left out, it does.
+        key_spec: HMAC_224, HMAC_256, HMAC_384 or HMAC_512. Defaults to HMAC_256.
+        options: See :class:`~kms_patterns.keys.key_options.PrimaryKeyOptions`.
 
     Raises:
         KeyConfigurationError: KMS would refuse the spec, an alias or the waiting period.
@@ -46,7 +30,7 @@ class MacKey(LookUps[ImportedMacKey], MacGrants, CustomerManagedKey):
     See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
     """
 
-    imported_as = ImportedMacKey
+    imported_as: ClassVar[type[Any]] = ImportedMacKey
     operations = MAC_OPERATIONS
 
     def __init__(
@@ -55,34 +39,12 @@ class MacKey(LookUps[ImportedMacKey], MacGrants, CustomerManagedKey):
         construct_id: str,
         *,
         key_spec: kms.KeySpec = kms.KeySpec.HMAC_256,
-        alias: str | None = None,
-        aliases: Sequence[str] = (),
-        description: str | None = None,
-        administrators: Sequence[iam.IGrantable] = (),
-        pending_window: Duration | None = None,
-        enabled: bool = True,
-        multi_region: bool = False,
-        imported_material: bool = False,
-        tags: Mapping[str, str] | None = None,
-        perimeter: str | None = None,
-        lifecycle: KeyLifecycle = KeyLifecycle.RETAIN,
-        access: KeyAccess = KeyAccess.NAMED,
+        **options: Unpack[PrimaryKeyOptions],
     ) -> None:
         super().__init__(
             scope,
             construct_id,
             key_spec=key_spec,
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
-            alias=alias,
-            aliases=aliases,
-            description=description,
-            administrators=administrators,
-            pending_window=pending_window,
-            enabled=enabled,
-            multi_region=multi_region,
-            imported_material=imported_material,
-            tags=tags,
-            perimeter=perimeter,
-            lifecycle=lifecycle,
-            access=access,
+            **options,
         )

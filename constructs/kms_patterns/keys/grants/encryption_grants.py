@@ -5,6 +5,7 @@ from typing import Unpack
 
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.grants.cdk_calls import ForConstruct
 from kms_patterns.keys.grants.rules import GrantRules
 from kms_patterns.keys.grants.target import GrantConditions
@@ -19,6 +20,7 @@ class EncryptionGrants(GrantRules):
     wide. The key policy and the grantee's policy carry the same conditions.
     """
 
+    @checked
     def grant_encrypt(self, grantee: iam.IGrantable, **demanded: Unpack[GrantConditions]) -> iam.Grant:
         """Allow ``kms:Encrypt``: values of up to 4096 bytes, encrypted by KMS itself.
 
@@ -26,32 +28,39 @@ class EncryptionGrants(GrantRules):
         """
         return self.grant_operations(grantee, actions.ENCRYPT, *_data_keys(grantee), **demanded)
 
+    @checked
     def grant_decrypt(self, grantee: iam.IGrantable, **demanded: Unpack[GrantConditions]) -> iam.Grant:
         """Allow ``kms:Decrypt``, of values and of data keys."""
         return self.grant_operations(grantee, actions.DECRYPT, **demanded)
 
+    @checked
     def grant_encrypt_decrypt(self, grantee: iam.IGrantable, **demanded: Unpack[GrantConditions]) -> iam.Grant:
         """Allow ``kms:Encrypt`` and ``kms:Decrypt``; for constructs of the AWS CDK see :meth:`grant_encrypt`."""
         return self.grant_operations(grantee, actions.ENCRYPT, actions.DECRYPT, *_data_keys(grantee), **demanded)
 
+    @checked
     def grant_generate_data_key(self, grantee: iam.IGrantable, **demanded: Unpack[GrantConditions]) -> iam.Grant:
         """Allow ``kms:GenerateDataKey``: envelope encryption."""
         return self.grant_operations(grantee, actions.GENERATE_DATA_KEY, **demanded)
 
+    @checked
     def grant_generate_data_key_without_plaintext(
         self, grantee: iam.IGrantable, **demanded: Unpack[GrantConditions]
     ) -> iam.Grant:
         """Allow ``kms:GenerateDataKeyWithoutPlaintext``: data keys for another principal to use."""
         return self.grant_operations(grantee, actions.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT, **demanded)
 
+    @checked
     def grant_re_encrypt_from(self, grantee: iam.IGrantable, **demanded: Unpack[GrantConditions]) -> iam.Grant:
         """Allow ``kms:ReEncryptFrom``: ciphertexts of this key may be moved under another key."""
         return self.grant_operations(grantee, actions.RE_ENCRYPT_FROM, **demanded)
 
+    @checked
     def grant_re_encrypt_to(self, grantee: iam.IGrantable, **demanded: Unpack[GrantConditions]) -> iam.Grant:
         """Allow ``kms:ReEncryptTo``: ciphertexts of another key may be moved under this key."""
         return self.grant_operations(grantee, actions.RE_ENCRYPT_TO, **demanded)
 
+    @checked
     def grant_generate_data_key_pair(
         self, grantee: iam.IGrantable, *, pair_specs: Sequence[str] | None = None, **demanded: Unpack[GrantConditions]
     ) -> iam.Grant:
@@ -65,6 +74,7 @@ class EncryptionGrants(GrantRules):
         pins = {DATA_KEY_PAIR_SPEC: pair_specs}
         return self.grant_pinned(grantee, actions.GENERATE_DATA_KEY_PAIR, pins=pins, **demanded)
 
+    @checked
     def grant_generate_data_key_pair_without_plaintext(
         self, grantee: iam.IGrantable, *, pair_specs: Sequence[str] | None = None, **demanded: Unpack[GrantConditions]
     ) -> iam.Grant:

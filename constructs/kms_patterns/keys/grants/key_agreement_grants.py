@@ -5,6 +5,7 @@ from typing import Unpack
 
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.grants.public_key_grants import PublicKeyGrants
 from kms_patterns.keys.grants.target import CallConditions
 from kms_patterns.policy import actions
@@ -17,6 +18,7 @@ class KeyAgreementGrants(PublicKeyGrants):
     Each takes the conditions of :class:`~kms_patterns.keys.grants.target.CallConditions`.
     """
 
+    @checked
     def grant_derive_shared_secret(
         self, grantee: iam.IGrantable, *, algorithms: Sequence[str] | None = None, **demanded: Unpack[CallConditions]
     ) -> iam.Grant:

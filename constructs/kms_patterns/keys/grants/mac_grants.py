@@ -5,6 +5,7 @@ from typing import Unpack
 
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.grants.rules import GrantRules
 from kms_patterns.keys.grants.target import CallConditions
 from kms_patterns.policy import actions
@@ -18,12 +19,14 @@ class MacGrants(GrantRules):
     :class:`~kms_patterns.keys.grants.target.CallConditions`.
     """
 
+    @checked
     def grant_generate_mac(
         self, grantee: iam.IGrantable, *, algorithms: Sequence[str] | None = None, **demanded: Unpack[CallConditions]
     ) -> iam.Grant:
         """Allow ``kms:GenerateMac``, of messages of up to 4096 bytes."""
         return self.grant_pinned(grantee, actions.GENERATE_MAC, pins={MAC_ALGORITHM: algorithms}, **demanded)
 
+    @checked
     def grant_verify_mac(
         self, grantee: iam.IGrantable, *, algorithms: Sequence[str] | None = None, **demanded: Unpack[CallConditions]
     ) -> iam.Grant:

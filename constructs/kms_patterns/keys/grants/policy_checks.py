@@ -44,11 +44,6 @@ def check_context(
     Raises:
         GrantRefused: Only symmetric encryption keys have one, so the grant would be void.
     """
-    if isinstance(names, str):
-        raise GrantRefused(
-            f"{key.node.path}: required_context is the string {names!r}, of which each letter would be a name; "
-            f"give a list: [{names!r}]"
-        )
     demanded = sorted([*(pairs or ()), *(names or ()), *contexts_demanded(conditions or {})])
     if demanded and GENERATE_DATA_KEY not in key.operations:
         raise GrantRefused(
@@ -66,7 +61,7 @@ def check_grant_operations(key: GrantTarget, operations: Sequence[str]) -> None:
     """
     able = {operation.removeprefix("kms:") for operation in key.operations} | {"CreateGrant", *NEUTRAL_OPERATIONS}
     unable = [operation for operation in operations if operation not in able]
-    if unable or not operations or isinstance(operations, str):
+    if unable or not operations:
         raise GrantRefused(
             f"{key.node.path}: operations {operations!r}: a KMS grant on this key may hold {', '.join(sorted(able))}: "
             "no grant with another one can be made. Name them without kms:"
@@ -91,6 +86,8 @@ def _reason(key: GrantTarget, operation: str) -> str:
         return "whoever creates KMS grants gives others use of the key, past the key policy; grant the user directly"
     if operation in EVERY_ADMINISTRATION:
         return "it manages the key; administrators and users are apart, so call grant_admin"
+    if f"kms:{operation}" in key.operations:
+        return f"it has no prefix; write 'kms:{operation}'"
     error = REFUSAL_OF_KMS.get(operation, "InvalidKeyUsageException")
     return f"a key of this type cannot do it, KMS would answer {error}; it can: {', '.join(key.operations)}"
 

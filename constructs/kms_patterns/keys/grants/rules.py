@@ -7,6 +7,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
+from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_calls import CallsOfConstructs, ForConstruct
 from kms_patterns.keys.grants.cdk_statements import grant_to_service
@@ -58,6 +59,7 @@ class GrantRules(CallsOfConstructs, _Key):
     sources_of_services: list[Source]
     """Resources for which constructs of the AWS CDK let services use the key."""
 
+    @checked
     def grant_operations(
         self,
         grantee: iam.IGrantable,
@@ -79,12 +81,6 @@ class GrantRules(CallsOfConstructs, _Key):
 
         See https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
         """
-        unknown = demanded.keys() - GrantConditions.__annotations__.keys()
-        if unknown:
-            raise TypeError(
-                f"{self.node.path}: a grant has no condition {', '.join(sorted(unknown))}; it has "
-                f"{', '.join(GrantConditions.__annotations__)}"
-            )
         through = ViaService.of(grantee, self)
         if through is not None:
             return self._grant_through(through, grantee, operations)
@@ -100,6 +96,7 @@ class GrantRules(CallsOfConstructs, _Key):
         )
         return self._writer.grant(grantee, operations, shared, self._merged(shared, identity_conditions or {}))
 
+    @checked
     def grant_pinned(
         self,
         grantee: iam.IGrantable,
@@ -128,6 +125,7 @@ class GrantRules(CallsOfConstructs, _Key):
         )
         return self.grant_operations(grantee, *operations, **demanded)
 
+    @checked
     def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
         """Allow exact operations; the constructs of the AWS CDK call this, and their wildcards are narrowed.
 
@@ -183,6 +181,7 @@ class GrantRules(CallsOfConstructs, _Key):
         """Allow ``kms:VerifyMac``."""
         return self.grant(grantee, kms_actions.VERIFY_MAC)
 
+    @checked
     def grant_create_grant(
         self,
         grantee: iam.IGrantable,

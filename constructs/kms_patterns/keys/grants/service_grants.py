@@ -8,6 +8,7 @@ from typing import Any
 from aws_cdk import ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.deployment_role import deployment_role_arn
 from kms_patterns.keys.grants.grant_writer import GrantWriter
@@ -25,6 +26,7 @@ class ServiceGrants(GrantRules):
     _writer: GrantWriter
     _served: set[str]
 
+    @checked
     def allow_service(
         self, service: str, *, source_arn: str | None = None, source_account: str | None = None
     ) -> iam.AddToResourcePolicyResult:
@@ -55,6 +57,7 @@ class ServiceGrants(GrantRules):
         self._served.add(service)
         return self.add_to_resource_policy(statement)
 
+    @checked
     def allow_use_through(self, service: str, grantee: iam.IGrantable, *, create: bool = False) -> iam.Grant:
         """Allow one role or user what a service does for it with the key, through that service only.
 
@@ -84,6 +87,7 @@ class ServiceGrants(GrantRules):
             granted.append(self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host))
         return reduce(iam.Grant.combine, granted)
 
+    @checked
     def allow_grant_maker(
         self, maker: iam.IRole, operations: Sequence[str], grantee_arn: str
     ) -> tuple[iam.Grant, iam.Grant]:

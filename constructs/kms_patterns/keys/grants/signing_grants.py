@@ -5,6 +5,7 @@ from typing import Unpack
 
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.grants.public_key_grants import PublicKeyGrants
 from kms_patterns.keys.grants.target import CallConditions
 from kms_patterns.policy import actions
@@ -26,14 +27,17 @@ class SigningConditions(CallConditions, total=False):
 class SigningGrants(PublicKeyGrants):
     """One method per operation; each takes the conditions of :class:`SigningConditions`."""
 
+    @checked
     def grant_sign(self, grantee: iam.IGrantable, **demanded: Unpack[SigningConditions]) -> iam.Grant:
         """Allow ``kms:Sign``."""
         return self._grant_signing(grantee, actions.SIGN, **demanded)
 
+    @checked
     def grant_verify(self, grantee: iam.IGrantable, **demanded: Unpack[SigningConditions]) -> iam.Grant:
         """Allow ``kms:Verify``. A holder of the public key verifies without KMS: see ``grant_public_key``."""
         return self._grant_signing(grantee, actions.VERIFY, **demanded)
 
+    @checked
     def grant_sign_verify(self, grantee: iam.IGrantable, **demanded: Unpack[SigningConditions]) -> iam.Grant:
         """Allow ``kms:Sign`` and ``kms:Verify``."""
         return self._grant_signing(grantee, actions.SIGN, actions.VERIFY, **demanded)

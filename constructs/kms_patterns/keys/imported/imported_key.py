@@ -10,6 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as references
 from constructs import Construct
 
+from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.deployment_role import deployment_role_arn
 from kms_patterns.keys.grants.policy_checks import check_callers_statement
@@ -47,6 +48,7 @@ class ImportedKeyBase(GrantRules, Resource):
         serve_at_synth(self)
 
     @classmethod
+    @checked
     def from_key_arn(cls, scope: Construct, construct_id: str, key_arn: str) -> Self:
         """Name a key by its ARN, in any account and Region.
 
@@ -58,6 +60,7 @@ class ImportedKeyBase(GrantRules, Resource):
         return cls(scope, construct_id, key_arn=check_key_arn(key_arn))
 
     @classmethod
+    @checked
     def from_alias(cls, scope: Construct, construct_id: str, alias_name: str) -> Self:
         """Name the key of this account and Region that has an alias, whichever that is when it is used.
 
@@ -69,6 +72,7 @@ class ImportedKeyBase(GrantRules, Resource):
         return cls(scope, construct_id, key_arn=arn, alias=alias)
 
     @classmethod
+    @checked
     def from_lookup(
         cls, scope: Construct, construct_id: str, *, alias_name: str, return_dummy_key_on_missing: bool | None = None
     ) -> Self:
@@ -116,6 +120,7 @@ class ImportedKeyBase(GrantRules, Resource):
         self._owners.report_statement(self.stack.resolve(statement.to_statement_json()))
         return iam.AddToResourcePolicyResult(statement_added=False)
 
+    @checked
     def add_alias(self, alias: str) -> kms.Alias:
         """Add an alias in this account and Region, where the key must be; it goes with this stack."""
         name = scoped_alias(alias, self.stack)

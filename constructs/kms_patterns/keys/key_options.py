@@ -1,0 +1,56 @@
+"""The properties that keys of all types share, declared once."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+
+from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.key_lifecycle import KeyLifecycle
+
+
+class KeyOptions(TypedDict, total=False):
+    """What a key of any type, and a replica, can be given.
+
+    Attributes:
+        alias: Such as ``orders/data``, for ``alias/<stack>/orders/data``; see ``add_alias``. Defaults to none.
+        aliases: Further aliases. Defaults to none.
+        description: Shown in the console; at most 8192 characters.
+        administrators: Roles or users that may manage the key, by their own policies also, but not use it.
+            Defaults to those that IAM of the account allows it.
+        pending_window: Waiting period before deletion, 7 to 30 days. Defaults to 30 days; 7 for an ephemeral key. A
+            primary key is deleted only after its last replica.
+        enabled: False makes every use end in DisabledException. Defaults to True.
+        tags: Tags of the key; at most 50.
+        perimeter: Id of an organization (``o-a1b2c3d4e5``) or of an account (12 digits): principals outside of it are
+            denied everything, whatever other statements allow. Defaults to no such statement; a replica does not
+            inherit it.
+        lifecycle: What happens to the key and its aliases when its stack is deleted. Defaults to
+            ``KeyLifecycle.RETAIN``.
+        access: Whether the key policy names the users of the key. Defaults to ``KeyAccess.NAMED``.
+    """
+
+    alias: str | None
+    aliases: Sequence[str]
+    description: str | None
+    administrators: Sequence[iam.IGrantable]
+    pending_window: Duration | None
+    enabled: bool
+    tags: Mapping[str, str] | None
+    perimeter: str | None
+    lifecycle: KeyLifecycle
+    access: KeyAccess
+
+
+class PrimaryKeyOptions(KeyOptions, total=False):
+    """What a key of any type can be given that is not a replica; both are fixed at creation.
+
+    Attributes:
+        multi_region: Whether ``ReplicaKey`` can replicate it into other Regions. Defaults to False.
+        imported_material: True makes a key without key material (origin EXTERNAL), to be imported; it does not rotate
+            by itself. Defaults to False.
+    """
+
+    multi_region: bool
+    imported_material: bool
