@@ -53,7 +53,7 @@ def test_encryption_context_among_the_conditions_of_a_key_without_one_is_refused
         grant(user, conditions={"StringNotEquals": CONTEXT["StringEquals"]})
 
 
-@pytest.mark.parametrize("operations", [[], ["kms:Decrypt"], ["Decryptt"], ["Decrypt", "Sign"], "Decrypt"])
+@pytest.mark.parametrize("operations", [[], ["kms:Decrypt"], ["Decryptt"], ["Decrypt", "Sign"]])
 def test_operations_that_no_kms_grant_on_the_key_has_are_refused(operations, key, role):
     with pytest.raises(GrantRefused, match="a KMS grant on this key may hold CreateGrant, Decrypt, DescribeKey"):
         key.grant_create_grant(role("User"), operations=operations)
