@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kms_patterns.patterns.mac_token_issuer import MacTokenIssuer as MacTokenIssuer
     from kms_patterns.patterns.message_authenticator import MessageAuthenticator as MessageAuthenticator
     from kms_patterns.patterns.public_key_export import PublicKeyExport as PublicKeyExport
+    from kms_patterns.patterns.random_bytes import RandomBytes as RandomBytes
     from kms_patterns.patterns.re_encryptor import ReEncryptor as ReEncryptor
     from kms_patterns.patterns.rsa_envelope_cipher import RsaEnvelopeCipher as RsaEnvelopeCipher
     from kms_patterns.patterns.secret_cipher import SecretCipher as SecretCipher

@@ -22,6 +22,7 @@ GENERATE_MAC: Final = "kms:GenerateMac"
 VERIFY_MAC: Final = "kms:VerifyMac"
 DERIVE_SHARED_SECRET: Final = "kms:DeriveSharedSecret"  # noqa: S105
 GET_PUBLIC_KEY: Final = "kms:GetPublicKey"
+GENERATE_RANDOM: Final = "kms:GenerateRandom"
 CREATE_GRANT: Final = "kms:CreateGrant"
 DESCRIBE_KEY: Final = "kms:DescribeKey"
 RETIRE_GRANT: Final = "kms:RetireGrant"
