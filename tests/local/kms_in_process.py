@@ -21,7 +21,8 @@ from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 
-ACCOUNT, REGION = "000000000000", "us-east-1"
+# As in policies/test_differential.py, whose simulator is asked about these requests.
+ACCOUNT, REGION = "123456789012", "us-east-1"
 USER = f"arn:aws:iam::{ACCOUNT}:user/ann"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 
@@ -81,6 +82,7 @@ class KmsInProcess:
         """
         status, _headers, body = self.status(operation, request, by, via)
         answer: dict[str, Any] = json.loads(body or b"{}")
+        assert status in {200, 400}, status
         if status != 200:
             raise KmsError(answer["__type"], answer.get("message", ""))
         return answer

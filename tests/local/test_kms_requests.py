@@ -1,0 +1,240 @@
+"""What KMS refuses before and after it authorizes a request: members, key identifiers, tags, grants, policies, pages.
+
+https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from kms_patterns.local.server.kms.kms_errors import KmsError
+from kms_patterns.local.server.kms.service_model import operation_of, parsed, validated
+from tests.local.kms_in_process import ACCOUNT, ROOT, KmsInProcess, allow, caller, deny, kms_in_process, policy
+
+KEY = "11111111-2222-3333-4444-555555555555"
+FAILED = "1 validation error detected: Value{} at '{}' failed to satisfy constraint: Member must {}"
+ALL = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
+
+
+@pytest.fixture(scope="module")
+def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KmsInProcess]:
+    with kms_in_process(tmp_path_factory.mktemp("kms") / "calls") as running:
+        yield running
+
+
+@pytest.mark.parametrize(("operation", "request_", "message"), [
+    ("DescribeKey", {}, FAILED.format(" null", "keyId", "not be null")),
+    ("DescribeKey", {"KeyId": None}, FAILED.format(" null", "keyId", "not be null")),
+    ("DescribeKey", {"KeyId": ""}, FAILED.format(" ''", "keyId", "have length greater than or equal to 1")),
+    ("CreateKey", {"Description": "x" * 8193},
+     FAILED.format(f" '{'x' * 8193}'", "description", "have length less than or equal to 8192")),
+    ("Encrypt", {"KeyId": KEY, "Plaintext": base64.b64encode(b"x" * 4097).decode()},
+     FAILED.format("", "plaintext", "have length less than or equal to 4096")),
+    ("ListKeys", {"Limit": 0}, FAILED.format(" '0'", "limit", "have value greater than or equal to 1")),
+    ("DeriveSharedSecret", {"KeyId": KEY, "KeyAgreementAlgorithm": "X", "PublicKey": "eA=="},
+     FAILED.format(" 'X'", "keyAgreementAlgorithm", "satisfy enum value set: [ECDH]")),
+    ("CreateGrant", {"KeyId": KEY, "GranteePrincipal": ROOT, "Operations": ["Decrypt"], "Name": "a b"},
+     FAILED.format(" 'a b'", "name", "satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$")),
+    ("TagResource", {"KeyId": KEY, "Tags": [{"TagKey": "a"}]},
+     FAILED.format(" null", "tags.1.member.tagValue", "not be null")),
+    ("Encrypt", {"KeyId": KEY, "Plaintext": "eA==", "GrantTokens": ["t"] * 11},
+     FAILED.format("", "grantTokens", "have length less than or equal to 10")),
+    # Java counts UTF-16 code units: 129 of these characters are 258.
+    ("TagResource", {"KeyId": KEY, "Tags": [{"TagKey": "a", "TagValue": "\U0001f511" * 129}]},
+     FAILED.format(f" '{chr(0x1F511) * 129}'", "tags.1.member.tagValue", "have length less than or equal to 256")),
+])  # fmt: skip
+def test_a_member_that_breaks_its_constraint_is_refused_in_the_words_of_aws(
+    operation: str, request_: Any, message: str
+) -> None:
+    with pytest.raises(KmsError) as refused:
+        validated(operation, request_)
+    assert (refused.value.code, refused.value.message) == ("ValidationException", message)
+
+
+def test_all_members_that_break_their_constraints_are_named_at_once() -> None:
+    with pytest.raises(
+        KmsError, match=r"^2 validation errors detected: Value null at 'keyId' .*; Value null at 'tags' "
+    ):
+        validated("TagResource", {})
+
+
+@pytest.mark.parametrize(("operation", "request_"), [
+    ("Encrypt", {"KeyId": [KEY], "Plaintext": "eA=="}), ("Encrypt", {"KeyId": KEY, "Plaintext": "not base64"}),
+    ("Encrypt", {"KeyId": KEY, "Plaintext": "eA==", "EncryptionContext": {"a": 1}}), ("ListKeys", {"Limit": "7"}),
+    ("ListKeys", {"Limit": True}), ("ListKeys", {"Limit": 1.5}), ("CreateKey", {"MultiRegion": "true"}),
+    ("CreateKey", {"Tags": {"a": "b"}}), ("CreateKey", {"Tags": [None]}), ("DescribeKey", {"KeyId": "\ud800"}),
+    ("ImportKeyMaterial", {"KeyId": KEY, "ImportToken": "eA==", "EncryptedKeyMaterial": "eA==", "ValidTo": "soon"}),
+])  # fmt: skip
+def test_a_member_of_another_type_is_refused(operation: str, request_: Any) -> None:
+    with pytest.raises(KmsError) as refused:
+        validated(operation, request_)
+    assert refused.value.code == "SerializationException"
+
+
+@pytest.mark.parametrize("request_", [{"keyId": KEY}, {"KeyId": KEY, "New": 1}, {"KeyId": KEY, "": None}])
+def test_a_member_that_the_service_model_does_not_have_is_refused(request_: Any) -> None:
+    with pytest.raises(KmsError, match="has no member") as refused:
+        validated("DescribeKey", request_)
+    assert refused.value.code == "ValidationException"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"{", b'{"Limit": NaN}', b"\xff", b"[" * 100_000])
+def test_a_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(KmsError) as refused:
+        parsed(body)
+    assert refused.value.code == "SerializationException"
+
+
+@pytest.mark.parametrize("target", ["", "ListKeys", "TrentService.", "TrentService.Nothing", "Other.ListKeys"])
+def test_an_operation_that_does_not_exist_is_unknown(target: str) -> None:
+    with pytest.raises(KmsError) as refused:
+        operation_of(target)
+    assert (refused.value.code, operation_of("TrentService.ListKeys")) == ("UnknownOperationException", "ListKeys")
+
+
+@pytest.mark.parametrize(("reference", "code"), [
+    ("alias/x", "NotFoundException"), (f"arn:aws:kms:us-east-1:{ACCOUNT}:alias/x", "InvalidArnException"),
+    ("fake", "NotFoundException"), (KEY, "NotFoundException"), (KEY.replace("-", ""), "NotFoundException"),
+    (f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{KEY}", "NotFoundException"), ("arn:aws:s3:::x", "InvalidArnException"),
+    (f"arn:aws:kms:us-east-1:999999999999:key/{KEY}", "AccessDeniedException"),
+])  # fmt: skip
+def test_the_control_plane_takes_the_id_or_arn_of_a_key_that_exists_only(
+    kms: KmsInProcess, reference: str, code: str
+) -> None:
+    if reference == "alias/x" and kms.code("ListAliases") == "OK":
+        kms.code("CreateAlias", AliasName="alias/x", TargetKeyId=kms.key())
+    for operation in ("EnableKey", "GetKeyPolicy", "ListGrants", "ScheduleKeyDeletion", "GetKeyRotationStatus"):
+        assert kms.code(operation, KeyId=reference) == code
+    assert kms.code("CreateAlias", AliasName="alias/y", TargetKeyId=reference) == code
+    assert kms.code("ListAliases", KeyId=reference) == code
+
+
+def test_tags_need_a_permission_of_their_own_on_a_new_key_and_on_a_replica(kms: KmsInProcess) -> None:
+    tags, primary = {"Tags": [{"TagKey": "a", "TagValue": "b"}]}, kms.key(MultiRegion=True)
+    creator = caller(allow("kms:CreateKey"))
+    assert kms.code("CreateKey", creator) == "OK"
+    assert kms.code("CreateKey", creator, **tags) == "AccessDeniedException"
+    tagger = caller(allow("kms:CreateKey"), allow("kms:TagResource", f"arn:aws:kms:*:{ACCOUNT}:key/*"))
+    assert kms.code("CreateKey", tagger, **tags) == "OK"
+    replica = {"KeyId": primary, "ReplicaRegion": "eu-west-1"}
+    assert kms.code("ReplicateKey", caller(allow("kms:ReplicateKey")), **replica) == "AccessDeniedException"
+    both = allow(["kms:ReplicateKey", "kms:CreateKey"])
+    assert kms.code("ReplicateKey", caller(both), **replica, **tags) == "AccessDeniedException"
+    # The replica is made in its Region, so a policy for that Region decides.
+    elsewhere = caller(both, deny("kms:CreateKey", StringEquals={"aws:RequestedRegion": "eu-west-1"}))
+    assert kms.code("ReplicateKey", elsewhere, **replica) == "AccessDeniedException"
+    assert kms.code("ReplicateKey", caller(both), **replica) == "OK"
+
+
+@pytest.mark.parametrize("member", ["KeySpec", "CustomerMasterKeySpec"])
+@pytest.mark.parametrize("key", ["kms:KeySpec", "kms:CustomerMasterKeySpec"])
+def test_the_spec_of_a_new_key_is_known_by_its_old_and_its_new_name(kms: KmsInProcess, member: str, key: str) -> None:
+    request = {member: "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}
+    assert kms.code("CreateKey", caller(allow(), deny(StringEquals={key: "HMAC_256"})), **request) != "OK"
+    assert kms.code("CreateKey", caller(allow(StringEquals={key: "SYMMETRIC_DEFAULT"})), **request) != "OK"
+    assert kms.code("CreateKey", caller(allow(StringEquals={key: "HMAC_256"})), **request) == "OK"
+    assert kms.code("CreateKey", KeySpec="HMAC_256", CustomerMasterKeySpec="HMAC_256") == "ValidationException"
+
+
+@pytest.mark.parametrize(("tags", "code"), [
+    ([("a", "1"), ("a", "2")], "TagException"), ([("aws:x", "1")], "TagException"), ([("AWS:x", "1")], "TagException"),
+    ([(f"k{number}", "1") for number in range(51)], "TagException"), ([("a", "<")], "TagException"),
+    ([("", "1")], "ValidationException"), ([("a", "v" * 257)], "ValidationException"), ([("a b", "ä: 1")], "OK"),
+])  # fmt: skip
+def test_tags_follow_the_rules_of_kms(kms: KmsInProcess, tags: list[tuple[str, str]], code: str) -> None:
+    given = [{"TagKey": name, "TagValue": value} for name, value in tags]
+    key = kms.key()
+    assert kms.code("CreateKey", Tags=given) == kms.code("TagResource", KeyId=key, Tags=given) == code
+
+
+def test_the_fifty_first_tag_is_refused_and_a_new_value_is_not(kms: KmsInProcess) -> None:
+    key = kms.key(Tags=[{"TagKey": f"k{number}", "TagValue": "1"} for number in range(50)])
+    assert kms.code("TagResource", KeyId=key, Tags=[{"TagKey": "k1", "TagValue": "2"}]) == "OK"
+    assert kms.code("TagResource", KeyId=key, Tags=[{"TagKey": "more", "TagValue": "2"}]) == "TagException"
+
+
+@pytest.mark.parametrize("change", [
+    {"Version": "2020-10-17"}, {"Extra": 1}, {"Statement": []}, {"Statement": [ALL | {"Foo": 1}]},
+    {"Statement": [ALL | {"Condition": {"StringFoo": {"a": "b"}}}]}, {"Statement": [ALL | {"Effect": "Maybe"}]},
+    {"Statement": [ALL | {"Condition": {"NullIfExists": {"a": "true"}}}]}, {"Statement": [ALL | {"Action": []}]},
+    {"Statement": [ALL | {"Sid": "a"}, ALL | {"Sid": "a"}]}, {"Statement": [ALL | {"NotAction": "kms:Decrypt"}]},
+    *({"Statement": [ALL, ALL | {"Principal": one}]} for one in (
+        {"AWS": f"arn:aws:iam::{ACCOUNT}:user/nosuch"}, {"AWS": f"arn:aws:iam::{ACCOUNT}:role/nosuch"}, {"AWS": "x"},
+        {"AWS": []}, {}, "me", {"Service": "s3"}, {"Other": "x"},
+    )),
+])  # fmt: skip
+def test_a_malformed_key_policy_is_not_stored(kms: KmsInProcess, change: dict[str, Any]) -> None:
+    key = kms.key()
+    stored = kms.answer("GetKeyPolicy", KeyId=key)["Policy"]
+    document = json.dumps({"Version": "2012-10-17", "Statement": [ALL]} | change)
+    assert kms.code("PutKeyPolicy", KeyId=key, Policy=document) == "MalformedPolicyDocumentException"
+    assert kms.code("CreateKey", Policy=document) == "MalformedPolicyDocumentException"
+    assert kms.answer("GetKeyPolicy", KeyId=key)["Policy"] == stored
+
+
+def test_a_key_has_the_policy_default_and_no_element_of_it_twice(kms: KmsInProcess) -> None:
+    key, twice = kms.key(), policy(ALL).replace('"Effect"', '"Effect": "Deny", "Effect"')
+    assert kms.code("PutKeyPolicy", KeyId=key, Policy=policy(ALL), PolicyName="mine") == "NotFoundException"
+    assert kms.code("GetKeyPolicy", KeyId=key, PolicyName="mine") == "NotFoundException"
+    assert kms.code("PutKeyPolicy", KeyId=key, Policy=twice) == "MalformedPolicyDocumentException"
+
+
+@pytest.mark.parametrize(("operation", "member", "most"), [
+    ("ListKeys", "Keys", 1000), ("ListAliases", "Aliases", 100), ("ListGrants", "Grants", 100),
+    ("ListRetirableGrants", "Grants", 100), ("ListResourceTags", "Tags", 50),
+])  # fmt: skip
+def test_lists_come_in_pages(kms: KmsInProcess, operation: str, member: str, most: int) -> None:
+    key = kms.key(Tags=[{"TagKey": f"k{number}", "TagValue": "1"} for number in range(3)])
+    for number in range(3):
+        kms.code("CreateAlias", AliasName=f"alias/page-{operation}-{number}", TargetKeyId=key)
+        kms.answer("CreateGrant", KeyId=key, GranteePrincipal=ROOT, RetiringPrincipal=ROOT, Operations=["Decrypt"])
+    request = (
+        {"RetiringPrincipal": ROOT} if "Retirable" in operation else {} if operation == "ListKeys" else {"KeyId": key}
+    )
+    whole, pages, marker = kms.answer(operation, **request)[member], [], {}
+    while True:
+        answer = kms.answer(operation, **request, Limit=2, **marker)
+        pages += answer[member]
+        if not answer["Truncated"]:
+            break
+        assert len(answer[member]) == 2
+        marker = {"Marker": answer["NextMarker"]}
+    assert pages == whole
+    assert kms.code(operation, **request, Limit=most + 1) == "ValidationException"
+    assert kms.code(operation, **request, Marker="zzz") == "InvalidMarkerException"
+
+
+def test_a_second_material_waits_for_the_rotation_and_a_third_is_refused(kms: KmsInProcess) -> None:
+    key = kms.key(Origin="EXTERNAL")
+
+    def imported(**more: str) -> str:
+        wrapping = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
+        given = kms.answer("GetParametersForImport", KeyId=key, **wrapping)
+        public = load_der_public_key(base64.b64decode(given["PublicKey"]))
+        assert isinstance(public, RSAPublicKey)
+        wrapped = public.encrypt(os.urandom(32), padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+        material = {"ImportToken": given["ImportToken"], "EncryptedKeyMaterial": base64.b64encode(wrapped).decode()}
+        model = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+        return str(kms.answer("ImportKeyMaterial", KeyId=key, **material, **model, **more)["KeyMaterialId"])
+
+    current = lambda: kms.answer("DescribeKey", KeyId=key)["KeyMetadata"]["CurrentKeyMaterialId"]  # noqa: E731
+    first = imported()
+    kms.answer("DisableKey", KeyId=key)
+    second = imported(ImportType="NEW_KEY_MATERIAL")
+    # Importing does not enable a key that was disabled.
+    assert kms.code("Encrypt", KeyId=key, Plaintext="eA==") == "DisabledException"
+    kms.answer("EnableKey", KeyId=key)
+    assert first == current() != second
+    with pytest.raises(KmsError, match=f"because another key material .id: {second}. is pending rotation") as refused:
+        imported(ImportType="NEW_KEY_MATERIAL")
+    assert refused.value.code == "KMSInvalidStateException"
+    kms.answer("RotateKeyOnDemand", KeyId=key)
+    assert current() == second
