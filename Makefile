@@ -12,7 +12,7 @@ export npm_config_cache := $(CACHE)/npm
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff deploy test check snapshots docs bench contract soak lock clean
+.PHONY: help install demo synth diff deploy test check snapshots docs bench contract conformance soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -54,6 +54,9 @@ bench: install ## each benchmark prints a ratio against a peer in the same run
 contract: install ## the KMS contract; AWS_PROFILE=name runs it in that account, after asking
 	@if [ -n "$(AWS_PROFILE)" ]; then printf 'This makes about 14 KMS keys in the account of %s, deleted after 7 days. Continue? [y/N] ' "$(AWS_PROFILE)"; read answer; [ "$$answer" = y ]; fi
 	$(BIN)/python -m pytest -q tests/contract $(if $(AWS_PROFILE),--contract-profile $(AWS_PROFILE)); status=$$?; cat build/contract.md; exit $$status
+
+conformance: install ## LocalStack's KMS tests, recorded on AWS, from the checkout SUITE=folder, run by SUITE_PYTHON=python
+	$(BIN)/python -m tests.conformance $(SUITE)
 
 soak: install ## objects through EnvelopeCipher in bad weather; OBJECTS=3000 and SEED=… choose how many and which
 	$(BIN)/python -m tests.soak --objects $(or $(OBJECTS),3000) $(if $(SEED),--seed $(SEED))

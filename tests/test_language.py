@@ -29,7 +29,7 @@ LEFT = {
     "constructs/kms_patterns/access": 34,
     "constructs/kms_patterns/functions": 1,
     "constructs/kms_patterns/keys": 110,
-    "constructs/kms_patterns/local": 17,
+    "constructs/kms_patterns/local": 11,
     "constructs/kms_patterns/patterns": 65,
     "constructs/kms_patterns/policy": 2,
     "demo": 15,

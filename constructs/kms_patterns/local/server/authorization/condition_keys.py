@@ -18,7 +18,7 @@ _OF_EMULATOR = frozenset({
     "aws:principaltype", "aws:requestedregion", "aws:resourceaccount", "aws:securetransport", "aws:sourceip",
     "aws:tagkeys", "aws:tokenissuetime", "aws:userid", "aws:username",
 })  # fmt: skip
-# There is no organization, no VPC endpoint, no browser page, no MFA device, and no service principal that calls.
+# The embedded AWS has neither an organization nor VPC endpoints, MFA devices or calls by service principals.
 _NEVER_HERE = frozenset({
     "aws:assumedroot", "aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:chatbotsourcearn",
     "aws:multifactorauthage", "aws:principalorgid", "aws:principalorgpaths", "aws:principalservicename",

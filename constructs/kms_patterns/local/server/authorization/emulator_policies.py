@@ -1,4 +1,4 @@
-"""The emulator's other services decide by our evaluation of policies, too: S3, Lambda, DynamoDB and the rest.
+"""The emulator's other services decide by our evaluation of policies as well: S3, Lambda, DynamoDB and the rest.
 
 Its own matches wildcards across the parts of an ARN, knows no policy variables, and passes over what it cannot
 read: a Deny with NotPrincipal, with an unknown operator, or malformed.

@@ -21,7 +21,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Policies:
-    """The policies that bear on a request; each of ``limits`` (boundary, session policies) must allow, too."""
+    """The policies that bear on a request; each of ``limits`` (boundary, session policies) must allow as well."""
 
     identity: Sequence[Statement]
     limits: Sequence[Sequence[Statement]] = field(default=())
@@ -87,7 +87,7 @@ def closest(request: Request, statements: Iterable[Statement]) -> tuple[Named, S
 
 
 def _concerns(statement: Statement, request: Request) -> bool:
-    # A Deny that names nobody readable, denies.
+    # A Deny whose principal cannot be parsed still applies.
     body = statement.body
     if "NotPrincipal" in body:
         return not spared(body["NotPrincipal"], request.principal)

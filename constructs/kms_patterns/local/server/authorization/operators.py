@@ -165,7 +165,7 @@ def met(name: str, found: Value, wanted: Sequence[str], lookup: Lookup | None) -
         lookup: Fills policy variables; None where the policy's version has none.
 
     Raises:
-        Unreadable: There is no such operator, or it cannot read a value: no ARN, number, date, network or boolean.
+        Unreadable: The operator is unknown, or cannot parse a value as the ARN, number, date or network it needs.
     """
     if not is_operator(name):
         raise Unreadable(name)

@@ -59,7 +59,7 @@ def named(principal: object, caller: Principal) -> Named:
 
 
 def spared(principal: object, caller: Principal) -> bool:
-    """Return whether the element NotPrincipal lists all of the caller's chain; nobody with a boundary is ever spared.
+    """Return whether the element NotPrincipal lists all of the caller's chain; none with a boundary is ever spared.
 
     AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
     """

@@ -140,7 +140,7 @@ def _take(record: KeyRecord, trial: dict[str, Any], *, new: bool) -> bool:
             waiting = material_id({**record, "_symmetric_key": record["_pending_material"]})
             raise KmsError(
                 "KMSInvalidStateException",
-                f"New key material (id: {material_id(trial)}) cannot be imported into KMS key {record['KeyId']}, "
+                f"New key material (id: {material_id(trial)}) cannot be imported into KMS key {record['Arn']}, "
                 f"because another key material (id: {waiting}) is pending rotation.",
             )
         record |= {"_pending_material": trial["_symmetric_key"], "_imported": [*known, fingerprint]}

@@ -37,7 +37,7 @@ _STAND_IN = "ECC_NIST_EDWARDS25519"
 
 
 def create_key(original: Create) -> Create:
-    """Refuse what KMS refuses, and add ML-DSA and key agreement; CloudFormation comes through here, too."""
+    """Refuse what KMS refuses, and add ML-DSA and key agreement; CloudFormation comes through here as well."""
 
     def create(data: Mapping[str, Any]) -> Response:
         try:

@@ -14,7 +14,7 @@ _CHARACTERS = re.compile(r"[\w\s+\-=.:/@]*")
 
 
 def check_tags(request: Request, existing: int = 0) -> None:
-    """Refuse tags that KMS refuses: reserved, twice, too many, or with other characters.
+    """Refuse tags that KMS refuses: reserved, given twice, more than 50, or with other characters.
 
     Args:
         request: With the member Tags.
