@@ -43,6 +43,12 @@ def test_deployment_and_update_of_a_stack_are_told_to_its_rule_alone(aws: LocalA
         "source": ["aws.cloudformation"],
         "detail": {"status-details": {"status": ["CREATE_COMPLETE", "UPDATE_COMPLETE"]}},
     }
+    statement = {
+        "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    aws.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     events.put_rule(Name="deployed", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="deployed", Targets=[{"Id": "queue", "Arn": arn}])
     stack = cloudformation.create_stack(StackName="told", TemplateBody=template("one"))["StackId"]

@@ -150,9 +150,12 @@ def test_two_run_side_by_side_without_seeing_each_other(aws: LocalAws, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stacks_buckets_and_aliases_of_the_same_name_live_side_by_side(aws: LocalAws, tmp_path: Path) -> None:
+def test_stacks_buckets_and_aliases_of_the_same_name_live_side_by_side(
+    aws: LocalAws, tmp_path: Path, root_statement: Any
+) -> None:
+    key_policy = {"Version": "2012-10-17", "Statement": [root_statement]}
     resources = {
-        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Statement": []}}},
+        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": key_policy}},
         "Alias": {
             "Type": "AWS::KMS::Alias",
             "Properties": {"AliasName": "alias/same", "TargetKeyId": {"Ref": "Key"}},

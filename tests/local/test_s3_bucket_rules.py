@@ -117,8 +117,11 @@ def _bucket(by_default: dict[str, Any], *, bucket_key: bool) -> dict[str, Any]:
     return {"Type": "AWS::S3::Bucket", "Properties": properties}
 
 
-def test_cloudformation_sets_the_bucket_encryption_and_changes_and_removes_it(aws: Any, root_s3: Any) -> None:
-    key = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Version": "2012-10-17", "Statement": []}}}
+def test_cloudformation_sets_the_bucket_encryption_and_changes_and_removes_it(
+    aws: Any, root_s3: Any, root_statement: Any
+) -> None:
+    key_policy = {"Version": "2012-10-17", "Statement": [root_statement]}
+    key = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": key_policy}}
     by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Fn::GetAtt": ["Key", "Arn"]}}
     ids = _deploy(aws, {"Key": key, "Bucket": _bucket(by_key, bucket_key=True)})
     put = root_s3.put_object(Bucket=ids["Bucket"], Key="k", Body=b"x")

@@ -38,7 +38,7 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Locked by the server for as long as it lives: a process id alone may by now be somebody else's."""
+        """Locked by the server for as long as it lives: a process id alone may have been given to another process."""
         return self.folder / "server.lock"
 
     @property
@@ -65,6 +65,11 @@ class Layout:
     def runtime_packages(self) -> Path:
         """The packages that Lambda's own runtime brings, and nothing else."""
         return self.folder / "lambda-runtime"
+
+    @property
+    def node_packages(self) -> Path:
+        """The AWS SDK of Lambda's Node runtimes, and nothing else."""
+        return self.folder / "lambda-node"
 
     @property
     def state(self) -> Path:

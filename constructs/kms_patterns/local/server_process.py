@@ -18,6 +18,7 @@ from kms_patterns.local.layout import Layout
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+NODE_MODULES_VARIABLE = "KMS_PATTERNS_NODE_MODULES"
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 
@@ -101,6 +102,7 @@ def server_environment(layout: Layout, *, region: str, account: str, root_key: s
         "MINISTACK_REGION": region,
         "MINISTACK_SSL_CERT": str(layout.certificate),
         "MINISTACK_SSL_KEY": str(layout.private_key),
+        NODE_MODULES_VARIABLE: str(_node_modules() or ""),
         "PYTHONDONTWRITEBYTECODE": "1",
         # By default the emulator reads and writes these below /tmp, where other servers and users find them.
         "S3_DATA_DIR": str(layout.emulator_state / "s3"),
@@ -109,6 +111,12 @@ def server_environment(layout: Layout, *, region: str, account: str, root_key: s
         "TMPDIR": str(layout.temporary),
         "USE_SSL": "1",
     }
+
+
+def _node_modules() -> Path | None:
+    # The project's, or, in a checkout of ours, ours: what `npm install` put there.
+    here = [Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents]
+    return next((folder / "node_modules" for folder in here if (folder / "node_modules/@aws-sdk").is_dir()), None)
 
 
 def _wait(layout: Layout, process: "subprocess.Popen[bytes]") -> ServerState:

@@ -14,6 +14,7 @@ from kms_patterns.local.layout import Layout
 from kms_patterns.local.server.emulator import seam
 from kms_patterns.local.server.emulator.emulator import APP, EmulatorMismatch, reach
 from kms_patterns.local.server.emulator.functions import provide_runtime_packages
+from kms_patterns.local.server.emulator.node_functions import provide_sdk_clients
 from kms_patterns.local.server.http import application
 from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.kms_service import KmsService
@@ -24,6 +25,7 @@ KEEP_ALIVE_SECONDS = 75
 def serve_emulator(layout: Layout, listener: socket.socket) -> None:
     """Serve until the process ends. Announces port, process id and token once it serves."""
     provide_runtime_packages(layout.runtime_packages)
+    provide_sdk_clients(layout.node_packages)
     try:
         seam.install(KmsService(CallLog(layout.calls)))
     except EmulatorMismatch as mismatch:

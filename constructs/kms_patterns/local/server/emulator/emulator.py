@@ -38,6 +38,7 @@ STACKS = "ministack.services.cloudformation.stacks"
 ENGINE = "ministack.services.cloudformation.engine"
 STACK_OPERATIONS = "ministack.services.cloudformation.handlers"
 CHANGE_SETS = "ministack.services.cloudformation.changesets"
+CUSTOM_RESOURCES = "ministack.services.cloudformation.custom_resource"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 
 _HANDLER = "method path headers body query_params"
@@ -53,6 +54,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     APP: {
         "app": "scope receive send",
         "AUTH": "=bool",
+        "call_service_handler_sync": "handler method path headers body query_params timeout",
         "_dispatch_service_request": f"{_HANDLER} request_id",
         "_handle_special_data_plane_request": f"{_HANDLER} request_id raw_path raw_query_string client_ip",
     },
@@ -73,6 +75,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "resolve_principal": "access_key_id account_id credential",
         "_principal_keys": "credential",
         "_first_match": "ctx stmts effect",
+        "_resource_policy": "service resource_arn",
         "_resolve_condition_key": "key ctx",
         "_signed_request": "=ContextVar",
         "EvalContext": "principal_arn principal_type principal_account action resource_arn region source_ip"
@@ -114,30 +117,24 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     S3: {
         "_SSE_STORED_HEADERS": "=tuple",
         "_bucket_default_sse_headers": "bucket_name",
-        "_bucket_has_versions": "name",
         "_buckets": "=AccountScopedDict",
         "_bucket_encryption": "=AccountScopedDict",
         "_check_sse_c_copy_source": "headers src_obj",
         "_check_sse_c_part": "headers upload",
         "_check_sse_read_headers": "headers obj",
-        "_delete_bucket_encryption": "name",
         "_dispatch": "method bucket key headers body query_params",
         "_error": "code message status resource extra headers",
         "_multipart_uploads": "=AccountScopedDict",
-        "_put_bucket_encryption": "name body",
-        "_delete_bucket_lifecycle": "name",
-        "_put_bucket_lifecycle": "name body",
         "_resolve_sse_write_headers": "headers bucket_name",
+        "_bucket_has_versions": "name",
+        **{f"_delete_bucket_{name}": "name" for name in ("encryption", "lifecycle", "tagging")},
+        **{f"_put_bucket_{name}": "name body" for name in ("encryption", "lifecycle", "tagging")},
     },
     STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict"},
-    IAM: {
-        "_group_inline_policies": "=AccountScopedDict",
-        "_groups": "=AccountScopedDict",
-        "_instance_profiles": "=AccountScopedDict",
-        "_roles": "=AccountScopedDict",
-        "_user_inline_policies": "=AccountScopedDict",
-        "_users": "=AccountScopedDict",
-    },
+    IAM: dict.fromkeys(
+        ("_group_inline_policies", "_groups", "_instance_profiles", "_roles", "_user_inline_policies", "_users"),
+        "=AccountScopedDict",
+    ),
     SSM: {
         "handle_request": _HANDLER,
         "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
@@ -165,11 +162,32 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_tables": "=AccountRegionScopedDict",
     },
     DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"},
-    LAMBDA: {"_execute_function_warm": "func event request_id", "_functions": "=AccountRegionScopedDict"},
-    EVENTS: {"_dispatch_event": "event view"},
+    LAMBDA: {
+        "handle_request": _HANDLER,
+        "_execute_function_warm": "func event request_id",
+        "_execute_function_with_config_scope": "func event",
+        "_functions": "=AccountRegionScopedDict",
+        "_get_func_record_for_ref": "function_ref",
+    },
+    EVENTS: {"_dispatch_event": "event view", "_invoke_target": "target event rule view"},
     ECR: {"_images": "=AccountRegionScopedDict", "_repositories": "=AccountRegionScopedDict"},
     LOGS: {"handle_request": _HANDLER, "_log_groups": "=AccountRegionScopedDict"},
-    STEP_FUNCTIONS: {"_state_machines": "=AccountRegionScopedDict"},
+    STEP_FUNCTIONS: {
+        "_SERVICE_DISPATCH": "=dict",
+        "_ExecutionError": "error cause",
+        "_call_lambda": "func_ref event",
+        "_executions": "=AccountRegionScopedDict",
+        "_fail_execution": "execution error cause",
+        "_invoke_aws_sdk_integration": "resource input_data",
+        "_invoke_nested_start_execution": "resource input_data",
+        "_invoke_nested_start_execution_sync": "resource input_data",
+        "_read_map_items": "reader effective ctx",
+        "_resolve_params_obj": "template data ctx",
+        "_run_execution": "exec_arn",
+        "_s3_object_text": "bucket key",
+        "_state_machines": "=AccountRegionScopedDict",
+        "_test_state": "data",
+    },
     CLOUDFORMATION: {
         "handle_request": _HANDLER,
         "_change_sets": "=AccountRegionScopedDict",
@@ -187,6 +205,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         **_CONDITIONS,
         "_resolve_refs": "value resources params conditions mappings stack_name stack_id",
     },
+    CUSTOM_RESOURCES: {"_pending": "=dict", "deliver_response": "token response"},
     STACK_OPERATIONS: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS},
     CHANGE_SETS: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS},
     PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple", **_STEPS},

@@ -1,9 +1,9 @@
-"""Properties that the emulator's CloudFormation drops: encryption and lifecycle of buckets, a DeadLetterConfig.
+"""Properties that the emulator's CloudFormation drops: encryption, lifecycle and tags of buckets, a DeadLetterConfig.
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-bucketencryption.html
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -29,7 +29,19 @@ def bucket_configurations(original: tuple[Any, ...]) -> tuple[Any, ...]:
         reach(S3, "_put_bucket_lifecycle"),
         reach(S3, "_delete_bucket_lifecycle"),
     )
-    return (*original, encryption, lifecycle)
+    tags = ("Tags", tags_xml, reach(S3, "_put_bucket_tagging"), reach(S3, "_delete_bucket_tagging"))
+    return (*original, encryption, lifecycle, tags)
+
+
+def tags_xml(tags: Sequence[Properties]) -> bytes:
+    """Return a Tags property as the body of PutBucketTagging."""
+    root = Element("Tagging", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
+    tag_set = SubElement(root, "TagSet")
+    for tag in tags:
+        element = SubElement(tag_set, "Tag")
+        SubElement(element, "Key").text, SubElement(element, "Value").text = str(tag["Key"]), str(tag["Value"])
+    document: bytes = tostring(root, encoding="utf-8")
+    return document
 
 
 def encryption_xml(properties: Properties) -> bytes:

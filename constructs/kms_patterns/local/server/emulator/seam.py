@@ -8,6 +8,7 @@ from typing import Any
 from kms_patterns.local.server.authorization import emulator_policies
 from kms_patterns.local.server.authorization.caller import role_arn_of
 from kms_patterns.local.server.emulator import (
+    custom_resources,
     emulator,
     functions,
     key_provisioning,
@@ -23,13 +24,16 @@ from kms_patterns.local.server.emulator.emulator import (
     CLOUDFORMATION,
     ENGINE,
     EVALUATOR,
+    EVENTS,
     KMS,
     LAMBDA,
     LAMBDA_RUNTIME,
+    LOGS,
     PROVISIONERS,
     S3,
     STACK_OPERATIONS,
     STACKS,
+    STEP_FUNCTIONS,
     STS,
     reach,
 )
@@ -38,9 +42,10 @@ from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.s3 import s3_encryption
-from kms_patterns.local.server.services import cloudformation, session_rules, side_doors
+from kms_patterns.local.server.services import configured_keys, event_targets, session_rules, side_doors, step_functions
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
+from kms_patterns.local.server.stacks import cloudformation, stack_references
 
 Handler = Callable[..., Awaitable[Response]]
 # Served to every authenticated principal: enforcing it checks the signature and nothing else.
@@ -57,6 +62,8 @@ def install(kms: KmsService) -> None:
     storage = s3_encryption.S3Encryption(kms)
     replace = emulator.replace
     replace(KMS, "handle_request", partial(kms_handler, kms))
+    replace(LOGS, "handle_request", configured_keys.configuring(kms, logs=True))
+    replace(LAMBDA, "handle_request", configured_keys.configuring(kms, logs=False))
     for service in SERVICES:
         replace(service.module, "handle_request", asking(kms, service))
     for dispatcher in ("_dispatch_service_request", "_handle_special_data_plane_request"):
@@ -84,10 +91,13 @@ def install(kms: KmsService) -> None:
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", key_provisioning.resource_handlers)
     replace(STACKS, "_add_event", stack_events.record_event)
     _install_cloudformation(kms)
+    _install_step_functions()
+    replace(EVENTS, "_invoke_target", event_targets.delivering)
     replace(ENGINE, "_resolve_refs", template_functions.resolve_references)
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
     replace(LAMBDA_RUNTIME, "_NODEJS_WORKER_SCRIPT", node_functions.worker_script)
     replace(LAMBDA, "_execute_function_warm", functions.execute_warm)
+    replace(LAMBDA, "_execute_function_with_config_scope", custom_resources.execute)
     worker = import_module(LAMBDA_RUNTIME).Worker
     worker.invoke = functions.worker_invoke(worker.invoke)
 
@@ -103,9 +113,22 @@ def _install_cloudformation(kms: KmsService) -> None:
     for module in (ENGINE, STACKS, STACK_OPERATIONS, CHANGE_SETS):
         replace(module, "_evaluate_conditions", template_functions.evaluate_conditions)
     for module in (ENGINE, STACK_OPERATIONS, CHANGE_SETS):
-        replace(module, "_resolve_parameters", steps.parameters)
-    replace(ENGINE, "_resolve_dynamic_reference", steps.reference)
+        replace(module, "_resolve_parameters", stack_references.parameters)
+    replace(ENGINE, "_resolve_dynamic_reference", stack_references.reference(kms))
     replace(STACKS, "_property_recreation", cloudformation.recreation)
+
+
+def _install_step_functions() -> None:
+    replace = emulator.replace
+    replace(APP, "call_service_handler_sync", step_functions.calling)
+    replace(STEP_FUNCTIONS, "_run_execution", step_functions.running)
+    replace(STEP_FUNCTIONS, "_test_state", step_functions.testing)
+    replace(STEP_FUNCTIONS, "_SERVICE_DISPATCH", step_functions.dispatch)
+    replace(STEP_FUNCTIONS, "_call_lambda", step_functions.invoking)
+    replace(STEP_FUNCTIONS, "_invoke_nested_start_execution", step_functions.starting)
+    replace(STEP_FUNCTIONS, "_invoke_nested_start_execution_sync", step_functions.starting)
+    replace(STEP_FUNCTIONS, "_s3_object_text", step_functions.reading_object)
+    replace(STEP_FUNCTIONS, "_read_map_items", step_functions.reading_items)
 
 
 def kms_handler(kms: KmsService, original: Handler) -> Handler:

@@ -10,28 +10,23 @@ from typing import Any
 
 from kms_patterns.local.server.services.request_members import Members, Served, members_of
 
-# A member that names a KMS key in the models of AWS's services; an algorithm or a flag is not one.
-KEY_MEMBER = re.compile(
-    r"kms.*(key|arn|id)|^(encryption|customer|default|server|volume)\w*key(arn|id|name)?$|^kms\w*$|keyidentifier$",
+# A member that names a KMS key in the models of AWS's services; an algorithm, a type or a flag does not.
+_KEY_MEMBER = re.compile(
+    r"kms.*(key|arn|id)|^(encryption|customer|default|server|volume)\w*key\w*$|^kms\w*$|keymanagementservicearn$",
     re.IGNORECASE,
 )
-_NOT_A_KEY = re.compile(r"enabled|algorithm|period|type|context|grant|reuse|status|mode|spec", re.IGNORECASE)
+_NOT_A_KEY = re.compile(r"(enabled|algorithm|seconds|type|context|grantid|status|mode|spec|rolearn)$", re.IGNORECASE)
+# Members that say so only in the services named.
+_OF_SERVICE = {
+    "eks": {"keyArn"}, "kinesis": {"KeyId"}, "kinesisanalyticsv2": {"KeyId", "KeyIdUpdate"},
+}  # fmt: skip
+_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]*:\d{12}:(key|alias)/\S+")
 ASKING = frozenset({
     "cloudformation", "dynamodb", "iam", "kms", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts",
     "tagging",
 })  # fmt: skip
 """Services that ask KMS here, or take no key of their own."""
-_AWS_OWNED = (
-    "alias/aws/",
-    "AWS_OWNED",
-    "AWS_OWNED_KMS_KEY",
-    "AWS_OWNED_KEY",
-    "SSE-KMS",
-    "NONE",
-    "None",
-    "DISABLED",
-    "",
-)
+_AWS_OWNED = ("alias/aws/", "AWS_OWNED", "AWS_MANAGED", "NONE", "DISABLED")
 
 
 def unasked_by(service: str, request: Served) -> str | None:
@@ -46,7 +41,8 @@ def unasked_key(service: str, properties: Any) -> str | None:
 
 def _refusal(service: str, members: Members) -> str | None:
     for name, value in members:
-        if is_key_member(name) and not value.startswith(_AWS_OWNED[:-1]) and value:
+        named = is_key_member(service, name) or _KEY_ARN.fullmatch(value)
+        if named and value and not value.startswith(_AWS_OWNED):
             return (
                 f"The embedded AWS does not ask KMS for {service}, so it refuses {name} {value}: leave it out, "
                 "or test this in an account (docs/embedded-aws.md lists the services that ask)"
@@ -54,6 +50,8 @@ def _refusal(service: str, members: Members) -> str | None:
     return None
 
 
-def is_key_member(name: str) -> bool:
+def is_key_member(service: str, name: str) -> bool:
     """Return whether a member's name says that it names a KMS key."""
-    return KEY_MEMBER.search(name) is not None and _NOT_A_KEY.search(name) is None
+    if name in _OF_SERVICE.get(service, ()):
+        return True
+    return _KEY_MEMBER.search(name) is not None and _NOT_A_KEY.search(name) is None

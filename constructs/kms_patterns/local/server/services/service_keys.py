@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.emulator.emulator import reach
-from kms_patterns.local.server.kms.keys import managed_key
+from kms_patterns.local.server.kms.keys import find_key, managed_key, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
 from kms_patterns.local.server.kms.kms_service import KmsService
@@ -87,11 +87,11 @@ def asking(kms: KmsService, service: Service) -> Callable[[Handler], Handler]:
             operation, request = sent[0], service.located(sent[1], path)
             try:
                 if operation in service.before:
-                    _ask(kms, service, caller_of(headers, query_params), service.before[operation](request))
+                    ask(kms, service.host, caller_of(headers, query_params), service.before[operation](request))
                 response = await original(method, path, headers, body, query_params)
                 if operation in service.after and response[0] == HTTPStatus.OK:
                     used = service.after[operation](request, json.loads(response[2]))
-                    _ask(kms, service, caller_of(headers, query_params), used)
+                    ask(kms, service.host, caller_of(headers, query_params), used)
             except KmsError as refused:
                 if operation in service.undo:
                     service.undo[operation](request)
@@ -103,13 +103,31 @@ def asking(kms: KmsService, service: Service) -> Callable[[Handler], Handler]:
     return wrap
 
 
-def _ask(kms: KmsService, service: Service, caller: Caller, uses: Iterable[Use]) -> None:
+def ask(kms: KmsService, host: str, caller: Caller, uses: Iterable[Use]) -> None:
+    """Ask KMS for every use, as ``caller``, through the service whose host begins with ``host``.
+
+    Raises:
+        KmsError: KMS refused one, or the key is not one that a service takes.
+    """
     for use in uses:
-        request = {"KeyId": key_of(use, service.host), "EncryptionContext": dict(use.context), **use.more}
-        kms.require(KmsCall(use.operation, request, caller, via=service.host))
+        request = {"KeyId": _key_of(use, host), "EncryptionContext": dict(use.context), **use.more}
+        kms.require(KmsCall(use.operation, request, caller, via=host))
+        require_symmetric(str(request["KeyId"]))
 
 
-def key_of(use: Use, host: str) -> str:
+def require_symmetric(reference: str) -> None:
+    """Refuse a key that is not a usable symmetric encryption key: services at rest take no other.
+
+    Raises:
+        KmsError: InvalidKeyUsageException, DisabledException or KMSInvalidStateException.
+    """
+    record = find_key(reference)
+    if record is not None:
+        require_usable(record)
+        require_usage(record, "GenerateDataKey", "ENCRYPT_DECRYPT", symmetric=True)
+
+
+def _key_of(use: Use, host: str) -> str:
     """Return the key that a service asks for; the one that AWS manages is made when it is first used."""
     return str(managed_key(host)["Arn"]) if f"alias/aws/{host}" in use.key else use.key
 

@@ -11,9 +11,32 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
-from kms_patterns.local.server.services.resource_types import TYPES, ResourceType
+from kms_patterns.local.server.stacks.resource_types import TYPES, ResourceType
 
 Properties = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What CloudFormation is about to do with a resource.
+
+    Args:
+        kind: The resource's type, ``AWS::S3::Bucket``.
+        action: create, update or delete.
+        name: Its physical name, or, if that is not known yet, what it will begin with.
+        props: Its resolved properties.
+        old: Those before an update.
+    """
+
+    kind: str
+    action: str
+    name: str
+    props: Properties
+    old: Properties = field(default_factory=dict)
+
+    def sets(self, member: str) -> bool:
+        """Return whether the step gives a property a value that it did not have."""
+        return bool(self.props.get(member)) and self.props[member] != self.old.get(member)
 
 
 @dataclass(frozen=True)
@@ -39,44 +62,36 @@ _INLINE = {
 _SERVICES = {"IAM": "iam", "StepFunctions": "states", "CertificateManager": "acm", "Cognito": "cognito-idp"}
 
 
-def permissions(
-    kind: str, step: str, name: str, props: Properties, old: Properties | None = None
-) -> Iterator[Permission]:
-    """Yield what a step needs.
-
-    Args:
-        kind: The resource's type, ``AWS::S3::Bucket``.
-        step: create, update or delete.
-        name: Its physical name, or, if that is not known yet, what it will begin with.
-        props: Its resolved properties.
-        old: Those before an update.
-    """
+def permissions(step: Step) -> Iterator[Permission]:
+    """Yield what a step needs."""
+    kind, props = step.kind, step.props
     if kind in _INLINE:
-        yield from _inline(kind, step, props)
+        yield from _inline(step)
         return
     row = TYPES.get(kind)
     if row is None:
         _aws, service, noun = kind.split("::", 2)
         prefix = _SERVICES.get(service, service.lower())
-        yield Permission(f"{prefix}:{step.title()}{noun.replace('::', '')}", "*")
+        yield Permission(f"{prefix}:{step.action.title()}{noun.replace('::', '')}", "*")
         return
     prefix = _SERVICES.get(kind.split("::")[1], kind.split("::")[1].lower())
-    resource, conditions = _arn(row, name, props), _conditions(props)
-    for action in {"create": row.create, "update": row.update, "delete": row.delete}[step]:
+    resource, conditions = _arn(row, step.name, props), _conditions(props)
+    for action in {"create": row.create, "update": row.update, "delete": row.delete}[step.action]:
         yield Permission(f"{prefix}:{action}", resource, conditions)
-    if step != "delete":
-        for action in sorted(_of_properties(row, step, props, old or {})):
+    if step.action != "delete":
+        for action in sorted(_of_properties(row, step)):
             yield from _each(Permission(f"{prefix}:{action}", resource, conditions), action, props)
-    if kind == "AWS::IAM::ManagedPolicy" and step != "delete":
+    if kind == "AWS::IAM::ManagedPolicy" and step.action != "delete":
         yield from _attached(resource, props)
 
 
-def _of_properties(row: ResourceType, step: str, props: Properties, old: Properties) -> set[str]:
-    if step == "create":
+def _of_properties(row: ResourceType, step: Step) -> set[str]:
+    if step.action == "create":
         # What a creating action takes along needs no further one; what it does not, does.
         made = {"Code", *[name for name, action in row.properties.items() if action == "UpdateFunctionConfiguration"]}
-        return {action for name, action in row.properties.items() if name in props and name not in made | _WITH_CREATE}
-    return {action for name, action in row.properties.items() if props.get(name) != old.get(name)}
+        made |= _WITH_CREATE
+        return {action for name, action in row.properties.items() if name in step.props and name not in made}
+    return {action for name, action in row.properties.items() if step.props.get(name) != step.old.get(name)}
 
 
 def _each(permission: Permission, action: str, props: Properties) -> Iterator[Permission]:
@@ -95,10 +110,10 @@ def _attached(policy_arn: str, props: Properties) -> Iterator[Permission]:
             yield Permission(f"iam:Attach{kind}Policy", arn, {"iam:PolicyARN": policy_arn})
 
 
-def _inline(kind: str, step: str, props: Properties) -> Iterator[Permission]:
-    verb = "Delete" if step == "delete" else "Put"
-    for member, noun, action in _INLINE[kind]:
-        names = props.get(member) or []
+def _inline(step: Step) -> Iterator[Permission]:
+    verb = "Delete" if step.action == "delete" else "Put"
+    for member, noun, action in _INLINE[step.kind]:
+        names = step.props.get(member) or []
         for name in [names] if isinstance(names, str) else names:
             arn = f"arn:aws:iam::{reach(RESPONSES, 'get_account_id')()}:{noun}/{name}"
             yield Permission(f"iam:{verb}{action}", arn)

@@ -1,0 +1,152 @@
+"""CloudFormation acts as its caller or service role, and obeys what the other services refuse.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from kms_patterns.local.server.emulator.acting import Acting, NotPermitted, acting, acting_as, service_role
+from kms_patterns.local.server.emulator.emulator import CLOUDFORMATION, ROUTER, reach
+from kms_patterns.local.server.emulator.role_credentials import NotAssumable
+from kms_patterns.local.server.kms.kms_errors import KmsError, Response
+from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.services.key_members import unasked_key
+from kms_patterns.local.server.services.query_protocol import params_of, query_error
+from kms_patterns.local.server.services.role_passing import passed_roles
+from kms_patterns.local.server.stacks import stack_refusals
+from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, permissions
+from kms_patterns.local.server.stacks.stack_keys import change_key, use_keys
+from kms_patterns.local.server.stacks.stack_references import ResourceFailed, handler_message, text_of
+
+Handler = Callable[..., Awaitable[Response]]
+_CLOUDFORMATION = "cloudformation.amazonaws.com"
+# Operations that begin work on a stack.
+_OF_STACKS = frozenset({
+    "CreateStack", "UpdateStack", "DeleteStack", "CreateChangeSet", "ExecuteChangeSet", "ContinueUpdateRollback",
+    "RollbackStack",
+})  # fmt: skip
+_TAKE_ROLE = frozenset({"CreateStack", "UpdateStack", "CreateChangeSet"})
+
+
+def acting_for_caller(original: Handler) -> Handler:
+    """Have the work that a request begins done in the name of its caller, or of the stack's service role."""
+
+    async def handle_request(
+        method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Any]
+    ) -> Response:
+        params = params_of(method, headers, body, query_params)
+        access_key = reach(ROUTER, "extract_access_key_id")(headers, query_params)
+        operation = params.get("Action", "")
+        stack = _stack(params)
+        role = params.get("RoleARN") or (stack or {}).get("RoleARN")
+        try:
+            principal = (
+                service_role(role, _CLOUDFORMATION, "AWSCloudFormation") if role and operation in _OF_STACKS else None
+            )
+        except NotAssumable:
+            return query_error("cloudformation", "ValidationError", f"Role {role} is invalid or cannot be assumed")
+        with acting_as(principal or Acting(access_key)):
+            response = await original(method, path, headers, body, query_params)
+        if operation in _TAKE_ROLE and params.get("RoleARN") and response[0] == HTTPStatus.OK:
+            made = _stack(params)
+            if made is not None:
+                made["RoleARN"] = params["RoleARN"]
+        return response
+
+    return handle_request
+
+
+@dataclass(frozen=True)
+class ResourceSteps:
+    """Replacements for the functions by which stacks create, update and delete resources."""
+
+    kms: KmsService
+
+    def provision(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Check permissions and the services' refusals before a resource is created."""
+
+        def provision(resource_type: str, logical_id: str, props: Properties, stack_name: str) -> Any:
+            name = f"{stack_name}-{logical_id}-"
+            self._check(Step(resource_type, "create", name, props))
+            refused = stack_refusals.creation(resource_type, props)
+            if refused:
+                raise ResourceFailed(handler_message(refused, "AlreadyExists"))
+            return original(resource_type, logical_id, props, stack_name)
+
+        return provision
+
+    def update(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Check permissions before a resource is updated."""
+
+        def update(
+            resource_type: str, physical_id: str, old_props: Properties, new_props: Properties, *rest: Any
+        ) -> Any:
+            if old_props != new_props:
+                self._check(Step(resource_type, "update", physical_id, new_props, old_props))
+            return original(resource_type, physical_id, old_props, new_props, *rest)
+
+        return update
+
+    def delete(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Check permissions and the services' refusals before a resource is deleted."""
+
+        def delete(resource_type: str, physical_id: str, props: Properties, *rest: Any, **named: Any) -> Any:
+            self._check(Step(resource_type, "delete", physical_id, props))
+            refused = stack_refusals.deletion(resource_type, physical_id, props)
+            if refused:
+                raise ResourceFailed(handler_message(refused, "GeneralServiceException"))
+            return original(resource_type, physical_id, props, *rest, **named)
+
+        return delete
+
+    def _check(self, step: Step) -> None:
+        principal = acting()
+        if principal is None:
+            # Nothing reaches this without a request: to go on would be to act with all permissions.
+            raise ResourceFailed(f"{step.kind}: the embedded AWS does not know in whose name to act")
+        try:
+            if step.kind.startswith("AWS::KMS::"):
+                change_key(self.kms, principal.caller, step)
+            elif step.kind.startswith("Custom::") or step.kind == "AWS::CloudFormation::CustomResource":
+                provider = str(step.props.get("ServiceToken"))
+                principal.require("sns:Publish" if ":sns:" in provider else "lambda:InvokeFunction", provider)
+            elif not step.kind.startswith("AWS::CloudFormation::"):
+                self._check_service(principal, step)
+        except (NotPermitted, KmsError) as refused:
+            raise ResourceFailed(handler_message(text_of(refused), "AccessDenied")) from refused
+
+    def _check_service(self, principal: Acting, step: Step) -> None:
+        for needed in permissions(step):
+            principal.require(needed.action, needed.resource, **needed.conditions)
+        if step.action == "delete":
+            return
+        for role in passed_roles(step.props):
+            principal.require("iam:PassRole", role)
+        use_keys(self.kms, principal.caller, step)
+        unasked = unasked_key(step.kind.split("::")[1].lower(), step.props)
+        if unasked:
+            raise ResourceFailed(f"{step.kind}: {unasked}")
+
+
+def recreation(original: Callable[[str, str], str]) -> Callable[[str, str], str]:
+    """Say of every property whether its change replaces the resource, for types that the emulator does not know."""
+
+    def classify(resource_type: str, name: str) -> str:
+        replacing = stack_refusals.REPLACING.get(resource_type)
+        if replacing is None:
+            return original(resource_type, name)
+        return "Always" if name in replacing else "Never"
+
+    return classify
+
+
+def _stack(params: Mapping[str, str]) -> dict[str, Any] | None:
+    stacks, name = reach(CLOUDFORMATION, "_stacks"), params.get("StackName", "")
+    change_set = params.get("ChangeSetName", "")
+    if not name and change_set:
+        name = str((reach(CLOUDFORMATION, "_change_sets").get(change_set) or {}).get("StackName", ""))
+    found: dict[str, Any] | None = stacks.get(name.split("/")[1] if name.startswith("arn:") else name)
+    return found

@@ -1,0 +1,91 @@
+"""Keys in stacks: what CloudFormation asks KMS for keys and aliases, and for keys that other resources name.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_KMS.html
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from kms_patterns.local.server.authorization.caller import Caller
+from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
+from kms_patterns.local.server.kms.control_plane import key_policies
+from kms_patterns.local.server.kms.kms_call import KmsCall
+from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.services import dynamodb_uses
+from kms_patterns.local.server.services.configured_keys import function_key, log_group_key
+from kms_patterns.local.server.services.service_keys import ask
+from kms_patterns.local.server.stacks.resource_permissions import Step
+
+
+def change_key(kms: KmsService, caller: Caller, step: Step) -> None:
+    """Ask KMS for a step of a key or an alias, and check its policy.
+
+    Raises:
+        KmsError: KMS refused.
+    """
+    bypass = {"BypassPolicyLockoutSafetyCheck": True} if step.props.get("BypassPolicyLockoutSafetyCheck") else {}
+    for operation, request in _kms_calls(step):
+        kms.require(KmsCall(operation, request, caller))
+        key_policies.check(operation, request | bypass, caller)
+
+
+def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
+    """Ask KMS for the key that a function, a log group or a table is configured with.
+
+    Raises:
+        KmsError: KMS refused, or the service does not take such a key.
+    """
+    kind, props = step.kind, step.props
+    if kind == "AWS::Lambda::Function" and step.sets("KmsKeyArn"):
+        function_key(kms, caller, props.get("FunctionName") or step.name, props["KmsKeyArn"])
+    if kind == "AWS::Logs::LogGroup" and step.sets("KmsKeyId"):
+        log_group_key(kms, props.get("LogGroupName") or step.name, props["KmsKeyId"])
+    encryption = props.get("SSESpecification") or {}
+    if kind == "AWS::DynamoDB::Table" and encryption.get("SSEEnabled") and step.sets("SSESpecification"):
+        wanted = {"Enabled": True, "KMSMasterKeyId": encryption.get("KMSMasterKeyId")}
+        request = {"TableName": props.get("TableName"), "SSESpecification": wanted}
+        ask(kms, "dynamodb", caller, dynamodb_uses.BEFORE["CreateTable"](request))
+
+
+def _kms_calls(step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
+    kind, name, props = step.kind, step.name, step.props
+    policy = props.get("KeyPolicy")
+    text = policy if isinstance(policy, str) else json.dumps(policy)
+    tags = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in props.get("Tags") or []]
+    if kind == "AWS::KMS::Alias":
+        alias = {"AliasName": props.get("AliasName") or name, "TargetKeyId": props.get("TargetKeyId")}
+        operation = {"create": "CreateAlias", "update": "UpdateAlias", "delete": "DeleteAlias"}[step.action]
+        yield operation, alias if step.action != "delete" else {"AliasName": name}
+    elif step.action == "delete":
+        yield "ScheduleKeyDeletion", {"KeyId": name}
+    elif step.action == "create" and kind == "AWS::KMS::ReplicaKey":
+        given = {"KeyId": props.get("PrimaryKeyArn"), "ReplicaRegion": reach(RESPONSES, "get_region")()}
+        yield "ReplicateKey", given | {"Policy": text} | ({"Tags": tags} if tags else {})
+    elif step.action == "create":
+        given = {
+            member: props[member] for member in ("KeySpec", "KeyUsage", "Origin", "MultiRegion") if member in props
+        }
+        yield "CreateKey", given | ({"Policy": text} if policy else {}) | ({"Tags": tags} if tags else {})
+    else:
+        yield from _changes(step, text, tags)
+
+
+def _changes(step: Step, policy: str, tags: list[dict[str, str]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    key = {"KeyId": step.name}
+    if step.props.get("KeyPolicy") != step.old.get("KeyPolicy"):
+        yield "PutKeyPolicy", key | {"PolicyName": "default", "Policy": policy}
+    for member, (off, on) in _KEY_UPDATES.items():
+        if step.props.get(member) != step.old.get(member):
+            yield on if member in step.props and step.props[member] is not False else off, key
+    if step.props.get("Tags") != step.old.get("Tags"):
+        yield "TagResource", key | {"Tags": tags}
+
+
+_OF_KEY = ("KeySpec", "KeyUsage", "Origin", "MultiRegion")
+# By property: the operation that switches it off, and on.
+_KEY_UPDATES = {
+    "Description": ("UpdateKeyDescription", "UpdateKeyDescription"),
+    "Enabled": ("DisableKey", "EnableKey"),
+    "EnableKeyRotation": ("DisableKeyRotation", "EnableKeyRotation"),
+}
