@@ -15,15 +15,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from kms_runtime.key_agreement.agreement import LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import LocalParty, decrypt, encrypt
 
 
 def sealed(order: bytes, outsider: LocalParty, kms_key: bytes) -> bytes:
-    return seal(order, party=outsider, sender=outsider.public_key, recipient=kms_key, purpose="orders")
+    return encrypt(order, party=outsider, sender=outsider.public_key, recipient=kms_key, purpose="orders")
 
 
 def opened(answer: bytes, outsider: LocalParty, kms_key: bytes) -> bytes:
-    return open_sealed(answer, party=outsider, sender=kms_key, purpose="orders").payload
+    return decrypt(answer, party=outsider, sender=kms_key, purpose="orders").payload
 
 
 if __name__ == "__main__":

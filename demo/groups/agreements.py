@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from demo.functions import invoke
 from demo.principals import client, function_client, other_role
 from demo.scenario import Group, Stage
-from kms_runtime.key_agreement.agreement import LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import LocalParty, decrypt, encrypt
 
 STACK = "KeyAgreement"
 ORDER, ANSWER, PURPOSE = b"4711: two bicycles", b"4711: accepted", "orders"
@@ -34,7 +34,7 @@ def _private_key(curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
 def _order(stage: Stage, purpose: str = PURPOSE) -> bytes:
     outsider = _outsider(stage)
     recipient = _kms_public_key(stage)
-    return seal(ORDER, party=outsider, sender=outsider.public_key, recipient=recipient, purpose=purpose)
+    return encrypt(ORDER, party=outsider, sender=outsider.public_key, recipient=recipient, purpose=purpose)
 
 
 def _open(stage: Stage, message: bytes, role: str = "Receiver") -> dict[str, Any]:
@@ -65,7 +65,7 @@ def receiver_opens_an_order(stage: Stage) -> str:
 def outsider_opens_an_answer(stage: Stage) -> str:
     outsider = _outsider(stage)
     message = _seal(stage, outsider.public_key)
-    return open_sealed(message, party=outsider, purpose=PURPOSE, sender=_kms_public_key(stage)).payload.decode()
+    return decrypt(message, party=outsider, purpose=PURPOSE, sender=_kms_public_key(stage)).payload.decode()
 
 
 @agreements.scenario(who="receiver", what="opens a tampered order", expected="refused: MessageAuthenticationFailed")

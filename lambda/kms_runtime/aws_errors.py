@@ -81,7 +81,7 @@ def error_class(code: str) -> type[AwsError]:
     """Return the class named like AWS's error ``code``, made on first use if this module does not list it."""
     name = "".join(filter(str.isalnum, code)) or "UnknownError"
     known = _KNOWN.get(name)
-    return known or type(name, (AwsError,), {"__doc__": f"AWS answered {code}."})
+    return known or type(name, (AwsError,), {"__doc__": f"AWS returned the error {code}."})
 
 
 _KNOWN = _known_errors()
@@ -107,7 +107,7 @@ def typed_errors(service: str) -> Iterator[None]:
         AwsError: AWS refused; the class name is AWS's error code.
         ServiceUnreachable: No response after the client's retries.
     """
-    # Whoever holds a client has botocore imported already; importing it here keeps it out of this package's import.
+    # A caller with a client has imported botocore; importing it here keeps it out of this package's import.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     try:

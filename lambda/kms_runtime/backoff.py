@@ -97,7 +97,7 @@ class Backoff:
 def _may_pass(error: KmsRuntimeError) -> bool:
     if not isinstance(error, ServiceUnreachable):
         return error.code in RETRIED
-    # Only the connection passes; missing credentials do not. Whoever got this error has botocore imported already.
+    # Only connection errors may pass, missing credentials do not. A caller with this error has imported botocore.
     from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415
     from botocore.exceptions import HTTPClientError  # noqa: PLC0415
 

@@ -99,7 +99,7 @@ class RangeNotSatisfiable(KmsRuntimeError):
 
 
 class SourceNotReadable(KmsRuntimeError):
-    """Amazon S3 answered 403 or 404 to reading the source object."""
+    """Amazon S3 returned 403 or 404 for reading the source object."""
 
 
 class SourceChanged(KmsRuntimeError):
@@ -115,7 +115,7 @@ class SourceInterrupted(KmsRuntimeError):
 
 
 class DestinationNotWritable(KmsRuntimeError):
-    """Amazon S3 answered 403 or 404 to writing the destination object."""
+    """Amazon S3 returned 403 or 404 for writing the destination object."""
 
 
 class ObjectTooLarge(KmsRuntimeError):
@@ -127,7 +127,7 @@ class RecordsFailed(KmsRuntimeError):
 
 
 class TokenRefused(KmsRuntimeError):
-    """Base of every refusal of a token that somebody presents."""
+    """Base of every refusal of a token that a caller presents."""
 
 
 class TokenMalformed(TokenRefused):
@@ -159,15 +159,15 @@ class TokenNotYetValid(TokenRefused):
 
 
 class TokenIssuerMismatch(TokenRefused):
-    """The token was issued by somebody else than expected."""
+    """The token was issued by another issuer than expected."""
 
 
 class TokenAudienceMismatch(TokenRefused):
-    """The token is for others."""
+    """The token is for another audience."""
 
 
 class TokenClaimMissing(TokenRefused):
-    """A claim that must be there is not."""
+    """A required claim is missing."""
 
 
 class TokenKeySetInvalid(KmsRuntimeError):

@@ -1,4 +1,4 @@
-"""The one form of key identifier that this package takes, and the check that AWS KMS answered for that key.
+"""The one form of key identifier that this package accepts, and the check that a response of AWS KMS is for it.
 
 See https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-ARN
 """
@@ -56,11 +56,11 @@ def same_multi_region_key(one: str, other: str) -> bool:
 
 
 def check_response_key(response: Mapping[str, Any], key_arn: str, operation: str) -> None:
-    """Check that AWS KMS answered for the key that it was asked about.
+    """Check that a response of AWS KMS is for the key of the request.
 
     Raises:
-        IncorrectKeyException: It answered for another one.
+        IncorrectKeyException: It is for another key.
     """
     if response["KeyId"] != key_arn:
-        message = f"{operation} answered for {response['KeyId']} instead of {key_arn}"
+        message = f"the response of {operation} is for {response['KeyId']}, not for {key_arn}"
         raise IncorrectKeyException(message, operation=operation)

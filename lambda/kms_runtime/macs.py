@@ -1,7 +1,7 @@
 """Message authentication codes by a key that never leaves AWS KMS: 1 to 4096 bytes each.
 
-Whoever has the code of a message knows that somebody with ``kms:GenerateMac`` made it, and needs ``kms:VerifyMac`` to
-know. Nothing can be verified outside of AWS KMS: for that, sign (``kms_runtime.signatures``).
+The code of a message proves that a principal with ``kms:GenerateMac`` made it, to a reader with ``kms:VerifyMac``.
+Nothing can be verified outside of AWS KMS: for that, sign (``kms_runtime.signatures``).
 
 See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
 """
@@ -26,7 +26,7 @@ def generate_mac(message: bytes, *, key_arn: str, algorithm: str, kms_client: "K
     """Return the authentication code of ``message``: one call.
 
     Args:
-        message: 1 to 4096 bytes. Longer ones are no matter of a digest taken before: who can choose two messages with
+        message: 1 to 4096 bytes. A digest must not replace a longer one: a caller who can choose two messages with
             one digest could swap them; sign such data instead.
         key_arn: ARN of an HMAC key.
         algorithm: The key's, such as ``HMAC_SHA_256``.

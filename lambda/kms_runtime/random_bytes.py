@@ -18,9 +18,9 @@ RANDOM_LIMIT = 1024
 def random_bytes(count: int, kms_client: "KMSClient") -> bytes:
     """Return ``count`` random bytes that were made inside a hardware security module.
 
-    For seeds that a rule wants from a validated module. ``os.urandom`` is as unpredictable and costs no call. The
-    caller needs ``kms:GenerateRandom``, which has no resource: IAM takes ``"Resource": "*"`` only, and no construct of
-    ours grants it.
+    For seeds that must come from a validated module. ``os.urandom`` is as unpredictable and costs no call. The
+    caller needs ``kms:GenerateRandom``, which has no resource: IAM accepts ``"Resource": "*"`` only, and none of our
+    constructs grants it.
 
     Args:
         count: 1 to 1024.
@@ -28,7 +28,7 @@ def random_bytes(count: int, kms_client: "KMSClient") -> bytes:
 
     Raises:
         InvalidRequest: ``count`` is not from 1 to 1024; AWS KMS is not called.
-        KMSInternalException: AWS KMS answered another number of bytes.
+        KMSInternalException: AWS KMS returned another number of bytes.
         AwsError: AWS KMS refused; the class name is its error code.
     """
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= RANDOM_LIMIT:
@@ -36,6 +36,6 @@ def random_bytes(count: int, kms_client: "KMSClient") -> bytes:
     with typed_errors("AWS KMS"):
         found = bytes(kms_client.generate_random(NumberOfBytes=count)["Plaintext"])
     if len(found) != count:
-        message = f"GenerateRandom answered {len(found)} bytes instead of {count}"
+        message = f"GenerateRandom returned {len(found)} bytes, not {count}"
         raise KMSInternalException(message, operation="GenerateRandom")
     return found

@@ -153,7 +153,7 @@ def test_other_material_than_before_is_refused_unless_it_is_to_be_rotated_to(run
     [
         (bytes(31), "SYMMETRIC_DEFAULT", "31 bytes of key material: SYMMETRIC_DEFAULT takes exactly 32 raw bytes"),
         (bytes(32), "HMAC_224", "HMAC_224 takes exactly 28 raw bytes"),
-        (bytes(32), "RSA_2048", "no private key in PEM or DER"),
+        (bytes(32), "RSA_2048", "not a private key in PEM or DER"),
         (RSA, "RSA_3072", "the private key is RSA_2048, the KMS key takes RSA_3072"),
         (CURVE, "ECC_NIST_P256", "the private key is ECC_NIST_P521"),
         (ed25519.Ed25519PrivateKey.generate(), "RSA_2048", "the private key is ECC_NIST_EDWARDS25519"),
@@ -212,7 +212,7 @@ def test_key_that_is_about_to_be_deleted_is_refused(run, kms, empty_key, secret)
 
     done = run("import-key-material", secret, "--key", key)
 
-    assert (done.code, "is PendingDeletion: it takes no material" in done.stderr) == (3, True)
+    assert (done.code, "is PendingDeletion: material cannot be imported" in done.stderr) == (3, True)
 
 
 @pytest.mark.parametrize(

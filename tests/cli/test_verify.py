@@ -178,18 +178,18 @@ def test_ed25519_key_verifies_the_prehashed_variant(verify, release):
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        (b"nothing", "is no public key: the JSON document of PublicKeyExport, PEM"),
+        (b"nothing", "is not a public key: the JSON document of PublicKeyExport, PEM"),
         (b"{", "is not JSON"),
         (b"{}", "--key key: "),
         (
             ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-            "is no public key",
+            "is not a public key",
         ),
         (
             ec.generate_private_key(ec.SECP224R1())
             .public_key()
             .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-            "of a kind that AWS KMS has not (secp224r1)",
+            "of a kind that AWS KMS does not have (secp224r1)",
         ),
     ],
     ids=["text", "json", "document", "private", "curve"],

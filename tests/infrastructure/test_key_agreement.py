@@ -64,7 +64,7 @@ def test_functions_know_purpose_and_peers(
     stack: cdk.Stack, synth: Synth, key: KeyAgreementKey, agreement: KeyAgreement
 ) -> None:
     template = synth(stack)
-    for function, handler in ((agreement.seal_function, "seal"), (agreement.open_function, "open_sealed")):
+    for function, handler in ((agreement.seal_function, "encrypt"), (agreement.open_function, "decrypt")):
         found = template["Resources"][stack.resolve(function.function_name)["Ref"]]["Properties"]
         assert found["Handler"] == f"kms_runtime.handlers.key_agreement.{handler}"
         assert found["Environment"]["Variables"] == {

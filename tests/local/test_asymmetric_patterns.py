@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kms_patterns.local import LocalAws
 from kms_runtime import KmsRuntimeError
 from kms_runtime.backoff import Backoff
-from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, decrypt, encrypt
 from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, sign_with_pair
 from kms_runtime.key_pairs.data_key_pairs import make_data_key_pair
 from kms_runtime.key_pairs.pair_specs import usage_context
@@ -140,17 +140,17 @@ def test_payloads_go_both_ways(root_kms: Any, make_key: Any, spec: str) -> None:
     arn = make_key(KeySpec=spec, KeyUsage="KEY_AGREEMENT")
     published = PublicKey.fetch(arn, kms_client=root_kms).der
     inside, outside = KmsParty(arn, root_kms), LocalParty(ec.generate_private_key(CURVES[spec]))
-    order = seal(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="p")
-    assert open_sealed(order, party=inside, purpose="p", sender=outside.public_key).payload == b"order"
-    answer = seal(b"answer", party=inside, sender=published, recipient=outside.public_key, purpose="p")
-    assert open_sealed(answer, party=outside, purpose="p", sender=published).payload == b"answer"
+    order = encrypt(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="p")
+    assert decrypt(order, party=inside, purpose="p", sender=outside.public_key).payload == b"order"
+    answer = encrypt(b"answer", party=inside, sender=published, recipient=outside.public_key, purpose="p")
+    assert decrypt(answer, party=outside, purpose="p", sender=published).payload == b"answer"
 
 
 def test_key_on_another_curve_opens_nothing(root_kms: Any, make_key: Any) -> None:
     arn = make_key(KeySpec="ECC_NIST_P384", KeyUsage="KEY_AGREEMENT")
     one, other = (LocalParty(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
-    message = seal(b"x", party=one, sender=one.public_key, recipient=other.public_key, purpose="p")
-    assert code_of_ours(open_sealed, message, party=KmsParty(arn, root_kms), purpose="p") == "ValidationException"
+    message = encrypt(b"x", party=one, sender=one.public_key, recipient=other.public_key, purpose="p")
+    assert code_of_ours(decrypt, message, party=KmsParty(arn, root_kms), purpose="p") == "ValidationException"
 
 
 def test_ciphertext_moves_to_another_key_and_context_and_from_rsa(root_kms: Any, make_key: Any) -> None:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from kms_runtime import KmsRuntimeError
-from kms_runtime.key_agreement.agreement import PAYLOAD_LIMIT, LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import PAYLOAD_LIMIT, LocalParty, decrypt, encrypt
 from kms_runtime.key_agreement.agreement_message import Envelope, agreement_key, derive_into
 
 CURVES = [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()]
@@ -32,7 +32,7 @@ def theirs() -> LocalParty:
 
 @pytest.fixture(scope="module")
 def message(ours, theirs) -> bytes:
-    return seal(
+    return encrypt(
         b"two bicycles",
         party=theirs,
         sender=theirs.public_key,
@@ -52,8 +52,8 @@ def code_of(call, *arguments, **options) -> str:
 @pytest.mark.parametrize("payload", [b"", b"x", bytes(100_000)], ids=len)
 def test_payload_comes_back_with_its_sender(curve, payload):
     one, other = party(curve), party(curve)
-    made = seal(payload, party=one, sender=one.public_key, recipient=other.public_key, purpose="p")
-    found = open_sealed(made, party=other, purpose="p", sender=one.public_key)
+    made = encrypt(payload, party=one, sender=one.public_key, recipient=other.public_key, purpose="p")
+    found = decrypt(made, party=other, purpose="p", sender=one.public_key)
     assert (found.payload, found.sender) == (payload, one.public_key)
     assert "bicycles" not in repr(found)
 
@@ -63,34 +63,34 @@ def test_message_of_known_keys_and_salt_never_changes():
     sender, recipient = (LocalParty(ec.derive_private_key(number, CURVES[0])) for number in (0xA11CE, 0xB0B))
     envelope = Envelope(sender.public_key, recipient.public_key, bytes(range(32)))
     secret = sender.shared_secret(recipient.public_key)
-    made = envelope.seal(b"two bicycles", secret, purpose="orders", associated_data=b"4711")
+    made = envelope.encrypt(b"two bicycles", secret, purpose="orders", associated_data=b"4711")
     keys = [b"\x00\x5b" + party.public_key for party in (sender, recipient)]
     assert made[:-28] == b"".join([b"\x01", *keys, bytes(range(32))])
     assert made[-28:].hex() == "2cd8a3025d0f7f700d6b327f754de3b7092ef0eff8b3128f4c6fd7fd"
     label = b"\x00\x1ckms-patterns key agreement 1"
     assert envelope.info("orders") == b"".join([label, b"\x00\x06orders", *keys])
-    assert open_sealed(made, party=recipient, purpose="orders", associated_data=b"4711").payload == b"two bicycles"
+    assert decrypt(made, party=recipient, purpose="orders", associated_data=b"4711").payload == b"two bicycles"
 
 
 def test_no_two_messages_are_alike(ours, theirs):
     keys = {"sender": theirs.public_key, "recipient": ours.public_key}
-    assert len({seal(b"x", party=theirs, purpose="p", **keys) for _ in range(50)}) == 50
+    assert len({encrypt(b"x", party=theirs, purpose="p", **keys) for _ in range(50)}) == 50
 
 
 def test_every_altered_byte_is_refused(ours, message):
     for position in range(len(message)):
         altered = bytearray(message)
         altered[position] ^= 1
-        code = code_of(open_sealed, bytes(altered), party=ours, purpose="orders", associated_data=b"4711")
+        code = code_of(decrypt, bytes(altered), party=ours, purpose="orders", associated_data=b"4711")
         assert code in {"MessageAuthenticationFailed", "MessageFormatError", "MessageTruncated", "PublicKeyInvalid"}
 
 
 def test_every_truncation_and_any_addition_is_refused(ours, message):
     for end in range(len(message)):
-        code = code_of(open_sealed, message[:end], party=ours, purpose="orders", associated_data=b"4711")
+        code = code_of(decrypt, message[:end], party=ours, purpose="orders", associated_data=b"4711")
         assert code in {"MessageAuthenticationFailed", "MessageFormatError", "MessageTruncated", "PublicKeyInvalid"}
     longer = message + b"\0"
-    assert code_of(open_sealed, longer, party=ours, purpose="orders", associated_data=b"4711") == (
+    assert code_of(decrypt, longer, party=ours, purpose="orders", associated_data=b"4711") == (
         "MessageAuthenticationFailed"
     )
 
@@ -104,7 +104,7 @@ def test_any_bytes_are_refused_with_a_typed_error(message):
             junk[start : start + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
         if junk[:1] != b"\x01":
             junk[:1] = b"\x01"
-        assert code_of(open_sealed, bytes(junk), party=Garbled(), purpose="p") in {
+        assert code_of(decrypt, bytes(junk), party=Garbled(), purpose="p") in {
             "MessageAuthenticationFailed",
             "MessageTruncated",
             "PublicKeyInvalid",
@@ -118,26 +118,24 @@ def test_any_bytes_are_refused_with_a_typed_error(message):
 )
 def test_another_purpose_or_associated_data_is_refused(ours, message, change):
     arguments = {"party": ours, "purpose": "orders", "associated_data": b"4711", **change}
-    assert code_of(open_sealed, message, **arguments) == "MessageAuthenticationFailed"
+    assert code_of(decrypt, message, **arguments) == "MessageAuthenticationFailed"
 
 
 def test_another_recipient_is_refused(message):
     arguments = {"purpose": "orders", "associated_data": b"4711"}
-    assert code_of(open_sealed, message, party=party(), **arguments) == "PublicKeyInvalid"
-    assert code_of(open_sealed, message, party=party(ec.SECP384R1()), **arguments) == "PublicKeyInvalid"
+    assert code_of(decrypt, message, party=party(), **arguments) == "PublicKeyInvalid"
+    assert code_of(decrypt, message, party=party(ec.SECP384R1()), **arguments) == "PublicKeyInvalid"
 
 
 def test_message_does_not_open_as_if_it_had_gone_the_other_way(ours, theirs, message):
     envelope, sealed = Envelope.of(message)
     turned = Envelope(envelope.recipient, envelope.sender, envelope.salt).header + sealed
-    code = code_of(open_sealed, turned, party=theirs, purpose="orders", associated_data=b"4711")
+    code = code_of(decrypt, turned, party=theirs, purpose="orders", associated_data=b"4711")
     assert code == "MessageAuthenticationFailed"
 
 
 def test_sender_may_be_demanded(ours, message):
-    code = code_of(
-        open_sealed, message, party=ours, purpose="orders", associated_data=b"4711", sender=party().public_key
-    )
+    code = code_of(decrypt, message, party=ours, purpose="orders", associated_data=b"4711", sender=party().public_key)
     assert code == "PublicKeyInvalid"
 
 
@@ -166,7 +164,7 @@ def compressed(der: bytes) -> bytes:
 )
 def test_peer_key_that_is_none_is_refused_before_any_call(theirs, key, reason):
     with pytest.raises(KmsRuntimeError, match=reason) as caught:
-        seal(b"x", party=Never(), sender=theirs.public_key, recipient=key, purpose="p")
+        encrypt(b"x", party=Never(), sender=theirs.public_key, recipient=key, purpose="p")
     assert caught.value.code == "PublicKeyInvalid"
 
 
@@ -205,19 +203,19 @@ class Never:
     ],
     ids=["other curve", "no purpose", "long purpose", "large payload"],
 )
-def test_what_cannot_be_sealed_is_refused_before_any_call(ours, theirs, change, code):
+def test_what_cannot_be_encrypted_is_refused_before_any_call(ours, theirs, change, code):
     arguments = {"payload": b"x", "sender": theirs.public_key, "recipient": ours.public_key, "purpose": "p", **change}
-    assert code_of(seal, arguments.pop("payload"), party=Never(), **arguments) == code
+    assert code_of(encrypt, arguments.pop("payload"), party=Never(), **arguments) == code
 
 
 def test_message_to_oneself_is_refused(ours):
     keys = {"sender": ours.public_key, "recipient": ours.public_key}
-    assert code_of(seal, b"x", party=Never(), purpose="p", **keys) == "PublicKeyInvalid"
+    assert code_of(encrypt, b"x", party=Never(), purpose="p", **keys) == "PublicKeyInvalid"
 
 
 def test_secret_is_overwritten(ours, theirs):
     secret = theirs.shared_secret(ours.public_key)
-    Envelope.new(theirs.public_key, ours.public_key).seal(b"x", secret, purpose="p", associated_data=b"")
+    Envelope.new(theirs.public_key, ours.public_key).encrypt(b"x", secret, purpose="p", associated_data=b"")
     assert secret == bytearray(32)
 
 
@@ -225,7 +223,7 @@ def test_secret_is_overwritten(ours, theirs):
 def test_openssl_derives_the_same_key(tmp_path: Path, curve):
     """The outsider's half with no Python of ours: pkeyutl -derive, then kdf HKDF; AES-256-GCM opens the message."""
     ours, theirs = party(curve), party(curve)
-    made = seal(b"two bicycles", party=ours, sender=ours.public_key, recipient=theirs.public_key, purpose="orders")
+    made = encrypt(b"two bicycles", party=ours, sender=ours.public_key, recipient=theirs.public_key, purpose="orders")
     envelope, sealed = Envelope.of(made)
     (tmp_path / "outsider.pem").write_bytes(
         theirs.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

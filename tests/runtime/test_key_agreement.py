@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from kms_patterns.toolchain import node_executable
 from kms_runtime import KmsRuntimeError
-from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, decrypt, encrypt
 from kms_runtime.key_agreement.agreement_message import Envelope
 from tests.runtime.asymmetric_kms import AsymmetricKms
 
@@ -39,24 +39,24 @@ def outside() -> LocalParty:
 
 
 def test_outsider_seals_and_opens_without_a_call_and_kms_derives_once_for_each(inside, outside, published, kms):
-    order = seal(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="orders")
+    order = encrypt(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="orders")
     assert kms.calls == []
-    assert open_sealed(order, party=inside, purpose="orders").payload == b"order"
-    answer = seal(b"answer", party=inside, sender=published, recipient=outside.public_key, purpose="orders")
+    assert decrypt(order, party=inside, purpose="orders").payload == b"order"
+    answer = encrypt(b"answer", party=inside, sender=published, recipient=outside.public_key, purpose="orders")
     assert len(kms.calls) == 2
-    assert open_sealed(answer, party=outside, purpose="orders", sender=published).payload == b"answer"
+    assert decrypt(answer, party=outside, purpose="orders", sender=published).payload == b"answer"
     request = {"KeyId": inside.key_arn, "KeyAgreementAlgorithm": "ECDH", "PublicKey": outside.public_key}
     assert kms.calls == [("DeriveSharedSecret", request)] * 2
 
 
 def test_message_sealed_under_another_key_than_the_callers_does_not_open(inside, outside, published):
     other = LocalParty(ec.generate_private_key(ec.SECP256R1())).public_key
-    made = seal(b"answer", party=inside, sender=other, recipient=outside.public_key, purpose="p")
+    made = encrypt(b"answer", party=inside, sender=other, recipient=outside.public_key, purpose="p")
     with pytest.raises(KmsRuntimeError) as caught:
-        open_sealed(made, party=outside, purpose="p")
+        decrypt(made, party=outside, purpose="p")
     assert caught.value.code == "MessageAuthenticationFailed"
     with pytest.raises(KmsRuntimeError, match="another sender"):
-        open_sealed(made, party=outside, purpose="p", sender=published)
+        decrypt(made, party=outside, purpose="p", sender=published)
 
 
 def test_sender_that_names_another_recipient_is_refused_by_who_knows_its_own_key(inside, outside, published, kms):
@@ -64,34 +64,34 @@ def test_sender_that_names_another_recipient_is_refused_by_who_knows_its_own_key
     named = LocalParty(ec.generate_private_key(ec.SECP256R1())).public_key
     envelope = Envelope.new(outside.public_key, named)
     secret = outside.shared_secret(published)
-    made = envelope.seal(b"order", secret, purpose="p", associated_data=b"")
-    assert open_sealed(made, party=inside, purpose="p").payload == b"order"
+    made = envelope.encrypt(b"order", secret, purpose="p", associated_data=b"")
+    assert decrypt(made, party=inside, purpose="p").payload == b"order"
     calls = len(kms.calls)
     with pytest.raises(KmsRuntimeError, match="names another recipient's public key") as caught:
-        open_sealed(made, party=replace(inside, public_key=published), purpose="p")
+        decrypt(made, party=replace(inside, public_key=published), purpose="p")
     assert (caught.value.code, len(kms.calls)) == ("PublicKeyInvalid", calls)
 
 
 def test_message_for_somebody_else_does_not_open_though_no_public_key_is_known(inside, outside):
     other = LocalParty(ec.generate_private_key(ec.SECP256R1())).public_key
-    made = seal(b"order", party=outside, sender=outside.public_key, recipient=other, purpose="p")
+    made = encrypt(b"order", party=outside, sender=outside.public_key, recipient=other, purpose="p")
     with pytest.raises(KmsRuntimeError) as caught:
-        open_sealed(made, party=inside, purpose="p")
+        decrypt(made, party=inside, purpose="p")
     assert caught.value.code == "MessageAuthenticationFailed"
 
 
 def test_known_public_key_does_not_keep_own_messages_out(inside, outside, published):
-    made = seal(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="p")
-    assert open_sealed(made, party=replace(inside, public_key=published), purpose="p").payload == b"order"
+    made = encrypt(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="p")
+    assert decrypt(made, party=replace(inside, public_key=published), purpose="p").payload == b"order"
 
 
 def test_local_party_refuses_a_message_that_names_another_recipient(outside):
     sender, named = (LocalParty(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
     envelope = Envelope.new(sender.public_key, named.public_key)
     secret = sender.shared_secret(outside.public_key)
-    made = envelope.seal(b"order", secret, purpose="p", associated_data=b"")
+    made = envelope.encrypt(b"order", secret, purpose="p", associated_data=b"")
     with pytest.raises(KmsRuntimeError, match="names another recipient's public key"):
-        open_sealed(made, party=outside, purpose="p")
+        decrypt(made, party=outside, purpose="p")
 
 
 def test_answer_about_another_key_is_refused(inside, outside, kms, other_key_arn):
@@ -106,7 +106,7 @@ def test_secret_of_another_length_is_refused(key_arn, outside):
         def derive_shared_secret(self, **_request):
             return {"KeyId": key_arn, "SharedSecret": bytes(31)}
 
-    with pytest.raises(KmsRuntimeError, match="31 bytes instead of 32") as caught:
+    with pytest.raises(KmsRuntimeError, match="31 bytes, not 32") as caught:
         KmsParty(key_arn, Short()).shared_secret(outside.public_key)
     assert caught.value.code == "KMSInternalException"
 
@@ -161,10 +161,10 @@ class Setting:
 
     def answer(self, payload: bytes) -> bytes:
         keys = {"sender": self.ours.public_key, "recipient": self.theirs.public_key}
-        return seal(payload, party=self.ours, purpose="orders", **keys)
+        return encrypt(payload, party=self.ours, purpose="orders", **keys)
 
     def read(self, message: bytes, purpose: str = "orders") -> bytes:
-        return open_sealed(message, party=self.ours, purpose=purpose, sender=self.theirs.public_key).payload
+        return decrypt(message, party=self.ours, purpose=purpose, sender=self.theirs.public_key).payload
 
 
 @pytest.fixture(params=CURVES, ids=lambda curve: curve.name)

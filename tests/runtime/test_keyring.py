@@ -90,19 +90,19 @@ def test_every_data_key_under_our_key_is_tried_until_one_decrypts(keyring, kms, 
 
 def test_generated_data_key_of_another_key_is_refused(keyring, kms, other_key_arn):
     kms.answer_as = other_key_arn
-    with pytest.raises(IncorrectKeyException, match=f"GenerateDataKey answered for {other_key_arn}"):
+    with pytest.raises(IncorrectKeyException, match=f"the response of GenerateDataKey is for {other_key_arn}"):
         encrypt_bytes(b"hello", keyring=keyring, encryption_context=CONTEXT)
 
 
 def test_decrypted_data_key_of_another_key_is_refused(message, keyring, kms, other_key_arn):
     kms.answer_as = other_key_arn
-    with pytest.raises(IncorrectKeyException, match=f"Decrypt answered for {other_key_arn}"):
+    with pytest.raises(IncorrectKeyException, match=f"the response of Decrypt is for {other_key_arn}"):
         decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT)
 
 
 def test_data_key_of_another_length_is_refused(keyring, kms):
     kms.data_key_length = 16
-    with pytest.raises(KMSInternalException, match="16 bytes instead of 32"):
+    with pytest.raises(KMSInternalException, match="16 bytes, not of 32"):
         encrypt_bytes(b"hello", keyring=keyring, encryption_context=CONTEXT)
 
 

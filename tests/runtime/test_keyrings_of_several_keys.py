@@ -96,7 +96,7 @@ def test_additional_key_that_is_not_an_arn_is_refused(kms, key_arn):
 
 def test_encrypt_that_answers_for_another_key_is_refused(both, kms, monkeypatch, key_arn):
     monkeypatch.setattr(kms, "encrypt", lambda **_: {"KeyId": key_arn, "CiphertextBlob": b"x"})
-    with pytest.raises(IncorrectKeyException, match="Encrypt answered for"):
+    with pytest.raises(IncorrectKeyException, match="the response of Encrypt is for"):
         encrypt_bytes(b"", keyring=both, encryption_context=CONTEXT)
 
 

@@ -100,7 +100,7 @@ def test_half_a_keyring_says_what_it_lacks(keyring_of):
 def test_answer_of_another_length_or_key_is_refused(keyring_of, kms, key_arn, monkeypatch):
     message = encrypt_bytes(b"", keyring=keyring_of(), encryption_context={})
     kms.answer_as = key_arn
-    with pytest.raises(IncorrectKeyException, match="answered for"):
+    with pytest.raises(IncorrectKeyException, match="is for"):
         decrypt_bytes(message, keyring=keyring_of(), encryption_context={})
 
 
@@ -115,7 +115,7 @@ def test_what_is_not_a_strong_rsa_public_key_is_refused(encoded, keyring_of):
 
 
 def test_unknown_algorithm_is_refused(keyring_of):
-    with pytest.raises(InvalidRequest, match="'RSAES_PKCS1_V1_5' is none of RSAES_OAEP_SHA_256, RSAES_OAEP_SHA_1"):
+    with pytest.raises(InvalidRequest, match="'RSAES_PKCS1_V1_5' is not one of RSAES_OAEP_SHA_256, RSAES_OAEP_SHA_1"):
         keyring_of(encryption_algorithm="RSAES_PKCS1_V1_5")
 
 

@@ -87,7 +87,7 @@ def test_raw_data_key_that_does_not_open_is_refused(raw_aes, rsa_pair, raw_rsa):
     encrypted = raw_aes.generate_data_key(CONTEXT).encrypted
     assert len(raw_aes.decrypt_data_key(encrypted, CONTEXT).plaintext) == 32
     for keyring, context in ((other, CONTEXT), (raw_aes, {})):
-        with pytest.raises(MessageAuthenticationFailed, match="no data key opens under mine/key-1"):
+        with pytest.raises(MessageAuthenticationFailed, match="no data key can be decrypted under mine/key-1"):
             keyring.decrypt_data_key(encrypted, context)
     bad = [type(key)(key.provider_id, key.provider_info, bytes(256)) for key in encrypted]
     with pytest.raises(MessageAuthenticationFailed):

@@ -77,7 +77,7 @@ def test_ciphertext_of_another_key_is_refused(common, other_key_arn):
 def test_answer_about_another_key_is_refused(operation, common, kms, other_key_arn):
     data = encrypt_secret(b"secret", **common).ciphertext if operation is decrypt_secret else b"secret"
     kms.answer_as = other_key_arn
-    with pytest.raises(IncorrectKeyException, match="answered for"):
+    with pytest.raises(IncorrectKeyException, match="is for"):
         operation(data, **common)
 
 

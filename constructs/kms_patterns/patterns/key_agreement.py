@@ -67,7 +67,7 @@ class KeyAgreement(FunctionPattern):
             self._function(
                 name, f"{name}s payloads under keys that KMS agrees on with a peer", environment, handler=handler
             )
-            for name, handler in (("Seal", "seal"), ("Open", "open_sealed"))
+            for name, handler in (("Seal", "encrypt"), ("Open", "decrypt"))
         )
         for role in (self.seal_role, self.open_role):
             agreement_key.grant_derive_shared_secret(role, algorithms=["ECDH"]).assert_success()

@@ -45,7 +45,7 @@ def encrypting_keyring(keys: Sequence[str], public_key: Path | None) -> Keyring:
     """Return the keyring for one RSA key whose public key is at hand, or for one or more symmetric keys.
 
     Raises:
-        UsageError: There is no key, one is not an ARN, or there are several RSA keys.
+        UsageError: No key is given, one is not an ARN, or there are several RSA keys.
     """
     regions = _regions(keys)
     if public_key is None:

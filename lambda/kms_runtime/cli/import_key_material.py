@@ -97,7 +97,7 @@ def _read(file: Path) -> bytearray:
 
 
 def _keep(file: Path, made: bytearray) -> None:
-    """Keep new material, before KMS has it, where nobody else can read it."""
+    """Write new material to a file that only its owner can read, before KMS has it."""
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb", buffering=0) as opened:
         opened.write(made)

@@ -82,7 +82,7 @@ def standard(stream: Any, name: str) -> Any:
     """Return the binary file object of a standard stream.
 
     Raises:
-        OSError: The stream was closed by whoever started this process (``<&-``, ``>&-``).
+        OSError: The stream was closed before this process started (``<&-``, ``>&-``).
     """
     if stream is None:
         raise OSError(errno.EBADF, f"{name} is closed")

@@ -32,8 +32,8 @@ _path = click.Path(dir_okay=False, path_type=Path)
 def verify(file: Path, **options: Any) -> None:
     """Verify that FILE was signed with the key, without a call to AWS.
 
-    The detached signature proves the content; the envelope's statement the name, too, which --name compares: otherwise
-    an older release, signed as well, could be passed off as a newer one. All that is given or found is checked.
+    The detached signature proves the content. The envelope's statement also proves the name, which --name compares:
+    without it, an older signed release could be passed off as a newer one. All that is given or found is checked.
     Exit codes: 0 genuine, 1 a file cannot be read, 2 wrong usage or nothing to check, 3 not genuine.
     """
     from kms_runtime.errors import KmsRuntimeError  # noqa: PLC0415 - --help need not wait for cryptography

@@ -140,7 +140,7 @@ def decrypt_range(
 
 
 class _HeaderWindows:
-    """Reads the start of a message in windows, as nobody knows in advance how long a header is."""
+    """Reads the start of a message in windows, as the length of a header is not known in advance."""
 
     def __init__(self, source: RangeSource) -> None:
         self._source = source
@@ -227,6 +227,6 @@ class FileRange:
         return self._size
 
     def open_range(self, start: int, end: int) -> AbstractContextManager[Source]:  # noqa: ARG002
-        """Return the file, moved to ``start``; whoever reads takes no more than was asked for."""
+        """Return the file, moved to ``start``; the caller reads no more than it asked for."""
         self._file.seek(start)
         return nullcontext(self._file)

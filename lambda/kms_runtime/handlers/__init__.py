@@ -1,1 +1,1 @@
-"""Entry points of the Lambda functions: parse, call, response. Decisions are made elsewhere."""
+"""Entry points of the Lambda functions: parse, call, respond. Decisions are made elsewhere."""

@@ -1,4 +1,4 @@
-"""Requests to a Lambda function URL, and answers that caches keep: ETag, max-age, 304.
+"""Requests to a Lambda function URL, and responses that caches keep: ETag, max-age, 304.
 
 See https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 """
@@ -38,7 +38,7 @@ def path_of(event: Event) -> str | Response:
 
 
 def content_response(event: Event, content: bytes, content_type: str, *, max_age: int) -> Response:
-    """Return ``content`` to be cached for ``max_age`` seconds; 304 and no content to whom has it already."""
+    """Return ``content`` to be cached for ``max_age`` seconds; 304 without content if the client has it already."""
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"content-type": content_type, "cache-control": f"public, max-age={max_age}", "etag": etag}
     if _has(event.get("headers", {}), etag):

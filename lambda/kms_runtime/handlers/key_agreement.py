@@ -13,22 +13,22 @@ from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import required_variable
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.key_agreement.agreement import KmsParty
-from kms_runtime.key_agreement.agreement import open_sealed as open_for
-from kms_runtime.key_agreement.agreement import seal as seal_for
+from kms_runtime.key_agreement.agreement import decrypt as decrypt_from
+from kms_runtime.key_agreement.agreement import encrypt as encrypt_for
 from kms_runtime.key_agreement.agreement_message import Envelope
 
-_seal_request = validator("key_agreement/encrypt_request")
-_open_request = validator("key_agreement/decrypt_request")
+_encrypt_request = validator("key_agreement/encrypt_request")
+_decrypt_request = validator("key_agreement/decrypt_request")
 
 
-@logged("AgreementSeal")
-def seal(event: Event, _context: Any) -> Response:
-    """Seal a payload for a peer; refusals raise, and Lambda reports the class name as ``errorType``."""
-    request = _seal_request(event)
+@logged("AgreementEncrypt")
+def encrypt(event: Event, _context: Any) -> Response:
+    """Encrypt a payload for a peer; refusals raise, and Lambda reports the class name as ``errorType``."""
+    request = _encrypt_request(event)
     payload, recipient = decode_base64(request, "payload"), decode_base64(request, "recipientPublicKey")
     _check_peer(recipient)
     party = _party()
-    message = seal_for(
+    message = encrypt_for(
         payload,
         party=party,
         sender=decode_base64(request, "senderPublicKey"),
@@ -39,14 +39,14 @@ def seal(event: Event, _context: Any) -> Response:
     return {"message": encode_base64(message), "keyArn": party.key_arn}
 
 
-@logged("AgreementOpen")
-def open_sealed(event: Event, _context: Any) -> Response:
-    """Open what a peer sealed; refusals raise, and Lambda reports the class name as ``errorType``."""
-    request = _open_request(event)
+@logged("AgreementDecrypt")
+def decrypt(event: Event, _context: Any) -> Response:
+    """Decrypt a message of a peer; refusals raise, and Lambda reports the class name as ``errorType``."""
+    request = _decrypt_request(event)
     message = decode_base64(request, "message")
     _check_peer(Envelope.of(message)[0].sender)
     party, purpose = _party(), required_variable(os.environ, "PURPOSE")
-    found = open_for(message, party=party, purpose=purpose, associated_data=_associated_data(request))
+    found = decrypt_from(message, party=party, purpose=purpose, associated_data=_associated_data(request))
     return {
         "payload": encode_base64(found.payload),
         "senderPublicKey": encode_base64(found.sender),
@@ -67,5 +67,5 @@ def _check_peer(public_key: bytes) -> None:
     fingerprint = hashlib.sha256(public_key).hexdigest()
     if allowed and fingerprint not in allowed:
         raise PeerNotAllowed(
-            f"the peer's public key, SHA-256 {fingerprint}, is none of the {len(allowed)} allowed ones"
+            f"the peer's public key, SHA-256 {fingerprint}, is not one of the {len(allowed)} allowed ones"
         )

@@ -20,11 +20,11 @@ LOG = logging.getLogger("kms_runtime")
 # Lambda knows a level, TRACE, that Python does not.
 LOG.setLevel(logging.getLevelNamesMapping().get(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"), logging.DEBUG))
 
-# At DEBUG the SDK logs the bodies of requests, and so plaintext: a log level of the function must not bring that about.
+# At DEBUG the SDK logs the bodies of requests, and so plaintext: the log level of the function must not cause that.
 for _sdk in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_sdk).setLevel(logging.INFO)
 
-# Plaintext and ciphertext of an response are not in this list, and nothing else is ever logged.
+# Plaintext and ciphertext of a response are not in this list, and nothing else is ever logged.
 _LOGGED = ("source", "destination", "plaintextBytes", "ciphertextBytes", "algorithmSuite", "keyArn", "statusCode")
 
 Handler = Callable[[Any, Any], Response]
@@ -60,7 +60,7 @@ def loggable(response: Response) -> dict[str, Any]:
 
 
 def defect(error: Exception) -> dict[str, Any]:
-    """Return what may be logged of an error that nobody foresaw: its class and where it was raised, not its message."""
+    """Return what may be logged of an unexpected error: its class and where it was raised, not its message."""
     frames = traceback.extract_tb(error.__traceback__)
     return {"errorCode": type(error).__name__, "raisedAt": [f"{PurePath(f.filename).name}:{f.lineno}" for f in frames]}
 

@@ -102,7 +102,7 @@ def publish(event: Event, _context: Any) -> Response:
 
 @logged("PublicKeyServe")
 def serve(event: Event, _context: Any) -> Response:
-    """Response a request to the function URL with a file, or with an HTTP error."""
+    """Respond to a request to the function URL with a file, or with an HTTP error."""
     path = path_of(event)
     if not isinstance(path, str):
         return path
@@ -110,13 +110,13 @@ def serve(event: Event, _context: Any) -> Response:
     name = path.removeprefix("/")
     form = _form(settings, name)
     if form is None:
-        return error_response(HTTPStatus.NOT_FOUND, "there is no such public key here")
+        return error_response(HTTPStatus.NOT_FOUND, "this address has no such public key")
     location = S3Object(settings.bucket, settings.prefix + name)
     try:
         with s3_errors(location, SourceNotReadable):
             content = s3_client().get_object(Bucket=location.bucket, Key=location.key)["Body"].read()
     except SourceNotReadable as missing:
-        # Without s3:ListBucket, S3 answers 403 for an object that is not there: both are worth a line in the log.
+        # Without s3:ListBucket, S3 returns 403 for an object that does not exist: both are worth a line in the log.
         LOG.warning("not published", extra={"reason": str(missing)})
         message = "this public key is not published yet; try again"
         return error_response(HTTPStatus.SERVICE_UNAVAILABLE, message, retry_after=_RETRY_SECONDS)

@@ -76,7 +76,7 @@ def verify(event: Event, _context: Any) -> Response:
 
 @logged("TokenKeys")
 def jwks(event: Event, _context: Any) -> Response:
-    """Response a request to the function URL with the JSON Web Key Set, or with an HTTP error."""
+    """Respond to a request to the function URL with the JSON Web Key Set, or with an HTTP error."""
     path = path_of(event)
     if not isinstance(path, str):
         return path

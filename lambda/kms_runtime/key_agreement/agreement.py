@@ -1,4 +1,4 @@
-"""Payloads sealed between an ECC KMS key and an outsider: ECDH, HKDF-SHA256, AES-256-GCM.
+"""Payloads encrypted between an ECC KMS key and an outsider: ECDH, HKDF-SHA256, AES-256-GCM.
 
 One party's private key stays in AWS KMS (:class:`KmsParty`), the other's is anywhere (:class:`LocalParty`, which calls
 no AWS at all). :mod:`kms_runtime.key_agreement.agreement_message` documents the key derivation and the message.
@@ -25,7 +25,7 @@ PAYLOAD_LIMIT: Final = 4 * 1024 * 1024
 
 
 class Party(Protocol):
-    """Whoever holds a private key."""
+    """A holder of a private key."""
 
     @property
     def public_key(self) -> bytes | None:
@@ -42,8 +42,8 @@ class KmsParty:
     Args:
         key_arn: ARN of the key.
         kms_client: A ``boto3.client("kms")``.
-        public_key: The key's public half, DER, for ``open_sealed`` to compare. Left out, nothing is compared: a role
-            that may derive need not be able to download the public key.
+        public_key: The key's public half, DER, which ``decrypt`` compares. Defaults to no comparison: a role that may
+            derive need not be able to download the public key.
     """
 
     key_arn: str
@@ -54,7 +54,7 @@ class KmsParty:
         """Return the secret shared with ``peer``; botocore's own copy of it is released, and cannot be wiped.
 
         Raises:
-            IncorrectKeyException: AWS KMS answered for another key.
+            IncorrectKeyException: The response is for another key.
             KMSInternalException: The secret has not the length that the curve gives it.
             AwsError: AWS KMS refused, such as a ``peer`` on another curve; the class name is its error code.
         """
@@ -66,7 +66,7 @@ class KmsParty:
         secret = bytearray(response["SharedSecret"])
         expected = (agreement_key(peer, "peer").curve.key_size + 7) // 8
         if len(secret) != expected:
-            message = f"DeriveSharedSecret answered {len(secret)} bytes instead of {expected}"
+            message = f"DeriveSharedSecret returned {len(secret)} bytes, not {expected}"
             raise KMSInternalException(message, operation="DeriveSharedSecret")
         return secret
 
@@ -99,22 +99,22 @@ class LocalParty:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What was in a message, and the public key of whoever sealed it. The payload is kept out of ``repr``."""
+class Decrypted:
+    """The payload of a message, and the public key of its sender. The payload is kept out of ``repr``."""
 
     payload: bytes = field(repr=False)
     sender: bytes
 
 
-def seal(
+def encrypt(
     payload: bytes, *, party: Party, sender: bytes, recipient: bytes, purpose: str, associated_data: bytes = b""
 ) -> bytes:
-    """Return a message that only the owner of ``recipient`` opens.
+    """Return a message that only the owner of ``recipient`` can decrypt.
 
     Args:
         payload: At most 4 MiB.
         party: The sender's private key.
-        sender: The sender's public key, DER. A wrong one makes a message that nobody opens.
+        sender: The sender's public key, DER. A message under a wrong one cannot be decrypted.
         recipient: The recipient's public key, DER. Make sure by another channel whose it is: AWS KMS cannot.
         purpose: What the key is for, such as ``orders``; both sides must say the same.
         associated_data: Bytes that are authenticated and not sent; the recipient must give the same.
@@ -126,28 +126,28 @@ def seal(
     """
     if len(payload) > PAYLOAD_LIMIT:
         raise InvalidRequest(
-            f"the payload has {len(payload)} bytes, at most {PAYLOAD_LIMIT} are sealed; for more, seal a data key"
+            f"the payload has {len(payload)} bytes, at most {PAYLOAD_LIMIT} are encrypted; for more, encrypt a data key"
         )
     envelope = Envelope.new(sender, recipient)
     envelope.info(purpose)
     secret = party.shared_secret(recipient)
-    return envelope.seal(payload, secret, purpose=purpose, associated_data=associated_data)
+    return envelope.encrypt(payload, secret, purpose=purpose, associated_data=associated_data)
 
 
-def open_sealed(
+def decrypt(
     message: bytes, *, party: Party, purpose: str, associated_data: bytes = b"", sender: bytes | None = None
-) -> Opened:
-    """Return the payload of a message that :func:`seal` made for ``party``.
+) -> Decrypted:
+    """Return the payload of a message that :func:`encrypt` made for ``party``.
 
-    Whoever alters the recipient's public key in a message of others makes one that does not open. The sender itself can
-    name any recipient in its own message: a ``party`` that knows its public key refuses one that is not its own.
+    A message whose recipient was altered cannot be decrypted. The sender itself can name any recipient in its own
+    message: a ``party`` that knows its public key refuses one that is not its own.
 
     Args:
         message: The message.
         party: The recipient's private key.
         purpose: What the sender gave.
         associated_data: What the sender gave.
-        sender: The only public key that is accepted as the sender's, DER. Left out, any: the response tells whose.
+        sender: The only public key that is accepted as the sender's, DER. Defaults to any: the result says whose.
 
     Raises:
         MessageFormatError: Not such a message.
@@ -156,12 +156,12 @@ def open_sealed(
         MessageAuthenticationFailed: Altered, or for another key, purpose or associated data.
         AwsError: AWS KMS refused; the class name is its error code.
     """
-    envelope, sealed = Envelope.of(message)
+    envelope, ciphertext = Envelope.of(message)
     if sender is not None and envelope.sender != sender:
         raise PublicKeyInvalid("the message is from another sender than the one that is expected")
     if party.public_key is not None and envelope.recipient != party.public_key:
-        raise PublicKeyInvalid("the message names another recipient's public key than that of the one who opens it")
+        raise PublicKeyInvalid("the message names another recipient's public key than the party's")
     envelope.info(purpose)
     secret = party.shared_secret(envelope.sender)
-    payload = envelope.open(sealed, secret, purpose=purpose, associated_data=associated_data)
-    return Opened(payload, envelope.sender)
+    payload = envelope.decrypt(ciphertext, secret, purpose=purpose, associated_data=associated_data)
+    return Decrypted(payload, envelope.sender)

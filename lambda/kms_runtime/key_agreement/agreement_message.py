@@ -1,12 +1,12 @@
-"""What two parties of a key agreement send each other: who wrote it for whom, a salt, and the sealed payload.
+"""The message of a key agreement: sender, recipient, a salt, and the encrypted payload.
 
 Layout, lengths in two bytes, big-endian::
 
     version 1 (1 byte) | length, sender's public key | length, recipient's public key | salt (32) |
     ciphertext | tag (16)
 
-Public keys are DER SubjectPublicKeyInfo with a named curve and an uncompressed point, as GetPublicKey answers. Key and
-nonce come from the shared secret Z of ECDH (the x-coordinate)::
+Public keys are DER SubjectPublicKeyInfo with a named curve and an uncompressed point, as GetPublicKey returns them. Key
+and nonce come from the shared secret Z of ECDH (the x-coordinate)::
 
     key (32) || nonce (12) = HKDF-SHA256(Z, salt, info, 44)
     info = length, "kms-patterns key agreement 1" | length, purpose | length, sender's | length, recipient's public key
@@ -49,11 +49,11 @@ _LONGEST: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The part of a message that is not secret: who wrote it for whom, and the salt of its key.
+    """The part of a message that is not secret: its parties, and the salt of its key.
 
     Args:
-        sender: Public key of who seals, DER.
-        recipient: Public key of who opens, DER.
+        sender: The sender's public key, DER.
+        recipient: The recipient's public key, DER.
         salt: 32 random bytes, new for each message.
     """
 
@@ -84,23 +84,23 @@ class Envelope:
             raise MessageFormatError(f"a message of version {message[:1].hex() or 'nothing'}; this reader knows 01")
         sender, position = _field(message, 1)
         recipient, position = _field(message, position)
-        salt, sealed = message[position : position + SALT_BYTES], message[position + SALT_BYTES :]
-        if len(sealed) < TAG_BYTES:
+        salt, ciphertext = message[position : position + SALT_BYTES], message[position + SALT_BYTES :]
+        if len(ciphertext) < TAG_BYTES:
             raise MessageTruncated("the message ends before its authentication tag")
         check_parties(sender, recipient)
-        return cls(sender, recipient, salt), sealed
+        return cls(sender, recipient, salt), ciphertext
 
     @property
     def header(self) -> bytes:
         """All bytes before the ciphertext."""
         return _VERSION + _prefixed(self.sender) + _prefixed(self.recipient) + self.salt
 
-    def seal(self, payload: bytes, shared_secret: bytearray, *, purpose: str, associated_data: bytes) -> bytes:
+    def encrypt(self, payload: bytes, shared_secret: bytearray, *, purpose: str, associated_data: bytes) -> bytes:
         """Return the message that carries ``payload``; ``shared_secret`` is overwritten."""
         cipher, nonce = self._cipher(shared_secret, purpose)
         return self.header + cipher.encrypt(nonce, payload, self.header + associated_data)
 
-    def open(self, sealed: bytes, shared_secret: bytearray, *, purpose: str, associated_data: bytes) -> bytes:
+    def decrypt(self, ciphertext: bytes, shared_secret: bytearray, *, purpose: str, associated_data: bytes) -> bytes:
         """Return the payload; ``shared_secret`` is overwritten.
 
         Raises:
@@ -108,7 +108,7 @@ class Envelope:
         """
         cipher, nonce = self._cipher(shared_secret, purpose)
         try:
-            return cipher.decrypt(nonce, sealed, self.header + associated_data)
+            return cipher.decrypt(nonce, ciphertext, self.header + associated_data)
         except InvalidTag:
             raise MessageAuthenticationFailed(
                 "the message's tag does not verify: it was altered, or is for another key, purpose or associated data"

@@ -1,4 +1,4 @@
-"""What data key pairs do: the private key, opened by one call, signs and decrypts; the public key needs no call.
+"""The use of data key pairs: the private key, decrypted by one call, signs and decrypts; the public key needs none.
 
 Verify with :func:`kms_runtime.signatures.verify`, encrypt with :func:`kms_runtime.encrypt_with_public_key`.
 
@@ -37,7 +37,7 @@ def sign_with_pair(
     encryption_context: Mapping[str, str],
     kms_client: "KMSClient",
 ) -> bytes:
-    """Return the pair's signature of ``message``: one call of Decrypt, then no more of AWS.
+    """Return the pair's signature of ``message``: one call of Decrypt, and no other call of AWS.
 
     Args:
         message: Any length; AWS KMS never sees it.
@@ -88,14 +88,14 @@ def decrypt_with_pair(
 def opened(
     encrypted_private_key: bytes, *, key_arn: str, encryption_context: Mapping[str, str], kms_client: "KMSClient"
 ) -> Iterator[PairKey]:
-    """Open a private key for the block: one call of Decrypt.
+    """Decrypt a private key for the block: one call of Decrypt.
 
     The DER is overwritten as soon as OpenSSL has read it, and OpenSSL clears its own copy when the key is released.
     botocore's copy is immutable: it is released, and Python cannot wipe it.
 
     Raises:
         InvalidRequest: The ciphertext is empty or longer than any that AWS KMS makes; AWS KMS is not called.
-        InvalidCiphertextException: It was altered, is no private key, or belongs to another context.
+        InvalidCiphertextException: It was altered, is not a private key, or belongs to another context.
         AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
     if not 1 <= len(encrypted_private_key) <= CIPHERTEXT_LIMIT:

@@ -1,7 +1,7 @@
 """Asymmetric key pairs made by AWS KMS, the private key encrypted under a symmetric key.
 
 The pair's usage is part of its encryption context (``key-usage``), so that a policy on ``kms:Decrypt`` can let one role
-sign and another decrypt, though both open private keys. :mod:`kms_runtime.key_pairs.data_key_pair_use` is what they do.
+sign and another decrypt, though both decrypt private keys: see :mod:`kms_runtime.key_pairs.data_key_pair_use`.
 
 See https://docs.aws.amazon.com/kms/latest/developerguide/data-key-pairs.html
 """
@@ -42,7 +42,7 @@ def make_data_key_pair(
     kms_client: "KMSClient",
     backoff: Backoff | None = None,
 ) -> DataKeyPair:
-    """Return a new pair, whose private key nobody has seen.
+    """Return a new pair, whose private key leaves AWS KMS only encrypted.
 
     Args:
         key_pair_spec: Such as ``ECC_NIST_P256`` (100 a second by default) or ``RSA_4096`` (1 a second, for all callers
@@ -51,10 +51,10 @@ def make_data_key_pair(
         key_arn: ARN of the symmetric key that encrypts the private key.
         encryption_context: Bound to the private key, and visible in AWS CloudTrail: never put a secret here.
         kms_client: A ``boto3.client("kms")`` that does not retry by itself: ``backoff`` does.
-        backoff: How long to try. Left out, for 10 seconds.
+        backoff: How long to try. Defaults to 10 seconds.
 
     Raises:
-        InvalidRequest: No such spec or usage; AWS KMS is not called.
+        InvalidRequest: The spec or the usage is unknown; AWS KMS is not called.
         InvalidKeyUsageException: The spec does not serve the usage, or the key is not symmetric.
         EncryptionContextMismatch: The context gives ``key-usage`` another value; AWS KMS is not called.
         ThrottlingException: The quota was exceeded for as long as ``backoff`` tries.

@@ -1,4 +1,4 @@
-"""What data key pairs are there, what each is good for, and how many a second AWS KMS makes.
+"""The data key pair specs of AWS KMS, the algorithms of each, and how many pairs a second AWS KMS makes.
 
 See https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKeyPair.html
 """
@@ -45,7 +45,7 @@ def algorithms_of(key_pair_spec: str, key_usage: str) -> tuple[str, ...]:
     """Return the algorithms that a pair of this spec serves.
 
     Raises:
-        InvalidRequest: There is no such spec (or only in the China Regions: SM2) or usage.
+        InvalidRequest: The spec (SM2 exists in the China Regions only) or the usage is unknown.
         InvalidKeyUsageException: Pairs of this spec do not encrypt.
     """
     if key_pair_spec not in QUOTAS:
@@ -64,7 +64,7 @@ def spec_of(key: object) -> str:
     """Return the spec of a private key.
 
     Raises:
-        InvalidKeyUsageException: No data key pair has such a key.
+        InvalidKeyUsageException: It is not the key of a data key pair.
     """
     spec = key_spec_of(key.public_key()) if isinstance(key, PairKey) else ""
     if spec in QUOTAS:

@@ -1,4 +1,4 @@
-"""What the message writer and reader need from a keyring."""
+"""The interface of a keyring, and what keyrings share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _SHOWN = 500
 
 @dataclass(frozen=True, slots=True)
 class DataKey:
-    """A data key in plaintext and encrypted. Whoever asked for it wipes ``plaintext`` as soon as it is used.
+    """A data key in plaintext and encrypted. The caller wipes ``plaintext`` as soon as it is used.
 
     The plaintext is a copy: the AWS SDK has parsed it from JSON into immutable objects, which Python frees but cannot
     overwrite.
@@ -83,8 +83,8 @@ def first_that_decrypts(attempts: Sequence[tuple[str, Callable[[], DataKey]]]) -
 
 
 def not_for_us(encrypted: Sequence[EncryptedDataKey], wanted: str) -> IncorrectKeyException:
-    """Return the error for a message that ``wanted`` cannot open."""
-    # Nothing of this is authenticated yet: whoever made the message may have made it long.
+    """Return the error for a message that ``wanted`` cannot decrypt."""
+    # Nothing of this is authenticated yet: the writer of the message may have made it long.
     found = ", ".join(sorted({key.name for key in encrypted}))[:_SHOWN]
     return IncorrectKeyException(f"the message is encrypted under {found}, not under {wanted}")
 

@@ -28,7 +28,7 @@ class KmsKeyring:
         key_arn: ARN of a symmetric encryption key. Not an alias: an alias can be pointed at another key.
         kms_client: A ``boto3.client("kms")`` for the key's Region.
         additional_keys: ARNs of further keys, each with the client of its Region. Every message is encrypted under each
-            of them too (one ``kms:Encrypt`` call per key), and any one of them opens it. To encrypt, at most 19.
+            of them also (one ``kms:Encrypt`` call per key), and any one of them decrypts it. To encrypt, at most 19.
 
     Raises:
         InvalidArnException: Something that should be one is not a key ARN.
@@ -60,7 +60,7 @@ class KmsKeyring:
         Raises:
             InvalidRequest: The keyring has more keys than a message can name; AWS is not called.
             AwsError: AWS KMS refused; the class name is its error code.
-            IncorrectKeyException: The response is about another key than the one asked for.
+            IncorrectKeyException: The response is for another key than the request.
         """
         if len(self._clients) > MAX_ENCRYPTED_DATA_KEYS:
             raise InvalidRequest(f"{len(self._clients)} KMS keys; a message has at most {MAX_ENCRYPTED_DATA_KEYS}")

@@ -42,6 +42,6 @@ def checked_plaintext(response: Mapping[str, Any], key_arn: str, operation: str,
     check_response_key(response, key_arn, operation)
     plaintext = bytearray(response["Plaintext"])
     if len(plaintext) != length:
-        message = f"{operation} answered a data key of {len(plaintext)} bytes instead of {length}"
+        message = f"{operation} returned a data key of {len(plaintext)} bytes, not of {length}"
         raise KMSInternalException(message, operation=operation)
     return plaintext

@@ -1,4 +1,4 @@
-"""``KmsDiscoveryKeyring``: opens messages under any KMS key of accounts that the caller trusts."""
+"""``KmsDiscoveryKeyring``: decrypts messages under any KMS key of accounts that the caller trusts."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Never
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class KmsDiscoveryKeyring:
     """Decrypts with the key that the message names, if it is in one of ``account_ids``; it cannot encrypt.
 
-    **The message chooses the key.** Whoever may use any key of these accounts can make messages that this opens: name
+    **The message chooses the key.** Any principal that may use a key of these accounts can make messages for it: name
     the key with a ``KmsKeyring`` wherever it is known.
 
     Args:
@@ -46,7 +46,7 @@ class KmsDiscoveryKeyring:
     def generate_data_key(
         self, _encryption_context: Mapping[str, str], _suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> Never:
-        """Refuse: there is no key to encrypt under.
+        """Refuse: this keyring names no key to encrypt under.
 
         Raises:
             InvalidRequest: Always.

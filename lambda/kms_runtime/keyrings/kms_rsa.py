@@ -33,7 +33,7 @@ _SMALLEST_KEY = 2048
 class KmsRsaKeyring:
     """Wraps data keys under an RSA KMS key: no KMS call to encrypt, one to decrypt.
 
-    Whoever has the public key can encrypt, also where AWS cannot be reached. AWS KMS knows no encryption context for
+    Anyone who has the public key can encrypt, also where AWS cannot be reached. AWS KMS has no encryption context for
     RSA: its digest is wrapped together with the data key and compared here, after decryption, so no key policy can
     demand it. Signed algorithm suites are refused, as the official SDK does.
 
@@ -62,7 +62,7 @@ class KmsRsaKeyring:
         self._public_key = load_rsa_public_key(public_key) if public_key is not None else None
         self._kms = kms_client
         if encryption_algorithm not in PADDINGS:
-            raise InvalidRequest(f"encryption_algorithm {encryption_algorithm!r} is none of {', '.join(PADDINGS)}")
+            raise InvalidRequest(f"encryption_algorithm {encryption_algorithm!r} is not one of {', '.join(PADDINGS)}")
         self._algorithm = encryption_algorithm
         self._padding = PADDINGS[encryption_algorithm]
 

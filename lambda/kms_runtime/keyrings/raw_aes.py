@@ -57,7 +57,7 @@ class RawAesKeyring:
 
         Raises:
             IncorrectKeyException: No data key of the message is encrypted under a key of this name.
-            MessageAuthenticationFailed: None that is opens under this wrapping key and encryption context.
+            MessageAuthenticationFailed: None of those can be decrypted under this wrapping key and encryption context.
         """
         mine = [key for key in encrypted if self._is_mine(key)]
         if not mine:
@@ -72,7 +72,9 @@ class RawAesKeyring:
             except InvalidTag:
                 continue
             return DataKey(plaintext, (key,), self._name)
-        raise MessageAuthenticationFailed(f"no data key opens under {self._name} and this encryption context")
+        raise MessageAuthenticationFailed(
+            f"no data key can be decrypted under {self._name} and this encryption context"
+        )
 
     def _is_mine(self, key: EncryptedDataKey) -> bool:
         return key.provider_id == self._namespace and key.provider_info[:-IV_LENGTH] == self._prefix

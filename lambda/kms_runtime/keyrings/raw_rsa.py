@@ -71,7 +71,7 @@ class RawRsaKeyring:
         Raises:
             InvalidRequest: The keyring has no private key.
             IncorrectKeyException: No data key of the message is encrypted under a key of this name.
-            MessageAuthenticationFailed: None that is opens with the private key.
+            MessageAuthenticationFailed: None of those can be decrypted with the private key.
         """
         if self._private_key is None:
             raise InvalidRequest("this RawRsaKeyring has no private_key, so it can only encrypt")
@@ -85,4 +85,4 @@ class RawRsaKeyring:
                 continue
             if len(plaintext) == suite.key_length:
                 return DataKey(plaintext, (key,), self._name)
-        raise MessageAuthenticationFailed(f"no data key opens under {self._name}")
+        raise MessageAuthenticationFailed(f"no data key can be decrypted under {self._name}")

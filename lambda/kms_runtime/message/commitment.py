@@ -12,8 +12,8 @@ from kms_runtime.message.suite import AlgorithmSuite
 class CommitmentPolicy(Enum):
     """What is accepted on decryption. Encryption always commits, so AWS's third policy, which forbids it, is not here.
 
-    Without commitment, whoever holds two data keys can make one ciphertext that opens to a different plaintext under
-    each. Allow such messages only for as long as old ones are about.
+    Without commitment, a writer with two data keys can make one ciphertext that decrypts to a different plaintext
+    under each. Allow such messages only for as long as old ones exist.
     """
 
     REQUIRE_ENCRYPT_REQUIRE_DECRYPT = "REQUIRE_ENCRYPT_REQUIRE_DECRYPT"

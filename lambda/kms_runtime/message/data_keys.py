@@ -1,4 +1,4 @@
-"""The encrypted data keys of a message header: one for each wrapping key that can open the message."""
+"""The encrypted data keys of a message header: one for each wrapping key that can decrypt the message."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -55,7 +55,7 @@ def parameters(key: AsymmetricKey) -> dict[str, str]:
 
 
 def thumbprint(jwk: Mapping[str, object]) -> str:
-    """Return the SHA-256 thumbprint of ``jwk``: the same for the same key, whoever computes it.
+    """Return the SHA-256 thumbprint of ``jwk``, the same for the same key everywhere.
 
     See https://www.rfc-editor.org/rfc/rfc7638
 

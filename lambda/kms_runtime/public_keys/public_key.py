@@ -1,4 +1,4 @@
-"""Public keys of AWS KMS: fetched once, published as a document, used by anybody without AWS credentials.
+"""Public keys of AWS KMS: fetched once, published as a document, used without AWS credentials.
 
 See https://docs.aws.amazon.com/kms/latest/developerguide/download-public-key.html
 """
@@ -67,7 +67,7 @@ class PublicKey:
         Raises:
             InvalidArnException: ``key_arn`` is not a key ARN.
             UnsupportedOperationException: The key is symmetric.
-            IncorrectKeyException: AWS KMS answered for another key.
+            IncorrectKeyException: The response is for another key.
             AwsError: AWS KMS refused for another reason; the class name is its error code.
         """
         with typed_errors("AWS KMS"):
@@ -129,7 +129,7 @@ class PublicKey:
         """The key as ``cryptography`` has it.
 
         Raises:
-            PublicKeyInvalid: It is no key, of a kind that ``cryptography`` does not know, or of another key spec.
+            PublicKeyInvalid: It is not a key, of a kind that ``cryptography`` does not know, or of another key spec.
         """
         try:
             key = load_der_public_key(self.der)
@@ -153,8 +153,8 @@ class PublicKey:
         """Return the key as a JSON Web Key; ``kid`` is its thumbprint (RFC 7638).
 
         Args:
-            algorithm: AWS KMS's name of the one algorithm to state in ``alg``. Left out, ``alg`` is there only if the
-                key has one algorithm.
+            algorithm: AWS KMS's name of the one algorithm to state in ``alg``. Defaults to the key's algorithm if it
+                has only one; otherwise ``alg`` is omitted.
 
         Raises:
             InvalidKeyUsageException: The key does not know ``algorithm``.
@@ -182,7 +182,7 @@ class PublicKey:
     def _check_algorithm(self, algorithm: str) -> None:
         if algorithm not in self.algorithms:
             raise InvalidKeyUsageException(
-                f"{algorithm} is none of the algorithms of {self.key_arn}: {', '.join(self.algorithms)}"
+                f"{algorithm} is not an algorithm of {self.key_arn}, which has {', '.join(self.algorithms)}"
             )
 
 
@@ -197,9 +197,11 @@ def check_document(document: Mapping[str, Any]) -> bytes:
     if not isinstance(algorithms, list) or not all(isinstance(name, str) for name in algorithms):
         wrong.append("algorithms")
     if wrong:
-        raise PublicKeyInvalid(f"this is no document of a public key: {', '.join(wrong)} missing or of another type")
+        raise PublicKeyInvalid(
+            f"this is not the document of a public key: {', '.join(wrong)} missing or of another type"
+        )
     if document["keyUsage"] not in _USAGES:
-        raise PublicKeyInvalid(f"keyUsage {document['keyUsage']!r} is none of {', '.join(_USAGES)}")
+        raise PublicKeyInvalid(f"keyUsage {document['keyUsage']!r} is not one of {', '.join(_USAGES)}")
     try:
         der = base64.b64decode(document["der"], validate=True)
     except (binascii.Error, ValueError):

@@ -54,9 +54,9 @@ class _NoRedirects(HTTPRedirectHandler):
 class RemoteDocument(Generic[T]):
     """A document at an HTTPS address.
 
-    It is asked for when first needed and again after ``max-age``, with its ETag, so that mostly nothing is sent.
-    While the address does not response, what is known stays in use for up to ``longest_outage``. Safe to share between
-    threads: while one asks, those that lack nothing go on with what is known.
+    It is fetched when first needed and again after ``max-age``, with its ETag, so that an unchanged one is not sent.
+    While the address does not respond, the cached copy stays in use for up to ``longest_outage``. Safe to share
+    between threads: while one fetches, the others use the cached copy if it has what they need.
 
     Args:
         url: ``https://`` only. Redirects are not followed.
@@ -65,8 +65,8 @@ class RemoteDocument(Generic[T]):
         accept: The header Accept.
         ssl_context: None for the one that trusts the machine's authorities.
         timeout: Seconds to wait for the connection, for the next bytes, and for the whole body.
-        shortest_interval: Seconds between two requests, at least; 1 while nothing is known.
-        longest_outage: Seconds after ``max-age`` for which what is known is used without an response.
+        shortest_interval: Seconds between two requests, at least; 1 while nothing is cached.
+        longest_outage: Seconds after ``max-age`` for which the cached copy is used without a response.
 
     Raises:
         InvalidRequest: ``url`` does not start with ``https://``.
@@ -85,7 +85,9 @@ class RemoteDocument(Generic[T]):
         longest_outage: float,
     ) -> None:
         if urlsplit(url).scheme != "https":
-            raise InvalidRequest(f"{url!r} does not start with https://: who answers could hand out keys of their own")
+            raise InvalidRequest(
+                f"{url!r} does not start with https://: another server could respond with keys of its own"
+            )
         self._url, self._parse, self._largest = url, parse, largest
         self._accept, self._timeout = accept, timeout
         self._shortest_interval, self._longest_outage = shortest_interval, longest_outage
@@ -97,11 +99,11 @@ class RemoteDocument(Generic[T]):
         self._failure: KmsRuntimeError | None = None
 
     def current(self, lacking_since: float | None = None) -> Fetched[T]:
-        """Return the document, asked for anew if it is old, or if something was lacking in that of back then.
+        """Return the document, refetched if stale, or if the cached copy lacked what the caller needs.
 
         Raises:
-            ServiceUnreachable: The address did not response, and nothing is known, or for too long.
-            KmsRuntimeError: What ``parse`` raises, if nothing is known.
+            ServiceUnreachable: The address did not respond, and nothing is cached, or for too long.
+            KmsRuntimeError: What ``parse`` raises, if nothing is cached.
         """
         known, now = self._fetched, time.monotonic()
         if known and lacking_since is None and now < known.until:
@@ -115,7 +117,7 @@ class RemoteDocument(Generic[T]):
             self._lock.release()
 
     def _asked(self, lacking_since: float | None) -> Fetched[T]:
-        """Ask, unless somebody did while this thread waited, or too short a time ago."""
+        """Fetch, unless another thread did while this one waited, or too short a time ago."""
         known, now = self._fetched, time.monotonic()
         if known and (now < known.until if lacking_since is None else known.at > lacking_since):
             return known
@@ -138,7 +140,7 @@ class RemoteDocument(Generic[T]):
     def _still_good(self, known: Fetched[T], now: float) -> Fetched[T]:
         if now < known.until + self._longest_outage:
             return known
-        raise ServiceUnreachable(f"{self._url} has not answered for {int(now - known.at)} s; its keys are too old")
+        raise ServiceUnreachable(f"{self._url} has not responded for {int(now - known.at)} s; its keys are too old")
 
     def _fetch(self, known: Fetched[T] | None) -> Fetched[T]:
         headers = {"Accept": self._accept}
@@ -151,7 +153,7 @@ class RemoteDocument(Generic[T]):
             error.close()
             if known and error.code == _NOT_MODIFIED:
                 return _kept(known.content, error.headers)
-            raise ServiceUnreachable(f"{self._url} answered {error.code}") from None
+            raise ServiceUnreachable(f"{self._url} returned {error.code}") from None
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise ServiceUnreachable(f"{self._url}: {error}") from error
 

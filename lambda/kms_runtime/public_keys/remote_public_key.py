@@ -13,16 +13,16 @@ _LARGEST_DOCUMENT = 65_536
 class RemotePublicKey:
     """A key that a PublicKeyExport publishes, fetched when it is first needed and again after ``max-age``.
 
-    It is asked for with its ETag, so mostly nothing is sent; while the address does not response, the key that is known
-    stays in use for up to ``longest_outage``. Safe to share between threads.
+    It is fetched with its ETag, so that an unchanged one is not sent; while the address does not respond, the cached
+    key stays in use for up to ``longest_outage``. Safe to share between threads.
 
     Args:
         url: Address of the JSON document, such as ``PublicKeyExport.url("inbox")``; ``https://`` only. Redirects are
             not followed.
-        sha256: What ``PublicKey.sha256`` must be, learnt by another channel. Left out, whatever the address says.
-        ssl_context: Left out, the one that trusts the machine's authorities.
-        timeout: Seconds to wait for an response.
-        longest_outage: Seconds after ``max-age`` for which the key is used without an response.
+        sha256: What ``PublicKey.sha256`` must be, learnt by another channel. Defaults to any key of the address.
+        ssl_context: Defaults to one that trusts the machine's authorities.
+        timeout: Seconds to wait for a response.
+        longest_outage: Seconds after ``max-age`` for which the key is used without a response.
 
     Raises:
         InvalidRequest: ``url`` does not start with ``https://``.
@@ -53,14 +53,14 @@ class RemotePublicKey:
         """Return the key.
 
         Raises:
-            ServiceUnreachable: The address did not response, and no key is known.
-            PublicKeyInvalid: It answered with something else than a key, or with another key, and none is known.
+            ServiceUnreachable: The address did not respond, and no key is cached.
+            PublicKeyInvalid: It responded with something other than a key, or with another key, and none is cached.
         """
         return self._document.current().content
 
     def _parse(self, raw: bytes) -> PublicKey:
         if len(raw) > _LARGEST_DOCUMENT:
-            raise PublicKeyInvalid(f"{self._url} has more than {_LARGEST_DOCUMENT} bytes: this is no public key")
+            raise PublicKeyInvalid(f"{self._url} has more than {_LARGEST_DOCUMENT} bytes: this is not a public key")
         try:
             document = json.loads(raw)
         except (ValueError, RecursionError) as error:

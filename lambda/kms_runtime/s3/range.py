@@ -40,7 +40,7 @@ class S3Range:
         """Return a source of the bytes from ``start`` up to, not with, ``end``; fewer if the object is shorter.
 
         Raises:
-            SourceNotReadable: Amazon S3 answered 403 or 404.
+            SourceNotReadable: Amazon S3 returned 403 or 404.
             SourceChanged: The object was replaced since the first range.
         """
         source = S3Source(self._requested, s3_client=self._s3, byte_range=(start, end), etag=self._etag)

@@ -28,7 +28,7 @@ class ReadAhead:
     At most ``PIECES`` pieces of 256 KiB are held, used again and again, and overwritten with zeros at the end.
 
     Args:
-        source: Read by nobody else until this is closed.
+        source: Read by this object only, until it is closed.
     """
 
     def __init__(self, source: Source) -> None:

@@ -56,8 +56,8 @@ def sign_object(
 ) -> SignedObject:
     """Sign ``artifact`` into ``KEY.sig`` and ``KEY.dsse.json``.
 
-    Repeated for the same bytes, key and algorithm it does nothing. Whoever has written looks once more at what was
-    read, and signs again if it was replaced meanwhile: so the signatures of the latest version are what stays.
+    Repeated for the same bytes, key and algorithm it does nothing. After it has written, it looks once more at what it
+    read, and signs again if that was replaced meanwhile: so the signatures of the latest version stay.
 
     Args:
         artifact: Object of any size; read once, in pieces of 1 MiB.
@@ -115,7 +115,7 @@ def _sign_once(
         kms_client=kms_client,
         public_key=public_key,
     )
-    # The statement comes last: where it is, the signature is, too.
+    # The statement comes last: where it exists, the signature exists.
     signature = _put(signature, made.signature, s3_client)
     statement = _put(statement, made.envelope, s3_client)
     return SignedObject(source.location, signature, statement, digests, signed=True, etag=source.etag)
@@ -126,11 +126,11 @@ def _says_the_same(
 ) -> bool:
     """Tell whether the statement at ``place`` is of this key and algorithm about these bytes.
 
-    It is not verified: whoever may write there could put a false one there afterwards, too, and verifiers refuse it.
+    It is not verified: a writer of the bucket could also put a false one there afterwards, and verifiers refuse it.
     """
     try:
         with S3Source(place, s3_client=s3_client) as source:
-            # One byte more than is accepted: whoever may write there must not choose how much memory this takes.
+            # One byte more than is accepted: a writer of the bucket must not choose how much memory this takes.
             envelope = parse_envelope(taker(source)(ENVELOPE_LIMIT + 1))
         statement = parse_statement(envelope.payload)
     except (SourceNotReadable, AttestationInvalid):

@@ -53,7 +53,7 @@ class S3Source:
         location: The object.
         s3_client: A ``boto3.client("s3")``.
         resume_limit: How often in a row the stream may break without a byte in between.
-        byte_range: First byte, and the byte before which to stop; the whole object if left out.
+        byte_range: First byte, and the byte before which to stop. Defaults to the whole object.
         etag: ETag that the object must have.
 
     Attributes:

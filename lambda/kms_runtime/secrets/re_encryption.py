@@ -48,7 +48,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ReEncrypted:
-    """AWS KMS's response to ReEncrypt."""
+    """The response of AWS KMS ReEncrypt."""
 
     ciphertext: bytes
     source_key_arn: str
@@ -65,13 +65,13 @@ def re_encrypt(ciphertext: bytes, *, source: Side, destination: Side, kms_client
     Args:
         ciphertext: A CiphertextBlob, 1 to 6144 bytes.
         source: What the ciphertext was encrypted under; AWS KMS refuses any other key or context.
-        destination: What it shall be encrypted under.
+        destination: What it is encrypted under afterwards.
         kms_client: A ``boto3.client("kms")`` for the Region of both keys.
 
     Raises:
         InvalidRequest: The ciphertext is empty or too long; AWS KMS is not called.
         InvalidCiphertextException: It was altered, or belongs to another context.
-        IncorrectKeyException: It belongs to another key, or AWS KMS answered for other keys.
+        IncorrectKeyException: It belongs to another key, or the response is for other keys.
         AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
     if not 1 <= len(ciphertext) <= CIPHERTEXT_LIMIT:
@@ -87,7 +87,7 @@ def re_encrypt(ciphertext: bytes, *, source: Side, destination: Side, kms_client
         )
     for member, side in (("SourceKeyId", source), ("KeyId", destination)):
         if response[member] != side.key_arn:
-            message = f"ReEncrypt answered {member} {response[member]} instead of {side.key_arn}"
+            message = f"the response of ReEncrypt has {member} {response[member]}, not {side.key_arn}"
             raise IncorrectKeyException(message, operation="ReEncrypt")
     return ReEncrypted(bytes(response["CiphertextBlob"]), response["SourceKeyId"], response["KeyId"])
 

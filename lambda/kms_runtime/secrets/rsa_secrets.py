@@ -1,6 +1,6 @@
-"""Small secrets under an RSA KMS key: encrypted by AWS KMS, or by anybody with the public key; decrypted by AWS KMS.
+"""Small secrets under an RSA KMS key: encrypted by AWS KMS or with the public key, decrypted by AWS KMS.
 
-There is no encryption context: RSA has none. What an outsider encrypts, AWS CloudTrail does not see.
+RSA keys have no encryption context. AWS CloudTrail does not record what an outsider encrypts.
 See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html#key-spec-rsa-encryption
 """
 
@@ -83,7 +83,7 @@ def decrypt_rsa_secret(
 
 
 def encrypt_with_public_key(plaintext: bytes, *, public_key: PublicKey, algorithm: str = "RSAES_OAEP_SHA_256") -> bytes:
-    """Encrypt ``plaintext`` here and now: no call to AWS, no credentials.
+    """Encrypt ``plaintext`` locally: no call to AWS, no credentials.
 
     Args:
         plaintext: With RSA_2048, RSA_3072 and RSA_4096 at most 190, 318 and 446 bytes; 24 more with SHA-1.
@@ -102,11 +102,11 @@ def encrypt_with_public_key(plaintext: bytes, *, public_key: PublicKey, algorith
 
 
 def check_plaintext(plaintext: bytes, key_spec: str, algorithm: str) -> None:
-    """Refuse what AWS KMS would refuse for its size.
+    """Refuse a plaintext that AWS KMS would refuse for its size.
 
     Raises:
         PlaintextEmpty, PlaintextTooLarge: The plaintext has no bytes, or too many.
-        InvalidKeyUsageException: A key spec or algorithm that is none of RSA encryption.
+        InvalidKeyUsageException: The key spec or the algorithm does not serve RSA encryption.
     """
     _check_algorithm(algorithm)
     _check_size(plaintext, rsa_plaintext_limit(modulus_bits(key_spec), algorithm), key_spec, algorithm)
@@ -116,7 +116,7 @@ def modulus_bits(key_spec: str) -> int:
     """Return the size of the key's modulus.
 
     Raises:
-        InvalidKeyUsageException: ``key_spec`` is none of RSA.
+        InvalidKeyUsageException: ``key_spec`` is not an RSA spec.
     """
     found = _SPEC.fullmatch(key_spec)
     if not found:
@@ -126,7 +126,7 @@ def modulus_bits(key_spec: str) -> int:
 
 def _check_algorithm(algorithm: str) -> None:
     if algorithm not in OAEP_OVERHEAD:
-        raise InvalidKeyUsageException(f"{algorithm} is no RSA encryption algorithm: {', '.join(OAEP_OVERHEAD)}")
+        raise InvalidKeyUsageException(f"{algorithm} is not an RSA encryption algorithm: {', '.join(OAEP_OVERHEAD)}")
 
 
 def _check_size(plaintext: bytes, limit: int, key_spec: str, algorithm: str) -> None:

@@ -21,7 +21,7 @@ CIPHERTEXT_LIMIT = 6144
 
 @dataclass(frozen=True, slots=True)
 class SecretCiphertext:
-    """AWS KMS's response to Encrypt."""
+    """The response of AWS KMS Encrypt."""
 
     ciphertext: bytes
     key_arn: str
@@ -30,7 +30,7 @@ class SecretCiphertext:
 
 @dataclass(frozen=True, slots=True)
 class SecretPlaintext:
-    """AWS KMS's response to Decrypt. The plaintext is kept out of ``repr``."""
+    """The response of AWS KMS Decrypt. The plaintext is kept out of ``repr``."""
 
     plaintext: bytes = field(repr=False)
     key_arn: str

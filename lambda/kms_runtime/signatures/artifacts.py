@@ -1,6 +1,6 @@
 """Artifacts signed by a key in AWS KMS: a detached signature, and a statement in an envelope; checked without AWS.
 
-Both say that whoever may use the key had these bytes signed. The statement adds a name and is bound to it, so that an
+Both prove that a principal that may use the key had these bytes signed. The statement also binds a name, so that an
 older release cannot be passed off as a newer one where the name is checked.
 """
 
@@ -58,8 +58,8 @@ class SignedArtifact:
 def digest_artifact(file: Source, *, algorithm: str, public_key: "VerifyingKey | None" = None) -> ArtifactDigests:
     """Read ``file`` once, in pieces of 1 MiB, whatever its size.
 
-    What begins as DSSE begins what it signs is no artifact: a detached signature of it would be the signature of a
-    statement, about any name and digest that its author likes.
+    Bytes that start with the DSSE pre-authentication prefix are rejected as artifacts, because their detached signature
+    would be the signature of a statement, about any name and digest that its author chooses.
 
     Args:
         file: Binary file, read from where it stands to its end.
@@ -159,7 +159,7 @@ def verify_statement(
         envelope: JSON of the envelope.
         public_key: Of the key that must have signed; one genuine signature among several is enough.
         algorithm: The one algorithm that is accepted.
-        name: Name that the statement must give to the artifact. Left out, any.
+        name: Name that the statement must give to the artifact. Defaults to any.
         predicate_type: The only kind of statement that is accepted: the key may have signed others about the same
             artifact, such as that a scan of it failed.
 

@@ -12,14 +12,14 @@ from typing import Any
 from kms_runtime.errors import AttestationInvalid
 
 ENVELOPE_LIMIT = 1024 * 1024
-"""Bytes of the largest envelope that is read: a guard against what is no envelope, not a limit of the format."""
+"""Bytes of the largest envelope that is read: a guard against other files, not a limit of the format."""
 PREFIX = b"DSSEv1 "
-"""What everything begins with that DSSE has signed: nothing else may be signed that begins so."""
+"""The prefix of everything that DSSE has signed: nothing else that begins so may be signed."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeSignature:
-    """One signature. ``key_id`` is a hint for whoever looks for the key, and proves nothing: it is not signed."""
+    """One signature. ``key_id`` is a hint for finding the key, and proves nothing: it is not signed."""
 
     key_id: str
     signature: bytes

@@ -1,7 +1,7 @@
 """The two forms of an ECDSA signature: DER, which AWS KMS and X.509 use, and r‖s, which JOSE and WebCrypto use.
 
-Neither is unique: whoever has a signature (r, s) can write down (r, n - s), which verifies as well. AWS KMS makes both
-kinds and this package accepts both, so a signature proves who signed, but is no identifier of what was signed.
+Neither is unique: from a signature (r, s) anyone can compute (r, n - s), which verifies as well. AWS KMS makes both
+kinds and this package accepts both, so a signature proves who signed, but does not identify what was signed.
 
 See https://datatracker.ietf.org/doc/html/rfc7518#section-3.4
 """

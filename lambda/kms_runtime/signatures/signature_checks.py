@@ -30,7 +30,7 @@ def check_for(public_key: "VerifyingKey", algorithm: str, message_type: str = RA
     """Return the check of signatures by ``public_key`` with ``algorithm``; made once per key and algorithm.
 
     Raises:
-        InvalidRequest: There is no such algorithm.
+        InvalidRequest: The algorithm is unknown.
         InvalidKeyUsageException: The key does not sign, or not with this algorithm.
     """
     known = signing_algorithm(algorithm)

@@ -38,7 +38,7 @@ def sign(
 ) -> bytes:
     """Return the signature of ``message``: one call.
 
-    Up to 4096 bytes are sent as they are, more as a digest; the signature is the same for whoever verifies it.
+    Up to 4096 bytes are sent as they are, more as a digest; both are verified in the same way.
 
     Args:
         message: Any length; 1 to 4096 bytes with ED25519_SHA_512.
@@ -110,7 +110,7 @@ def verify(public_key: "VerifyingKey", message: bytes, signature: bytes, *, algo
         public_key: Of the key that must have signed.
         message: What was signed, of any length.
         signature: As AWS KMS returned it; ECDSA in DER (see ``kms_runtime.signatures.ecdsa.raw_to_der``).
-        algorithm: The one algorithm that is accepted. Never take it from whoever sent the signature.
+        algorithm: The one algorithm that is accepted. Never take it from the sender of the signature.
 
     Raises:
         KMSInvalidSignatureException: Another message, another key, another algorithm, or altered.

@@ -1,6 +1,6 @@
-"""What AWS KMS is sent of a message: the message itself, its digest, or mu of ML-DSA, made in constant memory.
+"""The form in which AWS KMS receives a message: itself, its digest, or mu of ML-DSA, made in constant memory.
 
-A signature of the message (RAW) and one of its digest (DIGEST, EXTERNAL_MU) are the same for whoever verifies them.
+A signature of the message (RAW) and one of its digest (DIGEST, EXTERNAL_MU) are verified in the same way.
 """
 
 import hashlib

@@ -51,7 +51,7 @@ class VerifyingKey(Protocol):
 
 @dataclass(frozen=True)
 class BareKey:
-    """A public key that nobody said anything about: every algorithm of its kind is accepted of it."""
+    """A public key without a document: every algorithm of its kind is accepted of it."""
 
     key_arn: str
     key_spec: str
@@ -73,7 +73,7 @@ def read_verifying_key(data: bytes, *, called: str) -> VerifyingKey:
         called: What errors call a key without an ARN, such as the file's name.
 
     Raises:
-        PublicKeyInvalid: None of the three, a private key, or a kind of key that AWS KMS has not.
+        PublicKeyInvalid: None of the three, a private key, or a kind of key that AWS KMS does not have.
         InvalidArnException: The document's ``keyArn`` is not a key ARN.
     """
     text = data.strip()
@@ -86,11 +86,11 @@ def read_verifying_key(data: bytes, *, called: str) -> VerifyingKey:
         key: Any = load_pem_public_key(text) if text.startswith(b"-----") else load_der_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise PublicKeyInvalid(
-            f"{called} is no public key: the JSON document of PublicKeyExport, PEM (-----BEGIN PUBLIC KEY-----) or DER "
-            f"is expected ({error})"
+            f"{called} is not a public key: the JSON document of PublicKeyExport, PEM (-----BEGIN PUBLIC KEY-----) or "
+            f"DER is expected ({error})"
         ) from None
     spec = key_spec_of(key)
     if spec not in ALGORITHMS_OF:
-        raise PublicKeyInvalid(f"{called} is a key of a kind that AWS KMS has not ({spec})")
+        raise PublicKeyInvalid(f"{called} is a key of a kind that AWS KMS does not have ({spec})")
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return BareKey(called, spec, ALGORITHMS_OF[spec], der)

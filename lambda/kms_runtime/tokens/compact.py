@@ -82,7 +82,7 @@ def decode_segment(segment: bytes) -> bytes:
     """
     rest = len(segment) & 3
     if rest and segment[-1] not in _LAST[rest]:
-        raise TokenMalformed("a segment is not canonical Base64url: its last character has bits that nobody reads")
+        raise TokenMalformed("a segment is not canonical Base64url: its last character has bits that are not read")
     try:
         return binascii.a2b_base64(segment.translate(_TO_BASE64) + _PADDING[rest], strict_mode=True)
     except binascii.Error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 LONGEST_LIFETIME = 86_400
-"""Seconds. A signed token cannot be called back, so none lives for more than a day."""
+"""Seconds. A signed token cannot be revoked, so none is valid for more than a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ def issue_token(
         kms_client: A ``boto3.client("kms")``.
         required_claims: Names that ``claims`` must give a value.
         token_type: ``typ``.
-        now: The time, in seconds since 1970. Left out, the clock's.
+        now: The time, in seconds since 1970. Defaults to the clock's.
 
     Raises:
-        InvalidRequest: No issuer, subject, audience or type; a lifetime that is no whole number in range; a registered
-            claim; or what JSON has no form for.
+        InvalidRequest: No issuer, subject, audience or type; a lifetime that is not a whole number in range; a
+            registered claim; or what JSON has no form for.
         TokenClaimMissing: A required claim is not there.
         TokenTooLarge: Header and claims take more than 4096 bytes; AWS KMS is not called.
         AwsError: AWS KMS refused; the class name is its error code.
@@ -90,7 +90,7 @@ def issue_token(
 def _check_names(issuer: object, subject: object, token_type: object, audiences: list[Any]) -> None:
     for what, name in (("issuer", issuer), ("subject", subject), ("type", token_type)):
         if not isinstance(name, str) or not name:
-            raise InvalidRequest(f"the {what} is empty or no string; readers refuse a token without it")
+            raise InvalidRequest(f"the {what} is empty or not a string; readers refuse a token without it")
     if not audiences or not all(isinstance(name, str) and name for name in audiences):
         raise InvalidRequest("the audience is empty or holds something else than names: say who reads the token")
 

@@ -26,7 +26,7 @@ def read_jwk(jwk: Mapping[str, Any]) -> AsymmetricKey:
     """Return the public key in a JSON Web Key of type RSA, EC or OKP.
 
     Raises:
-        TokenKeySetInvalid: A member is missing or not canonical Base64url, or the numbers are no key.
+        TokenKeySetInvalid: A member is missing or not canonical Base64url, or the numbers are not a key.
     """
     try:
         match jwk.get("kty"), jwk.get("crv"):
@@ -37,7 +37,7 @@ def read_jwk(jwk: Mapping[str, Any]) -> AsymmetricKey:
             case "OKP", "Ed25519":
                 return Ed25519PublicKey.from_public_bytes(_octets(jwk, "x"))
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise TokenKeySetInvalid(f"a key of the key set is no key: {error}") from None
+        raise TokenKeySetInvalid(f"the key set contains an invalid key: {error}") from None
     raise TokenKeySetInvalid(f"a key of the key set is of type {jwk.get('kty')!r}, curve {jwk.get('crv')!r}")
 
 

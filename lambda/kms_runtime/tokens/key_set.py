@@ -32,7 +32,7 @@ class TokenKey:
 
 
 class KeySet(Protocol):
-    """Whatever finds keys for ``verify_token``."""
+    """Finds keys for ``verify_token``."""
 
     def find(self, key_id: str) -> TokenKey:
         """Return the key; raise TokenKeyUnknown if there is none."""
@@ -58,7 +58,7 @@ class Jwks:
     def parse(cls, document: str | bytes) -> Self:
         """Read a document.
 
-        Keys that this package does not verify tokens with are left out, as RFC 7517, section 5, asks for: an unknown
+        Keys that this package does not verify tokens with are ignored, as RFC 7517, section 5, asks for: an unknown
         ``kty`` or ``alg``, a missing member, a curve or a length that is not supported. Tokens that name such a key
         are refused. A secret member of any key is an alarm.
 

@@ -33,7 +33,7 @@ class MacKeys:
         """Return the key with this id.
 
         Raises:
-            TokenKeyUnknown: There is none; AWS KMS is not asked.
+            TokenKeyUnknown: No key has this id; AWS KMS is not called.
         """
         found = self._keys.get(key_id)
         if found is None:

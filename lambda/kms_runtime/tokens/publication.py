@@ -1,4 +1,4 @@
-"""What a JWKS address answers: the public keys of an issuer, fetched from AWS KMS and kept for a while."""
+"""The document of a JWKS address: the public keys of an issuer, fetched from AWS KMS and kept for a while."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ _GONE = (DisabledException, KMSInvalidStateException, NotFoundException)
 class JwksPublication:
     """The JSON Web Key Set of an issuer's keys, from one GetPublicKey per key and period.
 
-    A key that is disabled, pending deletion or deleted is left out, so disabling a key in AWS KMS takes it from the
+    A key that is disabled, pending deletion or deleted is omitted, so disabling a key in AWS KMS takes it from the
     address within the period. If AWS KMS cannot be asked, what was published last stays.
 
     Args:

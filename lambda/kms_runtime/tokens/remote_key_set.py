@@ -1,4 +1,4 @@
-"""The keys of an issuer, fetched from its JWKS address and kept: what a reader of tokens needs of it.
+"""The keys of an issuer, fetched from its JWKS address and cached.
 
 See https://www.rfc-editor.org/rfc/rfc9111
 """
@@ -13,18 +13,18 @@ from kms_runtime.tokens.key_set import LARGEST_DOCUMENT, Jwks, TokenKey
 class RemoteJwks:
     """A key set at an HTTPS address, for ``verify_token``.
 
-    It is asked for when first needed, again after ``max-age`` (with its ETag, so that mostly nothing is sent), and
+    It is fetched when first needed, again after ``max-age`` (with its ETag, so that an unchanged one is not sent), and
     when a token names a key that it lacks, but never more than once in ``shortest_interval`` (once a second while no
-    keys are known): forged tokens cannot make a reader hammer the issuer. While the address does not response, the keys
-    that are known stay in use for up to ``longest_outage``. Safe to share between threads: while one asks, those that
-    know their key do not wait.
+    keys are cached): forged tokens cannot make a reader overload the issuer. While the address does not respond, the
+    cached keys stay in use for up to ``longest_outage``. Safe to share between threads: while one fetches, those that
+    find their key do not wait.
 
     Args:
         url: Such as ``TokenIssuer.jwks_url``; ``https://`` only. Redirects are not followed.
-        ssl_context: Left out, the one that trusts the machine's authorities.
+        ssl_context: Defaults to one that trusts the machine's authorities.
         timeout: Seconds to wait for the connection, for the next bytes, and for the whole body.
         shortest_interval: Seconds between two requests, at least.
-        longest_outage: Seconds after ``max-age`` for which keys are used without an response.
+        longest_outage: Seconds after ``max-age`` for which keys are used without a response.
 
     Raises:
         InvalidRequest: ``url`` does not start with ``https://``.
@@ -55,8 +55,8 @@ class RemoteJwks:
 
         Raises:
             TokenKeyUnknown: The issuer has no such key.
-            ServiceUnreachable: The address did not response, and no keys are known.
-            TokenKeySetInvalid: It answered with something else than a key set, and no keys are known.
+            ServiceUnreachable: The address did not respond, and no keys are cached.
+            TokenKeySetInvalid: It responded with something other than a key set, and no keys are cached.
         """
         fetched = self._document.current()
         try:

@@ -50,7 +50,7 @@ def verify_token(
         required_claims: Claims that must be there besides ``iss``, ``aud`` and ``exp``.
         leeway: Clock skew allowed, in seconds, 0 to 300.
         token_type: The only accepted ``typ``: give each purpose of tokens its own.
-        now: The time, in seconds since 1970. Left out, the clock's.
+        now: The time, in seconds since 1970. Defaults to the clock's.
 
     Raises:
         TokenRefused: One of its subclasses says why.

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kms_runtime import KmsRuntimeError
 from kms_runtime.handlers import key_agreement
 from kms_runtime.handlers.validation import schema
-from kms_runtime.key_agreement.agreement import LocalParty, open_sealed, seal
+from kms_runtime.key_agreement.agreement import LocalParty, decrypt, encrypt
 from tests.runtime.asymmetric_kms import AsymmetricKms
 
 
@@ -44,7 +44,7 @@ def outside() -> LocalParty:
 
 @pytest.fixture
 def order(outside, published) -> bytes:
-    return seal(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="orders")
+    return encrypt(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="orders")
 
 
 @pytest.fixture
@@ -60,41 +60,41 @@ def refusal(call, event) -> KmsRuntimeError:
 
 
 def test_order_is_opened_and_its_sender_told(order, outside, key_arn):
-    found = key_agreement.open_sealed({"message": text(order)}, None)
+    found = key_agreement.decrypt({"message": text(order)}, None)
     assert found == {"payload": text(b"order"), "senderPublicKey": text(outside.public_key), "keyArn": key_arn}
     fastjsonschema.compile(schema("key_agreement/decrypt_response"))(found)
 
 
 def test_answer_is_sealed_for_the_outsider_alone(answer, outside, published):
-    made = key_agreement.seal(answer, None)
+    made = key_agreement.encrypt(answer, None)
     fastjsonschema.compile(schema("key_agreement/encrypt_response"))(made)
     message = base64.b64decode(made["message"])
-    assert open_sealed(message, party=outside, purpose="orders", sender=published).payload == b"answer"
+    assert decrypt(message, party=outside, purpose="orders", sender=published).payload == b"answer"
     assert set(made) == {"message", "keyArn"}
 
 
 def test_associated_data_of_both_sides_must_agree(outside, published):
     keys = {"sender": outside.public_key, "recipient": published}
-    message = text(seal(b"x", party=outside, purpose="orders", associated_data=b"4711", **keys))
+    message = text(encrypt(b"x", party=outside, purpose="orders", associated_data=b"4711", **keys))
     event = {"message": message, "associatedData": text(b"4711")}
-    assert key_agreement.open_sealed(event, None)["payload"] == text(b"x")
-    assert refusal(key_agreement.open_sealed, {"message": message}).code == "MessageAuthenticationFailed"
+    assert key_agreement.decrypt(event, None)["payload"] == text(b"x")
+    assert refusal(key_agreement.decrypt, {"message": message}).code == "MessageAuthenticationFailed"
 
 
 def test_peers_that_are_not_named_are_refused_before_any_call(monkeypatch, order, answer, outside, kms):
     fingerprint = hashlib.sha256(outside.public_key).hexdigest()
     monkeypatch.setenv("ALLOWED_PEERS", "0" * 64)
-    for call, event in ((key_agreement.open_sealed, {"message": text(order)}), (key_agreement.seal, answer)):
+    for call, event in ((key_agreement.decrypt, {"message": text(order)}), (key_agreement.encrypt, answer)):
         error = refusal(call, event)
         assert (error.code, fingerprint in str(error)) == ("PeerNotAllowed", True)
     assert kms.calls == []
     monkeypatch.setenv("ALLOWED_PEERS", f"{'0' * 64} {fingerprint}")
-    assert key_agreement.open_sealed({"message": text(order)}, None)["payload"] == text(b"order")
+    assert key_agreement.decrypt({"message": text(order)}, None)["payload"] == text(b"order")
 
 
 def test_another_purpose_is_refused(monkeypatch, order):
     monkeypatch.setenv("PURPOSE", "payments")
-    assert refusal(key_agreement.open_sealed, {"message": text(order)}).code == "MessageAuthenticationFailed"
+    assert refusal(key_agreement.decrypt, {"message": text(order)}).code == "MessageAuthenticationFailed"
 
 
 @pytest.mark.parametrize(
@@ -107,28 +107,28 @@ def test_another_purpose_is_refused(monkeypatch, order):
     ],
 )
 def test_what_cannot_be_sealed_is_refused_before_any_call(answer, fields, code, kms):
-    assert (refusal(key_agreement.seal, {**answer, **fields}).code, kms.calls) == (code, [])
+    assert (refusal(key_agreement.encrypt, {**answer, **fields}).code, kms.calls) == (code, [])
 
 
 @pytest.mark.parametrize(("message", "code"), [(b"", "MessageFormatError"), (b"\x01\x00", "MessageTruncated")])
 def test_what_is_no_message_is_refused_before_any_call(message, code, kms):
-    assert (refusal(key_agreement.open_sealed, {"message": text(message)}).code, kms.calls) == (code, [])
+    assert (refusal(key_agreement.decrypt, {"message": text(message)}).code, kms.calls) == (code, [])
 
 
 @pytest.mark.parametrize("name", ["KEY_ARN", "PURPOSE"])
 def test_misconfigured_function_says_which_variable(name, monkeypatch, order, kms):
     monkeypatch.setenv(name, "")
-    error = refusal(key_agreement.open_sealed, {"message": text(order)})
+    error = refusal(key_agreement.decrypt, {"message": text(order)})
     assert (error.code, f"{name} is not set" in str(error), kms.calls) == ("FunctionMisconfigured", True, [])
 
 
 def test_log_says_the_outcome_and_never_payload_message_or_secret(caplog, order, answer, outside, published):
     caplog.set_level(logging.DEBUG)
-    key_agreement.open_sealed({"message": text(order)}, None)
-    made = key_agreement.seal(answer, None)
+    key_agreement.decrypt({"message": text(order)}, None)
+    made = key_agreement.encrypt(answer, None)
     assert [(record.message, record.operation) for record in caplog.records] == [
-        ("done", "AgreementOpen"),
-        ("done", "AgreementSeal"),
+        ("done", "AgreementDecrypt"),
+        ("done", "AgreementEncrypt"),
     ]
     everything = json.dumps([record.__dict__ for record in caplog.records], default=str)
     secret = bytes(outside.shared_secret(published))

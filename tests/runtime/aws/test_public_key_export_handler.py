@@ -138,7 +138,9 @@ def test_algorithm_that_the_key_does_not_know_is_not_published(
     monkeypatch: pytest.MonkeyPatch, refused: Callable[..., KmsRuntimeError], store: Store
 ) -> None:
     monkeypatch.setenv("PUBLIC_KEYS", json.dumps({"a": {"keyArn": ARN, "algorithms": ["ECDSA_SHA_256"]}}))
-    assert "InvalidKeyUsageException: ECDSA_SHA_256 is none of" in str(refused(public_key_export.publish, {}))
+    assert "InvalidKeyUsageException: ECDSA_SHA_256 is not an algorithm of" in str(
+        refused(public_key_export.publish, {})
+    )
     assert store.objects == {}
 
 

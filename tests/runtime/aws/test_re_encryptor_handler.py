@@ -134,7 +134,7 @@ def test_misconfigured_function_says_which_variable(event, name, value, reason, 
 
 def test_answer_about_another_key_is_refused(event, kms, key_arn, other_key_arn, client):
     kms.answer_as = key_arn
-    with pytest.raises(KmsRuntimeError, match="ReEncrypt answered KeyId") as caught:
+    with pytest.raises(KmsRuntimeError, match="the response of ReEncrypt has KeyId") as caught:
         re_encrypt(
             base64.b64decode(event["ciphertext"]),
             source=Side(key_arn, TENANT),

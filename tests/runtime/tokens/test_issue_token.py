@@ -44,7 +44,7 @@ def test_key_id_of_the_token_is_that_of_the_kms_key():
 
 REFUSALS = [
     ({"subject": ""}, "InvalidRequest", "subject is empty"),
-    ({"subject": 7}, "InvalidRequest", "subject is empty or no string"),
+    ({"subject": 7}, "InvalidRequest", "subject is empty or not a string"),
     ({"issuer": ""}, "InvalidRequest", "issuer is empty"),
     ({"token_type": ""}, "InvalidRequest", "type is empty"),
     ({"audience": ""}, "InvalidRequest", "audience is empty"),

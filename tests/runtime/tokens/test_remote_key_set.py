@@ -120,7 +120,7 @@ def test_redirect_is_not_followed_even_to_good_keys(status, keys, site, https, d
     elsewhere = next(PATHS)
     https.answers[elsewhere] = 200, {}, document(1)
     site.says(status, b"", location=https.url + elsewhere)
-    with pytest.raises(ServiceUnreachable, match=f"answered {status}"):
+    with pytest.raises(ServiceUnreachable, match=f"returned {status}"):
         keys.find("es256-1")
 
 

@@ -17,11 +17,11 @@ _IMPORTING_STATES: Final = ("PendingImport", "Enabled", "Disabled")
 
 @dataclass(frozen=True)
 class Destination:
-    """A key that takes imported material.
+    """A key for which material can be imported.
 
     Attributes:
         key_arn: ARN of the key.
-        key_spec: What it takes.
+        key_spec: Its key spec, which decides the form of the material.
     """
 
     key_arn: str
@@ -29,10 +29,10 @@ class Destination:
 
 
 def destination(key_arn: str, *, kms_client: Any) -> Destination:
-    """Return what the key ``key_arn`` takes; calls DescribeKey.
+    """Return the key ``key_arn`` with its spec; calls DescribeKey.
 
     Raises:
-        KeyMaterialInvalid: It takes no imported material, or none in its state.
+        KeyMaterialInvalid: Its origin is not EXTERNAL, or its state does not allow an import.
         AwsError: KMS refused.
     """
     with typed_errors("AWS KMS"):
@@ -43,7 +43,9 @@ def destination(key_arn: str, *, kms_client: Any) -> Destination:
             "imported_material=True) take some, and the origin is fixed at creation"
         )
     if found["KeyState"] not in _IMPORTING_STATES:
-        raise KeyMaterialInvalid(f"{key_arn} is {found['KeyState']}: it takes no material; cancel the deletion first")
+        raise KeyMaterialInvalid(
+            f"{key_arn} is {found['KeyState']}: material cannot be imported in this state; cancel the deletion first"
+        )
     check_spec(found["KeySpec"])
     return Destination(key_arn, found["KeySpec"])
 
@@ -52,13 +54,13 @@ def check_expiry(expires: datetime | None, now: datetime | None = None) -> None:
     """Check when imported material is to expire.
 
     Raises:
-        KeyMaterialInvalid: KMS would response ValidationException: in the past, or more than 365 days ahead.
+        KeyMaterialInvalid: KMS would return ValidationException: in the past, or more than 365 days ahead.
     """
     now = now or datetime.now(UTC)
     if expires is not None and not now < expires <= now + timedelta(days=LONGEST_DAYS):
         raise KeyMaterialInvalid(
-            f"expiry {expires.isoformat()}: KMS takes a time from now to {LONGEST_DAYS} days from now; "
-            "leave it out for material that does not expire"
+            f"expiry {expires.isoformat()}: KMS accepts a time from now to {LONGEST_DAYS} days from now "
+            "(ValidationException otherwise); omit it for material that does not expire"
         )
 
 
@@ -77,13 +79,13 @@ def import_key_material(
         key: From :func:`destination`.
         material: In the form that KMS takes, from ``material.normalized`` or ``material.generate``.
         kms_client: The KMS client of the key's Region and account.
-        algorithm: Wrapping algorithm. Left out, the one to prefer for the key's spec.
-        expires: When KMS deletes the material, with a time zone. Left out, never.
-        new_material: For a symmetric key that has material: import further material, to be rotated to by
-            RotateKeyOnDemand. Left out, the first material, or the same again.
+        algorithm: Wrapping algorithm. Defaults to the preferred one for the key's spec.
+        expires: When KMS deletes the material, with a time zone. Defaults to never.
+        new_material: For a symmetric key that has material: import further material, which RotateKeyOnDemand rotates
+            to. Defaults to the first material, or the same again.
 
     Raises:
-        KeyMaterialInvalid: The algorithm or the expiry is none that KMS takes.
+        KeyMaterialInvalid: KMS does not accept the algorithm or the expiry.
         AwsError: KMS refused, for example with IncorrectKeyMaterialException for other material than before.
     """
     chosen = choose(key.key_spec, algorithm)

@@ -45,7 +45,7 @@ Passphrase = Callable[[], str]
 
 
 class KeyMaterialInvalid(KmsRuntimeError):
-    """The bytes are no key material of the key's spec, or cannot be wrapped or kept as asked for."""
+    """The bytes are not key material of the key's spec, or cannot be wrapped or kept as asked for."""
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def normalized(given: bytearray, key_spec: str, passphrase: Passphrase | None = 
         passphrase: Asked for a private key that is encrypted.
 
     Raises:
-        KeyMaterialInvalid: It is no material of that spec; nothing of it stands in the message.
+        KeyMaterialInvalid: It is not material of that spec; the message holds nothing of it.
     """
     check_spec(key_spec)
     if key_spec in RAW_BYTES:
@@ -130,12 +130,12 @@ def _private_key(given: bytearray, key_spec: str, passphrase: Passphrase | None)
             return load(given, password=None)
         except TypeError:  # what cryptography raises for an encrypted key without a password
             if passphrase is None:
-                raise KeyMaterialInvalid("the private key is encrypted, and there is nobody to ask for it") from None
+                raise KeyMaterialInvalid("the private key is encrypted, and no passphrase can be asked for") from None
             return load(given, password=passphrase().encode())
     except ValueError as error:
         raise KeyMaterialInvalid(
-            f"no private key in PEM or DER, or another passphrase: {key_spec} takes an RSA or elliptic curve private "
-            "key, such as `openssl genpkey` writes"
+            f"not a private key in PEM or DER, or another passphrase: {key_spec} takes an RSA or elliptic curve "
+            "private key, such as `openssl genpkey` writes"
         ) from error
 
 
