@@ -1,13 +1,19 @@
 """The emulator is checked before it is changed, and what it let pass is denied, through HTTP."""
 
 import json
+import ssl
+import urllib.request
 import uuid
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
+from urllib.error import HTTPError
 
 import boto3
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from kms_patterns.local.server.emulator import emulator, functions
 
@@ -136,3 +142,22 @@ def test_cloudformation_keeps_a_buckets_lifecycle(aws: Any, root_s3: Any) -> Non
          "Transitions": [{"StorageClass": "GLACIER", "Days": 90}], "Expiration": {"Days": 365},
          "Filter": {"And": {"ObjectSizeGreaterThan": 0, "Prefix": "logs/", "Tags": [{"Key": "kind", "Value": "log"}]}}}
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [
+    b"[]", b"7", b"{", b"\xff", b'{"KeyId": ["a"]}', b'{"KeyId": NaN}', b'{"KeyId": {"a": 1}}', b'{"Tags": [7]}',
+    b'{"Tags": [{"TagKey": 7}]}', b'{"KeyId": "a", "Tags": [{"TagKey": "a"}]}', b"[" * 5000,
+])  # fmt: skip
+def test_a_malformed_kms_request_is_refused_by_type_over_http(aws: Any, body: bytes) -> None:
+    session = aws.session()
+    credentials = Credentials(session.access_key_id, session.secret_access_key)
+    context = ssl.create_default_context(cafile=str(aws.ca_bundle))
+    for operation in ("TagResource", "CreateKey", "Decrypt", "RetireGrant"):
+        headers = {"X-Amz-Target": f"TrentService.{operation}", "Content-Type": "application/x-amz-json-1.1"}
+        signed = AWSRequest("POST", aws.endpoint_url + "/", data=body, headers=headers)
+        SigV4Auth(credentials, "kms", aws.region).add_auth(signed)
+        request = urllib.request.Request(aws.endpoint_url + "/", body, dict(signed.headers.items()))
+        with pytest.raises(HTTPError) as refused:
+            urllib.request.urlopen(request, context=context)
+        code = json.loads(refused.value.read())["__type"]
+        assert (refused.value.code, code in {"SerializationException", "ValidationException"}) == (400, True), code

@@ -84,6 +84,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "AuthError": "code message details",
     },
     ACTIONS: {
+        "extract_resource_arn": "service method path headers body query_params region account_id",
         "s3_service_context": "iam_action query_params path headers",
         "access_denied_response": "service action principal_arn request_id error_code message headers resource_arn"
         " explicit_deny resource_policy_arn",

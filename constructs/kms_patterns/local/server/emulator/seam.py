@@ -80,6 +80,8 @@ def install(kms: KmsService) -> None:
     replace(EVALUATOR, "evaluate_resource_policy", emulator_policies.resource_policy)
     replace(EVALUATOR, "is_root_access_key", emulator_policies.root_access_key)
     replace(ACTIONS, "s3_service_context", s3_encryption.service_context)
+    for name, nothing in (("extract_resource_arn", "*"), ("request_tag_context", {})):
+        replace(ACTIONS, name, partial(not_of_kms, nothing))
     replace(S3, "_dispatch", storage.dispatch)
     replace(S3, "_resolve_sse_write_headers", storage.resolve_write)
     replace(S3, "_check_sse_read_headers", storage.read)
@@ -143,6 +145,15 @@ def kms_handler(kms: KmsService, original: Handler) -> Handler:
         return await kms.respond(headers, query_params, body, by_emulator)
 
     return handle_request
+
+
+def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Read no KMS request before our handler has checked its members: the emulator would fail on a malformed one."""
+
+    def read(service: str, *rest: Any, **named: Any) -> object:
+        return nothing if service == "kms" else original(service, *rest, **named)
+
+    return read
 
 
 def enforce(original: Callable[..., Any]) -> Callable[..., Any]:
