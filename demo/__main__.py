@@ -31,7 +31,7 @@ def demo(file: Path | None, *, keep: bool) -> None:
 
 
 def _console() -> Console:
-    """Return a console wide enough for the report's table where nobody set a width, as in a log file."""
+    """Return a console wide enough for the report's table where no width is set, as in a log file."""
     console = Console()
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=170)
 

@@ -96,7 +96,7 @@ class Row:
 
 
 def play(scenario: Scenario, stage: Stage) -> Row:
-    """Play one scenario. A refusal is an observation; any other failure is one, too, that no scenario expects."""
+    """Play one scenario. A refusal is an observation; so is any other failure, which no scenario expects."""
     before = len(stage.aws.kms_calls())
     try:
         observed = scenario.act(stage)

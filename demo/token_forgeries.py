@@ -1,4 +1,4 @@
-"""Tokens that somebody without the key makes up, to be refused."""
+"""Tokens that someone without the key makes up, to be refused."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ Sign = Callable[[bytes], bytes]
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """Return what a token says, which anybody can read."""
+    """Return what a token says, which anyone can read."""
     payload = token.split(".")[1]
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return claims

@@ -1,4 +1,4 @@
-"""Releases signed as they are uploaded; whoever downloads them checks the signature without AWS."""
+"""Releases signed as they are uploaded; anyone who downloads them checks the signature without AWS."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam

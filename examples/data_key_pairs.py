@@ -1,4 +1,4 @@
-"""A key pair per tenant: one service has it made, another signs with it; anybody verifies, without AWS."""
+"""A key pair per tenant: one service has it made, another signs with it; anyone verifies, without AWS."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam

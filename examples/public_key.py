@@ -1,4 +1,4 @@
-"""Small secrets from outsiders: anybody gets the public key over HTTPS and encrypts, one role has them decrypted."""
+"""Small secrets from outsiders: anyone gets the public key over HTTPS and encrypts, one role has them decrypted."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam

@@ -1,4 +1,4 @@
-"""Ciphertexts that leave a key which is to be retired: moved inside KMS, each to the same tenant, read by nobody."""
+"""Ciphertexts that leave a key which is to be retired: moved inside KMS, each to the same tenant, read by no one."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam

@@ -1,4 +1,4 @@
-"""Signed tokens: one service gets them, and everybody verifies them with the keys at the address of the output."""
+"""Signed tokens: one service gets them, and everyone verifies them with the keys at the address of the output."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam

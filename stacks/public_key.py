@@ -1,4 +1,4 @@
-"""Small secrets from outsiders: the public key for anybody, the private key for one function."""
+"""Small secrets from outsiders: the public key for anyone, the private key for one function."""
 
 import aws_cdk as cdk
 from constructs import Construct
@@ -10,7 +10,7 @@ ALGORITHM = "RSAES_OAEP_SHA_256"
 
 
 class PublicKeyStack(ReferenceStack):
-    """Direct RSA: the public key is published, anybody encrypts up to 318 bytes, one function decrypts."""
+    """Direct RSA: the public key is published, anyone encrypts up to 318 bytes, one function decrypts."""
 
     NAME = "KmsPatterns-PublicKey"
 

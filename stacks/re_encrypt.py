@@ -1,4 +1,4 @@
-"""Ciphertexts moved to another key and context, with nobody reading them on the way."""
+"""Ciphertexts moved to another key and context, unread on the way."""
 
 import aws_cdk as cdk
 from constructs import Construct

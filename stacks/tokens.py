@@ -10,7 +10,7 @@ ISSUER, AUDIENCE = "https://tokens.example.com", "orders"
 
 
 class TokensStack(ReferenceStack):
-    """Tokens of a tenant's users: issued by a function, verified by anybody, with the current key or the one before."""
+    """Tokens of a tenant's users: issued by a function, verified by anyone, with the current key or the one before."""
 
     NAME = "KmsPatterns-Tokens"
 

@@ -27,14 +27,10 @@ LEFT = {
     "SECURITY.md": 1,
     "benchmarks": 4,
     "constructs/kms_patterns/access": 34,
-    "constructs/kms_patterns/functions": 1,
     "constructs/kms_patterns/keys": 110,
     "constructs/kms_patterns/local": 11,
-    "constructs/kms_patterns/patterns": 65,
     "constructs/kms_patterns/policy": 2,
-    "demo": 15,
-    "docs": 75,
-    "examples": 4,
+    "docs": 25,
     "lambda": 7,
     "lambda/kms_runtime/cli": 10,
     "lambda/kms_runtime/envelope": 2,
@@ -48,7 +44,6 @@ LEFT = {
     "lambda/kms_runtime/secrets": 2,
     "lambda/kms_runtime/signatures": 14,
     "lambda/kms_runtime/tokens": 10,
-    "stacks": 1,
 }
 
 

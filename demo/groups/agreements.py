@@ -57,7 +57,7 @@ def _seal(stage: Stage, recipient: bytes) -> bytes:
 def receiver_opens_an_order(stage: Stage) -> str:
     answer = _open(stage, _order(stage))
     if base64.b64decode(answer["senderPublicKey"]) != _outsider(stage).public_key:
-        return "from somebody else"
+        return "from someone else"
     return base64.b64decode(answer["payload"]).decode()
 
 

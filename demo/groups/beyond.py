@@ -1,4 +1,4 @@
-"""What an asymmetric key cannot do, whoever asks; and random bytes, which no key is needed for."""
+"""What an asymmetric key cannot do, whichever principal asks; and random bytes, which need no key."""
 
 from typing import Any
 

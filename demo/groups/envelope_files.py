@@ -43,7 +43,7 @@ def _destination(stage: Stage, key: str) -> str:
 
 
 def _spoil(stage: Stage, key: str, spoil: Callable[[bytearray], None]) -> None:
-    """Store a spoilt copy of the ciphertext, as somebody with write access to the vault could."""
+    """Store a spoilt copy of the ciphertext, as someone with write access to the vault could."""
     s3, vault = stage.aws.session().client("s3"), stage.output("Envelope", "VaultName")
     message = bytearray(s3.get_object(Bucket=vault, Key=CIPHER)["Body"].read())
     spoil(message)

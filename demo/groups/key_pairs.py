@@ -58,16 +58,16 @@ def _sign(stage: Stage, pair: dict[str, Any], context: dict[str, str] | None = N
 
 
 @pairs.scenario(
-    who="maker", what="has an ECC_NIST_P256 pair made", expected="a pair whose private key nobody saw; bound to tenant"
+    who="maker", what="has an ECC_NIST_P256 pair made", expected="a pair whose private key no one saw; bound to tenant"
 )
 def maker_makes_a_pair(stage: Stage) -> str:
     pair = _signing(stage)
     call = stage.aws.kms_calls()[-1]
-    seen = "somebody saw" if "privateKey" in pair or call["action"] == "kms:GenerateDataKeyPair" else "nobody saw"
+    seen = "someone saw" if "privateKey" in pair or call["action"] == "kms:GenerateDataKeyPair" else "no one saw"
     return f"a pair whose private key {seen}; bound to {next(name for name in call['encryptionContext'])}"
 
 
-@pairs.scenario(who="signer", what="signs with it; anybody verifies", expected="verified without AWS; 1 call to sign")
+@pairs.scenario(who="signer", what="signs with it; anyone verifies", expected="verified without AWS; 1 call to sign")
 def signer_signs(stage: Stage) -> str:
     pair, before = _signing(stage), len(stage.aws.kms_calls())
     signature = _sign(stage, pair)
@@ -78,7 +78,7 @@ def signer_signs(stage: Stage) -> str:
 
 
 @pairs.scenario(
-    who="anybody", what="verifies an altered invoice", expected="refused: KMSInvalidSignatureException, without AWS"
+    who="anyone", what="verifies an altered invoice", expected="refused: KMSInvalidSignatureException, without AWS"
 )
 def altered_invoice(stage: Stage) -> str:
     pair = _signing(stage)

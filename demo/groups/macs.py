@@ -1,4 +1,4 @@
-"""Authentication codes and session tokens under HMAC keys: KMS makes them, KMS verifies them, nobody else can."""
+"""Authentication codes and session tokens under HMAC keys: only KMS makes and verifies them."""
 
 import base64
 import os
@@ -12,7 +12,7 @@ from demo.token_forgeries import tampered
 STACK, ALGORITHM = "Mac", "HMAC_SHA_256"
 MESSAGE = b'{"transfer": 7, "to": "account-1"}'
 
-macs = Group("Authentication codes and session tokens: HMAC keys that nobody holds", order=150)
+macs = Group("Authentication codes and session tokens: HMAC keys that no one holds", order=150)
 
 
 def _text(data: bytes) -> str:

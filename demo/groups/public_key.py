@@ -1,4 +1,4 @@
-"""A published RSA key: fetched by anybody, replaced by nobody."""
+"""A published RSA key: fetched by anyone, replaced by no one."""
 
 import json
 
@@ -7,7 +7,7 @@ from demo.scenario import Group, Stage
 from demo.web import ask, ask_until_published
 from kms_runtime import PublicKey
 
-publication = Group("Public key: fetched over HTTPS by anybody, replaced by nobody", order=60)
+publication = Group("Public key: fetched over HTTPS by anyone, replaced by no one", order=60)
 
 
 def published(stage: Stage, stack: str) -> PublicKey:

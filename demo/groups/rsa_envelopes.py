@@ -148,7 +148,7 @@ def truncated(stage: Stage) -> str:
     who="operator", what="expects another sender", expected="refused: EncryptionContextMismatch, no object"
 )
 def another_sender(stage: Stage) -> str:
-    return _try_to_open(stage, "sender", _letter(stage), {"sender": "somebody-else"})
+    return _try_to_open(stage, "sender", _letter(stage), {"sender": "someone-else"})
 
 
 @rsa_envelopes.scenario(

@@ -1,4 +1,4 @@
-"""Direct RSA: anybody with the public key encrypts a small secret, one function decrypts it."""
+"""Direct RSA: anyone with the public key encrypts a small secret, one function decrypts it."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Signed tokens: issued by one function, verified by anybody with the published keys, current and previous."""
+"""Signed tokens: issued by one function, verified by anyone with the published keys, current and previous."""
 
 import ssl
 import time
@@ -53,7 +53,7 @@ def _verify(stage: Stage, token: str, **expected: Any) -> str:
 
 
 def _signed(kms: Any, key_arn: str, **changes: Any) -> str:
-    """Return a token as the issuer makes it, signed by whoever ``kms`` acts for."""
+    """Return a token as the issuer makes it, signed by the principal that ``kms`` acts for."""
     given = {"subject": SUBJECT, "audience": AUDIENCE, "issuer": ISSUER, "lifetime": 900, **changes}
     try:
         return issue_token(TENANT, key_arn=key_arn, algorithm="ES256", kms_client=kms, **given).token

@@ -136,7 +136,7 @@ def test_arriving_object_starts_the_function(
 
 
 def test_one_bucket_for_both_is_refused(make: Make, buckets: dict[str, aws_s3.IBucket]) -> None:
-    with pytest.raises(ValueError, match="outsiders could overwrite opened objects"):
+    with pytest.raises(ValueError, match="outsiders could replace decrypted objects"):
         make(destination=buckets["source"])
 
 

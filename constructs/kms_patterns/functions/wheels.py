@@ -32,7 +32,7 @@ def install_wheels(lock: Path, folder: Path, platform: LambdaPlatform) -> None:
     where, so that nothing is written to the home folder.
 
     Raises:
-        BundlingError: pip is missing, a wheel cannot be had, or a hash differs.
+        BundlingError: pip is missing, a wheel is not available, or a hash differs.
     """
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes"]
     command += ["--only-binary=:all:", *platform.pip_arguments, "--target", str(folder), "--requirement", str(lock)]

@@ -27,23 +27,25 @@ class CodeSigner(FunctionPattern):
     in-toto statement with the object's key, SHA-256 and SHA-512. ``kms-patterns verify`` checks both without AWS.
 
     The function may ``kms:Sign`` digests with one algorithm, read ``artifacts``, write objects of these two kinds into
-    ``signatures``, and read statements there, to do nothing for an event that comes twice. Whoever may put an object
-    into ``artifacts`` gets it signed, if ``sign_on_create``: keep the bucket to the build.
+    ``signatures``, and read statements there, to do nothing for an event that comes twice. With
+    ``sign_on_create`` any principal that may put an object into ``artifacts`` gets it signed: keep the bucket to the
+    build.
 
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
         signing_key: Key that signs.
         artifacts: Bucket of what is signed, an ``EncryptedBucket`` or any other.
-        signatures: Bucket of the signatures; ``artifacts`` if left out, where they stand beside the artifacts.
-        algorithm: The only one, such as ``RSASSA_PSS_SHA_256``. Left out, the key's, if only one takes digests.
+        signatures: Bucket of the signatures. Defaults to ``artifacts``, where they stand beside the artifacts.
+        algorithm: The only one, such as ``RSASSA_PSS_SHA_256``. Defaults to the key's, if only one
+            accepts digests.
         sign_on_create: Whether every object created in ``artifacts`` is signed by itself. ``artifacts`` gets
             EventBridge switched on (see :class:`~kms_patterns.patterns.parts.event_rules.ObjectCreatedRule`).
         options: Memory, timeout, network, logs and the like of the function. Defaults to 1769 MiB and 15 minutes.
             The logs contain names of objects, no content.
 
     Raises:
-        ValueError: The key has no such algorithm, or several and none is named.
+        ValueError: The key does not have the algorithm, or has several and none is named.
 
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
     """

@@ -26,30 +26,31 @@ class DataKeyPairs(FunctionPattern):
     """Functions that make key pairs, sign with them and decrypt with them; the private keys are encrypted under a key.
 
     Pairs are stored by the caller: the public key as it is, the private key encrypted under ``encryption_key`` and
-    bound to an encryption context. AWS KMS makes them and opens them; signatures and decryption are the functions' own
-    work, so they cost no call beyond the one that opens. What a pair is for is part of its context (``key-usage``): the
-    sign function's role cannot open a pair that decrypts, nor the other way round, and the generate function's role
-    opens none. Verifying and encrypting with the public key needs no function: see ``kms_runtime.key_pairs``.
+    bound to an encryption context. AWS KMS makes them and decrypts their private keys; signatures and decryption are
+    the functions' own work, so they cost no further call. What a pair is for is part of its context (``key-usage``):
+    the sign function's role cannot use a pair that decrypts, nor the other way round, and the generate function's role
+    can decrypt none. Verifying and encrypting with the public key needs no function: see ``kms_runtime.key_pairs``.
 
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
         encryption_key: Symmetric key.
         required_context: Names that every caller must give a value for, such as ``["tenant"]``.
-        encryption_context: Pairs that every private key is bound to besides; the functions add them. Left out, there
-            are none. At least one name or pair is needed.
+        encryption_context: Pairs that every private key is bound to besides; the functions add them. Defaults to
+            none. At least one name or pair is needed.
         pair_specs: What may be made, demanded by role and key policy. Quotas a second, for the whole account in a
-            Region: ECC 100, RSA_2048 20, RSA_3072 4, RSA_4096 1. Left out, ``ECC_NIST_P256``.
-        private_key_returned: Whether the generate function also answers the private key itself, for devices that are to
-            have it (kms:GenerateDataKeyPair). Left out, nobody sees it (kms:GenerateDataKeyPairWithoutPlaintext).
+            Region: ECC 100, RSA_2048 20, RSA_3072 4, RSA_4096 1. Defaults to ``ECC_NIST_P256``.
+        private_key_returned: Whether the generate function also returns the private key itself, for devices that are to
+            have it (kms:GenerateDataKeyPair). Defaults to False: no function sees it
+            (kms:GenerateDataKeyPairWithoutPlaintext).
         retry_time: How long the generate function tries again when the quota is exceeded, with jitter; then it raises
-            ThrottlingException. Left out, 10 seconds.
+            ThrottlingException. Defaults to 10 seconds.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds;
             the generate function has ``retry_time`` and 15 seconds. The logs contain no keys and no messages.
 
     Raises:
-        ValueError: No context is required, a name cannot be one, or a time is too long.
-        GrantRefused: AWS KMS makes no pairs of such a spec.
+        ValueError: No context is required, a name is not valid, or a time is too long.
+        GrantRefused: AWS KMS does not make pairs of such a spec.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/data-key-pairs.html
     """
@@ -108,7 +109,7 @@ class DataKeyPairs(FunctionPattern):
 
     @property
     def generate_function(self) -> ExactFunction:
-        """The function that makes pairs and cannot open any."""
+        """The function that makes pairs and cannot use any."""
         return self._generate.function
 
     @property
@@ -164,7 +165,7 @@ def _context(fixed: Mapping[str, str] | None, names: Sequence[str]) -> RequiredC
     if not context.fixed and not context.names:
         raise ValueError(
             "DataKeyPairs needs an encryption context: required_context is empty and encryption_context is missing. "
-            'Name at least one, such as required_context=["tenant"]; without it any private key of the key opens.'
+            'Name at least one, such as required_context=["tenant"]; without it any private key decrypts.'
         )
     taken = [name for name in (*context.fixed, *context.names) if name.lower() == _USAGE_NAME]
     if taken:
@@ -180,7 +181,7 @@ def _check_specs(pair_specs: Sequence[str]) -> None:
 
 
 def _usages(pair_specs: Sequence[str]) -> list[str]:
-    """Pairs that encrypt are RSA: with ECC specs alone, nobody needs to make or open any."""
+    """Pairs that encrypt are RSA: with ECC specs alone, no pair decrypts."""
     return [_SIGN, _DECRYPT] if any(spec.startswith("RSA_") for spec in pair_specs) else [_SIGN]
 
 

@@ -18,21 +18,21 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
     name ``aws:kms`` without a key, which S3 would take for ``aws/s3``; uploads that name nothing are encrypted under
     ``encryption_key``. With the Bucket Key, S3 calls KMS up to 99 % less often, and KMS sees the bucket's ARN as
     encryption context instead of each object's. S3 keeps a bucket-level key for a limited time: to cut a role off at
-    once, take its S3 permission away, too.
+    once, also take its S3 permission away.
 
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
         encryption_key: Symmetric key; it may be in another stack of the same account and Region. Uploads that name it
             in a header must give its ARN.
-        bucket_name: Left out, CloudFormation makes one up.
+        bucket_name: Defaults to a name that CloudFormation makes.
         abort_incomplete_uploads_after: When the parts of an unfinished multipart upload are deleted, 1 to 7 days.
-            Left out, 7 days.
+            Defaults to 7 days.
         server_access_logs_bucket: Receives the access logs; must be under SSE-S3, S3 cannot log under a customer's key
-            that names its users. Left out, nothing is logged.
+            that names its users. Defaults to no access logs.
         server_access_logs_prefix: Put before the names of the log objects.
-        lifecycle: What becomes of the bucket with its stack. Left out, what becomes of the key. S3 deletes empty
-            buckets only.
+        lifecycle: What happens to the bucket when its stack is deleted. Defaults to what happens to the key. S3 deletes
+            empty buckets only.
 
     Raises:
         KeyConfigurationError: ``abort_incomplete_uploads_after`` is out of range, or the key is in another Region.

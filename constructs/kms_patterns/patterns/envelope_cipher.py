@@ -31,14 +31,14 @@ class EnvelopeCipher(CipherFunctions):
         encryption_key: Symmetric key of the messages; another key than the buckets' keeps storage and content apart.
         source: Bucket of the plain objects, an ``EncryptedBucket`` or any other.
         destination: Bucket of the encrypted objects.
-        restored: Bucket of the decrypted objects; ``source`` if left out.
+        restored: Bucket of the decrypted objects. Defaults to ``source``.
         required_context: Names that every call must give a value for; both roles and the key policy demand them.
         encryption_context: Pairs that every message is bound to besides; the functions add them.
-        encrypt_on_create: Whether every object created in ``source`` is encrypted by itself. Nobody is there to name a
+        encrypt_on_create: Whether every object created in ``source`` is encrypted by itself. No caller names a
             context then, so ``encryption_context`` must have every required name. ``source`` gets EventBridge
             switched on (see :class:`~kms_patterns.patterns.parts.event_rules.ObjectCreatedRule`).
         read_versions: Whether a call may name the version it wants in ``sourceVersionId``; adds
-            ``s3:GetObjectVersion``, which also reads what was deleted or overwritten. Left out, the latest is read.
+            ``s3:GetObjectVersion``, which also reads what was deleted or overwritten. Defaults to the latest only.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 1769 MiB, one virtual CPU,
             and 15 minutes, about as long as 100 GiB take. The logs contain names of objects, no content.
 

@@ -16,8 +16,8 @@ from kms_patterns.policy.token_algorithms import TOKEN_ALGORITHMS
 class MacTokenIssuer(TokenFunctions):
     """Two functions: one issues tokens by ``kms:GenerateMac``, the other verifies them by ``kms:VerifyMac``.
 
-    There is no JWKS address, because there is nothing that may be published: whoever has the key could issue tokens,
-    and nobody has it. Readers invoke the verify function, one call of KMS per verification; disabling the key ends all
+    It has no JWKS address, because the key is secret: any holder of it could issue tokens, and it never
+    leaves KMS. Readers invoke the verify function, one call of KMS per verification; disabling the key ends all
     its tokens at once. If readers are many, or outside of AWS, take a ``TokenIssuer``.
 
     Args:
@@ -28,16 +28,16 @@ class MacTokenIssuer(TokenFunctions):
         audiences: ``aud``: who reads the tokens; a request names one, or means the only one.
         previous_keys: Keys of tokens that have not expired yet; they make nothing new.
         required_claims: Claims that every token has besides the registered ones, such as ``["tenant"]``.
-        token_lifetime: The longest time that a token is valid, up to 24 hours; 15 minutes if left out.
-        clock_skew: How much the clock may differ between issuing and verifying, up to 5 minutes; 30 seconds if left
-            out.
+        token_lifetime: The longest time that a token is valid, up to 24 hours. Defaults to 15 minutes.
+        clock_skew: How much the clock may differ between issuing and verifying, up to 5 minutes. Defaults to 30
+            seconds.
         token_type: ``typ``, such as ``at+jwt``: tokens for another purpose should have another.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
             No token is in the logs.
 
     Raises:
-        ValueError: A key that tokens have no algorithm for, or that signs other things in another pattern; a name or a
-            duration that makes no sense.
+        ValueError: No token algorithm exists for a key's spec, a key authenticates other data in another pattern, or a
+            name or duration is out of range.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
     """

@@ -14,7 +14,7 @@ from kms_patterns.policy.key_specs import ALGORITHMS
 class MessageAuthenticator(FunctionPattern):
     """Two Lambda functions: one may only ``kms:GenerateMac``, the other only ``kms:VerifyMac``, with one algorithm.
 
-    Who verifies cannot make a code, which no HMAC with a key in a configuration file can say of itself. Callers need
+    A verifier cannot make a code, unlike with an HMAC key in a configuration file. Callers need
     no permission on the key: grant them a function with :meth:`grant_generate` or :meth:`grant_verify`. Messages have
     1 to 4096 bytes; for larger ones, or for verification without KMS, take a ``Signer``.
 
@@ -26,7 +26,7 @@ class MessageAuthenticator(FunctionPattern):
             The logs contain neither messages nor codes.
 
     Raises:
-        ValueError: The key makes tokens, too: who may have any message authenticated could have a token made.
+        ValueError: The key also makes tokens: a caller that has any message authenticated could have a token made.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
     """

@@ -1,4 +1,4 @@
-"""A bucket for what is published: readable through its function, writable by one role, whoever else may write."""
+"""A bucket for what is published: readable through its function, writable by one role only."""
 
 from typing import Final
 
@@ -18,14 +18,14 @@ class PublicBucket(s3.Bucket):
     """A private, versioned bucket under SSE-S3, over TLS 1.2 or later only, into which one role alone may write.
 
     What it holds is public, so nothing is gained by a KMS key, which would need a further permission of each of the
-    functions. What counts is that nobody else can replace it: the bucket policy denies that to an administrator, too,
-    who would have to change that policy first, seen by CloudTrail. Former versions are kept for 90 days.
+    functions. What counts is that no one else can replace it: the bucket policy also denies that to an administrator,
+    who would have to change that policy first, which CloudTrail records. Former versions are kept for 90 days.
 
     Args:
         scope: The pattern.
         construct_id: Id within the pattern.
         publisher: The role that may write.
-        lifecycle: What becomes of the bucket with its stack. S3 deletes empty buckets only.
+        lifecycle: What happens to the bucket when its stack is deleted. S3 deletes empty buckets only.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, publisher: iam.IRole, lifecycle: KeyLifecycle) -> None:
@@ -56,9 +56,7 @@ class PublicBucket(s3.Bucket):
         acknowledge(self, _FINDINGS)
 
 
-_NO_ACCESS_LOG = (
-    "What is read is public, whoever reads it; one role alone can write, and CloudTrail has its GetPublicKey."
-)
+_NO_ACCESS_LOG = "What is read is public; one role alone can write, and CloudTrail records its GetPublicKey."
 _FINDINGS = {
     "AwsSolutions-S1": _NO_ACCESS_LOG,
     "NIST.800.53.R5-S3BucketLoggingEnabled": _NO_ACCESS_LOG,

@@ -33,14 +33,14 @@ FORMS: Final = ("json", "pem", "der", "jwk")
 
 
 class PublicKeyExport(FunctionPattern):
-    """Four files per key, fetched from KMS after every deployment and on a schedule, served over HTTPS to anybody.
+    """Four files per key, fetched from KMS after every deployment and on a schedule, served over HTTPS to anyone.
 
     The files are a JSON document (key ARN, algorithms, limits of a plaintext, checksum, and the other three), PEM, DER
     and a JSON Web Key. The function that publishes may ``kms:GetPublicKey`` on these keys and write these files; the
-    one that serves may read them and is not allowed any KMS action. Whoever trusts a key trusts its address: compare
+    one that serves may read them and is not allowed any KMS action. To trust a key is to trust its address: compare
     the document's ``sha256`` by another channel before the first use.
 
-    After a first deployment the address answers 503 until the files are there, some seconds later.
+    After a first deployment the address returns 503 until the files are there, some seconds later.
 
     Args:
         scope: Parent construct.
@@ -48,22 +48,23 @@ class PublicKeyExport(FunctionPattern):
         keys: Name to key, some 25 at most. The files are called ``<name>.json``, ``.pem``, ``.der`` and ``.jwk``; lower
             case letters, digits, hyphens.
         algorithms: Name to the algorithms that the document names, such as ``{"inbox": ["RSAES_OAEP_SHA_256"]}``: those
-            that the functions behind the key accept. Left out, every one that the key knows.
-        bucket: Where the files are kept. Left out, a bucket into which only the publishing function can write.
-        prefix: Path before the files' names in the bucket, such as ``keys/``. Left out, none.
-        distribution: A distribution of CloudFront that serves ``bucket``, HTTPS only; then there is no function to
-            serve. Left out, there is one, at a function URL.
-        max_age: How long caches keep a file, 1 second to 365 days; 1 hour if left out.
-        refresh: How often the keys are fetched besides, whole minutes; 1 hour if left out.
-        reserved_concurrency: How many requests the serving function answers at a time; see :class:`FunctionAddress`.
-        lifecycle: What becomes of the bucket that is made here with its stack.
+            that the functions behind the key accept. Defaults to every one that the key has.
+        bucket: Where the files are kept. Defaults to a bucket into which only the publishing function can write.
+        prefix: Path before the files' names in the bucket, such as ``keys/``. Defaults to none.
+        distribution: A distribution of CloudFront that serves ``bucket``, HTTPS only; then the construct makes no
+            function that serves them. Defaults to a function at a function URL.
+        max_age: How long caches keep a file, 1 second to 365 days. Defaults to 1 hour.
+        refresh: How often the keys are fetched besides, whole minutes. Defaults to 1 hour.
+        reserved_concurrency: How many requests the serving function serves at a time, in place of that of ``options``;
+            see :class:`FunctionAddress`.
+        lifecycle: What happens to the bucket that is made here when its stack is deleted.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 30 seconds.
             Nothing in the logs is secret.
 
     Raises:
-        ValueError: A name, prefix, duration or algorithm cannot be; there are too many keys; or a distribution comes
+        ValueError: A name, prefix, duration or algorithm is not valid, there are too many keys, or a distribution comes
             without its bucket.
-        TypeError: A key has no public key.
+        TypeError: A key does not have a public half.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/download-public-key.html
     """
@@ -139,7 +140,9 @@ class PublicKeyExport(FunctionPattern):
             ValueError: A distribution serves the files.
         """
         if self._server is None:
-            raise ValueError("a distribution serves the files: there is no serving function, and no role of it")
+            raise ValueError(
+                "a distribution serves the files: the construct makes no serving function, so it has no role"
+            )
         return self._server.role
 
     def url(self, name: str, form: Literal["json", "pem", "der", "jwk"] = "json") -> str:
@@ -150,10 +153,12 @@ class PublicKeyExport(FunctionPattern):
             form: Which of its four files.
 
         Raises:
-            ValueError: There is no such file.
+            ValueError: ``name`` or ``form`` is unknown.
         """
         if name not in self._names or form not in FORMS:
-            raise ValueError(f"there is no {name}.{form}: keys are {', '.join(self._names)}, forms {', '.join(FORMS)}")
+            raise ValueError(
+                f"{name}.{form} is not published: keys are {', '.join(self._names)}, forms {', '.join(FORMS)}"
+            )
         return f"{self._address}{name}.{form}"
 
     def _settings(

@@ -14,8 +14,8 @@ class RandomBytes(FunctionPattern):
     """A Lambda function that may only ``kms:GenerateRandom``: 1 to 1024 bytes for each invocation.
 
     For seeds that a rule wants from a validated hardware security module; ``os.urandom`` is as unpredictable, costs no
-    call and has no quota. GenerateRandom uses no key: there is no resource to name, so the role's statement has
-    ``"Resource": "*"``, and there is no key policy that could name the role in turn. Its callers need no permission in
+    call and has no quota. GenerateRandom uses no key: IAM has no resource to name, so the role's statement has
+    ``"Resource": "*"``, and no key policy could name the role in turn. Its callers need no permission in
     KMS: grant them the function with :meth:`grant_generate`.
 
     Invoke synchronously: Lambda drops the response of an asynchronous invocation. The function logs no bytes.
@@ -34,7 +34,7 @@ class RandomBytes(FunctionPattern):
         aws_iam.Grant.add_to_principal(
             grantee=self.role, actions=[GENERATE_RANDOM], resource_arns=["*"]
         ).assert_success()
-        acknowledge(self.role, {wildcard("*"): "kms:GenerateRandom uses no key, so there is no resource to name."})
+        acknowledge(self.role, {wildcard("*"): "kms:GenerateRandom uses no key, so IAM has no resource to name."})
 
     @property
     def function(self) -> ExactFunction:

@@ -23,9 +23,9 @@ class ReEncryptor(FunctionPattern):
     For values, data keys and private keys of data key pairs that AWS KMS encrypted itself: to leave a key that is to be
     retired, to change the encryption context, to bring what outsiders encrypted under an RSA public key under a
     symmetric key with a context. Both sides' contexts are demanded by role and key policies. AWS Encryption SDK
-    messages cannot be moved so, as their header covers their encrypted data keys: encrypt those anew.
+    messages cannot be moved so, as their header covers their encrypted data keys: encrypt those again.
 
-    Whoever may invoke the function chooses the values of required names: name in ``kept_context`` those that must stay,
+    The callers of the function choose the values of required names: name in ``kept_context`` those that must stay,
     or one tenant's ciphertext can be moved to another tenant.
 
     Args:
@@ -36,16 +36,16 @@ class ReEncryptor(FunctionPattern):
         required_source_context: Names that the context of each ciphertext has.
         source_context: Pairs that it has besides; the function adds them.
         any_source_context: True lets the function move any ciphertext of the source key, for those that were made
-            without a context. Left out, a symmetric source needs a name or a pair.
+            without a context. Defaults to False: a symmetric source needs a name or a pair.
         required_destination_context: Names that a caller must give a value for.
         destination_context: Pairs that every new ciphertext is bound to. At least one name or pair is needed.
         kept_context: Names, required on both sides, whose values must be the same on both.
-        source_algorithm: Of an RSA source: ``RSAES_OAEP_SHA_256`` or ``RSAES_OAEP_SHA_1``. Left out, the former.
+        source_algorithm: Of an RSA source: ``RSAES_OAEP_SHA_256``, the default, or ``RSAES_OAEP_SHA_1``.
         options: Memory, timeout, network, logs and the like of the function. Defaults to 256 MiB and 10 seconds.
             The logs contain no ciphertexts.
 
     Raises:
-        ValueError: A context is missing, an RSA source is given one, which RSA has not, or the keys are in two Regions.
+        ValueError: A context is missing, an RSA source is given one, or the keys are in two Regions.
 
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html
     """

@@ -1,4 +1,4 @@
-"""Opens files of any size that outsiders encrypted with the public key of an RSA key, in one function."""
+"""Decrypts files of any size that outsiders encrypted with the public key of an RSA key, in one function."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,36 +18,36 @@ from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_P
 
 
 class RsaEnvelopeCipher(FunctionPattern):
-    """A Lambda function that opens S3 objects which anybody with the public key may have written, in constant memory.
+    """A Lambda function that decrypts S3 objects which anyone with the public key may have written, in constant memory.
 
     Outsiders encrypt with the public key (see ``PublicKeyExport``) and AES-256-GCM, without AWS and without a call to
     KMS: the objects are AWS Encryption SDK messages of the RSA keyring, which ``kms_runtime`` and the official SDKs
     write. The function may ``kms:Decrypt`` with one algorithm, read ``source`` and write ``destination``: one call to
     KMS per object. A destination object appears only after its last frame was verified.
 
-    The public key tells nobody who wrote a message: whoever can put an object into ``source`` can have it opened. Have
-    messages signed inside, or authenticate the upload, where that matters.
+    The public key does not prove who wrote a message: any principal that can put an object into ``source`` can have it
+    decrypted. Have messages signed inside, or authenticate the upload, where that matters.
 
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
         encryption_key: RSA key, whose public half the outsiders have.
         source: Bucket of the encrypted objects, the inbox.
-        destination: Bucket of the opened objects.
-        encryption_algorithm: ``RSAES_OAEP_SHA_256``, which is used if left out, or ``RSAES_OAEP_SHA_1``; pinned in the
+        destination: Bucket of the decrypted objects.
+        encryption_algorithm: ``RSAES_OAEP_SHA_256``, the default, or ``RSAES_OAEP_SHA_1``; pinned in the
             role's policy and in the key policy.
         required_context: Names that every call must give a value for. RSA has no encryption context in KMS: the
             function compares it with that of the message, and no policy can demand it.
         encryption_context: Pairs that every message must have besides.
-        decrypt_on_create: Whether every object created in ``source`` is opened by itself; then nobody names a context,
-            so ``required_context`` must be empty. ``source`` gets EventBridge switched on.
+        decrypt_on_create: Whether every object created in ``source`` is decrypted by itself; then no caller names a
+            context, so ``required_context`` must be empty. ``source`` gets EventBridge switched on.
         read_versions: Whether a call may name the version it wants; adds ``s3:GetObjectVersion``.
         options: Memory, timeout, network, logs and the like of the function. Defaults to 1769 MiB, one virtual CPU,
             and 15 minutes, about as long as 100 GiB take. The logs contain names of objects, no content.
 
     Raises:
         ValueError: Source and destination are one bucket, ``decrypt_on_create`` could not name the context, or the key
-            does not know the algorithm.
+            does not have the algorithm.
 
     See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-kms-keyring.html#kms-keyring-rsa
     """
@@ -98,7 +98,7 @@ class RsaEnvelopeCipher(FunctionPattern):
 
     @property
     def decrypt_function(self) -> ExactFunction:
-        """The function that opens objects and can do nothing else with the key."""
+        """The function that decrypts objects and can do nothing else with the key."""
         return self._made.function
 
     @property
@@ -112,9 +112,9 @@ class RsaEnvelopeCipher(FunctionPattern):
 
 
 def _refuse_one_bucket(source: aws_s3.IBucket, destination: aws_s3.IBucket) -> None:
-    # Outsiders write into the source: next to what they can write, nothing opened is safe from being replaced.
+    # Outsiders write into the source: they could replace a decrypted object there.
     if source.bucket_arn == destination.bucket_arn:
-        raise ValueError("destination == source: outsiders could overwrite opened objects; give it a bucket of its own")
+        raise ValueError("destination == source: outsiders could replace decrypted objects; give it its own bucket")
 
 
 def _refuse_unknown_context(names: Sequence[str]) -> None:

@@ -19,8 +19,8 @@ class SecretCipher(CipherFunctions):
     decrypted without naming that tenant.
 
     With an RSA key, values have up to 190, 318 or 446 bytes (RSA_2048, RSA_3072, RSA_4096; 24 more with SHA-1), and
-    anybody with the public key can encrypt them as well, without AWS: see
-    :class:`~kms_patterns.patterns.public_key_export.PublicKeyExport`. There is no encryption context; roles and key
+    anyone with the public key can encrypt them as well, without AWS: see
+    :class:`~kms_patterns.patterns.public_key_export.PublicKeyExport`. RSA has no encryption context; roles and key
     policy pin the algorithm. For more bytes use the ``RsaEnvelopeCipher``.
 
     Callers need no permission on the key: grant them a function with :meth:`grant_encrypt` or :meth:`grant_decrypt`.
@@ -33,15 +33,15 @@ class SecretCipher(CipherFunctions):
         construct_id: Id within the parent.
         encryption_key: Symmetric key, or RSA key.
         required_context: Names that every caller must give a value for, such as ``["tenant"]``; none with RSA.
-        encryption_context: Pairs that every value is bound to besides; the functions add them. Left out, there are
-            none. With a symmetric key, at least one name or pair is needed.
-        encryption_algorithm: With RSA, ``RSAES_OAEP_SHA_256``, which is used if left out, or ``RSAES_OAEP_SHA_1``.
+        encryption_context: Pairs that every value is bound to besides; the functions add them. Defaults to none.
+            With a symmetric key, at least one name or pair is needed.
+        encryption_algorithm: With RSA, ``RSAES_OAEP_SHA_256``, the default, or ``RSAES_OAEP_SHA_1``.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
             The logs contain neither plaintext nor ciphertext.
 
     Raises:
-        ValueError: A symmetric key and no context is required, or an RSA key and one is; a name cannot be one; or the
-            key does not know the algorithm.
+        ValueError: A symmetric key comes without a required context, or an RSA key with one; a name is not valid; or
+            the key does not have the algorithm.
 
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
     """

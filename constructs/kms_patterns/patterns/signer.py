@@ -20,7 +20,7 @@ class Signer(FunctionPattern):
     need no permission on the key: grant them a function with :meth:`grant_sign` or :meth:`grant_verify`. They send
     messages of up to 4096 bytes, or the digest of longer ones.
 
-    Whoever has the public key verifies without AWS, faster and for nothing (``kms_runtime.signatures.verify``). The
+    Any holder of the public key verifies without AWS, faster and at no cost (``kms_runtime.signatures.verify``). The
     verify function is for callers without a library for it, for a trail of who verified, and for keys whose deletion
     or disabling must stop verification at once.
 
@@ -28,15 +28,15 @@ class Signer(FunctionPattern):
         scope: Parent construct.
         construct_id: Id within the parent.
         signing_key: Key that signs.
-        algorithm: The only one, such as ``RSASSA_PSS_SHA_256``. Left out, the key's, if it has only one: RSA and
+        algorithm: The only one, such as ``RSASSA_PSS_SHA_256``. Defaults to the key's, if it has only one: RSA and
             Ed25519 keys have several.
         message_types: ``RAW``, ``DIGEST`` or ``EXTERNAL_MU``, demanded by roles and key policy: ``["DIGEST"]`` keeps
-            messages out of KMS calls altogether. Left out, any that the algorithm takes.
+            messages out of KMS calls altogether. Defaults to every type that the algorithm accepts.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
             The logs contain neither messages nor signatures.
 
     Raises:
-        ValueError: The key has no such algorithm, or several and none is named; or it signs tokens, too.
+        ValueError: The key does not have the algorithm, has several and none is named, or also signs tokens.
         GrantRefused: A message type that KMS does not know.
 
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html

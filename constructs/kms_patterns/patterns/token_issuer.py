@@ -17,7 +17,7 @@ JWKS_PATH = ".well-known/jwks.json"
 
 
 class TokenIssuer(TokenFunctions):
-    """A function that issues tokens, and an HTTPS address at which anybody gets the public keys (JWKS).
+    """A function that issues tokens, and an HTTPS address at which anyone gets the public keys (JWKS).
 
     The issuing function may ``kms:Sign`` with the current key, one algorithm, messages as they are. The one at the
     address may ``kms:GetPublicKey`` of all keys. Readers verify without AWS (``kms_runtime.tokens.verify_token``, or
@@ -37,17 +37,18 @@ class TokenIssuer(TokenFunctions):
         next_keys: Keys that will sign, so that readers know them before they do.
         rsa_algorithm: ``PS256`` or ``RS256``, for RSA keys.
         required_claims: Claims that every token has besides the registered ones, such as ``["tenant"]``.
-        token_lifetime: The longest time that a token is valid, up to 24 hours; 15 minutes if left out.
-        max_age: How long readers keep the public keys, up to 24 hours; 5 minutes if left out.
+        token_lifetime: The longest time that a token is valid, up to 24 hours. Defaults to 15 minutes.
+        max_age: How long readers keep the public keys, up to 24 hours. Defaults to 5 minutes.
         token_type: ``typ``, such as ``at+jwt``: tokens for another purpose should have another.
-        reserved_concurrency: How many requests the address answers at a time; see ``FunctionAddress``.
+        reserved_concurrency: How many requests the address serves at a time, in place of that of ``options``; see
+            ``FunctionAddress``.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
             No token is in the logs.
 
     Raises:
         TypeError: An HMAC key, of which nothing can be published: ``MacTokenIssuer`` takes it.
-        ValueError: A key that tokens have no algorithm for, or that signs other things in another pattern; a name or a
-            duration that makes no sense.
+        ValueError: No token algorithm exists for a key's spec, a key signs other data in another pattern, or a name or
+            duration is out of range.
 
     See https://www.rfc-editor.org/rfc/rfc7519 and https://www.rfc-editor.org/rfc/rfc8725
     """

@@ -1,4 +1,4 @@
-"""An HTTPS address at which a function answers anybody."""
+"""An HTTPS address at which a function serves anyone."""
 
 from aws_cdk import aws_lambda
 from constructs import Construct
@@ -9,7 +9,7 @@ from kms_patterns.functions.acknowledgements import acknowledge
 class FunctionAddress(Construct):
     """A Lambda function URL without authentication, over HTTPS: the functions refuse requests that came without TLS.
 
-    Anybody may call it, so the function must have no permission that anybody should not have. Each call is an
+    Anyone may call it, so the function must have only permissions that anyone may use. Each call is an
     invocation that is paid for and takes from the account's concurrency: reserve some for the function, or put a
     distribution of CloudFront before it, where that matters.
 
@@ -18,7 +18,7 @@ class FunctionAddress(Construct):
         construct_id: Id within the pattern.
         function: What answers.
         reserved_concurrency: How many invocations may run at a time, taken from the account's; further ones are
-            answered 429. Left out, as many as the account has.
+            answered 429. Defaults to as many as the account has.
 
     Raises:
         ValueError: ``reserved_concurrency`` is less than 1.
@@ -36,7 +36,10 @@ class FunctionAddress(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         if reserved_concurrency is not None and reserved_concurrency < 1:
-            raise ValueError(f"reserved_concurrency is {reserved_concurrency}: with less than 1 nobody gets an answer")
+            raise ValueError(
+                f"reserved_concurrency is {reserved_concurrency}: Lambda would throttle every request "
+                "(TooManyRequestsException); reserve at least 1, or leave it out"
+            )
         made = aws_lambda.FunctionUrl(self, "Url", function=function, auth_type=aws_lambda.FunctionUrlAuthType.NONE)
         resource = function.node.default_child
         if reserved_concurrency is not None and isinstance(resource, aws_lambda.CfnFunction):

@@ -98,7 +98,7 @@ class ObjectGrants(_Base):
         self._refuse("grant_put_acl", "ACLs are off, S3 would answer AccessControlListNotSupported; use grant_upload")
 
     def grant_public_access(self, key_prefix: str | None = None, *allowed_actions: str) -> iam.Grant:  # noqa: ARG002
-        """Refuse: nobody without a role may use the key, so nobody could read the objects."""
+        """Refuse: only named roles may use the key, so no other principal could read the objects."""
         self._refuse("grant_public_access", "public access is blocked and the key names its users; grant a role")
 
     def grant_on_key(self, grantee: iam.IGrantable, *acts: str) -> iam.GrantOnKeyResult:

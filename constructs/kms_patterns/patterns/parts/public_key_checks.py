@@ -98,7 +98,7 @@ def check_distribution(
     """Check that a distribution serves the given bucket's files over HTTPS only, as far as this app knows it.
 
     Raises:
-        ValueError: There is no bucket, or the behavior of one of ``files`` serves HTTP: whoever is in between could
+        ValueError: A bucket is missing, or the behavior of one of ``files`` serves HTTP: an attacker in between could
             replace a key.
     """
     if distribution is None:
@@ -113,7 +113,7 @@ def check_distribution(
     for file in files:
         if _behavior(config, file)["viewerProtocolPolicy"] == "allow-all":
             raise ValueError(
-                f"{distribution.node.path} serves {file} over HTTP, so that whoever is in between could replace a key; "
+                f"{distribution.node.path} serves {file} over HTTP, where an attacker could replace a key; "
                 "set viewer_protocol_policy of its behavior to ViewerProtocolPolicy.HTTPS_ONLY"
             )
 

@@ -12,7 +12,7 @@ def chosen_algorithm(signing_key: SigningKey, algorithm: str | None, *, usable: 
     Args:
         signing_key: The key.
         algorithm: Such as ``RSASSA_PSS_SHA_256``; None for the only one that there is.
-        usable: Algorithms that the pattern can work with. Left out, all.
+        usable: Algorithms that the pattern can work with. Defaults to all.
 
     Raises:
         ValueError: The key or the pattern has no such algorithm, or there is a choice and none was made.

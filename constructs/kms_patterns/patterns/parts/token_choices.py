@@ -52,7 +52,7 @@ def check_names(issuer: str, audiences: Sequence[str], required_claims: Sequence
 
     Raises:
         TypeError: A list is a string, of which each letter would be a name.
-        ValueError: A name is empty, there is no audience, or a required claim is the issuer's own.
+        ValueError: A name is empty, an audience is missing, or a required claim is the issuer's own.
     """
     for what, names in (("audiences", audiences), ("required_claims", required_claims)):
         if isinstance(names, str):
