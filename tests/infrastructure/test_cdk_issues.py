@@ -98,7 +98,7 @@ class TestSnsToSqsUnderOneKey:
         service = key_resource["Properties"]["KeyPolicy"]["Statement"][-1]
         assert service["Principal"] == {"Service": "sns.amazonaws.com"}
         assert service["Condition"] == {
-            "ArnEquals": {"aws:SourceArn": {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":sns:*"]]}},
+            "ArnEquals": {"aws:SourceArn": {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":sns:*:*:*"]]}},
             "StringEquals": {"aws:SourceAccount": "111122223333"},
         }
 

@@ -124,7 +124,7 @@ def test_administration_is_no_use(key, role):
     ],
 )
 def test_arn_that_stands_for_no_single_role_is_refused(arn, stack, key):
-    with pytest.raises(GrantRefused, match="is the ARN of no single role or user"):
+    with pytest.raises(GrantRefused, match="does not identify exactly one role or user"):
         key.grant_decrypt(iam.Role.from_role_arn(stack, "Role", arn))
 
 
@@ -143,5 +143,5 @@ def test_wildcard_beside_a_token_is_refused_too(by_name, stack, key):
     else:
         role = iam.Role.from_role_arn(stack, "Role", f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/*")
 
-    with pytest.raises(GrantRefused, match="is the ARN of no single role or user"):
+    with pytest.raises(GrantRefused, match="does not identify exactly one role or user"):
         key.grant_decrypt(role)

@@ -108,13 +108,13 @@ def test_role_imported_by_a_parameter_gets_both_halves(stack, key, synth, key_st
 def test_immutable_role_is_refused_because_it_would_get_no_policy(stack, key, synth, key_statements):
     role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::111122223333:role/orders", mutable=False)
 
-    with pytest.raises(GrantRefused, match=r"takes no policy.*mutable"):
+    with pytest.raises(GrantRefused, match=r"no policy can be attached to.*mutable"):
         key.grant_decrypt(role)
     assert len(key_statements(synth(stack))) == 1
 
 
 def test_role_without_policy_updates_is_refused(key, role):
-    with pytest.raises(GrantRefused, match="takes no policy"):
+    with pytest.raises(GrantRefused, match="no policy can be attached to"):
         key.grant_decrypt(role("Role").without_policy_updates())
 
 
@@ -221,7 +221,7 @@ def test_one_required_name_given_as_text_is_refused(key, role):
 
 @pytest.mark.parametrize("host", ["s3.amazonaws.com", "s3.eu-west-1.amazonaws.com"])
 def test_host_name_instead_of_a_service_is_refused(host, key, role):
-    with pytest.raises(GrantRefused, match="is a host name, no request would match; give 's3'"):
+    with pytest.raises(GrantRefused, match="is a host name, so no request would match; use 's3'"):
         key.grant_decrypt(role("User"), via_service=host)
 
 

@@ -140,7 +140,7 @@ def test_two_statements_with_one_sid_are_refused(stack, synth):
         )
     )
 
-    with pytest.raises(RuntimeError, match="Sid AccountAdministration stands 2 times"):
+    with pytest.raises(RuntimeError, match="Sid AccountAdministration occurs 2 times"):
         synth(stack)
 
 

@@ -87,7 +87,7 @@ def test_perimeter_denies_whoever_is_outside(given, key, stack, synth):
     "bad", ["", "o-short", "11112222333", "O-A1B2C3D4E5", "arn:aws:organizations::1:organization/o"]
 )
 def test_perimeter_that_is_no_id_is_refused(bad, stack):
-    with pytest.raises(KeyConfigurationError, match="nobody could manage the key"):
+    with pytest.raises(KeyConfigurationError, match="no one could manage the key"):
         EncryptionKey(stack, "Key", perimeter=bad)
 
 
@@ -172,5 +172,5 @@ def test_key_of_a_stage_is_compared_too(spec, changed, keep):
 
 
 def test_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(RuntimeError, match=r"there is no folder .*nowhere; name one with deployed templates"):
+    with pytest.raises(RuntimeError, match=r"folder .*nowhere does not exist; name one with deployed templates"):
         staged(kms.KeySpec.ECC_NIST_P256, **{DEPLOYED: str(tmp_path / "nowhere")}).synth()

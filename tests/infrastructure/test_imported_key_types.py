@@ -80,7 +80,7 @@ class TestEveryType:
         assert [it["props"]["aliasName"] for it in manifest["missing"]] == ["alias/orders"]
 
     def test_arn_of_an_alias_is_refused(self, kind, stack):
-        with pytest.raises(KeyConfigurationError, match="is no ARN of a KMS key"):
+        with pytest.raises(KeyConfigurationError, match="is not a KMS key ARN"):
             kind.from_key_arn(stack, "Key", ARN.replace("key/", "alias/"))
 
 

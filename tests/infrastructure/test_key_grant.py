@@ -162,5 +162,5 @@ def test_grantee_outside_of_the_perimeter_or_with_a_wildcard_is_refused(stack):
 
     with pytest.raises(GrantRefused, match="outside of the key's perimeter"):
         KeyGrant(stack, "Outside", key=key, grantee=elsewhere, operations=["Decrypt"])
-    with pytest.raises(GrantRefused, match="no single role or user"):
+    with pytest.raises(GrantRefused, match="exactly one role or user"):
         KeyGrant(stack, "Wide", key=key, grantee=several, operations=["Decrypt"])

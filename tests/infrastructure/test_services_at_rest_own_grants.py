@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 
 import aws_cdk as cdk
+import jsii
 import pytest
-from aws_cdk import assertions, aws_backup, aws_ec2, aws_ecr, aws_efs, aws_rds, aws_redshift
+from aws_cdk import assertions, aws_backup, aws_ec2, aws_ecr, aws_efs, aws_lambda, aws_rds, aws_redshift, aws_ssm
 from aws_cdk import aws_stepfunctions as states
 
 from kms_patterns import EncryptionKey
 from kms_patterns.policy import services
+from tests.infrastructure.test_service_grants import warnings
 from tests.infrastructure.test_services_at_rest import statements
 
 
@@ -173,3 +175,57 @@ def test_every_row_of_the_table_stands_below_the_page_of_its_service():
     found = re.findall(r'    # https://docs\.aws\.amazon\.com/\S+\.html\n    "(\w+)": ServiceUse\(', source)
 
     assert found == list(services.SERVICES)
+
+
+@jsii.implements(cdk.IStableAnyProducer)
+class Later:
+    def __init__(self, value):
+        self.value = value
+
+    def produce(self):
+        return self.value
+
+
+def disk(key):
+    return {"ebs": {"encrypted": True, "kmsKeyId": key.key_arn}, "deviceName": "/dev/xvda"}
+
+
+@pytest.mark.parametrize(
+    ("where", "make"),
+    [
+        (
+            "blockDeviceMappings.ebs.kmsKeyId",
+            lambda stack, key: aws_ec2.CfnInstance(stack, "It", block_device_mappings=[disk(key)]),
+        ),
+        (
+            "launchTemplateData.blockDeviceMappings.ebs.kmsKeyId",
+            lambda stack, key: aws_ec2.CfnLaunchTemplate(
+                stack, "It", launch_template_data={"blockDeviceMappings": cdk.Lazy.any(Later([disk(key)]))}
+            ),
+        ),
+        (
+            "performanceInsightsKmsKeyId",
+            lambda stack, key: aws_rds.CfnDBInstance(stack, "It", performance_insights_kms_key_id=key.key_arn),
+        ),
+        (
+            "code.sourceKmsKeyArn",
+            lambda stack, key: aws_lambda.CfnFunction(
+                stack, "It", code={"s3Bucket": "b", "s3Key": "k", "sourceKmsKeyArn": key.key_arn}, role="arn"
+            ),
+        ),
+    ],
+)
+def test_key_named_deep_in_a_resource_or_in_its_second_property_is_pointed_out(where, make, stack, key):
+    make(stack, key)
+
+    ((_, text),) = warnings(stack)
+    assert text.startswith("Stack/It ")
+    assert f"names this key at {where}, and" in text
+
+
+def test_arn_of_the_key_that_is_passed_on_as_data_is_not_pointed_out(stack, key):
+    variables = {"variables": {"KMS_KEY_ARN": key.key_arn}}
+    aws_lambda.CfnFunction(stack, "It", code={"zipFile": "x"}, role="arn", environment=variables)
+    aws_ssm.StringParameter(stack, "Parameter", string_value=key.key_arn)
+
+    assert warnings(stack) == []

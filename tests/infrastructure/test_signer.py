@@ -129,11 +129,11 @@ def test_algorithm_that_the_key_does_not_have_is_refused(
 @pytest.mark.parametrize(
     ("spec", "algorithm", "given", "reason"),
     [
-        ("RSA_3072", "RSASSA_PSS_SHA_256", "HASH", "HASH.*knows RAW, DIGEST only"),
-        ("RSA_3072", "RSASSA_PSS_SHA_256", "EXTERNAL_MU", "EXTERNAL_MU.*knows RAW, DIGEST only"),
-        ("ECC_NIST_EDWARDS25519", "ED25519_SHA_512", "DIGEST", "DIGEST.*knows RAW only"),
-        ("ECC_NIST_EDWARDS25519", "ED25519_PH_SHA_512", "RAW", "RAW.*knows DIGEST only"),
-        ("ML_DSA_44", "ML_DSA_SHAKE_256", "DIGEST", "DIGEST.*knows RAW, EXTERNAL_MU only"),
+        ("RSA_3072", "RSASSA_PSS_SHA_256", "HASH", "HASH.*supports RAW, DIGEST only"),
+        ("RSA_3072", "RSASSA_PSS_SHA_256", "EXTERNAL_MU", "EXTERNAL_MU.*supports RAW, DIGEST only"),
+        ("ECC_NIST_EDWARDS25519", "ED25519_SHA_512", "DIGEST", "DIGEST.*supports RAW only"),
+        ("ECC_NIST_EDWARDS25519", "ED25519_PH_SHA_512", "RAW", "RAW.*supports DIGEST only"),
+        ("ML_DSA_44", "ML_DSA_SHAKE_256", "DIGEST", "DIGEST.*supports RAW, EXTERNAL_MU only"),
     ],
 )
 def test_message_type_that_the_algorithm_does_not_take_is_refused(

@@ -17,11 +17,11 @@ def key(stack):
 @pytest.mark.parametrize(
     ("service", "advice"),
     [
-        ("efs", "give 'elasticfilesystem'"),
-        ("aurora", "give 'rds'"),
-        ("ebs", "give 'ec2'"),
+        ("efs", "use 'elasticfilesystem'"),
+        ("aurora", "use 'rds'"),
+        ("ebs", "use 'ec2'"),
         ("S3", "small letters"),
-        ("s3*", "a wildcard stands for itself"),
+        ("s3*", "a wildcard is read literally"),
         ("s3 ", "such as 's3'"),
     ],
 )

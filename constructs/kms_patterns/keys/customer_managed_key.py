@@ -1,4 +1,4 @@
-"""What every customer managed key has in common: a two-key policy, exact grants, checks at synth."""
+"""The base of customer managed keys: a two-key policy, exact grants, checks at synth."""
 
 from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
@@ -112,17 +112,17 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
 
     @property
     def lifecycle(self) -> KeyLifecycle:
-        """What becomes of the key with its stack."""
+        """What happens to the key when its stack is deleted."""
         return self._lifecycle
 
     @property
     def perimeter(self) -> str | None:
-        """The organization or account that nobody outside of may use or manage the key."""
+        """The organization or account outside of which no principal may use or manage the key."""
         return self._perimeter
 
     @property
     def administration(self) -> Sequence[str]:
-        """The actions of those who manage this key."""
+        """The actions of this key's administrators."""
         return self._administration
 
     @property

@@ -1,10 +1,10 @@
-"""Who decides about the use of a key."""
+"""What decides about the use of a key."""
 
 from enum import Enum
 
 
 class KeyAccess(Enum):
-    """Who decides about the use of a key: the key policy and IAM together, or IAM alone.
+    """What decides about the use of a key: the key policy and IAM together, or IAM alone.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
     """
@@ -14,4 +14,5 @@ class KeyAccess(Enum):
     administrator with ``*:*`` may manage the key and cannot use it."""
 
     DELEGATED = "delegated"
-    """The default policy of the AWS CDK: whoever has the IAM permission may use the key, the grants write IAM only."""
+    """The default policy of the AWS CDK: a principal with the IAM permission may use the key, and the grants write
+    IAM policies only."""

@@ -1,4 +1,4 @@
-"""What becomes of a key when its stack is deleted."""
+"""What happens to a key when its stack is deleted."""
 
 from enum import Enum
 
@@ -6,18 +6,18 @@ from aws_cdk import RemovalPolicy
 
 
 class KeyLifecycle(Enum):
-    """What becomes of a key, and of its aliases, when its stack is deleted.
+    """What happens to a key, and to its aliases, when its stack is deleted.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
     """
 
     RETAIN = "retain"
     """The key stays, with everything that was encrypted under it. A customer managed key costs about $1 a month. Only a
-    first deployment that fails takes back what it made, so that it can be tried again."""
+    first deployment that fails deletes what it created, so that it can be repeated."""
 
     EPHEMERAL = "ephemeral"
-    """For development stacks: the key is deleted after the shortest waiting period, 7 days. **Whatever is still
-    encrypted under it is lost then, for good.**"""
+    """For development stacks: the key is deleted after the shortest waiting period, 7 days. **Data that is still
+    encrypted under it is then lost for good.**"""
 
 
 def removal_policy(lifecycle: KeyLifecycle) -> RemovalPolicy:

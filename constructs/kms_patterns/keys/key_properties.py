@@ -26,7 +26,7 @@ def check_alias(alias: str) -> str:
         alias: With or without ``alias/``; letters, digits, ``/``, ``_`` and ``-``, at most 256 with the prefix.
 
     Raises:
-        KeyConfigurationError: KMS would answer InvalidAliasNameException or NotAuthorizedException.
+        KeyConfigurationError: KMS would refuse it (InvalidAliasNameException, NotAuthorizedException).
 
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateAlias.html
     """
@@ -56,16 +56,16 @@ def check_key_arn(arn: str) -> str:
     is_key = len(parts) == _ARN_PARTS and parts[2] == "kms" and _KEY_ID.fullmatch(parts[5])
     if not is_key and not Token.is_unresolved(arn):
         raise KeyConfigurationError(
-            f"{arn!r} is no ARN of a KMS key (arn:aws:kms:region:account:key/id): IAM policies do not resolve aliases; "
+            f"{arn!r} is not a KMS key ARN (arn:aws:kms:region:account:key/id): IAM policies do not resolve aliases; "
             "for an alias call from_alias or from_lookup"
         )
     return arn
 
 
 def scoped_alias(alias: str, stack: Stack) -> str:
-    """Return the full name of an alias: a full name as it is, any other below the name of its stack.
+    """Return the full name of an alias: a full name unchanged, any other below the name of its stack.
 
-    Two deployments of one app then have two names; a full name belongs to whoever deploys first.
+    Two deployments of one app then have two names; a full name belongs to the first deployment.
 
     Raises:
         KeyConfigurationError: See :func:`check_alias`.
@@ -84,7 +84,7 @@ def check_perimeter(perimeter: str | None, account: str) -> None:
         account: The account of the key, which must be inside.
 
     Raises:
-        KeyConfigurationError: Nobody of the key's account would be inside, the key could not be managed.
+        KeyConfigurationError: No principal of the key's account would be inside, so no one could manage the key.
     """
     if perimeter is None or Token.is_unresolved(perimeter) or is_organization(perimeter):
         return
@@ -93,11 +93,11 @@ def check_perimeter(perimeter: str | None, account: str) -> None:
             return
         raise KeyConfigurationError(
             f"perimeter {perimeter!r}: the key is in account {account}, whose roles and users would all be outside: "
-            "nobody could manage the key (MalformedPolicyDocumentException); give that account, or the organization"
+            "no one could manage the key (MalformedPolicyDocumentException); give that account, or the organization"
         )
     raise KeyConfigurationError(
         f"perimeter {perimeter!r}: neither an organization id (o- and 10 to 32 small letters or digits) nor an account "
-        "id (12 digits): everybody would be outside, and nobody could manage the key"
+        "id (12 digits): every principal would be outside, and no one could manage the key"
     )
 
 
@@ -105,7 +105,7 @@ def check_description(description: str | None) -> None:
     """Check the length of a description.
 
     Raises:
-        KeyConfigurationError: KMS would answer ValidationException.
+        KeyConfigurationError: KMS would refuse it (ValidationException).
     """
     if description is not None and not Token.is_unresolved(description) and len(description) > DESCRIPTION_LENGTH:
         raise KeyConfigurationError(
@@ -117,7 +117,7 @@ def check_tags(tags: Mapping[str, str] | None) -> None:
     """Check number, names and values of tags.
 
     Raises:
-        KeyConfigurationError: KMS would answer LimitExceededException or TagException.
+        KeyConfigurationError: KMS would refuse them (LimitExceededException, TagException).
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/tagging-keys.html
     """
@@ -139,7 +139,7 @@ def check_rotation_period(period: Duration | None) -> None:
     """Check the days between automatic rotations: 90 to 2560.
 
     Raises:
-        KeyConfigurationError: KMS would answer ValidationException.
+        KeyConfigurationError: KMS would refuse it (ValidationException).
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/rotating-keys-enable-disable.html
     """
@@ -150,12 +150,12 @@ def check_rotates(period: Duration | None, *, rotates: bool) -> None:
     """Check that a key with a rotation period has automatic rotation.
 
     Raises:
-        KeyConfigurationError: KMS would answer UnsupportedOperationException.
+        KeyConfigurationError: KMS would refuse it (UnsupportedOperationException).
     """
     if period is not None and not rotates:
         raise KeyConfigurationError(
             "rotation_period: KMS rotates symmetric encryption keys with its own key material only "
-            "(UnsupportedOperationException); leave it out, and import new material or make a new key instead"
+            "(UnsupportedOperationException); omit it, and import new material or make a new key instead"
         )
 
 
@@ -163,7 +163,7 @@ def check_pending_window(window: Duration | None) -> None:
     """Check the waiting period before deletion: 7 to 30 days.
 
     Raises:
-        KeyConfigurationError: KMS would answer ValidationException.
+        KeyConfigurationError: KMS would refuse it (ValidationException).
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
     """

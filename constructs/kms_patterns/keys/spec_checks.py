@@ -1,4 +1,4 @@
-"""Checks of key specs and of the algorithms that a grant pins, each against what KMS would answer."""
+"""Checks of key specs and of the algorithms that a grant pins, each named after the error of KMS."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,20 @@ def check_key_spec(scope: Construct, spec: kms.KeySpec, usage: kms.KeyUsage, *, 
     """Check that keys of this spec have this usage, in this Region.
 
     Args:
-        scope: Where the key is to be.
+        scope: Where the key will be.
         spec: Key spec.
         usage: Key usage.
         symmetric: Whether the type of key is the symmetric encryption key, which shares its usage with RSA.
 
     Raises:
-        KeyConfigurationError: KMS would answer ValidationException or UnsupportedOperationException at deployment.
+        KeyConfigurationError: KMS would refuse it at deployment (ValidationException, UnsupportedOperationException).
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
     """
     allowed = [name for name in ALGORITHMS[usage.value] if (name == "SYMMETRIC_DEFAULT") is symmetric]
     if spec.value not in allowed:
         raise KeyConfigurationError(
-            f"key_spec {spec.value} with key usage {usage.value}: no such key of this type (KMS: ValidationException); "
+            f"key_spec {spec.value} with key usage {usage.value}: KMS has none of this type (ValidationException); "
             f"give one of {', '.join(allowed)}"
         )
     if spec.value in CHINA_ONLY:
@@ -37,13 +37,13 @@ def check_key_spec(scope: Construct, spec: kms.KeySpec, usage: kms.KeyUsage, *, 
 def _check_china(spec: kms.KeySpec, region: str) -> None:
     if not Token.is_unresolved(region) and not region.startswith("cn-"):
         raise KeyConfigurationError(
-            f"key_spec {spec.value} in {region}: only the China Regions have it (UnsupportedOperationException); "
+            f"key_spec {spec.value} in {region}: only the China Regions support it (UnsupportedOperationException); "
             "give another spec, or deploy to cn-north-1 or cn-northwest-1"
         )
 
 
 def check_pins(path: str, what: str, given: Sequence[str] | None, allowed: Sequence[str]) -> None:
-    """Check values that a grant pins: at least one, and each one that the key knows.
+    """Check values that a grant pins: at least one, and each one that the key supports.
 
     Raises:
         GrantRefused: No request could meet the condition, so the grant would be void.
@@ -51,6 +51,6 @@ def check_pins(path: str, what: str, given: Sequence[str] | None, allowed: Seque
     unknown = [value for value in given or () if value not in allowed]
     if unknown or (given is not None and not given):
         raise GrantRefused(
-            f"{path}: {what} {list(given or ())}: this key knows {', '.join(allowed)} only, so no request would match "
-            "and the call would end in AccessDeniedException; name those, or leave it out for all of them"
+            f"{path}: {what} {list(given or ())}: this key supports {', '.join(allowed)} only, so no request would "
+            "match and the call would end in AccessDeniedException; name those, or omit it for all of them"
         )

@@ -1,4 +1,4 @@
-"""What stands in a key's policy before anything is granted."""
+"""The statements that every new key policy starts with."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _DEFAULT_WINDOW_DAYS = 30
 
 
 def management(on_demand_rotation: bool, multi_region: bool, imported_material: bool) -> Sequence[str]:  # noqa: FBT001
-    """Return the actions of those who manage a key with these properties."""
+    """Return the actions of the administrators of a key with these properties."""
     return (
         *actions.ADMINISTRATION,
         *(actions.ROTATE_ON_DEMAND if on_demand_rotation else ()),
@@ -22,16 +22,16 @@ def management(on_demand_rotation: bool, multi_region: bool, imported_material: 
 
 
 def guardrails(window: Duration | None, perimeter: str | None) -> list[iam.PolicyStatement]:
-    """Return the statements that deny what no correct deployment of this key does.
+    """Return the statements that deny what a correct deployment of this key never does.
 
     Args:
         window: Waiting period of the key; it cannot be shortened without a change of the key policy.
-        perimeter: Organization or account that nobody outside of may use or manage the key.
+        perimeter: Organization or account outside of which no principal may use or manage the key.
     """
     statements = [deny.grants_for_services_only(), deny.no_lockout_bypass()]
     days = _DEFAULT_WINDOW_DAYS if window is None else None if window.is_unresolved() else int(window.to_days())
     if days is not None and days > deny.SHORTEST_WINDOW_DAYS:
         statements.append(deny.no_deletion_sooner_than(days))
     if perimeter is not None:
-        statements.append(deny.nobody_outside(perimeter))
+        statements.append(deny.no_principal_outside(perimeter))
     return statements

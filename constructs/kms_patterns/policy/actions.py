@@ -1,4 +1,4 @@
-"""Every KMS and S3 action that this package writes into a policy: exact names, no wildcard.
+"""Every KMS and S3 action that this package writes into a policy: exact names without wildcards.
 
 KMS: https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
 S3: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
@@ -82,7 +82,7 @@ ADMINISTRATION: Final = (
     "kms:UpdateAlias",
     "kms:UpdateKeyDescription",
 )
-"""What key administrators do: manage the key, never use it, and mint no KMS grant (which would be use by proxy)."""
+"""What key administrators do: manage the key, never use it, and create no KMS grant (which would be use by proxy)."""
 
 ROTATE_ON_DEMAND: Final = ("kms:RotateKeyOnDemand",)
 MULTI_REGION_ADMINISTRATION: Final = ("kms:ReplicateKey", "kms:UpdatePrimaryRegion")

@@ -49,19 +49,20 @@ def via_service(service: str, region: str) -> Conditions:
         region: The Region of the key, or a token for it.
 
     Raises:
-        ValueError: ``service`` is no first label of an endpoint's name, so no request would match.
+        ValueError: ``service`` is not the first label of an endpoint's name, so no request would match.
     """
     if ".amazonaws." in service:
         name = service.partition(".")[0]
-        raise ValueError(f"via_service {service!r} is a host name, no request would match; give {name!r}")
+        raise ValueError(f"via_service {service!r} is a host name, so no request would match; use {name!r}")
     if service in _ENDPOINTS:
         raise ValueError(
-            f"via_service {service!r} is no endpoint, no request would match; give {_ENDPOINTS[service]!r}"
+            f"via_service {service!r} is not a service endpoint prefix, so no request would match; "
+            f"use {_ENDPOINTS[service]!r}"
         )
     if not Token.is_unresolved(service) and not _ENDPOINT.fullmatch(service):
         raise ValueError(
-            f"via_service {service!r}: endpoints have small letters, digits, dots and hyphens, and a wildcard stands "
-            "for itself, so no request would match; give the service as its endpoint names it, such as 's3'"
+            f"via_service {service!r}: endpoints have small letters, digits, dots and hyphens, and a wildcard "
+            "is read literally, so no request would match; give the service as its endpoint names it, such as 's3'"
         )
     return {"StringEquals": {VIA_SERVICE: f"{service}.{region}.amazonaws.com"}}
 
@@ -113,7 +114,7 @@ def has_source(demanded: Conditions) -> bool:
     """Return whether conditions bind an AWS service to the resource or account for which it acts.
 
     Only a demand that the service's request must meet does: not what a request without the key passes, not a network
-    (``aws:SourceIp``), and no wildcard that stands for every account.
+    (``aws:SourceIp``), and not a wildcard that matches every account.
     """
     return any(
         key.lower() in _SOURCES or key.lower().startswith(CONTEXT_PREFIX.lower())

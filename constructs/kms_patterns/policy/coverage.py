@@ -24,7 +24,7 @@ class Allowance:
         actions: KMS actions as written, wildcards included.
         conditions: Conditions as written.
         where: The statement's id, or the construct path of its policy.
-        names_key: False for a statement on every resource: it can meet a key policy, and needs not.
+        names_key: False for a statement on every resource: it can meet a key policy, but need not.
     """
 
     principal: str | None

@@ -1,4 +1,4 @@
-"""Statements that deny what no correct deployment does, whatever other policies allow, and the ids that they carry.
+"""Statements that deny what a correct deployment never does, and the ids that they carry.
 
 https://docs.aws.amazon.com/kms/latest/developerguide/policy-conditions.html
 """
@@ -49,11 +49,11 @@ def no_deletion_sooner_than(days: int) -> iam.PolicyStatement:
     return _deny(SID_DENY_HASTY_DELETION, "kms:ScheduleKeyDeletion", shorter)
 
 
-def nobody_outside(perimeter: str) -> iam.PolicyStatement:
+def no_principal_outside(perimeter: str) -> iam.PolicyStatement:
     """Return the statement that denies everything to principals outside an organization or account.
 
     AWS services that act for themselves belong to neither and pass: their statements have source conditions.
-    All KMS actions, the ones of tomorrow included: a list with a gap would be a hole.
+    All KMS actions, also future ones: a list with a gap would be a hole.
     """
     key = "aws:PrincipalOrgID" if is_organization(perimeter) else "aws:PrincipalAccount"
     outside = {"StringNotEqualsIfExists": {key: perimeter}, "BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}

@@ -21,7 +21,7 @@ from kms_patterns.policy.actions import (
 
 SOURCE: Final = ("aws:SourceAccount", "aws:SourceArn")
 SOURCE_KEYS: Final = (*SOURCE, "aws:SourceOrgID", "aws:SourceOrgPaths")
-"""Conditions on the resource for which a service acts: without one, it can be led to act for anybody's."""
+"""Conditions on the resource for which a service acts: without one, any account can make it act."""
 
 _BLOCKS: Final = (DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY_WITHOUT_PLAINTEXT, RE_ENCRYPT_FROM, RE_ENCRYPT_TO)
 _OBJECTS: Final = (DECRYPT, GENERATE_DATA_KEY)
@@ -37,9 +37,9 @@ class ServiceUse:
         principal_actions: What it does then.
         sources: Conditions on its source that it supports.
         context: Name in the encryption context that holds the ARN of its resource, where that binds it instead.
-        through: What who works with its resources must be allowed through it.
-        creation: What who creates its resources must be allowed through it, besides.
-        creates_grants: Whether who creates its resources makes a KMS grant for it.
+        through: What users of its resources must be allowed through it.
+        creation: What the creator of its resources must be allowed through it in addition.
+        creates_grants: Whether the creator of its resources makes a KMS grant for it.
         grant_operations: Operations that this grant may hold.
         resources: CloudFormation type -> property that names the key (a dotted path).
     """

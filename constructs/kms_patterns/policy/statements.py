@@ -25,7 +25,8 @@ _SID_READABLE: Final = 48
 def account_administration(administration: Sequence[str] = actions.ADMINISTRATION) -> iam.PolicyStatement:
     """Return the statement that keeps the key manageable: IAM policies of the account may administer it, not use it.
 
-    PutKeyPolicy is among the actions: who may change the policy can give themselves use, and CloudTrail shows it.
+    PutKeyPolicy is among the actions: a principal that may change the policy can give itself use, and CloudTrail
+    shows it.
 
     Args:
         administration: What administrators of this key do.

@@ -21,7 +21,7 @@ from kms_patterns.keys.grants.cdk_statements import narrowed
 class ForConstruct:
     """The grantee of a construct of the AWS CDK, which may ask for more than the name of the method says.
 
-    Such a construct knows ``grant_encrypt`` as all that writing takes: the service behind it (Kinesis, Firehose,
+    Such a construct calls ``grant_encrypt`` for all that writing needs: the service behind it (Kinesis, Firehose,
     CodeBuild, …) calls GenerateDataKey for its caller, and would be denied with ``kms:Encrypt`` alone.
     """
 

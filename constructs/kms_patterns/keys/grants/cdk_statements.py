@@ -1,4 +1,4 @@
-"""What constructs of the AWS CDK write into a key policy for AWS services: made exact, and bound to a source."""
+"""Statements that constructs of the AWS CDK write for AWS services: made exact, and bound to a source."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -23,7 +23,7 @@ def narrowed(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStat
         statement: What a construct of the AWS CDK wrote, for example for the notifications of a bucket.
 
     Raises:
-        GrantRefused: The key is no symmetric one, which AWS services take.
+        GrantRefused: The key is not symmetric: AWS services take no other.
     """
     services = any(isinstance(principal, iam.ServicePrincipal) for principal in statement.principals)
     if statement.effect is not iam.Effect.ALLOW or not services:
@@ -61,8 +61,9 @@ class SourceArn:
     def __init__(self, stack: Stack, service: str, arn: str) -> None:
         tokens: Any = Tokenization.reverse_string(arn).tokens
         self._resources = {token.target.node.path for token in tokens if Reference.is_reference(token)}
-        # IAM reads wildcards in ArnEquals as in ArnLike.
-        self._arn, self._any = arn, f"arn:{stack.partition}:{service.partition('.')[0]}:*"
+        # IAM reads wildcards in ArnEquals as in ArnLike, in each of the six parts of an ARN by itself; the account is a
+        # condition of its own, since the ARN of a bucket has none.
+        self._arn, self._any = arn, f"arn:{stack.partition}:{service.partition('.')[0]}:*:*:*"
 
     def unbind(self, path: str) -> None:
         """Name any resource of the service instead, if the ARN is that of the resource at this construct path."""
@@ -89,7 +90,7 @@ def _bound(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStatem
     if own_account:
         conditions.setdefault("StringEquals", {})["aws:SourceAccount"] = key.stack.account
     principals = [
-        # A principal's own conditions stand among the statement's already.
+        # The statement has the principal's own conditions already.
         iam.ServicePrincipal(str(it.service)) if isinstance(it, iam.ServicePrincipal) else it
         for it in statement.principals
     ]

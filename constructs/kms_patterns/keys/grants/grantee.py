@@ -1,4 +1,4 @@
-"""Turns whatever a grant is given into the one role or user that a key policy can name."""
+"""Finds the one role or user behind a grantee, which a key policy can name."""
 
 import json
 import re
@@ -25,7 +25,7 @@ _ADVICE = {
     iam.ServicePrincipal: "a service has no role ARN; call allow_service, or grant the role that the service acts for, "
     "with via_service=",
     iam.ArnPrincipal: "no IAM policy can be written for a bare ARN; import the role with iam.Role.from_role_arn",
-    iam.Group: "a group is no caller; grant its users or, better, a role",
+    iam.Group: "a group does not call AWS; grant its users or, better, a role",
     iam.UnknownPrincipal: "its role is not known; import it with its role, as in from_function_attributes(role=…)",
 }
 
@@ -65,7 +65,7 @@ def identity_arn(principal: Any) -> str:
     """Return the ARN of the role or user ``principal``.
 
     Raises:
-        GrantRefused: It has none, or one that stands for no single role or user.
+        GrantRefused: It has none, or one that does not identify exactly one role or user.
     """
     arn = str(getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None) or "")
     if not arn:
@@ -73,14 +73,15 @@ def identity_arn(principal: Any) -> str:
     known = _TOKEN.sub("", arn)
     if (known == arn and not _SINGLE.fullmatch(arn)) or "*" in known or "?" in known:
         raise GrantRefused(
-            f"{principal.node.path}: {arn} is the ARN of no single role or user (arn:aws:iam::account:role/name): IAM "
-            "reads wildcards in it, and compares the ARN of the role, not that of a session; name the role itself"
+            f"{principal.node.path}: {arn} does not identify exactly one role or user "
+            "(arn:aws:iam::account:role/name): IAM reads wildcards in it, and compares the ARN of the role, not that "
+            "of a session; name the role itself"
         )
     return arn
 
 
 def grantee_of(principal: Any, stack: Stack) -> Grantee:
-    """Return the role or user ``principal`` by its ARN, for what is no policy of the key in ``stack``."""
+    """Return the role or user ``principal`` by its ARN, for use outside of the policy of the key in ``stack``."""
     arn = identity_arn(principal)
     return Grantee(principal, arn, principal.node.path, _foreign_account(principal, stack))
 
@@ -95,7 +96,7 @@ def check_inside(grantee: Grantee, perimeter: str | None) -> None:
     if known and grantee.account is not None and grantee.account != perimeter:
         raise GrantRefused(
             f"{grantee.path} is in account {grantee.account}, outside of the key's perimeter {perimeter}: the grant "
-            "would have no effect (explicit deny). Make the perimeter the organization of both, or leave it out"
+            "would have no effect (explicit deny). Make the perimeter the organization of both, or omit it"
         )
 
 
@@ -103,13 +104,13 @@ def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:
     """Check that the identity half of ``grant`` reached a policy.
 
     Raises:
-        GrantRefused: The role takes no policy: both halves are needed, so the grant would be void.
+        GrantRefused: No policy can be attached to the role: both halves are needed, so the grant would be void.
     """
     writable = isinstance(grantee.principal, (iam.Role, iam.User, iam.LazyRole))
     if writable or (grant.success and Dependable.of(grant).dependency_roots):
         return
     raise GrantRefused(
-        f"{grantee.path} takes no policy, so this grant would have no effect and calls would end in "
+        f"no policy can be attached to {grantee.path}, so this grant would have no effect and calls would end in "
         "AccessDeniedException: import the role mutable (iam.Role.from_role_arn(…) without mutable=False), "
         "or grant the role itself instead of role.without_policy_updates()"
     )

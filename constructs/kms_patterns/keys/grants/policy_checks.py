@@ -24,10 +24,12 @@ def check_operations(key: GrantTarget, operations: Sequence[str]) -> None:
     """Check that ``key`` can do ``operations`` and that a grant may hold them.
 
     Raises:
-        GrantRefused: One of them it cannot do, or is none for users of a key.
+        GrantRefused: The key cannot do one of them, or a user of a key may not have it.
     """
     if not operations:
-        raise GrantRefused(f"{key.node.path}: a grant of no operation would be void; name one, such as kms:Decrypt")
+        raise GrantRefused(
+            f"{key.node.path}: the grant lists no operation and would have no effect; name one, such as kms:Decrypt"
+        )
     for operation in operations:
         if operation not in key.operations and operation != DESCRIBE_KEY:
             raise GrantRefused(f"{key.node.path}: {operation} refused: {_reason(key, operation)}")
@@ -49,7 +51,7 @@ def check_context(
         raise GrantRefused(
             f"{key.node.path}: a condition on the encryption context {demanded}: only "
             "symmetric encryption keys have one, so no request would match and the call would end in "
-            "AccessDeniedException; leave it out"
+            "AccessDeniedException; omit it"
         )
 
 
@@ -57,14 +59,14 @@ def check_grant_operations(key: GrantTarget, operations: Sequence[str]) -> None:
     """Check that KMS grants on ``key`` may hold ``operations``.
 
     Raises:
-        GrantRefused: No KMS grant could hold one of them, or there is none.
+        GrantRefused: There is none, or no KMS grant could hold one of them.
     """
     able = {operation.removeprefix("kms:") for operation in key.operations} | {"CreateGrant", *NEUTRAL_OPERATIONS}
     unable = [operation for operation in operations if operation not in able]
     if unable or not operations:
         raise GrantRefused(
             f"{key.node.path}: operations {operations!r}: a KMS grant on this key may hold {', '.join(sorted(able))}: "
-            "no grant with another one can be made. Name them without kms:"
+            "KMS creates no grant with another one. Name them without kms:"
         )
 
 
@@ -76,20 +78,20 @@ def check_symmetric(key: GrantTarget, service: str) -> None:
     """
     if GENERATE_DATA_KEY not in key.operations:
         raise GrantRefused(
-            f"{key.node.path}: {service}, like all AWS services that encrypt at rest, takes symmetric keys only (it "
-            "would answer with an error of its own, or fail later): give it an EncryptionKey"
+            f"{key.node.path}: {service}, like all AWS services that encrypt at rest, takes symmetric keys only "
+            "(creation would fail, or a later use): give it an EncryptionKey"
         )
 
 
 def _reason(key: GrantTarget, operation: str) -> str:
     if operation == CREATE_GRANT:
-        return "whoever creates KMS grants gives others use of the key, past the key policy; grant the user directly"
+        return "its holder gives others use of the key, past the key policy; grant the user directly"
     if operation in EVERY_ADMINISTRATION:
-        return "it manages the key; administrators and users are apart, so call grant_admin"
+        return "it manages the key, and administrators are kept apart from users; call grant_admin"
     if f"kms:{operation}" in key.operations:
         return f"it has no prefix; write 'kms:{operation}'"
     error = REFUSAL_OF_KMS.get(operation, "InvalidKeyUsageException")
-    return f"a key of this type cannot do it, KMS would answer {error}; it can: {', '.join(key.operations)}"
+    return f"a key of this type cannot do it ({error}); it can: {', '.join(key.operations)}"
 
 
 def check_callers_statement(key: GrantTarget, statement: iam.PolicyStatement) -> None:
@@ -112,8 +114,8 @@ def check_callers_statement(key: GrantTarget, statement: iam.PolicyStatement) ->
     managing = [action for action in statement.actions if action in EVERY_ADMINISTRATION and action != DESCRIBE_KEY]
     if managing and opens_to_strangers(document, key.stack.account):
         raise GrantRefused(
-            f"{key.node.path}: {', '.join(managing)} for everyone or for another account: who manages a key can give "
-            "themselves its use. Name the role (aws:PrincipalArn), or call grant_admin"
+            f"{key.node.path}: {', '.join(managing)} for everyone or for another account: a principal that manages a "
+            "key can give itself its use. Name the role (aws:PrincipalArn), or call grant_admin"
         )
     uses = [action for action in statement.actions if action not in EVERY_ADMINISTRATION]
     if uses and key.access is KeyAccess.NAMED and opens_to_accounts(document):
@@ -128,7 +130,7 @@ def _check_services(key: GrantTarget, document: Mapping[str, Any]) -> None:
     unbound = services_without_source(document)
     if unbound:
         raise GrantRefused(
-            f"{key.node.path}: {', '.join(unbound)} without a condition on aws:SourceAccount or aws:SourceArn: whoever "
-            "can make the service act, in any account, could make it use this key (confused deputy). Add one that "
-            "names an account or a resource, or call allow_service, which does"
+            f"{key.node.path}: {', '.join(unbound)} without a condition on aws:SourceAccount or aws:SourceArn: any "
+            "principal, of any account, that makes the service act could make it use this key (confused deputy). Add "
+            "one that names an account or a resource, or call allow_service, which does"
         )

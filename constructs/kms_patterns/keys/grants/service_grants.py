@@ -34,12 +34,12 @@ class ServiceGrants(GrantRules):
 
         Args:
             service: A name of ``kms_patterns.policy.services``: ``logs``, ``s3``, ``sns``, ``sqs``, ``events``.
-            source_arn: The resource for which it acts; ``*`` and ``?`` may stand in it. Left out, any resource of the
+            source_arn: The resource for which it acts; ``*`` and ``?`` are wildcards. Defaults to any resource of the
                 account. A resource that is encrypted under this key must be named by a text, not by a reference.
-            source_account: The account of that resource. Left out, the account of the key.
+            source_account: The account of that resource. Defaults to the account of the key.
 
         Raises:
-            GrantRefused: The service is unknown or acts for its callers only, or the key is no symmetric one.
+            GrantRefused: The service is unknown or acts for its callers only, or the key is not symmetric.
         """
         use = self._service(service)
         if use.principal is None:
@@ -63,20 +63,20 @@ class ServiceGrants(GrantRules):
 
         Args:
             service: A name of ``kms_patterns.policy.services``, such as ``dynamodb``, ``secretsmanager``, ``ebs``.
-            grantee: Who calls the service.
-            create: Also what it takes to create resources under the key, with KMS grants for the service where it
-                makes them. AWS CloudFormation's role gets that by itself for resources of the app.
+            grantee: The caller of the service.
+            create: Whether to allow also what creating resources under the key takes, with KMS grants for the service
+                where it makes them. AWS CloudFormation's role is allowed that for the app's resources without a call.
 
         Raises:
-            GrantRefused: The service is unknown or needs nothing, the key is no symmetric one, or the grant is void.
+            GrantRefused: The service is unknown or needs nothing, the key is not symmetric, or the grant is void.
         """
         use = self._service(service)
         operations = tuple(dict.fromkeys([*use.through, *(use.creation if create else ())]))
         grants = use.creates_grants and create
         if not operations and not grants:
             raise GrantRefused(
-                f"{self.node.path}: who works with resources of {service} needs nothing on their key, only who creates "
-                f"them does: leave the call out, or give create=True"
+                f"{self.node.path}: users of resources of {service} need no permission on their key, only their "
+                f"creator does: leave the call out, or give create=True"
             )
         used = [operation for operation in operations if operation != RETIRE_GRANT]
         granted = [self.grant_operations(grantee, *used, via_service=use.host)] if used else []
@@ -100,8 +100,8 @@ class ServiceGrants(GrantRules):
             "StringEquals": {"kms:GranteePrincipal": grantee_arn},
         }
         self._writer.except_from_guardrail(maker.role_arn)
-        minting = self._writer.grant(maker, [CREATE_GRANT], limits, limits, purpose="grants")
-        return minting, self._writer.grant(maker, ["kms:RevokeGrant"], {}, {}, purpose="revocation")
+        creating = self._writer.grant(maker, [CREATE_GRANT], limits, limits, purpose="grants")
+        return creating, self._writer.grant(maker, ["kms:RevokeGrant"], {}, {}, purpose="revocation")
 
     def serve_resources_of(self, service: str, stack: Stack) -> None:
         """Allow what resources of a service in ``stack`` need to be created and kept under this key.
@@ -121,8 +121,8 @@ class ServiceGrants(GrantRules):
         arn = deployment_role_arn(stack)
         if arn is None:
             raise GrantRefused(
-                f"{self.node.path}: who deploys {stack.node.path} must use the key through {service}, and its "
-                f"synthesizer names no role: call allow_use_through({service!r}, role, create=True)"
+                f"{self.node.path}: the role that deploys {stack.node.path} must use the key through {service}, and "
+                f"its synthesizer does not name it: call allow_use_through({service!r}, role, create=True)"
             )
         through = when.via_service(use.host, self.stack.region)
         if use.creation:
@@ -133,12 +133,14 @@ class ServiceGrants(GrantRules):
 
     def _service(self, name: str) -> ServiceUse:
         if name not in SERVICES:
-            raise GrantRefused(f"{self.node.path}: no service {name!r} in the table; it has {', '.join(SERVICES)}")
+            raise GrantRefused(
+                f"{self.node.path}: {name!r} is not in the table of services; it has {', '.join(SERVICES)}"
+            )
         check_symmetric(self, name)
         return SERVICES[name]
 
     def _rendered(self, value: str | None) -> str | None:
-        # The number of a token is another one whenever the app changes; what it stands for is not.
+        # The number of a token changes with the app; what it resolves to does not.
         return json.dumps(self.stack.resolve(value)) if value and Token.is_unresolved(value) else value
 
     def _source(self, use: ServiceUse, arn: str | None, account: str | None) -> Mapping[str, Mapping[str, Any]]:

@@ -29,7 +29,7 @@ class ImportedKeyBase(GrantRules, Resource):
     """A key of another app or account, by its ARN, alias or look-up, which constructs of the AWS CDK take as a key.
 
     Its grants write the identity's half, on the exact key ARN. The key policy is its owner's: each grant, also one that
-    a construct of the AWS CDK makes, prints the statement to paste there as a notice at synth;
+    a construct of the AWS CDK makes, reports the statement to paste there as a notice at synth;
     :attr:`owner_statements` holds them all. Whether the owner did is known only when the key is used.
     """
 
@@ -65,7 +65,7 @@ class ImportedKeyBase(GrantRules, Resource):
         """Name the key of this account and Region that has an alias, whichever that is when it is used.
 
         Its grants are on the keys of the account that carry the alias (``kms:ResourceAliases``): no single ARN is known
-        before the deployment, and whoever may move the alias moves the permission with it.
+        before the deployment, and a principal that may move the alias moves the permission with it.
         """
         alias = check_alias(alias_name)
         arn = Stack.of(scope).format_arn(service="kms", resource=alias, arn_format=ArnFormat.NO_RESOURCE_NAME)
@@ -76,7 +76,7 @@ class ImportedKeyBase(GrantRules, Resource):
     def from_lookup(
         cls, scope: Construct, construct_id: str, *, alias_name: str, return_dummy_key_on_missing: bool | None = None
     ) -> Self:
-        """Look an alias up in the account, at synth; the answer is kept in ``cdk.context.json``."""
+        """Look an alias up in the account, at synth; the response is kept in ``cdk.context.json``."""
         holder = Construct(scope, f"{construct_id}Lookup")
         found = kms.Key.from_lookup(
             holder,
@@ -111,7 +111,7 @@ class ImportedKeyBase(GrantRules, Resource):
         statement: iam.PolicyStatement,
         allow_no_op: bool | None = None,  # noqa: ARG002, FBT001 -- the interface of the AWS CDK
     ) -> iam.AddToResourcePolicyResult:
-        """Print a statement for the key policy, which is the owner's: nothing is added here.
+        """Report a statement for the key policy, which its owner writes: nothing is added here.
 
         Raises:
             GrantRefused: It allows wildcards, or use of the key to a whole account or to everyone.

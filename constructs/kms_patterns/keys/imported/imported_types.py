@@ -12,10 +12,10 @@ from kms_patterns.policy import actions
 
 
 class ImportedKey(EncryptionGrants, ImportedKeyBase):
-    """A key of another app or account, of a type that is not said: its grants take every operation of KMS.
+    """A key of another app or account, of an unspecified type: its grants take every operation of KMS.
 
     ``EncryptionKey.from_key_arn``, ``SigningKey.from_key_arn`` and their like return keys whose grants refuse what the
-    type cannot do, and take the algorithms that it knows. What :class:`ImportedKeyBase` says holds for all of them.
+    type cannot do, and take the algorithms that it supports. What :class:`ImportedKeyBase` says holds for all of them.
     """
 
 

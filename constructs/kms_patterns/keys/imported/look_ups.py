@@ -1,4 +1,4 @@
-"""Look-ups of each type of key: those of ``kms.Key`` give keys whose grants are broad, and say nothing to the owner."""
+"""Look-ups of each type of key: keys from those of ``kms.Key`` have broad grants that report nothing to the owner."""
 
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,8 +14,8 @@ Imported = TypeVar("Imported", bound=ImportedKeyBase)
 class LookUps(Generic[Imported]):
     """Keys of this type that another app or account owns.
 
-    Each is used as a key of this app is, by constructs of the AWS CDK, too. Its grants refuse what the type cannot do,
-    write the identity's half, and print the statement that the owner must add to the key policy.
+    Each is used as a key of this app is, also by constructs of the AWS CDK. Its grants refuse what the type cannot do,
+    write the identity's half, and report the statement that the owner must add to the key policy.
     """
 
     imported_as: ClassVar[type[Any]]
@@ -32,7 +32,7 @@ class LookUps(Generic[Imported]):
 
     @classmethod
     def from_cfn_key(cls, cfn_key: kms.CfnKey) -> Imported:
-        """Refuse a key that is an L1 construct: its policy is not this package's to extend.
+        """Refuse a key that is an L1 construct: this package cannot extend its policy.
 
         Raises:
             GrantRefused: Always; the key that the AWS CDK would return grants ``kms:GenerateDataKey*`` and its like.
@@ -47,7 +47,7 @@ class LookUps(Generic[Imported]):
     def from_alias(cls, scope: Construct, construct_id: str, alias_name: str) -> Imported:
         """Name the key of this account and Region that has an alias, whichever that is when it is used.
 
-        Grants are on the keys that carry the alias: whoever may move it moves the permission with it.
+        Grants are on the keys that carry the alias: a principal that may move it moves the permission with it.
         """
         made: Imported = cls.imported_as.from_alias(scope, construct_id, alias_name)
         return made
@@ -56,7 +56,7 @@ class LookUps(Generic[Imported]):
     def from_lookup(
         cls, scope: Construct, construct_id: str, *, alias_name: str, return_dummy_key_on_missing: bool | None = None
     ) -> Imported:
-        """Look an alias up in the account, at synth; the answer is kept in ``cdk.context.json``.
+        """Look an alias up in the account, at synth; the response is kept in ``cdk.context.json``.
 
         Args:
             scope: Parent construct.

@@ -17,7 +17,7 @@ from kms_patterns.policy.statements import grant_sid
 class OwnersStatements:
     """Writes the identity's half of grants on an imported key, and reports what its owner must add to its policy.
 
-    The owner is told each statement once, under an id of its own.
+    Each statement is reported once, under an id of its own.
     """
 
     def __init__(self, key: GrantTarget, resource: str, alias: str | None) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any, Final
 
 import jsii
@@ -33,7 +32,10 @@ def _class_of(kind: str) -> str:
     return f"aws-cdk-lib.aws_{service.lower()}.Cfn{name}"
 
 
-_ENCRYPTION: Final = re.compile(r"^(?!attr_|_).*(kms|encrypt|sse_)")
+# What a property that names a key for encryption is called, here or above it, and what passes an ARN on as data.
+_ENCRYPTION: Final = re.compile(r"kms|encrypt|sse|cmk|keyConfiguration", re.IGNORECASE)
+_DATA: Final = re.compile(r"environment|variables|polic(y|ies)|tags|parameters|definition", re.IGNORECASE)
+_NEVER_AT_REST: Final = ("AWS::KMS::", "AWS::IAM::", "Custom::", "AWS::CloudFormation::", "AWS::CDK::")
 _ROWS: Final[Mapping[str, tuple[str, str]]] = {
     _class_of(kind): (service, path) for service, use in SERVICES.items() for kind, path in use.resources.items()
 }
@@ -51,6 +53,7 @@ class AtRest:
 
     def __init__(self) -> None:
         self._keys: dict[str, GrantTarget] = {}
+        self._texts: list[str] = []
         self.refused: dict[str, list[str]] = {}
         """Construct path of a resource -> why AWS would refuse to create it, or why nothing can be allowed."""
 
@@ -63,32 +66,40 @@ class AtRest:
                 the resolved ARN of a key of another owner.
         """
         self._keys[name] = key
+        resource = getattr(key, "resource", None)
+        self._texts.append(key.stack.get_logical_id(resource) if resource is not None else name)
 
     def visit(self, node: IConstruct) -> None:
         """Allow what ``node`` needs, if it is a resource that names one of the keys."""
         if not isinstance(node, CfnResource):
             return
-        row = _ROWS.get(str(getattr(type(node), "__jsii_type__", "")))
-        members = _encrypting(type(node)) if row is None else (row[1],)
-        if not members:
+        stack = node.stack
+        named = list(self._named(node, stack))
+        if not named:
             return
-        stack, properties = node.stack, node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
-        named = [key for member in members for key in self._named(properties.get(member), stack)]
-        if row is None:
-            _warn_of_unknown(named, node)
-            return
-        path, messages = node.node.path, []
-        for key in named:
-            messages += [*_check_region(key, node, stack), *_serve(key, row[0], node, stack)]
+        service, member = _ROWS.get(str(getattr(type(node), "__jsii_type__", "")), ("", ""))
+        path, messages, served = node.node.path, [], dict.fromkeys(key for where, key in named if where[0] == member)
+        for key in served:
+            messages += [*_check_region(key, node, stack), *_serve(key, service, node, stack)]
             unbind(key, path)
         self.refused[path] = messages
+        for where, key in named:
+            if where[0] != member and _encrypts(where):
+                _warn_of_unknown(key, node, ".".join(where), service)
 
-    def _named(self, value: Any, stack: Stack) -> list[GrantTarget]:
-        if value is None:
-            return []
-        resolved = Tokenization.resolve(value, scope=stack, resolver=_ByPath(StringConcat()), preparing=False)
-        found = dict.fromkeys(name for name in _names(resolved) if name in self._keys)
-        return [self._keys[name] for name in found]
+    def _named(self, node: CfnResource, stack: Stack) -> Iterator[tuple[tuple[str, ...], GrantTarget]]:
+        """Yield where the properties of ``node`` name a key, and which."""
+        properties = node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
+        if not properties or node.cfn_resource_type.startswith(_NEVER_AT_REST):
+            return
+        # Two requests of the CDK's process; the exact search asks it once for each token.
+        shown = json.dumps(stack.resolve(properties), sort_keys=True)
+        if not any(text in shown for text in self._texts):
+            return
+        resolved = Tokenization.resolve(properties, scope=stack, resolver=_ByPath(StringConcat()), preparing=False)
+        for where, name in _names(resolved):
+            if where and name in self._keys:
+                yield where, self._keys[name]
 
 
 class _ByPath(DefaultTokenResolver):
@@ -112,26 +123,24 @@ def _check_region(key: GrantTarget, resource: CfnResource, stack: Stack) -> Iter
         )
 
 
-def _warn_of_unknown(keys: list[GrantTarget], resource: CfnResource) -> None:
+def _warn_of_unknown(key: GrantTarget, resource: CfnResource, where: str, service: str) -> None:
     """Say that a resource may be encrypted under a key, and that the table does not list what its service needs."""
-    for key in keys:
-        if key.access is KeyAccess.NAMED:
-            Annotations.of(key).add_warning_v2(
-                f"kms-patterns:UnknownService:{resource.node.path}",
-                f"{resource.node.path} ({resource.cfn_resource_type}) names this key, and kms_patterns.policy.services "
-                "has no row for it: nothing was allowed for its creation or use. If it encrypts under the key, allow "
-                "that with grant_operations(role, …, via_service=…), or make the key with access=KeyAccess.DELEGATED; "
-                "then acknowledge this warning",
-            )
+    if key.access is KeyAccess.NAMED:
+        what = (
+            f"the row {service!r} of kms_patterns.policy.services is about another property"
+            if service
+            else ("kms_patterns.policy.services has no row for it")
+        )
+        Annotations.of(key).add_warning_v2(
+            f"kms-patterns:UnknownService:{resource.node.path}",
+            f"{resource.node.path} ({resource.cfn_resource_type}) names this key at {where}, and {what}: nothing was "
+            "allowed for its creation or use. If it encrypts under the key, allow that with grant_operations(role, …, "
+            "via_service=…), or make the key with access=KeyAccess.DELEGATED; then acknowledge this warning",
+        )
 
 
-@cache
-def _encrypting(kind: type[CfnResource]) -> tuple[str, ...]:
-    """Names, as in the properties, of what a type of resource says about encryption."""
-    if str(getattr(kind, "__jsii_type__", "")).startswith("aws-cdk-lib.aws_kms."):
-        return ()
-    named = (name for name in dir(kind) if _ENCRYPTION.search(name) and isinstance(getattr(kind, name), property))
-    return tuple(re.sub(r"_(.)", lambda part: part[1].upper(), name) for name in named)
+def _encrypts(where: tuple[str, ...]) -> bool:
+    return any(_ENCRYPTION.search(name) for name in where) and not any(_DATA.search(name) for name in where)
 
 
 def _serve(key: GrantTarget, service: str, resource: CfnResource, stack: Stack) -> Iterator[str]:
@@ -147,14 +156,14 @@ def _serve(key: GrantTarget, service: str, resource: CfnResource, stack: Stack) 
         yield str(error)
 
 
-def _names(value: Any) -> Iterator[str]:
+def _names(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
     if isinstance(value, str):
-        yield value
+        yield where, value
     elif isinstance(value, dict):
         if len(value) == 1:
-            yield json.dumps(value, sort_keys=True)
-        for member in value.values():
-            yield from _names(member)
+            yield where, json.dumps(value, sort_keys=True)
+        for name, member in value.items():
+            yield from _names(member, (*where, name))
     elif isinstance(value, list):
         for member in value:
-            yield from _names(member)
+            yield from _names(member, where)

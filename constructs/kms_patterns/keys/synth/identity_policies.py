@@ -11,7 +11,7 @@ from kms_patterns.keys.synth.references import References
 from kms_patterns.keys.synth.template_view import TemplateView
 from kms_patterns.policy.coverage import is_about_kms
 
-NOBODY: Final = "nobody"
+UNATTACHED: Final = "no role, user or group"
 _KINDS: Final = ("role", "user", "group")
 _POLICIES: Final = (
     iam.CfnPolicy,
@@ -52,7 +52,7 @@ def identity_statements(view: TemplateView, references: References) -> Iterator[
                 actions = tuple(act for act in as_list(statement.get("Action", [])) if is_about_kms(act))
                 if statement.get("Effect") == "Allow" and actions:
                     yield IdentityStatement(
-                        tuple(principals) or (NOBODY,),
+                        tuple(principals) or (UNATTACHED,),
                         actions,
                         _mentioned(item, statement, view, references),
                         statement.get("Condition", {}),

@@ -34,6 +34,6 @@ def _duplicates(document: dict[str, Any]) -> Iterator[str]:
     for sid, count in sids.items():
         if count > 1:
             yield (
-                f"Sid {sid} stands {count} times in the key policy, it must be unique "
+                f"Sid {sid} occurs {count} times in the key policy, it must be unique "
                 "(MalformedPolicyDocumentException): give your own statement another one"
             )

@@ -37,9 +37,9 @@ class References:
         """Return the name of what ``value``, a resolved part of the template of ``stack``, refers to.
 
         Args:
-            stack: The stack in whose template it stands.
+            stack: The stack whose template holds it.
             value: An ARN, a name, or an intrinsic function that gives one.
-            kind: ``role/``, ``user/`` or ``group/`` where a bare name stands for one.
+            kind: ``role/``, ``user/`` or ``group/`` if a bare name is the name of one.
         """
         found = self._follow(stack, value)
         arn = _IAM_ARN.match(found)

@@ -25,7 +25,7 @@ def check_at_synth(key: KeyInApp) -> None:
 
 
 def serve_at_synth(key: GrantTarget) -> None:
-    """Have the owner of ``key`` told, when its app or stage is synthesized, what resources under it need."""
+    """Have it reported, when its app or stage is synthesized, what resources under ``key`` need of its owner."""
     arn = key.stack.resolve(key.key_arn)
     _checks_of(key).at_rest.add(key, arn if isinstance(arn, str) else json.dumps(arn, sort_keys=True))
 

@@ -1,4 +1,4 @@
-"""Checks of a key's properties as its L1 construct holds them at synth, whoever wrote them: app or aspect.
+"""Checks of a key's properties as its L1 construct holds them at synth, written by the app or by an aspect.
 
 What ``add_property_override`` puts into a template is merged after every check of the AWS CDK, and is not seen here.
 """
@@ -40,9 +40,9 @@ def _unmanageable(policy: Mapping[str, Any]) -> Iterator[str]:
     if not allowing or denying:
         sids = [str(it.get("Sid", it["Effect"])) for it in denying or statements]
         yield (
-            f"nobody could change the key policy again: {_MANAGE} is "
-            f"{'denied without a condition' if denying else 'allowed to nobody'} ({', '.join(sids)}). KMS would answer "
-            "MalformedPolicyDocumentException, or only AWS Support could help: keep the statement "
+            f"no one could change the key policy again: {_MANAGE} is "
+            f"{'denied without a condition' if denying else 'not allowed'} ({', '.join(sids)}). KMS refuses "
+            "such a policy (MalformedPolicyDocumentException), or only AWS Support can help: keep the statement "
             "AccountAdministration, and give a Deny a condition"
         )
 
@@ -65,7 +65,7 @@ def _changed(key: KeyInApp, view: TemplateView, properties: Mapping[str, Any]) -
     if not folder:
         return
     if not Path(folder).is_dir():
-        yield f"context {DEPLOYED_CONTEXT}: there is no folder {folder}; name one with deployed templates"
+        yield f"context {DEPLOYED_CONTEXT}: folder {folder} does not exist; name one with deployed templates"
         return
     stack = view.stack_of(key.resource)
     # The stacks of a stage are in a folder of their own.

@@ -2,7 +2,8 @@
 
 Both halves must meet: a statement in the policy of a role that names a key, and one in the key policy that names the
 role. What goes past the ``grant_…`` methods (``key.grants``, ``KeyGrants.from_key``, a statement written by hand, an
-imported role that takes no policy) writes one half, deploys without complaint, and then ends in AccessDeniedException.
+imported role to which no policy can be attached) writes one half, deploys without complaint, and then ends in
+AccessDeniedException.
 """
 
 from collections.abc import Iterable, Iterator
