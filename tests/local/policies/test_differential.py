@@ -56,6 +56,20 @@ LINES: list[tuple[str, list[str], list[str]]] = [
      ["DateLessThan", "DateGreaterThan", "DateNotEquals"]),
     ("kms:ScheduleKeyDeletionPendingWindowInDays", ["7", "30"],
      ["NumericEquals", "NumericLessThan", "NumericGreaterThanEquals", "NumericNotEquals"]),
+    # Tags of the resource, of the request and of the session; keys with several values; every IfExists.
+    ("aws:ResourceTag/stage", ["test", "prod", "p*"],
+     ["StringEquals", "StringLike", "StringNotLike", "StringEqualsIfExists", "StringNotLikeIfExists", "Null"]),
+    ("aws:RequestTag/stage", ["test", "prod"], ["StringEquals", "StringNotEquals", "StringEqualsIfExists"]),
+    ("aws:TagKeys", ["stage", "owner"],
+     ["ForAllValues:StringEquals", "ForAnyValue:StringEquals", "ForAnyValue:StringLike", "Null"]),
+    ("aws:PrincipalTag/team", ["team", "red"], ["StringEqualsIfExists", "StringNotEqualsIfExists", "Null"]),
+    ("kms:ResourceAliases", ["alias/a", "alias/b", "alias/*"],
+     ["ForAnyValue:StringEquals", "ForAllValues:StringLike", "ForAllValues:StringNotLike"]),
+    ("kms:GrantOperations", ["Decrypt", "Encrypt", "CreateGrant"],
+     ["ForAllValues:StringEquals", "ForAnyValue:StringNotEquals"]),
+    ("kms:ScheduleKeyDeletionPendingWindowInDays", ["7", "30"], ["NumericLessThanIfExists", "NumericEqualsIfExists"]),
+    ("aws:PrincipalArn", [ROLE, OTHER], ["ArnLikeIfExists", "ArnNotEqualsIfExists"]),
+    ("aws:SourceIp", ["10.0.0.0/8"], ["IpAddressIfExists", "NotIpAddressIfExists"]),
 ]  # fmt: skip
 
 
@@ -109,6 +123,11 @@ def _context(rng: random.Random, principal: str) -> dict[str, Any]:
         "kms:ViaService": "s3.us-east-1.amazonaws.com",
         "aws:PrincipalTag/team": rng.choice(["team", "red"]),
         "kms:ScheduleKeyDeletionPendingWindowInDays": rng.choice(["7", "15", "30"]),
+        "aws:ResourceTag/stage": rng.choice(["test", "prod"]),
+        "aws:RequestTag/stage": rng.choice(["test", "prod"]),
+        "aws:TagKeys": rng.sample(["stage", "owner", "more"], rng.randint(1, 3)),
+        "kms:ResourceAliases": rng.sample(["alias/a", "alias/b", "alias/c"], rng.randint(1, 2)),
+        "kms:GrantOperations": rng.sample(["Decrypt", "Encrypt", "DescribeKey"], rng.randint(1, 3)),
     }
     if principal == USER:
         optional["aws:username"] = "ann"
