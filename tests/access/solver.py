@@ -56,7 +56,7 @@ def allows_more(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
 
 
 def _request(who: Principal, key: Resource, action: str) -> tuple[Context, tuple[Any, Any], str]:
-    arn = who.arn.format(account=key.account)
+    arn = who.arn_at(key)
     return Context(), (z3.StringVal(action.lower()), z3.StringVal(key.arn)), arn
 
 

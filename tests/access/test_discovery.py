@@ -19,7 +19,7 @@ from kms_patterns.access.model import Model
 from kms_patterns.access.read.reader import read_model
 
 MOST_CONTEXTS = 60
-KEYS, VIA, TAG = "kms:EncryptionContextKeys", "kms:ViaService", "aws:PrincipalTag/team"
+KEYS, VIA, TAG = "kms:EncryptionContextKeys", "kms:ViaService", "aws:RequestTag/team"
 UNDOCUMENTED = {("ForAnyValue:", "Equ", "IfExists"), ("ForAnyValue:", "Lik", "IfExists")}
 """Of an absent key one of these says yes and the other no; AWS documents neither."""
 BLOCKS: list[dict[str, dict[str, Any]]] = [

@@ -61,12 +61,14 @@ def readers(path: Path, given: Given | None = None) -> dict[str, list[str]]:
     """Which roles have which statements' actions."""
     roles = [who for who in read_model(path, given).principals if who.stack]
     return {
-        who.id: [
-            action
-            for policy in who.identity
-            for statement in _list(policy.document["Statement"])
-            for action in _list(statement["Action"])
-        ]
+        who.id: sorted(
+            {
+                action
+                for policy in who.identity
+                for statement in _list(policy.document["Statement"])
+                for action in _list(statement["Action"])
+            }
+        )
         for who in roles
     }
 

@@ -7,7 +7,8 @@ import pytest
 
 from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
-from kms_patterns.access.read.intrinsics import Resolver
+from kms_patterns.access.read.resolver import Resolver
+from kms_patterns.access.unknowns.symbols import is_symbol, symbol
 
 TEMPLATE: dict[str, Any] = {
     "Parameters": {"Tenant": {"Type": "String", "Default": "blue"}, "Open": {"Type": "String"}},
@@ -82,9 +83,9 @@ def test_value_resolves(value: object, expected: object) -> None:
         ({"Fn::GetStackOutput": {"StackName": "Nowhere", "OutputName": "X"}}, "output Nowhere.X"),
     ],
 )
-def test_what_cannot_be_told_is_listed_and_matches_nothing(value: object, what: str) -> None:
+def test_what_cannot_be_told_is_listed_and_a_symbol(value: object, what: str) -> None:
     resolver = Resolver(STACKS)
-    assert resolver.resolve(STACKS[0], value, "here").startswith("arn:aws:unresolved:::")
+    assert is_symbol(resolver.resolve(STACKS[0], value, "here"))
     assert [(item.where, item.what) for item in resolver.unresolved] == [("here", what)]
 
 
@@ -139,9 +140,9 @@ def test_assumed_default_is_listed() -> None:
     ("value", "expected"),
     [
         ({"Ref": "Names"}, ["alpha", "beta"]),
-        ({"Ref": "OpenNames"}, ["arn:aws:unresolved:::Ref-OpenNames"]),
-        ({"Fn::Select": [{"Ref": "Open"}, ["a", "b"]]}, "arn:aws:unresolved:::Ref-Open"),
-        ({"Fn::Select": [4, {"Fn::Split": [":", {"Ref": "Open"}]}]}, "arn:aws:unresolved:::Ref-Open"),
+        ({"Ref": "OpenNames"}, [symbol("OpenNames")]),
+        ({"Fn::Select": [{"Ref": "Open"}, ["a", "b"]]}, symbol("element Open of a b")),
+        ({"Fn::Select": [4, {"Fn::Split": [":", {"Ref": "Open"}]}]}, symbol("element 4 of Open")),
         ({"Fn::Select": [1, [{"Ref": "Open"}, "b"]]}, "b"),
         ({"Fn::FindInMap": ["Map", "first", "none", {"DefaultValue": "otherwise"}]}, "otherwise"),
     ],
@@ -164,4 +165,4 @@ def test_export_of_another_region_is_not_taken() -> None:
     resolver = Resolver([*exporters, importer, elsewhere])
     imported = {"Fn::ImportValue": "the-key"}
     assert str(resolver.resolve(importer, imported, "here")).startswith("arn:aws:kms:us-east-1:")
-    assert str(resolver.resolve(elsewhere, imported, "here")).startswith("arn:aws:unresolved:")
+    assert is_symbol(resolver.resolve(elsewhere, imported, "here"))

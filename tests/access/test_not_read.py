@@ -18,6 +18,9 @@ TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service":
 ROLE = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [TRUST]}}}
 BUCKET = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "documents"}}
 OPEN = {"Ref": "Open"}
+SAME = ("account administrator", "any other role", "role without any policy")
+"""Of this account: which may be the one that a policy names."""
+OPS = ("arn:aws:iam::<account>:role/x", "arn:aws:iam::<account>:role/x by this policy alone")
 
 Build = Callable[..., AccessMatrix]
 
@@ -63,7 +66,7 @@ def custom_call(name: str) -> dict[str, Any]:
         (resource("AWS::IAM::ManagedPolicy", PolicyDocument=OPEN), "its policy"),
         (resource("AWS::KMS::Key", KeyPolicy=OPEN), "its policy"),
         (key(DECRYPT | {"Principal": "*"}, OPEN), "a statement of its policy"),
-        (key(DECRYPT | {"Principal": "*", "Condition": OPEN}), "a statement of its policy"),
+        (key(DECRYPT | {"Principal": "*", "Condition": OPEN}), "Condition of a statement"),
         (key(DECRYPT | {"Principal": {"AWS": "AROAEXAMPLE"}}), "principal AWS AROAEXAMPLE"),
         (key(DECRYPT | {"Principal": {"CanonicalUser": "79a5"}}), "principal CanonicalUser 79a5"),
     ],
@@ -108,20 +111,20 @@ def test_policy_as_json_text_is_read(build: Build) -> None:
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [
-        ({"StringEquals": {"kms:CallerAccount": "999999999999"}}, {"account 999999999999"}),
+        ({"StringEquals": {"kms:CallerAccount": "999999999999"}}, {"account 999999999999", *SAME}),
         (
             {"StringEquals": {"aws:PrincipalAccount": ["999999999999", "777777777777"]}},
-            {"account 999999999999", "account 777777777777"},
+            {"account 999999999999", "account 777777777777", *SAME},
         ),
-        ({"StringLike": {"aws:PrincipalAccount": "9999*"}}, {"account 9999*"}),
+        ({"StringLike": {"aws:PrincipalAccount": "9999*"}}, {"account 9999*", *SAME}),
         ({"StringEquals": {"aws:PrincipalServiceName": "backup.amazonaws.com"}}, {"backup.amazonaws.com"}),
         ({"Bool": {"aws:PrincipalIsAWSService": "true"}}, {"any-service.amazonaws.com"}),
         (
             {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/App*"}},
-            {"role/App*", "arn:aws:iam::*:role/App*"},
+            {"role/App*", "role/App* by this policy alone", "arn:aws:iam::*:role/App*"},
         ),
         ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::999999999999:role/x"}}, {"arn:aws:iam::999999999999:role/x"}),
-        ({"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{UNKNOWN_ACCOUNT}:role/x"}}, {"role/x"}),
+        ({"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{UNKNOWN_ACCOUNT}:role/x"}}, set(OPS)),
         ({"StringNotEquals": {"kms:CallerAccount": UNKNOWN_ACCOUNT}}, {"anyone outside"}),
     ],
 )

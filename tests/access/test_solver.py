@@ -133,9 +133,16 @@ def texts(documents: Iterable[Any], stack: str = "") -> list[str]:
     Without those about tables and logs: it gives ``AWS::DynamoDB::GlobalTable`` an ARN without region, and leaves out
     the ``:*`` of a log group's ARN.
     """
-    found = [json.dumps(item, sort_keys=True) for document in documents for item in document["Statement"]]
+    found = [json.dumps(as_text(item), sort_keys=True) for document in documents for item in document["Statement"]]
     lower = [text.lower() for text in found if "dynamodb:" not in text and "logs:" not in text]
     return sorted(re.sub(rf"{stack.lower()}[.-]", "", text) if stack else text for text in lower)
+
+
+def as_text(value: Any) -> Any:
+    """Numbers as text: IAM compares ``1.2`` and ``"1.2"`` alike."""
+    if isinstance(value, dict):
+        return {name: as_text(item) for name, item in value.items()}
+    return [as_text(item) for item in value] if isinstance(value, list) else str(value)
 
 
 def ours(model: Model, kind: ResourceKind) -> list[Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
-from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who
+from kms_patterns.access.evaluate.entries import Access, ActionName, Escalation, Statement, What, Who
 from kms_patterns.access.evaluate.expressions import NEVER
 from kms_patterns.access.model import ResourceKind, Unresolved
 
@@ -23,6 +23,8 @@ class Matrix:
         entries: What is reachable, sorted.
         statements: The statements that entries refer to.
         unresolved: What synthesized output cannot tell, with its place.
+        escalations: Who can come to use a key, by which path.
+        policies: Every statement of the policies that decide about access, whether an entry refers to it or not.
     """
 
     stacks: Sequence[str]
@@ -32,6 +34,8 @@ class Matrix:
     entries: Sequence[Access]
     statements: Sequence[Statement]
     unresolved: Sequence[Unresolved]
+    escalations: Sequence[Escalation] = ()
+    policies: Sequence[Statement] = ()
 
     def of_stack(self, stack: str) -> Self:
         """Return the part about the resources of one stack (every principal may still reach them).
@@ -48,6 +52,7 @@ class Matrix:
             stacks=[stack],
             resources=resources,
             entries=[entry for entry in self.entries if entry.resource in ids],
+            escalations=[item for item in self.escalations if item.resource in ids],
             unresolved=[item for item in self.unresolved if item.where == stack or item.where.startswith(f"{stack}/")],
         )
 

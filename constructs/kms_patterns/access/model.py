@@ -8,6 +8,11 @@ from typing import Any
 
 Document = Mapping[str, Any]
 
+ADMINISTRATOR, OUTSIDE = "account administrator", "anyone outside"
+WITHOUT_POLICY = "role without any policy"
+ALONE = "by this policy alone"
+"""Ids of principals that always exist, and how the id ends of one that is asked about without policies of its own."""
+
 
 @dataclass(frozen=True, order=True)
 class Unresolved:
@@ -34,6 +39,10 @@ class PrincipalKind(StrEnum):
     """An identity provider, whose users may assume roles."""
     NAMED = "named"
     """Named by a policy, but not defined in the assembly: evaluated with every permission of its own."""
+    HOLDER = "holder"
+    """Any principal that has a managed policy, or is in a group, which the assembly gives to none of its own."""
+    BARE = "bare"
+    """A role of the account without any policy of its own: what it can do, the resource's policy alone gives."""
     ADMINISTRATOR = "administrator"
     ANY_ROLE = "any-role"
     OUTSIDER = "outsider"
@@ -57,27 +66,31 @@ class Policy:
         kind: ``identity`` or ``resource``.
         document: The document, without intrinsic functions.
         origin: Stack id and logical id of the resource that holds it; None if no template does.
+        sources: For each statement of ``document`` its number in the template and what stands there: a statement with
+            unknown values is several here. Empty if the document is as it is in the template.
     """
 
     where: str
     kind: str
     document: Document
     origin: tuple[str, str] | None = None
+    sources: Sequence[tuple[int, Document]] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Principal:
-    """Somebody who makes requests.
+    """A principal that makes requests.
 
     Attributes:
         id: Readable and stable: the construct path, the service's name, or what the policy names.
         kind: What it is.
         label: How it is printed.
-        arn: Its ARN, or a service's name; ``{account}`` stands for the account of the resource asked about.
+        arn: Its ARN, or a service's name; ``{account}`` and ``{partition}`` stand for those of the resource.
         stack: The stack that defines it, None for those that are not defined in the assembly.
         identity: Its own policies.
         boundaries: Its permissions boundary, None if it has none.
         attributes: Request context that is known of it, by condition key.
+        tags: Its tags, and None for those that it does not have and a policy asks for; None if they are not known.
     """
 
     id: str
@@ -88,6 +101,12 @@ class Principal:
     identity: Sequence[Policy] = ()
     boundaries: Sequence[Policy] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str | None] | None = None
+
+    def arn_at(self, resource: "Resource") -> str:
+        """Return its ARN as it asks for ``resource``."""
+        partition = resource.arn.split(":")[1]
+        return self.arn.replace("{partition}", partition).replace("{account}", resource.account)
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,10 +127,11 @@ def _reviewed(sources: "Sources", words: Sequence[str], rules: Sequence[str]) ->
     model = sources.model(words)
     with simulator(sources.project) as running:
         evaluation = evaluate(model, running)
+        matrix = matrix_of(model, evaluation, running)
     found = violations(model, evaluation)
     asked = [item for item in found if item.rule in rules or "all" in rules]
     broken = violations_as_text(asked) if asked else ""
-    return matrix_of(model, evaluation), broken, as_sarif(found, model.files)
+    return matrix, broken, as_sarif(found, model.files)
 
 
 @access.command()

@@ -72,7 +72,7 @@ class World:
         arn = self._arns.get(place, place)
         policy = self._policies.get(place)
         account = "888877776666"
-        principal = who.arn.format(account=account) if who else scenario.who
+        principal = who.arn.replace("{partition}", "aws").replace("{account}", account) if who else scenario.who
         service = who is None or who.kind is PrincipalKind.SERVICE
         context = {"kms:CallerAccount": account, **scenario.context}
         context |= {} if service else {"aws:PrincipalArn": principal, "aws:PrincipalAccount": account}

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from kms_patterns.access.escalation.allowed_methods import concerns
+from kms_patterns.access.escalation.paths import escalations
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who, statement_text
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, StatementPlace, evaluate
 from kms_patterns.access.evaluate.expressions import NEVER
@@ -29,10 +31,10 @@ def build_of(stacks: list[Stack], *, project: Path | None = None) -> Matrix:
 
 def build_with(model: Model, running: Simulator) -> Matrix:
     """Return the matrix of a model, evaluated by a simulator that runs already."""
-    return matrix_of(model, evaluate(model, running))
+    return matrix_of(model, evaluate(model, running), running)
 
 
-def matrix_of(model: Model, evaluation: Evaluation) -> Matrix:
+def matrix_of(model: Model, evaluation: Evaluation, running: Simulator) -> Matrix:
     """Return the matrix of a model that was evaluated already."""
     places = sorted({place for finding in evaluation.findings for place in finding.statements})
     numbers = {place: index for index, place in enumerate(places)}
@@ -48,7 +50,24 @@ def matrix_of(model: Model, evaluation: Evaluation) -> Matrix:
         entries=sorted(_entries(evaluation, numbers), key=lambda entry: entry.cell),
         statements=[_statement(evaluation.policies, place, names) for place in places],
         unresolved=[replace(item, what=names(item.what)) for item in (*model.unresolved, *evaluation.refused)],
+        escalations=escalations(model, running, evaluation),
+        policies=_policies(model, names),
     )
+
+
+def _policies(model: Model, names: Names) -> list[Statement]:
+    """Return every statement of resource policies, and those of identity policies that may be about our resources."""
+    held = [item.policy for item in model.resources if item.policy]
+    held += [policy for who in model.principals for policy in (*who.identity, *(who.boundaries or ())) if policy.origin]
+    written: dict[tuple[str, int, str], Statement] = {}
+    for policy in {id(policy): policy for policy in held}.values():
+        statements = policy.document["Statement"]
+        given = statements if isinstance(statements, list) else [statements]
+        for number, statement in policy.sources or enumerate(given, start=1):
+            if policy.kind == "resource" or concerns(statement):
+                item = Statement(policy.where, number, names(statement_text(statement)))
+                written.setdefault((item.policy, item.index, item.text), item)
+    return [written[place] for place in sorted(written)]
 
 
 def _resources(model: Model) -> list[What]:
@@ -129,6 +148,9 @@ def _entry(finding: Finding, numbers: dict[StatementPlace, int]) -> Access:
 
 def _statement(policies: Sequence[Policy], place: StatementPlace, names: Names) -> Statement:
     policy, number = policies[place[0]], place[1]
-    statements = policy.document["Statement"]
-    statement = statements[number - 1] if isinstance(statements, list) else statements
+    if policy.sources:
+        number, statement = policy.sources[place[1] - 1]
+    else:
+        statements = policy.document["Statement"]
+        statement = statements[number - 1] if isinstance(statements, list) else statements
     return Statement(policy.where, number, names(statement_text(statement)))

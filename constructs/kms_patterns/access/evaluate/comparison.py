@@ -1,15 +1,18 @@
 """The difference between two matrices: what was gained and lost, and which conditions were widened or narrowed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
-from kms_patterns.access.evaluate.entries import Access
-from kms_patterns.access.evaluate.expressions import NEVER, Condition
+from kms_patterns.access.evaluate.changed_statements import ChangedStatement, changed_statements
+from kms_patterns.access.evaluate.entries import Access, Escalation, Who
+from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, Condition
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge, Verdict
 from kms_patterns.access.matrix import Matrix
+from kms_patterns.access.model import ADMINISTRATOR, ALONE, OUTSIDE, WITHOUT_POLICY, PrincipalKind
 
 
 class Kind(StrEnum):
@@ -59,7 +62,33 @@ class Difference:
     def widens(self) -> bool:
         """Whether anybody can do something that they could not do before, or something new is not resolved."""
         wider = any(step.kind in {Kind.GAINED, Kind.WIDENED, Kind.CHANGED} for step in self.steps)
-        return wider or bool(self.newly_unresolved or self.other_keys)
+        unseen = any(item.widens for item in self.unseen_statements)
+        return wider or unseen or bool(self.newly_unresolved or self.other_keys or self.new_escalations)
+
+    @cached_property
+    def new_escalations(self) -> list[Escalation]:
+        """Paths to the use of a key that were not there, or that work by more methods or under other conditions."""
+        before = {item.cell: item for item in self.old.escalations}
+        return [item for item in self.new.escalations if _is_wider(before.get(item.cell), item)]
+
+    @cached_property
+    def lost_escalations(self) -> list[Escalation]:
+        """Paths to the use of a key that are no longer there."""
+        after = {item.cell for item in self.new.escalations}
+        return [item for item in self.old.escalations if item.cell not in after]
+
+    @cached_property
+    def unseen_statements(self) -> list[ChangedStatement]:
+        """Statements that changed in policies of which no change of access is shown."""
+        shown = {
+            matrix.statements[number].policy
+            for step in self.steps
+            for matrix in [self.old if step.kind is Kind.LOST else self.new]
+            for number in step.entry.statements
+        }
+        paths = tuple(f"{item.principal} " for item in (*self.new_escalations, *self.lost_escalations))
+        changed = changed_statements(self.old, self.new)
+        return [item for item in changed if item.policy not in shown and not f"{item.policy} ".startswith(paths)]
 
     @property
     def other_keys(self) -> list[str]:
@@ -105,19 +134,48 @@ def compare(old: Matrix, new: Matrix, *, project: Path | None = None) -> Differe
 
 
 def _pairs(old: Matrix, new: Matrix) -> Iterator[tuple[Access, Condition, Condition]]:
-    before = {entry.cell: entry for entry in old.entries}
-    after = {entry.cell: entry for entry in new.entries}
-    for cell in sorted({*before, *after}):
-        entry = after.get(cell) or before[cell]
-        conditions = _effective(before, entry), _effective(after, entry)
+    people = {who.id: who for matrix in (old, new) for who in matrix.principals}
+    before, after = _Side(old, people), _Side(new, people)
+    for cell in sorted({*before.entries, *after.entries}):
+        entry = after.entries.get(cell) or before.entries[cell]
+        conditions = before.effective(entry), after.effective(entry)
         if conditions[0] != conditions[1]:
             yield entry, *conditions
 
 
-def _effective(entries: dict[tuple[str, str, str, str, str], Access], entry: Access) -> Condition:
-    resource, principal, target, _, action = entry.cell
-    found = entries.get(entry.cell) or entries.get((resource, principal, target, "", action))
-    return found.condition if found else NEVER
+class _Side:
+    """One of the two matrices, asked for the access of principals of either.
+
+    A principal that a policy names, and that the other matrix does not know, could there do what any of its kind can:
+    one of the account without a policy, one with every permission, or one of another account.
+    """
+
+    def __init__(self, matrix: Matrix, people: Mapping[str, Who]) -> None:
+        self.entries = {entry.cell: entry for entry in matrix.entries}
+        self._known = {who.id for who in matrix.principals}
+        self._people = people
+
+    def _like(self, principal: str) -> str:
+        """Return whose access a principal has that no policy of this matrix names."""
+        if principal in self._known or self._people[principal].kind is not PrincipalKind.NAMED:
+            return principal
+        if principal.endswith(ALONE):
+            return WITHOUT_POLICY
+        return ADMINISTRATOR if f"{principal} {ALONE}" in self._people else OUTSIDE
+
+    def effective(self, entry: Access) -> Condition:
+        resource, principal, target, scope, action = entry.cell
+        who = self._like(principal)
+        found = self.entries.get((resource, who, target, scope, action))
+        found = found or self.entries.get((resource, who, target, "", action))
+        return found.condition if found else NEVER
+
+
+def _is_wider(before: Escalation | None, after: Escalation) -> bool:
+    if before is None:
+        return True
+    methods = [{name for step in item.path for name in step.methods} for item in (before, after)]
+    return not methods[1] <= methods[0] or before.condition not in {after.condition, ALWAYS}
 
 
 def _step(

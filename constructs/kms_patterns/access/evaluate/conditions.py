@@ -14,6 +14,7 @@ from kms_patterns.access.evaluate.expressions import (
     all_of,
     any_of,
 )
+from kms_patterns.access.unknowns.symbols import UNKNOWN
 
 _FLIPPED_WITHOUT_KEY = ("bool", "numericless", "numericgreater", "dateless", "dategreater")
 
@@ -74,6 +75,8 @@ def from_simulator(expression: Mapping[str, Any] | None, rename: Callable[[str],
 def _leaf(expression: Mapping[str, Any], rename: Callable[[str], str]) -> Condition:
     """Complete a turned-round deny: where the denied key is absent the deny does not match, so access is reachable."""
     op, key = expression["op"], expression["key"]
+    if key.startswith(UNKNOWN):
+        key = f"{UNKNOWN}{rename(key.removeprefix(UNKNOWN))}"
     if expression["values"] == [ABSENT]:
         return Leaf("Null", key, ("true",))
     values = tuple(sorted({rename(str(value)) for value in expression["values"]}))

@@ -93,6 +93,49 @@ class Access:
         return self.resource, self.principal, self.target, self.scope or "", self.action
 
 
+@dataclass(frozen=True)
+class EscalationStep:
+    """One step towards the use of a key.
+
+    Attributes:
+        principal: Who takes it.
+        target: What it becomes (``become``), or whose permissions it decides (``change``): a principal's or key's id.
+        methods: What allows the step, any of them by itself.
+        effect: ``become`` or ``change``.
+        condition: When one of the methods works.
+    """
+
+    principal: str
+    target: str
+    methods: tuple[str, ...]
+    effect: str
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """A path by which a principal can come to use a key.
+
+    Attributes:
+        principal: Who takes the path.
+        resource: The id of the key.
+        user: The principal that uses the key and stands at the end of the path.
+        path: The steps.
+        condition: When all of them work.
+    """
+
+    principal: str
+    resource: str
+    user: str
+    path: tuple[EscalationStep, ...]
+    condition: Condition
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        """What identifies the path in every matrix."""
+        return self.resource, self.principal, self.user
+
+
 def statement_text(statement: Mapping[str, Any]) -> str:
     """Return a policy statement as the JSON text that reports show."""
     return json.dumps(statement, indent=2, sort_keys=False, ensure_ascii=False)

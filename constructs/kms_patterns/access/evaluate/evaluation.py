@@ -1,6 +1,7 @@
 """Evaluates a model: who can do what, under which condition, decided by the simulator."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from kms_patterns.access.evaluate.requests import Request, applies, batch, reque
 from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator
 from kms_patterns.access.model import Model, Policy, Unresolved
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.unknowns.symbols import shown
 
 StatementPlace = tuple[int, int]
 """Index of the policy in the table, and of the statement in the policy."""
@@ -126,11 +128,11 @@ class Names:
     """Replaces made-up names, accounts and regions by what they stand for."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = sorted(names.items(), key=lambda item: -len(item[0]))
+        marked = {name: path if path.startswith("<") else f"<{path}>" for name, path in names.items()}
+        self._names = {**marked, UNKNOWN_ACCOUNT: "<account>", UNKNOWN_REGION: "<region>"}
+        longest = sorted(map(re.escape, self._names), key=len, reverse=True)
+        self._pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(longest)})(?![\w-])", re.ASCII)
 
     def __call__(self, text: str) -> str:
-        """Return ``text`` with readable names."""
-        for name, path in self._names:
-            if name in text:
-                text = text.replace(name, f"<{path}>")
-        return text.replace(UNKNOWN_ACCOUNT, "<account>").replace(UNKNOWN_REGION, "<region>")
+        """Return ``text`` with readable names; a name inside a longer word is left as it is."""
+        return shown(self._pattern.sub(lambda match: self._names[match[0]], text))

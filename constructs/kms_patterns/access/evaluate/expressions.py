@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kms_patterns.access.unknowns.symbols import UNKNOWN
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -35,6 +37,7 @@ NEVER = AnyOf(())
 ALWAYS_PRESENT = frozenset({"aws:securetransport", "kms:calleraccount", "aws:principalarn"})
 """Condition keys, in lower case, that AWS puts into every request that they apply to."""
 
+_BOTH = {"true", "false"}
 _POSITIVE = frozenset({"StringEquals", "StringLike", "StringEqualsIgnoreCase", "ArnEquals", "ArnLike", "IpAddress"})
 _NEGATIVE = frozenset({"StringNotEquals", "StringNotLike", "StringNotEqualsIgnoreCase", "ArnNotEquals", "ArnNotLike"})
 
@@ -47,6 +50,7 @@ def all_of(conditions: Iterable[Condition]) -> Condition:
     items = _flat(AllOf, (_given(item, items - {item}) for item in items))
     if NEVER in items:
         return NEVER
+    items = _without_implied(items)
     return _closed(AllOf, AnyOf, _merged(items, _NEGATIVE))
 
 
@@ -55,7 +59,26 @@ def any_of(conditions: Iterable[Condition]) -> Condition:
     items = _flat(AnyOf, conditions)
     if ALWAYS in items:
         return ALWAYS
-    return _closed(AnyOf, AllOf, _or_absent(_merged(items, _POSITIVE)))
+    merged = _merged(items, _POSITIVE)
+    return ALWAYS if ALWAYS in merged else _closed(AnyOf, AllOf, _or_absent(merged))
+
+
+def _without_implied(items: set[Condition]) -> set[Condition]:
+    """Drop that a proposition has not one value where another item says that it has another."""
+    known = {
+        item.key: item.values
+        for item in items
+        if isinstance(item, Leaf) and item.op == "StringEquals" and item.key.startswith(UNKNOWN)
+    }
+    return {
+        item
+        for item in items
+        if not (
+            isinstance(item, Leaf)
+            and item.op == "StringNotEquals"
+            and not {*item.values} & {*known.get(item.key, item.values)}
+        )
+    }
 
 
 def _flat(same: type[AllOf | AnyOf], conditions: Iterable[Condition]) -> set[Condition]:
@@ -88,6 +111,8 @@ def _merged(items: set[Condition], operators: frozenset[str]) -> set[Condition]:
         if isinstance(item, Leaf) and item.op in operators:
             values.setdefault((item.op, item.key), set()).update(item.values)
     rest = {item for item in items if not (isinstance(item, Leaf) and item.op in operators)}
+    if operators is _POSITIVE and any(key.startswith(UNKNOWN) and found >= _BOTH for (_, key), found in values.items()):
+        return {ALWAYS}
     return rest | {Leaf(op, key, tuple(sorted(found))) for (op, key), found in values.items()}
 
 

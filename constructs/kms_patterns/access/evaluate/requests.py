@@ -9,6 +9,7 @@ from kms_patterns.access.evaluate.actions import Action
 from kms_patterns.access.evaluate.objects import object_scopes
 from kms_patterns.access.model import Policy, Principal, PrincipalKind, Resource, ResourceKind
 from kms_patterns.access.read.named_principals import ANY_SERVICE
+from kms_patterns.access.unknowns.symbols import is_symbolic
 
 _KNOWN_OF_ALL = (
     "aws:PrincipalArn",
@@ -19,6 +20,7 @@ _KNOWN_OF_ALL = (
     "aws:ResourceAccount",
     "aws:username",
 )
+_TAG = "aws:PrincipalTag/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Request:
 def applies(principal: Principal, resource: Resource) -> bool:
     """Return whether there is anything to ask: a service or an identity provider acts only where a policy names it."""
     if principal.kind in {PrincipalKind.SERVICE, PrincipalKind.PROVIDER}:
-        text = json.dumps(resource.policy.document) if resource.policy else ""
+        text = json.dumps(resource.policy.document, ensure_ascii=False) if resource.policy else ""
         return f'"{principal.arn}"' in text or (
             principal.arn == ANY_SERVICE and "principalisawsservice" in text.lower()
         )
@@ -73,9 +75,10 @@ def batch(request: Request, table: Mapping[int, int], each: str = "together") ->
     """
     principal, resource = request.principal, request.resource
     context = _context(request)
-    known = [*_KNOWN_OF_ALL, *(key for key in context if key not in _KNOWN_OF_ALL)]
+    absent = [f"{_TAG}{name}" for name, value in (principal.tags or {}).items() if value is None]
+    known = [*_KNOWN_OF_ALL, *(key for key in context if key not in _KNOWN_OF_ALL), *absent]
     return {
-        "principal": principal.arn.format(account=resource.account),
+        "principal": principal.arn_at(resource),
         "resource": request.arn,
         "account": resource.account,
         "identity": [table[id(policy)] for policy in principal.identity],
@@ -103,13 +106,17 @@ def _context(request: Request) -> dict[str, str]:
         return context | {"aws:PrincipalIsAWSService": "true", "aws:PrincipalServiceName": principal.arn}
     if principal.kind is PrincipalKind.PROVIDER:
         return context | {"aws:PrincipalIsAWSService": "false"}
-    arn = principal.arn.format(account=resource.account)
+    arn = principal.arn_at(resource)
     account = arn.split(":")[4]
     if resource.kind is ResourceKind.KEY:
         context["kms:CallerAccount"] = account
+    attributes = principal.attributes or {"aws:PrincipalType": "AssumedRole"}
     return context | {
         "aws:PrincipalArn": arn,
         "aws:PrincipalAccount": account,
         "aws:PrincipalIsAWSService": "false",
-        **(principal.attributes or {"aws:PrincipalType": "AssumedRole"}),
+        **{key: value for key, value in attributes.items() if not is_symbolic(value)},
+        **{
+            f"{_TAG}{name}": value for name, value in (principal.tags or {}).items() if value and not is_symbolic(value)
+        },
     }

@@ -1,43 +1,119 @@
-"""Policy documents as they are in a template: an object, JSON text, or something that only a deployment can tell."""
+"""Policy documents as they are in a template: an object, JSON text, or something that only a deployment can tell.
+
+Every statement of a document is read by itself. What cannot be read of one stays in it as a symbol.
+"""
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-Unknown = Callable[[str, str], Any]
+from kms_patterns.access.templates.shapes import items, text
+from kms_patterns.access.unknowns.symbols import GUARD, Proposition, is_symbol, is_symbolic, symbol
+
+Ways = Callable[[Any], Sequence[tuple[tuple[Proposition, ...], Any]]]
+Note = Callable[[str, str], Any]
+
+_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
+_ACCOUNT = re.compile(r"\d+")
 
 
-def readable(document: Any, unknown: Unknown) -> dict[str, Any]:
-    """Return a policy document with those of its statements that can be read; the rest is listed.
+def read_document(document: Any, ways: Ways, note: Note, given: Sequence[Proposition] = ()) -> dict[str, Any]:
+    """Return a policy document as a list of statements, each with the propositions under which it is part of it.
 
     Args:
-        document: A resolved policy document.
-        unknown: Lists what cannot be told, and why.
+        document: The document as the template holds it.
+        ways: Every way in which a value of the template may resolve.
+        note: Lists what cannot be told, and why.
+        given: Propositions under which the whole document applies.
     """
-    found = _parsed(document)
-    if not isinstance(found, Mapping):
-        unknown("its policy", "the document is known after deployment only: what it says is not seen")
-        return {"Version": "2012-10-17", "Statement": []}
-    statements = found.get("Statement", [])
-    given = statements if isinstance(statements, list) else [statements]
-    read = [item for item in given if _is_whole(item)]
-    if len(read) < len(given):
-        unknown("a statement of its policy", "it is known after deployment only: what it says is not seen")
-    return {**found, "Statement": read if isinstance(statements, list) or not read else read[0]}
+    statements: list[dict[str, Any]] = []
+    version = "2012-10-17"
+    for guard, part in _parts(document, ways):
+        if not isinstance(part, Mapping):
+            if part is not None:
+                note("its policy", "the document is known after deployment only: it may say anything")
+                statements.append(_unknown(part, [*given, *guard]))
+            continue
+        version = text(part.get("Version", version))
+        for inner, raw in _statements(part.get("Statement"), ways):
+            statements.append(_statement(raw, [*given, *guard, *inner], note))
+    return {"Version": version, "Statement": statements}
 
 
-def _is_whole(statement: Any) -> bool:
-    """Return whether nothing of a statement's structure is still an expression of the template."""
-    if not isinstance(statement, Mapping):
-        return False
-    conditions = statement.get("Condition") or {}
-    principals = statement.get("Principal", "*"), statement.get("NotPrincipal", "*")
-    blocks = isinstance(conditions, Mapping) and all(isinstance(keys, Mapping) for keys in conditions.values())
-    return blocks and all(item == "*" or isinstance(item, Mapping) for item in principals)
+def _parts(document: Any, ways: Ways) -> Sequence[tuple[tuple[Proposition, ...], Any]]:
+    """Yield documents whose statements are still to be resolved, or what stands in their place."""
+    if isinstance(document, Mapping) and "Statement" in document:
+        return [((), document)]
+    return [(guard, _parsed(part)) for guard, part in ways(document)]
+
+
+def _statements(value: Any, ways: Ways) -> list[tuple[tuple[Proposition, ...], Any]]:
+    if isinstance(value, list):
+        return [(guard, part) for raw in value for guard, way in ways(raw) for part in items(way)]
+    return [(guard, part) for guard, way in ways(value) for part in items(way)]
+
+
+def _unknown(what: Any, guard: Sequence[Proposition]) -> dict[str, Any]:
+    """Return a statement of which nothing is known, its effect included."""
+    name = what if is_symbol(what) else symbol(f"statement {text(what)[:60]}")
+    everything = {"Effect": name, "Principal": "*", "Action": "*", "Resource": "*"}
+    return everything | ({GUARD: list(guard)} if guard else {})
+
+
+def _statement(raw: Any, guard: Sequence[Proposition], note: Note) -> dict[str, Any]:
+    if not isinstance(raw, Mapping):
+        note("a statement of its policy", "it is known after deployment only: it may say anything")
+        return _unknown(raw, guard)
+    found = {text(name): value for name, value in raw.items() if name != GUARD and value is not None}
+    for name in _MEMBERS:
+        if name in found:
+            found[name] = _one_or_more([text(item) for item in items(found[name])])
+    for name in ("Principal", "NotPrincipal"):
+        if name in found:
+            found[name] = _principal(found[name], note)
+    if "Condition" in found:
+        found["Condition"] = _conditions(found["Condition"])
+    for name, value in found.items():
+        if is_symbolic(value):
+            note(f"{name} of a statement", "it is known after deployment only: every value is considered")
+    return {**found, **({GUARD: list(guard)} if guard else {})}
+
+
+def _one_or_more(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values
+
+
+def _principal(value: Any, note: Note) -> Any:
+    if not isinstance(value, Mapping):
+        return text(value)
+    found: dict[str, Any] = {}
+    for kind, named in value.items():
+        names = [text(item) for item in items(named)]
+        refused = [name for name in names if kind == "AWS" and _ACCOUNT.fullmatch(name) and len(name) != 12]  # noqa: PLR2004
+        for name in refused:
+            note(f"principal {name}", "an account id has 12 digits: AWS refuses the policy (MalformedPolicyDocument)")
+        kept = [name for name in names if name not in refused]
+        if kept:
+            found[text(kind)] = _one_or_more(kept)
+    return found
+
+
+def _conditions(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return text(value)
+    return {
+        text(operator): {
+            text(key): _one_or_more([text(item) for item in items(values)]) for key, values in block.items()
+        }
+        if isinstance(block, Mapping)
+        else text(block)
+        for operator, block in value.items()
+    }
 
 
 def _parsed(document: Any) -> Any:
-    if isinstance(document, str) and document.lstrip().startswith("{"):
+    if isinstance(document, str) and document.lstrip().startswith("{") and not is_symbolic(document):
         try:
             return json.loads(document)
         except ValueError:

@@ -3,9 +3,22 @@
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-permission.html
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
+from kms_patterns.access.templates.shapes import text
+from kms_patterns.access.unknowns.symbols import (
+    GUARD,
+    TRUE,
+    Proposition,
+    globbed,
+    is_symbol,
+    is_symbolic,
+    may_be_equal,
+    shown,
+)
 
 _CONDITIONS = {
     "SourceArn": ("ArnLike", "aws:SourceArn"),
@@ -17,34 +30,56 @@ _CONDITIONS = {
 }
 
 
-def function_policies(permissions: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return policy documents by function name or ARN.
+_ARN = re.compile(r"(?:arn:[^:]+:lambda:)?(?:[^:]*:)?(?:(?P<account>[^:]*):)?function:(?P<name>[^:]+)(?::.+)?")
+
+
+def names_function(named: str, arn: str) -> Sequence[Proposition] | None:
+    """Return under which propositions ``named`` is the function with ``arn``; None if it is another one.
+
+    A permission names its function by name, ARN or partial ARN, each with or without a version or alias.
 
     Args:
-        permissions: Resolved properties of ``AWS::Lambda::Permission`` resources.
+        named: The permission's ``FunctionName``.
+        arn: The function's ARN.
     """
-    statements: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for permission in permissions:
-        statements[permission["FunctionName"]].append(_statement(permission))
-    return {name: {"Version": "2012-10-17", "Statement": found} for name, found in statements.items()}
+    match = _ARN.fullmatch(named)
+    account, name = arn.split(":")[4], arn.split(":", 6)[-1]
+    there = match["account"] if match and match["account"] else account
+    given = match["name"] if match else named.partition(":")[0]
+    if there == account and given == name:
+        return ()
+    unknown = is_symbolic(given) or is_symbolic(name) or is_symbolic(there) or UNKNOWN_ACCOUNT in {there, account}
+    may = unknown and may_be_equal(globbed(given), globbed(name)) and _same_account(there, account)
+    return [(f"{shown(named)} is the function {shown(name)}", TRUE)] if may else None
 
 
-def _statement(permission: Mapping[str, Any]) -> dict[str, Any]:
+def _same_account(one: str, other: str) -> bool:
+    return one == other or is_symbolic(one) or UNKNOWN_ACCOUNT in {one, other}
+
+
+def permission_statement(permission: Mapping[str, Any], given: Sequence[Proposition] = ()) -> dict[str, Any]:
+    """Return the policy statement that Lambda makes of a permission.
+
+    Args:
+        permission: Resolved properties of an ``AWS::Lambda::Permission``.
+        given: Propositions under which it exists.
+    """
     conditions: dict[str, dict[str, str]] = {}
     for name, (operator, key) in _CONDITIONS.items():
-        if name in permission:
-            value = permission[name]
-            conditions.setdefault(operator, {})[key] = str(value).lower() if isinstance(value, bool) else value
-    statement = {
+        if permission.get(name) is not None:
+            conditions.setdefault(operator, {})[key] = text(permission[name])
+    statement: dict[str, Any] = {
         "Effect": "Allow",
-        "Principal": _principal(permission["Principal"]),
-        "Action": permission["Action"],
+        "Principal": _principal(text(permission.get("Principal", "*"))),
+        "Action": text(permission.get("Action", "lambda:*")),
         "Resource": "*",
     }
-    return statement | ({"Condition": conditions} if conditions else {})
+    if conditions:
+        statement["Condition"] = conditions
+    return statement | ({GUARD: list(given)} if given else {})
 
 
 def _principal(value: str) -> str | dict[str, str]:
-    if value == "*":
-        return "*"
+    if value == "*" or is_symbol(value):
+        return value
     return {"Service": value} if value.endswith((".amazonaws.com", ".amazonaws.com.cn")) else {"AWS": value}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kms_patterns.access.read.assembly import Stack
+from kms_patterns.access.templates.shapes import mapping, text
 
 _NAME_PROPERTIES = (
     "RoleName",
@@ -47,12 +48,22 @@ _ARNS: Mapping[str, str] = {
     "AWS::Events::Rule": "arn:{p}:events:{r}:{a}:rule/{n}",
     "AWS::Kinesis::Stream": "arn:{p}:kinesis:{r}:{a}:stream/{n}",
     "AWS::ECR::Repository": "arn:{p}:ecr:{r}:{a}:repository/{n}",
+    "AWS::IAM::OIDCProvider": "arn:{p}:iam::{a}:oidc-provider/{n}",
+    "Custom::AWSCDKOpenIdConnectProvider": "arn:{p}:iam::{a}:oidc-provider/{n}",
+    "AWS::IAM::SAMLProvider": "arn:{p}:iam::{a}:saml-provider/{n}",
+    "AWS::Lambda::Alias": "arn:{p}:lambda:{r}:{a}:function:{n}",
+    "AWS::Lambda::Version": "arn:{p}:lambda:{r}:{a}:function:{n}",
     "AWS::SSM::Parameter": "arn:{p}:ssm:{r}:{a}:parameter/{n}",
 }
 
 _REF_IS_ARN = frozenset(
     {
         "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::OIDCProvider",
+        "AWS::IAM::SAMLProvider",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::Version",
+        "Custom::AWSCDKOpenIdConnectProvider",
         "AWS::SNS::Topic",
         "AWS::SecretsManager::Secret",
         "AWS::StepFunctions::StateMachine",
@@ -66,12 +77,18 @@ Resolve = Callable[[Any], Any]
 def physical_name(stack: Stack, logical_id: str, resolve: Resolve) -> str:
     """Return the resource's name: the template's if it sets one, else one made up from stack and logical id."""
     resource = stack.resources[logical_id]
-    properties = resource.get("Properties", {})
+    properties = mapping(resource.get("Properties"))
     if resource["Type"] in {"AWS::KMS::Key", "AWS::KMS::ReplicaKey"}:
         return _key_id(stack, logical_id, properties, resolve)
+    if resource["Type"].endswith(("OIDCProvider", "OpenIdConnectProvider")):
+        return text(resolve(properties.get("Url"))).removeprefix("https://")
+    if resource["Type"] in {"AWS::Lambda::Alias", "AWS::Lambda::Version"}:
+        function = text(resolve(properties.get("FunctionName"))).rpartition(":function:")[2]
+        qualifier = text(resolve(properties["Name"])) if properties.get("Name") else f"{stack.prefix}-{logical_id}"
+        return f"{function}:{qualifier}"
     for name in _NAME_PROPERTIES:
-        if name in properties and isinstance(value := resolve(properties[name]), str):
-            return value
+        if properties.get(name) is not None and (value := resolve(properties[name])) is not None:
+            return text(value)
     made_up = f"{stack.prefix}-{logical_id}"
     return made_up.lower() if resource["Type"] == "AWS::S3::Bucket" else made_up
 
@@ -87,7 +104,7 @@ def _key_id(stack: Stack, logical_id: str, properties: Mapping[str, Any], resolv
 def arn(stack: Stack, logical_id: str, resolve: Resolve) -> str:
     """Return the resource's ARN; for a type not known here, one of the right service and account."""
     resource = stack.resources[logical_id]
-    path = resolve(resource.get("Properties", {}).get("Path", "/"))
+    path = resolve(mapping(resource.get("Properties")).get("Path", "/"))
     service = re.sub(r"^AWS::([^:]+)::.*$", r"\1", resource["Type"]).lower()
     template = _ARNS.get(resource["Type"], f"arn:{{p}}:{service}:{{r}}:{{a}}:{{n}}")
     return template.format(
@@ -109,7 +126,7 @@ def reference(stack: Stack, logical_id: str, resolve: Resolve) -> str:
 def attribute(stack: Stack, logical_id: str, name: str, resolve: Resolve) -> str | None:
     """Return what ``Fn::GetAtt`` gives for the resource, or None if it cannot be told before deployment."""
     resource_type = stack.resources[logical_id]["Type"]
-    if resource_type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
+    if resource_type not in _ARNS and resource_type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
         return None
     if name in {"Arn", "TopicArn"}:
         return arn(stack, logical_id, resolve)

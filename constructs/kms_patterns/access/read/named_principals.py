@@ -1,12 +1,25 @@
-"""Principals that policies name but the assembly does not define, and the three that always exist."""
+"""Principals that policies name but the assembly does not define, and those that always exist."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from kms_patterns.access.model import Policy, Principal, PrincipalKind, Resource
+from kms_patterns.access.model import (
+    ADMINISTRATOR,
+    ALONE,
+    OUTSIDE,
+    WITHOUT_POLICY,
+    Policy,
+    Principal,
+    PrincipalKind,
+    Resource,
+)
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
+from kms_patterns.access.templates.shapes import items, mapping, text
+from kms_patterns.access.unknowns.principal_symbols import is_any, named_arn
+from kms_patterns.access.unknowns.symbols import MadeUpAccounts, is_symbolic, shown, symbol
 
-_ELSEWHERE = "111122223333"
 ANY_SERVICE = "any-service.amazonaws.com"
 """Stands for every AWS service, where a policy tells services from others."""
 
@@ -33,51 +46,67 @@ def _everything(*actions: str) -> tuple[Policy, ...]:
     return (Policy("permissions assumed", "identity", {"Version": "2012-10-17", "Statement": [statement]}),)
 
 
-SYNTHETIC: Sequence[Principal] = (
-    Principal(
-        id="account administrator",
-        kind=PrincipalKind.ADMINISTRATOR,
-        label="account administrator (*:*)",
-        arn="arn:aws:iam::{account}:role/an-administrator",
-        identity=_everything("*"),
-    ),
-    Principal(
-        id="any other role",
-        kind=PrincipalKind.ANY_ROLE,
-        label="any other role (kms:*, lambda:*, s3:*, sts:*)",
-        arn="arn:aws:iam::{account}:role/any-other-role",
-        identity=_everything("kms:*", "lambda:*", "s3:*", "sts:*"),
-    ),
-    Principal(
-        id="anyone outside",
-        kind=PrincipalKind.OUTSIDER,
-        label="anyone outside the account",
-        arn=f"arn:aws:iam::{_ELSEWHERE}:role/anyone",
-        identity=_everything("*"),
-    ),
-)
-"""An account administrator, any other role of the account, and anyone outside it."""
+_ALL = _everything("*")
 
 
-def named_principals(defined: Iterable[Principal], resources: Iterable[Resource]) -> Iterator[Principal]:
+def synthetic(made_up: MadeUpAccounts) -> list[Principal]:
+    """Return the principals that always exist: three of the account of the resource asked about, and one outside.
+
+    Their names hold marks that no name of a template holds, the account of the last does not occur in the input.
+    """
+    here = "arn:{partition}:iam::{account}:role/"
+    return [
+        Principal(
+            id=WITHOUT_POLICY,
+            kind=PrincipalKind.BARE,
+            label="role without any policy (what the resource's own policy gives)",
+            arn=here + symbol(WITHOUT_POLICY),
+        ),
+        Principal(
+            id=ADMINISTRATOR,
+            kind=PrincipalKind.ADMINISTRATOR,
+            label="account administrator (*:*)",
+            arn=here + symbol("an administrator"),
+            identity=_ALL,
+        ),
+        Principal(
+            id="any other role",
+            kind=PrincipalKind.ANY_ROLE,
+            label="any other role (kms:*, lambda:*, s3:*, sts:*)",
+            arn=here + symbol("any other role"),
+            identity=_everything("kms:*", "lambda:*", "s3:*", "sts:*"),
+        ),
+        Principal(
+            id=OUTSIDE,
+            kind=PrincipalKind.OUTSIDER,
+            label="anyone outside the account",
+            arn=f"arn:aws:iam::{made_up.of(OUTSIDE)}:role/{symbol('anyone')}",
+            identity=_ALL,
+        ),
+    ]
+
+
+def named_principals(
+    defined: Iterable[Principal], resources: Iterable[Resource], made_up: MadeUpAccounts
+) -> Iterator[Principal]:
     """Yield services, external accounts and other principals that a resource policy names.
 
-    A named principal has unknown policies of its own; it is taken to have every permission.
+    A named principal has unknown policies of its own; it is taken to have every permission. One of the resource's own
+    account is asked about a second time without any, which tells what the resource's policy gives by itself.
 
     Args:
         defined: The assembly's own principals, which are not repeated.
         resources: The resources whose policies are searched.
+        made_up: Account ids for what has none.
     """
     arns = {principal.arn for principal in defined}
     known: set[tuple[str, str, str]] = set()
     for resource in resources:
-        if resource.policy is None:
-            continue
-        for statement in _statements(resource.policy.document):
+        for statement in _statements(resource.policy.document) if resource.policy else ():
             for kind, value in _named(statement):
                 if (kind, value, resource.account) not in known and value not in arns:
                     known.add((kind, value, resource.account))
-                    yield from _principal(kind, value, resource.account)
+                    yield from _principal(kind, value, resource.account, made_up)
 
 
 def not_evaluated(resources: Iterable[Resource]) -> Iterator[tuple[str, str]]:
@@ -85,86 +114,98 @@ def not_evaluated(resources: Iterable[Resource]) -> Iterator[tuple[str, str]]:
     for resource in resources:
         for statement in _statements(resource.policy.document) if resource.policy else ():
             for kind, value in _named(statement):
-                text = kind == "AWS" and not re.fullmatch(r"\*|[\d*?]+|arn:.*", value)
+                by_id = kind == "AWS" and not re.fullmatch(r"\*|[\d*?]+|arn:.*", value)
                 web = kind == "Federated" and not value.startswith("arn:") and value not in _WEB_IDENTITIES
-                if resource.policy and (text or web or kind == "CanonicalUser"):
+                if resource.policy and (by_id or web or kind == "CanonicalUser") and not is_symbolic(value):
                     yield resource.policy.where, f"{kind} {value}"
 
 
 def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    statements = document.get("Statement", [])
-    return statements if isinstance(statements, list) else [statements]
+    return items(document.get("Statement"))
 
 
 def _named(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for member in ("Principal", "NotPrincipal"):
         principals = statement.get(member, {})
-        for kind, values in (principals if isinstance(principals, dict) else {}).items():
-            for value in [values] if isinstance(values, str) else values:
-                yield kind, value
-    for operator, keys in statement.get("Condition", {}).items():
+        given = principals if isinstance(principals, Mapping) else {"AWS": principals}
+        for kind, values in given.items():
+            for value in items(values):
+                yield kind, text(value)
+    for operator, keys in mapping(statement.get("Condition")).items():
         if "not" not in operator.lower():
-            for key, values in keys.items():
+            for key, values in mapping(keys).items():
                 kind = _NAMING_KEYS.get(key.lower())
-                for value in values if kind and isinstance(values, list) else [values]:
-                    if kind:
-                        yield kind, str(value).lower() if kind == "AnyService" else str(value)
+                for value in items(values) if kind else ():
+                    yield str(kind), text(value).lower() if kind == "AnyService" else text(value)
 
 
-def _principal(kind: str, value: str, account: str) -> Iterator[Principal]:
+def _principal(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> Iterator[Principal]:
     if kind == "Service":
-        yield Principal(value, PrincipalKind.SERVICE, f"service {value}", value)
+        name = named_arn(kind, value, made_up)[1]
+        yield Principal(shown(value), PrincipalKind.SERVICE, f"service {shown(value)}", name)
     elif kind == "AnyService" and value == "true":
         yield Principal(ANY_SERVICE, PrincipalKind.SERVICE, "any AWS service", ANY_SERVICE)
     elif kind in {"AWS", "Account"} and value != "*":
-        yield from _of_aws(value, account)
-    elif kind in {"Federated", "CanonicalUser"}:
-        yield Principal(f"{kind} {value}", PrincipalKind.PROVIDER, f"{kind.lower()} {value}", value)
+        yield from _of_aws(kind, value, account, made_up)
+    elif kind == "Federated":
+        yield Principal(f"{kind} {shown(value)}", PrincipalKind.PROVIDER, f"federated {shown(value)}", value)
+    elif kind == "CanonicalUser":
+        name = f"canonical user {shown(value)}"
+        yield _with_everything(name, name, named_arn(kind, value, made_up)[1])
 
 
-def _of_aws(value: str, account: str) -> Iterator[Principal]:
-    own = value in {account, f"arn:aws:iam::{account}:root"} or (
-        value.endswith(":root") and _account_of(value) == account
-    )
-    if own:
+def _of_aws(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> Iterator[Principal]:
+    there = re.fullmatch(r"arn:[^:]*:iam::([^:]*):root", value)
+    number = there[1] if there else value
+    if number == account:
         return
-    if re.fullmatch(r"[\d*?]+", value) or value.endswith(":root"):
-        number = _digits(_account_of(value) or value)
-        shown = _account_of(value) or value
-        label = f"account {shown} (any principal that it allows)"
-        yield _with_everything(f"account {shown}", label, f"arn:aws:iam::{number}:role/any-role-there")
-    elif value.startswith("arn:"):
-        yield from _of_arn(value, account)
-
-
-def _of_arn(value: str, account: str) -> Iterator[Principal]:
-    there, name = value.split(":", 5)[4:5], value.split(":", 5)[-1]
-    accounts = there[0] if there else ""
-    concrete = value.replace("*", "any").replace("?", "x")
-    if accounts == account:
-        yield _with_everything(name, f"{name} (not in this assembly: taken to have *:*)", concrete)
-    elif set(accounts) & {"*", "?"} or accounts == "":
-        head = value.split(":", 4)[:4]
-        tail = name.replace("*", "any").replace("?", "x")
-        for identifier, number, where in ((name, account, "this account"), (value, _ELSEWHERE, "another account")):
-            label = f"{value} (of {where})"
-            yield _with_everything(identifier, label, ":".join([*head, number, tail]) if accounts else concrete)
-            if not accounts:
-                return
+    if kind == "Account" or there or re.fullmatch(r"[\d*?]+", value):
+        digits = made_up.of(number) if is_symbolic(number) else _digits(number, made_up)
+        label = f"account {shown(number)} (any principal that it allows)"
+        yield _with_everything(f"account {shown(number)}", label, f"arn:aws:iam::{digits}:role/{symbol('any role')}")
+    elif is_any("AWS", value):
+        name = f"principal {shown(value) if is_symbolic(value) else f'<{value}>'}"
+        yield _with_everything(name, f"{name} (whoever it is)", named_arn("AWS", value, made_up)[1])
     else:
-        yield _with_everything(value, f"{value} (of account {accounts})", concrete)
+        yield from _of_arn(value, account, made_up)
 
 
-def _digits(account: str) -> str:
-    """Return an account that the pattern ``account`` matches."""
-    filled = account.replace("?", "9")
-    return filled.replace("*", "9" * max(0, 12 - len(filled.replace("*", ""))), 1).replace("*", "")
+def _of_arn(value: str, account: str, made_up: MadeUpAccounts) -> Iterator[Principal]:
+    parts = value.split(":", 5)
+    there, name = parts[4], parts[5]
+    printed = shown(value).replace(UNKNOWN_ACCOUNT, "<account>")
+    concrete = named_arn("AWS", value, made_up)[1].replace("*", "any").replace("?", "x")
+    if there == account:
+        yield from _of_this_account(printed, shown(name), account, concrete)
+    elif set(there) & {"*", "?"} or not there:
+        tail = name.replace("*", "any").replace("?", "x")
+        here = ":".join([*parts[:4], account, tail])
+        yield from _of_this_account(shown(name), printed, account, here)
+        if there:
+            number = _digits(there, made_up)
+            yield _with_everything(printed, f"{printed} (of another account)", ":".join([*parts[:4], number, tail]))
+    else:
+        yield _with_everything(printed, f"{printed} (of account {shown(there)})", concrete)
+
+
+def _of_this_account(identifier: str, name: str, account: str, arn: str) -> Iterator[Principal]:
+    place = "this account" if account == UNKNOWN_ACCOUNT else f"account {account}"
+    label = f"{name} of {place}"
+    yield _with_everything(identifier, f"{label} (not in this assembly: if its own IAM allows, taken as *:*)", arn)
+    alone = _with_everything(f"{identifier} {ALONE}", f"{label} ({ALONE})", arn)
+    yield replace(alone, identity=())
+
+
+def _digits(account: str, made_up: MadeUpAccounts) -> str:
+    """Return an account that the pattern ``account`` matches and that does not occur in the input, if there is one."""
+    if not set(account) & {"*", "?"}:
+        return account
+    fills = [
+        account.replace("?", digit).replace("*", digit * max(0, 12 - len(account.replace("*", ""))), 1).replace("*", "")
+        for digit in "9876543210"
+    ]
+    return next((filled for filled in fills if filled not in made_up.taken), fills[0])
 
 
 def _with_everything(identifier: str, label: str, arn: str) -> Principal:
-    return Principal(identifier, PrincipalKind.NAMED, label, arn, identity=_everything("*"))
-
-
-def _account_of(value: str) -> str:
-    match = re.search(r"\d{12}", value)
-    return match[0] if match else ""
+    return Principal(identifier, PrincipalKind.NAMED, label, arn, identity=_ALL)

@@ -1,15 +1,19 @@
 """Keys, buckets, functions and roles of an assembly, each with the policy that stands on it."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kms_patterns.access.model import Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack
-from kms_patterns.access.read.function_policies import function_policies
+from kms_patterns.access.read.function_policies import names_function, permission_statement
+from kms_patterns.access.read.identities import guarded_document
 from kms_patterns.access.read.template import Template
+from kms_patterns.access.templates.shapes import items, mapping, text
+from kms_patterns.access.unknowns.symbols import GUARD, TRUE, globbed, is_symbolic, may_be_equal, shown
 
 _KEYS = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
+_VERSION = "2012-10-17"
 _DEFAULT_KEY_POLICY = "arn:{partition}:iam::{account}:root"
 
 
@@ -22,37 +26,23 @@ class ProtectedResources:
     def resources(self) -> Iterator[Resource]:
         """Yield keys first, then buckets, functions and roles."""
         aliases = self._aliases()
-        for stack, logical_id, properties in self._template.of_type(*_KEYS):
+        for stack, logical_id, _ in self._template.of_type(*_KEYS):
             arn = self._template.arn(stack, logical_id)
-            document = properties.get("KeyPolicy") or self._default_key_policy(stack)
-            kind = ResourceKind.KEY
+            raw = self._template.raw(stack, logical_id, "KeyPolicy")
+            document = self._default_key_policy(stack) if raw is None else raw
             yield self._resource(
-                stack, logical_id, kind, policy_name="key policy", document=document, aliases=aliases.get(arn, ())
+                stack,
+                logical_id,
+                ResourceKind.KEY,
+                policy_name="key policy",
+                document=document,
+                aliases=aliases.get(arn, ()),
             )
-        policies = self._bucket_policies()
-        buckets = {self._template.name(stack, name) for stack, name, _ in self._template.of_type("AWS::S3::Bucket")}
-        for name in sorted(set(policies) - buckets):
-            self._template.unresolved(
-                policies[name].where, f"policy of bucket {name}", "the bucket is not defined here"
-            )
-        for stack, logical_id, properties in self._template.of_type("AWS::S3::Bucket"):
-            name = self._template.name(stack, logical_id)
-            public = properties.get("PublicAccessBlockConfiguration", {}).get("RestrictPublicBuckets", False)
-            yield Resource(
-                id=self._template.where(stack, logical_id),
-                kind=ResourceKind.BUCKET,
-                stack=stack.id,
-                label=stack.path(logical_id),
-                arn=self._template.arn(stack, logical_id),
-                account=stack.account,
-                policy=policies.get(name),
-                block_public_access=str(public).lower() == "true",
-                encrypted_by=_default_key(properties),
-            )
+        yield from self._buckets()
         yield from self._functions()
-        for stack, logical_id, properties in self._template.of_type("AWS::IAM::Role"):
-            document = properties.get("AssumeRolePolicyDocument")
-            yield self._resource(stack, logical_id, ResourceKind.ROLE, policy_name="trust policy", document=document)
+        for stack, logical_id, _ in self._template.of_type("AWS::IAM::Role"):
+            raw = self._template.raw(stack, logical_id, "AssumeRolePolicyDocument")
+            yield self._resource(stack, logical_id, ResourceKind.ROLE, policy_name="trust policy", document=raw)
 
     def _resource(
         self,
@@ -65,7 +55,7 @@ class ProtectedResources:
         aliases: tuple[str, ...] = (),
     ) -> Resource:
         where = self._template.where(stack, logical_id)
-        names = f" ({', '.join(sorted(aliases))})" if aliases else ""
+        names = f" ({', '.join(sorted(map(shown, aliases)))})" if aliases else ""
         return Resource(
             id=where,
             kind=kind,
@@ -76,25 +66,78 @@ class ProtectedResources:
             policy=Policy(
                 f"{where} {policy_name}",
                 "resource",
-                self._template.document(where, document),
+                self._template.document(stack, where, document),
                 (stack.id, logical_id),
             ),
         )
 
+    def _buckets(self) -> Iterator[Resource]:
+        policies = self._bucket_policies()
+        found = [(*item, self._template.name(item[0], item[1])) for item in self._template.of_type("AWS::S3::Bucket")]
+        for named, policy in policies:
+            if not any(may_be_equal(globbed(named), globbed(name)) for *_, name in found):
+                self._template.unresolved(
+                    policy.where, f"policy of bucket {shown(named)}", "the bucket is not defined here"
+                )
+        for stack, logical_id, properties, name in found:
+            public = mapping(properties.get("PublicAccessBlockConfiguration")).get("RestrictPublicBuckets", False)
+            where = self._template.where(stack, logical_id)
+            yield Resource(
+                id=where,
+                kind=ResourceKind.BUCKET,
+                stack=stack.id,
+                label=stack.path(logical_id),
+                arn=self._template.arn(stack, logical_id),
+                account=stack.account,
+                policy=self._policy_of(where, name, policies),
+                block_public_access=text(public).lower() == "true" and self._is_decided(stack, logical_id),
+                encrypted_by=_default_key(properties),
+            )
+
+    def _is_decided(self, stack: Stack, logical_id: str) -> bool:
+        """Return whether the public access block is the same however conditions go."""
+        raw = self._template.raw(stack, logical_id, "PublicAccessBlockConfiguration")
+        return len(self._template.ways(stack, raw, self._template.where(stack, logical_id))) == 1
+
+    def _policy_of(self, where: str, name: str, policies: Sequence[tuple[str, Policy]]) -> Policy | None:
+        """Return a bucket's policy; of several, each is in effect under the proposition that it is the one."""
+        exact = [policy for named, policy in policies if named == name]
+        maybe = [
+            (named, policy)
+            for named, policy in policies
+            if named != name and is_symbolic(f"{named}{name}") and may_be_equal(globbed(named), globbed(name))
+        ]
+        if len(exact) == 1 and not maybe:
+            return exact[0]
+        chosen = [(policy, (f"the policy of bucket {where}", policy.where)) for policy in exact]
+        chosen += [(policy, (f"{shown(named)} is the bucket {where}", TRUE)) for named, policy in maybe]
+        if len(chosen) > 1:
+            self._template.unresolved(where, "its policies", "a bucket has one policy: which is in effect is not known")
+        statements = [
+            item for policy, given in chosen for item in guarded_document(policy.document, [given])["Statement"]
+        ]
+        if not chosen:
+            return None
+        places = " or ".join(policy.where for policy, _ in chosen)
+        return Policy(places, "resource", {"Version": _VERSION, "Statement": statements}, chosen[0][0].origin)
+
     def _functions(self) -> Iterator[Resource]:
         functions = list(self._template.of_type("AWS::Lambda::Function"))
-        names = {self._template.arn(stack, name): self._template.name(stack, name) for stack, name, _ in functions}
-        permissions = []
-        for stack, logical_id, properties in self._template.of_type("AWS::Lambda::Permission"):
-            permissions.append(properties)
-            name = str(properties["FunctionName"])
-            if name not in {*names, *names.values()}:
-                where = self._template.where(stack, logical_id)
-                self._template.unresolved(where, f"permission of function {name}", "the function is not defined here")
-        documents = function_policies(permissions)
-        for stack, logical_id, properties in functions:
-            where, arn = self._template.where(stack, logical_id), self._template.arn(stack, logical_id)
-            document = documents.get(arn) or documents.get(names[arn])
+        permissions = list(self._permissions())
+        arns = [self._template.arn(stack, logical_id) for stack, logical_id, _ in functions]
+        for where, named, _ in permissions:
+            if not any(names_function(named, arn) is not None for arn in arns):
+                what = f"permission of function {shown(named)}"
+                self._template.unresolved(where, what, "the function is not defined here")
+        for (stack, logical_id, properties), arn in zip(functions, arns, strict=True):
+            where = self._template.where(stack, logical_id)
+            statements = [
+                {**statement, GUARD: [*statement.get(GUARD, ()), *given]} if given else statement
+                for _, named, statement in permissions
+                if (given := names_function(named, arn)) is not None
+            ]
+            document = {"Version": _VERSION, "Statement": statements}
+            role = properties.get("Role")
             yield Resource(
                 id=where,
                 kind=ResourceKind.FUNCTION,
@@ -103,10 +146,21 @@ class ProtectedResources:
                 arn=arn,
                 account=stack.account,
                 policy=Policy(f"{where} permissions", "resource", document, (stack.id, logical_id))
-                if document
+                if statements
                 else None,
-                acts_as=properties.get("Role"),
+                acts_as=None if role is None else text(role),
             )
+
+    def _permissions(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Yield the place of every permission, the function that it names, and the statement that it makes."""
+        for stack, logical_id, _ in self._template.of_type("AWS::Lambda::Permission"):
+            where = self._template.where(stack, logical_id)
+            given = self._template.existence(stack, logical_id)
+            raw = stack.resources[logical_id].get("Properties")
+            for guard, way in self._template.ways(stack, raw, where):
+                properties = mapping(way)
+                statement = permission_statement(properties, [*given, *guard])
+                yield where, text(properties.get("FunctionName")), statement
 
     def _aliases(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = defaultdict(tuple)
@@ -116,33 +170,32 @@ class ProtectedResources:
             for value in (self._template.arn(stack, logical_id), self._template.name(stack, logical_id))
         }
         for _, _, properties in self._template.of_type("AWS::KMS::Alias"):
-            arn = targets.get(properties.get("TargetKeyId", ""))
+            arn = targets.get(text(properties.get("TargetKeyId")))
             if arn:
-                found[arn] += (properties["AliasName"],)
+                found[arn] += (text(properties.get("AliasName")),)
         return found
 
-    def _bucket_policies(self) -> dict[str, Policy]:
-        return {
-            str(properties.get("Bucket")): Policy(
-                where := self._template.where(stack, logical_id),
-                "resource",
-                self._template.document(where, properties.get("PolicyDocument")),
-                (stack.id, logical_id),
-            )
-            for stack, logical_id, properties in self._template.of_type("AWS::S3::BucketPolicy")
-        }
+    def _bucket_policies(self) -> list[tuple[str, Policy]]:
+        found = []
+        for stack, logical_id, _ in self._template.of_type("AWS::S3::BucketPolicy"):
+            where, given = self._template.where(stack, logical_id), self._template.existence(stack, logical_id)
+            document = self._template.raw(stack, logical_id, "PolicyDocument")
+            for guard, bucket in self._template.ways(stack, self._template.raw(stack, logical_id, "Bucket"), where):
+                read = self._template.document(stack, where, document, [*given, *guard])
+                found.append((text(bucket), Policy(where, "resource", read, (stack.id, logical_id))))
+        return found
 
     def _default_key_policy(self, stack: Stack) -> Mapping[str, Any]:
         """KMS's own default for a key without one: the account may do everything."""
         root = _DEFAULT_KEY_POLICY.format(partition=stack.partition, account=stack.account)
         return {
-            "Version": "2012-10-17",
+            "Version": _VERSION,
             "Statement": [{"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}],
         }
 
 
 def _default_key(bucket: Mapping[str, Any]) -> str | None:
-    rules = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [])
-    defaults = [rule.get("ServerSideEncryptionByDefault", {}) for rule in rules]
-    under_kms = [item for item in defaults if str(item.get("SSEAlgorithm", "")).startswith("aws:kms")]
-    return next((item.get("KMSMasterKeyID", "alias/aws/s3") for item in under_kms), None)
+    rules = items(mapping(bucket.get("BucketEncryption")).get("ServerSideEncryptionConfiguration"))
+    defaults = [mapping(mapping(rule).get("ServerSideEncryptionByDefault")) for rule in rules]
+    under_kms = [item for item in defaults if text(item.get("SSEAlgorithm", "")).startswith("aws:kms")]
+    return next((text(item.get("KMSMasterKeyID", "alias/aws/s3")) for item in under_kms), None)

@@ -1,16 +1,25 @@
 """Reads an assembly's templates into one model, all stacks together."""
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from kms_patterns.access.model import Model, Principal, ResourceKind
+from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind, Unresolved
 from kms_patterns.access.read.assembly import Stack, load_assembly
 from kms_patterns.access.read.identities import Identities
-from kms_patterns.access.read.named_principals import SYNTHETIC, named_principals, not_evaluated
+from kms_patterns.access.read.intrinsics import BOTH_WAYS
+from kms_patterns.access.read.named_principals import named_principals, not_evaluated, synthetic
 from kms_patterns.access.read.not_read import not_asked
 from kms_patterns.access.read.protected_resources import ProtectedResources
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.reading import Given
+from kms_patterns.access.unknowns.environments import Environments
+from kms_patterns.access.unknowns.expansion import Expansion
+from kms_patterns.access.unknowns.symbols import MadeUpAccounts
+
+_TAG = re.compile(r'(?i)aws:PrincipalTag/([^"}]+)["}]')
 
 
 def read_model(path: Path | Sequence[Path], given: Given | None = None) -> Model:
@@ -28,25 +37,88 @@ def read_model(path: Path | Sequence[Path], given: Given | None = None) -> Model
 
 
 def model_of(stacks: list[Stack]) -> Model:
-    """Return who and what is in ``stacks``, with every policy resolved."""
+    """Return who and what is in ``stacks``, with every policy resolved; what is unknown is a proposition in it."""
     template = Template(stacks)
     template.list_not_read()
     principals = list(Identities(template).principals())
     resources = list(ProtectedResources(template).resources())
-    named = named_principals(principals, resources)
+    made_up = MadeUpAccounts(_accounts_in(stacks))
+    named = list(named_principals(principals, resources, made_up))
     for where, who in not_evaluated(resources):
         template.unresolved(
             where, f"principal {who}", "what an id or a provider without an ARN stands for is not known"
         )
     functions = [resource for resource in resources if resource.kind is ResourceKind.FUNCTION]
     template.resolver.unresolved.update(not_asked(principals, functions))
+    expansion = Expansion(_environments(stacks, [*principals, *named], resources, made_up))
+    exact = _Exact(expansion, _tags_asked_for([*principals], resources))
     return Model(
         stacks=[stack.id for stack in stacks],
         files={stack.id: stack.file for stack in stacks},
-        principals=_unique([*principals, *named, *SYNTHETIC]),
-        resources=resources,
-        unresolved=sorted(template.resolver.unresolved),
-        names=template.names(),
+        principals=_unique([*map(exact.principal, principals), *named, *synthetic(made_up)]),
+        resources=[exact.resource(resource) for resource in resources],
+        unresolved=_noted(template.resolver.unresolved),
+        names={**template.names(), **made_up.names},
+    )
+
+
+class _Exact:
+    """Writes every policy once in its exact form."""
+
+    def __init__(self, expansion: Expansion, tags: Iterable[str]) -> None:
+        self._expansion = expansion
+        self._absent: dict[str, str | None] = dict.fromkeys(tags)
+        self._known: dict[int, Policy] = {}
+
+    def policies(self, policies: Iterable[Policy]) -> list[Policy]:
+        return [self._known.setdefault(id(policy), self._expansion.policy(policy)) for policy in policies]
+
+    def principal(self, who: Principal) -> Principal:
+        boundaries = None if who.boundaries is None else self.policies(who.boundaries)
+        tags = None if who.tags is None else _with_absent(who.tags, self._absent)
+        return replace(who, identity=self.policies(who.identity), boundaries=boundaries, tags=tags)
+
+    def resource(self, what: Resource) -> Resource:
+        return replace(what, policy=self.policies([what.policy])[0]) if what.policy else what
+
+
+def _noted(found: Iterable[Unresolved]) -> list[Unresolved]:
+    """Return what is unresolved, sorted; a condition that is followed both ways is not listed as taken as true."""
+    both = {(item.where, item.what) for item in found if item.why == BOTH_WAYS}
+    return sorted(item for item in found if item.why == BOTH_WAYS or (item.where, item.what) not in both)
+
+
+def _tags_asked_for(principals: Iterable[Principal], resources: Iterable[Resource]) -> set[str]:
+    policies = [policy for who in principals for policy in [*who.identity, *(who.boundaries or ())]]
+    policies += [resource.policy for resource in resources if resource.policy]
+    documents = {id(policy): policy.document for policy in policies}.values()
+    return {name for item in documents for name in _TAG.findall(json.dumps(item, ensure_ascii=False))}
+
+
+def _with_absent(tags: Mapping[str, str | None], absent: Mapping[str, str | None]) -> dict[str, str | None]:
+    own = {name.lower() for name in tags}
+    return {**tags, **{name: value for name, value in absent.items() if name.lower() not in own}}
+
+
+def _accounts_in(stacks: Iterable[Stack]) -> set[str]:
+    texts = (json.dumps(stack.template) for stack in stacks)
+    return {stack.account for stack in stacks} | {digits for item in texts for digits in re.findall(r"\d{12}", item)}
+
+
+def _environments(
+    stacks: Sequence[Stack], principals: Sequence[Principal], resources: Sequence[Resource], made_up: MadeUpAccounts
+) -> Environments:
+    arns = list(dict.fromkeys(who.arn for who in principals if who.arn.startswith("arn:")))
+    owners = {stack.account for stack in stacks}
+    numbers = {arn.split(":")[4] for arn in arns} - set(made_up.names)
+    return Environments(
+        places=sorted({(stack.account, stack.region) for stack in stacks}),
+        accounts=sorted(owners | {number for number in numbers if re.fullmatch(r"\d{12}", number)}),
+        principals=arns,
+        resources=[resource.arn for resource in resources],
+        services=sorted({who.arn for who in principals if who.kind is PrincipalKind.SERVICE}),
+        providers=sorted({who.arn for who in principals if who.kind is PrincipalKind.PROVIDER}),
+        made_up=made_up,
     )
 
 

@@ -1,14 +1,16 @@
 """The resolved view of an assembly's templates, all stacks together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read import identifiers
 from kms_patterns.access.read.assembly import NESTED_STACK, Stack
-from kms_patterns.access.read.documents import readable
-from kms_patterns.access.read.intrinsics import Resolver
+from kms_patterns.access.read.documents import read_document
 from kms_patterns.access.read.not_read import not_read
+from kms_patterns.access.read.resolver import Resolver
+from kms_patterns.access.templates.shapes import items, mapping, text
+from kms_patterns.access.unknowns.symbols import Proposition, symbol
 
 
 class Template:
@@ -17,6 +19,7 @@ class Template:
     def __init__(self, stacks: list[Stack]) -> None:
         self.stacks = stacks
         self.resolver = Resolver(stacks)
+        self._identifiers: dict[tuple[str, str, str], str] = {}
 
     def list_not_read(self) -> None:
         """List what is not evaluated, and nested stacks whose template is not in the assembly."""
@@ -29,33 +32,77 @@ class Template:
                     self.resolver.unresolved.add(Unresolved(self.where(stack, logical_id), "nested stack", why))
 
     def of_type(self, *types: str) -> Iterator[tuple[Stack, str, Mapping[str, Any]]]:
-        """Yield stack, logical id and resolved properties of every resource of these types that will exist."""
+        """Yield stack, logical id and resolved properties of every resource of these types that may exist."""
         for stack in self.stacks:
             for logical_id, resource in stack.resources.items():
                 where = self.where(stack, logical_id)
                 if resource["Type"] in types and self.resolver.holds(stack, resource.get("Condition"), where):
-                    properties = self.resolver.resolve(stack, resource.get("Properties", {}), where)
-                    yield stack, logical_id, properties if isinstance(properties, Mapping) else {}
+                    yield stack, logical_id, mapping(self.resolver.resolve(stack, resource.get("Properties"), where))
 
-    def document(self, where: str, document: Any) -> dict[str, Any]:
-        """Return a policy document with what of it can be read; the rest is listed."""
-        return readable(document, lambda what, why: self.unresolved(where, what, why))
+    def raw(self, stack: Stack, logical_id: str, name: str) -> Any:
+        """Return a property as the template holds it, None if it has none."""
+        return mapping(stack.resources[logical_id].get("Properties")).get(name)
+
+    def existence(self, stack: Stack, logical_id: str) -> tuple[Proposition, ...]:
+        """Return under which propositions a resource exists, if only some deployments make it."""
+        condition = stack.resources[logical_id].get("Condition")
+        return self.resolver.existence(stack, condition, self.where(stack, logical_id))
+
+    def ways(self, stack: Stack, value: Any, where: str) -> list[tuple[tuple[Proposition, ...], Any]]:
+        """Return every way in which a value may resolve, with the propositions under which it does."""
+        return self.resolver.alternatives(stack, value, where)
+
+    def several(self, stack: Stack, value: Any, where: str) -> list[tuple[tuple[Proposition, ...], Any]]:
+        """Return the items of a list, each in every way in which it may resolve."""
+        given = value if isinstance(value, list) else [value]
+        return [(guard, part) for raw in given for guard, way in self.ways(stack, raw, where) for part in items(way)]
+
+    def document(self, stack: Stack, where: str, raw: Any, given: Sequence[Proposition] = ()) -> dict[str, Any]:
+        """Return a policy document with every statement; what cannot be told is a symbol in it, and is listed."""
+        return read_document(
+            raw,
+            lambda value: self.ways(stack, value, where),
+            lambda what, why: self.unresolved(where, what, why),
+            given,
+        )
 
     def unresolved(self, where: str, what: str, why: str) -> None:
         """List what synthesized output cannot tell."""
         self.resolver.unresolved.add(Unresolved(where, what, why))
+
+    def partition(self, account: str) -> str:
+        """Return the partition of an account of the assembly."""
+        return next((stack.partition for stack in self.stacks if stack.account == account), "aws")
+
+    @property
+    def only_account(self) -> str | None:
+        """The account of all stacks, None if there are several."""
+        accounts = {stack.account for stack in self.stacks}
+        return accounts.pop() if len(accounts) == 1 else None
 
     def where(self, stack: Stack, logical_id: str) -> str:
         """Return the readable, unique place of a resource."""
         return f"{stack.id}/{stack.path(logical_id)}"
 
     def name(self, stack: Stack, logical_id: str) -> str:
-        """Return the resource's physical name."""
-        return identifiers.physical_name(stack, logical_id, lambda value: self.resolver.resolve(stack, value, stack.id))
+        """Return the resource's physical name; a symbol if a condition decides between several."""
+        return self._identified(identifiers.physical_name, stack, logical_id)
 
     def arn(self, stack: Stack, logical_id: str) -> str:
         """Return the resource's ARN."""
-        return identifiers.arn(stack, logical_id, lambda value: self.resolver.resolve(stack, value, stack.id))
+        return self._identified(identifiers.arn, stack, logical_id)
+
+    def _identified(self, kind: Callable[..., str], stack: Stack, logical_id: str) -> str:
+        place = kind.__name__, stack.id, logical_id
+        if place not in self._identifiers:
+            # A name that differs between the ways of a condition is replaced by one symbol, wherever it stands.
+            def resolve(value: Any) -> Any:
+                ways = {text(way) for _, way in self.ways(stack, value, stack.id)}
+                only = self.resolver.resolve(stack, value, stack.id)
+                return only if len(ways) == 1 else symbol(f"name of {logical_id}")
+
+            self._identifiers[place] = kind(stack, logical_id, resolve)
+        return self._identifiers[place]
 
     def names(self) -> dict[str, str]:
         """Return readable names by made-up name."""

@@ -9,7 +9,7 @@ from typing import Any
 import fastjsonschema
 
 from kms_patterns.access.evaluate import conditions
-from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who
+from kms_patterns.access.evaluate.entries import Access, ActionName, Escalation, EscalationStep, Statement, What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind, Unresolved
 from kms_patterns.access.report.visible import visible_json
@@ -51,6 +51,8 @@ def write(matrix: Matrix) -> str:
         ],
         "access": [_entry(entry) for entry in matrix.entries],
         "unresolved": [{"where": item.where, "what": item.what, "why": item.why} for item in matrix.unresolved],
+        "escalations": [_escalation(item) for item in matrix.escalations],
+        "policies": [{"policy": item.policy, "index": item.index, "statement": item.text} for item in matrix.policies],
     }
     return visible_json(json.dumps(document, indent=1, ensure_ascii=False)) + "\n"
 
@@ -64,6 +66,25 @@ def _entry(entry: Access) -> dict[str, Any]:
         "scope": entry.scope,
         "condition": conditions.to_json(entry.condition),
         "statements": list(entry.statements),
+    }
+
+
+def _escalation(item: Escalation) -> dict[str, Any]:
+    return {
+        "principal": item.principal,
+        "resource": item.resource,
+        "user": item.user,
+        "condition": conditions.to_json(item.condition),
+        "path": [
+            {
+                "principal": step.principal,
+                "target": step.target,
+                "methods": list(step.methods),
+                "effect": step.effect,
+                "condition": conditions.to_json(step.condition),
+            }
+            for step in item.path
+        ],
     }
 
 
@@ -117,6 +138,24 @@ def _matrix(document: Mapping[str, Any]) -> Matrix:
         ],
         statements=[Statement(item["policy"], item["index"], item["statement"]) for item in document["statements"]],
         unresolved=[Unresolved(item["where"], item["what"], item["why"]) for item in document["unresolved"]],
+        escalations=[_read_escalation(item) for item in document.get("escalations", ())],
+        policies=[Statement(item["policy"], item["index"], item["statement"]) for item in document.get("policies", ())],
+    )
+
+
+def _read_escalation(item: Mapping[str, Any]) -> Escalation:
+    path = [
+        EscalationStep(
+            step["principal"],
+            step["target"],
+            tuple(step["methods"]),
+            step["effect"],
+            conditions.from_json(step["condition"]),
+        )
+        for step in item["path"]
+    ]
+    return Escalation(
+        item["principal"], item["resource"], item["user"], tuple(path), conditions.from_json(item["condition"])
     )
 
 

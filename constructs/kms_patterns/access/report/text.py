@@ -8,7 +8,7 @@ from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled
 from kms_patterns.access.report.visible import mapped
-from kms_patterns.access.report.wording import in_words
+from kms_patterns.access.report.wording import escalation_text, in_words
 
 WIDTH = 110
 _GROUP = 20
@@ -33,6 +33,7 @@ def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
         if part.what.kind is not ResourceKind.ROLE:
             yield ""
             yield from _section(part)
+            yield from _escalations(matrix, part.what.id)
     trusts = [part for part in parts if part.what.kind is ResourceKind.ROLE]
     if trusts:
         yield ""
@@ -49,6 +50,14 @@ def _section(section: Section) -> Iterator[str]:
         yield from _wrapped("    every principal: only when ", in_words(section.condition), 8)
     for block in section.blocks:
         yield from _block(block, what.stack)
+
+
+def _escalations(matrix: Matrix, key: str) -> Iterator[str]:
+    found = [item for item in matrix.escalations if item.resource == key]
+    if found:
+        yield "    can come to use it:"
+    for item in found:
+        yield from _wrapped("      ", f"{item.principal}: {escalation_text(item)}", 10)
 
 
 def _block(block: Block, stack: str) -> Iterator[str]:

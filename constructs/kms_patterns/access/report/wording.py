@@ -2,8 +2,10 @@
 
 import re
 
+from kms_patterns.access.evaluate.entries import Escalation, EscalationStep
 from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, AllOf, Condition, Leaf
 from kms_patterns.access.report.visible import quoted
+from kms_patterns.access.unknowns.symbols import TRUE, UNKNOWN
 
 _WORDS = {
     "stringequals": "=",
@@ -47,9 +49,33 @@ def in_words(condition: Condition) -> str:
     return joint.join(sorted(_bracketed(item) for item in condition.items))
 
 
+_MOST_METHODS = 3
+
+
+def escalation_text(item: Escalation) -> str:
+    """Return by which steps a principal can come to use a key."""
+    steps = "; then ".join(_step(step) for step in item.path)
+    return steps if item.condition == ALWAYS else f"{steps}, when {in_words(item.condition)}"
+
+
+def _step(step: EscalationStep) -> str:
+    more = len(step.methods) - _MOST_METHODS
+    methods = " or ".join(step.methods[:_MOST_METHODS]) + (f" or {more} more ways" if more > 0 else "")
+    if step.effect == "change":
+        return f"can change what {step.target} allows, by {methods}"
+    return f"can become {step.target} by {methods}"
+
+
 def _bracketed(condition: Condition) -> str:
     text = in_words(condition)
     return text if isinstance(condition, Leaf) else f"({text})"
+
+
+def _proposition(leaf: Leaf) -> str:
+    """Return what only a deployment decides, in words."""
+    name, values = leaf.key.removeprefix(UNKNOWN), " or ".join(leaf.values)
+    said = name if values == TRUE else f"{name} is {values}"
+    return f"not ({said})" if "Not" in leaf.op else said
 
 
 _OF_THE_ASSEMBLY = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:(?:<region>)?:(?:<account>)?:(?:[a-z-]+/)?(<[^>]+>)")
@@ -57,6 +83,8 @@ _OF_THE_ASSEMBLY = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:(?:<region>)?:(?:<acco
 
 
 def _leaf(leaf: Leaf) -> str:
+    if leaf.key.startswith(UNKNOWN):
+        return _proposition(leaf)
     quantifier, _, operator = leaf.op.rpartition(":")
     base = operator.removesuffix("IfExists")
     if base.lower() == "null":

@@ -1,0 +1,121 @@
+"""Conditions with unknown values, as conditions that the simulator decides and propositions that it reports."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from kms_patterns.access.templates.shapes import items, text
+from kms_patterns.access.unknowns.environments import Environments, wild
+from kms_patterns.access.unknowns.symbols import TRUE, Proposition, globbed, is_symbol, is_symbolic, may_be_equal, shown
+
+Propositions = dict[tuple[str, str], str]
+"""The value that a proposition must have, by proposition and condition operator."""
+
+ACCOUNT_KEYS = frozenset({"aws:principalaccount", "aws:resourceaccount", "kms:calleraccount", "s3:resourceaccount"})
+"""Condition keys, in lower case, that hold the account of a principal or resource that is asked about."""
+
+DECIDED = ACCOUNT_KEYS | {
+    "aws:principalarn",
+    "aws:principaltype",
+    "aws:principalisawsservice",
+    "aws:principalservicename",
+    "aws:username",
+}
+"""Condition keys, in lower case, whose value is known of every request that is asked about."""
+
+_TEXT = ("string", "arn")
+_NOT = "not"
+_LIKE = {"stringequals": "StringLike", "arnequals": "ArnLike", "stringequalsignorecase": "StringLike"}
+
+Leaf = tuple[str, str, list[str]]
+"""Operator, key and values."""
+
+
+def condition_ways(condition: Any, environments: Environments) -> list[tuple[dict[str, Any], Propositions]]:
+    """Return the ways of a statement's ``Condition``, with what must hold for each."""
+    if condition is None:
+        return [({}, {})]
+    if not isinstance(condition, Mapping):
+        return [({}, {(f"condition {shown(text(condition))}", "StringEquals"): TRUE})]
+    parts: list[list[tuple[Leaf | None, Propositions]]] = []
+    for operator, keys in condition.items():
+        if not isinstance(keys, Mapping):
+            parts.append([(None, {(f"condition {operator} {shown(text(keys))}", "StringEquals"): TRUE})])
+            continue
+        for key, values in keys.items():
+            parts.append(list(_leaf_ways(operator, key, [text(item) for item in items(values)], environments)))
+    found = []
+    for ways in product(*parts):
+        block: dict[str, dict[str, Any]] = {}
+        given: Propositions = {}
+        clash = False
+        for leaf, propositions in ways:
+            if leaf:
+                clash = clash or leaf[1] in block.get(leaf[0], {})
+                block.setdefault(leaf[0], {})[leaf[1]] = leaf[2]
+            given |= propositions
+        if clash:  # two conditions on one key that became one operator: neither is left out
+            return [({}, {(f"condition {shown(str(dict(condition)))}", "StringEquals"): TRUE})]
+        found.append(({"Condition": block} if block else {}, given))
+    return found
+
+
+def _leaf_ways(
+    operator: str, key: str, values: list[str], environments: Environments
+) -> Iterator[tuple[Leaf | None, Propositions]]:
+    quantifier, _, rest = operator.rpartition(":")
+    base = rest.removesuffix("IfExists").lower()
+    unknown = [value for value in values if is_symbolic(value)]
+    decided = key.lower() in DECIDED or key.lower().startswith("aws:principaltag/")
+    if is_symbolic(key) or is_symbolic(operator) or (unknown and not base.startswith(_TEXT)):
+        yield None, {(f"{shown(key)} {operator} {' or '.join(map(shown, values))}", "StringEquals"): TRUE}
+        return
+    others = list(_others(key, values, environments)) if decided and base.startswith(_TEXT) else []
+    if not others:
+        yield (operator, key, values), {}
+        return
+    known = [_exact(key, value, environments) for value in values]
+    if _NOT in base:
+        everything = [*known, *(value for value, _ in others)]
+        label = f"{key} is not {' or '.join(map(shown, values))}"
+        if "*" not in everything:
+            yield (operator, key, everything), {}
+        yield (operator, key, known), {(label, "StringEquals"): TRUE}
+        return
+    if known:
+        yield (operator, key, known), {}
+    suffix = "IfExists" if rest.endswith("IfExists") else ""
+    like = f"{quantifier}:{_LIKE[base]}{suffix}" if quantifier and base in _LIKE else _LIKE.get(base, rest) + suffix
+    for value, (name, holds) in others:
+        wider = f"{like if base in _LIKE else operator}" if set(value) & {"*", "?"} else operator
+        yield (wider, key, [value]), {(name, "StringEquals"): holds}
+
+
+def _exact(key: str, value: str, environments: Environments) -> str:
+    """Return a value as the made-up principals have it."""
+    if key.lower() in ACCOUNT_KEYS and is_symbolic(value):
+        return environments.made_up.of(value)
+    match = re.fullmatch(r"(arn:[^:]*:(?:iam|sts)::)([^:]*)(:.+)", value)
+    if match and is_symbolic(match[2]):
+        return f"arn:aws:{value.split(':')[2]}::{environments.made_up.of(match[2])}{match[3]}"
+    if key.lower() == "aws:principalarn" and is_symbol(value):
+        return f"arn:aws:iam::{environments.made_up.of(value)}:role/{value}"
+    return value
+
+
+def _others(key: str, values: Sequence[str], environments: Environments) -> Iterator[tuple[str, Proposition]]:
+    """Yield values that an unknown value may be, or an account of the assembly."""
+    for value in values:
+        if key.lower() in ACCOUNT_KEYS:
+            yield from environments.other_accounts(value)
+            continue
+        arn = re.fullmatch(r"(arn:[^:]*:(?:iam|sts)::)([^:]*)(:.+)", value)
+        if is_symbolic(value):
+            yield globbed(value), (f"{key} is {shown(value)}", TRUE)
+        elif arn and key.lower() == "aws:principalarn":
+            for account, proposition in environments.other_accounts(arn[2]):
+                yield f"{arn[1]}{account}{arn[3]}", proposition
+            for known in environments.principals:
+                if is_symbolic(known) and may_be_equal(value, wild(known)):
+                    yield known, (f"{shown(known)} is {value}", TRUE)
