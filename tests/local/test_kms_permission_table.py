@@ -36,7 +36,7 @@ OF_KEY = {
     "kms:multiregion", "kms:multiregionkeytype", "kms:resourcealiases",
 }  # fmt: skip
 # A request of ours cannot have them: refused, or the other of two ways to name a grantee.
-NEVER = re.compile("recipientattestation|trailingdays|serviceprincipal|encapsulation")
+NEVER = re.compile("recipientattestation|serviceprincipal|encapsulation")
 # Operations of newer models than the installed one.
 NOT_MODELLED = {"Encapsulate", "Decapsulate", "SynchronizeMultiRegionKey"}
 # AWS lists none for this action, though it is as the others are.
@@ -176,7 +176,7 @@ def test_a_condition_on_a_key_that_the_request_has_or_has_not_decides(
             assert allowed is expected, (key, null)
 
 
-@pytest.mark.parametrize("key", ["kms:TrailingDaysWithoutKeyUsage", "kms:NotYetInvented", "aws:NotYetInvented"])
+@pytest.mark.parametrize("key", ["kms:NotYetInvented", "aws:NotYetInvented"])
 def test_a_deny_on_a_condition_key_that_is_not_known_applies_and_an_allow_does_not(kms: KmsInProcess, key: str) -> None:
     request = {"KeyId": kms.key()}
     for operator, value in (("StringEquals", "x"), ("StringNotEquals", "x"), ("Null", "true"), ("Null", "false")):

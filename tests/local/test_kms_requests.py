@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from kms_patterns.local.server.kms.keys import find_key
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.service_model import operation_of, parsed, validated
 from tests.local.kms_in_process import ACCOUNT, ROOT, KmsInProcess, allow, caller, deny, kms_in_process, policy
@@ -238,3 +239,16 @@ def test_a_second_material_waits_for_the_rotation_and_a_third_is_refused(kms: Km
     assert refused.value.code == "KMSInvalidStateException"
     kms.answer("RotateKeyOnDemand", KeyId=key)
     assert current() == second
+
+
+@pytest.mark.parametrize("operation", ["DisableKey", "ScheduleKeyDeletion"])
+def test_a_key_that_was_used_lately_or_may_have_been_is_kept(kms: KmsInProcess, operation: str) -> None:
+    by = caller(allow(), deny(NumericLessThanEquals={"kms:TrailingDaysWithoutKeyUsage": "30"}))
+    key = kms.key()
+    assert kms.code(operation, by, KeyId=key) == "AccessDeniedException"
+    assert kms.code("Encrypt", by, KeyId=key, Plaintext="eA==") == "OK"
+    assert kms.code(operation, by, KeyId=key) == "AccessDeniedException"
+    used = kms.answer("GetKeyLastUsage", KeyId=key)["KeyLastUsage"]
+    assert used["Operation"] == "Encrypt"
+    find_key(key)["_last_usage"]["Timestamp"] -= 32 * 86400  # type: ignore[index]
+    assert kms.code(operation, by, KeyId=key) == "OK"

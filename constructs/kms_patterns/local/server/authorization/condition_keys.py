@@ -15,8 +15,8 @@ from kms_patterns.local.server.emulator.emulator import EVALUATOR, reach
 # Set by the emulator when the request has them, so absent when it does not find them.
 _OF_EMULATOR = frozenset({
     "aws:currenttime", "aws:epochtime", "aws:multifactorauthpresent", "aws:principalaccount", "aws:principalarn",
-    "aws:principaltype", "aws:requestedregion", "aws:resourceaccount", "aws:securetransport", "aws:sourceip",
-    "aws:tagkeys", "aws:tokenissuetime", "aws:userid", "aws:username",
+    "aws:principaltype", "aws:requestedregion", "aws:resourceaccount", "aws:securetransport", "aws:sourceidentity",
+    "aws:sourceip", "aws:tagkeys", "aws:tokenissuetime", "aws:userid", "aws:username",
 })  # fmt: skip
 # The embedded AWS has neither an organization nor VPC endpoints, MFA devices or calls by service principals.
 _NEVER_HERE = frozenset({
@@ -55,9 +55,6 @@ def lookup_in(context: Any, known: Callable[[str], bool] | None = None) -> Looku
 def _without_value(key: str, context: Any, known: Callable[[str], bool] | None) -> Value:
     if key == "aws:useragent":
         return _user_agent()
-    if key == "aws:sourceidentity":
-        # The emulator's sessions do not keep it.
-        return None if context.principal_type in {"User", "Root"} else UNKNOWN
     if key in _ALWAYS:
         return _ALWAYS[key]
     if key.startswith("aws:"):

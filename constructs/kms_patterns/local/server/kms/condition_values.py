@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
+from kms_patterns.local.server.kms.control_plane.last_usage import days_unused
 from kms_patterns.local.server.kms.grants import constraint_types
 from kms_patterns.local.server.kms.key_identifiers import alias_in
 from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, find_key, key_of_ciphertext
@@ -24,6 +25,8 @@ _FROM_KEY = {
     "kms:CustomerMasterKeyUsage": "KeyUsage",
 }
 _ON_GRANTS = frozenset({"kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"})
+_ENDING = frozenset({"kms:DisableKey", "kms:ScheduleKeyDeletion"})
+_UNUSED = "kms:trailingdayswithoutkeyusage"
 _TAGGING = frozenset({"kms:CreateKey", "kms:TagResource", "kms:UntagResource"})
 _COMPUTED = (
     "kms:calleraccount", "kms:encryptioncontext:", "kms:encryptioncontextkeys", "kms:grantconstraintsourcearn",
@@ -38,8 +41,11 @@ _NAMED = frozenset(
 )
 
 
-def is_known(key: str) -> bool:
-    """Return whether a condition key of KMS, in lower case, is absent from a request when it has no value here."""
+def is_known(action: str, key: str) -> bool:
+    """Return whether a condition key, in lower case, is absent from an action's requests when it has no value here."""
+    if key == _UNUSED:
+        # How AWS counts for a key that was never used, it does not say.
+        return action not in _ENDING
     return not key.startswith("kms:") or key in _NAMED or key.startswith(_COMPUTED)
 
 
@@ -67,7 +73,7 @@ def condition_values(call: KmsCall, target: Target) -> dict[str, Any]:
     values |= dict(_of_constraints(target, request))
     if target.action in _TAGGING:
         values |= _tags(request)
-    values |= _of_key(target.key) if target.key is not None else dict(_of_new_key(call, target))
+    values |= _of_key(target.key, target.action) if target.key is not None else dict(_of_new_key(call, target))
     if permission.aliases and alias_in(target.reference):
         values["kms:RequestAlias"] = alias_in(target.reference)
     if target.action.startswith("kms:ReEncrypt"):
@@ -105,13 +111,15 @@ def _re_encrypts_on_same_key(request: Request) -> bool:
     return destination is not None and source is not None and source["Arn"] == destination["Arn"]
 
 
-def _of_key(record: KeyRecord) -> dict[str, Any]:
+def _of_key(record: KeyRecord, action: str) -> dict[str, Any]:
     values: dict[str, Any] = {key: record[member] for key, member in _FROM_KEY.items()}
     values["kms:MultiRegion"] = str(bool(record.get("MultiRegion"))).lower()
     if record.get("MultiRegion"):
         values["kms:MultiRegionKeyType"] = record["_mrk_type"]
     values |= {f"aws:ResourceTag/{tag['TagKey']}": tag["TagValue"] for tag in record.get("Tags", [])}
     aliases = [arn.split(":", 5)[5] for arn, key_id in reach(KMS, "_aliases").items() if key_id == record["KeyId"]]
+    unused = days_unused(record) if action in _ENDING else None
+    values |= {_UNUSED: unused} if unused is not None else {}
     return values | ({"kms:ResourceAliases": aliases} if aliases else {})
 
 

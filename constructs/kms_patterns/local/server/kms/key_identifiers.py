@@ -39,7 +39,7 @@ def check_identifier(reference: str, *, aliases: bool) -> None:
     if arn is None or (arn[4] == "key" and not _KEY_ID.fullmatch(arn[5])):
         raise KmsError("InvalidArnException", f"{reference} is not a valid ARN of a KMS key")
     if arn[4] == "alias" and not aliases:
-        raise KmsError("InvalidArnException", f"{reference} is the ARN of an alias, where a key ARN is required")
+        raise KmsError("InvalidArnException", "Key Aliases are not supported for this operation")
     if arn[2] != _region():
         raise KmsError("NotFoundException", f"Invalid arn {arn[2]}")
     if arn[1] != "aws" or arn[3] != _account():

@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -146,11 +147,11 @@ def decide(call: KmsCall, target: Target) -> Decision:
         return _on_key(call, target, target.key, values)
     if not target.keyless and not target.reference and not call.caller.is_root:
         return Decision(allowed=False, reason="because the key could not be determined")
-    return authorize_identity(call.caller, target.action, target.resource, values, is_known)
+    return authorize_identity(call.caller, target.action, target.resource, values, partial(is_known, target.action))
 
 
 def _on_key(call: KmsCall, target: Target, key: KeyRecord, values: Mapping[str, Any]) -> Decision:
-    decision = authorize_key(call.caller, target.action, key, values, is_known)
+    decision = authorize_key(call.caller, target.action, key, values, partial(is_known, target.action))
     if decision.allowed or decision.statement is not None:
         return decision
     # No policy allows and none denies: a grant may.
