@@ -3,9 +3,11 @@
 import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions, aws_dynamodb, aws_elasticache, aws_events, aws_fsx, aws_opensearchservice
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 
 from kms_patterns import EncryptionKey, ImportedKey, KeyAccess, KeyAgreementKey, MacKey, RsaEncryptionKey, SigningKey
@@ -13,6 +15,7 @@ from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.policy.services import SERVICES
 
 ACTING = [name for name, use in SERVICES.items() if use.principal]
+ROLE = "arn:aws:iam::111122223333:role/deployer"
 CALLED = [name for name, use in SERVICES.items() if use.through or use.creation]
 
 
@@ -224,3 +227,27 @@ def test_key_of_the_whole_account_and_an_event_bus_need_no_warning(stack, key):
     aws_events.EventBus(stack, "Bus", kms_key=key)
 
     assert warnings(stack) == []
+
+
+@pytest.mark.parametrize(
+    ("synthesizer", "role"),
+    [
+        (lambda: cdk.DefaultStackSynthesizer(qualifier="orders"), "cdk-orders-cfn-exec-role-111122223333-eu-west-1"),
+        (lambda: cdk.BootstraplessSynthesizer(cloud_formation_execution_role_arn=ROLE), ROLE),
+        (cdk.BootstraplessSynthesizer, "cdk-hnb659fds-cfn-exec-role-111122223333-eu-west-1"),
+        (cdk.LegacyStackSynthesizer, None),
+        (cdk.CliCredentialsStackSynthesizer, None),
+    ],
+)
+def test_role_that_deploys_is_that_of_the_synthesizer_or_one_that_the_app_names(synthesizer, role, app):
+    env = cdk.Environment(account="111122223333", region="eu-west-1")
+    stack = cdk.Stack(app, "Stack", env=env, synthesizer=synthesizer())
+    key = EncryptionKey(stack, "Key")
+    secretsmanager.Secret(stack, "Secret", encryption_key=key)
+    if role is None:
+        key.allow_use_through("secretsmanager", iam.Role.from_role_arn(stack, "Role", ROLE), create=True)
+
+    policy = next(iter(assertions.Template.from_stack(stack).find_resources("AWS::KMS::Key").values()))["Properties"]
+
+    assert (role or ROLE) in str(policy["KeyPolicy"])
+    assert ("AllowDeployment" in str(policy["KeyPolicy"])) is (role is not None)

@@ -72,6 +72,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         self.access = options.get("access", KeyAccess.NAMED)
         self._lifecycle, self._perimeter = lifecycle, perimeter
         self._served: set[str] = set()
+        self._created: set[str] = set()
         self.sources_of_services = []
         self.multi_region, self.imported_material = multi_region, imported_material
         self._administration = management(on_demand_rotation, multi_region, imported_material)

@@ -14,6 +14,7 @@ from kms_patterns.keys.grants.deployment_role import deployment_role_arn
 from kms_patterns.keys.grants.grant_writer import GrantWriter
 from kms_patterns.keys.grants.policy_checks import check_symmetric
 from kms_patterns.keys.grants.rules import GrantRules
+from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
 from kms_patterns.policy.services import SERVICES, ServiceUse
@@ -25,6 +26,8 @@ class ServiceGrants(GrantRules):
 
     _writer: GrantWriter
     _served: set[str]
+    _created: set[str]
+    """Services whose resources a role that the app named may create."""
 
     @checked
     def allow_service(
@@ -83,6 +86,8 @@ class ServiceGrants(GrantRules):
         if RETIRE_GRANT in operations:
             through = when.via_service(use.host, self.stack.region)
             granted.append(self._writer.grant(grantee, [RETIRE_GRANT], through, through, purpose="retirement"))
+        if create:
+            self._created.add(service)
         if grants:
             granted.append(self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host))
         return reduce(iam.Grant.combine, granted)
@@ -116,9 +121,11 @@ class ServiceGrants(GrantRules):
         if use.context is not None and service not in self._served:
             self._served.add(service)
             self.allow_service(service)
-        if not use.creation and not use.creates_grants:
+        if self.access is KeyAccess.DELEGATED or not (use.creation or use.creates_grants):
             return
         arn = deployment_role_arn(stack)
+        if arn is None and service in self._created:
+            return
         if arn is None:
             raise GrantRefused(
                 f"{self.node.path}: the role that deploys {stack.node.path} must use the key through {service}, and "
