@@ -97,3 +97,16 @@ def test_a_call_through_s3_names_the_service(aws: Any, key: str, make_bucket: An
     s3_user("kms:GenerateDataKey", key=key).put_object(Bucket=make_bucket(key), Key="a", Body=b"x")
     event = aws.cloud_trail()[-1]
     assert (event["eventName"], event["userIdentity"]["invokedBy"]) == ("GenerateDataKey", "s3.amazonaws.com")
+
+
+@pytest.mark.parametrize(("key", "value"), [("EventName", "Encrypt"), ("EventSource", "kms.amazonaws.com")])
+def test_cloud_trail_answers_from_the_record(aws: LocalAws, make_key: Any, key: str, value: str) -> None:
+    arn = make_key()
+    aws.client("kms").encrypt(KeyId=arn, Plaintext=b"x")
+    looked_for = [
+        {"AttributeKey": key, "AttributeValue": value},
+        {"AttributeKey": "ResourceName", "AttributeValue": arn},
+    ]
+    events = aws.client("cloudtrail").lookup_events(LookupAttributes=looked_for)["Events"]
+    assert [event["EventName"] for event in events][:1] == ["Encrypt"]
+    assert json.loads(events[0]["CloudTrailEvent"])["requestParameters"]["keyId"] == arn

@@ -134,3 +134,15 @@ def test_an_old_version_is_decrypted_with_its_own_data_key(
     s3 = session_of(allow(s3_actions, "*"), allow("kms:Decrypt", key)).client("s3")
     assert s3.get_object(Bucket=bucket, Key="k", VersionId=old)["Body"].read() == b"old"
     assert code_of(s3.get_object, Bucket=bucket, Key="k") == "AccessDenied"
+
+
+@pytest.mark.parametrize("operation", ["get_object", "head_object"])
+def test_missing_object_is_told_to_a_caller_with_list_bucket_only(
+    session_of: Any, allow: Any, make_bucket: Any, code_of: Any, operation: str
+) -> None:
+    bucket = make_bucket()
+    codes = []
+    for actions in (["s3:GetObject"], ["s3:GetObject", "s3:ListBucket"]):
+        s3 = session_of(allow(actions, "*")).client("s3")
+        codes.append(code_of(getattr(s3, operation), Bucket=bucket, Key="missing"))
+    assert codes == (["AccessDenied", "NoSuchKey"] if operation == "get_object" else ["403", "404"])

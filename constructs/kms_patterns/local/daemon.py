@@ -1,19 +1,23 @@
-"""One embedded AWS of this user in the background, for any boto3 program or CDK app, until it is stopped."""
+"""Embedded AWSes of this user in the background, by name, for any boto3 program or CDK app, until they are stopped."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import signal
 import tempfile
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kms_patterns.local.layout import Layout
 from kms_patterns.local.local_aws import ACCOUNT, REGION, new_root_key, root_session
-from kms_patterns.local.server_process import STOP_SECONDS, ServerState, launch
+from kms_patterns.local.server_process import STOP_SECONDS, ServerOptions, ServerState, StartFailed, launch
+
+DEFAULT = "default"
 
 
 class NotOurs(RuntimeError):
@@ -21,80 +25,156 @@ class NotOurs(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Running:
+class Running:
+    """A server that was started in the background."""
+
+    name: str
     folder: str
     region: str
+    account: str
     root_key: str
 
     @property
     def layout(self) -> Layout:
+        """Its folder."""
         return Layout(Path(self.folder))
 
+    @property
+    def server(self) -> ServerState | None:
+        """Its port, process id and token; None if it ended."""
+        layout = self.layout
+        if not _locked(layout.lock) or not layout.state.exists():
+            return None
+        return ServerState(**json.loads(layout.state.read_text(encoding="utf-8")))
 
-def start() -> dict[str, str]:
-    """Start it, or find it running, and return the variables that lead a program to it as the account root.
+    def environment(self) -> dict[str, str]:
+        """Return the variables that lead a program to it as the account root.
+
+        Raises:
+            StartFailed: It ended.
+        """
+        server = self.server
+        if server is None:
+            raise StartFailed(f"the embedded AWS {self.name!r} has ended: `kms-patterns local start` starts it again")
+        return root_session(self.layout, port=server.port, region=self.region, root_key=self.root_key).environment()
+
+
+def start(name: str = DEFAULT, *, port: int = 0, region: str = REGION, account: str = ACCOUNT) -> dict[str, str]:
+    """Start one, or find it running, and return the variables that lead a program to it as the account root.
+
+    Args:
+        name: Which one; each has keys, buckets and stacks of its own.
+        port: The loopback port; 0 for a free one. With a port, address and credentials are the same at every start.
+        region: The Region of its resources.
+        account: The 12 digits of its account.
 
     Raises:
-        StartFailed: It could not start.
+        StartFailed: It could not start, or it runs with other options.
         NotOurs: Another user made the state's folder.
     """
-    running = env()
-    if running is not None:
-        return running
-    stop()
-    root_key = new_root_key()
-    server = launch(region=REGION, account=ACCOUNT, root_key=root_key, detached=True)
-    _state().write_text(
-        json.dumps({"folder": str(server.layout.folder), "region": REGION, "root_key": root_key}), encoding="utf-8"
-    )
-    return root_session(server.layout, port=server.state.port, region=REGION, root_key=root_key).environment()
+    with _alone():
+        found = running(name)
+        if found is not None and found.server is not None:
+            _same(found, port, region, account)
+            return found.environment()
+        _stop(name)
+        root_key = _stable_key(name, port, region, account) if port else new_root_key()
+        options = ServerOptions(region=region, account=account, root_key=root_key, port=port, folder=_home() / name)
+        server = launch(options, detached=True)
+        started = Running(name, str(server.layout.folder), region, account, root_key)
+        _record(name).write_text(json.dumps(asdict(started)), encoding="utf-8")
+        return started.environment()
 
 
-def env() -> dict[str, str] | None:
+def running(name: str = DEFAULT) -> Running | None:
+    """Return the server that was started under ``name``, running or ended; None if none was, or it was stopped."""
+    record = _record(name)
+    return Running(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else None
+
+
+def names() -> list[str]:
+    """Return the names of all that were started and not stopped, sorted."""
+    return sorted(record.stem for record in _home().glob("*.json"))
+
+
+def env(name: str = DEFAULT) -> dict[str, str] | None:
     """Return the variables that lead a program to the running one, None if none is running."""
-    running = _remembered()
-    server = _alive(running) if running else None
-    if running is None or server is None:
-        return None
-    return root_session(
-        running.layout, port=server.port, region=running.region, root_key=running.root_key
-    ).environment()
+    found = running(name)
+    return found.environment() if found is not None and found.server is not None else None
 
 
-def stop() -> bool:
+def stop(name: str = DEFAULT) -> bool:
     """Stop it and remove all that it stored; return whether it was running."""
-    running = _remembered()
-    if running is None:
+    with _alone():
+        return _stop(name)
+
+
+def _stop(name: str) -> bool:
+    found = running(name)
+    if found is None:
         return False
-    server = _alive(running)
+    server = found.server
     if server is not None:
-        _end(server.pid, running.layout.lock)
-    shutil.rmtree(running.folder, ignore_errors=True)
-    shutil.rmtree(_state().parent, ignore_errors=True)
+        _end(server.pid, found.layout.lock)
+    shutil.rmtree(found.folder, ignore_errors=True)
+    _record(name).unlink(missing_ok=True)
     return server is not None
 
 
-def _state() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"kms-patterns-user-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+def _same(found: Running, port: int, region: str, account: str) -> None:
+    server = found.server
+    differs = [
+        f"{option} {has} (asked for: {asked})"
+        for option, has, asked in (
+            ("Region", found.region, region),
+            ("account", found.account, account),
+            ("port", server.port if server else 0, port or (server.port if server else 0)),
+        )
+        if has != asked
+    ]
+    if differs:
+        raise StartFailed(
+            f"the embedded AWS {found.name!r} runs with {', '.join(differs)}: stop it, or start another with --name"
+        )
+
+
+def _stable_key(name: str, port: int, region: str, account: str) -> str:
+    # The CDK's command line remembers the account of an access key: another account must have another key.
+    digest = hashlib.sha256(f"{os.getuid()} {name} {port} {region} {account}".encode()).hexdigest()
+    return f"AKIA{digest[:16].upper()}"
+
+
+def _home() -> Path:
+    folder = Path(tempfile.gettempdir()).resolve() / f"kms-patterns-user-{os.getuid()}"
+    if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
         raise NotOurs(f"{folder} belongs to another user; remove it or set TMPDIR")
-    return folder / "daemon.json"
+    return folder
 
 
-def _remembered() -> _Running | None:
-    state = _state()
-    if not state.exists():
-        state.parent.rmdir()
-        return None
-    return _Running(**json.loads(state.read_text(encoding="utf-8")))
+def _record(name: str) -> Path:
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise StartFailed(f"the name {name!r} may contain letters, digits, - and _ only: it names a folder")
+    return _home() / f"{name}.json"
 
 
-def _alive(running: _Running) -> ServerState | None:
-    layout = running.layout
-    if not _locked(layout.lock) or not layout.state.exists():
-        return None
-    return ServerState(**json.loads(layout.state.read_text(encoding="utf-8")))
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the lock of the folder: of starts at the same time one starts the server, the others find it running."""
+    home = _home()
+    while True:
+        home.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(home, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Who held the lock before may have removed the folder, and another may have made a new one.
+        if home.exists() and home.stat().st_ino == os.fstat(lock).st_ino:
+            break
+        os.close(lock)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            home.rmdir()
+        os.close(lock)
 
 
 def _locked(path: Path) -> bool:

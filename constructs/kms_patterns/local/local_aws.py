@@ -14,13 +14,15 @@ from urllib.error import HTTPError
 
 from kms_patterns.local.aws_session import AwsSession
 from kms_patterns.local.cloud_trail import event_of
+from kms_patterns.local.inspection import recorded_calls
 from kms_patterns.local.layout import Layout
-from kms_patterns.local.server_process import ServerProcess, launch
+from kms_patterns.local.server_process import ServerOptions, ServerProcess, ServerState, launch
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 SESSION_PATH = "/_kms-patterns/role-session"
 FAULTS_PATH = "/_kms-patterns/faults"
+PAGE_PATH = "/_kms-patterns/calls"
 ROOT_SECRET = "test"  # noqa: S105 - the emulator does not check it
 INSTANCE = "i-0123456789abcdef0"
 
@@ -62,13 +64,13 @@ class LocalAws:
         Args:
             region: The Region of its resources.
             account: The 12 digits of its account.
-            directory: Where to make its temporary folder; left out, where Python makes temporary folders.
+            directory: Where to make its temporary folder; defaults to where Python makes temporary folders.
 
         Raises:
             StartFailed: It could not start; the message says why.
         """
         root_key = new_root_key()
-        server = launch(region=region, account=account, root_key=root_key, directory=directory)
+        server = launch(ServerOptions(region=region, account=account, root_key=root_key, directory=directory))
         return cls(server, region=region, account=account, root_key=root_key)
 
     def __enter__(self) -> Self:
@@ -112,8 +114,8 @@ class LocalAws:
         Args:
             role_arn: The role.
             service: The AWS service that hands the credentials out, such as ``ec2.amazonaws.com`` for an instance
-                profile; the role must trust it. Left out, the account itself asks, and the role must trust the account.
-            session_name: The last part of the session's ARN; left out, an instance id, or ``kms-patterns``.
+                profile; the role must trust it. Defaults to the account itself, which the role must trust.
+            session_name: The last part of the session's ARN. Defaults to an instance id, or ``kms-patterns``.
 
         Raises:
             AssumeRoleRefused: The role does not exist or does not trust who asks.
@@ -129,11 +131,11 @@ class LocalAws:
     def kms_calls(self) -> list[dict[str, Any]]:
         """Return every KMS call so far, those that S3 made for a caller included, in order.
 
-        Each has time, principal, action, keyArn, encryptionContext, viaService, decision, reason, errorCode, and
-        statement: the one that decided (policy, sid, position, effect), None where nothing allowed.
+        Each has time, principal, action, keyArn, encryptionContext, viaService, decision, reason, errorCode,
+        requestId (of the response), and statement: the one that decided (policy, sid, position, effect), None where
+        nothing allowed.
         """
-        lines = self._server.layout.calls.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        return [call for call in recorded_calls(self._server.layout) if call["action"].startswith("kms:")]
 
     def cloud_trail(self) -> list[dict[str, Any]]:
         """Return every KMS call so far as CloudTrail would tell it, with the deciding statement added."""
@@ -172,13 +174,35 @@ class LocalAws:
         return self._ask(SESSION_PATH, request, AssumeRoleRefused)
 
     def _ask(self, path: str, content: Mapping[str, Any], refusal: type[Exception]) -> dict[str, Any]:
-        headers = {"x-kms-patterns-token": self._server.state.token, "content-type": "application/json"}
-        request = urllib.request.Request(self.endpoint_url + path, json.dumps(content).encode(), headers)  # noqa: S310 - https
-        trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(self.ca_bundle)))
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
-        try:
-            with opener.open(request, timeout=30) as answer:
-                found: dict[str, Any] = json.load(answer)
-                return found
-        except HTTPError as refused:
-            raise refusal(json.load(refused)["message"]) from refused
+        state, layout = self._server.state, self._server.layout
+        return ask_server(state, layout, path, content, refusal)
+
+
+def session_as(server: ServerState, layout: Layout, role: str, *, account: str, region: str) -> AwsSession:
+    """Return a session of a role, which may trust the account, or one or more services only.
+
+    Raises:
+        AssumeRoleRefused: The role does not exist or trusts neither.
+    """
+    arn = role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
+    request = {"roleArn": arn, "service": None, "sessionName": "kms-patterns", "anyService": True}
+    found = ask_server(server, layout, SESSION_PATH, request, AssumeRoleRefused)
+    session = root_session(layout, port=server.port, region=region, root_key=found["AccessKeyId"])
+    return replace(session, secret_access_key=found["SecretAccessKey"], session_token=found["SessionToken"])
+
+
+def ask_server(
+    state: ServerState, layout: Layout, path: str, content: Mapping[str, Any], refusal: type[Exception]
+) -> dict[str, Any]:
+    """Return what a server answers on one of its own paths; raise ``refusal`` with its message if it refuses."""
+    headers = {"x-kms-patterns-token": state.token, "content-type": "application/json"}
+    address = f"https://127.0.0.1:{state.port}{path}"
+    request = urllib.request.Request(address, json.dumps(content).encode(), headers)
+    trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(layout.authority)))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
+    try:
+        with opener.open(request, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except HTTPError as refused:
+        raise refusal(json.load(refused)["message"]) from refused

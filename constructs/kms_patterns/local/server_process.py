@@ -51,21 +51,48 @@ class ServerProcess:
         shutil.rmtree(self.layout.folder, ignore_errors=True)
 
 
-def launch(
-    *, region: str, account: str, root_key: str, directory: Path | None = None, detached: bool = False
-) -> ServerProcess:
-    """Start a server in a new temporary folder below ``directory``.
+@dataclass(frozen=True)
+class ServerOptions:
+    """How a server is started.
+
+    Args:
+        region: The Region of its resources.
+        account: The 12 digits of its account.
+        root_key: The access key id of its account root.
+        directory: Where to make its temporary folder. Defaults to where Python makes temporary folders.
+        port: Its loopback port; 0 for a free one.
+        folder: The folder itself, instead of a new temporary one; removed if it exists.
+    """
+
+    region: str
+    account: str
+    root_key: str
+    directory: Path | None = None
+    port: int = 0
+    folder: Path | None = None
+
+    def make_folder(self) -> Path:
+        """Return the server's new, empty folder."""
+        if self.folder is None:
+            return Path(tempfile.mkdtemp(prefix="kms-patterns-", dir=self.directory)).resolve()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(mode=0o700)
+        return self.folder
+
+
+def launch(options: ServerOptions, *, detached: bool = False) -> ServerProcess:
+    """Start a server; ``detached``: it does not end with this process.
 
     Raises:
         StartFailed: It is not installed, it ended, or it did not serve within a minute.
     """
     if find_spec("ministack") is None:
         raise StartFailed("the embedded AWS is not installed: pip install 'cdk-kms-patterns[local]'")
-    layout = Layout(Path(tempfile.mkdtemp(prefix="kms-patterns-", dir=directory)).resolve())
+    layout = Layout(options.make_folder())
     layout.home.mkdir()
     layout.temporary.mkdir()
     write_certificates(layout)
-    command = [sys.executable, "-m", "kms_patterns.local.server", str(layout.folder)]
+    command = [sys.executable, "-m", "kms_patterns.local.server", str(layout.folder), "--port", str(options.port)]
     with layout.output.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--detached"] if detached else command,
@@ -73,7 +100,7 @@ def launch(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=layout.folder,
-            env=server_environment(layout, region=region, account=account, root_key=root_key),
+            env=server_environment(layout, options),
             # Its own group: Ctrl-C reaches the parent only, and the server's end reaches its children only.
             start_new_session=True,
         )
@@ -85,11 +112,11 @@ def launch(
         raise
 
 
-def server_environment(layout: Layout, *, region: str, account: str, root_key: str) -> dict[str, str]:
+def server_environment(layout: Layout, options: ServerOptions) -> dict[str, str]:
     """Return the server's whole environment; Lambda functions inherit it, so nothing of the user's leaks in."""
     return {name: os.environ[name] for name in _KEPT if name in os.environ} | {
         "AUTH": "true",
-        "AWS_ACCESS_KEY_ID": root_key,
+        "AWS_ACCESS_KEY_ID": options.root_key,
         "AWS_EC2_METADATA_DISABLED": "true",
         # The emulator removes Docker containers that it takes for its own, at its start and end.
         "DOCKER_HOST": f"unix://{layout.folder / 'no-docker.sock'}",
@@ -97,9 +124,9 @@ def server_environment(layout: Layout, *, region: str, account: str, root_key: s
         "IOT_MTLS_ENABLED": "0",
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
         "LOG_LEVEL": "WARNING",
-        "MINISTACK_ACCOUNT_ID": account,
+        "MINISTACK_ACCOUNT_ID": options.account,
         "MINISTACK_HOST": "127.0.0.1",
-        "MINISTACK_REGION": region,
+        "MINISTACK_REGION": options.region,
         "MINISTACK_SSL_CERT": str(layout.certificate),
         "MINISTACK_SSL_KEY": str(layout.private_key),
         NODE_MODULES_VARIABLE: str(_node_modules() or ""),

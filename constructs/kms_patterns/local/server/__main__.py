@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import os
 import socket
+import sys
 from pathlib import Path
 
 from kms_patterns.local.layout import Layout
@@ -16,15 +17,15 @@ def main() -> None:
     layout = Layout(arguments.folder)
     with layout.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _run(layout, detached=arguments.detached)
+        _run(layout, port=arguments.port, detached=arguments.detached)
 
 
-def _run(layout: Layout, *, detached: bool) -> None:
+def _run(layout: Layout, *, port: int, detached: bool) -> None:
     end = end_of(layout.folder)
     follow_signals(end)
     if not detached:
         follow_parent(end)
-    listener = _listener()
+    listener = _listener(port)
     _prepare_environment(layout, listener.getsockname()[1])
     # A failure to start ends with its message and status; the parent reads the message, then removes the folder.
     _serve(layout, listener)
@@ -33,13 +34,19 @@ def _run(layout: Layout, *, detached: bool) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m kms_patterns.local.server", description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, default=0, help="the loopback port, 0 for a free one")
     parser.add_argument("--detached", action="store_true", help="do not end with the parent")
     return parser.parse_args()
 
 
-def _listener() -> socket.socket:
+def _listener(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind(("127.0.0.1", 0))
+    # A server that was just stopped leaves connections behind that would keep the port for a minute.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        sys.exit(f"kms-patterns: port {port} cannot be used ({error.strerror}): choose another with --port")
     listener.listen(512)
     return listener
 

@@ -2,7 +2,9 @@
 
 The emulator's own administration paths need the token as well: they show and remove what others stored.
 
-``POST /_kms-patterns/role-session`` answers ``{"roleArn", "service", "sessionName"}`` with session credentials.
+``POST /_kms-patterns/role-session`` answers ``{"roleArn", "service", "sessionName"}`` with session credentials;
+``"anyService": true`` takes whichever service the role trusts if it does not trust the account.
+``GET /_kms-patterns/calls`` is a page of the recorded calls; a browser gives the token as ``?token=``.
 ``POST /_kms-patterns/faults`` takes ``{"faults": [...], "seed"}`` (see ``faults``), ``{}`` to tell what was injected.
 Both need the token that the server writes, readable by its user only, into its folder.
 """
@@ -12,13 +14,16 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
+from kms_patterns.local.inspection import page_of
 from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
-from kms_patterns.local.server.emulator.role_credentials import NotAssumable, role_session
+from kms_patterns.local.server.emulator.role_credentials import NotAssumable, role_session, trusted_service
 from kms_patterns.local.server.faults import REFUSALS, FaultPlan, inject, is_retry, request_of
 
 SESSION_PATH = "/_kms-patterns/role-session"
 FAULTS_PATH = "/_kms-patterns/faults"
+PAGE_PATH = "/_kms-patterns/calls"
 SLICE = 1 << 20
 _ADMINISTRATION = ("/_ministack", "/_localstack")
 # Health needs no credentials; custom resources answer under a name that only their function was told.
@@ -35,8 +40,10 @@ Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-def application(emulator: Application, *, token: str, ready: Callable[[], None]) -> Application:
-    """Return ``emulator`` with our path; ``ready`` is called once it serves."""
+def application(
+    emulator: Application, *, token: str, ready: Callable[[], None], calls: Callable[[], list[dict[str, Any]]]
+) -> Application:
+    """Return ``emulator`` with our paths; ``ready`` is called once it serves, ``calls`` returns what was recorded."""
     plan = FaultPlan()
     answers: dict[str, Answer] = {SESSION_PATH: _session, FAULTS_PATH: partial(_faults, plan)}
 
@@ -47,6 +54,8 @@ def application(emulator: Application, *, token: str, ready: Callable[[], None])
             request = await _body(receive)
             status, body = _answer(token, dict(scope["headers"]), request, answers[scope["path"]])
             await _send_json(send, status, body)
+        elif scope["type"] == "http" and scope["path"] == PAGE_PATH:
+            await _page(token, calls, scope, send)
         elif scope["type"] == "http" and _closed(scope["path"]) and not _has_token(token, dict(scope["headers"])):
             await _body(receive)
             await _send_json(send, *_NO_TOKEN)
@@ -108,6 +117,21 @@ def _has_token(token: str, headers: dict[bytes, bytes]) -> bool:
     return hmac.compare_digest(headers.get(TOKEN_HEADER, b""), token.encode())
 
 
+async def _page(token: str, calls: Callable[[], list[dict[str, Any]]], scope: Message, send: Send) -> None:
+    given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+    if not _has_token(token, dict(scope["headers"]) | ({TOKEN_HEADER: given.encode()} if given else {})):
+        await _send_json(send, *_NO_TOKEN)
+        return
+    # Nothing is loaded, run or sent on from here: names in the page come from requests.
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+        (b"referrer-policy", b"no-referrer"),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": page_of(calls()).encode()})
+
+
 async def _send_json(send: Send, status: int, body: dict[str, Any]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
@@ -125,7 +149,8 @@ def _faults(plan: FaultPlan, request: dict[str, Any]) -> tuple[int, dict[str, An
 def _session(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     reach(RESPONSES, "set_request_account_id")("")
     try:
-        return 200, role_session(request["roleArn"], request["service"], request["sessionName"])
+        trusted = trusted_service(request["roleArn"]) if request.get("anyService") else request["service"]
+        return 200, role_session(request["roleArn"], trusted, request["sessionName"])
     except NotAssumable as refused:
         return 403, {"message": str(refused)}
 

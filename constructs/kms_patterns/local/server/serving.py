@@ -10,6 +10,7 @@ import sys
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from kms_patterns.local.inspection import recorded_calls
 from kms_patterns.local.layout import Layout
 from kms_patterns.local.server.emulator import seam
 from kms_patterns.local.server.emulator.emulator import APP, EmulatorMismatch, reach
@@ -31,7 +32,12 @@ def serve_emulator(layout: Layout, listener: socket.socket) -> None:
     except EmulatorMismatch as mismatch:
         sys.exit(f"kms-patterns: {mismatch}")
     state = {"port": listener.getsockname()[1], "pid": os.getpid(), "token": secrets.token_hex(32)}
-    app = application(reach(APP, "app"), token=str(state["token"]), ready=lambda: layout.announce(json.dumps(state)))
+    app = application(
+        reach(APP, "app"),
+        token=str(state["token"]),
+        ready=lambda: layout.announce(json.dumps(state)),
+        calls=lambda: recorded_calls(layout),
+    )
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.certfile, config.keyfile = str(layout.certificate), str(layout.private_key)

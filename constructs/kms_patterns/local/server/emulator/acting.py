@@ -13,7 +13,7 @@ from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, RESPONSES, reach
-from kms_patterns.local.server.emulator.role_credentials import NotAssumable, role_session
+from kms_patterns.local.server.emulator.role_credentials import role_session
 
 
 class NotPermitted(Exception):
@@ -69,7 +69,8 @@ class Acting:
         raise NotPermitted(message(action, denied.principal_arn, resource, denied.decision == "Deny"))
 
 
-_ARN_COLONS = 5
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id that the response to the request carries which is being served, or which set the work going."""
 _current: ContextVar[Acting | None] = ContextVar("acting", default=None)
 
 
@@ -99,6 +100,4 @@ def service_role(role_arn: str, service: str, session_name: str) -> Acting:
     Raises:
         NotAssumable: There is no such role, or it does not trust the service.
     """
-    if role_arn.count(":") < _ARN_COLONS:
-        raise NotAssumable(f"{role_arn!r} is not the ARN of a role")
     return Acting(role_session(role_arn, service, session_name)["AccessKeyId"])

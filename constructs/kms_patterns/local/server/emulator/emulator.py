@@ -30,6 +30,7 @@ SNS = "ministack.services.sns"
 DYNAMODB = "ministack.services.dynamodb"
 DYNAMODB_STREAMS = "ministack.services.dynamodb_streams"
 EVENTS = "ministack.services.eventbridge"
+CLOUD_TRAIL = "ministack.services.cloudtrail"
 ECR = "ministack.services.ecr"
 LOGS = "ministack.services.cloudwatch_logs"
 STEP_FUNCTIONS = "ministack.services.stepfunctions"
@@ -59,8 +60,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_handle_special_data_plane_request": f"{_HANDLER} request_id raw_path raw_query_string client_ip",
     },
     RESPONSES: {
-        "get_account_id": "",
-        "get_region": "",
+        **dict.fromkeys(("get_account_id", "get_region"), ""),
         "request_scope": "account_id region",
         "set_request_account_id": "access_key_id",
     },
@@ -92,8 +92,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "request_tag_context": "service iam_action body params",
     },
     LAMBDA_RUNTIME: {
-        "_PYTHON_WORKER_SCRIPT": "=str",
-        "_NODEJS_WORKER_SCRIPT": "=str",
+        **dict.fromkeys(("_NODEJS_WORKER_SCRIPT", "_PYTHON_WORKER_SCRIPT"), "=str"),
         "Worker": "func_name config code_zip",
         "execution_credentials": "config",
     },
@@ -172,6 +171,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     },
     EVENTS: {"_dispatch_event": "event view", "_invoke_target": "target event rule view"},
     ECR: {"_images": "=AccountRegionScopedDict", "_repositories": "=AccountRegionScopedDict"},
+    CLOUD_TRAIL: {"_get_event_queue": ""},
     LOGS: {"handle_request": _HANDLER, "_log_groups": "=AccountRegionScopedDict"},
     STEP_FUNCTIONS: {
         "_SERVICE_DISPATCH": "=dict",

@@ -11,6 +11,7 @@ from typing import Any
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, STS, reach
 
 DURATION = 6 * 3600
+_ARN_COLONS = 5
 
 
 class NotAssumable(Exception):
@@ -28,6 +29,8 @@ def role_session(role_arn: str, service: str | None, session_name: str) -> dict[
     Raises:
         NotAssumable: There is no such role, or its trust policy does not allow who asks.
     """
+    if role_arn.count(":") < _ARN_COLONS:
+        raise NotAssumable(f"{role_arn!r} is not the ARN of a role")
     account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
     role = reach(IAM, "_roles").get_scoped(account, None, name)
     if role is None or role["Arn"] != role_arn:
@@ -48,6 +51,19 @@ def role_session(role_arn: str, service: str | None, session_name: str) -> dict[
         "Expiration": time.time() + DURATION,
     })  # fmt: skip
     return credentials
+
+
+def trusted_service(role_arn: str) -> str | None:
+    """Return a service that a role trusts, if it does not trust its own account; None otherwise."""
+    account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
+    document = (reach(IAM, "_roles").get_scoped(account, None, name) or {}).get("AssumeRolePolicyDocument") or "{}"
+    if _trusts(document, f"arn:aws:iam::{account}:root", "AWS"):
+        return None
+    policy: dict[str, Any] = json.loads(document) if isinstance(document, str) else document
+    statements = policy.get("Statement", [])
+    statements = [statements] if isinstance(statements, dict) else statements
+    named = [service for statement in statements for service in _principals(statement.get("Principal"), "Service")]
+    return next((service for service in named if _trusts(document, service, "Service")), None)
 
 
 def _trusts(document: str | dict[str, Any], asking: str, kind: str) -> bool:

@@ -5,6 +5,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from kms_patterns.local.cloud_trail import looked_up
 from kms_patterns.local.server.authorization import emulator_policies
 from kms_patterns.local.server.authorization.caller import role_arn_of
 from kms_patterns.local.server.emulator import (
@@ -21,6 +22,7 @@ from kms_patterns.local.server.emulator.emulator import (
     ACTIONS,
     APP,
     CHANGE_SETS,
+    CLOUD_TRAIL,
     CLOUDFORMATION,
     ENGINE,
     EVALUATOR,
@@ -30,6 +32,7 @@ from kms_patterns.local.server.emulator.emulator import (
     LAMBDA_RUNTIME,
     LOGS,
     PROVISIONERS,
+    RESPONSES,
     S3,
     STACK_OPERATIONS,
     STACKS,
@@ -37,6 +40,7 @@ from kms_patterns.local.server.emulator.emulator import (
     STS,
     reach,
 )
+from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.control_plane import key_creation
 from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
@@ -73,7 +77,7 @@ def install(kms: KmsService) -> None:
     replace(KMS, "_create_key", key_creation.create_key)
     replace(KMS, "_key_metadata", key_creation.key_metadata)
     replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
-    replace(EVALUATOR, "enforce", enforce)
+    replace(EVALUATOR, "enforce", partial(enforce, kms.log))
     replace(EVALUATOR, "_resolve_condition_key", resolve_condition_key)
     replace(EVALUATOR, "parse_policy_document", emulator_policies.parse_document)
     replace(EVALUATOR, "_first_match", emulator_policies.first_match)
@@ -94,6 +98,7 @@ def install(kms: KmsService) -> None:
     replace(STACKS, "_add_event", stack_events.record_event)
     _install_cloudformation(kms)
     _install_step_functions()
+    replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
     replace(EVENTS, "_invoke_target", event_targets.delivering)
     replace(ENGINE, "_resolve_refs", template_functions.resolve_references)
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
@@ -102,6 +107,12 @@ def install(kms: KmsService) -> None:
     replace(LAMBDA, "_execute_function_with_config_scope", custom_resources.execute)
     worker = import_module(LAMBDA_RUNTIME).Worker
     worker.invoke = functions.worker_invoke(worker.invoke)
+
+
+def _trail(log: CallLog) -> list[dict[str, Any]]:
+    # LookupEvents answers for one Region; a call without a key says none.
+    here = reach(RESPONSES, "get_region")()
+    return [looked_up(call) for call in log.read() if f":{here}:" in (call.get("keyArn") or f":{here}:")]
 
 
 def _install_cloudformation(kms: KmsService) -> None:
@@ -156,7 +167,7 @@ def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., A
     return read
 
 
-def enforce(original: Callable[..., Any]) -> Callable[..., Any]:
+def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
     """Leave KMS requests to our handler, which sees their body: only their credentials are checked here."""
 
     def decide(access_key_id: str, iam_action: str, service: str, *rest: Any, **named: Any) -> object:
@@ -165,7 +176,9 @@ def enforce(original: Callable[..., Any]) -> Callable[..., Any]:
         if decided is None:
             side_doors.check(original, access_key_id, iam_action, service, rest[0] if rest else named["region"])
         if decided is None and session_rules.without_mfa(access_key_id, iam_action):
-            return reach(EVALUATOR, "EvalResult")("ImplicitDeny", "this session, which was made without MFA,")
+            decided = reach(EVALUATOR, "EvalResult")("ImplicitDeny", "this session, which was made without MFA,")
+        if hasattr(decided, "decision"):
+            log.write_denial(iam_action, str(named.get("resource_arn", "*")), decided)
         return decided
 
     return decide

@@ -1,11 +1,16 @@
-"""Every KMS call as a line of JSON: who, what, on which key, in which context, through which service, decided how."""
+"""Every KMS call as a line of JSON: who, what, on which key, in which context, through which service, decided how.
+
+Denials of other services stand in the same file.
+"""
 
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from kms_patterns.local.server.authorization.evaluation import Decision
+from kms_patterns.local.server.emulator.acting import request_id
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.targets import Target
 
@@ -14,7 +19,7 @@ class CallLog:
     """Appends to one file. A line is one permission asked for: ReEncrypt writes two, From and To."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._path, self._file = path, path.open("a", encoding="utf-8", buffering=1)
 
     def write(self, call: KmsCall, decisions: Sequence[tuple[Target, Decision]], error_code: str | None) -> None:
         """Write what was decided on each target of ``call``; that it was refused before, if nothing was decided."""
@@ -26,8 +31,32 @@ class CallLog:
                 **record,
                 "viaService": call.via_service,
                 "errorCode": error_code,
+                "requestId": request_id.get(),
             }
             self._file.write(json.dumps(line) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return every KMS call so far, in order."""
+        lines = map(json.loads, self._path.read_text(encoding="utf-8").splitlines())
+        return [line for line in lines if line["action"].startswith("kms:")]
+
+    def write_denial(self, action: str, resource: str, denied: Any) -> None:
+        """Write that another service's permission was denied: ``denied`` is the emulator's decision."""
+        explicit = denied.decision == "Deny"
+        kind = "resource" if denied.resource_policy_arn else "identity"
+        reason = f"with an explicit deny in {'a' if kind == 'resource' else 'an'} {kind}-based policy"
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "principal": denied.principal_arn,
+            "action": action,
+            "resource": resource,
+            "decision": "deny",
+            "reason": reason if explicit else f"because no identity-based policy allows the {action} action",
+            "statement": {"policy": f"{kind}-based policy", "sid": denied.matched_sid} if explicit else None,
+            "errorCode": "AccessDenied",
+            "requestId": request_id.get(),
+        }
+        self._file.write(json.dumps(line) + "\n")
 
 
 def _of(target: Target, decision: Decision) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import S3, reach
@@ -44,6 +45,10 @@ class S3Encryption:
                 return refused
             with serving(S3Request(method, bucket, key, headers, query)):
                 status, answered, content = original(*request)
+            missing = status == HTTPStatus.NOT_FOUND and key and method in {"GET", "HEAD"}
+            if missing and s3_operations.hidden(bucket, headers, query):
+                denied: Response = reach(S3, "_error")("AccessDenied", "Access Denied", 403)
+                return denied
             return status, {name: value for name, value in answered.items() if name != DATA_KEY}, content
 
         return dispatch

@@ -6,6 +6,9 @@ AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simpl
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, ROUTER, S3, reach
 
 _OBJECT: Mapping[str, frozenset[str]] = {
     "GET": frozenset({"acl", "annotation", "attributes", "legal-hold", "retention", "tagging", "uploadId"}),
@@ -49,6 +52,20 @@ def unknown(method: str, key: str, headers: Mapping[str, str], query: Iterable[s
     strange = [name for name in query if name not in known and not _is_parameter(name)]
     strange += [name for name in _HEADERS if name in headers]
     return strange[0] if strange else None
+
+
+def hidden(bucket: str, headers: Mapping[str, str], query: Mapping[str, Any]) -> bool:
+    """Return whether a missing object is answered with 403: a caller without s3:ListBucket is not told.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Permissions)
+    """
+    if bucket not in reach(S3, "_buckets"):
+        return False
+    access_key = reach(ROUTER, "extract_access_key_id")(headers, query)
+    if not access_key:
+        return True
+    region, arn = reach(RESPONSES, "get_region")(), f"arn:aws:s3:::{bucket}"
+    return reach(EVALUATOR, "enforce")(access_key, "s3:ListBucket", "s3", region, resource_arn=arn) is not None
 
 
 def _is_parameter(name: str) -> bool:

@@ -21,6 +21,7 @@ _OF_SERVICE = {
     "eks": {"keyArn"}, "kinesis": {"KeyId"}, "kinesisanalyticsv2": {"KeyId", "KeyIdUpdate"},
 }  # fmt: skip
 _KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]*:\d{12}:(key|alias)/\S+")
+_READS = ("BatchGet", "Describe", "Get", "List", "Lookup", "Search")
 ASKING = frozenset({
     "cloudformation", "dynamodb", "iam", "kms", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts",
     "tagging",
@@ -29,9 +30,11 @@ ASKING = frozenset({
 _AWS_OWNED = ("alias/aws/", "AWS_OWNED", "AWS_MANAGED", "NONE", "DISABLED")
 
 
-def unasked_by(service: str, request: Served) -> str | None:
-    """Return why a request that names a key is refused; None if it names none, or the service asks KMS."""
-    return None if service in ASKING else _refusal(service, request.members())
+def unasked_by(service: str, action: str, request: Served) -> str | None:
+    """Return why a request that names a key is refused; None if it names none, only reads, or KMS is asked."""
+    if service in ASKING or action.partition(":")[2].startswith(_READS):
+        return None
+    return _refusal(service, request.members())
 
 
 def unasked_key(service: str, properties: Any) -> str | None:
@@ -41,7 +44,7 @@ def unasked_key(service: str, properties: Any) -> str | None:
 
 def _refusal(service: str, members: Members) -> str | None:
     for name, value in members:
-        named = is_key_member(service, name) or _KEY_ARN.fullmatch(value)
+        named = is_key_member(service, name) or ("key" in name.lower() and _KEY_ARN.fullmatch(value))
         if named and value and not value.startswith(_AWS_OWNED):
             return (
                 f"The embedded AWS does not ask KMS for {service}, so it refuses {name} {value}: leave it out, "

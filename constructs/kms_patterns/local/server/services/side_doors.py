@@ -6,8 +6,8 @@ AWS: https://docs.aws.amazon.com/service-authorization/latest/reference/list_ide
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
+from kms_patterns.local.server.emulator.acting import request_id
 from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.services.key_members import unasked_by
@@ -29,12 +29,13 @@ def watching(original: Dispatch) -> Dispatch:
     """Return the emulator's dispatcher with the request at hand while its permissions are checked."""
 
     async def dispatch(*request: Any, **more: Any) -> Response | None:
-        method, path, headers, body, query, request_id = request
+        method, path, headers, body, query, answered = request
         token = serving.set(Served(method, path, headers, body, query))
+        request_id.set(answered)
         try:
             return await original(*request, **more)
         except Refused as refused:
-            return _response(refused, request_id, headers)
+            return _response(refused, answered, headers)
         finally:
             serving.reset(token)
 
@@ -55,7 +56,7 @@ def check(enforce: Callable[..., Any], access_key: str, action: str, service: st
         denied = enforce(access_key, "iam:PassRole", "iam", region, resource_arn=role)
         if denied is not None:
             raise Refused(service, action, "AccessDenied", _not_passed(denied, role))
-    unasked = unasked_by(service, request)
+    unasked = unasked_by(service, action, request)
     if unasked:
         raise Refused(service, action, "ValidationException", unasked)
 
@@ -67,9 +68,9 @@ def _not_passed(denied: Any, role: str) -> str:
     return str(message("iam:PassRole", denied.principal_arn, role, denied.decision == "Deny"))
 
 
-def _response(refused: Refused, request_id: str, headers: Any) -> Response:
-    status, answered, body = reach(ACTIONS, "access_denied_response")(
-        refused.service, refused.action, "", request_id or str(uuid4()),
+def _response(refused: Refused, answered: str, headers: Any) -> Response:
+    status, fields, content = reach(ACTIONS, "access_denied_response")(
+        refused.service, refused.action, "", answered,
         error_code=refused.code, message=refused.message, headers=headers,
     )  # fmt: skip
-    return (status if refused.code == "AccessDenied" else int(HTTPStatus.BAD_REQUEST)), answered, body
+    return (status if refused.code == "AccessDenied" else int(HTTPStatus.BAD_REQUEST)), fields, content
