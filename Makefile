@@ -33,7 +33,7 @@ deploy: install ## deploy app.py into the account of your credentials; asks befo
 	$(BIN)/kms-patterns cdk deploy --all
 
 test: check ## everything: checks, unit, snapshot and end-to-end tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 check: install ## lint, format, types, layout, language
 	$(BIN)/ruff check .

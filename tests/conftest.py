@@ -4,8 +4,12 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from kms_patterns.local import LocalAws
 from kms_patterns.toolchain import toolchain_environment
 
 ROOT = Path(__file__).parent.parent
@@ -15,6 +19,8 @@ TEMPORARY = Path(tempfile.mkdtemp(prefix="kms-patterns-tests-"))
 # Ctrl-C cleans up, also where the tests run in the background of a script, which ignores it; so does SIGTERM.
 for interrupt in (signal.SIGINT, signal.SIGTERM):
     signal.signal(interrupt, signal.default_int_handler)
+# Under nohup the programs that tests start would ignore it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 for name in [name for name in os.environ if name.startswith(("AWS_", "CDK_"))]:
     del os.environ[name]
 os.environ.update(toolchain_environment(cache=ROOT / ".cache"))
@@ -22,6 +28,56 @@ os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
 # The CDK caches fingerprints in the home folder, a browser its settings.
 os.environ |= {"USERS_HOME": str(Path.home()), "HOME": str(TEMPORARY / "home")}
 (TEMPORARY / "home").mkdir()
+
+
+# Tests of a group share what takes long to make, so one worker runs all of them; the groups come first.
+GROUPS = ("tests/end_to_end/", "tests/access/", "tests/infrastructure/reference_app/")
+# Next come the files that take long.
+LONG = ("cli/test_encrypt", "local/test_functions", "infrastructure/test_bundling", "test_wheel", "local/test_lifetime")
+# Why a test may be skipped; any other skip fails the run.
+SKIPS_ALLOWED: tuple[str, ...] = ()
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[LocalAws]:
+    """Return the embedded AWS that the tests of a worker share."""
+    with LocalAws.start() as running:
+        yield running
+
+
+def group(nodeid: str) -> str:
+    """Return what one worker runs: a group, or else a file."""
+    return next((name for name in GROUPS if nodeid.startswith(name)), nodeid.partition("::")[0])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes longest, so that no worker is left alone with it at the end."""
+    order = [*GROUPS, *(f"tests/{name}" for name in LONG)]
+    rank = {name: number for number, name in enumerate(order)}
+    items.sort(key=lambda item: next((rank[name] for name in order if item.nodeid.startswith(name)), len(order)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Distribute groups and files, in the order of the items."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 -- without xdist this hook is not called
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group
+    return scheduler
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run that skipped a test for a reason that is not allowed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    reasons = {str(report.longrepr[2]) for report in skipped}
+    wrong = sorted(reason for reason in reasons if not any(allowed in reason for allowed in SKIPS_ALLOWED))
+    if wrong and exitstatus == pytest.ExitCode.OK:
+        reporter.section("skipped without permission", red=True)
+        reporter.write_line("\n".join([*wrong, "allow a reason in SKIPS_ALLOWED of tests/conftest.py, or mend it"]))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_unconfigure() -> None:

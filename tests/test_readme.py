@@ -1,15 +1,13 @@
 """What the README shows is what the code does: its sample is the example file, its policies are those synthesized."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.synthesis import synthesize
 from tests.test_pattern_pages import readable
 
 ROOT = Path(__file__).parent.parent
@@ -23,8 +21,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def statements(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     assembly = tmp_path_factory.mktemp("assembly")
-    example = [sys.executable, str(ROOT / "examples" / "documents_bucket.py")]
-    subprocess.run(example, env={**os.environ, "CDK_OUTDIR": str(assembly)}, check=True)
+    synthesize(ROOT / "examples" / "documents_bucket.py", assembly, folder=assembly, context={})
     template = json.loads((assembly / "Documents.template.json").read_text())
     policies = [
         resource["Properties"].get("KeyPolicy") or resource["Properties"].get("PolicyDocument")

@@ -1,15 +1,12 @@
 """Assemblies that the access tests read: the reference app, the examples, and apps that are not ours."""
 
 import json
-import runpy
 import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aws_cdk as cdk
 import pytest
 
 from kms_patterns.access.access_matrix import AccessMatrix
@@ -18,6 +15,7 @@ from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.model import Model
 from kms_patterns.access.read.project import app_command
 from kms_patterns.access.read.reader import read_model
+from tests.synthesis import synthesize
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -48,25 +46,18 @@ def app_names() -> list[str]:
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Synthesize an app once, without bundling: ``app``, ``examples/...`` or one of ``apps/``.
-
-    All in this process: starting the CDK's Node for each of them would take most of the time.
-    """
+    """Synthesize an app once, without bundling: ``app``, ``examples/...`` or one of ``apps/``."""
     folder = tmp_path_factory.mktemp("assemblies")
     _, context = app_command(ROOT)
 
-    def synthesize(name: str) -> Path:
+    def of_app(name: str) -> Path:
         script = APPS / f"{name}.py" if name in FOREIGN else ROOT / f"{name}.py"
         output = folder / name.replace("/", "-")
         if not output.exists():
-            synthesized = partial(cdk.App, outdir=str(output), context=json.loads(context))
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(cdk, "App", synthesized)
-                patch.chdir(ROOT)
-                runpy.run_path(str(script), run_name="__main__")
+            synthesize(script, output, folder=ROOT, context=json.loads(context))
         return output
 
-    return synthesize
+    return of_app
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ out of the role's policy or of the key's, and the call that it is for is made wi
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,6 @@ PARAMETERS = {
     "kms:SigningAlgorithm": "SigningAlgorithm",
 }
 """Condition keys that hold a parameter of the request, with the parameter."""
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[LocalAws]:
-    with LocalAws.start() as running:
-        yield running
 
 
 class Deployed:

@@ -7,14 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from kms_patterns.cli.main import main
-from kms_patterns.local import LocalAws
 from kms_runtime.cli import aws_clients
-
-
-@pytest.fixture(scope="session")
-def aws():
-    with LocalAws.start() as started:
-        yield started
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from kms_patterns.local import LocalAws
 from tests.contract.bench import Bench
 
 # KMS itself is to refuse, not the client; and a real account's throttling is no part of the contract.
@@ -36,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def bench(pytestconfig: pytest.Config) -> Iterator[Bench]:
+def bench(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """The bench; whatever it made is scheduled for deletion at the end, also after a failure."""
     profile = pytestconfig.getoption("contract_profile", default=None)
     if profile:
@@ -47,8 +46,7 @@ def bench(pytestconfig: pytest.Config) -> Iterator[Bench]:
         }
         yield from _cleaned(Bench(boto3.Session(profile_name=profile).client("kms", config=CONFIG)))
         return
-    with LocalAws.start() as aws:
-        yield from _cleaned(Bench(aws.client("kms", config=CONFIG)))
+    yield from _cleaned(Bench(request.getfixturevalue("aws").client("kms", config=CONFIG)))
 
 
 def _cleaned(bench: Bench) -> Iterator[Bench]:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from demo.runner import default_input, deployed_stage
 from demo.scenario import Stage
-from tests.end_to_end.family import Family, deployed
+from tests.end_to_end.family import Family, deployed_family
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +20,5 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="session")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Family]:
-    with deployed(tmp_path_factory.mktemp("family")) as made:
-        yield made
+def family(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Family:
+    return deployed_family(stage.aws, tmp_path_factory.mktemp("family"))

@@ -1,20 +1,15 @@
-"""The app with every type of key, deployed by the CDK command line to an embedded AWS."""
+"""The app with every type of key, deployed to both Regions of an embedded AWS."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kms_patterns.local import AwsSession, LocalAws
-from kms_patterns.toolchain import cdk_command, toolchain_environment
+import pytest
 
-ROOT = Path(__file__).parents[2]
+from kms_patterns.local import AwsSession, LocalAws
+from tests.end_to_end.deployment import deployed, run_cdk
+from tests.synthesis import synthesize
+
 APP = Path(__file__).parent / "apps" / "key_family.py"
-QUIET = ["--no-notices", "--no-version-reporting", "--no-color", "--ci"]
 HOME, AWAY = "us-east-1", "eu-west-1"
 EC2 = "ec2.amazonaws.com"
 
@@ -39,27 +34,11 @@ class Family:
         return getattr(self.aws.client("kms"), call)(KeyId=self.key(key), **request)
 
 
-@contextmanager
-def deployed(folder: Path) -> Iterator[Family]:
-    """Deploy the app in both Regions and give its keys and roles."""
-    with LocalAws.start(region=HOME) as aws:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
-        environment |= toolchain_environment(cache=ROOT / ".cache")
-        environment |= aws.cdk_environment() | {"PYTHONPATH": str(ROOT / "constructs")}
-        outputs = folder / "outputs.json"
-        app = ["--app", f"{sys.executable} {APP}", "--output", str(folder / "out")]
-        for arguments in (
-            ["bootstrap", *(f"aws://{aws.account}/{region}" for region in (HOME, AWAY))],
-            ["deploy", "--all", *app, "--outputs-file", str(outputs), "--require-approval", "never"],
-        ):
-            done = subprocess.run(
-                [*cdk_command(ROOT), *arguments, *QUIET],
-                cwd=folder,
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
-        stacks = json.loads(outputs.read_text(encoding="utf-8"))
-        yield Family(aws, {name: value for stack in stacks.values() for name, value in stack.items()})
+def deployed_family(aws: LocalAws, folder: Path) -> Family:
+    """Deploy the app; ``aws`` is bootstrapped in its own Region."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDK_DEFAULT_ACCOUNT", aws.account)
+        assembly = synthesize(APP, folder / "out", folder=folder, context={})
+    run_cdk(aws, folder, "bootstrap", f"aws://{aws.account}/{AWAY}")
+    stacks = deployed(aws, assembly)
+    return Family(aws, {name: value for stack in stacks.values() for name, value in stack.items()})

@@ -1,11 +1,8 @@
 """Three deployments take an issuer from an RSA key to an elliptic curve; no valid token is refused, by nobody."""
 
 import json
-import os
 import ssl
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +16,16 @@ from joserfc import jwt as jose
 from joserfc.errors import JoseError
 
 from demo.functions import invoke
+from demo.scenario import Stage
 from demo.token_forgeries import tampered, under_the_public_key, unsigned
 from kms_patterns.local import LocalAws
 from kms_patterns.local.function_urls import local_address
-from kms_patterns.toolchain import cdk_command, toolchain_environment
 from kms_runtime.errors import TokenRefused
 from kms_runtime.tokens import RemoteJwks, key_id, verify_token
+from tests.end_to_end.deployment import deployed
+from tests.synthesis import synthesize
 
-ROOT = Path(__file__).parents[2]
 APP = Path(__file__).parent / "apps" / "token_roll_over.py"
-QUIET = ["--no-notices", "--no-version-reporting", "--no-color", "--ci", "--require-approval", "never"]
 ISSUER, AUDIENCE, ALGORITHMS = "https://tokens.example.com", "orders", ["PS256", "ES256"]
 pytestmark = pytest.mark.end_to_end
 
@@ -94,28 +91,16 @@ class Issuer:
 
 
 @pytest.fixture(scope="module")
-def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Issuer]]:
-    """Deploy a step of the roll-over over the one before."""
+def deploy(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Issuer]:
+    """Return a function that deploys a step of the roll-over over the one before."""
     folder = tmp_path_factory.mktemp("roll-over")
-    with LocalAws.start() as aws:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
-        environment |= toolchain_environment(cache=ROOT / ".cache")
-        environment |= aws.cdk_environment() | {"PYTHONPATH": f"{ROOT / 'constructs'}{os.pathsep}{ROOT / 'lambda'}"}
-        base = [*cdk_command(ROOT), "--app", f"{sys.executable} {APP}", "--output", str(folder / "out"), *QUIET]
-        base += ["--context", "kms-patterns:platform=host"]
 
-        def cdk(*words: str) -> None:
-            command = [*base, *words]
-            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
+    def step(number: int) -> Issuer:
+        context = {"kms-patterns:platform": "host", "step": str(number)}
+        assembly = synthesize(APP, folder / f"out-{number}", folder=folder, context=context)
+        return Issuer(stage.aws, deployed(stage.aws, assembly)["RollOver"])
 
-        def step(number: int) -> Issuer:
-            outputs = folder / "outputs.json"
-            cdk("deploy", "--context", f"step={number}", "--outputs-file", str(outputs))
-            return Issuer(aws, json.loads(outputs.read_text())["RollOver"])
-
-        cdk("bootstrap", f"aws://{aws.account}/{aws.region}", "--context", "step=1")
-        yield step
+    return step
 
 
 def test_key_rolls_over_without_an_outage(deploy: Callable[[int], Issuer]) -> None:

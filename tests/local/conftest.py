@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,12 +23,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option; it is known when this folder is named on the command line."""
     parser.addoption("--differential-cases", type=int, default=5000, help="random policies to compare (5000)")
     parser.addoption("--random-requests", type=int, default=600, help="random KMS requests to send (600)")
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[LocalAws]:
-    with LocalAws.start() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

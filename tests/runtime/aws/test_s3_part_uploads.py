@@ -12,7 +12,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 import kms_runtime
-from kms_patterns.local import LocalAws
 from kms_runtime.errors import DestinationNotWritable
 from kms_runtime.s3 import S3Object, S3Sink
 from kms_runtime.s3.part_uploads import IN_FLIGHT, PartUploads
@@ -189,12 +188,6 @@ keyring = RawAesKeyring("test", "key", wrapping_key=bytes(32))
 source, destination = S3Object("inbox", "f"), S3Object("vault", "f.encrypted")
 encrypt_object(source, destination, keyring=keyring, encryption_context={}, s3_client=s3)
 """
-
-
-@pytest.fixture(scope="module")
-def aws():
-    with LocalAws.start() as started:
-        yield started
 
 
 @pytest.fixture
