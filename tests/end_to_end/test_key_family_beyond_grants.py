@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
 from kms_patterns.cli.main import main
+from kms_runtime.cli import aws_clients
 from tests.end_to_end.family import AWAY, HOME, Family
 
 pytestmark = pytest.mark.end_to_end
@@ -78,7 +78,8 @@ class TestReEncrypt:
 
 def command_as(family: Family, role: str, *arguments: str) -> Any:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    boto3.DEFAULT_SESSION = None  # it keeps the credentials of the command before
+    for cached in (aws_clients.kms_client, aws_clients.s3_client, aws_clients._session):
+        cached.cache_clear()  # it keeps the credentials of the command before
     return CliRunner().invoke(main, arguments, env=environment | family.session(role).environment())
 
 
