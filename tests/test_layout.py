@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.imports import Modules, circles, imports, is_in, resolved
+from tests.snapshots import stored
 
 ROOT = Path(__file__).parent.parent
 LONGEST_FILE = 260
 WIDEST_FOLDER = 16
 # One file for each pattern: these grow with the patterns, and in nothing else.
 PER_PATTERN = {"constructs/kms_patterns/patterns", "demo/groups", "lambda/kms_runtime/handlers"}
-MOST_FILES = 800
+MOST_FILES = 830  # and falling: 700 is the aim
 SOURCE_ROOTS = {"constructs": "constructs/kms_patterns/*.py", "lambda": "lambda/kms_runtime/*.py", ".": "demo/*.py"}
 
 # Room -> what it may import besides itself. The command line of the data plane is part of the other one.
@@ -160,6 +161,14 @@ def test_stem_names_one_module() -> None:
     shared = {stem for stem, many in stems.items() if many > 1} - {"errors"}  # one hierarchy for each distribution
     assert shared - SHARED_STEMS == set()
     assert SHARED_STEMS - shared == set(), "remove these from SHARED_STEMS"
+
+
+@pytest.mark.parametrize("folder", ["tests/infrastructure", "tests/infrastructure/reference_app"])
+def test_snapshot_has_its_test(folder: str) -> None:
+    names = [re.fullmatch(r"(\w+)(\[.+\])?\[(\w+)\]", name) for name in stored(ROOT / folder)]
+    tests = {(found[3], found[1]) for found in names if found}
+    assert len(names) >= len(tests) > 0
+    assert [it for it in tests if f"def {it[1]}(" not in (ROOT / folder / f"{it[0]}.py").read_text()] == []
 
 
 def test_few_files_are_tracked() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.snapshots import stored
+
 ROOT = Path(__file__).parent.parent
 # Files of RandomBytes that a pattern does not have: what make snapshots writes, and the capability behind the handler.
 NOT_ITS_OWN = (
@@ -96,9 +98,9 @@ def test_pattern_of_its_own_files_and_one_registration_passes_and_nothing_less(c
     registry.write_text("".join([*lines[: place + 1], renamed(lines[place]), *lines[place + 1 :]]))
     done = checked(checkout, CHECKS)
     assert done.returncode == 0, done.stdout
-    assert (checkout / "tests/infrastructure/__snapshots__/test_toy").is_dir()
-    snapshots = checkout / "tests/infrastructure/reference_app/__snapshots__/test_stacks"
-    assert [path.name for path in snapshots.glob("*Toy*")] == ["test_stack_matches_its_snapshot[KmsPatterns-Toy].json"]
+    infrastructure = checkout / "tests/infrastructure"
+    assert [name for name in stored(infrastructure) if name.endswith("[test_toy]")]
+    assert "test_stack_matches_its_snapshot[KmsPatterns-Toy][test_stacks]" in stored(infrastructure / "reference_app")
 
     (checkout / "README.md").write_text((checkout / "README.md").read_text().replace("`Toy`", "that"))
     done = checked(checkout, first)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.snapshots import stored
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs" / "patterns").glob("*.md"))
-TEMPLATES = ROOT / "tests" / "infrastructure" / "reference_app" / "__snapshots__" / "test_stacks"
+REFERENCE_APP = ROOT / "tests" / "infrastructure" / "reference_app"
 DOCUMENTS = ("KeyPolicy", "PolicyDocument", "AssumeRolePolicyDocument")
 
 
@@ -35,8 +37,8 @@ def readable(value: Any) -> Any:
 
 
 def statements() -> Iterator[Any]:
-    for path in TEMPLATES.glob("*.json"):
-        for resource in json.loads(path.read_text())["Resources"].values():
+    for template in stored(REFERENCE_APP).values():
+        for resource in template["Resources"].values():
             for name in DOCUMENTS:
                 document = resource["Properties"].get(name) if "Properties" in resource else None
                 yield from (readable(statement) for statement in (document or {}).get("Statement", []))

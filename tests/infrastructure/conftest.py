@@ -9,10 +9,10 @@ import pytest
 from aws_cdk import assertions
 from aws_cdk import aws_iam as iam
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.json import JSONSnapshotExtension
 
 from kms_patterns.policy.guardrails import GUARDRAIL_SIDS
 from kms_patterns.policy.statements import grant_sid
+from tests.snapshots import TemplateSnapshots
 
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"
@@ -110,7 +110,7 @@ def named(stack: cdk.Stack) -> Callable[..., Document]:
 @pytest.fixture
 def snapshot_of(snapshot: SnapshotAssertion) -> Callable[[Document], None]:
     """Compare a template with its stored snapshot, asset hashes blanked: they change with every source line."""
-    stored = snapshot.use_extension(JSONSnapshotExtension)
+    stored = snapshot.use_extension(TemplateSnapshots)
 
     def compare(template: Document) -> None:
         body = {name: part for name, part in template.items() if name not in {"Parameters", "Rules"}}
