@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kms_patterns.access.evaluate.simulator import simulator
-from kms_patterns.local.server.authorization.evaluation import Policies, decide
+from kms_patterns.local.server.authorization.evaluation import Limit, Policies, decide
 from kms_patterns.local.server.authorization.principals import Principal
 from kms_patterns.local.server.authorization.statements import Request, parse
 
@@ -170,7 +170,7 @@ def ours(case: dict[str, Any]) -> bool:
     principal = Principal(case["principal"], source, ACCOUNT, bounded=bool(case["boundary"]))
     request = Request(case["action"], case["resource"], principal, lambda key: values.get(key.lower()))
     identity = [statement for document in case["identity"] for statement in parse(document, "identity")]
-    limits = [parse(case[name], name) for name in ("boundary", "session") if case[name]]
+    limits = [Limit(name, parse(case[name], name)) for name in ("boundary", "session") if case[name]]
     policies = Policies(identity, limits, parse(case["resource_policy"], "resource"))
     return decide(request, policies, resource_required=case["service"] == "kms").allowed
 

@@ -6,7 +6,7 @@ import pytest
 from ministack.core import iam_evaluator
 
 from kms_patterns.local.server.authorization import emulator_policies
-from kms_patterns.local.server.authorization.evaluation import Policies, decide
+from kms_patterns.local.server.authorization.evaluation import Limit, Policies, decide
 from kms_patterns.local.server.authorization.principals import Principal
 from kms_patterns.local.server.authorization.statements import Request, parse
 from tests.local.policies.test_differential import ACCOUNT, ROLE, SESSION, case
@@ -35,7 +35,7 @@ def _both(one: dict[str, Any]) -> tuple[bool, bool]:
     values = {key.lower(): value for key, value in one["context"].items()}
     request = Request(one["action"], one["resource"], _principal(one["principal"]), lambda key: values.get(key.lower()))
     identity = [statement for document in one["identity"] for statement in parse(document, "identity")]
-    limits = [parse(one[name], name) for name in ("boundary", "session") if one[name]]
+    limits = [Limit(name, parse(one[name], name)) for name in ("boundary", "session") if one[name]]
     ours = decide(request, Policies(identity, limits, parse(one["resource_policy"], "r")), resource_required=False)
     alone = decide(request, Policies(identity, limits), resource_required=False)
     denied = not alone.allowed and "explicit" in alone.reason
@@ -48,7 +48,7 @@ def _both(one: dict[str, Any]) -> tuple[bool, bool]:
         context,
         one["resource_policy"],
         ACCOUNT,
-        limits=tuple([limit] for limit in limits),
+        limits=tuple([limit.statements] for limit in limits),
     )
     return ours.allowed, theirs.decision == "Allow"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kms_patterns.local.server.authorization.evaluation import Policies, decide
+from kms_patterns.local.server.authorization.evaluation import Limit, Policies, decide
 from kms_patterns.local.server.authorization.patterns import arn_matches, matches
 from kms_patterns.local.server.authorization.principals import Named, Principal, named, spared
 from kms_patterns.local.server.authorization.statements import Request, parse
@@ -128,9 +128,21 @@ def test_not_principal_spares_nobody_who_has_a_boundary() -> None:
 @pytest.mark.parametrize(("principal", "expected"), [("*", True), ({"AWS": SESSION}, True), ({"AWS": ROLE}, False)])
 def test_a_limit_narrows_what_the_role_is_granted_but_not_what_everyone_is(principal: object, expected: bool) -> None:
     policy = parse({"Statement": EVERYTHING | {"Principal": principal}}, "key policy")
-    limit = parse({"Statement": EVERYTHING | {"Action": "s3:*"}}, "session policy")
+    limit = Limit("session policy", parse({"Statement": EVERYTHING | {"Action": "s3:*"}}, "session policy"))
     request = Request("kms:Decrypt", KEY, CALLER, lambda _key: None)
     assert decide(request, Policies([], [limit], policy), resource_required=True).allowed is expected
+
+
+@pytest.mark.parametrize("kind", ["permissions boundary", "session policy"])
+def test_a_denial_names_the_kind_of_policy_as_aws_does(kind: str) -> None:
+    policy = parse({"Statement": EVERYTHING | {"Principal": {"AWS": ROLE}}}, "key policy")
+    request, everything = Request("kms:Decrypt", KEY, CALLER, lambda _key: None), parse({"Statement": EVERYTHING}, "p")
+    for action, effect, reason in (
+        ("s3:*", "Allow", f"because no {kind} allows the kms:Decrypt action"),
+        ("*", "Deny", f"with an explicit deny in a {kind}"),
+    ):
+        limit = Limit(kind, parse({"Statement": EVERYTHING | {"Action": action, "Effect": effect}}, "limit"))
+        assert decide(request, Policies(everything, [limit], policy), resource_required=True).reason == reason
 
 
 @pytest.mark.parametrize(("listed", "expected"), [([SESSION, ROLE, ROOT], True), (["arn:aws:iam::1:root"], False)])

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kms_patterns.local.server.authorization.evaluation import Limit
 from kms_patterns.local.server.authorization.identity_policies import policies_of
 from kms_patterns.local.server.authorization.principals import Principal
 from kms_patterns.local.server.authorization.statements import Statement
@@ -24,7 +25,7 @@ class Caller:
     kind: str
     account: str
     identity: Sequence[Statement] = ()
-    limits: Sequence[Sequence[Statement]] = ()
+    limits: Sequence[Limit] = ()
     keys: Mapping[str, Any] | None = None
 
     @property

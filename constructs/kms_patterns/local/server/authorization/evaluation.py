@@ -20,11 +20,19 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """What narrows a principal's permissions; ``kind`` is ``permissions boundary`` or ``session policy``."""
+
+    kind: str
+    statements: Sequence[Statement]
+
+
+@dataclass(frozen=True)
 class Policies:
     """The policies that bear on a request; each of ``limits`` (boundary, session policies) must allow as well."""
 
     identity: Sequence[Statement]
-    limits: Sequence[Sequence[Statement]] = field(default=())
+    limits: Sequence[Limit] = field(default=())
     resource: Sequence[Statement] = field(default=())
 
 
@@ -35,11 +43,13 @@ def explicit_deny(request: Request, policies: Policies) -> Decision | None:
             return Decision(
                 allowed=False, reason="with an explicit deny in a resource-based policy", statement=statement
             )
-    limits = [statement for limit in policies.limits for statement in limit]
-    found = first(request, [*policies.identity, *limits], "Deny")
-    if found is None:
-        return None
-    return Decision(allowed=False, reason="with an explicit deny in an identity-based policy", statement=found)
+    limits = [(f"a {limit.kind}", limit.statements) for limit in policies.limits]
+    own: list[tuple[str, Sequence[Statement]]] = [("an identity-based policy", policies.identity), *limits]
+    for kind, statements in own:
+        found = first(request, statements, "Deny")
+        if found is not None:
+            return Decision(allowed=False, reason=f"with an explicit deny in {kind}", statement=found)
+    return None
 
 
 def decide(request: Request, policies: Policies, *, resource_required: bool) -> Decision:
@@ -55,7 +65,8 @@ def decide(request: Request, policies: Policies, *, resource_required: bool) -> 
     if denied is not None:
         return denied
     identity = first(request, policies.identity, "Allow")
-    within = all(first(request, limit, "Allow") for limit in policies.limits)
+    narrower = next((it.kind for it in policies.limits if not first(request, it.statements, "Allow")), None)
+    within = narrower is None
     closeness, resource = closest(request, policies.resource)
     if resource is not None and (closeness is Named.ITSELF or (closeness is Named.BY_ROLE and within)):
         both = identity is not None and within
@@ -63,9 +74,10 @@ def decide(request: Request, policies: Policies, *, resource_required: bool) -> 
             allowed=True, reason="resource and identity policy" if both else "resource policy", statement=resource
         )
     if resource_required and resource is None:
-        return Decision(allowed=False, reason=_missing("resource", request))
-    if identity is None or not within:
-        return Decision(allowed=False, reason=_missing("identity", request))
+        return Decision(allowed=False, reason=_missing("resource-based policy", request))
+    if identity is None or narrower is not None:
+        missing = "identity-based policy" if identity is None else narrower
+        return Decision(allowed=False, reason=_missing(str(missing), request))
     return Decision(
         allowed=True, reason="resource and identity policy" if resource else "identity policy", statement=identity
     )
@@ -95,4 +107,4 @@ def _concerns(statement: Statement, request: Request) -> bool:
 
 
 def _missing(kind: str, request: Request) -> str:
-    return f"because no {kind}-based policy allows the {request.action} action"
+    return f"because no {kind} allows the {request.action} action"

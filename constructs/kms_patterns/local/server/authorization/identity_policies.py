@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from kms_patterns.local.server.authorization.evaluation import Limit
 from kms_patterns.local.server.authorization.statements import Statement, parse
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, STS, reach
 
@@ -14,7 +15,7 @@ Statements = list[Statement]
 _EVERYTHING = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 
 
-def policies_of(access_key: str, arn: str, kind: str, account: str) -> tuple[Statements, list[Statements]]:
+def policies_of(access_key: str, arn: str, kind: str, account: str) -> tuple[Statements, list[Limit]]:
     """Return the identity policies' statements, and those of each limit: the boundary, the session policies.
 
     Args:
@@ -66,18 +67,18 @@ def _attached(record: dict[str, Any], account: str) -> list[tuple[str, Any]]:
     return [(arn, _managed(arn, account)) for arn in record.get("AttachedPolicies", [])]
 
 
-def _boundary(record: dict[str, Any], account: str) -> list[Statements]:
+def _boundary(record: dict[str, Any], account: str) -> list[Limit]:
     arn = record.get("PermissionsBoundary")
-    return [_statements([(arn, _managed(arn, account))])] if arn else []
+    return [Limit("permissions boundary", _statements([(arn, _managed(arn, account))]))] if arn else []
 
 
-def _session_policies(session: dict[str, Any], account: str) -> list[Statements]:
+def _session_policies(session: dict[str, Any], account: str) -> list[Limit]:
     passed = session.get("SessionPolicies")
     if passed is None:
         return []
     documents = [("session policy", passed["Policy"])] if passed.get("Policy") else []
     documents += [(arn, _managed(arn, account)) for arn in passed.get("PolicyArns", [])]
-    return [_statements(documents)]
+    return [Limit("session policy", _statements(documents))]
 
 
 def _managed(arn: str, account: str) -> Any:
