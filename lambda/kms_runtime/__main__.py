@@ -11,9 +11,10 @@ def run() -> None:
         sys.exit("kms-runtime: the command line is not installed: pip install 'kms-runtime[cli]'")
     from kms_runtime.cli.encrypt_decrypt import decrypt, encrypt  # noqa: PLC0415
     from kms_runtime.cli.import_key_material import import_key_material  # noqa: PLC0415
+    from kms_runtime.cli.inspect import inspect  # noqa: PLC0415
     from kms_runtime.cli.verify import verify  # noqa: PLC0415
 
-    commands = [encrypt, decrypt, verify, import_key_material]
+    commands = [encrypt, decrypt, verify, inspect, import_key_material]
     group = click.Group(
         "kms-runtime",
         commands=commands,

@@ -1,6 +1,7 @@
 """Files and streams through the command line: what is written, what is never overwritten, and how it ends."""
 
 import errno
+import json
 import os
 import signal
 import stat
@@ -217,3 +218,21 @@ def test_input_that_has_no_data_yet_is_not_taken_for_its_end():
     source = type("NonBlocking", (), {"readinto": lambda *_: None})()
     with pytest.raises(BlockingIOError):
         file_streams.Watched(source, lambda _: None, digest=False).readinto(memoryview(bytearray(1)))
+
+
+def test_header_is_shown_without_a_key_or_a_call(run, keys, encrypted, aws):
+    calls = len(aws.kms_calls())
+    done = run("inspect", encrypted)
+    found = json.loads(done.stdout)
+    assert (done.code, found["algorithmSuite"], found["encryptionContext"]) == (0, "0x0478", {"tenant": "a"})
+    assert [key["key"] for key in found["encryptedDataKeys"]] == [keys.first]
+    assert (found["messageBytes"], found["authenticated"]) == (encrypted.stat().st_size, False)
+    assert len(aws.kms_calls()) == calls
+    assert json.loads(run("inspect", "-", stdin=encrypted.read_bytes()[:500]).stdout)["messageId"] == found["messageId"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("letter.txt", 3), ("nowhere", 1), ("empty", 3), (".", 1), ("s3://b/", 2)])
+def test_file_without_a_header_is_one_line(run, letter, tmp_path, name, code):
+    (tmp_path / "empty").write_bytes(b"")
+    done = run("inspect", name)
+    assert (done.code, "Traceback" in done.stderr) == (code, False)

@@ -1,13 +1,13 @@
 """Wrapping keys that the caller holds, and data keys that are used more than once."""
 
 import os
+from typing import get_args
 
 import pytest
 from aws_cryptographic_material_providers.mpl.models import (
     AesWrappingAlg,
     CreateRawAesKeyringInput,
     CreateRawRsaKeyringInput,
-    PaddingScheme,
 )
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -21,6 +21,7 @@ from kms_runtime import (
 )
 from kms_runtime.aws_errors import IncorrectKeyException
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed
+from kms_runtime.keyrings.raw_rsa import PaddingScheme
 
 CONTEXT = {"tenant": "a", "größe": "ü"}
 
@@ -48,18 +49,27 @@ def official_aes(mpl):
 
 
 @pytest.fixture
-def official_rsa(mpl, rsa_pair):
+def official_rsa(official_rsa_with):
+    return official_rsa_with("OAEP_SHA256_MGF1")
+
+
+@pytest.fixture
+def official_rsa_with(mpl, rsa_pair):
     public = rsa_pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     private = rsa_pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return mpl.create_raw_rsa_keyring(
-        CreateRawRsaKeyringInput(
-            key_namespace="mine",
-            key_name="key-1",
-            padding_scheme=PaddingScheme.OAEP_SHA256_MGF1,
-            public_key=public,
-            private_key=private,
+
+    def make(padding_scheme):
+        return mpl.create_raw_rsa_keyring(
+            CreateRawRsaKeyringInput(
+                key_namespace="mine",
+                key_name="key-1",
+                padding_scheme=padding_scheme,
+                public_key=public,
+                private_key=private,
+            )
         )
-    )
+
+    return make
 
 
 @pytest.mark.parametrize("context", [{}, CONTEXT])
@@ -70,6 +80,33 @@ def test_raw_messages_cross_to_and_from_the_material_providers(kind, context, re
     assert client.decrypt(source=message, keyring=theirs)[0] == b"hello"
     message, _ = client.encrypt(source=b"hello", encryption_context=context, keyring=theirs)
     assert decrypt_bytes(message, keyring=ours, encryption_context=context) == b"hello"
+
+
+PADDINGS = get_args(PaddingScheme)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_every_padding_crosses_to_and_from_the_material_providers(padding, rsa_pair, official_rsa_with, client):
+    pair = {"public_key": rsa_pair.public_key(), "private_key": rsa_pair}
+    ours, theirs = RawRsaKeyring("mine", "key-1", **pair, padding_scheme=padding), official_rsa_with(padding)
+    message = encrypt_bytes(b"hello", keyring=ours, encryption_context=CONTEXT)
+    assert client.decrypt(source=message, keyring=theirs)[0] == b"hello"
+    message, _ = client.encrypt(source=b"hello", encryption_context=CONTEXT, keyring=theirs)
+    assert decrypt_bytes(message, keyring=ours, encryption_context=CONTEXT) == b"hello"
+    for other in PADDINGS:
+        if other != padding:
+            with pytest.raises(MessageAuthenticationFailed):
+                decrypt_bytes(
+                    message,
+                    keyring=RawRsaKeyring("mine", "key-1", **pair, padding_scheme=other),
+                    encryption_context=CONTEXT,
+                )
+
+
+@pytest.mark.parametrize("padding", ["OAEP", "oaep_sha256_mgf1", "", None])
+def test_padding_without_a_name_of_aws_is_refused(padding):
+    with pytest.raises(InvalidRequest, match="OAEP_SHA256_MGF1, OAEP_SHA1_MGF1"):
+        RawRsaKeyring("mine", "k", padding_scheme=padding)
 
 
 @pytest.mark.parametrize("kind", ["raw_aes", "raw_rsa"])

@@ -7,6 +7,7 @@ from kms_patterns.cli.cdk import cdk
 from kms_patterns.cli.local import local
 from kms_runtime.cli.encrypt_decrypt import decrypt, encrypt
 from kms_runtime.cli.import_key_material import import_key_material
+from kms_runtime.cli.inspect import inspect
 from kms_runtime.cli.verify import verify
 
 
@@ -16,5 +17,5 @@ def main() -> None:
     """AWS KMS keys whose least privilege is a test result, not a promise."""
 
 
-for command in (access, cdk, decrypt, encrypt, import_key_material, local, verify):
+for command in (access, cdk, decrypt, encrypt, import_key_material, inspect, local, verify):
     main.add_command(command)

@@ -35,7 +35,7 @@ class TokenIssuer(TokenFunctions):
         audiences: ``aud``: who reads the tokens; a request names one, or means the only one.
         previous_keys: Keys of tokens that have not expired yet; they sign nothing new.
         next_keys: Keys that will sign, so that readers know them before they do.
-        rsa_algorithm: ``PS256`` or ``RS256``, for RSA keys.
+        rsa_algorithm: ``PS256``, ``PS384``, ``PS512``, ``RS256``, ``RS384`` or ``RS512``, for RSA keys.
         required_claims: Claims that every token has besides the registered ones, such as ``["tenant"]``.
         token_lifetime: The longest time that a token is valid, up to 24 hours. Defaults to 15 minutes.
         max_age: How long readers keep the public keys, up to 24 hours. Defaults to 5 minutes.

@@ -22,8 +22,8 @@ TOKEN_ALGORITHMS: Final[Mapping[str, TokenAlgorithm]] = {
     "ES256": TokenAlgorithm("ECDSA_SHA_256", ("ECC_NIST_P256",)),
     "ES384": TokenAlgorithm("ECDSA_SHA_384", ("ECC_NIST_P384",)),
     "ES512": TokenAlgorithm("ECDSA_SHA_512", ("ECC_NIST_P521",)),
-    "RS256": TokenAlgorithm("RSASSA_PKCS1_V1_5_SHA_256", _RSA),
-    "PS256": TokenAlgorithm("RSASSA_PSS_SHA_256", _RSA),
+    **{f"RS{bits}": TokenAlgorithm(f"RSASSA_PKCS1_V1_5_SHA_{bits}", _RSA) for bits in (256, 384, 512)},
+    **{f"PS{bits}": TokenAlgorithm(f"RSASSA_PSS_SHA_{bits}", _RSA) for bits in (256, 384, 512)},
     "EdDSA": TokenAlgorithm("ED25519_SHA_512", ("ECC_NIST_EDWARDS25519",)),
     "HS256": TokenAlgorithm("HMAC_SHA_256", ("HMAC_256",)),
     "HS384": TokenAlgorithm("HMAC_SHA_384", ("HMAC_384",)),
@@ -31,4 +31,4 @@ TOKEN_ALGORITHMS: Final[Mapping[str, TokenAlgorithm]] = {
 }
 """JOSE's name -> what KMS has for it. ``kms_runtime.tokens.algorithms`` is the same; a test compares them."""
 
-RSA_ALGORITHMS: Final = ("PS256", "RS256")
+RSA_ALGORITHMS: Final = ("PS256", "PS384", "PS512", "RS256", "RS384", "RS512")

@@ -1,4 +1,4 @@
-"""Commands of the data plane, one module each: encrypt, decrypt, verify, import-key-material.
+"""Commands of the data plane, one module each: encrypt, decrypt, verify, inspect, import-key-material.
 
 They need click and rich, and are not bundled into functions.
 """

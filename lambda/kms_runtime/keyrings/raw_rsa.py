@@ -5,20 +5,35 @@ See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-raw-rs
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512
 
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed
 from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, checked_namespace, not_for_us
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
 
-_OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)
+PaddingScheme = Literal["OAEP_SHA256_MGF1", "OAEP_SHA1_MGF1", "OAEP_SHA384_MGF1", "OAEP_SHA512_MGF1", "PKCS1"]
+"""AWS's names of the paddings; a message does not say which was used."""
+
+_PADDINGS: Final[Mapping[str, padding.AsymmetricPadding]] = {
+    **{
+        f"OAEP_{name}_MGF1": padding.OAEP(padding.MGF1(digest), digest, None)
+        for name, digest in (
+            ("SHA256", SHA256()),
+            ("SHA1", SHA1()),  # noqa: S303 - safe in OAEP
+            ("SHA384", SHA384()),
+            ("SHA512", SHA512()),
+        )
+    },
+    "PKCS1": padding.PKCS1v15(),
+}
 
 
 class RawRsaKeyring:
-    """Wraps data keys under an RSA key with OAEP and SHA-256.
+    """Wraps data keys under an RSA key, with OAEP and SHA-256 unless another padding is named.
 
     **The encryption context is not bound to the data key.** It is still bound to the message, whose header is
     authenticated under that data key.
@@ -28,9 +43,11 @@ class RawRsaKeyring:
         name: Which key of the namespace it is.
         public_key: Needed to encrypt.
         private_key: Needed to decrypt.
+        padding_scheme: AWS's name of the padding. Defaults to ``OAEP_SHA256_MGF1``. Take ``OAEP_SHA1_MGF1`` and
+            ``PKCS1`` only to read what others wrote: PKCS #1 v1.5 has a long history of padding oracles.
 
     Raises:
-        InvalidRequest: The namespace is not allowed.
+        InvalidRequest: The namespace or the padding is not allowed.
     """
 
     def __init__(
@@ -40,7 +57,11 @@ class RawRsaKeyring:
         *,
         public_key: RSAPublicKey | None = None,
         private_key: RSAPrivateKey | None = None,
+        padding_scheme: PaddingScheme = "OAEP_SHA256_MGF1",
     ) -> None:
+        if padding_scheme not in _PADDINGS:
+            raise InvalidRequest(f"padding_scheme {padding_scheme!r} is not one of {', '.join(_PADDINGS)}")
+        self._padding = _PADDINGS[padding_scheme]
         self._identity = (checked_namespace(namespace), name.encode())
         self._name = f"{namespace}/{name}"
         self._public_key, self._private_key = public_key, private_key
@@ -56,7 +77,7 @@ class RawRsaKeyring:
         if self._public_key is None:
             raise InvalidRequest("this RawRsaKeyring has no public_key, so it can only decrypt")
         data_key = bytearray(os.urandom(suite.key_length))
-        encrypted = EncryptedDataKey(*self._identity, self._public_key.encrypt(bytes(data_key), _OAEP))
+        encrypted = EncryptedDataKey(*self._identity, self._public_key.encrypt(bytes(data_key), self._padding))
         return DataKey(data_key, (encrypted,), self._name)
 
     def decrypt_data_key(
@@ -80,7 +101,7 @@ class RawRsaKeyring:
             raise not_for_us(encrypted, self._name)
         for key in mine:
             try:
-                plaintext = bytearray(self._private_key.decrypt(key.ciphertext, _OAEP))
+                plaintext = bytearray(self._private_key.decrypt(key.ciphertext, self._padding))
             except ValueError:
                 continue
             if len(plaintext) == suite.key_length:

@@ -32,7 +32,7 @@ class TokenAlgorithm:
         return self.kms_name.startswith("HMAC_")
 
 
-_NAMES: Final = ("ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA")
+_NAMES: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA")
 _SIGNING: Final = [(jose_name(spec, name), name, spec) for spec, names in ALGORITHMS_OF.items() for name in names]
 
 ALGORITHMS: Final[Mapping[str, TokenAlgorithm]] = {

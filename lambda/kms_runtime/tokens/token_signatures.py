@@ -25,10 +25,11 @@ _CURVES: Final[Mapping[str, tuple[type[ec.EllipticCurve], HashAlgorithm]]] = {
     "ES384": (ec.SECP384R1, SHA384()),
     "ES512": (ec.SECP521R1, SHA512()),
 }
+_DIGESTS: Final[Mapping[str, HashAlgorithm]] = {"256": SHA256(), "384": SHA384(), "512": SHA512()}
 _PADDINGS: Final[Mapping[str, padding.AsymmetricPadding]] = {
-    "RS256": padding.PKCS1v15(),
+    **{f"RS{bits}": padding.PKCS1v15() for bits in _DIGESTS},
     # The salt is as long as the digest: RFC 7518, section 3.5.
-    "PS256": padding.PSS(padding.MGF1(SHA256()), 32),
+    **{f"PS{bits}": padding.PSS(padding.MGF1(digest), digest.digest_size) for bits, digest in _DIGESTS.items()},
 }
 _SMALLEST_RSA = 2048
 
@@ -45,16 +46,16 @@ def checker(key: AsymmetricKey, algorithm: str) -> Check:
     if curve and isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, curve):
         return _ecdsa(key, digest)
     if algorithm in _PADDINGS and isinstance(key, RSAPublicKey):
-        return _rsa(key, _PADDINGS[algorithm])
+        return _rsa(key, _PADDINGS[algorithm], _DIGESTS[algorithm[2:]])
     if algorithm == "EdDSA" and isinstance(key, Ed25519PublicKey):
         return _ed25519(key)
     raise TokenKeySetInvalid(f"alg {algorithm} is not for keys of this type: {type(key).__name__}")
 
 
-def _rsa(key: RSAPublicKey, scheme: padding.AsymmetricPadding) -> Check:
+def _rsa(key: RSAPublicKey, scheme: padding.AsymmetricPadding, digest: HashAlgorithm) -> Check:
     if key.key_size < _SMALLEST_RSA:
         raise TokenKeySetInvalid(f"the RSA key has {key.key_size} bits; at least {_SMALLEST_RSA} are needed")
-    verify, digest = key.verify, SHA256()
+    verify = key.verify
 
     def check(signature: bytes, message: bytes) -> None:
         try:
