@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import aws_cdk as cdk
@@ -12,9 +13,15 @@ from aws_cdk import aws_s3 as s3
 
 from kms_patterns import (
     CodeSigner,
+    DataKeyPairs,
+    EncryptionKey,
+    EnvelopeCipher,
     MacKey,
     MacTokenIssuer,
     MessageAuthenticator,
+    RsaEncryptionKey,
+    RsaEnvelopeCipher,
+    SecretCipher,
     Signer,
     SigningKey,
     TokenIssuer,
@@ -70,10 +77,12 @@ def test_key_of_tokens_signs_nothing_else(
     first, second = (other, one) if reverse else (one, other)
     key = kind(stack, "Key")
     first(stack, "First", key)
-    with pytest.raises(ValueError, match=re.escape("Stack/Key signs ")) as caught:
+    with pytest.raises(ValueError, match=re.escape("Stack/Key is used for ")) as caught:
         second(stack, "Second", key)
     assert "Stack/First" in str(caught.value)
-    assert "Stack/Second: who may have any message signed could have a token signed" in str(caught.value)
+    assert "in Stack/Second: a caller that may have any bytes signed or authenticated could have a token made" in str(
+        caught.value
+    )
 
 
 def test_two_issuers_or_two_signers_may_have_the_same_key(stack: cdk.Stack) -> None:
@@ -81,6 +90,97 @@ def test_two_issuers_or_two_signers_may_have_the_same_key(stack: cdk.Stack) -> N
         key = SigningKey(stack, f"{one.__name__}Key")
         made = [one(stack, f"{one.__name__}{number}", key) for number in (1, 2)]
         assert len({construct.node.path for construct in made}) == 2
+
+
+def secrets(stack: cdk.Stack, name: str, key: Any, **context: Any) -> SecretCipher:
+    return SecretCipher(stack, name, encryption_key=key, **context)
+
+
+def envelopes(stack: cdk.Stack, name: str, key: EncryptionKey, **context: Any) -> EnvelopeCipher:
+    source, destination = (s3.Bucket(stack, f"{name}{place}") for place in ("Source", "Destination"))
+    return EnvelopeCipher(stack, name, encryption_key=key, source=source, destination=destination, **context)
+
+
+def pairs(stack: cdk.Stack, name: str, key: EncryptionKey, **context: Any) -> DataKeyPairs:
+    return DataKeyPairs(stack, name, encryption_key=key, required_context=["tenant"], **context)
+
+
+def rsa_secrets(stack: cdk.Stack, name: str, key: RsaEncryptionKey) -> SecretCipher:
+    return SecretCipher(stack, name, encryption_key=key)
+
+
+def rsa_envelopes(stack: cdk.Stack, name: str, key: RsaEncryptionKey) -> RsaEnvelopeCipher:
+    source, destination = (s3.Bucket(stack, f"{name}{place}") for place in ("Source", "Destination"))
+    return RsaEnvelopeCipher(stack, name, encryption_key=key, source=source, destination=destination)
+
+
+TENANT = {"required_context": ["tenant"]}
+A = {"a": "1"}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (EncryptionKey, partial(secrets, **TENANT), partial(envelopes, **TENANT)),
+        (EncryptionKey, partial(secrets, **TENANT), pairs),
+        (EncryptionKey, partial(envelopes, **TENANT), pairs),
+        (EncryptionKey, partial(secrets, encryption_context=A), partial(envelopes, encryption_context={"b": "2"})),
+        (EncryptionKey, partial(secrets, encryption_context=A), partial(envelopes, encryption_context=A)),
+        (EncryptionKey, partial(secrets, encryption_context={"key-usage": "SIGN_VERIFY"}), pairs),
+        (RsaEncryptionKey, rsa_secrets, rsa_envelopes),
+    ],
+)
+def test_two_patterns_that_could_decrypt_each_others_data_may_not_share_a_key(
+    kind: Any, one: Make, other: Make, *, reverse: bool, stack: cdk.Stack
+) -> None:
+    first, second = (other, one) if reverse else (one, other)
+    key = kind(stack, "Key")
+    first(stack, "First", key)
+    with pytest.raises(ValueError, match=r"Stack/Key is used for .* in Stack/First and would be used for") as caught:
+        second(stack, "Second", key)
+    apart = "in encryption_context the same name with different values"
+    assert str(caught.value).endswith("Give each its own key" + (f", or {apart}" if kind is EncryptionKey else ""))
+
+
+def test_fixed_pairs_of_one_name_keep_patterns_apart_and_every_policy_demands_them(
+    stack: cdk.Stack, synth: Callable[[cdk.Stack], dict[str, Any]]
+) -> None:
+    key = EncryptionKey(stack, "Key")
+    secrets(stack, "Secrets", key, encryption_context={"purpose": "secrets"})
+    envelopes(stack, "Envelopes", key, encryption_context={"purpose": "files"})
+    pairs(stack, "Pairs", key, encryption_context={"purpose": "pairs"})
+    policies = [
+        statement
+        for item in synth(stack)["Resources"].values()
+        for statement in (item.get("Properties", {}).get("PolicyDocument") or {}).get("Statement", [])
+        if statement["Action"] == "kms:Decrypt"
+    ]
+    name = "kms:EncryptionContext:purpose"
+    assert sorted(item["Condition"]["StringEquals"][name] for item in policies) == ["files", "pairs", "secrets"]
+
+
+def test_value_that_is_known_at_deployment_only_keeps_nothing_apart(stack: cdk.Stack) -> None:
+    key = EncryptionKey(stack, "Key")
+    given = cdk.CfnParameter(stack, "Purpose").value_as_string
+    secrets(stack, "Secrets", key, encryption_context={"purpose": given})
+    with pytest.raises(ValueError, match="is used for"):
+        envelopes(stack, "Envelopes", key, encryption_context={"purpose": "files"})
+
+
+def test_several_constructs_may_use_a_key_for_the_same(stack: cdk.Stack) -> None:
+    key, rsa = EncryptionKey(stack, "Key"), RsaEncryptionKey(stack, "Rsa")
+    for number in (1, 2):
+        secrets(stack, f"Secrets{number}", key, **TENANT)
+        rsa_secrets(stack, f"RsaSecrets{number}", rsa)
+
+
+def test_key_that_is_imported_twice_is_one_key(stack: cdk.Stack) -> None:
+    arn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    one, other = (EncryptionKey.from_key_arn(stack, name, arn) for name in ("One", "Other"))
+    secrets(stack, "Secrets", one, **TENANT)
+    with pytest.raises(ValueError, match="Stack/Other is used for"):
+        envelopes(stack, "Envelopes", other, **TENANT)
 
 
 def test_fixed_pairs_and_names_reach_the_function_as_json() -> None:

@@ -12,6 +12,7 @@ from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.functions.required_context import RequiredContext, required_context
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.patterns.parts.key_uses import PRIVATE_KEYS, fixed_pairs, use_key
 from kms_patterns.policy.conditions import CONTEXT_PREFIX
 from kms_patterns.policy.key_specs import pinned
 
@@ -71,6 +72,12 @@ class DataKeyPairs(FunctionPattern):
         super().__init__(scope, construct_id, options, handlers="data_key_pairs")
         context = _context(encryption_context, required_context)
         _check_specs(pair_specs)
+        use_key(
+            encryption_key,
+            PRIVATE_KEYS,
+            self,
+            fixed={**fixed_pairs(context.fixed), _USAGE_NAME: _usages(pair_specs)},
+        )
         retry = retry_time or Duration.seconds(10)
 
         environment = {"KEY_ARN": encryption_key.key_arn, **context.environment}

@@ -13,6 +13,7 @@ from kms_patterns.functions.required_context import required_context as check_co
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.patterns.parts.cipher_functions import CipherFunctions
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
+from kms_patterns.patterns.parts.key_uses import DATA_KEYS, fixed_pairs, use_key
 from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS
 
@@ -68,6 +69,7 @@ class EnvelopeCipher(CipherFunctions):
         )
         context = check_context(encryption_context, required_context)
         restored = source if restored is None else restored
+        use_key(encryption_key, DATA_KEYS, self, fixed=fixed_pairs(context.fixed))
         if encrypt_on_create:
             _refuse_loop(source, destination, restored)
             _refuse_unknown_context(context)

@@ -12,6 +12,7 @@ from kms_patterns.functions.required_context import required_context as check_co
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.patterns.parts.key_uses import DATA_KEYS, use_key
 from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.patterns.parts.secret_modes import RSA_ALGORITHM, check_rsa
 from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS
@@ -75,6 +76,7 @@ class RsaEnvelopeCipher(FunctionPattern):
         if decrypt_on_create:
             _refuse_unknown_context(context.names)
         algorithm = check_rsa(encryption_key, encryption_algorithm)
+        use_key(encryption_key, DATA_KEYS, self)
         made = self._made = self._function(
             "Decrypt",
             "Opens S3 objects that were encrypted with the public key of an RSA key of KMS",

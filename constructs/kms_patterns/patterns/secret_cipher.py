@@ -8,6 +8,7 @@ from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.patterns.parts.cipher_functions import CipherFunctions
+from kms_patterns.patterns.parts.key_uses import SECRETS, fixed_pairs, use_key
 from kms_patterns.patterns.parts.secret_modes import rsa_mode, symmetric_mode
 
 
@@ -66,4 +67,5 @@ class SecretCipher(CipherFunctions):
             self._function(name, f"{name}s a value of up to {mode.limit} with KMS", mode.environment)
             for name in ("Encrypt", "Decrypt")
         )
+        use_key(encryption_key, SECRETS, self, fixed=fixed_pairs(encryption_context or {}))
         mode.grant(self.encrypt_role, self.decrypt_role)

@@ -1,30 +1,95 @@
-"""What the patterns of one app sign with a key, so that no pattern signs what another one's readers take for theirs."""
+"""What the patterns of one app use a key for, so that no pattern makes or decrypts what belongs to another one."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 from weakref import WeakKeyDictionary
 
+from aws_cdk import Token
 from constructs import Construct
 
+from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.keys.signing_key import SigningKey
 
-TOKENS = "tokens"
-CALLERS_BYTES = "whatever its callers send"
+Key = EncryptionKey | RsaEncryptionKey | SigningKey | MacKey
+Fixed = Mapping[str, Sequence[str]]
 
-_uses: "WeakKeyDictionary[SigningKey | MacKey, tuple[str, str]]" = WeakKeyDictionary()
+TOKENS: Final = "tokens"
+CALLERS_BYTES: Final = "any bytes that callers send"
+SECRETS: Final = "values that callers get back"
+DATA_KEYS: Final = "data keys of messages"
+PRIVATE_KEYS: Final = "private keys of data key pairs"
+
+_SIGNED: Final = (
+    "a caller that may have any bytes signed or authenticated could have a token made, for any subject. Give tokens a "
+    "key of their own"
+)
+_ENCRYPTED: Final = (
+    "a caller of one could decrypt what the other one encrypted, or pass its own values off as that. Give each its own "
+    "key"
+)
+_APART: Final = ", or in encryption_context the same name with different values"
 
 
-def use_key(key: SigningKey | MacKey, use: str, user: Construct) -> None:
-    """Note that ``user`` signs ``use`` with ``key``.
+@dataclass(frozen=True)
+class _Use:
+    what: str
+    user: str
+    fixed: Fixed
 
-    A token is a message like any other: who may have any message signed under the same key can have a token signed,
-    for any subject, which every reader takes.
+    def apart_from(self, other: "_Use") -> bool:
+        """Whether a fixed pair of the encryption context, which role and key policy demand, keeps both uses apart."""
+        return any(
+            not _may_be_equal(values, other.fixed[name]) for name, values in self.fixed.items() if name in other.fixed
+        )
+
+
+_uses: "WeakKeyDictionary[Key, list[_Use]]" = WeakKeyDictionary()
+
+
+def use_key(key: Key, what: str, user: Construct, *, fixed: Fixed | None = None) -> None:
+    """Note what ``user`` uses ``key`` for.
+
+    Two constructs may share a key for the same use. Otherwise one could be led to serve the other's data: a token is a
+    message like any other, and a data key or a private key is a value like any other. With a symmetric key a fixed pair
+    of the encryption context, demanded by the policies of both, keeps them apart; an RSA key has no context.
+
+    Args:
+        key: The key; two imported keys with the same ARN are one.
+        what: One of the constants of this module.
+        user: The pattern.
+        fixed: Name to the values that the encryption context may have there; no request with another one is allowed.
 
     Raises:
-        ValueError: Another pattern signs something else with it, and one of the two signs tokens.
+        ValueError: Another pattern uses the key for something else, and nothing keeps both apart.
     """
-    known, where = _uses.setdefault(key, (use, user.node.path))
-    if known != use:
-        raise ValueError(
-            f"{key.node.path} signs {known} in {where} and would sign {use} in {user.node.path}: who may have any "
-            "message signed could have a token signed, for any subject. Give tokens a key of their own"
-        )
+    use = _Use(what, user.node.path, {} if isinstance(key, RsaEncryptionKey) else fixed or {})
+    for known in _known(key):
+        if known.what != what and not known.apart_from(use):
+            signs = isinstance(key, SigningKey | MacKey)
+            hint = _APART if not signs and not isinstance(key, RsaEncryptionKey) else ""
+            raise ValueError(
+                f"{key.node.path} is used for {known.what} in {known.user} and would be used for {what} in {use.user}: "
+                f"{_SIGNED if signs else _ENCRYPTED}{hint}"
+            )
+    _uses.setdefault(key, []).append(use)
+
+
+def _known(key: Key) -> Iterator[_Use]:
+    for other, uses in list(_uses.items()):
+        if other is key or (
+            not Token.is_unresolved(key.key_arn) and other.key_arn == key.key_arn and other.node.root is key.node.root
+        ):
+            yield from uses
+
+
+def _may_be_equal(values: Sequence[str], others: Sequence[str]) -> bool:
+    unknown = any(Token.is_unresolved(value) for value in (*values, *others))
+    return unknown or not set(values).isdisjoint(others)
+
+
+def fixed_pairs(pairs: Mapping[str, str]) -> Fixed:
+    """Return the pairs of an encryption context as :func:`use_key` takes them."""
+    return {name: (value,) for name, value in pairs.items()}
