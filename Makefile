@@ -23,43 +23,43 @@ demo: install ## synthesize, deploy to the embedded AWS, use the keys and be ref
 	$(BIN)/python -m demo
 
 synth: install ## write the templates of app.py to cdk.out
-	$(BIN)/kms-patterns cdk synth --quiet
+	$(BIN)/python -m kms_patterns cdk synth --quiet
 
 diff: install ## compare app.py with what is deployed in the account of your credentials
-	$(BIN)/kms-patterns cdk diff
+	$(BIN)/python -m kms_patterns cdk diff
 
 deploy: install ## deploy app.py into the account of your credentials; asks before it widens a permission
-	$(BIN)/kms-patterns cdk bootstrap
-	$(BIN)/kms-patterns cdk deploy --all
+	$(BIN)/python -m kms_patterns cdk bootstrap
+	$(BIN)/python -m kms_patterns cdk deploy --all
 
 test: check ## everything: checks, unit, snapshot and end-to-end tests
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 check: install ## lint, format, types, layout, language
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_language.py
 
 snapshots: install ## rewrite the committed snapshots; review the diff
 	$(BIN)/python -m pytest tests/infrastructure tests/access/test_snapshots.py --snapshot-update
 
 docs: install ## rewrite the pages of docs/keys that scripts write; review the diff
-	JSII_NODE=$(NODE_WHEEL)/bin/node $(BIN)/python docs/keys/write_errors.py
-	JSII_NODE=$(NODE_WHEEL)/bin/node $(BIN)/python docs/keys/write_grants.py
+	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_errors.py
+	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_grants.py
 
 bench: install ## each benchmark prints a ratio against a peer in the same run
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 contract: install ## the KMS contract; AWS_PROFILE=name runs it in that account, after asking
 	@if [ -n "$(AWS_PROFILE)" ]; then printf 'This makes about 14 KMS keys in the account of %s, deleted after 7 days. Continue? [y/N] ' "$(AWS_PROFILE)"; read answer; [ "$$answer" = y ]; fi
-	$(BIN)/python -m pytest -q tests/contract $(if $(AWS_PROFILE),--contract-profile $(AWS_PROFILE)); status=$$?; cat build/contract.md; exit $$status
+	$(BIN)/python -m pytest -q tests/contract $(if $(AWS_PROFILE),--contract-profile "$(AWS_PROFILE)"); status=$$?; cat build/contract.md; exit $$status
 
 conformance: install ## LocalStack's KMS tests, recorded on AWS, from the checkout SUITE=folder, run by SUITE_PYTHON=python
 	$(BIN)/python -m tests.conformance $(SUITE)
 
 soak: install ## objects through EnvelopeCipher in bad weather; OBJECTS=3000 and SEED=… choose how many and which
-	$(BIN)/python -m tests.soak --objects $(or $(OBJECTS),3000) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.soak --objects "$(or $(OBJECTS),3000)" $(if $(SEED),--seed "$(SEED)")
 
 lock: install ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra local --extra access --group dev --universal --python-version 3.11 \
@@ -69,12 +69,12 @@ clean: ## remove everything that this file made
 	rm -rf $(VENV) node_modules .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist cdk.out
 
 $(VENV)/.installed: requirements.lock pyproject.toml lambda/pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python >= 3.11 is needed, {v[0]}.{v[1]} found: make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	@mkdir -p $(CACHE)
-	awk '/^[^ ]/ {keep = !/^aws-cdk-lib==/} keep' requirements.lock > $(CACHE)/first.lock
-	awk '/^[^ ]/ {keep = /^aws-cdk-lib==/} keep' requirements.lock > $(CACHE)/last.lock
-	for lock in first last; do $(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement $(CACHE)/$$lock.lock || exit 1; done
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python >= 3.11 is needed, {v[0]}.{v[1]} found: make PYTHON=/path/to/python3.11")'
+	"$(PYTHON)" -m venv $(VENV)
+	@mkdir -p "$(CACHE)"
+	awk '/^[^ ]/ {keep = !/^aws-cdk-lib==/} keep' requirements.lock > "$(CACHE)/first.lock"
+	awk '/^[^ ]/ {keep = /^aws-cdk-lib==/} keep' requirements.lock > "$(CACHE)/last.lock"
+	for lock in first last; do $(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement "$(CACHE)/$$lock.lock" || exit 1; done
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable ./lambda --editable .
 	@touch $@
 
