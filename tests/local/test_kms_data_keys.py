@@ -77,14 +77,14 @@ MATERIAL, MATERIAL_ID, BOUND = os.urandom(32), os.urandom(16), {"tenant": "a"}
 
 
 def _sealed() -> bytes:
-    return ciphertext.seal("key-1", MATERIAL, MATERIAL_ID, b"plaintext", BOUND)
+    return ciphertext.encrypt("key-1", MATERIAL, MATERIAL_ID, b"plaintext", BOUND)
 
 
 def test_a_blob_opens_under_its_material_and_context() -> None:
     blob = ciphertext.parse(_sealed())
     assert blob is not None
     assert (blob.key_id, blob.material_id) == ("key-1", MATERIAL_ID)
-    assert ciphertext.unseal(blob, MATERIAL, BOUND) == b"plaintext"
+    assert ciphertext.decrypt(blob, MATERIAL, BOUND) == b"plaintext"
 
 
 @pytest.mark.parametrize("change", [{"key_id": "key-2"}, {"material_id": bytes(16)}, {"nonce": bytes(12)}])
@@ -92,7 +92,7 @@ def test_a_blob_that_names_another_key_does_not_open_even_under_the_right_materi
     blob = ciphertext.parse(_sealed())
     assert blob is not None
     with pytest.raises(KmsError, check=lambda refused: refused.code == "InvalidCiphertextException"):
-        ciphertext.unseal(replace(blob, **change), MATERIAL, BOUND)  # type: ignore[arg-type]
+        ciphertext.decrypt(replace(blob, **change), MATERIAL, BOUND)  # type: ignore[arg-type]
 
 
 def test_what_is_too_short_or_begins_otherwise_is_no_blob() -> None:

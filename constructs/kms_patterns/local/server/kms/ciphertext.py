@@ -55,14 +55,14 @@ def parse(raw: bytes) -> Blob | None:
     return Blob(key_id, raw[material:nonce], raw[nonce:body], raw[body:])
 
 
-def seal(key_id: str, material: bytes, material_id: bytes, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+def encrypt(key_id: str, material: bytes, material_id: bytes, plaintext: bytes, context: Mapping[str, str]) -> bytes:
     """Encrypt ``plaintext`` under the 32 bytes of ``material`` and return the blob."""
     empty = Blob(key_id, material_id, os.urandom(NONCE_BYTES), b"")
     body = AESGCM(material).encrypt(empty.nonce, plaintext, _authenticated(empty.header, context))
     return empty.header + empty.nonce + body
 
 
-def unseal(blob: Blob, material: bytes, context: Mapping[str, str]) -> bytes:
+def decrypt(blob: Blob, material: bytes, context: Mapping[str, str]) -> bytes:
     """Return the plaintext.
 
     Raises:

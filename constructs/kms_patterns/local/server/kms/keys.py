@@ -72,13 +72,13 @@ def material_of_blob(record: Mapping[str, Any], raw: bytes) -> str:
     return next((full for full in _materials(record) if blob and _short(full) == blob.material_id), material_id(record))
 
 
-def seal(record: Mapping[str, Any], plaintext: bytes, context: Mapping[str, str]) -> bytes:
+def encrypt_under(record: Mapping[str, Any], plaintext: bytes, context: Mapping[str, str]) -> bytes:
     """Encrypt under the current key material and return the blob."""
     name = _short(material_id(record))
-    return ciphertext.seal(record["KeyId"], record["_symmetric_key"], name, plaintext, context)
+    return ciphertext.encrypt(record["KeyId"], record["_symmetric_key"], name, plaintext, context)
 
 
-def unseal(record: Mapping[str, Any], blob: ciphertext.Blob, context: Mapping[str, str]) -> bytes:
+def decrypt_under(record: Mapping[str, Any], blob: ciphertext.Blob, context: Mapping[str, str]) -> bytes:
     """Decrypt a blob under the key material that it names.
 
     Raises:
@@ -89,7 +89,7 @@ def unseal(record: Mapping[str, Any], blob: ciphertext.Blob, context: Mapping[st
     materials = {_short(full): material for full, material in _materials(record).items()}
     if blob.key_id != record["KeyId"] or blob.material_id not in materials:
         raise invalid_ciphertext()
-    return ciphertext.unseal(blob, materials[blob.material_id], context)
+    return ciphertext.decrypt(blob, materials[blob.material_id], context)
 
 
 def _materials(record: Mapping[str, Any]) -> dict[str, bytes]:

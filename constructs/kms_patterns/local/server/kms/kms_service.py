@@ -1,4 +1,4 @@
-"""One KMS call from request to answer: find the key, authorize, execute, write it to the call log."""
+"""One KMS call from request to members: find the key, authorize, execute, write it to the call log."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ from kms_patterns.local.server.kms.kms_errors import (
     invalid_ciphertext,
     unsupported,
 )
-from kms_patterns.local.server.kms.members import Answer
+from kms_patterns.local.server.kms.members import ResponseMembers
 from kms_patterns.local.server.kms.operations.operations import DATA_PLANE, ON_ACCOUNT, ON_KEYS, re_encrypt
 from kms_patterns.local.server.kms.permissions import PERMISSIONS
 from kms_patterns.local.server.kms.service_model import operation_of, parsed, validated
@@ -56,7 +56,7 @@ class KmsService:
 
     log: CallLog
 
-    def perform(self, call: KmsCall) -> Answer:
+    def perform(self, call: KmsCall) -> ResponseMembers:
         """Authorize and execute a data plane call that an AWS service makes for a caller.
 
         Raises:
@@ -64,10 +64,10 @@ class KmsService:
         """
         with self._logged(call) as outcome:
             checked = replace(call, request=validated(call.operation, call.request))
-            answer = _execute(checked, _authorize(checked, outcome))
-            if answer is None:
+            members = _execute(checked, _authorize(checked, outcome))
+            if members is None:
                 raise unsupported(f"{call.operation} is not possible with this key.")
-            return answer
+            return members
 
     def require(self, call: KmsCall) -> None:
         """Authorize a call that an AWS service makes for a caller, and check the key, without executing it.
@@ -84,7 +84,7 @@ class KmsService:
     async def respond(
         self, headers: Mapping[str, str], query: Mapping[str, Any], body: bytes, emulator: Emulator
     ) -> Response:
-        """Answer a KMS request over HTTP; ``emulator`` executes, once authorized, what is not ours."""
+        """Return the response to a KMS request over HTTP; ``emulator`` executes, once authorized, what is not ours."""
         try:
             operation, caller = operation_of(headers.get("x-amz-target", "")), caller_of(headers, query)
             return await self.serve(KmsCall(operation, parsed(body), caller), emulator)
@@ -92,16 +92,16 @@ class KmsService:
             return error_response(refused)
 
     async def serve(self, call: KmsCall, emulator: Emulator) -> Response:
-        """Answer a call of a known caller.
+        """Return the response to a call of a known caller.
 
         Raises:
             KmsError: Refused, with the code that AWS gives.
         """
         with self._logged(call) as outcome:
             checked = replace(call, request=validated(call.operation, call.request))
-            answer = _execute(checked, _authorize(checked, outcome))
-            if answer is not None:
-                return 200, {"Content-Type": JSON_TYPE}, json.dumps(answer).encode()
+            members = _execute(checked, _authorize(checked, outcome))
+            if members is not None:
+                return 200, {"Content-Type": JSON_TYPE}, json.dumps(members).encode()
             response = await emulator(json.dumps(checked.request).encode())
             outcome.error = _error_code(response)
             return response
@@ -169,7 +169,7 @@ def _denial(caller: Caller, target: Target, decision: Decision) -> str:
     return f"{denied} {decision.reason}"
 
 
-def _execute(call: KmsCall, targets: list[Target]) -> Answer | None:
+def _execute(call: KmsCall, targets: list[Target]) -> ResponseMembers | None:
     """Return the response; None if the emulator is to execute the call."""
     key_policies.check(call.operation, call.request, call.caller)
     for target in targets:
@@ -180,13 +180,13 @@ def _execute(call: KmsCall, targets: list[Target]) -> Answer | None:
     key = targets[0].key
     if call.operation == "ReEncrypt":
         destination = targets[1].key
-        answer = re_encrypt(key, destination, call.request) if key and destination else None
+        members = re_encrypt(key, destination, call.request) if key and destination else None
     else:
-        answer = ON_KEYS[call.operation](key, call.request) if key and call.operation in ON_KEYS else None
+        members = ON_KEYS[call.operation](key, call.request) if key and call.operation in ON_KEYS else None
     for target in targets:
         if target.key is not None and (call.operation in DATA_PLANE or call.operation == "ReEncrypt"):
             record_use(target.key, call.operation)
-    return answer
+    return members
 
 
 def _error_code(response: Response) -> str | None:

@@ -10,7 +10,7 @@ from kms_patterns.local.server.kms.kms_errors import KmsError, constraints, inva
 # AWS: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
 LONGEST_CONTEXT = 8192
 
-Answer = dict[str, Any]
+ResponseMembers = dict[str, Any]
 Request = Mapping[str, Any]
 
 

@@ -3,7 +3,8 @@
 One row per operation. A condition key is present in the requests of the actions that AWS lists it for and in no other:
 one that came from a member of the same name in another operation would let an Allow pass that AWS does not know.
 
-AWS: https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
+AWS: https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html, and for the row of an
+operation its page https://docs.aws.amazon.com/kms/latest/APIReference/API_<operation>.html
 """
 
 from collections.abc import Mapping

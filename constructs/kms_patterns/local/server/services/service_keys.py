@@ -19,7 +19,7 @@ from kms_patterns.local.server.kms.keys import find_key, managed_key, require_us
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -53,7 +53,7 @@ class Service:
     module: str
     host: str
     before: Mapping[str, Callable[[Request], Iterable[Use]]] = field(default_factory=dict)
-    after: Mapping[str, Callable[[Request, Answer], Iterable[Use]]] = field(default_factory=dict)
+    after: Mapping[str, Callable[[Request, ResponseMembers], Iterable[Use]]] = field(default_factory=dict)
     undo: Mapping[str, Callable[[Request], object]] = field(default_factory=dict)
     codes: Mapping[str, str] = field(default_factory=dict)
     other_code: str | None = None

@@ -19,7 +19,7 @@ from kms_patterns.local.server.emulator.emulator import (
     SSM,
     reach,
 )
-from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 from kms_patterns.local.server.services import dynamodb_uses
 from kms_patterns.local.server.services.service_keys import Service, Use
 
@@ -43,7 +43,7 @@ def _put_parameter(request: Request) -> Iterator[Use]:
     yield Use(operation, request.get("KeyId") or "alias/aws/ssm", {"PARAMETER_ARN": arn})
 
 
-def _read_parameters(request: Request, answer: Answer) -> Iterator[Use]:
+def _read_parameters(request: Request, answer: ResponseMembers) -> Iterator[Use]:
     if not request.get("WithDecryption"):
         return
     one = answer.get("Parameter")
@@ -65,7 +65,7 @@ def _secret_key(secret: Mapping[str, Any]) -> str:
     return secret.get("KmsKeyId") or "alias/aws/secretsmanager"
 
 
-def _secret_created(_request: Request, answer: Answer) -> Iterator[Use]:
+def _secret_created(_request: Request, answer: ResponseMembers) -> Iterator[Use]:
     secret = _secret({"SecretId": answer["ARN"]})
     yield from _validated(_secret_key(secret), answer["ARN"])
     yield Use("GenerateDataKey", _secret_key(secret), _secret_context(answer["ARN"], answer["VersionId"]))
@@ -85,7 +85,7 @@ def _secret_changed(request: Request) -> Iterator[Use]:
         yield Use("GenerateDataKey", key, _secret_context(secret["ARN"], version))
 
 
-def _secret_read(_request: Request, answer: Answer) -> Iterator[Use]:
+def _secret_read(_request: Request, answer: ResponseMembers) -> Iterator[Use]:
     for value in answer.get("SecretValues", [answer]):
         if "ARN" in value:
             key = _secret_key(_secret({"SecretId": value["ARN"]}))

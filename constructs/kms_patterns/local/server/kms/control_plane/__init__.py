@@ -1,1 +1,1 @@
-"""What the control plane of KMS checks and answers; what is left is the emulator's to execute."""
+"""The control plane of KMS: what it checks, and the operations that the emulator does not execute as AWS does."""

@@ -10,7 +10,7 @@ from kms_patterns.local.server.kms.control_plane.listing import ALIASES, page
 from kms_patterns.local.server.kms.key_identifiers import check_identifier, not_found
 from kms_patterns.local.server.kms.keys import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid
-from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 PREFIX, RESERVED = "alias/", "alias/aws/"
 _NAME = re.compile(r"alias/[a-zA-Z0-9/_-]+")
@@ -60,8 +60,8 @@ def update_alias(request: Request) -> None:
         )
 
 
-def list_aliases(request: Request) -> Answer:
-    """Answer ListAliases, of one key if it is named by key id or key ARN."""
+def list_aliases(request: Request) -> ResponseMembers:
+    """Return the response to ListAliases, of one key if it is named by key id or key ARN."""
     wanted = None
     if request.get("KeyId"):
         check_identifier(request["KeyId"], aliases=False)

@@ -17,7 +17,7 @@ from kms_patterns.local.server.kms.control_plane.listing import GRANTS, page
 from kms_patterns.local.server.kms.grants import Grant, grant_of
 from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, require_usable
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid
-from kms_patterns.local.server.kms.members import Answer, Request, stop_dry_run
+from kms_patterns.local.server.kms.members import Request, ResponseMembers, stop_dry_run
 
 MOST_PAIRS, LONGEST_TEXT = 8, 384
 _ALWAYS = frozenset({"CreateGrant", "RetireGrant", "DescribeKey"})
@@ -37,8 +37,8 @@ _SHOWN = (
 _SERVICE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?")
 
 
-def create_grant(record: KeyRecord, request: Request) -> Answer:
-    """Answer CreateGrant; a second request of the same name and content gets the first one's grant."""
+def create_grant(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to CreateGrant; a second request of the same name and content gets the first one's grant."""
     require_usable(record)
     _check_principals(request)
     _check_operations(record, request["Operations"])
@@ -59,29 +59,29 @@ def create_grant(record: KeyRecord, request: Request) -> Answer:
     return {"GrantId": grant["GrantId"], "GrantToken": token}
 
 
-def list_grants(record: KeyRecord, request: Request) -> Answer:
-    """Answer ListGrants."""
+def list_grants(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to ListGrants."""
     wanted = {
         name: request[name] for name in ("GrantId", "GranteePrincipal", "GranteeServicePrincipal") if name in request
     }
     return _listed(request, lambda grant: grant["KeyId"] == record["Arn"] and wanted.items() <= grant.items())
 
 
-def list_retirable_grants(request: Request) -> Answer:
-    """Answer ListRetirableGrants."""
+def list_retirable_grants(request: Request) -> ResponseMembers:
+    """Return the response to ListRetirableGrants."""
     wanted = {name: request[name] for name in ("RetiringPrincipal", "RetiringServicePrincipal") if name in request}
     if len(wanted) != 1:
         raise invalid("Specify either RetiringPrincipal or RetiringServicePrincipal.")
     return _listed(request, lambda grant: wanted.items() <= grant.items())
 
 
-def revoke_grant(record: KeyRecord, request: Request) -> Answer:
-    """Answer RevokeGrant."""
+def revoke_grant(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to RevokeGrant."""
     return _ended(record, request)
 
 
-def retire_grant(record: KeyRecord, request: Request) -> Answer:
-    """Answer RetireGrant."""
+def retire_grant(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to RetireGrant."""
     return _ended(record, request)
 
 
@@ -92,7 +92,7 @@ def check_retired(request: Request) -> None:
         raise invalid("Specify either a GrantToken or both a KeyId and a GrantId.")
 
 
-def _ended(record: KeyRecord, request: Request) -> Answer:
+def _ended(record: KeyRecord, request: Request) -> ResponseMembers:
     grant = grant_of(request)
     if grant is None or grant["KeyId"] != record["Arn"]:
         raise KmsError("NotFoundException", f"Grant ID {request.get('GrantId')} not found")
@@ -101,7 +101,7 @@ def _ended(record: KeyRecord, request: Request) -> Answer:
     return {}
 
 
-def _listed(request: Request, chosen: Callable[[Grant], bool]) -> Answer:
+def _listed(request: Request, chosen: Callable[[Grant], bool]) -> ResponseMembers:
     found = [(grant["GrantId"], _shown(grant)) for grant in reach(KMS, "_grants").values() if chosen(grant)]
     return page(request, "Grants", found, GRANTS)
 

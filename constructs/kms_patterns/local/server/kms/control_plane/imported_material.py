@@ -10,7 +10,7 @@ from typing import Any
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, material_id
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid, invalid_ciphertext, unsupported
-from kms_patterns.local.server.kms.members import Answer, Request, blob_member
+from kms_patterns.local.server.kms.members import Request, ResponseMembers, blob_member
 
 LONGEST_SECONDS = 365 * 86400
 _EXPIRES = "KEY_MATERIAL_EXPIRES"
@@ -34,8 +34,8 @@ def check_parameters(record: KeyRecord, request: Request) -> None:
         raise unsupported("SM2 wrapping keys exist in the Regions of China only.")
 
 
-def import_key_material(record: KeyRecord, request: Request) -> Answer:
-    """Answer ImportKeyMaterial."""
+def import_key_material(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to ImportKeyMaterial."""
     _require_external(record)
     _check_expiration(record, request)
     material = _unwrapped(record, request)
@@ -54,15 +54,15 @@ def import_key_material(record: KeyRecord, request: Request) -> Answer:
     return {"KeyId": record["Arn"]} | ({"KeyMaterialId": material_id(named)} if record["KeySpec"] == SYMMETRIC else {})
 
 
-def delete_imported_key_material(record: KeyRecord, request: Request) -> Answer:
-    """Answer DeleteImportedKeyMaterial; the key waits for an import again."""
+def delete_imported_key_material(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to DeleteImportedKeyMaterial; the key waits for an import again."""
     _require_external(record)
-    answer: Answer = {"KeyId": record["Arn"]}
+    response: ResponseMembers = {"KeyId": record["Arn"]}
     pending = {**record, "_symmetric_key": record["_pending_material"]} if record.get("_pending_material") else None
     wanted = request.get("KeyMaterialId")
     if pending is not None and wanted == material_id(pending):
         del record["_pending_material"]
-        return answer | {"KeyMaterialId": wanted}
+        return response | {"KeyMaterialId": wanted}
     current = material_id(record) if record.get("_symmetric_key") else None
     if wanted and wanted != current:
         raise KmsError("NotFoundException", f"Key material {wanted} is not the current material of {record['Arn']}.")
@@ -71,7 +71,7 @@ def delete_imported_key_material(record: KeyRecord, request: Request) -> Answer:
     record |= {"KeyState": "PendingImport", "Enabled": False}
     if current:
         record["_last_material_id"] = current
-    return answer | ({"KeyMaterialId": current} if current else {})
+    return response | ({"KeyMaterialId": current} if current else {})
 
 
 def next_material(record: KeyRecord) -> bytes:

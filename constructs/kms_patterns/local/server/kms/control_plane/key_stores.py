@@ -4,7 +4,7 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/key-store-overview.ht
 """
 
 from kms_patterns.local.server.kms.kms_errors import KmsError, unsupported
-from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 
 def no_key_store(name: str) -> KmsError:
@@ -12,19 +12,19 @@ def no_key_store(name: str) -> KmsError:
     return KmsError("CustomKeyStoreNotFoundException", f"Custom key store {name} does not exist")
 
 
-def describe_custom_key_stores(request: Request) -> Answer:
-    """Answer DescribeCustomKeyStores."""
+def describe_custom_key_stores(request: Request) -> ResponseMembers:
+    """Return the response to DescribeCustomKeyStores."""
     named = request.get("CustomKeyStoreId") or request.get("CustomKeyStoreName")
     if named:
         raise no_key_store(named)
     return {"CustomKeyStores": [], "Truncated": False}
 
 
-def create_custom_key_store(_request: Request) -> Answer:
+def create_custom_key_store(_request: Request) -> ResponseMembers:
     """Refuse CreateCustomKeyStore."""
     raise unsupported("The embedded AWS has no custom key stores.")
 
 
-def use_custom_key_store(request: Request) -> Answer:
+def use_custom_key_store(request: Request) -> ResponseMembers:
     """Refuse any other operation on a custom key store."""
     raise no_key_store(request["CustomKeyStoreId"])

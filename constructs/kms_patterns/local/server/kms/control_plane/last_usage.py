@@ -6,7 +6,7 @@ AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_GetKeyLastUsage.htm
 import time
 
 from kms_patterns.local.server.kms.keys import KeyRecord
-from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 _DAY = 86400
 
@@ -22,8 +22,8 @@ def days_unused(record: KeyRecord) -> int | None:
     return int((time.time() - used["Timestamp"]) // _DAY) if used else None
 
 
-def get_key_last_usage(record: KeyRecord, _request: Request) -> Answer:
-    """Answer GetKeyLastUsage."""
-    answer = {"KeyId": record["KeyId"], "KeyCreationDate": record["CreationDate"]}
+def get_key_last_usage(record: KeyRecord, _request: Request) -> ResponseMembers:
+    """Return the response to GetKeyLastUsage."""
+    response = {"KeyId": record["KeyId"], "KeyCreationDate": record["CreationDate"]}
     used = record.get("_last_usage")
-    return answer | {"TrackingStartDate": record["CreationDate"]} | ({"KeyLastUsage": used} if used else {})
+    return response | {"TrackingStartDate": record["CreationDate"]} | ({"KeyLastUsage": used} if used else {})

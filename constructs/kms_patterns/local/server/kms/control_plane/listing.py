@@ -12,7 +12,7 @@ from typing import Any
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.keys import KeyRecord
 from kms_patterns.local.server.kms.kms_errors import KmsError, constraints
-from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ ALIASES = GRANTS = Paging(100, 50)
 TAGS = Paging(50, 50)
 
 
-def page(request: Request, member: str, items: Sequence[tuple[str, Any]], paging: Paging) -> Answer:
+def page(request: Request, member: str, items: Sequence[tuple[str, Any]], paging: Paging) -> ResponseMembers:
     """Return the page of ``items``, each with its identity, that Limit and Marker ask for.
 
     Raises:
@@ -40,24 +40,24 @@ def page(request: Request, member: str, items: Sequence[tuple[str, Any]], paging
         raise constraints([f"Value '{limit}' at 'limit' failed to satisfy constraint: {rule}"])
     start = _position(request["Marker"], items) if request.get("Marker") else 0
     shown, rest = items[start : start + limit], items[start + limit :]
-    answer = {member: [item for _identity, item in shown], "Truncated": bool(rest)}
-    return answer | ({"NextMarker": base64.urlsafe_b64encode(rest[0][0].encode()).decode()} if rest else {})
+    response = {member: [item for _identity, item in shown], "Truncated": bool(rest)}
+    return response | ({"NextMarker": base64.urlsafe_b64encode(rest[0][0].encode()).decode()} if rest else {})
 
 
-def list_keys(request: Request) -> Answer:
-    """Answer ListKeys."""
+def list_keys(request: Request) -> ResponseMembers:
+    """Return the response to ListKeys."""
     records = reach(KMS, "_keys").values()
     items = [(record["KeyId"], {"KeyId": record["KeyId"], "KeyArn": record["Arn"]}) for record in records]
     return page(request, "Keys", items, KEYS)
 
 
-def list_key_policies(_record: KeyRecord, request: Request) -> Answer:
-    """Answer ListKeyPolicies: a key has the one policy ``default``."""
+def list_key_policies(_record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to ListKeyPolicies: a key has the one policy ``default``."""
     return page(request, "PolicyNames", [("default", "default")], KEYS)
 
 
-def list_resource_tags(record: KeyRecord, request: Request) -> Answer:
-    """Answer ListResourceTags."""
+def list_resource_tags(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to ListResourceTags."""
     return page(request, "Tags", [(tag["TagKey"], tag) for tag in record.get("Tags", [])], TAGS)
 
 

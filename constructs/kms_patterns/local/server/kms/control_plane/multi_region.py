@@ -12,26 +12,26 @@ from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
 from kms_patterns.local.server.kms.control_plane.tags import check_tags
 from kms_patterns.local.server.kms.keys import KeyRecord
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid, unsupported
-from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 
-def replicate_key(record: KeyRecord, request: Request) -> Answer:
-    """Answer ReplicateKey: the replica can be used at once, where AWS takes minutes to leave the state Creating."""
+def replicate_key(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to ReplicateKey; the replica is usable at once, where AWS's is Creating for minutes."""
     check_tags(request)
     _require_primary(record)
     _require_region(request["ReplicaRegion"])
     if request["ReplicaRegion"] in record["_mrk_regions"]:
         raise KmsError("AlreadyExistsException", f"{record['Arn']} exists in {request['ReplicaRegion']}.")
     _status, _headers, body = reach(KMS, "_replicate_key")(dict(request))
-    answer: Answer = json.loads(body)
-    answer["ReplicaKeyMetadata"] |= {"KeyState": "Creating", "Enabled": False}
-    if not answer["ReplicaTags"]:
-        del answer["ReplicaTags"]
-    return answer
+    response: ResponseMembers = json.loads(body)
+    response["ReplicaKeyMetadata"] |= {"KeyState": "Creating", "Enabled": False}
+    if not response["ReplicaTags"]:
+        del response["ReplicaTags"]
+    return response
 
 
-def update_primary_region(record: KeyRecord, request: Request) -> Answer:
-    """Answer UpdatePrimaryRegion: the replica of that Region becomes the primary, the primary a replica."""
+def update_primary_region(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to UpdatePrimaryRegion: the replica of that Region and the primary change places."""
     _require_primary(record)
     region = request["PrimaryRegion"]
     if region == record["_mrk_primary_region"] or region not in record["_mrk_regions"]:

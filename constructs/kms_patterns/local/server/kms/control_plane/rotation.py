@@ -12,7 +12,7 @@ from kms_patterns.local.server.kms.control_plane.imported_material import next_m
 from kms_patterns.local.server.kms.control_plane.listing import KEYS, page
 from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, material_id, require_usable
 from kms_patterns.local.server.kms.kms_errors import KmsError, unsupported
-from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 MOST_ON_DEMAND = 25
 DEFAULT_PERIOD = 365
@@ -21,8 +21,8 @@ SHARED = ("KeyAgreementAlgorithms", "_older_materials", "_rotations", "KeyRotati
 _DAY = 86400
 
 
-def enable_key_rotation(record: KeyRecord, request: Request) -> Answer:
-    """Answer EnableKeyRotation."""
+def enable_key_rotation(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to EnableKeyRotation."""
     _require_rotating(record, automatic=True)
     period = request.get("RotationPeriodInDays", DEFAULT_PERIOD)
     for member in _members(record):
@@ -30,27 +30,27 @@ def enable_key_rotation(record: KeyRecord, request: Request) -> Answer:
     return {}
 
 
-def disable_key_rotation(record: KeyRecord, _request: Request) -> Answer:
-    """Answer DisableKeyRotation."""
+def disable_key_rotation(record: KeyRecord, _request: Request) -> ResponseMembers:
+    """Return the response to DisableKeyRotation."""
     _require_rotating(record, automatic=True)
     for member in _members(record):
         member["KeyRotationEnabled"] = False
     return {}
 
 
-def get_key_rotation_status(record: KeyRecord, _request: Request) -> Answer:
-    """Answer GetKeyRotationStatus; a key that cannot rotate does not."""
+def get_key_rotation_status(record: KeyRecord, _request: Request) -> ResponseMembers:
+    """Return the response to GetKeyRotationStatus; a key that cannot rotate does not."""
     enabled = bool(record.get("KeyRotationEnabled"))
-    answer = {"KeyId": record["Arn"], "KeyRotationEnabled": enabled}
+    response = {"KeyId": record["Arn"], "KeyRotationEnabled": enabled}
     if enabled:
         period = record["RotationPeriodInDays"]
         started = record.get("_rotates_from", record["CreationDate"])
-        answer |= {"RotationPeriodInDays": period, "NextRotationDate": started + period * _DAY}
-    return answer
+        response |= {"RotationPeriodInDays": period, "NextRotationDate": started + period * _DAY}
+    return response
 
 
-def rotate_key_on_demand(record: KeyRecord, _request: Request) -> Answer:
-    """Answer RotateKeyOnDemand: at once, where AWS takes a moment."""
+def rotate_key_on_demand(record: KeyRecord, _request: Request) -> ResponseMembers:
+    """Return the response to RotateKeyOnDemand: at once, where AWS takes a moment."""
     _require_rotating(record, automatic=False)
     if record.get("_mrk_type") == "REPLICA":
         raise unsupported(f"{record['Arn']} is not a multi-region primary key.")
@@ -70,8 +70,8 @@ def rotate_key_on_demand(record: KeyRecord, _request: Request) -> Answer:
     return {"KeyId": record["Arn"]}
 
 
-def list_key_rotations(record: KeyRecord, request: Request) -> Answer:
-    """Answer ListKeyRotations: the rotations that took place."""
+def list_key_rotations(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to ListKeyRotations: the rotations that took place."""
     if record["KeySpec"] != SYMMETRIC:
         raise unsupported("")
     return page(request, "Rotations", [(it["KeyMaterialId"], it) for it in record.get("_rotations", [])], KEYS)

@@ -9,17 +9,17 @@ from kms_patterns.local.server.kms import ciphertext
 from kms_patterns.local.server.kms.keys import (
     SYMMETRIC,
     KeyRecord,
+    decrypt_under,
+    encrypt_under,
     key_of_ciphertext,
     material_of_blob,
     require_usable,
     require_usage,
-    seal,
-    unseal,
 )
 from kms_patterns.local.server.kms.kms_errors import KmsError, incorrect_key, invalid_ciphertext
 from kms_patterns.local.server.kms.members import (
-    Answer,
     Request,
+    ResponseMembers,
     blob_member,
     encryption_context,
     refuse_unsupported,
@@ -29,70 +29,71 @@ from kms_patterns.local.server.kms.members import (
 from kms_patterns.local.server.kms.operations.rsa_encryption import rsa_decrypt, rsa_encrypt
 
 
-def encrypt(record: KeyRecord, request: Request) -> Answer:
-    """Answer Encrypt: 1 to 4096 bytes, under RSA keys fewer."""
+def encrypt(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to Encrypt: 1 to 4096 bytes, under RSA keys fewer."""
     plaintext = blob_member(request, "Plaintext")
     algorithm = _algorithm(request, "EncryptionAlgorithm")
     _require_ready(record, "Encrypt")
-    sealed = _seal(record, plaintext, algorithm, encryption_context(request))
+    encrypted = _encrypted(record, plaintext, algorithm, encryption_context(request))
     stop_dry_run(request)
-    return {"KeyId": record["Arn"], "CiphertextBlob": to_base64(sealed), "EncryptionAlgorithm": algorithm}
+    return {"KeyId": record["Arn"], "CiphertextBlob": to_base64(encrypted), "EncryptionAlgorithm": algorithm}
 
 
-def decrypt(record: KeyRecord, request: Request) -> Answer:
-    """Answer Decrypt."""
+def decrypt(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to Decrypt."""
     refuse_unsupported(request)
     raw = blob_member(request, "CiphertextBlob")
     algorithm = _algorithm(request, "EncryptionAlgorithm")
     _require_source(record, raw, "Decrypt")
-    plaintext = _open(record, raw, algorithm, encryption_context(request))
+    plaintext = _decrypted(record, raw, algorithm, encryption_context(request))
     stop_dry_run(request)
-    answer = {"KeyId": record["Arn"], "Plaintext": to_base64(plaintext), "EncryptionAlgorithm": algorithm}
-    return answer | _material("KeyMaterialId", record, raw)
+    response = {"KeyId": record["Arn"], "Plaintext": to_base64(plaintext), "EncryptionAlgorithm": algorithm}
+    return response | _material("KeyMaterialId", record, raw)
 
 
-def re_encrypt(source: KeyRecord, destination: KeyRecord, request: Request) -> Answer:
-    """Answer ReEncrypt; the plaintext does not leave KMS."""
+def re_encrypt(source: KeyRecord, destination: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to ReEncrypt; the plaintext does not leave KMS."""
     raw = blob_member(request, "CiphertextBlob")
-    opening = _algorithm(request, "SourceEncryptionAlgorithm")
-    sealing = _algorithm(request, "DestinationEncryptionAlgorithm")
+    source_algorithm = _algorithm(request, "SourceEncryptionAlgorithm")
+    algorithm = _algorithm(request, "DestinationEncryptionAlgorithm")
     refuse_unsupported(request)
     _require_source(source, raw, "ReEncrypt")
     _require_ready(destination, "ReEncrypt")
-    plaintext = _open(source, raw, opening, encryption_context(request, "SourceEncryptionContext"))
-    sealed = _seal(destination, plaintext, sealing, encryption_context(request, "DestinationEncryptionContext"))
+    plaintext = _decrypted(source, raw, source_algorithm, encryption_context(request, "SourceEncryptionContext"))
+    context = encryption_context(request, "DestinationEncryptionContext")
+    encrypted = _encrypted(destination, plaintext, algorithm, context)
     stop_dry_run(request)
-    answer = {
-        "CiphertextBlob": to_base64(sealed),
+    response = {
+        "CiphertextBlob": to_base64(encrypted),
         "SourceKeyId": source["Arn"],
         "KeyId": destination["Arn"],
-        "SourceEncryptionAlgorithm": opening,
-        "DestinationEncryptionAlgorithm": sealing,
+        "SourceEncryptionAlgorithm": source_algorithm,
+        "DestinationEncryptionAlgorithm": algorithm,
     }
     materials = _material("SourceKeyMaterialId", source, raw) | _material(
-        "DestinationKeyMaterialId", destination, sealed
+        "DestinationKeyMaterialId", destination, encrypted
     )
-    return answer | materials
+    return response | materials
 
 
-def _seal(record: KeyRecord, plaintext: bytes, algorithm: str, context: Mapping[str, str]) -> bytes:
+def _encrypted(record: KeyRecord, plaintext: bytes, algorithm: str, context: Mapping[str, str]) -> bytes:
     if record["KeySpec"] != SYMMETRIC:
         return rsa_encrypt(record, plaintext, algorithm, context)
     _require_symmetric(record, algorithm)
-    return seal(record, plaintext, context)
+    return encrypt_under(record, plaintext, context)
 
 
-def _open(record: KeyRecord, raw: bytes, algorithm: str, context: Mapping[str, str]) -> bytes:
+def _decrypted(record: KeyRecord, raw: bytes, algorithm: str, context: Mapping[str, str]) -> bytes:
     if record["KeySpec"] != SYMMETRIC:
         return rsa_decrypt(record, raw, algorithm, context)
     _require_symmetric(record, algorithm)
     blob = ciphertext.parse(raw)
     if blob is None:
         raise invalid_ciphertext()
-    return unseal(record, blob, context)
+    return decrypt_under(record, blob, context)
 
 
-def _material(member: str, record: KeyRecord, raw: bytes) -> Answer:
+def _material(member: str, record: KeyRecord, raw: bytes) -> ResponseMembers:
     return {member: material_of_blob(record, raw)} if record["KeySpec"] == SYMMETRIC else {}
 
 

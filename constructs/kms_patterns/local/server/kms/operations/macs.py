@@ -8,20 +8,20 @@ from collections.abc import Mapping
 
 from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.members import Answer, Request, blob_member, stop_dry_run, to_base64
+from kms_patterns.local.server.kms.members import Request, ResponseMembers, blob_member, stop_dry_run, to_base64
 
 _DIGESTS: Mapping[str, str] = {f"HMAC_SHA_{bits}": f"sha{bits}" for bits in (224, 256, 384, 512)}
 
 
-def generate_mac(record: KeyRecord, request: Request) -> Answer:
-    """Answer GenerateMac."""
+def generate_mac(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to GenerateMac."""
     algorithm, mac = _computed(record, request, "GenerateMac")
     stop_dry_run(request)
     return {"KeyId": record["Arn"], "Mac": to_base64(mac), "MacAlgorithm": algorithm}
 
 
-def verify_mac(record: KeyRecord, request: Request) -> Answer:
-    """Answer VerifyMac."""
+def verify_mac(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to VerifyMac."""
     given = blob_member(request, "Mac")
     algorithm, mac = _computed(record, request, "VerifyMac")
     if not hmac.compare_digest(mac, given):

@@ -14,12 +14,12 @@ from kms_patterns.local.server.kms.control_plane import (
     tags,
 )
 from kms_patterns.local.server.kms.keys import KeyRecord
-from kms_patterns.local.server.kms.members import Answer, Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 from kms_patterns.local.server.kms.operations import data_keys, data_plane, macs, public_keys, signatures
 
 re_encrypt = data_plane.re_encrypt
 
-DATA_PLANE: Mapping[str, Callable[[KeyRecord, Request], Answer]] = {
+DATA_PLANE: Mapping[str, Callable[[KeyRecord, Request], ResponseMembers]] = {
     "Encrypt": data_plane.encrypt,
     "Decrypt": data_plane.decrypt,
     "GenerateDataKey": data_keys.generate_data_key,
@@ -34,7 +34,7 @@ DATA_PLANE: Mapping[str, Callable[[KeyRecord, Request], Answer]] = {
 }
 """Cryptographic operations with one key."""
 
-ON_KEYS: Mapping[str, Callable[[KeyRecord, Request], Answer | None]] = {
+ON_KEYS: Mapping[str, Callable[[KeyRecord, Request], ResponseMembers | None]] = {
     **DATA_PLANE,
     "GetPublicKey": public_keys.get_public_key,
     "EnableKeyRotation": rotation.enable_key_rotation,
@@ -59,7 +59,7 @@ ON_KEYS: Mapping[str, Callable[[KeyRecord, Request], Answer | None]] = {
 }
 """Operations with the key of their first permission."""
 
-ON_ACCOUNT: Mapping[str, Callable[[Request], Answer | None]] = {
+ON_ACCOUNT: Mapping[str, Callable[[Request], ResponseMembers | None]] = {
     "CreateKey": tags.check_tags,
     "ListKeys": listing.list_keys,
     "ListAliases": aliases.list_aliases,

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_errors import invalid, unsupported
 from kms_patterns.local.server.kms.members import (
-    Answer,
     Request,
+    ResponseMembers,
     blob_member,
     refuse_unsupported,
     stop_dry_run,
@@ -20,8 +20,8 @@ from kms_patterns.local.server.kms.members import (
 _ALGORITHM_LISTS = ("EncryptionAlgorithms", "SigningAlgorithms", "KeyAgreementAlgorithms")
 
 
-def get_public_key(record: KeyRecord, _request: Request) -> Answer:
-    """Answer GetPublicKey."""
+def get_public_key(record: KeyRecord, _request: Request) -> ResponseMembers:
+    """Return the response to GetPublicKey."""
     if record["KeySpec"] == "SYMMETRIC_DEFAULT" or record["KeySpec"].startswith("HMAC"):
         raise unsupported(f"{record['Arn']} has no public key.")
     require_usable(record)
@@ -35,8 +35,8 @@ def get_public_key(record: KeyRecord, _request: Request) -> Answer:
     }
 
 
-def derive_shared_secret(record: KeyRecord, request: Request) -> Answer:
-    """Answer DeriveSharedSecret: ECDH, the raw x-coordinate."""
+def derive_shared_secret(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to DeriveSharedSecret: ECDH, the raw x-coordinate."""
     refuse_unsupported(request)
     public_key = blob_member(request, "PublicKey")
     require_usage(record, "DeriveSharedSecret", "KEY_AGREEMENT")

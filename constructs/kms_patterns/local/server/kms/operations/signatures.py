@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, Asymmet
 
 from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid
-from kms_patterns.local.server.kms.members import Answer, Request, blob_member, stop_dry_run, to_base64
+from kms_patterns.local.server.kms.members import Request, ResponseMembers, blob_member, stop_dry_run, to_base64
 from kms_patterns.local.server.kms.operations import ed25519ph
 
 MU_BYTES = 64
@@ -25,16 +25,16 @@ Signer = Callable[[bytes], bytes]
 Verifier = Callable[[bytes, bytes], None]
 
 
-def sign(record: KeyRecord, request: Request) -> Answer:
-    """Answer Sign."""
+def sign(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to Sign."""
     algorithm, kind, message = _checked(record, request, "Sign")
     stop_dry_run(request)
     signature = _pair(record["_private_key"], algorithm, kind)[0](message)
     return {"KeyId": record["Arn"], "Signature": to_base64(signature), "SigningAlgorithm": algorithm}
 
 
-def verify(record: KeyRecord, request: Request) -> Answer:
-    """Answer Verify, which never says that a signature is invalid: it refuses."""
+def verify(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to Verify, which never says that a signature is invalid: it refuses."""
     signature = blob_member(request, "Signature")
     algorithm, kind, message = _checked(record, request, "Verify")
     try:
