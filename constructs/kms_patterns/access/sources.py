@@ -1,11 +1,13 @@
 """Where matrices come from: assemblies, templates, saved JSON, CDK projects, and git revisions of one."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kms_patterns.access.evaluate.building import build_of
+from kms_patterns.access.live.account import Account
+from kms_patterns.access.live.asking import AccountNotRead
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack, load_assembly
@@ -15,6 +17,9 @@ from kms_patterns.access.report.matrix_json import read
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.templates.template_text import NotATemplate, document_of
 
+LIVE = "live"
+"""The word that stands for an account, where a path or a revision could stand."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -23,12 +28,14 @@ class Sources:
     Attributes:
         project: The folder that revisions are about, and where the search for the simulator starts; defaults to the
             current folder.
+        live: The account that the word ``live`` stands for.
         given: Parameter values, account and Region that only a deployment decides.
         variables: Environment variables that an app may see while it is synthesized.
     """
 
     project: Path | None = None
     given: Given = field(default_factory=Given)
+    live: Account | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def matrix(self, words: Sequence[str]) -> Matrix:
@@ -45,7 +52,7 @@ class Sources:
             SynthesisFailed: There is no such path or revision, or its app fails.
         """
         saved = _saved(words)
-        return saved or build_of(self._stacks(words), project=self.project)
+        return saved or build_of(self.stacks(words), project=self.project)
 
     def model(self, words: Sequence[str]) -> Model:
         """Return who and what is in one source, or in several templates and assemblies together.
@@ -55,7 +62,7 @@ class Sources:
         """
         if _saved(words):
             raise NotATemplate(f"{words[0]} is a saved report; this needs the templates themselves")
-        return model_of(self._stacks(words))
+        return model_of(self.stacks(words))
 
     def pair(self, old: str, new: str) -> tuple[Matrix, Matrix]:
         """Return the matrices of two sources, for the same account and Region.
@@ -64,10 +71,35 @@ class Sources:
         code shows no difference.
         """
         agreed = replace(self, given=self._agreed([old, new]))
+        if LIVE in {old, new}:
+            stacks = agreed.stacks([new if old == LIVE else old])
+            planned, live = self._drift(stacks)
+            return (live, planned) if old == LIVE else (planned, live)
         before = agreed.matrix([old])
         return before, agreed.matrix([new])
 
-    def _agreed(self, words: Iterable[str]) -> Given:
+    def _drift(self, stacks: list[Stack]) -> tuple[Matrix, Matrix]:
+        """Return the matrix of stacks, and that of the account's stacks of the same names."""
+        ids = {stack.id for stack in stacks}
+        planned = build_of(stacks, project=self.project)
+        whole = build_of(self._account().stacks(like=stacks), project=self.project)
+        kept = {what.id for what in whole.resources if what.stack in ids}
+        live = replace(
+            whole,
+            stacks=[stack for stack in whole.stacks if stack in ids],
+            resources=[what for what in whole.resources if what.id in kept],
+            entries=[entry for entry in whole.entries if entry.resource in kept],
+        )
+        return planned, live
+
+    def _account(self) -> Account:
+        if self.live is None:
+            raise AccountNotRead("no account to read: give --profile or --region")
+        return self.live
+
+    def _agreed(self, words: Sequence[str]) -> Given:
+        if self.live and LIVE in words:
+            return replace(self.given, account=self.live.account, region=self.live.region)
         assemblies = [Path(word) for word in words if (Path(word) / "manifest.json").is_file()]
         stacks = [stack for path in assemblies for stack in load_assembly(path, Given())]
         accounts = {stack.account for stack in stacks} - {UNKNOWN_ACCOUNT}
@@ -78,7 +110,10 @@ class Sources:
             region=self.given.region or (regions.pop() if len(regions) == 1 else None),
         )
 
-    def _stacks(self, words: Sequence[str]) -> list[Stack]:
+    def stacks(self, words: Sequence[str]) -> list[Stack]:
+        """Return the stacks of one source, or of several paths together; see ``matrix``."""
+        if list(words) == [LIVE]:
+            return self._account().stacks()
         paths = [Path(word) for word in words]
         if all(path.exists() and not is_project(path) for path in paths):
             return load_assembly(paths, self.given)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from kms_patterns.access.matrix import Matrix
     from kms_patterns.access.sources import Sources
 
 _FORMATS = click.Choice(["text", "markdown", "json", "html"])
@@ -56,7 +55,7 @@ def access() -> None:
     ``kms-patterns access CDK_OUT`` is short for ``kms-patterns access report CDK_OUT``.
 
     A SOURCE is a cdk.out folder, a template in JSON or YAML, a folder of templates, a saved JSON report, a folder with
-    a cdk.json (the working tree), or a git revision of the app in the current folder.
+    a cdk.json (the working tree), a git revision of the app in the current folder, or live: the account itself.
 
     Exit codes: 0, nothing to object to; 1, what --fail or --fail-on asks about was found; 2, an error.
     """
@@ -65,7 +64,8 @@ def access() -> None:
 def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what a deployment would decide."""
     for option in (
-        click.option("--region", help="The Region of stacks that name none."),
+        click.option("--profile", help="The AWS profile whose account the word live stands for."),
+        click.option("--region", help="The Region of stacks that name none, and of the live account."),
         click.option("--account", help="The account of stacks that name none, twelve digits."),
         click.option(
             "--env", multiple=True, metavar="NAME=VALUE", help="A variable that the app sees when synthesized."
@@ -77,7 +77,8 @@ def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @access.command()
-@click.argument("source", nargs=-1, required=True)
+@click.argument("source", nargs=-1)
+@click.option("--live", is_flag=True, help="Report on the account of --profile or of the environment's credentials.")
 @click.option("--format", "form", type=_REPORTS, default="text", show_default=True, help="What to write.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file to write, instead of printing.")
 @click.option("--stack", help="Only the resources of this stack.")
@@ -86,24 +87,32 @@ def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--action", multiple=True, help="Only these actions: kms:Decrypt, s3:Get*.")
 @click.option("--fail-on", multiple=True, type=_RULES, help="Exit with 1 if this rule is broken; repeatable.")
 @_inputs
-def report(source: Sequence[str], form: str, output: Path | None, **options: Any) -> None:
+def report(source: Sequence[str], form: str, output: Path | None, *, live: bool, **options: Any) -> None:
     """Report on one SOURCE, or on several templates and assemblies together.
 
     As sarif: what least privilege objects to, for a code-scanning service.
     """
     from kms_patterns.access.questions.filters import filtered  # noqa: PLC0415 - so that --help need not load it
+    from kms_patterns.access.questions.review import reviewed  # noqa: PLC0415
+    from kms_patterns.access.report.answers import violations_as_text  # noqa: PLC0415
     from kms_patterns.access.report.formats import render  # noqa: PLC0415
+    from kms_patterns.access.report.sarif import as_sarif  # noqa: PLC0415
     from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
 
+    if bool(source) == live:
+        raise click.UsageError("give a SOURCE, or --live" if not live else "--live stands for the SOURCE")
+    source = ["live"] if live else source
     rules, stack = options.pop("fail_on"), options.pop("stack")
     filters = {f"{name}s": options.pop(name) for name in ("principal", "resource", "action")}
     with _errors_explained():
-        sources = _sources(**options)
+        sources = _sources(source, **options)
         broken = ""
         if rules or form == "sarif":
-            matrix, broken, sarif = _reviewed(sources, source, rules)
+            matrix, found, files = reviewed(sources.model(source), sources.project)
+            asked = [item for item in found if item.rule in rules or "all" in rules]
+            broken = violations_as_text(asked) if asked else ""
             if form == "sarif":
-                _write(sarif, output)
+                _write(as_sarif(found, files), output)
         else:
             matrix = sources.matrix(source)
         if form != "sarif":
@@ -113,25 +122,6 @@ def report(source: Sequence[str], form: str, output: Path | None, **options: Any
     if broken:
         click.echo(broken, nl=False, err=True)
         sys.exit(FINDING)
-
-
-def _reviewed(sources: "Sources", words: Sequence[str], rules: Sequence[str]) -> "tuple[Matrix, str, str]":
-    """Return the matrix, the broken rules among ``rules`` in words, and all broken rules as SARIF."""
-    from kms_patterns.access.evaluate.building import matrix_of  # noqa: PLC0415
-    from kms_patterns.access.evaluate.evaluation import evaluate  # noqa: PLC0415
-    from kms_patterns.access.evaluate.simulator import simulator  # noqa: PLC0415
-    from kms_patterns.access.findings import violations  # noqa: PLC0415
-    from kms_patterns.access.report.answers import violations_as_text  # noqa: PLC0415
-    from kms_patterns.access.report.sarif import as_sarif  # noqa: PLC0415
-
-    model = sources.model(words)
-    with simulator(sources.project) as running:
-        evaluation = evaluate(model, running)
-        matrix = matrix_of(model, evaluation, running)
-    found = violations(model, evaluation)
-    asked = [item for item in found if item.rule in rules or "all" in rules]
-    broken = violations_as_text(asked) if asked else ""
-    return matrix, broken, as_sarif(found, model.files)
 
 
 @access.command()
@@ -150,7 +140,7 @@ def explain(principal: str, action: str, resource: str, source: Sequence[str], *
     from kms_patterns.access.report.answers import explanation_as_text  # noqa: PLC0415
 
     with _errors_explained():
-        sources = _sources(**inputs)
+        sources = _sources(source, **inputs)
         model = sources.model(source or ["cdk.out"])
         with simulator(sources.project) as running:
             found = explained(model, running, (principal, action, resource))
@@ -169,7 +159,7 @@ def readers(bucket: str, source: Sequence[str], **inputs: Any) -> None:
     from kms_patterns.access.report.answers import readers_as_text  # noqa: PLC0415
 
     with _errors_explained():
-        matrix = _sources(**inputs).matrix(source or ["cdk.out"])
+        matrix = _sources(source, **inputs).matrix(source or ["cdk.out"])
         click.echo(readers_as_text(*found_readers(matrix, bucket)), nl=False)
 
 
@@ -187,21 +177,31 @@ def diff(old: str, new: str, form: str, output: Path | None, *, fail: bool, link
     from kms_patterns.access.report.formats import render_difference  # noqa: PLC0415
 
     with _errors_explained():
-        difference = compare(*_sources(**inputs).pair(old, new))
+        difference = compare(*_sources([old, new], **inputs).pair(old, new))
         text = render_difference(difference, form, link=_address(link))
         _write(text, output)
     if fail and difference.widens:
         sys.exit(FINDING)
 
 
-def _sources(*, parameter: Sequence[str], env: Sequence[str], account: str | None, region: str | None) -> "Sources":
-    from kms_patterns.access.sources import Sources  # noqa: PLC0415
+def _sources(
+    words: Sequence[str],
+    *,
+    parameter: Sequence[str],
+    env: Sequence[str],
+    account: str | None,
+    region: str | None,
+    profile: str | None,
+) -> "Sources":
+    from kms_patterns.access.live.account import Account  # noqa: PLC0415
+    from kms_patterns.access.sources import LIVE, Sources  # noqa: PLC0415
     from kms_patterns.access.templates.reading import Given  # noqa: PLC0415
 
     if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004
         raise Failed(f"--account {account} is not an account id of twelve digits")
     given = Given(_pairs("--parameter", parameter), account, region)
-    return Sources(given=given, variables=_pairs("--env", env))
+    live = Account(profile, region) if LIVE in words else None
+    return Sources(given=given, variables=_pairs("--env", env), live=live)
 
 
 def _address(link: str) -> str:
@@ -217,9 +217,18 @@ def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
     return {word.partition("=")[0]: word.partition("=")[2] for word in words}
 
 
+@access.command()
+def live_permissions() -> None:
+    """Print the read-only permissions that reading a live account needs, as a policy."""
+    from kms_patterns.access.live.audit_permissions import policy  # noqa: PLC0415
+
+    click.echo(policy(), nl=False)
+
+
 @contextmanager
 def _errors_explained() -> Iterator[None]:
     from kms_patterns.access.evaluate.simulator import SimulationFailed  # noqa: PLC0415
+    from kms_patterns.access.live.asking import AccountNotRead  # noqa: PLC0415
     from kms_patterns.access.read.assembly import NotAnAssembly  # noqa: PLC0415
     from kms_patterns.access.read.project import SynthesisFailed  # noqa: PLC0415
     from kms_patterns.access.report.matrix_json import NotAMatrix  # noqa: PLC0415
@@ -230,7 +239,9 @@ def _errors_explained() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise Failed(f"{error.name} is missing: install cdk-kms-patterns[access]") from error
-    except (NotAnAssembly, NotATemplate, NotAMatrix, SimulationFailed, SynthesisFailed, ToolMissing, OSError) as error:
+    except (AccountNotRead, NotAnAssembly, NotATemplate, NotAMatrix, SimulationFailed) as error:
+        raise Failed(str(error)) from error
+    except (SynthesisFailed, ToolMissing, OSError) as error:
         raise Failed(str(error)) from error
     except KeyError as error:
         raise Failed(str(error.args[0])) from error

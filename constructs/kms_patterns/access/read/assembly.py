@@ -41,6 +41,7 @@ class Stack:
         parent: For a nested stack: the stack that holds it, and its logical id there.
         given: Parameter values that the caller gave.
         notes: What of the template was not read: logical id (empty for the whole template), what, and why.
+        physical: Of a live account: names that AWS made up, by logical id.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Stack:
     parent: "tuple[Stack, str] | None" = None
     given: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[tuple[str, str, str]] = ()
+    physical: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def resources(self) -> Mapping[str, Mapping[str, Any]]:

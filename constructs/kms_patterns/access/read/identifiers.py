@@ -76,6 +76,8 @@ Resolve = Callable[[Any], Any]
 
 def physical_name(stack: Stack, logical_id: str, resolve: Resolve) -> str:
     """Return the resource's name: the template's if it sets one, else one made up from stack and logical id."""
+    if logical_id in stack.physical:
+        return stack.physical[logical_id]
     resource = stack.resources[logical_id]
     properties = mapping(resource.get("Properties"))
     if resource["Type"] in {"AWS::KMS::Key", "AWS::KMS::ReplicaKey"}:

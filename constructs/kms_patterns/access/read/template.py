@@ -110,6 +110,8 @@ class Template:
         for stack in self.stacks:
             for logical_id in stack.resources:
                 name = self.name(stack, logical_id)
-                if name.lower().startswith((f"{stack.prefix}-".lower(), f"{stack.prefix}.".lower(), "mrk-")):
+                if logical_id in stack.physical or name.lower().startswith(
+                    (f"{stack.prefix}-".lower(), f"{stack.prefix}.".lower(), "mrk-")
+                ):
                     found.setdefault(name, self.where(stack, logical_id))
         return found

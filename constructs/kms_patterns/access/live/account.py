@@ -1,0 +1,112 @@
+"""A live account as stacks: what CloudFormation manages under its stack and construct path, the rest apart."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from kms_patterns.access.live.account_buckets import buckets
+from kms_patterns.access.live.account_functions import functions
+from kms_patterns.access.live.account_identities import identities
+from kms_patterns.access.live.account_keys import keys
+from kms_patterns.access.live.asking import FEW_RETRIES, RETRIES, AccountNotRead, Item, Notes, ask, is_unreadable, pages
+from kms_patterns.access.live.placement import Place, Placement
+from kms_patterns.access.read.assembly import Stack
+
+_SECTIONS: Mapping[str, Any] = {"Parameters": {}, "Mappings": {}, "Conditions": {}, "Outputs": {}}
+
+
+class Account:
+    """Reads one account in one Region. It writes nothing; ``audit_permissions.ACTIONS`` are all that it asks for.
+
+    Attributes:
+        account: Its id.
+        region: The Region.
+    """
+
+    def __init__(self, profile: str | None = None, region: str | None = None) -> None:
+        """Find credentials and ask whose they are.
+
+        Args:
+            profile: A profile of the AWS configuration; defaults to the environment's credentials.
+            region: A Region; defaults to the profile's.
+
+        Raises:
+            AccountNotRead: There are no credentials or no Region, or AWS refuses them.
+        """
+        try:
+            self._session = boto3.session.Session(profile_name=profile, region_name=region)
+        except BotoCoreError as error:
+            raise AccountNotRead(str(error)) from error
+        if not self._session.region_name:
+            raise AccountNotRead("no Region: give --region, or set it in the profile or AWS_REGION")
+        self.region: str = self._session.region_name
+        refused: list[str] = []
+        caller = ask(
+            "sts:GetCallerIdentity",
+            self._client("sts").get_caller_identity,
+            lambda _, why: refused.append(why),
+            what="the caller",
+        )
+        if refused:
+            raise AccountNotRead(refused[0])
+        self.account: str = caller["Account"]
+
+    def _client(self, service: str, config: Config = RETRIES) -> Any:
+        return self._session.client(service, config=config)  # type: ignore[call-overload]
+
+    def stacks(self, like: Sequence[Stack] = ()) -> list[Stack]:
+        """Return the account's resources as stacks.
+
+        Args:
+            like: Stacks of an assembly: theirs are named alike, so that both can be compared.
+
+        Raises:
+            AccountNotRead: A request failed for another reason than a refusal.
+        """
+        notes = Notes()
+        home = Place(f"account {self.account}", self.account)
+        placement = Placement(self._client("cloudformation"), notes, like)
+        places = [*placement.places(), home]
+        found: list[Item] = [
+            *identities(self._client("iam"), notes),
+            *keys(self._client("kms"), notes),
+            *buckets(self._client("s3"), self._client("s3control", FEW_RETRIES), self.account, self.region, notes),
+            *functions(self._client("lambda"), notes),
+        ]
+        self._organization(notes)
+        for item in found:
+            placement.put(next((each for each in places if item.name in each.logical_ids), home), item)
+        home.notes += [("", what, why) for what, why in notes.found]
+        return sorted((self._stack(place) for place in places), key=lambda stack: stack.id)
+
+    def _organization(self, notes: Notes) -> None:
+        client = self._client("organizations", FEW_RETRIES)
+        for kind in ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"):
+            words = kind.lower().replace("_", " ").replace("policy", "policies")
+            found = ask(
+                "organizations:ListPolicies",
+                pages(client, "list_policies", "Policies", Filter=kind),
+                notes.add,
+                what=f"{words} of the organization",
+                optional=True,
+            )
+            others = [] if is_unreadable(found) else [item["Name"] for item in found if not item.get("AwsManaged")]
+            if others:
+                notes.add(f"{words} {', '.join(sorted(others))}", "what an organization denies is not evaluated")
+
+    def _stack(self, place: Place) -> Stack:
+        return Stack(
+            id=place.identifier,
+            name=place.name,
+            account=self.account,
+            region=self.region,
+            template={**_SECTIONS, "Resources": place.resources},
+            file=Path(f"account-{self.account}"),
+            paths=place.paths,
+            notes=place.notes,
+            physical=place.physical,
+        )

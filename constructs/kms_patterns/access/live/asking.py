@@ -1,0 +1,113 @@
+"""Read-only requests to AWS: with retries, and what is refused noted instead of raised."""
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+UNREADABLE: Final = "Fn::Unreadable"
+"""Stands in a template for what could not be read: no function of CloudFormation, so the reader takes it as unknown."""
+
+RETRIES: Final = Config(retries={"mode": "standard", "max_attempts": 10}, user_agent_extra="kms-patterns-access")
+FEW_RETRIES: Final = Config(retries={"mode": "standard", "max_attempts": 2}, user_agent_extra="kms-patterns-access")
+"""For services that not every account or endpoint has."""
+_REFUSALS = {
+    "403",
+    "AccessDenied",
+    "AccessDeniedException",
+    "AWSOrganizationsNotInUseException",
+    "Forbidden",
+    "InvalidAction",
+    "UnauthorizedOperation",
+    "UnsupportedOperationException",
+}
+
+
+class AccountNotRead(RuntimeError):
+    """The account cannot be read: no credentials, no network, or throttled to the end; the message says which call."""
+
+
+@dataclass
+class Item:
+    """One resource of the account, as a template would define it.
+
+    Attributes:
+        kind: Its CloudFormation type.
+        name: Its physical id, as CloudFormation lists it.
+        properties: Its properties.
+        notes: What of it could not be read, with the reason.
+        companions: Resources that are part of it: a bucket's policy, a key's aliases, a function's permissions.
+    """
+
+    kind: str
+    name: str
+    properties: dict[str, Any]
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    companions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass
+class Notes:
+    """What could not be read of the account as a whole."""
+
+    found: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, what: str, why: str) -> None:
+        """Note what could not be read, and why."""
+        self.found.append((what, why))
+
+
+def ask(
+    action: str,
+    call: Callable[[], Any],
+    refused: Callable[[str, str], Any],
+    *,
+    what: str,
+    absent: Container[str] = (),
+    optional: bool = False,
+) -> Any:
+    """Return the response of a read-only call; None if there is nothing, ``{UNREADABLE: what}`` if it is refused.
+
+    Args:
+        action: The IAM action, for messages.
+        call: Makes the request.
+        refused: Notes what could not be read, and why.
+        what: What is asked for.
+        absent: Error codes that mean that there is nothing.
+        optional: Whether a service that cannot be reached is noted as a refusal is.
+
+    Raises:
+        AccountNotRead: The request failed for another reason.
+    """
+    try:
+        return call()
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in absent:
+            return None
+        if code in _REFUSALS:
+            refused(what, f"{action} was refused: {code}")
+            return {UNREADABLE: what}
+        raise AccountNotRead(f"{action} failed: {' '.join(str(error).split())}") from error
+    except BotoCoreError as error:
+        if optional:
+            refused(what, f"{action} failed: {type(error).__name__}")
+            return {UNREADABLE: what}
+        raise AccountNotRead(f"{action} failed: {' '.join(str(error).split())}") from error
+
+
+def is_unreadable(value: object) -> bool:
+    """Return whether ``value`` stands for what could not be read."""
+    return isinstance(value, dict) and UNREADABLE in value
+
+
+def pages(client: Any, operation: str, member: str, **arguments: Any) -> Callable[[], list[Any]]:
+    """Return a call that collects the members of all pages."""
+
+    def call() -> list[Any]:
+        paginator = client.get_paginator(operation)
+        return [item for page in paginator.paginate(**arguments) for item in page.get(member, [])]
+
+    return call

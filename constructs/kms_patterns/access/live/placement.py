@@ -1,0 +1,133 @@
+"""Which stack of a live account manages a resource, and what it is called there."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kms_patterns.access.live.asking import Item, Notes, ask, is_unreadable, pages
+from kms_patterns.access.read.assembly import NESTED_STACK, Stack
+
+_EXPLICIT = {
+    "AWS::IAM::Group": "GroupName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::S3::Bucket": "BucketName",
+}
+
+
+@dataclass
+class Place:
+    """Where CloudFormation manages resources, or where those stand that it does not manage.
+
+    Attributes:
+        identifier: The stack's id.
+        name: Its name.
+        logical_ids: Logical ids of its resources by physical id.
+        paths: Construct paths by logical id.
+        resources: Its resources as a template would define them.
+        physical: Names that AWS made up, by logical id.
+        notes: What of it could not be read: logical id, what, and why.
+    """
+
+    identifier: str
+    name: str
+    logical_ids: dict[str, str] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
+    physical: dict[str, str] = field(default_factory=dict)
+    notes: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class Placement:
+    """Finds the stacks of an account and puts resources into them."""
+
+    def __init__(self, client: Any, notes: Notes, like: Sequence[Stack] = ()) -> None:
+        """Take what is needed.
+
+        Args:
+            client: A client of CloudFormation.
+            notes: Where refusals are noted.
+            like: Stacks of an assembly: theirs are named alike.
+        """
+        self._client = client
+        self._notes = notes
+        self._like = like
+        self._explicit = set(_named_by_template(like))
+
+    def places(self) -> list[Place]:
+        """Return the account's stacks, nested ones included."""
+        stacks = pages(self._client, "describe_stacks", "Stacks")
+        listed = ask("cloudformation:DescribeStacks", stacks, self._notes.add, what="stacks")
+        entries = [] if is_unreadable(listed) else [item for item in listed if not item.get("ParentId")]
+        made: list[Place] = []
+        for entry in entries:
+            if entry["StackStatus"] != "DELETE_COMPLETE":
+                twins = (stack for stack in self._like if stack.name == entry["StackName"] and not stack.parent)
+                made += self._place(entry["StackName"], entry["StackName"], next(twins, None))
+        return made
+
+    def _place(self, name: str, identifier: str, twin: Stack | None) -> list[Place]:
+        summaries = pages(self._client, "list_stack_resources", "StackResourceSummaries", StackName=name)
+        what = f"resources of stack {name}"
+        listed = ask("cloudformation:ListStackResources", summaries, self._notes.add, what=what)
+        if is_unreadable(listed):
+            return []
+        place = Place(twin.id if twin else identifier, twin.name if twin else name)
+        place.paths = dict(twin.paths) if twin else self._paths(name)
+        found = [place]
+        for item in listed:
+            physical, logical = item.get("PhysicalResourceId"), item["LogicalResourceId"]
+            if physical and item["ResourceType"] == NESTED_STACK:
+                found += self._place(physical, f"{place.identifier}/{logical}", self._inner(twin, logical))
+            elif physical:
+                place.logical_ids[physical] = logical
+        return found
+
+    def _inner(self, outer: Stack | None, logical: str) -> Stack | None:
+        parents = ((stack, stack.parent) for stack in self._like if stack.parent and outer)
+        return next((s for s, parent in parents if outer and (parent[0].id, parent[1]) == (outer.id, logical)), None)
+
+    def _paths(self, name: str) -> dict[str, str]:
+        """Return construct paths by logical id, as the CDK left them in the deployed template."""
+
+        def call() -> Any:
+            return self._client.get_template(StackName=name)
+
+        found = ask("cloudformation:GetTemplate", call, self._notes.add, what=f"template of {name}")
+        body = {} if is_unreadable(found) else found.get("TemplateBody", {})
+        if isinstance(body, str):
+            body = json.loads(body) if body.lstrip().startswith("{") else {}
+        paths = {}
+        for logical, resource in body.get("Resources", {}).items() if isinstance(body, Mapping) else ():
+            path = resource.get("Metadata", {}).get("aws:cdk:path") if isinstance(resource, Mapping) else None
+            if path:
+                paths[logical] = path.partition("/")[2]
+        return paths
+
+    def put(self, place: Place, item: Item) -> None:
+        """Add a resource and what belongs to it to a place, under its logical id or one made of its name."""
+        logical = place.logical_ids.get(item.name)
+        if logical is None:
+            kind = item.kind.rpartition("::")[2].lower()
+            logical = f"{kind}.{item.name}"
+            place.paths[logical] = f"{kind}/{item.name.rpartition(':policy/')[2] or item.name}"
+        made_up = item.name.lower().startswith(f"{place.name}-".lower())
+        if "KMS" in item.kind or (made_up and (place.identifier, logical) not in self._explicit):
+            place.physical[logical] = re.sub(r"^.*:policy(/.*)?/", "", item.name)
+        place.resources[logical] = {"Type": item.kind, "Properties": item.properties}
+        for number, (kind, companion) in enumerate(item.companions):
+            name = f"{logical}.{number}"
+            place.resources[name] = {"Type": kind, "Properties": companion}
+            place.paths[name] = f"{place.paths.get(logical, logical)}/{kind.rpartition('::')[2]}{number}"
+        place.notes += [(logical, what, why) for what, why in item.notes]
+
+
+def _named_by_template(like: Iterable[Stack]) -> Iterable[tuple[str, str]]:
+    """Yield which resources of an assembly have a name of their own: it is printed, and stays as it is."""
+    for stack in like:
+        for logical, resource in stack.resources.items():
+            if _EXPLICIT.get(resource["Type"], "") in resource.get("Properties", {}):
+                yield stack.id, logical

@@ -1,0 +1,238 @@
+"""A live account read into the same model: on an embedded AWS, started once, and with refusals and pages made up."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kms_patterns.access.live.audit_permissions import ACTIONS
+from kms_patterns.cli.main import main
+from kms_patterns.local import LocalAws
+
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = "arn:aws:iam::222222222222:role/r"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+ADMINISTER = {
+    "Effect": "Allow",
+    "Principal": {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}},
+    "Action": [
+        "kms:DescribeKey",
+        "kms:PutKeyPolicy",
+        "kms:GetKeyPolicy",
+        "kms:CreateGrant",
+        "kms:ListGrants",
+        "kms:RevokeGrant",
+    ],
+    "Resource": "*",
+}
+DECRYPT = {
+    "Effect": "Allow",
+    "Principal": {"AWS": {"Fn::GetAtt": ["Reader", "Arn"]}},
+    "Action": "kms:Decrypt",
+    "Resource": "*",
+    "Condition": {"StringEquals": {"kms:EncryptionContext:tenant": "a"}},
+}
+GET = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": {"Fn::Sub": "${Docs.Arn}/*"}}
+SECURE = {
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:*",
+    "Resource": {"Fn::Sub": "${Docs.Arn}/*"},
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+
+
+def document(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def resource(kind: str, path: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": kind, "Properties": properties, "Metadata": {"aws:cdk:path": f"Shop/{path}/Resource"}}
+
+
+DEFAULT = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Fn::GetAtt": ["Key", "Arn"]}}
+TEMPLATE = {
+    "Resources": {
+        "Key": resource("AWS::KMS::Key", "Data/Key", KeyPolicy=document(ADMINISTER, DECRYPT)),
+        "Alias": resource("AWS::KMS::Alias", "Data/Alias", AliasName="alias/shop", TargetKeyId={"Ref": "Key"}),
+        "Docs": resource(
+            "AWS::S3::Bucket",
+            "Docs",
+            BucketEncryption={"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": DEFAULT}]},
+            PublicAccessBlockConfiguration={"RestrictPublicBuckets": True},
+        ),
+        "DocsPolicy": resource(
+            "AWS::S3::BucketPolicy", "Docs/Policy", Bucket={"Ref": "Docs"}, PolicyDocument=document(SECURE)
+        ),
+        "Reader": resource("AWS::IAM::Role", "Reader", AssumeRolePolicyDocument=TRUST),
+        "Named": resource("AWS::IAM::Role", "Named", RoleName="shop-named", AssumeRolePolicyDocument=TRUST),
+        "Grant": resource(
+            "AWS::IAM::Policy",
+            "Reader/Policy",
+            PolicyName="read",
+            PolicyDocument=document(GET),
+            Roles=[{"Ref": "Reader"}],
+        ),
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[LocalAws]:
+    with LocalAws.start() as running:
+        running.client("cloudformation").create_stack(
+            StackName="Shop", TemplateBody=json.dumps(TEMPLATE), Capabilities=["CAPABILITY_NAMED_IAM"]
+        )
+        running.client("cloudformation").get_waiter("stack_create_complete").wait(StackName="Shop")
+        yield running
+
+
+@pytest.fixture
+def assembly(tmp_path: Path) -> Path:
+    (tmp_path / "Shop.template.json").write_text(json.dumps(TEMPLATE))
+    entries = {
+        f"/Shop/{item['Metadata']['aws:cdk:path'].removeprefix('Shop/')}": [{"type": "aws:cdk:logicalId", "data": name}]
+        for name, item in TEMPLATE["Resources"].items()
+    }
+    stack = {
+        "type": "aws:cloudformation:stack",
+        "environment": "aws://unknown-account/unknown-region",
+        "properties": {"templateFile": "Shop.template.json"},
+        "metadata": entries,
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": {"Shop": stack}}))
+    return tmp_path
+
+
+@pytest.fixture
+def access(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    for name, value in aws.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KMS_PATTERNS_NODE_MODULES", str(ROOT / "node_modules"))
+    return lambda *words: CliRunner().invoke(main, ["access", *map(str, words)], catch_exceptions=False)
+
+
+BLOCK = "the account's public-access block (taken as off)"
+"""S3 Control has a host name of its own, which the embedded AWS does not serve."""
+
+
+def drift(access: Callable[..., Result], assembly: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(access("diff", assembly, "live", "--format", "json").output)
+    found["newlyUnresolved"] = [text for text in found["newlyUnresolved"] if BLOCK not in text]
+    return found
+
+
+def gained(found: dict[str, Any]) -> set[tuple[str, str, str]]:
+    return {
+        (step["principal"], step["action"], step["resource"]) for step in found["steps"] if step["kind"] == "gained"
+    }
+
+
+def test_account_is_reported_as_its_stacks(access: Callable[..., Result]) -> None:
+    said = access("--live", "--stack", "Shop").output
+    assert "key Data/Key (alias/shop)\n    role Reader, when kms:EncryptionContext:tenant = a\n" in said
+    assert "bucket Docs (an object's content also needs key Data/Key)\n" in said
+
+
+def test_same_templates_deployed_show_no_drift(access: Callable[..., Result], assembly: Path) -> None:
+    found = drift(access, assembly)
+    assert (found["steps"], found["newResources"], found["removedResources"]) == ([], [], [])
+    assert found["newlyUnresolved"] == []
+    assert access("diff", "live", assembly, "--fail").output == "no access changed\n"
+
+
+def test_grant_made_by_hand_is_drift(access: Callable[..., Result], assembly: Path, aws: LocalAws) -> None:
+    kms = aws.client("kms")
+    key = kms.describe_key(KeyId="alias/shop")["KeyMetadata"]["Arn"]
+    context = {"EncryptionContextSubset": {"tenant": "b"}}
+    grant = kms.create_grant(KeyId=key, GranteePrincipal=ELSEWHERE, Operations=["Decrypt"], Constraints=context)
+    try:
+        found = drift(access, assembly)
+        assert gained(found) == {(ELSEWHERE, "kms:Decrypt", "Shop/Data/Key")}
+        assert found["steps"][0]["new"] == {
+            "operator": "StringEquals",
+            "key": "kms:EncryptionContext:tenant",
+            "values": ["b"],
+        }
+    finally:
+        kms.revoke_grant(KeyId=key, GrantId=grant["GrantId"])
+
+
+def test_changed_key_policy_is_drift(access: Callable[..., Result], assembly: Path, aws: LocalAws) -> None:
+    kms = aws.client("kms")
+    key = kms.describe_key(KeyId="alias/shop")["KeyMetadata"]["Arn"]
+    before = kms.get_key_policy(KeyId=key)["Policy"]
+    policy = json.loads(before)
+    policy["Statement"].append(
+        {"Effect": "Allow", "Principal": {"AWS": ELSEWHERE}, "Action": "kms:Encrypt", "Resource": "*"}
+    )
+    kms.put_key_policy(KeyId=key, Policy=json.dumps(policy))
+    try:
+        assert gained(drift(access, assembly)) == {(ELSEWHERE, "kms:Encrypt", "Shop/Data/Key")}
+    finally:
+        kms.put_key_policy(KeyId=key, Policy=before)
+
+
+def test_attached_policy_is_drift(access: Callable[..., Result], assembly: Path, aws: LocalAws) -> None:
+    iam = aws.client("iam")
+    bucket = next(item["Name"] for item in aws.client("s3").list_buckets()["Buckets"])
+    put = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    arn = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(document(put)))["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName="shop-named", PolicyArn=arn)
+    try:
+        assert gained(drift(access, assembly)) == {("Shop/Named", "s3:PutObject", "Shop/Docs")}
+    finally:
+        iam.detach_role_policy(RoleName="shop-named", PolicyArn=arn)
+        iam.delete_policy(PolicyArn=arn)
+
+
+def as_role(aws: LocalAws, monkeypatch: pytest.MonkeyPatch, actions: list[str], *, name: str = "auditor") -> None:
+    """Let the command run as a role that may do exactly ``actions``."""
+    iam = aws.client("iam")
+    trust = document({"Effect": "Allow", "Principal": {"AWS": aws.account}, "Action": "sts:AssumeRole"})
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    allow = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    iam.put_role_policy(RoleName=name, PolicyName="read", PolicyDocument=json.dumps(document(allow)))
+    found = aws.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="audit")["Credentials"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", found["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", found["SecretAccessKey"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", found["SessionToken"])
+
+
+def test_printed_permissions_are_enough(
+    access: Callable[..., Result], assembly: Path, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_role(aws, monkeypatch, json.loads(access("live-permissions").output)["Statement"][0]["Action"])
+    assert drift(access, assembly)["newlyUnresolved"] == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("kms:GetKeyPolicy", "Shop/Data/Key: its key policy (kms:GetKeyPolicy was refused: AccessDenied"),
+        ("kms:ListGrants", "Shop/Data/Key: its grants (kms:ListGrants was refused: AccessDenied"),
+        ("s3:GetBucketPolicy", "Shop/Docs: its bucket policy (s3:GetBucketPolicy was refused: AccessDenied"),
+        (
+            "iam:GetAccountAuthorizationDetails",
+            "roles, users and their policies (iam:GetAccountAuthorizationDetails was",
+        ),
+    ],
+)
+def test_partial_denial_is_said_at_the_resource(
+    missing: str,
+    said: str,
+    access: Callable[..., Result],
+    assembly: Path,
+    aws: LocalAws,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    as_role(aws, monkeypatch, [action for action in ACTIONS if action != missing], name=missing.replace(":", "-"))
+    found = drift(access, assembly)
+    assert any(said in text for text in found["newlyUnresolved"])
+    assert found["widens"]
