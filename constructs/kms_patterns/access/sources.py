@@ -89,6 +89,8 @@ class Sources:
             stacks=[stack for stack in whole.stacks if stack in ids],
             resources=[what for what in whole.resources if what.id in kept],
             entries=[entry for entry in whole.entries if entry.resource in kept],
+            policies=[item for item in whole.policies if item.policy.startswith(tuple(f"{name}/" for name in ids))],
+            escalations=[item for item in whole.escalations if item.resource in kept],
         )
         return planned, live
 

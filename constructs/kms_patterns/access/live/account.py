@@ -79,7 +79,7 @@ class Account:
         ]
         self._organization(notes)
         for item in found:
-            placement.put(next((each for each in places if item.name in each.logical_ids), home), item)
+            placement.put(next((each for each in places if (item.kind, item.name) in each.logical_ids), home), item)
         home.notes += [("", what, why) for what, why in notes.found]
         return sorted((self._stack(place) for place in places), key=lambda stack: stack.id)
 

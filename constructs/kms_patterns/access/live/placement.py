@@ -25,7 +25,7 @@ class Place:
     Attributes:
         identifier: The stack's id.
         name: Its name.
-        logical_ids: Logical ids of its resources by physical id.
+        logical_ids: Logical ids of its resources by type and physical id.
         paths: Construct paths by logical id.
         resources: Its resources as a template would define them.
         physical: Names that AWS made up, by logical id.
@@ -34,7 +34,7 @@ class Place:
 
     identifier: str
     name: str
-    logical_ids: dict[str, str] = field(default_factory=dict)
+    logical_ids: dict[tuple[str, str], str] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
     physical: dict[str, str] = field(default_factory=dict)
@@ -56,6 +56,7 @@ class Placement:
         self._notes = notes
         self._like = like
         self._explicit = set(_named_by_template(like))
+        self._attached = dict(_attached_by_template(like))
 
     def places(self) -> list[Place]:
         """Return the account's stacks, nested ones included."""
@@ -83,7 +84,7 @@ class Placement:
             if physical and item["ResourceType"] == NESTED_STACK:
                 found += self._place(physical, f"{place.identifier}/{logical}", self._inner(twin, logical))
             elif physical:
-                place.logical_ids[physical] = logical
+                place.logical_ids[item["ResourceType"], physical] = logical
         return found
 
     def _inner(self, outer: Stack | None, logical: str) -> Stack | None:
@@ -109,7 +110,7 @@ class Placement:
 
     def put(self, place: Place, item: Item) -> None:
         """Add a resource and what belongs to it to a place, under its logical id or one made of its name."""
-        logical = place.logical_ids.get(item.name)
+        logical = place.logical_ids.get((item.kind, item.name))
         if logical is None:
             kind = item.kind.rpartition("::")[2].lower()
             logical = f"{kind}.{item.name}"
@@ -117,12 +118,41 @@ class Placement:
         made_up = item.name.lower().startswith(f"{place.name}-".lower())
         if "KMS" in item.kind or (made_up and (place.identifier, logical) not in self._explicit):
             place.physical[logical] = re.sub(r"^.*:policy(/.*)?/", "", item.name)
+        self._put_policies(place, item, logical)
         place.resources[logical] = {"Type": item.kind, "Properties": item.properties}
         for number, (kind, companion) in enumerate(item.companions):
-            name = f"{logical}.{number}"
+            own = (place.logical_ids.get((kind, physical)) for physical in (item.name, f"{item.name}-policy"))
+            name = next(filter(None, own), f"{logical}.{number}")
             place.resources[name] = {"Type": kind, "Properties": companion}
-            place.paths[name] = f"{place.paths.get(logical, logical)}/{kind.rpartition('::')[2]}{number}"
+            place.paths.setdefault(name, f"{place.paths.get(logical, logical)}/{kind.rpartition('::')[2]}{number}")
         place.notes += [(logical, what, why) for what, why in item.notes]
+
+    def _put_policies(self, place: Place, item: Item, logical: str) -> None:
+        """Move inline policies that the template holds as resources of their own to where the template has them."""
+        member = _MEMBERS.get(item.kind)
+        for policy in list(item.properties.get("Policies", ())) if member else ():
+            name = self._attached.get((place.identifier, logical, policy["PolicyName"]))
+            if name:
+                made = {"Type": "AWS::IAM::Policy", "Properties": {**policy, "Roles": [], "Users": [], "Groups": []}}
+                found = place.resources.setdefault(name, made)["Properties"]
+                if found["PolicyDocument"] == policy["PolicyDocument"]:
+                    found[member].append(item.name)
+                    item.properties["Policies"].remove(policy)
+
+
+_MEMBERS = {"AWS::IAM::Role": "Roles", "AWS::IAM::User": "Users", "AWS::IAM::Group": "Groups"}
+
+
+def _attached_by_template(like: Iterable[Stack]) -> Iterable[tuple[tuple[str, str, str], str]]:
+    """Yield stack, logical id of a principal and policy name of every ``AWS::IAM::Policy``, with its logical id."""
+    for stack in like:
+        for logical, resource in stack.resources.items():
+            properties = resource.get("Properties", {}) if resource["Type"] == "AWS::IAM::Policy" else {}
+            for member in _MEMBERS.values():
+                given = properties.get(member)
+                for holder in given if isinstance(given, list) else ():
+                    if isinstance(holder, dict) and isinstance(holder.get("Ref"), str):
+                        yield (stack.id, holder["Ref"], str(properties.get("PolicyName"))), logical
 
 
 def _named_by_template(like: Iterable[Stack]) -> Iterable[tuple[str, str]]:
