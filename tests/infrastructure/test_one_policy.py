@@ -129,6 +129,15 @@ def test_resource_that_an_aspect_encrypts_is_served(stack, synth):
     assert "AllowServiceLogs" in str(stack.resolve(key.resource.key_policy))
 
 
+def test_resource_of_the_table_that_is_written_as_a_plain_resource_is_served(stack, synth):
+    key = EncryptionKey(stack, "Key")
+
+    cdk.CfnResource(stack, "Logs", type="AWS::Logs::LogGroup", properties={"KmsKeyId": key.key_arn})
+
+    synth(stack)
+    assert "AllowServiceLogs" in str(stack.resolve(key.resource.key_policy))
+
+
 def replicated_table(stack):
     dynamodb.Table(
         stack,

@@ -6,7 +6,17 @@ from pathlib import Path
 import aws_cdk as cdk
 import jsii
 import pytest
-from aws_cdk import assertions, aws_backup, aws_ec2, aws_ecr, aws_efs, aws_lambda, aws_rds, aws_redshift, aws_ssm
+from aws_cdk import (
+    assertions,
+    aws_backup,
+    aws_ec2,
+    aws_ecr,
+    aws_efs,
+    aws_lambda,
+    aws_rds,
+    aws_redshift,
+    aws_ssm,
+)
 from aws_cdk import aws_stepfunctions as states
 
 from kms_patterns import EncryptionKey
@@ -206,6 +216,15 @@ def disk(key):
         (
             "performanceInsightsKmsKeyId",
             lambda stack, key: aws_rds.CfnDBInstance(stack, "It", performance_insights_kms_key_id=key.key_arn),
+        ),
+        (
+            "PolicyDetails.Actions.CrossRegionCopy.CmkArn",
+            lambda stack, key: cdk.CfnResource(
+                stack,
+                "It",
+                type="AWS::DLM::LifecyclePolicy",
+                properties={"PolicyDetails": {"Actions": [{"CrossRegionCopy": {"CmkArn": key.key_arn}}]}},
+            ),
         ),
         (
             "code.sourceKmsKeyArn",

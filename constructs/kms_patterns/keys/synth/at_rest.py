@@ -33,9 +33,14 @@ def _class_of(kind: str) -> str:
 
 
 # What a property that names a key for encryption is called, here or above it, and what passes an ARN on as data.
-_ENCRYPTION: Final = re.compile(r"kms|encrypt|sse|cmk|keyConfiguration", re.IGNORECASE)
-_DATA: Final = re.compile(r"environment|variables|polic(y|ies)|tags|parameters|definition", re.IGNORECASE)
-_NEVER_AT_REST: Final = ("AWS::KMS::", "AWS::IAM::", "Custom::", "AWS::CloudFormation::", "AWS::CDK::")
+_ENCRYPTION: Final = re.compile(r"kms|encrypt|sse|cmk|keyConfiguration|keyManagement", re.IGNORECASE)
+_DATA: Final = re.compile(
+    r"environment(Variables)?|variables|tags|parameters|definition(String|Substitutions)?|\w*polic(y|ies)(Document)?",
+    re.IGNORECASE,
+)
+_NEVER_AT_REST: Final = ("aws-cdk-lib.aws_kms.", "aws-cdk-lib.aws_iam.", "aws-cdk-lib.CfnCustomResource")
+_ANY_TYPE: Final = "aws-cdk-lib.CfnResource"
+_PARTS: Final = 3
 _ROWS: Final[Mapping[str, tuple[str, str]]] = {
     _class_of(kind): (service, path) for service, use in SERVICES.items() for kind, path in use.resources.items()
 }
@@ -73,24 +78,27 @@ class AtRest:
         """Allow what ``node`` needs, if it is a resource that names one of the keys."""
         if not isinstance(node, CfnResource):
             return
-        stack = node.stack
+        kind, stack = _kind(node), node.stack
+        if kind.startswith(_NEVER_AT_REST):
+            return
         named = list(self._named(node, stack))
         if not named:
             return
-        service, member = _ROWS.get(str(getattr(type(node), "__jsii_type__", "")), ("", ""))
-        path, messages, served = node.node.path, [], dict.fromkeys(key for where, key in named if where[0] == member)
-        for key in served:
+        service, member = _ROWS.get(kind, ("", ""))
+        path, messages = node.node.path, []
+        served = dict.fromkeys(name for where, name in named if _member(where) == member)
+        for key in (self._keys[name] for name in served):
             messages += [*_check_region(key, node, stack), *_serve(key, service, node, stack)]
             unbind(key, path)
         self.refused[path] = messages
-        for where, key in named:
-            if where[0] != member and _encrypts(where):
-                _warn_of_unknown(key, node, ".".join(where), service)
+        for where, name in named:
+            if _member(where) != member and _encrypts(where):
+                _warn_of_unknown(self._keys[name], node, ".".join(where), service)
 
-    def _named(self, node: CfnResource, stack: Stack) -> Iterator[tuple[tuple[str, ...], GrantTarget]]:
-        """Yield where the properties of ``node`` name a key, and which."""
+    def _named(self, node: CfnResource, stack: Stack) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield where the properties of ``node`` name a key, and the name of the key."""
         properties = node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
-        if not properties or node.cfn_resource_type.startswith(_NEVER_AT_REST):
+        if not properties:
             return
         # Two requests of the CDK's process; the exact search asks it once for each token.
         shown = json.dumps(stack.resolve(properties), sort_keys=True)
@@ -99,7 +107,7 @@ class AtRest:
         resolved = Tokenization.resolve(properties, scope=stack, resolver=_ByPath(StringConcat()), preparing=False)
         for where, name in _names(resolved):
             if where and name in self._keys:
-                yield where, self._keys[name]
+                yield where, name
 
 
 class _ByPath(DefaultTokenResolver):
@@ -139,8 +147,23 @@ def _warn_of_unknown(key: GrantTarget, resource: CfnResource, where: str, servic
         )
 
 
+def _kind(resource: CfnResource) -> str:
+    """Return the L1 class of a resource, also of one that the app wrote as a ``CfnResource`` of some type."""
+    kind = str(getattr(type(resource), "__jsii_type__", ""))
+    if kind != _ANY_TYPE:
+        return kind
+    title = resource.cfn_resource_type
+    known = title.startswith("AWS::") and len(title.split("::")) == _PARTS
+    return _class_of(title) if known else "aws-cdk-lib.CfnCustomResource"
+
+
+def _member(where: tuple[str, ...]) -> str:
+    # As an L1 class spells it; a CfnResource has the spelling of the template.
+    return where[0][:1].lower() + where[0][1:]
+
+
 def _encrypts(where: tuple[str, ...]) -> bool:
-    return any(_ENCRYPTION.search(name) for name in where) and not any(_DATA.search(name) for name in where)
+    return any(_ENCRYPTION.search(name) for name in where) and not any(_DATA.fullmatch(name) for name in where)
 
 
 def _serve(key: GrantTarget, service: str, resource: CfnResource, stack: Stack) -> Iterator[str]:
