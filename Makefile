@@ -42,7 +42,7 @@ check: install ## lint, format, types, layout, language
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_language.py
 
 snapshots: install ## rewrite the committed snapshots; review the diff
-	$(BIN)/python -m pytest tests/infrastructure tests/access/test_snapshots.py --snapshot-update
+	$(BIN)/python -m pytest tests/infrastructure tests/access/test_snapshots.py tests/access/test_minimality.py --snapshot-update
 
 docs: install ## rewrite the pages of docs/keys that scripts write; review the diff
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_errors.py

@@ -13,6 +13,7 @@ from kms_patterns.access.evaluate.simulator import Simulator
 sys.path.insert(0, str(Path(__file__).parent))
 
 from minimality.removals import removals
+from minimality.report import PAGE, row, write
 from minimality.scenarios import STACKS, fewest_removals, of_stack
 from minimality.trial import NOTHING_CHANGES, Trial
 
@@ -46,12 +47,18 @@ def test_every_scenario_has_its_outcome(stack: str, template_alone: Callable[[st
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_nothing_can_be_removed_unnoticed(stack: str, template_alone: Callable[[str], Template], trial: Try) -> None:
+def test_nothing_can_be_removed_unnoticed(
+    stack: str, template_alone: Callable[[str], Template], trial: Try, request: pytest.FixtureRequest
+) -> None:
     template = template_alone(stack)
     found = trial(stack, template).how(removals(template))
     superfluous = [str(removal) for removal, how in found.items() if how == NOTHING_CHANGES]
     assert superfluous == [], "\n".join(superfluous)
     assert len(found) >= fewest_removals(stack)
+    line = row(stack, found)
+    if request.config.getoption("update_snapshots"):
+        write(stack, line)
+    assert line in PAGE.read_text().splitlines(), "docs/access/minimality.md is not as written: make snapshots"
 
 
 EXCESS: dict[str, Callable[[list[dict[str, Any]]], object]] = {

@@ -1,46 +1,30 @@
-"""Prints how many single removals were tried per stack, and which change nothing: ``report.py CDK_OUT``."""
+"""The rows of docs/access/minimality.md: how many removals were tried per stack, and how each was noticed."""
 
-import json
-import sys
-import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from minimality.removals import Removal
+from minimality.scenarios import of_stack
+from minimality.trial import HOW
 
-from minimality.removals import Removal, removals
-from minimality.scenarios import STACKS, of_stack
-from minimality.trial import HOW, NOTHING_CHANGES, Trial
-from minimality.world import template_of
-
-from kms_patterns.access.evaluate.simulator import Simulator, simulator
-
+PAGE = Path(__file__).parents[3] / "docs" / "access" / "minimality.md"
 KINDS = ("statement", "action", "condition", "resource")
 
 
-def main(assembly: Path) -> None:
-    print(f"| stack | scenarios | removals | {' | '.join(f'{kind}s' for kind in KINDS)} | {' | '.join(HOW)} |")
-    print("|---|---|---|" + "---|" * (len(KINDS) + len(HOW)))
-    with simulator() as running:
-        for stack in STACKS:
-            found = tried(assembly, stack, running)
-            kinds = Counter(removal.kind for removal in found)
-            counts = [len(of_stack(stack)), len(found), *(kinds[kind] for kind in KINDS)]
-            numbers = [*counts, *(list(found.values()).count(name) for name in HOW)]
-            print(f"| {stack} | {' | '.join(map(str, numbers))} |")
+def row(stack: str, found: Mapping[Removal, str]) -> str:
+    """Return the row of one stack, with how each of its removals was noticed."""
+    kinds = Counter(removal.kind for removal in found)
+    counts = [len(of_stack(stack)), len(found), *(kinds[kind] for kind in KINDS)]
+    numbers = [*counts, *(list(found.values()).count(name) for name in HOW)]
+    return f"| {stack} | {' | '.join(map(str, numbers))} |"
 
 
-def tried(assembly: Path, stack: str, running: Simulator) -> dict[Removal, str]:
-    template = template_of(assembly, stack)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{stack}.template.json"
-        path.write_text(json.dumps(template))
-        found = Trial(template, of_stack(stack), path, running).how(removals(template))
-    for removal, how in found.items():
-        if how == NOTHING_CHANGES:
-            print(f"superfluous: {stack} {removal}", file=sys.stderr)
-    return found
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def write(stack: str, line: str) -> None:
+    """Put the row of one stack into the page, in order of the stacks."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = {text.split(" | ")[0]: text for text in lines if text.startswith("| KmsPatterns-")} | {f"| {stack}": line}
+    first = next(place for place, text in enumerate(lines) if text.startswith("| KmsPatterns-"))
+    others = [text for text in lines if not text.startswith("| KmsPatterns-")]
+    text = [*others[:first], *(rows[name] for name in sorted(rows)), *others[first:]]
+    PAGE.write_text("\n".join(text) + "\n", encoding="utf-8")
