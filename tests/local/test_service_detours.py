@@ -57,7 +57,9 @@ def test_queue_named_by_the_path_only(session_of: Any, allow: Any, queue: str, o
     session = session_of(allow("sqs:*", "*"))
     form = {} if "AmazonSQS" in str(options) else {"Action": "ReceiveMessage", "Version": "2012-11-05"}
     status, body = raw(session, "sqs", queue, form, **options)
-    assert (status, "KmsAccessDenied" in body, "secret" in body) == (400, True, False), body
+    # The JSON protocol takes no queue from the path at all.
+    refusal = "missing required field: QueueUrl" if "AmazonSQS" in str(options) else "KmsAccessDenied"
+    assert (status, refusal in body, "secret" in body) == (400, True, False), body
 
 
 def test_body_of_a_get_is_none(session_of: Any, allow: Any, queue: str) -> None:
@@ -155,3 +157,55 @@ def test_stream_of_a_table_takes_decrypt(
     assert code_of(streams.get_records, ShardIterator=iterator) == "AccessDeniedException"
     reader = session_of(every, allow("kms:Decrypt", key)).client("dynamodbstreams")
     assert reader.get_records(ShardIterator=iterator)["Records"][0]["dynamodb"]["NewImage"] == ITEM
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "logs", "lambda", "sqs", "ssm", "secretsmanager"])
+def test_services_at_rest_take_symmetric_keys_only(
+    aws: Any, make_key: Any, make_role: Any, refusal: Any, service: str
+) -> None:
+    key = make_key(KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
+    attribute = {"AttributeName": "id", "AttributeType": "S"}
+    calls: dict[str, Any] = {
+        "dynamodb": lambda: aws.client("dynamodb").create_table(
+            TableName=unique(), AttributeDefinitions=[attribute], BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
+        ),
+        "logs": lambda: aws.client("logs").create_log_group(logGroupName=unique(), kmsKeyId=key),
+        "lambda": lambda: aws.client("lambda").create_function(
+            FunctionName=unique(), Role=make_role(), Runtime="python3.12", Handler="i.h", Code={"ZipFile": b"PK"},
+            KMSKeyArn=key,
+        ),
+        "sqs": lambda: aws.client("sqs").send_message(
+            QueueUrl=aws.client("sqs").create_queue(QueueName=unique(), Attributes={"KmsMasterKeyId": key})["QueueUrl"],
+            MessageBody="x",
+        ),
+        "ssm": lambda: aws.client("ssm").put_parameter(Name=unique(), Value="x", Type="SecureString", KeyId=key),
+        "secretsmanager": lambda: aws.client("secretsmanager").create_secret(
+            Name=unique(), SecretString="x", KmsKeyId=key
+        ),
+    }  # fmt: skip
+    refusal(calls[service])
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_log_group_takes_a_key_whose_policy_names_logs(
+    aws: Any, make_key: Any, root_statement: Any, allowed: bool
+) -> None:
+    logs = {
+        "Effect": "Allow", "Principal": {"Service": f"logs.{aws.region}.amazonaws.com"}, "Resource": "*",
+        "Action": ["kms:Encrypt*", "kms:Decrypt*", "kms:GenerateDataKey*"],
+        "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:{aws.region}:{aws.account}:*"}},
+    }  # fmt: skip
+    key = make_key(root_statement, *([logs] if allowed else []))
+    client = aws.client("logs")
+    if allowed:
+        client.create_log_group(logGroupName=unique(), kmsKeyId=key)
+        return
+    with pytest.raises(client.exceptions.InvalidParameterException, match="is not allowed to be used with LogGroup"):
+        client.create_log_group(logGroupName=unique(), kmsKeyId=key)
+
+
+def test_key_that_a_service_makes_is_managed_by_aws(aws: Any) -> None:
+    aws.client("ssm").put_parameter(Name=unique(), Value="x", Type="SecureString")
+    assert aws.client("kms").describe_key(KeyId="alias/aws/ssm")["KeyMetadata"]["KeyManager"] == "AWS"

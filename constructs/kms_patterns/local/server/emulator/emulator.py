@@ -156,11 +156,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_xml_err_resp": "code msg status",
     },
     SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", "_error": "code message status"},
-    DYNAMODB: {
-        "handle_request": _HANDLER,
-        "_backups": "=AccountRegionScopedDict",
-        "_tables": "=AccountRegionScopedDict",
-    },
+    DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_tables"), "=AccountRegionScopedDict")},
     DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"},
     LAMBDA: {
         "handle_request": _HANDLER,

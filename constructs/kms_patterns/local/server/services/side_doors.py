@@ -3,7 +3,9 @@
 AWS: https://docs.aws.amazon.com/service-authorization/latest/reference/list_identityandaccessmanagement.html
 """
 
-from collections.abc import Awaitable, Callable
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,8 +14,10 @@ from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reac
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.services.key_members import unasked_by
 from kms_patterns.local.server.services.request_members import Served, serving
+from kms_patterns.local.server.services.request_shapes import malformed, misread
 from kms_patterns.local.server.services.role_passing import passed_by
 
+logger = logging.getLogger("kms_patterns")
 Dispatch = Callable[..., Awaitable[Response | None]]
 
 
@@ -33,13 +37,31 @@ def watching(original: Dispatch) -> Dispatch:
         token = serving.set(Served(method, path, headers, body, query))
         request_id.set(answered)
         try:
-            return await original(*request, **more)
+            return malformed(headers, body) or _typed(await original(*request, **more), headers)
         except Refused as refused:
             return _response(refused, answered, headers)
+        except (TypeError, AttributeError, ValueError, LookupError, RecursionError, ArithmeticError) as failed:
+            logger.exception("%s %s", method, path)
+            unread = misread(failed, headers)
+            if unread is None:
+                raise
+            return unread
         finally:
             serving.reset(token)
 
     return dispatch
+
+
+def _typed(response: Response | None, headers: Mapping[str, str]) -> Response | None:
+    # The emulator answers a failure inside a service with 500; what it could not read is the request's fault.
+    if response is None or response[0] != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return response
+    try:
+        said = json.loads(response[2])
+    except ValueError:
+        return response
+    failed = said.get("__type") == "InternalError" and ValueError(str(said.get("message")))
+    return (misread(failed, headers) if failed else None) or response
 
 
 def check(enforce: Callable[..., Any], access_key: str, action: str, service: str, region: str) -> None:
