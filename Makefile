@@ -44,7 +44,8 @@ check: install ## lint, format, types, layout, language
 snapshots: install ## rewrite the committed snapshots; review the diff
 	$(BIN)/python -m pytest tests/infrastructure tests/access/test_snapshots.py tests/access/test_minimality.py --snapshot-update
 
-docs: install ## rewrite the pages of docs/keys that scripts write; review the diff
+docs: install ## rewrite the pages that scripts and tests write; review the diff
+	$(BIN)/python -m pytest -q tests/access/test_mutants.py --snapshot-update
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_errors.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_grants.py
 

@@ -1,6 +1,7 @@
 """Every change of the reference app's policies that changes access is seen, and no other."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from templates import Part
 sys.path.pop(0)
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "access" / "mutants.md"
 Template = dict[str, Any]
 Tried = Callable[[Mutant], Difference]
 
@@ -49,9 +51,7 @@ def tried(template_alone: Callable[[str], Template], running: Simulator, tmp_pat
 
 
 ELSEWHERE = {"ElseBucket": {"Type": "AWS::S3::Bucket"}}
-"""A bucket of somebody else in the account, which wildcards reach."""
-ELSEWHERE = {"ElseBucket": {"Type": "AWS::S3::Bucket"}}
-"""A bucket of somebody else in the account, which wildcards reach."""
+"""A bucket of another team in the account, which wildcards reach."""
 _ORIGINALS: dict[str, AccessMatrix] = {}
 
 
@@ -80,6 +80,31 @@ def test_permissions_boundary_removed_is_seen(tried: Tried) -> None:
         ("lost", f"{S3}/UploaderRole", "kms:Decrypt"),
         ("lost", f"{S3}/UploaderRole", "kms:GenerateDataKey"),
     }
+
+
+def test_page_is_as_written(request: pytest.FixtureRequest) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    peers = {columns[2]: columns[4:-1] for columns in rows}  # the columns of other tools: ``mutation/peers.py``
+    unknown = ["-"] * 3
+    written = [
+        [
+            str(number),
+            it.stack,
+            it.name,
+            "no" if it.unchanged else "yes",
+            *peers.get(it.name, unknown),
+            it.unchanged or "yes",
+        ]
+        for number, it in enumerate(MUTANTS, 1)
+    ]
+    if request.config.getoption("update_snapshots"):
+        old, new = (["| " + " | ".join(columns) + " |" for columns in table] for table in (rows, written))
+        PAGE.write_text(page.replace("\n".join(old), "\n".join(new)), encoding="utf-8")
+        return
+    assert rows == written, "run `make docs` and review the page"
+    changing = sum(not it.unchanged for it in MUTANTS)
+    assert f"- access proof: {changing} of {changing} that change access" in page
 
 
 def test_there_are_enough_mutants() -> None:
