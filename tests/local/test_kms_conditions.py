@@ -3,9 +3,16 @@
 https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
 """
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kms_patterns.local.server.authorization.operators import met
+from kms_patterns.local.server.authorization.patterns import UNKNOWN
+from tests.local.kms_in_process import allow as in_process_allow
+from tests.local.kms_in_process import caller, kms_in_process
+from tests.local.kms_in_process import deny as in_process_deny
 
 ACCOUNT = "000000000000"
 
@@ -125,3 +132,51 @@ def test_the_tags_of_the_key(root_kms: Any, make_key: Any, session_of: Any, allo
     kms = session_of(allow("kms:Encrypt", "*", StringEquals={"aws:ResourceTag/Team": "blue"})).client("kms")
     assert kms.encrypt(KeyId=tagged, Plaintext=b"x")["KeyId"] == tagged
     assert code_of(kms.encrypt, KeyId=plain, Plaintext=b"x") == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(("key", "operator", "value"), [
+    ("aws:PrincipalIsAWSService", "Bool", "false"), ("aws:ViaAWSService", "Bool", "false"),
+    ("aws:UserAgent", "StringLike", "*Boto3*"), ("aws:TokenIssueTime", "DateGreaterThan", "2020-01-01T00:00:00Z"),
+    ("aws:SecureTransport", "Bool", "true"), ("aws:SourceIp", "IpAddress", "127.0.0.0/8"),
+    ("aws:PrincipalType", "StringEquals", "AssumedRole"), ("aws:ResourceAccount", "StringLike", "*"),
+    ("aws:RequestedRegion", "StringLike", "*"), ("aws:MultiFactorAuthPresent", "Bool", "false"),
+    ("aws:userid", "StringLike", "AROA*"),
+])  # fmt: skip
+def test_a_deny_on_what_every_request_of_a_role_has_applies(
+    make_key: Any, session_of: Any, allow: Any, code_of: Any, key: str, operator: str, value: str
+) -> None:
+    deny = {"Effect": "Deny", "Action": "kms:*", "Resource": "*", "Condition": {operator: {key: value}}}
+    arn, kms = make_key(), session_of(allow("kms:*", "*"), deny).client("kms")
+    assert code_of(kms.describe_key, KeyId=arn) == "AccessDeniedException"
+
+
+def test_of_two_names_that_differ_in_case_only_neither_opens_and_each_denies(tmp_path: Path) -> None:
+    with kms_in_process(tmp_path / "calls") as kms:
+        red, blue = ({"TagKey": "team", "TagValue": "red"}, {"TagKey": "Team", "TagValue": "blue"})
+        tagged = kms.key(Tags=[red, blue])
+        context = {"EncryptionContext": {"team": "red", "Team": "blue"}}
+        for key, operation, request in (
+            ("kms:EncryptionContext:team", "Encrypt", {"KeyId": kms.key(), "Plaintext": "eA==", **context}),
+            ("aws:RequestTag/team", "TagResource", {"KeyId": kms.key(), "Tags": [red, blue]}),
+            ("aws:ResourceTag/team", "DescribeKey", {"KeyId": tagged}),
+        ):
+            for value in ("red", "blue"):
+                opening = caller(in_process_allow(StringEquals={key: value}))
+                denying = caller(in_process_allow(), in_process_deny(StringEquals={key: value}))
+                assert kms.code(operation, opening, **request) == "AccessDeniedException", key
+                assert kms.code(operation, denying, **request) == "AccessDeniedException", key
+            other = caller(in_process_allow(), in_process_deny(StringEquals={key: "green"}))
+            assert kms.code(operation, other, **request) == "OK"
+
+
+@pytest.mark.parametrize(("operator", "found", "expected"), [
+    ("StringEquals", ["a"], True), ("StringEquals", ["b"], False), ("StringEquals", ["b", "c"], False),
+    ("StringEquals", ["a", "b"], None), ("StringNotEquals", ["b", "c"], True), ("StringNotEquals", ["a", "b"], None),
+    ("ForAnyValue:StringEquals", ["a", "b"], True), ("ForAllValues:StringEquals", ["a", "b"], False),
+    ("StringEquals", UNKNOWN, None), ("Null", UNKNOWN, None), ("ForAllValues:StringEquals", UNKNOWN, None),
+    ("StringEqualsIfExists", UNKNOWN, None), ("StringEqualsIfExists", None, True), ("StringNotEquals", None, True),
+])  # fmt: skip
+def test_a_line_on_an_unknown_value_or_on_one_of_several_is_undecided(
+    operator: str, found: Any, expected: bool | None
+) -> None:
+    assert met(operator, found, ["true"] if operator == "Null" else ["a"], None) is expected

@@ -183,13 +183,15 @@ def met(name: str, found: Value, wanted: Sequence[str], lookup: Lookup | None) -
         return None
 
 
-def _compared(scope: str, bare: str, found: str | list[str], wanted: Sequence[str], lookup: Lookup | None) -> bool:
-    if not scope and isinstance(found, list):
-        # Without a set operator a line is about one value; a key with several meets a negated line only.
-        return bare in _NEGATED and not any(_any_equal(bare, value, wanted, lookup) for value in found)
+def _compared(
+    scope: str, bare: str, found: str | list[str], wanted: Sequence[str], lookup: Lookup | None
+) -> bool | None:
     values = found if isinstance(found, list) else [found]
-    quantifier = all if scope == "forallvalues" else any
-    return quantifier(_any_equal(bare, value, wanted, lookup) != (bare in _NEGATED) for value in values)
+    results = [_any_equal(bare, value, wanted, lookup) != (bare in _NEGATED) for value in values]
+    if scope:
+        return all(results) if scope == "forallvalues" else any(results)
+    # Without a set operator a line is about one value: AWS does not say which of several that differ.
+    return results[0] if len(set(results)) == 1 else None
 
 
 def _any_equal(name: str, value: str, wanted: Sequence[str], lookup: Lookup | None) -> bool:

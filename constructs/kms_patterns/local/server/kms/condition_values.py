@@ -3,7 +3,7 @@
 AWS: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
@@ -64,7 +64,7 @@ def condition_values(call: KmsCall, target: Target) -> dict[str, Any]:
         values |= dict.fromkeys(("aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast"), "dynamodb.amazonaws.com")
     if target.context:
         values["kms:EncryptionContextKeys"] = list(target.context)
-        values |= _of_context(target.context)
+        values |= _by_name("kms:EncryptionContext", target.context.items())
     for key, member in permission.keys.items():
         if request.get(member) is not None or key in DEFAULTS:
             values[key] = request.get(member, DEFAULTS.get(key))
@@ -81,10 +81,10 @@ def condition_values(call: KmsCall, target: Target) -> dict[str, Any]:
     return {name.lower(): value for name, value in values.items()}
 
 
-def _of_context(context: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, list[str]] = {}
-    for name, value in context.items():
-        values.setdefault(f"kms:encryptioncontext:{name}".lower(), []).append(value)
+def _by_name(prefix: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    separator, values = ":" if prefix.startswith("kms") else "/", dict[str, list[str]]()
+    for name, value in pairs:
+        values.setdefault(f"{prefix}{separator}{name}".lower(), []).append(value)
     # IAM compares the names of keys without case: of two names that differ in case only, neither decides alone.
     return {name: found if len(found) > 1 else found[0] for name, found in values.items()}
 
@@ -98,9 +98,9 @@ def _of_constraints(target: Target, request: Request) -> Iterator[tuple[str, Any
 
 
 def _tags(request: Request) -> dict[str, Any]:
-    tags = {tag["TagKey"]: tag["TagValue"] for tag in request.get("Tags") or ()}
-    names = [*tags, *(request.get("TagKeys") or ())]
-    return {f"aws:RequestTag/{name}": value for name, value in tags.items()} | ({"aws:TagKeys": names} if names else {})
+    tags = [(tag["TagKey"], tag["TagValue"]) for tag in request.get("Tags") or ()]
+    names = [*(name for name, _value in tags), *(request.get("TagKeys") or ())]
+    return _by_name("aws:RequestTag", tags) | ({"aws:TagKeys": names} if names else {})
 
 
 def _re_encrypts_on_same_key(request: Request) -> bool:
@@ -116,7 +116,7 @@ def _of_key(record: KeyRecord, action: str) -> dict[str, Any]:
     values["kms:MultiRegion"] = str(bool(record.get("MultiRegion"))).lower()
     if record.get("MultiRegion"):
         values["kms:MultiRegionKeyType"] = record["_mrk_type"]
-    values |= {f"aws:ResourceTag/{tag['TagKey']}": tag["TagValue"] for tag in record.get("Tags", [])}
+    values |= _by_name("aws:ResourceTag", ((tag["TagKey"], tag["TagValue"]) for tag in record.get("Tags", [])))
     aliases = [arn.split(":", 5)[5] for arn, key_id in reach(KMS, "_aliases").items() if key_id == record["KeyId"]]
     unused = days_unused(record) if action in _ENDING else None
     values |= {_UNUSED: unused} if unused is not None else {}
