@@ -21,7 +21,8 @@ class DocumentsStack(ReferenceStack):
         read_write = instance_role(self, "ReadWrite")
         bucket.grant_upload(uploader, multipart=True)
         bucket.grant_download(downloader)
-        bucket.grant_read_write(read_write, multipart=True)
+        bucket.grant_upload(read_write, multipart=True)
+        bucket.grant_download(read_write)
         acknowledge_bucket(bucket, uploader, downloader, read_write)
         outputs(
             self,

@@ -63,6 +63,14 @@ def bucket(at: Construct, key: kms.IKey) -> s3.Bucket:
     return s3.Bucket(at, "Bucket", encryption_key=key, bucket_key_enabled=True)
 
 
+CONSTRUCTS_OF_THE_CDK = (
+    "s3:GetObject s3:GetObjectVersion s3:ListBucket s3:GetBucketLocation s3:GetBucketVersioning "
+    "s3:PutObject s3:AbortMultipartUpload s3:ListMultipartUploadParts s3:ListBucketMultipartUploads s3:DeleteObject "
+    "kms:Decrypt kms:GenerateDataKey"
+)
+"""What BucketDeployment, Firehose, CodePipeline and CodeBuild need of a bucket that they are given."""
+
+
 def bucket_row(method: str, needed: str, nearest: str) -> Row:
     """Return the row of a grant on an EncryptedBucket."""
 
@@ -139,7 +147,7 @@ ROWS = [
     key_row(KeyAgreementKey, "grant_public_key", "GetPublicKey", ECC_AGREE, "grant"),
     bucket_row("grant_upload", "s3:PutObject kms:GenerateDataKey", "grant_put"),
     bucket_row("grant_download", "s3:GetObject kms:Decrypt", "grant_read"),
-    bucket_row("grant_read_write", "s3:GetObject s3:PutObject kms:Decrypt kms:GenerateDataKey", "grant_read_write"),
+    bucket_row("grant_read_write", CONSTRUCTS_OF_THE_CDK, "grant_read_write"),
     bucket_row("grant_delete", "s3:DeleteObject", "grant_delete"),
     at_rest_row(queue, "grant_send_messages", "kms:Decrypt kms:GenerateDataKey"),
     at_rest_row(queue, "grant_consume_messages", "kms:Decrypt"),

@@ -90,6 +90,25 @@ def role(stack: cdk.Stack) -> Callable[..., iam.Role]:
 
 
 @pytest.fixture
+def through_s3(stack: cdk.Stack) -> Callable[..., Document]:
+    """The KMS statement of a role that uses objects of a bucket, with a Bucket Key and without, in full."""
+
+    def statement(operations: str | list[str], key: Any, bucket: Any, *patterns: str) -> Document:
+        arns = stack.resolve([bucket.bucket_arn, *(bucket.arn_for_objects(it) for it in patterns or "*")])
+        return {
+            "Action": operations,
+            "Effect": "Allow",
+            "Resource": stack.resolve(key.key_arn),
+            "Condition": {
+                "StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"},
+                "StringLike": {"kms:EncryptionContext:aws:s3:arn": arns},
+            },
+        }
+
+    return statement
+
+
+@pytest.fixture
 def named(stack: cdk.Stack) -> Callable[..., Document]:
     """The key policy's half of a grant, in full, as it must be."""
 

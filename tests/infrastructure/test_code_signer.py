@@ -5,7 +5,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_iam, aws_kms, aws_s3
+from aws_cdk import aws_iam, aws_kms
 
 from kms_patterns import CodeSigner, EncryptedBucket, EncryptionKey, SigningKey
 
@@ -45,11 +45,6 @@ def allow(action: Any, resource: Any, condition: dict[str, Any] | None = None) -
     return {**statement, "Condition": {"StringEquals": condition}} if condition else statement
 
 
-def through(stack: cdk.Stack, bucket: aws_s3.IBucket) -> dict[str, Any]:
-    arn = stack.resolve(bucket.bucket_arn)
-    return {"kms:ViaService": "s3.eu-west-1.amazonaws.com", "kms:EncryptionContext:aws:s3:arn": arn}
-
-
 def beyond_log_and_dead_letters(statements: Statements) -> Statements:
     assert [statement["Action"] for statement in statements[:2]] == [
         ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -72,16 +67,17 @@ def test_role_reads_artifacts_signs_digests_and_writes_two_kinds_of_objects(
     signatures: EncryptedBucket,
     signer: CodeSigner,
     role_statements: Callable[..., Statements],
+    through_s3: Callable[..., dict[str, Any]],
 ) -> None:
     found = beyond_log_and_dead_letters(role_statements(synth(stack), stack, signer.role))
-    storage_arn = stack.resolve(storage.key_arn)
     written = [stack.resolve(signatures.arn_for_objects(ending)) for ending in ENDINGS]
     expected = [
         allow("kms:Sign", stack.resolve(key.key_arn), PINS),
         allow("s3:GetObject", [stack.resolve(artifacts.arn_for_objects("*")), written[0]]),
         allow("s3:PutObject", written),
-        allow("kms:Decrypt", storage_arn, through(stack, artifacts)),
-        allow(["kms:Decrypt", "kms:GenerateDataKey"], storage_arn, through(stack, signatures)),
+        through_s3("kms:Decrypt", storage, artifacts),
+        through_s3("kms:Decrypt", storage, signatures, ENDINGS[0]),
+        through_s3("kms:GenerateDataKey", storage, signatures, *reversed(ENDINGS)),
     ]
     assert sorted(found, key=str) == sorted(expected, key=str)
 

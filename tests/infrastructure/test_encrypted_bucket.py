@@ -1,5 +1,8 @@
 """What an EncryptedBucket is, what its policy denies, and exactly what each of its grants writes."""
 
+import json
+from functools import partial
+
 import pytest
 from aws_cdk import aws_iam as iam
 
@@ -20,22 +23,6 @@ def bucket(stack, key):
 
 
 @pytest.fixture
-def kms_statement(stack, key, bucket):
-    """The KMS statement of a role's policy, in full."""
-
-    def statement(actions):
-        context = {"kms:EncryptionContext:aws:s3:arn": stack.resolve(bucket.bucket_arn)}
-        return {
-            "Effect": "Allow",
-            "Action": actions,
-            "Resource": stack.resolve(key.key_arn),
-            "Condition": {"StringEquals": {**VIA_S3, **context}},
-        }
-
-    return statement
-
-
-@pytest.fixture
 def s3_statement(stack, bucket):
     """The S3 statement of a role's policy, in full."""
     return lambda actions, pattern="*": {
@@ -45,74 +32,77 @@ def s3_statement(stack, bucket):
     }
 
 
-UPLOAD = ("s3:PutObject", "kms:GenerateDataKey")
-MULTIPART = (["s3:AbortMultipartUpload", "s3:PutObject"], ["kms:Decrypt", "kms:GenerateDataKey"])
-DOWNLOAD = ("s3:GetObject", "kms:Decrypt")
-BOTH = (["s3:GetObject", "s3:PutObject"], ["kms:Decrypt", "kms:GenerateDataKey"])
-BOTH_MULTIPART = (
-    ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
-    ["kms:Decrypt", "kms:GenerateDataKey"],
-)
+@pytest.fixture
+def bucket_statement(stack, bucket):
+    return lambda actions: {"Effect": "Allow", "Action": actions, "Resource": stack.resolve(bucket.bucket_arn)}
+
+
+BOTH = ["kms:Decrypt", "kms:GenerateDataKey"]
+IN_PARTS = ["s3:AbortMultipartUpload", "s3:PutObject"]
+PUT = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]
+READ = ["s3:GetObject", "s3:GetObjectVersion"]
+LOOK = ["s3:GetBucketLocation", "s3:GetBucketVersioning", "s3:ListBucket"]
+UPLOADS = "s3:ListBucketMultipartUploads"
 
 
 @pytest.mark.parametrize(
-    ("method", "options", "allowed"),
+    ("method", "options", "objects", "in_bucket", "in_kms"),
     [
-        ("grant_upload", {}, UPLOAD),
-        ("grant_upload", {"multipart": True}, MULTIPART),
-        ("grant_download", {}, DOWNLOAD),
-        ("grant_read_write", {}, BOTH),
-        ("grant_read_write", {"multipart": True}, BOTH_MULTIPART),
-        ("grant_read", {}, DOWNLOAD),
-        ("grant_put", {}, UPLOAD),
-        ("grant_write", {}, UPLOAD),
+        ("grant_upload", {}, ["s3:PutObject"], [], ["kms:GenerateDataKey"]),
+        ("grant_upload", {"multipart": True}, IN_PARTS, [], BOTH),
+        ("grant_upload", {"tags": True}, ["s3:PutObject", "s3:PutObjectTagging"], [], ["kms:GenerateDataKey"]),
+        ("grant_download", {}, ["s3:GetObject"], [], ["kms:Decrypt"]),
+        ("grant_download", {"tags": True}, ["s3:GetObject", "s3:GetObjectTagging"], [], ["kms:Decrypt"]),
+        ("grant_download", {"versions": True}, READ, [], ["kms:Decrypt"]),
+        ("grant_read", {}, READ, LOOK, ["kms:Decrypt"]),
+        ("grant_put", {}, PUT, [UPLOADS], BOTH),
+        ("grant_write", {}, sorted([*PUT, "s3:DeleteObject"]), [UPLOADS], BOTH),
+        ("grant_read_write", {}, sorted([*PUT, *READ, "s3:DeleteObject"]), sorted([UPLOADS, *LOOK]), BOTH),
     ],
 )
 def test_each_grant_allows_exactly_its_operations(
-    method,
-    options,
-    allowed,
-    stack,
-    bucket,
-    role,
-    synth,
-    key_statements,
-    role_statements,
-    named,
-    kms_statement,
-    s3_statement,
-):
+    method, options, objects, in_bucket, in_kms,
+    stack, key, bucket, role, synth, key_statements, role_statements, named, through_s3, s3_statement, bucket_statement,
+):  # fmt: skip
     user = role("User")
-    on_objects, on_key = allowed
 
     grant = getattr(bucket, method)(user, **options)
 
     template = synth(stack)
     assert grant.success
-    in_key = [on_key] if isinstance(on_key, str) else on_key
-    assert key_statements(template)[1:] == [named(user, in_key, {"StringEquals": VIA_S3})]
-    written = role_statements(template, stack, user)
-    assert sorted(written, key=str) == sorted([kms_statement(on_key), s3_statement(on_objects)], key=str)
+    assert key_statements(template)[1:] == [named(user, in_kms, {"StringEquals": VIA_S3})]
+    single = lambda names: names[0] if len(names) == 1 else names  # noqa: E731
+    expected = [
+        s3_statement(single(objects)),
+        *([bucket_statement(single(in_bucket))] if in_bucket else []),
+        through_s3(single(in_kms), key, bucket),
+    ]
+    by_text = partial(sorted, key=partial(json.dumps, sort_keys=True))
+    assert by_text(role_statements(template, stack, user)) == by_text(expected)
 
 
 @pytest.mark.parametrize(
-    ("grant", "actions", "pattern"),
+    ("grant", "pattern", "in_kms"),
     [
-        (lambda bucket, user: bucket.grant_upload(user, objects_key_pattern="in/*"), "s3:PutObject", "in/*"),
-        (lambda bucket, user: bucket.grant_download(user, objects_key_pattern="out/*"), "s3:GetObject", "out/*"),
-        (lambda bucket, user: bucket.grant_read(user, "out/*"), "s3:GetObject", "out/*"),
-        (lambda bucket, user: bucket.grant_put(user, "in/*"), "s3:PutObject", "in/*"),
-        (lambda bucket, user: bucket.grant_write(user, "in/*"), "s3:PutObject", "in/*"),
-        (lambda bucket, user: bucket.grant_read_write(user, "x/*"), ["s3:GetObject", "s3:PutObject"], "x/*"),
+        (lambda bucket, user: bucket.grant_upload(user, objects_key_pattern="in/*"), "in/*", "kms:GenerateDataKey"),
+        (lambda bucket, user: bucket.grant_download(user, objects_key_pattern="out/*"), "out/*", "kms:Decrypt"),
+        (lambda bucket, user: bucket.grant_read(user, "out/*"), "out/*", "kms:Decrypt"),
+        (lambda bucket, user: bucket.grant_put(user, "in/*"), "in/*", BOTH),
+        (lambda bucket, user: bucket.grant_write(user, "in/*"), "in/*", BOTH),
+        (lambda bucket, user: bucket.grant_read_write(user, "x/*"), "x/*", BOTH),
     ],
 )
-def test_pattern_limits_the_objects(grant, actions, pattern, stack, bucket, role, synth, role_statements, s3_statement):
+def test_pattern_limits_the_objects(
+    grant, pattern, in_kms, stack, key, bucket, role, synth, role_statements, through_s3
+):
     user = role("User")
 
     grant(bucket, user)
 
     written = role_statements(synth(stack), stack, user)
-    assert [it for it in written if "s3:" in str(it["Action"])] == [s3_statement(actions, pattern)]
+    here = stack.resolve([bucket.bucket_arn, bucket.arn_for_objects(pattern)])
+    assert {str(it["Resource"]) for it in written if "s3:" in str(it["Action"])} <= {str(arn) for arn in here}
+    assert through_s3(in_kms, key, bucket, pattern) in written
 
 
 def test_delete_and_list_touch_no_key(stack, bucket, role, synth, key_statements, role_statements, s3_statement):
@@ -142,24 +132,25 @@ def test_key_used_through_two_buckets_is_one_key_statement_and_two_contexts(
     assert key_statements(template)[1:] == [
         named(user, ["kms:Decrypt", "kms:GenerateDataKey"], {"StringEquals": VIA_S3})
     ]
-    assert [
-        (it["Action"], it["Condition"]["StringEquals"]["kms:EncryptionContext:aws:s3:arn"])
+    contexts = {
+        it["Action"]: it["Condition"]["StringLike"]["kms:EncryptionContext:aws:s3:arn"]
         for it in role_statements(template, stack, user)
         if "kms" in it["Action"]
-    ] == [
-        ("kms:GenerateDataKey", stack.resolve(first.bucket_arn)),
-        ("kms:Decrypt", stack.resolve(second.bucket_arn)),
-    ]
+    }
+    assert contexts == {
+        "kms:GenerateDataKey": stack.resolve([first.bucket_arn, first.arn_for_objects("*")]),
+        "kms:Decrypt": stack.resolve([second.bucket_arn, second.arn_for_objects("*")]),
+    }
 
 
 def test_grants_property_of_the_bucket_reaches_the_narrow_key_grant(
-    stack, bucket, role, synth, role_statements, kms_statement
+    stack, key, bucket, role, synth, role_statements, through_s3
 ):
     user = role("User")
 
     bucket.grants.read(user)
 
-    assert kms_statement("kms:Decrypt") in role_statements(synth(stack), stack, user)
+    assert through_s3("kms:Decrypt", key, bucket) in role_statements(synth(stack), stack, user)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_bucket_policy_denies_plain_http_and_every_other_encryption(stack, key, 
             "Action": "s3:PutObject",
             "Resource": objects,
             "Condition": {
-                "StringNotEquals": {key_id: stack.resolve(key.key_arn)},
+                "StringNotEquals": {key_id: stack.resolve([key.key_arn, key.key_id])},
                 "Null": {key_id: "false"},
             },
         },

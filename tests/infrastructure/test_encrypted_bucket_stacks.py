@@ -33,7 +33,7 @@ def key(keys):
 
 def context_of(statements):
     (kms,) = [it for it in statements if it["Action"] == "kms:Decrypt"]
-    return kms["Condition"]["StringEquals"]["kms:EncryptionContext:aws:s3:arn"]
+    return kms["Condition"]["StringLike"]["kms:EncryptionContext:aws:s3:arn"]
 
 
 def test_role_beside_the_bucket_may_use_a_key_of_another_stack(key, data, role, synth, role_statements):
@@ -42,7 +42,9 @@ def test_role_beside_the_bucket_may_use_a_key_of_another_stack(key, data, role, 
 
     bucket.grant_download(user)
 
-    assert context_of(role_statements(synth(data), data, user)) == data.resolve(bucket.bucket_arn)
+    assert context_of(role_statements(synth(data), data, user)) == data.resolve(
+        [bucket.bucket_arn, bucket.arn_for_objects("*")]
+    )
 
 
 def test_role_of_a_third_stack_may_use_both(key, data, users, role, synth, role_statements):
@@ -51,7 +53,9 @@ def test_role_of_a_third_stack_may_use_both(key, data, users, role, synth, role_
 
     bucket.grant_download(user)
 
-    assert "Fn::ImportValue" in context_of(role_statements(synth(users), users, user))
+    of_bucket, of_objects = context_of(role_statements(synth(users), users, user))
+    assert "Fn::ImportValue" in of_bucket
+    assert "Fn::ImportValue" in str(of_objects)
 
 
 def test_unnamed_role_beside_the_bucket_is_refused_with_the_way_out(key, data, role):
@@ -75,7 +79,9 @@ def test_role_beside_the_key_may_use_a_named_bucket(key, data, role, synth, role
     bucket.grant_download(user)
 
     written = role_statements(synth(keys), keys, user)
-    assert context_of(written) == {"Fn::Join": ["", [*PREFIX, ":s3:::orders-documents"]]}
+    assert context_of(written) == [
+        {"Fn::Join": ["", [*PREFIX, f":s3:::orders-documents{below}"]]} for below in ("", "/*")
+    ]
     assert written[1]["Resource"] == {"Fn::Join": ["", [*PREFIX, ":s3:::orders-documents/*"]]}
 
 
@@ -87,7 +93,7 @@ def test_key_of_another_region_is_refused(app, key):
 
 
 def test_key_that_cannot_name_its_users_is_refused(stack):
-    with pytest.raises(TypeError, match="need an EncryptionKey"):
+    with pytest.raises(TypeError, match="give an EncryptionKey"):
         EncryptedBucket(stack, "Bucket", encryption_key=kms.Key(stack, "Plain"))
 
 

@@ -53,12 +53,6 @@ def beyond_log_and_dead_letters(statements: Statements) -> Statements:
     return statements[2:]
 
 
-def through_bucket(stack: cdk.Stack, bucket: aws_s3.IBucket) -> dict[str, Any]:
-    """S3 asks KMS, for objects of this bucket."""
-    arn = stack.resolve(bucket.bucket_arn)
-    return {"StringEquals": {**VIA_S3, "kms:EncryptionContext:aws:s3:arn": arn}}
-
-
 def objects_of(stack: cdk.Stack, bucket: aws_s3.IBucket) -> dict[str, Any]:
     return dict(stack.resolve(bucket.arn_for_objects("*")))
 
@@ -78,19 +72,19 @@ def test_role_reads_one_bucket_writes_another_and_does_one_thing_with_the_key(
     buckets: list[EncryptedBucket],
     cipher: EnvelopeCipher,
     role_statements: Callable[..., Statements],
+    through_s3: Callable[..., dict[str, Any]],
     name: str,
 ) -> None:
     inbox, vault, restored = buckets
     encrypts = name == "Encrypt"
     role, action = (cipher.encrypt_role, "kms:GenerateDataKey") if encrypts else (cipher.decrypt_role, "kms:Decrypt")
     read, write = (inbox, vault) if encrypts else (vault, restored)
-    storage_arn = stack.resolve(storage.key_arn)
     found = beyond_log_and_dead_letters(role_statements(synth(stack), stack, role))
     expected = [
         allow("s3:GetObject", objects_of(stack, read)),
-        allow("kms:Decrypt", storage_arn, through_bucket(stack, read)),
+        through_s3("kms:Decrypt", storage, read),
         allow(["s3:AbortMultipartUpload", "s3:PutObject"], objects_of(stack, write)),
-        allow(["kms:Decrypt", "kms:GenerateDataKey"], storage_arn, through_bucket(stack, write)),
+        through_s3(["kms:Decrypt", "kms:GenerateDataKey"], storage, write),
         allow(action, stack.resolve(key.key_arn), TENANT),
     ]
     assert sorted(found, key=str) == sorted(expected, key=str)

@@ -55,25 +55,18 @@ def test_role_may_decrypt_with_the_pinned_algorithm_read_the_inbox_and_write_wha
     buckets: dict[str, aws_s3.IBucket],
     make: Make,
     role_statements: Callable[..., Statements],
+    through_s3: Callable[..., dict[str, Any]],
 ) -> None:
     cipher = make()
     base: Any = cipher.node.find_child("Decrypt")
-    storage_arn, names = stack.resolve(storage.key_arn), ("source", "destination")
-    source, destination = (stack.resolve(buckets[name].arn_for_objects("*")) for name in names)
-    through = [
-        {
-            "kms:ViaService": "s3.eu-west-1.amazonaws.com",
-            "kms:EncryptionContext:aws:s3:arn": stack.resolve(buckets[name].bucket_arn),
-        }
-        for name in names
-    ]
+    source, destination = (stack.resolve(buckets[name].arn_for_objects("*")) for name in ("source", "destination"))
     expected = [
         allow(["logs:CreateLogStream", "logs:PutLogEvents"], stack.resolve(base.log_group.log_group_arn)),
         allow("sqs:SendMessage", stack.resolve(base.dead_letters.queue_arn)),
         allow("s3:GetObject", source),
         allow(["s3:AbortMultipartUpload", "s3:PutObject"], destination),
-        allow("kms:Decrypt", storage_arn, through[0]),
-        allow(["kms:Decrypt", "kms:GenerateDataKey"], storage_arn, through[1]),
+        through_s3("kms:Decrypt", storage, buckets["source"]),
+        through_s3(["kms:Decrypt", "kms:GenerateDataKey"], storage, buckets["destination"]),
         allow("kms:Decrypt", stack.resolve(key.key_arn), SHA_256["StringEquals"]),
     ]
     assert sorted(role_statements(synth(stack), stack, cipher.decrypt_role), key=str) == sorted(expected, key=str)

@@ -1,14 +1,69 @@
 """A bucket whose objects are all under one KMS key, with grants that name the one operation they are for."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypedDict, Unpack
+
 from aws_cdk import Duration, Stack, Token
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
 from kms_patterns.patterns.parts.object_grants import ObjectGrants
 from kms_patterns.policy.bucket_statements import only_under_key
+
+
+class BucketOptions(TypedDict, total=False):
+    """What ``s3.Bucket`` takes and an ``EncryptedBucket`` leaves to its caller, with the names and defaults of the CDK.
+
+    See https://docs.aws.amazon.com/cdk/api/v2/python/aws_cdk.aws_s3/Bucket.html
+    """
+
+    abac_status: bool
+    auto_delete_objects: bool
+    bucket_name: str
+    bucket_name_prefix: str
+    bucket_namespace: s3.BucketNamespace
+    cors: Sequence[s3.CorsRule]
+    event_bridge_enabled: bool
+    intelligent_tiering_configurations: Sequence[s3.IntelligentTieringConfiguration]
+    inventories: Sequence[s3.Inventory]
+    lifecycle_rules: Sequence[s3.LifecycleRule]
+    metrics: Sequence[s3.BucketMetrics]
+    notifications_handler_role: iam.IRole
+    notifications_skip_destination_validation: bool
+    object_lock_default_retention: s3.ObjectLockRetention
+    object_lock_enabled: bool
+    replication_role: iam.IRole
+    replication_rules: Sequence[s3.ReplicationRule]
+    server_access_logs_bucket: s3.IBucket
+    server_access_logs_prefix: str
+    target_object_key_format: s3.TargetObjectKeyFormat
+    transfer_acceleration: bool
+    transition_default_minimum_object_size: s3.TransitionDefaultMinimumObjectSize
+
+
+_FIXED: Final[Mapping[str, str]] = {
+    "access_control": "ACLs are off: the bucket's owner owns every object",
+    "block_public_access": "all public access is blocked",
+    "blocked_encryption_types": "every encryption but SSE-KMS under the key is denied",
+    "bucket_key_enabled": "the Bucket Key is on",
+    "encryption": "it is SSE-KMS under encryption_key",
+    "enforce_ssl": "TLS 1.2 or later is enforced",
+    "minimum_tls_version": "it is 1.2",
+    "object_ownership": "ACLs are off: the bucket's owner owns every object",
+    "public_read_access": "readers need the key, which names its users",
+    "removal_policy": "give lifecycle=KeyLifecycle.RETAIN or KeyLifecycle.EPHEMERAL",
+    "versioned": "the bucket is versioned",
+    "website_error_document": "S3 websites are public, readers need the key; put CloudFront before the bucket",
+    "website_index_document": "S3 websites are public, readers need the key; put CloudFront before the bucket",
+    "website_redirect": "S3 websites are public; use an s3.Bucket of its own for a redirect",
+    "website_routing_rules": "S3 websites are public; use an s3.Bucket of its own for routing rules",
+}
+"""Parameters of ``s3.Bucket`` that an ``EncryptedBucket`` fixes, and to what."""
 
 
 class EncryptedBucket(ObjectGrants, s3.Bucket):
@@ -18,25 +73,27 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
     name ``aws:kms`` without a key, which S3 would take for ``aws/s3``; uploads that name nothing are encrypted under
     ``encryption_key``. With the Bucket Key, S3 calls KMS up to 99 % less often, and KMS sees the bucket's ARN as
     encryption context instead of each object's. S3 keeps a bucket-level key for a limited time: to cut a role off at
-    once, also take its S3 permission away.
+    once, remove its S3 permission as well.
 
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
-        encryption_key: Symmetric key; it may be in another stack of the same account and Region. Uploads that name it
-            in a header must give its ARN.
-        bucket_name: Defaults to a name that CloudFormation makes.
+        encryption_key: Symmetric key; it may be in another stack or account of the same Region, or imported by
+            ``EncryptionKey.from_key_arn``. Uploads that name it in a header give its ARN or its id.
+        allow_upload_by_alias: Aliases by which uploads may name the key, such as ``alias/documents``. S3 compares the
+            name alone: a principal that may move an alias chooses the key of these uploads. Defaults to none.
         abort_incomplete_uploads_after: When the parts of an unfinished multipart upload are deleted, 1 to 7 days.
             Defaults to 7 days.
-        server_access_logs_bucket: Receives the access logs; must be under SSE-S3, S3 cannot log under a customer's key
-            that names its users. Defaults to no access logs.
-        server_access_logs_prefix: Put before the names of the log objects.
-        lifecycle: What happens to the bucket when its stack is deleted. Defaults to what happens to the key. S3 deletes
-            empty buckets only.
+        lifecycle: What happens to the bucket when its stack is deleted. Defaults to that of the key, and to RETAIN
+            under an imported key. S3 deletes empty buckets only; ``auto_delete_objects`` empties an ephemeral one.
+        options: What else ``s3.Bucket`` takes, see :class:`BucketOptions`. ``lifecycle_rules`` are added to the one
+            that aborts unfinished uploads. ``server_access_logs_bucket`` must be under SSE-S3: S3 cannot log under a
+            customer's key that names its users.
 
     Raises:
-        KeyConfigurationError: ``abort_incomplete_uploads_after`` is out of range, or the key is in another Region.
-        TypeError: The key is not an :class:`EncryptionKey`.
+        KeyConfigurationError: ``abort_incomplete_uploads_after`` is out of range, the key is in another Region, or a
+            parameter of ``s3.Bucket`` is given that this bucket fixes.
+        TypeError: The key is not a symmetric key of this package.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
     """
@@ -46,21 +103,23 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         scope: Construct,
         construct_id: str,
         *,
-        encryption_key: EncryptionKey,
-        bucket_name: str | None = None,
+        encryption_key: EncryptionKey | ImportedEncryptionKey,
+        allow_upload_by_alias: Sequence[str] = (),
         abort_incomplete_uploads_after: Duration | None = None,
-        server_access_logs_bucket: s3.IBucket | None = None,
-        server_access_logs_prefix: str | None = None,
         lifecycle: KeyLifecycle | None = None,
+        **options: Unpack[BucketOptions],
     ) -> None:
         _check_key(encryption_key, Stack.of(scope))
+        _check_options(construct_id, options)
         abort_after = abort_incomplete_uploads_after or Duration.days(7)
         _check_abort_after(abort_after)
         self._key = encryption_key
+        kept = KeyLifecycle.RETAIN if isinstance(encryption_key, ImportedEncryptionKey) else encryption_key.lifecycle
+        rules = [s3.LifecycleRule(id="AbortIncompleteUploads", abort_incomplete_multipart_upload_after=abort_after)]
+        given: dict[str, Any] = {**options, "lifecycle_rules": [*rules, *options.get("lifecycle_rules", ())]}
         super().__init__(
             scope,
             construct_id,
-            bucket_name=bucket_name,
             encryption=s3.BucketEncryption.KMS,
             encryption_key=encryption_key,
             bucket_key_enabled=True,
@@ -69,22 +128,29 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
             versioned=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            lifecycle_rules=[
-                s3.LifecycleRule(id="AbortIncompleteUploads", abort_incomplete_multipart_upload_after=abort_after)
-            ],
-            server_access_logs_bucket=server_access_logs_bucket,
-            server_access_logs_prefix=server_access_logs_prefix,
-            removal_policy=removal_policy(lifecycle or encryption_key.lifecycle),
+            removal_policy=removal_policy(lifecycle or kept),
+            **given,
         )
-        for statement in only_under_key(self.arn_for_objects("*"), encryption_key.key_arn):
+        aliases = [self.stack.format_arn(service="kms", resource=name) for name in allow_upload_by_alias]
+        names = [encryption_key.key_arn, encryption_key.key_id, *allow_upload_by_alias, *aliases]
+        for statement in only_under_key(self.arn_for_objects("*"), names):
             self.add_to_resource_policy(statement)
 
 
-def _check_key(key: EncryptionKey, stack: Stack) -> None:
-    if not isinstance(key, EncryptionKey):
+def _check_options(construct_id: str, options: Mapping[str, object]) -> None:
+    unknown = [name for name in options if name not in BucketOptions.__annotations__]
+    if not unknown:
+        return
+    name = unknown[0]
+    reason = _FIXED.get(name, "s3.Bucket has no such parameter")
+    raise KeyConfigurationError(f"{construct_id}: an EncryptedBucket takes no {name}: {reason}")
+
+
+def _check_key(key: EncryptionKey | ImportedEncryptionKey, stack: Stack) -> None:
+    if not isinstance(key, EncryptionKey | ImportedEncryptionKey):
         raise TypeError(
-            f"encryption_key is a {type(key).__name__}: grants on an EncryptedBucket need an EncryptionKey, which can "
-            "name its users; for any other key use aws_cdk.aws_s3.Bucket"
+            f"encryption_key is a {type(key).__name__}: S3 encrypts under symmetric keys, and grants "
+            "on an EncryptedBucket name the users of its key: give an EncryptionKey, or EncryptionKey.from_key_arn(…)"
         )
     regions = [key.stack.region, stack.region]
     if regions[0] != regions[1] and not any(Token.is_unresolved(region) for region in regions):

@@ -5,7 +5,7 @@ S3: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amaz
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 ENCRYPT: Final = "kms:Encrypt"
@@ -110,6 +110,8 @@ S3_GET_OBJECT_VERSION: Final = "s3:GetObjectVersion"
 S3_DELETE_OBJECT: Final = "s3:DeleteObject"
 S3_ABORT_MULTIPART_UPLOAD: Final = "s3:AbortMultipartUpload"
 S3_LIST_BUCKET: Final = "s3:ListBucket"
+S3_TAGS_READ: Final = ("s3:GetObjectTagging", "s3:GetObjectVersionTagging")
+S3_TAGS_WRITTEN: Final = ("s3:PutObjectTagging",)
 
 _EXACT: Final[Mapping[str, Sequence[str]]] = {"kms:generatedatakey*": [GENERATE_DATA_KEY], "kms:reencrypt*": []}
 _CANONICAL: Final = {
@@ -147,10 +149,16 @@ class ObjectUse:
     Attributes:
         objects: Actions of S3 on the objects.
         kms: Actions on the bucket's KMS key, through S3.
+        bucket: Actions of S3 on the bucket itself.
     """
 
     objects: tuple[str, ...]
     kms: tuple[str, ...]
+    bucket: tuple[str, ...] = ()
+
+    def and_also(self, objects: Sequence[str]) -> "ObjectUse":
+        """Return this use with more actions on the objects."""
+        return replace(self, objects=(*self.objects, *objects))
 
 
 DOWNLOAD: Final = ObjectUse((S3_GET_OBJECT,), (DECRYPT,))
@@ -159,3 +167,13 @@ DOWNLOAD_VERSIONS: Final = ObjectUse((S3_GET_OBJECT, S3_GET_OBJECT_VERSION), (DE
 UPLOAD: Final = ObjectUse((S3_PUT_OBJECT,), (GENERATE_DATA_KEY,))
 UPLOAD_IN_PARTS: Final = ObjectUse((S3_PUT_OBJECT, S3_ABORT_MULTIPART_UPLOAD), (GENERATE_DATA_KEY, DECRYPT))
 """S3 decrypts the parts when it joins them: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html"""
+
+# What ``s3.Bucket`` promises under its own names, by the actions that constructs of the AWS CDK need of them.
+_LOOK: Final = (S3_LIST_BUCKET, "s3:GetBucketLocation", "s3:GetBucketVersioning")
+CDK_READ: Final = ObjectUse(DOWNLOAD_VERSIONS.objects, (DECRYPT,), _LOOK)
+"""https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html"""
+CDK_PUT: Final = ObjectUse(
+    (*UPLOAD_IN_PARTS.objects, "s3:ListMultipartUploadParts"), UPLOAD_IN_PARTS.kms, ("s3:ListBucketMultipartUploads",)
+)
+"""https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3"""
+CDK_WRITE: Final = CDK_PUT.and_also([S3_DELETE_OBJECT])

@@ -1,16 +1,18 @@
 """Grants on the objects of buckets: exact S3 actions, and the bucket's KMS key through S3 only."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aws_cdk import ArnFormat, Stack, Token
+from aws_cdk import Annotations, ArnFormat, Stack, Token, region_info
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.policy import actions
-from kms_patterns.policy.conditions import S3_CONTEXT_KEY, encryption_context
+from kms_patterns.policy.conditions import CONTEXT_PREFIX, S3_CONTEXT_KEY, Conditions
 
 if TYPE_CHECKING:
     _Base = s3.Bucket
@@ -21,14 +23,26 @@ else:
 class ObjectGrants(_Base):
     """Grants in which KMS may be used through S3 only, under this bucket's encryption context.
 
-    The grants inherited from ``s3.Bucket`` are narrowed to match. None of them lists the bucket: ``grant_list`` does.
-    ``bucket.grants`` and ``BucketGrants.from_bucket`` go past them on the S3 side, where they write wildcards.
+    ``grant_upload``, ``grant_download``, ``grant_list`` and ``grant_delete`` allow one thing each. Those inherited from
+    ``s3.Bucket``, which constructs of the AWS CDK call, allow what their names promise there, by exact actions instead
+    of wildcards. ``bucket.grants`` and ``BucketGrants.from_bucket`` go past them on the S3 side: wildcards again.
+
+    The key may be used under the bucket's encryption context and under that of objects without a Bucket Key, such as
+    those that were written before the bucket became an ``EncryptedBucket``.
+
+    A role or user of another account is named in the bucket policy and in the key policy; what its own policy must
+    allow is a notice at synth.
     """
 
-    _key: EncryptionKey
+    _key: EncryptionKey | ImportedEncryptionKey
 
     def grant_upload(
-        self, grantee: iam.IGrantable, *, multipart: bool = False, objects_key_pattern: str = "*"
+        self,
+        grantee: iam.IGrantable,
+        *,
+        multipart: bool = False,
+        tags: bool = False,
+        objects_key_pattern: str = "*",
     ) -> iam.Grant:
         """Allow uploads: ``s3:PutObject``, and ``kms:GenerateDataKey`` through S3.
 
@@ -36,40 +50,49 @@ class ObjectGrants(_Base):
             grantee: A role, a user, or anything that has one.
             multipart: Also ``s3:AbortMultipartUpload``, and ``kms:Decrypt`` through S3, which reads the parts to join
                 them. The AWS CLI and boto3 upload in parts from 8 MiB on; without it those end in AccessDenied.
+            tags: Also ``s3:PutObjectTagging``.
             objects_key_pattern: Objects that may be written, such as ``inbox/*``.
         """
         use = actions.UPLOAD_IN_PARTS if multipart else actions.UPLOAD
-        return self.grant_objects(grantee, use, objects_key_pattern)
+        return self.grant_objects(
+            grantee, use.and_also(actions.S3_TAGS_WRITTEN) if tags else use, [objects_key_pattern]
+        )
 
-    def grant_download(self, grantee: iam.IGrantable, *, objects_key_pattern: str = "*") -> iam.Grant:
+    def grant_download(
+        self,
+        grantee: iam.IGrantable,
+        *,
+        versions: bool = False,
+        tags: bool = False,
+        objects_key_pattern: str = "*",
+    ) -> iam.Grant:
         """Allow downloads: ``s3:GetObject``, and ``kms:Decrypt`` through S3.
 
         Args:
             grantee: A role, a user, or anything that has one.
+            versions: Also ``s3:GetObjectVersion``: what was overwritten or deleted can be read.
+            tags: Also ``s3:GetObjectTagging``, and of versions ``s3:GetObjectVersionTagging``.
             objects_key_pattern: Objects that may be read, such as ``reports/*``.
         """
-        return self.grant_objects(grantee, actions.DOWNLOAD, objects_key_pattern)
-
-    def grant_read_write(
-        self, identity: iam.IGrantable, objects_key_pattern: Any = None, *, multipart: bool = False
-    ) -> iam.Grant:
-        """Allow uploads and downloads; ``multipart`` adds ``s3:AbortMultipartUpload``."""
-        pattern = objects_key_pattern or "*"
-        upload = self.grant_upload(identity, multipart=multipart, objects_key_pattern=pattern)
-        return upload.combine(self.grant_download(identity, objects_key_pattern=pattern))
+        use = actions.DOWNLOAD_VERSIONS if versions else actions.DOWNLOAD
+        read_tags = actions.S3_TAGS_READ if versions else actions.S3_TAGS_READ[:1]
+        return self.grant_objects(grantee, use.and_also(read_tags) if tags else use, [objects_key_pattern])
 
     def grant_list(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Allow ``s3:ListBucket``. Without it S3 answers 403, not 404, for an object that is missing."""
-        arn = self._arn_seen_from(grantee)
-        return iam.Grant.add_to_principal(grantee=grantee, actions=[actions.S3_LIST_BUCKET], resource_arns=[arn])
+        """Allow ``s3:ListBucket``. Without it S3 responds with 403, not 404, for an object that is missing."""
+        return self._grant_s3(grantee, [actions.S3_LIST_BUCKET])
+
+    def grant_delete(self, grantee: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
+        """Allow ``s3:DeleteObject``, which in this versioned bucket hides an object and loses nothing."""
+        return self._grant_s3(grantee, [actions.S3_DELETE_OBJECT], [f"/{objects_key_pattern or '*'}"])
 
     def grant_read(self, identity: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
-        """Do what :meth:`grant_download` does."""
-        return self.grant_download(identity, objects_key_pattern=objects_key_pattern or "*")
+        """Allow to list the bucket and to read objects and their versions; :meth:`grant_download` is narrower."""
+        return self.grant_objects(identity, actions.CDK_READ, [objects_key_pattern or "*"])
 
     def grant_put(self, identity: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
-        """Do what :meth:`grant_upload` does, not in parts."""
-        return self.grant_upload(identity, objects_key_pattern=objects_key_pattern or "*")
+        """Allow uploads, also in parts, and to see those in progress; :meth:`grant_upload` is narrower."""
+        return self.grant_objects(identity, actions.CDK_PUT, [objects_key_pattern or "*"])
 
     def grant_write(
         self,
@@ -77,7 +100,7 @@ class ObjectGrants(_Base):
         objects_key_pattern: Any = None,
         allowed_action_patterns: Sequence[str] | None = None,
     ) -> iam.Grant:
-        """Do what :meth:`grant_put` does: no deletion. ``allowed_action_patterns`` must be left out.
+        """Allow what :meth:`grant_put` does, and ``s3:DeleteObject``, which hides an object and loses nothing.
 
         Raises:
             GrantRefused: ``allowed_action_patterns`` is given.
@@ -86,12 +109,12 @@ class ObjectGrants(_Base):
             self._refuse(
                 f"allowed_action_patterns {list(allowed_action_patterns)}", "call grant_upload or grant_delete"
             )
-        return self.grant_put(identity, objects_key_pattern)
+        return self.grant_objects(identity, actions.CDK_WRITE, [objects_key_pattern or "*"])
 
-    def grant_delete(self, grantee: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
-        """Allow ``s3:DeleteObject``, which in this versioned bucket hides an object and loses nothing."""
-        objects = f"{self._arn_seen_from(grantee)}/{objects_key_pattern or '*'}"
-        return iam.Grant.add_to_principal(grantee=grantee, actions=[actions.S3_DELETE_OBJECT], resource_arns=[objects])
+    def grant_read_write(self, identity: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
+        """Allow what :meth:`grant_read` and :meth:`grant_write` do."""
+        written = self.grant_write(identity, objects_key_pattern)
+        return self.grant_read(identity, objects_key_pattern).combine(written)
 
     def grant_put_acl(self, identity: iam.IGrantable, objects_key_pattern: str | None = None) -> iam.Grant:  # noqa: ARG002
         """Refuse: the bucket owner owns every object (AccessControlListNotSupported)."""
@@ -109,17 +132,31 @@ class ObjectGrants(_Base):
         needed = [act for act in actions.narrow(acts) if act in (actions.GENERATE_DATA_KEY, actions.DECRYPT)]
         return iam.GrantOnKeyResult(grant=self._grant_kms(grantee, needed))
 
-    def grant_objects(self, grantee: iam.IGrantable, use: actions.ObjectUse, pattern: str = "*") -> iam.Grant:
-        """Allow one use of the objects that match ``pattern``: in S3, and of the key through S3."""
-        through_s3 = self._grant_kms(grantee, use.kms)
-        arn = f"{self._arn_seen_from(grantee)}/{pattern}"
-        return iam.Grant.add_to_principal(grantee=grantee, actions=list(use.objects), resource_arns=[arn]).combine(
-            through_s3
+    def grant_objects(
+        self, grantee: iam.IGrantable, use: actions.ObjectUse, patterns: Sequence[str] = ("*",)
+    ) -> iam.Grant:
+        """Allow one use of the objects that match one of ``patterns``: in S3, and of the key through S3."""
+        through_s3 = self._grant_kms(grantee, use.kms, patterns)
+        grant = self._grant_s3(grantee, use.objects, [f"/{pattern}" for pattern in patterns]).combine(through_s3)
+        return self._grant_s3(grantee, use.bucket).combine(grant) if use.bucket else grant
+
+    def _grant_s3(self, grantee: iam.IGrantable, allowed: Sequence[str], below: Sequence[str] = ("",)) -> iam.Grant:
+        arn = self._arn_seen_from(grantee)
+        _report_other_account(self, grantee, allowed, below)
+        return iam.Grant.add_to_principal_or_resource(
+            grantee=grantee,
+            actions=list(allowed),
+            resource_arns=[f"{arn}{part}" for part in below],
+            resource=self,
+            resource_self_arns=[f"{self.bucket_arn}{part}" for part in below],
         )
 
-    def _grant_kms(self, grantee: iam.IGrantable, kms: Sequence[str]) -> iam.Grant:
+    def _grant_kms(self, grantee: iam.IGrantable, kms: Sequence[str], patterns: Sequence[str] = ("*",)) -> iam.Grant:
         # The key policy cannot name the bucket, which names the key: its context is the identity's condition alone.
-        context = encryption_context({S3_CONTEXT_KEY: self._arn_seen_from(grantee)})
+        # With a Bucket Key the context is the bucket's ARN, without one the object's.
+        arn = self._arn_seen_from(grantee)
+        arns = [arn, *(f"{arn}/{pattern}" for pattern in patterns)]
+        context: Conditions = {"StringLike": {CONTEXT_PREFIX + S3_CONTEXT_KEY: arns}}
         return self._key.grant_operations(grantee, *kms, via_service="s3", identity_conditions=context)
 
     def _arn_seen_from(self, grantee: iam.IGrantable) -> str:
@@ -158,8 +195,7 @@ def grant_objects(
         objects: Keys of the objects, or patterns of them.
     """
     if isinstance(bucket, ObjectGrants):
-        for pattern in objects:
-            bucket.grant_objects(grantee, use, pattern).assert_success()
+        bucket.grant_objects(grantee, use, objects).assert_success()
         return
     arns = [bucket.arn_for_objects(pattern) for pattern in objects]
     iam.Grant.add_to_principal_or_resource(
@@ -170,3 +206,32 @@ def grant_objects(
         key.grant_operations(grantee, *use.kms, via_service="s3").assert_success()
     elif key is not None:
         key.grant(grantee, *use.kms).assert_success()
+
+
+def _report_other_account(
+    bucket: s3.Bucket, grantee: iam.IGrantable, allowed: Sequence[str], below: Sequence[str]
+) -> None:
+    account = grantee.grant_principal.principal_account
+    if not account or Token.is_unresolved(account) or account == bucket.stack.account:
+        return
+    arns = [f"{_literal_arn(bucket)}{part}" for part in below]
+    document = {"Effect": "Allow", "Action": list(allowed), "Resource": arns}
+    Annotations.of(bucket).add_info(
+        f"{_path(grantee)} is in account {account}: the bucket policy names it, its own policy must allow the same, or "
+        f"S3 responds with AccessDenied. Add there:\n{json.dumps(document, indent=2)}"
+    )
+
+
+def _literal_arn(bucket: s3.Bucket) -> str:
+    child = bucket.node.default_child
+    name = child.bucket_name if isinstance(child, s3.CfnBucket) else None
+    if not name or Token.is_unresolved(name):
+        return f"<the ARN of {bucket.node.path}, once it is deployed>"
+    region = bucket.stack.region
+    partition = None if Token.is_unresolved(region) else region_info.RegionInfo.get(region).partition
+    return f"arn:{partition or 'aws'}:s3:::{name}"
+
+
+def _path(grantee: iam.IGrantable) -> str:
+    principal: Any = grantee.grant_principal
+    return str(principal.node.path) if hasattr(principal, "node") else str(principal)

@@ -1,0 +1,219 @@
+"""An EncryptedBucket in place of an ``s3.Bucket``: parameters, constructs of the CDK that use it, other accounts."""
+
+import inspect
+import json
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_codepipeline as codepipeline
+from aws_cdk import aws_codepipeline_actions as pipeline_actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kinesisfirehose as firehose
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_deployment as deployment
+from aws_cdk.assertions import Annotations, Match
+
+from kms_patterns import EncryptedBucket, EncryptionKey, KeyAccess, KeyLifecycle
+from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.patterns.encrypted_bucket import _FIXED, BucketOptions
+
+IMPORTED = "arn:aws:kms:eu-west-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+KEY_ID = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+
+
+@pytest.fixture
+def key(stack):
+    return EncryptionKey(stack, "Key")
+
+
+@pytest.fixture
+def bucket(stack, key):
+    return EncryptedBucket(stack, "Bucket", encryption_key=key)
+
+
+def properties(template, kind):
+    return [item["Properties"] for item in template["Resources"].values() if item["Type"] == kind]
+
+
+def actions_on(template, role_id, bucket_id):
+    """Return the S3 actions that policies of roles whose logical id starts so allow on the bucket and its objects."""
+    return {
+        action
+        for policy in properties(template, "AWS::IAM::Policy")
+        if any(role["Ref"].startswith(role_id) for role in policy["Roles"])
+        for statement in policy["PolicyDocument"]["Statement"]
+        if bucket_id in json.dumps(statement["Resource"])
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        if action.startswith("s3:")
+    }
+
+
+def allowed_by_bucket(template):
+    return [
+        statement
+        for policy in properties(template, "AWS::S3::BucketPolicy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+    ]
+
+
+def test_every_parameter_of_a_bucket_is_taken_or_refused_with_a_reason():
+    parameters = set(inspect.signature(s3.Bucket.__init__).parameters) - {"self", "scope", "id", "encryption_key"}
+    assert parameters == set(BucketOptions.__annotations__) | set(_FIXED)
+
+
+@pytest.mark.parametrize("name", [*sorted(_FIXED), "no_such_parameter"])
+def test_parameter_that_the_bucket_fixes_is_refused(name, stack, key):
+    with pytest.raises(KeyConfigurationError, match=f"an EncryptedBucket takes no {name}: "):
+        EncryptedBucket(stack, "Bucket", encryption_key=key, **{name: "x"})
+
+
+def test_parameters_of_a_bucket_reach_the_template(stack, key, synth):
+    expiring = s3.LifecycleRule(id="Expire", expiration=cdk.Duration.days(90))
+    EncryptedBucket(
+        stack, "Bucket", encryption_key=key, bucket_name="documents-of-ours", event_bridge_enabled=True,
+        cors=[s3.CorsRule(allowed_methods=[s3.HttpMethods.GET], allowed_origins=["https://example.com"])],
+        lifecycle_rules=[expiring], object_lock_enabled=True, transfer_acceleration=True,
+        metrics=[s3.BucketMetrics(id="All")],
+    )  # fmt: skip
+
+    (made,) = properties(synth(stack), "AWS::S3::Bucket")
+    assert [rule["Id"] for rule in made["LifecycleConfiguration"]["Rules"]] == ["AbortIncompleteUploads", "Expire"]
+    assert (made["BucketName"], made["ObjectLockEnabled"]) == ("documents-of-ours", True)
+    assert {"CorsConfiguration", "AccelerateConfiguration", "MetricsConfigurations"} <= set(made)
+
+
+def test_ephemeral_bucket_empties_itself_if_asked(stack, synth):
+    key = EncryptionKey(stack, "Key", lifecycle=KeyLifecycle.EPHEMERAL)
+    EncryptedBucket(stack, "Bucket", encryption_key=key, auto_delete_objects=True)
+
+    assert len(properties(synth(stack), "Custom::S3AutoDeleteObjects")) == 1
+
+
+def pipeline(stack, bucket, key):
+    source, out = codepipeline.Artifact("source"), codepipeline.Artifact("out")
+    project = codebuild.PipelineProject(stack, "Project", encryption_key=key)
+    read = pipeline_actions.S3SourceAction(
+        action_name="Read", bucket=s3.Bucket(stack, "Source", versioned=True), bucket_key="k.zip", output=source
+    )
+    build = pipeline_actions.CodeBuildAction(action_name="Build", project=project, input=source, outputs=[out])
+    stages = [codepipeline.StageProps(stage_name=act.action_properties.action_name, actions=[act])
+              for act in (read, build)]  # fmt: skip
+    codepipeline.Pipeline(
+        stack, "Pipeline", artifact_bucket=bucket, pipeline_type=codepipeline.PipelineType.V2, stages=stages
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "role_id", "needed"),
+    [
+        (
+            lambda stack, bucket, _: deployment.BucketDeployment(
+                stack, "Deployment", sources=[deployment.Source.data("a", "x")], destination_bucket=bucket
+            ),
+            "CustomCDKBucketDeployment",
+            {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"},
+        ),
+        (
+            lambda stack, bucket, _: firehose.DeliveryStream(stack, "Stream", destination=firehose.S3Bucket(bucket)),
+            "StreamS3DestinationRole",
+            {
+                "s3:AbortMultipartUpload",
+                "s3:GetBucketLocation",
+                "s3:GetObject",
+                "s3:ListBucket",
+                "s3:ListBucketMultipartUploads",
+                "s3:PutObject",
+            },
+        ),
+        (
+            pipeline,
+            "PipelineRole",
+            {"s3:GetObject", "s3:GetObjectVersion", "s3:GetBucketVersioning", "s3:PutObject"},
+        ),
+        (
+            pipeline,
+            "ProjectRole",
+            {"s3:GetObject", "s3:GetObjectVersion", "s3:GetBucketLocation", "s3:PutObject"},
+        ),
+    ],
+)
+def test_constructs_of_the_cdk_get_what_they_need_and_no_wildcard(make, role_id, needed, stack, key, bucket, synth):
+    make(stack, bucket, key)
+
+    found = actions_on(synth(stack), role_id, stack.resolve(bucket.bucket_name)["Ref"])
+    assert needed <= found
+    assert [action for action in found if "*" in action] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "allowed"),
+    [
+        ("grant_download", [("s3:GetObject", "/*")]),
+        ("grant_upload", [("s3:PutObject", "/*")]),
+        ("grant_list", [("s3:ListBucket", "")]),
+        ("grant_delete", [("s3:DeleteObject", "/*")]),
+    ],
+)
+def test_role_of_another_account_is_named_in_the_bucket_policy_and_both_halves_are_reported(
+    method, allowed, stack, bucket, synth
+):
+    far = iam.Role.from_role_arn(stack, "Far", "arn:aws:iam::444455556666:role/reader")
+
+    getattr(bucket, method)(far)
+
+    written = allowed_by_bucket(synth(stack))
+    assert [statement["Principal"] for statement in written] == [
+        {"AWS": "arn:aws:iam::444455556666:role/reader"} for _ in allowed
+    ]
+    assert [(statement["Action"], statement["Resource"]) for statement in written] == [
+        (action, stack.resolve(f"{bucket.bucket_arn}{below}")) for action, below in allowed
+    ]
+    ((action, below),) = allowed
+    document = {"Effect": "Allow", "Action": [action],
+                "Resource": [f"<the ARN of Stack/Bucket, once it is deployed>{below}"]}  # fmt: skip
+    reported = [
+        entry.entry.data for entry in Annotations.from_stack(stack).find_info("/Stack/Bucket", Match.any_value())
+    ]
+    assert [json.loads(text.partition("Add there:\n")[2]) for text in reported] == [document]
+    assert "is in account 444455556666: the bucket policy names it" in reported[0]
+
+
+def test_role_of_this_account_is_not_named_in_the_bucket_policy(stack, bucket, role, synth):
+    bucket.grant_read_write(role("User"))
+
+    assert allowed_by_bucket(synth(stack)) == []
+
+
+def test_delegated_and_imported_keys_serve(stack, role, synth, role_statements):
+    delegated = EncryptionKey(stack, "Delegated", access=KeyAccess.DELEGATED)
+    imported = EncryptionKey.from_key_arn(stack, "Imported", IMPORTED)
+    for name, key in (("One", delegated), ("Two", imported)):
+        EncryptedBucket(stack, name, encryption_key=key).grant_download(role(f"User{name}"))
+
+    template = synth(stack)
+    (under_imported,) = [
+        statement
+        for policy in properties(template, "AWS::IAM::Policy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Resource"] == IMPORTED
+    ]
+    assert under_imported["Action"] == "kms:Decrypt"
+    assert all(item.get("DeletionPolicy") == "RetainExceptOnCreate" or item["DeletionPolicy"] == "Retain"
+               for item in template["Resources"].values() if item["Type"] == "AWS::S3::Bucket")  # fmt: skip
+
+
+def test_uploads_may_name_the_key_by_arn_or_id_and_by_alias_only_by_choice(stack, key, synth):
+    EncryptedBucket(stack, "Plain", encryption_key=key)
+    EncryptedBucket(stack, "ByAlias", encryption_key=key, allow_upload_by_alias=["alias/documents"])
+
+    names = [
+        statement["Condition"]["StringNotEquals"][KEY_ID]
+        for policy in properties(synth(stack), "AWS::S3::BucketPolicy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if KEY_ID in statement.get("Condition", {}).get("StringNotEquals", {})
+    ]
+    own = stack.resolve([key.key_arn, key.key_id])
+    alias = stack.resolve(stack.format_arn(service="kms", resource="alias/documents"))
+    assert names == [own, [*own, "alias/documents", alias]]
