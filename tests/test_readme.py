@@ -12,6 +12,7 @@ from tests.test_pattern_pages import readable
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 def blocks(language: str) -> list[str]:
@@ -43,6 +44,7 @@ def test_policies_shown_are_those_synthesized(statements: list[Any]) -> None:
     assert [policy for policy in shown if policy not in statements] == []
 
 
-def test_links_lead_somewhere() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert [link for link in links if not link.startswith("https:") and not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[)#]", page.read_text())
+    assert [link for link in links if not re.match("https?:", link) and not (page.parent / link).exists()] == []
