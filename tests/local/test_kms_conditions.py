@@ -10,8 +10,8 @@ import pytest
 
 from kms_patterns.local.server.authorization.operators import met
 from kms_patterns.local.server.authorization.patterns import UNKNOWN
+from tests.local.kms_in_process import ROOT, caller, kms_in_process, policy
 from tests.local.kms_in_process import allow as in_process_allow
-from tests.local.kms_in_process import caller, kms_in_process
 from tests.local.kms_in_process import deny as in_process_deny
 
 ACCOUNT = "000000000000"
@@ -180,3 +180,23 @@ def test_a_line_on_an_unknown_value_or_on_one_of_several_is_undecided(
     operator: str, found: Any, expected: bool | None
 ) -> None:
     assert met(operator, found, ["true"] if operator == "Null" else ["a"], None) is expected
+
+
+@pytest.mark.parametrize("key", ["aws:RequestTag/team", "aws:ResourceTag/team"])
+def test_the_tags_of_a_new_key_are_those_of_the_request(tmp_path: Path, key: str) -> None:
+    with kms_in_process(tmp_path / "calls") as kms:
+        denying = caller(in_process_allow(), in_process_deny("kms:CreateKey", StringEquals={key: "red"}))
+        for value, code in (("red", "AccessDeniedException"), ("blue", "OK")):
+            assert kms.code("CreateKey", denying, Tags=[{"TagKey": "team", "TagValue": value}]) == code
+
+
+def test_a_key_policy_alone_does_not_let_a_principal_retire_a_grant(tmp_path: Path) -> None:
+    with kms_in_process(tmp_path / "calls") as kms:
+        everyone = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+        key = kms.key(Policy=policy(everyone))
+        grant = {"KeyId": key, "GranteePrincipal": ROOT, "Operations": ["Decrypt"]}
+        token = kms.answer("CreateGrant", **grant)["GrantToken"]
+        nothing, retiring = caller(in_process_allow("s3:GetObject")), caller(in_process_allow("kms:RetireGrant"))
+        assert kms.code("DescribeKey", nothing, KeyId=key) == "OK"
+        assert kms.code("RetireGrant", nothing, GrantToken=token) == "AccessDeniedException"
+        assert kms.code("RetireGrant", retiring, GrantToken=token) == "OK"

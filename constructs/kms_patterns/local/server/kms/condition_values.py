@@ -137,6 +137,8 @@ def _of_new_key(call: KmsCall, target: Target) -> Iterator[tuple[str, Any]]:
         "Origin": call.request.get("Origin") or "AWS_KMS",
     }
     yield from ((key, asked[member]) for key, member in _FROM_KEY.items())
+    tags = ((tag["TagKey"], tag["TagValue"]) for tag in call.request.get("Tags") or ())
+    yield from _by_name("aws:ResourceTag", tags).items()
     multi_region = replica or bool(call.request.get("MultiRegion"))
     yield "kms:MultiRegion", str(multi_region).lower()
     if multi_region:

@@ -151,15 +151,17 @@ def decide(call: KmsCall, target: Target) -> Decision:
 
 
 def _on_key(call: KmsCall, target: Target, key: KeyRecord, values: Mapping[str, Any]) -> Decision:
-    decision = authorize_key(call.caller, target.action, key, values, partial(is_known, target.action))
-    if decision.allowed or decision.statement is not None:
-        return decision
-    # No policy allows and none denies: a grant may.
+    known = partial(is_known, target.action)
     if target.action == "kms:RetireGrant":
+        # The grant decides, and the account that made it by its identity policies; key policies have no effect on it.
+        # AWS: https://docs.aws.amazon.com/kms/latest/developerguide/grant-delete.html
+        decision = authorize_identity(call.caller, target.action, key["Arn"], values, known)
         by_grant = grants.may_retire(call.caller, key["Arn"], call.request)
     else:
+        decision = authorize_key(call.caller, target.action, key, values, known)
         by_grant = grants.granted(call.caller, target.action, key["Arn"], target.context, call.request)
-    return by_grant or decision
+    # A grant allows what no policy allows, and nothing that one denies.
+    return decision if decision.allowed or decision.statement is not None or by_grant is None else by_grant
 
 
 def _denial(caller: Caller, target: Target, decision: Decision) -> str:
