@@ -1,6 +1,6 @@
 """What the embedded AWS costs: start-up, memory, latency and throughput, against plain ministack in the same run.
 
-Plain ministack checks neither signatures nor policies here, and its symmetric encryption is no encryption: the
+Plain ministack checks neither signatures nor policies here, and its symmetric encryption does not encrypt: the
 difference is the price of both. Both serve TLS. The clients run in processes of their own, eight or one.
 """
 

@@ -59,7 +59,7 @@ def compared(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) ->
     calls = max(1, int(TURN_SECONDS / turn(ours, 5)))
     pairs = []
     for number in range(rounds):
-        # Whoever comes first in a round finds the caches as the other left them: take turns in that, too.
+        # The first in a round finds the caches as the other left them, so they take turns at being first.
         first, second = (ours, theirs) if number % 2 else (theirs, ours)
         times = {call: turn(call, calls) for call in (first, second)}
         pairs.append((times[ours], times[theirs]))

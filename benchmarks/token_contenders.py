@@ -1,4 +1,4 @@
-"""One token per algorithm, and everybody who verifies it."""
+"""One token per algorithm, and every library that verifies it."""
 
 import base64
 import json

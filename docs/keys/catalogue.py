@@ -123,7 +123,7 @@ ENTRIES = [
         lambda it: bucket_away(it, "eu-west-1"),
     ),
     Entry(
-        "A key policy that nobody could change again",
+        "A key policy that no principal could change again",
         f"{CHECKS}.synth.template_checks._unmanageable",
         lambda it: own(it, "kms:PutKeyPolicy", principal=iam.AnyPrincipal(), effect=iam.Effect.DENY),
         lambda it: own(
@@ -177,7 +177,7 @@ ENTRIES = [
         lambda it: EncryptionKey(it, "Key", alias="alias/orders"),
     ),
     Entry(
-        "A perimeter that is no organization or account",
+        "A perimeter that is not an organization or account",
         f"{CHECKS}.customer_managed_key.check_perimeter",
         lambda it: EncryptionKey(it, "Key", perimeter="o-1"),
         lambda it: EncryptionKey(it, "Key", perimeter="o-a1b2c3d4e5"),

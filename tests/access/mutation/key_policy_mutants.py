@@ -94,6 +94,6 @@ KEY_POLICY = [
         "rotation off",
         S3,
         lambda p: put(EnableKeyRotation=False)(p.resource("AWS::KMS::Key")),
-        unchanged="rotation is no access",
+        unchanged="rotation does not give access",
     ),
 ]
