@@ -59,6 +59,7 @@ class AtRest:
     def __init__(self) -> None:
         self._keys: dict[str, GrantTarget] = {}
         self._texts: list[str] = []
+        self._tokens: dict[str, str] = {}
         self.refused: dict[str, list[str]] = {}
         """Construct path of a resource -> why AWS would refuse to create it, or why nothing can be allowed."""
 
@@ -72,7 +73,12 @@ class AtRest:
         """
         self._keys[name] = key
         resource = getattr(key, "resource", None)
-        self._texts.append(key.stack.get_logical_id(resource) if resource is not None else name)
+        if resource is None:
+            self._texts.append(name)
+            return
+        self._texts.append(key.stack.get_logical_id(resource))
+        own = (key.key_arn, resource.attr_arn, resource.attr_key_id, resource.ref)
+        self._tokens |= dict.fromkeys(own, name)
 
     def visit(self, node: IConstruct) -> None:
         """Allow what ``node`` needs, if it is a resource that names one of the keys."""
@@ -97,17 +103,21 @@ class AtRest:
 
     def _named(self, node: CfnResource, stack: Stack) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield where the properties of ``node`` name a key, and the name of the key."""
+        # Each request of the CDK's process counts, and most resources have no token or one of the key's own.
         properties = node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
-        if not properties:
-            return
-        # Two requests of the CDK's process; the exact search asks it once for each token.
-        shown = json.dumps(stack.resolve(properties), sort_keys=True)
-        if not any(text in shown for text in self._texts):
-            return
-        resolved = Tokenization.resolve(properties, scope=stack, resolver=_ByPath(StringConcat()), preparing=False)
-        for where, name in _names(resolved):
-            if where and name in self._keys:
-                yield where, name
+        rest: list[tuple[tuple[str, ...], Any]] = []
+        for where, value in _leaves(properties):
+            if isinstance(value, str) and value in self._tokens:
+                yield where, self._tokens[value]
+            elif not isinstance(value, str) or "{Token[" in value or value in self._keys:
+                rest.append((where, value))
+        # By number, not as a list: what resolves to nothing is missing in the response.
+        shown = stack.resolve({str(number): value for number, (_, value) in enumerate(rest)}) if rest else {}
+        for number, (where, value) in enumerate(rest):
+            text = json.dumps(shown.get(str(number)), sort_keys=True)
+            if any(own in text for own in self._texts):
+                exact = Tokenization.resolve(value, scope=stack, resolver=_ByPath(StringConcat()), preparing=False)
+                yield from ((below, name) for below, name in _names(exact, where) if below and name in self._keys)
 
 
 class _ByPath(DefaultTokenResolver):
@@ -177,6 +187,17 @@ def _serve(key: GrantTarget, service: str, resource: CfnResource, stack: Stack) 
         key.serve_resources_of(service, stack)
     except GrantRefused as error:
         yield str(error)
+
+
+def _leaves(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from _leaves(member, (*where, name))
+    elif isinstance(value, list) and not any(str(member).startswith("#{Token[") for member in value):
+        for member in value:
+            yield from _leaves(member, where)
+    elif value is not None and not isinstance(value, bool | int | float):
+        yield where, value
 
 
 def _names(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
