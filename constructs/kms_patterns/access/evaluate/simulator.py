@@ -6,9 +6,11 @@
 
 import json
 import os
+import queue
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -36,14 +38,33 @@ class Simulator:
         Raises:
             SimulationFailed: The process ended early.
         """
-        answers = []
-        for start in range(0, len(messages), _IN_FLIGHT):
-            window = messages[start : start + _IN_FLIGHT]
-            for message in window:
+        return list(self.answers(messages))
+
+    def answers(self, messages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Send messages and yield one answer for each, in order, while further ones are under way.
+
+        A thread writes, so that neither process waits for the other with a full pipe.
+
+        Raises:
+            SimulationFailed: The process ended early.
+        """
+        sent: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        writer = threading.Thread(target=self._send, args=(messages, sent), daemon=True)
+        writer.start()
+        while sent.get():
+            yield self._answer()
+        writer.join()
+
+    def _send(self, messages: Iterable[dict[str, Any]], sent: "queue.SimpleQueue[bool]") -> None:
+        try:
+            for message in messages:
+                sent.put(True)  # noqa: FBT003 - one more answer is due
                 self._stdin.write(json.dumps(message) + "\n")
-            self._stdin.flush()
-            answers += [self._answer() for _ in window]
-        return answers
+                self._stdin.flush()
+        except BrokenPipeError:
+            return  # the reader finds the end of the answers
+        finally:
+            sent.put(False)  # noqa: FBT003
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send one message and return its answer."""
@@ -61,10 +82,6 @@ class Simulator:
             raise SimulationFailed(f"the policy simulator ended with code {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
-
-
-_IN_FLIGHT = 1
-"""One at a time: a pipe holds 64 KiB, and a policy table alone can be larger."""
 
 
 @contextmanager

@@ -80,6 +80,8 @@ class Environments:
         if is_symbolic(account):
             for known in self.accounts:
                 yield known, (f"{shown(account)} is {known}", TRUE)
+            for name, known in self.made_up.of_unknown(account):
+                yield known, (f"{shown(account)} is {shown(name)}", TRUE)
         elif account == UNKNOWN_ACCOUNT:
             for known in sorted({known for known, _ in self.places} - {UNKNOWN_ACCOUNT}):
                 yield known, ("<account>", known)

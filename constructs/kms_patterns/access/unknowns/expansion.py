@@ -16,7 +16,7 @@ from kms_patterns.access.model import Policy
 from kms_patterns.access.templates.shapes import items, mapping, text
 from kms_patterns.access.unknowns.environments import Environments
 from kms_patterns.access.unknowns.principal_symbols import principal_ways
-from kms_patterns.access.unknowns.symbols import GUARD, TRUE, UNKNOWN, globbed, is_symbolic, shown
+from kms_patterns.access.unknowns.symbols import GUARD, TRUE, UNKNOWN, Proposition, globbed, is_symbolic, shown
 from kms_patterns.access.unknowns.unknown_conditions import Propositions, condition_ways
 
 _MOST_WAYS = 256
@@ -93,7 +93,10 @@ class Expansion:
         if not excluding and member not in statement:
             return [({}, {})]
         values = [text(item) for item in items(statement[f"Not{member}" if excluding else member])]
-        sure = [value for value in values if not (member == "Action" and is_symbolic(value))]
+        # The simulator takes a resource that is not an ARN for any: only an unknown one with an ARN's form is sure.
+        sure = [
+            value for value in values if not is_symbolic(value) or (member != "Action" and value.startswith("arn:"))
+        ]
         maybe: dict[tuple[tuple[str, str], ...], list[str]] = {}
         for value in values:
             for pattern, given in self._patterns(value, member):
@@ -114,12 +117,15 @@ class Expansion:
 
     def _patterns(self, value: str, member: str) -> Iterator[tuple[str, Sequence[tuple[str, str]]]]:
         """Yield patterns beside ``value`` that it may come to, with what must hold for that."""
+        pattern, given = value, list[Proposition]()
         if is_symbolic(value):
-            yield globbed(value), [(f"{shown(value)} names it", TRUE)]
-        elif member == "Resource":
-            yield from self.environments.elsewhere(value)
-            for arn in self.environments.named_by(value):
-                yield arn, [(f"{shown(arn)} is in {value}", TRUE)]
+            pattern, given = globbed(value), [(f"{shown(value)} names it", TRUE)]
+            yield pattern, given
+        if member == "Resource":
+            for other, further in self.environments.elsewhere(pattern):
+                yield other, [*given, *further]
+            for arn in self.environments.named_by(pattern):
+                yield arn, [*given, (f"{shown(arn)} is in {pattern}", TRUE)]
 
 
 def _with_propositions(statement: dict[str, Any], given: Propositions) -> Mapping[str, Any]:

@@ -70,6 +70,10 @@ class MadeUpAccounts:
             self._next += 1
         return self._given[name]
 
+    def of_unknown(self, account: str) -> list[tuple[str, str]]:
+        """Return the other unknown accounts and principals, with the account ids that stand for them."""
+        return [(name, number) for name, number in self._given.items() if is_symbolic(name) and name != account]
+
     @property
     def names(self) -> dict[str, str]:
         """What each made-up account id stands for, as printed."""
