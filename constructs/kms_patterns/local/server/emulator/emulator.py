@@ -89,6 +89,9 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "access_denied_response": "service action principal_arn request_id error_code message headers resource_arn"
         " explicit_deny resource_policy_arn",
         "identity_denial_message": "action principal_arn resource explicit_deny",
+        "_BOTOCORE_SERVICE_MAP": "=dict",
+        "_match_rest_action": "service method path query_params",
+        "extract_iam_action": "service method path headers body query_params",
         "request_tag_context": "service iam_action body params",
     },
     LAMBDA_RUNTIME: {

@@ -46,7 +46,14 @@ from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.s3 import s3_encryption
-from kms_patterns.local.server.services import configured_keys, event_targets, session_rules, side_doors, step_functions
+from kms_patterns.local.server.services import (
+    configured_keys,
+    event_targets,
+    iam_actions,
+    session_rules,
+    side_doors,
+    step_functions,
+)
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
 from kms_patterns.local.server.stacks import cloudformation, stack_references
@@ -72,6 +79,8 @@ def install(kms: KmsService) -> None:
         replace(service.module, "handle_request", asking(kms, service))
     for dispatcher in ("_dispatch_service_request", "_handle_special_data_plane_request"):
         replace(APP, dispatcher, side_doors.watching)
+    replace(ACTIONS, "_BOTOCORE_SERVICE_MAP", iam_actions.with_lambda)
+    replace(ACTIONS, "extract_iam_action", iam_actions.naming)
     replace(STS, "handle_request", session_rules.checking)
     replace(EVALUATOR, "_principal_keys", session_rules.principal_keys)
     replace(KMS, "_create_key", key_creation.create_key)

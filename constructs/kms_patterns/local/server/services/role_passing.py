@@ -13,7 +13,17 @@ from kms_patterns.local.server.services.request_members import Members, Served, 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 # A role in these is named as a principal or a resource, or assumed: it is not handed over.
 _NOT_PASSED = re.compile(r"principal|resource|grantee|user|policyarn|sourcearn|retiring", re.IGNORECASE)
+# By the name of a service here, or in CloudFormation's types: its principal, where that is another word.
+_PRINCIPALS = {
+    "ecs": "ecs-tasks", "efs": "elasticfilesystem", "iam": "ec2", "kinesisfirehose": "firehose",
+    "monitoring": "cloudwatch", "msk": "kafka", "stepfunctions": "states",
+}  # fmt: skip
 _NO_PASSING = frozenset({"sts", "iam", "kms", "sqs", "sns", "tagging", "resource-groups", "cloudtrail"})
+
+
+def passed_to(service: str) -> str:
+    """Return the service principal that a role is passed to: iam:PassedToService."""
+    return f"{_PRINCIPALS.get(service, service)}.amazonaws.com"
 
 
 def passed_by(service: str, action: str, request: Served) -> list[str]:

@@ -15,7 +15,7 @@ from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.services.key_members import unasked_by
 from kms_patterns.local.server.services.request_members import Served, serving
 from kms_patterns.local.server.services.request_shapes import malformed, misread
-from kms_patterns.local.server.services.role_passing import passed_by
+from kms_patterns.local.server.services.role_passing import passed_by, passed_to
 
 logger = logging.getLogger("kms_patterns")
 Dispatch = Callable[..., Awaitable[Response | None]]
@@ -75,7 +75,8 @@ def check(enforce: Callable[..., Any], access_key: str, action: str, service: st
         return
     serving.set(None)
     for role in passed_by(service, action, request):
-        denied = enforce(access_key, "iam:PassRole", "iam", region, resource_arn=role)
+        context = {"iam:PassedToService": passed_to(service)}
+        denied = enforce(access_key, "iam:PassRole", "iam", region, resource_arn=role, service_context=context)
         if denied is not None:
             raise Refused(service, action, "AccessDenied", _not_passed(denied, role))
     unasked = unasked_by(service, action, request)

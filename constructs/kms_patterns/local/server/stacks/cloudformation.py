@@ -15,7 +15,7 @@ from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.services.key_members import unasked_key
 from kms_patterns.local.server.services.query_protocol import params_of, query_error
-from kms_patterns.local.server.services.role_passing import passed_roles
+from kms_patterns.local.server.services.role_passing import passed_roles, passed_to
 from kms_patterns.local.server.stacks import stack_refusals
 from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, permissions
 from kms_patterns.local.server.stacks.stack_keys import change_key, use_keys
@@ -124,7 +124,8 @@ class ResourceSteps:
         if step.action == "delete":
             return
         for role in passed_roles(step.props):
-            principal.require("iam:PassRole", role)
+            to = passed_to(step.kind.split("::")[1].lower())
+            principal.require("iam:PassRole", role, **{"iam:PassedToService": to})
         use_keys(self.kms, principal.caller, step)
         unasked = unasked_key(step.kind.split("::")[1].lower(), step.props)
         if unasked:
