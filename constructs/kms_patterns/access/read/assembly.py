@@ -15,6 +15,15 @@ from kms_patterns.access.templates.template_text import document_of
 UNKNOWN_ACCOUNT = "888877776666"
 """Stands for the account of an environment-agnostic stack; printed as ``<account>``."""
 
+_PARTITIONS = {
+    "cn-": "aws-cn",
+    "eu-isoe-": "aws-iso-e",
+    "eusc-": "aws-eusc",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "us-isof-": "aws-iso-f",
+}
 NESTED_STACK = "AWS::CloudFormation::Stack"
 
 UNKNOWN_REGION = "any-region-1"
@@ -71,13 +80,13 @@ class Stack:
     @property
     def partition(self) -> str:
         """The partition of the stack's region."""
-        prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-        return next((name for prefix, name in prefixes.items() if self.region.startswith(prefix)), "aws")
+        return next((name for prefix, name in _PARTITIONS.items() if self.region.startswith(prefix)), "aws")
 
     def path(self, logical_id: str) -> str:
         """Return the construct path of a resource inside its stack, without the CDK's trailing ``Resource``."""
         metadata = self.resources.get(logical_id, {}).get("Metadata", {}).get("aws:cdk:path")
-        path: str = self.paths.get(logical_id) or (metadata or "").removeprefix(f"{self.id}/") or logical_id
+        given = metadata if isinstance(metadata, str) else ""
+        path: str = self.paths.get(logical_id) or given.removeprefix(f"{self.id}/") or logical_id
         return path.removesuffix("/Resource")
 
 

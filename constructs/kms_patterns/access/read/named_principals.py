@@ -171,7 +171,7 @@ def _of_aws(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> Ite
 
 
 def _of_arn(value: str, account: str, made_up: MadeUpAccounts) -> Iterator[Principal]:
-    parts = value.split(":", 5)
+    parts = [*value.split(":", 5), "", "", "", "", ""]  # a malformed ARN counts as one of an unknown account
     there, name = parts[4], parts[5]
     printed = shown(value).replace(UNKNOWN_ACCOUNT, "<account>")
     concrete = named_arn("AWS", value, made_up)[1].replace("*", "any").replace("?", "x")

@@ -110,7 +110,7 @@ def _environments(
 ) -> Environments:
     arns = list(dict.fromkeys(who.arn for who in principals if who.arn.startswith("arn:")))
     owners = {stack.account for stack in stacks}
-    numbers = {arn.split(":")[4] for arn in arns} - set(made_up.names)
+    numbers = {arn.split(":")[4] for arn in arns if arn.count(":") > 4} - set(made_up.names)  # noqa: PLR2004
     return Environments(
         places=sorted({(stack.account, stack.region) for stack in stacks}),
         accounts=sorted(owners | {number for number in numbers if re.fullmatch(r"\d{12}", number)}),

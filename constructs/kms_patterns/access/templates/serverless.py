@@ -1,6 +1,7 @@
 """Templates of the AWS Serverless Application Model, translated by AWS's own translator, offline."""
 
 import json
+import logging
 from collections.abc import Container, Mapping
 from copy import deepcopy
 from typing import Any
@@ -40,6 +41,7 @@ def translated(template: Mapping[str, Any], file: str, parameters: Mapping[str, 
     from samtranslator.translator.arn_generator import ArnGenerator  # noqa: PLC0415
     from samtranslator.translator.translator import Translator  # noqa: PLC0415
 
+    logging.getLogger("samtranslator").setLevel(logging.CRITICAL)  # it warns of metrics that it did not publish
     translator = Translator(None, Parser(), boto_session=boto3.session.Session(region_name=region))
     before = ArnGenerator.BOTO_SESSION_REGION_NAME
     ArnGenerator.BOTO_SESSION_REGION_NAME = region

@@ -73,6 +73,8 @@ def checked(template: dict[str, Any], file: str) -> dict[str, Any]:
     for name, output in result["Outputs"].items():
         if not name.startswith("Fn::") and (not isinstance(output, dict) or "Value" not in output):
             raise NotATemplate(f"{file}: output {name} has no Value")
+        if "Export" in output and not (isinstance(output["Export"], dict) and "Name" in output["Export"]):
+            raise NotATemplate(f"{file}: output {name}: Export is {_shown(output['Export'])}, it needs a Name")
     return result
 
 
