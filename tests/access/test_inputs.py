@@ -231,3 +231,23 @@ def test_parameter_is_given_for_all_or_for_one_stack(write: Callable[..., Path])
 def test_account_and_region_are_given_to_agnostic_stacks(write: Callable[..., Path]) -> None:
     key = read_model(write(f"Resources:{KEY}"), Given({}, "123456789012", "eu-west-1")).resources[0]
     assert key.arn.startswith("arn:aws:kms:eu-west-1:123456789012:key/")
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed", "not_listed"),
+    [
+        ("AWS::Lambda::Function", {"Role": "P"}, {"Runtime": "Q", "Environment": "R"}),
+        ("AWS::S3::Bucket", {"BucketName": "P"}, {"CorsConfiguration": "Q", "Tags": "R"}),
+        ("AWS::IAM::Role", {"RoleName": "P"}, {"Description": "Q", "MaxSessionDuration": "R"}),
+        ("AWS::KMS::Key", {"KeyPolicy": "P"}, {"Description": "Q", "PendingWindowInDays": "R"}),
+    ],
+)
+def test_only_what_says_anything_of_access_is_resolved(
+    kind: str, listed: dict[str, str], not_listed: dict[str, str], write: Callable[..., Path]
+) -> None:
+    properties = {name: {"Ref": parameter} for name, parameter in (listed | not_listed).items()}
+    parameters = {name: {"Type": "String"} for name in "PQR"}
+    path = write({"Parameters": parameters, "Resources": {"A": {"Type": kind, "Properties": properties}}}, "one.json")
+    whats = {what for _, what, _ in notes(read_model(path))}
+    assert any("P" in what for what in whats)
+    assert not any(what in {"Ref Q", "Ref R", "parameter Q", "parameter R"} for what in whats)

@@ -147,7 +147,8 @@ def test_functions_that_only_administrators_reach_are_folded_until_looked_for(
     folded = "[...document.querySelectorAll('details.lonely th.resource')].map((item) => item.textContent)"
     page = matrix_as_html(matrix("convenient_grants"))
     assert [text.split()[1] for text in drive(page, folded)] == [
-        "Custom::S3AutoDeleteObjectsCustomResourceProvider/Handler"
+        "Custom::S3AutoDeleteObjectsCustomResourceProvider/Handler",
+        "Report",
     ]
     assert drive(page, f"type('find', 'administrator'); {folded}") == []
 

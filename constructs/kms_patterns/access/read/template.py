@@ -1,6 +1,6 @@
 """The resolved view of an assembly's templates, all stacks together."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from kms_patterns.access.model import Unresolved
@@ -11,6 +11,24 @@ from kms_patterns.access.read.not_read import not_read
 from kms_patterns.access.read.resolver import Resolver
 from kms_patterns.access.templates.shapes import items, mapping, text
 from kms_patterns.access.unknowns.symbols import Proposition, symbol
+
+_RELEVANT: Mapping[str, Container[str]] = {
+    "AWS::IAM::Role": {
+        *(
+            "AssumeRolePolicyDocument",
+            "ManagedPolicyArns",
+            "Path",
+            "PermissionsBoundary",
+            "Policies",
+            "RoleName",
+            "Tags",
+        ),
+    },
+    "AWS::KMS::Key": {"KeyPolicy", "KeySpec", "KeyUsage", "MultiRegion"},
+    "AWS::Lambda::Function": {"FunctionName", "Role"},
+    "AWS::S3::Bucket": {"AccessControl", "BucketEncryption", "BucketName", "PublicAccessBlockConfiguration"},
+}
+"""What of a resource says anything of access; a Lambda function's runtime, say, is not even resolved."""
 
 
 class Template:
@@ -37,7 +55,12 @@ class Template:
             for logical_id, resource in stack.resources.items():
                 where = self.where(stack, logical_id)
                 if resource["Type"] in types and self.resolver.holds(stack, resource.get("Condition"), where):
-                    yield stack, logical_id, mapping(self.resolver.resolve(stack, resource.get("Properties"), where))
+                    given = mapping(resource.get("Properties"))
+                    names = _RELEVANT.get(resource["Type"], given)
+                    relevant = {
+                        name: value for name, value in given.items() if name in names or name.startswith("Fn::")
+                    }
+                    yield stack, logical_id, mapping(self.resolver.resolve(stack, relevant, where))
 
     def raw(self, stack: Stack, logical_id: str, name: str) -> Any:
         """Return a property as the template holds it, None if it has none."""

@@ -6,14 +6,14 @@ from itertools import groupby
 from typing import Final
 
 from kms_patterns.access.evaluate.comparison import Difference, Kind, Step
-from kms_patterns.access.evaluate.entries import What
+from kms_patterns.access.evaluate.entries import Escalation, What
 from kms_patterns.access.evaluate.expressions import NEVER
 from kms_patterns.access.evaluate.witnesses import Value
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind
 from kms_patterns.access.report.sections import labelled
-from kms_patterns.access.report.visible import quoted
-from kms_patterns.access.report.wording import in_words
+from kms_patterns.access.report.visible import mapped, quoted, visible
+from kms_patterns.access.report.wording import escalation_text, in_words
 
 TITLES: Final[Mapping[Kind, str]] = {
     Kind.GAINED: "gained",
@@ -173,3 +173,23 @@ def in_context(context: Mapping[str, Value]) -> str:
 
 def _string(text: str) -> str:
     return '"' + text.replace('"', r"\"") + '"'
+
+
+def besides(difference: Difference) -> list[tuple[str, list[str]]]:
+    """Return what changed besides cells: paths to the use of a key, and statements of which no cell shows anything."""
+
+    def path(sign: str, item: Escalation) -> str:
+        return f"{sign} {item.principal} on key {item.resource}: {escalation_text(item)}"
+
+    found = [
+        ("new paths to the use of a key", [path("+", item) for item in mapped(difference.new_escalations)]),
+        ("paths that are gone", [path("-", item) for item in mapped(difference.lost_escalations)]),
+        (
+            "statements changed, access shown here did not",
+            [
+                f"{'+' if item.added else '-'} {visible(item.policy)}: {visible(item.text)}"
+                for item in difference.unseen_statements
+            ],
+        ),
+    ]
+    return [(title, texts) for title, texts in found if texts]

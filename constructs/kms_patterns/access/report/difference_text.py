@@ -6,12 +6,12 @@ from typing import Any
 
 from kms_patterns.access.evaluate import conditions
 from kms_patterns.access.evaluate.comparison import Difference, Step
-from kms_patterns.access.evaluate.entries import Escalation, What
+from kms_patterns.access.evaluate.entries import What
 from kms_patterns.access.evaluate.expressions import NEVER
-from kms_patterns.access.report.difference_lines import LESS, TITLES, Arranged, Line, arranged
+from kms_patterns.access.report.difference_lines import LESS, TITLES, Arranged, Line, arranged, besides
 from kms_patterns.access.report.markdown import code, fitted, folded
-from kms_patterns.access.report.visible import mapped, quoted, visible
-from kms_patterns.access.report.wording import escalation_text, in_words
+from kms_patterns.access.report.visible import mapped, quoted
+from kms_patterns.access.report.wording import in_words
 
 _MANY = 12
 
@@ -20,8 +20,8 @@ def difference_as_text(difference: Difference) -> str:
     """Return the comparison as text; an empty one says so."""
     shown = mapped(difference)
     found = arranged(shown)
-    besides = _besides(difference)
-    if not (found.changed or found.new or found.removed or besides or difference.widens):
+    apart = besides(difference)
+    if not (found.changed or found.new or found.removed or apart or difference.widens):
         return "no access changed\n"
     out: list[str] = []
     for kind, title in TITLES.items():
@@ -31,7 +31,7 @@ def difference_as_text(difference: Difference) -> str:
     for title, resources in (("new resources", found.new), ("removed resources", found.removed)):
         if resources:
             out += [title, *(text for what, lines in resources for text in _resource(what, lines)), ""]
-    for title, texts in besides:
+    for title, texts in apart:
         wrapped = [textwrap.wrap(f"  {text}", 110, subsequent_indent=" " * 8) for text in texts]
         out += [title, *(line for lines in wrapped for line in lines), ""]
     if shown.other_keys:
@@ -39,26 +39,6 @@ def difference_as_text(difference: Difference) -> str:
     if shown.newly_unresolved:
         out += ["newly unresolved", *(f"  {item}" for item in shown.newly_unresolved), ""]
     return "\n".join(out)
-
-
-def _besides(difference: Difference) -> list[tuple[str, list[str]]]:
-    """Return what changed besides cells: paths to the use of a key, and statements of which no cell shows anything."""
-
-    def path(sign: str, item: Escalation) -> str:
-        return f"{sign} {item.principal} on key {item.resource}: {escalation_text(item)}"
-
-    found = [
-        ("new paths to the use of a key", [path("+", item) for item in mapped(difference.new_escalations)]),
-        ("paths that are gone", [path("-", item) for item in mapped(difference.lost_escalations)]),
-        (
-            "statements changed, access shown here did not",
-            [
-                f"{'+' if item.added else '-'} {visible(item.policy)}: {visible(item.text)}"
-                for item in difference.unseen_statements
-            ],
-        ),
-    ]
-    return [(title, texts) for title, texts in found if texts]
 
 
 def _text(line: Line) -> Iterator[str]:
@@ -94,8 +74,8 @@ def difference_as_markdown(difference: Difference, *, link: str = "") -> str:
     """
     shown = mapped(difference)
     found = arranged(shown)
-    besides = _besides(difference)
-    nothing = not (found.changed or found.new or found.removed or besides or difference.widens)
+    apart = besides(difference)
+    nothing = not (found.changed or found.new or found.removed or apart or difference.widens)
     verdict = "**Access was widened.**" if difference.widens else "No access was widened."
     head = ["## Access", "", "No access changed." if nothing else verdict + _counts(found, shown), ""]
     head += [f"[The whole report](<{link}>)", ""] if link else []
@@ -107,7 +87,7 @@ def difference_as_markdown(difference: Difference, *, link: str = "") -> str:
         if resources:
             rows = [row for what, lines in resources for row in _rows(what, lines)]
             parts += [[f"### {title}", ""], ["| resource | who | actions | when |", "|---|---|---|---|", *rows, ""]]
-    listed = [(title.capitalize(), texts) for title, texts in besides]
+    listed = [(title.capitalize(), texts) for title, texts in apart]
     listed += [("Objects under another key", shown.other_keys), ("Newly unresolved", shown.newly_unresolved)]
     for title, items in listed:
         if items:
@@ -123,6 +103,7 @@ def _counts(found: Arranged, difference: Difference) -> str:
     counts = [f"{kinds.count(kind)} {title}" for kind, title in TITLES.items() if kind in kinds]
     for name, items in (("new resources", found.new), ("removed resources", found.removed)):
         counts += [f"{len(items)} {name if len(items) > 1 else name[:-1]}"] if items else []
+    counts += [f"{len(texts)} {title}" for title, texts in besides(difference)]
     counts += [f"{len(difference.newly_unresolved)} newly unresolved"] if difference.newly_unresolved else []
     return f" {'; '.join(counts)}." if counts else ""
 
@@ -166,7 +147,7 @@ def difference_document(difference: Difference) -> dict[str, Any]:
         "steps": [_step(step) for step in difference.steps],
         "otherKeys": difference.other_keys,
         "newlyUnresolved": difference.newly_unresolved,
-        "besides": dict(_besides(difference)),
+        "besides": dict(besides(difference)),
     }
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from kms_patterns.access.evaluate.comparison import Difference
 from kms_patterns.access.evaluate.expressions import NEVER
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.report.difference_lines import lines
+from kms_patterns.access.report.difference_lines import besides, lines
 from kms_patterns.access.report.sections import FOOTER
 from kms_patterns.access.report.visible import mapped, visible_json
-from kms_patterns.access.report.wording import in_words
+from kms_patterns.access.report.wording import escalation_text, in_words
 
 _PLACE = re.compile(r"%([A-Z_]+)%")
 _IN_SCRIPT = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"}
@@ -41,7 +41,11 @@ def difference_as_html(difference: Difference) -> str:
         for line in lines(shown)
     ]
     marks = [[step.entry.resource, step.entry.principal, step.entry.action, step.kind] for step in shown.steps]
-    lists = {"otherKeys": shown.other_keys, "newlyUnresolved": shown.newly_unresolved}
+    lists: dict[str, Any] = {
+        "besides": besides(difference),
+        "otherKeys": shown.other_keys,
+        "newlyUnresolved": shown.newly_unresolved,
+    }
     data = {"view": "difference", "footer": list(FOOTER), "changes": changes, "marks": marks, **lists}
     return _page("What changed", {**data, **_matrix(difference.new)})
 
@@ -72,6 +76,7 @@ def _matrix(given: Matrix) -> dict[str, Any]:
         ],
         "conditions": list(conditions),
         "statements": [[mapped(item.policy), item.index, visible_json(item.text)] for item in given.statements],
+        "escalations": [[item.resource, item.principal, escalation_text(item)] for item in matrix.escalations],
         "unresolved": [[item.where, item.what, item.why] for item in matrix.unresolved],
     }
 

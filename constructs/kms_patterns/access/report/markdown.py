@@ -10,7 +10,7 @@ from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled
 from kms_patterns.access.report.visible import mapped
-from kms_patterns.access.report.wording import in_words
+from kms_patterns.access.report.wording import escalation_text, in_words
 
 LIMIT: Final = 65_000
 """Bytes of a comment; GitHub refuses a body of more than 65,536 characters."""
@@ -52,7 +52,7 @@ def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
     parts = sections(matrix, stack)
     for part in parts:
         if part.what.kind is not ResourceKind.ROLE:
-            yield from _section(part)
+            yield from _section(matrix, part)
     trusts = [part for part in parts if part.what.kind is ResourceKind.ROLE]
     if trusts:
         yield from ("### Who may assume the roles", "", "| role | who | when |", "|---|---|---|")
@@ -61,7 +61,7 @@ def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
         yield ""
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(matrix: Matrix, section: Section) -> Iterator[str]:
     what = section.what
     yield from (f"### {what.kind} {code(titled(what), in_table=False)}{_note(what)}", "")
     if section.condition != ALWAYS:
@@ -70,6 +70,10 @@ def _section(section: Section) -> Iterator[str]:
     for block in section.blocks:
         yield from _block(block, what)
     yield ""
+    paths = [item for item in matrix.escalations if item.resource == what.id]
+    if paths:
+        listed = [_listed(item.principal, escalation_text(item)) for item in paths]
+        yield from ("Who can come to use it:", "", *(f"- {who}: {how}" for who, how in listed), "")
 
 
 def _block(block: Block, what: What) -> Iterator[str]:

@@ -193,6 +193,7 @@ function draw() {
     const changes = data.changes.filter((change) => matches(words, Object.values(change).flat().join(' ')))
     main.append(list('Changes', ['', 'who', 'on', 'actions', 'was', 'now', 'for example'], changes.map((change) =>
       [change.kind, change.who, change.what, change.actions.join(', '), change.old ?? '–', change.new ?? '–', change.examples.join('; ')]), changes.map((change) => change.kind)))
+    for (const [title, texts] of data.besides) main.append(list(title, ['what'], texts.map((text) => [text])))
     if (data.otherKeys.length > 0) main.append(list('Objects under another key', ['bucket'], data.otherKeys.map((text) => [text])))
     if (data.newlyUnresolved.length > 0) main.append(list('Newly unresolved', ['what'], data.newlyUnresolved.map((text) => [text])))
   }
@@ -204,6 +205,8 @@ function draw() {
   }
   const roles = trusts(words)
   if (roles.length > 0) main.append(list('Who may assume the roles', ['role', 'who', 'action', 'when'], roles))
+  const paths = data.escalations.filter((texts) => matches(words, texts.join(' ')) && (!chosen.value || chosen.value === texts[0]))
+  if (paths.length > 0) main.append(list('Who can come to use a key', ['key', 'who', 'how'], paths))
   if (data.unresolved.length > 0) main.append(list('Not resolved', ['where', 'what', 'why'], data.unresolved))
   contents()
 }
