@@ -5,7 +5,6 @@ import os
 import stat
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
@@ -24,10 +23,9 @@ def small(tmp_path):
 
 def test_fifo_is_written_and_stays_a_fifo(run, keys, small, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with ThreadPoolExecutor(1) as threads:
-        received = threads.submit((tmp_path / "pipe").read_bytes)
+    with os.fdopen(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
         assert run("encrypt", small, "-k", keys.first, "-o", "pipe", "-f").code == 0
-        message = received.result()
+        message = reader.read()
     assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
     assert run("decrypt", "-", "-k", keys.first, stdin=message).stdout == b"small"
 

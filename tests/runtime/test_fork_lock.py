@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -32,9 +33,16 @@ def in_child(work):
     """Return whether ``work`` was true in a child process."""
     child = os.fork()
     if not child:
-        signal.alarm(20)  # ends a child that waits for ever
-        os._exit(0 if work() else 1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        try:
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    end = time.monotonic() + 20
+    while not (found := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+    return found[1] == 0
 
 
 def test_child_gets_data_keys_of_its_own_while_the_parent_waits_for_one():
