@@ -182,3 +182,34 @@ def test_re_encrypt_on_the_same_key_can_be_told_apart(
     blob = root_kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
     assert kms.re_encrypt(CiphertextBlob=blob, DestinationKeyId=key)["KeyId"] == key
     assert code_of(kms.re_encrypt, CiphertextBlob=blob, DestinationKeyId=make_key()) == Refused
+
+
+@pytest.mark.parametrize("means", ["key policy", "grant", "retiring"])
+def test_a_role_that_was_made_again_is_not_the_one_that_was_named(
+    aws: Any, root_kms: Any, make_role: Any, make_key: Any, root_statement: Any, code_of: Any, means: str
+) -> None:
+    name = f"again-{means.split(maxsplit=1)[0]}"
+    role = make_role(name=name)
+    named = {"Effect": "Allow", "Principal": {"AWS": role}, "Action": "kms:DescribeKey", "Resource": "*"}
+    key = make_key(root_statement, *([named] if means == "key policy" else []))
+    made = root_kms.create_grant(KeyId=key, GranteePrincipal=role, RetiringPrincipal=role, Operations=["DescribeKey"])
+    if means == "key policy":
+        root_kms.revoke_grant(KeyId=key, GrantId=made["GrantId"])
+
+    def code() -> str:
+        kms = aws.assume(role, EC2).client("kms")
+        if means == "retiring":
+            return code_of(kms.retire_grant, KeyId=key, GrantId=made["GrantId"], DryRun=True)
+        try:
+            return str(kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"])
+        except kms.exceptions.ClientError as refused:
+            return str(refused.response["Error"]["Code"])
+
+    assert code() == ("DryRunOperationException" if means == "retiring" else "Enabled")
+    aws.client("iam").delete_role(RoleName=name)
+    make_role(name=name)
+    assert code() == Refused
+    if means == "key policy":
+        # Stored again, the policy names the role that there is now.
+        root_kms.put_key_policy(KeyId=key, Policy=root_kms.get_key_policy(KeyId=key)["Policy"])
+        assert code() == "Enabled"

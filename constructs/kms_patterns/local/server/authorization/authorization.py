@@ -16,6 +16,7 @@ from kms_patterns.local.server.authorization.condition_keys import lookup_in
 from kms_patterns.local.server.authorization.evaluation import Decision, Policies, decide
 from kms_patterns.local.server.authorization.identity_policies import parse_text
 from kms_patterns.local.server.authorization.statements import Request
+from kms_patterns.local.server.authorization.unique_ids import bound_ids, by_unique_id
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, reach
 from kms_patterns.local.server.kms.keys import KeyRecord
 
@@ -48,7 +49,8 @@ def authorize_key(
     request = _request(caller, action, record["Arn"], values, known)
     # The policy of an AWS managed key binds the root credential as well.
     identity = parse_text(EVERYTHING, "the account root") if caller.is_root else caller.identity
-    decision = decide(request, Policies(identity, caller.limits, key_policy), resource_required=True)
+    named = by_unique_id(key_policy, bound_ids(record), caller)
+    decision = decide(request, Policies(identity, caller.limits, named), resource_required=True)
     return replace(decision, reason=_REASONS.get(decision.reason, decision.reason))
 
 

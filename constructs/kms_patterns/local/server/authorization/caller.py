@@ -73,12 +73,19 @@ def principal_exists(arn: str) -> bool:
     account, kind, path = parts[2], parts[3], parts[4]
     if kind in {"root", "federated-user"} or account != reach(RESPONSES, "get_account_id")():
         return (kind == "root") == (path is None)
-    if path is None:
-        return False
+    return principal_record(arn) is not None
+
+
+def principal_record(arn: str) -> dict[str, Any] | None:
+    """Return the emulator's record of the user or role of an ARN, of the role for a session; None if there is none."""
+    parts = _PRINCIPAL.fullmatch(arn)
+    if parts is None or parts[4] is None or parts[3] not in {"user", "role", "assumed-role"}:
+        return None
+    kind, path = parts[3], parts[4]
     table = "_users" if kind == "user" else "_roles"
     name = path.split("/")[0] if kind == "assumed-role" else path.rpartition("/")[2]
-    record = reach(IAM, table).get_scoped(account, None, name)
-    return record is not None and (kind == "assumed-role" or record.get("Arn") == arn)
+    record: dict[str, Any] | None = reach(IAM, table).get_scoped(parts[2], None, name)
+    return record if record is not None and (kind == "assumed-role" or record.get("Arn") == arn) else None
 
 
 def _bounded(arn: str, account: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from kms_patterns.local.server.authorization.caller import Caller
 from kms_patterns.local.server.authorization.evaluation import Decision
 from kms_patterns.local.server.authorization.statements import Statement
+from kms_patterns.local.server.authorization.unique_ids import is_another
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.members import Request
@@ -58,8 +59,9 @@ def may_retire(caller: Caller, key_arn: str, request: Request) -> Decision | Non
     grant = grant_of(request)
     if grant is None or grant["KeyId"] != key_arn:
         return None
-    by_grantee = grant.get("GranteePrincipal") in names and "RetireGrant" in grant["Operations"]
-    return _decision(grant) if by_grantee or grant.get("RetiringPrincipal") in names else None
+    is_grantee = grant.get("GranteePrincipal") in names and not is_another(caller, grant.get("_grantee_id"))
+    retires = grant.get("RetiringPrincipal") in names and not is_another(caller, grant.get("_retiring_id"))
+    return _decision(grant) if retires or (is_grantee and "RetireGrant" in grant["Operations"]) else None
 
 
 def grant_of(request: Request) -> Grant | None:
@@ -87,7 +89,8 @@ def constraint_types(action: str, request: Request) -> list[str]:
 def _of(caller: Caller, key_arn: str) -> Iterator[Grant]:
     names = {caller.arn, caller.principal.source}
     for grant in reach(KMS, "_grants").values():
-        if grant["KeyId"] == key_arn and grant.get("GranteePrincipal") in names:
+        named = grant["KeyId"] == key_arn and grant.get("GranteePrincipal") in names
+        if named and not is_another(caller, grant.get("_grantee_id")):
             yield grant
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import principal_exists
+from kms_patterns.local.server.authorization.unique_ids import unique_id
 from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
 from kms_patterns.local.server.kms.control_plane.listing import GRANTS, page
 from kms_patterns.local.server.kms.grants import Grant, grant_of
@@ -54,7 +55,13 @@ def create_grant(record: KeyRecord, request: Request) -> ResponseMembers:
     grant = next((it for it in stored.values() if request.get("Name") and _content(it) == wanted), None)
     if grant is None:
         grant_id = hashlib.sha256(os.urandom(32)).hexdigest()
-        grant = stored[grant_id] = wanted | {"GrantId": grant_id, "CreationDate": int(time.time()), "_tokens": []}
+        grant = stored[grant_id] = wanted | {
+            "GrantId": grant_id,
+            "CreationDate": int(time.time()),
+            "_tokens": [],
+            "_grantee_id": unique_id(wanted.get("GranteePrincipal", "")),
+            "_retiring_id": unique_id(wanted.get("RetiringPrincipal", "")),
+        }
     grant["_tokens"].append(token)
     return {"GrantId": grant["GrantId"], "GrantToken": token}
 

@@ -5,11 +5,13 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key
 
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kms_patterns.local.server.authorization.unique_ids import bound_ids
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.control_plane.key_stores import no_key_store
 from kms_patterns.local.server.kms.keys import find_key
@@ -46,10 +48,13 @@ def create_key(original: Create) -> Create:
             return error_response(refused)
         made = original({**data, "KeySpec": _STAND_IN if spec in _ML_DSA else spec, "KeyUsage": usage})
         status, headers, body = made
-        if usage != _AGREE and spec not in _ML_DSA:
+        if status != HTTPStatus.OK:
             return made
         record = find_key(json.loads(body)["KeyMetadata"]["KeyId"])
         assert record is not None, "the key was created above"  # noqa: S101
+        bound_ids(record)
+        if usage != _AGREE and spec not in _ML_DSA:
+            return made
         _amend(record, spec, usage)
         return status, headers, json.dumps({"KeyMetadata": reach(KMS, "_key_metadata")(record)}).encode()
 

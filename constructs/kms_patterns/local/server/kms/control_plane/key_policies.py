@@ -11,8 +11,10 @@ from typing import Any
 from kms_patterns.local.server.authorization.authorization import authorize_key
 from kms_patterns.local.server.authorization.caller import Caller, principal_exists
 from kms_patterns.local.server.authorization.operators import is_operator
+from kms_patterns.local.server.authorization.unique_ids import bound_ids
+from kms_patterns.local.server.kms.keys import KeyRecord
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.members import Request
+from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 MOST_BYTES = 32768
 NAME = "default"
@@ -45,6 +47,13 @@ def check(operation: str, request: Request, caller: Caller) -> None:
     decision = authorize_key(author, "kms:PutKeyPolicy", {"Arn": _ANY_KEY, "Policy": document}, {})
     if not decision.allowed and not decision.reason.startswith("because no identity-based"):
         raise _malformed(_LOCKED_OUT)
+
+
+def put_key_policy(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to PutKeyPolicy; the principals that the policy names are those that exist now."""
+    record |= {"Policy": request["Policy"], "_bound_policy": None}
+    bound_ids(record)
+    return {}
 
 
 def _well_formed(document: str) -> None:
