@@ -38,7 +38,7 @@ def test_device_is_written_and_stays_a_device(run, keys, small, tmp_path, force)
         os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3))
         device.write_bytes(b"")
     except PermissionError:
-        pytest.skip("this machine lets nobody make or open a device node here")
+        pytest.skip("this machine does not let device nodes be made or opened here")
     assert run("encrypt", small, "-k", keys.first, "-o", "null", *force).code == 0
     assert stat.S_ISCHR(device.lstat().st_mode)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f", "null"]

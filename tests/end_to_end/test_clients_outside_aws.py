@@ -1,4 +1,4 @@
-"""The clients of examples/clients encrypt without AWS credentials; the deployed functions decrypt what they made."""
+"""The programs of examples/, run as their users run them: with the public key alone, outside of AWS, or on a file."""
 
 import base64
 import hashlib
@@ -117,3 +117,20 @@ def test_file_encrypted_outside_aws_is_opened_by_the_function(
     deliver(stage, f"{key}.encrypted", message.read_bytes())
     open_delivered(stage, f"{key}.encrypted", {"sender": "Zoë"})
     assert opened_digest(stage, key) == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def run_example(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "examples" / "encrypt_file.py"), *arguments]
+    environment = {**os.environ, **stage.aws.environment(), "PYTHONPATH": str(ROOT / "lambda")}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_file_comes_back_and_its_message_is_ciphertext(stage: Stage, tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_bytes(b"Meet me at noon. " * 100_000)
+    done = run_example(stage, stage.output("Envelope", "KeyArn"), str(file), "a")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "letter.txt.decrypted").read_bytes() == file.read_bytes()
+    assert b"Meet me at noon" not in (tmp_path / "letter.txt.encrypted").read_bytes()
+    last = [call["action"] for call in stage.aws.kms_calls()][-2:]
+    assert last == ["kms:GenerateDataKey", "kms:Decrypt"]
