@@ -2,6 +2,8 @@
 
 import io
 import json
+import platform
+import sys
 import time
 import uuid
 import zipfile
@@ -9,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from kms_patterns.local.server.emulator.functions import foreign_bundle
 
 TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 CODE = """
@@ -119,3 +123,37 @@ def test_a_failed_asynchronous_invocation_reaches_the_dead_letter_queue_of_a_clo
     while not received and time.monotonic() < deadline:
         received = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
     assert "OwnRefusal" in received[0]["Body"]
+
+
+def bundle(name: str, machine: int) -> bytes:
+    """A zip with one extension module for a processor."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr(name, b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little"))
+    return code.getvalue()
+
+
+HERE = {"x86_64": 0x3E, "aarch64": 0xB7}[platform.machine()] if sys.platform == "linux" else 0
+HOST = f"cpython-{sys.version_info[0]}{sys.version_info[1]}"
+
+
+@pytest.mark.parametrize(("name", "machine", "said"), [
+    (f"pkg/m.{HOST}-linux-gnu.so", HERE, None), ("pkg/m.abi3.so", HERE, None), ("pkg/m.py", 0, None),
+    ("pkg/m.abi3.so", 0x3E + 0xB7 - HERE, "is built for Linux"), ("pkg/m.cpython-399-any.so", HERE, "Python 3.99"),
+])  # fmt: skip
+def test_bundle_of_another_platform_is_refused_with_the_flag(name: str, machine: int, said: str | None) -> None:
+    found = foreign_bundle(bundle(name, machine))
+    assert (found is None) is (said is None), found
+    if found and said:
+        assert said in found
+        assert "--context kms-patterns:platform=host" in found
+
+
+def test_function_of_another_platform_says_so_when_it_is_invoked(aws: Any, make_role: Any) -> None:
+    client, name = aws.client("lambda"), f"function-{uuid.uuid4().hex[:8]}"
+    client.create_function(
+        FunctionName=name, Role=make_role(trust=TRUST), Runtime="python3.12", Handler="index.handler",
+        Code={"ZipFile": bundle("m.abi3.so", 0x3E + 0xB7 - HERE)},
+    )  # fmt: skip
+    client.get_waiter("function_active_v2").wait(FunctionName=name)
+    assert "platform=host" in client.invoke(FunctionName=name)["Payload"].read().decode()

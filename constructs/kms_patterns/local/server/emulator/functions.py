@@ -6,8 +6,13 @@ in a function's bundle, and it reports every exception as ``Runtime.HandlerError
 AWS: https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html
 """
 
+import io
 import os
-from collections.abc import Callable
+import platform
+import re
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from threading import local
@@ -29,6 +34,14 @@ sys.path.append(os.environ.pop({PACKAGES_VARIABLE!r}))
 sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, "__module__", "").startswith("_frozen_importlib")]
 """  # noqa: E501 - the source of another process
 _last = local()
+_HEADER, _LOOKED_AT = 20, 5
+_MACHINES = {0x3E: "x86_64", 0xB7: "aarch64"}
+_CPYTHON = re.compile(r"\.cpython-(\d)(\d+)-")
+_FOREIGN = (
+    "{name} of the function's bundle is built for {built} and this machine has {here}: functions of the embedded AWS "
+    "run here, so deploy with --context kms-patterns:platform=host (`kms-patterns cdk deploy` does so by itself)"
+)
+_judged: dict[str, str | None] = {}
 
 
 def provide_runtime_packages(folder: Path) -> None:
@@ -70,7 +83,10 @@ def worker_invoke(original: Callable[..., dict[str, Any]]) -> Callable[..., dict
 def execute_warm(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     """Put the exception's class into the payload that the caller of the function gets."""
 
-    def execute(func: object, event: object, request_id: str) -> dict[str, Any]:
+    def execute(func: Mapping[str, Any], event: object, request_id: str) -> dict[str, Any]:
+        refused = _foreign(func.get("code_zip"), str((func.get("config") or func).get("CodeSha256")))
+        if refused:
+            return {"error": True, "body": {"errorType": "Runtime.InvalidPlatform", "errorMessage": refused}}
         _last.type = None
         result = original(func, event, request_id)
         body = result.get("body")
@@ -79,3 +95,32 @@ def execute_warm(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[
         return result
 
     return execute
+
+
+def foreign_bundle(code: bytes) -> str | None:
+    """Return why the extension modules of a bundle cannot be loaded on this machine; None if they can.
+
+    Args:
+        code: The function's code, a zip.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(code)) as bundle:
+            modules = [name for name in bundle.namelist() if name.endswith(".so")]
+            heads = {name: bundle.open(name).read(_HEADER) for name in modules[:_LOOKED_AT]}
+    except zipfile.BadZipFile:
+        return None
+    for name, head in heads.items():
+        machine = _MACHINES.get(int.from_bytes(head[18:20], "little")) if head.startswith(b"\x7fELF") else None
+        python = _CPYTHON.search(name)
+        if machine and (sys.platform != "linux" or machine != platform.machine()):
+            return _FOREIGN.format(name=name, built=f"Linux {machine}", here=f"{sys.platform} {platform.machine()}")
+        if python and (int(python[1]), int(python[2])) != sys.version_info[:2]:
+            here = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
+            return _FOREIGN.format(name=name, built=f"Python {python[1]}.{python[2]}", here=here)
+    return None
+
+
+def _foreign(code: object, digest: str) -> str | None:
+    if digest not in _judged and isinstance(code, bytes):
+        _judged[digest] = foreign_bundle(code)
+    return _judged.get(digest)
