@@ -23,8 +23,8 @@ def local(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
 
 
-def python(source: str, variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", source]
+def python(source: str, variables: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", source, *arguments]
     return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
 
 
@@ -126,3 +126,34 @@ def test_page_needs_its_token_and_escapes_what_requests_name(started: tuple[Path
         assert "<script>" not in answer.read().decode()
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(address.partition("?")[0], context=context)
+
+
+BEFORE = """
+import boto3, json
+kms, s3, iam = (boto3.client(name) for name in ("kms", "s3", "iam"))
+key = kms.create_key()["KeyMetadata"]["KeyId"]
+s3.create_bucket(Bucket="kept")
+s3.put_object(Bucket="kept", Key="o", Body=b"body", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+iam.create_user(UserName="reader")
+policy = {"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+iam.put_user_policy(UserName="reader", PolicyName="p", PolicyDocument=json.dumps(policy))
+user = iam.create_access_key(UserName="reader")["AccessKey"]
+print(user["AccessKeyId"], user["SecretAccessKey"], kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"].hex())
+"""
+AFTER = """
+import boto3, sys
+print(boto3.client("kms").decrypt(CiphertextBlob=bytes.fromhex(sys.argv[3]))["Plaintext"])
+print(boto3.client("s3").get_object(Bucket="kept", Key="o")["Body"].read())
+boto3.Session(*sys.argv[1:3]).client("s3").get_object(Bucket="kept", Key="o")
+"""
+
+
+def test_what_is_kept_is_as_protected_as_before(tmp_path: Path) -> None:
+    start = ("start", "--persist", str(tmp_path / "kept"))
+    made = python(BEFORE, exports(local(tmp_path, *start).stdout)).stdout.split()
+    local(tmp_path, "stop")
+    found = python(AFTER, exports(local(tmp_path, *start).stdout), *made)
+    local(tmp_path, "stop")
+    assert found.stdout == "b'x'\nb'body'\n"
+    assert "user/reader is not authorized to perform: kms:Decrypt" in found.stderr
+    assert (tmp_path / "kept").stat().st_mode & 0o077 == 0

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -36,7 +37,10 @@ def local() -> None:
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Loopback port. Defaults to a free one.")
 @click.option("--region", default="us-east-1", show_default=True, help="Region of its resources.")
 @click.option("--account", default="000000000000", show_default=True, help="The 12 digits of its account.")
-def start(name: str, port: int, region: str, account: str) -> None:
+@click.option(
+    "--persist", type=click.Path(path_type=Path, file_okay=False), help="Folder that keeps all until the next start."
+)
+def start(name: str, port: int, region: str, account: str, persist: Path | None) -> None:
     """Start the embedded AWS and print the environment that leads to it.
 
     With --port the address and the credentials are the same at every start.
@@ -46,7 +50,7 @@ def start(name: str, port: int, region: str, account: str) -> None:
     if not (account.isdigit() and len(account) == 12):  # noqa: PLR2004 - AWS's length
         raise click.BadParameter(f"{account!r} does not have 12 digits", param_hint="--account")
     try:
-        _print_exports(daemon.start(name, port=port, region=region, account=account))
+        _print_exports(daemon.start(name, port=port, region=region, account=account, persist=persist))
     except (StartFailed, daemon.NotOurs) as error:
         _lead_nowhere()
         raise click.ClickException(str(error)) from error

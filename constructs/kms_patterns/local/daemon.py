@@ -59,7 +59,9 @@ class Running:
         return root_session(self.layout, port=server.port, region=self.region, root_key=self.root_key).environment()
 
 
-def start(name: str = DEFAULT, *, port: int = 0, region: str = REGION, account: str = ACCOUNT) -> dict[str, str]:
+def start(
+    name: str = DEFAULT, *, port: int = 0, region: str = REGION, account: str = ACCOUNT, persist: Path | None = None
+) -> dict[str, str]:
     """Start one, or find it running, and return the variables that lead a program to it as the account root.
 
     Args:
@@ -67,6 +69,7 @@ def start(name: str = DEFAULT, *, port: int = 0, region: str = REGION, account: 
         port: The loopback port; 0 for a free one. With a port, address and credentials are the same at every start.
         region: The Region of its resources.
         account: The 12 digits of its account.
+        persist: A folder that keeps what it stores until the next start. Defaults to nothing being kept.
 
     Raises:
         StartFailed: It could not start, or it runs with other options.
@@ -79,11 +82,19 @@ def start(name: str = DEFAULT, *, port: int = 0, region: str = REGION, account: 
             return found.environment()
         _stop(name)
         root_key = _stable_key(name, port, region, account) if port else new_root_key()
-        options = ServerOptions(region=region, account=account, root_key=root_key, port=port, folder=_home() / name)
+        options = ServerOptions(
+            region=region, account=account, root_key=root_key, port=port, folder=_home() / name, persist=_kept(persist)
+        )
         server = launch(options, detached=True)
         started = Running(name, str(server.layout.folder), region, account, root_key)
         _record(name).write_text(json.dumps(asdict(started)), encoding="utf-8")
         return started.environment()
+
+
+def _kept(persist: Path | None) -> Path | None:
+    if persist is not None:
+        persist.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return persist.resolve() if persist else None
 
 
 def running(name: str = DEFAULT) -> Running | None:

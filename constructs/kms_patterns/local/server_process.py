@@ -62,6 +62,7 @@ class ServerOptions:
         directory: Where to make its temporary folder. Defaults to where Python makes temporary folders.
         port: Its loopback port; 0 for a free one.
         folder: The folder itself, instead of a new temporary one; removed if it exists.
+        persist: Where to keep what it stores from one start to the next. Defaults to nowhere.
     """
 
     region: str
@@ -70,6 +71,7 @@ class ServerOptions:
     directory: Path | None = None
     port: int = 0
     folder: Path | None = None
+    persist: Path | None = None
 
     def make_folder(self) -> Path:
         """Return the server's new, empty folder."""
@@ -131,9 +133,10 @@ def server_environment(layout: Layout, options: ServerOptions) -> dict[str, str]
         "MINISTACK_SSL_KEY": str(layout.private_key),
         NODE_MODULES_VARIABLE: str(_node_modules() or ""),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **({"PERSIST_STATE": "1", "S3_PERSIST": "1"} if options.persist else {}),
         # By default the emulator reads and writes these below /tmp, where other servers and users find them.
-        "S3_DATA_DIR": str(layout.emulator_state / "s3"),
-        "STATE_DIR": str(layout.emulator_state),
+        "S3_DATA_DIR": str((options.persist or layout.emulator_state) / "s3"),
+        "STATE_DIR": str(options.persist or layout.emulator_state),
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "TMPDIR": str(layout.temporary),
         "USE_SSL": "1",

@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def _run(layout: Layout, *, port: int, detached: bool) -> None:
-    end = end_of(layout.folder)
+    end = end_of(layout.folder, _save)
     follow_signals(end)
     if not detached:
         follow_parent(end)
@@ -62,6 +62,13 @@ def _prepare_environment(layout: Layout, port: int) -> None:
         "SSL_CERT_FILE": str(layout.trust_store),
         "REQUESTS_CA_BUNDLE": str(layout.trust_store),
     }
+
+
+def _save() -> None:
+    # A server that never came to serve has nothing to save.
+    serving = sys.modules.get("kms_patterns.local.server.serving")
+    if os.environ.get("PERSIST_STATE") == "1" and serving is not None:
+        serving.save_state()
 
 
 def _serve(layout: Layout, listener: socket.socket) -> None:

@@ -37,13 +37,14 @@ def follow_signals(end: Callable[[], None]) -> None:
         signal.signal(number, lambda *_: end())
 
 
-def end_of(folder: Path) -> Callable[[], None]:
-    """Return a function that ends this process group and removes ``folder``; it does not return."""
+def end_of(folder: Path, save: Callable[[], None] = lambda: None) -> Callable[[], None]:
+    """Return a function that saves, ends this process group and removes ``folder``; it does not return."""
     ending = threading.Lock()
 
     def end() -> None:
         if not ending.acquire(blocking=False):
             return
+        save()
         # The server leads its own process group: this reaches its Lambda processes, and itself, where it is ignored.
         os.killpg(os.getpgrp(), signal.SIGTERM)
         ended = _children_ended(GRACE_SECONDS)

@@ -23,6 +23,11 @@ from kms_patterns.local.server.kms.kms_service import KmsService
 KEEP_ALIVE_SECONDS = 75
 
 
+def save_state() -> None:
+    """Write what the emulator stores to the folder that it was given; the next start reads it."""
+    reach(APP, "save_all")(reach(APP, "_build_persistence_save_dict")())
+
+
 def serve_emulator(layout: Layout, listener: socket.socket) -> None:
     """Serve until the process ends. Announces port, process id and token once it serves."""
     provide_runtime_packages(layout.runtime_packages)

@@ -55,6 +55,8 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     APP: {
         "app": "scope receive send",
         "AUTH": "=bool",
+        "_build_persistence_save_dict": "",
+        "save_all": "services",
         "call_service_handler_sync": "handler method path headers body query_params timeout",
         "_dispatch_service_request": f"{_HANDLER} request_id",
         "_handle_special_data_plane_request": f"{_HANDLER} request_id raw_path raw_query_string client_ip",
