@@ -8,6 +8,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -17,7 +18,7 @@ from botocore.loaders import Loader
 
 from kms_patterns.local import AwsSession, LocalAws
 from kms_patterns.local.server.emulator.emulator import APP
-from kms_patterns.local.server.services.key_members import ASKING, is_key_member
+from kms_patterns.local.server.requests.key_members import ASKING, is_key_member
 
 MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:any"
 PASS_ROLE = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*"}
@@ -189,3 +190,22 @@ def test_every_member_of_every_service_that_names_a_key_is_recognized() -> None:
                 unseen |= {(service, member)} if not is_key_member(service, member) else set()
     assert {member for _service, member in unseen} <= NOT_KEYS, unseen
     assert found > 100
+
+
+def test_denial_names_the_kind_of_policy(aws: LocalAws, make_role: Any, allow: Any, refusal: Any) -> None:
+    iam, everything = aws.client("iam"), allow("*", "*")
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow("sqs:*", "*")]})
+    boundary = iam.create_policy(PolicyName=unique(), PolicyDocument=document)["Policy"]["Arn"]
+    trust = {"Effect": "Allow", "Principal": {"AWS": aws.account}, "Action": "sts:AssumeRole"}
+    bounded, free = make_role(everything, trust=trust), make_role(everything, trust=trust)
+    iam.put_role_permissions_boundary(RoleName=bounded.rpartition("/")[2], PermissionsBoundary=boundary)
+    found = aws.client("sts").assume_role(RoleArn=free, RoleSessionName="narrow", Policy=document)["Credentials"]
+    narrow = replace(
+        aws.session(), access_key_id=found["AccessKeyId"], secret_access_key=found["SecretAccessKey"],
+        session_token=found["SessionToken"],
+    )  # fmt: skip
+    none = aws.assume(make_role(trust=trust))
+    kinds = {"permissions boundary": aws.assume(bounded), "session policy": narrow, "identity-based policy": none}
+    for kind, session in kinds.items():
+        message = refusal(session.client("s3").list_buckets)[1]
+        assert message.endswith(f"because no {kind} allows the s3:ListAllMyBuckets action"), message

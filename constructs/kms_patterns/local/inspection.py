@@ -76,6 +76,9 @@ def _missing(call: Call) -> str:
     if call.get("statement"):
         return "nothing can be added: change the statement that denies, or its condition"
     reason = str(call["reason"])
+    for limit in ("permissions boundary", "session policy"):
+        if limit in reason:
+            return f"an Allow of {call['action']} on {resource_of(call)} in the {limit}"
     if "identity-based" in reason:
         return f"an Allow of {call['action']} on {resource_of(call)} in a policy of the principal"
     if "resource-based" in reason:

@@ -45,15 +45,9 @@ from kms_patterns.local.server.kms.control_plane import key_creation
 from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.requests import denials, iam_actions, session_rules, side_doors
 from kms_patterns.local.server.s3 import s3_encryption
-from kms_patterns.local.server.services import (
-    configured_keys,
-    event_targets,
-    iam_actions,
-    session_rules,
-    side_doors,
-    step_functions,
-)
+from kms_patterns.local.server.services import configured_keys, event_targets, step_functions
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
 from kms_patterns.local.server.stacks import cloudformation, stack_references
@@ -79,6 +73,11 @@ def install(kms: KmsService) -> None:
         replace(service.module, "handle_request", asking(kms, service))
     for dispatcher in ("_dispatch_service_request", "_handle_special_data_plane_request"):
         replace(APP, dispatcher, side_doors.watching)
+    replace(EVALUATOR, "_permissions_boundary", denials.of_kind("permissions boundary"))
+    replace(EVALUATOR, "_session_policy_limits", denials.of_kind("session policy"))
+    replace(EVALUATOR, "evaluate", denials.evaluate)
+    replace(ACTIONS, "identity_denial_message", denials.message)
+    replace(ACTIONS, "access_denied_response", denials.response)
     replace(ACTIONS, "_BOTOCORE_SERVICE_MAP", iam_actions.with_lambda)
     replace(ACTIONS, "extract_iam_action", iam_actions.naming)
     replace(STS, "handle_request", session_rules.checking)
@@ -187,7 +186,8 @@ def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
         if decided is None and session_rules.without_mfa(access_key_id, iam_action):
             decided = reach(EVALUATOR, "EvalResult")("ImplicitDeny", "this session, which was made without MFA,")
         if hasattr(decided, "decision"):
-            log.write_denial(iam_action, str(named.get("resource_arn", "*")), decided)
+            reason = denials.reason_of(iam_action, explicit=decided.decision == "Deny")
+            log.write_denial(iam_action, str(named.get("resource_arn", "*")), decided, reason)
         return decided
 
     return decide

@@ -40,19 +40,17 @@ class CallLog:
         lines = map(json.loads, self._path.read_text(encoding="utf-8").splitlines())
         return [line for line in lines if line["action"].startswith("kms:")]
 
-    def write_denial(self, action: str, resource: str, denied: Any) -> None:
-        """Write that another service's permission was denied: ``denied`` is the emulator's decision."""
-        explicit = denied.decision == "Deny"
-        kind = "resource" if denied.resource_policy_arn else "identity"
-        reason = f"with an explicit deny in {'a' if kind == 'resource' else 'an'} {kind}-based policy"
+    def write_denial(self, action: str, resource: str, denied: Any, reason: str) -> None:
+        """Write that another service's permission was denied, by the emulator's decision ``denied`` for ``reason``."""
+        explicit, by_resource = denied.decision == "Deny", bool(denied.resource_policy_arn)
         line = {
             "time": datetime.now(UTC).isoformat(timespec="microseconds"),
             "principal": denied.principal_arn,
             "action": action,
             "resource": resource,
             "decision": "deny",
-            "reason": reason if explicit else f"because no identity-based policy allows the {action} action",
-            "statement": {"policy": f"{kind}-based policy", "sid": denied.matched_sid} if explicit else None,
+            "reason": "with an explicit deny in a resource-based policy" if by_resource else reason,
+            "statement": {"policy": reason.rpartition(" in ")[2], "sid": denied.matched_sid} if explicit else None,
             "errorCode": "AccessDenied",
             "requestId": request_id.get(),
         }

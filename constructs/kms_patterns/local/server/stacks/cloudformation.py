@@ -13,9 +13,9 @@ from kms_patterns.local.server.emulator.emulator import CLOUDFORMATION, ROUTER, 
 from kms_patterns.local.server.emulator.role_credentials import NotAssumable
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.services.key_members import unasked_key
-from kms_patterns.local.server.services.query_protocol import params_of, query_error
-from kms_patterns.local.server.services.role_passing import passed_roles, passed_to
+from kms_patterns.local.server.requests.key_members import unasked_key
+from kms_patterns.local.server.requests.query_protocol import params_of, query_error
+from kms_patterns.local.server.requests.role_passing import passed_roles, passed_to
 from kms_patterns.local.server.stacks import stack_refusals
 from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, permissions
 from kms_patterns.local.server.stacks.stack_keys import change_key, use_keys

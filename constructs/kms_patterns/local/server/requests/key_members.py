@@ -8,7 +8,7 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.h
 import re
 from typing import Any
 
-from kms_patterns.local.server.services.request_members import Members, Served, members_of
+from kms_patterns.local.server.requests.request_members import Members, Served, members_of
 
 # A member that names a KMS key in the models of AWS's services; an algorithm, a type or a flag does not.
 _KEY_MEMBER = re.compile(

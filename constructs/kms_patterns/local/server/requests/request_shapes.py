@@ -18,7 +18,7 @@ from botocore.validate import ParamValidator
 
 from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
-from kms_patterns.local.server.services.query_protocol import query_error
+from kms_patterns.local.server.requests.query_protocol import query_error
 
 # By the prefix of X-Amz-Target: botocore's name of the service.
 _MODELS = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import IAM, RESPONSES, reach
-from kms_patterns.local.server.services.request_members import Members, Served, members_of
+from kms_patterns.local.server.requests.request_members import Members, Served, members_of
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 # A role in these is named as a principal or a resource, or assumed: it is not handed over.

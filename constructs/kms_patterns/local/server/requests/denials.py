@@ -1,0 +1,79 @@
+"""A denial names the kind of policy that decided, as AWS's messages do: also a permissions boundary, a session policy.
+
+AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from kms_patterns.local.server.emulator.emulator import EVALUATOR, reach
+
+_IDENTITY = "identity-based policy"
+_decided: ContextVar[str] = ContextVar("decided", default=_IDENTITY)
+
+
+class Layer(list[Any]):
+    """The policies of one limit, with their kind."""
+
+    def __init__(self, kind: str, policies: list[Any]) -> None:
+        super().__init__(policies)
+        self.kind = kind
+
+
+def of_kind(kind: str) -> Callable[[Callable[..., list[Any]]], Callable[..., list[Any]]]:
+    """Return what marks the limits that a function of the emulator returns."""
+
+    def wrap(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        return lambda *arguments: [Layer(kind, layer) for layer in original(*arguments)]
+
+    return wrap
+
+
+def evaluate(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Remember which layer of policies decided on a denial."""
+
+    def decide(ctx: Any, policies: list[Any], *limits: Layer) -> Any:
+        result = original(ctx, policies, *limits)
+        _decided.set(_IDENTITY)
+        match = reach(EVALUATOR, "_first_match")
+        flat = [(getattr(layer, "kind", _IDENTITY), [stmt for stmts in layer for stmt in stmts]) for layer in limits]
+        identity = [stmt for stmts in policies for stmt in stmts]
+        if result.decision == "Deny" and not match(ctx, identity, "Deny"):
+            _decided.set(next((kind for kind, stmts in flat if match(ctx, stmts, "Deny")), _IDENTITY))
+        if result.decision == "ImplicitDeny" and match(ctx, identity, "Allow"):
+            _decided.set(next((kind for kind, stmts in flat if not match(ctx, stmts, "Allow")), _IDENTITY))
+        return result
+
+    return decide
+
+
+def reason_of(action: str, *, explicit: bool) -> str:
+    """Return why the last decision of this request was a denial, in AWS's words."""
+    kind = _decided.get()
+    article = "an" if kind.startswith("i") else "a"
+    return f"with an explicit deny in {article} {kind}" if explicit else f"because no {kind} allows the {action} action"
+
+
+def message(_original: Callable[..., str]) -> Callable[..., str]:
+    """Return the text of a denial with the resource."""
+
+    def text(action: str, principal_arn: str, resource: str, explicit_deny: bool) -> str:  # noqa: FBT001 - the emulator's
+        why = reason_of(action, explicit=explicit_deny)
+        return f"User: {principal_arn} is not authorized to perform: {action} on resource: {resource} {why}"
+
+    return text
+
+
+def response(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the text to the responses that the emulator words itself, where an identity or a limit decided."""
+
+    def answer(service: str, action: str, principal_arn: str, request_id: str, **more: Any) -> Any:
+        decided = not more.get("message") and not more.get("error_code") and not more.get("resource_policy_arn")
+        if decided and _decided.get() != _IDENTITY:
+            why = reason_of(action, explicit=bool(more.get("explicit_deny")))
+            named = f" on resource: {more.get('resource_arn', '*')}"
+            more["message"] = f"User: {principal_arn} is not authorized to perform: {action}{named} {why}"
+        return original(service, action, principal_arn, request_id, **more)
+
+    return answer
