@@ -200,3 +200,17 @@ def test_a_key_policy_alone_does_not_let_a_principal_retire_a_grant(tmp_path: Pa
         assert kms.code("DescribeKey", nothing, KeyId=key) == "OK"
         assert kms.code("RetireGrant", nothing, GrantToken=token) == "AccessDeniedException"
         assert kms.code("RetireGrant", retiring, GrantToken=token) == "OK"
+
+
+def test_a_deletion_is_scheduled_within_seven_to_thirty_days_and_says_so(tmp_path: Path) -> None:
+    with kms_in_process(tmp_path / "calls") as kms:
+        primary = kms.key(MultiRegion=True)
+        kms.answer("ReplicateKey", KeyId=primary, ReplicaRegion="eu-west-1")
+        for days in (6, 31):
+            assert kms.code("ScheduleKeyDeletion", KeyId=primary, PendingWindowInDays=days) == "ValidationException"
+        alone = kms.answer("ScheduleKeyDeletion", KeyId=kms.key(), PendingWindowInDays=7)
+        assert (alone["KeyState"], alone["PendingWindowInDays"]) == ("PendingDeletion", 7)
+        assert "DeletionDate" in alone
+        waiting = kms.answer("ScheduleKeyDeletion", KeyId=primary)
+        assert (waiting["KeyState"], waiting["PendingWindowInDays"]) == ("PendingReplicaDeletion", 30)
+        assert "DeletionDate" not in waiting

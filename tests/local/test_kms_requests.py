@@ -237,8 +237,15 @@ def test_a_second_material_waits_for_the_rotation_and_a_third_is_refused(kms: Km
     with pytest.raises(KmsError, match=f"because another key material .id: {second}. is pending rotation") as refused:
         imported(ImportType="NEW_KEY_MATERIAL")
     assert refused.value.code == "KMSInvalidStateException"
+
+    def listed() -> list[tuple[str, str]]:
+        rotations = kms.answer("ListKeyRotations", KeyId=key, IncludeKeyMaterial="ALL_KEY_MATERIAL")["Rotations"]
+        return [(it["KeyMaterialId"], it["KeyMaterialState"]) for it in rotations]
+
+    assert listed() == [(first, "CURRENT"), (second, "PENDING_ROTATION")]
     kms.answer("RotateKeyOnDemand", KeyId=key)
     assert current() == second
+    assert listed() == [(first, "NON_CURRENT"), (second, "CURRENT")]
 
 
 @pytest.mark.parametrize("operation", ["DisableKey", "ScheduleKeyDeletion"])
@@ -248,7 +255,6 @@ def test_a_key_that_was_used_lately_or_may_have_been_is_kept(kms: KmsInProcess, 
     assert kms.code(operation, by, KeyId=key) == "AccessDeniedException"
     assert kms.code("Encrypt", by, KeyId=key, Plaintext="eA==") == "OK"
     assert kms.code(operation, by, KeyId=key) == "AccessDeniedException"
-    used = kms.answer("GetKeyLastUsage", KeyId=key)["KeyLastUsage"]
-    assert used["Operation"] == "Encrypt"
+    assert kms.answer("GetKeyLastUsage", KeyId=key)["KeyLastUsage"]["Operation"] == "Encrypt"
     find_key(key)["_last_usage"]["Timestamp"] -= 32 * 86400  # type: ignore[index]
     assert kms.code(operation, by, KeyId=key) == "OK"

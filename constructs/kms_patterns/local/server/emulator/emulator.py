@@ -117,6 +117,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_KEY_MATERIAL_FIELDS": "=tuple",
         "_mrk_members": "rec",
         "_replicate_key": "data",
+        "_schedule_key_deletion": "data",
         "_generate_data_key_pair_common": "data action",
         "_key_material_id": "rec",
         "_resolve_key": "key_id_or_arn",

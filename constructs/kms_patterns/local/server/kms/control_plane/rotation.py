@@ -5,6 +5,7 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html
 
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
@@ -71,10 +72,25 @@ def rotate_key_on_demand(record: KeyRecord, _request: Request) -> ResponseMember
 
 
 def list_key_rotations(record: KeyRecord, request: Request) -> ResponseMembers:
-    """Return the response to ListKeyRotations: the rotations that took place."""
+    """Return the response to ListKeyRotations: the rotations that took place, or all key materials."""
     if record["KeySpec"] != SYMMETRIC:
         raise unsupported("")
-    return page(request, "Rotations", [(it["KeyMaterialId"], it) for it in record.get("_rotations", [])], KEYS)
+    rotations = {it["KeyMaterialId"]: it for it in record.get("_rotations", [])}
+    if request.get("IncludeKeyMaterial") == "ALL_KEY_MATERIAL":
+        rotations = {found: {"KeyId": record["Arn"], **rotations.get(found, {}), **it} for found, it in _all(record)}
+    return page(request, "Rotations", list(rotations.items()), KEYS)
+
+
+def _all(record: KeyRecord) -> Iterator[tuple[str, dict[str, str]]]:
+    states = (
+        *((material, "NON_CURRENT") for material in record.get("_older_materials", ())),
+        (record.get("_symmetric_key"), "CURRENT"),
+        (record.get("_pending_material"), "PENDING_ROTATION"),
+    )
+    for material, state in states:
+        if material:
+            found = material_id({**record, "_symmetric_key": material})
+            yield found, {"KeyMaterialId": found, "KeyMaterialState": state}
 
 
 def _require_rotating(record: KeyRecord, *, automatic: bool) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from kms_patterns.local.server.kms.control_plane import (
     aliases,
+    deletion,
     grant_requests,
     imported_material,
     key_policies,
@@ -51,6 +52,7 @@ ON_KEYS: Mapping[str, Callable[[KeyRecord, Request], ResponseMembers | None]] = 
     "RevokeGrant": grant_requests.revoke_grant,
     "RetireGrant": grant_requests.retire_grant,
     "PutKeyPolicy": key_policies.put_key_policy,
+    "ScheduleKeyDeletion": deletion.schedule_key_deletion,
     "ListKeyPolicies": listing.list_key_policies,
     "ListResourceTags": listing.list_resource_tags,
     "TagResource": tags.tag_resource,
