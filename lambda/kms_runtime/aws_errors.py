@@ -1,4 +1,4 @@
-"""AWS SDK errors turned into this package's typed errors, keeping code, message and operation."""
+"""Typed errors for the errors of the AWS SDK, with its code, message and operation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

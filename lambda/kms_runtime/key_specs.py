@@ -1,4 +1,4 @@
-"""What AWS KMS calls the kind of a public key.
+"""The key specs of AWS KMS for public keys.
 
 See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
 """

@@ -11,7 +11,7 @@ from kms_runtime.aws_errors import ThrottlingException
 from kms_runtime.backoff import Backoff
 from kms_runtime.handlers.validation import schema
 from kms_runtime.key_pairs import data_key_pair_use
-from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, opened, sign_with_pair
+from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, decrypted_private_key, sign_with_pair
 from kms_runtime.key_pairs.data_key_pairs import make_data_key_pair, make_data_key_pair_with_private_key
 from kms_runtime.key_pairs.pair_specs import OAEP_ALGORITHMS, QUOTAS, algorithms_of, spec_of, usage_context
 from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
@@ -164,7 +164,7 @@ def test_private_key_is_wiped_once_read_and_when_it_cannot_be_read(use, kms, key
 
     monkeypatch.setattr(data_key_pair_use, "load_der_private_key", load)
     arguments = {**use, "encryption_context": usage_context(TENANT, "SIGN_VERIFY")}
-    with opened(pair.encrypted_private_key, **arguments):
+    with decrypted_private_key(pair.encrypted_private_key, **arguments):
         assert not any(seen[0]), "wiped before the key is used"
     blob = kms.encrypt(KeyId=key_arn, Plaintext=b"no key", EncryptionContext=arguments["encryption_context"])
     refusal(sign_with_pair, b"x", blob["CiphertextBlob"], algorithm="ECDSA_SHA_256", **use)

@@ -1,4 +1,4 @@
-"""What the ``encrypt`` and ``decrypt`` commands do with one file, and how they report it."""
+"""Encryption and decryption of one file by the commands, and the report about it."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence

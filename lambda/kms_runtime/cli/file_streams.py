@@ -1,4 +1,4 @@
-"""What the ``encrypt`` and ``decrypt`` commands read, and where the result of each input goes."""
+"""The inputs of the ``encrypt`` and ``decrypt`` commands, and the place of each result."""
 
 import glob
 import hashlib

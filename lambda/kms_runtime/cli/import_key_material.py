@@ -1,4 +1,4 @@
-"""The ``import-key-material`` command: key material from a file, or new one, into a KMS key that was made without.
+"""The ``import-key-material`` command: imports key material, from a file or new, into a KMS key of origin EXTERNAL.
 
 Exit codes: 0 imported; 1 AWS refused, or the file cannot be read or written; 2 the command line is wrong; 3 the file
 holds no material for that key.

@@ -1,4 +1,4 @@
-"""Where the ``encrypt`` and ``decrypt`` commands write: a new file that appears when it is complete, or what is there.
+"""The outputs of the ``encrypt`` and ``decrypt`` commands: files that appear when they are complete, and special files.
 
 Only regular files are replaced. A device, a FIFO, a terminal or an open descriptor (``/dev/stdout``, ``>(command)``) is
 written as it is, and a symbolic link is followed: replacing one of them would destroy it.

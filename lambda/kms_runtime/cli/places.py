@@ -1,4 +1,4 @@
-"""Where the ``encrypt`` and ``decrypt`` commands read and write: files, standard streams, objects in Amazon S3."""
+"""The places that the ``encrypt`` and ``decrypt`` commands use: files, standard streams, objects in Amazon S3."""
 
 from dataclasses import dataclass, replace
 from importlib.util import find_spec

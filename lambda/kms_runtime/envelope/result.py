@@ -1,4 +1,4 @@
-"""What an envelope operation reports about the message it wrote or read."""
+"""The result of an envelope operation: facts about the message it wrote or read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

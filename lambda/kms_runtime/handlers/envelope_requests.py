@@ -1,4 +1,4 @@
-"""What an event asks the EnvelopeCipher functions to do, whether it names one object or is an S3 notification."""
+"""The requests in an event of the EnvelopeCipher functions, which names one object or is an S3 notification."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

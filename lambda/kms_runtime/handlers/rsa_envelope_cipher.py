@@ -1,4 +1,4 @@
-"""Lambda function of the RsaEnvelopeCipher construct: opens what outsiders wrote with the public key.
+"""Lambda function of the RsaEnvelopeCipher construct: decrypts what outsiders encrypted with the public key.
 
 Events and responses: ``schemas/envelope_cipher.json``, those of the decrypt function.
 """
@@ -27,5 +27,5 @@ _opening = EnvelopeWork(decrypt_object, decrypted_key, read_range, _keyring)
 
 @logged("RsaEnvelopeDecrypt")
 def decrypt(event: Event, _context: Any) -> Response:
-    """Open S3 objects; refusals raise, and Lambda reports the class name as ``errorType``."""
+    """Decrypt S3 objects; refusals raise, and Lambda reports the class name as ``errorType``."""
     return _opening.run(event)

@@ -53,7 +53,9 @@ def sign_with_pair(
         AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
     context = usage_context(encryption_context, SIGN_VERIFY)
-    with opened(encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client) as key:
+    with decrypted_private_key(
+        encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client
+    ) as key:
         return sign_locally(check_serves(key, algorithm, SIGN_VERIFY), message, algorithm)
 
 
@@ -76,7 +78,9 @@ def decrypt_with_pair(
         AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
     context = usage_context(encryption_context, ENCRYPT_DECRYPT)
-    with opened(encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client) as key:
+    with decrypted_private_key(
+        encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client
+    ) as key:
         private_key = cast("rsa.RSAPrivateKey", check_serves(key, algorithm, ENCRYPT_DECRYPT))
         try:
             return private_key.decrypt(ciphertext, PADDINGS[algorithm])
@@ -85,7 +89,7 @@ def decrypt_with_pair(
 
 
 @contextmanager
-def opened(
+def decrypted_private_key(
     encrypted_private_key: bytes, *, key_arn: str, encryption_context: Mapping[str, str], kms_client: "KMSClient"
 ) -> Iterator[PairKey]:
     """Decrypt a private key for the block: one call of Decrypt.

@@ -89,7 +89,7 @@ class KmsKeyring:
                 called.
             AwsError: AWS KMS refused; the class name is its error code.
         """
-        mine = [(key, arn, client) for key in encrypted for arn, client in self._clients.items() if _opens(arn, key)]
+        mine = [(key, arn, client) for key in encrypted for arn, client in self._clients.items() if _decrypts(arn, key)]
         if not mine:
             raise not_for_us(encrypted, ", ".join(self._clients))
         return decrypt_first(mine, encryption_context, suite)
@@ -102,18 +102,18 @@ def decrypt_first(
 ) -> DataKey:
     """Try each encrypted data key under its key ARN; errors as for ``first_that_decrypts``."""
     return first_that_decrypts(
-        [(arn, partial(_open, key, arn, client, encryption_context, suite)) for key, arn, client in candidates]
+        [(arn, partial(_decrypt, key, arn, client, encryption_context, suite)) for key, arn, client in candidates]
     )
 
 
-def _open(
+def _decrypt(
     key: EncryptedDataKey, arn: str, client: "KMSClient", context: Mapping[str, str], suite: AlgorithmSuite
 ) -> DataKey:
     plaintext = unwrap(client, arn, key.ciphertext, context, suite.key_length)
     return DataKey(plaintext, (key,), arn)
 
 
-def _opens(arn: str, key: EncryptedDataKey) -> bool:
+def _decrypts(arn: str, key: EncryptedDataKey) -> bool:
     if key.provider_id != PROVIDER_ID:
         return False
     return key.provider_info == arn.encode() or same_multi_region_key(arn, key.name)

@@ -1,4 +1,4 @@
-"""``KmsRsaKeyring``: data keys under an asymmetric KMS key, encrypted on the spot and decrypted by AWS KMS."""
+"""``KmsRsaKeyring``: data keys under an asymmetric KMS key, encrypted locally and decrypted by AWS KMS."""
 
 import hmac
 import os
@@ -112,10 +112,10 @@ class KmsRsaKeyring:
         if not mine:
             raise not_for_us(encrypted, self._key_arn)
         return first_that_decrypts(
-            [(self._key_arn, partial(self._open, self._kms, key, encryption_context, suite)) for key in mine]
+            [(self._key_arn, partial(self._decrypt, self._kms, key, encryption_context, suite)) for key in mine]
         )
 
-    def _open(
+    def _decrypt(
         self, kms: "KMSClient", key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite
     ) -> DataKey:
         with typed_errors("AWS KMS"):

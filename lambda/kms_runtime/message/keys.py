@@ -1,4 +1,4 @@
-"""What one message derives from its data key: the cipher of its body and the commitment to the key."""
+"""The keys that one message derives from its data key: the cipher of its body and the commitment to the key."""
 
 import hmac
 from typing import NamedTuple, Self

@@ -1,4 +1,4 @@
-"""What AWS KMS calls the algorithms of public keys, what JOSE calls them, and how much RSA encrypts.
+"""The algorithms of public keys: the names of AWS KMS and of JOSE, paddings, and how many bytes RSA encrypts.
 
 See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
 """

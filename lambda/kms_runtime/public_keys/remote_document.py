@@ -1,4 +1,4 @@
-"""A document at an HTTPS address, fetched and kept: what readers of published keys have in common.
+"""A document at an HTTPS address, fetched and cached for the readers of published keys.
 
 See https://www.rfc-editor.org/rfc/rfc9111
 """

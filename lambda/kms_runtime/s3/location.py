@@ -1,4 +1,4 @@
-"""Where an object is, and Amazon S3's refusals as this package's typed errors."""
+"""The location of an object, and typed errors for the refusals of Amazon S3."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""How large the parts of a multipart upload must be, and the buffer that holds a part.
+"""The size of the parts of a multipart upload, and the buffer of one part.
 
 See https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """

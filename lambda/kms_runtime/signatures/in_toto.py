@@ -1,4 +1,4 @@
-"""in-toto statements: which artifact, by name and digest, and what is said of it.
+"""in-toto statements: artifacts, by name and digest, and a predicate about them.
 
 See https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 """

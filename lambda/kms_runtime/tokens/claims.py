@@ -1,4 +1,4 @@
-"""What a token says, checked against what its reader expects.
+"""The claims of a token, checked against its reader's expectations.
 
 See https://www.rfc-editor.org/rfc/rfc7519#section-4.1
 """

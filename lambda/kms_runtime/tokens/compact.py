@@ -1,4 +1,4 @@
-"""The compact form of a token, read strictly: one way to write each token down, and nothing that is not understood.
+"""The compact form of a token, read strictly: each token has one form, and unknown members are refused.
 
 See https://www.rfc-editor.org/rfc/rfc7515#section-7.1 and https://www.rfc-editor.org/rfc/rfc8725
 """

@@ -1,4 +1,4 @@
-"""Tokens signed by AWS KMS: one call each, and never more than AWS KMS takes in one piece.
+"""Tokens signed by AWS KMS: one call each, at most 4096 bytes of header and claims.
 
 See https://www.rfc-editor.org/rfc/rfc7519
 """

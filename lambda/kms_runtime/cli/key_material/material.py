@@ -1,4 +1,4 @@
-"""What each key spec takes as imported key material: read, checked, generated, and wiped after use.
+"""Key material of each key spec: read, checked, generated, and wiped after use.
 
 AWS: https://docs.aws.amazon.com/kms/latest/developerguide/importing-keys-conceptual.html#importing-keys-material-requirements
 """

@@ -1,4 +1,4 @@
-"""Wrapping of key material under the public key that AWS KMS gives out for one import.
+"""Wrapping of key material under the public key that AWS KMS returns for one import.
 
 AWS: https://docs.aws.amazon.com/kms/latest/developerguide/importing-keys-get-public-key-and-token.html#select-wrapping-algorithm
 """
