@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import F_DUPFD_CLOEXEC, LOCK_EX, fcntl, flock
@@ -89,6 +90,31 @@ class Browser:
             found = self._call("Runtime.evaluate", session, expression=script, awaitPromise=True, returnByValue=True)
             assert "exceptionDetails" not in found, found["exceptionDetails"]
             return found["result"].get("value")
+        finally:
+            self._call("Target.closeTarget", targetId=target)
+
+    def picture(self, url: str, script: str, *, width: int, height: int, scheme: str) -> bytes:
+        """Return a PNG of ``url`` after ``script`` was run in it.
+
+        Args:
+            url: The page.
+            script: An expression, evaluated when the page is loaded.
+            width: Of the window, in CSS pixels.
+            height: Likewise.
+            scheme: ``light`` or ``dark``.
+        """
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        try:
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+            self._call("Emulation.setDeviceMetricsOverride", session, **size)
+            features = [{"name": "prefers-color-scheme", "value": scheme}]
+            self._call("Emulation.setEmulatedMedia", session, features=features)
+            self._call("Page.enable", session)
+            self._call("Page.setLifecycleEventsEnabled", session, enabled=True)
+            self._await_load(self._call("Page.navigate", session, url=url)["loaderId"])
+            self._call("Runtime.evaluate", session, expression=script)
+            return b64decode(self._call("Page.captureScreenshot", session, format="png")["data"])
         finally:
             self._call("Target.closeTarget", targetId=target)
 

@@ -80,6 +80,8 @@ class Account:
         self._organization(notes)
         for item in found:
             placement.put(next((each for each in places if (item.kind, item.name) in each.logical_ids), home), item)
+        for place in places:
+            placement.name_others(place)
         home.notes += [("", what, why) for what, why in notes.found]
         return sorted((self._stack(place) for place in places), key=lambda stack: stack.id)
 

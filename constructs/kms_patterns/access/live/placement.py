@@ -127,6 +127,15 @@ class Placement:
             place.paths.setdefault(name, f"{place.paths.get(logical, logical)}/{kind.rpartition('::')[2]}{number}")
         place.notes += [(logical, what, why) for what, why in item.notes]
 
+    def name_others(self, place: Place) -> None:
+        """Add what is not read but named by policies: rules, queues, topics, each under the name that AWS made up."""
+        for (kind, physical), logical in place.logical_ids.items():
+            name = re.split(r"[/:|]", physical)[-1]
+            ours = kind.startswith(_READ) or logical in place.resources
+            if not ours and name.lower().startswith(f"{place.name}-".lower()):
+                place.resources[logical] = {"Type": kind, "Properties": {}}
+                place.physical[logical] = name
+
     def _put_policies(self, place: Place, item: Item, logical: str) -> None:
         """Move inline policies that the template holds as resources of their own to where the template has them."""
         member = _MEMBERS.get(item.kind)
@@ -140,6 +149,7 @@ class Placement:
                     item.properties["Policies"].remove(policy)
 
 
+_READ = ("AWS::IAM::", "AWS::KMS::", "AWS::Lambda::", "AWS::S3::Bucket")
 _MEMBERS = {"AWS::IAM::Role": "Roles", "AWS::IAM::User": "Users", "AWS::IAM::Group": "Groups"}
 
 

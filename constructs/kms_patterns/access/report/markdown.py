@@ -32,7 +32,8 @@ def as_markdown(matrix: Matrix) -> str:
 
 def _counts(matrix: Matrix) -> str:
     kinds = [what.kind for what in matrix.resources]
-    named = [f"{kinds.count(kind)} {kind}s" for kind in ResourceKind if kind in kinds]
+    counts = [(kinds.count(kind), kind) for kind in ResourceKind if kind in kinds]
+    named = [f"{number} {kind}{'s' if number > 1 else ''}" for number, kind in counts]
     resources = ", ".join(named) or "No resource"
     return f"{resources}; {len(matrix.principals)} principals; {len(matrix.entries)} reachable actions."
 

@@ -225,10 +225,13 @@ function contents() {
   }
 }
 
+const counted = (kind) => {
+  const number = data.resources.filter(([, other]) => other === kind).length
+  return `${number} ${kind}${number === 1 ? '' : 's'}`
+}
 for (const [id] of shown) chosen.append(element('option', id, { value: id }))
 document.getElementById('summary').textContent =
-  `${data.resources.filter(([, kind]) => kind === 'key').length} keys, ${data.resources.filter(([, kind]) => kind === 'bucket').length} buckets, ` +
-  `${data.principals.length} principals, ${data.cells.length} reachable actions. Click a cell for its condition and statement.`
+  `${counted('key')}, ${counted('bucket')}, ${data.principals.length} principals, ${data.cells.length} reachable actions. Click a cell for its condition and statement.`
 document.getElementById('footer').append(...data.footer.map((text) => element('div', text)))
 document.getElementById('filters').addEventListener('submit', (event) => event.preventDefault())
 document.addEventListener('keydown', (event) => { if (event.key === 'Escape') detail.hidden = true })
