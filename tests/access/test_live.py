@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from kms_patterns.access.live.audit_permissions import ACTIONS
+from kms_patterns.access.live.asking import ACTIONS
 from kms_patterns.cli.main import main
 from kms_patterns.local import LocalAws
 

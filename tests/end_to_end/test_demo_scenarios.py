@@ -1,14 +1,33 @@
-"""Every row of the demo is as expected, on the app that ``cdk deploy`` deployed."""
+"""The reference app that ``cdk deploy`` deployed: no drift, and every row of the demo is as expected."""
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from demo.scenario import Scenario, Stage, play
 from demo.scenarios import SCENARIOS
+from kms_patterns.cli.main import main
 from stacks import discovered
 
 pytestmark = pytest.mark.end_to_end
+ROOT = Path(__file__).parents[2]
+ASSEMBLY = ROOT / "build" / "demo" / "cdk.out"
+NOT_OF_THE_ASSEMBLY = ("CDKToolkit/", "account ")
+
+
+def test_deployment_adds_its_own_roles_and_nothing_else(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in stage.aws.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KMS_PATTERNS_NODE_MODULES", str(ROOT / "node_modules"))
+    words = ["access", "diff", str(ASSEMBLY), "live", "--format", "json"]
+    found = json.loads(CliRunner().invoke(main, words, catch_exceptions=False).output)
+    assert [step for step in found["steps"] if not step["principal"].startswith("CDKToolkit/")] == []
+    assert (found["newResources"], found["removedResources"], found["otherKeys"]) == ([], [], [])
+    assert [text for text in found["newlyUnresolved"] if not text.startswith(NOT_OF_THE_ASSEMBLY)] == []
+    texts = [text for listed in found["besides"].values() for text in listed]
+    assert [text for text in texts if not text.startswith("+ CDKToolkit/")] == []
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -18,11 +18,12 @@ class AccessMatrix(Matrix):
         """Evaluate a cloud assembly.
 
         Args:
-            path: ``cdk.out``, or one template file in JSON.
+            path: ``cdk.out``, a template in JSON or YAML, or a folder of templates.
             project: Where the search for the simulator's ``node_modules`` starts. Defaults to the current folder.
 
         Raises:
-            NotAnAssembly: ``path`` is neither.
+            NotAnAssembly: ``path`` is none of these.
+            NotATemplate: A template cannot be read.
             ToolMissing: Node or the simulator is not installed.
             SimulationFailed: The simulator could not evaluate a request.
         """

@@ -1,12 +1,16 @@
 """What a least-privilege review would object to, found in an evaluated assembly."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from kms_patterns.access.evaluate.actions import USE_OF_KEY
-from kms_patterns.access.evaluate.evaluation import Evaluation
+from kms_patterns.access.evaluate.building import matrix_of
+from kms_patterns.access.evaluate.evaluation import Evaluation, evaluate
+from kms_patterns.access.evaluate.simulator import simulator
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind
 
 RULES: Mapping[str, tuple[str, str]] = {
@@ -48,6 +52,22 @@ class Violation:
     stack: str
     logical_id: str
     detail: str
+
+
+def reviewed(model: Model, project: Path | None = None) -> tuple[Matrix, Sequence[Violation], Mapping[str, Path]]:
+    """Return the matrix, every objection, and the template file of each stack.
+
+    Args:
+        model: An assembly.
+        project: Where the search for the simulator's ``node_modules`` starts; defaults to the current folder.
+
+    Raises:
+        ToolMissing: Node or the simulator is not installed.
+    """
+    with simulator(project) as running:
+        evaluation = evaluate(model, running)
+        matrix = matrix_of(model, evaluation, running)
+    return matrix, violations(model, evaluation), model.files
 
 
 def violations(model: Model, evaluation: Evaluation) -> list[Violation]:

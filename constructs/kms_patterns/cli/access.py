@@ -92,8 +92,8 @@ def report(source: Sequence[str], form: str, output: Path | None, *, live: bool,
 
     As sarif: what least privilege objects to, for a code-scanning service.
     """
+    from kms_patterns.access.findings import reviewed  # noqa: PLC0415
     from kms_patterns.access.questions.filters import filtered  # noqa: PLC0415 - so that --help need not load it
-    from kms_patterns.access.questions.review import reviewed  # noqa: PLC0415
     from kms_patterns.access.report.answers import violations_as_text  # noqa: PLC0415
     from kms_patterns.access.report.formats import render  # noqa: PLC0415
     from kms_patterns.access.report.sarif import as_sarif  # noqa: PLC0415
@@ -220,9 +220,9 @@ def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
 @access.command()
 def live_permissions() -> None:
     """Print the read-only permissions that reading a live account needs, as a policy."""
-    from kms_patterns.access.live.audit_permissions import policy  # noqa: PLC0415
+    from kms_patterns.access.live.asking import permissions  # noqa: PLC0415
 
-    click.echo(policy(), nl=False)
+    click.echo(permissions(), nl=False)
 
 
 @contextmanager

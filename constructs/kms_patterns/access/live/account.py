@@ -20,7 +20,7 @@ _SECTIONS: Mapping[str, Any] = {"Parameters": {}, "Mappings": {}, "Conditions": 
 
 
 class Account:
-    """Reads one account in one Region. It writes nothing; ``audit_permissions.ACTIONS`` are all that it asks for.
+    """Reads one account in one Region. It writes nothing; ``asking.ACTIONS`` are all that it asks for.
 
     Attributes:
         account: Its id.

@@ -1,5 +1,6 @@
-"""Read-only requests to AWS: with retries, and what is refused noted instead of raised."""
+"""Read-only requests to AWS: with retries, what is refused noted instead of raised, and the permissions for all."""
 
+import json
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -111,3 +112,34 @@ def pages(client: Any, operation: str, member: str, **arguments: Any) -> Callabl
         return [item for page in paginator.paginate(**arguments) for item in page.get(member, [])]
 
     return call
+
+
+ACTIONS: Final = (
+    "cloudformation:DescribeStacks",
+    "cloudformation:GetTemplate",
+    "cloudformation:ListStackResources",
+    "iam:GetAccountAuthorizationDetails",
+    "kms:DescribeKey",
+    "kms:GetKeyPolicy",
+    "kms:ListAliases",
+    "kms:ListGrants",
+    "kms:ListKeys",
+    "lambda:GetPolicy",
+    "lambda:ListFunctions",
+    "organizations:ListPolicies",
+    "s3:GetAccountPublicAccessBlock",
+    "s3:GetBucketAcl",
+    "s3:GetBucketLocation",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:GetEncryptionConfiguration",
+    "s3:ListAllMyBuckets",
+    "sts:GetCallerIdentity",
+)
+"""Every action that ``kms-patterns access --live`` asks for; none writes."""
+
+
+def permissions() -> str:
+    """Return the permissions as an identity policy in JSON. A key policy may have to allow the four of KMS as well."""
+    statement: dict[str, Any] = {"Sid": "ReadAccess", "Effect": "Allow", "Action": list(ACTIONS), "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=2) + "\n"

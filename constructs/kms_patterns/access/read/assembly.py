@@ -15,15 +15,8 @@ from kms_patterns.access.templates.template_text import document_of
 UNKNOWN_ACCOUNT = "888877776666"
 """Stands for the account of an environment-agnostic stack; printed as ``<account>``."""
 
-_PARTITIONS = {
-    "cn-": "aws-cn",
-    "eu-isoe-": "aws-iso-e",
-    "eusc-": "aws-eusc",
-    "us-gov-": "aws-us-gov",
-    "us-iso-": "aws-iso",
-    "us-isob-": "aws-iso-b",
-    "us-isof-": "aws-iso-f",
-}
+_ISOLATED = {"eu-isoe-": "aws-iso-e", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b", "us-isof-": "aws-iso-f"}
+_PARTITIONS = {"cn-": "aws-cn", "eusc-": "aws-eusc", "us-gov-": "aws-us-gov"} | _ISOLATED
 NESTED_STACK = "AWS::CloudFormation::Stack"
 
 UNKNOWN_REGION = "any-region-1"

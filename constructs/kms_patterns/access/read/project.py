@@ -143,7 +143,10 @@ def checked_out(revision: str, folder: Path) -> Iterator[Path]:
         SynthesisFailed: There is no such repository, revision, or folder in it.
     """
     top = Path(_git(folder, "rev-parse", "--show-toplevel"))
-    commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    try:
+        commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except SynthesisFailed as error:
+        raise SynthesisFailed(f"{revision} is neither a path nor a git revision of {top}") from error
     objects = Path(folder, _git(folder, "rev-parse", "--git-path", "objects")).resolve()
     kind = _git(folder, "rev-parse", "--show-object-format")
     temporary = Path(tempfile.mkdtemp())
