@@ -67,6 +67,25 @@ def named_grant(
     )
 
 
+def service_linked_grant(
+    sid: str, role_arn: str, granted: Sequence[str], extra: conditions.Conditions
+) -> iam.PolicyStatement:
+    """Return the statement that lets a service-linked role use the key by the key policy alone.
+
+    AWS writes that role's policy, so there is no other half: the role is the ``Principal``, and must exist when the
+    key is deployed (MalformedPolicyDocumentException).
+
+    See https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
+    """
+    return iam.PolicyStatement(
+        sid=sid,
+        principals=[iam.ArnPrincipal(role_arn)],
+        actions=list(granted),
+        resources=["*"],
+        conditions=conditions.merge(extra),
+    )
+
+
 def grant_sid(construct_path: str, ordinal: int = 1) -> str:
     """Return the id of the statement that grants to the role or user at ``construct_path``.
 

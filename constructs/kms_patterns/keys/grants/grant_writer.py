@@ -11,18 +11,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.interfaces import ResourceEnvironment
 
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.grantee import (
-    Grantee,
-    check_inside,
-    check_policy_written,
-    report_identity_half,
-    resolve_grantee,
-)
+from kms_patterns.keys.grants.grantee import Grantee, check_inside, resolve_grantee
+from kms_patterns.keys.grants.identity_half import check_not_protected, check_policy_written, report_identity_half
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions, merge, principal
 from kms_patterns.policy.guardrails import SID_DENY_GRANTS_TO_OTHERS
-from kms_patterns.policy.statements import grant_sid, named_grant
+from kms_patterns.policy.statements import grant_sid, named_grant, service_linked_grant
 
 
 class GrantWriter:
@@ -64,6 +59,7 @@ class GrantWriter:
         own: Conditions,
         *,
         purpose: str = "use",
+        key_policy_only: bool = False,
     ) -> iam.Grant:
         """Write ``operations`` into the grantee's policy and, if the key names its users, into the key policy.
 
@@ -73,11 +69,12 @@ class GrantWriter:
             shared: Conditions of the key policy's half.
             own: Conditions of the identity's half: ``shared`` and those that the key policy cannot name.
             purpose: Keeps use and administration in statements of their own.
+            key_policy_only: Report the identity's half instead of writing it.
 
         Raises:
             GrantRefused: The key policy cannot name the grantee, or no policy can be attached to the grantee.
         """
-        named = self._named(grantee.grant_principal)
+        named = self._named(grantee.grant_principal, key_policy_only=key_policy_only)
         try:
             merge(principal(named.arn), shared)
         except ValueError as error:
@@ -85,9 +82,13 @@ class GrantWriter:
                 f"{self._key.node.path}: the grant names {named.path} by aws:PrincipalArn itself: {error}"
             ) from error
         subject = (named.path, purpose)
-        if named.account is not None:
-            report_identity_half(self._key, named.path, operations, own)
+        if named.service_linked:
             return self._to_key(subject, named, operations, shared)
+        if named.account is not None or key_policy_only:
+            report_identity_half(self._key, named, operations, own)
+            if named.account is None and self._key.access is KeyAccess.DELEGATED:
+                return iam.Grant.drop(grantee, "the account's policies decide, and this one is written elsewhere")
+            return self._to_key(subject, named, operations, shared, elsewhere=True)
         identity = self._to_identity(subject, named, operations, own)
         if self._key.access is KeyAccess.DELEGATED:
             return identity
@@ -114,14 +115,16 @@ class GrantWriter:
             self._key.write_statement(statement)
             self._in_key_policy.record(subject, conditions, iam.Grant.drop(iam.ArnPrincipal(arn), ""), statement)
 
-    def _named(self, grantee: Any) -> Grantee:
+    def _named(self, grantee: Any, *, key_policy_only: bool) -> Grantee:
         node = getattr(grantee, "node", None)
-        if node is None or node.path not in self._grantees:
+        resolved = self._grantees.get(node.path) if node is not None else None
+        if resolved is None:
             resolved = resolve_grantee(grantee, self._stack)
             check_inside(resolved, self._key.perimeter)
             self._grantees[resolved.path] = resolved
-            return resolved
-        return self._grantees[node.path]
+        if not key_policy_only:
+            check_not_protected(resolved)
+        return resolved
 
     def _to_identity(
         self, subject: tuple[str, ...], named: Grantee, operations: Sequence[str], own: Conditions
@@ -139,13 +142,24 @@ class GrantWriter:
         return self._in_identity_policies.record(subject, own, grant, grant.principal_statements[0])
 
     def _to_key(
-        self, subject: tuple[str, ...], named: Grantee, operations: Sequence[str], shared: Conditions
+        self,
+        subject: tuple[str, ...],
+        named: Grantee,
+        operations: Sequence[str],
+        shared: Conditions,
+        *,
+        elsewhere: bool = False,
     ) -> iam.Grant:
         extended = self._in_key_policy.extend(subject, operations, shared)
         if extended is not None:
             return extended
-        statement = self._statement(named.path, named.arn, operations, shared, named.account)
-        if named.account is not None:
+        if named.service_linked:
+            self._sids[named.path] += 1
+            sid = grant_sid(named.path, self._sids[named.path])
+            statement = service_linked_grant(sid, named.arn, operations, shared)
+        else:
+            statement = self._statement(named.path, named.arn, operations, shared, named.account)
+        if elsewhere or named.service_linked:
             self.elsewhere.add(statement.sid or "")
         grant = iam.Grant.add_statement_to_resource_policy(
             statement=statement,

@@ -2,21 +2,22 @@
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from aws_cdk import Annotations, ArnFormat, Reference, Stack, Token, Tokenization
+from aws_cdk import ArnFormat, Reference, Stack, Tokenization
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from constructs import Construct, Dependable
+from constructs import Construct
 
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.policy.conditions import Conditions
 from kms_patterns.policy.guardrails import is_account
 
 _SINGLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/.+")
+_PERMISSION_SET: Final = re.compile(
+    r"arn:[a-z-]+:iam::\d{12}:role/aws-reserved/sso\.amazonaws\.com/(\*/|[a-z0-9-]+/)?AWSReservedSSO_[\w+=,.@-]+_\*"
+)
+"""The roles of one Identity Center permission set: its Region and suffix change when it is provisioned again."""
 _TOKEN: Final = re.compile(r"\$\{Token\[[^]]*\]\}")
 
 _ADVICE = {
@@ -46,6 +47,21 @@ class Grantee:
     path: str
     account: str | None = None
 
+    @property
+    def service_linked(self) -> bool:
+        """Whether AWS made the role for one of its services: its policy is AWS's alone."""
+        return is_service_linked(self.arn)
+
+    @property
+    def protected(self) -> bool:
+        """Whether IAM refuses to change the role's policies (UnmodifiableEntity)."""
+        return self.service_linked or ":role/aws-reserved/" in self.arn
+
+
+def is_service_linked(arn: str) -> bool:
+    """Return whether ``arn`` is that of a role that AWS made for one of its services."""
+    return ":role/aws-service-role/" in arn
+
 
 def resolve_grantee(principal: Any, stack: Stack) -> Grantee:
     """Return the role or user ``principal``, named in a way that ``stack`` (the key's) can write.
@@ -71,6 +87,8 @@ def identity_arn(principal: Any) -> str:
     if not arn:
         raise GrantRefused(_no_arn(principal))
     known = _TOKEN.sub("", arn)
+    if _PERMISSION_SET.fullmatch(arn):
+        return arn
     if (known == arn and not _SINGLE.fullmatch(arn)) or "*" in known or "?" in known:
         raise GrantRefused(
             f"{principal.node.path}: {arn} does not identify exactly one role or user "
@@ -98,38 +116,6 @@ def check_inside(grantee: Grantee, perimeter: str | None) -> None:
             f"{grantee.path} is in account {grantee.account}, outside of the key's perimeter {perimeter}: the grant "
             "would have no effect (explicit deny). Make the perimeter the organization of both, or omit it"
         )
-
-
-def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:
-    """Check that the identity half of ``grant`` reached a policy.
-
-    Raises:
-        GrantRefused: No policy can be attached to the role: both halves are needed, so the grant would be void.
-    """
-    writable = isinstance(grantee.principal, (iam.Role, iam.User, iam.LazyRole))
-    if writable or (grant.success and Dependable.of(grant).dependency_roots):
-        return
-    raise GrantRefused(
-        f"no policy can be attached to {grantee.path}, so this grant would have no effect and calls would end in "
-        "AccessDeniedException: import the role mutable (iam.Role.from_role_arn(…) without mutable=False), "
-        "or grant the role itself instead of role.without_policy_updates()"
-    )
-
-
-def report_identity_half(key: GrantTarget, path: str, operations: Sequence[str], conditions: Conditions) -> None:
-    """Report, as a notice at synth, what the policy of the role or user of another account at ``path`` must allow."""
-    arn = key.key_arn
-    document: dict[str, Any] = {
-        "Effect": "Allow",
-        "Action": list(operations),
-        "Resource": "the ARN of the key, once it is deployed" if Token.is_unresolved(arn) else arn,
-        **({"Condition": conditions} if conditions else {}),
-    }
-    text = json.dumps(key.stack.resolve(document), indent=2)
-    Annotations.of(key).add_info(
-        f"{path} is in another account: the key policy names it, its own policy must allow the same, or the calls end "
-        f"in AccessDeniedException. Over there, call ImportedKey.from_key_arn(…).grant_operations, or add:\n{text}"
-    )
 
 
 def _no_arn(principal: Any) -> str:

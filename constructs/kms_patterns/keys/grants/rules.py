@@ -94,7 +94,9 @@ class GrantRules(CallsOfConstructs, _Key):
             self._via(demanded.get("via_service")),
             conditions or {},
         )
-        return self._writer.grant(grantee, operations, shared, self._merged(shared, identity_conditions or {}))
+        own = self._merged(shared, identity_conditions or {})
+        only = demanded.get("key_policy_only", False)
+        return self._writer.grant(grantee, operations, shared, own, key_policy_only=only)
 
     @checked
     def grant_pinned(
@@ -189,6 +191,7 @@ class GrantRules(CallsOfConstructs, _Key):
         operations: Sequence[str],
         via_service: str | None = None,
         conditions: when.Conditions | None = None,
+        key_policy_only: bool = False,
     ) -> iam.Grant:
         """Allow ``kms:CreateGrant`` for AWS resources only, and for these operations only.
 
@@ -197,6 +200,7 @@ class GrantRules(CallsOfConstructs, _Key):
             operations: Operations of KMS grants, such as ``Decrypt``: no KMS grant with another one can be made.
             via_service: The service that makes the grant for the grantee. Defaults to any integrated service.
             conditions: Further conditions.
+            key_policy_only: See :class:`~kms_patterns.keys.grants.target.CallConditions`.
 
         Raises:
             GrantRefused: KMS grants on this key cannot hold such an operation, or no request could meet the conditions.
@@ -205,7 +209,9 @@ class GrantRules(CallsOfConstructs, _Key):
         """
         check_grant_operations(self, operations)
         demanded = self._merged(when.aws_resource_grants(operations), self._via(via_service), conditions or {})
-        return self._writer.grant(grantee, [CREATE_GRANT], demanded, demanded, purpose="grants")
+        return self._writer.grant(
+            grantee, [CREATE_GRANT], demanded, demanded, purpose="grants", key_policy_only=key_policy_only
+        )
 
     def _via(self, service: str | None) -> when.Conditions:
         if service is None:

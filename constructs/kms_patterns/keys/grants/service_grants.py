@@ -61,7 +61,9 @@ class ServiceGrants(GrantRules):
         return self.add_to_resource_policy(statement)
 
     @checked
-    def allow_use_through(self, service: str, grantee: iam.IGrantable, *, create: bool = False) -> iam.Grant:
+    def allow_use_through(
+        self, service: str, grantee: iam.IGrantable, *, create: bool = False, key_policy_only: bool = False
+    ) -> iam.Grant:
         """Allow one role or user what a service does for it with the key, through that service only.
 
         Args:
@@ -69,6 +71,7 @@ class ServiceGrants(GrantRules):
             grantee: The caller of the service.
             create: Whether to allow also what creating resources under the key takes, with KMS grants for the service
                 where it makes them. AWS CloudFormation's role is allowed that for the app's resources without a call.
+            key_policy_only: See :class:`~kms_patterns.keys.grants.target.CallConditions`; for service-linked roles.
 
         Raises:
             GrantRefused: The service is unknown or needs nothing, the key is not symmetric, or the grant is void.
@@ -82,14 +85,21 @@ class ServiceGrants(GrantRules):
                 f"creator does: leave the call out, or give create=True"
             )
         used = [operation for operation in operations if operation != RETIRE_GRANT]
-        granted = [self.grant_operations(grantee, *used, via_service=use.host)] if used else []
+        only = key_policy_only
+        granted = [self.grant_operations(grantee, *used, via_service=use.host, key_policy_only=only)] if used else []
         if RETIRE_GRANT in operations:
             through = when.via_service(use.host, self.stack.region)
-            granted.append(self._writer.grant(grantee, [RETIRE_GRANT], through, through, purpose="retirement"))
+            retiring = self._writer.grant(
+                grantee, [RETIRE_GRANT], through, through, purpose="retirement", key_policy_only=only
+            )
+            granted.append(retiring)
         if create:
             self._created.add(service)
         if grants:
-            granted.append(self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host))
+            making = self.grant_create_grant(
+                grantee, operations=use.grant_operations, via_service=use.host, key_policy_only=only
+            )
+            granted.append(making)
         return reduce(iam.Grant.combine, granted)
 
     @checked

@@ -22,10 +22,14 @@ class CallConditions(TypedDict, total=False):
         via_service: AWS service that must make the call for the grantee, as its endpoint names it, such as ``s3``.
             Defaults to any caller.
         conditions: Further conditions, operator -> condition key -> value. Defaults to none.
+        key_policy_only: Whether the policy of the role or user is written elsewhere: by AWS (service-linked roles,
+            roles of Identity Center permission sets), by another app or by hand. Only the key policy is written then,
+            and what the other policy must allow is a notice at synth. Defaults to False.
     """
 
     via_service: str | None
     conditions: Conditions | None
+    key_policy_only: bool
 
 
 class GrantConditions(CallConditions, total=False):
@@ -112,5 +116,6 @@ class Writer(Protocol):
         own: Conditions,
         *,
         purpose: str = "use",
+        key_policy_only: bool = False,
     ) -> iam.Grant:
         """Allow ``operations`` under ``shared`` conditions in the key policy and ``own`` in the grantee's policy."""

@@ -8,9 +8,11 @@ from typing import Any
 from aws_cdk import Annotations, Token
 from aws_cdk import aws_iam as iam
 
-from kms_patterns.keys.grants.grantee import Grantee, check_policy_written, identity_arn, report_identity_half
+from kms_patterns.keys.grants.grantee import Grantee, identity_arn, is_service_linked
+from kms_patterns.keys.grants.identity_half import check_not_protected, check_policy_written, report_identity_half
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.conditions import Conditions, merge, principal
+from kms_patterns.policy.literal import literal
 from kms_patterns.policy.statements import grant_sid
 
 
@@ -38,6 +40,7 @@ class OwnersStatements:
         own: Conditions,
         *,
         purpose: str = "use",  # noqa: ARG002 -- the interface of a writer
+        key_policy_only: bool = False,
     ) -> iam.Grant:
         """Write ``operations`` into the grantee's policy, and report the owner's half.
 
@@ -46,11 +49,15 @@ class OwnersStatements:
         """
         who: Any = grantee.grant_principal
         arn, account = identity_arn(who), who.principal_account
-        if account and not Token.is_unresolved(account) and account != self._key.stack.account:
+        elsewhere = account and not Token.is_unresolved(account) and account != self._key.stack.account
+        named = Grantee(who, arn, who.node.path, account if elsewhere else None)
+        if elsewhere or key_policy_only:
             # Neither half can be written here: both are reported.
-            report_identity_half(self._key, who.node.path, operations, own)
+            if not named.service_linked:
+                report_identity_half(self._key, named, operations, own)
             self.report(arn, who.node.path, operations, shared, account)
-            return iam.Grant.drop(who, "the policy of the grantee is in another account")
+            return iam.Grant.drop(who, "the policy of the grantee is written elsewhere")
+        check_not_protected(named)
         carrying = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": self._alias}} if self._alias else {}
         grant = iam.Grant.add_to_principal(
             grantee=who,
@@ -58,7 +65,7 @@ class OwnersStatements:
             resource_arns=[self._resource],
             conditions=merge(own, carrying) or None,
         )
-        check_policy_written(Grantee(who, arn, who.node.path), grant)
+        check_policy_written(named, grant)
         self.report(arn, who.node.path, operations, shared, account)
         return grant
 
@@ -70,12 +77,15 @@ class OwnersStatements:
         Its account is the principal, its ARN a condition: as in the policies of this app's own keys.
         """
         stack = self._key.stack
+        service_linked = is_service_linked(arn)
         document = {
             "Effect": "Allow",
-            "Principal": {"AWS": f"arn:{stack.partition}:iam::{account or stack.account}:root"},
+            "Principal": {
+                "AWS": arn if service_linked else f"arn:{stack.partition}:iam::{account or stack.account}:root"
+            },
             "Action": list(operations),
             "Resource": "*",
-            "Condition": merge(principal(arn), conditions),
+            "Condition": merge(conditions) if service_linked else merge(principal(arn), conditions),
         }
         self.report_statement(stack.resolve(document), path)
 
@@ -89,6 +99,6 @@ class OwnersStatements:
             document = {"Sid": grant_sid(path, self._sids[path]), **document}
         self._statements[name] = document
         Annotations.of(self._key).add_info(
-            f"this app cannot change the policy of {self._key.stack.resolve(self._key.key_arn)}. Its owner must add, "
-            f"or the calls end in AccessDeniedException:\n{json.dumps(document, indent=2)}"
+            f"this app cannot change the policy of {literal(self._key.key_arn, self._key.stack)}. Its owner must add, "
+            f"or the calls end in AccessDeniedException:\n{json.dumps(literal(document, self._key.stack), indent=2)}"
         )

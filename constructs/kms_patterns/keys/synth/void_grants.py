@@ -42,7 +42,8 @@ def void_grants(
                 f"{key.node.path}: the key policy statement {allowance.where} allows "
                 f"{references.label(str(allowance.principal))} {', '.join(missing)}, which no policy of that role or "
                 "user does. Call a grant_… method of the key, which writes both halves, instead of "
-                "add_to_resource_policy (a bare ARN: import it with iam.Role.from_role_arn first)"
+                "add_to_resource_policy (a bare ARN: import it with iam.Role.from_role_arn first); if its policy is "
+                "written elsewhere, give the grant key_policy_only=True"
             )
 
 

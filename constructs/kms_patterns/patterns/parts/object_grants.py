@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aws_cdk import Annotations, ArnFormat, Stack, Token, region_info
+from aws_cdk import Annotations, ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
@@ -13,6 +13,7 @@ from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.policy import actions
 from kms_patterns.policy.conditions import CONTEXT_PREFIX, S3_CONTEXT_KEY, Conditions
+from kms_patterns.policy.literal import literal
 
 if TYPE_CHECKING:
     _Base = s3.Bucket
@@ -214,22 +215,15 @@ def _report_other_account(
     account = grantee.grant_principal.principal_account
     if not account or Token.is_unresolved(account) or account == bucket.stack.account:
         return
-    arns = [f"{_literal_arn(bucket)}{part}" for part in below]
-    document = {"Effect": "Allow", "Action": list(allowed), "Resource": arns}
-    Annotations.of(bucket).add_info(
-        f"{_path(grantee)} is in account {account}: the bucket policy names it, its own policy must allow the same, or "
-        f"S3 responds with AccessDenied. Add there:\n{json.dumps(document, indent=2)}"
-    )
-
-
-def _literal_arn(bucket: s3.Bucket) -> str:
     child = bucket.node.default_child
     name = child.bucket_name if isinstance(child, s3.CfnBucket) else None
-    if not name or Token.is_unresolved(name):
-        return f"<the ARN of {bucket.node.path}, once it is deployed>"
-    region = bucket.stack.region
-    partition = None if Token.is_unresolved(region) else region_info.RegionInfo.get(region).partition
-    return f"arn:{partition or 'aws'}:s3:::{name}"
+    known = name is not None and not Token.is_unresolved(name)
+    arn = f"arn:{bucket.stack.partition}:s3:::{name}" if known else bucket.bucket_arn
+    document = {"Effect": "Allow", "Action": list(allowed), "Resource": [f"{arn}{part}" for part in below]}
+    Annotations.of(bucket).add_info(
+        f"{_path(grantee)} is in account {account}: the bucket policy names it, its own policy must allow the same, or "
+        f"S3 responds with AccessDenied. Add there:\n{json.dumps(literal(document, bucket.stack), indent=2)}"
+    )
 
 
 def _path(grantee: iam.IGrantable) -> str:
