@@ -138,3 +138,21 @@ def test_no_credentials_for_the_bucket_is_not_taken_for_a_free_name():
             raise ClientError({"Error": {"Code": "403"}}, "HeadObject")
 
     s3_objects._refuse_existing(Forbidden(), S3Place("b", "k"))
+
+
+def test_object_to_object_keeps_headers_metadata_and_on_request_tags(run, keys, s3):
+    described = {"ContentType": "text/plain", "CacheControl": "no-store", "Metadata": {"owner": "billing"}}
+    s3.put_object(Bucket="cli-objects", Key="in", Body=b"hello", Tagging="team=a", **described)
+    encrypt = ("encrypt", "s3://cli-objects/in", "-k", keys.first, "-o", "s3://cli-objects/out")
+    refused = run(*encrypt)
+    assert (refused.code, "has 1 tags" in refused.stderr) == (1, True)
+    assert run(*encrypt, "--tags", "carry").code == 0
+    assert (
+        run("decrypt", "s3://cli-objects/out", "-k", keys.first, "-o", "s3://cli-objects/back", "--tags", "drop").code
+        == 0
+    )
+    for key, tags in (("out", [{"Key": "team", "Value": "a"}]), ("back", [])):
+        found = s3.get_object(Bucket="cli-objects", Key=key)
+        assert {name: found[name] for name in described} == described
+        assert s3.get_object_tagging(Bucket="cli-objects", Key=key)["TagSet"] == tags
+    assert body(s3, "back") == b"hello"
