@@ -4,6 +4,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secretsmanager
 
 from kms_patterns import EncryptionKey, KeyAccess
 
@@ -209,3 +210,24 @@ def test_key_of_a_stage_is_checked_with_the_stage(app, role):
 
 
 INSECURE = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        iam.AccountPrincipal("444455556666"),
+        iam.OrganizationPrincipal("o-abcdef1234"),
+        iam.AccountRootPrincipal().with_conditions({"StringEquals": {"aws:PrincipalOrgID": "o-abcdef1234"}}),
+    ],
+)
+def test_secret_shared_with_another_account_or_organization_is_refused(who, stack):
+    secret = secretsmanager.Secret(stack, "Secret", encryption_key=EncryptionKey(stack, "Key"))
+
+    with pytest.raises(RuntimeError, match=r"every role of .* would use the key through secretsmanager"):
+        secret.grant_read(who)
+
+
+def test_secret_read_by_the_own_account_is_left_to_its_roles(stack):
+    secret = secretsmanager.Secret(stack, "Secret", encryption_key=EncryptionKey(stack, "Key"))
+
+    secret.grant_read(iam.AccountPrincipal("111122223333"))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -183,10 +184,12 @@ class ViaService:
     Attributes:
         host: First label of the service's ``kms:ViaService`` value.
         role: The role or user; None for a whole account.
+        others: Another account, or an organization, whose every role is meant; None for this account and single roles.
     """
 
     host: str
     role: iam.IGrantable | None
+    others: str | None = None
 
     @classmethod
     def of(cls, grantee: iam.IGrantable, scope: Construct) -> Self | None:
@@ -204,8 +207,17 @@ class ViaService:
         if via is None:
             return None
         host = str(via).partition(".")[0]
-        arns = fragment.principal_json.get("AWS", ["*"])
-        return cls(host, _role_behind(str(arns[0]), scope))
+        arn = str(fragment.principal_json.get("AWS", ["*"])[0])
+        return cls(host, _role_behind(arn, scope), _others(arn, fragment.conditions, Stack.of(scope)))
+
+
+def _others(arn: str, conditions: Mapping[str, Mapping[str, object]], stack: Stack) -> str | None:
+    for demands in conditions.values():
+        for name, value in demands.items():
+            if name.lower() in ("aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount"):
+                return f"{name} {value}"
+    account = re.fullmatch(r"arn:[^:]+:iam::(\d{12}):root", _TOKEN.sub("aws", arn, count=1))
+    return f"account {account[1]}" if account is not None and account[1] != stack.account else None
 
 
 def _role_behind(arn: str, scope: Construct) -> iam.IGrantable | None:

@@ -240,6 +240,12 @@ class GrantRules(CallsOfConstructs, _Key):
         if through.role is not None:
             used = [operation for operation in operations if operation != CREATE_GRANT]
             return self.grant_operations(through.role, *used, via_service=through.host)
+        if through.others is not None:
+            raise GrantRefused(
+                f"{self.node.path}: every role of {through.others} would use the key through {through.host}, and the "
+                "key policy names its users: their calls would end in AccessDeniedException. Grant single roles, "
+                "iam.Role.from_role_arn(…) of the other account, or encrypt what is shared under a kms.Key"
+            )
         if not isinstance(grantee, ForConstruct):
             raise GrantRefused(
                 f"{self.node.path}: a ViaServicePrincipal without a role lets a service use the key for every caller "
