@@ -7,7 +7,9 @@ import pytest
 from kms_patterns.access import AccessMatrix
 
 VIA_S3 = {"kms:ViaService": "s3.<region>.amazonaws.com"}
-DOCUMENTS = {"StringEquals": {**VIA_S3, "kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::<KmsPatterns-S3/Bucket>"}}
+BUCKET = "arn:aws:s3:::<KmsPatterns-S3/Bucket>"
+CONTEXT = {"kms:EncryptionContext:aws:s3:arn": [BUCKET, f"{BUCKET}/*"]}
+DOCUMENTS = {"StringEquals": VIA_S3, "StringLike": CONTEXT}
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def test_exact_access_passes(reference: AccessMatrix) -> None:
 
 
 def test_equivalent_condition_passes(reference: AccessMatrix) -> None:
-    by_pattern = {"StringLike": DOCUMENTS["StringEquals"]}
+    by_pattern = {"StringLike": {**VIA_S3, **CONTEXT}}
     reference.assert_only("DownloaderRole", "KmsPatterns-S3/Key", {"kms:Decrypt": by_pattern})
 
 
