@@ -13,6 +13,7 @@ from constructs import Construct
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.policy.guardrails import is_account
+from kms_patterns.policy.literal import literal
 
 _SINGLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/.+")
 _PERMISSION_SET: Final = re.compile(
@@ -216,7 +217,7 @@ def _others(arn: str, conditions: Mapping[str, Mapping[str, object]], stack: Sta
         for name, value in demands.items():
             if name.lower() in ("aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount"):
                 return f"{name} {value}"
-    account = re.fullmatch(r"arn:[^:]+:iam::(\d{12}):root", _TOKEN.sub("aws", arn, count=1))
+    account = re.fullmatch(r"arn:[^:]+:iam::(\d{12}):root", str(literal(arn, stack)))
     return f"account {account[1]}" if account is not None and account[1] != stack.account else None
 
 
