@@ -141,3 +141,24 @@ def test_log_has_facts_of_each_object_and_its_failure(s3, caplog, refused):
 )
 def test_default_destination_has_a_name(key, destination):
     assert decrypted_key(key) == destination
+
+
+@pytest.mark.parametrize(
+    ("setting", "tags"), [("carry", [{"Key": "team", "Value": "a"}]), ("drop", None), ("refuse", None), (None, None)]
+)
+def test_tags_of_the_source_are_treated_as_the_function_is_told(setting, tags, s3, monkeypatch, refused):
+    s3.put("inbox", "f", b"hello")
+    s3.tags["inbox", "f"] = [{"Key": "team", "Value": "a"}]
+    if setting:
+        monkeypatch.setenv("OBJECT_TAGS", setting)
+    if setting in {"carry", "drop"}:
+        envelope_cipher.encrypt({"sourceKey": "f"}, None)
+    else:
+        assert refused(envelope_cipher.encrypt, {"sourceKey": "f"}).code == "InvalidRequest"
+    assert s3.tags.get(("vault", "f.encrypted")) == tags
+
+
+def test_unknown_setting_for_tags_is_a_misconfiguration(s3, monkeypatch, refused):
+    s3.put("inbox", "f", b"hello")
+    monkeypatch.setenv("OBJECT_TAGS", "Carry")
+    assert refused(envelope_cipher.encrypt, {"sourceKey": "f"}).code == "FunctionMisconfigured"
