@@ -19,7 +19,7 @@ from kms_patterns.local.server.requests.role_passing import passed_roles, passed
 from kms_patterns.local.server.stacks import stack_refusals
 from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, permissions
 from kms_patterns.local.server.stacks.stack_keys import change_key, use_keys
-from kms_patterns.local.server.stacks.stack_references import ResourceFailed, handler_message, text_of
+from kms_patterns.local.server.stacks.stack_references import ResourceFailed, handler_code, handler_message, text_of
 
 Handler = Callable[..., Awaitable[Response]]
 _CLOUDFORMATION = "cloudformation.amazonaws.com"
@@ -116,7 +116,7 @@ class ResourceSteps:
             elif not step.kind.startswith("AWS::CloudFormation::"):
                 self._check_service(principal, step)
         except (NotPermitted, KmsError) as refused:
-            raise ResourceFailed(handler_message(text_of(refused), "AccessDenied")) from refused
+            raise ResourceFailed(handler_message(text_of(refused), handler_code(refused))) from refused
 
     def _check_service(self, principal: Acting, step: Step) -> None:
         for needed in permissions(step):

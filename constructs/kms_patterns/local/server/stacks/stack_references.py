@@ -60,6 +60,12 @@ def text_of(refused: Exception) -> str:
     return refused.message if isinstance(refused, KmsError) else str(refused)
 
 
+def handler_code(refused: Exception) -> str:
+    """Return CloudFormation's code for a refusal: of permissions, or of a service for another reason."""
+    denied = not isinstance(refused, KmsError) or refused.code == "AccessDeniedException"
+    return "AccessDenied" if denied else "GeneralServiceException"
+
+
 def handler_message(reason: str, code: str) -> str:
     """Return what CloudFormation says of a resource whose handler failed with ``reason``."""
     return f'Resource handler returned message: "{reason}" (RequestToken: {uuid4()}, HandlerErrorCode: {code})'

@@ -6,8 +6,6 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-ove
 import json
 from functools import cache
 
-import botocore.session
-
 from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
 from kms_patterns.local.server.kms.control_plane.tags import check_tags
 from kms_patterns.local.server.kms.keys import KeyRecord
@@ -54,4 +52,7 @@ def _require_region(region: str) -> None:
 
 @cache
 def _regions() -> frozenset[str]:
-    return frozenset(botocore.session.get_session().get_available_regions("kms"))
+    # Imported only here: the session with all that it brings would be a third of the server's start.
+    from botocore.session import get_session  # noqa: PLC0415
+
+    return frozenset(get_session().get_available_regions("kms"))
