@@ -19,11 +19,12 @@ LIMIT: Final = 65_000
 def as_markdown(matrix: Matrix) -> str:
     """Return the report as GitHub-flavoured markdown, short enough for a comment: a summary, then folded details."""
     shown = mapped(matrix)
-    alarms = [line for stack in shown.stacks for part in sections(shown, stack) for line in _alarms(part)]
+    arranged = {stack: sections(shown, stack) for stack in shown.stacks}
+    alarms = [line for parts in arranged.values() for part in parts for line in _alarms(part)]
     head = ["# Who can do what, under which condition", "", _counts(shown), ""]
     if alarms:
         head += ["Given by no statement for them in these templates:", "", *alarms, ""]
-    parts = [folded("Stack", list(_stack(shown, stack)), stack) for stack in shown.stacks]
+    parts = [folded("Stack", list(_stack(shown, arranged[stack])), stack) for stack in arranged]
     if shown.unresolved:
         lines = [f"- {': '.join(_listed(item.where, item.what, item.why))}" for item in shown.unresolved]
         parts.append(folded(f"Not resolved: {len(lines)}", lines))
@@ -49,8 +50,7 @@ def _listed(*texts: str) -> list[str]:
     return [code(text, in_table=False) for text in texts]
 
 
-def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
-    parts = sections(matrix, stack)
+def _stack(matrix: Matrix, parts: Sequence[Section]) -> Iterator[str]:
     for part in parts:
         if part.what.kind is not ResourceKind.ROLE:
             yield from _section(matrix, part)

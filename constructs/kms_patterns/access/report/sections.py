@@ -95,21 +95,27 @@ def sections(matrix: Matrix, stack: str) -> list[Section]:
     resources = sorted(
         (what for what in matrix.resources if what.stack == stack), key=lambda what: (kinds.index(what.kind), what.id)
     )
-    return [_section(matrix, what) for what in resources]
+    found: dict[str, list[Access]] = {what.id: [] for what in resources}
+    for entry in matrix.entries:
+        if entry.resource in found:
+            found[entry.resource].append(entry)
+    everyone = sorted(matrix.principals, key=lambda item: (_ORDER[item.kind], item.id))
+    return [_section(matrix, what, found[what.id], everyone) for what in resources]
 
 
-def _section(matrix: Matrix, what: What) -> Section:
-    entries = [
-        replace(entry, condition=renamed(entry.condition, lambda value: value.replace(f"<{what.stack}/", "<")))
-        for entry in matrix.entries
-        if entry.resource == what.id
-    ]
-    common = _common([entry.condition for entry in entries if entry.condition != NEVER])
+def _section(matrix: Matrix, what: What, given: Sequence[Access], everyone: Sequence[Who]) -> Section:
+    short = {
+        condition: renamed(condition, lambda value: value.replace(f"<{what.stack}/", "<"))
+        for condition in {entry.condition for entry in given}
+    }
+    common = _common([short[entry.condition] for entry in given if entry.condition != NEVER])
+    beyond = {condition: _beyond(renamed_one, common) for condition, renamed_one in short.items()}
+    of_principal: dict[str, list[Access]] = {}
+    for entry in given:
+        of_principal.setdefault(entry.principal, []).append(replace(entry, condition=beyond[entry.condition]))
     blocks: list[Block] = []
-    for who in sorted(matrix.principals, key=lambda item: (_ORDER[item.kind], item.id)):
-        own = [
-            replace(entry, condition=_beyond(entry.condition, common)) for entry in entries if entry.principal == who.id
-        ]
+    for who in everyone:
+        own = of_principal.get(who.id, [])
         if own or (who.kind in SYNTHETIC and what.kind is not ResourceKind.ROLE):
             found = rows(matrix, what, own)
             like = next(

@@ -15,6 +15,8 @@ _Value = TypeVar("_Value")
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs", "Mn", "Me"})
 _HIDDEN_LETTERS = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 """Letters that have no ink."""
+_SIMPLE = re.compile(r"[!-\[\]-~]+(?: [!-\[\]-~]+)*")
+_NOT_ASCII = re.compile(r"[^\n -~]")
 _PLAIN = re.compile(r'[^\s"(),]+')
 _OUR_WORDS = frozenset({"absent", "and", "nor", "or"})
 
@@ -24,6 +26,8 @@ def visible(text: str) -> str:
 
     Different texts give different results, and the result of a prefix is a prefix of the result.
     """
+    if _SIMPLE.fullmatch(text):
+        return text
     out: list[str] = []
     previous = " "
     for letter in text:
@@ -40,6 +44,8 @@ def visible_lines(text: str) -> str:
 
 def visible_json(text: str) -> str:
     r"""Return JSON text with what cannot be seen as ``\u`` escapes: the same document, safe to print."""
+    if not _NOT_ASCII.search(text):
+        return text
     return "".join(_json_code(letter) if letter != "\n" and hidden(letter) else letter for letter in text)
 
 
