@@ -209,3 +209,19 @@ def test_log_group_takes_a_key_whose_policy_names_logs(
 def test_key_that_a_service_makes_is_managed_by_aws(aws: Any) -> None:
     aws.client("ssm").put_parameter(Name=unique(), Value="x", Type="SecureString")
     assert aws.client("kms").describe_key(KeyId="alias/aws/ssm")["KeyMetadata"]["KeyManager"] == "AWS"
+
+
+@pytest.mark.parametrize("attributes", [{"KmsMasterKeyId": ""}, {"SqsManagedSseEnabled": "true"}])
+@pytest.mark.parametrize("query_protocol", [False, True])
+def test_messages_stay_under_the_key_of_their_queue(
+    aws: Any, queue: str, attributes: dict[str, str], query_protocol: bool
+) -> None:
+    url = f"{aws.endpoint_url}{queue}"
+    if query_protocol:
+        (name, value) = next(iter(attributes.items()))
+        form = {"Action": "SetQueueAttributes", "Version": "2012-11-05", "QueueUrl": url}
+        status, body = raw(aws.session(), "sqs", queue, form | {"Attribute.1.Name": name, "Attribute.1.Value": value})
+        assert (status, "holds messages" in body) == (400, True), body
+        return
+    with pytest.raises(Exception, match="holds messages"):
+        aws.client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)

@@ -19,6 +19,7 @@ from kms_patterns.local.server.emulator.emulator import (
     SSM,
     reach,
 )
+from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.members import Request, ResponseMembers
 from kms_patterns.local.server.services import dynamodb_uses
 from kms_patterns.local.server.services.service_keys import Service, Use
@@ -125,6 +126,33 @@ def _queue(*operations: str) -> Any:
     return uses
 
 
+def refuse_new_queue_key(url: str, key: object) -> None:
+    """Refuse another key, or none, for a queue that holds messages: on AWS they stay under the key before.
+
+    Raises:
+        KmsError: InvalidAttributeValue: the emulator's messages carry no key, so the old one would not be asked for.
+    """
+    try:
+        queue = reach(SQS, "_get_q")(url)
+    except reach(SQS, "_Err"):
+        return
+    before = queue["attributes"].get("KmsMasterKeyId") or ""
+    if before and queue["messages"] and str(key or "") != before:
+        raise KmsError(
+            "InvalidAttributeValue",
+            "The embedded AWS does not change the key of a queue that holds messages: receive and delete them first.",
+        )
+
+
+def _queue_changed(request: Request) -> Iterator[Use]:
+    attributes = request.get("Attributes") or {
+        request[name]: request.get(name.replace(".Name", ".Value")) for name in request if name.endswith(".Name")
+    }
+    if "KmsMasterKeyId" in attributes or str(attributes.get("SqsManagedSseEnabled")).lower() == "true":
+        refuse_new_queue_key(str(request.get("QueueUrl") or ""), attributes.get("KmsMasterKeyId"))
+    yield from ()
+
+
 def _queue_located(request: Request, path: str) -> Request:
     return request if request.get("QueueUrl") else {**request, "QueueUrl": reach(SQS, "_url_from_path")(path)}
 
@@ -157,6 +185,7 @@ SERVICES = (
         before={
             **dict.fromkeys(("SendMessage", "SendMessageBatch"), _queue("GenerateDataKey", "Decrypt")),
             "ReceiveMessage": _queue("Decrypt"),
+            "SetQueueAttributes": _queue_changed,
         },
         codes={code: f"Kms{name}" for code, name in _CODE_OF.items()},
         target="AmazonSQS.", xml="_xml_err_resp", located=_queue_located,

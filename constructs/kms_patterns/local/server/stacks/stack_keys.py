@@ -15,6 +15,7 @@ from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.services import dynamodb_uses
 from kms_patterns.local.server.services.configured_keys import function_key, log_group_key
 from kms_patterns.local.server.services.service_keys import ask
+from kms_patterns.local.server.services.service_uses import refuse_new_queue_key
 from kms_patterns.local.server.stacks.resource_permissions import Step
 
 
@@ -41,6 +42,8 @@ def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
         function_key(kms, caller, props.get("FunctionName") or step.name, props["KmsKeyArn"])
     if kind == "AWS::Logs::LogGroup" and step.sets("KmsKeyId"):
         log_group_key(kms, props.get("LogGroupName") or step.name, props["KmsKeyId"])
+    if kind == "AWS::SQS::Queue" and step.action == "update":
+        refuse_new_queue_key(step.name, props.get("KmsMasterKeyId"))
     encryption = props.get("SSESpecification") or {}
     if kind == "AWS::DynamoDB::Table" and encryption.get("SSEEnabled") and step.sets("SSESpecification"):
         wanted = {"Enabled": True, "KMSMasterKeyId": encryption.get("KMSMasterKeyId")}
