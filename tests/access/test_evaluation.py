@@ -19,6 +19,8 @@ from kms_patterns.access.evaluate.witnesses import Value, witness_values
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.read.reader import read_model
+from tests.access.random_templates import Case
+from tests.access.unknown_policies import random_model
 
 MOST_CONTEXTS = 40
 MOST_RESOURCES = 30
@@ -63,6 +65,23 @@ def test_actions_decided_together_are_decided_as_alone(
     together = evaluate(model, running)
     assert decisions(together) == decisions(evaluate(model, running, each="alone"))
     assert together.count > 300
+
+
+def test_pairs_that_are_not_asked_about_are_denied(
+    foreign_app: str, assembly: Callable[[str], Path], running: Simulator
+) -> None:
+    model = some_of(read_model(assembly(foreign_app)))
+    some, every = evaluate(model, running), evaluate(model, running, every_pair=True)
+    assert decisions(some) == decisions(every)
+    assert len(some.requests) < len(every.requests)
+
+
+@pytest.mark.parametrize("seed", range(200, 212))
+def test_pairs_with_unknown_values_that_are_not_asked_about_are_denied(
+    seed: int, running: Simulator, tmp_path: Path
+) -> None:
+    model = random_model(Case(seed), tmp_path)
+    assert decisions(evaluate(model, running)) == decisions(evaluate(model, running, every_pair=True))
 
 
 def test_simulators_front_door_decides_alike(

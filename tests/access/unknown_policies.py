@@ -35,9 +35,8 @@ Acting = tuple[tuple[str, str], dict[str, Any], dict[str, str]]
 """A principal with what its own policies are, the policy, and what is known of its requests."""
 
 
-def misses(seed: int, running: Simulator, folder: Path, *, substitutions: int = 3) -> Iterator[str]:
-    """Yield what is allowed after a substitution and is not possible before it, as text."""
-    case = Case(seed)
+def random_model(case: Case, folder: Path) -> Model:
+    """Return the model of a case's assembly, written to ``folder``."""
     for name, template in case.templates.items():
         (folder / f"{name}.template.json").write_text(json.dumps(template))
     stacks = {
@@ -53,7 +52,13 @@ def misses(seed: int, running: Simulator, folder: Path, *, substitutions: int = 
         for name, account in ACCOUNTS.items()
     }
     (folder / "manifest.json").write_text(json.dumps({"version": "38.0.0", "artifacts": stacks}))
-    model = read_model(folder)
+    return read_model(folder)
+
+
+def misses(seed: int, running: Simulator, folder: Path, *, substitutions: int = 3) -> Iterator[str]:
+    """Yield what is allowed after a substitution and is not possible before it, as text."""
+    case = Case(seed)
+    model = random_model(case, folder)
     possible: dict[tuple[str, str], list[tuple[str, Condition]]] = {}
     for finding in evaluate(model, running).findings:
         place = finding.request.resource.id, finding.action.name
@@ -86,7 +91,7 @@ def _misses_of(
         for action in answer["allowed"]:
             listed = possible.get((place, action), [])
             context = message["context"]
-            names = _names(who, given)
+            names = _names(who, message["account"], given)
             if not any(name in names and _possible(condition, context, running, truth) for name, condition in listed):
                 yield f"{who} {action} on {place} with {context.get('kms:ViaService')} and {dict(given)}"
 
@@ -150,8 +155,8 @@ def _facts(account: str, role: str) -> dict[str, str]:
     }
 
 
-def _names(who: tuple[str, str], given: Mapping[str, str]) -> set[str]:
-    """Return the ids under which a concrete principal may be listed."""
+def _names(who: tuple[str, str], owner: str, given: Mapping[str, str]) -> set[str]:
+    """Return the ids under which a concrete principal may be listed at a resource of the account ``owner``."""
     arn, kind = who
     account, role = arn.split(":")[4], arn.rpartition("/")[2]
     here = {given[f"{stack}.AWS::AccountId"]: stack for stack in ACCOUNTS}.get(account)
@@ -163,9 +168,9 @@ def _names(who: tuple[str, str], given: Mapping[str, str]) -> set[str]:
     spelled = {arn, *(arn.replace(account, name, 1) for name in symbols)}
     spelled |= {text.replace(f"/{role}", f"/{name}") for text in spelled for name in symbols}
     found = {*spelled, *(f"account {name}" for name in {account, *symbols}), *(f"principal {name}" for name in symbols)}
-    if here and kind == "none":
+    if account == owner and kind == "none":
         return found | {f"{name} by this policy alone" for name in spelled} | {"role without any policy"}
-    return found | ({"account administrator"} if here else {"anyone outside"})
+    return found | ({"account administrator"} if account == owner else {"anyone outside"})
 
 
 def _possible(

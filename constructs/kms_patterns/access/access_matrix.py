@@ -1,6 +1,7 @@
 """The facade of the access proof: a matrix that reads assemblies and asserts what they give."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from kms_patterns.access.report.matrix_json import read, write
 
 class AccessMatrix(Matrix):
     """Everything that is reachable in an assembly; what is not listed is denied."""
+
+    @classmethod
+    def _from(cls, matrix: Matrix) -> "AccessMatrix":
+        return cls(**{item.name: getattr(matrix, item.name) for item in fields(matrix)})
 
     @classmethod
     def from_assembly(cls, path: str | Path, *, project: Path | None = None) -> "AccessMatrix":
@@ -27,7 +32,7 @@ class AccessMatrix(Matrix):
             ToolMissing: Node or the simulator is not installed.
             SimulationFailed: The simulator could not evaluate a request.
         """
-        return cls(**vars(build(Path(path), project=project)))
+        return cls._from(build(Path(path), project=project))
 
     @classmethod
     def from_json(cls, text: str) -> "AccessMatrix":
@@ -36,7 +41,7 @@ class AccessMatrix(Matrix):
         Raises:
             NotAMatrix: ``text`` is something else, or of another version.
         """
-        return cls(**vars(read(text)))
+        return cls._from(read(text))
 
     def to_json(self) -> str:
         """Return the matrix as JSON; ``schema/access-matrix-1.json`` describes it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self, TypeVar
 
 from kms_patterns.access.evaluate.entries import Access, ActionName, Escalation, Statement, What, Who
@@ -36,6 +37,14 @@ class Matrix:
     unresolved: Sequence[Unresolved]
     escalations: Sequence[Escalation] = ()
     policies: Sequence[Statement] = ()
+
+    @cached_property
+    def by_resource(self) -> Mapping[str, Sequence[Access]]:
+        """The entries of each resource, by id."""
+        found: dict[str, list[Access]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.resource, []).append(entry)
+        return found
 
     def of_stack(self, stack: str) -> Self:
         """Return the part about the resources of one stack (every principal may still reach them).

@@ -37,11 +37,14 @@ def escalations(model: Model, running: Simulator, evaluation: Evaluation) -> lis
         evaluation: What the principals can do to keys, functions and roles.
     """
     edges, changes = _edges(model, running, evaluation)
+    about: dict[str, list[Finding]] = defaultdict(list)
+    for finding in evaluation.findings:
+        about[finding.request.resource.id].append(finding)
     found = [
         item
         for key in model.resources
         if key.kind is ResourceKind.KEY
-        for item in _of_key(key, _users(evaluation, key), edges, changes)
+        for item in _of_key(key, _users(about[key.id], key), edges, changes)
     ]
     return sorted(found, key=lambda item: (item.resource, item.principal, item.user, len(item.path)))
 
@@ -131,13 +134,13 @@ def _trusts(trusted: Sequence[str] | None, service: str) -> bool:
     return trusted is None or any(name == "*" or re.match(rf"{re.escape(head)}\.", name) for name in trusted)
 
 
-def _users(evaluation: Evaluation, key: Resource) -> dict[str, dict[str, Condition]]:
+def _users(findings: Iterable[Finding], key: Resource) -> dict[str, dict[str, Condition]]:
     """Return who uses the key, or may give itself its use, by method; a direct use has the method ''."""
     through = {name for method in ON_KEYS for name in method.besides}
     found: dict[str, dict[str, Condition]] = defaultdict(dict)
-    for finding in evaluation.findings:
+    for finding in findings:
         who, name = finding.request.principal, finding.action.name
-        if finding.request.resource.id != key.id or who.kind not in {*ACTING, PrincipalKind.ADMINISTRATOR}:
+        if who.kind not in {*ACTING, PrincipalKind.ADMINISTRATOR}:
             continue
         method = "" if name in USE_OF_KEY else name if name in through else None
         if method is not None:

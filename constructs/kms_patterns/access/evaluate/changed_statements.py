@@ -26,7 +26,7 @@ class ChangedStatement:
     @property
     def widens(self) -> bool:
         """Whether it may give access: a new statement that does not deny, or one removed that does not allow."""
-        effect = str(json.loads(self.text).get("Effect"))
+        effect = str(_parsed(self.text).get("Effect"))
         return effect != "Deny" if self.added else effect != "Allow"
 
 
@@ -50,7 +50,17 @@ def _beyond(
 
 
 def _normal(text: str) -> str:
-    return json.dumps(_sorted(json.loads(text), top=True), sort_keys=True, ensure_ascii=False)
+    found = _parsed(text)
+    return json.dumps(_sorted(found, top=True), sort_keys=True, ensure_ascii=False) if found else text
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Return a statement's members; none of a text that was made visible for a report, which is compared as it is."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _sorted(value: Any, *, top: bool = False) -> Any:

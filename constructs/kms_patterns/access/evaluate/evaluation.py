@@ -10,9 +10,9 @@ from kms_patterns.access.evaluate.actions import Action, Catalogue, catalogue
 from kms_patterns.access.evaluate.conditions import from_simulator
 from kms_patterns.access.evaluate.discovery import discoverable
 from kms_patterns.access.evaluate.expressions import Condition, any_of
-from kms_patterns.access.evaluate.requests import Request, applies, batch, requests
+from kms_patterns.access.evaluate.requests import Pairs, Request, applies, batch, requests
 from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator
-from kms_patterns.access.model import Model, Policy, Unresolved
+from kms_patterns.access.model import Model, Policy, Principal, Resource, Unresolved
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.unknowns.symbols import shown
 
@@ -46,13 +46,14 @@ class Evaluation:
         return sum(len(request.actions) for request in self.requests)
 
 
-def evaluate(model: Model, simulator: Simulator, *, each: str = "together") -> Evaluation:
+def evaluate(model: Model, simulator: Simulator, *, each: str = "together", every_pair: bool = False) -> Evaluation:
     """Ask the simulator about every principal, resource and action of ``model``.
 
     Args:
         model: What to evaluate.
         simulator: A running simulator.
         each: How actions are decided, see ``requests.batch``.
+        every_pair: Whether to ask about principals and resources also of which no policy allows anything.
 
     Raises:
         SimulationFailed: It refused a request, or ignored a part of one.
@@ -63,17 +64,27 @@ def evaluate(model: Model, simulator: Simulator, *, each: str = "together") -> E
     actions = catalogue(simulator)
     asked = [
         request
-        for resource in model.resources
-        for principal in model.principals
+        for principal, resource in (_every_pair(model) if every_pair else _pairs(model))
         for request in requests(principal, resource, actions[resource.kind])
-        if applies(principal, resource)
     ]
-    answers = simulator.ask_all([batch(request, places, each) for request in asked])
+    answers = simulator.answers(batch(request, places, each) for request in asked)
     rename = Names(model.names)
     findings = [
         finding for request, answer in zip(asked, answers, strict=True) for finding in _read(request, answer, rename)
     ]
     return Evaluation(findings, [group[0] for group in policies], actions, refused, asked)
+
+
+def _pairs(model: Model) -> Iterator[tuple[Principal, Resource]]:
+    pairs = Pairs(model.resources)
+    return ((principal, resource) for principal in model.principals for resource in pairs.of(principal))
+
+
+def _every_pair(model: Model) -> Iterator[tuple[Principal, Resource]]:
+    for resource in model.resources:
+        for principal in model.principals:
+            if applies(principal, resource):
+                yield principal, resource
 
 
 def _policies(model: Model) -> list[list[Policy]]:

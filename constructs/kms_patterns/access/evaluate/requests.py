@@ -1,15 +1,20 @@
-"""What is asked of the simulator: one batch per principal and resource ARN, with all that is known of the request."""
+"""What is asked of the simulator: one batch per principal and resource ARN, with all that is known of the request.
+
+A pair of principal and resource is left out if no Allow of the principal's own policies may be about the resource, and
+no Allow of the resource's policy names the principal itself: then every decision is a denial, whatever else is said.
+"""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kms_patterns.access.evaluate.actions import Action
+from kms_patterns.access.evaluate.actions import SERVICES, Action
 from kms_patterns.access.evaluate.objects import object_scopes
 from kms_patterns.access.model import Policy, Principal, PrincipalKind, Resource, ResourceKind
 from kms_patterns.access.read.named_principals import ANY_SERVICE
-from kms_patterns.access.unknowns.symbols import is_symbolic
+from kms_patterns.access.unknowns.symbols import is_symbolic, may_be_equal
 
 _KNOWN_OF_ALL = (
     "aws:PrincipalArn",
@@ -21,6 +26,8 @@ _KNOWN_OF_ALL = (
     "aws:username",
 )
 _TAG = "aws:PrincipalTag/"
+_SERVICES = set(SERVICES.values())
+_BY_NAME = {PrincipalKind.SERVICE, PrincipalKind.PROVIDER}
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,3 +127,95 @@ def _context(request: Request) -> dict[str, str]:
             f"{_TAG}{name}": value for name, value in (principal.tags or {}).items() if value and not is_symbolic(value)
         },
     }
+
+
+class Pairs:
+    """The pairs of a model's principals and resources.
+
+    Args:
+        resources: The resources.
+    """
+
+    def __init__(self, resources: Sequence[Resource]) -> None:
+        self._resources = resources
+        self._by_arn: dict[str, list[int]] = defaultdict(list)
+        self._open: list[int] = []
+        self._naming: dict[str, list[int]] = defaultdict(list)
+        self._matched: dict[str, frozenset[int]] = {}
+        self._by_policy: dict[int, frozenset[int]] = {}
+        for place, resource in enumerate(resources):
+            self._by_arn[resource.arn].append(place)
+            named = _named(resource.policy)
+            if named is None:
+                self._open.append(place)
+            for arn in named or ():
+                self._naming[arn].append(place)
+
+    def of(self, principal: Principal) -> Iterator[Resource]:
+        """Yield the resources that ``principal`` may reach, in order."""
+        if principal.kind in _BY_NAME:
+            places: Iterable[int] = range(len(self._resources))
+        else:
+            found = {*self._open, *self._naming.get(principal.arn, ())}
+            found.update(*(self._of_policy(policy) for policy in principal.identity))
+            places = sorted(found)
+        for place in places:
+            if applies(principal, self._resources[place]):
+                yield self._resources[place]
+
+    def _of_policy(self, policy: Policy) -> frozenset[int]:
+        if id(policy) not in self._by_policy:
+            patterns = {text for statement in _allowing(policy.document) for text in _patterns(statement)}
+            self._by_policy[id(policy)] = frozenset(place for text in patterns for place in self._of_pattern(text))
+        return self._by_policy[id(policy)]
+
+    def _of_pattern(self, pattern: str) -> frozenset[int]:
+        if pattern not in self._matched:
+            self._matched[pattern] = frozenset(self._matching(pattern))
+        return self._matched[pattern]
+
+    def _matching(self, pattern: str) -> Iterable[int]:
+        if pattern == "*" or "${" in pattern:
+            return range(len(self._resources))
+        named = pattern.partition("/")[0] if ":s3:::" in pattern else pattern
+        if not set(named) & {"*", "?"}:
+            return self._by_arn.get(named, ())
+        arns = [resource.arn for resource in self._resources]
+        return [
+            place
+            for place, arn in enumerate(arns)
+            if may_be_equal(pattern, arn) or (":s3:::" in arn and may_be_equal(pattern, f"{arn}/*"))
+        ]
+
+
+def _allowing(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    statements = document.get("Statement", [])
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if statement.get("Effect") == "Allow":
+            yield statement
+
+
+def _patterns(statement: Mapping[str, Any]) -> list[str]:
+    """Return the resources that a statement may be about; none if it has no action of a service that is asked about."""
+    services = {text.partition(":")[0].lower() for text in _texts(statement.get("Action", []))}
+    if "NotAction" not in statement and not any(name in _SERVICES or set(name) & {"*", "?"} for name in services):
+        return []
+    return ["*"] if "NotResource" in statement else _texts(statement.get("Resource", []))
+
+
+def _texts(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _named(policy: Policy | None) -> set[str] | None:
+    """Return the ARNs that a resource's policy allows something by themselves, None if it may be any principal."""
+    found: set[str] = set()
+    for statement in _allowing(policy.document) if policy else ():
+        principal = statement.get("Principal")
+        if not isinstance(principal, Mapping):
+            return None
+        names = _texts(principal.get("AWS", []))
+        if any(set(name) & {"*", "?"} or ":sts::" in name for name in names):
+            return None
+        found.update(names)
+    return found

@@ -95,12 +95,8 @@ def sections(matrix: Matrix, stack: str) -> list[Section]:
     resources = sorted(
         (what for what in matrix.resources if what.stack == stack), key=lambda what: (kinds.index(what.kind), what.id)
     )
-    found: dict[str, list[Access]] = {what.id: [] for what in resources}
-    for entry in matrix.entries:
-        if entry.resource in found:
-            found[entry.resource].append(entry)
     everyone = sorted(matrix.principals, key=lambda item: (_ORDER[item.kind], item.id))
-    return [_section(matrix, what, found[what.id], everyone) for what in resources]
+    return [_section(matrix, what, matrix.by_resource.get(what.id, ()), everyone) for what in resources]
 
 
 def _section(matrix: Matrix, what: What, given: Sequence[Access], everyone: Sequence[Who]) -> Section:

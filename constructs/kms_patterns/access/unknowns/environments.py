@@ -82,11 +82,19 @@ class Environments:
                 yield known, (f"{shown(account)} is {known}", TRUE)
             for name, known in self.made_up.of_unknown(account):
                 yield known, (f"{shown(account)} is {shown(name)}", TRUE)
-        elif account == UNKNOWN_ACCOUNT:
+            return
+        if re.fullmatch(r"\d{12}", account):
+            for name, known in self.made_up.of_unknown(account):
+                yield known, (f"{shown(name)} is {_named(account)}", TRUE)
+        if account == UNKNOWN_ACCOUNT:
             for known in sorted({known for known, _ in self.places} - {UNKNOWN_ACCOUNT}):
                 yield known, ("<account>", known)
         elif self.agnostic and re.fullmatch(r"[\d?*]+", account) and not matches(account, UNKNOWN_ACCOUNT):
             yield UNKNOWN_ACCOUNT, ("<account>", account)
+
+
+def _named(account: str) -> str:
+    return "<account>" if account == UNKNOWN_ACCOUNT else account
 
 
 def matches(pattern: str, text: str) -> bool:
