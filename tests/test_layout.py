@@ -13,7 +13,7 @@ from tests.snapshots import stored
 
 ROOT = Path(__file__).parent.parent
 LONGEST_FILE = 260
-WIDEST_FOLDER = 16
+WIDEST_FOLDER = 17
 # One file for each pattern: these grow with the patterns, and in nothing else.
 PER_PATTERN = {"constructs/kms_patterns/patterns", "demo/groups", "lambda/kms_runtime/handlers"}
 MOST_FILES = 870  # and falling: 700 is the aim
