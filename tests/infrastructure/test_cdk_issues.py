@@ -135,13 +135,15 @@ def policies_on_deletion(template):
     ("lifecycle", "deletion", "replacement"),
     [(KeyLifecycle.RETAIN, "RetainExceptOnCreate", "Retain"), (KeyLifecycle.EPHEMERAL, "Delete", "Delete")],
 )
-def test_38217_every_alias_has_the_removal_policy_of_its_key(lifecycle, deletion, replacement, stack, synth):
+def test_38217_key_has_the_removal_policy_of_its_lifecycle_and_its_aliases_leave_their_names_free(
+    lifecycle, deletion, replacement, stack, synth
+):
     EncryptionKey(stack, "Key", alias="one", aliases=["two"], lifecycle=lifecycle).add_alias("three")
 
     template = synth(stack)
     assert policies_on_deletion(template) == {
         ("AWS::KMS::Key", deletion, replacement),
-        ("AWS::KMS::Alias", deletion, replacement),
+        ("AWS::KMS::Alias", "Delete", "Delete"),
     }
     assert len(template["Resources"]) == 4
 

@@ -99,7 +99,7 @@ def test_perimeter_that_leaves_the_account_of_the_key_outside_is_refused(app, st
     synth(anywhere)
 
 
-def test_key_stays_with_its_alias_by_default(stack, synth):
+def test_key_stays_by_default_and_its_alias_leaves_the_name_free(stack, synth):
     EncryptionKey(stack, "Key", alias="orders/data")
 
     assert {
@@ -107,7 +107,7 @@ def test_key_stays_with_its_alias_by_default(stack, synth):
         for item in synth(stack)["Resources"].values()
     } == {
         "AWS::KMS::Key": ("RetainExceptOnCreate", "Retain"),
-        "AWS::KMS::Alias": ("RetainExceptOnCreate", "Retain"),
+        "AWS::KMS::Alias": ("Delete", "Delete"),
     }
 
 

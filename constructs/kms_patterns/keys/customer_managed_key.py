@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Unpack, cast
 
 import jsii
-from aws_cdk import Duration, Stack, Token
+from aws_cdk import Duration, RemovalPolicy, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -76,7 +76,6 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         self.sources_of_services = []
         self.multi_region, self.imported_material = multi_region, imported_material
         self._administration = management(on_demand_rotation, multi_region, imported_material)
-        self._removal_policy = removal_policy(lifecycle)
         named = iam.PolicyDocument(statements=[account_administration(self._administration)])
         super().__init__(
             scope,
@@ -90,7 +89,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
             multi_region=multi_region or None,
             pending_window=window,
             policy=named if self.access is KeyAccess.NAMED else None,
-            removal_policy=self._removal_policy,
+            removal_policy=removal_policy(lifecycle),
         )
         self._region = self.stack.region
         self._writer = GrantWriter(self)
@@ -161,7 +160,9 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
 
     @checked
     def add_alias(self, alias_name: str) -> kms.Alias:
-        """Add an alias, which stays when the key stays and goes when the key goes.
+        """Add an alias, which is deleted with its stack, also where the key stays.
+
+        An alias that stayed would refuse the stack's next deployment (AlreadyExistsException).
 
         Args:
             alias_name: ``orders/data`` for ``alias/<stack name>/orders/data``, so that two deployments do not collide;
@@ -181,7 +182,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         else:
             alias = super().add_alias(name)
         self._alias_names.add(name)
-        alias.apply_removal_policy(self._removal_policy)
+        alias.apply_removal_policy(RemovalPolicy.DESTROY)
         return alias
 
     def _algorithms(self, of_usage: Mapping[str, Sequence[str]]) -> Sequence[str]:

@@ -25,7 +25,8 @@ class PublicBucket(s3.Bucket):
         scope: The pattern.
         construct_id: Id within the pattern.
         publisher: The role that may write.
-        lifecycle: What happens to the bucket when its stack is deleted. S3 deletes empty buckets only.
+        lifecycle: What happens to the bucket when its stack is deleted. EPHEMERAL also deletes what was published, by a
+            custom resource of the CDK: S3 deletes empty buckets only (BucketNotEmpty).
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, publisher: iam.IRole, lifecycle: KeyLifecycle) -> None:
@@ -42,6 +43,7 @@ class PublicBucket(s3.Bucket):
                 s3.LifecycleRule(id="ExpireFormerVersions", noncurrent_version_expiration=Duration.days(90))
             ],
             removal_policy=removal_policy(lifecycle),
+            auto_delete_objects=lifecycle is KeyLifecycle.EPHEMERAL,
         )
         self.add_to_resource_policy(
             iam.PolicyStatement(

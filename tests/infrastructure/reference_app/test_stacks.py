@@ -11,6 +11,7 @@ import pytest
 from stacks import discovered
 
 Templates = dict[str, dict[str, Any]]
+EMPTIES = "Custom::S3AutoDeleteObjects"
 ROOT = Path(__file__).parents[3]
 STACKS = [stack.NAME for stack in discovered()]
 KEEPS_DATA = {"AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable", "AWS::Logs::LogGroup"}
@@ -62,15 +63,23 @@ def function_of(handler: str) -> object:
 def test_data_outlives_its_stack_by_default(templates: Templates) -> None:
     resources = [item for template in templates.values() for item in template["Resources"].values()]
     policies = {(item["Type"], item["DeletionPolicy"]) for item in resources if item["Type"] in KEEPS_DATA}
-    ours = {"AWS::KMS::Key", "AWS::KMS::Alias", "AWS::S3::Bucket"}
+    ours = {"AWS::KMS::Key", "AWS::S3::Bucket"}
     assert policies == {(kind, "RetainExceptOnCreate" if kind in ours else "Retain") for kind in KEEPS_DATA}
+
+
+def test_nothing_that_stays_has_a_name_that_the_next_deployment_of_its_stack_would_need(templates: Templates) -> None:
+    resources = [item for template in templates.values() for item in template["Resources"].values()]
+    stays = [item for item in resources if item.get("DeletionPolicy", "Delete") != "Delete"]
+    names = {name for item in stays for name in item.get("Properties", {}) if name.endswith("Name")}
+    assert (len(stays) > len(STACKS), names) == (True, set())
 
 
 def test_ephemeral_context_deletes_everything_with_its_stack(build: Callable[..., cdk.App]) -> None:
     app = build(**{"kms-patterns:lifecycle": "ephemeral"})
     resources = [item for stack in app.synth().stacks for item in stack.template["Resources"].values()]
     assert [item for item in resources if item.get("DeletionPolicy", "Delete") != "Delete"] == []
-    assert [item["Type"] for item in resources if "Custom" in item["Type"]] == []
+    buckets = [item for item in resources if item["Type"] == "AWS::S3::Bucket"]
+    assert [item["Type"] for item in resources if "Custom" in item["Type"]] == [EMPTIES] * len(buckets)
 
 
 @pytest.mark.parametrize(("platform", "architecture"), [("arm64", "arm64"), ("x86_64", "x86_64")])
