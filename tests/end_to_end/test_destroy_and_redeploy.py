@@ -1,0 +1,111 @@
+"""Stacks are destroyed and deployed again: what stays does not stand in the way, and can be brought back."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.scenario import Stage
+from kms_patterns.local import LocalAws
+from tests.end_to_end.deployment import deployed, run_cdk
+from tests.synthesis import synthesize
+
+APP = Path(__file__).parent / "apps" / "destroyed.py"
+RETAINED = {"KeyId": "AWS::KMS::Key", "BucketName": "AWS::S3::Bucket"}
+pytestmark = pytest.mark.end_to_end
+
+
+@dataclass
+class Life:
+    """The outputs of the first deployment, and the assembly for the next ones."""
+
+    aws: LocalAws
+    assembly: Path
+    first: dict[str, dict[str, str]]
+
+    def user(self, outputs: dict[str, str]) -> Any:
+        return self.aws.assume(outputs["UserArn"], "ec2.amazonaws.com").client("s3")
+
+    def buckets(self) -> set[str]:
+        return {bucket["Name"] for bucket in self.aws.client("s3").list_buckets()["Buckets"]}
+
+    def alias_target(self, stack: str) -> str | None:
+        aliases = self.aws.client("kms").list_aliases()["Aliases"]
+        return next((it["TargetKeyId"] for it in aliases if it["AliasName"] == f"alias/{stack}/documents"), None)
+
+    def state(self, key: str) -> str:
+        return str(self.aws.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"])
+
+    def bring_back(self, stack: str) -> None:
+        """Import the retained key and bucket into a new stack, as docs/deployment.md says."""
+        template = json.loads((self.assembly / f"{stack}.template.json").read_text(encoding="utf-8"))
+        ids = {output: template["Outputs"][output]["Value"]["Ref"] for output in RETAINED}
+        bare = {ids[output]: {"Type": kind, "DeletionPolicy": "Retain"} for output, kind in RETAINED.items()}
+        formation = self.aws.client("cloudformation")
+        formation.create_change_set(
+            StackName=stack,
+            ChangeSetName="bring-back",
+            ChangeSetType="IMPORT",
+            TemplateBody=json.dumps({"Resources": bare}),
+            ResourcesToImport=[
+                {
+                    "ResourceType": kind,
+                    "LogicalResourceId": ids[output],
+                    "ResourceIdentifier": {output: self.first[stack][output]},
+                }
+                for output, kind in RETAINED.items()
+            ],
+        )
+        named = {"StackName": stack, "ChangeSetName": "bring-back"}
+        formation.get_waiter("change_set_create_complete").wait(**named, WaiterConfig={"Delay": 1})
+        formation.execute_change_set(**named)
+        formation.get_waiter("stack_import_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+
+
+@pytest.fixture(scope="module")
+def life(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Life:
+    folder = tmp_path_factory.mktemp("life")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDK_DEFAULT_ACCOUNT", stage.aws.account)
+        assembly = synthesize(APP, folder / "out", folder=folder, context={})
+    life = Life(stage.aws, assembly, dict(deployed(stage.aws, assembly)))
+    for outputs in life.first.values():
+        user = life.user(outputs)
+        for body in (b"before", b"kept"):
+            user.put_object(Bucket=outputs["BucketName"], Key="document", Body=body)
+            user.put_object(Bucket=outputs["PublishedName"], Key="key.pem", Body=body)
+    run_cdk(stage.aws, folder, "destroy", "--all", "--force", "--app", str(assembly))
+    return life
+
+
+def test_an_ephemeral_stack_leaves_nothing_but_a_key_that_is_pending_deletion(life: Life) -> None:
+    trial = life.first["Trial"]
+    assert {trial["BucketName"], trial["PublishedName"]} & life.buckets() == set()
+    assert (life.alias_target("Trial"), life.state(trial["KeyId"])) == (None, "PendingDeletion")
+    functions = life.aws.client("lambda").list_functions()["Functions"]
+    assert [it["FunctionName"] for it in functions if it["FunctionName"].startswith("Trial")] == []
+    roles = life.aws.client("iam").list_roles()["Roles"]
+    assert [it["RoleName"] for it in roles if it["RoleName"].startswith("Trial-")] == []
+
+
+def test_a_retained_stack_leaves_key_and_buckets_and_no_name_in_the_way(life: Life) -> None:
+    kept = life.first["Kept"]
+    assert {kept["BucketName"], kept["PublishedName"]} <= life.buckets()
+    assert (life.alias_target("Kept"), life.state(kept["KeyId"])) == (None, "Enabled")
+
+
+def test_both_are_deployed_again_and_what_was_kept_is_read_by_the_new_role(life: Life) -> None:
+    life.bring_back("Kept")
+    again = deployed(life.aws, life.assembly)
+
+    kept, before = again["Kept"], life.first["Kept"]
+    assert (kept["KeyId"], kept["BucketName"]) == (before["KeyId"], before["BucketName"])
+    assert life.alias_target("Kept") == before["KeyId"]
+    read = life.user(kept).get_object(Bucket=kept["BucketName"], Key="document")
+    assert (read["Body"].read(), read["SSEKMSKeyId"].rpartition("/")[2]) == (b"kept", before["KeyId"])
+    trial = again["Trial"]
+    assert trial["KeyId"] != life.first["Trial"]["KeyId"]
+    assert life.alias_target("Trial") == trial["KeyId"]
+    life.user(trial).put_object(Bucket=trial["BucketName"], Key="document", Body=b"again")
