@@ -196,3 +196,43 @@ def test_role_with_a_policy_that_is_not_known(properties: dict[str, Any], expect
 @pytest.mark.parametrize("seed", range(1, 51))
 def test_what_a_substitution_allows_was_listed_as_possible(seed: int, running: Simulator, tmp_path: Path) -> None:
     assert list(misses(seed, running, tmp_path, substitutions=2)) == []
+
+
+def kms_grant(**given: Any) -> dict[str, Any]:
+    grant = {"KeyId": {"Fn::GetAtt": ["K", "Arn"]}, "Operations": ["Decrypt"], "Name": "g", **given}
+    return {"Type": "Custom::KmsGrant", "Properties": {"ServiceToken": "arn:aws:lambda:x", "Grant": grant}}
+
+
+@pytest.mark.parametrize(
+    ("grant", "listed"),
+    [
+        (kms_grant(GranteePrincipal={"Fn::GetAtt": ["R", "Arn"]}), {"S/R": "always"}),
+        (kms_grant(GranteePrincipal={"Fn::GetAtt": ["R", "Arn"]}, Operations=["Encrypt"]), {}),
+        (
+            kms_grant(GranteePrincipal={"Fn::GetAtt": ["R", "Arn"]},
+                      Constraints={"EncryptionContextSubset": {"tenant": "a"}}),
+            {"S/R": "kms:EncryptionContext:tenant = a"},
+        ),
+        (
+            kms_grant(GranteePrincipal="arn:aws:iam::444455556666:role/partner"),
+            {"arn:aws:iam::444455556666:role/partner": "always"},
+        ),
+    ],
+)  # fmt: skip
+def test_grant_of_a_key_is_listed_beside_its_policy(grant: Any, listed: dict[str, str], reach: Reach) -> None:
+    found = reach({"K": key(), "R": role(), "G": grant})
+    assert {who: when for who, when in found.items() if who not in SYNTHETIC and not who.startswith("any ")} == listed
+
+
+def test_grant_that_may_exist_or_have_any_grantee_is_listed_as_possible(reach: Reach) -> None:
+    maybe = kms_grant(GranteePrincipal={"Fn::GetAtt": ["R", "Arn"]}) | {"Condition": "Open"}
+    anyone = kms_grant(GranteePrincipal={"Ref": "P"})
+
+    assert "Open" in reach({"K": key(), "R": role(), "G": maybe})["S/R"]
+    assert "<P>" in " ".join(reach({"K": key(), "R": role(), "G": anyone}))
+
+
+def test_grant_on_a_key_of_elsewhere_is_noted(matrix_of: Callable[..., AccessMatrix]) -> None:
+    far = kms_grant(KeyId="arn:aws:kms:eu-west-1:444455556666:key/1", GranteePrincipal={"Fn::GetAtt": ["R", "Arn"]})
+    noted = [item for item in matrix_of({"K": key(), "R": role(), "G": far}).unresolved if item.where == "S/G"]
+    assert [item.why for item in noted] == ["the key is not defined here"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kms_patterns.access.live.asking import UNREADABLE, Item, Notes, ask, is_unreadable, pages
+from kms_patterns.access.read.kms_grants import statement_of
 
 _GONE = ("NotFoundException",)
 
@@ -61,35 +62,3 @@ def _policy(client: Any, entry: Mapping[str, str], item: Item) -> dict[str, Any]
     given = statements if isinstance(statements, list) else [statements]
     added = [{UNREADABLE: "its grants"}] if is_unreadable(grants) else [statement_of(each) for each in grants]
     return {**document, "Statement": [*given, *added]}
-
-
-def statement_of(grant: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a grant as the statement that allows the same.
-
-    The constraint ``EncryptionContextSubset`` demands the pairs that it names, ``EncryptionContextEquals`` only these.
-    """
-    service = grant.get("GranteeServicePrincipal")
-    grantee = service or grant.get("GranteePrincipal", "*")
-    is_service = service is not None or (not grantee.startswith("arn:") and grantee.endswith(".amazonaws.com"))
-    constraints = grant.get("Constraints", {})
-    equal = constraints.get("EncryptionContextEquals", {})
-    pairs = {**constraints.get("EncryptionContextSubset", {}), **equal}
-    block: dict[str, dict[str, Any]] = {}
-    if pairs:
-        block["StringEquals"] = {f"kms:EncryptionContext:{key}": value for key, value in pairs.items()}
-    if equal:
-        block["ForAllValues:StringEquals"] = {"kms:EncryptionContextKeys": sorted(equal)}
-    if constraints.get("SourceArn"):
-        block["ArnLike"] = {"aws:SourceArn": constraints["SourceArn"]}
-    statement = {
-        "Sid": f"grant {grant.get('Name') or grant['GrantId']}",
-        "Effect": "Allow",
-        "Principal": {"Service" if is_service else "AWS": grantee},
-        "Action": [_action(name) for name in grant["Operations"]],
-        "Resource": "*",
-    }
-    return statement | ({"Condition": block} if block else {})
-
-
-def _action(operation: str) -> str:
-    return f"kms:{operation}"

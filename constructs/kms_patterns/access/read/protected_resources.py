@@ -8,6 +8,7 @@ from kms_patterns.access.model import Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.function_policies import names_function, permission_statement
 from kms_patterns.access.read.identities import guarded_document
+from kms_patterns.access.read.kms_grants import granted
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.shapes import items, mapping, text
 from kms_patterns.access.unknowns.symbols import GUARD, TRUE, globbed, is_symbolic, may_be_equal, shown
@@ -25,7 +26,9 @@ class ProtectedResources:
 
     def resources(self) -> Iterator[Resource]:
         """Yield keys first, then buckets, functions and roles."""
-        aliases = self._aliases()
+        aliases, grants = self._aliases(), defaultdict(list)
+        for key, statement in granted(self._template, self._keys()):
+            grants[key].append(statement)
         for stack, logical_id, _ in self._template.of_type(*_KEYS):
             arn = self._template.arn(stack, logical_id)
             raw = self._template.raw(stack, logical_id, "KeyPolicy")
@@ -37,6 +40,7 @@ class ProtectedResources:
                 policy_name="key policy",
                 document=document,
                 aliases=aliases.get(arn, ()),
+                beside=grants[arn],
             )
         yield from self._buckets()
         yield from self._functions()
@@ -53,8 +57,10 @@ class ProtectedResources:
         policy_name: str,
         document: object,
         aliases: tuple[str, ...] = (),
+        beside: Sequence[dict[str, Any]] = (),
     ) -> Resource:
         where = self._template.where(stack, logical_id)
+        read = self._template.document(stack, where, document)
         names = f" ({', '.join(sorted(map(shown, aliases)))})" if aliases else ""
         return Resource(
             id=where,
@@ -66,7 +72,7 @@ class ProtectedResources:
             policy=Policy(
                 f"{where} {policy_name}",
                 "resource",
-                self._template.document(stack, where, document),
+                {**read, "Statement": [*read["Statement"], *beside]} if beside else read,
                 (stack.id, logical_id),
             ),
         )
@@ -162,13 +168,17 @@ class ProtectedResources:
                 statement = permission_statement(properties, [*given, *guard])
                 yield where, text(properties.get("FunctionName")), statement
 
-    def _aliases(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = defaultdict(tuple)
-        targets = {
+    def _keys(self) -> dict[str, str]:
+        """Return every way in which a key is named -> its ARN."""
+        return {
             value: self._template.arn(stack, logical_id)
             for stack, logical_id, _ in self._template.of_type(*_KEYS)
             for value in (self._template.arn(stack, logical_id), self._template.name(stack, logical_id))
         }
+
+    def _aliases(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = defaultdict(tuple)
+        targets = self._keys()
         for _, _, properties in self._template.of_type("AWS::KMS::Alias"):
             arn = targets.get(text(properties.get("TargetKeyId")))
             if arn:
