@@ -22,7 +22,7 @@ from kms_patterns.access.evaluate.evaluation import Evaluation, evaluate
 from kms_patterns.access.evaluate.requests import batch
 from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.model import Model
-from kms_patterns.access.read.project import app_command
+from kms_patterns.access.project import app_command
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.toolchain import toolchain_environment
 

@@ -14,7 +14,7 @@ import pytest
 from kms_patterns.access.evaluate.evaluation import evaluate
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.findings import RULES, violations
-from kms_patterns.access.read.project import app_command
+from kms_patterns.access.project import app_command
 from kms_patterns.access.read.reader import read_model
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from kms_patterns.access.read.project import SynthesisFailed, checked_out, synthesized
+from kms_patterns.access.project import SynthesisFailed, checked_out, synthesized
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.cli.main import main
 

@@ -10,8 +10,8 @@ from kms_patterns.access.live.account import Account
 from kms_patterns.access.live.asking import AccountNotRead
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model
+from kms_patterns.access.project import checked_out, is_project, synthesized
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack, load_assembly
-from kms_patterns.access.read.project import checked_out, is_project, synthesized
 from kms_patterns.access.read.reader import model_of
 from kms_patterns.access.report.matrix_json import read
 from kms_patterns.access.templates.reading import Given

@@ -229,8 +229,8 @@ def live_permissions() -> None:
 def _errors_explained() -> Iterator[None]:
     from kms_patterns.access.evaluate.simulator import SimulationFailed  # noqa: PLC0415
     from kms_patterns.access.live.asking import AccountNotRead  # noqa: PLC0415
+    from kms_patterns.access.project import SynthesisFailed  # noqa: PLC0415
     from kms_patterns.access.read.assembly import NotAnAssembly  # noqa: PLC0415
-    from kms_patterns.access.read.project import SynthesisFailed  # noqa: PLC0415
     from kms_patterns.access.report.matrix_json import NotAMatrix  # noqa: PLC0415
     from kms_patterns.access.templates.template_text import NotATemplate  # noqa: PLC0415
     from kms_patterns.toolchain import ToolMissing  # noqa: PLC0415
