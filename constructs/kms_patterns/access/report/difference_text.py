@@ -77,7 +77,7 @@ def difference_as_markdown(difference: Difference, *, link: str = "") -> str:
     apart = besides(difference)
     nothing = not (found.changed or found.new or found.removed or apart or difference.widens)
     verdict = "**Access was widened.**" if difference.widens else "No access was widened."
-    head = ["## Access", "", "No access changed." if nothing else verdict + _counts(found, shown), ""]
+    head = ["## Access", "", "No access changed." if nothing else verdict + _counts(found, shown, apart), ""]
     head += [f"[The whole report](<{link}>)", ""] if link else []
     parts: list[list[str]] = []
     if found.changed:
@@ -98,12 +98,12 @@ def difference_as_markdown(difference: Difference, *, link: str = "") -> str:
 _DETAILS = ("| who | on | actions | was | now | newly allowed, for example | newly denied |", "|---" * 7 + "|")
 
 
-def _counts(found: Arranged, difference: Difference) -> str:
+def _counts(found: Arranged, difference: Difference, apart: Sequence[tuple[str, Sequence[str]]]) -> str:
     kinds = [line.kind for line in found.changed]
     counts = [f"{kinds.count(kind)} {title}" for kind, title in TITLES.items() if kind in kinds]
     for name, items in (("new resources", found.new), ("removed resources", found.removed)):
         counts += [f"{len(items)} {name if len(items) > 1 else name[:-1]}"] if items else []
-    counts += [f"{len(texts)} {title}" for title, texts in besides(difference)]
+    counts += [f"{len(texts)} {title}" for title, texts in apart]
     counts += [f"{len(difference.newly_unresolved)} newly unresolved"] if difference.newly_unresolved else []
     return f" {'; '.join(counts)}." if counts else ""
 
