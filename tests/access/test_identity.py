@@ -47,7 +47,12 @@ def test_same_name_in_two_accounts_is_two_principals(name: str, running: Simulat
         (tmp_path / f"{stack}.json").write_text(json.dumps({"Resources": {"K": key(statement)}}))
         environment = f"aws://{account}/eu-west-1"
         properties = {"templateFile": f"{stack}.json"}
-        artifacts[stack] = {"type": "aws:cloudformation:stack", "environment": environment, "properties": properties}
+        artifacts[stack] = {
+            "type": "aws:cloudformation:stack",
+            "environment": environment,
+            "properties": properties,
+            "additionalMetadataFile": "is-not-there.json",
+        }
     (tmp_path / "manifest.json").write_text(json.dumps({"version": "38.0.0", "artifacts": artifacts}))
     found = build_with(read_model(tmp_path), running)
     alone = "by this policy alone"

@@ -187,7 +187,7 @@ def _stack(folder: Path, name: str, artifact: Mapping[str, Any], given: Given) -
     account = (given.account or UNKNOWN_ACCOUNT) if account == "unknown-account" else account
     region = (given.region or UNKNOWN_REGION) if region == "unknown-region" else region
     metadata = dict(artifact.get("metadata") or {})
-    if "additionalMetadataFile" in artifact:
+    if (folder / artifact.get("additionalMetadataFile", "none")).is_file():  # only names, which an assembly may lack
         metadata |= json.loads((folder / artifact["additionalMetadataFile"]).read_text(encoding="utf-8"))
     identifier = artifact.get("displayName", name).split(" ")[0]
     stack_name = properties.get("stackName", name)
