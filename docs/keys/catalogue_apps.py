@@ -65,10 +65,11 @@ def own(
 
 
 def many(stack: cdk.Stack, number: int) -> None:
-    """Grant a number of roles."""
+    """Grant a number of roles, each under a condition of its own."""
     key = EncryptionKey(stack, "Key")
     for one in range(number):
-        key.grant_decrypt(iam.Role.from_role_arn(stack, f"Role{one}", f"arn:aws:iam::111122223333:role/role-{one}"))
+        user = iam.Role.from_role_arn(stack, f"Role{one}", f"arn:aws:iam::111122223333:role/role-{one}")
+        key.grant_decrypt(user, encryption_context={"tenant": f"{one}"})
 
 
 def rotating(stack: cdk.Stack, *, on: bool) -> None:

@@ -62,15 +62,37 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def template_alone(assembly: Callable[[str], Path]) -> Callable[[str], dict[str, Any]]:
-    """The template of one stack of the reference app, with construct paths, as if it were all there is."""
+    """The template of one stack of the reference app, with construct paths, as if it were all there is.
+
+    A statement for several roles is one for each, so that what is changed or removed is one role's.
+    """
     known: dict[str, dict[str, Any]] = {}
 
     def of_stack(name: str) -> dict[str, Any]:
         if name not in known:
-            known[name] = template_of(assembly("app"), name)
+            known[name] = one_role_each(template_of(assembly("app"), name))
         return deepcopy(known[name])
 
     return of_stack
+
+
+def one_role_each(template: dict[str, Any]) -> dict[str, Any]:
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::KMS::Key":
+            policy = resource["Properties"]["KeyPolicy"]
+            policy["Statement"] = [one for it in policy["Statement"] for one in _one_role_each(it)]
+    return template
+
+
+def _one_role_each(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    named = statement.get("Condition", {}).get("ArnEquals", {}).get("aws:PrincipalArn")
+    if not isinstance(named, list):
+        yield statement
+        return
+    for number, arn in enumerate(named):
+        one = deepcopy(statement)
+        one["Condition"]["ArnEquals"]["aws:PrincipalArn"] = arn
+        yield {**one, "Sid": f"{statement['Sid']}Of{number}"}
 
 
 @pytest.fixture(scope="session")

@@ -114,17 +114,27 @@ def test_second_alias_is_checked_and_follows_the_key(stack, synth):
 def test_key_policy_below_32_kib_is_taken(stack, synth):
     key = EncryptionKey(stack, "Key")
     for number in range(60):
-        key.grant_decrypt(imported(stack, number))
+        key.grant_decrypt(imported(stack, number), required_context=[f"order-{number}"])
 
     synth(stack)
+
+
+def test_key_takes_300_roles_that_are_granted_the_same(stack, synth, key_statements):
+    key = EncryptionKey(stack, "Key")
+    for number in range(300):
+        key.grant_decrypt(imported(stack, number))
+
+    (grant,) = key_statements(synth(stack))[1:]
+
+    assert len(set(grant["Condition"]["ArnEquals"]["aws:PrincipalArn"])) == 300
 
 
 def test_key_policy_over_32_kib_is_refused(stack, synth):
     key = EncryptionKey(stack, "Key")
     for number in range(140):
-        key.grant_decrypt(imported(stack, number))
+        key.grant_decrypt(imported(stack, number), required_context=[f"order-{number}"])
 
-    with pytest.raises(RuntimeError, match=r"the key policy has about \d+ bytes, KMS takes 32768"):
+    with pytest.raises(RuntimeError, match=r"the key policy has about \d+ bytes, KMS takes 32768.* \(KeyGrant\)"):
         synth(stack)
 
 

@@ -74,6 +74,36 @@ def test_seven_days_are_the_limit_of_kms_itself(stack, synth):
     assert denials(synth(stack)) == [CREATE_GRANT, LOCKOUT]
 
 
+@pytest.mark.parametrize("access", KeyAccess)
+def test_key_in_use_can_be_neither_disabled_nor_deleted_if_asked(access, stack, synth):
+    EncryptionKey(stack, "Key", access=access, protect_while_in_use=cdk.Duration.days(90))
+
+    assert denials(synth(stack))[3:] == [
+        {
+            "Sid": "DenyEndOfKeyInUse",
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": ["kms:DisableKey", "kms:ScheduleKeyDeletion"],
+            "Resource": "*",
+            "Condition": {"NumericLessThanEquals": {"kms:TrailingDaysWithoutKeyUsage": "90"}},
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"protect_while_in_use": cdk.Duration.hours(36)}, r"counts whole days.*Duration.days\(1\) or more"),
+        ({"protect_while_in_use": cdk.Duration.days(0)}, "counts whole days"),
+        ({"enabled": False}, "AWS CloudFormation itself disables such a key .*AccessDeniedException"),
+        ({"lifecycle": KeyLifecycle.EPHEMERAL}, "AWS CloudFormation itself deletes such a key"),
+    ],
+)
+def test_protection_that_would_be_void_or_stop_the_stack_itself_is_refused(options, message, stack):
+    with pytest.raises(KeyConfigurationError, match=message):
+        EncryptionKey(stack, "Key", **{"protect_while_in_use": cdk.Duration.days(30), **options})
+
+
 @pytest.mark.parametrize(
     ("given", "key"), [("o-a1b2c3d4e5", "aws:PrincipalOrgID"), ("111122223333", "aws:PrincipalAccount")]
 )

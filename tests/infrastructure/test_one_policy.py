@@ -205,3 +205,44 @@ def test_misspelt_keyword_of_a_grant_fails_mypy(tmp_path):
 def test_misspelt_keyword_of_a_grant_is_an_error_without_mypy_also(stack, role):
     with pytest.raises(TypeError, match="encryption_contxt"):
         EncryptionKey(stack, "Key").grant_decrypt(role("User"), encryption_contxt={"tenant": "a"})
+
+
+def test_roles_with_equal_grants_share_a_statement_in_whichever_order(role):
+    """Only those: other operations, other conditions and a statement that the caller narrowed stay apart."""
+
+    def template(order):
+        app = cdk.App(context={"aws:cdk:bundling-stacks": []})
+        stack = cdk.Stack(app, "Stack", env=HERE)
+        key = EncryptionKey(stack, "Key")
+        users = {name: role(name, stack) for name in ("One", "Two", "Writer", "Tenant", "Narrowed")}
+        grants = {
+            "One": lambda: key.grant_operations(users["One"], "kms:Encrypt", "kms:Decrypt"),
+            "Two": lambda: [key.grant_decrypt(users["Two"]), key.grant_encrypt(users["Two"])],
+            "Writer": lambda: key.grant_encrypt(users["Writer"]),
+            "Tenant": lambda: key.grant_operations(
+                users["Tenant"], "kms:Encrypt", "kms:Decrypt", encryption_context={"tenant": "a"}
+            ),
+            "Narrowed": lambda: key.grant_operations(
+                users["Narrowed"], "kms:Encrypt", "kms:Decrypt"
+            ).resource_statement.add_condition("Bool", {"aws:SecureTransport": "true"}),
+        }
+        for name in order:
+            grants[name]()
+        (found,) = (
+            item["Properties"]["KeyPolicy"]["Statement"]
+            for item in app.synth().get_stack_by_name("Stack").template["Resources"].values()
+            if item["Type"] == "AWS::KMS::Key"
+        )
+        return [it for it in found if "ArnEquals" in it.get("Condition", {})]
+
+    order = ["One", "Two", "Writer", "Tenant", "Narrowed"]
+    there, back = template(order), template(order[::-1])
+
+    assert {it["Sid"]: it for it in there} == {it["Sid"]: it for it in back}
+    shared = next(it for it in there if isinstance(it["Condition"]["ArnEquals"]["aws:PrincipalArn"], list))
+    assert len(there) == 4
+    assert shared["Action"] == ["kms:Decrypt", "kms:Encrypt"]
+    assert [next(iter(arn.values()))[0][:3] for arn in shared["Condition"]["ArnEquals"]["aws:PrincipalArn"]] == [
+        "One",
+        "Two",
+    ]

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from kms_patterns.policy.guardrails import no_end_within
+
 
 def test_old_ciphertext_is_readable_after_rotation_and_names_its_material(root_kms: Any, key: str) -> None:
     blobs = [root_kms.encrypt(KeyId=key, Plaintext=b"0")["CiphertextBlob"]]
@@ -196,3 +198,20 @@ def test_a_missing_key_is_not_found_only_for_who_might_use_it(
     allowed, bare = session_of(allow("kms:Encrypt", "*")).client("kms"), session_of().client("kms")
     assert code_of(allowed.encrypt, KeyId=missing, Plaintext=b"x") == "NotFoundException"
     assert code_of(bare.encrypt, KeyId=missing, Plaintext=b"x") == Refused
+
+
+@pytest.mark.parametrize("operation", ["disable_key", "schedule_key_deletion"])
+def test_key_that_its_policy_protects_while_in_use_is_ended_only_after_a_change_of_the_policy(
+    root_kms: Any, root_statement: Any, make_key: Any, session_of: Any, allow: Any, operation: str
+) -> None:
+    key = make_key(root_statement, no_end_within(30).to_statement_json())
+    administrator = session_of(allow("kms:*", "*")).client("kms")
+    end = getattr(administrator, operation)
+    root_kms.encrypt(KeyId=key, Plaintext=b"x")
+
+    with pytest.raises(administrator.exceptions.ClientError, match="explicit deny"):
+        end(KeyId=key)
+
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [root_statement]})
+    root_kms.put_key_policy(KeyId=key, Policy=policy)
+    end(KeyId=key)

@@ -23,6 +23,7 @@ from kms_patterns.keys.key_properties import (
     check_description,
     check_pending_window,
     check_perimeter,
+    check_protection,
     check_rotates,
     check_rotation_period,
     check_tags,
@@ -60,6 +61,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         check_rotates(rotation_period, rotates=rotates)
         check_rotation_period(rotation_period)
         check_pending_window(pending_window)
+        protect = check_protection(options.get("protect_while_in_use"), lifecycle, enabled=options.get("enabled", True))
         check_perimeter(perimeter, Stack.of(scope).account)
         check_description(description)
         check_tags(tags)
@@ -98,7 +100,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
             self.resource.origin = "EXTERNAL"
         for name, value in (tags or {}).items():
             self.resource.tags.set_tag(name, value)
-        self._writer.guard(guardrails(window, perimeter))
+        self._writer.guard(guardrails(window, perimeter, protect))
         self._alias_names: set[str] = set()
         for name in names:
             self.add_alias(name)

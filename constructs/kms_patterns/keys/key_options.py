@@ -23,6 +23,10 @@ class KeyOptions(TypedDict, total=False):
             primary key is deleted only after its last replica.
         enabled: False makes every use end in DisabledException. Defaults to True.
         tags: Tags of the key; at most 50.
+        protect_while_in_use: Days after its last use during which the key can be neither disabled nor scheduled for
+            deletion, whatever other statements allow; whole days, at least 1. AWS KMS records a use up to an hour
+            late, and services such as Amazon EBS use a key rarely. Defaults to no such statement; a replica does not
+            inherit it.
         perimeter: Id of an organization (``o-a1b2c3d4e5``) or of an account (12 digits): principals outside of it are
             denied everything, whatever other statements allow. Defaults to no such statement; a replica does not
             inherit it.
@@ -38,6 +42,7 @@ class KeyOptions(TypedDict, total=False):
     pending_window: Duration | None
     enabled: bool
     tags: Mapping[str, str] | None
+    protect_while_in_use: Duration | None
     perimeter: str | None
     lifecycle: KeyLifecycle
     access: KeyAccess

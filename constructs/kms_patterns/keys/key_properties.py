@@ -7,6 +7,7 @@ from typing import Final
 from aws_cdk import Duration, Stack, Token
 
 from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.key_lifecycle import KeyLifecycle
 from kms_patterns.policy.guardrails import is_account, is_organization
 
 _ALIAS: Final = re.compile(r"[a-zA-Z0-9/_-]{1,250}")
@@ -168,6 +169,29 @@ def check_pending_window(window: Duration | None) -> None:
     See https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
     """
     _check_days("pending_window", window, PENDING_WINDOW_DAYS)
+
+
+def check_protection(period: Duration | None, lifecycle: KeyLifecycle, *, enabled: bool) -> Duration | None:
+    """Return for how many days after its last use a key stays usable.
+
+    Raises:
+        KeyConfigurationError: It is not a number of days, or the stack itself disables or deletes the key.
+    """
+    if period is None:
+        return None
+    if period.is_unresolved() or (days := period.to_days(integral=False)) < 1 or days != int(days):
+        raise KeyConfigurationError(
+            f"protect_while_in_use is {period}: kms:TrailingDaysWithoutKeyUsage counts whole days, so the key would "
+            "not be protected; give Duration.days(1) or more"
+        )
+    if lifecycle is KeyLifecycle.EPHEMERAL or not enabled:
+        found = "lifecycle=KeyLifecycle.EPHEMERAL" if enabled else "enabled=False"
+        raise KeyConfigurationError(
+            f"protect_while_in_use with {found}: AWS CloudFormation itself {'deletes' if enabled else 'disables'} such "
+            f"a key and would be denied (AccessDeniedException, explicit deny); omit protect_while_in_use, deploy, and "
+            f"then give {found}"
+        )
+    return period
 
 
 def _check_days(name: str, duration: Duration | None, allowed: range) -> None:

@@ -21,17 +21,22 @@ def management(on_demand_rotation: bool, multi_region: bool, imported_material: 
     )
 
 
-def guardrails(window: Duration | None, perimeter: str | None) -> list[iam.PolicyStatement]:
+def guardrails(
+    window: Duration | None, perimeter: str | None, protect_while_in_use: Duration | None
+) -> list[iam.PolicyStatement]:
     """Return the statements that deny what a correct deployment of this key never does.
 
     Args:
         window: Waiting period of the key; it cannot be shortened without a change of the key policy.
         perimeter: Organization or account outside of which no principal may use or manage the key.
+        protect_while_in_use: How long after its last use the key can be neither disabled nor deleted.
     """
     statements = [deny.grants_for_services_only(), deny.no_lockout_bypass()]
     days = _DEFAULT_WINDOW_DAYS if window is None else None if window.is_unresolved() else int(window.to_days())
     if days is not None and days > deny.SHORTEST_WINDOW_DAYS:
         statements.append(deny.no_deletion_sooner_than(days))
+    if protect_while_in_use is not None:
+        statements.append(deny.no_end_within(int(protect_while_in_use.to_days())))
     if perimeter is not None:
         statements.append(deny.no_principal_outside(perimeter))
     return statements

@@ -15,11 +15,13 @@ SID_DENY_GRANTS_TO_OTHERS: Final = "DenyCreateGrantExceptForAwsServices"
 SID_DENY_LOCKOUT: Final = "DenyPolicyLockoutSafetyBypass"
 SID_DENY_OUTSIDERS: Final = "DenyPrincipalsOutsidePerimeter"
 SID_DENY_HASTY_DELETION: Final = "DenyDeletionSoonerThanWindow"
+SID_DENY_END_OF_USE: Final = "DenyEndOfKeyInUse"
 GUARDRAIL_SIDS: Final = (
     SID_DENY_GRANTS_TO_OTHERS,
     SID_DENY_LOCKOUT,
     SID_DENY_OUTSIDERS,
     SID_DENY_HASTY_DELETION,
+    SID_DENY_END_OF_USE,
 )
 
 SHORTEST_WINDOW_DAYS: Final = 7
@@ -49,6 +51,15 @@ def no_deletion_sooner_than(days: int) -> iam.PolicyStatement:
     return _deny(SID_DENY_HASTY_DELETION, "kms:ScheduleKeyDeletion", shorter)
 
 
+def no_end_within(days: int) -> iam.PolicyStatement:
+    """Return the statement that keeps a key from being disabled or deleted within ``days`` after its last use.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/monitoring-keys-determining-usage.html
+    """
+    used = {"NumericLessThanEquals": {"kms:TrailingDaysWithoutKeyUsage": str(days)}}
+    return _deny(SID_DENY_END_OF_USE, ["kms:DisableKey", "kms:ScheduleKeyDeletion"], used)
+
+
 def no_principal_outside(perimeter: str) -> iam.PolicyStatement:
     """Return the statement that denies everything to principals outside an organization or account.
 
@@ -70,12 +81,12 @@ def is_account(perimeter: str) -> bool:
     return bool(_ACCOUNT.fullmatch(perimeter))
 
 
-def _deny(sid: str, action: str, conditions: Mapping[str, Mapping[str, Any]]) -> iam.PolicyStatement:
+def _deny(sid: str, action: str | list[str], conditions: Mapping[str, Mapping[str, Any]]) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         sid=sid,
         effect=iam.Effect.DENY,
         principals=[iam.AnyPrincipal()],
-        actions=[action],
+        actions=[action] if isinstance(action, str) else action,
         resources=["*"],
         conditions=conditions,
     )

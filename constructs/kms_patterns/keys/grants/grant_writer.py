@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jsii
+from aws_cdk import IAnyProducer, IResolveContext, Lazy
 from aws_cdk import aws_iam as iam
 from aws_cdk.interfaces import ResourceEnvironment
 
@@ -17,7 +18,7 @@ from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.key_access import KeyAccess
 from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions, merge, principal
 from kms_patterns.policy.guardrails import SID_DENY_GRANTS_TO_OTHERS
-from kms_patterns.policy.statements import grant_sid, named_grant, service_linked_grant
+from kms_patterns.policy.statements import grant_sid, grouped, named_grant, service_linked_grant
 
 
 class GrantWriter:
@@ -29,6 +30,7 @@ class GrantWriter:
         self._in_identity_policies = StatementLedger()
         self._sids: Counter[str] = Counter()
         self._grantees: dict[str, Grantee] = {}
+        self._groupable: set[str] = set()
         self.elsewhere: set[str] = set()
         """Ids of the statements whose other half is not in this app."""
         self._guardrail: iam.PolicyStatement | None = None
@@ -133,10 +135,7 @@ class GrantWriter:
         if extended is not None:
             return extended
         grant = iam.Grant.add_to_principal(
-            grantee=named.principal,
-            actions=list(operations),
-            resource_arns=[self._key_arn],
-            conditions=own or None,
+            grantee=named.principal, actions=list(operations), resource_arns=[self._key_arn], conditions=own or None
         )
         check_policy_written(named, grant)
         return self._in_identity_policies.record(subject, own, grant, grant.principal_statements[0])
@@ -174,7 +173,12 @@ class GrantWriter:
         self, path: str, arn: str, operations: Sequence[str], conditions: Conditions, account: str | None
     ) -> iam.PolicyStatement:
         self._sids[path] += 1
-        return named_grant(grant_sid(path, self._sids[path]), arn, operations, conditions, account)
+        sid = grant_sid(path, self._sids[path])
+        if len(self._groupable) == 1:
+            of_key = self._key.resource
+            of_key.key_policy = Lazy.uncached_any(_Grouped(of_key.key_policy, self._groupable, self.elsewhere))
+        self._groupable.add(sid)
+        return named_grant(sid, arn, operations, conditions, account)
 
 
 @jsii.implements(iam.IResourceWithPolicyV2)
@@ -195,6 +199,20 @@ class _KeyPolicy:
         self._key.write_statement(statement)
         # The key, on which resources can depend, not its policy document.
         return iam.AddToResourcePolicyResult(statement_added=True, policy_dependable=self._key)
+
+
+@jsii.implements(IAnyProducer)
+class _Grouped:
+    """The key policy as the template shows it: grouped when it is written, since a caller may narrow a statement."""
+
+    def __init__(self, document: Any, groupable: set[str], elsewhere: set[str]) -> None:
+        self._document, self._groupable, self._elsewhere = document, groupable, elsewhere
+
+    def produce(self, context: IResolveContext) -> Any:
+        """Return the policy document; the AWS CDK asks when it writes the template."""
+        document: dict[str, Any] = context.resolve(self._document)
+        # The check of void grants finds what has its other half elsewhere by the id of its statement.
+        return {**document, "Statement": grouped(document["Statement"], self._groupable - self._elsewhere)}
 
 
 @dataclass

@@ -25,7 +25,8 @@ def _size(document: dict[str, Any]) -> Iterator[str]:
     if size > MAX_KEY_POLICY_BYTES:
         yield (
             f"the key policy has about {size} bytes, KMS takes {MAX_KEY_POLICY_BYTES} (LimitExceededException): "
-            f"it has {len(document['Statement'])} statements; grant fewer roles, or split their data over several keys"
+            f"it has {len(document['Statement'])} statements; give roles the same operations under the same conditions "
+            "(they share a statement), give further ones KMS grants (KeyGrant), or split their data over several keys"
         )
 
 
