@@ -11,7 +11,10 @@ import aws_cdk as cdk
 from aws_cdk.aws_s3.mixins import BucketAutoDeleteObjects
 
 from kms_patterns import EncryptedBucket, KeyLifecycle
+from kms_patterns.keys.errors import RegionUnsupported
+from kms_patterns.policy.regions import has_function_urls
 from stacks import discovered
+from stacks.support import ReferenceStack
 
 
 def add_stacks(app: cdk.App) -> None:
@@ -20,12 +23,26 @@ def add_stacks(app: cdk.App) -> None:
     lifecycle = KeyLifecycle.EPHEMERAL if ephemeral else KeyLifecycle.RETAIN
     env = cdk.Environment(account=os.environ.get("CDK_DEFAULT_ACCOUNT"), region=os.environ.get("CDK_DEFAULT_REGION"))
     for stack in discovered():
-        stack(app, lifecycle=lifecycle, env=env)
+        missing = _missing_in_region(stack, env)
+        if missing is None:
+            stack(app, lifecycle=lifecycle, env=env)
+        else:
+            cdk.Annotations.of(app).add_info_v2(f"kms-patterns:{stack.NAME}", f"{stack.NAME} is left out: {missing}")
     if ephemeral:
         cdk.RemovalPolicies.of(app).destroy()
         # S3 deletes empty buckets only (BucketNotEmpty).
         for bucket in [found for found in app.node.find_all() if isinstance(found, EncryptedBucket)]:
             cdk.Mixins.of(bucket).apply(BucketAutoDeleteObjects())
+
+
+def _missing_in_region(stack: type[ReferenceStack], env: cdk.Environment) -> str | None:
+    if not env.region or has_function_urls(env.region):
+        return None
+    try:
+        stack(cdk.App(context={"aws:cdk:bundling-stacks": []}), lifecycle=KeyLifecycle.RETAIN, env=env)
+    except RegionUnsupported as missing:
+        return str(missing)
+    return None
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 - ``ValueError``
     - ``KeyConfigurationError``
+        - ``RegionUnsupported``
         - ``ArgumentRefused`` (also a ``GrantRefused`` and a ``TypeError``)
     - ``GrantRefused``
 """
@@ -9,6 +10,10 @@
 
 class KeyConfigurationError(ValueError):
     """A property of a key has a value that KMS would refuse at deployment."""
+
+
+class RegionUnsupported(KeyConfigurationError):
+    """The Region of a stack lacks what the stack needs."""
 
 
 class GrantRefused(ValueError):

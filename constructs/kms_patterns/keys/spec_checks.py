@@ -6,7 +6,7 @@ from aws_cdk import Stack, Token
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
+from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError, RegionUnsupported
 from kms_patterns.policy.key_specs import ALGORITHMS, CHINA_ONLY
 
 
@@ -36,7 +36,7 @@ def check_key_spec(scope: Construct, spec: kms.KeySpec, usage: kms.KeyUsage, *, 
 
 def _check_china(spec: kms.KeySpec, region: str) -> None:
     if not Token.is_unresolved(region) and not region.startswith("cn-"):
-        raise KeyConfigurationError(
+        raise RegionUnsupported(
             f"key_spec {spec.value} in {region}: only the China Regions support it (UnsupportedOperationException); "
             "give another spec, or deploy to cn-north-1 or cn-northwest-1"
         )

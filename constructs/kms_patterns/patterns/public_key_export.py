@@ -52,7 +52,7 @@ class PublicKeyExport(FunctionPattern):
         bucket: Where the files are kept. Defaults to a bucket into which only the publishing function can write.
         prefix: Path before the files' names in the bucket, such as ``keys/``. Defaults to none.
         distribution: A distribution of CloudFront that serves ``bucket``, HTTPS only; then the construct makes no
-            function that serves them. Defaults to a function at a function URL.
+            function that serves them. Defaults to a function at a function URL, which some Regions do not have.
         max_age: How long caches keep a file, 1 second to 365 days. Defaults to 1 hour.
         refresh: How often the keys are fetched besides, whole minutes. Defaults to 1 hour.
         reserved_concurrency: How many requests the serving function serves at a time, in place of that of ``options``;
@@ -62,6 +62,7 @@ class PublicKeyExport(FunctionPattern):
             Nothing in the logs is secret.
 
     Raises:
+        RegionUnsupported: The Region does not have function URLs and no distribution is given.
         ValueError: A name, prefix, duration or algorithm is not valid, there are too many keys, or a distribution comes
             without its bucket.
         TypeError: A key does not have a public half.
@@ -119,7 +120,13 @@ class PublicKeyExport(FunctionPattern):
         server.function.node.add_dependency(deployed)
         server.configure(settings)
         grant_objects(self.bucket, server.role, DOWNLOAD, files)
-        address = FunctionAddress(self, "Address", function=server.function, reserved_concurrency=reserved_concurrency)
+        address = FunctionAddress(
+            self,
+            "Address",
+            function=server.function,
+            instead="give bucket and distribution, a distribution of CloudFront that serves that bucket",
+            reserved_concurrency=reserved_concurrency,
+        )
         self._address = address.url
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration, aws_iam
+from aws_cdk import Duration, Token, aws_iam
 from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import ExactFunction
@@ -40,12 +40,16 @@ class TokenIssuer(TokenFunctions):
         token_lifetime: The longest time that a token is valid, up to 24 hours. Defaults to 15 minutes.
         max_age: How long readers keep the public keys, up to 24 hours. Defaults to 5 minutes.
         token_type: ``typ``, such as ``at+jwt``: tokens for another purpose should have another.
+        jwks_url: Address of the key set where your own HTTP API, load balancer or distribution invokes
+            ``jwks_function`` for it, as ``https://keys.example.com/.well-known/jwks.json``. Defaults to a function URL
+            that is made here, which some Regions do not have.
         reserved_concurrency: How many requests the address serves at a time, in place of that of ``options``; see
             ``FunctionAddress``.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
             No token is in the logs.
 
     Raises:
+        RegionUnsupported: The Region does not have function URLs and ``jwks_url`` is not given.
         TypeError: An HMAC key, of which nothing can be published: ``MacTokenIssuer`` takes it.
         ValueError: No token algorithm exists for a key's spec, a key signs other data in another pattern, or a name or
             duration is out of range.
@@ -68,6 +72,7 @@ class TokenIssuer(TokenFunctions):
         token_lifetime: Duration | None = None,
         max_age: Duration | None = None,
         token_type: str = "JWT",  # noqa: S107 - a header's value
+        jwks_url: str | None = None,
         reserved_concurrency: int | None = None,
         options: FunctionOptions | None = None,
     ) -> None:
@@ -75,6 +80,7 @@ class TokenIssuer(TokenFunctions):
         _check_signing(keys)
         max_age = max_age or Duration.minutes(5)
         check_max_age(max_age)
+        _check_jwks_url(jwks_url, reserved_concurrency)
         super().__init__(
             scope,
             construct_id,
@@ -93,10 +99,17 @@ class TokenIssuer(TokenFunctions):
         self._jwks = self._function("Jwks", "Publishes the keys that tokens are verified with", self._token_keys | age)
         for key in keys:
             key.grant_public_key(self.jwks_role).assert_success()
+        self._url = jwks_url or self._function_url(reserved_concurrency)
+
+    def _function_url(self, reserved_concurrency: int | None) -> str:
         address = FunctionAddress(
-            self, "Address", function=self._jwks.function, reserved_concurrency=reserved_concurrency
+            self,
+            "Address",
+            function=self._jwks.function,
+            instead="give jwks_url, the address at which an HTTP API of yours invokes jwks_function",
+            reserved_concurrency=reserved_concurrency,
         )
-        self._url = f"{address.url}{JWKS_PATH}"
+        return f"{address.url}{JWKS_PATH}"
 
     @property
     def jwks_function(self) -> ExactFunction:
@@ -112,6 +125,18 @@ class TokenIssuer(TokenFunctions):
     def jwks_url(self) -> str:
         """The address of the JSON Web Key Set, for readers with and without AWS credentials."""
         return self._url
+
+
+def _check_jwks_url(url: str | None, reserved_concurrency: int | None) -> None:
+    if url is None:
+        return
+    if not Token.is_unresolved(url) and not (url.startswith("https://") and url.endswith(JWKS_PATH)):
+        raise ValueError(
+            f"jwks_url {url!r} does not start with https:// or end with {JWKS_PATH}: readers could be given other keys "
+            "on the way, and jwks_function serves no other path; give such an address"
+        )
+    if reserved_concurrency is not None:
+        raise ValueError("reserved_concurrency is for the function URL: with jwks_url give it in options")
 
 
 def _check_signing(keys: Sequence[object]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from aws_cdk import Token
 
+from kms_patterns.policy.regions import endpoint_suffixes
+
 Conditions = Mapping[str, Mapping[str, object]]
 """Operator -> condition key -> value, as in a policy document."""
 
@@ -64,7 +66,8 @@ def via_service(service: str, region: str) -> Conditions:
             f"via_service {service!r}: endpoints have small letters, digits, dots and hyphens, and a wildcard "
             "is read literally, so no request would match; give the service as its endpoint names it, such as 's3'"
         )
-    return {"StringEquals": {VIA_SERVICE: f"{service}.{region}.amazonaws.com"}}
+    hosts = [f"{service}.{region}.{suffix}" for suffix in endpoint_suffixes(region)]
+    return {"StringEquals": {VIA_SERVICE: hosts[0] if len(hosts) == 1 else hosts}}
 
 
 def contexts_demanded(demanded: Conditions) -> list[str]:

@@ -28,10 +28,12 @@ def build(app_module: ModuleType) -> Callable[..., cdk.App]:
     """Build the app under the context of cdk.json and that of the keyword arguments."""
     settings: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
 
-    def build_app(**context: str) -> cdk.App:
+    def build_app(region: str | None = None, **context: str) -> cdk.App:
         with pytest.MonkeyPatch.context() as environment:
             environment.delenv("CDK_DEFAULT_ACCOUNT", raising=False)
             environment.delenv("CDK_DEFAULT_REGION", raising=False)
+            if region:
+                environment.setenv("CDK_DEFAULT_REGION", region)
             app = cdk.App(context={**settings, "aws:cdk:bundling-stacks": [], **context})
             app_module.add_stacks(app)
         return app

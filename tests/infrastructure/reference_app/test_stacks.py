@@ -82,6 +82,15 @@ def test_ephemeral_context_deletes_everything_with_its_stack(build: Callable[...
     assert [item["Type"] for item in resources if "Custom" in item["Type"]] == [EMPTIES] * len(buckets)
 
 
+def test_stacks_that_the_region_cannot_take_are_left_out_with_a_notice(build: Callable[..., cdk.App]) -> None:
+    app = build(region="eu-central-2")
+    assembly = app.synth()
+    with_urls = {f"KmsPatterns-{name}" for name in ("CodeSigning", "PublicKey", "RsaEnvelope", "Signing", "Tokens")}
+    assert {stack.stack_name for stack in assembly.stacks} == {*STACKS} - with_urls
+    notices = [entry.data for entry in app.node.metadata if entry.type == "aws:cdk:info"]
+    assert sorted(str(notice).partition(" is left out: ")[0] for notice in notices) == sorted(with_urls)
+
+
 @pytest.mark.parametrize(("platform", "architecture"), [("arm64", "arm64"), ("x86_64", "x86_64")])
 def test_platform_context_reaches_every_function(
     build: Callable[..., cdk.App], templates: Templates, platform: str, architecture: str

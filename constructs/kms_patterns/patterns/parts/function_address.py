@@ -1,9 +1,11 @@
 """An HTTPS address at which a function serves anyone."""
 
-from aws_cdk import aws_lambda
+from aws_cdk import Stack, aws_lambda
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge
+from kms_patterns.keys.errors import RegionUnsupported
+from kms_patterns.policy.regions import has_function_urls
 
 
 class FunctionAddress(Construct):
@@ -17,10 +19,12 @@ class FunctionAddress(Construct):
         scope: The pattern.
         construct_id: Id within the pattern.
         function: What answers.
+        instead: What the pattern's user can give where the Region does not have function URLs.
         reserved_concurrency: How many invocations may run at a time, taken from the account's; further ones are
             answered 429. Defaults to as many as the account has.
 
     Raises:
+        RegionUnsupported: Lambda does not have function URLs in the Region of the stack.
         ValueError: ``reserved_concurrency`` is less than 1.
 
     See https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html
@@ -32,6 +36,7 @@ class FunctionAddress(Construct):
         construct_id: str,
         *,
         function: aws_lambda.Function,
+        instead: str,
         reserved_concurrency: int | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -39,6 +44,12 @@ class FunctionAddress(Construct):
             raise ValueError(
                 f"reserved_concurrency is {reserved_concurrency}: Lambda would throttle every request "
                 "(TooManyRequestsException); reserve at least 1, or leave it out"
+            )
+        region = Stack.of(self).region
+        if not has_function_urls(region):
+            raise RegionUnsupported(
+                f"{scope.node.path}: Lambda does not have function URLs in {region} (AWS::Lambda::Url does not exist "
+                f"there); {instead}, or deploy to another Region"
             )
         made = aws_lambda.FunctionUrl(self, "Url", function=function, auth_type=aws_lambda.FunctionUrlAuthType.NONE)
         resource = function.node.default_child
