@@ -177,6 +177,29 @@ def administrator_may_not_download(stage: Stage) -> str:
 
 @denied.scenario(
     who="administrator with *:*",
+    what="makes SSE-S3 the bucket's default encryption",
+    expected="refused: AccessDenied (s3:PutEncryptionConfiguration)",
+)
+def administrator_may_not_change_the_default_encryption(stage: Stage) -> str:
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    administrator(stage, "s3").put_bucket_encryption(
+        Bucket=_bucket(stage), ServerSideEncryptionConfiguration={"Rules": [rule]}
+    )
+    return "changed"
+
+
+@denied.scenario(
+    who="administrator with *:*",
+    what="deletes the bucket policy",
+    expected="refused: AccessDenied (s3:DeleteBucketPolicy)",
+)
+def administrator_may_not_delete_the_bucket_policy(stage: Stage) -> str:
+    administrator(stage, "s3").delete_bucket_policy(Bucket=_bucket(stage))
+    return "deleted"
+
+
+@denied.scenario(
+    who="administrator with *:*",
     what="calls GenerateDataKey",
     expected="refused: AccessDeniedException (kms:GenerateDataKey)",
 )

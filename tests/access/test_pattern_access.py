@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kms_patterns.access import AccessMatrix
+from kms_patterns.policy.actions import S3_CONFIGURATION
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -64,3 +65,12 @@ def test_only_the_publishing_role_writes_what_is_published(stack: str, reference
     reference.assert_nobody_else(f"{stack}/Export/Bucket", publisher, actions=writes)
     with pytest.raises(AssertionError, match="s3:PutObject"):
         reference.assert_nobody_else(f"{stack}/Export/Bucket", [], actions=writes)
+
+
+@pytest.mark.parametrize("bucket", ["KmsPatterns-S3/Bucket", "KmsPatterns-Envelope/Vault"])
+def test_no_principal_of_the_account_but_the_deployment_configures_a_bucket(
+    bucket: str, reference: AccessMatrix
+) -> None:
+    reference.assert_nobody_else(bucket, [], actions=list(S3_CONFIGURATION))
+    with pytest.raises(AssertionError, match="s3:PutBucketVersioning"):
+        reference.assert_nobody_else(bucket, [], actions=["s3:PutBucketVersioning"])

@@ -73,11 +73,11 @@ def test_role_reads_artifacts_signs_digests_and_writes_two_kinds_of_objects(
     written = [stack.resolve(signatures.arn_for_objects(ending)) for ending in ENDINGS]
     expected = [
         allow("kms:Sign", stack.resolve(key.key_arn), PINS),
-        allow("s3:GetObject", [stack.resolve(artifacts.arn_for_objects("*")), written[0]]),
+        allow("kms:GetPublicKey", stack.resolve(key.key_arn)),
+        allow("s3:GetObject", [stack.resolve(artifacts.arn_for_objects("*")), *written]),
         allow("s3:PutObject", written),
         through_s3("kms:Decrypt", storage, artifacts),
-        through_s3("kms:Decrypt", storage, signatures, ENDINGS[0]),
-        through_s3("kms:GenerateDataKey", storage, signatures, *reversed(ENDINGS)),
+        through_s3(["kms:Decrypt", "kms:GenerateDataKey"], storage, signatures, *reversed(ENDINGS)),
     ]
     assert sorted(found, key=str) == sorted(expected, key=str)
 
@@ -92,7 +92,10 @@ def test_key_policy_names_the_role_with_algorithm_and_message_type(
     named: Callable[..., dict[str, Any]],
 ) -> None:
     logical_id = stack.resolve(key.key_arn)["Fn::GetAtt"][0]
-    expected = [named(signer.role, ["kms:Sign"], {"StringEquals": PINS})]
+    expected = [
+        named(signer.role, ["kms:Sign"], {"StringEquals": PINS}),
+        named(signer.role, ["kms:GetPublicKey"], ordinal=2),
+    ]
     assert key_statements(synth(stack), logical_id)[1:] == expected
 
 
@@ -136,7 +139,7 @@ def test_on_demand_there_is_no_rule_and_the_bucket_is_as_it_was(
     assert not any("NotificationConfiguration" in bucket for bucket in of_type(template, "AWS::S3::Bucket"))
 
 
-def test_ml_dsa_may_also_get_the_public_key(
+def test_ml_dsa_signs_by_mu(
     stack: cdk.Stack, synth: Synth, artifacts: EncryptedBucket, role_statements: Callable[..., Statements]
 ) -> None:
     key = SigningKey(stack, "MlDsa", key_spec=aws_kms.KeySpec.ML_DSA_65)

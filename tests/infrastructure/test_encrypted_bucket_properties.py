@@ -6,12 +6,22 @@ from aws_cdk import aws_s3 as s3
 
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
 from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy.bucket_statements import (
     SID_DENY_AWS_MANAGED_KEY,
+    SID_DENY_CONFIGURATION,
     SID_DENY_CUSTOMER_KEY,
     SID_DENY_OTHER_ENCRYPTION,
     SID_DENY_OTHER_KEY,
 )
+
+CONFIGURATION = [
+    "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:PutBucketPolicy",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutReplicationConfiguration",
+]
 
 
 @pytest.fixture
@@ -28,7 +38,7 @@ def test_bucket_policy_denies_plain_http_and_every_other_encryption(stack, key, 
     objects = stack.resolve(bucket.arn_for_objects("*"))
     both = [stack.resolve(bucket.bucket_arn), objects]
     encryption, key_id = "s3:x-amz-server-side-encryption", "s3:x-amz-server-side-encryption-aws-kms-key-id"
-    everyone = {"AWS": "*"}
+    everyone, uploads = {"AWS": "*"}, ["s3:PutObject", "s3:ReplicateObject"]
 
     assert bucket_statements(synth(stack)) == [
         {
@@ -49,7 +59,7 @@ def test_bucket_policy_denies_plain_http_and_every_other_encryption(stack, key, 
             "Sid": SID_DENY_OTHER_KEY,
             "Effect": "Deny",
             "Principal": everyone,
-            "Action": "s3:PutObject",
+            "Action": [*uploads, "s3:UpdateObjectEncryption"],
             "Resource": objects,
             "Condition": {
                 "StringNotEquals": {key_id: stack.resolve([key.key_arn, key.key_id])},
@@ -60,7 +70,7 @@ def test_bucket_policy_denies_plain_http_and_every_other_encryption(stack, key, 
             "Sid": SID_DENY_AWS_MANAGED_KEY,
             "Effect": "Deny",
             "Principal": everyone,
-            "Action": "s3:PutObject",
+            "Action": uploads,
             "Resource": objects,
             "Condition": {"StringEquals": {encryption: "aws:kms"}, "Null": {key_id: "true"}},
         },
@@ -68,7 +78,7 @@ def test_bucket_policy_denies_plain_http_and_every_other_encryption(stack, key, 
             "Sid": SID_DENY_OTHER_ENCRYPTION,
             "Effect": "Deny",
             "Principal": everyone,
-            "Action": "s3:PutObject",
+            "Action": uploads,
             "Resource": objects,
             "Condition": {"StringNotEquals": {encryption: "aws:kms"}, "Null": {encryption: "false"}},
         },
@@ -76,11 +86,40 @@ def test_bucket_policy_denies_plain_http_and_every_other_encryption(stack, key, 
             "Sid": SID_DENY_CUSTOMER_KEY,
             "Effect": "Deny",
             "Principal": everyone,
-            "Action": "s3:PutObject",
+            "Action": uploads,
             "Resource": objects,
             "Condition": {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}},
         },
+        {
+            "Sid": SID_DENY_CONFIGURATION,
+            "Effect": "Deny",
+            "Principal": everyone,
+            "Action": CONFIGURATION,
+            "Resource": both[0],
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [stack.resolve(deployment_role_arn(stack))]}},
+        },
     ]
+
+
+def test_configuration_may_be_left_to_further_roles(stack, key, synth, bucket_statements):
+    EncryptedBucket(stack, "Bucket", encryption_key=key, configured_by=["arn:aws:iam::111122223333:role/emergency"])
+
+    (principals,) = bucket_statements(synth(stack))[-1]["Condition"].values()
+    assert principals["aws:PrincipalArn"] == [
+        stack.resolve(deployment_role_arn(stack)),
+        "arn:aws:iam::111122223333:role/emergency",
+    ]
+
+
+@pytest.mark.parametrize("synthesizer", [cdk.LegacyStackSynthesizer, cdk.CliCredentialsStackSynthesizer])
+def test_without_a_deployment_role_configuration_must_come_through_cloudformation(
+    synthesizer, app, synth, bucket_statements
+):
+    stack = cdk.Stack(app, "Bootstrapless", synthesizer=synthesizer())
+    EncryptedBucket(stack, "Bucket", encryption_key=EncryptionKey(stack, "Key"))
+
+    through = {"StringNotEquals": {"aws:CalledViaLast": "cloudformation.amazonaws.com"}}
+    assert bucket_statements(synth(stack))[-1]["Condition"] == through
 
 
 def test_properties_are_those_of_a_private_versioned_bucket_under_the_key(stack, key, bucket, synth):

@@ -6,6 +6,7 @@ from aws_cdk import aws_kms as kms
 
 from kms_patterns import EncryptedBucket, EncryptionKey, MacKey, ReplicaKey, SigningKey
 from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
+from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 
 
 @pytest.fixture
@@ -44,6 +45,52 @@ def test_primary_is_multi_region_and_may_be_replicated_by_administrators(home, s
     assert {"kms:ReplicateKey", "kms:UpdatePrimaryRegion"} <= set(
         key["Properties"]["KeyPolicy"]["Statement"][0]["Action"]
     )
+
+
+def replication_denied(template):
+    (key,) = [it for it in template["Resources"].values() if it["Type"] in {"AWS::KMS::Key", "AWS::KMS::ReplicaKey"}]
+    denials = [it for it in key["Properties"]["KeyPolicy"]["Statement"] if it["Action"] == "kms:ReplicateKey"]
+    return [(it["Effect"], it["Principal"], it["Condition"]) for it in denials]
+
+
+def beyond(regions, roles):
+    return [
+        ("Deny", {"AWS": "*"}, {"StringNotEquals": {"kms:ReplicaRegion": regions}}),
+        ("Deny", {"AWS": "*"}, {"ArnNotEquals": {"aws:PrincipalArn": roles}}),
+    ]
+
+
+@pytest.mark.parametrize("order", [("us-east-1", "ap-south-1"), ("ap-south-1", "us-east-1")])
+def test_only_those_who_deploy_may_replicate_and_only_to_declared_regions(order, app, home, synth):
+    primary = EncryptionKey(home, "Key", multi_region=True)
+    stacks = {}
+    for region in order:
+        env = cdk.Environment(account="111122223333", region=region)
+        stacks[region] = cdk.Stack(app, region, env=env, cross_region_references=True)
+        ReplicaKey(stacks[region], "Key", primary_key=primary)
+
+    regions = ["eu-west-1", "ap-south-1", "us-east-1"]
+    roles = [home.resolve(deployment_role_arn(stack)) for stack in (home, stacks["ap-south-1"], stacks["us-east-1"])]
+    assert replication_denied(synth(home)) == beyond(regions, roles)
+
+
+def test_primary_without_replicas_is_replicated_nowhere(home, synth):
+    EncryptionKey(home, "Key", multi_region=True)
+
+    assert replication_denied(synth(home)) == beyond(["eu-west-1"], [home.resolve(deployment_role_arn(home))])
+
+
+def test_replica_is_replicated_nowhere(home, away, synth):
+    ReplicaKey(away, "Key", primary_key=EncryptionKey(home, "Key", multi_region=True))
+
+    assert replication_denied(synth(away)) == beyond(["us-east-1"], [away.resolve(deployment_role_arn(away))])
+
+
+def test_replica_whose_region_the_primary_cannot_name_is_refused(app, home):
+    anywhere = cdk.Stack(app, "Anywhere")
+
+    with pytest.raises(KeyConfigurationError, match="the policy of its primary names the Regions"):
+        ReplicaKey(anywhere, "Key", primary_key=EncryptionKey(home, "Key", multi_region=True))
 
 
 def test_grant_on_the_replica_is_two_halves_of_its_own(home, away, role, synth, role_statements):

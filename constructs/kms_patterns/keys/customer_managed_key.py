@@ -30,7 +30,7 @@ from kms_patterns.keys.key_properties import (
     scoped_alias,
 )
 from kms_patterns.keys.spec_checks import check_key_spec
-from kms_patterns.keys.starting_policy import guardrails, management
+from kms_patterns.keys.starting_policy import Replication, guardrails, management
 from kms_patterns.keys.synth.synth_checks import check_at_synth
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.statements import account_administration
@@ -101,6 +101,8 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         for name, value in (tags or {}).items():
             self.resource.tags.set_tag(name, value)
         self._writer.guard(guardrails(window, perimeter, protect))
+        self._replication = Replication(self.stack) if multi_region else None
+        self._writer.guard(self._replication.statements if self._replication else [])
         self._alias_names: set[str] = set()
         for name in names:
             self.add_alias(name)
@@ -140,6 +142,11 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         records that. For the alias actions IAM must also allow the alias, which is a resource of its own.
         """
         return self._writer.grant(grantee, self.administration, {}, {}, purpose="administration")
+
+    def allow_replication(self, stack: Stack) -> None:
+        """Let the role that deploys ``stack`` replicate the key to its Region: every ``ReplicaKey`` calls this."""
+        if self._replication is not None:
+            self._replication.allow(stack)
 
     def add_to_resource_policy(
         self,

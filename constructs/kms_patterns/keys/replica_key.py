@@ -27,6 +27,9 @@ class ReplicaKey(LookUps[ImportedKey], CustomerManagedKey):
     Ciphertexts, signatures and tags of one are those of the other. Policy, grants and aliases are its own: a
     user of the primary must be granted the replica also. Spec, usage, origin and rotation are the primary's.
 
+    The primary's policy lets the role that deploys this stack replicate the key to this Region: no other principal,
+    and to no other Region. A replica cannot be replicated before its policy is changed, also when it was promoted.
+
     Args:
         scope: Parent construct, in a stack of another Region and of the same account.
         construct_id: Id within the parent.
@@ -72,6 +75,7 @@ class ReplicaKey(LookUps[ImportedKey], CustomerManagedKey):
         for name in _OF_THE_PRIMARY:
             self.resource.add_property_deletion_override(name)
         self.resource.add_property_override("PrimaryKeyArn", primary_key.key_arn)
+        primary_key.allow_replication(self.stack)
 
 
 class _ReplicaEncryptionKey(ReplicaKey, EncryptionKey):
@@ -121,6 +125,11 @@ def _check_primary(primary: CustomerManagedKey, stack: Stack) -> None:
         raise KeyConfigurationError(
             f"the replica of {path} is in the Region of its primary, whichever that is (InvalidArnException): make "
             "both in stacks with their Regions (env=Environment(account=…, region=…)), of which there are two"
+        )
+    if Token.is_unresolved(here[1]):
+        raise KeyConfigurationError(
+            f"the replica of {path} is in a stack without a Region: the policy of its primary names the Regions to "
+            "which the key may be replicated (AccessDeniedException); make the stack with env=Environment(region=…)"
         )
     if not any(Token.is_unresolved(value) for value in (here[0], there[0])) and here[0] != there[0]:
         raise KeyConfigurationError(

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import actions
 from kms_patterns.policy import guardrails as deny
+from kms_patterns.policy.conditions import not_deploying
 
 _DEFAULT_WINDOW_DAYS = 30
 
@@ -19,6 +21,36 @@ def management(on_demand_rotation: bool, multi_region: bool, imported_material: 
         *(actions.MULTI_REGION_ADMINISTRATION if multi_region else ()),
         *(actions.IMPORT_ADMINISTRATION if imported_material else ()),
     )
+
+
+class Replication:
+    """The statements that leave the replication of a multi-Region key to the app: its Regions, and who deploys there.
+
+    Args:
+        home: The stack of the key. KMS replicates into no Region that has the key, so its own stands for none.
+    """
+
+    def __init__(self, home: Stack) -> None:
+        self._home = home
+        self._away: dict[str, str | None] = {}
+        self.statements = [
+            deny.no_replication(deny.SID_DENY_OTHER_REGIONS, {}),
+            deny.no_replication(deny.SID_DENY_REPLICATION, {}),
+        ]
+        self._write()
+
+    def allow(self, stack: Stack) -> None:
+        """Let the role that deploys ``stack`` replicate the key to its Region."""
+        self._away[stack.region] = deployment_role_arn(stack)
+        self._write()
+
+    def _write(self) -> None:
+        regions = sorted(self._away)
+        others, strangers = self.statements
+        others.add_condition("StringNotEquals", {"kms:ReplicaRegion": [self._home.region, *regions]})
+        deployers = [deployment_role_arn(self._home), *(self._away[region] for region in regions)]
+        for operator, demands in not_deploying(deployers).items():
+            strangers.add_condition(operator, demands)
 
 
 def guardrails(

@@ -84,7 +84,7 @@ class CodeSigner(FunctionPattern):
         grant_objects(artifacts, self.role, DOWNLOAD)
         acknowledge_objects(self.role, artifacts)
         if not beside:
-            grant_objects(signatures, self.role, DOWNLOAD, [f"*{STATEMENT_SUFFIX}"])
+            grant_objects(signatures, self.role, DOWNLOAD, written)
         grant_objects(signatures, self.role, UPLOAD, written)
         for pattern in written:
             acknowledge_objects(self.role, signatures, pattern)
@@ -116,6 +116,5 @@ class CodeSigner(FunctionPattern):
         mu = self.algorithm.startswith("ML_DSA")
         types = ["EXTERNAL_MU" if mu else "DIGEST"]
         signing_key.grant_sign(self.role, algorithms=[self.algorithm], message_types=types).assert_success()
-        if mu:
-            # What ML-DSA signs in place of a long message depends on the public key.
-            signing_key.grant_public_key(self.role).assert_success()
+        # It verifies what is there before it does nothing; ML-DSA also signs a digest that depends on the public key.
+        signing_key.grant_public_key(self.role).assert_success()

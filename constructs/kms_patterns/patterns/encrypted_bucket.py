@@ -12,8 +12,9 @@ from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
+from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.patterns.parts.object_grants import ObjectGrants
-from kms_patterns.policy.bucket_statements import only_under_key
+from kms_patterns.policy.bucket_statements import configured_by_deployment, only_under_key
 
 
 class BucketOptions(TypedDict, total=False):
@@ -75,6 +76,11 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
     encryption context instead of each object's. S3 keeps a bucket-level key for a limited time: to cut a role off at
     once, remove its S3 permission as well.
 
+    Only the role that deploys the stack may change the bucket's default encryption, its policy or its replication, or
+    delete it: an administrator who could would read every later upload. A stack whose synthesizer names no such role
+    (``CliCredentialsStackSynthesizer``, ``LegacyStackSynthesizer``) is deployed with its caller's permissions: there,
+    these requests must come through AWS CloudFormation.
+
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
@@ -82,6 +88,8 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
             ``EncryptionKey.from_key_arn``. Uploads that name it in a header give its ARN or its id.
         allow_upload_by_alias: Aliases by which uploads may name the key, such as ``alias/documents``. S3 compares the
             name alone: a principal that may move an alias chooses the key of these uploads. Defaults to none.
+        configured_by: ARNs of further roles or users that may change what only the deployment may: a role for
+            emergencies, or the one that deploys if you replace the CDK's (``cdk deploy --role-arn``). Defaults to none.
         abort_incomplete_uploads_after: When the parts of an unfinished multipart upload are deleted, 1 to 7 days.
             Defaults to 7 days.
         lifecycle: What happens to the bucket when its stack is deleted. Defaults to that of the key, and to RETAIN
@@ -105,6 +113,7 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         *,
         encryption_key: EncryptionKey | ImportedEncryptionKey,
         allow_upload_by_alias: Sequence[str] = (),
+        configured_by: Sequence[str] = (),
         abort_incomplete_uploads_after: Duration | None = None,
         lifecycle: KeyLifecycle | None = None,
         **options: Unpack[BucketOptions],
@@ -135,6 +144,8 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         names = [encryption_key.key_arn, encryption_key.key_id, *allow_upload_by_alias, *aliases]
         for statement in only_under_key(self.arn_for_objects("*"), names):
             self.add_to_resource_policy(statement)
+        deployer = deployment_role_arn(self.stack)
+        self.add_to_resource_policy(configured_by_deployment(self.bucket_arn, deployer, configured_by))
 
 
 def _check_options(construct_id: str, options: Mapping[str, object]) -> None:

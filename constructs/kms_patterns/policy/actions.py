@@ -85,7 +85,8 @@ ADMINISTRATION: Final = (
 """What key administrators do: manage the key, never use it, and create no KMS grant (which would be use by proxy)."""
 
 ROTATE_ON_DEMAND: Final = ("kms:RotateKeyOnDemand",)
-MULTI_REGION_ADMINISTRATION: Final = ("kms:ReplicateKey", "kms:UpdatePrimaryRegion")
+REPLICATE_KEY: Final = "kms:ReplicateKey"
+MULTI_REGION_ADMINISTRATION: Final = (REPLICATE_KEY, "kms:UpdatePrimaryRegion")
 IMPORT_ADMINISTRATION: Final = (
     "kms:DeleteImportedKeyMaterial",
     "kms:GetParametersForImport",
@@ -105,11 +106,20 @@ REFUSAL_OF_KMS: Final[Mapping[str, str]] = {GET_PUBLIC_KEY: "UnsupportedOperatio
 
 S3_PUT_OBJECT: Final = "s3:PutObject"
 S3_REPLICATE_OBJECT: Final = "s3:ReplicateObject"
+S3_UPDATE_OBJECT_ENCRYPTION: Final = "s3:UpdateObjectEncryption"
 S3_GET_OBJECT: Final = "s3:GetObject"
 S3_GET_OBJECT_VERSION: Final = "s3:GetObjectVersion"
 S3_DELETE_OBJECT: Final = "s3:DeleteObject"
 S3_ABORT_MULTIPART_UPLOAD: Final = "s3:AbortMultipartUpload"
 S3_LIST_BUCKET: Final = "s3:ListBucket"
+S3_CONFIGURATION: Final = (
+    "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:PutBucketPolicy",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutReplicationConfiguration",
+)
+"""What decides under which key the later objects of a bucket are, and where else their content goes."""
 S3_TAGS_READ: Final = ("s3:GetObjectTagging", "s3:GetObjectVersionTagging")
 S3_TAGS_WRITTEN: Final = ("s3:PutObjectTagging",)
 

@@ -8,20 +8,28 @@ from typing import Final
 
 from aws_cdk import aws_iam as iam
 
-from kms_patterns.policy.actions import S3_PUT_OBJECT
+from kms_patterns.policy.actions import (
+    S3_CONFIGURATION,
+    S3_PUT_OBJECT,
+    S3_REPLICATE_OBJECT,
+    S3_UPDATE_OBJECT_ENCRYPTION,
+)
+from kms_patterns.policy.conditions import Conditions, not_deploying
 
 SID_DENY_OTHER_KEY: Final = "DenyUploadUnderAnotherKey"
 SID_DENY_AWS_MANAGED_KEY: Final = "DenyUploadUnderTheAwsManagedKey"
 SID_DENY_OTHER_ENCRYPTION: Final = "DenyUploadWithoutSseKms"
 SID_DENY_CUSTOMER_KEY: Final = "DenyUploadUnderCustomerProvidedKey"
+SID_DENY_CONFIGURATION: Final = "DenyConfigurationExceptByDeployment"
 
 _ENCRYPTION: Final = "s3:x-amz-server-side-encryption"
 _KEY_ID: Final = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+_UPLOADS: Final = (S3_PUT_OBJECT, S3_REPLICATE_OBJECT)
 _CUSTOMER_ALGORITHM: Final = "s3:x-amz-server-side-encryption-customer-algorithm"
 
 
 def only_under_key(objects_arn: str, key_names: Sequence[str]) -> list[iam.PolicyStatement]:
-    """Return the statements that deny an upload under any other key than one.
+    """Return the statements that deny an upload, or a replica that arrives, under any other key than one.
 
     An upload that names no encryption falls to the bucket's default, which is this key: ``Null`` lets it pass. One that
     names ``aws:kms`` and no key does not: S3 would take the AWS managed key ``aws/s3``, which administrators may use.
@@ -32,27 +40,49 @@ def only_under_key(objects_arn: str, key_names: Sequence[str]) -> list[iam.Polic
             its aliases. S3 compares what the request says, not what it resolves to.
     """
     return [
-        _deny(SID_DENY_OTHER_KEY, objects_arn, _given_other_than(_KEY_ID, list(key_names))),
+        _deny(
+            SID_DENY_OTHER_KEY,
+            [*_UPLOADS, S3_UPDATE_OBJECT_ENCRYPTION],
+            objects_arn,
+            _given_other_than(_KEY_ID, list(key_names)),
+        ),
         _deny(
             SID_DENY_AWS_MANAGED_KEY,
+            _UPLOADS,
             objects_arn,
             {"StringEquals": {_ENCRYPTION: "aws:kms"}, "Null": {_KEY_ID: "true"}},
         ),
-        _deny(SID_DENY_OTHER_ENCRYPTION, objects_arn, _given_other_than(_ENCRYPTION, "aws:kms")),
-        _deny(SID_DENY_CUSTOMER_KEY, objects_arn, {"Null": {_CUSTOMER_ALGORITHM: "false"}}),
+        _deny(SID_DENY_OTHER_ENCRYPTION, _UPLOADS, objects_arn, _given_other_than(_ENCRYPTION, "aws:kms")),
+        _deny(SID_DENY_CUSTOMER_KEY, _UPLOADS, objects_arn, {"Null": {_CUSTOMER_ALGORITHM: "false"}}),
     ]
+
+
+def configured_by_deployment(bucket_arn: str, deployer: str | None, others: Sequence[str]) -> iam.PolicyStatement:
+    """Return the statement that leaves the bucket's encryption, policy, replication and deletion to its deployment.
+
+    Without it, an administrator would change the default encryption and read every later upload. S3 lets the root user
+    of the bucket's account change the bucket policy nevertheless.
+
+    Args:
+        bucket_arn: The bucket.
+        deployer: ARN of the role with which AWS CloudFormation deploys the bucket; None if it acts as its caller.
+        others: ARNs of further roles or users that may do so.
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html
+    """
+    return _deny(SID_DENY_CONFIGURATION, S3_CONFIGURATION, bucket_arn, not_deploying([deployer], others))
 
 
 def _given_other_than(key: str, value: str | list[str]) -> Mapping[str, Mapping[str, str | list[str]]]:
     return {"StringNotEquals": {key: value}, "Null": {key: "false"}}
 
 
-def _deny(sid: str, objects_arn: str, conditions: Mapping[str, Mapping[str, str | list[str]]]) -> iam.PolicyStatement:
+def _deny(sid: str, actions: Sequence[str], resource: str, conditions: Conditions) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         sid=sid,
         effect=iam.Effect.DENY,
         principals=[iam.AnyPrincipal()],
-        actions=[S3_PUT_OBJECT],
-        resources=[objects_arn],
+        actions=list(actions),
+        resources=[resource],
         conditions=conditions,
     )

@@ -14,6 +14,7 @@ Conditions = Mapping[str, Mapping[str, object]]
 """Operator -> condition key -> value, as in a policy document."""
 
 PRINCIPAL_ARN = "aws:PrincipalArn"
+CLOUDFORMATION = "cloudformation.amazonaws.com"
 VIA_SERVICE = "kms:ViaService"
 CONTEXT_PREFIX = "kms:EncryptionContext:"
 S3_CONTEXT_KEY = "aws:s3:arn"
@@ -95,6 +96,22 @@ def principal(arn: str) -> Conditions:
     For a session of a role, ``aws:PrincipalArn`` is the ARN of the role.
     """
     return {"ArnEquals": {PRINCIPAL_ARN: arn}}
+
+
+def not_deploying(deployers: Iterable[str | None], others: Iterable[str] = ()) -> Conditions:
+    """Return the condition that the caller does not deploy: for a Deny.
+
+    Args:
+        deployers: ARNs of the roles with which AWS CloudFormation deploys; None stands for a stack without one, which
+            AWS CloudFormation deploys with the permissions of its caller.
+        others: ARNs of further roles or users that pass.
+
+    See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html (aws:CalledViaLast)
+    """
+    roles = list(deployers)
+    arns = list(dict.fromkeys([*(arn for arn in roles if arn is not None), *others]))
+    by_caller = {"StringNotEquals": {"aws:CalledViaLast": CLOUDFORMATION}} if None in roles else {}
+    return merge({"ArnNotEquals": {PRINCIPAL_ARN: arns}} if arns else {}, by_caller)
 
 
 def merge(*parts: Conditions) -> dict[str, dict[str, object]]:

@@ -9,19 +9,23 @@ from typing import Any, Final
 
 from aws_cdk import aws_iam as iam
 
-from kms_patterns.policy.actions import CREATE_GRANT
+from kms_patterns.policy.actions import CREATE_GRANT, REPLICATE_KEY
 
 SID_DENY_GRANTS_TO_OTHERS: Final = "DenyCreateGrantExceptForAwsServices"
 SID_DENY_LOCKOUT: Final = "DenyPolicyLockoutSafetyBypass"
 SID_DENY_OUTSIDERS: Final = "DenyPrincipalsOutsidePerimeter"
 SID_DENY_HASTY_DELETION: Final = "DenyDeletionSoonerThanWindow"
 SID_DENY_END_OF_USE: Final = "DenyEndOfKeyInUse"
+SID_DENY_OTHER_REGIONS: Final = "DenyReplicationToOtherRegions"
+SID_DENY_REPLICATION: Final = "DenyReplicationExceptByDeployment"
 GUARDRAIL_SIDS: Final = (
     SID_DENY_GRANTS_TO_OTHERS,
     SID_DENY_LOCKOUT,
     SID_DENY_OUTSIDERS,
     SID_DENY_HASTY_DELETION,
     SID_DENY_END_OF_USE,
+    SID_DENY_OTHER_REGIONS,
+    SID_DENY_REPLICATION,
 )
 
 SHORTEST_WINDOW_DAYS: Final = 7
@@ -69,6 +73,17 @@ def no_principal_outside(perimeter: str) -> iam.PolicyStatement:
     key = "aws:PrincipalOrgID" if is_organization(perimeter) else "aws:PrincipalAccount"
     outside = {"StringNotEqualsIfExists": {key: perimeter}, "BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}
     return _deny(SID_DENY_OUTSIDERS, "kms:*", outside)
+
+
+def no_replication(sid: str, conditions: Mapping[str, Mapping[str, Any]]) -> iam.PolicyStatement:
+    """Return a statement that refuses to replicate the key.
+
+    A principal that may replicate a key chooses the policy of the replica, so ReplicateKey amounts to PutKeyPolicy, and
+    the policy of the primary does not show it.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-auth.html
+    """
+    return _deny(sid, REPLICATE_KEY, conditions)
 
 
 def is_organization(perimeter: str) -> bool:

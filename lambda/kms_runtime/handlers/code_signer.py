@@ -14,7 +14,6 @@ from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.signing import sign_object
-from kms_runtime.signing_algorithms import EXTERNAL_MU
 
 _request = validator("code_signer/request")
 
@@ -31,7 +30,7 @@ def sign(event: Event, _context: Any) -> Response:
         algorithm=algorithm.name,
         kms_client=kms_client(),
         s3_client=s3_client(),
-        public_key=_public_key(key_arn) if EXTERNAL_MU in algorithm.message_types else None,
+        public_key=_public_key(key_arn),
     )
     return {
         "source": done.artifact.as_response(),

@@ -5,12 +5,16 @@ See https://www.rfc-editor.org/rfc/rfc9111
 
 import http.client
 import re
+import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
-from typing import Final, Generic, TypeVar
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
@@ -51,6 +55,49 @@ class _NoRedirects(HTTPRedirectHandler):
         """Follow nothing."""
 
 
+class _Connection(http.client.HTTPSConnection):
+    def __init__(self, opened: list[socket.socket], host: str, **options: Any) -> None:
+        super().__init__(host, **options)
+        self._opened, self._tls = opened, options["context"]
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        # A handle of its own: TLS takes the socket over.
+        self._opened.append(self.sock.dup())
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=getattr(self, "_tunnel_host", None) or self.host)
+
+
+class _HttpsWithDeadline(HTTPSHandler):
+    """Ends a connection after a time, whatever comes meanwhile: a time-out alone begins anew with every byte."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self._tls = context
+        self._opened: list[socket.socket] = []
+
+    def https_open(self, request: Request) -> http.client.HTTPResponse:
+        """Open a connection that ``ending_after`` ends."""
+        return self.do_open(partial(_Connection, self._opened), request, context=self._tls)
+
+    @contextmanager
+    def ending_after(self, seconds: float) -> Iterator[None]:
+        """Shut down what is opened inside after ``seconds``."""
+        timer = threading.Timer(seconds, self._shut_down)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            while self._opened:
+                self._opened.pop().close()
+
+    def _shut_down(self) -> None:
+        for opened in list(self._opened):
+            with suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+
+
 class RemoteDocument(Generic[T]):
     """A document at an HTTPS address.
 
@@ -64,7 +111,7 @@ class RemoteDocument(Generic[T]):
         largest: Bytes that are read, at most, and one more, for ``parse`` to refuse.
         accept: The header Accept.
         ssl_context: None for the one that trusts the machine's authorities.
-        timeout: Seconds to wait for the connection, for the next bytes, and for the whole body.
+        timeout: Seconds to wait for the connection, and for the whole request: TLS, headers and body.
         shortest_interval: Seconds between two requests, at least; 1 while nothing is cached.
         longest_outage: Seconds after ``max-age`` for which the cached copy is used without a response.
 
@@ -92,7 +139,8 @@ class RemoteDocument(Generic[T]):
         self._accept, self._timeout = accept, timeout
         self._shortest_interval, self._longest_outage = shortest_interval, longest_outage
         context = ssl_context or ssl.create_default_context()
-        self._opener = build_opener(_NoRedirects, HTTPSHandler(context=context))
+        self._https = _HttpsWithDeadline(context)
+        self._opener = build_opener(_NoRedirects, self._https)
         self._lock = ForkLock()
         self._fetched: Fetched[T] | None = None
         self._tried = float("-inf")
@@ -146,9 +194,14 @@ class RemoteDocument(Generic[T]):
         headers = {"Accept": self._accept}
         if known and known.etag:
             headers["If-None-Match"] = known.etag
+        end = time.monotonic() + self._timeout
+        request = Request(self._url, headers=headers)  # noqa: S310
         try:
-            with self._opener.open(Request(self._url, headers=headers), timeout=self._timeout) as response:  # noqa: S310
-                return _kept(self._parse(self._body(response)), response.headers)
+            with (
+                self._https.ending_after(self._timeout),
+                self._opener.open(request, timeout=self._timeout) as response,
+            ):
+                return _kept(self._parse(self._body(response, end)), response.headers)
         except HTTPError as error:
             error.close()
             if known and error.code == _NOT_MODIFIED:
@@ -157,12 +210,16 @@ class RemoteDocument(Generic[T]):
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise ServiceUnreachable(f"{self._url}: {error}") from error
 
-    def _body(self, response: http.client.HTTPResponse) -> bytes:
-        body, end = bytearray(), time.monotonic() + self._timeout
-        while len(body) <= self._largest and (part := response.read1(self._largest + 1 - len(body))):
+    def _body(self, response: http.client.HTTPResponse, end: float) -> bytes:
+        body = bytearray()
+        while time.monotonic() < end and len(body) <= self._largest:
+            part = response.read1(self._largest + 1 - len(body))
+            if not part:
+                break
             body += part
-            if time.monotonic() > end:
-                raise ServiceUnreachable(f"{self._url} took more than {self._timeout} s for its response")
+        # What was cut off may look complete: the end of the stream ends headers and bodies without a length.
+        if time.monotonic() >= end:
+            raise ServiceUnreachable(f"{self._url} took more than {self._timeout} s for its response")
         return bytes(body)
 
 

@@ -3,14 +3,21 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kms_runtime.errors import AttestationInvalid, InvalidRequest, SourceChanged, SourceNotReadable
+from kms_runtime.aws_errors import KMSInvalidSignatureException
+from kms_runtime.errors import ArtifactMismatch, AttestationInvalid, InvalidRequest, SourceChanged, SourceNotReadable
 from kms_runtime.s3.latest import ATTEMPTS, current_etag
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.sink import S3Sink
 from kms_runtime.s3.source import S3Source
-from kms_runtime.signatures.artifacts import ArtifactDigests, data_of, digest_artifact, sign_artifact
-from kms_runtime.signatures.dsse import ENVELOPE_LIMIT, parse_envelope
-from kms_runtime.signatures.in_toto import parse_statement
+from kms_runtime.signatures.artifacts import (
+    ArtifactDigests,
+    data_of,
+    digest_artifact,
+    sign_artifact,
+    verify_signature,
+    verify_statement,
+)
+from kms_runtime.signatures.dsse import ENVELOPE_LIMIT
 from kms_runtime.streams import taker
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ class SignedObject:
         signature: The detached signature.
         statement: The envelope around the statement.
         digests: Of the artifact.
-        signed: False if the statement that was there says the same, so that nothing was done.
+        signed: False if both signatures that were there are this key's, so that nothing was done.
         etag: Of the artifact.
     """
 
@@ -56,8 +63,9 @@ def sign_object(
 ) -> SignedObject:
     """Sign ``artifact`` into ``KEY.sig`` and ``KEY.dsse.json``.
 
-    Repeated for the same bytes, key and algorithm it does nothing. After it has written, it looks once more at what it
-    read, and signs again if that was replaced meanwhile: so the signatures of the latest version stay.
+    Repeated for the same bytes, key and algorithm it does nothing, if both objects are there and ``public_key``
+    verifies them: a false one that was put there is replaced. After it has written, it looks once more at what it read,
+    and signs again if that was replaced meanwhile: so the signatures of the latest version stay.
 
     Args:
         artifact: Object of any size; read once, in pieces of 1 MiB.
@@ -66,7 +74,7 @@ def sign_object(
         algorithm: One of ``kms_runtime.signatures.artifacts.ARTIFACT_ALGORITHMS`` that the key has.
         kms_client: A ``boto3.client("kms")`` that may Sign.
         s3_client: A ``boto3.client("s3")`` that may read the artifact, and read and write the two objects.
-        public_key: Of the key; ML-DSA alone needs it.
+        public_key: Of the key. Without it what is there cannot be verified, and is written anew; ML-DSA needs it.
 
     Raises:
         InvalidRequest: The artifact is itself a signature.
@@ -107,7 +115,9 @@ def _sign_once(
         S3Object(signatures_bucket, artifact.key + suffix) for suffix in (SIGNATURE_SUFFIX, STATEMENT_SUFFIX)
     )
     said = {"name": artifact.key, "key_arn": key_arn, "algorithm": algorithm}
-    if _says_the_same(statement, digests, **said, s3_client=s3_client):
+    if public_key is not None and _both_verify(
+        signature, statement, digests, public_key, name=artifact.key, algorithm=algorithm, s3_client=s3_client
+    ):
         return SignedObject(source.location, signature, statement, digests, signed=False, etag=source.etag)
     made = sign_artifact(
         digests,
@@ -121,25 +131,29 @@ def _sign_once(
     return SignedObject(source.location, signature, statement, digests, signed=True, etag=source.etag)
 
 
-def _says_the_same(
-    place: S3Object, digests: ArtifactDigests, *, name: str, key_arn: str, algorithm: str, s3_client: "S3Client"
+def _both_verify(
+    signature: S3Object,
+    statement: S3Object,
+    digests: ArtifactDigests,
+    public_key: "VerifyingKey",
+    *,
+    name: str,
+    algorithm: str,
+    s3_client: "S3Client",
 ) -> bool:
-    """Tell whether the statement at ``place`` is of this key and algorithm about these bytes.
-
-    It is not verified: a writer of the bucket could also put a false one there afterwards, and verifiers refuse it.
-    """
+    """Return whether both objects are there, and are this key's about these bytes under this name."""
     try:
-        with S3Source(place, s3_client=s3_client) as source:
-            # One byte more than is accepted: a writer of the bucket must not choose how much memory this takes.
-            envelope = parse_envelope(taker(source)(ENVELOPE_LIMIT + 1))
-        statement = parse_statement(envelope.payload)
-    except (SourceNotReadable, AttestationInvalid):
+        found = verify_statement(digests, _content(statement, s3_client), public_key, algorithm=algorithm, name=name)
+        verify_signature(digests, _content(signature, s3_client), public_key, algorithm=algorithm)
+    except (SourceNotReadable, AttestationInvalid, ArtifactMismatch, KMSInvalidSignatureException):
         return False
-    return (
-        any(item.key_id == key_arn for item in envelope.signatures)
-        and any(item.name == name and item.digests == digests.digests for item in statement.subjects)
-        and statement.predicate.get("Data") == data_of(digests, algorithm)
-    )
+    return found.predicate.get("Data") == data_of(digests, algorithm)
+
+
+def _content(place: S3Object, s3_client: "S3Client") -> bytes:
+    with S3Source(place, s3_client=s3_client) as source:
+        # One byte more than is accepted: a writer of the bucket must not choose how much memory this takes.
+        return taker(source)(ENVELOPE_LIMIT + 1)
 
 
 def _put(place: S3Object, data: bytes, s3_client: "S3Client") -> S3Object:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kms_runtime.aws_errors import AwsError, DisabledException, KMSInvalidStateException, NotFoundException
 from kms_runtime.errors import KmsRuntimeError
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 LOG = logging.getLogger("kms_runtime")
+FAILURE_KEPT: Final = 10.0
+"""Seconds for which a failure is the response, as the header Retry-After says."""
 _GONE = (DisabledException, KMSInvalidStateException, NotFoundException)
 
 
@@ -21,7 +23,8 @@ class JwksPublication:
     """The JSON Web Key Set of an issuer's keys, from one GetPublicKey per key and period.
 
     A key that is disabled, pending deletion or deleted is omitted, so disabling a key in AWS KMS takes it from the
-    address within the period. If AWS KMS cannot be asked, what was published last stays.
+    address within the period. If AWS KMS cannot be asked, what was published last stays. A failure is kept for
+    ``FAILURE_KEPT`` seconds: requests of strangers do not become requests to AWS KMS.
 
     Args:
         keys: ARN of each key and JOSE's name of its algorithm, the current key first.
@@ -32,6 +35,7 @@ class JwksPublication:
     def __init__(self, keys: Sequence[tuple[str, str]], *, kms_client: "KMSClient", refresh_after: int) -> None:
         self._keys, self._client, self._refresh_after = keys, kms_client, refresh_after
         self._document, self._until = b"", 0.0
+        self._failure: KmsRuntimeError | None = None
 
     def document(self) -> bytes:
         """Return the set as JSON; the same bytes as long as the keys are the same.
@@ -42,12 +46,15 @@ class JwksPublication:
         """
         if time.monotonic() >= self._until:
             try:
-                self._document = self._fetch()
+                self._document, self._failure = self._fetch(), None
             except KmsRuntimeError as error:
                 if not self._document or isinstance(error, _GONE):
+                    self._failure, self._until = error, time.monotonic() + FAILURE_KEPT
                     raise
                 LOG.warning("published keys are kept", extra={"errorCode": error.code, "reason": str(error)})
             self._until = time.monotonic() + self._refresh_after
+        if self._failure is not None:
+            raise type(self._failure)(self._failure.message)
         return self._document
 
     def _fetch(self) -> bytes:

@@ -13,26 +13,29 @@ ADMINISTRATION = (
 
 TLS = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
 VIA_S3 = {"kms:ViaService": "s3.any-region-1.amazonaws.com"}
+ADMINISTRATOR = "account administrator"
+CONFIGURATION = "DeleteBucket DeleteBucketPolicy PutBucketPolicy PutEncryptionConfiguration PutReplicationConfiguration"
+DEPLOYER = "arn:aws:iam::888877776666:role/cdk-hnb659fds-cfn-exec-role-888877776666-any-region-1"
 SSE = "s3:x-amz-server-side-encryption"
 
 
 def administration(key: str) -> Iterator[Scenario]:
     for name in " ".join(ADMINISTRATION).split():
-        yield Scenario("account administrator", f"kms:{name}", key, allowed=True)
+        yield Scenario(ADMINISTRATOR, f"kms:{name}", key, allowed=True)
     for name in ("Decrypt", "Encrypt", "GenerateDataKey", "CreateGrant"):
-        yield Scenario("account administrator", f"kms:{name}", key, allowed=False, context={**VIA_S3, **tenant()})
+        yield Scenario(ADMINISTRATOR, f"kms:{name}", key, allowed=False, context={**VIA_S3, **tenant()})
     yield from guardrails(key)
 
 
 def guardrails(key: str) -> Iterator[Scenario]:
     """What even an administrator must not do to a key; grants are for AWS services, which make them by themselves."""
     bypass = {"kms:BypassPolicyLockoutSafetyCheck": "true"}
-    yield Scenario("account administrator", "kms:PutKeyPolicy", key, allowed=False, context=bypass)
+    yield Scenario(ADMINISTRATOR, "kms:PutKeyPolicy", key, allowed=False, context=bypass)
     for days, allowed in (("7", False), ("30", True)):
         window = {"kms:ScheduleKeyDeletionPendingWindowInDays": days}
-        yield Scenario("account administrator", "kms:ScheduleKeyDeletion", key, allowed=allowed, context=window)
+        yield Scenario(ADMINISTRATOR, "kms:ScheduleKeyDeletion", key, allowed=allowed, context=window)
     for context in ({}, {"kms:GrantIsForAWSResource": "true"}, {"kms:GrantIsForAWSResource": "false"}):
-        yield Scenario("account administrator", "kms:CreateGrant", key, allowed=False, context=context)
+        yield Scenario(ADMINISTRATOR, "kms:CreateGrant", key, allowed=False, context=context)
     service = {"aws:PrincipalIsAWSService": "true"}
     yield Scenario("backup.amazonaws.com", "kms:CreateGrant", key, allowed=False, context=service)
 
@@ -82,6 +85,19 @@ def upload(role: str, bucket: str, key: str, objects: str = "*", *, multipart: b
     yield Scenario(role, "s3:AbortMultipartUpload", f"{bucket}/{objects}", allowed=multipart, context=TLS)
     yield from bound_to_bucket(role, "kms:GenerateDataKey", key, bucket)
     yield from bound_to_bucket(role, "kms:Decrypt", key, bucket)
+    yield from configuration(bucket)
+    for headers in refused:
+        yield Scenario(ADMINISTRATOR, "s3:ReplicateObject", f"{bucket}/*", allowed=False, context={**TLS, **headers})
+    for headers, allowed in ((named, True), (refused[2], False)):
+        context = {**TLS, **headers}
+        yield Scenario(ADMINISTRATOR, "s3:UpdateObjectEncryption", f"{bucket}/*", allowed=allowed, context=context)
+
+
+def configuration(bucket: str) -> Iterator[Scenario]:
+    """What decides under which key later objects are, or where else they go, is for the deployment alone."""
+    for action in CONFIGURATION.split():
+        for context, allowed in ((TLS, False), ({**TLS, "aws:PrincipalArn": DEPLOYER}, True)):
+            yield Scenario(ADMINISTRATOR, f"s3:{action}", bucket, allowed=allowed, context=context)
 
 
 def insecurely(role: str, action: str, objects: str) -> Iterator[Scenario]:
@@ -89,7 +105,7 @@ def insecurely(role: str, action: str, objects: str) -> Iterator[Scenario]:
     yield Scenario(role, action, objects, allowed=False, context={**TLS, "s3:TlsVersion": "1.1"})
     bucket = objects.partition("/*")[0]
     for context in ({"aws:SecureTransport": "false"}, {**TLS, "s3:TlsVersion": "1.1"}):
-        yield Scenario("account administrator", "s3:ListBucket", bucket, allowed=False, context=context)
+        yield Scenario(ADMINISTRATOR, "s3:ListBucket", bucket, allowed=False, context=context)
 
 
 def function(place: str) -> Iterator[Scenario]:
@@ -105,4 +121,4 @@ def function(place: str) -> Iterator[Scenario]:
 
 def assumed(role: str, service: str) -> Iterator[Scenario]:
     yield Scenario(service, "sts:AssumeRole", role, allowed=True)
-    yield Scenario("account administrator", "sts:AssumeRole", role, allowed=False)
+    yield Scenario(ADMINISTRATOR, "sts:AssumeRole", role, allowed=False)

@@ -76,6 +76,8 @@ class World:
         service = who is None or who.kind is PrincipalKind.SERVICE
         context = {"kms:CallerAccount": account, **scenario.context}
         context |= {} if service else {"aws:PrincipalArn": principal, "aws:PrincipalAccount": account}
+        # A scenario may name a role that no template holds, such as the one that deploys.
+        context |= scenario.context
         return {
             "principal": principal,
             "resource": f"{arn}/{name or 'object'}" if objects else arn,

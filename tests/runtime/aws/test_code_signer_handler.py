@@ -1,5 +1,6 @@
 """CodeSigner's function: what it writes, what it does not repeat, and what becomes of a replaced artifact."""
 
+import base64
 import hashlib
 import io
 import json
@@ -67,10 +68,10 @@ def test_signature_and_statement_stand_beside_each_other_and_the_answer_follows_
         "signed": True,
     }
     check(s3)
-    assert kms.operations == ["Sign", "Sign"]
+    assert kms.operations == ["GetPublicKey", "Sign", "Sign"]
 
 
-def test_repeated_event_writes_nothing_and_calls_no_kms(s3, kms):
+def test_repeated_event_writes_nothing_and_signs_nothing(s3, kms):
     first = sign()
     again = sign()
     assert again == first | {
@@ -78,7 +79,7 @@ def test_repeated_event_writes_nothing_and_calls_no_kms(s3, kms):
         "signature": {"bucket": "signatures", "key": "app.bin.sig"},
         "statement": {"bucket": "signatures", "key": "app.bin.dsse.json"},
     }
-    assert kms.operations == ["Sign", "Sign"]
+    assert kms.operations == ["GetPublicKey", "Sign", "Sign"]
     assert s3.operations.count("PutObject") == 2
 
 
@@ -88,6 +89,28 @@ def test_repeated_event_writes_nothing_and_calls_no_kms(s3, kms):
 def test_statement_that_cannot_be_read_is_written_anew(s3, spoilt):
     s3.put("signatures", "app.bin.dsse.json", spoilt)
     assert sign()["signed"]
+    check(s3)
+
+
+def test_planted_statement_that_says_the_same_is_replaced(s3):
+    sign()
+    genuine = json.loads(s3.latest("signatures", "app.bin.dsse.json"))
+    genuine["signatures"][0]["sig"] = base64.b64encode(b"junk").decode()
+    s3.put("signatures", "app.bin.dsse.json", json.dumps(genuine).encode())
+    assert sign()["signed"]
+    check(s3)
+
+
+@pytest.mark.parametrize("suffix", [".sig", ".dsse.json"])
+@pytest.mark.parametrize("spoil", [None, b"junk"])
+def test_each_output_that_is_lost_or_false_is_made_again(suffix, spoil, s3):
+    sign()
+    if spoil is None:
+        del s3.objects["signatures", f"app.bin{suffix}"]
+    else:
+        s3.put("signatures", f"app.bin{suffix}", spoil)
+    assert sign()["signed"]
+    assert not sign()["signed"]
     check(s3)
 
 
@@ -118,10 +141,10 @@ def test_huge_statement_is_not_read_into_memory(s3):
     assert peak < 16 * 1024 * 1024
 
 
-def test_artifact_that_is_what_dsse_signs_is_refused_before_any_call(s3, kms, refused):
+def test_artifact_that_is_what_dsse_signs_is_refused_before_it_is_signed(s3, kms, refused):
     s3.put("artifacts", "app.bin", b"DSSEv1 28 application/vnd.in-toto+json 2 {}")
     assert refused(code_signer.sign, {"sourceKey": "app.bin"}).code == "InvalidRequest"
-    assert kms.calls == []
+    assert "Sign" not in kms.operations
 
 
 def test_artifact_replaced_while_it_is_signed_is_signed_again(s3, kms, monkeypatch):
@@ -198,7 +221,7 @@ def test_refusal_is_typed_and_nothing_is_signed(event, code, reason, refused, km
     error = refused(code_signer.sign, event)
     assert error.code == code
     assert reason in str(error)
-    assert kms.calls == []
+    assert "Sign" not in kms.operations
 
 
 @pytest.mark.parametrize(

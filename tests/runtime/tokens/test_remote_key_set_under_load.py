@@ -1,8 +1,10 @@
 """RemoteJwks with many readers, an address that fails from the start, and one that never ends its answer."""
 
 import itertools
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -122,3 +124,26 @@ def test_answer_that_drips_is_given_up(https, path, keys, clock):
     https.answers[path] = 200, {}, drip()
     with pytest.raises(ServiceUnreachable, match="took more than 5 s for its response"):
         keys.find("es256-1")
+
+
+def test_headers_that_drip_are_given_up(https):
+    """Each line comes in time, and the last one never."""
+    over, listener = threading.Event(), socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with suppress(OSError):
+            connection = https.server_context.wrap_socket(listener.accept()[0], server_side=True)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            for number in range(60):
+                connection.sendall(b"X-%d: a\r\n" % number)
+                over.wait(0.05)
+            connection.sendall(b"\r\n")
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    slow = RemoteJwks(f"https://127.0.0.1:{listener.getsockname()[1]}/", ssl_context=https.context, timeout=0.3)
+    with pytest.raises(ServiceUnreachable, match=r"took more than 0\.3 s for its response"):
+        slow.find("es256-1")
+    over.set()
+    server.join(LONG)
+    listener.close()

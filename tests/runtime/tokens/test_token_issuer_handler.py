@@ -149,6 +149,20 @@ def test_when_every_key_is_gone_nothing_old_is_served(kms, monkeypatch):
     assert (answer["statusCode"], answer["headers"]["cache-control"]) == (503, "no-store")
 
 
+@pytest.mark.parametrize("code", ["DisabledException", "ThrottlingException", "AccessDeniedException"])
+def test_failure_is_kept_so_that_strangers_cause_no_calls(code, kms, monkeypatch):
+    now = [1.0]
+    monkeypatch.setattr(publication.time, "monotonic", lambda: now[0])
+    kms.failures["GetPublicKey"] = code
+    assert token_issuer.jwks(get(), None)["statusCode"] == 503
+    asked = len(kms.operations)
+    assert {token_issuer.jwks(get(), None)["statusCode"] for _ in range(10)} == {503}
+    assert len(kms.operations) == asked
+    kms.failures.clear()
+    now[0] += publication.FAILURE_KEPT
+    assert token_issuer.jwks(get(), None)["statusCode"] == 200
+
+
 @pytest.mark.parametrize("code", ["ThrottlingException", "KMSInternalException", "AccessDeniedException"])
 def test_while_kms_cannot_be_asked_the_last_set_is_served(code, kms, monkeypatch):
     now = [1.0]
@@ -157,6 +171,7 @@ def test_while_kms_cannot_be_asked_the_last_set_is_served(code, kms, monkeypatch
     answer = token_issuer.jwks(get(), None)
     assert (answer["statusCode"], answer["headers"]["retry-after"]) == (503, "10")
     kms.failures.clear()
+    now[0] += publication.FAILURE_KEPT
     good = token_issuer.jwks(get(), None)
     kms.failures["GetPublicKey"], now[0] = code, 500.0
     assert token_issuer.jwks(get(), None) == good

@@ -14,7 +14,7 @@ ACCESS: Access = {
     "Key": {
         "Export/Publish/Role": {"kms:GetPublicKey": None},
         "Export/Serve/Role": {},
-        "Signer/Sign/Role": {"kms:Sign": DIGESTS},
+        "Signer/Sign/Role": {"kms:Sign": DIGESTS, "kms:GetPublicKey": None},
         "BuilderRole": {},
         "PublisherRole": {},
     },
@@ -46,17 +46,18 @@ def signing(role: str, key: str) -> Iterator[Scenario]:
     yield Scenario(role, "kms:Sign", key, allowed=True, context=PINS)
     for other in ({"kms:SigningAlgorithm": "ECDSA_SHA_384"}, {"kms:MessageType": "RAW"}):
         yield Scenario(role, "kms:Sign", key, allowed=False, context=PINS | other)
+    yield Scenario(role, "kms:GetPublicKey", key, allowed=True)
     yield Scenario("any other role", "kms:Sign", key, allowed=False, context=PINS)
     for who in (role, "account administrator"):
         yield Scenario(who, "kms:Verify", key, allowed=False, context=PINS)
 
 
 def statements_and_signatures(role: str, bucket: str, storage: str) -> Iterator[Scenario]:
-    """Both are written, the statements alone are read again, and nothing else is reached."""
-    yield from download(role, bucket, storage, "*release.dsse.json")
+    """Both are written and read again, and nothing else is reached."""
     for ending in (".dsse.json", ".sig"):
+        yield from download(role, bucket, storage, f"*release{ending}")
         yield from upload(role, bucket, storage, f"*release{ending}", multipart=False)
-    for action, key in (("s3:GetObject", "release.sig"), ("s3:GetObject", "release"), ("s3:PutObject", "release")):
+    for action, key in (("s3:GetObject", "release"), ("s3:PutObject", "release")):
         yield Scenario(role, action, f"{bucket}/*{key}", allowed=False, context=TLS)
     for action in ("s3:PutObject", "s3:DeleteObject"):
         yield Scenario(role, action, f"{STACK}/Artifacts/*release.sig", allowed=False, context=TLS)

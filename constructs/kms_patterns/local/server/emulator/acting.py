@@ -14,6 +14,7 @@ from typing import Any
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, RESPONSES, reach
 from kms_patterns.local.server.emulator.role_credentials import role_session
+from kms_patterns.local.server.kms.kms_call import called_via
 
 
 class NotPermitted(Exception):
@@ -22,9 +23,15 @@ class NotPermitted(Exception):
 
 @dataclass(frozen=True)
 class Acting:
-    """The principal in whose name the emulator works, by the access key of its user or session."""
+    """The principal in whose name the emulator works, by the access key of its user or session.
+
+    Attributes:
+        access_key: The access key.
+        called_via: The service principal that forwards the caller's own session; None for a role of the service.
+    """
 
     access_key: str
+    called_via: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -59,7 +66,7 @@ class Acting:
             service,
             reach(RESPONSES, "get_region")(),
             resource_arn=resource,
-            service_context=conditions,
+            service_context={**called_via(self.called_via), **conditions},
         )
         if denied is None:
             return

@@ -11,7 +11,7 @@ from kms_patterns.local.server.kms.control_plane.last_usage import days_unused
 from kms_patterns.local.server.kms.grants import constraint_types
 from kms_patterns.local.server.kms.key_identifiers import alias_in
 from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, find_key, key_of_ciphertext
-from kms_patterns.local.server.kms.kms_call import KmsCall
+from kms_patterns.local.server.kms.kms_call import KmsCall, called_via
 from kms_patterns.local.server.kms.members import Request, blob_member
 from kms_patterns.local.server.kms.permissions import DEFAULTS, PERMISSIONS
 from kms_patterns.local.server.kms.targets import Target
@@ -54,14 +54,13 @@ def condition_values(call: KmsCall, target: Target) -> dict[str, Any]:
     request, permission = call.request, target.permission
     values: dict[str, Any] = {
         "kms:CallerAccount": call.caller.account,
-        "aws:ViaAWSService": "true" if call.via else "false",
+        "aws:ViaAWSService": "true" if call.via or call.called_via else "false",
         # The evaluator reads a list for aws:TagKeys where none is set; no tag named means no such key.
         "aws:TagKeys": None,
     }
     if call.via:
         values["kms:ViaService"] = call.via_service
-    if call.via == "dynamodb":
-        values |= dict.fromkeys(("aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast"), "dynamodb.amazonaws.com")
+    values |= called_via("dynamodb.amazonaws.com" if call.via == "dynamodb" else call.called_via)
     if target.context:
         values["kms:EncryptionContextKeys"] = list(target.context)
         values |= _by_name("kms:EncryptionContext", target.context.items())

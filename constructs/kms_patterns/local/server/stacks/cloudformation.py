@@ -48,7 +48,7 @@ def acting_for_caller(original: Handler) -> Handler:
             )
         except NotAssumable:
             return query_error("cloudformation", "ValidationError", f"Role {role} is invalid or cannot be assumed")
-        with acting_as(principal or Acting(access_key)):
+        with acting_as(principal or Acting(access_key, _CLOUDFORMATION)):
             response = await original(method, path, headers, body, query_params)
         if operation in _TAKE_ROLE and params.get("RoleARN") and response[0] == HTTPStatus.OK:
             made = _stack(params)
@@ -109,7 +109,7 @@ class ResourceSteps:
             raise ResourceFailed(f"{step.kind}: the embedded AWS does not know in whose name to act")
         try:
             if step.kind.startswith("AWS::KMS::"):
-                change_key(self.kms, principal.caller, step)
+                change_key(self.kms, principal.caller, step, principal.called_via)
             elif step.kind.startswith("Custom::") or step.kind == "AWS::CloudFormation::CustomResource":
                 provider = str(step.props.get("ServiceToken"))
                 principal.require("sns:Publish" if ":sns:" in provider else "lambda:InvokeFunction", provider)

@@ -19,15 +19,21 @@ from kms_patterns.local.server.services.service_uses import refuse_new_queue_key
 from kms_patterns.local.server.stacks.resource_permissions import Step
 
 
-def change_key(kms: KmsService, caller: Caller, step: Step) -> None:
+def change_key(kms: KmsService, caller: Caller, step: Step, called_via: str | None) -> None:
     """Ask KMS for a step of a key or an alias, and check its policy.
+
+    Args:
+        kms: The service that decides.
+        caller: Who deploys.
+        step: The step.
+        called_via: AWS CloudFormation's service principal where it forwards its caller's session.
 
     Raises:
         KmsError: KMS refused.
     """
     bypass = {"BypassPolicyLockoutSafetyCheck": True} if step.props.get("BypassPolicyLockoutSafetyCheck") else {}
     for operation, request in _kms_calls(step):
-        kms.require(KmsCall(operation, request, caller))
+        kms.require(KmsCall(operation, request, caller, called_via=called_via))
         key_policies.check(operation, request | bypass, caller)
 
 
