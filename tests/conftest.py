@@ -21,8 +21,8 @@ for interrupt in (signal.SIGINT, signal.SIGTERM):
     signal.signal(interrupt, signal.default_int_handler)
 # Under nohup the programs that tests start would ignore it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-for name in [name for name in os.environ if name.startswith(("AWS_", "CDK_"))]:
-    del os.environ[name]
+# What ``make contract AWS_PROFILE=…`` gives back.
+USERS_AWS = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith(("AWS_", "CDK_"))}
 os.environ.update(toolchain_environment(cache=ROOT / ".cache"))
 os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
 # The CDK caches fingerprints in the home folder, a browser its settings.

@@ -7,14 +7,35 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.credentials import SSOProvider
+from botocore.tokens import SSOTokenProvider
 
+from tests.conftest import USERS_AWS
 from tests.contract.bench import Bench
 
 # KMS itself is to refuse, not the client; and a real account's throttling is no part of the contract.
 CONFIG = Config(parameter_validation=False, retries={"mode": "standard", "max_attempts": 6})
-
-
+_SETTINGS = (
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE", "AWS_REGION", "AWS_DEFAULT_REGION",
+    "AWS_LOGIN_CACHE_DIRECTORY", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_STS_REGIONAL_ENDPOINTS",
+)  # fmt: skip
 REPORT = Path(__file__).parents[2] / "build" / "contract.md"
+
+
+def users_settings(patch: pytest.MonkeyPatch) -> None:
+    """Give back the home folder, which holds profiles and cached tokens (``~/.aws``), and what leads to AWS.
+
+    Proxies and CA bundles whose variables do not begin with ``AWS_`` were never taken. Access keys of the environment
+    stay out: the profile alone decides on the account.
+    """
+    home = os.environ["USERS_HOME"]
+    patch.setenv("HOME", home)
+    for provider in (SSOProvider, SSOTokenProvider):
+        # botocore looks the home folder up when it is imported.
+        patch.setattr(provider, "_SSO_TOKEN_CACHE_DIR", f"{home}/.aws/sso/cache")
+    for name, value in USERS_AWS.items():
+        if name in _SETTINGS:
+            patch.setenv(name, value)
 
 
 def write_report(outcomes: list[tuple[str, str, str, str]], file: Path) -> None:
@@ -39,12 +60,9 @@ def bench(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterat
     """The bench; whatever it made is scheduled for deletion at the end, also after a failure."""
     profile = pytestconfig.getoption("contract_profile", default=None)
     if profile:
-        folder = Path(os.environ["USERS_HOME"]) / ".aws"
-        os.environ |= {
-            "AWS_CONFIG_FILE": str(folder / "config"),
-            "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
-        }
-        yield from _cleaned(Bench(boto3.Session(profile_name=profile).client("kms", config=CONFIG)))
+        with pytest.MonkeyPatch.context() as patch:
+            users_settings(patch)
+            yield from _cleaned(Bench(boto3.Session(profile_name=profile).client("kms", config=CONFIG)))
         return
     yield from _cleaned(Bench(request.getfixturevalue("aws").client("kms", config=CONFIG)))
 

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_iam as iam
 
 from demo.scenario import Stage
+from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
 from kms_patterns.local import LocalAws
+from kms_patterns.patterns.public_bucket import PublicBucket
 from tests.end_to_end.deployment import deployed, run_cdk
-from tests.synthesis import synthesize
 
-APP = Path(__file__).parent / "apps" / "destroyed.py"
 RETAINED = {"KeyId": "AWS::KMS::Key", "BucketName": "AWS::S3::Bucket"}
 pytestmark = pytest.mark.end_to_end
 
@@ -64,13 +66,42 @@ class Life:
         formation.get_waiter("stack_import_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
 
 
+def synthesized(folder: Path, env: cdk.Environment) -> Path:
+    """Synthesize two stacks: one whose key and buckets stay, one that leaves nothing."""
+    app = cdk.App(outdir=str(folder))
+    for name, lifecycle in (("Kept", KeyLifecycle.RETAIN), ("Trial", KeyLifecycle.EPHEMERAL)):
+        stack = cdk.Stack(app, name, env=env)
+        key = EncryptionKey(stack, "Key", alias="documents", lifecycle=lifecycle)
+        emptied = lifecycle is KeyLifecycle.EPHEMERAL
+        bucket = EncryptedBucket(stack, "Bucket", encryption_key=key, auto_delete_objects=emptied)
+        user = iam.Role(stack, "User", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+        bucket.grant_upload(user)
+        bucket.grant_download(user)
+        published = PublicBucket(stack, "Published", publisher=user, lifecycle=lifecycle)
+        published.grant_put(user)
+        values = {"KeyId": key.key_id, "BucketName": bucket.bucket_name, "UserArn": user.role_arn}
+        for output, value in (values | {"PublishedName": published.bucket_name}).items():
+            cdk.CfnOutput(stack, output, value=value)
+    app.synth()
+    return folder
+
+
+def deployer(aws: LocalAws) -> dict[str, str]:
+    """A user who may do what docs/deployment.md says of who deploys, and nothing else."""
+    users = aws.client("iam")
+    users.create_user(UserName="deployer")
+    roles = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"arn:aws:iam::{aws.account}:role/cdk-*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [roles]})
+    users.put_user_policy(UserName="deployer", PolicyName="Deploy", PolicyDocument=policy)
+    key = users.create_access_key(UserName="deployer")["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
 @pytest.fixture(scope="module")
 def life(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Life:
     folder = tmp_path_factory.mktemp("life")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CDK_DEFAULT_ACCOUNT", stage.aws.account)
-        assembly = synthesize(APP, folder / "out", folder=folder, context={})
-    life = Life(stage.aws, assembly, dict(deployed(stage.aws, assembly)))
+    assembly = synthesized(folder / "out", cdk.Environment(account=stage.aws.account, region=stage.aws.region))
+    life = Life(stage.aws, assembly, dict(deployed(stage.aws, assembly, caller=deployer(stage.aws))))
     for outputs in life.first.values():
         user = life.user(outputs)
         for body in (b"before", b"kept"):
@@ -78,6 +109,10 @@ def life(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Life:
             user.put_object(Bucket=outputs["PublishedName"], Key="key.pem", Body=body)
     run_cdk(stage.aws, folder, "destroy", "--all", "--force", "--app", str(assembly))
     return life
+
+
+def test_who_deploys_needs_nothing_but_the_roles_of_the_bootstrap(life: Life) -> None:
+    assert set(life.first) == {"Kept", "Trial"}
 
 
 def test_an_ephemeral_stack_leaves_nothing_but_a_key_that_is_pending_deletion(life: Life) -> None:

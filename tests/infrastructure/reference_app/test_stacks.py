@@ -67,6 +67,17 @@ def test_data_outlives_its_stack_by_default(templates: Templates) -> None:
     assert policies == {(kind, "RetainExceptOnCreate" if kind in ours else "Retain") for kind in KEEPS_DATA}
 
 
+def test_the_page_on_deployment_states_the_cost_of_every_stack(templates: Templates) -> None:
+    kinds = ("AWS::KMS::Key", "AWS::KMS::Key", "AWS::Lambda::Function", "AWS::S3::Bucket")
+    found = {
+        name: [[item["Type"] for item in template["Resources"].values()].count(kind) for kind in kinds]
+        for name, template in sorted(templates.items())
+    }
+    found["all"] = [sum(column) for column in zip(*found.values(), strict=True)]
+    rows = "\n".join(f"| {name} | {' | '.join(map(str, counts))} |" for name, counts in found.items())
+    assert rows in (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+
+
 def test_nothing_that_stays_has_a_name_that_the_next_deployment_of_its_stack_would_need(templates: Templates) -> None:
     resources = [item for template in templates.values() for item in template["Resources"].values()]
     stays = [item for item in resources if item.get("DeletionPolicy", "Delete") != "Delete"]
