@@ -22,7 +22,7 @@ from kms_patterns.local.server.kms.condition_values import condition_values
 from kms_patterns.local.server.kms.keys import managed_key
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.kms_service import decide
+from kms_patterns.local.server.kms.kms_service import decide_target
 from kms_patterns.local.server.kms.permissions import PERMISSIONS, On
 from kms_patterns.local.server.kms.service_model import validated
 from kms_patterns.local.server.kms.targets import targets_of
@@ -172,7 +172,7 @@ def test_a_condition_on_a_key_that_the_request_has_or_has_not_decides(
         present = [condition_values(call, target).get(key.lower()) is not None for target in targets]
         for null, expected in (("false", all(present)), ("true", not any(present))):
             by = caller(allow(Null={key: null}))
-            allowed = all(decide(replace(call, caller=by), target).allowed for target in targets)
+            allowed = all(decide_target(replace(call, caller=by), target).allowed for target in targets)
             assert allowed is expected, (key, null)
 
 

@@ -120,7 +120,7 @@ def world(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         blob = {"Plaintext": "eA==", "EncryptionContext": {"tenant": "a"}}
         made = World(kms, keys, [kms.answer("Encrypt", KeyId=key, **blob)["CiphertextBlob"] for key in keys[:2]])
         made.keys += [keys[0].rpartition("/")[2], "alias/a", "alias/none", "x", keys[0][:-1] + "0"]
-        monkeypatch.setattr(kms_service, "decide", _noting(kms_service.decide, made))
+        monkeypatch.setattr(kms_service, "decide_target", _noting(kms_service.decide_target, made))
         yield made
 
 

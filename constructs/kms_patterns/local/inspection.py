@@ -66,7 +66,7 @@ def _who(call: Call) -> str:
 
 def _statement(statement: Any) -> str:
     if not statement:
-        return "none: no policy allows it"
+        return "none: nothing denied it, and not every policy that must allow it does"
     place = f", number {statement['position']}" if "position" in statement else ""
     sid = statement.get("sid") or "without a Sid"
     return f"{statement.get('effect', 'Deny')} {sid} of {statement['policy']}{place}"

@@ -70,6 +70,8 @@ _FIXED: Final[Mapping[str, str]] = {
 class EncryptedBucket(ObjectGrants, s3.Bucket):
     """An ``s3.Bucket`` under SSE-KMS with a Bucket Key, versioned, private, reachable over TLS 1.2 or later only.
 
+    Its grants, S3's and the key's, stand in :class:`~kms_patterns.patterns.parts.object_grants.ObjectGrants`.
+
     Uploads that name another key, another encryption or a key of their own (SSE-C) are denied, and so are those that
     name ``aws:kms`` without a key, which S3 would take for ``aws/s3``; uploads that name nothing are encrypted under
     ``encryption_key``. With the Bucket Key, S3 calls KMS up to 99 % less often, and KMS sees the bucket's ARN as

@@ -17,7 +17,8 @@ class EncryptionGrants(GrantRules):
     """One method per operation; each takes the conditions of :class:`~kms_patterns.keys.grants.target.GrantConditions`.
 
     All of them return the ``iam.Grant`` of both halves and raise ``GrantRefused`` when the grant would be void or too
-    wide. The key policy and the grantee's policy carry the same conditions.
+    wide. The key policy and the grantee's policy carry the same conditions; ``identity_conditions`` of
+    ``grant_operations`` are added to the grantee's alone.
     """
 
     @checked

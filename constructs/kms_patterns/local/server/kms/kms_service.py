@@ -131,7 +131,7 @@ def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
     grants.check_tokens(call.request)
     targets = targets_of(call.operation, call.request)
     for target in targets:
-        decision = decide(call, target)
+        decision = decide_target(call, target)
         outcome.decisions.append((target, decision))
         if not decision.allowed:
             raise access_denied(_denial(call.caller, target, decision))
@@ -140,7 +140,7 @@ def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
     return targets
 
 
-def decide(call: KmsCall, target: Target) -> Decision:
+def decide_target(call: KmsCall, target: Target) -> Decision:
     """Return whether the caller of ``call`` has the permission that ``target`` describes."""
     values = condition_values(call, target)
     if target.key is not None:
