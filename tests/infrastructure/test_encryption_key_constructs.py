@@ -2,12 +2,16 @@
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 
-from kms_patterns import EncryptionKey
+from kms_patterns import EncryptionKey, KeyAccess
 from kms_patterns.keys.errors import GrantRefused
 
 
@@ -119,7 +123,6 @@ def test_administration_is_no_use(key, role):
     [
         "arn:aws:iam::111122223333:role/*",
         "arn:aws:iam::444455556666:role/orders-?",
-        "arn:aws:iam::444455556666:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_*",
         "arn:aws:sts::444455556666:assumed-role/orders/session",
     ],
 )
@@ -145,3 +148,45 @@ def test_wildcard_beside_a_token_is_refused_too(by_name, stack, key):
 
     with pytest.raises(GrantRefused, match="does not identify exactly one role or user"):
         key.grant_decrypt(role)
+
+
+def ecs_exec(stack, key):
+    cluster = ecs.Cluster(
+        stack,
+        "Cluster",
+        vpc=ec2.Vpc(stack, "Vpc", nat_gateways=0),
+        execute_command_configuration=ecs.ExecuteCommandConfiguration(kms_key=key),
+    )
+    task = ecs.FargateTaskDefinition(stack, "Task")
+    task.add_container("Container", image=ecs.ContainerImage.from_registry("x"))
+    ecs.FargateService(stack, "Service", cluster=cluster, task_definition=task, enable_execute_command=True)
+    return task.task_role
+
+
+def state_machine(stack, key):
+    return sfn.StateMachine(
+        stack,
+        "Machine",
+        definition_body=sfn.DefinitionBody.from_chainable(sfn.Pass(stack, "Pass")),
+        encryption_configuration=sfn.CustomerManagedEncryptionConfiguration(key),
+        logs=sfn.LogOptions(destination=logs.LogGroup(stack, "Logs"), level=sfn.LogLevel.ALL),
+    ).role
+
+
+@pytest.mark.parametrize("construct", [ecs_exec, state_machine])
+@pytest.mark.parametrize("access", KeyAccess)
+def test_wildcards_of_constructs_are_made_exact_and_a_named_key_says_what_they_need(construct, access, stack, synth):
+    """Both write wildcards for a service; ECS Exec also `kms:*` for the account, which a delegated key has already."""
+    key = EncryptionKey(stack, "Key", access=access)
+    role = construct(stack, key)
+
+    if access is KeyAccess.NAMED:
+        with pytest.raises(RuntimeError, match="kms:GenerateDataKey, which the key policy does not"):
+            synth(stack)
+        key.grant_operations(role, "kms:Decrypt", "kms:GenerateDataKey")
+
+    (policy,) = (it["Properties"] for it in synth(stack)["Resources"].values() if it["Type"] == "AWS::KMS::Key")
+    allowed = [it for it in policy["KeyPolicy"]["Statement"] if it["Effect"] == "Allow"]
+    delegating = [it for it in allowed if it["Action"] == "kms:*"]
+    assert len(delegating) == (access is KeyAccess.DELEGATED)
+    assert "*" not in "".join(action for it in allowed if it not in delegating for action in it["Action"])

@@ -61,7 +61,10 @@ def test_user_and_instance_profile_role_are_granted_by_their_arn(stack, key, rol
     key.grant_encrypt(user)
     key.grant_encrypt(profile.role)
 
-    assert key_statements(synth(stack))[1:] == [named(user, ["kms:Encrypt"]), named(instance, ["kms:Encrypt"])]
+    both = named(user, ["kms:Encrypt"])
+    both["Condition"]["ArnEquals"]["aws:PrincipalArn"] = stack.resolve([instance.role_arn, user.user_arn])
+    (found,) = key_statements(synth(stack))[1:]
+    assert found == {**both, "Sid": found["Sid"]}
 
 
 def test_named_role_is_referred_to_by_name_with_its_path(stack, key, role, synth, key_statements):

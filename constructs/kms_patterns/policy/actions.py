@@ -123,7 +123,15 @@ S3_CONFIGURATION: Final = (
 S3_TAGS_READ: Final = ("s3:GetObjectTagging", "s3:GetObjectVersionTagging")
 S3_TAGS_WRITTEN: Final = ("s3:PutObjectTagging",)
 
-_EXACT: Final[Mapping[str, Sequence[str]]] = {"kms:generatedatakey*": [GENERATE_DATA_KEY], "kms:reencrypt*": []}
+_EXACT: Final[Mapping[str, Sequence[str]]] = {
+    # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html: delivery of a state machine's logs.
+    "kms:decrypt*": [DECRYPT],
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html: it re-encrypts as well.
+    "kms:describe*": [DESCRIBE_KEY],
+    "kms:encrypt*": [ENCRYPT, RE_ENCRYPT_FROM, RE_ENCRYPT_TO],
+    "kms:generatedatakey*": [GENERATE_DATA_KEY],
+    "kms:reencrypt*": [],
+}
 _CANONICAL: Final = {
     action.lower(): action for action in (*CRYPTOGRAPHIC_OPERATIONS, *EVERY_ADMINISTRATION, CREATE_GRANT, RETIRE_GRANT)
 }
@@ -143,8 +151,8 @@ def narrow(actions: Sequence[str]) -> list[str]:
     if unknown:
         raise ValueError(f"wildcard {', '.join(unknown)}: name the exact actions, for example {GENERATE_DATA_KEY}")
     broad = any("*" in action for action in actions)
-    exact = [name for action in actions for name in _EXACT.get(action.lower(), [canonical(action)])]
-    return list(dict.fromkeys(action for action in exact if not (broad and action == ENCRYPT)))
+    named = [action for action in actions if not (broad and canonical(action) == ENCRYPT)]
+    return list(dict.fromkeys(name for action in named for name in _EXACT.get(action.lower(), [canonical(action)])))
 
 
 def canonical(action: str) -> str:

@@ -14,7 +14,7 @@ import jsii
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
-from kms_patterns.keys.grants.cdk_statements import narrowed
+from kms_patterns.keys.grants.cdk_statements import delegates_to_account, narrowed
 
 
 @jsii.implements(iam.IGrantable)
@@ -81,6 +81,8 @@ def _grant_encrypt_decrypt(self: Any, grantee: iam.IGrantable) -> Any:
 
 
 def _add_to_resource_policy(self: Any, statement: iam.PolicyStatement, *options: Any) -> Any:
+    if delegates_to_account(self, statement):
+        return iam.AddToResourcePolicyResult(statement_added=True, policy_dependable=self)
     return self.add_to_resource_policy(narrowed(self, statement), *options)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 import jsii
 from aws_cdk import IResolveContext, IStringProducer, Lazy, Reference, Stack, Token, Tokenization
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 
 from kms_patterns.keys.grants.policy_checks import check_symmetric
 from kms_patterns.keys.grants.target import GrantTarget
@@ -30,6 +31,22 @@ def narrowed(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStat
         return statement
     check_symmetric(key, "a service")
     return _bound(key, statement)
+
+
+def delegates_to_account(key: Any, statement: iam.PolicyStatement) -> bool:
+    """Return whether ``statement`` leaves every use of the key to the policies of its own account.
+
+    Constructs of the AWS CDK write it (``ecs.FargateService`` with ECS Exec) for keys that might lack it. A key with
+    ``KeyAccess.DELEGATED`` has it already. With ``KeyAccess.NAMED`` it would undo the two-key control, and the roles
+    whose policies rest on it are reported as void grants, with the call that serves each.
+    """
+    everything = statement.effect is iam.Effect.ALLOW and list(statement.actions) == ["kms:*"]
+    # The policy of an imported key is its owner's.
+    if not everything or statement.conditions or not isinstance(key, kms.Key):
+        return False
+    document = key.stack.resolve(statement.to_statement_json())
+    root = key.stack.resolve(f"arn:{key.stack.partition}:iam::{key.stack.account}:root")
+    return bool(document.get("Principal") == {"AWS": root})
 
 
 def grant_to_service(key: Any, grantee: iam.IGrantable, actions: Sequence[str]) -> iam.Grant:
