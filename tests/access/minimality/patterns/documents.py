@@ -8,11 +8,10 @@ from minimality.uses import TLS, administration, assumed, download, upload
 STACK = "KmsPatterns-S3"
 FEWEST_REMOVALS = 70
 USES_DEPLOYED = 0
+_BUCKET = "arn:aws:s3:::<KmsPatterns-S3/Bucket>"
 VIA_THE_BUCKET = {
-    "StringEquals": {
-        "kms:ViaService": "s3.<region>.amazonaws.com",
-        "kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::<KmsPatterns-S3/Bucket>",
-    }
+    "StringEquals": {"kms:ViaService": "s3.<region>.amazonaws.com"},
+    "StringLike": {"kms:EncryptionContext:aws:s3:arn": [_BUCKET, f"{_BUCKET}/*"]},
 }
 ACCESS: Access = {
     "Key": {
