@@ -15,7 +15,7 @@ from iamprover.parsers.iam import parse_conditions, parse_policy_document
 
 from kms_patterns.access.model import Policy, Principal, Resource
 
-MILLISECONDS = 10_000
+MILLISECONDS = 100_000
 
 
 def can_use(who: Principal, key: Resource, action: str) -> bool:

@@ -5,6 +5,7 @@ AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller
@@ -33,7 +34,8 @@ def change_key(kms: KmsService, caller: Caller, step: Step, called_via: str | No
     """
     bypass = {"BypassPolicyLockoutSafetyCheck": True} if step.props.get("BypassPolicyLockoutSafetyCheck") else {}
     for operation, request in _kms_calls(step):
-        kms.require(KmsCall(operation, request, caller, called_via=called_via))
+        with _region_of(request.get("KeyId")):
+            kms.require(KmsCall(operation, request, caller, called_via=called_via))
         key_policies.check(operation, request | bypass, caller)
 
 
@@ -78,6 +80,14 @@ def _kms_calls(step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "CreateKey", given | ({"Policy": text} if policy else {}) | ({"Tags": tags} if tags else {})
     else:
         yield from _changes(step, text, tags)
+
+
+def _region_of(key: object) -> AbstractContextManager[Any]:
+    """Return a context in the Region of a key that is named by its ARN: the primary is replicated from there."""
+    arn = str(key).split(":")
+    region = arn[3] if len(arn) > 3 else reach(RESPONSES, "get_region")()  # noqa: PLR2004 -- the Region of an ARN
+    scope: AbstractContextManager[Any] = reach(RESPONSES, "request_scope")(reach(RESPONSES, "get_account_id")(), region)
+    return scope
 
 
 def _changes(step: Step, policy: str, tags: list[dict[str, str]]) -> Iterator[tuple[str, dict[str, Any]]]:
