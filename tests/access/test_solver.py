@@ -139,10 +139,12 @@ def texts(documents: Iterable[Any], stack: str = "") -> list[str]:
 
 
 def as_text(value: Any) -> Any:
-    """Numbers as text: IAM compares ``1.2`` and ``"1.2"`` alike."""
+    """Numbers as text, a list of one as its item: IAM takes ``1.2`` and ``"1.2"``, ``"a"`` and ``["a"]`` alike."""
     if isinstance(value, dict):
         return {name: as_text(item) for name, item in value.items()}
-    return [as_text(item) for item in value] if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return as_text(value[0]) if len(value) == 1 else [as_text(item) for item in value]
+    return str(value)
 
 
 def ours(model: Model, kind: ResourceKind) -> list[Any]:
