@@ -67,7 +67,7 @@ def test_data_outlives_its_stack_by_default(templates: Templates) -> None:
     assert policies == {(kind, "RetainExceptOnCreate" if kind in ours else "Retain") for kind in KEEPS_DATA}
 
 
-def test_the_page_on_deployment_states_the_cost_of_every_stack(templates: Templates) -> None:
+def test_the_page_on_deployment_states_what_each_stack_costs(templates: Templates) -> None:
     kinds = ("AWS::KMS::Key", "AWS::KMS::Key", "AWS::Lambda::Function", "AWS::S3::Bucket")
     found = {
         name: [[item["Type"] for item in template["Resources"].values()].count(kind) for kind in kinds]
