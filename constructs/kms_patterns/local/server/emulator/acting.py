@@ -96,11 +96,6 @@ def acting_as(principal: Acting) -> Iterator[None]:
         _current.reset(token)
 
 
-def act_as(principal: Acting) -> None:
-    """Do the rest of this task or thread in the name of ``principal``."""
-    _current.set(principal)
-
-
 def service_role(role_arn: str, service: str, session_name: str) -> Acting:
     """Return a new session of a role that ``service`` acts as.
 
