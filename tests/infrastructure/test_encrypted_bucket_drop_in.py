@@ -218,3 +218,10 @@ def test_uploads_may_name_the_key_by_arn_or_id_and_by_alias_only_by_choice(stack
     own = stack.resolve([key.key_arn, key.key_id])
     alias = stack.resolve(stack.format_arn(service="kms", resource="alias/documents"))
     assert names == [own, [*own, "alias/documents", alias]]
+
+
+@pytest.mark.parametrize("names", ["alias/documents", "arn:aws:iam::111122223333:role/*", ["*"], ["alias/d?cuments"]])
+@pytest.mark.parametrize("argument", ["allow_upload_by_alias", "configured_by"])
+def test_text_or_wildcard_that_would_void_a_deny_is_refused(argument, names, stack, key):
+    with pytest.raises(KeyConfigurationError, match=f"{argument}=.*list of single names"):
+        EncryptedBucket(stack, "Bucket", encryption_key=key, **{argument: names})

@@ -1,5 +1,7 @@
 """KMS grants as resources: exact operations, one grantee, revoked with the stack, made by nobody else."""
 
+from collections import defaultdict
+
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import custom_resources as cr
@@ -102,17 +104,27 @@ def test_custom_resource_of_the_app_keeps_its_own_role(grant_first, stack, key, 
 
     template = synth(stack)
     assert len({str(found["Properties"]["Role"]) for found in of_type(template, "AWS::Lambda::Function")}) == 2
-    allowed = {
-        str(policy["Properties"]["Roles"]): {
-            statement["Action"] if isinstance(statement["Action"], str) else statement["Action"][0].split(":")[0]
-            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        }
-        for policy in of_type(template, "AWS::IAM::Policy")
+    allowed = defaultdict(set)
+    for policy in of_type(template, "AWS::IAM::Policy"):
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            names = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            allowed[str(policy["Properties"]["Roles"])] |= {name for name in names if not name.startswith("logs:")}
+    assert sorted(allowed.values(), key=len) == [{"s3:ListAllMyBuckets"}, {"kms:CreateGrant", "kms:RevokeGrant"}]
+
+
+def test_permission_to_revoke_outlives_its_grant(stack, key, partner, synth):
+    KeyGrant(stack, "Grant", key=key, grantee=partner, operations=["Decrypt"])
+
+    template = synth(stack)
+    (grant,) = of_type(template, "Custom::KmsGrant")
+    revoking = {
+        logical_id
+        for logical_id, item in template["Resources"].items()
+        if item["Type"] == "AWS::IAM::Policy" and "kms:RevokeGrant" in str(item)
     }
-    assert sorted(allowed.values(), key=len) == [
-        {"s3:ListAllMyBuckets"},
-        {"kms:CreateGrant", "kms:RevokeGrant", "logs"},
-    ]
+    assert len(revoking) == 1
+    assert "kms:CreateGrant" not in str(template["Resources"][next(iter(revoking))])
+    assert revoking <= set(grant["DependsOn"])
 
 
 def test_no_wildcard_in_what_the_maker_may_do(stack, key, partner, synth):
@@ -124,7 +136,8 @@ def test_no_wildcard_in_what_the_maker_may_do(stack, key, partner, synth):
         if item["Type"] == "AWS::IAM::Policy"
         for statement in item["Properties"]["PolicyDocument"]["Statement"]
     ]
-    logs, *grants = statements
+    (logs,) = [statement for statement in statements if "logs:" in str(statement["Action"])]
+    grants = [statement for statement in statements if statement is not logs]
     assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert "KmsPatternsGrantMakerLogs" in str(logs["Resource"])
     assert sorted(statement["Action"] for statement in grants) == ["kms:CreateGrant", "kms:RevokeGrant"]

@@ -128,3 +128,23 @@ def test_imported_key_reports_both_halves(stack, synth, notices):
 
     assert "AWS::IAM::Policy" not in str(synth(stack))
     assert len([text for text in notices() if "kms:Decrypt" in text]) == 2
+
+
+@pytest.mark.parametrize("only_first", [True, False])
+def test_what_is_written_here_and_elsewhere_stays_apart(only_first, stack, key, synth, key_statements):
+    role = imported(stack, OTHER_APP)
+    for only in (only_first, not only_first):
+        (key.grant_encrypt if only else key.grant_decrypt)(role, key_policy_only=only)
+
+    template = synth(stack)
+    assert sorted(it["Action"] for it in key_statements(template)[1:]) == ["kms:Decrypt", "kms:Encrypt"]
+    ((statement,),) = [it["Properties"]["PolicyDocument"]["Statement"] for it in policies(template)]
+    assert statement["Action"] == "kms:Decrypt"
+
+
+def test_deny_that_a_caller_makes_of_a_grant_is_not_shared(stack, key, synth):
+    grants = [key.grant_decrypt(iam.Role(stack, name, assumed_by=iam.AccountRootPrincipal())) for name in ("A", "B")]
+    grants[1].resource_statements[0].effect = iam.Effect.DENY
+
+    with pytest.raises(RuntimeError, match="Stack/B kms:Decrypt, which the key policy does not"):
+        synth(stack)

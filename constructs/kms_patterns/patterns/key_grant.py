@@ -76,7 +76,7 @@ class KeyGrant(Construct):
             **({"RetiringPrincipal": identity_arn(retiring_principal)} if retiring_principal else {}),
         }
         maker, function = _maker_of(Stack.of(self))
-        minting, revoking = key.allow_grant_maker(maker, operations, identity_arn(grantee))
+        creating = key.allow_grant_maker(maker, operations, identity_arn(grantee))
         self.resource = CustomResource(
             self,
             "Resource",
@@ -86,8 +86,11 @@ class KeyGrant(Construct):
             service_timeout=Duration.minutes(5),
             properties={"Grant": parameters},
         )
-        for grant in (minting, revoking):
-            grant.apply_before(self.resource)
+        creating.apply_before(self.resource)
+        # A policy of its own, which goes after the grant: one shared by all would lose the permission before the grant
+        # is revoked, and CloudFormation passes over what fails in its clean-up.
+        statement = iam.PolicyStatement(actions=["kms:RevokeGrant"], resources=[key.key_arn])
+        self.resource.node.add_dependency(iam.Policy(self, "Revocation", roles=[maker], statements=[statement]))
 
     @property
     def grant_id(self) -> str:

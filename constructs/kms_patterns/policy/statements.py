@@ -119,6 +119,9 @@ def grouped(statements: Sequence[Mapping[str, Any]], sids: Collection[str]) -> l
 
 
 def _but_for_the_role(statement: Mapping[str, Any]) -> str:
+    if statement["Effect"] != "Allow":
+        # Only a caller makes a Deny of a grant's statement: it stays apart.
+        return json.dumps(statement, sort_keys=True)
     demanded = {operator: dict(demands) for operator, demands in statement["Condition"].items()}
     # Removed, not masked: a statement that names its roles otherwise has no equal.
     demanded["ArnEquals"].pop(conditions.PRINCIPAL_ARN)

@@ -149,6 +149,8 @@ class GrantWriter:
         *,
         elsewhere: bool = False,
     ) -> iam.Grant:
+        # Apart from what is written here: the checks of void grants pass over the one, never over the other.
+        subject = (*subject, "elsewhere") if elsewhere else subject
         extended = self._in_key_policy.extend(subject, operations, shared)
         if extended is not None:
             return extended

@@ -103,11 +103,10 @@ class ServiceGrants(GrantRules):
         return reduce(iam.Grant.combine, granted)
 
     @checked
-    def allow_grant_maker(
-        self, maker: iam.IRole, operations: Sequence[str], grantee_arn: str
-    ) -> tuple[iam.Grant, iam.Grant]:
-        """Allow one role to create KMS grants with these operations for one grantee, and to revoke grants.
+    def allow_grant_maker(self, maker: iam.IRole, operations: Sequence[str], grantee_arn: str) -> iam.Grant:
+        """Allow one role to create KMS grants with these operations for one grantee.
 
+        Revoking is a matter of IAM alone: the key policy lets the account administer the key.
         The guardrail on grants excepts this role from now on: Control Tower's CT.KMS.PR.3 no longer holds for the key.
         """
         limits: when.Conditions = {
@@ -115,8 +114,7 @@ class ServiceGrants(GrantRules):
             "StringEquals": {"kms:GranteePrincipal": grantee_arn},
         }
         self._writer.except_from_guardrail(maker.role_arn)
-        creating = self._writer.grant(maker, [CREATE_GRANT], limits, limits, purpose="grants")
-        return creating, self._writer.grant(maker, ["kms:RevokeGrant"], {}, {}, purpose="revocation")
+        return self._writer.grant(maker, [CREATE_GRANT], limits, limits, purpose="grants")
 
     def serve_resources_of(self, service: str, stack: Stack) -> None:
         """Allow what resources of a service in ``stack`` need to be created and kept under this key.
