@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jsii
 from aws_cdk import IAnyProducer, IResolveContext, Lazy
@@ -149,7 +149,7 @@ class GrantWriter:
         *,
         elsewhere: bool = False,
     ) -> iam.Grant:
-        # Apart from what is written here: the checks of void grants pass over the one, never over the other.
+        # Apart from what is written here, which the check of void grants must not pass over.
         subject = (*subject, "elsewhere") if elsewhere else subject
         extended = self._in_key_policy.extend(subject, operations, shared)
         if extended is not None:
@@ -193,8 +193,7 @@ class _KeyPolicy:
     @property
     def env(self) -> ResourceEnvironment:
         """Account and Region of the key."""
-        env: ResourceEnvironment = self._key.env
-        return env
+        return cast("ResourceEnvironment", self._key.env)
 
     def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
         """Add a statement of this package."""
