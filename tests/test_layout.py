@@ -12,7 +12,7 @@ from tests.imports import Modules, circles, imports, is_in, resolved
 from tests.snapshots import stored
 
 ROOT = Path(__file__).parent.parent
-LONGEST_FILE = 260
+LONGEST_FILE = {"product": 260, "tests": 600}  # lines; one subject per test file needs more than one module
 WIDEST_FOLDER = 17
 # One file for each pattern: these grow with the patterns, and in nothing else.
 PER_PATTERN = {"constructs/kms_patterns/patterns", "demo/groups", "lambda/kms_runtime/handlers"}
@@ -194,7 +194,8 @@ def test_installed_cdk_is_not_half_another_package() -> None:
 
 def test_files_stay_short() -> None:
     lengths = {path.relative_to(ROOT): len(path.read_text().splitlines()) for path in tracked("*.py")}
-    assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
+    limits = {path: LONGEST_FILE["tests" if path.parts[0] == "tests" else "product"] for path in lengths}
+    assert {path: length for path, length in lengths.items() if length > limits[path]} == {}
 
 
 def test_no_file_is_compiled_or_large() -> None:
