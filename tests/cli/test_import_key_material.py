@@ -1,4 +1,4 @@
-"""Key material through the command line into the embedded AWS, which unwraps it; what is refused before and there."""
+"""Key material through the command line: files, wrapping, and the import into the embedded AWS."""
 
 import hashlib
 import hmac
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_der_private_key,
+    load_pem_private_key,
 )
 
 from kms_runtime.cli.key_material import material, wrapping
@@ -235,3 +236,34 @@ def test_command_wipes_what_it_read(run, empty_key, secret, monkeypatch):
     assert run("import-key-material", secret, "--key", empty_key()).code == 1
 
     assert seen == [(bytes(32), secret.read_bytes())]
+
+
+@pytest.mark.parametrize("spec", material.KEY_SPECS)
+def test_every_spec_has_material_that_is_generated_and_read_back(spec):
+    made = material.generate(spec)
+
+    assert material.normalized(made, spec) == made
+    assert wrapping.algorithms_for(spec)[0] == wrapping.choose(spec, None)
+
+
+def test_spec_whose_material_is_not_known_is_refused():
+    with pytest.raises(material.KeyMaterialInvalid, match="key spec ML_DSA_65"):
+        material.generate("ML_DSA_65")
+
+
+def test_buffer_is_wiped_though_the_import_fails():
+    buffer = bytearray(b"secret")
+
+    with pytest.raises(ZeroDivisionError), material.wiped(buffer):
+        _ = 1 / 0
+
+    assert buffer == bytes(6)
+
+
+def test_pem_is_told_by_its_first_line():
+    pem = bytearray(RSA.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+
+    assert load_pem_private_key(pem, None)
+    assert material.normalized(bytearray(b"\n") + pem, "RSA_2048") == RSA.private_bytes(
+        Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
+    )

@@ -11,7 +11,7 @@ from botocore.credentials import SSOProvider
 from botocore.tokens import SSOTokenProvider
 
 from tests.conftest import USERS_AWS
-from tests.contract.bench import Bench
+from tests.contract.rows import Bench
 
 # KMS itself is to refuse, not the client; and a real account's throttling is no part of the contract.
 CONFIG = Config(parameter_validation=False, retries={"mode": "standard", "max_attempts": 6})

@@ -8,9 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.bench import Bench
 from tests.contract.conftest import users_settings
-from tests.contract.rows import ROWS, Row
+from tests.contract.rows import ROWS, Bench, Row
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "embedded-aws.md"
 

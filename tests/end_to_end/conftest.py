@@ -8,7 +8,7 @@ from rich.console import Console
 
 from demo.runner import default_input, deployed_stage
 from demo.scenario import Stage
-from tests.end_to_end.family import Family, deployed_family
+from tests.end_to_end.deployment import Family, deployed_family
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,4 +1,4 @@
-"""The reference app that ``cdk deploy`` deployed: no drift, and every row of the demo is as expected."""
+"""The reference app that ``cdk deploy`` deployed: no drift, the demo's rows as expected, and objects in bad weather."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,8 @@ from demo.scenario import Scenario, Stage, play
 from demo.scenarios import SCENARIOS
 from kms_patterns.cli.main import main
 from stacks import discovered
+from tests.soak.plant import Plant
+from tests.soak.run import lines, soak
 
 pytestmark = pytest.mark.end_to_end
 ROOT = Path(__file__).parents[2]
@@ -48,3 +50,15 @@ def test_every_stack_has_scenarios_and_one_of_them_is_refused(stack: str) -> Non
     expected = [scenario.expected for scenario in SCENARIOS if scenario.act.__code__.co_filename in of_stack]
     assert any(text.startswith("refused") for text in expected)
     assert not all(text.startswith("refused") for text in expected)
+
+
+SEED = 9
+
+
+def test_nothing_is_lost_corrupted_doubled_or_orphaned(stage: Stage) -> None:
+    tally = soak(Plant(stage), objects=30, chunk=30, seed=SEED)
+    print("\n".join(lines(tally)))
+    assert tally.defects == {}
+    assert {"throttle", "reset", "lost answer", "hanging part", "refused part"} <= set(tally.injected)
+    assert tally.retries > tally.objects / 4
+    assert sum(tally.failures.values()) < tally.objects / 2

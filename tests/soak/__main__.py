@@ -9,8 +9,7 @@ from rich.console import Console
 
 from demo.runner import default_input, deployed_stage
 from tests.soak.plant import Plant
-from tests.soak.report import lines
-from tests.soak.run import soak
+from tests.soak.run import lines, soak
 
 ROOT = Path(__file__).parents[2]
 

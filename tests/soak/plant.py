@@ -1,9 +1,12 @@
-"""The deployed EnvelopeCipher, its buckets, and the processes that run its functions."""
+"""The deployed EnvelopeCipher with the queue that feeds it, and the bad weather: which requests fail and how."""
 
 import json
+import random
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,158 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from demo.scenario import Stage
+from kms_patterns.local import LocalAws
 from kms_runtime import KmsKeyring, decrypt_bytes
-from tests.soak.deliveries import Message
-from tests.soak.weather import DISTURBED_SECONDS
+
+RECEIVES = 3
+LARGEST_BATCH = 4
+CONSUMERS = 4
+VISIBLE_AGAIN_SECONDS = 2.0
+LOOK_SECONDS = 0.2
+
+
+@dataclass(eq=False)
+class Message:
+    """``body`` for the function, about ``subject``; ``before`` happens just before the first delivery."""
+
+    subject: str
+    body: str = ""
+    before: Callable[[], None] | None = None
+    receives: int = 0
+    visible_from: float = 0.0
+
+
+Consume = Callable[[Sequence[Message]], Iterable[Message]]
+
+
+@dataclass
+class Deliveries:
+    """Hands messages to ``consume``, which returns those of a batch that failed."""
+
+    consume: Consume
+    rng: random.Random
+    pending: list[Message]
+    dead: list[Message] = field(default_factory=list)
+    redelivered: int = 0
+    _in_flight: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _defects: list[BaseException] = field(default_factory=list)
+
+    def drain(self) -> None:
+        """Deliver until nothing is pending; a defect of ``consume`` itself is raised."""
+        consumers = [threading.Thread(target=self._work) for _ in range(CONSUMERS)]
+        for consumer in consumers:
+            consumer.start()
+        for consumer in consumers:
+            consumer.join()
+        if self._defects:
+            raise self._defects[0]
+
+    def _work(self) -> None:
+        while batch := self._take():
+            failed: list[Message] = []
+            try:
+                for message in batch:
+                    if message.before:
+                        message.before()
+                        message.before = None
+                failed = list(self.consume([message for message in batch if message.body]))
+            except BaseException as defect:  # noqa: BLE001 - raised by drain
+                self._defects.append(defect)
+            self._settle(len(batch), failed)
+
+    def _take(self) -> list[Message]:
+        with self._changed:
+            while not (visible := [m for m in self.pending if m.visible_from <= time.monotonic()]):
+                if not self.pending and not self._in_flight:
+                    return []
+                self._changed.wait(LOOK_SECONDS)
+            batch = self.rng.sample(visible, min(len(visible), self.rng.randint(1, LARGEST_BATCH)))
+            self.pending = [message for message in self.pending if message not in batch]
+            self._in_flight += len(batch)
+            return batch
+
+    def _settle(self, delivered: int, failed: list[Message]) -> None:
+        with self._changed:
+            self._in_flight -= delivered
+            for message in failed:
+                message.receives += 1
+                message.visible_from = time.monotonic() + VISIBLE_AGAIN_SECONDS
+                again = message.receives < RECEIVES
+                (self.pending if again else self.dead).append(message)
+                self.redelivered += again
+            self._changed.notify_all()
+
+
+FUNCTION_SECONDS = 12
+"""Time limit of the functions: longer than they wait for an answer of KMS, shorter than ``HANGING``."""
+KMS_SILENT, HANGING = 10.5, 14
+DISTURBED_SECONDS = 0.6
+
+Fault = Mapping[str, Any]
+# Per kind: the probability for a request to KMS and for one to S3.
+_PROBABILITIES = {
+    "throttle": (0.05, 0.03), "error": (0.03, 0.02), "unavailable": (0.02, 0.02), "reset": (0.03, 0.02),
+    "lost answer": (0.03, 0.02), "expired credentials": (0.02, 0.004), "clock skew": (0.02, 0.004),
+    "access denied": (0.02, 0.004), "disabled key": (0.01, 0.002),
+}  # fmt: skip
+# The driver's own calls must not fail: faults are about what the functions call.
+_OF_KMS = ("GenerateDataKey", "Decrypt")
+_PART = {"service": "s3", "operation": "UploadPart"}
+
+
+def faults(*, patience: bool) -> list[Fault]:
+    """Return the faults of one pass; with ``patience`` also a KMS that is silent and a part that hangs, once each.
+
+    The function whose part hangs is killed at its time limit.
+    """
+    slow: Fault = {"name": "slow part", "kind": "delay", "seconds": 0.4, "probability": 0.2, **_PART}
+    hanging: Fault = {"name": "hanging part", "kind": "delay", "seconds": HANGING, "times": 1, **_PART}
+    silent = [
+        {"name": "time-out", "kind": "delay", "seconds": KMS_SILENT, "times": 1, "service": "kms", "operation": name}
+        for name in _OF_KMS
+    ]
+    # Where none hangs, one upload is given up in its middle, whatever the chances: it must be aborted.
+    given_up: Fault = {"name": "refused part", "kind": "access denied", "times": 1, **_PART}
+    return [*([*silent, hanging] if patience else [given_up]), slow, *_random()]
+
+
+def _random() -> Iterator[Fault]:
+    for kind, (of_kms, of_s3) in _PROBABILITIES.items():
+        for operation in _OF_KMS:
+            yield {"kind": kind, "service": "kms", "operation": operation, "probability": of_kms}
+        yield {"kind": kind, "service": "s3", "probability": of_s3}
+
+
+def disturbances(aws: LocalAws, content_key: str, storage_key: str) -> list[Callable[[], None]]:
+    """Return what happens to the keys mid-run: each is disabled for a moment; S3 is denied the buckets' key."""
+    kms = aws.client("kms")
+
+    @contextmanager
+    def disabled(key: str) -> Iterator[None]:
+        kms.disable_key(KeyId=key)
+        yield
+        kms.enable_key(KeyId=key)
+
+    @contextmanager
+    def denied(key: str) -> Iterator[None]:
+        policy = kms.get_key_policy(KeyId=key)["Policy"]
+        actions = ["kms:GenerateDataKey", "kms:Decrypt"]
+        deny = {"Sid": "Storm", "Effect": "Deny", "Principal": "*", "Action": actions, "Resource": "*"}
+        document = json.loads(policy)
+        kms.put_key_policy(KeyId=key, Policy=json.dumps(document | {"Statement": [*document["Statement"], deny]}))
+        yield
+        kms.put_key_policy(KeyId=key, Policy=policy)
+
+    def lasting(disturbance: Any) -> Callable[[], None]:
+        def run() -> None:
+            with disturbance:
+                time.sleep(DISTURBED_SECONDS)
+
+        return run
+
+    return [lasting(disabled(content_key)), lasting(disabled(storage_key)), lasting(denied(storage_key))]
+
 
 CONTEXT = {"tenant": "soak"}
 SUFFIX = ".encrypted"

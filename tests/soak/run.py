@@ -1,4 +1,4 @@
-"""Objects through encryption and decryption in bad weather, and what became of each."""
+"""Objects through encryption and decryption in bad weather, what became of each, and the table of it."""
 
 import random
 from collections import Counter
@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.soak.deliveries import Deliveries, Message
-from tests.soak.plant import SUFFIX, Plant
-from tests.soak.weather import FUNCTION_SECONDS, disturbances, faults
+from tests.soak.plant import FUNCTION_SECONDS, SUFFIX, Deliveries, Message, Plant, disturbances, faults
 
 MEBIBYTE = 1 << 20
 SIZES = {
@@ -183,3 +181,26 @@ def _beyond_abort(faulted: list[dict[str, Any]]) -> set[str]:
         if "AbortMultipartUpload" in request["operations"]
         or (request["kind"] == "lost answer" and "CreateMultipartUpload" in request["operations"])
     }  # fmt: skip
+
+
+def lines(tally: Tally) -> Iterator[str]:
+    """Yield the report, a line each."""
+    yield f"seed                          {tally.seed}"
+    yield f"objects                       {tally.objects} ({tally.overwritten} overwritten mid-run)"
+    yield f"events delivered twice        {tally.repeated}"
+    yield f"faults injected               {sum(tally.injected.values())}"
+    for kind, count in sorted(tally.injected.items()):
+        yield f"  {kind:27} {count}"
+    yield f"functions killed at time-out  {tally.killed}"
+    yield f"retries by the SDK            {tally.retries}"
+    yield f"redelivered by the queue      {tally.redelivered}"
+    yield f"failures reported             {tally.failures['encrypt']} encrypt, {tally.failures['decrypt']} decrypt"
+    yield f"lost                          {len(tally.lost)} {tally.lost or ''}"
+    yield f"corrupted                     {len(tally.corrupted)} {tally.corrupted or ''}"
+    yield f"duplicates                    {len(tally.duplicates)} {tally.duplicates or ''}"
+    yield f"uploads for lifecycle rule    {tally.uploads_by_rule}"
+    yield f"unexplained uploads           {len(tally.unexplained)} {tally.unexplained or ''}"
+    yield f"orphan uploads                {tally.orphan_uploads}"
+    peaks = [f"{peak:.0f}" for peak in tally.peaks]
+    yield f"peak memory of a function     {peaks[0]} MiB in the first chunk, {peaks[-1]} in the last: {' '.join(peaks)}"
+    yield f"defects                       {tally.defects or 'none'}"
