@@ -33,7 +33,13 @@ os.environ |= {"USERS_HOME": str(Path.home()), "HOME": str(TEMPORARY / "home")}
 # Tests of a group share what takes long to make, so one worker runs all of them; the groups come first.
 GROUPS = ("tests/end_to_end/", "tests/access/", "tests/infrastructure/reference_app/")
 # Next come the files that take long.
-LONG = ("cli/test_encrypt", "local/test_functions", "infrastructure/test_bundling", "test_wheel", "local/test_lifetime")
+LONG = (
+    "cli/test_encrypt",
+    "local/test_functions",
+    "infrastructure/test_bundling",
+    "test_wheel",
+    "local/test_local_aws",
+)
 # Why a test may be skipped; any other skip fails the run.
 SKIPS_ALLOWED = (
     "OpenSSL's command line is not installed",

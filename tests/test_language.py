@@ -24,7 +24,6 @@ RECORDS = ("docs/decisions/", "lambda/requirements.lock")
 # How many old forms each room still holds; lower the figure with every room that is cleaned.
 LEFT: dict[str, int] = {
     "constructs/kms_patterns/access": 32,
-    "constructs/kms_patterns/local": 7,
 }
 
 

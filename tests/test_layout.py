@@ -43,7 +43,6 @@ SHARED_STEMS: set[str] = {
     "identity_policies",
     "key_specs",
     "keys",
-    "macs",
     "required_context",
     "signing",
     "statements",

@@ -21,7 +21,7 @@ from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 
-# As in policies/test_differential.py, whose simulator is asked about these requests.
+# As in test_policies.py, whose simulator is asked about these requests.
 ACCOUNT, REGION = "123456789012", "us-east-1"
 USER = f"arn:aws:iam::{ACCOUNT}:user/ann"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"

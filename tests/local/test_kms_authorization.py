@@ -1,15 +1,19 @@
-"""Key policy and identity policy together: who may use a key, each rule once allowed and once denied.
-
-https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html
-"""
+"""Who may do what with a key: key policy, identity policies, and the condition keys of KMS."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
+
+from kms_patterns.local.server.authorization.operators import met
+from kms_patterns.local.server.authorization.patterns import UNKNOWN
+from tests.local.kms_in_process import ROOT, caller, kms_in_process, policy
+from tests.local.kms_in_process import allow as in_process_allow
+from tests.local.kms_in_process import deny as in_process_deny
 
 Refused = "AccessDeniedException"
 
@@ -153,3 +157,205 @@ def test_anonymous_wrongly_signed_and_unknown_credentials_are_refused(
     assert code_of(forged.encrypt, KeyId=key, Plaintext=b"x") == "InvalidSignatureException"
     unknown = boto3.client("kms", aws_access_key_id="AKIAUNKNOWNUNKNOWN00", aws_secret_access_key="x", **way)
     assert code_of(unknown.encrypt, KeyId=key, Plaintext=b"x") == "UnrecognizedClientException"
+
+
+ACCOUNT = "000000000000"
+
+
+@pytest.mark.parametrize("place", ["identity policy", "key policy"])
+@pytest.mark.parametrize(("condition", "context", "allowed"), [
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "a"}, True),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "a", "more": "x"}, True),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "b"}, False),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "A"}, False),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": "a"}}, {}, False),
+    ({"StringEquals": {"kms:EncryptionContext:tenant": ["a", "b"]}}, {"tenant": "b"}, True),
+    ({"StringLike": {"kms:EncryptionContext:path": "orders/*"}}, {"path": "orders/1"}, True),
+    ({"StringLike": {"kms:EncryptionContext:path": "orders/*"}}, {"path": "users/1"}, False),
+    ({"StringEqualsIfExists": {"kms:EncryptionContext:tenant": "a"}}, {}, True),
+    ({"StringEqualsIfExists": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "b"}, False),
+    ({"StringNotEquals": {"kms:EncryptionContext:tenant": "a"}}, {}, True),
+    ({"StringNotEquals": {"kms:EncryptionContext:tenant": "a"}}, {"tenant": "a"}, False),
+    ({"Null": {"kms:EncryptionContext:tenant": "false"}}, {"tenant": "any"}, True),
+    ({"Null": {"kms:EncryptionContext:tenant": "false"}}, {"other": "any"}, False),
+    ({"Null": {"kms:EncryptionContext:tenant": "false"}}, {}, False),
+    ({"Null": {"kms:EncryptionContext:tenant": "true"}}, {}, True),
+    ({"Null": {"kms:EncryptionContext:tenant": "true"}}, {"tenant": "any"}, False),
+    ({"Null": {"kms:EncryptionContextKeys": "false"}}, {"any": "x"}, True),
+    ({"Null": {"kms:EncryptionContextKeys": "false"}}, {}, False),
+    ({"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"tenant": "a", "more": "x"}, True),
+    ({"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"more": "x"}, False),
+    ({"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {}, False),
+    ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant", "user"]}}, {"tenant": "a"}, True),
+    ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"tenant": "a", "more": "x"}, False),
+    ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"TENANT": "a"}, False),
+    ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {}, True),
+    ({"StringEquals": {"kms:CallerAccount": ACCOUNT}}, {}, True),
+    ({"StringEquals": {"kms:CallerAccount": "111111111111"}}, {}, False),
+    ({"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, {}, True),
+    ({"StringEquals": {"aws:PrincipalAccount": "111111111111"}}, {}, False),
+    ({"StringEquals": {"kms:KeySpec": "SYMMETRIC_DEFAULT", "kms:KeyUsage": "ENCRYPT_DECRYPT"}}, {}, True),
+    ({"StringEquals": {"kms:KeySpec": "RSA_2048"}}, {}, False),
+    ({"StringEquals": {"kms:KeyOrigin": "AWS_KMS"}}, {}, True),
+    ({"StringEquals": {"kms:KeyOrigin": "EXTERNAL"}}, {}, False),
+    ({"StringEquals": {"kms:EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}}, {}, True),
+    ({"StringEquals": {"kms:EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}}, {}, False),
+    ({"Bool": {"aws:SecureTransport": "true"}}, {}, True),
+    ({"Bool": {"aws:SecureTransport": "false"}}, {}, False),
+    ({"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}, {}, False),
+    ({"Null": {"kms:ViaService": "true"}}, {}, True),
+    ({"Bool": {"aws:ViaAWSService": "false"}}, {}, True),
+])  # fmt: skip
+def test_condition_of_an_allow(
+    make_key: Any, session_of: Any, allow: Any, root_statement: Any, code_of: Any,
+    place: str, condition: Any, context: dict[str, str], allowed: bool,
+) -> None:  # fmt: skip
+    in_key = {"Condition": condition} if place == "key policy" else {}
+    in_role = condition if place == "identity policy" else {}
+    key = make_key(root_statement | {"Action": "kms:PutKeyPolicy"}, root_statement | {"Action": "kms:Encrypt"} | in_key)
+    kms = session_of(allow("kms:Encrypt", key, **in_role)).client("kms")
+    request = {"KeyId": key, "Plaintext": b"x", "EncryptionContext": context}
+    if allowed:
+        assert kms.encrypt(**request)["KeyId"] == key
+    else:
+        assert code_of(kms.encrypt, **request) == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(("context", "allowed"), [({"tenant": "a"}, True), ({"tenant": "b"}, False), ({}, False)])
+def test_a_deny_unless_the_context_matches(
+    make_key: Any, session_of: Any, allow: Any, root_statement: Any, code_of: Any, context: Any, allowed: bool
+) -> None:
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "kms:Encrypt", "Resource": "*",
+            "Condition": {"StringNotEquals": {"kms:EncryptionContext:tenant": "a"}}}  # fmt: skip
+    key = make_key(root_statement, deny)
+    kms = session_of(allow("kms:Encrypt", key)).client("kms")
+    request = {"KeyId": key, "Plaintext": b"x", "EncryptionContext": context}
+    if allowed:
+        assert kms.encrypt(**request)["KeyId"] == key
+    else:
+        assert code_of(kms.encrypt, **request) == "AccessDeniedException"
+
+
+def test_the_context_condition_of_re_encrypt_is_the_sources_for_from_and_the_destinations_for_to(
+    root_kms: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any
+) -> None:
+    key = make_key()
+    kms = session_of(
+        allow("kms:ReEncryptFrom", key, StringEquals={"kms:EncryptionContext:tenant": "a"}),
+        allow("kms:ReEncryptTo", key, StringEquals={"kms:EncryptionContext:tenant": "b"}),
+    ).client("kms")
+
+    def request(source: str, destination: str) -> dict[str, Any]:
+        blob = root_kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"tenant": source})["CiphertextBlob"]
+        contexts = {
+            "SourceEncryptionContext": {"tenant": source},
+            "DestinationEncryptionContext": {"tenant": destination},
+        }
+        return {"CiphertextBlob": blob, "DestinationKeyId": key, **contexts}
+
+    assert kms.re_encrypt(**request("a", "b"))["KeyId"] == key
+    for source, destination in (("b", "b"), ("a", "a"), ("b", "a")):
+        assert code_of(kms.re_encrypt, **request(source, destination)) == "AccessDeniedException"
+
+
+def test_the_alias_conditions(root_kms: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any) -> None:
+    key = make_key()
+    root_kms.create_alias(AliasName="alias/conditional", TargetKeyId=key)
+    by_request = session_of(allow("kms:Encrypt", key, StringEquals={"kms:RequestAlias": "alias/conditional"})).client(
+        "kms"
+    )
+    assert by_request.encrypt(KeyId="alias/conditional", Plaintext=b"x")["KeyId"] == key
+    assert code_of(by_request.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
+    having = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/conditional"}}
+    by_resource = session_of(allow("kms:Encrypt", "*", **having)).client("kms")
+    assert by_resource.encrypt(KeyId=key, Plaintext=b"x")["KeyId"] == key
+    assert code_of(by_resource.encrypt, KeyId=make_key(), Plaintext=b"x") == "AccessDeniedException"
+
+
+def test_the_tags_of_the_key(root_kms: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any) -> None:
+    tagged, plain = make_key(Tags=[{"TagKey": "Team", "TagValue": "blue"}]), make_key()
+    kms = session_of(allow("kms:Encrypt", "*", StringEquals={"aws:ResourceTag/Team": "blue"})).client("kms")
+    assert kms.encrypt(KeyId=tagged, Plaintext=b"x")["KeyId"] == tagged
+    assert code_of(kms.encrypt, KeyId=plain, Plaintext=b"x") == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(("key", "operator", "value"), [
+    ("aws:PrincipalIsAWSService", "Bool", "false"), ("aws:ViaAWSService", "Bool", "false"),
+    ("aws:UserAgent", "StringLike", "*Boto3*"), ("aws:TokenIssueTime", "DateGreaterThan", "2020-01-01T00:00:00Z"),
+    ("aws:SecureTransport", "Bool", "true"), ("aws:SourceIp", "IpAddress", "127.0.0.0/8"),
+    ("aws:PrincipalType", "StringEquals", "AssumedRole"), ("aws:ResourceAccount", "StringLike", "*"),
+    ("aws:RequestedRegion", "StringLike", "*"), ("aws:MultiFactorAuthPresent", "Bool", "false"),
+    ("aws:userid", "StringLike", "AROA*"),
+])  # fmt: skip
+def test_a_deny_on_what_every_request_of_a_role_has_applies(
+    make_key: Any, session_of: Any, allow: Any, code_of: Any, key: str, operator: str, value: str
+) -> None:
+    deny = {"Effect": "Deny", "Action": "kms:*", "Resource": "*", "Condition": {operator: {key: value}}}
+    arn, kms = make_key(), session_of(allow("kms:*", "*"), deny).client("kms")
+    assert code_of(kms.describe_key, KeyId=arn) == "AccessDeniedException"
+
+
+def test_of_two_names_that_differ_in_case_only_neither_opens_and_each_denies(tmp_path: Path) -> None:
+    with kms_in_process(tmp_path / "calls") as kms:
+        red, blue = ({"TagKey": "team", "TagValue": "red"}, {"TagKey": "Team", "TagValue": "blue"})
+        tagged = kms.key(Tags=[red, blue])
+        context = {"EncryptionContext": {"team": "red", "Team": "blue"}}
+        for key, operation, request in (
+            ("kms:EncryptionContext:team", "Encrypt", {"KeyId": kms.key(), "Plaintext": "eA==", **context}),
+            ("aws:RequestTag/team", "TagResource", {"KeyId": kms.key(), "Tags": [red, blue]}),
+            ("aws:ResourceTag/team", "DescribeKey", {"KeyId": tagged}),
+        ):
+            for value in ("red", "blue"):
+                opening = caller(in_process_allow(StringEquals={key: value}))
+                denying = caller(in_process_allow(), in_process_deny(StringEquals={key: value}))
+                assert kms.code(operation, opening, **request) == "AccessDeniedException", key
+                assert kms.code(operation, denying, **request) == "AccessDeniedException", key
+            other = caller(in_process_allow(), in_process_deny(StringEquals={key: "green"}))
+            assert kms.code(operation, other, **request) == "OK"
+
+
+@pytest.mark.parametrize(("operator", "found", "expected"), [
+    ("StringEquals", ["a"], True), ("StringEquals", ["b"], False), ("StringEquals", ["b", "c"], False),
+    ("StringEquals", ["a", "b"], None), ("StringNotEquals", ["b", "c"], True), ("StringNotEquals", ["a", "b"], None),
+    ("ForAnyValue:StringEquals", ["a", "b"], True), ("ForAllValues:StringEquals", ["a", "b"], False),
+    ("StringEquals", UNKNOWN, None), ("Null", UNKNOWN, None), ("ForAllValues:StringEquals", UNKNOWN, None),
+    ("StringEqualsIfExists", UNKNOWN, None), ("StringEqualsIfExists", None, True), ("StringNotEquals", None, True),
+])  # fmt: skip
+def test_a_line_on_an_unknown_value_or_on_one_of_several_is_undecided(
+    operator: str, found: Any, expected: bool | None
+) -> None:
+    assert met(operator, found, ["true"] if operator == "Null" else ["a"], None) is expected
+
+
+@pytest.mark.parametrize("key", ["aws:RequestTag/team", "aws:ResourceTag/team"])
+def test_the_tags_of_a_new_key_are_those_of_the_request(tmp_path: Path, key: str) -> None:
+    with kms_in_process(tmp_path / "calls") as kms:
+        denying = caller(in_process_allow(), in_process_deny("kms:CreateKey", StringEquals={key: "red"}))
+        for value, code in (("red", "AccessDeniedException"), ("blue", "OK")):
+            assert kms.code("CreateKey", denying, Tags=[{"TagKey": "team", "TagValue": value}]) == code
+
+
+def test_a_key_policy_alone_does_not_let_a_principal_retire_a_grant(tmp_path: Path) -> None:
+    with kms_in_process(tmp_path / "calls") as kms:
+        everyone = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+        key = kms.key(Policy=policy(everyone))
+        grant = {"KeyId": key, "GranteePrincipal": ROOT, "Operations": ["Decrypt"]}
+        token = kms.answer("CreateGrant", **grant)["GrantToken"]
+        nothing, retiring = caller(in_process_allow("s3:GetObject")), caller(in_process_allow("kms:RetireGrant"))
+        assert kms.code("DescribeKey", nothing, KeyId=key) == "OK"
+        assert kms.code("RetireGrant", nothing, GrantToken=token) == "AccessDeniedException"
+        assert kms.code("RetireGrant", retiring, GrantToken=token) == "OK"
+
+
+def test_a_deletion_is_scheduled_within_seven_to_thirty_days_and_says_so(tmp_path: Path) -> None:
+    with kms_in_process(tmp_path / "calls") as kms:
+        primary = kms.key(MultiRegion=True)
+        kms.answer("ReplicateKey", KeyId=primary, ReplicaRegion="eu-west-1")
+        for days in (6, 31):
+            assert kms.code("ScheduleKeyDeletion", KeyId=primary, PendingWindowInDays=days) == "ValidationException"
+        alone = kms.answer("ScheduleKeyDeletion", KeyId=kms.key(), PendingWindowInDays=7)
+        assert (alone["KeyState"], alone["PendingWindowInDays"]) == ("PendingDeletion", 7)
+        assert "DeletionDate" in alone
+        waiting = kms.answer("ScheduleKeyDeletion", KeyId=primary)
+        assert (waiting["KeyState"], waiting["PendingWindowInDays"]) == ("PendingReplicaDeletion", 30)
+        assert "DeletionDate" not in waiting

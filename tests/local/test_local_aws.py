@@ -1,12 +1,20 @@
-"""The public class and the background server: sessions, environments, assumed roles, the call log, start and stop."""
+"""A server of one's own: started, in the background, and what it leaves behind."""
 
 import json
 import os
+import re
+import shlex
+import signal
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -42,7 +50,7 @@ def test_a_role_that_does_not_trust_the_service_is_refused(
 def test_a_role_that_does_not_exist_or_has_another_path_is_refused(aws: Any, make_role: Any) -> None:
     role = make_role(path="/app/")
     for missing in (role + "x", role.replace("/app/", "/")):
-        with pytest.raises(AssumeRoleRefused, match="there is no role"):
+        with pytest.raises(AssumeRoleRefused, match="does not exist"):
             aws.assume(missing, EC2)
 
 
@@ -221,3 +229,338 @@ def test_a_folder_of_another_user_is_not_trusted(own_temporary_folder: Path, tmp
     with pytest.raises(daemon.NotOurs, match="belongs to another user"):
         daemon.start()
     link.unlink()
+
+
+def local(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    command = [str(Path(sys.executable).with_name("kms-patterns")), "local", *words]
+    environment |= {"TMPDIR": str(folder), "HOME": str(folder), "AWS_ENDPOINT_URL_S3": "https://elsewhere.example"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+
+def python(source: str, variables: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", source, *arguments]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
+def exports(printed: str) -> dict[str, str]:
+    return dict(re.findall(r"^export (\w+)='?([^'\n]*)'?$", printed, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str]]]:
+    """The folder of a server, and what four starts at the same time printed."""
+    folder = tmp_path_factory.mktemp("background")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: local(folder, "start").stdout, range(4)))
+    yield folder, found
+    local(folder, "stop", "--all")
+
+
+def test_four_starts_at_the_same_time_leave_one_server(started: tuple[Path, list[str]]) -> None:
+    folder, printed = started
+    assert len({exports(one)["AWS_ENDPOINT_URL"] for one in printed}) == 1
+    assert len(local(folder, "list").stdout.splitlines()) == 1
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
+    assert sum(b"kms_patterns.local.server" in one and str(folder).encode() in one for one in commands) == 1
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.read_bytes()
+    except OSError:
+        return False
+    return True
+
+
+def test_environment_leaves_behind_what_leads_elsewhere(started: tuple[Path, list[str]]) -> None:
+    unset = local(started[0], "env").stdout.splitlines()[0].split()
+    assert unset[0] == "unset"
+    assert {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"} <= set(unset[1:])
+
+
+def test_environment_of_none_leads_nowhere(tmp_path: Path) -> None:
+    found = local(tmp_path, "env")
+    assert found.returncode != 0
+    shell = f"eval {shlex.quote(found.stdout)}; echo rc=$? $AWS_ENDPOINT_URL"
+    result = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert result.stdout == "rc=1 https://127.0.0.1:1\n"
+
+
+def test_other_options_of_a_running_one_are_refused(started: tuple[Path, list[str]]) -> None:
+    found = local(started[0], "start", "--region", "eu-west-1")
+    assert "runs with Region us-east-1 (asked for: eu-west-1)" in found.stderr
+    assert exports(found.stdout)["AWS_ENDPOINT_URL"] == "https://127.0.0.1:1"
+
+
+def test_fixed_port_gives_the_same_address_and_credentials(started: tuple[Path, list[str]]) -> None:
+    folder = started[0]
+    port = re.search(r":(\d+)", exports(started[1][0])["AWS_ENDPOINT_URL"].removeprefix("https"))
+    assert port is not None
+    taken = local(folder, "start", "--name", "other", "--port", port[1])
+    assert "cannot be used" in taken.stderr
+    options = ("start", "--name", "other", "--port", "43117", "--account", "111122223333", "--region", "eu-west-1")
+    first = exports(local(folder, *options).stdout)
+    assert "other  https://127.0.0.1:43117" in local(folder, "list").stdout
+    assert local(folder, "stop", "--name", "other").stdout == "stopped\n"
+    assert exports(local(folder, *options).stdout) == first
+    identity = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
+    found = subprocess.run(
+        [sys.executable, "-c", identity], env=os.environ | first, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "111122223333\n"
+    local(folder, "stop", "--name", "other")
+
+
+def test_command_as_a_role_its_calls_and_why(started: tuple[Path, list[str]]) -> None:
+    folder, printed = started
+    statement = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    create = f"import boto3; boto3.client('iam').create_role(RoleName='app', AssumeRolePolicyDocument={trust!r})"
+    assert python(create, exports(printed[0])).returncode == 0
+    denied = "import boto3\nboto3.client('{}').{}()"
+    for service, call in (("kms", "list_keys"), ("s3", "list_buckets")):
+        found = local(folder, "as", "app", "--", sys.executable, "-c", denied.format(service, call))
+        assert "assumed-role/app/kms-patterns is not authorized" in found.stderr
+    lines = local(folder, "calls", "--denied").stdout.splitlines()
+    assert [line.split()[3] for line in lines] == ["kms:ListKeys", "s3:ListAllMyBuckets"]
+    why = local(folder, "why", lines[0].rpartition("[")[2].rstrip("]")).stdout
+    assert "missing    an Allow of kms:ListKeys on * in a policy of the principal" in why
+    assert "does not exist" in local(folder, "as", "nobody", "true").stderr
+
+
+def test_page_needs_its_token_and_escapes_what_requests_name(started: tuple[Path, list[str]]) -> None:
+    folder, printed = started
+    context = ssl.create_default_context(cafile=exports(printed[0])["AWS_CA_BUNDLE"])
+    address = local(folder, "page").stdout.strip()
+    create = "import boto3; boto3.client('kms').describe_key(KeyId='alias/<script>')"
+    subprocess.run(
+        [sys.executable, "-c", create], env=os.environ | exports(printed[0]), capture_output=True, check=False
+    )
+    with urllib.request.urlopen(address, context=context) as answer:
+        assert "<script>" not in answer.read().decode()
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(address.partition("?")[0], context=context)
+
+
+BEFORE = """
+import boto3, json
+kms, s3, iam = (boto3.client(name) for name in ("kms", "s3", "iam"))
+key = kms.create_key()["KeyMetadata"]["KeyId"]
+s3.create_bucket(Bucket="kept")
+s3.put_object(Bucket="kept", Key="o", Body=b"body", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+iam.create_user(UserName="reader")
+policy = {"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+iam.put_user_policy(UserName="reader", PolicyName="p", PolicyDocument=json.dumps(policy))
+user = iam.create_access_key(UserName="reader")["AccessKey"]
+print(user["AccessKeyId"], user["SecretAccessKey"], kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"].hex())
+"""
+AFTER = """
+import boto3, sys
+print(boto3.client("kms").decrypt(CiphertextBlob=bytes.fromhex(sys.argv[3]))["Plaintext"])
+print(boto3.client("s3").get_object(Bucket="kept", Key="o")["Body"].read())
+boto3.Session(*sys.argv[1:3]).client("s3").get_object(Bucket="kept", Key="o")
+"""
+
+
+def test_what_is_kept_is_as_protected_as_before(tmp_path: Path) -> None:
+    start = ("start", "--persist", str(tmp_path / "kept"))
+    made = python(BEFORE, exports(local(tmp_path, *start).stdout)).stdout.split()
+    local(tmp_path, "stop")
+    found = python(AFTER, exports(local(tmp_path, *start).stdout), *made)
+    local(tmp_path, "stop")
+    assert found.stdout == "b'x'\nb'body'\n"
+    assert "user/reader is not authorized to perform: kms:Decrypt" in found.stderr
+    assert (tmp_path / "kept").stat().st_mode & 0o077 == 0
+
+
+SOURCES = Path(__file__).parents[2] / "constructs"
+FUNCTION = """
+import os, pathlib, time
+def handler(event, _):
+    if "busy" in event:
+        pathlib.Path(event["busy"]).touch()
+        time.sleep(600)
+    return os.getpid()
+"""
+# A parent whose embedded AWS runs a function for ten minutes; it says where everything is, then waits.
+PARENT = """
+import io, json, signal, sys, time, zipfile
+from kms_patterns.local import LocalAws
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+aws = LocalAws.start()
+code = io.BytesIO()
+with zipfile.ZipFile(code, "w") as bundle:
+    bundle.writestr("index.py", FUNCTION)
+service = {"Service": "lambda.amazonaws.com"}
+trust = {"Statement": [{"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"}]}
+role = aws.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+functions = aws.client("lambda")
+source = {"ZipFile": code.getvalue()}
+how = {"Runtime": "python3.12", "Handler": "index.handler", "Timeout": 600}
+functions.create_function(FunctionName="f", Role=role, Code=source, **how)
+functions.get_waiter("function_active_v2").wait(FunctionName="f")
+worker = json.load(functions.invoke(FunctionName="f", Payload="{}")["Payload"])
+busy = aws.folder / "busy"
+functions.invoke(FunctionName="f", Payload=json.dumps({"busy": str(busy)}), InvocationType="Event")
+while not busy.exists():
+    time.sleep(0.01)
+state = json.loads((aws.folder / "server.json").read_text())
+found = {"folder": str(aws.folder), "server": state["pid"], "port": state["port"], "worker": worker}
+print(json.dumps(found), flush=True)
+try:
+    time.sleep(300)
+finally:
+    END
+"""
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        # A zombie is ended; only its parent has not looked yet.
+        status = Path(f"/proc/{pid}/stat")
+        return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+
+
+def _open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _left(state: dict[str, Any]) -> dict[str, bool]:
+    return {
+        "server": _alive(state["server"]), "worker": _alive(state["worker"]),
+        "port": _open(state["port"]), "folder": Path(state["folder"]).exists(),
+    }  # fmt: skip
+
+
+def _eventually_nothing_left(state: dict[str, Any]) -> None:
+    deadline = time.monotonic() + 60
+    while any(_left(state).values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _left(state) == {"server": False, "worker": False, "port": False, "folder": False}
+
+
+# Who gets which signal, and how the parent then ends.
+CASES = {
+    "Ctrl-C, stopping": ("parent", signal.SIGINT, "aws.stop()"),
+    "Ctrl-C": ("parent", signal.SIGINT, "pass"),
+    "SIGTERM": ("parent", signal.SIGTERM, "pass"),
+    "SIGKILL": ("parent", signal.SIGKILL, "pass"),
+    "Ctrl-C to the server": ("server", signal.SIGINT, "pass"),
+    "SIGTERM to the server": ("server", signal.SIGTERM, "pass"),
+}
+Parents = dict[str, tuple["subprocess.Popen[str]", dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def parents() -> Iterator[Parents]:
+    """A parent process for each case, and what it reports; they start all at once, which takes half the time."""
+    environment = os.environ | {"PYTHONPATH": str(SOURCES)}
+    started = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", PARENT.replace("FUNCTION", repr(FUNCTION)).replace("END", end)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for name, (_, _, end) in CASES.items()
+    }
+    try:
+        yield {
+            name: (process, json.loads((process.stdout or sys.stdin).readline())) for name, process in started.items()
+        }
+    finally:
+        for process in started.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_left_after_a_signal(parents: Parents, case: str) -> None:
+    (whom, number, _), (process, state) = CASES[case], parents[case]
+    assert _left(state) == {"server": True, "worker": True, "port": True, "folder": True}
+    os.kill(process.pid if whom == "parent" else state["server"], number)
+    if whom == "parent":
+        process.wait(60)
+    _eventually_nothing_left(state)
+
+
+def test_nothing_is_left_after_stop_and_stop_may_be_repeated() -> None:
+    aws = LocalAws.start()
+    state = json.loads((aws.folder / "server.json").read_text())
+    found = {"folder": str(aws.folder), "server": state["pid"], "port": state["port"], "worker": state["pid"]}
+    assert all(_left(found).values())
+    aws.stop()
+    aws.stop()
+    assert not any(_left(found).values())
+
+
+def test_two_run_side_by_side_without_seeing_each_other(aws: LocalAws, tmp_path: Path) -> None:
+    with LocalAws.start(directory=tmp_path, region="eu-west-1") as two:
+        key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+        assert two.client("kms").list_keys()["Keys"] == []
+        assert key.startswith("arn:aws:kms:us-east-1:")
+        assert two.client("kms").create_key()["KeyMetadata"]["Arn"].startswith("arn:aws:kms:eu-west-1:")
+        assert two.folder.parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stacks_buckets_and_aliases_of_the_same_name_live_side_by_side(
+    aws: LocalAws, tmp_path: Path, root_statement: Any
+) -> None:
+    key_policy = {"Version": "2012-10-17", "Statement": [root_statement]}
+    resources = {
+        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": key_policy}},
+        "Alias": {
+            "Type": "AWS::KMS::Alias",
+            "Properties": {"AliasName": "alias/same", "TargetKeyId": {"Ref": "Key"}},
+        },
+        "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "of-the-same-name"}},
+    }
+    template = json.dumps({"Resources": resources})
+    with LocalAws.start(directory=tmp_path) as other:
+        both = (aws, other)
+        for one in both:
+            one.client("cloudformation").create_stack(StackName="Same", TemplateBody=template)
+            one.client("cloudformation").get_waiter("stack_create_complete").wait(StackName="Same")
+        keys = [one.client("kms").describe_key(KeyId="alias/same")["KeyMetadata"]["Arn"] for one in both]
+        assert len(set(keys)) == 2
+        aws.client("s3").put_object(Bucket="of-the-same-name", Key="k", Body=b"x")
+        assert "Contents" not in other.client("s3").list_objects_v2(Bucket="of-the-same-name")
+        other.client("cloudformation").delete_stack(StackName="Same")
+        other.client("cloudformation").get_waiter("stack_delete_complete").wait(StackName="Same")
+        assert aws.client("kms").describe_key(KeyId="alias/same")["KeyMetadata"]["Arn"] == keys[0]
+        assert aws.client("s3").get_object(Bucket="of-the-same-name", Key="k")["Body"].read() == b"x"
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's table of sockets")
+def test_only_one_loopback_port_listens(aws: LocalAws) -> None:
+    state = json.loads((aws.folder / "server.json").read_text())
+    assert _listeners(state["pid"]) == [("0100007F", state["port"])]
+
+
+def _listeners(pid: int) -> list[tuple[str, int]]:
+    sockets = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            sockets.add(str(descriptor.readlink()))
+        except FileNotFoundError:
+            continue
+    found = []
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, port = fields[1].split(":")
+            if f"socket:[{fields[9]}]" in sockets and (fields[3] == "0A" or table.startswith("udp")):
+                found.append((address, int(port, 16)))
+    return found
+
+
+def test_the_folder_is_readable_by_its_user_only(aws: LocalAws) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (aws.folder, *aws.folder.iterdir())}
+    assert modes[aws.folder.name] == 0o700
+    assert modes["server.key"] == modes["server.json"] == 0o600

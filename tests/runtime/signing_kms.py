@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.operations import signatures
+from kms_patterns.local.server.kms.operations import public_keys
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
 GENERATORS: dict[str, Callable[[], Any]] = {
@@ -36,11 +36,11 @@ class SigningKms:
         self.answer_as: str | None = None
 
     def sign(self, **request: Any) -> Mapping[str, Any]:
-        answer = self._ask(signatures.sign, "Sign", request)
+        answer = self._ask(public_keys.sign, "Sign", request)
         return answer | {"Signature": base64.b64decode(answer["Signature"])}
 
     def verify(self, **request: Any) -> Mapping[str, Any]:
-        return self._ask(signatures.verify, "Verify", request)
+        return self._ask(public_keys.verify, "Verify", request)
 
     def get_public_key(self, **request: Any) -> Mapping[str, Any]:
         self.calls.append(("GetPublicKey", request))

@@ -13,8 +13,7 @@ from typing import Any, Self
 from urllib.error import HTTPError
 
 from kms_patterns.local.aws_session import AwsSession
-from kms_patterns.local.cloud_trail import event_of
-from kms_patterns.local.inspection import recorded_calls
+from kms_patterns.local.inspection import event_of, recorded_calls
 from kms_patterns.local.layout import Layout
 from kms_patterns.local.server_process import ServerOptions, ServerProcess, ServerState, launch
 

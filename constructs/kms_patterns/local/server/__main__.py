@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from kms_patterns.local.layout import Layout
-from kms_patterns.local.server.lifetime import end_of, follow_parent, follow_signals
+from kms_patterns.local.server.serving import end_of, follow_parent, follow_signals
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from kms_patterns.local.inspection import page_of
+from kms_patterns.local.server.emulator.acting import NotAssumable, role_session, trusted_service
 from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
-from kms_patterns.local.server.emulator.role_credentials import NotAssumable, role_session, trusted_service
 from kms_patterns.local.server.faults import REFUSALS, FaultPlan, inject, is_retry, request_of
 
 SESSION_PATH = "/_kms-patterns/role-session"

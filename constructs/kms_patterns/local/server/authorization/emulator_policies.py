@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kms_patterns.local.server.authorization.authorization import lookup_in
 from kms_patterns.local.server.authorization.caller import principal_of
-from kms_patterns.local.server.authorization.condition_keys import lookup_in
 from kms_patterns.local.server.authorization.evaluation import Policies, closest, explicit_deny
 from kms_patterns.local.server.authorization.principals import Named
 from kms_patterns.local.server.authorization.statements import Request, Statement, parse

@@ -5,18 +5,14 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from kms_patterns.local.cloud_trail import looked_up
+from kms_patterns.local.inspection import looked_up
 from kms_patterns.local.server.authorization import emulator_policies
 from kms_patterns.local.server.authorization.caller import role_arn_of
 from kms_patterns.local.server.emulator import (
-    custom_resources,
     emulator,
     functions,
     key_provisioning,
-    node_functions,
     provisioning,
-    stack_events,
-    template_functions,
 )
 from kms_patterns.local.server.emulator.emulator import (
     ACTIONS,
@@ -45,7 +41,7 @@ from kms_patterns.local.server.kms.control_plane import key_creation
 from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.requests import denials, iam_actions, session_rules, side_doors
+from kms_patterns.local.server.requests import denials, session_rules, side_doors
 from kms_patterns.local.server.s3 import s3_encryption
 from kms_patterns.local.server.services import configured_keys, event_targets, step_functions
 from kms_patterns.local.server.services.service_keys import asking
@@ -78,8 +74,8 @@ def install(kms: KmsService) -> None:
     replace(EVALUATOR, "evaluate", denials.evaluate)
     replace(ACTIONS, "identity_denial_message", denials.message)
     replace(ACTIONS, "access_denied_response", denials.response)
-    replace(ACTIONS, "_BOTOCORE_SERVICE_MAP", iam_actions.with_lambda)
-    replace(ACTIONS, "extract_iam_action", iam_actions.naming)
+    replace(ACTIONS, "_BOTOCORE_SERVICE_MAP", denials.with_lambda)
+    replace(ACTIONS, "extract_iam_action", denials.naming)
     replace(STS, "handle_request", session_rules.checking)
     replace(EVALUATOR, "_principal_keys", session_rules.principal_keys)
     replace(KMS, "_create_key", key_creation.create_key)
@@ -103,16 +99,16 @@ def install(kms: KmsService) -> None:
     replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", provisioning.bucket_configurations)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", key_provisioning.resource_handlers)
-    replace(STACKS, "_add_event", stack_events.record_event)
+    replace(STACKS, "_add_event", provisioning.record_event)
     _install_cloudformation(kms)
     _install_step_functions()
     replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
     replace(EVENTS, "_invoke_target", event_targets.delivering)
-    replace(ENGINE, "_resolve_refs", template_functions.resolve_references)
+    replace(ENGINE, "_resolve_refs", provisioning.resolve_references)
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
-    replace(LAMBDA_RUNTIME, "_NODEJS_WORKER_SCRIPT", node_functions.worker_script)
+    replace(LAMBDA_RUNTIME, "_NODEJS_WORKER_SCRIPT", functions.node_worker_script)
     replace(LAMBDA, "_execute_function_warm", functions.execute_warm)
-    replace(LAMBDA, "_execute_function_with_config_scope", custom_resources.execute)
+    replace(LAMBDA, "_execute_function_with_config_scope", provisioning.execute)
     worker = import_module(LAMBDA_RUNTIME).Worker
     worker.invoke = functions.worker_invoke(worker.invoke)
 
@@ -132,7 +128,7 @@ def _install_cloudformation(kms: KmsService) -> None:
         replace(module, "_update_resource", steps.update)
         replace(module, "_delete_resource", steps.delete)
     for module in (ENGINE, STACKS, STACK_OPERATIONS, CHANGE_SETS):
-        replace(module, "_evaluate_conditions", template_functions.evaluate_conditions)
+        replace(module, "_evaluate_conditions", provisioning.evaluate_conditions)
     for module in (ENGINE, STACK_OPERATIONS, CHANGE_SETS):
         replace(module, "_resolve_parameters", stack_references.parameters)
     replace(ENGINE, "_resolve_dynamic_reference", stack_references.reference(kms))

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
-from kms_patterns.local.server.kms.control_plane.last_usage import days_unused
+from kms_patterns.local.server.kms.control_plane.key_states import days_unused
 from kms_patterns.local.server.kms.grants import constraint_types
-from kms_patterns.local.server.kms.key_identifiers import alias_in
 from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, find_key, key_of_ciphertext
-from kms_patterns.local.server.kms.kms_call import KmsCall, called_via
-from kms_patterns.local.server.kms.members import Request, blob_member
+from kms_patterns.local.server.kms.kms_call import KmsCall, Request, blob_member, called_via
 from kms_patterns.local.server.kms.permissions import DEFAULTS, PERMISSIONS
-from kms_patterns.local.server.kms.targets import Target
+from kms_patterns.local.server.kms.targets import Target, alias_in
 
 _FROM_KEY = {
     "kms:KeyOrigin": "Origin",

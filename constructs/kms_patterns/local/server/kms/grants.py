@@ -8,13 +8,12 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kms_patterns.local.server.authorization.caller import Caller
+from kms_patterns.local.server.authorization.caller import Caller, is_another
 from kms_patterns.local.server.authorization.evaluation import Decision
 from kms_patterns.local.server.authorization.statements import Statement
-from kms_patterns.local.server.authorization.unique_ids import is_another
 from kms_patterns.local.server.emulator.emulator import KMS, reach
+from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.members import Request
 
 Grant = Mapping[str, Any]
 # A constraint is about these operations only; the others of a grant have no encryption context.

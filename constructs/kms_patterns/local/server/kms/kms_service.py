@@ -16,10 +16,9 @@ from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.condition_values import condition_values, is_known
 from kms_patterns.local.server.kms.control_plane import key_policies, key_states
 from kms_patterns.local.server.kms.control_plane.grant_requests import check_retired
-from kms_patterns.local.server.kms.control_plane.last_usage import record_use
-from kms_patterns.local.server.kms.key_identifiers import alias_in, not_found
+from kms_patterns.local.server.kms.control_plane.key_states import record_use
 from kms_patterns.local.server.kms.keys import KeyRecord, find_key, require_usable, require_usage
-from kms_patterns.local.server.kms.kms_call import KmsCall
+from kms_patterns.local.server.kms.kms_call import KmsCall, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import (
     JSON_TYPE,
     KmsError,
@@ -29,11 +28,10 @@ from kms_patterns.local.server.kms.kms_errors import (
     invalid_ciphertext,
     unsupported,
 )
-from kms_patterns.local.server.kms.members import ResponseMembers
 from kms_patterns.local.server.kms.operations.operations import DATA_PLANE, ON_ACCOUNT, ON_KEYS, re_encrypt
 from kms_patterns.local.server.kms.permissions import PERMISSIONS
 from kms_patterns.local.server.kms.service_model import operation_of, parsed, validated
-from kms_patterns.local.server.kms.targets import Target, targets_of
+from kms_patterns.local.server.kms.targets import Target, alias_in, not_found, targets_of
 
 Emulator = Callable[[bytes], Awaitable[Response]]
 _UNDETERMINED = (

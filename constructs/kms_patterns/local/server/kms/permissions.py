@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from kms_patterns.local.server.kms.members import Request
+from kms_patterns.local.server.kms.kms_call import Request
 
 
 class On(Enum):

@@ -18,8 +18,8 @@ from typing import Any
 from botocore.loaders import create_loader
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 
+from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError, constraints
-from kms_patterns.local.server.kms.members import Request
 
 TARGET = "TrentService."
 _LARGEST_TIMESTAMP = 253_402_300_799

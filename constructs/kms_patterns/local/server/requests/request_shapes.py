@@ -1,4 +1,4 @@
-"""Requests of the JSON protocol are compared with botocore's model of their service before anything reads them.
+"""Requests of the JSON and query protocols: checked by botocore's model of their service before anything reads them.
 
 The emulator reads members without looking at their types: a string where AWS wants an object was an internal error,
 at times after a part of it had been stored. KMS has rules of its own.
@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
@@ -18,7 +20,6 @@ from botocore.validate import ParamValidator
 
 from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
-from kms_patterns.local.server.requests.query_protocol import query_error
 
 # By the prefix of X-Amz-Target: botocore's name of the service.
 _MODELS = {
@@ -87,3 +88,35 @@ def _without_nulls(value: Any) -> Any:
 
 def _error(code: str, message: str) -> Response:
     return error_response(KmsError(code, message))
+
+
+Params = Mapping[str, str]
+_NAMESPACES = {
+    "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
+    "cloudformation": "http://cloudformation.amazonaws.com/doc/2010-05-15/",
+}
+
+
+def params_of(method: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]) -> Params:
+    """Return a request's parameters, with its Action, as the emulator reads them."""
+    found = {name: str(values[0] if isinstance(values, list) and values else values) for name, values in query.items()}
+    target = headers.get("x-amz-target", "")
+    if "amz-json" in headers.get("content-type", "") and target:
+        try:
+            sent = json.loads(body or b"{}")
+        except ValueError:
+            sent = {}
+        members = sent.items() if isinstance(sent, dict) else ()
+        return found | {name: str(value) for name, value in members} | {"Action": target.rpartition(".")[2]}
+    if method == "POST":
+        found |= {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+    return found
+
+
+def query_error(service: str, code: str, message: str, status: int = 400) -> Response:
+    """Return an error as ``service`` answers it, in XML."""
+    body = (
+        f'<ErrorResponse xmlns="{_NAMESPACES[service]}"><Error><Type>Sender</Type>'
+        f"<Code>{code}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>"
+    )
+    return status, {"Content-Type": "text/xml"}, body.encode()

@@ -11,7 +11,7 @@ from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, RESPONSES, ROUTER, STS, reach
 from kms_patterns.local.server.kms.kms_errors import Response
-from kms_patterns.local.server.requests.query_protocol import Params, params_of, query_error
+from kms_patterns.local.server.requests.request_shapes import Params, params_of, query_error
 
 Handler = Callable[..., Awaitable[Response]]
 

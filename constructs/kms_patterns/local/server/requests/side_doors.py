@@ -12,8 +12,7 @@ from typing import Any
 from kms_patterns.local.server.emulator.acting import request_id
 from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
 from kms_patterns.local.server.kms.kms_errors import Response
-from kms_patterns.local.server.requests.key_members import unasked_by
-from kms_patterns.local.server.requests.request_members import Served, serving
+from kms_patterns.local.server.requests.request_members import Served, serving, unasked_by
 from kms_patterns.local.server.requests.request_shapes import malformed, misread
 from kms_patterns.local.server.requests.role_passing import passed_by, passed_to
 

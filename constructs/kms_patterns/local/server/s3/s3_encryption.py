@@ -9,7 +9,7 @@ from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.s3 import s3_operations
-from kms_patterns.local.server.s3.s3_requests import S3Request, current_request, serving
+from kms_patterns.local.server.s3.s3_operations import S3Request, current_request, serving
 from kms_patterns.local.server.s3.sse_kms import (
     ALGORITHM,
     BUCKET_KEY,

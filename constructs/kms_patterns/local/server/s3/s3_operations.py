@@ -1,13 +1,18 @@
-"""S3 operations that the emulator does not know are refused: it would serve them as the operation without the name.
+"""S3 requests: bucket, key and caller; operations that the emulator does not know are refused.
 
-An UpdateObjectEncryption would be a PutObject and empty the object, a PutBucketMetricsConfiguration a CreateBucket.
+It would serve them as the operation without the name: an UpdateObjectEncryption as a PutObject that empties the
+object, a PutBucketMetricsConfiguration as a CreateBucket.
 
 AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
+from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, ROUTER, S3, reach
 
 _OBJECT: Mapping[str, frozenset[str]] = {
@@ -70,3 +75,51 @@ def hidden(bucket: str, headers: Mapping[str, str], query: Mapping[str, Any]) ->
 
 def _is_parameter(name: str) -> bool:
     return name in _PARAMETERS or name.lower() in _PARAMETERS or name.lower().startswith(_PREFIXES)
+
+
+@dataclass(frozen=True)
+class S3Request:
+    """A request to an object, as S3's dispatcher sees it."""
+
+    method: str
+    bucket: str
+    key: str
+    headers: Mapping[str, str]
+    query: Mapping[str, Any]
+
+    @property
+    def caller(self) -> Caller:
+        """The principal for whom S3 asks KMS.
+
+        Raises:
+            KmsError: AccessDeniedException: an anonymous request cannot use a KMS key.
+        """
+        return caller_of(self.headers, self.query)
+
+    @property
+    def object_arn(self) -> str:
+        """The ARN of the object."""
+        return f"arn:aws:s3:::{self.bucket}/{self.key}"
+
+    @property
+    def reads_checksum(self) -> bool:
+        """Whether the answer is to contain the object's checksum."""
+        return self.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+
+
+_current: ContextVar[S3Request | None] = ContextVar("s3_request", default=None)
+
+
+@contextmanager
+def serving(request: S3Request) -> Iterator[None]:
+    """Remember ``request`` while it is being served."""
+    token = _current.set(request)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_request() -> S3Request | None:
+    """Return the request being served, None inside the emulator's own accesses."""
+    return _current.get()

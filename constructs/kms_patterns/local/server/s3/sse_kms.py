@@ -19,7 +19,7 @@ from kms_patterns.local.server.kms.keys import managed_key
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, access_denied, invalid
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.s3.s3_requests import S3Request
+from kms_patterns.local.server.s3.s3_operations import S3Request
 
 ALGORITHM = "x-amz-server-side-encryption"
 KEY_ID = "x-amz-server-side-encryption-aws-kms-key-id"

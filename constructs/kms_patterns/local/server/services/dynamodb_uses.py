@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import DYNAMODB, DYNAMODB_STREAMS, RESPONSES, reach
+from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.members import Request
 from kms_patterns.local.server.services.service_keys import Use
 
 _GRANTED = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "RetireGrant", "DescribeKey"]

@@ -7,9 +7,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kms_patterns.local.server.emulator.acting import NotPermitted, acting_as, service_role
+from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, acting_as, service_role
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, reach
-from kms_patterns.local.server.emulator.role_credentials import NotAssumable
 
 _EVENTS = "events.amazonaws.com"
 # By service of the target: the action that a delivery needs.

@@ -16,10 +16,9 @@ from urllib.parse import parse_qs
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.emulator.emulator import reach
 from kms_patterns.local.server.kms.keys import find_key, managed_key, require_usable, require_usage
-from kms_patterns.local.server.kms.kms_call import KmsCall
+from kms_patterns.local.server.kms.kms_call import KmsCall, Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -132,7 +131,7 @@ def _key_of(use: Use, host: str) -> str:
     return str(managed_key(host)["Arn"]) if f"alias/aws/{host}" in use.key else use.key
 
 
-# What the emulator makes of a request is made of it here, too: another reading would be a way past KMS.
+# A request is read here exactly as the emulator reads it: another reading would be a way past KMS.
 def _json(headers: Mapping[str, str], body: bytes) -> tuple[str, Request]:
     try:
         content = json.loads(body or b"{}")

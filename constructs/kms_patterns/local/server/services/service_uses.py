@@ -19,8 +19,8 @@ from kms_patterns.local.server.emulator.emulator import (
     SSM,
     reach,
 )
+from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.members import Request, ResponseMembers
 from kms_patterns.local.server.services import dynamodb_uses
 from kms_patterns.local.server.services.service_keys import Service, Use
 

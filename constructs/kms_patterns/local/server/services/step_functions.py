@@ -12,9 +12,15 @@ from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
-from kms_patterns.local.server.emulator.acting import Acting, NotPermitted, acting, acting_as, service_role
+from kms_patterns.local.server.emulator.acting import (
+    Acting,
+    NotAssumable,
+    NotPermitted,
+    acting,
+    acting_as,
+    service_role,
+)
 from kms_patterns.local.server.emulator.emulator import APP, LAMBDA, RESPONSES, STEP_FUNCTIONS, reach
-from kms_patterns.local.server.emulator.role_credentials import NotAssumable
 from kms_patterns.local.server.kms.kms_errors import Response
 
 Task = Callable[[str, Any], Any]

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from kms_patterns.local.server.emulator.acting import Acting, NotPermitted, acting, acting_as, service_role
+from kms_patterns.local.server.emulator.acting import (
+    Acting,
+    NotAssumable,
+    NotPermitted,
+    acting,
+    acting_as,
+    service_role,
+)
 from kms_patterns.local.server.emulator.emulator import CLOUDFORMATION, ROUTER, reach
-from kms_patterns.local.server.emulator.role_credentials import NotAssumable
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.requests.key_members import unasked_key
-from kms_patterns.local.server.requests.query_protocol import params_of, query_error
+from kms_patterns.local.server.requests.request_members import unasked_key
+from kms_patterns.local.server.requests.request_shapes import params_of, query_error
 from kms_patterns.local.server.requests.role_passing import passed_roles, passed_to
 from kms_patterns.local.server.stacks import stack_refusals
 from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, permissions

@@ -7,10 +7,10 @@ import re
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.control_plane.listing import ALIASES, page
-from kms_patterns.local.server.kms.key_identifiers import check_identifier, not_found
 from kms_patterns.local.server.kms.keys import KeyRecord, find_key
+from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid
-from kms_patterns.local.server.kms.members import Request, ResponseMembers
+from kms_patterns.local.server.kms.targets import check_identifier, not_found
 
 PREFIX, RESERVED = "alias/", "alias/aws/"
 _NAME = re.compile(r"alias/[a-zA-Z0-9/_-]+")

@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kms_patterns.local.server.authorization.caller import principal_exists
-from kms_patterns.local.server.authorization.unique_ids import unique_id
+from kms_patterns.local.server.authorization.caller import principal_exists, unique_id
 from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
 from kms_patterns.local.server.kms.control_plane.listing import GRANTS, page
 from kms_patterns.local.server.kms.grants import Grant, grant_of
 from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, require_usable
+from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers, stop_dry_run
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid
-from kms_patterns.local.server.kms.members import Request, ResponseMembers, stop_dry_run
 
 MOST_PAIRS, LONGEST_TEXT = 8, 384
 _ALWAYS = frozenset({"CreateGrant", "RetireGrant", "DescribeKey"})

@@ -9,8 +9,8 @@ from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, material_id
+from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers, blob_member
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid, invalid_ciphertext, unsupported
-from kms_patterns.local.server.kms.members import Request, ResponseMembers, blob_member
 
 LONGEST_SECONDS = 365 * 86400
 _EXPIRES = "KEY_MATERIAL_EXPIRES"

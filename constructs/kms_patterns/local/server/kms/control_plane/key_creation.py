@@ -1,20 +1,22 @@
-"""CreateKey: which specs serve which usages, and the specs that the emulator lacks.
+"""CreateKey and ReplicateKey: which specs serve which usages, replicas, and custom key stores, which are refused.
 
 AWS: https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
 """
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kms_patterns.local.server.authorization.unique_ids import bound_ids
-from kms_patterns.local.server.emulator.emulator import KMS, reach
-from kms_patterns.local.server.kms.control_plane.key_stores import no_key_store
-from kms_patterns.local.server.kms.keys import find_key
+from kms_patterns.local.server.authorization.caller import bound_ids
+from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
+from kms_patterns.local.server.kms.control_plane.tags import check_tags
+from kms_patterns.local.server.kms.keys import KeyRecord, find_key
+from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response, invalid, unsupported
 
 Create = Callable[[Mapping[str, Any]], Response]
@@ -117,3 +119,71 @@ def _amend(record: dict[str, Any], spec: str, usage: str) -> None:
         "_private_key": private_key,
         "_public_key_der": private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
     }
+
+
+def no_key_store(name: str) -> KmsError:
+    """Return the refusal of a custom key store by its id or name."""
+    return KmsError("CustomKeyStoreNotFoundException", f"Custom key store {name} does not exist")
+
+
+def describe_custom_key_stores(request: Request) -> ResponseMembers:
+    """Return the response to DescribeCustomKeyStores."""
+    named = request.get("CustomKeyStoreId") or request.get("CustomKeyStoreName")
+    if named:
+        raise no_key_store(named)
+    return {"CustomKeyStores": [], "Truncated": False}
+
+
+def create_custom_key_store(_request: Request) -> ResponseMembers:
+    """Refuse CreateCustomKeyStore."""
+    raise unsupported("The embedded AWS has no custom key stores.")
+
+
+def use_custom_key_store(request: Request) -> ResponseMembers:
+    """Refuse any other operation on a custom key store."""
+    raise no_key_store(request["CustomKeyStoreId"])
+
+
+def replicate_key(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to ReplicateKey; the replica is usable at once, where AWS's is Creating for minutes."""
+    check_tags(request)
+    _require_primary(record)
+    _require_region(request["ReplicaRegion"])
+    if request["ReplicaRegion"] in record["_mrk_regions"]:
+        raise KmsError("AlreadyExistsException", f"{record['Arn']} exists in {request['ReplicaRegion']}.")
+    _status, _headers, body = reach(KMS, "_replicate_key")(dict(request))
+    response: ResponseMembers = json.loads(body)
+    response["ReplicaKeyMetadata"] |= {"KeyState": "Creating", "Enabled": False}
+    if not response["ReplicaTags"]:
+        del response["ReplicaTags"]
+    return response
+
+
+def update_primary_region(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to UpdatePrimaryRegion: the replica of that Region and the primary change places."""
+    _require_primary(record)
+    region = request["PrimaryRegion"]
+    if region == record["_mrk_primary_region"] or region not in record["_mrk_regions"]:
+        raise unsupported(f"{record['Arn']} has no replica in {region}.")
+    for member_region, member in reach(KMS, "_mrk_members")(record):
+        member |= {"_mrk_primary_region": region, "_mrk_type": "PRIMARY" if member_region == region else "REPLICA"}
+    return {}
+
+
+def _require_primary(record: KeyRecord) -> None:
+    if record.get("_mrk_type") != "PRIMARY" or record["_mrk_primary_region"] != reach(RESPONSES, "get_region")():
+        raise unsupported(f"{record['Arn']} is not a multi-region primary key.")
+
+
+def _require_region(region: str) -> None:
+    # A Region that does not exist would hold a key that nothing can reach.
+    if region not in _regions():
+        raise invalid(f"{region} is not a Region of this partition with AWS KMS.")
+
+
+@cache
+def _regions() -> frozenset[str]:
+    # Imported only here: the session with all that it brings would be a third of the server's start.
+    from botocore.session import get_session  # noqa: PLC0415
+
+    return frozenset(get_session().get_available_regions("kms"))

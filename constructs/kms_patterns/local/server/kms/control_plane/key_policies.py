@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from kms_patterns.local.server.authorization.authorization import authorize_key
-from kms_patterns.local.server.authorization.caller import Caller, principal_exists
+from kms_patterns.local.server.authorization.caller import Caller, bound_ids, principal_exists
 from kms_patterns.local.server.authorization.operators import is_operator
-from kms_patterns.local.server.authorization.unique_ids import bound_ids
 from kms_patterns.local.server.kms.keys import KeyRecord
+from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 MOST_BYTES = 32768
 NAME = "default"

@@ -11,8 +11,8 @@ from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.keys import KeyRecord
+from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, constraints
-from kms_patterns.local.server.kms.members import Request, ResponseMembers
 
 
 @dataclass(frozen=True)

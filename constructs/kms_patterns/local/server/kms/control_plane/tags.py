@@ -6,8 +6,8 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/tagging-keys.html
 import re
 
 from kms_patterns.local.server.kms.keys import KeyRecord
+from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.members import Request
 
 MOST = 50
 _CHARACTERS = re.compile(r"[\w\s+\-=.:/@]*")

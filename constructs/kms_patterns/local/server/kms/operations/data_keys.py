@@ -7,8 +7,7 @@ import os
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.keys import KeyRecord, encrypt_under, material_id, require_usable, require_usage
-from kms_patterns.local.server.kms.kms_errors import invalid, unsupported
-from kms_patterns.local.server.kms.members import (
+from kms_patterns.local.server.kms.kms_call import (
     Request,
     ResponseMembers,
     encryption_context,
@@ -16,6 +15,7 @@ from kms_patterns.local.server.kms.members import (
     stop_dry_run,
     to_base64,
 )
+from kms_patterns.local.server.kms.kms_errors import invalid, unsupported
 
 _SPEC_BYTES = {"AES_128": 16, "AES_256": 32}
 

@@ -1,9 +1,14 @@
-"""Encrypt, Decrypt and ReEncrypt under symmetric and RSA keys, with the checks of KMS.
+"""Encrypt, Decrypt, ReEncrypt, GenerateMac and VerifyMac, with the checks of KMS.
 
 AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
 """
 
+import hmac
 from collections.abc import Mapping
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 
 from kms_patterns.local.server.kms import ciphertext
 from kms_patterns.local.server.kms.keys import (
@@ -16,8 +21,7 @@ from kms_patterns.local.server.kms.keys import (
     require_usable,
     require_usage,
 )
-from kms_patterns.local.server.kms.kms_errors import KmsError, incorrect_key, invalid_ciphertext
-from kms_patterns.local.server.kms.members import (
+from kms_patterns.local.server.kms.kms_call import (
     Request,
     ResponseMembers,
     blob_member,
@@ -26,7 +30,7 @@ from kms_patterns.local.server.kms.members import (
     stop_dry_run,
     to_base64,
 )
-from kms_patterns.local.server.kms.operations.rsa_encryption import rsa_decrypt, rsa_encrypt
+from kms_patterns.local.server.kms.kms_errors import KmsError, incorrect_key, invalid, invalid_ciphertext
 
 
 def encrypt(record: KeyRecord, request: Request) -> ResponseMembers:
@@ -116,3 +120,81 @@ def _require_symmetric(record: KeyRecord, algorithm: str) -> None:
     if algorithm != SYMMETRIC:
         message = f"Algorithm {algorithm} is incompatible with key spec {record['KeySpec']}."
         raise KmsError("InvalidKeyUsageException", message)
+
+
+_DIGESTS: Mapping[str, type[hashes.HashAlgorithm]] = {
+    "RSAES_OAEP_SHA_1": hashes.SHA1,
+    "RSAES_OAEP_SHA_256": hashes.SHA256,
+}
+
+
+def rsa_encrypt(record: Mapping[str, Any], plaintext: bytes, algorithm: str, context: Mapping[str, str]) -> bytes:
+    """Encrypt under the public key.
+
+    Raises:
+        KmsError: The algorithm is for other keys, the plaintext is too long for it, or there is a context.
+    """
+    padding = _padding(record, algorithm, context)
+    most = record["_private_key"].key_size // 8 - 2 * _DIGESTS[algorithm]().digest_size - 2
+    if len(plaintext) > most:
+        raise invalid(
+            f"Algorithm {algorithm} and key spec {record['KeySpec']} cannot encrypt data larger than {most} bytes."
+        )
+    encrypted: bytes = record["_private_key"].public_key().encrypt(plaintext, padding)
+    return encrypted
+
+
+def rsa_decrypt(record: Mapping[str, Any], blob: bytes, algorithm: str, context: Mapping[str, str]) -> bytes:
+    """Decrypt with the private key.
+
+    Raises:
+        KmsError: InvalidCiphertextException, for another algorithm as well; ValidationException: a context.
+    """
+    if algorithm not in _DIGESTS:
+        raise invalid_ciphertext()
+    try:
+        decrypted: bytes = record["_private_key"].decrypt(blob, _padding(record, algorithm, context))
+    except ValueError as refused:
+        raise invalid_ciphertext() from refused
+    return decrypted
+
+
+def _padding(record: Mapping[str, Any], algorithm: str, context: Mapping[str, str]) -> OAEP:
+    if context:
+        raise invalid("EncryptionContext is not supported with asymmetric keys.")
+    if algorithm not in _DIGESTS:
+        message = f"Algorithm {algorithm} is incompatible with key spec {record['KeySpec']}."
+        raise KmsError("InvalidKeyUsageException", message)
+    digest = _DIGESTS[algorithm]
+    return OAEP(mgf=MGF1(digest()), algorithm=digest(), label=None)
+
+
+_MAC_DIGESTS: Mapping[str, str] = {f"HMAC_SHA_{bits}": f"sha{bits}" for bits in (224, 256, 384, 512)}
+
+
+def generate_mac(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to GenerateMac."""
+    algorithm, mac = _computed(record, request, "GenerateMac")
+    stop_dry_run(request)
+    return {"KeyId": record["Arn"], "Mac": to_base64(mac), "MacAlgorithm": algorithm}
+
+
+def verify_mac(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to VerifyMac."""
+    given = blob_member(request, "Mac")
+    algorithm, mac = _computed(record, request, "VerifyMac")
+    if not hmac.compare_digest(mac, given):
+        raise KmsError("KMSInvalidMacException", "")
+    stop_dry_run(request)
+    return {"KeyId": record["Arn"], "MacValid": True, "MacAlgorithm": algorithm}
+
+
+def _computed(record: KeyRecord, request: Request, operation: str) -> tuple[str, bytes]:
+    message = blob_member(request, "Message")
+    algorithm: str = request["MacAlgorithm"]
+    require_usage(record, operation, "GENERATE_VERIFY_MAC")
+    if algorithm not in record["MacAlgorithms"]:
+        message_ = f"Algorithm {algorithm} is incompatible with key spec {record['KeySpec']}."
+        raise KmsError("InvalidKeyUsageException", message_)
+    require_usable(record)
+    return algorithm, hmac.new(record["_hmac_key"], message, _MAC_DIGESTS[algorithm]).digest()

@@ -4,20 +4,18 @@ from collections.abc import Callable, Mapping
 
 from kms_patterns.local.server.kms.control_plane import (
     aliases,
-    deletion,
     grant_requests,
     imported_material,
+    key_creation,
     key_policies,
-    key_stores,
-    last_usage,
+    key_states,
     listing,
-    multi_region,
     rotation,
     tags,
 )
 from kms_patterns.local.server.kms.keys import KeyRecord
-from kms_patterns.local.server.kms.members import Request, ResponseMembers
-from kms_patterns.local.server.kms.operations import data_keys, data_plane, macs, public_keys, signatures
+from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
+from kms_patterns.local.server.kms.operations import data_keys, data_plane, public_keys
 
 re_encrypt = data_plane.re_encrypt
 
@@ -28,10 +26,10 @@ DATA_PLANE: Mapping[str, Callable[[KeyRecord, Request], ResponseMembers]] = {
     "GenerateDataKeyWithoutPlaintext": data_keys.generate_data_key_without_plaintext,
     "GenerateDataKeyPair": data_keys.generate_data_key_pair,
     "GenerateDataKeyPairWithoutPlaintext": data_keys.generate_data_key_pair_without_plaintext,
-    "Sign": signatures.sign,
-    "Verify": signatures.verify,
-    "GenerateMac": macs.generate_mac,
-    "VerifyMac": macs.verify_mac,
+    "Sign": public_keys.sign,
+    "Verify": public_keys.verify,
+    "GenerateMac": data_plane.generate_mac,
+    "VerifyMac": data_plane.verify_mac,
     "DeriveSharedSecret": public_keys.derive_shared_secret,
 }
 """Cryptographic operations with one key."""
@@ -52,14 +50,14 @@ ON_KEYS: Mapping[str, Callable[[KeyRecord, Request], ResponseMembers | None]] = 
     "RevokeGrant": grant_requests.revoke_grant,
     "RetireGrant": grant_requests.retire_grant,
     "PutKeyPolicy": key_policies.put_key_policy,
-    "ScheduleKeyDeletion": deletion.schedule_key_deletion,
+    "ScheduleKeyDeletion": key_states.schedule_key_deletion,
     "ListKeyPolicies": listing.list_key_policies,
     "ListResourceTags": listing.list_resource_tags,
     "TagResource": tags.tag_resource,
     "UntagResource": tags.untag_resource,
-    "ReplicateKey": multi_region.replicate_key,
-    "UpdatePrimaryRegion": multi_region.update_primary_region,
-    "GetKeyLastUsage": last_usage.get_key_last_usage,
+    "ReplicateKey": key_creation.replicate_key,
+    "UpdatePrimaryRegion": key_creation.update_primary_region,
+    "GetKeyLastUsage": key_states.get_key_last_usage,
 }
 """Operations with the key of their first permission."""
 
@@ -71,11 +69,11 @@ ON_ACCOUNT: Mapping[str, Callable[[Request], ResponseMembers | None]] = {
     "DeleteAlias": aliases.delete_alias,
     "UpdateAlias": aliases.update_alias,
     "ListRetirableGrants": grant_requests.list_retirable_grants,
-    "CreateCustomKeyStore": key_stores.create_custom_key_store,
-    "DescribeCustomKeyStores": key_stores.describe_custom_key_stores,
+    "CreateCustomKeyStore": key_creation.create_custom_key_store,
+    "DescribeCustomKeyStores": key_creation.describe_custom_key_stores,
     **dict.fromkeys(
         ("ConnectCustomKeyStore", "DeleteCustomKeyStore", "DisconnectCustomKeyStore", "UpdateCustomKeyStore"),
-        key_stores.use_custom_key_store,
+        key_creation.use_custom_key_store,
     ),
 }
 """Operations without a key, and those on aliases."""

@@ -1,14 +1,19 @@
-"""GetPublicKey, and DeriveSharedSecret with another's public key.
+"""Asymmetric keys: GetPublicKey, Sign, Verify, and DeriveSharedSecret with another's public key.
 
 AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_DeriveSharedSecret.html
 """
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, AsymmetricPadding, PKCS1v15
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
-from kms_patterns.local.server.kms.kms_errors import invalid, unsupported
-from kms_patterns.local.server.kms.members import (
+from kms_patterns.local.server.kms.kms_call import (
     Request,
     ResponseMembers,
     blob_member,
@@ -16,6 +21,8 @@ from kms_patterns.local.server.kms.members import (
     stop_dry_run,
     to_base64,
 )
+from kms_patterns.local.server.kms.kms_errors import KmsError, invalid, unsupported
+from kms_patterns.local.server.kms.operations import ed25519ph
 
 _ALGORITHM_LISTS = ("EncryptionAlgorithms", "SigningAlgorithms", "KeyAgreementAlgorithms")
 
@@ -60,3 +67,73 @@ def _shared(private_key: ec.EllipticCurvePrivateKey, public_key: bytes) -> bytes
     except ValueError as refused:
         # AWS gives no reason: not a key, not of an elliptic curve, or not on the curve of the KMS key.
         raise invalid("") from refused
+
+
+MU_BYTES = 64
+_HASHES: Mapping[str, hashes.HashAlgorithm] = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
+# The one message type of an algorithm; the rest take RAW and DIGEST.
+_ONLY = {"ED25519_SHA_512": ("RAW",), "ED25519_PH_SHA_512": ("DIGEST",), "ML_DSA_SHAKE_256": ("RAW", "EXTERNAL_MU")}
+
+Signer = Callable[[bytes], bytes]
+Verifier = Callable[[bytes, bytes], None]
+
+
+def sign(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to Sign."""
+    algorithm, kind, message = _checked(record, request, "Sign")
+    stop_dry_run(request)
+    signature = _pair(record["_private_key"], algorithm, kind)[0](message)
+    return {"KeyId": record["Arn"], "Signature": to_base64(signature), "SigningAlgorithm": algorithm}
+
+
+def verify(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to Verify, which never says that a signature is invalid: it refuses."""
+    signature = blob_member(request, "Signature")
+    algorithm, kind, message = _checked(record, request, "Verify")
+    try:
+        _pair(record["_private_key"], algorithm, kind)[1](signature, message)
+    except InvalidSignature as refused:
+        raise KmsError("KMSInvalidSignatureException", "") from refused
+    stop_dry_run(request)
+    return {"KeyId": record["Arn"], "SignatureValid": True, "SigningAlgorithm": algorithm}
+
+
+def _checked(record: KeyRecord, request: Request, operation: str) -> tuple[str, str, bytes]:
+    message = blob_member(request, "Message")
+    algorithm, kind = request["SigningAlgorithm"], request.get("MessageType", "RAW")
+    require_usage(record, operation, "SIGN_VERIFY")
+    if algorithm not in record["SigningAlgorithms"]:
+        message_ = f"Algorithm {algorithm} is incompatible with key spec {record['KeySpec']}."
+        raise KmsError("InvalidKeyUsageException", message_)
+    require_usable(record)
+    if kind not in _ONLY.get(algorithm, ("RAW", "DIGEST")):
+        raise invalid(f"MessageType {kind} is incompatible with signing algorithm {algorithm}.")
+    needed = MU_BYTES if kind == "EXTERNAL_MU" else _digest_bytes(algorithm)
+    if kind != "RAW" and len(message) != needed:
+        raise invalid(f"Digest is invalid length for algorithm {algorithm}.")
+    return algorithm, kind, message
+
+
+def _digest_bytes(algorithm: str) -> int:
+    return _HASHES[algorithm.rsplit("_", 1)[1]].digest_size
+
+
+def _pair(key: Any, algorithm: str, kind: str) -> tuple[Signer, Verifier]:
+    public = key.public_key()
+    if algorithm == "ED25519_PH_SHA_512":
+        return (lambda digest: ed25519ph.sign(key, digest)), lambda mac, digest: ed25519ph.verify(public, mac, digest)
+    if kind == "EXTERNAL_MU":
+        return key.sign_mu, public.verify_mu
+    if algorithm in _ONLY:
+        return key.sign, public.verify
+    digest = _HASHES[algorithm.rsplit("_", 1)[1]]
+    hashing = utils.Prehashed(digest) if kind == "DIGEST" else digest
+    if algorithm.startswith("ECDSA"):
+        scheme = ec.ECDSA(hashing)
+        return (lambda message: key.sign(message, scheme)), lambda mac, message: public.verify(mac, message, scheme)
+    padding: AsymmetricPadding = PKCS1v15()
+    if algorithm.startswith("RSASSA_PSS"):
+        padding = PSS(mgf=MGF1(digest), salt_length=digest.digest_size)
+    return (lambda message: key.sign(message, padding, hashing)), lambda mac, message: public.verify(
+        mac, message, padding, hashing
+    )
