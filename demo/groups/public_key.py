@@ -87,6 +87,29 @@ def administrator_may_not_replace_the_key(stage: Stage) -> str:
 
 
 @publication.scenario(
+    who="administrator with *:*",
+    what="deletes the current version, so that a former key returns",
+    expected="refused: AccessDenied (s3:DeleteObjectVersion)",
+)
+def administrator_may_not_bring_a_former_key_back(stage: Stage) -> str:
+    where = {"Bucket": stage.output("PublicKey", "PublicKeyBucketName"), "Key": "partners.json"}
+    current = stage.aws.session().client("s3").head_object(**where)["VersionId"]
+    administrator(stage, "s3").delete_object(**where, VersionId=current)
+    return "deleted"
+
+
+@publication.scenario(
+    who="administrator with *:*",
+    what="deletes the policy that forbids this",
+    expected="refused: AccessDenied (s3:DeleteBucketPolicy)",
+)
+def administrator_may_not_delete_the_policy_of_the_publication(stage: Stage) -> str:
+    bucket = stage.output("PublicKey", "PublicKeyBucketName")
+    administrator(stage, "s3").delete_bucket_policy(Bucket=bucket)
+    return "deleted"
+
+
+@publication.scenario(
     who="account root",
     what="calls GenerateDataKey with the RSA key",
     expected="refused: InvalidKeyUsageException",

@@ -6,8 +6,9 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk.aws_s3 import Bucket
 
-from kms_patterns import KeyAgreementKey, PublicKeyExport, RsaEncryptionKey, SigningKey
+from kms_patterns import KeyAgreementKey, KeyLifecycle, PublicKeyExport, RsaEncryptionKey, SigningKey
 
 Statements = list[dict[str, Any]]
 Synth = Callable[[cdk.Stack], dict[str, Any]]
@@ -88,7 +89,7 @@ def test_key_policy_lets_the_publishing_role_get_the_public_key_and_nobody_else(
 def test_nobody_but_the_publishing_role_may_write_into_the_bucket(
     stack: cdk.Stack, synth: Synth, export: PublicKeyExport, bucket_statements: Callable[..., Statements]
 ) -> None:
-    (statement,) = [item for item in bucket_statements(synth(stack)) if "Sid" in item]
+    statement, taken_back, configured = [item for item in bucket_statements(synth(stack)) if "Sid" in item]
     assert statement == {
         "Sid": "DenyPublicationByAnyoneElse",
         "Effect": "Deny",
@@ -97,6 +98,33 @@ def test_nobody_but_the_publishing_role_may_write_into_the_bucket(
         "Resource": stack.resolve(export.bucket.arn_for_objects("*")),
         "Condition": {"ArnNotEquals": {"aws:PrincipalArn": stack.resolve(export.publish_role.role_arn)}},
     }
+    deployer = taken_back["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    assert "cfn-exec-role" in json.dumps(deployer)
+    assert taken_back == {
+        "Sid": "DenyFormerVersionsToReturn",
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Action": "s3:DeleteObjectVersion",
+        "Resource": stack.resolve(export.bucket.arn_for_objects("*")),
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": deployer}},
+    }
+    assert {"s3:PutBucketPolicy", "s3:DeleteBucketPolicy"} < set(configured["Action"])
+    assert (configured["Effect"], configured["Resource"]) == ("Deny", stack.resolve(export.bucket.bucket_arn))
+    assert configured["Condition"] == taken_back["Condition"]
+
+
+def test_ephemeral_bucket_is_emptied_by_its_custom_resource_and_configured_by_whom_the_caller_names(
+    stack: cdk.Stack, synth: Synth, key: RsaEncryptionKey, bucket_statements: Callable[..., Statements]
+) -> None:
+    other = "arn:aws:iam::111122223333:role/pipeline"
+    PublicKeyExport(stack, "Export", keys={"a": key}, lifecycle=KeyLifecycle.EPHEMERAL, configured_by=[other])
+    for statement in [item for item in bucket_statements(synth(stack)) if "Sid" in item][1:]:
+        _, *others = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+        assert others == [other, {"Fn::GetAtt": ["CustomS3AutoDeleteObjectsCustomResourceProviderRole3B1BD092", "Arn"]}]
+    with pytest.raises(ValueError, match="without wildcards"):
+        PublicKeyExport(stack, "Pattern", keys={"a": key}, configured_by=["arn:aws:iam::111122223333:role/*"])
+    with pytest.raises(ValueError, match="for the bucket that is made here"):
+        PublicKeyExport(stack, "Own", keys={"a": key}, bucket=Bucket(stack, "B"), configured_by=[other])
 
 
 def test_every_deployment_and_every_hour_start_the_publication(

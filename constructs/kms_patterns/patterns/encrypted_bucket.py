@@ -122,7 +122,7 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
     ) -> None:
         _check_key(encryption_key, Stack.of(scope))
         _check_options(construct_id, options)
-        _check_names(construct_id, allow_upload_by_alias=allow_upload_by_alias, configured_by=configured_by)
+        check_names(construct_id, allow_upload_by_alias=allow_upload_by_alias, configured_by=configured_by)
         abort_after = abort_incomplete_uploads_after or Duration.days(7)
         _check_abort_after(abort_after)
         self._key = encryption_key
@@ -151,7 +151,12 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         self.add_to_resource_policy(configured_by_deployment(self.bucket_arn, deployer, configured_by))
 
 
-def _check_names(construct_id: str, **given: Sequence[str]) -> None:
+def check_names(construct_id: str, **given: Sequence[str]) -> None:
+    """Check lists of ARNs or aliases that a Deny of a bucket policy exempts.
+
+    Raises:
+        KeyConfigurationError: One is a pattern, or a single text.
+    """
     for argument, names in given.items():
         if isinstance(names, str) or any("*" in name or "?" in name for name in names):
             raise KeyConfigurationError(

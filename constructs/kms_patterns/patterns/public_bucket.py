@@ -1,15 +1,19 @@
 """A bucket for what is published: readable through its function, writable by one role only."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from aws_cdk import Duration
+from aws_cdk import CustomResourceProviderBase, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge
 from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
+from kms_patterns.keys.synth.deployment_role import deployment_role_arn
+from kms_patterns.patterns.encrypted_bucket import check_names
 from kms_patterns.policy.actions import S3_PUT_OBJECT, S3_REPLICATE_OBJECT
+from kms_patterns.policy.bucket_statements import configured_by_deployment, former_versions_stay_former
 
 SID_DENY_OTHER_PUBLISHERS: Final = "DenyPublicationByAnyoneElse"
 
@@ -18,18 +22,29 @@ class PublicBucket(s3.Bucket):
     """A private, versioned bucket under SSE-S3, over TLS 1.2 or later only, into which one role alone may write.
 
     What it holds is public, so nothing is gained by a KMS key, which would need a further permission of each of the
-    functions. What counts is that no one else can replace it: the bucket policy also denies that to an administrator,
-    who would have to change that policy first, which CloudTrail records. Former versions are kept for 90 days.
+    functions. What counts is that no one else can replace it, or bring a former version back by deleting the current
+    one: the bucket policy denies both to an administrator as well, and leaves its own change to the role that deploys.
+    Former versions are kept for 90 days.
 
     Args:
         scope: The pattern.
         construct_id: Id within the pattern.
         publisher: The role that may write.
+        configured_by: ARNs of further roles or users that may change what only the deployment may.
         lifecycle: What happens to the bucket when its stack is deleted. EPHEMERAL also deletes what was published, by a
             custom resource of the CDK: S3 deletes empty buckets only (BucketNotEmpty).
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, publisher: iam.IRole, lifecycle: KeyLifecycle) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        publisher: iam.IRole,
+        lifecycle: KeyLifecycle,
+        configured_by: Sequence[str] = (),
+    ) -> None:
+        check_names(construct_id, configured_by=configured_by)
         super().__init__(
             scope,
             construct_id,
@@ -55,7 +70,16 @@ class PublicBucket(s3.Bucket):
                 conditions={"ArnNotEquals": {"aws:PrincipalArn": publisher.role_arn}},
             )
         )
+        deployer, others = deployment_role_arn(self.stack), [*configured_by, *self._emptying_role()]
+        self.add_to_resource_policy(former_versions_stay_former(self.arn_for_objects("*"), deployer, others))
+        self.add_to_resource_policy(configured_by_deployment(self.bucket_arn, deployer, others))
         acknowledge(self, _FINDINGS)
+
+    def _emptying_role(self) -> list[str]:
+        """Return the role of the custom resource that empties an ephemeral bucket."""
+        found = self.stack.node.try_find_child("Custom::S3AutoDeleteObjectsCustomResourceProvider")
+        emptied = self.node.try_find_child("AutoDeleteObjectsCustomResource") is not None
+        return [found.role_arn] if emptied and isinstance(found, CustomResourceProviderBase) else []
 
 
 _NO_ACCESS_LOG = "What is read is public; one role alone can write, and CloudTrail records its GetPublicKey."

@@ -40,6 +40,9 @@ class PublicKeyExport(FunctionPattern):
     one that serves may read them and is not allowed any KMS action. To trust a key is to trust its address: compare
     the document's ``sha256`` by another channel before the first use.
 
+    The serving function keeps a file for a minute, or for ``max_age`` if that is shorter, and a failure for 10 seconds:
+    requests of strangers do not become requests to AWS.
+
     After a first deployment the address returns 503 until the files are there, some seconds later.
 
     Args:
@@ -57,9 +60,11 @@ class PublicKeyExport(FunctionPattern):
         refresh: How often the keys are fetched besides, whole minutes. Defaults to 1 hour.
         reserved_concurrency: How many requests the serving function serves at a time, in place of that of ``options``;
             see :class:`FunctionAddress`.
+        configured_by: ARNs of further roles or users that may change the policy of the bucket that is made here and
+            delete versions in it, as :class:`EncryptedBucket` takes them. Defaults to none but the role that deploys.
         lifecycle: What happens to the bucket that is made here when its stack is deleted.
-        options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 30 seconds.
-            Nothing in the logs is secret.
+        options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 30 seconds; the
+            serving function always has 10. Nothing in the logs is secret.
 
     Raises:
         RegionUnsupported: The Region does not have function URLs and no distribution is given.
@@ -83,6 +88,7 @@ class PublicKeyExport(FunctionPattern):
         max_age: Duration | None = None,
         refresh: Duration | None = None,
         reserved_concurrency: int | None = None,
+        configured_by: Sequence[str] = (),
         lifecycle: KeyLifecycle = KeyLifecycle.RETAIN,
         options: FunctionOptions | None = None,
     ) -> None:
@@ -92,6 +98,10 @@ class PublicKeyExport(FunctionPattern):
         check_algorithms(keys, algorithms or {})
         check_settings(tuple(keys), algorithms or {})
         check_prefix(prefix)
+        if bucket is not None and configured_by:
+            raise ValueError(
+                "configured_by is for the bucket that is made here: write it into the policy of your bucket"
+            )
         max_age, refresh = max_age or Duration.hours(1), refresh or Duration.hours(1)
         check_times(max_age, refresh)
         files = [f"{prefix}{name}.{form}" for name in keys for form in FORMS]
@@ -101,7 +111,7 @@ class PublicKeyExport(FunctionPattern):
             "Publish", "Fetches public keys from KMS and stores their files", {}
         )
         self.bucket: aws_s3.IBucket = bucket or PublicBucket(
-            self, "Bucket", publisher=publisher.role, lifecycle=lifecycle
+            self, "Bucket", publisher=publisher.role, lifecycle=lifecycle, configured_by=configured_by
         )
         settings = self._settings(keys, algorithms or {}, prefix, max_age)
         publisher.configure(settings)
@@ -115,7 +125,9 @@ class PublicKeyExport(FunctionPattern):
         if distribution is not None:
             self._address = f"https://{distribution.distribution_domain_name}/{prefix}"
             return
-        server = self._server = self._function("Serve", "Serves public keys of KMS to anybody", {})
+        server = self._server = self._function(
+            "Serve", "Serves public keys of KMS to anybody", {}, timeout=Duration.seconds(10)
+        )
         # While the server is being made, the rule becomes ready for the event at the end of the deployment.
         server.function.node.add_dependency(deployed)
         server.configure(settings)

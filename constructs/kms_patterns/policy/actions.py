@@ -110,6 +110,7 @@ S3_UPDATE_OBJECT_ENCRYPTION: Final = "s3:UpdateObjectEncryption"
 S3_GET_OBJECT: Final = "s3:GetObject"
 S3_GET_OBJECT_VERSION: Final = "s3:GetObjectVersion"
 S3_DELETE_OBJECT: Final = "s3:DeleteObject"
+S3_DELETE_OBJECT_VERSION: Final = "s3:DeleteObjectVersion"
 S3_ABORT_MULTIPART_UPLOAD: Final = "s3:AbortMultipartUpload"
 S3_LIST_BUCKET: Final = "s3:ListBucket"
 S3_CONFIGURATION: Final = (

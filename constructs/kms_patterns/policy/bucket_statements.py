@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 
 from kms_patterns.policy.actions import (
     S3_CONFIGURATION,
+    S3_DELETE_OBJECT_VERSION,
     S3_PUT_OBJECT,
     S3_REPLICATE_OBJECT,
     S3_UPDATE_OBJECT_ENCRYPTION,
@@ -21,6 +22,7 @@ SID_DENY_AWS_MANAGED_KEY: Final = "DenyUploadUnderTheAwsManagedKey"
 SID_DENY_OTHER_ENCRYPTION: Final = "DenyUploadWithoutSseKms"
 SID_DENY_CUSTOMER_KEY: Final = "DenyUploadUnderCustomerProvidedKey"
 SID_DENY_CONFIGURATION: Final = "DenyConfigurationExceptByDeployment"
+SID_DENY_TAKING_BACK: Final = "DenyFormerVersionsToReturn"
 
 _ENCRYPTION: Final = "s3:x-amz-server-side-encryption"
 _KEY_ID: Final = "s3:x-amz-server-side-encryption-aws-kms-key-id"
@@ -71,6 +73,21 @@ def configured_by_deployment(bucket_arn: str, deployer: str | None, others: Sequ
     See https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html
     """
     return _deny(SID_DENY_CONFIGURATION, S3_CONFIGURATION, bucket_arn, not_deploying([deployer], others))
+
+
+def former_versions_stay_former(objects_arn: str, deployer: str | None, others: Sequence[str]) -> iam.PolicyStatement:
+    """Return the statement that leaves the deletion of versions to the deployment.
+
+    Without the current version, S3 serves the one before: what was withdrawn would return.
+
+    Args:
+        objects_arn: All objects of the bucket.
+        deployer: As for ``configured_by_deployment``.
+        others: As for ``configured_by_deployment``.
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html
+    """
+    return _deny(SID_DENY_TAKING_BACK, [S3_DELETE_OBJECT_VERSION], objects_arn, not_deploying([deployer], others))
 
 
 def _given_other_than(key: str, value: str | list[str]) -> Mapping[str, Mapping[str, str | list[str]]]:

@@ -11,12 +11,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def _config(*, read_timeout: int, attempts: int = 5, mode: Literal["standard", "adaptive"] = "standard") -> Config:
+def _config(
+    *,
+    read_timeout: int,
+    attempts: int = 5,
+    mode: Literal["standard", "adaptive"] = "standard",
+    connect_timeout: int = 3,
+) -> Config:
     # Both modes back off with jitter and stop retrying when most calls fail. Adaptive mode also sends fewer requests
     # once throttled, which suits a client of one quota: docs/decisions/0012 has the measurement.
     return Config(
         retries={"mode": mode, "total_max_attempts": attempts},
-        connect_timeout=3,
+        connect_timeout=connect_timeout,
         read_timeout=read_timeout,
         tcp_keepalive=True,
     )
@@ -32,6 +38,18 @@ def kms_client() -> "KMSClient":
 def kms_client_without_retries() -> "KMSClient":
     """Return an AWS KMS client for callers that retry by themselves, within a time of their own."""
     return boto3.client("kms", config=_config(read_timeout=10, attempts=1))
+
+
+@cache
+def kms_client_for_strangers() -> "KMSClient":
+    """Return an AWS KMS client whose calls end within 7 seconds, before a function that serves anyone times out."""
+    return boto3.client("kms", config=_config(connect_timeout=1, read_timeout=2, attempts=2))
+
+
+@cache
+def s3_client_for_strangers() -> "S3Client":
+    """Return an Amazon S3 client whose calls end within 7 seconds, as those of ``kms_client_for_strangers``."""
+    return boto3.client("s3", config=_config(connect_timeout=1, read_timeout=2, attempts=2))
 
 
 @cache

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, Self
 
@@ -17,12 +18,13 @@ from kms_runtime.errors import (
     PublicKeysNotPublished,
     SourceNotReadable,
 )
-from kms_runtime.handlers.clients import kms_client, s3_client
+from kms_runtime.handlers.clients import kms_client, s3_client, s3_client_for_strangers
 from kms_runtime.handlers.http import content_response, error_response, path_of
 from kms_runtime.handlers.outcome import LOG, logged
 from kms_runtime.handlers.settings import required_variable
 from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.public_keys.public_key import PublicKey
+from kms_runtime.public_keys.publication import Publication
 from kms_runtime.s3.location import S3Object, s3_errors
 
 
@@ -82,6 +84,8 @@ class PublicKeyFile:
 
 _publish_request = validator("public_key_export/publish_request")
 _RETRY_SECONDS = "10"
+_LONGEST_KEPT: Final = 60
+"""Seconds for which the serving function keeps a file, at most: a file that is replaced or deleted is noticed then."""
 
 
 @logged("PublicKeyPublish")
@@ -113,14 +117,25 @@ def serve(event: Event, _context: Any) -> Response:
         return error_response(HTTPStatus.NOT_FOUND, "this address has no such public key")
     location = S3Object(settings.bucket, settings.prefix + name)
     try:
-        with s3_errors(location, SourceNotReadable):
-            content = s3_client().get_object(Bucket=location.bucket, Key=location.key)["Body"].read()
-    except SourceNotReadable as missing:
+        content = _publication(location, min(settings.max_age, _LONGEST_KEPT)).content()
+    except KmsRuntimeError as error:
         # Without s3:ListBucket, S3 returns 403 for an object that does not exist: both are worth a line in the log.
-        LOG.warning("not published", extra={"reason": str(missing)})
+        LOG.warning("not published", extra={"errorCode": error.code, "reason": str(error)})
         message = "this public key is not published yet; try again"
         return error_response(HTTPStatus.SERVICE_UNAVAILABLE, message, retry_after=_RETRY_SECONDS)
     return content_response(event, content, CONTENT_TYPES[form], max_age=settings.max_age)
+
+
+@cache
+def _publication(location: S3Object, kept: int) -> Publication:
+    """Return what this execution environment serves of a file: there are as many as the settings name."""
+
+    def fetch() -> bytes:
+        with s3_errors(location, SourceNotReadable):
+            return s3_client_for_strangers().get_object(Bucket=location.bucket, Key=location.key)["Body"].read()
+
+    # A file that cannot be read was perhaps withdrawn: readers keep their copy by themselves.
+    return Publication(fetch, refresh_after=kept, gone=(KmsRuntimeError,))
 
 
 def _publish(settings: PublicKeySettings, name: str) -> Response:

@@ -6,20 +6,21 @@ Events and responses: ``schemas/token_issuer.json``.
 import json
 import os
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
 
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, TokenAlgorithmRefused
-from kms_runtime.handlers.clients import kms_client
+from kms_runtime.handlers.clients import kms_client, kms_client_for_strangers
 from kms_runtime.handlers.http import content_response, error_response, path_of
 from kms_runtime.handlers.outcome import LOG, logged
 from kms_runtime.handlers.settings import names_variable, required_variable
 from kms_runtime.handlers.validation import Event, Response, validator
+from kms_runtime.public_keys.publication import Publication
 from kms_runtime.tokens.algorithms import token_algorithm
 from kms_runtime.tokens.issuing import issue_token
+from kms_runtime.tokens.key_set import KEY_GONE, fetch_jwks
 from kms_runtime.tokens.mac_keys import MacKeys
-from kms_runtime.tokens.publication import JwksPublication
 from kms_runtime.tokens.verifying import verify_token
 
 _issue_request = validator("token_issuer/issue_request")
@@ -84,7 +85,7 @@ def jwks(event: Event, _context: Any) -> Response:
         return error_response(HTTPStatus.NOT_FOUND, f"the keys are at {_PATHS[1]}")
     max_age = seconds_variable(os.environ, "MAX_AGE")
     try:
-        document = _publication(tuple(token_keys(os.environ).items()), max_age).document()
+        document = _publication(tuple(token_keys(os.environ).items()), max_age).content()
     except KmsRuntimeError as error:
         LOG.warning("no keys", extra={"errorCode": error.code, "reason": str(error)})
         message = "the keys are not available at the moment; try again"
@@ -93,9 +94,10 @@ def jwks(event: Event, _context: Any) -> Response:
 
 
 @lru_cache(maxsize=1)
-def _publication(keys: tuple[tuple[str, str], ...], max_age: int) -> JwksPublication:
+def _publication(keys: tuple[tuple[str, str], ...], max_age: int) -> Publication:
     """Return what this execution environment publishes."""
-    return JwksPublication(keys, kms_client=kms_client(), refresh_after=max_age)
+    fetch = partial(fetch_jwks, keys, kms_client=kms_client_for_strangers())
+    return Publication(fetch, refresh_after=max_age, gone=KEY_GONE)
 
 
 def _audience(valid: Event) -> str:

@@ -4,11 +4,14 @@ See https://www.rfc-editor.org/rfc/rfc7517#section-5
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from kms_runtime.errors import TokenKeySetInvalid, TokenKeyUnknown, TokenMalformed
+from kms_runtime.aws_errors import AwsError, DisabledException, KMSInvalidStateException, NotFoundException
+from kms_runtime.errors import ServiceUnreachable, TokenKeySetInvalid, TokenKeyUnknown, TokenMalformed
 from kms_runtime.key_arn import check_key_arn, parse_key_arn
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.tokens.algorithms import ALGORITHMS, token_algorithm
@@ -16,7 +19,15 @@ from kms_runtime.tokens.compact import parse_object
 from kms_runtime.tokens.jwk_reading import read_jwk
 from kms_runtime.tokens.token_signatures import Check, checker
 
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+LOG = logging.getLogger("kms_runtime")
 LARGEST_DOCUMENT = 65_536
+KEY_GONE: Final = (DisabledException, KMSInvalidStateException, NotFoundException)
+"""A key that is disabled, pending deletion or deleted."""
+FETCHED_WITHIN: Final = 2.0
+"""Seconds after which no further key is asked for: a request to the address ends before its function does."""
 _WHITE_SPACE = b" \t\r\n"  # what RFC 8259, section 2, allows around a document
 # Of RSA, EC and OKP, of HMAC keys, and of ML-DSA.
 _SECRET = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
@@ -129,6 +140,37 @@ def jwks_document(keys: Iterable[tuple[PublicKey, str]]) -> bytes:
         for key, algorithm in keys
     ]
     return json.dumps({"keys": entries}, sort_keys=True, separators=(",", ":")).encode()
+
+
+def fetch_jwks(keys: Sequence[tuple[str, str]], *, kms_client: "KMSClient") -> bytes:
+    """Return the JSON Web Key Set of an issuer's keys, by one GetPublicKey each.
+
+    A key of ``KEY_GONE`` is omitted, so disabling a key in AWS KMS takes it from the address within the period.
+
+    Args:
+        keys: ARN of each key and JOSE's name of its algorithm, the current key first.
+        kms_client: A ``boto3.client("kms")``.
+
+    Raises:
+        AwsError: AWS KMS refused, or no key is left.
+        ServiceUnreachable: No response of AWS KMS, or not of all keys in time.
+    """
+    found: list[tuple[PublicKey, str]] = []
+    gone: AwsError | None = None
+    end = time.monotonic() + FETCHED_WITHIN
+    for arn, algorithm in keys:
+        if time.monotonic() > end:
+            raise ServiceUnreachable(
+                f"AWS KMS took more than {FETCHED_WITHIN:g} s for {len(found)} of {len(keys)} keys"
+            )
+        try:
+            found.append((PublicKey.fetch(arn, kms_client=kms_client), algorithm))
+        except KEY_GONE as error:
+            gone = error
+            LOG.warning("key is not published", extra={"keyArn": arn, "errorCode": error.code})
+    if not found:
+        raise gone or AwsError("no key is configured")
+    return jwks_document(found)
 
 
 def _encoded(document: str) -> bytes:

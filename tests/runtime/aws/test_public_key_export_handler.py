@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime import KmsRuntimeError, PublicKey
-from kms_runtime.handlers import public_key_export
+from kms_runtime.handlers import clients, public_key_export
 from kms_runtime.handlers.validation import schema
+from kms_runtime.public_keys import publication
 
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/00000000-12ab-34cd-56ef-1234567890ab"
 OTHER = ARN[:-1] + "c"
@@ -47,6 +48,8 @@ class Store:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.put: list[dict[str, Any]] = []
+        self.reads = 0
+        self.failure = "AccessDenied", 403
 
     def put_object(self, **request: Any) -> Mapping[str, Any]:
         self.put.append(request)
@@ -54,8 +57,10 @@ class Store:
         return {}
 
     def get_object(self, *, Bucket: str, Key: str) -> Mapping[str, Any]:  # noqa: N803
+        self.reads += 1
         if Key not in self.objects:
-            answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+            code, status = self.failure
+            answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
             raise ClientError(answer, "GetObject")
         return {"Body": BytesIO(self.objects[Key])}
 
@@ -73,7 +78,9 @@ def store() -> Store:
 @pytest.fixture(autouse=True)
 def function(monkeypatch: pytest.MonkeyPatch, kms: Kms, store: Store) -> None:
     monkeypatch.setattr(public_key_export, "kms_client", lambda: kms)
-    monkeypatch.setattr(public_key_export, "s3_client", lambda: store)
+    for name in ("s3_client", "s3_client_for_strangers"):
+        monkeypatch.setattr(public_key_export, name, lambda: store)
+    public_key_export._publication.cache_clear()
     keys = {"partners": {"keyArn": ARN, "algorithms": OAEP[1:]}, "mail": {"keyArn": OTHER, "algorithms": []}}
     settings = {"BUCKET": "site", "PREFIX": "keys/", "MAX_AGE": "300", "PUBLIC_KEYS": json.dumps(keys)}
     for name, value in settings.items():
@@ -186,13 +193,74 @@ def test_who_has_the_file_is_not_sent_it_again() -> None:
     assert serve("/partners.pem", if_none_match='"another"')["statusCode"] == 200
 
 
-def test_etag_changes_with_the_key_and_not_with_its_publication(published: dict[str, Any], kms: Kms) -> None:
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    clock = [1.0]
+    monkeypatch.setattr(publication.time, "monotonic", lambda: clock[0])
+    return clock
+
+
+@pytest.mark.usefixtures("published")
+def test_file_is_read_once_a_minute_however_many_ask(store: Store, now: list[float]) -> None:
+    for now[0] in (1.0, 1.0, 60.9):
+        assert {serve("/partners.json", method)["statusCode"] for method in ("GET", "HEAD")} == {200}
+    assert store.reads == 1
+    now[0] = 61.0
+    serve("/partners.json")
+    assert store.reads == 2
+    for path in ("/x.json", "/partners.txt"):
+        serve(path)
+    assert store.reads == 2
+
+
+@pytest.mark.parametrize("failure", [("AccessDenied", 403), ("NoSuchKey", 404), ("SlowDown", 503)])
+def test_failure_is_kept_so_that_strangers_cause_no_reads(
+    failure: tuple[str, int], store: Store, now: list[float]
+) -> None:
+    store.failure = failure
+    assert {serve("/partners.json")["statusCode"] for _ in range(10)} == {503}
+    assert store.reads == 1
+    public_key_export.publish({}, None)
+    now[0] += publication.FAILURE_KEPT
+    assert serve("/partners.json")["statusCode"] == 200
+
+
+@pytest.mark.usefixtures("published")
+def test_file_that_was_deleted_is_not_served_after_a_minute(store: Store, now: list[float]) -> None:
+    assert serve("/partners.json")["statusCode"] == 200
+    store.objects.clear()
+    now[0] += 60
+    assert serve("/partners.json")["statusCode"] == 503
+
+
+@pytest.mark.usefixtures("published")
+def test_file_is_kept_for_its_max_age_if_that_is_shorter(
+    store: Store, now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_AGE", "5")
+    for now[0] in (1.0, 5.9, 6.0):
+        serve("/partners.json")
+    assert store.reads == 2
+
+
+def test_calls_on_behalf_of_strangers_end_before_the_function_that_serves_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for made in (clients.s3_client_for_strangers, clients.kms_client_for_strangers):
+        config = made.__wrapped__().meta.config
+        assert config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) <= 6
+
+
+def test_etag_changes_with_the_key_and_not_with_its_publication(
+    published: dict[str, Any], kms: Kms, now: list[float]
+) -> None:
     etag = serve("/partners.json")["headers"]["etag"]
     public_key_export.publish({}, None)
+    now[0] += 60
     assert serve("/partners.json")["headers"]["etag"] == etag
     pair = rsa.generate_private_key(65537, 2048)
     kms.der = pair.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     public_key_export.publish({}, None)
+    now[0] += 60
     assert serve("/partners.json")["headers"]["etag"] != etag
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from kms_runtime.errors import TokenRefused
 from kms_runtime.tokens import Jwks, jwks_document, verify_token
-from kms_runtime.tokens.publication import JwksPublication
+from kms_runtime.tokens.key_set import fetch_jwks
 
 NOW, LIFETIME, MAX_AGE = 1_800_000_000, 900, 300
 
@@ -22,7 +22,7 @@ def published(kms, arns):
 
     def publish(*generations):
         keys = [(arns("ES256", number), "ES256") for number in generations]
-        return Jwks.parse(JwksPublication(keys, kms_client=kms, refresh_after=MAX_AGE).document())
+        return Jwks.parse(fetch_jwks(keys, kms_client=kms))
 
     return publish
 
@@ -59,7 +59,7 @@ def test_swap_without_announcement_is_an_outage_for_readers_that_do_not_ask_agai
 
 def test_key_of_another_kind_may_follow(kms, arns, issued, public_key_of):
     keys = [(arns("EdDSA"), "EdDSA"), (arns("RS256"), "RS256")]
-    found = Jwks.parse(JwksPublication(keys, kms_client=kms, refresh_after=MAX_AGE).document())
+    found = Jwks.parse(fetch_jwks(keys, kms_client=kms))
     assert accepted(issued("RS256"), found, NOW) == "rs256-1"
     assert accepted(issued("EdDSA"), found, NOW) == "eddsa-1"
 

@@ -11,14 +11,16 @@ import pytest
 from kms_runtime.errors import KmsRuntimeError
 from kms_runtime.handlers import token_issuer
 from kms_runtime.handlers.validation import schema
-from kms_runtime.tokens import Jwks, publication, verify_token
+from kms_runtime.public_keys import publication
+from kms_runtime.tokens import Jwks, key_set, verify_token
 
 ISSUER = "https://issuer.example"
 
 
 @pytest.fixture(autouse=True)
 def function(monkeypatch, kms, arns):
-    monkeypatch.setattr(token_issuer, "kms_client", lambda: kms)
+    for client in ("kms_client", "kms_client_for_strangers"):
+        monkeypatch.setattr(token_issuer, client, lambda: kms)
     token_issuer._publication.cache_clear()
     settings = {
         "KEY_ARN": arns("ES256"), "TOKEN_ALGORITHM": "ES256", "ISSUER": ISSUER, "AUDIENCES": '["orders", "invoices"]',
@@ -161,6 +163,13 @@ def test_failure_is_kept_so_that_strangers_cause_no_calls(code, kms, monkeypatch
     kms.failures.clear()
     now[0] += publication.FAILURE_KEPT
     assert token_issuer.jwks(get(), None)["statusCode"] == 200
+
+
+def test_kms_that_is_slow_is_not_asked_for_the_further_keys(kms, monkeypatch):
+    ticks = iter([1.0, 1.0, 1.1, 1.1 + key_set.FETCHED_WITHIN])
+    monkeypatch.setattr(publication.time, "monotonic", lambda: next(ticks, 9.0))
+    answer = token_issuer.jwks(get(), None)
+    assert (answer["statusCode"], kms.operations) == (503, ["GetPublicKey"])
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "KMSInternalException", "AccessDeniedException"])
