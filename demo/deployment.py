@@ -11,6 +11,8 @@ from kms_patterns.local import LocalAws
 from kms_patterns.toolchain import cdk_command, toolchain_environment
 
 _QUIET = ["--no-notices", "--no-version-reporting", "--no-color", "--ci"]
+# Stacks that do not depend on each other: most of a deployment is waiting for the events of the stack.
+_SEVERAL = ["--concurrency", "8"]
 _CONTEXT = ["--context", "kms-patterns:platform=host", "--context", "kms-patterns:lifecycle=ephemeral"]
 
 
@@ -46,6 +48,7 @@ class Deployment:
             str(self._assembly),
             "--progress",
             "events",
+            *_SEVERAL,
             *outputs,
         )
 

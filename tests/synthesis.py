@@ -1,5 +1,9 @@
-"""Apps synthesized in this process: starting the CDK's Node for each of them would take most of the time."""
+"""Apps synthesized in this process, as starting the CDK's Node takes long, and snapshots of their templates.
 
+Snapshots are JSON, all of a folder's in one file, so that a pattern adds text and no file.
+"""
+
+import json
 import runpy
 from collections.abc import Mapping
 from functools import partial
@@ -8,6 +12,8 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from syrupy.extensions.amber import AmberDataSerializer, AmberSnapshotExtension
+from syrupy.location import PyTestLocation
 
 
 def synthesize(script: Path, output: Path, *, folder: Path, context: Mapping[str, Any]) -> Path:
@@ -17,3 +23,24 @@ def synthesize(script: Path, output: Path, *, folder: Path, context: Mapping[str
         patch.chdir(folder)
         runpy.run_path(str(script), run_name="__main__")
     return output
+
+
+class TemplateSnapshots(AmberSnapshotExtension):
+    """Stores ``__snapshots__/templates.ambr`` in the folder of the test."""
+
+    def serialize(self, data: Any, **_: Any) -> str:
+        return json.dumps(data, indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def get_file_basename(cls, **_: Any) -> str:
+        return "templates"
+
+    @classmethod
+    def get_snapshot_name(cls, *, test_location: PyTestLocation, **_: Any) -> str:
+        return f"{test_location.snapshot_name}[{Path(test_location.filepath).stem}]"
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    """Return the templates that are stored for the tests in ``folder``, by the name of test and module."""
+    collection = AmberDataSerializer.read_file(str(folder / "__snapshots__" / "templates.ambr"))
+    return {snapshot.name: json.loads(str(snapshot.data)) for snapshot in collection}

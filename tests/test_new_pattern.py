@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.snapshots import stored
+from tests.synthesis import stored
 
 ROOT = Path(__file__).parent.parent
 # Files of RandomBytes that a pattern does not have: what make snapshots writes, and the capability behind the handler.
@@ -30,7 +30,7 @@ CHECKS = {
     "tests/access/test_minimality.py": "Toy or every_stack",
     "tests/end_to_end/test_demo_scenarios.py": "Toy or unique",
     "tests/runtime/aws/test_toy_handler.py": "",
-    "tests/test_pattern_pages.py": "toy",
+    "tests/test_pages.py": "toy",
 }
 
 

@@ -34,7 +34,8 @@ def deployed(aws: LocalAws, assembly: Path, caller: Mapping[str, str] | None = N
     """Deploy every stack of an assembly; return the outputs by stack."""
     outputs = assembly.with_suffix(".outputs.json")
     where = ["--app", str(assembly), "--outputs-file", str(outputs)]
-    run_cdk(aws, assembly.parent, "deploy", "--all", "--require-approval", "never", *where, caller=caller)
+    how = ["--all", "--concurrency", "8", "--require-approval", "never"]
+    run_cdk(aws, assembly.parent, "deploy", *how, *where, caller=caller)
     found: Mapping[str, dict[str, str]] = json.loads(outputs.read_text(encoding="utf-8"))
     return found
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from demo.groups import SCENARIOS
 from demo.scenario import Scenario, Stage, play
-from demo.scenarios import SCENARIOS
 from kms_patterns.cli.main import main
 from stacks import discovered
 from tests.soak.plant import Plant

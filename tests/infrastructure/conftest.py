@@ -12,7 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from kms_patterns.policy.guardrails import GUARDRAIL_SIDS
 from kms_patterns.policy.statements import grant_sid
-from tests.snapshots import TemplateSnapshots
+from tests.synthesis import TemplateSnapshots
 
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"

@@ -1,4 +1,4 @@
-"""What the pages of the patterns show is what the code does: policies are synthesized, samples parts of examples."""
+"""What README and pages show is what the code does: samples are parts of examples, policies are synthesized."""
 
 import json
 import re
@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.snapshots import stored
+from tests.synthesis import stored, synthesize
 
 ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+ALL_PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PAGES = sorted((ROOT / "docs" / "patterns").glob("*.md"))
 REFERENCE_APP = ROOT / "tests" / "infrastructure" / "reference_app"
 DOCUMENTS = ("KeyPolicy", "PolicyDocument", "AssumeRolePolicyDocument")
@@ -66,3 +68,34 @@ def test_samples_are_parts_of_examples(page: Path) -> None:
 def test_policy_that_nobody_produces_would_be_found(synthesized: list[Any]) -> None:
     assert synthesized
     assert {"Action": "kms:*", "Effect": "Allow", "Resource": "*"} not in synthesized
+
+
+@pytest.fixture(scope="module")
+def statements_of_the_example(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    assembly = tmp_path_factory.mktemp("assembly")
+    synthesize(ROOT / "examples" / "documents_bucket.py", assembly, folder=assembly, context={})
+    template = json.loads((assembly / "Documents.template.json").read_text())
+    policies = [
+        resource["Properties"].get("KeyPolicy") or resource["Properties"].get("PolicyDocument")
+        for resource in template["Resources"].values()
+    ]
+    return [readable(statement) for policy in policies if policy for statement in policy["Statement"]]
+
+
+def test_every_sample_of_the_readme_is_part_of_an_example() -> None:
+    examples = [path.read_text() for path in (ROOT / "examples").glob("*.py")]
+    samples = blocks(README, "python")
+    assert len(samples) == 2
+    assert [sample for sample in samples if not any(sample in example for example in examples)] == []
+
+
+def test_policies_of_the_readme_are_those_synthesized(statements_of_the_example: list[Any]) -> None:
+    shown = [json.loads(block) for block in blocks(README, "json")]
+    assert len(shown) == 2
+    assert [policy for policy in shown if policy not in statements_of_the_example] == []
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[)#]", page.read_text())
+    assert [link for link in links if not re.match("https?:", link) and not (page.parent / link).exists()] == []
