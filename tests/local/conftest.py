@@ -21,7 +21,7 @@ MakeKey = Callable[..., str]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option; it is known when this folder is named on the command line."""
-    parser.addoption("--differential-cases", type=int, default=5000, help="random policies to compare (5000)")
+    parser.addoption("--differential-cases", type=int, default=2000, help="random policies to compare (2000)")
     parser.addoption("--random-requests", type=int, default=600, help="random KMS requests to send (600)")
 
 

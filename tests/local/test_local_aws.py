@@ -447,10 +447,8 @@ def _eventually_nothing_left(state: dict[str, Any]) -> None:
 # Who gets which signal, and how the parent then ends.
 CASES = {
     "Ctrl-C, stopping": ("parent", signal.SIGINT, "aws.stop()"),
-    "Ctrl-C": ("parent", signal.SIGINT, "pass"),
     "SIGTERM": ("parent", signal.SIGTERM, "pass"),
     "SIGKILL": ("parent", signal.SIGKILL, "pass"),
-    "Ctrl-C to the server": ("server", signal.SIGINT, "pass"),
     "SIGTERM to the server": ("server", signal.SIGTERM, "pass"),
 }
 Parents = dict[str, tuple["subprocess.Popen[str]", dict[str, Any]]]

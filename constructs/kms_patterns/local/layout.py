@@ -4,6 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+NODE_MODULES_VARIABLE = "KMS_PATTERNS_NODE_MODULES"
+"""Tells the server where npm's packages are."""
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -14,11 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kms_patterns.local.certificates import write_certificates
-from kms_patterns.local.layout import Layout
+from kms_patterns.local.layout import NODE_MODULES_VARIABLE, Layout
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-NODE_MODULES_VARIABLE = "KMS_PATTERNS_NODE_MODULES"
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 
