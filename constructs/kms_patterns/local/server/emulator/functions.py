@@ -22,8 +22,8 @@ from pathlib import Path
 from threading import local
 from typing import Any
 
-from kms_patterns.local.server.emulator.emulator import EmulatorMismatch
 from kms_patterns.local.layout import NODE_MODULES_VARIABLE
+from kms_patterns.local.server.emulator.emulator import EmulatorMismatch
 
 # What Lambda's Python runtimes bring besides the standard library.
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
