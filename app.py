@@ -12,7 +12,7 @@ from aws_cdk.aws_s3.mixins import BucketAutoDeleteObjects
 
 from kms_patterns import EncryptedBucket, KeyLifecycle
 from kms_patterns.keys.errors import RegionUnsupported
-from kms_patterns.policy.regions import has_function_urls
+from kms_patterns.policy.conditions import has_function_urls
 from stacks import discovered
 from stacks.support import ReferenceStack
 

@@ -15,10 +15,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from kms_patterns.functions.bundling import WheelBundling
+from kms_patterns.functions.bundling import BundlingError, WheelBundling
 from kms_patterns.functions.lambda_platform import LambdaPlatform
 from kms_patterns.functions.runtime_source import runtime_source
-from kms_patterns.functions.wheels import BundlingError
 
 ROOT = Path(__file__).parent.parent
 STATEMENTS = {

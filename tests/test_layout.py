@@ -87,7 +87,6 @@ SHARED_STEMS: set[str] = {
     "data_keys",
     "ed25519ph",
     "evaluation",
-    "identity_policies",
     "key_specs",
     "keys",
     "required_context",

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from kms_patterns.functions.function_options import FunctionOptions as FunctionOptions
     from kms_patterns.keys.encryption_key import EncryptionKey as EncryptionKey
     from kms_patterns.keys.imported.imported_types import ImportedKey as ImportedKey
-    from kms_patterns.keys.key_access import KeyAccess as KeyAccess
     from kms_patterns.keys.key_agreement_key import KeyAgreementKey as KeyAgreementKey
-    from kms_patterns.keys.key_lifecycle import KeyLifecycle as KeyLifecycle
+    from kms_patterns.keys.key_options import KeyAccess as KeyAccess
+    from kms_patterns.keys.key_options import KeyLifecycle as KeyLifecycle
     from kms_patterns.keys.mac_key import MacKey as MacKey
     from kms_patterns.keys.replica_key import ReplicaKey as ReplicaKey
     from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey as RsaEncryptionKey

@@ -136,7 +136,7 @@ ENTRIES = [
     ),
     Entry(
         "A key policy over 32 KiB",
-        f"{CHECKS}.synth.policy_limits._size",
+        f"{CHECKS}.synth.template_checks._size",
         lambda it: many(it, 120),
         lambda it: many(it, 40),
     ),

@@ -9,7 +9,7 @@ PAGE = Path(__file__).with_name("errors.md")
 HEAD = """# Errors at synth
 
 Written by `docs/keys/write_errors.py` from `docs/keys/catalogue.py`; do not edit. Each is raised before anything is
-deployed. `tests/infrastructure/test_error_catalogue.py` runs each app and its nearest neighbor, which is accepted, and
+deployed. `tests/infrastructure/test_public_surface.py` runs each app and its nearest neighbor, which is accepted, and
 shows that this message is gone once its check is removed.
 
 The checks read properties as the L1 constructs hold them. What `add_property_override` writes is merged into the

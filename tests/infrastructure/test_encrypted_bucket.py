@@ -1,13 +1,24 @@
-"""What an EncryptedBucket is, what its policy denies, and exactly what each of its grants writes."""
+"""An EncryptedBucket: its properties and policy, exactly what each grant writes, and what spans several stacks."""
 
 import json
 from functools import partial
 
+import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 
-from kms_patterns import EncryptedBucket, EncryptionKey
-from kms_patterns.keys.errors import GrantRefused
+from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
+from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
+from kms_patterns.keys.synth.deployment_role import deployment_role_arn
+from kms_patterns.policy.bucket_statements import (
+    SID_DENY_AWS_MANAGED_KEY,
+    SID_DENY_CONFIGURATION,
+    SID_DENY_CUSTOMER_KEY,
+    SID_DENY_OTHER_ENCRYPTION,
+    SID_DENY_OTHER_KEY,
+)
 
 VIA_S3 = {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}
 
@@ -201,3 +212,294 @@ def test_snapshot(stack, key, bucket, role, synth, snapshot_of):
 def resource(template, kind):
     (found,) = [item for item in template["Resources"].values() if item["Type"] == kind]
     return found
+
+
+CONFIGURATION = [
+    "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:PutBucketPolicy",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutReplicationConfiguration",
+]
+
+
+def test_bucket_policy_denies_plain_http_and_every_other_encryption(stack, key, bucket, synth, bucket_statements):
+    objects = stack.resolve(bucket.arn_for_objects("*"))
+    both = [stack.resolve(bucket.bucket_arn), objects]
+    encryption, key_id = "s3:x-amz-server-side-encryption", "s3:x-amz-server-side-encryption-aws-kms-key-id"
+    everyone, uploads = {"AWS": "*"}, ["s3:PutObject", "s3:ReplicateObject"]
+
+    assert bucket_statements(synth(stack)) == [
+        {
+            "Effect": "Deny",
+            "Principal": everyone,
+            "Action": "s3:*",
+            "Resource": both,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Effect": "Deny",
+            "Principal": everyone,
+            "Action": "s3:*",
+            "Resource": both,
+            "Condition": {"NumericLessThan": {"s3:TlsVersion": 1.2}},
+        },
+        {
+            "Sid": SID_DENY_OTHER_KEY,
+            "Effect": "Deny",
+            "Principal": everyone,
+            "Action": [*uploads, "s3:UpdateObjectEncryption"],
+            "Resource": objects,
+            "Condition": {
+                "StringNotEquals": {key_id: stack.resolve([key.key_arn, key.key_id])},
+                "Null": {key_id: "false"},
+            },
+        },
+        {
+            "Sid": SID_DENY_AWS_MANAGED_KEY,
+            "Effect": "Deny",
+            "Principal": everyone,
+            "Action": uploads,
+            "Resource": objects,
+            "Condition": {"StringEquals": {encryption: "aws:kms"}, "Null": {key_id: "true"}},
+        },
+        {
+            "Sid": SID_DENY_OTHER_ENCRYPTION,
+            "Effect": "Deny",
+            "Principal": everyone,
+            "Action": uploads,
+            "Resource": objects,
+            "Condition": {"StringNotEquals": {encryption: "aws:kms"}, "Null": {encryption: "false"}},
+        },
+        {
+            "Sid": SID_DENY_CUSTOMER_KEY,
+            "Effect": "Deny",
+            "Principal": everyone,
+            "Action": uploads,
+            "Resource": objects,
+            "Condition": {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}},
+        },
+        {
+            "Sid": SID_DENY_CONFIGURATION,
+            "Effect": "Deny",
+            "Principal": everyone,
+            "Action": CONFIGURATION,
+            "Resource": both[0],
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [stack.resolve(deployment_role_arn(stack))]}},
+        },
+    ]
+
+
+def test_configuration_may_be_left_to_further_roles(stack, key, synth, bucket_statements):
+    EncryptedBucket(stack, "Bucket", encryption_key=key, configured_by=["arn:aws:iam::111122223333:role/emergency"])
+
+    (principals,) = bucket_statements(synth(stack))[-1]["Condition"].values()
+    assert principals["aws:PrincipalArn"] == [
+        stack.resolve(deployment_role_arn(stack)),
+        "arn:aws:iam::111122223333:role/emergency",
+    ]
+
+
+@pytest.mark.parametrize("synthesizer", [cdk.LegacyStackSynthesizer, cdk.CliCredentialsStackSynthesizer])
+def test_without_a_deployment_role_configuration_must_come_through_cloudformation(
+    synthesizer, app, synth, bucket_statements
+):
+    stack = cdk.Stack(app, "Bootstrapless", synthesizer=synthesizer())
+    EncryptedBucket(stack, "Bucket", encryption_key=EncryptionKey(stack, "Key"))
+
+    through = {"StringNotEquals": {"aws:CalledViaLast": "cloudformation.amazonaws.com"}}
+    assert bucket_statements(synth(stack))[-1]["Condition"] == through
+
+
+def test_properties_are_those_of_a_private_versioned_bucket_under_the_key(stack, key, bucket, synth):
+    made = resource(synth(stack), "AWS::S3::Bucket")
+
+    assert made["Properties"] == {
+        "BucketEncryption": {
+            "ServerSideEncryptionConfiguration": [
+                {
+                    "BucketKeyEnabled": True,
+                    "ServerSideEncryptionByDefault": {
+                        "SSEAlgorithm": "aws:kms",
+                        "KMSMasterKeyID": stack.resolve(key.key_arn),
+                    },
+                }
+            ]
+        },
+        "LifecycleConfiguration": {
+            "Rules": [
+                {
+                    "Id": "AbortIncompleteUploads",
+                    "Status": "Enabled",
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+                }
+            ]
+        },
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        "PublicAccessBlockConfiguration": {
+            "BlockPublicAcls": True,
+            "BlockPublicPolicy": True,
+            "IgnorePublicAcls": True,
+            "RestrictPublicBuckets": True,
+        },
+        "VersioningConfiguration": {"Status": "Enabled"},
+    }
+    assert made["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+@pytest.mark.parametrize("days", [1, 7])
+def test_unfinished_uploads_may_be_aborted_after_one_to_seven_days(days, stack, key, synth):
+    EncryptedBucket(stack, "Bucket", encryption_key=key, abort_incomplete_uploads_after=cdk.Duration.days(days))
+
+    rules = resource(synth(stack), "AWS::S3::Bucket")["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert rules[0]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": days}
+
+
+@pytest.mark.parametrize("after", [cdk.Duration.days(0), cdk.Duration.days(8), cdk.Duration.hours(36)])
+def test_other_times_for_unfinished_uploads_are_refused(after, stack, key):
+    with pytest.raises(KeyConfigurationError, match="whole days from 1 to 7"):
+        EncryptedBucket(stack, "Bucket", encryption_key=key, abort_incomplete_uploads_after=after)
+
+
+def test_bucket_of_an_ephemeral_key_goes_with_it_without_a_custom_resource(stack, synth):
+    key = EncryptionKey(stack, "Key", lifecycle=KeyLifecycle.EPHEMERAL)
+    EncryptedBucket(stack, "Bucket", encryption_key=key)
+
+    template = synth(stack)
+    assert resource(template, "AWS::S3::Bucket")["DeletionPolicy"] == "Delete"
+    assert {item["Type"] for item in template["Resources"].values()} == {
+        "AWS::KMS::Key",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
+    }
+
+
+def test_lifecycle_of_the_bucket_can_differ_from_its_key(stack, key, synth):
+    EncryptedBucket(stack, "Bucket", encryption_key=key, lifecycle=KeyLifecycle.EPHEMERAL)
+
+    template = synth(stack)
+    assert resource(template, "AWS::S3::Bucket")["DeletionPolicy"] == "Delete"
+    assert resource(template, "AWS::KMS::Key")["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+def test_access_logs_go_to_the_given_bucket(stack, key, synth):
+    logs = s3.Bucket(stack, "Logs")
+    bucket = EncryptedBucket(
+        stack, "Bucket", encryption_key=key, server_access_logs_bucket=logs, server_access_logs_prefix="documents/"
+    )
+
+    made = synth(stack)["Resources"][stack.get_logical_id(bucket.node.default_child)]
+    assert made["Properties"]["LoggingConfiguration"] == {
+        "DestinationBucketName": stack.resolve(logs.bucket_name),
+        "LogFilePrefix": "documents/",
+    }
+
+
+def test_access_logs_into_a_bucket_under_a_named_key_are_refused(stack, key, bucket):
+    with pytest.raises(RuntimeError, match="a service has no role ARN"):
+        EncryptedBucket(stack, "Other", encryption_key=key, server_access_logs_bucket=bucket)
+
+
+HERE = cdk.Environment(account="111122223333", region="eu-west-1")
+PREFIX = ["arn:", {"Ref": "AWS::Partition"}]
+
+
+@pytest.fixture
+def keys(stack):
+    return stack
+
+
+@pytest.fixture
+def data(app):
+    return cdk.Stack(app, "Data", env=HERE)
+
+
+@pytest.fixture
+def users(app):
+    return cdk.Stack(app, "Users", env=HERE)
+
+
+@pytest.fixture
+def key_elsewhere(keys):
+    return EncryptionKey(keys, "Key")
+
+
+def context_of(statements):
+    (kms,) = [it for it in statements if it["Action"] == "kms:Decrypt"]
+    return kms["Condition"]["StringLike"]["kms:EncryptionContext:aws:s3:arn"]
+
+
+def test_role_beside_the_bucket_may_use_a_key_of_another_stack(key_elsewhere, data, role, synth, role_statements):
+    bucket = EncryptedBucket(data, "Bucket", encryption_key=key_elsewhere)
+    user = role("User", data, role_name="reader")
+
+    bucket.grant_download(user)
+
+    assert context_of(role_statements(synth(data), data, user)) == data.resolve(
+        [bucket.bucket_arn, bucket.arn_for_objects("*")]
+    )
+
+
+def test_role_of_a_third_stack_may_use_both(key_elsewhere, data, users, role, synth, role_statements):
+    bucket = EncryptedBucket(data, "Bucket", encryption_key=key_elsewhere)
+    user = role("User", users, role_name="reader")
+
+    bucket.grant_download(user)
+
+    of_bucket, of_objects = context_of(role_statements(synth(users), users, user))
+    assert "Fn::ImportValue" in of_bucket
+    assert "Fn::ImportValue" in str(of_objects)
+
+
+def test_unnamed_role_beside_the_bucket_is_refused_with_the_way_out(key_elsewhere, data, role):
+    bucket = EncryptedBucket(data, "Bucket", encryption_key=key_elsewhere)
+
+    with pytest.raises(GrantRefused, match="role_name"):
+        bucket.grant_download(role("User", data))
+
+
+def test_role_beside_the_key_is_refused_with_the_way_out(key_elsewhere, data, role):
+    bucket = EncryptedBucket(data, "Bucket", encryption_key=key_elsewhere)
+
+    with pytest.raises(GrantRefused, match=r"whose stack depends on the key's.*bucket_name"):
+        bucket.grant_download(role("User"))
+
+
+def test_role_beside_the_key_may_use_a_named_bucket(key_elsewhere, data, role, synth, role_statements, keys):
+    bucket = EncryptedBucket(data, "Bucket", encryption_key=key_elsewhere, bucket_name="orders-documents")
+    user = role("User")
+
+    bucket.grant_download(user)
+
+    written = role_statements(synth(keys), keys, user)
+    assert context_of(written) == [
+        {"Fn::Join": ["", [*PREFIX, f":s3:::orders-documents{below}"]]} for below in ("", "/*")
+    ]
+    assert written[1]["Resource"] == {"Fn::Join": ["", [*PREFIX, ":s3:::orders-documents/*"]]}
+
+
+def test_key_of_another_region_is_refused(app, key_elsewhere):
+    far = cdk.Stack(app, "Far", env=cdk.Environment(account="111122223333", region="us-east-1"))
+
+    with pytest.raises(KeyConfigurationError, match="the key is in eu-west-1, the bucket in us-east-1"):
+        EncryptedBucket(far, "Bucket", encryption_key=key_elsewhere)
+
+
+def test_key_that_cannot_name_its_users_is_refused(stack):
+    with pytest.raises(TypeError, match="give an EncryptionKey"):
+        EncryptedBucket(stack, "Bucket", encryption_key=kms.Key(stack, "Plain"))
+
+
+def test_environment_agnostic_stacks_name_account_and_region_by_reference(app, role, synth, key_statements):
+    stack = cdk.Stack(app, "Agnostic")
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=EncryptionKey(stack, "Key"))
+
+    bucket.grant_download(role("User", stack, role_name="reader"))
+
+    condition = key_statements(synth(stack))[1]["Condition"]
+    assert condition["StringEquals"]["kms:ViaService"] == {
+        "Fn::Join": ["", ["s3.", {"Ref": "AWS::Region"}, ".amazonaws.com"]]
+    }
+    assert condition["ArnEquals"]["aws:PrincipalArn"] == {
+        "Fn::Join": ["", [*PREFIX, ":iam::", {"Ref": "AWS::AccountId"}, ":role/reader"]]
+    }

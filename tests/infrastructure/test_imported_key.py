@@ -1,11 +1,21 @@
-"""Keys of other owners: exact grants in IAM, the owner's statement in print; roles of other accounts: the reverse."""
+"""Keys of other owners, by type: exact grants in IAM; what the owner must add is reported."""
+
+import json
+from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions, aws_kms
+from aws_cdk import aws_backup as backup
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_notifications as notifications
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sqs as sqs
 
-from kms_patterns import EncryptionKey, ImportedKey
+from kms_patterns import EncryptionKey, ImportedKey, KeyAgreementKey, MacKey, ReplicaKey, RsaEncryptionKey, SigningKey
 from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
 
 ARN = "arn:aws:kms:us-east-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -182,3 +192,238 @@ def test_role_of_another_account_and_key_elsewhere_both_halves_are_told(stack):
 def test_key_that_is_an_l1_construct_is_refused(stack):
     with pytest.raises(GrantRefused, match=r"Stack/Plain: EncryptionKey.from_cfn_key would give a key with the broad"):
         EncryptionKey.from_cfn_key(aws_kms.CfnKey(stack, "Plain"))
+
+
+ARN_OF_A_TYPE = "arn:aws:kms:eu-west-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+DEPLOYER = "arn:${AWS::Partition}:iam::111122223333:role/cdk-hnb659fds-cfn-exec-role-111122223333-eu-west-1"
+
+TYPES = {
+    EncryptionKey: ("grant_encrypt", "kms:Encrypt", "kms:Sign"),
+    RsaEncryptionKey: ("grant_decrypt", "kms:Decrypt", "kms:GenerateDataKey"),
+    SigningKey: ("grant_sign", "kms:Sign", "kms:Decrypt"),
+    MacKey: ("grant_generate_mac", "kms:GenerateMac", "kms:GetPublicKey"),
+    KeyAgreementKey: ("grant_derive_shared_secret", "kms:DeriveSharedSecret", "kms:Sign"),
+}
+
+
+def actions(statement):
+    return statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
+class TestEveryType:
+    def test_grant_is_exact_and_tells_the_owner(self, kind, stack, role, synth, role_statements):
+        grant, action, _ = TYPES[kind]
+        user, key = role("User", role_name="orders"), kind.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+
+        getattr(key, grant)(user)
+
+        assert role_statements(synth(stack), stack, user) == [
+            {"Effect": "Allow", "Action": action, "Resource": ARN_OF_A_TYPE}
+        ]
+        assert [actions(it) for it in key.owner_statements] == [[action]]
+        assert [f"cannot change the policy of {ARN_OF_A_TYPE}. Its owner must add" in it for it in notices(stack)] == [
+            True
+        ]
+
+    def test_operation_of_another_type_is_refused(self, kind, stack, role):
+        _, _, foreign = TYPES[kind]
+        with pytest.raises(GrantRefused, match=f"{foreign} refused: a key of this type cannot do it"):
+            kind.from_key_arn(stack, "Key", ARN_OF_A_TYPE).grant_operations(role("User"), foreign)
+
+    def test_alias_limits_the_grant_to_keys_that_carry_it(self, kind, stack, role, synth, role_statements):
+        grant, action, _ = TYPES[kind]
+        user = role("User")
+
+        getattr(kind.from_alias(stack, "Key", "orders"), grant)(user)
+
+        (statement,) = role_statements(synth(stack), stack, user)
+        assert statement["Action"] == action
+        assert statement["Condition"] == {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/orders"}}
+        assert str(statement["Resource"]).endswith(":kms:eu-west-1:111122223333:key/*']]}")
+
+    def test_look_up_asks_at_synth_and_grants_what_it_found(self, kind, app, stack, role, synth, role_statements):
+        grant, action, _ = TYPES[kind]
+        user = role("User")
+
+        key = kind.from_lookup(stack, "Key", alias_name="orders", return_dummy_key_on_missing=True)
+        getattr(key, grant)(user)
+
+        (statement,) = role_statements(synth(stack), stack, user)
+        assert (statement["Action"], statement["Resource"]) == (action, stack.resolve(key.key_arn))
+        manifest = json.loads((Path(app.synth().directory) / "manifest.json").read_text())
+        assert [it["props"]["aliasName"] for it in manifest["missing"]] == ["alias/orders"]
+
+    def test_arn_of_an_alias_is_refused(self, kind, stack):
+        with pytest.raises(KeyConfigurationError, match="is not a KMS key ARN"):
+            kind.from_key_arn(stack, "Key", ARN_OF_A_TYPE.replace("key/", "alias/"))
+
+
+def test_replica_of_another_app_is_of_a_type_that_is_not_said(stack, role):
+    key = ReplicaKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+
+    key.grant_operations(role("User"), "kms:Sign")
+
+    assert isinstance(key, ImportedKey)
+
+
+def test_conditions_and_pins_stand_in_both_halves(stack, role, synth, role_statements):
+    user = role("User")
+    key = SigningKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+
+    key.grant_sign(user, algorithms=["ECDSA_SHA_256"], message_types=["DIGEST"], via_service="lambda")
+
+    expected = {
+        "kms:MessageType": "DIGEST",
+        "kms:SigningAlgorithm": "ECDSA_SHA_256",
+        "kms:ViaService": "lambda.eu-west-1.amazonaws.com",
+    }
+    assert role_statements(synth(stack), stack, user)[0]["Condition"] == {"StringEquals": expected}
+    assert key.owner_statements[0]["Condition"]["StringEquals"] == expected
+
+
+@pytest.mark.parametrize("unknown", ["SYMMETRIC_DEFAULT", "ECDSA_SHA_256"])
+def test_algorithm_that_no_key_of_the_usage_knows_is_refused(unknown, stack, role):
+    with pytest.raises(GrantRefused, match="so no request would match"):
+        RsaEncryptionKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE).grant_decrypt(role("User"), algorithms=[unknown])
+
+
+def test_demand_for_a_context_that_the_type_has_not_is_refused(stack, role):
+    with pytest.raises(GrantRefused, match="only symmetric encryption keys have one"):
+        MacKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE).grant_operations(
+            role("User"), "kms:GenerateMac", encryption_context={"a": "b"}
+        )
+
+
+def test_same_statement_is_told_once_and_another_gets_an_id_of_its_own(stack, role):
+    key, user = EncryptionKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE), role("User")
+
+    for tenant in ("a", "a", "b"):
+        key.grant_decrypt(user, encryption_context={"tenant": tenant})
+
+    assert len({it["Sid"] for it in key.owner_statements}) == len(key.owner_statements) == 2
+
+
+def test_bucket_under_an_imported_key_grants_exactly_and_tells_the_owner(stack, role, synth, role_statements):
+    user, key = role("User", role_name="orders"), EncryptionKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+
+    bucket = s3.Bucket(stack, "Bucket", encryption_key=key)
+    bucket.grant_read_write(user)
+
+    template = synth(stack)
+    (made,) = [item for item in template["Resources"].values() if item["Type"] == "AWS::S3::Bucket"]
+    (rule,) = made["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {
+        "KMSMasterKeyID": ARN_OF_A_TYPE,
+        "SSEAlgorithm": "aws:kms",
+    }
+    (on_key,) = [it for it in role_statements(template, stack, user) if it["Resource"] == ARN_OF_A_TYPE]
+    assert actions(on_key) == ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+    (told,) = key.owner_statements
+    assert [assertion for assertion in notices(stack) if "cannot change the policy" in assertion]
+    assert actions(told) == actions(on_key)
+    assert told["Condition"] == {"ArnEquals": {"aws:PrincipalArn": stack.resolve(user.role_arn)}}
+
+
+def test_secret_under_an_imported_key_is_read_through_secrets_manager(stack, role, synth, role_statements):
+    user, key = role("User"), EncryptionKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+
+    secretsmanager.Secret(stack, "Secret", encryption_key=key).grant_read(user)
+
+    via = {"StringEquals": {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}}
+    (on_key,) = [it for it in role_statements(synth(stack), stack, user) if it["Resource"] == ARN_OF_A_TYPE]
+    assert (on_key["Action"], on_key["Condition"]) == ("kms:Decrypt", via)
+    reader, deployer = key.owner_statements
+    assert deployer["Condition"] == {"ArnEquals": {"aws:PrincipalArn": {"Fn::Sub": DEPLOYER}}, **via}
+    assert (reader["Action"], reader["Condition"]["StringEquals"]) == (["kms:Decrypt"], via["StringEquals"])
+
+
+def test_table_under_an_imported_key_grants_exactly(stack, role, synth, role_statements):
+    user, key = role("User"), EncryptionKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+    partition = dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING)
+
+    dynamodb.Table(stack, "Table", partition_key=partition, encryption_key=key).grant_read_data(user)
+
+    (on_key,) = [it for it in role_statements(synth(stack), stack, user) if it["Resource"] == ARN_OF_A_TYPE]
+    assert actions(on_key) == ["kms:Decrypt", "kms:DescribeKey"]
+    via = {"kms:ViaService": "dynamodb.eu-west-1.amazonaws.com"}
+    deployer, minting = key.owner_statements[-2:]
+    assert deployer["Condition"]["StringEquals"] == minting["Condition"]["StringEquals"] == via
+    assert actions(minting) == ["kms:CreateGrant"]
+
+
+def test_resource_without_a_grant_tells_what_its_creation_needs_as_a_notice(stack):
+    key = EncryptionKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+
+    backup.BackupVault(stack, "Vault", encryption_key=key)
+
+    (creation, minting) = notices(stack)
+    assert ("kms:RetireGrant" in creation, "kms:GrantIsForAWSResource" in minting) == (True, True)
+    assert "cdk-hnb659fds-cfn-exec-role" in creation
+
+
+def test_resource_under_an_imported_key_of_another_type_is_refused(stack, synth):
+    backup.BackupVault(stack, "Vault", encryption_key=MacKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE))
+
+    with pytest.raises(RuntimeError, match="takes symmetric keys only"):
+        synth(stack)
+
+
+def test_service_that_acts_for_itself_is_told_with_its_source(stack, synth):
+    key = EncryptionKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+    queue = sqs.Queue(stack, "Queue", encryption_master_key=key)
+
+    s3.Bucket(stack, "Bucket").add_event_notification(s3.EventType.OBJECT_CREATED, notifications.SqsDestination(queue))
+
+    synth(stack)
+    assert key.owner_statements
+    for told in key.owner_statements:
+        assert told["Principal"] == {"Service": "s3.amazonaws.com"}
+        assert sorted(actions(told)) == ["kms:Decrypt", "kms:GenerateDataKey"]
+        assert "aws:Source" in str(told["Condition"])
+
+
+def test_other_type_under_a_service_is_refused(stack, role):
+    queue = sqs.Queue(stack, "Queue", encryption_master_key=SigningKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE))
+
+    with pytest.raises(Exception, match="a key of this type cannot do it"):
+        queue.grant_send_messages(role("User"))
+
+
+def test_statement_of_the_app_is_told_if_it_is_exact(stack):
+    key = EncryptionKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+    exact = {"principals": [iam.ServicePrincipal("sns.amazonaws.com")], "resources": ["*"]}
+    source = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+
+    added = key.add_to_resource_policy(iam.PolicyStatement(actions=["kms:Decrypt"], conditions=source, **exact))
+
+    assert (added.statement_added, [actions(it) for it in key.owner_statements]) == (False, [["kms:Decrypt"]])
+    with pytest.raises(GrantRefused, match="allows more than anyone can list"):
+        key.add_to_resource_policy(iam.PolicyStatement(actions=["kms:*"], **exact))
+
+
+def test_constructs_see_account_region_and_id_of_the_key(stack, synth):
+    key = EncryptionKey.from_key_arn(stack, "Key", ARN_OF_A_TYPE.replace("eu-west-1", "us-east-1"))
+
+    assert (key.env.account, key.env.region, key.key_id) == (
+        "444455556666",
+        "us-east-1",
+        ARN_OF_A_TYPE.rpartition("/")[2],
+    )
+    cdk.CfnOutput(stack, "Id", value=key.key_id)
+    key.add_alias("orders")
+    (alias,) = [it for it in synth(stack)["Resources"].values() if it["Type"] == "AWS::KMS::Alias"]
+    assert alias["Properties"]["AliasName"] == "alias/Stack/orders"
+
+
+def test_plain_look_up_of_the_cdk_is_what_ours_replace():
+    """The non-compliant twin: a key by ``kms.Key`` drops what it cannot write, and says nothing."""
+    stack = cdk.Stack(cdk.App(), "Stack", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+    user = iam.Role(stack, "User", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    key = kms.Key.from_key_arn(stack, "Key", ARN_OF_A_TYPE)
+
+    secretsmanager.Secret(stack, "Secret", encryption_key=key).grant_read(user)
+
+    template = assertions.Template.from_stack(stack).to_json()
+    assert "kms:Decrypt" not in str(template)
+    assert notices(stack) == []

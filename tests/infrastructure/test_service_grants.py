@@ -1,17 +1,35 @@
-"""What the service grants write for each service of the table; services outside of it are reported."""
+"""What each service of the table is granted, also through constructs of the AWS CDK; what a Region lacks."""
+
+import json
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions, aws_dynamodb, aws_elasticache, aws_events, aws_fsx, aws_opensearchservice
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 
-from kms_patterns import EncryptionKey, ImportedKey, KeyAccess, KeyAgreementKey, MacKey, RsaEncryptionKey, SigningKey
-from kms_patterns.keys.errors import GrantRefused
+from kms_patterns import (
+    EncryptedBucket,
+    EncryptionKey,
+    ImportedKey,
+    KeyAccess,
+    KeyAgreementKey,
+    MacKey,
+    PublicKeyExport,
+    RsaEncryptionKey,
+    SigningKey,
+    TokenIssuer,
+)
+from kms_patterns.keys.errors import GrantRefused, RegionUnsupported
 from kms_patterns.policy.services import SERVICES
 
 ACTING = [name for name, use in SERVICES.items() if use.principal]
@@ -251,3 +269,254 @@ def test_role_that_deploys_is_that_of_the_synthesizer_or_one_that_the_app_names(
 
     assert (role or ROLE) in str(policy["KeyPolicy"])
     assert ("AllowDeployment" in str(policy["KeyPolicy"])) is (role is not None)
+
+
+@pytest.mark.parametrize(
+    ("method", "actions"),
+    [
+        ("grant_read", ["kms:Decrypt", "kms:DescribeKey"]),
+        ("grant_put", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("grant_write", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("grant_read_write", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]),
+    ],
+)
+def test_plain_bucket_grants_the_exact_actions_in_both_policies(
+    method, actions, stack, key, role, synth, key_statements, role_statements, named
+):
+    user = role("User")
+    bucket = s3.Bucket(stack, "Bucket", encryption_key=key)
+
+    getattr(bucket, method)(user)
+
+    template = synth(stack)
+    assert key_statements(template)[1:] == [named(user, actions)]
+    in_role = [it for it in role_statements(template, stack, user) if "kms" in str(it["Action"])]
+    assert [(it["Action"], it["Resource"]) for it in in_role] == [(actions, stack.resolve(key.key_arn))]
+
+
+def test_queue_grants_its_senders_data_keys(stack, key, role, synth, key_statements, named):
+    user = role("Sender")
+
+    sqs.Queue(stack, "Queue", encryption_master_key=key).grant_send_messages(user)
+
+    assert key_statements(synth(stack))[1:] == [named(user, ["kms:Decrypt", "kms:GenerateDataKey"])]
+
+
+def test_stream_grants_its_readers_decryption(stack, key, role, synth, key_statements, named):
+    user = role("Reader")
+
+    kinesis.Stream(stack, "Stream", encryption_key=key).grant_read(user)
+
+    assert key_statements(synth(stack))[1:] == [named(user, ["kms:Decrypt"])]
+
+
+def test_stream_grants_its_writers_data_keys(stack, key, role, synth, key_statements, named):
+    user = role("Writer")
+
+    kinesis.Stream(stack, "Stream", encryption_key=key).grant_write(user)
+
+    assert key_statements(synth(stack))[1:] == [named(user, ["kms:Encrypt", "kms:GenerateDataKey"])]
+
+
+def test_stream_grants_both_to_who_reads_and_writes(stack, key, role, synth, key_statements, named):
+    user = role("User")
+
+    kinesis.Stream(stack, "Stream", encryption_key=key).grant_read_write(user)
+
+    assert key_statements(synth(stack))[1:] == [named(user, ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"])]
+
+
+def test_unknown_wildcard_is_refused(key, role):
+    with pytest.raises(GrantRefused, match=r"wildcard kms:\*"):
+        key.grant(role("User"), "kms:*")
+
+
+def test_list_of_which_nothing_is_needed_is_refused(key, role):
+    with pytest.raises(GrantRefused, match="no operation"):
+        key.grant(role("User"), "kms:ReEncrypt*")
+
+
+def test_exact_actions_pass_in_the_spelling_of_kms(stack, key, role, synth, key_statements, named):
+    user = role("User")
+
+    key.grant(user, "kms:Encrypt", "kms:generatedatakeywithoutplaintext")
+
+    assert key_statements(synth(stack))[1:] == [
+        named(user, ["kms:Encrypt", "kms:GenerateDataKeyWithoutPlaintext"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "method", ["grant_sign", "grant_verify", "grant_sign_verify", "grant_generate_mac", "grant_verify_mac"]
+)
+def test_operations_of_other_key_types_are_refused_with_the_error_of_kms(method, key, role):
+    with pytest.raises(GrantRefused, match="InvalidKeyUsageException"):
+        getattr(key, method)(role("User"))
+
+
+def test_public_key_of_a_symmetric_key_is_refused_with_the_error_of_kms(key, role):
+    with pytest.raises(GrantRefused, match="UnsupportedOperationException"):
+        key.grant(role("User"), "kms:GetPublicKey")
+
+
+def test_minting_kms_grants_is_refused(key, role):
+    with pytest.raises(GrantRefused, match="gives others use of the key"):
+        key.grant(role("User"), "kms:CreateGrant")
+
+
+def test_administration_is_no_use(key, role):
+    with pytest.raises(GrantRefused, match="call grant_admin"):
+        key.grant(role("User"), "kms:PutKeyPolicy")
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:iam::111122223333:role/*",
+        "arn:aws:iam::444455556666:role/orders-?",
+        "arn:aws:sts::444455556666:assumed-role/orders/session",
+    ],
+)
+def test_arn_that_stands_for_no_single_role_is_refused(arn, stack, key):
+    with pytest.raises(GrantRefused, match="does not identify exactly one role or user"):
+        key.grant_decrypt(iam.Role.from_role_arn(stack, "Role", arn))
+
+
+def test_role_of_an_account_outside_of_the_perimeter_is_refused(stack):
+    role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::444455556666:role/orders")
+
+    with pytest.raises(GrantRefused, match=r"account 444455556666, outside of the key's perimeter 111122223333"):
+        EncryptionKey(stack, "Key", perimeter="111122223333").grant_decrypt(role)
+    EncryptionKey(stack, "Other", perimeter="o-a1b2c3d4e5").grant_decrypt(role)
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_wildcard_beside_a_token_is_refused_too(by_name, stack, key):
+    if by_name:
+        role = iam.Role.from_role_name(stack, "Role", "orders-*")
+    else:
+        role = iam.Role.from_role_arn(stack, "Role", f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/*")
+
+    with pytest.raises(GrantRefused, match="does not identify exactly one role or user"):
+        key.grant_decrypt(role)
+
+
+def ecs_exec(stack, key):
+    cluster = ecs.Cluster(
+        stack,
+        "Cluster",
+        vpc=ec2.Vpc(stack, "Vpc", nat_gateways=0),
+        execute_command_configuration=ecs.ExecuteCommandConfiguration(kms_key=key),
+    )
+    task = ecs.FargateTaskDefinition(stack, "Task")
+    task.add_container("Container", image=ecs.ContainerImage.from_registry("x"))
+    ecs.FargateService(stack, "Service", cluster=cluster, task_definition=task, enable_execute_command=True)
+    return task.task_role
+
+
+def state_machine(stack, key):
+    return sfn.StateMachine(
+        stack,
+        "Machine",
+        definition_body=sfn.DefinitionBody.from_chainable(sfn.Pass(stack, "Pass")),
+        encryption_configuration=sfn.CustomerManagedEncryptionConfiguration(key),
+        logs=sfn.LogOptions(destination=logs.LogGroup(stack, "Logs"), level=sfn.LogLevel.ALL),
+    ).role
+
+
+@pytest.mark.parametrize("construct", [ecs_exec, state_machine])
+@pytest.mark.parametrize("access", KeyAccess)
+def test_wildcards_of_constructs_are_made_exact_and_a_named_key_says_what_they_need(construct, access, stack, synth):
+    """Both write wildcards for a service; ECS Exec also `kms:*` for the account, which a delegated key has already."""
+    key = EncryptionKey(stack, "Key", access=access)
+    role = construct(stack, key)
+
+    if access is KeyAccess.NAMED:
+        with pytest.raises(RuntimeError, match="kms:GenerateDataKey, which the key policy does not"):
+            synth(stack)
+        key.grant_operations(role, "kms:Decrypt", "kms:GenerateDataKey")
+
+    (policy,) = (it["Properties"] for it in synth(stack)["Resources"].values() if it["Type"] == "AWS::KMS::Key")
+    allowed = [it for it in policy["KeyPolicy"]["Statement"] if it["Effect"] == "Allow"]
+    delegating = [it for it in allowed if it["Action"] == "kms:*"]
+    assert len(delegating) == (access is KeyAccess.DELEGATED)
+    assert "*" not in "".join(action for it in allowed if it not in delegating for action in it["Action"])
+
+
+WITHOUT_URLS = ["eu-central-2", "mx-central-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "eusc-de-east-1"]
+ADDRESS = "https://tokens.example.com/.well-known/jwks.json"
+
+
+def stack_in(region: str | None) -> cdk.Stack:
+    context = {"aws:cdk:bundling-stacks": []}
+    return cdk.Stack(cdk.App(context=context), "Stack", env=cdk.Environment(account="111122223333", region=region))
+
+
+def export(stack: cdk.Stack) -> PublicKeyExport:
+    return PublicKeyExport(stack, "Export", keys={"orders": SigningKey(stack, "Key")})
+
+
+def issuer(stack: cdk.Stack, **options: str) -> TokenIssuer:
+    key = SigningKey(stack, "Key")
+    return TokenIssuer(
+        stack, "Issuer", signing_key=key, issuer="https://tokens.example.com", audiences=["a"], **options
+    )
+
+
+@pytest.mark.parametrize("region", WITHOUT_URLS)
+def test_function_urls_are_refused_where_lambda_lacks_them_with_the_alternative(region):
+    with pytest.raises(RegionUnsupported, match=rf"function URLs in {region} .*give bucket and distribution"):
+        export(stack_in(region))
+    with pytest.raises(RegionUnsupported, match=rf"function URLs in {region} .*give jwks_url"):
+        issuer(stack_in(region))
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "us-east-1", None])
+def test_function_urls_are_made_where_lambda_has_them_or_may_have_them(region):
+    assert export(stack_in(region)).url("orders").startswith("${Token[")
+
+
+@pytest.mark.parametrize("region", ["eu-central-2", "cn-north-1"])
+def test_a_token_issuer_behind_an_address_of_its_user_makes_no_function_url(region):
+    stack = stack_in(region)
+    made = issuer(stack, jwks_url=ADDRESS)
+    template = cdk.App.of(stack).synth().get_stack_by_name("Stack").template
+    assert made.jwks_url == ADDRESS
+    assert "AWS::Lambda::Url" not in {item["Type"] for item in template["Resources"].values()}
+
+
+@pytest.mark.parametrize("url", ["http://tokens.example.com/.well-known/jwks.json", "https://tokens.example.com/keys"])
+def test_an_address_at_which_readers_would_not_get_the_keys_is_refused(url):
+    with pytest.raises(ValueError, match="jwks_url"):
+        issuer(stack_in("eu-central-2"), jwks_url=url)
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ("eu-central-1", "s3.eu-central-1.amazonaws.com"),
+        ("us-gov-west-1", "s3.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", ["s3.cn-north-1.amazonaws.com", "s3.cn-north-1.amazonaws.com.cn"]),
+        ("cn-northwest-1", ["s3.cn-northwest-1.amazonaws.com", "s3.cn-northwest-1.amazonaws.com.cn"]),
+        ("us-iso-east-1", ["s3.us-iso-east-1.amazonaws.com", "s3.us-iso-east-1.c2s.ic.gov"]),
+    ],
+)
+def test_both_halves_of_a_grant_name_the_service_as_the_partition_may(region, expected):
+    stack = stack_in(region)
+    role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    EncryptedBucket(stack, "Bucket", encryption_key=EncryptionKey(stack, "Key")).grant_download(role)
+    template = cdk.App.of(stack).synth().get_stack_by_name("Stack").template
+    found = [
+        statement["Condition"]["StringEquals"]["kms:ViaService"]
+        for item in template["Resources"].values()
+        for name in ("KeyPolicy", "PolicyDocument")
+        for statement in item.get("Properties", {}).get(name, {}).get("Statement", [])
+        if "kms:ViaService" in json.dumps(statement.get("Condition", {}))
+    ]
+    assert found == [expected, expected]
+
+
+def test_sm2_is_refused_outside_of_china_and_made_in_it():
+    with pytest.raises(RegionUnsupported, match="cn-north-1 or cn-northwest-1"):
+        SigningKey(stack_in("eu-central-1"), "Key", key_spec=kms.KeySpec.SM2)
+    SigningKey(stack_in("cn-north-1"), "Key", key_spec=kms.KeySpec.SM2)

@@ -1,4 +1,4 @@
-"""A permission on one of our keys that lacks its other half is an error at synth; one that has it is not."""
+"""A permission on one of our keys that lacks its other half, or that no request could meet, is an error."""
 
 import aws_cdk as cdk
 import pytest
@@ -6,7 +6,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 
-from kms_patterns import EncryptionKey, KeyAccess
+from kms_patterns import EncryptionKey, ImportedKey, KeyAccess, SigningKey
+from kms_patterns.keys.errors import GrantRefused
 
 DENIED = "the key policy does not: the call would end in AccessDeniedException"
 NO_IDENTITY = "no policy of that role or user does"
@@ -231,3 +232,159 @@ def test_secret_read_by_the_own_account_is_left_to_its_roles(stack):
     secret = secretsmanager.Secret(stack, "Secret", encryption_key=EncryptionKey(stack, "Key"))
 
     secret.grant_read(iam.AccountPrincipal("111122223333"))
+
+
+ACCOUNT = "111122223333"
+
+
+@pytest.fixture(params=["strong", "weak"])
+def two_regions(request):
+    return cdk.App(context={"@aws-cdk/core:defaultCrossStackReferences": request.param})
+
+
+@pytest.fixture
+def home(two_regions):
+    env = cdk.Environment(account=ACCOUNT, region="eu-west-1")
+    return cdk.Stack(two_regions, "Home", env=env, cross_region_references=True)
+
+
+@pytest.fixture
+def away(two_regions):
+    env = cdk.Environment(account=ACCOUNT, region="us-east-1")
+    return cdk.Stack(two_regions, "Away", env=env, cross_region_references=True)
+
+
+@pytest.fixture
+def key_of_this_region(home):
+    return EncryptionKey(home, "Key")
+
+
+@pytest.fixture
+def user(role, away):
+    return role("Role", away, role_name="orders")
+
+
+def own(action, key_of_this_region):
+    return iam.PolicyStatement(actions=[action], resources=[key_of_this_region.key_arn])
+
+
+def test_grant_writes_both_halves(two_regions, key_of_this_region, user):
+    key_of_this_region.grant_decrypt(user)
+
+    two_regions.synth()
+
+
+def test_half_of_the_role_alone_is_found(two_regions, key_of_this_region, user):
+    user.add_to_policy(own("kms:Encrypt", key_of_this_region))
+
+    with pytest.raises(RuntimeError, match=r"Home/Key: Away/Role/\S+ allows role/orders kms:Encrypt, which the key"):
+        two_regions.synth()
+
+
+def test_half_of_the_role_beyond_its_grant_is_found(two_regions, key_of_this_region, user):
+    key_of_this_region.grant_decrypt(user)
+    user.add_to_policy(own("kms:GenerateDataKey", key_of_this_region))
+
+    with pytest.raises(RuntimeError, match="allows role/orders kms:GenerateDataKey, which the key policy does not"):
+        two_regions.synth()
+
+
+def test_half_of_the_key_alone_is_found(two_regions, home, away, key_of_this_region, user):
+    arn = cdk.Arn.format(
+        cdk.ArnComponents(service="iam", region="", resource="role", resource_name="orders", account=ACCOUNT), home
+    )
+    statement = iam.PolicyStatement(
+        actions=["kms:Decrypt"],
+        principals=[iam.AccountRootPrincipal()],
+        resources=["*"],
+        conditions={"ArnEquals": {"aws:PrincipalArn": arn}},
+    )
+    key_of_this_region.add_to_resource_policy(statement)
+
+    with pytest.raises(RuntimeError, match="which no policy of that role or user does"):
+        two_regions.synth()
+
+
+def test_stacks_of_one_name_in_two_regions_are_told_apart(two_regions, role):
+    homes = [
+        cdk.Stack(
+            two_regions,
+            f"Home{number}",
+            stack_name="Home",
+            env=cdk.Environment(account=ACCOUNT, region=region),
+            cross_region_references=True,
+        )
+        for number, region in enumerate(["eu-west-1", "eu-west-2"])
+    ]
+    keys = [EncryptionKey(stack, "Key") for stack in homes]
+    third = cdk.Stack(
+        two_regions, "Third", env=cdk.Environment(account=ACCOUNT, region="us-east-1"), cross_region_references=True
+    )
+    user = role("Role", third, role_name="orders")
+    keys[1].grant_decrypt(user)
+    user.add_to_policy(own("kms:Encrypt", keys[1]))
+
+    with pytest.raises(RuntimeError, match=r"Home1/Key: \S+ allows role/orders kms:Encrypt"):
+        two_regions.synth()
+
+
+ELSEWHERE = "arn:aws:kms:us-east-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+CONTEXT = {"StringEquals": {"kms:EncryptionContext:tenant": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("service", "advice"),
+    [
+        ("efs", "use 'elasticfilesystem'"),
+        ("aurora", "use 'rds'"),
+        ("ebs", "use 'ec2'"),
+        ("S3", "small letters"),
+        ("s3*", "a wildcard is read literally"),
+        ("s3 ", "such as 's3'"),
+    ],
+)
+def test_name_that_no_endpoint_has_is_refused(service, advice, stack, key, role):
+    imported = ImportedKey.from_key_arn(stack, "Imported", ELSEWHERE)
+    user = role("User")
+
+    for grant in (key.grant_decrypt, imported.grant_decrypt):
+        with pytest.raises(GrantRefused, match=f"no request would match; .*{advice}|{advice}.*no request would match"):
+            grant(user, via_service=service)
+    with pytest.raises(GrantRefused, match=advice):
+        key.grant_create_grant(user, operations=["Decrypt"], via_service=service)
+
+
+@pytest.mark.parametrize("service", ["s3", "elasticfilesystem", "api.sagemaker", "dynamodb"])
+def test_name_of_an_endpoint_is_taken(service, stack, key, role, synth):
+    key.grant_decrypt(role("User"), via_service=service)
+
+    synth(stack)
+
+
+def test_encryption_context_among_the_conditions_of_a_key_without_one_is_refused(stack, role):
+    key, imported = SigningKey(stack, "Key"), SigningKey.from_key_arn(stack, "Imported", ELSEWHERE)
+    user = role("User")
+
+    for grant in (key.grant_sign, imported.grant_sign):
+        with pytest.raises(GrantRefused, match=r"encryption context \['tenant'\]: only symmetric"):
+            grant(user, conditions=CONTEXT)
+        grant(user, conditions={"StringNotEquals": CONTEXT["StringEquals"]})
+
+
+@pytest.mark.parametrize("operations", [[], ["kms:Decrypt"], ["Decryptt"], ["Decrypt", "Sign"]])
+def test_operations_that_no_kms_grant_on_the_key_has_are_refused(operations, key, role):
+    with pytest.raises(GrantRefused, match="a KMS grant on this key may hold CreateGrant, Decrypt, DescribeKey"):
+        key.grant_create_grant(role("User"), operations=operations)
+
+
+def test_operations_of_the_type_of_key_are_taken(stack, role, synth):
+    SigningKey(stack, "Key").grant_create_grant(role("User"), operations=["Sign", "CreateGrant", "RetireGrant"])
+
+    synth(stack)
+
+
+def test_another_principal_among_the_conditions_is_refused(key, role):
+    other = {"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/other"}}
+
+    with pytest.raises(GrantRefused, match="the grant names Stack/User by aws:PrincipalArn itself"):
+        key.grant_decrypt(role("User"), conditions=other)

@@ -16,9 +16,7 @@ from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.grant_writer import GrantWriter
 from kms_patterns.keys.grants.policy_checks import check_callers_statement
 from kms_patterns.keys.grants.service_grants import ServiceGrants
-from kms_patterns.keys.key_access import KeyAccess
-from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
-from kms_patterns.keys.key_options import PrimaryKeyOptions
+from kms_patterns.keys.key_options import KeyAccess, KeyLifecycle, PrimaryKeyOptions, removal_policy
 from kms_patterns.keys.key_properties import (
     check_description,
     check_pending_window,

@@ -8,8 +8,7 @@ from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.grants.encryption_grants import EncryptionGrants
-from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
-from kms_patterns.keys.imported.look_ups import LookUps
+from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey, LookUps
 from kms_patterns.keys.key_options import PrimaryKeyOptions
 from kms_patterns.policy.actions import SYMMETRIC_OPERATIONS
 

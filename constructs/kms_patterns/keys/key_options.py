@@ -1,13 +1,49 @@
-"""The properties that keys of all types share, declared once."""
+"""What an app chooses for a key: who has access, what happens with its stack, and the options of every type."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import TypedDict
 
-from aws_cdk import Duration
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 
-from kms_patterns.keys.key_access import KeyAccess
-from kms_patterns.keys.key_lifecycle import KeyLifecycle
+
+class KeyAccess(Enum):
+    """What decides about the use of a key: the key policy and IAM together, or IAM alone.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+    """
+
+    NAMED = "named"
+    """Two-key control. The key policy names each role and its exact actions, and IAM must allow them too. An
+    administrator with ``*:*`` may manage the key and cannot use it."""
+
+    DELEGATED = "delegated"
+    """The default policy of the AWS CDK: a principal with the IAM permission may use the key, and the grants write
+    IAM policies only."""
+
+
+class KeyLifecycle(Enum):
+    """What happens to a key when its stack is deleted. Its aliases are deleted with the stack in either case.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
+    """
+
+    RETAIN = "retain"
+    """The key stays, with everything that was encrypted under it. A customer managed key costs about $1 a month. Only a
+    first deployment that fails deletes what it created, so that it can be repeated. The next deployment of the stack
+    creates another key under the same aliases; ``cdk import`` brings the retained one back, see docs/deployment.md."""
+
+    EPHEMERAL = "ephemeral"
+    """For development stacks: the key is deleted after the shortest waiting period, 7 days. **Data that is still
+    encrypted under it is then lost for good.**"""
+
+
+def removal_policy(lifecycle: KeyLifecycle) -> RemovalPolicy:
+    """Return what CloudFormation is to do with a key and buckets under it."""
+    if lifecycle is KeyLifecycle.EPHEMERAL:
+        return RemovalPolicy.DESTROY
+    return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
 
 class KeyOptions(TypedDict, total=False):

@@ -7,7 +7,7 @@ from typing import Final
 from aws_cdk import Duration, Stack, Token
 
 from kms_patterns.keys.errors import KeyConfigurationError
-from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.key_options import KeyLifecycle
 from kms_patterns.policy.guardrails import is_account, is_organization
 
 _ALIAS: Final = re.compile(r"[a-zA-Z0-9/_-]{1,250}")

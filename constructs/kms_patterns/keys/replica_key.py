@@ -10,8 +10,7 @@ from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
-from kms_patterns.keys.imported.imported_types import ImportedKey
-from kms_patterns.keys.imported.look_ups import LookUps
+from kms_patterns.keys.imported.imported_types import ImportedKey, LookUps
 from kms_patterns.keys.key_agreement_key import KeyAgreementKey
 from kms_patterns.keys.key_options import KeyOptions
 from kms_patterns.keys.mac_key import MacKey

@@ -11,7 +11,7 @@ from constructs import Construct
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
-from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
+from kms_patterns.keys.key_options import KeyLifecycle, removal_policy
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.patterns.parts.object_grants import ObjectGrants
 from kms_patterns.policy.bucket_statements import configured_by_deployment, only_under_key

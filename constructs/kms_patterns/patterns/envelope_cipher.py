@@ -11,8 +11,8 @@ from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.functions.required_context import RequiredContext
 from kms_patterns.functions.required_context import required_context as check_context
 from kms_patterns.keys.encryption_key import EncryptionKey
-from kms_patterns.patterns.parts.cipher_functions import CipherFunctions
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
+from kms_patterns.patterns.parts.function_pattern import CipherFunctions
 from kms_patterns.patterns.parts.key_uses import DATA_KEYS, fixed_pairs, use_key
 from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS

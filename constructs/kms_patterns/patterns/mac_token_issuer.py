@@ -8,9 +8,7 @@ from constructs import Construct
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.mac_key import MacKey
-from kms_patterns.patterns.parts.token_choices import check_clock_skew
-from kms_patterns.patterns.parts.token_functions import TokenFunctions
-from kms_patterns.policy.token_algorithms import TOKEN_ALGORITHMS
+from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_clock_skew
 
 
 class MacTokenIssuer(TokenFunctions):

@@ -9,7 +9,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge
-from kms_patterns.keys.key_lifecycle import KeyLifecycle, removal_policy
+from kms_patterns.keys.key_options import KeyLifecycle, removal_policy
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.patterns.encrypted_bucket import check_names
 from kms_patterns.policy.actions import S3_PUT_OBJECT, S3_REPLICATE_OBJECT

@@ -11,7 +11,7 @@ from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactF
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.key_agreement_key import KeyAgreementKey
-from kms_patterns.keys.key_lifecycle import KeyLifecycle
+from kms_patterns.keys.key_options import KeyLifecycle
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.event_rules import StackDeployedRule

@@ -7,7 +7,7 @@ from constructs import Construct
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
-from kms_patterns.patterns.parts.cipher_functions import CipherFunctions
+from kms_patterns.patterns.parts.function_pattern import CipherFunctions
 from kms_patterns.patterns.parts.key_uses import SECRETS, fixed_pairs, use_key
 from kms_patterns.patterns.parts.secret_modes import rsa_mode, symmetric_mode
 

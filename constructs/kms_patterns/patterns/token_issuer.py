@@ -9,9 +9,7 @@ from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.function_address import FunctionAddress
-from kms_patterns.patterns.parts.token_choices import check_max_age
-from kms_patterns.patterns.parts.token_functions import TokenFunctions
-from kms_patterns.policy.token_algorithms import TOKEN_ALGORITHMS
+from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_max_age
 
 JWKS_PATH = ".well-known/jwks.json"
 

@@ -1,18 +1,66 @@
-"""The stacks of app.py: their snapshots, their functions, what is deleted with them and what stays."""
+"""The stacks of app.py, built as the CDK command line builds them: snapshots, functions, what stays, cdk-nag."""
 
+import importlib.util
+import json
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_iam, aws_lambda, aws_s3
+from cdk_nag import AwsSolutionsChecks, NagPack, NIST80053R5Checks, ServerlessChecks
+from constructs import IConstruct
 
 from stacks import discovered
 
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def app_module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference_app_module", ROOT / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def build(app_module: ModuleType) -> Callable[..., cdk.App]:
+    """Build the app under the context of cdk.json and that of the keyword arguments."""
+    settings: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
+
+    def build_app(region: str | None = None, **context: str) -> cdk.App:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.delenv("CDK_DEFAULT_ACCOUNT", raising=False)
+            environment.delenv("CDK_DEFAULT_REGION", raising=False)
+            if region:
+                environment.setenv("CDK_DEFAULT_REGION", region)
+            app = cdk.App(context={**settings, "aws:cdk:bundling-stacks": [], **context})
+            app_module.add_stacks(app)
+        return app
+
+    return build_app
+
+
+@pytest.fixture(scope="session")
+def reference_app(build: Callable[..., cdk.App]) -> cdk.App:
+    return build()
+
+
+@pytest.fixture(scope="session")
+def templates(reference_app: cdk.App) -> dict[str, dict[str, Any]]:
+    """The synthesized template of each stack."""
+    return {stack.stack_name: stack.template for stack in reference_app.synth().stacks}
+
+
 Templates = dict[str, dict[str, Any]]
 EMPTIES = "Custom::S3AutoDeleteObjects"
-ROOT = Path(__file__).parents[3]
 STACKS = [stack.NAME for stack in discovered()]
 KEEPS_DATA = {"AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable", "AWS::Logs::LogGroup"}
 
@@ -85,9 +133,14 @@ def test_nothing_that_stays_has_a_name_that_the_next_deployment_of_its_stack_wou
     assert (len(stays) > len(STACKS), names) == (True, set())
 
 
-def test_ephemeral_context_deletes_everything_with_its_stack(build: Callable[..., cdk.App]) -> None:
-    app = build(**{"kms-patterns:lifecycle": "ephemeral"})
-    resources = [item for stack in app.synth().stacks for item in stack.template["Resources"].values()]
+@pytest.fixture(scope="session")
+def ephemeral_on_x86(build: Callable[..., cdk.App]) -> Templates:
+    app = build(**{"kms-patterns:lifecycle": "ephemeral", "kms-patterns:platform": "x86_64"})
+    return {stack.stack_name: stack.template for stack in app.synth().stacks}
+
+
+def test_ephemeral_context_deletes_everything_with_its_stack(ephemeral_on_x86: Templates) -> None:
+    resources = [item for template in ephemeral_on_x86.values() for item in template["Resources"].values()]
     assert [item for item in resources if item.get("DeletionPolicy", "Delete") != "Delete"] == []
     buckets = [item for item in resources if item["Type"] == "AWS::S3::Bucket"]
     assert [item["Type"] for item in resources if "Custom" in item["Type"]] == [EMPTIES] * len(buckets)
@@ -102,12 +155,96 @@ def test_stacks_that_the_region_cannot_take_are_left_out_with_a_notice(build: Ca
     assert sorted(str(notice).partition(" is left out: ")[0] for notice in notices) == sorted(with_urls)
 
 
-@pytest.mark.parametrize(("platform", "architecture"), [("arm64", "arm64"), ("x86_64", "x86_64")])
-def test_platform_context_reaches_every_function(
-    build: Callable[..., cdk.App], templates: Templates, platform: str, architecture: str
-) -> None:
-    app = build(**{"kms-patterns:platform": platform})
-    found = functions(stack.template for stack in app.synth().stacks)
+def test_platform_context_reaches_every_function(ephemeral_on_x86: Templates, templates: Templates) -> None:
+    found = [item for item in functions(ephemeral_on_x86.values()) if item["Handler"] in handlers(templates)]
     assert len(found) == len(functions(templates.values())) > 0
-    assert {tuple(function["Architectures"]) for function in found} == {(architecture,)}
+    assert {tuple(function["Architectures"]) for function in found} == {("x86_64",)}
     assert len({function["Code"]["S3Key"] for function in found}) == 1
+
+
+ACKNOWLEDGED = "aws:cdk:acknowledged-rules"
+PACKS = [AwsSolutionsChecks, NIST80053R5Checks, ServerlessChecks]
+Pack = Callable[[IConstruct], NagPack]
+
+
+def findings(pack: Pack, scope: IConstruct) -> dict[str, list[str]]:
+    """Finding id to the paths of the resources."""
+    result = pack(scope).validate_scope(scope)  # type: ignore[attr-defined]
+    return {
+        violation.rule_name: [resource.construct_path for resource in violation.violating_resources]
+        for violation in result.violations
+    }
+
+
+def acknowledgements(scope: IConstruct) -> list[tuple[str, str, str]]:
+    """Path, finding id and reason of every acknowledgement below ``scope``."""
+    return [
+        (construct.node.path, finding.removeprefix("Annotation::"), reason)
+        for construct in scope.node.find_all()
+        for entry in construct.node.metadata
+        if entry.type == ACKNOWLEDGED
+        for finding, reason in entry.data.items()
+    ]
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_every_finding_on_the_reference_app_is_acknowledged(pack: Pack, reference_app: cdk.App) -> None:
+    assert findings(pack, reference_app) == {}
+
+
+def test_no_acknowledgement_covers_a_stack_or_lacks_a_reason(reference_app: cdk.App) -> None:
+    wide = {"", *(stack.node.path for stack in reference_app.node.find_all() if cdk.Stack.is_stack(stack))}
+    found = acknowledgements(reference_app)
+    assert [entry for entry in found if entry[0] in wide] == []
+    assert [entry for entry in found if len(entry[2]) < 30] == []
+
+
+def test_every_acknowledgement_answers_a_finding_of_its_own_construct(
+    reference_app: cdk.App, build: Callable[..., cdk.App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = acknowledgements(reference_app)
+    monkeypatch.setattr(cdk.Validations, "acknowledge", lambda *_: None)
+    silent = build()
+    assert acknowledgements(silent) == []
+    bare = {finding: paths for pack in PACKS for finding, paths in findings(pack, silent).items()}
+    stale = [
+        (path, finding)
+        for path, finding, _ in found
+        if not any(f"{resource}/".startswith(f"{path}/") for resource in bare.get(finding, []))
+    ]
+    assert stale == []
+
+
+@pytest.mark.parametrize(
+    ("pack", "finding"),
+    [
+        (AwsSolutionsChecks, "AwsSolutions-S10"),
+        (AwsSolutionsChecks, "AwsSolutions-L1"),
+        (AwsSolutionsChecks, "AwsSolutions-IAM5[Action::kms:*]"),
+        (NIST80053R5Checks, "NIST.800.53.R5-S3DefaultEncryptionKMS"),
+        (NIST80053R5Checks, "NIST.800.53.R5-LambdaDLQ"),
+        (ServerlessChecks, "Serverless-LambdaDLQ"),
+    ],
+)
+def test_plain_twin_is_flagged(pack: Pack, finding: str) -> None:
+    assert finding in findings(pack, plain_twin())
+
+
+def test_cdk_nag_is_no_dependency_of_the_library(app_module: ModuleType) -> None:
+    sources = [Path(str(app_module.__file__)), *(ROOT / "constructs").rglob("*.py")]
+    assert [path.name for path in sources if re.search(r"^\s*(import|from) cdk_nag", path.read_text(), re.M)] == []
+
+
+def plain_twin() -> cdk.Stack:
+    """What the library replaces, as written without it."""
+    stack = cdk.Stack(cdk.App(), "Twin")
+    aws_s3.Bucket(stack, "Bucket")
+    function = aws_lambda.Function(
+        stack,
+        "Function",
+        runtime=aws_lambda.Runtime.PYTHON_3_9,
+        handler="index.handler",
+        code=aws_lambda.Code.from_inline("def handler(event, context): pass"),
+    )
+    function.add_to_role_policy(aws_iam.PolicyStatement(actions=["kms:*"], resources=["*"]))
+    return stack

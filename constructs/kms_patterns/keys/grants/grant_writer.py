@@ -15,7 +15,7 @@ from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.grantee import Grantee, check_inside, resolve_grantee
 from kms_patterns.keys.grants.identity_half import check_not_protected, check_policy_written, report_identity_half
 from kms_patterns.keys.grants.target import KeyInApp
-from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions, merge, principal
 from kms_patterns.policy.guardrails import SID_DENY_GRANTS_TO_OTHERS
 from kms_patterns.policy.statements import grant_sid, grouped, named_grant, service_linked_grant

@@ -13,7 +13,7 @@ from constructs import Construct
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.policy.guardrails import is_account
-from kms_patterns.policy.literal import literal
+from kms_patterns.policy.statements import literal
 
 _SINGLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/.+")
 _PERMISSION_SET: Final = re.compile(

@@ -12,7 +12,7 @@ from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.grantee import Grantee
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.conditions import Conditions
-from kms_patterns.policy.literal import literal
+from kms_patterns.policy.statements import literal
 
 
 def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:

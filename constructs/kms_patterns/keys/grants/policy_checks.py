@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.actions import (
     CREATE_GRANT,
     DESCRIBE_KEY,
@@ -16,8 +16,8 @@ from kms_patterns.policy.actions import (
     NEUTRAL_OPERATIONS,
     REFUSAL_OF_KMS,
 )
-from kms_patterns.policy.breadth import opens_to_accounts, opens_to_strangers, services_without_source
 from kms_patterns.policy.conditions import Conditions, contexts_demanded
+from kms_patterns.policy.coverage import opens_to_accounts, opens_to_strangers, services_without_source
 
 
 def check_operations(key: GrantTarget, operations: Sequence[str]) -> None:

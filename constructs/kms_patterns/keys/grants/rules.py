@@ -19,7 +19,7 @@ from kms_patterns.keys.grants.policy_checks import (
     check_symmetric,
 )
 from kms_patterns.keys.grants.target import GrantConditions, Source, Writer
-from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.spec_checks import check_pins
 from kms_patterns.policy import actions as kms_actions
 from kms_patterns.policy import conditions as when

@@ -13,7 +13,7 @@ from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.grant_writer import GrantWriter
 from kms_patterns.keys.grants.policy_checks import check_symmetric
 from kms_patterns.keys.grants.rules import GrantRules
-from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT

@@ -7,7 +7,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
-from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.conditions import Conditions
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from kms_patterns.keys.grants.grantee import Grantee, identity_arn, is_service_l
 from kms_patterns.keys.grants.identity_half import check_not_protected, check_policy_written, report_identity_half
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.conditions import Conditions, merge, principal
-from kms_patterns.policy.literal import literal
-from kms_patterns.policy.statements import grant_sid
+from kms_patterns.policy.statements import grant_sid, literal
 
 
 class OwnersStatements:

@@ -22,7 +22,7 @@ from constructs import IConstruct
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_statements import unbind
 from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.keys.key_access import KeyAccess
+from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.services import SERVICES
 

@@ -9,12 +9,10 @@ from constructs import IConstruct, IValidation
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.at_rest import AtRest
 from kms_patterns.keys.synth.cycles import circular_roles
-from kms_patterns.keys.synth.identity_policies import identity_statements
-from kms_patterns.keys.synth.policy_limits import policy_limits
 from kms_patterns.keys.synth.references import References
-from kms_patterns.keys.synth.template_checks import template_checks
+from kms_patterns.keys.synth.template_checks import policy_limits, template_checks
 from kms_patterns.keys.synth.template_view import TemplateView
-from kms_patterns.keys.synth.void_grants import void_grants
+from kms_patterns.keys.synth.void_grants import identity_statements, void_grants
 
 
 def check_at_synth(key: KeyInApp) -> None:

@@ -1,22 +1,103 @@
-"""Finds every permission on our keys that would have no effect.
-
-Both halves must meet: a statement in the policy of a role that names a key, and one in the key policy that names the
-role. What goes past the ``grant_…`` methods (``key.grants``, ``KeyGrants.from_key``, a statement written by hand, an
-imported role to which no policy can be attached) writes one half, deploys without complaint, and then ends in
-AccessDeniedException.
-"""
+"""Permissions on a key in identity policies: each must have its other half in the key policy, and the reverse."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
-from aws_cdk import Stack
+from aws_cdk import CfnResource, Stack
+from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.grants.target import KeyInApp
-from kms_patterns.keys.synth.identity_policies import IdentityStatement, as_list
 from kms_patterns.keys.synth.references import References
 from kms_patterns.keys.synth.template_view import TemplateView
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
-from kms_patterns.policy.coverage import Allowance, unmatched
+from kms_patterns.policy.coverage import Allowance, is_about_kms, unmatched
+
+UNATTACHED: Final = "no role, user or group"
+_KINDS: Final = ("role", "user", "group")
+_POLICIES: Final = (
+    iam.CfnPolicy,
+    iam.CfnManagedPolicy,
+    iam.CfnRolePolicy,
+    iam.CfnUserPolicy,
+    iam.CfnGroupPolicy,
+)
+_HOLDERS: Final = (iam.CfnRole, iam.CfnUser, iam.CfnGroup)
+_Documents = Iterator[tuple[dict[str, Any], list[str]]]
+
+
+@dataclass(frozen=True)
+class IdentityStatement:
+    """One Allow statement about KMS.
+
+    Attributes:
+        principals: Names of the roles, users and groups whose policy it is part of.
+        actions: Its actions about KMS.
+        resources: Names of the resources that it mentions; ``*`` for every resource.
+        conditions: Its conditions, resolved.
+        where: Construct path of the policy.
+    """
+
+    principals: tuple[str, ...]
+    actions: tuple[str, ...]
+    resources: frozenset[str]
+    conditions: dict[str, dict[str, Any]]
+    where: str
+
+
+def identity_statements(view: TemplateView, references: References) -> Iterator[IdentityStatement]:
+    """Yield the Allow statements about KMS of all identity policies of the app."""
+    attached = _attached_managed_policies(view, references)
+    for item in view.every(*_POLICIES, *_HOLDERS):
+        for document, principals in _documents(item, view, references, attached):
+            for statement in as_list(document.get("Statement", [])):
+                actions = tuple(act for act in as_list(statement.get("Action", [])) if is_about_kms(act))
+                if statement.get("Effect") == "Allow" and actions:
+                    yield IdentityStatement(
+                        tuple(principals) or (UNATTACHED,),
+                        actions,
+                        _mentioned(item, statement, view, references),
+                        statement.get("Condition", {}),
+                        item.node.path,
+                    )
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return ``value`` as the list that a policy document may write without brackets."""
+    return value if isinstance(value, list) else [value]
+
+
+def _mentioned(
+    item: CfnResource, statement: dict[str, Any], view: TemplateView, references: References
+) -> frozenset[str]:
+    resources, stack = as_list(statement.get("Resource", [])), view.stack_of(item)
+    return frozenset(name for value in resources for name in references.mentioned(stack, value))
+
+
+def _documents(
+    item: CfnResource, view: TemplateView, references: References, attached: dict[str, list[str]]
+) -> _Documents:
+    properties, stack = view.properties(item), view.stack_of(item)
+    if isinstance(item, _HOLDERS):
+        for policy in properties.get("policies") or []:
+            yield policy.get("policyDocument") or policy.get("PolicyDocument") or {}, [references.identity(item)]
+        return
+    names = [
+        references.name(stack, name, f"{kind}/")
+        for kind in _KINDS
+        for name in [*(properties.get(f"{kind}s") or []), *as_list(properties.get(f"{kind}Name") or [])]
+    ]
+    yield properties.get("policyDocument") or {}, [*names, *attached.get(view.name(item), [])]
+
+
+def _attached_managed_policies(view: TemplateView, references: References) -> dict[str, list[str]]:
+    """Managed policies that a role, user or group names in its own properties."""
+    attached: dict[str, list[str]] = {}
+    for holder in view.every(*_HOLDERS):
+        for policy in view.properties(holder).get("managedPolicyArns") or []:
+            name = references.name(view.stack_of(holder), policy)
+            attached.setdefault(name, []).append(references.identity(holder))
+    return attached
 
 
 def void_grants(

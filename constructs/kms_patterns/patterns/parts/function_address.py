@@ -5,7 +5,7 @@ from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge
 from kms_patterns.keys.errors import RegionUnsupported
-from kms_patterns.policy.regions import has_function_urls
+from kms_patterns.policy.conditions import has_function_urls
 
 
 class FunctionAddress(Construct):

@@ -13,7 +13,7 @@ from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.policy import actions
 from kms_patterns.policy.conditions import CONTEXT_PREFIX, S3_CONTEXT_KEY, Conditions
-from kms_patterns.policy.literal import literal
+from kms_patterns.policy.statements import literal
 
 if TYPE_CHECKING:
     _Base = s3.Bucket

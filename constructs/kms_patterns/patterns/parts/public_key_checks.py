@@ -10,7 +10,7 @@ from aws_cdk import Duration, Stack, aws_s3
 from aws_cdk import aws_cloudfront as cloudfront
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-from kms_patterns.keys.grants.public_key_grants import PublicKeyGrants
+from kms_patterns.keys.grants.asymmetric_grants import PublicKeyGrants
 from kms_patterns.policy.key_specs import ALGORITHMS
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

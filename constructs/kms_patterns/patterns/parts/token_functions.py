@@ -1,8 +1,11 @@
-"""What both kinds of token issuers have: the function that issues, and how it and its companion are made."""
+"""The functions of a token issuer, and what an app chooses for its tokens."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from aws_cdk import Duration, Stack, aws_iam
+from aws_cdk import Duration, Stack, Token, aws_iam
 from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import ExactFunction
@@ -11,8 +14,128 @@ from kms_patterns.keys.mac_key import MacKey
 from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import TOKENS, use_key
-from kms_patterns.patterns.parts.token_choices import check_keys, check_lifetime, check_names, check_token_type
-from kms_patterns.patterns.parts.token_choices import jose_algorithm as algorithm_of
+
+
+@dataclass(frozen=True)
+class TokenAlgorithm:
+    """What KMS calls an algorithm of JOSE, and which keys have it."""
+
+    kms_name: str
+    key_specs: tuple[str, ...]
+
+
+_RSA: Final = ("RSA_2048", "RSA_3072", "RSA_4096")
+
+TOKEN_ALGORITHMS: Final[Mapping[str, TokenAlgorithm]] = {
+    "ES256": TokenAlgorithm("ECDSA_SHA_256", ("ECC_NIST_P256",)),
+    "ES384": TokenAlgorithm("ECDSA_SHA_384", ("ECC_NIST_P384",)),
+    "ES512": TokenAlgorithm("ECDSA_SHA_512", ("ECC_NIST_P521",)),
+    **{f"RS{bits}": TokenAlgorithm(f"RSASSA_PKCS1_V1_5_SHA_{bits}", _RSA) for bits in (256, 384, 512)},
+    **{f"PS{bits}": TokenAlgorithm(f"RSASSA_PSS_SHA_{bits}", _RSA) for bits in (256, 384, 512)},
+    "EdDSA": TokenAlgorithm("ED25519_SHA_512", ("ECC_NIST_EDWARDS25519",)),
+    "HS256": TokenAlgorithm("HMAC_SHA_256", ("HMAC_256",)),
+    "HS384": TokenAlgorithm("HMAC_SHA_384", ("HMAC_384",)),
+    "HS512": TokenAlgorithm("HMAC_SHA_512", ("HMAC_512",)),
+}
+"""JOSE's name -> what KMS has for it. ``kms_runtime.tokens.algorithms`` is the same; a test compares them."""
+
+RSA_ALGORITHMS: Final = ("PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
+
+
+LONGEST_LIFETIME: Final = 86_400
+LONGEST_CLOCK_SKEW: Final = 300
+_REGISTERED: Final = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti"})
+
+
+def jose_algorithm(key: SigningKey | MacKey, rsa_algorithm: str) -> str:
+    """Return JOSE's name of the algorithm of a key's tokens.
+
+    Raises:
+        ValueError: Tokens have no algorithm for the key's spec, or ``rsa_algorithm`` is not one of RSA.
+    """
+    if rsa_algorithm not in RSA_ALGORITHMS:
+        raise ValueError(f"rsa_algorithm {rsa_algorithm!r}: give one of {', '.join(RSA_ALGORITHMS)}")
+    spec = key.key_spec.value
+    if spec.startswith("RSA_"):
+        return rsa_algorithm
+    found = next((name for name, known in TOKEN_ALGORITHMS.items() if spec in known.key_specs), None)
+    if found is None:
+        allowed = sorted({spec for known in TOKEN_ALGORITHMS.values() for spec in known.key_specs})
+        raise ValueError(
+            f"{key.node.path}: tokens have no algorithm for key spec {spec}; give a key of spec {', '.join(allowed)}"
+        )
+    return found
+
+
+def check_keys(keys: Sequence[SigningKey] | Sequence[MacKey]) -> None:
+    """Check the keys of one issuer.
+
+    Raises:
+        ValueError: A key is given twice.
+    """
+    paths = [key.node.path for key in keys]
+    doubled = sorted({path for path in paths if paths.count(path) > 1})
+    if doubled:
+        raise ValueError(f"{', '.join(doubled)} is given twice: previous_keys and next_keys are other keys")
+
+
+def check_names(issuer: str, audiences: Sequence[str], required_claims: Sequence[str]) -> None:
+    """Check issuer, audiences and names of claims.
+
+    Raises:
+        TypeError: A list is a string, of which each letter would be a name.
+        ValueError: A name is empty, an audience is missing, or a required claim is the issuer's own.
+    """
+    for what, names in (("audiences", audiences), ("required_claims", required_claims)):
+        if isinstance(names, str):
+            raise TypeError(f"{what} is the string {names!r}: give a list of names")
+    if not audiences or not issuer or not all([*audiences, *required_claims]):
+        raise ValueError("issuer, audiences and required_claims: give an issuer, at least one audience, no empty name")
+    own = sorted(_REGISTERED.intersection(required_claims))
+    if own:
+        raise ValueError(f"required_claims {', '.join(own)}: every token has those; name further ones")
+
+
+def check_lifetime(lifetime: Duration) -> None:
+    """Check how long tokens are valid.
+
+    Raises:
+        ValueError: Less than a second, or more than 24 hours.
+    """
+    _check(lifetime, "token_lifetime", 1, LONGEST_LIFETIME, "a token cannot be called back before it expires")
+
+
+def check_max_age(max_age: Duration) -> None:
+    """Check how long readers keep the public keys.
+
+    Raises:
+        ValueError: Less than a second, or more than 24 hours.
+    """
+    _check(max_age, "max_age", 1, LONGEST_LIFETIME, "for so long a key that was withdrawn is still trusted")
+
+
+def check_clock_skew(clock_skew: Duration) -> None:
+    """Check how much clocks may differ.
+
+    Raises:
+        ValueError: More than 5 minutes.
+    """
+    _check(clock_skew, "clock_skew", 0, LONGEST_CLOCK_SKEW, "it prolongs every token")
+
+
+def _check(value: Duration, name: str, least: int, most: int, why: str) -> None:
+    if not value.is_unresolved() and not least <= value.to_seconds() <= most:
+        raise ValueError(f"{name} is {value.to_seconds()} s: give {least} s to {most} s; {why}")
+
+
+def check_token_type(token_type: str) -> None:
+    """Check the header member ``typ``.
+
+    Raises:
+        ValueError: It is not a media type without its ``application/``.
+    """
+    if not Token.is_unresolved(token_type) and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}", token_type):
+        raise ValueError(f"token_type {token_type!r} is not the name of a type, such as JWT or at+jwt")
 
 
 class TokenFunctions(FunctionPattern):
@@ -40,7 +163,7 @@ class TokenFunctions(FunctionPattern):
         check_token_type(token_type)
         for key in keys:
             use_key(key, TOKENS, self)
-        self._algorithms = {key.key_arn: algorithm_of(key, rsa_algorithm) for key in keys}
+        self._algorithms = {key.key_arn: jose_algorithm(key, rsa_algorithm) for key in keys}
         self._expected = {
             "ISSUER": issuer,
             "AUDIENCES": self._json(list(audiences)),
