@@ -52,10 +52,11 @@ check: install ## lint, format, types, layout, language
 snapshots: install ## rewrite the committed snapshots; review the diff
 	$(BIN)/python -m pytest tests/infrastructure tests/access/test_snapshots.py tests/access/test_minimality.py --snapshot-update
 
-docs: install ## rewrite the pages that scripts and tests write; review the diff
+docs: install ## rewrite the pages that scripts and tests write, then build the site in build/site; review the diff
 	$(BIN)/python -m pytest -q tests/access/test_mutants.py --snapshot-update
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_errors.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_grants.py
+	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_site.py
 
 bench: install ## each benchmark prints a ratio against a peer in the same run
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

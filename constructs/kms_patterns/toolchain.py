@@ -2,9 +2,14 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+
+
+def tool_places() -> tuple[Path, Path]:
+    """Return where the search for npm packages begins: the current folder, and the checkout that holds this package."""
+    return Path.cwd(), Path(__file__).parents[2]
 
 
 class ToolMissing(RuntimeError):
@@ -24,16 +29,42 @@ def node_executable() -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / name
 
 
-def cdk_command(project: Path) -> list[str]:
-    """Return the words that start the CDK command line pinned in ``project``'s package.json.
+def node_package(name: str, starts: Sequence[Path], *, remedy: str) -> Path:
+    """Return the folder of an npm package, in the first ``node_modules`` upwards of ``starts`` that has it.
+
+    Args:
+        name: Name of the package.
+        starts: Folders that the search begins in, in this order.
+        remedy: The command that installs it.
 
     Raises:
-        ToolMissing: ``npm ci`` was not run in ``project``.
+        ToolMissing: No ``node_modules`` there has it.
     """
-    cdk = project / "node_modules" / "aws-cdk" / "bin" / "cdk"
-    if not cdk.exists():
-        raise ToolMissing(f"the AWS CDK command line is not in {cdk.parent}: run `make install` in {project}")
-    return [str(node_executable()), str(cdk)]
+    for start in map(Path.resolve, starts):
+        for folder in (start, *start.parents):
+            package = folder / "node_modules" / name
+            if (package / "package.json").is_file():
+                return package
+    where = " and ".join(map(str, starts))
+    raise ToolMissing(f"{name} is not installed: {remedy} (looked for node_modules upwards of {where})")
+
+
+def find_cdk(*starts: Path) -> Path:
+    """Return the folder of the AWS CDK command line, upwards of ``starts``, or of the current folder and the checkout.
+
+    Raises:
+        ToolMissing: It is not installed there.
+    """
+    return node_package("aws-cdk", starts or tool_places(), remedy="npm install aws-cdk@2, or `make install`")
+
+
+def cdk_command(*starts: Path) -> list[str]:
+    """Return the words that start the CDK command line that :func:`find_cdk` finds.
+
+    Raises:
+        ToolMissing: It, or Node, is not installed.
+    """
+    return [str(node_executable()), str(find_cdk(*starts) / "bin" / "cdk")]
 
 
 def toolchain_environment(*, cache: Path) -> Mapping[str, str]:

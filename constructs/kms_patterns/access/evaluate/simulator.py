@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from kms_patterns.toolchain import ToolMissing, node_executable
+from kms_patterns.toolchain import ToolMissing, node_executable, node_package, tool_places
 
 SIMULATOR = "@cloud-copilot/iam-simulate"
 SIMULATOR_VERSION = "0.1.173"
@@ -95,7 +95,7 @@ def simulator(project: Path | None = None) -> Iterator[Simulator]:
     Raises:
         ToolMissing: Node or the simulator is not installed; the message says how to get it.
     """
-    command = [str(_node()), str(_DRIVER), str(_find(project))]
+    command = [str(_node()), str(_DRIVER), str(find_simulator(project))]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     ) as process:
@@ -117,23 +117,19 @@ def _node() -> Path:
         return Path(found)
 
 
-def _find(project: Path | None) -> Path:
-    starts = [project] if project else [Path.cwd(), Path(__file__).parents[4]]
+def find_simulator(project: Path | None = None) -> Path:
+    """Return the folder of the simulator's npm package.
+
+    Args:
+        project: Where the search for ``node_modules`` starts. Defaults to the current folder, then the checkout.
+
+    Raises:
+        ToolMissing: It is not installed there, or in another version.
+    """
+    remedy = f"npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION}"
     named = os.environ.get("KMS_PATTERNS_NODE_MODULES")
-    folders = [Path(named)] if named else [parent / "node_modules" for start in starts for parent in _upwards(start)]
-    for folder in folders:
-        package = folder / SIMULATOR / "package.json"
-        if package.is_file():
-            return _checked(package)
-    raise ToolMissing(
-        f"the policy simulator is not installed: npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION}"
-        f" (looked for node_modules upwards of {' and '.join(str(start) for start in starts)})"
-    )
-
-
-def _upwards(start: Path) -> list[Path]:
-    resolved = start.resolve()
-    return [resolved, *resolved.parents]
+    starts = [Path(named).parent] if named else [project] if project else tool_places()
+    return _checked(node_package(SIMULATOR, starts, remedy=remedy) / "package.json")
 
 
 def _checked(package: Path) -> Path:

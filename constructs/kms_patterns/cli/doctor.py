@@ -1,0 +1,138 @@
+"""``kms-patterns doctor``: what is installed, what each command needs, and how to get what is missing."""
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import click
+
+OLDEST_PYTHON: Final = (3, 11)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        subject: What was looked at, such as ``Node``.
+        found: Its version or place; empty if it is missing.
+        remedy: What to do if it is missing, and for which command.
+    """
+
+    subject: str
+    found: str
+    remedy: str = ""
+
+
+@click.command()
+def doctor() -> None:
+    """Say what is installed, what each command needs, and how to get what is missing.
+
+    No network is used and no credential is shown. The exit code is 1 if the constructs cannot work; what only some
+    commands need is listed and does not count.
+    """
+    findings = list(examine())
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        mark = "ok  " if finding.found else "none"
+        click.echo(f"{mark}  {finding.subject:<{width}}  {finding.found or finding.remedy}")
+    sys.exit(0 if all(finding.found for finding in findings[:NEEDED]) else 1)
+
+
+def examine() -> Iterator[Finding]:
+    """Yield the findings: first those without which no construct works."""
+    from kms_patterns.access.evaluate.simulator import SIMULATOR, SIMULATOR_VERSION  # noqa: PLC0415
+
+    yield _python()
+    yield _distributions()
+    yield _distribution("aws-cdk-lib", "pip install cdk-kms-patterns: the constructs need it")
+    yield Finding("Node", _node(), "pip install 'cdk-kms-patterns[local]', or Node 22 on the PATH: jsii needs it")
+    yield Finding("policy simulator", _simulator(), f"npm install {SIMULATOR}@{SIMULATOR_VERSION}: `access` needs it")
+    yield Finding("CDK command line", _cdk(), "npm install --save-dev aws-cdk@2: `cdk` needs it")
+    yield _distribution("ministack", "pip install 'cdk-kms-patterns[local]': `local` needs it")
+    yield _distribution("aws-sam-translator", "pip install 'cdk-kms-patterns[access]': `access` needs it for SAM")
+    yield Finding("AWS credentials", _credentials(), "none are configured: `--live` and a real deployment need them")
+    yield Finding("loopback", _loopback(), "no port can be opened on 127.0.0.1: `local` needs one")
+
+
+NEEDED: Final = 4  # findings without which no construct works
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return Finding(
+        "Python", found if sys.version_info[:2] >= OLDEST_PYTHON else "", f"{found} is too old: 3.11 or later"
+    )
+
+
+def _distributions() -> Finding:
+    versions = {name: _version(name) for name in ("cdk-kms-patterns", "kms-runtime")}
+    one = len(set(versions.values())) == 1
+    told = ", ".join(f"{name} {found or 'missing'}" for name, found in versions.items())
+    return Finding("this package", told if one else "", f"{told}: both need one version, pip install cdk-kms-patterns")
+
+
+def _distribution(name: str, remedy: str) -> Finding:
+    return Finding(name, _version(name), remedy)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _quietly(find: Callable[[], Path]) -> str:
+    from kms_patterns.toolchain import ToolMissing  # noqa: PLC0415
+
+    try:
+        return str(find())
+    except ToolMissing:
+        return ""
+
+
+def _node() -> str:
+    from kms_patterns.toolchain import node_executable  # noqa: PLC0415
+
+    return _quietly(node_executable) or shutil.which("node") or ""
+
+
+def _simulator() -> str:
+    from kms_patterns.access.evaluate.simulator import find_simulator  # noqa: PLC0415
+
+    return _quietly(find_simulator)
+
+
+def _cdk() -> str:
+    from kms_patterns.toolchain import find_cdk  # noqa: PLC0415
+
+    return _quietly(find_cdk)
+
+
+def _credentials() -> str:
+    if os.environ.get("AWS_ENDPOINT_URL"):
+        return f"for the embedded AWS at {os.environ['AWS_ENDPOINT_URL']}"
+    import botocore.session  # noqa: PLC0415
+
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # the one provider of credentials that is asked over the network
+    try:
+        credentials = botocore.session.Session().get_credentials()
+    except Exception as error:  # noqa: BLE001 - any provider of credentials may fail in its own way
+        return f"configured and not usable: {error}"
+    return f"from {credentials.method}" if credentials else ""
+
+
+def _loopback() -> str:
+    try:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return "a free port can be opened"
+    except OSError:
+        return ""

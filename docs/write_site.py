@@ -1,0 +1,251 @@
+"""Builds the documentation site in build/site from the pages, examples, schemas and docstrings of this checkout.
+
+Pages stay where a reader of the repository finds them. This script copies them to build/docs, turns each link to a file
+of the checkout into a link to a page of the site, adds what is generated (reference of both packages, of the commands,
+of events and responses), and lets Zensical render it. Nothing is loaded from elsewhere, by the script or by the site.
+"""
+
+import importlib
+import inspect
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import click
+
+import kms_patterns
+import kms_runtime
+from kms_patterns.cli.main import main as kms_patterns_command
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build"
+SETTINGS = Path(__file__).with_name("zensical.toml")
+MODULES = ROOT / "node_modules"
+SCRIPTS = "assets/javascripts"
+# What the theme loads from elsewhere: for the search of a page that was opened as a file, and for diagrams.
+SHIM = ("https://unpkg.com/iframe-worker/shim", MODULES / "iframe-worker" / "shim" / "index.js", "iframe-worker.js")
+DIAGRAMS = (
+    '"https://unpkg.com/mermaid@12/dist/mermaid.min.js"',
+    MODULES / "@mermaid-js" / "tiny" / "dist" / "mermaid.tiny.js",
+    "mermaid.js",
+)
+SCHEMAS = ROOT / "lambda" / "kms_runtime" / "handlers" / "schemas"
+HOME = {"README.md": "index.md", "lambda/README.md": "kms-runtime.md"}
+PAGES_ELSEWHERE = {*HOME, "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+LANGUAGES = {".py": "python", ".mjs": "javascript", ".sh": "bash", ".json": "json", ".yml": "yaml", ".toml": "toml"}
+LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)]*)?\)")
+
+
+def tracked() -> list[str]:
+    """Return the files of the checkout, as paths relative to it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def address(name: str) -> str:
+    """Return the place of the file ``name`` among the pages of the site."""
+    if name.endswith(".md"):
+        return HOME.get(name) or name.removeprefix("docs/")
+    if name.startswith("docs/") and Path(name).suffix in {".png", ".svg"}:
+        return name.removeprefix("docs/")
+    return f"source/{name}.md"
+
+
+class Site:
+    """The pages of the site, written below ``folder``.
+
+    A page that links to a file of the checkout brings that file along as a page of its own, and so does a folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = tracked()
+        self.written: set[str] = set()
+
+    def write(self, place: str, text: str) -> None:
+        """Write the page ``place``."""
+        path = self.folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def add(self, name: str) -> None:
+        """Add the file or folder ``name`` of the checkout, and all that it links to."""
+        if name in self.written:
+            return
+        self.written.add(name)
+        source = ROOT / name
+        if source.is_dir():
+            self.write(f"source/{name}/index.md", self._listing(name))
+        elif name.endswith(".md"):
+            self.write(address(name), self._linked(name, source.read_text(encoding="utf-8")))
+        elif source.suffix in {".png", ".svg"}:
+            target = self.folder / address(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        else:
+            code = source.read_text(encoding="utf-8")
+            self.write(address(name), f"# {name}\n\n`````{LANGUAGES.get(source.suffix, 'text')}\n{code}`````\n")
+
+    def _listing(self, name: str) -> str:
+        inside = [each for each in self.files if each.startswith(f"{name}/") and "/." not in each]
+        for each in inside:
+            self.add(each)
+        here = f"source/{name}/index.md"
+        lines = [f"- [{each.removeprefix(f'{name}/')}]({_relative(here, address(each))})" for each in inside]
+        return f"# {name}\n\n" + "\n".join(lines) + "\n"
+
+    def _linked(self, name: str, text: str) -> str:
+        def site_link(match: re.Match[str]) -> str:
+            opening, target, fragment = match[1], match[2], match[3] or ""
+            if re.match(r"[a-z]+:", target):
+                return match[0]
+            path = os.path.normpath(str(PurePosixPath(name).parent / target))
+            self.add(path)
+            place = f"source/{path}/index.md" if (ROOT / path).is_dir() else address(path)
+            return f"{opening}{_relative(address(name), place)}{fragment})"
+
+        return LINK.sub(site_link, text)
+
+
+def _relative(page: str, target: str) -> str:
+    return os.path.relpath(target, str(PurePosixPath(page).parent))
+
+
+def constructs() -> str:
+    """Return the reference of the public names of ``kms_patterns``."""
+    return _reference("kms_patterns", kms_patterns.__all__, "Constructs and their options, as the docstrings say it.")
+
+
+def data_plane() -> str:
+    """Return the reference of the public names of ``kms_runtime``."""
+    return _reference("kms_runtime", kms_runtime.__all__, "The data plane that functions, hosts and outsiders use.")
+
+
+def _reference(package: str, names: list[str], head: str) -> str:
+    module = importlib.import_module(package)
+    parts = [f"# `{package}`\n\n{head}\n"]
+    for name in sorted(names):
+        value = getattr(module, name)
+        home = getattr(value, "__module__", package)
+        parts.append(f"\n::: {home}.{name}\n")
+    return "".join(parts)
+
+
+def commands() -> str:
+    """Return the reference of the commands, from the help that they print."""
+    return "# Commands\n\n`kms-patterns` has them all; `kms-runtime` has those of the data plane.\n" + "".join(
+        f"\n## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(kms_patterns_command, "kms-patterns")
+    )
+
+
+def _helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, info_name=name.rsplit(" ", 1)[-1], parent=parent, max_content_width=100)
+    yield name, inspect.cleandoc(command.get_help(context))
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            inner = command.get_command(context, each)
+            if inner is not None and not inner.hidden:
+                yield from _helps(inner, f"{name} {each}", context)
+
+
+def events() -> str:
+    """Return the reference of events and responses, from the JSON Schemas of the handlers."""
+    parts = ["# Events and responses\n\nOne JSON Schema document per handler; an example of each member below.\n"]
+    for path in sorted(SCHEMAS.glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        parts.append(f"\n## {document.get('title', path.stem)}\n")
+        parts += [
+            f"\n### {schema['title']}\n\n{schema.get('description', '')}\n\n{_members(schema)}\n"
+            for schema in document.get("definitions", {}).values()
+            if schema.get("type") == "object" and "title" in schema
+        ]
+    return "".join(parts)
+
+
+def _members(schema: dict[str, Any]) -> str:
+    if not schema.get("properties"):
+        return ""
+    rows = [
+        f"| `{name}` | {_type(member)} | {'yes' if name in schema.get('required', []) else 'no'} "
+        f"| {_cell(member.get('description', ''))} |"
+        for name, member in schema["properties"].items()
+    ]
+    return "| Member | Type | Required | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _type(member: dict[str, Any]) -> str:
+    if "enum" in member:
+        return ", ".join(f"`{value}`" for value in member["enum"])
+    reference = str(member.get("$ref", "")).rsplit("/", 1)[-1]
+    return _cell(str(member.get("type") or reference or "any"))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "reference/kms-patterns.md": constructs,
+    "reference/kms-runtime.md": data_plane,
+    "reference/commands.md": commands,
+    "reference/events.md": events,
+}
+
+
+def gather(folder: Path) -> None:
+    """Write all pages of the site, as Markdown, below ``folder``."""
+    shutil.rmtree(folder, ignore_errors=True)
+    site = Site(folder)
+    for name in site.files:
+        if name.endswith(".md") and name.split("/")[0] in {
+            "docs",
+            *HOME,
+            "SECURITY.md",
+            "CONTRIBUTING.md",
+            "CHANGELOG.md",
+        }:
+            site.add(name)
+    site.add("lambda/README.md")
+    for place, page in GENERATED.items():
+        site.write(place, page())
+
+
+def build(folder: Path) -> None:
+    """Gather the pages in ``folder``/docs and render them to ``folder``/site."""
+    gather(folder / "docs")
+    shutil.copyfile(SETTINGS, folder / SETTINGS.name)
+    subprocess.run([sys.executable, "-m", "zensical", "build", "--clean", "--strict"], cwd=folder, check=True)
+    _bring_scripts(folder / "site")
+
+
+def _bring_scripts(site: Path) -> None:
+    elsewhere, source, name = SHIM
+    shutil.copyfile(source, site / SCRIPTS / name)
+    for page in site.rglob("*.html"):
+        _replace(page, elsewhere, os.path.relpath(site / SCRIPTS / name, page.parent))
+    elsewhere, source, name = DIAGRAMS
+    shutil.copyfile(source, site / SCRIPTS / name)
+    (bundle,) = (site / SCRIPTS).glob("bundle.*.js")
+    _replace(bundle, elsewhere, f"""new URL("{name}",document.querySelector("script[src*='/bundle.']").src).href""")
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    if old not in text:
+        raise ValueError(f"{path.name} does not load {old}: the theme changed, see what it loads now")
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    build(BUILD)
