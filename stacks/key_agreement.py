@@ -1,4 +1,4 @@
-"""Payloads sealed between a KMS key and an outsider."""
+"""Payloads encrypted between a KMS key and an outsider."""
 
 import aws_cdk as cdk
 from constructs import Construct
@@ -8,7 +8,7 @@ from stacks.support import ReferenceStack, instance_role, outputs
 
 
 class KeyAgreementStack(ReferenceStack):
-    """Key agreement: outsiders seal orders and open answers with a key pair of their own."""
+    """Key agreement: outsiders encrypt orders and decrypt answers with a key pair of their own."""
 
     NAME = "KmsPatterns-KeyAgreement"
 
@@ -17,17 +17,17 @@ class KeyAgreementStack(ReferenceStack):
         key = KeyAgreementKey(self, "Key", alias="agreement", lifecycle=lifecycle)
         agreement = KeyAgreement(self, "Agreement", agreement_key=key, purpose="orders")
         receiver, sender, publisher = (instance_role(self, name) for name in ("Receiver", "Sender", "Publisher"))
-        agreement.grant_open(receiver)
-        agreement.grant_seal(sender)
+        agreement.grant_decrypt(receiver)
+        agreement.grant_encrypt(sender)
         key.grant_public_key(publisher)
         outputs(
             self,
             {
                 "KeyArn": key.key_arn,
-                "SealFunctionName": agreement.seal_function.function_name,
-                "OpenFunctionName": agreement.open_function.function_name,
-                "SealRoleArn": agreement.seal_role.role_arn,
-                "OpenRoleArn": agreement.open_role.role_arn,
+                "EncryptFunctionName": agreement.encrypt_function.function_name,
+                "DecryptFunctionName": agreement.decrypt_function.function_name,
+                "EncryptRoleArn": agreement.encrypt_role.role_arn,
+                "DecryptRoleArn": agreement.decrypt_role.role_arn,
                 "ReceiverRoleArn": receiver.role_arn,
                 "SenderRoleArn": sender.role_arn,
                 "PublisherRoleArn": publisher.role_arn,

@@ -1,4 +1,4 @@
-"""Key agreement: an outsider seals orders and opens answers with its own private key, and no AWS credentials."""
+"""Key agreement: an outsider encrypts orders and decrypts answers with its own private key, and no AWS credentials."""
 
 import base64
 from typing import Any
@@ -14,7 +14,7 @@ from kms_runtime.key_agreement.agreement import LocalParty, decrypt, encrypt
 STACK = "KeyAgreement"
 ORDER, ANSWER, PURPOSE = b"4711: two bicycles", b"4711: accepted", "orders"
 
-agreements = Group("Key agreement: payloads sealed between a KMS key and an outsider", order=120)
+agreements = Group("Key agreement: payloads encrypted between a KMS key and an outsider", order=120)
 
 
 def _kms_public_key(stage: Stage) -> bytes:
@@ -37,78 +37,78 @@ def _order(stage: Stage, purpose: str = PURPOSE) -> bytes:
     return encrypt(ORDER, party=outsider, sender=outsider.public_key, recipient=recipient, purpose=purpose)
 
 
-def _open(stage: Stage, message: bytes, role: str = "Receiver") -> dict[str, Any]:
+def _decrypt(stage: Stage, message: bytes, role: str = "Receiver") -> dict[str, Any]:
     caller = client(stage, "lambda", STACK, f"{role}RoleArn")
     event = {"message": base64.b64encode(message).decode()}
-    return invoke(caller, stage.output(STACK, "OpenFunctionName"), event)
+    return invoke(caller, stage.output(STACK, "DecryptFunctionName"), event)
 
 
-def _seal(stage: Stage, recipient: bytes) -> bytes:
+def _encrypt(stage: Stage, recipient: bytes) -> bytes:
     event = {
         "payload": base64.b64encode(ANSWER).decode(),
         "recipientPublicKey": base64.b64encode(recipient).decode(),
         "senderPublicKey": base64.b64encode(_kms_public_key(stage)).decode(),
     }
     sender = client(stage, "lambda", STACK, "SenderRoleArn")
-    return base64.b64decode(invoke(sender, stage.output(STACK, "SealFunctionName"), event)["message"])
+    return base64.b64decode(invoke(sender, stage.output(STACK, "EncryptFunctionName"), event)["message"])
 
 
-@agreements.scenario(who="outsider, receiver", what="seals an order; opens it", expected="4711: two bicycles")
-def receiver_opens_an_order(stage: Stage) -> str:
-    answer = _open(stage, _order(stage))
+@agreements.scenario(who="outsider, receiver", what="encrypts an order; decrypts it", expected="4711: two bicycles")
+def receiver_decrypts_an_order(stage: Stage) -> str:
+    answer = _decrypt(stage, _order(stage))
     if base64.b64decode(answer["senderPublicKey"]) != _outsider(stage).public_key:
         return "from someone else"
     return base64.b64decode(answer["payload"]).decode()
 
 
-@agreements.scenario(who="sender, outsider", what="seals an answer; opens it", expected="4711: accepted")
-def outsider_opens_an_answer(stage: Stage) -> str:
+@agreements.scenario(who="sender, outsider", what="encrypts an answer; decrypts it", expected="4711: accepted")
+def outsider_decrypts_an_answer(stage: Stage) -> str:
     outsider = _outsider(stage)
-    message = _seal(stage, outsider.public_key)
+    message = _encrypt(stage, outsider.public_key)
     return decrypt(message, party=outsider, purpose=PURPOSE, sender=_kms_public_key(stage)).payload.decode()
 
 
-@agreements.scenario(who="receiver", what="opens a tampered order", expected="refused: MessageAuthenticationFailed")
+@agreements.scenario(who="receiver", what="decrypts a tampered order", expected="refused: MessageAuthenticationFailed")
 def tampered_order(stage: Stage) -> str:
     message = bytearray(_order(stage))
     message[-1] ^= 1
-    return str(_open(stage, bytes(message)))
+    return str(_decrypt(stage, bytes(message)))
 
 
 @agreements.scenario(
-    who="receiver", what="opens a message of another purpose", expected="refused: MessageAuthenticationFailed"
+    who="receiver", what="decrypts a message of another purpose", expected="refused: MessageAuthenticationFailed"
 )
 def other_purpose(stage: Stage) -> str:
-    return str(_open(stage, _order(stage, purpose="payments")))
+    return str(_decrypt(stage, _order(stage, purpose="payments")))
 
 
-@agreements.scenario(who="sender", what="seals for a key on P-384", expected="refused: PublicKeyInvalid")
+@agreements.scenario(who="sender", what="encrypts for a key on P-384", expected="refused: PublicKeyInvalid")
 def peer_on_another_curve(stage: Stage) -> str:
-    return _seal(stage, LocalParty(_private_key(ec.SECP384R1())).public_key).hex()
+    return _encrypt(stage, LocalParty(_private_key(ec.SECP384R1())).public_key).hex()
 
 
-@agreements.scenario(who="sender", what="seals for a point off the curve", expected="refused: PublicKeyInvalid")
+@agreements.scenario(who="sender", what="encrypts for a point off the curve", expected="refused: PublicKeyInvalid")
 def peer_off_the_curve(stage: Stage) -> str:
     altered = bytearray(_outsider(stage).public_key)
     altered[-1] ^= 1
-    return _seal(stage, bytes(altered)).hex()
+    return _encrypt(stage, bytes(altered)).hex()
 
 
 @agreements.scenario(
-    who="seal function's role", what="agrees with a key on P-384 directly", expected="refused: ValidationException"
+    who="encrypt function's role", what="agrees with a key on P-384 directly", expected="refused: ValidationException"
 )
 def kms_refuses_another_curve(stage: Stage) -> str:
     peer = _private_key(ec.SECP384R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return _derive(stage, function_client(stage, "kms", STACK, "SealRoleArn"), peer)
+    return _derive(stage, function_client(stage, "kms", STACK, "EncryptRoleArn"), peer)
 
 
 @agreements.scenario(
-    who="open function's role",
+    who="decrypt function's role",
     what="downloads the public key",
     expected="refused: AccessDeniedException (kms:GetPublicKey)",
 )
-def open_role_may_derive_only(stage: Stage) -> str:
-    function_client(stage, "kms", STACK, "OpenRoleArn").get_public_key(KeyId=stage.output(STACK, "KeyArn"))
+def decrypt_role_may_derive_only(stage: Stage) -> str:
+    function_client(stage, "kms", STACK, "DecryptRoleArn").get_public_key(KeyId=stage.output(STACK, "KeyArn"))
     return "downloaded"
 
 
@@ -125,11 +125,11 @@ def other_role_may_not_derive(stage: Stage) -> str:
 
 @agreements.scenario(
     who="sender",
-    what="invokes the open function",
+    what="invokes the decrypt function",
     expected="refused: AccessDeniedException (lambda:InvokeFunction)",
 )
-def sender_may_not_open(stage: Stage) -> str:
-    return str(_open(stage, _order(stage), role="Sender"))
+def sender_may_not_decrypt(stage: Stage) -> str:
+    return str(_decrypt(stage, _order(stage), role="Sender"))
 
 
 def _derive(stage: Stage, kms: Any, peer: bytes) -> str:

@@ -207,7 +207,7 @@ def agreement(stack: cdk.Stack, agreement_key: KeyAgreementKey) -> KeyAgreement:
     return KeyAgreement(stack, "Agreement", agreement_key=agreement_key, purpose="orders", allowed_peers=[PEER])
 
 
-@pytest.mark.parametrize("name", ["Seal", "Open"])
+@pytest.mark.parametrize("name", ["Encrypt", "Decrypt"])
 def test_role_may_derive_with_ecdh_and_nothing_else(
     *,
     stack: cdk.Stack,
@@ -237,8 +237,8 @@ def test_role_may_derive_with_ecdh_and_nothing_else(
 def test_key_policy_names_both_roles_with_the_algorithm(
     stack: cdk.Stack, synth: Synth, agreement: KeyAgreement, key_statements: Callable[..., Statements], named: Any
 ) -> None:
-    both = named(agreement.open_role, ["kms:DeriveSharedSecret"], ECDH)
-    roles = stack.resolve([agreement.open_role.role_arn, agreement.seal_role.role_arn])
+    both = named(agreement.decrypt_role, ["kms:DeriveSharedSecret"], ECDH)
+    roles = stack.resolve([agreement.decrypt_role.role_arn, agreement.encrypt_role.role_arn])
     both["Condition"]["ArnEquals"]["aws:PrincipalArn"] = roles
     (found,) = key_statements(synth(stack))[1:]
     assert found == {**both, "Sid": found["Sid"]}
@@ -248,7 +248,7 @@ def test_functions_know_purpose_and_peers(
     stack: cdk.Stack, synth: Synth, agreement_key: KeyAgreementKey, agreement: KeyAgreement
 ) -> None:
     template = synth(stack)
-    for function, handler in ((agreement.seal_function, "encrypt"), (agreement.open_function, "decrypt")):
+    for function, handler in ((agreement.encrypt_function, "encrypt"), (agreement.decrypt_function, "decrypt")):
         found = template["Resources"][stack.resolve(function.function_name)["Ref"]]["Properties"]
         assert found["Handler"] == f"kms_runtime.handlers.key_agreement.{handler}"
         assert found["Environment"]["Variables"] == {
@@ -262,10 +262,10 @@ def test_caller_of_the_agreement_is_granted_one_function_and_nothing_on_the_key(
     stack: cdk.Stack, synth: Synth, agreement: KeyAgreement, role: Any, role_statements: Callable[..., Statements]
 ) -> None:
     sender, receiver = role("Sender"), role("Receiver")
-    agreement.grant_seal(sender)
-    agreement.grant_open(receiver)
+    agreement.grant_encrypt(sender)
+    agreement.grant_decrypt(receiver)
     template = synth(stack)
-    for caller, function in ((sender, agreement.seal_function), (receiver, agreement.open_function)):
+    for caller, function in ((sender, agreement.encrypt_function), (receiver, agreement.decrypt_function)):
         arn = stack.resolve(function.function_arn)
         assert role_statements(template, stack, caller) == [
             {"Action": "lambda:InvokeFunction", "Effect": "Allow", "Resource": arn}
@@ -299,5 +299,5 @@ def test_curve_that_the_functions_do_not_know_is_refused(app: cdk.App) -> None:
 def test_key_agreement_matches_its_snapshot(
     stack: cdk.Stack, synth: Synth, agreement: KeyAgreement, snapshot_of: Callable[[dict[str, Any]], None]
 ) -> None:
-    assert agreement.seal_function.function_name
+    assert agreement.encrypt_function.function_name
     snapshot_of(synth(stack))

@@ -1,5 +1,5 @@
 // The outsider's half of a key agreement with Node's built-in crypto alone, written from the documented layout.
-// agreement_outsider.mjs seal|open OUTSIDER.pem KMS_PUBLIC_KEY.der PURPOSE < payload or message > message or payload
+// agreement_outsider.mjs encrypt|decrypt OUTSIDER.pem KMS_PUBLIC_KEY.der PURPOSE < payload or message > message or payload
 import * as crypto from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 
@@ -22,12 +22,12 @@ const keys = (sender, recipient, salt) => {
 const header = (sender, recipient, salt) =>
   Buffer.concat([Buffer.from([1]), prefixed(sender), prefixed(recipient), salt]);
 
-if (verb === "seal") {
+if (verb === "encrypt") {
   const salt = crypto.randomBytes(32);
   const [key, nonce] = keys(own, published, salt);
   const cipher = crypto.createCipheriv("aes-256-gcm", key, nonce).setAAD(header(own, published, salt));
-  const sealed = Buffer.concat([cipher.update(input), cipher.final()]);
-  writeFileSync(1, Buffer.concat([header(own, published, salt), sealed, cipher.getAuthTag()]));
+  const encrypted = Buffer.concat([cipher.update(input), cipher.final()]);
+  writeFileSync(1, Buffer.concat([header(own, published, salt), encrypted, cipher.getAuthTag()]));
 } else {
   const start = header(published, own, Buffer.alloc(32)).length;
   const salt = input.subarray(start - 32, start);

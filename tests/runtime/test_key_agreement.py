@@ -38,7 +38,7 @@ def outside() -> LocalParty:
     return LocalParty(ec.generate_private_key(ec.SECP256R1()))
 
 
-def test_outsider_seals_and_opens_without_a_call_and_kms_derives_once_for_each(inside, outside, published, kms):
+def test_outsider_encrypts_and_decrypts_without_a_call_and_kms_derives_once_for_each(inside, outside, published, kms):
     order = encrypt(b"order", party=outside, sender=outside.public_key, recipient=published, purpose="orders")
     assert kms.calls == []
     assert decrypt(order, party=inside, purpose="orders").payload == b"order"
@@ -49,7 +49,7 @@ def test_outsider_seals_and_opens_without_a_call_and_kms_derives_once_for_each(i
     assert kms.calls == [("DeriveSharedSecret", request)] * 2
 
 
-def test_message_sealed_under_another_key_than_the_callers_does_not_open(inside, outside, published):
+def test_message_encrypted_under_another_key_than_the_callers_does_not_decrypt(inside, outside, published):
     other = LocalParty(ec.generate_private_key(ec.SECP256R1())).public_key
     made = encrypt(b"answer", party=inside, sender=other, recipient=outside.public_key, purpose="p")
     with pytest.raises(KmsRuntimeError) as caught:
@@ -72,7 +72,7 @@ def test_sender_that_names_another_recipient_is_refused_by_who_knows_its_own_key
     assert (caught.value.code, len(kms.calls)) == ("PublicKeyInvalid", calls)
 
 
-def test_message_for_somebody_else_does_not_open_though_no_public_key_is_known(inside, outside):
+def test_message_for_somebody_else_does_not_decrypt_though_no_public_key_is_known(inside, outside):
     other = LocalParty(ec.generate_private_key(ec.SECP256R1())).public_key
     made = encrypt(b"order", party=outside, sender=outside.public_key, recipient=other, purpose="p")
     with pytest.raises(KmsRuntimeError) as caught:
@@ -153,7 +153,7 @@ class Setting:
 
     def example(self, verb: str, content: bytes) -> bytes:
         (self.folder / "in").write_bytes(content)
-        script = str(ROOT / "examples" / "seal_order.py")
+        script = str(ROOT / "examples" / "encrypt_order.py")
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "lambda")}
         words = [sys.executable, script, verb, "kms.pem", "outsider.pem", "in", "out"]
         subprocess.run(words, cwd=self.folder, env=environment, check=True)
@@ -172,9 +172,9 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Setting:
     return Setting(tmp_path, request.param)
 
 
-def test_node_seals_what_we_open_and_opens_what_we_seal(setting: Setting) -> None:
-    assert setting.read(setting.node("seal", b"two bicycles").stdout) == b"two bicycles"
-    assert setting.node("open", setting.answer(b"accepted")).stdout == b"accepted"
+def test_node_encrypts_what_we_decrypt_and_decrypts_what_we_encrypt(setting: Setting) -> None:
+    assert setting.read(setting.node("encrypt", b"two bicycles").stdout) == b"two bicycles"
+    assert setting.node("decrypt", setting.answer(b"accepted")).stdout == b"accepted"
 
 
 def test_node_and_we_refuse_the_same(tmp_path: Path) -> None:
@@ -182,14 +182,14 @@ def test_node_and_we_refuse_the_same(tmp_path: Path) -> None:
     altered = bytearray(setting.answer(b"accepted"))
     altered[-1] ^= 1
     for message, purpose in ((bytes(altered), "orders"), (setting.answer(b"accepted"), "payments")):
-        refused = setting.node("open", message, purpose)
+        refused = setting.node("decrypt", message, purpose)
         assert (refused.returncode, refused.stdout) == (1, b"")
         assert b"unable to authenticate data" in refused.stderr
     with pytest.raises(KmsRuntimeError, match="tag does not verify"):
-        setting.read(setting.node("seal", b"x", "payments").stdout)
+        setting.read(setting.node("encrypt", b"x", "payments").stdout)
 
 
-def test_example_seals_and_opens_without_aws(tmp_path: Path) -> None:
+def test_example_encrypts_and_decrypts_without_aws(tmp_path: Path) -> None:
     setting = Setting(tmp_path, CURVES[0])
-    assert setting.read(setting.example("seal", b"two bicycles")) == b"two bicycles"
-    assert setting.example("open", setting.answer(b"accepted")) == b"accepted"
+    assert setting.read(setting.example("encrypt", b"two bicycles")) == b"two bicycles"
+    assert setting.example("decrypt", setting.answer(b"accepted")) == b"accepted"

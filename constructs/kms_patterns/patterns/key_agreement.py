@@ -1,4 +1,4 @@
-"""Payloads sealed between an ECC KMS key and outsiders, behind a function that seals and one that opens."""
+"""Payloads encrypted between an ECC KMS key and outsiders, behind a function that encrypts and one that decrypts."""
 
 import re
 from collections.abc import Sequence
@@ -18,24 +18,26 @@ _MOST_PEERS: Final = 40
 
 
 class KeyAgreement(FunctionPattern):
-    """Two Lambda functions that may only ``kms:DeriveSharedSecret``: one seals payloads for a peer, one opens a peer's.
+    """Two Lambda functions that may only ``kms:DeriveSharedSecret``: one encrypts, one decrypts.
 
     The peer has a key pair of its own, on the curve of the key, and needs no AWS: ECDH with the key's public half gives
     both the same secret, HKDF-SHA256 makes a key of it that is bound to both public keys, the direction and
-    ``purpose``, and AES-256-GCM seals (``kms_runtime.key_agreement``). The functions answer payloads and messages,
-    never the secret. The same private key opens and seals, so both roles have the same permission on it; what a caller
-    may do is decided by the function that it may invoke.
+    ``purpose``, and AES-256-GCM encrypts (``kms_runtime.key_agreement``). The functions return payloads and messages,
+    never the secret. The same private key decrypts and encrypts, so both roles have the same permission on it; what a
+    caller may do is decided by the function that it may invoke.
 
-    Invoke synchronously. The event of a *failed asynchronous* call to the seal function, which contains the payload, is
-    kept in that function's dead-letter queue.
+    Invoke synchronously. The event of a *failed asynchronous* call to the encrypt function, which contains the payload,
+    is kept in that function's dead-letter queue.
 
     Args:
         scope: Parent construct.
         construct_id: Id within the parent.
         agreement_key: Key on P-256, P-384 or P-521.
-        purpose: Bound to every key, so that a message for one construct does not open in another; peers name the same.
-        allowed_peers: SHA-256 of the DER public keys that the functions agree with, in hexadecimal, at most 40. Left
-            out, anyone who has the key's public half may seal, and the open function answers whose key it was.
+        purpose: Bound to every key, so that a message for one construct is not decrypted in another; peers name the
+            same.
+        allowed_peers: SHA-256 of the DER public keys that the functions agree with, in hexadecimal, at most 40.
+            Defaults to any: then anyone who has the key's public half may encrypt, and the decrypt function returns
+            whose key it was.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 512 MiB and 10 seconds.
             The logs contain no payloads, messages or secrets.
 
@@ -63,42 +65,42 @@ class KeyAgreement(FunctionPattern):
             "PURPOSE": purpose,
             "ALLOWED_PEERS": " ".join(allowed_peers),
         }
-        self._seal, self._open = (
+        self._encrypt, self._decrypt = (
             self._function(
                 name, f"{name}s payloads under keys that KMS agrees on with a peer", environment, handler=handler
             )
-            for name, handler in (("Seal", "encrypt"), ("Open", "decrypt"))
+            for name, handler in (("Encrypt", "encrypt"), ("Decrypt", "decrypt"))
         )
-        for role in (self.seal_role, self.open_role):
+        for role in (self.encrypt_role, self.decrypt_role):
             agreement_key.grant_derive_shared_secret(role, algorithms=["ECDH"]).assert_success()
 
     @property
-    def seal_function(self) -> ExactFunction:
-        """The function that seals payloads for a peer."""
-        return self._seal.function
+    def encrypt_function(self) -> ExactFunction:
+        """The function that encrypts payloads for a peer."""
+        return self._encrypt.function
 
     @property
-    def open_function(self) -> ExactFunction:
-        """The function that opens what a peer sealed."""
-        return self._open.function
+    def decrypt_function(self) -> ExactFunction:
+        """The function that decrypts what a peer encrypted."""
+        return self._decrypt.function
 
     @property
-    def seal_role(self) -> aws_iam.Role:
-        """The role of the seal function."""
-        return self._seal.role
+    def encrypt_role(self) -> aws_iam.Role:
+        """The role of the encrypt function."""
+        return self._encrypt.role
 
     @property
-    def open_role(self) -> aws_iam.Role:
-        """The role of the open function."""
-        return self._open.role
+    def decrypt_role(self) -> aws_iam.Role:
+        """The role of the decrypt function."""
+        return self._decrypt.role
 
-    def grant_seal(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to invoke the seal function; it needs no permission on the key."""
-        return self.seal_function.grant_invoke(grantee)
+    def grant_encrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the encrypt function; it needs no permission on the key."""
+        return self.encrypt_function.grant_invoke(grantee)
 
-    def grant_open(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to invoke the open function; it needs no permission on the key."""
-        return self.open_function.grant_invoke(grantee)
+    def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the decrypt function; it needs no permission on the key."""
+        return self.decrypt_function.grant_invoke(grantee)
 
 
 def _check(purpose: str, allowed_peers: Sequence[str], agreement_key: KeyAgreementKey) -> None:

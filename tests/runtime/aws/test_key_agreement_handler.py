@@ -59,13 +59,13 @@ def refusal(call, event) -> KmsRuntimeError:
     return caught.value
 
 
-def test_order_is_opened_and_its_sender_told(order, outside, key_arn):
+def test_order_is_decrypted_and_its_sender_told(order, outside, key_arn):
     found = key_agreement.decrypt({"message": text(order)}, None)
     assert found == {"payload": text(b"order"), "senderPublicKey": text(outside.public_key), "keyArn": key_arn}
     fastjsonschema.compile(schema("key_agreement/decrypt_response"))(found)
 
 
-def test_answer_is_sealed_for_the_outsider_alone(answer, outside, published):
+def test_answer_is_encrypted_for_the_outsider_alone(answer, outside, published):
     made = key_agreement.encrypt(answer, None)
     fastjsonschema.compile(schema("key_agreement/encrypt_response"))(made)
     message = base64.b64decode(made["message"])
@@ -106,7 +106,7 @@ def test_another_purpose_is_refused(monkeypatch, order):
         ({"extra": 1}, "InvalidRequest"),
     ],
 )
-def test_what_cannot_be_sealed_is_refused_before_any_call(answer, fields, code, kms):
+def test_what_cannot_be_encrypted_is_refused_before_any_call(answer, fields, code, kms):
     assert (refusal(key_agreement.encrypt, {**answer, **fields}).code, kms.calls) == (code, [])
 
 

@@ -11,13 +11,13 @@ USES_DEPLOYED = 0
 ECDH = {"StringEquals": {"kms:KeyAgreementAlgorithm": "ECDH"}}
 ACCESS: Access = {
     "Key": {
-        "Agreement/Seal/Role": {"kms:DeriveSharedSecret": ECDH},
-        "Agreement/Open/Role": {"kms:DeriveSharedSecret": ECDH},
+        "Agreement/Encrypt/Role": {"kms:DeriveSharedSecret": ECDH},
+        "Agreement/Decrypt/Role": {"kms:DeriveSharedSecret": ECDH},
         "PublisherRole": {"kms:GetPublicKey": None},
     },
 }
 
-_CALLERS = {"Seal": "Sender", "Open": "Receiver"}
+_CALLERS = {"Encrypt": "Sender", "Decrypt": "Receiver"}
 _DERIVE = "kms:DeriveSharedSecret"
 _ECDH = {"kms:KeyAgreementAlgorithm": "ECDH"}
 

@@ -1,7 +1,7 @@
-"""Seals a file for a KMS key outside of AWS, with no credentials and no call; opens the answer to it.
+"""Encrypts a file for a KMS key outside of AWS, with no credentials and no call; decrypts the answer to it.
 
-seal_order.py seal KMS_PUBLIC_KEY.pem OUTSIDER.pem ORDER MESSAGE
-seal_order.py open KMS_PUBLIC_KEY.pem OUTSIDER.pem MESSAGE ANSWER
+encrypt_order.py encrypt KMS_PUBLIC_KEY.pem OUTSIDER.pem ORDER MESSAGE
+encrypt_order.py decrypt KMS_PUBLIC_KEY.pem OUTSIDER.pem MESSAGE ANSWER
 """
 
 import sys
@@ -18,16 +18,16 @@ from cryptography.hazmat.primitives.serialization import (
 from kms_runtime.key_agreement.agreement import LocalParty, decrypt, encrypt
 
 
-def sealed(order: bytes, outsider: LocalParty, kms_key: bytes) -> bytes:
+def encrypted(order: bytes, outsider: LocalParty, kms_key: bytes) -> bytes:
     return encrypt(order, party=outsider, sender=outsider.public_key, recipient=kms_key, purpose="orders")
 
 
-def opened(answer: bytes, outsider: LocalParty, kms_key: bytes) -> bytes:
+def decrypted(answer: bytes, outsider: LocalParty, kms_key: bytes) -> bytes:
     return decrypt(answer, party=outsider, sender=kms_key, purpose="orders").payload
 
 
 if __name__ == "__main__":
-    act = {"seal": sealed, "open": opened}[sys.argv[1]]
+    act = {"encrypt": encrypted, "decrypt": decrypted}[sys.argv[1]]
     published, own, source, target = map(Path, sys.argv[2:])
     key = load_pem_private_key(own.read_bytes(), password=None)
     if not isinstance(key, EllipticCurvePrivateKey):
