@@ -1,0 +1,271 @@
+"""Stacks that are deployed again.
+
+The roll-over: three deployments take an issuer from an RSA key to an elliptic curve, and no one refuses a valid
+token. Destroyed and deployed again: what stays does not stand in the way, and can be brought back.
+"""
+
+import json
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import aws_cdk as cdk
+import jwt
+import pytest
+from aws_cdk import aws_iam as iam
+from joserfc import jwk
+from joserfc import jwt as jose
+from joserfc.errors import JoseError
+
+from demo.functions import invoke
+from demo.scenario import Stage
+from demo.token_forgeries import tampered, under_the_public_key, unsigned
+from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
+from kms_patterns.local import LocalAws
+from kms_patterns.local.function_urls import local_address
+from kms_patterns.patterns.public_bucket import PublicBucket
+from kms_runtime.errors import TokenRefused
+from kms_runtime.tokens import RemoteJwks, key_id, verify_token
+from tests.end_to_end.deployment import deployed, run_cdk
+from tests.synthesis import synthesize
+
+APP = Path(__file__).parent / "apps" / "token_roll_over.py"
+ISSUER, AUDIENCE, ALGORITHMS = "https://tokens.example.com", "orders", ["PS256", "ES256"]
+pytestmark = pytest.mark.end_to_end
+
+
+@dataclass
+class Issuer:
+    """The issuer as one of the deployments left it, and readers that know its address."""
+
+    aws: LocalAws
+    outputs: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return local_address(self.outputs["JwksUrl"], self.aws.endpoint_url)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.aws.ca_bundle))
+
+    def issue(self) -> str:
+        function = self.outputs["IssueFunctionName"]
+        return str(invoke(self.aws.client("lambda"), function, {"subject": "customer-1"})["token"])
+
+    def key_ids(self) -> list[str]:
+        with urlopen(self.url, context=self.context) as answer:
+            return [key["kid"] for key in json.load(answer)["keys"]]
+
+    def status(self, **headers: str) -> tuple[int, str]:
+        """Return the status and ETag of an answer at the address."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            with urlopen(Request(self.url, headers=named), context=self.context) as answer:
+                return answer.status, answer.headers["ETag"]
+        except HTTPError as error:
+            return error.code, error.headers["ETag"]
+
+    def by_ours(self, token: str) -> Any:
+        keys = RemoteJwks(self.url, ssl_context=self.context)
+        return verify_token(token, keys=keys, issuer=ISSUER, audience=AUDIENCE).claims
+
+    def by_pyjwt(self, token: str) -> Any:
+        key = jwt.PyJWKClient(self.url, ssl_context=self.context).get_signing_key_from_jwt(token)
+        return jwt.decode(token, key, ALGORITHMS, audience=AUDIENCE, issuer=ISSUER)
+
+    def by_joserfc(self, token: str) -> Any:
+        with urlopen(self.url, context=self.context) as answer:
+            keys = jwk.KeySet.import_key_set(json.load(answer))
+        return jose.decode(token, keys, algorithms=ALGORITHMS).claims
+
+    def verified_by_all(self, token: str) -> str:
+        """Return the key id after our reader, PyJWT and joserfc have fetched the keys and verified the token."""
+        assert self.by_ours(token) == self.by_pyjwt(token) == self.by_joserfc(token)
+        return str(jwt.get_unverified_header(token)["kid"])
+
+    def refused_by_all(self, token: str) -> None:
+        for verify, refusal in (
+            (self.by_ours, TokenRefused),
+            (self.by_pyjwt, jwt.PyJWTError),
+            (self.by_joserfc, (JoseError, ValueError)),
+        ):
+            with pytest.raises(refusal):
+                verify(token)
+
+
+@pytest.fixture(scope="module")
+def deploy(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Issuer]:
+    """Return a function that deploys a step of the roll-over over the one before."""
+    folder = tmp_path_factory.mktemp("roll-over")
+
+    def step(number: int) -> Issuer:
+        context = {"kms-patterns:platform": "host", "step": str(number)}
+        assembly = synthesize(APP, folder / f"out-{number}", folder=folder, context=context)
+        return Issuer(stage.aws, deployed(stage.aws, assembly)["RollOver"])
+
+    return step
+
+
+def test_key_rolls_over_without_an_outage(deploy: Callable[[int], Issuer]) -> None:
+    before = deploy(1)
+    old = key_id(before.outputs["OldKeyArn"])
+    first = before.issue()
+    reader = RemoteJwks(before.url, ssl_context=before.context, shortest_interval=0)
+    assert verify_token(first, keys=reader, issuer=ISSUER, audience=AUDIENCE).key_id == old
+    assert before.key_ids() == [old]
+
+    status, etag = before.status()
+    assert (status, before.status(if_none_match=etag)) == (200, (304, etag))
+
+    announced = deploy(2)
+    new = key_id(announced.outputs["NewKeyArn"])
+    assert announced.url == before.url
+    assert announced.key_ids() == [old, new]
+    assert announced.status(if_none_match=etag)[0] == 200
+    second = announced.issue()
+    assert [announced.verified_by_all(token) for token in (first, second)] == [old, old]
+
+    swapped = deploy(3)
+    assert swapped.key_ids() == [new, old]
+    third = swapped.issue()
+    assert [swapped.verified_by_all(token) for token in (first, second, third)] == [old, old, new]
+    public_key = swapped.aws.client("kms").get_public_key(KeyId=swapped.outputs["NewKeyArn"])["PublicKey"]
+    for forged in (tampered(third, sub="admin"), unsigned(third, new), under_the_public_key(third, new, public_key)):
+        swapped.refused_by_all(forged)
+    # A reader from before the roll-over learns of the new key by the first token that names it.
+    assert verify_token(third, keys=reader, issuer=ISSUER, audience=AUDIENCE).algorithm == "ES256"
+
+
+RETAINED = {"KeyId": "AWS::KMS::Key", "BucketName": "AWS::S3::Bucket"}
+
+
+@dataclass
+class Life:
+    """The outputs of the first deployment, and the assembly for the next ones."""
+
+    aws: LocalAws
+    assembly: Path
+    first: dict[str, dict[str, str]]
+
+    def user(self, outputs: dict[str, str]) -> Any:
+        return self.aws.assume(outputs["UserArn"], "ec2.amazonaws.com").client("s3")
+
+    def buckets(self) -> set[str]:
+        return {bucket["Name"] for bucket in self.aws.client("s3").list_buckets()["Buckets"]}
+
+    def alias_target(self, stack: str) -> str | None:
+        aliases = self.aws.client("kms").list_aliases()["Aliases"]
+        return next((it["TargetKeyId"] for it in aliases if it["AliasName"] == f"alias/{stack}/documents"), None)
+
+    def state(self, key: str) -> str:
+        return str(self.aws.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"])
+
+    def bring_back(self, stack: str) -> None:
+        """Import the retained key and bucket into a new stack, as docs/deployment.md says."""
+        template = json.loads((self.assembly / f"{stack}.template.json").read_text(encoding="utf-8"))
+        ids = {output: template["Outputs"][output]["Value"]["Ref"] for output in RETAINED}
+        bare = {ids[output]: {"Type": kind, "DeletionPolicy": "Retain"} for output, kind in RETAINED.items()}
+        formation = self.aws.client("cloudformation")
+        formation.create_change_set(
+            StackName=stack,
+            ChangeSetName="bring-back",
+            ChangeSetType="IMPORT",
+            TemplateBody=json.dumps({"Resources": bare}),
+            ResourcesToImport=[
+                {
+                    "ResourceType": kind,
+                    "LogicalResourceId": ids[output],
+                    "ResourceIdentifier": {output: self.first[stack][output]},
+                }
+                for output, kind in RETAINED.items()
+            ],
+        )
+        named = {"StackName": stack, "ChangeSetName": "bring-back"}
+        formation.get_waiter("change_set_create_complete").wait(**named, WaiterConfig={"Delay": 1})
+        formation.execute_change_set(**named)
+        formation.get_waiter("stack_import_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+
+
+def synthesized(folder: Path, env: cdk.Environment) -> Path:
+    """Synthesize two stacks: one whose key and buckets stay, one that leaves nothing."""
+    app = cdk.App(outdir=str(folder))
+    for name, lifecycle in (("Kept", KeyLifecycle.RETAIN), ("Trial", KeyLifecycle.EPHEMERAL)):
+        stack = cdk.Stack(app, name, env=env)
+        key = EncryptionKey(stack, "Key", alias="documents", lifecycle=lifecycle)
+        emptied = lifecycle is KeyLifecycle.EPHEMERAL
+        bucket = EncryptedBucket(stack, "Bucket", encryption_key=key, auto_delete_objects=emptied)
+        user = iam.Role(stack, "User", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+        bucket.grant_upload(user)
+        bucket.grant_download(user)
+        published = PublicBucket(stack, "Published", publisher=user, lifecycle=lifecycle)
+        published.grant_put(user)
+        values = {"KeyId": key.key_id, "BucketName": bucket.bucket_name, "UserArn": user.role_arn}
+        for output, value in (values | {"PublishedName": published.bucket_name}).items():
+            cdk.CfnOutput(stack, output, value=value)
+    app.synth()
+    return folder
+
+
+def deployer(aws: LocalAws) -> dict[str, str]:
+    """A user who may do what docs/deployment.md says of who deploys, and nothing else."""
+    users = aws.client("iam")
+    users.create_user(UserName="deployer")
+    roles = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"arn:aws:iam::{aws.account}:role/cdk-*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [roles]})
+    users.put_user_policy(UserName="deployer", PolicyName="Deploy", PolicyDocument=policy)
+    key = users.create_access_key(UserName="deployer")["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+@pytest.fixture(scope="module")
+def life(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Life:
+    folder = tmp_path_factory.mktemp("life")
+    assembly = synthesized(folder / "out", cdk.Environment(account=stage.aws.account, region=stage.aws.region))
+    life = Life(stage.aws, assembly, dict(deployed(stage.aws, assembly, caller=deployer(stage.aws))))
+    for outputs in life.first.values():
+        user = life.user(outputs)
+        for body in (b"before", b"kept"):
+            user.put_object(Bucket=outputs["BucketName"], Key="document", Body=body)
+            user.put_object(Bucket=outputs["PublishedName"], Key="key.pem", Body=body)
+    run_cdk(stage.aws, folder, "destroy", "--all", "--force", "--app", str(assembly))
+    return life
+
+
+def test_who_deploys_needs_nothing_but_the_roles_of_the_bootstrap(life: Life) -> None:
+    assert set(life.first) == {"Kept", "Trial"}
+
+
+def test_an_ephemeral_stack_leaves_nothing_but_a_key_that_is_pending_deletion(life: Life) -> None:
+    trial = life.first["Trial"]
+    assert {trial["BucketName"], trial["PublishedName"]} & life.buckets() == set()
+    assert (life.alias_target("Trial"), life.state(trial["KeyId"])) == (None, "PendingDeletion")
+    functions = life.aws.client("lambda").list_functions()["Functions"]
+    assert [it["FunctionName"] for it in functions if it["FunctionName"].startswith("Trial")] == []
+    roles = life.aws.client("iam").list_roles()["Roles"]
+    assert [it["RoleName"] for it in roles if it["RoleName"].startswith("Trial-")] == []
+
+
+def test_a_retained_stack_leaves_key_and_buckets_and_no_name_in_the_way(life: Life) -> None:
+    kept = life.first["Kept"]
+    assert {kept["BucketName"], kept["PublishedName"]} <= life.buckets()
+    assert (life.alias_target("Kept"), life.state(kept["KeyId"])) == (None, "Enabled")
+
+
+def test_both_are_deployed_again_and_what_was_kept_is_read_by_the_new_role(life: Life) -> None:
+    life.bring_back("Kept")
+    again = deployed(life.aws, life.assembly)
+
+    kept, before = again["Kept"], life.first["Kept"]
+    assert (kept["KeyId"], kept["BucketName"]) == (before["KeyId"], before["BucketName"])
+    assert life.alias_target("Kept") == before["KeyId"]
+    read = life.user(kept).get_object(Bucket=kept["BucketName"], Key="document")
+    assert (read["Body"].read(), read["SSEKMSKeyId"].rpartition("/")[2]) == (b"kept", before["KeyId"])
+    trial = again["Trial"]
+    assert trial["KeyId"] != life.first["Trial"]["KeyId"]
+    assert life.alias_target("Trial") == trial["KeyId"]
+    life.user(trial).put_object(Bucket=trial["BucketName"], Key="document", Body=b"again")
