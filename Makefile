@@ -15,7 +15,7 @@ export npm_config_cache := $(CACHE)/npm
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs bench contract conformance soak lock clean
+.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs dist runtime bench contract conformance soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -57,6 +57,13 @@ docs: install ## rewrite the pages that scripts and tests write, then build the 
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_errors.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_grants.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_site.py
+
+dist: install ## wheels and source archives of both distributions in dist
+	rm -rf dist
+	for project in . lambda; do $(BIN)/python -m build --no-isolation --outdir dist $$project || exit 1; done
+
+runtime: install ## the tests of the data plane and of its command line alone
+	$(BIN)/python -m pytest -n 2 tests/runtime tests/cli
 
 bench: install ## each benchmark prints a ratio against a peer in the same run
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
