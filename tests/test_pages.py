@@ -1,5 +1,6 @@
 """What README and pages show is what the code does: samples are parts of examples, policies are synthesized."""
 
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -72,6 +73,17 @@ def test_samples_are_parts_of_files_that_a_test_runs(page: Path) -> None:
 def test_policy_that_nobody_produces_would_be_found(synthesized: list[Any]) -> None:
     assert synthesized
     assert {"Action": "kms:*", "Effect": "Allow", "Resource": "*"} not in synthesized
+
+
+def test_answers_in_ten_minutes_are_those_of_the_embedded_aws() -> None:
+    spec = importlib.util.spec_from_file_location("write_ten_minutes", ROOT / "docs" / "write_ten_minutes.py")
+    assert spec
+    assert spec.loader
+    writer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writer)
+    text = writer.PAGE.read_text()
+    assert len(writer.SAMPLE.findall(text)) == text.count("<!-- ")
+    assert writer.page() == text
 
 
 def test_readme_has_at_most_two_screens() -> None:
