@@ -15,14 +15,15 @@ Synth = Callable[[cdk.Stack], dict[str, Any]]
 
 TENANT = {"kms:EncryptionContext:tenant": "false"}
 USAGE = "kms:EncryptionContext:key-usage"
+SPELT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "key-usage"}}
 SPECS = ["ECC_NIST_P256", "RSA_2048"]
 CONDITIONS = {
     "Generate": {
         "Null": TENANT,
         "StringEquals": {USAGE: ["SIGN_VERIFY", "ENCRYPT_DECRYPT"], "kms:DataKeyPairSpec": SPECS},
     },
-    "Sign": {"StringEquals": {USAGE: "SIGN_VERIFY"}, "Null": TENANT},
-    "Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, "Null": TENANT},
+    "Sign": {"StringEquals": {USAGE: "SIGN_VERIFY"}, "Null": TENANT, **SPELT},
+    "Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, "Null": TENANT, **SPELT},
 }
 ACTIONS = {
     "Generate": "kms:GenerateDataKeyPairWithoutPlaintext",

@@ -96,6 +96,7 @@ def test_every_condition_stands_in_both_policies(stack, key, role, synth, key_st
             "aws:SourceVpc": "vpc-1",
         },
         "Null": {"kms:EncryptionContext:purpose": "false"},
+        "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"},
     }
 
     key.grant_decrypt(
@@ -149,7 +150,10 @@ def test_other_conditions_are_another_statement_so_that_none_widens_the_other(
     stack, key, role, synth, key_statements, named
 ):
     user = role("User")
-    tenant = {"StringEquals": {"kms:EncryptionContext:tenant": "a"}}
+    tenant = {
+        "StringEquals": {"kms:EncryptionContext:tenant": "a"},
+        "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"},
+    }
 
     key.grant_encrypt(user, encryption_context={"tenant": "a"})
     key.grant_decrypt(user)
@@ -559,3 +563,18 @@ def test_tokens_are_what_they_stand_for(stack, role, synth):
     key.grant_decrypt(role("User"), encryption_context={"tenant": alias.value_as_string})
 
     synth(stack)
+
+
+def test_name_of_the_context_counts_as_it_is_spelt(stack, key, role, synth, key_statements):
+    """Conditions on ``kms:EncryptionContext:`` are met by other cases of the name, which KMS tells apart."""
+    key.grant_decrypt(role("User"), encryption_context={"tenant": "a", "*$": "b", "c": "d", "e": "f", "g": "h"})
+
+    condition = key_statements(synth(stack))[1]["Condition"]
+    assert {
+        operator: it["kms:EncryptionContextKeys"] for operator, it in condition.items() if "ForAny" in operator
+    } == {
+        "ForAnyValue:StringEquals": "tenant",
+        "ForAnyValue:StringLike": "${*}${$}",
+        "ForAnyValue:StringEqualsIfExists": "c",
+        "ForAnyValue:StringLikeIfExists": "e",
+    }

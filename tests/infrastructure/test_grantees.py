@@ -270,7 +270,10 @@ def test_key_policy_names_the_role_and_the_other_half_is_reported(
     key.grant_decrypt(role, encryption_context={"tenant": "a"}, key_policy_only=True)
 
     template = synth(stack)
-    context = {"StringEquals": {"kms:EncryptionContext:tenant": "a"}}
+    context = {
+        "StringEquals": {"kms:EncryptionContext:tenant": "a"},
+        "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"},
+    }
     assert key_statements(template)[1:] == [named(role, ["kms:Decrypt"], context)]
     assert policies(template) == []
     (notice,) = notices()

@@ -42,7 +42,8 @@ def test_grant_on_a_key_of_another_account_names_its_exact_arn(stack, role, synt
                 "StringEquals": {
                     "kms:EncryptionContext:tenant": "a",
                     "kms:ViaService": "s3.us-east-1.amazonaws.com",
-                }
+                },
+                "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"},
             },
         }
     ]

@@ -141,7 +141,8 @@ def test_imported_source_bucket_is_left_to_its_owner(
 
 Statements = list[dict[str, Any]]
 TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
-ARCHIVED = {"StringEquals": {"kms:EncryptionContext:state": "archived"}, **TENANT}
+SPELT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "state"}}
+ARCHIVED = {"StringEquals": {"kms:EncryptionContext:state": "archived"}, **TENANT, **SPELT}
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ def test_one_key_may_be_both_ends_each_under_its_own_context(
         source_context={"state": "open"},
         destination_context={"state": "closed"},
     )
-    conditions = [{"StringEquals": {"kms:EncryptionContext:state": state}} for state in ("open", "closed")]
+    conditions = [{"StringEquals": {"kms:EncryptionContext:state": state}, **SPELT} for state in ("open", "closed")]
     assert key_statements(synth(stack))[1:] == [
         named(move.role, ["kms:ReEncryptFrom"], conditions[0]),
         named(move.role, ["kms:ReEncryptTo"], conditions[1], ordinal=2),

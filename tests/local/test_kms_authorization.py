@@ -11,10 +11,12 @@ from botocore.config import Config
 
 from kms_patterns.local.server.authorization.operators import met
 from kms_patterns.local.server.authorization.patterns import UNKNOWN
+from kms_patterns.policy.conditions import encryption_context
 from tests.local.kms_in_process import ROOT, caller, kms_in_process, policy
 from tests.local.kms_in_process import allow as in_process_allow
 from tests.local.kms_in_process import deny as in_process_deny
 
+SPELT = dict(encryption_context({"tenant": "a", "path": "b"}))
 Refused = "AccessDeniedException"
 
 
@@ -190,6 +192,9 @@ ACCOUNT = "000000000000"
     ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"tenant": "a", "more": "x"}, False),
     ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {"TENANT": "a"}, False),
     ({"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}}, {}, True),
+    (SPELT, {"tenant": "a", "path": "b", "more": "x"}, True),
+    (SPELT, {"Tenant": "a", "path": "b"}, False),
+    (SPELT, {"tenant": "a", "PATH": "b"}, False),
     ({"StringEquals": {"kms:CallerAccount": ACCOUNT}}, {}, True),
     ({"StringEquals": {"kms:CallerAccount": "111111111111"}}, {}, False),
     ({"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, {}, True),

@@ -16,7 +16,15 @@ PRINCIPAL_ARN = "aws:PrincipalArn"
 CLOUDFORMATION = "cloudformation.amazonaws.com"
 VIA_SERVICE = "kms:ViaService"
 CONTEXT_PREFIX = "kms:EncryptionContext:"
+CONTEXT_NAMES = "kms:EncryptionContextKeys"
 S3_CONTEXT_KEY = "aws:s3:arn"
+_ANY_EQUALS = (
+    "ForAnyValue:StringEquals",
+    "ForAnyValue:StringLike",
+    "ForAnyValue:StringEqualsIfExists",
+    "ForAnyValue:StringLikeIfExists",
+)
+"""Operators that demand a value exactly; each stands in a statement once, and the first one that the key exists."""
 _SOURCES = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
 _DEMANDING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike")
 _ACCOUNT_OF_ARN = 4
@@ -33,8 +41,22 @@ _ENDPOINTS = {
 
 
 def encryption_context(pairs: Mapping[str, str]) -> Conditions:
-    """Return the condition that the encryption context holds exactly these pairs (among others)."""
-    return {"StringEquals": {f"{CONTEXT_PREFIX}{name}": value for name, value in pairs.items()}} if pairs else {}
+    """Return the condition that the encryption context holds exactly these pairs (among others).
+
+    The case of a name after ``kms:EncryptionContext:`` does not count, so a context with ``Tenant`` would meet a
+    condition on ``tenant``. ``kms:EncryptionContextKeys`` compares names exactly; one operator demands one name, which
+    is why the case of a fifth name and further ones does not count.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-encryption-context-keys
+    """
+    if not pairs:
+        return {}
+    exact = {operator: {CONTEXT_NAMES: _literal(name)} for operator, name in zip(_ANY_EQUALS, pairs, strict=False)}
+    return {"StringEquals": {f"{CONTEXT_PREFIX}{name}": value for name, value in pairs.items()}, **exact}
+
+
+def _literal(name: str) -> str:
+    return name if Token.is_unresolved(name) else re.sub(r"[*?$]", r"${\g<0>}", name)
 
 
 def required_context(names: Iterable[str]) -> Conditions:

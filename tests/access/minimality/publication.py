@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from minimality.scenario import Scenario
-from minimality.uses import TLS, function
+from minimality.uses import ADMINISTRATOR, DEPLOYER, TLS, configuration, function
 
 FORMS = ("json", "pem", "der", "jwk")
 
@@ -26,6 +26,10 @@ def publication(export: str, name: str, key: str) -> Iterator[Scenario]:
     for context in ({"aws:SecureTransport": "false"}, {**TLS, "s3:TlsVersion": "1.1"}):
         yield Scenario(server, "s3:GetObject", f"{bucket}/*{name}.json", allowed=False, context=context)
         yield Scenario("account administrator", "s3:ListBucket", bucket, allowed=False, context=context)
+    for context, allowed in ((TLS, False), ({**TLS, "aws:PrincipalArn": DEPLOYER}, True)):
+        version = f"{bucket}/*{name}.json"
+        yield Scenario(ADMINISTRATOR, "s3:DeleteObjectVersion", version, allowed=allowed, context=context)
+    yield from configuration(bucket)
     for side in ("Publish", "Serve"):
         yield from function(f"{export}/{side}")
     yield from _dead_letters(f"{export}/Publish/DeadLetters", f"{export}/Deployed/Rule")

@@ -24,4 +24,4 @@ class Scenario:
     action: str
     on: str
     allowed: bool
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str | list[str]] = field(default_factory=dict)

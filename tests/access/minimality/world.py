@@ -93,7 +93,9 @@ class World:
             "actions": [scenario.action],
         }
 
-    def _filled(self, value: str) -> str:
+    def _filled(self, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, list):
+            return value
         return re.sub(r"<([^>]+)>", lambda match: self._arns[match[1]], value)
 
 

@@ -11,6 +11,8 @@ USES_DEPLOYED = 0
 SPECS, USAGES = ["ECC_NIST_P256", "RSA_2048"], ["SIGN_VERIFY", "ENCRYPT_DECRYPT"]
 TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
 USAGE = "kms:EncryptionContext:key-usage"
+NAMES = "kms:EncryptionContextKeys"
+SPELT = {"ForAnyValue:StringEquals": {NAMES: "key-usage"}}
 ACCESS: Access = {
     "Key": {
         "Pairs/Generate/Role": {
@@ -19,8 +21,8 @@ ACCESS: Access = {
                 **TENANT,
             }
         },
-        "Pairs/Sign/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "SIGN_VERIFY"}, **TENANT}},
-        "Pairs/Decrypt/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, **TENANT}},
+        "Pairs/Sign/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "SIGN_VERIFY"}, **TENANT, **SPELT}},
+        "Pairs/Decrypt/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, **TENANT, **SPELT}},
     },
 }
 
@@ -61,10 +63,12 @@ def _opening(role: str, key: str, usage: str) -> Iterator[Scenario]:
     yield Scenario(role, "kms:Decrypt", key, allowed=True, context=_pair(usage))
     for other in {*_USAGES.values()} - {usage}:
         yield Scenario(role, "kms:Decrypt", key, allowed=False, context=_pair(other))
-    yield Scenario(role, "kms:Decrypt", key, allowed=False, context={"kms:EncryptionContext:key-usage": usage})
+    nobodys = {name: value for name, value in _pair(usage).items() if name not in tenant()}
+    yield Scenario(role, "kms:Decrypt", key, allowed=False, context=nobodys)
+    yield Scenario(role, "kms:Decrypt", key, allowed=False, context={**_pair(usage), NAMES: ["Key-Usage", "tenant"]})
     yield Scenario("any other role", "kms:Decrypt", key, allowed=False, context=_pair(usage))
 
 
-def _pair(usage: str, spec: str | None = None) -> dict[str, str]:
+def _pair(usage: str, spec: str | None = None) -> dict[str, str | list[str]]:
     pinned = {"kms:DataKeyPairSpec": spec} if spec else {}
-    return {**tenant(), "kms:EncryptionContext:key-usage": usage, **pinned}
+    return {**tenant(), USAGE: usage, NAMES: ["key-usage", "tenant"], **pinned}

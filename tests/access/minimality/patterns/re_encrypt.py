@@ -9,8 +9,9 @@ STACK = "KmsPatterns-ReEncrypt"
 FEWEST_REMOVALS = 70
 USES_DEPLOYED = 0
 TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
-ARCHIVED = {"StringEquals": {"kms:EncryptionContext:state": "archived"}, **TENANT}
-RECEIVED = {"StringEquals": {"kms:EncryptionContext:state": "received"}, **TENANT}
+SPELT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "state"}}
+ARCHIVED = {"StringEquals": {"kms:EncryptionContext:state": "archived"}, **TENANT, **SPELT}
+RECEIVED = {"StringEquals": {"kms:EncryptionContext:state": "received"}, **TENANT, **SPELT}
 SHA_256 = {"StringEquals": {"kms:EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}}
 ACCESS: Access = {
     "OldKey": {"Archive/ReEncrypt/Role": {"kms:ReEncryptFrom": TENANT}, "WriterRole": {"kms:Encrypt": TENANT}},
@@ -26,6 +27,8 @@ ACCESS: Access = {
 }
 
 _FROM, _TO = "kms:ReEncryptFrom", "kms:ReEncryptTo"
+_NAMES = "kms:EncryptionContextKeys"
+Context = Mapping[str, str | list[str]]
 _OAEP = "kms:EncryptionAlgorithm"
 
 
@@ -57,12 +60,13 @@ def scenarios() -> Iterator[Scenario]:
 
 
 def _arriving(role: str, key: str, state: str) -> Iterator[Scenario]:
-    fixed = {"kms:EncryptionContext:state": state}
-    yield from _only(role, _TO, key, {**tenant(), **fixed}, {**tenant(), "kms:EncryptionContext:state": "other"})
-    yield Scenario(role, _TO, key, allowed=False, context=fixed)
+    fixed: Context = {**tenant(), "kms:EncryptionContext:state": state, _NAMES: ["state", "tenant"]}
+    yield from _only(role, _TO, key, fixed, {**fixed, "kms:EncryptionContext:state": "other"})
+    yield Scenario(role, _TO, key, allowed=False, context={**fixed, _NAMES: ["STATE", "tenant"]})
+    yield Scenario(role, _TO, key, allowed=False, context={k: v for k, v in fixed.items() if k not in tenant()})
 
 
-def _only(role: str, action: str, key: str, context: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Scenario]:
+def _only(role: str, action: str, key: str, context: Context, other: Context) -> Iterator[Scenario]:
     yield Scenario(role, action, key, allowed=True, context=context)
     yield Scenario(role, action, key, allowed=False, context=other)
     yield Scenario("any other role", action, key, allowed=False, context=context)
