@@ -1,5 +1,6 @@
 """Environment of every test: the pinned Node, no AWS account, caches inside the repository, one temporary folder."""
 
+import gc
 import os
 import shutil
 import signal
@@ -34,10 +35,12 @@ os.environ |= {"USERS_HOME": str(Path.home()), "HOME": str(TEMPORARY / "home")}
 GROUPS = ("tests/end_to_end/", "tests/access/", "tests/infrastructure/reference_app/")
 # Next come the files that take long.
 LONG = (
-    "cli/test_encrypt",
+    "test_new_pattern",
+    "test_wheel",
     "local/test_functions",
     "infrastructure/test_bundling",
-    "test_wheel",
+    "cli/test_encrypt",
+    "cli/test_import",
     "local/test_local_aws",
 )
 # Why a test may be skipped; any other skip fails the run.
@@ -68,6 +71,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = [*GROUPS, *(f"tests/{name}" for name in LONG)]
     rank = {name: number for number, name in enumerate(order)}
     items.sort(key=lambda item: next((rank[name] for name in order if item.nodeid.startswith(name)), len(order)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported, millions of objects of the CDK, out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(optionalhook=True)
