@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = Path(__file__).with_name("ten-minutes.md")
 ACCOUNT = "111122223333"
 STACK = "Notes"
+WIDTH = 100  # characters of a line of output
 SAMPLE = re.compile(
     r"<!-- (?:run as (?P<role>[\w-]+)|calls) -->\n"
     r"(?:```(?P<language>python|javascript)\n(?P<code>.*?)```\n\n)?```text\n(?P<output>.*?)```\n",
@@ -124,8 +126,9 @@ class Runner:
             output = self._python(role, code) if language == "python" else self._node(role, code)
         for pattern, text in ALIKE:
             output = pattern.sub(text, output)
+        lines = [part for line in output.splitlines() for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ")]
         head = match[0][: match.start("output") - match.start()]
-        return f"{head}{output.rstrip()}\n```\n"
+        return head + "\n".join([*lines, "```\n"])
 
     def _session(self, role: str) -> Any:
         return self.aws.assume(f"arn:aws:iam::{ACCOUNT}:role/{role}", "ec2.amazonaws.com")

@@ -14,6 +14,7 @@ import pytest
 from tests.browser import started
 
 ROOT = Path(__file__).parent.parent
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 LOADING = {"img": "src", "script": "src", "iframe": "src", "source": "src", "link": "href"}
 STATED = {"canonical", "prev", "next", "alternate"}  # what a <link> only states: the browser does not load it
 
@@ -112,6 +113,17 @@ def test_page_opened_as_a_file_draws_its_diagrams_and_asks_no_other_machine(
     with started(tmp_path) as browser:
         found = browser.run((built / "site" / "patterns" / "secret-cipher.html").as_uri(), script)
     assert found == {"left": 0, "drawn": 1, "elsewhere": []}
+
+
+@pytest.mark.parametrize("page", ["index", "how-to", "patterns/envelope-cipher", "reference/kms-patterns"])
+def test_page_has_no_serious_barrier(page: str, built: Path, tmp_path: Path) -> None:
+    script = (
+        AXE.read_text()
+        + """;axe.run({resultTypes: ['violations']}).then(found => found.violations
+        .filter(each => ['serious', 'critical'].includes(each.impact)).map(each => [each.id, each.nodes[0].html]))"""
+    )
+    with started(tmp_path) as browser:
+        assert browser.run((built / "site" / f"{page}.html").as_uri(), script) == []
 
 
 def test_link_that_leads_nowhere_would_be_found(writer: ModuleType, tmp_path: Path) -> None:
