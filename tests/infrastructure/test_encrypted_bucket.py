@@ -8,9 +8,10 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_servicecatalog as servicecatalog
 
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
-from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
+from kms_patterns.keys.errors import DeployerUnknown, GrantRefused, KeyConfigurationError
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy.bucket_statements import (
     SID_DENY_AWS_MANAGED_KEY,
@@ -19,6 +20,7 @@ from kms_patterns.policy.bucket_statements import (
     SID_DENY_OTHER_ENCRYPTION,
     SID_DENY_OTHER_KEY,
 )
+from kms_patterns.policy.guardrails import SID_DENY_REPLICATION
 
 VIA_S3 = {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}
 
@@ -309,6 +311,51 @@ def test_without_a_deployment_role_configuration_must_come_through_cloudformatio
 
     through = {"StringNotEquals": {"aws:CalledViaLast": "cloudformation.amazonaws.com"}}
     assert bucket_statements(synth(stack))[-1]["Condition"] == through
+
+
+class SynthesizerOfAnotherLibrary(cdk.StackSynthesizer):
+    """Deploys with a role of its own, which only the manifest shows."""
+
+    def add_file_asset(self, *_args, **_options):
+        raise NotImplementedError
+
+    add_docker_image_asset = add_file_asset
+
+    def synthesize(self, session):
+        self._synthesize_template(session)
+        self._emit_artifact(session, assume_role_arn="arn:aws:iam::111122223333:role/own")
+
+
+def stack_of_another_library(app):
+    env = cdk.Environment(account="111122223333", region="eu-west-1")
+    return cdk.Stack(app, "Staged", synthesizer=SynthesizerOfAnotherLibrary(), env=env)
+
+
+def test_role_of_an_unknown_synthesizer_must_be_named_or_the_deployment_would_be_locked_out(
+    app, synth, bucket_statements
+):
+    stack = stack_of_another_library(app)
+    key = EncryptionKey(stack, "Key")
+
+    EncryptedBucket(stack, "Bucket", encryption_key=key, configured_by=["arn:aws:iam::111122223333:role/own"])
+    exempt = {"ArnNotEquals": {"aws:PrincipalArn": ["arn:aws:iam::111122223333:role/own"]}}
+    assert bucket_statements(synth(stack))[-1]["Condition"] == exempt
+
+    with pytest.raises(DeployerUnknown, match=r"the synthesizer of Staged is none of .* name it in configured_by"):
+        EncryptedBucket(stack, "Unnamed", encryption_key=key)
+
+
+def test_key_of_a_stack_with_an_unknown_synthesizer_is_replicated_by_no_principal(app, synth):
+    stack = stack_of_another_library(app)
+    EncryptionKey(stack, "Key", multi_region=True)
+
+    (key,) = [item for item in synth(stack)["Resources"].values() if item["Type"] == "AWS::KMS::Key"]
+    (denial,) = [it for it in key["Properties"]["KeyPolicy"]["Statement"] if it["Sid"] == SID_DENY_REPLICATION]
+    assert "Condition" not in denial
+
+
+def test_product_of_service_catalog_is_deployed_with_the_permissions_of_its_caller(stack):
+    assert deployment_role_arn(servicecatalog.ProductStack(stack, "Product")) is None
 
 
 def test_properties_are_those_of_a_private_versioned_bucket_under_the_key(stack, key, bucket, synth):

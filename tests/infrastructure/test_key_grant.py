@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import custom_resources as cr
@@ -157,7 +158,7 @@ def test_two_kinds_of_constraint_are_refused(stack, key, partner):
 
 
 def test_constraint_on_a_key_without_encryption_context_is_refused(stack, partner):
-    with pytest.raises(GrantRefused, match="only symmetric keys have a context"):
+    with pytest.raises(GrantRefused, match="only symmetric keys have an encryption context"):
         KeyGrant(stack, "Grant", key=SigningKey(stack, "Key"), grantee=partner, operations=["Sign"],
                  encryption_context_subset={"a": "b"})  # fmt: skip
 
@@ -177,3 +178,98 @@ def test_grantee_outside_of_the_perimeter_or_with_a_wildcard_is_refused(stack):
         KeyGrant(stack, "Outside", key=key, grantee=elsewhere, operations=["Decrypt"])
     with pytest.raises(GrantRefused, match="exactly one role or user"):
         KeyGrant(stack, "Wide", key=key, grantee=several, operations=["Decrypt"])
+
+
+def test_grant_of_another_stack_is_made_by_the_function_of_the_keys_stack(app, stack, key, role, synth):
+    other = cdk.Stack(app, "Other", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+    KeyGrant(other, "Grant", key=key, grantee=role("Orders", other, role_name="orders"), operations=["Decrypt"])
+
+    template = synth(other)
+    (grant,) = of_type(template, "Custom::KmsGrant")
+    (revoking,) = of_type(template, "AWS::IAM::Policy")
+    assert of_type(template, "AWS::Lambda::Function") == []
+    assert "GrantMakerFunction" in str(grant["Properties"]["ServiceToken"])
+    assert "GrantMakerRole" in str(revoking["Properties"]["Roles"])
+    home = synth(stack)
+    assert len(of_type(home, "AWS::Lambda::Function")) == 1
+    assert ":role/orders" in str(made_grants(home)[0][2])
+    assert "Fn::ImportValue" not in str(home)
+
+
+def test_grantee_that_the_stack_of_the_key_cannot_name_is_refused_with_the_way_out(app, key, role):
+    other = cdk.Stack(app, "Other", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+
+    with pytest.raises(GrantRefused, match=r"Other/Orders is in another stack than the key.* Give it a fixed name"):
+        KeyGrant(other, "Grant", key=key, grantee=role("Orders", other), operations=["Decrypt"])
+
+
+@pytest.mark.parametrize(("account", "region", "what"), [
+    ("444455556666", "eu-west-1", "account 444455556666 of Other/Grant is not 111122223333"),
+    ("111122223333", "us-east-1", "Region us-east-1 of Other/Grant is not eu-west-1"),
+])  # fmt: skip
+def test_grant_in_another_environment_than_the_key_is_refused(account, region, what, app, key, partner):
+    other = cdk.Stack(app, "Other", env=cdk.Environment(account=account, region=region))
+
+    with pytest.raises(GrantRefused, match=f"{what}.*create the KeyGrant in a stack of the key's environment"):
+        KeyGrant(other, "Grant", key=key, grantee=partner, operations=["Decrypt"])
+
+
+def test_grant_of_another_key_is_another_resource_and_leaves_the_old_one_its_revocation(synth):
+    def logical_ids(grant_on):
+        app = cdk.App()
+        stack = cdk.Stack(app, "Stack", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+        keys = {key_id: EncryptionKey(stack, key_id) for key_id in ("First", "Second")}
+        grantee = iam.Role.from_role_arn(stack, "Partner", "arn:aws:iam::444455556666:role/partner")
+        KeyGrant(stack, "Grant", key=keys[grant_on], grantee=grantee, operations=["Decrypt"])
+        return {found for found in synth(stack)["Resources"] if found.startswith("Grant")}
+
+    one, two = logical_ids("First"), logical_ids("Second")
+    assert len(one) == len(two) == 2
+    assert one.isdisjoint(two)
+
+
+def test_name_of_another_grant_of_the_key_is_refused(stack, key, partner):
+    KeyGrant(stack, "One", key=key, grantee=partner, operations=["Decrypt"], name="partner")
+    KeyGrant(stack, "Other", key=EncryptionKey(stack, "OtherKey"), grantee=partner, operations=["Decrypt"],
+             name="partner")  # fmt: skip
+
+    with pytest.raises(GrantRefused, match="to delete either would revoke both; give another name, or none"):
+        KeyGrant(stack, "Two", key=key, grantee=partner, operations=["Decrypt"], name="partner")
+
+
+def test_service_is_granted_for_one_resource_and_the_maker_for_that_alone(stack, key, partner, synth, key_statements):
+    source = "arn:aws:dynamodb:eu-west-1:111122223333:table/orders"
+    service = iam.ServicePrincipal("dynamodb.amazonaws.com")
+    KeyGrant(stack, "Grant", key=key, grantee=service, operations=["Decrypt"], source_arn=source,
+             retiring_principal=service, name="orders")  # fmt: skip
+
+    template = synth(stack)
+    (grant,) = of_type(template, "Custom::KmsGrant")
+    assert grant["Properties"]["Grant"] == {
+        "KeyId": stack.resolve(key.key_arn),
+        "GranteeServicePrincipal": "dynamodb.amazonaws.com",
+        "Operations": ["Decrypt"],
+        "Name": "orders",
+        "Constraints": {"SourceArn": source},
+        "RetiringServicePrincipal": "dynamodb.amazonaws.com",
+    }
+    (minting,) = [it for it in key_statements(template) if it["Action"] == "kms:CreateGrant"]
+    assert minting["Condition"]["StringEquals"] == {
+        "kms:GranteeServicePrincipal": "dynamodb.amazonaws.com",
+        "kms:GrantConstraintSourceArn": source,
+    }
+
+
+@pytest.mark.parametrize("given", [
+    {"source_arn": "arn:aws:dynamodb:eu-west-1:111122223333:table/orders"},
+    {"retiring_principal": iam.ServicePrincipal("dynamodb.amazonaws.com")},
+])  # fmt: skip
+def test_grant_to_a_service_without_source_or_retiring_principal_is_refused(given, stack, key):
+    with pytest.raises(GrantRefused, match=r"takes a source_arn, .* and a retiring_principal"):
+        KeyGrant(stack, "Grant", key=key, grantee=iam.ServicePrincipal("dynamodb.amazonaws.com"),
+                 operations=["Decrypt"], **given)  # fmt: skip
+
+
+def test_source_of_a_role_is_refused(stack, key, partner):
+    with pytest.raises(GrantRefused, match="no request of a role or user would match; omit it"):
+        KeyGrant(stack, "Grant", key=key, grantee=partner, operations=["Decrypt"], source_arn="arn:aws:s3:::a")

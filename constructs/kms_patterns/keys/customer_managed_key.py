@@ -101,6 +101,8 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         self._writer.guard(guardrails(window, perimeter, protect))
         self._replication = Replication(self.stack) if multi_region else None
         self._writer.guard(self._replication.statements if self._replication else [])
+        self.grant_names: set[str] = set()
+        """Names that the KeyGrants of this key were given."""
         self._alias_names: set[str] = set()
         for name in names:
             self.add_alias(name)

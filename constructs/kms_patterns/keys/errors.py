@@ -4,6 +4,7 @@
     - ``KeyConfigurationError``
         - ``RegionUnsupported``
         - ``ArgumentRefused`` (also a ``GrantRefused`` and a ``TypeError``)
+        - ``DeployerUnknown``
     - ``GrantRefused``
 """
 
@@ -14,6 +15,10 @@ class KeyConfigurationError(ValueError):
 
 class RegionUnsupported(KeyConfigurationError):
     """The Region of a stack lacks what the stack needs."""
+
+
+class DeployerUnknown(KeyConfigurationError):
+    """The role that deploys a stack is not known, and a policy would have to name it."""
 
 
 class GrantRefused(ValueError):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.errors import DeployerUnknown
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import actions
 from kms_patterns.policy import guardrails as deny
@@ -32,6 +33,11 @@ class Replication:
 
     def __init__(self, home: Stack) -> None:
         self._home = home
+        try:
+            self._at_home: list[str | None] = [deployment_role_arn(home)]
+        except DeployerUnknown:
+            # It needs no replica of its own Region: with none elsewhere, every principal is denied.
+            self._at_home = []
         self._away: dict[str, str | None] = {}
         self.statements = [
             deny.no_replication(deny.SID_DENY_OTHER_REGIONS, {}),
@@ -48,7 +54,7 @@ class Replication:
         regions = sorted(self._away)
         others, strangers = self.statements
         others.add_condition("StringNotEquals", {"kms:ReplicaRegion": [self._home.region, *regions]})
-        deployers = [deployment_role_arn(self._home), *(self._away[region] for region in regions)]
+        deployers = [*self._at_home, *(self._away[region] for region in regions)]
         for operator, demands in not_deploying(deployers).items():
             strangers.add_condition(operator, demands)
 

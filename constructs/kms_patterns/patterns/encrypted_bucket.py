@@ -12,7 +12,7 @@ from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.keys.key_options import KeyLifecycle, removal_policy
-from kms_patterns.keys.synth.deployment_role import deployment_role_arn
+from kms_patterns.keys.synth.deployment_role import deployers
 from kms_patterns.patterns.parts.object_grants import ObjectGrants
 from kms_patterns.policy.bucket_statements import configured_by_deployment, only_under_key
 
@@ -81,7 +81,8 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
     Only the role that deploys the stack may change the bucket's default encryption, its policy or its replication, or
     delete it: an administrator who could would read every later upload. A stack whose synthesizer names no such role
     (``CliCredentialsStackSynthesizer``, ``LegacyStackSynthesizer``) is deployed with its caller's permissions: there,
-    these requests must come through AWS CloudFormation.
+    these requests must come through AWS CloudFormation. Of other synthesizers, and of deployments by another role than
+    the synthesizer's, ``configured_by`` names the role.
 
     Args:
         scope: Parent construct.
@@ -91,7 +92,9 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         allow_upload_by_alias: Aliases by which uploads may name the key, such as ``alias/documents``. S3 compares the
             name alone: a principal that may move an alias chooses the key of these uploads. Defaults to none.
         configured_by: ARNs of further roles or users that may change what only the deployment may: a role for
-            emergencies, or the one that deploys if you replace the CDK's (``cdk deploy --role-arn``). Defaults to none.
+            emergencies, or the one that deploys if it is not the CDK's. Needed with ``cdk deploy --role-arn``, with
+            CodePipeline's CloudFormation actions (their ``deployment_role``), and with a synthesizer of another
+            library such as ``AppStagingSynthesizer``. Defaults to none.
         abort_incomplete_uploads_after: When the parts of an unfinished multipart upload are deleted, 1 to 7 days.
             Defaults to 7 days.
         lifecycle: What happens to the bucket when its stack is deleted. Defaults to that of the key, and to RETAIN
@@ -101,8 +104,8 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
             customer's key that names its users.
 
     Raises:
-        KeyConfigurationError: ``abort_incomplete_uploads_after`` is out of range, the key is in another Region, or a
-            parameter of ``s3.Bucket`` is given that this bucket fixes.
+        KeyConfigurationError: ``abort_incomplete_uploads_after`` is out of range, the key is in another Region, a
+            parameter of ``s3.Bucket`` is given that this bucket fixes, or the role that deploys is not known.
         TypeError: The key is not a symmetric key of this package.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
@@ -147,8 +150,8 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         names = [encryption_key.key_arn, encryption_key.key_id, *allow_upload_by_alias, *aliases]
         for statement in only_under_key(self.arn_for_objects("*"), names):
             self.add_to_resource_policy(statement)
-        deployer = deployment_role_arn(self.stack)
-        self.add_to_resource_policy(configured_by_deployment(self.bucket_arn, deployer, configured_by))
+        roles = deployers(self.stack, configured_by)
+        self.add_to_resource_policy(configured_by_deployment(self.bucket_arn, roles, configured_by))
 
 
 def check_names(construct_id: str, **given: Sequence[str]) -> None:

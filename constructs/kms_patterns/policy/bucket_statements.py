@@ -59,7 +59,9 @@ def only_under_key(objects_arn: str, key_names: Sequence[str]) -> list[iam.Polic
     ]
 
 
-def configured_by_deployment(bucket_arn: str, deployer: str | None, others: Sequence[str]) -> iam.PolicyStatement:
+def configured_by_deployment(
+    bucket_arn: str, deployers: Sequence[str | None], others: Sequence[str]
+) -> iam.PolicyStatement:
     """Return the statement that leaves the bucket's encryption, policy, replication and deletion to its deployment.
 
     Without it, an administrator would change the default encryption and read every later upload. S3 lets the root user
@@ -67,27 +69,29 @@ def configured_by_deployment(bucket_arn: str, deployer: str | None, others: Sequ
 
     Args:
         bucket_arn: The bucket.
-        deployer: ARN of the role with which AWS CloudFormation deploys the bucket; None if it acts as its caller.
+        deployers: ARN of the role with which AWS CloudFormation deploys the bucket; None if it acts as its caller.
         others: ARNs of further roles or users that may do so.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html
     """
-    return _deny(SID_DENY_CONFIGURATION, S3_CONFIGURATION, bucket_arn, not_deploying([deployer], others))
+    return _deny(SID_DENY_CONFIGURATION, S3_CONFIGURATION, bucket_arn, not_deploying(deployers, others))
 
 
-def former_versions_stay_former(objects_arn: str, deployer: str | None, others: Sequence[str]) -> iam.PolicyStatement:
+def former_versions_stay_former(
+    objects_arn: str, deployers: Sequence[str | None], others: Sequence[str]
+) -> iam.PolicyStatement:
     """Return the statement that leaves the deletion of versions to the deployment.
 
     Without the current version, S3 serves the one before: what was withdrawn would return.
 
     Args:
         objects_arn: All objects of the bucket.
-        deployer: As for ``configured_by_deployment``.
+        deployers: As for ``configured_by_deployment``.
         others: As for ``configured_by_deployment``.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html
     """
-    return _deny(SID_DENY_TAKING_BACK, [S3_DELETE_OBJECT_VERSION], objects_arn, not_deploying([deployer], others))
+    return _deny(SID_DENY_TAKING_BACK, [S3_DELETE_OBJECT_VERSION], objects_arn, not_deploying(deployers, others))
 
 
 def _given_other_than(key: str, value: str | list[str]) -> Mapping[str, Mapping[str, str | list[str]]]:

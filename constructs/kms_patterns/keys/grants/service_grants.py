@@ -9,7 +9,7 @@ from aws_cdk import ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.arguments import checked
-from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.errors import DeployerUnknown, GrantRefused
 from kms_patterns.keys.grants.grant_writer import GrantWriter
 from kms_patterns.keys.grants.policy_checks import check_symmetric
 from kms_patterns.keys.grants.rules import GrantRules
@@ -102,19 +102,15 @@ class ServiceGrants(GrantRules):
             granted.append(making)
         return reduce(iam.Grant.combine, granted)
 
-    @checked
-    def allow_grant_maker(self, maker: iam.IRole, operations: Sequence[str], grantee_arn: str) -> iam.Grant:
-        """Allow one role to create KMS grants with these operations for one grantee.
+    def allow_grant_maker(self, maker: iam.IRole, operations: Sequence[str], limits: when.Conditions) -> iam.Grant:
+        """Allow one role to create KMS grants with these operations, for requests that meet ``limits``.
 
         Revoking is a matter of IAM alone: the key policy lets the account administer the key.
         The guardrail on grants excepts this role from now on: Control Tower's CT.KMS.PR.3 no longer holds for the key.
         """
-        limits: when.Conditions = {
-            "ForAllValues:StringEquals": {"kms:GrantOperations": list(operations)},
-            "StringEquals": {"kms:GranteePrincipal": grantee_arn},
-        }
+        demanded = when.merge({"ForAllValues:StringEquals": {"kms:GrantOperations": list(operations)}}, limits)
         self._writer.except_from_guardrail(maker.role_arn)
-        return self._writer.grant(maker, [CREATE_GRANT], limits, limits, purpose="grants")
+        return self._writer.grant(maker, [CREATE_GRANT], demanded, demanded, purpose="grants")
 
     def serve_resources_of(self, service: str, stack: Stack) -> None:
         """Allow what resources of a service in ``stack`` need to be created and kept under this key.
@@ -131,7 +127,10 @@ class ServiceGrants(GrantRules):
             self.allow_service(service)
         if self.access is KeyAccess.DELEGATED or not (use.creation or use.creates_grants):
             return
-        arn = deployment_role_arn(stack)
+        try:
+            arn = deployment_role_arn(stack)
+        except DeployerUnknown:
+            arn = None
         if arn is None and service in self._created:
             return
         if arn is None:

@@ -11,6 +11,7 @@ from aws_cdk.interfaces import aws_kms as references
 from constructs import Construct
 
 from kms_patterns.keys.arguments import checked
+from kms_patterns.keys.errors import DeployerUnknown
 from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.policy_checks import check_callers_statement
 from kms_patterns.keys.grants.rules import GrantRules
@@ -131,9 +132,12 @@ class ImportedKeyBase(GrantRules, Resource):
 
         Called at synth for every resource of the app that is encrypted under the key.
         """
-        use, deployer = SERVICES[service], deployment_role_arn(stack)
-        if deployer is None:
-            return
+        use = SERVICES[service]
+        try:
+            deployer = deployment_role_arn(stack)
+        except DeployerUnknown:
+            deployer = None
+        deployer = deployer or f"<ARN of the role or user that deploys {stack.node.path}>"
         via = when.via_service(use.host, self._region)
         if use.creation:
             self._owners.report(deployer, "Deployment", use.creation, via)
