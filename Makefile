@@ -57,6 +57,7 @@ docs: install ## rewrite the pages that scripts and tests write, then build the 
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_errors.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_grants.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_ten_minutes.py
+	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_deployment.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_site.py
 
 dist: install ## wheels and source archives of both distributions in dist

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kms_patterns.patterns.envelope_cipher import EnvelopeCipher as EnvelopeCipher
     from kms_patterns.patterns.key_agreement import KeyAgreement as KeyAgreement
     from kms_patterns.patterns.key_grant import KeyGrant as KeyGrant
+    from kms_patterns.patterns.key_watch import KeyWatch as KeyWatch
     from kms_patterns.patterns.mac_token_issuer import MacTokenIssuer as MacTokenIssuer
     from kms_patterns.patterns.message_authenticator import MessageAuthenticator as MessageAuthenticator
     from kms_patterns.patterns.public_key_export import PublicKeyExport as PublicKeyExport

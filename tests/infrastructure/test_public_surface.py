@@ -97,7 +97,7 @@ def test_example_synthesizes_in_another_folder(name: str, tmp_path: Path) -> Non
     synthesize(EXAMPLES / name, tmp_path / "cdk.out", folder=tmp_path, context={"aws:cdk:bundling-stacks": []})
     (template,) = (tmp_path / "cdk.out").glob("*.template.json")
     kinds = {item["Type"] for item in json.loads(template.read_text())["Resources"].values()}
-    assert kinds & {"AWS::Lambda::Function", "AWS::S3::Bucket"}
+    assert kinds & {"AWS::Lambda::Function", "AWS::S3::Bucket", "AWS::SNS::Topic"}
     assert {kind for kind in kinds if "Custom" in kind} <= {"Custom::KmsGrant"}
 
 

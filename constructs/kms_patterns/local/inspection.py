@@ -120,7 +120,10 @@ def event_of(call: Mapping[str, Any]) -> dict[str, Any]:
         "managementEvent": True,
         "recipientAccountId": account,
     }
-    return event | ({"errorCode": _shown(call["errorCode"])} if call["errorCode"] else {})
+    if not call["errorCode"]:
+        return event
+    message = {"errorMessage": call["errorMessage"]} if call.get("errorMessage") else {}
+    return event | {"errorCode": _shown(call["errorCode"]), **message}
 
 
 def _identity(arn: str, account: str, via: str | None) -> dict[str, Any]:

@@ -104,6 +104,8 @@ EVERY_ADMINISTRATION: Final = (
 REFUSAL_OF_KMS: Final[Mapping[str, str]] = {GET_PUBLIC_KEY: "UnsupportedOperationException"}
 """The error of KMS for an operation that the key cannot do, where it is not InvalidKeyUsageException."""
 
+LOGS_FILTER_LOG_EVENTS: Final = "logs:FilterLogEvents"
+
 S3_PUT_OBJECT: Final = "s3:PutObject"
 S3_REPLICATE_OBJECT: Final = "s3:ReplicateObject"
 S3_UPDATE_OBJECT_ENCRYPTION: Final = "s3:UpdateObjectEncryption"

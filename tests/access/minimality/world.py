@@ -32,7 +32,8 @@ class World:
             for name in stack.resources
         }
         self._policies = {item.id: item.policy for item in self._model.resources if item.policy}
-        for stack, name, properties in template.of_type("AWS::SQS::QueuePolicy"):
+        attached = [*template.of_type("AWS::SQS::QueuePolicy"), *template.of_type("AWS::SNS::TopicPolicy")]
+        for stack, name, properties in attached:
             policy = Policy(name, "resource", properties["PolicyDocument"], (stack.id, name))
             named = {arn for item in policy.document["Statement"] for arn in _texts(item["Resource"])}
             self._policies |= {place: policy for place, arn in self._arns.items() if arn in named}

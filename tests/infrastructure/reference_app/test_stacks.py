@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -115,15 +116,28 @@ def test_data_outlives_its_stack_by_default(templates: Templates) -> None:
     assert policies == {(kind, "RetainExceptOnCreate" if kind in ours else "Retain") for kind in KEEPS_DATA}
 
 
-def test_the_page_on_deployment_states_what_each_stack_costs(templates: Templates) -> None:
-    kinds = ("AWS::KMS::Key", "AWS::KMS::Key", "AWS::Lambda::Function", "AWS::S3::Bucket")
-    found = {
-        name: [[item["Type"] for item in template["Resources"].values()].count(kind) for kind in kinds]
-        for name, template in sorted(templates.items())
-    }
-    found["all"] = [sum(column) for column in zip(*found.values(), strict=True)]
-    rows = "\n".join(f"| {name} | {' | '.join(map(str, counts))} |" for name, counts in found.items())
-    assert rows in (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+@pytest.fixture(scope="session")
+def deployment_page() -> ModuleType:
+    """The script that writes the figures of docs/deployment.md."""
+    spec = spec_from_file_location("write_deployment", ROOT / "docs" / "write_deployment.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_on_deployment_is_as_written(templates: Templates, deployment_page: ModuleType) -> None:
+    page = deployment_page.PAGE.read_text(encoding="utf-8")
+    assert deployment_page.written(page, deployment_page.parts(templates)) == page, "make docs"
+
+
+def test_cost_of_a_stack_counts_its_keys_rotations_alarms_and_dashboard(deployment_page: ModuleType) -> None:
+    kinds = [("AWS::KMS::Key", {"EnableKeyRotation": True}), ("AWS::KMS::Key", {"KeySpec": "ECC_NIST_P256"}),
+             ("AWS::CloudWatch::Alarm", {}), ("AWS::CloudWatch::Dashboard", {}), ("AWS::S3::Bucket", {})]  # fmt: skip
+    resources = {str(number): {"Type": kind, "Properties": found} for number, (kind, found) in enumerate(kinds)}
+    table = deployment_page.costs({"One": {"Resources": resources}})
+    assert "| One | 2 | 5.1 | 7.1 | 3 or 15 | 0 | 1 |" in table.splitlines()
 
 
 def test_nothing_that_stays_has_a_name_that_the_next_deployment_of_its_stack_would_need(templates: Templates) -> None:

@@ -20,6 +20,7 @@ from kms_patterns.local.inspection import page_of
 from kms_patterns.local.server.emulator.acting import NotAssumable, role_session, trusted_service
 from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
 from kms_patterns.local.server.faults import REFUSALS, FaultPlan, inject, is_retry, request_of
+from kms_patterns.local.server.services.monitoring import announce_fault
 
 SESSION_PATH = "/_kms-patterns/role-session"
 FAULTS_PATH = "/_kms-patterns/faults"
@@ -101,6 +102,9 @@ async def _served(
         # Answered before its body has come, a large request would fail in sending, which SDKs take for a reset.
         await _body(receive)
     await (inject(fault, service, send, serve) if fault else serve(send))
+    if fault and fault["kind"] in REFUSALS and service == "kms":
+        signed = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+        announce_fault(signed, operations, REFUSALS[fault["kind"]][1])
 
 
 def _answer(token: str, headers: dict[bytes, bytes], body: bytes, answer: Answer) -> tuple[int, dict[str, Any]]:

@@ -31,6 +31,7 @@ DYNAMODB = "ministack.services.dynamodb"
 DYNAMODB_STREAMS = "ministack.services.dynamodb_streams"
 EVENTS = "ministack.services.eventbridge"
 CLOUD_TRAIL = "ministack.services.cloudtrail"
+CLOUD_WATCH = "ministack.services.cloudwatch"
 ECR = "ministack.services.ecr"
 LOGS = "ministack.services.cloudwatch_logs"
 STEP_FUNCTIONS = "ministack.services.stepfunctions"
@@ -51,6 +52,34 @@ _STEPS = {
 _CONDITIONS = {"_evaluate_conditions": "template params"}
 _REGIONAL = "=AccountRegionScopedDict"
 _PARAMETERS = "template provided_params previous_params"
+_OF_KMS = {
+    "handle_request": "method path headers body query_params", "_aliases": _REGIONAL, "_alias_dates": _REGIONAL,
+    "_alias_arn": "alias_name", "_create_key": "data", "_grants": _REGIONAL, "_key_metadata": "rec",
+    "_keys": _REGIONAL, "_KEY_MATERIAL_FIELDS": "=tuple", "_mrk_members": "rec", "_replicate_key": "data",
+    "_schedule_key_deletion": "data", "_generate_data_key_pair_common": "data action", "_key_material_id": "rec",
+    "_resolve_key": "key_id_or_arn", "_store_imported_material": "rec material",
+    "_unwrap_key_material": "private_key algorithm wrapped",
+}  # fmt: skip
+_OF_CLOUD_WATCH = {
+    "handle_request": _HANDLER, "_alarms": _REGIONAL, "_metrics": _REGIONAL, "_calc_stats": "points",
+    "_dispatch_alarm_actions": "alarm old_state new_state reason", "_evaluate_alarm": "alarm",
+    "_evaluate_all_alarms": "", "_evaluate_parent_alarms": "child seen",
+    "_record_history": "alarm_name old_state new_state reason alarm_type reason_data",
+    "_stat_value": "stats stat_name points", "record_metric": "namespace metric_name value unit dimensions",
+}  # fmt: skip
+_OF_EVENTS = {
+    "_apply_input_transformer": "transformer rule view", "_dispatch_event": "event view",
+    "_invoke_target": "target event rule view", "_matches_pattern_view": "pattern_str view owner",
+    "_pattern_event_view": "event", **dict.fromkeys(("_rules", "_targets"), _REGIONAL),
+}  # fmt: skip
+_OF_STEP_FUNCTIONS = {
+    "_SERVICE_DISPATCH": "=dict", "_ExecutionError": "error cause", "_call_lambda": "func_ref event",
+    "_executions": _REGIONAL, "_fail_execution": "execution error cause",
+    "_invoke_aws_sdk_integration": "resource input_data", "_invoke_nested_start_execution": "resource input_data",
+    "_invoke_nested_start_execution_sync": "resource input_data", "_read_map_items": "reader effective ctx",
+    "_resolve_params_obj": "template data ctx", "_run_execution": "exec_arn", "_s3_object_text": "bucket key",
+    "_state_machines": _REGIONAL, "_test_state": "data",
+}  # fmt: skip
 # A function by its parameter names; anything else by its type, marked with "=".
 REQUIRED: Mapping[str, Mapping[str, str]] = {
     APP: {
@@ -105,25 +134,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "Worker": "func_name config code_zip",
         "execution_credentials": "config",
     },
-    KMS: {
-        "handle_request": "method path headers body query_params",
-        "_aliases": _REGIONAL,
-        "_alias_dates": _REGIONAL,
-        "_alias_arn": "alias_name",
-        "_create_key": "data",
-        "_grants": _REGIONAL,
-        "_key_metadata": "rec",
-        "_keys": _REGIONAL,
-        "_KEY_MATERIAL_FIELDS": "=tuple",
-        "_mrk_members": "rec",
-        "_replicate_key": "data",
-        "_schedule_key_deletion": "data",
-        "_generate_data_key_pair_common": "data action",
-        "_key_material_id": "rec",
-        "_resolve_key": "key_id_or_arn",
-        "_store_imported_material": "rec material",
-        "_unwrap_key_material": "private_key algorithm wrapped",
-    },
+    KMS: _OF_KMS,
     S3: {
         "_SSE_STORED_HEADERS": "=tuple",
         "_bucket_default_sse_headers": "bucket_name",
@@ -171,26 +182,16 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_functions": _REGIONAL,
         "_get_func_record_for_ref": "function_ref",
     },
-    EVENTS: {"_dispatch_event": "event view", "_invoke_target": "target event rule view"},
+    EVENTS: _OF_EVENTS,
+    CLOUD_WATCH: _OF_CLOUD_WATCH,
     ECR: dict.fromkeys(("_images", "_repositories"), _REGIONAL),
     CLOUD_TRAIL: {"_get_event_queue": ""},
-    LOGS: {"handle_request": _HANDLER, "_log_groups": _REGIONAL},
-    STEP_FUNCTIONS: {
-        "_SERVICE_DISPATCH": "=dict",
-        "_ExecutionError": "error cause",
-        "_call_lambda": "func_ref event",
-        "_executions": _REGIONAL,
-        "_fail_execution": "execution error cause",
-        "_invoke_aws_sdk_integration": "resource input_data",
-        "_invoke_nested_start_execution": "resource input_data",
-        "_invoke_nested_start_execution_sync": "resource input_data",
-        "_read_map_items": "reader effective ctx",
-        "_resolve_params_obj": "template data ctx",
-        "_run_execution": "exec_arn",
-        "_s3_object_text": "bucket key",
-        "_state_machines": _REGIONAL,
-        "_test_state": "data",
+    LOGS: {
+        "handle_request": _HANDLER,
+        **dict.fromkeys(("_log_group_policies", "_log_groups", "_resource_policies"), _REGIONAL),
+        **dict.fromkeys(("_create_log_stream", "_put_log_events"), "data"),
     },
+    STEP_FUNCTIONS: _OF_STEP_FUNCTIONS,
     CLOUDFORMATION: {"handle_request": _HANDLER, "_change_sets": _REGIONAL, "_stacks": _REGIONAL},
     STACKS: {
         "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status",

@@ -1,8 +1,9 @@
 """What the emulator's CloudFormation lacks: properties, failing custom resources, stack events, template functions.
 
-It drops encryption, lifecycle and tags of buckets and a DeadLetterConfig. A custom resource whose function ends
-without a response fails at once, with the function's error (AWS waits for the resource's time-out). EventBridge hears
-of a stack's status. ``Fn::GetStackOutput`` names a Region, and ``Fn::Equals`` compares any function, not Ref alone.
+It drops encryption, lifecycle and tags of buckets, a DeadLetterConfig and the key of a topic. A custom resource whose
+function ends without a response fails at once, with the function's error (AWS waits for the resource's time-out).
+EventBridge hears of a stack's status. ``Fn::GetStackOutput`` names a Region, and ``Fn::Equals`` compares any function,
+not Ref alone.
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-bucketencryption.html
 """
@@ -15,7 +16,16 @@ from typing import Any
 from uuid import uuid4
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from kms_patterns.local.server.emulator.emulator import CUSTOM_RESOURCES, ENGINE, EVENTS, LAMBDA, RESPONSES, S3, reach
+from kms_patterns.local.server.emulator.emulator import (
+    CUSTOM_RESOURCES,
+    ENGINE,
+    EVENTS,
+    LAMBDA,
+    RESPONSES,
+    S3,
+    SNS,
+    reach,
+)
 from kms_patterns.local.server.s3.lifecycle_rules import lifecycle_xml
 
 Properties = Mapping[str, Any]
@@ -70,39 +80,47 @@ def encryption_xml(properties: Properties) -> bytes:
 
 def resource_handlers(original: dict[str, Any]) -> dict[str, Any]:
     """Return the table of CloudFormation resource types with functions that keep all their properties."""
-    function = original["AWS::Lambda::Function"]
-    kept = function | {"create": _created(function["create"]), "update": _updated(function["update"])}
-    original["AWS::Lambda::Function"] = kept
+    for kind, keep in (("AWS::Lambda::Function", _keep_of_function), ("AWS::SNS::Topic", _keep_of_topic)):
+        steps = original[kind]
+        kept = {"create": _created(steps["create"], keep), "update": _updated(steps["update"], keep)}
+        original[kind] = steps | kept
     return original
 
 
-def _created(create: Callable[..., Provisioned]) -> Callable[..., Provisioned]:
+def _created(create: Callable[..., Provisioned], keep: Callable[[str, Properties], None]) -> Callable[..., Provisioned]:
     def provision(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
         name, attributes = create(logical_id, props, stack_name)
-        _keep(name, props)
+        keep(name, props)
         return name, attributes
 
     return provision
 
 
-def _updated(update: Callable[..., Provisioned]) -> Callable[..., Provisioned]:
+def _updated(update: Callable[..., Provisioned], keep: Callable[[str, Properties], None]) -> Callable[..., Provisioned]:
     def provision(
         physical_id: str, old_props: Properties, new_props: Properties, stack_name: str, logical_id: str | None = None
     ) -> Provisioned:
         name, attributes = update(physical_id, old_props, new_props, stack_name, logical_id=logical_id)
-        _keep(name, new_props)
+        keep(name, new_props)
         return name, attributes
 
     return provision
 
 
-def _keep(name: str, props: Properties) -> None:
+def _keep_of_function(name: str, props: Properties) -> None:
     config = reach(LAMBDA, "_functions")[name]["config"]
     for member in _FUNCTION_PROPERTIES:
         if props.get(member):
             config[member] = props[member]
         else:
             config.pop(member, None)
+
+
+def _keep_of_topic(arn: str, props: Properties) -> None:
+    attributes = reach(SNS, "_get_topic")(arn)[0]["attributes"]
+    attributes.pop("KmsMasterKeyId", None)
+    if props.get("KmsMasterKeyId"):
+        attributes["KmsMasterKeyId"] = str(props["KmsMasterKeyId"])
 
 
 def execute(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -19,6 +19,7 @@ from kms_patterns.local.server.emulator.emulator import (
     APP,
     CHANGE_SETS,
     CLOUD_TRAIL,
+    CLOUD_WATCH,
     CLOUDFORMATION,
     ENGINE,
     EVALUATOR,
@@ -43,13 +44,14 @@ from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests import denials, session_rules, side_doors
 from kms_patterns.local.server.s3 import s3_encryption
-from kms_patterns.local.server.services import configured_keys, event_targets, step_functions
+from kms_patterns.local.server.services import configured_keys, event_targets, monitoring, step_functions
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
 from kms_patterns.local.server.stacks import cloudformation, stack_references
 
 Handler = Callable[..., Awaitable[Response]]
 # Served to every authenticated principal: enforcing it checks the signature and nothing else.
+_LOG_GROUP_COLONS = 6
 _AUTHENTICATED_ONLY = "sts:GetCallerIdentity"
 
 
@@ -103,7 +105,7 @@ def install(kms: KmsService) -> None:
     _install_cloudformation(kms)
     _install_step_functions()
     replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
-    replace(EVENTS, "_invoke_target", event_targets.delivering)
+    _install_monitoring(kms)
     replace(ENGINE, "_resolve_refs", provisioning.resolve_references)
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
     replace(LAMBDA_RUNTIME, "_NODEJS_WORKER_SCRIPT", functions.node_worker_script)
@@ -133,6 +135,17 @@ def _install_cloudformation(kms: KmsService) -> None:
         replace(module, "_resolve_parameters", stack_references.parameters)
     replace(ENGINE, "_resolve_dynamic_reference", stack_references.reference(kms))
     replace(STACKS, "_property_recreation", cloudformation.recreation)
+
+
+def _install_monitoring(kms: KmsService) -> None:
+    replace = emulator.replace
+    replace(EVENTS, "_invoke_target", partial(event_targets.delivering, kms))
+    replace(EVENTS, "_apply_input_transformer", event_targets.transforming)
+    replace(EVENTS, "_dispatch_event", monitoring.dispatching)
+    replace(CLOUD_WATCH, "_evaluate_alarm", monitoring.evaluate)
+    replace(CLOUD_WATCH, "_dispatch_alarm_actions", partial(monitoring.publishing, kms))
+    replace(CLOUD_WATCH, "handle_request", monitoring.evaluating_first)
+    kms.log.told.append(monitoring.announce)
 
 
 def _install_step_functions() -> None:
@@ -166,7 +179,12 @@ def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., A
     """Read no KMS request before our handler has checked its members: the emulator would fail on a malformed one."""
 
     def read(service: str, *rest: Any, **named: Any) -> object:
-        return nothing if service == "kms" else original(service, *rest, **named)
+        if service == "kms":
+            return nothing
+        found = original(service, *rest, **named)
+        # Policies name a log group with ``:*`` at its end.
+        of_group = service == "logs" and ":log-group:" in str(found) and str(found).count(":") == _LOG_GROUP_COLONS
+        return f"{found}:*" if of_group else found
 
     return read
 

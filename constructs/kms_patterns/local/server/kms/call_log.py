@@ -4,7 +4,7 @@ Denials of other services stand in the same file.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,36 @@ class CallLog:
 
     def __init__(self, path: Path) -> None:
         self._path, self._file = path, path.open("a", encoding="utf-8", buffering=1)
+        self.told: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
+        """Who is told of each call, with its lines and KMS's message, after they were written."""
 
-    def write(self, call: KmsCall, decisions: Sequence[tuple[Target, Decision]], error_code: str | None) -> None:
+    def write(
+        self,
+        call: KmsCall,
+        decisions: Sequence[tuple[Target, Decision]],
+        error_code: str | None,
+        error_message: str | None = None,
+    ) -> None:
         """Write what was decided on each target of ``call``; that it was refused before, if nothing was decided."""
         records = [_of(target, decision) for target, decision in decisions]
-        for record in records or [_undecided(call.operation)]:
-            line = {
+        common = {
+            "viaService": call.via_service,
+            "errorCode": error_code,
+            "requestId": request_id.get(),
+        }
+        lines = [
+            {
                 "time": datetime.now(UTC).isoformat(timespec="microseconds"),
                 "principal": call.caller.arn,
                 **record,
-                "viaService": call.via_service,
-                "errorCode": error_code,
-                "requestId": request_id.get(),
+                **common,
             }
+            for record in records or [_undecided(call.operation)]
+        ]
+        for line in lines:
             self._file.write(json.dumps(line) + "\n")
+        for tell in self.told:
+            tell([{**line, "errorMessage": error_message} for line in lines])
 
     def read(self) -> list[dict[str, Any]]:
         """Return every KMS call so far, in order."""

@@ -15,6 +15,7 @@ from kms_patterns.local.server.kms.kms_errors import KmsError, incorrect_key, in
 KeyRecord = dict[str, Any]
 
 SYMMETRIC = "SYMMETRIC_DEFAULT"
+_expired: list[str] = []
 _UNUSABLE = {
     "PendingDeletion": ("KMSInvalidStateException", "{arn} is pending deletion."),
     "PendingReplicaDeletion": ("KMSInvalidStateException", "{arn} is pending deletion."),
@@ -36,6 +37,14 @@ def _expire(record: KeyRecord) -> None:
     for name in ("_symmetric_key", "_hmac_key", "_private_key", "_public_key_der", "_older_materials", "ValidTo"):
         record.pop(name, None)
     record |= {"KeyState": "PendingImport", "Enabled": False}
+    _expired.append(str(record["Arn"]))
+
+
+def take_expired() -> list[str]:
+    """Return the keys whose imported material expired since this was last asked."""
+    found = [*_expired]
+    _expired.clear()
+    return found
 
 
 def key_of_ciphertext(raw: bytes) -> KeyRecord | None:

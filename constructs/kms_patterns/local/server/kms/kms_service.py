@@ -46,6 +46,7 @@ class _Outcome:
 
     decisions: list[tuple[Target, Decision]] = field(default_factory=list)
     error: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,10 @@ class KmsService:
         try:
             yield outcome
         except KmsError as refused:
-            outcome.error = refused.code
+            outcome.error, outcome.message = refused.code, refused.message
             raise
         finally:
-            self.log.write(call, outcome.decisions, outcome.error)
+            self.log.write(call, outcome.decisions, outcome.error, outcome.message)
 
 
 def _by_key_arn(call: KmsCall) -> KmsCall:

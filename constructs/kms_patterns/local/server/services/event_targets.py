@@ -3,12 +3,19 @@
 AWS: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
 """
 
+import json
 import logging
-from collections.abc import Callable, Mapping
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, acting_as, service_role
-from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, reach
+from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVALUATOR, LOGS, RESPONSES, SNS, reach
+from kms_patterns.local.server.kms.kms_call import KmsCall
+from kms_patterns.local.server.kms.kms_errors import KmsError
+from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.services.configured_keys import ServiceCaller
 
 _EVENTS = "events.amazonaws.com"
 # By service of the target: the action that a delivery needs.
@@ -19,13 +26,19 @@ _ACTIONS = {
     "sqs": "sqs:SendMessage",
     "states": "states:StartExecution",
 }
-_OWN_POLICY = frozenset({"lambda", "sqs", "sns"})
+_NEEDED = {name: (_ACTIONS[name],) for name in ("lambda", "sns", "sqs")} | {
+    "logs": ("logs:CreateLogStream", "logs:PutLogEvents")
+}
+_OWN_POLICY = frozenset(_NEEDED)
 
 logger = logging.getLogger("eventbridge")
 
 
-def delivering(original: Callable[..., None]) -> Callable[..., None]:
-    """Deliver to a target that may be reached; otherwise drop the event, as EventBridge does, and log why."""
+def delivering(kms: KmsService, original: Callable[..., None]) -> Callable[..., None]:
+    """Deliver to a target that may be reached; otherwise drop the event, as EventBridge does, and log why.
+
+    Each delivery counts as ``AWS/Events Invocations`` of its rule, each other one as ``FailedInvocations``.
+    """
 
     def deliver(target: Mapping[str, Any], event: Any, rule: Mapping[str, Any], view: Any = None) -> None:
         arn, role = str(target.get("Arn", "")), target.get("RoleArn")
@@ -38,29 +51,105 @@ def delivering(original: Callable[..., None]) -> Callable[..., None]:
                 principal.require(_ACTIONS.get(service, "events:InvokeApiDestination"), arn)
                 with acting_as(principal):
                     original(target, event, rule, view)
-                return
-            _by_its_policy(service, arn, str(rule.get("Arn", "")))
+            else:
+                _by_its_policy(kms, service, arn, str(rule.get("Arn", "")))
+                if service == "logs":
+                    _record(arn, view.event_with_detail())
+                else:
+                    original(target, event, rule, view)
         except (NotAssumable, NotPermitted) as refused:
             logger.warning("EventBridge: target %s of rule %s not reached: %s", arn, rule.get("Name"), refused)
+            _count("FailedInvocations", rule)
             return
-        original(target, event, rule, view)
+        _count("Invocations", rule)
 
     return deliver
 
 
-def _by_its_policy(service: str, arn: str, rule_arn: str) -> None:
+def transforming(original: Callable[..., str]) -> Callable[..., str]:
+    """Fill in what a path with an array index finds, which the emulator's own paths leave empty.
+
+    AWS: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
+    """
+
+    def transform(transformer: Mapping[str, Any], rule: Any, view: Any) -> str:
+        paths, template = dict(transformer.get("InputPathsMap", {})), str(transformer.get("InputTemplate", ""))
+        for name in [name for name, path in paths.items() if "[" in path]:
+            found: Any = view.event_with_detail()
+            try:
+                for part in re.findall(r"[\w-]+", paths.pop(name)):
+                    found = found[int(part)] if isinstance(found, list) else found[part]
+            except (KeyError, IndexError, TypeError, ValueError):
+                found = ""
+            template = template.replace(f"<{name}>", json.dumps(str(found))[1:-1])
+        return original({**transformer, "InputPathsMap": paths, "InputTemplate": template}, rule, view)
+
+    return transform
+
+
+def _count(metric: str, rule: Mapping[str, Any]) -> None:
+    reach(CLOUD_WATCH, "record_metric")("AWS/Events", metric, 1, "Count", {"RuleName": str(rule.get("Name"))})
+
+
+def _record(arn: str, event: Mapping[str, Any]) -> None:
+    place = {"logGroupName": arn.split(":")[6], "logStreamName": str(event["id"])}
+    reach(LOGS, "_create_log_stream")(place)
+    line = {"timestamp": int(time.time() * 1000), "message": json.dumps(event)}
+    reach(LOGS, "_put_log_events")({**place, "logEvents": [line]})
+
+
+def _by_its_policy(kms: KmsService, service: str, arn: str, rule_arn: str) -> None:
     if service == "events":
         # Between buses of one account no role is needed.
         return
     if service not in _OWN_POLICY:
         raise NotPermitted("a target of this service needs a role (RoleArn)")
+    require_by_policy(kms, service, arn, _EVENTS, rule_arn)
+
+
+def require_by_policy(kms: KmsService, service: str, arn: str, principal: str, source_arn: str) -> None:
+    """Check that the policy of a queue, topic, function or log group, and a topic's key, let an AWS service use it.
+
+    Args:
+        kms: What decides about the key.
+        service: ``lambda``, ``logs``, ``sns`` or ``sqs``.
+        arn: The resource.
+        principal: The service principal that acts for itself.
+        source_arn: For which resource it acts, as ``aws:SourceArn`` has it.
+
+    Raises:
+        NotPermitted: One of the policies does not allow it.
+    """
     account = reach(RESPONSES, "get_account_id")()
-    request = reach(EVALUATOR, "EvalContext")(
-        principal_arn=_EVENTS, principal_type="AWSService", principal_account=account, action=_ACTIONS[service],
-        resource_arn=arn, region=reach(RESPONSES, "get_region")(), secure_transport=True,
-        service_context={"aws:sourcearn": rule_arn, "aws:sourceaccount": account},
-    )  # fmt: skip
-    policy = reach(EVALUATOR, "_resource_policy")(service, arn)
-    decided = reach(EVALUATOR, "evaluate_resource_policy")(policy[0], request, service=_EVENTS) if policy else None
-    if decided is None or decided.decision != "Allow":
-        raise NotPermitted(f"no statement of its own policy allows {_EVENTS} {_ACTIONS[service]}")
+    source = {"aws:sourcearn": source_arn, "aws:sourceaccount": account}
+    for action in _NEEDED[service]:
+        request = reach(EVALUATOR, "EvalContext")(
+            principal_arn=principal, principal_type="AWSService", principal_account=account, action=action,
+            resource_arn=f"{arn}:*" if service == "logs" else arn, region=reach(RESPONSES, "get_region")(),
+            secure_transport=True, service_context=source,
+        )  # fmt: skip
+        decide = reach(EVALUATOR, "evaluate_resource_policy")
+        decided = {decide(policy, request, service=principal).decision for policy in _policies(service, arn)}
+        if "Allow" not in decided or "Deny" in decided:
+            raise NotPermitted(f"no statement of its own policy allows {principal} {action}")
+    topic = reach(SNS, "_get_topic")(arn)[0] if service == "sns" else None
+    if topic and topic["attributes"].get("KmsMasterKeyId"):
+        context = {"aws:sns:topicArn": arn}
+        request = {"KeyId": topic["attributes"]["KmsMasterKeyId"], "EncryptionContext": context}
+        keys = {"aws:SourceArn": source_arn, "aws:SourceAccount": account}
+        caller = ServiceCaller(principal, "AWSService", account, keys=keys)
+        try:
+            for operation in ("GenerateDataKey", "Decrypt"):
+                kms.require(KmsCall(operation, request, caller, via="sns"))
+        except KmsError as refused:
+            raise NotPermitted(f"its key: {refused.message}") from refused
+
+
+def _policies(service: str, arn: str) -> Iterator[Any]:
+    if service == "logs":
+        own = reach(LOGS, "_log_group_policies").get(arn.split(":")[6])
+        yield from (policy["policyDocument"] for policy in (own, *reach(LOGS, "_resource_policies").values()) if policy)
+        return
+    found = reach(EVALUATOR, "_resource_policy")(service, arn)
+    if found:
+        yield found[0]

@@ -213,6 +213,16 @@ TYPES: Mapping[str, ResourceType] = {
         ("PutMetricAlarm",),
         ("DeleteAlarms",),
     ),
+    "AWS::CloudWatch::Dashboard": ResourceType(
+        "arn:aws:cloudwatch::{account}:dashboard/{name}",
+        "DashboardName",
+        ("PutDashboard",),
+        ("PutDashboard",),
+        ("DeleteDashboards",),
+    ),
+    "AWS::Logs::ResourcePolicy": ResourceType(
+        "*", "PolicyName", ("PutResourcePolicy",), ("PutResourcePolicy",), ("DeleteResourcePolicy",)
+    ),
     "AWS::ECR::Repository": ResourceType(
         f"arn:aws:ecr:{_HERE}:repository/{{name}}",
         "RepositoryName",

@@ -1,0 +1,49 @@
+"""A watched key: what its user, the reader of its calls and the two services that publish may do, and no one else."""
+
+from collections.abc import Iterator
+
+from minimality.scenario import Access, Scenario
+from minimality.uses import administration, assumed, bound_to_tenant
+
+STACK = "KmsPatterns-KeyWatch"
+FEWEST_REMOVALS = 60
+USES_DEPLOYED = 1
+ACCESS: Access = {
+    "Key": {"UserRole": {"kms:Encrypt": {"StringEquals": {"kms:EncryptionContext:tenant": "blue"}}}},
+    "NoticeKey": {},
+}
+RULES = ("Changed", "UsedWhilePendingDeletion", "Deleted", "FoundByConfig")
+ALARMS = ("Refusals", "Throttling", "Expiry1")
+
+
+def scenarios() -> Iterator[Scenario]:
+    for key in ("Key", "NoticeKey"):
+        yield from administration(f"{STACK}/{key}")
+    yield from bound_to_tenant(f"{STACK}/UserRole", "kms:Encrypt", f"{STACK}/Key")
+    for name in ("User", "Responder"):
+        yield from assumed(f"{STACK}/{name}Role", "ec2.amazonaws.com")
+    for who, allowed in ((f"{STACK}/ResponderRole", True), (f"{STACK}/UserRole", False)):
+        yield Scenario(who, "logs:FilterLogEvents", f"{STACK}/Watch/Calls", allowed=allowed)
+    yield from _publication("events.amazonaws.com", [f"{STACK}/Watch/{name}" for name in RULES])
+    yield from _publication("cloudwatch.amazonaws.com", [f"{STACK}/Watch/{name}" for name in ALARMS])
+    for action in ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"):
+        for account, allowed in (("888877776666", True), ("111111111111", False)):
+            context = {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:any-region-1:{account}:log-group:any"}
+            who = "logs.any-region-1.amazonaws.com"
+            yield Scenario(who, f"kms:{action}", f"{STACK}/NoticeKey", allowed=allowed, context=context)
+
+
+def _publication(service: str, sources: list[str]) -> Iterator[Scenario]:
+    topic, key = f"{STACK}/Watch/Topic", f"{STACK}/NoticeKey"
+    secure = {"aws:SecureTransport": "true"}
+    for source in sources:
+        mine = {"aws:SourceArn": f"<{source}>"}
+        yield Scenario(service, "sns:Publish", topic, allowed=True, context={**secure, **mine})
+        insecure = {"aws:SecureTransport": "false", **mine}
+        yield Scenario(service, "sns:Publish", topic, allowed=False, context=insecure)
+    anothers = {**secure, "aws:SourceArn": "arn:aws:events:any-region-1:888877776666:rule/another"}
+    yield Scenario(service, "sns:Publish", topic, allowed=False, context=anothers)
+    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+        for account, allowed in (("888877776666", True), ("111111111111", False)):
+            context = {"kms:EncryptionContext:aws:sns:topicArn": f"arn:aws:sns:any-region-1:{account}:topic"}
+            yield Scenario(service, action, key, allowed=allowed, context=context)

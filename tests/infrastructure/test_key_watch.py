@@ -1,0 +1,382 @@
+"""KeyWatch: its statements, and each event that it is for, made to happen on the embedded AWS, with its silent twin."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam, aws_kms
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from kms_patterns import EncryptionKey, KeyLifecycle, KeyWatch, ReplicaKey
+from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.local import LocalAws
+from kms_patterns.patterns.parts.key_events import CHANGES
+
+Synth = Callable[[cdk.Stack], dict[str, Any]]
+Template = dict[str, Any]
+
+
+@pytest.fixture
+def watch(stack: cdk.Stack) -> KeyWatch:
+    key, notices = EncryptionKey(stack, "Key"), EncryptionKey(stack, "Notices")
+    return KeyWatch(stack, "Watch", keys=[key], encryption_key=notices)
+
+
+def test_watch_has_no_role_and_its_topic_takes_its_own_rules_and_alarms_only(
+    stack: cdk.Stack, synth: Synth, watch: KeyWatch
+) -> None:
+    template = synth(stack)
+    assert watch.topic
+    assert not [item for item in template["Resources"].values() if item["Type"].startswith("AWS::IAM::")]
+    (policy,) = [item for item in template["Resources"].values() if item["Type"] == "AWS::SNS::TopicPolicy"]
+    by_sid = {item["Sid"]: item for item in policy["Properties"]["PolicyDocument"]["Statement"]}
+    named = {
+        sid: [arn["Fn::GetAtt"][0] for arn in by_sid[sid]["Condition"]["ArnEquals"]["aws:SourceArn"]]
+        for sid in ("AllowRulesOfThisWatch", "AllowAlarmsOfThisWatch")
+    }
+    kinds = {sid: {template["Resources"][name]["Type"] for name in names} for sid, names in named.items()}
+    assert kinds == {
+        "AllowRulesOfThisWatch": {"AWS::Events::Rule"},
+        "AllowAlarmsOfThisWatch": {"AWS::CloudWatch::Alarm"},
+    }
+    publishing = [
+        name
+        for name, item in template["Resources"].items()
+        if item["Type"] == "AWS::Events::Rule" and item["Properties"]["Targets"][0]["Id"] == "Topic"
+    ]
+    assert sorted(named["AllowRulesOfThisWatch"]) == sorted(publishing)
+    assert by_sid.keys() - named.keys() == {"AllowPublishThroughSSLOnly"}
+
+
+def test_key_of_the_topic_is_used_for_topics_of_the_account_only(
+    stack: cdk.Stack, synth: Synth, watch: KeyWatch, key_statements: Callable[..., list[Template]]
+) -> None:
+    logical = stack.get_logical_id(watch.topic.master_key.node.default_child)  # type: ignore[union-attr,arg-type]
+    found = [it for it in key_statements(synth(stack), logical) if "Notifications" in it["Sid"]]
+    (statement,) = found
+    assert statement["Principal"] == {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]}
+    assert statement["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    (topics,) = statement["Condition"]["ArnLike"].values()
+    assert topics == {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":sns:eu-west-1:111122223333:*"]]}
+
+
+def test_reader_of_calls_is_granted_the_log_group_alone(
+    stack: cdk.Stack,
+    synth: Synth,
+    watch: KeyWatch,
+    role: Callable[..., aws_iam.Role],
+    role_statements: Callable[..., list[Template]],
+) -> None:
+    responder = role("Responder")
+    assert watch.grant_read_calls(responder).success
+    group = stack.resolve(watch.calls.log_group_arn)
+    assert role_statements(synth(stack), stack, responder) == [
+        {"Action": "logs:FilterLogEvents", "Effect": "Allow", "Resource": group}
+    ]
+
+
+def test_template_matches_its_snapshot(
+    stack: cdk.Stack, synth: Synth, watch: KeyWatch, snapshot_of: Callable[[Template], None]
+) -> None:
+    assert watch.dashboard
+    snapshot_of(synth(stack))
+
+
+def test_keys_whose_events_arrive_elsewhere_are_refused_with_the_way_out(stack: cdk.Stack) -> None:
+    notices = EncryptionKey(stack, "Notices")
+    arns = {
+        "Region us-east-1": "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "account 444455556666": "arn:aws:kms:eu-west-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    }
+    for place, arn in arns.items():
+        key = aws_kms.Key.from_key_arn(stack, f"Of {place}", arn)
+        with pytest.raises(KeyConfigurationError, match=f"is a key of {place} and its events arrive there alone"):
+            KeyWatch(stack, f"Watch {place}", keys=[key], encryption_key=notices)
+    for keys in ([], [notices] * 9):
+        with pytest.raises(KeyConfigurationError, match="a KeyWatch takes 1 to 8"):
+            KeyWatch(stack, f"Watch {len(keys)}", keys=keys, encryption_key=notices)
+
+
+def test_replica_is_watched_in_its_region(app: cdk.App, stack: cdk.Stack, synth: Synth) -> None:
+    primary = EncryptionKey(stack, "Primary", multi_region=True)
+    away = cdk.Stack(app, "Away", env=cdk.Environment(account="111122223333", region="eu-central-1"))
+    replica = ReplicaKey(away, "Replica", primary_key=primary)
+    KeyWatch(away, "Watch", keys=[replica], encryption_key=EncryptionKey(away, "Notices"))
+    rules = [item for item in synth(away)["Resources"].values() if item["Type"] == "AWS::Events::Rule"]
+    changed = next(rule for rule in rules if "PutKeyPolicy" in str(rule))
+    assert changed["Properties"]["EventPattern"]["detail"]["resources"]["ARN"] == [away.resolve(replica.key_arn)]
+
+
+@dataclass
+class Watched:
+    """Keys of the embedded AWS, watched by a deployed stack, and the queue that gets its notices."""
+
+    aws: LocalAws
+    key: str
+    twin: str
+    imported: str
+    outputs: dict[str, str]
+
+    def notices(self) -> list[str]:
+        """What was published since the last call; EventBridge and SNS of the embedded AWS deliver at once."""
+        client, found = self.aws.client("sqs"), []
+        while messages := client.receive_message(QueueUrl=self.outputs["Inbox"], MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            for message in messages:
+                found.append(json.loads(message["Body"])["Message"].strip('"'))
+                client.delete_message(QueueUrl=self.outputs["Inbox"], ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls in the log group."""
+        found = self.aws.client("logs").filter_log_events(logGroupName=self.outputs["Calls"])["events"]
+        return [json.loads(event["message"])["detail"] for event in found]
+
+
+@pytest.fixture(scope="module")
+def watched(aws: LocalAws) -> Iterator[Watched]:
+    kms = aws.client("kms")
+    key, twin = (kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"] for _ in range(2))
+    imported = kms.create_key(Origin="EXTERNAL")["KeyMetadata"]["Arn"]
+    app = cdk.App(context={"aws:cdk:bundling-stacks": []})
+    environment = cdk.Environment(account=aws.account, region=aws.region)
+    stack = cdk.Stack(app, "KeyWatchTest", env=environment, synthesizer=cdk.LegacyStackSynthesizer())
+    notices = EncryptionKey(stack, "Notices", lifecycle=KeyLifecycle.EPHEMERAL)
+    keys = [aws_kms.Key.from_key_arn(stack, name, arn) for name, arn in (("Key", key), ("Imported", imported))]
+    watch = KeyWatch(stack, "Watch", keys=keys, encryption_key=notices, refusals=3, throttled=2)
+    inbox = sqs.Queue(stack, "InboxQueue")
+    watch.topic.add_subscription(subscriptions.SqsSubscription(inbox))
+    outputs = {
+        "Inbox": inbox.queue_url, "Dashboard": watch.dashboard.dashboard_name, "Calls": watch.calls.log_group_name,
+        "Topic": watch.topic.topic_arn, "NoticesKey": notices.key_arn,
+    }  # fmt: skip
+    for name, value in outputs.items():
+        cdk.CfnOutput(stack, name, value=value)
+    template = app.synth().get_stack_artifact(stack.artifact_id).template
+    cloudformation = aws.client("cloudformation")
+    cloudformation.create_stack(
+        StackName="KeyWatchTest", TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="KeyWatchTest", WaiterConfig={"Delay": 1})
+    found = cloudformation.describe_stacks(StackName="KeyWatchTest")["Stacks"][0]["Outputs"]
+    yield Watched(aws, key, twin, imported, {item["OutputKey"]: item["OutputValue"] for item in found})
+    cloudformation.delete_stack(StackName="KeyWatchTest")
+
+
+def stranger_of(aws: LocalAws) -> Any:
+    """A client of KMS of a role that no policy allows anything."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = aws.client("iam").create_role(RoleName="stranger", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    return aws.assume(role, "ec2.amazonaws.com").client("kms")
+
+
+def _policy(kms: Any, key: str) -> None:
+    kms.put_key_policy(KeyId=key, Policy=kms.get_key_policy(KeyId=key)["Policy"])
+
+
+def _grant(kms: Any, key: str) -> None:
+    principal = f"arn:aws:iam::{key.split(':')[4]}:root"
+    kms.create_grant(KeyId=key, GranteePrincipal=principal, Operations=["Decrypt"])
+
+
+MADE: dict[str, Callable[[Any, str], object]] = {
+    "DisableKey": lambda kms, key: kms.disable_key(KeyId=key),
+    "PutKeyPolicy": _policy,
+    "CreateGrant": _grant,
+    "DisableKeyRotation": lambda kms, key: kms.disable_key_rotation(KeyId=key),
+    "ReplicateKey": lambda kms, key: kms.replicate_key(KeyId=key, ReplicaRegion="eu-north-1"),
+}
+
+
+@pytest.mark.parametrize("call", MADE)
+def test_change_is_notified_of_and_that_of_another_key_is_not(call: str, watched: Watched) -> None:
+    kms = watched.aws.client("kms")
+    for key in (watched.key, watched.twin):
+        kms.enable_key(KeyId=key)
+    assert watched.notices() == []
+    MADE[call](kms, watched.twin)
+    assert watched.notices() == []
+    MADE[call](kms, watched.key)
+    (notice,) = watched.notices()
+    assert notice.startswith(f"Changed: {call} on {watched.key} by arn:aws:iam::{watched.aws.account}:root at ")
+
+
+def test_every_change_was_made_here_or_cannot_be_on_this_key() -> None:
+    elsewhere = {"ScheduleKeyDeletion", "DeleteImportedKeyMaterial", "UpdatePrimaryRegion"}
+    assert MADE.keys() | elsewhere == {*CHANGES}
+
+
+def test_reads_and_refused_changes_are_not_notified_of_but_are_recorded(watched: Watched) -> None:
+    kms = watched.aws.client("kms")
+    kms.enable_key(KeyId=watched.key)
+    before = len(watched.calls())
+    kms.describe_key(KeyId=watched.key)
+    kms.encrypt(KeyId=watched.key, Plaintext=b"text")
+    with pytest.raises(ClientError, match="MalformedPolicyDocument"):
+        kms.put_key_policy(KeyId=watched.key, Policy="{}")
+    assert watched.notices() == []
+    assert [call["eventName"] for call in watched.calls()[before:]] == ["DescribeKey", "Encrypt"]
+
+
+def test_refusals_raise_the_alarm_at_the_threshold_and_name_their_caller(watched: Watched) -> None:
+    stranger = stranger_of(watched.aws)
+    for key, notices in ((watched.twin, 0), (watched.key, 1)):
+        for _ in range(2):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                stranger.encrypt(KeyId=key, Plaintext=b"text")
+        assert watched.notices() == []
+        with pytest.raises(ClientError, match="AccessDenied"):
+            stranger.encrypt(KeyId=key, Plaintext=b"text")
+        found = [json.loads(notice) for notice in watched.notices()]
+        assert [(it["NewStateValue"], it["Trigger"]["MetricName"]) for it in found] == [
+            ("ALARM", "Invocations")
+        ] * notices
+    refused = [call for call in watched.calls() if call.get("errorCode") == "AccessDenied"]
+    assert {call["userIdentity"]["sessionContext"]["sessionIssuer"]["userName"] for call in refused} == {"stranger"}
+
+
+def test_use_while_pending_deletion_is_notified_of(watched: Watched) -> None:
+    kms = watched.aws.client("kms")
+    kms.enable_key(KeyId=watched.key)
+    for key in (watched.twin, watched.key):
+        kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    (scheduled,) = watched.notices()
+    assert scheduled.startswith(f"Changed: ScheduleKeyDeletion on {watched.key}")
+    for key in (watched.twin, watched.key):
+        with pytest.raises(ClientError, match="is pending deletion"):
+            kms.encrypt(KeyId=key, Plaintext=b"text")
+    (used,) = watched.notices()
+    assert used.startswith(f"UsedWhilePendingDeletion: Encrypt on {watched.key}")
+    for key in (watched.twin, watched.key):
+        kms.cancel_key_deletion(KeyId=key)
+        kms.disable_key(KeyId=key)
+    watched.notices()
+    with pytest.raises(ClientError, match="is disabled"):
+        kms.encrypt(KeyId=watched.key, Plaintext=b"text")
+    assert watched.notices() == []
+
+
+def test_throttling_raises_the_alarm_at_the_threshold(watched: Watched) -> None:
+    kms = watched.aws.client("kms", config=Config(retries={"total_max_attempts": 1}))
+    watched.aws.inject_faults({"kind": "throttle", "service": "kms", "times": 2})
+    for published in (0, 1):
+        with pytest.raises(ClientError, match="ThrottlingException"):
+            kms.list_keys()
+        found = [json.loads(notice) for notice in watched.notices()]
+        assert [it["NewStateValue"] for it in found] == ["ALARM"] * published
+    watched.aws.inject_faults()
+
+
+def test_material_about_to_expire_raises_the_alarm_and_its_end_is_notified_of(watched: Watched) -> None:
+    kms = watched.aws.client("kms")
+    twin = kms.create_key(Origin="EXTERNAL")["KeyMetadata"]["Arn"]
+    for key, days in ((watched.imported, 31), (twin, 1)):
+        _import(kms, key, time.time() + days * 86400)
+    assert _states(watched.aws) == {"Expiry1": "OK", "Expiry2": "OK"}
+    assert watched.notices() == []
+    _import(kms, watched.imported, time.time() + 2)
+    assert _states(watched.aws) == {"Expiry1": "OK", "Expiry2": "ALARM"}
+    (raised,) = watched.notices()
+    assert json.loads(raised)["Trigger"]["MetricName"] == "SecondsUntilKeyMaterialExpiration"
+    time.sleep(2.1)
+    kms.describe_key(KeyId=watched.imported)
+    (ended,) = watched.notices()
+    assert ended.startswith(f"Deleted: KMS Imported Key Material Expiration: {watched.imported} at ")
+    _import(kms, watched.imported, None)
+    kms.delete_imported_key_material(KeyId=watched.imported)
+    (deleted,) = watched.notices()
+    assert deleted.startswith(f"Changed: DeleteImportedKeyMaterial on {watched.imported}")
+
+
+def _import(kms: Any, key: str, until: float | None) -> None:
+    given = kms.get_parameters_for_import(KeyId=key, WrappingAlgorithm="RSAES_OAEP_SHA_256", WrappingKeySpec="RSA_2048")
+    public: Any = load_der_public_key(given["PublicKey"])
+    wrapped = public.encrypt(bytes(32), padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+    model = {"ExpirationModel": "KEY_MATERIAL_EXPIRES", "ValidTo": until}
+    expiry = model if until else {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+    kms.import_key_material(KeyId=key, ImportToken=given["ImportToken"], EncryptedKeyMaterial=wrapped, **expiry)
+
+
+def _states(aws: LocalAws) -> dict[str, str]:
+    alarms = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="KeyWatchTest")["MetricAlarms"]
+    names = {
+        re.sub(r"KeyWatchTest-Watch(\w+)[0-9A-F]{8}-.*", r"\1", it["AlarmName"]): it["StateValue"] for it in alarms
+    }
+    return {name: state for name, state in names.items() if name.startswith("Expiry")}
+
+
+# As AWS's pages show them: https://docs.aws.amazon.com/kms/latest/developerguide/kms-events.html
+# https://docs.aws.amazon.com/config/latest/developerguide/monitor-config-with-cloudwatchevents.html
+def _direct(watched: Watched, key: str) -> dict[str, dict[str, Any]]:
+    frame = {
+        "version": "0", "id": "e9ce3425-7d22-412a-a699-e7a5fc3fbc9a", "account": watched.aws.account,
+        "time": "2026-11-26T01:00:00Z", "region": watched.aws.region,
+    }  # fmt: skip
+    key_id = key.rpartition("/")[2]
+    compliance = {
+        "resourceId": key_id, "resourceType": "AWS::KMS::Key", "configRuleName": "cmk-backing-key-rotation-enabled",
+        "messageType": "ComplianceChangeNotification", "newEvaluationResult": {"complianceType": "NON_COMPLIANT"},
+    }  # fmt: skip
+    compliant = {**compliance, "newEvaluationResult": {"complianceType": "COMPLIANT"}}
+    kms = {**frame, "source": "aws.kms", "resources": [key], "detail": {"key-id": key_id}}
+    config = {**frame, "source": "aws.config", "detail-type": "Config Rules Compliance Change", "resources": []}
+    return {
+        "key deleted": {**kms, "detail-type": "KMS CMK Deletion"},
+        "key rotated": {**kms, "detail-type": "KMS CMK Rotation"},
+        "rotation missing": {**config, "detail": compliance},
+        "rotation as it must be": {**config, "detail": compliant},
+    }
+
+
+@pytest.mark.parametrize("event", ["key deleted", "rotation missing", "key rotated", "rotation as it must be"])
+def test_event_that_aws_alone_can_send_matches_the_rule_that_notifies(event: str, watched: Watched) -> None:
+    client = watched.aws.client("events")
+    rules = [rule for rule in client.list_rules(NamePrefix="KeyWatchTest")["Rules"] if "EventPattern" in rule]
+    wanted = event in {"key deleted", "rotation missing"}
+    for key, matching in ((watched.key, int(wanted)), (watched.twin, 0)):
+        sent = json.dumps(_direct(watched, key)[event])
+        found = [client.test_event_pattern(EventPattern=rule["EventPattern"], Event=sent)["Result"] for rule in rules]
+        assert sum(found) == matching
+
+
+def test_topic_without_its_key_publishes_nothing(watched: Watched) -> None:
+    kms = watched.aws.client("kms")
+    kms.enable_key(KeyId=watched.key)
+    policy = kms.get_key_policy(KeyId=watched.outputs["NoticesKey"])["Policy"]
+    parts = json.loads(policy)
+    parts["Statement"] = [item for item in parts["Statement"] if "Notifications" not in item["Sid"]]
+    kms.put_key_policy(KeyId=watched.outputs["NoticesKey"], Policy=json.dumps(parts))
+    kms.disable_key(KeyId=watched.key)
+    assert watched.notices() == []
+    kms.put_key_policy(KeyId=watched.outputs["NoticesKey"], Policy=policy)
+    kms.enable_key(KeyId=watched.key)
+    kms.disable_key(KeyId=watched.key)
+    assert len(watched.notices()) == 1
+
+
+def test_dashboard_is_valid_and_shows_calls_refusals_and_cost(watched: Watched) -> None:
+    body = watched.aws.client("cloudwatch").get_dashboard(DashboardName=watched.outputs["Dashboard"])["DashboardBody"]
+    widgets = json.loads(body)["widgets"]
+    assert {(it["type"], it["properties"].get("title")) for it in widgets} == {
+        ("alarm", "Alarms"), ("metric", "Calls by operation"), ("metric", "Cost of the calls in dollars an hour"),
+        ("log", "Calls by caller"), ("log", "Refused and throttled calls"),
+        ("metric", "Events not delivered"), ("text", None),
+    }  # fmt: skip
+    cost = next(it for it in widgets if "Cost" in it["properties"].get("title", ""))
+    ((metric,),) = cost["properties"]["metrics"]
+    assert metric["expression"].endswith(" * 0.000003")
+    assert watched.key in metric["expression"]
+    assert watched.imported in metric["expression"]
