@@ -20,7 +20,6 @@ from kms_patterns.policy.actions import (
 )
 
 SOURCE: Final = ("aws:SourceAccount", "aws:SourceArn")
-SOURCE_KEYS: Final = (*SOURCE, "aws:SourceOrgID", "aws:SourceOrgPaths")
 """Conditions on the resource for which a service acts: without one, any account can make it act."""
 
 _BLOCKS: Final = (DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY_WITHOUT_PLAINTEXT, RE_ENCRYPT_FROM, RE_ENCRYPT_TO)

@@ -105,11 +105,6 @@ class FrameDecryptor(_FrameCipher):
         self._plaintext = plaintext
         self._sequence = first - 1
 
-    @property
-    def sequence(self) -> int:
-        """Sequence number of the frame decrypted last."""
-        return self._sequence
-
     def decrypt(self, buffered: memoryview) -> tuple[int, memoryview, bool]:
         """Decrypt the frame at the start of ``buffered``, which holds a whole frame unless the source has ended.
 

@@ -34,11 +34,6 @@ def is_symbol(value: object) -> bool:
     return isinstance(value, str) and _SYMBOL.fullmatch(value) is not None
 
 
-def symbols(text: str) -> list[str]:
-    """Return the unknown values in ``text``, as text that equals them."""
-    return [match[0] for match in _SYMBOL.finditer(text)]
-
-
 def shown(text: str) -> str:
     """Return ``text`` as reports print it."""
     return _SYMBOL.sub(r"<\1>", text)
