@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 FIRST_PAGES = [ROOT / "README.md", ROOT / "docs" / "quick-start.md"]
 TWO_SCREENS = 100  # lines
 ALL_PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+SOURCES = {"kms_patterns": "constructs", "kms_runtime": "lambda"}
 PAGES = sorted((ROOT / "docs" / "patterns").glob("*.md"))
 REFERENCE_APP = ROOT / "tests" / "infrastructure" / "reference_app"
 DOCUMENTS = ("KeyPolicy", "PolicyDocument", "AssumeRolePolicyDocument")
@@ -94,3 +95,14 @@ def test_readme_has_at_most_two_screens() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[)#]", page.read_text())
     assert [link for link in links if not re.match("https?:", link) and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_named_exist(page: Path) -> None:
+    text = page.read_text()
+    folders = "benchmarks|constructs|demo|docs|examples|lambda|stacks|tests"
+    files = [ROOT / name for name in re.findall(rf"`((?:{folders})/[\w./-]+)(?:::\w+)?`", text)]
+    modules = re.findall(r"`(kms_(?:patterns|runtime)(?:\.[a-z_]+)+)", text)
+    # The last part may be a function.
+    files += [ROOT / SOURCES[name.partition(".")[0]] / name.rpartition(".")[0].replace(".", "/") for name in modules]
+    assert [str(file) for file in files if not file.exists() and not file.with_suffix(".py").exists()] == []
