@@ -8,51 +8,16 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.status import Status
-from rich.table import Table
 
+from demo import report
 from demo.deployment import Deployment
 from demo.groups import SCENARIOS
 from demo.scenario import Row, Scenario, Stage, play
 from kms_patterns.local import LocalAws
 from kms_patterns.toolchain import node_executable
 
-_WIDTHS = {"": 0, "Who": 4, "What": 5, "Expected": 7, "Observed": 7, "KMS calls": 5}
-_COLUMNS = tuple(_WIDTHS)
-
-
-def table(title: str, rows: Sequence[Row]) -> Table:
-    """Return the rows of one group as a table for the terminal."""
-    result = Table(title=title, title_justify="left", title_style="bold", expand=True)
-    for column in _COLUMNS:
-        result.add_column(column, overflow="fold", ratio=_WIDTHS[column], width=None if _WIDTHS[column] else 1)
-    for row in rows:
-        style = None if row.as_expected else "red"
-        result.add_row(*_cells(row), style=style)
-    return result
-
-
-def write_markdown(rows: Sequence[Row], path: Path) -> None:
-    """Write every row to ``path``, grouped, with a closing count."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(_markdown(rows)) + "\n", encoding="utf-8")
-
-
-def _markdown(rows: Sequence[Row]) -> Iterator[str]:
-    yield "# What was done, and refused, on the embedded AWS"
-    for group, members in groupby(rows, key=lambda row: row.scenario.group):
-        yield f"\n## {group}\n"
-        yield "| " + " | ".join(_COLUMNS) + " |"
-        yield "|---" * len(_COLUMNS) + "|"
-        for row in members:
-            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row)) + " |"
-    yield f"\n{sum(row.as_expected for row in rows)} of {len(rows)} rows as expected."
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    mark = "✓" if row.as_expected else "✗"
-    scenario = row.scenario
-    return (mark, scenario.who, scenario.what, scenario.expected, row.observed, row.kms_calls)
-
+WIDE = 120
+"""Characters from which on the report's table has all its columns."""
 
 SMALLEST_INPUT = 8 * 1024 * 1024 + 1
 """The input must be uploaded in parts: boto3 does so above 8 MiB."""
@@ -94,27 +59,55 @@ def deployed_stage(project: Path, file: Path, console: Console) -> Iterator[Stag
         yield Stage(aws, deployment.outputs(), file)
 
 
-def run(project: Path, file: Path, console: Console, *, keep: bool = False) -> bool:
+class UnknownGroup(ValueError):
+    """No group of the demo has the name; the message lists those that there are."""
+
+
+def chosen(names: Sequence[str]) -> Sequence[Scenario]:
+    """Return the scenarios whose group's title or module has one of ``names`` in it; all of them without names.
+
+    The groups of a module are played together: the later ones use what the earlier ones left.
+
+    Raises:
+        UnknownGroup: A name is in none.
+    """
+    picked: set[str] = set()
+    for name in names:
+        found = {_module(each) for each in SCENARIOS if name.lower() in f"{each.group} {_module(each)}".lower()}
+        if not found:
+            there = ", ".join(sorted({_module(each) for each in SCENARIOS}))
+            raise UnknownGroup(f"no group has {name!r} in its name; the groups are: {there}")
+        picked |= found
+    return [scenario for scenario in SCENARIOS if not names or _module(scenario) in picked]
+
+
+def _module(scenario: Scenario) -> str:
+    return scenario.act.__module__.rsplit(".", 1)[-1]
+
+
+def run(project: Path, file: Path, console: Console, scenarios: Sequence[Scenario], *, keep: bool = False) -> bool:
     """Run the demo.
 
     Args:
         project: The checkout with app.py and node_modules.
         file: The input, at least ``SMALLEST_INPUT`` bytes.
         console: Where progress and the report go.
+        scenarios: What is played.
         keep: Afterwards wait for Ctrl-C with everything still running.
 
     Returns:
         Whether every row was as expected.
     """
-    report = project / "build" / "demo" / "report.md"
     with deployed_stage(project, file, console) as stage:
-        rows = _play_all(console, stage, SCENARIOS)
-        write_markdown(rows, report)
+        rows = _play_all(console, stage, scenarios)
+        page = report.write(rows, project / "build" / "demo")
         if keep:
             _wait_for_interrupt(console, stage.aws)
     failed = [row for row in rows if not row.as_expected]
-    console.print(f"{len(rows) - len(failed)} of {len(rows)} rows as expected", style="red" if failed else "green")
-    console.print(f"Report: {report}", soft_wrap=True)
+    if failed:
+        console.print(report.table("Not as expected", failed, narrow=_narrow(console)))
+    console.print(report.count(rows), style="red" if failed else "green")
+    console.print(f"Each call and the statement that decided it: {page}", soft_wrap=True)
     console.print("The same app in a real account: make deploy, with the account's credentials in the environment")
     return not failed
 
@@ -126,9 +119,13 @@ def _play_all(console: Console, stage: Stage, scenarios: Sequence[Scenario]) -> 
         for scenario in members:
             with console.status(f"{scenario.who} {scenario.what}"):
                 played.append(play(scenario, stage))
-        console.print(table(group, played))
+        console.print(report.table(f"{group}: {report.count(played)}", played, narrow=_narrow(console)))
         rows += played
     return rows
+
+
+def _narrow(console: Console) -> bool:
+    return console.width < WIDE
 
 
 def _follow(console: Console, step: str, lines: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,12 @@ class Row:
 
     scenario: Scenario
     observed: str
-    kms_calls: str
+    calls: Sequence[Mapping[str, Any]]
+
+    @property
+    def kms_calls(self) -> str:
+        """The calls in short."""
+        return summarize(self.calls)
 
     @property
     def as_expected(self) -> bool:
@@ -104,7 +109,7 @@ def play(scenario: Scenario, stage: Stage) -> Row:
         observed = describe_refusal(error)
     except Exception as error:  # noqa: BLE001 - a row must say what went wrong, and the next ones still be played
         observed = f"failed: {type(error).__name__}: {error}"
-    return Row(scenario, observed, summarize(stage.aws.kms_calls()[before:]))
+    return Row(scenario, observed, stage.aws.kms_calls()[before:])
 
 
 def describe_refusal(error: ClientError) -> str:
@@ -114,7 +119,7 @@ def describe_refusal(error: ClientError) -> str:
     return f"refused: {details['Code']}" + (f" ({action.group()})" if action else "")
 
 
-def summarize(calls: list[dict[str, Any]]) -> str:
+def summarize(calls: Sequence[Mapping[str, Any]]) -> str:
     """Return the KMS calls as text, equal ones counted: ``6 Decrypt via s3, GenerateDataKey denied``."""
     names = [_name_call(call) for call in calls]
     return ", ".join(name if count == 1 else f"{count} {name}" for name, count in Counter(names).items()) or "none"
