@@ -16,7 +16,7 @@ class KeyWatchStack(ReferenceStack):
         super().__init__(scope, lifecycle=lifecycle, env=env)
         key = EncryptionKey(self, "Key", alias="watched", lifecycle=lifecycle)
         user, responder = instance_role(self, "User"), instance_role(self, "Responder")
-        key.grant_encrypt(user, encryption_context={"tenant": "blue"})
+        key.grant_encrypt(user)
         notices = EncryptionKey(self, "NoticeKey", alias="notices", lifecycle=lifecycle)
         watch = KeyWatch(self, "Watch", keys=[key], encryption_key=notices, refusals=3)
         watch.grant_read_calls(responder)

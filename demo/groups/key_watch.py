@@ -66,14 +66,14 @@ def changed_key_policy_is_notified_of(stage: Stage) -> str:
     expected="one encrypted; AccessDeniedException: no notice, no notice, ALARM",
 )
 def refusals_raise_the_alarm(stage: Stage) -> str:
-    key, context = stage.output(STACK, "KeyArn"), {"tenant": "blue"}
-    client(stage, "kms", STACK, "UserRoleArn").encrypt(KeyId=key, Plaintext=b"text", EncryptionContext=context)
+    key = stage.output(STACK, "KeyArn")
+    client(stage, "kms", STACK, "UserRoleArn").encrypt(KeyId=key, Plaintext=b"text")
     stranger = other_role(stage, "kms", "kms-patterns-demo-stranger", [("kms:Encrypt", "*")])
     codes: set[str] = set()
     seen: list[str] = []
     for _ in range(3):
         try:
-            stranger.encrypt(KeyId=key, Plaintext=b"text", EncryptionContext=context)
+            stranger.encrypt(KeyId=key, Plaintext=b"text")
         except stranger.exceptions.ClientError as refused:
             codes.add(refused.response["Error"]["Code"])
             seen.append(_shown(_notices(stage)))
@@ -90,7 +90,7 @@ def responder_reads_calls_and_uses_no_key(stage: Stage) -> str:
     ]
     kms: Any = client(stage, "kms", STACK, "ResponderRoleArn")
     try:
-        kms.encrypt(KeyId=stage.output(STACK, "KeyArn"), Plaintext=b"text", EncryptionContext={"tenant": "blue"})
+        kms.encrypt(KeyId=stage.output(STACK, "KeyArn"), Plaintext=b"text")
         own = "encrypted"
     except kms.exceptions.ClientError:
         own = "refused"
@@ -121,7 +121,7 @@ def use_while_pending_deletion_is_notified_of(stage: Stage) -> str:
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=30)
     user = client(stage, "kms", STACK, "UserRoleArn")
     try:
-        user.encrypt(KeyId=key, Plaintext=b"text", EncryptionContext={"tenant": "blue"})
+        user.encrypt(KeyId=key, Plaintext=b"text")
     except user.exceptions.KMSInvalidStateException:
         return _shown(_notices(stage))
     finally:

@@ -104,7 +104,7 @@ def report(source: Sequence[str], form: str, output: Path | None, *, live: bool,
     source = ["live"] if live else source
     rules, stack = options.pop("fail_on"), options.pop("stack")
     filters = {f"{name}s": options.pop(name) for name in ("principal", "resource", "action")}
-    with _errors_explained():
+    with errors_explained():
         sources = _sources(source, **options)
         broken = ""
         if rules or form == "sarif":
@@ -139,7 +139,7 @@ def explain(principal: str, action: str, resource: str, source: Sequence[str], *
     from kms_patterns.access.questions.explanation import explain as explained  # noqa: PLC0415
     from kms_patterns.access.report.answers import explanation_as_text  # noqa: PLC0415
 
-    with _errors_explained():
+    with errors_explained():
         sources = _sources(source, **inputs)
         model = sources.model(source or ["cdk.out"])
         with simulator(sources.project) as running:
@@ -158,7 +158,7 @@ def readers(bucket: str, source: Sequence[str], **inputs: Any) -> None:
     from kms_patterns.access.questions.content import readers as found_readers  # noqa: PLC0415
     from kms_patterns.access.report.answers import readers_as_text  # noqa: PLC0415
 
-    with _errors_explained():
+    with errors_explained():
         matrix = _sources(source, **inputs).matrix(source or ["cdk.out"])
         click.echo(readers_as_text(*found_readers(matrix, bucket)), nl=False)
 
@@ -176,7 +176,7 @@ def diff(old: str, new: str, form: str, output: Path | None, *, fail: bool, link
     from kms_patterns.access.evaluate.comparison import compare  # noqa: PLC0415
     from kms_patterns.access.report.formats import render_difference  # noqa: PLC0415
 
-    with _errors_explained():
+    with errors_explained():
         difference = compare(*_sources([old, new], **inputs).pair(old, new))
         text = render_difference(difference, form, link=_address(link))
         _write(text, output)
@@ -226,7 +226,8 @@ def live_permissions() -> None:
 
 
 @contextmanager
-def _errors_explained() -> Iterator[None]:
+def errors_explained() -> Iterator[None]:
+    """Turn an error of reading an input or an account into one line and exit code 2."""
     from kms_patterns.access.evaluate.simulator import SimulationFailed  # noqa: PLC0415
     from kms_patterns.access.live.asking import AccountNotRead  # noqa: PLC0415
     from kms_patterns.access.project import SynthesisFailed  # noqa: PLC0415

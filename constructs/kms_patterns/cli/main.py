@@ -6,6 +6,7 @@ from kms_patterns.cli.access import access
 from kms_patterns.cli.cdk import cdk
 from kms_patterns.cli.doctor import doctor
 from kms_patterns.cli.init import init
+from kms_patterns.cli.keys import keys
 from kms_patterns.cli.local import local
 from kms_runtime.cli.encrypt_decrypt import decrypt, encrypt
 from kms_runtime.cli.import_key_material import import_key_material
@@ -19,5 +20,5 @@ def main() -> None:
     """AWS KMS keys whose least privilege is a test result, not a promise."""
 
 
-for command in (access, cdk, decrypt, doctor, encrypt, import_key_material, init, inspect, local, verify):
+for command in (access, cdk, decrypt, doctor, encrypt, import_key_material, init, inspect, keys, local, verify):
     main.add_command(command)

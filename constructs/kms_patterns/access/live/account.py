@@ -25,6 +25,7 @@ class Account:
     Attributes:
         account: Its id.
         region: The Region.
+        session: Its credentials, for other read-only questions.
     """
 
     def __init__(self, profile: str | None = None, region: str | None = None) -> None:
@@ -38,12 +39,12 @@ class Account:
             AccountNotRead: There are no credentials or no Region, or AWS refuses them.
         """
         try:
-            self._session = boto3.session.Session(profile_name=profile, region_name=region)
+            self.session = boto3.session.Session(profile_name=profile, region_name=region)
         except BotoCoreError as error:
             raise AccountNotRead(str(error)) from error
-        if not self._session.region_name:
+        if not self.session.region_name:
             raise AccountNotRead("no Region: give --region, or set it in the profile or AWS_REGION")
-        self.region: str = self._session.region_name
+        self.region: str = self.session.region_name
         refused: list[str] = []
         caller = ask(
             "sts:GetCallerIdentity",
@@ -56,7 +57,7 @@ class Account:
         self.account: str = caller["Account"]
 
     def _client(self, service: str, config: Config = RETRIES) -> Any:
-        return self._session.client(service, config=config)  # type: ignore[call-overload]
+        return self.session.client(service, config=config)  # type: ignore[call-overload]
 
     def stacks(self, like: Sequence[Stack] = ()) -> list[Stack]:
         """Return the account's resources as stacks.

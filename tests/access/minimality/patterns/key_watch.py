@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 
 from minimality.scenario import Access, Scenario
-from minimality.uses import administration, assumed, bound_to_tenant
+from minimality.uses import administration, assumed
 
 STACK = "KmsPatterns-KeyWatch"
 FEWEST_REMOVALS = 60
 USES_DEPLOYED = 1
-ACCESS: Access = {
-    "Key": {"UserRole": {"kms:Encrypt": {"StringEquals": {"kms:EncryptionContext:tenant": "blue"}}}},
-    "NoticeKey": {},
-}
+# The services that use NoticeKey for themselves are in the scenarios: no role has anything of it.
+ACCESS: Access = {"Key": {"UserRole": {"kms:Encrypt": None}}}
 RULES = ("Changed", "UsedWhilePendingDeletion", "Deleted", "FoundByConfig")
 ALARMS = ("Refusals", "Throttling", "Expiry1")
 
@@ -19,7 +17,8 @@ ALARMS = ("Refusals", "Throttling", "Expiry1")
 def scenarios() -> Iterator[Scenario]:
     for key in ("Key", "NoticeKey"):
         yield from administration(f"{STACK}/{key}")
-    yield from bound_to_tenant(f"{STACK}/UserRole", "kms:Encrypt", f"{STACK}/Key")
+    for who, allowed in ((f"{STACK}/UserRole", True), (f"{STACK}/ResponderRole", False), ("any other role", False)):
+        yield Scenario(who, "kms:Encrypt", f"{STACK}/Key", allowed=allowed)
     for name in ("User", "Responder"):
         yield from assumed(f"{STACK}/{name}Role", "ec2.amazonaws.com")
     for who, allowed in ((f"{STACK}/ResponderRole", True), (f"{STACK}/UserRole", False)):
