@@ -276,6 +276,28 @@ def test_dead_letter_queue_under_a_key_is_written_by_the_roles_through_sqs_only(
     } in found
 
 
+def test_own_dead_letter_queues_may_be_under_the_key_of_the_pattern(
+    stack: cdk.Stack, synth: Synthesize, role_statements: Callable[..., Statements]
+) -> None:
+    key = EncryptionKey(stack, "Key")
+    made = SecretCipher(
+        stack, "Ours", encryption_key=key, required_context=["tenant"], options=FunctionOptions(dead_letter_key=key)
+    )
+    template = synth(stack)
+    queues = of_kind(template, "AWS::SQS::Queue")
+    assert [queue["KmsMasterKeyId"] for queue in queues] == [stack.resolve(key.key_arn)] * 2
+    assert {
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Effect": "Allow",
+        "Resource": stack.resolve(key.key_arn),
+        "Condition": {"StringEquals": {"kms:ViaService": "sqs.eu-west-1.amazonaws.com"}},
+    } in role_statements(template, stack, made.encrypt_role)
+    with pytest.raises(ValueError, match="has no effect with dead_letter_queue"):
+        FunctionOptions(dead_letter_key=key, dead_letter_queue=aws_sqs.Queue(stack, "Q"))
+    with pytest.raises(TypeError, match="dead_letter_key is a Key: Amazon SQS needs"):
+        FunctionOptions(dead_letter_key=aws_kms.Key(stack, "Plain"))
+
+
 def envelopes(stack: cdk.Stack, queue: aws_sqs.IQueue) -> None:
     buckets = {name: aws_s3.Bucket(stack, name) for name in ("source", "destination", "restored")}
     EnvelopeCipher(

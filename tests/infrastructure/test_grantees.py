@@ -374,3 +374,26 @@ def test_deny_that_a_caller_makes_of_a_grant_is_not_shared(stack, key, synth):
 
     with pytest.raises(RuntimeError, match="Stack/B kms:Decrypt, which the key policy does not"):
         synth(stack)
+
+
+def test_key_that_binds_role_ids_names_the_role_by_its_unique_id_in_its_own_policy(
+    stack, other, role, synth, key_statements, role_statements
+):
+    key = EncryptionKey(stack, "Key", bind_role_ids=True)
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
+    reader = role("Reader")
+
+    bucket.grant_download(reader)
+
+    template = synth(stack)
+    (statement,) = key_statements(template)[1:]
+    assert statement["Condition"]["StringLike"]["aws:userid"] == stack.resolve(f"{reader.role_id}:*")
+    assert statement["Condition"]["ArnEquals"] == {"aws:PrincipalArn": stack.resolve(reader.role_arn)}
+    assert "userid" not in json.dumps(role_statements(template, stack, reader))
+    for grantee in (
+        iam.Role.from_role_arn(stack, "Imported", "arn:aws:iam::111122223333:role/x"),
+        iam.Role(other, "Elsewhere", role_name="reader", assumed_by=iam.AccountRootPrincipal()),
+        iam.User(stack, "User"),
+    ):
+        with pytest.raises(GrantRefused, match="only the unique id of a role that is made in the stack of the key"):
+            key.grant_decrypt(grantee)

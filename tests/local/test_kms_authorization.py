@@ -364,3 +364,26 @@ def test_a_deletion_is_scheduled_within_seven_to_thirty_days_and_says_so(tmp_pat
         waiting = kms.answer("ScheduleKeyDeletion", KeyId=primary)
         assert (waiting["KeyState"], waiting["PendingWindowInDays"]) == ("PendingReplicaDeletion", 30)
         assert "DeletionDate" not in waiting
+
+
+def test_role_made_again_under_its_name_gets_nothing_from_a_statement_with_its_unique_id(
+    aws: Any, make_role: Any, make_key: Any, root_statement: Any, allow: Any, code_of: Any
+) -> None:
+    name, iam = "made-again", aws.client("iam")
+
+    def encrypts(key: str) -> Any:
+        kms = aws.assume(f"arn:aws:iam::{ACCOUNT}:role/{name}", "ec2.amazonaws.com").client("kms")
+        return lambda: kms.encrypt(KeyId=key, Plaintext=b"x")
+
+    make_role(allow("kms:Encrypt", "*"), name=name)
+    unique = {"StringLike": {"aws:userid": f"{iam.get_role(RoleName=name)['Role']['RoleId']}:*"}}
+    named = {"ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/{name}"}}
+    manage = root_statement | {"Action": "kms:PutKeyPolicy"}
+    by_name = make_key(manage, root_statement | {"Action": "kms:Encrypt", "Condition": named})
+    by_id = make_key(manage, root_statement | {"Action": "kms:Encrypt", "Condition": named | unique})
+    assert encrypts(by_id)()["CiphertextBlob"]
+    iam.delete_role_policy(RoleName=name, PolicyName="policy")
+    iam.delete_role(RoleName=name)
+    make_role(allow("kms:Encrypt", "*"), name=name)
+    assert encrypts(by_name)()["CiphertextBlob"]
+    assert code_of(encrypts(by_id)) == Refused

@@ -113,10 +113,12 @@ class DataPlaneFunction(Construct):
             self.function.add_environment(name, value)
 
     def _own_dead_letters(self) -> aws_sqs.Queue:
+        key = self._options.dead_letter_key
         queue = aws_sqs.Queue(
             self,
             "DeadLetters",
-            encryption=aws_sqs.QueueEncryption.SQS_MANAGED,
+            encryption=aws_sqs.QueueEncryption.KMS if key else aws_sqs.QueueEncryption.SQS_MANAGED,
+            encryption_master_key=key,
             enforce_ssl=True,
             retention_period=Duration.days(14),
         )

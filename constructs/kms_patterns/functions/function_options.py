@@ -46,10 +46,12 @@ class FunctionOptions:
             Defaults to as many as the account has.
         environment: Environment variables beyond the pattern's own, such as ``HTTPS_PROXY``; 4 KB together.
         dead_letter_queue: Standard, encrypted queue for the events of asynchronous invocations that failed for good,
-            **which hold what the caller sent**. Defaults to one queue per function, under SSE-SQS, kept for 14 days.
+            **which hold what the caller sent**. Defaults to one queue per function, kept for 14 days.
+        dead_letter_key: ``EncryptionKey`` that SQS encrypts the functions' own queues with, such as the pattern's.
+            Defaults to SSE-SQS.
 
     Raises:
-        TypeError: ``log_group_key`` is not an ``EncryptionKey``.
+        TypeError: ``log_group_key`` or ``dead_letter_key`` is not an ``EncryptionKey``.
         ValueError: A value that Lambda would refuse, that would have no effect, or that would weaken the function.
 
     See https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
@@ -67,6 +69,7 @@ class FunctionOptions:
     reserved_concurrency: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     dead_letter_queue: aws_sqs.IQueue | None = None
+    dead_letter_key: aws_kms.IKey | None = None
 
     def __post_init__(self) -> None:
         """Check every value as soon as it is given."""
@@ -84,10 +87,11 @@ class FunctionOptions:
                 "subnets and security_groups have no effect without vpc, and the functions would run outside of it: "
                 "give the vpc as well"
             )
-        if self.log_group_key is not None and not isinstance(self.log_group_key, KeyAtRest):
-            raise TypeError(
-                f"log_group_key is a {type(self.log_group_key).__name__}: CloudWatch Logs needs a statement in the "
-                "policy of a symmetric key (else AccessDeniedException); give an EncryptionKey"
+        _check_key("log_group_key", self.log_group_key, "CloudWatch Logs")
+        _check_key("dead_letter_key", self.dead_letter_key, "Amazon SQS")
+        if self.dead_letter_key is not None and self.dead_letter_queue is not None:
+            raise ValueError(
+                "dead_letter_key is for the functions' own queues and has no effect with dead_letter_queue: give one"
             )
         for name in self.environment:
             _check_variable(name)
@@ -114,6 +118,14 @@ def _check_range(name: str, value: float | None, least: int, most: int, unit: st
         raise ValueError(
             f"{name} is {value}: Lambda takes {least} to {most} {unit} (InvalidParameterValueException); "
             "give a value in that range"
+        )
+
+
+def _check_key(name: str, key: aws_kms.IKey | None, service: str) -> None:
+    if key is not None and not isinstance(key, KeyAtRest):
+        raise TypeError(
+            f"{name} is a {type(key).__name__}: {service} needs a statement in the policy of a symmetric key (else "
+            "AccessDeniedException); give an EncryptionKey"
         )
 
 

@@ -70,6 +70,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         window = pending_window or (Duration.days(7) if ephemeral else None)
         self.key_spec, self.key_usage = key_spec, key_usage
         self.access = options.get("access", KeyAccess.NAMED)
+        self.binds_role_ids = options.get("bind_role_ids", False)
         self._lifecycle, self._perimeter = lifecycle, perimeter
         self._served: set[str] = set()
         self._created: set[str] = set()

@@ -66,6 +66,9 @@ class KeyOptions(TypedDict, total=False):
         perimeter: Id of an organization (``o-a1b2c3d4e5``) or of an account (12 digits): principals outside of it are
             denied everything, whatever other statements allow. Defaults to no such statement; a replica does not
             inherit it.
+        bind_role_ids: Whether the key policy also demands the unique id of each role that it names (``aws:userid``), so
+            that a role made again under the name of a deleted one gets nothing. Every grant must then be to a role that
+            is made in the stack of the key. Defaults to False.
         lifecycle: What happens to the key and its aliases when its stack is deleted. Defaults to
             ``KeyLifecycle.RETAIN``.
         access: Whether the key policy names the users of the key. Defaults to ``KeyAccess.NAMED``.
@@ -80,6 +83,7 @@ class KeyOptions(TypedDict, total=False):
     tags: Mapping[str, str] | None
     protect_while_in_use: Duration | None
     perimeter: str | None
+    bind_role_ids: bool
     lifecycle: KeyLifecycle
     access: KeyAccess
 

@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.interfaces import ResourceEnvironment
 
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.grantee import Grantee, check_inside, resolve_grantee
+from kms_patterns.keys.grants.grantee import Grantee, check_inside, resolve_grantee, unique_id
 from kms_patterns.keys.grants.identity_half import check_not_protected, check_policy_written, report_identity_half
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.key_options import KeyAccess
@@ -35,8 +35,7 @@ class GrantWriter:
         """Ids of the statements whose other half is not in this app."""
         self._guardrail: iam.PolicyStatement | None = None
         self._grant_makers: list[str] = []
-        self._stack, self._key_arn = key.stack, key.key_arn
-        self._policy = _KeyPolicy(key)
+        self._stack, self._key_arn, self._policy = key.stack, key.key_arn, _KeyPolicy(key)
 
     def guard(self, statements: Iterable[iam.PolicyStatement]) -> None:
         """Add the guardrails of the key."""
@@ -83,6 +82,7 @@ class GrantWriter:
             raise GrantRefused(
                 f"{self._key.node.path}: the grant names {named.path} by aws:PrincipalArn itself: {error}"
             ) from error
+        shared = merge(shared, unique_id(named, self._key))
         subject = (named.path, purpose)
         if named.service_linked:
             return self._to_key(subject, named, operations, shared)

@@ -12,6 +12,8 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.grants.target import KeyInApp
+from kms_patterns.policy.conditions import Conditions
 from kms_patterns.policy.guardrails import is_account
 from kms_patterns.policy.statements import literal
 
@@ -118,6 +120,25 @@ def check_inside(grantee: Grantee, perimeter: str | None) -> None:
             f"{grantee.path} is in account {grantee.account}, outside of the key's perimeter {perimeter}: the grant "
             "would have no effect (explicit deny). Make the perimeter the organization of both, or omit it"
         )
+
+
+def unique_id(grantee: Grantee, key: KeyInApp) -> Conditions:
+    """Return the condition that the caller has the unique id of this very role, if the key binds such ids.
+
+    Raises:
+        GrantRefused: It is not a role that is made in the stack of the key, whose id the key policy could name.
+
+    See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+    """
+    role = grantee.principal
+    if grantee.service_linked or not key.binds_role_ids:
+        return {}
+    if not isinstance(role, iam.Role) or role.stack.node.path != key.stack.node.path:
+        raise GrantRefused(
+            f"{key.node.path}: bind_role_ids with {grantee.path}: only the unique id of a role that is made in the "
+            "stack of the key can stand in the key policy; make the role there, or omit bind_role_ids"
+        )
+    return {"StringLike": {"aws:userid": f"{role.role_id}:*"}}
 
 
 def _no_arn(principal: Any) -> str:

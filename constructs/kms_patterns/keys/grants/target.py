@@ -96,6 +96,10 @@ class KeyInApp(GrantTarget, Protocol):
         """Organization or account outside of which every principal is denied."""
 
     @property
+    def binds_role_ids(self) -> bool:
+        """Whether statements for roles also demand their unique ids."""
+
+    @property
     def imported_material(self) -> bool:
         """Whether the key material is imported (origin EXTERNAL)."""
 
