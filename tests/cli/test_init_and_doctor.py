@@ -44,7 +44,7 @@ def test_doctor_finds_what_this_checkout_has() -> None:
 @pytest.mark.parametrize(
     ("name", "remedy", "code"),
     [
-        ("_simulator", "npm install @cloud-copilot/iam-simulate", 0),
+        ("_simulator", "npm install --save-dev @cloud-copilot/iam-simulate@", 0),
         ("_cdk", "npm install --save-dev aws-cdk@2", 0),
         ("_node", "pip install 'cdk-kms-patterns[local]'", 1),
     ],

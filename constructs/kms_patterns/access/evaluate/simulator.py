@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import queue
 import shutil
 import subprocess
@@ -15,10 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from kms_patterns.toolchain import ToolMissing, node_executable, node_package, tool_places
+from kms_patterns.toolchain import ToolMissing, find_simulator, node_executable
 
-SIMULATOR = "@cloud-copilot/iam-simulate"
-SIMULATOR_VERSION = "0.1.173"
 _DRIVER = Path(__file__).with_name("simulator.mjs")
 
 
@@ -115,28 +112,3 @@ def _node() -> Path:
         if found is None:
             raise
         return Path(found)
-
-
-def find_simulator(project: Path | None = None) -> Path:
-    """Return the folder of the simulator's npm package.
-
-    Args:
-        project: Where the search for ``node_modules`` starts. Defaults to the current folder, then the checkout.
-
-    Raises:
-        ToolMissing: It is not installed there, or in another version.
-    """
-    remedy = f"npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION}"
-    named = os.environ.get("KMS_PATTERNS_NODE_MODULES")
-    starts = [Path(named).parent] if named else [project] if project else tool_places()
-    return _checked(node_package(SIMULATOR, starts, remedy=remedy) / "package.json")
-
-
-def _checked(package: Path) -> Path:
-    version = json.loads(package.read_text())["version"]
-    if version != SIMULATOR_VERSION:
-        raise ToolMissing(
-            f"{package.parent} is version {version}; its answers were checked for {SIMULATOR_VERSION} only:"
-            f" npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION}"
-        )
-    return package.parent
