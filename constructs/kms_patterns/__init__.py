@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kms_patterns.keys.encryption_key import EncryptionKey as EncryptionKey
     from kms_patterns.keys.imported.imported_types import ImportedKey as ImportedKey
     from kms_patterns.keys.key_agreement_key import KeyAgreementKey as KeyAgreementKey
+    from kms_patterns.keys.key_encapsulation_key import KeyEncapsulationKey as KeyEncapsulationKey
     from kms_patterns.keys.key_options import KeyAccess as KeyAccess
     from kms_patterns.keys.key_options import KeyLifecycle as KeyLifecycle
     from kms_patterns.keys.mac_key import MacKey as MacKey
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from kms_patterns.patterns.secret_cipher import SecretCipher as SecretCipher
     from kms_patterns.patterns.signer import Signer as Signer
     from kms_patterns.patterns.token_issuer import TokenIssuer as TokenIssuer
+    from kms_patterns.policy.key_specs import MlKemSpec as MlKemSpec
 
 _LINE = re.compile(r"^    from (\S+) import (\w+) as \2$", re.MULTILINE)
 _HOMES = {name: home for home, name in _LINE.findall(Path(__file__).read_text(encoding="utf-8"))}

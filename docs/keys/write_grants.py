@@ -17,7 +17,15 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from kms_patterns import EncryptedBucket, EncryptionKey, KeyAgreementKey, MacKey, RsaEncryptionKey, SigningKey
+from kms_patterns import (
+    EncryptedBucket,
+    EncryptionKey,
+    KeyAgreementKey,
+    KeyEncapsulationKey,
+    MacKey,
+    RsaEncryptionKey,
+    SigningKey,
+)
 from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
 
@@ -162,6 +170,10 @@ ROWS = [
     key_row(MacKey, "grant_verify_mac", "VerifyMac", HMAC, "grant_verify_mac"),
     key_row(KeyAgreementKey, "grant_derive_shared_secret", "DeriveSharedSecret", ECC_AGREE, "grant"),
     key_row(KeyAgreementKey, "grant_public_key", "GetPublicKey", ECC_AGREE, "grant"),
+    # aws-cdk-lib has no ML-KEM keys: its key agreement key is the nearest.
+    key_row(KeyEncapsulationKey, "grant_encapsulate", "Encapsulate", ECC_AGREE, "grant"),
+    key_row(KeyEncapsulationKey, "grant_decapsulate", "Decapsulate", ECC_AGREE, "grant"),
+    key_row(KeyEncapsulationKey, "grant_public_key", "GetPublicKey", ECC_AGREE, "grant"),
     bucket_row("grant_upload", "s3:PutObject kms:GenerateDataKey", "grant_put"),
     bucket_row("grant_download", "s3:GetObject kms:Decrypt", "grant_read"),
     bucket_row("grant_read_write", CONSTRUCTS_OF_THE_CDK, "grant_read_write"),

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey, MLDSA87PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey, MLKEM1024PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 _CURVES: Final = {
@@ -21,6 +22,8 @@ _CLASSES: Final = {
     MLDSA44PublicKey: "ML_DSA_44",
     MLDSA65PublicKey: "ML_DSA_65",
     MLDSA87PublicKey: "ML_DSA_87",
+    MLKEM768PublicKey: "ML_KEM_768",
+    MLKEM1024PublicKey: "ML_KEM_1024",
 }
 
 

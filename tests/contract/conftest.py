@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.credentials import SSOProvider
 from botocore.tokens import SSOTokenProvider
 
+from kms_runtime.kms_model import ml_kem_session
 from tests.conftest import USERS_AWS
 from tests.contract.rows import Bench
 
@@ -62,7 +63,11 @@ def bench(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterat
     if profile:
         with pytest.MonkeyPatch.context() as patch:
             users_settings(patch)
-            yield from _cleaned(Bench(boto3.Session(profile_name=profile).client("kms", config=CONFIG)))
+            yield from _cleaned(
+                Bench(
+                    boto3.Session(profile_name=profile, botocore_session=ml_kem_session()).client("kms", config=CONFIG)
+                )
+            )
         return
     yield from _cleaned(Bench(request.getfixturevalue("aws").client("kms", config=CONFIG)))
 

@@ -102,6 +102,17 @@ class Bench:
         """The key agreement key."""
         return self.key("ECC_NIST_P256", "KEY_AGREEMENT")
 
+    @property
+    def ml_kem(self) -> str:
+        """The ML-KEM-768 key."""
+        return self.key("ML_KEM_768", "ENCAPSULATE_DECAPSULATE")
+
+    @cached_property
+    def encapsulated(self) -> bytes:
+        """The ciphertext of a secret under the ML-KEM-768 key."""
+        made = self.kms.encapsulate(KeyId=self.ml_kem, EncapsulationAlgorithm="ML_KEM")
+        return bytes(made["SharedSecretCiphertextBlob"])
+
     def clean_up(self) -> list[str]:
         """Schedule every key for deletion, as soon as KMS allows; return those that could not be."""
         left = []
@@ -177,6 +188,15 @@ def _derive(bench: Bench, **request: Any) -> int:
     public_key = foreign_public_key(ec.SECP256R1())
     call = {"KeyId": bench.agreement, "KeyAgreementAlgorithm": "ECDH", "PublicKey": public_key}
     return len(bench.kms.derive_shared_secret(**call | request)["SharedSecret"])
+
+
+def _decapsulate(bench: Bench, **request: Any) -> Any:
+    call = {"KeyId": bench.ml_kem, "EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": bench.encapsulated}
+    return bench.kms.decapsulate(**call | request)["SharedSecret"]
+
+
+def _encapsulate(bench: Bench, **request: Any) -> Any:
+    return bench.kms.encapsulate(**{"KeyId": bench.ml_kem, "EncapsulationAlgorithm": "ML_KEM"} | request)
 
 
 def _on(bench: Bench, operation: str, key: str) -> Any:
@@ -292,6 +312,18 @@ ROWS = [
     Row("DeriveSharedSecret", "another curve",
         lambda b: _derive(b, PublicKey=foreign_public_key(ec.SECP384R1())), _INVALID),
     Row("DeriveSharedSecret", "a signing key", lambda b: _derive(b, KeyId=b.p256), _USAGE),
+    Row("Encapsulate", "ML-KEM-768", lambda b: len(_encapsulate(b)["SharedSecretCiphertextBlob"]), 1088),
+    Row("Encapsulate", "a signing key", lambda b: _encapsulate(b, KeyId=b.p256), _USAGE),
+    Row("Encapsulate", "another algorithm", lambda b: _encapsulate(b, EncapsulationAlgorithm="RSA"), _INVALID),
+    Row("Encapsulate", "a dry run", lambda b: _encapsulate(b, DryRun=True), "DryRunOperationException"),
+    Row("Decapsulate", "ML-KEM-768", lambda b: len(_decapsulate(b)), 32),
+    Row("Decapsulate", "altered: 32 other bytes",
+        lambda b: len(_decapsulate(b, SharedSecretCiphertextBlob=_flipped(b.encapsulated))), 32),
+    Row("Decapsulate", "a byte too few",
+        lambda b: _decapsulate(b, SharedSecretCiphertextBlob=b.encapsulated[1:]), "InvalidCiphertextException"),
+    Row("Decapsulate", "a key agreement key", lambda b: _decapsulate(b, KeyId=b.agreement), _USAGE),
+    Row("CreateKey", "ML-KEM-768 for key agreement",
+        lambda b: b.new(KeySpec="ML_KEM_768", KeyUsage="KEY_AGREEMENT"), _INVALID),
     Row("RotateKeyOnDemand", "old ciphertext is readable", _after_rotation, MESSAGE),
     Row("RotateKeyOnDemand", "an RSA key",
         lambda b: b.kms.rotate_key_on_demand(KeyId=b.rsa), "UnsupportedOperationException"),

@@ -23,6 +23,7 @@ OAEP = {"EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}
 ECDSA = {"SigningAlgorithm": "ECDSA_SHA_256", "Message": b"message"}
 HMAC = {"MacAlgorithm": "HMAC_SHA_256", "Message": b"message"}
 PAIR = {"KeyPairSpec": "ECC_NIST_P256"}
+ML_KEM = {"EncapsulationAlgorithm": "ML_KEM"}
 ML_DSA = {"SigningAlgorithm": "ML_DSA_SHAKE_256", "Message": b"message"}
 DATA_KEY = {"KeySpec": "AES_256"}
 AGREEMENT = {"KeyAgreementAlgorithm": "ECDH", "PublicKey": PEER_KEY}
@@ -71,6 +72,16 @@ OPERATIONS: dict[str, tuple[str, str, Request]] = {
         lambda it: {"Signature": it.made("sign", "MlDsa", **ML_DSA)["Signature"], **ML_DSA},
     ),
     "MlDsaPublicKey": ("MlDsa", "get_public_key", lambda _: {}),
+    "MlKemEncapsulate": ("MlKem", "encapsulate", lambda _: ML_KEM),
+    "MlKemDecapsulate": (
+        "MlKem",
+        "decapsulate",
+        lambda it: {
+            "SharedSecretCiphertextBlob": it.made("encapsulate", "MlKem", **ML_KEM)["SharedSecretCiphertextBlob"],
+            **ML_KEM,
+        },
+    ),
+    "MlKemPublicKey": ("MlKem", "get_public_key", lambda _: {}),
     "MacGenerateMac": ("Mac", "generate_mac", lambda _: HMAC),
     "MacVerifyMac": ("Mac", "verify_mac", lambda it: {"Mac": it.made("generate_mac", "Mac", **HMAC)["Mac"], **HMAC}),
     "AgreementDeriveSharedSecret": ("Agreement", "derive_shared_secret", lambda _: AGREEMENT),

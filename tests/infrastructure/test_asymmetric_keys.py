@@ -8,12 +8,14 @@ from kms_patterns import (
     EncryptedBucket,
     EncryptionKey,
     KeyAgreementKey,
+    KeyEncapsulationKey,
     MacKey,
+    MlKemSpec,
     ReplicaKey,
     RsaEncryptionKey,
     SigningKey,
 )
-from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
+from kms_patterns.keys.errors import ArgumentRefused, GrantRefused, KeyConfigurationError, RegionUnsupported
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import key_specs
 from kms_runtime import macs, signing_algorithms
@@ -24,6 +26,7 @@ TYPES = {
     SigningKey: ("SIGN_VERIFY", "ECC_NIST_P256"),
     MacKey: ("GENERATE_VERIFY_MAC", "HMAC_256"),
     KeyAgreementKey: ("KEY_AGREEMENT", "ECC_NIST_P256"),
+    KeyEncapsulationKey: ("ENCAPSULATE_DECAPSULATE", "ML_KEM_768"),
 }
 GRANTS = [
     (RsaEncryptionKey, "grant_encrypt", ["kms:Encrypt"]),
@@ -40,6 +43,9 @@ GRANTS = [
     (MacKey, "grant_verify_mac", ["kms:VerifyMac"]),
     (KeyAgreementKey, "grant_derive_shared_secret", ["kms:DeriveSharedSecret"]),
     (KeyAgreementKey, "grant_public_key", ["kms:GetPublicKey"]),
+    (KeyEncapsulationKey, "grant_encapsulate", ["kms:Encapsulate"]),
+    (KeyEncapsulationKey, "grant_decapsulate", ["kms:Decapsulate"]),
+    (KeyEncapsulationKey, "grant_public_key", ["kms:GetPublicKey"]),
     (EncryptionKey, "grant_generate_data_key_pair", ["kms:GenerateDataKeyPair"]),
     (EncryptionKey, "grant_generate_data_key_pair_without_plaintext", ["kms:GenerateDataKeyPairWithoutPlaintext"]),
 ]
@@ -94,6 +100,12 @@ def test_each_grant_writes_its_exact_actions_into_both_policies(
             "grant_derive_shared_secret",
             {"algorithms": ["ECDH"]},
             {"kms:KeyAgreementAlgorithm": "ECDH"},
+        ),
+        (
+            KeyEncapsulationKey,
+            "grant_decapsulate",
+            {"algorithms": ["ML_KEM"]},
+            {"kms:EncapsulationAlgorithm": "ML_KEM"},
         ),
         (
             EncryptionKey,
@@ -161,6 +173,7 @@ def test_encryption_context_is_refused_because_only_symmetric_keys_have_one(kind
         (MacKey, "grant_sign_verify", "InvalidKeyUsageException"),
         (KeyAgreementKey, "grant_encrypt_decrypt", "InvalidKeyUsageException"),
         (RsaEncryptionKey, "grant_generate_mac", "InvalidKeyUsageException"),
+        (KeyEncapsulationKey, "grant_encrypt_decrypt", "InvalidKeyUsageException"),
     ],
 )
 def test_grant_that_the_usage_cannot_serve_is_refused(kind, method, error, stack, role):
@@ -187,16 +200,17 @@ SPECS = {
     "ECC_NIST_EDWARDS25519 ML_DSA_44 ML_DSA_65 ML_DSA_87",
     MacKey: "HMAC_224 HMAC_256 HMAC_384 HMAC_512",
     KeyAgreementKey: "ECC_NIST_P256 ECC_NIST_P384 ECC_NIST_P521",
+    KeyEncapsulationKey: "ML_KEM_512 ML_KEM_768 ML_KEM_1024",
 }
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_every_spec_is_either_taken_or_refused(kind, stack):
     taken = []
-    for spec in kms.KeySpec:
+    for spec in [*kms.KeySpec, *MlKemSpec]:
         try:
             kind(stack, spec.value, key_spec=spec)
-        except KeyConfigurationError:
+        except (KeyConfigurationError, ArgumentRefused):
             continue
         taken.append(spec.value)
 
@@ -215,6 +229,24 @@ def test_sm2_is_for_the_china_regions(kind, app, stack):
 
     with pytest.raises(KeyConfigurationError, match="SM2 in eu-west-1: only the China Regions"):
         kind(stack, "Key", key_spec=kms.KeySpec.SM2)
+
+
+@pytest.mark.parametrize("spec", MlKemSpec)
+def test_ml_kem_is_for_the_regions_outside_of_china(spec, app, stack, synth):
+    KeyEncapsulationKey(stack, "Key", key_spec=spec)
+    (properties,) = [item["Properties"] for item in synth(stack)["Resources"].values()]
+    assert (properties["KeySpec"], properties["KeyUsage"]) == (spec.value, "ENCAPSULATE_DECAPSULATE")
+
+    china = cdk.Stack(app, "China", env=cdk.Environment(account="111122223333", region="cn-north-1"))
+    with pytest.raises(RegionUnsupported, match=f"{spec.value} in cn-north-1: the China Regions do not support it"):
+        KeyEncapsulationKey(china, "Key", key_spec=spec)
+
+
+def test_ml_kem_takes_neither_imported_material_nor_rotation(stack):
+    with pytest.raises(KeyConfigurationError, match=r"imported_material with ML_KEM_768.*omit"):
+        KeyEncapsulationKey(stack, "Imported", imported_material=True)
+    with pytest.raises(KeyConfigurationError, match="rotation_period: KMS rotates symmetric"):
+        KeyEncapsulationKey(stack, "Rotating", rotation_period=cdk.Duration.days(90))
 
 
 def test_tables_of_specs_and_algorithms_agree_with_those_of_the_data_plane():
@@ -245,7 +277,7 @@ def replica_of(template):
     return found
 
 
-@pytest.mark.parametrize("kind", [EncryptionKey, SigningKey, MacKey])
+@pytest.mark.parametrize("kind", [EncryptionKey, SigningKey, MacKey, KeyEncapsulationKey])
 def test_replica_has_the_properties_of_a_replica_only_and_the_type_of_its_primary(kind, home, away, synth):
     replica = ReplicaKey(away, "Key", primary_key=kind(home, "Key", multi_region=True), description="of orders")
 

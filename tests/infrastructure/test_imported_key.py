@@ -15,7 +15,16 @@ from aws_cdk import aws_s3_notifications as notifications
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 
-from kms_patterns import EncryptionKey, ImportedKey, KeyAgreementKey, MacKey, ReplicaKey, RsaEncryptionKey, SigningKey
+from kms_patterns import (
+    EncryptionKey,
+    ImportedKey,
+    KeyAgreementKey,
+    KeyEncapsulationKey,
+    MacKey,
+    ReplicaKey,
+    RsaEncryptionKey,
+    SigningKey,
+)
 from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
 
 ARN = "arn:aws:kms:us-east-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -204,6 +213,7 @@ TYPES = {
     SigningKey: ("grant_sign", "kms:Sign", "kms:Decrypt"),
     MacKey: ("grant_generate_mac", "kms:GenerateMac", "kms:GetPublicKey"),
     KeyAgreementKey: ("grant_derive_shared_secret", "kms:DeriveSharedSecret", "kms:Sign"),
+    KeyEncapsulationKey: ("grant_decapsulate", "kms:Decapsulate", "kms:Decrypt"),
 }
 
 

@@ -23,6 +23,7 @@ from kms_patterns import (
     ImportedKey,
     KeyAccess,
     KeyAgreementKey,
+    KeyEncapsulationKey,
     MacKey,
     PublicKeyExport,
     RsaEncryptionKey,
@@ -109,7 +110,7 @@ def test_grants_without_operations_are_refused(key, role):
         key.grant_create_grant(role("User"), operations=[])
 
 
-@pytest.mark.parametrize("kind", [RsaEncryptionKey, SigningKey, MacKey, KeyAgreementKey])
+@pytest.mark.parametrize("kind", [RsaEncryptionKey, SigningKey, MacKey, KeyAgreementKey, KeyEncapsulationKey])
 @pytest.mark.parametrize("method", ["allow_service", "allow_use_through"])
 def test_keys_that_are_not_symmetric_are_refused(kind, method, stack, role):
     arguments = [role("User")] if method == "allow_use_through" else []

@@ -442,3 +442,49 @@ def test_random_bytes_need_a_permission_on_every_resource(session_of: Any, allow
     named = session_of(allow("kms:GenerateRandom", key)).client("kms")
     assert code_of_ours(random_bytes, 32, named) == "AccessDeniedException"
     assert len(random_bytes(32, session_of(allow("kms:GenerateRandom", "*")).client("kms"))) == 32
+
+
+@pytest.mark.parametrize(("spec", "length"), [("ML_KEM_768", 1088), ("ML_KEM_1024", 1568)])
+def test_ml_kem_encapsulates_for_itself_and_for_holders_of_the_public_key(
+    root_kms: Any, code_of: Any, spec: str, length: int
+) -> None:
+    made = root_kms.create_key(KeySpec=spec, KeyUsage="ENCAPSULATE_DECAPSULATE")["KeyMetadata"]
+    assert made["EncapsulationAlgorithms"] == ["ML_KEM"]
+    assert "SigningAlgorithms" not in made
+    use = {"KeyId": made["Arn"], "EncapsulationAlgorithm": "ML_KEM"}
+    found = root_kms.get_public_key(KeyId=made["Arn"])
+    assert (found["KeyUsage"], found["EncapsulationAlgorithms"]) == ("ENCAPSULATE_DECAPSULATE", ["ML_KEM"])
+
+    ours = root_kms.encapsulate(**use)
+    secret, theirs = load_der_public_key(found["PublicKey"]).encapsulate()
+    assert len(ours["SharedSecretCiphertextBlob"]) == len(theirs) == length
+    for wanted, blob in ((ours["SharedSecret"], ours["SharedSecretCiphertextBlob"]), (secret, theirs)):
+        response = root_kms.decapsulate(**use, SharedSecretCiphertextBlob=blob)
+        assert (response["SharedSecret"], response["KeyId"]) == (wanted, made["Arn"])
+
+    altered = bytes([theirs[0] ^ 1]) + theirs[1:]
+    rejected = root_kms.decapsulate(**use, SharedSecretCiphertextBlob=altered)["SharedSecret"]
+    assert len(rejected) == 32
+    assert rejected != secret
+    assert rejected == root_kms.decapsulate(**use, SharedSecretCiphertextBlob=altered)["SharedSecret"]
+    for wrong in (theirs[:-1], theirs + b"x"):
+        assert code_of(root_kms.decapsulate, **use, SharedSecretCiphertextBlob=wrong) == "InvalidCiphertextException"
+    dry = {**use, "DryRun": True}
+    assert code_of(root_kms.encapsulate, **dry) == "DryRunOperationException"
+    assert code_of(root_kms.decapsulate, **dry, SharedSecretCiphertextBlob=theirs) == "DryRunOperationException"
+    root_kms.disable_key(KeyId=made["Arn"])
+    assert code_of(root_kms.decapsulate, **use, SharedSecretCiphertextBlob=theirs) == "DisabledException"
+    assert code_of(root_kms.encapsulate, **use) == "DisabledException"
+
+
+def test_grants_on_ml_kem_keys_hold_their_operations_only(root_kms: Any, code_of: Any, make_role: Any) -> None:
+    key = root_kms.create_key(KeySpec="ML_KEM_768", KeyUsage="ENCAPSULATE_DECAPSULATE")["KeyMetadata"]["Arn"]
+    grantee = {"KeyId": key, "GranteePrincipal": make_role()}
+    assert root_kms.create_grant(**grantee, Operations=["Encapsulate", "Decapsulate", "GetPublicKey"])["GrantId"]
+    assert code_of(root_kms.create_grant, **grantee, Operations=["Decrypt"]) == "ValidationException"
+
+
+def test_ml_kem_512_and_imported_ml_kem_material_are_refused(root_kms: Any, code_of: Any) -> None:
+    usage = {"KeyUsage": "ENCAPSULATE_DECAPSULATE"}
+    for request in ({"KeySpec": "ML_KEM_512"}, {"KeySpec": "ML_KEM_768", "Origin": "EXTERNAL"}):
+        assert code_of(root_kms.create_key, **request, **usage) == "UnsupportedOperationException"

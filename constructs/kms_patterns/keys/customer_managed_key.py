@@ -31,6 +31,7 @@ from kms_patterns.keys.spec_checks import check_key_spec
 from kms_patterns.keys.starting_policy import Replication, guardrails, management
 from kms_patterns.keys.synth.synth_checks import check_at_synth
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
+from kms_patterns.policy.key_specs import MlKemSpec, MlKemUsage
 from kms_patterns.policy.statements import account_administration
 
 
@@ -44,8 +45,8 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         scope: Construct,
         construct_id: str,
         *,
-        key_spec: kms.KeySpec,
-        key_usage: kms.KeyUsage,
+        key_spec: kms.KeySpec | MlKemSpec,
+        key_usage: kms.KeyUsage | MlKemUsage,
         rotates: bool = False,
         rotation_period: Duration | None = None,
         on_demand_rotation: bool = False,
@@ -85,8 +86,8 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
             enabled=options.get("enabled", True),
             enable_key_rotation=rotates or None,
             rotation_period=rotation_period,
-            key_spec=key_spec,
-            key_usage=key_usage,
+            key_spec=key_spec if isinstance(key_spec, kms.KeySpec) else None,
+            key_usage=key_usage if isinstance(key_usage, kms.KeyUsage) else None,
             multi_region=multi_region or None,
             pending_window=window,
             policy=named if self.access is KeyAccess.NAMED else None,
@@ -94,6 +95,8 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         )
         self._region = self.stack.region
         self._writer = GrantWriter(self)
+        if isinstance(key_spec, MlKemSpec):
+            self.resource.key_spec, self.resource.key_usage = key_spec.value, key_usage.value
         check_at_synth(self)
         if imported_material:
             self.resource.origin = "EXTERNAL"

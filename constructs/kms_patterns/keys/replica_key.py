@@ -12,6 +12,7 @@ from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.imported.imported_types import ImportedKey, LookUps
 from kms_patterns.keys.key_agreement_key import KeyAgreementKey
+from kms_patterns.keys.key_encapsulation_key import KeyEncapsulationKey
 from kms_patterns.keys.key_options import KeyOptions
 from kms_patterns.keys.mac_key import MacKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
@@ -97,12 +98,17 @@ class _ReplicaKeyAgreementKey(ReplicaKey, KeyAgreementKey):
     """A replica of a key that agrees on shared secrets."""
 
 
+class _ReplicaKeyEncapsulationKey(ReplicaKey, KeyEncapsulationKey):
+    """A replica of an ML-KEM key."""
+
+
 _REPLICAS: Final[Mapping[type[CustomerManagedKey], type[ReplicaKey]]] = {
     EncryptionKey: _ReplicaEncryptionKey,
     RsaEncryptionKey: _ReplicaRsaEncryptionKey,
     SigningKey: _ReplicaSigningKey,
     MacKey: _ReplicaMacKey,
     KeyAgreementKey: _ReplicaKeyAgreementKey,
+    KeyEncapsulationKey: _ReplicaKeyEncapsulationKey,
 }
 
 

@@ -7,10 +7,12 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError, RegionUnsupported
-from kms_patterns.policy.key_specs import ALGORITHMS, CHINA_ONLY
+from kms_patterns.policy.key_specs import ALGORITHMS, CHINA_ONLY, OUTSIDE_CHINA, MlKemSpec, MlKemUsage
 
 
-def check_key_spec(scope: Construct, spec: kms.KeySpec, usage: kms.KeyUsage, *, symmetric: bool) -> None:
+def check_key_spec(
+    scope: Construct, spec: kms.KeySpec | MlKemSpec, usage: kms.KeyUsage | MlKemUsage, *, symmetric: bool
+) -> None:
     """Check that keys of this spec have this usage, in this Region.
 
     Args:
@@ -30,14 +32,22 @@ def check_key_spec(scope: Construct, spec: kms.KeySpec, usage: kms.KeyUsage, *, 
             f"key_spec {spec.value} with key usage {usage.value}: KMS has none of this type (ValidationException); "
             f"give one of {', '.join(allowed)}"
         )
-    if spec.value in CHINA_ONLY:
-        _check_china(spec, Stack.of(scope).region)
+    if spec.value in CHINA_ONLY | OUTSIDE_CHINA:
+        _check_china(spec.value, Stack.of(scope).region)
 
 
-def _check_china(spec: kms.KeySpec, region: str) -> None:
-    if not Token.is_unresolved(region) and not region.startswith("cn-"):
+def _check_china(spec: str, region: str) -> None:
+    if Token.is_unresolved(region):
+        return
+    in_china = region.startswith("cn-")
+    if spec in OUTSIDE_CHINA and in_china:
         raise RegionUnsupported(
-            f"key_spec {spec.value} in {region}: only the China Regions support it (UnsupportedOperationException); "
+            f"key_spec {spec} in {region}: the China Regions do not support it (UnsupportedOperationException); use a "
+            "KeyAgreementKey there, or deploy to another Region"
+        )
+    if spec in CHINA_ONLY and not in_china:
+        raise RegionUnsupported(
+            f"key_spec {spec} in {region}: only the China Regions support it (UnsupportedOperationException); "
             "give another spec, or deploy to cn-north-1 or cn-northwest-1"
         )
 

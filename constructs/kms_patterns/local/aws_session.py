@@ -9,7 +9,9 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.loaders import Loader, create_loader
+from botocore.loaders import Loader
+
+from kms_runtime.kms_model import kms_loader
 
 LOOPBACK = "127.0.0.1,localhost"
 
@@ -85,4 +87,4 @@ class AwsSession:
 @cache
 def _loader() -> Loader:
     # Reading the models of AWS's services is most of what a client costs; they are the same for every session.
-    return create_loader()
+    return kms_loader()

@@ -90,7 +90,7 @@ def _missing(call: Call) -> str:
 
 _ACCOUNT = 4
 _READS = ("Describe", "Get", "List")
-_DATA = ("Encrypt", "Decrypt", "ReEncrypt", "Generate", "Sign", "Verify", "DeriveSharedSecret")
+_DATA = ("Enc", "Dec", "ReEncrypt", "Generate", "Sign", "Verify", "DeriveSharedSecret")
 
 
 def event_of(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactF
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.key_agreement_key import KeyAgreementKey
+from kms_patterns.keys.key_encapsulation_key import KeyEncapsulationKey
 from kms_patterns.keys.key_options import KeyLifecycle
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.keys.signing_key import SigningKey
@@ -80,7 +81,7 @@ class PublicKeyExport(FunctionPattern):
         scope: Construct,
         construct_id: str,
         *,
-        keys: Mapping[str, RsaEncryptionKey | SigningKey | KeyAgreementKey],
+        keys: Mapping[str, RsaEncryptionKey | SigningKey | KeyAgreementKey | KeyEncapsulationKey],
         algorithms: Mapping[str, Sequence[str]] | None = None,
         bucket: aws_s3.IBucket | None = None,
         prefix: str = "",

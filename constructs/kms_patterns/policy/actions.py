@@ -21,6 +21,8 @@ VERIFY: Final = "kms:Verify"
 GENERATE_MAC: Final = "kms:GenerateMac"
 VERIFY_MAC: Final = "kms:VerifyMac"
 DERIVE_SHARED_SECRET: Final = "kms:DeriveSharedSecret"  # noqa: S105
+ENCAPSULATE: Final = "kms:Encapsulate"
+DECAPSULATE: Final = "kms:Decapsulate"
 GET_PUBLIC_KEY: Final = "kms:GetPublicKey"
 GENERATE_RANDOM: Final = "kms:GenerateRandom"
 CREATE_GRANT: Final = "kms:CreateGrant"
@@ -43,6 +45,7 @@ RSA_ENCRYPTION_OPERATIONS: Final = (ENCRYPT, DECRYPT, RE_ENCRYPT_FROM, RE_ENCRYP
 SIGNING_OPERATIONS: Final = (SIGN, VERIFY, GET_PUBLIC_KEY)
 MAC_OPERATIONS: Final = (GENERATE_MAC, VERIFY_MAC)
 KEY_AGREEMENT_OPERATIONS: Final = (DERIVE_SHARED_SECRET, GET_PUBLIC_KEY)
+KEY_ENCAPSULATION_OPERATIONS: Final = (ENCAPSULATE, DECAPSULATE, GET_PUBLIC_KEY)
 """What keys of the other types can do."""
 
 NEUTRAL_OPERATIONS: Final = ("DescribeKey", "RetireGrant")
@@ -55,6 +58,8 @@ CRYPTOGRAPHIC_OPERATIONS: Final = (
     GENERATE_MAC,
     VERIFY_MAC,
     DERIVE_SHARED_SECRET,
+    ENCAPSULATE,
+    DECAPSULATE,
     GET_PUBLIC_KEY,
 )
 """What some KMS key can do: the uses of a key, which no administrator gets."""

@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec
 """
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Final
 
 from kms_patterns.policy import conditions
@@ -13,10 +14,29 @@ SIGNING_ALGORITHM: Final = "kms:SigningAlgorithm"
 MESSAGE_TYPE: Final = "kms:MessageType"
 MAC_ALGORITHM: Final = "kms:MacAlgorithm"
 KEY_AGREEMENT_ALGORITHM: Final = "kms:KeyAgreementAlgorithm"
+ENCAPSULATION_ALGORITHM: Final = "kms:EncapsulationAlgorithm"
 DATA_KEY_PAIR_SPEC: Final = "kms:DataKeyPairSpec"
 
 CHINA_ONLY: Final = frozenset({"SM2"})
 """Specs that only the Regions of the partition aws-cn have."""
+
+OUTSIDE_CHINA: Final = frozenset({"ML_KEM_512", "ML_KEM_768", "ML_KEM_1024"})
+"""Specs that those Regions do not have."""
+
+
+class MlKemSpec(Enum):
+    """Key specs for which ``aws_kms.KeySpec`` of aws-cdk-lib 2.275 has no constant."""
+
+    ML_KEM_512 = "ML_KEM_512"
+    ML_KEM_768 = "ML_KEM_768"
+    ML_KEM_1024 = "ML_KEM_1024"
+
+
+class MlKemUsage(Enum):
+    """The key usage for which ``aws_kms.KeyUsage`` has no constant."""
+
+    ENCAPSULATE_DECAPSULATE = "ENCAPSULATE_DECAPSULATE"
+
 
 _OAEP: Final = ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256")
 _RSA_SIGNATURES: Final = tuple(
@@ -42,6 +62,7 @@ ALGORITHMS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     },
     "GENERATE_VERIFY_MAC": {f"HMAC_{bits}": (f"HMAC_SHA_{bits}",) for bits in (224, 256, 384, 512)},
     "KEY_AGREEMENT": dict.fromkeys(("ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "SM2"), ("ECDH",)),
+    "ENCAPSULATE_DECAPSULATE": dict.fromkeys((spec.value for spec in MlKemSpec), ("ML_KEM",)),
 }
 """Key usage -> key spec -> algorithms."""
 

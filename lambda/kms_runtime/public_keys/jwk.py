@@ -12,17 +12,32 @@ from typing import TypeAlias
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey, MLDSA87PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey, MLKEM1024PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kms_runtime.errors import PublicKeyInvalid
 
 AsymmetricKey: TypeAlias = (
-    RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | MLDSA44PublicKey | MLDSA65PublicKey | MLDSA87PublicKey
+    RSAPublicKey
+    | EllipticCurvePublicKey
+    | Ed25519PublicKey
+    | MLDSA44PublicKey
+    | MLDSA65PublicKey
+    | MLDSA87PublicKey
+    | MLKEM768PublicKey
+    | MLKEM1024PublicKey
 )
 """Public keys of the kinds that AWS KMS makes."""
 
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521", "secp256k1": "secp256k1"}
-_ML_DSA = {MLDSA44PublicKey: "ML-DSA-44", MLDSA65PublicKey: "ML-DSA-65", MLDSA87PublicKey: "ML-DSA-87"}
+# ML-DSA: RFC 9964. ML-KEM: draft-ietf-jose-pqc-kem-05 (9 December 2025), work in progress.
+_AKP = {
+    MLDSA44PublicKey: "ML-DSA-44",
+    MLDSA65PublicKey: "ML-DSA-65",
+    MLDSA87PublicKey: "ML-DSA-87",
+    MLKEM768PublicKey: "ML-KEM-768",
+    MLKEM1024PublicKey: "ML-KEM-1024",
+}
 _OF_THUMBPRINT = {
     "RSA": ("e", "kty", "n"),
     "EC": ("crv", "kty", "x", "y"),
@@ -51,7 +66,7 @@ def parameters(key: AsymmetricKey) -> dict[str, str]:
         case Ed25519PublicKey():
             return {"kty": "OKP", "crv": "Ed25519", "x": base64url(key.public_bytes_raw())}
         case _:
-            return {"kty": "AKP", "alg": _ml_dsa(key), "pub": base64url(key.public_bytes_raw())}
+            return {"kty": "AKP", "alg": _algorithm(key), "pub": base64url(key.public_bytes_raw())}
 
 
 def thumbprint(jwk: Mapping[str, object]) -> str:
@@ -86,5 +101,5 @@ def _point(key: EllipticCurvePublicKey) -> dict[str, str]:
     return {"x": base64url(numbers.x.to_bytes(length)), "y": base64url(numbers.y.to_bytes(length))}
 
 
-def _ml_dsa(key: AsymmetricKey) -> str:
-    return next(name for kind, name in _ML_DSA.items() if isinstance(key, kind))
+def _algorithm(key: AsymmetricKey) -> str:
+    return next(name for kind, name in _AKP.items() if isinstance(key, kind))

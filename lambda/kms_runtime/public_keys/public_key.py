@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 _STRINGS = ("keyArn", "keySpec", "keyUsage", "sha256", "der")
 
 
-_USAGES = ("ENCRYPT_DECRYPT", "SIGN_VERIFY", "KEY_AGREEMENT")
+_USAGES = ("ENCRYPT_DECRYPT", "SIGN_VERIFY", "KEY_AGREEMENT", "ENCAPSULATE_DECAPSULATE")
 
 
-_ALGORITHM_LISTS = ("EncryptionAlgorithms", "SigningAlgorithms", "KeyAgreementAlgorithms")
-_USE = {"ENCRYPT_DECRYPT": "enc", "SIGN_VERIFY": "sig", "KEY_AGREEMENT": "enc"}
+_ALGORITHM_LISTS = ("EncryptionAlgorithms", "SigningAlgorithms", "KeyAgreementAlgorithms", "EncapsulationAlgorithms")
+_USE = {"ENCRYPT_DECRYPT": "enc", "SIGN_VERIFY": "sig", "KEY_AGREEMENT": "enc", "ENCAPSULATE_DECAPSULATE": "enc"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class PublicKey:
     Args:
         key_arn: ARN of the KMS key.
         key_spec: Such as ``RSA_3072`` or ``ECC_NIST_P256``.
-        key_usage: ``ENCRYPT_DECRYPT``, ``SIGN_VERIFY`` or ``KEY_AGREEMENT``.
+        key_usage: ``ENCRYPT_DECRYPT``, ``SIGN_VERIFY``, ``KEY_AGREEMENT`` or ``ENCAPSULATE_DECAPSULATE``.
         algorithms: AWS KMS's names of the algorithms to use it with.
         der: DER of its SubjectPublicKeyInfo.
 
@@ -75,6 +75,9 @@ class PublicKey:
         check_response_key(response, key_arn, "GetPublicKey")
         reported: Mapping[str, Any] = response
         algorithms = tuple(name for names in _ALGORITHM_LISTS for name in reported.get(names) or ())
+        if not algorithms and reported["KeyUsage"] == "ENCAPSULATE_DECAPSULATE":
+            # A botocore older than these keys drops the list from the response.
+            algorithms = ("ML_KEM",)
         return cls(key_arn, response["KeySpec"], response["KeyUsage"], algorithms, bytes(response["PublicKey"]))
 
     @classmethod

@@ -38,6 +38,8 @@ _BY_SPEC: Final[Mapping[str, str]] = {
     "ML_DSA_44": "ML-DSA-44",
     "ML_DSA_65": "ML-DSA-65",
     "ML_DSA_87": "ML-DSA-87",
+    "ML_KEM_768": "ML-KEM-768",
+    "ML_KEM_1024": "ML-KEM-1024",
 }
 
 

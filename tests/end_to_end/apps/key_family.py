@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from kms_patterns import (
     EncryptionKey,
     KeyAgreementKey,
+    KeyEncapsulationKey,
     KeyGrant,
     KeyLifecycle,
     MacKey,
@@ -44,6 +45,7 @@ KEYS = {
     "MlDsa": SigningKey(stack, "MlDsa", key_spec=kms.KeySpec.ML_DSA_65, lifecycle=EPHEMERAL),
     "Mac": MacKey(stack, "Mac", lifecycle=EPHEMERAL),
     "Agreement": KeyAgreementKey(stack, "Agreement", lifecycle=EPHEMERAL),
+    "MlKem": KeyEncapsulationKey(stack, "MlKem", lifecycle=EPHEMERAL),
 }
 GRANTS = {
     "Symmetric": [
@@ -60,6 +62,7 @@ GRANTS = {
     "MlDsa": ["sign", "verify", "public_key"],
     "Mac": ["generate_mac", "verify_mac"],
     "Agreement": ["derive_shared_secret", "public_key"],
+    "MlKem": ["encapsulate", "decapsulate", "public_key"],
 }
 for name, key in KEYS.items():
     cdk.CfnOutput(stack, f"{name}Key", value=key.key_arn)

@@ -1,4 +1,4 @@
-"""The grants of keys with a public half: signing, RSA encryption, key agreement."""
+"""The grants of keys with a public half: signing, RSA encryption, key agreement, key encapsulation."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -9,7 +9,13 @@ from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.grants.rules import GrantRules
 from kms_patterns.keys.grants.target import CallConditions
 from kms_patterns.policy import actions
-from kms_patterns.policy.key_specs import ENCRYPTION_ALGORITHM, KEY_AGREEMENT_ALGORITHM, MESSAGE_TYPE, SIGNING_ALGORITHM
+from kms_patterns.policy.key_specs import (
+    ENCAPSULATION_ALGORITHM,
+    ENCRYPTION_ALGORITHM,
+    KEY_AGREEMENT_ALGORITHM,
+    MESSAGE_TYPE,
+    SIGNING_ALGORITHM,
+)
 
 
 class PublicKeyGrants(GrantRules):
@@ -129,3 +135,38 @@ class KeyAgreementGrants(PublicKeyGrants):
         """
         pins = {KEY_AGREEMENT_ALGORITHM: algorithms}
         return self.grant_pinned(grantee, actions.DERIVE_SHARED_SECRET, pins=pins, **demanded)
+
+
+class KeyEncapsulationGrants(PublicKeyGrants):
+    """One method per operation.
+
+    Each takes the conditions of :class:`~kms_patterns.keys.grants.target.CallConditions`.
+    """
+
+    @checked
+    def grant_encapsulate(
+        self, grantee: iam.IGrantable, *, algorithms: Sequence[str] | None = None, **demanded: Unpack[CallConditions]
+    ) -> iam.Grant:
+        """Allow ``kms:Encapsulate``: a new secret, and its ciphertext. Holders of the public key need no permission.
+
+        Args:
+            grantee: A role, a user, or anything that has one.
+            algorithms: ``ML_KEM``, the only one today. Defaults to any that KMS may add.
+            demanded: See :class:`~kms_patterns.keys.grants.target.CallConditions`.
+        """
+        pins = {ENCAPSULATION_ALGORITHM: algorithms}
+        return self.grant_pinned(grantee, actions.ENCAPSULATE, pins=pins, **demanded)
+
+    @checked
+    def grant_decapsulate(
+        self, grantee: iam.IGrantable, *, algorithms: Sequence[str] | None = None, **demanded: Unpack[CallConditions]
+    ) -> iam.Grant:
+        """Allow ``kms:Decapsulate``, which returns 32 bytes for a foreign ciphertext also: confirm the secret.
+
+        Args:
+            grantee: A role, a user, or anything that has one.
+            algorithms: ``ML_KEM``, the only one today. Defaults to any that KMS may add.
+            demanded: See :class:`~kms_patterns.keys.grants.target.CallConditions`.
+        """
+        pins = {ENCAPSULATION_ALGORITHM: algorithms}
+        return self.grant_pinned(grantee, actions.DECAPSULATE, pins=pins, **demanded)

@@ -30,6 +30,7 @@ from kms_patterns.policy.key_specs import (
     DATA_KEY_PAIR_SPECS,
     MESSAGE_TYPE,
     SIGNING_ALGORITHM,
+    MlKemUsage,
     message_types,
     pinned,
 )
@@ -48,7 +49,7 @@ class GrantRules(CallsOfConstructs, _Key):
     """KMS actions that a key of this type supports."""
     access: KeyAccess
     """Whether the key policy names the users of the key."""
-    key_usage: kms.KeyUsage
+    key_usage: kms.KeyUsage | MlKemUsage
     if TYPE_CHECKING:
 
         def serve_resources_of(self, service: str, stack: Stack) -> None:

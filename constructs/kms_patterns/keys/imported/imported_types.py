@@ -6,11 +6,17 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.asymmetric_grants import KeyAgreementGrants, RsaEncryptionGrants, SigningGrants
+from kms_patterns.keys.grants.asymmetric_grants import (
+    KeyAgreementGrants,
+    KeyEncapsulationGrants,
+    RsaEncryptionGrants,
+    SigningGrants,
+)
 from kms_patterns.keys.grants.encryption_grants import EncryptionGrants
 from kms_patterns.keys.grants.mac_grants import MacGrants
 from kms_patterns.keys.imported.imported_key import ImportedKeyBase
 from kms_patterns.policy import actions
+from kms_patterns.policy.key_specs import MlKemUsage
 
 
 class ImportedKey(EncryptionGrants, ImportedKeyBase):
@@ -54,6 +60,13 @@ class ImportedKeyAgreementKey(KeyAgreementGrants, ImportedKeyBase):
 
     operations = actions.KEY_AGREEMENT_OPERATIONS
     key_usage = kms.KeyUsage.KEY_AGREEMENT
+
+
+class ImportedKeyEncapsulationKey(KeyEncapsulationGrants, ImportedKeyBase):
+    """An ML-KEM key of another app or account."""
+
+    operations = actions.KEY_ENCAPSULATION_OPERATIONS
+    key_usage = MlKemUsage.ENCAPSULATE_DECAPSULATE
 
 
 Imported = TypeVar("Imported", bound=ImportedKeyBase)

@@ -37,7 +37,7 @@ def check_keys(keys: Mapping[str, CustomerManagedKey]) -> None:
         if not isinstance(key, PublicKeyGrants):
             raise TypeError(
                 f"key {name!r} is a {type(key).__name__}, which has no public key (UnsupportedOperationException); "
-                "give an RsaEncryptionKey, a SigningKey or a KeyAgreementKey"
+                "give an RsaEncryptionKey, a SigningKey, a KeyAgreementKey or a KeyEncapsulationKey"
             )
 
 

@@ -30,8 +30,8 @@ _COMPUTED = (
     "kms:calleraccount", "kms:encryptioncontext:", "kms:encryptioncontextkeys", "kms:grantconstraintsourcearn",
     "kms:grantconstrainttype", "kms:grantisforawsresource", "kms:multiregion", "kms:multiregionkeytype",
     "kms:reencryptonsamekey", "kms:requestalias", "kms:resourcealiases", "kms:viaservice",
-    # Attestations of enclaves are refused, and ML-KEM keys do not exist here.
-    "kms:recipientattestation:", "kms:encapsulationalgorithm",
+    # Attestations of enclaves are refused.
+    "kms:recipientattestation:",
 )  # fmt: skip
 _NAMED = frozenset(
     name.lower()

@@ -159,6 +159,9 @@ PERMISSIONS: Mapping[str, tuple[Permission, ...]] = {
     "Verify": (_use("Verify", _SIGNING),),
     "GenerateMac": (_use("GenerateMac", _MAC),),
     "VerifyMac": (_use("VerifyMac", _MAC),),
+    **{name: (_use(name, {"kms:EncapsulationAlgorithm": "EncapsulationAlgorithm"}),) for name in (
+        "Encapsulate", "Decapsulate",
+    )},
     "DeriveSharedSecret": (_use("DeriveSharedSecret", {"kms:KeyAgreementAlgorithm": "KeyAgreementAlgorithm"}),),
 }  # fmt: skip
 

@@ -15,13 +15,19 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from botocore.loaders import create_loader
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 
 from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError, constraints
+from kms_runtime.kms_model import kms_loader
 
 TARGET = "TrentService."
+# Enumerations that botocore's newest models have longer.
+_ML_KEM: Mapping[str, tuple[str, ...]] = {
+    "KeySpec": ("ML_KEM_512", "ML_KEM_768", "ML_KEM_1024"),
+    "KeyUsageType": ("ENCAPSULATE_DECAPSULATE",),
+    "GrantOperation": ("Encapsulate", "Decapsulate"),
+}
 _LARGEST_TIMESTAMP = 253_402_300_799
 _JSON_NAMES: Mapping[type, str] = {
     bool: "BOOLEAN_VALUE", int: "NUMBER_VALUE", float: "NUMBER_VALUE", str: "STRING_VALUE", list: "START_ARRAY",
@@ -74,7 +80,11 @@ def validated(operation: str, request: Request) -> Request:
 
 @cache
 def _model() -> ServiceModel:
-    return ServiceModel(create_loader().load_service_model("kms", "service-2"), "kms")
+    description = kms_loader().load_service_model("kms", "service-2")
+    for shape, values in _ML_KEM.items():
+        listed = description["shapes"][shape]["enum"]
+        listed += [value for value in values if value not in listed]
+    return ServiceModel(description, "kms")
 
 
 def _not_json(constant: str) -> None:

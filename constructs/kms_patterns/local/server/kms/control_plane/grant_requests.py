@@ -26,6 +26,7 @@ _OF_USAGE: Mapping[str, frozenset[str]] = {
     "SIGN_VERIFY": frozenset({"Sign", "Verify"}),
     "GENERATE_VERIFY_MAC": frozenset({"GenerateMac", "VerifyMac"}),
     "KEY_AGREEMENT": frozenset({"DeriveSharedSecret"}),
+    "ENCAPSULATE_DECAPSULATE": frozenset({"Encapsulate", "Decapsulate"}),
 }
 _SYMMETRIC_ONLY = frozenset({
     "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext",

@@ -9,7 +9,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import mldsa
+from cryptography.hazmat.primitives.asymmetric import mldsa, mlkem
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_patterns.local.server.authorization.caller import bound_ids
@@ -22,6 +22,7 @@ from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_r
 Create = Callable[[Mapping[str, Any]], Response]
 
 _ENCRYPT, _SIGN, _MAC, _AGREE = "ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"
+_ENCAPSULATE = "ENCAPSULATE_DECAPSULATE"
 USAGES: Mapping[str, tuple[str, ...]] = {
     "SYMMETRIC_DEFAULT": (_ENCRYPT,),
     **{f"RSA_{bits}": (_ENCRYPT, _SIGN) for bits in (2048, 3072, 4096)},
@@ -29,33 +30,38 @@ USAGES: Mapping[str, tuple[str, ...]] = {
     "ECC_SECG_P256K1": (_SIGN,),
     "ECC_NIST_EDWARDS25519": (_SIGN,),
     **{f"ML_DSA_{level}": (_SIGN,) for level in (44, 65, 87)},
+    # cryptography has no ML-KEM-512.
+    **{f"ML_KEM_{level}": (_ENCAPSULATE,) for level in (768, 1024)},
     **{f"HMAC_{bits}": (_MAC,) for bits in (224, 256, 384, 512)},
 }
-_ML_DSA: Mapping[str, Any] = {
+_LATTICE: Mapping[str, Any] = {
     "ML_DSA_44": mldsa.MLDSA44PrivateKey,
     "ML_DSA_65": mldsa.MLDSA65PrivateKey,
     "ML_DSA_87": mldsa.MLDSA87PrivateKey,
+    "ML_KEM_768": mlkem.MLKEM768PrivateKey,
+    "ML_KEM_1024": mlkem.MLKEM1024PrivateKey,
 }
+_ADDED_LISTS = ("KeyAgreementAlgorithms", "EncapsulationAlgorithms")
 # Made by the emulator and given other material.
 _STAND_IN = "ECC_NIST_EDWARDS25519"
 
 
 def create_key(original: Create) -> Create:
-    """Refuse what KMS refuses, and add ML-DSA and key agreement; CloudFormation comes through here as well."""
+    """Refuse what KMS refuses, and add ML-DSA, ML-KEM and key agreement; CloudFormation comes through here as well."""
 
     def create(data: Mapping[str, Any]) -> Response:
         try:
             spec, usage = _checked(data)
         except KmsError as refused:
             return error_response(refused)
-        made = original({**data, "KeySpec": _STAND_IN if spec in _ML_DSA else spec, "KeyUsage": usage})
+        made = original({**data, "KeySpec": _STAND_IN if spec in _LATTICE else spec, "KeyUsage": usage})
         status, headers, body = made
         if status != HTTPStatus.OK:
             return made
         record = find_key(json.loads(body)["KeyMetadata"]["KeyId"])
         assert record is not None, "the key was created above"  # noqa: S101
         bound_ids(record)
-        if usage != _AGREE and spec not in _ML_DSA:
+        if usage != _AGREE and spec not in _LATTICE:
             return made
         _amend(record, spec, usage)
         return status, headers, json.dumps({"KeyMetadata": reach(KMS, "_key_metadata")(record)}).encode()
@@ -69,8 +75,7 @@ def key_metadata(original: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Cal
     def metadata(record: Mapping[str, Any]) -> dict[str, Any]:
         found = original(record)
         found["AWSAccountId"] = record["Arn"].split(":")[4]
-        if record.get("KeyAgreementAlgorithms"):
-            found["KeyAgreementAlgorithms"] = record["KeyAgreementAlgorithms"]
+        found |= {name: record[name] for name in _ADDED_LISTS if record.get(name)}
         if record.get("_managed"):
             found["KeyManager"] = "AWS"
         if record.get("_last_material_id"):
@@ -95,7 +100,7 @@ def _checked(data: Mapping[str, Any]) -> tuple[str, str]:
         raise invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
     if usage not in USAGES[spec]:
         raise invalid(f"KeyUsage {usage} is not compatible with KeySpec {spec}")
-    if spec in _ML_DSA and data.get("Origin", "AWS_KMS") != "AWS_KMS":
+    if spec in _LATTICE and data.get("Origin", "AWS_KMS") != "AWS_KMS":
         raise unsupported(f"Importing {spec} keys is not supported.")
     return str(spec), str(usage)
 
@@ -112,10 +117,15 @@ def _amend(record: dict[str, Any], spec: str, usage: str) -> None:
     if usage == _AGREE:
         record |= {"SigningAlgorithms": [], "KeyAgreementAlgorithms": ["ECDH"]}
         return
-    private_key = _ML_DSA[spec].generate()
+    private_key = _LATTICE[spec].generate()
+    algorithms = (
+        {"SigningAlgorithms": [], "EncapsulationAlgorithms": ["ML_KEM"]}
+        if usage == _ENCAPSULATE
+        else {"SigningAlgorithms": ["ML_DSA_SHAKE_256"]}
+    )
     record |= {
         "KeySpec": spec,
-        "SigningAlgorithms": ["ML_DSA_SHAKE_256"],
+        **algorithms,
         "_private_key": private_key,
         "_public_key_der": private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
     }

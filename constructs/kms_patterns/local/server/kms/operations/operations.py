@@ -31,6 +31,8 @@ DATA_PLANE: Mapping[str, Callable[[KeyRecord, Request], ResponseMembers]] = {
     "GenerateMac": data_plane.generate_mac,
     "VerifyMac": data_plane.verify_mac,
     "DeriveSharedSecret": public_keys.derive_shared_secret,
+    "Encapsulate": public_keys.encapsulate,
+    "Decapsulate": public_keys.decapsulate,
 }
 """Cryptographic operations with one key."""
 

@@ -1,4 +1,4 @@
-"""Asymmetric keys: GetPublicKey, Sign, Verify, and DeriveSharedSecret with another's public key.
+"""Asymmetric keys: GetPublicKey, Sign, Verify, DeriveSharedSecret with another's public key, and ML-KEM.
 
 AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_DeriveSharedSecret.html
 """
@@ -21,10 +21,13 @@ from kms_patterns.local.server.kms.kms_call import (
     stop_dry_run,
     to_base64,
 )
-from kms_patterns.local.server.kms.kms_errors import KmsError, invalid, unsupported
+from kms_patterns.local.server.kms.kms_errors import KmsError, invalid, invalid_ciphertext, unsupported
 from kms_patterns.local.server.kms.operations import ed25519ph
 
-_ALGORITHM_LISTS = ("EncryptionAlgorithms", "SigningAlgorithms", "KeyAgreementAlgorithms")
+_ALGORITHM_LISTS = (
+    "EncryptionAlgorithms", "SigningAlgorithms", "KeyAgreementAlgorithms", "EncapsulationAlgorithms",
+)  # fmt: skip
+_ENCAPSULATE = "ENCAPSULATE_DECAPSULATE"
 
 
 def get_public_key(record: KeyRecord, _request: Request) -> ResponseMembers:
@@ -56,6 +59,38 @@ def derive_shared_secret(record: KeyRecord, request: Request) -> ResponseMembers
         "KeyAgreementAlgorithm": "ECDH",
         "KeyOrigin": record["Origin"],
     }
+
+
+def encapsulate(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to Encapsulate: 32 bytes, and their ciphertext.
+
+    AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_Encapsulate.html
+    """
+    require_usage(record, "Encapsulate", _ENCAPSULATE)
+    require_usable(record)
+    stop_dry_run(request)
+    secret, ciphertext = record["_private_key"].public_key().encapsulate()
+    return _encapsulated(record, secret) | {"SharedSecretCiphertextBlob": to_base64(ciphertext)}
+
+
+def decapsulate(record: KeyRecord, request: Request) -> ResponseMembers:
+    """Return the response to Decapsulate: for any ciphertext of the right length 32 bytes, pseudo-random if foreign.
+
+    AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_Decapsulate.html
+    """
+    ciphertext = blob_member(request, "SharedSecretCiphertextBlob")
+    require_usage(record, "Decapsulate", _ENCAPSULATE)
+    require_usable(record)
+    try:
+        secret = record["_private_key"].decapsulate(ciphertext)
+    except ValueError as wrong_length:
+        raise invalid_ciphertext() from wrong_length
+    stop_dry_run(request)
+    return _encapsulated(record, secret)
+
+
+def _encapsulated(record: KeyRecord, secret: bytes) -> ResponseMembers:
+    return {"KeyId": record["Arn"], "SharedSecret": to_base64(secret), "EncapsulationAlgorithm": "ML_KEM"}
 
 
 def _shared(private_key: ec.EllipticCurvePrivateKey, public_key: bytes) -> bytes:
