@@ -6,20 +6,28 @@ import random
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 
 import pyte
 import pytest
+from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from kms_patterns.access.evaluate.comparison import Difference, Kind, Step
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who
 from kms_patterns.access.evaluate.expressions import NEVER, Leaf
+from kms_patterns.access.findings import RULES, Violation
+from kms_patterns.access.live.key_inventory import KeyRecord
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind, Unresolved
 from kms_patterns.access.report.formats import render, render_difference
 from kms_patterns.access.report.html import embedded
 from kms_patterns.access.report.markdown import LIMIT, code
+from kms_patterns.access.report.sarif import as_sarif
 from kms_patterns.access.report.visible import hidden, quoted, visible, visible_json, visible_lines
+from kms_patterns.cli import keys, local
+from kms_patterns.local import inspection
 
 PIECES = (
     *"`|\\\n\r\t \"'<>&*_[]()!#@~:%-=+$^{}\0\x1b\x07\x08\x7f\x85\x9b\xa0\xad",
@@ -255,3 +263,42 @@ def test_long_comment_is_cut_with_its_summary_whole_and_says_how_much_is_missing
 
 def test_message_of_several_lines_keeps_them_and_nothing_else() -> None:
     assert visible_lines("it failed:\n\x1b[2Jline\rfake") == "it failed:\n\\x1b[2Jline\\rfake"
+
+
+ESCAPES = "a\x9b2K\x1b[2J\u202e"
+
+
+def test_key_inventory_shows_what_policies_and_messages_hold_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = KeyRecord("arn", stack=ESCAPES, dead_statements=[f"{ESCAPES}\nforged line"], not_read=[ESCAPES])
+    monkeypatch.setattr(keys, "_records", lambda **_: [record])
+    for words in (["list"], ["unused"], ["cost"]):
+        output = CliRunner().invoke(keys.keys, words, catch_exceptions=False).output
+        assert not any(hidden(letter) for letter in output if letter != "\n")
+        assert "\nforged" not in output
+
+
+def test_recorded_calls_show_what_requests_hold_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = {"action": "kms:Encrypt", "decision": "allow", "requestId": "1", "principal": ESCAPES, "operation": ESCAPES}
+    call |= {"context": {ESCAPES: ESCAPES}, "resource": ESCAPES, "time": "t", "service": "kms", "session": ESCAPES}
+    monkeypatch.setattr(local, "_running", lambda _: SimpleNamespace(layout=None))
+    monkeypatch.setattr(inspection, "recorded_calls", lambda _: [call])
+    monkeypatch.setattr(inspection, "line_of", lambda it: it["operation"])
+    monkeypatch.setattr(inspection, "explained", lambda it: it["operation"])
+    for words in (["calls"], ["why", "1"]):
+        output = CliRunner().invoke(local.local, words, catch_exceptions=False).output
+        assert not any(hidden(letter) for letter in output if letter != "\n"), ascii(output)
+
+
+def test_sarif_is_json_whose_messages_are_the_texts(tmp_path: Path) -> None:
+    texts = [text for text in hostile(MANY // 10) if "\ud800" not in text]
+    rule = next(iter(RULES))
+    given = [Violation(rule, "Stack", text, text) for text in texts]
+    log = as_sarif(given, {"Stack": tmp_path / "t.json"}, base=tmp_path)
+    assert not any(hidden(letter) for letter in log if letter != "\n")
+    results = json.loads(log)["runs"][0]["results"]
+    assert [it["message"]["text"] for it in results] == [
+        visible(f"{RULES[rule][0]}: {text}. {RULES[rule][1]}.") for text in texts
+    ]
+    assert [it["locations"][0]["logicalLocations"][0]["fullyQualifiedName"] for it in results] == [
+        visible(f"Stack/{text}") for text in texts
+    ]

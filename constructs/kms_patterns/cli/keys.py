@@ -47,7 +47,7 @@ def list_keys(form: str, **where: Any) -> None:
     for record in records:
         click.echo(f"{record.arn}  {record.state}  {record.spec}  ${record.dollars:g} a month")
         for line in _details(record):
-            click.echo(f"    {line}")
+            _echo(f"    {line}")
     click.echo(_sum(records))
 
 
@@ -62,7 +62,7 @@ def unused(form: str, days: int, **where: Any) -> None:
         _json([{**record.as_json(), "unused": why} for record, why in found])
         return
     for record, why in found:
-        click.echo(f"{record.arn}  {', '.join(record.aliases) or record.stack or 'no alias'}  {why}")
+        _echo(f"{record.arn}  {', '.join(record.aliases) or record.stack or 'no alias'}  {why}")
     click.echo(
         f"{len(found)} keys unused for {days} days. Data under such a key can only be decrypted while it exists: "
         "disable it first, and watch for refusals."
@@ -82,7 +82,7 @@ def cost(form: str, **where: Any) -> None:
         _json({"dollars_a_month": total, "by_stack": by_stack, "prices": "https://aws.amazon.com/kms/pricing/"})
         return
     for stack, dollars in sorted(by_stack.items()):
-        click.echo(f"${dollars:g} a month  {stack or 'of no stack'}")
+        _echo(f"${dollars:g} a month  {stack or 'of no stack'}")
     click.echo(_sum(records))
 
 
@@ -116,7 +116,7 @@ def _records(profile: str | None, regions: Sequence[str], *, all_regions: bool) 
     if sys.stderr.isatty():
         click.echo(err=True)
     for what, why in notes.found:
-        click.echo(f"not read: {what}: {why}", err=True)
+        _echo(f"not read: {what}: {why}", err=True)
     return found
 
 
@@ -136,6 +136,13 @@ def _details(record: "KeyRecord") -> list[str]:
 def _sum(records: "Sequence[KeyRecord]") -> str:
     total = sum(record.dollars for record in records)
     return f"{len(records)} keys, ${total:g} a month (https://aws.amazon.com/kms/pricing/, us-east-1, without calls)"
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    """Print what key policies, tags and AWS's messages hold, so that it neither hides nor forges a line."""
+    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
+
+    click.echo(visible_lines(text.replace("\n", r"\n")), err=err)
 
 
 def _json(value: object) -> None:

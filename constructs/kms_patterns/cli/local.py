@@ -101,6 +101,7 @@ def env(name: str) -> None:
 @click.option("--follow", is_flag=True, help="Wait for more until Ctrl-C.")
 def calls(name: str, *, denied: bool, follow: bool) -> None:
     """Print every KMS call, and what other services denied: who, what, decided how, request id."""
+    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
     from kms_patterns.local.inspection import line_of, recorded_calls  # noqa: PLC0415
 
     layout, seen = _running(name).layout, 0
@@ -108,7 +109,7 @@ def calls(name: str, *, denied: bool, follow: bool) -> None:
         found = recorded_calls(layout)
         for call in found[seen:]:
             if not denied or call["decision"] == "deny":
-                click.echo(line_of(call))
+                click.echo(visible_lines(line_of(call)))
         seen = len(found)
         if not follow:
             return
@@ -120,6 +121,7 @@ def calls(name: str, *, denied: bool, follow: bool) -> None:
 @click.argument("request_id")
 def why(name: str, request_id: str) -> None:
     """Explain what was decided about a request: who, what, which statement decided, what is missing."""
+    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
     from kms_patterns.local.inspection import explained, recorded_calls  # noqa: PLC0415
 
     found = [call for call in recorded_calls(_running(name).layout) if call.get("requestId") == request_id]
@@ -127,7 +129,7 @@ def why(name: str, request_id: str) -> None:
         raise click.ClickException(
             f"no recorded call has the request id {request_id}: `kms-patterns local calls` shows those that have one"
         )
-    click.echo("\n\n".join(explained(call) for call in found))
+    click.echo(visible_lines("\n\n".join(explained(call) for call in found)))
 
 
 @local.command()
@@ -169,6 +171,7 @@ def as_(name: str, role: str, command: tuple[str, ...]) -> None:
 @click.argument("function")
 def logs(name: str, function: str) -> None:
     """Print what a Lambda function wrote to CloudWatch Logs."""
+    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
     from kms_patterns.local.local_aws import root_session  # noqa: PLC0415
 
     found = _running(name)
@@ -179,7 +182,7 @@ def logs(name: str, function: str) -> None:
         pages = client.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}")
         for page in pages:
             for event in page["events"]:
-                click.echo(event["message"].rstrip("\n"))
+                click.echo(visible_lines(event["message"].rstrip("\n")))
     except client.exceptions.ResourceNotFoundException as missing:
         raise click.ClickException(
             f"the function {function} has not written any log yet, or does not exist"
