@@ -54,7 +54,7 @@ def _client(service: str, region: str | None) -> Any:
         if credentials is not None:
             credentials.get_frozen_credentials()
         build: Any = session.client
-        return build(service, region_name=region, config=Config(retries={"mode": "standard"}))
+        return build(service, region_name=region, config=Config(retries={"mode": "standard"}, max_pool_connections=32))
     except (BotoCoreError, ClientError, ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
         # All of these are raised for a profile, an endpoint, a number or a credential process that cannot be used.
         reason = shown(str(error).strip()) or type(error).__name__

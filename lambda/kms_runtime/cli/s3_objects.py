@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 from kms_runtime.aws_errors import AwsError
 from kms_runtime.cli.aws_clients import s3_client
 from kms_runtime.cli.places import S3Place
-from kms_runtime.s3 import S3Object, S3Sink, S3Source
+from kms_runtime.s3 import S3Object, S3Sink
 from kms_runtime.s3.parts import MAX_PARTS, PART_SIZE
-from kms_runtime.s3.read_ahead import read_ahead
+from kms_runtime.s3.ranged_reads import HOST, opened
 from kms_runtime.s3.transfer import Tags, carried_attributes
 from kms_runtime.streams import Source
 
@@ -22,12 +22,10 @@ _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 @contextmanager
 def reading_object(place: S3Place, *, tags: Tags) -> Iterator[tuple[Source, int, dict[str, Any]]]:
-    """Open the object and give it, read ahead, with its size and with its headers, metadata and tags."""
+    """Open the object and give it, read by ranges, with its size and with its headers, metadata and tags."""
     location, s3 = S3Object(place.bucket, place.key), s3_client()
-    with S3Source(location, s3_client=s3) as source:
-        attributes = carried_attributes(source, location, tags, s3)
-        with read_ahead(source) as ahead:
-            yield ahead, source.size, attributes
+    with opened(location, s3_client=s3, concurrency=HOST) as (source, stream):
+        yield stream, source.size, carried_attributes(source, location, tags, s3)
 
 
 @contextmanager
@@ -52,7 +50,14 @@ def writing_object(
     expected = PART_SIZE * MAX_PARTS if size is None else int(size * factor) + header
     location = S3Object(place.bucket, place.key)
     try:
-        with S3Sink(location, expected_size=expected, s3_client=s3, attributes=attributes, only_new=not force) as sink:
+        with S3Sink(
+            location,
+            expected_size=expected,
+            s3_client=s3,
+            attributes=attributes,
+            only_new=not force,
+            uploads=HOST.uploads,
+        ) as sink:
             yield sink
             sink.complete()
     except AwsError as error:

@@ -16,18 +16,22 @@ Upload = Callable[[int, PartBuffer], dict[str, Any]]
 
 
 class PartUploads:
-    """Uploads parts on threads of its own, at most ``IN_FLIGHT`` at a time, in buffers that go round.
+    """Uploads parts on threads of its own, at most ``in_flight`` at a time, in buffers that go round.
 
     Args:
         upload: Uploads the part with the given number and returns its entry for CompleteMultipartUpload.
-        part_size: Size of a part in bytes; up to three times as much is held in memory.
+        part_size: Size of a part in bytes; ``in_flight + 1`` times as much is held in memory.
         expected: How many bytes there will be in all, as far as is known.
+        in_flight: How many parts are on their way at a time.
     """
 
-    def __init__(self, upload: Upload, part_size: int, *, expected: int | None = None) -> None:
+    def __init__(
+        self, upload: Upload, part_size: int, *, expected: int | None = None, in_flight: int = IN_FLIGHT
+    ) -> None:
         self._upload = upload
         self._part_size = part_size
         self._expected = expected
+        self._in_flight = in_flight
         self._buffers: list[PartBuffer] = []
         self._pending: deque[tuple[Future[dict[str, Any]], PartBuffer]] = deque()
         self._done: list[dict[str, Any]] = []
@@ -39,7 +43,7 @@ class PartUploads:
 
     def spare(self) -> PartBuffer:
         """Return an empty buffer; waits for the oldest part if all are on their way, and raises what it raised."""
-        if len(self._buffers) <= IN_FLIGHT:
+        if len(self._buffers) <= self._in_flight:
             self._buffers.append(PartBuffer(self._part_size, expected=self._expected))
             return self._buffers[-1]
         part = self._collect_oldest()
@@ -48,7 +52,7 @@ class PartUploads:
 
     def send(self, part: PartBuffer) -> None:
         """Start to upload ``part``, which must not be touched until ``spare`` gives it out again."""
-        self._threads = self._threads or ThreadPoolExecutor(IN_FLIGHT, "part-upload")
+        self._threads = self._threads or ThreadPoolExecutor(self._in_flight, "part-upload")
         part.seek(0)
         self._pending.append((self._threads.submit(self._upload, len(self) + 1, part), part))
 

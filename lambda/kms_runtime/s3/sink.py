@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from kms_runtime.errors import DestinationNotWritable, KmsRuntimeError, ObjectTooLarge
 from kms_runtime.s3.location import S3Object, s3_errors
-from kms_runtime.s3.part_uploads import PartUploads
+from kms_runtime.s3.part_uploads import IN_FLIGHT, PartUploads
 from kms_runtime.s3.parts import MAX_PARTS, PartBuffer, part_size_for
 
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ class S3Sink:
 
     Args:
         location: The object to write; its ``version_id`` is ignored.
-        expected_size: Upper bound of the object's size, in bytes: chooses the part size, of which three are held.
+        expected_size: Upper bound of the object's size, in bytes: chooses the part size.
         s3_client: A ``boto3.client("s3")``.
         attributes: Parameters of PutObject and CreateMultipartUpload that describe the object: ``ContentType``,
             ``Metadata`` and the like.
         only_new: Whether an object that exists when this one is complete is kept, and ``complete`` raises
             PreconditionFailed or ConditionalRequestConflict.
+        uploads: How many parts are on their way at a time; one more is held in memory.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 
@@ -51,6 +52,7 @@ class S3Sink:
         s3_client: "S3Client",
         attributes: Mapping[str, Any] | None = None,
         only_new: bool = False,
+        uploads: int = IN_FLIGHT,
     ) -> None:
         self._location = S3Object(location.bucket, location.key)
         where = {"Bucket": location.bucket, "Key": location.key}
@@ -58,7 +60,7 @@ class S3Sink:
         self._condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_new else {}
         self._s3 = s3_client
         self._part_size = part_size_for(expected_size)
-        self._uploads = PartUploads(self._upload_part, self._part_size, expected=expected_size)
+        self._uploads = PartUploads(self._upload_part, self._part_size, expected=expected_size, in_flight=uploads)
         self._part = self._uploads.spare()
         self._upload_id: str | None = None
         self._open = True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 from urllib3.exceptions import HTTPError
 
+from kms_runtime.aws_errors import AwsError
 from kms_runtime.errors import SourceChanged, SourceCorrupted, SourceInterrupted, SourceNotReadable
 from kms_runtime.s3.location import S3Object, s3_errors
 
@@ -57,7 +58,9 @@ class S3Source:
         etag: ETag that the object must have.
 
     Attributes:
+        request: The object as it was asked for.
         location: The object, with the version that was read if the bucket has versioning.
+        call_per_request: Whether each request for it costs a call to AWS KMS: SSE-KMS without a Bucket Key.
         etag: Its ETag.
         size: Its size in bytes.
         attributes: What it has of ``ATTRIBUTES``, as parameters of PutObject.
@@ -78,7 +81,7 @@ class S3Source:
         etag: str | None = None,
     ) -> None:
         self._s3 = s3_client
-        self._request = location.parameters
+        self.request = location
         self._resume_limit = resume_limit
         self._breaks = 0
         self._closed = False
@@ -92,10 +95,26 @@ class S3Source:
         self.etag: str = response["ETag"]
         self.attributes = {name: response[name] for name in ATTRIBUTES if response.get(name)}
         self.tag_count: int = response.get("TagCount", 0)
+        under_kms = str(response.get("ServerSideEncryption", "")).startswith("aws:kms")
+        self.call_per_request: bool = under_kms and not response.get("BucketKeyEnabled", False)
         self._end = self._position + response["ContentLength"]
         self.size: int = _total_size(response) if byte_range else self._end
         version = response.get("VersionId")
         self.location = S3Object(location.bucket, location.key, location.version_id or version)
+
+    @classmethod
+    def beginning(cls, location: S3Object, size: int, *, s3_client: "S3Client") -> Self:
+        """Return the source of the object's first ``size`` bytes, or of all of it if it has none.
+
+        Raises:
+            SourceNotReadable: Amazon S3 returned 403 or 404.
+        """
+        try:
+            return cls(location, s3_client=s3_client, byte_range=(0, size))
+        except AwsError as error:
+            if error.code != "InvalidRange":  # what Amazon S3 answers for a range of an empty object
+                raise
+        return cls(location, s3_client=s3_client)
 
     def readinto(self, buffer: memoryview) -> int:
         """Read into ``buffer`` and return how many bytes; 0 only at the object's end.
@@ -165,7 +184,7 @@ class S3Source:
     def _get(self, bounds: _Bounds) -> Mapping[str, Any]:
         with s3_errors(self.location, SourceNotReadable):
             try:
-                return self._s3.get_object(**self._request, **bounds)
+                return self._s3.get_object(**self.request.parameters, **bounds)
             except ClientError as error:
                 status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
                 if "IfMatch" in bounds and status in {_PRECONDITION_FAILED, _RANGE_NOT_SATISFIABLE}:

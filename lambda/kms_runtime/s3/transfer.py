@@ -13,7 +13,7 @@ from kms_runtime.keyrings import Keyring
 from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.header import DEFAULT_FRAME_LENGTH
 from kms_runtime.s3.location import S3Object, s3_errors
-from kms_runtime.s3.read_ahead import read_ahead
+from kms_runtime.s3.ranged_reads import ONE_STREAM, S3Concurrency, opened
 from kms_runtime.s3.sink import S3Sink
 from kms_runtime.s3.source import S3Source
 
@@ -44,6 +44,7 @@ def encrypt_object(
     encryption_context: Mapping[str, str],
     s3_client: "S3Client",
     tags: Tags = "refuse",
+    concurrency: S3Concurrency = ONE_STREAM,
 ) -> ObjectResult:
     """Encrypt ``source`` into ``destination``, which appears only when it is complete.
 
@@ -59,6 +60,7 @@ def encrypt_object(
         tags: ``carry`` gives the destination the source's tags, which takes ``s3:GetObjectTagging`` and
             ``s3:PutObjectTagging``; ``drop`` leaves them behind; ``refuse`` raises if the source has any. Amazon S3
             shows tags only to callers with ``s3:GetObjectTagging``: without it, ``refuse`` acts as ``drop``.
+        concurrency: How many requests are under way at a time. Defaults to one download and two uploads.
 
     Raises:
         InvalidRequest: Source and destination are the same object, or the source has tags and ``tags`` is ``refuse``.
@@ -67,15 +69,18 @@ def encrypt_object(
         AwsError: AWS refused; the class name is its error code.
     """
     _check_distinct(source, destination)
-    with S3Source(source, s3_client=s3_client) as reader:
+    with opened(source, s3_client=s3_client, concurrency=concurrency) as (reader, stream):
         frames = reader.size // DEFAULT_FRAME_LENGTH + 1
         expected = reader.size + frames * FRAME_OVERHEAD + _HEADER_ALLOWANCE
         attributes = carried_attributes(reader, source, tags, s3_client)
-        with (
-            S3Sink(destination, expected_size=expected, s3_client=s3_client, attributes=attributes) as sink,
-            read_ahead(reader) as ahead,
-        ):
-            message = encrypt(ahead, sink, keyring=keyring, encryption_context=encryption_context)
+        with S3Sink(
+            destination,
+            expected_size=expected,
+            s3_client=s3_client,
+            attributes=attributes,
+            uploads=concurrency.uploads,
+        ) as sink:
+            message = encrypt(stream, sink, keyring=keyring, encryption_context=encryption_context)
             return ObjectResult(reader.location, sink.complete(), message, reader.etag)
 
 
@@ -87,6 +92,7 @@ def decrypt_object(
     encryption_context: Mapping[str, str],
     s3_client: "S3Client",
     tags: Tags = "refuse",
+    concurrency: S3Concurrency = ONE_STREAM,
 ) -> ObjectResult:
     """Decrypt ``source`` into ``destination``, which appears only after the last frame was verified.
 
@@ -101,6 +107,7 @@ def decrypt_object(
         tags: ``carry`` gives the destination the source's tags, which takes ``s3:GetObjectTagging`` and
             ``s3:PutObjectTagging``; ``drop`` leaves them behind; ``refuse`` raises if the source has any. Amazon S3
             shows tags only to callers with ``s3:GetObjectTagging``: without it, ``refuse`` acts as ``drop``.
+        concurrency: How many requests are under way at a time. Defaults to one download and two uploads.
 
     Raises:
         InvalidRequest: Source and destination are the same object, or the source has tags and ``tags`` is ``refuse``.
@@ -110,13 +117,16 @@ def decrypt_object(
         AwsError: AWS refused; the class name is its error code.
     """
     _check_distinct(source, destination)
-    with S3Source(source, s3_client=s3_client) as reader:
+    with opened(source, s3_client=s3_client, concurrency=concurrency) as (reader, stream):
         attributes = carried_attributes(reader, source, tags, s3_client)
-        with (
-            S3Sink(destination, expected_size=reader.size, s3_client=s3_client, attributes=attributes) as sink,
-            read_ahead(reader) as ahead,
-        ):
-            message = decrypt(ahead, sink, keyring=keyring, encryption_context=encryption_context)
+        with S3Sink(
+            destination,
+            expected_size=reader.size,
+            s3_client=s3_client,
+            attributes=attributes,
+            uploads=concurrency.uploads,
+        ) as sink:
+            message = decrypt(stream, sink, keyring=keyring, encryption_context=encryption_context)
             return ObjectResult(reader.location, sink.complete(), message, reader.etag)
 
 
