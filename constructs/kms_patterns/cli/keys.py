@@ -1,4 +1,4 @@
-"""``kms-patterns keys``: the keys of an account, which of them nobody used, and what they cost."""
+"""``kms-patterns keys``: the keys of an account, which of them no principal used, and what they cost."""
 
 import json
 import sys
