@@ -50,10 +50,10 @@ check: install ## lint, format, types, layout, language
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_language.py
 
 snapshots: install ## rewrite the committed snapshots; review the diff
-	$(BIN)/python -m pytest tests/infrastructure tests/access/test_snapshots.py tests/access/test_minimality.py --snapshot-update
+	$(BIN)/python -m pytest tests/infrastructure tests/access/test_reports.py tests/access/test_minimality.py --snapshot-update
 
 docs: install ## rewrite the pages that scripts and tests write, then build the site in build/site; review the diff
-	$(BIN)/python -m pytest -q tests/access/test_mutants.py --snapshot-update
+	$(BIN)/python -m pytest -q tests/access/test_minimality.py --snapshot-update
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_errors.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_grants.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_ten_minutes.py

@@ -1,7 +1,6 @@
 """Assemblies that the access tests read: the reference app, the examples, and apps that are not ours."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -15,13 +14,8 @@ from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.model import Model
 from kms_patterns.access.project import app_command
 from kms_patterns.access.read.reader import read_model
+from tests.access.minimality.world import template_of
 from tests.synthesis import synthesize
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from minimality.world import template_of
-
-sys.path.pop(0)
 
 ROOT = Path(__file__).parents[2]
 APPS = Path(__file__).parent / "apps"
@@ -108,8 +102,9 @@ def matrix(assembly: Callable[[str], Path]) -> Callable[[str], AccessMatrix]:
     return evaluate
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def running() -> Iterator[Simulator]:
+    """The one simulator of all tests: whatever asks for one while it runs shares it."""
     with simulator(ROOT) as process:
         yield process
 

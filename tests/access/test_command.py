@@ -1,14 +1,21 @@
-"""``kms-patterns access`` on the command line."""
+"""The command: sources, git revisions, exit codes, and the review action."""
 
 import json
+import os
 import shutil
+import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from kms_patterns.access import AccessMatrix
+from kms_patterns.access.project import SynthesisFailed, checked_out, synthesized
+from kms_patterns.access.templates.reading import Given
 from kms_patterns.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -123,3 +130,227 @@ def test_missing_simulator_says_how_to_get_it(
     result = run(assembly("convenient_grants"))
     assert result.exit_code == 2
     assert "npm install --save-dev @cloud-copilot/iam-simulate@0.1.173" in result.output
+
+
+Commit = Callable[..., str]
+APP = """
+import os, json, pathlib
+out = pathlib.Path(os.environ["CDK_OUTDIR"])
+out.mkdir(parents=True)
+DECRYPT = {"Effect": "Allow", "Principal": {"AWS": WHO}, "Action": "kms:Decrypt", "Resource": "*"}
+DECRYPT["Condition"] = CONDITION
+key = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Version": "2012-10-17", "Statement": [DECRYPT]}}}
+(out / "One.template.json").write_text(json.dumps({"Resources": {"Key": key}}))
+account = os.environ.get("CDK_DEFAULT_ACCOUNT", "unknown-account")
+environment = f"aws://{account}/{os.environ.get('CDK_DEFAULT_REGION', 'unknown-region')}"
+properties = {"templateFile": "One.template.json"}
+stack = {"type": "aws:cloudformation:stack", "environment": environment, "properties": properties}
+(out / "manifest.json").write_text(json.dumps({"version": "43.0.0", "artifacts": {"One": stack}}))
+"""
+"""An app that writes its assembly by itself: quick, and free to look around."""
+
+
+def app(who: str = "'arn:aws:iam::222222222222:role/r'", condition: str = "{}") -> str:
+    return APP.replace("WHO", who).replace("CONDITION", condition)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "documents"
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    monkeypatch.setenv("KMS_PATTERNS_NODE_MODULES", str(ROOT / "node_modules"))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def commit(repository: Path) -> Commit:
+    def made(**files: str | bytes) -> str:
+        for name, content in files.items():
+            path = repository / name.replace("__", "/").replace("_DOT_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.autocrlf=false"]
+        for words in (["add", "-A", "-f"], [*identity, "commit", "-q", "--allow-empty", "-m", "change"]):
+            subprocess.run(["git", "-C", str(repository), *words], check=True)
+        found = subprocess.run(["git", "-C", str(repository), "rev-parse", "HEAD"], capture_output=True, check=True)
+        return found.stdout.decode().strip()
+
+    return made
+
+
+def diff(*words: str) -> Result:
+    return CliRunner().invoke(main, ["access", "diff", *words], catch_exceptions=False)
+
+
+def test_revisions_and_the_working_tree_are_compared(commit: Commit, repository: Path) -> None:
+    commit(app_DOT_py=app(condition="{'StringEquals': {'kms:ViaService': 's3.amazonaws.com'}}"), cdk_DOT_json="{}")
+    commit(app_DOT_py=app(condition="{'StringLike': {'kms:ViaService': 's3.*'}}"))
+    result = diff("HEAD~1", "HEAD", "--fail")
+    assert result.exit_code == 1
+    assert "condition widened\n  + arn:aws:iam::222222222222:role/r" in result.output
+    assert diff("HEAD", ".", "--fail").output == "no access changed\n"
+    (repository / "app.py").write_text(app())
+    assert diff("HEAD", ".", "--fail").exit_code == 1
+    status = subprocess.run(["git", "status", "-s"], capture_output=True, check=True).stdout
+    assert status == b" M app.py\n"
+    assert subprocess.run(["git", "worktree", "list"], capture_output=True, check=True).stdout.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("attributes", "files"),
+    [
+        ("extra.py export-ignore", {"extra_DOT_py": b"1\n"}),
+        ("*.py export-subst ident", {"extra_DOT_py": b"# $Format:%H$ $Id$\n"}),
+        ("* text=auto eol=crlf", {"extra_DOT_py": b"a\nb\n"}),
+        ("* text=auto eol=lf", {"extra_DOT_py": b"a\r\nb\r\n"}),
+        ("*.py filter=evil", {"extra_DOT_py": b"1\n"}),
+        ("extra.py working-tree-encoding=UTF-16", {"extra_DOT_py": b"1\n"}),
+    ],
+)
+def test_attributes_hide_and_change_nothing(
+    attributes: str, files: dict[str, bytes], commit: Commit, repository: Path
+) -> None:
+    commit(_DOT_keep="", **files)
+    subprocess.run(["git", "config", "filter.evil.smudge", "echo changed"], cwd=repository, check=True)
+    (repository / ".gitattributes").write_text(attributes)
+    subprocess.run(["git", "update-index", "--add", ".gitattributes"], cwd=repository, check=True)
+    tree = (
+        subprocess.run(["git", "write-tree"], cwd=repository, capture_output=True, check=True).stdout.decode().strip()
+    )
+    make = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit-tree", "-m", "attributes", tree]
+    revision = subprocess.run(make, cwd=repository, capture_output=True, check=True).stdout.decode().strip()
+    with checked_out(revision, repository) as place:
+        assert (place / "extra.py").read_bytes() == next(iter(files.values()))
+        assert (place / ".gitattributes").read_text() == attributes
+
+
+def test_app_finds_an_ordinary_checkout_and_none_of_our_secrets(
+    commit: Commit, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = "import os, sys; print(dict(os.environ), os.path.isdir('.git'), os.getcwd(), file=sys.stderr); sys.exit(1)"
+    commit(app_DOT_py=seen)
+    secrets = (
+        "GITHUB_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_PROFILE",
+        "SSH_AUTH_SOCK",
+        "NPM_CONFIG__AUTH",
+        "MODE",
+        "GIT_DIR_SECRET",
+    )
+    for name in secrets:
+        monkeypatch.setenv(name, f"the value of {name}")
+    given = Given({}, "123456789012")
+    with (
+        checked_out("HEAD", repository) as place,
+        pytest.raises(SynthesisFailed) as error,
+        synthesized(place, given, {"STAGE": "prod"}, what="it"),
+    ):
+        pass
+    said = str(error.value)
+    assert "the value of" not in said
+    assert str(Path.home()) not in said.split("'HOME'")[1].split(",", maxsplit=1)[0]
+    assert "'STAGE': 'prod'" in said
+    assert "'CDK_DEFAULT_ACCOUNT': '123456789012'" in said
+    assert "} True " in said
+    assert said.rstrip().endswith("/documents")
+
+
+def test_app_that_lies_without_git_is_caught(commit: Commit) -> None:
+    base = commit(app_DOT_py=app())
+    commit(
+        app_DOT_py="import os; WHO = '*' if os.path.isdir('.git') else 'arn:aws:iam::222222222222:role/r'" + app("WHO")
+    )
+    assert diff(base, "HEAD", "--fail").exit_code == 1
+
+
+def test_same_code_as_revision_and_assembly_shows_nothing(commit: Commit, repository: Path, tmp_path: Path) -> None:
+    commit(app_DOT_py=app())
+    for number, variables in enumerate(
+        [{}, {"CDK_DEFAULT_ACCOUNT": "123456789012", "CDK_DEFAULT_REGION": "eu-west-1"}]
+    ):
+        output = tmp_path / f"cdk.out{number}"
+        subprocess.run(["python", "app.py"], env={**os.environ, **variables, "CDK_OUTDIR": str(output)}, check=True)
+        assert diff(str(output), "HEAD", "--fail").output == "no access changed\n"
+        assert diff("HEAD", str(output), "--fail").output == "no access changed\n"
+
+
+def test_cached_look_ups_are_part_of_the_context(commit: Commit, repository: Path) -> None:
+    fails = "import os, sys; print(os.environ['CDK_CONTEXT_JSON'], file=sys.stderr); sys.exit(1)"
+    commit(main_DOT_py=fails, cdk_DOT_json=json.dumps({"app": "python main.py", "context": {"a": 1}}))
+    commit(cdk_DOT_context_DOT_json=json.dumps({"vpc-provider:x": {"id": "vpc-1"}}))
+    result = diff("HEAD", "HEAD")
+    assert result.exit_code == 2
+    assert '"vpc-provider:x": {"id": "vpc-1"}, "a": 1' in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["no-such-revision", "HEAD"], "neither a path nor a git revision"),
+        (["--", "--upload-pack=x", "HEAD"], "neither a path nor a git revision"),
+    ],
+)
+def test_unknown_revision_is_an_error_of_one_line(commit: Commit, words: list[str], message: str) -> None:
+    commit(app_DOT_py=app())
+    result = diff(*words)
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1)
+    assert message in result.output
+
+
+def test_hostile_output_of_an_app_reaches_the_terminal_as_text(commit: Commit) -> None:
+    commit(app_DOT_py="import sys; sys.stderr.write('\\x1b]0;x\\x07\\x1b[2Jgone\\n'); sys.exit(1)")
+    result = diff("HEAD", "HEAD")
+    assert "\x1b" not in result.output
+    assert "\\x1b[2Jgone" in result.output
+
+
+ACTION = ROOT / "docs" / "access" / "review-action" / "action.yml"
+
+
+@pytest.fixture
+def steps() -> dict[str, dict[str, Any]]:
+    return {step["name"]: step for step in yaml.safe_load(ACTION.read_text())["runs"]["steps"]}
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def run_action(step: dict[str, Any], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "RUNNER_TEMP": str(folder),
+        "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+        "GITHUB_ENV": str(folder / "env"),
+        **variables,
+    }
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_difference_reaches_summary_and_comment(code: int, steps: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    program(
+        tmp_path, "kms-patterns", f'echo "$@" > {tmp_path}/words; echo "## Access" > {tmp_path}/access.md; exit {code}'
+    )
+    program(tmp_path, "gh", f'echo "$@" > {tmp_path}/comment')
+    assert run_action(steps["Compare"], tmp_path, BASE="origin/main").returncode == 0
+    words = (tmp_path / "words").read_text().split()
+    assert words == [
+        *["access", "diff", "origin/main", "HEAD", "--fail", "--format", "markdown"],
+        *["--output", str(tmp_path / "access.md")],
+    ]
+    assert (tmp_path / "summary").read_text() == "## Access\n"
+    assert run_action(steps["Comment"], tmp_path, NUMBER="7").returncode == 0
+    assert (tmp_path / "comment").read_text().startswith("pr comment 7 --edit-last --create-if-none --body-file")
+    name, value = (tmp_path / "env").read_text().strip().split("=")
+    assert run_action(steps["Fail on a gain"], tmp_path, **{name: value}).returncode == code
+
+
+def test_failed_comparison_fails_the_job(steps: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    program(tmp_path, "kms-patterns", "exit 1")
+    assert run_action(steps["Compare"], tmp_path, BASE="origin/main").returncode == 2

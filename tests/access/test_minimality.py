@@ -1,23 +1,39 @@
-"""Nothing in the reference app's policies is superfluous: taking out any single thing changes what a scenario gets."""
+"""Nothing in the policies of the reference app is excess: each removal and each mutant is noticed."""
 
 import json
-import sys
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from kms_patterns.access.access_matrix import AccessMatrix
+from kms_patterns.access.evaluate.actions import USE_OF_KEY
+from kms_patterns.access.evaluate.building import build_with
+from kms_patterns.access.evaluate.comparison import Difference, compare
 from kms_patterns.access.evaluate.simulator import Simulator
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from minimality.removals import removals
-from minimality.report import PAGE, row, write
-from minimality.scenarios import STACKS, fewest_removals, of_stack
-from minimality.trial import NOTHING_CHANGES, Trial
-
-sys.path.pop(0)
+from kms_patterns.access.findings import as_list
+from kms_patterns.access.model import Model, Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.read.reader import read_model
+from kms_patterns.local import LocalAws
+from tests.access.minimality.trial import (
+    NOTHING_CHANGES,
+    PAGE,
+    STACKS,
+    Removal,
+    Trial,
+    fewest_removals,
+    of_stack,
+    reduced,
+    removals,
+    row,
+    uses_deployed,
+    write,
+)
+from tests.access.mutation.mutants import MUTANTS, S3, SECRETS, Mutant, Part
 
 Template = dict[str, Any]
 Try = Callable[[str, Template], Trial]
@@ -85,3 +101,212 @@ def test_superfluous_thing_is_found(
     found = trial(stack, template).how(concerned)
     superfluous = [removal for removal, how in found.items() if how == NOTHING_CHANGES]
     assert [removal.kind for removal in superfluous] == [kind]
+
+
+Document = dict[str, Any]
+CONTEXT = {"tenant": "blue"}
+PARAMETERS = {
+    "kms:EncryptionAlgorithm": "EncryptionAlgorithm",
+    "kms:MacAlgorithm": "MacAlgorithm",
+    "kms:MessageType": "MessageType",
+    "kms:SigningAlgorithm": "SigningAlgorithm",
+}
+"""Condition keys that hold a parameter of the request, with the parameter."""
+
+
+class Deployed:
+    """A role and a key of a template, made in the embedded AWS, and the call that the role makes with the key."""
+
+    def __init__(self, aws: LocalAws, role: Principal, key: Resource, specification: Mapping[str, str]) -> None:
+        self._aws, self._iam, self._kms = aws, aws.client("iam"), aws.client("kms")
+        self.key = self._kms.create_key(**specification)["KeyMetadata"]["Arn"]
+        self._names = {key.arn: self.key, UNKNOWN_ACCOUNT: aws.account, UNKNOWN_REGION: self.key.split(":")[3]}
+        self._role = role.arn.rsplit("/", maxsplit=1)[-1]
+        trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        made = self._iam.create_role(RoleName=self._role, AssumeRolePolicyDocument=document)
+        self._session = aws.assume(made["Role"]["Arn"], service="ec2.amazonaws.com")
+
+    def of_role(self, document: Document) -> None:
+        self._iam.put_role_policy(RoleName=self._role, PolicyName="p", PolicyDocument=self._named(document))
+
+    def of_key(self, document: Document) -> None:
+        self._kms.put_key_policy(KeyId=self.key, PolicyName="default", Policy=self._named(document))
+
+    def call(self, action: str, given: Mapping[str, str]) -> str:
+        """Return the error's code, or ``ok``; ``given`` are the parameters that the statement demands."""
+        kms = self._session.client("kms")
+        encryption = {"KeyId": self.key, **(given or {"EncryptionContext": CONTEXT})}
+        about = {"KeyId": self.key, "Message": b"m" * 32, **given}
+        requests: dict[str, Callable[[], Any]] = {
+            "kms:Encrypt": lambda: kms.encrypt(Plaintext=b"x", **encryption),
+            "kms:Decrypt": lambda: kms.decrypt(
+                CiphertextBlob=self._kms.encrypt(Plaintext=b"x", **encryption)["CiphertextBlob"], **encryption
+            ),
+            "kms:GenerateDataKey": lambda: kms.generate_data_key(KeySpec="AES_256", **encryption),
+            "kms:Sign": lambda: kms.sign(**about),
+            "kms:Verify": lambda: kms.verify(Signature=self._kms.sign(**about)["Signature"], **about),
+            "kms:GenerateMac": lambda: kms.generate_mac(**about),
+            "kms:VerifyMac": lambda: kms.verify_mac(Mac=self._kms.generate_mac(**about)["Mac"], **about),
+        }
+        try:
+            requests[action]()
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return "ok"
+
+    def _named(self, document: Document) -> str:
+        text = json.dumps(document)
+        for made_up, name in self._names.items():
+            text = text.replace(made_up, name)
+        return text
+
+
+def allowances(document: Mapping[str, Any], about: str) -> list[tuple[int, str]]:
+    """Return place and action of statements that allow a use of a key directly, for one whom they name by ``about``."""
+    return [
+        (place, action)
+        for place, statement in enumerate(document["Statement"])
+        for action in as_list(statement["Action"])
+        if statement["Effect"] == "Allow"
+        and action in USE_OF_KEY
+        and about in json.dumps(statement)
+        and "kms:ViaService" not in json.dumps(statement)
+    ]
+
+
+def uses_of(model: Model) -> list[tuple[Principal, Resource, int, str]]:
+    keys = [item for item in model.resources if item.kind is ResourceKind.KEY]
+    roles = [who for who in model.principals if who.kind is PrincipalKind.ROLE]
+    return [
+        (who, key, place, action)
+        for who in roles
+        for key in keys
+        for place, action in (allowances(who.identity[0].document, key.arn) if who.identity else [])
+    ]
+
+
+@pytest.mark.parametrize("stack", [stack for stack in STACKS if uses_deployed(stack)])
+def test_taking_out_an_allowance_in_the_embedded_aws_refuses_the_call(
+    stack: str, template_alone: Callable[[str], Document], aws: LocalAws, tmp_path: Path
+) -> None:
+    template = template_alone(stack)
+    path = tmp_path / f"{stack}.template.json"
+    path.write_text(json.dumps(template))
+    uses = uses_of(read_model(path))
+    assert len(uses) == uses_deployed(stack)
+    for who, key, place, action in uses:
+        assert key.policy
+        properties = template["Resources"][key.policy.origin[1] if key.policy.origin else ""]["Properties"]
+        names = {name: properties[name] for name in ("KeySpec", "KeyUsage") if name in properties}
+        deployed = Deployed(aws, who, key, names)
+        of_role, of_key = dict(who.identity[0].document), dict(key.policy.document)
+        demanded = of_role["Statement"][place].get("Condition", {}).get("StringEquals", {})
+        given = {PARAMETERS[name]: value for name, value in demanded.items() if name in PARAMETERS}
+        in_key = [number for number, name in allowances(of_key, who.arn) if name == action]
+        assert len(in_key) == 1
+        answers = []
+        for role_policy, key_policy in (
+            (of_role, of_key),
+            (without(of_role, place, action), of_key),
+            (of_role, without(of_key, in_key[0], action)),
+            (of_role, of_key),
+        ):
+            deployed.of_role(role_policy)
+            deployed.of_key(key_policy)
+            answers.append(deployed.call(action, given))
+        assert answers == ["ok", "AccessDeniedException", "AccessDeniedException", "ok"], (who.id, action)
+
+
+def without(document: Document, place: int, action: str) -> Document:
+    several = isinstance(document["Statement"][place]["Action"], list)
+    taken = Removal("", place, "action", (action,)) if several else Removal("", place, "statement")
+    return reduced(document, [taken])
+
+
+MUTANTS_PAGE = Path(__file__).parents[2] / "docs" / "access" / "mutants.md"
+Tried = Callable[[Mutant], Difference]
+
+
+@pytest.fixture
+def tried(template_alone: Callable[[str], Template], running: Simulator, tmp_path: Path) -> Tried:
+    """Compare a stack with its mutant; the app's other stacks have nothing to do with it."""
+
+    def compared(mutant: Mutant) -> Difference:
+        template = template_alone(mutant.stack)
+        if mutant.stack not in _ORIGINALS:
+            _ORIGINALS[mutant.stack] = evaluated(template, mutant.stack)
+        before = json.dumps(template)
+        mutant.change(Part(template))
+        assert json.dumps(template) != before, "the mutant changes nothing"
+        return compare(_ORIGINALS[mutant.stack], evaluated(template, mutant.stack))
+
+    def evaluated(template: Template, stack: str) -> AccessMatrix:
+        path = tmp_path / f"{stack}.template.json"
+        path.write_text(json.dumps({**template, "Resources": {**ELSEWHERE, **template["Resources"]}}))
+        return build_with(read_model(path), running)
+
+    return compared
+
+
+ELSEWHERE = {"ElseBucket": {"Type": "AWS::S3::Bucket"}}
+"""A bucket of another team in the account, which wildcards reach."""
+_ORIGINALS: dict[str, AccessMatrix] = {}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutant_is_seen_if_it_changes_access(mutant: Mutant, tried: Tried) -> None:
+    difference = tried(mutant)
+    assert bool(difference.steps or difference.other_keys) is not bool(mutant.unchanged)
+
+
+def test_permissions_boundary_removed_is_seen(tried: Tried) -> None:
+    def bounded(part: Part) -> None:
+        part.template["Resources"]["Boundary"] = {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {
+                "PolicyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
+                }
+            },
+        }
+        part.resource("AWS::IAM::Role", "UploaderRole")["PermissionsBoundary"] = {"Ref": "Boundary"}
+
+    difference = tried(Mutant("boundary", S3, bounded))
+    changes = {(step.kind, step.entry.principal, step.entry.action) for step in difference.steps}
+    assert changes == {
+        ("lost", f"{S3}/UploaderRole", "kms:Decrypt"),
+        ("lost", f"{S3}/UploaderRole", "kms:GenerateDataKey"),
+    }
+
+
+def test_page_is_as_written(request: pytest.FixtureRequest) -> None:
+    page = MUTANTS_PAGE.read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    peers = {columns[2]: columns[4:-1] for columns in rows}  # the columns of other tools: ``mutation/peers.py``
+    unknown = ["-"] * 3
+    written = [
+        [
+            str(number),
+            it.stack,
+            it.name,
+            "no" if it.unchanged else "yes",
+            *peers.get(it.name, unknown),
+            it.unchanged or "yes",
+        ]
+        for number, it in enumerate(MUTANTS, 1)
+    ]
+    if request.config.getoption("update_snapshots"):
+        old, new = (["| " + " | ".join(columns) + " |" for columns in table] for table in (rows, written))
+        MUTANTS_PAGE.write_text(page.replace("\n".join(old), "\n".join(new)), encoding="utf-8")
+        return
+    assert rows == written, "run `make docs` and review the page"
+    changing = sum(not it.unchanged for it in MUTANTS)
+    assert f"- access proof: {changing} of {changing} that change access" in page
+
+
+def test_there_are_enough_mutants() -> None:
+    assert len(MUTANTS) >= 60
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    assert {mutant.stack for mutant in MUTANTS} >= {S3, SECRETS}

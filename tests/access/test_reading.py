@@ -1,17 +1,21 @@
-"""Who and what a template defines or names, and with which policies."""
+"""Templates are read as CloudFormation reads them: text, sections, intrinsic functions."""
 
 import json
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kms_patterns.access.model import Model, PrincipalKind, ResourceKind
-from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, load_assembly
-from kms_patterns.access.read.function_policies import permission_statement
-from kms_patterns.access.read.reader import read_model
-from kms_patterns.access.templates.template_text import NotATemplate
+from kms_patterns.access.model import Model, PrincipalKind, ResourceKind, Unresolved
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, NotAnAssembly, Stack, load_assembly
+from kms_patterns.access.read.reader import model_of, read_model
+from kms_patterns.access.read.resolver import Resolver
+from kms_patterns.access.read.stated_permissions import permission_statement
+from kms_patterns.access.templates.template_text import NotATemplate, template_of
+from kms_patterns.access.unknowns.symbols import is_symbol, symbol
 
 Resources = dict[str, Any]
 ALLOW = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
@@ -240,3 +244,322 @@ def test_same_stack_in_two_regions_is_two(tmp_path: Path) -> None:
     assert policies(model, "us-east-1/Role") == ["us-east-1/Grant"]
     arns = [who.arn for who in model.principals if who.kind is PrincipalKind.ROLE]
     assert len(set(arns)) == len(arns) == 2
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], Path]:
+    def to_file(text: str) -> Path:
+        path = tmp_path / "one.yaml"
+        path.write_text(text)
+        return path
+
+    return to_file
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("!Ref Key", {"Ref": "Key"}),
+        ("!GetAtt Nested.Outputs.Arn", {"Fn::GetAtt": ["Nested", "Outputs.Arn"]}),
+        ("!GetAtt [Key, Arn]", {"Fn::GetAtt": ["Key", "Arn"]}),
+        ("!Condition Yes", {"Condition": "Yes"}),
+        ("!If [C, !Ref A, !Sub '${B}']", {"Fn::If": ["C", {"Ref": "A"}, {"Fn::Sub": "${B}"}]}),
+        ("!Sub ['${A}', {A: !Ref B}]", {"Fn::Sub": ["${A}", {"A": {"Ref": "B"}}]}),
+        ("!Transform {Name: M, Parameters: {a: 1}}", {"Fn::Transform": {"Name": "M", "Parameters": {"a": 1}}}),
+        ("2012-10-17", "2012-10-17"),
+        ("012345670123", "012345670123"),
+        ("123456789012", 123456789012),
+        ("{on: 1}", {"true": 1}),
+    ],
+)
+def test_yaml_value_is_what_cloudformation_makes_of_it(write: Callable[..., Path], text: str, value: object) -> None:
+    found = template_of(write(f"Resources: {{A: {{Type: Custom::A, Properties: {{V: {text}}}}}}}"))
+    assert found["Resources"]["A"]["Properties"]["V"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Resources: [", "one.yaml is not a template in JSON or YAML: while parsing"),
+        ("Resources: {A: {Type: X}, A: {Type: Y}}", "line 1: the key 'A' stands twice"),
+        ('{"Resources": {"A": {"Type": "X"}, "A": {"Type": "Y"}}}', "the key 'A' stands twice"),
+        ("Resources: {A: !!python/object:os.system {}}", "could not determine a constructor"),
+        ("Other: 1", "one.yaml is not a CloudFormation template: it has no Resources"),
+        ("Resources: 3", "one.yaml: Resources is 3, CloudFormation takes an object"),
+        ("Resources: {A: text}", 'one.yaml: resource A is "text", CloudFormation takes an object with a Type'),
+        ("Resources: {A: {Type: [X]}}", 'one.yaml: resource A: Type is ["X"], CloudFormation takes a text'),
+        ("Resources: {A: {Type: X, Properties: [1]}}", "one.yaml: resource A: Properties is [1]"),
+        ("Resources: {A: {Type: X, Condition: {a: b}}}", "one.yaml: resource A: Condition is"),
+        ("Resources: {}\nParameters: {P: 1}", "one.yaml: parameter P is 1"),
+        ("Resources: {}\nOutputs: {O: {Export: {Name: x}}}", "one.yaml: output O has no Value"),
+    ],
+)
+def test_error_is_one_line_with_file_and_place(write: Callable[..., Path], text: str, message: str) -> None:
+    with pytest.raises(NotATemplate) as error:
+        load_assembly(write(text))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_yaml_whose_aliases_multiply_is_refused(write: Callable[..., Path]) -> None:
+    levels = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9))
+    with pytest.raises(NotATemplate, match="its aliases make more than"):
+        load_assembly(write(f"a0: &a0 [x]\n{levels}\nResources: {{}}"))
+
+
+@pytest.mark.parametrize(
+    "text", ["Resources: {A: {Type: X, Properties: {V: '\ue000guard\ue001'}}}", '{"Resources": {"\\ue001": {}}}']
+)
+def test_characters_that_stand_for_unknown_values_are_refused(write: Callable[[str], Path], text: str) -> None:
+    with pytest.raises(NotATemplate, match=r"one\.yaml holds the private-use character U\+E00[01]"):
+        template_of(write(text))
+
+
+TRUSTING = {
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]
+}
+USE = {"Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": {"Fn::GetAtt": ["Key", "Arn"]}}
+OWN = {"Effect": "Allow", "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}, "Action": "kms:*"}
+NULL_ROLE = {
+    "AssumeRolePolicyDocument": TRUSTING,
+    "Policies": [{"PolicyName": "p", "PolicyDocument": {"Statement": [USE]}}],
+    "ManagedPolicyArns": [{"Ref": "Managed"}, "arn:aws:iam::aws:policy/ReadOnlyAccess"],
+    "Tags": [{"Key": "team", "Value": "a"}],
+}
+ENCRYPTION = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "Key"}}
+BUCKET = {
+    "BucketEncryption": {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": ENCRYPTION}]},
+    "PublicAccessBlockConfiguration": {"RestrictPublicBuckets": True},
+}
+MANAGED = {"PolicyDocument": {"Statement": USE}, "Roles": [{"Ref": "Role"}]}
+INVOKE = {"FunctionName": {"Ref": "Function"}, "Action": "lambda:InvokeFunction", "Principal": "*"}
+TEMPLATE = {
+    "Parameters": {"P": {"Type": "CommaDelimitedList", "Default": "a,b"}, "Q": {"Type": "String"}},
+    "Conditions": {"C": {"Fn::Equals": [{"Ref": "Q"}, "x"]}, "D": {"Fn::Not": [{"Condition": "C"}]}},
+    "Mappings": {"M": {"a": {"b": "c"}}},
+    "Resources": {
+        "Key": {"Type": "AWS::KMS::Key", "Condition": "C", "Properties": {"KeyPolicy": {"Statement": [OWN]}}},
+        "Alias": {"Type": "AWS::KMS::Alias", "Properties": {"AliasName": "alias/a", "TargetKeyId": {"Ref": "Key"}}},
+        "Role": {
+            "Type": "AWS::IAM::Role",
+            "Properties": NULL_ROLE,
+            "Metadata": {"aws:cdk:path": "S/Role/Resource"},
+        },
+        "Managed": {"Type": "AWS::IAM::ManagedPolicy", "Properties": MANAGED},
+        "Bucket": {"Type": "AWS::S3::Bucket", "Properties": BUCKET},
+        "Policy": {
+            "Type": "AWS::S3::BucketPolicy",
+            "Properties": {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": {"Statement": [OWN]}},
+        },
+        "Function": {"Type": "AWS::Lambda::Function", "Properties": {"Role": {"Fn::GetAtt": "Role.Arn"}}},
+        "Permission": {"Type": "AWS::Lambda::Permission", "Properties": INVOKE},
+    },
+    "Outputs": {"O": {"Value": {"Ref": "Key"}, "Export": {"Name": {"Fn::Join": ["-", ["a", {"Ref": "P"}]]}}}},
+}
+WRONG = (
+    *(None, 1, 1.5, True, "", "x", "arn:x", [], {}, [None], {"Ref": "Nope"}, {"Ref": ["a"]}, {"Condition": "C"}),
+    *({"Fn::If": ["C", "a", "b"]}, {"Fn::If": "C"}, {"Fn::If": ["C"]}, {"Fn::GetAtt": ["a"]}, {"Fn::GetAtt": "a"}),
+    *({"Fn::Join": "a"}, {"Fn::Sub": [1, 2]}, {"Fn::Select": [0]}, {"Fn::Split": []}, {"Fn::FindInMap": ["a"]}),
+    *({"Fn::ImportValue": {}}, {"Fn::Transform": {}}, [{"Ref": "AWS::NoValue"}], {"Fn::Equals": ["a"]}),
+    {"Fn::ForEach::L": ["N", ["a"], {"x${N}": 1}]},
+)
+TRANSFORMS = (None, None, "AWS::LanguageExtensions", "Macro", {"Name": "x"}, [1], "AWS::Serverless-2016-10-31")
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    for name, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(item, (*path, name))
+
+
+def outcome(path: Path) -> str:
+    """Return the error, empty if there is none."""
+    try:
+        model_of(load_assembly(path))
+    except (NotATemplate, NotAnAssembly) as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_wrong_values_are_read_or_refused_in_one_line(seed: int, tmp_path: Path) -> None:
+    picks, path = random.Random(seed), tmp_path / "template.json"
+    read = 0
+    for _ in range(120):
+        template = deepcopy(TEMPLATE) | {"Transform": picks.choice(TRANSFORMS)}
+        for _ in range(picks.randint(1, 3)):
+            *outer, last = picks.choice(list(places(template)))
+            holder: Any = template
+            for name in outer:
+                holder = holder[name]
+            holder[last] = deepcopy(picks.choice(WRONG))
+        path.write_text(json.dumps(template))
+        said = outcome(path)
+        read += not said
+        assert not said or (str(path) in said and "\n" not in said)
+    assert 40 < read < 120
+
+
+INTRINSICS: dict[str, Any] = {
+    "Parameters": {"Tenant": {"Type": "String", "Default": "blue"}, "Open": {"Type": "String"}},
+    "Conditions": {
+        "IsBlue": {"Fn::Equals": [{"Ref": "Tenant"}, "blue"]},
+        "IsNotBlue": {"Fn::Not": [{"Condition": "IsBlue"}]},
+        "Undecided": {"Fn::Equals": [{"Ref": "Open"}, "x"]},
+    },
+    "Mappings": {"Map": {"first": {"second": "mapped"}}},
+    "Resources": {
+        "Key": {"Type": "AWS::KMS::Key", "Properties": {}},
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "reader", "Path": "/team/"}},
+        "Bucket": {"Type": "AWS::S3::Bucket"},
+        "Topic": {"Type": "AWS::SNS::Topic"},
+        "Custom": {"Type": "Custom::Thing"},
+    },
+}
+OTHER: dict[str, Any] = {
+    "Resources": {"Key": {"Type": "AWS::KMS::Key"}},
+    "Outputs": {"Exported": {"Value": {"Fn::GetAtt": ["Key", "Arn"]}, "Export": {"Name": "the-key"}}},
+}
+
+
+def stack(name: str, template: dict[str, Any]) -> Stack:
+    return Stack(name, name, "111111111111", "eu-west-1", template, Path("none"), {})
+
+
+STACKS = [stack("Main", INTRINSICS), stack("Other", OTHER)]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Ref": "AWS::AccountId"}, "111111111111"),
+        ({"Ref": "Tenant"}, "blue"),
+        ({"Ref": "Bucket"}, "main-bucket"),
+        ({"Ref": "Role"}, "reader"),
+        ({"Ref": "Topic"}, "arn:aws:sns:eu-west-1:111111111111:Main-Topic"),
+        ({"Fn::GetAtt": ["Key", "Arn"]}, "arn:aws:kms:eu-west-1:111111111111:key/Main.Key"),
+        ({"Fn::GetAtt": "Role.Arn"}, "arn:aws:iam::111111111111:role/team/reader"),
+        ({"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]}, "arn:aws:s3:::main-bucket/*"),
+        ({"Fn::Sub": "${Bucket.Arn}/${!aws:username}/${Tenant}"}, "arn:aws:s3:::main-bucket/${aws:username}/blue"),
+        ({"Fn::Sub": ["${X}-${AWS::Region}", {"X": {"Ref": "Tenant"}}]}, "blue-eu-west-1"),
+        ({"Fn::Select": [1, {"Fn::Split": [":", "a:b:c"]}]}, "b"),
+        ({"Fn::FindInMap": ["Map", "first", "second"]}, "mapped"),
+        ({"Fn::ImportValue": "the-key"}, "arn:aws:kms:eu-west-1:111111111111:key/Other.Key"),
+        (
+            {"Fn::GetStackOutput": {"StackName": "Other", "OutputName": "Exported"}},
+            "arn:aws:kms:eu-west-1:111111111111:key/Other.Key",
+        ),
+        ({"Fn::If": ["IsBlue", "yes", "no"]}, "yes"),
+        ({"Fn::If": ["IsNotBlue", "yes", "no"]}, "no"),
+        ([{"Ref": "AWS::NoValue"}, "kept"], ["kept"]),
+        ({"dropped": {"Ref": "AWS::NoValue"}, "kept": 1}, {"kept": 1}),
+        ({"Fn::Length": ["a", "b"]}, 2),
+    ],
+)
+def test_value_resolves(value: object, expected: object) -> None:
+    resolver = Resolver(STACKS)
+    assert resolver.resolve(STACKS[0], value, "here") == expected
+    assert [item for item in resolver.unresolved if "default is assumed" not in item.why] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ({"Ref": "Open"}, "Ref Open"),
+        ({"Fn::GetAtt": ["Custom", "Arn"]}, "Custom.Arn"),
+        ({"Fn::ImportValue": "elsewhere"}, "import elsewhere"),
+        ({"Fn::Transform": {}}, "Fn::Transform {}"),
+        ("{{resolve:ssm:/key}}", "{{resolve:ssm:/key}}"),
+        ({"Fn::GetStackOutput": {"StackName": "Nowhere", "OutputName": "X"}}, "output Nowhere.X"),
+    ],
+)
+def test_what_cannot_be_told_is_listed_and_a_symbol(value: object, what: str) -> None:
+    resolver = Resolver(STACKS)
+    assert is_symbol(resolver.resolve(STACKS[0], value, "here"))
+    assert [(item.where, item.what) for item in resolver.unresolved] == [("here", what)]
+
+
+def test_undecided_condition_counts_as_true_and_is_listed() -> None:
+    resolver = Resolver(STACKS)
+    assert resolver.holds(STACKS[0], "Undecided", "here") is True
+    assert resolver.unresolved == {
+        Unresolved("here", "Ref Open", "the parameter has no default"),
+        Unresolved("here", "condition Undecided", "it cannot be decided before deployment; taken as true"),
+    }
+
+
+CONDITIONS: dict[str, Any] = {
+    "Open": {"Fn::Equals": [{"Ref": "Open"}, "x"]},
+    "NotOpen": {"Fn::Not": [{"Condition": "Open"}]},
+    "Production": {"Fn::Equals": [{"Ref": "AWS::AccountId"}, "123456789012"]},
+    "Europe": {"Fn::Equals": ["eu-west-1", {"Ref": "AWS::Region"}]},
+    "False": {"Fn::Equals": ["a", "b"]},
+    "NotTrue": {"Fn::Not": [{"Fn::Equals": ["a", "a"]}]},
+    "OpenAndFalse": {"Fn::And": [{"Condition": "Open"}, {"Condition": "False"}]},
+    "OpenOrTrue": {"Fn::Or": [{"Condition": "Open"}, {"Fn::Equals": ["a", "a"]}]},
+    "OpenOrFalse": {"Fn::Or": [{"Condition": "Open"}, {"Condition": "False"}]},
+}
+AGNOSTIC = Stack(
+    "Any",
+    "Any",
+    UNKNOWN_ACCOUNT,
+    UNKNOWN_REGION,
+    {**INTRINSICS, "Conditions": CONDITIONS},
+    Path("none"),
+    {},
+)
+
+
+@pytest.mark.parametrize("name", ["Open", "NotOpen", "Production", "Europe", "OpenOrFalse"])
+def test_condition_that_only_a_deployment_decides_is_listed_and_true(name: str) -> None:
+    resolver = Resolver([AGNOSTIC])
+    assert resolver.holds(AGNOSTIC, name, "here") is True
+    assert f"condition {name}" in {item.what for item in resolver.unresolved}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("False", False), ("NotTrue", False), ("OpenAndFalse", False), ("OpenOrTrue", True)]
+)
+def test_condition_that_is_decided_whatever_is_open_is_not_listed(name: str, *, expected: bool) -> None:
+    resolver = Resolver([AGNOSTIC])
+    assert resolver.holds(AGNOSTIC, name, "here") is expected
+    assert f"condition {name}" not in {item.what for item in resolver.unresolved}
+
+
+def test_assumed_default_is_listed() -> None:
+    resolver = Resolver(STACKS)
+    assert resolver.holds(STACKS[0], "IsNotBlue", "here") is False
+    assert resolver.unresolved == {Unresolved("here", "Ref Tenant", "the parameter's default is assumed: blue")}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Ref": "Names"}, ["alpha", "beta"]),
+        ({"Ref": "OpenNames"}, [symbol("OpenNames")]),
+        ({"Fn::Select": [{"Ref": "Open"}, ["a", "b"]]}, symbol("element Open of a b")),
+        ({"Fn::Select": [4, {"Fn::Split": [":", {"Ref": "Open"}]}]}, symbol("element 4 of Open")),
+        ({"Fn::Select": [1, [{"Ref": "Open"}, "b"]]}, "b"),
+        ({"Fn::FindInMap": ["Map", "first", "none", {"DefaultValue": "otherwise"}]}, "otherwise"),
+    ],
+)
+def test_lists_whose_items_are_open(value: Any, expected: object) -> None:
+    declared = {
+        **INTRINSICS["Parameters"],
+        "Names": {"Type": "CommaDelimitedList", "Default": "alpha, beta"},
+        "OpenNames": {"Type": "List<String>"},
+    }
+    main = stack("Main", {**INTRINSICS, "Parameters": declared})
+    assert Resolver([main]).resolve(main, value, "here") == expected
+
+
+def test_export_of_another_region_is_not_taken() -> None:
+    regions = ("eu-west-1", "us-east-1")
+    exporters = [Stack(f"Other-{region}", "Other", "1" * 12, region, OTHER, Path("none"), {}) for region in regions]
+    importer = Stack("Main", "Main", "1" * 12, "us-east-1", INTRINSICS, Path("none"), {})
+    elsewhere = Stack("Main", "Main", "1" * 12, "ap-south-1", INTRINSICS, Path("none"), {})
+    resolver = Resolver([*exporters, importer, elsewhere])
+    imported = {"Fn::ImportValue": "the-key"}
+    assert str(resolver.resolve(importer, imported, "here")).startswith("arn:aws:kms:us-east-1:")
+    assert is_symbol(resolver.resolve(elsewhere, imported, "here"))

@@ -94,8 +94,7 @@ def report(source: Sequence[str], form: str, output: Path | None, *, live: bool,
     """
     from kms_patterns.access.findings import reviewed  # noqa: PLC0415
     from kms_patterns.access.questions.filters import filtered  # noqa: PLC0415 - so that --help need not load it
-    from kms_patterns.access.report.answers import violations_as_text  # noqa: PLC0415
-    from kms_patterns.access.report.formats import render  # noqa: PLC0415
+    from kms_patterns.access.report.formats import render, violations_as_text  # noqa: PLC0415
     from kms_patterns.access.report.sarif import as_sarif  # noqa: PLC0415
     from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
 
@@ -137,7 +136,7 @@ def explain(principal: str, action: str, resource: str, source: Sequence[str], *
     """
     from kms_patterns.access.evaluate.simulator import simulator  # noqa: PLC0415
     from kms_patterns.access.questions.explanation import explain as explained  # noqa: PLC0415
-    from kms_patterns.access.report.answers import explanation_as_text  # noqa: PLC0415
+    from kms_patterns.access.report.formats import explanation_as_text  # noqa: PLC0415
 
     with errors_explained():
         sources = _sources(source, **inputs)
@@ -155,8 +154,8 @@ def explain(principal: str, action: str, resource: str, source: Sequence[str], *
 @_inputs
 def readers(bucket: str, source: Sequence[str], **inputs: Any) -> None:
     """List who can read the objects of BUCKET, S3 and KMS joined; SOURCE defaults to cdk.out."""
-    from kms_patterns.access.questions.content import readers as found_readers  # noqa: PLC0415
-    from kms_patterns.access.report.answers import readers_as_text  # noqa: PLC0415
+    from kms_patterns.access.questions.filters import readers as found_readers  # noqa: PLC0415
+    from kms_patterns.access.report.formats import readers_as_text  # noqa: PLC0415
 
     with errors_explained():
         matrix = _sources(source, **inputs).matrix(source or ["cdk.out"])

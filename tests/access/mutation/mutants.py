@@ -1,22 +1,289 @@
-"""Changes of the reference app's policies that somebody might make, by intention or by mistake."""
+"""Mutants of key policies and of templates that change access, or do not, and the templates that they are made of."""
 
-from changes import (
-    ENVELOPE,
-    S3,
-    S3_ARN,
-    SECRETS,
-    TENANT,
-    VIA,
-    Mutant,
-    allowance,
-    attach,
-    both,
-    delete,
-    invoked_by_anybody,
-    share,
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+Template = dict[str, Any]
+Statement = dict[str, Any]
+
+ROOT = {"AWS": {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::", {"Ref": "AWS::AccountId"}, ":root"]]}}
+ELSEWHERE = {"AWS": "arn:aws:iam::222222222222:root"}
+ANYBODY = {"AWS": "*"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stack's template, with shortcuts to the policies in it."""
+
+    template: Template
+
+    def resource(self, kind: str, prefix: str = "") -> dict[str, Any]:
+        """Return the properties of the one resource of ``kind`` whose logical id starts with ``prefix``."""
+        return self.template["Resources"][self.name(kind, prefix)]["Properties"]
+
+    def name(self, kind: str, prefix: str = "") -> str:
+        names = [
+            name
+            for name, resource in self.template["Resources"].items()
+            if resource["Type"] == kind and name.startswith(prefix)
+        ]
+        assert len(names) == 1, (kind, prefix, names)
+        return names[0]
+
+    def key(self, prefix: str = "Key") -> list[Statement]:
+        return self.resource("AWS::KMS::Key", prefix)["KeyPolicy"]["Statement"]
+
+    def administration(self) -> Statement:
+        return next(statement for statement in self.key() if statement["Sid"] == "AccountAdministration")
+
+    def key_grant(self, role: str, prefix: str = "Key") -> Statement:
+        arn = {"Fn::GetAtt": [self.name("AWS::IAM::Role", role), "Arn"]}
+        found = [
+            statement
+            for statement in self.key(prefix)
+            if statement.get("Condition", {}).get("ArnEquals", {}).get("aws:PrincipalArn") == arn
+        ]
+        assert found, role
+        return found[0]
+
+    def policy(self, role: str) -> list[Statement]:
+        return self.resource("AWS::IAM::Policy", f"{role}DefaultPolicy")["PolicyDocument"]["Statement"]
+
+    def grant(self, role: str, service: str = "kms") -> Statement:
+        found = [item for item in self.policy(role) if actions(item)[0].startswith(f"{service}:")]
+        assert found, (role, service)
+        return found[0]
+
+    def trust(self, role: str) -> Statement:
+        statement: Statement = self.resource("AWS::IAM::Role", role)["AssumeRolePolicyDocument"]["Statement"][0]
+        return statement
+
+    def bucket_policy(self, prefix: str = "Bucket") -> list[Statement]:
+        return self.resource("AWS::S3::BucketPolicy", prefix)["PolicyDocument"]["Statement"]
+
+    def denial(self, name: str, prefix: str = "Bucket") -> Statement:
+        """Return the bucket policy's denial with this Sid, or on this condition key."""
+        found = [
+            item
+            for item in self.bucket_policy(prefix)
+            if item.get("Sid") == name or any(name in keys for keys in item["Condition"].values())
+        ]
+        assert len(found) == 1, name
+        return found[0]
+
+
+def actions(statement: Statement) -> list[str]:
+    found = statement["Action"]
+    return found if isinstance(found, list) else [found]
+
+
+def add_action(*names: str) -> Callable[[Statement], None]:
+    def add(statement: Statement) -> None:
+        statement["Action"] = [*actions(statement), *names]
+
+    return add
+
+
+def put(**members: Any) -> Callable[[Statement], None]:
+    return lambda statement: statement.update(deepcopy(members))
+
+
+def drop_condition(*keys: str) -> Callable[[Statement], None]:
+    """Drop the conditions on ``keys``, or all."""
+
+    def drop(statement: Statement) -> None:
+        for operator in list(statement["Condition"]):
+            for key in list(statement["Condition"][operator]):
+                if not keys or key in keys:
+                    del statement["Condition"][operator][key]
+            if not statement["Condition"][operator]:
+                del statement["Condition"][operator]
+        if not statement["Condition"]:
+            del statement["Condition"]
+
+    return drop
+
+
+def change_operator(
+    key: str, operator: str, value: Any = None, *, name: str | None = None
+) -> Callable[[Statement], None]:
+    """Give the condition on ``key`` another operator, value or spelling."""
+
+    def change(statement: Statement) -> None:
+        old = next(item for item, keys in statement["Condition"].items() if key in keys)
+        kept = statement["Condition"][old][key]
+        drop_condition(key)(statement)
+        statement.setdefault("Condition", {}).setdefault(operator, {})[name or key] = kept if value is None else value
+
+    return change
+
+
+S3, SECRETS, ENVELOPE = "KmsPatterns-S3", "KmsPatterns-Secrets", "KmsPatterns-Envelope"
+ARN, VIA, S3_ARN, TENANT = (
+    "aws:PrincipalArn",
+    "kms:ViaService",
+    "kms:EncryptionContext:aws:s3:arn",
+    "kms:EncryptionContext:tenant",
 )
-from key_policy_mutants import KEY_POLICY
-from templates import ANYBODY, ELSEWHERE, ROOT, add_action, change_operator, drop_condition, put
+ROLES_OF_ACCOUNT = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change.
+
+    Attributes:
+        name: What was changed.
+        stack: In which stack.
+        change: Makes the change.
+        unchanged: Why access stays as it was, for the mutants that do not change it.
+    """
+
+    name: str
+    stack: str
+    change: Callable[[Part], Any]
+    unchanged: str = ""
+
+
+def both(part: Part, role: str, change: Callable[[dict[str, Any]], None]) -> None:
+    change(part.key_grant(role))
+    change(part.grant(role))
+
+
+def attach(part: Part, role: str, policy: str) -> None:
+    part.resource("AWS::IAM::Role", role)["ManagedPolicyArns"] = [f"arn:aws:iam::aws:policy/{policy}"]
+
+
+def share(part: Part, owner: str, other: str) -> None:
+    part.resource("AWS::IAM::Policy", f"{owner}DefaultPolicy")["Roles"].append(
+        {"Ref": part.name("AWS::IAM::Role", other)}
+    )
+
+
+def delete(part: Part, kind: str, prefix: str = "") -> None:
+    del part.template["Resources"][part.name(kind, prefix)]
+
+
+def as_not_action(statement: dict[str, Any]) -> None:
+    del statement["Action"]
+    statement["NotAction"] = ["kms:Decrypt"]
+
+
+def as_not_principal(part: Part) -> None:
+    statement = part.key_grant("DownloaderRole")
+    statement["NotPrincipal"] = {"AWS": {"Fn::GetAtt": [part.name("AWS::IAM::Role", "UploaderRole"), "Arn"]}}
+    del statement["Principal"], statement["Condition"]
+
+
+def invoked_by_anybody(part: Part) -> None:
+    name = part.name("AWS::Lambda::Function", "CipherDecrypt")
+    part.template["Resources"]["Opened"] = {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {"Action": "lambda:InvokeFunction", "FunctionName": {"Ref": name}, "Principal": "*"},
+    }
+
+
+def allowance(principal: Any, *names: str, **members: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Principal": principal, "Action": list(names), "Resource": "*", **members}
+
+
+USE = ("kms:Decrypt", "kms:GenerateDataKey")
+LOGS = {"Service": "logs.amazonaws.com"}
+
+KEY_POLICY = [
+    Mutant("administration also allows kms:Decrypt", S3, lambda p: add_action("kms:Decrypt")(p.administration())),
+    Mutant(
+        "administration also allows kms:CreateGrant", S3, lambda p: add_action("kms:CreateGrant")(p.administration())
+    ),
+    Mutant("administration allows kms:*", S3, lambda p: put(Action="kms:*")(p.administration())),
+    Mutant("administration allows kms:Gen*", S3, lambda p: add_action("kms:Gen*")(p.administration())),
+    Mutant("administration by NotAction kms:Decrypt", S3, lambda p: as_not_action(p.administration())),
+    Mutant("administration for principal *", S3, lambda p: put(Principal=ANYBODY)(p.administration())),
+    Mutant("administration for another account's root", S3, lambda p: put(Principal=ELSEWHERE)(p.administration())),
+    Mutant("administration removed", S3, lambda p: p.key().remove(p.administration())),
+    Mutant("statement root kms:* added", S3, lambda p: p.key().append(allowance(ROOT, "kms:*"))),
+    Mutant("another account's root may use", S3, lambda p: p.key().append(allowance(ELSEWHERE, *USE))),
+    Mutant("principal * may use", S3, lambda p: p.key().append(allowance("*", *USE))),
+    Mutant(
+        "anybody in the account may use via S3",
+        S3,
+        lambda p: p.key().append(
+            allowance(
+                "*",
+                *USE,
+                Condition={"StringEquals": {"kms:CallerAccount": {"Ref": "AWS::AccountId"}, VIA: "s3.amazonaws.com"}},
+            )
+        ),
+    ),
+    Mutant("a service may decrypt, unconditionally", S3, lambda p: p.key().append(allowance(LOGS, "kms:Decrypt"))),
+    Mutant("key policy removed", S3, lambda p: p.resource("AWS::KMS::Key").pop("KeyPolicy")),
+    Mutant("grant without the role's condition", S3, lambda p: drop_condition(ARN)(p.key_grant("UploaderRole"))),
+    Mutant(
+        "grant for any role (ArnLike role/*)",
+        S3,
+        lambda p: change_operator(ARN, "ArnLike", ROLES_OF_ACCOUNT)(p.key_grant("UploaderRole")),
+    ),
+    Mutant("ArnNotEquals", S3, lambda p: change_operator(ARN, "ArnNotEquals")(p.key_grant("UploaderRole"))),
+    Mutant(
+        "aws:PrincipalArn misspelt",
+        S3,
+        lambda p: change_operator(ARN, "ArnEquals", name="aws:PrincipleArn")(p.key_grant("UploaderRole")),
+    ),
+    Mutant(
+        "ArnEqualsIfExists",
+        S3,
+        lambda p: change_operator(ARN, "ArnEqualsIfExists")(p.key_grant("UploaderRole")),
+        unchanged="aws:PrincipalArn is in every request of a role or user",
+    ),
+    Mutant(
+        "aws:principalarn in lower case",
+        S3,
+        lambda p: change_operator(ARN, "ArnEquals", name="aws:principalarn")(p.key_grant("UploaderRole")),
+        unchanged="condition keys are not case-sensitive",
+    ),
+    Mutant(
+        "grant for the other role",
+        S3,
+        lambda p: change_operator(
+            ARN, "ArnEquals", {"Fn::GetAtt": [p.name("AWS::IAM::Role", "DownloaderRole"), "Arn"]}
+        )(p.key_grant("UploaderRole")),
+    ),
+    Mutant("grant by NotPrincipal", S3, as_not_principal),
+    Mutant(
+        "grant for principal *, role's condition kept",
+        S3,
+        lambda p: put(Principal=ANYBODY)(p.key_grant("UploaderRole")),
+    ),
+    Mutant(
+        "key policy names the role itself",
+        S3,
+        lambda p: put(Principal={"AWS": {"Fn::GetAtt": [p.name("AWS::IAM::Role", "UploaderRole"), "Arn"]}})(
+            p.key_grant("UploaderRole")
+        ),
+    ),
+    Mutant(
+        "kms:Encrypt added to the key policy only",
+        S3,
+        lambda p: add_action("kms:Encrypt")(p.key_grant("UploaderRole")),
+        unchanged="two keys: the role's own policy does not allow it",
+    ),
+    Mutant(
+        "kms:ViaService dropped from the key policy only",
+        S3,
+        lambda p: drop_condition(VIA)(p.key_grant("UploaderRole")),
+        unchanged="two keys: the role's own policy still demands it",
+    ),
+    Mutant("grant removed from the key policy", S3, lambda p: p.key().remove(p.key_grant("UploaderRole"))),
+    Mutant(
+        "rotation off",
+        S3,
+        lambda p: put(EnableKeyRotation=False)(p.resource("AWS::KMS::Key")),
+        unchanged="rotation does not give access",
+    ),
+]
+
 
 GRANTS = [
     Mutant("kms:Encrypt added in both policies", S3, lambda p: both(p, "UploaderRole", add_action("kms:Encrypt"))),

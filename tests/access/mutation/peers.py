@@ -13,13 +13,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mutants import MUTANTS
-from templates import Part
-
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.comparison import compare
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.read.reader import read_model
+from tests.access.mutation.mutants import MUTANTS, Part
 
 Findings = dict[str, Counter[str]]
 

@@ -8,10 +8,8 @@ from typing import Any
 
 from kms_patterns.access.escalation.escalation_methods import ON_FUNCTIONS, ON_PRINCIPALS, TO_ADMINISTRATOR
 from kms_patterns.access.evaluate.actions import SERVICES, Action
-from kms_patterns.access.evaluate.conditions import from_simulator
-from kms_patterns.access.evaluate.discovery import discoverable
+from kms_patterns.access.evaluate.conditions import Condition, any_of, from_simulator
 from kms_patterns.access.evaluate.evaluation import Names
-from kms_patterns.access.evaluate.expressions import Condition, any_of
 from kms_patterns.access.evaluate.requests import Request, batch
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind
@@ -45,10 +43,8 @@ def decide(model: Model, running: Simulator) -> Iterator[tuple[Principal, Decisi
     acting = [who for who in model.principals if who.kind in ACTING and _may_escalate(who)]
     wide = [replace(who, identity=_anywhere(who.identity), boundaries=_limits(who)) for who in acting]
     held = {id(item): item for who in (*acting, *wide) for item in (*who.identity, *(who.boundaries or ()))}
-    asker = _Asker(running, {place: number for number, place in enumerate(held)}, Names(model.names))
-    if acting:
-        table = [{"kind": item.kind, "document": discoverable(item.document)} for item in held.values()]
-        running.ask({"policies": table})
+    numbers, _ = running.load(list(held.values()))
+    asker = _Asker(running, dict(zip(held, numbers, strict=True)), Names(model.names))
     for who, anywhere in zip(acting, wide, strict=True):
         some = asker.allowed(anywhere, who.arn, _ACTIONS)
         targets = [

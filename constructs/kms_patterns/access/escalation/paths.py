@@ -13,9 +13,9 @@ from kms_patterns.access.escalation.escalation_methods import (
     Effect,
 )
 from kms_patterns.access.evaluate.actions import USE_OF_KEY
+from kms_patterns.access.evaluate.conditions import ALWAYS, Condition, all_of, any_of
 from kms_patterns.access.evaluate.entries import Escalation, EscalationStep
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding
-from kms_patterns.access.evaluate.expressions import ALWAYS, Condition, all_of, any_of
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.model import ADMINISTRATOR, Model, Principal, PrincipalKind, Resource, ResourceKind
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT

@@ -1,14 +1,14 @@
 """From an assembly to its matrix: read, evaluate, and leave out what says nothing new."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from kms_patterns.access.escalation.allowed_methods import concerns
 from kms_patterns.access.escalation.paths import escalations
+from kms_patterns.access.evaluate.conditions import NEVER
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who, statement_text
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, StatementPlace, evaluate
-from kms_patterns.access.evaluate.expressions import NEVER
 from kms_patterns.access.evaluate.objects import covers
 from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.matrix import Matrix
@@ -146,7 +146,7 @@ def _entry(finding: Finding, numbers: dict[StatementPlace, int]) -> Access:
     )
 
 
-def _statement(policies: Sequence[Policy], place: StatementPlace, names: Names) -> Statement:
+def _statement(policies: Mapping[int, Policy], place: StatementPlace, names: Names) -> Statement:
     policy, number = policies[place[0]], place[1]
     if policy.sources:
         number, statement = policy.sources[place[1] - 1]

@@ -2,14 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.access.evaluate.actions import Action, Catalogue, catalogue
-from kms_patterns.access.evaluate.conditions import from_simulator
-from kms_patterns.access.evaluate.discovery import discoverable
-from kms_patterns.access.evaluate.expressions import Condition, any_of
+from kms_patterns.access.evaluate.conditions import Condition, any_of, from_simulator
 from kms_patterns.access.evaluate.requests import Pairs, Request, applies, batch, requests
 from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator
 from kms_patterns.access.model import Model, Policy, Principal, Resource, Unresolved
@@ -17,7 +15,7 @@ from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.unknowns.symbols import shown
 
 StatementPlace = tuple[int, int]
-"""Index of the policy in the table, and of the statement in the policy."""
+"""Number of the policy, and of the statement in the policy."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Evaluation:
     """All findings, with what is needed to explain them."""
 
     findings: Sequence[Finding]
-    policies: Sequence[Policy]
+    policies: Mapping[int, Policy]
     catalogue: Catalogue
     refused: Sequence[Unresolved]
     requests: Sequence[Request]
@@ -58,9 +56,11 @@ def evaluate(model: Model, simulator: Simulator, *, each: str = "together", ever
     Raises:
         SimulationFailed: It refused a request, or ignored a part of one.
     """
-    policies = _policies(model)
-    places = {id(policy): index for index, group in enumerate(policies) for policy in group}
-    refused = _load(simulator, [group[0] for group in policies])
+    groups = _policies(model)
+    numbers, invalid = simulator.load([group[0] for group in groups])
+    places = {id(policy): number for number, group in zip(numbers, groups, strict=True) for policy in group}
+    policies = {number: group[0] for number, group in zip(numbers, groups, strict=True)}
+    refused = [_refused(policies[number], errors) for number, errors in sorted(invalid.items())]
     actions = catalogue(simulator)
     asked = [
         request
@@ -72,7 +72,7 @@ def evaluate(model: Model, simulator: Simulator, *, each: str = "together", ever
     findings = [
         finding for request, answer in zip(asked, answers, strict=True) for finding in _read(request, answer, rename)
     ]
-    return Evaluation(findings, [group[0] for group in policies], actions, refused, asked)
+    return Evaluation(findings, policies, actions, refused, asked)
 
 
 def _pairs(model: Model) -> Iterator[tuple[Principal, Resource]]:
@@ -99,14 +99,9 @@ def _policies(model: Model) -> list[list[Policy]]:
     return list(groups.values())
 
 
-def _load(simulator: Simulator, policies: Sequence[Policy]) -> list[Unresolved]:
-    table = [{"kind": policy.kind, "document": discoverable(policy.document)} for policy in policies]
-    invalid = simulator.ask({"policies": table})["invalid"]
-    refused = []
-    for index, errors in invalid.items():
-        messages = sorted({f"{error['path']}: {error['message']}" for error in errors})
-        refused.append(Unresolved(policies[int(index)].where, "a policy that AWS refuses", "; ".join(messages)))
-    return refused
+def _refused(policy: Policy, errors: Iterable[Mapping[str, str]]) -> Unresolved:
+    messages = sorted({f"{error['path']}: {error['message']}" for error in errors})
+    return Unresolved(policy.where, "a policy that AWS refuses", "; ".join(messages))
 
 
 def _read(request: Request, answer: Mapping[str, Any], rename: "Names") -> Iterator[Finding]:

@@ -76,7 +76,7 @@ def batch(request: Request, table: Mapping[int, int], each: str = "together") ->
 
     Args:
         request: The request.
-        table: Places of policies in the table that the driver was given, by ``id`` of the policy.
+        table: Numbers of policies, see ``Simulator.load``, by ``id`` of the policy.
         each: How actions are decided: ``together`` with others that match the same statements, each ``alone``, or each
             ``validated`` by the simulator's front door, which refuses what its data sets lack.
     """

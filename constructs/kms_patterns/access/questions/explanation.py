@@ -6,8 +6,8 @@ from itertools import combinations
 from typing import Any, Final
 
 from kms_patterns.access.evaluate.building import build_with
+from kms_patterns.access.evaluate.conditions import NEVER, Condition, any_of
 from kms_patterns.access.evaluate.entries import Access, What, Who
-from kms_patterns.access.evaluate.expressions import NEVER, Condition, any_of
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model, Policy, Principal, Resource, ResourceKind

@@ -17,7 +17,7 @@ from kms_patterns.access.model import (
 )
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
 from kms_patterns.access.templates.shapes import items, mapping, text
-from kms_patterns.access.unknowns.principal_symbols import is_any, named_arn
+from kms_patterns.access.unknowns.statement_ways import is_any, named_arn
 from kms_patterns.access.unknowns.symbols import MadeUpAccounts, is_symbolic, shown, symbol
 
 ANY_SERVICE = "any-service.amazonaws.com"

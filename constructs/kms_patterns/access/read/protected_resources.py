@@ -6,9 +6,8 @@ from typing import Any
 
 from kms_patterns.access.model import Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack
-from kms_patterns.access.read.function_policies import names_function, permission_statement
 from kms_patterns.access.read.identities import guarded_document
-from kms_patterns.access.read.kms_grants import granted
+from kms_patterns.access.read.stated_permissions import granted, names_function, permission_statement
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.shapes import items, mapping, text
 from kms_patterns.access.unknowns.symbols import GUARD, TRUE, globbed, is_symbolic, may_be_equal, shown

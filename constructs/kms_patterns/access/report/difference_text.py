@@ -6,8 +6,8 @@ from typing import Any
 
 from kms_patterns.access.evaluate import conditions
 from kms_patterns.access.evaluate.comparison import Difference, Step
+from kms_patterns.access.evaluate.conditions import NEVER
 from kms_patterns.access.evaluate.entries import What
-from kms_patterns.access.evaluate.expressions import NEVER
 from kms_patterns.access.report.difference_lines import LESS, TITLES, Arranged, Line, arranged, besides
 from kms_patterns.access.report.markdown import code, fitted, folded
 from kms_patterns.access.report.visible import mapped, quoted

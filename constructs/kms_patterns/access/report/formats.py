@@ -1,15 +1,83 @@
-"""The forms of a report, by name."""
+"""The forms of a report and of the answers to single questions, by name."""
 
 import json
+import textwrap
+from collections.abc import Iterator, Sequence
 
 from kms_patterns.access.evaluate.comparison import Difference
+from kms_patterns.access.evaluate.conditions import NEVER, Condition
+from kms_patterns.access.evaluate.entries import Access, What
+from kms_patterns.access.findings import RULES, Violation
 from kms_patterns.access.matrix import Matrix
+from kms_patterns.access.questions.explanation import Explanation
+from kms_patterns.access.questions.filters import Reader
 from kms_patterns.access.report.difference_text import difference_as_markdown, difference_as_text, difference_document
 from kms_patterns.access.report.html import difference_as_html, matrix_as_html
 from kms_patterns.access.report.markdown import as_markdown
 from kms_patterns.access.report.matrix_json import write
+from kms_patterns.access.report.sections import labelled
 from kms_patterns.access.report.text import as_text
-from kms_patterns.access.report.visible import visible_json
+from kms_patterns.access.report.visible import mapped, quoted, visible_json
+from kms_patterns.access.report.wording import in_words
+
+
+def explanation_as_text(given: Explanation) -> str:
+    """Return why a principal can, or cannot, do something."""
+    shown = mapped(given)
+    can = any(entry.condition != NEVER for entry in shown.found)
+    out = [f"{shown.principal} {'can' if can else 'cannot'} {shown.action} on {shown.resource}"]
+    for entry in shown.found:
+        out += _wrapped(f"  {_scope(entry)}{_when(entry.condition)}")
+    out.append("policies")
+    for part in shown.parts:
+        condition = "" if part.condition is None else f", {_when(part.condition)}"
+        out += _wrapped(f"  {part.policy}: {part.says}{condition}")
+    if not can:
+        out.append("missing")
+        ways = [" and ".join(way) for way in shown.missing] or ["no change of these policies alone would allow it"]
+        out += [line for place, way in enumerate(ways) for line in _wrapped(f"  {'or ' if place else ''}{way}")]
+    return "\n".join([*out, ""])
+
+
+def readers_as_text(bucket: What, readers: Sequence[Reader]) -> str:
+    """Return who can read a bucket's objects."""
+    what, found = mapped(bucket), mapped(list(readers))
+    under = f"encrypted under {quoted(what.encrypted_by)}" if what.encrypted_by else "not under a KMS key"
+    out = [f"content of bucket {quoted(what.id)}, its objects {under} by default"]
+    joined = any(reader.key for reader in found)
+    for reader in found:
+        scope = f"objects {quoted(reader.scope)}: " if reader.scope else ""
+        out += _wrapped(f"  {labelled(reader.who, '')}: {scope}{_when(reader.condition)}")
+    if not found:
+        out.append("  no principal")
+    if what.encrypted_by and found and not joined:
+        out.append("the key is not in the assembly: who may use it was not asked")
+    out.append("an upload may name another key; a grant made at run time is not seen")
+    return "\n".join([*out, ""])
+
+
+def violations_as_text(found: Sequence[Violation]) -> str:
+    """Return what a review objects to, one line each, and what to do about it."""
+    out: list[str] = []
+    for item in mapped(list(found)):
+        wrong, remedy = RULES[item.rule]
+        out += _wrapped(f"{item.rule}: {item.stack}/{item.logical_id}: {wrong}: {item.detail}. {remedy}.")
+    return "\n".join([*out, ""])
+
+
+def _when(condition: Condition) -> str:
+    text = in_words(condition)
+    return text if text in {"always", "never"} else f"when {text}"
+
+
+def _scope(entry: Access) -> str:
+    return "" if entry.scope is None else f"objects {quoted(entry.scope)}: "
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    yield from textwrap.wrap(
+        text, 110, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
 
 
 def render(matrix: Matrix, form: str) -> str:

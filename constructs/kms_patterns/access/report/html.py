@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from kms_patterns.access.evaluate.comparison import Difference
-from kms_patterns.access.evaluate.expressions import NEVER
+from kms_patterns.access.evaluate.conditions import NEVER
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.report.difference_lines import besides, lines
 from kms_patterns.access.report.sections import FOOTER
@@ -84,12 +84,10 @@ def _matrix(given: Matrix) -> dict[str, Any]:
 def _page(title: str, data: dict[str, Any]) -> str:
     """Fill the page in one pass, so that nothing in the data is taken for a place to fill."""
     folder = files("kms_patterns.access.report").joinpath("page")
-    page, style, script = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
-    )
+    page, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.js"))
+    style = page.partition("<style>")[2].partition("</style>")[0]
     content = {
         "TITLE": title,
-        "STYLE": style,
         "SCRIPT": script,
         "DATA": embedded(data),
         "STYLE_HASH": _hash(style),

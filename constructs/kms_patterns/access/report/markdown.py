@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from kms_patterns.access.evaluate.conditions import ALWAYS, NEVER, Condition, all_of
 from kms_patterns.access.evaluate.entries import What, Who
-from kms_patterns.access.evaluate.expressions import ALWAYS, NEVER, Condition, all_of
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled

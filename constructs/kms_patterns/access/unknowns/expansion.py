@@ -15,9 +15,8 @@ from typing import Any
 from kms_patterns.access.model import Policy
 from kms_patterns.access.templates.shapes import items, mapping, text
 from kms_patterns.access.unknowns.environments import Environments
-from kms_patterns.access.unknowns.principal_symbols import principal_ways
+from kms_patterns.access.unknowns.statement_ways import Propositions, condition_ways, principal_ways
 from kms_patterns.access.unknowns.symbols import GUARD, TRUE, UNKNOWN, Proposition, globbed, is_symbolic, shown
-from kms_patterns.access.unknowns.unknown_conditions import Propositions, condition_ways
 
 _MOST_WAYS = 256
 _KNOWN_MEMBERS = frozenset({"Action", "NotAction", "Resource", "NotResource", "Principal", "NotPrincipal", "Condition"})

@@ -2,9 +2,17 @@
 
 from collections.abc import Iterator
 
-from minimality.publication import publication
-from minimality.scenario import Access, Scenario
-from minimality.uses import TLS, administration, assumed, download, function, upload
+from tests.access.minimality.world import (
+    TLS,
+    Access,
+    Scenario,
+    administration,
+    assumed,
+    download,
+    function,
+    publication,
+    upload,
+)
 
 STACK = "KmsPatterns-CodeSigning"
 FEWEST_REMOVALS = 140

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Access, Scenario
-from minimality.uses import TLS, administration, assumed, download, upload
+from tests.access.minimality.world import TLS, Access, Scenario, administration, assumed, download, upload
 
 STACK = "KmsPatterns-S3"
 FEWEST_REMOVALS = 70

@@ -2,8 +2,16 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Access, Scenario
-from minimality.uses import administration, assumed, bound_to_tenant, download, function, upload
+from tests.access.minimality.world import (
+    Access,
+    Scenario,
+    administration,
+    assumed,
+    bound_to_tenant,
+    download,
+    function,
+    upload,
+)
 
 STACK = "KmsPatterns-Envelope"
 FEWEST_REMOVALS = 160

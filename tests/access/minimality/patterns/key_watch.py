@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Access, Scenario
-from minimality.uses import administration, assumed
+from tests.access.minimality.world import Access, Scenario, administration, assumed
 
 STACK = "KmsPatterns-KeyWatch"
 FEWEST_REMOVALS = 60

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Access, Scenario
-from minimality.uses import assumed, function
+from tests.access.minimality.world import Access, Scenario, assumed, function
 
 STACK = "KmsPatterns-RandomBytes"
 FEWEST_REMOVALS = 10

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from minimality.scenario import Access, Scenario
-from minimality.uses import administration, assumed, bound_to_tenant, function, tenant
+from tests.access.minimality.world import Access, Scenario, administration, assumed, bound_to_tenant, function, tenant
 
 STACK = "KmsPatterns-ReEncrypt"
 FEWEST_REMOVALS = 70

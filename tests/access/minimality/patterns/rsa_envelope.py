@@ -2,9 +2,17 @@
 
 from collections.abc import Iterator
 
-from minimality.publication import pinned, publication
-from minimality.scenario import Access, Scenario
-from minimality.uses import administration, assumed, download, function, upload
+from tests.access.minimality.world import (
+    Access,
+    Scenario,
+    administration,
+    assumed,
+    download,
+    function,
+    pinned,
+    publication,
+    upload,
+)
 
 STACK = "KmsPatterns-RsaEnvelope"
 FEWEST_REMOVALS = 130

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Access, Scenario
-from minimality.uses import administration, assumed, bound_to_tenant, function
+from tests.access.minimality.world import Access, Scenario, administration, assumed, bound_to_tenant, function
 
 STACK = "KmsPatterns-Secrets"
 FEWEST_REMOVALS = 50

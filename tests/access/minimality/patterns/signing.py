@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from minimality.publication import publication
-from minimality.scenario import Access, Scenario
-from minimality.uses import administration, assumed, function
+from tests.access.minimality.world import Access, Scenario, administration, assumed, function, publication
 
 STACK = "KmsPatterns-Signing"
 FEWEST_REMOVALS = 85

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from minimality.scenario import Access, Scenario
-from minimality.uses import administration, assumed, function
+from tests.access.minimality.world import Access, Scenario, administration, assumed, function
 
 STACK = "KmsPatterns-Tokens"
 FEWEST_REMOVALS = 55

@@ -1,0 +1,206 @@
+"""Keys with their grants, buckets and functions of a live account, as resources of a template."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kms_patterns.access.live.asking import UNREADABLE, Item, Notes, ask, is_unreadable, pages
+from kms_patterns.access.read.stated_permissions import statement_of
+
+_GONE = ("NotFoundException",)
+
+
+def keys(client: Any, notes: Notes) -> Iterator[Item]:
+    """Yield the customer managed keys of the client's Region, each with its grants as statements of its policy.
+
+    A grant gives its operations beside the key policy, so it stands there as an Allow, under its constraints; see
+    https://docs.aws.amazon.com/kms/latest/developerguide/grants.html.
+
+    Args:
+        client: A client of KMS.
+        notes: Where a refusal of the whole list is noted.
+    """
+    listed = ask("kms:ListKeys", pages(client, "list_keys", "Keys"), notes.add, what="keys")
+    aliases = ask("kms:ListAliases", pages(client, "list_aliases", "Aliases"), notes.add, what="aliases of keys")
+    for entry in [] if is_unreadable(listed) else listed:
+        item = Item("AWS::KMS::Key", entry["KeyId"], {})
+        described = ask(
+            "kms:DescribeKey", _call(client.describe_key, entry), _noting(item), what="what it is", absent=_GONE
+        )
+        data = {} if described is None or is_unreadable(described) else described["KeyMetadata"]
+        if described is None or data.get("KeyManager") == "AWS":
+            continue
+        multi = data.get("MultiRegionConfiguration", {})
+        if multi.get("MultiRegionKeyType") == "REPLICA":
+            item.kind = "AWS::KMS::ReplicaKey"
+            item.properties["PrimaryKeyArn"] = multi["PrimaryKey"]["Arn"]
+        item.properties["KeyPolicy"] = _policy(client, entry, item)
+        named = [] if is_unreadable(aliases) else aliases
+        item.companions += [
+            ("AWS::KMS::Alias", {"AliasName": alias["AliasName"], "TargetKeyId": entry["KeyId"]})
+            for alias in named
+            if alias.get("TargetKeyId") == entry["KeyId"]
+        ]
+        yield item
+
+
+def _call(operation: Any, entry: Mapping[str, str]) -> Any:
+    return lambda: operation(KeyId=entry["KeyId"])
+
+
+def _noting(item: Item) -> Any:
+    return lambda what, why: item.notes.append((what, why))
+
+
+def _policy(client: Any, entry: Mapping[str, str], item: Item) -> dict[str, Any]:
+    found = ask("kms:GetKeyPolicy", _call(client.get_key_policy, entry), _noting(item), what="its key policy")
+    grants = ask(
+        "kms:ListGrants", pages(client, "list_grants", "Grants", KeyId=entry["KeyId"]), _noting(item), what="its grants"
+    )
+    document = {"Version": "2012-10-17", "Statement": [found]} if is_unreadable(found) else json.loads(found["Policy"])
+    statements = document.get("Statement", [])
+    given = statements if isinstance(statements, list) else [statements]
+    added = [{UNREADABLE: "its grants"}] if is_unreadable(grants) else [statement_of(each) for each in grants]
+    return {**document, "Statement": [*given, *added]}
+
+
+_NOTHING = (
+    "NoSuchBucketPolicy",
+    "NoSuchPublicAccessBlockConfiguration",
+    "ServerSideEncryptionConfigurationNotFoundError",
+)
+_HOME = {"EU": "eu-west-1", None: "us-east-1", "": "us-east-1"}
+
+
+def buckets(client: Any, control: Any, account: str, region: str, notes: Notes) -> Iterator[Item]:
+    """Yield the account's buckets in a Region.
+
+    Args:
+        client: A client of S3.
+        control: A client of S3 Control, which knows the account's public-access block.
+        account: The account's id.
+        region: The Region.
+        notes: Where a refusal of the whole list is noted.
+    """
+    listed = ask("s3:ListAllMyBuckets", client.list_buckets, notes.add, what="buckets")
+    if is_unreadable(listed):
+        return
+    everywhere = ask(
+        "s3:GetAccountPublicAccessBlock",
+        lambda: control.get_public_access_block(AccountId=account),
+        notes.add,
+        what="the account's public-access block (taken as off)",
+        absent=_NOTHING,
+        optional=True,
+    )
+    elsewhere = 0
+    for entry in listed.get("Buckets", []):
+        item = Item("AWS::S3::Bucket", entry["Name"], {"BucketName": entry["Name"]})
+        place = _asked(client.get_bucket_location, "s3:GetBucketLocation", item, "its Region")
+        home = region if place is None or is_unreadable(place) else place.get("LocationConstraint")
+        if _HOME.get(home, home) != region:
+            elsewhere += 1
+            continue
+        _fill(client, item, everywhere)
+        yield item
+    if elsewhere:
+        notes.add(f"{elsewhere} buckets of other Regions", f"only those of {region} are read")
+
+
+def _fill(client: Any, item: Item, everywhere: Any) -> None:
+    name = item.name
+    block = _asked(client.get_public_access_block, "s3:GetBucketPublicAccessBlock", item, "its public-access block")
+    restricted = any(
+        isinstance(found, dict) and found.get("PublicAccessBlockConfiguration", {}).get("RestrictPublicBuckets")
+        for found in (block, everywhere)
+    )
+    item.properties["PublicAccessBlockConfiguration"] = {"RestrictPublicBuckets": restricted}
+    encryption = _asked(client.get_bucket_encryption, "s3:GetEncryptionConfiguration", item, "its default encryption")
+    if encryption and not is_unreadable(encryption):
+        rules = encryption["ServerSideEncryptionConfiguration"]["Rules"]
+        shaped = [{"ServerSideEncryptionByDefault": _default(rule)} for rule in rules]
+        item.properties["BucketEncryption"] = {"ServerSideEncryptionConfiguration": shaped}
+    acl = _asked(client.get_bucket_acl, "s3:GetBucketAcl", item, "its ACL")
+    owner = (acl or {}).get("Owner", {}).get("ID")
+    if any(grant.get("Grantee", {}).get("ID") != owner for grant in (acl or {}).get("Grants", [])):
+        item.properties["AccessControl"] = "with grants to others"
+    policy = _asked(client.get_bucket_policy, "s3:GetBucketPolicy", item, "its bucket policy")
+    if policy is not None:
+        document = policy if is_unreadable(policy) else json.loads(policy["Policy"])
+        item.companions.append(("AWS::S3::BucketPolicy", {"Bucket": name, "PolicyDocument": document}))
+
+
+def _default(rule: dict[str, Any]) -> dict[str, Any]:
+    return dict(rule.get("ApplyServerSideEncryptionByDefault", {}))
+
+
+def _asked(operation: Any, action: str, item: Item, what: str) -> Any:
+    note = item.notes.append
+    return ask(
+        action,
+        lambda: operation(Bucket=item.name),
+        lambda thing, why: note((thing, why)),
+        what=what,
+        absent=_NOTHING,
+    )
+
+
+_PROPERTIES = {
+    "aws:sourcearn": "SourceArn",
+    "aws:sourceaccount": "SourceAccount",
+    "aws:principalorgid": "PrincipalOrgID",
+    "lambda:functionurlauthtype": "FunctionUrlAuthType",
+    "lambda:invokedviafunctionurl": "InvokedViaFunctionUrl",
+    "lambda:eventsourcetoken": "EventSourceToken",
+}
+
+
+def functions(client: Any, notes: Notes) -> Iterator[Item]:
+    """Yield the functions of the client's Region.
+
+    Args:
+        client: A client of Lambda.
+        notes: Where a refusal of the whole list is noted.
+    """
+    listed = ask("lambda:ListFunctions", pages(client, "list_functions", "Functions"), notes.add, what="functions")
+    for entry in [] if is_unreadable(listed) else listed:
+        name = entry["FunctionName"]
+        item = Item("AWS::Lambda::Function", name, {"FunctionName": name, "Role": entry["Role"]})
+        policy = _function_policy(client, item)
+        if is_unreadable(policy):
+            item.companions.append(("AWS::Lambda::Permission", _anyone(name)))
+        elif policy is not None:
+            item.companions += [
+                ("AWS::Lambda::Permission", _permission(name, statement, item))
+                for statement in json.loads(policy["Policy"])["Statement"]
+            ]
+        yield item
+
+
+def _function_policy(client: Any, item: Item) -> Any:
+    def refused(what: str, why: str) -> None:
+        item.notes.append((what, why))
+
+    def call() -> Any:
+        return client.get_policy(FunctionName=item.name)
+
+    return ask("lambda:GetPolicy", call, refused, what="its function policy", absent=("ResourceNotFoundException",))
+
+
+def _anyone(name: str) -> dict[str, Any]:
+    """Return the widest permission, for a policy that could not be read: whatever it says, it says no more."""
+    return {"FunctionName": name, "Action": "lambda:*", "Principal": "*"}
+
+
+def _permission(name: str, statement: Mapping[str, Any], item: Item) -> dict[str, Any]:
+    """Return a statement of a function policy as CloudFormation states it; a condition not known there is left out."""
+    principal = statement.get("Principal", "*")
+    value = principal if isinstance(principal, str) else next(iter(principal.values()))
+    found = {"FunctionName": name, "Action": statement["Action"], "Principal": value}
+    for keys in statement.get("Condition", {}).values():
+        for key, wanted in keys.items():
+            if key.lower() in _PROPERTIES:
+                found[_PROPERTIES[key.lower()]] = wanted
+            else:
+                item.notes.append((f"condition {key} of its function policy", "it is taken as met"))
+    return found
