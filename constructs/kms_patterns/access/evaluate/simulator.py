@@ -52,7 +52,7 @@ class Simulator:
         if len(self._numbers) + len(texts) > _MOST_POLICIES:
             self._numbers, self._invalid, self._answered, self._kept = {}, {}, {}, 0
         first = len(self._numbers)
-        new = []
+        new: list[dict[str, Any]] = []
         for text, policy in zip(texts, policies, strict=True):
             if text not in self._numbers:
                 self._numbers[text] = first + len(new)
