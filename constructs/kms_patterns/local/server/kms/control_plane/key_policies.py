@@ -11,7 +11,8 @@ from typing import Any
 from kms_patterns.local.server.authorization.authorization import authorize_key
 from kms_patterns.local.server.authorization.caller import Caller, bound_ids, principal_exists
 from kms_patterns.local.server.authorization.operators import is_operator
-from kms_patterns.local.server.kms.keys import KeyRecord
+from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
+from kms_patterns.local.server.kms.keys import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError
 
@@ -41,10 +42,17 @@ def check(operation: str, request: Request, caller: Caller) -> None:
     _well_formed(document)
     if request.get("BypassPolicyLockoutSafetyCheck"):
         return
-    # The key policy alone is looked at, and it binds root here: what it delegates to the account is not locked out.
+    # It binds root here, as which nothing is delegated; what a key policy leaves to IAM, IAM must allow the author.
+    # AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html (Policy)
     author = Caller(caller.arn, "Author", caller.account)
     decision = authorize_key(author, "kms:PutKeyPolicy", {"Arn": _ANY_KEY, "Policy": document}, {})
-    if not decision.allowed and not decision.reason.startswith("because no identity-based"):
+    delegated = decision.reason.startswith("because no identity-based")
+    if delegated and not caller.is_root:
+        held = find_key(str(request["KeyId"])) if operation == "PutKeyPolicy" else None
+        here = f"{reach(RESPONSES, 'get_region')()}:{caller.account}"
+        key = {"Arn": held["Arn"] if held else f"arn:aws:kms:{here}:key/new", "Policy": document}
+        decision = authorize_key(caller, "kms:PutKeyPolicy", key, {})
+    if not decision.allowed and not (delegated and caller.is_root):
         raise _malformed(_LOCKED_OUT)
 
 

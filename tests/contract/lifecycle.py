@@ -1,0 +1,235 @@
+"""Deploys stacks, uses them, destroys them, counts what is left, and does it again: ``make contract-deploy``.
+
+Without ``--profile`` on an embedded AWS that is made for it; with it in that account, after asking. ``--stacks all``
+plays the demo's scenarios instead, which need the embedded AWS.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import click
+from botocore.exceptions import ClientError
+
+from demo.functions import invoke
+from demo.groups import SCENARIOS
+from demo.scenario import Stage, play
+from kms_patterns.local import LocalAws
+from kms_patterns.policy.prices import DOLLARS_A_KEY
+from kms_patterns.toolchain import cdk_command, node_executable, toolchain_environment
+
+ROOT = Path(__file__).parents[2]
+HOURS_A_MONTH = 730
+Outputs = Mapping[str, Mapping[str, str]]
+
+
+def _secrets(session: Any, outputs: Mapping[str, str]) -> str:
+    functions, context = session.client("lambda"), {"tenant": "blue"}
+    event = {"plaintext": "c2VjcmV0", "encryptionContext": context}
+    sealed = invoke(functions, outputs["EncryptFunctionName"], event)
+    opened = invoke(
+        functions, outputs["DecryptFunctionName"], {"ciphertext": sealed["ciphertext"], "encryptionContext": context}
+    )
+    return _same("secret", opened["plaintext"], event["plaintext"])
+
+
+def _codes(session: Any, outputs: Mapping[str, str]) -> str:
+    functions, event = session.client("lambda"), {"message": "bWVzc2FnZQ=="}
+    made = invoke(functions, outputs["GenerateFunctionName"], event)
+    verified = invoke(functions, outputs["VerifyFunctionName"], {**event, "mac": made["mac"]})
+    return _same("code", verified["macValid"], expected=True)
+
+
+def _random(session: Any, outputs: Mapping[str, str]) -> str:
+    return f"{invoke(session.client('lambda'), outputs['GenerateFunctionName'], {'count': 32})['randomBytes'][:8]}…"
+
+
+def _same(what: str, found: object, expected: object) -> str:
+    if found != expected:
+        raise click.ClickException(f"the {what} is {found!r}, {expected!r} was expected")
+    return f"{what} came back"
+
+
+USES: Mapping[str, Callable[[Any, Mapping[str, str]], str]] = {
+    "KmsPatterns-Secrets": _secrets,
+    "KmsPatterns-Mac": _codes,
+    "KmsPatterns-RandomBytes": _random,
+}
+"""Three stacks that an administrator can use without taking a role that only a service may take."""
+
+
+@dataclass
+class Target:
+    """Where stacks go: an account by a session, and the CDK command line with the same credentials.
+
+    Attributes:
+        session: Its ``client`` makes clients.
+        variables: The environment of the CDK command line.
+        options: Words for every CDK command, such as ``--app``.
+    """
+
+    session: Any
+    variables: Mapping[str, str]
+    options: Sequence[str]
+    folder: Path
+    said: Callable[[str], None] = click.echo
+    physical: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def deploy(self, stacks: Sequence[str]) -> Outputs:
+        """Deploy the stacks; return their outputs."""
+        file = self.folder / "outputs.json"
+        self.cdk("deploy", *stacks, "--require-approval", "never", "--concurrency", "4", "--outputs-file", str(file))
+        found: Outputs = json.loads(file.read_text(encoding="utf-8"))
+        return found
+
+    def destroy(self, stacks: Sequence[str]) -> None:
+        """Destroy the stacks, after remembering what is in them."""
+        pages = self.session.client("cloudformation").get_paginator("list_stack_resources")
+        for stack in stacks:
+            held = [it for page in pages.paginate(StackName=stack) for it in page["StackResourceSummaries"]]
+            self.physical[stack] = [(it["ResourceType"], it["PhysicalResourceId"]) for it in held]
+        self.cdk("destroy", *stacks, "--force")
+
+    def left(self, stack: str) -> tuple[list[str], int]:
+        """Return what is left of a destroyed stack, and how many resources were looked for."""
+        looked = [(kind, name) for kind, name in self.physical[stack] if kind in _EXISTS]
+        return [f"{kind} {name}" for kind, name in looked if _exists(self.session, kind, name)], len(looked)
+
+    def cdk(self, *words: str) -> None:
+        """Run the CDK command line.
+
+        Raises:
+            ClickException: It failed; the message ends what it printed.
+        """
+        command = [*cdk_command(ROOT), *words, *self.options, "--no-notices", "--no-color", "--ci"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
+        environment |= toolchain_environment(cache=ROOT / ".cache") | dict(self.variables)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise click.ClickException(f"cdk {words[0]} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+
+
+def _pending(session: Any, name: str) -> bool:
+    return session.client("kms").describe_key(KeyId=name)["KeyMetadata"]["KeyState"] != "PendingDeletion"
+
+
+def _log_group(session: Any, name: str) -> bool:
+    found = session.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    return any(group["logGroupName"] == name for group in found)
+
+
+# By type: whether it exists. A key counts as gone when it is pending deletion, which costs nothing.
+_EXISTS: Mapping[str, Callable[[Any, str], object]] = {
+    "AWS::KMS::Key": _pending,
+    "AWS::KMS::Alias": lambda session, name: session.client("kms").describe_key(KeyId=name),
+    "AWS::S3::Bucket": lambda session, name: session.client("s3").get_bucket_location(Bucket=name),
+    "AWS::IAM::Role": lambda session, name: session.client("iam").get_role(RoleName=name),
+    "AWS::Lambda::Function": lambda session, name: session.client("lambda").get_function(FunctionName=name),
+    "AWS::Logs::LogGroup": _log_group,
+    "AWS::SQS::Queue": lambda session, name: session.client("sqs").get_queue_attributes(QueueUrl=name),
+    "AWS::SNS::Topic": lambda session, name: session.client("sns").get_topic_attributes(TopicArn=name),
+    "AWS::DynamoDB::GlobalTable": lambda session, name: session.client("dynamodb").describe_table(TableName=name),
+    "AWS::Events::Rule": lambda session, name: session.client("events").describe_rule(Name=name),
+    "AWS::CloudWatch::Alarm": lambda session, name: session.client("cloudwatch").describe_alarms(AlarmNames=[name])[
+        "MetricAlarms"
+    ],
+    "AWS::CloudWatch::Dashboard": lambda session, name: session.client("cloudwatch").get_dashboard(DashboardName=name),
+}
+_NOT_THERE = ("NotFound", "NoSuch", "NonExistent", "ResourceNotFound", "404")
+
+
+def _exists(session: Any, kind: str, name: str) -> bool:
+    try:
+        return bool(_EXISTS[kind](session, name))
+    except ClientError as error:
+        if any(word in error.response["Error"]["Code"] for word in _NOT_THERE):
+            return False
+        raise
+
+
+def live(target: Target, stacks: Sequence[str], use: Callable[[Outputs], str]) -> None:
+    """Deploy, use, destroy and count, twice.
+
+    Raises:
+        ClickException: A step failed, or something is left.
+    """
+    for attempt in ("first", "second"):
+        outputs = target.deploy(stacks)
+        target.said(f"{attempt} deployment of {len(stacks)} stacks")
+        target.said(f"  used: {use(outputs)}")
+        target.destroy(stacks)
+        counts = {stack: target.left(stack) for stack in stacks}
+        left = [what for found, _looked in counts.values() for what in found]
+        target.said(
+            f"  destroyed: {sum(looked for _, looked in counts.values())} resources looked for, {len(left)} left"
+        )
+        if left:
+            raise click.ClickException("left behind: " + ", ".join(left))
+
+
+def used(session: Any, stacks: Sequence[str]) -> Callable[[Outputs], str]:
+    """Return what uses each of ``stacks`` by its functions, as the caller of ``session``."""
+    return lambda outputs: ", ".join(f"{stack}: {USES[stack](session, outputs[stack])}" for stack in stacks)
+
+
+def played(aws: LocalAws, file: Path) -> Callable[[Outputs], str]:
+    """Return what plays the demo's scenarios, all of which must come out as expected."""
+
+    def use(outputs: Outputs) -> str:
+        stage = Stage(aws, outputs, file)
+        rows = [play(scenario, stage) for scenario in SCENARIOS]
+        wrong = [f"{row.scenario.name}: {row.observed}" for row in rows if not row.as_expected]
+        if wrong:
+            raise click.ClickException("\n".join(wrong))
+        return f"{len(rows)} scenarios as expected"
+
+    return use
+
+
+@click.command()
+@click.option("--profile", help="A real account: asks first.")
+@click.option("--stacks", default=",".join(USES), show_default=True, help="Names, or all (embedded AWS).")
+def main(profile: str | None, stacks: str) -> None:
+    """Deploy stacks, use them, destroy them, count what is left, and do it again."""
+    names = stacks.split(",")
+    context = ["--context", "kms-patterns:lifecycle=ephemeral"]
+    with tempfile.TemporaryDirectory() as folder:
+        options = [*context, "--output", f"{folder}/cdk.out"]
+        if profile:
+            session = boto3.Session(profile_name=profile)
+            _ask(session, profile, names)
+            target = Target(session, {"AWS_PROFILE": profile}, options, Path(folder))
+            live(target, names, used(session, names))
+            return
+        with LocalAws.start() as aws:
+            options += ["--context", "kms-patterns:platform=host"]
+            target = Target(aws.session(), aws.cdk_environment(), options, Path(folder))
+            target.cdk("bootstrap", f"aws://{aws.account}/{aws.region}")
+            if names == ["all"]:
+                target.cdk("synth", "--quiet")
+                names = sorted(path.name.split(".")[0] for path in Path(folder, "cdk.out").glob("*.template.json"))
+                live(target, names, played(aws, node_executable()))
+            else:
+                live(target, names, used(aws.session(), names))
+
+
+def _ask(session: Any, profile: str, stacks: Sequence[str]) -> None:
+    account, keys = session.client("sts").get_caller_identity()["Account"], 2 * 3
+    hourly = keys * DOLLARS_A_KEY / HOURS_A_MONTH
+    click.confirm(
+        f"This deploys {', '.join(stacks)} twice to account {account} (profile {profile}), which must be bootstrapped "
+        f"(make bootstrap). It makes at most {keys} keys: ${hourly:.2f} an hour until they are pending deletion, some "
+        "minutes later; calls, functions and logs come to less than $0.01. Continue?",
+        abort=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
