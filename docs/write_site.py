@@ -224,9 +224,20 @@ def gather(folder: Path) -> None:
 def build(folder: Path) -> None:
     """Gather the pages in ``folder``/docs and render them to ``folder``/site."""
     gather(folder / "docs")
-    shutil.copyfile(SETTINGS, folder / SETTINGS.name)
+    settings = SETTINGS.read_text(encoding="utf-8")
+    (folder / SETTINGS.name).write_text(_with_pages(settings, folder / "docs"), encoding="utf-8")
     subprocess.run([sys.executable, "-m", "zensical", "build", "--clean", "--strict"], cwd=folder, check=True)
     _bring_scripts(folder / "site")
+
+
+def _with_pages(settings: str, pages: Path) -> str:
+    """Return the settings with the pages that each pattern of the menu stands for."""
+    for pattern in re.findall(r'"([^"]*\*\.md)"', settings):
+        found = sorted(path.relative_to(pages).as_posix() for path in pages.glob(pattern))
+        settings = settings.replace(
+            f'"{pattern}"', ", ".join(f'"{name}"' for name in found if f'"{name}"' not in settings)
+        )
+    return settings
 
 
 def _bring_scripts(site: Path) -> None:
