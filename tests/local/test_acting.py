@@ -63,8 +63,15 @@ def test_state_machine_acts_as_its_role(aws: LocalAws, make_role: Any, allow: An
     assert "kms:GenerateDataKey" in found[1]["cause"]
 
 
-def test_state_machine_whose_role_does_not_trust_it_fails(aws: LocalAws, make_role: Any, allow: Any) -> None:
-    found = run_machine(aws, make_role(allow("*", "*")), "arn:aws:states:::aws-sdk:sqs:listQueues", {})
+def test_state_machine_whose_role_no_longer_trusts_it_fails(aws: LocalAws, make_role: Any, allow: Any) -> None:
+    name, machines = unique(), aws.client("stepfunctions")
+    role = make_role(allow("*", "*"), trust=STATES_TRUST, name=name)
+    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sqs:listQueues", "End": True}
+    definition = json.dumps({"StartAt": "Task", "States": {"Task": task}})
+    machine = machines.create_state_machine(name=name, definition=definition, roleArn=role)["stateMachineArn"]
+    document = json.dumps({"Version": "2012-10-17", "Statement": [CHAINING]})
+    aws.client("iam").update_assume_role_policy(RoleName=name, PolicyDocument=document)
+    found = finished(aws, machines.start_execution(stateMachineArn=machine)["executionArn"])
     assert (found["status"], "states.amazonaws.com" in found["cause"]) == ("FAILED", True)
 
 
@@ -300,6 +307,76 @@ def test_tags_and_source_identity_need_a_permission_of_their_own(
 def with_keys(aws: LocalAws, keys: dict[str, str]) -> AwsSession:
     access, secret, token = keys["AccessKeyId"], keys["SecretAccessKey"], keys.get("SessionToken")
     return replace(aws.session(), access_key_id=access, secret_access_key=secret, session_token=token)
+
+
+CHAINING = {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": ["sts:AssumeRole", "sts:TagSession"]}
+
+
+@pytest.mark.parametrize("option", [
+    {"ExternalId": "x"}, {"DurationSeconds": 899}, {"DurationSeconds": 7200}, {"DurationSeconds": 43201},
+    {"Tags": [{"Key": "aws:team", "Value": "a"}]}, {"Tags": [{"Key": f"t{n}", "Value": ""} for n in range(51)]},
+])  # fmt: skip
+def test_member_of_assume_role_beyond_its_limits_is_refused(
+    aws: LocalAws, make_role: Any, code_of: Any, option: dict[str, Any]
+) -> None:
+    sts = aws.client("sts", config=Config(parameter_validation=False))
+    request = {"RoleArn": make_role(trust=CHAINING), "RoleSessionName": "name"}
+    assert code_of(sts.assume_role, **request, **option) == "ValidationError"
+
+
+@pytest.mark.parametrize("operation", ["assume_role", "get_session_token"])
+def test_code_of_an_mfa_device_is_never_taken_unverified(
+    aws: LocalAws, make_role: Any, session_of: Any, allow: Any, code_of: Any, operation: str
+) -> None:
+    mfa = {"SerialNumber": f"arn:aws:iam::{aws.account}:mfa/any", "TokenCode": "123456"}
+    role = {"RoleArn": make_role(trust=CHAINING), "RoleSessionName": "name"} if operation == "assume_role" else {}
+    assert code_of(getattr(session_of(allow("sts:*", "*")).client("sts"), operation), **role, **mfa) == "AccessDenied"
+
+
+def assumed(aws: LocalAws, by: AwsSession, role: str, **options: Any) -> AwsSession:
+    keys = by.client("sts").assume_role(RoleArn=role, RoleSessionName="name", **options)["Credentials"]
+    return with_keys(aws, keys)
+
+
+def test_transitive_tags_reach_the_next_session_and_cannot_be_replaced(
+    aws: LocalAws, session_of: Any, make_role: Any, allow: Any, code_of: Any
+) -> None:
+    tagged = allow("kms:ListKeys", "*") | {"Condition": {"StringEquals": {"aws:PrincipalTag/team": "red"}}}
+    first, second = make_role(allow("sts:*", "*"), trust=CHAINING), make_role(tagged, trust=CHAINING)
+    red = {"Tags": [{"Key": "team", "Value": "red"}]}
+    user = session_of(allow("sts:*", "*"))
+    kept = assumed(aws, user, first, **red, TransitiveTagKeys=["team"])
+    assert assumed(aws, kept, second).client("kms").list_keys()["Keys"] is not None
+    dropped = assumed(aws, assumed(aws, user, first, **red), second).client("kms")
+    assert code_of(dropped.list_keys) == "AccessDeniedException"
+    again = {"Tags": [{"Key": "Team", "Value": "blue"}]}
+    assume = kept.client("sts").assume_role
+    assert code_of(assume, RoleArn=second, RoleSessionName="name", **again) == "InvalidParameterValue"
+    assert code_of(assume, RoleArn=second, RoleSessionName="name", DurationSeconds=3601) == "ValidationError"
+
+
+def test_session_of_a_deleted_role_stays_dead_when_the_name_is_taken_again(
+    aws: LocalAws, session_of: Any, make_role: Any, allow: Any, code_of: Any
+) -> None:
+    name = unique()
+    role = make_role(allow("kms:ListKeys", "*"), trust=CHAINING, name=name)
+    old, iam = assumed(aws, session_of(allow("sts:*", "*")), role).client("kms"), aws.client("iam")
+    assert old.list_keys()["Keys"] is not None
+    iam.delete_role_policy(RoleName=name, PolicyName="policy")
+    iam.delete_role(RoleName=name)
+    make_role(allow("kms:ListKeys", "*"), trust=CHAINING, name=name)
+    assert code_of(old.list_keys) == "AccessDeniedException"
+
+
+def test_trust_policy_that_names_the_caller_suffices_and_one_of_the_account_does_not(
+    aws: LocalAws, session_of: Any, make_role: Any, code_of: Any
+) -> None:
+    caller = session_of()
+    arn = caller.client("sts").get_caller_identity()["Arn"]
+    itself = {**CHAINING, "Principal": {"AWS": f"arn:aws:iam::{aws.account}:role/{arn.split('/')[1]}"}}
+    assert assumed(aws, caller, make_role(trust=itself)).client("sts").get_caller_identity()["Arn"].endswith("/name")
+    assume = caller.client("sts").assume_role
+    assert code_of(assume, RoleArn=make_role(trust=CHAINING), RoleSessionName="name") == "AccessDenied"
 
 
 def test_session_without_mfa_may_not_call_iam(aws: LocalAws) -> None:

@@ -423,3 +423,48 @@ def test_cloudformation_sets_the_bucket_encryption_and_changes_and_removes_it(
         found = root_s3.get_bucket_encryption(Bucket=ids["Bucket"])["ServerSideEncryptionConfiguration"]["Rules"]
         assert found[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": algorithm}
         assert found[0]["BucketKeyEnabled"] is False
+
+
+@pytest.mark.parametrize(("action", "option"), [
+    ("s3:PutObjectTagging", {"Tagging": "a=b"}), ("s3:PutObjectAcl", {"ACL": "bucket-owner-full-control"}),
+    ("s3:PutObjectLegalHold", {"ObjectLockLegalHoldStatus": "ON"}),
+])  # fmt: skip
+def test_what_an_upload_sets_besides_needs_its_own_permission(
+    root_s3: Any, session_of: Any, allow: Any, refusal: Any, action: str, option: dict[str, str]
+) -> None:
+    bucket = f"locked-{uuid.uuid4().hex[:8]}"
+    root_s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    both = ("s3:PutObject", ["s3:PutObject", action])
+    without, with_it = (session_of(allow(given, "*")).client("s3") for given in both)
+    code, message = refusal(without.put_object, Bucket=bucket, Key="k", Body=b"", **option)
+    assert (code, action in message) == ("AccessDenied", True)
+    assert with_it.put_object(Bucket=bucket, Key="k", Body=b"", **option)["ETag"]
+    suspended = {"VersioningConfiguration": {"Status": "Suspended"}}
+    assert refusal(root_s3.put_bucket_versioning, Bucket=bucket, **suspended)[0] == "InvalidBucketState"
+
+
+@pytest.mark.parametrize("changed", [
+    {"Principal": {"AWS": "arn:aws:iam::000000000000:user/never-made"}}, {"Action": "kms:Decrypt"},
+    {"Resource": "arn:aws:s3:::another/*"}, {"Condition": {"Foo": {"a": "b"}}}, {"Effect": "deny"},
+])  # fmt: skip
+def test_bucket_policy_that_s3_does_not_store_is_refused(
+    root_s3: Any, make_bucket: Any, make_key: Any, code_of: Any, changed: dict[str, Any]
+) -> None:
+    bucket = make_bucket(make_key())
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    for statements, refused in ([statement], None), ([statement | changed], "MalformedPolicy"):
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        if refused is None:
+            root_s3.put_bucket_policy(Bucket=bucket, Policy=document)
+        else:
+            assert code_of(root_s3.put_bucket_policy, Bucket=bucket, Policy=document) == refused
+
+
+@pytest.mark.parametrize("option", [
+    {"ServerSideEncryption": "AES256"}, {"ServerSideEncryption": "aws:kms", "SSEKMSEncryptionContext": "e30x"},
+])  # fmt: skip
+def test_encryption_headers_that_do_not_fit_are_an_invalid_argument(
+    root_s3: Any, make_bucket: Any, key: str, code_of: Any, option: dict[str, str]
+) -> None:
+    request = {"Bucket": make_bucket(key), "Key": "k", "Body": b"", "SSEKMSKeyId": key}
+    assert code_of(root_s3.put_object, **request, **option) == "InvalidArgument"

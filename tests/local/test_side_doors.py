@@ -23,6 +23,7 @@ from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 
 from kms_patterns.local import AwsSession, LocalAws
+from kms_patterns.local.server.authorization.policy_documents import stack_document
 from kms_patterns.local.server.emulator import emulator, functions
 from kms_patterns.local.server.emulator.emulator import APP
 from kms_patterns.local.server.requests.request_members import ASKING, is_key_member
@@ -270,11 +271,16 @@ def test_a_key_policys_deny_with_not_principal_applies(
 
 
 def test_a_bucket_policys_deny_with_not_principal_applies(
-    root_s3: Any, make_bucket: Any, s3_user: Any, code_of: Any
+    root_s3: Any, make_bucket: Any, make_role: Any, s3_user: Any, code_of: Any
 ) -> None:
     bucket, s3 = make_bucket(), s3_user()
     s3.put_object(Bucket=bucket, Key="a", Body=b"x")
-    deny = {"Effect": "Deny", "NotPrincipal": {"AWS": OTHER}, "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    deny = {
+        "Effect": "Deny",
+        "NotPrincipal": {"AWS": make_role()},
+        "Action": "s3:*",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
     root_s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
     assert code_of(s3.put_object, Bucket=bucket, Key="a", Body=b"x") == "AccessDenied"
 
@@ -361,3 +367,51 @@ def test_a_malformed_kms_request_is_refused_by_type_over_http(aws: Any, body: by
             urllib.request.urlopen(request, context=context)
         code = json.loads(refused.value.read())["__type"]
         assert (refused.value.code, code in {"SerializationException", "ValidationException"}) == (400, True), code
+
+
+NO_PRINCIPAL = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
+MALFORMED = {
+    "a principal": {**NO_PRINCIPAL, "Principal": "*"}, "no service": {**NO_PRINCIPAL, "Action": "Decrypt"},
+    "two colons": {**NO_PRINCIPAL, "Action": "kms:a:b"}, "no action": {**NO_PRINCIPAL, "Action": []},
+    "a name for an ARN": {**NO_PRINCIPAL, "Resource": "foo"}, "a Sid with a space": {**NO_PRINCIPAL, "Sid": "a b"},
+    "an operator": {**NO_PRINCIPAL, "Condition": {"Foo": {"a": "b"}}}, "an element": {**NO_PRINCIPAL, "X": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", MALFORMED)
+def test_policy_that_iam_does_not_store_is_refused_also_of_a_stack(aws: LocalAws, code_of: Any, fault: str) -> None:
+    document = {"Version": "2012-10-17", "Statement": [MALFORMED[fault]]}
+    create = aws.client("iam").create_policy
+    assert code_of(create, PolicyName=unique(), PolicyDocument=json.dumps(document)) == "MalformedPolicyDocument"
+    assert stack_document("AWS::IAM::Role", {"Policies": [{"PolicyName": "p", "PolicyDocument": document}]}) is not None
+
+
+@pytest.mark.parametrize("changed", [
+    {"Resource": "*"}, {"Principal": {"AWS": "arn:aws:iam::000000000000:user/never-made"}}, {"Action": "s3:GetObject"},
+    {"Principal": {"AWS": "arn:aws:iam::000000000000:role/*"}},
+])  # fmt: skip
+def test_trust_policy_that_iam_does_not_store_is_refused(aws: LocalAws, code_of: Any, changed: dict[str, Any]) -> None:
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust | changed]})
+    create = aws.client("iam").create_role
+    assert code_of(create, RoleName=unique(), AssumeRolePolicyDocument=document) == "MalformedPolicyDocument"
+
+
+@pytest.mark.parametrize(("service", "code"), [
+    ("lambda", "InvalidParameterValueException"), ("stepfunctions", "AccessDeniedException"),
+])  # fmt: skip
+def test_role_that_does_not_trust_the_service_is_refused(
+    aws: LocalAws, make_role: Any, code_of: Any, service: str, code: str
+) -> None:
+    role, name = make_role(), unique()
+    machine = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
+    function = {"Runtime": "python3.12", "Handler": "i.h", "Code": {"ZipFile": b"x"}, "Role": role}
+    assert (
+        code
+        == {
+            "lambda": lambda: code_of(aws.client("lambda").create_function, FunctionName=name, **function),
+            "stepfunctions": lambda: code_of(
+                aws.client("stepfunctions").create_state_machine, name=name, roleArn=role, definition=machine
+            ),
+        }[service]()
+    )

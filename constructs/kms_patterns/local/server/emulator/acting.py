@@ -150,6 +150,13 @@ def role_session(role_arn: str, service: str | None, session_name: str) -> dict[
     return credentials
 
 
+def trusts(role_arn: str, service: str) -> bool:
+    """Return whether a role lets a service assume it; of a role that does not exist it is not known."""
+    account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
+    role = reach(IAM, "_roles").get_scoped(account, None, name)
+    return role is None or _trusts(role.get("AssumeRolePolicyDocument") or "{}", service, "Service")
+
+
 def trusted_service(role_arn: str) -> str | None:
     """Return a service that a role trusts, if it does not trust its own account; None otherwise."""
     account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]

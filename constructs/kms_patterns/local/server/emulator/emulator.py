@@ -50,6 +50,7 @@ _STEPS = {
     "_update_resource": "resource_type physical_id old_props new_props stack_name logical_id old_attrs",
 }
 _CONDITIONS = {"_evaluate_conditions": "template params"}
+_DOCUMENT = {"validate_policy_document": "doc"}
 _REGIONAL = "=AccountRegionScopedDict"
 _PARAMETERS = "template provided_params previous_params"
 _OF_KMS = {
@@ -105,6 +106,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "evaluate_resource_policy": "doc ctx service named_only direct_only",
         "evaluate_trust_policy": "trust_doc caller_arn ctx",
         "resolve_principal": "access_key_id account_id credential",
+        **_DOCUMENT,
         "_principal_keys": "credential",
         "_first_match": "ctx stmts effect",
         "_permissions_boundary": "store name account_id",
@@ -138,8 +140,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     S3: {
         "_SSE_STORED_HEADERS": "=tuple",
         "_bucket_default_sse_headers": "bucket_name",
-        "_buckets": "=AccountScopedDict",
-        "_bucket_encryption": "=AccountScopedDict",
+        **dict.fromkeys(("_bucket_encryption", "_bucket_object_lock", "_buckets"), "=AccountScopedDict"),
         "_check_sse_c_copy_source": "headers src_obj",
         "_check_sse_c_part": "headers upload",
         "_check_sse_read_headers": "headers obj",
@@ -151,8 +152,9 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         **{f"_delete_bucket_{name}": "name" for name in ("encryption", "lifecycle", "tagging")},
         **{f"_put_bucket_{name}": "name body" for name in ("encryption", "lifecycle", "tagging")},
     },
-    STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict"},
-    IAM: dict.fromkeys(
+    STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict", **_DOCUMENT},
+    IAM: {"_trust_policy_not_principal_error": "doc"}
+    | dict.fromkeys(
         ("_group_inline_policies", "_groups", "_instance_profiles", "_roles", "_user_inline_policies", "_users"),
         "=AccountScopedDict",
     ),

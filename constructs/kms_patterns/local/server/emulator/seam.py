@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from kms_patterns.local.inspection import looked_up
-from kms_patterns.local.server.authorization import emulator_policies
+from kms_patterns.local.server.authorization import emulator_policies, policy_documents
 from kms_patterns.local.server.authorization.caller import role_arn_of
 from kms_patterns.local.server.emulator import (
     emulator,
@@ -24,6 +24,7 @@ from kms_patterns.local.server.emulator.emulator import (
     ENGINE,
     EVALUATOR,
     EVENTS,
+    IAM,
     KMS,
     LAMBDA,
     LAMBDA_RUNTIME,
@@ -78,8 +79,7 @@ def install(kms: KmsService) -> None:
     replace(ACTIONS, "access_denied_response", denials.response)
     replace(ACTIONS, "_BOTOCORE_SERVICE_MAP", denials.with_lambda)
     replace(ACTIONS, "extract_iam_action", denials.naming)
-    replace(STS, "handle_request", session_rules.checking)
-    replace(EVALUATOR, "_principal_keys", session_rules.principal_keys)
+    _install_identities()
     replace(KMS, "_create_key", key_creation.create_key)
     replace(KMS, "_key_metadata", key_creation.key_metadata)
     replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
@@ -148,6 +148,18 @@ def _install_monitoring(kms: KmsService) -> None:
     kms.log.told.append(monitoring.announce)
 
 
+def _install_identities() -> None:
+    replace = emulator.replace
+    for module in (EVALUATOR, STS):
+        replace(module, "validate_policy_document", policy_documents.identity_policies)
+    replace(IAM, "_trust_policy_not_principal_error", policy_documents.trust_policies)
+    replace(EVALUATOR, "_resource_policy", session_rules.trust_policy)
+    replace(EVALUATOR, "resolve_principal", session_rules.of_living_role)
+    replace(STS, "register_session", session_rules.registering)
+    replace(STS, "handle_request", session_rules.checking)
+    replace(EVALUATOR, "_principal_keys", session_rules.principal_keys)
+
+
 def _install_step_functions() -> None:
     replace = emulator.replace
     replace(APP, "call_service_handler_sync", step_functions.calling)
@@ -196,7 +208,8 @@ def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
         action = _AUTHENTICATED_ONLY if service == "kms" else iam_action
         decided = original(access_key_id, action, service, *rest, **named)
         if decided is None:
-            side_doors.check(original, access_key_id, iam_action, service, rest[0] if rest else named["region"])
+            on = named | ({"region": rest[0]} if rest else {}) | ({"resource_arn": rest[1]} if rest[1:] else {})
+            side_doors.check(original, access_key_id, iam_action, service, on)
         if decided is None and session_rules.without_mfa(access_key_id, iam_action):
             decided = reach(EVALUATOR, "EvalResult")("ImplicitDeny", "this session, which was made without MFA,")
         if hasattr(decided, "decision"):

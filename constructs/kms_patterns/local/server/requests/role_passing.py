@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from kms_patterns.local.server.emulator.acting import trusts
 from kms_patterns.local.server.emulator.emulator import IAM, RESPONSES, reach
 from kms_patterns.local.server.requests.request_members import Members, Served, members_of
 
@@ -18,6 +19,20 @@ _PRINCIPALS = {
     "ecs": "ecs-tasks", "efs": "elasticfilesystem", "iam": "ec2", "kinesisfirehose": "firehose",
     "monitoring": "cloudwatch", "msk": "kafka", "stepfunctions": "states",
 }  # fmt: skip
+# By principal: the refusal of a role that does not trust a service which tries it at once.
+_ASSUMED_AT_ONCE = {
+    "lambda": ("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda."),
+    "states": (
+        "AccessDeniedException",
+        "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the "
+        "provided role.",
+    ),
+    "scheduler": (
+        "ValidationException",
+        "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
+    ),
+    "pipes": ("ValidationException", "{role} must allow pipes.amazonaws.com to assume the role."),
+}
 _NO_PASSING = frozenset({"sts", "iam", "kms", "sqs", "sns", "tagging", "resource-groups", "cloudtrail"})
 
 
@@ -34,6 +49,13 @@ def passed_by(service: str, action: str, request: Served) -> list[str]:
     if service == "ec2":
         return [*_found(request.members()), *_of_profiles(request)]
     return [] if service in _NO_PASSING or (service == "s3" and request.is_object) else _found(request.members())
+
+
+def unusable(service: str, role: str) -> tuple[str, str] | None:
+    """Return code and message of the refusal of a role that the service may not assume; None if it may."""
+    principal = passed_to(service)
+    refusal = _ASSUMED_AT_ONCE.get(principal.partition(".")[0])
+    return None if refusal is None or trusts(role, principal) else (refusal[0], refusal[1].format(role=role))
 
 
 def passed_roles(properties: Any) -> list[str]:

@@ -1,8 +1,9 @@
-"""STS as AWS has it where the emulator is lenient: federation, names of sessions, tags, source identities, MFA.
+"""STS as AWS has it where the emulator is lenient: federation, members, tags, source identities, MFA, deleted roles.
 
 AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
 """
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -12,13 +13,10 @@ from typing import Any
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, RESPONSES, ROUTER, STS, reach
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.requests.request_shapes import Params, params_of, query_error
+from kms_patterns.local.server.requests.session_members import Session, inherited_tags, listed, refusal, role_of
 
 Handler = Callable[..., Awaitable[Response]]
 
-_FEDERATED = {"AssumeRoleWithWebIdentity": "WebIdentityToken", "AssumeRoleWithSAML": "SAMLAssertion"}
-_NAMED = ("AssumeRole", "AssumeRoleWithWebIdentity")
-_NAME = re.compile(r"[\w+=,.@-]*", re.ASCII)
-_SHORTEST, _LONGEST = 2, 64
 # What credentials of GetSessionToken may call of STS; of IAM they may call nothing without MFA.
 _WITHOUT_MFA = frozenset({"sts:AssumeRole", "sts:GetCallerIdentity"})
 _ISSUED = re.compile(r"<AccessKeyId>([A-Z0-9]+)</AccessKeyId>|\"AccessKeyId\": ?\"([A-Z0-9]+)\"")
@@ -31,12 +29,13 @@ def checking(original: Handler) -> Handler:
         method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Any]
     ) -> Response:
         params = params_of(method, headers, body, query_params)
-        refused = _federation(params) or _session_name(params) or _source_identity(params, headers, query_params)
+        asking = reach(STS, "_sessions").get(reach(ROUTER, "extract_access_key_id")(headers, query_params)) or {}
+        refused = refusal(params, asking) or _source_identity(params, asking, headers, query_params)
         if refused is not None:
             return refused
         response = await original(method, path, headers, body, query_params)
         if params.get("Action") == "AssumeRole" and response[0] == HTTPStatus.OK:
-            _keep_source_identity(response[2], params, headers, query_params)
+            _keep(response[2], params, asking)
         return response
 
     return handle_request
@@ -62,44 +61,69 @@ def without_mfa(access_key: str, action: str) -> bool:
     return session.get("PrincipalType") == "User" and action.startswith(("iam:", "sts:")) and action not in _WITHOUT_MFA
 
 
-def _federation(params: Params) -> Response | None:
-    token = _FEDERATED.get(params.get("Action", ""))
-    if token is None:
-        return None
-    # Without the provider's published keys no token can be verified; to take one unverified would let anyone in.
-    return query_error(
-        "sts",
-        "InvalidIdentityToken",
-        f"The embedded AWS reaches no identity provider, so it cannot verify a {token} and accepts none; "
-        "use AssumeRole, or `kms-patterns local as ROLE`.",
-    )
+def registering(original: Callable[[str, dict[str, Any]], None]) -> Callable[[str, dict[str, Any]], None]:
+    """Keep a function's session with the unique id of its role, where the emulator puts the name."""
+
+    def register(access_key: str, session: dict[str, Any]) -> None:
+        arn, (of, marker, name) = str(session.get("Arn", "")), str(session.get("UserId", "")).partition(":")
+        if ":assumed-role/" in arn and not of.startswith("AROA"):
+            role = role_of(f"arn:aws:iam::{arn.split(':')[4]}:role/{arn.split('/')[1]}")
+            session = {**session, "UserId": f"{role.get('RoleId', of)}{marker}{name}"}
+        original(access_key, session)
+
+    return register
 
 
-def _session_name(params: Params) -> Response | None:
-    name = params.get("RoleSessionName")
-    if params.get("Action") not in _NAMED or name is None:
-        return None
-    if len(name) < _SHORTEST:
-        rule = f"Member must have length greater than or equal to {_SHORTEST}"
-    elif len(name) > _LONGEST:
-        rule = f"Member must have length less than or equal to {_LONGEST}"
-    elif not _NAME.fullmatch(name):
-        rule = "Member must satisfy regular expression pattern: [\\w+=,.@-]*"
-    else:
-        return None
-    found = f"1 validation error detected: Value '{name}' at 'roleSessionName' failed to satisfy constraint: {rule}"
-    return query_error("sts", "ValidationError", found)
+def of_living_role(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse the sessions of a role that was deleted, also if another one has its name now."""
+
+    def resolve(access_key_id: str, account_id: str, credential: Any = None) -> Any:
+        found = original(access_key_id, account_id, credential)
+        made_of = str((reach(STS, "_sessions").get(access_key_id) or {}).get("UserId", "")).partition(":")[0]
+        if getattr(found, "type", "") != "AssumedRole" or not made_of:
+            return found
+        role = reach(IAM, "_roles").get_scoped(found.account, None, found.arn.split("/")[1]) or {}
+        if role.get("RoleId") == made_of:
+            return found
+        message = "The security token included in the request is invalid."
+        return reach(EVALUATOR, "AuthError")("InvalidClientTokenId", message)
+
+    return resolve
 
 
-def _source_identity(params: Params, headers: Mapping[str, str], query: Mapping[str, Any]) -> Response | None:
+def trust_policy(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a trust policy that names the caller itself suffice in its account, as any other resource's policy does.
+
+    What it denies, and its conditions on the request, STS decides afterwards.
+
+    AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+    """
+
+    def find(service: str, resource_arn: str) -> Any:
+        role = role_of(resource_arn) if service == "sts" and ":role/" in resource_arn else {}
+        if not role:
+            return original(service, resource_arn)
+        document = role.get("AssumeRolePolicyDocument") or "{}"
+        policy = json.loads(document) if isinstance(document, str) else document
+        statements = policy.get("Statement", [])
+        statements = [statements] if isinstance(statements, Mapping) else statements
+        allowing = [{**it, "Resource": "*"} for it in statements if it.get("Effect") == "Allow"]
+        return {"Version": policy.get("Version"), "Statement": allowing}, resource_arn.split(":")[4]
+
+    return find
+
+
+def _source_identity(
+    params: Params, asking: Session, headers: Mapping[str, str], query: Mapping[str, Any]
+) -> Response | None:
     if params.get("Action") != "AssumeRole":
         return None
     access_key = reach(ROUTER, "extract_access_key_id")(headers, query)
     role_arn, identity = params.get("RoleArn", ""), params.get("SourceIdentity")
-    inherited = (reach(STS, "_sessions").get(access_key) or {}).get("SourceIdentity")
+    inherited = asking.get("SourceIdentity")
     if identity and inherited and identity != inherited:
         return _denied(access_key, "sts:SetSourceIdentity", role_arn)
-    tagged = any(name == "Tags" or name.startswith("Tags.member.") for name in params)
+    tagged = any(name == "Tags" or name.startswith("Tags.member.") for name in params) or bool(inherited_tags(asking))
     needed = [("sts:TagSession", tagged), ("sts:SetSourceIdentity", bool(identity or inherited))]
     for action, wanted in needed:
         if wanted and not _may(access_key, action, role_arn, identity or inherited):
@@ -115,10 +139,7 @@ def _may(access_key: str, action: str, role_arn: str, identity: str | None) -> b
     caller = reach(EVALUATOR, "resolve_principal")(access_key, reach(RESPONSES, "get_account_id")())
     if denied is not None or isinstance(caller, reach(EVALUATOR, "AuthError")):
         return False
-    if action == "sts:TagSession":
-        # The emulator itself asks the trust policy for this one, with the tags.
-        return True
-    role = reach(IAM, "_roles").get_scoped(role_arn.split(":")[4], None, role_arn.rsplit("/", 1)[-1]) or {}
+    role = role_of(role_arn)
     request = reach(EVALUATOR, "EvalContext")(
         principal_arn=caller.arn,
         principal_type=caller.type,
@@ -132,15 +153,19 @@ def _may(access_key: str, action: str, role_arn: str, identity: str | None) -> b
     return bool(reach(EVALUATOR, "evaluate_trust_policy")(document, caller.arn, request))
 
 
-def _keep_source_identity(
-    body: bytes | str, params: Params, headers: Mapping[str, str], query: Mapping[str, Any]
-) -> None:
-    sessions = reach(STS, "_sessions")
-    asking = sessions.get(reach(ROUTER, "extract_access_key_id")(headers, query)) or {}
-    identity = params.get("SourceIdentity") or asking.get("SourceIdentity")
+def _keep(body: bytes | str, params: Params, asking: Session) -> None:
     issued = _ISSUED.search(body.decode() if isinstance(body, bytes) else body)
-    if identity and issued:
-        sessions[issued[1] or issued[2]]["SourceIdentity"] = identity
+    made = reach(STS, "_sessions").get(issued[1] or issued[2]) if issued else None
+    if made is None:
+        return
+    inherited = inherited_tags(asking)
+    identity = params.get("SourceIdentity") or asking.get("SourceIdentity")
+    if identity:
+        made["SourceIdentity"] = identity
+    made["SessionTags"] = [*(made.get("SessionTags") or ()), *inherited]
+    made["TransitiveTagKeys"] = [
+        *listed(params, "TransitiveTagKeys.member."), *(tag["Key"] for tag in inherited),
+    ]  # fmt: skip
 
 
 def _denied(access_key: str, action: str, role_arn: str) -> Response:

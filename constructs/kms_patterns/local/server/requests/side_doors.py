@@ -14,7 +14,8 @@ from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reac
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.requests.request_members import Served, serving, unasked_by
 from kms_patterns.local.server.requests.request_shapes import malformed, misread
-from kms_patterns.local.server.requests.role_passing import passed_by, passed_to
+from kms_patterns.local.server.requests.role_passing import passed_by, passed_to, unusable
+from kms_patterns.local.server.s3.s3_operations import further_permissions
 
 logger = logging.getLogger("kms_patterns")
 Dispatch = Callable[..., Awaitable[Response | None]]
@@ -63,11 +64,19 @@ def _typed(response: Response | None, headers: Mapping[str, str]) -> Response | 
     return (misread(failed, headers) if failed else None) or response
 
 
-def check(enforce: Callable[..., Any], access_key: str, action: str, service: str, region: str) -> None:
+def check(enforce: Callable[..., Any], access_key: str, action: str, service: str, on: Mapping[str, Any]) -> None:
     """Check the request being served, once, after its own permission was granted.
 
+    Args:
+        enforce: The emulator's decision on one action.
+        access_key: Of the caller.
+        action: The request's own action.
+        service: Its service.
+        on: Region, resource and condition keys of that decision.
+
     Raises:
-        Refused: It passes a role without iam:PassRole, or names a key for a service that does not ask KMS.
+        Refused: It passes a role without iam:PassRole, sets what needs a permission of its own, or names a key for a
+            service that does not ask KMS.
     """
     request = serving.get()
     if request is None:
@@ -75,19 +84,26 @@ def check(enforce: Callable[..., Any], access_key: str, action: str, service: st
     serving.set(None)
     for role in passed_by(service, action, request):
         context = {"iam:PassedToService": passed_to(service)}
-        denied = enforce(access_key, "iam:PassRole", "iam", region, resource_arn=role, service_context=context)
+        denied = enforce(access_key, "iam:PassRole", "iam", on["region"], resource_arn=role, service_context=context)
         if denied is not None:
-            raise Refused(service, action, "AccessDenied", _not_passed(denied, role))
+            raise Refused(service, action, "AccessDenied", _denied(denied, "iam:PassRole", role))
+        refused = unusable(service, role)
+        if refused is not None:
+            raise Refused(service, action, *refused)
+    for needed in further_permissions(action, request.headers) if service == "s3" else ():
+        denied = enforce(access_key, needed, service, **on)
+        if denied is not None:
+            raise Refused(service, needed, "AccessDenied", _denied(denied, needed, str(on.get("resource_arn", "*"))))
     unasked = unasked_by(service, action, request)
     if unasked:
         raise Refused(service, action, "ValidationException", unasked)
 
 
-def _not_passed(denied: Any, role: str) -> str:
+def _denied(denied: Any, action: str, resource: str) -> str:
     if isinstance(denied, reach(EVALUATOR, "AuthError")):
         return str(denied.message)
     message = reach(ACTIONS, "identity_denial_message")
-    return str(message("iam:PassRole", denied.principal_arn, role, denied.decision == "Deny"))
+    return str(message(action, denied.principal_arn, resource, denied.decision == "Deny"))
 
 
 def _response(refused: Refused, answered: str, headers: Any) -> Response:

@@ -38,12 +38,17 @@ class S3Encryption:
         """Remember the request for the gates, keep the wrapped data key out of the response; refuse what is unknown."""
 
         def dispatch(*request: Any) -> Response:
-            method, bucket, key, headers, _body, query = request
+            method, bucket, key, headers, body, query = request
             strange = s3_operations.unknown(method, key, headers, query)
             if bucket and strange:
                 refused: Response = reach(S3, "_error")("NotImplemented", f"{strange} is not implemented.", 501)
                 return refused
-            with serving(S3Request(method, bucket, key, headers, query)):
+            asked = S3Request(method, bucket, key, headers, query)
+            wrong = s3_operations.refused_for(asked, body)
+            if wrong:
+                answer: Response = reach(S3, "_error")(*wrong)
+                return answer
+            with serving(asked):
                 status, answered, content = original(*request)
             missing = status == HTTPStatus.NOT_FOUND and key and method in {"GET", "HEAD"}
             if missing and s3_operations.hidden(bucket, headers, query):
@@ -139,7 +144,7 @@ def s3_error(refused: KmsError) -> Response:
     if refused.code == "AccessDeniedException":
         code, status = "AccessDenied", 403
     else:
-        code, status = f"KMS.{refused.code}", 400
+        code, status = refused.code if refused.code == "InvalidArgument" else f"KMS.{refused.code}", 400
     response: Response = reach(S3, "_error")(code, refused.message, status)
     return response
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
+from kms_patterns.local.server.authorization.policy_documents import bucket_policy
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, ROUTER, S3, reach
 
 _OBJECT: Mapping[str, frozenset[str]] = {
@@ -47,6 +48,21 @@ _PARAMETERS = frozenset({
     "max-keys", "max-parts", "max-uploads", "part-number-marker", "partNumber", "prefix", "signature", "start-after",
     "upload-id-marker", "version-id-marker", "versionId",
 })  # fmt: skip
+_ENCRYPTION = "x-amz-server-side-encryption"
+# By action: a header, or its beginning, and the action that it needs besides.
+_FURTHER = {
+    "s3:PutObject": (
+        ("x-amz-tagging", "s3:PutObjectTagging"), ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
+        ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"), ("x-amz-acl", "s3:PutObjectAcl"),
+        ("x-amz-grant-", "s3:PutObjectAcl"),
+    ),
+    "s3:CreateBucket": (
+        ("x-amz-acl", "s3:PutBucketAcl"), ("x-amz-grant-", "s3:PutBucketAcl"),
+        ("x-amz-bucket-object-lock-enabled", "s3:PutBucketObjectLockConfiguration"),
+        ("x-amz-bucket-object-lock-enabled", "s3:PutBucketVersioning"),
+        ("x-amz-object-ownership", "s3:PutBucketOwnershipControls"),
+    ),
+}  # fmt: skip
 _PREFIXES = ("response-", "x-")
 _HEADERS = ("x-amz-rename-source", "x-amz-write-offset-bytes")
 
@@ -57,6 +73,18 @@ def unknown(method: str, key: str, headers: Mapping[str, str], query: Iterable[s
     strange = [name for name in query if name not in known and not _is_parameter(name)]
     strange += [name for name in _HEADERS if name in headers]
     return strange[0] if strange else None
+
+
+def further_permissions(action: str, headers: Mapping[str, str]) -> list[str]:
+    """Return the actions that a request needs besides its own, for what its headers set.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (Permissions)
+    """
+    return sorted(
+        needed
+        for header, needed in _FURTHER.get(action, ())
+        if any(name == header or (header.endswith("-") and name.startswith(header)) for name in headers)
+    )
 
 
 def hidden(bucket: str, headers: Mapping[str, str], query: Mapping[str, Any]) -> bool:
@@ -105,6 +133,22 @@ class S3Request:
     def reads_checksum(self) -> bool:
         """Whether the answer is to contain the object's checksum."""
         return self.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+
+
+def refused_for(request: S3Request, body: bytes) -> tuple[str, str, int] | None:
+    """Return code, message and status of a request that S3 refuses for what it holds; None if it does not."""
+    if request.method == "PUT" and not request.key and "policy" in request.query:
+        malformed = bucket_policy(body.decode("utf-8", "replace"), request.bucket)
+        return ("MalformedPolicy", malformed, 400) if malformed else None
+    locked = "versioning" in request.query and request.bucket in reach(S3, "_bucket_object_lock")
+    if locked and request.method == "PUT" and b"<Status>Suspended<" in body:
+        said = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
+        return "InvalidBucketState", said, 409
+    key_id = f"{_ENCRYPTION}-aws-kms-key-id" in request.headers and request.method in {"PUT", "POST"}
+    if key_id and not request.headers.get(_ENCRYPTION, "").startswith("aws:kms"):
+        said = f"Server Side Encryption with AWS KMS managed key requires HTTP header {_ENCRYPTION} : aws:kms"
+        return "InvalidArgument", said, 400
+    return None
 
 
 _current: ContextVar[S3Request | None] = ContextVar("s3_request", default=None)

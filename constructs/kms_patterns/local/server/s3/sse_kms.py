@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.keys import managed_key
 from kms_patterns.local.server.kms.kms_call import KmsCall
-from kms_patterns.local.server.kms.kms_errors import KmsError, access_denied, invalid
+from kms_patterns.local.server.kms.kms_errors import KmsError, access_denied
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.s3.s3_operations import S3Request
 
@@ -55,7 +55,8 @@ def new_data_key(kms: KmsService, request: S3Request | None, headers: Mapping[st
     inherits = not headers.get(ALGORITHM)
     named = default.get(KEY_ID) if inherits else headers.get(KEY_ID)
     bucket_key = _bucket_key(headers, bucket)
-    context = {"aws:s3:arn": f"arn:aws:s3:::{bucket}"} if bucket_key else _object_context(request, headers)
+    of_object = _object_context(request, headers)
+    context = {"aws:s3:arn": f"arn:aws:s3:::{bucket}"} if bucket_key else of_object
     answer = kms.perform(KmsCall(
         "GenerateDataKey",
         {"KeyId": named or managed_key("s3")["Arn"], "KeySpec": "AES_256", "EncryptionContext": context},
@@ -100,7 +101,7 @@ def _object_context(request: S3Request, headers: Mapping[str, str]) -> dict[str,
     try:
         given = json.loads(base64.b64decode(headers[CONTEXT], validate=True))
     except (binascii.Error, ValueError) as malformed:
-        raise invalid(f"The header {CONTEXT} is not base64 of JSON") from malformed
+        raise KmsError("InvalidArgument", f"The header {CONTEXT} is not base64 of JSON") from malformed
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
-        raise KmsError("ValidationException", f"The header {CONTEXT} must map strings to strings")
+        raise KmsError("InvalidArgument", f"The header {CONTEXT} must map strings to strings")
     return given | own

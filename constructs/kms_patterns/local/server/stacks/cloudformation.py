@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from kms_patterns.local.server.authorization.policy_documents import stack_document
 from kms_patterns.local.server.emulator.acting import (
     Acting,
     NotAssumable,
@@ -21,7 +22,7 @@ from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests.request_members import unasked_key
 from kms_patterns.local.server.requests.request_shapes import params_of, query_error
-from kms_patterns.local.server.requests.role_passing import passed_roles, passed_to
+from kms_patterns.local.server.requests.role_passing import passed_roles, passed_to, unusable
 from kms_patterns.local.server.stacks import stack_refusals
 from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, permissions
 from kms_patterns.local.server.stacks.stack_keys import change_key, use_keys
@@ -132,6 +133,12 @@ class ResourceSteps:
         for role in passed_roles(step.props):
             to = passed_to(step.kind.split("::")[1].lower())
             principal.require("iam:PassRole", role, **{"iam:PassedToService": to})
+            refused = unusable(step.kind.split("::")[1].lower(), role)
+            if refused is not None:
+                raise ResourceFailed(handler_message(refused[1], "InvalidRequest"))
+        malformed = stack_document(step.kind, step.props)
+        if malformed:
+            raise ResourceFailed(handler_message(malformed, "InvalidRequest"))
         use_keys(self.kms, principal.caller, step)
         unasked = unasked_key(step.kind.split("::")[1].lower(), step.props)
         if unasked:
