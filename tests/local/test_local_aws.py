@@ -13,15 +13,20 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
+from botocore.exceptions import ClientError
 
 from kms_patterns.local import AssumeRoleRefused, LocalAws, StartFailed, daemon, server_process
+from kms_patterns.local.inspection import recorded_calls, resource_of
+from kms_patterns.local.layout import Layout
 
 EC2 = "ec2.amazonaws.com"
 
@@ -130,6 +135,34 @@ def test_a_call_that_is_refused_before_its_decision_is_logged(
     [call] = aws.kms_calls()[before:]
     assert (call["action"], call["decision"], call["errorCode"]) == (f"kms:{operation.title()}", "deny", code)
     assert (call["keyArn"], call["reason"]) == (None, "refused before it was authorized")
+
+
+def test_every_refusal_is_recorded_with_its_resource(
+    aws: LocalAws, session_of: Any, make_role: Any, allow: Any
+) -> None:
+    session, role = session_of(allow(["kms:TagResource", "states:*"], "*")), make_role()
+    alias, secret = f"alias/{uuid.uuid4().hex[:8]}", replace(aws.session(), secret_access_key="wrong" * 8)
+    machine = {
+        "name": "m",
+        "roleArn": role,
+        "definition": json.dumps({"StartAt": "A", "States": {"A": {"Type": "Fail"}}}),
+    }
+    calls: list[tuple[Callable[[], object], str, str]] = [
+        (
+            lambda: session.client("kms").create_alias(AliasName=alias, TargetKeyId=uuid.uuid4().hex),
+            "kms:CreateAlias",
+            alias,
+        ),
+        (lambda: secret.client("kms").list_keys(), "kms:ListKeys", "*"),
+        (lambda: session.client("stepfunctions").create_state_machine(**machine), "states:CreateStateMachine", ""),
+        (lambda: session.client("sts").assume_role(RoleArn=role, RoleSessionName="name"), "sts:AssumeRole", role),
+    ]
+    for call, action, resource in calls:
+        with pytest.raises(ClientError):
+            call()
+        found = recorded_calls(Layout(aws.folder))[-1]
+        assert (found["action"], found["decision"]) == (action, "deny"), found
+        assert resource_of(found).endswith(resource)
 
 
 def test_a_child_process_reaches_it_by_the_environment_alone_and_past_the_users_settings(

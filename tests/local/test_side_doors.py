@@ -415,3 +415,10 @@ def test_role_that_does_not_trust_the_service_is_refused(
             ),
         }[service]()
     )
+
+
+@pytest.mark.parametrize("service", ["kms", "iam", "s3"])
+def test_signature_of_the_account_root_is_checked(aws: LocalAws, code_of: Any, service: str) -> None:
+    client = replace(aws.session(), secret_access_key="wrong" * 8).client(service)
+    call = {"kms": "list_keys", "iam": "list_users", "s3": "list_buckets"}[service]
+    assert code_of(getattr(client, call)) in {"InvalidSignatureException", "SignatureDoesNotMatch"}

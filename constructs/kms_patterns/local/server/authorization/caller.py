@@ -57,6 +57,12 @@ def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> Caller:
     return Caller(found.arn, found.type, found.account, identity, limits, found.keys)
 
 
+def principal_arn(access_key: str) -> str:
+    """Return the ARN of the principal of an access key, ``anonymous`` if there is none."""
+    found = reach(EVALUATOR, "resolve_principal")(access_key, reach(RESPONSES, "get_account_id")())
+    return str(getattr(found, "arn", "anonymous"))
+
+
 def principal_of(arn: str, account: str, service: str | None = None) -> Principal:
     """Return the principal with the role behind it."""
     return Principal(arn, role_arn_of(arn), account, service, _bounded(arn, account))

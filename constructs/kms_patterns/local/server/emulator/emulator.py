@@ -68,6 +68,30 @@ _OF_CLOUD_WATCH = {
     "_record_history": "alarm_name old_state new_state reason alarm_type reason_data",
     "_stat_value": "stats stat_name points", "record_metric": "namespace metric_name value unit dimensions",
 }  # fmt: skip
+_OF_EVALUATOR = {
+    "_resolve_managed_policy_document": "policy_arn account_id", "parse_policy_document": "doc",
+    "enforce": "access_key_id iam_action service region resource_arn service_context",
+    "is_root_access_key": "access_key_id", "_is_root_key": "access_key_id",
+    "evaluate_trust_policy": "trust_doc caller_arn ctx",
+    "evaluate_resource_policy": "doc ctx service named_only direct_only", **_DOCUMENT,
+    "resolve_principal": "access_key_id account_id credential", "_principal_keys": "credential",
+    "_first_match": "ctx stmts effect", "_permissions_boundary": "store name account_id",
+    "_session_policy_limits": "session account_id", "evaluate": "ctx policies limits",
+    "_resource_policy": "service resource_arn", "_resolve_condition_key": "key ctx", "_signed_request": "=ContextVar",
+    "EvalContext": "principal_arn principal_type principal_account action resource_arn region source_ip"
+    " secure_transport request_tags tag_keys service_context principal_keys",
+    "EvalResult": "decision principal_arn matched_sid reason resource_policy_arn", "AuthError": "code message details",
+}  # fmt: skip
+_GATES = {
+    "_check_sse_c_copy_source": "headers src_obj", "_check_sse_c_part": "headers upload",
+    "_check_sse_read_headers": "headers obj",
+}  # fmt: skip
+_OF_IAM = {
+    "_trust_policy_not_principal_error": "doc", **dict.fromkeys(
+        ("_group_inline_policies", "_groups", "_instance_profiles", "_roles", "_user_inline_policies", "_users"),
+        "=AccountScopedDict",
+    ),
+}  # fmt: skip
 _OF_EVENTS = {
     "_apply_input_transformer": "transformer rule view", "_dispatch_event": "event view",
     "_invoke_target": "target event rule view", "_matches_pattern_view": "pattern_str view owner",
@@ -98,28 +122,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "set_request_account_id": "access_key_id",
     },
     ROUTER: {"extract_access_key_id": "headers query_params"},
-    EVALUATOR: {
-        "_resolve_managed_policy_document": "policy_arn account_id",
-        "enforce": "access_key_id iam_action service region resource_arn service_context",
-        "parse_policy_document": "doc",
-        "is_root_access_key": "access_key_id",
-        "evaluate_resource_policy": "doc ctx service named_only direct_only",
-        "evaluate_trust_policy": "trust_doc caller_arn ctx",
-        "resolve_principal": "access_key_id account_id credential",
-        **_DOCUMENT,
-        "_principal_keys": "credential",
-        "_first_match": "ctx stmts effect",
-        "_permissions_boundary": "store name account_id",
-        "_session_policy_limits": "session account_id",
-        "evaluate": "ctx policies limits",
-        "_resource_policy": "service resource_arn",
-        "_resolve_condition_key": "key ctx",
-        "_signed_request": "=ContextVar",
-        "EvalContext": "principal_arn principal_type principal_account action resource_arn region source_ip"
-        " secure_transport request_tags tag_keys service_context principal_keys",
-        "EvalResult": "decision principal_arn matched_sid reason resource_policy_arn",
-        "AuthError": "code message details",
-    },
+    EVALUATOR: _OF_EVALUATOR,
     ACTIONS: {
         "extract_resource_arn": "service method path headers body query_params region account_id",
         "s3_service_context": "iam_action query_params path headers",
@@ -137,13 +140,11 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "execution_credentials": "config",
     },
     KMS: _OF_KMS,
-    S3: {
+    S3: _GATES
+    | {
         "_SSE_STORED_HEADERS": "=tuple",
         "_bucket_default_sse_headers": "bucket_name",
         **dict.fromkeys(("_bucket_encryption", "_bucket_object_lock", "_buckets"), "=AccountScopedDict"),
-        "_check_sse_c_copy_source": "headers src_obj",
-        "_check_sse_c_part": "headers upload",
-        "_check_sse_read_headers": "headers obj",
         "_dispatch": "method bucket key headers body query_params",
         "_error": "code message status resource extra headers",
         "_multipart_uploads": "=AccountScopedDict",
@@ -153,11 +154,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         **{f"_put_bucket_{name}": "name body" for name in ("encryption", "lifecycle", "tagging")},
     },
     STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict", **_DOCUMENT},
-    IAM: {"_trust_policy_not_principal_error": "doc"}
-    | dict.fromkeys(
-        ("_group_inline_policies", "_groups", "_instance_profiles", "_roles", "_user_inline_policies", "_users"),
-        "=AccountScopedDict",
-    ),
+    IAM: _OF_IAM,
     SSM: {
         "handle_request": _HANDLER,
         "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",

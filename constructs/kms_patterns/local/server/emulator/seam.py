@@ -7,7 +7,7 @@ from typing import Any
 
 from kms_patterns.local.inspection import looked_up
 from kms_patterns.local.server.authorization import emulator_policies, policy_documents
-from kms_patterns.local.server.authorization.caller import role_arn_of
+from kms_patterns.local.server.authorization.caller import principal_arn, role_arn_of
 from kms_patterns.local.server.emulator import (
     emulator,
     functions,
@@ -79,7 +79,7 @@ def install(kms: KmsService) -> None:
     replace(ACTIONS, "access_denied_response", denials.response)
     replace(ACTIONS, "_BOTOCORE_SERVICE_MAP", denials.with_lambda)
     replace(ACTIONS, "extract_iam_action", denials.naming)
-    _install_identities()
+    _install_identities(kms.log)
     replace(KMS, "_create_key", key_creation.create_key)
     replace(KMS, "_key_metadata", key_creation.key_metadata)
     replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
@@ -89,6 +89,7 @@ def install(kms: KmsService) -> None:
     replace(EVALUATOR, "_first_match", emulator_policies.first_match)
     replace(EVALUATOR, "evaluate_resource_policy", emulator_policies.resource_policy)
     replace(EVALUATOR, "is_root_access_key", emulator_policies.root_access_key)
+    replace(EVALUATOR, "_is_root_key", emulator_policies.signature_unchecked)
     replace(ACTIONS, "s3_service_context", s3_encryption.service_context)
     for name, nothing in (("extract_resource_arn", "*"), ("request_tag_context", {})):
         replace(ACTIONS, name, partial(not_of_kms, nothing))
@@ -148,7 +149,7 @@ def _install_monitoring(kms: KmsService) -> None:
     kms.log.told.append(monitoring.announce)
 
 
-def _install_identities() -> None:
+def _install_identities(log: CallLog) -> None:
     replace = emulator.replace
     for module in (EVALUATOR, STS):
         replace(module, "validate_policy_document", policy_documents.identity_policies)
@@ -156,7 +157,7 @@ def _install_identities() -> None:
     replace(EVALUATOR, "_resource_policy", session_rules.trust_policy)
     replace(EVALUATOR, "resolve_principal", session_rules.of_living_role)
     replace(STS, "register_session", session_rules.registering)
-    replace(STS, "handle_request", session_rules.checking)
+    replace(STS, "handle_request", partial(session_rules.checking, log))
     replace(EVALUATOR, "_principal_keys", session_rules.principal_keys)
 
 
@@ -209,12 +210,20 @@ def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
         decided = original(access_key_id, action, service, *rest, **named)
         if decided is None:
             on = named | ({"region": rest[0]} if rest else {}) | ({"resource_arn": rest[1]} if rest[1:] else {})
-            side_doors.check(original, access_key_id, iam_action, service, on)
+            try:
+                side_doors.check(original, access_key_id, iam_action, service, on)
+            except side_doors.Refused as refused:
+                who, resource = principal_arn(access_key_id), str(on.get("resource_arn", "*"))
+                log.write_refusal(who, refused.action, resource, refused.message, code=refused.code)
+                raise
         if decided is None and session_rules.without_mfa(access_key_id, iam_action):
             decided = reach(EVALUATOR, "EvalResult")("ImplicitDeny", "this session, which was made without MFA,")
         if hasattr(decided, "decision"):
             reason = denials.reason_of(iam_action, explicit=decided.decision == "Deny")
             log.write_denial(iam_action, str(named.get("resource_arn", "*")), decided, reason)
+        elif decided is not None:
+            resource = str(named.get("resource_arn", "*"))
+            log.write_refusal("anonymous", iam_action, resource, decided.message, code=decided.code)
         return decided
 
     return decide

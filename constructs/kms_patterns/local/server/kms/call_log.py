@@ -44,7 +44,7 @@ class CallLog:
                 **record,
                 **common,
             }
-            for record in records or [_undecided(call.operation)]
+            for record in records or [_undecided(call)]
         ]
         for line in lines:
             self._file.write(json.dumps(line) + "\n")
@@ -59,15 +59,33 @@ class CallLog:
     def write_denial(self, action: str, resource: str, denied: Any, reason: str) -> None:
         """Write that another service's permission was denied, by the emulator's decision ``denied`` for ``reason``."""
         explicit, by_resource = denied.decision == "Deny", bool(denied.resource_policy_arn)
+        why = "with an explicit deny in a resource-based policy" if by_resource else reason
+        statement = {"policy": reason.rpartition(" in ")[2], "sid": denied.matched_sid} if explicit else None
+        self.write_refusal(denied.principal_arn, action, resource, why, statement=statement)
+
+    def write_refusal(
+        self,
+        principal: str,
+        action: str,
+        resource: str,
+        reason: str,
+        *,
+        code: str = "AccessDenied",
+        statement: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write that another service refused a request, with its error code and what it said."""
         line = {
             "time": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "principal": denied.principal_arn,
+            "principal": principal,
             "action": action,
+            "keyArn": None,
             "resource": resource,
+            "encryptionContext": {},
             "decision": "deny",
-            "reason": "with an explicit deny in a resource-based policy" if by_resource else reason,
-            "statement": {"policy": reason.rpartition(" in ")[2], "sid": denied.matched_sid} if explicit else None,
-            "errorCode": "AccessDenied",
+            "reason": reason,
+            "statement": statement,
+            "viaService": None,
+            "errorCode": code,
             "requestId": request_id.get(),
         }
         self._file.write(json.dumps(line) + "\n")
@@ -77,6 +95,7 @@ def _of(target: Target, decision: Decision) -> dict[str, object]:
     return {
         "action": target.action,
         "keyArn": target.key["Arn"] if target.key else None,
+        **({} if target.key else {"resource": target.resource}),
         "encryptionContext": dict(target.context or {}),
         "decision": "allow" if decision.allowed else "deny",
         "reason": decision.reason,
@@ -84,10 +103,12 @@ def _of(target: Target, decision: Decision) -> dict[str, object]:
     }
 
 
-def _undecided(operation: str) -> dict[str, object]:
+def _undecided(call: KmsCall) -> dict[str, object]:
+    named = call.request.get("AliasName") or call.request.get("KeyId")
     return {
-        "action": f"kms:{operation}",
+        "action": f"kms:{call.operation}",
         "keyArn": None,
+        "resource": named if isinstance(named, str) else "*",
         "encryptionContext": {},
         "decision": "deny",
         "reason": "refused before it was authorized",

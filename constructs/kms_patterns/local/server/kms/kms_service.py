@@ -34,6 +34,7 @@ from kms_patterns.local.server.kms.service_model import operation_of, parsed, va
 from kms_patterns.local.server.kms.targets import Target, alias_in, not_found, targets_of
 
 Emulator = Callable[[bytes], Awaitable[Response]]
+_ANONYMOUS = Caller("anonymous", "Anonymous", "")
 _UNDETERMINED = (
     "The ciphertext refers to a customer master key that does not exist, does not exist in this region, "
     "or you are not allowed to access."
@@ -84,9 +85,15 @@ class KmsService:
         self, headers: Mapping[str, str], query: Mapping[str, Any], body: bytes, emulator: Emulator
     ) -> Response:
         """Return the response to a KMS request over HTTP; ``emulator`` executes, once authorized, what is not ours."""
+        named, caller = headers.get("x-amz-target", ""), _ANONYMOUS
         try:
-            operation, caller = operation_of(headers.get("x-amz-target", "")), caller_of(headers, query)
-            return await self.serve(KmsCall(operation, parsed(body), caller), emulator)
+            operation, caller = operation_of(named), caller_of(headers, query)
+            call = KmsCall(operation, parsed(body), caller)
+        except KmsError as refused:
+            self.log.write(KmsCall(named.rpartition(".")[2], {}, caller), (), refused.code)
+            return error_response(refused)
+        try:
+            return await self.serve(call, emulator)
         except KmsError as refused:
             return error_response(refused)
 

@@ -10,7 +10,9 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from kms_patterns.local.server.authorization.caller import principal_arn
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, RESPONSES, ROUTER, STS, reach
+from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.requests.request_shapes import Params, params_of, query_error
 from kms_patterns.local.server.requests.session_members import Session, inherited_tags, listed, refusal, role_of
@@ -22,19 +24,22 @@ _WITHOUT_MFA = frozenset({"sts:AssumeRole", "sts:GetCallerIdentity"})
 _ISSUED = re.compile(r"<AccessKeyId>([A-Z0-9]+)</AccessKeyId>|\"AccessKeyId\": ?\"([A-Z0-9]+)\"")
 
 
-def checking(original: Handler) -> Handler:
+def checking(log: CallLog, original: Handler) -> Handler:
     """Return STS's handler with AWS's checks before it, and the source identity kept with the session that it made."""
 
     async def handle_request(
         method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Any]
     ) -> Response:
         params = params_of(method, headers, body, query_params)
-        asking = reach(STS, "_sessions").get(reach(ROUTER, "extract_access_key_id")(headers, query_params)) or {}
+        access_key = reach(ROUTER, "extract_access_key_id")(headers, query_params)
+        asking = reach(STS, "_sessions").get(access_key) or {}
         refused = refusal(params, asking) or _source_identity(params, asking, headers, query_params)
-        if refused is not None:
-            return refused
-        response = await original(method, path, headers, body, query_params)
-        if params.get("Action") == "AssumeRole" and response[0] == HTTPStatus.OK:
+        response = refused or await original(method, path, headers, body, query_params)
+        if response[0] >= HTTPStatus.BAD_REQUEST:
+            code, message = (_text(response[2], name) for name in ("Code", "Message"))
+            action, on = f"sts:{params.get('Action', '')}", params.get("RoleArn", "*")
+            log.write_refusal(principal_arn(access_key), action, on, message, code=code)
+        elif params.get("Action") == "AssumeRole":
             _keep(response[2], params, asking)
         return response
 
@@ -166,6 +171,12 @@ def _keep(body: bytes | str, params: Params, asking: Session) -> None:
     made["TransitiveTagKeys"] = [
         *listed(params, "TransitiveTagKeys.member."), *(tag["Key"] for tag in inherited),
     ]  # fmt: skip
+
+
+def _text(body: bytes | str, element: str) -> str:
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+    found = re.search(f"<{element}>([^<]*)<", text)
+    return found[1] if found else ""
 
 
 def _denied(access_key: str, action: str, role_arn: str) -> Response:

@@ -41,9 +41,9 @@ _SERVICE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?")
 def create_grant(record: KeyRecord, request: Request) -> ResponseMembers:
     """Return the response to CreateGrant; a second request of the same name and content gets the first one's grant."""
     require_usable(record)
-    _check_principals(request)
     _check_operations(record, request["Operations"])
     _check_constraints(record, request)
+    _check_principals(request)
     stop_dry_run(request)
     wanted = {name: request[name] for name in _SHOWN if request.get(name)} | {
         "KeyId": record["Arn"],
