@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kms_patterns.patterns.data_key_pairs import DataKeyPairs as DataKeyPairs
     from kms_patterns.patterns.encrypted_bucket import EncryptedBucket as EncryptedBucket
     from kms_patterns.patterns.envelope_cipher import EnvelopeCipher as EnvelopeCipher
+    from kms_patterns.patterns.hpke_receiver import HpkeReceiver as HpkeReceiver
     from kms_patterns.patterns.key_agreement import KeyAgreement as KeyAgreement
     from kms_patterns.patterns.key_grant import KeyGrant as KeyGrant
     from kms_patterns.patterns.key_watch import KeyWatch as KeyWatch

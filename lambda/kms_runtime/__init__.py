@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kms_runtime.envelope.ranged import decrypt_range
     from kms_runtime.keyrings.caching import CachingKeyring
     from kms_runtime.keyrings.kms_discovery import KmsDiscoveryKeyring
+    from kms_runtime.keyrings.kms_hpke import KmsHpkeKeyring
     from kms_runtime.keyrings.kms_rsa import KmsRsaKeyring
     from kms_runtime.keyrings.raw_aes import RawAesKeyring
     from kms_runtime.keyrings.raw_rsa import RawRsaKeyring
@@ -35,6 +36,7 @@ __all__ = [
     "CachingKeyring",
     "CommitmentPolicy",
     "KmsDiscoveryKeyring",
+    "KmsHpkeKeyring",
     "KmsKeyring",
     "KmsRsaKeyring",
     "KmsRuntimeError",
@@ -59,6 +61,7 @@ __all__ = [
 _LATER = {
     "CachingKeyring": "kms_runtime.keyrings.caching",
     "KmsDiscoveryKeyring": "kms_runtime.keyrings.kms_discovery",
+    "KmsHpkeKeyring": "kms_runtime.keyrings.kms_hpke",
     "KmsRsaKeyring": "kms_runtime.keyrings.kms_rsa",
     "RawAesKeyring": "kms_runtime.keyrings.raw_aes",
     "RawRsaKeyring": "kms_runtime.keyrings.raw_rsa",

@@ -7,6 +7,7 @@ from aws_cdk import aws_kms as kms
 from kms_patterns import (
     EncryptedBucket,
     EncryptionKey,
+    HpkeReceiver,
     KeyAgreementKey,
     KeyEncapsulationKey,
     MacKey,
@@ -416,3 +417,71 @@ def test_replica_in_a_region_that_is_not_known_to_be_another_is_refused(same_sta
 
     with pytest.raises(KeyConfigurationError, match=r"Region of its primary, whichever that is \(InvalidArn"):
         ReplicaKey(away, "Replica", primary_key=primary)
+
+
+ML_KEM = {"StringEquals": {"kms:EncapsulationAlgorithm": "ML_KEM"}}
+
+
+@pytest.fixture
+def hpke_key(stack):
+    return KeyEncapsulationKey(stack, "Key")
+
+
+@pytest.fixture
+def receiver(stack, hpke_key):
+    return HpkeReceiver(stack, "Receiver", encapsulation_key=hpke_key, purpose="orders")
+
+
+def test_receivers_role_may_decapsulate_and_nothing_else(stack, synth, hpke_key, receiver, role_statements, named):
+    template = synth(stack)
+    base = receiver.node.find_child("Decrypt")
+    assert role_statements(template, stack, receiver.role) == [
+        {
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Effect": "Allow",
+            "Resource": stack.resolve(base.log_group.log_group_arn),
+        },
+        {"Action": "sqs:SendMessage", "Effect": "Allow", "Resource": stack.resolve(base.dead_letters.queue_arn)},
+        {
+            "Action": "kms:Decapsulate",
+            "Condition": ML_KEM,
+            "Effect": "Allow",
+            "Resource": stack.resolve(hpke_key.key_arn),
+        },
+    ]
+    found = template["Resources"][stack.resolve(receiver.function.function_name)["Ref"]]["Properties"]
+    assert found["Handler"] == "kms_runtime.handlers.hpke_receiver.decrypt"
+    assert found["Environment"]["Variables"] == {
+        "KEY_ARN": stack.resolve(hpke_key.key_arn),
+        "KEY_SPEC": "ML_KEM_768",
+        "PURPOSE": "orders",
+    }
+
+
+def test_receivers_key_policy_names_the_role_with_the_algorithm(stack, synth, receiver, key_statements, named):
+    (found,) = key_statements(synth(stack))[1:]
+    assert found == {**named(receiver.role, ["kms:Decapsulate"], ML_KEM), "Sid": found["Sid"]}
+
+
+def test_caller_of_the_receiver_is_granted_the_function_and_nothing_on_the_key(
+    stack, synth, receiver, role, role_statements
+):
+    reader = role("Reader")
+    assert receiver.grant_decrypt(reader).success
+    arn = stack.resolve(receiver.function.function_arn)
+    assert role_statements(synth(stack), stack, reader) == [
+        {"Action": "lambda:InvokeFunction", "Effect": "Allow", "Resource": arn}
+    ]
+
+
+def test_receiver_that_could_not_work_is_refused(stack, hpke_key):
+    with pytest.raises(ValueError, match="purpose ' ' is empty"):
+        HpkeReceiver(stack, "A", encapsulation_key=hpke_key, purpose=" ")
+    small = KeyEncapsulationKey(stack, "Small", key_spec=MlKemSpec.ML_KEM_512)
+    with pytest.raises(ValueError, match="ML_KEM_512, which the function does not implement"):
+        HpkeReceiver(stack, "B", encapsulation_key=small, purpose="orders")
+
+
+def test_hpke_receiver_matches_its_snapshot(stack, synth, receiver, snapshot_of):
+    assert receiver.function.function_name
+    snapshot_of(synth(stack))

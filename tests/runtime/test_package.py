@@ -24,6 +24,7 @@ def test_public_names_are_pinned():
         "CachingKeyring",
         "CommitmentPolicy",
         "KmsDiscoveryKeyring",
+        "KmsHpkeKeyring",
         "KmsKeyring",
         "KmsRsaKeyring",
         "KmsRuntimeError",

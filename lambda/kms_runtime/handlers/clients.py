@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Literal
 import boto3
 from botocore.config import Config
 
+from kms_runtime.errors import FunctionMisconfigured
+from kms_runtime.kms_model import ml_kem_session
+
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
@@ -32,6 +35,20 @@ def _config(
 def kms_client() -> "KMSClient":
     """Return the AWS KMS client."""
     return boto3.client("kms", config=_config(read_timeout=10, mode="adaptive"))
+
+
+@cache
+def kms_client_with_ml_kem() -> "KMSClient":
+    """Return an AWS KMS client that has Encapsulate and Decapsulate, whichever botocore the Lambda runtime ships.
+
+    Raises:
+        FunctionMisconfigured: It has not: the additions to the service model are missing from the function's code.
+    """
+    session = boto3.Session(botocore_session=ml_kem_session())
+    client = session.client("kms", config=_config(read_timeout=10, mode="adaptive"))
+    if not hasattr(client, "decapsulate"):
+        raise FunctionMisconfigured("this botocore has no Decapsulate, and kms_runtime/models does not add it")
+    return client
 
 
 @cache

@@ -1,0 +1,71 @@
+"""Deciphers what outsiders encrypt by HPKE for a published ML-KEM key, safe against a later quantum computer."""
+
+from aws_cdk import aws_iam
+from constructs import Construct
+
+from kms_patterns.functions.data_plane_function import ExactFunction
+from kms_patterns.functions.function_options import FunctionOptions
+from kms_patterns.keys.key_encapsulation_key import KeyEncapsulationKey
+from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.policy.key_specs import MlKemSpec
+
+
+class HpkeReceiver(FunctionPattern):
+    """A Lambda function that may only ``kms:Decapsulate`` on one ML-KEM key, and returns payloads.
+
+    Outsiders take the public key from a :class:`~kms_patterns.patterns.public_key_export.PublicKeyExport` and encrypt
+    by standard HPKE (RFC 9180, base mode) with any library that has ML-KEM: without AWS, without a call, and without a
+    key pair of their own. Decapsulate is the one step that needs the private key; the function derives the AEAD's key
+    and returns the payload, never the secret. A message does not say who made it.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        encapsulation_key: Key of ML_KEM_768 (HKDF-SHA256, AES-256-GCM) or ML_KEM_1024 (HKDF-SHA384, AES-256-GCM).
+        purpose: HPKE's ``info``, bound to every key: a message for one receiver is not decrypted by another one.
+        options: Memory, timeout, network, logs and the like of the function. Defaults to 512 MiB and 10 seconds.
+            The logs contain no payloads, messages or secrets.
+
+    Raises:
+        ValueError: The purpose is empty, or the key is of ML_KEM_512.
+
+    See https://docs.aws.amazon.com/kms/latest/APIReference/API_Decapsulate.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        encapsulation_key: KeyEncapsulationKey,
+        purpose: str,
+        options: FunctionOptions | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id, options, handlers="hpke_receiver", memory_size=512)
+        if not purpose.strip():
+            raise ValueError(f"purpose {purpose!r} is empty: name what the messages are for, such as 'orders'")
+        if encapsulation_key.key_spec is MlKemSpec.ML_KEM_512:
+            raise ValueError(
+                "encapsulation_key is of ML_KEM_512, which the function does not implement: use ML_KEM_768 or larger"
+            )
+        environment = {
+            "KEY_ARN": encapsulation_key.key_arn,
+            "KEY_SPEC": encapsulation_key.key_spec.value,
+            "PURPOSE": purpose,
+        }
+        self._decrypt = self._function("Decrypt", "Decrypts HPKE messages for an ML-KEM key of KMS", environment)
+        encapsulation_key.grant_decapsulate(self.role, algorithms=["ML_KEM"]).assert_success()
+
+    @property
+    def function(self) -> ExactFunction:
+        """The function that decrypts and can do nothing else with the key."""
+        return self._decrypt.function
+
+    @property
+    def role(self) -> aws_iam.Role:
+        """The role of the function."""
+        return self._decrypt.role
+
+    def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to invoke the function; it needs no permission on the key."""
+        return self.function.grant_invoke(grantee)

@@ -1,0 +1,114 @@
+"""HPKE: an outsider encrypts for a published ML-KEM key, and only that key, purpose and message decrypt."""
+
+import base64
+from typing import Any
+
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from demo.functions import invoke
+from demo.groups.public_key import published
+from demo.principals import client, function_client, other_role
+from demo.scenario import Group, Stage
+from kms_runtime import PublicKey
+from kms_runtime.key_agreement.hpke import encrypt
+
+STACK = "Hpke"
+ORDER, PURPOSE = b"4711: two bicycles", b"orders"
+
+messages = Group("HPKE: an ML-KEM key of KMS that outsiders encrypt for, safe from a later quantum computer", order=125)
+
+
+def _key(stage: Stage) -> PublicKey:
+    found: PublicKey = stage.notes.setdefault("hpke key", published(stage, STACK))
+    return found
+
+
+def _decrypt(stage: Stage, message: bytes) -> str:
+    event = {"message": base64.b64encode(message).decode()}
+    reader = client(stage, "lambda", STACK, "ReaderRoleArn")
+    response = invoke(reader, stage.output(STACK, "DecryptFunctionName"), event)
+    return base64.b64decode(response["payload"]).decode()
+
+
+def _foreign_key() -> bytes:
+    public_key = MLKEM768PrivateKey.generate().public_key()
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+@messages.scenario(
+    who="outsider, reader",
+    what="encrypts with cryptography's HPKE for the published key; decrypts",
+    expected="4711: two bicycles",
+)
+def reader_decrypts_what_a_standard_library_encrypted(stage: Stage) -> str:
+    suite = hpke.Suite(hpke.KEM.MLKEM768, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+    key: Any = _key(stage).key
+    return _decrypt(stage, suite.encrypt(ORDER, key, info=PURPOSE))
+
+
+@messages.scenario(
+    who="outsider, reader", what="encrypts for another ML-KEM key", expected="refused: MessageAuthenticationFailed"
+)
+def message_for_another_key(stage: Stage) -> str:
+    return _decrypt(stage, encrypt(ORDER, public_key=_foreign_key(), info=PURPOSE))
+
+
+@messages.scenario(
+    who="reader", what="decrypts an altered encapsulated key", expected="refused: MessageAuthenticationFailed"
+)
+def altered_encapsulated_key(stage: Stage) -> str:
+    message = encrypt(ORDER, public_key=_key(stage).der, info=PURPOSE)
+    return _decrypt(stage, bytes([message[0] ^ 1]) + message[1:])
+
+
+@messages.scenario(who="reader", what="decrypts an altered ciphertext", expected="refused: MessageAuthenticationFailed")
+def altered_ciphertext(stage: Stage) -> str:
+    message = encrypt(ORDER, public_key=_key(stage).der, info=PURPOSE)
+    return _decrypt(stage, message[:-1] + bytes([message[-1] ^ 1]))
+
+
+@messages.scenario(
+    who="reader", what="decrypts a message of another suite", expected="refused: MessageAuthenticationFailed"
+)
+def message_of_another_suite(stage: Stage) -> str:
+    suite = hpke.Suite(hpke.KEM.MLKEM768, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
+    key: Any = _key(stage).key
+    return _decrypt(stage, suite.encrypt(ORDER, key, info=PURPOSE))
+
+
+@messages.scenario(
+    who="reader", what="decrypts a message of another purpose", expected="refused: MessageAuthenticationFailed"
+)
+def message_of_another_purpose(stage: Stage) -> str:
+    return _decrypt(stage, encrypt(ORDER, public_key=_key(stage).der, info=b"payments"))
+
+
+@messages.scenario(who="reader", what="decrypts half a message", expected="refused: MessageTruncated")
+def truncated_message(stage: Stage) -> str:
+    return _decrypt(stage, encrypt(ORDER, public_key=_key(stage).der, info=PURPOSE)[:1000])
+
+
+@messages.scenario(
+    who="decrypt function's role",
+    what="encapsulates",
+    expected="refused: AccessDeniedException (kms:Encapsulate)",
+)
+def decrypt_role_may_decapsulate_only(stage: Stage) -> str:
+    kms = function_client(stage, "kms", STACK, "DecryptRoleArn")
+    kms.encapsulate(KeyId=stage.output(STACK, "KeyArn"), EncapsulationAlgorithm="ML_KEM")
+    return "encapsulated"
+
+
+@messages.scenario(
+    who="another role, with kms:Decapsulate in IAM",
+    what="decapsulates an outsider's message",
+    expected="refused: AccessDeniedException (kms:Decapsulate)",
+)
+def other_role_may_not_decapsulate(stage: Stage) -> str:
+    key = stage.output(STACK, "KeyArn")
+    thief = other_role(stage, "kms", "kms-patterns-demo-hpke-thief", [("kms:Decapsulate", key)])
+    encapsulated = encrypt(ORDER, public_key=_key(stage).der, info=PURPOSE)[:1088]
+    thief.decapsulate(KeyId=key, EncapsulationAlgorithm="ML_KEM", SharedSecretCiphertextBlob=encapsulated)
+    return "decapsulated"

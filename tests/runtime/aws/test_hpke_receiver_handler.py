@@ -1,0 +1,277 @@
+"""HPKE messages for an ML-KEM key of KMS: key schedule, other implementations, every refusal of the function."""
+
+import base64
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import fastjsonschema
+import pytest
+from cryptography.hazmat.primitives import hpke as standard
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM1024PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from kms_patterns.toolchain import node_executable
+from kms_runtime import (
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
+    KmsHpkeKeyring,
+    KmsRuntimeError,
+    decrypt_bytes,
+    encrypt_bytes,
+)
+from kms_runtime.handlers import clients, hpke_receiver
+from kms_runtime.handlers.validation import schema
+from kms_runtime.key_agreement.hpke import PAYLOAD_LIMIT, SUITES, KmsRecipient, Suite, decrypt, encrypt
+from kms_runtime.message import EncryptedDataKey, serialize_context
+
+ROOT = Path(__file__).parents[3]
+KINDS = {"ML_KEM_768": MLKEM768PrivateKey, "ML_KEM_1024": MLKEM1024PrivateKey}
+STANDARD = {
+    "ML_KEM_768": standard.Suite(standard.KEM.MLKEM768, standard.KDF.HKDF_SHA256, standard.AEAD.AES_256_GCM),
+    "ML_KEM_1024": standard.Suite(standard.KEM.MLKEM1024, standard.KDF.HKDF_SHA384, standard.AEAD.AES_256_GCM),
+}
+# draft-ietf-hpke-pq-05 (6 July 2026), appendices A.2.1 and A.3.1: the first message of each, without the KEM.
+INFO = "34663634363532303666366532303631323034373732363536333639363136653230353537323665"
+PLAINTEXT = (
+    "343236353631373537343739323036393733323037343732373537343638326332"
+    "30373437323735373436383230363236353631373537343739"
+)
+VECTORS = [
+    (
+        Suite(0x0041, 1088, key_bytes=16),
+        "750477fb7421ec8e787e4505a99278b0c8aa15b9783453e90939cf1527617dac",
+        "7d1031a2d6d232331f70495250fabb0d",
+        "5974495634213151b309dfd3",
+        "4b7dd443eecc37d978fb2e41808d8b3025e0afdefb57b96be0b2ee1c1e437a6a67"
+        "6e379812eac544f55e463d07b20cbe88225ba97736c48ba39bdd96bcd783b43a67"
+        "eedb77bcd612820b",
+    ),
+    (
+        SUITES["ML_KEM_1024"],
+        "ef4fb9e654c1f7cfe66da7f2d0ed39429067dfdf3b65723ae941221177f55552",
+        "85147d20f1ff72eb9a5d3de9a3c920ab0cac7b00300e6b07a7f53b87ef07e1b0",
+        "75437389e6da148fdcaa309d",
+        "9d16979cb9ac997886c0ec51ed2c049d7ec53b369467026157ef061af23695b996"
+        "e1893afd2173c310546859e82eea9c16e0a1363bc994f2ff708e5d60089c1b233f"
+        "38ce6a7fbd176744",
+    ),
+]
+
+
+class MlKemKms:
+    """Stands for a client of KMS with one ML-KEM key."""
+
+    def __init__(self, key_arn: str, spec: str) -> None:
+        self.key, self.answer_as, self.secret = KINDS[spec].generate(), key_arn, None
+        self.calls: list[dict[str, object]] = []
+
+    @property
+    def published(self) -> bytes:
+        return self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def decapsulate(self, **request):
+        self.calls.append(request)
+        secret = self.secret or self.key.decapsulate(request["SharedSecretCiphertextBlob"])
+        return {"KeyId": self.answer_as, "SharedSecret": secret}
+
+
+@pytest.fixture(params=KINDS)
+def spec(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def hpke_kms(key_arn, spec) -> MlKemKms:
+    return MlKemKms(key_arn, spec)
+
+
+@pytest.fixture
+def recipient(key_arn, spec, hpke_kms) -> KmsRecipient:
+    return KmsRecipient(key_arn, spec, hpke_kms)
+
+
+@pytest.fixture
+def receive(monkeypatch, key_arn, spec, hpke_kms):
+    monkeypatch.setattr(hpke_receiver, "kms_client_with_ml_kem", lambda: hpke_kms)
+    for name, value in (("KEY_ARN", key_arn), ("KEY_SPEC", spec), ("PURPOSE", "orders")):
+        monkeypatch.setenv(name, value)
+
+    def call(message: bytes, **members):
+        return hpke_receiver.decrypt({"message": base64.b64encode(message).decode(), **members}, None)
+
+    return call
+
+
+def code_of(call, *arguments, **options) -> str:
+    with pytest.raises(KmsRuntimeError) as caught:
+        call(*arguments, **options)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(("suite", "secret", "key", "nonce", "ciphertext"), VECTORS, ids=["768", "1024"])
+def test_key_schedule_is_that_of_the_published_vectors(suite, secret, key, nonce, ciphertext):
+    made = suite.key_and_nonce(bytes.fromhex(secret), bytes.fromhex(INFO))
+    assert [value.hex() for value in made] == [key, nonce]
+    assert AESGCM(made[0]).decrypt(made[1], bytes.fromhex(ciphertext), b"Count-0").hex() == PLAINTEXT
+
+
+@pytest.mark.parametrize("payload", [b"", b"x", bytes(100_000)], ids=len)
+def test_cryptographys_hpke_reads_ours_and_we_read_its_with_one_call(spec, hpke_kms, recipient, payload):
+    theirs = STANDARD[spec].encrypt(payload, hpke_kms.key.public_key(), info=b"orders")
+    assert decrypt(theirs, recipient=recipient, info=b"orders") == payload
+    assert len(hpke_kms.calls) == 1
+    ours = encrypt(payload, public_key=hpke_kms.published, info=b"orders")
+    assert STANDARD[spec].decrypt(ours, hpke_kms.key, info=b"orders") == payload
+    assert len(ours) == len(theirs) == len(payload) + SUITES[spec].encapsulated_bytes + 16
+    assert len(hpke_kms.calls) == 1
+
+
+def test_nodes_own_crypto_reads_ours_and_we_read_its(spec, hpke_kms, recipient, tmp_path):
+    private = hpke_kms.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = hpke_kms.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "private.pem").write_bytes(private)
+    (tmp_path / "public.pem").write_bytes(public)
+
+    def node(verb: str, key: str, content: bytes) -> bytes:
+        command = [
+            node_executable(),
+            str(ROOT / "examples" / "clients" / "hpke.mjs"),
+            verb,
+            str(tmp_path / key),
+            "orders",
+        ]
+        return subprocess.run(command, input=content, capture_output=True, check=True).stdout
+
+    assert decrypt(node("encrypt", "public.pem", b"order"), recipient=recipient, info=b"orders") == b"order"
+    assert node("decrypt", "private.pem", encrypt(b"order", public_key=hpke_kms.published, info=b"orders")) == b"order"
+
+
+@pytest.mark.parametrize("spec", ["ML_KEM_768"], indirect=True)
+def test_example_encrypts_without_aws(hpke_kms, recipient, tmp_path):
+    public = hpke_kms.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "key.pem").write_bytes(public)
+    (tmp_path / "order").write_bytes(b"two bicycles")
+    script = str(ROOT / "examples" / "encrypt_hpke.py")
+    subprocess.run([sys.executable, script, "key.pem", "order", "message"], cwd=tmp_path, check=True)
+    assert decrypt((tmp_path / "message").read_bytes(), recipient=recipient, info=b"orders") == b"two bicycles"
+
+
+def test_every_altered_part_and_every_other_key_purpose_or_suite_fails_at_the_tag(spec, hpke_kms, receive):
+    message = encrypt(b"order", public_key=hpke_kms.published, info=b"orders")
+    enc = SUITES[spec].encapsulated_bytes
+    for place in (0, enc - 1, enc, len(message) - 1):
+        altered = bytearray(message)
+        altered[place] ^= 1
+        assert code_of(receive, bytes(altered)) == "MessageAuthenticationFailed"
+    other = KINDS[spec].generate().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    chacha = standard.Suite(
+        standard.KEM.MLKEM768 if enc == 1088 else standard.KEM.MLKEM1024,
+        standard.KDF.HKDF_SHA256,
+        standard.AEAD.CHACHA20_POLY1305,
+    )
+    for foreign in (
+        encrypt(b"order", public_key=other, info=b"orders"),
+        encrypt(b"order", public_key=hpke_kms.published, info=b"payments"),
+        encrypt(b"order", public_key=hpke_kms.published, info=b"orders", associated_data=b"1"),
+        chacha.encrypt(b"order", hpke_kms.key.public_key(), info=b"orders"),
+    ):
+        assert code_of(receive, foreign) == "MessageAuthenticationFailed"
+
+
+def test_response_has_the_payload_and_the_log_has_not(spec, key_arn, hpke_kms, receive, caplog):
+    caplog.set_level(logging.INFO)
+    message = encrypt(b"order", public_key=hpke_kms.published, info=b"orders", associated_data=b"4711")
+    response = receive(message, associatedData=base64.b64encode(b"4711").decode())
+    assert response == {"payload": base64.b64encode(b"order").decode(), "keyArn": key_arn}
+    fastjsonschema.compile(schema("hpke_receiver/decrypt_response"))(response)
+    (call,) = hpke_kms.calls
+    wanted = {"KeyId": key_arn, "EncapsulationAlgorithm": "ML_KEM"}
+    assert call == wanted | {"SharedSecretCiphertextBlob": message[: SUITES[spec].encapsulated_bytes]}
+    assert response["payload"] not in str([record.__dict__ for record in caplog.records])
+
+
+def test_what_cannot_be_a_message_costs_no_call(spec, hpke_kms, receive, recipient):
+    shortest = SUITES[spec].encapsulated_bytes + 16
+    assert code_of(receive, bytes(shortest - 1)) == "MessageTruncated"
+    assert code_of(receive, b"", extra=1) == "InvalidRequest"
+    assert code_of(hpke_receiver.decrypt, {"message": "?"}, None) == "InvalidRequest"
+    small = KmsRecipient(recipient.key_arn, "ML_KEM_512", hpke_kms)
+    assert code_of(decrypt, bytes(shortest), recipient=small) == "InvalidRequest"
+    assert hpke_kms.calls == []
+
+
+def test_response_of_kms_that_cannot_be_is_refused(hpke_kms, recipient, other_key_arn):
+    message = encrypt(b"order", public_key=hpke_kms.published)
+    hpke_kms.secret = bytes(31)
+    assert code_of(decrypt, message, recipient=recipient) == "KMSInternalException"
+    hpke_kms.answer_as = other_key_arn
+    assert code_of(decrypt, message, recipient=recipient) == "IncorrectKeyException"
+
+
+def test_sender_refuses_other_keys_and_too_much():
+    point = ec.generate_private_key(ec.SECP256R1()).public_key()
+    der = point.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    for key in (der, b"no key"):
+        assert code_of(encrypt, b"order", public_key=key) == "PublicKeyInvalid"
+    assert code_of(encrypt, bytes(PAYLOAD_LIMIT + 1), public_key=der) == "InvalidRequest"
+
+
+def test_client_of_the_function_has_the_operations_or_says_that_it_lacks_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    make = clients.kms_client_with_ml_kem.__wrapped__
+    assert callable(make().encapsulate)
+    monkeypatch.setattr("kms_runtime.kms_model.MODELS", tmp_path)
+    with pytest.raises(KmsRuntimeError, match="no Decapsulate") as caught:
+        make()
+    assert caught.value.code == "FunctionMisconfigured"
+
+
+CONTEXT = {"tenant": "a", "größe": "ü"}
+
+
+@pytest.fixture
+def keyring(key_arn, spec, hpke_kms) -> KmsHpkeKeyring:
+    return KmsHpkeKeyring(key_arn, key_spec=spec, public_key=hpke_kms.published, kms_client=hpke_kms)
+
+
+@pytest.mark.parametrize(
+    "suite", [AES_256_GCM_HKDF_SHA512_COMMIT_KEY, AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384], ids=["", "signed"]
+)
+def test_keyring_encrypts_without_a_call_and_decrypts_with_one(spec, key_arn, hpke_kms, keyring, suite):
+    outside = KmsHpkeKeyring(key_arn, key_spec=spec, public_key=hpke_kms.published)
+    message = encrypt_bytes(b"file", keyring=outside, encryption_context=CONTEXT, algorithm_suite=suite)
+    assert hpke_kms.calls == []
+    assert decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT) == b"file"
+    assert len(hpke_kms.calls) == 1
+
+
+def test_wrapped_data_key_of_another_context_key_or_length_is_refused(spec, key_arn, other_key_arn, hpke_kms, keyring):
+    (wrapped,) = keyring.generate_data_key(CONTEXT).encrypted
+    assert (wrapped.provider_id, wrapped.provider_info) == ("kms-patterns-hpke", key_arn.encode())
+    assert code_of(keyring.decrypt_data_key, [wrapped], {"tenant": "b"}) == "MessageAuthenticationFailed"
+    altered = EncryptedDataKey(wrapped.provider_id, wrapped.provider_info, b"x" + wrapped.ciphertext[1:])
+    assert code_of(keyring.decrypt_data_key, [altered], CONTEXT) == "MessageAuthenticationFailed"
+    assert keyring.decrypt_data_key([altered, wrapped], CONTEXT).encrypted == (wrapped,)
+    calls = len(hpke_kms.calls)
+    foreign = KmsHpkeKeyring(other_key_arn, key_spec=spec, kms_client=hpke_kms)
+    assert code_of(foreign.decrypt_data_key, [wrapped], CONTEXT) == "IncorrectKeyException"
+    assert len(hpke_kms.calls) == calls
+    short = hpke_message(bytes(16), public_key=hpke_kms.published)
+    of_16_bytes = EncryptedDataKey(wrapped.provider_id, wrapped.provider_info, short)
+    assert code_of(keyring.decrypt_data_key, [of_16_bytes], CONTEXT) == "KMSInternalException"
+
+
+def hpke_message(data_key: bytes, *, public_key: bytes) -> bytes:
+    info = b"kms-patterns hpke keyring 1"
+    return encrypt(data_key, public_key=public_key, info=info, associated_data=serialize_context(CONTEXT))
+
+
+def test_half_a_keyring_says_what_it_lacks(key_arn, spec, hpke_kms, keyring):
+    (wrapped,) = keyring.generate_data_key({}).encrypted
+    assert code_of(KmsHpkeKeyring(key_arn, kms_client=hpke_kms).generate_data_key, {}) == "InvalidRequest"
+    assert code_of(KmsHpkeKeyring(key_arn, public_key=b"").decrypt_data_key, [wrapped], {}) == "InvalidRequest"
+    assert code_of(KmsHpkeKeyring, key_arn, key_spec="ML_KEM_512") == "InvalidRequest"
