@@ -4,7 +4,7 @@ import json
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions, aws_dynamodb, aws_elasticache, aws_events, aws_fsx, aws_opensearchservice
+from aws_cdk import assertions, aws_dynamodb, aws_elasticache, aws_events, aws_fsx, aws_opensearchservice, aws_route53
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
@@ -33,7 +33,8 @@ from kms_patterns import (
 from kms_patterns.keys.errors import GrantRefused, RegionUnsupported
 from kms_patterns.policy.services import SERVICES
 
-ACTING = [name for name, use in SERVICES.items() if use.principal]
+SIGNS = "dnssec-route53"
+ACTING = [name for name, use in SERVICES.items() if use.principal and name != SIGNS]
 ROLE = "arn:aws:iam::111122223333:role/deployer"
 CALLED = [name for name, use in SERVICES.items() if use.through or use.creation]
 
@@ -53,6 +54,37 @@ def test_service_that_acts_for_itself_is_bound_to_a_source(service, stack, key, 
     assert "*" not in str(statement["Action"])
 
 
+def test_dnssec_signs_with_a_signing_key_and_makes_grants_for_its_zones(app):
+    stack = cdk.Stack(app, "Zone", env=cdk.Environment(account="111122223333", region="us-east-1"))
+    key = SigningKey(stack, "KeySigningKey")
+    aws_route53.HostedZone(stack, "Zone", zone_name="example.com").enable_dnssec(kms_key=key)
+
+    (found,) = assertions.Template.from_stack(stack).find_resources("AWS::KMS::Key").values()
+    signing, granting = [
+        it for it in found["Properties"]["KeyPolicy"]["Statement"]
+        if it["Principal"] == {"Service": "dnssec-route53.amazonaws.com"}
+    ]  # fmt: skip
+    assert signing["Action"] == ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"]
+    assert "hostedzone/" in str(signing["Condition"]["ArnEquals"])
+    assert granting["Action"] == "kms:CreateGrant"
+    assert granting["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": True}}
+
+
+def test_dnssec_is_refused_a_key_that_does_not_sign(key):
+    with pytest.raises(GrantRefused, match="dnssec-route53 needs a key with key usage SIGN_VERIFY"):
+        key.allow_service("dnssec-route53")
+
+
+def test_dnssec_may_be_allowed_by_hand(stack, synth, key_statements):
+    SigningKey(stack, "Key").allow_service("dnssec-route53")
+
+    signing, granting = key_statements(synth(stack))[1:]
+    assert (signing["Condition"], granting["Condition"]) == (
+        {"StringEquals": {"aws:SourceAccount": "111122223333"}},
+        {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+    )
+
+
 def test_service_may_be_bound_to_one_resource(stack, key, synth, key_statements):
     key.allow_service("sns", source_arn="arn:aws:sns:eu-west-1:111122223333:orders")
 
@@ -63,7 +95,7 @@ def test_service_may_be_bound_to_one_resource(stack, key, synth, key_statements)
     }
 
 
-@pytest.mark.parametrize("service", sorted(set(SERVICES) - set(ACTING)))
+@pytest.mark.parametrize("service", sorted(set(SERVICES) - {*ACTING, SIGNS}))
 def test_service_that_acts_for_its_callers_only_is_refused_with_the_way_out(service, key):
     with pytest.raises(GrantRefused, match=f"call allow_use_through\\('{service}', role\\)"):
         key.allow_service(service)
@@ -152,10 +184,8 @@ def test_id_of_the_statement_does_not_change_with_the_rest_of_the_app(app):
     assert len(found) == 1
 
 
-def warnings(stack):
-    found = assertions.Annotations.from_stack(stack).find_warning(
-        "*", assertions.Match.string_like_regexp("nothing was allowed")
-    )
+def warnings(stack, text="nothing was allowed"):
+    found = assertions.Annotations.from_stack(stack).find_warning("*", assertions.Match.string_like_regexp(text))
     return [(entry.id, str(entry.entry.data)) for entry in found]
 
 

@@ -1,5 +1,6 @@
 """Constructs of the AWS CDK encrypt under an EncryptionKey: a working and narrow policy, no cycle."""
 
+import json
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from aws_cdk import (
     aws_efs,
     aws_events,
     aws_kinesis,
+    aws_kinesisfirehose,
     aws_lambda,
     aws_logs,
     aws_rds,
@@ -31,7 +33,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as states
 
 from kms_patterns import EncryptionKey, SigningKey
-from kms_patterns.policy import services
+from kms_patterns.policy import acting_services, services
 from tests.infrastructure.test_service_grants import warnings
 
 DEPLOYER = {
@@ -406,9 +408,9 @@ def test_state_machine_is_served_by_a_grant_to_its_role(stack, key, synth):
 
 
 def test_every_row_of_the_table_stands_below_the_page_of_its_service():
-    source = Path(services.__file__).read_text(encoding="utf-8")
+    source = "".join(Path(it.__file__).read_text(encoding="utf-8") for it in (services, acting_services))
 
-    found = re.findall(r'    # https://docs\.aws\.amazon\.com/\S+\.html\n    "(\w+)": ServiceUse\(', source)
+    found = re.findall(r'    # https://docs\.aws\.amazon\.com/\S+\.html\S*.*\n    "([\w.-]+)": ServiceUse\(', source)
 
     assert found == list(services.SERVICES)
 
@@ -430,18 +432,10 @@ def disk(key):
     ("where", "make"),
     [
         (
-            "blockDeviceMappings.ebs.kmsKeyId",
-            lambda stack, key: aws_ec2.CfnInstance(stack, "It", block_device_mappings=[disk(key)]),
-        ),
-        (
             "launchTemplateData.blockDeviceMappings.ebs.kmsKeyId",
             lambda stack, key: aws_ec2.CfnLaunchTemplate(
                 stack, "It", launch_template_data={"blockDeviceMappings": cdk.Lazy.any(Later([disk(key)]))}
             ),
-        ),
-        (
-            "performanceInsightsKmsKeyId",
-            lambda stack, key: aws_rds.CfnDBInstance(stack, "It", performance_insights_kms_key_id=key.key_arn),
         ),
         (
             "PolicyDetails.Actions.CrossRegionCopy.CmkArn",
@@ -450,12 +444,6 @@ def disk(key):
                 "It",
                 type="AWS::DLM::LifecyclePolicy",
                 properties={"PolicyDetails": {"Actions": [{"CrossRegionCopy": {"CmkArn": key.key_arn}}]}},
-            ),
-        ),
-        (
-            "code.sourceKmsKeyArn",
-            lambda stack, key: aws_lambda.CfnFunction(
-                stack, "It", code={"s3Bucket": "b", "s3Key": "k", "sourceKmsKeyArn": key.key_arn}, role="arn"
             ),
         ),
     ],
@@ -472,5 +460,88 @@ def test_arn_of_the_key_that_is_passed_on_as_data_is_not_pointed_out(stack, key)
     variables = {"variables": {"KMS_KEY_ARN": key.key_arn}}
     aws_lambda.CfnFunction(stack, "It", code={"zipFile": "x"}, role="arn", environment=variables)
     aws_ssm.StringParameter(stack, "Parameter", string_value=key.key_arn)
+
+    assert warnings(stack) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "host", "operations", "grants"),
+    [
+        (
+            lambda stack, key: aws_ec2.CfnInstance(stack, "It", block_device_mappings=[disk(key)]),
+            "ec2",
+            {"kms:GenerateDataKeyWithoutPlaintext", "kms:Decrypt", "kms:DescribeKey"},
+            True,
+        ),
+        (
+            lambda stack, key: aws_rds.CfnDBInstance(stack, "It", performance_insights_kms_key_id=key.key_arn),
+            "rds",
+            {"kms:GenerateDataKey", "kms:Decrypt", "kms:DescribeKey"},
+            True,
+        ),
+        (
+            lambda stack, key: aws_rds.CfnDBCluster(stack, "It", master_user_secret={"kmsKeyId": key.key_arn}),
+            "secretsmanager",
+            {"kms:GenerateDataKey", "kms:Decrypt"},
+            True,
+        ),
+        (
+            lambda stack, key: aws_lambda.CfnFunction(
+                stack, "It", code={"s3Bucket": "b", "s3Key": "k", "sourceKmsKeyArn": key.key_arn}, role="arn"
+            ),
+            "lambda",
+            {"kms:GenerateDataKey", "kms:Decrypt"},
+            False,
+        ),
+        (
+            lambda stack, key: aws_kinesisfirehose.CfnDeliveryStream(
+                stack, "It", delivery_stream_encryption_configuration_input={"keyArn": key.key_arn, "keyType": "C"}
+            ),
+            "firehose",
+            {"kms:GenerateDataKey", "kms:Decrypt", "kms:DescribeKey"},
+            True,
+        ),
+    ],
+)
+def test_role_that_deploys_may_create_what_names_the_key_in_a_nested_or_second_property(
+    make, host, operations, grants, stack, key, synth
+):
+    make(stack, key)
+
+    policy = only(synth(stack))
+    through = {"kms:ViaService": f"{host}.eu-west-1.amazonaws.com"}
+    found = [it for it in policy if it["Sid"].startswith("AllowDeployment") and f"{host}." in str(it["Condition"])]
+    (used,) = [it for it in found if it["Action"] != "kms:CreateGrant"]
+    assert (operations <= set(used["Action"]), used["Condition"]["StringEquals"]) == (True, through)
+    assert warnings(stack) == []
+    makes = [it for it in policy if it["Action"] == "kms:CreateGrant" and it["Effect"] == "Allow"]
+    assert bool(makes) is grants
+
+
+def only(template):
+    (found,) = [item for item in template["Resources"].values() if item["Type"] == "AWS::KMS::Key"]
+    return found["Properties"]["KeyPolicy"]["Statement"]
+
+
+def test_code_under_the_key_lets_lambda_decrypt_packages_of_the_account(stack, key, synth):
+    aws_lambda.CfnFunction(
+        stack, "It", code={"s3Bucket": "b", "s3Key": "k", "sourceKmsKeyArn": key.key_arn}, role="arn"
+    )
+
+    (statement,) = [it for it in only(synth(stack)) if it["Principal"] == {"Service": "lambda.amazonaws.com"}]
+    (pattern,) = statement["Condition"]["ArnLike"].values()
+    assert json.dumps(pattern).endswith(':lambda:eu-west-1:111122223333:function:*"]]}')
+
+
+def test_launches_are_the_matter_of_the_role_that_launches_which_the_app_names(stack, key):
+    data = {"blockDeviceMappings": [disk(key)]}
+    aws_ec2.CfnLaunchTemplate(stack, "It", launch_template_data=data)
+    service_linked = iam.Role.from_role_arn(
+        stack,
+        "AutoScaling",
+        "arn:aws:iam::111122223333:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+    )
+
+    key.allow_use_through("ebs", service_linked, create=True, key_policy_only=True)
 
     assert warnings(stack) == []

@@ -166,6 +166,17 @@ def has_source(demanded: Conditions) -> bool:
     )
 
 
+def is_grant_for_resource(actions: Iterable[str], demanded: Conditions) -> bool:
+    """Return whether a statement lets an AWS service create grants for its resources, and nothing else.
+
+    AWS's pages bind such a statement to no source: the request is made before the service acts for the resource.
+
+    See https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/access-control-managing-permissions.html
+    """
+    only = str(demanded.get("Bool", {}).get("kms:GrantIsForAWSResource", "")).lower() == "true"
+    return only and {action.lower() for action in actions} == {"kms:creategrant"}
+
+
 def _stands_for_all(value: object) -> bool:
     text = str(value)
     if not text.startswith("arn:"):

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, EVERY_ADMINISTRATION
-from kms_patterns.policy.conditions import PRINCIPAL_ARN, VIA_SERVICE, Conditions, has_source
+from kms_patterns.policy.conditions import PRINCIPAL_ARN, VIA_SERVICE, Conditions, has_source, is_grant_for_resource
 
 _KNOWN: Final = (*CRYPTOGRAPHIC_OPERATIONS, *EVERY_ADMINISTRATION, CREATE_GRANT)
 _EQUALITY: Final = ("StringEquals", "ArnEquals", "Bool", "Null")
@@ -126,7 +126,9 @@ def services_without_source(statement: Mapping[str, Any]) -> list[str]:
     """
     principal = statement.get("Principal", {})
     services = _as_list(principal.get("Service", [])) if isinstance(principal, Mapping) else []
-    return [] if has_source(statement.get("Condition", {})) else [_text(service) for service in services]
+    demanded = statement.get("Condition", {})
+    bound = has_source(demanded) or is_grant_for_resource(_as_list(statement.get("Action", [])), demanded)
+    return [] if bound else [_text(service) for service in services]
 
 
 def _text(value: Any) -> str:

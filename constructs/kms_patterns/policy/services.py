@@ -5,9 +5,9 @@ Each row follows the page above it; wildcards there are the exact actions behind
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
+from kms_patterns.policy.acting_services import ACTING
 from kms_patterns.policy.actions import (
     DECRYPT,
     DESCRIBE_KEY,
@@ -18,42 +18,10 @@ from kms_patterns.policy.actions import (
     RE_ENCRYPT_TO,
     RETIRE_GRANT,
 )
-
-SOURCE: Final = ("aws:SourceAccount", "aws:SourceArn")
-"""Conditions on the resource for which a service acts: without one, any account can make it act."""
+from kms_patterns.policy.service_use import SOURCE, ServiceUse
 
 _BLOCKS: Final = (DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY_WITHOUT_PLAINTEXT, RE_ENCRYPT_FROM, RE_ENCRYPT_TO)
 _OBJECTS: Final = (DECRYPT, GENERATE_DATA_KEY)
-
-
-@dataclass(frozen=True)
-class ServiceUse:
-    """One service's use of a key.
-
-    Attributes:
-        host: First label of its ``kms:ViaService`` value.
-        principal: Its service principal, ``{region}`` for the Region, where it acts for itself; else None.
-        principal_actions: What it does then.
-        sources: Conditions on its source that it supports.
-        context: Name in the encryption context that holds the ARN of its resource, where that binds it instead.
-        through: What users of its resources must be allowed through it.
-        creation: What the creator of its resources must be allowed through it in addition.
-        creates_grants: Whether the creator of its resources makes a KMS grant for it.
-        grant_operations: Operations that this grant may hold.
-        resources: CloudFormation type -> property that names the key (a dotted path).
-    """
-
-    host: str
-    principal: str | None = None
-    principal_actions: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    context: str | None = None
-    through: tuple[str, ...] = ()
-    creation: tuple[str, ...] = ()
-    creates_grants: bool = False
-    grant_operations: tuple[str, ...] = ()
-    resources: Mapping[str, str] = field(default_factory=dict)
-
 
 _STORAGE_GRANT: Final = (
     "Encrypt",
@@ -70,7 +38,12 @@ _STORAGE_GRANT: Final = (
 SERVICES: Final[Mapping[str, ServiceUse]] = {
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
     "s3": ServiceUse(
-        "s3", "s3.amazonaws.com", _OBJECTS, SOURCE, through=_OBJECTS, resources={"AWS::S3::Bucket": "bucketEncryption"}
+        "s3",
+        "s3.amazonaws.com",
+        _OBJECTS,
+        SOURCE,
+        through=_OBJECTS,
+        resources={"AWS::S3::Bucket": ("bucketEncryption",)},
     ),
     # https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
     "ebs": ServiceUse(
@@ -79,7 +52,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creation=_BLOCKS,
         creates_grants=True,
         grant_operations=("Decrypt", "GenerateDataKeyWithoutPlaintext", "CreateGrant", "ReEncryptFrom", "ReEncryptTo"),
-        resources={"AWS::EC2::Volume": "kmsKeyId"},
+        resources={"AWS::EC2::Volume": ("kmsKeyId",), "AWS::EC2::Instance": ("blockDeviceMappings",)},
     ),
     # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html
     "rds": ServiceUse(
@@ -87,7 +60,19 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creation=(DESCRIBE_KEY, GENERATE_DATA_KEY, DECRYPT),
         creates_grants=True,
         grant_operations=_STORAGE_GRANT,
-        resources={"AWS::RDS::DBInstance": "kmsKeyId"},
+        resources={"AWS::RDS::DBInstance": ("kmsKeyId", "masterUserSecret")},
+    ),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.access-control.html
+    "performance-insights": ServiceUse(
+        "rds",
+        through=_OBJECTS,
+        creation=(DESCRIBE_KEY, GENERATE_DATA_KEY, DECRYPT),
+        creates_grants=True,
+        grant_operations=_STORAGE_GRANT,
+        resources={
+            "AWS::RDS::DBInstance": ("performanceInsightsKmsKeyId",),
+            "AWS::RDS::DBCluster": ("performanceInsightsKmsKeyId",),
+        },
     ),
     # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Overview.Encryption.html
     "aurora": ServiceUse(
@@ -95,7 +80,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creation=(DESCRIBE_KEY, GENERATE_DATA_KEY, DECRYPT),
         creates_grants=True,
         grant_operations=_STORAGE_GRANT,
-        resources={"AWS::RDS::DBCluster": "kmsKeyId"},
+        resources={"AWS::RDS::DBCluster": ("kmsKeyId", "masterUserSecret")},
     ),
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html
     "dynamodb": ServiceUse(
@@ -113,8 +98,8 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creates_grants=True,
         grant_operations=_STORAGE_GRANT,
         resources={
-            "AWS::DynamoDB::Table": "sseSpecification",
-            "AWS::DynamoDB::GlobalTable": "replicas",
+            "AWS::DynamoDB::Table": ("sseSpecification",),
+            "AWS::DynamoDB::GlobalTable": ("replicas",),
         },
     ),
     # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
@@ -124,11 +109,30 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creation=(DECRYPT, DESCRIBE_KEY, ENCRYPT),
         creates_grants=True,
         grant_operations=("Decrypt", "Encrypt", "DescribeKey", "RetireGrant"),
-        resources={"AWS::Lambda::Function": "kmsKeyArn"},
+        resources={"AWS::Lambda::Function": ("kmsKeyArn",)},
+    ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/encrypt-zip-package.html
+    "lambda-code": ServiceUse(
+        "lambda",
+        "lambda.amazonaws.com",
+        _OBJECTS,
+        context="aws:lambda:FunctionArn",
+        source="function:*",
+        serves_itself=True,
+        creation=_OBJECTS,
+        resources={"AWS::Lambda::Function": ("code.sourceKmsKeyArn",)},
     ),
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "secretsmanager": ServiceUse(
-        "secretsmanager", through=_OBJECTS, creation=_OBJECTS, resources={"AWS::SecretsManager::Secret": "kmsKeyId"}
+        "secretsmanager",
+        through=_OBJECTS,
+        creation=_OBJECTS,
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+        resources={
+            "AWS::SecretsManager::Secret": ("kmsKeyId",),
+            "AWS::RDS::DBInstance": ("masterUserSecret",),
+            "AWS::RDS::DBCluster": ("masterUserSecret",),
+        },
     ),
     # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
     "ssm": ServiceUse("ssm", through=(DECRYPT, ENCRYPT, GENERATE_DATA_KEY)),
@@ -138,15 +142,27 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         "logs.{region}.amazonaws.com",
         (DECRYPT, DESCRIBE_KEY, ENCRYPT, GENERATE_DATA_KEY, RE_ENCRYPT_FROM, RE_ENCRYPT_TO),
         context="aws:logs:arn",
-        resources={"AWS::Logs::LogGroup": "kmsKeyId"},
+        source="log-group:*",
+        serves_itself=True,
+        resources={"AWS::Logs::LogGroup": ("kmsKeyId",)},
     ),
     # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "sns": ServiceUse(
-        "sns", "sns.amazonaws.com", _OBJECTS, SOURCE, through=_OBJECTS, resources={"AWS::SNS::Topic": "kmsMasterKeyId"}
+        "sns",
+        "sns.amazonaws.com",
+        _OBJECTS,
+        SOURCE,
+        through=_OBJECTS,
+        resources={"AWS::SNS::Topic": ("kmsMasterKeyId",)},
     ),
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
     "sqs": ServiceUse(
-        "sqs", "sqs.amazonaws.com", _OBJECTS, SOURCE, through=_OBJECTS, resources={"AWS::SQS::Queue": "kmsMasterKeyId"}
+        "sqs",
+        "sqs.amazonaws.com",
+        _OBJECTS,
+        SOURCE,
+        through=_OBJECTS,
+        resources={"AWS::SQS::Queue": ("kmsMasterKeyId",)},
     ),
     # https://docs.aws.amazon.com/efs/latest/ug/EFSKMS.html
     "efs": ServiceUse(
@@ -154,14 +170,14 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creation=(DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY_WITHOUT_PLAINTEXT),
         creates_grants=True,
         grant_operations=_STORAGE_GRANT,
-        resources={"AWS::EFS::FileSystem": "kmsKeyId"},
+        resources={"AWS::EFS::FileSystem": ("kmsKeyId",)},
     ),
     # https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
     "kinesis": ServiceUse(
         "kinesis",
         through=_OBJECTS,
         creation=(DESCRIBE_KEY,),
-        resources={"AWS::Kinesis::Stream": "streamEncryption"},
+        resources={"AWS::Kinesis::Stream": ("streamEncryption",)},
     ),
     # https://docs.aws.amazon.com/redshift/latest/mgmt/authorizing-kms-customer-managed-key.html
     "redshift": ServiceUse(
@@ -169,7 +185,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creation=(DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY),
         creates_grants=True,
         grant_operations=_STORAGE_GRANT,
-        resources={"AWS::Redshift::Cluster": "kmsKeyId"},
+        resources={"AWS::Redshift::Cluster": ("kmsKeyId",)},
     ),
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
     "events": ServiceUse(
@@ -178,14 +194,14 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         (*_OBJECTS, DESCRIBE_KEY),
         SOURCE,
         through=_OBJECTS,
-        resources={"AWS::Events::EventBus": "kmsKeyIdentifier"},
+        resources={"AWS::Events::EventBus": ("kmsKeyIdentifier",)},
     ),
     # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
     "states": ServiceUse(
         "states",
         through=_OBJECTS,
         creation=(*_OBJECTS, DESCRIBE_KEY),
-        resources={"AWS::StepFunctions::StateMachine": "encryptionConfiguration"},
+        resources={"AWS::StepFunctions::StateMachine": ("encryptionConfiguration",)},
     ),
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
     "ecr": ServiceUse(
@@ -193,7 +209,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creation=(DESCRIBE_KEY, RETIRE_GRANT),
         creates_grants=True,
         grant_operations=("Decrypt", "GenerateDataKey", "DescribeKey", "RetireGrant", "CreateGrant"),
-        resources={"AWS::ECR::Repository": "encryptionConfiguration"},
+        resources={"AWS::ECR::Repository": ("encryptionConfiguration",)},
     ),
     # https://docs.aws.amazon.com/aws-backup/latest/devguide/create-a-vault.html
     "backup": ServiceUse(
@@ -201,7 +217,15 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creation=(DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY, RETIRE_GRANT),
         creates_grants=True,
         grant_operations=_STORAGE_GRANT,
-        resources={"AWS::Backup::BackupVault": "encryptionKeyArn"},
+        resources={"AWS::Backup::BackupVault": ("encryptionKeyArn",)},
     ),
+    **ACTING,
 }
 """Name, as the ``allow_…`` methods take it -> its row."""
+
+LAUNCHED: Final[Mapping[str, str]] = {
+    # https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
+    "AWS::EC2::LaunchTemplate": "ebs",
+    "AWS::AutoScaling::LaunchConfiguration": "ebs",
+}
+"""CloudFormation type of a template -> service under whose row its launches need the key, by the role that launches."""

@@ -11,7 +11,9 @@ from aws_cdk import aws_kms as kms
 from kms_patterns.keys.grants.policy_checks import check_symmetric
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.actions import narrow
-from kms_patterns.policy.conditions import has_source
+from kms_patterns.policy.conditions import has_source, is_grant_for_resource
+from kms_patterns.policy.service_use import ENCRYPTION
+from kms_patterns.policy.services import SERVICES
 
 _SOURCE_ARN: Final = "aws:SourceArn"
 
@@ -29,8 +31,17 @@ def narrowed(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStat
     services = any(isinstance(principal, iam.ServicePrincipal) for principal in statement.principals)
     if statement.effect is not iam.Effect.ALLOW or not services:
         return statement
-    check_symmetric(key, "a service")
+    _check_usage(key, statement)
     return _bound(key, statement)
+
+
+def _check_usage(key: GrantTarget, statement: iam.PolicyStatement) -> None:
+    """Check that the services of ``statement`` use keys of this type; those outside of the table encrypt at rest."""
+    usages = {use.principal: use.usage for use in SERVICES.values() if use.usage != ENCRYPTION}
+    for principal in statement.principals:
+        service = str(getattr(principal, "service", "a service"))
+        if usages.get(service) != key.key_usage.value:
+            check_symmetric(key, service)
 
 
 def delegates_to_account(key: Any, statement: iam.PolicyStatement) -> bool:
@@ -96,7 +107,7 @@ def _bound(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStatem
     """Return ``statement`` with its source's account, and with an ARN that :func:`unbind` can still change."""
     service = next(str(it.service) for it in statement.principals if isinstance(it, iam.ServicePrincipal))
     conditions: dict[str, dict[str, Any]] = {name: dict(demands) for name, demands in statement.conditions.items()}
-    own_account = not has_source(conditions)
+    own_account = not (has_source(conditions) or is_grant_for_resource(statement.actions, conditions))
     for demands in conditions.values():
         arn = demands.get(_SOURCE_ARN)
         if isinstance(arn, str) and Token.is_unresolved(arn):

@@ -1,6 +1,6 @@
 """The rules of every grant on a key, between a ``grant_…`` method and the writer of the two statements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Unpack
 
 from aws_cdk import Stack
@@ -53,6 +53,10 @@ class GrantRules(CallsOfConstructs, _Key):
     if TYPE_CHECKING:
 
         def serve_resources_of(self, service: str, stack: Stack) -> None:
+            """See ``GrantTarget``."""
+
+        @property
+        def services_with_creators(self) -> Set[str]:
             """See ``GrantTarget``."""
 
     _writer: Writer
@@ -144,12 +148,12 @@ class GrantRules(CallsOfConstructs, _Key):
             exact = narrow(actions)
         except ValueError as error:
             raise GrantRefused(f"{self.node.path}: {error}") from error
+        if isinstance(grantee, ForConstruct) and isinstance(grantee.grant_principal, iam.ServicePrincipal):
+            return grant_to_service(self, grantee, exact)
         if isinstance(grantee, ForConstruct) and exact == [CREATE_GRANT]:
             # Only ec2.Volume asks for this, for the role that attaches it; it adds its conditions to the role's half.
             use = SERVICES["ebs"]
             return self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host)
-        if isinstance(grantee, ForConstruct) and isinstance(grantee.grant_principal, iam.ServicePrincipal):
-            return grant_to_service(self, grantee, exact)
         return self.grant_operations(grantee, *exact)
 
     def grant_encrypt(self, grantee: iam.IGrantable) -> iam.Grant:

@@ -1,7 +1,7 @@
 """Use of a key by AWS services: for themselves, and for a role that calls them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import reduce
 from typing import Any
 
@@ -17,7 +17,8 @@ from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
-from kms_patterns.policy.services import SERVICES, ServiceUse
+from kms_patterns.policy.service_use import ENCRYPTION, ServiceUse
+from kms_patterns.policy.services import SERVICES
 from kms_patterns.policy.statements import service_sid
 
 
@@ -28,6 +29,11 @@ class ServiceGrants(GrantRules):
     _served: set[str]
     _created: set[str]
     """Services whose resources a role that the app named may create."""
+
+    @property
+    def services_with_creators(self) -> Set[str]:
+        """Services whose resources a role that the app named may create under the key."""
+        return self._created
 
     @checked
     def allow_service(
@@ -58,7 +64,10 @@ class ServiceGrants(GrantRules):
             conditions=self._source(use, source_arn, source_account),
         )
         self._served.add(service)
-        return self.add_to_resource_policy(statement)
+        added = self.add_to_resource_policy(statement)
+        if use.creates_grants:
+            self.add_to_resource_policy(_making_grants(statement))
+        return added
 
     @checked
     def allow_use_through(
@@ -122,7 +131,7 @@ class ServiceGrants(GrantRules):
             GrantRefused: The stack is not deployed with the role of a CDK bootstrap.
         """
         use = self._service(service)
-        if use.context is not None and service not in self._served:
+        if use.serves_itself and service not in self._served:
             self._served.add(service)
             self.allow_service(service)
         if self.access is KeyAccess.DELEGATED or not (use.creation or use.creates_grants):
@@ -150,8 +159,15 @@ class ServiceGrants(GrantRules):
             raise GrantRefused(
                 f"{self.node.path}: {name!r} is not in the table of services; it has {', '.join(SERVICES)}"
             )
-        check_symmetric(self, name)
-        return SERVICES[name]
+        use = SERVICES[name]
+        if use.usage == ENCRYPTION:
+            check_symmetric(self, name)
+        elif self.key_usage.value != use.usage:
+            raise GrantRefused(
+                f"{self.node.path}: {name} needs a key with key usage {use.usage}, not {self.key_usage.value} "
+                "(InvalidKeyUsageException): give it a SigningKey"
+            )
+        return use
 
     def _rendered(self, value: str | None) -> str | None:
         # The number of a token changes with the app; what it resolves to does not.
@@ -161,12 +177,19 @@ class ServiceGrants(GrantRules):
         owner = account or self.stack.account
         if use.context is not None:
             anything = self.stack.format_arn(
-                service=use.host,
-                account=owner,
-                resource="log-group",
-                resource_name="*",
-                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                service=use.host, account=owner, resource=str(use.source), arn_format=ArnFormat.NO_RESOURCE_NAME
             )
             return {"ArnLike": {f"{when.CONTEXT_PREFIX}{use.context}": arn or anything}}
         like = {"ArnLike": {"aws:SourceArn": arn}} if arn is not None else {}
         return when.merge({"StringEquals": {"aws:SourceAccount": owner}}, like)
+
+
+def _making_grants(statement: iam.PolicyStatement) -> iam.PolicyStatement:
+    """Return the statement by which the same service creates KMS grants for its resources."""
+    return iam.PolicyStatement(
+        sid=f"{statement.sid}Grants",
+        principals=statement.principals,
+        actions=[CREATE_GRANT],
+        resources=["*"],
+        conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+    )

@@ -73,12 +73,20 @@ class GrantTarget(IConstruct, Protocol):
         """KMS actions that a key of this type supports."""
 
     @property
+    def key_usage(self) -> "kms.KeyUsage":
+        """What a key of this type is for."""
+
+    @property
     def access(self) -> KeyAccess:
         """Whether the key policy names the users of the key."""
 
     @property
     def sources_of_services(self) -> list[Source]:
         """Resources for which constructs of the AWS CDK let services use the key."""
+
+    @property
+    def services_with_creators(self) -> Set[str]:
+        """Services whose resources a role that the app named may create under the key."""
 
     def serve_resources_of(self, service: str, stack: Stack) -> None:
         """Allow what resources of a service in ``stack`` need to be created under the key."""

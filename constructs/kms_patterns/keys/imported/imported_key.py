@@ -1,6 +1,6 @@
 """Keys that this app does not own: grants in IAM, and the statements that their owner must add."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Self
 
 import jsii
@@ -102,6 +102,11 @@ class ImportedKeyBase(GrantRules, Resource):
     def key_ref(self) -> references.KeyReference:
         """What L1 constructs take."""
         return references.KeyReference(key_arn=self._key_arn, key_id=self._key_id)
+
+    @property
+    def services_with_creators(self) -> Set[str]:
+        """None: what resources of the app need is reported to the owner."""
+        return frozenset()
 
     @property
     def owner_statements(self) -> Sequence[Mapping[str, Any]]:

@@ -2,20 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import jsii
 from aws_cdk import (
     Annotations,
     CfnResource,
-    DefaultTokenResolver,
     IAspect,
-    Reference,
     Stack,
-    StringConcat,
     Token,
-    Tokenization,
 )
 from constructs import IConstruct
 
@@ -23,8 +19,9 @@ from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_statements import unbind
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_options import KeyAccess
+from kms_patterns.keys.synth.deliveries import DELIVERING, RECEIVING, Delivery, deliveries, let_in, resolved_by_path
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
-from kms_patterns.policy.services import SERVICES
+from kms_patterns.policy.services import LAUNCHED, SERVICES
 
 
 def _class_of(kind: str) -> str:
@@ -41,9 +38,15 @@ _DATA: Final = re.compile(
 _NEVER_AT_REST: Final = ("aws-cdk-lib.aws_kms.", "aws-cdk-lib.aws_iam.", "aws-cdk-lib.CfnCustomResource")
 _ANY_TYPE: Final = "aws-cdk-lib.CfnResource"
 _PARTS: Final = 3
-_ROWS: Final[Mapping[str, tuple[str, str]]] = {
-    _class_of(kind): (service, path) for service, use in SERVICES.items() for kind, path in use.resources.items()
+_ROWS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
+    _class_of(kind): {
+        path: [name for name, use in SERVICES.items() if path in use.resources.get(kind, ())]
+        for path in dict.fromkeys(path for use in SERVICES.values() for path in use.resources.get(kind, ()))
+    }
+    for kind in dict.fromkeys(kind for use in SERVICES.values() for kind in use.resources)
 }
+"""L1 class -> path below which a property names the key -> rows of the services that use it."""
+_LAUNCHED: Final = {_class_of(kind): service for kind, service in LAUNCHED.items()}
 
 
 @jsii.implements(IAspect)
@@ -60,6 +63,9 @@ class AtRest:
         self._keys: dict[str, GrantTarget] = {}
         self._texts: list[str] = []
         self._tokens: dict[str, str] = {}
+        self.under: dict[str, GrantTarget] = {}
+        """Construct path of a topic, queue or bucket -> its key."""
+        self._waiting: dict[str, list[Delivery]] = {}
         self.refused: dict[str, list[str]] = {}
         """Construct path of a resource -> why AWS would refuse to create it, or why nothing can be allowed."""
 
@@ -87,24 +93,49 @@ class AtRest:
         kind, stack = _kind(node), node.stack
         if kind.startswith(_NEVER_AT_REST):
             return
-        named = list(self._named(node, stack))
-        if not named:
-            return
-        service, member = _ROWS.get(kind, ("", ""))
-        path, messages = node.node.path, []
-        served = dict.fromkeys(name for where, name in named if _member(where) == member)
-        for key in (self._keys[name] for name in served):
-            messages += [*_check_region(key, node, stack), *_serve(key, service, node, stack)]
-            unbind(key, path)
-        self.refused[path] = messages
-        for where, name in named:
-            if _member(where) != member and _encrypts(where):
-                _warn_of_unknown(self._keys[name], node, ".".join(where), service)
+        properties: dict[str, Any] = node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
+        if kind in DELIVERING:
+            for delivery in deliveries(kind, node.node.path, properties, stack):
+                self._deliver(delivery)
+        named = list(self._named(properties, stack))
+        if named:
+            self._serve_all(node, stack, kind, named)
 
-    def _named(self, node: CfnResource, stack: Stack) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Yield where the properties of ``node`` name a key, and the name of the key."""
+    def _serve_all(
+        self, node: CfnResource, stack: Stack, kind: str, named: Sequence[tuple[tuple[str, ...], str]]
+    ) -> None:
+        rows, path = _ROWS.get(kind, {}), node.node.path
+        messages: list[str] = []
+        found = [(where, name, _services(rows, where)) for where, name in named]
+        served = dict.fromkeys((name, service) for _, name, services in found for service in services)
+        for key in (self._keys[name] for name in dict.fromkeys(name for name, _ in served)):
+            messages += _check_region(key, node, stack)
+            unbind(key, path)
+        for name, service in served:
+            messages += _serve(self._keys[name], service, node, stack)
+            if service in RECEIVING:
+                self._receive(path, self._keys[name])
+        self.refused[path] = messages
+        for where, name, services in found:
+            if not services and _encrypts(where):
+                _warn_of_unknown(self._keys[name], node, ".".join(where), _LAUNCHED.get(kind), has_row=bool(rows))
+
+    def _receive(self, path: str, key: GrantTarget) -> None:
+        self.under[path] = key
+        for delivery in self._waiting.pop(path, ()):
+            let_in(key, delivery)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        """Let a service use the key of the topic, queue or bucket to which it delivers, once both are known."""
+        key = self.under.get(delivery.target)
+        if key is None:
+            self._waiting.setdefault(delivery.target, []).append(delivery)
+        else:
+            let_in(key, delivery)
+
+    def _named(self, properties: dict[str, Any], stack: Stack) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield where properties name a key, and the name of the key."""
         # Each request of the CDK's process counts, and most resources have no token or one of the key's own.
-        properties = node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
         rest: list[tuple[tuple[str, ...], Any]] = []
         for where, value in _leaves(properties):
             if isinstance(value, str) and value in self._tokens:
@@ -116,18 +147,8 @@ class AtRest:
         for number, (where, value) in enumerate(rest):
             text = json.dumps(shown.get(str(number)), sort_keys=True)
             if any(own in text for own in self._texts):
-                exact = Tokenization.resolve(value, scope=stack, resolver=_ByPath(StringConcat()), preparing=False)
+                exact = resolved_by_path(value, stack)
                 yield from ((below, name) for below, name in _names(exact, where) if below and name in self._keys)
-
-
-class _ByPath(DefaultTokenResolver):
-    """Resolves a reference to the construct path of its resource: the app's references have no names before synth."""
-
-    def resolve_token(self, token: Any, context: Any, post_processor: Any) -> Any:
-        """Return the path behind a reference, and of any other token what a template would show."""
-        if Reference.is_reference(token):
-            return token.target.node.path
-        return super().resolve_token(token, context, post_processor)
 
 
 def _check_region(key: GrantTarget, resource: CfnResource, stack: Stack) -> Iterator[str]:
@@ -141,20 +162,34 @@ def _check_region(key: GrantTarget, resource: CfnResource, stack: Stack) -> Iter
         )
 
 
-def _warn_of_unknown(key: GrantTarget, resource: CfnResource, where: str, service: str) -> None:
+def _services(rows: Mapping[str, Sequence[str]], where: tuple[str, ...]) -> Sequence[str]:
+    """Return the rows of the table that are about the property at ``where``."""
+    # As an L1 class spells it; a CfnResource has the spelling of the template.
+    path = ".".join(name[:1].lower() + name[1:] for name in where)
+    return next((found for below, found in rows.items() if f"{path}.".startswith(f"{below}.")), ())
+
+
+def _warn_of_unknown(
+    key: GrantTarget, resource: CfnResource, where: str, launched: str | None, *, has_row: bool
+) -> None:
     """Say that a resource may be encrypted under a key, and that the table does not list what its service needs."""
-    if key.access is KeyAccess.NAMED:
-        what = (
-            f"the row {service!r} of kms_patterns.policy.services is about another property"
-            if service
-            else ("kms_patterns.policy.services has no row for it")
+    if key.access is not KeyAccess.NAMED or launched in key.services_with_creators:
+        return
+    what = f"{resource.node.path} ({resource.cfn_resource_type}) names this key at {where}, and "
+    if launched is not None:
+        what += (
+            "what is launched from it is created by another role than the one that deploys: nothing was allowed. Call "
+            f"allow_use_through({launched!r}, role, create=True) with the role that launches; that of Auto Scaling is "
+            "its service-linked role, with key_policy_only=True"
         )
-        Annotations.of(key).add_warning_v2(
-            f"kms-patterns:UnknownService:{resource.node.path}",
-            f"{resource.node.path} ({resource.cfn_resource_type}) names this key at {where}, and {what}: nothing was "
-            "allowed for its creation or use. If it encrypts under the key, allow that with grant_operations(role, …, "
-            "via_service=…), or make the key with access=KeyAccess.DELEGATED; then acknowledge this warning",
+    else:
+        unknown = "has no row for this property" if has_row else "has no row for it"
+        what += (
+            f"kms_patterns.policy.services {unknown}: nothing was allowed for its creation or use. If it encrypts "
+            "under the key, allow that with grant_operations(role, …, via_service=…), or make the key with "
+            "access=KeyAccess.DELEGATED; then acknowledge this warning"
         )
+    Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownService:{resource.node.path}", what)
 
 
 def _kind(resource: CfnResource) -> str:
@@ -165,11 +200,6 @@ def _kind(resource: CfnResource) -> str:
     title = resource.cfn_resource_type
     known = title.startswith("AWS::") and len(title.split("::")) == _PARTS
     return _class_of(title) if known else "aws-cdk-lib.CfnCustomResource"
-
-
-def _member(where: tuple[str, ...]) -> str:
-    # As an L1 class spells it; a CfnResource has the spelling of the template.
-    return where[0][:1].lower() + where[0][1:]
 
 
 def _encrypts(where: tuple[str, ...]) -> bool:

@@ -12,7 +12,7 @@ from kms_patterns.keys.synth.cycles import circular_roles
 from kms_patterns.keys.synth.references import References
 from kms_patterns.keys.synth.template_checks import policy_limits, template_checks
 from kms_patterns.keys.synth.template_view import TemplateView
-from kms_patterns.keys.synth.void_grants import identity_statements, void_grants
+from kms_patterns.keys.synth.void_grants import identity_statements, messages_without_key, void_grants
 
 
 def check_at_synth(key: KeyInApp) -> None:
@@ -54,6 +54,7 @@ class SynthChecks:
         statements = list(identity_statements(view, references))
         messages = [text for texts in self.at_rest.refused.values() for text in texts]
         messages += [text for key in self.keys for text in void_grants(key, statements, view, references)]
+        messages += messages_without_key(self.at_rest.under, statements, view, references)
         messages += [text for key in self.keys for text in policy_limits(key, view)]
         messages += [text for key in self.keys for text in template_checks(key, view)]
         return [*messages, *circular_roles(self.keys, view)]

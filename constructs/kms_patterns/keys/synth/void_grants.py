@@ -1,19 +1,31 @@
 """Permissions on a key in identity policies: each must have its other half in the key policy, and the reverse."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from aws_cdk import CfnResource, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk.aws_sns import CfnTopic
+from aws_cdk.aws_sqs import CfnQueue
 
-from kms_patterns.keys.grants.target import KeyInApp
+from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.references import References
 from kms_patterns.keys.synth.template_view import TemplateView
+from kms_patterns.policy.actions import CREATE_GRANT, DECRYPT, GENERATE_DATA_KEY
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
 from kms_patterns.policy.coverage import Allowance, is_about_kms, unmatched
 
 UNATTACHED: Final = "no role, user or group"
+_CALLS: Final = (
+    "Call grant_encrypt, grant_decrypt, grant_generate_data_key or grant_operations of the key, which write both "
+    "halves, instead"
+)
+_WITH_GRANTS: Final = (
+    "Call grant_create_grant(role, operations=[…], via_service=…) of the key, and grant_operations for the rest; of a "
+    "role that a construct of the AWS CDK makes, give the construct that has it"
+)
 _KINDS: Final = ("role", "user", "group")
 _POLICIES: Final = (
     iam.CfnPolicy,
@@ -28,11 +40,11 @@ _Documents = Iterator[tuple[dict[str, Any], list[str]]]
 
 @dataclass(frozen=True)
 class IdentityStatement:
-    """One Allow statement about KMS.
+    """One Allow statement of an identity policy.
 
     Attributes:
         principals: Names of the roles, users and groups whose policy it is part of.
-        actions: Its actions about KMS.
+        actions: Its actions, of those that were asked for.
         resources: Names of the resources that it mentions; ``*`` for every resource.
         conditions: Its conditions, resolved.
         where: Construct path of the policy.
@@ -45,13 +57,15 @@ class IdentityStatement:
     where: str
 
 
-def identity_statements(view: TemplateView, references: References) -> Iterator[IdentityStatement]:
-    """Yield the Allow statements about KMS of all identity policies of the app."""
+def identity_statements(
+    view: TemplateView, references: References, about: Callable[[str], bool] = is_about_kms
+) -> Iterator[IdentityStatement]:
+    """Yield the Allow statements about KMS, or about other actions, of all identity policies of the app."""
     attached = _attached_managed_policies(view, references)
     for item in view.every(*_POLICIES, *_HOLDERS):
         for document, principals in _documents(item, view, references, attached):
             for statement in as_list(document.get("Statement", [])):
-                actions = tuple(act for act in as_list(statement.get("Action", [])) if is_about_kms(act))
+                actions = tuple(act for act in as_list(statement.get("Action", [])) if about(act))
                 if statement.get("Effect") == "Allow" and actions:
                     yield IdentityStatement(
                         tuple(principals) or (UNATTACHED,),
@@ -112,8 +126,7 @@ def void_grants(
             yield (
                 f"{key.node.path}: {identity.where} allows {references.label(str(identity.principal))} "
                 f"{', '.join(missing)}, which the key policy does not: the call would end in AccessDeniedException. "
-                "Call grant_encrypt, grant_decrypt, grant_generate_data_key or grant_operations of the key, which "
-                "write both halves, instead"
+                f"{_WITH_GRANTS if CREATE_GRANT in missing else _CALLS}"
             )
     for allowance in in_key_policy:
         here = allowance.principal and allowance.where not in key.statements_for_elsewhere
@@ -160,3 +173,56 @@ def _principals(statement: dict[str, Any], stack: Stack, references: References)
     for arn in as_list(principal.get("AWS", []) if isinstance(principal, dict) else principal):
         name = references.name(stack, arn)
         yield None if name in {"*", "{AccountId}"} or name.endswith(":root") or name.isdigit() else name
+
+
+_MESSAGES: Final[Mapping[str, tuple[str, str]]] = {
+    "sns:publish": (GENERATE_DATA_KEY, "sns"),
+    "sqs:receivemessage": (DECRYPT, "sqs"),
+    "sqs:sendmessage": (GENERATE_DATA_KEY, "sqs"),
+}
+"""Action on a topic or queue -> what it needs of the key, and through which service."""
+
+
+def messages_without_key(
+    under: Mapping[str, GrantTarget],
+    statements: Iterable[IdentityStatement],
+    view: TemplateView,
+    references: References,
+) -> Iterator[str]:
+    """Yield one message per identity that may use an encrypted topic or queue, and not its key.
+
+    Constructs of the AWS CDK write such statements, for example for the dead-letter queue of a function.
+
+    Args:
+        under: Construct path of a topic or queue -> its key.
+        statements: Allow statements about KMS.
+        view: The app.
+        references: Names of its roles.
+    """
+    targets = {
+        view.name(item): under[item.node.path] for item in view.every(CfnTopic, CfnQueue) if item.node.path in under
+    }
+    known = list(statements)
+    for asked in identity_statements(view, references, lambda act: act.lower() in _MESSAGES) if targets else ():
+        for name in asked.resources & targets.keys():
+            key = targets[name]
+            own = {view.name(key.resource), "*"} if hasattr(key, "resource") else None
+            for action in asked.actions:
+                needed, service = _MESSAGES[action.lower()]
+                for principal in asked.principals:
+                    if principal != UNATTACHED and own and not _may(known, principal, needed, own):
+                        yield (
+                            f"{key.node.path}: {asked.where} allows {references.label(principal)} {action} on {name}, "
+                            f"which is encrypted under this key, and no policy allows it {needed}: the call would end "
+                            f"in KMS.AccessDeniedException. Call grant_operations(role, {needed!r}, …, "
+                            f"via_service={service!r}) of the key, or the grant of the topic or queue"
+                        )
+
+
+def _may(statements: Iterable[IdentityStatement], principal: str, action: str, own: set[str]) -> bool:
+    return any(
+        principal in it.principals
+        and it.resources & own
+        and any(fnmatchcase(action.lower(), pattern.lower()) for pattern in it.actions)
+        for it in statements
+    )

@@ -1,0 +1,142 @@
+"""Services and roles that deliver to topics, queues and buckets under a key may use the key, or are pointed out."""
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import (
+    aws_cloudtrail,
+    aws_cloudwatch,
+    aws_cloudwatch_actions,
+    aws_ec2,
+    aws_events,
+    aws_events_targets,
+    aws_lambda,
+    aws_s3,
+    aws_sns,
+    aws_sns_subscriptions,
+    aws_sqs,
+)
+from aws_cdk import aws_iam as iam
+
+from kms_patterns import EncryptedBucket, EncryptionKey
+from tests.infrastructure.test_service_grants import warnings
+from tests.infrastructure.test_services_at_rest import only
+
+
+@pytest.fixture
+def key(stack):
+    return EncryptionKey(stack, "Key")
+
+
+def alarm(stack, key):
+    topic = aws_sns.Topic(stack, "Topic", master_key=key)
+    metric = aws_cloudwatch.Metric(namespace="Orders", metric_name="Failed")
+    made = aws_cloudwatch.Alarm(stack, "Alarm", metric=metric, threshold=1, evaluation_periods=1)
+    made.add_alarm_action(aws_cloudwatch_actions.SnsAction(topic))
+
+
+def alarm_before_its_topic(stack, key):
+    made = aws_cloudwatch.CfnAlarm(
+        stack, "Alarm", comparison_operator="GreaterThanThreshold", evaluation_periods=1, alarm_actions=[]
+    )
+    made.alarm_actions = [aws_sns.Topic(stack, "Topic", master_key=key).topic_arn]
+
+
+def dead_letters_of_a_target(stack, key):
+    queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+    code = aws_lambda.Code.from_inline("x")
+    function = aws_lambda.Function(stack, "Function", runtime=aws_lambda.Runtime.PYTHON_3_14, handler="i.h", code=code)
+    target = aws_events_targets.LambdaFunction(function, dead_letter_queue=queue)
+    aws_events.Rule(stack, "Rule", schedule=aws_events.Schedule.rate(cdk.Duration.days(1)), targets=[target])
+
+
+def inventory(stack, key):
+    destination = aws_s3.InventoryDestination(bucket=EncryptedBucket(stack, "Reports", encryption_key=key))
+    aws_s3.Bucket(stack, "Bucket").add_inventory(destination=destination)
+
+
+def flow_log(stack, key):
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
+    aws_ec2.FlowLog(
+        stack,
+        "FlowLog",
+        resource_type=aws_ec2.FlowLogResourceType.from_transit_gateway_id("tgw-1"),
+        destination=aws_ec2.FlowLogDestination.to_s3(bucket),
+        max_aggregation_interval=aws_ec2.FlowLogMaxAggregationInterval.ONE_MINUTE,
+    )
+
+
+def trail_that_notifies(stack, key):
+    aws_cloudtrail.Trail(stack, "Trail", sns_topic=aws_sns.Topic(stack, "Topic", master_key=key))
+
+
+def dead_letters_of_a_subscription(stack, key):
+    queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+    subscription = aws_sns_subscriptions.EmailSubscription("orders@example.com", dead_letter_queue=queue)
+    aws_sns.Topic(stack, "Topic").add_subscription(subscription)
+
+
+@pytest.mark.parametrize(
+    ("make", "principal"),
+    [
+        (alarm, "cloudwatch"),
+        (alarm_before_its_topic, "cloudwatch"),
+        (dead_letters_of_a_target, "events"),
+        (inventory, "s3"),
+        (flow_log, "delivery.logs"),
+        (trail_that_notifies, "cloudtrail"),
+        (dead_letters_of_a_subscription, "sns"),
+    ],
+)
+def test_service_that_delivers_to_a_resource_under_the_key_may_use_it(make, principal, stack, key, synth):
+    make(stack, key)
+
+    found = [it for it in only(synth(stack)) if it["Principal"] == {"Service": f"{principal}.amazonaws.com"}]
+    (statement,) = found
+    assert {"kms:Decrypt", "kms:GenerateDataKey"} <= set(statement["Action"])
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    assert warnings(stack, "would be lost") == []
+
+
+def test_delivery_by_a_service_that_the_table_lacks_is_pointed_out(stack, key):
+    topic = aws_sns.Topic(stack, "Topic", master_key=key)
+    service = iam.ServicePrincipal("budgets.amazonaws.com")
+    topic.add_to_resource_policy(
+        iam.PolicyStatement(principals=[service], actions=["sns:Publish"], resources=[topic.topic_arn])
+    )
+
+    ((_, text),) = warnings(stack, "would be lost")
+    assert "budgets.amazonaws.com deliver to Stack/Topic/Resource" in text
+    assert "what it delivers would be lost" in text
+
+
+@pytest.mark.parametrize(("action", "needed"), [
+    ("sqs:SendMessage", "kms:GenerateDataKey"), ("sqs:ReceiveMessage", "kms:Decrypt")
+])  # fmt: skip
+def test_role_that_may_use_an_encrypted_queue_and_not_its_key_is_refused(action, needed, stack, key, role, synth):
+    queue, user = aws_sqs.Queue(stack, "Queue", encryption_master_key=key), role("User")
+    user.add_to_policy(iam.PolicyStatement(actions=[action], resources=[queue.queue_arn]))
+
+    with pytest.raises(RuntimeError, match=f"allows Stack/User {action} on .* no policy allows it {needed}"):
+        synth(stack)
+
+
+def test_role_with_the_grants_of_queue_and_topic_may_use_the_key(stack, key, role, synth):
+    user = role("User")
+    queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+    queue.grant_send_messages(user)
+    queue.grant_consume_messages(user)
+    aws_sns.Topic(stack, "Topic", master_key=key).grant_publish(user)
+
+    assert synth(stack)
+
+
+def test_function_whose_dead_letters_are_encrypted_is_told_what_its_role_needs(stack, key, synth):
+    queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+    code = aws_lambda.Code.from_inline("x")
+    function = aws_lambda.Function(
+        stack, "F", runtime=aws_lambda.Runtime.PYTHON_3_14, handler="i.h", code=code, dead_letter_queue=queue
+    )
+    assert function.role is not None
+    key.grant_operations(function.role, "kms:GenerateDataKey", "kms:Decrypt", via_service="sqs")
+
+    assert synth(stack)
