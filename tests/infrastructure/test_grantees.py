@@ -4,10 +4,13 @@ import json
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
+from aws_cdk import assertions, pipelines
+from aws_cdk import aws_codepipeline as codepipeline
+from aws_cdk import aws_codepipeline_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match
 
 from kms_patterns import EncryptedBucket, EncryptionKey, ImportedKey, KeyAccess, SigningKey
@@ -397,3 +400,49 @@ def test_key_that_binds_role_ids_names_the_role_by_its_unique_id_in_its_own_poli
     ):
         with pytest.raises(GrantRefused, match="only the unique id of a role that is made in the stack of the key"):
             key.grant_decrypt(grantee)
+
+
+def cross_account_action(app, stack, artifacts):
+    source = codepipeline.Artifact("source")
+    read = actions.S3SourceAction(
+        action_name="Read", bucket=s3.Bucket(stack, "Source", versioned=True), bucket_key="k.zip", output=source
+    )
+    deploy = actions.CloudFormationCreateUpdateStackAction(
+        action_name="Deploy",
+        stack_name="orders",
+        admin_permissions=True,
+        template_path=source.at_path("t.json"),
+        account="444455556666",
+    )
+    stages = [
+        codepipeline.StageProps(stage_name="Source", actions=[read]),
+        codepipeline.StageProps(stage_name="Deploy", actions=[deploy]),
+    ]
+    kind = codepipeline.PipelineType.V2
+    codepipeline.Pipeline(stack, "Pipeline", artifact_bucket=artifacts, pipeline_type=kind, stages=stages)
+
+
+def cross_account_stage(app, stack, artifacts):
+    source = pipelines.CodePipelineSource.s3(s3.Bucket(stack, "Source", versioned=True), "k.zip")
+    synth = pipelines.ShellStep("Synth", input=source, commands=["cdk synth"])
+    pipeline = pipelines.CodePipeline(stack, "Pipeline", artifact_bucket=artifacts, synth=synth)
+    stage = cdk.Stage(app, "Production", env=cdk.Environment(account="444455556666", region="eu-west-1"))
+    cdk.CfnOutput(cdk.Stack(stage, "Orders"), "Output", value="1")
+    pipeline.add_stage(stage)
+
+
+@pytest.mark.parametrize(
+    ("make", "role"),
+    [(cross_account_action, "-DeploymentRole"), (cross_account_stage, "role/cdk-hnb659fds-deploy-role-444455556666")],
+)
+def test_pipeline_deploys_to_another_account_from_artifacts_under_the_key(make, role, app, stack, key):
+    make(app, stack, s3.Bucket(stack, "Artifacts", encryption_key=key, bucket_name="artifacts"))
+
+    template = app.synth().get_stack_by_name(stack.stack_name).template
+    (found,) = [item for item in template["Resources"].values() if item["Type"] == "AWS::KMS::Key"]
+    statements = found["Properties"]["KeyPolicy"]["Statement"]
+    foreign = [it for it in statements if ":iam::444455556666:root" in json.dumps(it["Principal"])]
+    named = json.dumps([it["Condition"]["ArnEquals"]["aws:PrincipalArn"] for it in foreign])
+    assert foreign
+    assert role.lower().lstrip("-")[:20] in named.lower()
+    assert all("kms:Decrypt" in it["Action"] for it in foreign)

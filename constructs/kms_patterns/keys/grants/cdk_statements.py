@@ -1,12 +1,16 @@
-"""Statements that constructs of the AWS CDK write for AWS services: made exact, and bound to a source."""
+"""What constructs of the AWS CDK write for AWS services, made exact and bound to a source; roles behind a service."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 import jsii
 from aws_cdk import IResolveContext, IStringProducer, Lazy, Reference, Stack, Token, Tokenization
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from constructs import Construct
 
 from kms_patterns.keys.grants.policy_checks import check_symmetric
 from kms_patterns.keys.grants.target import GrantTarget
@@ -14,6 +18,7 @@ from kms_patterns.policy.actions import narrow
 from kms_patterns.policy.conditions import has_source, is_grant_for_resource
 from kms_patterns.policy.service_use import ENCRYPTION
 from kms_patterns.policy.services import SERVICES
+from kms_patterns.policy.statements import literal
 
 _SOURCE_ARN: Final = "aws:SourceArn"
 
@@ -129,3 +134,63 @@ def _bound(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStatem
         resources=["*"],
         conditions=conditions,
     )
+
+
+@dataclass(frozen=True)
+class ViaService:
+    """A principal that uses the key through a service, as ``kms.ViaServicePrincipal`` names it.
+
+    Attributes:
+        host: First label of the service's ``kms:ViaService`` value.
+        role: The role or user; None for a whole account.
+        others: Another account, or an organization, whose every role is meant; None for this account and single roles.
+    """
+
+    host: str
+    role: iam.IGrantable | None
+    others: str | None = None
+
+    @classmethod
+    def of(cls, grantee: iam.IGrantable, scope: Construct) -> Self | None:
+        """Return what a ``ViaServicePrincipal`` names, with further conditions or not; None for other grantees.
+
+        Args:
+            grantee: The principal to grant to.
+            scope: Where a role of which only the ARN is known is imported.
+        """
+        principal: Any = grantee.grant_principal
+        if not isinstance(principal, kms.ViaServicePrincipal | iam.PrincipalWithConditions):
+            return None
+        fragment = principal.policy_fragment
+        via = fragment.conditions.get("StringEquals", {}).get("kms:ViaService")
+        if via is None:
+            return None
+        host = str(via).partition(".")[0]
+        arn = str(fragment.principal_json.get("AWS", ["*"])[0])
+        return cls(host, _role_behind(arn, scope), _others(arn, fragment.conditions, Stack.of(scope)))
+
+
+def _others(arn: str, conditions: Mapping[str, Mapping[str, object]], stack: Stack) -> str | None:
+    for demands in conditions.values():
+        for name, value in demands.items():
+            if name.lower() in ("aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount"):
+                return f"{name} {value}"
+    account = re.fullmatch(r"arn:[^:]+:iam::(\d{12}):root", str(literal(arn, stack)))
+    return f"account {account[1]}" if account is not None and account[1] != stack.account else None
+
+
+def _role_behind(arn: str, scope: Construct) -> iam.IGrantable | None:
+    token = Tokenization.reverse_string(arn).first_token if "${Token[" in arn else None
+    if token is not None and Reference.is_reference(token):
+        return _owner(token)
+    known = json.dumps(Stack.of(scope).resolve(arn))
+    if known == '"*"' or ":root" in known:
+        return None
+    name = "ViaService" + arn.rpartition("/")[2]
+    found: Any = scope.node.try_find_child(name)
+    return found or iam.Role.from_role_arn(scope, name, arn)
+
+
+def _owner(token: Any) -> iam.IGrantable | None:
+    owner: Any = token.target.node.scope
+    return owner if hasattr(owner, "grant_principal") else None

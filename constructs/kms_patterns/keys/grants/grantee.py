@@ -1,21 +1,16 @@
 """Finds the one role or user behind a grantee, which a key policy can name."""
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from aws_cdk import ArnFormat, Reference, Stack, Tokenization
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from constructs import Construct
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.policy.conditions import Conditions
 from kms_patterns.policy.guardrails import is_account
-from kms_patterns.policy.statements import literal
 
 _SINGLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/.+")
 _PERMISSION_SET: Final = re.compile(
@@ -74,10 +69,11 @@ def resolve_grantee(principal: Any, stack: Stack) -> Grantee:
         GrantRefused: It has no role or user ARN, or cannot be named without a cycle.
     """
     arn = identity_arn(principal)
-    account = _foreign_account(principal, stack)
-    node = principal.node
+    account, node = _foreign_account(principal, stack), principal.node
     child = node.default_child
-    named = _physical_arn(child, stack, account) or _own_arn(principal, arn, stack, imported=child is None)
+    # Of a role in another account the AWS CDK writes the name that it has or will have, without a reference.
+    elsewhere = child is None or account is not None
+    named = _physical_arn(child, stack, account) or _own_arn(principal, arn, stack, imported=elsewhere)
     return Grantee(principal, named, node.path, account)
 
 
@@ -87,7 +83,7 @@ def identity_arn(principal: Any) -> str:
     Raises:
         GrantRefused: It has none, or one that does not identify exactly one role or user.
     """
-    arn = str(getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None) or "")
+    arn = str(getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None) or _arn_behind(principal))
     if not arn:
         raise GrantRefused(_no_arn(principal))
     known = _TOKEN.sub("", arn)
@@ -102,10 +98,17 @@ def identity_arn(principal: Any) -> str:
     return arn
 
 
+def _arn_behind(principal: Any) -> str:
+    """Return the ARN of a role that JavaScript made and of which jsii shows the interface only (CDK Pipelines)."""
+    if type(principal).__name__ != "InterfaceDynamicProxy" or not hasattr(principal, "node"):
+        return ""
+    arns = principal.policy_fragment.principal_json.get("AWS", [])
+    return str(arns[0]) if len(arns) == 1 and re.search(r":(role|user)/", arns[0]) else ""
+
+
 def grantee_of(principal: Any, stack: Stack) -> Grantee:
     """Return the role or user ``principal`` by its ARN, for use outside of the policy of the key in ``stack``."""
-    arn = identity_arn(principal)
-    return Grantee(principal, arn, principal.node.path, _foreign_account(principal, stack))
+    return Grantee(principal, identity_arn(principal), principal.node.path, _foreign_account(principal, stack))
 
 
 def check_inside(grantee: Grantee, perimeter: str | None) -> None:
@@ -197,63 +200,3 @@ def _own_arn(principal: Any, arn: str, stack: Stack, *, imported: bool) -> str:
 def _unresolved(text: str) -> bool:
     # What Token.is_unresolved says of a string, without asking the CDK's process.
     return "${Token[" in text
-
-
-@dataclass(frozen=True)
-class ViaService:
-    """A principal that uses the key through a service, as ``kms.ViaServicePrincipal`` names it.
-
-    Attributes:
-        host: First label of the service's ``kms:ViaService`` value.
-        role: The role or user; None for a whole account.
-        others: Another account, or an organization, whose every role is meant; None for this account and single roles.
-    """
-
-    host: str
-    role: iam.IGrantable | None
-    others: str | None = None
-
-    @classmethod
-    def of(cls, grantee: iam.IGrantable, scope: Construct) -> Self | None:
-        """Return what a ``ViaServicePrincipal`` names, with further conditions or not; None for other grantees.
-
-        Args:
-            grantee: The principal to grant to.
-            scope: Where a role of which only the ARN is known is imported.
-        """
-        principal: Any = grantee.grant_principal
-        if not isinstance(principal, kms.ViaServicePrincipal | iam.PrincipalWithConditions):
-            return None
-        fragment = principal.policy_fragment
-        via = fragment.conditions.get("StringEquals", {}).get("kms:ViaService")
-        if via is None:
-            return None
-        host = str(via).partition(".")[0]
-        arn = str(fragment.principal_json.get("AWS", ["*"])[0])
-        return cls(host, _role_behind(arn, scope), _others(arn, fragment.conditions, Stack.of(scope)))
-
-
-def _others(arn: str, conditions: Mapping[str, Mapping[str, object]], stack: Stack) -> str | None:
-    for demands in conditions.values():
-        for name, value in demands.items():
-            if name.lower() in ("aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount"):
-                return f"{name} {value}"
-    account = re.fullmatch(r"arn:[^:]+:iam::(\d{12}):root", str(literal(arn, stack)))
-    return f"account {account[1]}" if account is not None and account[1] != stack.account else None
-
-
-def _role_behind(arn: str, scope: Construct) -> iam.IGrantable | None:
-    token = Tokenization.reverse_string(arn).first_token if "${Token[" in arn else None
-    if token is not None and Reference.is_reference(token):
-        return _owner(token)
-    known = json.dumps(Stack.of(scope).resolve(arn))
-    if known == '"*"' or ":root" in known:
-        return None
-    name = "ViaService" + arn.rpartition("/")[2]
-    found: Any = scope.node.try_find_child(name)
-    return found or iam.Role.from_role_arn(scope, name, arn)
-
-
-def _owner(token: Any) -> iam.IGrantable | None:
-    owner: Any = token.target.node.scope
-    return owner if hasattr(owner, "grant_principal") else None

@@ -10,8 +10,7 @@ from aws_cdk import aws_kms as kms
 from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_calls import CallsOfConstructs, ForConstruct
-from kms_patterns.keys.grants.cdk_statements import grant_to_service
-from kms_patterns.keys.grants.grantee import ViaService
+from kms_patterns.keys.grants.cdk_statements import ViaService, grant_to_service
 from kms_patterns.keys.grants.policy_checks import (
     check_context,
     check_grant_operations,

@@ -53,6 +53,14 @@ class Source(Protocol):
         """Name any resource of the service instead, if the one at this construct path is named."""
 
 
+class KeyUsage(Protocol):
+    """A key usage of the AWS CDK, or one that it does not have yet."""
+
+    @property
+    def value(self) -> str:
+        """Its name in KMS."""
+
+
 class GrantTarget(IConstruct, Protocol):
     """A key of this app or of another owner, as the checks of grants and statements read it."""
 
@@ -73,7 +81,7 @@ class GrantTarget(IConstruct, Protocol):
         """KMS actions that a key of this type supports."""
 
     @property
-    def key_usage(self) -> "kms.KeyUsage":
+    def key_usage(self) -> KeyUsage:
         """What a key of this type is for."""
 
     @property

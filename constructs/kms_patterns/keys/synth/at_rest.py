@@ -93,7 +93,7 @@ class AtRest:
         kind, stack = _kind(node), node.stack
         if kind.startswith(_NEVER_AT_REST):
             return
-        properties: dict[str, Any] = node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
+        properties = node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
         if kind in DELIVERING:
             for delivery in deliveries(kind, node.node.path, properties, stack):
                 self._deliver(delivery)
@@ -133,7 +133,7 @@ class AtRest:
         else:
             let_in(key, delivery)
 
-    def _named(self, properties: dict[str, Any], stack: Stack) -> Iterator[tuple[tuple[str, ...], str]]:
+    def _named(self, properties: Mapping[str, Any], stack: Stack) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield where properties name a key, and the name of the key."""
         # Each request of the CDK's process counts, and most resources have no token or one of the key's own.
         rest: list[tuple[tuple[str, ...], Any]] = []
