@@ -1,9 +1,12 @@
-"""The KMS in memory of these tests, with the operations of data key pairs, key agreement and ReEncrypt added."""
+"""KMS in memory for asymmetric keys: encryption, agreement, signatures."""
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -11,6 +14,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_der_public_key,
 )
+
+from kms_patterns.local.server.kms.kms_errors import KmsError
+from kms_patterns.local.server.kms.operations import public_keys
+from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
 _CURVES = {
     "ECC_NIST_P256": ec.SECP256R1,
@@ -84,3 +91,68 @@ def private_key(spec: str) -> Any:
     if spec not in _RSA:
         _RSA[spec] = rsa.generate_private_key(65537, int(spec.removeprefix("RSA_")))
     return _RSA[spec]
+
+
+GENERATORS: dict[str, Callable[[], Any]] = {
+    **{f"RSA_{bits}": lambda bits=bits: rsa.generate_private_key(65537, bits) for bits in (2048, 3072, 4096)},
+    "ECC_NIST_P256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "ECC_NIST_P384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "ECC_NIST_P521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "ECC_SECG_P256K1": lambda: ec.generate_private_key(ec.SECP256K1()),
+    "ECC_NIST_EDWARDS25519": ed25519.Ed25519PrivateKey.generate,
+    "ML_DSA_44": mldsa.MLDSA44PrivateKey.generate,
+    "ML_DSA_65": mldsa.MLDSA65PrivateKey.generate,
+    "ML_DSA_87": mldsa.MLDSA87PrivateKey.generate,
+}
+ARN = "arn:aws:kms:eu-west-1:111122223333:key/{}"
+
+
+class SigningKms:
+    """Stands for ``boto3.client("kms")``; one key per key spec (and name), made on first use."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.failure: Exception | None = None
+        self.answer_as: str | None = None
+
+    def sign(self, **request: Any) -> Mapping[str, Any]:
+        answer = self._ask(public_keys.sign, "Sign", request)
+        return answer | {"Signature": base64.b64decode(answer["Signature"])}
+
+    def verify(self, **request: Any) -> Mapping[str, Any]:
+        return self._ask(public_keys.verify, "Verify", request)
+
+    def get_public_key(self, **request: Any) -> Mapping[str, Any]:
+        self.calls.append(("GetPublicKey", request))
+        record = record_of(request["KeyId"])
+        der = record["_private_key"].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        names = ("KeySpec", "KeyUsage", "SigningAlgorithms")
+        return {"KeyId": record["Arn"], "PublicKey": der, **{name: record[name] for name in names}}
+
+    @property
+    def operations(self) -> list[str]:
+        return [operation for operation, _ in self.calls]
+
+    def _ask(self, operation: Any, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((name, request))
+        if self.failure:
+            raise self.failure
+        sent = {k: base64.b64encode(v).decode() if isinstance(v, bytes) else v for k, v in request.items()}
+        try:
+            answer: dict[str, Any] = operation(record_of(request["KeyId"]), sent)
+        except KmsError as error:
+            raise ClientError({"Error": {"Code": error.code, "Message": error.message}}, name) from error
+        return answer | {"KeyId": self.answer_as or answer["KeyId"]}
+
+
+@cache
+def record_of(arn: str) -> dict[str, Any]:
+    spec = arn.rpartition("/")[2].partition("--")[0].replace("-", "_")
+    return {
+        "Arn": arn,
+        "KeySpec": spec,
+        "KeyUsage": "SIGN_VERIFY",
+        "KeyState": "Enabled",
+        "SigningAlgorithms": list(ALGORITHMS_OF[spec]),
+        "_private_key": GENERATORS[spec](),
+    }

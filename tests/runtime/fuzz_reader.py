@@ -3,7 +3,7 @@
 With atheris installed, ``unzip -d build/corpus tests/runtime/corpus.zip``, then run
 ``python tests/runtime/fuzz_reader.py -max_total_time=600 -rss_limit_mb=300 build/corpus``; what is worth keeping goes
 into the zip file (``zip -j``). Each input is tried as it is, and once more with a genuine commitment and header tag, so
-that the body is reached as well. ``test_strictness_of_every_path.py`` replays the corpus without atheris.
+that the body is reached as well. ``test_message_strictness.py`` replays the corpus without atheris.
 """
 
 import io

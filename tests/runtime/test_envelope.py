@@ -1,17 +1,40 @@
+"""Envelope encryption: streams, ranges of a message, and reading ahead."""
+
 import io
 import os
+import threading
 
 import pytest
+from aws_encryption_sdk.identifiers import Algorithm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kms_runtime import MessageResult, decrypt, decrypt_bytes, encrypt, encrypt_bytes
+from kms_runtime import (
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
+    MessageResult,
+    decrypt,
+    decrypt_bytes,
+    decrypt_range,
+    encrypt,
+    encrypt_bytes,
+)
+from kms_runtime import AES_256_GCM_HKDF_SHA512_COMMIT_KEY as SUITE
+from kms_runtime.envelope.ranged import FileRange
 from kms_runtime.errors import (
     EncryptionContextInvalid,
     EncryptionContextMismatch,
     InvalidRequest,
+    MessageAuthenticationFailed,
+    MessageFormatError,
     MessageTruncated,
+    RangeNotSatisfiable,
+    SourceChanged,
 )
+from kms_runtime.message import FieldReader, FrameEncryptor, MessageKeys, serialize_context, serialize_header
+from kms_runtime.s3 import read_ahead as module
+from kms_runtime.s3.read_ahead import PIECE, PIECES, WORTH_A_THREAD, ReadAhead, read_ahead
+from kms_runtime.streams import filler, taker
 
 CONTEXT = {"tenant": "a", "file": "b"}
 FRAME = 32
@@ -151,3 +174,295 @@ def test_messages_of_the_same_plaintext_share_nothing(keyring):
     first, second = (encrypt_bytes(bytes(64), keyring=keyring, encryption_context={}) for _ in range(2))
     assert first[3:35] != second[3:35]
     assert first[-80:] != second[-80:]
+
+
+RANGE_CONTEXT = {"tenant": "a"}
+RANGE_FRAME = 50
+
+
+class Watched(FileRange):
+    """Remembers which ranges were opened."""
+
+    def __init__(self, message):
+        super().__init__(io.BytesIO(message))
+        self.opened = []
+
+    def open_range(self, start, end):
+        self.opened.append((start, end))
+        return super().open_range(start, end)
+
+
+@pytest.fixture
+def range_read(keyring):
+    def call(message, start, length, **options):
+        sink, source = io.BytesIO(), Watched(message)
+        arguments = {"keyring": keyring, "encryption_context": RANGE_CONTEXT} | options
+        result = decrypt_range(source, sink, start=start, length=length, **arguments)
+        assert result.plaintext_bytes == len(sink.getvalue())
+        return sink.getvalue(), source.opened
+
+    return call
+
+
+@pytest.fixture
+def message_of(keyring):
+    def make(plaintext, **options):
+        return encrypt_bytes(
+            plaintext, keyring=keyring, encryption_context=RANGE_CONTEXT, frame_length=RANGE_FRAME, **options
+        )
+
+    return make
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(size=st.integers(1, 260), start=st.integers(0, 259), length=st.integers(1, 300))
+def test_range_is_the_slice(size, start, length, message_of, range_read):
+    plaintext = os.urandom(size)
+    if start < size:
+        assert range_read(message_of(plaintext), start, length)[0] == plaintext[start : start + length]
+    else:
+        with pytest.raises(RangeNotSatisfiable, match=f"byte {start} of a plaintext of {size} bytes"):
+            range_read(message_of(plaintext), start, length)
+
+
+def test_only_the_header_and_the_frames_of_the_range_are_read_with_one_kms_call(
+    message_of, range_read, kms, monkeypatch
+):
+    monkeypatch.setattr("kms_runtime.envelope.ranged._HEADER_WINDOW", 100)
+    message = message_of(os.urandom(20 * RANGE_FRAME))
+    header = len(message) - 20 * (RANGE_FRAME + 32) - 8
+    kms.calls.clear()
+    _, opened = range_read(message, 3 * RANGE_FRAME + 7, RANGE_FRAME)
+    windows = [(at, at + 100) for at in range(0, header, 100)]
+    assert opened == [*windows, (header + 3 * (RANGE_FRAME + 32), header + 5 * (RANGE_FRAME + 32))]
+    assert kms.operations == ["Decrypt"]
+
+
+@pytest.fixture
+def with_empty_final_frame(keyring):
+    """A message whose last full frame is a regular one, as some official SDKs write it."""
+    data_key, message_id = keyring.generate_data_key(RANGE_CONTEXT), bytes(32)
+    keys = MessageKeys.derive(SUITE, data_key.plaintext, message_id)
+    body = serialize_header(
+        suite=SUITE,
+        message_id=message_id,
+        context=serialize_context(RANGE_CONTEXT),
+        encrypted_data_keys=data_key.encrypted,
+        frame_length=RANGE_FRAME,
+        commitment=keys.commitment,
+    )
+    encryptor = FrameEncryptor(keys.cipher, message_id, RANGE_FRAME, RANGE_FRAME, buffers=2)
+    frames = (
+        encryptor.encrypt(memoryview(bytes(RANGE_FRAME)), final=False),
+        encryptor.encrypt(memoryview(b""), final=True),
+    )
+    return b"".join((body, keys.header_tag(body), *frames))
+
+
+def test_range_beyond_the_end_opens_the_final_frame_even_if_it_is_empty(with_empty_final_frame, range_read):
+    assert range_read(with_empty_final_frame, 10, RANGE_FRAME)[0] == bytes(RANGE_FRAME - 10)
+    forged = bytearray(with_empty_final_frame)
+    forged[-1] ^= 1
+    assert range_read(forged, 10, RANGE_FRAME - 10)[0] == bytes(RANGE_FRAME - 10)
+    with pytest.raises(MessageAuthenticationFailed, match="frame 2"):
+        range_read(forged, 10, RANGE_FRAME - 9)
+
+
+@pytest.mark.parametrize(("start", "length"), [(-1, 1), (0, 0), (0, -5)])
+def test_what_is_not_a_range_is_refused(start, length, message_of, range_read, kms):
+    message = message_of(b"hello")
+    kms.calls.clear()
+    with pytest.raises(InvalidRequest, match=f"{length} bytes from byte {start}"):
+        range_read(message, start, length)
+    assert kms.calls == []
+
+
+def test_wrong_context_and_start_beyond_the_end_cost_no_kms_call(message_of, range_read, kms):
+    message = message_of(b"hello")
+    kms.calls.clear()
+    with pytest.raises(EncryptionContextMismatch):
+        range_read(message, 0, 1, encryption_context={"tenant": "b"})
+    with pytest.raises(RangeNotSatisfiable):
+        range_read(message, 5, 1)
+    assert kms.calls == []
+
+
+def test_signed_message_is_refused(message_of, range_read):
+    message = message_of(b"hello", algorithm_suite=AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384)
+    with pytest.raises(InvalidRequest, match="signature covers every byte"):
+        range_read(message, 0, 1)
+
+
+@pytest.mark.parametrize("official", ["legacy"], indirect=True)
+def test_message_that_is_not_framed_is_refused(official, client, range_read):
+    algorithm = Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
+    message, _ = client.encrypt(
+        source=b"hello", encryption_context=RANGE_CONTEXT, algorithm=algorithm, frame_length=0, **official
+    )
+    with pytest.raises(InvalidRequest, match="not framed"):
+        range_read(message, 0, 1)
+
+
+def test_regular_frame_where_the_size_says_final_is_refused(message_of, range_read):
+    message = message_of(os.urandom(3 * RANGE_FRAME))
+    header = len(message) - 3 * (RANGE_FRAME + 32) - 8
+    # Cut so that the size is that of two frames: the second is a whole regular one, its last 8 bytes garbage.
+    with pytest.raises(MessageFormatError, match="frame 2"):
+        range_read(message[: header + 2 * (RANGE_FRAME + 32) + 8], RANGE_FRAME, RANGE_FRAME)
+
+
+def test_empty_file_is_truncated(range_read):
+    with pytest.raises(MessageTruncated):
+        range_read(b"", 0, 1)
+
+
+DATA = os.urandom(PIECE) * 5
+
+
+class Slow:
+    """Gives ``data`` in odd amounts and counts what was taken."""
+
+    def __init__(self, data, *, error=None):
+        self.data, self.position, self.error = memoryview(data), 0, error
+        self.size = len(data)
+        self.read_enough = threading.Event()
+
+    def readinto(self, buffer):
+        taken = min(len(buffer), 100_003, len(self.data) - self.position)
+        if not taken and self.error:
+            raise self.error
+        buffer[:taken] = self.data[self.position : self.position + taken]
+        self.position += taken
+        if self.position >= PIECES * PIECE:
+            self.read_enough.set()
+        return taken
+
+
+def read_all(source):
+    fill, out = filler(source), bytearray()
+    buffer = bytearray(99_991)
+    while got := fill(memoryview(buffer)):
+        out += buffer[:got]
+    return bytes(out)
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "read-ahead"]
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, len(DATA)])
+def test_every_byte_arrives_in_order_and_the_end_is_the_end(size):
+    with ReadAhead(Slow(DATA[:size])) as ahead:
+        assert read_all(ahead) == DATA[:size]
+        assert ahead.readinto(memoryview(bytearray(1))) == 0
+        assert ahead.read(1) == b""
+    assert threads() == []
+
+
+def test_small_reads_and_large_ones_may_alternate():
+    with ReadAhead(Slow(DATA)) as ahead:
+        take = taker(ahead)
+        assert take(3) == DATA[:3]
+        assert read_all(ahead) == DATA[3:]
+
+
+def test_reads_while_nobody_asks_but_no_more_than_the_pieces_hold():
+    source = Slow(DATA)
+    with ReadAhead(source) as ahead:
+        assert source.read_enough.wait(10)
+        assert source.position == PIECES * PIECE
+        assert ahead.read(1) == DATA[:1]
+        assert source.position == PIECES * PIECE
+    assert source.position == PIECES * PIECE
+
+
+def test_error_of_the_source_is_raised_where_its_bytes_are_asked_for():
+    with ReadAhead(Slow(DATA[: PIECE + 5], error=SourceChanged("replaced"))) as ahead:
+        assert taker(ahead)(PIECE) == DATA[:PIECE]
+        with pytest.raises(SourceChanged, match="replaced"):
+            ahead.read(1)
+        assert ahead.read(1) == b""
+    assert threads() == []
+
+
+def test_closing_early_stops_the_thread_and_wipes_what_was_read(monkeypatch):
+    wiped = []
+    monkeypatch.setattr(module, "wipe", lambda piece: wiped.append(len(piece)))
+    with ReadAhead(Slow(DATA)) as ahead:
+        ahead.read(1)
+    assert threads() == []
+    assert wiped == [PIECE] * PIECES
+
+
+def test_small_object_is_read_without_a_thread():
+    small, large = Slow(DATA[:WORTH_A_THREAD]), Slow(DATA[: WORTH_A_THREAD + 1])
+    with read_ahead(small) as source:
+        assert source is small
+    with read_ahead(large) as source:
+        assert isinstance(source, ReadAhead)
+
+
+AHEAD_CONTEXT = {"tenant": "a"}
+SUITES = [AES_256_GCM_HKDF_SHA512_COMMIT_KEY, AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384]
+
+
+class Dribble(io.RawIOBase):
+    """Gives ``amount`` bytes at a time."""
+
+    def __init__(self, data, amount):
+        self.data, self.amount = io.BytesIO(data), amount
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        return self.data.readinto(memoryview(buffer)[: self.amount])
+
+
+SOURCES = [
+    io.BytesIO,
+    lambda data: io.BufferedReader(io.BytesIO(data)),
+    *(lambda data, amount=amount: Dribble(data, amount) for amount in (1, 7, 2047, 2048, 2049)),
+]
+
+
+def ahead_read(message, keyring, source):
+    sink = io.BytesIO()
+    result = decrypt(source(message), sink, keyring=keyring, encryption_context=AHEAD_CONTEXT)
+    return sink.getvalue(), result
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("frame_length", [1, 40, 2048])
+def test_body_of_any_frames_is_read_whole_from_any_source(frame_length, source, suite, keyring):
+    for size in (0, 1, frame_length, 700, 5000):
+        plaintext = os.urandom(min(size, 300 * frame_length))
+        options = {"frame_length": frame_length, "algorithm_suite": suite}
+        message = encrypt_bytes(plaintext, keyring=keyring, encryption_context=AHEAD_CONTEXT, **options)
+        found, result = ahead_read(message, keyring, source)
+        assert found == plaintext
+        assert (result.plaintext_bytes, result.ciphertext_bytes) == (len(plaintext), len(message))
+        with pytest.raises(MessageFormatError, match="bytes follow the end"):
+            ahead_read(message + b"x", keyring, source)
+        with pytest.raises(MessageTruncated):
+            ahead_read(message[:-1], keyring, source)
+
+
+def test_reader_takes_no_more_from_the_source_than_it_was_told_to_take_ahead():
+    data = io.BytesIO(bytes(range(100)))
+    fields = FieldReader(data.read, ahead=10)
+    assert fields.take(3, "a") == bytes([0, 1, 2])
+    assert (data.tell(), fields.rest, fields.consumed) == (10, bytes(range(3, 10)), bytes([0, 1, 2]))
+    assert fields.take(20, "b") == bytes(range(3, 23))
+    assert (data.tell(), fields.rest, fields.position) == (23, b"", 23)
+    exact = FieldReader(data.read)
+    assert (exact.unsigned(2, "c"), data.tell()) == (23 * 256 + 24, 25)
+    with pytest.raises(MessageTruncated, match="the message ends after 77 bytes, inside the field"):
+        exact.take(100, "the field")
+
+
+def test_block_whose_length_field_or_content_is_cut_is_truncated():
+    for cut in (b"", b"\x00", b"\x00\x05", b"\x00\x05abcd"):
+        with pytest.raises(MessageTruncated, match=f"after {len(cut)} bytes, inside the block"):
+            FieldReader(io.BytesIO(cut).read, ahead=64).block("the block")

@@ -1,3 +1,7 @@
+"""The envelope functions: objects from S3 to S3, ranges, batches, and messages inline."""
+
+import base64
+import json
 import logging
 import os
 
@@ -162,3 +166,316 @@ def test_unknown_setting_for_tags_is_a_misconfiguration(s3, monkeypatch, refused
     s3.put("inbox", "f", b"hello")
     monkeypatch.setenv("OBJECT_TAGS", "Carry")
     assert refused(envelope_cipher.encrypt, {"sourceKey": "f"}).code == "FunctionMisconfigured"
+
+
+PLAINTEXT = os.urandom(5000)
+
+
+@pytest.fixture
+def stored(envelope_function, monkeypatch, s3, keyring):
+    monkeypatch.setenv("SOURCE_BUCKET", "vault")
+    monkeypatch.setenv("DESTINATION_BUCKET", "restored")
+    s3.put("vault", "f", encrypt_bytes(PLAINTEXT, keyring=keyring, encryption_context=CONTEXT, frame_length=100))
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 1), (250, 300), (4990, 1000)])
+@pytest.mark.usefixtures("stored")
+def test_range_is_returned_and_nothing_is_written(start, length, s3, kms):
+    kms.calls.clear()
+    answer = envelope_cipher.decrypt({"sourceKey": "f", "range": {"start": start, "length": length}}, None)
+    expected = PLAINTEXT[start : start + length]
+    assert answer == {
+        "source": {"bucket": "vault", "key": "f", "versionId": "v1"},
+        "range": {"start": start, "length": len(expected)},
+        "plaintext": base64.b64encode(expected).decode(),
+        "algorithmSuite": "0x0478",
+        "encryptionContext": CONTEXT,
+    }
+    fastjsonschema.compile(schema("envelope_cipher/range_response"))(answer)
+    assert s3.operations == ["GetObject", "GetObject"]
+    assert kms.operations == ["Decrypt"]
+
+
+@pytest.mark.usefixtures("stored")
+def test_plaintext_of_a_range_is_not_logged(caplog):
+    caplog.set_level(logging.DEBUG)
+    answer = envelope_cipher.decrypt({"sourceKey": "f", "range": {"start": 0, "length": 50}}, None)
+    assert answer["plaintext"] not in str([vars(record) for record in caplog.records])
+
+
+@pytest.mark.parametrize(
+    ("handler", "event", "code"),
+    [
+        ("encrypt", {"range": {"start": 0, "length": 1}}, "InvalidRequest"),
+        ("decrypt", {"range": {"start": -1, "length": 1}}, "InvalidRequest"),
+        ("decrypt", {"range": {"start": 0, "length": 4194305}}, "InvalidRequest"),
+        ("decrypt", {"range": {"start": 0}}, "InvalidRequest"),
+        ("decrypt", {"range": {"start": 0, "length": 1}, "destinationKey": "x"}, "InvalidRequest"),
+        ("decrypt", {"range": {"start": 5000, "length": 1}}, "RangeNotSatisfiable"),
+        (
+            "decrypt",
+            {"range": {"start": 0, "length": 1}, "encryptionContext": {"tenant": "x"}},
+            "EncryptionContextMismatch",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("stored")
+def test_unusable_range_is_refused_without_a_kms_call(handler, event, code, refused, kms):
+    kms.calls.clear()
+    assert refused(getattr(envelope_cipher, handler), {"sourceKey": "f"} | event).code == code
+    assert kms.calls == []
+
+
+def batch(*bodies):
+    return {
+        "Records": [
+            {"messageId": f"m{number}", "body": body, "eventSource": "aws:sqs", "attributes": {}}
+            for number, body in enumerate(bodies)
+        ]
+    }
+
+
+def test_batch_names_exactly_the_messages_that_failed(s3, caplog):
+    s3.put("inbox", "a", b"1")
+    s3.put("inbox", "b", b"2")
+    notification = {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {"name": "inbox"}, "object": {"key": "b"}}}]}
+    event = batch(
+        json.dumps({"sourceKey": "a"}), json.dumps({"sourceKey": "missing"}), "no JSON", json.dumps(notification)
+    )
+    answer = envelope_cipher.encrypt(event, None)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]}
+    fastjsonschema.compile(schema("envelope_cipher/batch_response"))(answer)
+    assert {key for bucket, key in s3.objects if bucket == "vault"} == {"a.encrypted", "b.encrypted"}
+    failed = [(record.messageId, record.errorCode) for record in caplog.records if record.message == "message failed"]
+    assert failed == [("m1", "SourceNotReadable"), ("m2", "JSONDecodeError")]
+    (defect,) = [record for record in caplog.records if getattr(record, "errorCode", "") == "JSONDecodeError"]
+    assert defect.raisedAt[0].startswith("envelope_work.py:")
+    assert "no JSON" not in repr(vars(defect))
+
+
+def test_range_in_a_queue_fails_as_nobody_would_receive_the_plaintext(s3, keyring, kms):
+    s3.put("inbox", "f", encrypt_bytes(b"hello", keyring=keyring, encryption_context={"tenant": "a", "app": "orders"}))
+    kms.calls.clear()
+    event = batch(json.dumps({"sourceKey": "f", "range": {"start": 0, "length": 1}}))
+    assert envelope_cipher.decrypt(event, None) == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert kms.calls == []
+
+
+def test_batch_delivered_again_ends_in_the_same_state(s3, keyring):
+    s3.put("inbox", "a", b"1")
+    event = batch(json.dumps({"sourceKey": "a"}))
+    for _ in range(2):
+        assert envelope_cipher.encrypt(event, None) == {"batchItemFailures": []}
+    assert [key for _, key in s3.objects] == ["a", "a.encrypted"]
+
+
+def test_batch_of_another_form_is_refused(refused):
+    event = {"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}
+    assert refused(envelope_cipher.encrypt, event).code == "InvalidRequest"
+
+
+LIMIT = 128 * 1024
+
+
+def text(data):
+    return base64.b64encode(data).decode()
+
+
+@pytest.mark.parametrize("size", [0, 1, LIMIT])
+def test_payload_is_encrypted_into_the_answer_and_decrypted_again(size, keyring, s3, kms):
+    plaintext = os.urandom(size)
+    made = envelope_cipher.encrypt({"plaintext": text(plaintext)}, None)
+    fastjsonschema.compile(schema("envelope_cipher/inline_encrypt_response"))(made)
+    message = base64.b64decode(made["ciphertext"])
+    assert decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT) == plaintext
+    found = envelope_cipher.decrypt({"ciphertext": made["ciphertext"], "encryptionContext": {"tenant": "a"}}, None)
+    fastjsonschema.compile(schema("envelope_cipher/inline_decrypt_response"))(found)
+    facts = {
+        "plaintextBytes": size,
+        "ciphertextBytes": len(message),
+        "algorithmSuite": "0x0478",
+        "encryptionContext": CONTEXT,
+    }
+    assert made == {"ciphertext": made["ciphertext"], **facts}
+    assert found == {"plaintext": text(plaintext), **facts}
+    assert s3.calls == []
+    assert [operation for operation, _ in kms.calls].count("GenerateDataKey") == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "reason"),
+    [
+        ({"plaintext": "no Base64!"}, "InvalidRequest", "event.plaintext is not Base64"),
+        ({"plaintext": 5}, "InvalidRequest", "event.plaintext must be string"),
+        ({"plaintext": text(bytes(LIMIT + 1))}, "InvalidRequest", "131073 bytes; at most 131072"),
+        ({"plaintext": text(bytes(LIMIT + 3))}, "InvalidRequest", "event.plaintext must be shorter"),
+        ({"plaintext": "", "sourceKey": "a"}, "InvalidRequest", "must not contain"),
+        ({"plaintext": "", "encryptionContext": {"tenant": "b"}}, "EncryptionContextMismatch", "fixes"),
+        ({"ciphertext": "AAAA"}, "InvalidRequest", "sourceKey"),
+    ],
+)
+def test_refused_payload_makes_no_call(event, code, reason, refused, kms, s3):
+    error = refused(envelope_cipher.encrypt, event)
+    assert error.code == code
+    assert reason in str(error)
+    assert (kms.calls, s3.calls) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (lambda message: message[:-1] + bytes([message[-1] ^ 1]), "MessageAuthenticationFailed"),
+        (lambda message: message[:-9], "MessageTruncated"),
+        (lambda message: message + b"x", "MessageFormatError"),
+        (lambda message: message + bytes(2 * LIMIT), "InvalidRequest"),
+    ],
+)
+def test_altered_message_is_refused_whole(damage, code, keyring, refused):
+    message = encrypt_bytes(os.urandom(1000), keyring=keyring, encryption_context=CONTEXT, frame_length=64)
+    assert refused(envelope_cipher.decrypt, {"ciphertext": text(damage(message))}).code == code
+
+
+def test_message_of_another_context_is_refused_before_any_call(keyring, refused, kms):
+    message = encrypt_bytes(b"x", keyring=keyring, encryption_context={"tenant": "b"})
+    kms.calls.clear()
+    assert refused(envelope_cipher.decrypt, {"ciphertext": text(message)}).code == "EncryptionContextMismatch"
+    assert kms.calls == []
+
+
+def test_queue_gets_no_inline_payload_done_as_nobody_would_receive_the_result(kms):
+    body = json.dumps({"plaintext": text(b"x")})
+    record = {"messageId": "1", "body": body, "eventSource": "aws:sqs"}
+    answer = envelope_cipher.encrypt({"Records": [record]}, None)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert kms.calls == []
+
+
+def test_neither_payload_nor_result_is_logged(caplog):
+    caplog.set_level(logging.DEBUG)
+    secret = b"very secret payload"
+    made = envelope_cipher.encrypt({"plaintext": text(secret)}, None)
+    envelope_cipher.decrypt({"ciphertext": made["ciphertext"]}, None)
+    records = [entry for entry in caplog.records if entry.name == "kms_runtime"]
+    assert [entry.plaintextBytes for entry in records] == [len(secret)] * 2
+    logged = repr([vars(entry) for entry in records])
+    assert text(secret) not in logged
+    assert made["ciphertext"] not in logged
+
+
+def record(key, *, bucket="inbox", **more):
+    return {"eventSource": "aws:s3", "s3": {"bucket": {"name": bucket}, "object": {"key": key}}, **more}
+
+
+def test_notification_processes_every_record_and_decodes_keys(s3):
+    for key in ("a b+c/ü.txt", "second"):
+        s3.put("inbox", key, b"hello")
+    event = {"Records": [record("a+b%2Bc/%C3%BC.txt", eventName="ObjectCreated:Put"), record("second")]}
+    answer = envelope_cipher.encrypt(event, None)
+    assert [entry["destination"]["key"] for entry in answer["objects"]] == ["a b+c/ü.txt.encrypted", "second.encrypted"]
+    fastjsonschema.compile(schema("envelope_cipher/notification_response"))(answer)
+
+
+def test_notification_tries_all_records_and_names_those_that_failed(s3, refused):
+    s3.put("inbox", "good", b"hello")
+    event = {"Records": [record("missing"), record("good"), record("gone")]}
+    error = refused(envelope_cipher.encrypt, event)
+    assert error.code == "RecordsFailed"
+    assert str(error).startswith("2 of 3 objects failed: missing (SourceNotReadable: ")
+    assert "; gone (SourceNotReadable: " in str(error)
+    assert ("vault", "good.encrypted") in s3.objects
+
+
+def test_defect_in_one_record_does_not_keep_the_others_from_running(s3, monkeypatch, refused, caplog):
+    for key in ("bad", "good"):
+        s3.put("inbox", key, b"hello")
+    genuine = s3.get_object
+
+    def get(**request):
+        if request["Key"] == "bad":
+            raise RuntimeError("could hold anything")
+        return genuine(**request)
+
+    monkeypatch.setattr(s3, "get_object", get)
+    error = refused(envelope_cipher.encrypt, {"Records": [record("bad"), record("good")]})
+    assert str(error) == "1 of 2 objects failed: bad (RuntimeError)"
+    (failed,) = [entry for entry in caplog.records if entry.message == "record failed"]
+    assert (failed.sourceKey, failed.errorCode) == ("bad", "RuntimeError")
+    assert failed.raisedAt[-1].startswith("test_envelope_cipher_handler.py:")
+    assert "could hold anything" not in repr(vars(failed))
+    assert ("vault", "good.encrypted") in s3.objects
+
+
+def test_late_or_repeated_notification_never_brings_an_older_version_back(s3, keyring):
+    s3.put("inbox", "a", b"old")
+    late = {"Records": [record("a")]}
+    late["Records"][0]["s3"]["object"]["versionId"] = "v1"
+    s3.put("inbox", "a", b"new")
+    for _ in range(2):
+        envelope_cipher.encrypt(late, None)
+        assert decrypt_bytes(s3.latest("vault", "a.encrypted"), keyring=keyring, encryption_context={}) == b"new"
+    assert [key for bucket, key in s3.objects if bucket == "vault"] == ["a.encrypted"]
+
+
+def test_older_version_that_ends_last_does_not_stay(s3, keyring, monkeypatch):
+    """One function has read the old version; before it writes, the new one is created, and encrypted by another."""
+    s3.put("inbox", "a", b"old")
+    genuine, overtaken = s3.put_object, []
+
+    def overtake(**request):
+        if not overtaken:
+            overtaken.append(True)
+            s3.put("inbox", "a", b"new")
+            envelope_cipher.encrypt({"Records": [record("a")]}, None)
+        return genuine(**request)
+
+    monkeypatch.setattr(s3, "put_object", overtake)
+    envelope_cipher.encrypt({"Records": [record("a")]}, None)
+    assert decrypt_bytes(s3.latest("vault", "a.encrypted"), keyring=keyring, encryption_context={}) == b"new"
+
+
+def test_object_replaced_again_and_again_is_reported(s3, monkeypatch, refused):
+    s3.put("inbox", "a", b"0")
+    genuine = s3.put_object
+
+    def replaced(**request):
+        s3.put("inbox", "a", s3.latest("inbox", "a") + b"0")
+        return genuine(**request)
+
+    monkeypatch.setattr(s3, "put_object", replaced)
+    error = refused(envelope_cipher.encrypt, {"Records": [record("a")]})
+    assert "a (SourceChanged: s3://inbox/a: the object was replaced during each of 3 transfers)" in str(error)
+
+
+def test_object_deleted_meanwhile_is_done(s3, monkeypatch):
+    s3.put("inbox", "a", b"gone soon")
+    genuine = s3.put_object
+
+    def delete(**request):
+        del s3.objects["inbox", "a"]
+        return genuine(**request)
+
+    monkeypatch.setattr(s3, "put_object", delete)
+    answer = envelope_cipher.encrypt({"Records": [record("a")]}, None)
+    assert [entry["destination"]["key"] for entry in answer["objects"]] == ["a.encrypted"]
+
+
+def test_test_event_of_s3_is_answered_without_any_call(s3, kms):
+    event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "inbox"}
+    assert envelope_cipher.encrypt(event, None) == {"objects": []}
+    assert (s3.calls, kms.calls) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({"Records": []}, "event.Records"),
+        ({"Records": [record("a", bucket="foreign")]}, "about foreign; this function reads inbox"),
+        ({"Records": [record("a", eventName="ObjectRemoved:Delete")]}, "eventName"),
+        ({"Records": [{"eventSource": "aws:sqs"}]}, "event.Records[0]"),
+    ],
+)
+def test_notification_of_another_kind_or_bucket_is_refused_before_any_call(event, reason, s3, kms, refused):
+    error = refused(envelope_cipher.encrypt, event)
+    assert error.code == "InvalidRequest"
+    assert reason in str(error)
+    assert (s3.calls, kms.calls) == ([], [])
