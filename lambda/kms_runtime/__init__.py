@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from kms_runtime.keyrings.kms_discovery import KmsDiscoveryKeyring
     from kms_runtime.keyrings.kms_hpke import KmsHpkeKeyring
     from kms_runtime.keyrings.kms_rsa import KmsRsaKeyring
-    from kms_runtime.keyrings.raw_aes import RawAesKeyring
-    from kms_runtime.keyrings.raw_rsa import RawRsaKeyring
+    from kms_runtime.keyrings.raw import RawAesKeyring, RawRsaKeyring
     from kms_runtime.public_keys.public_key import PublicKey
     from kms_runtime.public_keys.remote_public_key import RemotePublicKey
     from kms_runtime.secrets.rsa_secrets import decrypt_rsa_secret, encrypt_rsa_secret, encrypt_with_public_key
@@ -63,8 +62,8 @@ _LATER = {
     "KmsDiscoveryKeyring": "kms_runtime.keyrings.kms_discovery",
     "KmsHpkeKeyring": "kms_runtime.keyrings.kms_hpke",
     "KmsRsaKeyring": "kms_runtime.keyrings.kms_rsa",
-    "RawAesKeyring": "kms_runtime.keyrings.raw_aes",
-    "RawRsaKeyring": "kms_runtime.keyrings.raw_rsa",
+    "RawAesKeyring": "kms_runtime.keyrings.raw",
+    "RawRsaKeyring": "kms_runtime.keyrings.raw",
     "PublicKey": "kms_runtime.public_keys",
     "RemotePublicKey": "kms_runtime.public_keys.remote_public_key",
     "decrypt_range": "kms_runtime.envelope.ranged",

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.evaluate import evaluation as evaluation_module
-from kms_patterns.access.evaluate.building import build_with
-from kms_patterns.access.evaluate.conditions import (
+from kms_patterns.access.evaluate.access_conditions import (
     ALWAYS,
     NEVER,
     AllOf,
@@ -30,6 +29,7 @@ from kms_patterns.access.evaluate.conditions import (
     leaves,
     to_json,
 )
+from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.discovery import discoverable
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, evaluate
 from kms_patterns.access.evaluate.requests import batch

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from kms_patterns.access.access_matrix import AccessMatrix
-from kms_patterns.access.evaluate.actions import USE_OF_KEY
+from kms_patterns.access.evaluate.action_catalogue import USE_OF_KEY
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.comparison import Difference, compare
 from kms_patterns.access.evaluate.simulator import Simulator

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from kms_patterns.access import AccessMatrix
+from kms_patterns.access.evaluate.access_conditions import NEVER, Leaf
 from kms_patterns.access.evaluate.comparison import Difference, Kind, Step, compare
-from kms_patterns.access.evaluate.conditions import NEVER, Leaf
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who
 from kms_patterns.access.findings import RULES, Violation
 from kms_patterns.access.live.key_inventory import KeyRecord

@@ -17,8 +17,8 @@ from iamprover.model import Principal as Plain
 from iamprover.model import Statement
 from iamprover.parsers.iam import parse_conditions, parse_policy_document
 
-from kms_patterns.access.evaluate.actions import USE_OF_KEY
-from kms_patterns.access.evaluate.conditions import from_block
+from kms_patterns.access.evaluate.access_conditions import from_block
+from kms_patterns.access.evaluate.action_catalogue import USE_OF_KEY
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.evaluate.widening import Change, Judge
 from kms_patterns.access.findings import allowing, as_list

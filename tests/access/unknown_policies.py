@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kms_patterns.access.evaluate.conditions import Condition, Leaf, holds
+from kms_patterns.access.evaluate.access_conditions import Condition, Leaf, holds
 from kms_patterns.access.evaluate.evaluation import evaluate
 from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.model import Model, Policy

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from kms_runtime.cli.key_material import material, wrapping
+from kms_runtime.cli.key_material import importing, material
 
 RSA = rsa.generate_private_key(65537, 2048)
 CURVE = ec.generate_private_key(ec.SECP521R1())
@@ -221,7 +221,7 @@ def test_key_that_is_about_to_be_deleted_is_refused(run, kms, empty_key, secret)
 )
 def test_algorithm_that_kms_does_not_take_for_a_spec_is_refused_by_both_sides(spec, algorithm, kms, empty_key):
     with pytest.raises(material.KeyMaterialInvalid, match=f"algorithm {algorithm}: {spec} material is wrapped by"):
-        wrapping.choose(spec, algorithm)
+        importing.choose(spec, algorithm)
     key = empty_key(spec, "GENERATE_VERIFY_MAC" if spec[0] == "H" else "ENCRYPT_DECRYPT")
     with pytest.raises(ClientError, match="UnsupportedOperationException"):
         kms.get_parameters_for_import(KeyId=key, WrappingAlgorithm=algorithm, WrappingKeySpec="RSA_2048")
@@ -243,7 +243,7 @@ def test_every_spec_has_material_that_is_generated_and_read_back(spec):
     made = material.generate(spec)
 
     assert material.normalized(made, spec) == made
-    assert wrapping.algorithms_for(spec)[0] == wrapping.choose(spec, None)
+    assert importing.algorithms_for(spec)[0] == importing.choose(spec, None)
 
 
 def test_spec_whose_material_is_not_known_is_refused():

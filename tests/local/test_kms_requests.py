@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from kms_patterns.local.server.kms.keys import find_key
+from kms_patterns.local.server.kms.key_records import find_key
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.service_model import operation_of, parsed, validated
 from kms_patterns.policy.guardrails import no_end_within

@@ -34,7 +34,7 @@ from kms_runtime.aws_errors import (
 )
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed, ServiceUnreachable
 from kms_runtime.keyrings.caching import MAX_BYTES_ENCRYPTED
-from kms_runtime.keyrings.raw_rsa import PaddingScheme
+from kms_runtime.keyrings.raw import PaddingScheme
 from kms_runtime.message import EncryptedDataKey
 
 CONTEXT = {"tenant": "a"}

@@ -28,9 +28,9 @@ from kms_runtime.aws_errors import (
 )
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import same_multi_region_key
-from kms_runtime.keyrings.kms_calls import generate
+from kms_runtime.keyrings.kms import generate
 from kms_runtime.message import EncryptedDataKey
-from kms_runtime.message.data_keys import serialize_data_keys
+from kms_runtime.message.header import serialize_data_keys
 
 CONTEXT = {"tenant": "a"}
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kms_patterns.access.evaluate.conditions import ALWAYS, NEVER, Condition, from_block
+from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, Condition, from_block
 from kms_patterns.access.evaluate.entries import Access, What, Who
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge

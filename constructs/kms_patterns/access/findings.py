@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from kms_patterns.access.evaluate.actions import USE_OF_KEY
+from kms_patterns.access.evaluate.action_catalogue import USE_OF_KEY
 from kms_patterns.access.evaluate.building import matrix_of
 from kms_patterns.access.evaluate.evaluation import Evaluation, evaluate
 from kms_patterns.access.evaluate.simulator import simulator

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self, TypeVar
 
-from kms_patterns.access.evaluate.conditions import NEVER
+from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.entries import Access, ActionName, Escalation, Statement, What, Who
 from kms_patterns.access.model import ResourceKind, Unresolved
 

@@ -7,9 +7,9 @@ from typing import Final
 from aws_cdk import Token, aws_iam
 from constructs import Construct
 
+from kms_patterns.functions.context_requirement import RequiredContext, required_context
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
-from kms_patterns.functions.required_context import RequiredContext, required_context
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern

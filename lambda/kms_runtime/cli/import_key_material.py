@@ -46,7 +46,7 @@ def _import(
     file: Path, *, key: str, generate: bool, expires: str | None, algorithm: str | None, new_material: bool
 ) -> None:
     from kms_runtime.cli.aws_clients import kms_client  # noqa: PLC0415
-    from kms_runtime.cli.key_material import importing, material, wrapping  # noqa: PLC0415
+    from kms_runtime.cli.key_material import importing, material  # noqa: PLC0415
     from kms_runtime.key_arn import parse_key_arn  # noqa: PLC0415
 
     arn = parse_key_arn(key)
@@ -60,7 +60,7 @@ def _import(
     importing.check_expiry(until)
     client = kms_client(arn.region)
     target = importing.destination(key, kms_client=client)
-    wrapping.choose(target.key_spec, algorithm)
+    importing.choose(target.key_spec, algorithm)
     with (
         material.wiped(material.generate(target.key_spec) if generate else _read(file)) as given,
         material.wiped(material.normalized(given, target.key_spec, _passphrase)) as ready,

@@ -60,7 +60,7 @@ def _verify(
     algorithm: str | None,
 ) -> list[str]:
     from kms_runtime.signatures.artifacts import digest_artifact  # noqa: PLC0415
-    from kms_runtime.signatures.in_toto import PREDICATE_TYPE  # noqa: PLC0415
+    from kms_runtime.signatures.attestations import PREDICATE_TYPE  # noqa: PLC0415
 
     signature = signature or _if_there(file, ".sig")
     envelope = envelope or _if_there(file, ".dsse.json")
@@ -96,7 +96,7 @@ def _stated(
 ) -> str:
     from kms_runtime.cli.file_streams import read_limited  # noqa: PLC0415
     from kms_runtime.signatures.artifacts import verify_statement  # noqa: PLC0415
-    from kms_runtime.signatures.dsse import ENVELOPE_LIMIT  # noqa: PLC0415
+    from kms_runtime.signatures.attestations import ENVELOPE_LIMIT  # noqa: PLC0415
 
     statement = verify_statement(artifact, read_limited(envelope, ENVELOPE_LIMIT), key, algorithm=algorithm, **expected)
     subject = statement.subject_with(artifact.digests, expected["name"])

@@ -13,7 +13,7 @@ from kms_runtime.handlers.settings import required_variable, signing_algorithm_s
 from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.s3.location import S3Object
-from kms_runtime.s3.signing import sign_object
+from kms_runtime.s3.object_signing import sign_object
 
 _request = validator("code_signer/request")
 

@@ -5,8 +5,13 @@ Events and responses: ``schemas/envelope_cipher.json``.
 
 from typing import Any
 
-from kms_runtime.handlers.envelope_inline import DECRYPT_INLINE, ENCRYPT_INLINE, read_range
-from kms_runtime.handlers.envelope_requests import decrypted_key, encrypted_key
+from kms_runtime.handlers.envelope_requests import (
+    DECRYPT_INLINE,
+    ENCRYPT_INLINE,
+    decrypted_key,
+    encrypted_key,
+    read_range,
+)
 from kms_runtime.handlers.envelope_work import EnvelopeWork
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.validation import Event, Response

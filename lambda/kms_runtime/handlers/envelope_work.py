@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, RecordsFailed
 from kms_runtime.handlers.clients import kms_client, s3_client
-from kms_runtime.handlers.envelope_inline import Inline
-from kms_runtime.handlers.envelope_requests import EnvelopeRequest, is_notification, parse_notification, parse_request
+from kms_runtime.handlers.envelope_requests import (
+    EnvelopeRequest,
+    Inline,
+    is_notification,
+    parse_notification,
+    parse_request,
+)
 from kms_runtime.handlers.outcome import LOG, defect, loggable
 from kms_runtime.handlers.settings import Settings, required_variable
 from kms_runtime.handlers.validation import Response, validator
@@ -27,7 +32,7 @@ _batch = validator("envelope_cipher/batch")
 
 
 class RangeReader(Protocol):
-    """Responds to a request for a byte range: ``kms_runtime.handlers.envelope_inline.read_range``."""
+    """Responds to a request for a byte range: ``kms_runtime.handlers.envelope_requests.read_range``."""
 
     def __call__(
         self,

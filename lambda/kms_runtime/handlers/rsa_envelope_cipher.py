@@ -7,8 +7,7 @@ import os
 from typing import Any, cast
 
 from kms_runtime.handlers.clients import kms_client
-from kms_runtime.handlers.envelope_inline import read_range
-from kms_runtime.handlers.envelope_requests import decrypted_key
+from kms_runtime.handlers.envelope_requests import decrypted_key, read_range
 from kms_runtime.handlers.envelope_work import EnvelopeWork
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import Settings, required_variable

@@ -20,7 +20,7 @@ from kms_runtime.key_pairs.pair_specs import ENCRYPT_DECRYPT, SIGN_VERIFY, PairK
 from kms_runtime.message.suite import wipe
 from kms_runtime.public_keys.public_key_algorithms import PADDINGS
 from kms_runtime.secrets.symmetric import CIPHERTEXT_LIMIT
-from kms_runtime.signatures.signature_checks import HASHES
+from kms_runtime.signatures.verifying_keys import HASHES
 from kms_runtime.signing_algorithms import ALGORITHMS
 
 if TYPE_CHECKING:

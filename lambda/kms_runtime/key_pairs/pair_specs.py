@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.errors import EncryptionContextMismatch, InvalidRequest
-from kms_runtime.key_specs import key_spec_of
 from kms_runtime.message.context import check_context
+from kms_runtime.public_key_specs import key_spec_of
 from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD
 from kms_runtime.required_context import one_spelling
 from kms_runtime.signing_algorithms import ALGORITHMS, ALGORITHMS_OF

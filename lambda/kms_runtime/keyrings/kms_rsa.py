@@ -15,7 +15,7 @@ from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn
 from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_decrypts, not_for_us
-from kms_runtime.keyrings.kms_calls import checked_plaintext
+from kms_runtime.keyrings.kms import checked_plaintext
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
 from kms_runtime.public_keys.public_key_algorithms import PADDINGS

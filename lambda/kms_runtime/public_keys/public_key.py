@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
 from kms_runtime.errors import PublicKeyInvalid
 from kms_runtime.key_arn import check_key_arn, check_response_key
-from kms_runtime.key_specs import key_spec_of
+from kms_runtime.public_key_specs import key_spec_of
 from kms_runtime.public_keys.jwk import AsymmetricKey, parameters, thumbprint
 from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD, jose_name, rsa_plaintext_limit
 

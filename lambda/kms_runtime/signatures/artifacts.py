@@ -15,8 +15,18 @@ from typing import TYPE_CHECKING
 
 from kms_runtime.aws_errors import KMSInvalidSignatureException
 from kms_runtime.errors import AttestationInvalid, InvalidRequest
-from kms_runtime.signatures.dsse import PREFIX, Envelope, EnvelopeSignature, parse_envelope, pre_authentication_encoding
-from kms_runtime.signatures.in_toto import PAYLOAD_TYPE, PREDICATE_TYPE, Statement, Subject, parse_statement
+from kms_runtime.signatures.attestations import (
+    PAYLOAD_TYPE,
+    PREDICATE_TYPE,
+    PREFIX,
+    Envelope,
+    EnvelopeSignature,
+    Statement,
+    Subject,
+    parse_envelope,
+    parse_statement,
+    pre_authentication_encoding,
+)
 from kms_runtime.signatures.signing import sign_input, verify, verify_input
 from kms_runtime.signatures.signing_messages import PIECE_BYTES, MessageHasher, SigningInput
 from kms_runtime.signing_algorithms import ALGORITHMS, RAW, signing_algorithm

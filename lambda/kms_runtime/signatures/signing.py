@@ -13,8 +13,8 @@ from cryptography.exceptions import InvalidSignature
 from kms_runtime.aws_errors import KMSInvalidSignatureException, typed_errors
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn, check_response_key
-from kms_runtime.signatures.signature_checks import check_for
 from kms_runtime.signatures.signing_messages import SigningInput, of_digest, of_message, of_stream
+from kms_runtime.signatures.verifying_keys import check_for
 from kms_runtime.signing_algorithms import signing_algorithm
 from kms_runtime.streams import Source
 
@@ -109,7 +109,7 @@ def verify(public_key: "VerifyingKey", message: bytes, signature: bytes, *, algo
     Args:
         public_key: Of the key that must have signed.
         message: What was signed, of any length.
-        signature: As AWS KMS returned it; ECDSA in DER (see ``kms_runtime.signatures.ecdsa.raw_to_der``).
+        signature: As AWS KMS returned it; ECDSA in DER (see ``kms_runtime.signatures.elliptic_curves.raw_to_der``).
         algorithm: The one algorithm that is accepted. Never take it from the sender of the signature.
 
     Raises:

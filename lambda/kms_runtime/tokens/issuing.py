@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from kms_runtime.errors import InvalidRequest, TokenClaimMissing, TokenMalformed, TokenTooLarge
 from kms_runtime.macs import generate_mac
-from kms_runtime.signatures.ecdsa import der_to_raw
+from kms_runtime.signatures.elliptic_curves import der_to_raw
 from kms_runtime.signatures.signing import sign
 from kms_runtime.tokens.algorithms import TokenAlgorithm, token_algorithm
-from kms_runtime.tokens.claims import REGISTERED
 from kms_runtime.tokens.compact import SIGNING_INPUT_LIMIT, encode_segment, parse_object, to_json
 from kms_runtime.tokens.key_set import key_id
-from kms_runtime.tokens.verifying import TOKEN_TYPE
+from kms_runtime.tokens.verifying import REGISTERED, TOKEN_TYPE
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

@@ -20,14 +20,17 @@ from kms_runtime.signatures.artifacts import (
     verify_signature,
     verify_statement,
 )
-from kms_runtime.signatures.dsse import Envelope, EnvelopeSignature, parse_envelope, pre_authentication_encoding
-from kms_runtime.signatures.in_toto import (
+from kms_runtime.signatures.attestations import (
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
     STATEMENT_TYPE,
+    Envelope,
+    EnvelopeSignature,
     Statement,
     Subject,
+    parse_envelope,
     parse_statement,
+    pre_authentication_encoding,
 )
 from kms_runtime.signatures.signing import sign
 from kms_runtime.signing_algorithms import ALGORITHMS_OF

@@ -7,8 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from kms_patterns.local.server.kms.operations import ed25519ph as signing
-from kms_runtime.signatures.ecdsa import COORDINATE_BYTES, der_to_raw, raw_to_der
-from kms_runtime.signatures.ed25519ph import verifies
+from kms_runtime.signatures.elliptic_curves import COORDINATE_BYTES, der_to_raw, ed25519ph_verifies, raw_to_der
 from kms_runtime.signatures.signing import sign, verify
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
@@ -25,43 +24,43 @@ ORDER = 2**252 + 27742317777372353535851937790883648493
 
 def test_signature_of_the_rfc_verifies():
     assert PUBLIC[:4].hex() == "ec172b93"
-    assert verifies(PUBLIC, SIGNATURE, DIGEST)
+    assert ed25519ph_verifies(PUBLIC, SIGNATURE, DIGEST)
 
 
 def test_signatures_of_the_embedded_kms_verify():
     key = Ed25519PrivateKey.generate()
     for number in range(8):
         digest = hashlib.sha512(bytes([number])).digest()
-        assert verifies(key.public_key().public_bytes_raw(), signing.sign(key, digest), digest)
+        assert ed25519ph_verifies(key.public_key().public_bytes_raw(), signing.sign(key, digest), digest)
 
 
 @pytest.mark.parametrize("position", [0, 31, 32, 63])
 def test_altered_signature_does_not_verify(position):
     altered = bytearray(SIGNATURE)
     altered[position] ^= 1
-    assert not verifies(PUBLIC, bytes(altered), DIGEST)
+    assert not ed25519ph_verifies(PUBLIC, bytes(altered), DIGEST)
 
 
 def test_pure_ed25519_signature_of_the_digest_does_not_verify():
-    assert not verifies(PUBLIC, Ed25519PrivateKey.from_private_bytes(SECRET).sign(DIGEST), DIGEST)
+    assert not ed25519ph_verifies(PUBLIC, Ed25519PrivateKey.from_private_bytes(SECRET).sign(DIGEST), DIGEST)
 
 
 def test_second_form_of_s_does_not_verify():
     number = int.from_bytes(SIGNATURE[32:], "little") + ORDER
-    assert not verifies(PUBLIC, SIGNATURE[:32] + number.to_bytes(32, "little"), DIGEST)
+    assert not ed25519ph_verifies(PUBLIC, SIGNATURE[:32] + number.to_bytes(32, "little"), DIGEST)
 
 
 @pytest.mark.parametrize("signature", [b"", SIGNATURE[:-1], SIGNATURE + b"\0"])
 def test_signature_of_another_length_does_not_verify(signature):
-    assert not verifies(PUBLIC, signature, DIGEST)
+    assert not ed25519ph_verifies(PUBLIC, signature, DIGEST)
 
 
 @pytest.mark.parametrize(
     "encoded", [b"\xff" * 32, bytes.fromhex("02" + "00" * 31), bytes.fromhex("01" + "00" * 30 + "80")]
 )
 def test_what_is_no_point_does_not_verify(encoded):
-    assert not verifies(PUBLIC, encoded + SIGNATURE[32:], DIGEST)
-    assert not verifies(encoded, SIGNATURE, DIGEST)
+    assert not ed25519ph_verifies(PUBLIC, encoded + SIGNATURE[32:], DIGEST)
+    assert not ed25519ph_verifies(encoded, SIGNATURE, DIGEST)
 
 
 def scalar() -> int:
@@ -80,14 +79,14 @@ def signature_with_neutral_commitment(encoded: bytes) -> bytes:
 
 def test_point_must_be_encoded_canonically():
     neutral, again = (number.to_bytes(32, "little") for number in (1, 2**255 - 19 + 1))
-    assert verifies(PUBLIC, signature_with_neutral_commitment(neutral), DIGEST)
-    assert not verifies(PUBLIC, signature_with_neutral_commitment(again), DIGEST)
+    assert ed25519ph_verifies(PUBLIC, signature_with_neutral_commitment(neutral), DIGEST)
+    assert not ed25519ph_verifies(PUBLIC, signature_with_neutral_commitment(again), DIGEST)
 
 
 def test_key_of_small_order_does_not_verify_what_anybody_can_write_down():
     base = (4 * pow(5, -1, 2**255 - 19) % (2**255 - 19)).to_bytes(32, "little")
     neutral, one = (1).to_bytes(32, "little"), (1).to_bytes(32, "little")
-    assert not verifies(neutral, base + one, DIGEST)
+    assert not ed25519ph_verifies(neutral, base + one, DIGEST)
 
 
 SPECS = sorted(COORDINATE_BYTES)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from kms_patterns.toolchain import node_executable
 from kms_runtime.public_keys.public_key import PublicKey
-from kms_runtime.signatures.ecdsa import COORDINATE_BYTES, der_to_raw
+from kms_runtime.signatures.elliptic_curves import COORDINATE_BYTES, der_to_raw
 from kms_runtime.signatures.signing import (
     sign,
     sign_digest,

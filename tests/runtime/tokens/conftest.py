@@ -161,7 +161,7 @@ def signed_by():
     """Sign any header and claims as whoever has the key would, whatever nonsense they are."""
 
     def sign(signing_input: bytes, algorithm="ES256", generation=1) -> bytes:
-        from kms_runtime.signatures.ecdsa import der_to_raw  # noqa: PLC0415
+        from kms_runtime.signatures.elliptic_curves import der_to_raw  # noqa: PLC0415
 
         known = ALGORITHMS[algorithm]
         made = pair_of(arn_of(algorithm, generation)).sign(signing_input, *schemes(known.kms_name))

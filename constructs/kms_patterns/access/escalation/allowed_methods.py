@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any
 
 from kms_patterns.access.escalation.escalation_methods import ON_FUNCTIONS, ON_PRINCIPALS, TO_ADMINISTRATOR
-from kms_patterns.access.evaluate.actions import SERVICES, Action
-from kms_patterns.access.evaluate.conditions import Condition, any_of, from_simulator
+from kms_patterns.access.evaluate.access_conditions import Condition, any_of, from_simulator
+from kms_patterns.access.evaluate.action_catalogue import SERVICES, Action
 from kms_patterns.access.evaluate.evaluation import Names
 from kms_patterns.access.evaluate.requests import Request, batch
 from kms_patterns.access.evaluate.simulator import Simulator

@@ -12,8 +12,8 @@ from kms_patterns.access.escalation.escalation_methods import (
     TO_ADMINISTRATOR,
     Effect,
 )
-from kms_patterns.access.evaluate.actions import USE_OF_KEY
-from kms_patterns.access.evaluate.conditions import ALWAYS, Condition, all_of, any_of
+from kms_patterns.access.evaluate.access_conditions import ALWAYS, Condition, all_of, any_of
+from kms_patterns.access.evaluate.action_catalogue import USE_OF_KEY
 from kms_patterns.access.evaluate.entries import Escalation, EscalationStep
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding
 from kms_patterns.access.evaluate.simulator import Simulator

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kms_patterns.access.escalation.allowed_methods import concerns
 from kms_patterns.access.escalation.paths import escalations
-from kms_patterns.access.evaluate.conditions import NEVER
+from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who, statement_text
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, StatementPlace, evaluate
 from kms_patterns.access.evaluate.objects import covers

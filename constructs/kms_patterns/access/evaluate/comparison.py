@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kms_patterns.access.evaluate.conditions import ALWAYS, NEVER, Condition
+from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, Condition
 from kms_patterns.access.evaluate.entries import Access, Escalation, Who
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge, Verdict

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kms_patterns.access.evaluate.conditions import Condition
+from kms_patterns.access.evaluate.access_conditions import Condition
 from kms_patterns.access.model import PrincipalKind, ResourceKind
 
 

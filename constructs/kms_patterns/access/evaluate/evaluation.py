@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kms_patterns.access.evaluate.actions import Action, Catalogue, catalogue
-from kms_patterns.access.evaluate.conditions import Condition, any_of, from_simulator
+from kms_patterns.access.evaluate.access_conditions import Condition, any_of, from_simulator
+from kms_patterns.access.evaluate.action_catalogue import Action, Catalogue, catalogue
 from kms_patterns.access.evaluate.requests import Pairs, Request, applies, batch, requests
 from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator
 from kms_patterns.access.model import Model, Policy, Principal, Resource, Unresolved

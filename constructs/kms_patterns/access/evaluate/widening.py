@@ -7,7 +7,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from kms_patterns.access.evaluate.conditions import Condition, Leaf, holds, leaves
+from kms_patterns.access.evaluate.access_conditions import Condition, Leaf, holds, leaves
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.evaluate.witnesses import Value, witness_values
 

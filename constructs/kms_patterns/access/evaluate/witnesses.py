@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from kms_patterns.access.evaluate.conditions import ALWAYS_PRESENT, Leaf
+from kms_patterns.access.evaluate.access_conditions import ALWAYS_PRESENT, Leaf
 
 _MOST_STATES = 20_000
 _UNMENTIONED = "~"

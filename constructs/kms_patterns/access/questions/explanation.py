@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Final
 
+from kms_patterns.access.evaluate.access_conditions import NEVER, Condition, any_of
 from kms_patterns.access.evaluate.building import build_with
-from kms_patterns.access.evaluate.conditions import NEVER, Condition, any_of
 from kms_patterns.access.evaluate.entries import Access, What, Who
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.matrix import Matrix

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from kms_patterns.access.evaluate.conditions import NEVER, Condition, all_of
+from kms_patterns.access.evaluate.access_conditions import NEVER, Condition, all_of
 from kms_patterns.access.evaluate.entries import What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
+from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.comparison import Difference, Kind, Step
-from kms_patterns.access.evaluate.conditions import NEVER
 from kms_patterns.access.evaluate.entries import Escalation, What
 from kms_patterns.access.evaluate.witnesses import Value
 from kms_patterns.access.matrix import Matrix

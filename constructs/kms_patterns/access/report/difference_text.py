@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kms_patterns.access.evaluate import conditions
+from kms_patterns.access.evaluate import access_conditions
+from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.comparison import Difference, Step
-from kms_patterns.access.evaluate.conditions import NEVER
 from kms_patterns.access.evaluate.entries import What
 from kms_patterns.access.report.difference_lines import LESS, TITLES, Arranged, Line, arranged, besides
 from kms_patterns.access.report.markdown import code, fitted, folded
@@ -159,8 +159,8 @@ def _step(step: Step) -> dict[str, Any]:
         "resource": entry.resource,
         "action": entry.action,
         "scope": entry.scope,
-        "old": conditions.to_json(step.old),
-        "new": conditions.to_json(step.new),
+        "old": access_conditions.to_json(step.old),
+        "new": access_conditions.to_json(step.new),
         "newlyAllowed": None if verdict is None else verdict.newly_allowed,
         "newlyDenied": None if verdict is None else verdict.newly_denied,
     }

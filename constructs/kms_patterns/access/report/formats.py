@@ -4,8 +4,8 @@ import json
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from kms_patterns.access.evaluate.access_conditions import NEVER, Condition
 from kms_patterns.access.evaluate.comparison import Difference
-from kms_patterns.access.evaluate.conditions import NEVER, Condition
 from kms_patterns.access.evaluate.entries import Access, What
 from kms_patterns.access.findings import RULES, Violation
 from kms_patterns.access.matrix import Matrix

@@ -8,8 +8,8 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
+from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.comparison import Difference
-from kms_patterns.access.evaluate.conditions import NEVER
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.report.difference_lines import besides, lines
 from kms_patterns.access.report.sections import FOOTER

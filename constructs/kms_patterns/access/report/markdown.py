@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kms_patterns.access.evaluate.conditions import ALWAYS, NEVER, Condition, all_of
+from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, Condition, all_of
 from kms_patterns.access.evaluate.entries import What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind

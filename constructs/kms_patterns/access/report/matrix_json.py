@@ -8,7 +8,7 @@ from typing import Any
 
 import fastjsonschema
 
-from kms_patterns.access.evaluate import conditions
+from kms_patterns.access.evaluate import access_conditions
 from kms_patterns.access.evaluate.entries import Access, ActionName, Escalation, EscalationStep, Statement, What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind, Unresolved
@@ -64,7 +64,7 @@ def _entry(entry: Access) -> dict[str, Any]:
         "action": entry.action,
         "target": entry.target,
         "scope": entry.scope,
-        "condition": conditions.to_json(entry.condition),
+        "condition": access_conditions.to_json(entry.condition),
         "statements": list(entry.statements),
     }
 
@@ -74,14 +74,14 @@ def _escalation(item: Escalation) -> dict[str, Any]:
         "principal": item.principal,
         "resource": item.resource,
         "user": item.user,
-        "condition": conditions.to_json(item.condition),
+        "condition": access_conditions.to_json(item.condition),
         "path": [
             {
                 "principal": step.principal,
                 "target": step.target,
                 "methods": list(step.methods),
                 "effect": step.effect,
-                "condition": conditions.to_json(step.condition),
+                "condition": access_conditions.to_json(step.condition),
             }
             for step in item.path
         ],
@@ -131,7 +131,7 @@ def _matrix(document: Mapping[str, Any]) -> Matrix:
                 action=item["action"],
                 target=item["target"],
                 scope=item["scope"],
-                condition=conditions.from_json(item["condition"]),
+                condition=access_conditions.from_json(item["condition"]),
                 statements=tuple(item["statements"]),
             )
             for item in document["access"]
@@ -150,12 +150,12 @@ def _read_escalation(item: Mapping[str, Any]) -> Escalation:
             step["target"],
             tuple(step["methods"]),
             step["effect"],
-            conditions.from_json(step["condition"]),
+            access_conditions.from_json(step["condition"]),
         )
         for step in item["path"]
     ]
     return Escalation(
-        item["principal"], item["resource"], item["user"], tuple(path), conditions.from_json(item["condition"])
+        item["principal"], item["resource"], item["user"], tuple(path), access_conditions.from_json(item["condition"])
     )
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kms_patterns.access.evaluate.conditions import NEVER, AllOf, Condition, all_of, renamed
+from kms_patterns.access.evaluate.access_conditions import NEVER, AllOf, Condition, all_of, renamed
 from kms_patterns.access.evaluate.entries import Access, What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from kms_patterns.access.evaluate.conditions import ALWAYS, NEVER, all_of
+from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, all_of
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled

@@ -2,7 +2,7 @@
 
 import re
 
-from kms_patterns.access.evaluate.conditions import ALWAYS, NEVER, AllOf, Condition, Leaf
+from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, AllOf, Condition, Leaf
 from kms_patterns.access.evaluate.entries import Escalation, EscalationStep
 from kms_patterns.access.report.visible import quoted
 from kms_patterns.access.unknowns.symbols import TRUE, UNKNOWN

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_iam
 
-from kms_patterns.functions.required_context import RequiredContext, required_context
+from kms_patterns.functions.context_requirement import RequiredContext, required_context
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.policy.key_specs import RSA_ENCRYPTION_ALGORITHMS

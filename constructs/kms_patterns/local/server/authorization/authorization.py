@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller, bound_ids, by_unique_id
-from kms_patterns.local.server.authorization.evaluation import Decision, Policies, decide
+from kms_patterns.local.server.authorization.decision import Decision, Policies, decide
 from kms_patterns.local.server.authorization.identity_policies import parse_text
 from kms_patterns.local.server.authorization.patterns import UNKNOWN, Lookup, Value
-from kms_patterns.local.server.authorization.statements import Request
+from kms_patterns.local.server.authorization.policy_statements import Request
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, reach
-from kms_patterns.local.server.kms.keys import KeyRecord
+from kms_patterns.local.server.kms.key_records import KeyRecord
 
 Known = Callable[[str], bool]
 

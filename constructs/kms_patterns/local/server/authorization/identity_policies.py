@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from kms_patterns.local.server.authorization.evaluation import Limit
-from kms_patterns.local.server.authorization.statements import Statement, parse
+from kms_patterns.local.server.authorization.decision import Limit
+from kms_patterns.local.server.authorization.policy_statements import Statement, parse
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, STS, reach
 
 Statements = list[Statement]

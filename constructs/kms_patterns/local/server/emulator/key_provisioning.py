@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
-from kms_patterns.local.server.kms.keys import KeyRecord, find_key
+from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_errors import Response
 
 Properties = Mapping[str, Any]

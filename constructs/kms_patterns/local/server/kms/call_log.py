@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kms_patterns.local.server.authorization.evaluation import Decision
+from kms_patterns.local.server.authorization.decision import Decision
 from kms_patterns.local.server.emulator.acting import request_id
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.targets import Target

@@ -9,7 +9,7 @@ from typing import Any
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.control_plane.key_states import days_unused
 from kms_patterns.local.server.kms.grants import constraint_types
-from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, find_key, key_of_ciphertext
+from kms_patterns.local.server.kms.key_records import SYMMETRIC, KeyRecord, find_key, key_of_ciphertext
 from kms_patterns.local.server.kms.kms_call import KmsCall, Request, blob_member, called_via
 from kms_patterns.local.server.kms.permissions import DEFAULTS, PERMISSIONS
 from kms_patterns.local.server.kms.targets import Target, alias_in

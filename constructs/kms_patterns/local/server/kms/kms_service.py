@@ -10,14 +10,14 @@ from typing import Any
 
 from kms_patterns.local.server.authorization.authorization import authorize_identity, authorize_key
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
-from kms_patterns.local.server.authorization.evaluation import Decision
+from kms_patterns.local.server.authorization.decision import Decision
 from kms_patterns.local.server.kms import grants
 from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.condition_values import condition_values, is_known
 from kms_patterns.local.server.kms.control_plane import key_policies, key_states
 from kms_patterns.local.server.kms.control_plane.grant_requests import check_retired
 from kms_patterns.local.server.kms.control_plane.key_states import record_use
-from kms_patterns.local.server.kms.keys import KeyRecord, find_key, require_usable, require_usage
+from kms_patterns.local.server.kms.key_records import KeyRecord, find_key, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_call import KmsCall, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import (
     JSON_TYPE,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
 from kms_patterns.local.server.kms.grants import constrained_context, grant_of
-from kms_patterns.local.server.kms.keys import KeyRecord, find_key, key_of_ciphertext
+from kms_patterns.local.server.kms.key_records import KeyRecord, find_key, key_of_ciphertext
 from kms_patterns.local.server.kms.kms_call import Request, blob_member, encryption_context
 from kms_patterns.local.server.kms.kms_errors import KmsError, access_denied
 from kms_patterns.local.server.kms.permissions import On, Permission, permissions_of

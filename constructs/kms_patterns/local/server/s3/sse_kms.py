@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from kms_patterns.local.server.emulator.emulator import S3, reach
-from kms_patterns.local.server.kms.keys import managed_key
+from kms_patterns.local.server.kms.key_records import managed_key
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, access_denied
 from kms_patterns.local.server.kms.kms_service import KmsService

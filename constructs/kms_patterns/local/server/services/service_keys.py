@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.emulator.emulator import reach
-from kms_patterns.local.server.kms.keys import find_key, managed_key, require_usable, require_usage
+from kms_patterns.local.server.kms.key_records import find_key, managed_key, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_call import KmsCall, Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
 from kms_patterns.local.server.kms.kms_service import KmsService

@@ -7,7 +7,7 @@ import re
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.control_plane.listing import ALIASES, page
-from kms_patterns.local.server.kms.keys import KeyRecord, find_key
+from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid
 from kms_patterns.local.server.kms.targets import check_identifier, not_found

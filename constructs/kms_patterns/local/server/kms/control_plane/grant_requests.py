@@ -15,7 +15,7 @@ from kms_patterns.local.server.authorization.caller import principal_exists, uni
 from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
 from kms_patterns.local.server.kms.control_plane.listing import GRANTS, page
 from kms_patterns.local.server.kms.grants import Grant, grant_of
-from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, require_usable
+from kms_patterns.local.server.kms.key_records import SYMMETRIC, KeyRecord, require_usable
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers, stop_dry_run
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid
 

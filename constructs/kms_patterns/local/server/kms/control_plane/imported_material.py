@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
-from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, material_id
+from kms_patterns.local.server.kms.key_records import SYMMETRIC, KeyRecord, material_id
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers, blob_member
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid, invalid_ciphertext, unsupported
 

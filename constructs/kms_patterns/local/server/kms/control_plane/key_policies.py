@@ -7,7 +7,7 @@ from kms_patterns.local.server.authorization.authorization import authorize_key
 from kms_patterns.local.server.authorization.caller import Caller, bound_ids
 from kms_patterns.local.server.authorization.policy_documents import KEY_POLICY, Malformed, check_document
 from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
-from kms_patterns.local.server.kms.keys import KeyRecord, find_key
+from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError
 

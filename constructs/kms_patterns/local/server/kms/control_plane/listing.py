@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
-from kms_patterns.local.server.kms.keys import KeyRecord
+from kms_patterns.local.server.kms.key_records import KeyRecord
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, constraints
 

@@ -11,7 +11,7 @@ from typing import Any
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.control_plane.imported_material import next_material
 from kms_patterns.local.server.kms.control_plane.listing import KEYS, page
-from kms_patterns.local.server.kms.keys import SYMMETRIC, KeyRecord, material_id, require_usable
+from kms_patterns.local.server.kms.key_records import SYMMETRIC, KeyRecord, material_id, require_usable
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, unsupported
 

@@ -5,7 +5,7 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/tagging-keys.html
 
 import re
 
-from kms_patterns.local.server.kms.keys import KeyRecord
+from kms_patterns.local.server.kms.key_records import KeyRecord
 from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError
 

@@ -6,7 +6,13 @@ AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.htm
 import os
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
-from kms_patterns.local.server.kms.keys import KeyRecord, encrypt_under, material_id, require_usable, require_usage
+from kms_patterns.local.server.kms.key_records import (
+    KeyRecord,
+    encrypt_under,
+    material_id,
+    require_usable,
+    require_usage,
+)
 from kms_patterns.local.server.kms.kms_call import (
     Request,
     ResponseMembers,

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 
 from kms_patterns.local.server.kms import ciphertext
-from kms_patterns.local.server.kms.keys import (
+from kms_patterns.local.server.kms.key_records import (
     SYMMETRIC,
     KeyRecord,
     decrypt_under,

@@ -13,7 +13,7 @@ from kms_patterns.local.server.kms.control_plane import (
     rotation,
     tags,
 )
-from kms_patterns.local.server.kms.keys import KeyRecord
+from kms_patterns.local.server.kms.key_records import KeyRecord
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.operations import data_keys, data_plane, public_keys
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, AsymmetricPadding, PKCS1v15
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from kms_patterns.local.server.kms.keys import KeyRecord, require_usable, require_usage
+from kms_patterns.local.server.kms.key_records import KeyRecord, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_call import (
     Request,
     ResponseMembers,

@@ -17,7 +17,7 @@ from kms_runtime.signatures.artifacts import (
     verify_signature,
     verify_statement,
 )
-from kms_runtime.signatures.dsse import ENVELOPE_LIMIT
+from kms_runtime.signatures.attestations import ENVELOPE_LIMIT
 from kms_runtime.streams import taker
 
 if TYPE_CHECKING:
