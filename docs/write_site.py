@@ -44,12 +44,8 @@ LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)]*)?\)")
 
 def tracked() -> list[str]:
     """Return the files of the checkout, as paths relative to it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     return [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
 
 
