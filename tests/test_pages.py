@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import kms_patterns
+from demo.groups import SCENARIOS
 from kms_patterns.cli.init import FILES
 from tests.synthesis import stored
 
@@ -106,3 +108,28 @@ def test_files_named_exist(page: Path) -> None:
     # The last part may be a function.
     files += [ROOT / SOURCES[name.partition(".")[0]] / name.rpartition(".")[0].replace(".", "/") for name in modules]
     assert [str(file) for file in files if not file.exists() and not file.with_suffix(".py").exists()] == []
+
+
+def test_every_cell_of_the_threats_names_what_shows_it() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in text.partition("## Threats")[2].splitlines() if line[:2] == "| "]
+    known = set(re.findall(r"^\s*def (test_\w+)", "\n".join(it.read_text() for it in ROOT.glob("tests/**/*.py")), re.M))
+    known |= {scenario.what for scenario in SCENARIOS}
+    assert (len(rows), {len(row) for row in rows}) == (1 + 9, {1 + 4})
+    for attacker, *cells in rows[1:]:
+        for cell in cells:
+            shown = re.findall(r'`(test_\w+)`|"([^"]+)"', cell)
+            assert shown, f"{attacker}: {cell}"
+            assert {test or row for test, row in shown} <= known, f"{attacker}: {cell}"
+            assert cell.startswith(("stopped", "seen", "not stopped")), f"{attacker}: {cell}"
+
+
+def test_secret_events_of_every_pattern_are_listed() -> None:
+    (listed,) = re.findall(r"^- A dead-letter queue holds.*?(?=^- )", (ROOT / "SECURITY.md").read_text(), re.M | re.S)
+    modules = (ROOT / "constructs" / "kms_patterns" / "patterns").glob("*.py")
+    functions = [it.read_text() for it in modules if re.search(r"_function\(|DataPlaneFunction\(", it.read_text())]
+    patterns = {
+        name for text in functions for name in re.findall(r"^class (\w+)\(", text, re.M) if name in kms_patterns.__all__
+    }
+    assert {name for name in patterns if f"`{name}`" not in listed} == set()
+    assert len(patterns) > 8

@@ -2,7 +2,9 @@
 
 import json
 import re
+import socket
 import ssl
+import stat
 import urllib.error
 import urllib.request
 import uuid
@@ -10,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -27,6 +31,7 @@ from kms_patterns.local.server.authorization.policy_documents import stack_docum
 from kms_patterns.local.server.emulator import emulator, functions
 from kms_patterns.local.server.emulator.emulator import APP
 from kms_patterns.local.server.requests.request_members import ASKING, is_key_member
+from tests.local import every_action
 
 MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:any"
 PASS_ROLE = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*"}
@@ -422,3 +427,50 @@ def test_signature_of_the_account_root_is_checked(aws: LocalAws, code_of: Any, s
     client = replace(aws.session(), secret_access_key="wrong" * 8).client(service)
     call = {"kms": "list_keys", "iam": "list_users", "s3": "list_buckets"}[service]
     assert code_of(getattr(client, call)) in {"InvalidSignatureException", "SignatureDoesNotMatch"}
+
+
+def test_administrator_reads_content_by_no_action_but_those_of_the_table(aws: LocalAws) -> None:
+    """A sample; ``python -m tests.local.every_action`` tries everything."""
+    tried = every_action.run(aws, sample=6)
+    assert every_action.unexpected(tried) == []
+    assert [it.name for it in tried if it.read and it.name == "kms PutKeyPolicy"] == ["kms PutKeyPolicy"]
+    assert {"accepted", "denied"} & {it.outcome for it in tried}
+
+
+def test_neighbour_on_the_machine_finds_nothing_to_act_with(aws: LocalAws) -> None:
+    """Another user sees ports, command lines and names of folders; files and credentials are this user's alone."""
+    root = aws.session()
+    assert stat.S_IMODE(aws.folder.stat().st_mode) == stat.S_IRWXU
+    assert aws.folder in root.ca_bundle.parents
+    assert aws.folder in root.home.parents
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            assert root.access_key_id.encode() not in process.read_bytes()
+    family, address = socket.getaddrinfo("127.0.0.1", None)[0][0], urlsplit(aws.endpoint_url)
+    assert address.hostname == "127.0.0.1"
+    others = [it[4][0] for it in socket.getaddrinfo(socket.gethostname(), None, family) if it[4][0] != "127.0.0.1"]
+    for host in [it for it in others if not str(it).startswith("127.")]:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            assert probe.connect_ex((host, address.port)) != 0
+    guess = replace(root, access_key_id="test", secret_access_key="test")
+    for service, call in (
+        ("kms", "list_keys"),
+        ("s3", "list_buckets"),
+        ("iam", "list_roles"),
+        ("lambda", "list_functions"),
+    ):
+        with pytest.raises(ClientError, match=r"security token|Access Key"):
+            getattr(guess.client(service), call)()
+
+
+def test_administrator_does_not_learn_the_credentials_of_the_root(aws: LocalAws, session_of: Any, allow: Any) -> None:
+    administrator = session_of(allow("*", "*"))
+    found = [
+        administrator.client("cloudtrail").lookup_events(),
+        administrator.client("iam").list_access_keys(),
+        administrator.client("iam").list_users(),
+        administrator.client("sts").get_caller_identity(),
+        administrator.client("kms").list_keys(),
+    ]
+    assert aws.session().access_key_id not in json.dumps(found, default=str)

@@ -1,0 +1,382 @@
+"""Every action of S3, KMS, Lambda and IAM, tried by an administrator with ``*:*`` whom no key policy names.
+
+``python -m tests.local.every_action`` deploys an ``EncryptedBucket`` to an embedded AWS, sends each operation that
+botocore knows, alone and followed by an upload of the uploader, and looks for the content afterwards: in the response,
+in the bucket, in a bucket of the administrator's, as a named role, and in what a function that reads the bucket
+returns. Content may be read only by the operations of ``TABLE``, as the threats in SECURITY.md say.
+"""
+
+import argparse
+import io
+import json
+import random
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import aws_cdk as cdk
+import botocore.session
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.model import OperationModel, Shape
+
+from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
+from kms_patterns.local import AssumeRoleRefused, LocalAws
+
+SERVICES = ("s3", "kms", "lambda", "iam")
+MARKER = b"content-that-only-named-roles-read"
+TABLE: Mapping[str, str] = {
+    "kms PutKeyPolicy": "key administrator: reading",
+    "iam UpdateAssumeRolePolicy": "administrator: becoming a named role",
+    "lambda UpdateFunctionCode": "administrator: changing a function",
+}
+"""Operations after which content may be read, and the cell of the threat table that says so."""
+_ALWAYS = "kms PutKeyPolicy"
+_ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
+_EVERYONE = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+)
+_IDENTITY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+_SIZE = """import boto3, os
+def handler(event, context):
+    found = boto3.client("s3").get_object(Bucket=os.environ["BUCKET"], Key="before")["Body"].read()
+    return """
+_NOT_BUILT = frozenset(
+    {"NotImplemented", "UnknownOperationException", "InvalidAction", "501", "404", "UnknownOperation"}
+)
+
+
+@dataclass
+class Attempt:
+    """One operation with one request, and what came of it."""
+
+    service: str
+    operation: str
+    request: Mapping[str, Any]
+    outcome: str = ""
+    read: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.service} {self.operation}"
+
+
+class Deployment:
+    """A deployed bucket with an uploader, a downloader and a function that reads, and an administrator beside them."""
+
+    def __init__(self, aws: LocalAws, number: int) -> None:
+        self._aws, stack = aws, f"EveryAction{number}"
+        outputs = _deploy(aws, stack)
+        self.bucket, self.key, self.function = outputs["Bucket"], outputs["Key"], outputs["Function"]
+        self.roles = {name: outputs[name] for name in ("Uploader", "Downloader", "Reader")}
+        self.admin_role = outputs["Administrator"]
+        self.administrator = aws.assume(self.admin_role, "ec2.amazonaws.com")
+        self.own = f"own-{number}-{random.getrandbits(40):x}"
+        self.administrator.client("s3").create_bucket(Bucket=self.own)
+        self.own_key = self.administrator.client("kms").create_key()["KeyMetadata"]["Arn"]
+        self._uploads = 0
+        self.upload("before")
+
+    def upload(self, name: str) -> None:
+        """Upload as the uploader, naming no encryption."""
+        uploader = self._aws.assume(self.roles["Uploader"], "ec2.amazonaws.com").client("s3")
+        uploader.put_object(Bucket=self.bucket, Key=name, Body=MARKER)
+
+    def works(self) -> bool:
+        """Return whether uploader, downloader, function and administrator still do what they are for."""
+        with suppress(ClientError, BotoCoreError, AssumeRoleRefused):
+            self.upload("check")
+            mine = {"RoleName": self.admin_role.rpartition("/")[2], "Tags": [{"Key": "a", "Value": "b"}]}
+            self.administrator.client("iam").tag_role(**mine)
+            downloader = self._aws.assume(self.roles["Downloader"], "ec2.amazonaws.com").client("s3")
+            found = downloader.get_object(Bucket=self.bucket, Key="before")["Body"].read()
+            answer = self._aws.client("lambda").invoke(FunctionName=self.function)["Payload"].read()
+            listed = self.administrator.client("s3").list_buckets()["Buckets"]
+            return found == MARKER and answer == b"%d" % len(MARKER) and self.own in [it["Name"] for it in listed]
+        return False
+
+    def readable(self) -> list[str]:
+        """Return the ways in which the administrator reads content, after a further upload."""
+        self._uploads += 1
+        after = f"after-{self._uploads}"
+        with suppress(ClientError, AssumeRoleRefused):
+            self.upload(after)
+        found = [f"{self.bucket}/{name}" for name in ("before", after) if self._reads(self.administrator, name)]
+        s3 = self.administrator.client("s3")
+        with suppress(ClientError):
+            listed = [entry["Key"] for entry in s3.list_objects_v2(Bucket=self.own).get("Contents", [])]
+            bodies = {name: s3.get_object(Bucket=self.own, Key=name)["Body"].read() for name in listed}
+            found += [f"{self.own}/{name}" for name, body in bodies.items() if MARKER in body]
+        sts = self.administrator.client("sts")
+        for name, arn in self.roles.items():
+            with suppress(ClientError):
+                given = sts.assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
+                if name == "Uploader":
+                    found.append("became the uploader")
+                else:
+                    keys = dict(zip(_CREDENTIALS, (given[it] for it in _GIVEN), strict=True))
+                    became = self.administrator.client("s3", **keys)
+                    found += (
+                        [f"as {name}"]
+                        if MARKER in became.get_object(Bucket=self.bucket, Key="before")["Body"].read()
+                        else []
+                    )
+        with suppress(ClientError):
+            answer = self.administrator.client("lambda").invoke(FunctionName=self.function)["Payload"].read()
+            found += ["by the function"] if MARKER in answer else []
+        return found
+
+    def _reads(self, session: Any, name: str) -> bool:
+        with suppress(ClientError):
+            return MARKER in session.client("s3").get_object(Bucket=self.bucket, Key=name)["Body"].read()
+        return False
+
+
+_CREDENTIALS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+_GIVEN = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+
+
+def _deploy(aws: LocalAws, name: str) -> dict[str, str]:
+    app = cdk.App(analytics_reporting=False)
+    synthesizer = cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
+    stack = cdk.Stack(app, name, env=cdk.Environment(account=aws.account, region=aws.region), synthesizer=synthesizer)
+    key = EncryptionKey(stack, "Key", lifecycle=KeyLifecycle.EPHEMERAL)
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
+    outputs = {"Bucket": bucket.bucket_name, "Key": key.key_arn}
+    for who in ("Uploader", "Downloader", "Administrator"):
+        role = iam.Role(stack, who, assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+        outputs[who] = role.role_arn
+        if who == "Uploader":
+            bucket.grant_upload(role)
+        elif who == "Downloader":
+            bucket.grant_download(role)
+        else:
+            role.add_to_policy(iam.PolicyStatement(actions=["*"], resources=["*"]))
+    function = aws_lambda.Function(
+        stack,
+        "Function",
+        runtime=aws_lambda.Runtime.PYTHON_3_12,
+        handler="index.handler",
+        code=aws_lambda.Code.from_inline(_SIZE + "len(found)"),
+        environment={"BUCKET": bucket.bucket_name},
+        timeout=cdk.Duration.seconds(10),
+    )
+    assert function.role
+    bucket.grant_download(function)
+    for output, value in (outputs | {"Function": function.function_name, "Reader": function.role.role_arn}).items():
+        cdk.CfnOutput(stack, f"Output{output}", value=value)
+    body = json.dumps(app.synth().get_stack_by_name(name).template)
+    formation = aws.client("cloudformation")
+    formation.create_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
+    formation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    found = formation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    return {item["OutputKey"].removeprefix("Output"): item["OutputValue"] for item in found}
+
+
+def attempts(place: Deployment) -> Iterator[Attempt]:
+    """Yield every operation with each request worth trying: written ones, or one filled by its model."""
+    session = botocore.session.get_session()
+    written = _written(place)
+    for service in SERVICES:
+        model = session.get_service_model(service)
+        for operation in sorted(model.operation_names):
+            filled = _filled(model.operation_model(operation), place)
+            for request in written.get(f"{service} {operation}", [{}]):
+                yield Attempt(service, operation, {**filled, **request})
+
+
+def _written(place: Deployment) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """Return the requests that an attacker would write."""
+    aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    own = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": place.own_key}
+    under_own = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": place.own_key}
+    source = {"CopySource": {"Bucket": place.bucket, "Key": "before"}}
+    roles = [{"RoleName": arn.rpartition("/")[2]} for arn in (*place.roles.values(), place.admin_role)]
+    by_role = {name: [{**role, **more} for role in roles] for name, more in {
+        "iam UpdateAssumeRolePolicy": {"PolicyDocument": _trusting(place.admin_role)},
+        "iam PutRolePolicy": {"PolicyName": "p", "PolicyDocument": _IDENTITY},
+        "iam AttachRolePolicy": {"PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"},
+        "iam DeleteRole": {}, "iam DeleteRolePolicy": {}, "iam PutRolePermissionsBoundary": {},
+        "iam CreateRole": {"AssumeRolePolicyDocument": _trusting(place.admin_role)},
+        "iam UpdateRole": {"MaxSessionDuration": 3600}, "iam TagRole": {"Tags": [{"Key": "a", "Value": "b"}]},
+    }.items()}  # fmt: skip
+    replication = {"Role": place.roles["Downloader"], "Rules": [{
+        "ID": "r", "Status": "Enabled", "Priority": 1, "Filter": {"Prefix": ""},
+        "DeleteMarkerReplication": {"Status": "Disabled"}, "Destination": {"Bucket": f"arn:aws:s3:::{place.own}"},
+        "SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}}}]}  # fmt: skip
+    encryption = {"SSEKMS": {"KMSKeyArn": place.own_key}}
+    code = _zip(_SIZE + "found.decode()")
+    return by_role | {
+        "s3 PutBucketEncryption": [
+            {"ServerSideEncryptionConfiguration": aes},
+            {"ServerSideEncryptionConfiguration": {"Rules": [{"ApplyServerSideEncryptionByDefault": own}]}},
+        ],
+        "s3 PutBucketPolicy": [{"Policy": _EVERYONE}],
+        "s3 PutBucketReplication": [{"ReplicationConfiguration": replication}],
+        "s3 CopyObject": [
+            {**source, "Bucket": place.own, "Key": "copy", "ServerSideEncryption": "AES256"},
+            {**source, "Bucket": place.own, "Key": "copy", **under_own},
+            {**source, "Bucket": place.bucket, "Key": "before", "ServerSideEncryption": "AES256"},
+        ],
+        "s3 UploadPartCopy": [{**source, "Bucket": place.own}],
+        "s3 PutObject": [{"Key": "x", "Body": b"x", "ServerSideEncryption": "AES256"}, {"Key": "y", "Body": b"x"}],
+        "s3 UpdateObjectEncryption": [{"ObjectEncryption": encryption}],
+        "s3 RenameObject": [{"RenameSource": "before"}],
+        "s3 PutBucketAcl": [{"ACL": "public-read"}],
+        "s3 PutObjectAcl": [{"ACL": "public-read"}],
+        "s3 PutBucketVersioning": [{"VersioningConfiguration": {"Status": "Suspended"}}],
+        "s3 CreateBucket": [{}],
+        "s3 GetObject": [{}, {"Range": "bytes=0-9999"}, {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}],
+        "kms PutKeyPolicy": [{"Policy": _EVERYONE, "PolicyName": "default"}],
+        "kms CreateGrant": [{"GranteePrincipal": place.admin_role, "Operations": ["Decrypt", "GenerateDataKey"]}],
+        "kms ReplicateKey": [{"ReplicaRegion": "eu-west-1", "Policy": _EVERYONE}],
+        "kms ReEncrypt": [{"CiphertextBlob": b"x", "DestinationKeyId": place.own_key}],
+        "kms UpdateAlias": [{"AliasName": "alias/mine", "TargetKeyId": place.key}],
+        "kms CreateAlias": [{"AliasName": "alias/mine", "TargetKeyId": place.key}],
+        "lambda UpdateFunctionCode": [{"ZipFile": code}],
+        "lambda UpdateFunctionConfiguration": [
+            {"Environment": {"Variables": {"BUCKET": place.own}}}, {"Role": place.admin_role},
+        ],
+        "lambda CreateFunction": [
+            {"FunctionName": f"f{number}", "Role": arn, "Code": {"ZipFile": code}, "Handler": "index.handler",
+             "Runtime": "python3.12", "Environment": {"Variables": {"BUCKET": place.bucket}}}
+            for number, arn in enumerate((*place.roles.values(), place.admin_role))
+        ],
+        "lambda AddPermission": [{"Principal": place.admin_role, "Action": "lambda:*", "StatementId": "s"}],
+    }  # fmt: skip
+
+
+def _trusting(arn: str) -> str:
+    trusted = {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
+
+
+def _zip(code: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("index.py", code)
+    return packed.getvalue()
+
+
+def _filled(operation: OperationModel, place: Deployment) -> dict[str, Any]:
+    shape = operation.input_shape
+    return {} if shape is None else _value(shape, "", place)
+
+
+def _value(shape: Shape, name: str, place: Deployment) -> Any:
+    """Return the simplest valid value, and for what names a resource, the one that is attacked."""
+    known: dict[str, Any] = {
+        "Bucket": place.bucket, "Key": "before", "KeyId": place.key, "TargetKeyId": place.key,
+        "FunctionName": place.function, "RoleName": place.roles["Downloader"].rpartition("/")[2],
+        "Role": place.roles["Reader"], "CopySource": f"{place.bucket}/before", "Policy": _EVERYONE,
+        "PolicyDocument": _IDENTITY, "AssumeRolePolicyDocument": _trusting(place.admin_role),
+        "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess",
+        "PermissionsBoundary": "arn:aws:iam::aws:policy/ReadOnlyAccess",
+        "AliasName": "alias/mine", "ReplicaRegion": "eu-west-1", "DestinationKeyId": place.own_key,
+    }  # fmt: skip
+    if name in known and shape.type_name == "string":
+        return known[name]
+    number, length = shape.metadata.get("min", 1), max(int(shape.metadata.get("min", 1)), 4)
+    simple = {
+        "blob": b"x" * 32, "boolean": True, "timestamp": "2030-01-01T00:00:00Z", "double": 1.0, "float": 1.0,
+        "integer": number, "long": number, "string": (getattr(shape, "enum", None) or ["a" * length])[0],
+    }  # fmt: skip
+    if shape.type_name == "structure":
+        return {member: _value(shape.members[member], member, place) for member in shape.required_members}
+    if shape.type_name in {"list", "map"}:
+        inner = shape.member if shape.type_name == "list" else shape.value
+        return [_value(inner, name, place)] if shape.type_name == "list" else {"a": _value(inner, name, place)}
+    return simple[shape.type_name]
+
+
+def _send(place: Deployment, attempt: Attempt) -> None:
+    client = place.administrator.client(attempt.service, config=_ONCE)
+    method = botocore.xform_name(attempt.operation)
+    try:
+        answer = getattr(client, method)(**attempt.request)
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code"))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        denied = "AccessDenied" in code or "not authorized" in str(error)
+        attempt.outcome = "denied" if denied else "not built" if code in _NOT_BUILT or status == 501 else "refused"
+    except BotoCoreError as error:
+        attempt.outcome = f"not sent: {type(error).__name__}"
+    except Exception as error:  # noqa: BLE001 - a response that cannot be parsed is an outcome
+        attempt.outcome = f"not parsed: {type(error).__name__}"
+    else:
+        attempt.outcome = "accepted"
+        if MARKER in _flat(answer):
+            attempt.read.append("in the response")
+
+
+def _flat(value: Any) -> bytes:
+    if isinstance(value, Mapping):
+        return b"".join(map(_flat, value.values()))
+    if isinstance(value, list | tuple):
+        return b"".join(map(_flat, value))
+    if hasattr(value, "read"):
+        return bytes(value.read())
+    if hasattr(value, "__iter__") and not isinstance(value, str | bytes):
+        return b"".join(map(_flat, value))
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def run(
+    aws: LocalAws, *, services: Sequence[str] = SERVICES, sample: int | None = None, seed: int = 20261126
+) -> list[Attempt]:
+    """Try every operation, or ``sample`` requests and one that lets content be read; return what came of each."""
+    number, tried = 0, []
+    place = Deployment(aws, number)
+    planned = list(attempts(place))
+    everything = range(len(planned))
+    chosen = set(everything if sample is None else random.Random(seed).sample(everything, sample))
+    for index in everything:
+        attempt = planned[index]
+        if attempt.service not in services or (index not in chosen and attempt.name != _ALWAYS):
+            continue
+        _send(place, attempt)
+        attempt.read += place.readable()
+        tried.append(attempt)
+        if attempt.read or not place.works():
+            number += 1
+            place = Deployment(aws, number)
+            planned = list(attempts(place))
+    return tried
+
+
+def unexpected(tried: Sequence[Attempt]) -> list[str]:
+    """Return what was read by an operation that the table does not name."""
+    return [f"{it.name}: {', '.join(it.read)}" for it in tried if it.read and it.name not in TABLE]
+
+
+def main() -> None:
+    """Run everything and print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.local.every_action", description=__doc__)
+    parser.add_argument("--sample", type=int, help="that many requests only")
+    parser.add_argument("--service", action="append", choices=SERVICES, help="this one only; may be repeated")
+    given = parser.parse_args()
+    services = given.service or SERVICES
+    with LocalAws.start() as aws:
+        tried = run(aws, services=services, sample=given.sample)
+    for service in services:
+        mine = [it for it in tried if it.service == service]
+        counts = Counter(it.outcome.partition(":")[0] for it in mine)
+        operations = len({it.operation for it in mine})
+        print(
+            f"{service}: {operations} operations, {len(mine)} requests:",
+            *(f"{n} {k}" for k, n in sorted(counts.items())),
+        )
+    for it in tried:
+        if it.read:
+            print("content read:", it.name, it.read, "--", TABLE.get(it.name, "NOT IN THE TABLE"))
+    sys.exit(1 if unexpected(tried) else 0)
+
+
+if __name__ == "__main__":
+    main()
