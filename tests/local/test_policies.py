@@ -346,15 +346,16 @@ def ours(case: dict[str, Any]) -> bool:
 
 def theirs(cases: list[dict[str, Any]]) -> list[bool]:
     messages: list[dict[str, Any]] = []
-    for one in cases:
+    for number, one in enumerate(cases):
         identity = [{"kind": "identity", "document": document} for document in one["identity"]]
         boundary = [{"kind": "identity", "document": one["boundary"]}] if one["boundary"] else []
         resource = [{"kind": "resource", "document": one["resource_policy"]}] if one["resource_policy"] else []
         session = [{"kind": "identity", "document": one["session"]}] if one["session"] else []
-        messages.append({"policies": [*identity, *boundary, *resource, *session]})
+        messages.append({"policies": [*identity, *boundary, *resource, *session], "from": 0})
         first = len(identity)
         messages.append({
-            "each": "direct", "mode": "Strict", "known": [], "blockPublicAccess": False,
+            # An equal question would get the answer that was given for other policies.
+            "case": number, "each": "direct", "mode": "Strict", "known": [], "blockPublicAccess": False,
             "principal": one["principal"], "account": ACCOUNT, "resource": one["resource"],
             "context": one["context"], "actions": [one["action"]],
             "identity": list(range(first)), "boundaries": [first] if boundary else None,

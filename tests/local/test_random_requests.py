@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-import botocore.session
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -26,7 +25,7 @@ from kms_patterns.local.server.kms import kms_service
 from kms_patterns.local.server.kms.condition_values import condition_values
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.permissions import PERMISSIONS
-from kms_patterns.local.server.kms.service_model import parsed
+from kms_patterns.local.server.kms.service_model import kms_model, parsed
 from tests.local.kms_in_process import ACCOUNT, ROOT, USER, KmsInProcess, caller, kms_in_process, policy
 from tests.local.test_policies import theirs
 
@@ -113,7 +112,7 @@ def test_answers_of_random_requests_are_typed(aws: LocalAws, service: str, name:
     assert failed == {}
 
 
-MODEL = botocore.session.get_session().get_service_model("kms")
+MODEL = kms_model()
 OPERATIONS = sorted(PERMISSIONS)
 WRONG = [
     None, True, 7, -1, 2**40, 1.5, "", "x", "x" * 9000, "\ud800", [], ["x"], {}, {"a": "b"}, [[[]]], [None], {"a": 1},

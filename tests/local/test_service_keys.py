@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from kms_patterns.local import AwsSession, LocalAws
+from kms_patterns.local.server.stacks.stack_refusals import creation
 
 Call = Callable[[Any, str], Any]
 
@@ -447,3 +448,49 @@ def test_messages_stay_under_the_key_of_their_queue(
         return
     with pytest.raises(Exception, match="holds messages"):
         aws.client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
+
+
+NEVER_MADE = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:user/never-made"}, "Action": "*"}
+
+
+@pytest.mark.parametrize("document", ["{", json.dumps({"Statement": [{**NEVER_MADE, "Resource": "*"}]})])
+@pytest.mark.parametrize(("service", "code"), [
+    ("secretsmanager", "MalformedPolicyDocumentException"), ("sns", "InvalidParameter"),
+    ("sqs", "InvalidAttributeValue"),
+])  # fmt: skip
+def test_resource_policy_that_its_service_does_not_store_is_refused(
+    aws: LocalAws, code_of: Any, service: str, code: str, document: str
+) -> None:
+    client, name = aws.client(service), unique()
+    if service == "secretsmanager":
+        secret = client.create_secret(Name=name, SecretString="x")["ARN"]
+        found = code_of(client.put_resource_policy, SecretId=secret, ResourcePolicy=document)
+    elif service == "sns":
+        topic = {"TopicArn": client.create_topic(Name=name)["TopicArn"], "AttributeName": "Policy"}
+        found = code_of(client.set_topic_attributes, **topic, AttributeValue=document)
+    else:
+        url = client.create_queue(QueueName=name)["QueueUrl"]
+        found = code_of(client.set_queue_attributes, QueueUrl=url, Attributes={"Policy": document})
+    assert found == code
+
+
+@pytest.mark.parametrize("condition", [
+    {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["1"]}},
+    {"StringEqualsIfExists": {"dynamodb:Select": "COUNT"}},
+    {"StringNotEquals": {"dynamodb:ReturnValues": "ALL_OLD"}},
+])  # fmt: skip
+def test_condition_key_that_the_emulator_does_not_fill_allows_nothing(
+    session_of: Any, allow: Any, code_of: Any, table: dict[str, str], condition: dict[str, Any]
+) -> None:
+    session = session_of(allow("dynamodb:GetItem", "*") | {"Condition": condition})
+    get = session.client("dynamodb").get_item
+    assert code_of(get, TableName=table["name"], Key=ITEM) == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(("changed", "refused"), [
+    ({}, False), ({"EnableKeyRotation": True}, False), ({"PendingWindowInDays": 3}, True),
+    ({"EnableKeyRotation": True, "KeySpec": "RSA_2048"}, True),
+    ({"EnableKeyRotation": "true", "Origin": "EXTERNAL"}, True),
+])  # fmt: skip
+def test_key_of_a_stack_that_kms_would_refuse(changed: dict[str, Any], refused: bool) -> None:
+    assert (creation("AWS::KMS::Key", changed) is not None) is refused

@@ -84,9 +84,18 @@ def signature_unchecked(_original: Callable[[str], bool]) -> Callable[[str], boo
     return lambda _access_key_id: False
 
 
+# The emulator fills none of these services' condition keys: not to know one is another thing than its absence.
+_UNFILLED = ("dynamodb:", "ec2:", "events:", "iam:", "kinesis:", "secretsmanager:", "sns:", "ssm:", "states:")
+_FILLED = frozenset({"dynamodb:enclosingoperation", "iam:passedtoservice"})
+
+
+def _is_filled(key: str) -> bool:
+    return key in _FILLED or not key.startswith(_UNFILLED)
+
+
 def _request(ctx: Any, service: str | None = None) -> Request:
     principal = principal_of(ctx.principal_arn, ctx.principal_account, service)
-    return Request(ctx.action, ctx.resource_arn, principal, lookup_in(ctx))
+    return Request(ctx.action, ctx.resource_arn, principal, lookup_in(ctx, _is_filled))
 
 
 def _result(decision: str, ctx: Any, statement: Statement | None) -> object:

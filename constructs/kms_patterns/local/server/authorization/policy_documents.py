@@ -5,7 +5,7 @@ AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -45,10 +45,9 @@ class Grammar:
 
 
 _OF_EACH = (("Effect",), ("Action", "NotAction"))
+_NO_PRINCIPAL = "Policy document should not specify a principal."
 KEY_POLICY = Grammar((*_OF_EACH, _PRINCIPAL, _RESOURCE), {}, any_sid=True)
-IDENTITY_POLICY = Grammar(
-    (*_OF_EACH, _RESOURCE), dict.fromkeys(_PRINCIPAL, "Policy document should not specify a principal.")
-)
+IDENTITY_POLICY = Grammar((*_OF_EACH, _RESOURCE), dict.fromkeys(_PRINCIPAL, _NO_PRINCIPAL))
 BUCKET_POLICY = Grammar(KEY_POLICY.required, {}, any_sid=True, actions=("s3:", "Policy has invalid action"))
 TRUST_POLICY = Grammar(
     (*_OF_EACH, ("Principal",)),
@@ -106,12 +105,39 @@ def bucket_policy(document: str | Mapping[str, Any], bucket: str) -> str | None:
     refused = _message(document, BUCKET_POLICY)
     if refused:
         return refused
-    policy = json.loads(document) if isinstance(document, str) else document
-    statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
+    found = (json.loads(document) if isinstance(document, str) else document)["Statement"]
+    statements = found if isinstance(found, list) else [found]
     arns = (f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/")
     named = [arn for statement in statements for arn in _listed(statement, _RESOURCE)]
-    strange = [arn for arn in named if not arn.startswith(arns[1]) and not fnmatchcase(arns[0], arn)]
-    return "Policy has invalid resource" if [arn for arn in strange if not fnmatchcase(arns[1], arn)] else None
+    fits = (arn.startswith(arns[1]) or fnmatchcase(arns[0], arn) or fnmatchcase(arns[1], arn) for arn in named)
+    return None if all(fits) else "Policy has invalid resource"
+
+
+_OF_RESOURCES = {
+    "secretsmanager": ("ResourcePolicy", "MalformedPolicyDocumentException", "This resource policy is malformed: "),
+    "sns": ("Policy", "InvalidParameter", "Invalid parameter: Policy Error: "),
+    "sqs": ("Policy", "InvalidAttributeValue", "Invalid value for the parameter Policy. Reason: "),
+}
+
+
+def resource_policy_refused(service: str, members: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """Return code and message of the refusal of a resource policy that a request stores; None if there is none.
+
+    Args:
+        service: The service, by its name in an ARN.
+        members: Name and value of the request's members.
+    """
+    if service not in _OF_RESOURCES:
+        return None
+    member, code, beginning = _OF_RESOURCES[service]
+    named = ""
+    for name, value in members:
+        # The query protocol has an attribute's name and its value in two members.
+        stored = name == member or (named == member and name in {"AttributeValue", "Value", "value"})
+        if stored and value and (refused := _message(value, KEY_POLICY)):
+            return code, beginning + refused
+        named = value if name in {"AttributeName", "Name", "key", "Key"} else ""
+    return None
 
 
 def stack_document(kind: str, properties: Mapping[str, Any]) -> str | None:
@@ -120,11 +146,11 @@ def stack_document(kind: str, properties: Mapping[str, Any]) -> str | None:
         return bucket_policy(properties.get("PolicyDocument") or {}, str(properties.get("Bucket")))
     if not kind.startswith("AWS::IAM::"):
         return None
-    own = [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
     inline = [it.get("PolicyDocument") or {} for it in properties.get("Policies") or () if isinstance(it, Mapping)]
-    trust = [properties["AssumeRolePolicyDocument"]] if "AssumeRolePolicyDocument" in properties else []
+    own = [properties[name] for name in ("PolicyDocument",) if name in properties]
+    trust = [properties[name] for name in ("AssumeRolePolicyDocument",) if name in properties]
     found = [_message(it, IDENTITY_POLICY) for it in (*own, *inline)] + [_message(it, TRUST_POLICY) for it in trust]
-    return next((refused for refused in found if refused), None)
+    return next(filter(None, found), None)
 
 
 def _message(document: Any, grammar: Grammar) -> str | None:
@@ -221,7 +247,7 @@ def _condition(condition: Any) -> None:
     for operator, block in condition.items():
         if not is_operator(operator):
             raise Malformed(f"Invalid Condition type : {operator}.")
-        if not isinstance(block, Mapping) or not all(_values(values) for values in block.values()):
+        if not isinstance(block, Mapping) or not all(map(_is_value, block.values())):
             raise Malformed(f"The condition {operator} must map condition keys to values")
 
 
@@ -230,6 +256,5 @@ def _texts(value: Any) -> list[str]:
     return values if all(isinstance(item, str) and item for item in values) else []
 
 
-def _values(value: Any) -> bool:
-    values = value if isinstance(value, list) else [value]
-    return all(isinstance(item, str | int | float | bool) for item in values)
+def _is_value(value: Any) -> bool:
+    return all(isinstance(item, str | int | float | bool) for item in (value if isinstance(value, list) else [value]))

@@ -42,7 +42,7 @@ def operation_of(target: str) -> str:
         KmsError: UnknownOperationException.
     """
     operation = target.removeprefix(TARGET)
-    if not target.startswith(TARGET) or operation not in _model().operation_names:
+    if not target.startswith(TARGET) or operation not in kms_model().operation_names:
         raise KmsError("UnknownOperationException", "")
     return operation
 
@@ -68,7 +68,7 @@ def validated(operation: str, request: Request) -> Request:
     Raises:
         KmsError: SerializationException for a type, ValidationException for the rest, in AWS's words.
     """
-    shape = _model().operation_model(operation).input_shape
+    shape = kms_model().operation_model(operation).input_shape
     if shape is None:
         return {}
     typed: Request = _typed(shape, request, operation)
@@ -79,7 +79,8 @@ def validated(operation: str, request: Request) -> Request:
 
 
 @cache
-def _model() -> ServiceModel:
+def kms_model() -> ServiceModel:
+    """Return botocore's model of KMS with what it does not have yet."""
     description = kms_loader().load_service_model("kms", "service-2")
     for shape, values in _ML_KEM.items():
         listed = description["shapes"][shape]["enum"]

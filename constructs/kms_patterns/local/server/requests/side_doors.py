@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from kms_patterns.local.server.authorization.policy_documents import resource_policy_refused
 from kms_patterns.local.server.emulator.acting import request_id
 from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
 from kms_patterns.local.server.kms.kms_errors import Response
@@ -94,6 +95,9 @@ def check(enforce: Callable[..., Any], access_key: str, action: str, service: st
         denied = enforce(access_key, needed, service, **on)
         if denied is not None:
             raise Refused(service, needed, "AccessDenied", _denied(denied, needed, str(on.get("resource_arn", "*"))))
+    malformed_policy = resource_policy_refused(service, request.members())
+    if malformed_policy is not None and not action.partition(":")[2].startswith(("Get", "List", "Describe")):
+        raise Refused(service, action, *malformed_policy)
     unasked = unasked_by(service, action, request)
     if unasked:
         raise Refused(service, action, "ValidationException", unasked)

@@ -72,6 +72,8 @@ def creation(kind: str, props: Properties) -> str | None:
         arn = reach(KMS, "_alias_arn")(str(props.get("AliasName") or ""))
         taken = arn in reach(KMS, "_aliases")
         return f"An alias with the name {arn} already exists (Service: Kms, Status Code: 400)" if taken else None
+    if kind == "AWS::KMS::Key":
+        return _key(props)
     if kind == "AWS::SecretsManager::Secret":
         name = props.get("Name")
         taken = bool(name) and reach(SECRETS_MANAGER, "_resolve")(name)[1] is not None
@@ -85,6 +87,17 @@ def creation(kind: str, props: Properties) -> str | None:
     member, module, table = _TABLES[kind]
     name = props.get(member)
     return _EXISTS.format(kind=kind, name=name) if isinstance(name, str) and name in reach(module, table) else None
+
+
+def _key(props: Properties) -> str | None:
+    days = props.get("PendingWindowInDays")
+    if days is not None and not 7 <= int(days) <= 30:  # noqa: PLR2004 - the limits of ScheduleKeyDeletion
+        return f"PendingWindowInDays must be between 7 and 30, not {days}."
+    rotates = str(props.get("EnableKeyRotation", False)).lower() == "true"
+    symmetric = props.get("KeySpec", "SYMMETRIC_DEFAULT") == "SYMMETRIC_DEFAULT"
+    if rotates and not (symmetric and props.get("Origin", "AWS_KMS") == "AWS_KMS"):
+        return "You cannot set the EnableKeyRotation property to true on asymmetric, HMAC or external keys."
+    return None
 
 
 def deletion(kind: str, physical_id: str, props: Properties) -> str | None:
