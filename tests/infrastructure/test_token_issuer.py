@@ -182,10 +182,18 @@ def test_encryption_key_is_refused(stack: cdk.Stack) -> None:
         TokenIssuer(stack, "Issuer", signing_key=EncryptionKey(stack, "Data"), **GIVEN)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("spec", ["ECC_SECG_P256K1", "ML_DSA_65"])
+@pytest.mark.parametrize("spec", ["ECC_SECG_P256K1"])
 def test_key_that_tokens_have_no_algorithm_for_is_refused(spec: str, stack: cdk.Stack) -> None:
     with pytest.raises(ValueError, match="tokens have no algorithm for key spec"):
         TokenIssuer(stack, "Issuer", signing_key=key_of(stack, "Key", spec), **GIVEN)
+
+
+@pytest.mark.parametrize("size", [44, 65, 87])
+def test_ml_dsa_key_signs_tokens_with_its_one_algorithm(size: int, stack: cdk.Stack, synth: Synth) -> None:
+    issuer = TokenIssuer(stack, "Issuer", signing_key=key_of(stack, "Key", f"ML_DSA_{size}"), **GIVEN)
+    assert issuer.algorithm == f"ML-DSA-{size}"
+    text = str(synth(stack))
+    assert "'kms:SigningAlgorithm': 'ML_DSA_SHAKE_256'" in text
 
 
 def test_key_given_twice_is_refused(stack: cdk.Stack, keys: Any) -> None:

@@ -1,6 +1,7 @@
 """The algorithms of tokens: JOSE's name, AWS KMS's name, and the keys that have it.
 
-See https://www.rfc-editor.org/rfc/rfc7518#section-3 and https://www.rfc-editor.org/rfc/rfc8037#section-3.1
+See https://www.rfc-editor.org/rfc/rfc7518#section-3, https://www.rfc-editor.org/rfc/rfc8037#section-3.1 and
+https://www.rfc-editor.org/rfc/rfc9964
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,10 @@ class TokenAlgorithm:
         return self.kms_name.startswith("HMAC_")
 
 
-_NAMES: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA")
+_NAMES: Final = (
+    "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA",
+    "ML-DSA-44", "ML-DSA-65", "ML-DSA-87",
+)  # fmt: skip
 _SIGNING: Final = [(jose_name(spec, name), name, spec) for spec, names in ALGORITHMS_OF.items() for name in names]
 
 ALGORITHMS: Final[Mapping[str, TokenAlgorithm]] = {

@@ -15,8 +15,8 @@ from kms_runtime.errors import TokenAlgorithmRefused, TokenMalformed, TokenTooLa
 SIGNING_INPUT_LIMIT: Final = 4096
 """Bytes of header, dot and claims: what AWS KMS Sign and GenerateMac take as a message of type RAW."""
 
-# The longest signature is RSA_4096's: 512 bytes are 683 characters.
-TOKEN_LIMIT: Final = SIGNING_INPUT_LIMIT + 1 + 683
+# The longest signature is that of ML_DSA_87: 4627 bytes are 6170 characters.
+TOKEN_LIMIT: Final = SIGNING_INPUT_LIMIT + 1 + 6170
 
 _DOTS = 2
 _HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})

@@ -9,6 +9,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey, MLDSA87PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
@@ -32,6 +33,11 @@ _PADDINGS: Final[Mapping[str, padding.AsymmetricPadding]] = {
     **{f"PS{bits}": padding.PSS(padding.MGF1(digest), digest.digest_size) for bits, digest in _DIGESTS.items()},
 }
 _SMALLEST_RSA = 2048
+_ML_DSA: Final[Mapping[str, type[MLDSA44PublicKey | MLDSA65PublicKey | MLDSA87PublicKey]]] = {
+    "ML-DSA-44": MLDSA44PublicKey,
+    "ML-DSA-65": MLDSA65PublicKey,
+    "ML-DSA-87": MLDSA87PublicKey,
+}
 
 
 def checker(key: AsymmetricKey, algorithm: str) -> Check:
@@ -48,7 +54,9 @@ def checker(key: AsymmetricKey, algorithm: str) -> Check:
     if algorithm in _PADDINGS and isinstance(key, RSAPublicKey):
         return _rsa(key, _PADDINGS[algorithm], _DIGESTS[algorithm[2:]])
     if algorithm == "EdDSA" and isinstance(key, Ed25519PublicKey):
-        return _ed25519(key)
+        return _whole(key)
+    if algorithm in _ML_DSA and isinstance(key, _ML_DSA[algorithm]):
+        return _whole(key)
     raise TokenKeySetInvalid(f"alg {algorithm} is not for keys of this type: {type(key).__name__}")
 
 
@@ -82,7 +90,7 @@ def _ecdsa(key: ec.EllipticCurvePublicKey, digest: HashAlgorithm) -> Check:
     return check
 
 
-def _ed25519(key: Ed25519PublicKey) -> Check:
+def _whole(key: Ed25519PublicKey | MLDSA44PublicKey | MLDSA65PublicKey | MLDSA87PublicKey) -> Check:
     def check(signature: bytes, message: bytes) -> None:
         try:
             key.verify(signature, message)

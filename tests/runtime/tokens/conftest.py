@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime.errors import TokenRefused
@@ -23,6 +23,7 @@ ISSUER, AUDIENCE = "https://issuer.example", "orders"
 SIGNED = [name for name, known in ALGORITHMS.items() if not known.is_mac]
 MACS = [name for name, known in ALGORITHMS.items() if known.is_mac]
 CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+ML_DSA = {f"ML-DSA-{size}": getattr(mldsa, f"MLDSA{size}PrivateKey") for size in (44, 65, 87)}
 HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
 
 
@@ -32,7 +33,9 @@ def arn_of(algorithm: str, generation: int = 1) -> str:
 
 @cache
 def pair_of(arn: str) -> Any:
-    name = arn.rsplit("/", 1)[1].split("-", maxsplit=1)[0].upper()
+    name = arn.rsplit("/", 1)[1].rpartition("-")[0].upper()
+    if name in ML_DSA:
+        return ML_DSA[name].generate()
     if name in CURVES:
         return ec.generate_private_key(CURVES[name])
     return ed25519.Ed25519PrivateKey.generate() if name == "EDDSA" else rsa.generate_private_key(65537, 2048)
@@ -95,6 +98,8 @@ class TokenKms:
 
 def schemes(kms_name: str) -> tuple[Any, ...]:
     """The arguments of ``cryptography`` for an algorithm of KMS."""
+    if kms_name.startswith("ML_DSA"):
+        return ()
     digest = HASHES[kms_name[-3:]]
     if kms_name.startswith("ECDSA"):
         return (ec.ECDSA(digest),)

@@ -255,7 +255,8 @@ def test_example_verifies_a_signature_with_the_published_document(tmp_path, kms,
     assert "KMSInvalidSignatureException" in refused.stderr
 
 
-SIGNED = [name for name, known in ALGORITHMS.items() if not known.is_mac]
+# PyJWT 2.15 and joserfc 1.8 do not have ML-DSA.
+SIGNED = [name for name, known in ALGORITHMS.items() if not known.is_mac and not name.startswith("ML-DSA")]
 ISSUER, AUDIENCE = "https://issuer.example", "orders"
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 

@@ -35,7 +35,12 @@ def parsed(*entries, **members):
 
 def test_published_set_has_what_readers_need_and_nothing_else(entries):
     common = {"kty", "use", "kid", "alg"}
-    members = {"RSA": common | {"n", "e"}, "EC": common | {"crv", "x", "y"}, "OKP": common | {"crv", "x"}}
+    members = {
+        "RSA": common | {"n", "e"},
+        "EC": common | {"crv", "x", "y"},
+        "OKP": common | {"crv", "x"},
+        "AKP": common | {"pub"},
+    }
     assert {name: set(entry) for name, entry in entries.items()} == {
         name: members[entry["kty"]] for name, entry in entries.items()
     }
@@ -59,7 +64,7 @@ def test_unknown_key_id_is_said_to_be_unknown(document):
 
 def test_keys_for_other_uses_and_of_newer_readers_are_left_out(entries):
     newer = [
-        {"kty": "AKP", "alg": "ML-DSA-65", "kid": "new", "pub": "AAAA"},
+        {"kty": "AKP", "alg": "SLH-DSA-SHA2-128s", "kid": "new", "pub": "AAAA"},
         {**entries["RS256"], "kid": "oaep", "use": "enc", "alg": "RSA-OAEP-256"},
         {**entries["RS256"], "kid": "enc", "use": "enc"},
         {"kty": "EC", "kid": "no algorithm", "crv": "P-256"},
@@ -109,6 +114,8 @@ def test_document_that_is_no_key_set_is_refused(text):
         ("ES256", {"y": "AA=="}),
         ("ES256", {"y": "\u0435"}),
         ("EdDSA", {"x": "AAAA"}),
+        ("ML-DSA-65", {"alg": "ML-DSA-44"}),
+        ("ML-DSA-65", {"pub": "AAAA"}),
         ("EdDSA", {"crv": "X25519"}),
         ("RS256", {"e": "AQ"}),
         ("RS256", {"e": ""}),
@@ -118,6 +125,11 @@ def test_document_that_is_no_key_set_is_refused(text):
 def test_key_that_is_not_what_it_says_is_refused(algorithm, changes, entries):
     with pytest.raises(TokenKeySetInvalid):
         parsed({**entries[algorithm], **changes})
+
+
+def test_ml_dsa_key_of_another_size_is_not_taken(public_key_of):
+    with pytest.raises(TokenKeySetInvalid, match="ML-DSA-65 is not for keys of this type"):
+        Jwks.of([(public_key_of("ML-DSA-44"), "ML-DSA-65")])
 
 
 def test_key_for_verification_says_so_in_its_operations(entries):

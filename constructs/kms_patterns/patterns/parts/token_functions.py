@@ -33,6 +33,7 @@ TOKEN_ALGORITHMS: Final[Mapping[str, TokenAlgorithm]] = {
     **{f"RS{bits}": TokenAlgorithm(f"RSASSA_PKCS1_V1_5_SHA_{bits}", _RSA) for bits in (256, 384, 512)},
     **{f"PS{bits}": TokenAlgorithm(f"RSASSA_PSS_SHA_{bits}", _RSA) for bits in (256, 384, 512)},
     "EdDSA": TokenAlgorithm("ED25519_SHA_512", ("ECC_NIST_EDWARDS25519",)),
+    **{f"ML-DSA-{size}": TokenAlgorithm("ML_DSA_SHAKE_256", (f"ML_DSA_{size}",)) for size in (44, 65, 87)},
     "HS256": TokenAlgorithm("HMAC_SHA_256", ("HMAC_256",)),
     "HS384": TokenAlgorithm("HMAC_SHA_384", ("HMAC_384",)),
     "HS512": TokenAlgorithm("HMAC_SHA_512", ("HMAC_512",)),
