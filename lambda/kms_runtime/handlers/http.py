@@ -1,12 +1,16 @@
-"""Requests to a Lambda function URL, and responses that caches keep: ETag, max-age, 304.
+"""Requests to a Lambda function URL, content kept for all of them, and responses that caches keep: ETag, max-age, 304.
 
 See https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 """
 
 import hashlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import Final
 
+from kms_runtime.errors import KmsRuntimeError
+from kms_runtime.handlers.outcome import LOG
 from kms_runtime.handlers.validation import Event, Response, encode_base64, validator
 
 _request = validator("http/request")
@@ -18,6 +22,46 @@ _ALWAYS = {
     "strict-transport-security": "max-age=63072000",
     "x-content-type-options": "nosniff",
 }
+FAILURE_KEPT: Final = 10.0
+"""Seconds for which a failure is the response, as the header Retry-After says."""
+
+
+class Publication:
+    """Content that an execution environment fetches from AWS at most once per period, however many strangers ask.
+
+    A failure is kept for ``FAILURE_KEPT`` seconds, so that requests of strangers do not become requests to AWS.
+
+    Args:
+        fetch: Returns the content; raises a ``KmsRuntimeError``.
+        refresh_after: Seconds that the content is kept.
+        gone: Errors after which the former content is no longer served. After any other one it stays.
+    """
+
+    def __init__(
+        self, fetch: Callable[[], bytes], *, refresh_after: float, gone: tuple[type[KmsRuntimeError], ...]
+    ) -> None:
+        self._fetch, self._refresh_after, self._gone = fetch, refresh_after, gone
+        self._content, self._until = b"", 0.0
+        self._failure: KmsRuntimeError | None = None
+
+    def content(self) -> bytes:
+        """Return the content.
+
+        Raises:
+            KmsRuntimeError: What ``fetch`` raised, and nothing was fetched before; or the content is gone.
+        """
+        if time.monotonic() >= self._until:
+            try:
+                self._content, self._failure = self._fetch(), None
+            except KmsRuntimeError as error:
+                if not self._content or isinstance(error, self._gone):
+                    self._failure, self._until = error, time.monotonic() + FAILURE_KEPT
+                    raise
+                LOG.warning("what was published is kept", extra={"errorCode": error.code, "reason": str(error)})
+            self._until = time.monotonic() + self._refresh_after
+        if self._failure is not None:
+            raise type(self._failure)(self._failure.message)
+        return self._content
 
 
 def path_of(event: Event) -> str | Response:

@@ -12,11 +12,10 @@ from typing import Any
 
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, TokenAlgorithmRefused
 from kms_runtime.handlers.clients import kms_client, kms_client_for_strangers
-from kms_runtime.handlers.http import content_response, error_response, path_of
+from kms_runtime.handlers.http import Publication, content_response, error_response, path_of
 from kms_runtime.handlers.outcome import LOG, logged
 from kms_runtime.handlers.settings import names_variable, required_variable
 from kms_runtime.handlers.validation import Event, Response, validator
-from kms_runtime.public_keys.publication import Publication
 from kms_runtime.tokens.algorithms import token_algorithm
 from kms_runtime.tokens.issuing import issue_token
 from kms_runtime.tokens.key_set import KEY_GONE, fetch_jwks

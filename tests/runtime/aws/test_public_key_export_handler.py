@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime import KmsRuntimeError, PublicKey
-from kms_runtime.handlers import clients, public_key_export
+from kms_runtime.handlers import clients, http, public_key_export
 from kms_runtime.handlers.validation import schema
-from kms_runtime.public_keys import publication
 
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/00000000-12ab-34cd-56ef-1234567890ab"
 OTHER = ARN[:-1] + "c"
@@ -196,7 +195,7 @@ def test_who_has_the_file_is_not_sent_it_again() -> None:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = [1.0]
-    monkeypatch.setattr(publication.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(http.time, "monotonic", lambda: clock[0])
     return clock
 
 
@@ -221,7 +220,7 @@ def test_failure_is_kept_so_that_strangers_cause_no_reads(
     assert {serve("/partners.json")["statusCode"] for _ in range(10)} == {503}
     assert store.reads == 1
     public_key_export.publish({}, None)
-    now[0] += publication.FAILURE_KEPT
+    now[0] += http.FAILURE_KEPT
     assert serve("/partners.json")["statusCode"] == 200
 
 

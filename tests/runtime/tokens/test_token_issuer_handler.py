@@ -9,9 +9,8 @@ import fastjsonschema
 import pytest
 
 from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.handlers import token_issuer
+from kms_runtime.handlers import http, token_issuer
 from kms_runtime.handlers.validation import schema
-from kms_runtime.public_keys import publication
 from kms_runtime.tokens import Jwks, key_set, verify_token
 
 ISSUER = "https://issuer.example"
@@ -123,7 +122,7 @@ def test_other_requests_are_answered_as_http_has_it(event, status):
 
 def test_keys_are_fetched_once_per_period(kms, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(publication.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(http.time, "monotonic", lambda: now[0])
     for now[0] in (1.0, 2.0, 300.0):
         token_issuer.jwks(get(), None)
     assert kms.operations == ["GetPublicKey"] * 2
@@ -144,7 +143,7 @@ def test_key_that_is_gone_leaves_the_set_and_the_other_stays(code, kms, arns, ca
 
 def test_when_every_key_is_gone_nothing_old_is_served(kms, monkeypatch):
     now = [1.0]
-    monkeypatch.setattr(publication.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(http.time, "monotonic", lambda: now[0])
     assert token_issuer.jwks(get(), None)["statusCode"] == 200
     kms.failures["GetPublicKey"], now[0] = "DisabledException", 500.0
     answer = token_issuer.jwks(get(), None)
@@ -154,20 +153,20 @@ def test_when_every_key_is_gone_nothing_old_is_served(kms, monkeypatch):
 @pytest.mark.parametrize("code", ["DisabledException", "ThrottlingException", "AccessDeniedException"])
 def test_failure_is_kept_so_that_strangers_cause_no_calls(code, kms, monkeypatch):
     now = [1.0]
-    monkeypatch.setattr(publication.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(http.time, "monotonic", lambda: now[0])
     kms.failures["GetPublicKey"] = code
     assert token_issuer.jwks(get(), None)["statusCode"] == 503
     asked = len(kms.operations)
     assert {token_issuer.jwks(get(), None)["statusCode"] for _ in range(10)} == {503}
     assert len(kms.operations) == asked
     kms.failures.clear()
-    now[0] += publication.FAILURE_KEPT
+    now[0] += http.FAILURE_KEPT
     assert token_issuer.jwks(get(), None)["statusCode"] == 200
 
 
 def test_kms_that_is_slow_is_not_asked_for_the_further_keys(kms, monkeypatch):
     ticks = iter([1.0, 1.0, 1.1, 1.1 + key_set.FETCHED_WITHIN])
-    monkeypatch.setattr(publication.time, "monotonic", lambda: next(ticks, 9.0))
+    monkeypatch.setattr(http.time, "monotonic", lambda: next(ticks, 9.0))
     answer = token_issuer.jwks(get(), None)
     assert (answer["statusCode"], kms.operations) == (503, ["GetPublicKey"])
 
@@ -175,12 +174,12 @@ def test_kms_that_is_slow_is_not_asked_for_the_further_keys(kms, monkeypatch):
 @pytest.mark.parametrize("code", ["ThrottlingException", "KMSInternalException", "AccessDeniedException"])
 def test_while_kms_cannot_be_asked_the_last_set_is_served(code, kms, monkeypatch):
     now = [1.0]
-    monkeypatch.setattr(publication.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(http.time, "monotonic", lambda: now[0])
     kms.failures["GetPublicKey"] = code
     answer = token_issuer.jwks(get(), None)
     assert (answer["statusCode"], answer["headers"]["retry-after"]) == (503, "10")
     kms.failures.clear()
-    now[0] += publication.FAILURE_KEPT
+    now[0] += http.FAILURE_KEPT
     good = token_issuer.jwks(get(), None)
     kms.failures["GetPublicKey"], now[0] = code, 500.0
     assert token_issuer.jwks(get(), None) == good
