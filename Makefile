@@ -15,7 +15,7 @@ export npm_config_cache := $(CACHE)/npm
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs dist runtime bench contract contract-deploy conformance soak lock clean
+.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs dist runtime bench contract contract-deploy templates conformance soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -76,6 +76,10 @@ contract: install ## the KMS contract; AWS_PROFILE=name runs it in that account,
 
 contract-deploy: install ## deploy, use, destroy and deploy again three stacks; AWS_PROFILE=name in that account, after asking; STACKS=all on the embedded AWS
 	$(BIN)/python -m tests.contract.lifecycle $(if $(AWS_PROFILE),--profile "$(AWS_PROFILE)") $(if $(STACKS),--stacks "$(STACKS)")
+
+templates: install ## validate every template with the newest cfn-lint, in four Regions
+	"$(PYTHON)" -m venv build/cfn-lint && build/cfn-lint/bin/python -m pip install --quiet --upgrade cfn-lint
+	$(BIN)/python -m tests.contract.templates build/cfn-lint/bin/cfn-lint
 
 conformance: install ## LocalStack's KMS tests, recorded on AWS, from the checkout SUITE=folder, run by SUITE_PYTHON=python
 	$(BIN)/python -m tests.conformance $(SUITE)

@@ -1,11 +1,13 @@
 """Deploys stacks, uses them, destroys them, counts what is left, and does it again: ``make contract-deploy``.
 
-Without ``--profile`` on an embedded AWS that is made for it; with it in that account, after asking. ``--stacks all``
-plays the demo's scenarios instead, which need the embedded AWS.
+Without ``--profile`` on an embedded AWS that is made for it, where CloudFormation's role has the permissions that
+docs/deployment.md prints and no other; with it in that account, after asking. ``--stacks all`` plays the demo's
+scenarios instead, which need the embedded AWS.
 """
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -193,6 +195,16 @@ def played(aws: LocalAws, file: Path) -> Callable[[Outputs], str]:
     return use
 
 
+def narrow(aws: LocalAws, templates: Sequence[Mapping[str, Any]]) -> None:
+    """Give CloudFormation's role of the bootstrap the documented permissions of stacks, instead of all."""
+    script = runpy.run_path(str(ROOT / "docs" / "write_deployment.py"))
+    iam, role = aws.client("iam"), f"cdk-hnb659fds-cfn-exec-role-{aws.account}-{aws.region}"
+    for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=role, PolicyArn=policy["PolicyArn"])
+    document = json.dumps(script["policy"](templates))
+    iam.put_role_policy(RoleName=role, PolicyName="Deploy", PolicyDocument=document)
+
+
 @click.command()
 @click.option("--profile", help="A real account: asks first.")
 @click.option("--stacks", default=",".join(USES), show_default=True, help="Names, or all (embedded AWS).")
@@ -212,12 +224,12 @@ def main(profile: str | None, stacks: str) -> None:
             options += ["--context", "kms-patterns:platform=host"]
             target = Target(aws.session(), aws.cdk_environment(), options, Path(folder))
             target.cdk("bootstrap", f"aws://{aws.account}/{aws.region}")
-            if names == ["all"]:
-                target.cdk("synth", "--quiet")
-                names = sorted(path.name.split(".")[0] for path in Path(folder, "cdk.out").glob("*.template.json"))
-                live(target, names, played(aws, node_executable()))
-            else:
-                live(target, names, used(aws.session(), names))
+            target.cdk("synth", "--quiet")
+            files = {path.name.split(".")[0]: path for path in Path(folder, "cdk.out").glob("*.template.json")}
+            every = names == ["all"]
+            names = sorted(files) if every else names
+            narrow(aws, [json.loads(files[name].read_text(encoding="utf-8")) for name in names])
+            live(target, names, played(aws, node_executable()) if every else used(aws.session(), names))
 
 
 def _ask(session: Any, profile: str, stacks: Sequence[str]) -> None:

@@ -51,6 +51,19 @@ _OF_BUCKET = {
     "VersioningConfiguration": "PutBucketVersioning", "WebsiteConfiguration": "PutBucketWebsite",
 }  # fmt: skip
 
+_TABLE = ResourceType(
+    f"arn:aws:dynamodb:{_HERE}:table/{{name}}",
+    "TableName",
+    ("CreateTable",),
+    ("UpdateTable",),
+    ("DeleteTable",),
+    {
+        "PointInTimeRecoverySpecification": "UpdateContinuousBackups",
+        "TimeToLiveSpecification": "UpdateTimeToLive",
+        "Tags": "TagResource",
+    },
+)
+
 TYPES: Mapping[str, ResourceType] = {
     "AWS::S3::Bucket": ResourceType(
         "arn:aws:s3:::{name}", "BucketName", ("CreateBucket",), (), ("DeleteBucket",), _OF_BUCKET
@@ -157,18 +170,8 @@ TYPES: Mapping[str, ResourceType] = {
     "AWS::SNS::Subscription": ResourceType(
         "{TopicArn}", "", ("Subscribe",), ("SetSubscriptionAttributes",), ("Unsubscribe",)
     ),
-    "AWS::DynamoDB::Table": ResourceType(
-        f"arn:aws:dynamodb:{_HERE}:table/{{name}}",
-        "TableName",
-        ("CreateTable",),
-        ("UpdateTable",),
-        ("DeleteTable",),
-        {
-            "PointInTimeRecoverySpecification": "UpdateContinuousBackups",
-            "TimeToLiveSpecification": "UpdateTimeToLive",
-            "Tags": "TagResource",
-        },
-    ),
+    "AWS::DynamoDB::Table": _TABLE,
+    "AWS::DynamoDB::GlobalTable": _TABLE,
     "AWS::SSM::Parameter": ResourceType(
         f"arn:aws:ssm:{_HERE}:parameter/{{name}}", "Name", ("PutParameter",), ("PutParameter",), ("DeleteParameter",)
     ),
