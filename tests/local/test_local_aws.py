@@ -13,20 +13,15 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-from botocore.exceptions import ClientError
 
 from kms_patterns.local import AssumeRoleRefused, LocalAws, StartFailed, daemon, server_process
-from kms_patterns.local.inspection import recorded_calls, resource_of
-from kms_patterns.local.layout import Layout
 
 EC2 = "ec2.amazonaws.com"
 
@@ -135,34 +130,6 @@ def test_a_call_that_is_refused_before_its_decision_is_logged(
     [call] = aws.kms_calls()[before:]
     assert (call["action"], call["decision"], call["errorCode"]) == (f"kms:{operation.title()}", "deny", code)
     assert (call["keyArn"], call["reason"]) == (None, "refused before it was authorized")
-
-
-def test_every_refusal_is_recorded_with_its_resource(
-    aws: LocalAws, session_of: Any, make_role: Any, allow: Any
-) -> None:
-    session, role = session_of(allow(["kms:TagResource", "states:*"], "*")), make_role()
-    alias, secret = f"alias/{uuid.uuid4().hex[:8]}", replace(aws.session(), secret_access_key="wrong" * 8)
-    machine = {
-        "name": "m",
-        "roleArn": role,
-        "definition": json.dumps({"StartAt": "A", "States": {"A": {"Type": "Fail"}}}),
-    }
-    calls: list[tuple[Callable[[], object], str, str]] = [
-        (
-            lambda: session.client("kms").create_alias(AliasName=alias, TargetKeyId=uuid.uuid4().hex),
-            "kms:CreateAlias",
-            alias,
-        ),
-        (lambda: secret.client("kms").list_keys(), "kms:ListKeys", "*"),
-        (lambda: session.client("stepfunctions").create_state_machine(**machine), "states:CreateStateMachine", ""),
-        (lambda: session.client("sts").assume_role(RoleArn=role, RoleSessionName="name"), "sts:AssumeRole", role),
-    ]
-    for call, action, resource in calls:
-        with pytest.raises(ClientError):
-            call()
-        found = recorded_calls(Layout(aws.folder))[-1]
-        assert (found["action"], found["decision"]) == (action, "deny"), found
-        assert resource_of(found).endswith(resource)
 
 
 def test_a_child_process_reaches_it_by_the_environment_alone_and_past_the_users_settings(
@@ -360,6 +327,30 @@ def test_command_as_a_role_its_calls_and_why(started: tuple[Path, list[str]]) ->
     why = local(folder, "why", lines[0].rpartition("[")[2].rstrip("]")).stdout
     assert "missing    an Allow of kms:ListKeys on * in a policy of the principal" in why
     assert "does not exist" in local(folder, "as", "nobody", "true").stderr
+
+
+def test_logs_of_a_function_are_printed_and_followed(started: tuple[Path, list[str]]) -> None:
+    folder, printed = started
+    write = (
+        "import boto3, sys, time\nlogs = boto3.client('logs')\n"
+        "if sys.argv[1] == 'one':\n    logs.create_log_group(logGroupName='/aws/lambda/f')\n"
+        "    logs.create_log_stream(logGroupName='/aws/lambda/f', logStreamName='s')\n"
+        "event = {'timestamp': int(time.time() * 1000), 'message': sys.argv[1]}\n"
+        "logs.put_log_events(logGroupName='/aws/lambda/f', logStreamName='s', logEvents=[event])"
+    )
+    assert "has not written any log yet" in local(folder, "logs", "f").stderr
+    assert python(write, exports(printed[0]), "one").returncode == 0
+    command = [str(Path(sys.executable).with_name("kms-patterns")), "local", "logs", "f", "--follow"]
+    environment = os.environ | {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONUNBUFFERED": "1"}
+    following = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert following.stdout is not None
+    try:
+        assert following.stdout.readline() == "one\n"
+        assert python(write, exports(printed[0]), "two").returncode == 0
+        assert following.stdout.readline() == "two\n"
+    finally:
+        following.kill()
+        following.wait()
 
 
 def test_page_needs_its_token_and_escapes_what_requests_name(started: tuple[Path, list[str]]) -> None:

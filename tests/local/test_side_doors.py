@@ -27,6 +27,8 @@ from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 
 from kms_patterns.local import AwsSession, LocalAws
+from kms_patterns.local.inspection import recorded_calls, resource_of
+from kms_patterns.local.layout import Layout
 from kms_patterns.local.server.authorization.policy_documents import stack_document
 from kms_patterns.local.server.emulator import emulator, functions
 from kms_patterns.local.server.emulator.emulator import APP
@@ -474,3 +476,31 @@ def test_administrator_does_not_learn_the_credentials_of_the_root(aws: LocalAws,
         administrator.client("kms").list_keys(),
     ]
     assert aws.session().access_key_id not in json.dumps(found, default=str)
+
+
+def test_every_refusal_is_recorded_with_its_resource(
+    aws: LocalAws, session_of: Any, make_role: Any, allow: Any
+) -> None:
+    session, role = session_of(allow(["kms:TagResource", "states:*"], "*")), make_role()
+    alias, secret = f"alias/{uuid.uuid4().hex[:8]}", replace(aws.session(), secret_access_key="wrong" * 8)
+    machine = {
+        "name": "m",
+        "roleArn": role,
+        "definition": json.dumps({"StartAt": "A", "States": {"A": {"Type": "Fail"}}}),
+    }
+    calls: list[tuple[Callable[[], object], str, str]] = [
+        (
+            lambda: session.client("kms").create_alias(AliasName=alias, TargetKeyId=uuid.uuid4().hex),
+            "kms:CreateAlias",
+            alias,
+        ),
+        (lambda: secret.client("kms").list_keys(), "kms:ListKeys", "*"),
+        (lambda: session.client("stepfunctions").create_state_machine(**machine), "states:CreateStateMachine", ""),
+        (lambda: session.client("sts").assume_role(RoleArn=role, RoleSessionName="name"), "sts:AssumeRole", role),
+    ]
+    for call, action, resource in calls:
+        with pytest.raises(ClientError):
+            call()
+        found = recorded_calls(Layout(aws.folder))[-1]
+        assert (found["action"], found["decision"]) == (action, "deny"), found
+        assert resource_of(found).endswith(resource)

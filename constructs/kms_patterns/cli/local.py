@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -169,24 +170,37 @@ def as_(name: str, role: str, command: tuple[str, ...]) -> None:
 @local.command()
 @_NAME
 @click.argument("function")
-def logs(name: str, function: str) -> None:
+@click.option("--follow", is_flag=True, help="Go on until Ctrl-C.")
+def logs(name: str, function: str, *, follow: bool) -> None:
     """Print what a Lambda function wrote to CloudWatch Logs."""
     from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
     from kms_patterns.local.local_aws import root_session  # noqa: PLC0415
 
-    found = _running(name)
-    server = found.server
+    running = _running(name)
+    server = running.server
     port = server.port if server else 0
-    client = root_session(found.layout, port=port, region=found.region, root_key=found.root_key).client("logs")
-    try:
-        pages = client.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}")
-        for page in pages:
-            for event in page["events"]:
+    client = root_session(running.layout, port=port, region=running.region, root_key=running.root_key).client("logs")
+    seen = Counter[str]()
+    while True:
+        try:
+            pages = client.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}")
+            events = [event for page in pages for event in page["events"]]
+        except client.exceptions.ResourceNotFoundException as missing:
+            if not follow:
+                said = f"the function {function} has not written any log yet, or does not exist"
+                raise click.ClickException(said) from missing
+            events = []
+        counted = Counter[str]()
+        for event in events:
+            # The emulator numbers no events: those of a stream stay in their order.
+            stream = event["logStreamName"]
+            counted[stream] += 1
+            if counted[stream] > seen[stream]:
                 click.echo(visible_lines(event["message"].rstrip("\n")))
-    except client.exceptions.ResourceNotFoundException as missing:
-        raise click.ClickException(
-            f"the function {function} has not written any log yet, or does not exist"
-        ) from missing
+        seen = counted
+        if not follow:
+            return
+        time.sleep(_FOLLOW_SECONDS)
 
 
 def _running(name: str) -> "Running":
