@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from demo import runner
-from demo.deployment import CdkFailed
+from demo.runner import CdkFailed
 from kms_patterns.local import StartFailed
 from kms_patterns.toolchain import ToolMissing
 

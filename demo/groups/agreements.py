@@ -6,8 +6,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from demo.functions import invoke
-from demo.principals import client, function_client, other_role
+from demo.principals import client, function_client, invoke, other_role
 from demo.scenario import Group, Stage
 from kms_runtime.key_agreement.agreement import LocalParty, decrypt, encrypt
 

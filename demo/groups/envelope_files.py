@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from botocore.exceptions import ClientError
 
-from demo.functions import invoke, own_calls
 from demo.groups.documents import compare_with_file, download_digest
-from demo.principals import client, function_client
+from demo.principals import client, function_client, invoke, own_calls
 from demo.scenario import Group, Stage, describe_refusal
 
 PLAIN, CIPHER = "report.bin", "report.bin.encrypted"

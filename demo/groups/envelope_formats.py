@@ -6,10 +6,9 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import kms_runtime
-from demo.functions import invoke
 from demo.groups.documents import compare_with_file
 from demo.groups.envelope_files import CIPHER, TENANT
-from demo.principals import client, function_client
+from demo.principals import client, function_client, invoke
 from demo.scenario import Group, Stage
 
 MEBIBYTE = 1 << 20

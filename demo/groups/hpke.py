@@ -7,9 +7,8 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from demo.functions import invoke
 from demo.groups.public_key import published
-from demo.principals import client, function_client, other_role
+from demo.principals import client, function_client, invoke, other_role
 from demo.scenario import Group, Stage
 from kms_runtime import PublicKey
 from kms_runtime.key_agreement.hpke import encrypt

@@ -6,8 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from demo.functions import invoke
-from demo.principals import client, function_client, other_role
+from demo.principals import client, function_client, invoke, other_role
 from demo.scenario import Group, Stage, summarize
 from kms_runtime.aws_errors import KMSInvalidSignatureException
 from kms_runtime.public_keys.public_key import PublicKey

@@ -4,8 +4,7 @@ import base64
 import os
 from typing import Any
 
-from demo.functions import invoke
-from demo.principals import client, function_client, other_role
+from demo.principals import client, function_client, invoke, other_role
 from demo.scenario import Group, Stage
 from demo.token_forgeries import tampered
 

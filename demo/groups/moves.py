@@ -3,8 +3,7 @@
 import base64
 from typing import Any
 
-from demo.functions import invoke
-from demo.principals import client, function_client
+from demo.principals import client, function_client, invoke
 from demo.scenario import Group, Stage, summarize
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key

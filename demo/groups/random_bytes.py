@@ -3,8 +3,7 @@
 import base64
 from typing import Any
 
-from demo.functions import invoke
-from demo.principals import client, function_client, other_role
+from demo.principals import client, function_client, invoke, other_role
 from demo.scenario import Group, Stage
 
 STACK = "RandomBytes"

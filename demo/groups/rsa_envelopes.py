@@ -6,10 +6,9 @@ from tempfile import TemporaryFile
 
 from botocore.exceptions import ClientError
 
-from demo.functions import invoke, own_calls
 from demo.groups.documents import compare_with_file, download_digest
 from demo.groups.public_key import published
-from demo.principals import client, function_client
+from demo.principals import client, function_client, invoke, own_calls
 from demo.scenario import Group, Stage, describe_refusal
 from kms_runtime import KmsRsaKeyring, encrypt, encrypt_bytes
 

@@ -6,9 +6,8 @@ import os
 import subprocess
 from dataclasses import replace
 
-from demo.functions import invoke, own_calls
 from demo.groups.public_key import published
-from demo.principals import client, function_client, other_role
+from demo.principals import client, function_client, invoke, other_role, own_calls
 from demo.scenario import Group, Stage
 from kms_patterns.toolchain import node_executable
 from kms_runtime import KmsRuntimeError, encrypt_with_public_key

@@ -4,8 +4,7 @@ import base64
 import os
 from typing import Any
 
-from demo.functions import invoke, own_calls
-from demo.principals import client, function_client
+from demo.principals import client, function_client, invoke, own_calls
 from demo.scenario import Group, Stage
 
 SECRET = "correct horse battery staple"  # noqa: S105 - the demo's sample value

@@ -5,9 +5,8 @@ import hashlib
 import os
 from typing import Any
 
-from demo.functions import invoke
 from demo.groups.public_key import published
-from demo.principals import client, function_client, other_role
+from demo.principals import client, function_client, invoke, other_role
 from demo.scenario import Group, Stage
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.signing import verify_digest

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from demo.functions import invoke
 from demo.groups.public_key import published
-from demo.principals import client, function_client
+from demo.principals import client, function_client, invoke
 from demo.scenario import Group, Stage, summarize
 from kms_runtime.errors import KmsRuntimeError
 from kms_runtime.public_keys.public_key import PublicKey

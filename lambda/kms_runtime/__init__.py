@@ -21,7 +21,7 @@ from kms_runtime.secrets.symmetric import decrypt_secret, encrypt_secret
 if TYPE_CHECKING:
     from kms_runtime.envelope.ranged import decrypt_range
     from kms_runtime.keyrings.caching import CachingKeyring
-    from kms_runtime.keyrings.kms_discovery import KmsDiscoveryKeyring
+    from kms_runtime.keyrings.kms import KmsDiscoveryKeyring
     from kms_runtime.keyrings.kms_hpke import KmsHpkeKeyring
     from kms_runtime.keyrings.kms_rsa import KmsRsaKeyring
     from kms_runtime.keyrings.raw import RawAesKeyring, RawRsaKeyring
@@ -59,7 +59,7 @@ __all__ = [
 # What few functions use is imported when it is first asked for: a cold start does not wait for it.
 _LATER = {
     "CachingKeyring": "kms_runtime.keyrings.caching",
-    "KmsDiscoveryKeyring": "kms_runtime.keyrings.kms_discovery",
+    "KmsDiscoveryKeyring": "kms_runtime.keyrings.kms",
     "KmsHpkeKeyring": "kms_runtime.keyrings.kms_hpke",
     "KmsRsaKeyring": "kms_runtime.keyrings.kms_rsa",
     "RawAesKeyring": "kms_runtime.keyrings.raw",

@@ -12,8 +12,8 @@ import pytest
 from kms_patterns.access.model import Model, PrincipalKind, ResourceKind, Unresolved
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, NotAnAssembly, Stack, load_assembly
 from kms_patterns.access.read.reader import model_of, read_model
-from kms_patterns.access.read.resolver import Resolver
 from kms_patterns.access.read.stated_permissions import permission_statement
+from kms_patterns.access.read.template import Resolver
 from kms_patterns.access.templates.template_text import NotATemplate, template_of
 from kms_patterns.access.unknowns.symbols import is_symbol, symbol
 

@@ -20,8 +20,8 @@ import boto3
 import click
 from botocore.exceptions import ClientError
 
-from demo.functions import invoke
 from demo.groups import SCENARIOS
+from demo.principals import invoke
 from demo.scenario import Stage, play
 from kms_patterns.local import LocalAws
 from kms_patterns.policy.prices import DOLLARS_A_KEY

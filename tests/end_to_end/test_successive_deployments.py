@@ -22,7 +22,7 @@ from joserfc import jwk
 from joserfc import jwt as jose
 from joserfc.errors import JoseError
 
-from demo.functions import invoke
+from demo.principals import invoke
 from demo.scenario import Stage
 from demo.token_forgeries import tampered, under_the_public_key, unsigned
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle

@@ -167,7 +167,7 @@ def decrypt(message: bytes, *, recipient: Recipient, info: bytes = b"", associat
 
     Raises:
         InvalidRequest: ``recipient`` is of a key spec without a suite.
-        MessageTruncated: The message is shorter than an encapsulated key and a tag; there was no call.
+        MessageTruncated: The message is shorter than an encapsulated key and a tag, so nothing was called.
         MessageAuthenticationFailed: Altered, or for another key, suite, ``info`` or associated data.
         AwsError: AWS KMS refused; the class name is its error code.
     """

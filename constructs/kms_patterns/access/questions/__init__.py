@@ -1,1 +1,0 @@
-"""Questions to an access matrix: a part of it, one decision explained, who can read content."""

@@ -1,1 +1,0 @@
-"""Templates, assemblies and git revisions read into a model."""

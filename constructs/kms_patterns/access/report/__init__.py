@@ -1,1 +1,0 @@
-"""An access matrix, or a difference, as text, Markdown, HTML and JSON."""

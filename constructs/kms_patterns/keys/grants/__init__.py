@@ -1,1 +1,0 @@
-"""From a ``grant_…`` call to the two statements that it writes."""

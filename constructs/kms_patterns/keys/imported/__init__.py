@@ -1,1 +1,0 @@
-"""Keys of other owners: by ARN, by alias, by look-up."""

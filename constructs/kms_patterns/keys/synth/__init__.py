@@ -1,1 +1,0 @@
-"""What is checked or added when the app is synthesized."""

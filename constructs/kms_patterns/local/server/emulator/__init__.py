@@ -1,1 +1,0 @@
-"""The one seam to ministack: what is replaced in it, and how."""

@@ -1,1 +1,0 @@
-"""AWS KMS itself: requests, keys, grants, policies, and what each operation does."""

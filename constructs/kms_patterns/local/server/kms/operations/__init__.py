@@ -1,1 +1,0 @@
-"""What each operation of AWS KMS does, once it is authorized."""

@@ -1,1 +1,0 @@
-"""What every request is checked for besides its own permission, and in whose words it is refused."""

@@ -1,1 +1,0 @@
-"""Server-side encryption of S3 objects under KMS keys."""

@@ -1,1 +1,0 @@
-"""CloudFormation: in whose name a stack works, which permissions its steps need, what the services refuse it."""
