@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.error import HTTPError
 
 from demo.scenario import Stage
-from kms_patterns.local.function_urls import local_address
+from kms_patterns.local.aws_session import local_address
 
 NOT_YET = 503
 

@@ -7,7 +7,7 @@ from typing import Any
 from demo.principals import client, function_client, invoke, other_role
 from demo.scenario import Group, Stage
 from demo.token_forgeries import tampered, under_the_public_key, unsigned
-from kms_patterns.local.function_urls import local_address
+from kms_patterns.local.aws_session import local_address
 from kms_runtime.aws_errors import AccessDeniedException
 from kms_runtime.errors import TokenRefused
 from kms_runtime.tokens import RemoteJwks, issue_token, key_id, verify_token

@@ -27,7 +27,7 @@ from demo.scenario import Stage
 from demo.token_forgeries import tampered, under_the_public_key, unsigned
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
 from kms_patterns.local import LocalAws
-from kms_patterns.local.function_urls import local_address
+from kms_patterns.local.aws_session import local_address
 from kms_patterns.patterns.public_bucket import PublicBucket
 from kms_runtime.errors import TokenRefused
 from kms_runtime.tokens import RemoteJwks, key_id, verify_token

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kms_patterns.local import LocalAws
-from kms_patterns.local.function_urls import local_address
+from kms_patterns.local.aws_session import local_address
 from kms_patterns.local.server.emulator.functions import foreign_bundle
 
 TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}

@@ -1,10 +1,11 @@
-"""Clients and environment of one principal of the embedded AWS."""
+"""Clients and environment of one principal of the embedded AWS, and the address of a function URL here."""
 
 import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -88,3 +89,21 @@ class AwsSession:
 def _loader() -> Loader:
     # Reading the models of AWS's services is most of what a client costs; they are the same for every session.
     return kms_loader()
+
+
+def local_address(url: str, endpoint_url: str) -> str:
+    """Return the address on this machine that leads to the same function with the same path.
+
+    Args:
+        url: A function URL, ``https://<id>.lambda-url.<region>.on.aws/<path>``.
+        endpoint_url: Endpoint of the embedded AWS, which has a certificate of the authority in its folder.
+
+    Raises:
+        ValueError: ``url`` is not a function URL.
+    """
+    parts = urlsplit(url)
+    name, _, service = (parts.hostname or "").partition(".")
+    if parts.scheme != "https" or not service.startswith("lambda-url."):
+        raise ValueError(f"{url} is not a function URL (https://<id>.lambda-url.<region>.on.aws/)")
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{endpoint_url}/_aws/lambda-url/{name}{parts.path or '/'}{query}"
