@@ -300,3 +300,59 @@ def test_stack_of_the_reference_app_leaves_nothing_and_is_used_again(stage: Stag
     use(outputs)
     assert outputs[stacks[0]]["KeyArn"] != stage.outputs[stacks[0]]["KeyArn"]
     assert target.left(stacks[0]) != ([], looked)
+
+
+MIGRATION = Path(__file__).parent / "apps" / "migration.py"
+BUCKETS = ("WithBucketKey", "WithoutBucketKey")
+EC2 = "ec2.amazonaws.com"
+
+
+@pytest.fixture(scope="module")
+def migrated(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """Deploy the stack of plain constructs, write objects, and deploy the stack of this package over it."""
+    folder, found = tmp_path_factory.mktemp("migration"), {}
+    for step in ("old", "new"):
+        assembly = synthesize(MIGRATION, folder / step, folder=folder, context={"step": step})
+        found[step] = deployed(stage.aws, assembly)["Migration"]
+        writer = stage.aws.assume(found[step]["WriterArn"], EC2).client("s3")
+        for name in BUCKETS:
+            writer.put_object(Bucket=found[step][f"{name}Name"], Key=f"{step}.txt", Body=step.encode())
+    return found
+
+
+def test_migrated_stack_keeps_its_key_and_buckets(migrated: dict[str, dict[str, str]]) -> None:
+    kept = ["KeyArn", *(f"{name}Name" for name in BUCKETS)]
+
+    assert [migrated["new"][name] for name in kept] == [migrated["old"][name] for name in kept]
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+@pytest.mark.parametrize("written", ["old", "new"])
+def test_narrow_role_reads_what_was_written_before_and_after_the_migration(
+    name: str, written: str, stage: Stage, migrated: dict[str, dict[str, str]]
+) -> None:
+    outputs = migrated["new"]
+    where = {"Bucket": outputs[f"{name}Name"], "Key": f"{written}.txt"}
+
+    reader = stage.aws.assume(outputs["ReaderArn"], EC2).client("s3")
+    assert reader.get_object(**where)["Body"].read() == written.encode()
+    with pytest.raises(ClientError, match="AccessDenied"):
+        stage.aws.assume(outputs["StrangerArn"], EC2).client("s3").get_object(**where)
+
+
+def test_tenant_decrypts_its_own_values_and_not_those_of_another(
+    stage: Stage, migrated: dict[str, dict[str, str]]
+) -> None:
+    outputs = migrated["new"]
+    blue, red = (stage.aws.assume(outputs[f"{name}Arn"], EC2).client("kms") for name in ("Blue", "Red"))
+    key, of_blue = outputs["KeyArn"], {"tenant": "blue"}
+    value = blue.encrypt(KeyId=key, Plaintext=b"of blue", EncryptionContext=of_blue)["CiphertextBlob"]
+
+    assert blue.decrypt(CiphertextBlob=value, EncryptionContext=of_blue)["Plaintext"] == b"of blue"
+    for request in (
+        lambda: red.decrypt(CiphertextBlob=value, EncryptionContext=of_blue),
+        lambda: red.encrypt(KeyId=key, Plaintext=b"planted", EncryptionContext=of_blue),
+        lambda: blue.encrypt(KeyId=key, Plaintext=b"without context"),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            request()

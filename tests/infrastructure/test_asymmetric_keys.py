@@ -289,7 +289,7 @@ def test_replica_has_the_properties_of_a_replica_only_and_the_type_of_its_primar
     properties = replica_of(synth(away))["Properties"]
     assert isinstance(replica, kind)
     assert isinstance(replica, ReplicaKey)
-    assert sorted(properties) == ["Description", "Enabled", "KeyPolicy", "PrimaryKeyArn"]
+    assert sorted(properties) == ["Description", "KeyPolicy", "PrimaryKeyArn"]
     assert "ExportsReader" in str(properties["PrimaryKeyArn"])
 
 

@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import re
+from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
@@ -17,7 +19,9 @@ from aws_cdk.assertions import Annotations, Match
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyAccess, KeyLifecycle
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.patterns.encrypted_bucket import _FIXED, BucketOptions
+from tests.synthesis import synthesize
 
+ROOT = Path(__file__).parents[2]
 IMPORTED = "arn:aws:kms:eu-west-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 KEY_ID = "s3:x-amz-server-side-encryption-aws-kms-key-id"
 
@@ -225,3 +229,48 @@ def test_uploads_may_name_the_key_by_arn_or_id_and_by_alias_only_by_choice(stack
 def test_text_or_wildcard_that_would_void_a_deny_is_refused(argument, names, stack, key):
     with pytest.raises(KeyConfigurationError, match=f"{argument}=.*list of single names"):
         EncryptedBucket(stack, "Bucket", encryption_key=key, **{argument: names})
+
+
+PAGE = ROOT / "docs" / "migration.md"
+MIGRATION = ROOT / "tests" / "end_to_end" / "apps" / "migration.py"
+
+
+@pytest.fixture(scope="module")
+def migration(tmp_path_factory):
+    """Resources of the stack of docs/migration.md, before and after."""
+    folder = tmp_path_factory.mktemp("migration")
+    found = []
+    for step in ("old", "new"):
+        assembly = synthesize(MIGRATION, folder / step, folder=folder, context={"step": step})
+        found.append(json.loads((assembly / "Migration.template.json").read_text())["Resources"])
+    return found
+
+
+def test_migration_keeps_logical_ids_and_replaces_nothing(migration):
+    before, after = migration
+    kept = {name for name in before if before[name]["Type"] in {"AWS::KMS::Key", "AWS::KMS::Alias", "AWS::S3::Bucket"}}
+
+    assert len(kept) == 4
+    assert {name: after[name]["Type"] for name in kept} == {name: before[name]["Type"] for name in kept}
+    fixed = {"KeySpec", "KeyUsage", "MultiRegion", "Origin", "BucketName", "AliasName", "ObjectLockEnabled"}
+    old, new = ({name: it[name]["Properties"] for name in kept} for it in migration)
+    assert [name for name in kept for it in fixed if old[name].get(it) != new[name].get(it)] == []
+
+
+def test_page_on_migration_states_what_changes_in_each_resource(migration):
+    before, _ = migration
+    for kind in ("AWS::KMS::Key", "AWS::S3::Bucket"):
+        changed = set()
+        for name in (it for it in before if before[it]["Type"] == kind):
+            old, new = ({**it[name]["Properties"], "DeletionPolicy": it[name]["DeletionPolicy"]} for it in migration)
+            changed |= {it for it in old.keys() | new.keys() if old.get(it) != new.get(it)}
+        (row,) = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{kind}` |")]
+        assert set(re.findall(r"`(\w+)`", row.split("|")[2])) == changed, kind
+
+
+def test_samples_of_the_page_on_migration_are_parts_of_its_app():
+    samples = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+    app = {line.strip() for line in MIGRATION.read_text().splitlines()}
+    assert len(samples) == 3
+    assert [line for sample in samples for line in sample.splitlines() if line not in app] == []

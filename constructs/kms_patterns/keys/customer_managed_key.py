@@ -79,15 +79,17 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         self.multi_region, self.imported_material = multi_region, imported_material
         self._administration = management(on_demand_rotation, multi_region, imported_material)
         named = iam.PolicyDocument(statements=[account_administration(self._administration)])
+        # Left to KMS, as by kms.Key: spelled out, they would change properties of a migrated key that are fixed.
+        plain = key_spec is kms.KeySpec.SYMMETRIC_DEFAULT
         super().__init__(
             scope,
             construct_id,
             description=description,
-            enabled=options.get("enabled", True),
+            enabled=None if options.get("enabled", True) else False,
             enable_key_rotation=rotates or None,
             rotation_period=rotation_period,
-            key_spec=key_spec if isinstance(key_spec, kms.KeySpec) else None,
-            key_usage=key_usage if isinstance(key_usage, kms.KeyUsage) else None,
+            key_spec=key_spec if isinstance(key_spec, kms.KeySpec) and not plain else None,
+            key_usage=key_usage if isinstance(key_usage, kms.KeyUsage) and not plain else None,
             multi_region=multi_region or None,
             pending_window=window,
             policy=named if self.access is KeyAccess.NAMED else None,

@@ -1,0 +1,42 @@
+"""One stack before and after its migration from ``kms.Key`` and ``s3.Bucket``; afterwards two tenants share the key."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+
+from kms_patterns import EncryptedBucket, EncryptionKey
+
+EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
+TENANT = {"tenant": "${aws:PrincipalTag/tenant}"}
+BUCKETS = ("WithBucketKey", "WithoutBucketKey")
+
+app = cdk.App()
+stack = cdk.Stack(app, "Migration")
+writer, reader, stranger = (iam.Role(stack, name, assumed_by=EC2) for name in ("Writer", "Reader", "Stranger"))
+if app.node.try_get_context("step") == "old":
+    old = kms.Key(stack, "Key", alias="documents", enable_key_rotation=True)
+    for name in BUCKETS:
+        plain = s3.Bucket(
+            stack, name, encryption_key=old, bucket_key_enabled=name == BUCKETS[0], versioned=True, enforce_ssl=True
+        )
+        plain.grant_put(writer)
+        plain.grant_read(reader)
+        cdk.CfnOutput(stack, f"{name}Name", value=plain.bucket_name)
+    cdk.CfnOutput(stack, "KeyArn", value=old.key_arn)
+else:
+    key = EncryptionKey(stack, "Key", alias="alias/documents")
+    for name in BUCKETS:
+        bucket = EncryptedBucket(stack, name, encryption_key=key)
+        bucket.grant_upload(writer)
+        bucket.grant_download(reader)
+        cdk.CfnOutput(stack, f"{name}Name", value=bucket.bucket_name)
+    cdk.CfnOutput(stack, "KeyArn", value=key.key_arn)
+    for tenant in ("blue", "red"):
+        role = iam.Role(stack, tenant.title(), assumed_by=EC2)
+        cdk.Tags.of(role).add("tenant", tenant)
+        key.grant_encrypt_decrypt(role, encryption_context=TENANT)
+        cdk.CfnOutput(stack, f"{tenant.title()}Arn", value=role.role_arn)
+for role in (writer, reader, stranger):
+    cdk.CfnOutput(stack, f"{role.node.id}Arn", value=role.role_arn)
+app.synth()
