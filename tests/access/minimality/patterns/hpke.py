@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from minimality.publication import publication
-from minimality.scenario import Access, Scenario
-from minimality.uses import administration, assumed, function
+from tests.access.minimality.publication import publication
+from tests.access.minimality.scenario import Access, Scenario
+from tests.access.minimality.uses import administration, assumed, function
 
 STACK = "KmsPatterns-Hpke"
 FEWEST_REMOVALS = 60
