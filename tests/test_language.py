@@ -22,9 +22,7 @@ FORMS = {
 PLACES = ("app.py", "*.md", "constructs", "lambda", "demo", "stacks", "examples", "benchmarks")
 RECORDS = ("docs/decisions/", "lambda/requirements.lock")
 # How many old forms each room still holds; lower the figure with every room that is cleaned.
-LEFT: dict[str, int] = {
-    "constructs/kms_patterns/access": 32,
-}
+LEFT: dict[str, int] = {}
 
 
 def texts() -> dict[str, str]:

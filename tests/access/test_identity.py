@@ -507,4 +507,4 @@ def test_roles_that_may_do_no_more_than_anyone_are_not_repeated(matrix: Callable
 def test_function_that_is_not_public_still_names_its_caller(matrix: Callable[[str], AccessMatrix]) -> None:
     section = functions(matrix("examples/public_key"), "PublicKey")["Cipher/Decrypt/Function"]
     assert section.blocks[0].who.id == "PublicKey/Reader"
-    assert not any(block.everybody for block in section.blocks)
+    assert not any(block.for_all for block in section.blocks)

@@ -228,6 +228,21 @@ def test_file_that_is_no_template_is_refused(content: str, tmp_path: Path) -> No
         load_assembly(path)
 
 
+@pytest.mark.parametrize("empty", [{}, {"Parameters": {}, "Rules": {}}, {"Resources": None}])
+def test_empty_stack_of_an_assembly_hides_no_other(empty: dict[str, Any], tmp_path: Path) -> None:
+    artifacts = {}
+    for name, template in (("Empty", empty), ("Full", {"Resources": {"Role": ROLE}})):
+        (tmp_path / f"{name}.json").write_text(json.dumps(template))
+        artifacts[name] = {
+            "type": "aws:cloudformation:stack",
+            "environment": "aws://unknown-account/unknown-region",
+            "properties": {"templateFile": f"{name}.json"},
+        }
+    (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+    model = read_model(tmp_path)
+    assert (list(model.stacks), [item.id for item in model.resources]) == (["Empty", "Full"], ["Full/Role"])
+
+
 def test_same_stack_in_two_regions_is_two(tmp_path: Path) -> None:
     granted = policy("AWS::IAM::Policy", PolicyName="p", Roles=[{"Ref": "Role"}])
     artifacts = {}

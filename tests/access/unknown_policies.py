@@ -400,6 +400,8 @@ def main() -> None:
             for text in misses(seed, running, Path(folder)):
                 found += 1
                 print(f"seed {seed}: {text}")
+            if seed % 250 == 0:
+                print(f"up to seed {seed}: {found} misses", flush=True)
     print(f"{count} cases from seed {first}: {found} misses")
     sys.exit(1 if found else 0)
 

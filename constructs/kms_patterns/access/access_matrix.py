@@ -61,7 +61,7 @@ class AccessMatrix(Matrix):
 
         Raises:
             AssertionError: Anything more, less or different is reachable.
-            KeyError: There is no such principal or resource.
+            KeyError: No principal or resource has that name.
         """
         check_only(self, principal, resource, expected)
 
@@ -73,13 +73,13 @@ class AccessMatrix(Matrix):
         Args:
             resource: Id, label or unique end of an id.
             allowed: Principals that may.
-            actions: What counts as use. When left out: of a key every cryptographic operation and ``kms:CreateGrant``;
+            actions: What counts as use. Defaults to: of a key every cryptographic operation and ``kms:CreateGrant``;
                 of a bucket every action on objects, except by the account's administrators, whom only the key stops;
                 of a role, assuming it.
 
         Raises:
-            AssertionError: Somebody else can.
-            KeyError: There is no such principal or resource.
+            AssertionError: Another principal can.
+            KeyError: No principal or resource has that name.
         """
         check_nobody_else(self, resource, allowed, actions)
 
@@ -91,6 +91,6 @@ class AccessMatrix(Matrix):
 
         Raises:
             AssertionError: They can use it, or create a grant for it.
-            KeyError: There is no such key.
+            KeyError: No key has that name.
         """
         check_administrator_cannot_use(self, key)

@@ -45,7 +45,7 @@ def check_nobody_else(
         for entry in matrix.of(resource=what.id)
         if entry.action in watched and entry.principal not in names and _counts(kinds[entry.principal], what, actions)
     ]
-    _raise(f"others than {', '.join(sorted(names)) or 'nobody'} on {what.kind} {what.id}", problems)
+    _raise(f"others than {', '.join(sorted(names)) or 'no principal'} on {what.kind} {what.id}", problems)
 
 
 def check_administrator_cannot_use(matrix: Matrix, key: str) -> None:
@@ -62,7 +62,7 @@ def check_administrator_cannot_use(matrix: Matrix, key: str) -> None:
 
 
 def _counts(who: Who, what: What, actions: Iterable[str] | None) -> bool:
-    """Whoever administers an account reaches its buckets by IAM alone; there the key is what withholds content."""
+    """An administrator of the account reaches its buckets by IAM alone; there the key is what withholds content."""
     return actions is not None or what.kind is ResourceKind.KEY or who.kind not in _IN_ACCOUNT
 
 

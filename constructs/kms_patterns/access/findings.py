@@ -15,15 +15,15 @@ from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, R
 
 RULES: Mapping[str, tuple[str, str]] = {
     "AdministratorUsesKey": (
-        "whoever administers the account can use the key",
+        "an administrator of the account can use the key",
         "Let the key policy name who uses the key, and let the account's root only administer it (EncryptionKey does)",
     ),
     "OutsiderUsesKey": (
-        "somebody outside the account can use the key",
+        "a principal outside the account can use the key",
         "Name the principals of other accounts, or demand kms:CallerAccount",
     ),
     "VoidGrant": (
-        "a statement allows what nobody gets: the other policy, or a boundary, does not",
+        "a statement allows what no principal gets: the other policy, or a boundary, does not",
         "Grant by the key's own grant methods, which write both policies, or remove the statement",
     ),
     "WildcardOnKey": (

@@ -140,7 +140,7 @@ def checked_out(revision: str, folder: Path) -> Iterator[Path]:
         folder: The CDK app's folder in a repository's work tree.
 
     Raises:
-        SynthesisFailed: There is no such repository, revision, or folder in it.
+        SynthesisFailed: The repository, the revision, or the folder in it does not exist.
     """
     top = Path(_git(folder, "rev-parse", "--show-toplevel"))
     try:

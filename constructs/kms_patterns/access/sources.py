@@ -49,7 +49,7 @@ class Sources:
             NotAnAssembly: A path is none of these.
             NotATemplate: A template cannot be read.
             NotAMatrix: The file is JSON, but neither a template nor a report of this version.
-            SynthesisFailed: There is no such path or revision, or its app fails.
+            SynthesisFailed: The path or revision does not exist, or its app fails.
         """
         saved = _saved(words)
         return saved or build_of(self.stacks(words), project=self.project)

@@ -96,8 +96,8 @@ class Step:
     Attributes:
         kind: What happened.
         entry: The access as it is now; as it was, if it was lost.
-        old: The condition before, ``NEVER`` if there was no access.
-        new: The condition now, ``NEVER`` if there is no access.
+        old: The condition before, ``NEVER`` if access was denied.
+        new: The condition now, ``NEVER`` if access is denied.
         verdict: The evaluation that tells a widened condition from a narrowed one.
     """
 

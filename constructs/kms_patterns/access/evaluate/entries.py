@@ -36,7 +36,7 @@ class What:
         label: How it is printed inside its stack.
         stack: The stack that defines it.
         encrypted_by: Of a bucket: the id of the key that encrypts its objects.
-        acts_as: Of a function: the id of its role, whose permissions whoever invokes it makes use of.
+        acts_as: Of a function: the id of its role, whose permissions its callers make use of.
     """
 
     id: str

@@ -110,12 +110,15 @@ def _read(request: Request, answer: Mapping[str, Any], rename: "Names") -> Itera
             f"{request.principal.label} on {request.resource.id}: the simulator refused {answer['errors']}"
             f" and ignored {answer['ignored']}"
         )
+    known: dict[int, tuple[Condition, tuple[StatementPlace, ...]]] = {}
     for action in request.actions:
         results = answer["allowed"].get(action.name, [])
-        if results:
+        if results and id(results) not in known:
             condition = any_of(from_simulator(result["condition"], rename) for result in results)
             places = {(place[0], place[1]) for result in results for place in _places(result)}
-            yield Finding(request, action, condition, tuple(sorted(places)))
+            known[id(results)] = condition, tuple(sorted(places))
+        if results:
+            yield Finding(request, action, *known[id(results)])
 
 
 def _places(result: Mapping[str, Any]) -> Iterator[Sequence[int]]:

@@ -37,7 +37,7 @@ def _patterns(principal: Principal, bucket: Resource) -> Iterator[str]:
             if slash and covers(named, bucket.arn):
                 yield from _telling(pattern)
             for place in [match.start() for match in re.finditer(r"\*", resource)]:
-                # A star matches slashes, too: in "documents*.txt" and "*/x" it may end inside the object's key.
+                # A star also matches slashes: in "documents*.txt" and "*/x" it may end inside the object's key.
                 if covers(resource[: place + 1], f"{bucket.arn}/"):
                     yield from _telling(resource[place:])
 

@@ -4,7 +4,8 @@
 //       -> {"invalid": {"number": [errors]}}
 //   {"leaves": [{"op", "key", "values", "context"}]}                      -> {"matches": [true, ...]}
 //   {"services": ["kms"]}     -> {"actions": {"kms": {"Decrypt": {"level": "Write", "resources": ["key"]}}}}
-//   a batch: one principal on one resource, many actions (see simulator.py) -> {"allowed", "ignored", "errors"}
+//   a batch: one principal on one resource, many actions (see simulator.py) -> {"results", "allowed", "ignored", "errors"};
+//       actions that were decided together share one of the results, "allowed" has its place by action
 import { createInterface } from 'node:readline'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -153,6 +154,13 @@ async function validated(batch, action, out) {
     .map((result) => summary(result.analysis, result.resourcePattern ?? resource))
 }
 
+// Results that several actions share are written once.
+function shared({ allowed, ...rest }) {
+  const results = [...new Set(Object.values(allowed))]
+  const places = new Map(results.map((result, place) => [result, place]))
+  return { ...rest, results, allowed: Object.fromEntries(Object.entries(allowed).map(([name, result]) => [name, places.get(result)])) }
+}
+
 async function evaluate(batch) {
   const out = { allowed: {}, ignored: [], errors: {} }
   // A policy that AWS would refuse takes no part; it is reported when the table is loaded.
@@ -224,7 +232,7 @@ async function answer(message) {
   if (message.policies) return usePolicies(message.policies, message.from)
   if (message.services) return catalogue(message.services)
   if (message.leaves) return { matches: message.leaves.map(leafMatches) }
-  return evaluate(message)
+  return shared(await evaluate(message))
 }
 
 for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {

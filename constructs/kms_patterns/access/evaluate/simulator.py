@@ -88,8 +88,7 @@ class Simulator:
             line = known or self._line()
             if known is None and len(line) < _LONGEST_KEPT:
                 self._remember(digest, line)
-            answer: dict[str, Any] = json.loads(line)
-            yield answer
+            yield _expanded(json.loads(line))
         writer.join()
 
     def _send(
@@ -133,6 +132,14 @@ class Simulator:
         return line
 
 
+def _expanded(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with the results of each action; actions decided together have the same list."""
+    results = answer.pop("results", None)
+    if results is not None:
+        answer["allowed"] = {name: results[place] for name, place in answer["allowed"].items()}
+    return answer
+
+
 _shared: ContextVar[tuple[list[str], Simulator] | None] = ContextVar("_shared", default=None)
 
 
@@ -141,8 +148,8 @@ def simulator(project: Path | None = None) -> Iterator[Simulator]:
     """Start the simulator and stop it afterwards; inside another such context, share the one that runs.
 
     Args:
-        project: Where the search for ``node_modules`` starts; when left out, the current folder, then the checkout
-            that holds this package.
+        project: Where the search for ``node_modules`` starts. Defaults to the current folder, then the checkout that
+            holds this package.
 
     Raises:
         ToolMissing: Node or the simulator is not installed; the message says how to get it.

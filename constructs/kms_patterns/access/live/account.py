@@ -96,7 +96,7 @@ class Account:
             region: A Region; defaults to the profile's.
 
         Raises:
-            AccountNotRead: There are no credentials or no Region, or AWS refuses them.
+            AccountNotRead: Credentials or Region are missing, or AWS refuses them.
         """
         try:
             self.session = boto3.session.Session(profile_name=profile, region_name=region)

@@ -61,7 +61,7 @@ def explain(model: Model, running: Simulator, names: tuple[str, str, str]) -> Ex
         names: Principal, action and resource; principal and resource by id, label or unique end of an id.
 
     Raises:
-        KeyError: There is no such principal, resource, or action on that kind of resource.
+        KeyError: The principal, the resource, or the action on that kind of resource does not exist.
     """
     named = Matrix(model.stacks, *_names(model), {}, [], [], [])
     who, what = named.principal(names[0]), named.resource(names[2])

@@ -95,7 +95,7 @@ def readers(matrix: Matrix, bucket: str) -> tuple[What, list[Reader]]:
         bucket: Id, label or unique end of an id.
 
     Raises:
-        KeyError: There is no such bucket.
+        KeyError: No bucket has that name.
     """
     what = matrix.resource(bucket)
     if what.kind is not ResourceKind.BUCKET:

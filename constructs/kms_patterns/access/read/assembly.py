@@ -191,14 +191,15 @@ def _stack(folder: Path, name: str, artifact: Mapping[str, Any], given: Given) -
         metadata |= json.loads((folder / artifact["additionalMetadataFile"]).read_text(encoding="utf-8"))
     identifier = artifact.get("displayName", name).split(" ")[0]
     stack_name = properties.get("stackName", name)
-    read = read_template(folder / properties["templateFile"], given.of_stack(stack_name), region=region)
+    file = folder / properties["templateFile"]
+    read = read_template(file, given.of_stack(stack_name), region=region, synthesized=True)
     return Stack(
         id=identifier,
         name=stack_name,
         account=account,
         region=region,
         template=read.template,
-        file=folder / properties["templateFile"],
+        file=file,
         paths=_construct_paths(identifier, metadata),
         given=read.given,
         notes=read.notes,

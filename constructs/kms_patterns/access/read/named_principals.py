@@ -165,7 +165,7 @@ def _of_aws(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> Ite
         yield _with_everything(f"account {shown(number)}", label, f"arn:aws:iam::{digits}:role/{symbol('any role')}")
     elif is_any("AWS", value):
         name = f"principal {shown(value) if is_symbolic(value) else f'<{value}>'}"
-        yield _with_everything(name, f"{name} (whoever it is)", named_arn("AWS", value, made_up)[1])
+        yield _with_everything(name, f"{name} (any that it stands for)", named_arn("AWS", value, made_up)[1])
     else:
         yield from _of_arn(value, account, made_up)
 

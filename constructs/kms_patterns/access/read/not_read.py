@@ -1,4 +1,4 @@
-"""What may give access and is not evaluated here: listed, so that nobody takes the report for more than it is."""
+"""What may give access and is not evaluated here: listed, so that the report claims no more than it knows."""
 
 import json
 import re
@@ -68,7 +68,7 @@ def not_read(stack: Stack) -> Iterator[Unresolved]:
 
 
 def not_asked(principals: Iterable[Principal], functions: Iterable[Resource]) -> Iterator[Unresolved]:
-    """Yield what identity policies allow on resources that are no keys, buckets, objects, functions or roles."""
+    """Yield what identity policies allow on resources other than keys, buckets, objects, functions and roles."""
     arns = sorted(resource.arn for resource in functions)
     for policy in {policy.where: policy for who in principals for policy in who.identity}.values():
         statements = policy.document.get("Statement", [])

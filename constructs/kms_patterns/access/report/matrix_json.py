@@ -19,7 +19,7 @@ VERSION = 1
 
 
 class NotAMatrix(ValueError):
-    """The text is no saved access matrix of this version; the message says where it differs."""
+    """The text is not a saved access matrix of this version; the message says where it differs."""
 
 
 def write(matrix: Matrix) -> str:

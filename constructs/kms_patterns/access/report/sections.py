@@ -25,7 +25,7 @@ class Row:
         actions: Names without the service, sorted.
         total: How many actions the group has.
         rest: Whether these are all that no other row of the principal is about.
-        condition: When, beyond what the section says of everybody; ``NEVER`` for a scope cut out of a wider access.
+        condition: When, beyond what the section says of all; ``NEVER`` for a scope cut out of a wider access.
         statements: Indices of the statements that decide.
     """
 
@@ -46,18 +46,18 @@ class Block:
         who: The principal.
         rows: What it reaches; none: nothing.
         like: Another principal of the section that reaches exactly the same, shown instead of rows.
-        everybody: Whether principals that reach exactly the same have no block of their own: what is open to all.
+        for_all: Whether principals that reach exactly the same have no block of their own: what is open to all.
     """
 
     who: Who
     rows: Sequence[Row]
     like: Who | None = None
-    everybody: bool = False
+    for_all: bool = False
 
     @property
     def others(self) -> str:
         """Who else the block speaks for, in words to follow the principal's name."""
-        return ", and every role without a line of its own" if self.everybody else ""
+        return ", and every role without a line of its own" if self.for_all else ""
 
     @property
     def shared(self) -> Condition | None:
@@ -67,7 +67,7 @@ class Block:
 
     @property
     def alarming(self) -> bool:
-        """Whether somebody to whom the assembly gives nothing uses the key, assumes the role, or comes from outside."""
+        """Whether a principal without access by the assembly uses the key, assumes the role, or is from outside."""
         if self.who.kind is PrincipalKind.OUTSIDER:
             return bool(self.rows)
         return self.who.kind in SYNTHETIC and any(row.group in {"use", "key", "assume"} for row in self.rows)
@@ -127,7 +127,7 @@ def _open_to_all(blocks: Sequence[Block]) -> list[Block]:
     if outside is None:
         return list(blocks)
     kept = [block for block in blocks if block.who.kind in SYNTHETIC or not _same(block.rows, outside.rows)]
-    return [replace(block, everybody=True) if block is outside and kept != blocks else block for block in kept]
+    return [replace(block, for_all=True) if block is outside and kept != blocks else block for block in kept]
 
 
 def _same(one: Sequence[Row], other: Sequence[Row]) -> bool:
@@ -222,7 +222,7 @@ def note(what: What) -> str:
     """Return what access to ``what`` means besides, in brackets: the key that content needs, the role that acts."""
     home = f"{what.stack}/"
     if what.acts_as:
-        return f" (whoever invokes it acts as role {what.acts_as.removeprefix(home)})"
+        return f" (its callers act as role {what.acts_as.removeprefix(home)})"
     if what.kind is not ResourceKind.BUCKET:
         return ""
     if what.encrypted_by is None:
@@ -233,6 +233,6 @@ def note(what: What) -> str:
 FOOTER = (
     "Decided by @cloud-copilot/iam-simulate from synthesized templates, not by AWS. What is not listed is denied.",
     "Not seen here: KMS grants made at run time, service and resource control policies of an organization, policies",
-    "attached outside these templates, and that whoever may change a policy may give themselves what it withholds.",
+    "attached outside these templates, and that the right to change a policy is the right to what it withholds.",
 )
 """What the report cannot prove."""

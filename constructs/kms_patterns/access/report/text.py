@@ -15,7 +15,7 @@ _GROUP = 20
 
 
 def as_text(matrix: Matrix) -> str:
-    """Return the whole report, one part per stack; ``!`` marks use by somebody to whom the assembly gives nothing."""
+    """Return the whole report, one part per stack; ``!`` marks use that the assembly did not give."""
     lines: list[str] = []
     shown = mapped(matrix)
     for stack in shown.stacks:

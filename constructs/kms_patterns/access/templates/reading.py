@@ -144,18 +144,19 @@ class ReadTemplate:
     notes: Sequence[tuple[str, str, str]]
 
 
-def read_template(path: Path, given: Mapping[str, str], *, region: str) -> ReadTemplate:
+def read_template(path: Path, given: Mapping[str, str], *, region: str, synthesized: bool = False) -> ReadTemplate:
     """Read one template file.
 
     Args:
         path: A file in JSON or YAML.
         given: Values of its parameters; names that it does not declare are left to other templates.
         region: The Region that it is deployed in, or what stands for an unknown one.
+        synthesized: Whether an assembly's manifest names it, see ``template_of``.
 
     Raises:
         NotATemplate: It is not a template, a value is not allowed for its parameter, or a transform refuses it.
     """
-    return applied(template_of(path), str(path), given, region=region)
+    return applied(template_of(path, synthesized=synthesized), str(path), given, region=region)
 
 
 def applied(template: dict[str, Any], file: str, given: Mapping[str, str], *, region: str) -> ReadTemplate:

@@ -16,14 +16,18 @@ class NotATemplate(ValueError):
     """A file is not a CloudFormation template that can be read; the message names file, resource and property."""
 
 
-def template_of(path: Path) -> dict[str, Any]:
+def template_of(path: Path, *, synthesized: bool = False) -> dict[str, Any]:
     """Return the template in ``path``, with CloudFormation's short tags (``!Ref``) in their long form.
+
+    Args:
+        path: A file in JSON or YAML.
+        synthesized: Whether a manifest names it as a template: the CDK writes an empty stack without ``Resources``.
 
     Raises:
         NotATemplate: The file is neither JSON nor YAML, or its structure is not that of a template.
     """
     found = document_of(path)
-    if not isinstance(found, dict) or "Resources" not in found:
+    if not isinstance(found, dict) or ("Resources" not in found and not synthesized):
         raise NotATemplate(f"{path} is not a CloudFormation template: it has no Resources")
     if marked := _MARKS.search(json.dumps(found, ensure_ascii=False, default=str)):
         raise NotATemplate(
