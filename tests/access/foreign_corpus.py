@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.building import build_with
-from kms_patterns.access.evaluate.conditions import NEVER
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.model import PrincipalKind
 from kms_patterns.access.read.assembly import NotAnAssembly
@@ -154,9 +154,8 @@ class Oracle:
     def identity(self, name: str) -> list[Any]:
         """Return the statements of a role's or user's own policies."""
         properties = self.resources[name].get("Properties") or {}
-        found = [
-            s for item in each(self.value(properties.get("Policies"))) for s in self.statements(item, "PolicyDocument")
-        ]
+        policies = [one for item in each(properties.get("Policies")) for one in self.ways(item)]
+        found = [s for one in policies for s in self.statements(one, "PolicyDocument")]
         for arn in each(properties.get("ManagedPolicyArns")):
             found += self.managed(self.value(arn))
         groups = [self.value(item) for item in each(properties.get("Groups"))]
@@ -169,6 +168,14 @@ class Oracle:
                 if mine & holders or any(ANY in str(one) for one in holders):
                     found += self.statements(given, "PolicyDocument")
         return found + (self.anything() if groups else [])
+
+    def ways(self, item: Any) -> list[Any]:
+        """Return what an item may be, both ways of a condition that is not known."""
+        if not isinstance(item, Mapping) or set(item) != {"Fn::If"}:
+            return [] if item == {"Ref": "AWS::NoValue"} else [item]
+        name, first, second = item["Fn::If"]
+        decided = self.holds({"Condition": name})
+        return [*(self.ways(first) if decided is not False else ()), *(self.ways(second) if not decided else ())]
 
     def managed(self, arn: str) -> list[Any]:
         for name, item in self.resources.items():
@@ -200,10 +207,10 @@ class Oracle:
         return found
 
     def statements(self, holder: Any, member: str) -> list[Any]:
-        document = self.value(holder.get(member)) if isinstance(holder, Mapping) else ANY
-        if not isinstance(document, Mapping):
+        document = holder.get(member) if isinstance(holder, Mapping) else ANY
+        if not isinstance(document, Mapping) or "Statement" not in document:
             return [{"Effect": "Allow", "Action": "*", "Resource": "*", "Principal": "*", "?": True}]
-        raw = each(document.get("Statement"))
+        raw = [self.value(one) for item in each(document["Statement"]) for one in self.ways(item)]
         return [item if isinstance(item, Mapping) else {**self.anything()[0], "Principal": "*"} for item in raw]
 
     def ref(self, name: str) -> str:
