@@ -16,6 +16,9 @@ from rich.progress import Progress
 
 from kms_runtime.cli import encryption, file_streams, outputs
 from kms_runtime.cli.places import shown
+from kms_runtime.message import EncryptedDataKey, MessageKeys, serialize_context
+from kms_runtime.message.header import serialize_data_keys
+from kms_runtime.message.suite import suite_of
 
 TENANT = ("-c", "tenant=a")
 
@@ -433,3 +436,94 @@ def test_name_is_no_markup_of_the_progress_bar(tmp_path):
     with Progress(*encryption.columns(), console=console) as bar:
         encryption.Report(console, bar).started(tmp_path / "[red]letter", 1)
     assert "[red]letter" in console.file.getvalue()
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """A tree of files, one of them with the name of a message."""
+    for number, name in enumerate(("a", "deep/er/b", "deep/c.encrypted", "empty", ".hidden")):
+        path = tmp_path / "plain" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"" if name == "empty" else bytes([number]) * 1000)
+    return tmp_path / "plain"
+
+
+def test_folder_is_mirrored_and_comes_back(run, keys, plain, tmp_path):
+    done = run("encrypt", "-r", plain, "-o", "out", "-k", keys.first, *TENANT, "--metadata-output", "log")
+    assert (done.code, done.stderr) == (0, "5 files done, 0 failed, 0 there already, 0 passed over\n")
+    assert set(files_of(tmp_path / "out")) == {f"{name}.encrypted" for name in files_of(plain)}
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert {(line["plaintextBytes"], line["encryptionContext"]["tenant"]) for line in lines} == {(0, "a"), (1000, "a")}
+    assert run("decrypt", "-r", "out", "-o", "back", "-k", keys.first, *TENANT).code == 0
+    assert files_of(tmp_path / "back") == files_of(plain)
+
+
+def test_interrupted_folder_is_resumed_and_nothing_is_done_twice(run, keys, plain, aws, tmp_path):
+    assert run("encrypt", "-r", plain, "-o", "out", "-k", keys.first).code == 0
+    (tmp_path / "out/deep/er/b.encrypted").unlink()
+    (tmp_path / "out/.a.encrypted.0123abcd.partial").write_bytes(b"of a process that was killed")
+    calls = len(aws.kms_calls())
+    done = run("encrypt", "-r", plain, "-o", "out", "-k", keys.first)
+    assert (done.code, done.stderr) == (0, "1 files done, 0 failed, 4 there already, 0 passed over\n")
+    assert len(aws.kms_calls()) == calls + 1
+    done = run("decrypt", "-r", "out", "--verify", "-k", keys.first)
+    assert (done.code, done.stderr) == (0, "5 files done, 0 failed, 0 there already, 1 passed over\n")
+
+
+def test_source_that_changed_is_an_error_and_not_a_stale_result(run, keys, plain):
+    assert run("encrypt", "-r", plain, "-o", "out", "-k", keys.first).code == 0
+    (plain / "a").write_bytes(b"newer")
+    done = run("encrypt", "-r", plain, "-o", "out", "-k", keys.first)
+    assert (done.code, "a.encrypted exists; --force overwrites it" in done.stderr) == (1, True)
+    assert "0 files done, 1 failed, 4 there already" in done.stderr
+
+
+def test_results_beside_their_sources_are_not_encrypted_again(run, keys, plain):
+    assert run("encrypt", "-r", plain, "-k", keys.first).code == 0
+    again = run("encrypt", "-r", plain, "-k", keys.first)
+    assert (again.code, again.stderr) == (0, "0 files done, 0 failed, 4 there already, 5 passed over\n")
+
+
+def test_damaged_message_does_not_keep_a_folder_from_being_decrypted(run, keys, plain, tmp_path):
+    assert run("encrypt", "-r", plain, "-o", "out", "-k", keys.first).code == 0
+    (tmp_path / "out/a.encrypted").write_bytes(b"hello")
+    done = run("decrypt", "-r", "out", "-o", "back", "-k", keys.first)
+    assert (done.code, "4 files done, 1 failed" in done.stderr) == (3, True)
+    assert files_of(tmp_path / "back") == {name: data for name, data in files_of(plain).items() if name != "a"}
+
+
+@pytest.mark.parametrize("arguments", [("letter.txt",), ("s3://b/p/",), ("plain", "plain", "-o", "x"), ("-",)])
+def test_recursive_takes_folders_only(arguments, run, keys, letter, plain):
+    assert run("encrypt", "-r", *arguments, "-k", keys.first).code == 2
+
+
+def test_pair_of_a_required_name_is_not_stored_and_must_be_given(run, keys, letter):
+    done = run("encrypt", letter, "-k", keys.first, *TENANT, "--required-context", "tenant", "--suffix", ".esdk")
+    assert (done.code, letter.with_name("letter.txt.esdk").exists()) == (0, True)
+    assert json.loads(run("inspect", "letter.txt.esdk").stdout)["encryptionContext"] == {}
+    decrypt = ("decrypt", "letter.txt.esdk", "--suffix", ".esdk", "-f", "-k", keys.first)
+    assert run(*decrypt).code != 0
+    assert run(*decrypt, *TENANT).code == 0
+
+
+def test_message_without_commitment_is_read_by_choice_only(run, keys, letter, aws):
+    """An unsigned message of format version 1, with a data key of this KMS key."""
+    data_key = aws.session().client("kms").generate_data_key(KeyId=keys.first, KeySpec="AES_256")
+    wrapped = EncryptedDataKey("aws-kms", keys.first.encode(), data_key["CiphertextBlob"])
+    head = bytes.fromhex("01 80 0178") + bytes(16) + serialize_context({}) + serialize_data_keys([wrapped])
+    head += bytes.fromhex("02 00000000 0c 00001000")
+    cipher = MessageKeys.derive(suite_of(0x0178, version=1), bytearray(data_key["Plaintext"]), bytes(16)).cipher
+    nonce, body = (1).to_bytes(12, "big"), b"of long ago"
+    about = bytes(16) + b"AWSKMSEncryptionClient Final Frame" + (1).to_bytes(4, "big") + len(body).to_bytes(8, "big")
+    final = bytes.fromhex("ffffffff 00000001") + nonce + len(body).to_bytes(4, "big")
+    tag = cipher.encrypt(bytes(12), b"", head)
+    letter.write_bytes(head + bytes(12) + tag + final + cipher.encrypt(nonce, body, about))
+    assert run("decrypt", letter, "-o", "-", "-k", keys.first).code == 3
+    allowed = run(
+        "decrypt", letter, "-o", "-", "-k", keys.first, "--commitment-policy", "require-encrypt-allow-decrypt"
+    )
+    assert (allowed.code, allowed.stdout) == (0, body)

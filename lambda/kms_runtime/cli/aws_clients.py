@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+_chosen: dict[str, str | None] = {}
+
+
+def choose(profile: str | None, region: str | None, endpoint_url: str | None) -> None:
+    """Use these in place of the configuration's; None leaves that of the configuration."""
+    chosen = {"profile": profile, "region": region, "endpoint": endpoint_url}
+    if chosen != _chosen:
+        _chosen.update(chosen)
+        for made in (_session, kms_client, s3_client):
+            made.cache_clear()
+
+
 @cache
 def kms_client(region: str) -> "KMSClient":
     """Return the AWS KMS client of a Region.
@@ -31,7 +43,7 @@ def s3_client() -> "S3Client":
     Raises:
         ClickException: The AWS SDK is not installed, or its configuration or credentials cannot be used.
     """
-    client: S3Client = _client("s3", None)
+    client: S3Client = _client("s3", _chosen.get("region"))
     return client
 
 
@@ -39,7 +51,7 @@ def s3_client() -> "S3Client":
 def _session() -> "boto3.Session":
     import boto3  # noqa: PLC0415 - encryption with a public key needs no AWS SDK
 
-    return boto3.Session()
+    return boto3.Session(profile_name=_chosen.get("profile"))
 
 
 def _client(service: str, region: str | None) -> Any:
@@ -54,7 +66,8 @@ def _client(service: str, region: str | None) -> Any:
         if credentials is not None:
             credentials.get_frozen_credentials()
         build: Any = session.client
-        return build(service, region_name=region, config=Config(retries={"mode": "standard"}, max_pool_connections=32))
+        config = Config(retries={"mode": "standard"}, max_pool_connections=32)
+        return build(service, region_name=region, endpoint_url=_chosen.get("endpoint"), config=config)
     except (BotoCoreError, ClientError, ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
         # All of these are raised for a profile, an endpoint, a number or a credential process that cannot be used.
         reason = shown(str(error).strip()) or type(error).__name__

@@ -7,6 +7,7 @@ altered, cut, not a message, or made under another encryption context.
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,37 +17,53 @@ import click
 from kms_runtime.cli.places import STREAM, Place, S3Place, place, shown
 
 _NOT_GENUINE = 3
+_AT_A_TIME = 8
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
-_files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
-_output = click.option(
-    "-o",
-    "--output",
-    metavar="PLACE",
-    callback=lambda _context, _option, text: None if text is None else place(text),
-    help="File, existing folder, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, or - for standard output.",
+_SHARED = (
+    click.argument("files", nargs=-1, required=True, metavar="FILE..."),
+    click.option("-k", "--key", "keys", multiple=True, metavar="KEY-ARN", help="ARN of a KMS key; repeatable."),
+    click.option("-c", "--context", multiple=True, metavar="NAME=VALUE", help="Encryption context; repeatable."),
+    click.option(
+        "-o",
+        "--output",
+        metavar="PLACE",
+        callback=lambda _context, _option, text: None if text is None else place(text),
+        help="File, existing folder, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, or - for standard output.",
+    ),
+    click.option("-r", "--recursive", is_flag=True, help="FILE... are folders: process all in them, eight at a time."),
+    click.option("--suffix", default=".encrypted", show_default=True, help="Ending of the names of messages."),
+    click.option("-f", "--force", is_flag=True, help="Overwrite an existing output."),
+    click.option(
+        "--tags",
+        type=click.Choice(["refuse", "carry", "drop"]),
+        default="refuse",
+        show_default=True,
+        help="What to do with the tags of an object that goes to Amazon S3 again.",
+    ),
+    click.option("--metadata-output", type=click.Path(path_type=Path), help="Append a JSON line for each result."),
+    click.option("--profile", help="Profile of the AWS configuration."),
+    click.option("--region", help="Region of Amazon S3; keys name their own."),
+    click.option("--endpoint-url", help="Address to call in place of AWS."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary."),
 )
-_context = click.option("-c", "--context", multiple=True, metavar="NAME=VALUE", help="Encryption context; repeatable.")
-_keys = click.option("-k", "--key", "keys", multiple=True, metavar="KEY-ARN", help="ARN of a KMS key; repeatable.")
-_force = click.option("-f", "--force", is_flag=True, help="Overwrite an existing output.")
-_tags = click.option(
-    "--tags",
-    type=click.Choice(["refuse", "carry", "drop"]),
-    default="refuse",
-    show_default=True,
-    help="What to do with the tags of an object that goes to Amazon S3 again.",
-)
-_quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+
+
+def _shared(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` the options that both directions have."""
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
 
 
 @click.command()
-@_files
-@_keys
-@_context
-@_output
-@_force
-@_tags
-@_quiet
+@_shared
+@click.option(
+    "--required-context",
+    multiple=True,
+    metavar="NAME",
+    help="Name of a --context pair that is authenticated and not stored: who decrypts must give it; repeatable.",
+)
 @click.option("--sign", is_flag=True, help="Sign the message (suite 0x0578).")
 @click.option("--verify", is_flag=True, help="Read the result back and compare; needs kms:Decrypt.")
 @click.option(
@@ -62,7 +79,10 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
     """
     from kms_runtime.cli import encryption, file_streams, outputs  # noqa: PLC0415 - --help need not wait for boto3
 
+    _use(options)
     targets = [output] if output else [place(name) for name in files]
+    if STREAM in targets and sys.stdout and sys.stdout.isatty() and not options["force"]:
+        raise click.UsageError("a message is binary and standard output is a terminal: redirect it, or give --output")
     if verify and any(isinstance(target, S3Place) for target in targets):
         raise click.UsageError(
             "--verify reads the output before it appears: run decrypt --verify on the object instead"
@@ -77,20 +97,24 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
         sign,
         verify,
         options["tags"],
+        options["required_context"],
+        keep_time=options["recursive"],
     )
-    _run(work, files, output, file_streams.encrypted_name, options)
+    suffix = options["suffix"]
+    _run(work, files, output, lambda name: file_streams.encrypted_name(name, suffix), options)
 
 
 @click.command()
-@_files
-@_keys
-@_context
-@_output
-@_force
-@_tags
-@_quiet
+@_shared
 @click.option("--account", multiple=True, metavar="ID", help="Accept any key of this account instead of --key.")
 @click.option("--rsa", is_flag=True, help="The --key is an RSA KMS key.")
+@click.option(
+    "--commitment-policy",
+    type=click.Choice(["require-encrypt-require-decrypt", "require-encrypt-allow-decrypt"]),
+    default="require-encrypt-require-decrypt",
+    show_default=True,
+    help="The second also reads messages that do not commit to their key.",
+)
 @click.option("--verify", is_flag=True, help="Authenticate the whole message and write nothing.")
 def decrypt(files: tuple[str, ...], output: Place | None, *, verify: bool, **options: Any) -> None:
     """Decrypt FILE... (a file, s3://BUCKET/KEY, or - for standard input) into FILE without .encrypted.
@@ -100,13 +124,32 @@ def decrypt(files: tuple[str, ...], output: Place | None, *, verify: bool, **opt
     as the message is read: discard everything if the exit code is not 0.
     Exit codes: 0 done, 1 refused by AWS or by the file system, 2 wrong usage, 3 not a genuine message.
     """
-    from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415 - --help need not wait for boto3
+    from kms_runtime import CommitmentPolicy  # noqa: PLC0415 - --help need not wait for cryptography
+    from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415
 
     if verify and output:
         raise click.UsageError("--verify writes nothing: leave --output out")
+    _use(options)
     keyring = encryption.decrypting_keyring(options["keys"], options["account"], rsa=options["rsa"])
-    work = encryption.Decryption(keyring, _pairs(options["context"]), verify, options["tags"])
-    _run(work, files, output, file_streams.decrypted_name, options)
+    work = encryption.Decryption(
+        keyring,
+        _pairs(options["context"]),
+        verify,
+        options["tags"],
+        CommitmentPolicy(options["commitment_policy"].replace("-", "_").upper()),
+        keep_time=options["recursive"],
+    )
+    suffix = options["suffix"]
+    _run(work, files, output, lambda name: file_streams.decrypted_name(name, suffix), options)
+
+
+def _use(options: dict[str, Any]) -> None:
+    """Take what the options say about AWS."""
+    from kms_runtime.cli import aws_clients  # noqa: PLC0415 - --help need not wait for it
+
+    if options["suffix"] in {"", "."} or set(options["suffix"]) & {"/", "\\", "\0"}:
+        raise click.UsageError(f"--suffix {shown(options['suffix'])!r}: the end of a file name is expected")
+    aws_clients.choose(options["profile"], options["region"], options["endpoint_url"])
 
 
 def _pairs(context: Sequence[str]) -> dict[str, str]:
@@ -125,22 +168,63 @@ def _run(
     work: Any, patterns: Sequence[str], output: Place | None, name_for: Callable[[str], str], options: dict[str, Any]
 ) -> None:
     """Process every file; continue after a failure, and exit with the gravest code."""
-    from kms_runtime.cli import encryption, file_streams  # noqa: PLC0415 - --help need not wait for boto3
+    from kms_runtime.cli import encryption, file_streams, trees  # noqa: PLC0415 - --help need not wait for boto3
 
+    found, writes = None, not (work.verify and isinstance(work, encryption.Decryption))
+    pairs: list[tuple[Any, Any]]
     try:
-        inputs = file_streams.expand(patterns)
-        targets = file_streams.destinations(inputs, output, name_for)
+        if options["recursive"]:
+            found = trees.tree(
+                patterns,
+                output,
+                name_for,
+                lambda name: work.wants(name, options["suffix"], beside=output is None),
+                again=options["force"] or not writes,
+            )
+            pairs = [*found.files]
+        else:
+            inputs = file_streams.expand(patterns)
+            pairs = list(zip(inputs, file_streams.destinations(inputs, output, name_for), strict=True))
     except OSError as error:  # a name too long, a folder that may not be searched
         raise click.UsageError(shown(error)) from error
-    code = 0
+    codes: list[int] = []
+
+    def process(pair: tuple[Any, Any]) -> None:
+        source, target = pair
+        try:
+            if found and writes:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            result = work.run(source, target, report, force=options["force"])
+            if options["metadata_output"]:
+                report.record(options["metadata_output"], source, target, result)
+        except encryption.failures() as error:
+            report.failed(source, error)
+            codes.append(_NOT_GENUINE if isinstance(error, encryption.NOT_GENUINE) else 1)
+
     with _terminable(), encryption.progress(quiet=options["quiet"]) as report:
-        for source, target in zip(inputs, targets, strict=True):
-            try:
-                work.run(source, target, report, force=options["force"])
-            except encryption.failures() as error:
-                report.failed(source, error)
-                code = max(code, _NOT_GENUINE if isinstance(error, encryption.NOT_GENUINE) else 1)
-    sys.exit(code)
+        if found is None:
+            for pair in pairs:
+                process(pair)
+        else:
+            report.expect(len(pairs), found.size)
+            _side_by_side(process, pairs)
+    if found and not options["quiet"]:
+        click.echo(
+            f"{len(pairs) - len(codes)} files done, {len(codes)} failed, {found.done} there already, "
+            f"{found.other} passed over",
+            err=True,
+        )
+    sys.exit(max(codes, default=0))
+
+
+def _side_by_side(process: Callable[[tuple[Any, Any]], None], pairs: Sequence[tuple[Any, Any]]) -> None:
+    """Process several files at a time; on an interruption those under way are ended and no other is started."""
+    threads = ThreadPoolExecutor(_AT_A_TIME, "file")
+    try:
+        for done in [threads.submit(process, pair) for pair in pairs]:
+            done.result()
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 """Encryption and decryption of one file by the commands, and the report about it."""
 
+import json
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +17,7 @@ from rich.progress import (
     DownloadColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -106,8 +110,14 @@ class Encryption:
     sign: bool
     verify: bool
     tags: "Tags"
+    required: Collection[str] = ()
+    keep_time: bool = False
 
-    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> None:
+    def wants(self, name: str, suffix: str, *, beside: bool) -> bool:
+        """Tell whether ``name`` in a folder is encrypted: where results go beside sources, one of them is not."""
+        return not (beside and name.endswith(suffix))
+
+    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> kms_runtime.MessageResult:
         """Encrypt ``source`` into ``target``, and compare if asked to."""
         signed = kms_runtime.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
         suite: dict[str, Any] = {"algorithm_suite": signed} if self.sign else {}
@@ -117,9 +127,20 @@ class Encryption:
             outputs.writing(target, size=given.size, force=force, attributes=given.attributes) as output,
         ):
             watched = file_streams.Watched(given.stream, report.started(source, given.size), digest=self.verify)
-            kms_runtime.encrypt(watched, output.sink, **common, **suite)
+            result = kms_runtime.encrypt(
+                watched, output.sink, required_encryption_context_keys=self.required, **common, **suite
+            )
             if self.verify and output.partial:
                 _compare(output.partial, watched.sha256, common)
+            if self.keep_time:
+                _keep_time(given, output)
+            return result
+
+
+def _keep_time(given: file_streams.Input, output: outputs.Output) -> None:
+    """Give the result the time that its source had when it was opened: see :mod:`kms_runtime.cli.trees`."""
+    if given.modified is not None and output.partial:
+        os.utime(output.partial, ns=(given.modified, given.modified))
 
 
 def _applicable(tags: "Tags", target: Place) -> "Tags":
@@ -144,17 +165,26 @@ class Decryption:
     context: Mapping[str, str]
     verify: bool
     tags: "Tags"
+    commitment_policy: kms_runtime.CommitmentPolicy
+    keep_time: bool = False
 
-    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> None:
+    def wants(self, name: str, suffix: str, *, beside: bool) -> bool:  # noqa: ARG002 - as of Encryption
+        """Tell whether ``name`` in a folder is decrypted: what is a message by its name."""
+        return name.endswith(suffix)
+
+    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> kms_runtime.MessageResult:
         """Decrypt ``source`` into ``target``, or nowhere if only to verify."""
         with file_streams.reading(source, tags="drop" if self.verify else _applicable(self.tags, target)) as given:
             watched = file_streams.Watched(given.stream, report.started(source, given.size), digest=False)
             common: dict[str, Any] = {"keyring": self.keyring, "encryption_context": self.context}
+            common["commitment_policy"] = self.commitment_policy
             if self.verify:
-                kms_runtime.decrypt(watched, file_streams.Discarding(), **common)
-                return
+                return kms_runtime.decrypt(watched, file_streams.Discarding(), **common)
             with outputs.writing(target, size=given.size, force=force, attributes=given.attributes) as output:
-                kms_runtime.decrypt(watched, output.sink, **common)
+                result = kms_runtime.decrypt(watched, output.sink, **common)
+                if self.keep_time:
+                    _keep_time(given, output)
+                return result
 
 
 class Report:
@@ -163,11 +193,38 @@ class Report:
     def __init__(self, console: Console, bar: Progress) -> None:
         self._console = console
         self._bar = bar
+        self._whole: TaskID | None = None
+        self._begun, self._files = 0, 0
+        self._lock = Lock()
+
+    def expect(self, files: int, size: int) -> None:
+        """Show one bar for so many files, and bytes, in place of one for each."""
+        self._files = files
+        self._whole = self._bar.add_task("", total=size)
 
     def started(self, file: Place, size: int | None) -> Any:
         """Show a bar for ``file`` and return the function that moves it."""
+        if (whole := self._whole) is not None:
+            with self._lock:
+                self._begun += 1
+                self._bar.update(whole, description=f"{self._begun}/{self._files} {shown(file.name)}")
+            return lambda done: self._bar.advance(whole, done)
         task = self._bar.add_task(shown(file.name), total=size)
         return lambda done: self._bar.advance(task, done)
+
+    def record(self, path: Path, source: Place, target: Place, result: kms_runtime.MessageResult) -> None:
+        """Append one line of JSON about a result to ``path``."""
+        line = {
+            "input": str(source),
+            "output": str(target),
+            "plaintextBytes": result.plaintext_bytes,
+            "ciphertextBytes": result.ciphertext_bytes,
+            "encryptionContext": dict(result.encryption_context),
+            "key": result.key_arn,
+            "algorithmSuite": f"0x{result.algorithm_suite:04X}",
+        }
+        with self._lock, path.open("a", encoding="utf-8") as opened:
+            opened.write(json.dumps(line) + "\n")
 
     def failed(self, file: Place, error: Exception) -> None:
         """Say which file failed and why, with the error's code first."""

@@ -83,11 +83,13 @@ class Input:
         stream: Binary file object.
         size: Its size in bytes, if it is known.
         attributes: Headers and metadata of an object in Amazon S3, as parameters of PutObject.
+        modified: Modification time of a file, in nanoseconds.
     """
 
     stream: Any
     size: int | None
     attributes: Mapping[str, Any] | None = None
+    modified: int | None = None
 
 
 @contextmanager
@@ -112,7 +114,7 @@ def reading(file: Place, *, tags: "Tags" = "drop") -> Iterator[Input]:
         return
     with file.open("rb", buffering=0) as opened:
         found = os.fstat(opened.fileno())
-        yield Input(opened, found.st_size if stat.S_ISREG(found.st_mode) else None)
+        yield Input(opened, found.st_size if stat.S_ISREG(found.st_mode) else None, modified=found.st_mtime_ns)
 
 
 def read_limited(file: Path, limit: int) -> bytes:
@@ -173,12 +175,12 @@ class Discarding:
         return self._digest.digest()
 
 
-def encrypted_name(name: str) -> str:
+def encrypted_name(name: str, suffix: str = SUFFIX) -> str:
     """Return the name of the message that the file ``name`` is encrypted into."""
-    return name + SUFFIX
+    return name + suffix
 
 
-def decrypted_name(name: str) -> str:
+def decrypted_name(name: str, suffix: str = SUFFIX) -> str:
     """Return the name of the file that the message ``name`` is decrypted into."""
-    stem = name.removesuffix(SUFFIX)
+    stem = name.removesuffix(suffix)
     return f"{name}.decrypted" if stem in {name, "", ".", ".."} else stem
