@@ -58,6 +58,13 @@ def test_import_brings_neither_the_aws_sdk_nor_the_cdk():
     )
 
 
+def test_import_does_not_wait_for_elliptic_curves():
+    code = "import sys, kms_runtime; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    slow = {f"cryptography.hazmat.primitives.{name}" for name in ("asymmetric.ec", "asymmetric.rsa", "serialization")}
+    assert slow & set(loaded) == set()
+
+
 @pytest.mark.parametrize("module", [errors, aws_errors])
 def test_code_of_every_error_is_its_class_name(module):
     kinds = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, Exception)]

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime import AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384, decrypt, encrypt
 from kms_runtime.errors import MessageAuthenticationFailed, MessageFormatError
-from kms_runtime.message.signature import AHEAD, MessageDigest, MessageSigner, MessageVerifier
+from kms_runtime.message.signature import MessageSigner, MessageVerifier
+from kms_runtime.streams import AHEAD, MessageDigest
 
 DIGEST = hashlib.sha384(b"message").digest()
 

@@ -10,9 +10,8 @@ from kms_runtime.message import FrameDecryptor, Header
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
 from kms_runtime.message.fields import FieldReader, Take
 from kms_runtime.message.frames import FRAME_OVERHEAD
-from kms_runtime.message.signature import AHEAD, MessageDigest
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH, wipe
-from kms_runtime.streams import Sink, Source, filler, taker, write_all
+from kms_runtime.streams import AHEAD, MessageDigest, Sink, Source, filler, taker, write_all
 
 if TYPE_CHECKING:
     from kms_runtime.message.signature import MessageVerifier

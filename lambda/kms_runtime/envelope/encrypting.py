@@ -24,9 +24,8 @@ from kms_runtime.message import (
 )
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
 from kms_runtime.message.header import DEFAULT_FRAME_LENGTH, MAX_FRAME_LENGTH
-from kms_runtime.message.signature import AHEAD, MessageDigest
 from kms_runtime.message.suite import WRITABLE, wipe
-from kms_runtime.streams import Sink, Source, filler, write_all
+from kms_runtime.streams import AHEAD, MessageDigest, Sink, Source, filler, write_all
 
 if TYPE_CHECKING:
     from kms_runtime.message.signature import MessageSigner
