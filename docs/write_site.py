@@ -220,10 +220,23 @@ def gather(folder: Path) -> None:
 def build(folder: Path) -> None:
     """Gather the pages in ``folder``/docs and render them to ``folder``/site."""
     gather(folder / "docs")
+    for package in ("constructs/kms_patterns", "lambda/kms_runtime"):
+        _copy_package(ROOT / package, folder / "src" / Path(package).name)
     settings = SETTINGS.read_text(encoding="utf-8")
     (folder / SETTINGS.name).write_text(_with_pages(settings, folder / "docs"), encoding="utf-8")
     subprocess.run([sys.executable, "-m", "zensical", "build", "--clean", "--strict"], cwd=folder, check=True)
     _bring_scripts(folder / "site")
+
+
+def _copy_package(package: Path, copy: Path) -> None:
+    """Copy the modules of ``package``, with the ``__init__.py`` that the reader of docstrings needs in each folder."""
+    shutil.rmtree(copy, ignore_errors=True)
+    for module in package.rglob("*.py"):
+        target = copy / module.relative_to(package)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(module, target)
+    for folder in {module.parent for module in copy.rglob("*.py")}:
+        (folder / "__init__.py").touch()
 
 
 def _with_pages(settings: str, pages: Path) -> str:
