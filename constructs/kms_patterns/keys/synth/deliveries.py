@@ -80,16 +80,29 @@ def deliveries(kind: str, by: str, given: Mapping[str, Any], stack: Stack) -> It
     """
     if kind in _BY_NAME:
         service, member = _BY_NAME[kind]
+        # One request first: by path, each token is a request of its own, and most resources deliver nothing.
+        if member and not stack.resolve(given.get(member)):
+            return
         named = resolved_by_path(given.get(member) if member else given, stack)
         yield from (Delivery(service, text, by) for text in dict.fromkeys(_texts(named)))
         return
+    if not any(_delivers(statement) for statement in _statements(stack.resolve(given["policyDocument"]))):
+        return
     properties = resolved_by_path(given, stack)
     targets = list(_texts(properties.get(_POLICIES[kind], ())))
-    for statement in _as_list(properties["policyDocument"].get("Statement", ())):
-        acts = {str(act).lower() for act in _as_list(statement.get("Action", ()))}
-        if statement["Effect"] == "Allow" and acts & _DATA:
+    for statement in _statements(properties["policyDocument"]):
+        if _delivers(statement):
             sources = tuple(_sources(statement))
             yield from (Delivery(name, target, by, sources) for name in _services(statement) for target in targets)
+
+
+def _statements(document: Any) -> list[Any]:
+    return _as_list((document or {}).get("Statement", ()))
+
+
+def _delivers(statement: Mapping[str, Any]) -> bool:
+    acts = {str(act).lower() for act in _as_list(statement.get("Action", ()))}
+    return statement["Effect"] == "Allow" and bool(acts & _DATA) and bool(_principals(statement))
 
 
 def let_in(key: GrantTarget, delivery: Delivery) -> None:
