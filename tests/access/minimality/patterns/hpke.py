@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 
-from tests.access.minimality.publication import publication
-from tests.access.minimality.scenario import Access, Scenario
-from tests.access.minimality.uses import administration, assumed, function
+from tests.access.minimality.world import Access, Scenario, administration, assumed, function, publication
 
 STACK = "KmsPatterns-Hpke"
 FEWEST_REMOVALS = 60
-USES_DEPLOYED = 2
+USES_DEPLOYED = 1
 ML_KEM = {"StringEquals": {"kms:EncapsulationAlgorithm": "ML_KEM"}}
 ACCESS: Access = {
     "Key": {
