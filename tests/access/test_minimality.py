@@ -106,6 +106,7 @@ def test_superfluous_thing_is_found(
 Document = dict[str, Any]
 CONTEXT = {"tenant": "blue"}
 PARAMETERS = {
+    "kms:EncapsulationAlgorithm": "EncapsulationAlgorithm",
     "kms:EncryptionAlgorithm": "EncryptionAlgorithm",
     "kms:MacAlgorithm": "MacAlgorithm",
     "kms:MessageType": "MessageType",
@@ -137,11 +138,15 @@ class Deployed:
         """Return the error's code, or ``ok``; ``given`` are the parameters that the statement demands."""
         kms = self._session.client("kms")
         encryption = {"KeyId": self.key, **(given or {"EncryptionContext": CONTEXT})}
+        on_key = {"KeyId": self.key, **given}
         about = {"KeyId": self.key, "Message": b"m" * 32, **given}
         requests: dict[str, Callable[[], Any]] = {
             "kms:Encrypt": lambda: kms.encrypt(Plaintext=b"x", **encryption),
             "kms:Decrypt": lambda: kms.decrypt(
                 CiphertextBlob=self._kms.encrypt(Plaintext=b"x", **encryption)["CiphertextBlob"], **encryption
+            ),
+            "kms:Decapsulate": lambda: kms.decapsulate(
+                SharedSecretCiphertextBlob=self._kms.encapsulate(**on_key)["SharedSecretCiphertextBlob"], **on_key
             ),
             "kms:GenerateDataKey": lambda: kms.generate_data_key(KeySpec="AES_256", **encryption),
             "kms:Sign": lambda: kms.sign(**about),
