@@ -5,7 +5,6 @@ of the checkout into a link to a page of the site, adds what is generated (refer
 of events and responses), and lets Zensical render it. Nothing is loaded from elsewhere, by the script or by the site.
 """
 
-import importlib
 import inspect
 import json
 import os
@@ -15,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
 
 import click
@@ -118,22 +118,10 @@ def _relative(page: str, target: str) -> str:
     return os.path.relpath(target, str(PurePosixPath(page).parent))
 
 
-def constructs() -> str:
-    """Return the reference of the public names of ``kms_patterns``."""
-    return _reference("kms_patterns", kms_patterns.__all__, "Constructs and their options, as the docstrings say it.")
-
-
-def data_plane() -> str:
-    """Return the reference of the public names of ``kms_runtime``."""
-    return _reference("kms_runtime", kms_runtime.__all__, "The data plane that functions, hosts and outsiders use.")
-
-
-def _reference(package: str, names: list[str], head: str) -> str:
-    module = importlib.import_module(package)
-    parts = [f"# `{package}`\n\n{head}\n"]
-    for name in sorted(names):
-        value = getattr(module, name)
-        home = getattr(value, "__module__", package)
+def _reference(package: ModuleType, head: str) -> str:
+    parts = [f"# `{package.__name__}`\n\n{head}\n"]
+    for name in sorted(package.__all__):
+        home = getattr(getattr(package, name), "__module__", package.__name__)
         parts.append(f"\n::: {home}.{name}\n")
     return "".join(parts)
 
@@ -192,11 +180,14 @@ def _cell(text: str) -> str:
 
 
 GENERATED: dict[str, Callable[[], str]] = {
-    "reference/kms-patterns.md": constructs,
-    "reference/kms-runtime.md": data_plane,
+    "reference/kms-patterns.md": lambda: _reference(kms_patterns, "Constructs and their options, from the docstrings."),
+    "reference/kms-runtime.md": lambda: _reference(kms_runtime, "What functions, hosts and outsiders use."),
     "reference/commands.md": commands,
     "reference/events.md": events,
 }
+
+
+TOLD = {"docs", *HOME, "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 
 
 def gather(folder: Path) -> None:
@@ -204,13 +195,7 @@ def gather(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     site = Site(folder)
     for name in site.files:
-        if name.endswith(".md") and name.split("/")[0] in {
-            "docs",
-            *HOME,
-            "SECURITY.md",
-            "CONTRIBUTING.md",
-            "CHANGELOG.md",
-        }:
+        if name.endswith(".md") and name.split("/")[0] in TOLD:
             site.add(name)
     site.add("lambda/README.md")
     for place, page in GENERATED.items():
@@ -231,10 +216,7 @@ def build(folder: Path) -> None:
 def _copy_package(package: Path, copy: Path) -> None:
     """Copy the modules of ``package``, with the ``__init__.py`` that the reader of docstrings needs in each folder."""
     shutil.rmtree(copy, ignore_errors=True)
-    for module in package.rglob("*.py"):
-        target = copy / module.relative_to(package)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, target)
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
     for folder in {module.parent for module in copy.rglob("*.py")}:
         (folder / "__init__.py").touch()
 
