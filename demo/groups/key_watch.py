@@ -86,7 +86,9 @@ def refusals_raise_the_alarm(stage: Stage) -> str:
 def responder_reads_calls_and_uses_no_key(stage: Stage) -> str:
     calls = _calls(client(stage, "logs", STACK, "ResponderRoleArn"), stage)
     refused = [
-        call["userIdentity"]["sessionContext"]["sessionIssuer"]["userName"] for call in calls if "errorCode" in call
+        call["userIdentity"]["sessionContext"]["sessionIssuer"]["userName"]
+        for call in calls
+        if call.get("errorCode") == "AccessDenied"
     ]
     kms: Any = client(stage, "kms", STACK, "ResponderRoleArn")
     try:
