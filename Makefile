@@ -40,8 +40,9 @@ deploy: install ## deploy app.py into the account of your credentials (LIFECYCLE
 destroy: install ## delete the stacks of app.py, after asking; data stays, unless deployed with LIFECYCLE=ephemeral
 	$(BIN)/python -m kms_patterns cdk destroy --all
 
+# Three workers on two processors: a deployment mostly waits.
 test: check ## everything: checks, unit, snapshot and end-to-end tests
-	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 check: install ## lint, format, types, layout, language
 	$(BIN)/python -m ruff check .
