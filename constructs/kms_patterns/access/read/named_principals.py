@@ -148,10 +148,22 @@ def _principal(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> 
     elif kind in {"AWS", "Account"} and value != "*":
         yield from _of_aws(kind, value, account, made_up)
     elif kind == "Federated":
-        yield Principal(f"{kind} {shown(value)}", PrincipalKind.PROVIDER, f"federated {shown(value)}", value)
+        arn = _provider_at(value, account)
+        where = "" if arn == value else f" in {'<account>' if account == UNKNOWN_ACCOUNT else account}"
+        yield Principal(
+            f"{kind} {shown(value)}{where}", PrincipalKind.PROVIDER, f"federated {shown(value)}{where}", arn
+        )
     elif kind == "CanonicalUser":
         name = f"canonical user {shown(value)}"
         yield _with_everything(name, name, named_arn(kind, value, made_up)[1])
+
+
+def _provider_at(value: str, account: str) -> str:
+    """Return a provider's ARN as it may come to be: a role trusts providers of its own account only."""
+    match = re.fullmatch(r"(arn:[^:]*:iam::)([^:]*)(:.+)", value)
+    if match and match[2] != account and (is_symbolic(match[2]) or UNKNOWN_ACCOUNT in {match[2], account}):
+        return f"{match[1]}{account}{match[3]}"
+    return value
 
 
 def _of_aws(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> Iterator[Principal]:

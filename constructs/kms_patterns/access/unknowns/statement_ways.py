@@ -198,6 +198,15 @@ def principal_ways(statement: Mapping[str, Any], environments: Environments) -> 
 
 def _other_principals(kind: Kind, value: str, environments: Environments) -> Iterator[tuple[str, Proposition]]:
     """Yield which other principals a principal of a policy may be."""
+    provider = re.fullmatch(r"(arn:[^:]*:iam::)([^:]*)(:.+)", value) if kind == "Federated" else None
+    if provider and not is_symbolic(provider[3]):
+        for account, proposition in environments.other_accounts(provider[2]):
+            yield f"{provider[1]}{account}{provider[3]}", proposition
+        return
+    yield from _other_names(kind, value, environments)
+
+
+def _other_names(kind: Kind, value: str, environments: Environments) -> Iterator[tuple[str, Proposition]]:
     if kind in {"Service", "Federated"} and is_symbolic(value):
         known = environments.services if kind == "Service" else environments.providers
         for name in known:
