@@ -15,8 +15,10 @@ from kms_patterns import (
     EncryptedBucket,
     EncryptionKey,
     KeyAgreementKey,
+    KeyEncapsulationKey,
     KeyLifecycle,
     MacKey,
+    MlKemSpec,
     PublicKeyExport,
     RsaEncryptionKey,
     SigningKey,
@@ -386,6 +388,12 @@ def test_key_without_a_public_key_is_refused(stack: cdk.Stack) -> None:
     for name, key in (("EncryptionKey", EncryptionKey(stack, "A")), ("MacKey", MacKey(stack, "B"))):
         with pytest.raises(TypeError, match=f"is a {name}, which has no public key"):
             PublicKeyExport(stack, f"Export{name}", keys={"partners": key})  # type: ignore[dict-item]
+
+
+def test_key_whose_public_key_cannot_be_read_is_refused(stack: cdk.Stack) -> None:
+    small = KeyEncapsulationKey(stack, "Small", key_spec=MlKemSpec.ML_KEM_512)
+    with pytest.raises(ValueError, match="use ML_KEM_768 or ML_KEM_1024"):
+        PublicKeyExport(stack, "Export", keys={"small": small})
 
 
 def test_distribution_without_its_bucket_is_refused(

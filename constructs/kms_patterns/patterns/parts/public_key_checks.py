@@ -11,7 +11,7 @@ from aws_cdk import aws_cloudfront as cloudfront
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.grants.asymmetric_grants import PublicKeyGrants
-from kms_patterns.policy.key_specs import ALGORITHMS
+from kms_patterns.policy.key_specs import ALGORITHMS, MlKemSpec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PREFIX = re.compile(r"([A-Za-z0-9_-]+/)*")
@@ -26,7 +26,7 @@ def check_keys(keys: Mapping[str, CustomerManagedKey]) -> None:
     """Check names and types of the keys.
 
     Raises:
-        ValueError: There is none, or a name cannot be that of a file.
+        ValueError: There is none, a name cannot be that of a file, or a key is of ML_KEM_512.
         TypeError: A key has no public key.
     """
     if not keys:
@@ -38,6 +38,11 @@ def check_keys(keys: Mapping[str, CustomerManagedKey]) -> None:
             raise TypeError(
                 f"key {name!r} is a {type(key).__name__}, which has no public key (UnsupportedOperationException); "
                 "give an RsaEncryptionKey, a SigningKey, a KeyAgreementKey or a KeyEncapsulationKey"
+            )
+        if key.key_spec is MlKemSpec.ML_KEM_512:
+            raise ValueError(
+                f"key {name!r} is of ML_KEM_512, whose public key the publishing function cannot read: "
+                "use ML_KEM_768 or ML_KEM_1024"
             )
 
 
