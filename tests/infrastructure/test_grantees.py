@@ -14,7 +14,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match
 
 from kms_patterns import EncryptedBucket, EncryptionKey, ImportedKey, KeyAccess, SigningKey
-from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
 
 HERE = cdk.Environment(account="111122223333", region="eu-west-1")
 
@@ -377,6 +377,11 @@ def test_deny_that_a_caller_makes_of_a_grant_is_not_shared(stack, key, synth):
 
     with pytest.raises(RuntimeError, match="Stack/B kms:Decrypt, which the key policy does not"):
         synth(stack)
+
+
+def test_ids_are_bound_by_a_key_policy_that_names_roles_only(stack):
+    with pytest.raises(KeyConfigurationError, match="names no role, so no id would be demanded"):
+        EncryptionKey(stack, "Key", bind_role_ids=True, access=KeyAccess.DELEGATED)
 
 
 def test_key_that_binds_role_ids_names_the_role_by_its_unique_id_in_its_own_policy(

@@ -17,12 +17,21 @@ from aws_cdk import aws_sqs as sqs
 
 from kms_patterns import (
     EncryptionKey,
+    HpkeReceiver,
     ImportedKey,
+    KeyAgreement,
     KeyAgreementKey,
     KeyEncapsulationKey,
+    KeyGrant,
+    KeyWatch,
     MacKey,
+    MacTokenIssuer,
+    MessageAuthenticator,
+    PublicKeyExport,
     ReplicaKey,
     RsaEncryptionKey,
+    SecretCipher,
+    Signer,
     SigningKey,
 )
 from kms_patterns.keys.errors import GrantRefused, KeyConfigurationError
@@ -440,3 +449,24 @@ def test_plain_look_up_of_the_cdk_is_what_ours_replace():
     template = assertions.Template.from_stack(stack).to_json()
     assert "kms:Decrypt" not in str(template)
     assert notices(stack) == []
+
+
+@pytest.mark.parametrize(("kind", "pattern"), [
+    (EncryptionKey, lambda scope, key: KeyWatch(scope, "P", keys=[key], encryption_key=key)),
+    (EncryptionKey, lambda scope, key: KeyGrant(scope, "P", key=key, operations=["Decrypt"],
+                                                grantee=iam.User.from_user_name(scope, "U", "u"))),
+    (KeyEncapsulationKey, lambda scope, key: HpkeReceiver(scope, "P", encapsulation_key=key, purpose="orders")),
+    (KeyAgreementKey, lambda scope, key: KeyAgreement(scope, "P", agreement_key=key, purpose="orders")),
+    (MacKey, lambda scope, key: MessageAuthenticator(scope, "P", mac_key=key)),
+    (MacKey, lambda scope, key: MacTokenIssuer(scope, "P", mac_key=key, issuer="https://a", audiences=["b"])),
+    (SigningKey, lambda scope, key: Signer(scope, "P", signing_key=key)),
+    (SigningKey, lambda scope, key: PublicKeyExport(scope, "P", keys={"k": key})),
+    (RsaEncryptionKey, lambda scope, key: SecretCipher(scope, "P", encryption_key=key)),
+])  # fmt: skip
+def test_pattern_that_needs_a_key_of_the_app_refuses_an_imported_one(kind, pattern, stack):
+    key = kind.from_key_arn(stack, "Key", ARN)
+
+    with pytest.raises(GrantRefused, match="give a key that this app makes") as refusal:
+        pattern(stack, key)
+
+    assert isinstance(refusal.value, KeyConfigurationError)

@@ -270,6 +270,20 @@ def test_grant_to_a_service_without_source_or_retiring_principal_is_refused(give
                  operations=["Decrypt"], **given)  # fmt: skip
 
 
+@pytest.mark.parametrize("source", ["*", "orders", "arn:aws:s3:::orders", "arn:aws:sns:eu-west-1:*:orders"])
+def test_source_that_kms_would_refuse_is_refused(source, stack, key):
+    service = iam.ServicePrincipal("dynamodb.amazonaws.com")
+    with pytest.raises(GrantRefused, match=r"KMS takes the ARN of one resource with its account \(ValidationExc"):
+        KeyGrant(stack, "Grant", key=key, grantee=service, operations=["Decrypt"], source_arn=source,
+                 retiring_principal=service)  # fmt: skip
+
+
+def test_source_known_at_deployment_only_is_taken(stack, key):
+    service = iam.ServicePrincipal("dynamodb.amazonaws.com")
+    assert KeyGrant(stack, "Grant", key=key, grantee=service, operations=["Decrypt"],
+                    source_arn=cdk.Fn.import_value("Table"), retiring_principal=service).grant_id  # fmt: skip
+
+
 def test_source_of_a_role_is_refused(stack, key, partner):
     with pytest.raises(GrantRefused, match="no request of a role or user would match; omit it"):
         KeyGrant(stack, "Grant", key=key, grantee=partner, operations=["Decrypt"], source_arn="arn:aws:s3:::a")

@@ -162,6 +162,16 @@ def test_own_deny_may_have_wildcards(stack, key, synth):
         {"StringLike": {"aws:SourceArn": "*"}},
         {"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:orders"}},
         {"ArnLike": {"aws:SourceArn": ["arn:aws:sns:eu-west-1:111122223333:orders", "arn:aws:sns:*"]}},
+        {"ArnLike": {"aws:SourceArn": "arn:aws:s3:*:????????????:*"}},
+        {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::ord*"}},
+        {"ArnLike": {"aws:SourceArn": "arn:aws:route53:::hostedzone/*"}},
+        {"StringLike": {"aws:SourceArn": "ar*"}},
+        {"StringLike": {"aws:SourceArn": "arn:aws:sns:*:${aws:SourceAccount}:*"}},
+        {"StringLike": {"aws:SourceAccount": "????????????"}},
+        {"StringEquals": {"kms:EncryptionContext:colour": "red"}},
+        {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": "arn:aws:logs:eu-west-1:*:log-group:*"}},
+        {"ArnLike": {"aws:SourceArn": cdk.Fn.join("", ["arn:", cdk.Aws.PARTITION, ":sns:*:*:orders"])}},
+        {"Bool": {"kms:GrantIsForAWSResource": "true"}},
     ],
 )
 def test_condition_that_binds_a_service_to_nobody_is_no_source(conditions, key):
@@ -178,6 +188,10 @@ def test_condition_that_binds_a_service_to_nobody_is_no_source(conditions, key):
         {"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:111122223333:*"}},
         {"ForAnyValue:StringLike": {"aws:SourceOrgPaths": "o-a1b2c3d4e5/r-ab12/*"}},
         {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": "arn:aws:logs:eu-west-1:111122223333:log-group:*"}},
+        {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::orders/*"}},
+        {"ArnLike": {"aws:SourceArn": cdk.Fn.sub("arn:${AWS::Partition}:sns:*:${AWS::AccountId}:*")}},
+        {"ArnLike": {"aws:SourceArn": cdk.Fn.join("", ["arn:", cdk.Aws.PARTITION, ":sns:*:111122223333:*"])}},
+        {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": cdk.Fn.import_value("LogGroup")}},
     ],
 )
 def test_condition_that_names_a_source_is_taken(conditions, stack, key, synth):
@@ -186,6 +200,21 @@ def test_condition_that_names_a_source_is_taken(conditions, stack, key, synth):
     key.add_to_resource_policy(statement("kms:Decrypt", principals=[service], conditions=conditions))
 
     synth(stack)
+
+
+@pytest.mark.parametrize(("service", "taken"), [
+    ("dnssec-route53.amazonaws.com", True), ("sns.amazonaws.com", False), ("rds.amazonaws.com", False),
+])  # fmt: skip
+def test_grants_for_resources_without_a_source_are_for_route_53_alone(service, taken, key):
+    principals = [iam.ServicePrincipal("dnssec-route53.amazonaws.com"), iam.ServicePrincipal(service)]
+    granting = statement("kms:CreateGrant", principals=principals,
+                         conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}})  # fmt: skip
+
+    if taken:
+        assert key.add_to_resource_policy(granting).statement_added
+    else:
+        with pytest.raises(GrantRefused, match=rf"Key: {service} without a condition"):
+            key.add_to_resource_policy(granting)
 
 
 def test_service_that_is_no_service_principal_of_the_cdk_needs_a_source_too(key):

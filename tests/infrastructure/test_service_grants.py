@@ -75,7 +75,24 @@ def test_dnssec_is_refused_a_key_that_does_not_sign(key):
         key.allow_service("dnssec-route53")
 
 
-def test_dnssec_may_be_allowed_by_hand(stack, synth, key_statements):
+@pytest.mark.parametrize(("region", "spec", "refusal"), [
+    ("us-east-1", kms.KeySpec.ECC_NIST_P384, "takes keys of key spec ECC_NIST_P256 only"),
+    ("us-east-1", kms.KeySpec.RSA_2048, "takes keys of key spec ECC_NIST_P256 only"),
+    ("eu-west-1", kms.KeySpec.ECC_NIST_P256, "takes keys in us-east-1 only, not in eu-west-1"),
+    (None, kms.KeySpec.ECC_NIST_P256, None),
+])  # fmt: skip
+def test_dnssec_is_refused_a_key_that_route_53_refuses(region, spec, refusal, app):
+    zone = cdk.Stack(app, "Zone", env=cdk.Environment(account="111122223333", region=region))
+    signing = SigningKey(zone, "Key", key_spec=spec)
+    if refusal is None:
+        assert signing.allow_service("dnssec-route53").statement_added
+    else:
+        with pytest.raises(GrantRefused, match=refusal):
+            signing.allow_service("dnssec-route53")
+
+
+def test_dnssec_may_be_allowed_by_hand(app, synth, key_statements):
+    stack = cdk.Stack(app, "Zone", env=cdk.Environment(account="111122223333", region="us-east-1"))
     SigningKey(stack, "Key").allow_service("dnssec-route53")
 
     signing, granting = key_statements(synth(stack))[1:]
@@ -93,6 +110,22 @@ def test_service_may_be_bound_to_one_resource(stack, key, synth, key_statements)
         "StringEquals": {"aws:SourceAccount": "111122223333"},
         "ArnLike": {"aws:SourceArn": "arn:aws:sns:eu-west-1:111122223333:orders"},
     }
+
+
+@pytest.mark.parametrize("source", ["my-topic", "*", "arn:aws:sns:*", "sns:eu-west-1:111122223333:orders:a:b"])
+def test_source_that_is_not_an_arn_is_refused(source, key):
+    with pytest.raises(GrantRefused, match="is not an ARN, so no request would match"):
+        key.allow_service("sns", source_arn=source)
+
+
+@pytest.mark.parametrize(("service", "source"), [
+    ("logs", "arn:aws:logs:eu-west-1:111122223333:log-group:a"),
+    ("lambda-code", "arn:aws:lambda:eu-west-1:111122223333:function:a"),
+])  # fmt: skip
+def test_account_of_a_source_that_names_another_one_is_refused(service, source, key):
+    with pytest.raises(GrantRefused, match="name the account in source_arn and omit source_account"):
+        key.allow_service(service, source_arn=source, source_account="444455556666")
+    assert key.allow_service(service, source_arn=source, source_account="111122223333").statement_added
 
 
 @pytest.mark.parametrize("service", sorted(set(SERVICES) - {*ACTING, SIGNS}))

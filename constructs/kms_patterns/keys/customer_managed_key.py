@@ -72,6 +72,11 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         self.key_spec, self.key_usage = key_spec, key_usage
         self.access = options.get("access", KeyAccess.NAMED)
         self.binds_role_ids = options.get("bind_role_ids", False)
+        if self.binds_role_ids and self.access is KeyAccess.DELEGATED:
+            raise KeyConfigurationError(
+                f"{construct_id}: bind_role_ids with access=KeyAccess.DELEGATED: the key policy of such a key names no "
+                "role, so no id would be demanded; omit bind_role_ids, or make the key with KeyAccess.NAMED"
+            )
         self._lifecycle, self._perimeter = lifecycle, perimeter
         self._served: set[str] = set()
         self._created: set[str] = set()

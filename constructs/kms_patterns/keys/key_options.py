@@ -68,7 +68,8 @@ class KeyOptions(TypedDict, total=False):
             inherit it.
         bind_role_ids: Whether the key policy also demands the unique id of each role that it names (``aws:userid``), so
             that a role made again under the name of a deleted one gets nothing. Every grant must then be to a role that
-            is made in the stack of the key. Defaults to False.
+            is made in the stack of the key, and ``access`` must be ``KeyAccess.NAMED``. Roles that deploy (also as
+            exceptions of the guardrails) and service-linked roles are named by their ARN only. Defaults to False.
         lifecycle: What happens to the key and its aliases when its stack is deleted. Defaults to
             ``KeyLifecycle.RETAIN``.
         access: Whether the key policy names the users of the key. Defaults to ``KeyAccess.NAMED``.

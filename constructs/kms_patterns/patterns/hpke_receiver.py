@@ -7,6 +7,7 @@ from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.key_encapsulation_key import KeyEncapsulationKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.key_specs import MlKemSpec
 
 
@@ -27,7 +28,7 @@ class HpkeReceiver(FunctionPattern):
             The logs contain no payloads, messages or secrets.
 
     Raises:
-        ValueError: The purpose is empty, or the key is of ML_KEM_512.
+        ValueError: The purpose is empty, or the key is of ML_KEM_512 or imported.
 
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_Decapsulate.html
     """
@@ -42,6 +43,7 @@ class HpkeReceiver(FunctionPattern):
         options: FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="hpke_receiver", memory_size=512)
+        check_key_of_app(self.node.path, "encapsulation_key", encapsulation_key)
         if not purpose.strip():
             raise ValueError(f"purpose {purpose!r} is empty: name what the messages are for, such as 'orders'")
         if encapsulation_key.key_spec is MlKemSpec.ML_KEM_512:

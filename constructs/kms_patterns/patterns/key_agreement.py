@@ -11,6 +11,7 @@ from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.key_agreement_key import KeyAgreementKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 
 _FINGERPRINT: Final = re.compile("[0-9a-f]{64}")
 # Environment variables of a function have 4 KB together.
@@ -58,6 +59,7 @@ class KeyAgreement(FunctionPattern):
         options: FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="key_agreement", memory_size=512)
+        check_key_of_app(self.node.path, "agreement_key", agreement_key)
         _check(purpose, allowed_peers, agreement_key)
 
         environment = {

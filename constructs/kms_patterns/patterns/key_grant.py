@@ -15,11 +15,14 @@ from kms_patterns.functions.runtime_source import runtime_source
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.grantee import check_inside, grantee_of, identity_arn, resolve_grantee
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.actions import NEUTRAL_OPERATIONS
 from kms_patterns.policy.conditions import Conditions
 
 _FORBIDDEN: Final = frozenset({"CreateGrant"})
 _NAME: Final = re.compile(r"[a-zA-Z0-9:/_-]{1,256}")
+_SOURCE_ARN: Final = re.compile(r"arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+")
+"""https://docs.aws.amazon.com/kms/latest/APIReference/API_GrantConstraints.html"""
 _SYMMETRIC_CONTEXT: Final = "kms:GenerateDataKey"
 
 
@@ -75,6 +78,7 @@ class KeyGrant(Construct):
         name: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        check_key_of_app(self.node.path, "key", key)
         _check_name(self, key, name)
         _check_place(self, key)
         _check_service(self, grantee, retiring_principal, source_arn)
@@ -198,6 +202,11 @@ def _check_service(scope: Construct, grantee: Principal, retiring: Principal | N
         raise GrantRefused(
             f"{scope.node.path}: source_arn={source_arn!r}: only a service makes requests for a resource, so no "
             "request of a role or user would match; omit it"
+        )
+    if source_arn is not None and not Token.is_unresolved(source_arn) and not _SOURCE_ARN.fullmatch(source_arn):
+        raise GrantRefused(
+            f"{scope.node.path}: source_arn={source_arn!r}: KMS takes the ARN of one resource with its account "
+            "(ValidationException); give one such as arn:aws:dynamodb:eu-west-1:111122223333:table/orders"
         )
 
 

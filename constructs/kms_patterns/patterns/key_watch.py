@@ -15,6 +15,7 @@ from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.patterns.parts import key_events
 from kms_patterns.patterns.parts.key_dashboard import key_dashboard
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY, LOGS_FILTER_LOG_EVENTS
 
 SID_NOTIFY: Final = "AllowNotificationsUnderThisKey"
@@ -45,7 +46,8 @@ class KeyWatch(Construct):
         functions: Functions that use the keys, whose duration the dashboard shows: KMS publishes no latency of a key.
 
     Raises:
-        KeyConfigurationError: No key, more than eight, or a key of another account or Region.
+        KeyConfigurationError: No key, more than eight, a key of another account or Region, or an imported
+            ``encryption_key``.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/monitoring-overview.html
     """
@@ -63,6 +65,7 @@ class KeyWatch(Construct):
         functions: Sequence[aws_lambda.IFunction] = (),
     ) -> None:
         super().__init__(scope, construct_id)
+        check_key_of_app(self.node.path, "encryption_key", encryption_key)
         _check_keys(self, keys)
         arns, ids = [key.key_arn for key in keys], [key.key_id for key in keys]
         self.topic = aws_sns.Topic(self, "Topic", master_key=encryption_key, enforce_ssl=True)

@@ -7,7 +7,7 @@ from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.mac_key import MacKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
-from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
+from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, check_key_of_app, use_key
 from kms_patterns.policy.key_specs import ALGORITHMS
 
 
@@ -40,6 +40,7 @@ class MessageAuthenticator(FunctionPattern):
         options: FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="message_authenticator")
+        check_key_of_app(self.node.path, "mac_key", mac_key)
         use_key(mac_key, CALLERS_BYTES, self)
         (self.algorithm,) = ALGORITHMS[mac_key.key_usage.value][mac_key.key_spec.value]
 

@@ -6,6 +6,7 @@ from constructs import Construct
 
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.imported.imported_types import ImportedRsaEncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.patterns.parts.function_pattern import CipherFunctions
 from kms_patterns.patterns.parts.key_uses import SECRETS, fixed_pairs, use_key
@@ -58,7 +59,7 @@ class SecretCipher(CipherFunctions):
         encryption_algorithm: str | None = None,
         options: FunctionOptions | None = None,
     ) -> None:
-        if isinstance(encryption_key, RsaEncryptionKey):
+        if isinstance(encryption_key, RsaEncryptionKey | ImportedRsaEncryptionKey):
             mode = rsa_mode(encryption_key, encryption_context, required_context, encryption_algorithm)
         else:
             mode = symmetric_mode(encryption_key, encryption_context, required_context, encryption_algorithm)

@@ -56,6 +56,9 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
         (DESCRIBE_KEY, GET_PUBLIC_KEY, SIGN),
         SOURCE,
         usage="SIGN_VERIFY",
+        # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-configuring-dnssec-cmk-requirements.html
+        key_spec="ECC_NIST_P256",
+        only_in="us-east-1",
         creates_grants=True,
     ),
     # https://docs.aws.amazon.com/ses/latest/dg/receiving-email-permissions.html

@@ -27,7 +27,9 @@ _ANY_EQUALS = (
 """Operators that demand a value exactly; each stands in a statement once, and the first one that the key exists."""
 _SOURCES = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
 _DEMANDING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike")
-_ACCOUNT_OF_ARN = 4
+_ACCOUNT_OF_ARN, _RESOURCE_OF_ARN = 4, 5
+_UNKNOWN = "\0"
+_DNSSEC = "dnssec-route53.amazonaws.com"
 _ENDPOINT = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _ENDPOINTS = {
     "aurora": "rds",
@@ -155,34 +157,63 @@ def has_source(demanded: Conditions) -> bool:
     """Return whether conditions bind an AWS service to the resource or account for which it acts.
 
     Only a demand that the service's request must meet does: not what a request without the key passes, not a network
-    (``aws:SourceIp``), and not a wildcard that matches every account.
+    (``aws:SourceIp``), and not a value that resources of any account have. What is known at deployment only names one.
+
+    Args:
+        demanded: As in a policy document; its tokens may be resolved.
     """
     return any(
-        key.lower() in _SOURCES or key.lower().startswith(CONTEXT_PREFIX.lower())
+        all(_names_source(key.lower(), _text(one)) for one in (value if isinstance(value, list) else [value]))
         for operator, demands in demanded.items()
         if operator.removeprefix("ForAnyValue:") in _DEMANDING
         for key, value in demands.items()
-        if not any(_stands_for_all(one) for one in (value if isinstance(value, list) else [value]))
     )
 
 
-def is_grant_for_resource(actions: Iterable[str], demanded: Conditions) -> bool:
-    """Return whether a statement lets an AWS service create grants for its resources, and nothing else.
+def is_grant_for_resource(service: str, actions: Iterable[str], demanded: Conditions) -> bool:
+    """Return whether a statement lets Route 53 create grants for its hosted zones, and nothing else.
 
-    AWS's pages bind such a statement to no source: the request is made before the service acts for the resource.
+    AWS's page binds this statement to no source. It says so of this service alone: another one is a confused deputy.
 
     See https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/access-control-managing-permissions.html
     """
     only = str(demanded.get("Bool", {}).get("kms:GrantIsForAWSResource", "")).lower() == "true"
-    return only and {action.lower() for action in actions} == {"kms:creategrant"}
+    return only and service == _DNSSEC and {action.lower() for action in actions} == {"kms:creategrant"}
 
 
-def _stands_for_all(value: object) -> bool:
-    text = str(value)
-    if not text.startswith("arn:"):
-        return set(text) == {"*"}
-    account = text.split(":")[_ACCOUNT_OF_ARN : _ACCOUNT_OF_ARN + 1]
-    return account == ["*"] or (not account and text.endswith("*"))
+def _names_source(key: str, text: str) -> bool:
+    if key == "aws:sourcearn" or key.startswith(CONTEXT_PREFIX.lower()):
+        return _names_resource(text)
+    # Below an organization all units are its own.
+    return key in _SOURCES and not _has_wildcard(text.partition("/")[0])
+
+
+def _names_resource(arn: str) -> bool:
+    parts = arn.split(":", _RESOURCE_OF_ARN)
+    if _UNKNOWN in parts[0] or (_UNKNOWN in arn and len(parts) <= _RESOURCE_OF_ARN):
+        return True
+    if parts[0] != "arn" or len(parts) <= _RESOURCE_OF_ARN:
+        return False
+    # The name of a bucket is one in all accounts; what follows it is inside.
+    resource = parts[_RESOURCE_OF_ARN].partition("/")[0] if parts[2] == "s3" else parts[_RESOURCE_OF_ARN]
+    owner = parts[_ACCOUNT_OF_ARN] or resource
+    return bool(owner) and not _has_wildcard(owner)
+
+
+def _has_wildcard(text: str) -> bool:
+    # A policy variable is filled from the request, so it may stand for anything.
+    return any(mark in text for mark in ("*", "?", "${"))
+
+
+def _text(value: object) -> str:
+    """Return a value as text, with a mark for each part that is known at deployment only."""
+    if isinstance(value, Mapping):
+        joined = value.get("Fn::Join")
+        if isinstance(joined, list) and isinstance(joined[1], list):
+            return str(joined[0]).join(_text(one) for one in joined[1])
+        found = value.get("Fn::Sub", _UNKNOWN)
+        return re.sub(r"\$\{[^}]*\}", _UNKNOWN, str(found[0] if isinstance(found, list) else found))
+    return re.sub(r"[$#]\{Token\[[^}]*\}", _UNKNOWN, str(value))
 
 
 _WITHOUT_FUNCTION_URLS: Final = frozenset({

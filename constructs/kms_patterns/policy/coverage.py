@@ -127,8 +127,10 @@ def services_without_source(statement: Mapping[str, Any]) -> list[str]:
     principal = statement.get("Principal", {})
     services = _as_list(principal.get("Service", [])) if isinstance(principal, Mapping) else []
     demanded = statement.get("Condition", {})
-    bound = has_source(demanded) or is_grant_for_resource(_as_list(statement.get("Action", [])), demanded)
-    return [] if bound else [_text(service) for service in services]
+    if has_source(demanded):
+        return []
+    actions, names = _as_list(statement.get("Action", [])), [_text(service) for service in services]
+    return [name for name in names if not is_grant_for_resource(name, actions, demanded)]
 
 
 def _text(value: Any) -> str:

@@ -22,6 +22,8 @@ class ServiceUse:
         source: Resource part of this ARN or of that of ``aws:SourceArn``, where rows differ.
         serves_itself: Whether it acts for itself as soon as a resource is under the key.
         usage: Key usage that it needs.
+        key_spec: The one key spec that it takes; None for every one of the usage.
+        only_in: The one Region whose keys it takes; None for every one.
         through: What users of its resources must be allowed through it.
         creation: What the creator of its resources must be allowed through it in addition.
         creates_grants: Whether the creator of its resources makes a KMS grant for it.
@@ -37,6 +39,8 @@ class ServiceUse:
     source: str | None = None
     serves_itself: bool = False
     usage: str = ENCRYPTION
+    key_spec: str | None = None
+    only_in: str | None = None
     through: tuple[str, ...] = ()
     creation: tuple[str, ...] = ()
     creates_grants: bool = False

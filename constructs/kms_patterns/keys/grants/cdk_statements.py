@@ -110,13 +110,15 @@ class SourceArn:
 
 def _bound(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStatement:
     """Return ``statement`` with its source's account, and with an ARN that :func:`unbind` can still change."""
-    service = next(str(it.service) for it in statement.principals if isinstance(it, iam.ServicePrincipal))
+    services = [str(it.service) for it in statement.principals if isinstance(it, iam.ServicePrincipal)]
     conditions: dict[str, dict[str, Any]] = {name: dict(demands) for name, demands in statement.conditions.items()}
-    own_account = not (has_source(conditions) or is_grant_for_resource(statement.actions, conditions))
+    own_account = not has_source(conditions) and not all(
+        is_grant_for_resource(service, statement.actions, conditions) for service in services
+    )
     for demands in conditions.values():
         arn = demands.get(_SOURCE_ARN)
         if isinstance(arn, str) and Token.is_unresolved(arn):
-            source = SourceArn(key.stack, service, arn)
+            source = SourceArn(key.stack, services[0], arn)
             key.sources_of_services.append(source)
             demands[_SOURCE_ARN] = Lazy.uncached_string(source)
             own_account = True

@@ -1,12 +1,14 @@
 """Use of a key by AWS services: for themselves, and for a role that calls them."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence, Set
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 from aws_cdk import ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 
 from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.errors import DeployerUnknown, GrantRefused
@@ -17,14 +19,18 @@ from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
+from kms_patterns.policy.key_specs import MlKemSpec
 from kms_patterns.policy.service_use import ENCRYPTION, ServiceUse
 from kms_patterns.policy.services import SERVICES
 from kms_patterns.policy.statements import service_sid
+
+_ARN: Final = re.compile(r"arn:(?:[^:]*:){4}.+")
 
 
 class ServiceGrants(GrantRules):
     """What services that encrypt at rest need, from the one table in ``kms_patterns.policy.services``."""
 
+    key_spec: kms.KeySpec | MlKemSpec
     _writer: GrantWriter
     _served: set[str]
     _created: set[str]
@@ -48,9 +54,15 @@ class ServiceGrants(GrantRules):
             source_account: The account of that resource. Defaults to the account of the key.
 
         Raises:
-            GrantRefused: The service is unknown or acts for its callers only, or the key is not symmetric.
+            GrantRefused: The service is unknown or acts for its callers only, takes no such key, or the source is not
+                an ARN or of another account than ``source_account``.
         """
         use = self._service(service)
+        if source_arn is not None and not Token.is_unresolved(source_arn) and not _ARN.fullmatch(source_arn):
+            raise GrantRefused(
+                f"{self.node.path}: source_arn={source_arn!r} is not an ARN, so no request would match "
+                "(AccessDeniedException); give all six parts, such as arn:aws:sns:eu-west-1:111122223333:orders"
+            )
         if use.principal is None:
             raise GrantRefused(
                 f"{self.node.path}: {service} uses keys for its callers only, it has no principal to allow: "
@@ -167,7 +179,21 @@ class ServiceGrants(GrantRules):
                 f"{self.node.path}: {name} needs a key with key usage {use.usage}, not {self.key_usage.value} "
                 "(InvalidKeyUsageException): give it a SigningKey"
             )
+        self._check_kind(name, use)
         return use
+
+    def _check_kind(self, name: str, use: ServiceUse) -> None:
+        if use.key_spec not in (None, self.key_spec.value):
+            raise GrantRefused(
+                f"{self.node.path}: {name} takes keys of key spec {use.key_spec} only, not {self.key_spec.value} "
+                f"(InvalidKMSArn): make the key with {use.key_spec}"
+            )
+        region = self.stack.region
+        if use.only_in not in (None, region) and not Token.is_unresolved(region):
+            raise GrantRefused(
+                f"{self.node.path}: {name} takes keys in {use.only_in} only, not in {region} (InvalidKMSArn): make the "
+                f"key in a stack of {use.only_in}"
+            )
 
     def _rendered(self, value: str | None) -> str | None:
         # The number of a token changes with the app; what it resolves to does not.
@@ -176,6 +202,11 @@ class ServiceGrants(GrantRules):
     def _source(self, use: ServiceUse, arn: str | None, account: str | None) -> Mapping[str, Mapping[str, Any]]:
         owner = account or self.stack.account
         if use.context is not None:
+            if arn and account and arn.split(":")[4:5] != [account]:
+                raise GrantRefused(
+                    f"{self.node.path}: source_account={account!r} with source_arn={arn!r}: this service is bound by "
+                    "the ARN in its encryption context alone; name the account in source_arn and omit source_account"
+                )
             anything = self.stack.format_arn(
                 service=use.host, account=owner, resource=str(use.source), arn_format=ArnFormat.NO_RESOURCE_NAME
             )

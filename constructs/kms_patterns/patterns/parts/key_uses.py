@@ -8,7 +8,9 @@ from weakref import WeakKeyDictionary
 from aws_cdk import Token
 from constructs import Construct
 
+from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.errors import ArgumentRefused
 from kms_patterns.keys.mac_key import MacKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.keys.signing_key import SigningKey
@@ -47,6 +49,25 @@ class _Use:
 
 
 _uses: "WeakKeyDictionary[Key, list[_Use]]" = WeakKeyDictionary()
+
+
+def check_key_of_app(path: str, what: str, key: object) -> None:
+    """Check that a construct is given a key whose spec and policy this app has.
+
+    Args:
+        path: Construct path of the pattern, or of the key.
+        what: Name of the argument.
+        key: The key.
+
+    Raises:
+        ArgumentRefused: It is imported, or is not a key of this package.
+    """
+    if not isinstance(key, CustomerManagedKey):
+        raise ArgumentRefused(
+            f"{path}: {what}={type(key).__name__}: an imported key, or one that is not of this package, has "
+            "no key spec and no key policy that this app writes; give a key that this app makes, or define the "
+            "construct in the app that makes it"
+        )
 
 
 def use_key(key: Key, what: str, user: Construct, *, fixed: Fixed | None = None) -> None:

@@ -11,6 +11,7 @@ from aws_cdk import aws_cloudfront as cloudfront
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.grants.asymmetric_grants import PublicKeyGrants
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.key_specs import ALGORITHMS, MlKemSpec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -39,6 +40,7 @@ def check_keys(keys: Mapping[str, CustomerManagedKey]) -> None:
                 f"key {name!r} is a {type(key).__name__}, which has no public key (UnsupportedOperationException); "
                 "give an RsaEncryptionKey, a SigningKey, a KeyAgreementKey or a KeyEncapsulationKey"
             )
+        check_key_of_app(key.node.path, f"keys[{name!r}]", key)
         if key.key_spec is MlKemSpec.ML_KEM_512:
             raise ValueError(
                 f"key {name!r} is of ML_KEM_512, whose public key the publishing function cannot read: "

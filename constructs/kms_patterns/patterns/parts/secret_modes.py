@@ -8,6 +8,7 @@ from aws_cdk import aws_iam
 from kms_patterns.functions.context_requirement import RequiredContext, required_context
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.key_specs import RSA_ENCRYPTION_ALGORITHMS
 
 RSA_ALGORITHM = "RSAES_OAEP_SHA_256"
@@ -81,6 +82,7 @@ def check_rsa(key: RsaEncryptionKey, algorithm: str) -> str:
     Raises:
         ValueError: The key is SM2, which the functions cannot use, or the algorithm is none of RSA encryption.
     """
+    check_key_of_app(key.node.path, "encryption_key", key)
     if not key.key_spec.value.startswith("RSA_"):
         raise ValueError(f"the key spec is {key.key_spec.value}: the functions encrypt with RSA keys only")
     if algorithm not in RSA_ENCRYPTION_ALGORITHMS:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from kms_patterns.keys.signing_key import SigningKey
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.key_specs import ALGORITHMS
 
 
@@ -17,6 +18,7 @@ def chosen_algorithm(signing_key: SigningKey, algorithm: str | None, *, usable: 
     Raises:
         ValueError: The key or the pattern has no such algorithm, or there is a choice and none was made.
     """
+    check_key_of_app(signing_key.node.path, "signing_key", signing_key)
     path, spec = signing_key.node.path, signing_key.key_spec.value
     known = [name for name in ALGORITHMS["SIGN_VERIFY"][spec] if usable is None or name in usable]
     if algorithm is None and len(known) == 1:
