@@ -1,6 +1,7 @@
 """Services and roles that deliver to topics, queues and buckets under a key may use the key, or are pointed out."""
 
 import aws_cdk as cdk
+import aws_cdk.assertions
 import pytest
 from aws_cdk import (
     aws_cloudtrail,
@@ -140,3 +141,92 @@ def test_function_whose_dead_letters_are_encrypted_is_told_what_its_role_needs(s
     key.grant_operations(function.role, "kms:GenerateDataKey", "kms:Decrypt", via_service="sqs")
 
     assert synth(stack)
+
+
+def statements_of(stack, principal):
+    template = cdk.assertions.Template.from_stack(stack).to_json()
+    (policy,) = (
+        it["Properties"]["KeyPolicy"] for it in template["Resources"].values() if it["Type"] == "AWS::KMS::Key"
+    )
+    return [it for it in policy["Statement"] if it["Principal"] == {"Service": principal}]
+
+
+def rule_to_topic(stack, topic):
+    rule = aws_events.Rule(stack, "Rule", schedule=aws_events.Schedule.rate(cdk.Duration.days(1)))
+    rule.add_target(aws_events_targets.SnsTopic(topic))
+
+
+def test_rule_reaches_a_topic_by_its_context_because_event_bridge_sends_its_key_no_source(stack, key):
+    rule_to_topic(stack, aws_sns.Topic(stack, "Topic", master_key=key))
+    without_source = [it for it in statements_of(stack, "events.amazonaws.com") if set(it["Condition"]) == {"ArnLike"}]
+    assert len(without_source) == 1
+    assert set(without_source[0]["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    ((name, arn),) = without_source[0]["Condition"]["ArnLike"].items()
+    assert name == "kms:EncryptionContext:aws:sns:topicArn"
+    assert [part for part in arn["Fn::Join"][1] if isinstance(part, str)][-1].endswith(":*")
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"StringEquals": {"aws:SourceAccount": "999999999999"}},
+        {"ArnLike": {"kms:EncryptionContext:aws:sns:topicArn": "arn:aws:sns:*:111111111111:*"}},
+        {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}},
+    ],
+    ids=["another account", "topics only", "what no service has"],
+)
+def test_statement_that_a_delivery_cannot_meet_does_not_let_it_in(conditions, stack, key):
+    dead_letters_of_a_target(stack, key)
+    events = iam.ServicePrincipal("events.amazonaws.com")
+    key.add_to_resource_policy(
+        iam.PolicyStatement(
+            principals=[events],
+            actions=["kms:Decrypt", "kms:GenerateDataKey"],
+            resources=["*"],
+            conditions={**conditions, **({} if "ArnLike" in conditions else SOURCE_OF_OTHERS)},
+        )
+    )
+    own = [it for it in statements_of(stack, "events.amazonaws.com") if it.get("Sid") == "AllowServiceEvents"]
+    assert len(own) == 1
+
+
+SOURCE_OF_OTHERS = {"ArnLike": {"aws:SourceArn": "arn:aws:events:eu-west-1:999999999999:rule/other"}}
+
+
+@pytest.mark.parametrize("action", ["sqs:*", "*", "sqs:Send*"])
+def test_wildcard_of_a_queue_policy_is_a_delivery(action, stack, key):
+    queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+    allowed = iam.PolicyStatement(
+        principals=[iam.ServicePrincipal("events.amazonaws.com")], actions=[action], resources=[queue.queue_arn]
+    )
+    queue.add_to_resource_policy(allowed)
+    assert statements_of(stack, "events.amazonaws.com")
+
+
+@pytest.mark.parametrize("place", ["document", "statement", "condition"])
+def test_condition_of_the_template_in_a_queue_policy_is_followed_both_ways(place, stack, key):
+    queue = aws_sqs.CfnQueue(stack, "Queue", kms_master_key_id=key.key_arn)
+    cdk.CfnCondition(stack, "Chosen", expression=cdk.Fn.condition_equals(cdk.Aws.REGION, "eu-west-1"))
+    either = lambda value: {"Fn::If": ["Chosen", value, {"Ref": "AWS::NoValue"}]}  # noqa: E731
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue.attr_arn,
+    }
+    if place == "condition":
+        statement["Condition"] = either({"StringEquals": {"aws:SourceAccount": "111111111111"}})
+    document = {"Version": "2012-10-17", "Statement": [either(statement) if place == "statement" else statement]}
+    aws_sqs.CfnQueuePolicy(
+        stack, "Policy", queues=[queue.ref], policy_document=either(document) if place == "document" else document
+    )
+    assert statements_of(stack, "events.amazonaws.com")
+
+
+def test_role_whose_own_policy_is_written_elsewhere_may_use_an_encrypted_queue(stack, key):
+    queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+    role = iam.Role(stack, "Sender", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn]))
+    actions = "kms:GenerateDataKey", "kms:Decrypt"
+    key.grant_operations(role, *actions, via_service="sqs", key_policy_only=True)
+    assert cdk.assertions.Template.from_stack(stack).find_resources("AWS::SQS::Queue")

@@ -196,6 +196,14 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         through=_OBJECTS,
         resources={"AWS::Events::EventBus": ("kmsKeyIdentifier",)},
     ),
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    "events-to-topics": ServiceUse(
+        "sns",
+        "events.amazonaws.com",
+        _OBJECTS,
+        context="aws:sns:topicArn",
+        source="*",
+    ),
     # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
     "states": ServiceUse(
         "states",

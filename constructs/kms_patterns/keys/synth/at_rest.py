@@ -66,6 +66,7 @@ class AtRest:
         self.under: dict[str, GrantTarget] = {}
         """Construct path of a topic, queue or bucket -> its key."""
         self._waiting: dict[str, list[Delivery]] = {}
+        self._topics: set[str] = set()
         self.refused: dict[str, list[str]] = {}
         """Construct path of a resource -> why AWS would refuse to create it, or why nothing can be allowed."""
 
@@ -114,16 +115,18 @@ class AtRest:
         for name, service in served:
             messages += _serve(self._keys[name], service, node, stack)
             if service in RECEIVING:
-                self._receive(path, self._keys[name])
+                self._receive(path, self._keys[name], topic=service == "sns")
         self.refused[path] = messages
         for where, name, services in found:
             if not services and _encrypts(where):
                 _warn_of_unknown(self._keys[name], node, ".".join(where), _LAUNCHED.get(kind), has_row=bool(rows))
 
-    def _receive(self, path: str, key: GrantTarget) -> None:
+    def _receive(self, path: str, key: GrantTarget, *, topic: bool) -> None:
         self.under[path] = key
+        if topic:
+            self._topics.add(path)
         for delivery in self._waiting.pop(path, ()):
-            let_in(key, delivery)
+            let_in(key, delivery, topic=topic)
 
     def _deliver(self, delivery: Delivery) -> None:
         """Let a service use the key of the topic, queue or bucket to which it delivers, once both are known."""
@@ -131,7 +134,7 @@ class AtRest:
         if key is None:
             self._waiting.setdefault(delivery.target, []).append(delivery)
         else:
-            let_in(key, delivery)
+            let_in(key, delivery, topic=delivery.target in self._topics)
 
     def _named(self, properties: Mapping[str, Any], stack: Stack) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield where properties name a key, and the name of the key."""

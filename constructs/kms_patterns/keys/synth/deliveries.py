@@ -5,12 +5,13 @@ A topic policy may let an alarm publish; without the key the message is lost, an
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from aws_cdk import Annotations, DefaultTokenResolver, Reference, Stack, StringConcat, Tokenization
 
 from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.policy.actions import GENERATE_DATA_KEY
+from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
 from kms_patterns.policy.services import SERVICES
 
 RECEIVING: Final = ("s3", "sns", "sqs")
@@ -33,6 +34,12 @@ _POLICIES: Final[Mapping[str, str]] = {
 """L1 class -> property that names the resources whose policy it is."""
 DELIVERING: Final = {*_BY_NAME, *_POLICIES}
 _ANY: Final = ":*:*:*"
+TO_TOPICS: Final = {"events": "events-to-topics"}
+"""Rows of services that send a topic's key neither aws:SourceAccount nor aws:SourceArn, and the rows for topics.
+
+See https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+"""
+_TOPIC_CONTEXT: Final = "kms:encryptioncontext:aws:sns:topicarn"
 _DATA: Final = {"s3:putobject", "sns:publish", "sqs:sendmessage"}
 _ROWS: Final = {use.principal: name for name, use in reversed(list(SERVICES.items())) if use.principal}
 
@@ -96,26 +103,47 @@ def deliveries(kind: str, by: str, given: Mapping[str, Any], stack: Stack) -> It
             yield from (Delivery(name, target, by, sources) for name in _services(statement) for target in targets)
 
 
-def _statements(document: Any) -> list[Any]:
-    return _as_list((document or {}).get("Statement", ()))
+def _statements(document: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of a policy, of both branches where a condition of the template chooses."""
+    for chosen in _branches(document):
+        yield from _branches(chosen.get("Statement"))
+
+
+def _branches(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, list | tuple):
+        for member in value:
+            yield from _branches(member)
+    elif isinstance(value, Mapping) and set(value) == {"Fn::If"}:
+        yield from _branches(value["Fn::If"][1:])
+    elif isinstance(value, Mapping) and "Ref" not in value:
+        yield value
 
 
 def _delivers(statement: Mapping[str, Any]) -> bool:
-    acts = {str(act).lower() for act in _as_list(statement.get("Action", ()))}
-    return statement["Effect"] == "Allow" and bool(acts & _DATA) and bool(_principals(statement))
+    patterns = [text.lower() for text in _texts(statement.get("Action"))]
+    acts = any(fnmatchcase(act, pattern) for act in _DATA for pattern in patterns)
+    return acts and statement.get("Effect") != "Deny" and bool(_principals(statement))
 
 
-def let_in(key: GrantTarget, delivery: Delivery) -> None:
-    """Let the service use the key of the resource to which it delivers, unless the key policy does already."""
-    use = SERVICES.get(delivery.service)
-    principal = str(use.principal if use is not None else delivery.service)
-    if _is_let_in(key, principal, delivery.sources):
+def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None:
+    """Let the service use the key of the resource to which it delivers, unless the key policy does already.
+
+    Args:
+        key: The key of the topic, queue or bucket.
+        delivery: What is delivered.
+        topic: Whether it is delivered to a topic.
+    """
+    service = TO_TOPICS.get(delivery.service, delivery.service) if topic else delivery.service
+    use = SERVICES.get(service)
+    principal = str(use.principal if use is not None else service)
+    without_source = topic and delivery.service in TO_TOPICS
+    if _is_let_in(key, principal, delivery.sources, topic=topic, without_source=without_source):
         return
     allow = getattr(key, "allow_service", None)
     if use is not None and allow is not None:
-        allow(delivery.service)
+        allow(service)
         return
-    call = f"allow_service({delivery.service!r})" if use is not None else "add_to_resource_policy(…)"
+    call = f"allow_service({service!r})" if use is not None else "add_to_resource_policy(…)"
     Annotations.of(key).add_warning_v2(
         f"kms-patterns:UnservedDelivery:{principal}:{delivery.target}",
         f"{delivery.by} makes {principal} deliver to {delivery.target}, which is encrypted under this key, and the key "
@@ -124,21 +152,42 @@ def let_in(key: GrantTarget, delivery: Delivery) -> None:
     )
 
 
-def _is_let_in(key: GrantTarget, principal: str, sources: Sequence[str]) -> bool:
+def _is_let_in(key: GrantTarget, principal: str, sources: Sequence[str], *, topic: bool, without_source: bool) -> bool:
+    """Return whether a statement allows all that a delivery takes, and demands nothing that it might lack."""
     resource = getattr(key, "resource", None)
     document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else {}
+    account = resolved_by_path(key.stack.account, key.stack)
+
+    def meets(name: str, values: Any) -> bool:
+        if name == _TOPIC_CONTEXT:
+            return topic
+        if without_source:
+            return False
+        if name == "aws:sourceaccount":
+            return account in _as_list(values)
+        return name == "aws:sourcearn" and all(arn in sources or arn.endswith(_ANY) for arn in _texts(values))
+
+    def lets_in(statement: Mapping[str, Any]) -> bool:
+        patterns = [text.lower() for text in _texts(statement.get("Action"))]
+        conditions = statement.get("Condition", {})
+        known = isinstance(conditions, Mapping) and all(isinstance(it, Mapping) for it in conditions.values())
+        return (
+            statement.get("Effect") == "Allow"
+            and principal in _principals(statement)
+            and all(any(fnmatchcase(act.lower(), it) for it in patterns) for act in (GENERATE_DATA_KEY, DECRYPT))
+            and known
+            and all(meets(name.lower(), values) for demands in conditions.values() for name, values in demands.items())
+        )
+
     return any(
-        statement["Effect"] == "Allow"
-        and principal in _principals(statement)
-        and GENERATE_DATA_KEY in _as_list(statement["Action"])
-        and all(arn in sources or arn.endswith(_ANY) for arn in _sources(statement))
-        for statement in _as_list(document.get("Statement", ()))
+        lets_in(statement) for statement in _as_list(document.get("Statement", ())) if isinstance(statement, Mapping)
     )
 
 
 def _sources(statement: Mapping[str, Any]) -> Iterator[str]:
-    for demands in statement.get("Condition", {}).values():
-        yield from _texts([value for name, value in demands.items() if name.lower() == "aws:sourcearn"])
+    for condition in _branches(statement.get("Condition")):
+        for demands in _branches(list(condition.values())):
+            yield from _texts([value for name, value in demands.items() if name.lower() == "aws:sourcearn"])
 
 
 def _services(statement: Mapping[str, Any]) -> list[str]:
@@ -146,9 +195,7 @@ def _services(statement: Mapping[str, Any]) -> list[str]:
 
 
 def _principals(statement: Mapping[str, Any]) -> list[str]:
-    principal = statement.get("Principal", {})
-    found = principal.get("Service", ()) if isinstance(principal, Mapping) else ()
-    return [name for name in _as_list(found) if isinstance(name, str)]
+    return [name for each in _branches(statement.get("Principal")) for name in _texts(each.get("Service"))]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aws_cdk import CfnResource, Stack
 from aws_cdk import aws_iam as iam
@@ -206,17 +206,29 @@ def messages_without_key(
     for asked in identity_statements(view, references, lambda act: act.lower() in _MESSAGES) if targets else ():
         for name in asked.resources & targets.keys():
             key = targets[name]
-            own = {view.name(key.resource), "*"} if hasattr(key, "resource") else None
+            here = cast("KeyInApp", key) if hasattr(key, "resource") else None
+            own = {view.name(here.resource), "*"} if here else None
+            elsewhere = _named_elsewhere(here, view, references) if here else {}
             for action in asked.actions:
                 needed, service = _MESSAGES[action.lower()]
                 for principal in asked.principals:
-                    if principal != UNATTACHED and own and not _may(known, principal, needed, own):
+                    granted = principal == UNATTACHED or needed in elsewhere.get(principal, ())
+                    if own and not granted and not _may(known, principal, needed, own):
                         yield (
                             f"{key.node.path}: {asked.where} allows {references.label(principal)} {action} on {name}, "
                             f"which is encrypted under this key, and no policy allows it {needed}: the call would end "
                             f"in KMS.AccessDeniedException. Call grant_operations(role, {needed!r}, …, "
                             f"via_service={service!r}) of the key, or the grant of the topic or queue"
                         )
+
+
+def _named_elsewhere(key: KeyInApp, view: TemplateView, references: References) -> dict[str, set[str]]:
+    """Return the actions of each principal that the key policy names and whose own policy is written elsewhere."""
+    found: dict[str, set[str]] = {}
+    for allowance in _key_allowances(view.properties(key.resource)["keyPolicy"], key.stack, references):
+        if allowance.principal and allowance.where in key.statements_for_elsewhere:
+            found.setdefault(allowance.principal, set()).update(allowance.actions)
+    return found
 
 
 def _may(statements: Iterable[IdentityStatement], principal: str, action: str, own: set[str]) -> bool:
