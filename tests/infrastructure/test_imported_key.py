@@ -28,6 +28,7 @@ from kms_patterns import (
     MacTokenIssuer,
     MessageAuthenticator,
     PublicKeyExport,
+    ReEncryptor,
     ReplicaKey,
     RsaEncryptionKey,
     SecretCipher,
@@ -462,6 +463,9 @@ def test_plain_look_up_of_the_cdk_is_what_ours_replace():
     (SigningKey, lambda scope, key: Signer(scope, "P", signing_key=key)),
     (SigningKey, lambda scope, key: PublicKeyExport(scope, "P", keys={"k": key})),
     (RsaEncryptionKey, lambda scope, key: SecretCipher(scope, "P", encryption_key=key)),
+    (RsaEncryptionKey, lambda scope, key: ReEncryptor(scope, "P", source_key=key, any_source_context=True,
+                                                      destination_key=EncryptionKey(scope, "D"),
+                                                      required_destination_context=["tenant"])),
 ])  # fmt: skip
 def test_pattern_that_needs_a_key_of_the_app_refuses_an_imported_one(kind, pattern, stack):
     key = kind.from_key_arn(stack, "Key", ARN)

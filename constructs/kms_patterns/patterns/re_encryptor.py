@@ -11,8 +11,10 @@ from kms_patterns.functions.context_requirement import RequiredContext, required
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.imported.imported_types import ImportedRsaEncryptionKey
 from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 
 _SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
 
@@ -67,6 +69,8 @@ class ReEncryptor(FunctionPattern):
         options: FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="re_encryptor")
+        if isinstance(source_key, ImportedRsaEncryptionKey):
+            check_key_of_app(self.node.path, "source_key", source_key)
         source = required_context(source_context, (*required_source_context, *_names(kept_context)))
         destination = required_context(destination_context, (*required_destination_context, *kept_context))
         _check_source(source_key, source, any_context=any_source_context)
