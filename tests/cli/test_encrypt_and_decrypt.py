@@ -9,12 +9,13 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kms_runtime.cli import encryption, file_streams, outputs
+from kms_runtime.cli import encryption, file_streams, outputs, trees
 from kms_runtime.cli.places import shown
 from kms_runtime.message import EncryptedDataKey, MessageKeys, serialize_context
 from kms_runtime.message.header import serialize_data_keys
@@ -486,6 +487,26 @@ def test_results_beside_their_sources_are_not_encrypted_again(run, keys, plain):
     assert run("encrypt", "-r", plain, "-k", keys.first).code == 0
     again = run("encrypt", "-r", plain, "-k", keys.first)
     assert (again.code, again.stderr) == (0, "0 files done, 0 failed, 4 there already, 5 passed over\n")
+
+
+def test_results_written_into_the_folder_itself_are_not_encrypted_again(run, keys, plain):
+    assert run("encrypt", "-r", plain, "-o", plain, "-k", keys.first).code == 0
+    before = set(files_of(plain))
+    assert run("encrypt", "-r", plain, "-o", plain, "-k", keys.first).code == 0
+    assert set(files_of(plain)) == before
+
+
+def test_file_that_cannot_be_looked_at_is_an_error_and_not_passed_over(plain, monkeypatch):
+    stat = Path.stat
+
+    def refused(path, **options):
+        if path.name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(PermissionError):
+        trees.tree([str(plain)], None, lambda name: f"{name}.encrypted", lambda _: True, again=False)
 
 
 def test_damaged_message_does_not_keep_a_folder_from_being_decrypted(run, keys, plain, tmp_path):

@@ -314,6 +314,7 @@ CHAINING = {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": [
 
 @pytest.mark.parametrize("option", [
     {"ExternalId": "x"}, {"DurationSeconds": 899}, {"DurationSeconds": 7200}, {"DurationSeconds": 43201},
+    {"DurationSeconds": "\u00b2"},
     {"Tags": [{"Key": "aws:team", "Value": "a"}]}, {"Tags": [{"Key": f"t{n}", "Value": ""} for n in range(51)]},
 ])  # fmt: skip
 def test_member_of_assume_role_beyond_its_limits_is_refused(
@@ -322,6 +323,14 @@ def test_member_of_assume_role_beyond_its_limits_is_refused(
     sts = aws.client("sts", config=Config(parameter_validation=False))
     request = {"RoleArn": make_role(trust=CHAINING), "RoleSessionName": "name"}
     assert code_of(sts.assume_role, **request, **option) == "ValidationError"
+
+
+def test_tag_keys_that_differ_in_case_only_are_one_key_given_twice(aws: LocalAws, make_role: Any, refusal: Any) -> None:
+    tags = [{"Key": "Team", "Value": "a"}, {"Key": "team", "Value": "b"}]
+    request = {"RoleArn": make_role(trust=CHAINING), "RoleSessionName": "name", "Tags": tags}
+    code, message = refusal(aws.client("sts").assume_role, **request)
+    assert code == "InvalidParameterValue"
+    assert "Duplicate tag keys" in message
 
 
 @pytest.mark.parametrize("operation", ["assume_role", "get_session_token"])

@@ -1,6 +1,7 @@
 """Clients of the AWS SDK for the commands; what is wrong with its configuration is said on one line."""
 
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+# The files of a folder are processed on threads, and one boto3 session makes one client at a time.
+_LOCK = Lock()
 _chosen: dict[str, str | None] = {}
 
 
@@ -61,13 +64,14 @@ def _client(service: str, region: str | None) -> Any:
 
     try:
         # Credentials are looked for here, not at the first request, so that all that is wrong is found in one place.
-        session = _session()
-        credentials = session.get_credentials()
-        if credentials is not None:
-            credentials.get_frozen_credentials()
-        build: Any = session.client
-        config = Config(retries={"mode": "standard"}, max_pool_connections=32)
-        return build(service, region_name=region, endpoint_url=_chosen.get("endpoint"), config=config)
+        with _LOCK:
+            session = _session()
+            credentials = session.get_credentials()
+            if credentials is not None:
+                credentials.get_frozen_credentials()
+            build: Any = session.client
+            config = Config(retries={"mode": "standard"}, max_pool_connections=32)
+            return build(service, region_name=region, endpoint_url=_chosen.get("endpoint"), config=config)
     except (BotoCoreError, ClientError, ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
         # All of these are raised for a profile, an endpoint, a number or a credential process that cannot be used.
         reason = shown(str(error).strip()) or type(error).__name__

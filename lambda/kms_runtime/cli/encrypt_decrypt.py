@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 AWS refused, or a file cannot be read or written; 2 the co
 altered, cut, not a message, or made under another encryption context.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -164,6 +165,11 @@ def _pairs(context: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
+def _is_beside(output: Place | None, folders: Sequence[str]) -> bool:
+    """Return whether results stand among their sources: a second run must not take them for sources."""
+    return output is None or any(os.path.realpath(str(output)) == os.path.realpath(each) for each in folders)
+
+
 def _run(
     work: Any, patterns: Sequence[str], output: Place | None, name_for: Callable[[str], str], options: dict[str, Any]
 ) -> None:
@@ -178,7 +184,7 @@ def _run(
                 patterns,
                 output,
                 name_for,
-                lambda name: work.wants(name, options["suffix"], beside=output is None),
+                lambda name: work.wants(name, options["suffix"], beside=_is_beside(output, patterns)),
                 again=options["force"] or not writes,
             )
             pairs = [*found.files]

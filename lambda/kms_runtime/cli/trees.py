@@ -1,7 +1,8 @@
 """Folders of the ``encrypt`` and ``decrypt`` commands: which files are processed, and where each result goes.
 
 A result has the modification time of its source. A second run leaves a file alone if its result is there with that
-time, so an interrupted run is resumed, and a source that changed meanwhile is an error instead of a stale result.
+time, so an interrupted run is resumed, and a source that changed meanwhile is an error instead of a stale result. Only
+times are compared: for another key or encryption context make the results again, with ``--force``.
 """
 
 import os
@@ -62,7 +63,7 @@ def tree(
     files, size, done, other = [], 0, 0, 0
     for root in roots:
         for source in _walk(root, output):
-            found = _facts(source)
+            found = _source_facts(source)
             if found is None or _LEFT_BEHIND.fullmatch(source.name) or not wanted(source.name):
                 other += 1
                 continue
@@ -97,11 +98,20 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+def _source_facts(file: Path) -> os.stat_result | None:
+    """Return the facts of a regular file, or None; a file that cannot be looked at is an error, never passed over."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None  # a link to nothing
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
 def _facts(file: Path) -> os.stat_result | None:
     try:
         found = file.stat()
     except OSError:
-        return None  # a link to nothing
+        return None
     return found if stat.S_ISREG(found.st_mode) else None
 
 

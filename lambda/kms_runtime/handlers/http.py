@@ -55,6 +55,7 @@ class Publication:
                 self._content, self._failure = self._fetch(), None
             except KmsRuntimeError as error:
                 if not self._content or isinstance(error, self._gone):
+                    self._content = b""
                     self._failure, self._until = error, time.monotonic() + FAILURE_KEPT
                     raise
                 LOG.warning("what was published is kept", extra={"errorCode": error.code, "reason": str(error)})

@@ -104,6 +104,7 @@ class RangedReads:
         self._buffers = [bytearray(RANGE)]
         self._piece, self._position, self._end = bytearray(), 0, 0
         self._closed = False
+        self._sources = {first}
         self._pending.append(self._threads.submit(self._fill, first, self._buffers[0]))
         for _ in range(downloads - 1):
             self._ask(None)
@@ -132,6 +133,8 @@ class RangedReads:
     def close(self) -> None:
         """Ask for no further range, wait for those on their way, and wipe every buffer."""
         self._closed = True
+        for source in list(self._sources):
+            source.close()
         self._threads.shutdown(cancel_futures=True)
         self._pending.clear()
         for buffer in self._buffers:
@@ -167,8 +170,12 @@ class RangedReads:
 
     def _range(self, start: int, end: int, buffer: bytearray) -> tuple[bytearray, int]:
         source = S3Source(self._first.request, s3_client=self._s3, byte_range=(start, end), etag=self._first.etag)
-        with source:
-            return self._fill(source, buffer)
+        self._sources.add(source)
+        try:
+            with source:
+                return self._fill(source, buffer)
+        finally:
+            self._sources.discard(source)
 
     def _fill(self, source: S3Source, buffer: bytearray) -> tuple[bytearray, int]:
         got = 0

@@ -3,6 +3,7 @@
 See https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 """
 
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -91,6 +92,8 @@ class S3Source:
         if etag:
             bounds["IfMatch"] = etag
         response = self._get(bounds)
+        if byte_range:
+            _check_range(response, byte_range, location)
         self._body = response["Body"]
         self.etag: str = response["ETag"]
         self.attributes = {name: response[name] for name in ATTRIBUTES if response.get(name)}
@@ -193,6 +196,20 @@ class S3Source:
 
     def _replaced(self) -> SourceChanged:
         return SourceChanged(f"{self.location} at byte {self._position}: the object was replaced while it was read")
+
+
+def _check_range(response: Mapping[str, Any], asked: tuple[int, int], location: S3Object) -> None:
+    """Refuse other bytes than were asked for, which a server may send and which would be taken for these.
+
+    Raises:
+        SourceInterrupted: The response has another range, or none.
+    """
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", str(response.get("ContentRange")))
+    start, end = asked
+    if found is None or [int(found[1]), int(found[2]) + 1] != [start, min(end, int(found[3]))]:
+        raise SourceInterrupted(
+            f"{location}: bytes {start}-{end - 1} were asked for, {response.get('ContentRange')} came"
+        )
 
 
 def _total_size(response: Mapping[str, Any]) -> int:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime import KmsRuntimeError, PublicKey
+from kms_runtime.errors import ServiceUnreachable, SourceNotReadable
 from kms_runtime.handlers import clients, http, public_key_export
 from kms_runtime.handlers.validation import schema
 
@@ -230,6 +231,25 @@ def test_file_that_was_deleted_is_not_served_after_a_minute(store: Store, now: l
     store.objects.clear()
     now[0] += 60
     assert serve("/partners.json")["statusCode"] == 503
+
+
+def test_content_that_is_gone_comes_back_soon_after_its_source_whatever_failed_meanwhile(now: list[float]) -> None:
+    answers: list[bytes | Exception] = [b"keys", SourceNotReadable("gone"), ServiceUnreachable("down"), b"keys"]
+
+    def fetch() -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    publication = http.Publication(fetch, refresh_after=3600, gone=(SourceNotReadable,))
+    assert publication.content() == b"keys"
+    for later, error in ((3600, SourceNotReadable), (http.FAILURE_KEPT, ServiceUnreachable)):
+        now[0] += later
+        with pytest.raises(error):
+            publication.content()
+    now[0] += http.FAILURE_KEPT
+    assert publication.content() == b"keys"
 
 
 @pytest.mark.usefixtures("published")

@@ -110,3 +110,24 @@ def test_object_is_encrypted_and_decrypted_through_many_ranges_and_parts(stored)
 def test_concurrency_out_of_range_is_refused(numbers):
     with pytest.raises(InvalidRequest, match="give 1 to 32"):
         S3Concurrency(**numbers)
+
+
+@pytest.mark.parametrize("came", ["bytes 10000-14999/100400", "bytes 0-9999/100400", None], ids=str)
+def test_other_bytes_than_were_asked_for_are_refused(came, stored, monkeypatch):
+    answer = stored.get_object
+
+    def shifted(**request):
+        found = dict(answer(**request))
+        return found if request["Range"] == "bytes=0-9999" else found | {"ContentRange": came}
+
+    monkeypatch.setattr(stored, "get_object", shifted)
+    with pytest.raises(SourceInterrupted, match="were asked for"):
+        read(stored)
+
+
+def test_close_ends_the_reads_that_are_under_way(stored):
+    with opened(PLACE, s3_client=stored, concurrency=S3Concurrency(downloads=4)) as (first, stream):
+        stream.read(1)
+        sources = {first, *stream._sources}
+        stream.close()
+        assert all(source._closed for source in sources)

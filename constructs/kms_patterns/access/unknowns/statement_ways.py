@@ -199,10 +199,11 @@ def principal_ways(statement: Mapping[str, Any], environments: Environments) -> 
 def _other_principals(kind: Kind, value: str, environments: Environments) -> Iterator[tuple[str, Proposition]]:
     """Yield which other principals a principal of a policy may be."""
     provider = re.fullmatch(r"(arn:[^:]*:iam::)([^:]*)(:.+)", value) if kind == "Federated" else None
-    if provider and not is_symbolic(provider[3]):
+    if provider:
         for account, proposition in environments.other_accounts(provider[2]):
             yield f"{provider[1]}{account}{provider[3]}", proposition
-        return
+        if not is_symbolic(provider[3]):
+            return
     yield from _other_names(kind, value, environments)
 
 

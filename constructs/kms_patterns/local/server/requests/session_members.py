@@ -33,7 +33,14 @@ def refusal(params: Params, asking: Session) -> Response | None:
         params: The request.
         asking: The session that asks; empty for a user.
     """
-    return _federation(params) or _members(params) or _duration(params, asking) or _mfa(params) or _tags(params, asking)
+    return (
+        _federation(params)
+        or _members(params)
+        or _duration(params, asking)
+        or _mfa(params)
+        or _duplicates(params)
+        or _tags(params, asking)
+    )
 
 
 def _federation(params: Params) -> Response | None:
@@ -72,7 +79,7 @@ def _duration(params: Params, asking: Session) -> Response | None:
     if operation not in _DURATIONS or given is None:
         return None
     least, most = _DURATIONS[operation]
-    seconds = int(given) if given.isdigit() else -1
+    seconds = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else -1
     if not least <= seconds <= most:
         return _invalid(
             f"1 validation error detected: Value '{given}' at 'durationSeconds' failed to satisfy constraint: "
@@ -96,6 +103,12 @@ def _mfa(params: Params) -> Response | None:
     return query_error("sts", "AccessDenied", message, HTTPStatus.FORBIDDEN)
 
 
+def _duplicates(params: Params) -> Response | None:
+    keys = [key.lower() for name, key in params.items() if _TAG_KEY.fullmatch(name)]
+    message = "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+    return query_error("sts", "InvalidParameterValue", message) if len(set(keys)) < len(keys) else None
+
+
 def _tags(params: Params, asking: Session) -> Response | None:
     tags, inherited = _given_tags(params), inherited_tags(asking)
     if len(tags) + len(inherited) > _MOST_TAGS:
@@ -116,9 +129,7 @@ def _tags(params: Params, asking: Session) -> Response | None:
 
 
 def _given_tags(params: Params) -> dict[str, str]:
-    keys = {
-        name.removesuffix(".Key"): key for name, key in params.items() if re.fullmatch(r"Tags\.member\.\d+\.Key", name)
-    }
+    keys = {name.removesuffix(".Key"): key for name, key in params.items() if _TAG_KEY.fullmatch(name)}
     return {key: params.get(f"{name}.Value", "") for name, key in keys.items()}
 
 
