@@ -18,7 +18,7 @@ from aws_cdk import (
 )
 from aws_cdk import aws_iam as iam
 
-from kms_patterns import EncryptedBucket, EncryptionKey
+from kms_patterns import EncryptedBucket, EncryptionKey, KeyAccess, KeyGrant
 from tests.infrastructure.test_service_grants import warnings
 from tests.infrastructure.test_services_at_rest import only
 
@@ -221,6 +221,86 @@ def test_condition_of_the_template_in_a_queue_policy_is_followed_both_ways(place
         stack, "Policy", queues=[queue.ref], policy_document=either(document) if place == "document" else document
     )
     assert statements_of(stack, "events.amazonaws.com")
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}},
+        {"ArnNotLike": {"aws:SourceArn": "arn:aws:events:*:*:*"}},
+        {"Null": {"aws:SourceAccount": "true"}},
+    ],
+    ids=["any source of another service", "no rule", "no account"],
+)
+def test_source_that_the_service_never_has_does_not_let_its_delivery_in(conditions, stack):
+    # L1 resources: for an L2 rule the CDK writes a statement of its own, which would let the delivery in.
+    key = EncryptionKey(stack, "Key")
+    own = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    add_for_events(key, {**own, **conditions})
+    queue = aws_sqs.CfnQueue(stack, "Queue", kms_master_key_id=key.key_arn)
+    target = aws_events.CfnRule.TargetProperty(arn=queue.attr_arn, id="Queue")
+    aws_events.CfnRule(stack, "Rule", schedule_expression="rate(1 day)", targets=[target])
+    assert "AllowServiceEvents" in [it.get("Sid") for it in statements_of(stack, "events.amazonaws.com")]
+
+
+def add_for_events(key, conditions):
+    actions, events = ["kms:Decrypt", "kms:GenerateDataKey"], iam.ServicePrincipal("events.amazonaws.com")
+    key.add_to_resource_policy(
+        iam.PolicyStatement(principals=[events], actions=actions, resources=["*"], conditions=conditions)
+    )
+
+
+@pytest.mark.parametrize(
+    ("topics", "added"),
+    [
+        ("arn:aws:sns:eu-west-1:999999999999:*", True),
+        ("arn:aws:sns:us-east-1:111122223333:*", True),
+        ("arn:aws:sns:eu-west-1:111122223333:*", False),
+        ("arn:aws:sns:*:111122223333:*", False),
+    ],
+)
+def test_statement_for_topics_lets_in_what_is_delivered_to_one_of_them(topics, added, stack, key):
+    add_for_events(key, {"ArnLike": {"kms:EncryptionContext:aws:sns:topicArn": topics}})
+    rule_to_topic(stack, aws_sns.Topic(stack, "Topic", master_key=key))
+    found = [it.get("Sid") for it in statements_of(stack, "events.amazonaws.com")]
+    assert ("AllowServiceEvents-to-topics" in found) is added
+
+
+def sender(stack, key, **properties):
+    queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+    role = iam.Role(stack, "Sender", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"), **properties)
+    role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn]))
+    return role
+
+
+@pytest.mark.parametrize("name", [None, "sender"])
+def test_role_with_a_kms_grant_may_use_an_encrypted_queue(name, stack, key, synth):
+    KeyGrant(stack, "Grant", key=key, grantee=sender(stack, key, role_name=name), operations=["GenerateDataKey"])
+    assert synth(stack)
+
+
+def test_kms_grant_of_other_operations_or_another_key_does_not_count(stack, key, synth):
+    user = sender(stack, key)
+    KeyGrant(stack, "Grant", key=key, grantee=user, operations=["Decrypt"])
+    KeyGrant(stack, "Other", key=EncryptionKey(stack, "OtherKey"), grantee=user, operations=["GenerateDataKey"])
+    with pytest.raises(RuntimeError, match="no policy allows it kms:GenerateDataKey"):
+        synth(stack)
+
+
+ADMINISTRATOR = "AdministratorAccess"
+
+
+def test_role_with_a_policy_of_aws_is_warned_where_the_key_leaves_access_to_the_account(stack):
+    policy = iam.ManagedPolicy.from_aws_managed_policy_name(ADMINISTRATOR)
+    sender(stack, EncryptionKey(stack, "Key", access=KeyAccess.DELEGATED), managed_policies=[policy])
+    ((_, text),) = warnings(stack, "managed policy from outside of this app")
+    assert "Stack/Sender sqs:SendMessage" in text
+
+
+def test_policy_of_aws_does_not_help_where_the_key_policy_names_its_users(stack, key, synth):
+    sender(stack, key, managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(ADMINISTRATOR)])
+    with pytest.raises(RuntimeError, match="no policy allows it kms:GenerateDataKey"):
+        synth(stack)
 
 
 def test_role_whose_own_policy_is_written_elsewhere_may_use_an_encrypted_queue(stack, key):

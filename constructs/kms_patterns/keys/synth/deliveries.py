@@ -3,7 +3,7 @@
 A topic policy may let an alarm publish; without the key the message is lost, and nothing says so at deployment.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -39,6 +39,7 @@ TO_TOPICS: Final = {"events": "events-to-topics"}
 
 See https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 """
+_DEMANDING: Final = {"ArnEquals", "ArnLike", "StringEquals", "StringLike"}
 _TOPIC_CONTEXT: Final = "kms:encryptioncontext:aws:sns:topicarn"
 _DATA: Final = {"s3:putobject", "sns:publish", "sqs:sendmessage"}
 _ROWS: Final = {use.principal: name for name, use in reversed(list(SERVICES.items())) if use.principal}
@@ -137,7 +138,7 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
     use = SERVICES.get(service)
     principal = str(use.principal if use is not None else service)
     without_source = topic and delivery.service in TO_TOPICS
-    if _is_let_in(key, principal, delivery.sources, topic=topic, without_source=without_source):
+    if _is_let_in(key, principal, delivery, topic=topic, without_source=without_source):
         return
     allow = getattr(key, "allow_service", None)
     if use is not None and allow is not None:
@@ -148,24 +149,30 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
         f"kms-patterns:UnservedDelivery:{principal}:{delivery.target}",
         f"{delivery.by} makes {principal} deliver to {delivery.target}, which is encrypted under this key, and the key "
         f"policy does not let it: what it delivers would be lost. Call {call} with {GENERATE_DATA_KEY} and kms:Decrypt "
-        "for that service under aws:SourceAccount, or have the owner of the key do so; then acknowledge this warning",
+        f"for that service under {'the topic as encryption context' if without_source else 'aws:SourceAccount'}, or "
+        "have the owner of the key do so; then acknowledge this warning",
     )
 
 
-def _is_let_in(key: GrantTarget, principal: str, sources: Sequence[str], *, topic: bool, without_source: bool) -> bool:
+def _is_let_in(key: GrantTarget, principal: str, delivery: Delivery, *, topic: bool, without_source: bool) -> bool:
     """Return whether a statement allows all that a delivery takes, and demands nothing that it might lack."""
     resource = getattr(key, "resource", None)
     document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else {}
     account = resolved_by_path(key.stack.account, key.stack)
+    topics = resolved_by_path(key.stack.format_arn(service="sns", resource="*"), key.stack)
 
-    def meets(name: str, values: Any) -> bool:
+    def meets(operator: str, name: str, values: Any) -> bool:
+        if operator not in _DEMANDING:
+            return False
         if name == _TOPIC_CONTEXT:
-            return topic
+            return topic and any(arn == delivery.target or _holds(arn, topics) for arn in _texts(values))
         if without_source:
             return False
         if name == "aws:sourceaccount":
             return account in _as_list(values)
-        return name == "aws:sourcearn" and all(arn in sources or arn.endswith(_ANY) for arn in _texts(values))
+        return name == "aws:sourcearn" and all(
+            arn in delivery.sources or _is_any_of(principal, arn) for arn in _texts(values)
+        )
 
     def lets_in(statement: Mapping[str, Any]) -> bool:
         patterns = [text.lower() for text in _texts(statement.get("Action"))]
@@ -176,12 +183,23 @@ def _is_let_in(key: GrantTarget, principal: str, sources: Sequence[str], *, topi
             and principal in _principals(statement)
             and all(any(fnmatchcase(act.lower(), it) for it in patterns) for act in (GENERATE_DATA_KEY, DECRYPT))
             and known
-            and all(meets(name.lower(), values) for demands in conditions.values() for name, values in demands.items())
+            and all(meets(how, name.lower(), values) for how, it in conditions.items() for name, values in it.items())
         )
 
     return any(
         lets_in(statement) for statement in _as_list(document.get("Statement", ())) if isinstance(statement, Mapping)
     )
+
+
+def _holds(pattern: str, topics: str) -> bool:
+    """Return whether a pattern holds the ARNs of all topics of the key's account and Region."""
+    # The partition is known at deployment only, and stands in brackets, which fnmatch would read as a set.
+    own, given = (arn.replace("[", "").replace("]", "").split(":", 5) for arn in (topics, pattern))
+    return len(own) == len(given) and all(fnmatchcase(*pair) for pair in zip(own[2:], given[2:], strict=True))
+
+
+def _is_any_of(principal: str, arn: str) -> bool:
+    return arn.endswith(_ANY) and arn.split(":")[2] in ("*", principal.partition(".")[0])
 
 
 def _sources(statement: Mapping[str, Any]) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import Any, Final, cast
 
-from aws_cdk import CfnResource, Stack
+from aws_cdk import Annotations, CfnResource, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk.aws_sns import CfnTopic
 from aws_cdk.aws_sqs import CfnQueue
@@ -189,7 +190,7 @@ def messages_without_key(
     view: TemplateView,
     references: References,
 ) -> Iterator[str]:
-    """Yield one message per identity that may use an encrypted topic or queue, and not its key.
+    """Yield one message per identity that may use an encrypted topic or queue, and not its key; warn where unknown.
 
     Constructs of the AWS CDK write such statements, for example for the dead-letter queue of a function.
 
@@ -200,41 +201,57 @@ def messages_without_key(
         references: Names of its roles.
     """
     targets = {
-        view.name(item): under[item.node.path] for item in view.every(CfnTopic, CfnQueue) if item.node.path in under
+        view.name(item): cast("KeyInApp", under[item.node.path])
+        for item in view.every(CfnTopic, CfnQueue)
+        if hasattr(under.get(item.node.path), "resource")
     }
     known = list(statements)
+    grants = _kms_grants(view, references) if targets else set()
+    unknown = _with_unknown_policies(view, references) if targets else set()
     for asked in identity_statements(view, references, lambda act: act.lower() in _MESSAGES) if targets else ():
-        for name in asked.resources & targets.keys():
-            key = targets[name]
-            here = cast("KeyInApp", key) if hasattr(key, "resource") else None
-            own = {view.name(here.resource), "*"} if here else None
-            elsewhere = _named_elsewhere(here, view, references) if here else {}
-            for action in asked.actions:
-                needed, service = _MESSAGES[action.lower()]
-                for principal in asked.principals:
-                    granted = principal == UNATTACHED or needed in elsewhere.get(principal, ())
-                    if own and not granted and not _may(known, principal, needed, own):
-                        yield (
-                            f"{key.node.path}: {asked.where} allows {references.label(principal)} {action} on {name}, "
-                            f"which is encrypted under this key, and no policy allows it {needed}: the call would end "
-                            f"in KMS.AccessDeniedException. Call grant_operations(role, {needed!r}, …, "
-                            f"via_service={service!r}) of the key, or the grant of the topic or queue"
-                        )
+        for name, action, principal in product(asked.resources & targets.keys(), asked.actions, asked.principals):
+            key, (needed, service) = targets[name], _MESSAGES[action.lower()]
+            own = view.name(key.resource)
+            document = view.properties(key.resource)["keyPolicy"]
+            in_key_policy = [it for it in _key_allowances(document, key.stack, references) if _has(it.actions, needed)]
+            elsewhere = {it.principal for it in in_key_policy if it.where in key.statements_for_elsewhere}
+            granted = principal in {UNATTACHED, *elsewhere} or (own, principal, needed) in grants
+            if granted or _may(known, principal, needed, {own, "*"}):
+                continue
+            text = (
+                f"{key.node.path}: {asked.where} allows {references.label(principal)} {action} on {name}, "
+                f"which is encrypted under this key, and no policy allows it {needed}: the call would end "
+                f"in KMS.AccessDeniedException. Call grant_operations(role, {needed!r}, …, "
+                f"via_service={service!r}) of the key, or the grant of the topic or queue"
+            )
+            if principal in unknown and any(it.principal in (None, principal) for it in in_key_policy):
+                text += "; if a managed policy from outside of this app allows it, acknowledge this warning"
+                Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownPolicy:{principal}:{name}:{needed}", text)
+            else:
+                yield text
 
 
-def _named_elsewhere(key: KeyInApp, view: TemplateView, references: References) -> dict[str, set[str]]:
-    """Return the actions of each principal that the key policy names and whose own policy is written elsewhere."""
-    found: dict[str, set[str]] = {}
-    for allowance in _key_allowances(view.properties(key.resource)["keyPolicy"], key.stack, references):
-        if allowance.principal and allowance.where in key.statements_for_elsewhere:
-            found.setdefault(allowance.principal, set()).update(allowance.actions)
-    return found
+def _kms_grants(view: TemplateView, references: References) -> set[tuple[str, str, str]]:
+    """Return key, grantee and action of what the app's KeyGrants allow."""
+    found = [item for item in view.every(CfnResource) if item.cfn_resource_type == "Custom::KmsGrant"]
+    return {
+        (references.name(stack, grant["KeyId"]), references.name(stack, grant["GranteePrincipal"]), f"kms:{operation}")
+        for stack, grant in ((view.stack_of(item), view.properties(item)["Grant"]) for item in found)
+        if "GranteePrincipal" in grant
+        for operation in grant["Operations"]
+    }
+
+
+def _with_unknown_policies(view: TemplateView, references: References) -> set[str]:
+    """Return the roles, users and groups with a managed policy that is not of this app."""
+    own = {view.name(item) for item in view.every(iam.CfnManagedPolicy)}
+    attached = _attached_managed_policies(view, references)
+    return {holder for policy, holders in attached.items() if policy not in own for holder in holders}
+
+
+def _has(patterns: Iterable[str], action: str) -> bool:
+    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
 
 
 def _may(statements: Iterable[IdentityStatement], principal: str, action: str, own: set[str]) -> bool:
-    return any(
-        principal in it.principals
-        and it.resources & own
-        and any(fnmatchcase(action.lower(), pattern.lower()) for pattern in it.actions)
-        for it in statements
-    )
+    return any(principal in it.principals and it.resources & own and _has(it.actions, action) for it in statements)
