@@ -4,13 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from aws_cdk import Token, aws_iam
+from aws_cdk import Token
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.key_agreement_key import KeyAgreementKey
-from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.patterns.parts.function_pattern import CipherFunctions
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 
 _FINGERPRINT: Final = re.compile("[0-9a-f]{64}")
@@ -18,7 +17,7 @@ _FINGERPRINT: Final = re.compile("[0-9a-f]{64}")
 _MOST_PEERS: Final = 40
 
 
-class KeyAgreement(FunctionPattern):
+class KeyAgreement(CipherFunctions):
     """Two Lambda functions that may only ``kms:DeriveSharedSecret``: one encrypts, one decrypts.
 
     The peer has a key pair of its own, on the curve of the key, and needs no AWS: ECDH with the key's public half gives
@@ -68,41 +67,11 @@ class KeyAgreement(FunctionPattern):
             "ALLOWED_PEERS": " ".join(allowed_peers),
         }
         self._encrypt, self._decrypt = (
-            self._function(
-                name, f"{name}s payloads under keys that KMS agrees on with a peer", environment, handler=handler
-            )
-            for name, handler in (("Encrypt", "encrypt"), ("Decrypt", "decrypt"))
+            self._function(name, f"{name}s payloads under keys that KMS agrees on with a peer", environment)
+            for name in ("Encrypt", "Decrypt")
         )
         for role in (self.encrypt_role, self.decrypt_role):
             agreement_key.grant_derive_shared_secret(role, algorithms=["ECDH"]).assert_success()
-
-    @property
-    def encrypt_function(self) -> ExactFunction:
-        """The function that encrypts payloads for a peer."""
-        return self._encrypt.function
-
-    @property
-    def decrypt_function(self) -> ExactFunction:
-        """The function that decrypts what a peer encrypted."""
-        return self._decrypt.function
-
-    @property
-    def encrypt_role(self) -> aws_iam.Role:
-        """The role of the encrypt function."""
-        return self._encrypt.role
-
-    @property
-    def decrypt_role(self) -> aws_iam.Role:
-        """The role of the decrypt function."""
-        return self._decrypt.role
-
-    def grant_encrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to invoke the encrypt function; it needs no permission on the key."""
-        return self.encrypt_function.grant_invoke(grantee)
-
-    def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to invoke the decrypt function; it needs no permission on the key."""
-        return self.decrypt_function.grant_invoke(grantee)
 
 
 def _check(purpose: str, allowed_peers: Sequence[str], agreement_key: KeyAgreementKey) -> None:
