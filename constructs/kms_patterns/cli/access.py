@@ -86,14 +86,16 @@ def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--resource", multiple=True, help="Only these resources, likewise.")
 @click.option("--action", multiple=True, help="Only these actions: kms:Decrypt, s3:Get*.")
 @click.option("--fail-on", multiple=True, type=_RULES, help="Exit with 1 if this rule is broken; repeatable.")
+@click.option("--crypto", is_flag=True, help="Instead: what of each key a quantum computer breaks; text or json.")
 @_inputs
-def report(source: Sequence[str], form: str, output: Path | None, *, live: bool, **options: Any) -> None:
+def report(source: Sequence[str], form: str, output: Path | None, *, live: bool, crypto: bool, **options: Any) -> None:
     """Report on one SOURCE, or on several templates and assemblies together.
 
     As sarif: what least privilege objects to, for a code-scanning service.
     """
     from kms_patterns.access.findings import reviewed  # noqa: PLC0415
     from kms_patterns.access.questions.filters import filtered  # noqa: PLC0415 - so that --help need not load it
+    from kms_patterns.access.questions.quantum_readiness import readiness_report  # noqa: PLC0415
     from kms_patterns.access.report.formats import render, violations_as_text  # noqa: PLC0415
     from kms_patterns.access.report.sarif import as_sarif  # noqa: PLC0415
     from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
@@ -103,6 +105,8 @@ def report(source: Sequence[str], form: str, output: Path | None, *, live: bool,
     source = ["live"] if live else source
     rules, stack = options.pop("fail_on"), options.pop("stack")
     filters = {f"{name}s": options.pop(name) for name in ("principal", "resource", "action")}
+    if crypto and (form not in {"text", "json"} or rules or stack or any(filters.values())):
+        raise click.UsageError("--crypto is of the whole SOURCE, as text or json: it takes no filter and no --fail-on")
     with errors_explained():
         sources = _sources(source, **options)
         broken = ""
@@ -112,9 +116,11 @@ def report(source: Sequence[str], form: str, output: Path | None, *, live: bool,
             broken = violations_as_text(asked) if asked else ""
             if form == "sarif":
                 _write(as_sarif(found, files), output)
+        elif crypto:
+            _write(readiness_report(sources, source, form), output)
         else:
             matrix = sources.matrix(source)
-        if form != "sarif":
+        if form != "sarif" and not crypto:
             said = "".join(f"only --{name[:-1]} {' '.join(words)}\n" for name, words in filters.items() if words)
             text = render(filtered(matrix.of_stack(stack) if stack else matrix, **filters), form)
             _write(visible_lines(said) + text if form == "text" else text, output)

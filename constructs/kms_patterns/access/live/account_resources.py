@@ -34,6 +34,8 @@ def keys(client: Any, notes: Notes) -> Iterator[Item]:
         if multi.get("MultiRegionKeyType") == "REPLICA":
             item.kind = "AWS::KMS::ReplicaKey"
             item.properties["PrimaryKeyArn"] = multi["PrimaryKey"]["Arn"]
+        else:
+            item.properties |= {name: data.get(name, {UNREADABLE: f"its {name}"}) for name in ("KeySpec", "KeyUsage")}
         item.properties["KeyPolicy"] = _policy(client, entry, item)
         named = [] if is_unreadable(aliases) else aliases
         item.companions += [
