@@ -5,6 +5,10 @@ one after the other, and the ratios are taken within the round; printed are thei
 the clock starts, so that it is in memory whatever the system has evicted meanwhile. Compare ratios only: how fast
 anything is depends on what else the machine does. The second ratio is that of processor time, which a busy machine
 disturbs less; a signed message uses two processors at once, so that it has none.
+
+Afterwards it sweeps the official SDK's configurations, frame length by read size (``--sweep 1024``). Each runs next to
+this package at its default frame length; its processor time is printed as a multiple of this package's, and the
+smallest is its best. Both run on one thread, so that on an idle machine this is the ratio of their speeds.
 """
 
 import argparse
@@ -18,6 +22,9 @@ import envelope_contenders as who
 import kms_runtime
 
 MIB = 1024 * 1024
+KIB = 1024
+FRAMES = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB)
+READS = (None, 4 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB)
 TARGETS = {
     ("encrypt", "one GCM message"): 0.95,
     ("encrypt", "official encrypt, 4 KiB frames"): 15,
@@ -85,13 +92,61 @@ def measure(mebibytes: int, rounds: int) -> None:
         print(f"  {mine:14} is {wall:6.2f} x {peer:38} (aim at 1 GiB: {target}){other}", flush=True)
 
 
+def seconds(run: who.Run, path: Path) -> float:
+    start = time.process_time()
+    run(path)
+    return time.process_time() - start
+
+
+def multiple(theirs: who.Run, their_path: Path, ours: who.Run, our_path: Path, rounds: int) -> float:
+    """Return how many times longer they take, as the median of rounds."""
+    return statistics.median(seconds(theirs, their_path) / seconds(ours, our_path) for _ in range(rounds))
+
+
+def sweep(folder: Path, mebibytes: int, rounds: int) -> dict[str, dict[tuple[int, int | None], float]]:
+    """Return the multiples of every configuration, for both directions."""
+    plain, message, own = folder / "plain", folder / "message", folder / "own"
+    with plain.open("wb") as file:
+        for _ in range(mebibytes):
+            file.write(bytes(range(256)) * 4096)
+    who.write_message(plain, own)
+    found: dict[str, dict[tuple[int, int | None], float]] = {"encrypt": {}, "decrypt": {}}
+    for frame in FRAMES:
+        who.write_message(plain, message, frame_length=frame)
+        for read in READS:
+            theirs = who.official_encrypt(who.UNSIGNED.suite_id, frame_length=frame, read=read)
+            found["encrypt"][frame, read] = multiple(theirs, plain, who.ours_encrypt(who.UNSIGNED), plain, rounds)
+            theirs = who.official_decrypt(read=read)
+            found["decrypt"][frame, read] = multiple(theirs, message, who.ours_decrypt, own, rounds)
+    return found
+
+
+def name(read: int | None) -> str:
+    return "iterated" if read is None else f"{read // KIB} KiB"
+
+
+def print_sweep(mebibytes: int, rounds: int) -> None:
+    """Print the processor time of every configuration of the official SDK, as a multiple of this package's."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = sweep(Path(folder), mebibytes, rounds)
+    for direction, multiples in found.items():
+        print(f"{direction}, {mebibytes} MiB: processor time of the official SDK, as a multiple of this package's")
+        print("  frame \\ read " + "".join(f"{name(read):>10}" for read in READS))
+        for frame in FRAMES:
+            print(f"  {name(frame):>12} " + "".join(f"{multiples[frame, read]:>10.2f}" for read in READS))
+        frame, read = min(multiples, key=lambda at: multiples[at])
+        print(f"  its best: frames of {name(frame)}, read {name(read)}: {multiples[frame, read]:.2f} x", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--mebibytes", type=int, nargs="+", default=[1, 64], help="file sizes; default: 1 64")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sweep", type=int, default=16, metavar="MEBIBYTES", help="size in the sweep; default: 16")
     options = parser.parse_args()
     for size in options.mebibytes:
         measure(size, options.rounds)
+    print_sweep(options.sweep, rounds=1)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,21 @@
-"""Who acts in the scenarios, roles of the reference app and roles that an account may also have; what they invoke."""
+"""Who acts in the scenarios: roles of the app and others, strangers on the web, forgers of tokens; what they invoke."""
 
+import base64
+import hashlib
+import hmac
 import json
-from collections.abc import Mapping, Sequence
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.error import HTTPError
 
 from botocore.exceptions import ClientError
 
 from demo.scenario import Stage
+from kms_patterns.local.aws_session import local_address
 
 _EC2_MAY_ASSUME = {
     "Version": "2012-10-17",
@@ -69,3 +78,75 @@ def own_calls(stage: Stage, before: int, stack: str) -> str:
 def _role_name(arn: str) -> str:
     """Return the name of a role from its ARN or from the ARN of a session of it."""
     return arn.split("/")[1] if ":assumed-role/" in arn else arn.rsplit("/", 1)[-1]
+
+
+NOT_YET = 503
+
+
+@dataclass(frozen=True)
+class WebAnswer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+def ask(stage: Stage, url: str, *, method: str = "GET", **headers: str) -> WebAnswer:
+    """Ask a function URL of the reference app; underscores in header names become hyphens."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    address = local_address(url, stage.aws.endpoint_url)
+    request = urllib.request.Request(address, headers=named, method=method)  # noqa: S310 - https, see local_address
+    trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(stage.aws.ca_bundle)))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
+    try:
+        with opener.open(request, timeout=60) as answer:
+            return WebAnswer(answer.status, dict(answer.headers), answer.read())
+    except HTTPError as refused:
+        with refused:
+            return WebAnswer(refused.code, dict(refused.headers), refused.read())
+
+
+def ask_until_published(stage: Stage, url: str) -> WebAnswer:
+    """Ask until the key is there: it is published in the moments after the deployment, which does not wait for it."""
+    deadline = time.monotonic() + 60
+    while (answer := ask(stage, url)).status == NOT_YET and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return answer
+
+
+Sign = Callable[[bytes], bytes]
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """Return what a token says, which anyone can read."""
+    payload = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims
+
+
+def assembled(header: Mapping[str, Any], claims: Mapping[str, Any], sign: Sign) -> str:
+    """Return a token of any header and claims."""
+    message = ".".join(_text(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+    return f"{message}.{_text(sign(message.encode()))}"
+
+
+def unsigned(token: str, key_id: str) -> str:
+    """Return the token's claims under ``alg`` ``none``."""
+    return assembled({"alg": "none", "kid": key_id, "typ": "JWT"}, claims_of(token), lambda _: b"")
+
+
+def under_the_public_key(token: str, key_id: str, public_key: bytes) -> str:
+    """Return the token's claims under HS256, whose secret is the public key: the classic confusion."""
+    header = {"alg": "HS256", "kid": key_id, "typ": "JWT"}
+    return assembled(header, claims_of(token), lambda message: hmac.digest(public_key, message, hashlib.sha256))
+
+
+def tampered(token: str, **changes: Any) -> str:
+    """Return the token with other claims and its old signature."""
+    header, _, signature = token.split(".")
+    return f"{header}.{_text(json.dumps(claims_of(token) | changes).encode())}.{signature}"
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -36,7 +36,7 @@ GROUPS = ("tests/end_to_end/", "tests/access/", "tests/infrastructure/reference_
 # Next come the files that take long.
 LONG = (
     "test_new_pattern",
-    "test_wheel",
+    "test_distribution",
     "local/test_functions",
     "infrastructure/test_bundling",
     "cli/test_encrypt",

@@ -4,9 +4,8 @@ import base64
 import os
 from typing import Any
 
-from demo.principals import client, function_client, invoke, other_role
+from demo.principals import client, function_client, invoke, other_role, tampered
 from demo.scenario import Group, Stage
-from demo.token_forgeries import tampered
 
 STACK, ALGORITHM = "Mac", "HMAC_SHA_256"
 MESSAGE = b'{"transfer": 7, "to": "account-1"}'

@@ -2,9 +2,8 @@
 
 import json
 
-from demo.principals import administrator, client, function_client
+from demo.principals import administrator, ask, ask_until_published, client, function_client
 from demo.scenario import Group, Stage
-from demo.web import ask, ask_until_published
 from kms_runtime import PublicKey
 
 publication = Group("Public key: fetched over HTTPS by anyone, replaced by no one", order=60)

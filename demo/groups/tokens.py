@@ -4,9 +4,8 @@ import ssl
 import time
 from typing import Any
 
-from demo.principals import client, function_client, invoke, other_role
+from demo.principals import client, function_client, invoke, other_role, tampered, under_the_public_key, unsigned
 from demo.scenario import Group, Stage
-from demo.token_forgeries import tampered, under_the_public_key, unsigned
 from kms_patterns.local.aws_session import local_address
 from kms_runtime.aws_errors import AccessDeniedException
 from kms_runtime.errors import TokenRefused

@@ -22,8 +22,8 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from demo.groups.rsa_envelopes import deliver, open_delivered, opened_digest
 from demo.groups.rsa_secrets import decrypt
+from demo.principals import ask_until_published
 from demo.scenario import Stage
-from demo.web import ask_until_published
 from kms_patterns.local.aws_session import local_address
 from kms_patterns.toolchain import node_executable
 from tests.browser import Browser, started

@@ -2,10 +2,14 @@
 
 The roll-over: three deployments take an issuer from an RSA key to an elliptic curve, and no one refuses a valid
 token. Destroyed and deployed again: what stays does not stand in the way, and can be brought back.
+The CDK command line of the checkout tells what a deployment would change.
 """
 
 import json
+import os
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +26,8 @@ from joserfc import jwk
 from joserfc import jwt as jose
 from joserfc.errors import JoseError
 
-from demo.principals import invoke
+from demo.principals import invoke, tampered, under_the_public_key, unsigned
 from demo.scenario import Stage
-from demo.token_forgeries import tampered, under_the_public_key, unsigned
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
 from kms_patterns.local import LocalAws
 from kms_patterns.local.aws_session import local_address
@@ -356,3 +359,45 @@ def test_tenant_decrypts_its_own_values_and_not_those_of_another(
     ):
         with pytest.raises(ClientError, match="AccessDenied"):
             request()
+
+
+SAME_CONTEXT = ["--context", "kms-patterns:platform=host", "--context", "kms-patterns:lifecycle=ephemeral"]
+
+
+def run_from_the_checkout(stage: Stage, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the CDK command line of the checkout as on a machine that has no Node of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JSII_")}
+    environment |= stage.aws.cdk_environment() | {"PATH": str(folder / "nothing-here"), "TMPDIR": str(folder)}
+    command = [sys.executable, "-m", "kms_patterns", "cdk", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def assembly(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``cdk synth`` of the checkout writes."""
+    folder = tmp_path_factory.mktemp("synth")
+    done = run_from_the_checkout(stage, folder, "synth", "--quiet", *SAME_CONTEXT, "--output", str(folder / "cdk.out"))
+    assert done.returncode == 0, done.stderr
+    return folder / "cdk.out"
+
+
+def test_synth_writes_a_template_per_stack(stage: Stage, assembly: Path) -> None:
+    written = {path.name.removesuffix(".template.json") for path in assembly.glob("*.template.json")}
+    assert written == set(stage.outputs)
+
+
+def test_diff_finds_the_deployed_app_unchanged(stage: Stage, assembly: Path, tmp_path: Path) -> None:
+    done = run_from_the_checkout(stage, tmp_path, "diff", "--fail", "--app", str(assembly))
+    assert done.returncode == 0, done.stderr
+    assert "Number of stacks with differences: 0" in done.stdout + done.stderr
+
+
+def test_diff_finds_a_changed_app(stage: Stage, assembly: Path, tmp_path: Path) -> None:
+    file = assembly / "KmsPatterns-S3.template.json"
+    template = json.loads(file.read_text())
+    for resource in template["Resources"].values():
+        resource["DeletionPolicy"] = "Retain"
+    file.write_text(json.dumps(template))
+    done = run_from_the_checkout(stage, tmp_path, "diff", "--fail", "--app", str(assembly), "KmsPatterns-S3")
+    assert done.returncode == 1
+    assert "DeletionPolicy" in done.stdout + done.stderr

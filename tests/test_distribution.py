@@ -1,7 +1,8 @@
-"""Both distributions as their users get them: built, installed away from the sources, used in another folder."""
+"""What is released and what runs elsewhere: wheels hold what they should, workflows run targets of the Makefile."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -11,9 +12,14 @@ import venv
 import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from packaging.requirements import Requirement
+
+from kms_patterns.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 OUTSIDER_MEGABYTES = 40
@@ -227,3 +233,46 @@ def test_wheels_are_used_by_an_app_in_another_folder(consumer_python: Path, tmp_
     types = [resource["Type"] for resource in template["Resources"].values()]
     assert types.count("AWS::KMS::Key") == 1
     assert types.count("AWS::Lambda::Function") == 2
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def commands(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        inner = [command for each in value.values() for command in commands(each)]
+        return [value["run"], *inner] if isinstance(value.get("run"), str) else inner
+    return [command for each in value for command in commands(each)] if isinstance(value, list) else []
+
+
+def check(path: Path) -> "subprocess.CompletedProcess[str]":
+    schema = ["--builtin-schema", "vendor.github-workflows"]
+    command = [sys.executable, "-m", "check_jsonschema", *schema, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflow_is_valid_and_runs_targets_of_the_makefile(path: Path) -> None:
+    done = check(path)
+    assert done.returncode == 0, done.stdout
+    text = path.read_text()
+    run = commands(yaml.safe_load(text))
+    assert run
+    assert [command for command in run if command.removeprefix("make ") not in TARGETS] == []
+    assert "permissions: {contents: read}" in text
+
+
+def test_invalid_workflow_is_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yml"
+    broken.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "run-on:"))
+    assert check(broken).returncode == 1
+
+
+def test_hook_runs_a_command_that_exists() -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    program, *arguments = hook["entry"].split()
+    assert program == "kms-patterns"
+    done = CliRunner().invoke(main, [*arguments, "--help"])
+    assert done.exit_code == 0, done.output
+    assert "--fail" in done.output

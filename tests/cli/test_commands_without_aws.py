@@ -1,8 +1,11 @@
-"""kms-patterns verify: exit codes and messages, with no AWS anywhere."""
+"""kms-patterns init, doctor and verify: exit codes and messages, with no AWS anywhere."""
 
 import io
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +13,8 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from kms_patterns.cli import doctor as examination
+from kms_patterns.cli.init import FILES
 from kms_patterns.cli.main import main
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.artifacts import digest_artifact, sign_artifact
@@ -218,3 +223,59 @@ def test_files_of_any_size_are_read_up_to_a_limit(verify, release, tmp_path):
     (tmp_path / "app.bin.sig").unlink()
     assert "at most 1048576 are read" in verify("app.bin", "-k", "key.der").stderr
     assert verify("app.bin", "-k", "key.pem").code == 2
+
+
+def test_app_that_init_writes_passes_its_own_test_and_fails_it_when_another_role_may_read(tmp_path: Path) -> None:
+    assert CliRunner().invoke(main, ["init", str(tmp_path)]).exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    app = (tmp_path / "app.py").read_text()
+    intruder = '    bucket.grant_download(iam.Role(stack, "Intruder", assumed_by=instances))\n    return stack'
+    (tmp_path / "app.py").write_text(app.replace("    return stack", intruder))
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Intruder" in done.stdout
+
+
+def test_init_changes_no_file_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "cdk.json").write_text("mine")
+    done = CliRunner().invoke(main, ["init", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "cdk.json already" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["cdk.json"]
+    assert (tmp_path / "cdk.json").read_text() == "mine"
+
+
+def test_doctor_finds_what_this_checkout_has() -> None:
+    done = CliRunner().invoke(main, ["doctor"])
+    assert done.exit_code == 0, done.output
+    assert "ok    policy simulator" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy", "code"),
+    [
+        ("_simulator", "npm install --save-dev @cloud-copilot/iam-simulate@", 0),
+        ("_cdk", "npm install --save-dev aws-cdk@2", 0),
+        ("_node", "pip install 'cdk-kms-patterns[local]'", 1),
+    ],
+)
+def test_doctor_says_how_to_get_what_is_missing(
+    name: str, remedy: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, name, lambda: "")
+    done = CliRunner().invoke(main, ["doctor"])
+    assert done.exit_code == code
+    assert remedy in done.output
+
+
+def test_doctor_shows_no_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    done = CliRunner().invoke(main, ["doctor"])
+    assert "from env" in done.output
+    assert "AKIAIOSFODNN7EXAMPLE" not in done.output
+    assert "wJalrXUtnFEMI" not in done.output
