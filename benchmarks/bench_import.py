@@ -16,8 +16,7 @@ import zipfile
 from pathlib import Path
 
 from kms_patterns.functions.bundling import BundlingError, WheelBundling
-from kms_patterns.functions.lambda_platform import LambdaPlatform
-from kms_patterns.functions.runtime_source import runtime_source
+from kms_patterns.functions.function_code import LambdaPlatform, runtime_source
 
 ROOT = Path(__file__).parent.parent
 STATEMENTS = {

@@ -13,10 +13,15 @@ import pytest
 from aws_cdk import aws_lambda
 
 from kms_patterns.functions import bundling
-from kms_patterns.functions import runtime_source as module
+from kms_patterns.functions import function_code as module
 from kms_patterns.functions.bundling import BundlingError, WheelBundling, install_wheels, runtime_code
-from kms_patterns.functions.lambda_platform import LambdaPlatform, host_platform, lambda_platform
-from kms_patterns.functions.runtime_source import RuntimeSource, runtime_source
+from kms_patterns.functions.function_code import (
+    LambdaPlatform,
+    RuntimeSource,
+    host_platform,
+    lambda_platform,
+    runtime_source,
+)
 
 ARM = LambdaPlatform((3, 14), "aarch64")
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from kms_patterns import EncryptionKey, KeyLifecycle, KeyWatch, ReplicaKey
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.local import LocalAws
-from kms_patterns.patterns.parts.key_events import CHANGES
+from kms_patterns.patterns.parts.key_monitoring import CHANGES
 
 Synth = Callable[[cdk.Stack], dict[str, Any]]
 Template = dict[str, Any]

@@ -8,13 +8,42 @@ import sys
 from pathlib import Path
 
 import pytest
-from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.json import JSONSnapshotExtension
 
 import kms_patterns
 from tests.synthesis import synthesize
 
 ROOT = Path(__file__).parents[2]
+SURFACE = {
+    "functions.function_options": "FunctionOptions",
+    "keys.encryption_key": "EncryptionKey",
+    "keys.imported.imported_types": "ImportedKey",
+    "keys.key_agreement_key": "KeyAgreementKey",
+    "keys.key_encapsulation_key": "KeyEncapsulationKey",
+    "keys.key_options": "KeyAccess KeyLifecycle",
+    "keys.mac_key": "MacKey",
+    "keys.replica_key": "ReplicaKey",
+    "keys.rsa_encryption_key": "RsaEncryptionKey",
+    "keys.signing_key": "SigningKey",
+    "patterns.code_signer": "CodeSigner",
+    "patterns.data_key_pairs": "DataKeyPairs",
+    "patterns.encrypted_bucket": "EncryptedBucket",
+    "patterns.envelope_cipher": "EnvelopeCipher",
+    "patterns.hpke_receiver": "HpkeReceiver",
+    "patterns.key_agreement": "KeyAgreement",
+    "patterns.key_grant": "KeyGrant",
+    "patterns.key_watch": "KeyWatch",
+    "patterns.mac_token_issuer": "MacTokenIssuer",
+    "patterns.message_authenticator": "MessageAuthenticator",
+    "patterns.public_key_export": "PublicKeyExport",
+    "patterns.random_bytes": "RandomBytes",
+    "patterns.re_encryptor": "ReEncryptor",
+    "patterns.rsa_envelope_cipher": "RsaEnvelopeCipher",
+    "patterns.secret_cipher": "SecretCipher",
+    "patterns.signer": "Signer",
+    "patterns.token_issuer": "TokenIssuer",
+    "policy.key_specs": "MlKemSpec",
+}
+"""Module -> what the library exports of it: pinned, since other apps import it."""
 PATTERNS = [
     name for name in kms_patterns.__all__ if getattr(kms_patterns, name).__module__.startswith("kms_patterns.patterns.")
 ]
@@ -23,9 +52,9 @@ PLACES = ["README.md", "docs/**/*.md", "stacks/*.py", "examples/*.py", "tests/in
 SHOWN_ELSEWHERE = {("KeyGrant", "stacks/*.py"), ("MacTokenIssuer", "examples/*.py")}
 
 
-def test_exported_names_are_these_and_all_of_them_load(snapshot: SnapshotAssertion) -> None:
-    homes = {name: getattr(kms_patterns, name).__module__ for name in sorted(kms_patterns.__all__)}
-    assert homes == snapshot.use_extension(JSONSnapshotExtension)
+def test_exported_names_are_these_and_all_of_them_load() -> None:
+    homes = {name: getattr(kms_patterns, name).__module__ for name in kms_patterns.__all__}
+    assert homes == {name: f"kms_patterns.{module}" for module, names in SURFACE.items() for name in names.split()}
     assert set(kms_patterns.__all__) <= set(dir(kms_patterns))
     with pytest.raises(AttributeError, match="has no attribute 'Cipher'"):
         kms_patterns.Cipher  # noqa: B018

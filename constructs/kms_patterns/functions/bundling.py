@@ -12,8 +12,7 @@ import jsii
 from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling, aws_lambda
 from constructs import IConstruct
 
-from kms_patterns.functions.lambda_platform import LambdaPlatform, lambda_platform
-from kms_patterns.functions.runtime_source import RuntimeSource, runtime_source
+from kms_patterns.functions.function_code import LambdaPlatform, RuntimeSource, lambda_platform, runtime_source
 
 # Part of the asset's hash: raise it whenever the bundle of the same sources changes.
 _RECIPE = "3"

@@ -8,8 +8,8 @@ from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge, wildcard
 from kms_patterns.functions.bundling import runtime_code
+from kms_patterns.functions.function_code import lambda_platform
 from kms_patterns.functions.function_options import FunctionOptions, KeyAtRest
-from kms_patterns.functions.lambda_platform import lambda_platform
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
 
 

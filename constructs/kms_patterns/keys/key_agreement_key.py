@@ -6,7 +6,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-from kms_patterns.keys.grants.asymmetric_grants import KeyAgreementGrants
+from kms_patterns.keys.grants.algorithm_grants import KeyAgreementGrants
 from kms_patterns.keys.imported.imported_types import ImportedKeyAgreementKey, LookUps
 from kms_patterns.keys.key_options import PrimaryKeyOptions
 from kms_patterns.policy.actions import KEY_AGREEMENT_OPERATIONS

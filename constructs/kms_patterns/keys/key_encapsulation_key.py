@@ -6,7 +6,7 @@ from constructs import Construct
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import KeyConfigurationError
-from kms_patterns.keys.grants.asymmetric_grants import KeyEncapsulationGrants
+from kms_patterns.keys.grants.algorithm_grants import KeyEncapsulationGrants
 from kms_patterns.keys.imported.imported_types import ImportedKeyEncapsulationKey, LookUps
 from kms_patterns.keys.key_options import PrimaryKeyOptions
 from kms_patterns.policy.actions import KEY_ENCAPSULATION_OPERATIONS

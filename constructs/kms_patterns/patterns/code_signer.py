@@ -9,9 +9,8 @@ from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
-from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
+from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, chosen_algorithm, use_key
 from kms_patterns.patterns.parts.object_grants import grant_objects
-from kms_patterns.patterns.parts.signing_choices import chosen_algorithm
 from kms_patterns.policy.actions import DOWNLOAD, UPLOAD
 from kms_patterns.policy.key_specs import SIGNED_BY_DIGEST
 

@@ -10,8 +10,7 @@ from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge
 from kms_patterns.functions.data_plane_function import ExactFunction
-from kms_patterns.functions.lambda_platform import lambda_platform
-from kms_patterns.functions.runtime_source import runtime_source
+from kms_patterns.functions.function_code import lambda_platform, runtime_source
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.grantee import check_inside, grantee_of, identity_arn, resolve_grantee

@@ -13,8 +13,7 @@ from constructs import Construct
 from kms_patterns.functions.acknowledgements import acknowledge
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
-from kms_patterns.patterns.parts import key_events
-from kms_patterns.patterns.parts.key_dashboard import key_dashboard
+from kms_patterns.patterns.parts import key_monitoring
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY, LOGS_FILTER_LOG_EVENTS
 
@@ -25,7 +24,7 @@ _ALL_EVENTS: Final = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 class KeyWatch(Construct):
     """Notifications of changes, alarms and a dashboard for KMS keys, and no role: EventBridge and CloudWatch do it all.
 
-    A message is published for each successful call of ``key_events.CHANGES``, for each use of a key that is pending
+    A message is published for each successful call of ``key_monitoring.CHANGES``, for each use of a key that is pending
     deletion, for each finding of AWS Config about a key, and when a key or imported key material was deleted. Alarms
     publish when imported key material is about to expire, and when refusals or throttled calls exceed a threshold. The
     topic and the log group of calls are encrypted under one key, whose policy lets EventBridge and CloudWatch publish.
@@ -73,14 +72,14 @@ class KeyWatch(Construct):
             self, "Calls", encryption_key=encryption_key, retention=aws_logs.RetentionDays.ONE_MONTH
         )
         self._rules = [
-            self._notify("Changed", key_events.changed(arns)),
-            self._notify("UsedWhilePendingDeletion", key_events.used_while_pending_deletion(arns), read_only=True),
-            self._notify("Deleted", key_events.deleted(arns), key="$.resources[0]"),
-            self._notify("FoundByConfig", key_events.found_by_config(ids), key="$.detail.resourceId"),
+            self._notify("Changed", key_monitoring.changed(arns)),
+            self._notify("UsedWhilePendingDeletion", key_monitoring.used_while_pending_deletion(arns), read_only=True),
+            self._notify("Deleted", key_monitoring.deleted(arns), key="$.resources[0]"),
+            self._notify("FoundByConfig", key_monitoring.found_by_config(ids), key="$.detail.resourceId"),
         ]
-        refused = self._record("Refused", key_events.refused(arns))
-        slowed = self._record("Throttled", key_events.throttled())
-        self._recording = [self._record("Called", key_events.called(arns)), refused, slowed]
+        refused = self._record("Refused", key_monitoring.refused(arns))
+        slowed = self._record("Throttled", key_monitoring.throttled())
+        self._recording = [self._record("Called", key_monitoring.called(arns)), refused, slowed]
         alarms = [
             self._count("Refusals", refused, refusals, "KMS refused calls on the watched keys (AccessDenied)"),
             self._count("Throttling", slowed, throttled, "KMS throttled calls of this account (ThrottlingException)"),
@@ -91,7 +90,9 @@ class KeyWatch(Construct):
         self._allow_publishers(encryption_key, alarms)
         self._allow_recording()
         lost = [_of_rule(rule, "FailedInvocations") for rule in (*self._rules, *self._recording)]
-        self.dashboard = key_dashboard(self, arns=arns, calls=self.calls, alarms=alarms, lost=lost, functions=functions)
+        self.dashboard = key_monitoring.key_dashboard(
+            self, arns=arns, calls=self.calls, alarms=alarms, lost=lost, functions=functions
+        )
 
     def grant_read_calls(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow ``grantee`` to read the recorded calls: who, what, on which key; no permission on a key is needed."""
@@ -102,7 +103,7 @@ class KeyWatch(Construct):
     def _notify(
         self, name: str, pattern: Mapping[str, Any], *, key: str | None = None, read_only: bool = False
     ) -> aws_events.CfnRule:
-        paths, text = key_events.text_of(name, key)
+        paths, text = key_monitoring.text_of(name, key)
         transformer = aws_events.CfnRule.InputTransformerProperty(input_paths_map=paths, input_template=text)
         target = aws_events.CfnRule.TargetProperty(id="Topic", arn=self.topic.topic_arn, input_transformer=transformer)
         return self._rule(name, pattern, target, read_only=read_only)
@@ -216,9 +217,9 @@ def _of_rule(rule: aws_events.CfnRule, name: str) -> cloudwatch.Metric:
 
 
 def _check_keys(scope: Construct, keys: Sequence[kms.IKey]) -> None:
-    if not 1 <= len(keys) <= key_events.MOST_KEYS:
+    if not 1 <= len(keys) <= key_monitoring.MOST_KEYS:
         raise KeyConfigurationError(
-            f"{scope.node.path}: {len(keys)} keys: a KeyWatch takes 1 to {key_events.MOST_KEYS}, an event pattern "
+            f"{scope.node.path}: {len(keys)} keys: a KeyWatch takes 1 to {key_monitoring.MOST_KEYS}, an event pattern "
             f"holds 2,048 characters (InvalidEventPatternException): make another KeyWatch for the others"
         )
     stack = Stack.of(scope)

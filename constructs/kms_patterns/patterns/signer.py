@@ -9,8 +9,7 @@ from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
-from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, use_key
-from kms_patterns.patterns.parts.signing_choices import chosen_algorithm
+from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, chosen_algorithm, use_key
 
 
 class Signer(FunctionPattern):

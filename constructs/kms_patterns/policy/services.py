@@ -7,7 +7,7 @@ Each row follows the page above it; wildcards there are the exact actions behind
 from collections.abc import Mapping
 from typing import Final
 
-from kms_patterns.policy.acting_services import ACTING
+from kms_patterns.policy.acting_services import ACTING, SOURCE, ServiceUse
 from kms_patterns.policy.actions import (
     DECRYPT,
     DESCRIBE_KEY,
@@ -18,7 +18,6 @@ from kms_patterns.policy.actions import (
     RE_ENCRYPT_TO,
     RETIRE_GRANT,
 )
-from kms_patterns.policy.service_use import SOURCE, ServiceUse
 
 _BLOCKS: Final = (DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY_WITHOUT_PLAINTEXT, RE_ENCRYPT_FROM, RE_ENCRYPT_TO)
 _OBJECTS: Final = (DECRYPT, GENERATE_DATA_KEY)

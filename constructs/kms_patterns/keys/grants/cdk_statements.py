@@ -14,9 +14,9 @@ from constructs import Construct
 
 from kms_patterns.keys.grants.policy_checks import check_symmetric
 from kms_patterns.keys.grants.target import GrantTarget
+from kms_patterns.policy.acting_services import ENCRYPTION
 from kms_patterns.policy.actions import narrow
 from kms_patterns.policy.conditions import has_source, is_grant_for_resource
-from kms_patterns.policy.service_use import ENCRYPTION
 from kms_patterns.policy.services import SERVICES
 from kms_patterns.policy.statements import literal
 

@@ -13,7 +13,7 @@ from aws_cdk.interfaces import ResourceEnvironment
 
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.grantee import Grantee, check_inside, resolve_grantee, unique_id
-from kms_patterns.keys.grants.identity_half import check_not_protected, check_policy_written, report_identity_half
+from kms_patterns.keys.grants.other_half import check_not_protected, check_policy_written, report_identity_half
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions, merge, principal

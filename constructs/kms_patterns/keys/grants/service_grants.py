@@ -18,9 +18,9 @@ from kms_patterns.keys.grants.rules import GrantRules
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import conditions as when
+from kms_patterns.policy.acting_services import ENCRYPTION, ServiceUse
 from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
 from kms_patterns.policy.key_specs import MlKemSpec
-from kms_patterns.policy.service_use import ENCRYPTION, ServiceUse
 from kms_patterns.policy.services import SERVICES
 from kms_patterns.policy.statements import service_sid
 

@@ -13,9 +13,9 @@ from constructs import Construct
 from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.errors import DeployerUnknown
 from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
+from kms_patterns.keys.grants.other_half import OwnersStatements
 from kms_patterns.keys.grants.policy_checks import check_callers_statement
 from kms_patterns.keys.grants.rules import GrantRules
-from kms_patterns.keys.imported.owner_statement import OwnersStatements
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.key_properties import check_alias, check_key_arn, scoped_alias
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn

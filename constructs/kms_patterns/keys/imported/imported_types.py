@@ -6,14 +6,14 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.asymmetric_grants import (
+from kms_patterns.keys.grants.algorithm_grants import (
     KeyAgreementGrants,
     KeyEncapsulationGrants,
+    MacGrants,
     RsaEncryptionGrants,
     SigningGrants,
 )
 from kms_patterns.keys.grants.encryption_grants import EncryptionGrants
-from kms_patterns.keys.grants.mac_grants import MacGrants
 from kms_patterns.keys.imported.imported_key import ImportedKeyBase
 from kms_patterns.policy import actions
 from kms_patterns.policy.key_specs import MlKemUsage

@@ -15,9 +15,8 @@ from constructs import IConstruct, IValidation
 
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.at_rest import AtRest
-from kms_patterns.keys.synth.references import References
 from kms_patterns.keys.synth.template_checks import policy_limits, template_checks
-from kms_patterns.keys.synth.template_view import TemplateView
+from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.keys.synth.void_grants import identity_statements, messages_without_key, void_grants
 
 _REFERENCE: Final = re.compile(r'"(?:Ref": "|Fn::GetAtt": \[")([A-Za-z0-9]+)"')

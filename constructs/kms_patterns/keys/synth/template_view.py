@@ -1,9 +1,13 @@
-"""The resources of an app as their templates will show them, read while the app is being synthesized."""
+"""The resources of an app as their templates will show them, and one name for each role, user and key in them."""
 
+import json
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from aws_cdk import CfnElement, CfnResource, Stack
+from aws_cdk import CfnElement, CfnOutput, CfnResource, NestedStack, Stack
+from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
 Resource = TypeVar("Resource", bound=CfnElement)
@@ -66,3 +70,154 @@ class TemplateView:
         if id(item) not in self._paths:
             self._paths[id(item)] = item, item.node.path
         return self._paths[id(item)][1]
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ACROSS_REGIONS: Final = "/cdk/exports/"
+_EXPORT_WRITER: Final = "Custom::CrossRegionExportWriter"
+_IAM_ARN: Final = re.compile(r"arn:[^:]*:iam::[^:]*:(role|user|group)/(?:.*/)?([^/]+)$")
+
+
+class References:
+    """Follows references within a stack, between stacks and into nested stacks, back to the resource."""
+
+    def __init__(self, view: TemplateView) -> None:
+        self._view = view
+        self._identities = {view.name(item): item for item in view.every(iam.CfnRole, iam.CfnUser, iam.CfnGroup)}
+        self._fixed_names = {
+            name: fixed for name, item in self._identities.items() for fixed in [_fixed_name(view, item)] if fixed
+        }
+
+    def identity(self, item: CfnElement) -> str:
+        """Return the name of a role, user or group of this app."""
+        name = self._view.name(item)
+        return self._fixed_names.get(name, name)
+
+    def name(self, stack: Stack, value: Any, kind: str = "") -> str:
+        """Return the name of what ``value``, a resolved part of the template of ``stack``, refers to.
+
+        Args:
+            stack: The stack whose template holds it.
+            value: An ARN, a name, or an intrinsic function that gives one.
+            kind: ``role/``, ``user/`` or ``group/`` if a bare name is the name of one.
+        """
+        found = self._follow(stack, value)
+        arn = _IAM_ARN.match(found)
+        if arn:
+            return arn[2] if "#" in arn[2] else f"{arn[1]}/{arn[2]}"
+        named = self._fixed_names.get(found, found)
+        return named if "#" in named or "/" in named or ":" in named else f"{kind}{named}"
+
+    def mentioned(self, stack: Stack, value: Any) -> set[str]:
+        """Return the names of what ``value`` refers to, by itself or as parts of a longer text."""
+        parts = value["Fn::Join"][1] if isinstance(value, dict) and "Fn::Join" in value else []
+        return {self.name(stack, part) for part in [value, *parts]}
+
+    def label(self, name: str) -> str:
+        """Return the construct path of the role, user or group called ``name``, or the name of one outside this app."""
+        item = self._identities.get(name)
+        return str(item.node.path).removesuffix("/Resource") if item else name
+
+    def _follow(self, stack: Stack, value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, dict) or len(value) != 1:
+            return json.dumps(value, sort_keys=True)
+        function, argument = next(iter(value.items()))
+        steps: dict[str, Callable[[Stack, Any], str]] = {
+            "Ref": self._ref,
+            "Fn::GetAtt": self._get_att,
+            "Fn::Join": self._join,
+            "Fn::ImportValue": self._import_value,
+            "Fn::GetStackOutput": self._stack_output,
+            # The name of an imported role is cut out of its ARN.
+            "Fn::Select": lambda at, part: self._follow(at, part[1]),
+            "Fn::Split": lambda at, part: self._follow(at, part[1]),
+        }
+        step = steps.get(function)
+        return step(stack, argument) if step else json.dumps(value, sort_keys=True)
+
+    def _ref(self, stack: Stack, logical_id: str) -> str:
+        if logical_id.startswith("AWS::"):
+            return f"{{{logical_id.removeprefix('AWS::')}}}"
+        if isinstance(stack, NestedStack) and stack.nested_stack_parent:
+            resource: Any = stack.nested_stack_resource
+            given = self._view.properties(resource).get("parameters") or {}
+            if logical_id in given:
+                return self._follow(stack.nested_stack_parent, given[logical_id])
+        return self._named(stack, logical_id)
+
+    def _get_att(self, stack: Stack, argument: list[str]) -> str:
+        logical_id, attribute = argument
+        if attribute.startswith(_ACROSS_REGIONS) and attribute in self._exports_across_regions:
+            home, value = self._exports_across_regions[attribute]
+            return self._follow(home, value)
+        nested = self._nested.get(self._named(stack, logical_id))
+        return self._output(nested, attribute.removeprefix("Outputs.")) if nested else self._named(stack, logical_id)
+
+    def _join(self, stack: Stack, argument: list[Any]) -> str:
+        separator, parts = argument
+        return str(separator).join(self._follow(stack, part) for part in parts)
+
+    def _import_value(self, stack: Stack, name: Any) -> str:
+        output = self._exports.get(self._follow(stack, name))
+        return self._value(output) if output else f"export {name}"
+
+    def _stack_output(self, _stack: Stack, argument: dict[str, Any]) -> str:
+        region = argument.get("Region")
+        named = [
+            stack
+            for stack in self._view.stacks()
+            if stack.stack_name == argument["StackName"] and region in (None, stack.region)
+        ]
+        return self._output(named[0], argument["OutputName"]) if named else json.dumps(argument, sort_keys=True)
+
+    def _output(self, stack: Stack, logical_id: str) -> str:
+        name = self._named(stack, logical_id)
+        return self._value(self._outputs[name]) if name in self._outputs else name
+
+    def _value(self, output: CfnOutput) -> str:
+        stack = self._view.stack_of(output)
+        return self._follow(stack, stack.resolve(output.value))
+
+    def _named(self, stack: Stack, logical_id: str) -> str:
+        return f"{self._view.stack_path(stack)}#{logical_id}"
+
+    @cached_property
+    def _outputs(self) -> dict[str, CfnOutput]:
+        return {self._view.name(item): item for item in self._view.every(CfnOutput)}
+
+    @cached_property
+    def _exports(self) -> dict[str, CfnOutput]:
+        return {
+            self._follow(item.stack, item.stack.resolve(item.export_name)): item
+            for item in self._outputs.values()
+            if item.export_name
+        }
+
+    @cached_property
+    def _exports_across_regions(self) -> dict[str, tuple[Stack, Any]]:
+        """What the functions of the AWS CDK carry into other Regions, by the name of the parameter that holds it."""
+        found: dict[str, tuple[Stack, Any]] = {}
+        for item in self._view.every(CfnResource):
+            if item.cfn_resource_type == _EXPORT_WRITER:
+                stack = self._view.stack_of(item)
+                exports = self._view.properties(item)["WriterProps"]["exports"]
+                found |= {name: (stack, value) for name, value in exports.items()}
+        return found
+
+    @cached_property
+    def _nested(self) -> dict[str, Stack]:
+        nested: list[Any] = [stack for stack in self._view.stacks() if isinstance(stack, NestedStack)]
+        return {self._view.name(stack.nested_stack_resource): stack for stack in nested}
+
+
+def _fixed_name(view: TemplateView, item: Any) -> str | None:
+    properties = view.properties(item)
+    for kind in ("role", "user", "group"):
+        name = properties.get(f"{kind}Name")
+        if isinstance(name, str):
+            return f"{kind}/{name}"
+    return None

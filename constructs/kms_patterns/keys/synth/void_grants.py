@@ -12,8 +12,7 @@ from aws_cdk.aws_sns import CfnTopic
 from aws_cdk.aws_sqs import CfnQueue
 
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
-from kms_patterns.keys.synth.references import References
-from kms_patterns.keys.synth.template_view import TemplateView
+from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.policy.actions import CREATE_GRANT, DECRYPT, GENERATE_DATA_KEY
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
 from kms_patterns.policy.coverage import Allowance, is_about_kms, unmatched

@@ -10,7 +10,7 @@ from aws_cdk import Duration, Stack, aws_s3
 from aws_cdk import aws_cloudfront as cloudfront
 
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-from kms_patterns.keys.grants.asymmetric_grants import PublicKeyGrants
+from kms_patterns.keys.grants.algorithm_grants import PublicKeyGrants
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.key_specs import ALGORITHMS, MlKemSpec
 
