@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime import KmsRsaKeyring, decrypt_bytes, encrypt_bytes
 from kms_runtime.key_agreement import hpke
-from kms_runtime.public_keys.public_key_algorithms import PADDINGS
+from kms_runtime.public_keys.jwk import PADDINGS
 
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 PAYLOAD = os.urandom(1024)

@@ -15,7 +15,7 @@ from typing import Any
 import envelope_contenders as who
 
 import kms_runtime
-from kms_runtime.keyrings import DataKey
+from kms_runtime.keyrings.keyring import DataKey
 from kms_runtime.message import EncryptedDataKey
 
 PLAINTEXT = os.urandom(1024)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from kms_runtime.envelope.decrypting import decrypt, decrypt_bytes
 from kms_runtime.envelope.encrypting import encrypt, encrypt_bytes
-from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import KmsRuntimeError
 from kms_runtime.keyrings.kms import KmsKeyring
 from kms_runtime.message import (
@@ -16,6 +15,7 @@ from kms_runtime.message import (
     AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
     CommitmentPolicy,
 )
+from kms_runtime.message.header import MessageResult
 from kms_runtime.secrets.symmetric import decrypt_secret, encrypt_secret
 
 if TYPE_CHECKING:

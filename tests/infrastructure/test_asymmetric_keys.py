@@ -20,7 +20,7 @@ from kms_patterns.keys.errors import ArgumentRefused, GrantRefused, KeyConfigura
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import key_specs
 from kms_runtime import macs, signing_algorithms
-from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD
+from kms_runtime.public_keys.jwk import OAEP_OVERHEAD
 
 TYPES = {
     RsaEncryptionKey: ("ENCRYPT_DECRYPT", "RSA_3072"),

@@ -29,12 +29,11 @@ from kms_runtime import KmsRuntimeError
 from kms_runtime.backoff import Backoff
 from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, decrypt, encrypt
 from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, sign_with_pair
-from kms_runtime.key_pairs.data_key_pairs import make_data_key_pair
-from kms_runtime.key_pairs.pair_specs import usage_context
+from kms_runtime.key_pairs.data_key_pairs import make_data_key_pair, usage_context
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.random_bytes import random_bytes
-from kms_runtime.secrets.re_encryption import Side, re_encrypt
 from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
+from kms_runtime.secrets.symmetric import Side, re_encrypt
 from kms_runtime.signatures.signing import verify
 
 OAEP = {"RSAES_OAEP_SHA_1": hashes.SHA1, "RSAES_OAEP_SHA_256": hashes.SHA256}

@@ -22,7 +22,7 @@ from kms_runtime.key_agreement.agreement import KmsParty, LocalParty
 from kms_runtime.key_pairs.data_key_pairs import make_data_key_pair, make_data_key_pair_with_private_key
 from kms_runtime.macs import generate_mac, verify_mac
 from kms_runtime.public_keys.public_key import PublicKey
-from kms_runtime.secrets.re_encryption import Side, re_encrypt
+from kms_runtime.secrets.symmetric import Side, re_encrypt
 from kms_runtime.signatures.signing import sign, verify_with_kms
 
 CONTEXT = {"tenant": "a", "purpose": "test"}

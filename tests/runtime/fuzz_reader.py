@@ -24,7 +24,7 @@ if atheris and __name__ == "__main__":
 
 import kms_runtime
 from kms_runtime.envelope.ranged import FileRange
-from kms_runtime.keyrings import DataKey
+from kms_runtime.keyrings.keyring import DataKey
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, FieldReader, MessageKeys, read_header
 from kms_runtime.streams import taker
 

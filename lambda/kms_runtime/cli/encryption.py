@@ -29,7 +29,7 @@ from kms_runtime.cli.aws_clients import kms_client
 from kms_runtime.cli.places import Place, S3Place, shown
 from kms_runtime.errors import EncryptionContextMismatch, MessageAuthenticationFailed, MessageFormatError
 from kms_runtime.key_arn import parse_key_arn
-from kms_runtime.keyrings import Keyring
+from kms_runtime.keyrings.keyring import Keyring
 
 if TYPE_CHECKING:
     from kms_runtime.s3.transfer import Tags

@@ -7,8 +7,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kms_runtime.errors import MessageAuthenticationFailed, MessageFormatError, MessageTruncated
 from kms_runtime.message import FrameDecryptor, Header
-from kms_runtime.message.context import VERIFICATION_KEY_NAME
-from kms_runtime.message.fields import FieldReader, Take
+from kms_runtime.message.context import VERIFICATION_KEY_NAME, FieldReader, Take
 from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH, wipe
 from kms_runtime.streams import AHEAD, MessageDigest, Sink, Source, filler, taker, write_all

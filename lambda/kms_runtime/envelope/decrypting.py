@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from kms_runtime.aws_errors import InvalidCiphertextException
 from kms_runtime.envelope.body import MessageEnd, decrypt_block, decrypt_frames
-from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import EncryptionContextMismatch, MessageAuthenticationFailed
 from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.message import (
@@ -23,7 +22,7 @@ from kms_runtime.message import (
     read_header,
     serialize_context,
 )
-from kms_runtime.message.header import MAX_FRAME_LENGTH
+from kms_runtime.message.header import MAX_FRAME_LENGTH, MessageResult
 from kms_runtime.message.suite import wipe
 from kms_runtime.streams import Sink, Source, taker
 

@@ -10,7 +10,6 @@ import os
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Self
 
-from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.keyrings.keyring import DataKey, Keyring, new_data_key
 from kms_runtime.message import (
@@ -23,7 +22,7 @@ from kms_runtime.message import (
     serialize_header,
 )
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
-from kms_runtime.message.header import DEFAULT_FRAME_LENGTH, MAX_FRAME_LENGTH
+from kms_runtime.message.header import DEFAULT_FRAME_LENGTH, MAX_FRAME_LENGTH, MessageResult
 from kms_runtime.message.suite import WRITABLE, wipe
 from kms_runtime.streams import AHEAD, MessageDigest, Sink, Source, filler, write_all
 

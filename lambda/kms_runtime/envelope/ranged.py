@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, Self
 
 from kms_runtime.envelope.decrypting import authenticate_header
-from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import InvalidRequest, MessageFormatError, RangeNotSatisfiable
 from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.message import FieldReader, FrameDecryptor, Header, read_header
 from kms_runtime.message.frames import FINAL_HEAD, FRAME_OVERHEAD, REGULAR_HEAD
-from kms_runtime.message.header import MAX_FRAME_LENGTH
+from kms_runtime.message.header import MAX_FRAME_LENGTH, MessageResult
 from kms_runtime.message.suite import TAG_LENGTH, wipe
 from kms_runtime.streams import Sink, Source, filler, taker, write_all
 

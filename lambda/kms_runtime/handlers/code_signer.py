@@ -7,9 +7,8 @@ import os
 from functools import cache
 from typing import Any
 
-from kms_runtime.handlers.clients import kms_client, s3_client
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import required_variable, signing_algorithm_setting
+from kms_runtime.handlers.settings import kms_client, required_variable, s3_client, signing_algorithm_setting
 from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.s3.location import S3Object

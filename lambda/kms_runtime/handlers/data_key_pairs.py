@@ -9,14 +9,13 @@ from typing import Any
 
 from kms_runtime.backoff import Backoff
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KeyPairSpecNotAllowed
-from kms_runtime.handlers.clients import kms_client, kms_client_without_retries
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import Settings, required_variable
+from kms_runtime.handlers.settings import Settings, kms_client, kms_client_without_retries, required_variable
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, sign_with_pair
 from kms_runtime.key_pairs.data_key_pairs import DataKeyPair, make_data_key_pair, make_data_key_pair_with_private_key
+from kms_runtime.message.context import effective_context
 from kms_runtime.message.suite import wipe
-from kms_runtime.required_context import effective_context
 
 _pair_request = validator("data_key_pairs/generate_request")
 _sign_request = validator("data_key_pairs/sign_request")

@@ -14,7 +14,7 @@ from kms_runtime.envelope.encrypting import encrypt
 from kms_runtime.envelope.ranged import decrypt_range
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
-from kms_runtime.keyrings import Keyring
+from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.s3 import S3Object, S3Range
 
 if TYPE_CHECKING:

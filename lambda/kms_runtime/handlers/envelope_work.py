@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, RecordsFailed
-from kms_runtime.handlers.clients import kms_client, s3_client
 from kms_runtime.handlers.envelope_requests import (
     EnvelopeRequest,
     Inline,
@@ -16,10 +15,11 @@ from kms_runtime.handlers.envelope_requests import (
     parse_request,
 )
 from kms_runtime.handlers.outcome import LOG, defect, loggable
-from kms_runtime.handlers.settings import Settings, required_variable
+from kms_runtime.handlers.settings import Settings, kms_client, required_variable, s3_client
 from kms_runtime.handlers.validation import Response, validator
-from kms_runtime.keyrings import Keyring, KmsKeyring
-from kms_runtime.required_context import effective_context
+from kms_runtime.keyrings.keyring import Keyring
+from kms_runtime.keyrings.kms import KmsKeyring
+from kms_runtime.message.context import effective_context
 from kms_runtime.s3 import ObjectResult, S3Object
 from kms_runtime.s3.latest import Transfer, transfer_latest
 

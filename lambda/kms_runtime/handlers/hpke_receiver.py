@@ -6,9 +6,8 @@ Event and response: ``schemas/hpke_receiver.json``.
 import os
 from typing import Any
 
-from kms_runtime.handlers.clients import kms_client_with_ml_kem
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import required_variable
+from kms_runtime.handlers.settings import kms_client_with_ml_kem, required_variable
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.key_agreement.hpke import KmsRecipient
 from kms_runtime.key_agreement.hpke import decrypt as decrypt_message

@@ -8,9 +8,8 @@ import os
 from typing import Any
 
 from kms_runtime.errors import PeerNotAllowed
-from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import required_variable
+from kms_runtime.handlers.settings import kms_client, required_variable
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.key_agreement.agreement import KmsParty
 from kms_runtime.key_agreement.agreement import decrypt as decrypt_from

@@ -7,9 +7,8 @@ import os
 from typing import Any
 
 from kms_runtime.errors import FunctionMisconfigured
-from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import required_variable
+from kms_runtime.handlers.settings import kms_client, required_variable
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.macs import MAC_BYTES, generate_mac, verify_mac
 

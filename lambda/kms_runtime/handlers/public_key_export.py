@@ -18,10 +18,9 @@ from kms_runtime.errors import (
     PublicKeysNotPublished,
     SourceNotReadable,
 )
-from kms_runtime.handlers.clients import kms_client, s3_client, s3_client_for_strangers
 from kms_runtime.handlers.http import Publication, content_response, error_response, path_of
 from kms_runtime.handlers.outcome import LOG, logged
-from kms_runtime.handlers.settings import required_variable
+from kms_runtime.handlers.settings import kms_client, required_variable, s3_client, s3_client_for_strangers
 from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.s3.location import S3Object, s3_errors

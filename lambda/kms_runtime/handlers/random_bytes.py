@@ -5,8 +5,8 @@ Events and responses: ``schemas/random_bytes.json``.
 
 from typing import Any
 
-from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
+from kms_runtime.handlers.settings import kms_client
 from kms_runtime.handlers.validation import Event, Response, encode_base64, validator
 from kms_runtime.random_bytes import random_bytes
 

@@ -7,13 +7,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import Settings, names_variable
+from kms_runtime.handlers.settings import Settings, kms_client, names_variable
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
-from kms_runtime.required_context import effective_context
-from kms_runtime.secrets.re_encryption import SYMMETRIC, Side, check_kept
-from kms_runtime.secrets.re_encryption import re_encrypt as re_encrypt_ciphertext
+from kms_runtime.message.context import effective_context
+from kms_runtime.secrets.symmetric import SYMMETRIC, Side, check_kept
+from kms_runtime.secrets.symmetric import re_encrypt as re_encrypt_ciphertext
 
 _request = validator("re_encryptor/request")
 

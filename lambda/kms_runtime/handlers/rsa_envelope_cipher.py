@@ -6,11 +6,10 @@ Events and responses: ``schemas/envelope_cipher.json``, those of the decrypt fun
 import os
 from typing import Any, cast
 
-from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.envelope_requests import decrypted_key, read_range
 from kms_runtime.handlers.envelope_work import EnvelopeWork
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import Settings, required_variable
+from kms_runtime.handlers.settings import Settings, kms_client, required_variable
 from kms_runtime.handlers.validation import Event, Response
 from kms_runtime.keyrings.kms_rsa import EncryptionAlgorithm, KmsRsaKeyring
 from kms_runtime.s3 import decrypt_object

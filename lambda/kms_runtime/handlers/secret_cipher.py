@@ -6,11 +6,10 @@ Events and responses: ``schemas/secret_cipher.json``.
 import os
 from typing import Any
 
-from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import Settings
+from kms_runtime.handlers.settings import Settings, kms_client
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
-from kms_runtime.required_context import effective_context
+from kms_runtime.message.context import effective_context
 from kms_runtime.secrets.symmetric import decrypt_secret, encrypt_secret
 
 _encrypt_request = validator("secret_cipher/encrypt_request")

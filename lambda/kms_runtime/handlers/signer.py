@@ -6,9 +6,8 @@ Events and responses: ``schemas/signer.json``.
 import os
 from typing import Any
 
-from kms_runtime.handlers.clients import kms_client
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import required_variable, signing_algorithm_setting
+from kms_runtime.handlers.settings import kms_client, required_variable, signing_algorithm_setting
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.signatures.signing import sign_input, verify_input_with_kms
 from kms_runtime.signatures.signing_messages import of_type

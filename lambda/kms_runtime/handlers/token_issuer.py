@@ -11,16 +11,14 @@ from http import HTTPStatus
 from typing import Any
 
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, TokenAlgorithmRefused
-from kms_runtime.handlers.clients import kms_client, kms_client_for_strangers
 from kms_runtime.handlers.http import Publication, content_response, error_response, path_of
 from kms_runtime.handlers.outcome import LOG, logged
-from kms_runtime.handlers.settings import names_variable, required_variable
+from kms_runtime.handlers.settings import kms_client, kms_client_for_strangers, names_variable, required_variable
 from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.tokens.algorithms import token_algorithm
 from kms_runtime.tokens.issuing import issue_token
 from kms_runtime.tokens.key_set import KEY_GONE, fetch_jwks
-from kms_runtime.tokens.mac_keys import MacKeys
-from kms_runtime.tokens.verifying import verify_token
+from kms_runtime.tokens.verifying import MacKeys, verify_token
 
 _issue_request = validator("token_issuer/issue_request")
 _verify_request = validator("token_issuer/verify_request")

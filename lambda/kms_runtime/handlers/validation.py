@@ -5,7 +5,7 @@ import binascii
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import fastjsonschema
@@ -24,7 +24,7 @@ def schema(name: str) -> dict[str, Any]:
             ``envelope_cipher.json``.
     """
     document, _, definition = name.partition("/")
-    text = files(__package__).joinpath("schemas", f"{document}.json").read_text("utf-8")
+    text = Path(__file__).with_name("schemas").joinpath(f"{document}.json").read_text("utf-8")
     parsed: dict[str, Any] = json.loads(text)
     return {"$schema": parsed["$schema"], **parsed["definitions"][definition]}
 

@@ -25,7 +25,7 @@ from kms_runtime.aws_errors import KMSInternalException, typed_errors
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed, MessageTruncated, PublicKeyInvalid
 from kms_runtime.key_arn import check_key_arn, check_response_key
 from kms_runtime.message.suite import wipe
-from kms_runtime.public_key_specs import key_spec_of
+from kms_runtime.public_keys.jwk import key_spec_of
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

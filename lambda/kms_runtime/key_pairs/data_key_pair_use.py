@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn, check_response_key
-from kms_runtime.key_pairs.pair_specs import ENCRYPT_DECRYPT, SIGN_VERIFY, PairKey, check_serves, usage_context
+from kms_runtime.key_pairs.data_key_pairs import ENCRYPT_DECRYPT, SIGN_VERIFY, PairKey, check_serves, usage_context
 from kms_runtime.message.suite import wipe
-from kms_runtime.public_keys.public_key_algorithms import PADDINGS
+from kms_runtime.public_keys.jwk import PADDINGS
 from kms_runtime.secrets.symmetric import CIPHERTEXT_LIMIT
 from kms_runtime.signatures.verifying_keys import HASHES
 from kms_runtime.signing_algorithms import ALGORITHMS
@@ -127,7 +127,7 @@ def sign_locally(key: PairKey, message: bytes, algorithm: str) -> bytes:
     """Return the signature of ``message`` in the form of AWS KMS: ECDSA in DER, a salt of the digest's length with PSS.
 
     Args:
-        key: A private key that serves ``algorithm``; see ``kms_runtime.key_pairs.pair_specs.check_serves``.
+        key: A private key that serves ``algorithm``; see ``kms_runtime.key_pairs.data_key_pairs.check_serves``.
         message: Any length.
         algorithm: AWS KMS's name of the signing algorithm.
     """

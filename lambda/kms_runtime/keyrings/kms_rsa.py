@@ -18,7 +18,7 @@ from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_decr
 from kms_runtime.keyrings.kms import checked_plaintext
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
-from kms_runtime.public_keys.public_key_algorithms import PADDINGS
+from kms_runtime.public_keys.jwk import PADDINGS
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

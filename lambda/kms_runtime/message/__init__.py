@@ -3,15 +3,15 @@
 See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html
 """
 
-from kms_runtime.message.commitment import CommitmentPolicy, MessageKeys
-from kms_runtime.message.context import check_context, parse_context, serialize_context
-from kms_runtime.message.fields import FieldReader
+from kms_runtime.message.context import FieldReader, check_context, parse_context, serialize_context
 from kms_runtime.message.frames import FrameDecryptor, FrameEncryptor
 from kms_runtime.message.header import EncryptedDataKey, Header, read_header, serialize_header
 from kms_runtime.message.suite import (
     AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
     AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
     AlgorithmSuite,
+    CommitmentPolicy,
+    MessageKeys,
 )
 
 __all__ = [

@@ -1,9 +1,113 @@
-"""The encryption context on the wire: a canonical, sorted encoding that has exactly one form per context."""
+"""The encryption context: on the wire in exactly one form, and the one a function works under."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from kms_runtime.errors import EncryptionContextInvalid, MessageFormatError
-from kms_runtime.message.fields import FieldReader
+from kms_runtime.errors import (
+    EncryptionContextInvalid,
+    EncryptionContextMismatch,
+    EncryptionContextRequired,
+    MessageFormatError,
+    MessageTruncated,
+)
+
+Take = Callable[[int], bytes]
+"""Returns as many bytes as asked for; fewer only at the end."""
+
+
+class FieldReader:
+    """Reads header fields one by one and remembers the exact bytes, which the header's tag authenticates.
+
+    No field is longer than 65535 bytes, so a hostile length field cannot make it allocate more.
+
+    Args:
+        take: Gives bytes of the source.
+        ahead: Fewest bytes to take at once, if there are so many; what was not used is in ``rest``.
+    """
+
+    def __init__(self, take: Take, *, ahead: int = 0) -> None:
+        self._take = take
+        self._ahead = ahead
+        self._data = b""
+        self.position = 0
+
+    @property
+    def consumed(self) -> bytes:
+        """All fields read so far."""
+        return self._data[: self.position]
+
+    @property
+    def rest(self) -> bytes:
+        """What was taken from the source and belongs to no field."""
+        return self._data[self.position :]
+
+    def take(self, size: int, what: str) -> bytes:
+        """Return the next ``size`` bytes; ``what`` names them in the error.
+
+        Raises:
+            MessageTruncated: The source ends first.
+        """
+        start = self.position
+        end = self.position = start + size
+        if end <= len(self._data):
+            return self._data[start:end]
+        self._data += self._take(max(end - len(self._data), self._ahead))
+        if len(self._data) < end:
+            raise MessageTruncated(f"the message ends after {len(self._data)} bytes, inside {what}")
+        return self._data[start:end]
+
+    def unsigned(self, size: int, what: str) -> int:
+        """Return the next ``size`` bytes as an unsigned big-endian integer."""
+        return int.from_bytes(self.take(size, what))
+
+    def block(self, what: str) -> bytes:
+        """Return the next bytes, whose length stands before them in two bytes."""
+        start = self.position + 2
+        end = start + int.from_bytes(self._data[self.position : start])
+        if end <= len(self._data):  # nearly always, and twice as fast
+            self.position = end
+            return self._data[start:end]
+        return self.take(int.from_bytes(self.take(2, what)), what)
+
+
+def effective_context(given: Mapping[str, str], *, fixed: Mapping[str, str], required: Iterable[str]) -> dict[str, str]:
+    """Return ``fixed`` and ``given`` together.
+
+    Args:
+        given: Pairs of the request.
+        fixed: Pairs that apply to every request.
+        required: Names that must be present in the result.
+
+    Raises:
+        EncryptionContextMismatch: The request gives a fixed name another value.
+        EncryptionContextRequired: A required name is missing.
+        EncryptionContextInvalid: Two names differ in case only.
+    """
+    contradicted = sorted(name for name, value in fixed.items() if given.get(name, value) != value)
+    if contradicted:
+        raise EncryptionContextMismatch(f"this function fixes the value of {', '.join(contradicted)}")
+    context = {**given, **fixed}
+    missing = sorted(set(required) - context.keys())
+    if missing:
+        raise EncryptionContextRequired(f"this function requires {', '.join(missing)} in the encryption context")
+    return one_spelling(context)
+
+
+def one_spelling(context: dict[str, str]) -> dict[str, str]:
+    """Return ``context`` if no two names differ in case only.
+
+    AWS KMS tells such names apart and a condition of a policy does not, so the one could stand in for the other.
+
+    Raises:
+        EncryptionContextInvalid: Two names do.
+
+    See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition.html
+    """
+    folded = [name.lower() for name in context]
+    if len(set(folded)) != len(folded):
+        twins = sorted(name for name in context if folded.count(name.lower()) > 1)
+        raise EncryptionContextInvalid(f"names of the encryption context differ in case only: {', '.join(twins)}")
+    return context
+
 
 CONTEXT_LIMIT = 65535
 RESERVED_PREFIX = "aws-crypto-"

@@ -4,13 +4,21 @@ It holds an encrypted data key for each wrapping key that can decrypt the messag
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from kms_runtime.errors import InvalidRequest, MessageFormatError
-from kms_runtime.message.commitment import HEADER_IV, CommitmentPolicy
-from kms_runtime.message.context import VERIFICATION_KEY_NAME, parse_context
-from kms_runtime.message.fields import FieldReader
-from kms_runtime.message.suite import COMMITMENT_LENGTH, IV_LENGTH, TAG_LENGTH, AlgorithmSuite, suite_of
+from kms_runtime.message.context import VERIFICATION_KEY_NAME, FieldReader, parse_context
+from kms_runtime.message.suite import (
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+    COMMITMENT_LENGTH,
+    HEADER_IV,
+    IV_LENGTH,
+    TAG_LENGTH,
+    AlgorithmSuite,
+    CommitmentPolicy,
+    suite_of,
+)
 
 MAX_ENCRYPTED_DATA_KEYS = 20
 _FIELD_LIMIT = 65535
@@ -212,3 +220,22 @@ def _check_content(content_type: int, frame_length: int, max_frame_length: int) 
         raise MessageFormatError(f"frame length {frame_length} in a message that is not framed")
     if content_type == FRAMED and not 1 <= frame_length <= max_frame_length:
         raise MessageFormatError(f"frame length {frame_length}; this reader accepts 1 to {max_frame_length} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class MessageResult:
+    """Facts about one message, all authenticated.
+
+    Args:
+        plaintext_bytes: Length of the plaintext.
+        ciphertext_bytes: Length of the message: header, frames and tags.
+        encryption_context: The message's full encryption context, with the verification key of a signed message.
+        key_arn: ARN of the KMS key that made or decrypted the data key; or the name of a wrapping key outside AWS KMS.
+        algorithm_suite: The message's algorithm suite id.
+    """
+
+    plaintext_bytes: int
+    ciphertext_bytes: int
+    encryption_context: Mapping[str, str]
+    key_arn: str
+    algorithm_suite: int = AES_256_GCM_HKDF_SHA512_COMMIT_KEY.suite_id

@@ -18,9 +18,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
 from kms_runtime.errors import PublicKeyInvalid
 from kms_runtime.key_arn import check_key_arn, check_response_key
-from kms_runtime.public_key_specs import key_spec_of
-from kms_runtime.public_keys.jwk import AsymmetricKey, parameters, thumbprint
-from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD, jose_name, rsa_plaintext_limit
+from kms_runtime.public_keys.jwk import (
+    OAEP_OVERHEAD,
+    AsymmetricKey,
+    jose_name,
+    key_spec_of,
+    parameters,
+    rsa_plaintext_limit,
+    thumbprint,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

@@ -4,11 +4,10 @@ Needs ``botocore``; import it explicitly, ``import kms_runtime`` alone does not.
 """
 
 from kms_runtime.s3.location import S3Object
-from kms_runtime.s3.range import S3Range, decrypt_object_range
 from kms_runtime.s3.ranged_reads import S3Concurrency
 from kms_runtime.s3.sink import S3Sink
 from kms_runtime.s3.source import S3Source
-from kms_runtime.s3.transfer import ObjectResult, decrypt_object, encrypt_object
+from kms_runtime.s3.transfer import ObjectResult, S3Range, decrypt_object, decrypt_object_range, encrypt_object
 
 __all__ = [
     "ObjectResult",

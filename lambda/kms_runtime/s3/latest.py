@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from kms_runtime.aws_errors import typed_errors
 from kms_runtime.errors import SourceChanged
-from kms_runtime.keyrings import Keyring
+from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.transfer import ObjectResult, Tags
 

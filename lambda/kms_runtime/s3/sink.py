@@ -11,8 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from kms_runtime.errors import DestinationNotWritable, KmsRuntimeError, ObjectTooLarge
 from kms_runtime.s3.location import S3Object, s3_errors
-from kms_runtime.s3.part_uploads import IN_FLIGHT, PartUploads
-from kms_runtime.s3.parts import MAX_PARTS, PartBuffer, part_size_for
+from kms_runtime.s3.parts import IN_FLIGHT, MAX_PARTS, PartBuffer, PartUploads, part_size_for
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
 from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
 from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.public_keys.jwk import OAEP_OVERHEAD, PADDINGS, rsa_plaintext_limit
 from kms_runtime.public_keys.public_key import PublicKey
-from kms_runtime.public_keys.public_key_algorithms import OAEP_OVERHEAD, PADDINGS, rsa_plaintext_limit
 from kms_runtime.secrets.symmetric import SecretCiphertext, SecretPlaintext
 
 if TYPE_CHECKING:

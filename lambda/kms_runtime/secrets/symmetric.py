@@ -1,19 +1,24 @@
-"""Small secrets, encrypted directly by AWS KMS: 1 to 4096 bytes, no data key, no message format.
+"""Small secrets, encrypted directly by AWS KMS (1 to 4096 bytes), and their move to another key or context.
 
-See https://docs.aws.amazon.com/kms/latest/developerguide/symmetric-asymmetric.html
+No data key and no message format; ReEncrypt moves a ciphertext inside AWS KMS, and no plaintext is seen.
+
+See https://docs.aws.amazon.com/kms/latest/developerguide/symmetric-asymmetric.html and
+https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from kms_runtime.aws_errors import typed_errors
-from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
+from kms_runtime.aws_errors import IncorrectKeyException, typed_errors
+from kms_runtime.errors import EncryptionContextMismatch, InvalidRequest, PlaintextEmpty, PlaintextTooLarge
 from kms_runtime.key_arn import check_key_arn, check_response_key
 from kms_runtime.message.context import check_context
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
+    from mypy_boto3_kms.literals import EncryptionAlgorithmSpecType
+
 
 PLAINTEXT_LIMIT = 4096
 CIPHERTEXT_LIMIT = 6144
@@ -94,3 +99,100 @@ def decrypt_secret(
         )
     check_response_key(response, key_arn, "Decrypt")
     return SecretPlaintext(response["Plaintext"], response["KeyId"], response["EncryptionAlgorithm"])
+
+
+SYMMETRIC = "SYMMETRIC_DEFAULT"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A key and how it encrypts: one end of a move.
+
+    Args:
+        key_arn: ARN of the key.
+        encryption_context: Pairs bound to the ciphertext; none for an RSA key.
+        algorithm: ``SYMMETRIC_DEFAULT``, or an RSA key's ``RSAES_OAEP_SHA_256`` or ``RSAES_OAEP_SHA_1``.
+
+    Raises:
+        InvalidArnException: ``key_arn`` is not a key ARN.
+        EncryptionContextInvalid: A name or value that AWS KMS would refuse.
+        InvalidRequest: A context with an RSA key.
+    """
+
+    key_arn: str
+    encryption_context: Mapping[str, str] = field(default_factory=dict)
+    algorithm: str = SYMMETRIC
+
+    def __post_init__(self) -> None:
+        check_key_arn(self.key_arn)
+        check_context(self.encryption_context)
+        if self.encryption_context and self.algorithm != SYMMETRIC:
+            raise InvalidRequest(f"an encryption context with {self.algorithm}: only symmetric keys have one")
+
+
+@dataclass(frozen=True, slots=True)
+class ReEncrypted:
+    """The response of AWS KMS ReEncrypt."""
+
+    ciphertext: bytes
+    source_key_arn: str
+    key_arn: str
+
+
+def re_encrypt(ciphertext: bytes, *, source: Side, destination: Side, kms_client: "KMSClient") -> ReEncrypted:
+    """Decrypt under ``source`` and encrypt under ``destination``, inside AWS KMS.
+
+    Works for whatever AWS KMS encrypted itself: values, data keys, the private keys of data key pairs. An AWS
+    Encryption SDK message cannot be moved so: its header, which is authenticated under the data key, covers the
+    encrypted data keys, and the data key is never seen here.
+
+    Args:
+        ciphertext: A CiphertextBlob, 1 to 6144 bytes.
+        source: What the ciphertext was encrypted under; AWS KMS refuses any other key or context.
+        destination: What it is encrypted under afterwards.
+        kms_client: A ``boto3.client("kms")`` for the Region of both keys.
+
+    Raises:
+        InvalidRequest: The ciphertext is empty or too long; AWS KMS is not called.
+        InvalidCiphertextException: It was altered, or belongs to another context.
+        IncorrectKeyException: It belongs to another key, or the response is for other keys.
+        AwsError: AWS KMS refused for another reason; the class name is its error code.
+    """
+    if not 1 <= len(ciphertext) <= CIPHERTEXT_LIMIT:
+        raise InvalidRequest(f"the ciphertext has {len(ciphertext)} bytes; AWS KMS ReEncrypt takes 1 to 6144")
+    with typed_errors("AWS KMS"):
+        response: Mapping[str, Any] = kms_client.re_encrypt(
+            CiphertextBlob=ciphertext,
+            SourceKeyId=source.key_arn,
+            SourceEncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", source.algorithm),
+            DestinationKeyId=destination.key_arn,
+            DestinationEncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", destination.algorithm),
+            **_contexts(source, destination),
+        )
+    for member, side in (("SourceKeyId", source), ("KeyId", destination)):
+        if response[member] != side.key_arn:
+            message = f"the response of ReEncrypt has {member} {response[member]}, not {side.key_arn}"
+            raise IncorrectKeyException(message, operation="ReEncrypt")
+    return ReEncrypted(bytes(response["CiphertextBlob"]), response["SourceKeyId"], response["KeyId"])
+
+
+def check_kept(names: Iterable[str], source: Side, destination: Side) -> None:
+    """Refuse a move that changes what is to stay as it is.
+
+    Args:
+        names: Names of the encryption context, such as ``tenant``.
+        source: Where the ciphertext comes from.
+        destination: Where it goes.
+
+    Raises:
+        EncryptionContextMismatch: A name has another value, or none, on one side.
+    """
+    for name in names:
+        before, after = source.encryption_context.get(name), destination.encryption_context.get(name)
+        if before is None or before != after:
+            raise EncryptionContextMismatch(f"{name} is {before!r} before and {after!r} after; this function keeps it")
+
+
+def _contexts(source: Side, destination: Side) -> dict[str, Any]:
+    sides = {"SourceEncryptionContext": source, "DestinationEncryptionContext": destination}
+    return {member: side.encryption_context for member, side in sides.items() if side.encryption_context}

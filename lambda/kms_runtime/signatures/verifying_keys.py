@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.errors import PublicKeyInvalid
-from kms_runtime.public_key_specs import key_spec_of
+from kms_runtime.public_keys.jwk import key_spec_of
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.elliptic_curves import ed25519ph_verifies
 from kms_runtime.signing_algorithms import ALGORITHMS_OF, DIGEST, EXTERNAL_MU, RAW, signing_algorithm

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kms_runtime.tokens.algorithms import ALGORITHMS
 from kms_runtime.tokens.issuing import IssuedToken, issue_token
 from kms_runtime.tokens.key_set import Jwks, TokenKey, jwks_document, key_id
-from kms_runtime.tokens.mac_keys import MacKeys
-from kms_runtime.tokens.verifying import VerifiedToken, verify_token
+from kms_runtime.tokens.verifying import MacKeys, VerifiedToken, verify_token
 
 if TYPE_CHECKING:
     from kms_runtime.tokens.remote_key_set import RemoteJwks

@@ -1,6 +1,7 @@
-"""Keys that tokens are verified with, found by the key id that a token names.
+"""Keys that tokens are verified with: read from JSON Web Keys, found by the key id that a token names.
 
-See https://www.rfc-editor.org/rfc/rfc7517#section-5
+See https://www.rfc-editor.org/rfc/rfc7517#section-5, https://www.rfc-editor.org/rfc/rfc7518#section-6,
+https://www.rfc-editor.org/rfc/rfc8037#section-2 and https://www.rfc-editor.org/rfc/rfc9964
 """
 
 import json
@@ -10,17 +11,77 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey, MLDSA87PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+
 from kms_runtime.aws_errors import AwsError, DisabledException, KMSInvalidStateException, NotFoundException
 from kms_runtime.errors import ServiceUnreachable, TokenKeySetInvalid, TokenKeyUnknown, TokenMalformed
 from kms_runtime.key_arn import check_key_arn, parse_key_arn
+from kms_runtime.public_keys.jwk import AsymmetricKey
 from kms_runtime.public_keys.public_key import PublicKey
-from kms_runtime.tokens.algorithms import ALGORITHMS, token_algorithm
-from kms_runtime.tokens.compact import parse_object
-from kms_runtime.tokens.jwk_reading import read_jwk
-from kms_runtime.tokens.token_signatures import Check, checker
+from kms_runtime.tokens.algorithms import ALGORITHMS, Check, checker, token_algorithm
+from kms_runtime.tokens.compact import decode_segment, parse_object
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
+
+
+_CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
+_ML_DSA: Final[Mapping[str, type[MLDSA44PublicKey | MLDSA65PublicKey | MLDSA87PublicKey]]] = {
+    "ML-DSA-44": MLDSA44PublicKey,
+    "ML-DSA-65": MLDSA65PublicKey,
+    "ML-DSA-87": MLDSA87PublicKey,
+}
+
+
+def read_jwk(jwk: Mapping[str, Any]) -> AsymmetricKey:
+    """Return the public key in a JSON Web Key of type RSA, EC, OKP or AKP.
+
+    Raises:
+        TokenKeySetInvalid: A member is missing or not canonical Base64url, or the numbers are not a key.
+    """
+    try:
+        match jwk.get("kty"), jwk.get("alg" if jwk.get("kty") == "AKP" else "crv"):
+            case "RSA", None:
+                return RSAPublicNumbers(_number(jwk, "e"), _number(jwk, "n")).public_key()
+            case "EC", str(name) if name in _CURVES:
+                return _point(jwk, _CURVES[name])
+            case "OKP", "Ed25519":
+                return Ed25519PublicKey.from_public_bytes(_octets(jwk, "x"))
+            case "AKP", str(name) if name in _ML_DSA:
+                return _ML_DSA[name].from_public_bytes(_octets(jwk, "pub"))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise TokenKeySetInvalid(f"the key set contains an invalid key: {error}") from None
+    raise TokenKeySetInvalid(f"a key of the key set is of type {jwk.get('kty')!r}, curve {jwk.get('crv')!r}")
+
+
+def _point(jwk: Mapping[str, Any], curve: ec.EllipticCurve) -> AsymmetricKey:
+    x, y, length = _octets(jwk, "x"), _octets(jwk, "y"), (curve.key_size + 7) // 8
+    if len(x) != length or len(y) != length:
+        raise TokenKeySetInvalid(f"a coordinate of curve {jwk['crv']} has another length than {length} bytes")
+    return ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve).public_key()
+
+
+def _number(jwk: Mapping[str, Any], name: str) -> int:
+    return int.from_bytes(_octets(jwk, name), "big")
+
+
+def _octets(jwk: Mapping[str, Any], name: str) -> bytes:
+    value = jwk.get(name)
+    if not isinstance(value, str) or not value.isascii():
+        raise TokenKeySetInvalid(f"a key of the key set has no {name}")
+    try:
+        return decode_segment(value.encode())
+    except TokenMalformed as error:
+        raise TokenKeySetInvalid(f"{name} of a key: {error}") from None
+
 
 LOG = logging.getLogger("kms_runtime")
 LARGEST_DOCUMENT = 65_536

@@ -23,7 +23,7 @@ from kms_runtime import (
     decrypt_bytes,
     encrypt_bytes,
 )
-from kms_runtime.handlers import clients, hpke_receiver
+from kms_runtime.handlers import hpke_receiver, settings
 from kms_runtime.handlers.validation import schema
 from kms_runtime.key_agreement.hpke import PAYLOAD_LIMIT, SUITES, KmsRecipient, Suite, decrypt, encrypt
 from kms_runtime.message import EncryptedDataKey, serialize_context
@@ -222,7 +222,7 @@ def test_sender_refuses_other_keys_and_too_much():
 
 def test_client_of_the_function_has_the_operations_or_says_that_it_lacks_them(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    make = clients.kms_client_with_ml_kem.__wrapped__
+    make = settings.kms_client_with_ml_kem.__wrapped__
     assert callable(make().encapsulate)
     monkeypatch.setattr("kms_runtime.kms_model.MODELS", tmp_path)
     with pytest.raises(KmsRuntimeError, match="no Decapsulate") as caught:

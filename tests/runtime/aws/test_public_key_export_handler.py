@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_runtime import KmsRuntimeError, PublicKey
 from kms_runtime.errors import ServiceUnreachable, SourceNotReadable
-from kms_runtime.handlers import clients, http, public_key_export
+from kms_runtime.handlers import http, public_key_export, settings
 from kms_runtime.handlers.validation import schema
 
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/00000000-12ab-34cd-56ef-1234567890ab"
@@ -264,7 +264,7 @@ def test_file_is_kept_for_its_max_age_if_that_is_shorter(
 
 def test_calls_on_behalf_of_strangers_end_before_the_function_that_serves_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    for made in (clients.s3_client_for_strangers, clients.kms_client_for_strangers):
+    for made in (settings.s3_client_for_strangers, settings.kms_client_for_strangers):
         config = made.__wrapped__().meta.config
         assert config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) <= 6
 

@@ -7,8 +7,7 @@ import pytest
 from kms_runtime import KmsRuntimeError
 from kms_runtime.handlers import re_encryptor
 from kms_runtime.handlers.validation import schema
-from kms_runtime.secrets.re_encryption import Side, re_encrypt
-from kms_runtime.secrets.symmetric import encrypt_secret
+from kms_runtime.secrets.symmetric import Side, encrypt_secret, re_encrypt
 from tests.runtime.asymmetric_kms import AsymmetricKms
 
 TENANT = {"tenant": "a"}

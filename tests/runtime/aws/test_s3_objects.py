@@ -20,7 +20,7 @@ from kms_runtime.errors import (
     SourceInterrupted,
     SourceNotReadable,
 )
-from kms_runtime.handlers import clients
+from kms_runtime.handlers import settings
 from kms_runtime.s3 import S3Object, S3Sink, S3Source
 from kms_runtime.s3.parts import MAX_OBJECT_SIZE, MEBIBYTE, part_size_for
 
@@ -454,7 +454,7 @@ def test_retried_part_is_sent_again_from_its_first_byte(client, handler):
 @pytest.fixture(autouse=True)
 def region(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    made = (clients.kms_client, clients.kms_client_without_retries, clients.s3_client)
+    made = (settings.kms_client, settings.kms_client_without_retries, settings.s3_client)
     yield
     for client in made:
         client.cache_clear()
@@ -465,7 +465,7 @@ def region(monkeypatch):
     [("kms_client", 5, 10), ("kms_client_without_retries", 1, 10), ("s3_client", 5, 60)],
 )
 def test_client_is_bounded_and_made_once(name, attempts, read_timeout):
-    make = getattr(clients, name)
+    make = getattr(settings, name)
     config = make().meta.config
     assert config.retries["total_max_attempts"] == attempts
     assert (config.connect_timeout, config.read_timeout) == (3, read_timeout)

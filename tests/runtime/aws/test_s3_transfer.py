@@ -28,8 +28,7 @@ from kms_runtime.errors import (
     SourceNotReadable,
 )
 from kms_runtime.s3 import S3Object, S3Range, S3Sink, decrypt_object, decrypt_object_range, encrypt_object
-from kms_runtime.s3.part_uploads import IN_FLIGHT, PartUploads
-from kms_runtime.s3.parts import PartBuffer
+from kms_runtime.s3.parts import IN_FLIGHT, PartBuffer, PartUploads
 
 CONTEXT = {"tenant": "a"}
 PLAIN, VAULT, RESTORED = S3Object("inbox", "f"), S3Object("vault", "f.encrypted"), S3Object("restored", "f")

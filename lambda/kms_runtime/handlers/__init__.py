@@ -1,1 +1,0 @@
-"""Entry points of the Lambda functions: parse, call, respond. Decisions are made elsewhere."""
