@@ -12,8 +12,7 @@ from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.local.server.authorization import emulator_policies
 from kms_patterns.local.server.authorization.decision import Limit, Policies, decide
 from kms_patterns.local.server.authorization.patterns import arn_matches, matches
-from kms_patterns.local.server.authorization.policy_statements import Request, parse
-from kms_patterns.local.server.authorization.principals import Named, Principal, named, spared
+from kms_patterns.local.server.authorization.policy_statements import Named, Principal, Request, named, parse, spared
 
 ROLE, SESSION = "arn:aws:iam::123456789012:role/app/blue", "arn:aws:sts::123456789012:assumed-role/blue/i-1"
 ROOT = "arn:aws:iam::123456789012:root"

@@ -9,23 +9,37 @@ The emulator's own administration paths need the token as well: they show and re
 Both need the token that the server writes, readable by its user only, into its folder.
 """
 
+import asyncio
 import hmac
 import json
+import os
+import secrets
+import socket
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from kms_patterns.local.inspection import page_of
+from hypercorn.asyncio import serve as serve_http
+from hypercorn.config import Config
+
+from kms_patterns.local.inspection import page_of, recorded_calls
+from kms_patterns.local.layout import Layout
+from kms_patterns.local.server.emulator import seam
 from kms_patterns.local.server.emulator.acting import NotAssumable, role_session, trusted_service
-from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
+from kms_patterns.local.server.emulator.emulator import APP, RESPONSES, EmulatorMismatch, reach
+from kms_patterns.local.server.emulator.functions import provide_runtime_packages, provide_sdk_clients
 from kms_patterns.local.server.faults import REFUSALS, FaultPlan, inject, is_retry, request_of
+from kms_patterns.local.server.kms.call_log import CallLog
+from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.services.monitoring import announce_fault
 
 SESSION_PATH = "/_kms-patterns/role-session"
 FAULTS_PATH = "/_kms-patterns/faults"
 PAGE_PATH = "/_kms-patterns/calls"
 SLICE = 1 << 20
+KEEP_ALIVE_SECONDS = 75
 _ADMINISTRATION = ("/_ministack", "/_localstack")
 # Health needs no credentials; custom resources answer under a name that only their function was told.
 _OPEN = ("/_ministack/health", "/_ministack/ready", "/_localstack/health")
@@ -39,6 +53,34 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def save_state() -> None:
+    """Write what the emulator stores to the folder that it was given; the next start reads it."""
+    reach(APP, "save_all")(reach(APP, "_build_persistence_save_dict")())
+
+
+def serve_emulator(layout: Layout, listener: socket.socket) -> None:
+    """Serve until the process ends. Announces port, process id and token once it serves."""
+    provide_runtime_packages(layout.runtime_packages)
+    provide_sdk_clients(layout.node_packages)
+    try:
+        seam.install(KmsService(CallLog(layout.calls)))
+    except EmulatorMismatch as mismatch:
+        sys.exit(f"kms-patterns: {mismatch}")
+    state = {"port": listener.getsockname()[1], "pid": os.getpid(), "token": secrets.token_hex(32)}
+    app = application(
+        reach(APP, "app"),
+        token=str(state["token"]),
+        ready=lambda: layout.announce(json.dumps(state)),
+        calls=lambda: recorded_calls(layout),
+    )
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.certfile, config.keyfile = str(layout.certificate), str(layout.private_key)
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    # Never triggered: the process ends as a whole, which is what removes the Lambda processes and the folder too.
+    asyncio.run(serve_http(app, config, shutdown_trigger=asyncio.Event().wait))  # type: ignore[arg-type]
 
 
 def application(

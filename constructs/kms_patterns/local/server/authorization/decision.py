@@ -6,8 +6,7 @@ AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kms_patterns.local.server.authorization.policy_statements import Request, Statement
-from kms_patterns.local.server.authorization.principals import Named, named, spared
+from kms_patterns.local.server.authorization.policy_statements import Named, Request, Statement, named, spared
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from typing import Any
 from kms_patterns.local.server.authorization.authorization import lookup_in
 from kms_patterns.local.server.authorization.caller import principal_of
 from kms_patterns.local.server.authorization.decision import Policies, closest, explicit_deny
-from kms_patterns.local.server.authorization.policy_statements import Request, Statement, parse
-from kms_patterns.local.server.authorization.principals import Named
+from kms_patterns.local.server.authorization.policy_statements import Named, Request, Statement, parse
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, reach
 
 

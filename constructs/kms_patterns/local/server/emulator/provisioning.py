@@ -1,81 +1,35 @@
-"""What the emulator's CloudFormation lacks: properties, failing custom resources, stack events, template functions.
+"""What the emulator's CloudFormation lacks: properties, failing custom resources, keys, template functions.
 
-It drops encryption, lifecycle and tags of buckets, a DeadLetterConfig and the key of a topic. A custom resource whose
-function ends without a response fails at once, with the function's error (AWS waits for the resource's time-out).
-EventBridge hears of a stack's status. ``Fn::GetStackOutput`` names a Region, and ``Fn::Equals`` compares any function,
-not Ref alone.
+It drops a DeadLetterConfig and the key of a topic; ``s3/bucket_properties`` has what it drops of buckets. Of keys it
+gets the origin EXTERNAL and replicas wrong. A custom resource whose function ends without a response fails at once,
+with the function's error (AWS waits for the resource's time-out). ``Fn::GetStackOutput`` names a Region, and
+``Fn::Equals`` compares any function, not Ref alone.
 
-AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-bucketencryption.html
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-kms-replicakey.html
 """
 
 import copy
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
-from xml.etree.ElementTree import Element, SubElement, tostring
 
 from kms_patterns.local.server.emulator.emulator import (
     CUSTOM_RESOURCES,
     ENGINE,
-    EVENTS,
+    KMS,
     LAMBDA,
     RESPONSES,
-    S3,
     SNS,
     reach,
 )
-from kms_patterns.local.server.s3.lifecycle_rules import lifecycle_xml
+from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
+from kms_patterns.local.server.kms.kms_errors import Response
 
 Properties = Mapping[str, Any]
 Provisioned = tuple[str, dict[str, Any]]
+_MATERIALS = ("_symmetric_key", "_hmac_key", "_private_key")
 _FUNCTION_PROPERTIES = ("DeadLetterConfig", "KmsKeyArn")
-
-
-def bucket_configurations(original: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the bucket properties that CloudFormation stores through the S3 API, with those it lacks."""
-    encryption = (
-        "BucketEncryption",
-        encryption_xml,
-        reach(S3, "_put_bucket_encryption"),
-        reach(S3, "_delete_bucket_encryption"),
-    )
-    lifecycle = (
-        "LifecycleConfiguration",
-        lifecycle_xml,
-        reach(S3, "_put_bucket_lifecycle"),
-        reach(S3, "_delete_bucket_lifecycle"),
-    )
-    tags = ("Tags", tags_xml, reach(S3, "_put_bucket_tagging"), reach(S3, "_delete_bucket_tagging"))
-    return (*original, encryption, lifecycle, tags)
-
-
-def tags_xml(tags: Sequence[Properties]) -> bytes:
-    """Return a Tags property as the body of PutBucketTagging."""
-    root = Element("Tagging", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
-    tag_set = SubElement(root, "TagSet")
-    for tag in tags:
-        element = SubElement(tag_set, "Tag")
-        SubElement(element, "Key").text, SubElement(element, "Value").text = str(tag["Key"]), str(tag["Value"])
-    document: bytes = tostring(root, encoding="utf-8")
-    return document
-
-
-def encryption_xml(properties: Properties) -> bytes:
-    """Return a BucketEncryption property as the body of PutBucketEncryption."""
-    root = Element("ServerSideEncryptionConfiguration", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
-    for rule in properties.get("ServerSideEncryptionConfiguration", []):
-        element = SubElement(root, "Rule")
-        by_default = rule.get("ServerSideEncryptionByDefault")
-        if by_default:
-            applied = SubElement(element, "ApplyServerSideEncryptionByDefault")
-            SubElement(applied, "SSEAlgorithm").text = str(by_default["SSEAlgorithm"])
-            if by_default.get("KMSMasterKeyID"):
-                SubElement(applied, "KMSMasterKeyID").text = str(by_default["KMSMasterKeyID"])
-        SubElement(element, "BucketKeyEnabled").text = str(rule.get("BucketKeyEnabled", False)).lower()
-    document: bytes = tostring(root, encoding="utf-8")
-    return document
 
 
 def resource_handlers(original: dict[str, Any]) -> dict[str, Any]:
@@ -148,42 +102,6 @@ def _reason(result: Mapping[str, Any]) -> str:
     return f"The function of the custom resource failed before it answered: {said}"
 
 
-_STACK = "AWS::CloudFormation::Stack"
-
-
-def record_event(original: Callable[..., None]) -> Callable[..., None]:
-    """Put what is recorded about a stack as a whole onto the default event bus as well."""
-
-    def record(
-        stack_id: str, stack_name: str, logical_id: str, resource_type: str, status: str, *rest: Any, **named: Any
-    ) -> None:
-        original(stack_id, stack_name, logical_id, resource_type, status, *rest, **named)
-        if resource_type == _STACK and logical_id == stack_name:
-            reach(EVENTS, "_dispatch_event")(_event(stack_id, status))
-
-    return record
-
-
-def _event(stack_id: str, status: str) -> dict[str, Any]:
-    token = str(uuid4())
-    detail = {
-        "stack-id": stack_id,
-        "status-details": {"status": status, "status-reason": ""},
-        "client-request-token": token,
-    }
-    return {
-        "EventId": token,
-        "Source": "aws.cloudformation",
-        "DetailType": "CloudFormation Stack Status Change",
-        "Detail": json.dumps(detail),
-        "EventBusName": "default",
-        "Time": int(time.time()),
-        "Resources": [stack_id],
-        "Account": reach(RESPONSES, "get_account_id")(),
-        "Region": reach(RESPONSES, "get_region")(),
-    }
-
-
 _OUTPUT = "Fn::GetStackOutput"
 
 
@@ -224,3 +142,93 @@ def resolve_references(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(value, *rest)
 
     return resolve
+
+
+class ProvisioningFailed(Exception):
+    """CloudFormation reports the text as the reason why a resource failed."""
+
+
+def key_handlers(original: dict[str, Any]) -> dict[str, Any]:
+    """Return the table of CloudFormation resource types with keys as KMS makes them."""
+    key = original["AWS::KMS::Key"]
+    original["AWS::KMS::Key"] = key | {"create": _waiting(key["create"]), "update": _waiting(key["update"])}
+    original["AWS::KMS::ReplicaKey"] = {
+        "create": _create_replica,
+        "update": _update_replica,
+        "delete": key["delete"],
+    }
+    return original
+
+
+def _waiting(provision: Callable[..., Provisioned]) -> Callable[..., Provisioned]:
+    """Keep a key without material in the state PendingImport, which the emulator makes Enabled."""
+
+    def provisioned(*arguments: Any, **named: Any) -> Provisioned:
+        name, attributes = provision(*arguments, **named)
+        record = find_key(name)
+        if record is not None and record["Origin"] == "EXTERNAL" and not any(record.get(it) for it in _MATERIALS):
+            record |= {"KeyState": "PendingImport", "Enabled": False}
+        return name, attributes
+
+    return provisioned
+
+
+def _create_replica(_logical_id: str, props: Properties, _stack_name: str) -> Provisioned:
+    account, here = reach(RESPONSES, "get_account_id")(), reach(RESPONSES, "get_region")()
+    primary = str(props["PrimaryKeyArn"]).split(":")
+    request = {
+        "KeyId": primary[-1].removeprefix("key/"),
+        "ReplicaRegion": here,
+        "Description": props.get("Description", ""),
+        "Policy": _policy_text(props["KeyPolicy"]),
+        "Tags": _key_tags(props),
+    }
+    with reach(RESPONSES, "request_scope")(account, primary[3]):
+        _checked(reach(KMS, "_replicate_key")(request))
+    record = _replica(request["KeyId"])
+    _enable(record, props)
+    return record["KeyId"], _key_attributes(record)
+
+
+def _update_replica(physical_id: str, old: Properties, new: Properties, _stack_name: str) -> Provisioned:
+    if old["PrimaryKeyArn"] != new["PrimaryKeyArn"]:
+        raise ProvisioningFailed(f"AWS::KMS::ReplicaKey {physical_id}: PrimaryKeyArn cannot be changed")
+    record = _replica(physical_id)
+    record |= {
+        "Description": new.get("Description", ""),
+        "Policy": _policy_text(new["KeyPolicy"]),
+        "Tags": _key_tags(new),
+    }
+    _enable(record, new)
+    return physical_id, _key_attributes(record)
+
+
+def _replica(key_id: str) -> KeyRecord:
+    record = find_key(key_id)
+    if record is None:
+        raise ProvisioningFailed(f"AWS::KMS::ReplicaKey: key {key_id} does not exist in this Region")
+    return record
+
+
+def _enable(record: KeyRecord, props: Properties) -> None:
+    if record["KeyState"] in {"Enabled", "Disabled"}:
+        enabled = props.get("Enabled") is not False
+        record |= {"Enabled": enabled, "KeyState": "Enabled" if enabled else "Disabled"}
+
+
+def _checked(response: Response) -> None:
+    status, _headers, body = response
+    if status != HTTPStatus.OK:
+        raise ProvisioningFailed(f"AWS::KMS::ReplicaKey: {json.loads(body)}")
+
+
+def _key_attributes(record: KeyRecord) -> dict[str, Any]:
+    return {"Arn": record["Arn"], "KeyId": record["KeyId"]}
+
+
+def _policy_text(policy: Any) -> str:
+    return policy if isinstance(policy, str) else json.dumps(policy)
+
+
+def _key_tags(props: Properties) -> list[dict[str, str]]:
+    return [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in props.get("Tags") or []]

@@ -11,7 +11,6 @@ from kms_patterns.local.server.authorization.caller import principal_arn, role_a
 from kms_patterns.local.server.emulator import (
     emulator,
     functions,
-    key_provisioning,
     provisioning,
 )
 from kms_patterns.local.server.emulator.emulator import (
@@ -44,11 +43,11 @@ from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests import denials, session_rules, side_doors
-from kms_patterns.local.server.s3 import s3_encryption
+from kms_patterns.local.server.s3 import bucket_properties, s3_encryption
 from kms_patterns.local.server.services import configured_keys, event_targets, monitoring, step_functions
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
-from kms_patterns.local.server.stacks import cloudformation, stack_references
+from kms_patterns.local.server.stacks import cloudformation, stack_refusals
 
 Handler = Callable[..., Awaitable[Response]]
 # Served to every authenticated principal: enforcing it checks the signature and nothing else.
@@ -99,10 +98,10 @@ def install(kms: KmsService) -> None:
     replace(S3, "_check_sse_c_copy_source", storage.copy_source)
     replace(S3, "_check_sse_c_part", storage.part)
     replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
-    replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", provisioning.bucket_configurations)
+    replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", bucket_properties.bucket_configurations)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
-    replace(PROVISIONERS, "_RESOURCE_HANDLERS", key_provisioning.resource_handlers)
-    replace(STACKS, "_add_event", provisioning.record_event)
+    replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.key_handlers)
+    replace(STACKS, "_add_event", event_targets.record_event)
     _install_cloudformation(kms)
     _install_step_functions()
     replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
@@ -133,8 +132,8 @@ def _install_cloudformation(kms: KmsService) -> None:
     for module in (ENGINE, STACKS, STACK_OPERATIONS, CHANGE_SETS):
         replace(module, "_evaluate_conditions", provisioning.evaluate_conditions)
     for module in (ENGINE, STACK_OPERATIONS, CHANGE_SETS):
-        replace(module, "_resolve_parameters", stack_references.parameters)
-    replace(ENGINE, "_resolve_dynamic_reference", stack_references.reference(kms))
+        replace(module, "_resolve_parameters", stack_refusals.parameters)
+    replace(ENGINE, "_resolve_dynamic_reference", stack_refusals.reference(kms))
     replace(STACKS, "_property_recreation", cloudformation.recreation)
 
 

@@ -1,21 +1,22 @@
 """What every request is checked for besides its own permission: roles that it passes, keys that nothing would ask for.
 
 AWS: https://docs.aws.amazon.com/service-authorization/latest/reference/list_identityandaccessmanagement.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 """
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from kms_patterns.local.server.authorization.policy_documents import resource_policy_refused
-from kms_patterns.local.server.emulator.acting import request_id
-from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
+from kms_patterns.local.server.emulator.acting import request_id, trusts
+from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, IAM, RESPONSES, reach
 from kms_patterns.local.server.kms.kms_errors import Response
-from kms_patterns.local.server.requests.request_members import Served, serving, unasked_by
+from kms_patterns.local.server.requests.request_members import Members, Served, members_of, serving, unasked_by
 from kms_patterns.local.server.requests.request_shapes import malformed, misread
-from kms_patterns.local.server.requests.role_passing import passed_by, passed_to, unusable
 from kms_patterns.local.server.s3.s3_operations import further_permissions
 
 logger = logging.getLogger("kms_patterns")
@@ -116,3 +117,75 @@ def _response(refused: Refused, answered: str, headers: Any) -> Response:
         error_code=refused.code, message=refused.message, headers=headers,
     )  # fmt: skip
     return (status if refused.code == "AccessDenied" else int(HTTPStatus.BAD_REQUEST)), fields, content
+
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+# A role in these is named as a principal or a resource, or assumed: it is not handed over.
+_NOT_PASSED = re.compile(r"principal|resource|grantee|user|policyarn|sourcearn|retiring", re.IGNORECASE)
+# By the name of a service here, or in CloudFormation's types: its principal, where that is another word.
+_PRINCIPALS = {
+    "ecs": "ecs-tasks", "efs": "elasticfilesystem", "iam": "ec2", "kinesisfirehose": "firehose",
+    "monitoring": "cloudwatch", "msk": "kafka", "stepfunctions": "states",
+}  # fmt: skip
+# By principal: the refusal of a role that does not trust a service which tries it at once.
+_ASSUMED_AT_ONCE = {
+    "lambda": ("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda."),
+    "states": (
+        "AccessDeniedException",
+        "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the "
+        "provided role.",
+    ),
+    "scheduler": (
+        "ValidationException",
+        "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
+    ),
+    "pipes": ("ValidationException", "{role} must allow pipes.amazonaws.com to assume the role."),
+}
+_NO_PASSING = frozenset({"sts", "iam", "kms", "sqs", "sns", "tagging", "resource-groups", "cloudtrail"})
+
+
+def passed_to(service: str) -> str:
+    """Return the service principal that a role is passed to: iam:PassedToService."""
+    return f"{_PRINCIPALS.get(service, service)}.amazonaws.com"
+
+
+def passed_by(service: str, action: str, request: Served) -> list[str]:
+    """Return the ARNs of the roles that a request hands to a service."""
+    if action == "iam:AddRoleToInstanceProfile":
+        names = {value for name, value in request.members() if name == "RoleName"}
+        return [_role_arn(name) for name in sorted(names)]
+    if service == "ec2":
+        return [*_found(request.members()), *_of_profiles(request)]
+    return [] if service in _NO_PASSING or (service == "s3" and request.is_object) else _found(request.members())
+
+
+def unusable(service: str, role: str) -> tuple[str, str] | None:
+    """Return code and message of the refusal of a role that the service may not assume; None if it may."""
+    principal = passed_to(service)
+    refusal = _ASSUMED_AT_ONCE.get(principal.partition(".")[0])
+    return None if refusal is None or trusts(role, principal) else (refusal[0], refusal[1].format(role=role))
+
+
+def passed_roles(properties: Any) -> list[str]:
+    """Return the ARNs of the roles in the properties of a CloudFormation resource."""
+    return _found(members_of(properties))
+
+
+def _found(members: Members) -> list[str]:
+    # A template holds roles as text of its own: CloudFormation asks when it hands them on.
+    roles = {value for name, value in members if _ROLE.fullmatch(value) and not _NOT_PASSED.search(name)}
+    return sorted(roles)
+
+
+def _of_profiles(request: Served) -> Iterator[str]:
+    profiles = reach(IAM, "_instance_profiles")
+    for name, value in request.members():
+        if name in {"Name", "Arn"} or name.startswith("IamInstanceProfile"):
+            profile = profiles.get(value.rsplit("/", 1)[-1]) or {}
+            for role in profile.get("Roles", []):
+                yield _role_arn(role if isinstance(role, str) else str(role.get("RoleName")))
+
+
+def _role_arn(name: str) -> str:
+    role = reach(IAM, "_roles").get(name) or {}
+    return str(role.get("Arn") or f"arn:aws:iam::{reach(RESPONSES, 'get_account_id')()}:role/{name}")

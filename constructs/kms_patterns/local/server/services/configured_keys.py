@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
-from kms_patterns.local.server.authorization.principals import Principal
+from kms_patterns.local.server.authorization.policy_statements import Principal
 from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response

@@ -1,5 +1,7 @@
 """EventBridge reaches a target with the permissions of the target's role, or of the target's own policy.
 
+It hears of the status of stacks, which the emulator does not tell it.
+
 AWS: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
 """
 
@@ -9,9 +11,10 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from uuid import uuid4
 
 from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, acting_as, service_role
-from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVALUATOR, LOGS, RESPONSES, SNS, reach
+from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVALUATOR, EVENTS, LOGS, RESPONSES, SNS, reach
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.kms_service import KmsService
@@ -153,3 +156,39 @@ def _policies(service: str, arn: str) -> Iterator[Any]:
     found = reach(EVALUATOR, "_resource_policy")(service, arn)
     if found:
         yield found[0]
+
+
+_STACK = "AWS::CloudFormation::Stack"
+
+
+def record_event(original: Callable[..., None]) -> Callable[..., None]:
+    """Put what is recorded about a stack as a whole onto the default event bus as well."""
+
+    def record(
+        stack_id: str, stack_name: str, logical_id: str, resource_type: str, status: str, *rest: Any, **named: Any
+    ) -> None:
+        original(stack_id, stack_name, logical_id, resource_type, status, *rest, **named)
+        if resource_type == _STACK and logical_id == stack_name:
+            reach(EVENTS, "_dispatch_event")(_event(stack_id, status))
+
+    return record
+
+
+def _event(stack_id: str, status: str) -> dict[str, Any]:
+    token = str(uuid4())
+    detail = {
+        "stack-id": stack_id,
+        "status-details": {"status": status, "status-reason": ""},
+        "client-request-token": token,
+    }
+    return {
+        "EventId": token,
+        "Source": "aws.cloudformation",
+        "DetailType": "CloudFormation Stack Status Change",
+        "Detail": json.dumps(detail),
+        "EventBusName": "default",
+        "Time": int(time.time()),
+        "Resources": [stack_id],
+        "Account": reach(RESPONSES, "get_account_id")(),
+        "Region": reach(RESPONSES, "get_region")(),
+    }

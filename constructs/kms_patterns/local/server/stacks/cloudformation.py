@@ -22,11 +22,11 @@ from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests.request_members import unasked_key
 from kms_patterns.local.server.requests.request_shapes import params_of, query_error
-from kms_patterns.local.server.requests.role_passing import passed_roles, passed_to, unusable
+from kms_patterns.local.server.requests.side_doors import passed_roles, passed_to, unusable
 from kms_patterns.local.server.stacks import stack_refusals
 from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, permissions
 from kms_patterns.local.server.stacks.stack_keys import change_key, use_keys
-from kms_patterns.local.server.stacks.stack_references import ResourceFailed, handler_code, handler_message, text_of
+from kms_patterns.local.server.stacks.stack_refusals import ResourceFailed, handler_code, handler_message, text_of
 
 Handler = Callable[..., Awaitable[Response]]
 _CLOUDFORMATION = "cloudformation.amazonaws.com"

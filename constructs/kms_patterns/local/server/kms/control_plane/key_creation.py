@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_patterns.local.server.authorization.caller import bound_ids
 from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
-from kms_patterns.local.server.kms.control_plane.tags import check_tags
+from kms_patterns.local.server.kms.control_plane.aliases import check_tags
 from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response, invalid, unsupported

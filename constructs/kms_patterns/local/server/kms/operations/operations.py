@@ -17,7 +17,6 @@ from kms_patterns.local.server.kms.control_plane import (
     key_states,
     listing,
     rotation,
-    tags,
 )
 from kms_patterns.local.server.kms.key_records import (
     KeyRecord,
@@ -130,8 +129,8 @@ ON_KEYS: Mapping[str, Callable[[KeyRecord, Request], ResponseMembers | None]] = 
     "ScheduleKeyDeletion": key_states.schedule_key_deletion,
     "ListKeyPolicies": listing.list_key_policies,
     "ListResourceTags": listing.list_resource_tags,
-    "TagResource": tags.tag_resource,
-    "UntagResource": tags.untag_resource,
+    "TagResource": aliases.tag_resource,
+    "UntagResource": aliases.untag_resource,
     "ReplicateKey": key_creation.replicate_key,
     "UpdatePrimaryRegion": key_creation.update_primary_region,
     "GetKeyLastUsage": key_states.get_key_last_usage,
@@ -139,7 +138,7 @@ ON_KEYS: Mapping[str, Callable[[KeyRecord, Request], ResponseMembers | None]] = 
 """Operations with the key of their first permission."""
 
 ON_ACCOUNT: Mapping[str, Callable[[Request], ResponseMembers | None]] = {
-    "CreateKey": tags.check_tags,
+    "CreateKey": aliases.check_tags,
     "ListKeys": listing.list_keys,
     "ListAliases": aliases.list_aliases,
     "CreateAlias": aliases.create_alias,

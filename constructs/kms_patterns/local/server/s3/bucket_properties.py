@@ -1,11 +1,14 @@
-"""A bucket's LifecycleConfiguration in CloudFormation, as the body of PutBucketLifecycleConfiguration.
+"""Properties of a bucket that the emulator's CloudFormation drops, as the bodies of S3's requests.
 
-AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-lifecycleconfiguration.html
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-bucketencryption.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-lifecycleconfiguration.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
+
+from kms_patterns.local.server.emulator.emulator import S3, reach
 
 Properties = Mapping[str, Any]
 # Where a property of CloudFormation stands in the API, as (parent, child); the rest have the same name in both.
@@ -25,6 +28,51 @@ _NESTED = {
 }
 _RENAMED = {"TransitionInDays": "Days", "TransitionDate": "Date"}
 _FILTERS = ("Prefix", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
+
+
+def bucket_configurations(original: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the bucket properties that CloudFormation stores through the S3 API, with those it lacks."""
+    encryption = (
+        "BucketEncryption",
+        encryption_xml,
+        reach(S3, "_put_bucket_encryption"),
+        reach(S3, "_delete_bucket_encryption"),
+    )
+    lifecycle = (
+        "LifecycleConfiguration",
+        lifecycle_xml,
+        reach(S3, "_put_bucket_lifecycle"),
+        reach(S3, "_delete_bucket_lifecycle"),
+    )
+    tags = ("Tags", tags_xml, reach(S3, "_put_bucket_tagging"), reach(S3, "_delete_bucket_tagging"))
+    return (*original, encryption, lifecycle, tags)
+
+
+def tags_xml(tags: Sequence[Properties]) -> bytes:
+    """Return a Tags property as the body of PutBucketTagging."""
+    root = Element("Tagging", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
+    tag_set = SubElement(root, "TagSet")
+    for tag in tags:
+        element = SubElement(tag_set, "Tag")
+        SubElement(element, "Key").text, SubElement(element, "Value").text = str(tag["Key"]), str(tag["Value"])
+    document: bytes = tostring(root, encoding="utf-8")
+    return document
+
+
+def encryption_xml(properties: Properties) -> bytes:
+    """Return a BucketEncryption property as the body of PutBucketEncryption."""
+    root = Element("ServerSideEncryptionConfiguration", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
+    for rule in properties.get("ServerSideEncryptionConfiguration", []):
+        element = SubElement(root, "Rule")
+        by_default = rule.get("ServerSideEncryptionByDefault")
+        if by_default:
+            applied = SubElement(element, "ApplyServerSideEncryptionByDefault")
+            SubElement(applied, "SSEAlgorithm").text = str(by_default["SSEAlgorithm"])
+            if by_default.get("KMSMasterKeyID"):
+                SubElement(applied, "KMSMasterKeyID").text = str(by_default["KMSMasterKeyID"])
+        SubElement(element, "BucketKeyEnabled").text = str(rule.get("BucketKeyEnabled", False)).lower()
+    document: bytes = tostring(root, encoding="utf-8")
+    return document
 
 
 def lifecycle_xml(properties: Properties) -> bytes:
