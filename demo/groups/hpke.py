@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -19,15 +20,15 @@ ORDER, PURPOSE = b"4711: two bicycles", b"orders"
 messages = Group("HPKE: an ML-KEM key of KMS that outsiders encrypt for, safe from a later quantum computer", order=125)
 
 
-def _key(stage: Stage) -> PublicKey:
-    found: PublicKey = stage.notes.setdefault("hpke key", published(stage, STACK))
+def _key(stage: Stage, output: str = "PublicKeyUrl") -> PublicKey:
+    found: PublicKey = stage.notes.setdefault(f"hpke {output}", published(stage, STACK, output))
     return found
 
 
-def _decrypt(stage: Stage, message: bytes) -> str:
+def _decrypt(stage: Stage, message: bytes, function: str = "DecryptFunctionName") -> str:
     event = {"message": base64.b64encode(message).decode()}
     reader = client(stage, "lambda", STACK, "ReaderRoleArn")
-    response = invoke(reader, stage.output(STACK, "DecryptFunctionName"), event)
+    response = invoke(reader, stage.output(STACK, function), event)
     return base64.b64decode(response["payload"]).decode()
 
 
@@ -87,6 +88,44 @@ def message_of_another_purpose(stage: Stage) -> str:
 @messages.scenario(who="reader", what="decrypts half a message", expected="refused: MessageTruncated")
 def truncated_message(stage: Stage) -> str:
     return _decrypt(stage, encrypt(ORDER, public_key=_key(stage).der, info=PURPOSE)[:1000])
+
+
+def _hybrid(stage: Stage, curve: Any) -> str:
+    suite = hpke.Suite(hpke.KEM.MLKEM1024_P384, hpke.KDF.HKDF_SHA384, hpke.AEAD.AES_256_GCM)
+    lattice: Any = _key(stage, "LatticeKeyUrl").key
+    message = suite.encrypt(ORDER, hpke.MLKEM1024P384PublicKey(lattice, curve), info=PURPOSE)
+    return _decrypt(stage, message, "HybridFunctionName")
+
+
+@messages.scenario(
+    who="outsider, reader",
+    what="encrypts with cryptography's hybrid HPKE for both published keys; decrypts",
+    expected="4711: two bicycles",
+)
+def reader_decrypts_a_hybrid_message(stage: Stage) -> str:
+    return _hybrid(stage, _key(stage, "CurveKeyUrl").key)
+
+
+@messages.scenario(
+    who="outsider, reader",
+    what="encrypts for the published ML-KEM key and another ECC key",
+    expected="refused: MessageAuthenticationFailed",
+)
+def hybrid_message_for_half_of_the_keys(stage: Stage) -> str:
+    return _hybrid(stage, ec.generate_private_key(ec.SECP384R1()).public_key())
+
+
+@messages.scenario(
+    who="decrypt function's role",
+    what="derives the ECDH half of the other function",
+    expected="refused: AccessDeniedException (kms:DeriveSharedSecret)",
+)
+def decrypt_role_may_not_derive(stage: Stage) -> str:
+    kms = function_client(stage, "kms", STACK, "DecryptRoleArn")
+    peer = ec.generate_private_key(ec.SECP384R1()).public_key()
+    der = peer.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    kms.derive_shared_secret(KeyId=stage.output(STACK, "CurveKeyArn"), KeyAgreementAlgorithm="ECDH", PublicKey=der)
+    return "derived"
 
 
 @messages.scenario(

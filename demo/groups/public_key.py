@@ -9,9 +9,9 @@ from kms_runtime import PublicKey
 publication = Group("Public key: fetched over HTTPS by anyone, replaced by no one", order=60)
 
 
-def published(stage: Stage, stack: str) -> PublicKey:
-    """Return the public key that ``stack`` publishes, fetched without AWS credentials and checked."""
-    answer = ask_until_published(stage, stage.output(stack, "PublicKeyUrl"))
+def published(stage: Stage, stack: str, output: str = "PublicKeyUrl") -> PublicKey:
+    """Return a public key that ``stack`` publishes, fetched without AWS credentials and checked."""
+    answer = ask_until_published(stage, stage.output(stack, output))
     return PublicKey.from_document(json.loads(answer.content))
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ CONTEXT = {"tenant": "blue"}
 PARAMETERS = {
     "kms:EncapsulationAlgorithm": "EncapsulationAlgorithm",
     "kms:EncryptionAlgorithm": "EncryptionAlgorithm",
+    "kms:KeyAgreementAlgorithm": "KeyAgreementAlgorithm",
     "kms:MacAlgorithm": "MacAlgorithm",
     "kms:MessageType": "MessageType",
     "kms:SigningAlgorithm": "SigningAlgorithm",
@@ -125,8 +127,10 @@ class Deployed:
         self._role = role.arn.rsplit("/", maxsplit=1)[-1]
         trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        made = self._iam.create_role(RoleName=self._role, AssumeRolePolicyDocument=document)
-        self._session = aws.assume(made["Role"]["Arn"], service="ec2.amazonaws.com")
+        with suppress(self._iam.exceptions.EntityAlreadyExistsException):  # made for another key
+            self._iam.create_role(RoleName=self._role, AssumeRolePolicyDocument=document)
+        made = self._iam.get_role(RoleName=self._role)["Role"]["Arn"]
+        self._session = aws.assume(made, service="ec2.amazonaws.com")
 
     def of_role(self, document: Document) -> None:
         self._iam.put_role_policy(RoleName=self._role, PolicyName="p", PolicyDocument=self._named(document))
@@ -147,6 +151,9 @@ class Deployed:
             ),
             "kms:Decapsulate": lambda: kms.decapsulate(
                 SharedSecretCiphertextBlob=self._kms.encapsulate(**on_key)["SharedSecretCiphertextBlob"], **on_key
+            ),
+            "kms:DeriveSharedSecret": lambda: kms.derive_shared_secret(
+                PublicKey=self._kms.get_public_key(KeyId=self.key)["PublicKey"], **on_key
             ),
             "kms:GenerateDataKey": lambda: kms.generate_data_key(KeySpec="AES_256", **encryption),
             "kms:Sign": lambda: kms.sign(**about),

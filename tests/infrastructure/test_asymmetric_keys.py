@@ -478,6 +478,33 @@ def test_caller_of_the_receiver_is_granted_the_function_and_nothing_on_the_key(
     ]
 
 
+def test_hybrid_receiver_may_decapsulate_with_one_key_and_derive_with_the_other(stack, synth, role_statements):
+    lattice = KeyEncapsulationKey(stack, "Lattice", key_spec=MlKemSpec.ML_KEM_1024)
+    curve = KeyAgreementKey(stack, "Curve", key_spec=kms.KeySpec.ECC_NIST_P384)
+    both = HpkeReceiver(stack, "Both", encapsulation_key=lattice, agreement_key=curve, purpose="orders")
+    ecdh = {"StringEquals": {"kms:KeyAgreementAlgorithm": "ECDH"}}
+    lattice_arn, curve_arn = stack.resolve(lattice.key_arn), stack.resolve(curve.key_arn)
+    template = synth(stack)
+    assert role_statements(template, stack, both.role)[2:] == [
+        {"Action": "kms:Decapsulate", "Condition": ML_KEM, "Effect": "Allow", "Resource": lattice_arn},
+        {"Action": "kms:DeriveSharedSecret", "Condition": ecdh, "Effect": "Allow", "Resource": curve_arn},
+        {"Action": "kms:GetPublicKey", "Effect": "Allow", "Resource": curve_arn},
+    ]
+    found = template["Resources"][stack.resolve(both.function.function_name)["Ref"]]["Properties"]
+    assert found["Environment"]["Variables"]["AGREEMENT_KEY_ARN"] == curve_arn
+
+
+@pytest.mark.parametrize(
+    ("spec", "curve"),
+    [(MlKemSpec.ML_KEM_768, kms.KeySpec.ECC_NIST_P384), (MlKemSpec.ML_KEM_1024, kms.KeySpec.ECC_NIST_P256)],
+)
+def test_hybrid_receiver_of_keys_that_no_hybrid_kem_combines_is_refused(stack, spec, curve):
+    lattice = KeyEncapsulationKey(stack, "Lattice", key_spec=spec)
+    other = KeyAgreementKey(stack, "Curve", key_spec=curve)
+    with pytest.raises(ValueError, match="use ML_KEM_1024 and ECC_NIST_P384"):
+        HpkeReceiver(stack, "Both", encapsulation_key=lattice, agreement_key=other, purpose="orders")
+
+
 def test_receiver_that_could_not_work_is_refused(stack, hpke_key):
     with pytest.raises(ValueError, match="purpose ' ' is empty"):
         HpkeReceiver(stack, "A", encapsulation_key=hpke_key, purpose=" ")

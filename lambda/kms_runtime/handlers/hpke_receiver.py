@@ -4,13 +4,17 @@ Event and response: ``schemas/hpke_receiver.json``.
 """
 
 import os
+from functools import cache
 from typing import Any
 
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import kms_client_with_ml_kem, required_variable
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
-from kms_runtime.key_agreement.hpke import KmsRecipient
+from kms_runtime.key_agreement.agreement import KmsParty
+from kms_runtime.key_agreement.hpke import KmsRecipient, Recipient
 from kms_runtime.key_agreement.hpke import decrypt as decrypt_message
+from kms_runtime.key_agreement.hybrid_hpke import KmsHybridRecipient
+from kms_runtime.public_keys.public_key import PublicKey
 
 _decrypt_request = validator("hpke_receiver/decrypt_request")
 
@@ -21,11 +25,24 @@ def decrypt(event: Event, _context: Any) -> Response:
     request = _decrypt_request(event)
     message = decode_base64(request, "message")
     associated_data = decode_base64(request, "associatedData") if "associatedData" in request else b""
-    key_arn, key_spec = (required_variable(os.environ, name) for name in ("KEY_ARN", "KEY_SPEC"))
+    key_arn = required_variable(os.environ, "KEY_ARN")
     payload = decrypt_message(
         message,
-        recipient=KmsRecipient(key_arn, key_spec, kms_client_with_ml_kem()),
+        recipient=_recipient(key_arn),
         info=required_variable(os.environ, "PURPOSE").encode(),
         associated_data=associated_data,
     )
     return {"payload": encode_base64(payload), "keyArn": key_arn}
+
+
+def _recipient(key_arn: str) -> Recipient:
+    client = kms_client_with_ml_kem()
+    kem = KmsRecipient(key_arn, required_variable(os.environ, "KEY_SPEC"), client)
+    other = os.environ.get("AGREEMENT_KEY_ARN")
+    return KmsHybridRecipient(kem, KmsParty(other, client, _public_key(other))) if other else kem
+
+
+@cache
+def _public_key(key_arn: str) -> bytes:
+    """Return a key's public half, which never changes: one call per execution environment."""
+    return PublicKey.fetch(key_arn, kms_client=kms_client_with_ml_kem()).der

@@ -89,13 +89,16 @@ SUITES: Final[Mapping[str, Suite]] = {
 """The one suite of each key spec: HKDF-SHA256 or HKDF-SHA384, and AES-256-GCM. ML_KEM_512 has none: ``cryptography`` 50
 does not implement it, and the draft advises against it."""
 
+HYBRID: Final = "ML_KEM_1024 with ECC_NIST_P384"
+_RECEIVED: Final = {**SUITES, HYBRID: Suite(0x0051, 1568 + 97, digest="sha384")}
+
 
 class Recipient(Protocol):
-    """A holder of an ML-KEM private key."""
+    """A holder of an ML-KEM private key, or of that and an ECC private key."""
 
     @property
     def key_spec(self) -> str:
-        """``ML_KEM_768`` or ``ML_KEM_1024``."""
+        """``ML_KEM_768``, ``ML_KEM_1024``, or :data:`HYBRID`."""
 
     def decapsulate(self, encapsulated: bytes) -> bytearray:
         """Return the secret of 32 bytes; the caller wipes it."""
@@ -171,7 +174,7 @@ def decrypt(message: bytes, *, recipient: Recipient, info: bytes = b"", associat
         MessageAuthenticationFailed: Altered, or for another key, suite, ``info`` or associated data.
         AwsError: AWS KMS refused; the class name is its error code.
     """
-    suite = SUITES.get(recipient.key_spec)
+    suite = _RECEIVED.get(recipient.key_spec)
     if suite is None:
         raise InvalidRequest(f"a key of {recipient.key_spec} does not receive HPKE messages; {', '.join(SUITES)} do")
     encapsulated, ciphertext = message[: suite.encapsulated_bytes], message[suite.encapsulated_bytes :]

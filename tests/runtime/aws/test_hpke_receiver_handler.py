@@ -12,7 +12,13 @@ from cryptography.hazmat.primitives import hpke as standard
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM1024PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_public_key,
+)
 
 from kms_patterns.toolchain import node_executable
 from kms_runtime import (
@@ -25,7 +31,9 @@ from kms_runtime import (
 )
 from kms_runtime.handlers import hpke_receiver, settings
 from kms_runtime.handlers.validation import schema
-from kms_runtime.key_agreement.hpke import PAYLOAD_LIMIT, SUITES, KmsRecipient, Suite, decrypt, encrypt
+from kms_runtime.key_agreement.agreement import KmsParty
+from kms_runtime.key_agreement.hpke import HYBRID, PAYLOAD_LIMIT, SUITES, KmsRecipient, Suite, decrypt, encrypt
+from kms_runtime.key_agreement.hybrid_hpke import KmsHybridRecipient
 from kms_runtime.message import EncryptedDataKey, serialize_context
 
 ROOT = Path(__file__).parents[3]
@@ -275,3 +283,87 @@ def test_half_a_keyring_says_what_it_lacks(key_arn, spec, hpke_kms, keyring):
     assert code_of(KmsHpkeKeyring(key_arn, kms_client=hpke_kms).generate_data_key, {}) == "InvalidRequest"
     assert code_of(KmsHpkeKeyring(key_arn, public_key=b"").decrypt_data_key, [wrapped], {}) == "InvalidRequest"
     assert code_of(KmsHpkeKeyring, key_arn, key_spec="ML_KEM_512") == "InvalidRequest"
+
+
+class HybridKms(MlKemKms):
+    """Stands for a client of KMS with an ML-KEM-1024 key, and a P-384 key for key agreement."""
+
+    def __init__(self, key_arn: str, curve_arn: str) -> None:
+        super().__init__(key_arn, "ML_KEM_1024")
+        self.curve, self.curve_arn = ec.generate_private_key(ec.SECP384R1()), curve_arn
+
+    @property
+    def curve_public(self) -> bytes:
+        return self.curve.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def get_public_key(self, **request):
+        self.calls.append(request)
+        described = {"KeySpec": "ECC_NIST_P384", "KeyUsage": "KEY_AGREEMENT", "KeyAgreementAlgorithms": ["ECDH"]}
+        return {"KeyId": self.curve_arn, "PublicKey": self.curve_public, **described}
+
+    def derive_shared_secret(self, **request):
+        self.calls.append(request)
+        peer = load_der_public_key(request["PublicKey"])
+        return {"KeyId": self.curve_arn, "SharedSecret": self.curve.exchange(ec.ECDH(), peer)}
+
+    @property
+    def sender(self) -> standard.MLKEM1024P384PublicKey:
+        return standard.MLKEM1024P384PublicKey(self.key.public_key(), self.curve.public_key())
+
+
+HYBRID_SUITE = standard.Suite(standard.KEM.MLKEM1024_P384, standard.KDF.HKDF_SHA384, standard.AEAD.AES_256_GCM)
+
+
+@pytest.fixture
+def hybrid_kms(key_arn, other_key_arn) -> HybridKms:
+    return HybridKms(key_arn, other_key_arn)
+
+
+@pytest.fixture
+def receive_hybrid(monkeypatch, key_arn, other_key_arn, hybrid_kms):
+    monkeypatch.setattr(hpke_receiver, "kms_client_with_ml_kem", lambda: hybrid_kms)
+    settings = {"KEY_ARN": key_arn, "KEY_SPEC": "ML_KEM_1024", "AGREEMENT_KEY_ARN": other_key_arn, "PURPOSE": "orders"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    hpke_receiver._public_key.cache_clear()
+    yield lambda message: hpke_receiver.decrypt({"message": base64.b64encode(message).decode()}, None)
+    hpke_receiver._public_key.cache_clear()
+
+
+def test_hybrid_message_of_cryptography_is_decrypted_with_both_keys(hybrid_kms, receive_hybrid, key_arn, other_key_arn):
+    for payload in (b"", b"order"):
+        message = HYBRID_SUITE.encrypt(payload, hybrid_kms.sender, info=b"orders")
+        assert base64.b64decode(receive_hybrid(message)["payload"]) == payload
+    # The public key is asked for once; then there are two calls for each message.
+    assert [call["KeyId"] for call in hybrid_kms.calls] == [other_key_arn, *[other_key_arn, key_arn] * 2]
+
+
+def test_hybrid_message_fails_with_either_key_replaced_or_any_part_altered(hybrid_kms, receive_hybrid):
+    message = HYBRID_SUITE.encrypt(b"order", hybrid_kms.sender, info=b"orders")
+    for place in (0, 1567, 1568, 1600, 1664, 1665, len(message) - 1):
+        altered = bytearray(message)
+        altered[place] ^= 1
+        assert code_of(receive_hybrid, bytes(altered)) == "MessageAuthenticationFailed", place
+    other = HybridKms("", "")
+    for lattice, curve in ((hybrid_kms.key, other.curve), (other.key, hybrid_kms.curve)):
+        foreign = standard.MLKEM1024P384PublicKey(lattice.public_key(), curve.public_key())
+        code = code_of(receive_hybrid, HYBRID_SUITE.encrypt(b"order", foreign, info=b"orders"))
+        assert code == "MessageAuthenticationFailed"
+    assert code_of(receive_hybrid, message[: 1665 + 15]) == "MessageTruncated"
+    alone = encrypt(b"order", public_key=hybrid_kms.published, info=b"orders")
+    assert code_of(receive_hybrid, alone + bytes(200)) == "MessageAuthenticationFailed"
+
+
+def test_hybrid_recipient_of_other_keys_is_refused(hybrid_kms, key_arn, other_key_arn):
+    kem = KmsRecipient(key_arn, "ML_KEM_1024", hybrid_kms)
+    small = KmsRecipient(key_arn, "ML_KEM_768", hybrid_kms)
+    party = KmsParty(other_key_arn, hybrid_kms, hybrid_kms.curve_public)
+    p256 = ec.generate_private_key(ec.SECP256R1()).public_key()
+    der = p256.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert KmsHybridRecipient(kem, party).key_spec == HYBRID
+    for lattice, other in (
+        (small, party),
+        (kem, KmsParty(other_key_arn, hybrid_kms)),
+        (kem, KmsParty(other_key_arn, hybrid_kms, der)),
+    ):
+        assert code_of(KmsHybridRecipient, lattice, other) == "InvalidRequest"
