@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import botocore
 import pytest
 from botocore.config import Config
 from botocore.credentials import SSOProvider
 from botocore.tokens import SSOTokenProvider
 
+from kms_patterns.local.server.kms.permissions import PERMISSIONS
 from kms_runtime.kms_model import ml_kem_session
 from tests.conftest import USERS_AWS
 from tests.contract.rows import Bench
@@ -41,7 +43,14 @@ def users_settings(patch: pytest.MonkeyPatch) -> None:
 
 def write_report(outcomes: list[tuple[str, str, str, str]], file: Path) -> None:
     """Write a table with pass or fail for each row that was run."""
-    lines = ["| operation | case | expected | found | |", "|---|---|---|---|---|"]
+    names = {*ml_kem_session().get_service_model("kms").operation_names}
+    served = names & PERMISSIONS.keys()
+    lines = [
+        f"botocore {botocore.__version__} with kms_runtime/models: {len(names)} operations of KMS, of which the "
+        f"embedded AWS serves {len(served)}",
+        "",
+    ]
+    lines += ["| operation | case | expected | found | |", "|---|---|---|---|---|"]
     for operation, case, expected, found in outcomes:
         verdict = "pass" if found == expected else "**fail**"
         lines.append(f"| {operation} | {case} | {expected} | {found} | {verdict} |")

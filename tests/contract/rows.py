@@ -133,6 +133,7 @@ def foreign_public_key(curve: ec.EllipticCurve) -> bytes:
 
 
 API = "https://docs.aws.amazon.com/kms/latest/APIReference/API_{}.html"
+SERVICE, SOURCE = "dynamodb.amazonaws.com", "arn:aws:dynamodb:us-east-1:111122223333:table/orders"
 PSS, OAEP = "RSASSA_PSS_SHA_256", "RSAES_OAEP_SHA_256"
 _INVALID, _USAGE = "ValidationException", "InvalidKeyUsageException"
 _STATE = "KMSInvalidStateException"
@@ -211,6 +212,14 @@ def _disabled(bench: Bench) -> str:
 
 def _flipped(blob: bytes) -> bytes:
     return blob[:-1] + bytes([blob[-1] ^ 1])
+
+
+def _last_usage(bench: Bench) -> dict[str, Any]:
+    return dict(bench.kms.get_key_last_usage(KeyId=bench.new()))
+
+
+def _grant_to_a_service(bench: Bench, **more: Any) -> Any:
+    return bench.kms.create_grant(KeyId=bench.key(), GranteeServicePrincipal=SERVICE, Operations=["Decrypt"], **more)
 
 
 def _after_rotation(bench: Bench) -> bytes:
@@ -324,6 +333,13 @@ ROWS = [
     Row("Decapsulate", "a key agreement key", lambda b: _decapsulate(b, KeyId=b.agreement), _USAGE),
     Row("CreateKey", "ML-KEM-768 for key agreement",
         lambda b: b.new(KeySpec="ML_KEM_768", KeyUsage="KEY_AGREEMENT"), _INVALID),
+    Row("GetKeyLastUsage", "a new key", lambda b: bool(_last_usage(b).get("KeyLastUsage")), False),
+    Row("GetKeyLastUsage", "a new key is tracked from its creation",
+        lambda b: _last_usage(b)["KeyCreationDate"] >= _last_usage(b)["TrackingStartDate"], True),
+    Row("CreateGrant", "a service without SourceArn",
+        lambda b: _grant_to_a_service(b, RetiringServicePrincipal=SERVICE), _INVALID),
+    Row("CreateGrant", "a service that no principal retires",
+        lambda b: _grant_to_a_service(b, Constraints={"SourceArn": SOURCE}), _INVALID),
     Row("RotateKeyOnDemand", "old ciphertext is readable", _after_rotation, MESSAGE),
     Row("RotateKeyOnDemand", "an RSA key",
         lambda b: b.kms.rotate_key_on_demand(KeyId=b.rsa), "UnsupportedOperationException"),
