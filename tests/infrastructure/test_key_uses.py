@@ -27,6 +27,7 @@ from kms_patterns import (
     TokenIssuer,
 )
 from kms_patterns.functions.context_requirement import required_context
+from kms_patterns.keys.errors import ArgumentRefused
 
 Make = Callable[[cdk.Stack, str, Any], Any]
 GIVEN: dict[str, Any] = {"issuer": "https://issuer.example", "audiences": ["orders"]}
@@ -226,3 +227,29 @@ def test_names_that_iam_cannot_tell_apart_are_refused() -> None:
 def test_string_instead_of_a_list_of_names_is_refused() -> None:
     with pytest.raises(TypeError, match="'tenant': give a list of names"):
         required_context(None, "tenant")
+
+
+ARN = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+TYPES: list[tuple[Make, Any]] = [
+    (tokens, SigningKey),
+    (tokens_of_the_past, SigningKey),
+    (tokens_to_come, SigningKey),
+    (mac_tokens, MacKey),
+    (messages, SigningKey),
+    (objects, SigningKey),
+    (codes, MacKey),
+]
+
+
+@pytest.mark.parametrize(("make", "kind"), TYPES, ids=lambda it: it.__name__)
+def test_imported_key_is_refused_as_imported_where_a_pattern_reads_its_spec(
+    make: Make, kind: Any, stack: cdk.Stack
+) -> None:
+    with pytest.raises(ArgumentRefused, match=rf"=Imported{kind.__name__}: an imported key.* has no key spec"):
+        make(stack, "Pattern", kind.from_key_arn(stack, "Key", ARN))
+
+
+@pytest.mark.parametrize(("make", "kind"), TYPES, ids=lambda it: it.__name__)
+def test_key_of_another_type_is_refused_with_the_type_to_give(make: Make, kind: Any, stack: cdk.Stack) -> None:
+    with pytest.raises(ArgumentRefused, match=rf"=RsaEncryptionKey: .*give an object of type {kind.__name__}"):
+        make(stack, "Pattern", RsaEncryptionKey(stack, "Key"))

@@ -173,12 +173,12 @@ def test_caller_is_granted_the_issuing_function_and_nothing_on_the_key(
 def test_hmac_key_is_refused_because_nothing_of_it_may_be_published(position: str, stack: cdk.Stack, keys: Any) -> None:
     secret = MacKey(stack, "Mac")
     given = {"signing_key": keys["Current"], position: secret if position == "signing_key" else [secret]}
-    with pytest.raises(TypeError, match="not MacKey: an HMAC key is secret, so there is nothing to publish"):
+    with pytest.raises(TypeError, match="not HMAC keys: an HMAC key is secret, so there is nothing to publish"):
         TokenIssuer(stack, "Issuer", **given, **GIVEN)
 
 
 def test_encryption_key_is_refused(stack: cdk.Stack) -> None:
-    with pytest.raises(TypeError, match="not EncryptionKey"):
+    with pytest.raises(TypeError, match=r"=EncryptionKey: .*give an object of type SigningKey"):
         TokenIssuer(stack, "Issuer", signing_key=EncryptionKey(stack, "Data"), **GIVEN)  # type: ignore[arg-type]
 
 

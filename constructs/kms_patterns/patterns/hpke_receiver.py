@@ -48,7 +48,7 @@ class HpkeReceiver(FunctionPattern):
         options: FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="hpke_receiver", memory_size=512)
-        check_key_of_app(self.node.path, "encapsulation_key", encapsulation_key)
+        check_key_of_app(self.node.path, "encapsulation_key", encapsulation_key, KeyEncapsulationKey)
         if not purpose.strip():
             raise ValueError(f"purpose {purpose!r} is empty: name what the messages are for, such as 'orders'")
         if encapsulation_key.key_spec is MlKemSpec.ML_KEM_512:

@@ -58,7 +58,7 @@ class KeyAgreement(CipherFunctions):
         options: FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="key_agreement", memory_size=512)
-        check_key_of_app(self.node.path, "agreement_key", agreement_key)
+        check_key_of_app(self.node.path, "agreement_key", agreement_key, KeyAgreementKey)
         _check(purpose, allowed_peers, agreement_key)
 
         environment = {

@@ -64,7 +64,7 @@ class KeyWatch(Construct):
         functions: Sequence[aws_lambda.IFunction] = (),
     ) -> None:
         super().__init__(scope, construct_id)
-        check_key_of_app(self.node.path, "encryption_key", encryption_key)
+        check_key_of_app(self.node.path, "encryption_key", encryption_key, EncryptionKey)
         _check_keys(self, keys)
         arns, ids = [key.key_arn for key in keys], [key.key_id for key in keys]
         self.topic = aws_sns.Topic(self, "Topic", master_key=encryption_key, enforce_ssl=True)

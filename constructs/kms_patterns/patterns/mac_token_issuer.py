@@ -8,6 +8,7 @@ from constructs import Construct
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_clock_skew
 
 
@@ -56,6 +57,8 @@ class MacTokenIssuer(TokenFunctions):
         options: FunctionOptions | None = None,
     ) -> None:
         keys = [mac_key, *previous_keys]
+        for key in keys:
+            check_key_of_app(scope.node.path, "a key of tokens", key, MacKey)
         skew = Duration.seconds(30) if clock_skew is None else clock_skew
         check_clock_skew(skew)
         super().__init__(

@@ -40,7 +40,7 @@ class MessageAuthenticator(FunctionPattern):
         options: FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="message_authenticator")
-        check_key_of_app(self.node.path, "mac_key", mac_key)
+        check_key_of_app(self.node.path, "mac_key", mac_key, MacKey)
         use_key(mac_key, CALLERS_BYTES, self)
         (self.algorithm,) = ALGORITHMS[mac_key.key_usage.value][mac_key.key_spec.value]
 

@@ -7,8 +7,11 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
+from kms_patterns.keys.imported.imported_types import ImportedMacKey
+from kms_patterns.keys.mac_key import MacKey
 from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.function_address import FunctionAddress
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_max_age
 
 JWKS_PATH = ".well-known/jwks.json"
@@ -75,7 +78,8 @@ class TokenIssuer(TokenFunctions):
         options: FunctionOptions | None = None,
     ) -> None:
         keys = [signing_key, *next_keys, *previous_keys]
-        _check_signing(keys)
+        for key in keys:
+            _check_signing(scope, key)
         max_age = max_age or Duration.minutes(5)
         check_max_age(max_age)
         _check_jwks_url(jwks_url, reserved_concurrency)
@@ -137,10 +141,10 @@ def _check_jwks_url(url: str | None, reserved_concurrency: int | None) -> None:
         raise ValueError("reserved_concurrency is for the function URL: with jwks_url give it in options")
 
 
-def _check_signing(keys: Sequence[object]) -> None:
-    wrong = [type(key).__name__ for key in keys if not isinstance(key, SigningKey)]
-    if wrong:
+def _check_signing(scope: Construct, key: object) -> None:
+    if isinstance(key, MacKey | ImportedMacKey):
         raise TypeError(
-            f"TokenIssuer takes signing keys, not {', '.join(wrong)}: an HMAC key is secret, so there is nothing to "
-            "publish at a JWKS address. MacTokenIssuer takes one, and has a verify function instead"
+            "TokenIssuer takes signing keys, not HMAC keys: an HMAC key is secret, so there is nothing to publish at a "
+            "JWKS address. MacTokenIssuer takes one, and has a verify function instead"
         )
+    check_key_of_app(scope.node.path, "a key of tokens", key, SigningKey)

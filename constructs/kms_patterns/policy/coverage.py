@@ -1,8 +1,9 @@
 """What a rendered statement covers: the requests that it allows, and whether it opens a key to an account."""
 
 import json
+import operator
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -33,9 +34,17 @@ class Allowance:
     names_key: bool = True
 
 
-def unmatched(one: Allowance, others: Iterable[Allowance]) -> list[str]:
-    """Return the actions of ``one`` that no statement of the other side also allows to its principal."""
-    meeting = [other for other in others if _same_principal(one, other) and _compatible(one, other)]
+def unmatched(
+    one: Allowance, others: Iterable[Allowance], same: Callable[[str | None, str | None], bool] = operator.eq
+) -> list[str]:
+    """Return the actions of ``one`` that no statement of the other side also allows to its principal.
+
+    Args:
+        one: A statement of one side.
+        others: The statements of the other side.
+        same: Whether two names of principals may mean one caller; None is not asked about, it may mean any.
+    """
+    meeting = [other for other in others if _same_principal(one, other, same) and _compatible(one, other)]
     return [action for action in _expand(one.actions) if not any(_allows(other, action) for other in meeting)]
 
 
@@ -54,11 +63,12 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _allows(allowance: Allowance, action: str) -> bool:
-    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in allowance.actions if is_about_kms(pattern))
+    # An action that is known only at deployment may be any.
+    return any(not isinstance(it, str) or fnmatchcase(action.lower(), it.lower()) for it in allowance.actions)
 
 
-def _same_principal(one: Allowance, other: Allowance) -> bool:
-    return one.principal == other.principal or None in (one.principal, other.principal)
+def _same_principal(one: Allowance, other: Allowance, same: Callable[[str | None, str | None], bool]) -> bool:
+    return None in (one.principal, other.principal) or same(one.principal, other.principal)
 
 
 def _compatible(one: Allowance, other: Allowance) -> bool:

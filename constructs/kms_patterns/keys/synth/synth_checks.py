@@ -15,9 +15,10 @@ from constructs import IConstruct, IValidation
 
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.at_rest import AtRest
+from kms_patterns.keys.synth.identity_statements import identity_statements
 from kms_patterns.keys.synth.template_checks import policy_limits, template_checks
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.keys.synth.void_grants import identity_statements, messages_without_key, void_grants
+from kms_patterns.keys.synth.void_grants import Callers, messages_without_key, void_grants
 
 _REFERENCE: Final = re.compile(r'"(?:Ref": "|Fn::GetAtt": \[")([A-Za-z0-9]+)"')
 
@@ -107,10 +108,11 @@ class SynthChecks:
         """Return one message per unserved resource, void grant, exceeded limit and cycle."""
         view = TemplateView(self._stage.node.find_all())
         references = References(view)
+        callers = Callers(view, references)
         statements = list(identity_statements(view, references))
         messages = [text for texts in self.at_rest.refused.values() for text in texts]
-        messages += [text for key in self.keys for text in void_grants(key, statements, view, references)]
-        messages += messages_without_key(self.at_rest.under, statements, view, references)
+        messages += [text for key in self.keys for text in void_grants(key, statements, view, references, callers)]
+        messages += messages_without_key(self.at_rest.under, statements, view, references, callers)
         messages += [text for key in self.keys for text in policy_limits(key, view)]
         messages += [text for key in self.keys for text in template_checks(key, view)]
         return [*messages, *circular_roles(self.keys, view)]

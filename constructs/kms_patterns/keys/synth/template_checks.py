@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from kms_patterns.keys.grants.target import KeyInApp
+from kms_patterns.keys.synth.identity_statements import as_list, statements_of
 from kms_patterns.keys.synth.template_view import TemplateView
-from kms_patterns.keys.synth.void_grants import as_list
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.statements import MAX_KEY_POLICY_BYTES
 
@@ -36,7 +36,7 @@ def template_checks(key: KeyInApp, view: TemplateView) -> Iterator[str]:
 
 
 def _unmanageable(policy: Mapping[str, Any]) -> Iterator[str]:
-    statements = as_list(policy["Statement"])
+    statements = list(statements_of(policy))
     allowing = [it for it in statements if it["Effect"] == "Allow" and _concerns(it, _MANAGE)]
     denying = [it for it in statements if it["Effect"] == "Deny" and _concerns(it, _MANAGE) and not it.get("Condition")]
     if not allowing or denying:

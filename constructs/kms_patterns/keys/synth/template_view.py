@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from aws_cdk import CfnElement, CfnOutput, CfnResource, NestedStack, Stack
+from aws_cdk import CfnElement, CfnOutput, CfnParameter, CfnResource, NestedStack, Stack
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
@@ -37,18 +37,18 @@ class TemplateView:
 
     def stack_path(self, stack: Stack) -> str:
         """Return the construct path of a stack."""
-        return self._path(stack)
+        return self.path(stack)
 
     def stack_of(self, item: CfnElement) -> Stack:
         """Return the stack whose template holds ``item``."""
-        path = self._path(item)
+        path = self.path(item)
         if path not in self._stacks:
             self._stacks[path] = item.stack
         return self._stacks[path]
 
     def logical_id(self, item: CfnElement) -> str:
         """Return the id of ``item`` in its template."""
-        path = self._path(item)
+        path = self.path(item)
         if path not in self._ids:
             self._ids[path] = self.stack_of(item).get_logical_id(item)
         return self._ids[path]
@@ -59,13 +59,14 @@ class TemplateView:
 
     def properties(self, item: CfnResource) -> dict[str, Any]:
         """Return the resolved properties of ``item``, spelled as its L1 construct does (``keyPolicy``)."""
-        path = self._path(item)
+        path = self.path(item)
         if path not in self._properties:
             given = item._cfn_properties  # noqa: SLF001 -- the one way to the properties of any resource
             self._properties[path] = self.stack_of(item).resolve(given) or {}
         return self._properties[path]
 
-    def _path(self, item: CfnElement | Stack) -> str:
+    def path(self, item: CfnElement | Stack) -> str:
+        """Return the construct path of a resource or stack."""
         # Asked of the CDK's process once for each Python object, which is kept so that its id stays its own.
         if id(item) not in self._paths:
             self._paths[id(item)] = item, item.node.path
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
 
 _ACROSS_REGIONS: Final = "/cdk/exports/"
 _EXPORT_WRITER: Final = "Custom::CrossRegionExportWriter"
+_ANY_KEY: Final = re.compile(r"\*$|arn:[^:]*:(kms|[^:]*[*?][^:]*):.*[*?]")
 _IAM_ARN: Final = re.compile(r"arn:[^:]*:iam::[^:]*:(role|user|group)/(?:.*/)?([^/]+)$")
 
 
@@ -89,6 +91,8 @@ class References:
         self._fixed_names = {
             name: fixed for name, item in self._identities.items() for fixed in [_fixed_name(view, item)] if fixed
         }
+        self._own = {self._fixed_names.get(name, name) for name in self._identities}
+        self._parameters = {view.name(item) for item in view.every(CfnParameter)}
 
     def identity(self, item: CfnElement) -> str:
         """Return the name of a role, user or group of this app."""
@@ -109,6 +113,19 @@ class References:
             return arn[2] if "#" in arn[2] else f"{arn[1]}/{arn[2]}"
         named = self._fixed_names.get(found, found)
         return named if "#" in named or "/" in named or ":" in named else f"{kind}{named}"
+
+    def is_unknown(self, name: str) -> bool:
+        """Return whether ``name`` may mean several: a parameter, an export of another app, a pattern."""
+        return name in self._parameters or any(mark in name for mark in ('{"', "{{resolve:", "export ", "*", "?"))
+
+    def is_own(self, name: str) -> bool:
+        """Return whether this app makes the role, user or group called ``name``."""
+        return name in self._own
+
+    def may_be_any(self, stack: Stack, value: Any) -> bool:
+        """Return whether ``value``, a resource of a statement, may be any KMS key: a pattern, or not known yet."""
+        found = self._follow(stack, value)
+        return bool(_ANY_KEY.match(found)) or any(self.is_unknown(name) for name in self.mentioned(stack, value))
 
     def mentioned(self, stack: Stack, value: Any) -> set[str]:
         """Return the names of what ``value`` refers to, by itself or as parts of a longer text."""

@@ -1,7 +1,7 @@
 """Permissions on a key in identity policies: each must have its other half in the key policy, and the reverse."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any, Final, cast
@@ -12,12 +12,22 @@ from aws_cdk.aws_sns import CfnTopic
 from aws_cdk.aws_sqs import CfnQueue
 
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
+from kms_patterns.keys.synth.identity_statements import (
+    ANY_KEY,
+    UNATTACHED,
+    IdentityStatement,
+    as_list,
+    attached_policies,
+    choices,
+    identity_statements,
+    members_of_groups,
+    statements_of,
+)
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.policy.actions import CREATE_GRANT, DECRYPT, GENERATE_DATA_KEY
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
-from kms_patterns.policy.coverage import Allowance, is_about_kms, unmatched
+from kms_patterns.policy.coverage import Allowance, unmatched
 
-UNATTACHED: Final = "no role, user or group"
 _CALLS: Final = (
     "Call grant_encrypt, grant_decrypt, grant_generate_data_key or grant_operations of the key, which write both "
     "halves, instead"
@@ -26,136 +36,116 @@ _WITH_GRANTS: Final = (
     "Call grant_create_grant(role, operations=[…], via_service=…) of the key, and grant_operations for the rest; of a "
     "role that a construct of the AWS CDK makes, give the construct that has it"
 )
-_KINDS: Final = ("role", "user", "group")
-_POLICIES: Final = (
-    iam.CfnPolicy,
-    iam.CfnManagedPolicy,
-    iam.CfnRolePolicy,
-    iam.CfnUserPolicy,
-    iam.CfnGroupPolicy,
+_FOREIGN: Final = "; if a managed policy from outside of this app allows it, acknowledge this warning"
+_WITHOUT_KMS: Final = (
+    "policy/AWSXRayDaemonWriteAccess",
+    "policy/service-role/AWSLambdaBasicExecutionRole",
+    "policy/service-role/AWSLambdaVPCAccessExecutionRole",
+    "policy/service-role/AmazonECSTaskExecutionRolePolicy",
 )
-_HOLDERS: Final = (iam.CfnRole, iam.CfnUser, iam.CfnGroup)
-_Documents = Iterator[tuple[dict[str, Any], list[str]]]
+"""AWS managed policies that constructs of the AWS CDK attach, and that allow nothing of KMS.
+
+See https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
+"""
+_SERVICE_LINKED: Final = ":role/aws-service-role/"
 
 
-@dataclass(frozen=True)
-class IdentityStatement:
-    """One Allow statement of an identity policy.
+class Callers:
+    """Which names of roles, users and groups may mean one caller; what is not known may."""
 
-    Attributes:
-        principals: Names of the roles, users and groups whose policy it is part of.
-        actions: Its actions, of those that were asked for.
-        resources: Names of the resources that it mentions; ``*`` for every resource.
-        conditions: Its conditions, resolved.
-        where: Construct path of the policy.
-    """
+    def __init__(self, view: TemplateView, references: References) -> None:
+        self._references = references
+        self._members = members_of_groups(view, references)
+        self._groups = {references.identity(item) for item in view.every(iam.CfnGroup)} | set(self._members)
 
-    principals: tuple[str, ...]
-    actions: tuple[str, ...]
-    resources: frozenset[str]
-    conditions: dict[str, dict[str, Any]]
-    where: str
+    def same(self, one: str | None, other: str | None) -> bool:
+        """Return whether two names may mean one caller: a group stands for its users."""
+        return one == other or self._may(str(one), str(other)) or self._may(str(other), str(one))
 
-
-def identity_statements(
-    view: TemplateView, references: References, about: Callable[[str], bool] = is_about_kms
-) -> Iterator[IdentityStatement]:
-    """Yield the Allow statements about KMS, or about other actions, of all identity policies of the app."""
-    attached = _attached_managed_policies(view, references)
-    for item in view.every(*_POLICIES, *_HOLDERS):
-        for document, principals in _documents(item, view, references, attached):
-            for statement in as_list(document.get("Statement", [])):
-                actions = tuple(act for act in as_list(statement.get("Action", [])) if about(act))
-                if statement.get("Effect") == "Allow" and actions:
-                    yield IdentityStatement(
-                        tuple(principals) or (UNATTACHED,),
-                        actions,
-                        _mentioned(item, statement, view, references),
-                        statement.get("Condition", {}),
-                        item.node.path,
-                    )
-
-
-def as_list(value: Any) -> list[Any]:
-    """Return ``value`` as the list that a policy document may write without brackets."""
-    return value if isinstance(value, list) else [value]
-
-
-def _mentioned(
-    item: CfnResource, statement: dict[str, Any], view: TemplateView, references: References
-) -> frozenset[str]:
-    resources, stack = as_list(statement.get("Resource", [])), view.stack_of(item)
-    return frozenset(name for value in resources for name in references.mentioned(stack, value))
-
-
-def _documents(
-    item: CfnResource, view: TemplateView, references: References, attached: dict[str, list[str]]
-) -> _Documents:
-    properties, stack = view.properties(item), view.stack_of(item)
-    if isinstance(item, _HOLDERS):
-        for policy in properties.get("policies") or []:
-            yield policy.get("policyDocument") or policy.get("PolicyDocument") or {}, [references.identity(item)]
-        return
-    names = [
-        references.name(stack, name, f"{kind}/")
-        for kind in _KINDS
-        for name in [*(properties.get(f"{kind}s") or []), *as_list(properties.get(f"{kind}Name") or [])]
-    ]
-    yield properties.get("policyDocument") or {}, [*names, *attached.get(view.name(item), [])]
-
-
-def _attached_managed_policies(view: TemplateView, references: References) -> dict[str, list[str]]:
-    """Managed policies that a role, user or group names in its own properties."""
-    attached: dict[str, list[str]] = {}
-    for holder in view.every(*_HOLDERS):
-        for policy in view.properties(holder).get("managedPolicyArns") or []:
-            name = references.name(view.stack_of(holder), policy)
-            attached.setdefault(name, []).append(references.identity(holder))
-    return attached
+    def _may(self, one: str, other: str) -> bool:
+        foreign = not self._references.is_own(other)
+        if one == UNATTACHED or "*" in one or "?" in one:
+            return True
+        if one in self._groups or one.startswith("group/"):
+            return other in self._members.get(one, ()) or (foreign and not other.startswith("role/"))
+        return foreign and self._references.is_unknown(one)
 
 
 def void_grants(
-    key: KeyInApp, statements: Iterable[IdentityStatement], view: TemplateView, references: References
+    key: KeyInApp,
+    statements: Iterable[IdentityStatement],
+    view: TemplateView,
+    references: References,
+    callers: Callers,
 ) -> Iterator[str]:
-    """Yield one message per statement about ``key`` that lacks its other half."""
+    """Yield one message per statement about ``key`` that lacks its other half; warn where that may be elsewhere.
+
+    A statement with conditions of the template lacks it if none of its forms about the key has one.
+    """
     in_identities = list(_identity_allowances(view.name(key.resource), statements))
     in_key_policy = list(_key_allowances(view.properties(key.resource)["keyPolicy"], key.stack, references))
-    for identity in in_identities:
-        missing = unmatched(identity, in_key_policy) if identity.names_key else []
-        if missing:
-            yield (
-                f"{key.node.path}: {identity.where} allows {references.label(str(identity.principal))} "
-                f"{', '.join(missing)}, which the key policy does not: the call would end in AccessDeniedException. "
-                f"{_WITH_GRANTS if CREATE_GRANT in missing else _CALLS}"
-            )
-    for allowance in in_key_policy:
-        here = allowance.principal and allowance.where not in key.statements_for_elsewhere
-        missing = unmatched(allowance, in_identities) if here else []
-        if missing:
-            yield (
-                f"{key.node.path}: the key policy statement {allowance.where} allows "
-                f"{references.label(str(allowance.principal))} {', '.join(missing)}, which no policy of that role or "
-                "user does. Call a grant_… method of the key, which writes both halves, instead of "
-                "add_to_resource_policy (a bare ARN: import it with iam.Role.from_role_arn first); if its policy is "
-                "written elsewhere, give the grant key_policy_only=True"
-            )
+    about_key = ((number, it) for number, it in in_identities if it.names_key)
+    others = [it for _, it in in_key_policy]
+    for identity, missing in _void(about_key, others, callers):
+        yield (
+            f"{key.node.path}: {identity.where} allows {references.label(str(identity.principal))} "
+            f"{', '.join(missing)}, which the key policy does not: the call would end in AccessDeniedException. "
+            f"{_WITH_GRANTS if CREATE_GRANT in missing else _CALLS}"
+        )
+    here = (
+        (number, it)
+        for number, it in in_key_policy
+        if it.principal and it.where not in key.statements_for_elsewhere and not references.is_unknown(it.principal)
+    )
+    foreign = _with_unknown_policies(view, references)
+    for allowance, missing in _void(here, [it for _, it in in_identities], callers):
+        text = (
+            f"{key.node.path}: the key policy statement {allowance.where} allows "
+            f"{references.label(str(allowance.principal))} {', '.join(missing)}, which no policy of that role or "
+            "user does. Call a grant_… method of the key, which writes both halves, instead of "
+            "add_to_resource_policy (a bare ARN: import it with iam.Role.from_role_arn first); if its policy is "
+            "written elsewhere, give the grant key_policy_only=True"
+        )
+        if allowance.principal in foreign:
+            Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownPolicy:{allowance.where}", text + _FOREIGN)
+        else:
+            yield text
 
 
-def _identity_allowances(name: str, statements: Iterable[IdentityStatement]) -> Iterator[Allowance]:
+_Numbered = Iterator[tuple[object, Allowance]]
+
+
+def _void(asked: _Numbered, others: Iterable[Allowance], callers: Callers) -> Iterator[tuple[Allowance, list[str]]]:
+    """Yield each statement of one side, and what no statement of the other side allows in any of its forms."""
+    forms: dict[tuple[object, str | None], list[Allowance]] = {}
+    for number, allowance in asked:
+        forms.setdefault((number, allowance.principal), []).append(allowance)
+    for same_statement in forms.values():
+        lacking = [unmatched(form, others, callers.same) for form in same_statement]
+        missing = [action for action in lacking[0] if all(action in more for more in lacking[1:])]
+        if missing:
+            yield same_statement[0], missing
+
+
+def _identity_allowances(name: str, statements: Iterable[IdentityStatement]) -> _Numbered:
     for statement in statements:
-        if name in statement.resources or "*" in statement.resources:
+        if name in statement.resources or ANY_KEY in statement.resources:
             for principal in statement.principals:
                 names_key = name in statement.resources
-                yield Allowance(principal, statement.actions, statement.conditions, statement.where, names_key)
+                yield (
+                    statement.number,
+                    Allowance(principal, statement.actions, statement.conditions, statement.where, names_key),
+                )
 
 
-def _key_allowances(document: dict[str, Any], stack: Stack, references: References) -> Iterator[Allowance]:
-    for position, statement in enumerate(as_list(document["Statement"])):
-        if statement["Effect"] == "Allow":
-            where = statement.get("Sid", f"number {position + 1}")
-            for principal in _principals(statement, stack, references):
-                actions = as_list(statement.get("Action", []))
-                yield Allowance(principal, actions, statement.get("Condition", {}), where)
+def _key_allowances(document: dict[str, Any], stack: Stack, references: References) -> _Numbered:
+    for position, written in enumerate(statements_of(document)):
+        for statement in choices(written):
+            if statement.get("Effect") == "Allow":
+                where = statement.get("Sid", f"number {position + 1}")
+                for principal in _principals(statement, stack, references):
+                    actions = as_list(statement.get("Action", []))
+                    yield position, Allowance(principal, actions, statement.get("Condition", {}), where)
 
 
 def _principals(statement: dict[str, Any], stack: Stack, references: References) -> Iterator[str | None]:
@@ -171,8 +161,10 @@ def _principals(statement: dict[str, Any], stack: Stack, references: References)
         return
     principal = statement.get("Principal", {})
     for arn in as_list(principal.get("AWS", []) if isinstance(principal, dict) else principal):
-        name = references.name(stack, arn)
-        yield None if name in {"*", "{AccountId}"} or name.endswith(":root") or name.isdigit() else name
+        # As the principal itself a service-linked role needs no other half, which is AWS's alone.
+        if _SERVICE_LINKED not in json.dumps(arn):
+            name = references.name(stack, arn)
+            yield None if name in {"*", "{AccountId}"} or name.endswith(":root") or name.isdigit() else name
 
 
 _MESSAGES: Final[Mapping[str, tuple[str, str]]] = {
@@ -188,6 +180,7 @@ def messages_without_key(
     statements: Iterable[IdentityStatement],
     view: TemplateView,
     references: References,
+    callers: Callers,
 ) -> Iterator[str]:
     """Yield one message per identity that may use an encrypted topic or queue, and not its key; warn where unknown.
 
@@ -198,6 +191,7 @@ def messages_without_key(
         statements: Allow statements about KMS.
         view: The app.
         references: Names of its roles.
+        callers: Which of these names may mean one caller.
     """
     targets = {
         view.name(item): cast("KeyInApp", under[item.node.path])
@@ -212,10 +206,11 @@ def messages_without_key(
             key, (needed, service) = targets[name], _MESSAGES[action.lower()]
             own = view.name(key.resource)
             document = view.properties(key.resource)["keyPolicy"]
-            in_key_policy = [it for it in _key_allowances(document, key.stack, references) if _has(it.actions, needed)]
+            allowances = (it for _, it in _key_allowances(document, key.stack, references))
+            in_key_policy = [it for it in allowances if _has(it.actions, needed)]
             elsewhere = {it.principal for it in in_key_policy if it.where in key.statements_for_elsewhere}
-            granted = principal in {UNATTACHED, *elsewhere} or (own, principal, needed) in grants
-            if granted or _may(known, principal, needed, {own, "*"}):
+            granted = principal == UNATTACHED or any(callers.same(principal, it) for it in elsewhere)
+            if granted or (own, principal, needed) in grants or _may(known, principal, needed, {own, ANY_KEY}, callers):
                 continue
             text = (
                 f"{key.node.path}: {asked.where} allows {references.label(principal)} {action} on {name}, "
@@ -224,8 +219,8 @@ def messages_without_key(
                 f"via_service={service!r}) of the key, or the grant of the topic or queue"
             )
             if principal in unknown and any(it.principal in (None, principal) for it in in_key_policy):
-                text += "; if a managed policy from outside of this app allows it, acknowledge this warning"
-                Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownPolicy:{principal}:{name}:{needed}", text)
+                warning = f"kms-patterns:UnknownPolicy:{principal}:{name}:{needed}"
+                Annotations.of(key).add_warning_v2(warning, text + _FOREIGN)
             else:
                 yield text
 
@@ -244,13 +239,17 @@ def _kms_grants(view: TemplateView, references: References) -> set[tuple[str, st
 def _with_unknown_policies(view: TemplateView, references: References) -> set[str]:
     """Return the roles, users and groups with a managed policy that is not of this app."""
     own = {view.name(item) for item in view.every(iam.CfnManagedPolicy)}
-    attached = _attached_managed_policies(view, references)
-    return {holder for policy, holders in attached.items() if policy not in own for holder in holders}
+    attached = attached_policies(view, references)
+    unknown = [policy for policy in attached if policy not in own and not policy.endswith(_WITHOUT_KMS)]
+    return {holder for policy in unknown for holder in attached[policy]}
 
 
-def _has(patterns: Iterable[str], action: str) -> bool:
-    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+def _has(patterns: Iterable[object], action: str) -> bool:
+    return any(not isinstance(it, str) or fnmatchcase(action.lower(), it.lower()) for it in patterns)
 
 
-def _may(statements: Iterable[IdentityStatement], principal: str, action: str, own: set[str]) -> bool:
-    return any(principal in it.principals and it.resources & own and _has(it.actions, action) for it in statements)
+def _may(statements: Iterable[IdentityStatement], principal: str, action: str, own: set[str], callers: Callers) -> bool:
+    return any(
+        it.resources & own and _has(it.actions, action) and any(callers.same(principal, one) for one in it.principals)
+        for it in statements
+    )

@@ -52,22 +52,28 @@ class _Use:
 _uses: "WeakKeyDictionary[Key, list[_Use]]" = WeakKeyDictionary()
 
 
-def check_key_of_app(path: str, what: str, key: object) -> None:
+def check_key_of_app(path: str, what: str, key: object, kind: type = CustomerManagedKey) -> None:
     """Check that a construct is given a key whose spec and policy this app has.
 
     Args:
         path: Construct path of the pattern, or of the key.
         what: Name of the argument.
         key: The key.
+        kind: Type of key that the construct works with. Defaults to any of this package.
 
     Raises:
-        ArgumentRefused: It is imported, or is not a key of this package.
+        ArgumentRefused: It is imported, or not a key of this package and of this type.
     """
     if not isinstance(key, CustomerManagedKey):
         raise ArgumentRefused(
             f"{path}: {what}={type(key).__name__}: an imported key, or one that is not of this package, has "
             "no key spec and no key policy that this app writes; give a key that this app makes, or define the "
             "construct in the app that makes it"
+        )
+    if not isinstance(key, kind):
+        raise ArgumentRefused(
+            f"{path}: {what}={type(key).__name__}: its functions would end in InvalidKeyUsageException; give an object "
+            f"of type {kind.__name__}"
         )
 
 
@@ -128,7 +134,7 @@ def chosen_algorithm(signing_key: SigningKey, algorithm: str | None, *, usable: 
     Raises:
         ValueError: The key or the pattern has no such algorithm, or there is a choice and none was made.
     """
-    check_key_of_app(signing_key.node.path, "signing_key", signing_key)
+    check_key_of_app(signing_key.node.path, "signing_key", signing_key, SigningKey)
     path, spec = signing_key.node.path, signing_key.key_spec.value
     known = [name for name in ALGORITHMS["SIGN_VERIFY"][spec] if usable is None or name in usable]
     if algorithm is None and len(known) == 1:

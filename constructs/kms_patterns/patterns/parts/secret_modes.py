@@ -82,7 +82,7 @@ def check_rsa(key: RsaEncryptionKey, algorithm: str) -> str:
     Raises:
         ValueError: The key is SM2, which the functions cannot use, or the algorithm is none of RSA encryption.
     """
-    check_key_of_app(key.node.path, "encryption_key", key)
+    check_key_of_app(key.node.path, "encryption_key", key, RsaEncryptionKey)
     if not key.key_spec.value.startswith("RSA_"):
         raise ValueError(f"the key spec is {key.key_spec.value}: the functions encrypt with RSA keys only")
     if algorithm not in RSA_ENCRYPTION_ALGORITHMS:

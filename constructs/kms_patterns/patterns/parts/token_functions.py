@@ -13,7 +13,7 @@ from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.mac_key import MacKey
 from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
-from kms_patterns.patterns.parts.key_uses import TOKENS, check_key_of_app, use_key
+from kms_patterns.patterns.parts.key_uses import TOKENS, use_key
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,6 @@ class TokenFunctions(FunctionPattern):
         check_lifetime(lifetime)
         check_token_type(token_type)
         for key in keys:
-            check_key_of_app(self.node.path, "a key of tokens", key)
             use_key(key, TOKENS, self)
         self._algorithms = {key.key_arn: jose_algorithm(key, rsa_algorithm) for key in keys}
         self._expected = {
