@@ -10,6 +10,7 @@ import pytest
 from aws_cdk import (
     assertions,
     aws_backup,
+    aws_cloudtrail,
     aws_dynamodb,
     aws_ec2,
     aws_ecr,
@@ -32,7 +33,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as states
 
-from kms_patterns import EncryptionKey, SigningKey
+from kms_patterns import EncryptionKey, KeyAccess, SigningKey
 from kms_patterns.policy import acting_services, services
 from tests.infrastructure.test_service_grants import warnings
 
@@ -531,6 +532,38 @@ def test_code_under_the_key_lets_lambda_decrypt_packages_of_the_account(stack, k
     (statement,) = [it for it in only(synth(stack)) if it["Principal"] == {"Service": "lambda.amazonaws.com"}]
     (pattern,) = statement["Condition"]["ArnLike"].values()
     assert json.dumps(pattern).endswith(':lambda:eu-west-1:111122223333:function:*"]]}')
+
+
+@pytest.mark.parametrize("access", KeyAccess)
+def test_event_data_store_is_refused_since_cloudtrail_sends_no_source_for_it(access, stack, synth):
+    key = EncryptionKey(stack, "Key", access=access)
+    aws_cloudtrail.CfnEventDataStore(stack, "It", kms_key_id=key.key_arn)
+
+    with pytest.raises(RuntimeError, match=r"Stack/It .* without aws:SourceArn and aws:SourceAccount.*kms\.Key of its"):
+        synth(stack)
+
+
+def test_cloudfront_is_bound_by_the_distributions_of_the_account_which_have_no_region(stack, key, synth):
+    """It sends no aws:SourceAccount: a condition on that would deny all of its requests."""
+    key.allow_service("cloudfront")
+
+    (statement,) = [it for it in only(synth(stack)) if it["Principal"] == {"Service": "cloudfront.amazonaws.com"}]
+    arn = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":cloudfront::111122223333:distribution/*"]]}
+    assert statement["Condition"] == {"ArnLike": {"aws:SourceArn": arn}}
+
+
+def test_execution_role_of_a_schedule_calls_kms_itself(stack, key, role, synth):
+    """Its requests have no kms:ViaService; the creator of the schedule calls through the service."""
+    key.allow_use_through("scheduler", role("Execution"))
+    key.allow_use_through("scheduler", role("Creator"), create=True)
+
+    execution, creator = statements(synth(stack), deployer=False)
+    arn = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":scheduler:eu-west-1:111122223333:schedule/*"]]}
+    assert execution["Action"] == "kms:Decrypt"
+    assert execution["Condition"]["ArnLike"] == {"kms:EncryptionContext:aws:scheduler:schedule:arn": arn}
+    assert "StringEquals" not in execution["Condition"]
+    assert set(creator["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"}
+    assert creator["Condition"]["StringEquals"] == {"kms:ViaService": "scheduler.eu-west-1.amazonaws.com"}
 
 
 def test_launches_are_the_matter_of_the_role_that_launches_which_the_app_names(stack, key):

@@ -34,7 +34,9 @@ class ServiceUse:
         principal_actions: What it does then.
         sources: Conditions on its source that it supports.
         context: Name in the encryption context that holds the ARN of its resource, where that binds it instead.
-        source: Resource part of this ARN or of that of ``aws:SourceArn``, where rows differ.
+        source: Resource part of this ARN, or of ``aws:SourceArn`` where that is the only source that it sends.
+        assumes: Whether it assumes a role of its user's, which then calls AWS KMS itself: ``kms:ViaService`` is not in
+            such a request, the context binds it.
         serves_itself: Whether it acts for itself as soon as a resource is under the key.
         usage: Key usage that it needs.
         key_spec: The one key spec that it takes; None for every one of the usage.
@@ -52,6 +54,7 @@ class ServiceUse:
     sources: tuple[str, ...] = ()
     context: str | None = None
     source: str | None = None
+    assumes: bool = False
     serves_itself: bool = False
     usage: str = ENCRYPTION
     key_spec: str | None = None
@@ -75,9 +78,9 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
         (*_OBJECTS, DESCRIBE_KEY),
         SOURCE,
         serves_itself=True,
-        resources={"AWS::CloudTrail::Trail": ("kmsKeyId",), "AWS::CloudTrail::EventDataStore": ("kmsKeyId",)},
+        resources={"AWS::CloudTrail::Trail": ("kmsKeyId",)},
     ),
-    # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-cmk-policy.html, and of other vended logs.
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-V2-S3.html
     "delivery.logs": ServiceUse(
         "delivery.logs",
         "delivery.logs.amazonaws.com",
@@ -108,10 +111,19 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
     # https://docs.aws.amazon.com/ses/latest/dg/receiving-email-permissions.html
     "ses": ServiceUse("ses", "ses.amazonaws.com", _OBJECTS, SOURCE),
     # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
-    "cloudfront": ServiceUse("cloudfront", "cloudfront.amazonaws.com", _OBJECTS, SOURCE),
+    "cloudfront": ServiceUse(
+        # CloudFront sends the distribution, and no account: its kms:Encrypt is for uploads, which S3 does not need.
+        "cloudfront",
+        "cloudfront.amazonaws.com",
+        _OBJECTS,
+        SOURCE[1:],
+        source="distribution/*",
+    ),
+    # Writers: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/WAFLoggingServiceRolePolicy.html
     # https://docs.aws.amazon.com/firehose/latest/APIReference/API_DeliveryStreamEncryptionConfigurationInput.html
     "firehose": ServiceUse(
         "firehose",
+        through=_OBJECTS,
         creation=(*_OBJECTS, DESCRIBE_KEY),
         creates_grants=True,
         grant_operations=("Decrypt", "GenerateDataKey", "DescribeKey", "RetireGrant"),
@@ -120,7 +132,11 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
     # https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html
     "scheduler": ServiceUse(
         "scheduler",
+        # The schedule's execution role, which the page shows in an event of AWS CloudTrail.
         through=(DECRYPT,),
+        context="aws:scheduler:schedule:arn",
+        source="schedule/*",
+        assumes=True,
         creation=(*_OBJECTS, DESCRIBE_KEY),
         resources={"AWS::Scheduler::Schedule": ("kmsKeyArn",)},
     ),

@@ -61,7 +61,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=_STORAGE_GRANT,
         resources={"AWS::RDS::DBInstance": ("kmsKeyId", "masterUserSecret")},
     ),
-    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.access-control.html
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.access-control.cmk-policy.html
     "performance-insights": ServiceUse(
         "rds",
         through=_OBJECTS,
@@ -229,6 +229,12 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
     **ACTING,
 }
 """Name, as the ``allow_…`` methods take it -> its row."""
+
+UNBOUND: Final[Mapping[str, str]] = {
+    # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
+    "AWS::CloudTrail::EventDataStore": "cloudtrail.amazonaws.com",
+}
+"""CloudFormation type -> service that uses its key without a source: no statement could bind it to one account."""
 
 LAUNCHED: Final[Mapping[str, str]] = {
     # https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html

@@ -18,7 +18,7 @@ from kms_patterns.keys.grants.rules import GrantRules
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import conditions as when
-from kms_patterns.policy.acting_services import ENCRYPTION, ServiceUse
+from kms_patterns.policy.acting_services import ENCRYPTION, SOURCE, ServiceUse
 from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
 from kms_patterns.policy.key_specs import MlKemSpec
 from kms_patterns.policy.services import SERVICES
@@ -89,7 +89,7 @@ class ServiceGrants(GrantRules):
 
         Args:
             service: A name of ``kms_patterns.policy.services``, such as ``dynamodb``, ``secretsmanager``, ``ebs``.
-            grantee: The caller of the service.
+            grantee: The caller of the service; of ``scheduler`` the execution role, or with ``create`` the creator.
             create: Whether to allow also what creating resources under the key takes, with KMS grants for the service
                 where it makes them. AWS CloudFormation's role is allowed that for the app's resources without a call.
             key_policy_only: See :class:`~kms_patterns.keys.grants.target.CallConditions`; for service-linked roles.
@@ -98,7 +98,9 @@ class ServiceGrants(GrantRules):
             GrantRefused: The service is unknown or needs nothing, the key is not symmetric, or the grant is void.
         """
         use = self._service(service)
-        operations = tuple(dict.fromkeys([*use.through, *(use.creation if create else ())]))
+        # A service that assumes a role has two users: that role, and the creator, who calls through the service.
+        used_by_callers = () if use.assumes and create else use.through
+        operations = tuple(dict.fromkeys([*used_by_callers, *(use.creation if create else ())]))
         grants = use.creates_grants and create
         if not operations and not grants:
             raise GrantRefused(
@@ -107,6 +109,9 @@ class ServiceGrants(GrantRules):
             )
         used = [operation for operation in operations if operation != RETIRE_GRANT]
         only = key_policy_only
+        if use.assumes and not create:
+            source = self._source(use, None, None)
+            return self.grant_operations(grantee, *use.through, conditions=source, key_policy_only=only)
         granted = [self.grant_operations(grantee, *used, via_service=use.host, key_policy_only=only)] if used else []
         if RETIRE_GRANT in operations:
             through = when.via_service(use.host, self.stack.region)
@@ -207,12 +212,21 @@ class ServiceGrants(GrantRules):
                     f"{self.node.path}: source_account={account!r} with source_arn={arn!r}: this service is bound by "
                     "the ARN in its encryption context alone; name the account in source_arn and omit source_account"
                 )
-            anything = self.stack.format_arn(
-                service=use.host, account=owner, resource=str(use.source), arn_format=ArnFormat.NO_RESOURCE_NAME
-            )
+            anything = self._any_source(use, owner, self.stack.region)
             return {"ArnLike": {f"{when.CONTEXT_PREFIX}{use.context}": arn or anything}}
+        if use.sources == SOURCE[1:]:
+            return {"ArnLike": {"aws:SourceArn": arn or self._any_source(use, owner, "")}}
         like = {"ArnLike": {"aws:SourceArn": arn}} if arn is not None else {}
         return when.merge({"StringEquals": {"aws:SourceAccount": owner}}, like)
+
+    def _any_source(self, use: ServiceUse, owner: str, region: str) -> str:
+        return self.stack.format_arn(
+            service=use.host,
+            region=region,
+            account=owner,
+            resource=str(use.source),
+            arn_format=ArnFormat.NO_RESOURCE_NAME,
+        )
 
 
 def _making_grants(statement: iam.PolicyStatement) -> iam.PolicyStatement:

@@ -21,7 +21,7 @@ from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.deliveries import DELIVERING, RECEIVING, Delivery, deliveries, let_in, resolved_by_path
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
-from kms_patterns.policy.services import LAUNCHED, SERVICES
+from kms_patterns.policy.services import LAUNCHED, SERVICES, UNBOUND
 
 
 def _class_of(kind: str) -> str:
@@ -46,6 +46,7 @@ _ROWS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     for kind in dict.fromkeys(kind for use in SERVICES.values() for kind in use.resources)
 }
 """L1 class -> path below which a property names the key -> rows of the services that use it."""
+_UNBOUND: Final = {_class_of(kind): principal for kind, principal in UNBOUND.items()}
 _LAUNCHED: Final = {_class_of(kind): service for kind, service in LAUNCHED.items()}
 
 
@@ -118,7 +119,9 @@ class AtRest:
                 self._receive(path, self._keys[name], topic=service == "sns")
         self.refused[path] = messages
         for where, name, services in found:
-            if not services and _encrypts(where):
+            if kind in _UNBOUND and _encrypts(where):
+                messages.append(_unbound(self._keys[name], node, _UNBOUND[kind]))
+            elif not services and _encrypts(where):
                 _warn_of_unknown(self._keys[name], node, ".".join(where), _LAUNCHED.get(kind), has_row=bool(rows))
 
     def _receive(self, path: str, key: GrantTarget, *, topic: bool) -> None:
@@ -170,6 +173,15 @@ def _services(rows: Mapping[str, Sequence[str]], where: tuple[str, ...]) -> Sequ
     # As an L1 class spells it; a CfnResource has the spelling of the template.
     path = ".".join(name[:1].lower() + name[1:] for name in where)
     return next((found for below, found in rows.items() if f"{path}.".startswith(f"{below}.")), ())
+
+
+def _unbound(key: GrantTarget, resource: CfnResource, principal: str) -> str:
+    return (
+        f"{resource.node.path} ({resource.cfn_resource_type}) names {key.node.path}: {principal} uses the key of such "
+        "a resource without aws:SourceArn and aws:SourceAccount, so a statement for it would serve every account "
+        "(confused deputy), and without one the creation fails (InsufficientEncryptionPolicyException). Give it a "
+        "kms.Key of its own, or leave it to the AWS owned key"
+    )
 
 
 def _warn_of_unknown(
