@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
-import stat
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -306,51 +309,146 @@ def test_hostile_output_of_an_app_reaches_the_terminal_as_text(commit: Commit) -
     assert "\\x1b[2Jgone" in result.output
 
 
-ACTION = ROOT / "docs" / "access" / "review-action" / "action.yml"
+ACTION = ROOT / "docs" / "access" / "review-action"
+MARKER = "<!-- kms-patterns access -->"
+MANY = APP.replace("[DECRYPT]", "[DECRYPT, *GAINED]").replace(
+    "key = {",
+    """ROLE, TAG = "arn:aws:iam::222222222222:role/r", "aws:PrincipalTag/" + "a" * 900
+GAINED = [
+    DECRYPT | {"Principal": {"AWS": f"{ROLE}{n}"}, "Condition": {"StringEquals": {f"{TAG}{n}": "x"}}}
+    for n in range(250)
+]
+key = {""",
+)
+
+
+class GitHub(BaseHTTPRequestHandler):
+    """Stands for the API of GitHub: the comments of one pull request."""
+
+    comments: ClassVar[list[dict[str, Any]]]
+    may_write: ClassVar[bool]
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        size, page = (int(query[name][0]) for name in ("per_page", "page"))
+        self._answer(200, self.comments[(page - 1) * size : page * size])
+
+    def do_POST(self) -> None:
+        self._write({"id": len(self.comments), "user": {"type": "Bot"}})
+
+    def do_PATCH(self) -> None:
+        self._write(self.comments[int(self.path.rpartition("/")[2])])
+
+    def _write(self, comment: dict[str, Any]) -> None:
+        assert self.path.startswith("/repos/owner/documents/issues/")
+        comment["body"] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
+        if len(comment["body"]) > 65_536:
+            self._answer(422, {"message": "Body is too long"})
+        elif not self.may_write or self.headers["Authorization"] != "Bearer token":
+            self._answer(403, {"message": "Resource not accessible by integration"})
+        else:
+            self.comments[comment["id"] :] = [comment, *self.comments[comment["id"] + 1 :]]
+            self._answer(200, comment)
+
+    def _answer(self, status: int, content: object) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
 
 
 @pytest.fixture
-def steps() -> dict[str, dict[str, Any]]:
-    return {step["name"]: step for step in yaml.safe_load(ACTION.read_text())["runs"]["steps"]}
+def github() -> Iterator[tuple[type[GitHub], str]]:
+    class Stub(GitHub):
+        comments: ClassVar = [
+            {"id": n, "user": {"type": "User"}, "body": f"{MARKER}\nnobody gained" if n == 7 else "fine"}
+            for n in range(150)
+        ]
+        may_write = True
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield Stub, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
 
 
-def program(folder: Path, name: str, script: str) -> None:
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+@pytest.fixture
+def act(tmp_path: Path, repository: Path) -> Callable[..., tuple[int, str]]:
+    """Run the steps of the action that are shell scripts, as GitHub does, up to the first that fails."""
+    steps = yaml.safe_load((ACTION / "action.yml").read_text())["runs"]["steps"]
+
+    def run_steps(only: str = "", **variables: str) -> tuple[int, str]:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "KMS_PATTERNS_NODE_MODULES": str(ROOT / "node_modules"),
+            "RUNNER_TEMP": str(tmp_path),
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+            "GITHUB_ENV": str(tmp_path / "env"),
+            "GITHUB_ACTION_PATH": str(ACTION),
+            "GITHUB_REPOSITORY": "owner/documents",
+            "BASE": "HEAD~1",
+            "TOOL": str(Path(sys.executable).with_name("kms-patterns")),
+            "SARIF": "true",
+            "RUN": "https://github.com/owner/documents/actions/runs/1",
+            "GH_TOKEN": "token",
+            "NUMBER": "7",
+            **variables,
+        }
+        said = ""
+        for step in (step for step in steps if "run" in step and only in step["name"]):
+            command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+            done = subprocess.run(command, env=environment, cwd=repository, capture_output=True, text=True, check=False)
+            said += done.stdout + done.stderr
+            if done.returncode:
+                return done.returncode, said
+            if Path(environment["GITHUB_ENV"]).exists():
+                environment |= dict(line.split("=", 1) for line in Path(environment["GITHUB_ENV"]).read_text().split())
+        return 0, said
+
+    return run_steps
 
 
-def run_action(step: dict[str, Any], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "RUNNER_TEMP": str(folder),
-        "GITHUB_STEP_SUMMARY": str(folder / "summary"),
-        "GITHUB_ENV": str(folder / "env"),
-        **variables,
-    }
-    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def test_action_writes_one_comment_and_updates_it(
+    commit: Commit, act: Callable[..., tuple[int, str]], github: tuple[type[GitHub], str], tmp_path: Path
+) -> None:
+    stub, address = github
+    commit(app_DOT_py=app(), cdk_DOT_json="{}")
+    commit(app_DOT_py=MANY.replace("WHO", "'arn:aws:iam::222222222222:role/r'").replace("CONDITION", "{}"))
+    code, said = act(GITHUB_API_URL=address)
+    assert (code, said) == (1, "comment made\n")
+    whole = diff(str(tmp_path / "access" / "base.json"), str(tmp_path / "access" / "head.json")).output
+    assert len(whole) > 250_000
+    ours = stub.comments[150]["body"]
+    assert ours.startswith(f"{MARKER}\n")
+    assert "https://github.com/owner/documents/actions/runs/1" in ours
+    assert (tmp_path / "summary").read_text() == ours.removeprefix(f"{MARKER}\n")
+    assert "role/r249" in (tmp_path / "access" / "access.html").read_text()
+    assert json.loads((tmp_path / "access" / "access.sarif").read_text())["version"] == "2.1.0"
+
+    (tmp_path / "access" / "access.md").write_text("no access changed")
+    assert act("Comment", GITHUB_API_URL=address) == (0, "comment updated\n")
+    assert len(stub.comments) == 151
+    assert stub.comments[150]["body"] == f"{MARKER}\nno access changed"
+    assert stub.comments[7]["body"] == f"{MARKER}\nnobody gained"
+
+    stub.may_write = False
+    code, said = act("Comment", GITHUB_API_URL=address)
+    assert (code, "the report is in the job's summary" in said) == (0, True)
+    (tmp_path / "access" / "access.md").write_text("x" * 65_536)
+    code, said = act("Comment", GITHUB_API_URL=address)
+    assert (code, "a comment takes 65536" in said) == (2, True)
 
 
-@pytest.mark.parametrize("code", [0, 1])
-def test_difference_reaches_summary_and_comment(code: int, steps: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    program(
-        tmp_path, "kms-patterns", f'echo "$@" > {tmp_path}/words; echo "## Access" > {tmp_path}/access.md; exit {code}'
-    )
-    program(tmp_path, "gh", f'echo "$@" > {tmp_path}/comment')
-    assert run_action(steps["Compare"], tmp_path, BASE="origin/main").returncode == 0
-    words = (tmp_path / "words").read_text().split()
-    assert words == [
-        *["access", "diff", "origin/main", "HEAD", "--fail", "--format", "markdown"],
-        *["--output", str(tmp_path / "access.md")],
-    ]
-    assert (tmp_path / "summary").read_text() == "## Access\n"
-    assert run_action(steps["Comment"], tmp_path, NUMBER="7").returncode == 0
-    assert (tmp_path / "comment").read_text().startswith("pr comment 7 --edit-last --create-if-none --body-file")
-    name, value = (tmp_path / "env").read_text().strip().split("=")
-    assert run_action(steps["Fail on a gain"], tmp_path, **{name: value}).returncode == code
-
-
-def test_failed_comparison_fails_the_job(steps: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    program(tmp_path, "kms-patterns", "exit 1")
-    assert run_action(steps["Compare"], tmp_path, BASE="origin/main").returncode == 2
+def test_action_fails_if_there_is_no_comparison(
+    commit: Commit, act: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    commit(app_DOT_py="raise SystemExit('not today')", cdk_DOT_json="{}")
+    commit(app_DOT_py=app())
+    code, said = act()
+    assert code == 2
+    assert "not today" in said
+    assert not (tmp_path / "summary").exists()
