@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -11,11 +12,13 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import click
 import pytest
 
 import kms_patterns
 from demo.groups import SCENARIOS
 from kms_patterns.cli.init import FILES
+from kms_patterns.cli.main import main
 from tests.browser import started
 from tests.synthesis import stored
 
@@ -113,6 +116,48 @@ def test_files_named_exist(page: Path) -> None:
     # The last part may be a function.
     files += [ROOT / SOURCES[name.partition(".")[0]] / name.rpartition(".")[0].replace(".", "/") for name in modules]
     assert [str(file) for file in files if not file.exists() and not file.with_suffix(".py").exists()] == []
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Yield the command lines of a page: those of its blocks, and those in a sentence."""
+    text = page.read_text()
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        lines = [line.strip().removeprefix("$ ") for line in block.replace("\\\n", " ").splitlines()]
+        yield from (line for line in lines if line.startswith(("kms-patterns ", "make ")))
+    for span in re.findall(r"`([^`\n]+)`", text):
+        words = span.split()
+        if words[:1] == ["make"] or (words[:1] == ["kms-patterns"] and words[1:2] and words[1] in main.commands):
+            yield span
+
+
+def refusal(line: str) -> str | None:
+    """Return why a command line would not be understood: no such target, command or option, or too many words."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return next((word for word in words[1:] if "=" not in word and word not in targets), None)
+    command: click.Command = main
+    context, rest = click.Context(main, info_name=words[0]), words[1:]
+    try:
+        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+            name, found, rest = command.resolve_command(context, rest)
+            assert found
+            command, context = found, click.Context(found, parent=context, info_name=name)
+        if not isinstance(command, click.Group):
+            command.make_parser(context).parse_args(list(rest))
+    except click.UsageError as error:
+        return error.format_message()
+    return None
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_command_lines_are_understood(page: Path) -> None:
+    assert [(line, why) for line in commands(page) if (why := refusal(line))] == []
+
+
+@pytest.mark.parametrize("line", ["make tests", "kms-patterns accesses x", "kms-patterns keys list --days 3"])
+def test_command_line_that_would_not_be_understood_is_found(line: str) -> None:
+    assert refusal(line)
 
 
 def test_every_cell_of_the_threats_names_what_shows_it() -> None:
