@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
+import fastjsonschema
 import pytest
 
 import kms_patterns
@@ -309,3 +310,15 @@ def test_link_that_leads_nowhere_would_be_found(writer: ModuleType, tmp_path: Pa
 def test_reference_has_every_public_name(built: Path, writer: ModuleType) -> None:
     text = (built / "docs" / "reference" / "kms-patterns.md").read_text()
     assert [name for name in writer.kms_patterns.__all__ if f".{name}\n" not in text] == []
+
+
+def test_examples_of_events_and_responses_are_accepted_by_their_schemas(writer: ModuleType) -> None:
+    accepted = 0
+    for path in sorted(writer.SCHEMAS.glob("*.json")):
+        document = json.loads(path.read_text())
+        for name, schema in document.get("definitions", {}).items():
+            if schema.get("type") == "object" and "title" in schema:
+                whole = {**schema, "definitions": document["definitions"]}
+                assert fastjsonschema.compile(whole)(writer.example(schema, document)), (path.stem, name)
+                accepted += 1
+    assert accepted > 30
