@@ -46,8 +46,9 @@ def s3_client() -> "S3Client":
     Raises:
         ClickException: The AWS SDK is not installed, or its configuration or credentials cannot be used.
     """
-    client: S3Client = _client("s3", _chosen.get("region"))
-    return client
+    from kms_runtime.s3.parts import sign_no_payload_over_tls  # noqa: PLC0415 - loads what only objects need
+
+    return sign_no_payload_over_tls(_client("s3", _chosen.get("region")))
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from kms_runtime.errors import DestinationNotWritable, KmsRuntimeError, ObjectTooLarge
 from kms_runtime.s3.location import S3Object, s3_errors
-from kms_runtime.s3.parts import IN_FLIGHT, MAX_PARTS, PartBuffer, PartUploads, part_size_for
+from kms_runtime.s3.parts import IN_FLIGHT, MAX_PARTS, PartBuffer, PartUploads, checksum, part_size_for, send_at_once
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -58,6 +58,7 @@ class S3Sink:
         self._described: dict[str, Any] = {**(attributes or {}), **where, "ChecksumAlgorithm": _CHECKSUM}
         self._condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_new else {}
         self._s3 = s3_client
+        send_at_once(s3_client)
         self._part_size = part_size_for(expected_size)
         self._uploads = PartUploads(self._upload_part, self._part_size, expected=expected_size, in_flight=uploads)
         self._part = self._uploads.spare()
@@ -121,7 +122,9 @@ class S3Sink:
     def _put(self) -> Mapping[str, Any]:
         self._part.seek(0)
         with self._refusals():
-            return self._s3.put_object(**self._described, **self._condition, Body=_body(self._part))
+            return self._s3.put_object(
+                **self._described, **self._condition, Body=_body(self._part), ChecksumCRC32=checksum(self._part)
+            )
 
     def _complete_upload(self, upload_id: str) -> Mapping[str, Any]:
         self._uploads.send(self._part)
@@ -154,10 +157,10 @@ class S3Sink:
                 UploadId=str(self._upload_id),
                 PartNumber=number,
                 Body=_body(part),
-                ChecksumAlgorithm=_CHECKSUM,
+                ChecksumCRC32=checksum(part),
             )
-        checksum = {"ChecksumCRC32": response["ChecksumCRC32"]} if "ChecksumCRC32" in response else {}
-        return {"PartNumber": number, "ETag": response["ETag"], **checksum}
+        returned = {"ChecksumCRC32": response["ChecksumCRC32"]} if "ChecksumCRC32" in response else {}
+        return {"PartNumber": number, "ETag": response["ETag"], **returned}
 
     def _start_upload(self) -> str:
         with self._refusals():

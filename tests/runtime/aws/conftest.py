@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -42,6 +43,7 @@ class FakeS3:
         self.failures: dict[str, tuple[int, str] | BaseException] = {}
         self.breaks: list[int] = []
         self.bodies: list[Body] = []
+        self.meta = SimpleNamespace(events=SimpleNamespace(register=lambda *_, **__: None))
 
     @property
     def operations(self) -> list[str]:

@@ -1,14 +1,19 @@
 """S3 objects as sources and sinks of streams, in memory and over HTTP."""
 
+import base64
+import hashlib
 import io
 import socket
 import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError, FlexibleChecksumError
+from urllib3 import HTTPResponse
 
 from kms_runtime.aws_errors import AwsError
 from kms_runtime.errors import (
@@ -22,7 +27,7 @@ from kms_runtime.errors import (
 )
 from kms_runtime.handlers import settings
 from kms_runtime.s3 import S3Object, S3Sink, S3Source
-from kms_runtime.s3.parts import MAX_OBJECT_SIZE, MEBIBYTE, part_size_for
+from kms_runtime.s3.parts import MAX_OBJECT_SIZE, MEBIBYTE, part_size_for, sign_no_payload_over_tls
 
 DATA = bytes(range(256)) * 20
 PLACE = S3Object("inbox", "a.bin")
@@ -190,6 +195,10 @@ def write(s3, *chunks):
         return sink.complete()
 
 
+def crc32_of(data):
+    return base64.b64encode(zlib.crc32(data).to_bytes(4)).decode()
+
+
 def write_and_fail(s3, size, error):
     with S3Sink(SINK_PLACE, expected_size=0, s3_client=s3) as sink:
         sink.write(bytes(size))
@@ -200,7 +209,7 @@ def write_and_fail(s3, size, error):
 @pytest.mark.usefixtures("small_parts")
 def test_object_that_fits_into_one_part_is_one_put(size, s3):
     assert write(s3, b"x" * size) == S3Object("vault", "a.bin", "v1")
-    assert s3.calls == [("PutObject", WHERE | {"ChecksumAlgorithm": "CRC32"})]
+    assert s3.calls == [("PutObject", WHERE | {"ChecksumAlgorithm": "CRC32", "ChecksumCRC32": crc32_of(b"x" * size)})]
     assert s3.latest("vault", "a.bin") == b"x" * size
 
 
@@ -213,10 +222,40 @@ def test_larger_object_is_one_multipart_upload_with_exact_calls(s3):
     first, *sent, last = s3.calls
     assert [first, *sorted(sent, key=lambda call: call[1]["PartNumber"]), last] == [
         ("CreateMultipartUpload", WHERE | {"ChecksumAlgorithm": "CRC32"}),
-        *[("UploadPart", upload | {"PartNumber": n, "ChecksumAlgorithm": "CRC32"}) for n in (1, 2, 3)],
+        *[
+            ("UploadPart", upload | {"PartNumber": n, "ChecksumCRC32": crc32_of(data[1000 * (n - 1) : 1000 * n])})
+            for n in (1, 2, 3)
+        ],
         ("CompleteMultipartUpload", upload | {"MultipartUpload": {"Parts": parts}}),
     ]
     assert s3.latest("vault", "a.bin") == data
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(("scheme", "signed"), [("https", "UNSIGNED-PAYLOAD"), ("http", None)])
+def test_part_is_sent_from_its_memory_in_one_piece_and_again_after_a_failure(scheme, signed):
+    s3 = boto3.client(
+        "s3", endpoint_url=f"{scheme}://s3.example", region_name="us-east-1",
+        aws_access_key_id="unused", aws_secret_access_key="unused",
+    )  # fmt: skip
+    s3 = sign_no_payload_over_tls(s3)
+    sent = []
+
+    def answer(request, **_):
+        sent.append((list(map(bytes, request.body)), dict(request.headers)))
+        return AWSResponse(
+            request.url, 503 if len(sent) == 1 else 200, {}, HTTPResponse(io.BytesIO(), preload_content=False)
+        )
+
+    with S3Sink(SINK_PLACE, expected_size=0, s3_client=s3) as sink:
+        s3.meta.events.register_last("before-send.s3", answer)
+        sink.write(b"x" * 999)
+        sink.complete()
+    assert [pieces for pieces, _ in sent] == [[b"x" * 999]] * 2
+    expected = (signed or hashlib.sha256(b"x" * 999).hexdigest()).encode()
+    assert {headers["x-amz-content-sha256"] for _, headers in sent} == {expected}
+    assert {headers["x-amz-checksum-crc32"] for _, headers in sent} == {crc32_of(b"x" * 999).encode()}
+    assert not any({name.lower() for name in headers} & {"expect", "transfer-encoding"} for _, headers in sent)
 
 
 @pytest.mark.usefixtures("small_parts")
