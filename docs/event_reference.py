@@ -1,0 +1,69 @@
+"""The page of events and responses of the functions, from the JSON Schemas of their handlers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+SCHEMAS = Path(__file__).parents[1] / "lambda" / "kms_runtime" / "handlers" / "schemas"
+
+
+def events() -> str:
+    """Return the reference of events and responses, from the JSON Schemas of the handlers."""
+    parts = ["# Events and responses\n\nOne JSON Schema document per handler; the examples have every member.\n"]
+    for path in sorted(SCHEMAS.glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        parts.append(f"\n## {document.get('title', path.stem)}\n")
+        parts += [
+            f"\n### {schema['title']}\n\n{schema.get('description', '')}\n\n{_members(schema)}\n"
+            f"```json\n{json.dumps(example(schema, document), indent=2)}\n```\n"
+            for schema in document.get("definitions", {}).values()
+            if schema.get("type") == "object" and "title" in schema
+        ]
+    return "".join(parts)
+
+
+def example(schema: dict[str, Any], document: dict[str, Any]) -> Any:
+    """Return a value that ``schema`` accepts, with every member.
+
+    Args:
+        schema: A schema of ``document``.
+        document: Where references lead; what they lead to in other documents is shown as an empty object.
+    """
+    for word in ("examples", "enum", "oneOf", "anyOf"):
+        if word in schema and "properties" not in schema:
+            first = schema[word][0]
+            return example(first, document) if word.endswith("Of") else first
+    if "$ref" in schema:
+        found = document.get("definitions", {}).get(schema["$ref"].rsplit("/", 1)[-1], {"type": "object"})
+        return example(found, document)
+    if schema.get("type") == "object":
+        named = schema.get("properties", {})
+        free = {} if named else schema.get("additionalProperties")
+        pairs = {"tenant": free} if isinstance(free, dict) and free else {}
+        return {name: example(member, document) for name, member in (named | pairs).items()}
+    if schema.get("type") == "array":
+        return [example(schema.get("items", {}), document)]
+    plain = {"integer": schema.get("minimum", 1), "number": schema.get("minimum", 1), "boolean": True}
+    return schema.get("const", plain.get(schema.get("type", ""), "aGVsbG8=" if "contentEncoding" in schema else "a"))
+
+
+def _members(schema: dict[str, Any]) -> str:
+    if not schema.get("properties"):
+        return ""
+    rows = [
+        f"| `{name}` | {_type(member)} | {'yes' if name in schema.get('required', []) else 'no'} "
+        f"| {_cell(member.get('description', ''))} |"
+        for name, member in schema["properties"].items()
+    ]
+    return "| Member | Type | Required | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _type(member: dict[str, Any]) -> str:
+    if "enum" in member:
+        return ", ".join(f"`{value}`" for value in member["enum"])
+    reference = str(member.get("$ref", "")).rsplit("/", 1)[-1]
+    return _cell(str(member.get("type") or reference or "any"))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
