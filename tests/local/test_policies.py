@@ -174,7 +174,15 @@ SIM_ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 SIM_KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 OBJECT = "arn:aws:s3:::docs/team/blue.txt"
 ACTIONS = {
-    "kms": ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant"],
+    "kms": [
+        "kms:Encrypt",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "kms:DescribeKey",
+        "kms:CreateGrant",
+        "kms:Decapsulate",
+        "kms:DisableKey",
+    ],
     "s3": ["s3:GetObject", "s3:PutObject", "s3:GetObjectVersion", "s3:DeleteObject"],
 }
 PATTERNS = {
@@ -221,6 +229,14 @@ LINES: list[tuple[str, list[str], list[str]]] = [
     ("kms:ScheduleKeyDeletionPendingWindowInDays", ["7", "30"], ["NumericLessThanIfExists", "NumericEqualsIfExists"]),
     ("aws:PrincipalArn", [SIM_ROLE, OTHER], ["ArnLikeIfExists", "ArnNotEqualsIfExists"]),
     ("aws:SourceIp", ["10.0.0.0/8"], ["IpAddressIfExists", "NotIpAddressIfExists"]),
+    # Keys of 2026.
+    ("kms:EncapsulationAlgorithm", ["ML_KEM", "ML_*", "RSA"],
+     ["StringEquals", "StringLike", "StringNotEquals", "StringEqualsIfExists", "Null"]),
+    ("kms:TrailingDaysWithoutKeyUsage", ["30", "90"], ["NumericLessThanEquals", "NumericGreaterThanIfExists", "Null"]),
+    ("kms:GranteeServicePrincipal", ["dynamodb.amazonaws.com", "*.amazonaws.com"],
+     ["StringEquals", "StringLike", "StringNotEqualsIfExists"]),
+    ("kms:GrantConstraintSourceArn", ["arn:aws:dynamodb:*:123456789012:table/*", "arn:aws:sqs:*:*:*"],
+     ["ArnLike", "ArnNotLike", "ArnLikeIfExists"]),
 ]  # fmt: skip
 
 
@@ -291,6 +307,10 @@ def _context(rng: random.Random, principal: str) -> dict[str, Any]:
         "aws:TagKeys": rng.sample(["stage", "owner", "more"], rng.randint(1, 3)),
         "kms:ResourceAliases": rng.sample(["alias/a", "alias/b", "alias/c"], rng.randint(1, 2)),
         "kms:GrantOperations": rng.sample(["Decrypt", "Encrypt", "DescribeKey"], rng.randint(1, 3)),
+        "kms:EncapsulationAlgorithm": "ML_KEM",
+        "kms:TrailingDaysWithoutKeyUsage": rng.choice(["10", "30", "400"]),
+        "kms:GranteeServicePrincipal": rng.choice(["dynamodb.amazonaws.com", "sqs.amazonaws.com"]),
+        "kms:GrantConstraintSourceArn": "arn:aws:dynamodb:us-east-1:123456789012:table/orders",
     }
     if principal == USER:
         optional["aws:username"] = "ann"
