@@ -21,6 +21,7 @@ from kms_runtime.secrets.symmetric import decrypt_secret, encrypt_secret
 if TYPE_CHECKING:
     from kms_runtime.envelope.ranged import decrypt_range
     from kms_runtime.keyrings.caching import CachingKeyring
+    from kms_runtime.keyrings.ecdh import KmsEcdhKeyring, RawEcdhKeyring
     from kms_runtime.keyrings.kms import KmsDiscoveryKeyring
     from kms_runtime.keyrings.kms_hpke import KmsHpkeKeyring
     from kms_runtime.keyrings.kms_rsa import KmsRsaKeyring
@@ -35,6 +36,7 @@ __all__ = [
     "CachingKeyring",
     "CommitmentPolicy",
     "KmsDiscoveryKeyring",
+    "KmsEcdhKeyring",
     "KmsHpkeKeyring",
     "KmsKeyring",
     "KmsRsaKeyring",
@@ -42,6 +44,7 @@ __all__ = [
     "MessageResult",
     "PublicKey",
     "RawAesKeyring",
+    "RawEcdhKeyring",
     "RawRsaKeyring",
     "RemotePublicKey",
     "decrypt",
@@ -60,9 +63,11 @@ __all__ = [
 _LATER = {
     "CachingKeyring": "kms_runtime.keyrings.caching",
     "KmsDiscoveryKeyring": "kms_runtime.keyrings.kms",
+    "KmsEcdhKeyring": "kms_runtime.keyrings.ecdh",
     "KmsHpkeKeyring": "kms_runtime.keyrings.kms_hpke",
     "KmsRsaKeyring": "kms_runtime.keyrings.kms_rsa",
     "RawAesKeyring": "kms_runtime.keyrings.raw",
+    "RawEcdhKeyring": "kms_runtime.keyrings.ecdh",
     "RawRsaKeyring": "kms_runtime.keyrings.raw",
     "PublicKey": "kms_runtime.public_keys",
     "RemotePublicKey": "kms_runtime.public_keys.remote_public_key",

@@ -20,6 +20,11 @@ class KeyArn(NamedTuple):
     account: str
     key_id: str
 
+    @property
+    def is_multi_region(self) -> bool:
+        """Whether the key has, or can have, related keys in other Regions."""
+        return self.key_id.startswith("mrk-")
+
     def __str__(self) -> str:
         """Return the ARN."""
         return f"arn:{self.partition}:kms:{self.region}:{self.account}:key/{self.key_id}"
@@ -50,7 +55,7 @@ def same_multi_region_key(one: str, other: str) -> bool:
     See https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
     """
     first, second = parse_key_arn(one), parse_key_arn(other)
-    if not first or not second or not first.key_id.startswith("mrk-"):
+    if not first or not second or not first.is_multi_region:
         return False
     return first._replace(region="") == second._replace(region="")
 

@@ -52,7 +52,8 @@ class AsymmetricKms:
         peer = load_der_public_key(request["PublicKey"])
         assert isinstance(peer, ec.EllipticCurvePublicKey)
         secret = self.agreement_key.exchange(ec.ECDH(), peer)
-        return {"KeyId": self.base.answer_as or request["KeyId"], "SharedSecret": secret}
+        key_id = self.base.answer_as or request["KeyId"]
+        return {"KeyId": key_id, "SharedSecret": secret, "KeyAgreementAlgorithm": "ECDH"}
 
     def re_encrypt(self, **request: Any) -> Mapping[str, Any]:
         self.base._record("ReEncrypt", request)

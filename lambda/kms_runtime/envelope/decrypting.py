@@ -22,7 +22,7 @@ from kms_runtime.message import (
     read_header,
     serialize_context,
 )
-from kms_runtime.message.header import MAX_FRAME_LENGTH, MessageResult
+from kms_runtime.message.header import MAX_ENCRYPTED_DATA_KEYS, MAX_FRAME_LENGTH, MessageResult
 from kms_runtime.message.suite import wipe
 from kms_runtime.streams import Sink, Source, taker
 
@@ -38,6 +38,7 @@ def decrypt(
     encryption_context: Mapping[str, str],
     max_frame_length: int = MAX_FRAME_LENGTH,
     commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+    max_encrypted_data_keys: int = MAX_ENCRYPTED_DATA_KEYS,
 ) -> MessageResult:
     """Decrypt the one message that ``source`` holds and write its plaintext to ``sink``.
 
@@ -55,6 +56,7 @@ def decrypt(
         max_frame_length: Largest frame length accepted, in bytes, and largest body that is not framed; twice that much
             memory may be used, five times for a signed message.
         commitment_policy: Whether messages without key commitment (format version 1) are accepted.
+        max_encrypted_data_keys: Most encrypted data keys accepted, each of which may cost a call. Defaults to 20.
 
     Raises:
         CommitmentRequired: The message does not commit to its key.
@@ -72,6 +74,7 @@ def decrypt(
         encryption_context=encryption_context,
         max_frame_length=max_frame_length,
         commitment_policy=commitment_policy,
+        max_encrypted_data_keys=max_encrypted_data_keys,
         capacity=sys.maxsize,
     )
 
@@ -83,6 +86,7 @@ def decrypt_bytes(
     encryption_context: Mapping[str, str],
     max_frame_length: int = MAX_FRAME_LENGTH,
     commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+    max_encrypted_data_keys: int = MAX_ENCRYPTED_DATA_KEYS,
 ) -> bytes:
     """Decrypt ``message`` and return all of its plaintext or raise; arguments and errors as for ``decrypt``."""
     plaintext = io.BytesIO()
@@ -93,6 +97,7 @@ def decrypt_bytes(
         encryption_context=encryption_context,
         max_frame_length=max_frame_length,
         commitment_policy=commitment_policy,
+        max_encrypted_data_keys=max_encrypted_data_keys,
         capacity=memoryview(message).nbytes,
     )
     return plaintext.getvalue()
@@ -106,11 +111,17 @@ def _decrypt(
     encryption_context: Mapping[str, str],
     max_frame_length: int,
     commitment_policy: CommitmentPolicy,
+    max_encrypted_data_keys: int,
     capacity: int,
 ) -> MessageResult:
     """Read one message to its end; ``capacity`` is an upper bound of the bytes that ``source`` can still give."""
     fields = FieldReader(taker(source), ahead=_AHEAD)
-    header = read_header(fields, max_frame_length=max_frame_length, commitment_policy=commitment_policy)
+    header = read_header(
+        fields,
+        max_frame_length=max_frame_length,
+        commitment_policy=commitment_policy,
+        max_encrypted_data_keys=max_encrypted_data_keys,
+    )
     keys, context, key_arn = authenticate_header(header, keyring, encryption_context)
     with MessageEnd(header, capacity) as end:
         if header.frame_length:

@@ -68,7 +68,9 @@ class KmsKeyring:
         key_arn: ARN of a symmetric encryption key. Not an alias: an alias can be pointed at another key.
         kms_client: A ``boto3.client("kms")`` for the key's Region.
         additional_keys: ARNs of further keys, each with the client of its Region. Every message is encrypted under each
-            of them also (one ``kms:Encrypt`` call per key), and any one of them decrypts it. To encrypt, at most 19.
+            of them also (one ``kms:Encrypt`` call per key), and any one of them decrypts it.
+        max_encrypted_data_keys: Most keys to encrypt under. Defaults to 20, the most that ``decrypt`` accepts unless
+            its parameter of this name says otherwise.
 
     Raises:
         InvalidArnException: Something that should be one is not a key ARN.
@@ -82,10 +84,12 @@ class KmsKeyring:
         *,
         kms_client: "KMSClient",
         additional_keys: Mapping[str, "KMSClient"] | None = None,
+        max_encrypted_data_keys: int = MAX_ENCRYPTED_DATA_KEYS,
     ) -> None:
         self._clients = {check_key_arn(arn): client for arn, client in (additional_keys or {}).items()}
         self._key_arn = check_key_arn(key_arn)
         self._clients = {key_arn: kms_client} | self._clients
+        self._most = max_encrypted_data_keys
 
     @property
     def key_arn(self) -> str:
@@ -98,12 +102,14 @@ class KmsKeyring:
         """Return a new AES-256 data key from AWS KMS GenerateDataKey, bound to ``encryption_context``.
 
         Raises:
-            InvalidRequest: The keyring has more keys than a message can name; AWS is not called.
+            InvalidRequest: The keyring has more keys than ``max_encrypted_data_keys``; AWS is not called.
             AwsError: AWS KMS refused; the class name is its error code.
             IncorrectKeyException: The response is for another key than the request.
         """
-        if len(self._clients) > MAX_ENCRYPTED_DATA_KEYS:
-            raise InvalidRequest(f"{len(self._clients)} KMS keys; a message has at most {MAX_ENCRYPTED_DATA_KEYS}")
+        if len(self._clients) > self._most:
+            raise InvalidRequest(
+                f"{len(self._clients)} KMS keys; a message has at most {self._most} (max_encrypted_data_keys)"
+            )
         plaintext, ciphertext = generate(self._clients[self._key_arn], self._key_arn, encryption_context)
         encrypted = [_encrypted(self._key_arn, ciphertext)]
         try:
@@ -173,6 +179,9 @@ class KmsDiscoveryKeyring:
         account_ids: Accounts whose keys are accepted, 12 digits each; at least one.
         client_for_region: Returns a ``boto3.client("kms")`` for a Region, or None to leave that Region alone.
         partition: Partition of the accounts.
+        mrk_region: Region in which multi-Region keys decrypt, whichever Region the message names: it must have a
+            related key. Other keys decrypt in their own Region. Defaults to that also for multi-Region keys. It is
+            AWS's MRK-aware discovery keyring if ``client_for_region`` has a client for this Region only.
 
     Raises:
         InvalidRequest: ``account_ids`` is empty or has something that is not an account id.
@@ -186,12 +195,14 @@ class KmsDiscoveryKeyring:
         account_ids: Collection[str],
         client_for_region: Callable[[str], "KMSClient | None"],
         partition: str = "aws",
+        mrk_region: str | None = None,
     ) -> None:
         if isinstance(account_ids, str) or not account_ids or not all(map(_is_account_id, account_ids)):
             raise InvalidRequest("discovery needs the ids of the accounts to trust, 12 digits each, as a collection")
         self._accounts = frozenset(account_ids)
         self._client_for_region = client_for_region
         self._partition = partition
+        self._mrk_region = mrk_region
 
     def generate_data_key(
         self, _encryption_context: Mapping[str, str], _suite: AlgorithmSuite = DEFAULT_SUITE, /
@@ -219,7 +230,11 @@ class KmsDiscoveryKeyring:
         candidates = []
         for key in encrypted:
             arn = parse_key_arn(key.name) if key.provider_id == PROVIDER_ID else None
-            if arn and self._trusts(arn) and (client := self._client_for_region(arn.region)):
+            if arn is None or not self._trusts(arn):
+                continue
+            if self._mrk_region and arn.is_multi_region:
+                arn = arn._replace(region=self._mrk_region)
+            if client := self._client_for_region(arn.region):
                 candidates.append((key, str(arn), client))
         if not candidates:
             raise not_for_us(encrypted, f"a key of {', '.join(sorted(self._accounts))} in an accepted Region")

@@ -39,31 +39,34 @@ class EncryptedDataKey(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The provider's information as text, for messages."""
-        return self.provider_info.decode(errors="replace")
+        """The provider's information as text, for messages; the provider's id if it is not text."""
+        text = self.provider_info.decode(errors="replace")
+        return text if text.isprintable() and "\ufffd" not in text else self.provider_id
 
 
 def serialize_data_keys(data_keys: Sequence[EncryptedDataKey]) -> bytes:
     """Return the encoding of one or more encrypted data keys.
 
     Raises:
-        InvalidRequest: There are none, more than 20, or one does not fit.
+        InvalidRequest: There are none, more than the format can count, or one does not fit.
     """
-    if not 1 <= len(data_keys) <= MAX_ENCRYPTED_DATA_KEYS:
-        raise InvalidRequest(f"{len(data_keys)} encrypted data keys; a message has 1 to {MAX_ENCRYPTED_DATA_KEYS}")
+    if not 1 <= len(data_keys) <= _FIELD_LIMIT:
+        raise InvalidRequest(f"{len(data_keys)} encrypted data keys; a message has 1 to {_FIELD_LIMIT}")
     return len(data_keys).to_bytes(2) + b"".join(_fields(data_keys))
 
 
-def parse_data_keys(fields: FieldReader) -> tuple[EncryptedDataKey, ...]:
+def parse_data_keys(fields: FieldReader, most: int = MAX_ENCRYPTED_DATA_KEYS) -> tuple[EncryptedDataKey, ...]:
     """Read the encrypted data keys of a message header.
 
     Raises:
-        MessageFormatError: There are none, more than 20, or a provider id is not valid UTF-8.
+        MessageFormatError: There are none, more than ``most``, or a provider id is not valid UTF-8.
         MessageTruncated: The message ends here.
     """
     count = fields.unsigned(2, "the number of encrypted data keys")
-    if not 1 <= count <= MAX_ENCRYPTED_DATA_KEYS:
-        raise MessageFormatError(f"{count} encrypted data keys; this reader accepts 1 to {MAX_ENCRYPTED_DATA_KEYS}")
+    if not 1 <= count <= most:
+        raise MessageFormatError(
+            f"{count} encrypted data keys; this reader accepts 1 to {most} (max_encrypted_data_keys)"
+        )
     return tuple([_parse_data_key(fields) for _ in range(count)])
 
 
@@ -158,6 +161,7 @@ def read_header(
     *,
     max_frame_length: int = MAX_FRAME_LENGTH,
     commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+    max_encrypted_data_keys: int = MAX_ENCRYPTED_DATA_KEYS,
 ) -> Header:
     """Read and check a message header.
 
@@ -165,6 +169,7 @@ def read_header(
         fields: Gives the fields of the source, from its first byte on.
         max_frame_length: Largest frame length accepted, in bytes: what decryption may have to hold in memory.
         commitment_policy: Whether a message without key commitment is accepted.
+        max_encrypted_data_keys: Most encrypted data keys accepted: each may cost a call.
 
     Raises:
         CommitmentRequired: The message does not commit to its key.
@@ -176,7 +181,7 @@ def read_header(
     message_id = fields.take(suite.message_id_length, "the message id")
     context = parse_context(fields)
     _check_verification_key(suite, context)
-    data_keys = parse_data_keys(fields)
+    data_keys = parse_data_keys(fields, max_encrypted_data_keys)
     content_type = fields.unsigned(1, "the content type")
     if not suite.committing:
         _check_legacy_fields(fields)

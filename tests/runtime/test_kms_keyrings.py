@@ -1,21 +1,37 @@
-"""Keyrings of several keys, and of an RSA key of KMS."""
+"""Keyrings of several keys, of discovered keys, of an RSA key of KMS, and by ECDH."""
 
 import pytest
 from aws_cryptographic_material_providers.mpl.models import (
+    CreateAwsKmsEcdhKeyringInput,
     CreateAwsKmsKeyringInput,
+    CreateAwsKmsMrkDiscoveryKeyringInput,
     CreateAwsKmsMrkKeyringInput,
     CreateAwsKmsRsaKeyringInput,
     CreateMultiKeyringInput,
+    CreateRawEcdhKeyringInput,
+    DiscoveryFilter,
+    EphemeralPrivateKeyToStaticPublicKeyInput,
+    KmsEcdhStaticConfigurationsKmsPrivateKeyToStaticPublicKey,
+    KmsEcdhStaticConfigurationsKmsPublicKeyDiscovery,
+    KmsPrivateKeyToStaticPublicKeyInput,
+    KmsPublicKeyDiscoveryInput,
+    PublicKeyDiscoveryInput,
+    RawEcdhStaticConfigurationsEphemeralPrivateKeyToStaticPublicKey,
+    RawEcdhStaticConfigurationsPublicKeyDiscovery,
+    RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey,
+    RawPrivateKeyToStaticPublicKeyInput,
 )
 from aws_encryption_sdk.identifiers import Algorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from kms_runtime import (
     AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
     KmsDiscoveryKeyring,
+    KmsEcdhKeyring,
     KmsKeyring,
     KmsRsaKeyring,
+    RawEcdhKeyring,
     decrypt_bytes,
     encrypt,
     encrypt_bytes,
@@ -26,11 +42,12 @@ from kms_runtime.aws_errors import (
     InvalidArnException,
     InvalidCiphertextException,
 )
-from kms_runtime.errors import InvalidRequest
+from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed, MessageFormatError, PublicKeyInvalid
 from kms_runtime.key_arn import same_multi_region_key
 from kms_runtime.keyrings.kms import generate
 from kms_runtime.message import EncryptedDataKey
 from kms_runtime.message.header import serialize_data_keys
+from tests.runtime.asymmetric_kms import AsymmetricKms
 
 CONTEXT = {"tenant": "a"}
 
@@ -126,6 +143,17 @@ def test_more_than_twenty_keys_are_refused(kms, key_arn):
     assert kms.calls == []
 
 
+def test_more_than_twenty_keys_are_written_and_read_by_parameter(kms, key_arn):
+    prefix = key_arn[:-2]
+    kms._keys |= {f"{prefix}{n:02}": kms._keys[key_arn] for n in range(20)}
+    others = {f"{prefix}{n:02}": kms for n in range(20)}
+    many = KmsKeyring(key_arn, kms_client=kms, additional_keys=others, max_encrypted_data_keys=21)
+    message = encrypt_bytes(b"hello", keyring=many, encryption_context={})
+    with pytest.raises(MessageFormatError, match=r"21 encrypted data keys; this reader accepts 1 to 20 \(max_encr"):
+        decrypt_bytes(message, keyring=many, encryption_context={})
+    assert decrypt_bytes(message, keyring=many, encryption_context={}, max_encrypted_data_keys=21) == b"hello"
+
+
 def test_data_key_that_does_not_fit_its_field_is_refused():
     with pytest.raises(InvalidRequest, match="65536 bytes in a field"):
         serialize_data_keys([EncryptedDataKey("x", b"", bytes(65536))])
@@ -209,6 +237,34 @@ def test_discovery_asks_nobody_outside_of_its_filter(options, discovery, keyring
     kms.calls.clear()
     with pytest.raises(IncorrectKeyException):
         decrypt_bytes(message, keyring=discovery(**options), encryption_context=CONTEXT)
+    assert kms.calls == []
+
+
+def test_discovery_decrypts_a_multi_region_key_in_its_own_region_as_aws_does(
+    discovery, kms, mrk_arns, mpl, client, in_memory
+):
+    primary, replica = mrk_arns
+    message = encrypt_bytes(b"hello", keyring=KmsKeyring(primary, kms_client=kms), encryption_context=CONTEXT)
+    there = discovery(clients={"us-east-1": kms}, mrk_region="us-east-1")
+    kms.calls.clear()
+    assert decrypt_bytes(message, keyring=there, encryption_context=CONTEXT) == b"hello"
+    assert [request["KeyId"] for _, request in kms.calls] == [replica]
+    official = mpl.create_aws_kms_mrk_discovery_keyring(
+        CreateAwsKmsMrkDiscoveryKeyringInput(
+            kms_client=in_memory(region="us-east-1"),
+            region="us-east-1",
+            discovery_filter=DiscoveryFilter(account_ids=["111122223333"], partition="aws"),
+        )
+    )
+    assert client.decrypt(source=message, keyring=official)[0] == b"hello"
+
+
+def test_discovery_leaves_other_keys_in_their_region(discovery, keyring, kms):
+    message = encrypt_bytes(b"hello", keyring=keyring, encryption_context=CONTEXT)
+    kms.calls.clear()
+    there = discovery(clients={"us-east-1": kms}, mrk_region="us-east-1")
+    with pytest.raises(IncorrectKeyException):
+        decrypt_bytes(message, keyring=there, encryption_context=CONTEXT)
     assert kms.calls == []
 
 
@@ -354,3 +410,155 @@ def test_symmetric_keyring_does_not_open_it(keyring_of, rsa_keyring, kms):
     with pytest.raises(IncorrectKeyException):
         decrypt_bytes(message, keyring=KmsKeyring(rsa_keyring.key_arn, kms_client=kms), encryption_context={})
     assert kms.calls == []
+
+
+CURVES = {"ECC_NIST_P256": ec.SECP256R1(), "ECC_NIST_P384": ec.SECP384R1(), "ECC_NIST_P521": ec.SECP521R1()}
+ECDH_ARN = "arn:aws:kms:eu-west-1:111122223333:key/ecdh"
+
+
+def der_of(pair):
+    return pair.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def pem_of(pair):
+    return pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@pytest.fixture(params=CURVES)
+def curve(request):
+    return request.param
+
+
+@pytest.fixture
+def ours_and_theirs(curve):
+    return ec.generate_private_key(CURVES[curve]), ec.generate_private_key(CURVES[curve])
+
+
+def official_raw(mpl, curve, scheme):
+    return mpl.create_raw_ecdh_keyring(CreateRawEcdhKeyringInput(curve_spec=curve, key_agreement_scheme=scheme))
+
+
+@pytest.mark.parametrize("context", [{}, CONTEXT])
+def test_raw_ecdh_messages_cross_to_and_from_the_material_providers(mpl, client, curve, context, ours_and_theirs):
+    ours, theirs = ours_and_theirs
+    static = RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey(
+        RawPrivateKeyToStaticPublicKeyInput(sender_static_private_key=pem_of(theirs), recipient_public_key=der_of(ours))
+    )
+    once = RawEcdhStaticConfigurationsEphemeralPrivateKeyToStaticPublicKey(
+        EphemeralPrivateKeyToStaticPublicKeyInput(recipient_public_key=der_of(ours))
+    )
+    any_sender = RawEcdhStaticConfigurationsPublicKeyDiscovery(
+        PublicKeyDiscoveryInput(recipient_static_private_key=pem_of(theirs))
+    )
+    both = RawEcdhKeyring(private_key=ours, peer_public_key=der_of(theirs))
+    discovery = RawEcdhKeyring(private_key=ours)
+    for keyring in (both, RawEcdhKeyring(peer_public_key=der_of(theirs))):
+        message = encrypt_bytes(b"hello", keyring=keyring, encryption_context=context)
+        official = official_raw(mpl, curve, static if keyring is both else any_sender)
+        assert client.decrypt(source=message, keyring=official)[0] == b"hello"
+    for scheme, keyring in ((static, both), (once, discovery)):
+        official = official_raw(mpl, curve, scheme)
+        message, _ = client.encrypt(source=b"hello", encryption_context=context, keyring=official)
+        assert decrypt_bytes(message, keyring=keyring, encryption_context=context) == b"hello"
+
+
+@pytest.fixture
+def ecdh_kms(kms):
+    return AsymmetricKms(kms)
+
+
+def test_kms_ecdh_messages_cross_to_and_from_the_material_providers(mpl, client, session, kms, ecdh_kms):
+    theirs = ec.generate_private_key(ec.SECP256R1())
+    genuine = session.create_client("kms", region_name="eu-west-1")
+    public = der_of(ecdh_kms.agreement_key)
+    known = {"KeyId": ECDH_ARN, "PublicKey": public, "KeyUsage": "KEY_AGREEMENT", "KeySpec": "ECC_NIST_P256"}
+    answers = {
+        "DeriveSharedSecret": ecdh_kms.derive_shared_secret,
+        "GetPublicKey": lambda **_: known,
+    }
+    genuine._make_api_call = lambda operation, request: answers[operation](**request)
+    static = KmsEcdhStaticConfigurationsKmsPrivateKeyToStaticPublicKey(
+        KmsPrivateKeyToStaticPublicKeyInput(
+            sender_kms_identifier=ECDH_ARN, sender_public_key=public, recipient_public_key=der_of(theirs)
+        )
+    )
+    any_sender = KmsEcdhStaticConfigurationsKmsPublicKeyDiscovery(
+        KmsPublicKeyDiscoveryInput(recipient_kms_identifier=ECDH_ARN)
+    )
+    options = {"public_key": public, "kms_client": ecdh_kms}
+    static_ours = KmsEcdhKeyring(ECDH_ARN, peer_public_key=der_of(theirs), **options)
+    discovery = KmsEcdhKeyring(ECDH_ARN, **options)
+    outsider = RawEcdhKeyring(private_key=theirs, peer_public_key=public)
+    for scheme, writer in ((static, static_ours), (any_sender, RawEcdhKeyring(peer_public_key=public))):
+        official = mpl.create_aws_kms_ecdh_keyring(
+            CreateAwsKmsEcdhKeyringInput(key_agreement_scheme=scheme, curve_spec="ECC_NIST_P256", kms_client=genuine)
+        )
+        message = encrypt_bytes(b"hello", keyring=writer, encryption_context=CONTEXT)
+        assert client.decrypt(source=message, keyring=official)[0] == b"hello"
+        if scheme is static:
+            message, _ = client.encrypt(source=b"hello", encryption_context=CONTEXT, keyring=official)
+            kms.calls.clear()
+            for keyring in (static_ours, outsider):
+                assert decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT) == b"hello"
+            assert kms.operations == ["DeriveSharedSecret"]
+    message = encrypt_bytes(b"hello", keyring=outsider, encryption_context=CONTEXT)
+    for keyring in (static_ours, discovery, outsider):
+        assert decrypt_bytes(message, keyring=keyring, encryption_context=CONTEXT) == b"hello"
+
+
+@pytest.fixture
+def pairs():
+    return ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+
+def test_ecdh_message_of_another_pair_context_or_recipient_is_refused(pairs):
+    ours, theirs = pairs
+    writer = RawEcdhKeyring(private_key=ours, peer_public_key=der_of(theirs))
+    reader = RawEcdhKeyring(private_key=theirs, peer_public_key=der_of(ours))
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    data_key = writer.generate_data_key(CONTEXT)
+    assert reader.decrypt_data_key(data_key.encrypted, CONTEXT) == data_key
+    for other in (RawEcdhKeyring(private_key=stranger), RawEcdhKeyring(private_key=ours)):
+        with pytest.raises(IncorrectKeyException, match="under raw-ecdh, not under raw-ecdh by ECDH"):
+            other.decrypt_data_key(data_key.encrypted, CONTEXT)
+    with pytest.raises(MessageAuthenticationFailed):
+        reader.decrypt_data_key(data_key.encrypted, {"tenant": "b"})
+
+
+@pytest.mark.parametrize("at", [0, 31, 32, 63, 64, -1])
+def test_altered_ecdh_data_key_is_refused(at, pairs):
+    _, theirs = pairs
+    (key,) = RawEcdhKeyring(peer_public_key=der_of(theirs)).generate_data_key(CONTEXT).encrypted
+    altered = bytearray(key.ciphertext)
+    altered[at] ^= 1
+    for ciphertext in (bytes(altered), key.ciphertext[:at], b""):
+        with pytest.raises(MessageAuthenticationFailed):
+            RawEcdhKeyring(private_key=theirs).decrypt_data_key([key._replace(ciphertext=ciphertext)], CONTEXT)
+
+
+def test_ecdh_key_that_is_no_point_is_refused(pairs):
+    _, theirs = pairs
+    (key,) = RawEcdhKeyring(peer_public_key=der_of(theirs)).generate_data_key(CONTEXT).encrypted
+    for sender in (b"\x02" + b"\xff" * 32, bytes(33)):
+        wrong = key._replace(provider_info=key.provider_info[:-33] + sender)
+        with pytest.raises(PublicKeyInvalid, match="not a point"):
+            RawEcdhKeyring(private_key=theirs).decrypt_data_key([wrong], CONTEXT)
+    for info in (b"", b"\x01", key.provider_info[:-1], key.provider_info + b"x", b"\x02" + key.provider_info[1:]):
+        with pytest.raises(IncorrectKeyException):
+            RawEcdhKeyring(private_key=theirs).decrypt_data_key([key._replace(provider_info=info)], CONTEXT)
+
+
+def test_half_an_ecdh_keyring_says_what_it_lacks(pairs, kms):
+    ours, theirs = pairs
+    with pytest.raises(InvalidRequest, match="needs a private_key, a peer_public_key, or both"):
+        RawEcdhKeyring()
+    with pytest.raises(InvalidRequest, match="has no peer_public_key, so it can only decrypt"):
+        RawEcdhKeyring(private_key=ours).generate_data_key(CONTEXT)
+    with pytest.raises(InvalidRequest, match="has no private key, so it can only encrypt"):
+        RawEcdhKeyring(peer_public_key=der_of(theirs)).decrypt_data_key((), CONTEXT)
+    with pytest.raises(InvalidRequest, match="on secp384r1, this party's on secp256r1"):
+        RawEcdhKeyring(private_key=ours, peer_public_key=der_of(ec.generate_private_key(ec.SECP384R1())))
+    with pytest.raises(PublicKeyInvalid, match="secp256k1; AWS KMS agrees on"):
+        RawEcdhKeyring(private_key=ec.generate_private_key(ec.SECP256K1()))
+    with pytest.raises(InvalidArnException):
+        KmsEcdhKeyring("alias/x", public_key=der_of(ours), kms_client=kms)
