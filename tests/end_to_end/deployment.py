@@ -11,6 +11,7 @@ import pytest
 
 from kms_patterns.local import AwsSession, LocalAws
 from kms_patterns.toolchain import cdk_command, toolchain_environment
+from tests.contract.templates import faults
 from tests.synthesis import synthesize
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,8 @@ def run_cdk(aws: LocalAws, folder: Path, *words: str, caller: Mapping[str, str] 
 
 
 def deployed(aws: LocalAws, assembly: Path, caller: Mapping[str, str] | None = None) -> Mapping[str, dict[str, str]]:
-    """Deploy every stack of an assembly; return the outputs by stack."""
+    """Deploy every stack of an assembly in which AWS would refuse nothing; return the outputs by stack."""
+    assert faults(assembly) == []
     outputs = assembly.with_suffix(".outputs.json")
     where = ["--app", str(assembly), "--outputs-file", str(outputs)]
     how = ["--all", "--concurrency", "8", "--require-approval", "never"]

@@ -34,7 +34,7 @@ from kms_patterns.local.aws_session import local_address
 from kms_patterns.patterns.public_bucket import PublicBucket
 from kms_runtime.errors import TokenRefused
 from kms_runtime.tokens import RemoteJwks, key_id, verify_token
-from tests.contract.lifecycle import Target, used
+from tests.contract.lifecycle import Target, deployer, used
 from tests.end_to_end.deployment import ROOT, deployed, run_cdk
 from tests.synthesis import synthesize
 
@@ -214,17 +214,6 @@ def synthesized(folder: Path, env: cdk.Environment) -> Path:
             cdk.CfnOutput(stack, output, value=value)
     app.synth()
     return folder
-
-
-def deployer(aws: LocalAws) -> dict[str, str]:
-    """A user who may do what docs/deployment.md says of who deploys, and nothing else."""
-    users = aws.client("iam")
-    users.create_user(UserName="deployer")
-    roles = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"arn:aws:iam::{aws.account}:role/cdk-*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [roles]})
-    users.put_user_policy(UserName="deployer", PolicyName="Deploy", PolicyDocument=policy)
-    key = users.create_access_key(UserName="deployer")["AccessKey"]
-    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
 
 @pytest.fixture(scope="module")

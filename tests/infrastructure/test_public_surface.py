@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kms_patterns
+from tests.contract.templates import faults
 from tests.synthesis import synthesize
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +126,7 @@ NAMES = sorted(path.name for path in EXAMPLES.glob("*.py") if "aws_cdk" in path.
 def test_example_synthesizes_in_another_folder(name: str, tmp_path: Path) -> None:
     synthesize(EXAMPLES / name, tmp_path / "cdk.out", folder=tmp_path, context={"aws:cdk:bundling-stacks": []})
     (template,) = (tmp_path / "cdk.out").glob("*.template.json")
+    assert faults(tmp_path / "cdk.out") == []
     kinds = {item["Type"] for item in json.loads(template.read_text())["Resources"].values()}
     assert kinds & {"AWS::Lambda::Function", "AWS::S3::Bucket", "AWS::SNS::Topic"}
     assert {kind for kind in kinds if "Custom" in kind} <= {"Custom::KmsGrant"}
