@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
@@ -33,7 +34,7 @@ def runtime_code(scope: IConstruct) -> aws_lambda.Code:
     platform, source = lambda_platform(scope), runtime_source()
     return aws_lambda.Code.from_asset(
         str(source.package),
-        asset_hash=source.fingerprint(_RECIPE, platform.tag),
+        asset_hash=_asset_hash(source, platform.tag),
         asset_hash_type=AssetHashType.CUSTOM,
         bundling=BundlingOptions(
             # Never pulled: local bundling either succeeds or raises.
@@ -41,6 +42,12 @@ def runtime_code(scope: IConstruct) -> aws_lambda.Code:
             local=WheelBundling(source, platform),
         ),
     )
+
+
+@cache
+def _asset_hash(source: RuntimeSource, platform: str) -> str:
+    # The sources are read once for all functions of an app.
+    return source.fingerprint(_RECIPE, platform)
 
 
 @jsii.implements(ILocalBundling)

@@ -106,10 +106,11 @@ def use_key(key: Key, what: str, user: Construct, *, fixed: Fixed | None = None)
 
 
 def _known(key: Key) -> Iterator[_Use]:
+    arn = key.key_arn
+    # Only an imported key can have the ARN of another one.
+    imported = not Token.is_unresolved(arn)
     for other, uses in list(_uses.items()):
-        if other is key or (
-            not Token.is_unresolved(key.key_arn) and other.key_arn == key.key_arn and other.node.root is key.node.root
-        ):
+        if other is key or (imported and other.key_arn == arn and other.node.root is key.node.root):
             yield from uses
 
 
