@@ -29,7 +29,7 @@ from botocore.loaders import Loader
 from kms_patterns.local import AwsSession, LocalAws
 from kms_patterns.local.inspection import recorded_calls, resource_of
 from kms_patterns.local.layout import Layout
-from kms_patterns.local.server.authorization.policy_documents import stack_document
+from kms_patterns.local.server.authorization.resource_policies import stack_document
 from kms_patterns.local.server.emulator import emulator, functions
 from kms_patterns.local.server.emulator.emulator import APP
 from kms_patterns.local.server.requests.request_members import ASKING, is_key_member

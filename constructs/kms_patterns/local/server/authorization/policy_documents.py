@@ -5,9 +5,8 @@ AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import principal_exists
@@ -15,8 +14,9 @@ from kms_patterns.local.server.authorization.operators import is_operator
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _PRINCIPAL = ("Principal", "NotPrincipal")
-_RESOURCE = ("Resource", "NotResource")
+RESOURCE = ("Resource", "NotResource")
 _SERVICE = re.compile(r"[a-z0-9.-]+\.(amazonaws\.com(\.cn)?|aws\.internal)")
+_CANONICAL = re.compile(r"[0-9a-f]{64}")
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _ACTION = re.compile(r"\*|[\w*?-]+:[\w*?-]+", re.ASCII)
 _ARN = re.compile(r"\*|arn:.*", re.DOTALL)
@@ -46,13 +46,22 @@ class Grammar:
 
 _OF_EACH = (("Effect",), ("Action", "NotAction"))
 _NO_PRINCIPAL = "Policy document should not specify a principal."
-KEY_POLICY = Grammar((*_OF_EACH, _PRINCIPAL, _RESOURCE), {}, any_sid=True)
-IDENTITY_POLICY = Grammar((*_OF_EACH, _RESOURCE), dict.fromkeys(_PRINCIPAL, _NO_PRINCIPAL))
-BUCKET_POLICY = Grammar(KEY_POLICY.required, {}, any_sid=True, actions=("s3:", "Policy has invalid action"))
+KEY_POLICY = Grammar((*_OF_EACH, _PRINCIPAL, RESOURCE), {}, any_sid=True)
+IDENTITY_POLICY = Grammar((*_OF_EACH, RESOURCE), dict.fromkeys(_PRINCIPAL, _NO_PRINCIPAL))
+RESOURCE_POLICIES: Mapping[str, Grammar] = {
+    service: Grammar(KEY_POLICY.required, {}, any_sid=True, actions=(f"{service}:", refused))
+    for service, refused in (
+        ("events", "The policy has an action of another service."),
+        ("s3", "Policy has invalid action"),
+        ("secretsmanager", "The policy has an action of another service."),
+        ("sns", "Policy statement action out of service scope!"),
+        ("sqs", "The policy has an action of another service."),
+    )
+}
 TRUST_POLICY = Grammar(
     (*_OF_EACH, ("Principal",)),
     {
-        **dict.fromkeys(_RESOURCE, "Has prohibited field Resource"),
+        **dict.fromkeys(RESOURCE, "Has prohibited field Resource"),
         "NotPrincipal": "AssumeRole policy must not contain NotPrincipal field.",
     },
     actions=("sts:", "AssumeRole policy may only specify STS AssumeRole actions."),
@@ -89,71 +98,16 @@ def check_document(document: str | Mapping[str, Any], grammar: Grammar) -> None:
 
 def identity_policies(_original: Callable[..., str | None]) -> Callable[[Any], str | None]:
     """Return IAM's and STS's check of a policy of an identity or a session: the message of a malformed one."""
-    return lambda document: _message(document, IDENTITY_POLICY)
+    return lambda document: refused_document(document, IDENTITY_POLICY)
 
 
 def trust_policies(_original: Callable[..., str | None]) -> Callable[[Any], str | None]:
     """Return IAM's check of a role's trust policy."""
-    return lambda document: _message(document, TRUST_POLICY)
+    return lambda document: refused_document(document, TRUST_POLICY)
 
 
-def bucket_policy(document: str | Mapping[str, Any], bucket: str) -> str | None:
-    """Return why S3 refuses a bucket policy; None if it does not.
-
-    AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
-    """
-    refused = _message(document, BUCKET_POLICY)
-    if refused:
-        return refused
-    found = (json.loads(document) if isinstance(document, str) else document)["Statement"]
-    statements = found if isinstance(found, list) else [found]
-    arns = (f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/")
-    named = [arn for statement in statements for arn in _listed(statement, _RESOURCE)]
-    fits = (arn.startswith(arns[1]) or fnmatchcase(arns[0], arn) or fnmatchcase(arns[1], arn) for arn in named)
-    return None if all(fits) else "Policy has invalid resource"
-
-
-_OF_RESOURCES = {
-    "secretsmanager": ("ResourcePolicy", "MalformedPolicyDocumentException", "This resource policy is malformed: "),
-    "sns": ("Policy", "InvalidParameter", "Invalid parameter: Policy Error: "),
-    "sqs": ("Policy", "InvalidAttributeValue", "Invalid value for the parameter Policy. Reason: "),
-}
-
-
-def resource_policy_refused(service: str, members: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
-    """Return code and message of the refusal of a resource policy that a request stores; None if there is none.
-
-    Args:
-        service: The service, by its name in an ARN.
-        members: Name and value of the request's members.
-    """
-    if service not in _OF_RESOURCES:
-        return None
-    member, code, beginning = _OF_RESOURCES[service]
-    named = ""
-    for name, value in members:
-        # The query protocol has an attribute's name and its value in two members.
-        stored = name == member or (named == member and name in {"AttributeValue", "Value", "value"})
-        if stored and value and (refused := _message(value, KEY_POLICY)):
-            return code, beginning + refused
-        named = value if name in {"AttributeName", "Name", "key", "Key"} else ""
-    return None
-
-
-def stack_document(kind: str, properties: Mapping[str, Any]) -> str | None:
-    """Return why IAM or S3 refuses a policy in the properties of a CloudFormation resource; None if it does not."""
-    if kind == "AWS::S3::BucketPolicy":
-        return bucket_policy(properties.get("PolicyDocument") or {}, str(properties.get("Bucket")))
-    if not kind.startswith("AWS::IAM::"):
-        return None
-    inline = [it.get("PolicyDocument") or {} for it in properties.get("Policies") or () if isinstance(it, Mapping)]
-    own = [properties[name] for name in ("PolicyDocument",) if name in properties]
-    trust = [properties[name] for name in ("AssumeRolePolicyDocument",) if name in properties]
-    found = [_message(it, IDENTITY_POLICY) for it in (*own, *inline)] + [_message(it, TRUST_POLICY) for it in trust]
-    return next(filter(None, found), None)
-
-
-def _message(document: Any, grammar: Grammar) -> str | None:
+def refused_document(document: Any, grammar: Grammar) -> str | None:
+    """Return why AWS does not store a policy document; None if it does."""
     try:
         check_document(document, grammar)
     except Malformed as refused:
@@ -175,12 +129,12 @@ def _statement(statement: Any, grammar: Grammar) -> None:
     if statement["Effect"] not in ("Allow", "Deny"):
         raise Malformed(f"Invalid effect: {statement['Effect']}")
     _sid(statement.get("Sid", ""), grammar)
-    _actions(_listed(statement, ("Action", "NotAction")), grammar)
-    for arn in _listed(statement, _RESOURCE):
+    _actions(listed(statement, ("Action", "NotAction")), grammar)
+    for arn in listed(statement, RESOURCE):
         if not grammar.any_sid and not _ARN.fullmatch(arn):
             raise Malformed(f'Resource {arn} must be in ARN format or "*".')
     if any(name in statement for name in _PRINCIPAL):
-        _principals(statement.get("Principal", statement.get("NotPrincipal")))
+        _principals(statement.get("Principal", statement.get("NotPrincipal")), grammar)
     _condition(statement.get("Condition", {}))
 
 
@@ -196,7 +150,12 @@ def _elements(statement: Mapping[str, Any], grammar: Grammar) -> None:
             raise Malformed(f"a statement must have exactly one of {' and '.join(names)}")
 
 
-def _listed(statement: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+def listed(statement: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    """Return the texts of whichever of the elements a statement has.
+
+    Raises:
+        Malformed: One of them is not a text.
+    """
     for name in names:
         if name in statement:
             found = _texts(statement[name])
@@ -224,20 +183,22 @@ def _actions(actions: list[str], grammar: Grammar) -> None:
             raise Malformed(refused)
 
 
-def _principals(principal: Any) -> None:
+def _principals(principal: Any, grammar: Grammar) -> None:
     if principal == "*":
         return
     if not isinstance(principal, Mapping) or not principal:
         raise Malformed("Policy contains a statement with no principal.")
     for kind, entries in principal.items():
         listed = _texts(entries)
-        if not listed or not all(_is_principal(kind, entry) for entry in listed):
+        if not listed or not all(_is_principal(kind, entry, grammar) for entry in listed):
             raise Malformed("Policy contains a statement with one or more invalid principals.")
 
 
-def _is_principal(kind: str, entry: str) -> bool:
+def _is_principal(kind: str, entry: str, grammar: Grammar) -> bool:
     if kind == "AWS":
         return entry == "*" or _ACCOUNT.fullmatch(entry) is not None or principal_exists(entry)
+    if kind == "CanonicalUser":
+        return _CANONICAL.fullmatch(entry) is not None and grammar is RESOURCE_POLICIES["s3"]
     return kind == "Federated" or (kind == "Service" and _SERVICE.fullmatch(entry) is not None)
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from hashlib import sha256
 from typing import Any
 
 from kms_patterns.local.server.authorization.operators import Unreadable, met
@@ -61,7 +62,10 @@ def named(principal: object, caller: Principal) -> Named:
         return Named.NOT
     if caller.service is not None and caller.service in _listed(principal, "Service"):
         return Named.ITSELF
-    return max((_as_aws(entry, caller) for entry in _listed(principal, "AWS")), default=Named.NOT)
+    # S3 knows an account by a canonical id as well; the emulator's is this digest.
+    canonical = sha256(caller.account.encode()).hexdigest() in _listed(principal, "CanonicalUser")
+    closest = max((_as_aws(entry, caller) for entry in _listed(principal, "AWS")), default=Named.NOT)
+    return max(closest, Named.BY_ACCOUNT) if canonical else closest
 
 
 def spared(principal: object, caller: Principal) -> bool:

@@ -88,14 +88,15 @@ _GATES = {
 }  # fmt: skip
 _OF_IAM = {
     "_trust_policy_not_principal_error": "doc", **dict.fromkeys(
-        ("_group_inline_policies", "_groups", "_instance_profiles", "_roles", "_user_inline_policies", "_users"),
-        "=AccountScopedDict",
+        ("_access_keys", "_group_inline_policies", "_groups", "_instance_profiles", "_policies", "_roles",
+         "_user_inline_policies", "_users"), "=AccountScopedDict",
     ),
 }  # fmt: skip
 _OF_EVENTS = {
     "_apply_input_transformer": "transformer rule view", "_dispatch_event": "event view",
     "_invoke_target": "target event rule view", "_matches_pattern_view": "pattern_str view owner",
-    "_pattern_event_view": "event", **dict.fromkeys(("_rules", "_targets"), _REGIONAL),
+    "_pattern_event_view": "event", "_rule_key": "rule_name bus_name",
+    **dict.fromkeys(("_rules", "_targets"), _REGIONAL),
 }  # fmt: skip
 _OF_STEP_FUNCTIONS = {
     "_SERVICE_DISPATCH": "=dict", "_ExecutionError": "error cause", "_call_lambda": "func_ref event",
@@ -145,9 +146,9 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_SSE_STORED_HEADERS": "=tuple",
         "_bucket_default_sse_headers": "bucket_name",
         **dict.fromkeys(("_bucket_encryption", "_bucket_object_lock", "_buckets"), "=AccountScopedDict"),
+        **dict.fromkeys(("_multipart_uploads", "_object_tags"), "=AccountScopedDict"),
         "_dispatch": "method bucket key headers body query_params",
         "_error": "code message status resource extra headers",
-        "_multipart_uploads": "=AccountScopedDict",
         "_resolve_sse_write_headers": "headers bucket_name",
         "_bucket_has_versions": "name",
         **{f"_delete_bucket_{name}": "name" for name in ("encryption", "lifecycle", "tagging")},

@@ -51,7 +51,8 @@ from kms_patterns.local.server.stacks import cloudformation, stack_refusals
 
 Handler = Callable[..., Awaitable[Response]]
 # Served to every authenticated principal: enforcing it checks the signature and nothing else.
-_LOG_GROUP_COLONS = 6
+_LOG_GROUP_COLONS = _FUNCTION_COLONS = 6
+_INVOKING = ("/invocations", "/invoke-async", "/response-streaming-invocations")
 _AUTHENTICATED_ONLY = "sts:GetCallerIdentity"
 
 
@@ -194,11 +195,24 @@ def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., A
         if service == "kms":
             return nothing
         found = original(service, *rest, **named)
+        qualifier = _qualifier(service, *rest)
+        if qualifier and str(found).count(":") == _FUNCTION_COLONS:
+            return f"{found}:{qualifier}"
         # Policies name a log group with ``:*`` at its end.
         of_group = service == "logs" and ":log-group:" in str(found) and str(found).count(":") == _LOG_GROUP_COLONS
         return f"{found}:*" if of_group else found
 
     return read
+
+
+def _qualifier(service: str, *rest: Any) -> str:
+    """Return the version or alias that an invocation names: a policy for the function alone does not allow it.
+
+    AWS: https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+    """
+    invoked = service == "lambda" and len(rest) > 4 and rest[1].rstrip("/").endswith(_INVOKING)  # noqa: PLR2004 - as in the emulator
+    given = rest[4].get("Qualifier", "") if invoked else ""
+    return str(given[0] if isinstance(given, list) and given else given or "")
 
 
 def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -215,8 +229,8 @@ def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
                 who, resource = principal_arn(access_key_id), str(on.get("resource_arn", "*"))
                 log.write_refusal(who, refused.action, resource, refused.message, code=refused.code)
                 raise
-        if decided is None and session_rules.without_mfa(access_key_id, iam_action):
-            decided = reach(EVALUATOR, "EvalResult")("ImplicitDeny", "this session, which was made without MFA,")
+        if decided is None and session_rules.beyond_session(access_key_id, iam_action):
+            decided = reach(EVALUATOR, "EvalResult")("ImplicitDeny", "a session of this kind")
         if hasattr(decided, "decision"):
             reason = denials.reason_of(iam_action, explicit=decided.decision == "Deny")
             log.write_denial(iam_action, str(named.get("resource_arn", "*")), decided, reason)

@@ -72,7 +72,7 @@ def validated(operation: str, request: Request) -> Request:
     if shape is None:
         return {}
     typed: Request = _typed(shape, request, operation)
-    found = list(_violations(shape, typed, ""))
+    found = list(violations(shape, typed))
     if found:
         raise constraints(found)
     return typed
@@ -152,19 +152,20 @@ _READERS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
+def violations(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
+    """Yield each constraint of a service model that a value of the right types breaks, in AWS's words."""
     if isinstance(shape, StructureShape):
         for name, member in shape.members.items():
             inner = f"{path}.{_lower(name)}" if path else _lower(name)
             if name in value:
-                yield from _violations(member, value[name], inner)
+                yield from violations(member, value[name], inner)
             elif name in shape.required_members:
                 yield f"Value null at '{inner}' failed to satisfy constraint: Member must not be null"
     elif isinstance(shape, ListShape):
         yield from _broken(shape, value, path)
         if isinstance(shape.member, StructureShape):
             for position, item in enumerate(value, 1):
-                yield from _violations(shape.member, item, f"{path}.{position}.member")
+                yield from violations(shape.member, item, f"{path}.{position}.member")
         else:
             of_items = sorted({rule for item in value for rule in _rules(shape.member, item)})
             if of_items:
@@ -185,15 +186,25 @@ def _rules(shape: Shape, value: Any) -> Iterator[str]:
     """Yield each rule of the shape that the value breaks."""
     if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
         yield f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
-    pattern = shape.metadata.get("pattern")
-    if pattern and not re.fullmatch(pattern, value, re.ASCII):
-        yield f"Member must satisfy regular expression pattern: {pattern}"
+    pattern = _compiled(shape.metadata.get("pattern") or "")
+    if pattern is not None and not pattern.fullmatch(value):
+        pattern_text = shape.metadata["pattern"]
+        yield f"Member must satisfy regular expression pattern: {pattern_text}"
     measured, noun = _measured(shape, value)
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
     if measured is not None and most is not None and measured > most:
         yield f"Member must have {noun} less than or equal to {most}"
     if measured is not None and least is not None and measured < least:
         yield f"Member must have {noun} greater than or equal to {least}"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    # Some models have expressions of Java that Python has not.
+    try:
+        return re.compile(pattern, re.ASCII) if pattern else None
+    except re.error:
+        return None
 
 
 def _measured(shape: Shape, value: Any) -> tuple[int | None, str]:

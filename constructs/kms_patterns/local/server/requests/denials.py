@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
+from kms_patterns.local.server.requests.request_shapes import lambda_operation
 
 _IDENTITY = "identity-based policy"
 _decided: ContextVar[str] = ContextVar("decided", default=_IDENTITY)
@@ -105,6 +106,8 @@ def naming(original: Callable[..., str | None]) -> Callable[..., str | None]:
         method, path, headers, _body, query = request
         if service == "lambda":
             operation = reach(ACTIONS, "_match_rest_action")("lambda", method, path, query)
+            if operation is None and (modelled := lambda_operation(method, path)):
+                operation = modelled.name
             return f"lambda:{_OF_LAMBDA.get(operation, operation or _UNKNOWN)}"
         found = original(service, *request)
         if found is not None or service == "sts":

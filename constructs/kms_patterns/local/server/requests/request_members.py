@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 Members = Iterator[tuple[str, str]]
+_FUNCTION = re.compile(r"/functions/([^/]+)")
 _TEXTS = (b"{", b"[", b"<")
 _OF_CONTENT = frozenset({"partNumber", "uploadId", "x-id"})
 
@@ -59,6 +60,22 @@ def members_of(value: Any, name: str = "") -> Members:
             yield from members_of(item, name)
     elif isinstance(value, str):
         yield name, value
+
+
+def parameters(request: Served) -> Mapping[str, Any]:
+    """Return the members of a request by name: nested for JSON, flat with their paths for the query protocol."""
+    if "x-www-form-urlencoded" in request.headers.get("content-type", ""):
+        found = parse_qs(request.body.decode("utf-8", "replace"), keep_blank_values=True)
+        return {name: values[0] for name, values in found.items()}
+    try:
+        content = json.loads(request.body or b"{}")
+    except ValueError:
+        content = {}
+    function = _FUNCTION.search(request.path)
+    given: dict[str, Any] = {"FunctionName": unquote(function[1])} if function else {}
+    for name, values in request.query.items():
+        given[name] = values[0] if isinstance(values, list) and values else values
+    return given | (content if isinstance(content, dict) else {})
 
 
 def _read(text: str, *, form: bool) -> Members:

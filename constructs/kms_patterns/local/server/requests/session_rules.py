@@ -19,8 +19,11 @@ from kms_patterns.local.server.requests.session_members import Session, inherite
 
 Handler = Callable[..., Awaitable[Response]]
 
-# What credentials of GetSessionToken may call of STS; of IAM they may call nothing without MFA.
-_WITHOUT_MFA = frozenset({"sts:AssumeRole", "sts:GetCallerIdentity"})
+# By kind of session: what it may call of STS; of IAM it may call nothing.
+_ALLOWED = {
+    "FederatedUser": frozenset({"sts:GetCallerIdentity"}),
+    "User": frozenset({"sts:AssumeRole", "sts:GetCallerIdentity"}),
+}
 _ISSUED = re.compile(r"<AccessKeyId>([A-Z0-9]+)</AccessKeyId>|\"AccessKeyId\": ?\"([A-Z0-9]+)\"")
 
 
@@ -57,13 +60,15 @@ def principal_keys(original: Callable[..., dict[str, Any]]) -> Callable[..., dic
     return keys
 
 
-def without_mfa(access_key: str, action: str) -> bool:
-    """Return whether a session of GetSessionToken asks for what it may do with MFA only.
+def beyond_session(access_key: str, action: str) -> bool:
+    """Return whether a session asks for what its kind may not do: GetSessionToken without MFA, GetFederationToken.
 
     AWS: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
     """
-    session = reach(STS, "_sessions").get(access_key) or {}
-    return session.get("PrincipalType") == "User" and action.startswith(("iam:", "sts:")) and action not in _WITHOUT_MFA
+    kind = (reach(STS, "_sessions").get(access_key) or {}).get("PrincipalType")
+    allowed = _ALLOWED.get(str(kind))
+    return allowed is not None and action.startswith(("iam:", "sts:")) and action not in allowed
 
 
 def registering(original: Callable[[str, dict[str, Any]], None]) -> Callable[[str, dict[str, Any]], None]:

@@ -6,18 +6,25 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 
 import json
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from kms_patterns.local.server.authorization.policy_documents import resource_policy_refused
-from kms_patterns.local.server.emulator.acting import request_id, trusts
-from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, IAM, RESPONSES, reach
+from kms_patterns.local.server.authorization.resource_policies import resource_policy_refused
+from kms_patterns.local.server.emulator.acting import request_id
+from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
 from kms_patterns.local.server.kms.kms_errors import Response
-from kms_patterns.local.server.requests.request_members import Members, Served, members_of, serving, unasked_by
+from kms_patterns.local.server.requests.further_permissions import (
+    creating,
+    passed_by,
+    passed_to,
+    read_objects,
+    unusable,
+)
+from kms_patterns.local.server.requests.request_members import Served, parameters, serving, unasked_by
 from kms_patterns.local.server.requests.request_shapes import malformed, misread
-from kms_patterns.local.server.s3.s3_operations import further_permissions
+from kms_patterns.local.server.requests.service_rules import refused_content
+from kms_patterns.local.server.s3.s3_operations import copied_tags, further_permissions
 
 logger = logging.getLogger("kms_patterns")
 Dispatch = Callable[..., Awaitable[Response | None]]
@@ -39,7 +46,7 @@ def watching(original: Dispatch) -> Dispatch:
         token = serving.set(Served(method, path, headers, body, query))
         request_id.set(answered)
         try:
-            return malformed(headers, body) or _typed(await original(*request, **more), headers)
+            return malformed(method, path, headers, body, query) or _typed(await original(*request, **more), headers)
         except Refused as refused:
             return _response(refused, answered, headers)
         except (TypeError, AttributeError, ValueError, LookupError, RecursionError, ArithmeticError) as failed:
@@ -84,24 +91,41 @@ def check(enforce: Callable[..., Any], access_key: str, action: str, service: st
     if request is None:
         return
     serving.set(None)
-    for role in passed_by(service, action, request):
-        context = {"iam:PassedToService": passed_to(service)}
-        denied = enforce(access_key, "iam:PassRole", "iam", on["region"], resource_arn=role, service_context=context)
+    params = {} if service == "s3" else parameters(request)
+    roles = passed_by(service, action, request)
+    for needed, resource, more in (*_further(service, action, request, params, on), *_passing(service, roles)):
+        denied = enforce(access_key, needed, needed.partition(":")[0], **{**on, "resource_arn": resource, **more})
         if denied is not None:
-            raise Refused(service, action, "AccessDenied", _denied(denied, "iam:PassRole", role))
-        refused = unusable(service, role)
-        if refused is not None:
-            raise Refused(service, action, *refused)
-    for needed in further_permissions(action, request.headers) if service == "s3" else ():
-        denied = enforce(access_key, needed, service, **on)
-        if denied is not None:
-            raise Refused(service, needed, "AccessDenied", _denied(denied, needed, str(on.get("resource_arn", "*"))))
-    malformed_policy = resource_policy_refused(service, request.members())
-    if malformed_policy is not None and not action.partition(":")[2].startswith(("Get", "List", "Describe")):
-        raise Refused(service, action, *malformed_policy)
+            raise Refused(service, action, "AccessDenied", _denied(denied, needed, resource))
+    malformed_policy = None
+    if not action.partition(":")[2].startswith(("Get", "List", "Describe")):
+        malformed_policy = resource_policy_refused(service, request.members())
+    unusable_roles = (unusable(service, role) for role in roles)
+    refused = next(filter(None, unusable_roles), None) or malformed_policy or refused_content(action, params)
+    if refused is not None:
+        raise Refused(service, action, *refused)
     unasked = unasked_by(service, action, request)
     if unasked:
         raise Refused(service, action, "ValidationException", unasked)
+
+
+Needed = tuple[str, str, Mapping[str, Any]]
+
+
+def _further(
+    service: str, action: str, request: Served, params: Mapping[str, Any], on: Mapping[str, Any]
+) -> list[Needed]:
+    further = further_permissions(action, request.headers) if service == "s3" else creating(action, params)
+    here = str(on.get("resource_arn", "*"))
+    own: list[Needed] = [(needed, here, {}) for needed in further]
+    if action == "s3:PutObject":
+        own += [(needed, arn or here, {}) for needed, arn in copied_tags(request.headers)]
+    return [*own, *(("s3:GetObject", arn, {"service_context": {}}) for arn in read_objects(action, params))]
+
+
+def _passing(service: str, roles: list[str]) -> list[Needed]:
+    context = {"service_context": {"iam:PassedToService": passed_to(service)}}
+    return [("iam:PassRole", role, context) for role in roles]
 
 
 def _denied(denied: Any, action: str, resource: str) -> str:
@@ -117,75 +141,3 @@ def _response(refused: Refused, answered: str, headers: Any) -> Response:
         error_code=refused.code, message=refused.message, headers=headers,
     )  # fmt: skip
     return (status if refused.code == "AccessDenied" else int(HTTPStatus.BAD_REQUEST)), fields, content
-
-
-_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
-# A role in these is named as a principal or a resource, or assumed: it is not handed over.
-_NOT_PASSED = re.compile(r"principal|resource|grantee|user|policyarn|sourcearn|retiring", re.IGNORECASE)
-# By the name of a service here, or in CloudFormation's types: its principal, where that is another word.
-_PRINCIPALS = {
-    "ecs": "ecs-tasks", "efs": "elasticfilesystem", "iam": "ec2", "kinesisfirehose": "firehose",
-    "monitoring": "cloudwatch", "msk": "kafka", "stepfunctions": "states",
-}  # fmt: skip
-# By principal: the refusal of a role that does not trust a service which tries it at once.
-_ASSUMED_AT_ONCE = {
-    "lambda": ("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda."),
-    "states": (
-        "AccessDeniedException",
-        "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the "
-        "provided role.",
-    ),
-    "scheduler": (
-        "ValidationException",
-        "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
-    ),
-    "pipes": ("ValidationException", "{role} must allow pipes.amazonaws.com to assume the role."),
-}
-_NO_PASSING = frozenset({"sts", "iam", "kms", "sqs", "sns", "tagging", "resource-groups", "cloudtrail"})
-
-
-def passed_to(service: str) -> str:
-    """Return the service principal that a role is passed to: iam:PassedToService."""
-    return f"{_PRINCIPALS.get(service, service)}.amazonaws.com"
-
-
-def passed_by(service: str, action: str, request: Served) -> list[str]:
-    """Return the ARNs of the roles that a request hands to a service."""
-    if action == "iam:AddRoleToInstanceProfile":
-        names = {value for name, value in request.members() if name == "RoleName"}
-        return [_role_arn(name) for name in sorted(names)]
-    if service == "ec2":
-        return [*_found(request.members()), *_of_profiles(request)]
-    return [] if service in _NO_PASSING or (service == "s3" and request.is_object) else _found(request.members())
-
-
-def unusable(service: str, role: str) -> tuple[str, str] | None:
-    """Return code and message of the refusal of a role that the service may not assume; None if it may."""
-    principal = passed_to(service)
-    refusal = _ASSUMED_AT_ONCE.get(principal.partition(".")[0])
-    return None if refusal is None or trusts(role, principal) else (refusal[0], refusal[1].format(role=role))
-
-
-def passed_roles(properties: Any) -> list[str]:
-    """Return the ARNs of the roles in the properties of a CloudFormation resource."""
-    return _found(members_of(properties))
-
-
-def _found(members: Members) -> list[str]:
-    # A template holds roles as text of its own: CloudFormation asks when it hands them on.
-    roles = {value for name, value in members if _ROLE.fullmatch(value) and not _NOT_PASSED.search(name)}
-    return sorted(roles)
-
-
-def _of_profiles(request: Served) -> Iterator[str]:
-    profiles = reach(IAM, "_instance_profiles")
-    for name, value in request.members():
-        if name in {"Name", "Arn"} or name.startswith("IamInstanceProfile"):
-            profile = profiles.get(value.rsplit("/", 1)[-1]) or {}
-            for role in profile.get("Roles", []):
-                yield _role_arn(role if isinstance(role, str) else str(role.get("RoleName")))
-
-
-def _role_arn(name: str) -> str:
-    role = reach(IAM, "_roles").get(name) or {}
-    return str(role.get("Arn") or f"arn:aws:iam::{reach(RESPONSES, 'get_account_id')()}:role/{name}")

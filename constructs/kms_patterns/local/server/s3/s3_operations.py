@@ -6,14 +6,16 @@ object, a PutBucketMetricsConfiguration as a CreateBucket.
 AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
-from kms_patterns.local.server.authorization.policy_documents import bucket_policy
+from kms_patterns.local.server.authorization.resource_policies import bucket_policy
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, ROUTER, S3, reach
 
 _OBJECT: Mapping[str, frozenset[str]] = {
@@ -87,6 +89,23 @@ def further_permissions(action: str, headers: Mapping[str, str]) -> list[str]:
     )
 
 
+def copied_tags(headers: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """Return the actions, with their resources, for the tags that a copy takes along; None for the copy itself.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html (Permissions)
+    """
+    source = unquote(headers.get("x-amz-copy-source", "")).lstrip("/")
+    if not source or headers.get("x-amz-tagging-directive", "COPY").upper() != "COPY":
+        return []
+    path, _, version = source.partition("?versionId=")
+    bucket, _, key = path.partition("/")
+    current = ((reach(S3, "_buckets").get(bucket) or {}).get("objects") or {}).get(key) or {}
+    if not reach(S3, "_object_tags").get((bucket, key, version or current.get("version_id"))):
+        return []
+    reading = "s3:GetObjectVersionTagging" if version else "s3:GetObjectTagging"
+    return [(reading, f"arn:aws:s3:::{bucket}/{key}"), ("s3:PutObjectTagging", None)]
+
+
 def hidden(bucket: str, headers: Mapping[str, str], query: Mapping[str, Any]) -> bool:
     """Return whether a missing object is answered with 403: a caller without s3:ListBucket is not told.
 
@@ -135,8 +154,35 @@ class S3Request:
         return self.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
 
 
+_OWNERS = ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner")
+_RESERVED_NAME = re.compile(r"(xn--|sthree-|amzn-s3-demo-).*|.*(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)")
+
+
+def _refused_caller(request: S3Request) -> tuple[str, str, int] | None:
+    anonymous = not request.bucket and not reach(ROUTER, "extract_access_key_id")(request.headers, request.query)
+    owner = reach(RESPONSES, "get_account_id")()
+    if anonymous or any(request.headers.get(name, owner) != owner for name in _OWNERS):
+        return "AccessDenied", "Access Denied", 403
+    return None
+
+
+def _refused_bucket(request: S3Request) -> tuple[str, str, int] | None:
+    if request.method != "PUT" or request.key or set(request.query) - {"x-id"}:
+        return None
+    if _RESERVED_NAME.fullmatch(request.bucket):
+        return "InvalidBucketName", "The specified bucket is not valid.", 400
+    # Only us-east-1 takes the creation of a bucket that the caller has.
+    if request.bucket in reach(S3, "_buckets") and reach(RESPONSES, "get_region")() != "us-east-1":
+        said = "Your previous request to create the named bucket succeeded and you already own it."
+        return "BucketAlreadyOwnedByYou", said, 409
+    return None
+
+
 def refused_for(request: S3Request, body: bytes) -> tuple[str, str, int] | None:
     """Return code, message and status of a request that S3 refuses for what it holds; None if it does not."""
+    refused = _refused_caller(request) or _refused_bucket(request)
+    if refused:
+        return refused
     if request.method == "PUT" and not request.key and "policy" in request.query:
         malformed = bucket_policy(body.decode("utf-8", "replace"), request.bucket)
         return ("MalformedPolicy", malformed, 400) if malformed else None

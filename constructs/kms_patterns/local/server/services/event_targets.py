@@ -123,6 +123,27 @@ def require_by_policy(kms: KmsService, service: str, arn: str, principal: str, s
     Raises:
         NotPermitted: One of the policies does not allow it.
     """
+    require_own_policy(service, arn, principal, source_arn)
+    account = reach(RESPONSES, "get_account_id")()
+    topic = reach(SNS, "_get_topic")(arn)[0] if service == "sns" else None
+    if topic and topic["attributes"].get("KmsMasterKeyId"):
+        context = {"aws:sns:topicArn": arn}
+        request = {"KeyId": topic["attributes"]["KmsMasterKeyId"], "EncryptionContext": context}
+        keys = {"aws:SourceArn": source_arn, "aws:SourceAccount": account}
+        caller = ServiceCaller(principal, "AWSService", account, keys=keys)
+        try:
+            for operation in ("GenerateDataKey", "Decrypt"):
+                kms.require(KmsCall(operation, request, caller, via="sns"))
+        except KmsError as refused:
+            raise NotPermitted(f"its key: {refused.message}") from refused
+
+
+def require_own_policy(service: str, arn: str, principal: str, source_arn: str) -> None:
+    """Check that a resource's own policy lets an AWS service use it; the arguments are those of require_by_policy.
+
+    Raises:
+        NotPermitted: It does not.
+    """
     account = reach(RESPONSES, "get_account_id")()
     source = {"aws:sourcearn": source_arn, "aws:sourceaccount": account}
     for action in _NEEDED[service]:
@@ -135,17 +156,6 @@ def require_by_policy(kms: KmsService, service: str, arn: str, principal: str, s
         decided = {decide(policy, request, service=principal).decision for policy in _policies(service, arn)}
         if "Allow" not in decided or "Deny" in decided:
             raise NotPermitted(f"no statement of its own policy allows {principal} {action}")
-    topic = reach(SNS, "_get_topic")(arn)[0] if service == "sns" else None
-    if topic and topic["attributes"].get("KmsMasterKeyId"):
-        context = {"aws:sns:topicArn": arn}
-        request = {"KeyId": topic["attributes"]["KmsMasterKeyId"], "EncryptionContext": context}
-        keys = {"aws:SourceArn": source_arn, "aws:SourceAccount": account}
-        caller = ServiceCaller(principal, "AWSService", account, keys=keys)
-        try:
-            for operation in ("GenerateDataKey", "Decrypt"):
-                kms.require(KmsCall(operation, request, caller, via="sns"))
-        except KmsError as refused:
-            raise NotPermitted(f"its key: {refused.message}") from refused
 
 
 def _policies(service: str, arn: str) -> Iterator[Any]:

@@ -86,6 +86,13 @@ def _secret_changed(request: Request) -> Iterator[Use]:
         yield Use("GenerateDataKey", key, _secret_context(secret["ARN"], version))
 
 
+def _secret_replicated(request: Request) -> Iterator[Use]:
+    # What the replicas' own keys are asked for is not modelled: they are in other Regions.
+    secret = _secret(request)
+    if secret:
+        yield Use("Decrypt", _secret_key(secret), _secret_context(secret["ARN"], _VALIDATION))
+
+
 def _secret_read(_request: Request, answer: ResponseMembers) -> Iterator[Use]:
     for value in answer.get("SecretValues", [answer]):
         if "ARN" in value:
@@ -175,7 +182,10 @@ SERVICES = (
     ),
     Service(
         SECRETS_MANAGER, "secretsmanager",
-        before={"PutSecretValue": _secret_changed, "UpdateSecret": _secret_changed},
+        before={
+            "PutSecretValue": _secret_changed, "ReplicateSecretToRegions": _secret_replicated,
+            "UpdateSecret": _secret_changed,
+        },
         after={"CreateSecret": _secret_created, "GetSecretValue": _secret_read, "BatchGetSecretValue": _secret_read},
         undo={"CreateSecret": lambda request: reach(SECRETS_MANAGER, "_secrets").pop(request.get("Name"), None)},
         codes={"AccessDeniedException": "AccessDeniedException"}, other_code="EncryptionFailure",

@@ -7,7 +7,8 @@ AWS: https://docs.aws.amazon.com/step-functions/latest/dg/service-integration-ia
 """
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -184,3 +185,43 @@ def _require(error: str, action: str, resource: str) -> None:
 def _failed(error: str, cause: str) -> Exception:
     failure: Exception = reach(STEP_FUNCTIONS, "_ExecutionError")(error, cause)
     return failure
+
+
+_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+
+
+def machine_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield code and message of what CreateStateMachine and UpdateStateMachine refuse.
+
+    AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
+    """
+    if "name" in params and not _NAME.fullmatch(params["name"]):
+        yield "InvalidName", f"Invalid Name: '{params['name']}'"
+    if "definition" in params:
+        yield from (("InvalidDefinition", f"Invalid State Machine Definition: '{it}'") for it in _faults(params))
+
+
+def _faults(params: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        definition = json.loads(params["definition"])
+    except ValueError:
+        yield "INVALID_JSON_DESCRIPTION: the definition is not JSON"
+        return
+    states = definition.get("States") if isinstance(definition, dict) else None
+    if not isinstance(states, dict) or not states or not isinstance(definition.get("StartAt"), str):
+        yield "SCHEMA_VALIDATION_FAILED: The required fields are StartAt and States at /"
+        return
+    wanted = {definition["StartAt"]}
+    for state in states.values():
+        choices = [state, *(state.get("Choices") or []), *(state.get("Catch") or [])]
+        wanted |= {it[name] for it in choices for name in ("Next", "Default") if isinstance(it.get(name), str)}
+    if wanted - set(states):
+        yield f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {', '.join(sorted(wanted - set(states)))} at /States"
+
+
+def input_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield code and message of what StartExecution refuses."""
+    try:
+        json.loads(params.get("input") or "{}")
+    except ValueError as malformed:
+        yield "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{malformed}'"

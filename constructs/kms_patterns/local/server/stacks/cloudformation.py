@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from kms_patterns.local.server.authorization.policy_documents import stack_document
+from kms_patterns.local.server.authorization.resource_policies import stack_document
 from kms_patterns.local.server.emulator.acting import (
     Acting,
     NotAssumable,
@@ -20,9 +20,9 @@ from kms_patterns.local.server.emulator.acting import (
 from kms_patterns.local.server.emulator.emulator import CLOUDFORMATION, ROUTER, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.requests.further_permissions import passed_roles, passed_to, unusable
 from kms_patterns.local.server.requests.request_members import unasked_key
 from kms_patterns.local.server.requests.request_shapes import params_of, query_error
-from kms_patterns.local.server.requests.side_doors import passed_roles, passed_to, unusable
 from kms_patterns.local.server.stacks import stack_refusals
 from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, permissions
 from kms_patterns.local.server.stacks.stack_keys import change_key, use_keys

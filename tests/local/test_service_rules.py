@@ -1,0 +1,288 @@
+"""What services refuse: models, quotas, further permissions, sessions, and policies of resources."""
+
+import io
+import json
+import uuid
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+
+from kms_patterns.local import AwsSession, LocalAws
+from kms_patterns.local.server.authorization.policy_statements import Named, Principal, named
+from kms_patterns.local.server.authorization.resource_policies import bucket_policy, stack_document
+from kms_patterns.local.server.requests.request_shapes import malformed
+
+ACCOUNT = "000000000000"
+UNCHECKED = Config(parameter_validation=False, retries={"total_max_attempts": 1})
+TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+TAGS = [{"Key": "a", "Value": "b"}]
+ROLE_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
+TABLE = {
+    "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}],
+}  # fmt: skip
+
+
+def document(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def bundle() -> bytes:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("index.py", "def handler(event, context): return 1")
+    return code.getvalue()
+
+
+@dataclass
+class Things:
+    """What exists before the requests: a user who may do everything, and one of each resource."""
+
+    admin: AwsSession
+    role: str
+    function: str
+    queue: str
+    topic: str
+    bucket: str
+
+
+@pytest.fixture(scope="module")
+def things(aws: LocalAws) -> Things:
+    iam, name = aws.client("iam"), f"thing-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    everything = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=everything)
+    keys = iam.create_access_key(UserName=name)["AccessKey"]
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=ROLE_POLICY)["Role"]["Arn"]
+    function = aws.client("lambda").create_function(
+        FunctionName=name, Role=role, Runtime="python3.12", Handler="index.handler", Code={"ZipFile": bundle()}
+    )["FunctionArn"]
+    queue = aws.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    topic = aws.client("sns").create_topic(Name=name)["TopicArn"]
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="tagged", Body=b"x", Tagging="a=b")
+    s3.put_object(Bucket=name, Key="code", Body=bundle())
+    admin = replace(aws.session(), access_key_id=keys["AccessKeyId"], secret_access_key=keys["SecretAccessKey"])
+    return Things(admin, role, function, queue, topic, name)
+
+
+Request = Callable[[Things], dict[str, Any]]
+BIG = document(*[{"Effect": "Allow", "Action": "s3:Get" + "x" * 90, "Resource": "*"} for _ in range(90)])
+OTHERS = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
+
+
+def function(**more: Any) -> Request:
+    name, code = f"f-{uuid.uuid4().hex[:8]}", {"ZipFile": bundle()}
+    given = {"FunctionName": name, "Runtime": "python3.12", "Handler": "index.handler", "Code": code}
+    return lambda things: {**given, "Role": things.role, **more}
+
+
+def parameter(**more: Any) -> Request:
+    given = {"Name": f"/p/{uuid.uuid4().hex[:8]}", "Type": "String", "Value": "v", **more}
+    return lambda _things: given
+
+
+@pytest.mark.parametrize(("service", "operation", "request_", "code"), [
+    # The service's own model: lengths, patterns, ranges and enumerations.
+    ("iam", "create_role", lambda _: {"RoleName": "a b", "AssumeRolePolicyDocument": ROLE_POLICY}, "ValidationError"),
+    ("iam", "create_role", lambda _: {"RoleName": "a" * 65, "AssumeRolePolicyDocument": ROLE_POLICY},
+     "ValidationError"),
+    ("logs", "create_log_group", lambda _: {"logGroupName": "a b"}, "InvalidParameterException"),
+    ("lambda", "create_function", function(MemorySize=64), "ValidationException"),
+    ("lambda", "create_function", function(Runtime="python9"), "ValidationException"),
+    ("lambda", "create_function", function(Timeout=901), "ValidationException"),
+    ("lambda", "add_permission", lambda t: {"FunctionName": t.function, "StatementId": "s", "Action": "s3:GetObject",
+     "Principal": "s3.amazonaws.com"}, "ValidationException"),
+    ("secretsmanager", "create_secret", lambda _: {"Name": "s", "SecretString": "v" * 65537}, "ValidationException"),
+    # Rules that stand on the operation's page only.
+    ("ssm", "put_parameter", parameter(KeyId="alias/aws/ssm"), "ValidationException"),
+    ("ssm", "put_parameter", parameter(Value="v" * 4097), "ValidationException"),
+    ("ssm", "put_parameter", parameter(AllowedPattern="^[0-9]+$"), "ParameterPatternMismatchException"),
+    ("ssm", "put_parameter", parameter(Name="/" + "/".join("abcdefghijklmnopq")),
+     "HierarchyLevelLimitExceededException"),
+    ("secretsmanager", "create_secret", lambda _: {"Name": "s", "SecretString": "v", "SecretBinary": b"v"},
+     "InvalidParameterException"),
+    ("lambda", "create_function", function(Environment={"Variables": {"AWS_REGION": "x"}}),
+     "InvalidParameterValueException"),
+    ("lambda", "create_function", function(Code={"ZipFile": bundle(), "SourceKMSKeyArn": "arn:aws:kms:us-east-1:"
+     "000000000000:key/11111111-2222-3333-4444-555555555555"}), "InvalidParameterValueException"),
+    ("lambda", "add_permission", lambda t: {"FunctionName": t.function, "StatementId": "s",
+     "Action": "lambda:InvokeFunction", "Principal": f"arn:aws:iam::{ACCOUNT}:role/none"},
+     "InvalidParameterValueException"),
+    ("sqs", "set_queue_attributes", lambda t: {"QueueUrl": t.queue, "Attributes": {"Foo": "1"}},
+     "InvalidAttributeName"),
+    ("sqs", "create_queue", lambda _: {"QueueName": "q", "Attributes": {"SqsManagedSseEnabled": "true",
+     "KmsMasterKeyId": "alias/aws/sqs"}}, "InvalidAttributeValue"),
+    ("sns", "publish", lambda t: {"TopicArn": t.topic, "Message": ""}, "InvalidParameter"),
+    ("sns", "subscribe", lambda t: {"TopicArn": t.topic, "Protocol": "x", "Endpoint": "y"}, "InvalidParameter"),
+    ("events", "put_rule", lambda _: {"Name": "r"}, "ValidationException"),
+    ("events", "put_rule", lambda _: {"Name": "r", "ScheduleExpression": "rate(1 minutes)"}, "ValidationException"),
+    ("dynamodb", "create_table", lambda _: {**TABLE, "TableName": "t-a-b", "SSESpecification": {"Enabled": True,
+     "SSEType": "AES256"}}, "ValidationException"),
+    ("logs", "put_log_events", lambda _: {"logGroupName": "g", "logStreamName": "s", "logEvents": [
+     {"timestamp": 2, "message": "a"}, {"timestamp": 1, "message": "b"}]}, "InvalidParameterException"),
+    ("stepfunctions", "create_state_machine", lambda t: {"name": "m", "roleArn": t.role.replace("role/", "role/x"),
+     "definition": json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}})}, "InvalidDefinition"),
+    # Quotas.
+    ("iam", "create_policy", lambda _: {"PolicyName": "p", "PolicyDocument": BIG}, "LimitExceeded"),
+    ("iam", "put_role_policy", lambda t: {"RoleName": t.bucket, "PolicyName": "p", "PolicyDocument": BIG},
+     "LimitExceeded"),
+    ("iam", "create_role", lambda t: {"RoleName": t.bucket.upper(), "AssumeRolePolicyDocument": ROLE_POLICY},
+     "EntityAlreadyExists"),
+    ("iam", "attach_role_policy", lambda t: {"RoleName": t.bucket, "PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/none"},
+     "NoSuchEntity"),
+    ("iam", "tag_role", lambda t: {"RoleName": t.bucket, "Tags": [{"Key": "aws:x", "Value": "y"}]}, "InvalidInput"),
+    # What a function's role, or its policy, does not let the service do.
+    ("lambda", "create_event_source_mapping", lambda t: {"FunctionName": t.function, "EventSourceArn":
+     f"arn:aws:sqs:us-east-1:{ACCOUNT}:{t.bucket}"}, "InvalidParameterValueException"),
+    ("lambda", "put_function_event_invoke_config", lambda t: {"FunctionName": t.function, "DestinationConfig":
+     {"OnFailure": {"Destination": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{t.bucket}"}}}, "InvalidParameterValueException"),
+    ("logs", "put_subscription_filter", lambda t: {"logGroupName": "g", "filterName": "f", "filterPattern": "",
+     "destinationArn": t.function}, "InvalidParameterException"),
+    # Buckets and objects.
+    ("s3", "create_bucket", lambda _: {"Bucket": "xn--bucket"}, "InvalidBucketName"),
+    ("s3", "create_bucket", lambda _: {"Bucket": "some-s3alias"}, "InvalidBucketName"),
+    ("s3", "get_object", lambda t: {"Bucket": t.bucket, "Key": "tagged", "ExpectedBucketOwner": "111122223333"},
+     "AccessDenied"),
+    # Policies of resources.
+    ("sqs", "set_queue_attributes", lambda t: {"QueueUrl": t.queue, "Attributes": {"Policy": document(OTHERS)}},
+     "InvalidAttributeValue"),
+    ("sns", "set_topic_attributes", lambda t: {"TopicArn": t.topic, "AttributeName": "Policy", "AttributeValue":
+     document({**OTHERS, "Action": "sns:*"})}, "InvalidParameter"),
+    ("events", "put_permission", lambda _: {"Policy": document(OTHERS)}, "ValidationException"),
+])  # fmt: skip
+def test_a_request_that_its_service_refuses_is_refused(
+    things: Things, code_of: Any, service: str, operation: str, request_: Request, code: str
+) -> None:
+    client = things.admin.client(service, config=UNCHECKED)
+    assert code_of(getattr(client, operation), **request_(things)) == code
+
+
+@pytest.mark.parametrize(("service", "operation", "request_", "action", "lacking"), [
+    ("iam", "create_role", lambda _: {"RoleName": "tagged", "AssumeRolePolicyDocument": ROLE_POLICY, "Tags": TAGS},
+     "iam:CreateRole", "iam:TagRole"),
+    ("sqs", "create_queue", lambda _: {"QueueName": "tagged", "tags": {"a": "b"}}, "sqs:CreateQueue", "sqs:TagQueue"),
+    ("secretsmanager", "create_secret", lambda _: {"Name": "tagged", "SecretString": "v", "Tags": TAGS},
+     "secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+    ("lambda", "create_function", function(Tags={"a": "b"}), "lambda:CreateFunction", "lambda:TagResource"),
+    ("sns", "create_topic", lambda _: {"Name": "tagged", "Tags": TAGS}, "sns:CreateTopic", "sns:TagResource"),
+    ("lambda", "update_function_code", lambda t: {"FunctionName": t.function, "S3Bucket": t.bucket, "S3Key": "code"},
+     "lambda:UpdateFunctionCode", "s3:GetObject"),
+    ("s3", "copy_object", lambda t: {"Bucket": t.bucket, "Key": "copy", "CopySource": f"{t.bucket}/tagged"},
+     "s3:PutObject", "s3:GetObjectTagging"),
+])  # fmt: skip
+def test_what_a_request_does_besides_needs_its_own_permission(
+    things: Things, session_of: Any, allow: Any, code_of: Any, service: str, operation: str, request_: Request,
+    action: str, lacking: str,
+) -> None:  # fmt: skip
+    more = ["iam:PassRole"] + (["s3:GetObject", "s3:PutObjectTagging"] if service == "s3" else [])
+    narrow, request = session_of(allow([action, *more], "*")), request_(things)
+    assert code_of(getattr(narrow.client(service), operation), **request) in DENIED
+    wide = session_of(allow([action, *more, lacking], "*"))
+    assert getattr(wide.client(service), operation)(**request)["ResponseMetadata"]["HTTPStatusCode"] < 300
+
+
+DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AWS.SimpleQueueService.AccessDenied"}
+
+
+def test_an_invocation_of_a_version_needs_a_policy_for_it(things: Things, session_of: Any, allow: Any) -> None:
+    unqualified = session_of(allow("lambda:InvokeFunction", things.function)).client("lambda")
+    assert unqualified.invoke(FunctionName=things.function)["StatusCode"] == 200
+    with pytest.raises(unqualified.exceptions.ClientError, match="AccessDenied"):
+        unqualified.invoke(FunctionName=things.function, Qualifier="$LATEST")
+    qualified = session_of(allow("lambda:InvokeFunction", f"{things.function}:*")).client("lambda")
+    assert qualified.invoke(FunctionName=things.function, Qualifier="$LATEST")["StatusCode"] == 200
+
+
+def test_a_federated_user_calls_neither_iam_nor_sts(things: Things, code_of: Any) -> None:
+    everything = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
+    made = things.admin.client("sts").get_federation_token(Name="federated", Policy=everything)["Credentials"]
+    federated = replace(
+        things.admin, access_key_id=made["AccessKeyId"], secret_access_key=made["SecretAccessKey"],
+        session_token=made["SessionToken"],
+    )  # fmt: skip
+    assert code_of(federated.client("iam").list_users) == "AccessDenied"
+    role = {"RoleArn": things.role, "RoleSessionName": "name"}
+    assert code_of(federated.client("sts").assume_role, **role) == "AccessDenied"
+    assert federated.client("sts").get_caller_identity()["Arn"].endswith("federated-user/federated")
+    assert federated.client("kms").list_keys()["Keys"] is not None
+
+
+def test_a_bucket_of_another_region_is_already_owned(things: Things, code_of: Any) -> None:
+    elsewhere = replace(things.admin, region="eu-west-1").client("s3")
+    request = {"Bucket": things.bucket, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
+    assert code_of(elsewhere.create_bucket, **request) == "BucketAlreadyOwnedByYou"
+
+
+def test_a_request_signed_for_another_service_is_refused() -> None:
+    def answer(service: str, target: str) -> Any:
+        request = AWSRequest("POST", "https://127.0.0.1/", headers={"X-Amz-Target": target}, data=b"{}")
+        SigV4Auth(Credentials("AKIA", "secret"), service, "us-east-1").add_auth(request)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return malformed("POST", "/", headers, b"{}", {})
+
+    for wrong, target in (("s3", "TrentService.ListKeys"), ("kms", "secretsmanager.ListSecrets")):
+        assert json.loads(answer(wrong, target)[2])["__type"] == "InvalidSignatureException"
+    assert answer("kms", "TrentService.ListKeys") is None
+    assert answer("states", "AWSStepFunctions.ListStateMachines") is None
+
+
+OWN = "a5ed2ad1b2b5cc26ad2b0d1ee1f9ed2fbb6bdf4e8c7e3b1b0a1f4ce9a9c1a0de"
+
+
+@pytest.mark.parametrize(("statement", "refused"), [
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}, None),
+    ({"Action": "s3:*", "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]}, None),
+    ({"Action": "s3:Get*", "Resource": "arn:aws:s3:::b*"}, None),
+    ({"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b", "Condition": {"StringLike": {"s3:prefix": "x"}}}, None),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Principal": {"CanonicalUser": OWN}}, None),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Principal": {"CanonicalUser": "me"}},
+     "Policy contains a statement with one or more invalid principals."),
+    ({"Action": "s3:Foo", "Resource": "arn:aws:s3:::b/*"}, "Policy has invalid action"),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b"},
+     "Action does not apply to any resource(s) in statement"),
+    ({"Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "arn:aws:s3:::b/*"},
+     "Action does not apply to any resource(s) in statement"),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringEquals": {"s3:foo": "x"}}},
+     "Policy has an invalid condition key"),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringEquals": {"s3:prefix": "x"}}},
+     "Conditions do not apply to combination of actions and resources in statement"),
+])  # fmt: skip
+def test_a_bucket_policy_fits_its_actions_resources_and_keys(statement: dict[str, Any], refused: str | None) -> None:
+    assert bucket_policy(document({"Effect": "Allow", "Principal": "*", **statement}), "b") == refused
+
+
+def test_an_account_is_named_by_its_canonical_id_as_well() -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:role/app"
+    own = sha256(ACCOUNT.encode()).hexdigest()
+    caller = Principal(arn, arn, ACCOUNT)
+    assert named({"CanonicalUser": own}, caller) is Named.BY_ACCOUNT
+    assert named({"CanonicalUser": [OWN]}, caller) is Named.NOT
+
+
+TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:topic"
+
+
+@pytest.mark.parametrize(("kind", "properties", "refused"), [
+    ("AWS::SNS::TopicPolicy", {"Topics": [TOPIC], "PolicyDocument": {"Statement": {**OTHERS, "Action": "sns:Publish",
+     "Resource": TOPIC}}}, False),
+    ("AWS::SNS::TopicPolicy", {"Topics": [TOPIC], "PolicyDocument": {"Statement": {**OTHERS, "Action": "sns:Publish",
+     "Resource": TOPIC + "x"}}}, True),
+    ("AWS::SNS::TopicPolicy", {"Topics": [TOPIC], "PolicyDocument": {"Statement": OTHERS}}, True),
+    ("AWS::SQS::QueuePolicy", {"Queues": ["q"], "PolicyDocument": {"Statement": {**OTHERS, "Action": "sqs:*"}}}, False),
+    ("AWS::SQS::QueuePolicy", {"Queues": ["q"], "PolicyDocument": {"Statement": OTHERS}}, True),
+    ("AWS::SecretsManager::ResourcePolicy", {"SecretId": "s", "ResourcePolicy": {"Statement": {**OTHERS,
+     "Action": "secretsmanager:GetSecretValue"}}}, False),
+    ("AWS::SecretsManager::ResourcePolicy", {"SecretId": "s", "ResourcePolicy": {"Statement": []}}, True),
+])  # fmt: skip
+def test_a_policy_in_a_stack_is_what_its_service_takes(kind: str, properties: Any, refused: bool) -> None:
+    assert (stack_document(kind, properties) is not None) is refused
