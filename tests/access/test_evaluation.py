@@ -30,10 +30,9 @@ from kms_patterns.access.evaluate.access_conditions import (
     to_json,
 )
 from kms_patterns.access.evaluate.building import build_with
-from kms_patterns.access.evaluate.discovery import discoverable
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, evaluate
 from kms_patterns.access.evaluate.requests import batch
-from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator
+from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator, discoverable
 from kms_patterns.access.evaluate.widening import Change, Judge
 from kms_patterns.access.evaluate.witnesses import Value, examples, witness_values
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind

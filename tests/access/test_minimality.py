@@ -34,7 +34,7 @@ from tests.access.minimality.trial import (
     uses_deployed,
     write,
 )
-from tests.access.mutation.mutants import MUTANTS, S3, SECRETS, Mutant, Part
+from tests.access.mutants import MUTANTS, S3, SECRETS, Mutant, Part
 
 Template = dict[str, Any]
 Try = Callable[[str, Template], Trial]
@@ -75,7 +75,7 @@ def test_nothing_can_be_removed_unnoticed(
     line = row(stack, found)
     if request.config.getoption("update_snapshots"):
         write(stack, line)
-    assert line in PAGE.read_text().splitlines(), "docs/access/minimality.md is not as written: make snapshots"
+    assert line in PAGE.read_text().splitlines(), "docs/access/evidence.md is not as written: make snapshots"
 
 
 EXCESS: dict[str, Callable[[list[dict[str, Any]]], object]] = {
@@ -236,7 +236,6 @@ def without(document: Document, place: int, action: str) -> Document:
     return reduced(document, [taken])
 
 
-MUTANTS_PAGE = Path(__file__).parents[2] / "docs" / "access" / "mutants.md"
 Tried = Callable[[Mutant], Difference]
 
 
@@ -294,9 +293,9 @@ def test_permissions_boundary_removed_is_seen(tried: Tried) -> None:
 
 
 def test_page_is_as_written(request: pytest.FixtureRequest) -> None:
-    page = MUTANTS_PAGE.read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
-    peers = {columns[2]: columns[4:-1] for columns in rows}  # the columns of other tools: ``mutation/peers.py``
+    peers = {columns[2]: columns[4:-1] for columns in rows}  # the columns of other tools: ``mutants.py``
     unknown = ["-"] * 3
     written = [
         [
@@ -311,7 +310,7 @@ def test_page_is_as_written(request: pytest.FixtureRequest) -> None:
     ]
     if request.config.getoption("update_snapshots"):
         old, new = (["| " + " | ".join(columns) + " |" for columns in table] for table in (rows, written))
-        MUTANTS_PAGE.write_text(page.replace("\n".join(old), "\n".join(new)), encoding="utf-8")
+        PAGE.write_text(page.replace("\n".join(old), "\n".join(new)), encoding="utf-8")
         return
     assert rows == written, "run `make docs` and review the page"
     changing = sum(not it.unchanged for it in MUTANTS)

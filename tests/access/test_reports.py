@@ -25,10 +25,9 @@ from kms_patterns.access.findings import RULES, Violation
 from kms_patterns.access.live.key_inventory import KeyRecord
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind, Unresolved
-from kms_patterns.access.report.formats import render, render_difference
+from kms_patterns.access.report.formats import as_sarif, render, render_difference
 from kms_patterns.access.report.html import difference_as_html, embedded, matrix_as_html
 from kms_patterns.access.report.markdown import LIMIT, code
-from kms_patterns.access.report.sarif import as_sarif
 from kms_patterns.access.report.text import as_text
 from kms_patterns.access.report.visible import hidden, quoted, visible, visible_json, visible_lines
 from kms_patterns.cli import keys, local

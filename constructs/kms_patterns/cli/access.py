@@ -96,8 +96,7 @@ def report(source: Sequence[str], form: str, output: Path | None, *, live: bool,
     from kms_patterns.access.findings import reviewed  # noqa: PLC0415
     from kms_patterns.access.questions.filters import filtered  # noqa: PLC0415 - so that --help need not load it
     from kms_patterns.access.questions.quantum_readiness import readiness_report  # noqa: PLC0415
-    from kms_patterns.access.report.formats import render, violations_as_text  # noqa: PLC0415
-    from kms_patterns.access.report.sarif import as_sarif  # noqa: PLC0415
+    from kms_patterns.access.report.formats import as_sarif, render, violations_as_text  # noqa: PLC0415
     from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
 
     if bool(source) == live:

@@ -270,7 +270,7 @@ def _by_policy(taken: Iterable[Removal]) -> dict[str, frozenset[Removal]]:
     return {name: frozenset(group) for name, group in groups.items()}
 
 
-PAGE = Path(__file__).parents[3] / "docs" / "access" / "minimality.md"
+PAGE = Path(__file__).parents[3] / "docs" / "access" / "evidence.md"
 KINDS = ("statement", "action", "condition", "resource")
 
 

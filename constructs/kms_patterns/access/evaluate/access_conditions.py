@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kms_patterns.access.evaluate.discovery import ABSENT
 from kms_patterns.access.unknowns.symbols import UNKNOWN
 
 
@@ -35,6 +34,9 @@ Condition = Leaf | AllOf | AnyOf
 
 ALWAYS = AllOf(())
 NEVER = AnyOf(())
+
+ABSENT = "-absent-"
+"""A value that no request has: "equal to it, if the key exists" means that the key is absent."""
 
 ALWAYS_PRESENT = frozenset({"aws:securetransport", "kms:calleraccount", "aws:principalarn"})
 """Condition keys, in lower case, that AWS puts into every request that they apply to."""

@@ -10,13 +10,13 @@ import queue
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
-from kms_patterns.access.evaluate.discovery import discoverable
+from kms_patterns.access.evaluate.access_conditions import ABSENT
 from kms_patterns.access.model import Policy
 from kms_patterns.toolchain import ToolMissing, find_simulator, node_executable
 
@@ -181,3 +181,52 @@ def _node() -> Path:
         if found is None:
             raise
         return Path(found)
+
+
+_SPARE = ("StringEqualsIfExists", "StringLikeIfExists", "StringEqualsIgnoreCaseIfExists")
+
+
+def discoverable(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``document`` with conditions that mean the same and that the simulator's discovery does not leave out.
+
+    It starts from a request without context keys, and leaves out a condition that such a request meets:
+    ``ForAllValues`` and ``Null``, which hold where the key is absent. Here both become ``IfExists``.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+    """
+    statements = document.get("Statement") if isinstance(document, Mapping) else None
+    if isinstance(statements, list):
+        return {**document, "Statement": [_statement(item) for item in statements]}
+    return {**document, "Statement": _statement(statements)} if isinstance(statements, Mapping) else document
+
+
+def _statement(statement: Any) -> Any:
+    if not isinstance(statement, Mapping) or statement.get("Effect") != "Allow":
+        return statement
+    conditions = statement.get("Condition")
+    return {**statement, "Condition": _conditions(conditions)} if isinstance(conditions, Mapping) else statement
+
+
+def _conditions(conditions: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: dict[str, dict[str, Any]] = {}
+    for operator, keys in conditions.items():
+        if not isinstance(keys, Mapping):
+            return conditions
+        for key, values in keys.items():
+            named, value = _reported(operator, key, values, conditions)
+            found.setdefault(named, {})[key] = value
+        found.setdefault(operator, {})
+    return {operator: keys for operator, keys in found.items() if keys or conditions.get(operator) == {}}
+
+
+def _reported(operator: str, key: str, values: Any, conditions: Mapping[str, Any]) -> tuple[str, Any]:
+    optional = f"{operator}IfExists"
+    if operator.lower().startswith("forallvalues:") and not operator.lower().endswith("ifexists"):
+        return (operator, values) if key in conditions.get(optional, {}) else (optional, values)
+    if operator.lower() == "null" and _texts(values) == {"true"}:
+        spare = next((name for name in _SPARE if key not in conditions.get(name, {})), None)
+        return (spare, ABSENT) if spare else (operator, values)
+    return operator, values
+
+
+def _texts(values: Any) -> set[str]:
+    return {str(value).lower() for value in (values if isinstance(values, list) else [values])}

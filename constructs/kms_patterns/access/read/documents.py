@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kms_patterns.access.templates.shapes import items, text
+from kms_patterns.access.templates.template_text import items, text
 from kms_patterns.access.unknowns.symbols import GUARD, Proposition, is_symbol, is_symbolic, symbol
 
 Ways = Callable[[Any], Sequence[tuple[tuple[Proposition, ...], Any]]]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kms_patterns.access.read.assembly import Stack
-from kms_patterns.access.templates.shapes import mapping, text
+from kms_patterns.access.templates.template_text import mapping, text
 
 _NAME_PROPERTIES = (
     "RoleName",

@@ -9,7 +9,7 @@ from kms_patterns.access.model import Document, Policy, Principal, PrincipalKind
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.managed_policies import AWS_MANAGED
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.templates.shapes import items, mapping, text, texts
+from kms_patterns.access.templates.template_text import items, mapping, text, texts
 from kms_patterns.access.unknowns.symbols import (
     GUARD,
     TRUE,

@@ -10,8 +10,8 @@ from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read import identifiers, template_conditions
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
 from kms_patterns.access.templates.reading import default_of, given_value
-from kms_patterns.access.templates.shapes import items as as_items
-from kms_patterns.access.templates.shapes import text
+from kms_patterns.access.templates.template_text import items as as_items
+from kms_patterns.access.templates.template_text import text
 from kms_patterns.access.unknowns.symbols import is_symbol, is_symbolic, symbol
 
 Json = Any

@@ -16,7 +16,7 @@ from kms_patterns.access.model import (
     Resource,
 )
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
-from kms_patterns.access.templates.shapes import items, mapping, text
+from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.statement_ways import is_any, named_arn
 from kms_patterns.access.unknowns.symbols import MadeUpAccounts, is_symbolic, shown, symbol
 

@@ -9,7 +9,7 @@ from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.identities import guarded_document
 from kms_patterns.access.read.stated_permissions import granted, names_function, permission_statement
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.templates.shapes import items, mapping, text
+from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import GUARD, TRUE, globbed, is_symbolic, may_be_equal, shown
 
 _KEYS = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")

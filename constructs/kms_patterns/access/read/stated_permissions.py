@@ -6,7 +6,7 @@ from typing import Any
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.templates.shapes import items, mapping, text
+from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import (
     GUARD,
     TRUE,

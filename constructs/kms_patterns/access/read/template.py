@@ -15,7 +15,7 @@ from kms_patterns.access.read.assembly import NESTED_STACK, UNKNOWN_ACCOUNT, UNK
 from kms_patterns.access.read.documents import read_document
 from kms_patterns.access.read.intrinsics import ABSENT, Json, Scope, World
 from kms_patterns.access.read.not_read import not_read
-from kms_patterns.access.templates.shapes import items, mapping, text
+from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import TRUE, Proposition, symbol
 
 _MOST_WAYS = 64

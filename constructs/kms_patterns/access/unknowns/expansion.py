@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from kms_patterns.access.model import Policy
-from kms_patterns.access.templates.shapes import items, mapping, text
+from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.environments import Environments
 from kms_patterns.access.unknowns.statement_ways import Propositions, condition_ways, principal_ways
 from kms_patterns.access.unknowns.symbols import GUARD, TRUE, UNKNOWN, Proposition, globbed, is_symbolic, shown

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from kms_patterns.access.templates.shapes import items, text
+from kms_patterns.access.templates.template_text import items, text
 from kms_patterns.access.unknowns.environments import Environments, wild
 from kms_patterns.access.unknowns.symbols import (
     TRUE,
