@@ -89,34 +89,57 @@ _GATES = {
 _OF_IAM = {
     "_trust_policy_not_principal_error": "doc", **dict.fromkeys(
         ("_access_keys", "_group_inline_policies", "_groups", "_instance_profiles", "_policies", "_roles",
-         "_user_inline_policies", "_users"), "=AccountScopedDict",
-    ),
+         "_user_inline_policies", "_users"), "=AccountScopedDict"),
 }  # fmt: skip
 _OF_EVENTS = {
     "_apply_input_transformer": "transformer rule view", "_dispatch_event": "event view",
     "_invoke_target": "target event rule view", "_matches_pattern_view": "pattern_str view owner",
-    "_pattern_event_view": "event", "_rule_key": "rule_name bus_name",
-    **dict.fromkeys(("_rules", "_targets"), _REGIONAL),
+    "_pattern_event_view": "event", "_rule_key": "rule_name bus_name", "_rules": _REGIONAL, "_targets": _REGIONAL,
 }  # fmt: skip
 _OF_STEP_FUNCTIONS = {
+    "handle_request": _HANDLER, **dict.fromkeys(("_executions", "_map_runs", "_state_machines"), _REGIONAL),
     "_SERVICE_DISPATCH": "=dict", "_ExecutionError": "error cause", "_call_lambda": "func_ref event",
-    "_executions": _REGIONAL, "_fail_execution": "execution error cause",
-    "_invoke_aws_sdk_integration": "resource input_data", "_invoke_nested_start_execution": "resource input_data",
-    "_invoke_nested_start_execution_sync": "resource input_data", "_read_map_items": "reader effective ctx",
-    "_resolve_params_obj": "template data ctx", "_run_execution": "exec_arn", "_s3_object_text": "bucket key",
-    "_state_machines": _REGIONAL, "_test_state": "data",
+    "_fail_execution": "execution error cause", "_run_execution": "exec_arn", "_next_or_end": "state_def",
+    "_resolve_params_obj": "template data ctx", "_resolve_path_or_ctx": "path data ctx",
+    "_emit_execution_status_event": "execution", "_add_event": "execution event_type details",
+    "_run_distributed_map": "state_def raw_input effective iterator execution ctx",
+    "_run_sub_machine": "states start_at input_data execution ctx", "_state_query_language": "state_def ctx",
+    "_apply_jsonata_template": "value raw_input ctx result error_output", "_apply_result_selector": "state_def data",
+    "_apply_jsonata_output": "state_def raw_input ctx result error_output default",
+    "_apply_output_path": "state_def data ctx", "_apply_result_path": "state_def original result",
+    "_apply_state_assign": "state_def raw_input ctx result error_output",
+    **{f"_execute_{kind}": "state_def raw_input execution ctx" for kind in ("map", "parallel", "task")},
+    **{f"_execute_{kind}": "state_def raw_input ctx" for kind in ("choice", "pass", "wait")},
+    **dict.fromkeys(("_invoke_aws_sdk_integration", "_invoke_nested_start_execution",
+                     "_invoke_nested_start_execution_sync"), "resource input_data"),
+    **dict.fromkeys(("_create_state_machine", "_describe_execution", "_test_state", "_update_state_machine",
+                     "_validate_state_machine_definition"), "data"),
+}  # fmt: skip
+_OF_SSM = {
+    "handle_request": _HANDLER, "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
+    "_param_arn": "name", "_parameters": _REGIONAL, "_parameter_history": _REGIONAL,
+}  # fmt: skip
+_OF_SQS = {
+    "handle_request": _HANDLER, "_get_q": "url action", "_queue_name_to_url": _REGIONAL,
+    "_Err": "code message status", "_url_from_path": "path", "_xml_err_resp": "code msg status",
+}  # fmt: skip
+_OF_LOGS = {
+    "handle_request": _HANDLER, **dict.fromkeys(("_create_log_stream", "_put_log_events"), "data"),
+    **dict.fromkeys(("_log_group_policies", "_log_groups", "_resource_policies"), _REGIONAL),
+}  # fmt: skip
+_OF_LAMBDA = {
+    "handle_request": _HANDLER, "_execute_function_warm": "func event request_id", "_functions": _REGIONAL,
+    "_execute_function_with_config_scope": "func event", "_get_func_record_for_ref": "function_ref",
+}  # fmt: skip
+_OF_APP = {
+    "app": "scope receive send", "AUTH": "=bool", "_build_persistence_save_dict": "", "save_all": "services",
+    "call_service_handler_sync": "handler method path headers body query_params timeout",
+    "_dispatch_service_request": f"{_HANDLER} request_id",
+    "_handle_special_data_plane_request": f"{_HANDLER} request_id raw_path raw_query_string client_ip",
 }  # fmt: skip
 # A function by its parameter names; anything else by its type, marked with "=".
 REQUIRED: Mapping[str, Mapping[str, str]] = {
-    APP: {
-        "app": "scope receive send",
-        "AUTH": "=bool",
-        "_build_persistence_save_dict": "",
-        "save_all": "services",
-        "call_service_handler_sync": "handler method path headers body query_params timeout",
-        "_dispatch_service_request": f"{_HANDLER} request_id",
-        "_handle_special_data_plane_request": f"{_HANDLER} request_id raw_path raw_query_string client_ip",
-    },
+    APP: _OF_APP,
     RESPONSES: {
         **dict.fromkeys(("get_account_id", "get_region"), ""),
         "request_scope": "account_id region",
@@ -156,41 +179,18 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     },
     STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict", **_DOCUMENT},
     IAM: _OF_IAM,
-    SSM: {
-        "handle_request": _HANDLER,
-        "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
-        "_param_arn": "name",
-        "_parameters": _REGIONAL,
-        "_parameter_history": _REGIONAL,
-    },
+    SSM: _OF_SSM,
     SECRETS_MANAGER: {"handle_request": _HANDLER, "_resolve": "secret_id use_arn_scope", "_secrets": _REGIONAL},
-    SQS: {
-        "handle_request": _HANDLER,
-        "_get_q": "url action",
-        "_queue_name_to_url": _REGIONAL,
-        "_Err": "code message status",
-        "_url_from_path": "path",
-        "_xml_err_resp": "code msg status",
-    },
+    SQS: _OF_SQS,
     SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", "_error": "code message status"},
     DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_tables"), _REGIONAL)},
     DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"},
-    LAMBDA: {
-        "handle_request": _HANDLER,
-        "_execute_function_warm": "func event request_id",
-        "_execute_function_with_config_scope": "func event",
-        "_functions": _REGIONAL,
-        "_get_func_record_for_ref": "function_ref",
-    },
+    LAMBDA: _OF_LAMBDA,
     EVENTS: _OF_EVENTS,
     CLOUD_WATCH: _OF_CLOUD_WATCH,
     ECR: dict.fromkeys(("_images", "_repositories"), _REGIONAL),
     CLOUD_TRAIL: {"_get_event_queue": ""},
-    LOGS: {
-        "handle_request": _HANDLER,
-        **dict.fromkeys(("_log_group_policies", "_log_groups", "_resource_policies"), _REGIONAL),
-        **dict.fromkeys(("_create_log_stream", "_put_log_events"), "data"),
-    },
+    LOGS: _OF_LOGS,
     STEP_FUNCTIONS: _OF_STEP_FUNCTIONS,
     CLOUDFORMATION: {"handle_request": _HANDLER, "_change_sets": _REGIONAL, "_stacks": _REGIONAL},
     STACKS: {

@@ -44,7 +44,7 @@ from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests import denials, session_rules, side_doors
 from kms_patterns.local.server.s3 import bucket_properties, s3_encryption
-from kms_patterns.local.server.services import configured_keys, event_targets, monitoring, step_functions
+from kms_patterns.local.server.services import configured_keys, event_targets, monitoring, redrive, step_functions
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
 from kms_patterns.local.server.stacks import cloudformation, stack_refusals
@@ -170,8 +170,9 @@ def _install_step_functions() -> None:
     replace(STEP_FUNCTIONS, "_call_lambda", step_functions.invoking)
     replace(STEP_FUNCTIONS, "_invoke_nested_start_execution", step_functions.starting)
     replace(STEP_FUNCTIONS, "_invoke_nested_start_execution_sync", step_functions.starting)
-    replace(STEP_FUNCTIONS, "_s3_object_text", step_functions.reading_object)
-    replace(STEP_FUNCTIONS, "_read_map_items", step_functions.reading_items)
+    for name, make in redrive.REPLACED.items():
+        replace(STEP_FUNCTIONS, name, make)
+    replace(ACTIONS, "extract_resource_arn", step_functions.named)
 
 
 def kms_handler(kms: KmsService, original: Handler) -> Handler:

@@ -23,6 +23,7 @@ from kms_patterns.local.server.emulator.acting import (
 )
 from kms_patterns.local.server.emulator.emulator import APP, LAMBDA, RESPONSES, STEP_FUNCTIONS, reach
 from kms_patterns.local.server.kms.kms_errors import Response
+from kms_patterns.local.server.services.state_machine_fields import problems
 
 Task = Callable[[str, Any], Any]
 _STATES = "states.amazonaws.com"
@@ -57,12 +58,7 @@ def testing(original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mapp
         try:
             principal = service_role(str(data.get("roleArn", "")), _STATES, "TestState")
         except NotAssumable as refused:
-            body = {"__type": "InvalidArn", "message": str(refused)}
-            return (
-                int(HTTPStatus.BAD_REQUEST),
-                {"Content-Type": "application/x-amz-json-1.0"},
-                json.dumps(body).encode(),
-            )
+            return error("InvalidArn", str(refused))
         with acting_as(principal):
             return original(data)
 
@@ -77,7 +73,7 @@ def calling(original: Callable[..., Response]) -> Callable[..., Response]:
         if "authorization" not in headers:
             return original(handler, *request, **more)
         if principal is None:
-            raise _failed("States.Runtime", "the embedded AWS does not know in whose name to call a service")
+            raise failed("States.Runtime", "the embedded AWS does not know in whose name to call a service")
         method, path, _headers, body, query = request
         service = headers["authorization"].split("/")[3]
         own = {**headers, "authorization": _credential(principal, service)}
@@ -118,7 +114,7 @@ def _as_sdk_call(resource: str, request: Any) -> Any:
 
 
 def _refused(resource: str, _request: Any) -> Any:
-    raise _failed("States.Runtime", f"{resource} is not supported by the embedded AWS: it would ask no permission")
+    raise failed("States.Runtime", f"{resource} is not supported by the embedded AWS: it would ask no permission")
 
 
 def invoking(original: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -126,7 +122,7 @@ def invoking(original: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
 
     def invoke(func_ref: str, event: Any) -> Any:
         config = reach(LAMBDA, "_get_func_record_for_ref")(func_ref)[1] or {}
-        _require("Lambda.AWSLambdaException", "lambda:InvokeFunction", str(config.get("FunctionArn") or "*"))
+        require("Lambda.AWSLambdaException", "lambda:InvokeFunction", str(config.get("FunctionArn") or "*"))
         return original(func_ref, event)
 
     return invoke
@@ -137,54 +133,49 @@ def starting(original: Task) -> Task:
 
     def start(resource: str, request: Any) -> Any:
         machine = str((request or {}).get("StateMachineArn") or "*")
-        _require("StepFunctions.AccessDeniedException", "states:StartExecution", machine)
+        require("StepFunctions.AccessDeniedException", "states:StartExecution", machine)
         return original(resource, request)
 
     return start
 
 
-def reading_object(original: Callable[[str, str], str]) -> Callable[[str, str], str]:
-    """Read a Distributed Map's object as the role, which asks KMS as well."""
+def named(original: Callable[..., str]) -> Callable[..., str]:
+    """Compare policies with the ARN of the Map Run that a request is about."""
 
-    def read(bucket: str, key: str) -> str:
-        headers = {"host": "127.0.0.1", "authorization": "AWS4-HMAC-SHA256 Credential=of/the/acting/s3/principal"}
-        send = reach(APP, "call_service_handler_sync")
-        status, _headers, body = send(None, "GET", f"/{bucket}/{key}", headers, b"", {})
-        if status == HTTPStatus.OK:
-            return body.decode() if isinstance(body, bytes | bytearray) else str(body)
-        if status == HTTPStatus.FORBIDDEN:
-            raise _failed("States.ItemReaderFailed", f"Access Denied (Bucket: {bucket}, Key: {key})")
-        return original(bucket, key)
+    def read(service: str, method: str, path: str, headers: Any, body: Any, *more: Any, **named_more: Any) -> str:
+        found = original(service, method, path, headers, body, *more, **named_more)
+        if service == "states" and found == "*" and b"mapRunArn" in (body.encode() if isinstance(body, str) else body):
+            return str(json.loads(body).get("mapRunArn") or found)
+        return found
 
     return read
 
 
-def reading_items(original: Callable[..., Any]) -> Callable[..., Any]:
-    """List a Distributed Map's bucket with the role's permission."""
-
-    def read(reader: Mapping[str, Any], effective: Any, ctx: Any) -> Any:
-        if str(reader.get("Resource", "")).endswith("s3:listObjectsV2"):
-            raw = reader.get("Parameters") or reader.get("Arguments") or {}
-            params = reach(STEP_FUNCTIONS, "_resolve_params_obj")(raw, effective, ctx)
-            _require("States.ItemReaderFailed", "s3:ListBucket", f"arn:aws:s3:::{params.get('Bucket')}")
-        return original(reader, effective, ctx)
-
-    return read
-
-
-def _require(error: str, action: str, resource: str) -> None:
+def require(error: str, action: str, resource: str) -> None:
+    """Check a permission of the acting role; ``error`` is what the state fails with otherwise."""
     principal = acting()
     if principal is None:
-        raise _failed(error, f"the embedded AWS does not know in whose name to call {action}")
+        raise failed(error, f"the embedded AWS does not know in whose name to call {action}")
     try:
         principal.require(action, resource)
     except NotPermitted as refused:
-        raise _failed(error, str(refused)) from refused
+        raise failed(error, str(refused)) from refused
 
 
-def _failed(error: str, cause: str) -> Exception:
+def failed(error: str, cause: str) -> Exception:
+    """Return the failure of a state."""
     failure: Exception = reach(STEP_FUNCTIONS, "_ExecutionError")(error, cause)
     return failure
+
+
+def error(code: str, message: str) -> Response:
+    """Return a refusal as Step Functions writes it."""
+    return answer(HTTPStatus.BAD_REQUEST, {"__type": code, "message": message})
+
+
+def answer(status: HTTPStatus, body: Mapping[str, Any]) -> Response:
+    """Return a response as Step Functions writes it."""
+    return int(status), {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(body).encode()
 
 
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
@@ -198,25 +189,9 @@ def machine_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "name" in params and not _NAME.fullmatch(params["name"]):
         yield "InvalidName", f"Invalid Name: '{params['name']}'"
     if "definition" in params:
-        yield from (("InvalidDefinition", f"Invalid State Machine Definition: '{it}'") for it in _faults(params))
-
-
-def _faults(params: Mapping[str, Any]) -> Iterator[str]:
-    try:
-        definition = json.loads(params["definition"])
-    except ValueError:
-        yield "INVALID_JSON_DESCRIPTION: the definition is not JSON"
-        return
-    states = definition.get("States") if isinstance(definition, dict) else None
-    if not isinstance(states, dict) or not states or not isinstance(definition.get("StartAt"), str):
-        yield "SCHEMA_VALIDATION_FAILED: The required fields are StartAt and States at /"
-        return
-    wanted = {definition["StartAt"]}
-    for state in states.values():
-        choices = [state, *(state.get("Choices") or []), *(state.get("Catch") or [])]
-        wanted |= {it[name] for it in choices for name in ("Next", "Default") if isinstance(it.get(name), str)}
-    if wanted - set(states):
-        yield f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {', '.join(sorted(wanted - set(states)))} at /States"
+        yield from (
+            ("InvalidDefinition", f"Invalid State Machine Definition: '{it}'") for it in problems(params["definition"])
+        )
 
 
 def input_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshoot
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
@@ -31,6 +32,7 @@ from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.services.service_keys import ask
 from kms_patterns.local.server.services.service_uses import secret_uses
+from kms_patterns.local.server.services.state_machine_fields import problems
 
 Properties = Mapping[str, Any]
 
@@ -90,14 +92,21 @@ def creation(kind: str, props: Properties) -> str | None:
         taken = bool(name) and reach(SECRETS_MANAGER, "_resolve")(name)[1] is not None
         return f"The operation failed because the secret {name} already exists." if taken else None
     if kind == "AWS::StepFunctions::StateMachine":
-        name = props.get("StateMachineName")
-        taken = any(arn.endswith(f":stateMachine:{name}") for arn in reach(STEP_FUNCTIONS, "_state_machines"))
-        return _EXISTS.format(kind=kind, name=name) if name and taken else None
+        return _state_machine(kind, props)
     if kind not in _TABLES:
         return None
     member, module, table = _TABLES[kind]
     name = props.get(member)
     return _EXISTS.format(kind=kind, name=name) if isinstance(name, str) and name in reach(module, table) else None
+
+
+def _state_machine(kind: str, props: Properties) -> str | None:
+    name = props.get("StateMachineName")
+    if name and any(arn.endswith(f":stateMachine:{name}") for arn in reach(STEP_FUNCTIONS, "_state_machines")):
+        return _EXISTS.format(kind=kind, name=name)
+    text = props.get("DefinitionString") or (json.dumps(props["Definition"]) if "Definition" in props else None)
+    found = next(problems(text), None) if isinstance(text, str) else None
+    return found and f"Invalid State Machine Definition: '{found}' (Service: AWSStepFunctions; Status Code: 400)"
 
 
 def _key(props: Properties) -> str | None:

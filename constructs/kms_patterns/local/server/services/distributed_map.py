@@ -1,0 +1,263 @@
+"""The Distributed Map of Step Functions: a Map Run with child executions, its results in S3, and its redrive.
+
+The emulator runs every item at once, takes a failure for the end and writes no results; here children run a few at a
+time, whatever ``MaxConcurrency`` allows, and a Map Run that failed can go on.
+
+AWS: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+https://docs.aws.amazon.com/step-functions/latest/dg/redrive-map-run.html
+"""
+
+import contextvars
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import chain
+from threading import Condition
+from typing import Any, Final
+from uuid import uuid4
+
+from kms_patterns.local.server.emulator.emulator import STEP_FUNCTIONS, reach
+from kms_patterns.local.server.services.map_items import MOST_INPUT, Batch, MapState, batches, items
+from kms_patterns.local.server.services.map_results import write
+from kms_patterns.local.server.services.step_functions import failed, require
+
+WORKERS: Final = 16
+"""Child executions at a time on this machine; AWS runs up to 10,000."""
+EXCEEDED: Final = "States.ExceedToleratedFailureThreshold"
+_TOO_LARGE: Final = "States.DataLimitExceeded"
+_DENIED: Final = "StepFunctions.AccessDeniedException"
+_COUNTS: Final = (
+    *("pending", "running", "succeeded", "failed", "timedOut", "aborted", "total", "resultsWritten"),
+    *("failuresNotRedrivable", "pendingRedrive"),
+)
+_UNSUCCESSFUL: Final = ("FAILED", "TIMED_OUT", "ABORTED")
+
+Record = dict[str, Any]
+
+
+def running(_original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what runs a Map state whose ItemProcessor is distributed: its output, and the next state."""
+
+    def run(*given: Any) -> tuple[Any, str | None]:
+        definition, raw_input, effective, processor, execution, context = given
+        state = MapState(definition, raw_input, effective, context)
+        name = str(context["State"]["Name"])
+        known = execution.setdefault("_mapRuns", {}).get(name)
+        if known and execution.get("_redriving"):
+            made = MapRun(state, processor, execution, reach(STEP_FUNCTIONS, "_map_runs")[known])
+            result = made.redrive()
+        else:
+            made = MapRun(state, processor, execution, _new(definition, execution))
+            execution["_mapRuns"][name] = made.record["mapRunArn"]
+            result = made.start()
+        return _output(state, result), reach(STEP_FUNCTIONS, "_next_or_end")(definition)
+
+    return run
+
+
+def _new(definition: Mapping[str, Any], execution: Mapping[str, Any]) -> Record:
+    parent = execution["stateMachineArn"].split(":")
+    label = definition.get("Label") or str(uuid4())
+    identifier = str(uuid4())
+    counts = dict.fromkeys(_COUNTS, 0)
+    arn = ":".join([*parent[:5], "mapRun", f"{parent[6]}/{label}", identifier])
+    record: Record = {
+        "mapRunArn": arn,
+        "executionArn": execution["executionArn"],
+        "status": "RUNNING",
+        "startDate": now(),
+        "itemCounts": dict(counts),
+        "executionCounts": dict(counts),
+        "redriveCount": 0,
+        "_id": identifier,
+        "_stateMachineArn": ":".join([*parent[:5], "stateMachine", f"{parent[6]}/{label}"]),
+        "_children": [],
+        "_waiting": [],
+    }
+    reach(STEP_FUNCTIONS, "_map_runs")[arn] = record
+    return record
+
+
+def _output(state: MapState, result: Any) -> Any:
+    if len(json.dumps(result)) > MOST_INPUT:
+        cause = f"The output of the Map state is longer than {MOST_INPUT} bytes: give it a ResultWriter"
+        raise failed(_TOO_LARGE, cause)
+    if state.is_jsonata:
+        given = reach(STEP_FUNCTIONS, "_apply_jsonata_output")
+        output = given(state.state, state.raw_input, state.context, result=result, default=result)
+        reach(STEP_FUNCTIONS, "_apply_state_assign")(state.state, state.raw_input, state.context, result=result)
+        return output
+    chosen = reach(STEP_FUNCTIONS, "_apply_result_selector")(state.state, result)
+    placed = reach(STEP_FUNCTIONS, "_apply_result_path")(state.state, state.raw_input, chosen)
+    return reach(STEP_FUNCTIONS, "_apply_output_path")(state.state, placed, state.context)
+
+
+class MapRun:
+    """One Map Run: children for the batches of a Map state.
+
+    Args:
+        state: The Map state.
+        processor: Its ItemProcessor.
+        execution: The execution that it is part of.
+        record: What DescribeMapRun tells; members with an underscore are ours.
+    """
+
+    def __init__(self, state: MapState, processor: Mapping[str, Any], execution: Record, record: Record) -> None:
+        self.state, self.processor, self.execution, self.record = state, processor, execution, record
+        self._changed, self._running = Condition(), 0
+        record["maxConcurrency"] = int(state.number(state.state, "MaxConcurrency") or 0)
+        self._count = state.number(state.state, "ToleratedFailureCount")
+        self._percentage = state.number(state.state, "ToleratedFailurePercentage")
+        record["toleratedFailureCount"] = int(self._count or 0)
+        record["toleratedFailurePercentage"] = self._percentage or 0.0
+
+    def start(self) -> Any:
+        """Run a child for each batch, and return the result of the state."""
+        require(_DENIED, "states:StartExecution", self.execution["stateMachineArn"])
+        self._event("MapRunStarted")
+        work = ((None, batch) for batch in batches(self.state, items(self.state)))
+        return self._finish(work)
+
+    def redrive(self) -> Any:
+        """Run the children again that did not succeed, and those that had not started."""
+        again = [child for child in self._children() if child["status"] in _UNSUCCESSFUL]
+        for child in again[:1]:
+            require(_DENIED, "states:RedriveExecution", child["executionArn"])
+        waiting, self.record["_waiting"] = self.record["_waiting"], []
+        self.record |= {"status": "RUNNING", "redriveCount": self.record["redriveCount"] + 1, "redriveDate": now()}
+        self.record.pop("stopDate", None)
+        for child in again:
+            self._count_child(child["status"], child["_items"], -1)
+            child["redriveCount"] += 1
+        self._count_child("pending", sum(number for _input, number in waiting), -1, children=len(waiting))
+        self._event("MapRunRedriven")
+        first = ((child, (json.loads(child["input"]), child["_items"])) for child in again)
+        return self._finish(chain(first, ((None, (given, number)) for given, number in waiting)))
+
+    def _finish(self, work: Iterator[tuple[Record | None, Batch]]) -> Any:
+        try:
+            self._run_all(work)
+            exceeded = self._exceeded(at_the_end=True)
+            writer = self.state.state.get("ResultWriter")
+            written = write(self.state, self.record, self._children()) if writer else None
+            aborted = self.execution["status"] != "RUNNING"
+        except Exception as error:
+            self._end("FAILED", error)
+            raise
+        if exceeded and not aborted:
+            too_many = failed(EXCEEDED, "The specified tolerated failure threshold was exceeded")
+            self._end("FAILED", too_many)
+            raise too_many
+        self._end("ABORTED" if aborted else "SUCCEEDED")
+        if written:
+            return {"MapRunArn": self.record["mapRunArn"], "ResultWriterDetails": written}
+        return [json.loads(child["output"]) if child["status"] == "SUCCEEDED" else None for child in self._children()]
+
+    def _run_all(self, work: Iterator[tuple[Record | None, Batch]]) -> None:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for known, (given, number) in work:
+                with self._changed:
+                    self._changed.wait_for(
+                        lambda: self._running < min(self.record["maxConcurrency"] or WORKERS, WORKERS)
+                    )
+                    if self.execution["status"] != "RUNNING" or self._exceeded():
+                        self.record["_waiting"] = [[given, number], *([one, many] for _child, (one, many) in work)]
+                        break
+                    self._running += 1
+                child = known or self._child(given, number)
+                child |= {"status": "RUNNING", "stopDate": None}
+                self._count_child("running", number, 1)
+                pool.submit(contextvars.copy_context().run, self._run_child, child, given)
+        waiting = self.record["_waiting"]
+        self._count_child("pending", sum(number for _input, number in waiting), 1, children=len(waiting))
+
+    def _child(self, given: Any, number: int) -> Record:
+        name = str(uuid4())
+        machine = self.record["_stateMachineArn"]
+        arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+        child: Record = {
+            "executionArn": arn,
+            "stateMachineArn": machine,
+            "name": name,
+            "startDate": now(),
+            "input": json.dumps(given),
+            "inputDetails": {"included": True},
+            "output": None,
+            "outputDetails": {"included": True},
+            "mapRunArn": self.record["mapRunArn"],
+            "events": [],
+            "testCase": self.execution.get("testCase"),
+            "mockAttempts": {},
+            "redriveCount": 0,
+            "_items": number,
+        }
+        reach(STEP_FUNCTIONS, "_executions")[arn] = child
+        self.record["_children"].append(arn)
+        return child
+
+    def _run_child(self, child: Record, given: Any) -> None:
+        context = {
+            **self.state.context,
+            "Execution": {"Id": child["executionArn"], "Input": given, "Name": child["name"]},
+        }
+        context |= {"State": {}, "variables": {}}
+        context["Execution"]["StartTime"] = child["startDate"]
+        for stale in ("error", "cause"):
+            child.pop(stale, None)
+        try:
+            _check_length("input", child["input"])
+            run = reach(STEP_FUNCTIONS, "_run_sub_machine")
+            output = json.dumps(run(self.processor["States"], self.processor["StartAt"], given, child, context))
+            _check_length("output", output)
+            outcome: Record = {"status": "SUCCEEDED", "output": output}
+        except Exception as error:  # noqa: BLE001 - whatever ends a child ends only that child
+            known = {"error": getattr(error, "error", "States.Runtime"), "cause": getattr(error, "cause", str(error))}
+            outcome = {"status": "FAILED", **known}
+        with self._changed:
+            child |= outcome | {"stopDate": now()}
+            self._running -= 1
+            self._count_child("running", child["_items"], -1)
+            self._count_child(child["status"], child["_items"], 1)
+            self._changed.notify()
+
+    def _count_child(self, status: str, number: int, sign: int, *, children: int = 1) -> None:
+        name = {"TIMED_OUT": "timedOut"}.get(status, status.lower())
+        for counts, many in ((self.record["itemCounts"], number), (self.record["executionCounts"], children)):
+            counts[name] += sign * many
+            counts["total"] += sign * many
+
+    def _exceeded(self, *, at_the_end: bool = False) -> bool:
+        counts = self.record["itemCounts"]
+        bad = int(counts["failed"] + counts["timedOut"])
+        if self._count is None and self._percentage is None:
+            return bad > 0
+        if self._count is not None and bad > self._count:
+            return True
+        # The share is that of all items, which are known once the last is read.
+        return at_the_end and self._percentage is not None and bad * 100 > self._percentage * int(counts["total"])
+
+    def _children(self) -> list[Record]:
+        executions = reach(STEP_FUNCTIONS, "_executions")
+        return [executions[arn] for arn in self.record["_children"]]
+
+    def _end(self, status: str, error: Exception | None = None) -> None:
+        self.record |= {"status": status, "stopDate": now()}
+        named = {"error": getattr(error, "error", ""), "cause": getattr(error, "cause", "")} if error else {}
+        self._event(f"MapRun{status.capitalize()}", **named)
+
+    def _event(self, kind: str, **details: str) -> None:
+        name = f"{kind[0].lower()}{kind[1:]}EventDetails"
+        with_arn = {"mapRunArn": self.record["mapRunArn"]} if kind in {"MapRunStarted", "MapRunRedriven"} else {}
+        told = {**with_arn, **details}
+        reach(STEP_FUNCTIONS, "_add_event")(self.execution, kind, {name: told} if told else None)
+
+
+def _check_length(what: str, text: str) -> None:
+    if len(text) > MOST_INPUT:
+        raise failed(_TOO_LARGE, f"The {what} of a child execution is longer than {MOST_INPUT} bytes")
+
+
+def now() -> str:
+    """Return the time as the emulator writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,85 @@
+"""What a Distributed Map leaves in S3: what became of each child execution, by status, and a manifest.
+
+AWS: https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from kms_patterns.local.server.services.map_items import MapState, as_role
+from kms_patterns.local.server.services.step_functions import failed
+
+_WRITER_FAILED: Final = "States.ResultWriterFailed"
+
+
+def write(state: MapState, record: dict[str, Any], children: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Write the results of a Map Run in the name of the state machine's role, and return where the manifest is.
+
+    Args:
+        state: The Map state, with a ResultWriter.
+        record: The Map Run.
+        children: Its child executions.
+
+    Raises:
+        Exception: ``States.ResultWriterFailed``: the bucket does not exist, or S3 or KMS denies the role.
+    """
+    writer = state.state["ResultWriter"]
+    named = state.template(writer.get("Parameters") or writer.get("Arguments") or {})
+    config = writer.get("WriterConfig") or {}
+    bucket, prefix = str(named["Bucket"]), str(named.get("Prefix", "")).strip("/")
+    folder = "/".join(part for part in (prefix, record["_id"]) if part)
+    files: dict[str, list[dict[str, Any]]] = {"FAILED": [], "PENDING": [], "SUCCEEDED": []}
+    try:
+        for status, told in _by_status(record, children, config):
+            lines = [json.dumps(one) for one in told]
+            if lines:
+                form = config.get("OutputType", "JSON")
+                text = "\n".join(lines) + "\n" if form == "JSONL" else f"[{','.join(lines)}]"
+                key = f"{folder}/{status}_0.{form.lower()}"
+                as_role("PUT", f"/{bucket}/{key}", {}, text.encode())
+                files[status].append({"Key": key, "Size": len(text.encode())})
+        manifest = {"DestinationBucket": bucket, "MapRunArn": record["mapRunArn"], "ResultFiles": files}
+        as_role("PUT", f"/{bucket}/{folder}/manifest.json", {}, json.dumps(manifest).encode())
+    except (PermissionError, LookupError) as refused:
+        raise failed(_WRITER_FAILED, f"{refused} (Bucket: {bucket}, Prefix: {prefix})") from refused
+    for counts in (record["itemCounts"], record["executionCounts"]):
+        counts["resultsWritten"] = counts["succeeded"] + counts["failed"]
+    return {"Bucket": bucket, "Key": f"{folder}/manifest.json"}
+
+
+def _by_status(
+    record: Mapping[str, Any], children: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
+) -> Iterator[tuple[str, Iterable[Any]]]:
+    succeeded = [child for child in children if child["status"] == "SUCCEEDED"]
+    transformation = config.get("Transformation", "NONE")
+    if transformation == "NONE":
+        yield "SUCCEEDED", map(_told, succeeded)
+    else:
+        outputs = [json.loads(child["output"]) for child in succeeded]
+        flat = [one for it in outputs for one in (it if isinstance(it, list) else [it])]
+        yield "SUCCEEDED", flat if transformation == "FLATTEN" else outputs
+    yield "FAILED", (_told(child) for child in children if child["status"] != "SUCCEEDED")
+    yield "PENDING", ({"Input": json.dumps(given), "Status": "PENDING"} for given, _number in record["_waiting"])
+
+
+def _told(child: Mapping[str, Any]) -> dict[str, Any]:
+    succeeded = child["status"] == "SUCCEEDED"
+    outcome = (
+        {"Output": child["output"], "OutputDetails": {"Included": True}}
+        if succeeded
+        else {"Cause": child.get("cause", ""), "Error": child.get("error", "")}
+    )
+    return {
+        "ExecutionArn": child["executionArn"],
+        "Input": child["input"],
+        "InputDetails": {"Included": True},
+        "Name": child["name"],
+        **outcome,
+        "RedriveCount": child["redriveCount"],
+        "RedriveStatus": "NOT_REDRIVABLE" if succeeded else "REDRIVABLE_BY_MAP_RUN",
+        "StartDate": child["startDate"],
+        "StateMachineArn": child["stateMachineArn"],
+        "Status": child["status"],
+        "StopDate": child["stopDate"],
+    }

@@ -1,0 +1,129 @@
+"""Definitions of state machines are refused for a field that Amazon States Language does not have.
+
+The emulator accepts a misspelt field and never reads it, so that a machine that AWS refuses would run without it.
+
+AWS: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-amazon-states-language.html
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from kms_patterns.local.server.kms.kms_errors import Response
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MACHINE: Final = _names("Comment QueryLanguage StartAt States TimeoutSeconds Version")
+_STATE: Final = _names("Type Comment QueryLanguage InputPath OutputPath Output Assign Next End")
+_RETRIED: Final = _names("Retry Catch ResultPath ResultSelector Parameters Arguments")
+_OF_TYPE: Final[Mapping[str, frozenset[str]]] = {
+    "Pass": _names("Result ResultPath Parameters"),
+    "Task": _RETRIED
+    | _names("Resource Credentials TimeoutSeconds TimeoutSecondsPath HeartbeatSeconds HeartbeatSecondsPath"),
+    "Choice": _names("Choices Default"),
+    "Wait": _names("Seconds SecondsPath Timestamp TimestampPath"),
+    "Succeed": frozenset(),
+    "Fail": _names("Error ErrorPath Cause CausePath"),
+    "Parallel": _RETRIED | _names("Branches"),
+    "Map": _RETRIED
+    | _names("ItemProcessor Iterator ItemsPath Items ItemSelector ItemReader ItemBatcher ResultWriter Label")
+    | _names("MaxConcurrency MaxConcurrencyPath ToleratedFailureCount ToleratedFailureCountPath")
+    | _names("ToleratedFailurePercentage ToleratedFailurePercentagePath"),
+}
+_INNER: Final[Mapping[str, frozenset[str]]] = {
+    "Retry": _names("ErrorEquals IntervalSeconds MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy Comment"),
+    "Catch": _names("ErrorEquals Next ResultPath Output Assign Comment"),
+    "ItemReader": _names("Resource ReaderConfig Parameters Arguments"),
+    "ReaderConfig": _names("InputType CSVHeaderLocation CSVHeaders CSVDelimiter MaxItems MaxItemsPath ItemsPointer")
+    | _names("Transformation ManifestType"),
+    "ItemBatcher": _names("MaxItemsPerBatch MaxItemsPerBatchPath MaxInputBytesPerBatch MaxInputBytesPerBatchPath")
+    | _names("BatchInput"),
+    "ResultWriter": _names("Resource Parameters Arguments WriterConfig"),
+    "WriterConfig": _names("Transformation OutputType"),
+    "ProcessorConfig": _names("Mode ExecutionType"),
+}
+_NESTED: Final = (
+    *(("ItemReader",), ("ItemReader", "ReaderConfig"), ("ItemBatcher",)),
+    *(("ResultWriter",), ("ResultWriter", "WriterConfig")),
+)
+_PROCESSOR: Final = _MACHINE | {"ProcessorConfig"}
+
+
+def problems(definition: str) -> Iterator[str]:
+    """Yield each field that a definition has and the language does not, with its place."""
+    try:
+        machine = json.loads(definition)
+    except ValueError as error:
+        yield f"INVALID_JSON_DESCRIPTION: {error}"
+        return
+    yield from _machine(machine, "", _MACHINE)
+
+
+def _machine(machine: Any, place: str, known: frozenset[str]) -> Iterator[str]:
+    if not isinstance(machine, Mapping) or not isinstance(machine.get("States"), Mapping):
+        yield f"SCHEMA_VALIDATION_FAILED: These fields are required: [States] at {place or '/'}"
+        return
+    yield from _unknown(machine, place, known)
+    if machine.get("StartAt") not in machine["States"]:
+        yield f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {machine.get('StartAt')} at {place}/StartAt"
+    if "ProcessorConfig" in machine:
+        yield from _unknown(machine["ProcessorConfig"], f"{place}/ProcessorConfig", _INNER["ProcessorConfig"])
+    for name, state in machine["States"].items():
+        yield from _state(state, f"{place}/States/{name}", machine["States"])
+
+
+def _state(state: Any, place: str, states: Mapping[str, Any]) -> Iterator[str]:
+    kind = str(state.get("Type") if isinstance(state, Mapping) else None)
+    if kind not in _OF_TYPE:
+        yield f"SCHEMA_VALIDATION_FAILED: Value is not a valid state type: {kind} at {place}/Type"
+        return
+    yield from _unknown(state, place, _STATE | _OF_TYPE[kind])
+    for one in (state, *(state.get("Choices") or []), *(state.get("Catch") or [])):
+        for name in {"Next", "Default"} & one.keys():
+            if one[name] not in states:
+                yield f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {one[name]} at {place}/{name}"
+    for name in ("Retry", "Catch"):
+        for number, one in enumerate(state.get(name) or []):
+            yield from _unknown(one, f"{place}/{name}[{number}]", _INNER[name])
+    yield from _nested(state, place)
+    for number, branch in enumerate(state.get("Branches") or []):
+        yield from _machine(branch, f"{place}/Branches[{number}]", _MACHINE)
+    for name in ("ItemProcessor", "Iterator"):
+        if name in state:
+            yield from _machine(state[name], f"{place}/{name}", _PROCESSOR)
+
+
+def _nested(state: Mapping[str, Any], place: str) -> Iterator[str]:
+    for path in _NESTED:
+        found: Any = state
+        where = place
+        for name in path:
+            found, where = (found.get(name) if isinstance(found, Mapping) else None), f"{where}/{name}"
+        if found is not None:
+            yield from _unknown(found, where, _INNER[path[-1]])
+
+
+def _unknown(given: Any, place: str, known: frozenset[str]) -> Iterator[str]:
+    if not isinstance(given, Mapping):
+        yield f"SCHEMA_VALIDATION_FAILED: The value is not an object at {place}"
+        return
+    for name in sorted(set(given) - known):
+        yield f"SCHEMA_VALIDATION_FAILED: Field '{name}' is not supported at {place or '/'}"
+
+
+def validating(_original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mapping[str, Any]], Response]:
+    """Answer ValidateStateMachineDefinition by the same rules."""
+
+    def validate(data: Mapping[str, Any]) -> Response:
+        told = [
+            {"severity": "ERROR", "code": text.partition(":")[0], "message": text.partition(": ")[2]}
+            for text in problems(str(data.get("definition", "")))
+        ]
+        answer = {"result": "FAIL" if told else "OK", "diagnostics": told, "truncated": False}
+        return int(HTTPStatus.OK), {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(answer).encode()
+
+    return validate

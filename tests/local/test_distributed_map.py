@@ -1,0 +1,230 @@
+"""The Distributed Map: what it reads, its batches, results and failures, its role, redrive; and refused definitions."""
+
+import gzip
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from kms_patterns.local import LocalAws
+from kms_patterns.local.server.stacks.stack_refusals import creation
+from tests.local.test_acting import STATES_TRUST, finished, unique
+
+ECHO = {"StartAt": "Same", "States": {"Same": {"Type": "Pass", "End": True}}}
+LIST, GET, PUT = (f"arn:aws:states:::s3:{name}" for name in ("listObjectsV2", "getObject", "putObject"))
+Run = Callable[..., dict[str, Any]]
+
+
+def distributed(processor: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    mode = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    return {"Type": "Map", "Label": "Work", "ItemProcessor": {**mode, **processor}, "End": True, **fields}
+
+
+@pytest.fixture
+def run(aws: LocalAws, make_role: Any, allow: Any) -> Run:
+    """Run a machine of one state as a role that may read, write and start children, or has other statements."""
+
+    def once(state: dict[str, Any], given: Any = None, statements: list[Any] | None = None) -> dict[str, Any]:
+        role = make_role(*([allow("*", "*")] if statements is None else statements), trust=STATES_TRUST)
+        states = aws.client("stepfunctions")
+        definition = json.dumps({"StartAt": "Map", "States": {"Map": state}})
+        machine = states.create_state_machine(name=unique(), roleArn=role, definition=definition)["stateMachineArn"]
+        started = states.start_execution(stateMachineArn=machine, input=json.dumps(given or {}))
+        return finished(aws, started["executionArn"])
+
+    return once
+
+
+@pytest.fixture
+def bucket(aws: LocalAws) -> str:
+    name = f"map-{uuid.uuid4().hex[:10]}"
+    aws.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def put(aws: LocalAws, bucket: str) -> Callable[[str, bytes], object]:
+    return lambda key, body: aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def reader(resource: str, bucket: str, config: dict[str, Any] | None = None, **parameters: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"Resource": resource, "Parameters": {"Bucket": bucket, **parameters}}
+    return found | ({"ReaderConfig": config} if config else {})
+
+
+def test_items_of_every_source_are_the_items(run: Run, bucket: str, put: Callable[[str, bytes], object]) -> None:
+    rows = [{"Key": "a,b", "n": "1"}, {"Key": "c", "n": ""}]
+    put("in/1", b"x")
+    put("in/2", b"yy")
+    put("rows.csv", b'Key,n\r\n"a,b",1\r\nc\r\n')
+    put("rows.jsonl", b"\n".join(json.dumps(row).encode() for row in rows) + b"\n\n")
+    put("rows.json", json.dumps({"deep": [rows]}).encode())
+    put("inventory/data.csv.gz", gzip.compress(b'"b","in/a%20b","3"\n'))
+    files = [{"key": "inventory/data.csv.gz", "size": 1, "MD5checksum": ""}]
+    manifest = {"fileFormat": "CSV", "fileSchema": "Bucket, Key, Size", "files": files}
+    put("manifest.json", json.dumps({**manifest, "destinationBucket": f"arn:aws:s3:::{bucket}"}).encode())
+    listed = run(distributed(ECHO, ItemReader=reader(LIST, bucket, Prefix="in/")))
+    assert [(it["Key"], it["Size"]) for it in json.loads(listed["output"])] == [("in/1", 1), ("in/2", 2)]
+    for key, config, expected in (
+        ("rows.csv", {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}, rows),
+        ("rows.jsonl", {"InputType": "JSONL", "MaxItems": 1}, rows[:1]),
+        ("rows.json", {"InputType": "JSON", "ItemsPointer": "/deep/0"}, rows),
+        ("manifest.json", {"InputType": "MANIFEST"}, [{"Bucket": "b", "Key": "in/a%20b", "Size": "3"}]),
+    ):
+        found = run(distributed(ECHO, ItemReader=reader(GET, bucket, config, Key=key)))
+        assert json.loads(found["output"]) == expected, found
+    assert json.loads(run(distributed(ECHO, ItemsPath="$.n"), {"n": [1, 2]})["output"]) == [1, 2]
+
+
+def test_batches_have_as_many_items_and_bytes_as_they_may(run: Run) -> None:
+    batcher = {"MaxItemsPerBatch": 2, "BatchInput": {"shared.$": "$.name"}}
+    selector = {"v.$": "$$.Map.Item.Value", "at.$": "$$.Map.Item.Index"}
+    state = distributed(ECHO, ItemsPath="$.n", ItemBatcher=batcher, ItemSelector=selector)
+    found = json.loads(run(state, {"n": [5, 6, 7], "name": "x"})["output"])
+    assert found == [
+        {"BatchInput": {"shared": "x"}, "Items": [{"v": 5, "at": 0}, {"v": 6, "at": 1}]},
+        {"BatchInput": {"shared": "x"}, "Items": [{"v": 7, "at": 2}]},
+    ]
+    texts = ["a" * 40] * 5
+    state = distributed(ECHO, ItemsPath="$.n", ItemBatcher={"MaxInputBytesPerBatch": 120})
+    sizes = [len(it["Items"]) for it in json.loads(run(state, {"n": texts})["output"])]
+    assert sizes == [2, 2, 1]
+
+
+ODD_FAILS = {
+    "StartAt": "Odd",
+    "States": {
+        "Odd": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.bad", "BooleanEquals": True, "Next": "No"}],
+            "Default": "Yes",
+        },
+        "Yes": {"Type": "Pass", "End": True},
+        "No": {"Type": "Fail", "Error": "Odd", "Cause": "it is"},
+    },
+}
+NUMBERS = {"n": [{"bad": number % 4 == 3} for number in range(8)]}
+
+
+@pytest.mark.parametrize(
+    ("tolerated", "status"),
+    [
+        ({}, "FAILED"),
+        ({"ToleratedFailureCount": 1}, "FAILED"),
+        ({"ToleratedFailureCount": 2}, "SUCCEEDED"),
+        ({"ToleratedFailurePercentage": 24}, "FAILED"),
+        ({"ToleratedFailurePercentagePath": "$.most"}, "SUCCEEDED"),
+        ({"ToleratedFailureCount": 8, "ToleratedFailurePercentage": 24}, "FAILED"),
+    ],
+)
+def test_failures_beyond_the_tolerated_ones_fail_the_map(run: Run, tolerated: dict[str, Any], status: str) -> None:
+    found = run(distributed(ODD_FAILS, ItemsPath="$.n", MaxConcurrency=1, **tolerated), {**NUMBERS, "most": 25})
+    assert (found["status"], found.get("error")) == (
+        status,
+        None if status == "SUCCEEDED" else "States.ExceedToleratedFailureThreshold",
+    )
+
+
+def test_results_are_written_by_status_and_a_redrive_does_the_rest(
+    aws: LocalAws, run: Run, bucket: str, put: Callable[[str, bytes], object]
+) -> None:
+    states, s3 = aws.client("stepfunctions"), aws.client("s3")
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:s3:headObject",
+        "Parameters": {"Bucket": bucket, "Key.$": "$.key"},
+        "ResultPath": None,
+        "End": True,
+    }
+    writer = {"Resource": PUT, "Parameters": {"Bucket": bucket, "Prefix": "results"}}
+    writer["WriterConfig"] = {"OutputType": "JSONL", "Transformation": "NONE"}
+    put("0", b"")
+    put("3", b"")
+    state = distributed(
+        {"StartAt": "Head", "States": {"Head": task}}, ItemsPath="$.n", MaxConcurrency=1, ResultWriter=writer
+    )
+    first = run(state, {"n": [{"key": str(number)} for number in range(4)]})
+    assert (first["status"], first["redriveStatus"]) == ("FAILED", "REDRIVABLE")
+
+    def results() -> dict[str, list[dict[str, Any]]]:
+        (manifest,) = [it["Key"] for it in s3.list_objects_v2(Bucket=bucket)["Contents"] if "manifest" in it["Key"]]
+        read = lambda key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()  # noqa: E731
+        files = json.loads(read(manifest))["ResultFiles"]
+        return {
+            status: [json.loads(line) for file in found for line in read(file["Key"]).splitlines()]
+            for status, found in files.items()
+        }
+
+    found = results()
+    assert {status: len(told) for status, told in found.items()} == {"SUCCEEDED": 1, "FAILED": 1, "PENDING": 2}
+    assert (json.loads(found["FAILED"][0]["Input"]), found["SUCCEEDED"][0]["Status"]) == ({"key": "1"}, "SUCCEEDED")
+    (map_run,) = states.list_map_runs(executionArn=first["executionArn"])["mapRuns"]
+    counts = states.describe_map_run(mapRunArn=map_run["mapRunArn"])["itemCounts"]
+    assert (counts["total"], counts["pending"], counts["failed"], counts["succeeded"]) == (4, 2, 1, 1)
+
+    put("1", b"")
+    put("2", b"")
+    states.redrive_execution(executionArn=first["executionArn"])
+    second = finished(aws, first["executionArn"])
+    assert (second["status"], second["redriveCount"], second["redriveStatus"]) == ("SUCCEEDED", 1, "NOT_REDRIVABLE")
+    details = json.loads(second["output"])["ResultWriterDetails"]
+    assert details == {"Bucket": bucket, "Key": f"results/{map_run['mapRunArn'].rpartition(':')[2]}/manifest.json"}
+    found = results()
+    assert {status: len(told) for status, told in found.items()} == {"SUCCEEDED": 4, "FAILED": 0, "PENDING": 0}
+    assert sorted(it["RedriveCount"] for it in found["SUCCEEDED"]) == [0, 0, 0, 1]
+    assert len(states.list_executions(mapRunArn=map_run["mapRunArn"])["executions"]) == 4
+    with pytest.raises(states.exceptions.ClientError, match="cannot be redriven"):
+        states.redrive_execution(executionArn=first["executionArn"])
+
+
+@pytest.mark.parametrize("missing", ["states:StartExecution", "s3:ListBucket", "s3:PutObject", "kms:GenerateDataKey"])
+def test_map_whose_role_lacks_a_permission_fails(
+    aws: LocalAws, run: Run, allow: Any, bucket: str, put: Callable[[str, bytes], object], key: str, missing: str
+) -> None:
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    aws.client("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    put("in/1", b"")
+    listing = allow("s3:ListBucket", f"arn:aws:s3:::{bucket}") | {"Condition": {"StringEquals": {"s3:prefix": "in/"}}}
+    statements = {
+        "states:StartExecution": allow("states:StartExecution", "*"),
+        "s3:ListBucket": listing,
+        "s3:PutObject": allow("s3:PutObject", f"arn:aws:s3:::{bucket}/out/*"),
+        "kms:GenerateDataKey": allow(["kms:GenerateDataKey", "kms:Decrypt"], key),
+    }
+    writer = {"Resource": PUT, "Parameters": {"Bucket": bucket, "Prefix": "out"}}
+    state = distributed(ECHO, ItemReader=reader(LIST, bucket, Prefix="in/"), ResultWriter=writer)
+    assert run(state, statements=list(statements.values()))["status"] == "SUCCEEDED"
+    found = run(state, statements=[it for name, it in statements.items() if name != missing])
+    assert (found["status"], missing in found["cause"]) == ("FAILED", True), found
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"MaxConcurency": 1}, "MaxConcurency"),
+        ({"ItemBatcher": {"MaxItems": 1}}, "/States/Map/ItemBatcher"),
+        ({"ItemReader": {"Resource": LIST, "ReaderConfig": {"Type": "CSV"}}}, "/States/Map/ItemReader/ReaderConfig"),
+        ({"ResultWriter": {"Resource": PUT, "Bucket": "b"}}, "/States/Map/ResultWriter"),
+        ({"Retry": [{"ErrorEquals": ["States.ALL"], "Attempts": 2}]}, "Retry"),
+        ({"End": False, "Next": "Gone"}, "MISSING_TRANSITION_TARGET"),
+    ],
+)
+def test_definition_with_a_field_that_the_language_has_not_is_refused(
+    aws: LocalAws, make_role: Any, change: dict[str, Any], place: str
+) -> None:
+    states = aws.client("stepfunctions")
+    definition = json.dumps({"StartAt": "Map", "States": {"Map": distributed(ECHO, **change)}})
+    with pytest.raises(ClientError) as refused:
+        states.create_state_machine(name=unique(), roleArn=make_role(trust=STATES_TRUST), definition=definition)
+    assert refused.value.response["Error"]["Code"] == "InvalidDefinition"
+    assert place in refused.value.response["Error"]["Message"]
+    template = {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {"RoleArn": "r", "DefinitionString": definition},
+    }
+    assert place in str(creation(template["Type"], template["Properties"]))
+    told = states.validate_state_machine_definition(definition=definition)
+    assert (told["result"], len(told["diagnostics"])) == ("FAIL", 1)
