@@ -197,12 +197,8 @@ class MapRun:
         return child
 
     def _run_child(self, child: Record, given: Any) -> None:
-        context = {
-            **self.state.context,
-            "Execution": {"Id": child["executionArn"], "Input": given, "Name": child["name"]},
-        }
-        context |= {"State": {}, "variables": {}}
-        context["Execution"]["StartTime"] = child["startDate"]
+        own = {"Id": child["executionArn"], "Input": given, "Name": child["name"], "StartTime": child["startDate"]}
+        context = {**self.state.context, "Execution": own, "State": {}, "variables": {}}
         for stale in ("error", "cause"):
             child.pop(stale, None)
         try:
