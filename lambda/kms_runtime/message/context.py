@@ -167,10 +167,10 @@ def serialize_context(context: Mapping[str, str]) -> bytes:
 
 
 def parse_context(fields: FieldReader) -> dict[str, str]:
-    """Read the encryption context of a message header.
+    """Read the encryption context of a message header, in any order: writers sort the names, and not all did.
 
     Raises:
-        MessageFormatError: Not the canonical encoding: a wrong length, an unsorted or repeated name, invalid UTF-8.
+        MessageFormatError: A wrong length, a repeated name, or invalid UTF-8.
         MessageTruncated: The message ends here.
     """
     size = fields.unsigned(2, "the encryption context's length")
@@ -178,13 +178,11 @@ def parse_context(fields: FieldReader) -> dict[str, str]:
         return {}
     encoded = fields.take(size, "the encryption context")
     context: dict[str, str] = {}
-    name, position = "", 2
+    position = 2
     for _ in range(int.from_bytes(encoded[:2])):
-        last = name
         name, position = _text(encoded, position)
-        # Text compares by code point, which is the order of its UTF-8 bytes.
-        if context and name <= last:
-            raise MessageFormatError("the encryption context's names are not sorted, or one is repeated")
+        if name in context:
+            raise MessageFormatError("a name of the encryption context is repeated")
         context[name], position = _text(encoded, position)
     if position != size or not context:
         raise _not_filled(size)
