@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kms_patterns.keys.replica_key import ReplicaKey as ReplicaKey
     from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey as RsaEncryptionKey
     from kms_patterns.keys.signing_key import SigningKey as SigningKey
+    from kms_patterns.patterns.bucket_re_encryption import BucketReEncryption as BucketReEncryption
+    from kms_patterns.patterns.bulk_envelope import BulkEnvelope as BulkEnvelope
     from kms_patterns.patterns.code_signer import CodeSigner as CodeSigner
     from kms_patterns.patterns.data_key_pairs import DataKeyPairs as DataKeyPairs
     from kms_patterns.patterns.encrypted_bucket import EncryptedBucket as EncryptedBucket

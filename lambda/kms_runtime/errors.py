@@ -126,6 +126,10 @@ class RecordsFailed(KmsRuntimeError):
     """At least one record of an S3 notification failed; the message names each with its code."""
 
 
+class ObjectsFailed(KmsRuntimeError):
+    """At least one object of a batch failed; the message is JSON, with each failure by its place in the batch."""
+
+
 class TokenRefused(KmsRuntimeError):
     """Base of every refusal of a token that a caller presents."""
 

@@ -194,6 +194,35 @@ UPLOAD: Final = ObjectUse((S3_PUT_OBJECT,), (GENERATE_DATA_KEY,))
 UPLOAD_IN_PARTS: Final = ObjectUse((S3_PUT_OBJECT, S3_ABORT_MULTIPART_UPLOAD), (GENERATE_DATA_KEY, DECRYPT))
 """S3 decrypts the parts when it joins them: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html"""
 
+UPLOAD_ONCE: Final = ObjectUse((S3_PUT_OBJECT, S3_GET_OBJECT, S3_ABORT_MULTIPART_UPLOAD), UPLOAD_IN_PARTS.kms)
+"""Writes on a condition on the present object, which it reads: see conditional-writes.html in the guide of S3."""
+RESULTS_WRITTEN: Final = UPLOAD_ONCE.and_also(["s3:ListMultipartUploadParts"])
+"""https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html; S3 calls no kms:Encrypt."""
+RE_ENCRYPTED: Final = ObjectUse(
+    (S3_GET_OBJECT, S3_GET_OBJECT_VERSION, S3_PUT_OBJECT, S3_UPDATE_OBJECT_ENCRYPTION),
+    (DECRYPT, ENCRYPT, GENERATE_DATA_KEY, RE_ENCRYPT_FROM, RE_ENCRYPT_TO),
+    ("s3:PutInventoryConfiguration",),
+)
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html, Update object encryption."""
+MANIFESTS: Final = ObjectUse((S3_PUT_OBJECT, S3_GET_OBJECT, S3_GET_OBJECT_VERSION), (GENERATE_DATA_KEY, DECRYPT))
+"""What such a job does with the manifest that it generates, by the same page."""
+S3_CREATE_JOB: Final = "s3:CreateJob"
+S3_JOBS: Final = ("s3:DescribeJob", "s3:UpdateJobStatus")
+STATES_RUN: Final[Mapping[str, Sequence[str]]] = {
+    "machine": ("states:StartExecution",),
+    "execution": (
+        "states:DescribeExecution",
+        "states:ListMapRuns",
+        "states:RedriveExecution",
+        "states:StopExecution",
+    ),
+    "map_run": ("states:DescribeMapRun",),
+}
+"""What runs a state machine with Distributed Maps, by the resource that it names.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html
+"""
+
 # What ``s3.Bucket`` promises under its own names, by the actions that constructs of the AWS CDK need of them.
 _LOOK: Final = (S3_LIST_BUCKET, "s3:GetBucketLocation", "s3:GetBucketVersioning")
 CDK_READ: Final = ObjectUse(DOWNLOAD_VERSIONS.objects, (DECRYPT,), _LOOK)

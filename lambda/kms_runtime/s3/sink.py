@@ -35,6 +35,7 @@ class S3Sink:
             ``Metadata`` and the like.
         only_new: Whether an object that exists when this one is complete is kept, and ``complete`` raises
             PreconditionFailed or ConditionalRequestConflict.
+        replaces: ETag that the object must have when this one is complete; any other is kept, as with ``only_new``.
         uploads: How many parts are on their way at a time; one more is held in memory.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
@@ -51,12 +52,14 @@ class S3Sink:
         s3_client: "S3Client",
         attributes: Mapping[str, Any] | None = None,
         only_new: bool = False,
+        replaces: str | None = None,
         uploads: int = IN_FLIGHT,
     ) -> None:
         self._location = S3Object(location.bucket, location.key)
         where = {"Bucket": location.bucket, "Key": location.key}
         self._described: dict[str, Any] = {**(attributes or {}), **where, "ChecksumAlgorithm": _CHECKSUM}
         self._condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_new else {}
+        self._condition |= {"IfMatch": replaces} if replaces else {}
         self._s3 = s3_client
         send_at_once(s3_client)
         self._part_size = part_size_for(expected_size)

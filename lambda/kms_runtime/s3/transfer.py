@@ -72,12 +72,10 @@ def encrypt_object(
     """
     _check_distinct(source, destination)
     with opened(source, s3_client=s3_client, concurrency=concurrency) as (reader, stream):
-        frames = reader.size // DEFAULT_FRAME_LENGTH + 1
-        expected = reader.size + frames * FRAME_OVERHEAD + _HEADER_ALLOWANCE
         attributes = carried_attributes(reader, source, tags, s3_client)
         with S3Sink(
             destination,
-            expected_size=expected,
+            expected_size=message_size(reader.size),
             s3_client=s3_client,
             attributes=attributes,
             uploads=concurrency.uploads,
@@ -130,6 +128,12 @@ def decrypt_object(
         ) as sink:
             message = decrypt(stream, sink, keyring=keyring, encryption_context=encryption_context)
             return ObjectResult(reader.location, sink.complete(), message, reader.etag)
+
+
+def message_size(plaintext_bytes: int) -> int:
+    """Return an upper bound of the size of the message around a plaintext, in bytes."""
+    frames = plaintext_bytes // DEFAULT_FRAME_LENGTH + 1
+    return plaintext_bytes + frames * FRAME_OVERHEAD + _HEADER_ALLOWANCE
 
 
 def _check_distinct(source: S3Object, destination: S3Object) -> None:

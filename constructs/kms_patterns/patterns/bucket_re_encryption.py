@@ -1,0 +1,116 @@
+"""Brings the objects of a bucket under one key by S3 Batch Operations, without moving their data."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from aws_cdk import ArnFormat, Stack, aws_iam
+from constructs import Construct
+
+from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects, wildcard
+from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
+from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
+from kms_patterns.patterns.parts.key_uses import check_key_of_app
+from kms_patterns.policy import actions
+from kms_patterns.policy.conditions import CONTEXT_PREFIX, S3_CONTEXT_KEY
+
+BATCH_OPERATIONS: Final = "batchoperations.s3.amazonaws.com"
+
+
+class BucketReEncryption(Construct):
+    """The role of S3 Batch Operations jobs that update the encryption of a bucket's objects, and who may run them.
+
+    A job changes the KMS key, or SSE-S3 to SSE-KMS, and switches the Bucket Key on. It re-encrypts the objects' data
+    keys alone: ETags, dates and storage classes stay. ``kms-patterns re-encrypt-bucket`` creates it, shows its number
+    of objects and its cost, starts it when that is confirmed, and sums up its report. Objects that are not encrypted,
+    or are under SSE-C, DSSE-KMS or an Object Lock, cannot be updated and are listed. Deploy this once with the new key
+    as the bucket's and ``old_keys`` beside it; disable an old key only when ``kms-patterns keys still-needed`` finds
+    nothing under it.
+
+    Args:
+        scope: Parent construct.
+        construct_id: Id within the parent.
+        bucket: The bucket; its objects come under its own key.
+        encryption_key: The bucket's key.
+        old_keys: Keys that objects may still be under. Objects under SSE-S3 need none.
+        reports: Bucket of manifests and completion reports; not ``bucket``, whose objects are listed meanwhile.
+        reports_prefix: Below which manifests and reports are.
+
+    Raises:
+        ValueError: ``reports`` is the bucket itself, or an old key is the new one.
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-update-encryption.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        bucket: EncryptedBucket,
+        encryption_key: EncryptionKey,
+        old_keys: Sequence[EncryptionKey | ImportedEncryptionKey] = (),
+        reports: EncryptedBucket,
+        reports_prefix: str = "re-encryption/",
+    ) -> None:
+        super().__init__(scope, construct_id)
+        check_key_of_app(self.node.path, "encryption_key", encryption_key)
+        if reports.bucket_arn == bucket.bucket_arn:
+            raise ValueError("reports is the bucket whose objects are listed: give the reports a bucket of their own")
+        if any(key.key_arn == encryption_key.key_arn for key in old_keys):
+            raise ValueError("old_keys has encryption_key itself: name the keys that objects come from")
+        self._bucket, self._reports, self._prefix = bucket, reports, reports_prefix
+        self.role = aws_iam.Role(
+            self,
+            "Role",
+            assumed_by=aws_iam.ServicePrincipal(BATCH_OPERATIONS),
+            description="Updates the encryption of the objects of one bucket",
+        )
+        for where, use, pattern in (
+            (bucket, actions.RE_ENCRYPTED, "*"),
+            (reports, actions.MANIFESTS, f"{reports_prefix}manifests/*"),
+            (reports, actions.UPLOAD, f"{reports_prefix}reports/*"),
+        ):
+            where.grant_objects(self.role, use, [pattern]).assert_success()
+            acknowledge_objects(self.role, where, pattern)
+        arns = [bucket.bucket_arn, bucket.arn_for_objects("*")]
+        own = {"StringLike": {CONTEXT_PREFIX + S3_CONTEXT_KEY: arns}}
+        for key in old_keys:
+            # Nothing is encrypted under an old key again: of what AWS's page names, these two read.
+            key.grant_operations(
+                self.role, actions.DECRYPT, actions.RE_ENCRYPT_FROM, via_service="s3", identity_conditions=own
+            ).assert_success()
+        acknowledge(self.role, _ROLE_FINDINGS)
+
+    def grant_run(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
+        """Allow ``grantee`` to create, confirm, cancel and watch jobs with this role, and to read their reports.
+
+        Jobs have no name when they are created, so that ``s3:CreateJob`` names none: what a job can do is its role's
+        permissions, and ``iam:PassRole`` names this role alone.
+        """
+        self._reports.grant_download(grantee, objects_key_pattern=f"{self._prefix}*").assert_success()
+        jobs = Stack.of(self).format_arn(
+            service="s3", resource="job", resource_name="*", arn_format=ArnFormat.SLASH_RESOURCE_NAME
+        )
+        passing = aws_iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["iam:PassRole"],
+            resource_arns=[self.role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": BATCH_OPERATIONS}},
+        )
+        for allowed, arn in (
+            ([actions.S3_CREATE_JOB], "*"),
+            (list(actions.S3_JOBS), jobs),
+            (["s3:ListBucketMultipartUploads"], self._bucket.bucket_arn),
+        ):
+            granted = aws_iam.Grant.add_to_principal(grantee=grantee, actions=allowed, resource_arns=[arn])
+            passing = passing.combine(granted)
+        found = {wildcard(Stack.of(self).resolve(arn)): _JOBS for arn in (jobs, "*")}
+        acknowledge(grantee.grant_principal, found)
+        return passing
+
+
+_JOBS: Final = "Jobs get their ids when they are created, and act with the permissions of the role that is passed."
+_ROLE_FINDINGS: Final = {
+    "NIST.800.53.R5-IAMNoInlinePolicy": "The policy belongs to the role of these jobs alone and goes with it.",
+}

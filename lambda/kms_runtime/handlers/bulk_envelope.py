@@ -1,0 +1,196 @@
+"""Lambda functions of the BulkEnvelope construct: batches of objects, and the report of a run.
+
+Events and responses: ``schemas/bulk_envelope.json``.
+"""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+from urllib.parse import unquote_plus
+
+from kms_runtime.envelope.decrypting import decrypt as decrypt_message
+from kms_runtime.envelope.encrypting import encrypt as encrypt_message
+from kms_runtime.envelope.rewrapping import rewrap
+from kms_runtime.errors import InvalidRequest, KmsRuntimeError, ObjectsFailed
+from kms_runtime.handlers.bulk_report import run_report
+from kms_runtime.handlers.clients import kms_client, s3_client
+from kms_runtime.handlers.envelope_requests import ENCRYPTED_SUFFIX
+from kms_runtime.handlers.outcome import LOG, defect, logged
+from kms_runtime.handlers.settings import Settings, required_variable
+from kms_runtime.handlers.validation import Event, Response, validator
+from kms_runtime.keyrings import KmsKeyring
+from kms_runtime.s3 import S3Object
+from kms_runtime.s3.latest import current_etag
+from kms_runtime.s3.marked_objects import Brought, BulkTransfer, bring
+from kms_runtime.s3.transfer import message_size
+
+AT_ONCE: Final = 3
+"""Objects of a batch under way at a time: each has up to three connections, and the client has ten."""
+MARGIN: Final = 60_000
+"""Milliseconds before the function's end at which no further object is started."""
+_REASON: Final = 160
+_HEADER: Final = 128 * 1024
+
+_batch = validator("bulk_envelope/batch")
+_results = validator("bulk_envelope/results")
+
+
+class _Context(Protocol):
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long the function may still run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """What one function does to each object.
+
+    Args:
+        transfer: Makes the transfer of the function's settings.
+        renamed: Makes the destination key, below its prefix, from the source key below its own.
+        calls: Calls of KMS for each object that is written.
+    """
+
+    transfer: Callable[[], BulkTransfer]
+    renamed: Callable[[str], str]
+    calls: int
+
+
+@logged("BulkEncrypt")
+def encrypt(event: Event, context: _Context) -> Response:
+    """Encrypt the objects of a batch; ObjectsFailed, after all were tried, says which failed and why."""
+    return _run(event, context, _Operation(_encryption, lambda name: name + ENCRYPTED_SUFFIX, calls=1))
+
+
+@logged("BulkDecrypt")
+def decrypt(event: Event, context: _Context) -> Response:
+    """Decrypt the objects of a batch; ObjectsFailed, after all were tried, says which failed and why."""
+    return _run(event, context, _Operation(_decryption, _without_suffix, calls=1))
+
+
+@logged("BulkReEncrypt")
+def re_encrypt(event: Event, context: _Context) -> Response:
+    """Give the messages of a batch another key or context; ObjectsFailed says which failed and why."""
+    return _run(event, context, _Operation(_re_encryption, str, calls=2))
+
+
+@logged("BulkReport")
+def report(event: Event, context: _Context) -> Response:
+    """Sum up the results of a run, as far as the time goes, and write the report when all are read."""
+    return run_report(_results(event), lambda: context.get_remaining_time_in_millis() > MARGIN, s3_client=s3_client())
+
+
+def _encryption() -> BulkTransfer:
+    settings = Settings.read(os.environ)
+    keyring = KmsKeyring(settings.key_arn, kms_client=kms_client())
+    run = partial(encrypt_message, keyring=keyring, encryption_context=settings.fixed_context)
+    return BulkTransfer(run, message_size, _described("encrypt", settings))
+
+
+def _decryption() -> BulkTransfer:
+    settings = Settings.read(os.environ)
+    keyring = KmsKeyring(settings.key_arn, kms_client=kms_client())
+    run = partial(decrypt_message, keyring=keyring, encryption_context=settings.fixed_context)
+    return BulkTransfer(run, int, _described("decrypt", settings))
+
+
+def _re_encryption() -> BulkTransfer:
+    old = {name.removeprefix("SOURCE_"): value for name, value in os.environ.items() if name.startswith("SOURCE_")}
+    before, after = Settings.read(old), Settings.read(os.environ)
+    run = partial(
+        rewrap,
+        keyring=KmsKeyring(before.key_arn, kms_client=kms_client()),
+        encryption_context=before.fixed_context,
+        key_arn=after.key_arn,
+        new_context=after.fixed_context,
+        kms_client=kms_client(),
+    )
+    return BulkTransfer(run, lambda size: size + _HEADER, _described("re_encrypt", after))
+
+
+def _described(operation: str, settings: Settings) -> str:
+    return json.dumps([operation, settings.key_arn, sorted(settings.fixed_context.items())])
+
+
+def _without_suffix(name: str) -> str:
+    # Without this rule a and a.encrypted would have one destination.
+    if not name.endswith(ENCRYPTED_SUFFIX):
+        raise InvalidRequest(f"the key does not end in {ENCRYPTED_SUFFIX}: not an object that a bulk run encrypted")
+    return name.removesuffix(ENCRYPTED_SUFFIX)
+
+
+def _run(event: Event, context: _Context, operation: _Operation) -> Response:
+    start = time.perf_counter()
+    valid = _batch(event)
+    keys = [item["key"] for item in valid["Items"]]
+    name: Callable[[str], str] = _decoded if valid.get("BatchInput", {}).get("encoded") else str
+    transfer = operation.transfer()
+
+    def one(key: str) -> Brought | tuple[str, str]:
+        if context.get_remaining_time_in_millis() <= MARGIN:
+            return "OutOfTime", "the batch did not end within the function's time; it is tried again"
+        try:
+            return bring(*_places(name(key), operation.renamed), transfer, s3_client=s3_client())
+        except KmsRuntimeError as error:
+            return error.code, str(error)[:_REASON]
+        except Exception as error:  # noqa: BLE001 - a defect met in one object must not keep the others from running
+            LOG.error("object failed", extra={"sourceKey": key} | defect(error))
+            return type(error).__name__, "unexpected: see the function's log"
+
+    with ThreadPoolExecutor(AT_ONCE, "bulk") as threads:
+        outcomes = list(threads.map(one, keys))
+    done = [outcome for outcome in outcomes if isinstance(outcome, Brought)]
+    summary = _summary(done, operation.calls, time.perf_counter() - start)
+    failures = [[number, *it] for number, it in enumerate(outcomes) if not isinstance(it, Brought)]
+    if failures:
+        # By place in the batch, as a batch's keys would not fit into what Step Functions keeps of an error.
+        raise ObjectsFailed(json.dumps({"summary": summary, "failures": failures}))
+    return summary
+
+
+def _summary(done: list[Brought], calls: int, seconds: float) -> Response:
+    outcomes: Mapping[bool, int] = Counter(outcome.written for outcome in done)
+    return {
+        "written": outcomes[True],
+        "foundWritten": outcomes[False],
+        "bytes": sum(outcome.source_bytes for outcome in done),
+        "kmsCalls": outcomes[True] * calls,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _places(key: str, renamed: Callable[[str], str]) -> tuple[S3Object, S3Object]:
+    prefix = os.environ.get("SOURCE_PREFIX", "")
+    if not key.startswith(prefix):
+        raise InvalidRequest(f"the key does not start with {prefix}: this run may not read it")
+    target = os.environ.get("DESTINATION_PREFIX", "") + renamed(key.removeprefix(prefix))
+    source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), key)
+    destination = S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), target)
+    if not target or (source.bucket, source.key) == (destination.bucket, destination.key):
+        raise InvalidRequest(f"the destination would be {destination}, which is none, or the source itself")
+    return source, destination
+
+
+def _decoded(key: str) -> str:
+    """Return the key that an inventory means, which lists keys URL-encoded.
+
+    AWS does not say whether Step Functions decodes it. Where both readings differ, the one that exists is meant.
+
+    Raises:
+        InvalidRequest: Both exist.
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html
+    """
+    decoded = unquote_plus(key)
+    if decoded == key:
+        return key
+    bucket = required_variable(os.environ, "SOURCE_BUCKET")
+    found = [it for it in (decoded, key) if current_etag(S3Object(bucket, it), s3_client()) is not None]
+    if len(found) > 1:
+        raise InvalidRequest("an object has the key as it is and another has it URL-decoded: name them in a list")
+    return found[0] if found else decoded

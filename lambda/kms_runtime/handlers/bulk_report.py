@@ -1,0 +1,201 @@
+"""The report of a bulk run: what Step Functions wrote of each batch, summed up as JSON and as a page.
+
+See https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
+"""
+
+import csv
+import html
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from kms_runtime.handlers.settings import required_variable
+from kms_runtime.handlers.validation import Response
+from kms_runtime.s3 import S3Object, S3Sink
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+EXAMPLES: Final = 50
+"""Failures that the report shows; the lists have all."""
+_LIST_SIZE: Final = 50 * 1024**3
+_COUNTS: Final = ("written", "foundWritten", "bytes", "kmsCalls", "seconds")
+
+
+@dataclass
+class _Sums:
+    """What was read so far; goes through the state machine between two calls, so that it stays small."""
+
+    files: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    examples: list[dict[str, str]] = field(default_factory=list)
+    lists: list[str] = field(default_factory=list)
+
+    def fail(self, key: str, code: str, reason: str) -> None:
+        """Count one object."""
+        self.failures[code] += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append({"key": key, "error": code, "reason": reason})
+
+
+def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_client: "S3Client") -> Response:
+    """Read the results of a Map Run, file by file, and write the report after the last.
+
+    Args:
+        event: The Map state's output or this function's own, with the execution's name and start.
+        time_left: Whether another file may be started.
+        s3_client: A ``boto3.client("s3")``.
+
+    Returns:
+        The input of the next call, with ``complete`` and the number of failed objects so far.
+    """
+    details = event["input"]["ResultWriterDetails"]
+    sums = _restored(event["input"].get("sums", {}))
+    manifest = json.loads(s3_client.get_object(Bucket=details["Bucket"], Key=details["Key"])["Body"].read())
+    files = [(status, it["Key"]) for status, found in sorted(manifest["ResultFiles"].items()) for it in found]
+    prefix = f"{required_variable(os.environ, 'REPORTS_PREFIX')}lists/{event['execution']}"
+    with _FailedList(S3Object(details["Bucket"], f"{prefix}-{sums.files}.csv"), s3_client) as failed:
+        for _, key in files[sums.files :]:
+            for line in s3_client.get_object(Bucket=details["Bucket"], Key=key)["Body"].iter_lines():
+                _add(json.loads(line), sums, failed)
+            sums.files += 1
+            if not time_left():
+                break
+    sums.lists += failed.written
+    complete = sums.files == len(files)
+    response: Response = {"ResultWriterDetails": details, "complete": complete, "failures": sums.failures.total()}
+    if not complete:
+        return {**response, "sums": vars(sums)}
+    found = _report(event, sums)
+    place = f"{required_variable(os.environ, 'REPORTS_PREFIX')}reports/{event['execution']}/report"
+    for suffix, kind, text in (
+        ("json", "application/json", json.dumps(found, indent=2)),
+        ("html", "text/html; charset=utf-8", page(found)),
+    ):
+        s3_client.put_object(Bucket=details["Bucket"], Key=f"{place}.{suffix}", Body=text.encode(), ContentType=kind)
+    return {**response, "report": f"s3://{details['Bucket']}/{place}.json"}
+
+
+def _restored(sums: Mapping[str, Any]) -> _Sums:
+    counters = {name: Counter(sums.get(name, {})) for name in ("counts", "failures")}
+    return _Sums(**{**sums, **counters})
+
+
+def _add(child: Mapping[str, Any], sums: _Sums, failed: "_FailedList") -> None:
+    """Add what one child execution did to its batch."""
+    sums.counts["batches"] += 1
+    if child["Status"] == "SUCCEEDED":
+        output = json.loads(child["Output"])
+        sums.counts.update({name: output[name] for name in _COUNTS})
+        return
+    sums.counts["failedBatches"] += 1
+    keys = [item["key"] for item in json.loads(child["Input"])["Items"]]
+    for number, code, reason in _failures(child, len(keys), sums):
+        sums.fail(keys[number], code, reason)
+        failed.add(keys[number])
+
+
+def _failures(child: Mapping[str, Any], many: int, sums: _Sums) -> Iterator[tuple[int, str, str]]:
+    code = child.get("Error") or child["Status"]
+    if code != "ObjectsFailed":
+        # Killed, throttled or not started: nothing is known of the single objects, and the next run looks at each.
+        yield from ((number, code, "the whole batch") for number in range(many))
+        return
+    message = json.loads(json.loads(child["Cause"])["errorMessage"])
+    sums.counts.update(message["summary"])
+    yield from (tuple(entry) for entry in message["failures"])
+
+
+class _FailedList:
+    """A CSV file of the keys that failed, made when the first one did: the input of another execution."""
+
+    def __init__(self, place: S3Object, s3_client: "S3Client") -> None:
+        self._place = place
+        self._s3 = s3_client
+        self._sink: S3Sink | None = None
+        self.written: list[str] = []
+
+    def add(self, key: str) -> None:
+        """Write one key."""
+        if self._sink is None:
+            self._sink = S3Sink(self._place, expected_size=_LIST_SIZE, s3_client=self._s3)
+            self._sink.write(_line("Key"))
+        self._sink.write(_line(key))
+
+    def __enter__(self) -> "_FailedList":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._sink and kind is None:
+            self._sink.complete()
+            self.written.append(self._place.key)
+        elif self._sink:
+            self._sink.abort()
+
+
+def _line(value: str) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([value])
+    return line.getvalue().encode()
+
+
+def _report(event: Mapping[str, Any], sums: _Sums) -> dict[str, Any]:
+    counts, failed = sums.counts, sums.failures.total()
+    return {
+        "execution": event["execution"],
+        "startedAt": event["startedAt"],
+        "endedAt": datetime.now(UTC).isoformat(timespec="seconds"),
+        "objects": counts["written"] + counts["foundWritten"] + failed,
+        "written": counts["written"],
+        "foundWritten": counts["foundWritten"],
+        "failed": failed,
+        "failures": dict(sums.failures.most_common()),
+        "examples": sums.examples,
+        "failedLists": sums.lists,
+        "bytes": counts["bytes"],
+        "kmsCalls": counts["kmsCalls"],
+        "batches": counts["batches"],
+        "failedBatches": counts["failedBatches"],
+        "functionSeconds": round(counts["seconds"], 3),
+        "dollars": _dollars(counts),
+    }
+
+
+def _dollars(counts: Mapping[str, float]) -> dict[str, float]:
+    """Return the cost by service, without retries, of S3's storage and of its calls to KMS."""
+    prices = json.loads(required_variable(os.environ, "PRICES"))
+    memory = int(os.environ.get("BATCH_MEMORY_MIB", "0")) / 1024
+    gets = 3 * counts["written"] + 2 * counts["foundWritten"]
+    dollars = {
+        "AWS KMS": counts["kmsCalls"] * prices["call"],
+        "Amazon S3": counts["written"] * prices["put"] + gets * prices["get"],
+        "AWS Step Functions": counts["batches"] * prices["child"],
+        "AWS Lambda": counts["seconds"] * memory * prices["gibSecond"] + counts["batches"] * prices["invocation"],
+    }
+    return {**{name: round(value, 6) for name, value in dollars.items()}, "total": round(sum(dollars.values()), 6)}
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """Return a report as a page; names of objects are escaped."""
+    shown = [(name, value) for name, value in found.items() if not isinstance(value, list | dict)]
+    shown += [(f"cost: {name}", f"${value}") for name, value in found["dollars"].items()]
+    shown += [(f"failed: {name}", value) for name, value in found["failures"].items()]
+    examples = [(it["key"], it["error"], it["reason"]) for it in found["examples"]]
+    lists = "".join(f"<li>{html.escape(name)}</li>" for name in found["failedLists"])
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Bulk run</title>"
+        f"<h1>{html.escape(found['execution'])}</h1><table>{_rows(shown)}</table>"
+        f"<h2>Failed objects, the first {EXAMPLES}</h2><table>{_rows(examples)}</table>"
+        f"<h2>Lists for another run</h2><ul>{lists}</ul></html>"
+    )
+
+
+def _rows(rows: list[Any]) -> str:
+    cells = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows)
+    return "".join(f"<tr>{row}</tr>" for row in cells)

@@ -1,0 +1,63 @@
+"""Whole prefixes of objects in batches, and a bucket brought under a new key."""
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from kms_patterns import BucketReEncryption, BulkEnvelope, EncryptedBucket, EncryptionKey, FunctionOptions, KeyLifecycle
+from stacks.support import ReferenceStack, acknowledge_bucket, instance_role, outputs
+
+DEPARTMENT = {"department": "archive"}
+
+
+class BulkStack(ReferenceStack):
+    """A state machine encrypts the inbox into the vault, and jobs bring the inbox under a new storage key."""
+
+    NAME = "KmsPatterns-Bulk"
+
+    def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
+        super().__init__(scope, lifecycle=lifecycle, env=env)
+        old, storage, content, history = (
+            EncryptionKey(self, f"{name}Key", alias=f"bulk/{name.lower()}", lifecycle=lifecycle)
+            for name in ("Old", "Storage", "Content", "History")
+        )
+        inbox, vault, reports = (
+            EncryptedBucket(self, name, encryption_key=storage) for name in ("Inbox", "Vault", "Reports")
+        )
+        bulk = BulkEnvelope(
+            self,
+            "Bulk",
+            operation="encrypt",
+            encryption_key=content,
+            source=inbox,
+            destination=vault,
+            reports=reports,
+            prefix="in/",
+            destination_prefix="out/",
+            encryption_context=DEPARTMENT,
+            state_machine_key=history,
+            options=FunctionOptions(log_group_key=history),
+        )
+        re_encryption = BucketReEncryption(
+            self, "ReEncryption", bucket=inbox, encryption_key=storage, old_keys=[old], reports=reports
+        )
+        operator = instance_role(self, "Operator")
+        bulk.grant_run(operator)
+        re_encryption.grant_run(operator)
+        for bucket in (inbox, vault, reports):
+            acknowledge_bucket(bucket)
+        outputs(
+            self,
+            {
+                "StateMachineArn": bulk.state_machine_arn,
+                "BatchFunctionName": bulk.batch_function.function_name,
+                "BatchRoleArn": bulk.batch_role.role_arn,
+                "ContentKeyArn": content.key_arn,
+                "OldKeyArn": old.key_arn,
+                "StorageKeyArn": storage.key_arn,
+                "InboxName": inbox.bucket_name,
+                "VaultName": vault.bucket_name,
+                "ReportsName": reports.bucket_name,
+                "JobRoleArn": re_encryption.role.role_arn,
+                "OperatorRoleArn": operator.role_arn,
+            },
+        )
