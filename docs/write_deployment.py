@@ -28,7 +28,10 @@ _VERSION = ("ssm:GetParameters",)
 _ELSEWHERE = {
     "events": ("iam:PassRole",),
     "lambda": ("iam:PassRole", "s3:GetObject", "s3:GetObjectVersion"),
+    "states": ("iam:PassRole",),
 }
+_PREFIXES = {"stepfunctions": "states"}
+"""Service of a type -> prefix of its actions, where they differ."""
 
 
 def costs(templates: Mapping[str, Template]) -> str:
@@ -190,7 +193,8 @@ def from_schemas(kinds: Iterable[str]) -> dict[str, list[str]] | None:
     known: dict[str, set[str]] = {kind: set() for kind in kinds}
     for schema in schemas:
         for handler in schema.get("handlers", {}).values() if schema.get("typeName") in known else []:
-            own = schema["typeName"].split("::")[1].lower()
+            service = schema["typeName"].split("::")[1].lower()
+            own = _PREFIXES.get(service, service)
             known[schema["typeName"]] |= {it for it in handler["permissions"] if _is_kept(it, own)}
     return {kind: sorted(actions) for kind, actions in sorted(known.items())}
 

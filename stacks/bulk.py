@@ -4,9 +4,11 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import BucketReEncryption, BulkEnvelope, EncryptedBucket, EncryptionKey, FunctionOptions, KeyLifecycle
+from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects, wildcard
 from stacks.support import ReferenceStack, acknowledge_bucket, instance_role, outputs
 
 DEPARTMENT = {"department": "archive"}
+_NAMED_LATER = "Executions and jobs get their names when they are created; the role that a job gets is named."
 
 
 class BulkStack(ReferenceStack):
@@ -45,6 +47,12 @@ class BulkStack(ReferenceStack):
         re_encryption.grant_run(operator)
         for bucket in (inbox, vault, reports):
             acknowledge_bucket(bucket)
+        for pattern in ("bulk/reports/*", "re-encryption/*"):
+            acknowledge_objects(operator, reports, pattern)
+        named = [("states", "execution:{}:*"), ("states", "mapRun:{}/*"), ("s3", "job/*")]
+        name = bulk.state_machine_arn.rpartition(":")[2]
+        arns = [self.format_arn(service=service, resource=it.format(name)) for service, it in named]
+        acknowledge(operator, {wildcard(self.resolve(arn)): _NAMED_LATER for arn in ("*", *arns)})
         outputs(
             self,
             {

@@ -25,6 +25,8 @@ SURFACE = {
     "keys.replica_key": "ReplicaKey",
     "keys.rsa_encryption_key": "RsaEncryptionKey",
     "keys.signing_key": "SigningKey",
+    "patterns.bucket_re_encryption": "BucketReEncryption",
+    "patterns.bulk_envelope": "BulkEnvelope",
     "patterns.code_signer": "CodeSigner",
     "patterns.data_key_pairs": "DataKeyPairs",
     "patterns.encrypted_bucket": "EncryptedBucket",

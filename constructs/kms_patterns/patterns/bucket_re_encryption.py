@@ -6,7 +6,7 @@ from typing import Final
 from aws_cdk import ArnFormat, Stack, aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects, wildcard
+from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
@@ -105,12 +105,9 @@ class BucketReEncryption(Construct):
         ):
             granted = aws_iam.Grant.add_to_principal(grantee=grantee, actions=allowed, resource_arns=[arn])
             passing = passing.combine(granted)
-        found = {wildcard(Stack.of(self).resolve(arn)): _JOBS for arn in (jobs, "*")}
-        acknowledge(grantee.grant_principal, found)
         return passing
 
 
-_JOBS: Final = "Jobs get their ids when they are created, and act with the permissions of the role that is passed."
 _ROLE_FINDINGS: Final = {
     "NIST.800.53.R5-IAMNoInlinePolicy": "The policy belongs to the role of these jobs alone and goes with it.",
 }

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from aws_cdk import ArnFormat, Duration, Names, Stack, aws_iam, aws_s3
 from aws_cdk import aws_stepfunctions as stepfunctions
@@ -22,16 +22,7 @@ from kms_patterns.patterns.parts.bulk_definition import (
 from kms_patterns.patterns.parts.bulk_work import BulkWork, Operation
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.object_grants import grant_objects
-from kms_patterns.policy import prices
-from kms_patterns.policy.actions import (
-    DECRYPT,
-    DOWNLOAD,
-    GENERATE_DATA_KEY,
-    RESULTS_WRITTEN,
-    S3_LIST_BUCKET,
-    STATES_RUN,
-    UPLOAD_IN_PARTS,
-)
+from kms_patterns.policy import actions, prices
 
 _MEMORY: Final = 1769
 
@@ -45,8 +36,7 @@ class BulkEnvelope(FunctionPattern):
     is tried again, another execution, or a redrive therefore only does what is missing. The last state writes a report
     as JSON and as a page, with lists of the failed objects that another execution takes.
 
-    ``re_encrypt`` rewrites the header of each message and copies its frames: the function sees the data key and no
-    plaintext. See docs/decisions/0021.
+    ``re_encrypt`` writes a new header and copies the frames: the function sees data keys and no plaintext.
 
     Args:
         scope: Parent construct.
@@ -155,7 +145,7 @@ class BulkEnvelope(FunctionPattern):
             state_machine_name=self._name,
             role_arn=self.role.role_arn,
             definition_string=Stack.of(self).to_json_string(definition.render()),
-            encryption_configuration=_encryption(state_machine_key),
+            encryption_configuration=_under(state_machine_key) if state_machine_key else None,
         )
         machine.node.add_dependency(self.role)
         acknowledge(machine, _MACHINE_FINDINGS)
@@ -181,14 +171,13 @@ class BulkEnvelope(FunctionPattern):
         The input of an execution is ``{}`` for a listing, ``{"list": KEY}`` for a CSV file of the reports bucket below
         ``lists/``, with a column ``Key``, or ``{"manifest": KEY}`` for a manifest of the inventory bucket.
         """
-        grant_objects(self._reports, grantee, DOWNLOAD, [f"{self._reports_prefix}reports/*"])
-        executions = self._arn("execution", f"{self._name}:*")
+        grant_objects(self._reports, grantee, actions.DOWNLOAD, [f"{self._reports_prefix}reports/*"])
         granted = [
-            aws_iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=[arn])
-            for arn, actions in (
-                (self.state_machine_arn, STATES_RUN["machine"]),
-                (executions, STATES_RUN["execution"]),
-                (self._arn("mapRun", f"{self._name}/*"), STATES_RUN["map_run"]),
+            aws_iam.Grant.add_to_principal(grantee=grantee, actions=list(actions.STATES_RUN[kind]), resource_arns=[arn])
+            for kind, arn in (
+                ("machine", self.state_machine_arn),
+                ("execution", self._arn("execution", f"{self._name}:*")),
+                ("map_run", self._arn("mapRun", f"{self._name}/*")),
             )
         ]
         return granted[0].combine(granted[1]).combine(granted[2])
@@ -200,10 +189,12 @@ class BulkEnvelope(FunctionPattern):
             "PRICES": json.dumps(prices.OF_A_BULK_RUN),
         }
         made = self._function("Report", "Writes the report of a bulk run", variables)
-        below = self._reports_prefix
-        for pattern, use in (("results/*", DOWNLOAD), ("reports/*", UPLOAD_IN_PARTS), ("lists/*", UPLOAD_IN_PARTS)):
-            grant_objects(self._reports, made.role, use, [f"{below}{pattern}"])
-            acknowledge_objects(made.role, self._reports, f"{below}{pattern}")
+        for part, use in (
+            ("results", actions.DOWNLOAD),
+            ("reports", actions.UPLOAD_IN_PARTS),
+            ("lists", actions.UPLOAD_IN_PARTS),
+        ):
+            self._allow_files(self._reports, f"{self._reports_prefix}{part}/*", made.role, use)
         return made
 
     def _allow_reading(
@@ -212,29 +203,32 @@ class BulkEnvelope(FunctionPattern):
         # The listing reads names alone: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
         self.role.add_to_policy(
             aws_iam.PolicyStatement(
-                actions=[S3_LIST_BUCKET],
+                actions=[actions.S3_LIST_BUCKET],
                 resources=[source.bucket_arn],
                 conditions={"StringEquals": {"s3:prefix": prefix}} if prefix else {},
             )
         )
-        below = self._reports_prefix
-        files = [(self._reports, f"{below}lists/*", DOWNLOAD), (self._reports, f"{below}results/*", RESULTS_WRITTEN)]
-        files += [(inventory, f"{inventory_prefix}*", DOWNLOAD)] if inventory else []
-        for bucket, pattern, use in files:
-            grant_objects(bucket, self.role, use, [pattern])
-            acknowledge_objects(self.role, bucket, pattern)
+        for part, use in (("lists", actions.DOWNLOAD), ("results", actions.RESULTS_WRITTEN)):
+            self._allow_files(self._reports, f"{self._reports_prefix}{part}/*", self.role, use)
+        if inventory:
+            self._allow_files(inventory, f"{inventory_prefix}*", self.role, actions.DOWNLOAD)
+
+    @staticmethod
+    def _allow_files(bucket: aws_s3.IBucket, pattern: str, role: aws_iam.Role, use: actions.ObjectUse) -> None:
+        grant_objects(bucket, role, use, [pattern])
+        acknowledge_objects(role, bucket, pattern)
 
     def _allow_running(self, key: EncryptionKey | None) -> None:
         for made in (self._batch, self._report):
             made.function.grant_invoke(self.role)
         redriven = [self._arn("execution", f"{self._name}/{label}:*") for label in self._labels]
         described = self._arn("execution", f"{self._name}:*")
-        for actions, arns in (
+        for allowed, arns in (
             (["states:StartExecution"], [self.state_machine_arn]),
             (["states:DescribeExecution"], [described]),
             (["states:RedriveExecution"], redriven),
         ):
-            self.role.add_to_policy(aws_iam.PolicyStatement(actions=actions, resources=arns))
+            self.role.add_to_policy(aws_iam.PolicyStatement(actions=allowed, resources=arns))
         findings = [wildcard(Stack.of(self).resolve(arn)) for arn in (described, *redriven)]
         acknowledge(self.role, {**dict.fromkeys(findings, _EXECUTIONS), **_ROLE_FINDINGS})
         if key:
@@ -242,19 +236,17 @@ class BulkEnvelope(FunctionPattern):
             # stop executions: https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
             arns = [self.state_machine_arn, *(f"{self.state_machine_arn}/{label}" for label in self._labels)]
             context = {"StringEquals": {"kms:EncryptionContext:aws:states:stateMachineArn": arns}}
-            key.grant_operations(self.role, DECRYPT, GENERATE_DATA_KEY, conditions=context).assert_success()
+            key.grant_operations(
+                self.role, actions.DECRYPT, actions.GENERATE_DATA_KEY, conditions=context
+            ).assert_success()
 
     def _arn(self, resource: str, name: str) -> str:
         form = ArnFormat.COLON_RESOURCE_NAME
         return Stack.of(self).format_arn(service="states", resource=resource, resource_name=name, arn_format=form)
 
 
-def _encryption(key: EncryptionKey | None) -> stepfunctions.CfnStateMachine.EncryptionConfigurationProperty | None:
-    if key is None:
-        return None
-    return stepfunctions.CfnStateMachine.EncryptionConfigurationProperty(
-        type="CUSTOMER_MANAGED_KMS_KEY", kms_key_id=key.key_arn, kms_data_key_reuse_period_seconds=300
-    )
+def _under(key: EncryptionKey) -> dict[str, Any]:
+    return {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": key.key_arn, "kmsDataKeyReusePeriodSeconds": 300}
 
 
 _EXECUTIONS: Final = "Executions get their names when they start; the state machine is named."

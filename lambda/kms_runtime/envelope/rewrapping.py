@@ -9,13 +9,12 @@ See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/body-aad-r
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import EncryptionContextMismatch, MessageFormatError
 from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.keyrings.kms import PROVIDER_ID, wrap
 from kms_runtime.message import EncryptedDataKey, MessageKeys, check_context, serialize_context, serialize_header
-from kms_runtime.message.fields import FieldReader
-from kms_runtime.message.header import Header, read_header
+from kms_runtime.message.context import FieldReader
+from kms_runtime.message.header import Header, MessageResult, read_header
 from kms_runtime.message.suite import wipe
 from kms_runtime.streams import Sink, Source, filler, taker, write_all
 

@@ -19,12 +19,11 @@ from kms_runtime.envelope.encrypting import encrypt as encrypt_message
 from kms_runtime.envelope.rewrapping import rewrap
 from kms_runtime.errors import InvalidRequest, KmsRuntimeError, ObjectsFailed
 from kms_runtime.handlers.bulk_report import run_report
-from kms_runtime.handlers.clients import kms_client, s3_client
 from kms_runtime.handlers.envelope_requests import ENCRYPTED_SUFFIX
 from kms_runtime.handlers.outcome import LOG, defect, logged
-from kms_runtime.handlers.settings import Settings, required_variable
+from kms_runtime.handlers.settings import Settings, kms_client, required_variable, s3_client
 from kms_runtime.handlers.validation import Event, Response, validator
-from kms_runtime.keyrings import KmsKeyring
+from kms_runtime.keyrings.kms import KmsKeyring
 from kms_runtime.s3 import S3Object
 from kms_runtime.s3.latest import current_etag
 from kms_runtime.s3.marked_objects import Brought, BulkTransfer, bring

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kms_runtime.handlers.settings import required_variable
 from kms_runtime.handlers.validation import Response
-from kms_runtime.s3 import S3Object, S3Sink
+from kms_runtime.s3 import S3Object, S3Sink, S3Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 EXAMPLES: Final = 50
 """Failures that the report shows; the lists have all."""
+_READ: Final = 1024 * 1024
 _LIST_SIZE: Final = 50 * 1024**3
 _COUNTS: Final = ("written", "foundWritten", "bytes", "kmsCalls", "seconds")
 
@@ -62,7 +63,7 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
     prefix = f"{required_variable(os.environ, 'REPORTS_PREFIX')}lists/{event['execution']}"
     with _FailedList(S3Object(details["Bucket"], f"{prefix}-{sums.files}.csv"), s3_client) as failed:
         for _, key in files[sums.files :]:
-            for line in s3_client.get_object(Bucket=details["Bucket"], Key=key)["Body"].iter_lines():
+            for line in _lines(S3Object(details["Bucket"], key), s3_client):
                 _add(json.loads(line), sums, failed)
             sums.files += 1
             if not time_left():
@@ -78,8 +79,20 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
         ("json", "application/json", json.dumps(found, indent=2)),
         ("html", "text/html; charset=utf-8", page(found)),
     ):
-        s3_client.put_object(Bucket=details["Bucket"], Key=f"{place}.{suffix}", Body=text.encode(), ContentType=kind)
+        body = io.BytesIO(text.encode())
+        s3_client.put_object(Bucket=details["Bucket"], Key=f"{place}.{suffix}", Body=body, ContentType=kind)
     return {**response, "report": f"s3://{details['Bucket']}/{place}.json"}
+
+
+def _lines(place: S3Object, s3_client: "S3Client") -> Iterator[bytes]:
+    """Yield the lines of a file of any size, over broken connections."""
+    begun = b""
+    with S3Source(place, s3_client=s3_client) as source:
+        while read := source.read(_READ):
+            *lines, begun = (begun + read).split(b"\n")
+            yield from filter(None, lines)
+    if begun:
+        yield begun
 
 
 def _restored(sums: Mapping[str, Any]) -> _Sums:

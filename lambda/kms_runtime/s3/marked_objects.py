@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from botocore.exceptions import ClientError
 
 from kms_runtime.aws_errors import AwsError, typed_errors
-from kms_runtime.envelope.result import MessageResult
 from kms_runtime.errors import SourceChanged
+from kms_runtime.message.header import MessageResult
 from kms_runtime.s3.latest import current_etag
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.ranged_reads import opened

@@ -258,6 +258,14 @@ def assumed(role: str, service: str) -> Iterator[Scenario]:
     yield Scenario(ADMINISTRATOR, "sts:AssumeRole", role, allowed=False)
 
 
+def log_groups(key: str) -> Iterator[Scenario]:
+    """CloudWatch Logs encrypts log groups of the account, and of no other."""
+    for action in ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"):
+        for account, allowed in (("888877776666", True), ("111111111111", False)):
+            context = {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:any-region-1:{account}:log-group:any"}
+            yield Scenario("logs.any-region-1.amazonaws.com", f"kms:{action}", key, allowed=allowed, context=context)
+
+
 FORMS = ("json", "pem", "der", "jwk")
 
 

@@ -311,6 +311,7 @@ def test_the_embedded_aws_asks_for_no_permission_that_the_schemas_do_not_name(de
     assert known.keys() - TYPES.keys() == {"AWS::IAM::Policy", "AWS::KMS::Alias", "AWS::KMS::Key"}
     for kind in known.keys() & TYPES.keys():
         row, service = TYPES[kind], kind.split("::")[1].lower()
+        service = deployment_page._PREFIXES.get(service, service)
         names = {*row.create, *row.delete, *row.properties.values()}
         asked[kind] = {f"{service}:{name}" for name in names} - set(known[kind])
     assert {kind: more for kind, more in asked.items() if more} == {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.access.minimality.world import Access, Scenario, administration, assumed
+from tests.access.minimality.world import Access, Scenario, administration, assumed, log_groups
 
 STACK = "KmsPatterns-KeyWatch"
 FEWEST_REMOVALS = 60
@@ -24,11 +24,7 @@ def scenarios() -> Iterator[Scenario]:
         yield Scenario(who, "logs:FilterLogEvents", f"{STACK}/Watch/Calls", allowed=allowed)
     yield from _publication("events.amazonaws.com", [f"{STACK}/Watch/{name}" for name in RULES])
     yield from _publication("cloudwatch.amazonaws.com", [f"{STACK}/Watch/{name}" for name in ALARMS])
-    for action in ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"):
-        for account, allowed in (("888877776666", True), ("111111111111", False)):
-            context = {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:any-region-1:{account}:log-group:any"}
-            who = "logs.any-region-1.amazonaws.com"
-            yield Scenario(who, f"kms:{action}", f"{STACK}/NoticeKey", allowed=allowed, context=context)
+    yield from log_groups(f"{STACK}/NoticeKey")
 
 
 def _publication(service: str, sources: list[str]) -> Iterator[Scenario]:

@@ -1,0 +1,173 @@
+"""A bulk run and the jobs that re-encrypt a bucket: what each role and function may do, below which prefix."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.access.minimality.world import (
+    ADMINISTRATOR,
+    DEPLOYER,
+    SSE,
+    TLS,
+    VIA_S3,
+    Access,
+    Scenario,
+    administration,
+    assumed,
+    bound_to_bucket,
+    function,
+    log_groups,
+    upload,
+)
+
+STACK = "KmsPatterns-Bulk"
+FEWEST_REMOVALS = 250
+USES_DEPLOYED = 0  # each direct use is under a fixed context, which that trial does not send
+_INBOX, _VAULT, _REPORTS = (f"arn:aws:s3:::<{STACK}/{name}>" for name in ("Inbox", "Vault", "Reports"))
+
+
+def _through(bucket: str, *patterns: str) -> dict[str, Any]:
+    arns = [bucket, *(f"{bucket}/{pattern}" for pattern in patterns)]
+    return {
+        "StringEquals": {"kms:ViaService": "s3.<region>.amazonaws.com"},
+        "StringLike": {"kms:EncryptionContext:aws:s3:arn": arns},
+    }
+
+
+DEPARTMENT = {"StringEquals": {"kms:EncryptionContext:department": "archive"}}
+ACCESS: Access = {}
+ARN = "arn:aws:states:any-region-1:888877776666"
+NAME = "KmsPatternsBulk-E2A22FAC"
+ANY = "any other role"
+LABELS = ("Objects", "Listed")
+
+
+def scenarios() -> Iterator[Scenario]:
+    keys = [f"{STACK}/{name}Key" for name in ("Old", "Storage", "Content", "History")]
+    for key in keys:
+        yield from administration(key)
+    yield from under_the_key()
+    yield from batches()
+    yield from reports()
+    yield from machine()
+    yield from jobs()
+    yield from operator()
+    yield from log_groups(f"{STACK}/HistoryKey")
+
+
+def under_the_key() -> Iterator[Scenario]:
+    """Each bucket takes objects under its key alone, and the deployment may create the state machine under its own."""
+    storage = f"{STACK}/StorageKey"
+    yield from upload(f"{STACK}/ReEncryption/Role", f"{STACK}/Inbox", storage, multipart=False)
+    yield from upload(f"{STACK}/Bulk/Batch/Role", f"{STACK}/Vault", storage, "*out/a")
+    yield from upload(f"{STACK}/Bulk/Report/Role", f"{STACK}/Reports", storage, "*bulk/reports/a")
+    via = {"kms:ViaService": "states.any-region-1.amazonaws.com"}
+    for action in ("Decrypt", "DescribeKey", "GenerateDataKey"):
+        # An administrator may describe the key in any way.
+        other = () if action == "DescribeKey" else (("arn:aws:iam::888877776666:role/a", False),)
+        for principal, allowed in ((DEPLOYER, True), *other):
+            context = {**via, "aws:PrincipalArn": principal}
+            yield Scenario(ADMINISTRATOR, f"kms:{action}", f"{STACK}/HistoryKey", allowed=allowed, context=context)
+    elsewhere = {"kms:ViaService": "s3.any-region-1.amazonaws.com", "aws:PrincipalArn": DEPLOYER}
+    yield Scenario(ADMINISTRATOR, "kms:Decrypt", f"{STACK}/HistoryKey", allowed=False, context=elsewhere)
+
+
+def below(role: str, bucket: str, prefix: str, actions: str, kms: str) -> Iterator[Scenario]:
+    """S3 and KMS for objects below one prefix, with a Bucket Key and without, and for no other."""
+    place, key = f"{STACK}/{bucket}", f"{STACK}/StorageKey"
+    for action in actions.split():
+        for name, allowed in ((f"{prefix}a", True), ("elsewhere/a", False)):
+            yield Scenario(role, f"s3:{action}", f"{place}/*{name}", allowed=allowed, context=TLS)
+    for action in kms.split():
+        yield from bound_to_bucket(role, f"kms:{action}", key, place)
+        for name, allowed in ((f"{prefix}a", True), ("elsewhere/a", False)):
+            context = {**VIA_S3, "kms:EncryptionContext:aws:s3:arn": f"<{place}>/{name}"}
+            yield Scenario(role, f"kms:{action}", key, allowed=allowed, context=context)
+
+
+def batches() -> Iterator[Scenario]:
+    role, key = f"{STACK}/Bulk/Batch/Role", f"{STACK}/ContentKey"
+    yield from function(f"{STACK}/Bulk/Batch")
+    yield from below(role, "Inbox", "in/", "GetObject", "Decrypt")
+    yield from below(role, "Vault", "out/", "GetObject PutObject AbortMultipartUpload", "Decrypt GenerateDataKey")
+    mine = {"kms:EncryptionContext:department": "archive", "kms:EncryptionContextKeys": ["department"]}
+    other = {**mine, "kms:EncryptionContext:department": "sales"}
+    cased = {**mine, "kms:EncryptionContextKeys": ["Department"]}
+    refused = ((role, other), (role, cased), (role, {}), (ANY, mine))
+    for who, context, allowed in ((role, mine, True), *((who, context, False) for who, context in refused)):
+        yield Scenario(who, "kms:GenerateDataKey", key, allowed=allowed, context=context)
+    yield Scenario(role, "kms:Decrypt", key, allowed=False, context=mine)
+
+
+def reports() -> Iterator[Scenario]:
+    role = f"{STACK}/Bulk/Report/Role"
+    yield from function(f"{STACK}/Bulk/Report")
+    yield from below(role, "Reports", "bulk/results/", "GetObject", "Decrypt")
+    for part in ("lists", "reports"):
+        yield from below(role, "Reports", f"bulk/{part}/", "PutObject AbortMultipartUpload", "Decrypt GenerateDataKey")
+
+
+def machine() -> Iterator[Scenario]:
+    role = f"{STACK}/Bulk/Role"
+    yield from assumed(role, "states.amazonaws.com")
+    for prefix, allowed in (("in/", True), ("", False), ("other/", False)):
+        context = {**TLS, "s3:prefix": prefix}
+        yield Scenario(role, "s3:ListBucket", f"{STACK}/Inbox", allowed=allowed, context=context)
+    yield from below(role, "Reports", "bulk/lists/", "GetObject", "Decrypt")
+    written = "GetObject PutObject AbortMultipartUpload ListMultipartUploadParts"
+    yield from below(role, "Reports", "bulk/results/", written, "Decrypt GenerateDataKey")
+    for name in ("Batch", "Report"):
+        yield Scenario(role, "lambda:InvokeFunction", f"{STACK}/Bulk/{name}/Function", allowed=True)
+    for resource, action in (("stateMachine:{}", "Start"), ("execution:{}:run", "Describe")):
+        for name, allowed in ((NAME, True), ("another", False)):
+            on = f"{ARN}:{resource.format(name)}"
+            yield Scenario(role, f"states:{action}Execution", on, allowed=allowed)
+    for label in LABELS:
+        yield Scenario(role, "states:RedriveExecution", f"{ARN}:execution:{NAME}/{label}:run", allowed=True)
+    for name, allowed in ((NAME, True), *((f"{NAME}/{label}", True) for label in LABELS), ("another", False)):
+        context = {"kms:EncryptionContext:aws:states:stateMachineArn": f"{ARN}:stateMachine:{name}"}
+        for action in ("Decrypt", "GenerateDataKey"):
+            for who in (role, ANY):
+                yes = allowed and who == role
+                yield Scenario(who, f"kms:{action}", f"{STACK}/HistoryKey", allowed=yes, context=context)
+
+
+def jobs() -> Iterator[Scenario]:
+    role, inbox = f"{STACK}/ReEncryption/Role", f"{STACK}/Inbox"
+    yield from assumed(role, "batchoperations.s3.amazonaws.com")
+    for action in ("GetObject", "GetObjectVersion", "PutObject", "UpdateObjectEncryption"):
+        headers = {f"{SSE}-aws-kms-key-id": f"<{STACK}/StorageKey>"} if action.startswith("Update") else {}
+        yield Scenario(role, f"s3:{action}", f"{inbox}/*", allowed=True, context={**TLS, **headers})
+        yield Scenario(role, f"s3:{action}", f"{STACK}/Vault/*", allowed=False, context={**TLS, **headers})
+    yield Scenario(role, "s3:PutInventoryConfiguration", inbox, allowed=True, context=TLS)
+    for key, actions in (
+        ("StorageKey", ("Decrypt", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo")),
+        ("OldKey", ("Decrypt", "ReEncryptFrom")),
+    ):
+        for action in actions:
+            yield from bound_to_bucket(role, f"kms:{action}", f"{STACK}/{key}", inbox)
+    yield Scenario(role, "kms:ReEncryptTo", f"{STACK}/OldKey", allowed=False, context=VIA_S3)
+    manifests = "GetObject GetObjectVersion PutObject"
+    yield from below(role, "Reports", "re-encryption/manifests/", manifests, "Decrypt GenerateDataKey")
+    yield from below(role, "Reports", "re-encryption/reports/", "PutObject", "GenerateDataKey")
+
+
+def operator() -> Iterator[Scenario]:
+    role, job_role = f"{STACK}/OperatorRole", f"{STACK}/ReEncryption/Role"
+    yield from assumed(role, "ec2.amazonaws.com")
+    for prefix in ("bulk/reports/", "re-encryption/"):
+        yield from below(role, "Reports", prefix, "GetObject", "Decrypt")
+    asked = {"stateMachine:{}": "StartExecution", "mapRun:{}/Objects:id": "DescribeMapRun"}
+    executions = ("DescribeExecution", "ListMapRuns", "RedriveExecution", "StopExecution")
+    for resource, action in (*asked.items(), *(("execution:{}:run", action) for action in executions)):
+        for name, allowed in ((NAME, True), ("another", False)):
+            yield Scenario(role, f"states:{action}", f"{ARN}:{resource.format(name)}", allowed=allowed)
+    yield Scenario(role, "s3:CreateJob", "*", allowed=True)
+    for action in ("DescribeJob", "UpdateJobStatus"):
+        yield Scenario(role, f"s3:{action}", "arn:aws:s3:any-region-1:888877776666:job/1", allowed=True)
+    yield Scenario(role, "s3:ListBucketMultipartUploads", f"{STACK}/Inbox", allowed=True, context=TLS)
+    for service, on, allowed in (
+        ("batchoperations.s3.amazonaws.com", job_role, True),
+        ("lambda.amazonaws.com", job_role, False),
+        ("batchoperations.s3.amazonaws.com", f"{STACK}/Bulk/Role", False),
+    ):
+        yield Scenario(role, "iam:PassRole", on, allowed=allowed, context={"iam:PassedToService": service})
