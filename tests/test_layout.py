@@ -75,7 +75,13 @@ ARROWS = {
     "kms_patterns.patterns": {"kms_patterns.functions", "kms_patterns.keys", "kms_patterns.policy"},
     "kms_patterns.access": {"kms_patterns.policy.prices", "kms_patterns.toolchain"},
     "kms_patterns.local": {"kms_patterns.toolchain", "kms_runtime.kms_model"},
-    "kms_patterns.cli": {"kms_patterns.access", "kms_patterns.local", "kms_patterns.toolchain", "kms_runtime.cli"},
+    "kms_patterns.cli": {
+        "kms_patterns.access",
+        "kms_patterns.local",
+        "kms_patterns.policy.prices",
+        "kms_patterns.toolchain",
+        "kms_runtime.cli",
+    },
     "demo": {"kms_patterns.local", "kms_patterns.toolchain", "kms_runtime"},
 }
 # Assertions in a user's tests take an app and synthesize it.

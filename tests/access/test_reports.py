@@ -154,7 +154,8 @@ def test_every_kind_has_one_header_and_a_place_in_the_contents(
             [...document.querySelectorAll('#contents a')].map((item) =>
                [item.textContent, Boolean(document.querySelector(item.getAttribute('href')))])]""",
     )
-    assert kinds == ["kind-key", "kind-bucket", "kind-function", "list-Who-may-assume-the-roles"]
+    lists = ["list-Who-may-assume-the-roles", "list-Who-can-come-to-use-a-key"]
+    assert kinds == ["kind-key", "kind-bucket", "kind-function", *lists]
     assert headers == 3
     assert all(found for _, found in links)
     assert {what.id for what in matrix("app").resources if what.kind != "role"} <= {text for text, _ in links}

@@ -5,11 +5,13 @@ from typing import Any, Final
 import click
 
 from kms_patterns.cli.access import access
+from kms_patterns.cli.bulk import bulk
 from kms_patterns.cli.cdk import cdk
 from kms_patterns.cli.doctor import doctor
 from kms_patterns.cli.init import init
 from kms_patterns.cli.keys import keys
 from kms_patterns.cli.local import local
+from kms_patterns.cli.re_encryption import re_encrypt_bucket, still_needed
 from kms_runtime.cli.encrypt_decrypt import decrypt, encrypt
 from kms_runtime.cli.import_key_material import import_key_material
 from kms_runtime.cli.inspect import inspect
@@ -49,5 +51,20 @@ def main() -> None:
     """AWS KMS keys whose least privilege is a test result, not a promise."""
 
 
-for command in (access, cdk, decrypt, doctor, encrypt, import_key_material, init, inspect, keys, local, verify):
+for command in (
+    access,
+    bulk,
+    cdk,
+    decrypt,
+    doctor,
+    encrypt,
+    import_key_material,
+    init,
+    inspect,
+    keys,
+    local,
+    re_encrypt_bucket,
+    verify,
+):
     main.add_command(command)
+keys.add_command(still_needed)

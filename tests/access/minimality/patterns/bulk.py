@@ -1,11 +1,8 @@
 """A bulk run and the jobs that re-encrypt a bucket: what each role and function may do, below which prefix."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from tests.access.minimality.world import (
-    ADMINISTRATOR,
-    DEPLOYER,
     SSE,
     TLS,
     VIA_S3,
@@ -22,19 +19,19 @@ from tests.access.minimality.world import (
 STACK = "KmsPatterns-Bulk"
 FEWEST_REMOVALS = 250
 USES_DEPLOYED = 0  # each direct use is under a fixed context, which that trial does not send
-_INBOX, _VAULT, _REPORTS = (f"arn:aws:s3:::<{STACK}/{name}>" for name in ("Inbox", "Vault", "Reports"))
-
-
-def _through(bucket: str, *patterns: str) -> dict[str, Any]:
-    arns = [bucket, *(f"{bucket}/{pattern}" for pattern in patterns)]
-    return {
-        "StringEquals": {"kms:ViaService": "s3.<region>.amazonaws.com"},
-        "StringLike": {"kms:EncryptionContext:aws:s3:arn": arns},
-    }
-
-
-DEPARTMENT = {"StringEquals": {"kms:EncryptionContext:department": "archive"}}
-ACCESS: Access = {}
+DEPARTMENT = {
+    "StringEquals": {"kms:EncryptionContext:department": "archive"},
+    "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "department"},
+}
+ACCESS: Access = {
+    "ContentKey": {
+        "Bulk/Batch/Role": {"kms:GenerateDataKey": DEPARTMENT},
+        "Bulk/Report/Role": {},
+        "Bulk/Role": {},
+        "ReEncryption/Role": {},
+        "OperatorRole": {},
+    },
+}
 ARN = "arn:aws:states:any-region-1:888877776666"
 NAME = "KmsPatternsBulk-E2A22FAC"
 ANY = "any other role"
@@ -42,7 +39,7 @@ LABELS = ("Objects", "Listed")
 
 
 def scenarios() -> Iterator[Scenario]:
-    keys = [f"{STACK}/{name}Key" for name in ("Old", "Storage", "Content", "History")]
+    keys = [f"{STACK}/{name}Key" for name in ("Old", "Storage", "Content", "Logs")]
     for key in keys:
         yield from administration(key)
     yield from under_the_key()
@@ -51,24 +48,15 @@ def scenarios() -> Iterator[Scenario]:
     yield from machine()
     yield from jobs()
     yield from operator()
-    yield from log_groups(f"{STACK}/HistoryKey")
+    yield from log_groups(f"{STACK}/LogsKey")
 
 
 def under_the_key() -> Iterator[Scenario]:
-    """Each bucket takes objects under its key alone, and the deployment may create the state machine under its own."""
+    """Each bucket takes objects under its key alone."""
     storage = f"{STACK}/StorageKey"
     yield from upload(f"{STACK}/ReEncryption/Role", f"{STACK}/Inbox", storage, multipart=False)
     yield from upload(f"{STACK}/Bulk/Batch/Role", f"{STACK}/Vault", storage, "*out/a")
     yield from upload(f"{STACK}/Bulk/Report/Role", f"{STACK}/Reports", storage, "*bulk/reports/a")
-    via = {"kms:ViaService": "states.any-region-1.amazonaws.com"}
-    for action in ("Decrypt", "DescribeKey", "GenerateDataKey"):
-        # An administrator may describe the key in any way.
-        other = () if action == "DescribeKey" else (("arn:aws:iam::888877776666:role/a", False),)
-        for principal, allowed in ((DEPLOYER, True), *other):
-            context = {**via, "aws:PrincipalArn": principal}
-            yield Scenario(ADMINISTRATOR, f"kms:{action}", f"{STACK}/HistoryKey", allowed=allowed, context=context)
-    elsewhere = {"kms:ViaService": "s3.any-region-1.amazonaws.com", "aws:PrincipalArn": DEPLOYER}
-    yield Scenario(ADMINISTRATOR, "kms:Decrypt", f"{STACK}/HistoryKey", allowed=False, context=elsewhere)
 
 
 def below(role: str, bucket: str, prefix: str, actions: str, kms: str) -> Iterator[Scenario]:
@@ -123,12 +111,6 @@ def machine() -> Iterator[Scenario]:
             yield Scenario(role, f"states:{action}Execution", on, allowed=allowed)
     for label in LABELS:
         yield Scenario(role, "states:RedriveExecution", f"{ARN}:execution:{NAME}/{label}:run", allowed=True)
-    for name, allowed in ((NAME, True), *((f"{NAME}/{label}", True) for label in LABELS), ("another", False)):
-        context = {"kms:EncryptionContext:aws:states:stateMachineArn": f"{ARN}:stateMachine:{name}"}
-        for action in ("Decrypt", "GenerateDataKey"):
-            for who in (role, ANY):
-                yes = allowed and who == role
-                yield Scenario(who, f"kms:{action}", f"{STACK}/HistoryKey", allowed=yes, context=context)
 
 
 def jobs() -> Iterator[Scenario]:

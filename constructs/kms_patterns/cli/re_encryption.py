@@ -1,0 +1,211 @@
+"""``kms-patterns re-encrypt-bucket`` and ``keys still-needed``: a bucket under a new key, before the old one goes."""
+
+import csv
+import io
+import json
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+import boto3
+import click
+from botocore.exceptions import ClientError
+
+from kms_patterns.access.report.visible import visible_lines
+from kms_patterns.cli.access import errors_explained
+from kms_patterns.policy.prices import OF_A_BATCH_JOB, OF_A_BULK_RUN
+
+_WAITING, _ENDED = {"Suspended"}, {"Complete", "Failed", "Cancelled"}
+_SHOWN: Final = 20
+_AT_ONCE: Final = 16
+
+_profile = click.option("--profile", help="An AWS profile. Defaults to the environment's credentials.")
+
+
+@click.command("re-encrypt-bucket")
+@click.argument("bucket")
+@click.option("--key", required=True, help="ARN of the key that every object comes under.")
+@click.option("--role", required=True, help="ARN of the role of the jobs: BucketReEncryption's.")
+@click.option("--reports", required=True, help="s3://BUCKET/PREFIX of manifests and reports, such as …/re-encryption/.")
+@click.option("--reports-key", help="ARN of the key of the reports bucket. Defaults to --key.")
+@click.option("--from", "old", multiple=True, help="ARN of a key that objects are under; repeatable. Defaults to any.")
+@click.option("--dry-run", is_flag=True, help="Only count the objects and the cost; the job is cancelled.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--every", type=click.FloatRange(min=0.1), default=10, show_default=True, help="Seconds between looks.")
+@click.option("--region", help="Region of the bucket. Defaults to the profile's.")
+@_profile
+def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **given: Any) -> None:
+    """Bring the objects of BUCKET under a key by an S3 Batch Operations job, without moving their data.
+
+    S3 lists the objects first; the job waits until its number of objects and its cost are confirmed. Objects that S3
+    cannot update are listed with its reason; the status is 1 if there are any.
+    """
+    session = boto3.Session(profile_name=given["profile"], region_name=given["region"])
+    jobs, account = session.client("s3control"), given["role"].split(":")[4]
+    with errors_explained():
+        name = jobs.create_job(**job(bucket, **given))["JobId"]
+        click.echo(f"job {name}: S3 lists the objects")
+        found = _followed(jobs, account, name, _WAITING | _ENDED, every)
+        if found["Status"] not in _WAITING:
+            raise click.ClickException(f"job {name} is {found['Status']}: {_reasons(found)}")
+        many = found["ProgressSummary"]["TotalNumberOfTasks"]
+        click.echo(f"{many:,} objects, about ${cost(many):,.2f} (https://aws.amazon.com/s3/pricing/, us-east-1)")
+        if dry_run or not (yes or click.confirm("Update them?")):
+            jobs.update_job_status(AccountId=account, JobId=name, RequestedJobStatus="Cancelled")
+            click.echo(f"job {name} is cancelled, nothing was changed")
+            return
+        jobs.update_job_status(AccountId=account, JobId=name, RequestedJobStatus="Ready")
+        found = _followed(jobs, account, name, _ENDED, every)
+        rows = list(_report(session.client("s3"), found))
+    _say(name, found, rows)
+    if found["Status"] != "Complete" or any(row["TaskStatus"] != "succeeded" for row in rows):
+        raise SystemExit(1)
+
+
+def job(
+    bucket: str, *, key: str, role: str, reports: str, reports_key: str | None, old: Sequence[str], **_: Any
+) -> dict[str, Any]:
+    """Return the request for a job; objects that S3 cannot update are in its manifest, and so in its report."""
+    _arn, partition, _iam, _region, account, *_rest = role.split(":")
+    place, _slash, prefix = reports.removeprefix("s3://").partition("/")
+    where = f"arn:{partition}:s3:::{place}"
+    under_kms = [{"SSEKMS": {"KmsKeyArn": arn}} for arn in old] or [{"SSEKMS": {}}]
+    unlike: list[dict[str, Any]] = [{"SSES3": {}}, {"DSSEKMS": {}}, {"SSEC": {}}, {"NOTSSE": {}}]
+    return {
+        "AccountId": account,
+        "ConfirmationRequired": True,
+        "Operation": {
+            "S3UpdateObjectEncryption": {"ObjectEncryption": {"SSEKMS": {"KMSKeyArn": key, "BucketKeyEnabled": True}}}
+        },
+        "Report": {
+            "Bucket": where,
+            "Format": "Report_CSV_20180820",
+            "Enabled": True,
+            "Prefix": f"{prefix}reports",
+            "ReportScope": "AllTasks",
+        },
+        "ClientRequestToken": uuid.uuid4().hex,
+        "Description": f"Objects of {bucket} under {key}"[:256],
+        "Priority": 10,
+        "RoleArn": role,
+        "ManifestGenerator": {
+            "S3JobManifestGenerator": {
+                "SourceBucket": f"arn:{partition}:s3:::{bucket}",
+                "EnableManifestOutput": True,
+                "ManifestOutputLocation": {
+                    "Bucket": where,
+                    "ManifestPrefix": f"{prefix}manifests",
+                    "ManifestEncryption": {"SSEKMS": {"KeyId": reports_key or key}},
+                    "ManifestFormat": "S3InventoryReport_CSV_20211130",
+                },
+                "Filter": {"MatchAnyObjectEncryption": [*under_kms, *unlike]},
+            }
+        },
+    }
+
+
+def cost(objects: int) -> float:
+    """Return the dollars of a job: itself, listing, its objects, and an update of each at the price of a PUT."""
+    each = OF_A_BATCH_JOB["object"] + OF_A_BATCH_JOB["listed"] + OF_A_BULK_RUN["put"]
+    return OF_A_BATCH_JOB["job"] + objects * each
+
+
+def _followed(jobs: Any, account: str, name: str, until: set[str], every: float) -> Mapping[str, Any]:
+    shown = ""
+    while True:
+        found: Mapping[str, Any] = jobs.describe_job(AccountId=account, JobId=name)["Job"]
+        progress = found.get("ProgressSummary", {})
+        done, failed = (progress.get(f"NumberOfTasks{it}", 0) for it in ("Succeeded", "Failed"))
+        text = f"{found['Status']}: {done:,} of {progress.get('TotalNumberOfTasks', 0):,} updated, {failed:,} failed"
+        if text != shown:
+            click.echo(shown := text)
+        if found["Status"] in until:
+            return found
+        time.sleep(every)
+
+
+def _reasons(found: Mapping[str, Any]) -> str:
+    reasons = [f"{it.get('FailureCode')}: {it.get('FailureReason')}" for it in found.get("FailureReasons", [])]
+    return "; ".join(reasons) or str(found.get("StatusUpdateReason") or "no reason given")
+
+
+_COLUMNS: Final = ("Bucket", "Key", "VersionId", "TaskStatus", "ErrorCode", "HTTPStatusCode", "ResultMessage")
+
+
+def _report(s3: Any, found: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a job's completion report.
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-examples-reports.html
+    """
+    place = found["Report"]["Bucket"].rpartition(":")[2]
+    prefix = f"{found['Report']['Prefix']}/job-{found['JobId']}"
+    manifest = json.loads(s3.get_object(Bucket=place, Key=f"{prefix}/manifest.json")["Body"].read())
+    for result in manifest["Results"]:
+        body = s3.get_object(Bucket=place, Key=result["Key"])["Body"]
+        for row in csv.reader(io.TextIOWrapper(io.BytesIO(body.read()), "utf-8")):
+            yield dict(zip(_COLUMNS, row, strict=False))
+
+
+def _say(name: str, found: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> None:
+    failed = [row for row in rows if row["TaskStatus"] != "succeeded"]
+    click.echo(f"job {name} is {found['Status']}: {len(rows) - len(failed):,} updated, {len(failed):,} not")
+    for code, many in Counter(row.get("ErrorCode") or "no code" for row in failed).most_common():
+        click.echo(f"    {many:,} {code}")
+    for row in failed[:_SHOWN]:
+        text = f"{unquote_plus(row['Key'])} {row.get('VersionId', '')}: {row.get('ResultMessage', '')}"
+        click.echo("    " + visible_lines(text.replace("\n", r"\n")))
+    if len(failed) > _SHOWN:
+        click.echo(f"    … and {len(failed) - _SHOWN:,} more, in {found['Report']['Prefix']}/job-{found['JobId']}")
+
+
+@click.command("still-needed")
+@click.argument("key")
+@click.option("--bucket", "buckets", multiple=True, required=True, help="A bucket to look at; repeatable.")
+@click.option("--region", help="Region of key and buckets. Defaults to the profile's.")
+@_profile
+def still_needed(key: str, buckets: Sequence[str], region: str | None, profile: str | None) -> None:
+    """Count the objects, in all their versions, that KEY is still needed for; the status is 1 if there may be any.
+
+    Asks S3 for the encryption of each version (s3:ListBucketVersions, s3:GetObject, s3:GetObjectVersion) and for the
+    uploads in progress, which end under the key they began with (s3:ListBucketMultipartUploads). What cannot be told
+    counts as needed.
+    """
+    session = boto3.Session(profile_name=profile, region_name=region)
+    with errors_explained():
+        arn = session.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+        total: Counter[str] = Counter()
+        for bucket in buckets:
+            total += (counts := counted(session.client("s3"), bucket, arn))
+            click.echo(
+                f"{bucket}: {counts['needed']:,} under {arn}, {counts['other']:,} not, {counts['unknown']:,} unknown, "
+                f"{counts['uploads']:,} uploads in progress"
+            )
+    if total["needed"] + total["unknown"] + total["uploads"]:
+        click.echo(f"Do not disable {arn}: what is under it could not be read.", err=True)
+        sys.exit(1)
+    click.echo("None of these objects needs it. Disable it first, and watch for refusals before you delete it.")
+
+
+def counted(s3: Any, bucket: str, arn: str) -> Counter[str]:
+    """Return how many versions are ``needed``, ``other`` or ``unknown``, and how many ``uploads`` are in progress."""
+
+    def look(version: Mapping[str, str]) -> str:
+        try:
+            found = s3.head_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+        except ClientError:
+            return "unknown"
+        return "needed" if found.get("SSEKMSKeyId") == arn else "other"
+
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    counts: Counter[str] = Counter()
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for page in pages:
+            counts.update(threads.map(look, page.get("Versions", [])))
+    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+        counts["uploads"] += len(page.get("Uploads", []))
+    return counts
