@@ -23,7 +23,7 @@ from kms_runtime.aws_errors import ThrottlingException
 
 TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 CODE = """
-import importlib, os, boto3
+import importlib, logging, os, boto3
 class OwnRefusal(Exception):
     pass
 def found(name):
@@ -32,6 +32,10 @@ def found(name):
     except ModuleNotFoundError:
         return False
 def handler(event, context):
+    if "log" in event:
+        logging.getLogger("own").info("said %s", event["log"], extra={"tenant": "a"})
+        logging.getLogger("own").debug("not said")
+        return {}
     if "raise" in event:
         raise OwnRefusal(event["raise"])
     if "import" in event:
@@ -275,6 +279,49 @@ def test_cloud_trail_answers_from_the_record(aws: LocalAws, make_key: Any, key: 
 
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=1)
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
+
+
+def test_json_logs_are_as_lambda_writes_them(aws: LocalAws, make_function: Any) -> None:
+    name = make_function(LoggingConfig={"LogFormat": "JSON"})({"log": "this"})["name"]
+    events = aws.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+    start, said, report = (json.loads(event["message"]) for event in events)
+    request = start["record"]["requestId"]
+    assert (start["type"], start["record"]) == ("platform.start", {"requestId": request, "version": "$LATEST"})
+    expected = {"level": "INFO", "message": "said this", "logger": "own", "tenant": "a", "requestId": request}
+    assert {name: value for name, value in said.items() if name != "timestamp"} == expected
+    assert (report["type"], report["record"]["status"]) == ("platform.report", "success")
+    assert set(report["record"]["metrics"]) == {"durationMs", "billedDurationMs", "memorySizeMB"}
+
+
+def test_text_logs_have_warnings_with_level_and_request(aws: LocalAws, make_function: Any) -> None:
+    made = make_function()
+    name = made({"log": "this"})["name"]
+    events = aws.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+    assert [event["message"].partition(" ")[0] for event in events] == ["START", "END", "REPORT"]
+
+
+def test_with_delays_nothing_that_was_just_made_works(code_of: Any) -> None:
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
+    with LocalAws.start(delay=3600) as slow:
+        kms, iam, sqs = slow.client("kms"), slow.client("iam"), slow.client("sqs")
+        role = iam.create_role(RoleName="app", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+        granted = kms.create_grant(KeyId=key, GranteePrincipal=role, Operations=["Encrypt"])
+        app = slow.assume(role, "lambda.amazonaws.com").client("kms")
+        assert code_of(app.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
+        assert app.encrypt(KeyId=key, Plaintext=b"x", GrantTokens=[granted["GrantToken"]])["CiphertextBlob"]
+        function = {"FunctionName": "f", "Role": role, "Runtime": "python3.12", "Handler": "index.handler"}
+        refused = code_of(slow.client("lambda").create_function, **function, Code={"ZipFile": b"x"})
+        assert refused == "InvalidParameterValueException"
+        queue = sqs.create_queue(QueueName="q")["QueueUrl"]
+        allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+        events = slow.client("events")
+        events.put_rule(Name="r", EventPattern=json.dumps({"source": ["app"]}))
+        events.put_targets(Rule="r", Targets=[{"Id": "q", "Arn": f"arn:aws:sqs:us-east-1:{slow.account}:q"}])
+        events.put_events(Entries=[{"Source": "app", "DetailType": "made", "Detail": "{}"}])
+        assert "Messages" not in sqs.receive_message(QueueUrl=queue)
 
 
 @pytest.fixture

@@ -43,6 +43,14 @@ def unique() -> str:
     return f"thing-{uuid.uuid4().hex[:8]}"
 
 
+def test_the_roots_secret_cannot_be_guessed(aws: LocalAws, code_of: Any) -> None:
+    root = aws.session()
+    assert len(root.secret_access_key) == 40
+    guessed = replace(root, secret_access_key="test")
+    assert code_of(guessed.client("sts").get_caller_identity) == "SignatureDoesNotMatch"
+    assert stat.S_IMODE((aws.folder / "root-secret").stat().st_mode) == 0o600
+
+
 def anonymous(aws: LocalAws, path: str, body: bytes | None = None, method: str = "GET") -> tuple[int, str]:
     """Send a request without credentials; return status and body."""
     request = urllib.request.Request(aws.endpoint_url + path, data=body, method=method)

@@ -26,6 +26,7 @@ _NOWHERE = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 _FOLLOW_SECONDS = 0.5
+_DELAY_SECONDS = 10
 
 
 @click.group()
@@ -41,7 +42,11 @@ def local() -> None:
 @click.option(
     "--persist", type=click.Path(path_type=Path, file_okay=False), help="Folder that keeps all until the next start."
 )
-def start(name: str, port: int, region: str, account: str, persist: Path | None) -> None:
+@click.option(
+    "--like-aws", type=click.Choice(["delays"]), multiple=True,
+    help="delays: new grants, roles, rules and notifications of buckets do not work at once, but after 10 seconds.",
+)  # fmt: skip
+def start(name: str, port: int, region: str, account: str, *, persist: Path | None, like_aws: tuple[str, ...]) -> None:
     """Start the embedded AWS and print the environment that leads to it.
 
     With --port the address and the credentials are the same at every start.
@@ -50,8 +55,9 @@ def start(name: str, port: int, region: str, account: str, persist: Path | None)
 
     if not (account.isdigit() and len(account) == 12):  # noqa: PLR2004 - AWS's length
         raise click.BadParameter(f"{account!r} does not have 12 digits", param_hint="--account")
+    delay = _DELAY_SECONDS if "delays" in like_aws else 0
     try:
-        _print_exports(daemon.start(name, port=port, region=region, account=account, persist=persist))
+        _print_exports(daemon.start(name, port=port, region=region, account=account, persist=persist, delay=delay))
     except (StartFailed, daemon.NotOurs) as error:
         _lead_nowhere()
         raise click.ClickException(str(error)) from error

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from kms_patterns.local.layout import Layout
@@ -33,6 +33,7 @@ class Running:
     region: str
     account: str
     root_key: str
+    delay: float = 0
 
     @property
     def layout(self) -> Layout:
@@ -60,7 +61,13 @@ class Running:
 
 
 def start(
-    name: str = DEFAULT, *, port: int = 0, region: str = REGION, account: str = ACCOUNT, persist: Path | None = None
+    name: str = DEFAULT,
+    *,
+    port: int = 0,
+    region: str = REGION,
+    account: str = ACCOUNT,
+    persist: Path | None = None,
+    delay: float = 0,
 ) -> dict[str, str]:
     """Start one, or find it running, and return the variables that lead a program to it as the account root.
 
@@ -70,6 +77,7 @@ def start(
         region: The Region of its resources.
         account: The 12 digits of its account.
         persist: A folder that keeps what it stores until the next start. Defaults to nothing being kept.
+        delay: For how many seconds what was just made does not work yet, as on AWS. Defaults to none.
 
     Raises:
         StartFailed: It could not start, or it runs with other options.
@@ -78,15 +86,24 @@ def start(
     with _alone():
         found = running(name)
         if found is not None and found.server is not None:
-            _same(found, port, region, account)
+            _same(found, port, region, account, delay)
             return found.environment()
         _stop(name)
         root_key = _stable_key(name, port, region, account) if port else new_root_key()
         options = ServerOptions(
-            region=region, account=account, root_key=root_key, port=port, folder=_home() / name, persist=_kept(persist)
+            region=region,
+            account=account,
+            root_key=root_key,
+            port=port,
+            folder=_home() / name,
+            persist=_kept(persist),
+            delay=delay,
         )
+        if port:
+            # Asked for to be the same at every start: programs of other users of this machine can compute it.
+            options = replace(options, root_secret=hashlib.sha256(root_key.encode()).hexdigest()[:40])
         server = launch(options, detached=True)
-        started = Running(name, str(server.layout.folder), region, account, root_key)
+        started = Running(name, str(server.layout.folder), region, account, root_key, delay)
         _record(name).write_text(json.dumps(asdict(started)), encoding="utf-8")
         return started.environment()
 
@@ -132,13 +149,14 @@ def _stop(name: str) -> bool:
     return server is not None
 
 
-def _same(found: Running, port: int, region: str, account: str) -> None:
+def _same(found: Running, port: int, region: str, account: str, delay: float) -> None:
     server = found.server
     differs = [
         f"{option} {has} (asked for: {asked})"
         for option, has, asked in (
             ("Region", found.region, region),
             ("account", found.account, account),
+            ("delay", found.delay, delay),
             ("port", server.port if server else 0, port or (server.port if server else 0)),
         )
         if has != asked

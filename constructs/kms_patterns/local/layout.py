@@ -6,6 +6,8 @@ from pathlib import Path
 
 NODE_MODULES_VARIABLE = "KMS_PATTERNS_NODE_MODULES"
 """Tells the server where npm's packages are."""
+DELAY_VARIABLE = "KMS_PATTERNS_DELAY_SECONDS"
+"""Tells the server for how long what was just made does not work yet."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,16 @@ class Layout:
     def state(self) -> Path:
         """Port, process id and token, present once the server serves."""
         return self.folder / "server.json"
+
+    @property
+    def root_secret(self) -> Path:
+        """The secret access key of the account root, for this user only."""
+        return self.folder / "root-secret"
+
+    def write_secret(self, secret: str) -> None:
+        """Write the root's secret access key, for this user only."""
+        self.root_secret.touch(mode=0o600)
+        self.root_secret.write_text(secret, encoding="utf-8")
 
     def announce(self, state: str) -> None:
         """Write the state, whole and for this user only."""

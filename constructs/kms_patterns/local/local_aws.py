@@ -22,7 +22,6 @@ ACCOUNT = "000000000000"
 SESSION_PATH = "/_kms-patterns/role-session"
 FAULTS_PATH = "/_kms-patterns/faults"
 PAGE_PATH = "/_kms-patterns/calls"
-ROOT_SECRET = "test"  # noqa: S105 - the emulator does not check it
 INSTANCE = "i-0123456789abcdef0"
 
 
@@ -37,7 +36,8 @@ def new_root_key() -> str:
 
 def root_session(layout: Layout, *, port: int, region: str, root_key: str) -> AwsSession:
     """Return the session of a server's account root."""
-    return AwsSession(root_key, ROOT_SECRET, None, f"https://127.0.0.1:{port}", layout.authority, region, layout.home)
+    secret, address = layout.root_secret.read_text(encoding="utf-8"), f"https://127.0.0.1:{port}"
+    return AwsSession(root_key, secret, None, address, layout.authority, region, layout.home)
 
 
 class LocalAws:
@@ -57,19 +57,24 @@ class LocalAws:
         atexit.register(self.stop)
 
     @classmethod
-    def start(cls, *, region: str = REGION, account: str = ACCOUNT, directory: Path | None = None) -> Self:
+    def start(
+        cls, *, region: str = REGION, account: str = ACCOUNT, directory: Path | None = None, delay: float = 0
+    ) -> Self:
         """Start an embedded AWS on a free loopback port.
 
         Args:
             region: The Region of its resources.
             account: The 12 digits of its account.
             directory: Where to make its temporary folder; defaults to where Python makes temporary folders.
+            delay: For how many seconds a new grant, role, rule or event notification does not work yet, as on AWS.
+                Defaults to none.
 
         Raises:
             StartFailed: It could not start; the message says why.
         """
         root_key = new_root_key()
-        server = launch(ServerOptions(region=region, account=account, root_key=root_key, directory=directory))
+        options = ServerOptions(region=region, account=account, root_key=root_key, directory=directory, delay=delay)
+        server = launch(options)
         return cls(server, region=region, account=account, root_key=root_key)
 
     def __enter__(self) -> Self:

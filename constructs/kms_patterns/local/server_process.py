@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -9,12 +10,12 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 from kms_patterns.local.certificates import write_certificates
-from kms_patterns.local.layout import NODE_MODULES_VARIABLE, Layout
+from kms_patterns.local.layout import DELAY_VARIABLE, NODE_MODULES_VARIABLE, Layout
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -62,6 +63,8 @@ class ServerOptions:
         port: Its loopback port; 0 for a free one.
         folder: The folder itself, instead of a new temporary one; removed if it exists.
         persist: Where to keep what it stores from one start to the next. Defaults to nowhere.
+        delay: For how many seconds what was just made does not work yet, as on AWS. Defaults to none.
+        root_secret: The secret access key of its account root. Defaults to one that is not guessable.
     """
 
     region: str
@@ -71,6 +74,8 @@ class ServerOptions:
     port: int = 0
     folder: Path | None = None
     persist: Path | None = None
+    delay: float = 0
+    root_secret: str = field(default_factory=lambda: secrets.token_urlsafe(30))
 
     def make_folder(self) -> Path:
         """Return the server's new, empty folder."""
@@ -93,6 +98,7 @@ def launch(options: ServerOptions, *, detached: bool = False) -> ServerProcess:
     layout.home.mkdir()
     layout.temporary.mkdir()
     write_certificates(layout)
+    layout.write_secret(options.root_secret)
     command = [sys.executable, "-m", "kms_patterns.local.server", str(layout.folder), "--port", str(options.port)]
     with layout.output.open("wb") as output:
         process = subprocess.Popen(
@@ -119,6 +125,7 @@ def server_environment(layout: Layout, options: ServerOptions) -> dict[str, str]
         "AUTH": "true",
         "AWS_ACCESS_KEY_ID": options.root_key,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SECRET_ACCESS_KEY": options.root_secret,
         # The emulator removes Docker containers that it takes for its own, at its start and end.
         "DOCKER_HOST": f"unix://{layout.folder / 'no-docker.sock'}",
         "HOME": str(layout.home),
@@ -130,6 +137,7 @@ def server_environment(layout: Layout, options: ServerOptions) -> dict[str, str]
         "MINISTACK_REGION": options.region,
         "MINISTACK_SSL_CERT": str(layout.certificate),
         "MINISTACK_SSL_KEY": str(layout.private_key),
+        **({DELAY_VARIABLE: str(options.delay)} if options.delay else {}),
         NODE_MODULES_VARIABLE: str(_node_modules() or ""),
         "PYTHONDONTWRITEBYTECODE": "1",
         **({"PERSIST_STATE": "1", "S3_PERSIST": "1"} if options.persist else {}),

@@ -84,7 +84,8 @@ _OF_EVALUATOR = {
 }  # fmt: skip
 _GATES = {
     "_check_sse_c_copy_source": "headers src_obj", "_check_sse_c_part": "headers upload",
-    "_check_sse_read_headers": "headers obj",
+    "_check_sse_read_headers": "headers obj", "_bucket_has_versions": "name",
+    "_dispatch": "method bucket key headers body query_params", "_put_bucket_notification": "name body headers",
 }  # fmt: skip
 _OF_IAM = {
     "_trust_policy_not_principal_error": "doc", **dict.fromkeys(
@@ -95,6 +96,15 @@ _OF_EVENTS = {
     "_apply_input_transformer": "transformer rule view", "_dispatch_event": "event view",
     "_invoke_target": "target event rule view", "_matches_pattern_view": "pattern_str view owner",
     "_pattern_event_view": "event", "_rule_key": "rule_name bus_name", "_rules": _REGIONAL, "_targets": _REGIONAL,
+}  # fmt: skip
+_OF_LAMBDA_RUNTIME = {
+    "_NODEJS_WORKER_SCRIPT": "=str", "_PYTHON_WORKER_SCRIPT": "=str", "Worker": "func_name config code_zip",
+    "execution_credentials": "config",
+}  # fmt: skip
+_OF_LAMBDA = {
+    "handle_request": _HANDLER, "_emit_lambda_logs": "func request_id log_text error duration_ms log_source",
+    "_execute_function_warm": "func event request_id", "_execute_function_with_config_scope": "func event",
+    "_functions": _REGIONAL, "_get_func_record_for_ref": "function_ref",
 }  # fmt: skip
 _OF_STEP_FUNCTIONS = {
     "handle_request": _HANDLER, **dict.fromkeys(("_executions", "_map_runs", "_state_machines"), _REGIONAL),
@@ -124,12 +134,8 @@ _OF_SQS = {
     "_Err": "code message status", "_url_from_path": "path", "_xml_err_resp": "code msg status",
 }  # fmt: skip
 _OF_LOGS = {
-    "handle_request": _HANDLER, **dict.fromkeys(("_create_log_stream", "_put_log_events"), "data"),
+    "handle_request": _HANDLER, **dict.fromkeys(("_create_log_group", "_create_log_stream", "_put_log_events"), "data"),
     **dict.fromkeys(("_log_group_policies", "_log_groups", "_resource_policies"), _REGIONAL),
-}  # fmt: skip
-_OF_LAMBDA = {
-    "handle_request": _HANDLER, "_execute_function_warm": "func event request_id", "_functions": _REGIONAL,
-    "_execute_function_with_config_scope": "func event", "_get_func_record_for_ref": "function_ref",
 }  # fmt: skip
 _OF_APP = {
     "app": "scope receive send", "AUTH": "=bool", "_build_persistence_save_dict": "", "save_all": "services",
@@ -158,11 +164,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "extract_iam_action": "service method path headers body query_params",
         "request_tag_context": "service iam_action body params",
     },
-    LAMBDA_RUNTIME: {
-        **dict.fromkeys(("_NODEJS_WORKER_SCRIPT", "_PYTHON_WORKER_SCRIPT"), "=str"),
-        "Worker": "func_name config code_zip",
-        "execution_credentials": "config",
-    },
+    LAMBDA_RUNTIME: _OF_LAMBDA_RUNTIME,
     KMS: _OF_KMS,
     S3: _GATES
     | {
@@ -170,10 +172,8 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_bucket_default_sse_headers": "bucket_name",
         **dict.fromkeys(("_bucket_encryption", "_bucket_object_lock", "_buckets"), "=AccountScopedDict"),
         **dict.fromkeys(("_multipart_uploads", "_object_tags"), "=AccountScopedDict"),
-        "_dispatch": "method bucket key headers body query_params",
         "_error": "code message status resource extra headers",
         "_resolve_sse_write_headers": "headers bucket_name",
-        "_bucket_has_versions": "name",
         **{f"_delete_bucket_{name}": "name" for name in ("encryption", "lifecycle", "tagging")},
         **{f"_put_bucket_{name}": "name body" for name in ("encryption", "lifecycle", "tagging")},
     },

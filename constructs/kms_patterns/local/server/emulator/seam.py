@@ -9,7 +9,9 @@ from kms_patterns.local.inspection import looked_up
 from kms_patterns.local.server.authorization import emulator_policies, policy_documents
 from kms_patterns.local.server.authorization.caller import principal_arn, role_arn_of
 from kms_patterns.local.server.emulator import (
+    delays,
     emulator,
+    function_logs,
     functions,
     provisioning,
 )
@@ -52,7 +54,6 @@ from kms_patterns.local.server.stacks import cloudformation, stack_refusals
 Handler = Callable[..., Awaitable[Response]]
 # Served to every authenticated principal: enforcing it checks the signature and nothing else.
 _LOG_GROUP_COLONS = _FUNCTION_COLONS = 6
-_INVOKING = ("/invocations", "/invoke-async", "/response-streaming-invocations")
 _AUTHENTICATED_ONLY = "sts:GetCallerIdentity"
 
 
@@ -99,6 +100,7 @@ def install(kms: KmsService) -> None:
     replace(S3, "_check_sse_c_copy_source", storage.copy_source)
     replace(S3, "_check_sse_c_part", storage.part)
     replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
+    replace(S3, "_put_bucket_notification", delays.switching_on)
     replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", bucket_properties.bucket_configurations)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.key_handlers)
@@ -108,7 +110,15 @@ def install(kms: KmsService) -> None:
     replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
     _install_monitoring(kms)
     replace(ENGINE, "_resolve_refs", provisioning.resolve_references)
+    _install_functions()
+
+
+def _install_functions() -> None:
+    replace = emulator.replace
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
+    replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", function_logs.log_handler)
+    replace(LAMBDA_RUNTIME, "execution_credentials", function_logs.execution_environment)
+    replace(LAMBDA, "_emit_lambda_logs", function_logs.emitting)
     replace(LAMBDA_RUNTIME, "_NODEJS_WORKER_SCRIPT", functions.node_worker_script)
     replace(LAMBDA, "_execute_function_warm", functions.execute_warm)
     replace(LAMBDA, "_execute_function_with_config_scope", provisioning.execute)
@@ -196,7 +206,7 @@ def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., A
         if service == "kms":
             return nothing
         found = original(service, *rest, **named)
-        qualifier = _qualifier(service, *rest)
+        qualifier = denials.qualifier(service, *rest)
         if qualifier and str(found).count(":") == _FUNCTION_COLONS:
             return f"{found}:{qualifier}"
         # Policies name a log group with ``:*`` at its end.
@@ -204,16 +214,6 @@ def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., A
         return f"{found}:*" if of_group else found
 
     return read
-
-
-def _qualifier(service: str, *rest: Any) -> str:
-    """Return the version or alias that an invocation names: a policy for the function alone does not allow it.
-
-    AWS: https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
-    """
-    invoked = service == "lambda" and len(rest) > 4 and rest[1].rstrip("/").endswith(_INVOKING)  # noqa: PLR2004 - as in the emulator
-    given = rest[4].get("Qualifier", "") if invoked else ""
-    return str(given[0] if isinstance(given, list) and given else given or "")
 
 
 def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from kms_patterns.local.server.authorization.caller import Caller, is_another
 from kms_patterns.local.server.authorization.decision import Decision
 from kms_patterns.local.server.authorization.policy_statements import Statement
+from kms_patterns.local.server.emulator.delays import is_pending_grant
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError
@@ -47,7 +48,8 @@ def granted(
     """Return the permission by a grant on the key, if one gives it to the caller."""
     operation = action.removeprefix("kms:")
     for grant in _of(caller, key_arn):
-        if _gives(grant, operation, context or {}, request):
+        pending = is_pending_grant(grant, request.get("GrantTokens") or ())
+        if not pending and _gives(grant, operation, context or {}, request):
             return _decision(grant)
     return None
 

@@ -122,3 +122,16 @@ def naming(original: Callable[..., str | None]) -> Callable[..., str | None]:
 
 def _first(value: Any) -> str:
     return str(value[0] if isinstance(value, list) and value else value or "")
+
+
+_INVOKING = ("/invocations", "/invoke-async", "/response-streaming-invocations")
+
+
+def qualifier(service: str, *rest: Any) -> str:
+    """Return the version or alias that an invocation names: a policy for the function alone does not allow it.
+
+    AWS: https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+    """
+    invoked = service == "lambda" and len(rest) > 4 and rest[1].rstrip("/").endswith(_INVOKING)  # noqa: PLR2004 - as in the emulator
+    given = rest[4].get("Qualifier", "") if invoked else ""
+    return str(given[0] if isinstance(given, list) and given else given or "")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kms_patterns.local.server.emulator.acting import trusts
+from kms_patterns.local.server.emulator.delays import is_new_role
 from kms_patterns.local.server.emulator.emulator import IAM, RESPONSES, reach
 from kms_patterns.local.server.requests.request_members import Members, Served, members_of
 
@@ -56,7 +57,8 @@ def unusable(service: str, role: str) -> tuple[str, str] | None:
     """Return code and message of the refusal of a role that the service may not assume; None if it may."""
     principal = passed_to(service)
     refusal = _ASSUMED_AT_ONCE.get(principal.partition(".")[0])
-    return None if refusal is None or trusts(role, principal) else (refusal[0], refusal[1].format(role=role))
+    usable = trusts(role, principal) and not is_new_role(role)
+    return None if refusal is None or usable else (refusal[0], refusal[1].format(role=role))
 
 
 def passed_roles(properties: Any) -> list[str]:

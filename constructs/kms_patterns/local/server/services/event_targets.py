@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, acting_as, service_role
+from kms_patterns.local.server.emulator.delays import is_new
 from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVALUATOR, EVENTS, LOGS, RESPONSES, SNS, reach
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError
@@ -44,6 +45,8 @@ def delivering(kms: KmsService, original: Callable[..., None]) -> Callable[..., 
     """
 
     def deliver(target: Mapping[str, Any], event: Any, rule: Mapping[str, Any], view: Any = None) -> None:
+        if is_new(float(rule.get("CreationTime") or 0)):
+            return
         arn, role = str(target.get("Arn", "")), target.get("RoleArn")
         service = arn.split(":")[2] if arn.count(":") > 1 else ""
         if ":api-destination/" in arn:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from kms_patterns.local.inspection import event_of
 from kms_patterns.local.server.emulator.acting import NotPermitted
+from kms_patterns.local.server.emulator.delays import is_early
 from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVENTS, KMS, RESPONSES, reach
 from kms_patterns.local.server.kms.key_records import take_expired
 from kms_patterns.local.server.kms.kms_errors import Response
@@ -72,6 +73,8 @@ def dispatching(original: Callable[..., None]) -> Callable[..., None]:
     """Match also the rules that get read-only events; those alone get an event that is ``ReadOnly``."""
 
     def dispatch(event: Mapping[str, Any], view: Any = None) -> None:
+        if is_early(event):
+            return
         view = view or reach(EVENTS, "_pattern_event_view")(event)
         if not event.get("ReadOnly"):
             original(event, view)
