@@ -26,8 +26,6 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 USERS_AWS = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith(("AWS_", "CDK_"))}
 os.environ.update(toolchain_environment(cache=ROOT / ".cache"))
 os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
-# Validating templates against AWS's schemas takes half of a synthesis; the end-to-end tests validate those of app.py.
-os.environ["CDK_VALIDATION"] = "false"
 # The CDK caches fingerprints in the home folder, a browser its settings.
 os.environ |= {"USERS_HOME": str(Path.home()), "HOME": str(TEMPORARY / "home")}
 (TEMPORARY / "home").mkdir()

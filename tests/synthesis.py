@@ -16,10 +16,14 @@ from syrupy.extensions.amber import AmberDataSerializer, AmberSnapshotExtension
 from syrupy.location import PyTestLocation
 
 
-def synthesize(script: Path, output: Path, *, folder: Path, context: Mapping[str, Any]) -> Path:
-    """Run an app in ``folder`` as its user would, with ``context``; return ``output`` with the assembly."""
+def synthesize(script: Path, output: Path, *, folder: Path, context: Mapping[str, Any], validate: bool = True) -> Path:
+    """Run an app in ``folder`` as its user would, with ``context``; return ``output`` with the assembly.
+
+    To ``validate`` templates by AWS's schemas, each process compiles these, which takes as long as a synthesis.
+    """
+    how = {"outdir": str(output), "context": context, "builtin_cloud_formation_validation": validate}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cdk, "App", partial(cdk.App, outdir=str(output), context=context))
+        patch.setattr(cdk, "App", partial(cdk.App, **how))
         patch.chdir(folder)
         runpy.run_path(str(script), run_name="__main__")
     return output

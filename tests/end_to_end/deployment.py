@@ -1,9 +1,15 @@
-"""Assemblies deployed by the CDK command line to an embedded AWS that is bootstrapped, among them every type of key."""
+"""Assemblies deployed to an embedded AWS that is bootstrapped, among them every type of key.
+
+By the CDK command line where a test is about it; otherwise by the same requests, which saves several starts of Node.
+"""
 
 import json
 import os
+import shutil
 import subprocess
+import time
 from collections.abc import Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +37,8 @@ def run_cdk(aws: LocalAws, folder: Path, *words: str, caller: Mapping[str, str] 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def deployed(aws: LocalAws, assembly: Path, caller: Mapping[str, str] | None = None) -> Mapping[str, dict[str, str]]:
-    """Deploy every stack of an assembly in which AWS would refuse nothing; return the outputs by stack."""
+def deployed_by_cdk(aws: LocalAws, assembly: Path, caller: Mapping[str, str]) -> Mapping[str, dict[str, str]]:
+    """Deploy an assembly as :func:`deployed` does, by the CDK command line with the credentials ``caller``."""
     assert faults(assembly) == []
     outputs = assembly.with_suffix(".outputs.json")
     where = ["--app", str(assembly), "--outputs-file", str(outputs)]
@@ -40,6 +46,69 @@ def deployed(aws: LocalAws, assembly: Path, caller: Mapping[str, str] | None = N
     run_cdk(aws, assembly.parent, "deploy", *how, *where, caller=caller)
     found: Mapping[str, dict[str, str]] = json.loads(outputs.read_text(encoding="utf-8"))
     return found
+
+
+def deployed(aws: LocalAws, assembly: Path) -> Mapping[str, dict[str, str]]:
+    """Deploy every stack of an assembly in which AWS would refuse nothing; return the outputs by stack."""
+    assert faults(assembly) == []
+    artifacts = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))["artifacts"]
+    stacks = {name: it for name, it in artifacts.items() if it["type"] == "aws:cloudformation:stack"}
+    needs = {name: [other for other in it["dependencies"] if other in stacks] for name, it in stacks.items()}
+    outputs = {}
+    for name in TopologicalSorter(needs).static_order():
+        region = stacks[name]["environment"].rpartition("/")[2].replace("unknown-region", aws.region)
+        pseudo = {"${AWS::Partition}": "aws", "${AWS::AccountId}": aws.account, "${AWS::Region}": region}
+        _publish(aws, assembly, json.loads(_with(pseudo, (assembly / f"{name}.assets.json").read_text("utf-8"))))
+        properties = stacks[name]["properties"]
+        template = json.dumps(
+            json.loads((assembly / properties["templateFile"]).read_text("utf-8")), separators=(",", ":")
+        )
+        role = _with(pseudo, properties["cloudFormationExecutionRoleArn"])
+        outputs[name] = stack_outputs(aws.client("cloudformation", region_name=region), name, template, RoleARN=role)
+    return outputs
+
+
+def _compact(template: Any) -> str:
+    # CloudFormation takes 51,200 characters in a request.
+    return json.dumps(template, separators=(",", ":"))
+
+
+def _with(values: Mapping[str, str], text: str) -> str:
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
+
+
+def _publish(aws: LocalAws, assembly: Path, assets: Any) -> None:
+    for file in assets["files"].values():
+        source = assembly / file["source"]["path"]
+        if file["source"]["packaging"] == "zip":
+            source = Path(shutil.make_archive(str(source), "zip", source))
+        for destination in file["destinations"].values():
+            aws.client("s3").upload_file(str(source), destination["bucketName"], destination["objectKey"])
+
+
+def stack_outputs(cloudformation: Any, name: str, template: str, **how: Any) -> dict[str, str]:
+    """Create a stack, or update it; return its outputs."""
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
+    there = {stack["StackName"] for page in pages for stack in page["Stacks"]}
+    call = cloudformation.update_stack if name in there else cloudformation.create_stack
+    call(StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_NAMED_IAM"], **how)
+    while (stack := cloudformation.describe_stacks(StackName=name)["Stacks"][0])["StackStatus"].endswith("_PROGRESS"):
+        time.sleep(0.1)
+    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    reasons = [event["ResourceStatusReason"] for event in events if event.get("ResourceStatusReason")]
+    assert stack["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}, reasons
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def bootstrap(aws: LocalAws, region: str) -> None:
+    """Bootstrap another Region as the CDK command line bootstrapped the first one."""
+    home = aws.client("cloudformation")
+    parameters = home.describe_stacks(StackName="CDKToolkit")["Stacks"][0]["Parameters"]
+    template = home.get_template(StackName="CDKToolkit")["TemplateBody"]
+    text = template if isinstance(template, str) else _compact(template)
+    stack_outputs(aws.client("cloudformation", region_name=region), "CDKToolkit", text, Parameters=parameters)
 
 
 class Family:
@@ -67,6 +136,6 @@ def deployed_family(aws: LocalAws, folder: Path) -> Family:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CDK_DEFAULT_ACCOUNT", aws.account)
         assembly = synthesize(APP, folder / "out", folder=folder, context={})
-    run_cdk(aws, folder, "bootstrap", f"aws://{aws.account}/{AWAY}")
+    bootstrap(aws, AWAY)
     stacks = deployed(aws, assembly)
     return Family(aws, {name: value for stack in stacks.values() for name, value in stack.items()})

@@ -35,7 +35,7 @@ from kms_patterns.patterns.public_bucket import PublicBucket
 from kms_runtime.errors import TokenRefused
 from kms_runtime.tokens import RemoteJwks, key_id, verify_token
 from tests.contract.lifecycle import Target, deployer, used
-from tests.end_to_end.deployment import ROOT, deployed, run_cdk
+from tests.end_to_end.deployment import ROOT, deployed, deployed_by_cdk, run_cdk
 from tests.synthesis import synthesize
 
 APP = Path(__file__).parent / "apps" / "token_roll_over.py"
@@ -220,7 +220,7 @@ def synthesized(folder: Path, env: cdk.Environment) -> Path:
 def life(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Life:
     folder = tmp_path_factory.mktemp("life")
     assembly = synthesized(folder / "out", cdk.Environment(account=stage.aws.account, region=stage.aws.region))
-    life = Life(stage.aws, assembly, dict(deployed(stage.aws, assembly, caller=deployer(stage.aws))))
+    life = Life(stage.aws, assembly, dict(deployed_by_cdk(stage.aws, assembly, deployer(stage.aws))))
     for outputs in life.first.values():
         user = life.user(outputs)
         for body in (b"before", b"kept"):

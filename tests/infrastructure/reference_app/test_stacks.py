@@ -41,13 +41,14 @@ def build(app_module: ModuleType) -> Callable[..., cdk.App]:
     """Build the app under the context of cdk.json and that of the keyword arguments."""
     settings: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
 
-    def build_app(region: str | None = None, **context: str) -> cdk.App:
+    def build_app(region: str | None = None, *, validate: bool = False, **context: Any) -> cdk.App:
         with pytest.MonkeyPatch.context() as environment:
             environment.delenv("CDK_DEFAULT_ACCOUNT", raising=False)
             environment.delenv("CDK_DEFAULT_REGION", raising=False)
             if region:
                 environment.setenv("CDK_DEFAULT_REGION", region)
-            app = cdk.App(context={**settings, "aws:cdk:bundling-stacks": [], **context})
+            context = {**settings, "aws:cdk:bundling-stacks": [], **context}
+            app = cdk.App(context=context, builtin_cloud_formation_validation=validate)
             app_module.add_stacks(app)
         return app
 
@@ -56,7 +57,7 @@ def build(app_module: ModuleType) -> Callable[..., cdk.App]:
 
 @pytest.fixture(scope="session")
 def reference_app(build: Callable[..., cdk.App]) -> cdk.App:
-    return build()
+    return build(validate=True)
 
 
 @pytest.fixture(scope="session")
