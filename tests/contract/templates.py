@@ -58,10 +58,9 @@ def faults(assembly: Path) -> list[str]:
 
 
 def _violations(assembly: Path) -> Iterator[str]:
-    # The CDK validates by AWS's resource schemas at synth, and writes no report where it finds nothing.
-    report = assembly / "validation-report.json"
-    plugins = json.loads(report.read_text(encoding="utf-8"))["pluginReports"] if report.exists() else []
-    for violation in (it for plugin in plugins for it in plugin["violations"]):
+    # The CDK validates by AWS's resource schemas at synth; without validation there is no report.
+    report = json.loads((assembly / "validation-report.json").read_text(encoding="utf-8"))
+    for violation in (it for plugin in report["pluginReports"] for it in plugin["violations"]):
         for construct in violation["violatingConstructs"]:
             yield f"{construct['constructPath']}: {violation['ruleName']} {violation['description']}"
 
