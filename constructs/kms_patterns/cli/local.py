@@ -80,7 +80,10 @@ def list_() -> None:
     """List those that were started: name, address, account, Region, folder."""
     from kms_patterns.local import daemon  # noqa: PLC0415
 
-    for found in filter(None, map(daemon.running, daemon.names())):
+    servers = list(filter(None, map(daemon.running, daemon.names())))
+    if not servers:
+        click.echo("none was started: kms-patterns local start", err=True)
+    for found in servers:
         server = found.server
         where = f"https://127.0.0.1:{server.port} pid {server.pid}" if server else "ended"
         click.echo(f"{found.name}  {where}  {found.account}  {found.region}  {found.folder}")
