@@ -11,9 +11,11 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.arguments import checked
+from kms_patterns.keys.environment import home_of, note_stack, stack_of
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.grant_writer import GrantWriter
+from kms_patterns.keys.grants.key_policy import KeyPolicy, OwnStatement
 from kms_patterns.keys.grants.policy_checks import check_callers_statement
 from kms_patterns.keys.grants.service_grants import ServiceGrants
 from kms_patterns.keys.key_options import KeyAccess, KeyLifecycle, PrimaryKeyOptions, removal_policy
@@ -32,7 +34,7 @@ from kms_patterns.keys.starting_policy import Replication, guardrails, managemen
 from kms_patterns.keys.synth.synth_checks import check_at_synth
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.key_specs import MlKemSpec, MlKemUsage
-from kms_patterns.policy.statements import account_administration
+from kms_patterns.policy.statements import Document, account_administration, account_use
 
 
 @jsii.implements(KeyForConstructs)
@@ -56,17 +58,19 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         description, tags = options.get("description"), options.get("tags")
         lifecycle = options.get("lifecycle", KeyLifecycle.RETAIN)
         multi_region, imported_material = options.get("multi_region", False), options.get("imported_material", False)
+        stack = stack_of(scope)
+        home = home_of(stack)
         check_key_spec(scope, key_spec, key_usage, symmetric=GENERATE_DATA_KEY in self.operations)
         check_rotates(rotation_period, rotates=rotates)
         check_rotation_period(rotation_period)
         check_pending_window(pending_window)
         protect = check_protection(options.get("protect_while_in_use"), lifecycle, enabled=options.get("enabled", True))
-        check_perimeter(perimeter, Stack.of(scope).account)
+        check_perimeter(perimeter, home.account)
         check_description(description)
         check_tags(tags)
         names = [name for name in (options.get("alias"), *options.get("aliases", ())) if name is not None]
         for name in names:
-            scoped_alias(name, Stack.of(scope))
+            scoped_alias(name, stack)
         ephemeral = lifecycle is KeyLifecycle.EPHEMERAL
         window = pending_window or (Duration.days(7) if ephemeral else None)
         self.key_spec, self.key_usage = key_spec, key_usage
@@ -78,12 +82,11 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
                 "role, so no id would be demanded; omit bind_role_ids, or make the key with KeyAccess.NAMED"
             )
         self._lifecycle, self._perimeter = lifecycle, perimeter
-        self._served: set[str] = set()
-        self._created: set[str] = set()
+        self._served, self._created = set(), set()
         self.sources_of_services = []
         self.multi_region, self.imported_material = multi_region, imported_material
         self._administration = management(on_demand_rotation, multi_region, imported_material)
-        named = iam.PolicyDocument(statements=[account_administration(self._administration)])
+        policy = KeyPolicy()
         # Left to KMS, as by kms.Key: spelled out, they would change properties of a migrated key that are fixed.
         plain = key_spec is kms.KeySpec.SYMMETRIC_DEFAULT
         super().__init__(
@@ -97,11 +100,14 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
             key_usage=key_usage if isinstance(key_usage, kms.KeyUsage) and not plain else None,
             multi_region=multi_region or None,
             pending_window=window,
-            policy=named if self.access is KeyAccess.NAMED else None,
+            policy=policy.of_others,
             removal_policy=removal_policy(lifecycle),
         )
-        self._region = self.stack.region
-        self._writer = GrantWriter(self)
+        note_stack(self, stack)
+        self._region = home.region
+        self._key_policy, self._writer = policy, GrantWriter(self, policy)
+        policy.attach(self.resource)
+        policy.add(OwnStatement(self._of_the_account(home.root)))
         if isinstance(key_spec, MlKemSpec):
             self.resource.key_spec, self.resource.key_usage = key_spec.value, key_usage.value
         check_at_synth(self)
@@ -110,7 +116,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         for name, value in (tags or {}).items():
             self.resource.tags.set_tag(name, value)
         self._writer.guard(guardrails(window, perimeter, protect))
-        self._replication = Replication(self.stack) if multi_region else None
+        self._replication = Replication(stack) if multi_region else None
         self._writer.guard(self._replication.statements if self._replication else [])
         self.grant_names: set[str] = set()
         """Names that the KeyGrants of this key were given."""
@@ -143,7 +149,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
     @property
     def statements_for_elsewhere(self) -> Set[str]:
         """Ids of the key policy statements for roles and users whose own policies this app does not write."""
-        return self._writer.elsewhere
+        return self._key_policy.elsewhere
 
     @checked
     def grant_admin(self, grantee: iam.IGrantable) -> iam.Grant:
@@ -170,12 +176,14 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
             GrantRefused: It allows wildcards, or use of the key to a whole account or to everyone.
         """
         check_callers_statement(self, statement)
+        self._key_policy.note_others()
         added = super().add_to_resource_policy(statement, allow_no_op).statement_added
         # The AWS CDK names the policy document here, which nothing can depend on: grant.apply_before would fail.
         return iam.AddToResourcePolicyResult(statement_added=added, policy_dependable=self)
 
     def write_statement(self, statement: iam.PolicyStatement) -> None:
         """Add a statement of this package to the key policy, without the checks of a caller's statement."""
+        self._key_policy.note_others()
         super().add_to_resource_policy(statement)
 
     @checked
@@ -204,6 +212,12 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         self._alias_names.add(name)
         alias.apply_removal_policy(RemovalPolicy.DESTROY)
         return alias
+
+    def _of_the_account(self, root: str) -> Document:
+        """Return the statement without which no one could manage the key."""
+        if self.access is KeyAccess.DELEGATED:
+            return account_use(root)
+        return account_administration(root, self._administration)
 
     def _algorithms(self, of_usage: Mapping[str, Sequence[str]]) -> Sequence[str]:
         return of_usage[self.key_spec.value]

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.errors import DeployerUnknown
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import actions
 from kms_patterns.policy import guardrails as deny
 from kms_patterns.policy.conditions import not_deploying
+from kms_patterns.policy.statements import Document
 
 _DEFAULT_WINDOW_DAYS = 30
 
@@ -53,15 +53,12 @@ class Replication:
     def _write(self) -> None:
         regions = sorted(self._away)
         others, strangers = self.statements
-        others.add_condition("StringNotEquals", {"kms:ReplicaRegion": [self._home.region, *regions]})
+        others["Condition"] = {"StringNotEquals": {"kms:ReplicaRegion": [self._home.region, *regions]}}
         deployers = [*self._at_home, *(self._away[region] for region in regions)]
-        for operator, demands in not_deploying(deployers).items():
-            strangers.add_condition(operator, demands)
+        strangers["Condition"] = not_deploying(deployers)
 
 
-def guardrails(
-    window: Duration | None, perimeter: str | None, protect_while_in_use: Duration | None
-) -> list[iam.PolicyStatement]:
+def guardrails(window: Duration | None, perimeter: str | None, protect_while_in_use: Duration | None) -> list[Document]:
     """Return the statements that deny what a correct deployment of this key never does.
 
     Args:

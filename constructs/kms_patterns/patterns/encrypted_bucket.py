@@ -1,20 +1,22 @@
 """A bucket whose objects are all under one KMS key, with grants that name the one operation they are for."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack, cast
 
-from aws_cdk import Duration, Stack, Token
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.environment import Home, arn_of, home_of, id_of, is_unresolved, stack_of
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.keys.key_options import KeyLifecycle, removal_policy
 from kms_patterns.keys.synth.deployment_role import deployers
 from kms_patterns.patterns.parts.object_grants import ObjectGrants
 from kms_patterns.policy.bucket_statements import configured_by_deployment, only_under_key
+from kms_patterns.policy.statements import Document
 
 
 class BucketOptions(TypedDict, total=False):
@@ -123,11 +125,13 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         lifecycle: KeyLifecycle | None = None,
         **options: Unpack[BucketOptions],
     ) -> None:
-        _check_key(encryption_key, Stack.of(scope))
+        home = home_of(stack_of(scope))
+        _check_key(encryption_key, home)
         _check_options(construct_id, options)
         check_names(construct_id, allow_upload_by_alias=allow_upload_by_alias, configured_by=configured_by)
+        if abort_incomplete_uploads_after is not None:
+            _check_abort_after(abort_incomplete_uploads_after)
         abort_after = abort_incomplete_uploads_after or Duration.days(7)
-        _check_abort_after(abort_after)
         self._key = encryption_key
         kept = KeyLifecycle.RETAIN if isinstance(encryption_key, ImportedEncryptionKey) else encryption_key.lifecycle
         rules = [s3.LifecycleRule(id="AbortIncompleteUploads", abort_incomplete_multipart_upload_after=abort_after)]
@@ -146,12 +150,18 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
             removal_policy=removal_policy(lifecycle or kept),
             **given,
         )
-        aliases = [self.stack.format_arn(service="kms", resource=name) for name in allow_upload_by_alias]
-        names = [encryption_key.key_arn, encryption_key.key_id, *allow_upload_by_alias, *aliases]
-        for statement in only_under_key(self.arn_for_objects("*"), names):
-            self.add_to_resource_policy(statement)
-        roles = deployers(self.stack, configured_by)
-        self.add_to_resource_policy(configured_by_deployment(self.bucket_arn, roles, configured_by))
+        aliases = [f"arn:{home.partition}:kms:{home.region}:{home.account}:{name}" for name in allow_upload_by_alias]
+        names = [arn_of(encryption_key), id_of(encryption_key), *allow_upload_by_alias, *aliases]
+        arn = self.bucket_arn
+        statements = only_under_key(f"{arn}/*", names)
+        roles = deployers(stack_of(scope), configured_by)
+        deny(self, *statements, configured_by_deployment(arn, roles, configured_by))
+
+
+def deny(bucket: s3.Bucket, *statements: Document) -> None:
+    """Add statements to the policy of ``bucket``, which has one that enforces TLS, all of them at once."""
+    policy = cast("s3.BucketPolicy", bucket.policy)
+    policy.document.add_statements(*(iam.PolicyStatement.from_json(statement) for statement in statements))
 
 
 def check_names(construct_id: str, **given: Sequence[str]) -> None:
@@ -177,14 +187,14 @@ def _check_options(construct_id: str, options: Mapping[str, object]) -> None:
     raise KeyConfigurationError(f"{construct_id}: an EncryptedBucket takes no {name}: {reason}")
 
 
-def _check_key(key: EncryptionKey | ImportedEncryptionKey, stack: Stack) -> None:
+def _check_key(key: EncryptionKey | ImportedEncryptionKey, home: Home) -> None:
     if not isinstance(key, EncryptionKey | ImportedEncryptionKey):
         raise TypeError(
             f"encryption_key is a {type(key).__name__}: S3 encrypts under symmetric keys, and grants "
             "on an EncryptedBucket name the users of its key: give an EncryptionKey, or EncryptionKey.from_key_arn(…)"
         )
-    regions = [key.stack.region, stack.region]
-    if regions[0] != regions[1] and not any(Token.is_unresolved(region) for region in regions):
+    regions = [home_of(stack_of(key)).region, home.region]
+    if regions[0] != regions[1] and not any(is_unresolved(region) for region in regions):
         raise KeyConfigurationError(
             f"the key is in {regions[0]}, the bucket in {regions[1]}: S3 takes keys of its own Region only "
             "(KMS.NotFoundException); make a key beside the bucket"

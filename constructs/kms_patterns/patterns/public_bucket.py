@@ -11,7 +11,7 @@ from constructs import Construct
 from kms_patterns.functions.acknowledgements import acknowledge
 from kms_patterns.keys.key_options import KeyLifecycle, removal_policy
 from kms_patterns.keys.synth.deployment_role import deployers
-from kms_patterns.patterns.encrypted_bucket import check_names
+from kms_patterns.patterns.encrypted_bucket import check_names, deny
 from kms_patterns.policy.actions import S3_PUT_OBJECT, S3_REPLICATE_OBJECT
 from kms_patterns.policy.bucket_statements import configured_by_deployment, former_versions_stay_former
 
@@ -71,8 +71,11 @@ class PublicBucket(s3.Bucket):
             )
         )
         roles, others = deployers(self.stack, configured_by), [*configured_by, *self._emptying_role()]
-        self.add_to_resource_policy(former_versions_stay_former(self.arn_for_objects("*"), roles, others))
-        self.add_to_resource_policy(configured_by_deployment(self.bucket_arn, roles, others))
+        deny(
+            self,
+            former_versions_stay_former(self.arn_for_objects("*"), roles, others),
+            configured_by_deployment(self.bucket_arn, roles, others),
+        )
         acknowledge(self, _FINDINGS)
 
     def _emptying_role(self) -> list[str]:

@@ -6,8 +6,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aws_cdk import aws_iam as iam
-
 from kms_patterns.policy.actions import (
     S3_CONFIGURATION,
     S3_DELETE_OBJECT_VERSION,
@@ -16,6 +14,7 @@ from kms_patterns.policy.actions import (
     S3_UPDATE_OBJECT_ENCRYPTION,
 )
 from kms_patterns.policy.conditions import Conditions, not_deploying
+from kms_patterns.policy.statements import Document
 
 SID_DENY_OTHER_KEY: Final = "DenyUploadUnderAnotherKey"
 SID_DENY_AWS_MANAGED_KEY: Final = "DenyUploadUnderTheAwsManagedKey"
@@ -30,7 +29,7 @@ _UPLOADS: Final = (S3_PUT_OBJECT, S3_REPLICATE_OBJECT)
 _CUSTOMER_ALGORITHM: Final = "s3:x-amz-server-side-encryption-customer-algorithm"
 
 
-def only_under_key(objects_arn: str, key_names: Sequence[str]) -> list[iam.PolicyStatement]:
+def only_under_key(objects_arn: str, key_names: Sequence[str]) -> list[Document]:
     """Return the statements that deny an upload, or a replica that arrives, under any other key than one.
 
     An upload that names no encryption falls to the bucket's default, which is this key: ``Null`` lets it pass. One that
@@ -59,9 +58,7 @@ def only_under_key(objects_arn: str, key_names: Sequence[str]) -> list[iam.Polic
     ]
 
 
-def configured_by_deployment(
-    bucket_arn: str, deployers: Sequence[str | None], others: Sequence[str]
-) -> iam.PolicyStatement:
+def configured_by_deployment(bucket_arn: str, deployers: Sequence[str | None], others: Sequence[str]) -> Document:
     """Return the statement that leaves the bucket's encryption, policy, replication and deletion to its deployment.
 
     Without it, an administrator would change the default encryption and read every later upload. S3 lets the root user
@@ -77,9 +74,7 @@ def configured_by_deployment(
     return _deny(SID_DENY_CONFIGURATION, S3_CONFIGURATION, bucket_arn, not_deploying(deployers, others))
 
 
-def former_versions_stay_former(
-    objects_arn: str, deployers: Sequence[str | None], others: Sequence[str]
-) -> iam.PolicyStatement:
+def former_versions_stay_former(objects_arn: str, deployers: Sequence[str | None], others: Sequence[str]) -> Document:
     """Return the statement that leaves the deletion of versions to the deployment.
 
     Without the current version, S3 serves the one before: what was withdrawn would return.
@@ -98,12 +93,12 @@ def _given_other_than(key: str, value: str | list[str]) -> Mapping[str, Mapping[
     return {"StringNotEquals": {key: value}, "Null": {key: "false"}}
 
 
-def _deny(sid: str, actions: Sequence[str], resource: str, conditions: Conditions) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        sid=sid,
-        effect=iam.Effect.DENY,
-        principals=[iam.AnyPrincipal()],
-        actions=list(actions),
-        resources=[resource],
-        conditions=conditions,
-    )
+def _deny(sid: str, actions: Sequence[str], resource: str, conditions: Conditions) -> Document:
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Action": list(actions),
+        "Resource": resource,
+        "Condition": conditions,
+    }

@@ -7,9 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aws_cdk import aws_iam as iam
-
 from kms_patterns.policy.actions import CREATE_GRANT, REPLICATE_KEY
+from kms_patterns.policy.statements import Document
 
 SID_DENY_GRANTS_TO_OTHERS: Final = "DenyCreateGrantExceptForAwsServices"
 SID_DENY_LOCKOUT: Final = "DenyPolicyLockoutSafetyBypass"
@@ -35,7 +34,7 @@ _ORGANIZATION: Final = re.compile(r"o-[a-z0-9]{10,32}")
 _ACCOUNT: Final = re.compile(r"\d{12}")
 
 
-def grants_for_services_only() -> iam.PolicyStatement:
+def grants_for_services_only() -> Document:
     """Return the statement that leaves KMS grants to AWS services, in the form of Control Tower's CT.KMS.PR.3.
 
     See https://docs.aws.amazon.com/controltower/latest/controlreference/kms-rules.html
@@ -44,18 +43,18 @@ def grants_for_services_only() -> iam.PolicyStatement:
     return _deny(SID_DENY_GRANTS_TO_OTHERS, CREATE_GRANT, others)
 
 
-def no_lockout_bypass() -> iam.PolicyStatement:
+def no_lockout_bypass() -> Document:
     """Return the statement that refuses a key policy which would lock its own author out."""
     return _deny(SID_DENY_LOCKOUT, "kms:PutKeyPolicy", {"Bool": {"kms:BypassPolicyLockoutSafetyCheck": "true"}})
 
 
-def no_deletion_sooner_than(days: int) -> iam.PolicyStatement:
+def no_deletion_sooner_than(days: int) -> Document:
     """Return the statement that refuses a shorter waiting period than the key's own."""
     shorter = {"NumericLessThan": {"kms:ScheduleKeyDeletionPendingWindowInDays": str(days)}}
     return _deny(SID_DENY_HASTY_DELETION, "kms:ScheduleKeyDeletion", shorter)
 
 
-def no_end_within(days: int) -> iam.PolicyStatement:
+def no_end_within(days: int) -> Document:
     """Return the statement that keeps a key from being disabled or deleted within ``days`` after its last use.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/monitoring-keys-determining-usage.html
@@ -64,7 +63,7 @@ def no_end_within(days: int) -> iam.PolicyStatement:
     return _deny(SID_DENY_END_OF_USE, ["kms:DisableKey", "kms:ScheduleKeyDeletion"], used)
 
 
-def no_principal_outside(perimeter: str) -> iam.PolicyStatement:
+def no_principal_outside(perimeter: str) -> Document:
     """Return the statement that denies everything to principals outside an organization or account.
 
     AWS services that act for themselves belong to neither and pass: their statements have source conditions.
@@ -75,7 +74,7 @@ def no_principal_outside(perimeter: str) -> iam.PolicyStatement:
     return _deny(SID_DENY_OUTSIDERS, "kms:*", outside)
 
 
-def no_replication(sid: str, conditions: Mapping[str, Mapping[str, Any]]) -> iam.PolicyStatement:
+def no_replication(sid: str, conditions: Mapping[str, Mapping[str, Any]]) -> Document:
     """Return a statement that refuses to replicate the key.
 
     A principal that may replicate a key chooses the policy of the replica, so ReplicateKey amounts to PutKeyPolicy, and
@@ -96,12 +95,12 @@ def is_account(perimeter: str) -> bool:
     return bool(_ACCOUNT.fullmatch(perimeter))
 
 
-def _deny(sid: str, action: str | list[str], conditions: Mapping[str, Mapping[str, Any]]) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        sid=sid,
-        effect=iam.Effect.DENY,
-        principals=[iam.AnyPrincipal()],
-        actions=[action] if isinstance(action, str) else action,
-        resources=["*"],
-        conditions=conditions,
-    )
+def _deny(sid: str, action: str | list[str], conditions: Mapping[str, Mapping[str, Any]]) -> Document:
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Action": [action] if isinstance(action, str) else action,
+        "Resource": "*",
+        "Condition": {operator: dict(demands) for operator, demands in conditions.items()},
+    }

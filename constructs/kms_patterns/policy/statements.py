@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from aws_cdk import Stack, Token, region_info
-from aws_cdk import aws_iam as iam
 
 from kms_patterns.policy import actions, conditions
 
@@ -24,30 +23,31 @@ MAX_KEY_POLICY_BYTES: Final = 32 * 1024
 _SID_READABLE: Final = 48
 
 
-def account_administration(administration: Sequence[str] = actions.ADMINISTRATION) -> iam.PolicyStatement:
+Document = dict[str, Any]
+"""A statement as a policy document writes it; its texts may hold tokens."""
+
+
+def account_administration(root: str, administration: Sequence[str] = actions.ADMINISTRATION) -> Document:
     """Return the statement that keeps the key manageable: IAM policies of the account may administer it, not use it.
 
     PutKeyPolicy is among the actions: a principal that may change the policy can give itself use, and CloudTrail
     shows it.
 
     Args:
+        root: ARN of the root of the key's account.
         administration: What administrators of this key do.
     """
-    return iam.PolicyStatement(
-        sid=SID_ACCOUNT_ADMINISTRATION,
-        principals=[iam.AccountRootPrincipal()],
-        actions=list(administration),
-        resources=["*"],
-    )
+    return _allow(SID_ACCOUNT_ADMINISTRATION, root, administration, {})
+
+
+def account_use(root: str) -> Document:
+    """Return the one statement of the default policy of the AWS CDK: IAM of the account decides about everything."""
+    return {"Effect": "Allow", "Principal": {"AWS": root}, "Action": ["kms:*"], "Resource": "*"}
 
 
 def named_grant(
-    sid: str,
-    principal_arn: str,
-    granted: Sequence[str],
-    extra: conditions.Conditions,
-    account: str | None = None,
-) -> iam.PolicyStatement:
+    sid: str, root: str, principal_arn: str, granted: Sequence[str], extra: conditions.Conditions
+) -> Document:
     """Return the key policy's half of a grant: an account's IAM may allow it, to this one role or user only.
 
     A condition and not a ``Principal``: the key does not fail to deploy when the role does not exist yet, and the
@@ -55,23 +55,15 @@ def named_grant(
 
     Args:
         sid: Id of the statement.
+        root: ARN of the root of the account of the role or user.
         principal_arn: The role or user.
         granted: Exact KMS actions.
         extra: Further conditions.
-        account: The account of the role or user, where it is not the key's.
     """
-    return iam.PolicyStatement(
-        sid=sid,
-        principals=[iam.AccountPrincipal(account) if account else iam.AccountRootPrincipal()],
-        actions=list(granted),
-        resources=["*"],
-        conditions=conditions.merge(conditions.principal(principal_arn), extra),
-    )
+    return _allow(sid, root, granted, conditions.merge(conditions.principal(principal_arn), extra))
 
 
-def service_linked_grant(
-    sid: str, role_arn: str, granted: Sequence[str], extra: conditions.Conditions
-) -> iam.PolicyStatement:
+def service_linked_grant(sid: str, role_arn: str, granted: Sequence[str], extra: conditions.Conditions) -> Document:
     """Return the statement that lets a service-linked role use the key by the key policy alone.
 
     AWS writes that role's policy, so there is no other half: the role is the ``Principal``, and must exist when the
@@ -79,13 +71,18 @@ def service_linked_grant(
 
     See https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
     """
-    return iam.PolicyStatement(
-        sid=sid,
-        principals=[iam.ArnPrincipal(role_arn)],
-        actions=list(granted),
-        resources=["*"],
-        conditions=conditions.merge(extra),
-    )
+    return _allow(sid, role_arn, granted, conditions.merge(extra))
+
+
+def _allow(sid: str, principal: str, granted: Sequence[str], demanded: conditions.Conditions) -> Document:
+    document = {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"AWS": principal},
+        "Action": list(granted),
+        "Resource": "*",
+    }
+    return {**document, "Condition": demanded} if demanded else document
 
 
 def grant_sid(construct_path: str, ordinal: int = 1) -> str:

@@ -12,6 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from kms_patterns.keys.grants.grantee import principal_of
 from kms_patterns.keys.grants.policy_checks import check_symmetric
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.acting_services import ENCRYPTION
@@ -160,7 +161,7 @@ class ViaService:
             grantee: The principal to grant to.
             scope: Where a role of which only the ARN is known is imported.
         """
-        principal: Any = grantee.grant_principal
+        principal: Any = principal_of(grantee)
         if not isinstance(principal, kms.ViaServicePrincipal | iam.PrincipalWithConditions):
             return None
         fragment = principal.policy_fragment

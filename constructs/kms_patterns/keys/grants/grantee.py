@@ -2,11 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.environment import home_of, is_unresolved, stack_of
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.policy.conditions import Conditions
@@ -62,6 +65,73 @@ def is_service_linked(arn: str) -> bool:
     return ":role/aws-service-role/" in arn
 
 
+class _Facts:
+    """What is fixed of a role or user, asked of the CDK's process once for all of its grants."""
+
+    def __init__(self, principal: Any) -> None:
+        self._principal = principal
+
+    @cached_property
+    def path(self) -> str:
+        return str(self._principal.node.path)
+
+    @cached_property
+    def arn(self) -> str:
+        return str(
+            getattr(self._principal, "role_arn", None)
+            or getattr(self._principal, "user_arn", None)
+            or _arn_behind(self._principal)
+        )
+
+    @cached_property
+    def account(self) -> str | None:
+        account: str | None = self._principal.principal_account
+        return account
+
+    @cached_property
+    def child(self) -> Any:
+        return self._principal.node.default_child
+
+    @cached_property
+    def name(self) -> tuple[str, str, str] | None:
+        """Kind, path and name, where these are known now."""
+        child = self.child
+        if isinstance(child, iam.CfnRole):
+            name, path, kind = child.role_name, child.path, "role"
+        elif isinstance(child, iam.CfnUser):
+            name, path, kind = child.user_name, child.path, "user"
+        else:
+            return None
+        path = path or "/"
+        return None if not name or is_unresolved(name) or is_unresolved(path) else (kind, path, name)
+
+
+_facts: "WeakKeyDictionary[Any, _Facts]" = WeakKeyDictionary()
+_PRINCIPALS_OF_THEMSELVES: Final = (iam.Role, iam.User)
+
+
+def _facts_of(principal: Any) -> _Facts:
+    # Only of objects that Python made: of others, jsii makes a new one each time.
+    if principal not in _facts:
+        _facts[principal] = _Facts(principal)
+    return _facts[principal]
+
+
+def principal_of(grantee: Any) -> Any:
+    """Return the principal to which a grant to ``grantee`` is one."""
+    return grantee if isinstance(grantee, _PRINCIPALS_OF_THEMSELVES) else grantee.grant_principal
+
+
+def path_of(principal: Any) -> str | None:
+    """Return the construct path of a principal; None if it is not a construct."""
+    return _facts_of(principal).path if _is_construct(principal) else None
+
+
+def _is_construct(principal: Any) -> bool:
+    # Asked of the type first: the property itself is a request to the CDK's process.
+    return hasattr(type(principal), "node") or hasattr(principal, "node")
+
+
 def resolve_grantee(principal: Any, stack: Stack) -> Grantee:
     """Return the role or user ``principal``, named in a way that ``stack`` (the key's) can write.
 
@@ -69,12 +139,11 @@ def resolve_grantee(principal: Any, stack: Stack) -> Grantee:
         GrantRefused: It has no role or user ARN, or cannot be named without a cycle.
     """
     arn = identity_arn(principal)
-    account, node = _foreign_account(principal, stack), principal.node
-    child = node.default_child
+    account, facts = _foreign_account(principal, stack), _facts_of(principal)
     # Of a role in another account the AWS CDK writes the name that it has or will have, without a reference.
-    elsewhere = child is None or account is not None
-    named = _physical_arn(child, stack, account) or _own_arn(principal, arn, stack, imported=elsewhere)
-    return Grantee(principal, named, node.path, account)
+    elsewhere = facts.child is None or account is not None
+    named = _physical_arn(facts, stack, account) or _own_arn(principal, arn, stack, imported=elsewhere)
+    return Grantee(principal, named, facts.path, account)
 
 
 def identity_arn(principal: Any) -> str:
@@ -83,7 +152,7 @@ def identity_arn(principal: Any) -> str:
     Raises:
         GrantRefused: It has none, or one that does not identify exactly one role or user.
     """
-    arn = str(getattr(principal, "role_arn", None) or getattr(principal, "user_arn", None) or _arn_behind(principal))
+    arn = _facts_of(principal).arn if _is_construct(principal) else ""
     if not arn:
         raise GrantRefused(_no_arn(principal))
     known = _TOKEN.sub("", arn)
@@ -108,7 +177,7 @@ def _arn_behind(principal: Any) -> str:
 
 def grantee_of(principal: Any, stack: Stack) -> Grantee:
     """Return the role or user ``principal`` by its ARN, for use outside of the policy of the key in ``stack``."""
-    return Grantee(principal, identity_arn(principal), principal.node.path, _foreign_account(principal, stack))
+    return Grantee(principal, identity_arn(principal), _facts_of(principal).path, _foreign_account(principal, stack))
 
 
 def check_inside(grantee: Grantee, perimeter: str | None) -> None:
@@ -154,29 +223,23 @@ def _no_arn(principal: Any) -> str:
 
 def _foreign_account(principal: Any, stack: Stack) -> str | None:
     """Return the account of the role or user where it is not the key's."""
-    account = principal.principal_account
-    if not account or _unresolved(account):
+    account, home = _facts_of(principal).account, home_of(stack)
+    if not account or is_unresolved(account):
         return None
-    if _unresolved(stack.account):
+    if is_unresolved(home.account):
         raise GrantRefused(
             f"{principal.node.path} is in account {account}, and the account of the key's stack is known only at "
             "deployment: give the stack its account (env=Environment(account=…, region=…)), so that a role of another "
             "account is not taken for one of this"
         )
-    return str(account) if account != stack.account else None
+    return account if account != home.account else None
 
 
-def _physical_arn(child: Any, stack: Stack, account: str | None) -> str | None:
+def _physical_arn(facts: _Facts, stack: Stack, account: str | None) -> str | None:
     """Build the ARN from a name that is known now: it references nothing, so no cycle can come of it."""
-    if isinstance(child, iam.CfnRole):
-        name, path, kind = child.role_name, child.path, "role"
-    elif isinstance(child, iam.CfnUser):
-        name, path, kind = child.user_name, child.path, "user"
-    else:
+    if facts.name is None:
         return None
-    path = path or "/"
-    if not name or _unresolved(name) or _unresolved(path):
-        return None
+    kind, path, name = facts.name
     return stack.format_arn(
         service="iam",
         region="",
@@ -188,15 +251,10 @@ def _physical_arn(child: Any, stack: Stack, account: str | None) -> str | None:
 
 
 def _own_arn(principal: Any, arn: str, stack: Stack, *, imported: bool) -> str:
-    if imported or Stack.of(principal) is stack:
+    if imported or stack_of(principal) is stack:
         return arn
     raise GrantRefused(
         f"{principal.node.path} is in another stack than the key, and its policy makes its stack depend on the key's: "
         f'naming it in the key policy by a reference would be a cycle ("cyclic reference"). Give it a fixed name '
         "(role_name=… or user_name=…), or create it in the key's stack"
     )
-
-
-def _unresolved(text: str) -> bool:
-    # What Token.is_unresolved says of a string, without asking the CDK's process.
-    return "${Token[" in text

@@ -126,7 +126,7 @@ class ServiceGrants(GrantRules):
                 grantee, operations=use.grant_operations, via_service=use.host, key_policy_only=only
             )
             granted.append(making)
-        return reduce(iam.Grant.combine, granted)
+        return reduce(lambda one, more: one.combine(more), granted)
 
     def allow_grant_maker(self, maker: iam.IRole, operations: Sequence[str], limits: when.Conditions) -> iam.Grant:
         """Allow one role to create KMS grants with these operations, for requests that meet ``limits``.
@@ -164,7 +164,7 @@ class ServiceGrants(GrantRules):
                 f"{self.node.path}: the role that deploys {stack.node.path} must use the key through {service}, and "
                 f"its synthesizer does not name it: call allow_use_through({service!r}, role, create=True)"
             )
-        through = when.via_service(use.host, self.stack.region)
+        through = when.via_service(use.host, self._region)
         if use.creation:
             self._writer.grant_elsewhere(arn, "Deployment", use.creation, through)
         if use.creates_grants:
@@ -193,7 +193,7 @@ class ServiceGrants(GrantRules):
                 f"{self.node.path}: {name} takes keys of key spec {use.key_spec} only, not {self.key_spec.value} "
                 f"(InvalidKMSArn): make the key with {use.key_spec}"
             )
-        region = self.stack.region
+        region = self._region
         if use.only_in not in (None, region) and not Token.is_unresolved(region):
             raise GrantRefused(
                 f"{self.node.path}: {name} takes keys in {use.only_in} only, not in {region} (InvalidKMSArn): make the "

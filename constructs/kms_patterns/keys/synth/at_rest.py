@@ -3,31 +3,33 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import jsii
 from aws_cdk import (
     Annotations,
     CfnResource,
     IAspect,
-    Stack,
-    Token,
 )
 from constructs import IConstruct
 
+from kms_patterns.keys.environment import arn_of, home_of, is_unresolved, stack_of
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_statements import unbind
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_options import KeyAccess
-from kms_patterns.keys.synth.deliveries import DELIVERING, RECEIVING, Delivery, deliveries, let_in, resolved_by_path
+from kms_patterns.keys.synth.deliveries import (
+    DELIVERING,
+    RECEIVING,
+    Delivery,
+    deliveries,
+    delivers,
+    let_in,
+    resolved_by_path,
+)
+from kms_patterns.keys.synth.visited_resource import VisitedResource, at, class_of, class_of_resource, leaves, names
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.services import LAUNCHED, SERVICES, UNBOUND
-
-
-def _class_of(kind: str) -> str:
-    _, service, name = kind.split("::")
-    return f"aws-cdk-lib.aws_{service.lower()}.Cfn{name}"
-
 
 # What a property that names a key for encryption is called, here or above it, and what passes an ARN on as data.
 _ENCRYPTION: Final = re.compile(r"kms|encrypt|sse|cmk|keyConfiguration|keyManagement", re.IGNORECASE)
@@ -36,18 +38,17 @@ _DATA: Final = re.compile(
     re.IGNORECASE,
 )
 _NEVER_AT_REST: Final = ("aws-cdk-lib.aws_kms.", "aws-cdk-lib.aws_iam.", "aws-cdk-lib.CfnCustomResource")
-_ANY_TYPE: Final = "aws-cdk-lib.CfnResource"
-_PARTS: Final = 3
+_GLOBAL_TABLE: Final = "aws-cdk-lib.aws_dynamodb.CfnGlobalTable"
 _ROWS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
-    _class_of(kind): {
+    class_of(kind): {
         path: [name for name, use in SERVICES.items() if path in use.resources.get(kind, ())]
         for path in dict.fromkeys(path for use in SERVICES.values() for path in use.resources.get(kind, ()))
     }
     for kind in dict.fromkeys(kind for use in SERVICES.values() for kind in use.resources)
 }
 """L1 class -> path below which a property names the key -> rows of the services that use it."""
-_UNBOUND: Final = {_class_of(kind): principal for kind, principal in UNBOUND.items()}
-_LAUNCHED: Final = {_class_of(kind): service for kind, service in LAUNCHED.items()}
+_UNBOUND: Final = {class_of(kind): principal for kind, principal in UNBOUND.items()}
+_LAUNCHED: Final = {class_of(kind): service for kind, service in LAUNCHED.items()}
 
 
 @jsii.implements(IAspect)
@@ -66,6 +67,7 @@ class AtRest:
         self._tokens: dict[str, str] = {}
         self.under: dict[str, GrantTarget] = {}
         """Construct path of a topic, queue or bucket -> its key."""
+        self._regions: dict[str, str] = {}
         self._waiting: dict[str, list[Delivery]] = {}
         self._topics: set[str] = set()
         self.refused: dict[str, list[str]] = {}
@@ -84,45 +86,40 @@ class AtRest:
         if resource is None:
             self._texts.append(name)
             return
-        self._texts.append(key.stack.get_logical_id(resource))
-        own = (key.key_arn, resource.attr_arn, resource.attr_key_id, resource.ref)
-        self._tokens |= dict.fromkeys(own, name)
+        self._texts.append(stack_of(key).get_logical_id(resource))
+        # The ARN as nearly all resources name it; any other reference is found by the logical id.
+        self._tokens[arn_of(key)] = name
 
     def visit(self, node: IConstruct) -> None:
         """Allow what ``node`` needs, if it is a resource that names one of the keys."""
-        if not isinstance(node, CfnResource):
+        if not isinstance(node, CfnResource) or (kind := class_of_resource(node)).startswith(_NEVER_AT_REST):
             return
-        kind, stack = _kind(node), node.stack
-        if kind.startswith(_NEVER_AT_REST):
-            return
-        properties = node._cfn_properties  # noqa: SLF001 -- no public way to any resource's properties
-        if kind in DELIVERING:
-            for delivery in deliveries(kind, node.node.path, properties, stack):
+        visited = VisitedResource(node, kind)
+        if kind in DELIVERING and delivers(kind, visited.resolved):
+            for delivery in deliveries(kind, visited.path, visited.given, visited.stack):
                 self._deliver(delivery)
-        named = list(self._named(properties, stack))
+        named = list(self._named(visited))
         if named:
-            self._serve_all(node, stack, kind, named)
+            self._serve_all(visited, named)
 
-    def _serve_all(
-        self, node: CfnResource, stack: Stack, kind: str, named: Sequence[tuple[tuple[str, ...], str]]
-    ) -> None:
-        rows, path = _ROWS.get(kind, {}), node.node.path
+    def _serve_all(self, visited: VisitedResource, named: Sequence[tuple[tuple[str, ...], str]]) -> None:
+        rows, path, kind = _ROWS.get(visited.kind, {}), visited.path, visited.kind
         messages: list[str] = []
         found = [(where, name, _services(rows, where)) for where, name in named]
         served = dict.fromkeys((name, service) for _, name, services in found for service in services)
-        for key in (self._keys[name] for name in dict.fromkeys(name for name, _ in served)):
-            messages += _check_region(key, node, stack)
-            unbind(key, path)
+        for name in dict.fromkeys(name for name, _ in served):
+            messages += _check_region(self._keys[name], self._home(name), visited)
+            unbind(self._keys[name], path)
         for name, service in served:
-            messages += _serve(self._keys[name], service, node, stack)
+            messages += _serve(self._keys[name], service, visited)
             if service in RECEIVING:
                 self._receive(path, self._keys[name], topic=service == "sns")
         self.refused[path] = messages
         for where, name, services in found:
             if kind in _UNBOUND and _encrypts(where):
-                messages.append(_unbound(self._keys[name], node, _UNBOUND[kind]))
+                messages.append(_unbound(self._keys[name], visited, _UNBOUND[kind]))
             elif not services and _encrypts(where):
-                _warn_of_unknown(self._keys[name], node, ".".join(where), _LAUNCHED.get(kind), has_row=bool(rows))
+                _warn_of_unknown(self._keys[name], visited, ".".join(where), _LAUNCHED.get(kind), has_row=bool(rows))
 
     def _receive(self, path: str, key: GrantTarget, *, topic: bool) -> None:
         self.under[path] = key
@@ -139,33 +136,35 @@ class AtRest:
         else:
             let_in(key, delivery, topic=delivery.target in self._topics)
 
-    def _named(self, properties: Mapping[str, Any], stack: Stack) -> Iterator[tuple[tuple[str, ...], str]]:
+    def _named(self, visited: VisitedResource) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield where properties name a key, and the name of the key."""
         # Each request of the CDK's process counts, and most resources have no token or one of the key's own.
-        rest: list[tuple[tuple[str, ...], Any]] = []
-        for where, value in _leaves(properties):
+        for where, value in leaves(visited.given):
+            if any(_DATA.fullmatch(name) for name in where):
+                continue
             if isinstance(value, str) and value in self._tokens:
                 yield where, self._tokens[value]
             elif not isinstance(value, str) or "{Token[" in value or value in self._keys:
-                rest.append((where, value))
-        # By number, not as a list: what resolves to nothing is missing in the response.
-        shown = stack.resolve({str(number): value for number, (_, value) in enumerate(rest)}) if rest else {}
-        for number, (where, value) in enumerate(rest):
-            text = json.dumps(shown.get(str(number)), sort_keys=True)
-            if any(own in text for own in self._texts):
-                exact = resolved_by_path(value, stack)
-                yield from ((below, name) for below, name in _names(exact, where) if below and name in self._keys)
+                text = json.dumps(at(visited.resolved, where), sort_keys=True)
+                if any(own in text for own in self._texts):
+                    exact = resolved_by_path(value, visited.stack)
+                    yield from ((below, name) for below, name in names(exact, where) if below and name in self._keys)
+
+    def _home(self, name: str) -> str:
+        if name not in self._regions:
+            self._regions[name] = str(self._keys[name].env.region)
+        return self._regions[name]
 
 
-def _check_region(key: GrantTarget, resource: CfnResource, stack: Stack) -> Iterator[str]:
-    home = str(key.env.region)
-    known = not Token.is_unresolved(home) and not Token.is_unresolved(stack.region)
+def _check_region(key: GrantTarget, home: str, visited: VisitedResource) -> Iterator[str]:
+    here = home_of(visited.stack).region
     # A global table names the keys of its replicas, each in its own Region.
-    if known and stack.region != home and resource.cfn_resource_type != "AWS::DynamoDB::GlobalTable":
-        yield (
-            f"{resource.node.path} in {stack.region} is encrypted under {key.node.path} in {home}: AWS services take "
-            "keys of their own Region only; make the key with multi_region=True and a ReplicaKey there, or another key"
-        )
+    if is_unresolved(home) or is_unresolved(here) or home == here or visited.kind == _GLOBAL_TABLE:
+        return
+    yield (
+        f"{visited.path} in {here} is encrypted under {key.node.path} in {home}: AWS services take "
+        "keys of their own Region only; make the key with multi_region=True and a ReplicaKey there, or another key"
+    )
 
 
 def _services(rows: Mapping[str, Sequence[str]], where: tuple[str, ...]) -> Sequence[str]:
@@ -175,9 +174,9 @@ def _services(rows: Mapping[str, Sequence[str]], where: tuple[str, ...]) -> Sequ
     return next((found for below, found in rows.items() if f"{path}.".startswith(f"{below}.")), ())
 
 
-def _unbound(key: GrantTarget, resource: CfnResource, principal: str) -> str:
+def _unbound(key: GrantTarget, resource: VisitedResource, principal: str) -> str:
     return (
-        f"{resource.node.path} ({resource.cfn_resource_type}) names {key.node.path}: {principal} uses the key of such "
+        f"{resource.path} ({resource.type}) names {key.node.path}: {principal} uses the key of such "
         "a resource without aws:SourceArn and aws:SourceAccount, so a statement for it would serve every account "
         "(confused deputy), and without one the creation fails (InsufficientEncryptionPolicyException). Give it a "
         "kms.Key of its own, or leave it to the AWS owned key"
@@ -185,12 +184,12 @@ def _unbound(key: GrantTarget, resource: CfnResource, principal: str) -> str:
 
 
 def _warn_of_unknown(
-    key: GrantTarget, resource: CfnResource, where: str, launched: str | None, *, has_row: bool
+    key: GrantTarget, resource: VisitedResource, where: str, launched: str | None, *, has_row: bool
 ) -> None:
     """Say that a resource may be encrypted under a key, and that the table does not list what its service needs."""
     if key.access is not KeyAccess.NAMED or launched in key.services_with_creators:
         return
-    what = f"{resource.node.path} ({resource.cfn_resource_type}) names this key at {where}, and "
+    what = f"{resource.path} ({resource.type}) names this key at {where}, and "
     if launched is not None:
         what += (
             "what is launched from it is created by another role than the one that deploys: nothing was allowed. Call "
@@ -204,55 +203,21 @@ def _warn_of_unknown(
             "under the key, allow that with grant_operations(role, …, via_service=…), or make the key with "
             "access=KeyAccess.DELEGATED; then acknowledge this warning"
         )
-    Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownService:{resource.node.path}", what)
-
-
-def _kind(resource: CfnResource) -> str:
-    """Return the L1 class of a resource, also of one that the app wrote as a ``CfnResource`` of some type."""
-    kind = str(getattr(type(resource), "__jsii_type__", ""))
-    if kind != _ANY_TYPE:
-        return kind
-    title = resource.cfn_resource_type
-    known = title.startswith("AWS::") and len(title.split("::")) == _PARTS
-    return _class_of(title) if known else "aws-cdk-lib.CfnCustomResource"
+    Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownService:{resource.path}", what)
 
 
 def _encrypts(where: tuple[str, ...]) -> bool:
-    return any(_ENCRYPTION.search(name) for name in where) and not any(_DATA.fullmatch(name) for name in where)
+    return any(_ENCRYPTION.search(name) for name in where)
 
 
-def _serve(key: GrantTarget, service: str, resource: CfnResource, stack: Stack) -> Iterator[str]:
+def _serve(key: GrantTarget, service: str, resource: VisitedResource) -> Iterator[str]:
     if GENERATE_DATA_KEY not in key.operations:
         yield (
-            f"{resource.node.path} is encrypted under {key.node.path}, a {type(key).__name__}: {service}, like all AWS "
+            f"{resource.path} is encrypted under {key.node.path}, a {type(key).__name__}: {service}, like all AWS "
             "services that encrypt at rest, takes symmetric keys only; give it an EncryptionKey"
         )
         return
     try:
-        key.serve_resources_of(service, stack)
+        key.serve_resources_of(service, resource.stack)
     except GrantRefused as error:
         yield str(error)
-
-
-def _leaves(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, dict):
-        for name, member in value.items():
-            yield from _leaves(member, (*where, name))
-    elif isinstance(value, list) and not any(str(member).startswith("#{Token[") for member in value):
-        for member in value:
-            yield from _leaves(member, where)
-    elif value is not None and not isinstance(value, bool | int | float):
-        yield where, value
-
-
-def _names(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    if isinstance(value, str):
-        yield where, value
-    elif isinstance(value, dict):
-        if len(value) == 1:
-            yield where, json.dumps(value, sort_keys=True)
-        for name, member in value.items():
-            yield from _names(member, (*where, name))
-    elif isinstance(value, list):
-        for member in value:
-            yield from _names(member, where)

@@ -77,24 +77,32 @@ class Delivery:
     sources: tuple[str, ...] = ()
 
 
+def delivers(kind: str, resolved: Mapping[str, Any]) -> bool:
+    """Return whether a resource makes AWS services deliver.
+
+    Args:
+        kind: L1 class of the resource.
+        resolved: Its properties, resolved.
+    """
+    if kind in _BY_NAME:
+        member = _BY_NAME[kind][1]
+        return not member or bool(resolved.get(member))
+    return any(_delivers(statement) for statement in _statements(resolved.get("policyDocument")))
+
+
 def deliveries(kind: str, by: str, given: Mapping[str, Any], stack: Stack) -> Iterator[Delivery]:
-    """Yield what a resource makes AWS services deliver.
+    """Yield what a resource that :func:`delivers` makes AWS services deliver.
 
     Args:
         kind: L1 class of the resource, one of :data:`DELIVERING`.
         by: Its construct path.
-        given: Its properties.
+        given: Its properties, as they are: by path, each token is a request of its own to the CDK's process.
         stack: Its stack.
     """
     if kind in _BY_NAME:
         service, member = _BY_NAME[kind]
-        # One request first: by path, each token is a request of its own, and most resources deliver nothing.
-        if member and not stack.resolve(given.get(member)):
-            return
         named = resolved_by_path(given.get(member) if member else given, stack)
         yield from (Delivery(service, text, by) for text in dict.fromkeys(_texts(named)))
-        return
-    if not any(_delivers(statement) for statement in _statements(stack.resolve(given["policyDocument"]))):
         return
     properties = resolved_by_path(given, stack)
     targets = list(_texts(properties.get(_POLICIES[kind], ())))

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from aws_cdk import (
     App,
@@ -37,6 +38,16 @@ def deployment_role_arn(stack: Stack) -> str | None:
 
     See https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
     """
+    if stack in _ROLES:
+        return _ROLES[stack]
+    arn = _ROLES[stack] = _deployment_role_arn(stack)
+    return arn
+
+
+_ROLES: "WeakKeyDictionary[Stack, str | None]" = WeakKeyDictionary()
+
+
+def _deployment_role_arn(stack: Stack) -> str | None:
     while isinstance(stack, NestedStack) and stack.nested_stack_parent is not None:
         stack = stack.nested_stack_parent
     synthesizer = stack.synthesizer

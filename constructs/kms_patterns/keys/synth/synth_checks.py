@@ -7,16 +7,18 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import jsii
-from aws_cdk import Aspects, CfnResource, Stage
+from aws_cdk import Aspects, CfnResource, Stack, Stage
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct, IValidation
 
+from kms_patterns.keys.environment import path_of, stack_of
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.at_rest import AtRest
 from kms_patterns.keys.synth.identity_statements import identity_statements
-from kms_patterns.keys.synth.template_checks import policy_limits, template_checks
+from kms_patterns.keys.synth.template_checks import DEPLOYED_CONTEXT, policy_limits, template_checks
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.keys.synth.void_grants import Callers, messages_without_key, void_grants
 
@@ -76,16 +78,26 @@ def check_at_synth(key: KeyInApp) -> None:
     """Have the policy of ``key`` and all permissions on it checked when its app or stage is synthesized."""
     checks = _checks_of(key)
     checks.keys.append(key)
-    checks.at_rest.add(key, key.resource.node.path)
+    checks.at_rest.add(key, path_of(key.resource))
 
 
 def serve_at_synth(key: GrantTarget) -> None:
     """Have it reported, when its app or stage is synthesized, what resources under ``key`` need of its owner."""
-    arn = key.stack.resolve(key.key_arn)
+    arn = stack_of(key).resolve(key.key_arn)
     _checks_of(key).at_rest.add(key, arn if isinstance(arn, str) else json.dumps(arn, sort_keys=True))
 
 
+_checks: "WeakKeyDictionary[Stack, SynthChecks]" = WeakKeyDictionary()
+
+
 def _checks_of(key: GrantTarget) -> "SynthChecks":
+    stack = stack_of(key)
+    if stack not in _checks:
+        _checks[stack] = _checks_of_stage(stack)
+    return _checks[stack]
+
+
+def _checks_of_stage(key: IConstruct) -> "SynthChecks":
     stage: IConstruct = Stage.of(key) or key.node.root
     aspects = Aspects.of(stage)
     found = next((aspect for aspect in aspects.all if isinstance(aspect, _AtRestWithChecks)), None)
@@ -114,7 +126,10 @@ class SynthChecks:
         messages += [text for key in self.keys for text in void_grants(key, statements, view, references, callers)]
         messages += messages_without_key(self.at_rest.under, statements, view, references, callers)
         messages += [text for key in self.keys for text in policy_limits(key, view)]
-        messages += [text for key in self.keys for text in template_checks(key, view)]
+        deployed = {
+            stack: stack.node.try_get_context(DEPLOYED_CONTEXT) for stack in {stack_of(key) for key in self.keys}
+        }
+        messages += [text for key in self.keys for text in template_checks(key, view, deployed[stack_of(key)])]
         return [*messages, *circular_roles(self.keys, view)]
 
 

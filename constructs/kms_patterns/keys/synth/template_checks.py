@@ -28,10 +28,20 @@ _DEFAULTS: Final[Mapping[str, object]] = {
 }
 
 
-def template_checks(key: KeyInApp, view: TemplateView) -> Iterator[str]:
-    """Yield one message per property of ``key`` that KMS or AWS CloudFormation would refuse."""
+def template_checks(key: KeyInApp, view: TemplateView, deployed: str | None) -> Iterator[str]:
+    """Yield one message per property of ``key`` that KMS or AWS CloudFormation would refuse.
+
+    Args:
+        key: The key.
+        view: The app.
+        deployed: Folder of the templates that are deployed, if it is known.
+    """
     properties = view.properties(key.resource)
-    messages = [*_unmanageable(properties["keyPolicy"]), *_rotation(key, properties), *_changed(key, view, properties)]
+    messages = [
+        *_unmanageable(properties["keyPolicy"]),
+        *_rotation(key, properties),
+        *_changed(key, view, properties, deployed),
+    ]
     yield from (f"{key.node.path}: {message}" for message in messages)
 
 
@@ -62,8 +72,7 @@ def _rotation(key: KeyInApp, properties: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _changed(key: KeyInApp, view: TemplateView, properties: Mapping[str, Any]) -> Iterator[str]:
-    folder = key.node.try_get_context(DEPLOYED_CONTEXT)
+def _changed(key: KeyInApp, view: TemplateView, properties: Mapping[str, Any], folder: str | None) -> Iterator[str]:
     if not folder:
         return
     if not Path(folder).is_dir():

@@ -10,6 +10,8 @@ from aws_cdk import CfnElement, CfnOutput, CfnParameter, CfnResource, NestedStac
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
+from kms_patterns.keys.environment import path_of
+
 Resource = TypeVar("Resource", bound=CfnElement)
 
 
@@ -22,7 +24,6 @@ class TemplateView:
     def __init__(self, constructs: Iterable[IConstruct]) -> None:
         self._constructs = [item for item in constructs if isinstance(item, CfnElement | Stack)]
         # By path, never by construct: jsii makes a new Python object each time it meets one that JavaScript made.
-        self._paths: dict[int, tuple[IConstruct, str]] = {}
         self._stacks: dict[str, Stack] = {}
         self._ids: dict[str, str] = {}
         self._properties: dict[str, dict[str, Any]] = {}
@@ -35,6 +36,10 @@ class TemplateView:
         """Return all stacks, nested ones also."""
         return [item for item in self._constructs if isinstance(item, Stack)]
 
+    @cached_property
+    def _by_path(self) -> dict[str, Stack]:
+        return {self.path(stack): stack for stack in self.stacks()}
+
     def stack_path(self, stack: Stack) -> str:
         """Return the construct path of a stack."""
         return self.path(stack)
@@ -43,7 +48,8 @@ class TemplateView:
         """Return the stack whose template holds ``item``."""
         path = self.path(item)
         if path not in self._stacks:
-            self._stacks[path] = item.stack
+            homes = (self._by_path.get(path.rsplit("/", parts)[0]) for parts in range(1, path.count("/") + 1))
+            self._stacks[path] = next((stack for stack in homes if stack is not None), None) or item.stack
         return self._stacks[path]
 
     def logical_id(self, item: CfnElement) -> str:
@@ -61,16 +67,23 @@ class TemplateView:
         """Return the resolved properties of ``item``, spelled as its L1 construct does (``keyPolicy``)."""
         path = self.path(item)
         if path not in self._properties:
-            given = item._cfn_properties  # noqa: SLF001 -- the one way to the properties of any resource
-            self._properties[path] = self.stack_of(item).resolve(given) or {}
+            self._resolve(type(item))
         return self._properties[path]
+
+    def _resolve(self, kind: type[CfnResource]) -> None:
+        """Resolve the properties of all resources of a type, those of one stack together."""
+        by_stack: dict[str, dict[str, Any]] = {}
+        for item in (it for it in self.every(kind) if type(it) is kind):
+            stack = self.stack_path(self.stack_of(item))
+            # The one way to the properties of any resource.
+            by_stack.setdefault(stack, {})[self.path(item)] = item._cfn_properties  # noqa: SLF001
+        for stack, given in by_stack.items():
+            resolved = self._by_path[stack].resolve(given) or {}
+            self._properties |= {path: resolved.get(path) or {} for path in given}
 
     def path(self, item: CfnElement | Stack) -> str:
         """Return the construct path of a resource or stack."""
-        # Asked of the CDK's process once for each Python object, which is kept so that its id stays its own.
-        if id(item) not in self._paths:
-            self._paths[id(item)] = item, item.node.path
-        return self._paths[id(item)][1]
+        return path_of(item)
 
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.aws_sns import CfnTopic
 from aws_cdk.aws_sqs import CfnQueue
 
+from kms_patterns.keys.environment import stack_of
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.identity_statements import (
     ANY_KEY,
@@ -83,7 +84,7 @@ def void_grants(
     A statement with conditions of the template lacks it if none of its forms about the key has one.
     """
     in_identities = list(_identity_allowances(view.name(key.resource), statements))
-    in_key_policy = list(_key_allowances(view.properties(key.resource)["keyPolicy"], key.stack, references))
+    in_key_policy = list(_key_allowances(view.properties(key.resource)["keyPolicy"], stack_of(key), references))
     about_key = ((number, it) for number, it in in_identities if it.names_key)
     others = [it for _, it in in_key_policy]
     for identity, missing in _void(about_key, others, callers):

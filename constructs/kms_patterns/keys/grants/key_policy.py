@@ -1,0 +1,143 @@
+"""The policy of one key, kept in Python and handed to the AWS CDK when it writes the template."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import jsii
+from aws_cdk import IAnyProducer, IResolveContext, Lazy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import IConstruct
+
+from kms_patterns.policy.statements import Document, grouped
+
+
+class OwnStatement:
+    """A statement that this package writes; a ``PolicyStatement`` of the AWS CDK as soon as a caller asks for it."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._made: iam.PolicyStatement | None = None
+
+    @property
+    def sid(self) -> str:
+        """Its id."""
+        return str(self._document.get("Sid", ""))
+
+    @property
+    def actions(self) -> Sequence[str]:
+        """Its actions, as written."""
+        return self._made.actions if self._made else list(self._document["Action"])
+
+    @property
+    def conditions(self) -> Mapping[str, Any]:
+        """Its conditions, as written."""
+        found: Mapping[str, Any] = self._made.conditions if self._made else self._document.get("Condition", {})
+        return found
+
+    def add_actions(self, *actions: str) -> None:
+        """Allow further actions."""
+        if self._made:
+            self._made.add_actions(*actions)
+        else:
+            self._document["Action"] += actions
+
+    def made(self) -> iam.PolicyStatement:
+        """Return the statement as an object that its caller may change."""
+        self._made = self._made or iam.PolicyStatement.from_json(self._document)
+        return self._made
+
+    def rendered(self) -> Document:
+        """Return the statement as the AWS CDK writes it."""
+        if self._made:
+            return cast("Document", self._made.to_statement_json())
+        actions = sorted(self._document["Action"])
+        written = {**self._document, "Action": actions[0] if len(actions) == 1 else actions}
+        return {name: value for name, value in written.items() if value}
+
+
+@jsii.implements(IAnyProducer)
+class KeyPolicy:
+    """The statements of this package, in their order, and after them those of callers and of other constructs."""
+
+    def __init__(self) -> None:
+        self.of_others = iam.PolicyDocument()
+        """What the AWS CDK knows as the policy of the key."""
+        self._has_others = False
+        self._statements: list[OwnStatement] = []
+        self._groupable: set[str] = set()
+        self.elsewhere: set[str] = set()
+        """Ids of the statements whose other half is not in this app."""
+
+    def attach(self, resource: kms.CfnKey) -> None:
+        """Become the policy of ``resource``."""
+        resource.key_policy = Lazy.uncached_any(self)
+
+    def add(self, statement: OwnStatement, *, shared: bool = False, elsewhere: bool = False) -> OwnStatement:
+        """Add a statement of this package.
+
+        Args:
+            statement: The statement.
+            shared: Whether it may become one with others that differ in their roles only.
+            elsewhere: Whether the policy of its role or user is not in this app.
+        """
+        self._statements.append(statement)
+        if elsewhere:
+            # The check of void grants finds them by their ids, so they stay as they are.
+            self.elsewhere.add(statement.sid)
+        elif shared:
+            self._groupable.add(statement.sid)
+        return statement
+
+    def note_others(self) -> None:
+        """Note that a caller or another construct adds a statement to :attr:`of_others`."""
+        self._has_others = True
+
+    def produce(self, context: IResolveContext) -> Any:
+        """Return the policy document; the AWS CDK asks when it writes the template.
+
+        Roles with equal grants share a statement only now: until then a caller may narrow the statement of one.
+        """
+        own = context.resolve([statement.rendered() for statement in self._statements])
+        others = context.resolve(self.of_others)["Statement"] if self._has_others else []
+        return {"Statement": [*grouped(own, self._groupable), *others], "Version": "2012-10-17"}
+
+
+class PairedGrant(iam.Grant):
+    """A grant whose key policy half becomes a ``PolicyStatement`` when a caller asks for it."""
+
+    _key: IConstruct
+    _in_key_policy: list[OwnStatement]
+
+    @staticmethod
+    def of(grant: iam.Grant, key: IConstruct, statements: Iterable[OwnStatement]) -> "PairedGrant":
+        """Return ``grant``, made by the AWS CDK for the identity's half, with its half in the policy of ``key``."""
+        # It has no constructor: instances come from the AWS CDK's process.
+        grant.__dict__["_key"] = key
+        before = grant.__dict__.setdefault("_in_key_policy", [])
+        before += [statement for statement in statements if statement not in before]
+        grant.__class__ = PairedGrant
+        return cast("PairedGrant", grant)
+
+    @property
+    def resource_statements(self) -> list[iam.PolicyStatement]:
+        """The statements in the key policy."""
+        made = [statement.made() for statement in self._in_key_policy]
+        return [*super().resource_statements, *made]
+
+    @property
+    def resource_statement(self) -> iam.PolicyStatement | None:
+        """The first statement in the key policy."""
+        found = self.resource_statements
+        return found[0] if found else None
+
+    def apply_before(self, *constructs: IConstruct) -> None:
+        """Have both halves deployed before these constructs."""
+        super().apply_before(*constructs)
+        for construct in constructs:
+            construct.node.add_dependency(self._key)
+
+    def combine(self, rhs: iam.Grant) -> "PairedGrant":
+        """Return both grants as one."""
+        others = getattr(rhs, "_in_key_policy", ())
+        return self.of(super().combine(rhs), self._key, [*self._in_key_policy, *others])
