@@ -447,7 +447,7 @@ def test_a_missing_key_is_not_found_only_for_who_might_use_it(
 def test_key_that_its_policy_protects_while_in_use_is_ended_only_after_a_change_of_the_policy(
     root_kms: Any, root_statement: Any, make_key: Any, session_of: Any, allow: Any, operation: str
 ) -> None:
-    key = make_key(root_statement, no_end_within(30).to_statement_json())
+    key = make_key(root_statement, no_end_within(30))
     administrator = session_of(allow("kms:*", "*")).client("kms")
     end = getattr(administrator, operation)
     root_kms.encrypt(KeyId=key, Plaintext=b"x")

@@ -126,9 +126,8 @@ class SynthChecks:
         messages += [text for key in self.keys for text in void_grants(key, statements, view, references, callers)]
         messages += messages_without_key(self.at_rest.under, statements, view, references, callers)
         messages += [text for key in self.keys for text in policy_limits(key, view)]
-        deployed = {
-            stack: stack.node.try_get_context(DEPLOYED_CONTEXT) for stack in {stack_of(key) for key in self.keys}
-        }
+        stacks = {stack_of(key) for key in self.keys}
+        deployed = {stack: stack.node.try_get_context(DEPLOYED_CONTEXT) for stack in stacks}
         messages += [text for key in self.keys for text in template_checks(key, view, deployed[stack_of(key)])]
         return [*messages, *circular_roles(self.keys, view)]
 
