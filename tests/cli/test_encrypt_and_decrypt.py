@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kms_runtime.cli import encryption, file_streams, outputs, trees
+from kms_runtime.cli import file_streams, outputs, progress, trees
 from kms_runtime.cli.places import shown
 from kms_runtime.message import EncryptedDataKey, MessageKeys, serialize_context
 from kms_runtime.message.header import serialize_data_keys
@@ -434,8 +434,8 @@ def test_reader_that_leaves_early_is_one_line(environment, keys, small):
 
 def test_name_is_no_markup_of_the_progress_bar(tmp_path):
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with Progress(*encryption.columns(), console=console) as bar:
-        encryption.Report(console, bar).started(tmp_path / "[red]letter", 1)
+    with Progress(*progress.columns(), console=console) as bar:
+        progress.Report(console, bar).started(tmp_path / "[red]letter", 1)
     assert "[red]letter" in console.file.getvalue()
 
 
@@ -506,7 +506,7 @@ def test_file_that_cannot_be_looked_at_is_an_error_and_not_passed_over(plain, mo
 
     monkeypatch.setattr(Path, "stat", refused)
     with pytest.raises(PermissionError):
-        trees.tree([str(plain)], None, lambda name: f"{name}.encrypted", lambda _: True, again=False)
+        trees.tree([str(plain)], None, lambda name: f"{name}.encrypted", lambda _: True, lambda _: True, again=False)
 
 
 def test_damaged_message_does_not_keep_a_folder_from_being_decrypted(run, keys, plain, tmp_path):

@@ -15,50 +15,16 @@ from typing import Any
 
 import click
 
+from kms_runtime.cli.options import pairs, shared_options, use
 from kms_runtime.cli.places import STREAM, Place, S3Place, place, shown
 
 _NOT_GENUINE = 3
 _AT_A_TIME = 8
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
-_SHARED = (
-    click.argument("files", nargs=-1, required=True, metavar="FILE..."),
-    click.option("-k", "--key", "keys", multiple=True, metavar="KEY-ARN", help="ARN of a KMS key; repeatable."),
-    click.option("-c", "--context", multiple=True, metavar="NAME=VALUE", help="Encryption context; repeatable."),
-    click.option(
-        "-o",
-        "--output",
-        metavar="PLACE",
-        callback=lambda _context, _option, text: None if text is None else place(text),
-        help="File, existing folder, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, or - for standard output.",
-    ),
-    click.option("-r", "--recursive", is_flag=True, help="FILE... are folders: process all in them, eight at a time."),
-    click.option("--suffix", default=".encrypted", show_default=True, help="Ending of the names of messages."),
-    click.option("-f", "--force", is_flag=True, help="Overwrite an existing output."),
-    click.option(
-        "--tags",
-        type=click.Choice(["refuse", "carry", "drop"]),
-        default="refuse",
-        show_default=True,
-        help="What to do with the tags of an object that goes to Amazon S3 again.",
-    ),
-    click.option("--metadata-output", type=click.Path(path_type=Path), help="Append a JSON line for each result."),
-    click.option("--profile", help="Profile of the AWS configuration."),
-    click.option("--region", help="Region of Amazon S3; keys name their own."),
-    click.option("--endpoint-url", help="Address to call in place of AWS."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary."),
-)
-
-
-def _shared(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command`` the options that both directions have."""
-    for option in reversed(_SHARED):
-        command = option(command)
-    return command
-
 
 @click.command()
-@_shared
+@shared_options
 @click.option(
     "--required-context",
     multiple=True,
@@ -72,6 +38,11 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Public key (DER or PEM) of an RSA KMS key: encrypts without a call to AWS.",
 )
+@click.option(
+    "--allow-alias",
+    is_flag=True,
+    help="A --key may be the ARN of an alias. Its key of now is used: anyone who may move the alias chooses it.",
+)
 def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify: bool, **options: Any) -> None:
     """Encrypt FILE... (a file, s3://BUCKET/KEY, or - for standard input) into FILE.encrypted.
 
@@ -80,10 +51,10 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
     """
     from kms_runtime.cli import encryption, file_streams, outputs  # noqa: PLC0415 - --help need not wait for boto3
 
-    _use(options)
+    use(options)
     targets = [output] if output else [place(name) for name in files]
-    if STREAM in targets and sys.stdout and sys.stdout.isatty() and not options["force"]:
-        raise click.UsageError("a message is binary and standard output is a terminal: redirect it, or give --output")
+    if STREAM in targets and sys.stdout and sys.stdout.isatty() and not (options["force"] or options["armor"]):
+        raise click.UsageError("a message is binary and standard output is a terminal: redirect it, or give --armor")
     if verify and any(isinstance(target, S3Place) for target in targets):
         raise click.UsageError(
             "--verify reads the output before it appears: run decrypt --verify on the object instead"
@@ -92,13 +63,17 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
     if verify and (in_place or (files == ("-",) and output is None)):
         name = shown(in_place[0]) if in_place and output != STREAM else "standard output"
         raise click.UsageError(f"--verify reads the output again, which {name} does not allow")
+    _check_json(options, targets)
+    keys = encryption.resolved(options["keys"], allow_alias=options["allow_alias"])
     work = encryption.Encryption(
-        encryption.encrypting_keyring(options["keys"], options["public_key"]),
-        _pairs(options["context"]),
+        encryption.encrypting_keyring(keys, options["public_key"]),
+        pairs(options["context"]),
         sign,
         verify,
         options["tags"],
         options["required_context"],
+        keys,
+        options["armor"],
         keep_time=options["recursive"],
     )
     suffix = options["suffix"]
@@ -106,7 +81,7 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
 
 
 @click.command()
-@_shared
+@shared_options
 @click.option("--account", multiple=True, metavar="ID", help="Accept any key of this account instead of --key.")
 @click.option("--rsa", is_flag=True, help="The --key is an RSA KMS key.")
 @click.option(
@@ -115,6 +90,13 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
     default="require-encrypt-require-decrypt",
     show_default=True,
     help="The second also reads messages that do not commit to their key.",
+)
+@click.option(
+    "--max-encrypted-data-keys",
+    type=click.IntRange(1, 65535),
+    default=20,
+    show_default=True,
+    help="Refuse messages with more; each may cost a call.",
 )
 @click.option("--verify", is_flag=True, help="Authenticate the whole message and write nothing.")
 def decrypt(files: tuple[str, ...], output: Place | None, *, verify: bool, **options: Any) -> None:
@@ -130,39 +112,26 @@ def decrypt(files: tuple[str, ...], output: Place | None, *, verify: bool, **opt
 
     if verify and output:
         raise click.UsageError("--verify writes nothing: leave --output out")
-    _use(options)
+    use(options)
+    _check_json(options, [output] if output else [place(name) for name in files] if not verify else [])
     keyring = encryption.decrypting_keyring(options["keys"], options["account"], rsa=options["rsa"])
     work = encryption.Decryption(
         keyring,
-        _pairs(options["context"]),
+        pairs(options["context"]),
         verify,
         options["tags"],
         CommitmentPolicy(options["commitment_policy"].replace("-", "_").upper()),
+        options["max_encrypted_data_keys"],
+        options["armor"],
         keep_time=options["recursive"],
     )
     suffix = options["suffix"]
     _run(work, files, output, lambda name: file_streams.decrypted_name(name, suffix), options)
 
 
-def _use(options: dict[str, Any]) -> None:
-    """Take what the options say about AWS."""
-    from kms_runtime.cli import aws_clients  # noqa: PLC0415 - --help need not wait for it
-
-    if options["suffix"] in {"", "."} or set(options["suffix"]) & {"/", "\\", "\0"}:
-        raise click.UsageError(f"--suffix {shown(options['suffix'])!r}: the end of a file name is expected")
-    aws_clients.choose(options["profile"], options["region"], options["endpoint_url"])
-
-
-def _pairs(context: Sequence[str]) -> dict[str, str]:
-    """Return NAME=VALUE texts as a mapping."""
-    pairs: dict[str, str] = {}
-    for text in context:
-        name, equals, value = text.partition("=")
-        if not name or not equals or not value:
-            raise click.UsageError(f"--context {shown(text)}: NAME=VALUE is expected, neither part empty")
-        if pairs.setdefault(name, value) != value:
-            raise click.UsageError(f"--context {shown(name)} is given twice, with different values")
-    return pairs
+def _check_json(options: dict[str, Any], targets: Sequence[Place | None]) -> None:
+    if options["json"] and STREAM in targets:
+        raise click.UsageError("--json writes to standard output, where the result goes: give --output")
 
 
 def _is_beside(output: Place | None, folders: Sequence[str]) -> bool:
@@ -174,10 +143,10 @@ def _run(
     work: Any, patterns: Sequence[str], output: Place | None, name_for: Callable[[str], str], options: dict[str, Any]
 ) -> None:
     """Process every file; continue after a failure, and exit with the gravest code."""
-    from kms_runtime.cli import encryption, file_streams, trees  # noqa: PLC0415 - --help need not wait for boto3
+    from kms_runtime.cli import encryption, file_streams, progress, trees  # noqa: PLC0415 - --help is quick
 
     found, writes = None, not (work.verify and isinstance(work, encryption.Decryption))
-    pairs: list[tuple[Any, Any]]
+    each_pair: list[tuple[Any, Any]]
     try:
         if options["recursive"]:
             found = trees.tree(
@@ -185,12 +154,13 @@ def _run(
                 output,
                 name_for,
                 lambda name: work.wants(name, options["suffix"], beside=_is_beside(output, patterns)),
+                work.is_result,
                 again=options["force"] or not writes,
             )
-            pairs = [*found.files]
+            each_pair = [*found.files]
         else:
             inputs = file_streams.expand(patterns)
-            pairs = list(zip(inputs, file_streams.destinations(inputs, output, name_for), strict=True))
+            each_pair = list(zip(inputs, file_streams.destinations(inputs, output, name_for), strict=True))
     except OSError as error:  # a name too long, a folder that may not be searched
         raise click.UsageError(shown(error)) from error
     codes: list[int] = []
@@ -201,34 +171,38 @@ def _run(
             if found and writes:
                 target.parent.mkdir(parents=True, exist_ok=True)
             result = work.run(source, target, report, force=options["force"])
-            if options["metadata_output"]:
-                report.record(options["metadata_output"], source, target, result)
+            report.done(source, target, result, options)
         except encryption.failures() as error:
-            report.failed(source, error)
+            report.failed(source, error, as_json=options["json"])
             codes.append(_NOT_GENUINE if isinstance(error, encryption.NOT_GENUINE) else 1)
 
-    with _terminable(), encryption.progress(quiet=options["quiet"]) as report:
+    with _terminable(), progress.progress(quiet=options["quiet"]) as report:
         if found is None:
-            for pair in pairs:
+            for pair in each_pair:
                 process(pair)
         else:
-            report.expect(len(pairs), found.size)
-            _side_by_side(process, pairs)
+            report.expect(len(each_pair), found.size)
+            _side_by_side(process, each_pair, report.stop)
     if found and not options["quiet"]:
         click.echo(
-            f"{len(pairs) - len(codes)} files done, {len(codes)} failed, {found.done} there already, "
+            f"{len(each_pair) - len(codes)} files done, {len(codes)} failed, {found.done} there already, "
             f"{found.other} passed over",
             err=True,
         )
     sys.exit(max(codes, default=0))
 
 
-def _side_by_side(process: Callable[[tuple[Any, Any]], None], pairs: Sequence[tuple[Any, Any]]) -> None:
-    """Process several files at a time; on an interruption those under way are ended and no other is started."""
+def _side_by_side(
+    process: Callable[[tuple[Any, Any]], None], each_pair: Sequence[tuple[Any, Any]], stop: Callable[[], None]
+) -> None:
+    """Process several files at a time; on an interruption those under way end at their next read."""
     threads = ThreadPoolExecutor(_AT_A_TIME, "file")
     try:
-        for done in [threads.submit(process, pair) for pair in pairs]:
+        for done in [threads.submit(process, pair) for pair in each_pair]:
             done.result()
+    except BaseException:
+        stop()
+        raise
     finally:
         threads.shutdown(cancel_futures=True)
 

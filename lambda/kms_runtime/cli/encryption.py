@@ -1,39 +1,33 @@
-"""Encryption and decryption of one file by the commands, and the report about it."""
+"""Encryption and decryption of one file by the commands, and the keyrings for it."""
 
-import json
 import os
+import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 import kms_runtime
+from kms_runtime.aws_errors import typed_errors
 from kms_runtime.cli import file_streams, outputs
+from kms_runtime.cli.armor import Armored, Dearmored
 from kms_runtime.cli.aws_clients import kms_client
 from kms_runtime.cli.places import Place, S3Place, shown
+from kms_runtime.cli.progress import Report
 from kms_runtime.errors import EncryptionContextMismatch, MessageAuthenticationFailed, MessageFormatError
 from kms_runtime.key_arn import parse_key_arn
 from kms_runtime.keyrings.keyring import Keyring
+from kms_runtime.message import FieldReader, read_header
+from kms_runtime.message.context import VERIFICATION_KEY_NAME
+from kms_runtime.streams import taker
 
 if TYPE_CHECKING:
     from kms_runtime.s3.transfer import Tags
 
+_ALIAS_ARN = re.compile(r"arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:alias/[A-Za-z0-9/_-]+")
 PUBLIC_KEY_LIMIT = 64 * 1024
 """Bytes that are read of a public key."""
 NOT_GENUINE = (MessageFormatError, MessageAuthenticationFailed, EncryptionContextMismatch)
@@ -43,6 +37,28 @@ def failures() -> tuple[type[Exception], ...]:
     """Return the errors of one file, after which the next is processed."""
     botocore = sys.modules.get("botocore.exceptions")  # not imported where no call is made
     return (kms_runtime.KmsRuntimeError, OSError, *([botocore.BotoCoreError] if botocore else []))
+
+
+def resolved(keys: Sequence[str], *, allow_alias: bool) -> tuple[str, ...]:
+    """Return ``keys`` with the ARN of its key in place of each alias ARN: a call of DescribeKey, if that is allowed.
+
+    Raises:
+        ClickException: AWS KMS refused.
+    """
+    if not allow_alias:
+        return tuple(keys)
+    found = []
+    for key in keys:
+        alias = _ALIAS_ARN.fullmatch(key)
+        if alias is None:
+            found.append(key)
+            continue
+        try:
+            with typed_errors("AWS KMS"):
+                found.append(str(kms_client(alias[1]).describe_key(KeyId=key)["KeyMetadata"]["Arn"]))
+        except kms_runtime.KmsRuntimeError as error:
+            raise click.ClickException(f"--key {shown(key)}: {error.code}: {error}") from error
+    return tuple(found)
 
 
 def encrypting_keyring(keys: Sequence[str], public_key: Path | None) -> Keyring:
@@ -91,7 +107,8 @@ def _regions(keys: Sequence[str]) -> dict[str, str]:
     wrong = [key for key, arn in parsed.items() if arn is None]
     if wrong:
         raise click.UsageError(
-            f"--key {shown(wrong[0])}: the ARN of a key is expected (an alias can be moved to another key)"
+            f"--key {shown(wrong[0])}: the ARN of a key is expected; an alias can be moved to another key, and on "
+            "encryption --allow-alias takes the key that its ARN names now"
         )
     return {key: arn.region for key, arn in parsed.items() if arn}
 
@@ -111,27 +128,47 @@ class Encryption:
     verify: bool
     tags: "Tags"
     required: Collection[str] = ()
+    keys: Collection[str] = ()
+    armor: bool = False
     keep_time: bool = False
 
     def wants(self, name: str, suffix: str, *, beside: bool) -> bool:
         """Tell whether ``name`` in a folder is encrypted: where results go beside sources, one of them is not."""
         return not (beside and name.endswith(suffix))
 
-    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> kms_runtime.MessageResult:
+    def _size(self, size: int | None) -> int | None:
+        return None if size is None else size * 7 // 5 if self.armor else size
+
+    def is_result(self, message: Path) -> bool:
+        """Tell by its header whether ``message`` has the keys, context and kind of signature that are asked for."""
+        try:
+            with message.open("rb") as opened:
+                header = read_header(FieldReader(taker(Dearmored(opened) if self.armor else opened)))
+        except (OSError, kms_runtime.KmsRuntimeError):
+            return False
+        stored = {name: value for name, value in self.context.items() if name not in self.required}
+        found = {name: value for name, value in header.encryption_context.items() if name != VERIFICATION_KEY_NAME}
+        keys = {key.name for key in header.encrypted_data_keys}
+        return (keys, found, header.suite.signed) == (set(self.keys), stored, self.sign)
+
+    def run(self, source: Place, target: Place, report: Report, *, force: bool) -> kms_runtime.MessageResult:
         """Encrypt ``source`` into ``target``, and compare if asked to."""
         signed = kms_runtime.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
         suite: dict[str, Any] = {"algorithm_suite": signed} if self.sign else {}
         common: dict[str, Any] = {"keyring": self.keyring, "encryption_context": self.context}
         with (
             file_streams.reading(source, tags=_applicable(self.tags, target)) as given,
-            outputs.writing(target, size=given.size, force=force, attributes=given.attributes) as output,
+            outputs.writing(target, size=self._size(given.size), force=force, attributes=given.attributes) as output,
         ):
             watched = file_streams.Watched(given.stream, report.started(source, given.size), digest=self.verify)
+            sink = Armored(output.sink) if self.armor else output.sink
             result = kms_runtime.encrypt(
-                watched, output.sink, required_encryption_context_keys=self.required, **common, **suite
+                watched, sink, required_encryption_context_keys=self.required, **common, **suite
             )
+            if isinstance(sink, Armored):
+                sink.finish()
             if self.verify and output.partial:
-                _compare(output.partial, watched.sha256, common)
+                _compare(output.partial, watched.sha256, common, armor=self.armor)
             if self.keep_time:
                 _keep_time(given, output)
             return result
@@ -148,11 +185,11 @@ def _applicable(tags: "Tags", target: Place) -> "Tags":
     return tags if isinstance(target, S3Place) else "drop"
 
 
-def _compare(message: Path, expected: bytes, common: Mapping[str, Any]) -> None:
+def _compare(message: Path, expected: bytes, common: Mapping[str, Any], *, armor: bool) -> None:
     """Decrypt what was written, before it takes its name."""
     found = file_streams.Discarding()
     with message.open("rb", buffering=0) as opened:
-        kms_runtime.decrypt(opened, found, **common)
+        kms_runtime.decrypt(Dearmored(opened) if armor else opened, found, **common)
     if found.sha256 != expected:
         raise MessageAuthenticationFailed("what was read back is not what was encrypted")
 
@@ -166,82 +203,30 @@ class Decryption:
     verify: bool
     tags: "Tags"
     commitment_policy: kms_runtime.CommitmentPolicy
+    max_encrypted_data_keys: int
+    armor: bool = False
     keep_time: bool = False
 
     def wants(self, name: str, suffix: str, *, beside: bool) -> bool:  # noqa: ARG002 - as of Encryption
         """Tell whether ``name`` in a folder is decrypted: what is a message by its name."""
         return name.endswith(suffix)
 
-    def run(self, source: Place, target: Place, report: "Report", *, force: bool) -> kms_runtime.MessageResult:
+    def is_result(self, plaintext: Path) -> bool:  # noqa: ARG002 - as of Encryption
+        """Tell whether a result of the right time is taken for the result: a plaintext names no key."""
+        return True
+
+    def run(self, source: Place, target: Place, report: Report, *, force: bool) -> kms_runtime.MessageResult:
         """Decrypt ``source`` into ``target``, or nowhere if only to verify."""
         with file_streams.reading(source, tags="drop" if self.verify else _applicable(self.tags, target)) as given:
             watched = file_streams.Watched(given.stream, report.started(source, given.size), digest=False)
             common: dict[str, Any] = {"keyring": self.keyring, "encryption_context": self.context}
             common["commitment_policy"] = self.commitment_policy
+            common["max_encrypted_data_keys"] = self.max_encrypted_data_keys
+            message = Dearmored(watched) if self.armor else watched
             if self.verify:
-                return kms_runtime.decrypt(watched, file_streams.Discarding(), **common)
+                return kms_runtime.decrypt(message, file_streams.Discarding(), **common)
             with outputs.writing(target, size=given.size, force=force, attributes=given.attributes) as output:
-                result = kms_runtime.decrypt(watched, output.sink, **common)
+                result = kms_runtime.decrypt(message, output.sink, **common)
                 if self.keep_time:
                     _keep_time(given, output)
                 return result
-
-
-class Report:
-    """A progress bar per file on standard error, if that is a terminal; failures always."""
-
-    def __init__(self, console: Console, bar: Progress) -> None:
-        self._console = console
-        self._bar = bar
-        self._whole: TaskID | None = None
-        self._begun, self._files = 0, 0
-        self._lock = Lock()
-
-    def expect(self, files: int, size: int) -> None:
-        """Show one bar for so many files, and bytes, in place of one for each."""
-        self._files = files
-        self._whole = self._bar.add_task("", total=size)
-
-    def started(self, file: Place, size: int | None) -> Any:
-        """Show a bar for ``file`` and return the function that moves it."""
-        if (whole := self._whole) is not None:
-            with self._lock:
-                self._begun += 1
-                self._bar.update(whole, description=f"{self._begun}/{self._files} {shown(file.name)}")
-            return lambda done: self._bar.advance(whole, done)
-        task = self._bar.add_task(shown(file.name), total=size)
-        return lambda done: self._bar.advance(task, done)
-
-    def record(self, path: Path, source: Place, target: Place, result: kms_runtime.MessageResult) -> None:
-        """Append one line of JSON about a result to ``path``."""
-        line = {
-            "input": str(source),
-            "output": str(target),
-            "plaintextBytes": result.plaintext_bytes,
-            "ciphertextBytes": result.ciphertext_bytes,
-            "encryptionContext": dict(result.encryption_context),
-            "key": result.key_arn,
-            "algorithmSuite": f"0x{result.algorithm_suite:04X}",
-        }
-        with self._lock, path.open("a", encoding="utf-8") as opened:
-            opened.write(json.dumps(line) + "\n")
-
-    def failed(self, file: Place, error: Exception) -> None:
-        """Say which file failed and why, with the error's code first."""
-        code = getattr(error, "code", type(error).__name__)
-        told = [f"{file}: {code}: {error}", *getattr(error, "__notes__", ())]
-        self._console.print("\n  ".join(map(shown, told)), style="red", markup=False, highlight=False, soft_wrap=True)
-
-
-def columns() -> tuple[ProgressColumn, ...]:
-    """Return what a bar shows: name, bar, bytes, rate and remaining time."""
-    name = TextColumn("{task.description}", markup=False)  # a file's name may look like markup
-    return name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator[Report]:
-    """Show progress while the block runs, if standard error is a terminal."""
-    console = Console(stderr=True)
-    with Progress(*columns(), console=console, disable=quiet or not console.is_terminal) as bar:
-        yield Report(console, bar)

@@ -1,8 +1,9 @@
 """Folders of the ``encrypt`` and ``decrypt`` commands: which files are processed, and where each result goes.
 
 A result has the modification time of its source. A second run leaves a file alone if its result is there with that
-time, so an interrupted run is resumed, and a source that changed meanwhile is an error instead of a stale result. Only
-times are compared: for another key or encryption context make the results again, with ``--force``.
+time, so an interrupted run is resumed, and a source that changed meanwhile is an error instead of a stale result. On
+encryption its header must also name the keys and the encryption context that are asked for: a message under others
+is an error, until ``--force`` makes it again.
 """
 
 import os
@@ -42,6 +43,7 @@ def tree(
     output: Place | None,
     name_for: Callable[[str], str],
     wanted: Callable[[str], bool],
+    is_result: Callable[[Path], bool],
     *,
     again: bool,
 ) -> Tree:
@@ -52,6 +54,7 @@ def tree(
         output: Folder in which the one folder is mirrored, made if it does not exist; None writes beside each source.
         name_for: Makes the name of the result.
         wanted: Tells whether a file of this name is processed.
+        is_result: Tells whether a file with the time of its source is the result that would be made.
         again: Whether results that are there are made again.
 
     Raises:
@@ -69,7 +72,7 @@ def tree(
                 continue
             folder = output / source.parent.relative_to(root) if isinstance(output, Path) else source.parent
             target = folder / name_for(source.name)
-            if not again and _is_result(target, found):
+            if not again and _has_time(target, found) and is_result(target):
                 done += 1
                 continue
             files.append((source, target))
@@ -115,6 +118,6 @@ def _facts(file: Path) -> os.stat_result | None:
     return found if stat.S_ISREG(found.st_mode) else None
 
 
-def _is_result(target: Path, source: os.stat_result) -> bool:
+def _has_time(target: Path, source: os.stat_result) -> bool:
     found = _facts(target)
     return found is not None and found.st_mtime_ns == source.st_mtime_ns

@@ -1,0 +1,110 @@
+"""What the ``encrypt`` and ``decrypt`` commands say of their work: progress, results and failures."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from kms_runtime import MessageResult
+from kms_runtime.cli.places import Place, shown
+
+
+class Stopped(Exception):
+    """The run ends; what is being written is removed."""
+
+
+class Report:
+    """A progress bar per file on standard error, if that is a terminal; failures always."""
+
+    def __init__(self, console: Console, bar: Progress) -> None:
+        self._console = console
+        self._bar = bar
+        self._whole: TaskID | None = None
+        self._begun, self._files = 0, 0
+        self._lock = Lock()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End every file that is being processed, at its next read."""
+        self._stopped = True
+
+    def expect(self, files: int, size: int) -> None:
+        """Show one bar for so many files, and bytes, in place of one for each."""
+        self._files = files
+        self._whole = self._bar.add_task("", total=size)
+
+    def started(self, file: Place, size: int | None) -> Any:
+        """Show a bar for ``file`` and return the function that moves it."""
+        if (whole := self._whole) is not None:
+            with self._lock:
+                self._begun += 1
+                self._bar.update(whole, description=f"{self._begun}/{self._files} {shown(file.name)}")
+        task = self._bar.add_task(shown(file.name), total=size) if whole is None else whole
+
+        def advance(done: int) -> None:
+            if self._stopped:
+                raise Stopped
+            self._bar.advance(task, done)
+
+        return advance
+
+    def done(self, source: Place, target: Place, result: MessageResult, options: Mapping[str, Any]) -> None:
+        """Say what became of ``source``, wherever ``options`` ask for it."""
+        line = {
+            "input": str(source),
+            "output": str(target),
+            "plaintextBytes": result.plaintext_bytes,
+            "ciphertextBytes": result.ciphertext_bytes,
+            "encryptionContext": dict(result.encryption_context),
+            "key": result.key_arn,
+            "algorithmSuite": f"0x{result.algorithm_suite:04X}",
+        }
+        with self._lock:
+            if path := options["metadata_output"]:
+                with path.open("a", encoding="utf-8") as opened:
+                    opened.write(json.dumps(line) + "\n")
+            if options["json"]:
+                click.echo(json.dumps(line))
+        if options["verbose"]:
+            bytes_ = f"{result.plaintext_bytes} bytes, {result.ciphertext_bytes} encrypted"
+            self._print(shown(f"{source} -> {target}: {bytes_}, {result.key_arn}"))
+
+    def failed(self, file: Place, error: Exception, *, as_json: bool) -> None:
+        """Say which file failed and why, with the error's code first."""
+        code = getattr(error, "code", type(error).__name__)
+        if as_json:
+            with self._lock:
+                click.echo(json.dumps({"input": str(file), "error": code, "message": str(error)}))
+        told = [f"{file}: {code}: {error}", *getattr(error, "__notes__", ())]
+        self._print("\n  ".join(map(shown, told)), style="red")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def columns() -> tuple[ProgressColumn, ...]:
+    """Return what a bar shows: name, bar, bytes, rate and remaining time."""
+    name = TextColumn("{task.description}", markup=False)  # a file's name may look like markup
+    return name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Report]:
+    """Show progress while the block runs, if standard error is a terminal."""
+    console = Console(stderr=True)
+    with Progress(*columns(), console=console, disable=quiet or not console.is_terminal) as bar:
+        yield Report(console, bar)
