@@ -69,10 +69,13 @@ class Dearmored:
         text = self._text + b"".join(read.split())
         whole = len(text) if self._ended else len(text) // 4 * 4
         self._text = text[whole:]
-        if whole and self._padded:
-            raise MessageFormatError("not the Base64 text of a message (text after the padding)")
+        piece = text[:whole]
+        padding = whole - len(piece.rstrip(b"="))
+        # Strict decoding lets a whole quartet of padding pass, and knows nothing of the pieces before this one.
+        if (whole and self._padded) or (padding and (whole - padding) % 4 + padding != 4):  # noqa: PLR2004
+            raise MessageFormatError("not the Base64 text of a message (its padding)")
+        self._padded = padding > 0
         try:
-            self._padded = text[:whole].endswith(b"=")
-            self._data = binascii.a2b_base64(text[:whole], strict_mode=True)
+            self._data = binascii.a2b_base64(piece, strict_mode=True)
         except binascii.Error as error:
             raise MessageFormatError(f"not the Base64 text of a message ({error})") from None
