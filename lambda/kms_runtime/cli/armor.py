@@ -72,7 +72,7 @@ class Dearmored:
         piece = text[:whole]
         padding = whole - len(piece.rstrip(b"="))
         # Strict decoding lets a whole quartet of padding pass, and knows nothing of the pieces before this one.
-        if (whole and self._padded) or (padding and (whole - padding) % 4 + padding != 4):  # noqa: PLR2004
+        if (whole and self._padded) or padding > 2 or (padding and (whole - padding) % 4 + padding != 4):  # noqa: PLR2004
             raise MessageFormatError("not the Base64 text of a message (its padding)")
         self._padded = padding > 0
         try:
