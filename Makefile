@@ -82,8 +82,8 @@ templates: install ## validate every template with the newest cfn-lint, in four 
 	"$(PYTHON)" -m venv build/cfn-lint && build/cfn-lint/bin/python -m pip install --quiet --upgrade cfn-lint
 	$(BIN)/python -m tests.contract.templates build/cfn-lint/bin/cfn-lint
 
-conformance: install ## LocalStack's KMS tests, recorded on AWS, from the checkout SUITE=folder, run by SUITE_PYTHON=python
-	$(BIN)/python -m tests.conformance $(SUITE)
+conformance: install ## LocalStack's tests, recorded on AWS, from the checkout SUITE=folder, of SERVICE=kms, s3, secretsmanager or ssm, run by SUITE_PYTHON=python
+	$(BIN)/python -m tests.conformance $(SUITE) $(SERVICE)
 
 soak: install ## objects through EnvelopeCipher in bad weather; OBJECTS=3000 and SEED=… choose how many and which
 	$(BIN)/python -m tests.soak --objects "$(or $(OBJECTS),3000)" $(if $(SEED),--seed "$(SEED)")

@@ -1,8 +1,8 @@
-"""LocalStack's KMS tests, recorded on AWS, against the embedded AWS: ``python -m tests.conformance FOLDER``.
+"""LocalStack's tests, recorded on AWS, against the embedded AWS: ``python -m tests.conformance FOLDER [SERVICE]``.
 
 FOLDER is a checkout of LocalStack's repository; nothing is fetched. ``SUITE_PYTHON`` names an interpreter that has
 ``localstack-core[runtime]``, ``localstack-snapshot``, ``pytest``, ``pytest-timeout``, ``asn1crypto`` and ``cbor2``.
-Prints every difference from what AWS answered, and fails if there is one that is not accounted for.
+Prints every difference from what AWS answered, and fails if KMS has one that is not accounted for.
 """
 
 import argparse
@@ -12,19 +12,19 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3.session
-import pytest
-from localstack.aws import connect
-from localstack.testing.aws import util
-from localstack_snapshot.snapshots import prototype
-
 from kms_patterns.local import LocalAws
 
-TESTS = Path("tests/aws/services/kms/test_kms.py")
+SERVICES = Path("tests/aws/services")
+# By service: its test files, and which of their tests; of S3 those about encryption under KMS keys.
+SUITES = {
+    "kms": (("test_kms.py",), ""),
+    "s3": (("test_s3.py", "test_s3_api.py"), "kms or sse or encrypt or bucket_key"),
+    "secretsmanager": (("test_secretsmanager.py",), ""),
+    "ssm": (("test_ssm.py",), ""),
+}
 HERE = Path(__file__).parent
 # Failures that are not ours, by the part of the test's name that they have in common.
 ACCOUNTED = {
@@ -38,12 +38,14 @@ def main() -> None:
     """Run the suite in its own interpreter and print what differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("folder", type=Path, help="a checkout of LocalStack's repository")
-    folder = parser.parse_args().folder.resolve()
-    if not (folder / TESTS).is_file():
-        sys.exit(f"{folder} has no {TESTS}: give a checkout of LocalStack's repository")
+    parser.add_argument("service", nargs="?", choices=sorted(SUITES), default="kms")
+    arguments = parser.parse_args()
+    folder, service = arguments.folder.resolve(), arguments.service
+    if not (folder / SERVICES / service).is_dir():
+        sys.exit(f"{folder} has no {SERVICES / service}: give a checkout of LocalStack's repository")
     with tempfile.TemporaryDirectory() as work, LocalAws.start() as aws:
         record = Path(work) / "record.jsonl"
-        _run(folder, record, _environment(aws))
+        _run(folder, service, record, _environment(aws))
         lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     sys.exit(_report(lines))
 
@@ -58,11 +60,12 @@ def _environment(aws: LocalAws) -> dict[str, str]:
     return {name: value for name, value in aws.environment().items() if name != "AWS_SESSION_TOKEN"} | given
 
 
-def _run(folder: Path, record: Path, environment: dict[str, str]) -> None:
-    python = os.environ.get("SUITE_PYTHON", sys.executable)
+def _run(folder: Path, service: str, record: Path, environment: dict[str, str]) -> None:
+    (files, chosen), python = SUITES[service], os.environ.get("SUITE_PYTHON", sys.executable)
     path = os.pathsep.join(map(str, (HERE, folder / "localstack-core", folder)))
     command = [python, "-m", "pytest", "-q", "-p", "recording", "-p", "no:cacheprovider", "--timeout", "60",
-               "--confcutdir", "tests/aws", str(TESTS)]  # fmt: skip
+               "--confcutdir", "tests/aws", *(str(SERVICES / service / name) for name in files)]  # fmt: skip
+    command += ["-k", chosen] if chosen else []
     settings = {"PYTHONPATH": path, "RECORD": str(record), "TEST_TARGET": "AWS_CLOUD", "SNAPSHOT_UPDATE": "0"}
     done = subprocess.run(
         command, cwd=folder, env={**os.environ, **environment, **settings}, capture_output=True, text=True, check=False
@@ -116,119 +119,3 @@ def _short(value: Any) -> str:
 
 if __name__ == "__main__":
     main()
-
-
-pytest_plugins = [
-    "localstack.testing.pytest.fixtures",
-    "localstack_snapshot.pytest.snapshot",
-    "localstack.testing.pytest.cloudformation.fixtures",
-]
-_MARKERS = (
-    "aws_validated", "aws_only_localstack", "aws_needs_fixing", "aws_unknown", "aws_manual_setup_required",
-    "only_localstack", "multiruntime", "requires_in_process", "requires_docker", "lambda_runtime_update",
-    "only_on_amd64", "skip_offline", "resource_heavy", "requires_in_container", "snapshot_skip",
-)  # fmt: skip
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Know the suite's markers, and use the endpoint's own certificate authority."""
-    for marker in _MARKERS:
-        config.addinivalue_line("markers", marker)
-    prototype.SnapshotSession._assert_all = _recorded
-    made, client = connect.ClientFactory.__init__, boto3.session.Session.client
-
-    def trusting(factory: Any, *arguments: Any, **named: Any) -> None:
-        made(factory, *arguments, **named)
-        factory._verify = os.environ["AWS_CA_BUNDLE"]
-
-    def without_verify(session: Any, *arguments: Any, **named: Any) -> Any:
-        if named.get("verify") is True:
-            del named["verify"]
-        return client(session, *arguments, **named)
-
-    connect.ClientFactory.__init__ = trusting
-    boto3.session.Session.client = without_verify  # type: ignore[method-assign]
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Record how each test ended."""
-    outcome = yield
-    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
-    if report.when == "call" or report.outcome != "passed":
-        reason = "" if report.passed else str(report.longrepr)[-2000:]
-        _record({"test": _name(item.nodeid), "outcome": f"{report.when}: {report.outcome}", "reason": reason})
-
-
-@pytest.fixture(scope="session")
-def aws_session() -> Any:
-    return util.base_aws_session()
-
-
-@pytest.fixture(scope="session")
-def secondary_aws_session(aws_session: Any) -> Any:
-    return aws_session
-
-
-@pytest.fixture(scope="session")
-def aws_client_factory(aws_session: Any) -> Any:
-    return util.base_aws_client_factory(aws_session)
-
-
-@pytest.fixture(scope="session")
-def secondary_aws_client_factory(secondary_aws_session: Any) -> Any:
-    return util.base_aws_client_factory(secondary_aws_session)
-
-
-@pytest.fixture(scope="session")
-def aws_client(aws_client_factory: Any) -> Any:
-    return util.base_testing_aws_client(aws_client_factory)
-
-
-@pytest.fixture(scope="session")
-def secondary_aws_client(secondary_aws_client_factory: Any) -> Any:
-    return util.base_testing_aws_client(secondary_aws_client_factory)
-
-
-def _name(node: str) -> str:
-    return node.split("::", 1)[1]
-
-
-def _record(line: dict[str, Any]) -> None:
-    with Path(os.environ["RECORD"]).open("a", encoding="utf-8") as record:
-        record.write(json.dumps(line, default=str) + "\n")
-
-
-def _recorded(session: Any, verify_test_case: bool = True, skip_verification_paths: Any = None) -> list[Any]:
-    """Compare as LocalStack does, with nothing left out, and record what differs."""
-    if not session.observed_state:
-        return []
-    session.verify, session.skip_verification_paths = True, []
-    known = session.recorded_state or {}
-    session._remove_skip_verification_paths(known)
-    seen = session.observed_state = session._transform(session.observed_state)
-    results = []
-    for name in session.called_keys:
-        if name in known:
-            results.append(prototype.SnapshotMatchResult(known[name], seen[name], key=name))
-        differences = list(_differences("", known.get(name), seen[name]))
-        _record({"test": _name(session.scope_key), "snapshot": name, "differences": differences})
-    if not all(results):
-        raise prototype.SnapshotAssertionError("the snapshot differs", result=results)
-    return results
-
-
-def _differences(path: str, recorded: Any, seen: Any) -> Iterator[list[Any]]:
-    if isinstance(recorded, dict) and isinstance(seen, dict):
-        for name in sorted({*recorded, *seen}, key=str):
-            if name not in recorded:
-                yield ["+", f"{path}/{name}", None, seen[name]]
-            elif name not in seen:
-                yield ["-", f"{path}/{name}", recorded[name], None]
-            else:
-                yield from _differences(f"{path}/{name}", recorded[name], seen[name])
-    elif isinstance(recorded, list) and isinstance(seen, list) and len(recorded) == len(seen):
-        for position, (one, other) in enumerate(zip(recorded, seen, strict=True)):
-            yield from _differences(f"{path}/{position}", one, other)
-    elif recorded != seen:
-        yield ["~", path, recorded, seen]

@@ -82,9 +82,6 @@ def _save() -> None:
 def _serve(layout: Layout, listener: socket.socket) -> None:
     # The server signs nothing: without its native library botocore is imported in half the time.
     sys.modules["awscrt"] = None  # type: ignore[assignment]
-    import botocore.compat  # noqa: F401, PLC0415
-
-    del sys.modules["awscrt"]
     # Imported only now: the emulator reads its settings from the environment when it is imported.
     from kms_patterns.local.server.http import serve_emulator  # noqa: PLC0415
 

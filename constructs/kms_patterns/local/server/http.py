@@ -16,8 +16,10 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+import threading
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -28,11 +30,12 @@ from kms_patterns.local.inspection import page_of, recorded_calls
 from kms_patterns.local.layout import Layout
 from kms_patterns.local.server.emulator import seam
 from kms_patterns.local.server.emulator.acting import NotAssumable, role_session, trusted_service
-from kms_patterns.local.server.emulator.emulator import APP, RESPONSES, EmulatorMismatch, reach
+from kms_patterns.local.server.emulator.emulator import APP, CLOUDFORMATION, RESPONSES, EmulatorMismatch, reach
 from kms_patterns.local.server.emulator.functions import provide_runtime_packages, provide_sdk_clients
 from kms_patterns.local.server.faults import REFUSALS, FaultPlan, inject, is_retry, request_of
 from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.kms.service_model import kms_model
 from kms_patterns.local.server.services.monitoring import announce_fault
 
 SESSION_PATH = "/_kms-patterns/role-session"
@@ -72,7 +75,7 @@ def serve_emulator(layout: Layout, listener: socket.socket) -> None:
     app = application(
         reach(APP, "app"),
         token=str(state["token"]),
-        ready=lambda: layout.announce(json.dumps(state)),
+        ready=lambda: _announce(layout, state),
         calls=lambda: recorded_calls(layout),
     )
     config = Config()
@@ -81,6 +84,17 @@ def serve_emulator(layout: Layout, listener: socket.socket) -> None:
     config.keep_alive_timeout = KEEP_ALIVE_SECONDS
     # Never triggered: the process ends as a whole, which is what removes the Lambda processes and the folder too.
     asyncio.run(serve_http(app, config, shutdown_trigger=asyncio.Event().wait))  # type: ignore[arg-type]
+
+
+def _announce(layout: Layout, state: Mapping[str, Any]) -> None:
+    layout.announce(json.dumps(state))
+    threading.Thread(target=_warm, name="warm", daemon=True).start()
+
+
+def _warm() -> None:
+    # What the start does not wait for: the first request that needs it would.
+    kms_model()
+    import_module(CLOUDFORMATION)
 
 
 def application(

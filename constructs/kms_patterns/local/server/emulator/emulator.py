@@ -5,7 +5,7 @@ that renames one of them must stop the server, not let it answer with the behavi
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -216,8 +216,8 @@ class EmulatorMismatch(RuntimeError):
     """The installed emulator is not the one whose behaviour we replace; the message says what differs."""
 
 
-def check() -> None:
-    """Compare the installed emulator with ``EXPECTED_VERSION`` and ``REQUIRED``.
+def check(modules: Iterable[str] = ()) -> None:
+    """Compare the installed emulator, or some ``modules`` of it, with ``EXPECTED_VERSION`` and ``REQUIRED``.
 
     Raises:
         EmulatorMismatch: It is missing, has another version, or lacks something that we rely on.
@@ -230,8 +230,8 @@ def check() -> None:
         raise EmulatorMismatch(f"ministack {found} is installed, this release works with {EXPECTED_VERSION} only")
     differences = [
         f"{module}.{name} is {shape(import_module(module), name)!r}, expected {expected!r}"
-        for module, names in REQUIRED.items()
-        for name, expected in names.items()
+        for module in modules or REQUIRED
+        for name, expected in REQUIRED[module].items()
         if shape(import_module(module), name) != expected
     ]
     if differences:

@@ -51,6 +51,8 @@ from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
 from kms_patterns.local.server.stacks import cloudformation, stack_refusals
 
+# Checked and changed when a request first needs them: they take as long to import as all the others together.
+_OF_STACKS = [module for module in emulator.REQUIRED if module.startswith(CLOUDFORMATION)]
 Handler = Callable[..., Awaitable[Response]]
 # Served to every authenticated principal: enforcing it checks the signature and nothing else.
 _LOG_GROUP_COLONS = _FUNCTION_COLONS = 6
@@ -63,7 +65,7 @@ def install(kms: KmsService) -> None:
     Raises:
         EmulatorMismatch: Nothing was changed; the message says what differs.
     """
-    emulator.check()
+    emulator.check([module for module in emulator.REQUIRED if module not in _OF_STACKS])
     storage = s3_encryption.S3Encryption(kms)
     replace = emulator.replace
     replace(KMS, "handle_request", partial(kms_handler, kms))
@@ -101,15 +103,10 @@ def install(kms: KmsService) -> None:
     replace(S3, "_check_sse_c_part", storage.part)
     replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
     replace(S3, "_put_bucket_notification", delays.switching_on)
-    replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", bucket_properties.bucket_configurations)
-    replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
-    replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.key_handlers)
-    replace(STACKS, "_add_event", event_targets.record_event)
-    _install_cloudformation(kms)
+    cloudformation.when_imported(CLOUDFORMATION, partial(_install_cloudformation, kms))
     _install_step_functions()
     replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
     _install_monitoring(kms)
-    replace(ENGINE, "_resolve_refs", provisioning.resolve_references)
     _install_functions()
 
 
@@ -135,7 +132,13 @@ def _trail(log: CallLog) -> list[dict[str, Any]]:
 def _install_cloudformation(kms: KmsService) -> None:
     steps = cloudformation.ResourceSteps(kms)
     replace = emulator.replace
+    emulator.check(_OF_STACKS)
     replace(CLOUDFORMATION, "handle_request", cloudformation.acting_for_caller)
+    replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", bucket_properties.bucket_configurations)
+    replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
+    replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.key_handlers)
+    replace(STACKS, "_add_event", event_targets.record_event)
+    replace(ENGINE, "_resolve_refs", provisioning.resolve_references)
     for module in (STACKS, PROVISIONERS):
         replace(module, "_provision_resource", steps.provision)
         replace(module, "_update_resource", steps.update)

@@ -13,14 +13,16 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
-
-from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
+from typing import TYPE_CHECKING, Any
 
 from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError, constraints
-from kms_runtime.kms_model import kms_loader
 
+if TYPE_CHECKING:
+    from botocore.model import ServiceModel
+
+# botocore's, of which few attributes are known to type checkers.
+Shape = Any
 TARGET = "TrentService."
 # Enumerations that botocore's newest models have longer.
 _ML_KEM: Mapping[str, tuple[str, ...]] = {
@@ -79,8 +81,13 @@ def validated(operation: str, request: Request) -> Request:
 
 
 @cache
-def kms_model() -> ServiceModel:
+def kms_model() -> "ServiceModel":
     """Return botocore's model of KMS with what it does not have yet."""
+    # botocore takes a third of the time that the server needs to start, and nothing asks for it until it serves.
+    from botocore.model import ServiceModel  # noqa: PLC0415
+
+    from kms_runtime.kms_model import kms_loader  # noqa: PLC0415
+
     description = kms_loader().load_service_model("kms", "service-2")
     for shape, values in _ML_KEM.items():
         listed = description["shapes"][shape]["enum"]
@@ -102,16 +109,16 @@ def _typed(shape: Shape, value: Any, name: str) -> Any:
     if reader is None or not reader(value):
         json_name = _JSON_NAMES.get(type(value), "VALUE")
         raise _not_serialized(f"{json_name} can not be converted to {shape.type_name} at {name}")
-    if isinstance(shape, StructureShape):
+    if shape.type_name == "structure":
         unknown = sorted(set(value) - set(shape.members))
         if unknown:
             raise KmsError("ValidationException", f"{shape.name} has no member {', '.join(unknown)}")
         return {
             member: _typed(shape.members[member], item, member) for member, item in value.items() if item is not None
         }
-    if isinstance(shape, ListShape):
+    if shape.type_name == "list":
         return [_typed(shape.member, item, name) for item in value]
-    if isinstance(shape, MapShape):
+    if shape.type_name == "map":
         return {_typed(shape.key, key, name): _typed(shape.value, item, name) for key, item in value.items()}
     return value
 
@@ -154,16 +161,16 @@ _READERS: Mapping[str, Callable[[Any], bool]] = {
 
 def violations(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
     """Yield each constraint of a service model that a value of the right types breaks, in AWS's words."""
-    if isinstance(shape, StructureShape):
+    if shape.type_name == "structure":
         for name, member in shape.members.items():
             inner = f"{path}.{_lower(name)}" if path else _lower(name)
             if name in value:
                 yield from violations(member, value[name], inner)
             elif name in shape.required_members:
                 yield f"Value null at '{inner}' failed to satisfy constraint: Member must not be null"
-    elif isinstance(shape, ListShape):
+    elif shape.type_name == "list":
         yield from _broken(shape, value, path)
-        if isinstance(shape.member, StructureShape):
+        if shape.member.type_name == "structure":
             for position, item in enumerate(value, 1):
                 yield from violations(shape.member, item, f"{path}.{position}.member")
         else:
@@ -176,7 +183,7 @@ def violations(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
 
 
 def _broken(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    hidden = shape.type_name == "blob" or shape.metadata.get("sensitive") or isinstance(shape, ListShape)
+    hidden = shape.type_name == "blob" or shape.metadata.get("sensitive") or shape.type_name == "list"
     shown = "" if hidden else f" '{value}'"
     for rule in _rules(shape, value):
         yield f"Value{shown} at '{path}' failed to satisfy constraint: {rule}"
@@ -184,7 +191,7 @@ def _broken(shape: Shape, value: Any, path: str) -> Iterator[str]:
 
 def _rules(shape: Shape, value: Any) -> Iterator[str]:
     """Yield each rule of the shape that the value breaks."""
-    if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
+    if shape.type_name == "string" and shape.enum and value not in shape.enum:
         yield f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
     pattern = _compiled(shape.metadata.get("pattern") or "")
     if pattern is not None and not pattern.fullmatch(value):

@@ -11,17 +11,16 @@ import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
-
-from botocore.loaders import Loader
-from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, StructureShape
-from botocore.validate import ParamValidator
 
 from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, constraints, error_response
 from kms_patterns.local.server.kms.service_model import violations
+
+if TYPE_CHECKING:
+    from botocore.model import OperationModel, ServiceModel
 
 Params = Mapping[str, str]
 # By the prefix of X-Amz-Target: botocore's name of the service.
@@ -110,11 +109,11 @@ def _of_form(service: str, params: Params) -> Response | None:
 def _of_parameter(shape: Any, names: list[str], value: str) -> Iterator[str]:
     path = [_lower(names[0])]
     for name in names:
-        if isinstance(shape, StructureShape):
+        if shape.type_name == "structure":
             shape = shape.members.get(name)
-        elif isinstance(shape, ListShape) and not name.isdigit():
+        elif shape.type_name == "list" and not name.isdigit():
             shape = shape if name == "member" else None
-        elif isinstance(shape, ListShape):
+        elif shape.type_name == "list":
             shape = shape.member
         else:
             return
@@ -126,6 +125,8 @@ def _of_parameter(shape: Any, names: list[str], value: str) -> Iterator[str]:
 
 
 def _judged(service: str, shape: Any, content: Any, elsewhere: AbstractSet[str] = frozenset()) -> Response | None:
+    from botocore.validate import ParamValidator  # noqa: PLC0415
+
     given = _without_nulls(content)
     report = ParamValidator().validate(given, shape)
     for reason, name, about in report._errors:  # noqa: SLF001 - the only way to tell what is wrong from what is unknown
@@ -151,14 +152,14 @@ def _content(body: bytes) -> Any:
     return content if isinstance(content, dict) else "Start of structure or map found where not expected."
 
 
-def lambda_operation(method: str, path: str) -> OperationModel | None:
+def lambda_operation(method: str, path: str) -> "OperationModel | None":
     """Return the operation of Lambda that a request is for; None if botocore has none."""
     found = (it for it, pattern in _lambda_paths() if it.http["method"] == method and pattern.fullmatch(path))
     return next(found, None)
 
 
 @cache
-def _lambda_paths() -> list[tuple[OperationModel, re.Pattern[str]]]:
+def _lambda_paths() -> "list[tuple[OperationModel, re.Pattern[str]]]":
     model = _model("lambda")
     operations = [model.operation_model(name) for name in model.operation_names]
     return [(it, _path_pattern(it.http["requestUri"])) for it in operations]
@@ -174,7 +175,7 @@ def _signing_name(service: str) -> str:
 
 
 def _is_leaf(shape: Any) -> bool:
-    return not isinstance(shape, ListShape | MapShape | StructureShape)
+    return shape.type_name not in {"list", "map", "structure"}
 
 
 def _lower(name: str) -> str:
@@ -195,7 +196,10 @@ def misread(error: Exception, headers: Mapping[str, str]) -> Response | None:
 
 
 @cache
-def _model(service: str) -> ServiceModel:
+def _model(service: str) -> "ServiceModel":
+    from botocore.loaders import Loader  # noqa: PLC0415 - as in service_model
+    from botocore.model import ServiceModel  # noqa: PLC0415
+
     return ServiceModel(Loader().load_service_model(service, "service-2"), service)
 
 

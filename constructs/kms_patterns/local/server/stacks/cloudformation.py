@@ -3,9 +3,13 @@
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from typing import Any
 
 from kms_patterns.local.server.authorization.resource_policies import stack_document
@@ -164,3 +168,33 @@ def _stack(params: Mapping[str, str]) -> dict[str, Any] | None:
         name = str((reach(CLOUDFORMATION, "_change_sets").get(change_set) or {}).get("StackName", ""))
     found: dict[str, Any] | None = stacks.get(name.split("/")[1] if name.startswith("arn:") else name)
     return found
+
+
+class _AfterImport(MetaPathFinder):
+    """Calls ``then`` right after a module was imported, before its importer sees it."""
+
+    def __init__(self, name: str, then: Callable[[], None]) -> None:
+        self._name, self._then = name, then
+
+    def find_spec(self, fullname: str, _path: Any, _target: Any = None) -> ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(fullname)
+        loader: Any = spec.loader if spec else None
+        execute = loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            execute(module)
+            self._then()
+
+        loader.exec_module = exec_module
+        return spec
+
+
+def when_imported(module: str, then: Callable[[], None]) -> None:
+    """Call ``then`` once ``module`` has been imported, at once if it has been."""
+    if module in sys.modules:
+        then()
+    else:
+        sys.meta_path.insert(0, _AfterImport(module, then))
