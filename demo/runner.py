@@ -45,12 +45,12 @@ class Deployment:
         """Bootstrap the account and Region; yield what the CDK prints."""
         yield from self._cdk("bootstrap", f"aws://{self.aws.account}/{self.aws.region}", "--app", str(self._assembly))
 
-    def deploy(self) -> Iterator[str]:
-        """Deploy every stack; yield what the CDK prints."""
+    def deploy(self, *stacks: str) -> Iterator[str]:
+        """Deploy the named stacks, or every stack; yield what the CDK prints."""
         outputs = ["--outputs-file", str(self._outputs_file)]
         yield from self._cdk(
             "deploy",
-            "--all",
+            *(stacks or ["--all"]),
             "--require-approval",
             "never",
             "--app",

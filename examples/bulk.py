@@ -2,6 +2,7 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 
 from kms_patterns import BucketReEncryption, BulkEnvelope, EncryptedBucket, EncryptionKey
 
@@ -24,8 +25,9 @@ bulk = BulkEnvelope(
     encryption_context={"department": "archive"},
 )
 bulk.grant_run(operator)
+jobs = s3.Bucket(stack, "JobReports", enforce_ssl=True)  # under SSE-S3, as S3 writes the reports of jobs
 re_encryption = BucketReEncryption(
-    stack, "ReEncryption", bucket=inbox, encryption_key=new, old_keys=[old], reports=reports
+    stack, "ReEncryption", bucket=inbox, encryption_key=new, old_keys=[old], reports=jobs
 )
 re_encryption.grant_run(operator)
 cdk.CfnOutput(stack, "StateMachine", value=bulk.state_machine_arn)

@@ -1,6 +1,7 @@
 """Whole prefixes of objects in batches, and a bucket brought under a new key."""
 
 import aws_cdk as cdk
+from aws_cdk import aws_s3
 from constructs import Construct
 
 from kms_patterns import BucketReEncryption, BulkEnvelope, EncryptedBucket, EncryptionKey, FunctionOptions, KeyLifecycle
@@ -9,6 +10,21 @@ from stacks.support import ReferenceStack, acknowledge_bucket, instance_role, ou
 
 DEPARTMENT = {"department": "archive"}
 _NAMED_LATER = "Executions and jobs get their names when they are created; the role that a job gets is named."
+
+
+def reports_of_jobs(scope: Construct, lifecycle: KeyLifecycle) -> aws_s3.Bucket:
+    """Return a bucket under SSE-S3, which is how S3 writes the reports of jobs."""
+    kept = lifecycle is not KeyLifecycle.EPHEMERAL
+    return aws_s3.Bucket(
+        scope,
+        "JobReports",
+        encryption=aws_s3.BucketEncryption.S3_MANAGED,
+        enforce_ssl=True,
+        versioned=True,
+        block_public_access=aws_s3.BlockPublicAccess.BLOCK_ALL,
+        removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if kept else cdk.RemovalPolicy.DESTROY,
+        auto_delete_objects=not kept,
+    )
 
 
 class BulkStack(ReferenceStack):
@@ -39,16 +55,20 @@ class BulkStack(ReferenceStack):
             encryption_context=DEPARTMENT,
             options=FunctionOptions(log_group_key=logs),
         )
+        jobs = reports_of_jobs(self, lifecycle)
         re_encryption = BucketReEncryption(
-            self, "ReEncryption", bucket=inbox, encryption_key=storage, old_keys=[old], reports=reports
+            self, "ReEncryption", bucket=inbox, encryption_key=storage, old_keys=[old], reports=jobs
         )
         operator = instance_role(self, "Operator")
         bulk.grant_run(operator)
         re_encryption.grant_run(operator)
-        for bucket in (inbox, vault, reports):
+        for bucket in (inbox, vault, reports, jobs):
             acknowledge_bucket(bucket)
-        for pattern in ("bulk/reports/*", "re-encryption/*"):
-            acknowledge_objects(operator, reports, pattern)
+        acknowledge(
+            jobs, {"NIST.800.53.R5-S3DefaultEncryptionKMS": "S3 writes the reports of jobs under SSE-S3 alone."}
+        )
+        acknowledge_objects(operator, reports, "bulk/reports/*")
+        acknowledge_objects(operator, jobs, "re-encryption/*")
         named = [("states", "execution:{}:*"), ("states", "mapRun:{}/*"), ("s3", "job/*")]
         name = bulk.state_machine_arn.rpartition(":")[2]
         arns = [self.format_arn(service=service, resource=it.format(name)) for service, it in named]
@@ -65,6 +85,7 @@ class BulkStack(ReferenceStack):
                 "InboxName": inbox.bucket_name,
                 "VaultName": vault.bucket_name,
                 "ReportsName": reports.bucket_name,
+                "JobReportsName": jobs.bucket_name,
                 "JobRoleArn": re_encryption.role.role_arn,
                 "OperatorRoleArn": operator.role_arn,
             },

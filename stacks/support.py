@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam
+from aws_cdk import aws_iam, aws_s3
 from constructs import Construct
 
-from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, KeyLifecycle, RsaEncryptionKey, SecretCipher
+from kms_patterns import EncryptionKey, EnvelopeCipher, KeyLifecycle, RsaEncryptionKey, SecretCipher
 from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects
 
 
@@ -40,7 +40,7 @@ def allow(role: aws_iam.Role, action: str, resource: str) -> None:
     aws_iam.Grant.add_to_principal(grantee=role, actions=[action], resource_arns=[resource]).assert_success()
 
 
-def acknowledge_bucket(bucket: EncryptedBucket, *roles: aws_iam.Role) -> None:
+def acknowledge_bucket(bucket: aws_s3.IBucket, *roles: aws_iam.Role) -> None:
     """Say why the rule packs of cdk-nag may find what they find on a bucket of this app and on its users."""
     no_logs = "The reference app deploys without prerequisites; give EncryptedBucket a server_access_logs_bucket."
     no_replica = "The reference app lives in one Region; replicas of objects are the deployment's decision."

@@ -32,8 +32,7 @@ _profile = click.option("--profile", help="An AWS profile. Defaults to the envir
 @click.option("--key", required=True, help="ARN of the key that every object comes under.")
 @click.option("--role", required=True, help="ARN of the role of the jobs: BucketReEncryption's.")
 @click.option("--reports", required=True, help="s3://BUCKET/PREFIX of manifests and reports, such as …/re-encryption/.")
-@click.option("--reports-key", help="ARN of the key of the reports bucket. Defaults to --key.")
-@click.option("--from", "old", multiple=True, help="ARN of a key that objects are under; repeatable. Defaults to any.")
+@click.option("--only", help="ARN of the key that objects are under, or sse-s3. Defaults to every object.")
 @click.option("--dry-run", is_flag=True, help="Only count the objects and the cost; the job is cancelled.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--every", type=click.FloatRange(min=0.1), default=10, show_default=True, help="Seconds between looks.")
@@ -67,15 +66,17 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
         raise SystemExit(1)
 
 
-def job(
-    bucket: str, *, key: str, role: str, reports: str, reports_key: str | None, old: Sequence[str], **_: Any
-) -> dict[str, Any]:
-    """Return the request for a job; objects that S3 cannot update are in its manifest, and so in its report."""
+def job(bucket: str, *, key: str, role: str, reports: str, only: str | None, **_: Any) -> dict[str, Any]:
+    """Return the request for a job.
+
+    S3 takes one filter by encryption. Without one every object is in the manifest, so that the report also lists those
+    that cannot be updated.
+    """
     _arn, partition, _iam, _region, account, *_rest = role.split(":")
     place, _slash, prefix = reports.removeprefix("s3://").partition("/")
     where = f"arn:{partition}:s3:::{place}"
-    under_kms = [{"SSEKMS": {"KmsKeyArn": arn}} for arn in old] or [{"SSEKMS": {}}]
-    unlike: list[dict[str, Any]] = [{"SSES3": {}}, {"DSSEKMS": {}}, {"SSEC": {}}, {"NOTSSE": {}}]
+    kind = {"SSES3": {}} if only == "sse-s3" else {"SSEKMS": {"KmsKeyArn": only}}
+    chosen = {"Filter": {"MatchAnyObjectEncryption": [kind]}} if only else {}
     return {
         "AccountId": account,
         "ConfirmationRequired": True,
@@ -100,10 +101,10 @@ def job(
                 "ManifestOutputLocation": {
                     "Bucket": where,
                     "ManifestPrefix": f"{prefix}manifests",
-                    "ManifestEncryption": {"SSEKMS": {"KeyId": reports_key or key}},
+                    "ManifestEncryption": {"SSES3": {}},
                     "ManifestFormat": "S3InventoryReport_CSV_20211130",
                 },
-                "Filter": {"MatchAnyObjectEncryption": [*under_kms, *unlike]},
+                **chosen,
             }
         },
     }
@@ -135,6 +136,7 @@ def _reasons(found: Mapping[str, Any]) -> str:
 
 
 _COLUMNS: Final = ("Bucket", "Key", "VersionId", "TaskStatus", "ErrorCode", "HTTPStatusCode", "ResultMessage")
+_CODE, _STATUS = 4, 5
 
 
 def _report(s3: Any, found: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -148,6 +150,9 @@ def _report(s3: Any, found: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     for result in manifest["Results"]:
         body = s3.get_object(Bucket=place, Key=result["Key"])["Body"]
         for row in csv.reader(io.TextIOWrapper(io.BytesIO(body.read()), "utf-8")):
+            # AWS's page names the error first and shows examples with the status first.
+            if row[_CODE].isdigit():
+                row[_CODE], row[_STATUS] = row[_STATUS], row[_CODE]
             yield dict(zip(_COLUMNS, row, strict=False))
 
 

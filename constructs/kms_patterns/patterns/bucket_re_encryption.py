@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from aws_cdk import ArnFormat, Stack, aws_iam
+from aws_cdk import ArnFormat, Stack, aws_iam, aws_s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects
@@ -11,6 +11,7 @@ from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
+from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.policy import actions
 from kms_patterns.policy.conditions import CONTEXT_PREFIX, S3_CONTEXT_KEY
 
@@ -33,11 +34,12 @@ class BucketReEncryption(Construct):
         bucket: The bucket; its objects come under its own key.
         encryption_key: The bucket's key.
         old_keys: Keys that objects may still be under. Objects under SSE-S3 need none.
-        reports: Bucket of manifests and completion reports; not ``bucket``, whose objects are listed meanwhile.
+        reports: Bucket of manifests and completion reports, which S3 always writes under SSE-S3: not an
+            ``EncryptedBucket``, and not ``bucket``, whose objects are listed meanwhile.
         reports_prefix: Below which manifests and reports are.
 
     Raises:
-        ValueError: ``reports`` is the bucket itself, or an old key is the new one.
+        ValueError: ``reports`` is the bucket itself or an ``EncryptedBucket``, or an old key is the new one.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-update-encryption.html
     """
@@ -50,13 +52,19 @@ class BucketReEncryption(Construct):
         bucket: EncryptedBucket,
         encryption_key: EncryptionKey,
         old_keys: Sequence[EncryptionKey | ImportedEncryptionKey] = (),
-        reports: EncryptedBucket,
+        reports: aws_s3.IBucket,
         reports_prefix: str = "re-encryption/",
     ) -> None:
         super().__init__(scope, construct_id)
         check_key_of_app(self.node.path, "encryption_key", encryption_key)
         if reports.bucket_arn == bucket.bucket_arn:
             raise ValueError("reports is the bucket whose objects are listed: give the reports a bucket of their own")
+        only_kms = isinstance(reports, EncryptedBucket)
+        if only_kms:
+            raise ValueError(
+                "reports is an EncryptedBucket, whose policy denies SSE-S3, and S3 writes completion reports under "
+                "nothing else, so that every job would fail: give a bucket under SSE-S3"
+            )
         if any(key.key_arn == encryption_key.key_arn for key in old_keys):
             raise ValueError("old_keys has encryption_key itself: name the keys that objects come from")
         self._bucket, self._reports, self._prefix = bucket, reports, reports_prefix
@@ -71,7 +79,7 @@ class BucketReEncryption(Construct):
             (reports, actions.MANIFESTS, f"{reports_prefix}manifests/*"),
             (reports, actions.UPLOAD, f"{reports_prefix}reports/*"),
         ):
-            where.grant_objects(self.role, use, [pattern]).assert_success()
+            grant_objects(where, self.role, use, [pattern])
             acknowledge_objects(self.role, where, pattern)
         arns = [bucket.bucket_arn, bucket.arn_for_objects("*")]
         own = {"StringLike": {CONTEXT_PREFIX + S3_CONTEXT_KEY: arns}}
@@ -88,7 +96,7 @@ class BucketReEncryption(Construct):
         Jobs have no name when they are created, so that ``s3:CreateJob`` names none: what a job can do is its role's
         permissions, and ``iam:PassRole`` names this role alone.
         """
-        self._reports.grant_download(grantee, objects_key_pattern=f"{self._prefix}*").assert_success()
+        grant_objects(self._reports, grantee, actions.DOWNLOAD, [f"{self._prefix}*"])
         jobs = Stack.of(self).format_arn(
             service="s3", resource="job", resource_name="*", arn_format=ArnFormat.SLASH_RESOURCE_NAME
         )

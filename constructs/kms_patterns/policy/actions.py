@@ -204,8 +204,8 @@ RE_ENCRYPTED: Final = ObjectUse(
     ("s3:PutInventoryConfiguration",),
 )
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html, Update object encryption."""
-MANIFESTS: Final = ObjectUse((S3_PUT_OBJECT, S3_GET_OBJECT, S3_GET_OBJECT_VERSION), (GENERATE_DATA_KEY, DECRYPT))
-"""What such a job does with the manifest that it generates, by the same page."""
+MANIFESTS: Final = ObjectUse((S3_PUT_OBJECT, S3_GET_OBJECT, S3_GET_OBJECT_VERSION), ())
+"""What such a job does with the manifest that it generates, by the same page; under SSE-S3."""
 S3_CREATE_JOB: Final = "s3:CreateJob"
 S3_JOBS: Final = ("s3:DescribeJob", "s3:UpdateJobStatus")
 STATES_RUN: Final[Mapping[str, Sequence[str]]] = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from botocore.exceptions import ClientError
 
 from kms_runtime.aws_errors import AwsError, typed_errors
-from kms_runtime.errors import SourceChanged
+from kms_runtime.errors import SourceChanged, SourceNotReadable
 from kms_runtime.message.header import MessageResult
 from kms_runtime.s3.latest import current_etag
 from kms_runtime.s3.location import S3Object
@@ -75,6 +75,7 @@ def bring(source: S3Object, destination: S3Object, transfer: BulkTransfer, *, s3
         s3_client: A ``boto3.client("s3")`` that may read both objects and write the destination.
 
     Raises:
+        SourceNotReadable: Amazon S3 returned 403 or 404 for the source.
         SourceChanged: The source or the destination was replaced during each of ``ATTEMPTS`` attempts.
         KmsRuntimeError: What reading, transferring and writing raise.
     """
@@ -82,7 +83,10 @@ def bring(source: S3Object, destination: S3Object, transfer: BulkTransfer, *, s3
         present = _look(destination, s3_client)
         if present and present.mark:
             etag = current_etag(source, s3_client)
-            if etag is not None and present.mark == transfer.mark(etag):
+            if etag is None:
+                # A refusal that passes is no reason to write again what is there.
+                raise SourceNotReadable(f"{source}: Amazon S3 returned 403 or 404")
+            if present.mark == transfer.mark(etag):
                 return Brought(written=False, source_bytes=0)
         try:
             size, etag = _write(source, destination, present, transfer, s3_client)

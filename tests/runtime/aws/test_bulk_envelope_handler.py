@@ -276,6 +276,21 @@ def test_report_stays_small_enough_to_go_through_the_state_machine():
     assert len(json.dumps(vars(sums))) < 262_144 / 2
 
 
+def test_source_that_is_refused_for_a_moment_is_not_written_a_second_time(s3, monkeypatch):
+    s3.put("inbox", "in/a", b"one")
+    bulk_envelope.encrypt(batch("in/a"), TIME)
+    look = s3.head_object
+
+    def refusing(**request):
+        if request["Bucket"] == "inbox":
+            raise s3._error(403, "AccessDenied", "HeadObject")
+        return look(**request)
+
+    monkeypatch.setattr(s3, "head_object", refusing)
+    assert failures(bulk_envelope.encrypt, batch("in/a"))[0] == [(0, "SourceNotReadable")]
+    assert len(s3.objects["vault", "out/a.encrypted"]) == 1
+
+
 def test_mark_is_not_taken_from_another_object(s3):
     s3.put("inbox", "in/a", b"one")
     s3.put("vault", "out/a.encrypted", b"of somebody else")

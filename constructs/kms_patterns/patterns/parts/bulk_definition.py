@@ -16,17 +16,6 @@ MOST_INPUT: Final = 262_144
 CALLS_A_SECOND: Final = 30
 """Objects a second of one function with objects of up to about 1 MiB: 3 at a time, 5 requests of 20 ms each."""
 _SHARE: Final = 2
-_TRANSIENT: Final = (
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
-    "Lambda.Unknown",
-    "ObjectsFailed",
-    "Sandbox.Timedout",
-    "States.Timeout",
-)
 
 
 def concurrency_within(kms_requests_per_second: int, function_concurrency: int, calls: int) -> int:
@@ -162,9 +151,10 @@ class BulkDefinition:
             "Resource": self._integration("lambda:invoke"),
             "Parameters": {"FunctionName": function, **payload},
             "OutputPath": "$.Payload",
+            # Whatever failed, what was done is found done: killed, throttled, refused or out of time alike.
             "Retry": [
                 {
-                    "ErrorEquals": list(_TRANSIENT),
+                    "ErrorEquals": ["States.ALL"],
                     "IntervalSeconds": 2,
                     "MaxAttempts": 4,
                     "BackoffRate": 2,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tests.access.minimality.world import (
+    ADMINISTRATOR,
     SSE,
     TLS,
     VIA_S3,
@@ -128,16 +129,18 @@ def jobs() -> Iterator[Scenario]:
         for action in actions:
             yield from bound_to_bucket(role, f"kms:{action}", f"{STACK}/{key}", inbox)
     yield Scenario(role, "kms:ReEncryptTo", f"{STACK}/OldKey", allowed=False, context=VIA_S3)
-    manifests = "GetObject GetObjectVersion PutObject"
-    yield from below(role, "Reports", "re-encryption/manifests/", manifests, "Decrypt GenerateDataKey")
-    yield from below(role, "Reports", "re-encryption/reports/", "PutObject", "GenerateDataKey")
+    yield from below(role, "JobReports", "re-encryption/manifests/", "GetObject GetObjectVersion PutObject", "")
+    yield from below(role, "JobReports", "re-encryption/reports/", "PutObject", "")
+    for on in (f"{STACK}/JobReports/*", f"{STACK}/JobReports"):
+        action = "s3:ListBucket" if on.endswith("s") else "s3:PutObject"
+        yield Scenario(ADMINISTRATOR, action, on, allowed=False, context={"aws:SecureTransport": "false"})
 
 
 def operator() -> Iterator[Scenario]:
     role, job_role = f"{STACK}/OperatorRole", f"{STACK}/ReEncryption/Role"
     yield from assumed(role, "ec2.amazonaws.com")
-    for prefix in ("bulk/reports/", "re-encryption/"):
-        yield from below(role, "Reports", prefix, "GetObject", "Decrypt")
+    yield from below(role, "Reports", "bulk/reports/", "GetObject", "Decrypt")
+    yield from below(role, "JobReports", "re-encryption/", "GetObject", "")
     asked = {"stateMachine:{}": "StartExecution", "mapRun:{}/Objects:id": "DescribeMapRun"}
     executions = ("DescribeExecution", "ListMapRuns", "RedriveExecution", "StopExecution")
     for resource, action in (*asked.items(), *(("execution:{}:run", action) for action in executions)):

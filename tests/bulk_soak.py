@@ -1,0 +1,354 @@
+"""``python -m tests.bulk_soak --objects 20000``: a BulkEnvelope in bad weather, and beside direct invocations.
+
+Objects of 0 bytes to 64 MiB go through the state machine of the Bulk stack on an embedded AWS while requests are
+throttled, refused and cut, functions are killed and sources are overwritten. Executions follow until the report names
+no failure; then every destination is decrypted and compared. ``--ratio`` measures the throughput beside direct
+invocations of the same function with the same batches and concurrency, in the same run.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from demo.runner import Deployment, default_input
+from demo.scenario import Stage
+from kms_patterns.local import LocalAws
+from kms_runtime import KmsKeyring, decrypt_bytes
+
+ROOT = Path(__file__).parents[1]
+CONTEXT = {"department": "archive"}
+SIZES = {0: 80, 1: 80, 1000: 700, 20_000: 120, 262_143: 7, 262_144: 6, 700_000: 5, 6 * 1024**2: 1.8, 64 * 1024**2: 0.2}
+"""Sizes in bytes and how often each occurs, of 1,000."""
+OVERWRITTEN = 0.05
+BATCH, AT_ONCE = 100, 16
+PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 20}, max_pool_connections=AT_ONCE, read_timeout=900)
+FAULTS: list[dict[str, Any]] = [
+    {"kind": kind, "service": service, "probability": probability}
+    for kind, of_kms, of_s3 in (
+        ("throttle", 0.03, 0.02), ("error", 0.02, 0.01), ("unavailable", 0.01, 0.01), ("reset", 0.02, 0.01),
+        ("lost answer", 0.02, 0.01), ("access denied", 0.01, 0.002),
+    )
+    for service, probability in (("kms", of_kms), ("s3", of_s3))
+]  # fmt: skip
+
+
+@dataclass
+class Tally:
+    """What a soak counts; ``lost``, ``corrupted`` and ``twice`` must stay empty."""
+
+    objects: int = 0
+    overwritten: int = 0
+    killed: int = 0
+    injected: Counter[str] = field(default_factory=Counter)
+    runs: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    corrupted: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    unreported: list[str] = field(default_factory=list)
+    function_peaks: list[float] = field(default_factory=list)
+
+    @property
+    def defects(self) -> dict[str, list[str]]:
+        """What must not be, with what was found."""
+        names = ("lost", "corrupted", "twice", "unreported")
+        return {name: found for name in names if (found := getattr(self, name))}
+
+
+class BulkPlant:
+    """The Bulk stack of the reference app, with its operator's clients."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.aws = stage.aws
+        names = ("InboxName", "VaultName", "ReportsName", "StateMachineArn", "BatchFunctionName", "ContentKeyArn")
+        self.inbox, self.vault, self.reports, self.machine, self.function, self.key = (
+            stage.output("Bulk", name) for name in names
+        )
+        self.s3, self.kms, self.states, self.functions = (
+            self.aws.client(name, config=PATIENT) for name in ("s3", "kms", "stepfunctions", "lambda")
+        )
+
+    def run(self, given: dict[str, str], *, until: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Start an execution and return it when it ended; ``until`` is called meanwhile."""
+        arn = self.states.start_execution(stateMachineArn=self.machine, input=json.dumps(given))["executionArn"]
+        return self.ended(arn, until=until)
+
+    def ended(self, arn: str, *, until: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Return the execution when it ended."""
+        while (found := self.states.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            until()
+            time.sleep(0.2)
+        return dict(found)
+
+    def report(self, execution: dict[str, Any]) -> dict[str, Any]:
+        """Return the report of an execution that came so far."""
+        key = f"bulk/reports/{execution['name']}/report.json"
+        found: dict[str, Any] = json.loads(self.s3.get_object(Bucket=self.reports, Key=key)["Body"].read())
+        return found
+
+    def seconds(self, execution: dict[str, Any]) -> float:
+        """Return how long the Map Run of an execution took."""
+        (run,) = self.states.list_map_runs(executionArn=execution["executionArn"])["mapRuns"]
+        found = self.states.describe_map_run(mapRunArn=run["mapRunArn"])
+        return float((found["stopDate"] - found["startDate"]).total_seconds())
+
+    def put_all(self, sources: "Sequence[Source]") -> None:
+        """Store the sources."""
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda it: self.put(it.key, it.content(0)), sources))
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store one source."""
+        self.s3.put_object(Bucket=self.inbox, Key=key, Body=content)
+
+    def versions(self, prefix: str) -> Counter[str]:
+        """Return how many versions each destination has."""
+        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.vault, Prefix=f"out/{prefix}")
+        return Counter(version["Key"] for page in pages for version in page.get("Versions", []))
+
+    def opened(self, key: str) -> bytes:
+        """Return the plaintext of a destination, not read by the functions."""
+        message = self.s3.get_object(Bucket=self.vault, Key=key)["Body"].read()
+        return decrypt_bytes(message, keyring=KmsKeyring(self.key, kms_client=self.kms), encryption_context=CONTEXT)
+
+    def processes(self) -> list[Path]:
+        """Return the processes of the functions."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "cwd").readlink().is_relative_to(self.aws.folder / "tmp"):
+                    found.append(process)
+        return found
+
+    def peak_mebibytes(self) -> float:
+        """Return the largest peak of resident memory among the functions, and start measuring anew."""
+        peaks = [0.0]
+        for process in self.processes():
+            with suppress(OSError):
+                text = (process / "status").read_text()
+                peaks += [int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM:")]
+                (process / "clear_refs").write_text("5")
+        return max(peaks)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source object; with two sizes it is overwritten while the run is under way."""
+
+    key: str
+    sizes: tuple[int, ...]
+
+    def content(self, version: int) -> bytes:
+        """Return the bytes of a version, the same at every call."""
+        return random.Random(f"{self.key}:{version}").randbytes(self.sizes[version])
+
+    @property
+    def destination(self) -> str:
+        """Key of what becomes of it."""
+        return f"out/{self.key.removeprefix('in/')}.encrypted"
+
+
+def sources(seed: int, name: str, many: int, *, largest: int = 64 * 1024**2) -> list[Source]:
+    """Return sources below ``in/NAME``."""
+    found = []
+    for number in range(many):
+        rng = random.Random(f"{seed}:{name}:{number}")
+        versions = 2 if rng.random() < OVERWRITTEN else 1
+        sizes = [size for size in SIZES if size <= largest]
+        chosen = rng.choices(sizes, [SIZES[size] for size in sizes], k=versions)
+        found.append(Source(f"in/{name}/{number:06d} ä+&", tuple(chosen)))
+    return found
+
+
+def soak(plant: BulkPlant, *, objects: int, seed: int, largest: int = 64 * 1024**2) -> Tally:
+    """Run until the report names no failure, and judge every destination."""
+    tally, rng = Tally(objects=objects), random.Random(seed)
+    made = sources(seed, f"soak-{seed}", objects, largest=largest)
+    plant.put_all(made)
+    late = [source for source in made if len(source.sizes) > 1]
+    tally.overwritten = len(late)
+    plant.aws.inject_faults(*FAULTS, seed=seed)
+    with disturbed(plant, late, rng, tally):
+        execution = plant.run({}, until=lambda: tally.function_peaks.append(plant.peak_mebibytes()))
+    tally.injected += Counter(plant.aws.injected_faults())
+    plant.aws.inject_faults()
+    _note(plant, tally, execution, "in bad weather")
+    if _stopped(execution):
+        plant.states.redrive_execution(executionArn=execution["executionArn"])
+        execution = plant.ended(execution["executionArn"])
+        _note(plant, tally, execution, "redriven")
+    if execution["status"] != "SUCCEEDED":
+        for listed in plant.report(execution)["failedLists"]:
+            _note(plant, tally, plant.run({"list": listed}), f"of {listed}")
+    last = plant.run({})
+    _note(plant, tally, last, "the same again")
+    report = plant.report(last)
+    if (report["failed"], last["status"]) != (0, "SUCCEEDED"):
+        tally.unreported.append(f"{report['failed']} failed at last")
+    if report["objects"] != len(list(_keys(plant))):
+        tally.unreported.append(f"{report['objects']} objects in the report")
+    _judge(plant, tally, made, f"soak-{seed}/")
+    return tally
+
+
+def _keys(plant: BulkPlant) -> Iterator[str]:
+    for page in plant.s3.get_paginator("list_objects_v2").paginate(Bucket=plant.inbox, Prefix="in/"):
+        yield from (entry["Key"] for entry in page.get("Contents", []))
+
+
+def _stopped(execution: dict[str, Any]) -> bool:
+    return bool(execution["status"] == "FAILED" and execution.get("error") != "ObjectsFailed")
+
+
+def _note(plant: BulkPlant, tally: Tally, execution: dict[str, Any], what: str) -> None:
+    text = f"{what}: {execution['status']}, {plant.seconds(execution):.1f} s"
+    if not _stopped(execution):
+        found = plant.report(execution)
+        names = ("objects", "written", "foundWritten", "failed", "kmsCalls", "failures")
+        text += "".join(f", {name} {found[name]}" for name in names)
+    tally.runs.append(text)
+
+
+@contextmanager
+def disturbed(plant: BulkPlant, late: list[Source], rng: random.Random, tally: Tally) -> Iterator[None]:
+    """Overwrite sources and kill functions until the block ends; every overwrite has happened by then."""
+    ended = threading.Event()
+
+    def overwrite() -> None:
+        for source in late:
+            ended.wait(rng.random() * 0.1)
+            for _ in range(50):
+                with suppress(ClientError):
+                    plant.put(source.key, source.content(1))
+                    break
+
+    def kill() -> None:
+        while not ended.wait(5):
+            if processes := plant.processes():
+                with suppress(OSError):
+                    os.kill(int(rng.choice(processes).name), signal.SIGKILL)
+                    tally.killed += 1
+
+    threads = [threading.Thread(target=overwrite), threading.Thread(target=kill)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def _judge(plant: BulkPlant, tally: Tally, made: list[Source], prefix: str) -> None:
+    versions = plant.versions(prefix)
+    tally.twice += [key for key in versions if key not in {source.destination for source in made}]
+
+    def judge(source: Source) -> None:
+        many = versions[source.destination]
+        if not many:
+            tally.lost.append(source.key)
+        elif many > len(source.sizes):
+            tally.twice.append(source.key)
+        elif plant.opened(source.destination) != source.content(len(source.sizes) - 1):
+            tally.corrupted.append(source.key)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(judge, made))
+
+
+def ratio(plant: BulkPlant, *, objects: int, seed: int, rounds: int = 3) -> list[float]:
+    """Return the throughput of the state machine over that of direct invocations, by rounds in turns."""
+    found = []
+    for number in range(rounds):
+        seconds = {}
+        for way in ("machine", "direct") if number % 2 else ("direct", "machine"):
+            made = sources(seed, f"{way}-{number}", objects, largest=20_000)
+            plant.put_all(made)
+            seconds[way] = (_by_machine if way == "machine" else _directly)(plant, [it.key for it in made])
+        found.append(seconds["direct"] / seconds["machine"])
+        print(f"round {number}: {seconds} ratio {found[-1]:.3f}", flush=True)
+    return found
+
+
+def _by_machine(plant: BulkPlant, keys: list[str]) -> float:
+    listed = f"bulk/lists/{time.time()}.csv"
+    plant.s3.put_object(Bucket=plant.reports, Key=listed, Body="\n".join(["Key", *keys]).encode())
+    execution = plant.run({"list": listed})
+    assert execution["status"] == "SUCCEEDED", execution
+    return plant.seconds(execution)
+
+
+def _directly(plant: BulkPlant, keys: list[str]) -> float:
+    events = [[{"key": key} for key in keys[start : start + BATCH]] for start in range(0, len(keys), BATCH)]
+
+    def invoke(items: list[dict[str, str]]) -> None:
+        answer = plant.functions.invoke(FunctionName=plant.function, Payload=json.dumps({"Items": items}).encode())
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    start = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(invoke, events))
+    return time.monotonic() - start
+
+
+def lines(tally: Tally) -> Iterator[str]:
+    """Yield the table, a line each."""
+    yield f"objects            {tally.objects} ({tally.overwritten} overwritten during the run)"
+    yield f"faults injected    {tally.injected.total()} {dict(tally.injected)}"
+    yield f"functions killed   {tally.killed}"
+    yield from (f"run                {text}" for text in tally.runs)
+    peaks = tally.function_peaks or [0.0]
+    half = len(peaks) // 2 or 1
+    yield f"function peak, MiB {max(peaks[:half]):.0f} in the first half, {max(peaks[half:] or peaks):.0f} later"
+    for name in ("lost", "corrupted", "twice", "unreported"):
+        found = getattr(tally, name)
+        yield f"{name:18} {len(found)} {found[:5] or ''}"
+
+
+@contextmanager
+def bulk_stage() -> Iterator[Stage]:
+    """Yield the Bulk stack alone, deployed to an embedded AWS."""
+    with LocalAws.start() as aws:
+        deployment = Deployment(ROOT, ROOT / "build" / "bulk", aws)
+        for step in (deployment.synthesize(), deployment.bootstrap(), deployment.deploy("KmsPatterns-Bulk")):
+            list(step)
+        yield Stage(aws, deployment.outputs(), default_input())
+
+
+def main() -> int:
+    """Print the table; the status is 1 if anything was lost, corrupted or done twice."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bulk_soak", description=__doc__)
+    parser.add_argument("--objects", type=int, default=20_000, help="how many objects (20,000)")
+    parser.add_argument("--seed", type=int, default=18, help="makes a run repeatable (18)")
+    parser.add_argument("--ratio", type=int, default=0, help="also measure the throughput with so many objects a round")
+    arguments = parser.parse_args()
+    with bulk_stage() as stage:
+        plant = BulkPlant(stage)
+        ratios = ratio(plant, objects=arguments.ratio, seed=arguments.seed) if arguments.ratio else []
+        tally = soak(plant, objects=arguments.objects, seed=arguments.seed) if arguments.objects else Tally()
+    print("\n".join(lines(tally)))
+    if ratios:
+        print(
+            f"throughput         {statistics.median(ratios):.3f} of direct invocations, median of {len(ratios)} rounds"
+        )
+    return 1 if tally.defects else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
