@@ -84,7 +84,7 @@ def bring(source: S3Object, destination: S3Object, transfer: BulkTransfer, *, s3
         if present and present.mark:
             etag = current_etag(source, s3_client)
             if etag is None:
-                # A refusal that passes is no reason to write again what is there.
+                # A refusal that passes must not write again what is there.
                 raise SourceNotReadable(f"{source}: Amazon S3 returned 403 or 404")
             if present.mark == transfer.mark(etag):
                 return Brought(written=False, source_bytes=0)
