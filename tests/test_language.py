@@ -20,7 +20,7 @@ FORMS = {
     r"\bbecomes? of\b": "What happens to",
 }
 PLACES = ("app.py", "*.md", "constructs", "lambda", "demo", "stacks", "examples", "benchmarks")
-RECORDS = ("docs/decisions.md", "lambda/requirements.lock")
+RECORDS = ("docs/decisions/README.md", "lambda/requirements.lock")
 # How many old forms each room still holds; lower the figure with every room that is cleaned.
 LEFT: dict[str, int] = {}
 

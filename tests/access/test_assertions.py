@@ -416,7 +416,7 @@ def test_solver_finds_the_same_uses_of_keys(whole_app: str, evaluated: Callable[
 
 
 def test_solver_by_itself_does_not_know_that_a_keys_policy_must_allow(assembly: Callable[[str], Path]) -> None:
-    """Why it is not asked by the validation plugin: docs/decisions.md, 11."""
+    """Why it is not asked by the validation plugin: docs/decisions/README.md, 11."""
     model = read_model(assembly("examples/secret_cipher"))
     key = next(item for item in model.resources if item.kind is ResourceKind.KEY)
     administrator = next(who for who in model.principals if who.kind is PrincipalKind.ADMINISTRATOR)

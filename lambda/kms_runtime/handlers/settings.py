@@ -102,7 +102,7 @@ def _config(
     connect_timeout: int = 3,
 ) -> Config:
     # Both modes back off with jitter and stop retrying when most calls fail. Adaptive mode also sends fewer requests
-    # once throttled, which suits a client of one quota: docs/decisions.md, 12, has the measurement.
+    # once throttled, which suits a client of one quota: docs/decisions/README.md, 12, has the measurement.
     return Config(
         retries={"mode": mode, "total_max_attempts": attempts},
         connect_timeout=connect_timeout,
