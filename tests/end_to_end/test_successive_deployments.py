@@ -350,7 +350,7 @@ def test_tenant_decrypts_its_own_values_and_not_those_of_another(
             request()
 
 
-SAME_CONTEXT = ["--context", "kms-patterns:platform=host", "--context", "kms-patterns:lifecycle=ephemeral"]
+SAME_CONTEXT = {"kms-patterns:platform": "host", "kms-patterns:lifecycle": "ephemeral"}
 
 
 def run_from_the_checkout(stage: Stage, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -363,14 +363,26 @@ def run_from_the_checkout(stage: Stage, folder: Path, *arguments: str) -> subpro
 
 @pytest.fixture(scope="module")
 def assembly(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``cdk synth`` of the checkout writes."""
-    folder = tmp_path_factory.mktemp("synth")
-    done = run_from_the_checkout(stage, folder, "synth", "--quiet", *SAME_CONTEXT, "--output", str(folder / "cdk.out"))
+    """What app.py writes another time."""
+    output = tmp_path_factory.mktemp("synth") / "cdk.out"
+    settings = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    metadata = dict.fromkeys(["aws:cdk:enable-path-metadata", "aws:cdk:enable-asset-metadata"], True)
+    context = settings | metadata | SAME_CONTEXT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDK_DEFAULT_ACCOUNT", stage.aws.account)
+        patch.setenv("CDK_DEFAULT_REGION", stage.aws.region)
+        return synthesize(ROOT / "app.py", output, folder=ROOT, context=context, validate=False)
+
+
+def test_synth_writes_a_template(stage: Stage, tmp_path: Path) -> None:
+    output = tmp_path / "cdk.out"
+    app = ["--app", f"{sys.executable} {ROOT / 'examples' / 'random_bytes.py'}"]
+    done = run_from_the_checkout(stage, tmp_path, "synth", "--quiet", *app, "--output", str(output))
     assert done.returncode == 0, done.stderr
-    return folder / "cdk.out"
+    assert len([*output.glob("*.template.json")]) == 1
 
 
-def test_synth_writes_a_template_per_stack(stage: Stage, assembly: Path) -> None:
+def test_synth_of_the_reference_app_has_a_template_per_stack(stage: Stage, assembly: Path) -> None:
     written = {path.name.removesuffix(".template.json") for path in assembly.glob("*.template.json")}
     assert written == set(stage.outputs)
 

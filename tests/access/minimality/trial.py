@@ -3,7 +3,7 @@
 import importlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -230,8 +230,8 @@ class Trial:
         before = self._under_lapse if lapse else [scenario.allowed for scenario in self._scenarios]
         return any(
             self._world.outcome(scenario, places) is not expected
-            for scenario, expected in zip(self._scenarios, before, strict=True)
-            if any(scenario in self._concerned[name] for name in groups)
+            for scenario, expected, concerned in zip(self._scenarios, before, self._concerned, strict=True)
+            if not concerned.isdisjoint(groups)
         )
 
     @cached_property
@@ -240,11 +240,8 @@ class Trial:
         return [self._world.outcome(scenario, places) for scenario in self._scenarios]
 
     @cached_property
-    def _concerned(self) -> Mapping[str, list[Scenario]]:
-        return {
-            name: [scenario for scenario in self._scenarios if self._world.takes_part(name, scenario)]
-            for name in self._world.policies
-        }
+    def _concerned(self) -> Sequence[set[str]]:
+        return [self._world.taking_part(scenario) for scenario in self._scenarios]
 
     def _places(self, groups: Mapping[str, frozenset[Removal]], *, lapse: bool) -> dict[str, int]:
         return {name: self._variants[name, taken, lapse and name in self._keys] for name, taken in groups.items()}

@@ -84,10 +84,11 @@ class World:
         self.load([])
         return [self.outcome(scenario) for scenario in scenarios]
 
-    def takes_part(self, name: str, scenario: Scenario) -> bool:
-        """Return whether the policy of resource ``name`` is asked in ``scenario``."""
+    def taking_part(self, scenario: Scenario) -> set[str]:
+        """Return the resources whose policies are asked in ``scenario``."""
         batch = self._batch(scenario, self._places)
-        return self._places[id(self.policies[name])] in {*batch["identity"], batch["resourcePolicy"]}
+        asked = {*batch["identity"], batch["resourcePolicy"]}
+        return {name for name, policy in self.policies.items() if self._places[id(policy)] in asked}
 
     def _batch(self, scenario: Scenario, places: Mapping[int, int]) -> dict[str, Any]:
         who = next((item for item in self._model.principals if item.id == scenario.who), None)

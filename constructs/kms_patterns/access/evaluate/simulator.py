@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
@@ -86,7 +86,7 @@ class Simulator:
         while (question := due.get()) is not None:
             digest, known = question
             line = known or self._line()
-            if known is None and len(line) < _LONGEST_KEPT:
+            if known is None:
                 self._remember(digest, line)
             yield _expanded(json.loads(line))
         writer.join()
@@ -96,28 +96,48 @@ class Simulator:
     ) -> None:
         try:
             for message in messages:
-                text = json.dumps(message)
-                digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-                known = None if "policies" in message else self._answered.get(digest)
+                text, digest, known = self._question(message)
                 due.put((digest, known))
                 if known is None:
-                    self._stdin.write(f"{text}\n")
-                    self._stdin.flush()
+                    self._write(text)
         except BrokenPipeError:
             return  # the reader finds the end of the answers
         finally:
             due.put(None)
 
+    def _question(self, message: dict[str, Any]) -> tuple[str, bytes, str | None]:
+        """Return the line of a message, its digest, and the answer if it is known."""
+        text = json.dumps(message)
+        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        return text, digest, None if "policies" in message else self._answered.get(digest)
+
+    def _write(self, text: str) -> None:
+        self._stdin.write(f"{text}\n")
+        self._stdin.flush()
+
     def _remember(self, digest: bytes, line: str) -> None:
-        """Keep an answer for an equal question; the oldest go first."""
+        """Keep an answer for an equal question, unless it is long; the oldest go first."""
+        if len(line) >= _LONGEST_KEPT:
+            return
         self._kept += len(line)
         self._answered[digest] = line
         while self._kept > _MOST_KEPT:
             self._kept -= len(self._answered.pop(next(iter(self._answered))))
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Send one message and return its answer."""
-        return self.ask_all([message])[0]
+        """Send one message and return its answer.
+
+        Raises:
+            SimulationFailed: The process ended early.
+        """
+        text, digest, line = self._question(message)
+        if line is None:
+            # The process reads a whole line before it answers: one message needs no thread.
+            with suppress(BrokenPipeError):
+                self._write(text)
+            line = self._line()
+            self._remember(digest, line)
+        return _expanded(json.loads(line))
 
     @property
     def _stdin(self) -> IO[str]:
