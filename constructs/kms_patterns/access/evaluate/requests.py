@@ -110,7 +110,11 @@ def _context(request: Request) -> dict[str, str]:
     if resource.kind is ResourceKind.BUCKET:
         context["s3:ResourceAccount"] = resource.account
     if principal.kind is PrincipalKind.SERVICE:
-        return context | {"aws:PrincipalIsAWSService": "true", "aws:PrincipalServiceName": principal.arn}
+        return context | {
+            "aws:PrincipalIsAWSService": "true",
+            "aws:PrincipalServiceName": principal.arn,
+            **principal.attributes,
+        }
     if principal.kind is PrincipalKind.PROVIDER:
         return context | {"aws:PrincipalIsAWSService": "false"}
     arn = principal.arn_at(resource)

@@ -18,7 +18,13 @@ _MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 _ACCOUNT = re.compile(r"\d+")
 
 
-def read_document(document: Any, ways: Ways, note: Note, given: Sequence[Proposition] = ()) -> dict[str, Any]:
+def read_document(
+    document: Any,
+    ways: Ways,
+    note: Note,
+    given: Sequence[Proposition] = (),
+    default: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return a policy document as a list of statements, each with the propositions under which it is part of it.
 
     Args:
@@ -26,10 +32,12 @@ def read_document(document: Any, ways: Ways, note: Note, given: Sequence[Proposi
         ways: Every way in which a value of the template may resolve.
         note: Lists what cannot be told, and why.
         given: Propositions under which the whole document applies.
+        default: What applies where the template leaves the document out.
     """
     statements: list[dict[str, Any]] = []
     version = "2012-10-17"
-    for guard, part in _parts(document, ways):
+    for guard, found in _parts(document, ways):
+        part = default if found is None else found
         if not isinstance(part, Mapping):
             if part is not None:
                 note("its policy", "the document is known after deployment only: it may say anything")

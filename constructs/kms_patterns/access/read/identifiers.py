@@ -71,6 +71,19 @@ _REF_IS_ARN = frozenset(
     }
 )
 
+CUSTOM = ("Custom::", "AWS::CloudFormation::CustomResource")
+"""What the types of custom resources start with."""
+
+URL_SUFFIXES: Mapping[str, str] = {
+    "aws-cn": "amazonaws.com.cn",
+    "aws-eusc": "amazonaws.eu",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+    "aws-iso-e": "cloud.adc-e.uk",
+    "aws-iso-f": "csp.hci.ic.gov",
+}
+"""What ``AWS::URLSuffix`` is by partition, where it is not ``amazonaws.com``."""
+
 Resolve = Callable[[Any], Any]
 
 
@@ -118,9 +131,12 @@ def arn(stack: Stack, logical_id: str, resolve: Resolve) -> str:
     )
 
 
-def reference(stack: Stack, logical_id: str, resolve: Resolve) -> str:
-    """Return what ``Ref`` gives for the resource."""
-    if stack.resources[logical_id]["Type"] in _REF_IS_ARN:
+def reference(stack: Stack, logical_id: str, resolve: Resolve) -> str | None:
+    """Return what ``Ref`` gives for the resource, or None if a custom resource chooses it at deployment."""
+    kind = stack.resources[logical_id]["Type"]
+    if kind not in _ARNS and kind.startswith(CUSTOM):
+        return None
+    if kind in _REF_IS_ARN:
         return arn(stack, logical_id, resolve)
     return physical_name(stack, logical_id, resolve)
 
@@ -128,7 +144,7 @@ def reference(stack: Stack, logical_id: str, resolve: Resolve) -> str:
 def attribute(stack: Stack, logical_id: str, name: str, resolve: Resolve) -> str | None:
     """Return what ``Fn::GetAtt`` gives for the resource, or None if it cannot be told before deployment."""
     resource_type = stack.resources[logical_id]["Type"]
-    if resource_type not in _ARNS and resource_type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
+    if resource_type not in _ARNS and resource_type.startswith(CUSTOM):
         return None
     if name in {"Arn", "TopicArn"}:
         return arn(stack, logical_id, resolve)

@@ -1,24 +1,30 @@
 """Roles and users of an assembly with all policies that apply to them: inline, attached, of groups, boundaries."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from kms_patterns.access.model import Document, Policy, Principal, PrincipalKind
+from kms_patterns.access.model import Policy, Principal, PrincipalKind
 from kms_patterns.access.read.assembly import Stack
-from kms_patterns.access.read.managed_policies import AWS_MANAGED
+from kms_patterns.access.read.managed_policies import (
+    UNLIMITED,
+    ManagedPolicies,
+    anything,
+    distinct,
+    guarded,
+    holder,
+    permission_sets,
+)
+from kms_patterns.access.read.stated_permissions import Additions, with_additions
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.templates.template_text import items, mapping, text, texts
+from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import (
-    GUARD,
     TRUE,
     Proposition,
     globbed,
     is_symbolic,
     may_be_equal,
     shown,
-    symbol,
 )
 
 _ATTACHABLE = {"AWS::IAM::Policy": "PolicyDocument", "AWS::IAM::ManagedPolicy": "PolicyDocument"}
@@ -38,11 +44,11 @@ class Identities:
 
     def __init__(self, template: Template) -> None:
         self._template = template
-        self._managed: dict[str, Policy] = {}
+        self._additions = Additions(template)
+        self._managed = ManagedPolicies(template)
         self._attached: dict[Place, list[Policy]] = defaultdict(list)
-        self._groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self._groups: dict[tuple[str, str], list[tuple[Sequence[Proposition], str]]] = defaultdict(list)
         self._known_groups: set[tuple[str, str]] = set()
-        self._used: set[str] = set()
         self._open: list[Place] | None = None
         self._collect()
 
@@ -62,14 +68,22 @@ class Identities:
                 yield self._foreign(kind, account, name)
             elif (account, name) not in self._known_groups:
                 self._unresolved(f"group {shown(name)}", "its users", "it is not defined in the assembly")
+        yield from self._foreign_members(known)
+        yield from permission_sets(self._template, self._managed)
         yield from self._unattached()
+
+    def _foreign_members(self, known: Container[Place]) -> Iterator[Principal]:
+        """Yield users outside the assembly that it adds to groups, and to whom it attaches nothing else."""
+        for account, user in sorted(self._groups):
+            if ("user", account, user) not in known and not self._attached.get(("user", account, user)):
+                yield self._foreign("user", account, user)
 
     def _collect(self) -> None:
         for stack, logical_id, _ in self._template.of_type("AWS::IAM::ManagedPolicy"):
             policy = self._policy(stack, logical_id, self._template.raw(stack, logical_id, "PolicyDocument"))
-            self._managed[self._template.arn(stack, logical_id)] = policy
+            self._managed.own[self._template.arn(stack, logical_id)] = policy
         for stack, logical_id, properties in self._template.of_type(*_ATTACHABLE):
-            policy = self._managed.get(self._template.arn(stack, logical_id)) or self._policy(
+            policy = self._managed.own.get(self._template.arn(stack, logical_id)) or self._policy(
                 stack, logical_id, self._template.raw(stack, logical_id, "PolicyDocument")
             )
             for member, kind in _MEMBERS:
@@ -83,9 +97,12 @@ class Identities:
             name = self._template.name(stack, logical_id)
             self._known_groups.add((stack.account, name))
             self._attached["group", stack.account, name].extend(self._own(stack, logical_id, properties))
-        for stack, _, properties in self._template.of_type("AWS::IAM::UserToGroupAddition"):
-            for user in texts(properties.get("Users")):
-                self._groups[stack.account, user].append(text(properties.get("GroupName")))
+        for stack, logical_id, _ in self._template.of_type("AWS::IAM::UserToGroupAddition"):
+            where, given = self._template.where(stack, logical_id), self._template.existence(stack, logical_id)
+            users, group = (self._template.raw(stack, logical_id, name) for name in ("Users", "GroupName"))
+            for in_group, name in self._template.ways(stack, group, where):
+                for guard, user in self._template.several(stack, users, where):
+                    self._groups[stack.account, text(user)].append(([*given, *in_group, *guard], text(name)))
 
     def _attach_all(self, stack: Stack, logical_id: str, member: str, kind: str, policy: Policy) -> None:
         where = self._template.where(stack, logical_id)
@@ -100,7 +117,7 @@ class Identities:
             if (other, there) == (kind, account) and given != name and may_be_equal(globbed(given), globbed(name)):
                 same = (f"{shown(given)} is the name {shown(name)}", TRUE)
                 found += [guarded(policy, [same]) for policy in self._attached[other, there, given]]
-        self._used.update(policy.where for policy in found)
+        self._managed.used.update(policy.where for policy in found)
         return found
 
     def _unknown_names(self) -> list[Place]:
@@ -110,14 +127,11 @@ class Identities:
 
     def _defined(self, stack: Stack, logical_id: str, kind: str, name: str, properties: Mapping[str, Any]) -> Principal:
         where, arn = self._template.where(stack, logical_id), self._template.arn(stack, logical_id)
-        groups = [*texts(properties.get("Groups")), *self._groups[stack.account, name]] if kind == "user" else []
         policies = [*self._own(stack, logical_id, properties), *self._attached_to(kind, stack.account, name)]
-        for group in dict.fromkeys(groups):
-            policies += self._attached_to("group", stack.account, group)
-            if (stack.account, group) not in self._known_groups:
-                self._unresolved(where, f"its group {shown(group)}", "the group is not defined in the assembly")
-                policies.append(self._any(f"policies of group {shown(group)}"))
-        boundary = properties.get("PermissionsBoundary")
+        if kind == "user":
+            given = self._template.raw(stack, logical_id, "Groups")
+            groups = [(guard, text(group)) for guard, group in self._template.several(stack, given, where)]
+            policies += self._of_groups(where, stack.account, [*groups, *self._memberships(stack.account, name)])
         user = {"aws:PrincipalType": "User", "aws:username": name} if kind == "user" else {}
         return Principal(
             id=where,
@@ -125,11 +139,42 @@ class Identities:
             label=f"{kind} {where}",
             arn=arn,
             stack=stack.id,
-            identity=_distinct(policies),
-            boundaries=None if boundary is None else self._by_arn(where, text(boundary), limits=True),
+            identity=distinct(policies),
+            boundaries=self._boundaries(stack, logical_id, where),
             attributes={"aws:PrincipalType": "AssumedRole"} | user,
             tags=self._tags(stack, logical_id, kind),
         )
+
+    def _memberships(self, account: str, user: str) -> list[tuple[Sequence[Proposition], str]]:
+        """Return the groups that a user is added to, by its name or by one that may be it."""
+        found: list[tuple[Sequence[Proposition], str]] = []
+        for (there, named), groups in self._groups.items():
+            may = is_symbolic(f"{named}{user}") and may_be_equal(globbed(named), globbed(user))
+            if there == account and (named == user or may):
+                same = [] if named == user else [(f"{shown(named)} is the name {shown(user)}", TRUE)]
+                found += [([*guard, *same], group) for guard, group in groups]
+        return found
+
+    def _of_groups(self, where: str, account: str, groups: Sequence[tuple[Sequence[Proposition], str]]) -> list[Policy]:
+        found = []
+        for guard, group in groups:
+            policies = self._attached_to("group", account, group)
+            if (account, group) not in self._known_groups:
+                self._unresolved(where, f"its group {shown(group)}", "the group is not defined in the assembly")
+                policies.append(anything(f"policies of group {shown(group)}"))
+            found += [guarded(policy, guard) for policy in policies]
+        return found
+
+    def _boundaries(self, stack: Stack, logical_id: str, where: str) -> list[Policy] | None:
+        """Return what limits a principal, each way under its propositions; None if nothing does."""
+        found: list[Policy] = []
+        for guard, arn in self._template.ways(
+            stack, self._template.raw(stack, logical_id, "PermissionsBoundary"), where
+        ):
+            limits = [UNLIMITED] if arn is None else self._managed.by_arn(where, text(arn), limits=True)
+            found += [guarded(policy, guard) for policy in limits]
+        found += [guarded(UNLIMITED, [given]) for given in self._additions.to(stack, logical_id, "boundary")]
+        return None if UNLIMITED in found else found
 
     def _tags(self, stack: Stack, logical_id: str, kind: str) -> Mapping[str, str] | None:
         """Return the principal's tags; None if they are not known, or a session may bring tags of its own."""
@@ -153,30 +198,24 @@ class Identities:
             kind=PrincipalKind(kind),
             label=f"{where} (imported: only the policies that this assembly attaches)",
             arn=arn,
-            identity=_distinct(self._attached_to(kind, account, name)),
+            identity=distinct(
+                [
+                    *self._attached_to(kind, account, name),
+                    *self._of_groups(where, account, self._memberships(account, name) if kind == "user" else []),
+                ]
+            ),
         )
 
     def _unattached(self) -> Iterator[Principal]:
         """Yield who has a managed policy that no principal here has, and who is in a group that no user here is in."""
         for (kind, account, name), policies in sorted(self._attached.items()):
-            if kind == "group" and policies and not any(policy.where in self._used for policy in policies):
-                self._used.update(policy.where for policy in policies)
+            if kind == "group" and policies and not any(policy.where in self._managed.used for policy in policies):
+                self._managed.used.update(policy.where for policy in policies)
                 arn = f"arn:{self._template.partition(account)}:iam::{account}:group/{name}"
-                yield self._holder(f"group {shown(name)}", arn, policies)
-        for arn, policy in self._managed.items():
-            if policy.where not in self._used:
-                yield self._holder(f"policy {policy.where}", arn, [policy])
-
-    def _holder(self, what: str, arn: str, policies: Sequence[Policy]) -> Principal:
-        partition, account = arn.split(":")[1], arn.split(":")[4]
-        relation = "in" if what.startswith("group ") else "with"
-        return Principal(
-            id=f"any {relation} {what}",
-            kind=PrincipalKind.HOLDER,
-            label=f"any principal {relation} {what} (none in this assembly)",
-            arn=f"arn:{partition}:iam::{account}:role/{symbol(f'any {relation} {what}')}",
-            identity=_distinct(policies),
-        )
+                yield holder(f"group {shown(name)}", arn, policies)
+        for arn, policy in self._managed.own.items():
+            if policy.where not in self._managed.used:
+                yield holder(f"policy {policy.where}", arn, [policy])
 
     def _own(self, stack: Stack, logical_id: str, properties: Mapping[str, Any]) -> list[Policy]:
         where = self._template.where(stack, logical_id)
@@ -184,8 +223,10 @@ class Identities:
         if properties.get("ManagedPolicyArns") is not None:
             given = self._template.raw(stack, logical_id, "ManagedPolicyArns")
             for guard, arn in self._template.several(stack, given, where):
-                found += [guarded(policy, guard) for policy in self._by_arn(where, text(arn))]
-        return found
+                found += [guarded(policy, guard) for policy in self._managed.by_arn(where, text(arn))]
+        kind = stack.resources[logical_id]["Type"].rpartition("::")[2].lower()
+        added = self._additions.to(stack, logical_id, kind)
+        return [*found, *(guarded(anything(name), [(name, value)]) for name, value in added)]
 
     def _inline(self, stack: Stack, logical_id: str, where: str) -> list[Policy]:
         raw = self._template.raw(stack, logical_id, "Policies")
@@ -205,40 +246,10 @@ class Identities:
     def _policy(self, stack: Stack, logical_id: str, document: object, name: str = "") -> Policy:
         where = f"{self._template.where(stack, logical_id)}{name}"
         given = self._template.existence(stack, logical_id)
-        return Policy(where, "identity", self._template.document(stack, where, document, given), (stack.id, logical_id))
-
-    def _by_arn(self, where: str, arn: str, *, limits: bool = False) -> list[Policy]:
-        """Return a managed policy; one whose document is not known may allow anything, and limits nothing."""
-        if arn in self._managed:
-            self._used.add(self._managed[arn].where)
-            return [self._managed[arn]]
-        name = arn.split(":policy/", 1)[-1]
-        if ":iam::aws:policy/" in arn and name in AWS_MANAGED:
-            return [Policy(f"AWS managed policy {name}", "identity", AWS_MANAGED[name])]
-        self._unresolved(where, shown(arn), "the managed policy's document is not in the assembly")
-        return [] if limits else [self._any(f"managed policy {shown(name)}")]
-
-    def _any(self, what: str) -> Policy:
-        """Return a policy of which nothing is known: it may allow anything."""
-        statement = {"Effect": "Allow", "Action": "*", "Resource": "*", GUARD: [(f"{what} allows it", TRUE)]}
-        return Policy(what, "identity", {"Version": "2012-10-17", "Statement": [statement]})
+        read = self._template.document(stack, where, document, given)
+        if stack.resources[logical_id]["Type"] in _ATTACHABLE:
+            read = with_additions(read, self._additions.to(stack, logical_id, "policy"), resource=False)
+        return Policy(where, "identity", read, (stack.id, logical_id))
 
     def _unresolved(self, where: str, what: str, why: str) -> None:
         self._template.unresolved(where, what, why)
-
-
-def guarded(policy: Policy, given: Sequence[Proposition]) -> Policy:
-    """Return ``policy`` as it applies under further propositions."""
-    if not given:
-        return policy
-    return replace(policy, document=guarded_document(policy.document, given))
-
-
-def guarded_document(document: Document, given: Sequence[Proposition]) -> Document:
-    """Return a document whose statements apply under further propositions."""
-    statements = [{**item, GUARD: [*item.get(GUARD, ()), *given]} for item in document["Statement"]]
-    return {**document, "Statement": statements}
-
-
-def _distinct(policies: Sequence[Policy]) -> list[Policy]:
-    return list({id(policy): policy for policy in policies}.values())

@@ -23,6 +23,8 @@ BOTH_WAYS = "it cannot be decided before deployment; both ways are considered"
 
 _MALFORMED = (TypeError, ValueError, KeyError, IndexError, AttributeError)
 _VARIABLE = re.compile(r"\$\{(!?[^}]+)\}")
+_LATER = "known after deployment only"
+_DYNAMIC = re.compile(r"\{\{resolve:(?:\$\{[^}]*\}|[^{}])*(?:\}\}|$)")
 
 
 class Surroundings(Protocol):
@@ -66,7 +68,7 @@ class Scope:
         if isinstance(value, list):
             return [item for item in map(self.value, value) if item is not ABSENT]
         if isinstance(value, str) and "{{resolve:" in value:
-            return self._unknown(value, "a dynamic reference is read at deployment")
+            return _DYNAMIC.sub(self._dynamic, value)
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
@@ -75,6 +77,9 @@ class Scope:
                 return self._function(name, argument)
         resolved = {key: self.value(item) for key, item in value.items()}
         return {key: item for key, item in resolved.items() if item is not ABSENT}
+
+    def _dynamic(self, match: re.Match[str]) -> str:
+        return self._unknown(match[0], "a dynamic reference is read at deployment")
 
     def _within(self, stack: Stack) -> "Scope":
         """Return the scope of a value of another stack; values that lead to themselves end as malformed."""
@@ -109,7 +114,7 @@ class Scope:
             "AWS::AccountId": self.stack.account,
             "AWS::Region": self.stack.region,
             "AWS::Partition": self.stack.partition,
-            "AWS::URLSuffix": "amazonaws.com.cn" if self.stack.partition == "aws-cn" else "amazonaws.com",
+            "AWS::URLSuffix": identifiers.URL_SUFFIXES.get(self.stack.partition, "amazonaws.com"),
             "AWS::StackName": self.stack.name,
             "AWS::StackId": f"arn:{self.stack.partition}:cloudformation:{self.stack.region}:{self.stack.account}"
             f":stack/{self.stack.name}",
@@ -118,7 +123,7 @@ class Scope:
         if name in pseudo:
             return pseudo[name]
         if name in self.stack.resources:
-            return identifiers.reference(self.stack, name, self.value)
+            return identifiers.reference(self.stack, name, self.value) or self._unknown(f"Ref {name}", _LATER)
         return self._parameter(name)
 
     def _parameter(self, name: str) -> Json:
@@ -141,7 +146,7 @@ class Scope:
             return self._cross_region(name)
         result = identifiers.attribute(self.stack, logical_id, name, self.value) if resource else None
         if result is None:
-            return self._unknown(f"{self.stack.path(logical_id)}.{name}", "known after deployment only")
+            return self._unknown(f"{self.stack.path(logical_id)}.{name}", _LATER)
         return result
 
     def _nested_output(self, logical_id: str, output: str) -> Json:
@@ -197,7 +202,7 @@ class Scope:
                 return str(self.value(variables[name]))
             return str(self._get_att(name) if "." in name else self._ref(name))
 
-        return _VARIABLE.sub(replace, text)
+        return _VARIABLE.sub(replace, _DYNAMIC.sub(self._dynamic, text))
 
     def _select(self, argument: Json) -> Json:
         index, items = self.value(argument[0]), self.value(argument[1])

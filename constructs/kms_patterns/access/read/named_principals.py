@@ -23,13 +23,6 @@ from kms_patterns.access.unknowns.symbols import MadeUpAccounts, is_symbolic, sh
 ANY_SERVICE = "any-service.amazonaws.com"
 """Stands for every AWS service, where a policy tells services from others."""
 
-_WEB_IDENTITIES = {
-    "accounts.google.com",
-    "cognito-identity.amazonaws.com",
-    "graph.facebook.com",
-    "www.amazon.com",
-}
-
 _NAMING_KEYS = {
     "aws:principalarn": "AWS",
     "aws:principalaccount": "Account",
@@ -110,13 +103,12 @@ def named_principals(
 
 
 def not_evaluated(resources: Iterable[Resource]) -> Iterator[tuple[str, str]]:
-    """Yield place and name of principals of which the simulator knows nothing: ids, and providers without an ARN."""
+    """Yield place and name of principals of which the simulator knows nothing: ids and canonical users."""
     for resource in resources:
         for statement in _statements(resource.policy.document) if resource.policy else ():
             for kind, value in _named(statement):
                 by_id = kind == "AWS" and not re.fullmatch(r"\*|[\d*?]+|arn:.*", value)
-                web = kind == "Federated" and not value.startswith("arn:") and value not in _WEB_IDENTITIES
-                if resource.policy and (by_id or web or kind == "CanonicalUser") and not is_symbolic(value):
+                if resource.policy and (by_id or kind == "CanonicalUser") and not is_symbolic(value):
                     yield resource.policy.where, f"{kind} {value}"
 
 
@@ -142,14 +134,16 @@ def _named(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _principal(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> Iterator[Principal]:
     if kind == "Service":
         name = named_arn(kind, value, made_up)[1]
-        yield Principal(shown(value), PrincipalKind.SERVICE, f"service {shown(value)}", name)
+        known = {} if is_symbolic(value) else {"aws:PrincipalServiceName": value}
+        yield Principal(shown(value), PrincipalKind.SERVICE, f"service {shown(value)}", name, attributes=known)
     elif kind == "AnyService" and value == "true":
         yield Principal(ANY_SERVICE, PrincipalKind.SERVICE, "any AWS service", ANY_SERVICE)
     elif kind in {"AWS", "Account"} and value != "*":
         yield from _of_aws(kind, value, account, made_up)
     elif kind == "Federated":
-        arn = _provider_at(value, account)
-        where = "" if arn == value else f" in {'<account>' if account == UNKNOWN_ACCOUNT else account}"
+        arn = _provider_at(value, account) if value.startswith("arn:") else named_arn(kind, value, made_up)[1]
+        moved = value.startswith("arn:") and arn != value
+        where = f" in {'<account>' if account == UNKNOWN_ACCOUNT else account}" if moved else ""
         yield Principal(
             f"{kind} {shown(value)}{where}", PrincipalKind.PROVIDER, f"federated {shown(value)}{where}", arn
         )

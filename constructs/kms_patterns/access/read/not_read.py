@@ -5,20 +5,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kms_patterns.access.model import Principal, Resource, Unresolved
+from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read.assembly import Stack
+from kms_patterns.access.read.identifiers import CUSTOM
 
 TYPES: Mapping[str, str] = {
     "AWS::Organizations::Policy": "policies of an organization are not evaluated",
     "AWS::RolesAnywhere::Profile": "its principals are not evaluated",
-    "AWS::S3::AccessGrant": "access by S3 Access Grants is not evaluated",
+    "AWS::S3::AccessGrant": "its location is not evaluated: it counts as possible on every bucket of the account",
     "AWS::S3::AccessPoint": "access through access points is not evaluated",
     "AWS::S3::MultiRegionAccessPoint": "access through access points is not evaluated",
     "AWS::S3::MultiRegionAccessPointPolicy": "access through access points is not evaluated",
     "AWS::S3Express::BucketPolicy": "directory buckets are not evaluated",
     "AWS::S3ObjectLambda::AccessPoint": "access through access points is not evaluated",
     "AWS::S3ObjectLambda::AccessPointPolicy": "access through access points is not evaluated",
-    "AWS::SSO::PermissionSet": "its principals are not evaluated",
     "AWS::CloudFormation::StackSet": "the stacks that it makes are not evaluated",
 }
 """Resource types that give or take access, with why they are not evaluated."""
@@ -40,10 +40,27 @@ _CHANGED_BY_MACROS = {
     "AWS::S3::Bucket",
     "AWS::S3::BucketPolicy",
 }
-_CALLS = re.compile(
-    r"(?i)\b(createGrant|putKeyPolicy|putBucketPolicy|putBucketAcl|putObjectAcl|putRolePolicy|attachRolePolicy"
-    r"|putUserPolicy|attachUserPolicy|updateAssumeRolePolicy|deleteRolePermissionsBoundary|addPermission)(?:Command)?\b"
-)
+CALLS: Mapping[str, str] = {
+    "addPermission": "function",
+    "addUserToGroup": "user",
+    "attachGroupPolicy": "group",
+    "attachRolePolicy": "role",
+    "attachUserPolicy": "user",
+    "createGrant": "key",
+    "createPolicyVersion": "policy",
+    "deleteRolePermissionsBoundary": "boundary",
+    "deleteUserPermissionsBoundary": "boundary",
+    "putBucketAcl": "bucket",
+    "putBucketPolicy": "bucket",
+    "putGroupPolicy": "group",
+    "putKeyPolicy": "key",
+    "putObjectAcl": "bucket",
+    "putRolePolicy": "role",
+    "putUserPolicy": "user",
+    "updateAssumeRolePolicy": "trust",
+}
+"""Calls of custom resources that give access, with what they give access to or change."""
+_CALLS = re.compile(rf"(?i)\b({'|'.join(CALLS)})(?:Command)?\b")
 
 
 def not_read(stack: Stack) -> Iterator[Unresolved]:
@@ -65,21 +82,6 @@ def not_read(stack: Stack) -> Iterator[Unresolved]:
             yield Unresolved(where, str(kind), why)
         elif isinstance(resource, Mapping):
             yield from _of_properties(where, str(kind), resource.get("Properties") or {})
-
-
-def not_asked(principals: Iterable[Principal], functions: Iterable[Resource]) -> Iterator[Unresolved]:
-    """Yield what identity policies allow on resources other than keys, buckets, objects, functions and roles."""
-    arns = sorted(resource.arn for resource in functions)
-    for policy in {policy.where: policy for who in principals for policy in who.identity}.values():
-        statements = policy.document.get("Statement", [])
-        for statement in statements if isinstance(statements, list) else [statements]:
-            given = statement.get("Resource", [])
-            named = [str(item) for item in (given if isinstance(given, list) else [given])]
-            if statement.get("Effect") == "Allow" and any(":accesspoint/" in item for item in named):
-                yield Unresolved(policy.where, "an access point", TYPES["AWS::S3::AccessPoint"])
-            for arn in arns:
-                if arn not in named and any(item.startswith(f"{arn}:") for item in named):
-                    yield Unresolved(policy.where, f"versions of {arn}", "versions and aliases are not asked about")
 
 
 def _why(kind: str) -> str | None:
@@ -110,13 +112,22 @@ def _inner_transforms(value: Any) -> Iterator[str]:
 
 
 def _of_properties(where: str, kind: str, properties: Mapping[str, Any]) -> Iterator[Unresolved]:
-    acl = properties.get("AccessControl", "Private")
-    if kind == "AWS::S3::Bucket" and acl not in ("Private", "LogDeliveryWrite"):
-        shown = acl if isinstance(acl, str) else json.dumps(acl)
-        yield Unresolved(where, f"ACL {shown}", "access by ACL is not evaluated")
-    if kind.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
-        for call in sorted({match[1] for match in _CALLS.finditer(json.dumps(properties))}):
+    if kind.startswith(CUSTOM):
+        for call in calls_in(properties):
             yield Unresolved(where, f"call of {call}", "what a custom resource does at deployment is not seen")
+
+
+def calls_in(properties: Any) -> list[str]:
+    """Return the calls of ``CALLS`` that the properties of a custom resource name."""
+    named = {match[1].lower() for match in _CALLS.finditer(json.dumps(properties))}
+    return [call for call in CALLS if call.lower() in named]
+
+
+def transforms_of(stack: Stack, logical_id: str) -> list[str]:
+    """Return the macros that may change a resource: those of the whole template, and those inside it."""
+    resource = stack.resources[logical_id]
+    whole = _transforms(stack.template.get("Transform")) if resource.get("Type") in _CHANGED_BY_MACROS else []
+    return [*whole, *sorted(set(_inner_transforms(resource)))]
 
 
 def _transforms(value: Any) -> list[str]:

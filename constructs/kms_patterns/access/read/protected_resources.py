@@ -6,14 +6,22 @@ from typing import Any
 
 from kms_patterns.access.model import Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack
-from kms_patterns.access.read.identities import guarded_document
-from kms_patterns.access.read.stated_permissions import granted, names_function, permission_statement
+from kms_patterns.access.read.bucket_grants import access_grants, acl_statements, is_surely_blocked
+from kms_patterns.access.read.managed_policies import guarded_document
+from kms_patterns.access.read.stated_permissions import (
+    Additions,
+    granted,
+    names_function,
+    permission_statement,
+    with_additions,
+)
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import GUARD, TRUE, globbed, is_symbolic, may_be_equal, shown
 
 _KEYS = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
 _VERSION = "2012-10-17"
+_BLOCKED = "RestrictPublicBuckets"
 _DEFAULT_KEY_POLICY = "arn:{partition}:iam::{account}:root"
 
 
@@ -22,6 +30,7 @@ class ProtectedResources:
 
     def __init__(self, template: Template) -> None:
         self._template = template
+        self._additions = Additions(template)
 
     def resources(self) -> Iterator[Resource]:
         """Yield keys first, then buckets, functions and roles."""
@@ -31,13 +40,14 @@ class ProtectedResources:
         for stack, logical_id, _ in self._template.of_type(*_KEYS):
             arn = self._template.arn(stack, logical_id)
             raw = self._template.raw(stack, logical_id, "KeyPolicy")
-            document = self._default_key_policy(stack) if raw is None else raw
+            default = self._default_key_policy(stack)
             yield self._resource(
                 stack,
                 logical_id,
                 ResourceKind.KEY,
                 policy_name="key policy",
-                document=document,
+                document=default if raw is None else raw,
+                default=default,
                 aliases=aliases.get(arn, ()),
                 beside=grants[arn],
             )
@@ -55,11 +65,14 @@ class ProtectedResources:
         *,
         policy_name: str,
         document: object,
+        default: Mapping[str, Any] | None = None,
         aliases: tuple[str, ...] = (),
         beside: Sequence[dict[str, Any]] = (),
     ) -> Resource:
         where = self._template.where(stack, logical_id)
-        read = self._template.document(stack, where, document)
+        read = self._template.document(stack, where, document, default=default)
+        read = {**read, "Statement": [*read["Statement"], *beside]}
+        added = self._additions.to(stack, logical_id, "trust" if kind is ResourceKind.ROLE else kind.value)
         names = f" ({', '.join(sorted(map(shown, aliases)))})" if aliases else ""
         return Resource(
             id=where,
@@ -71,7 +84,7 @@ class ProtectedResources:
             policy=Policy(
                 f"{where} {policy_name}",
                 "resource",
-                {**read, "Statement": [*read["Statement"], *beside]} if beside else read,
+                with_additions(read, added, resource=True),
                 (stack.id, logical_id),
             ),
         )
@@ -84,9 +97,18 @@ class ProtectedResources:
                 self._template.unresolved(
                     policy.where, f"policy of bucket {shown(named)}", "the bucket is not defined here"
                 )
+        granted_by_s3 = access_grants(self._template)
         for stack, logical_id, properties, name in found:
-            public = mapping(properties.get("PublicAccessBlockConfiguration")).get("RestrictPublicBuckets", False)
             where = self._template.where(stack, logical_id)
+            own = self._policy_of(where, name, policies)
+            beside = acl_statements(self._template, stack, logical_id)
+            beside += [statement for account, statement in granted_by_s3 if account == stack.account]
+            added = self._additions.to(stack, logical_id, "bucket")
+            if beside or added:
+                read = own.document if own else {"Version": _VERSION, "Statement": []}
+                read = with_additions({**read, "Statement": [*read["Statement"], *beside]}, added, resource=True)
+                place = f"{where} ACL" if own is None else own.where
+                own = Policy(place, "resource", read, own.origin if own else (stack.id, logical_id))
             yield Resource(
                 id=where,
                 kind=ResourceKind.BUCKET,
@@ -94,15 +116,10 @@ class ProtectedResources:
                 label=stack.path(logical_id),
                 arn=self._template.arn(stack, logical_id),
                 account=stack.account,
-                policy=self._policy_of(where, name, policies),
-                block_public_access=text(public).lower() == "true" and self._is_decided(stack, logical_id),
+                policy=own,
+                block_public_access=not beside and is_surely_blocked(self._template, stack, logical_id, _BLOCKED),
                 encrypted_by=_default_key(properties),
             )
-
-    def _is_decided(self, stack: Stack, logical_id: str) -> bool:
-        """Return whether the public access block is the same however conditions go."""
-        raw = self._template.raw(stack, logical_id, "PublicAccessBlockConfiguration")
-        return len(self._template.ways(stack, raw, self._template.where(stack, logical_id))) == 1
 
     def _policy_of(self, where: str, name: str, policies: Sequence[tuple[str, Policy]]) -> Policy | None:
         """Return a bucket's policy; of several, each is in effect under the proposition that it is the one."""
@@ -141,7 +158,8 @@ class ProtectedResources:
                 for _, named, statement in permissions
                 if (given := names_function(named, arn)) is not None
             ]
-            document = {"Version": _VERSION, "Statement": statements}
+            added = self._additions.to(stack, logical_id, "function")
+            document = with_additions({"Version": _VERSION, "Statement": statements}, added, resource=True)
             role = properties.get("Role")
             yield Resource(
                 id=where,
@@ -151,7 +169,7 @@ class ProtectedResources:
                 arn=arn,
                 account=stack.account,
                 policy=Policy(f"{where} permissions", "resource", document, (stack.id, logical_id))
-                if statements
+                if document["Statement"]
                 else None,
                 acts_as=None if role is None else text(role),
             )

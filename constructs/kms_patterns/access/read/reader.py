@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind, Unresolved
+from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, Unresolved
 from kms_patterns.access.read.assembly import Stack, load_assembly
 from kms_patterns.access.read.identities import Identities
 from kms_patterns.access.read.intrinsics import BOTH_WAYS
 from kms_patterns.access.read.named_principals import named_principals, not_evaluated, synthetic
-from kms_patterns.access.read.not_read import not_asked
 from kms_patterns.access.read.protected_resources import ProtectedResources
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.reading import Given
@@ -45,11 +44,7 @@ def model_of(stacks: list[Stack]) -> Model:
     made_up = MadeUpAccounts(_accounts_in(stacks))
     named = list(named_principals(principals, resources, made_up))
     for where, who in not_evaluated(resources):
-        template.unresolved(
-            where, f"principal {who}", "what an id or a provider without an ARN stands for is not known"
-        )
-    functions = [resource for resource in resources if resource.kind is ResourceKind.FUNCTION]
-    template.resolver.unresolved.update(not_asked(principals, functions))
+        template.unresolved(where, f"principal {who}", "whom an id stands for is not known")
     expansion = Expansion(_environments(stacks, [*principals, *named], resources, made_up))
     exact = _Exact(expansion, _tags_asked_for([*principals], resources))
     return Model(

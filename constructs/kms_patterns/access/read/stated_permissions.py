@@ -1,10 +1,13 @@
-"""Lambda permissions and KMS grants as the policy statements that they amount to."""
+"""Lambda permissions, KMS grants, and what macros and custom resources may do, as the statements they amount to."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, Stack
+from kms_patterns.access.read.identifiers import CUSTOM
+from kms_patterns.access.read.not_read import CALLS, calls_in, transforms_of
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import (
@@ -28,6 +31,8 @@ _CONDITIONS = {
 }
 
 
+_SERVICE = re.compile(r"[\w-]+(?:\.[\w-]+)+")
+"""A service principal: a domain name, of which the ending differs between partitions."""
 _ARN = re.compile(r"(?:arn:[^:]+:lambda:)?(?:[^:]*:)?(?:(?P<account>[^:]*):)?function:(?P<name>[^:]+)(?::.+)?")
 
 
@@ -80,9 +85,10 @@ def permission_statement(permission: Mapping[str, Any], given: Sequence[Proposit
 def _principal(value: str) -> str | dict[str, str]:
     if value == "*" or is_symbol(value):
         return value
-    return {"Service": value} if value.endswith((".amazonaws.com", ".amazonaws.com.cn")) else {"AWS": value}
+    return {"Service": value} if _SERVICE.fullmatch(value) else {"AWS": value}
 
 
+_ANY_CALL = "Custom::AWS"
 CUSTOM_RESOURCE = "Custom::KmsGrant"
 """The resource of the construct ``KeyGrant``; its property ``Grant`` is the request of CreateGrant."""
 
@@ -94,8 +100,11 @@ def granted(template: Template, keys: Mapping[str, str]) -> Iterator[tuple[str, 
         template: The app.
         keys: Every way in which a key of the app is named -> its ARN.
     """
-    for stack, logical_id, properties in template.of_type(CUSTOM_RESOURCE):
-        grant = mapping(properties.get("Grant"))
+    for stack, logical_id, properties in template.of_type(CUSTOM_RESOURCE, _ANY_CALL):
+        by_call = stack.resources[logical_id]["Type"] == _ANY_CALL
+        grant = _requested(properties) if by_call else mapping(properties.get("Grant"))
+        if not grant:
+            continue
         named = text(grant.get("KeyId"))
         if named not in keys:
             template.unresolved(
@@ -107,6 +116,18 @@ def granted(template: Template, keys: Mapping[str, str]) -> Iterator[tuple[str, 
         yield keys[named], {**statement, GUARD: list(given)} if given else statement
 
 
+def _requested(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the request of CreateGrant that an ``AwsCustomResource`` of the CDK makes; nothing if it makes another."""
+    for member in ("Create", "Update"):
+        try:
+            call = mapping(json.loads(text(properties.get(member, ""))))
+        except ValueError:
+            continue
+        if text(call.get("action")).lower().removesuffix("command") == "creategrant":
+            return mapping(call.get("parameters"))
+    return {}
+
+
 def statement_of(grant: Mapping[str, Any]) -> dict[str, Any]:
     """Return a grant as the statement that allows the same.
 
@@ -114,7 +135,7 @@ def statement_of(grant: Mapping[str, Any]) -> dict[str, Any]:
     """
     service = grant.get("GranteeServicePrincipal")
     grantee = text(service or grant.get("GranteePrincipal", "*"))
-    is_service = service is not None or (not grantee.startswith("arn:") and grantee.endswith(".amazonaws.com"))
+    is_service = service is not None or _SERVICE.fullmatch(grantee) is not None
     constraints = mapping(grant.get("Constraints"))
     equal = mapping(constraints.get("EncryptionContextEquals"))
     pairs = {**mapping(constraints.get("EncryptionContextSubset")), **equal}
@@ -137,3 +158,76 @@ def statement_of(grant: Mapping[str, Any]) -> dict[str, Any]:
 
 def _action(operation: object) -> str:
     return f"kms:{text(operation)}"
+
+
+_FALSE = "false"
+_ADDING = frozenset({"addPermission", "createGrant"})
+"""Calls that add to a resource's policy; the others replace it, Denies included."""
+_TYPES: Mapping[str, tuple[str, ...]] = {
+    "bucket": ("AWS::S3::Bucket",),
+    "function": ("AWS::Lambda::Function",),
+    "group": ("AWS::IAM::Group",),
+    "key": ("AWS::KMS::Key", "AWS::KMS::ReplicaKey"),
+    "policy": ("AWS::IAM::ManagedPolicy",),
+    "role": ("AWS::IAM::Role",),
+    "user": ("AWS::IAM::User",),
+}
+_OF_A_ROLE = frozenset({"boundary", "trust"})
+
+
+class Additions:
+    """What macros and calls of custom resources may make of a policy at deployment: anything."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        self._names: dict[str, set[str]] = {}
+        self._calls = [
+            (call, template.where(stack, logical_id), json.dumps(properties, ensure_ascii=False))
+            for stack, logical_id, properties in template.of_kind(CUSTOM)
+            for call in calls_in(properties)
+        ]
+
+    def to(self, stack: Stack, logical_id: str, *kinds: str) -> list[Proposition]:
+        """Return propositions under which the policies of a resource allow anything instead of what they say.
+
+        Args:
+            stack: The stack that defines the resource.
+            logical_id: The resource.
+            kinds: What of it is asked about: values of ``not_read.CALLS``.
+        """
+        found = [f"transform {name}" for name in transforms_of(stack, logical_id)]
+        for call, where, text_ in self._calls:
+            kind = CALLS[call]
+            if kind in kinds and self._is_about(stack, logical_id, "role" if kind in _OF_A_ROLE else kind, text_):
+                found.append(f"call of {call} by {where}")
+        return [(f"{what} allows it", TRUE) for what in found]
+
+    def _is_about(self, stack: Stack, logical_id: str, kind: str, text_: str) -> bool:
+        """Return whether a call names a resource, or none of the app's that are of its kind."""
+        own = self._template.arn(stack, logical_id), self._template.name(stack, logical_id)
+        if kind not in self._names:
+            known = self._template.of_type(*_TYPES[kind])
+            self._names[kind] = {self._template.name(one, name) for one, name, _ in known}
+        return (
+            is_symbolic(text_)
+            or any(name in text_ for name in own)
+            or not any(name in text_ for name in self._names[kind])
+        )
+
+
+def with_additions(document: dict[str, Any], added: Sequence[Proposition], *, resource: bool) -> dict[str, Any]:
+    """Return a document that may be replaced by one that allows anything, under any of the propositions.
+
+    Args:
+        document: What the template says.
+        added: See ``Additions.to``.
+        resource: Whether it is the policy of a resource.
+    """
+    replaced = [(name, _FALSE) for name, _ in added if not any(f"call of {call} " in name for call in _ADDING)]
+    kept = [
+        {**item, GUARD: [*item.get(GUARD, ()), *replaced]} if replaced and item.get("Effect") == "Deny" else item
+        for item in document["Statement"]
+    ]
+    everyone = {"Principal": "*"} if resource else {}
+    anything = [{"Effect": "Allow", **everyone, "Action": "*", "Resource": "*", GUARD: [given]} for given in added]
+    return {**document, "Statement": [*kept, *anything]}

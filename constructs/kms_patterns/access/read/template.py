@@ -114,7 +114,9 @@ _RELEVANT: Mapping[str, Container[str]] = {
     },
     "AWS::KMS::Key": {"KeyPolicy", "KeySpec", "KeyUsage", "MultiRegion"},
     "AWS::Lambda::Function": {"FunctionName", "Role"},
-    "AWS::S3::Bucket": {"AccessControl", "BucketEncryption", "BucketName", "PublicAccessBlockConfiguration"},
+    "AWS::S3::Bucket": {
+        *("AccessControl", "BucketEncryption", "BucketName", "OwnershipControls", "PublicAccessBlockConfiguration"),
+    },
 }
 """What of a resource says anything of access; a Lambda function's runtime, say, is not even resolved."""
 
@@ -150,6 +152,11 @@ class Template:
                     }
                     yield stack, logical_id, mapping(self.resolver.resolve(stack, relevant, where))
 
+    def of_kind(self, prefixes: tuple[str, ...]) -> Iterator[tuple[Stack, str, Mapping[str, Any]]]:
+        """Yield stack, logical id and resolved properties of every resource whose type starts so, and may exist."""
+        types = {item["Type"] for stack in self.stacks for item in stack.resources.values()}
+        return self.of_type(*(name for name in types if str(name).startswith(prefixes)))
+
     def raw(self, stack: Stack, logical_id: str, name: str) -> Any:
         """Return a property as the template holds it, None if it has none."""
         return mapping(stack.resources[logical_id].get("Properties")).get(name)
@@ -168,13 +175,21 @@ class Template:
         given = value if isinstance(value, list) else [value]
         return [(guard, part) for raw in given for guard, way in self.ways(stack, raw, where) for part in items(way)]
 
-    def document(self, stack: Stack, where: str, raw: Any, given: Sequence[Proposition] = ()) -> dict[str, Any]:
+    def document(
+        self,
+        stack: Stack,
+        where: str,
+        raw: Any,
+        given: Sequence[Proposition] = (),
+        default: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Return a policy document with every statement; what cannot be told is a symbol in it, and is listed."""
         return read_document(
             raw,
             lambda value: self.ways(stack, value, where),
             lambda what, why: self.unresolved(where, what, why),
             given,
+            default,
         )
 
     def unresolved(self, where: str, what: str, why: str) -> None:

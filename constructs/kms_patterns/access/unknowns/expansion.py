@@ -6,6 +6,7 @@ takes that key for one more condition, of an Allow and of a Deny alike, and repo
 propositions on which it rests. Unknown accounts and principals are principals of their own, in made-up accounts.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +20,8 @@ from kms_patterns.access.unknowns.statement_ways import Propositions, condition_
 from kms_patterns.access.unknowns.symbols import GUARD, TRUE, UNKNOWN, Proposition, globbed, is_symbolic, shown
 
 _MOST_WAYS = 256
+_FIELDS = 6  # of an ARN
+_VERSION = re.compile(r"(arn:[^:]*:lambda:[^:]*:[^:]*:function:[^:]+):([^:]+)")
 _KNOWN_MEMBERS = frozenset({"Action", "NotAction", "Resource", "NotResource", "Principal", "NotPrincipal", "Condition"})
 
 Way = tuple[dict[str, Any], Propositions]
@@ -100,6 +103,10 @@ class Expansion:
         for value in values:
             for pattern, given in self._patterns(value, member):
                 maybe.setdefault(tuple(given), []).append(pattern)
+        if member == "Resource" and not excluding and statement.get("Effect") != "Deny":
+            for pattern, given in (found for value in values for found in self._by_way_of(value)):
+                if pattern not in sure:
+                    maybe.setdefault(tuple(given), []).append(pattern)
         if not excluding:
             ways: list[Way] = [({member: sure}, {})] if sure else []
             return ways + [
@@ -113,6 +120,22 @@ class Expansion:
         name = f"{member.lower()} is not {' or '.join(shown(value) for value in values)}"
         surely: list[Way] = [] if "*" in narrowest else [({f"Not{member}": narrowest}, {})]
         return [*surely, (widest, {(name, "StringEquals"): TRUE})]
+
+    def _by_way_of(self, value: str) -> Iterator[tuple[str, Sequence[Proposition]]]:
+        """Yield what an allowed resource leads to: an access point to a bucket, a version or alias to its function."""
+        if version := _VERSION.fullmatch(value):
+            given = [(f"version or alias {shown(version[2])}", TRUE)]
+            yield version[1], given
+            for pattern, further in self._patterns(version[1], "Resource"):
+                yield pattern, [*given, *further]
+        fields = value.split(":", _FIELDS - 1)
+        if len(fields) == _FIELDS and fields[2] == "s3" and (fields[3] or fields[4]):
+            point, _, key = fields[-1].partition("/object/")
+            given = [(f"through access point {shown(':'.join([*fields[:-1], point]))}", TRUE)]
+            for arn in self.environments.resources:
+                if ":s3:::" in arn:
+                    yield arn, given
+                    yield f"{arn}/{globbed(key or '*')}", given
 
     def _patterns(self, value: str, member: str) -> Iterator[tuple[str, Sequence[tuple[str, str]]]]:
         """Yield patterns beside ``value`` that it may come to, with what must hold for that."""

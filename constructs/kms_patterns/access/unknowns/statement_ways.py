@@ -147,8 +147,9 @@ def named_arn(kind: Kind, value: str, made_up: MadeUpAccounts) -> tuple[Kind, st
     """
     if kind == "CanonicalUser":
         return "AWS", f"arn:aws:iam::{made_up.of(f'canonical user {shown(value)}')}:user/{symbol(shown(value))}"
-    if kind == "Service" and is_symbolic(value) and not value.endswith("amazonaws.com"):
-        return kind, f"{value}.amazonaws.com"
+    if kind in {"Service", "Federated"} and not value.startswith("arn:"):
+        # The simulator tells who acts without policies of its own by this ending only.
+        return kind, value if value.endswith("amazonaws.com") else f"{value}.amazonaws.com"
     if kind != "AWS" or value == "*" or re.fullmatch(r"[\d*?]+", value):
         return kind, value
     match = _IAM_ARN.fullmatch(value)

@@ -1,0 +1,507 @@
+"""Principals that a template may let in, of each kind in which one was once missing from the report."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kms_patterns.access.access_matrix import AccessMatrix
+from kms_patterns.access.evaluate.building import build_with
+from kms_patterns.access.evaluate.simulator import Simulator
+from kms_patterns.access.read.managed_policies import AWS_MANAGED, aws_managed
+from kms_patterns.access.read.reader import read_model
+
+DECRYPT = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
+TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}
+BUCKET = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "documents"}}
+OPEN = {"Ref": "Open"}
+
+Build = Callable[..., AccessMatrix]
+
+
+@pytest.fixture
+def build(running: Simulator, tmp_path: Path) -> Build:
+    def evaluate(**resources: Any) -> AccessMatrix:
+        path = tmp_path / "Stack.template.json"
+        parameters = {"Open": {"Type": "String"}}
+        conditions = {"Strict": {"Fn::Equals": [{"Ref": "Open"}, "x"]}}
+        path.write_text(json.dumps({"Parameters": parameters, "Conditions": conditions, "Resources": resources}))
+        return build_with(read_model(path), running)
+
+    return evaluate
+
+
+def key(*statements: Any) -> dict[str, Any]:
+    return {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Statement": list(statements)}}}
+
+
+def resource(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": kind, "Properties": properties}
+
+
+def document(*statements: Any) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def strict(yes: Any, no: Any) -> dict[str, Any]:
+    """Return a value that a deployment decides."""
+    return {"Fn::If": ["Strict", yes, no]}
+
+
+def inline(allowed: Any) -> list[dict[str, Any]]:
+    return [{"PolicyName": "p", "PolicyDocument": document(allowed)}]
+
+
+def may(action: str, on: Any = "*") -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": on}
+
+
+def role(**properties: Any) -> dict[str, Any]:
+    return resource("AWS::IAM::Role", AssumeRolePolicyDocument=document(TRUST), **properties)
+
+
+def trusting(principal: Any) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity", "Principal": principal}
+    return resource("AWS::IAM::Role", AssumeRolePolicyDocument=document(statement))
+
+
+def call(service: str, action: str, parameters: str) -> dict[str, Any]:
+    """Return what an ``AwsCustomResource`` of the CDK is in a template."""
+    start = f'{{"service":"{service}","action":"{action}","parameters":{{"{parameters}":"'
+    return resource("Custom::AWS", Create={"Fn::Join": ["", [start, {"Ref": "It"}, '","X":"y"}}']]})
+
+
+def named(role_name: object) -> dict[str, Any]:
+    return DECRYPT | {"Principal": {"AWS": {"Fn::Sub": f"arn:aws:iam::${{AWS::AccountId}}:role/{role_name}"}}}
+
+
+NOTHING = {"Ref": "AWS::NoValue"}
+ROOT_MAY = may("kms:*") | {"Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}}
+DELEGATED, CLOSED = key(ROOT_MAY), key(named("administrator"))
+LIMIT = resource("AWS::IAM::ManagedPolicy", PolicyDocument=document(may("s3:*")))
+READER = role(Policies=inline(DECRYPT))
+STAFF = resource("AWS::IAM::Group", Policies=inline(DECRYPT))
+DECRYPTION, READING, INVOCATION = "kms:Decrypt", "s3:GetObject", "lambda:InvokeFunction"
+FUNCTION = resource("AWS::Lambda::Function", FunctionName="f")
+PUBLIC = may(READING, "arn:aws:s3:::documents/*") | {"Principal": "*"}
+OUTSIDE = "anyone outside"
+WEB = "sts:AssumeRoleWithWebIdentity"
+MACRO = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "s3://x"}}}
+WRITER = [{"ObjectOwnership": "ObjectWriter"}]
+
+
+@pytest.mark.parametrize(
+    ("resources", "who", "action"),
+    [
+        pytest.param({"It": it, "User": user, "B": LIMIT, **more}, who, action, id=name)
+        for name, it, user, who, action, more in [
+            (
+                "boundary-if",
+                DELEGATED,
+                READER | {"Properties": READER["Properties"] | {"PermissionsBoundary": strict({"Ref": "B"}, NOTHING)}},
+                "User",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "boundary-if-unknown",
+                DELEGATED,
+                READER | {"Properties": READER["Properties"] | {"PermissionsBoundary": strict({"Ref": "B"}, OPEN)}},
+                "User",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "boundary-taken-off",
+                DELEGATED,
+                READER | {"Properties": READER["Properties"] | {"PermissionsBoundary": {"Ref": "B"}}},
+                "User",
+                DECRYPTION,
+                {
+                    "C": resource(
+                        "Custom::AWS", Create={"Fn::Join": ["", ["deleteRolePermissionsBoundary ", {"Ref": "User"}]]}
+                    )
+                },
+            ),
+            (
+                "default-key-policy-if",
+                resource("AWS::KMS::Key", KeyPolicy=strict(CLOSED["Properties"]["KeyPolicy"], NOTHING)),
+                READER,
+                "User",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "default-replica-policy-if",
+                resource(
+                    "AWS::KMS::ReplicaKey",
+                    PrimaryKeyArn="arn:aws:kms:eu-west-1:111122223333:key/mrk-1",
+                    KeyPolicy=strict(CLOSED["Properties"]["KeyPolicy"], NOTHING),
+                ),
+                READER,
+                "User",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "group-if",
+                DELEGATED,
+                resource("AWS::IAM::User", Groups=[strict(NOTHING, {"Ref": "G"})]),
+                "User",
+                DECRYPTION,
+                {"G": STAFF},
+            ),
+            (
+                "groups-if",
+                DELEGATED,
+                resource("AWS::IAM::User", Groups=strict(NOTHING, [{"Ref": "G"}])),
+                "User",
+                DECRYPTION,
+                {"G": STAFF},
+            ),
+            (
+                "added-to-group-if",
+                DELEGATED,
+                resource("AWS::IAM::User"),
+                "User",
+                DECRYPTION,
+                {
+                    "G": STAFF,
+                    "A": resource(
+                        "AWS::IAM::UserToGroupAddition",
+                        GroupName={"Ref": "G"},
+                        Users=[strict(NOTHING, {"Ref": "User"})],
+                    ),
+                },
+            ),
+            (
+                "added-to-group-unknown-user",
+                DELEGATED,
+                resource("AWS::IAM::User", UserName="bob"),
+                "User",
+                DECRYPTION,
+                {"G": STAFF, "A": resource("AWS::IAM::UserToGroupAddition", GroupName={"Ref": "G"}, Users=[OPEN])},
+            ),
+            (
+                "added-to-group-elsewhere",
+                DELEGATED,
+                resource("AWS::IAM::User", Groups=[{"Ref": "G"}]),
+                "user/carol",
+                DECRYPTION,
+                {"G": STAFF, "A": resource("AWS::IAM::UserToGroupAddition", GroupName={"Ref": "G"}, Users=["carol"])},
+            ),
+            ("dynamic-role-name", key(named("{{resolve:ssm:/name}}")), role(RoleName="reader"), "User", DECRYPTION, {}),
+            (
+                "dynamic-role-name-with-variable",
+                key(named("{{resolve:ssm:/${Open}}}")),
+                role(RoleName="reader"),
+                "User",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "dynamic-account",
+                key(DECRYPT | {"Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::{{resolve:ssm:/a}}:role/reader"}}}),
+                role(RoleName="reader"),
+                "User",
+                DECRYPTION,
+                {},
+            ),
+            ("macro-beside", CLOSED | {"Properties": CLOSED["Properties"] | MACRO}, READER, OUTSIDE, DECRYPTION, {}),
+            ("macro-in-role", DELEGATED, role(**MACRO), "User", DECRYPTION, {}),
+            ("custom-grant", CLOSED, role(), OUTSIDE, DECRYPTION, {"C": call("KMS", "createGrant", "KeyId")}),
+            (
+                "custom-key-policy",
+                key(ROOT_MAY, DECRYPT | {"Effect": "Deny", "Principal": "*"}),
+                READER,
+                "User",
+                DECRYPTION,
+                {"C": call("KMS", "putKeyPolicy", "KeyId")},
+            ),
+            ("custom-bucket-policy", BUCKET, role(), OUTSIDE, READING, {"C": call("S3", "putBucketPolicy", "Bucket")}),
+            (
+                "custom-permission",
+                FUNCTION,
+                role(),
+                OUTSIDE,
+                INVOCATION,
+                {"C": call("Lambda", "addPermission", "FunctionName")},
+            ),
+            (
+                "custom-attachment",
+                DELEGATED,
+                role(),
+                "User",
+                DECRYPTION,
+                {"C": resource("Custom::AWS", Create={"Fn::Join": ["", ["attachRolePolicy ", {"Ref": "User"}]]})},
+            ),
+            (
+                "custom-trust",
+                role(),
+                role(),
+                OUTSIDE,
+                "sts:AssumeRole",
+                {"C": call("IAM", "updateAssumeRolePolicy", "RoleName")},
+            ),
+            (
+                "acl-public",
+                resource("AWS::S3::Bucket", AccessControl="PublicRead"),
+                role(),
+                OUTSIDE,
+                "s3:ListBucket",
+                {},
+            ),
+            (
+                "acl-if",
+                resource("AWS::S3::Bucket", AccessControl=strict("Private", "PublicReadWrite")),
+                role(),
+                OUTSIDE,
+                "s3:PutObject",
+                {},
+            ),
+            (
+                "acl-unknown",
+                resource("AWS::S3::Bucket", AccessControl=OPEN, OwnershipControls={"Rules": WRITER}),
+                role(),
+                OUTSIDE,
+                "s3:PutObject",
+                {},
+            ),
+            (
+                "acl-logs",
+                resource("AWS::S3::Bucket", AccessControl="LogDeliveryWrite"),
+                role(),
+                "logging.s3.amazonaws.com",
+                "s3:PutObject",
+                {},
+            ),
+            (
+                "access-point",
+                BUCKET,
+                role(Policies=inline(may(READING, "arn:aws:s3:*:111122223333:accesspoint/x/object/*"))),
+                "User",
+                READING,
+                {},
+            ),
+            (
+                "access-point-of-all-regions",
+                BUCKET,
+                role(
+                    Policies=inline(
+                        may(READING, {"Fn::Sub": "arn:aws:s3::${AWS::AccountId}:accesspoint/${P.Alias}/object/*"})
+                    )
+                ),
+                "User",
+                READING,
+                {"P": resource("AWS::S3::MultiRegionAccessPoint")},
+            ),
+            (
+                "access-grant",
+                BUCKET,
+                role(),
+                "arn:aws:iam::999999999999:role/x",
+                READING,
+                {
+                    "P": resource(
+                        "AWS::S3::AccessGrant",
+                        Permission="READ",
+                        Grantee={"GranteeType": "IAM", "GranteeIdentifier": "arn:aws:iam::999999999999:role/x"},
+                    )
+                },
+            ),
+            (
+                "version",
+                FUNCTION,
+                role(Policies=inline(may(INVOCATION, {"Fn::Sub": "${It.Arn}:7"}))),
+                "User",
+                INVOCATION,
+                {},
+            ),
+            (
+                "alias",
+                FUNCTION,
+                role(Policies=inline(may(INVOCATION, {"Ref": "P"}))),
+                "User",
+                INVOCATION,
+                {"P": resource("AWS::Lambda::Alias", FunctionName={"Ref": "It"}, Name="live")},
+            ),
+            (
+                "alias-of-any-region",
+                FUNCTION,
+                role(
+                    Policies=inline(may(INVOCATION, {"Fn::Sub": "arn:aws:lambda:*:${AWS::AccountId}:function:f:live"}))
+                ),
+                "User",
+                INVOCATION,
+                {},
+            ),
+            ("provider-unknown", trusting({"Federated": OPEN}), role(), "Federated <Open>", WEB, {}),
+            (
+                "provider-of-custom-resource",
+                trusting({"Federated": {"Ref": "P"}}),
+                role(),
+                "Federated <P>",
+                WEB,
+                {"P": resource("Custom::Provider")},
+            ),
+            (
+                "provider-by-domain",
+                trusting({"Federated": "accounts.google.com"}),
+                role(),
+                "Federated accounts.google.com",
+                WEB,
+                {},
+            ),
+            (
+                "service-of-china",
+                key(DECRYPT | {"Principal": {"Service": "ec2.amazonaws.com.cn"}}),
+                role(),
+                "ec2.amazonaws.com.cn",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "service-of-the-sovereign-cloud",
+                key(DECRYPT | {"Principal": {"Service": "ec2.amazonaws.eu"}}),
+                role(),
+                "ec2.amazonaws.eu",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "permission-set",
+                DELEGATED,
+                resource("AWS::SSO::PermissionSet", Name="Developer", InlinePolicy=document(DECRYPT)),
+                "any with permission set Stack/User",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "permission-set-as-text",
+                DELEGATED,
+                resource("AWS::SSO::PermissionSet", Name="Developer", InlinePolicy=json.dumps(document(DECRYPT))),
+                "any with permission set Stack/User",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "permission-set-managed",
+                DELEGATED,
+                resource(
+                    "AWS::SSO::PermissionSet",
+                    Name="Developer",
+                    ManagedPolicies=["arn:aws:iam::aws:policy/AdministratorAccess"],
+                ),
+                "any with permission set Stack/User",
+                DECRYPTION,
+                {},
+            ),
+            (
+                "account-of-custom-resource",
+                key(
+                    DECRYPT | {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": {"Ref": "P"}}}}
+                ),
+                role(),
+                "account <P>",
+                DECRYPTION,
+                {"P": resource("Custom::Account")},
+            ),
+        ]
+    ],
+)
+def test_principal_that_may_is_listed(resources: dict[str, Any], who: str, action: str, build: Build) -> None:
+    """Of each kind of template in which a principal was missing from the report."""
+    entries = build(**resources).entries
+    found = {entry.principal.removeprefix("Stack/") for entry in entries if entry.action == action}
+    assert who.removeprefix("Stack/") in {item.replace("<Stack.", "<") for item in found}
+
+
+@pytest.mark.parametrize(
+    ("resources", "who", "action"),
+    [
+        (
+            {"It": DELEGATED, "User": role(Policies=inline(DECRYPT), PermissionsBoundary={"Ref": "B"}), "B": LIMIT},
+            "User",
+            DECRYPTION,
+        ),
+        ({"It": CLOSED, "C": resource("Custom::AWS", Create="listGrants")}, OUTSIDE, DECRYPTION),
+        (
+            {
+                "It": resource(
+                    "AWS::S3::Bucket",
+                    AccessControl="PublicRead",
+                    PublicAccessBlockConfiguration={"IgnorePublicAcls": True},
+                )
+            },
+            OUTSIDE,
+            "s3:ListBucket",
+        ),
+        (
+            {
+                "It": resource(
+                    "AWS::S3::Bucket",
+                    AccessControl="PublicRead",
+                    OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+                )
+            },
+            OUTSIDE,
+            "s3:ListBucket",
+        ),
+        (
+            {"It": FUNCTION, "User": role(Policies=inline(may(INVOCATION, "arn:aws:lambda:*:*:function:other:live")))},
+            "User",
+            INVOCATION,
+        ),
+    ],
+)
+def test_principal_that_may_not_is_not_listed(resources: dict[str, Any], who: str, action: str, build: Build) -> None:
+    entries = build(**resources).entries
+    assert who not in {entry.principal.removeprefix("Stack/") for entry in entries if entry.action == action}
+
+
+def test_macro_of_the_whole_template_may_allow_anything(running: Simulator, tmp_path: Path) -> None:
+    path = tmp_path / "Stack.template.json"
+    path.write_text(json.dumps({"Transform": "Company", "Resources": {"It": CLOSED}}))
+    found = build_with(read_model(path), running)
+    assert OUTSIDE in {entry.principal for entry in found.entries if entry.action == DECRYPTION}
+
+
+@pytest.mark.parametrize(
+    ("arn", "action"),
+    [
+        ("arn:aws:iam::aws:policy/ReadOnlyAccess", "s3:Get*"),
+        ("arn:aws:iam::aws:policy/job-function/SupportUser", "kms:Describe*"),
+        ("arn:aws-us-gov:iam::aws:policy/service-role/AWSLambdaRole", "lambda:InvokeFunction"),
+    ],
+)
+def test_published_managed_policy_is_read(arn: str, action: str) -> None:
+    found = aws_managed(arn)
+    assert found
+    assert found[0] == arn.split(":policy/")[1]
+    assert any(action in statement["Action"] for statement in found[1]["Statement"])
+
+
+@pytest.mark.parametrize("name", ["SupportUser", "NotPublished", "ReadOnlyAccess/x"])
+def test_policy_that_is_not_published_is_not_guessed(name: str) -> None:
+    assert aws_managed(f"arn:aws:iam::aws:policy/{name}") is None
+
+
+@pytest.mark.parametrize("name", AWS_MANAGED)
+def test_policy_known_without_the_data_set_allows_what_the_published_one_does(name: str) -> None:
+    """Of keys, buckets, functions and roles, in what the shipped documents allow."""
+    published = {action for item in published_statements(name) for action in listed(item.get("Action", "NotAction"))}
+    ours = {action for item in AWS_MANAGED[name]["Statement"] for action in listed(item.get("Action", "NotAction"))}
+    watched = ("kms:", "s3:", "lambda:", "sts:", "iam:Pass", "*")
+    assert {action for action in published if action.startswith(watched)} <= ours
+
+
+def published_statements(name: str) -> list[dict[str, Any]]:
+    found = aws_managed(f"arn:aws:iam::aws:policy/{name}")
+    assert found
+    return listed(found[1]["Statement"])
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
