@@ -25,8 +25,6 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # What ``make contract AWS_PROFILE=…`` gives back.
 USERS_AWS = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith(("AWS_", "CDK_"))}
 os.environ.update(toolchain_environment(cache=ROOT / ".cache"))
-# The AWS CDK checks each template against schemas once more, for longer than a synthesis takes: `make templates` does.
-os.environ["CDK_VALIDATION"] = "false"
 os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
 # The CDK caches fingerprints in the home folder, a browser its settings.
 os.environ |= {"USERS_HOME": str(Path.home()), "HOME": str(TEMPORARY / "home")}

@@ -19,6 +19,16 @@ REGION = "eu-west-1"
 ROOT = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":iam::{ACCOUNT}:root"]]}
 ENVIRONMENT = cdk.Environment(account=ACCOUNT, region=REGION)
 
+_make_app = cdk.App.__init__
+
+
+def _app_without_schemas(self: cdk.App, **options: Any) -> None:
+    # To validate by AWS's schemas takes longer than a synthesis; the reference app asks for it, for all patterns.
+    _make_app(self, **{"builtin_cloud_formation_validation": False, **options})
+
+
+cdk.App.__init__ = _app_without_schemas  # type: ignore[method-assign]
+
 Document = dict[str, Any]
 Statements = list[Document]
 

@@ -275,7 +275,7 @@ def test_condition_key_that_an_action_lacks_would_be_found(action: str, key: str
 
 
 def test_property_that_the_schema_refuses_and_policy_over_its_limit_would_be_found(tmp_path: Path) -> None:
-    app = cdk.App(outdir=str(tmp_path))
+    app = cdk.App(builtin_cloud_formation_validation=True, outdir=str(tmp_path))
     stack = cdk.Stack(app, "Wrong")
     cdk.CfnResource(stack, "Key", type="AWS::KMS::Key", properties={"KeySpec": "RSA_1024", "KeyPolicy": {}})
     statement = {"Effect": "Allow", "Principal": "*", "Action": "kms:Decrypt", "Resource": "x" * 33_000}
