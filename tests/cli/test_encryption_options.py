@@ -176,6 +176,15 @@ def test_results_and_failures_are_lines_of_json(run, keys, letter):
     assert run("encrypt", "-", "--json", "-k", keys.first).code == 2
 
 
+def test_messages_share_a_data_key_only_if_it_is_asked_for(run, keys, plain, aws):
+    counted = []
+    for options in ((), ("--messages-per-data-key", "2")):
+        before = len(aws.kms_calls())
+        assert run("encrypt", "-r", plain, "-o", "out", "-k", keys.first, "-f", *options).code == 0
+        counted.append(len(aws.kms_calls()) - before)
+    assert counted == [2, 1]
+
+
 def test_message_with_more_data_keys_than_allowed_is_refused(run, keys, letter):
     assert run("encrypt", letter, "-k", keys.first, "-k", keys.second).code == 0
     done = run("decrypt", "letter.txt.encrypted", "--verify", "-k", keys.first, "--max-encrypted-data-keys", "1")

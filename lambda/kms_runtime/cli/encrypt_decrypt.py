@@ -39,6 +39,13 @@ _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
     help="Public key (DER or PEM) of an RSA KMS key: encrypts without a call to AWS.",
 )
 @click.option(
+    "--messages-per-data-key",
+    type=click.IntRange(1, 2**32),
+    default=1,
+    show_default=True,
+    help="Use a data key for up to so many messages of a minute: fewer calls, less isolation.",
+)
+@click.option(
     "--allow-alias",
     is_flag=True,
     help="A --key may be the ARN of an alias. Its key of now is used: anyone who may move the alias chooses it.",
@@ -66,7 +73,7 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
     _check_json(options, targets)
     keys = encryption.resolved(options["keys"], allow_alias=options["allow_alias"])
     work = encryption.Encryption(
-        encryption.encrypting_keyring(keys, options["public_key"]),
+        encryption.encrypting_keyring(keys, options["public_key"], options["messages_per_data_key"]),
         pairs(options["context"]),
         sign,
         verify,

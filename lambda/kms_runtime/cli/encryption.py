@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from kms_runtime.s3.transfer import Tags
 
 _ALIAS_ARN = re.compile(r"arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:alias/[A-Za-z0-9/_-]+")
+_REUSE = 60.0
+"""Seconds for which messages share a data key."""
 PUBLIC_KEY_LIMIT = 64 * 1024
 """Bytes that are read of a public key."""
 NOT_GENUINE = (MessageFormatError, MessageAuthenticationFailed, EncryptionContextMismatch)
@@ -61,15 +63,20 @@ def resolved(keys: Sequence[str], *, allow_alias: bool) -> tuple[str, ...]:
     return tuple(found)
 
 
-def encrypting_keyring(keys: Sequence[str], public_key: Path | None) -> Keyring:
+def encrypting_keyring(keys: Sequence[str], public_key: Path | None, messages: int) -> Keyring:
     """Return the keyring for one RSA key whose public key is at hand, or for one or more symmetric keys.
+
+    ``messages`` is how many messages may share a data key, which one of a symmetric key costs a call for.
 
     Raises:
         UsageError: No key is given, one is not an ARN, or there are several RSA keys.
     """
     regions = _regions(keys)
     if public_key is None:
-        return _symmetric(regions)
+        keyring = _symmetric(regions)
+        if messages == 1:
+            return keyring
+        return kms_runtime.CachingKeyring(keyring, capacity=1, max_age=_REUSE, max_messages_encrypted=messages)
     if len(keys) > 1:
         raise click.UsageError("--public-key goes with one --key")
     try:
