@@ -70,19 +70,36 @@ class AwsSession:
         nowhere = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
         core = botocore.session.Session(session_vars={"profile": (None, None, None, None)} | nowhere)
         core.register_component("data_loader", _loader())
-        return boto3.Session(
+        session = boto3.Session(
             aws_access_key_id=self.access_key_id,
             aws_secret_access_key=self.secret_access_key,
             aws_session_token=self.session_token,
             region_name=self.region,
             botocore_session=core,
         )
+        return reach_s3_control(session)
 
     def _reach(self, options: dict[str, Any]) -> dict[str, Any]:
         own = Config(proxies={})
         config = options.get("config")
         way = {"endpoint_url": self.endpoint_url, "verify": str(self.ca_bundle)}
         return way | options | {"config": config.merge(own) if config else own}
+
+
+def reach_s3_control(session: boto3.Session) -> boto3.Session:
+    """Return a session whose clients of S3 Control reach an endpoint on this machine; AWS's own they reach as before.
+
+    They put the account before the endpoint's name, and ``111122223333.127.0.0.1`` is not a host.
+    """
+    session.events.register("before-call.s3-control", _without_account)
+    return session
+
+
+def _without_account(params: dict[str, Any], **_event: Any) -> None:
+    parts = urlsplit(params["url"])
+    account, _, host = parts.netloc.partition(".")
+    if account.isdecimal() and (parts.hostname or "").partition(".")[2] in LOOPBACK.split(","):
+        params["url"] = parts._replace(netloc=host).geturl()
 
 
 @cache

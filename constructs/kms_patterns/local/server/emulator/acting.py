@@ -38,8 +38,12 @@ class Acting:
     @property
     def headers(self) -> dict[str, str]:
         """Headers that carry its credentials, for the emulator's handlers; no signature is checked behind the door."""
+        return {"authorization": self.credential("aws")}
+
+    def credential(self, service: str) -> str:
+        """Return the header that names it as the caller of a service."""
         region = reach(RESPONSES, "get_region")()
-        return {"authorization": f"AWS4-HMAC-SHA256 Credential={self.access_key}/20260101/{region}/aws/aws4_request"}
+        return f"AWS4-HMAC-SHA256 Credential={self.access_key}/20260101/{region}/{service}/aws4_request"
 
     @property
     def caller(self) -> Caller:

@@ -82,10 +82,18 @@ _OF_EVALUATOR = {
     " secure_transport request_tags tag_keys service_context principal_keys",
     "EvalResult": "decision principal_arn matched_sid reason resource_policy_arn", "AuthError": "code message details",
 }  # fmt: skip
-_GATES = {
+_OF_S3 = {
     "_check_sse_c_copy_source": "headers src_obj", "_check_sse_c_part": "headers upload",
-    "_check_sse_read_headers": "headers obj", "_bucket_has_versions": "name",
+    "_check_sse_read_headers": "headers obj", "_SSE_STORED_HEADERS": "=tuple", "_MALFORMED_XML": "=str",
+    "_bucket_default_sse_headers": "bucket_name", "_bucket_has_versions": "name",
     "_dispatch": "method bucket key headers body query_params", "_put_bucket_notification": "name body headers",
+    "_persist_version_state": "bucket_name key bucket", "_error": "code message status resource extra headers",
+    "_resolve_sse_write_headers": "headers bucket_name", **dict.fromkeys(
+        ("_bucket_encryption", "_bucket_object_lock", "_bucket_versioning", "_buckets", "_multipart_uploads",
+         "_object_legal_hold", "_object_retention", "_object_tags", "_object_versions"), "=AccountScopedDict"),
+    "s3control_account_error": "headers", "s3control_error": "code message status extra",
+    **{f"_delete_bucket_{name}": "name" for name in ("encryption", "lifecycle", "tagging")},
+    **{f"_put_bucket_{name}": "name body" for name in ("encryption", "lifecycle", "tagging")},
 }  # fmt: skip
 _OF_IAM = {
     "_trust_policy_not_principal_error": "doc", **dict.fromkeys(
@@ -138,45 +146,37 @@ _OF_LOGS = {
     **dict.fromkeys(("_log_group_policies", "_log_groups", "_resource_policies"), _REGIONAL),
 }  # fmt: skip
 _OF_APP = {
-    "app": "scope receive send", "AUTH": "=bool", "_build_persistence_save_dict": "", "save_all": "services",
+    "_enforce_data_plane": "service iam_action headers query_params request_id resource_arn service_context"
+    " auth_error_response named_resource", "app": "scope receive send", "AUTH": "=bool",
+    "_handle_s3_control_request": "path method body query_params request_id headers",
+    "_build_persistence_save_dict": "", "save_all": "services",
     "call_service_handler_sync": "handler method path headers body query_params timeout",
     "_dispatch_service_request": f"{_HANDLER} request_id",
     "_handle_special_data_plane_request": f"{_HANDLER} request_id raw_path raw_query_string client_ip",
 }  # fmt: skip
+_OF_ACTIONS = {
+    "extract_resource_arn": "service method path headers body query_params region account_id",
+    "s3_service_context": "iam_action query_params path headers", "_S3_OBJECT_QUERY_ACTIONS": "=dict",
+    "access_denied_response": "service action principal_arn request_id error_code message headers resource_arn"
+    " explicit_deny resource_policy_arn", "_BOTOCORE_SERVICE_MAP": "=dict",
+    "identity_denial_message": "action principal_arn resource explicit_deny",
+    "_match_rest_action": "service method path query_params", "request_tag_context": "service iam_action body params",
+    "extract_iam_action": "service method path headers body query_params",
+}  # fmt: skip
+_OF_RESPONSES = {
+    "get_account_id": "", "get_region": "", "now_iso": "", "request_scope": "account_id region",
+    "set_request_account_id": "access_key_id",
+}  # fmt: skip
 # A function by its parameter names; anything else by its type, marked with "=".
 REQUIRED: Mapping[str, Mapping[str, str]] = {
     APP: _OF_APP,
-    RESPONSES: {
-        **dict.fromkeys(("get_account_id", "get_region"), ""),
-        "request_scope": "account_id region",
-        "set_request_account_id": "access_key_id",
-    },
+    RESPONSES: _OF_RESPONSES,
     ROUTER: {"extract_access_key_id": "headers query_params"},
     EVALUATOR: _OF_EVALUATOR,
-    ACTIONS: {
-        "extract_resource_arn": "service method path headers body query_params region account_id",
-        "s3_service_context": "iam_action query_params path headers",
-        "access_denied_response": "service action principal_arn request_id error_code message headers resource_arn"
-        " explicit_deny resource_policy_arn",
-        "identity_denial_message": "action principal_arn resource explicit_deny",
-        "_BOTOCORE_SERVICE_MAP": "=dict",
-        "_match_rest_action": "service method path query_params",
-        "extract_iam_action": "service method path headers body query_params",
-        "request_tag_context": "service iam_action body params",
-    },
+    ACTIONS: _OF_ACTIONS,
     LAMBDA_RUNTIME: _OF_LAMBDA_RUNTIME,
     KMS: _OF_KMS,
-    S3: _GATES
-    | {
-        "_SSE_STORED_HEADERS": "=tuple",
-        "_bucket_default_sse_headers": "bucket_name",
-        **dict.fromkeys(("_bucket_encryption", "_bucket_object_lock", "_buckets"), "=AccountScopedDict"),
-        **dict.fromkeys(("_multipart_uploads", "_object_tags"), "=AccountScopedDict"),
-        "_error": "code message status resource extra headers",
-        "_resolve_sse_write_headers": "headers bucket_name",
-        **{f"_delete_bucket_{name}": "name" for name in ("encryption", "lifecycle", "tagging")},
-        **{f"_put_bucket_{name}": "name body" for name in ("encryption", "lifecycle", "tagging")},
-    },
+    S3: _OF_S3,
     STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict", **_DOCUMENT},
     IAM: _OF_IAM,
     SSM: _OF_SSM,

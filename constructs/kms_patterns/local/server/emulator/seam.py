@@ -8,13 +8,7 @@ from typing import Any
 from kms_patterns.local.inspection import looked_up
 from kms_patterns.local.server.authorization import emulator_policies, policy_documents
 from kms_patterns.local.server.authorization.caller import principal_arn, role_arn_of
-from kms_patterns.local.server.emulator import (
-    delays,
-    emulator,
-    function_logs,
-    functions,
-    provisioning,
-)
+from kms_patterns.local.server.emulator import delays, emulator, function_logs, functions, provisioning
 from kms_patterns.local.server.emulator.emulator import (
     ACTIONS,
     APP,
@@ -45,7 +39,7 @@ from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests import denials, session_rules, side_doors
-from kms_patterns.local.server.s3 import bucket_properties, s3_encryption
+from kms_patterns.local.server.s3 import batch_jobs, bucket_properties, object_encryption, s3_encryption
 from kms_patterns.local.server.services import configured_keys, event_targets, monitoring, redrive, step_functions
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
@@ -66,7 +60,6 @@ def install(kms: KmsService) -> None:
         EmulatorMismatch: Nothing was changed; the message says what differs.
     """
     emulator.check([module for module in emulator.REQUIRED if module not in _OF_STACKS])
-    storage = s3_encryption.S3Encryption(kms)
     replace = emulator.replace
     replace(KMS, "handle_request", partial(kms_handler, kms))
     replace(LOGS, "handle_request", configured_keys.configuring(kms, logs=True))
@@ -93,16 +86,9 @@ def install(kms: KmsService) -> None:
     replace(EVALUATOR, "evaluate_resource_policy", emulator_policies.resource_policy)
     replace(EVALUATOR, "is_root_access_key", emulator_policies.root_access_key)
     replace(EVALUATOR, "_is_root_key", emulator_policies.signature_unchecked)
-    replace(ACTIONS, "s3_service_context", s3_encryption.service_context)
     for name, nothing in (("extract_resource_arn", "*"), ("request_tag_context", {})):
         replace(ACTIONS, name, partial(not_of_kms, nothing))
-    replace(S3, "_dispatch", storage.dispatch)
-    replace(S3, "_resolve_sse_write_headers", storage.resolve_write)
-    replace(S3, "_check_sse_read_headers", storage.read)
-    replace(S3, "_check_sse_c_copy_source", storage.copy_source)
-    replace(S3, "_check_sse_c_part", storage.part)
-    replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
-    replace(S3, "_put_bucket_notification", delays.switching_on)
+    _install_s3(kms)
     cloudformation.when_imported(CLOUDFORMATION, partial(_install_cloudformation, kms))
     _install_step_functions()
     replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
@@ -121,6 +107,22 @@ def _install_functions() -> None:
     replace(LAMBDA, "_execute_function_with_config_scope", provisioning.execute)
     worker = import_module(LAMBDA_RUNTIME).Worker
     worker.invoke = functions.worker_invoke(worker.invoke)
+
+
+def _install_s3(kms: KmsService) -> None:
+    replace, storage = emulator.replace, s3_encryption.S3Encryption(kms)
+    for contexts in (s3_encryption.service_context, object_encryption.service_context):
+        replace(ACTIONS, "s3_service_context", contexts)
+    replace(ACTIONS, "_S3_OBJECT_QUERY_ACTIONS", object_encryption.object_actions)
+    replace(APP, "_handle_s3_control_request", batch_jobs.controlling)
+    replace(S3, "_dispatch", partial(object_encryption.dispatching, kms))
+    replace(S3, "_dispatch", storage.dispatch)
+    replace(S3, "_resolve_sse_write_headers", storage.resolve_write)
+    replace(S3, "_check_sse_read_headers", storage.read)
+    replace(S3, "_check_sse_c_copy_source", storage.copy_source)
+    replace(S3, "_check_sse_c_part", storage.part)
+    replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
+    replace(S3, "_put_bucket_notification", delays.switching_on)
 
 
 def _trail(log: CallLog) -> list[dict[str, Any]]:

@@ -38,8 +38,10 @@ _ASSUMED_AT_ONCE = {
 _NO_PASSING = frozenset({"sts", "iam", "kms", "sqs", "sns", "tagging", "resource-groups", "cloudtrail"})
 
 
-def passed_to(service: str) -> str:
+def passed_to(service: str, action: str = "") -> str:
     """Return the service principal that a role is passed to: iam:PassedToService."""
+    if action == "s3:CreateJob":
+        return "batchoperations.s3.amazonaws.com"
     return f"{_PRINCIPALS.get(service, service)}.amazonaws.com"
 
 

@@ -100,16 +100,23 @@ def _json(text: str) -> Members:
 
 
 def _xml(text: str) -> Members:
+    root = parsed_xml(text)
+    if root is not None:
+        yield from ((local_name(element), (element.text or "").strip()) for element in root.iter())
+
+
+def parsed_xml(text: str) -> Element | None:
+    """Return the root of an XML document; None if it is not well-formed or has a document type."""
     if re.search(r"<!DOCTYPE|<!ENTITY", text):
-        return
+        return None
     try:
-        root = fromstring(text)  # noqa: S314 - XML without a document type has nothing to expand
+        return fromstring(text)  # noqa: S314 - XML without a document type has nothing to expand
     except ParseError:
-        return
-    yield from ((_tag(element), (element.text or "").strip()) for element in root.iter())
+        return None
 
 
-def _tag(element: Element) -> str:
+def local_name(element: Element) -> str:
+    """Return an element's name without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 

@@ -93,7 +93,10 @@ def check(enforce: Callable[..., Any], access_key: str, action: str, service: st
     serving.set(None)
     params = {} if service == "s3" else parameters(request)
     roles = passed_by(service, action, request)
-    for needed, resource, more in (*_further(service, action, request, params, on), *_passing(service, roles)):
+    for needed, resource, more in (
+        *_further(service, action, request, params, on),
+        *_passing(passed_to(service, action), roles),
+    ):
         denied = enforce(access_key, needed, needed.partition(":")[0], **{**on, "resource_arn": resource, **more})
         if denied is not None:
             raise Refused(service, action, "AccessDenied", _denied(denied, needed, resource))
@@ -123,8 +126,8 @@ def _further(
     return [*own, *(("s3:GetObject", arn, {"service_context": {}}) for arn in read_objects(action, params))]
 
 
-def _passing(service: str, roles: list[str]) -> list[Needed]:
-    context = {"service_context": {"iam:PassedToService": passed_to(service)}}
+def _passing(principal: str, roles: list[str]) -> list[Needed]:
+    context = {"service_context": {"iam:PassedToService": principal}}
     return [("iam:PassRole", role, context) for role in roles]
 
 

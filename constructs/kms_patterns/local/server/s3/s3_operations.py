@@ -1,7 +1,6 @@
 """S3 requests: bucket, key and caller; operations that the emulator does not know are refused.
 
-It would serve them as the operation without the name: an UpdateObjectEncryption as a PutObject that empties the
-object, a PutBucketMetricsConfiguration as a CreateBucket.
+It would serve them as the operation without the name: a PutBucketMetricsConfiguration as a CreateBucket.
 
 AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
@@ -21,7 +20,7 @@ from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, RO
 _OBJECT: Mapping[str, frozenset[str]] = {
     "GET": frozenset({"acl", "annotation", "attributes", "legal-hold", "retention", "tagging", "uploadId"}),
     "HEAD": frozenset(),
-    "PUT": frozenset({"acl", "annotation", "legal-hold", "retention", "tagging", "uploadId"}),
+    "PUT": frozenset({"acl", "annotation", "encryption", "legal-hold", "retention", "tagging", "uploadId"}),
     "POST": frozenset({"restore", "uploadId", "uploads"}),
     "DELETE": frozenset({"annotation", "tagging", "uploadId"}),
 }
@@ -82,6 +81,9 @@ def further_permissions(action: str, headers: Mapping[str, str]) -> list[str]:
 
     AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (Permissions)
     """
+    if action == "s3:UpdateObjectEncryption":
+        # AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/update-sse-encryption.html (Required permissions)
+        return ["s3:PutObject"]
     return sorted(
         needed
         for header, needed in _FURTHER.get(action, ())
@@ -122,6 +124,14 @@ def hidden(bucket: str, headers: Mapping[str, str], query: Mapping[str, Any]) ->
 
 def _is_parameter(name: str) -> bool:
     return name in _PARAMETERS or name.lower() in _PARAMETERS or name.lower().startswith(_PREFIXES)
+
+
+class S3Refusal(Exception):
+    """A refusal by S3 or S3 Control, with the status of its response."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code, self.message, self.status = code, message, status
 
 
 @dataclass(frozen=True)

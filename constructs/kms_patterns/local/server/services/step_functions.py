@@ -14,14 +14,13 @@ from typing import Any
 from uuid import uuid4
 
 from kms_patterns.local.server.emulator.acting import (
-    Acting,
     NotAssumable,
     NotPermitted,
     acting,
     acting_as,
     service_role,
 )
-from kms_patterns.local.server.emulator.emulator import APP, LAMBDA, RESPONSES, STEP_FUNCTIONS, reach
+from kms_patterns.local.server.emulator.emulator import APP, LAMBDA, STEP_FUNCTIONS, reach
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.services.state_machine_fields import problems
 
@@ -76,7 +75,7 @@ def calling(original: Callable[..., Response]) -> Callable[..., Response]:
             raise failed("States.Runtime", "the embedded AWS does not know in whose name to call a service")
         method, path, _headers, body, query = request
         service = headers["authorization"].split("/")[3]
-        own = {**headers, "authorization": _credential(principal, service)}
+        own = {**headers, "authorization": principal.credential(service)}
         return original(_through_the_door, method, path, own, body, query, **more)
 
     return call
@@ -86,11 +85,6 @@ async def _through_the_door(method: str, path: str, headers: Any, body: bytes | 
     body = body.encode() if isinstance(body, str) else body
     found: Response = await reach(APP, "_dispatch_service_request")(method, path, headers, body, query, str(uuid4()))
     return found
-
-
-def _credential(principal: Acting, service: str) -> str:
-    region = reach(RESPONSES, "get_region")()
-    return f"AWS4-HMAC-SHA256 Credential={principal.access_key}/20260101/{region}/{service}/aws4_request"
 
 
 def dispatch(original: Mapping[str, Task]) -> dict[str, Task]:
