@@ -517,7 +517,7 @@ def test_damaged_message_does_not_keep_a_folder_from_being_decrypted(run, keys, 
     assert files_of(tmp_path / "back") == {name: data for name, data in files_of(plain).items() if name != "a"}
 
 
-@pytest.mark.parametrize("arguments", [("letter.txt",), ("s3://b/p/",), ("plain", "plain", "-o", "x"), ("-",)])
+@pytest.mark.parametrize("arguments", [("letter.txt",), ("s3://b/p",), ("plain", "plain", "-o", "x"), ("-",)])
 def test_recursive_takes_folders_only(arguments, run, keys, letter, plain):
     assert run("encrypt", "-r", *arguments, "-k", keys.first).code == 2
 

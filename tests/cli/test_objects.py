@@ -156,3 +156,76 @@ def test_object_to_object_keeps_headers_metadata_and_on_request_tags(run, keys, 
         assert {name: found[name] for name in described} == described
         assert s3.get_object_tagging(Bucket="cli-objects", Key=key)["TagSet"] == tags
     assert body(s3, "back") == b"hello"
+
+
+@pytest.fixture
+def prefix(s3):
+    """Objects below a prefix, one of them a folder's marker and one with the name of a message."""
+    for key, data in (("in/a", b"a"), ("in/deep/er/b", b"b"), ("in/deep/c.encrypted", b"c"), ("in/deep/", b"")):
+        s3.put_object(Bucket="cli-objects", Key=key, Body=data, Metadata={"name": key.replace("/", "-")})
+    s3.put_object(Bucket="cli-objects", Key="inside", Body=b"not below the prefix")
+    return "s3://cli-objects/in/"
+
+
+def test_prefix_is_mirrored_in_a_prefix_and_in_a_folder(run, keys, s3, prefix, keys_of, tmp_path):
+    vault = "s3://cli-objects/vault/"
+    done = run("encrypt", "-r", prefix, "-o", vault, "-k", keys.first, *TENANT)
+    assert (done.code, done.stderr) == (0, "3 files done, 0 failed, 0 there already, 1 passed over\n")
+    results = ["vault/a.encrypted", "vault/deep/c.encrypted.encrypted", "vault/deep/er/b.encrypted"]
+    assert [key for key in keys_of() if key.startswith("vault")] == results
+    assert s3.head_object(Bucket="cli-objects", Key=results[0])["Metadata"] == {"name": "in-a"}
+    for _ in range(2):
+        done = run("decrypt", "-r", vault, "-o", "back", "-k", keys.first, *TENANT)
+        assert done.code == 0
+    assert "0 files done, 0 failed, 3 there already" in done.stderr
+    assert (tmp_path / "back/deep/er/b").read_bytes() == b"b"
+    assert sorted(path.name for path in (tmp_path / "back").rglob("*")) == ["a", "b", "c.encrypted", "deep", "er"]
+
+
+def test_object_is_there_already_only_if_it_was_written_in_a_later_second(run, keys, prefix, monkeypatch):
+    command = ("encrypt", "-r", prefix, "-o", "s3://cli-objects/vault/", "-k", keys.first)
+    assert run(*command).code == 0
+    listed = s3_objects.listed
+
+    def of_an_hour_ago(folder):
+        hour = 0 if folder.key == "vault/" else 3600 * 10**9
+        return ((key, size, modified - hour) for key, size, modified in listed(folder))
+
+    monkeypatch.setattr(s3_objects, "listed", of_an_hour_ago)
+    assert "0 files done, 0 failed, 3 there already" in run(*command).stderr
+    monkeypatch.setattr(s3_objects, "listed", lambda folder: ((key, size, 0) for key, size, _ in listed(folder)))
+    done = run(*command)
+    assert (done.code, done.stderr.count("exists; --force overwrites it")) == (1, 3)
+
+
+def test_folder_goes_to_a_prefix_and_results_inside_of_the_source_are_left_alone(run, keys, tmp_path, keys_of):
+    for name in ("a", "deep/b"):
+        path = tmp_path / "plain" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    assert run("encrypt", "-r", "plain", "-o", "s3://cli-objects/in/", "-k", keys.first).code == 0
+    assert keys_of() == ["in/a.encrypted", "in/deep/b.encrypted"]
+    assert run("decrypt", "-r", "s3://cli-objects/in/", "-o", "s3://cli-objects/in/plain/", "-k", keys.first).code == 0
+    assert run("encrypt", "-r", "s3://cli-objects/in/", "-o", "s3://cli-objects/in/plain/", "-k", keys.first).code == 0
+    assert len([key for key in keys_of() if key.startswith("in/plain/")]) == 4
+
+
+@pytest.mark.parametrize("key", ["in/../../x", "in/./x", "in//x", "in/a\\b"])
+def test_key_that_would_leave_the_folder_is_refused_before_anything_is_written(key, run, keys, s3, tmp_path):
+    s3.put_object(Bucket="cli-objects", Key="in/a", Body=b"a")
+    s3.put_object(Bucket="cli-objects", Key=key, Body=b"x")
+    done = run("encrypt", "-r", "s3://cli-objects/in/", "-o", "back", "-k", keys.first)
+    assert (done.code, "cannot be the name of a file" in done.stderr) == (2, True)
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "output"), [("s3://cli-objects/in", "x"), ("s3://cli-objects/in/", "s3://cli-objects/x"), (".", "-")]
+)
+def test_prefix_must_end_with_a_slash(source, output, run, keys):
+    assert run("encrypt", "-r", source, "-o", output, "-k", keys.first).code == 2
+
+
+def test_bucket_that_is_not_there_is_one_line(run, keys):
+    done = run("encrypt", "-r", "s3://cli-objects-none/in/", "-o", "x", "-k", keys.first)
+    assert (done.code, "NoSuchBucket" in done.stderr, "Traceback" in done.stderr) == (1, True, False)

@@ -155,6 +155,10 @@ def _run(
     found, writes = None, not (work.verify and isinstance(work, encryption.Decryption))
     each_pair: list[tuple[Any, Any]]
     try:
+        if any(isinstance(each, S3Place) for each in (output, *map(place, patterns))):
+            from kms_runtime.cli import s3_objects  # noqa: PLC0415 - files need no Amazon S3
+
+            s3_objects.choose(side_by_side=options["recursive"])
         if options["recursive"]:
             found = trees.tree(
                 patterns,
@@ -175,7 +179,7 @@ def _run(
     def process(pair: tuple[Any, Any]) -> None:
         source, target = pair
         try:
-            if found and writes:
+            if found and writes and not isinstance(target, S3Place):
                 target.parent.mkdir(parents=True, exist_ok=True)
             result = work.run(source, target, report, force=options["force"])
             report.done(source, target, result, options)

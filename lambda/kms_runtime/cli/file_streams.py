@@ -83,7 +83,7 @@ class Input:
         stream: Binary file object.
         size: Its size in bytes, if it is known.
         attributes: Headers and metadata of an object in Amazon S3, as parameters of PutObject.
-        modified: Modification time of a file, in nanoseconds.
+        modified: Modification time, in nanoseconds.
     """
 
     stream: Any
@@ -104,10 +104,10 @@ def reading(file: Place, *, tags: "Tags" = "drop") -> Iterator[Input]:
         OSError: It cannot be read, or standard input is closed.
     """
     if isinstance(file, S3Place):
-        from kms_runtime.cli.s3_objects import reading_object  # noqa: PLC0415 - files need no Amazon S3
+        from kms_runtime.cli.s3_objects import nanoseconds, reading_object  # noqa: PLC0415 - files need no Amazon S3
 
-        with reading_object(file, tags=tags) as (stream, size, attributes):
-            yield Input(stream, size, attributes)
+        with reading_object(file, tags=tags) as (stream, source, attributes):
+            yield Input(stream, source.size, attributes, nanoseconds(source.modified) if source.modified else None)
         return
     if file == STREAM:
         yield Input(standard(sys.stdin, "standard input"), None)

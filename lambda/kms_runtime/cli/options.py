@@ -25,7 +25,12 @@ _SHARED = (
         callback=lambda _context, _option, text: None if text is None else place(text),
         help="File, existing folder, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, or - for standard output.",
     ),
-    click.option("-r", "--recursive", is_flag=True, help="FILE... are folders: process all in them, eight at a time."),
+    click.option(
+        "-r",
+        "--recursive",
+        is_flag=True,
+        help="FILE... are folders or s3://BUCKET/PREFIX/: process all in them, eight at a time.",
+    ),
     click.option("--suffix", help="Ending of the names of messages.  [default: .encrypted]"),
     click.option("-f", "--force", is_flag=True, help="Overwrite an existing output."),
     click.option(

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
+import click
 from botocore.exceptions import ClientError
 
 from kms_runtime.aws_errors import AwsError
 from kms_runtime.cli.aws_clients import s3_client
-from kms_runtime.cli.places import S3Place
-from kms_runtime.s3 import S3Object, S3Sink
+from kms_runtime.cli.places import S3Place, shown
+from kms_runtime.errors import KmsRuntimeError, SourceNotReadable
+from kms_runtime.s3 import S3Object, S3Sink, S3Source
+from kms_runtime.s3.location import s3_errors
 from kms_runtime.s3.parts import MAX_PARTS, PART_SIZE
-from kms_runtime.s3.ranged_reads import HOST, opened
+from kms_runtime.s3.ranged_reads import HOST, ONE_STREAM, opened
 from kms_runtime.s3.transfer import Tags, carried_attributes
 from kms_runtime.streams import Source
 
@@ -20,12 +24,41 @@ _ALLOWANCE = 1.001, 128 * 1024
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 
+_chosen = [HOST]
+
+
+def choose(*, side_by_side: bool) -> None:
+    """Choose the requests for one object: many, or few where several objects are processed at a time."""
+    _chosen[0] = ONE_STREAM if side_by_side else HOST
+
+
+def listed(folder: S3Place) -> Iterator[tuple[str, int, int]]:
+    """Yield key, size and modification time, in nanoseconds but to the second, of each object below ``folder``.
+
+    Raises:
+        ClickException: Amazon S3 refused.
+    """
+    try:
+        with s3_errors(S3Object(folder.bucket, folder.key), SourceNotReadable):
+            pages = s3_client().get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.key)
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield found["Key"], found["Size"], nanoseconds(found["LastModified"])
+    except KmsRuntimeError as error:
+        raise click.ClickException(f"{shown(folder)}: {error.code}: {shown(error)}") from error
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Return a moment in nanoseconds since the epoch, to the second, as the response of GetObject has it."""
+    return int(moment.timestamp()) * 10**9
+
+
 @contextmanager
-def reading_object(place: S3Place, *, tags: Tags) -> Iterator[tuple[Source, int, dict[str, Any]]]:
-    """Open the object and give it, read by ranges, with its size and with its headers, metadata and tags."""
+def reading_object(place: S3Place, *, tags: Tags) -> Iterator[tuple[Source, S3Source, dict[str, Any]]]:
+    """Open the object and give its bytes, what it is, and its headers, metadata and tags."""
     location, s3 = S3Object(place.bucket, place.key), s3_client()
-    with opened(location, s3_client=s3, concurrency=HOST) as (source, stream):
-        yield stream, source.size, carried_attributes(source, location, tags, s3)
+    with opened(location, s3_client=s3, concurrency=_chosen[0]) as (source, stream):
+        yield stream, source, carried_attributes(source, location, tags, s3)
 
 
 @contextmanager
@@ -56,7 +89,7 @@ def writing_object(
             s3_client=s3,
             attributes=attributes,
             only_new=not force,
-            uploads=HOST.uploads,
+            uploads=_chosen[0].uploads,
         ) as sink:
             yield sink
             sink.complete()

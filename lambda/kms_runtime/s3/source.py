@@ -17,6 +17,8 @@ from kms_runtime.errors import SourceChanged, SourceCorrupted, SourceInterrupted
 from kms_runtime.s3.location import S3Object, s3_errors
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mypy_boto3_s3 import S3Client
 
 RESUME_LIMIT = 5
@@ -65,6 +67,7 @@ class S3Source:
         etag: Its ETag.
         size: Its size in bytes.
         attributes: What it has of ``ATTRIBUTES``, as parameters of PutObject.
+        modified: When it was written, if Amazon S3 says so.
         tag_count: How many tags it has; 0 also if the caller lacks ``s3:GetObjectTagging``.
 
     Raises:
@@ -97,6 +100,7 @@ class S3Source:
         self._body = response["Body"]
         self.etag: str = response["ETag"]
         self.attributes = {name: response[name] for name in ATTRIBUTES if response.get(name)}
+        self.modified: datetime | None = response.get("LastModified")
         self.tag_count: int = response.get("TagCount", 0)
         under_kms = str(response.get("ServerSideEncryption", "")).startswith("aws:kms")
         self.call_per_request: bool = under_kms and not response.get("BucketKeyEnabled", False)
