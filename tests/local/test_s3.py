@@ -161,7 +161,6 @@ ONCE = Config(retries={"total_max_attempts": 1})
 
 
 @pytest.mark.parametrize(("operation", "request_"), [
-    ("update_object_encryption", {"ObjectEncryption": {"SSEKMS": {"KMSKeyArn": "arn:aws:kms:us-east-1:1:key/x"}}}),
     ("rename_object", {"RenameSource": "other"}),
     ("get_object_torrent", {}),
     ("put_object", {"Body": b"y", "WriteOffsetBytes": 1}),
