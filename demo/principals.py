@@ -8,6 +8,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
@@ -37,11 +38,13 @@ def other_role(stage: Stage, service: str, name: str, allow: Sequence[tuple[str,
     """Return a boto3 client of a role outside the app, whose IAM policy allows the ``(action, resource)`` pairs."""
     iam = stage.aws.session().client("iam")
     if name not in stage.notes:
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_EC2_MAY_ASSUME))
+        # From an earlier playing in the same account, about resources that are gone: its policy is replaced below.
+        with suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_EC2_MAY_ASSUME))
         statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in allow]
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
         iam.put_role_policy(RoleName=name, PolicyName="demo", PolicyDocument=policy)
-        stage.notes[name] = role["Role"]["Arn"]
+        stage.notes[name] = f"arn:aws:iam::{stage.aws.account}:role/{name}"
     return stage.aws.assume(stage.notes[name], service="ec2.amazonaws.com").client(service)
 
 

@@ -75,8 +75,10 @@ ARROWS = {
     "kms_patterns.patterns": {"kms_patterns.functions", "kms_patterns.keys", "kms_patterns.policy"},
     "kms_patterns.access": {"kms_patterns.policy.prices", "kms_patterns.toolchain"},
     "kms_patterns.local": {"kms_patterns.toolchain", "kms_runtime.kms_model"},
+    # ``doctor --assets`` makes the functions' code anew.
     "kms_patterns.cli": {
         "kms_patterns.access",
+        "kms_patterns.functions",
         "kms_patterns.local",
         "kms_patterns.policy.prices",
         "kms_patterns.toolchain",

@@ -162,9 +162,13 @@ def test_command_line_that_would_not_be_understood_is_found(line: str) -> None:
     assert refusal(line)
 
 
-def test_every_cell_of_the_threats_names_what_shows_it() -> None:
+def threats() -> list[list[str]]:
     text = (ROOT / "SECURITY.md").read_text()
-    rows = [line.strip("| ").split(" | ") for line in text.partition("## Threats")[2].splitlines() if line[:2] == "| "]
+    return [line.strip("| ").split(" | ") for line in text.partition("## Threats")[2].splitlines() if line[:2] == "| "]
+
+
+def test_every_cell_of_the_threats_names_what_shows_it() -> None:
+    rows = threats()
     known = set(re.findall(r"^\s*def (test_\w+)", "\n".join(it.read_text() for it in ROOT.glob("tests/**/*.py")), re.M))
     known |= {scenario.what for scenario in SCENARIOS}
     assert (len(rows), {len(row) for row in rows}) == (1 + 9, {1 + 4})
@@ -174,6 +178,64 @@ def test_every_cell_of_the_threats_names_what_shows_it() -> None:
             assert shown, f"{attacker}: {cell}"
             assert {test or row for test, row in shown} <= known, f"{attacker}: {cell}"
             assert cell.startswith(("stopped", "seen", "not stopped")), f"{attacker}: {cell}"
+
+
+# A claim of the README: the attacker and the goal of the cell that stops it, and what shows it there.
+CLAIMS = {
+    "least privilege is a test result": (
+        "compromised function", "Read", "test_roles_have_exactly_this_and_nobody_else_uses_the_key"),
+    "enforces key, IAM and bucket policies": (
+        "neighbour on the machine", "Forge", "test_anonymous_wrongly_signed_and_unknown_credentials_are_refused"),
+    "whose every object is under it": ("uploader", "Read", "uploads under another key"),
+    "Two policies must agree": (
+        "holder of `iam:CreateRole`", "Deny service", "test_every_operation_that_was_not_granted_is_denied"),
+    "Either alone is refused, and an administrator with `*:*` can manage the key and read no object as themselves": (
+        "administrator", "Read", "downloads"),
+    "What cannot be known counts as allowed": (
+        "author of a branch", "Hide", "test_unknown_deny_takes_nothing_away_for_certain"),
+    "one may only encrypt, one only decrypt": ("compromised function", "Read", "reads the vault"),
+    "verified offline": ("uploader", "Forge", "writes a signature itself"),
+    "moves ciphertexts to another key or context, unread": (
+        "compromised function", "Read", "decrypts a value of the old key"),
+}  # fmt: skip
+# What such words say of other things than what is stopped; that a key does not leave KMS, AWS says.
+NO_CLAIMS = (
+    "so that two stacks never want", "Something was refused", "which needs no network", "no CDK", "with IAM enforced",
+    "which statement refused", "safe from a later quantum computer", "without an outage", "that never leaves KMS",
+    "without a role", "what is promised, and what is not",
+)  # fmt: skip
+CLAIMING = re.compile(
+    r"(?i)\b(only|never|no|nobody|not|nothing|none|cannot|refus\w+|denie[ds]|unread|exact\w*|prov\w+|least privilege|"
+    r"enforce\w*|safe\w*|secure\w*|every|always|must|verified|without|protect\w*|guarantee\w*|unauthorized)\b"
+)
+
+
+def claiming(page: str) -> list[str]:
+    """Return the sentences and cells of a page that may claim that something is stopped."""
+    prose = re.sub(r"\]\([^)]*\)", "]", re.sub(r"```.*?```", "", page, flags=re.DOTALL))
+    parts = [" ".join(part.split()) for part in re.split(r"\n\n|\n(?=[-|])", prose)]
+    return [it for part in parts for it in re.split(r"(?<=[.:;])\s", part) if CLAIMING.search(it)]
+
+
+def test_readme_claims_nothing_that_the_threats_do_not() -> None:
+    (_attacker, *goals), *rows = threats()
+    sentences = claiming((ROOT / "README.md").read_text())
+    unknown = [it for it in sentences if not any(known in it for known in (*CLAIMS, *NO_CLAIMS))]
+    assert unknown == [], "add the claim with the cell that stops it, or say less"
+    assert [known for known in (*CLAIMS, *NO_CLAIMS) if not any(known in it for it in sentences)] == []
+    for claim, (attacker, goal, shown) in CLAIMS.items():
+        (cell,) = [row[1 + goals.index(goal)] for row in rows if row[0].startswith(attacker)]
+        stopped = [part for part in re.split(r"(?i)(?=not stopped|(?<!not )stopped|seen:)", cell) if shown in part]
+        assert stopped, f"{claim}: {cell}"
+        assert not stopped[0].lower().startswith("not"), f"{claim}: {cell}"
+
+
+def test_claim_that_no_threat_stops_would_be_found() -> None:
+    assert claiming("Nobody reads it. It is nice; keys are safe:\nalways") == [
+        "Nobody reads it.",
+        "keys are safe:",
+        "always",
+    ]
 
 
 def test_secret_events_of_every_pattern_are_listed() -> None:

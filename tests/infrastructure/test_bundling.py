@@ -6,15 +6,18 @@ import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_lambda
+from click.testing import CliRunner
 
+from kms_patterns.cli.main import main
 from kms_patterns.functions import bundling
 from kms_patterns.functions import function_code as module
-from kms_patterns.functions.bundling import BundlingError, WheelBundling, install_wheels, runtime_code
+from kms_patterns.functions.bundling import BundlingError, WheelBundling, altered_assets, install_wheels, runtime_code
 from kms_patterns.functions.function_code import (
     LambdaPlatform,
     RuntimeSource,
@@ -99,6 +102,32 @@ def test_asset_holds_no_installation_records_tests_or_lock(arm_asset: Path) -> N
 def test_byte_code_is_left_out_when_the_interpreter_has_another_version(arm_asset: Path) -> None:
     compiled = list(arm_asset.rglob("*.pyc"))
     assert bool(compiled) is (sys.version_info[:2] == (3, 14))
+
+
+def test_asset_that_was_altered_after_synthesis_is_noticed(
+    arm_asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        WheelBundling, "try_bundle", lambda _, folder: shutil.copytree(arm_asset, folder, dirs_exist_ok=True)
+    )
+    asset = Path(shutil.copytree(arm_asset, tmp_path / "asset.1"))
+    (tmp_path / "asset.other").mkdir()
+    (tmp_path / ".cache").mkdir()
+    shutil.make_archive(str(tmp_path / ".cache" / "1"), "zip", arm_asset)
+    assert altered_assets(tmp_path, ARM) == {"asset.1": [], ".cache/1.zip": []}
+
+    (asset / "kms_runtime" / "macs.py").write_text("stolen = True")
+    (asset / "sitecustomize.py").write_text("import os")
+    (asset / "kms_runtime" / "errors.py").unlink()
+    (asset / "kms_runtime" / "backoff.py").unlink()
+    (asset / "kms_runtime" / "backoff.py").symlink_to(arm_asset / "kms_runtime" / "backoff.py")
+    with zipfile.ZipFile(tmp_path / ".cache" / "1.zip", "a") as archive:
+        archive.writestr("boto3.py", "stolen = True")
+        archive.writestr("kms_runtime/macs.py", (arm_asset / "kms_runtime" / "macs.py").read_bytes())
+    names = ["kms_runtime/backoff.py", "kms_runtime/errors.py", "kms_runtime/macs.py", "sitecustomize.py"]
+    assert altered_assets(tmp_path, ARM) == {"asset.1": names, ".cache/1.zip": ["boto3.py", "kms_runtime/macs.py"]}
+    done = CliRunner().invoke(main, ["doctor", "--assets", str(tmp_path)])
+    assert (done.exit_code, done.output.splitlines()[0]) == (1, f"asset.1: 4 files differ: {', '.join(names)}")
 
 
 @pytest.mark.usefixtures("package_index")

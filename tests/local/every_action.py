@@ -1,9 +1,13 @@
 """Every action of S3, KMS, Lambda and IAM, tried by an administrator with ``*:*`` whom no key policy names.
 
 ``python -m tests.local.every_action`` deploys an ``EncryptedBucket`` to an embedded AWS, sends each operation that
-botocore knows, alone and followed by an upload of the uploader, and looks for the content afterwards: in the response,
-in the bucket, in a bucket of the administrator's, as a named role, and in what a function that reads the bucket
-returns. Content may be read only by the operations of ``TABLE``, as the threats in SECURITY.md say.
+botocore knows, followed by an upload of the uploader, and looks for the content afterwards: in the response, in the
+bucket, in a bucket of the administrator's, as a named role, and in what a function returns that reads the bucket or
+that the administrator made. Content may be read only by the operations of ``TABLE``, as the threats in SECURITY.md say.
+
+``--pairs`` then sends every ordered pair of the changes that were accepted and did not let content be read, each pair
+followed by an upload. Many pairs share a deployment: in it the changes add up, and the content is looked for after each
+of them.
 """
 
 import argparse
@@ -14,8 +18,10 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import permutations
 from typing import Any
 
 import aws_cdk as cdk
@@ -35,9 +41,18 @@ TABLE: Mapping[str, str] = {
     "kms PutKeyPolicy": "key administrator: reading",
     "iam UpdateAssumeRolePolicy": "administrator: becoming a named role",
     "lambda UpdateFunctionCode": "administrator: changing a function",
+    "lambda CreateFunction": "administrator: passing a named role to a function of its own",
 }
 """Operations after which content may be read, and the cell of the threat table that says so."""
+PAIRS: Mapping[tuple[str, str], str] = {
+    ("iam DeleteRole", "iam CreateRole"): "holder of iam:CreateRole: reading, once a named role is gone",
+    ("lambda DeleteFunction", "lambda CreateFunction"): "administrator: changing a function",
+}
+"""Pairs of operations after which content may be read, none of which alone lets it be read."""
+_READING = ("Get", "List", "Head", "Describe", "Generate", "Simulate", "Select", "Verify", "Encrypt", "Sign", "Invoke")
 _ALWAYS = "kms PutKeyPolicy"
+OWN = "own-function-"
+"""What the administrator's functions are called."""
 _ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
 _EVERYONE = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
@@ -61,27 +76,41 @@ class Attempt:
     request: Mapping[str, Any]
     outcome: str = ""
     read: list[str] = field(default_factory=list)
+    breaks: bool = False
+    """Whether uploader, downloader, function or administrator no longer do what they are for."""
 
     @property
     def name(self) -> str:
         return f"{self.service} {self.operation}"
 
+    @property
+    def changes(self) -> bool:
+        """Whether it was accepted, may have changed something, and did not let content be read."""
+        return self.outcome == "accepted" and not self.read and not self.operation.startswith(_READING)
+
 
 class Deployment:
     """A deployed bucket with an uploader, a downloader and a function that reads, and an administrator beside them."""
 
-    def __init__(self, aws: LocalAws, number: int) -> None:
-        self._aws, stack = aws, f"EveryAction{number}"
-        outputs = _deploy(aws, stack)
+    def __init__(self, aws: LocalAws, name: str) -> None:
+        self._aws, self.stack = aws, f"EveryAction{name}"
+        outputs = _deploy(aws, self.stack)
         self.bucket, self.key, self.function = outputs["Bucket"], outputs["Key"], outputs["Function"]
         self.roles = {name: outputs[name] for name in ("Uploader", "Downloader", "Reader")}
         self.admin_role = outputs["Administrator"]
         self.administrator = aws.assume(self.admin_role, "ec2.amazonaws.com")
-        self.own = f"own-{number}-{random.getrandbits(40):x}"
+        self.own = f"own-{name.lower()}-{random.getrandbits(40):x}"
         self.administrator.client("s3").create_bucket(Bucket=self.own)
         self.own_key = self.administrator.client("kms").create_key()["KeyMetadata"]["Arn"]
         self._uploads = 0
         self.upload("before")
+
+    def close(self) -> None:
+        """Delete the functions, each of which keeps a process; the rest does not stand in the way."""
+        functions = self._aws.client("lambda")
+        for name in (self.function, *(f"{OWN}{number}" for number in range(len(self.roles) + 1))):
+            with suppress(ClientError):
+                functions.delete_function(FunctionName=name)
 
     def upload(self, name: str) -> None:
         """Upload as the uploader, naming no encryption."""
@@ -127,9 +156,11 @@ class Deployment:
                         if MARKER in became.get_object(Bucket=self.bucket, Key="before")["Body"].read()
                         else []
                     )
-        with suppress(ClientError):
-            answer = self.administrator.client("lambda").invoke(FunctionName=self.function)["Payload"].read()
-            found += ["by the function"] if MARKER in answer else []
+        functions = self.administrator.client("lambda")
+        for name in (self.function, *(f"{OWN}{number}" for number in range(len(self.roles) + 1))):
+            with suppress(ClientError):
+                answer = functions.invoke(FunctionName=name)["Payload"].read()
+                found += [f"by the function {name.removeprefix(self.stack)}"] if MARKER in answer else []
         return found
 
     def _reads(self, session: Any, name: str) -> bool:
@@ -142,10 +173,11 @@ _CREDENTIALS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token
 _GIVEN = ("AccessKeyId", "SecretAccessKey", "SessionToken")
 
 
-def _deploy(aws: LocalAws, name: str) -> dict[str, str]:
+@cache
+def _template(account: str, region: str) -> str:
     app = cdk.App(analytics_reporting=False)
     synthesizer = cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
-    stack = cdk.Stack(app, name, env=cdk.Environment(account=aws.account, region=aws.region), synthesizer=synthesizer)
+    stack = cdk.Stack(app, "Every", env=cdk.Environment(account=account, region=region), synthesizer=synthesizer)
     key = EncryptionKey(stack, "Key", lifecycle=KeyLifecycle.EPHEMERAL)
     bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
     outputs = {"Bucket": bucket.bucket_name, "Key": key.key_arn}
@@ -171,8 +203,11 @@ def _deploy(aws: LocalAws, name: str) -> dict[str, str]:
     bucket.grant_download(function)
     for output, value in (outputs | {"Function": function.function_name, "Reader": function.role.role_arn}).items():
         cdk.CfnOutput(stack, f"Output{output}", value=value)
-    body = json.dumps(app.synth().get_stack_by_name(name).template)
-    formation = aws.client("cloudformation")
+    return json.dumps(app.synth().get_stack_by_name("Every").template)
+
+
+def _deploy(aws: LocalAws, name: str) -> dict[str, str]:
+    formation, body = aws.client("cloudformation"), _template(aws.account, aws.region)
     formation.create_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
     formation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     found = formation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
@@ -244,7 +279,7 @@ def _written(place: Deployment) -> dict[str, Sequence[Mapping[str, Any]]]:
             {"Environment": {"Variables": {"BUCKET": place.own}}}, {"Role": place.admin_role},
         ],
         "lambda CreateFunction": [
-            {"FunctionName": f"f{number}", "Role": arn, "Code": {"ZipFile": code}, "Handler": "index.handler",
+            {"FunctionName": f"{OWN}{number}", "Role": arn, "Code": {"ZipFile": code}, "Handler": "index.handler",
              "Runtime": "python3.12", "Environment": {"Variables": {"BUCKET": place.bucket}}}
             for number, arn in enumerate((*place.roles.values(), place.admin_role))
         ],
@@ -332,7 +367,7 @@ def run(
 ) -> list[Attempt]:
     """Try every operation, or ``sample`` requests and one that lets content be read; return what came of each."""
     number, tried = 0, []
-    place = Deployment(aws, number)
+    place = Deployment(aws, str(number))
     planned = list(attempts(place))
     everything = range(len(planned))
     chosen = set(everything if sample is None else random.Random(seed).sample(everything, sample))
@@ -342,12 +377,97 @@ def run(
             continue
         _send(place, attempt)
         attempt.read += place.readable()
+        attempt.breaks = not place.works()
         tried.append(attempt)
-        if attempt.read or not place.works():
+        if attempt.read or attempt.breaks:
+            place.close()
             number += 1
-            place = Deployment(aws, number)
+            place = Deployment(aws, str(number))
             planned = list(attempts(place))
     return tried
+
+
+@dataclass
+class Pairs:
+    """What came of the pairs.
+
+    Attributes:
+        left: The ordered pairs that were not sent yet.
+        sent: How many were, each followed by an upload.
+        deployments: How many deployments that took.
+        read: By pair, how content was read; a pair that reads was sent in a deployment of its own.
+        unexplained: Sequences after which content was read, and no pair with the last of which reads it alone.
+    """
+
+    left: set[tuple[int, int]]
+    sent: int = 0
+    deployments: int = 0
+    read: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    unexplained: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def deployed(self, aws: LocalAws) -> Iterator[tuple[Deployment, list[Attempt]]]:
+        """Yield a new deployment, and every attempt on it."""
+        self.deployments += 1
+        place = Deployment(aws, f"Pairs{self.deployments}")
+        yield place, list(attempts(place))
+        place.close()
+
+
+def run_pairs(aws: LocalAws, tried: Sequence[Attempt]) -> Pairs:
+    """Send every ordered pair of the changes in ``tried``, which is the result of ``run`` with everything.
+
+    Changes that break nothing share two deployments, one for each order. One that breaks the deployment follows all
+    of these in one, is followed by all of them in another, and meets each other breaking one alone.
+    """
+    gentle = [index for index, it in enumerate(tried) if it.changes and not it.breaks]
+    breaking = [index for index, it in enumerate(tried) if it.changes and it.breaks]
+    orders = [gentle, gentle[::-1]]
+    orders += [order for one in breaking for order in ([*gentle, one], [one, *gentle])]
+    orders += [list(pair) for pair in permutations(breaking, 2)]
+    found = Pairs(left=set(permutations([*gentle, *breaking], 2)))
+    for order in orders:
+        _sequence(aws, order, found)
+    return found
+
+
+def _sequence(aws: LocalAws, order: Sequence[int], found: Pairs) -> None:
+    """Send what is left of the pairs of an order in one deployment; after a pair that reads, the rest without it."""
+    if not found.left & {(one, other) for number, one in enumerate(order) for other in order[number + 1 :]}:
+        return
+    sent: list[int] = []
+    with found.deployed(aws) as (place, planned):
+        for index in order:
+            _send(place, planned[index])
+            pairs = {(earlier, index) for earlier in sent} & found.left
+            read = [*planned[index].read, *place.readable()] if pairs else []
+            if read:
+                break
+            found.left -= pairs
+            found.sent += len(pairs)
+            sent.append(index)
+        else:
+            return
+    reads = _explain(aws, sent, index, found)
+    found.left -= pairs if reads is None else {(reads, index)}
+    for without in (index, reads):
+        if without is not None:
+            _sequence(aws, [one for one in order if one != without], found)
+
+
+def _explain(aws: LocalAws, sent: Sequence[int], index: int, found: Pairs) -> int | None:
+    """Return the change that lets content be read together with ``index`` alone, the latest first."""
+    for one in reversed(sent):
+        with found.deployed(aws) as (place, planned):
+            for each in (one, index):
+                _send(place, planned[each])
+            read = [*planned[one].read, *planned[index].read, *place.readable()]
+        if read:
+            found.sent += 1
+            found.read[planned[one].name, planned[index].name] = read
+            return one
+    found.unexplained.append(" > ".join(planned[each].name for each in (*sent, index)))
+    return None
 
 
 def unexpected(tried: Sequence[Attempt]) -> list[str]:
@@ -359,11 +479,15 @@ def main() -> None:
     """Run everything and print the figures."""
     parser = argparse.ArgumentParser(prog="python -m tests.local.every_action", description=__doc__)
     parser.add_argument("--sample", type=int, help="that many requests only")
+    parser.add_argument("--pairs", action="store_true", help="every ordered pair of accepted changes as well")
     parser.add_argument("--service", action="append", choices=SERVICES, help="this one only; may be repeated")
     given = parser.parse_args()
     services = given.service or SERVICES
     with LocalAws.start() as aws:
         tried = run(aws, services=services, sample=given.sample)
+        changes = [it for it in tried if it.changes]
+        print(f"{len(tried)} requests, {len(changes)} changes, {sum(it.breaks for it in changes)} break", flush=True)
+        pairs = run_pairs(aws, tried) if given.pairs else None
     for service in services:
         mine = [it for it in tried if it.service == service]
         counts = Counter(it.outcome.partition(":")[0] for it in mine)
@@ -375,7 +499,14 @@ def main() -> None:
     for it in tried:
         if it.read:
             print("content read:", it.name, it.read, "--", TABLE.get(it.name, "NOT IN THE TABLE"))
-    sys.exit(1 if unexpected(tried) else 0)
+    if pairs is not None:
+        print(f"pairs: {pairs.sent} in {pairs.deployments} deployments, {len(pairs.left)} not sent")
+        for names, how in sorted(pairs.read.items()):
+            print("content read:", " > ".join(names), how, "--", PAIRS.get(names, "NOT IN THE TABLE"))
+        for sequence in pairs.unexplained:
+            print("content read after", sequence)
+    more = pairs is not None and (pairs.unexplained or set(pairs.read) - set(PAIRS))
+    sys.exit(1 if unexpected(tried) or more else 0)
 
 
 if __name__ == "__main__":

@@ -33,18 +33,42 @@ class Finding:
 
 
 @click.command()
-def doctor() -> None:
+@click.option("--assets", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Such as cdk.out.")
+@click.option("--platform", "name", default="arm64", show_default=True, help="What --assets was synthesized for.")
+def doctor(assets: Path | None, name: str) -> None:
     """Say what is installed, what each command needs, and how to get what is missing.
 
     No network is used and no credential is shown. The exit code is 1 if the constructs cannot work; what only some
     commands need is listed and does not count.
+
+    With --assets, instead, make the functions' code anew from sources and lock, by pip, and compare it with what a
+    deployment of that folder would upload: the exit code is 1 if a file differs, or if the folder has no code of this
+    package.
     """
+    if assets is not None:
+        _compare(assets, name)
+        return
     findings = list(examine())
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         mark = "ok  " if finding.found else "none"
         click.echo(f"{mark}  {finding.subject:<{width}}  {finding.found or finding.remedy}")
     sys.exit(0 if all(finding.found for finding in findings[:NEEDED]) else 1)
+
+
+def _compare(assembly: Path, name: str) -> None:
+    from kms_patterns.functions.bundling import BundlingError, altered_assets  # noqa: PLC0415 - needs the CDK
+    from kms_patterns.functions.function_code import platform_named  # noqa: PLC0415 - needs the CDK
+
+    try:
+        found = altered_assets(assembly, platform_named(name))
+    except (BundlingError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    for asset, files in found.items():
+        click.echo(f"{asset}: " + (f"{len(files)} files differ: {', '.join(files[:5])}" if files else "as its sources"))
+    if not found:
+        click.echo(f"{assembly} has no code of this package")
+    sys.exit(1 if not found or any(found.values()) else 0)
 
 
 def examine() -> Iterator[Finding]:

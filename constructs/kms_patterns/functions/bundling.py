@@ -5,7 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
@@ -42,6 +45,55 @@ def runtime_code(scope: IConstruct) -> aws_lambda.Code:
             local=WheelBundling(source, platform),
         ),
     )
+
+
+def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[str]]:
+    """Return the files of each asset that differ from what sources and lock give, for the assets that have our code.
+
+    The bundle is made anew: pip compares each wheel with the lock, and the same sources give the same bytes. Zip files
+    that the CDK packed and would upload are compared as well.
+
+    Args:
+        assembly: A folder such as ``cdk.out``.
+        platform: The platform that the app was synthesized for.
+
+    Raises:
+        BundlingError: A dependency cannot be installed.
+    """
+    packed = {path: _packed(path) for path in sorted(assembly.glob(".cache/*.zip"))}
+    found = {path: _laid_out(path) for path in sorted(assembly.glob("asset.*")) if path.is_dir()} | packed
+    ours = {path: content for path, content in found.items() if any(name.startswith(_OURS) for name in content)}
+    if not ours:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        WheelBundling(runtime_source(), platform).try_bundle(folder)
+        fresh = _laid_out(Path(folder))
+    return {
+        str(path.relative_to(assembly)): sorted(
+            name for name in content.keys() | fresh.keys() if content.get(name) != fresh.get(name)
+        )
+        for path, content in ours.items()
+    }
+
+
+_OURS = "kms_runtime/"
+
+
+def _laid_out(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return {
+        path.relative_to(folder).as_posix(): "a link" if path.is_symlink() else sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+def _packed(file: Path) -> dict[str, str]:
+    with zipfile.ZipFile(file) as archive:
+        names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+        # Which of two entries of one name is unpacked depends on the reader.
+        return {
+            name: sha256(archive.read(name)).hexdigest() if names.count(name) == 1 else "ambiguous" for name in names
+        }
 
 
 @cache

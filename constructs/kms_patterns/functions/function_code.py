@@ -73,17 +73,27 @@ def host_platform() -> LambdaPlatform:
 def lambda_platform(scope: IConstruct) -> LambdaPlatform:
     """Return the platform that the context of ``scope`` asks for.
 
-    The default is Python 3.14 on arm64, the newest managed runtime on the processor that costs less per millisecond.
-
     Args:
-        scope: Any construct of the app; its context value ``kms-patterns:platform`` is read.
+        scope: Any construct of the app; its context value ``kms-patterns:platform`` is read, ``arm64`` without one.
 
     Raises:
-        ValueError: The context value is none of ``arm64``, ``x86_64`` and ``host``.
+        ValueError: As ``platform_named``.
+    """
+    return platform_named(scope.node.try_get_context(PLATFORM_CONTEXT_KEY) or PLATFORMS[0])
+
+
+PLATFORMS = ("arm64", "x86_64", "host")
+"""Names of platforms, the default first: the processor that costs less per millisecond."""
+
+
+def platform_named(name: str) -> LambdaPlatform:
+    """Return a platform: Python 3.14, the newest managed runtime, on the named processor, or the running interpreter.
+
+    Raises:
+        ValueError: The name is none of ``PLATFORMS``.
 
     See https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
     """
-    name = scope.node.try_get_context(PLATFORM_CONTEXT_KEY) or "arm64"
     if name == "host":
         return host_platform()
     machines = {"arm64": "aarch64", "x86_64": "x86_64"}
