@@ -1,6 +1,5 @@
 """S3 Batch Operations and UpdateObjectEncryption: what is asked of whom, what is refused, how a job ends."""
 
-import asyncio
 import csv
 import io
 import json
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 from kms_patterns.local import LocalAws
-from kms_patterns.local.server.s3.batch_runs import Job, Task, execute
 
 BATCH = {
     "Effect": "Allow",
@@ -28,12 +26,6 @@ Run = Callable[..., dict[str, Any]]
 def under(key: str, *, bucket_key: bool = True) -> dict[str, Any]:
     """Return the new encryption of a request."""
     return {"SSEKMS": {"KMSKeyArn": key, "BucketKeyEnabled": bucket_key}}
-
-
-@pytest.fixture
-def updater(session_of: Any, allow: Any) -> Callable[..., Any]:
-    """Return a function that makes an S3 client of a role with some actions on objects and on keys."""
-    return lambda objects, kms: session_of(allow(objects, "*"), *([allow(kms, "*")] if kms else [])).client("s3")
 
 
 @pytest.fixture(scope="session")
@@ -172,18 +164,28 @@ def test_one_version_is_updated_the_current_one_without_a_version_id(
 
 @pytest.mark.parametrize("source", [{}, {"ServerSideEncryption": "AES256"}], ids=["SSE-KMS", "SSE-S3"])
 def test_each_permission_of_awss_page_is_asked(
-    source: dict[str, str], make_key: Any, make_bucket: Any, root_s3: Any, updater: Any, refusal: Any
+    source: dict[str, str], aws: LocalAws, make_key: Any, make_bucket: Any, root_s3: Any, make_role: Any, refusal: Any
 ) -> None:
     old, new = make_key(), make_key()
     bucket = make_bucket(old)
     root_s3.put_object(Bucket=bucket, Key="a", Body=b"x", **source)
     request = {"Bucket": bucket, "Key": "a", "ObjectEncryption": under(new)}
-    for missing in ("s3:UpdateObjectEncryption", "s3:PutObject", *NEW_KEY):
-        objects, keys = ([it for it in actions if it != missing] for actions in (OBJECTS, NEW_KEY))
-        code, message = refusal(updater(objects, keys).update_object_encryption, **request)
+    role, iam = make_role(), aws.client("iam")
+    s3 = aws.assume(role, "ec2.amazonaws.com").client("s3")
+    needed = ["s3:UpdateObjectEncryption", "s3:PutObject", *NEW_KEY]
+
+    def allow_all_but(missing: str | None) -> None:
+        allowed = {"Effect": "Allow", "Action": [it for it in needed if it != missing], "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        iam.put_role_policy(RoleName=role.rpartition("/")[2], PolicyName="p", PolicyDocument=policy)
+
+    for missing in needed:
+        allow_all_but(missing)
+        code, message = refusal(s3.update_object_encryption, **request)
         assert (code, missing in message) == ("AccessDenied", True), message
     assert root_s3.head_object(Bucket=bucket, Key="a").get("SSEKMSKeyId") != new
-    updater(OBJECTS[2:], NEW_KEY).update_object_encryption(**request)
+    allow_all_but(None)
+    s3.update_object_encryption(**request)
     assert root_s3.head_object(Bucket=bucket, Key="a")["SSEKMSKeyId"] == new
 
 
@@ -300,6 +302,20 @@ def test_a_role_without_what_an_update_needs_fails_every_task(
     assert root_s3.head_object(Bucket=bucket, Key="a")["SSEKMSKeyId"] == old
 
 
+def test_a_report_is_written_under_sse_s3_so_that_a_bucket_may_refuse_it(
+    run: Run, job_role: Any, key: str, make_bucket: Any, root_s3: Any, reports: str
+) -> None:
+    bucket, place = make_bucket(), f"arn:aws:s3:::{reports}/*"
+    root_s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    other = {"StringEquals": {"s3:x-amz-server-side-encryption": "AES256"}}
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": place, "Condition": other}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    root_s3.put_bucket_policy(Bucket=reports, Policy=policy)
+    job = run(bucket, key, job_role())
+    assert (job["Status"], job["ProgressSummary"]["NumberOfTasksSucceeded"]) == ("Failed", 1)
+    assert "report could not be written" in job["FailureReasons"][0]["FailureReason"]
+
+
 def test_a_job_fails_if_its_role_does_not_trust_batch_operations(
     run: Run, make_role: Any, allow: Any, key: str, make_bucket: Any
 ) -> None:
@@ -384,12 +400,17 @@ def test_a_csv_manifest_names_the_objects_and_its_etag_must_be_right(
 
 
 @pytest.mark.parametrize(("tasks", "status", "failed"), [(1200, "Failed", 1000), (999, "Complete", 999)])
-def test_a_job_of_which_most_tasks_fail_ends_after_a_thousand(tasks: int, status: str, failed: int) -> None:
-    operation = {"S3UpdateObjectEncryption": {"ObjectEncryption": under("arn:aws:kms:us-east-1:1:key/k")}}
-    job = Job("id", {"Operation": operation, "Report": {"Enabled": False}}, "111122223333", "us-east-1", "Ready")
-    job.tasks = [Task("bucket", str(number), version="") for number in range(tasks)]
-    asyncio.run(execute(job))
-    assert (job.status, job.failed, bool(job.reasons)) == (status, failed, status == "Failed")
+def test_a_job_of_which_most_tasks_fail_ends_after_a_thousand(
+    tasks: int, status: str, failed: int, run: Run, job_role: Any, key: str, reports: str, root_s3: Any
+) -> None:
+    text = "".join(f"{reports},{number},\n" for number in range(tasks)).encode()
+    etag = root_s3.put_object(Bucket=reports, Key="list.csv", Body=text)["ETag"]
+    spec = {"Format": "S3BatchOperations_CSV_20180820", "Fields": ["Bucket", "Key", "VersionId"]}
+    manifest = {"Spec": spec, "Location": {"ObjectArn": f"arn:aws:s3:::{reports}/list.csv", "ETag": etag}}
+    job = run(reports, key, job_role(), Manifest=manifest)
+    assert (job["Status"], job["ProgressSummary"]["NumberOfTasksFailed"]) == (status, failed)
+    assert ("FailureReasons" in job) is (status == "Failed")
+    assert len(rows(root_s3, job)) == failed
 
 
 def test_creating_a_job_needs_its_permission_and_iam_pass_role_to_batch_operations(

@@ -8,8 +8,10 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_CreateJob.html
 
 import asyncio
 import contextvars
+import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import uuid4
@@ -18,10 +20,11 @@ from kms_patterns.local.server.emulator.emulator import APP, RESPONSES, S3, reac
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.requests.request_members import Served
 from kms_patterns.local.server.s3 import control_documents
-from kms_patterns.local.server.s3.batch_runs import ENDED, OPERATION, Job, execute
-from kms_patterns.local.server.s3.job_manifests import prepare
+from kms_patterns.local.server.s3.batch_runs import ENDED, OPERATION, Job, JobFailed, execute
+from kms_patterns.local.server.s3.job_manifests import check_manifest, prepare
 from kms_patterns.local.server.s3.s3_operations import S3Refusal
 
+logger = logging.getLogger("kms_patterns")
 Handler = Callable[..., Awaitable[Response | None]]
 _JOBS = re.compile(r"/v20180820/jobs(?:/([^/]+)(?:/(priority|status|tagging))?)?/?")
 _OPERATIONS: Final[Mapping[tuple[str, bool, str], str]] = {
@@ -34,7 +37,6 @@ _OPERATIONS: Final[Mapping[tuple[str, bool, str], str]] = {
 _AS_REQUESTED: Final = ("ConfirmationRequired", "Manifest", "ManifestGenerator", "Operation", "Report", "RoleArn")
 _LISTED: Final = 1000
 _AWAITING: Final = "AWAITING_CONFIRMATION"
-_UNSERVED_FILTERS: Final = {"EligibleForReplication", "ObjectReplicationStatuses"}
 _jobs: dict[tuple[str, str], dict[str, Job]] = {}
 _running: set[asyncio.Task[None]] = set()
 
@@ -104,7 +106,9 @@ def _conditions(operation: str, members: Mapping[str, Any], job: Job | None) -> 
         "s3:RequestJobPriority": members.get("Priority"),
         "s3:ExistingJobOperation": OPERATION if job and operation.startswith("Update") else None,
         "s3:ExistingJobPriority": job.priority if job and operation.startswith("Update") else None,
-        "s3:JobSuspendedCause": _AWAITING if job and job.suspended and operation == "UpdateJobStatus" else None,
+        "s3:JobSuspendedCause": _AWAITING
+        if job and job.status == "Suspended" and operation == "UpdateJobStatus"
+        else None,
     }
     return {name: str(value) for name, value in values.items() if value is not None}
 
@@ -119,7 +123,7 @@ def _create(members: Mapping[str, Any]) -> dict[str, Any]:
     account, region = reach(RESPONSES, "get_account_id")(), reach(RESPONSES, "get_region")()
     job = Job(str(uuid4()), members, account, region, priority=members["Priority"])
     _mine()[job.job_id] = job
-    _start(_run(job))
+    _start(job, _run(job))
     return {"JobId": job.job_id}
 
 
@@ -142,33 +146,22 @@ def _check(members: Mapping[str, Any]) -> None:
     report = members["Report"]
     if report["Enabled"] and not {"Bucket", "Format", "ReportScope"} <= report.keys():
         raise S3Refusal("InvalidRequest", "An enabled Report must specify Bucket, Format and ReportScope.")
-    _check_manifest(members)
+    check_manifest(members)
 
 
-def _check_manifest(members: Mapping[str, Any]) -> None:
-    if "Manifest" in members:
-        spec = members["Manifest"]["Spec"]
-        columns = set(spec.get("Fields") or ())
-        if spec["Format"].startswith("S3BatchOperations") and not {"Bucket", "Key"} <= columns:
-            raise S3Refusal("InvalidRequest", "Fields of a CSV manifest must have Bucket and Key.")
-        return
-    generator = members["ManifestGenerator"].get("S3JobManifestGenerator")
-    if generator is None:
-        raise S3Refusal("InvalidRequest", "A ManifestGenerator must specify S3JobManifestGenerator.")
-    if generator["EnableManifestOutput"] and "ManifestOutputLocation" not in generator:
-        raise S3Refusal("InvalidRequest", "EnableManifestOutput needs a ManifestOutputLocation.")
-    wanted = generator.get("Filter") or {}
-    if unserved := sorted(_UNSERVED_FILTERS & wanted.keys()):
-        raise S3Refusal("NotImplemented", f"The filter {unserved[0]} is not served by the embedded AWS.", 501)
-    if any(len(one) != 1 for one in wanted.get("MatchAnyObjectEncryption", ())):
-        raise S3Refusal("InvalidRequest", "An item of MatchAnyObjectEncryption names exactly one type of encryption.")
-
-
-def _start(work: Coroutine[Any, Any, None]) -> None:
+def _start(job: Job, work: Coroutine[Any, Any, None]) -> None:
     # A context of its own: the work outlives the request, whose signature and caller are not those of the job.
     task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
     _running.add(task)
-    task.add_done_callback(_running.discard)
+    task.add_done_callback(partial(_finished, job))
+
+
+def _finished(job: Job, task: asyncio.Task[None]) -> None:
+    _running.discard(task)
+    failed = None if task.cancelled() else task.exception()
+    if failed is not None:
+        logger.error("job %s", job.job_id, exc_info=failed)
+        job.fail(JobFailed("InternalError", repr(failed)))
 
 
 async def _run(job: Job) -> None:
@@ -238,7 +231,7 @@ def _moved(members: Mapping[str, Any], job: Job) -> dict[str, Any]:
     job.update_reason = members.get("StatusUpdateReason")
     if wanted == "Ready":
         job.status = "Ready"
-        _start(execute(job))
+        _start(job, execute(job))
     elif job.status in {"Active", "Ready"}:
         job.status = "Cancelling"
     else:

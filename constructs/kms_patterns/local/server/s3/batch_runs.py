@@ -123,6 +123,13 @@ async def as_role(
 async def execute(job: Job) -> None:
     """Do the tasks of a job that is ready, write its report, and end it."""
     with reach(RESPONSES, "request_scope")(job.account, job.region):
+        # Confirmed long after it was made, the job needs a new session of its role.
+        job.principal = None
+        try:
+            become(job)
+        except JobFailed as failed:
+            job.fail(failed)
+            return
         if job.status == "Ready":
             job.status = "Active"
         started = time.monotonic()

@@ -23,11 +23,37 @@ from kms_patterns.local.server.emulator.emulator import RESPONSES, S3, reach
 from kms_patterns.local.server.s3.batch_runs import Job, JobFailed, Task, as_role, become
 from kms_patterns.local.server.s3.object_encryption import kind_of
 from kms_patterns.local.server.s3.s3_encryption import ALGORITHM, BUCKET_KEY, KEY_ID
+from kms_patterns.local.server.s3.s3_operations import S3Refusal
 
 _UNREAD: Final = "Reading the manifest is forbidden: AccessDenied"
 _NOT_WRITTEN: Final = "Error occurred when preparing manifest: Failed to write manifest"
 _NO_KEYS: Final = "Manifest generation found no keys matching the filter criteria."
+_UNSERVED_FILTERS: Final = {"EligibleForReplication", "ObjectReplicationStatuses"}
 _CSV: Final = "S3BatchOperations_CSV_20180820"
+
+
+def check_manifest(members: Mapping[str, Any]) -> None:
+    """Refuse a manifest, or a generator of one, that AWS refuses or that is not served.
+
+    Raises:
+        S3Refusal: InvalidRequest, NotImplemented.
+    """
+    if "Manifest" in members:
+        spec = members["Manifest"]["Spec"]
+        columns = set(spec.get("Fields") or ())
+        if spec["Format"] == _CSV and not {"Bucket", "Key"} <= columns:
+            raise S3Refusal("InvalidRequest", "Fields of a CSV manifest must have Bucket and Key.")
+        return
+    generator = members["ManifestGenerator"].get("S3JobManifestGenerator")
+    if generator is None:
+        raise S3Refusal("InvalidRequest", "A ManifestGenerator must specify S3JobManifestGenerator.")
+    if generator["EnableManifestOutput"] and "ManifestOutputLocation" not in generator:
+        raise S3Refusal("InvalidRequest", "EnableManifestOutput needs a ManifestOutputLocation.")
+    wanted = generator.get("Filter") or {}
+    if unserved := sorted(_UNSERVED_FILTERS & wanted.keys()):
+        raise S3Refusal("NotImplemented", f"The filter {unserved[0]} is not served by the embedded AWS.", 501)
+    if any(len(one) != 1 for one in wanted.get("MatchAnyObjectEncryption", ())):
+        raise S3Refusal("InvalidRequest", "An item of MatchAnyObjectEncryption names exactly one type of encryption.")
 
 
 async def prepare(job: Job) -> None:

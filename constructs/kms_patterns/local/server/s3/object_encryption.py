@@ -1,7 +1,7 @@
 """UpdateObjectEncryption: another KMS key, or a Bucket Key, for an object at rest; nothing else of the object changes.
 
-AWS's pages name the KMS actions that the caller needs, and not the calls that S3 makes with them. All are asked, those
-that read on the key that the object was under, the others on the new one: a role without one of them fails here.
+AWS's pages name the KMS actions that the caller needs, and not the calls that S3 makes with them. All are asked on the
+new key, but kms:ReEncryptFrom on the key that the object was under, if there is one; so is kms:Decrypt.
 
 AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/update-sse-encryption.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html
