@@ -2,12 +2,15 @@
 
 import base64
 import json
+import os
+from contextlib import suppress
 
+import click
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kms_runtime.cli import encrypt_decrypt, progress
+from kms_runtime.cli import encrypt_decrypt, options, progress
 from kms_runtime.cli.armor import Armored, Dearmored
 from kms_runtime.errors import MessageFormatError
 
@@ -176,11 +179,33 @@ def test_results_and_failures_are_lines_of_json(run, keys, letter):
     assert run("encrypt", "-", "--json", "-k", keys.first).code == 2
 
 
+@pytest.mark.parametrize("stream", [None, "/dev/full"])
+def test_results_that_standard_output_does_not_take_end_the_run(stream, monkeypatch):
+    with open(stream or os.devnull, "w") as opened:  # noqa: PTH123
+        monkeypatch.setattr("sys.stdout", opened if stream else None)
+        with pytest.raises(click.ClickException, match=r"--json: .*(closed|No space left)"):
+            progress._say({"input": "a"})
+        monkeypatch.undo()
+        with suppress(OSError):
+            opened.close()
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/nowhere", "\0"])
+def test_missing_home_has_no_defaults(home):
+    assert options._configured({"XDG_CONFIG_HOME": home}) == {}
+
+
+def test_defaults_that_are_there_and_cannot_be_read_are_an_error(tmp_path):
+    (tmp_path / "kms-runtime" / "config.toml").mkdir(parents=True)
+    with pytest.raises(click.UsageError, match=r"config\.toml"):
+        options._configured({"XDG_CONFIG_HOME": str(tmp_path)})
+
+
 def test_messages_share_a_data_key_only_if_it_is_asked_for(run, keys, plain, aws):
     counted = []
-    for options in ((), ("--messages-per-data-key", "2")):
+    for more in ((), ("--messages-per-data-key", "2")):
         before = len(aws.kms_calls())
-        assert run("encrypt", "-r", plain, "-o", "out", "-k", keys.first, "-f", *options).code == 0
+        assert run("encrypt", "-r", plain, "-o", "out", "-k", keys.first, "-f", *more).code == 0
         counted.append(len(aws.kms_calls()) - before)
     assert counted == [2, 1]
 

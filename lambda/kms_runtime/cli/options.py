@@ -122,11 +122,9 @@ def _configured(environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         with path.open("rb") as opened:
             content = opened.read(CONFIG_LIMIT + 1)
-    except FileNotFoundError as error:
-        if named is None:
-            return {}
-        raise click.UsageError(f"KMS_RUNTIME_CONFIG: {shown(error)}") from error
     except (OSError, ValueError) as error:
+        if named is None and not _is_there(path):
+            return {}
         raise click.UsageError(f"{shown(path)}: {shown(error)}") from error
     if len(content) > CONFIG_LIMIT:
         raise click.UsageError(f"{shown(path)} has more than {CONFIG_LIMIT} bytes")
@@ -134,6 +132,15 @@ def _configured(environment: Mapping[str, str]) -> dict[str, Any]:
         return _read(tomllib.loads(content.decode()))
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{shown(path)}: {shown(error)}") from error
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is such a file; none can be seen in a home folder of someone else."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _read(document: Mapping[str, Any]) -> dict[str, Any]:

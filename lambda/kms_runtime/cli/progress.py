@@ -1,6 +1,7 @@
 """What the ``encrypt`` and ``decrypt`` commands say of their work: progress, results and failures."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
@@ -20,6 +21,7 @@ from rich.progress import (
 )
 
 from kms_runtime import MessageResult
+from kms_runtime.cli.outputs import standard
 from kms_runtime.cli.places import Place, shown
 
 
@@ -78,7 +80,7 @@ class Report:
                 with path.open("a", encoding="utf-8") as opened:
                     opened.write(json.dumps(line) + "\n")
             if options["json"]:
-                click.echo(json.dumps(line))
+                _say(line)
         if options["verbose"]:
             bytes_ = f"{result.plaintext_bytes} bytes, {result.ciphertext_bytes} encrypted"
             self._print(shown(f"{source} -> {target}: {bytes_}, {result.key_arn}"))
@@ -88,12 +90,22 @@ class Report:
         code = getattr(error, "code", type(error).__name__)
         if as_json:
             with self._lock:
-                click.echo(json.dumps({"input": str(file), "error": code, "message": str(error)}))
+                _say({"input": str(file), "error": code, "message": str(error)})
         told = [f"{file}: {code}: {error}", *getattr(error, "__notes__", ())]
         self._print("\n  ".join(map(shown, told)), style="red")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _say(line: Mapping[str, Any]) -> None:
+    """Write a line of JSON to standard output; if it cannot be written, the run ends: its reader would miss results."""
+    try:
+        stream = standard(sys.stdout, "standard output")
+        stream.write(json.dumps(line).encode() + b"\n")
+        stream.flush()
+    except OSError as error:
+        raise click.ClickException(f"--json: {error}") from error
 
 
 def columns() -> tuple[ProgressColumn, ...]:
