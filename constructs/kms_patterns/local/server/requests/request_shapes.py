@@ -72,7 +72,7 @@ def malformed(
 
 def _of_json(service: str, operation: str, body: bytes) -> Response | None:
     content = _content(body)
-    model = _model(service)
+    model = modelled(service)
     shape = model.operation_model(operation).input_shape if operation in model.operation_names else None
     if isinstance(content, str):
         return _error("SerializationException", content)
@@ -92,7 +92,7 @@ def _of_rest(method: str, path: str, body: bytes) -> Response | None:
 
 
 def _of_form(service: str, params: Params) -> Response | None:
-    model, operation = _model(service), params.get("Action", "")
+    model, operation = modelled(service), params.get("Action", "")
     shape = model.operation_model(operation).input_shape if operation in model.operation_names else None
     if shape is None:
         return None
@@ -160,7 +160,7 @@ def lambda_operation(method: str, path: str) -> "OperationModel | None":
 
 @cache
 def _lambda_paths() -> "list[tuple[OperationModel, re.Pattern[str]]]":
-    model = _model("lambda")
+    model = modelled("lambda")
     operations = [model.operation_model(name) for name in model.operation_names]
     return [(it, _path_pattern(it.http["requestUri"])) for it in operations]
 
@@ -196,7 +196,8 @@ def misread(error: Exception, headers: Mapping[str, str]) -> Response | None:
 
 
 @cache
-def _model(service: str) -> "ServiceModel":
+def modelled(service: str) -> "ServiceModel":
+    """Return botocore's model of a service."""
     from botocore.loaders import Loader  # noqa: PLC0415 - as in service_model
     from botocore.model import ServiceModel  # noqa: PLC0415
 

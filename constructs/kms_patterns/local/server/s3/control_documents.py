@@ -7,18 +7,15 @@ AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_AWS_S3_Contr
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Final
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from botocore.loaders import Loader
-from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
-
 from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.kms_errors import Response
-from kms_patterns.local.server.kms.service_model import violations
+from kms_patterns.local.server.kms.service_model import Shape, violations
 from kms_patterns.local.server.requests.request_members import Served, local_name, parsed_xml
+from kms_patterns.local.server.requests.request_shapes import modelled
 from kms_patterns.local.server.s3.s3_operations import S3Refusal
 
 _NAMESPACE: Final = "http://awss3control.amazonaws.com/doc/2018-08-20/"
@@ -47,7 +44,7 @@ def request_members(name: str, request: Served) -> dict[str, Any]:
         elif place == "querystring" and wire in request.query:
             value = request.query[wire]
             given = value if isinstance(value, list) else [value]
-            members[member] = given if isinstance(of_member, ListShape) else _leaf(of_member, str(given[0]))
+            members[member] = given if of_member.type_name == "list" else _leaf(of_member, str(given[0]))
     root = parsed_xml(request.body.decode("utf-8", "replace")) if request.body else None
     if request.body and (root is None or local_name(root) != f"{name}Request"):
         raise _malformed()
@@ -67,14 +64,8 @@ def response(name: str, members: Mapping[str, Any]) -> Response:
     return 200, {"Content-Type": "application/xml"}, content
 
 
-@cache
-def _model() -> ServiceModel:
-    return ServiceModel(Loader().load_service_model("s3control", "service-2"), "s3control")
-
-
 def _operation(name: str) -> Any:
-    operation: OperationModel = _model().operation_model(name)
-    return operation
+    return modelled("s3control").operation_model(name)
 
 
 def _malformed() -> S3Refusal:
@@ -82,18 +73,18 @@ def _malformed() -> S3Refusal:
 
 
 def _read(shape: Shape, element: Element) -> Any:
-    if isinstance(shape, StructureShape):
+    if shape.type_name == "structure":
         named = {str(member.serialization.get("name", name)): name for name, member in shape.members.items()}
         found = [(named.get(local_name(child)), child) for child in element]
         if any(name is None for name, _ in found) or len({name for name, _ in found}) < len(found):
             raise _malformed()
         return {name: _read(shape.members[name], child) for name, child in found if name}
-    if isinstance(shape, ListShape):
+    if shape.type_name == "list":
         wire = shape.member.serialization.get("name", "member")
         if any(local_name(child) != wire for child in element):
             raise _malformed()
         return [_read(shape.member, child) for child in element]
-    if isinstance(shape, MapShape):
+    if shape.type_name == "map":
         raise _malformed()
     return _leaf(shape, (element.text or "").strip() if shape.type_name != "string" else element.text or "")
 
@@ -112,12 +103,12 @@ def _leaf(shape: Shape, text: str) -> Any:
 
 
 def _write(shape: Shape, element: Element, value: Any) -> None:
-    if isinstance(shape, StructureShape):
+    if shape.type_name == "structure":
         for name, item in value.items():
             if item is not None:
                 member = shape.members[name]
                 _write(member, SubElement(element, str(member.serialization.get("name", name))), item)
-    elif isinstance(shape, ListShape):
+    elif shape.type_name == "list":
         for item in value:
             _write(shape.member, SubElement(element, str(shape.member.serialization.get("name", "member"))), item)
     elif isinstance(value, datetime):
