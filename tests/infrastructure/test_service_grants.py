@@ -583,6 +583,18 @@ def test_both_halves_of_a_grant_name_the_service_as_the_partition_may(region, ex
     assert found == [expected, expected]
 
 
+@pytest.mark.parametrize(
+    ("region", "suffix"),
+    [("eu-west-1", "amazonaws.com"), ("cn-north-1", "amazonaws.com.cn"), ("us-gov-west-1", "amazonaws.com")],
+)
+def test_log_groups_use_a_key_by_the_principal_of_their_partition(region, suffix, key_statements):
+    stack = stack_in(region)
+    EncryptionKey(stack, "Key").allow_service("logs")
+    template = cdk.App.of(stack).synth().get_stack_by_name("Stack").template
+    services = [it["Principal"]["Service"] for it in key_statements(template) if "Service" in it["Principal"]]
+    assert services == [f"logs.{region}.{suffix}"]
+
+
 def test_sm2_is_refused_outside_of_china_and_made_in_it():
     with pytest.raises(RegionUnsupported, match="cn-north-1 or cn-northwest-1"):
         SigningKey(stack_in("eu-central-1"), "Key", key_spec=kms.KeySpec.SM2)

@@ -138,7 +138,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     "logs": ServiceUse(
         "logs",
-        "logs.{region}.amazonaws.com",
+        "logs.{region}.{suffix}",
         (DECRYPT, DESCRIBE_KEY, ENCRYPT, GENERATE_DATA_KEY, RE_ENCRYPT_FROM, RE_ENCRYPT_TO),
         context="aws:logs:arn",
         source="log-group:*",

@@ -70,7 +70,7 @@ class ServiceGrants(GrantRules):
             )
         statement = iam.PolicyStatement(
             sid=service_sid(service, self._rendered(source_arn), self._rendered(source_account)),
-            principals=[iam.ServicePrincipal(use.principal.format(region=self.stack.region))],
+            principals=[iam.ServicePrincipal(self._principal(use.principal))],
             actions=list(use.principal_actions),
             resources=["*"],
             conditions=self._source(use, source_arn, source_account),
@@ -80,6 +80,10 @@ class ServiceGrants(GrantRules):
         if use.creates_grants:
             self.add_to_resource_policy(_making_grants(statement))
         return added
+
+    def _principal(self, name: str) -> str:
+        # Of logs alone: logs.cn-north-1.amazonaws.com.cn in China, as the CDK and AWS's providers have it.
+        return name.format(region=self.stack.region, suffix=when.endpoint_suffixes(self.stack.region)[-1])
 
     @checked
     def allow_use_through(
