@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from kms_patterns.local import LocalAws
+from kms_patterns.local.server.requests.request_members import Served
+from kms_patterns.local.server.s3.control_documents import request_members
+from kms_patterns.local.server.s3.s3_operations import S3Refusal
 
 BATCH = {
     "Effect": "Allow",
@@ -461,3 +464,22 @@ def test_what_a_job_cannot_be_is_refused_when_it_is_made(
         assert code_of(control.create_job, **request | changed) == code, changed
     assert code_of(control.describe_job, AccountId=aws.account, JobId="nothing-here") == "NoSuchJob"
     assert code_of(control.get_job_tagging, AccountId=aws.account, JobId="nothing-here") == "NotImplemented"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<CreateJobRequest><Prioriti>1</Prioriti></CreateJobRequest>",
+        "<CreateJobRequest><Priority>1</Priority><Priority>2</Priority></CreateJobRequest>",
+        "<CreateJobRequest><Priority>one</Priority></CreateJobRequest>",
+        "<CreateJobRequest><ConfirmationRequired>yes</ConfirmationRequired></CreateJobRequest>",
+        "<CreateJobRequest><Tags><member><Kez>a</Kez></member></Tags></CreateJobRequest>",
+        "<CreateJob><Priority>1</Priority></CreateJob>",
+        "<CreateJobRequest><Priority>1</CreateJobRequest>",
+        "<!DOCTYPE a [<!ENTITY b 'c'>]><CreateJobRequest><Description>&b;</Description></CreateJobRequest>",
+    ],
+)
+def test_a_document_that_the_model_does_not_describe_is_refused(body: str) -> None:
+    with pytest.raises(S3Refusal) as refused:
+        request_members("CreateJob", Served("POST", "/v20180820/jobs", {}, body.encode(), {}))
+    assert refused.value.code == "MalformedXML"
