@@ -1,5 +1,7 @@
 """Statements that an app adds to a key policy by itself, and public issues of the AWS CDK about keys."""
 
+from pathlib import Path
+
 import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
@@ -14,6 +16,8 @@ from aws_cdk import aws_sqs as sqs
 
 from kms_patterns import EncryptionKey, KeyAccess, KeyLifecycle, ReplicaKey
 from kms_patterns.keys.errors import GrantRefused
+from tests.infrastructure.conftest import short_arns
+from tests.synthesis import stored
 
 DENIED = "the key policy does not: the call would end in AccessDeniedException"
 NO_IDENTITY = "no policy of that role or user does"
@@ -395,3 +399,26 @@ def test_4336_aliases_of_two_deployments_differ_and_an_ephemeral_one_leaves_its_
         "alias/Orders-prod/artifacts",
     ]
     assert {it["DeletionPolicy"] for it in aliases} == {"Delete"}
+
+
+@pytest.mark.parametrize("folder", ["infrastructure", "infrastructure/reference_app"])
+def test_every_arn_in_a_stored_template_has_six_parts(folder):
+    templates = stored(Path(__file__).parents[1] / folder)
+
+    assert len(templates) > 10
+    assert {name: short for name, template in templates.items() if (short := list(short_arns(template)))} == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "short"),
+    [
+        ("arn:aws:sns:*", True),
+        ({"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":sns:*"]]}, True),
+        ({"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":sns:*:*:*"]]}, False),
+        ({"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]}, False),
+        ("arn:aws:s3:::bucket/*", False),
+        ("*", False),
+    ],
+)
+def test_pattern_with_fewer_parts_is_found(value, short):
+    assert bool(list(short_arns({"Statement": [value]}))) is short
