@@ -474,3 +474,9 @@ def test_pattern_that_needs_a_key_of_the_app_refuses_an_imported_one(kind, patte
         pattern(stack, key)
 
     assert isinstance(refusal.value, KeyConfigurationError)
+
+
+def test_alias_of_an_aws_managed_key_is_refused_since_its_policy_is_not_the_accounts(stack):
+    """aws-cdk#5953"""
+    with pytest.raises(KeyConfigurationError, match=r"AWS managed key.*no grant can be written.*from_alias_name"):
+        EncryptionKey.from_alias(stack, "Key", "alias/aws/s3")

@@ -99,8 +99,12 @@ def grant_sid(construct_path: str, ordinal: int = 1) -> str:
     return f"{SID_GRANT_PREFIX}{readable}{digest}" + ("" if ordinal == 1 else f"Under{ordinal}")
 
 
-def grouped(statements: Sequence[Mapping[str, Any]], sids: Collection[str]) -> list[Mapping[str, Any]]:
-    """Return the statements of a key policy with one for all roles and users that are granted the same.
+Group = tuple[Sequence[int], str | None]
+"""Numbers of the statements that become one, in the order of their roles, and its id; None for one that stays."""
+
+
+def groups(statements: Sequence[Mapping[str, Any]], sids: Collection[str]) -> list[Group]:
+    """Return which statements of a key policy become one for all roles and users that are granted the same.
 
     A key policy of 32 KiB holds three times as many roles that way. Principal, actions and conditions must be equal,
     so each role may do what its own statement allowed.
@@ -109,11 +113,11 @@ def grouped(statements: Sequence[Mapping[str, Any]], sids: Collection[str]) -> l
         statements: Statements of a resolved policy document.
         sids: Ids of those that may be grouped: what :func:`named_grant` returned.
     """
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    members: dict[str, list[int]] = {}
     for position, statement in enumerate(statements):
         key = _but_for_the_role(statement) if statement.get("Sid") in sids else str(position)
-        groups.setdefault(key, []).append(statement)
-    return [_one(key, members) for key, members in groups.items()]
+        members.setdefault(key, []).append(position)
+    return [_group(key, numbers, statements) for key, numbers in members.items()]
 
 
 def _but_for_the_role(statement: Mapping[str, Any]) -> str:
@@ -126,22 +130,25 @@ def _but_for_the_role(statement: Mapping[str, Any]) -> str:
     return json.dumps([statement["Principal"], sorted(_as_list(statement["Action"])), demanded], sort_keys=True)
 
 
-def _one(key: str, members: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    if len(members) == 1:
-        return members[0]
-    first = members[0]
-    found = (arn for it in members for arn in _as_list(it["Condition"]["ArnEquals"][conditions.PRINCIPAL_ARN]))
-    # In an order of their own: the policy does not depend on the order of the grants.
-    arns = [json.loads(text) for text in sorted({json.dumps(arn, sort_keys=True) for arn in found})]
-    granted = sorted(_as_list(first["Action"]))
+def _group(key: str, numbers: Sequence[int], statements: Sequence[Mapping[str, Any]]) -> Group:
+    if len(numbers) == 1:
+        return numbers, None
+    by_role = {json.dumps(statements[it]["Condition"]["ArnEquals"][conditions.PRINCIPAL_ARN]): it for it in numbers}
+    granted = sorted(_as_list(statements[numbers[0]]["Action"]))
     readable = "".join(action.partition(":")[2] for action in granted)[:_SID_READABLE]
+    # In an order of their own: the policy does not depend on the order of the grants.
+    sid = f"{SID_GRANT_PREFIX}{readable}{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    return [by_role[role] for role in sorted(by_role)], sid
+
+
+def as_one(members: Sequence[Mapping[str, Any]], sid: str | None) -> Mapping[str, Any]:
+    """Return the statement of a group, which names the roles of all its members."""
+    first = members[0]
+    if sid is None:
+        return first
+    arns = [arn for it in members for arn in _as_list(it["Condition"]["ArnEquals"][conditions.PRINCIPAL_ARN])]
     demands = {**first["Condition"]["ArnEquals"], conditions.PRINCIPAL_ARN: arns}
-    return {
-        **first,
-        "Sid": f"{SID_GRANT_PREFIX}{readable}{hashlib.sha256(key.encode()).hexdigest()[:8]}",
-        "Action": first["Action"] if len(granted) == 1 else granted,
-        "Condition": {**first["Condition"], "ArnEquals": demands},
-    }
+    return {**first, "Sid": sid, "Condition": {**first["Condition"], "ArnEquals": demands}}
 
 
 def _as_list(value: Any) -> list[Any]:

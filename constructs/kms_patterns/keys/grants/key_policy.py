@@ -1,5 +1,6 @@
 """The policy of one key, kept in Python and handed to the AWS CDK when it writes the template."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import IConstruct
 
-from kms_patterns.policy.statements import Document, grouped
+from kms_patterns.policy.statements import Document, Group, as_one, groups
 
 
 class OwnStatement:
@@ -66,6 +67,7 @@ class KeyPolicy:
         self._has_others = False
         self._statements: list[OwnStatement] = []
         self._groupable: set[str] = set()
+        self._planned, self._groups = "", list[Group]()
         self.elsewhere: set[str] = set()
         """Ids of the statements whose other half is not in this app."""
 
@@ -98,9 +100,14 @@ class KeyPolicy:
 
         Roles with equal grants share a statement only now: until then a caller may narrow the statement of one.
         """
-        own = context.resolve([statement.rendered() for statement in self._statements])
+        own = [statement.rendered() for statement in self._statements]
         others = context.resolve(self.of_others)["Statement"] if self._has_others else []
-        return {"Statement": [*grouped(own, self._groupable), *others], "Version": "2012-10-17"}
+        planned = json.dumps(own)
+        if self._planned != planned:
+            # The AWS CDK asks several times, and each response of its process counts.
+            self._planned, self._groups = planned, groups(context.resolve(own), self._groupable)
+        shared = [as_one([own[number] for number in numbers], sid) for numbers, sid in self._groups]
+        return {"Statement": [*shared, *others], "Version": "2012-10-17"}
 
 
 class PairedGrant(iam.Grant):

@@ -11,7 +11,7 @@ from aws_cdk.interfaces import aws_kms as references
 from constructs import Construct
 
 from kms_patterns.keys.arguments import checked
-from kms_patterns.keys.errors import DeployerUnknown
+from kms_patterns.keys.errors import DeployerUnknown, KeyConfigurationError
 from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.other_half import OwnersStatements
 from kms_patterns.keys.grants.policy_checks import check_callers_statement
@@ -69,7 +69,7 @@ class ImportedKeyBase(GrantRules, Resource):
         Its grants are on the keys of the account that carry the alias (``kms:ResourceAliases``): no single ARN is known
         before the deployment, and a principal that may move the alias moves the permission with it.
         """
-        alias = check_alias(alias_name)
+        alias = _own_alias(alias_name)
         arn = Stack.of(scope).format_arn(service="kms", resource=alias, arn_format=ArnFormat.NO_RESOURCE_NAME)
         return cls(scope, construct_id, key_arn=arn, alias=alias)
 
@@ -83,7 +83,7 @@ class ImportedKeyBase(GrantRules, Resource):
         found = kms.Key.from_lookup(
             holder,
             "Key",
-            alias_name=check_alias(alias_name),
+            alias_name=_own_alias(alias_name),
             return_dummy_key_on_missing=return_dummy_key_on_missing,
         )
         return cls(scope, construct_id, key_arn=found.key_arn)
@@ -158,3 +158,13 @@ class ImportedKeyBase(GrantRules, Resource):
         return self.stack.format_arn(
             service="kms", resource="key", resource_name="*", arn_format=ArnFormat.SLASH_RESOURCE_NAME
         )
+
+
+def _own_alias(alias_name: str) -> str:
+    if alias_name.startswith(("alias/aws/", "aws/")):
+        raise KeyConfigurationError(
+            f"alias {alias_name!r} is that of an AWS managed key: its key policy is AWS's, which lets all principals "
+            "of the account use it through its service, so no grant can be written or is needed; give the resource the "
+            "alias by kms.Alias.from_alias_name(…)"
+        )
+    return check_alias(alias_name)
