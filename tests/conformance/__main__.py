@@ -94,7 +94,9 @@ def _report(lines: list[dict[str, Any]]) -> int:
     ]
     ended = [line for line in lines if "outcome" in line]
     print(f"\ntests {len(ended)}, with snapshots {len(compared)}, of which agree {len(compared) - len(differing)}")
-    print(f"snapshots that differ: {differing}\ntests that fail otherwise: {failed}")
+    print(f"snapshots that differ: {differing}\ntests that fail otherwise:")
+    reasons = {line["test"]: _short(line["reason"].strip().rpartition("E  ")[2]) for line in ended}
+    print("\n".join(f"{test}: {reasons.get(test, '')}" for test in failed) or "none")
     for part, reason in ACCOUNTED.items():
         print(f"set aside: {part}: {reason}")
     return 1 if differing or failed or not compared else 0
