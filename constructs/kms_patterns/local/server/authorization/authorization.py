@@ -12,8 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller, bound_ids, by_unique_id
-from kms_patterns.local.server.authorization.decision import Decision, Policies, decide
-from kms_patterns.local.server.authorization.identity_policies import parse_text
+from kms_patterns.local.server.authorization.decision import Decision, Policies, decide, parse_text
 from kms_patterns.local.server.authorization.patterns import UNKNOWN, Lookup, Value
 from kms_patterns.local.server.authorization.policy_statements import Request
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, reach

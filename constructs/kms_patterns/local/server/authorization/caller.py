@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kms_patterns.local.server.authorization.decision import Limit
-from kms_patterns.local.server.authorization.identity_policies import parse_text, policies_of
+from kms_patterns.local.server.authorization.decision import Limit, parse_text, policies_of
 from kms_patterns.local.server.authorization.policy_statements import Principal, Statement
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, RESPONSES, ROUTER, reach
 from kms_patterns.local.server.kms.kms_errors import access_denied

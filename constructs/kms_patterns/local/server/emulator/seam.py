@@ -8,7 +8,7 @@ from typing import Any
 from kms_patterns.local.inspection import looked_up
 from kms_patterns.local.server.authorization import emulator_policies, policy_documents
 from kms_patterns.local.server.authorization.caller import principal_arn, role_arn_of
-from kms_patterns.local.server.emulator import delays, emulator, function_logs, functions, provisioning
+from kms_patterns.local.server.emulator import emulator, function_logs, functions, provisioning
 from kms_patterns.local.server.emulator.emulator import (
     ACTIONS,
     APP,
@@ -33,6 +33,7 @@ from kms_patterns.local.server.emulator.emulator import (
     STS,
     reach,
 )
+from kms_patterns.local.server.faults import switching_on
 from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.control_plane import key_creation
 from kms_patterns.local.server.kms.control_plane.rotation import SHARED
@@ -122,7 +123,7 @@ def _install_s3(kms: KmsService) -> None:
     replace(S3, "_check_sse_c_copy_source", storage.copy_source)
     replace(S3, "_check_sse_c_part", storage.part)
     replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
-    replace(S3, "_put_bucket_notification", delays.switching_on)
+    replace(S3, "_put_bucket_notification", switching_on)
 
 
 def _trail(log: CallLog) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from typing import Any
 from kms_patterns.local.server.authorization.caller import Caller, is_another
 from kms_patterns.local.server.authorization.decision import Decision
 from kms_patterns.local.server.authorization.policy_statements import Statement
-from kms_patterns.local.server.emulator.delays import is_pending_grant
 from kms_patterns.local.server.emulator.emulator import KMS, reach
+from kms_patterns.local.server.faults import is_pending_grant
 from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError
 

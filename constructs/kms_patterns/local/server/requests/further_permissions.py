@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kms_patterns.local.server.emulator.acting import trusts
-from kms_patterns.local.server.emulator.delays import is_new_role
 from kms_patterns.local.server.emulator.emulator import IAM, RESPONSES, reach
+from kms_patterns.local.server.faults import is_new_role
 from kms_patterns.local.server.requests.request_members import Members, Served, members_of
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")

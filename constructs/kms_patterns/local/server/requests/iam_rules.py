@@ -1,6 +1,8 @@
-"""Quotas and names of IAM that the emulator does not know: keys of a user, sizes of policies, attachments.
+"""Quotas and names of IAM, and what Lambda refuses of roles, variables and permissions.
 
 AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
 """
 
 import json
@@ -8,7 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kms_patterns.local.server.emulator.emulator import IAM, reach
+from kms_patterns.local.server.authorization.caller import principal_exists
+from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, service_role
+from kms_patterns.local.server.emulator.emulator import IAM, LAMBDA, reach
 
 Params = Mapping[str, Any]
 Refusal = tuple[str, str]
@@ -88,7 +92,103 @@ def _provider(params: Params) -> Iterator[Refusal]:
         yield "InvalidInput", "Invalid Open ID Connect Provider URL: it must begin with https://"
 
 
+_RESERVED = re.compile(
+    r"_HANDLER|_X_AMZN_TRACE_ID|AWS_(DEFAULT_)?REGION|AWS_EXECUTION_ENV|AWS_ACCESS_KEY(_ID)?|AWS_SECRET_ACCESS_KEY"
+    r"|AWS_SESSION_TOKEN|AWS_LAMBDA_(FUNCTION_(NAME|MEMORY_SIZE|VERSION)|INITIALIZATION_TYPE|LOG_(GROUP|STREAM)_NAME"
+    r"|RUNTIME_API)|LAMBDA_(TASK_ROOT|RUNTIME_DIR)"
+)
+_ENVIRONMENT_BYTES = 4096
+_LONGEST_SECONDS = 900
+
+
+def _function(params: Params) -> Iterator[Refusal]:
+    timeout = params.get("Timeout")
+    if isinstance(timeout, int) and timeout > _LONGEST_SECONDS:
+        failed = f"failed to satisfy constraint: Member must have value less than or equal to {_LONGEST_SECONDS}"
+        yield "ValidationException", f"1 validation error detected: Value '{timeout}' at 'timeout' {failed}"
+    variables = (params.get("Environment") or {}).get("Variables") or {}
+    beginning = "Lambda was unable to configure your environment variables because the environment variables you have "
+    reserved = [name for name in variables if _RESERVED.fullmatch(name)]
+    if reserved:
+        said = "provided contains reserved keys that are currently not supported for modification. Reserved keys used"
+        yield "InvalidParameterValueException", f"{beginning}{said} in this request: {', '.join(reserved)}"
+    if len(json.dumps(variables, separators=(",", ":")).encode()) > _ENVIRONMENT_BYTES:
+        yield "InvalidParameterValueException", f"{beginning}provided exceeded the 4KB limit."
+    if params.get("CodeSigningConfigArn"):
+        yield "CodeSigningConfigNotFoundException", "The code signing configuration cannot be found."
+    yield from _code(params.get("Code") or {})
+
+
+def _code(params: Params) -> Iterator[Refusal]:
+    if params.get("SourceKMSKeyArn"):
+        said = "The embedded AWS does not encrypt bundles, so it refuses SourceKMSKeyArn: leave it out here."
+        yield "InvalidParameterValueException", said
+
+
+def _permission(params: Params) -> Iterator[Refusal]:
+    principal = str(params.get("Principal", ""))
+    if principal.startswith("arn:") and not principal_exists(principal):
+        said = "The provided principal was invalid. Please check the principal and try again."
+        yield "InvalidParameterValueException", said
+
+
+# By service of an event source: the actions that the function's role needs, the first of which the refusal names.
+_POLLING = {
+    "dynamodb": ("GetRecords", "GetShardIterator", "DescribeStream", "ListStreams"),
+    "kinesis": ("GetRecords", "GetShardIterator", "DescribeStream", "ListShards"),
+    "sqs": ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
+}
+_NAMES = {"dynamodb": "DynamoDB", "kinesis": "Kinesis", "sns": "SNS", "sqs": "SQS"}
+_SENDING = {
+    "events": "PutEvents",
+    "lambda": "InvokeFunction",
+    "s3": "PutObject",
+    "sns": "Publish",
+    "sqs": "SendMessage",
+}
+
+
+def _event_source(params: Params) -> Iterator[Refusal]:
+    source = str(params.get("EventSourceArn") or "")
+    yield from _role_may(_role_of(str(params.get("FunctionName", ""))), source, _POLLING)
+
+
+def _destinations(params: Params) -> Iterator[Refusal]:
+    role = params.get("Role") or _role_of(str(params.get("FunctionName", "")))
+    to = [(params.get("DeadLetterConfig") or {}).get("TargetArn")]
+    to += [it.get("Destination") for it in (params.get("DestinationConfig") or {}).values() if it]
+    sending = {service: (action,) for service, action in _SENDING.items()}
+    yield from (refusal for arn in to if arn for refusal in _role_may(role, str(arn), sending))
+
+
+def _role_of(function: str) -> str | None:
+    name = function.partition(":function:")[2].partition(":")[0] or function.rpartition(":")[2] or function
+    config = (reach(LAMBDA, "_functions").get(name) or {}).get("config") or {}
+    return config.get("Role")
+
+
+def _role_may(role: str | None, arn: str, needed: Mapping[str, tuple[str, ...]]) -> Iterator[Refusal]:
+    service = arn.split(":")[2] if arn.startswith("arn:") else ""
+    if role is None or service not in needed:
+        return
+    try:
+        session = service_role(role, "lambda.amazonaws.com", "lambda")
+        for action in needed[service]:
+            resource = "*" if action.startswith("List") else arn
+            session.require(f"{service}:{action}", resource)
+    except (NotAssumable, NotPermitted):
+        said = f"does not have permissions to call {needed[service][0]} on {_NAMES.get(service, service.title())}"
+        yield "InvalidParameterValueException", f"The provided execution role {said}"
+
+
 RULES: Mapping[str, tuple[Callable[[Params], Iterator[Refusal]], ...]] = {
+    "lambda:CreateFunction": (_function, _destinations),
+    "lambda:CreateEventSourceMapping": (_event_source,),
+    "lambda:PutFunctionEventInvokeConfig": (_destinations,),
+    "lambda:UpdateFunctionEventInvokeConfig": (_destinations,),
+    "lambda:UpdateFunctionConfiguration": (_function, _destinations),
+    "lambda:UpdateFunctionCode": (_code,),
+    "lambda:AddPermission": (_permission,),
     "iam:CreateAccessKey": (_access_key,),
     "iam:CreateOpenIDConnectProvider": (_provider, _reserved_tags),
     "iam:CreatePolicy": (_managed, _reserved_tags),

@@ -15,7 +15,6 @@ from kms_patterns.local.server.emulator.acting import NotPermitted
 from kms_patterns.local.server.emulator.emulator import EVENTS, RESPONSES, SSM, reach
 from kms_patterns.local.server.requests.iam_rules import RULES as IAM_RULES
 from kms_patterns.local.server.requests.iam_rules import Params, Refusal
-from kms_patterns.local.server.requests.lambda_rules import RULES as LAMBDA_RULES
 from kms_patterns.local.server.services.event_targets import require_own_policy
 from kms_patterns.local.server.services.step_functions import input_refusals, machine_refusals
 
@@ -229,7 +228,6 @@ _RULES: Mapping[str, tuple[Callable[[Params], Iterator[Refusal]], ...]] = {
         ("secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecret"), (_secret,)
     ),
     "secretsmanager:PutResourcePolicy": (_secret_policy,),
-    **LAMBDA_RULES,
     "sqs:CreateQueue": (_queue,),
     "sqs:SetQueueAttributes": (_queue,),
     "sqs:AddPermission": (_queue_permission,),

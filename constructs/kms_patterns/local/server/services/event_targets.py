@@ -14,8 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, acting_as, service_role
-from kms_patterns.local.server.emulator.delays import is_new
 from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVALUATOR, EVENTS, LOGS, RESPONSES, SNS, reach
+from kms_patterns.local.server.faults import is_new
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.kms_service import KmsService

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from kms_patterns.local.inspection import event_of
 from kms_patterns.local.server.emulator.acting import NotPermitted
-from kms_patterns.local.server.emulator.delays import is_early
 from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVENTS, KMS, RESPONSES, reach
+from kms_patterns.local.server.faults import is_early
 from kms_patterns.local.server.kms.key_records import take_expired
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService

@@ -21,7 +21,7 @@ from kms_patterns.local.server.emulator.emulator import (
 )
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.services import dynamodb_uses
+from kms_patterns.local.server.services.configured_keys import DYNAMODB_USES, stream_uses
 from kms_patterns.local.server.services.service_keys import Service, Use
 
 _STANDARD_PARAMETER = 4096
@@ -205,6 +205,6 @@ SERVICES = (
         before={"Publish": _published, "PublishBatch": _published},
         codes={code: f"KMS{name}" for code, name in _CODE_OF.items()}, target=None, xml="_error",
     ),
-    Service(DYNAMODB, "dynamodb", before=dynamodb_uses.BEFORE),
-    Service(DYNAMODB_STREAMS, "dynamodb", before={"GetRecords": dynamodb_uses.records}),
+    Service(DYNAMODB, "dynamodb", before=DYNAMODB_USES),
+    Service(DYNAMODB_STREAMS, "dynamodb", before={"GetRecords": stream_uses}),
 )  # fmt: skip

@@ -13,8 +13,7 @@ from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
 from kms_patterns.local.server.kms.control_plane import key_policies
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.services import dynamodb_uses
-from kms_patterns.local.server.services.configured_keys import function_key, log_group_key
+from kms_patterns.local.server.services.configured_keys import DYNAMODB_USES, function_key, log_group_key
 from kms_patterns.local.server.services.service_keys import ask
 from kms_patterns.local.server.services.service_uses import refuse_new_queue_key
 from kms_patterns.local.server.stacks.resource_permissions import Step
@@ -56,7 +55,7 @@ def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
     if kind == "AWS::DynamoDB::Table" and encryption.get("SSEEnabled") and step.sets("SSESpecification"):
         wanted = {"Enabled": True, "KMSMasterKeyId": encryption.get("KMSMasterKeyId")}
         request = {"TableName": props.get("TableName"), "SSESpecification": wanted}
-        ask(kms, "dynamodb", caller, dynamodb_uses.BEFORE["CreateTable"](request))
+        ask(kms, "dynamodb", caller, DYNAMODB_USES["CreateTable"](request))
 
 
 def _kms_calls(step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
