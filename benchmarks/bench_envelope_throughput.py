@@ -9,17 +9,25 @@ disturbs less; a signed message uses two processors at once, so that it has none
 Afterwards it sweeps the official SDK's configurations, frame length by read size (``--sweep 1024``). Each runs next to
 this package at its default frame length; its processor time is printed as a multiple of this package's, and the
 smallest is its best. Both run on one thread, so that on an idle machine this is the ratio of their speeds.
+
+Last comes the local work per 1 KiB message: the keyring hands out one data key and its encrypted copy, so that what is
+measured is the message format alone; printed are medians of processor time.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import envelope_contenders as who
 
 import kms_runtime
+from kms_runtime.keyrings.keyring import DataKey
+from kms_runtime.message import EncryptedDataKey
 
 MIB = 1024 * 1024
 KIB = 1024
@@ -36,6 +44,10 @@ TARGETS = {
     ("signed decrypt", "SHA-384 alone"): 0.9,
     ("signed encrypt", "official signed encrypt, 4 KiB frames"): 3,
 }
+
+PLAINTEXT = os.urandom(1024)
+CALLS = 1000
+AIM_MICROSECONDS = 30
 
 
 def contenders(folder: Path, mebibytes: int) -> dict[str, tuple[who.Run, Path]]:
@@ -138,6 +150,60 @@ def print_sweep(mebibytes: int, rounds: int) -> None:
         print(f"  its best: frames of {name(frame)}, read {name(read)}: {multiples[frame, read]:.2f} x", flush=True)
 
 
+class FixedKeyring:
+    """Stands for AWS KMS without any time of its own."""
+
+    encrypted = (EncryptedDataKey("aws-kms", b"arn:aws:kms:eu-west-1:111122223333:key/" + b"1" * 36, bytes(184)),)
+
+    def generate_data_key(  # noqa: D102
+        self, _context: Mapping[str, str], _suite: Any, /
+    ) -> DataKey:
+        return DataKey(bytearray(32), self.encrypted, "key")
+
+    def decrypt_data_key(  # noqa: D102
+        self, _encrypted: Sequence[EncryptedDataKey], _context: Mapping[str, str], _suite: Any, /
+    ) -> DataKey:
+        return DataKey(bytearray(32), self.encrypted, "key")
+
+
+def small_contenders() -> dict[str, tuple[Callable[[], Any], int]]:
+    """Return each contender with the number of calls per round."""
+    fixed = FixedKeyring()
+    ours = {"keyring": fixed, "encryption_context": who.CONTEXT}
+    message = kms_runtime.encrypt_bytes(PLAINTEXT, **ours)
+    client, keyring = who.make_official()
+    theirs, _ = client.encrypt(source=PLAINTEXT, keyring=keyring, encryption_context=who.CONTEXT)
+    return {
+        "encrypt": (lambda: kms_runtime.encrypt_bytes(PLAINTEXT, **ours), CALLS),
+        "decrypt": (lambda: kms_runtime.decrypt_bytes(message, **ours), CALLS),
+        "official encrypt": (
+            lambda: client.encrypt(source=PLAINTEXT, keyring=keyring, encryption_context=who.CONTEXT),
+            CALLS // 50,
+        ),
+        "official decrypt": (lambda: client.decrypt(source=theirs, keyring=keyring), CALLS // 50),
+    }
+
+
+def print_small(rounds: int) -> None:
+    """Print the local work per 1 KiB message, as a ratio to the official SDK."""
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, (call, calls) in small_contenders().items():
+            for _ in range(calls // 10):  # the contender before has taken the processor's caches
+                call()
+            start = time.process_time()
+            for _ in range(calls):
+                call()
+            times.setdefault(name, []).append((time.process_time() - start) / calls * 1e6)
+    for name in ("encrypt", "decrypt"):
+        mine, theirs = times[name], times[f"official {name}"]
+        ratio = statistics.median(b / a for a, b in zip(mine, theirs, strict=True))
+        print(
+            f"{name}: {statistics.median(mine):.1f} µs, at best {min(mine):.1f} (aim: {AIM_MICROSECONDS}); "
+            f"the official SDK takes {ratio:.0f} x"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--mebibytes", type=int, nargs="+", default=[1, 64], help="file sizes; default: 1 64")
@@ -147,6 +213,7 @@ def main() -> None:
     for size in options.mebibytes:
         measure(size, options.rounds)
     print_sweep(options.sweep, rounds=1)
+    print_small(rounds=15)
 
 
 if __name__ == "__main__":

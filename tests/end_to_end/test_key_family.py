@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kms_patterns.cli.main import main
 from kms_runtime.cli import aws_clients
-from tests.end_to_end.deployment import AWAY, HOME, Family
+from tests.end_to_end.conftest import AWAY, HOME, Family
 
 PEER = ec.generate_private_key(ec.SECP256R1()).public_key()
 PEER_KEY = PEER.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
