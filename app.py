@@ -13,8 +13,7 @@ from aws_cdk.aws_s3.mixins import BucketAutoDeleteObjects
 from kms_patterns import EncryptedBucket, KeyLifecycle
 from kms_patterns.keys.errors import RegionUnsupported
 from kms_patterns.policy.conditions import has_function_urls
-from stacks import discovered
-from stacks.support import ReferenceStack
+from stacks import ReferenceStack, discovered
 
 
 def add_stacks(app: cdk.App) -> None:

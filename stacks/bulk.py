@@ -6,7 +6,7 @@ from constructs import Construct
 
 from kms_patterns import BucketReEncryption, BulkEnvelope, EncryptedBucket, EncryptionKey, FunctionOptions, KeyLifecycle
 from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects, wildcard
-from stacks.support import ReferenceStack, acknowledge_bucket, instance_role, outputs
+from stacks import ReferenceStack, acknowledge_bucket, instance_role, outputs
 
 DEPARTMENT = {"department": "archive"}
 _NAMED_LATER = "Executions and jobs get their names when they are created; the role that a job gets is named."

@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import DataKeyPairs, EncryptionKey, KeyLifecycle
-from stacks.support import ReferenceStack, instance_role, outputs
+from stacks import ReferenceStack, instance_role, outputs
 
 
 class DataKeyPairsStack(ReferenceStack):

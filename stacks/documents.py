@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
-from stacks.support import ReferenceStack, acknowledge_bucket, instance_role, outputs
+from stacks import ReferenceStack, acknowledge_bucket, instance_role, outputs
 
 
 class DocumentsStack(ReferenceStack):

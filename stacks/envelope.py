@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, KeyLifecycle
-from stacks.support import ReferenceStack, acknowledge_bucket, cipher_outputs, instance_role, outputs
+from stacks import ReferenceStack, acknowledge_bucket, cipher_outputs, instance_role, outputs
 
 
 class EnvelopeStack(ReferenceStack):

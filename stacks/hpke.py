@@ -5,7 +5,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns import HpkeReceiver, KeyAgreementKey, KeyEncapsulationKey, KeyLifecycle, MlKemSpec, PublicKeyExport
-from stacks.support import ReferenceStack, instance_role, outputs
+from stacks import ReferenceStack, instance_role, outputs
 
 
 class HpkeStack(ReferenceStack):

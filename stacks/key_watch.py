@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import EncryptionKey, KeyLifecycle, KeyWatch
-from stacks.support import ReferenceStack, instance_role, outputs
+from stacks import ReferenceStack, instance_role, outputs
 
 
 class KeyWatchStack(ReferenceStack):

@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from kms_patterns import KeyLifecycle, PublicKeyExport, RsaEncryptionKey, SecretCipher
-from stacks.support import ReferenceStack, cipher_outputs, instance_role, outputs
+from stacks import ReferenceStack, cipher_outputs, instance_role, outputs
 
 ALGORITHM = "RSAES_OAEP_SHA_256"
 

@@ -11,7 +11,7 @@ from kms_patterns import (
     RsaEncryptionKey,
     RsaEnvelopeCipher,
 )
-from stacks.support import ReferenceStack, acknowledge_bucket, instance_role, outputs
+from stacks import ReferenceStack, acknowledge_bucket, instance_role, outputs
 
 
 class RsaEnvelopeStack(ReferenceStack):

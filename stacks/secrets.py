@@ -6,7 +6,7 @@ from constructs import Construct
 
 from kms_patterns import EncryptionKey, KeyLifecycle, SecretCipher
 from kms_patterns.functions.acknowledgements import acknowledge, wildcard
-from stacks.support import ReferenceStack, allow, cipher_outputs, instance_role, outputs
+from stacks import ReferenceStack, allow, cipher_outputs, instance_role, outputs
 
 SECRETS_PREFIX = "/kms-patterns/secrets"
 

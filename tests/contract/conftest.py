@@ -1,8 +1,12 @@
-"""Where the contract is run: the embedded AWS, or with ``--contract-profile`` a real account."""
+"""The rows of the KMS contract, and where they run: the embedded AWS, or with ``--contract-profile`` a real account."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import boto3
 import botocore
@@ -10,11 +14,368 @@ import pytest
 from botocore.config import Config
 from botocore.credentials import SSOProvider
 from botocore.tokens import SSOTokenProvider
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kms_patterns.local.server.kms.permissions import PERMISSIONS
 from kms_runtime.kms_model import ml_kem_session
 from tests.conftest import USERS_AWS
-from tests.contract.rows import Bench
+
+CONTEXT = {"tenant": "a", "purpose": "contract"}
+MESSAGE = b"a message of the contract"
+DIGEST = hashlib.sha256(MESSAGE).digest()
+MISSING = "00000000-0000-0000-0000-000000000000"
+TAG = {"TagKey": "kms-patterns", "TagValue": "contract"}
+
+
+class Bench:
+    """One account: the embedded AWS's root, or a real one's profile.
+
+    ``made`` is what must be cleaned up, ``outcomes`` what came of each row: operation, case, expected, found.
+    """
+
+    def __init__(self, kms: Any) -> None:
+        self.kms = kms
+        self.made: list[str] = []
+        self.outcomes: list[tuple[str, str, str, str]] = []
+        self._keys: dict[tuple[str, str], str] = {}
+
+    def key(self, spec: str = "SYMMETRIC_DEFAULT", usage: str = "ENCRYPT_DECRYPT") -> str:
+        """Return the one key of a spec and usage."""
+        if (spec, usage) not in self._keys:
+            self._keys[spec, usage] = self.new(KeySpec=spec, KeyUsage=usage)
+        return self._keys[spec, usage]
+
+    def new(self, **request: Any) -> str:
+        """Make a key of its own for one row."""
+        made = self.kms.create_key(Description="kms-patterns contract test", Tags=[TAG], **request)
+        self.made.append(made["KeyMetadata"]["Arn"])
+        return self.made[-1]
+
+    @cached_property
+    def other(self) -> str:
+        """A second symmetric key."""
+        return self.new()
+
+    @cached_property
+    def disabled(self) -> str:
+        """A disabled key."""
+        key = self.new()
+        self.kms.disable_key(KeyId=key)
+        return key
+
+    @cached_property
+    def pending_deletion(self) -> str:
+        """A key on its way out."""
+        key = self.new()
+        self.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+        return key
+
+    @cached_property
+    def pending_import(self) -> str:
+        """A key without material."""
+        return self.new(Origin="EXTERNAL")
+
+    @cached_property
+    def ciphertext(self) -> bytes:
+        """``MESSAGE`` under the symmetric key and ``CONTEXT``."""
+        blob: bytes = self.kms.encrypt(KeyId=self.key(), Plaintext=MESSAGE, EncryptionContext=CONTEXT)["CiphertextBlob"]
+        return blob
+
+    @cached_property
+    def signature(self) -> bytes:
+        """The P-256 signature of ``MESSAGE``."""
+        answer = self.kms.sign(KeyId=self.p256, Message=MESSAGE, SigningAlgorithm="ECDSA_SHA_256")
+        signature: bytes = answer["Signature"]
+        return signature
+
+    @property
+    def p256(self) -> str:
+        """The P-256 signing key."""
+        return self.key("ECC_NIST_P256", "SIGN_VERIFY")
+
+    @property
+    def hmac(self) -> str:
+        """The HMAC key."""
+        return self.key("HMAC_256", "GENERATE_VERIFY_MAC")
+
+    @property
+    def rsa(self) -> str:
+        """The RSA encryption key."""
+        return self.key("RSA_2048")
+
+    @property
+    def rsa_signing(self) -> str:
+        """The RSA signing key."""
+        return self.key("RSA_2048", "SIGN_VERIFY")
+
+    @property
+    def agreement(self) -> str:
+        """The key agreement key."""
+        return self.key("ECC_NIST_P256", "KEY_AGREEMENT")
+
+    @property
+    def ml_kem(self) -> str:
+        """The ML-KEM-768 key."""
+        return self.key("ML_KEM_768", "ENCAPSULATE_DECAPSULATE")
+
+    @cached_property
+    def encapsulated(self) -> bytes:
+        """The ciphertext of a secret under the ML-KEM-768 key."""
+        made = self.kms.encapsulate(KeyId=self.ml_kem, EncapsulationAlgorithm="ML_KEM")
+        return bytes(made["SharedSecretCiphertextBlob"])
+
+    def clean_up(self) -> list[str]:
+        """Schedule every key for deletion, as soon as KMS allows; return those that could not be."""
+        left = []
+        for key in self.made:
+            try:
+                self.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+            except self.kms.exceptions.KMSInvalidStateException:
+                continue  # already scheduled, by the row that needed it
+            except Exception as failed:  # noqa: BLE001 - the others must be tried, this one reported
+                left.append(f"{key}: {failed}")
+        return left
+
+
+def foreign_public_key(curve: ec.EllipticCurve) -> bytes:
+    """Return a public key that is not in KMS, DER."""
+    public = ec.generate_private_key(curve).public_key()
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+API = "https://docs.aws.amazon.com/kms/latest/APIReference/API_{}.html"
+SERVICE, SOURCE = "dynamodb.amazonaws.com", "arn:aws:dynamodb:us-east-1:111122223333:table/orders"
+PSS, OAEP = "RSASSA_PSS_SHA_256", "RSAES_OAEP_SHA_256"
+_INVALID, _USAGE = "ValidationException", "InvalidKeyUsageException"
+_STATE = "KMSInvalidStateException"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. ``expected`` is an error code, or ``ok``, or what ``call`` returns."""
+
+    operation: str
+    case: str
+    call: Callable[[Bench], Any]
+    expected: object = "ok"
+
+    @property
+    def page(self) -> str:
+        """The page of AWS's documentation."""
+        return API.format(self.operation)
+
+
+def _encrypt(bench: Bench, **request: Any) -> Any:
+    return bench.kms.encrypt(**{"KeyId": bench.key(), "Plaintext": MESSAGE} | request)
+
+
+def _decrypt(bench: Bench, **request: Any) -> Any:
+    call = {"CiphertextBlob": bench.ciphertext, "EncryptionContext": CONTEXT} | request
+    return bench.kms.decrypt(**call)["Plaintext"]
+
+
+def _data_key(bench: Bench, **request: Any) -> int:
+    return len(bench.kms.generate_data_key(**{"KeyId": bench.key()} | request)["Plaintext"])
+
+
+def _re_encrypt(bench: Bench, **request: Any) -> Any:
+    call = {"CiphertextBlob": bench.ciphertext, "SourceEncryptionContext": CONTEXT, "DestinationKeyId": bench.other}
+    return bench.kms.re_encrypt(**call | request)
+
+
+def _sign(bench: Bench, **request: Any) -> Any:
+    return bench.kms.sign(**{"KeyId": bench.p256, "Message": MESSAGE, "SigningAlgorithm": "ECDSA_SHA_256"} | request)
+
+
+def _verify(bench: Bench, **request: Any) -> Any:
+    call = {"KeyId": bench.p256, "Message": MESSAGE, "SigningAlgorithm": "ECDSA_SHA_256", "Signature": bench.signature}
+    return bench.kms.verify(**call | request)["SignatureValid"]
+
+
+def _mac(bench: Bench, **request: Any) -> Any:
+    return bench.kms.generate_mac(**{"KeyId": bench.hmac, "Message": MESSAGE, "MacAlgorithm": "HMAC_SHA_256"} | request)
+
+
+def _derive(bench: Bench, **request: Any) -> int:
+    public_key = foreign_public_key(ec.SECP256R1())
+    call = {"KeyId": bench.agreement, "KeyAgreementAlgorithm": "ECDH", "PublicKey": public_key}
+    return len(bench.kms.derive_shared_secret(**call | request)["SharedSecret"])
+
+
+def _decapsulate(bench: Bench, **request: Any) -> Any:
+    call = {"KeyId": bench.ml_kem, "EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": bench.encapsulated}
+    return bench.kms.decapsulate(**call | request)["SharedSecret"]
+
+
+def _encapsulate(bench: Bench, **request: Any) -> Any:
+    return bench.kms.encapsulate(**{"KeyId": bench.ml_kem, "EncapsulationAlgorithm": "ML_KEM"} | request)
+
+
+def _on(bench: Bench, operation: str, key: str) -> Any:
+    return getattr(bench.kms, operation)(KeyId=key)
+
+
+def _disabled(bench: Bench) -> str:
+    key = bench.new(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    bench.kms.disable_key(KeyId=key)
+    return key
+
+
+def _flipped(blob: bytes) -> bytes:
+    return blob[:-1] + bytes([blob[-1] ^ 1])
+
+
+def _last_usage(bench: Bench) -> dict[str, Any]:
+    return dict(bench.kms.get_key_last_usage(KeyId=bench.new()))
+
+
+def _grant_to_a_service(bench: Bench, **more: Any) -> Any:
+    return bench.kms.create_grant(KeyId=bench.key(), GranteeServicePrincipal=SERVICE, Operations=["Decrypt"], **more)
+
+
+def _after_rotation(bench: Bench) -> bytes:
+    key = bench.new()
+    blob = bench.kms.encrypt(KeyId=key, Plaintext=MESSAGE)["CiphertextBlob"]
+    bench.kms.rotate_key_on_demand(KeyId=key)
+    plaintext: bytes = bench.kms.decrypt(CiphertextBlob=blob)["Plaintext"]
+    return plaintext
+
+
+ROWS = [
+    Row("Encrypt", "4096 bytes",
+        lambda b: _encrypt(b, Plaintext=b"x" * 4096)["EncryptionAlgorithm"], "SYMMETRIC_DEFAULT"),
+    Row("Encrypt", "4097 bytes", lambda b: _encrypt(b, Plaintext=b"x" * 4097), _INVALID),
+    Row("Encrypt", "no bytes", lambda b: _encrypt(b, Plaintext=b""), _INVALID),
+    Row("Encrypt", "a key that does not exist", lambda b: _encrypt(b, KeyId=MISSING), "NotFoundException"),
+    Row("Encrypt", "an alias that does not exist", lambda b: _encrypt(b, KeyId="alias/none-here"), "NotFoundException"),
+    Row("Encrypt", "a disabled key", lambda b: _encrypt(b, KeyId=b.disabled), "DisabledException"),
+    Row("Encrypt", "a key pending deletion",
+        lambda b: _encrypt(b, KeyId=b.pending_deletion), "KMSInvalidStateException"),
+    Row("Encrypt", "a key pending import", lambda b: _encrypt(b, KeyId=b.pending_import), "KMSInvalidStateException"),
+    Row("Encrypt", "a signing key", lambda b: _encrypt(b, KeyId=b.p256), _USAGE),
+    Row("Encrypt", "an RSA algorithm, a symmetric key", lambda b: _encrypt(b, EncryptionAlgorithm=OAEP), _USAGE),
+    Row("Encrypt", "RSA-2048, 190 bytes",
+        lambda b: _encrypt(b, KeyId=b.rsa, Plaintext=b"x" * 190, EncryptionAlgorithm=OAEP)["EncryptionAlgorithm"],
+        OAEP),
+    Row("Encrypt", "RSA-2048, 191 bytes",
+        lambda b: _encrypt(b, KeyId=b.rsa, Plaintext=b"x" * 191, EncryptionAlgorithm=OAEP), _INVALID),
+    Row("Encrypt", "RSA without an algorithm", lambda b: _encrypt(b, KeyId=b.rsa), _USAGE),
+    Row("Encrypt", "a dry run", lambda b: _encrypt(b, DryRun=True), "DryRunOperationException"),
+    Row("Encrypt", "a token of no grant", lambda b: _encrypt(b, GrantTokens=["bm9uZQ"]), "InvalidGrantTokenException"),
+    Row("Decrypt", "the same context", _decrypt, MESSAGE),
+    Row("Decrypt", "the pairs in another order",
+        lambda b: _decrypt(b, EncryptionContext=dict(reversed(CONTEXT.items()))), MESSAGE),
+    Row("Decrypt", "another context",
+        lambda b: _decrypt(b, EncryptionContext={"tenant": "b"}), "InvalidCiphertextException"),
+    Row("Decrypt", "no context", lambda b: _decrypt(b, EncryptionContext={}), "InvalidCiphertextException"),
+    Row("Decrypt", "an altered ciphertext",
+        lambda b: _decrypt(b, CiphertextBlob=_flipped(b.ciphertext)), "InvalidCiphertextException"),
+    Row("Decrypt", "no ciphertext of KMS",
+        lambda b: _decrypt(b, CiphertextBlob=b"x" * 100), "InvalidCiphertextException"),
+    Row("Decrypt", "another key named", lambda b: _decrypt(b, KeyId=b.other), "IncorrectKeyException"),
+    Row("Decrypt", "RSA, a ciphertext of another length",
+        lambda b: _decrypt(b, KeyId=b.rsa, EncryptionAlgorithm=OAEP, CiphertextBlob=b"x" * 256,
+        EncryptionContext={}), "InvalidCiphertextException"),
+    Row("ReEncrypt", "to another key", lambda b: _re_encrypt(b)["KeyId"] == b.other, True),
+    Row("ReEncrypt", "another source context",
+        lambda b: _re_encrypt(b, SourceEncryptionContext={}), "InvalidCiphertextException"),
+    Row("ReEncrypt", "another source key named",
+        lambda b: _re_encrypt(b, SourceKeyId=b.other), "IncorrectKeyException"),
+    Row("ReEncrypt", "to RSA",
+        lambda b: _re_encrypt(b, DestinationKeyId=b.rsa,
+        DestinationEncryptionAlgorithm=OAEP)["DestinationEncryptionAlgorithm"], OAEP),
+    Row("GenerateDataKey", "AES_256", lambda b: _data_key(b, KeySpec="AES_256"), 32),
+    Row("GenerateDataKey", "AES_128", lambda b: _data_key(b, KeySpec="AES_128"), 16),
+    Row("GenerateDataKey", "1024 bytes", lambda b: _data_key(b, NumberOfBytes=1024), 1024),
+    Row("GenerateDataKey", "1025 bytes", lambda b: _data_key(b, NumberOfBytes=1025), _INVALID),
+    Row("GenerateDataKey", "spec and number", lambda b: _data_key(b, KeySpec="AES_256", NumberOfBytes=32), _INVALID),
+    Row("GenerateDataKey", "neither spec nor number", _data_key, _INVALID),
+    Row("GenerateDataKey", "an RSA key", lambda b: _data_key(b, KeyId=b.rsa, KeySpec="AES_256"), _USAGE),
+    Row("GenerateDataKeyPair", "ECC_NIST_P256",
+        lambda b: b.kms.generate_data_key_pair(KeyId=b.key(), KeyPairSpec="ECC_NIST_P256")["KeyPairSpec"],
+        "ECC_NIST_P256"),
+    Row("GenerateDataKeyPair", "an RSA key",
+        lambda b: b.kms.generate_data_key_pair(KeyId=b.rsa, KeyPairSpec="ECC_NIST_P256"), _USAGE),
+    Row("GenerateDataKeyPair", "no such spec",
+        lambda b: b.kms.generate_data_key_pair(KeyId=b.key(), KeyPairSpec="RSA_1024"), _INVALID),
+    Row("Sign", "a digest",
+        lambda b: _sign(b, Message=DIGEST, MessageType="DIGEST")["SigningAlgorithm"], "ECDSA_SHA_256"),
+    Row("Sign", "a digest of another length", lambda b: _sign(b, Message=b"x" * 31, MessageType="DIGEST"), _INVALID),
+    Row("Sign", "4097 bytes", lambda b: _sign(b, Message=b"x" * 4097), _INVALID),
+    Row("Sign", "an algorithm of another spec", lambda b: _sign(b, SigningAlgorithm=PSS), _USAGE),
+    Row("Sign", "a symmetric key", lambda b: _sign(b, KeyId=b.key(), SigningAlgorithm=PSS), _USAGE),
+    Row("Sign", "RSA", lambda b: len(_sign(b, KeyId=b.rsa_signing, SigningAlgorithm=PSS)["Signature"]), 256),
+    Row("Sign", "ML-DSA-65",
+        lambda b: len(_sign(b, KeyId=b.key("ML_DSA_65", "SIGN_VERIFY"),
+        SigningAlgorithm="ML_DSA_SHAKE_256")["Signature"]), 3309),
+    Row("Sign", "Ed25519",
+        lambda b: len(_sign(b, KeyId=b.key("ECC_NIST_EDWARDS25519", "SIGN_VERIFY"),
+        SigningAlgorithm="ED25519_SHA_512")["Signature"]), 64),
+    Row("Sign", "a dry run", lambda b: _sign(b, DryRun=True), "DryRunOperationException"),
+    Row("Verify", "the signature", _verify, True),
+    Row("Verify", "the digest", lambda b: _verify(b, Message=DIGEST, MessageType="DIGEST"), True),
+    Row("Verify", "another message", lambda b: _verify(b, Message=b"other"), "KMSInvalidSignatureException"),
+    Row("Verify", "an altered signature",
+        lambda b: _verify(b, Signature=_flipped(b.signature)), "KMSInvalidSignatureException"),
+    Row("GenerateMac", "HMAC_256", lambda b: len(_mac(b)["Mac"]), 32),
+    Row("GenerateMac", "an algorithm of another spec", lambda b: _mac(b, MacAlgorithm="HMAC_SHA_512"), _USAGE),
+    Row("GenerateMac", "a symmetric key", lambda b: _mac(b, KeyId=b.key()), _USAGE),
+    Row("VerifyMac", "another MAC",
+        lambda b: b.kms.verify_mac(KeyId=b.hmac, Message=MESSAGE, MacAlgorithm="HMAC_SHA_256", Mac=b"x" * 32),
+        "KMSInvalidMacException"),
+    Row("GetPublicKey", "a signing key",
+        lambda b: b.kms.get_public_key(KeyId=b.p256)["SigningAlgorithms"], ["ECDSA_SHA_256"]),
+    Row("GetPublicKey", "a symmetric key",
+        lambda b: b.kms.get_public_key(KeyId=b.key()), "UnsupportedOperationException"),
+    Row("GetPublicKey", "an HMAC key", lambda b: b.kms.get_public_key(KeyId=b.hmac), "UnsupportedOperationException"),
+    Row("DeriveSharedSecret", "the same curve", _derive, 32),
+    Row("DeriveSharedSecret", "another curve",
+        lambda b: _derive(b, PublicKey=foreign_public_key(ec.SECP384R1())), _INVALID),
+    Row("DeriveSharedSecret", "a signing key", lambda b: _derive(b, KeyId=b.p256), _USAGE),
+    Row("Encapsulate", "ML-KEM-768", lambda b: len(_encapsulate(b)["SharedSecretCiphertextBlob"]), 1088),
+    Row("Encapsulate", "a signing key", lambda b: _encapsulate(b, KeyId=b.p256), _USAGE),
+    Row("Encapsulate", "another algorithm", lambda b: _encapsulate(b, EncapsulationAlgorithm="RSA"), _INVALID),
+    Row("Encapsulate", "a dry run", lambda b: _encapsulate(b, DryRun=True), "DryRunOperationException"),
+    Row("Decapsulate", "ML-KEM-768", lambda b: len(_decapsulate(b)), 32),
+    Row("Decapsulate", "altered: 32 other bytes",
+        lambda b: len(_decapsulate(b, SharedSecretCiphertextBlob=_flipped(b.encapsulated))), 32),
+    Row("Decapsulate", "a byte too few",
+        lambda b: _decapsulate(b, SharedSecretCiphertextBlob=b.encapsulated[1:]), "InvalidCiphertextException"),
+    Row("Decapsulate", "a key agreement key", lambda b: _decapsulate(b, KeyId=b.agreement), _USAGE),
+    Row("CreateKey", "ML-KEM-768 for key agreement",
+        lambda b: b.new(KeySpec="ML_KEM_768", KeyUsage="KEY_AGREEMENT"), _INVALID),
+    Row("GetKeyLastUsage", "a new key", lambda b: bool(_last_usage(b).get("KeyLastUsage")), False),
+    Row("GetKeyLastUsage", "a new key is tracked from its creation",
+        lambda b: _last_usage(b)["KeyCreationDate"] >= _last_usage(b)["TrackingStartDate"], True),
+    Row("CreateGrant", "a service without SourceArn",
+        lambda b: _grant_to_a_service(b, RetiringServicePrincipal=SERVICE), _INVALID),
+    Row("CreateGrant", "a service that no principal retires",
+        lambda b: _grant_to_a_service(b, Constraints={"SourceArn": SOURCE}), _INVALID),
+    Row("RotateKeyOnDemand", "old ciphertext is readable", _after_rotation, MESSAGE),
+    Row("RotateKeyOnDemand", "an RSA key",
+        lambda b: b.kms.rotate_key_on_demand(KeyId=b.rsa), "UnsupportedOperationException"),
+    Row("EnableKeyRotation", "an RSA key",
+        lambda b: b.kms.enable_key_rotation(KeyId=b.rsa), "UnsupportedOperationException"),
+    Row("EnableKeyRotation", "every 89 days",
+        lambda b: b.kms.enable_key_rotation(KeyId=b.key(), RotationPeriodInDays=89), _INVALID),
+    Row("CreateKey", "RSA without a usage", lambda b: b.new(KeySpec="RSA_2048"), _INVALID),
+    Row("CreateKey", "secp256k1 for key agreement",
+        lambda b: b.new(KeySpec="ECC_SECG_P256K1", KeyUsage="KEY_AGREEMENT"), _INVALID),
+    Row("PutKeyPolicy", "no JSON",
+        lambda b: b.kms.put_key_policy(KeyId=b.key(), Policy="{"), "MalformedPolicyDocumentException"),
+    Row("CreateAlias", "alias/aws/",
+        lambda b: b.kms.create_alias(AliasName="alias/aws/own", TargetKeyId=b.key()), "NotAuthorizedException"),
+    Row("ScheduleKeyDeletion", "in 6 days",
+        lambda b: b.kms.schedule_key_deletion(KeyId=b.key(), PendingWindowInDays=6), _INVALID),
+    Row("ScheduleKeyDeletion", "again", lambda b: _on(b, "schedule_key_deletion", b.pending_deletion), _STATE),
+    Row("CancelKeyDeletion", "a key that stays", lambda b: _on(b, "cancel_key_deletion", b.key()), _STATE),
+    Row("EnableKey", "a key pending deletion", lambda b: _on(b, "enable_key", b.pending_deletion), _STATE),
+    Row("EnableKey", "a key pending import", lambda b: _on(b, "enable_key", b.pending_import), _STATE),
+    Row("GetPublicKey", "a disabled key", lambda b: _on(b, "get_public_key", _disabled(b)), "DisabledException"),
+    Row("GenerateRandom", "1025 bytes", lambda b: b.kms.generate_random(NumberOfBytes=1025), _INVALID),
+]  # fmt: skip
+
 
 # KMS itself is to refuse, not the client; and a real account's throttling is no part of the contract.
 CONFIG = Config(parameter_validation=False, retries={"mode": "standard", "max_attempts": 6})

@@ -8,8 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.conftest import users_settings
-from tests.contract.rows import ROWS, Bench, Row
+from tests.contract.conftest import ROWS, Bench, Row, users_settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "embedded-aws.md"
 

@@ -20,7 +20,7 @@ from kms_runtime.aws_errors import IncorrectKeyException, InvalidArnException, I
 from kms_runtime.errors import InvalidRequest, PublicKeyInvalid, ServiceUnreachable
 from kms_runtime.public_keys import remote_document
 from kms_runtime.public_keys.jwk import parameters, thumbprint
-from tests.runtime.tokens.https_server import HttpsServer
+from tests.runtime.tokens.conftest import HttpsServer
 
 ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OAEP = ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256")

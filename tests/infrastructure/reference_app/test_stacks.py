@@ -80,7 +80,7 @@ def test_stack_matches_its_snapshot(
 
 
 def test_app_has_one_stack_per_module_and_each_tells_callers_what_it_made(templates: Templates) -> None:
-    modules = {path.stem for path in (ROOT / "stacks").glob("*.py")} - {"__init__", "support"}
+    modules = {path.stem for path in (ROOT / "stacks").glob("*.py")} - {"__init__"}
     assert {stack.__module__ for stack in discovered()} == {f"stacks.{module}" for module in modules}
     assert sorted(templates) == sorted(STACKS)
     assert [name for name, template in templates.items() if not template.get("Outputs")] == []
