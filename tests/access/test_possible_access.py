@@ -468,6 +468,53 @@ def test_macro_of_the_whole_template_may_allow_anything(running: Simulator, tmp_
     assert OUTSIDE in {entry.principal for entry in found.entries if entry.action == DECRYPTION}
 
 
+def denied_but(operator: str, name: str, value: Any) -> dict[str, Any]:
+    everyone = {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}
+    return everyone | {"Condition": {operator: {name: value}}}
+
+
+CI = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/ci"}
+HERE, LITERAL = "arn:aws:iam::<account>:role/ci", "arn:aws:iam::111122223333:role/ci"
+ANYONE = may("kms:*") | {"Principal": "*"}
+
+
+@pytest.mark.parametrize(
+    ("statements", "who"),
+    [
+        ([ROOT_MAY, denied_but("ArnNotEquals", "aws:PrincipalArn", CI)], HERE),
+        ([ROOT_MAY, denied_but("StringNotLike", "aws:principalarn", [CI, "arn:aws:iam::*:role/other-*"])], HERE),
+        (
+            [ROOT_MAY, denied_but("ArnNotLikeIfExists", "aws:PrincipalArn", LITERAL)],
+            "role/ci if <account> is 111122223333",
+        ),
+        (
+            [ROOT_MAY, {"Effect": "Deny", "NotPrincipal": {"AWS": LITERAL}, "Action": "*", "Resource": "*"}],
+            "role/ci if <account> is 111122223333",
+        ),
+        ([ANYONE, denied_but("StringNotEquals", "kms:CallerAccount", "222222222222")], "account 222222222222"),
+        ([ANYONE, denied_but("StringNotLike", "aws:PrincipalAccount", "2222*")], "account 2222*"),
+        ([ANYONE, denied_but("StringNotEquals", "aws:PrincipalServiceName", "s3.amazonaws.com")], "s3.amazonaws.com"),
+        ([ANYONE, denied_but("Bool", "aws:PrincipalIsAWSService", "false")], "any-service.amazonaws.com"),
+        ([ROOT_MAY, denied_but("StringNotEquals", "aws:username", "bob")], "any other user"),
+        ([ROOT_MAY, denied_but("StringNotEquals", "aws:PrincipalType", "Account")], "root user of this account"),
+        ([ROOT_MAY | {"Condition": {"StringEquals": {"aws:PrincipalType": "User"}}}], "any other user"),
+        (
+            [ROOT_MAY | {"Condition": {"ArnEquals": {"aws:PrincipalArn": ROOT_MAY["Principal"]["AWS"]}}}],
+            "root user of this account",
+        ),
+    ],
+)
+def test_principal_that_a_denial_spares_is_listed(statements: list[Any], who: str, build: Build) -> None:
+    """Though no Allow names it: an Allow of the account's root, or of everyone, is all that it needs."""
+    found = build(It=key(*statements)).entries
+    assert who in {entry.principal for entry in found if entry.action == DECRYPTION}
+
+
+def test_spared_principal_is_not_asked_about_elsewhere(build: Build) -> None:
+    found = build(It=key(ROOT_MAY, denied_but("ArnNotEquals", "aws:PrincipalArn", CI)), Other=key(ROOT_MAY)).entries
+    assert {entry.resource for entry in found if entry.principal == HERE} == {"Stack/It"}
+
+
 @pytest.mark.parametrize(
     ("arn", "action"),
     [

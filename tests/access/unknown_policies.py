@@ -367,7 +367,12 @@ def _names(who: tuple[str, str], owner: str, given: Mapping[str, str]) -> set[st
     symbols |= {"<account>"} if account == given["One.AWS::AccountId"] else set()
     spelled = {arn, *(arn.replace(account, name, 1) for name in symbols)}
     spelled |= {text.replace(f"/{role}", f"/{name}") for text in spelled for name in symbols}
-    found = {*spelled, *(f"account {name}" for name in {account, *symbols}), *(f"principal {name}" for name in symbols)}
+    found = {
+        f"role/{role} if <account> is {account}",
+        *spelled,
+        *(f"account {name}" for name in {account, *symbols}),
+        *(f"principal {name}" for name in symbols),
+    }
     if account == owner and kind == "none":
         return found | {f"{name} by this policy alone" for name in spelled} | {"role without any policy"}
     return found | ({"account administrator"} if account == owner else {"anyone outside"})

@@ -91,6 +91,7 @@ class Principal:
         boundaries: Its permissions boundary, None if it has none.
         attributes: Request context that is known of it, by condition key.
         tags: Its tags, and None for those that it does not have and a policy asks for; None if they are not known.
+        only: Ids of the resources that it is asked about, as a Deny of theirs excepts it; None for all.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Principal:
     boundaries: Sequence[Policy] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str | None] | None = None
+    only: frozenset[str] | None = None
 
     def arn_at(self, resource: "Resource") -> str:
         """Return its ARN as it asks for ``resource``."""

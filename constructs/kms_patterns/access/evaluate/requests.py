@@ -53,6 +53,8 @@ class Request:
 
 def applies(principal: Principal, resource: Resource) -> bool:
     """Return whether there is anything to ask: a service or an identity provider acts only where a policy names it."""
+    if principal.only is not None and resource.id not in principal.only:
+        return False
     if principal.kind in {PrincipalKind.SERVICE, PrincipalKind.PROVIDER}:
         text = json.dumps(resource.policy.document, ensure_ascii=False) if resource.policy else ""
         return f'"{principal.arn}"' in text or (
@@ -83,7 +85,8 @@ def batch(request: Request, table: Mapping[int, int], each: str = "together") ->
     principal, resource = request.principal, request.resource
     context = _context(request)
     absent = [f"{_TAG}{name}" for name, value in (principal.tags or {}).items() if value is None]
-    known = [*_KNOWN_OF_ALL, *(key for key in context if key not in _KNOWN_OF_ALL), *absent]
+    unknown = {key for key, value in principal.attributes.items() if is_symbolic(value)}
+    known = [*(key for key in dict.fromkeys([*_KNOWN_OF_ALL, *context]) if key not in unknown), *absent]
     return {
         "principal": principal.arn_at(resource),
         "resource": request.arn,

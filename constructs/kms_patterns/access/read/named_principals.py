@@ -1,21 +1,13 @@
-"""Principals that policies name but the assembly does not define, and those that always exist."""
+"""Principals that policies name but the assembly does not define."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kms_patterns.access.model import (
-    ADMINISTRATOR,
-    ALONE,
-    OUTSIDE,
-    WITHOUT_POLICY,
-    Policy,
-    Principal,
-    PrincipalKind,
-    Resource,
-)
-from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
+from kms_patterns.access.model import ALONE, Policy, Principal, PrincipalKind, Resource
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.statement_ways import is_any, named_arn
 from kms_patterns.access.unknowns.symbols import MadeUpAccounts, is_symbolic, shown, symbol
@@ -24,7 +16,7 @@ ANY_SERVICE = "any-service.amazonaws.com"
 """Stands for every AWS service, where a policy tells services from others."""
 
 _NAMING_KEYS = {
-    "aws:principalarn": "AWS",
+    "aws:principalarn": "Arn",
     "aws:principalaccount": "Account",
     "kms:calleraccount": "Account",
     "aws:principalservicename": "Service",
@@ -34,49 +26,13 @@ _NAMING_KEYS = {
 """Condition keys whose values name principals, in lower case, with what they name."""
 
 
-def _everything(*actions: str) -> tuple[Policy, ...]:
+def everything(*actions: str) -> tuple[Policy, ...]:
+    """Return a policy that allows actions on every resource."""
     statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
     return (Policy("permissions assumed", "identity", {"Version": "2012-10-17", "Statement": [statement]}),)
 
 
-_ALL = _everything("*")
-
-
-def synthetic(made_up: MadeUpAccounts) -> list[Principal]:
-    """Return the principals that always exist: three of the account of the resource asked about, and one outside.
-
-    Their names hold marks that no name of a template holds, the account of the last does not occur in the input.
-    """
-    here = "arn:{partition}:iam::{account}:role/"
-    return [
-        Principal(
-            id=WITHOUT_POLICY,
-            kind=PrincipalKind.BARE,
-            label="role without any policy (what the resource's own policy gives)",
-            arn=here + symbol(WITHOUT_POLICY),
-        ),
-        Principal(
-            id=ADMINISTRATOR,
-            kind=PrincipalKind.ADMINISTRATOR,
-            label="account administrator (*:*)",
-            arn=here + symbol("an administrator"),
-            identity=_ALL,
-        ),
-        Principal(
-            id="any other role",
-            kind=PrincipalKind.ANY_ROLE,
-            label="any other role (kms:*, lambda:*, s3:*, sts:*)",
-            arn=here + symbol("any other role"),
-            identity=_everything("kms:*", "lambda:*", "s3:*", "sts:*"),
-        ),
-        Principal(
-            id=OUTSIDE,
-            kind=PrincipalKind.OUTSIDER,
-            label="anyone outside the account",
-            arn=f"arn:aws:iam::{made_up.of(OUTSIDE)}:role/{symbol('anyone')}",
-            identity=_ALL,
-        ),
-    ]
+ALL = everything("*")
 
 
 def named_principals(
@@ -94,12 +50,34 @@ def named_principals(
     """
     arns = {principal.arn for principal in defined}
     known: set[tuple[str, str, str]] = set()
-    for resource in resources:
+    named_by = list(resources)
+    for resource in named_by:
         for statement in _statements(resource.policy.document) if resource.policy else ():
             for kind, value in _named(statement):
                 if (kind, value, resource.account) not in known and value not in arns:
                     known.add((kind, value, resource.account))
                     yield from _principal(kind, value, resource.account, made_up)
+    yield from _spared(named_by, arns, known, made_up)
+
+
+def _spared(
+    resources: Iterable[Resource],
+    defined: Container[str],
+    known: Container[tuple[str, str, str]],
+    made_up: MadeUpAccounts,
+) -> Iterator[Principal]:
+    """Yield whom Denies spare, for the resources that have them: no Allow need name them."""
+    found: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for resource in resources:
+        for statement in _statements(resource.policy.document) if resource.policy else ():
+            for kind, value in _excepted(statement):
+                if value not in defined:
+                    found[kind, value, resource.account].add(resource.id)
+    for (kind, value, account), places in found.items():
+        is_named = any((name, value, account) in known for name in (kind, "AWS"))
+        spared = [] if is_named else _principal(kind, value, account, made_up)
+        for principal in [*spared, *_if_deployed_there(value, account)]:
+            yield replace(principal, only=frozenset(places))
 
 
 def not_evaluated(resources: Iterable[Resource]) -> Iterator[tuple[str, str]]:
@@ -123,12 +101,30 @@ def _named(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for kind, values in given.items():
             for value in items(values):
                 yield kind, text(value)
+    yield from _in_conditions(statement, negated=False)
+
+
+def _excepted(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield whom a Deny spares: a Deny of all but some tells of them as an Allow of some does."""
+    if statement.get("Effect") == "Allow":
+        return
+    excluded = statement.get("NotPrincipal")
+    for value in items(mapping(excluded).get("AWS")):
+        yield "AWS", text(value)
+    yield from _in_conditions(statement, negated=True)
+
+
+def _in_conditions(statement: Mapping[str, Any], *, negated: bool) -> Iterator[tuple[str, str]]:
     for operator, keys in mapping(statement.get("Condition")).items():
-        if "not" not in operator.lower():
-            for key, values in mapping(keys).items():
-                kind = _NAMING_KEYS.get(key.lower())
-                for value in items(values) if kind else ():
-                    yield str(kind), text(value).lower() if kind == "AnyService" else text(value)
+        for key, values in mapping(keys).items():
+            kind = _NAMING_KEYS.get(key.lower())
+            for value in items(values) if kind else ():
+                if kind == "AnyService":
+                    told = text(value).lower() == str(not negated).lower()
+                else:
+                    told = ("not" in operator.lower()) is negated
+                if told:
+                    yield str(kind), text(value)
 
 
 def _principal(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> Iterator[Principal]:
@@ -136,9 +132,11 @@ def _principal(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> 
         name = named_arn(kind, value, made_up)[1]
         known = {} if is_symbolic(value) else {"aws:PrincipalServiceName": value}
         yield Principal(shown(value), PrincipalKind.SERVICE, f"service {shown(value)}", name, attributes=known)
-    elif kind == "AnyService" and value == "true":
+    elif kind == "AnyService":
         yield Principal(ANY_SERVICE, PrincipalKind.SERVICE, "any AWS service", ANY_SERVICE)
-    elif kind in {"AWS", "Account"} and value != "*":
+    elif kind == "Arn" and (root := re.fullmatch(r"arn:([^:]*):iam::([^:]*):root", value)):
+        yield from _root_user(root[2], account, made_up)
+    elif kind in {"AWS", "Account", "Arn"} and value != "*":
         yield from _of_aws(kind, value, account, made_up)
     elif kind == "Federated":
         arn = _provider_at(value, account) if value.startswith("arn:") else named_arn(kind, value, made_up)[1]
@@ -179,19 +177,31 @@ def _of_aws(kind: str, value: str, account: str, made_up: MadeUpAccounts) -> Ite
 def _of_arn(value: str, account: str, made_up: MadeUpAccounts) -> Iterator[Principal]:
     parts = [*value.split(":", 5), "", "", "", "", ""]  # a malformed ARN counts as one of an unknown account
     there, name = parts[4], parts[5]
-    printed = shown(value).replace(UNKNOWN_ACCOUNT, "<account>")
+    printed, named = (
+        shown(item).replace(UNKNOWN_ACCOUNT, "<account>").replace(UNKNOWN_REGION, "<region>") for item in (value, name)
+    )
     concrete = named_arn("AWS", value, made_up)[1].replace("*", "any").replace("?", "x")
     if there == account:
-        yield from _of_this_account(printed, shown(name), account, concrete)
+        yield from _of_this_account(printed, named, account, concrete)
     elif set(there) & {"*", "?"} or not there:
         tail = name.replace("*", "any").replace("?", "x")
         here = ":".join([*parts[:4], account, tail])
-        yield from _of_this_account(shown(name), printed, account, here)
+        yield from _of_this_account(named, printed, account, here)
         if there:
             number = _digits(there, made_up)
             yield _with_everything(printed, f"{printed} (of another account)", ":".join([*parts[:4], number, tail]))
     else:
         yield _with_everything(printed, f"{printed} (of account {shown(there)})", concrete)
+
+
+def _if_deployed_there(value: str, account: str) -> Iterator[Principal]:
+    """Yield a principal of a literal account as one of the account that a stack of any account may be deployed to."""
+    match = re.fullmatch(r"(arn:[^:]*:iam::)(\d{12}):(.+)", value)
+    if match and account == UNKNOWN_ACCOUNT != match[2]:
+        name = f"{match[3]} if <account> is {match[2]}"
+        label = f"{match[3]} of this account (if that is {match[2]}, and its own IAM allows)"
+        tail = match[3].replace("*", "any").replace("?", "x")
+        yield _with_everything(name, label, f"{match[1]}{account}:{tail}")
 
 
 def _of_this_account(identifier: str, name: str, account: str, arn: str) -> Iterator[Principal]:
@@ -200,6 +210,12 @@ def _of_this_account(identifier: str, name: str, account: str, arn: str) -> Iter
     yield _with_everything(identifier, f"{label} (not in this assembly: if its own IAM allows, taken as *:*)", arn)
     alone = _with_everything(f"{identifier} {ALONE}", f"{label} ({ALONE})", arn)
     yield replace(alone, identity=())
+
+
+def _root_user(number: str, account: str, made_up: MadeUpAccounts) -> Iterator[Principal]:
+    where = "this account" if number == account else f"account {shown(number)}"
+    digits = made_up.of(number) if is_symbolic(number) else _digits(number, made_up)
+    yield _with_everything(f"root user of {where}", f"root user of {where}", f"arn:aws:iam::{digits}:root")
 
 
 def _digits(account: str, made_up: MadeUpAccounts) -> str:
@@ -214,4 +230,14 @@ def _digits(account: str, made_up: MadeUpAccounts) -> str:
 
 
 def _with_everything(identifier: str, label: str, arn: str) -> Principal:
-    return Principal(identifier, PrincipalKind.NAMED, label, arn, identity=_ALL)
+    return Principal(identifier, PrincipalKind.NAMED, label, arn, identity=ALL, attributes=_attributes(arn))
+
+
+def _attributes(arn: str) -> dict[str, str]:
+    """Return what the form of an ARN tells of its principal's requests."""
+    kind, _, name = arn.rpartition(":")[2].partition("/")
+    if kind == "user":
+        return {"aws:PrincipalType": "User", "aws:username": name.rpartition("/")[2]}
+    return {"root": {"aws:PrincipalType": "Account"}, "federated-user": {"aws:PrincipalType": "FederatedUser"}}.get(
+        kind, {}
+    )

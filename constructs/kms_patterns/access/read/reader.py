@@ -6,17 +6,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, Unresolved
+from kms_patterns.access.model import (
+    ADMINISTRATOR,
+    OUTSIDE,
+    WITHOUT_POLICY,
+    Model,
+    Policy,
+    Principal,
+    PrincipalKind,
+    Resource,
+    Unresolved,
+)
 from kms_patterns.access.read.assembly import Stack, load_assembly
 from kms_patterns.access.read.identities import Identities
 from kms_patterns.access.read.intrinsics import BOTH_WAYS
-from kms_patterns.access.read.named_principals import named_principals, not_evaluated, synthetic
+from kms_patterns.access.read.named_principals import ALL, everything, named_principals, not_evaluated
 from kms_patterns.access.read.protected_resources import ProtectedResources
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.unknowns.environments import Environments
 from kms_patterns.access.unknowns.expansion import Expansion
-from kms_patterns.access.unknowns.symbols import MadeUpAccounts
+from kms_patterns.access.unknowns.symbols import MadeUpAccounts, symbol
 
 _TAG = re.compile(r'(?i)aws:PrincipalTag/([^"}]+)["}]')
 
@@ -50,11 +60,80 @@ def model_of(stacks: list[Stack]) -> Model:
     return Model(
         stacks=[stack.id for stack in stacks],
         files={stack.id: stack.file for stack in stacks},
-        principals=_unique([*map(exact.principal, principals), *named, *synthetic(made_up)]),
+        principals=_unique([*map(exact.principal, principals), *named, *synthetic(made_up, _of_resources(resources))]),
         resources=[exact.resource(resource) for resource in resources],
         unresolved=_noted(template.resolver.unresolved),
         names={**template.names(), **made_up.names},
     )
+
+
+_TELLING_USERS = re.compile(r'"aws:(?:username|principaltype)"', re.IGNORECASE)
+
+
+def synthetic(made_up: MadeUpAccounts, policies: str = "") -> list[Principal]:
+    """Return the principals that always exist: three of the account of the resource asked about, and one outside.
+
+    Their names hold marks that no name of a template holds, the account of the last does not occur in the input.
+
+    Args:
+        made_up: Account ids for what has none.
+        policies: The policies of resources as text. If one tells users from roles, there are a user and the root user.
+    """
+    here = "arn:{partition}:iam::{account}:role/"
+    user = {"aws:PrincipalType": "User", "aws:username": symbol("any other user")}
+    account = "arn:{partition}:iam::{account}:"
+    more = [
+        Principal(
+            id="any other user",
+            kind=PrincipalKind.ADMINISTRATOR,
+            label="any other user of the account (*:*)",
+            arn=f"{account}user/{symbol('any other user')}",
+            identity=ALL,
+            attributes=user,
+        ),
+        Principal(
+            id="root user of this account",
+            kind=PrincipalKind.ADMINISTRATOR,
+            label="root user of the account",
+            arn=f"{account}root",
+            identity=ALL,
+            attributes={"aws:PrincipalType": "Account"},
+        ),
+    ]
+    return [
+        *(more if _TELLING_USERS.search(policies) else []),
+        Principal(
+            id=WITHOUT_POLICY,
+            kind=PrincipalKind.BARE,
+            label="role without any policy (what the resource's own policy gives)",
+            arn=here + symbol(WITHOUT_POLICY),
+        ),
+        Principal(
+            id=ADMINISTRATOR,
+            kind=PrincipalKind.ADMINISTRATOR,
+            label="account administrator (*:*)",
+            arn=here + symbol("an administrator"),
+            identity=ALL,
+        ),
+        Principal(
+            id="any other role",
+            kind=PrincipalKind.ANY_ROLE,
+            label="any other role (kms:*, lambda:*, s3:*, sts:*)",
+            arn=here + symbol("any other role"),
+            identity=everything("kms:*", "lambda:*", "s3:*", "sts:*"),
+        ),
+        Principal(
+            id=OUTSIDE,
+            kind=PrincipalKind.OUTSIDER,
+            label="anyone outside the account",
+            arn=f"arn:aws:iam::{made_up.of(OUTSIDE)}:role/{symbol('anyone')}",
+            identity=ALL,
+        ),
+    ]
+
+
+def _of_resources(resources: Iterable[Resource]) -> str:
+    return json.dumps([resource.policy.document for resource in resources if resource.policy], ensure_ascii=False)
 
 
 class _Exact:
