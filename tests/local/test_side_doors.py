@@ -32,7 +32,7 @@ from kms_patterns.local.layout import Layout
 from kms_patterns.local.server.authorization.resource_policies import stack_document
 from kms_patterns.local.server.emulator import emulator, functions
 from kms_patterns.local.server.emulator.emulator import APP
-from kms_patterns.local.server.requests.request_members import ASKING, is_key_member
+from kms_patterns.local.server.requests.request_members import ASKING, Served, is_key_member
 from tests.local import every_action
 
 MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:any"
@@ -512,3 +512,11 @@ def test_every_refusal_is_recorded_with_its_resource(
         found = recorded_calls(Layout(aws.folder))[-1]
         assert (found["action"], found["decision"]) == (action, "deny"), found
         assert resource_of(found).endswith(resource)
+
+
+@pytest.mark.parametrize("text", ['{"RoleArn": "arn"}', "<Request><RoleArn>arn</RoleArn></Request>"])
+@pytest.mark.parametrize("start", ["", " " * 65, "\n" * 5000, "\ufeff", "\ufeff" + " " * 65])
+def test_a_role_is_seen_behind_whatever_a_body_may_start_with(text: str, start: str) -> None:
+    for encoding in ("utf-8", "utf-16-le", "utf-16", "utf-32"):
+        served = Served("POST", "/", {}, (start + text).encode(encoding), {})
+        assert ("RoleArn", "arn") in set(served.members()), encoding

@@ -17,7 +17,8 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 Members = Iterator[tuple[str, str]]
 _FUNCTION = re.compile(r"/functions/([^/]+)")
-_TEXTS = (b"{", b"[", b"<")
+# JSON and XML, after what may stand before them: white space, and a byte order mark or the zeros of a wider encoding.
+_TEXT = re.compile(rb"[\s\x00\xef\xbb\xbf\xfe\xff]*[{\[<]")
 _OF_CONTENT = frozenset({"partNumber", "uploadId", "x-id"})
 
 
@@ -36,8 +37,10 @@ class Served:
         yield from members_of(self.query)
         yield from members_of({name: value for name, value in self.headers.items() if name.startswith("x-amz-")})
         form = "x-www-form-urlencoded" in self.headers.get("content-type", "")
-        if form or self.body[:64].lstrip()[:1] in _TEXTS:
-            yield from _read(self.body.decode("utf-8", "replace").strip(), form=form)
+        if form or _TEXT.match(self.body):
+            # As json.loads reads bytes: a body in UTF-16 would hide its members otherwise.
+            encoding = "utf-8" if form else json.detect_encoding(self.body)
+            yield from _read(self.body.decode(encoding, "replace").lstrip("\ufeff").strip(), form=form)
 
     @property
     def is_object(self) -> bool:
