@@ -29,7 +29,7 @@ from kms_patterns.access.report.formats import as_sarif, render, render_differen
 from kms_patterns.access.report.html import difference_as_html, embedded, matrix_as_html
 from kms_patterns.access.report.markdown import LIMIT, code
 from kms_patterns.access.report.text import as_text
-from kms_patterns.access.report.visible import hidden, quoted, visible, visible_json, visible_lines
+from kms_patterns.access.report.wording import hidden, quoted, visible, visible_json, visible_lines
 from kms_patterns.cli import keys, local
 from kms_patterns.local import inspection
 from tests.browser import Browser, started

@@ -26,7 +26,7 @@ class Failed(click.ClickException):
 
     def format_message(self) -> str:
         """Return the message without a character that a terminal would act on."""
-        from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
+        from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
 
         return visible_lines(self.message)
 
@@ -97,7 +97,7 @@ def report(source: Sequence[str], form: str, output: Path | None, *, live: bool,
     from kms_patterns.access.questions.filters import filtered  # noqa: PLC0415 - so that --help need not load it
     from kms_patterns.access.questions.quantum_readiness import readiness_report  # noqa: PLC0415
     from kms_patterns.access.report.formats import as_sarif, render, violations_as_text  # noqa: PLC0415
-    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
+    from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
 
     if bool(source) == live:
         raise click.UsageError("give a SOURCE, or --live" if not live else "--live stands for the SOURCE")

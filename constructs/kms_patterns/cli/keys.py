@@ -140,7 +140,7 @@ def _sum(records: "Sequence[KeyRecord]") -> str:
 
 def _echo(text: str, *, err: bool = False) -> None:
     """Print what key policies, tags and AWS's messages hold, so that it neither hides nor forges a line."""
-    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
+    from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
 
     click.echo(visible_lines(text.replace("\n", r"\n")), err=err)
 

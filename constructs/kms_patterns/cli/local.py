@@ -111,7 +111,7 @@ def env(name: str) -> None:
 @click.option("--follow", is_flag=True, help="Wait for more until Ctrl-C.")
 def calls(name: str, *, denied: bool, follow: bool) -> None:
     """Print every KMS call, and what other services denied: who, what, decided how, request id."""
-    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
+    from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
     from kms_patterns.local.inspection import line_of, recorded_calls  # noqa: PLC0415
 
     layout, seen = _running(name).layout, 0
@@ -131,7 +131,7 @@ def calls(name: str, *, denied: bool, follow: bool) -> None:
 @click.argument("request_id")
 def why(name: str, request_id: str) -> None:
     """Explain what was decided about a request: who, what, which statement decided, what is missing."""
-    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
+    from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
     from kms_patterns.local.inspection import explained, recorded_calls  # noqa: PLC0415
 
     found = [call for call in recorded_calls(_running(name).layout) if call.get("requestId") == request_id]
@@ -182,7 +182,7 @@ def as_(name: str, role: str, command: tuple[str, ...]) -> None:
 @click.option("--follow", is_flag=True, help="Go on until Ctrl-C.")
 def logs(name: str, function: str, *, follow: bool) -> None:
     """Print what a Lambda function wrote to CloudWatch Logs."""
-    from kms_patterns.access.report.visible import visible_lines  # noqa: PLC0415
+    from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
     from kms_patterns.local.local_aws import root_session  # noqa: PLC0415
 
     running = _running(name)

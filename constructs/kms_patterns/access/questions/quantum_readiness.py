@@ -18,7 +18,7 @@ from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.report.visible import mapped, visible_json
+from kms_patterns.access.report.wording import mapped, visible_json
 from kms_patterns.access.sources import Sources
 from kms_patterns.access.templates.template_text import mapping, text
 from kms_patterns.access.unknowns.symbols import is_symbolic, shown, symbol

@@ -12,8 +12,7 @@ from kms_patterns.access.evaluate.witnesses import Value
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind
 from kms_patterns.access.report.sections import labelled
-from kms_patterns.access.report.visible import mapped, quoted, visible
-from kms_patterns.access.report.wording import escalation_text, in_words
+from kms_patterns.access.report.wording import escalation_text, in_words, mapped, quoted, visible
 
 TITLES: Final[Mapping[Kind, str]] = {
     Kind.GAINED: "gained",

@@ -10,8 +10,7 @@ from kms_patterns.access.evaluate.comparison import Difference, Step
 from kms_patterns.access.evaluate.entries import What
 from kms_patterns.access.report.difference_lines import LESS, TITLES, Arranged, Line, arranged, besides
 from kms_patterns.access.report.markdown import code, fitted, folded
-from kms_patterns.access.report.visible import mapped, quoted
-from kms_patterns.access.report.wording import in_words
+from kms_patterns.access.report.wording import in_words, mapped, quoted
 
 _MANY = 12
 

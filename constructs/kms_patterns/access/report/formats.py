@@ -24,8 +24,7 @@ from kms_patterns.access.report.markdown import as_markdown
 from kms_patterns.access.report.matrix_json import write
 from kms_patterns.access.report.sections import labelled
 from kms_patterns.access.report.text import as_text
-from kms_patterns.access.report.visible import mapped, quoted, visible, visible_json
-from kms_patterns.access.report.wording import in_words
+from kms_patterns.access.report.wording import in_words, mapped, quoted, visible, visible_json
 
 
 def explanation_as_text(given: Explanation) -> str:

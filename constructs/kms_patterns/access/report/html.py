@@ -13,8 +13,7 @@ from kms_patterns.access.evaluate.comparison import Difference
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.report.difference_lines import besides, lines
 from kms_patterns.access.report.sections import FOOTER
-from kms_patterns.access.report.visible import mapped, visible_json
-from kms_patterns.access.report.wording import escalation_text, in_words
+from kms_patterns.access.report.wording import escalation_text, in_words, mapped, visible_json
 
 _PLACE = re.compile(r"%([A-Z_]+)%")
 _IN_SCRIPT = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"}

@@ -9,8 +9,7 @@ from kms_patterns.access.evaluate.entries import What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled
-from kms_patterns.access.report.visible import mapped
-from kms_patterns.access.report.wording import escalation_text, in_words
+from kms_patterns.access.report.wording import escalation_text, in_words, mapped
 
 LIMIT: Final = 65_000
 """Bytes of a comment; GitHub refuses a body of more than 65,536 characters."""

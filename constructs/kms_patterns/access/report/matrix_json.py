@@ -12,7 +12,7 @@ from kms_patterns.access.evaluate import access_conditions
 from kms_patterns.access.evaluate.entries import Access, ActionName, Escalation, EscalationStep, Statement, What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind, Unresolved
-from kms_patterns.access.report.visible import visible_json
+from kms_patterns.access.report.wording import visible_json
 
 FORMAT = "kms-patterns access matrix"
 VERSION = 1

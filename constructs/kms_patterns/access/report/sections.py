@@ -8,7 +8,7 @@ from kms_patterns.access.evaluate.access_conditions import NEVER, AllOf, Conditi
 from kms_patterns.access.evaluate.entries import Access, What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
-from kms_patterns.access.report.visible import quoted
+from kms_patterns.access.report.wording import quoted
 
 SYNTHETIC = (PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE, PrincipalKind.OUTSIDER)
 _ORDER = {kind: place for place, kind in enumerate(PrincipalKind)}

@@ -7,8 +7,7 @@ from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, all_of
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
 from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled
-from kms_patterns.access.report.visible import mapped
-from kms_patterns.access.report.wording import escalation_text, in_words
+from kms_patterns.access.report.wording import escalation_text, in_words, mapped
 
 WIDTH = 110
 _GROUP = 20
