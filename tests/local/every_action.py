@@ -17,10 +17,10 @@ import random
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import permutations
 from typing import Any
 
@@ -102,7 +102,7 @@ class Deployment:
         self.own = f"own-{name.lower()}-{random.getrandbits(40):x}"
         self.administrator.client("s3").create_bucket(Bucket=self.own)
         self.own_key = self.administrator.client("kms").create_key()["KeyMetadata"]["Arn"]
-        self._uploads = 0
+        self._uploads, self.uploaded = 0, False
         self.upload("before")
 
     def close(self) -> None:
@@ -134,8 +134,10 @@ class Deployment:
         """Return the ways in which the administrator reads content, after a further upload."""
         self._uploads += 1
         after = f"after-{self._uploads}"
+        self.uploaded = False
         with suppress(ClientError, AssumeRoleRefused):
             self.upload(after)
+            self.uploaded = True
         found = [f"{self.bucket}/{name}" for name in ("before", after) if self._reads(self.administrator, name)]
         s3 = self.administrator.client("s3")
         with suppress(ClientError):
@@ -394,6 +396,7 @@ class Pairs:
     Attributes:
         left: The ordered pairs that were not sent yet.
         sent: How many were, each followed by an upload.
+        without_upload: After how many of them the uploader could not upload any more.
         deployments: How many deployments that took.
         read: By pair, how content was read; a pair that reads was sent in a deployment of its own.
         unexplained: Sequences after which content was read, and no pair with the last of which reads it alone.
@@ -401,6 +404,7 @@ class Pairs:
 
     left: set[tuple[int, int]]
     sent: int = 0
+    without_upload: int = 0
     deployments: int = 0
     read: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     unexplained: list[str] = field(default_factory=list)
@@ -414,7 +418,7 @@ class Pairs:
         place.close()
 
 
-def run_pairs(aws: LocalAws, tried: Sequence[Attempt]) -> Pairs:
+def run_pairs(aws: LocalAws, tried: Sequence[Attempt], said: Callable[[str], None]) -> Pairs:
     """Send every ordered pair of the changes in ``tried``, which is the result of ``run`` with everything.
 
     Changes that break nothing share two deployments, one for each order. One that breaks the deployment follows all
@@ -426,8 +430,12 @@ def run_pairs(aws: LocalAws, tried: Sequence[Attempt]) -> Pairs:
     orders += [order for one in breaking for order in ([*gentle, one], [one, *gentle])]
     orders += [list(pair) for pair in permutations(breaking, 2)]
     found = Pairs(left=set(permutations([*gentle, *breaking], 2)))
-    for order in orders:
+    for number, order in enumerate(orders, 1):
         _sequence(aws, order, found)
+        said(
+            f"{number} of {len(orders)} orders: {found.sent} pairs, {len(found.read)} read, "
+            f"{found.without_upload} without an upload, {len(found.left)} left"
+        )
     return found
 
 
@@ -445,6 +453,7 @@ def _sequence(aws: LocalAws, order: Sequence[int], found: Pairs) -> None:
                 break
             found.left -= pairs
             found.sent += len(pairs)
+            found.without_upload += 0 if place.uploaded else len(pairs)
             sent.append(index)
         else:
             return
@@ -482,23 +491,13 @@ def main() -> None:
     parser.add_argument("--pairs", action="store_true", help="every ordered pair of accepted changes as well")
     parser.add_argument("--service", action="append", choices=SERVICES, help="this one only; may be repeated")
     given = parser.parse_args()
+    if given.pairs and (given.service or given.sample):
+        parser.error("--pairs needs every operation: leave --sample and --service out")
     services = given.service or SERVICES
     with LocalAws.start() as aws:
         tried = run(aws, services=services, sample=given.sample)
-        changes = [it for it in tried if it.changes]
-        print(f"{len(tried)} requests, {len(changes)} changes, {sum(it.breaks for it in changes)} break", flush=True)
-        pairs = run_pairs(aws, tried) if given.pairs else None
-    for service in services:
-        mine = [it for it in tried if it.service == service]
-        counts = Counter(it.outcome.partition(":")[0] for it in mine)
-        operations = len({it.operation for it in mine})
-        print(
-            f"{service}: {operations} operations, {len(mine)} requests:",
-            *(f"{n} {k}" for k, n in sorted(counts.items())),
-        )
-    for it in tried:
-        if it.read:
-            print("content read:", it.name, it.read, "--", TABLE.get(it.name, "NOT IN THE TABLE"))
+        _print(tried)
+        pairs = run_pairs(aws, tried, partial(print, flush=True)) if given.pairs else None
     if pairs is not None:
         print(f"pairs: {pairs.sent} in {pairs.deployments} deployments, {len(pairs.left)} not sent")
         for names, how in sorted(pairs.read.items()):
@@ -507,6 +506,19 @@ def main() -> None:
             print("content read after", sequence)
     more = pairs is not None and (pairs.unexplained or set(pairs.read) - set(PAIRS))
     sys.exit(1 if unexpected(tried) or more else 0)
+
+
+def _print(tried: Sequence[Attempt]) -> None:
+    for service in dict.fromkeys(it.service for it in tried):
+        mine = [it for it in tried if it.service == service]
+        counts = Counter(it.outcome.partition(":")[0] for it in mine)
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+        print(f"{service}: {len({it.operation for it in mine})} operations, {len(mine)} requests: {outcomes}")
+    for it in tried:
+        if it.read:
+            print("content read:", it.name, it.read, "--", TABLE.get(it.name, "NOT IN THE TABLE"))
+    changes = [it for it in tried if it.changes]
+    print(f"{len(changes)} changes let nothing be read, {sum(it.breaks for it in changes)} break", flush=True)
 
 
 if __name__ == "__main__":
