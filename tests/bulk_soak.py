@@ -25,11 +25,14 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from click.testing import CliRunner
 
 from demo.runner import Deployment, default_input
 from demo.scenario import Stage
+from kms_patterns.cli.main import main as main_command
 from kms_patterns.local import LocalAws
 from kms_runtime import KmsKeyring, decrypt_bytes
+from tests.cli.test_bulk import bucket_of, role_of_jobs, words
 
 ROOT = Path(__file__).parents[1]
 CONTEXT = {"department": "archive"}
@@ -46,6 +49,9 @@ FAULTS: list[dict[str, Any]] = [
     )
     for service, probability in (("kms", of_kms), ("s3", of_s3))
 ]  # fmt: skip
+
+ABSORBED = [fault for fault in FAULTS if fault["kind"] in {"throttle", "lost answer"}]
+"""What the AWS SDK takes care of by itself: no batch is tried again."""
 
 
 @dataclass
@@ -175,15 +181,23 @@ def sources(seed: int, name: str, many: int, *, largest: int = 64 * 1024**2) -> 
     return found
 
 
-def soak(plant: BulkPlant, *, objects: int, seed: int, largest: int = 64 * 1024**2) -> Tally:
+def soak(
+    plant: BulkPlant,
+    *,
+    objects: int,
+    seed: int,
+    largest: int = 64 * 1024**2,
+    faults: Sequence[dict[str, Any]] = FAULTS,
+    kills: bool = True,
+) -> Tally:
     """Run until the report names no failure, and judge every destination."""
     tally, rng = Tally(objects=objects), random.Random(seed)
     made = sources(seed, f"soak-{seed}", objects, largest=largest)
     plant.put_all(made)
     late = [source for source in made if len(source.sizes) > 1]
     tally.overwritten = len(late)
-    plant.aws.inject_faults(*FAULTS, seed=seed)
-    with disturbed(plant, late, rng, tally):
+    plant.aws.inject_faults(*faults, seed=seed)
+    with disturbed(plant, late, rng, tally, kills=kills):
         execution = plant.run({}, until=lambda: tally.function_peaks.append(plant.peak_mebibytes()))
     tally.injected += Counter(plant.aws.injected_faults())
     plant.aws.inject_faults()
@@ -225,7 +239,7 @@ def _note(plant: BulkPlant, tally: Tally, execution: dict[str, Any], what: str) 
 
 
 @contextmanager
-def disturbed(plant: BulkPlant, late: list[Source], rng: random.Random, tally: Tally) -> Iterator[None]:
+def disturbed(plant: BulkPlant, late: list[Source], rng: random.Random, tally: Tally, *, kills: bool) -> Iterator[None]:
     """Overwrite sources and kill functions until the block ends; every overwrite has happened by then."""
     ended = threading.Event()
 
@@ -244,7 +258,7 @@ def disturbed(plant: BulkPlant, late: list[Source], rng: random.Random, tally: T
                     os.kill(int(rng.choice(processes).name), signal.SIGKILL)
                     tally.killed += 1
 
-    threads = [threading.Thread(target=overwrite), threading.Thread(target=kill)]
+    threads = [threading.Thread(target=work) for work in ((overwrite, kill) if kills else (overwrite,))]
     for thread in threads:
         thread.start()
     try:
@@ -321,6 +335,22 @@ def lines(tally: Tally) -> Iterator[str]:
         yield f"{name:18} {len(found)} {found[:5] or ''}"
 
 
+def re_encrypted(aws: LocalAws, objects: int) -> Iterator[str]:
+    """Bring a bucket of many objects under a new key by the command; yield what became of it, a line each."""
+    bucket = bucket_of(aws, objects)
+    environment = {**os.environ, **aws.environment()}
+    start = time.monotonic()
+    result = CliRunner().invoke(main_command, words(bucket, role_of_jobs(aws, bucket), "--yes"), env=environment)
+    yield f"re-encryption      {result.output.splitlines()[-1]}, {time.monotonic() - start:.0f} s"
+    heads = {key: bucket.s3.head_object(Bucket=bucket.name, Key=key) for key in bucket.etags}
+    moved = sum(head.get("SSEKMSKeyId") == bucket.new for head in heads.values())
+    same = sum(heads[key]["ETag"] == etag for key, etag in bucket.etags.items())
+    for key in bucket.old:
+        bucket.kms.disable_key(KeyId=key)
+    bodies = (bucket.s3.get_object(Bucket=bucket.name, Key=key)["Body"].read() == key.encode() for key in bucket.etags)
+    yield f"under the new key  {moved} of {objects}, ETag as before {same}, read without the old keys {sum(bodies)}"
+
+
 @contextmanager
 def bulk_stage() -> Iterator[Stage]:
     """Yield the Bulk stack alone, deployed to an embedded AWS."""
@@ -337,7 +367,12 @@ def main() -> int:
     parser.add_argument("--objects", type=int, default=20_000, help="how many objects (20,000)")
     parser.add_argument("--seed", type=int, default=18, help="makes a run repeatable (18)")
     parser.add_argument("--ratio", type=int, default=0, help="also measure the throughput with so many objects a round")
+    parser.add_argument("--re-encrypt", type=int, default=0, help="only re-encrypt a bucket of so many objects")
     arguments = parser.parse_args()
+    if arguments.re_encrypt:
+        with LocalAws.start() as aws:
+            print("\n".join(re_encrypted(aws, arguments.re_encrypt)))
+        return 0
     with bulk_stage() as stage:
         plant = BulkPlant(stage)
         ratios = ratio(plant, objects=arguments.ratio, seed=arguments.seed) if arguments.ratio else []

@@ -12,6 +12,7 @@ from demo.groups import SCENARIOS
 from demo.scenario import Row, Scenario, Stage, play
 from kms_patterns.cli.main import main
 from stacks import discovered
+from tests import bulk_soak
 from tests.soak import Plant, lines, soak
 
 pytestmark = pytest.mark.end_to_end
@@ -63,6 +64,15 @@ def test_nothing_is_lost_corrupted_doubled_or_orphaned(stage: Stage) -> None:
     assert {"throttle", "reset", "lost answer", "hanging part", "refused part"} <= set(tally.injected)
     assert tally.retries > tally.objects / 4
     assert sum(tally.failures.values()) < tally.objects / 2
+
+
+def test_bulk_run_writes_each_destination_once_while_sources_are_overwritten(stage: Stage) -> None:
+    tally = bulk_soak.soak(
+        bulk_soak.BulkPlant(stage), objects=30, seed=SEED, largest=20_000, faults=bulk_soak.ABSORBED, kills=False
+    )
+    print("\n".join(bulk_soak.lines(tally)))
+    assert tally.defects == {}
+    assert (set(tally.injected), tally.overwritten > 0) == ({"throttle", "lost answer"}, True)
 
 
 CALL = {

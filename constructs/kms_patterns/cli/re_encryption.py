@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from kms_patterns.access.report.wording import visible_lines
 from kms_patterns.cli.access import errors_explained
+from kms_patterns.local.aws_session import reach_s3_control
 from kms_patterns.policy.prices import OF_A_BATCH_JOB, OF_A_BULK_RUN
 
 _WAITING, _ENDED = {"Suspended"}, {"Complete", "Failed", "Cancelled"}
@@ -44,7 +45,7 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
     S3 lists the objects first; the job waits until its number of objects and its cost are confirmed. Objects that S3
     cannot update are listed with its reason; the status is 1 if there are any.
     """
-    session = boto3.Session(profile_name=given["profile"], region_name=given["region"])
+    session = reach_s3_control(boto3.Session(profile_name=given["profile"], region_name=given["region"]))
     jobs, account = session.client("s3control"), given["role"].split(":")[4]
     with errors_explained():
         name = jobs.create_job(**job(bucket, **given))["JobId"]
