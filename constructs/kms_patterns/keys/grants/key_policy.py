@@ -1,6 +1,5 @@
 """The policy of one key, kept in Python and handed to the AWS CDK when it writes the template."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -10,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import IConstruct
 
-from kms_patterns.policy.statements import Document, Group, as_one, groups
+from kms_patterns.policy.statements import Document, as_one, groups
 
 
 class OwnStatement:
@@ -67,7 +66,6 @@ class KeyPolicy:
         self._has_others = False
         self._statements: list[OwnStatement] = []
         self._groupable: set[str] = set()
-        self._planned, self._groups = "", list[Group]()
         self.elsewhere: set[str] = set()
         """Ids of the statements whose other half is not in this app."""
 
@@ -100,13 +98,10 @@ class KeyPolicy:
 
         Roles with equal grants share a statement only now: until then a caller may narrow the statement of one.
         """
-        own = [statement.rendered() for statement in self._statements]
+        # Anew each time: while it looks for references, the AWS CDK joins texts in a way that makes unequal ones equal.
+        own = context.resolve([statement.rendered() for statement in self._statements])
         others = context.resolve(self.of_others)["Statement"] if self._has_others else []
-        planned = json.dumps(own)
-        if self._planned != planned:
-            # The AWS CDK asks several times, and each response of its process counts.
-            self._planned, self._groups = planned, groups(context.resolve(own), self._groupable)
-        shared = [as_one([own[number] for number in numbers], sid) for numbers, sid in self._groups]
+        shared = [as_one([own[it] for it in numbers], sid) for numbers, sid in groups(own, self._groupable)]
         return {"Statement": [*shared, *others], "Version": "2012-10-17"}
 
 
