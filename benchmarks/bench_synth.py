@@ -18,6 +18,7 @@ from kms_patterns.toolchain import toolchain_environment
 if TYPE_CHECKING:
     from aws_cdk import App, Stack
     from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_s3 as s3
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 5
@@ -61,7 +62,6 @@ def keys_of_the_cdk() -> None:
     import aws_cdk as cdk  # noqa: PLC0415
     from aws_cdk import aws_iam as iam  # noqa: PLC0415
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
-    from aws_cdk import aws_s3 as s3  # noqa: PLC0415
 
     app = cdk.App()
     stack = cdk.Stack(app, "Keys", env=cdk.Environment(account="111122223333", region="eu-west-1"))
@@ -86,21 +86,27 @@ def keys_of_the_cdk() -> None:
     mac.grant_verify_mac(reader)
     agreement = key("Agreement", kms.KeySpec.ECC_NIST_P256, kms.KeyUsage.KEY_AGREEMENT)
     agreement.grant(writer, "kms:DeriveSharedSecret")
-    bucket = s3.Bucket(
+    bucket = bucket_of_the_cdk(stack, "Bucket", encryption_key=data)
+    bucket.grant_put(writer)
+    bucket.grant_read(reader)
+    app.synth()
+
+
+def bucket_of_the_cdk(stack: "Stack", name: str, **options: Any) -> "s3.Bucket":
+    from aws_cdk import aws_s3 as s3  # noqa: PLC0415
+
+    return s3.Bucket(
         stack,
-        "Bucket",
+        name,
         encryption=s3.BucketEncryption.KMS,
-        encryption_key=data,
         bucket_key_enabled=True,
         enforce_ssl=True,
         minimum_tls_version=1.2,
         versioned=True,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        **options,
     )
-    bucket.grant_put(writer)
-    bucket.grant_read(reader)
-    app.synth()
 
 
 def app_with_roles(count: int) -> "tuple[App, Stack, list[iam.Role]]":
@@ -161,19 +167,7 @@ def buckets_of_the_cdk() -> None:
     key = kms.Key(stack, "Key")
     for number in range(100):
         aborting = s3.LifecycleRule(id="Abort", abort_incomplete_multipart_upload_after=Duration.days(7))
-        bucket = s3.Bucket(
-            stack,
-            f"Bucket{number}",
-            encryption=s3.BucketEncryption.KMS,
-            encryption_key=key,
-            bucket_key_enabled=True,
-            enforce_ssl=True,
-            minimum_tls_version=1.2,
-            versioned=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            lifecycle_rules=[aborting],
-        )
+        bucket = bucket_of_the_cdk(stack, f"Bucket{number}", encryption_key=key, lifecycle_rules=[aborting])
         denied = only_under_key(bucket.arn_for_objects("*"), [key.key_arn, key.key_id])
         denied.append(configured_by_deployment(bucket.bucket_arn, ["arn:aws:iam::111122223333:role/deploys"], []))
         for statement in denied:
