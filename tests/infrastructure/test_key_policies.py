@@ -443,3 +443,15 @@ def test_roles_with_equal_grants_share_a_statement_in_whichever_order(role):
         "One",
         "Two",
     ]
+
+
+def test_conditions_that_differ_in_a_joined_reference_stay_apart(stack, role, synth, key_statements):
+    """The AWS CDK resolves a policy also to look for references, and joins texts there without them."""
+    key = EncryptionKey(stack, "Key")
+    for name in ("One", "Two"):
+        parameter = cdk.CfnParameter(stack, f"Tenant{name}").value_as_string
+        key.grant_decrypt(role(name), encryption_context={"tenant": f"{parameter}/data"})
+
+    found = key_statements(synth(stack))[1:]
+    contexts = [it["Condition"]["StringEquals"]["kms:EncryptionContext:tenant"] for it in found]
+    assert contexts == [{"Fn::Join": ["", [{"Ref": f"Tenant{name}"}, "/data"]]} for name in ("One", "Two")]
