@@ -77,8 +77,7 @@ contract: install ## the KMS contract; AWS_PROFILE=name runs it in that account,
 	@if [ -n "$(AWS_PROFILE)" ]; then printf 'This makes about 14 KMS keys in the account of %s, deleted after 7 days. Continue? [y/N] ' "$(AWS_PROFILE)"; read answer; [ "$$answer" = y ]; fi
 	$(BIN)/python -m pytest -q tests/contract $(if $(AWS_PROFILE),--contract-profile "$(AWS_PROFILE)"); status=$$?; cat build/contract.md; exit $$status
 
-contract-# A bundle in cdk.out would be deployed as it is found there; a new one is made of the sources and the locked wheels.
-deploy: install ## deploy, use, destroy and deploy again three stacks; AWS_PROFILE=name in that account, after asking; STACKS=all and REMOVALS=5 on the embedded AWS
+contract-deploy: install ## deploy, use, destroy and deploy again three stacks; AWS_PROFILE=name in that account, after asking; STACKS=all and REMOVALS=5 on the embedded AWS
 	$(BIN)/python -m tests.contract.lifecycle $(if $(AWS_PROFILE),--profile "$(AWS_PROFILE)") $(if $(STACKS),--stacks "$(STACKS)") $(if $(REMOVALS),--removals "$(REMOVALS)")
 
 templates: install ## validate every template with the newest cfn-lint, in four Regions
