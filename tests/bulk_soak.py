@@ -32,7 +32,7 @@ from demo.scenario import Stage
 from kms_patterns.cli.main import main as main_command
 from kms_patterns.local import LocalAws
 from kms_runtime import KmsKeyring, decrypt_bytes
-from tests.cli.test_bulk import bucket_of, role_of_jobs, words
+from tests.cli.test_keys import bucket_of, role_of_jobs, words
 
 ROOT = Path(__file__).parents[1]
 CONTEXT = {"department": "archive"}

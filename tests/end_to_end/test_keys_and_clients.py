@@ -1,4 +1,4 @@
-"""Every type of key, deployed and used by the roles of its grants; and clients outside AWS that have a public key only."""
+"""Every type of key, deployed and used by the roles of its grants; clients outside AWS that have a public key only."""
 
 import base64
 import hashlib
