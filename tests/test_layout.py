@@ -63,7 +63,7 @@ LONGEST_FILE = {"product": 260, "tests": 600}  # lines; one subject per test fil
 WIDEST_FOLDER = 17
 # One file for each pattern: these grow with the patterns, and in nothing else.
 PER_PATTERN = {"constructs/kms_patterns/patterns", "demo/groups", "lambda/kms_runtime/handlers"}
-MOST_FILES = 702  # 700 is the aim
+MOST_FILES = 700
 SOURCE_ROOTS = {"constructs": "constructs/kms_patterns/*.py", "lambda": "lambda/kms_runtime/*.py", ".": "demo/*.py"}
 
 # Room -> what it may import besides itself. The command line of the data plane is part of the other one.

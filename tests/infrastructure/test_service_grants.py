@@ -352,9 +352,7 @@ def test_plain_bucket_grants_the_exact_actions_in_both_policies(
 ):
     user = role("User")
     bucket = s3.Bucket(stack, "Bucket", encryption_key=key)
-
     getattr(bucket, method)(user)
-
     template = synth(stack)
     assert key_statements(template)[1:] == [named(user, actions)]
     in_role = [it for it in role_statements(template, stack, user) if "kms" in str(it["Action"])]

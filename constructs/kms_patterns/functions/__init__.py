@@ -1,1 +1,0 @@
-"""Lambda functions of the data plane: what they run on, how they are bundled, which permissions they all share."""

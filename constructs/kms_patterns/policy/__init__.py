@@ -1,1 +1,0 @@
-"""Actions, conditions and statements of key and bucket policies: plain functions that know no construct."""
