@@ -83,10 +83,15 @@ def test_nobody_else_uses_the_key(reference: AccessMatrix) -> None:
         reference.assert_nobody_else("KmsPatterns-Secrets/Key", ciphers[:1])
 
 
+DEPLOYER = "arn:aws:iam::<account>:role/cdk-hnb659fds-cfn-exec-role-<account>-<region>"
+"""The role that the bucket's Denies spare: with permissions in IAM it reaches the bucket, and no key."""
+
+
 def test_nobody_else_touches_the_objects(reference: AccessMatrix) -> None:
-    reference.assert_nobody_else("KmsPatterns-S3/Bucket", ["UploaderRole", "DownloaderRole", "ReadWriteRole"])
+    named = [DEPLOYER, "UploaderRole", "ReadWriteRole"]
+    reference.assert_nobody_else("KmsPatterns-S3/Bucket", [*named, "DownloaderRole"])
     with pytest.raises(AssertionError, match="s3:GetObject"):
-        reference.assert_nobody_else("KmsPatterns-S3/Bucket", ["UploaderRole", "ReadWriteRole"])
+        reference.assert_nobody_else("KmsPatterns-S3/Bucket", named)
 
 
 def test_only_the_reader_decrypts_by_the_function(reference: AccessMatrix) -> None:
@@ -288,9 +293,11 @@ def test_only_the_publishing_role_writes_what_is_published(stack: str, reference
 def test_no_principal_of_the_account_but_the_deployment_configures_a_bucket(
     bucket: str, reference: AccessMatrix
 ) -> None:
-    reference.assert_nobody_else(bucket, [], actions=list(S3_CONFIGURATION))
+    reference.assert_nobody_else(bucket, [DEPLOYER], actions=list(S3_CONFIGURATION))
+    with pytest.raises(AssertionError, match="s3:PutEncryptionConfiguration"):
+        reference.assert_nobody_else(bucket, [], actions=list(S3_CONFIGURATION))
     with pytest.raises(AssertionError, match="s3:PutBucketVersioning"):
-        reference.assert_nobody_else(bucket, [], actions=["s3:PutBucketVersioning"])
+        reference.assert_nobody_else(bucket, [DEPLOYER], actions=["s3:PutBucketVersioning"])
 
 
 DOCS = Path(__file__).parents[2] / "docs" / "keys"

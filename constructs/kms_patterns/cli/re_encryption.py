@@ -16,7 +16,6 @@ import boto3
 import click
 from botocore.exceptions import ClientError
 
-from kms_patterns.access.report.wording import visible_lines
 from kms_patterns.cli.access import errors_explained
 from kms_patterns.local.aws_session import reach_s3_control
 from kms_patterns.policy.prices import OF_A_BATCH_JOB, OF_A_BULK_RUN
@@ -158,6 +157,8 @@ def _report(s3: Any, found: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _say(name: str, found: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> None:
+    from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
+
     failed = [row for row in rows if row["TaskStatus"] != "succeeded"]
     click.echo(f"job {name} is {found['Status']}: {len(rows) - len(failed):,} updated, {len(failed):,} not")
     for code, many in Counter(row.get("ErrorCode") or "no code" for row in failed).most_common():

@@ -17,7 +17,16 @@ from kms_patterns.access.model import Policy
 from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.environments import Environments
 from kms_patterns.access.unknowns.statement_ways import Propositions, condition_ways, principal_ways
-from kms_patterns.access.unknowns.symbols import GUARD, TRUE, UNKNOWN, Proposition, globbed, is_symbolic, shown
+from kms_patterns.access.unknowns.symbols import (
+    GUARD,
+    TRUE,
+    UNKNOWN,
+    Proposition,
+    globbed,
+    is_symbolic,
+    may_be_equal,
+    shown,
+)
 
 _MOST_WAYS = 256
 _FIELDS = 6  # of an ARN
@@ -129,7 +138,8 @@ class Expansion:
             for pattern, further in self._patterns(version[1], "Resource"):
                 yield pattern, [*given, *further]
         fields = value.split(":", _FIELDS - 1)
-        if len(fields) == _FIELDS and fields[2] == "s3" and (fields[3] or fields[4]):
+        names_point = may_be_equal(globbed(fields[-1]), "accesspoint/*")
+        if len(fields) == _FIELDS and fields[2] == "s3" and (fields[3] or fields[4]) and names_point:
             point, _, key = fields[-1].partition("/object/")
             given = [(f"through access point {shown(':'.join([*fields[:-1], point]))}", TRUE)]
             for arn in self.environments.resources:
