@@ -379,7 +379,8 @@ def assembly(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_synth_writes_a_template(stage: Stage, tmp_path: Path) -> None:
     output = tmp_path / "cdk.out"
-    app = ["--app", shlex.join([sys.executable, str(ROOT / "examples" / "documents_bucket.py")])]
+    script = shlex.join([sys.executable, str(ROOT / "examples" / "documents_bucket.py")])
+    app = ["--app", f"exec {script}"]  # the command line strips quotes around the whole
     done = run_from_the_checkout(stage, tmp_path, "synth", "--quiet", *app, "--output", str(output))
     assert done.returncode == 0, done.stderr
     assert len([*output.glob("*.template.json")]) == 1
