@@ -4,7 +4,7 @@ Run ``python benchmarks/bench_small_files.py --peer VENV/bin/aws-encryption-cli 
 command of the distribution aws-encryption-sdk-cli in an environment of its own: it needs an older cryptography. A
 server on loopback stands for AWS KMS and answers after 8 ms. Both commands mirror the tree, the official one with a
 data key for each file as well, which is its default. ``--interrupt`` ends our run in the middle with SIGTERM, runs it
-again, and counts calls and results: nothing may be lost, and nothing done twice.
+again, and counts results: nothing may be lost, and nothing done twice.
 """
 
 import argparse
