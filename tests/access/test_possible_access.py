@@ -280,10 +280,10 @@ WRITER = [{"ObjectOwnership": "ObjectWriter"}]
             (
                 "access-point",
                 BUCKET,
-                role(Policies=inline(may(READING, "arn:aws:s3:*:111122223333:accesspoint/x/object/*"))),
+                role(Policies=inline(may(READING, {"Fn::Sub": "${P.Arn}/object/*"}))),
                 "User",
                 READING,
-                {},
+                {"P": resource("AWS::S3::AccessPoint", Bucket={"Ref": "It"}, Name="x")},
             ),
             (
                 "access-point-of-all-regions",
@@ -508,6 +508,50 @@ def test_principal_that_a_denial_spares_is_listed(statements: list[Any], who: st
     """Though no Allow names it: an Allow of the account's root, or of everyone, is all that it needs."""
     found = build(It=key(*statements)).entries
     assert who in {entry.principal for entry in found if entry.action == DECRYPTION}
+
+
+def test_principal_that_a_denial_spares_stays_where_an_allow_names_it(build: Build) -> None:
+    """Both have one id: what one resource spares does not replace what another one allows."""
+    named = DECRYPT | {"Principal": {"AWS": "arn:aws:iam::222222222222:root"}}
+    spared = denied_but("StringNotEquals", "aws:PrincipalAccount", "222222222222")
+    found = build(It=key(named), Other=key(ANYONE, spared)).entries
+    where = {
+        entry.resource for entry in found if (entry.principal, entry.action) == ("account 222222222222", DECRYPTION)
+    }
+    assert where == {"Stack/It", "Stack/Other"}
+
+
+@pytest.mark.parametrize("spared", ["222222222222", "444444444444"])
+def test_account_is_asked_about_in_every_account_that_names_it(spared: str, running: Simulator, tmp_path: Path) -> None:
+    allowed = may("kms:*") | {"Principal": {"AWS": "222222222222"}}
+    denied = denied_but("StringNotEquals", "aws:PrincipalAccount", spared)
+    entries = in_two_accounts({"One": [allowed], "Three": [ANYONE, denied]}, running, tmp_path).entries
+    who = {(entry.resource, entry.principal) for entry in entries if entry.action == DECRYPTION}
+    assert {("One/It", "account 222222222222"), ("Three/It", f"account {spared}")} <= who
+
+
+def test_name_in_every_account_is_a_principal_of_each(running: Simulator, tmp_path: Path) -> None:
+    named = {"StringLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/app-*"}}
+    policy = [may("kms:*") | {"Principal": "*", "Condition": named}]
+    entries = in_two_accounts({"One": policy, "Three": policy}, running, tmp_path).entries
+    found = {(entry.resource, entry.principal) for entry in entries if entry.action == DECRYPTION}
+    alone = {(place, who) for place, who in found if who.startswith("role/app-*") and "alone" in who}
+    assert {resource for resource, _ in alone} == {"One/It", "Three/It"}
+    assert len({principal for _, principal in alone}) == 2
+
+
+def in_two_accounts(policies: dict[str, list[Any]], running: Simulator, folder: Path) -> AccessMatrix:
+    """Evaluate an assembly of two stacks, in the accounts 111122223333 and 333333333333, each with a key."""
+    stacks = {}
+    for (name, policy), account in zip(policies.items(), ("111122223333", "333333333333"), strict=True):
+        (folder / f"{name}.template.json").write_text(json.dumps({"Resources": {"It": key(*policy)}}))
+        stacks[name] = {
+            "type": "aws:cloudformation:stack",
+            "environment": f"aws://{account}/eu-west-1",
+            "properties": {"templateFile": f"{name}.template.json"},
+        }
+    (folder / "manifest.json").write_text(json.dumps({"version": "38.0.0", "artifacts": stacks}))
+    return build_with(read_model(folder), running)
 
 
 def test_spared_principal_is_not_asked_about_elsewhere(build: Build) -> None:

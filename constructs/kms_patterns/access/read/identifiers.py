@@ -36,6 +36,7 @@ _ARNS: Mapping[str, str] = {
     "AWS::IAM::InstanceProfile": "arn:{p}:iam::{a}:instance-profile{path}{n}",
     "AWS::KMS::Key": "arn:{p}:kms:{r}:{a}:key/{n}",
     "AWS::KMS::ReplicaKey": "arn:{p}:kms:{r}:{a}:key/{n}",
+    "AWS::S3::AccessPoint": "arn:{p}:s3:{r}:{a}:accesspoint/{n}",
     "AWS::S3::Bucket": "arn:{p}:s3:::{n}",
     "AWS::Lambda::Function": "arn:{p}:lambda:{r}:{a}:function:{n}",
     "AWS::SQS::Queue": "arn:{p}:sqs:{r}:{a}:{n}",

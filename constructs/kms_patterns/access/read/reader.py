@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from kms_patterns.access.model import (
     Resource,
     Unresolved,
 )
-from kms_patterns.access.read.assembly import Stack, load_assembly
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, Stack, load_assembly
 from kms_patterns.access.read.identities import Identities
 from kms_patterns.access.read.intrinsics import BOTH_WAYS
 from kms_patterns.access.read.named_principals import ALL, everything, named_principals, not_evaluated
@@ -26,7 +27,7 @@ from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.unknowns.environments import Environments
 from kms_patterns.access.unknowns.expansion import Expansion
-from kms_patterns.access.unknowns.symbols import MadeUpAccounts, symbol
+from kms_patterns.access.unknowns.symbols import MadeUpAccounts, shown, symbol
 
 _TAG = re.compile(r'(?i)aws:PrincipalTag/([^"}]+)["}]')
 
@@ -196,5 +197,21 @@ def _environments(
     )
 
 
-def _unique(principals: list[Principal]) -> list[Principal]:
-    return list({principal.id: principal for principal in principals}.values())
+def _unique(principals: Iterable[Principal]) -> list[Principal]:
+    """Return one of each id and ARN, asked about wherever one of them is; an id of several ARNs says the account."""
+    found: dict[tuple[str, str], Principal] = {}
+    for principal in principals:
+        place = principal.id, principal.arn
+        other = found.get(place)
+        if other is None or principal.only is None:
+            found[place] = principal
+        elif other.only is not None:
+            found[place] = replace(other, only=other.only | principal.only)
+    counted = Counter(name for name, _ in found)
+    return [_with_account(who) if counted[who.id] > 1 else who for who in found.values()]
+
+
+def _with_account(principal: Principal) -> Principal:
+    where = principal.arn.split(":")[4]
+    where = f"in account {'<account>' if where == UNKNOWN_ACCOUNT else shown(where)}"
+    return replace(principal, id=f"{principal.id} {where}", label=f"{principal.label} {where}")
