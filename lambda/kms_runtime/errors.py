@@ -106,6 +106,10 @@ class SourceChanged(KmsRuntimeError):
     """The source object was replaced while it was being read."""
 
 
+class DestinationNotOurs(KmsRuntimeError):
+    """There is an object at the destination that no bulk run wrote, and it stays as it is."""
+
+
 class SourceCorrupted(KmsRuntimeError):
     """The bytes received of the source object do not match the checksum that Amazon S3 keeps of it."""
 

@@ -282,6 +282,15 @@ def test_bucket_comes_under_the_new_key_and_the_old_ones_can_be_disabled(
     result = run(*words(bucket, role_of_jobs(aws, bucket), "--yes"))
     assert (result.exit_code, "12 updated, 0 not" in result.output) == (0, True), result.output
     assert set(under(bucket)) == {bucket.new}
+    default = run("keys", "still-needed", bucket.new, "--bucket", bucket.name)
+    assert (default.exit_code, "12 under" in default.output) == (1, True)
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": bucket.old[0]}}
+    rules = {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
+    bucket.s3.put_bucket_encryption(Bucket=bucket.name, **rules)
+    moved = run("keys", "still-needed", bucket.old[0], "--bucket", bucket.name)
+    assert (moved.exit_code, "0 under" in moved.output, "the bucket's default" in moved.output) == (1, True, True)
+    rule["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] = bucket.new
+    bucket.s3.put_bucket_encryption(Bucket=bucket.name, **rules)
     for key in bucket.old:
         assert run("keys", "still-needed", key, "--bucket", bucket.name).exit_code == 0
         bucket.kms.disable_key(KeyId=key)

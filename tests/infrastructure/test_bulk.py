@@ -204,6 +204,9 @@ def test_concurrency_leaves_half_of_the_quotas_to_others(kms: int, functions: in
         ({"source_context": DEPARTMENT}, "neither with another operation"),
         ({"destination": "Inbox", "destination_prefix": "in/out/"}, "would read what it writes"),
         ({"reports": "Inbox", "prefix": ""}, "would read what it writes"),
+        ({"prefix": "team-?/"}, "has a wildcard of IAM policies"),
+        ({"destination_prefix": "out*/"}, "has a wildcard of IAM policies"),
+        ({"reports_prefix": "${aws:username}/"}, "has a wildcard of IAM policies"),
         ({"objects_per_batch": 0}, "objects_per_batch is 0: give 1 to 1000"),
         ({"concurrency": 10_001}, "concurrency is 10001: give 1 to 10000"),
         ({"tolerated_failure_percentage": 101}, "give 0 to 100"),
@@ -294,4 +297,14 @@ def test_jobs_without_a_place_or_a_change_are_refused(
         BucketReEncryption(
             stack, "Jobs", bucket=buckets["Inbox"], encryption_key=keys["Storage"], old_keys=[keys[old]],
             reports=places[reports],
+        )  # fmt: skip
+
+
+def test_jobs_for_a_bucket_under_another_key_are_refused(
+    stack: cdk.Stack, keys: dict[str, EncryptionKey], buckets: dict[str, EncryptedBucket]
+) -> None:
+    with pytest.raises(ValueError, match="bucket encrypts under another key"):
+        BucketReEncryption(
+            stack, "Jobs", bucket=buckets["Inbox"], encryption_key=keys["Other"], old_keys=[keys["Storage"]],
+            reports=aws_s3.Bucket(stack, "JobReports"),
         )  # fmt: skip

@@ -261,7 +261,7 @@ def test_a_mac_verifies_and_an_altered_one_is_refused(root_kms: Any, code_of: An
     mac = root_kms.generate_mac(**request)["Mac"]
     assert len(mac) == bits // 8
     assert root_kms.verify_mac(Mac=mac, **request)["MacValid"] is True
-    assert code_of(root_kms.verify_mac, Mac=mac[:-1] + b"x", **request) == "KMSInvalidMacException"
+    assert code_of(root_kms.verify_mac, Mac=mac[:-1] + bytes([mac[-1] ^ 1]), **request) == "KMSInvalidMacException"
     wrong = request | {"MacAlgorithm": "HMAC_SHA_256" if bits != 256 else "HMAC_SHA_512"}
     assert code_of(root_kms.generate_mac, **wrong) == "InvalidKeyUsageException"
     assert code_of(root_kms.get_public_key, KeyId=made["Arn"]) == "UnsupportedOperationException"

@@ -60,7 +60,14 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
             return
         jobs.update_job_status(AccountId=account, JobId=name, RequestedJobStatus="Ready")
         found = _followed(jobs, account, name, _ENDED, every)
-        rows = list(_report(session.client("s3"), found))
+        if found["Status"] != "Complete":
+            click.echo(f"job {name} is {found['Status']}: {_reasons(found)}", err=True)
+        try:
+            rows = list(_report(session.client("s3"), found))
+        except ClientError as error:
+            raise click.ClickException(
+                f"job {name} is {found['Status']}, and its report was not read: {error}"
+            ) from error
     _say(name, found, rows)
     if found["Status"] != "Complete" or any(row["TaskStatus"] != "succeeded" for row in rows):
         raise SystemExit(1)
@@ -178,9 +185,10 @@ def _say(name: str, found: Mapping[str, Any], rows: Sequence[Mapping[str, str]])
 def still_needed(key: str, buckets: Sequence[str], region: str | None, profile: str | None) -> None:
     """Count the objects, in all their versions, that KEY is still needed for; the status is 1 if there may be any.
 
-    Asks S3 for the encryption of each version (s3:ListBucketVersions, s3:GetObject, s3:GetObjectVersion) and for the
-    uploads in progress, which end under the key they began with (s3:ListBucketMultipartUploads). What cannot be told
-    counts as needed.
+    Asks S3 for the bucket's default encryption (s3:GetEncryptionConfiguration), for the encryption of each version
+    (s3:ListBucketVersions, s3:GetObject, s3:GetObjectVersion) and, before and after, for the uploads in progress, which
+    end under the key they began with (s3:ListBucketMultipartUploads). What cannot be told counts as needed. It does not
+    look into objects: a message whose data key is under KEY needs it as well.
     """
     session = boto3.Session(profile_name=profile, region_name=region)
     with errors_explained():
@@ -190,16 +198,22 @@ def still_needed(key: str, buckets: Sequence[str], region: str | None, profile: 
             total += (counts := counted(session.client("s3"), bucket, arn))
             click.echo(
                 f"{bucket}: {counts['needed']:,} under {arn}, {counts['other']:,} not, {counts['unknown']:,} unknown, "
-                f"{counts['uploads']:,} uploads in progress"
+                f"{counts['uploads']:,} uploads in progress" + "; the bucket's default" * bool(counts["default"])
             )
-    if total["needed"] + total["unknown"] + total["uploads"]:
+    if total["needed"] + total["unknown"] + total["uploads"] + total["default"]:
         click.echo(f"Do not disable {arn}: what is under it could not be read.", err=True)
         sys.exit(1)
-    click.echo("None of these objects needs it. Disable it first, and watch for refusals before you delete it.")
+    click.echo(
+        "S3's encryption of these objects does not need it. Messages in objects were not looked at: their data keys "
+        "may be under it. Disable it first, and watch for refusals before you delete it."
+    )
 
 
 def counted(s3: Any, bucket: str, arn: str) -> Counter[str]:
-    """Return how many versions are ``needed``, ``other`` or ``unknown``, and how many ``uploads`` are in progress."""
+    """Return how many versions are ``needed``, ``other`` or ``unknown``, ``uploads`` in progress, and ``default``.
+
+    ``default`` is 1 if the bucket encrypts new objects under the key, or if that cannot be told.
+    """
 
     def look(version: Mapping[str, str]) -> str:
         try:
@@ -208,11 +222,26 @@ def counted(s3: Any, bucket: str, arn: str) -> Counter[str]:
             return "unknown"
         return "needed" if found.get("SSEKMSKeyId") == arn else "other"
 
+    # An upload that ends while the versions are listed may be in neither list; it was in progress before.
+    counts: Counter[str] = Counter(uploads=_uploads(s3, bucket), default=_may_be_default(s3, bucket, arn))
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-    counts: Counter[str] = Counter()
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         for page in pages:
             counts.update(threads.map(look, page.get("Versions", [])))
-    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-        counts["uploads"] += len(page.get("Uploads", []))
+    counts["uploads"] = max(counts["uploads"], _uploads(s3, bucket))
     return counts
+
+
+def _uploads(s3: Any, bucket: str) -> int:
+    pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
+    return sum(len(page.get("Uploads", [])) for page in pages)
+
+
+def _may_be_default(s3: Any, bucket: str, arn: str) -> bool:
+    try:
+        found = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    except ClientError:
+        return True
+    names = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID") for rule in found]
+    # An alias may name any key.
+    return any(name in {arn, arn.rpartition("/")[2]} or "alias/" in name for name in names if name)

@@ -57,6 +57,11 @@ class BucketReEncryption(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         check_key_of_app(self.node.path, "encryption_key", encryption_key)
+        if isinstance(bucket, EncryptedBucket) and bucket.encryption_key is not encryption_key:
+            raise ValueError(
+                f"encryption_key is {encryption_key.node.path}, but bucket encrypts under another key: give its "
+                "own key, and the keys that its objects come from as old_keys"
+            )
         if reports.bucket_arn == bucket.bucket_arn:
             raise ValueError("reports is the bucket whose objects are listed: give the reports a bucket of their own")
         only_kms = isinstance(reports, EncryptedBucket)

@@ -19,7 +19,7 @@ from kms_patterns.patterns.parts.bulk_definition import (
     BulkDefinition,
     concurrency_within,
 )
-from kms_patterns.patterns.parts.bulk_work import BulkWork, Operation
+from kms_patterns.patterns.parts.bulk_work import BulkWork, Operation, check_prefix
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.policy import actions, prices
@@ -52,14 +52,13 @@ class BulkEnvelope(FunctionPattern):
         encryption_context: Pairs that every message is bound to, or must be bound to.
         source_key: With ``re_encrypt``, the key of the old messages.
         source_context: With ``re_encrypt``, pairs that the old messages must be bound to.
-        inventory: Bucket that holds S3 inventories of ``source``, whose keys are below ``inventory_prefix``.
-        inventory_prefix: See ``inventory``.
+        inventory, inventory_prefix: Bucket that holds S3 inventories of ``source``, and the prefix of their keys.
         objects_per_batch: Objects that one invocation takes, 1 to 1,000; the function's time must suffice for them.
         kms_requests_per_second: The Region's quota for cryptographic operations with symmetric keys.
         function_concurrency: The account's quota for functions that run at a time.
         concurrency: Batches under way at a time, 1 to 10,000. Defaults to what half of the two quotas allows.
-        tolerated_failure_percentage: Of the objects that may fail, 0 to 100. Beyond it the Map Run stops and the
-            execution fails; ``RedriveExecution`` goes on from there. Within it the report names what failed.
+        tolerated_failure_percentage: Of the objects in failed batches, 0 to 100: one object fails its whole batch.
+            Beyond it the Map Run stops without a report, until ``RedriveExecution``.
         state_machine_key: ``EncryptionKey`` of the definition and the history of the executions, which hold names of
             objects. Defaults to a key that AWS owns.
         options: Of the functions. Defaults to 1769 MiB and 15 minutes.
@@ -110,6 +109,7 @@ class BulkEnvelope(FunctionPattern):
             source_key=source_key,
             source_context=source_context,
         )
+        check_prefix("inventory_prefix", inventory_prefix)
         concurrency = concurrency or concurrency_within(kms_requests_per_second, function_concurrency, work.calls)
         self._reports, self._reports_prefix = reports, reports_prefix
         self._batch = self._function("Batch", work.description, work.variables, handler=operation)

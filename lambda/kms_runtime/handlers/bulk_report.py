@@ -116,13 +116,22 @@ def _add(child: Mapping[str, Any], sums: _Sums, failed: "_FailedList") -> None:
 
 def _failures(child: Mapping[str, Any], many: int, sums: _Sums) -> Iterator[tuple[int, str, str]]:
     code = child.get("Error") or child["Status"]
-    if code != "ObjectsFailed":
+    message = _told(child) if code == "ObjectsFailed" else None
+    if message is None:
         # Killed, throttled or not started: nothing is known of the single objects, and the next run looks at each.
         yield from ((number, code, "the whole batch") for number in range(many))
         return
-    message = json.loads(json.loads(child["Cause"])["errorMessage"])
     sums.counts.update(message["summary"])
     yield from (tuple(entry) for entry in message["failures"])
+
+
+def _told(child: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a batch told of its objects; None if Step Functions kept only a part of it."""
+    try:
+        found: dict[str, Any] = json.loads(json.loads(child["Cause"])["errorMessage"])
+    except ValueError:
+        return None
+    return found
 
 
 class _FailedList:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from botocore.exceptions import ClientError
 
 from kms_runtime.aws_errors import AwsError, typed_errors
-from kms_runtime.errors import SourceChanged, SourceNotReadable
+from kms_runtime.errors import DestinationNotOurs, SourceChanged, SourceNotReadable
 from kms_runtime.message.header import MessageResult
 from kms_runtime.s3.latest import current_etag
 from kms_runtime.s3.location import S3Object
@@ -68,6 +68,8 @@ class _Present(NamedTuple):
 def bring(source: S3Object, destination: S3Object, transfer: BulkTransfer, *, s3_client: "S3Client") -> Brought:
     """Write ``destination`` from ``source``, unless it was written from this very source before.
 
+    What another writer put at the destination, or changed there since, bears no mark and is never replaced.
+
     Args:
         source: What to read.
         destination: What to write; it gets the source's headers and metadata, and the mark.
@@ -76,12 +78,17 @@ def bring(source: S3Object, destination: S3Object, transfer: BulkTransfer, *, s3
 
     Raises:
         SourceNotReadable: Amazon S3 returned 403 or 404 for the source.
+        DestinationNotOurs: The destination exists and bears no mark.
         SourceChanged: The source or the destination was replaced during each of ``ATTEMPTS`` attempts.
         KmsRuntimeError: What reading, transferring and writing raise.
     """
     for _ in range(ATTEMPTS):
         present = _look(destination, s3_client)
-        if present and present.mark:
+        if present and not present.mark:
+            raise DestinationNotOurs(
+                f"{destination} exists, and no bulk run wrote it: move it away, or give another destination prefix"
+            )
+        if present:
             etag = current_etag(source, s3_client)
             if etag is None:
                 # A refusal that passes must not write again what is there.

@@ -101,6 +101,15 @@ def test_overwritten_source_replaces_its_destination(s3, keyring):
     assert decrypt_bytes(s3.latest("vault", "out/a.encrypted"), keyring=keyring, encryption_context=CONTEXT) == b"two"
 
 
+def test_object_that_no_run_wrote_stays_at_the_destination(s3):
+    s3.put("inbox", "in/a", b"one")
+    s3.put("vault", "out/a.encrypted", b"somebody's only copy")
+    with pytest.raises(ObjectsFailed) as failed:
+        bulk_envelope.encrypt(batch("in/a"), TIME)
+    assert "DestinationNotOurs" in str(failed.value)
+    assert s3.latest("vault", "out/a.encrypted") == b"somebody's only copy"
+
+
 def test_other_settings_are_not_taken_for_done(s3, monkeypatch, other_key_arn):
     s3.put("inbox", "in/a", b"one")
     bulk_envelope.encrypt(batch("in/a"), TIME)
@@ -267,6 +276,12 @@ def test_report_counts_every_object_once_however_many_calls_it_takes(s3, run, ca
     page = s3.latest("reports", "bulk/reports/run-1/report.html").decode()
     assert "in/&quot;&lt;e&gt;&quot;," in page
     assert re.search(r"<b>|<e>", page) is None
+
+
+def test_batch_whose_cause_was_cut_off_counts_as_failed_as_a_whole():
+    child = {"Status": "FAILED", "Error": "ObjectsFailed", "Cause": '{"errorMessage": "{\\"summary\\": {'}
+    told = list(bulk_report._failures(child, 2, None))
+    assert told == [(0, "ObjectsFailed", "the whole batch"), (1, "ObjectsFailed", "the whole batch")]
 
 
 def test_report_stays_small_enough_to_go_through_the_state_machine():

@@ -20,6 +20,18 @@ _VERBS: Final[Mapping[str, str]] = {
 }
 
 
+def check_prefix(name: str, prefix: str) -> None:
+    """Refuse a prefix in which IAM would read a wildcard or a policy variable, and so allow more than it says.
+
+    Raises:
+        ValueError: It has ``*``, ``?`` or ``${``.
+    """
+    if any(part in prefix for part in ("*", "?", "${")):
+        raise ValueError(
+            f"{name} {prefix!r} has a wildcard of IAM policies (*, ?, ${{): permissions would reach further"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class BulkWork:
     """One operation on the objects below a prefix.
@@ -60,6 +72,9 @@ class BulkWork:
                 "it, and neither with another operation"
             )
         read, prefix = self.source
+        places = {"prefix": prefix, "destination_prefix": self.destination[1], "reports_prefix": self.reports[1]}
+        for name, below in places.items():
+            check_prefix(name, below)
         for name, (bucket, below) in (("destination", self.destination), ("reports", self.reports)):
             if bucket.bucket_arn == read.bucket_arn and below.startswith(prefix):
                 raise ValueError(
