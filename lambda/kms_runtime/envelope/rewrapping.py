@@ -13,7 +13,7 @@ from kms_runtime.errors import EncryptionContextMismatch, MessageFormatError
 from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.keyrings.kms import PROVIDER_ID, wrap
 from kms_runtime.message import EncryptedDataKey, MessageKeys, check_context, serialize_context, serialize_header
-from kms_runtime.message.context import FieldReader
+from kms_runtime.message.context import FieldReader, one_spelling
 from kms_runtime.message.header import Header, MessageResult, read_header
 from kms_runtime.message.suite import wipe
 from kms_runtime.streams import Sink, Source, filler, taker, write_all
@@ -37,21 +37,24 @@ def rewrap(
     """Write the message of ``source`` with its data key encrypted under ``key_arn`` and ``new_context``.
 
     The frames are copied and not verified: a message that was altered before is refused by its readers as before. The
-    data key stays the same: a principal that kept it can still read the message.
+    data key stays the same: a principal that kept it can still read the message. Pairs of the message that
+    ``encryption_context`` does not name stay, unless ``new_context`` gives them another value.
 
     Args:
         source: Binary file object with the message.
         sink: Binary file object that receives the message.
         keyring: Recovers the data key: one call.
-        encryption_context: Pairs that the message's encryption context must contain.
+        encryption_context: Pairs that the message's encryption context must contain, and that ``new_context`` replaces.
         key_arn: Key of the new message: one ``kms:Encrypt`` call.
-        new_context: The whole encryption context of the new message.
+        new_context: Pairs of the new message.
         kms_client: A ``boto3.client("kms")`` for the Region of ``key_arn``.
 
     Raises:
-        MessageFormatError: Not a framed message with key commitment, or a signed one, whose signature covers the
-            header: decrypt and encrypt it.
+        MessageFormatError: Not a framed message with key commitment; or a signed one, whose signature covers the
+            header; or one with several encrypted data keys, whose other keys would no longer open it. Decrypt and
+            encrypt it. Nothing was called or written.
         EncryptionContextMismatch: The message has another value of an expected pair, or lacks it.
+        EncryptionContextInvalid: The pairs that stay and the new ones differ in the case of a name only, or do not fit.
         MessageAuthenticationFailed: The header was altered.
         AwsError: AWS KMS refused; the class name is its error code.
     """
@@ -60,16 +63,19 @@ def rewrap(
     header = read_header(fields)
     _check(header)
     _check_context(header, encryption_context)
+    stays = {name: value for name, value in header.encryption_context.items() if name not in encryption_context}
+    context = one_spelling({**stays, **new_context})
+    serialized = serialize_context(context)
 
     def rewrapped(data_key: bytearray) -> EncryptedDataKey:
-        ciphertext = wrap(kms_client, key_arn, data_key, new_context)
+        ciphertext = wrap(kms_client, key_arn, data_key, context)
         return EncryptedDataKey(PROVIDER_ID, key_arn.encode(), ciphertext)
 
-    new = _new_header(header, keyring, rewrapped, new_context)
+    new = _new_header(header, keyring, rewrapped, serialized)
     write_all(sink, new)
     write_all(sink, fields.rest)
     copied = len(fields.rest) + _copy(source, sink)
-    return MessageResult(copied, len(new) + copied, new_context, key_arn, header.suite.suite_id)
+    return MessageResult(copied, len(new) + copied, context, key_arn, header.suite.suite_id)
 
 
 def _check(header: Header) -> None:
@@ -77,6 +83,11 @@ def _check(header: Header) -> None:
         raise MessageFormatError("a signed message: its signature covers the header; decrypt it and encrypt it again")
     if not header.suite.committing or not header.frame_length:
         raise MessageFormatError("only framed messages of format version 2 get another header; decrypt and encrypt it")
+    if len(header.encrypted_data_keys) > 1:
+        found = len(header.encrypted_data_keys)
+        raise MessageFormatError(
+            f"a message with {found} encrypted data keys, of which one would remain; decrypt it and encrypt it again"
+        )
 
 
 def _check_context(header: Header, expected: Mapping[str, str]) -> None:
@@ -90,7 +101,7 @@ def _new_header(
     header: Header,
     keyring: Keyring,
     rewrapped: Callable[[bytearray], EncryptedDataKey],
-    new_context: Mapping[str, str],
+    context: bytes,
 ) -> bytes:
     data_key = keyring.decrypt_data_key(header.encrypted_data_keys, header.encryption_context, header.suite)
     try:
@@ -102,7 +113,7 @@ def _new_header(
     body = serialize_header(
         suite=header.suite,
         message_id=header.message_id,
-        context=serialize_context(new_context),
+        context=context,
         encrypted_data_keys=[encrypted],
         frame_length=header.frame_length,
         commitment=keys.commitment,

@@ -220,6 +220,39 @@ def test_message_that_cannot_get_another_header_fails_and_says_why(s3, keyring, 
     assert found == list(enumerate(codes))
 
 
+@pytest.mark.usefixtures("re_encrypting")
+def test_pairs_of_a_message_that_the_run_does_not_name_stay(s3, kms, stored, keyring, other_key_arn):
+    message = encrypt_bytes(b"x", keyring=keyring, encryption_context={**CONTEXT, "tenant": "a"})
+    s3.put("vault", "in/1.encrypted", message)
+    assert bulk_envelope.re_encrypt(stored, TIME)["written"] == 3
+    new, other = s3.latest("other", "out/1.encrypted"), KmsKeyring(other_key_arn, kms_client=kms)
+    assert decrypt_bytes(new, keyring=other, encryption_context={"department": "history", "tenant": "a"}) == b"x"
+
+
+@pytest.mark.usefixtures("re_encrypting")
+@pytest.mark.parametrize("pair", [("Department", "a"), ("long", "v" * 65_480)])
+def test_pair_that_cannot_stay_beside_the_new_ones_fails_its_message(pair, s3, kms, keyring, monkeypatch):
+    monkeypatch.setenv("SOURCE_BUCKET", "vault")
+    monkeypatch.setenv("DESTINATION_BUCKET", "other")
+    monkeypatch.setenv("ENCRYPTION_CONTEXT", json.dumps({"department": "h" * 100}))
+    message = encrypt_bytes(b"x", keyring=keyring, encryption_context=dict([*CONTEXT.items(), pair]))
+    s3.put("vault", "in/1.encrypted", message)
+    kms.calls.clear()
+    found, _ = failures(bulk_envelope.re_encrypt, batch("in/1.encrypted"))
+    assert (found, set(kms.operations)) == ([(0, "EncryptionContextInvalid")], set())
+    assert ("other", "out/1.encrypted") not in s3.objects
+
+
+@pytest.mark.usefixtures("re_encrypting")
+def test_message_with_two_encrypted_data_keys_is_refused_before_any_call(s3, kms, stored, key_arn, other_key_arn):
+    both = KmsKeyring(key_arn, kms_client=kms, additional_keys={other_key_arn: kms})
+    s3.put("vault", "in/1.encrypted", encrypt_bytes(b"x", keyring=both, encryption_context=CONTEXT))
+    kms.calls.clear()
+    found, _ = failures(bulk_envelope.re_encrypt, batch("in/1.encrypted"))
+    assert (found, kms.calls) == ([(0, "MessageFormatError")], [])
+    assert ("other", "out/1.encrypted") not in s3.objects
+
+
 @pytest.mark.parametrize("event", [{}, {"Items": []}, {"Items": [{"key": ""}]}, {"Items": [{"Key": "a"}]}])
 def test_event_that_is_no_batch_is_refused(event):
     with pytest.raises(InvalidRequest):
