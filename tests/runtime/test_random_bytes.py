@@ -1,8 +1,14 @@
-"""random_bytes: bounds before any call, and nothing but the number of bytes that was asked for."""
+"""random_bytes and its function: bounds before any call, as many bytes as asked for, typed refusals."""
 
+import base64
+
+import fastjsonschema
 import pytest
 
 from kms_runtime import KmsRuntimeError
+from kms_runtime.errors import InvalidRequest
+from kms_runtime.handlers import random_bytes as handler
+from kms_runtime.handlers.validation import schema
 from kms_runtime.random_bytes import random_bytes
 
 
@@ -46,3 +52,28 @@ def test_refusal_of_kms_keeps_its_name(kms_error):
     with pytest.raises(KmsRuntimeError) as caught:
         random_bytes(32, Refusing())
     assert caught.value.code == "AccessDeniedException"
+
+
+@pytest.fixture
+def of_function(monkeypatch):
+    source = Source()
+    monkeypatch.setattr(handler, "kms_client", lambda: source)
+    return source
+
+
+@pytest.mark.parametrize("count", [1, 1024])
+def test_response_has_the_bytes_and_follows_its_schema(of_function, count):
+    of_function.answers = b"r" * count
+    made = handler.generate({"count": count}, None)
+    assert base64.b64decode(made["randomBytes"]) == b"r" * count
+    assert of_function.calls == [{"NumberOfBytes": count}]
+    fastjsonschema.compile(schema("random_bytes/generate_response"))(made)
+
+
+@pytest.mark.parametrize(
+    "event", [{}, {"count": 0}, {"count": 1025}, {"count": "32"}, {"count": True}, {"count": 1, "x": 1}]
+)
+def test_other_events_are_refused_before_any_call(of_function, event):
+    with pytest.raises(InvalidRequest):
+        handler.generate(event, None)
+    assert of_function.calls == []

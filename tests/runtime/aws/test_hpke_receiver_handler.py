@@ -1,6 +1,7 @@
 """HPKE messages for an ML-KEM key of KMS: key schedule, other implementations, every refusal of the function."""
 
 import base64
+import json
 import logging
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from kms_runtime.key_agreement.agreement import KmsParty
 from kms_runtime.key_agreement.hpke import HYBRID, PAYLOAD_LIMIT, SUITES, KmsRecipient, Suite, decrypt, encrypt
 from kms_runtime.key_agreement.hybrid_hpke import KmsHybridRecipient
 from kms_runtime.message import EncryptedDataKey, serialize_context
+from tests.browser import started
 
 ROOT = Path(__file__).parents[3]
 KINDS = {"ML_KEM_768": MLKEM768PrivateKey, "ML_KEM_1024": MLKEM1024PrivateKey}
@@ -156,6 +158,39 @@ def test_nodes_own_crypto_reads_ours_and_we_read_its(spec, hpke_kms, recipient, 
 
     assert decrypt(node("encrypt", "public.pem", b"order"), recipient=recipient, info=b"orders") == b"order"
     assert node("decrypt", "private.pem", encrypt(b"order", public_key=hpke_kms.published, info=b"orders")) == b"order"
+
+
+@pytest.fixture(scope="module")
+def use_page(tmp_path_factory):
+    """Fill in examples/clients/hpke.html, whose modules a page of a file may not load unless told so."""
+    script = """(async () => {
+        const field = (id) => document.getElementById(id);
+        if (!field("encrypt").onclick) throw new Error("the page's modules were not loaded: npm ci");
+        Object.entries(GIVEN).forEach(([id, value]) => (field(id).value = value));
+        field("encrypt").click();
+        while (!field("encrypt").dataset.done) await new Promise((wake) => setTimeout(wake, 5));
+        return [field("message").value, field("error").textContent];
+    })()"""
+    page = (ROOT / "examples" / "clients" / "hpke.html").as_uri()
+    with started(tmp_path_factory.mktemp("profile"), ["--allow-file-access-from-files"]) as browser:
+        yield lambda **given: browser.run(page, script.replace("GIVEN", json.dumps(given)))
+
+
+def test_message_of_a_browser_page_is_decrypted(spec, hpke_kms, receive, use_page):
+    public = hpke_kms.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    payload = f"größte Bestellung für {spec} "
+    message, error = use_page(pem=public, purpose="orders", payload=payload)
+    assert error == ""
+    assert base64.b64decode(receive(base64.b64decode(message))["payload"]).decode() == payload
+    other, _ = use_page(pem=public, purpose="payments", payload=payload)
+    assert code_of(receive, base64.b64decode(other)) == "MessageAuthenticationFailed"
+
+
+def test_browser_page_refuses_a_key_of_another_kind(use_page):
+    curve = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = curve.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    shown = use_page(pem=pem, purpose="orders", payload="x")
+    assert shown == ["", "not a public key of ML-KEM-768 or ML-KEM-1024"]
 
 
 @pytest.mark.parametrize("spec", ["ML_KEM_768"], indirect=True)
