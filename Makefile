@@ -12,6 +12,11 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_CACHE_DIR := $(CACHE)/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export npm_config_cache := $(CACHE)/npm
+export npm_config_fund := false
+export npm_config_audit := false
+export npm_config_update_notifier := false
+# package-lock.json names no addresses.
+export npm_config_omit_lockfile_registry_resolved := true
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
@@ -57,7 +62,7 @@ snapshots: install ## rewrite the committed snapshots; review the diff
 
 docs: install ## rewrite the pages that scripts and tests write, then build the site in build/site; review the diff
 	$(BIN)/python -m pytest -q tests/access/test_minimality.py --snapshot-update
-	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_errors.py
+	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/catalogue.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_grants.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_ten_minutes.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_deployment.py

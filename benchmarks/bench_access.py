@@ -32,7 +32,7 @@ ROUNDS = 2
 STACKS_OF_PEERS = 2
 COMMAND = """
 import atexit, sys
-from envelope_worker import peak_mebibytes
+from bench_envelope_memory import peak_mebibytes
 atexit.register(lambda: print(peak_mebibytes(), file=sys.stderr))
 from kms_patterns.cli.main import main
 main()

@@ -2,8 +2,15 @@
 
 Plain ministack checks neither signatures nor policies here, and its symmetric encryption does not encrypt: the
 difference is the price of both. Both serve TLS. The clients run in processes of their own, eight or one.
+
+``--quota 2 16`` asks something else: botocore's retry modes against a KMS quota, by so many clients: calls that
+succeed, time, requests for each. Each client is one execution environment of a function: a thread with a client of
+its own that asks for data keys as fast as it can. The embedded AWS throttles what is above ``QUOTA`` requests a
+second, as KMS does. The last column is the share of the quota that became data keys: what throttled requests cost
+does not count in it.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -14,13 +21,15 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from kms_patterns.local import LocalAws
 
@@ -29,6 +38,16 @@ CLIENTS = (1, 8)
 SECONDS_TO_START = 60
 MESSAGE = b"x" * 100
 Way = dict[str, Any]
+QUOTA = 20
+CALLS_UNDER_QUOTA = 25
+MODES: dict[str, Any] = {
+    "no retry": {"total_max_attempts": 1},
+    "legacy, 5 attempts": {"mode": "legacy", "total_max_attempts": 5},
+    "standard, 3 attempts": {"mode": "standard", "total_max_attempts": 3},
+    "standard, 5 attempts": {"mode": "standard", "total_max_attempts": 5},
+    "adaptive, 5 attempts": {"mode": "adaptive", "total_max_attempts": 5},
+    "standard, 8 attempts": {"mode": "standard", "total_max_attempts": 8},
+}
 
 
 @contextlib.contextmanager
@@ -136,7 +155,51 @@ def measure(server: Callable[[], Any]) -> dict[str, float]:
         return found | {"resident, MiB": _resident_mib(pid)}
 
 
+def _ask(aws: LocalAws, key: str, retries: Any) -> Counter[str]:
+    """Ask for data keys with a client of its own; return what came of it."""
+    kms, outcome = aws.client("kms", config=Config(retries=retries)), Counter[str]()
+    for _ in range(CALLS_UNDER_QUOTA):
+        start = time.perf_counter()
+        try:
+            kms.generate_data_key(KeyId=key, KeySpec="AES_256")
+            outcome["ok"] += 1
+        except ClientError as refused:
+            outcome[refused.response["Error"]["Code"]] += 1
+        outcome["longest ms"] = max(outcome["longest ms"], round(1000 * (time.perf_counter() - start)))
+    return outcome
+
+
+def _under_quota(aws: LocalAws, key: str, retries: Any, clients: int) -> tuple[float, ...]:
+    """Return success in percent, seconds, requests per call, longest call in seconds, and use of the quota."""
+    aws.inject_faults({"kind": "quota", "service": "kms", "operation": "GenerateDataKey", "rate": QUOTA})
+    start = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        outcomes = list(pool.map(lambda _: _ask(aws, key, retries), range(clients)))
+    seconds, again = time.perf_counter() - start, aws.retries()
+    aws.inject_faults()
+    calls, succeeded = clients * CALLS_UNDER_QUOTA, sum(outcome["ok"] for outcome in outcomes)
+    longest = max(outcome["longest ms"] for outcome in outcomes) / 1000
+    return 100 * succeeded / calls, seconds, (calls + again) / calls, longest, 100 * succeeded / (QUOTA * seconds)
+
+
+def under_quota(clients: list[int]) -> None:
+    """Print a row per mode and number of clients."""
+    print(f"quota {QUOTA} requests/s, {CALLS_UNDER_QUOTA} calls a client")
+    print(f"{'mode':22}{'clients':>8}{'success %':>11}{'s':>7}{'requests/call':>15}{'longest s':>11}{'of quota %':>12}")
+    with LocalAws.start() as aws:
+        key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+        for count in clients:
+            for mode, retries in MODES.items():
+                success, seconds, requests, longest, used = _under_quota(aws, key, retries, count)
+                print(f"{mode:22}{count:8}{success:11.0f}{seconds:7.1f}{requests:15.2f}{longest:11.1f}{used:12.0f}")
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quota", type=int, nargs="+", metavar="CLIENTS", help="retry modes against a quota")
+    if clients := parser.parse_args().quota:
+        under_quota(clients)
+        return
     ours, theirs = measure(embedded), measure(plain)
     print(f"{'':22}{'embedded AWS':>14}{'plain ministack':>17}{'ratio':>8}")
     for name, value in ours.items():

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from bench_envelope_memory import peak_mebibytes
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.config import Config
-from envelope_worker import peak_mebibytes
 
 ROOT = Path(__file__).parent.parent
 KIB = 1024

@@ -194,7 +194,7 @@ def timed(name: str, direction: str, port: int) -> tuple[float, float]:
 
 def run(name: str, direction: str, port: int) -> None:
     """Run one contender and print its seconds and peak MiB."""
-    from envelope_worker import peak_mebibytes  # noqa: PLC0415
+    from bench_envelope_memory import peak_mebibytes  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()

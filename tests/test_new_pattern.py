@@ -15,12 +15,7 @@ from tests.synthesis import stored
 
 ROOT = Path(__file__).parent.parent
 # Files of RandomBytes that a pattern does not have: what make snapshots writes, and the capability behind the handler.
-NOT_ITS_OWN = (
-    "__snapshots__",
-    "/snapshots/",
-    "lambda/kms_runtime/random_bytes.py",
-    "tests/runtime/test_random_bytes.py",
-)
+NOT_ITS_OWN = ("__snapshots__", "/snapshots/", "lambda/kms_runtime/random_bytes.py")
 REGISTRY = Path("constructs/kms_patterns/__init__.py")
 CHECKS = {
     "tests/infrastructure/test_public_surface.py": "Toy or every_pattern or toy",

@@ -1,39 +1,32 @@
-"""Every error at synth: what is refused, its neighbour that is not, and the check that does it."""
+"""Every error at synth: what is refused, its neighbour that is not, and the check that does it. Writes errors.md."""
 
+import re
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from catalogue_apps import bucket_away, by_arn, days, key_grant, many, own, redeployed, replica, role, rotating
+from catalogue_apps import (
+    Case,
+    Entry,
+    bucket_away,
+    by_arn,
+    days,
+    key_grant,
+    many,
+    own,
+    redeployed,
+    replica,
+    role,
+    rotating,
+)
 
 from kms_patterns import EncryptionKey, ImportedKey, RsaEncryptionKey, SigningKey
 
-Case = Callable[[cdk.Stack], object]
 CHECKS = "kms_patterns.keys"
 ELSEWHERE = "arn:aws:kms:us-east-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One error.
-
-    Attributes:
-        title: What is wrong.
-        check: Module and name of the function without which it would pass.
-        refused: An app that has it.
-        accepted: The nearest app that has not.
-    """
-
-    title: str
-    check: str
-    refused: Case
-    accepted: Case
-
-
 SNS = iam.ServicePrincipal("sns.amazonaws.com")
 SOURCE = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
 
@@ -231,3 +224,33 @@ def outcome(case: Case) -> str | None:
     except Exception as error:  # noqa: BLE001 -- jsii raises what it likes
         return str(error)
     return None
+
+
+PAGE = Path(__file__).with_name("errors.md")
+HEAD = """# Errors at synth
+
+Written by `docs/keys/catalogue.py`; do not edit. Each is raised before anything is deployed.
+`tests/infrastructure/test_public_surface.py` runs each app and its nearest neighbor, which is accepted, and
+shows that this message is gone once its check is removed.
+
+The checks read properties as the L1 constructs hold them. What `add_property_override` writes is merged into the
+template after every check of the AWS CDK: set the property itself (`key.resource.key_spec = …`) and it is checked.
+
+Whether an immutable property changed can be known where the deployed templates are at hand, such as the `cdk.out` of
+the last deployment: `cdk synth -c kms-patterns:deployed=FOLDER` compares with them.
+"""
+
+
+def page() -> str:
+    """Return the page's text."""
+    return HEAD + "".join(f"\n## {entry.title}\n\n```\n{_message(entry)}\n```\n" for entry in ENTRIES)
+
+
+def _message(entry: Entry) -> str:
+    message = outcome(entry.refused) or "accepted"
+    found = re.search(r"\[\S*\] (.*)", message, re.DOTALL) if "Validation failed" in message else None
+    return (found[1] if found else message).strip()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

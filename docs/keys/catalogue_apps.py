@@ -1,7 +1,9 @@
-"""Apps of the catalogue that take more than a line."""
+"""What an entry of the catalogue is, and apps that take more than a line."""
 
 import json
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -10,6 +12,25 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 
 from kms_patterns import EncryptionKey, KeyGrant, ReplicaKey, SigningKey
+
+Case = Callable[[cdk.Stack], object]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One error.
+
+    Attributes:
+        title: What is wrong.
+        check: Module and name of the function without which it would pass.
+        refused: An app that has it.
+        accepted: The nearest app that has not.
+    """
+
+    title: str
+    check: str
+    refused: Case
+    accepted: Case
 
 
 def role(stack: cdk.Stack, name: str = "Role") -> iam.Role:

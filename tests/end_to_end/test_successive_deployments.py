@@ -22,6 +22,7 @@ import aws_cdk as cdk
 import jwt
 import pytest
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from botocore.exceptions import ClientError
 from joserfc import jwk
 from joserfc import jwt as jose
@@ -29,7 +30,7 @@ from joserfc.errors import JoseError
 
 from demo.principals import invoke, tampered, under_the_public_key, unsigned
 from demo.scenario import Stage
-from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
+from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle, SigningKey, TokenIssuer
 from kms_patterns.local import LocalAws
 from kms_patterns.local.aws_session import local_address
 from kms_patterns.patterns.public_bucket import PublicBucket
@@ -39,7 +40,6 @@ from tests.contract.lifecycle import Target, deployer, used
 from tests.end_to_end.conftest import ROOT, deployed, deployed_by_cdk, run_cdk
 from tests.synthesis import synthesize
 
-APP = Path(__file__).parent / "apps" / "token_roll_over.py"
 ISSUER, AUDIENCE, ALGORITHMS = "https://tokens.example.com", "orders", ["PS256", "ES256"]
 pytestmark = pytest.mark.end_to_end
 
@@ -104,16 +104,41 @@ class Issuer:
                 verify(token)
 
 
+def roll_over(step: int, assembly: Path) -> Path:
+    """Synthesize an issuer before, while and after one of its keys follows another."""
+    # The code is in the bucket of the bootstrap: the reference app has the same.
+    context = {"kms-patterns:platform": "host", "aws:cdk:bundling-stacks": []}
+    app = cdk.App(outdir=str(assembly), context=context, builtin_cloud_formation_validation=True)
+    stack = cdk.Stack(app, "RollOver")
+    old = SigningKey(stack, "Old", key_spec=kms.KeySpec.RSA_2048, lifecycle=KeyLifecycle.EPHEMERAL)
+    new = SigningKey(stack, "New", lifecycle=KeyLifecycle.EPHEMERAL) if step > 1 else None
+    issuer = TokenIssuer(
+        stack,
+        "Issuer",
+        signing_key=new if new and step == 3 else old,
+        next_keys=[new] if new and step == 2 else [],
+        previous_keys=[old] if step == 3 else [],
+        issuer=ISSUER,
+        audiences=[AUDIENCE],
+    )
+    for name, value in {
+        "IssueFunctionName": issuer.issue_function.function_name,
+        "JwksUrl": issuer.jwks_url,
+        "OldKeyArn": old.key_arn,
+        "NewKeyArn": new.key_arn if new else "none",
+    }.items():
+        cdk.CfnOutput(stack, name, value=value)
+    app.synth()
+    return assembly
+
+
 @pytest.fixture(scope="module")
 def deploy(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Issuer]:
     """Return a function that deploys a step of the roll-over over the one before."""
     folder = tmp_path_factory.mktemp("roll-over")
 
     def step(number: int) -> Issuer:
-        # The code is in the bucket of the bootstrap: the reference app has the same.
-        context = {"kms-patterns:platform": "host", "step": str(number), "aws:cdk:bundling-stacks": []}
-        assembly = synthesize(APP, folder / f"out-{number}", folder=folder, context=context)
-        return Issuer(stage.aws, deployed(stage.aws, assembly)["RollOver"])
+        return Issuer(stage.aws, deployed(stage.aws, roll_over(number, folder / f"out-{number}"))["RollOver"])
 
     return step
 
@@ -270,13 +295,13 @@ def test_both_are_deployed_again_and_what_was_kept_is_read_by_the_new_role(life:
 
 def switch_alias_back(life: Life, retained: str, again: str) -> None:
     """As docs/deployment.md says of a stack that was deployed again before its key was found."""
-    kms, alias = life.aws.client("kms"), "alias/Trial/documents"
-    before = kms.encrypt(KeyId=retained, Plaintext=b"before")["CiphertextBlob"]
+    client, alias = life.aws.client("kms"), "alias/Trial/documents"
+    before = client.encrypt(KeyId=retained, Plaintext=b"before")["CiphertextBlob"]
     with pytest.raises(ClientError, match="IncorrectKeyException"):
-        kms.decrypt(KeyId=alias, CiphertextBlob=before)
-    kms.update_alias(AliasName=alias, TargetKeyId=retained)
-    assert kms.decrypt(KeyId=alias, CiphertextBlob=before)["Plaintext"] == b"before"
-    kms.update_alias(AliasName=alias, TargetKeyId=again)
+        client.decrypt(KeyId=alias, CiphertextBlob=before)
+    client.update_alias(AliasName=alias, TargetKeyId=retained)
+    assert client.decrypt(KeyId=alias, CiphertextBlob=before)["Plaintext"] == b"before"
+    client.update_alias(AliasName=alias, TargetKeyId=again)
 
 
 def test_stack_of_the_reference_app_leaves_nothing_and_is_used_again(stage: Stage, tmp_path: Path) -> None:

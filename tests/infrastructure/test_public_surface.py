@@ -117,7 +117,7 @@ def test_without_its_check_it_is_refused_no_more_or_otherwise(entry, monkeypatch
 
 
 def test_page_is_as_written():
-    assert module("write_errors").page() == (DOCS / "errors.md").read_text(encoding="utf-8")
+    assert CATALOGUE.page() == (DOCS / "errors.md").read_text(encoding="utf-8")
 
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

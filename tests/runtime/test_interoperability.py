@@ -2,7 +2,6 @@
 
 import io
 import os
-import runpy
 from contextlib import suppress
 from pathlib import Path
 from zipfile import ZipFile
@@ -44,6 +43,7 @@ from kms_runtime.errors import (
 )
 from kms_runtime.message import frames as frame_ciphers
 from kms_runtime.message.suite import WRITABLE
+from tests.runtime import fuzz
 
 CONTEXT = {"tenant": "a", "größe": "ü", "\U0001f511": "astral", "\uffee": "bmp"}
 FRAME = 128  # the smallest that the official SDK writes
@@ -564,7 +564,6 @@ def range_of(message, start, length, keyring):
 
 with ZipFile(Path(__file__).with_name("corpus.zip")) as packed:
     CORPUS = {name[:8]: packed.read(name) for name in sorted(packed.namelist())}
-check = runpy.run_path(str(Path(__file__).with_name("fuzz_reader.py")))["check"]
 
 
 def test_corpus_is_there():
@@ -573,4 +572,4 @@ def test_corpus_is_there():
 
 @pytest.mark.parametrize("data", CORPUS.values(), ids=CORPUS)
 def test_input_of_the_corpus_raises_nothing_but_a_typed_error(data):
-    check(data)
+    fuzz.check(data)

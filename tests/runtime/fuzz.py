@@ -1,8 +1,14 @@
-"""Feed altered and invented inputs to everything that reads text of strangers, and look for untyped errors.
+"""Fuzzing: no input of strangers may raise anything but a typed error.
 
-Run ``python -m tests.runtime.fuzz_inputs [--seconds 300] [--seed 1]``: events of every handler, encryption contexts and
-configuration of the command line, key sets and key documents, Base64 text, encrypted data keys of ECDH. What is raised
-must be a KmsRuntimeError or click's UsageError; anything else is printed with its input, and the exit code is 1.
+``python -m tests.runtime.fuzz [--seconds 300] [--seed 1]`` alters and invents inputs of everything that reads text:
+events of every handler, encryption contexts and configuration of the command line, key sets and key documents, Base64
+text, encrypted data keys of ECDH. What is raised must be a KmsRuntimeError or click's UsageError; anything else is
+printed with its input, and the exit code is 1.
+
+``python -m tests.runtime.fuzz reader -max_total_time=600 -rss_limit_mb=300 build/corpus`` fuzzes the message reader,
+guided by coverage, with atheris installed and after ``unzip -d build/corpus tests/runtime/corpus.zip``; what is worth
+keeping goes into the zip file (``zip -j``). Each input is tried as it is, and once more with a genuine commitment and
+header tag, so that the body is reached as well. ``test_interoperability.py`` replays the corpus without atheris.
 """
 
 import argparse
@@ -13,19 +19,32 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+try:
+    import atheris
+except ImportError:
+    atheris = None
+if atheris and __name__ == "__main__":
+    with atheris.instrument_imports(include=["kms_runtime"]):
+        import kms_runtime.envelope.ranged
+
 import click
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import kms_runtime
 from kms_runtime import KmsRuntimeError, PublicKey, RawEcdhKeyring
 from kms_runtime.cli import options
 from kms_runtime.cli.armor import Dearmored
+from kms_runtime.envelope.ranged import FileRange
 from kms_runtime.handlers.validation import validator
-from kms_runtime.message import EncryptedDataKey
+from kms_runtime.keyrings.keyring import DataKey
+from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, FieldReader, MessageKeys, read_header
+from kms_runtime.streams import taker
 from kms_runtime.tokens import Jwks
 
 HANDLERS = Path(__file__).parents[2] / "lambda" / "kms_runtime" / "handlers" / "schemas"
@@ -202,5 +221,55 @@ def main() -> int:
     return 1 if untyped else 0
 
 
+LIMIT = 64 * 1024
+ALLOW = kms_runtime.CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT
+
+
+class KnownKey:
+    """Takes any encrypted data key for the same data key."""
+
+    def decrypt_data_key(
+        self, encrypted: Sequence[EncryptedDataKey], _context: Mapping[str, str], suite: AlgorithmSuite, /
+    ) -> DataKey:
+        return DataKey(known_key(suite), tuple(encrypted), "known")
+
+
+def known_key(suite: AlgorithmSuite) -> bytearray:
+    return bytearray(range(suite.key_length))
+
+
+def check(data: bytes) -> None:
+    """Read ``data`` in every way; only typed errors are let pass."""
+    read_every_way(data)
+    if forged := with_genuine_header(data):
+        read_every_way(forged)
+
+
+def read_every_way(data: bytes) -> None:
+    common = {"keyring": KnownKey(), "encryption_context": {}, "max_frame_length": LIMIT}
+    with suppress(KmsRuntimeError):
+        kms_runtime.decrypt_bytes(data, commitment_policy=ALLOW, **common)
+    with suppress(KmsRuntimeError):
+        kms_runtime.decrypt(io.BufferedReader(io.BytesIO(data)), io.BytesIO(), commitment_policy=ALLOW, **common)
+    start = data[-1] if data else 0
+    with suppress(KmsRuntimeError):
+        kms_runtime.decrypt_range(FileRange(io.BytesIO(data)), io.BytesIO(), start=start, length=start + 1, **common)
+
+
+def with_genuine_header(data: bytes) -> bytes | None:
+    """Return ``data`` with the commitment and the tag that belong to its header, if it has one."""
+    try:
+        header = read_header(FieldReader(taker(io.BytesIO(data))), max_frame_length=LIMIT, commitment_policy=ALLOW)
+    except KmsRuntimeError:
+        return None
+    keys = MessageKeys.derive(header.suite, known_key(header.suite), header.message_id)
+    body = header.body[: len(header.body) - len(header.commitment)] + keys.commitment
+    tag = keys.cipher.encrypt(header.iv, b"", body)
+    return body + (b"" if header.suite.committing else header.iv) + tag + data[header.size :]
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] != ["reader"]:
+        sys.exit(main())
+    atheris.Setup([sys.argv[0], *sys.argv[2:]], check)
+    atheris.Fuzz()
