@@ -27,7 +27,7 @@ from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 
 from kms_patterns.local import AwsSession, LocalAws
-from kms_patterns.local.inspection import recorded_calls, resource_of
+from kms_patterns.local.inspection import explained, recorded_calls, resource_of
 from kms_patterns.local.layout import Layout
 from kms_patterns.local.server.authorization.resource_policies import stack_document
 from kms_patterns.local.server.emulator import emulator, functions
@@ -512,6 +512,56 @@ def test_every_refusal_is_recorded_with_its_resource(
         found = recorded_calls(Layout(aws.folder))[-1]
         assert (found["action"], found["decision"]) == (action, "deny"), found
         assert resource_of(found).endswith(resource)
+
+
+def policy(statement: object) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+DENY = {"Sid": "Never", "Effect": "Deny", "Action": "*", "Resource": "*"}
+
+
+@pytest.mark.parametrize(("where", "kind"), [
+    ("bucket", "a resource-based policy"), ("queue", "a resource-based policy"), ("key", "key policy"),
+    ("boundary", "a permissions boundary"), ("session", "a session policy"), ("role", "an identity-based policy"),
+])  # fmt: skip
+def test_why_names_the_policy_that_denied(
+    aws: LocalAws, make_bucket: Any, make_key: Any, make_role: Any, root_statement: Any, where: str, kind: str
+) -> None:
+    account, name, denied = f"arn:aws:iam::{aws.account}:root", unique(), DENY | {"Principal": "*"}
+    own = [{"Effect": "Allow", "Action": "*", "Resource": "*"}, *([DENY] if where == "role" else [])]
+    role = make_role(*own, trust={"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"})
+    limit = policy(DENY)
+    if where == "boundary":
+        arn = aws.client("iam").create_policy(PolicyName=name, PolicyDocument=limit)["Policy"]["Arn"]
+        aws.client("iam").put_role_permissions_boundary(RoleName=role.rpartition("/")[2], PermissionsBoundary=arn)
+    narrowed = {"Policy": limit} if where == "session" else {}
+    found = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="user", **narrowed)["Credentials"]
+    session = replace(
+        aws.session(),
+        access_key_id=found["AccessKeyId"],
+        secret_access_key=found["SecretAccessKey"],
+        session_token=found["SessionToken"],
+    )
+    if where == "key":
+        key = make_key(root_statement, denied | {"Action": "kms:Encrypt"})
+        call, request = session.client("kms").encrypt, {"KeyId": key, "Plaintext": b"x"}
+    elif where == "queue":
+        url = aws.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+        arn = f"arn:aws:sqs:{aws.region}:{aws.account}:{name}"
+        attributes = {"Policy": policy(denied | {"Resource": arn, "Action": "sqs:SendMessage"})}
+        aws.client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
+        call, request = session.client("sqs").send_message, {"QueueUrl": url, "MessageBody": "x"}
+    else:
+        bucket = make_bucket()
+        if where == "bucket":
+            document = policy(denied | {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"})
+            aws.client("s3").put_bucket_policy(Bucket=bucket, Policy=document)
+        call, request = session.client("s3").get_object, {"Bucket": bucket, "Key": "k"}
+    with pytest.raises(ClientError, match=r"AccessDenied"):
+        call(**request)
+    said = explained(recorded_calls(Layout(aws.folder))[-1])
+    assert f"statement  Deny Never of {kind}" in said
 
 
 @pytest.mark.parametrize("text", ['{"RoleArn": "arn"}', "<Request><RoleArn>arn</RoleArn></Request>"])

@@ -60,7 +60,7 @@ class CallLog:
         """Write that another service's permission was denied, by the emulator's decision ``denied`` for ``reason``."""
         explicit, by_resource = denied.decision == "Deny", bool(denied.resource_policy_arn)
         why = "with an explicit deny in a resource-based policy" if by_resource else reason
-        statement = {"policy": reason.rpartition(" in ")[2], "sid": denied.matched_sid} if explicit else None
+        statement = {"policy": why.rpartition(" in ")[2], "sid": denied.matched_sid} if explicit else None
         self.write_refusal(denied.principal_arn, action, resource, why, statement=statement)
 
     def write_refusal(
