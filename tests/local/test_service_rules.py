@@ -71,6 +71,8 @@ def things(aws: LocalAws) -> Things:
     s3.create_bucket(Bucket=name)
     s3.put_object(Bucket=name, Key="tagged", Body=b"x", Tagging="a=b")
     s3.put_object(Bucket=name, Key="code", Body=bundle())
+    aws.client("ssm").put_parameter(Name=f"/{name}/p", Type="String", Value="v")
+    aws.client("kinesis").create_stream(StreamName=name, ShardCount=1)
     admin = replace(aws.session(), access_key_id=keys["AccessKeyId"], secret_access_key=keys["SecretAccessKey"])
     return Things(admin, role, function, queue, topic, name)
 
@@ -105,6 +107,8 @@ def parameter(**more: Any) -> Request:
     ("secretsmanager", "create_secret", lambda _: {"Name": "s", "SecretString": "v" * 65537}, "ValidationException"),
     # Rules that stand on the operation's page only.
     ("ssm", "put_parameter", parameter(KeyId="alias/aws/ssm"), "ValidationException"),
+    ("ssm", "put_parameter", lambda t: parameter(Name=f"/{t.bucket}/p", Type="StringList", Overwrite=True)(t),
+     "HierarchyTypeMismatchException"),
     ("ssm", "put_parameter", parameter(Value="v" * 4097), "ValidationException"),
     ("ssm", "put_parameter", parameter(AllowedPattern="^[0-9]+$"), "ParameterPatternMismatchException"),
     ("ssm", "put_parameter", parameter(Name="/" + "/".join("abcdefghijklmnopq")),
@@ -177,6 +181,14 @@ def test_a_request_that_its_service_refuses_is_refused(
     ("sns", "create_topic", lambda _: {"Name": "tagged", "Tags": TAGS}, "sns:CreateTopic", "sns:TagResource"),
     ("lambda", "update_function_code", lambda t: {"FunctionName": t.function, "S3Bucket": t.bucket, "S3Key": "code"},
      "lambda:UpdateFunctionCode", "s3:GetObject"),
+    ("logs", "create_log_group", lambda _: {"logGroupName": "tagged", "tags": {"a": "b"}}, "logs:CreateLogGroup",
+     "logs:TagLogGroup"),
+    ("logs", "create_log_group", lambda _: {"logGroupName": "tagged2", "tags": {"a": "b"}}, "logs:CreateLogGroup",
+     "logs:TagResource"),
+    ("kinesis", "register_stream_consumer", lambda t: {"StreamARN": f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/"
+     + t.bucket, "ConsumerName": "c", "Tags": {"a": "b"}}, "kinesis:RegisterStreamConsumer", "kinesis:TagResource"),
+    ("s3", "create_bucket", lambda t: {"Bucket": t.bucket + "-tagged", "CreateBucketConfiguration": {"Tags": TAGS}},
+     "s3:CreateBucket", "s3:TagResource"),
     ("s3", "copy_object", lambda t: {"Bucket": t.bucket, "Key": "copy", "CopySource": f"{t.bucket}/tagged"},
      "s3:PutObject", "s3:GetObjectTagging"),
 ])  # fmt: skip
@@ -189,6 +201,15 @@ def test_what_a_request_does_besides_needs_its_own_permission(
     assert code_of(getattr(narrow.client(service), operation), **request) in DENIED
     wide = session_of(allow([action, *more, lacking], "*"))
     assert getattr(wide.client(service), operation)(**request)["ResponseMetadata"]["HTTPStatusCode"] < 300
+
+
+def test_the_type_of_a_parameter_outside_a_hierarchy_changes(things: Things) -> None:
+    ssm, name = things.admin.client("ssm"), f"p-{uuid.uuid4().hex[:8]}"
+    for kind in ("SecureString", "String"):
+        ssm.put_parameter(Name=name, Type=kind, Value="v", Overwrite=True)
+        assert ssm.get_parameter(Name=name)["Parameter"]["Type"] == kind
+    before = ssm.get_parameter(Name=f"{name}:1", WithDecryption=True)["Parameter"]
+    assert (before["Type"], before["Value"]) == ("SecureString", "v")
 
 
 DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AWS.SimpleQueueService.AccessDenied"}
@@ -254,6 +275,9 @@ OWN = "a5ed2ad1b2b5cc26ad2b0d1ee1f9ed2fbb6bdf4e8c7e3b1b0a1f4ce9a9c1a0de"
      "Action does not apply to any resource(s) in statement"),
     ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringEquals": {"s3:foo": "x"}}},
      "Policy has an invalid condition key"),
+    ({"Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": "arn:aws:s3:::b", "Condition": {"StringLike":
+     {"s3:prefix": "x"}}}, "Conditions do not apply to combination of actions and resources in statement"),
+    ({"Action": "s3:*", "Resource": "arn:aws:s3:::b", "Condition": {"StringLike": {"s3:prefix": "x"}}}, None),
     ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringEquals": {"s3:prefix": "x"}}},
      "Conditions do not apply to combination of actions and resources in statement"),
 ])  # fmt: skip

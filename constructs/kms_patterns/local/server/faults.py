@@ -177,8 +177,8 @@ def is_pending_grant(grant: Mapping[str, Any], tokens: Iterable[str]) -> bool:
 
 
 def is_new_role(arn: str) -> bool:
-    """Return whether services cannot assume a role yet."""
-    if acting() is not None:
+    """Return whether an ARN is of a role that services do not know yet: none can assume it, no policy can name it."""
+    if ":role/" not in arn or acting() is not None:
         # CloudFormation and the other services that make a role wait for it.
         return False
     role = reach(IAM, "_roles").get(arn.rsplit("/", 1)[-1]) or {}

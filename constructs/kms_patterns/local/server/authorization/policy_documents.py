@@ -11,6 +11,7 @@ from typing import Any
 
 from kms_patterns.local.server.authorization.caller import principal_exists
 from kms_patterns.local.server.authorization.operators import is_operator
+from kms_patterns.local.server.faults import is_new_role
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _PRINCIPAL = ("Principal", "NotPrincipal")
@@ -196,7 +197,11 @@ def _principals(principal: Any, grammar: Grammar) -> None:
 
 def _is_principal(kind: str, entry: str, grammar: Grammar) -> bool:
     if kind == "AWS":
-        return entry == "*" or _ACCOUNT.fullmatch(entry) is not None or principal_exists(entry)
+        return (
+            entry == "*"
+            or _ACCOUNT.fullmatch(entry) is not None
+            or (principal_exists(entry) and not is_new_role(entry))
+        )
     if kind == "CanonicalUser":
         return _CANONICAL.fullmatch(entry) is not None and grammar is RESOURCE_POLICIES["s3"]
     return kind == "Federated" or (kind == "Service" and _SERVICE.fullmatch(entry) is not None)

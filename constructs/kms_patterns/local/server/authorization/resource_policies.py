@@ -126,8 +126,8 @@ def _of_bucket(statement: Mapping[str, Any], bucket: str) -> Iterator[str]:
     kinds = {kind for kind, named in (("object", of_objects), ("bucket", of_buckets)) if any(named)}
     if not all(any(kinds & _actions()[action][0] for action in actions) for actions in matching):
         yield "Action does not apply to any resource(s) in statement"
-    applied = {action for actions in matching for action in actions}
-    if not all(any(_is_key_of(key, _actions()[action][1]) for action in applied) for key in own):
+    # Each action that is listed must take each key; of a wildcard one action is enough.
+    if not all(any(_is_key_of(key, _actions()[it][1]) for it in actions) for key in own for actions in matching):
         yield "Conditions do not apply to combination of actions and resources in statement"
 
 

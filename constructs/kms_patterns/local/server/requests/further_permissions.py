@@ -88,13 +88,13 @@ def _role_arn(name: str) -> str:
     return str(role.get("Arn") or f"arn:aws:iam::{reach(RESPONSES, 'get_account_id')()}:role/{name}")
 
 
-# By service: the action that an operation which creates with tags needs as well. Services that are not here check the
-# condition keys of the tags only.
+# By service: the action that an operation which creates with tags needs as well, or the first of several, one of which
+# is enough. Services that are not here check the condition keys of the tags only.
 _TAGGING = {
     "acm": "acm:AddTagsToCertificate", "backup": "backup:TagResource", "cloudwatch": "cloudwatch:TagResource",
     "dynamodb": "dynamodb:TagResource", "ecr": "ecr:TagResource", "ecs": "ecs:TagResource", "eks": "eks:TagResource",
     "events": "events:TagResource", "firehose": "firehose:TagDeliveryStream", "glue": "glue:TagResource",
-    "kinesis": "kinesis:AddTagsToStream", "lambda": "lambda:TagResource", "logs": "logs:TagResource",
+    "kinesis": "kinesis:AddTagsToStream", "lambda": "lambda:TagResource", "logs": "logs:TagResource|logs:TagLogGroup",
     "rds": "rds:AddTagsToResource", "scheduler": "scheduler:TagResource",
     "secretsmanager": "secretsmanager:TagResource", "sns": "sns:TagResource", "sqs": "sqs:TagQueue",
     "ssm": "ssm:AddTagsToResource", "states": "states:TagResource",
@@ -112,6 +112,8 @@ _PUBLISHING = frozenset({"states:CreateStateMachine", "states:UpdateStateMachine
 def creating(action: str, params: Mapping[str, Any]) -> Iterator[str]:
     """Yield the actions, on the resource of the request itself, that it needs for what it creates along.
 
+    Actions with ``|`` between them are alternatives.
+
     Args:
         action: Its own action.
         params: Its members; those of the query protocol are flat.
@@ -123,7 +125,7 @@ def creating(action: str, params: Mapping[str, Any]) -> Iterator[str]:
     if tagged and service == "iam" and operation in _OF_IAM:
         yield f"iam:{_OF_IAM[operation]}"
     if tagged and service in _TAGGING and operation.startswith(_CREATING):
-        yield _TAGGING[service]
+        yield "kinesis:TagResource" if action == "kinesis:RegisterStreamConsumer" else _TAGGING[service]
     if action in _PUBLISHING and params.get("publish"):
         yield "states:PublishStateMachineVersion"
 

@@ -31,8 +31,9 @@ def _parameter(params: Params) -> Iterator[Refusal]:
         failed = "failed to satisfy constraint: Member must have length greater than or equal to 1."
         yield "ValidationException", f"1 validation error detected: Value '' at 'value' {failed}"
     if params.get("KeyId") and (kind or stored.get("Type")) != "SecureString":
-        yield "ValidationException", "KeyId is for parameters of the type SecureString only."
-    if kind and stored and params.get("Overwrite") and kind != stored.get("Type"):
+        yield "ValidationException", "KeyId is required for SecureString type parameter only."
+    # The type of a name outside a hierarchy may change.
+    if kind and stored and params.get("Overwrite") and "/" in name and kind != stored.get("Type"):
         yield "HierarchyTypeMismatchException", f"The parameter type cannot be changed from {stored.get('Type')}."
     advanced = params.get("Tier") in {"Advanced", "Intelligent-Tiering"} or stored.get("Tier") == "Advanced"
     most = 8192 if advanced else 4096

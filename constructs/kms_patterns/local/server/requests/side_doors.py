@@ -97,9 +97,11 @@ def check(enforce: Callable[..., Any], access_key: str, action: str, service: st
         *_further(service, action, request, params, on),
         *_passing(passed_to(service, action), roles),
     ):
-        denied = enforce(access_key, needed, needed.partition(":")[0], **{**on, "resource_arn": resource, **more})
-        if denied is not None:
-            raise Refused(service, action, "AccessDenied", _denied(denied, needed, resource))
+        there = {**on, "resource_arn": resource, **more}
+        enough = needed.split("|")
+        denials = [enforce(access_key, one, one.partition(":")[0], **there) for one in enough]
+        if None not in denials:
+            raise Refused(service, action, "AccessDenied", _denied(denials[0], enough[0], resource))
     malformed_policy = None
     if not action.partition(":")[2].startswith(("Get", "List", "Describe")):
         malformed_policy = resource_policy_refused(service, request.members())
@@ -121,6 +123,8 @@ def _further(
     further = further_permissions(action, request.headers) if service == "s3" else creating(action, params)
     here = str(on.get("resource_arn", "*"))
     own: list[Needed] = [(needed, here, {}) for needed in further]
+    if action == "s3:CreateBucket" and any(name == "Key" for name, _value in request.members()):
+        own.append(("s3:TagResource", here, {}))
     if action == "s3:PutObject":
         own += [(needed, arn or here, {}) for needed, arn in copied_tags(request.headers)]
     return [*own, *(("s3:GetObject", arn, {"service_context": {}}) for arn in read_objects(action, params))]

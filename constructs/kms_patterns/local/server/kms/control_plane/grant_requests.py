@@ -13,6 +13,7 @@ from typing import Any
 
 from kms_patterns.local.server.authorization.caller import principal_exists, unique_id
 from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
+from kms_patterns.local.server.faults import is_new_role
 from kms_patterns.local.server.kms.control_plane.listing import GRANTS, page
 from kms_patterns.local.server.kms.grants import Grant, grant_of
 from kms_patterns.local.server.kms.key_records import SYMMETRIC, KeyRecord, require_usable
@@ -130,7 +131,7 @@ def _check_principals(request: Request) -> None:
     if service and not (any(retiring) and (request.get("Constraints") or {}).get("SourceArn")):
         raise invalid("A grant to a service principal needs the constraint SourceArn and a retiring principal.")
     for arn in (grantee, retiring[0]):
-        if arn and not principal_exists(arn) and not _SERVICE.fullmatch(arn):
+        if arn and not _SERVICE.fullmatch(arn) and (not principal_exists(arn) or is_new_role(arn)):
             raise KmsError("InvalidArnException", f"{arn} is not the ARN of a principal that exists")
 
 
