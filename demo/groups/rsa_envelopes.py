@@ -10,7 +10,7 @@ from demo.groups.documents import compare_with_file, download_digest
 from demo.groups.public_key import published
 from demo.principals import client, function_client, invoke, own_calls
 from demo.scenario import Group, Stage, describe_refusal
-from kms_runtime import KmsRsaKeyring, encrypt, encrypt_bytes
+from kms_runtime import KmsHpkeKeyring, KmsRsaKeyring, MultiKeyring, decrypt_bytes, encrypt, encrypt_bytes
 
 SENDER = {"sender": "acme"}
 LETTER = b"Meet me at noon. " * 5000
@@ -177,6 +177,60 @@ def another_algorithm(stage: Stage) -> str:
     key = published(stage, "RsaEnvelope")
     keyring = KmsRsaKeyring(key.key_arn, public_key=key.der, encryption_algorithm="RSAES_OAEP_SHA_1")
     return _try_to_open(stage, "sha-1", encrypt_bytes(LETTER, keyring=keyring, encryption_context=SENDER))
+
+
+def _for_both(stage: Stage, rsa: KmsRsaKeyring) -> bytes:
+    """Return a letter with two data keys: one for ``rsa``, one for the published ML-KEM key."""
+    lattice = KmsHpkeKeyring(stage.output("Hpke", "KeyArn"), public_key=published(stage, "Hpke").der)
+    return encrypt_bytes(LETTER, keyring=MultiKeyring(rsa, lattice), encryption_context=SENDER)
+
+
+def _by_lattice(stage: Stage, message: bytes) -> bytes:
+    kms = function_client(stage, "kms", "Hpke", "DecryptRoleArn")
+    keyring = KmsHpkeKeyring(stage.output("Hpke", "KeyArn"), kms_client=kms)
+    return decrypt_bytes(message, keyring=keyring, encryption_context=SENDER)
+
+
+@rsa_envelopes.scenario(
+    who="anyone with an RSA and an ML-KEM public key; operator; HPKE function's role",
+    what="encrypts under both; has it opened; decrypts it with the ML-KEM key alone",
+    expected="0 calls to encrypt; byte-identical, byte-identical",
+)
+def either_of_two_keys_opens(stage: Stage) -> str:
+    keyring = _keyring(stage)
+    published(stage, "Hpke")
+    before = len(stage.aws.kms_calls())
+    message = _for_both(stage, keyring)
+    calls = len(stage.aws.kms_calls()) - before
+    deliver(stage, "both.encrypted", message)
+    open_delivered(stage, "both.encrypted")
+    found = (
+        opened_digest(stage, "both") == hashlib.sha256(LETTER).hexdigest(),
+        _by_lattice(stage, message) == LETTER,
+    )
+    return f"{calls} calls to encrypt; {', '.join('byte-identical' if same else 'different bytes' for same in found)}"
+
+
+@rsa_envelopes.scenario(
+    who="operator",
+    what="has one for the ML-KEM key and another RSA key opened",
+    expected="refused: IncorrectKeyException, no object",
+)
+def neither_of_two_keys_is_the_functions(stage: Stage) -> str:
+    key = published(stage, "PublicKey")
+    return _try_to_open(stage, "both-other", _for_both(stage, KmsRsaKeyring(key.key_arn, public_key=key.der)))
+
+
+@rsa_envelopes.scenario(
+    who="operator",
+    what="has one for both keys opened whose ML-KEM data key was altered",
+    expected="refused: MessageAuthenticationFailed, no object",
+)
+def the_other_data_key_is_altered(stage: Stage) -> str:
+    message = bytearray(_for_both(stage, _keyring(stage)))
+    arn = stage.output("Hpke", "KeyArn").encode()
+    message[message.index(arn) + len(arn) + 2] ^= 1
+    return _try_to_open(stage, "both-altered", bytes(message))
 
 
 @rsa_envelopes.scenario(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kms_runtime.envelope.ranged import decrypt_range
     from kms_runtime.keyrings.caching import CachingKeyring
     from kms_runtime.keyrings.ecdh import KmsEcdhKeyring, RawEcdhKeyring
+    from kms_runtime.keyrings.keyring import MultiKeyring
     from kms_runtime.keyrings.kms import KmsDiscoveryKeyring
     from kms_runtime.keyrings.kms_hpke import KmsHpkeKeyring
     from kms_runtime.keyrings.kms_rsa import KmsRsaKeyring
@@ -42,6 +43,7 @@ __all__ = [
     "KmsRsaKeyring",
     "KmsRuntimeError",
     "MessageResult",
+    "MultiKeyring",
     "PublicKey",
     "RawAesKeyring",
     "RawEcdhKeyring",
@@ -66,6 +68,7 @@ _LATER = {
     "KmsEcdhKeyring": "kms_runtime.keyrings.ecdh",
     "KmsHpkeKeyring": "kms_runtime.keyrings.kms_hpke",
     "KmsRsaKeyring": "kms_runtime.keyrings.kms_rsa",
+    "MultiKeyring": "kms_runtime.keyrings.keyring",
     "RawAesKeyring": "kms_runtime.keyrings.raw",
     "RawEcdhKeyring": "kms_runtime.keyrings.ecdh",
     "RawRsaKeyring": "kms_runtime.keyrings.raw",

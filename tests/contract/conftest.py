@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import boto3
 import botocore
@@ -14,8 +15,9 @@ import pytest
 from botocore.config import Config
 from botocore.credentials import SSOProvider
 from botocore.tokens import SSOTokenProvider
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from kms_patterns.local.server.kms.permissions import PERMISSIONS
 from kms_runtime.kms_model import ml_kem_session
@@ -120,6 +122,13 @@ class Bench:
         return self.key("ML_KEM_768", "ENCAPSULATE_DECAPSULATE")
 
     @cached_property
+    def disabled_ml_kem(self) -> str:
+        """A disabled ML-KEM-768 key."""
+        key = self.new(KeySpec="ML_KEM_768", KeyUsage="ENCAPSULATE_DECAPSULATE")
+        self.kms.disable_key(KeyId=key)
+        return key
+
+    @cached_property
     def encapsulated(self) -> bytes:
         """The ciphertext of a secret under the ML-KEM-768 key."""
         made = self.kms.encapsulate(KeyId=self.ml_kem, EncapsulationAlgorithm="ML_KEM")
@@ -212,6 +221,13 @@ def _encapsulate(bench: Bench, **request: Any) -> Any:
     return bench.kms.encapsulate(**{"KeyId": bench.ml_kem, "EncapsulationAlgorithm": "ML_KEM"} | request)
 
 
+def _secrets_agree(bench: Bench) -> bool:
+    made = _encapsulate(bench)
+    return bool(
+        made["SharedSecret"] == _decapsulate(bench, SharedSecretCiphertextBlob=made["SharedSecretCiphertextBlob"])
+    )
+
+
 def _on(bench: Bench, operation: str, key: str) -> Any:
     return getattr(bench.kms, operation)(KeyId=key)
 
@@ -232,6 +248,72 @@ def _last_usage(bench: Bench) -> dict[str, Any]:
 
 def _grant_to_a_service(bench: Bench, **more: Any) -> Any:
     return bench.kms.create_grant(KeyId=bench.key(), GranteeServicePrincipal=SERVICE, Operations=["Decrypt"], **more)
+
+
+def _imported(bench: Bench, key: str, **more: str) -> str:
+    """Import new key material, and return its id."""
+    wrapping = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
+    given = bench.kms.get_parameters_for_import(KeyId=key, **wrapping)
+    public: Any = load_der_public_key(given["PublicKey"])
+    wrapped = public.encrypt(os.urandom(32), padding.OAEP(padding.MGF1(SHA256()), SHA256(), None))
+    call = {"ImportToken": given["ImportToken"], "EncryptedKeyMaterial": wrapped}
+    model = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+    return str(bench.kms.import_key_material(KeyId=key, **call, **model, **more)["KeyMaterialId"])
+
+
+def _second_material(bench: Bench, **request: Any) -> list[str]:
+    """Return the states of a new key's materials: two were imported, the second one waits."""
+    key = bench.new(Origin="EXTERNAL", **request)
+    materials = [_imported(bench, key), _imported(bench, key, ImportType="NEW_KEY_MATERIAL")]
+    found = bench.kms.list_key_rotations(KeyId=key, IncludeKeyMaterial="ALL_KEY_MATERIAL")["Rotations"]
+    states = {rotation["KeyMaterialId"]: rotation["KeyMaterialState"] for rotation in found}
+    return [states[material] for material in materials]
+
+
+def _rotated_to_imported(bench: Bench, **request: Any) -> bytes:
+    key = bench.new(Origin="EXTERNAL", **request)
+    _imported(bench, key)
+    blob = bench.kms.encrypt(KeyId=key, Plaintext=MESSAGE)["CiphertextBlob"]
+    _imported(bench, key, ImportType="NEW_KEY_MATERIAL")
+    bench.kms.rotate_key_on_demand(KeyId=key)
+    return bytes(bench.kms.decrypt(CiphertextBlob=blob)["Plaintext"])
+
+
+def _rotated_without_material(bench: Bench) -> Any:
+    key = bench.new(Origin="EXTERNAL")
+    _imported(bench, key)
+    return bench.kms.rotate_key_on_demand(KeyId=key)
+
+
+def _service_grant(bench: Bench) -> Any:
+    """Return the grant to a service as ListGrants shows it."""
+    bound = {"Constraints": {"SourceArn": SOURCE}, "RetiringServicePrincipal": SERVICE}
+    made = _grant_to_a_service(bench, **bound)["GrantId"]
+    listed = bench.kms.list_grants(KeyId=bench.key(), GrantId=made)["Grants"]
+    bench.kms.revoke_grant(KeyId=bench.key(), GrantId=made)
+    members = ("GranteePrincipal", "GranteeServicePrincipal", "RetiringServicePrincipal")
+    return [[name, grant[name]] for grant in listed for name in members if name in grant]
+
+
+def _dual_stack(bench: Bench) -> str:
+    """Encrypt through ``kms.<region>.api.aws``, and return the host's name without the Region."""
+    region, server = bench.kms.meta.region_name, urlsplit(bench.kms.meta.endpoint_url)
+    credentials = bench.kms._request_signer._credentials.get_frozen_credentials()
+    session = boto3.Session(*credentials[:3], region_name=region)
+    verify = bench.kms._endpoint.http_session._verify
+    client: Any = session.client("kms", config=CONFIG.merge(Config(use_dualstack_endpoint=True)), verify=verify)
+    host = str(urlsplit(client.meta.endpoint_url).hostname)
+
+    def reach(request: Any, **_: Any) -> None:
+        # The embedded AWS has no names in DNS: it is told by the header which host was meant.
+        request.headers["Host"] = host
+        request.url = urlunsplit((server.scheme, server.netloc, *urlsplit(request.url)[2:]))
+
+    if not str(server.hostname).endswith(".amazonaws.com"):
+        client.meta.events.register("before-send.kms", reach)
+    made = client.encrypt(KeyId=bench.key(), Plaintext=MESSAGE)
+    assert bench.kms.decrypt(CiphertextBlob=made["CiphertextBlob"])["Plaintext"] == MESSAGE
+    return host.replace(f".{region}.", ".<region>.")
 
 
 def _after_rotation(bench: Bench) -> bytes:
@@ -337,6 +419,17 @@ ROWS = [
     Row("Encapsulate", "a signing key", lambda b: _encapsulate(b, KeyId=b.p256), _USAGE),
     Row("Encapsulate", "another algorithm", lambda b: _encapsulate(b, EncapsulationAlgorithm="RSA"), _INVALID),
     Row("Encapsulate", "a dry run", lambda b: _encapsulate(b, DryRun=True), "DryRunOperationException"),
+    Row("Encapsulate", "a key that does not exist", lambda b: _encapsulate(b, KeyId=MISSING), "NotFoundException"),
+    Row("Encapsulate", "a disabled key", lambda b: _encapsulate(b, KeyId=b.disabled_ml_kem), "DisabledException"),
+    Row("Encapsulate", "a token of no grant",
+        lambda b: _encapsulate(b, GrantTokens=["bm9uZQ"]), "InvalidGrantTokenException"),
+    Row("Decapsulate", "a key that does not exist", lambda b: _decapsulate(b, KeyId=MISSING), "NotFoundException"),
+    Row("Decapsulate", "a disabled key", lambda b: _decapsulate(b, KeyId=b.disabled_ml_kem), "DisabledException"),
+    Row("Decapsulate", "a dry run", lambda b: _decapsulate(b, DryRun=True), "DryRunOperationException"),
+    Row("Decapsulate", "another algorithm", lambda b: _decapsulate(b, EncapsulationAlgorithm="RSA"), _INVALID),
+    Row("Decapsulate", "the secret that was encapsulated", _secrets_agree, True),
+    Row("GetPublicKey", "ML-KEM-768",
+        lambda b: b.kms.get_public_key(KeyId=b.ml_kem)["EncapsulationAlgorithms"], ["ML_KEM"]),
     Row("Decapsulate", "ML-KEM-768", lambda b: len(_decapsulate(b)), 32),
     Row("Decapsulate", "altered: 32 other bytes",
         lambda b: len(_decapsulate(b, SharedSecretCiphertextBlob=_flipped(b.encapsulated))), 32),
@@ -348,11 +441,26 @@ ROWS = [
     Row("GetKeyLastUsage", "a new key", lambda b: bool(_last_usage(b).get("KeyLastUsage")), False),
     Row("GetKeyLastUsage", "a new key is tracked from its creation",
         lambda b: _last_usage(b)["KeyCreationDate"] >= _last_usage(b)["TrackingStartDate"], True),
+    Row("GetKeyLastUsage", "a key that does not exist",
+        lambda b: b.kms.get_key_last_usage(KeyId=MISSING), "NotFoundException"),
+    Row("CreateGrant", "to a service, listed and revoked", _service_grant,
+        [["GranteeServicePrincipal", SERVICE], ["RetiringServicePrincipal", SERVICE]]),
+    Row("CreateGrant", "to a service and a principal",
+        lambda b: _grant_to_a_service(b, GranteePrincipal=SERVICE, RetiringServicePrincipal=SERVICE,
+        Constraints={"SourceArn": SOURCE}), _INVALID),
     Row("CreateGrant", "a service without SourceArn",
         lambda b: _grant_to_a_service(b, RetiringServicePrincipal=SERVICE), _INVALID),
     Row("CreateGrant", "a service that no principal retires",
         lambda b: _grant_to_a_service(b, Constraints={"SourceArn": SOURCE}), _INVALID),
     Row("RotateKeyOnDemand", "old ciphertext is readable", _after_rotation, MESSAGE),
+    Row("ImportKeyMaterial", "a second material", _second_material, ["CURRENT", "PENDING_ROTATION"]),
+    Row("ImportKeyMaterial", "a second material of a multi-Region key without replicas",
+        lambda b: _second_material(b, MultiRegion=True), ["CURRENT", "PENDING_ROTATION"]),
+    Row("RotateKeyOnDemand", "to imported material, old ciphertext is readable", _rotated_to_imported, MESSAGE),
+    Row("RotateKeyOnDemand", "to imported material of a multi-Region key",
+        lambda b: _rotated_to_imported(b, MultiRegion=True), MESSAGE),
+    Row("RotateKeyOnDemand", "an imported key without a second material", _rotated_without_material, _STATE),
+    Row("Encrypt", "by the dual-stack endpoint", _dual_stack, "kms.<region>.api.aws"),
     Row("RotateKeyOnDemand", "an RSA key",
         lambda b: b.kms.rotate_key_on_demand(KeyId=b.rsa), "UnsupportedOperationException"),
     Row("EnableKeyRotation", "an RSA key",

@@ -102,7 +102,7 @@ def test_refusals_of_all_keys_are_told(both, kms, kms_error, monkeypatch, key_ar
     with pytest.raises(AccessDeniedException) as caught:
         decrypt_bytes(message, keyring=both, encryption_context=CONTEXT)
     (note,) = caught.value.__notes__
-    assert note.startswith(f"before that, {key_arn}: DisabledException: ")
+    assert note.startswith(f"also {key_arn}: DisabledException: ")
 
 
 def test_data_key_is_wiped_if_a_further_key_refuses(both, kms, kms_error, monkeypatch):

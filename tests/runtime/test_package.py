@@ -30,6 +30,7 @@ def test_public_names_are_pinned():
         "KmsRsaKeyring",
         "KmsRuntimeError",
         "MessageResult",
+        "MultiKeyring",
         "PublicKey",
         "RawAesKeyring",
         "RawEcdhKeyring",

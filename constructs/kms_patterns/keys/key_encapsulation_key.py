@@ -16,6 +16,9 @@ from kms_patterns.policy.key_specs import MlKemSpec, MlKemUsage
 class KeyEncapsulationKey(LookUps[ImportedKeyEncapsulationKey], KeyEncapsulationGrants, CustomerManagedKey):
     """A key pair for ML-KEM (FIPS 203): holders of the public key make a secret that only KMS recovers.
 
+    **AWS CloudFormation does not make such a key yet**: AWS's schema of ``AWS::KMS::Key`` had no ML-KEM key spec on 26
+    November 2026. On AWS, make the key by CreateKey and take it into a stack by ``from_key_arn``.
+
     It never rotates, and the China Regions do not have it. Decapsulate does not tell a foreign ciphertext from its own:
     it returns 32 other bytes (implicit rejection), so the secret must be confirmed, as HPKE does by its AEAD.
 

@@ -22,7 +22,7 @@ from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed, Publ
 from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, Party
 from kms_runtime.key_agreement.agreement_message import agreement_key
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, first_that_decrypts, not_for_us
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH, wipe
 
@@ -39,7 +39,7 @@ _DERIVED_LENGTH: Final = 64
 _CURVES: Final[Mapping[str, bytes]] = {"secp256r1": b"p256", "secp384r1": b"p384", "secp521r1": b"p521"}
 
 
-class _EcdhKeyring:
+class _EcdhKeyring(WrappingKeyring):
     """What both keyrings share; ``own`` and ``peer`` are public keys."""
 
     def __init__(
@@ -55,10 +55,10 @@ class _EcdhKeyring:
         self._provider_id, self._name = provider_id, name
         self._own, self._party, self._peer = own, party, peer
 
-    def generate_data_key(
-        self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return a new random data key, wrapped under a key that only both parties can derive.
+    def wrap_data_key(
+        self, data_key: bytearray, encryption_context: Mapping[str, str], _suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> tuple[EncryptedDataKey, ...]:
+        """Return ``data_key`` wrapped under a key that only both parties can derive.
 
         Raises:
             InvalidRequest: The keyring has no ``peer_public_key``, so it can only decrypt.
@@ -73,11 +73,9 @@ class _EcdhKeyring:
         info = _fixed_info(own, self._peer, encryption_context)
         salt = os.urandom(_SALT_LENGTH)
         commitment, wrapping_key = _derive(party, self._peer, salt, info)
-        data_key = bytearray(os.urandom(suite.key_length))
         wrapped = AESGCM(wrapping_key).encrypt(bytes(IV_LENGTH), data_key, info)
         wipe(wrapping_key)
-        encrypted = EncryptedDataKey(self._provider_id, _provider_info(own, self._peer), salt + commitment + wrapped)
-        return DataKey(data_key, (encrypted,), self._name)
+        return (EncryptedDataKey(self._provider_id, _provider_info(own, self._peer), salt + commitment + wrapped),)
 
     def decrypt_data_key(
         self,

@@ -1,12 +1,16 @@
-"""The interface of a keyring, and what keyrings share."""
+"""The interface of a keyring, what keyrings share, and several keyrings of one message."""
 
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from kms_runtime.aws_errors import IncorrectKeyException
 from kms_runtime.errors import InvalidRequest, KmsRuntimeError
 from kms_runtime.message import AES_256_GCM_HKDF_SHA512_COMMIT_KEY, AlgorithmSuite, EncryptedDataKey
+from kms_runtime.message.suite import wipe
 
 _AWS_NAMESPACE = "aws-kms"
 
@@ -51,6 +55,93 @@ class Keyring(Protocol):
         """Return the first of ``encrypted`` that this keyring can decrypt."""
 
 
+class WrapsDataKeys(Keyring, Protocol):
+    """A keyring that can put another keyring's data key under its own wrapping key also."""
+
+    def wrap_data_key(
+        self, data_key: bytearray, encryption_context: Mapping[str, str], suite: AlgorithmSuite, /
+    ) -> tuple[EncryptedDataKey, ...]:
+        """Return ``data_key`` encrypted under each wrapping key of this keyring."""
+
+
+class WrappingKeyring(ABC):
+    """What keyrings share whose data keys are made on this machine."""
+
+    _name: str
+
+    def generate_data_key(
+        self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> DataKey:
+        """Return a new random data key, wrapped; errors as for ``wrap_data_key``."""
+        data_key = bytearray(os.urandom(suite.key_length))
+        return DataKey(data_key, self.wrap_data_key(data_key, encryption_context, suite), self._name)
+
+    @abstractmethod
+    def wrap_data_key(
+        self, data_key: bytearray, encryption_context: Mapping[str, str], suite: AlgorithmSuite, /
+    ) -> tuple[EncryptedDataKey, ...]:
+        """Return ``data_key`` encrypted under the wrapping key."""
+
+
+class MultiKeyring:
+    """Several keyrings of one message: its data key is encrypted under each, and any one of them decrypts it.
+
+    **A message is as weak as its weakest keyring**: one that is encrypted under RSA and ML-KEM is read by an attacker
+    that breaks RSA. It serves readers of two kinds, and a migration from one key to the next; where both keys shall be
+    needed, take :class:`kms_runtime.key_agreement.hybrid_hpke.KmsHybridRecipient`.
+
+    Args:
+        first: Makes the data keys.
+        others: Each wraps them also. To decrypt, the keyrings are tried in this order.
+
+    Raises:
+        InvalidRequest: One of ``others`` cannot wrap data keys. A ``CachingKeyring`` goes around this one.
+
+    See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-multi-keyring.html
+    """
+
+    def __init__(self, first: Keyring, *others: WrapsDataKeys) -> None:
+        wrong = [type(keyring).__name__ for keyring in others if not hasattr(keyring, "wrap_data_key")]
+        if wrong:
+            raise InvalidRequest(f"{wrong[0]} cannot wrap the data key of another keyring; it can be the first")
+        self._first, self._others = first, others
+
+    def generate_data_key(
+        self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> DataKey:
+        """Return a new data key of the first keyring, wrapped by the others also; errors as for each of them."""
+        made = self._first.generate_data_key(encryption_context, suite)
+        try:
+            more = [
+                key
+                for keyring in self._others
+                for key in keyring.wrap_data_key(made.plaintext, encryption_context, suite)
+            ]
+        except BaseException:
+            wipe(made.plaintext)
+            raise
+        return DataKey(made.plaintext, (*made.encrypted, *more), made.key_arn)
+
+    def decrypt_data_key(
+        self,
+        encrypted: Sequence[EncryptedDataKey],
+        encryption_context: Mapping[str, str],
+        suite: AlgorithmSuite = DEFAULT_SUITE,
+        /,
+    ) -> DataKey:
+        """Return the data key of the first keyring that can decrypt one.
+
+        Raises:
+            KmsRuntimeError: None can: the refusal of the last that has a data key in the message, if one has.
+        """
+        return first_that_decrypts(
+            [
+                (type(keyring).__name__, partial(keyring.decrypt_data_key, encrypted, encryption_context, suite))
+                for keyring in (self._first, *self._others)
+            ]
+        )
+
+
 def new_data_key(
     keyring: Keyring, encryption_context: Mapping[str, str], suite: AlgorithmSuite, plaintext_bytes: int | None
 ) -> DataKey:
@@ -66,20 +157,21 @@ def first_that_decrypts(attempts: Sequence[tuple[str, Callable[[], DataKey]]]) -
     """Return the data key of the first attempt that succeeds; each comes with the name of its wrapping key.
 
     Raises:
-        KmsRuntimeError: None did: the last refusal, with the others as its notes.
+        KmsRuntimeError: None did: the last refusal, with the others as its notes. One that says that the message is for
+            another key, or the keyring for another use, is raised only if all do.
     """
-    refusals = []
-    for name, attempt in attempts[:-1]:
+    refusals: list[tuple[str, KmsRuntimeError]] = []
+    for name, attempt in attempts:
         try:
             return attempt()
         except KmsRuntimeError as error:
-            refusals.append(f"before that, {name}: {error.code}: {error}")
-    try:
-        return attempts[-1][1]()
-    except KmsRuntimeError as error:
-        for refusal in refusals:
-            error.add_note(refusal)
-        raise
+            refusals.append((name, error))
+    telling = [told for _, told in refusals if not isinstance(told, IncorrectKeyException | InvalidRequest)]
+    chosen = telling[-1] if telling else refusals[-1][1]
+    for name, other in refusals:
+        if other is not chosen:
+            chosen.add_note(f"also {name}: {other.code}: {other}")
+    raise chosen
 
 
 def not_for_us(encrypted: Sequence[EncryptedDataKey], wanted: str) -> IncorrectKeyException:

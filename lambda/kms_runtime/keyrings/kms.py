@@ -111,15 +111,24 @@ class KmsKeyring:
                 f"{len(self._clients)} KMS keys; a message has at most {self._most} (max_encrypted_data_keys)"
             )
         plaintext, ciphertext = generate(self._clients[self._key_arn], self._key_arn, encryption_context)
-        encrypted = [_encrypted(self._key_arn, ciphertext)]
+        others = [arn for arn in self._clients if arn != self._key_arn]
         try:
-            for arn, client in self._clients.items():
-                if arn != self._key_arn:
-                    encrypted.append(_encrypted(arn, wrap(client, arn, plaintext, encryption_context)))
+            wrapped = self._wrapped(plaintext, encryption_context, others)
         except BaseException:
             wipe(plaintext)
             raise
-        return DataKey(plaintext, tuple(encrypted), self._key_arn)
+        return DataKey(plaintext, (_encrypted(self._key_arn, ciphertext), *wrapped), self._key_arn)
+
+    def wrap_data_key(
+        self, data_key: bytearray, encryption_context: Mapping[str, str], _suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> tuple[EncryptedDataKey, ...]:
+        """Return ``data_key`` encrypted under each key by AWS KMS Encrypt; errors as for ``generate_data_key``."""
+        return self._wrapped(data_key, encryption_context, list(self._clients))
+
+    def _wrapped(
+        self, data_key: bytearray, context: Mapping[str, str], arns: Sequence[str]
+    ) -> tuple[EncryptedDataKey, ...]:
+        return tuple(_encrypted(arn, wrap(self._clients[arn], arn, data_key, context)) for arn in arns)
 
     def decrypt_data_key(
         self,

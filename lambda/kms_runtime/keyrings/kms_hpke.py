@@ -1,6 +1,5 @@
 """``KmsHpkeKeyring``: data keys under an ML-KEM KMS key, encrypted by HPKE without a call, decapsulated by AWS KMS."""
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -9,7 +8,7 @@ from kms_runtime.aws_errors import KMSInternalException
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_agreement import hpke
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, first_that_decrypts, not_for_us
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
 
@@ -21,7 +20,7 @@ PROVIDER_ID: Final = "kms-patterns-hpke"
 _INFO: Final = b"kms-patterns hpke keyring 1"
 
 
-class KmsHpkeKeyring:
+class KmsHpkeKeyring(WrappingKeyring):
     """Wraps data keys under an ML-KEM KMS key by HPKE: no KMS call to encrypt, one to decrypt.
 
     **The official SDKs cannot read such messages**: AWS defines no keyring for ML-KEM keys, so the provider id is ours.
@@ -49,7 +48,7 @@ class KmsHpkeKeyring:
         public_key: bytes | None = None,
         kms_client: "KMSClient | None" = None,
     ) -> None:
-        self._key_arn = check_key_arn(key_arn)
+        self._name = self._key_arn = check_key_arn(key_arn)
         if key_spec not in hpke.SUITES:
             raise InvalidRequest(f"key_spec {key_spec!r} does not receive HPKE messages; use {', '.join(hpke.SUITES)}")
         self._recipient = hpke.KmsRecipient(key_arn, key_spec, kms_client) if kms_client is not None else None
@@ -60,10 +59,10 @@ class KmsHpkeKeyring:
         """ARN of the KMS key."""
         return self._key_arn
 
-    def generate_data_key(
-        self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return a new random data key, encrypted for the public key.
+    def wrap_data_key(
+        self, data_key: bytearray, encryption_context: Mapping[str, str], _suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> tuple[EncryptedDataKey, ...]:
+        """Return ``data_key`` encrypted for the public key.
 
         Raises:
             InvalidRequest: The keyring has no public key.
@@ -71,14 +70,13 @@ class KmsHpkeKeyring:
         """
         if self._public_key is None:
             raise InvalidRequest("this KmsHpkeKeyring has no public_key, so it can only decrypt")
-        data_key = bytearray(os.urandom(suite.key_length))
         wrapped = hpke.encrypt(
             bytes(data_key),
             public_key=self._public_key,
             info=_INFO,
             associated_data=serialize_context(encryption_context),
         )
-        return DataKey(data_key, (EncryptedDataKey(PROVIDER_ID, self._key_arn.encode(), wrapped),), self._key_arn)
+        return (EncryptedDataKey(PROVIDER_ID, self._key_arn.encode(), wrapped),)
 
     def decrypt_data_key(
         self,

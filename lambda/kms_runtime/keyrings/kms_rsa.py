@@ -1,7 +1,6 @@
 """``KmsRsaKeyring``: data keys under an asymmetric KMS key, encrypted locally and decrypted by AWS KMS."""
 
 import hmac
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import sha384
@@ -14,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, first_that_decrypts, not_for_us
 from kms_runtime.keyrings.kms import checked_plaintext
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
@@ -30,7 +29,7 @@ _DIGEST_LENGTH = 48
 _SMALLEST_KEY = 2048
 
 
-class KmsRsaKeyring:
+class KmsRsaKeyring(WrappingKeyring):
     """Wraps data keys under an RSA KMS key: no KMS call to encrypt, one to decrypt.
 
     Anyone who has the public key can encrypt, also where AWS cannot be reached. AWS KMS has no encryption context for
@@ -58,7 +57,7 @@ class KmsRsaKeyring:
         kms_client: "KMSClient | None" = None,
         encryption_algorithm: EncryptionAlgorithm = "RSAES_OAEP_SHA_256",
     ) -> None:
-        self._key_arn = check_key_arn(key_arn)
+        self._name = self._key_arn = check_key_arn(key_arn)
         self._public_key = load_rsa_public_key(public_key) if public_key is not None else None
         self._kms = kms_client
         if encryption_algorithm not in PADDINGS:
@@ -71,10 +70,10 @@ class KmsRsaKeyring:
         """ARN of the KMS key."""
         return self._key_arn
 
-    def generate_data_key(
-        self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return a new random data key, encrypted with the public key.
+    def wrap_data_key(
+        self, data_key: bytearray, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> tuple[EncryptedDataKey, ...]:
+        """Return ``data_key`` encrypted with the public key.
 
         Raises:
             InvalidRequest: The keyring has no public key, or ``suite`` is signed.
@@ -82,12 +81,10 @@ class KmsRsaKeyring:
         _refuse_signed(suite)
         if self._public_key is None:
             raise InvalidRequest("this KmsRsaKeyring has no public_key, so it can only decrypt")
-        data_key = bytearray(os.urandom(suite.key_length))
         bound = bytearray(_digest(encryption_context) + data_key)
         ciphertext = self._public_key.encrypt(bytes(bound), self._padding)
         wipe(bound)
-        encrypted = EncryptedDataKey(PROVIDER_ID, self._key_arn.encode(), ciphertext)
-        return DataKey(data_key, (encrypted,), self._key_arn)
+        return (EncryptedDataKey(PROVIDER_ID, self._key_arn.encode(), ciphertext),)
 
     def decrypt_data_key(
         self,

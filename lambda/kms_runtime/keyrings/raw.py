@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512
 
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, checked_namespace, not_for_us
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, checked_namespace, not_for_us
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH
 
 _KEY_LENGTHS = (16, 24, 32)
 
 
-class RawAesKeyring:
+class RawAesKeyring(WrappingKeyring):
     """Wraps data keys under an AES key with AES-GCM, bound to the encryption context.
 
     Args:
@@ -42,14 +42,13 @@ class RawAesKeyring:
         self._name = f"{namespace}/{name}"
         self._cipher = AESGCM(wrapping_key)
 
-    def generate_data_key(
-        self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return a new random data key, encrypted under the wrapping key."""
-        data_key, iv = bytearray(os.urandom(suite.key_length)), os.urandom(IV_LENGTH)
+    def wrap_data_key(
+        self, data_key: bytearray, encryption_context: Mapping[str, str], _suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> tuple[EncryptedDataKey, ...]:
+        """Return ``data_key`` encrypted under the wrapping key."""
+        iv = os.urandom(IV_LENGTH)
         ciphertext = self._cipher.encrypt(iv, data_key, _associated(encryption_context))
-        encrypted = EncryptedDataKey(self._namespace, self._prefix + iv, ciphertext)
-        return DataKey(data_key, (encrypted,), self._name)
+        return (EncryptedDataKey(self._namespace, self._prefix + iv, ciphertext),)
 
     def decrypt_data_key(
         self,
@@ -107,7 +106,7 @@ _PADDINGS: Final[Mapping[str, padding.AsymmetricPadding]] = {
 }
 
 
-class RawRsaKeyring:
+class RawRsaKeyring(WrappingKeyring):
     """Wraps data keys under an RSA key, with OAEP and SHA-256 unless another padding is named.
 
     **The encryption context is not bound to the data key.** It is still bound to the message, whose header is
@@ -141,19 +140,17 @@ class RawRsaKeyring:
         self._name = f"{namespace}/{name}"
         self._public_key, self._private_key = public_key, private_key
 
-    def generate_data_key(
-        self, _encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return a new random data key, encrypted with the public key.
+    def wrap_data_key(
+        self, data_key: bytearray, _encryption_context: Mapping[str, str], _suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> tuple[EncryptedDataKey, ...]:
+        """Return ``data_key`` encrypted with the public key.
 
         Raises:
             InvalidRequest: The keyring has no public key.
         """
         if self._public_key is None:
             raise InvalidRequest("this RawRsaKeyring has no public_key, so it can only decrypt")
-        data_key = bytearray(os.urandom(suite.key_length))
-        encrypted = EncryptedDataKey(*self._identity, self._public_key.encrypt(bytes(data_key), self._padding))
-        return DataKey(data_key, (encrypted,), self._name)
+        return (EncryptedDataKey(*self._identity, self._public_key.encrypt(bytes(data_key), self._padding)),)
 
     def decrypt_data_key(
         self,

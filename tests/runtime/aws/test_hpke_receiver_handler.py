@@ -25,8 +25,13 @@ from kms_patterns.toolchain import node_executable
 from kms_runtime import (
     AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
     AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
+    CachingKeyring,
+    KmsEcdhKeyring,
     KmsHpkeKeyring,
+    KmsRsaKeyring,
     KmsRuntimeError,
+    MultiKeyring,
+    RawEcdhKeyring,
     decrypt_bytes,
     encrypt_bytes,
 )
@@ -318,6 +323,65 @@ def test_half_a_keyring_says_what_it_lacks(key_arn, spec, hpke_kms, keyring):
     assert code_of(KmsHpkeKeyring(key_arn, kms_client=hpke_kms).generate_data_key, {}) == "InvalidRequest"
     assert code_of(KmsHpkeKeyring(key_arn, public_key=b"").decrypt_data_key, [wrapped], {}) == "InvalidRequest"
     assert code_of(KmsHpkeKeyring, key_arn, key_spec="ML_KEM_512") == "InvalidRequest"
+
+
+@pytest.fixture(params=["RSA", "ECDH"])
+def traditional(request, kms, rsa_keyring, other_key_arn):
+    """A keyring that a quantum computer breaks, as a sender has it and as the reader has it."""
+    if request.param == "RSA":
+        public_key = kms.rsa.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return KmsRsaKeyring(rsa_keyring.key_arn, public_key=public_key), rsa_keyring
+    curve = HybridKms("", other_key_arn)
+    reader = KmsEcdhKeyring(other_key_arn, public_key=curve.curve_public, kms_client=curve)
+    return RawEcdhKeyring(peer_public_key=curve.curve_public), reader
+
+
+@pytest.fixture
+def of_two(traditional, key_arn, spec, hpke_kms):
+    """A message with two data keys, made without a call."""
+    lattice = KmsHpkeKeyring(key_arn, key_spec=spec, public_key=hpke_kms.published)
+    return encrypt_bytes(b"file", keyring=MultiKeyring(traditional[0], lattice), encryption_context=CONTEXT)
+
+
+def test_message_of_two_data_keys_is_decrypted_with_either_key_alone(of_two, traditional, keyring, hpke_kms):
+    assert hpke_kms.calls == []
+    for alone in (traditional[1], keyring, MultiKeyring(*traditional), MultiKeyring(traditional[0], keyring)):
+        assert decrypt_bytes(of_two, keyring=alone, encryption_context=CONTEXT) == b"file"
+    assert len(hpke_kms.calls) == 2
+
+
+def test_message_of_two_data_keys_is_refused_to_a_third_key_and_another_context(
+    of_two, traditional, keyring, spec, key_arn, other_key_arn
+):
+    third = KmsHpkeKeyring(other_key_arn, key_spec=spec, kms_client=MlKemKms(other_key_arn, spec))
+    twin = KmsHpkeKeyring(key_arn, key_spec=spec, kms_client=MlKemKms(key_arn, spec))
+    assert code_of(decrypt_bytes, of_two, keyring=third, encryption_context={}) == "IncorrectKeyException"
+    assert code_of(decrypt_bytes, of_two, keyring=twin, encryption_context={}) == "MessageAuthenticationFailed"
+    for reader in (traditional[1], keyring):
+        code = code_of(decrypt_bytes, of_two, keyring=reader, encryption_context={"tenant": "b"})
+        assert code == "EncryptionContextMismatch"
+    refused = MultiKeyring(twin, traditional[0], third)
+    with pytest.raises(KmsRuntimeError) as caught:
+        decrypt_bytes(of_two, keyring=refused, encryption_context={})
+    assert (caught.value.code, len(caught.value.__notes__)) == ("MessageAuthenticationFailed", 2)
+
+
+def test_altered_data_key_is_noticed_by_the_reader_of_the_other(of_two, traditional, keyring, key_arn):
+    encapsulated = of_two.index(key_arn.encode()) + len(key_arn) + 2
+    altered = bytearray(of_two)
+    altered[encapsulated] ^= 1
+    # The header's tag covers both data keys, so the one that still decrypts does not help.
+    for reader in (traditional[1], keyring, MultiKeyring(keyring, traditional[1])):
+        assert code_of(decrypt_bytes, bytes(altered), keyring=reader, encryption_context={}) == (
+            "MessageAuthenticationFailed"
+        )
+
+
+def test_keyring_that_cannot_wrap_another_ones_data_key_can_only_be_the_first(keyring, traditional):
+    cached = CachingKeyring(keyring, capacity=1, max_age=60)
+    assert code_of(MultiKeyring, traditional[0], cached) == "InvalidRequest"
+    message = encrypt_bytes(b"file", keyring=MultiKeyring(cached, traditional[0]), encryption_context=CONTEXT)
+    assert decrypt_bytes(message, keyring=traditional[1], encryption_context=CONTEXT) == b"file"
 
 
 class HybridKms(MlKemKms):
