@@ -393,6 +393,8 @@ def act(tmp_path: Path, repository: Path) -> Callable[..., tuple[int, str]]:
             "BASE": "HEAD~1",
             "TOOL": str(Path(sys.executable).with_name("kms-patterns")),
             "SARIF": "true",
+            "FAIL_ON": "",
+            "BASELINE": "",
             "RUN": "https://github.com/owner/documents/actions/runs/1",
             "GH_TOKEN": "token",
             "NUMBER": "7",
@@ -418,14 +420,20 @@ def test_action_writes_one_comment_and_updates_it(
     stub, address = github
     commit(app_DOT_py=app(), cdk_DOT_json="{}")
     commit(app_DOT_py=MANY.replace("WHO", "'arn:aws:iam::222222222222:role/r'").replace("CONDITION", "{}"))
-    code, said = act(GITHUB_API_URL=address)
-    assert (code, said) == (1, "comment made\n")
+    known = tmp_path / "known.toml"
+    members = "".join(f"{name} = 'x'\n" for name in ["rule", "resource", "detail", "fingerprint", "owner", "reason"])
+    known.write_text(f"[[finding]]\n{members}expires = 9999-12-31\n")
+    code, said = act(GITHUB_API_URL=address, FAIL_ON="VoidGrant OutsiderUsesKey", BASELINE=str(known))
+    stale = "baseline: stale, it is not found any more: x: x: x. Review what is found and remove the entry.\n"
+    assert (code, said) == (1, f"{stale}{stale}comment made\n")
+    assert "BROKEN_CODE=1\n" in (tmp_path / "env").read_text()
+    assert act("Fail on a finding", BROKEN_CODE="1") == (1, "")
     whole = diff(str(tmp_path / "access" / "base.json"), str(tmp_path / "access" / "head.json")).output
     assert len(whole) > 250_000
     ours = stub.comments[150]["body"]
     assert ours.startswith(f"{MARKER}\n")
     assert "https://github.com/owner/documents/actions/runs/1" in ours
-    assert (tmp_path / "summary").read_text() == ours.removeprefix(f"{MARKER}\n")
+    assert (tmp_path / "summary").read_text() == ours.removeprefix(f"{MARKER}\n") + f"\n    {stale}"
     assert "role/r249" in (tmp_path / "access" / "access.html").read_text()
     assert json.loads((tmp_path / "access" / "access.sarif").read_text())["version"] == "2.1.0"
 

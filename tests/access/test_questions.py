@@ -1,21 +1,28 @@
 """Questions: explain, readers, filters, rules, and who can become a user of a key."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from kms_patterns.access.baseline import Entry, NotABaseline, judge, judgement_as_text, read_baseline
 from kms_patterns.access.escalation.escalation_methods import ON_FUNCTIONS, ON_KEYS, ON_PRINCIPALS, TO_ADMINISTRATOR
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.comparison import Difference, compare
+from kms_patterns.access.evaluate.evaluation import evaluate
 from kms_patterns.access.evaluate.simulator import Simulator
+from kms_patterns.access.findings import RULES, Violation, violations
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.access.report.difference_text import difference_as_text
 from kms_patterns.access.report.wording import escalation_text
+from kms_patterns.access.templates.reading import Given
 from kms_patterns.cli.main import main
 from tests.access.test_identity import OWNER
 from tests.access.test_identity import key as whole_key
@@ -458,3 +465,136 @@ def test_the_readiness_report_takes_no_filter(template: Callable[..., Path], wor
     done = access("report", str(template(Old=typed("RSA_3072"))), "--crypto", word)
     assert done.exit_code == 2
     assert "--crypto" in done.output
+
+
+MFA = {"Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}
+ALL_OF_KMS = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
+
+
+def known_app() -> dict[str, Any]:
+    """Return resources that break each of the four rules."""
+    partner = statement("*", "kms:Decrypt") | {"Condition": {"StringEquals": {"aws:PrincipalOrgID": ["o-1"]}}}
+    managed = {
+        "PolicyDocument": {"Version": "2012-10-17", "Statement": [ALL_OF_KMS | MFA]},
+        "Roles": [{"Ref": "Reader"}],
+    }
+    return {
+        "Key": key(statement(ROOT_ARN, "kms:*") | MFA),
+        "Shared": key(statement(ROOT_ARN, "kms:DescribeKey"), partner),
+        "Wide": {"Type": "AWS::IAM::ManagedPolicy", "Properties": managed},
+        "Reader": role(),
+        "Plain": key(statement(ROOT_ARN, "kms:DescribeKey")),
+        "Void": role(READ | {"Resource": {"Fn::GetAtt": ["Plain", "Arn"]}}),
+    }
+
+
+def of_key(app: dict[str, Any], name: str = "Key") -> Any:
+    return app[name]["Properties"]["KeyPolicy"]["Statement"]
+
+
+def wide(app: dict[str, Any]) -> Any:
+    return app["Wide"]["Properties"]["PolicyDocument"]["Statement"]
+
+
+ANOTHER_FINDING: dict[str, Callable[[dict[str, Any]], object]] = {
+    "administrators need no second factor": lambda app: of_key(app)[0].pop("Condition"),
+    "administrators get a second statement": lambda app: of_key(app).append(statement(ROOT_ARN, "kms:Decrypt")),
+    "another organization": lambda app: of_key(app, "Shared")[1].update(
+        {"Condition": {"StringEquals": {"aws:PrincipalOrgID": ["o-1", "o-2"]}}}
+    ),
+    "the wildcard without its condition": lambda app: wide(app)[0].pop("Condition"),
+    "the same wildcard once more": lambda app: wide(app).append(dict(ALL_OF_KMS)),
+    "another role under the wildcard": lambda app: app["Wide"]["Properties"]["Roles"].append({"Ref": "Void"}),
+    "another key under the wildcard": lambda app: app.update({"Third": key(statement(ROOT_ARN, "kms:DescribeKey"))}),
+    "a void grant of another kind": lambda app: app["Void"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][
+        0
+    ].update(MFA),
+}
+NO_OTHER_FINDING: dict[str, Callable[[dict[str, Any]], object]] = {
+    "another role": lambda app: app.update({"Other": role()}),
+    "an action that is not a use": lambda app: of_key(app, "Shared")[0]["Action"].append("kms:ListGrants"),
+}
+
+
+def objections(write: Callable[..., Path], running: Simulator, app: dict[str, Any]) -> list[Violation]:
+    model = read_model(write(**app), Given({}, ACCOUNT, "us-east-1"))
+    return violations(model, evaluate(model, running))
+
+
+def entries_of(found: list[Violation], **more: Any) -> list[Entry]:
+    words = {"owner": "keys team", "reason": "agreed", "expires": date(2027, 1, 31)} | more
+    return [Entry(it.rule, f"{it.stack}/{it.logical_id}", it.detail, it.fingerprint, **words) for it in found]
+
+
+@pytest.mark.parametrize("change", [*ANOTHER_FINDING, *NO_OTHER_FINDING])
+def test_entry_of_a_baseline_accepts_no_other_finding(
+    change: str, template: Callable[..., Path], running: Simulator
+) -> None:
+    found = objections(template, running, known_app())
+    assert {item.rule for item in found} == set(RULES)
+    app = known_app()
+    (ANOTHER_FINDING | NO_OTHER_FINDING)[change](app)
+    changed = objections(template, running, app)
+    judged = judge(changed, entries_of(found), date(2027, 1, 31))
+    new = [item for item in changed if item not in judged.known]
+    assert bool(new) == bool(judged.stale) == (change in ANOTHER_FINDING)
+    assert {(item.rule, item.logical_id) for item in new} == {
+        (entry.rule, entry.resource.removeprefix("one/")) for entry, _ in judged.stale
+    }
+
+
+def test_entry_of_a_baseline_ends_and_is_missed_when_its_finding_goes() -> None:
+    item = Violation("VoidGrant", "one", "Key", "who", "evidence")
+    other = Violation("VoidGrant", "one", "Bin", "who", "evidence")
+    entries = entries_of([item])
+    assert judge([item], entries, date(2027, 1, 31)).known == {item: entries[0]}
+    late = judge([item], entries, date(2027, 2, 1))
+    assert "expired on 2027-01-31 (keys team: agreed): VoidGrant: one/Key: who" in judgement_as_text(late)
+    assert judge([], entries, date(2027, 1, 1)).stale == [(entries[0], "it is not found any more")]
+    # An entry reads as the finding that it accepts.
+    disguised = judge([item, other], [replace(entries[0], resource="one/Bin")], date(2027, 1, 1))
+    assert "that of another finding, VoidGrant: one/Key: who" in judgement_as_text(disguised)
+
+
+def test_baseline_is_written_completed_and_holds_until_a_policy_changes(shop: Path, tmp_path: Path) -> None:
+    file, ask = (
+        tmp_path / "baseline.toml",
+        ("report", shop, "--fail-on", "all", "--baseline", tmp_path / "baseline.toml"),
+    )
+    file.write_text(access("report", shop, "--format", "baseline").output)
+    blank = access(*ask)
+    assert (blank.exit_code, "entry 1: owner '' is not a text" in blank.stderr) == (2, True)
+    completed = file.read_text().replace('owner = ""', 'owner = "keys"').replace('reason = ""', 'reason = "agreed"')
+    file.write_text(completed.replace('expires = ""', "expires = 9999-12-31"))
+    result = access(*ask)
+    assert (result.exit_code, result.stderr) == (0, "baseline: 2 known, the first until 9999-12-31\n")
+    log = json.loads(access(*ask, "--format", "sarif").stdout)["runs"][0]["results"]
+    assert [item["suppressions"][0]["justification"] for item in log] == ["agreed (keys, until 9999-12-31)"] * 2
+    assert access(*ask, "--format", "baseline").stdout == file.read_text()
+    shop.write_text(shop.read_text().replace('"kms:*"', '"kms:De*"'))
+    changed = access(*ask)
+    assert (changed.exit_code, changed.stderr.count("baseline: stale, ")) == (1, 2)
+    assert "WildcardOnKey: one/Key" in changed.stderr
+    assert "--baseline needs --fail-on" in access("report", shop, "--baseline", file).stderr
+
+
+ENTRY = "[[finding]]\nrule = 'r'\nresource = 's'\ndetail = 'd'\nfingerprint = 'f'\nowner = 'o'\nreason = 'r'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[finding]]\nrule = 1", "must have rule, resource, detail, fingerprint, owner, reason, expires"),
+        ("finding = 3", "only [[finding]] entries"),
+        ("ignore = ['*']", "only [[finding]] entries"),
+        ("nonsense", "not TOML in UTF-8"),
+        (f"{ENTRY}expires = '2027-01-31'", "expires '2027-01-31' is not a date"),
+        (f"{ENTRY}expires = 2027-01-31T00:00:00", "is not a date"),
+        (f"{ENTRY}expires = 2027-01-31\n{ENTRY}expires = 2028-01-31", "entry 2 has the fingerprint of an entry before"),
+    ],
+)
+def test_baseline_that_says_too_little_or_too_much_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "baseline.toml"
+    file.write_text(text)
+    with pytest.raises(NotABaseline, match=re.escape(said)):
+        read_baseline(file)

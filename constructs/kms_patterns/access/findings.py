@@ -1,8 +1,11 @@
 """What a least-privilege review would object to, found in an evaluated assembly."""
 
+import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +49,20 @@ class Violation:
         stack: The stack of the resource that holds the policy.
         logical_id: That resource.
         detail: Who, what and where.
+        evidence: The statements with their principals and keys, or the access with its conditions, in one form.
     """
 
     rule: str
     stack: str
     logical_id: str
     detail: str
+    evidence: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all of it: another statement, principal, key or condition has another."""
+        parts = [self.rule, self.stack, self.logical_id, self.detail, self.evidence]
+        return sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def reviewed(model: Model, project: Path | None = None) -> tuple[Matrix, Sequence[Violation], Mapping[str, Path]]:
@@ -71,33 +82,42 @@ def reviewed(model: Model, project: Path | None = None) -> tuple[Matrix, Sequenc
 
 
 def violations(model: Model, evaluation: Evaluation) -> list[Violation]:
-    """Return what least privilege objects to about the assembly's keys, sorted."""
+    """Return what least privilege objects to about the assembly's keys, sorted: one for each detail."""
     keys = [resource for resource in model.resources if resource.kind is ResourceKind.KEY]
     reached = {
         (finding.request.principal.id, finding.request.resource.id, finding.action.name)
         for finding in evaluation.findings
     }
-    found = {
+    found = [
         *_by_strangers(evaluation, keys),
         *(item for key in keys for who in model.principals for item in _void(who, key, reached)),
-        *(item for who in model.principals for item in _wildcards(who.identity, keys)),
-        *(item for key in keys if key.policy for item in _wildcards([key.policy], [key])),
-    }
-    return sorted(found)
+        *(item for who in model.principals for item in _wildcards(who.identity, keys, who.id)),
+        *(item for key in keys if key.policy for item in _wildcards([key.policy], [key], "")),
+    ]
+    evidence: dict[Violation, set[str]] = defaultdict(set)
+    for item in found:
+        evidence[replace(item, evidence="")].add(item.evidence)
+    return sorted(replace(item, evidence="\n".join(sorted(seen))) for item, seen in evidence.items())
+
+
+def _evidence(*parts: object) -> str:
+    return json.dumps(parts, sort_keys=True)
 
 
 def _by_strangers(evaluation: Evaluation, keys: Iterable[Resource]) -> Iterator[Violation]:
     for key in keys:
         for kinds, rule in ((_SYNTHETIC, "AdministratorUsesKey"), ({PrincipalKind.OUTSIDER}, "OutsiderUsesKey")):
-            names = {
-                finding.action.name
+            uses = [
+                finding
                 for finding in evaluation.findings
                 if finding.request.resource is key
                 and finding.request.principal.kind in kinds
                 and finding.action.name in _ALL_USES
-            }
-            if names and key.policy and key.policy.origin:
-                yield Violation(rule, *key.policy.origin, f"{key.id}: {', '.join(sorted(names))}")
+            ]
+            if uses and key.policy and key.policy.origin:
+                names = sorted({finding.action.name for finding in uses})
+                ways = sorted((use.request.principal.id, use.action.name, str(use.condition)) for use in uses)
+                yield Violation(rule, *key.policy.origin, f"{key.id}: {', '.join(names)}", _evidence(ways))
 
 
 def _void(who: Principal, key: Resource, reached: set[tuple[str, str, str]]) -> Iterator[Violation]:
@@ -116,16 +136,18 @@ def _unreached(
     names = [name for name in as_list(statement.get("Action")) if name in _ALL_USES]
     void = [name for name in names if (who.id, key.id, name) not in reached]
     if void and policy.origin:
-        yield Violation("VoidGrant", *policy.origin, f"{who.label} cannot {', '.join(void)} with {key.id}")
+        detail = f"{who.label} cannot {', '.join(void)} with {key.id}"
+        yield Violation("VoidGrant", *policy.origin, detail, _evidence(who.id, key.id, statement))
 
 
-def _wildcards(policies: Iterable[Policy], keys: Iterable[Resource]) -> Iterator[Violation]:
+def _wildcards(policies: Iterable[Policy], keys: Iterable[Resource], who: str) -> Iterator[Violation]:
     for policy in policies:
         for statement in allowing(policy):
             touched = [key for key in keys if _touches(policy, statement, key)]
             wide = _wide(statement, identity=policy.kind == "identity")
             if policy.origin and touched and wide:
-                yield Violation("WildcardOnKey", *policy.origin, f"{policy.where}: {wide}")
+                evidence = _evidence(who, sorted(key.id for key in touched), statement)
+                yield Violation("WildcardOnKey", *policy.origin, f"{policy.where}: {wide}", evidence)
 
 
 def _touches(policy: Policy, statement: Mapping[str, Any], key: Resource) -> bool:

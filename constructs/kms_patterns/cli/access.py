@@ -2,33 +2,22 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kms_patterns.cli.failures import FINDING, Failed, errors_explained
+
 if TYPE_CHECKING:
+    from kms_patterns.access.matrix import Matrix
     from kms_patterns.access.sources import Sources
 
 _FORMATS = click.Choice(["text", "markdown", "json", "html"])
-_REPORTS = click.Choice([*_FORMATS.choices, "sarif"])
+_REPORTS = click.Choice([*_FORMATS.choices, "sarif", "baseline"])
 _RULES = click.Choice(["all", "AdministratorUsesKey", "OutsiderUsesKey", "VoidGrant", "WildcardOnKey"])
-FINDING, ERROR = 1, 2
-"""Exit codes: what was asked to fail was found, and the question could not be answered."""
-
-
-class Failed(click.ClickException):
-    """The question could not be answered; the message is one or a few lines."""
-
-    exit_code = ERROR
-
-    def format_message(self) -> str:
-        """Return the message without a character that a terminal would act on."""
-        from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
-
-        return visible_lines(self.message)
 
 
 class _AssemblyOrCommand(click.Group):
@@ -86,17 +75,29 @@ def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--resource", multiple=True, help="Only these resources, likewise.")
 @click.option("--action", multiple=True, help="Only these actions: kms:Decrypt, s3:Get*.")
 @click.option("--fail-on", multiple=True, type=_RULES, help="Exit with 1 if this rule is broken; repeatable.")
+@click.option(
+    "--baseline", type=click.Path(dir_okay=False, path_type=Path), help="A file of findings accepted until a date."
+)
 @click.option("--crypto", is_flag=True, help="Instead: what of each key a quantum computer breaks; text or json.")
 @_inputs
-def report(source: Sequence[str], form: str, output: Path | None, *, live: bool, crypto: bool, **options: Any) -> None:
+def report(
+    source: Sequence[str],
+    form: str,
+    output: Path | None,
+    *,
+    live: bool,
+    crypto: bool,
+    baseline: Path | None,
+    **options: Any,
+) -> None:
     """Report on one SOURCE, or on several templates and assemblies together.
 
-    As sarif: what least privilege objects to, for a code-scanning service.
+    As sarif: what least privilege objects to, for a code-scanning service. As baseline: the same as entries to complete
+    with an owner, a reason and a last day; with --baseline FILE such findings do not fail until then.
     """
-    from kms_patterns.access.findings import reviewed  # noqa: PLC0415
     from kms_patterns.access.questions.filters import filtered  # noqa: PLC0415 - so that --help need not load it
     from kms_patterns.access.questions.quantum_readiness import readiness_report  # noqa: PLC0415
-    from kms_patterns.access.report.formats import as_sarif, render, violations_as_text  # noqa: PLC0415
+    from kms_patterns.access.report.formats import render  # noqa: PLC0415
     from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
 
     if bool(source) == live:
@@ -104,28 +105,47 @@ def report(source: Sequence[str], form: str, output: Path | None, *, live: bool,
     source = ["live"] if live else source
     rules, stack = options.pop("fail_on"), options.pop("stack")
     filters = {f"{name}s": options.pop(name) for name in ("principal", "resource", "action")}
+    objections = form in {"sarif", "baseline"}
     if crypto and (form not in {"text", "json"} or rules or stack or any(filters.values())):
         raise click.UsageError("--crypto is of the whole SOURCE, as text or json: it takes no filter and no --fail-on")
+    if baseline and not (rules or objections):
+        raise click.UsageError("--baseline needs --fail-on, which it spares, or --format sarif or baseline")
+    broken = False
     with errors_explained():
         sources = _sources(source, **options)
-        broken = ""
-        if rules or form == "sarif":
-            matrix, found, files = reviewed(sources.model(source), sources.project)
-            asked = [item for item in found if item.rule in rules or "all" in rules]
-            broken = violations_as_text(asked) if asked else ""
-            if form == "sarif":
-                _write(as_sarif(found, files), output)
+        if rules or objections:
+            matrix, text, said, broken = _reviewed(sources, source, form, rules, baseline)
+            click.echo(said, nl=False, err=True)
         elif crypto:
-            _write(readiness_report(sources, source, form), output)
+            text = readiness_report(sources, source, form)
         else:
             matrix = sources.matrix(source)
-        if form != "sarif" and not crypto:
-            said = "".join(f"only --{name[:-1]} {' '.join(words)}\n" for name, words in filters.items() if words)
+        if not objections and not crypto:
+            words = "".join(f"only --{name[:-1]} {' '.join(words)}\n" for name, words in filters.items() if words)
             text = render(filtered(matrix.of_stack(stack) if stack else matrix, **filters), form)
-            _write(visible_lines(said) + text if form == "text" else text, output)
+            text = visible_lines(words) + text if form == "text" else text
+        _write(text, output)
     if broken:
-        click.echo(broken, nl=False, err=True)
         sys.exit(FINDING)
+
+
+def _reviewed(
+    sources: "Sources", source: Sequence[str], form: str, rules: Sequence[str], baseline: Path | None
+) -> tuple["Matrix", str, str, bool]:
+    """Return the matrix, the objections in ``form``, what to say of them, and whether they fail."""
+    from kms_patterns.access.baseline import as_baseline, judge, judgement_as_text, read_baseline  # noqa: PLC0415
+    from kms_patterns.access.findings import reviewed  # noqa: PLC0415
+    from kms_patterns.access.report.formats import as_sarif, violations_as_text  # noqa: PLC0415
+
+    entries = read_baseline(baseline) if baseline else []
+    matrix, found, files = reviewed(sources.model(source), sources.project)
+    judged = judge(found, entries, datetime.now(UTC).date())
+    asked = [item for item in found if item.rule in rules or "all" in rules]
+    broken = [item for item in asked if item not in judged.known]
+    text = as_baseline(asked if rules else found, judged.known) if form == "baseline" else ""
+    text = as_sarif(found, files, accepted=judged.known) if form == "sarif" else text
+    said = (violations_as_text(broken) if broken else "") + judgement_as_text(judged)
+    return matrix, text, said, bool(rules and (broken or judged.stale))
 
 
 @access.command()
@@ -227,29 +247,6 @@ def live_permissions() -> None:
     from kms_patterns.access.live.asking import permissions  # noqa: PLC0415
 
     click.echo(permissions(), nl=False)
-
-
-@contextmanager
-def errors_explained() -> Iterator[None]:
-    """Turn an error of reading an input or an account into one line and exit code 2."""
-    from kms_patterns.access.evaluate.simulator import SimulationFailed  # noqa: PLC0415
-    from kms_patterns.access.live.asking import AccountNotRead  # noqa: PLC0415
-    from kms_patterns.access.project import SynthesisFailed  # noqa: PLC0415
-    from kms_patterns.access.read.assembly import NotAnAssembly  # noqa: PLC0415
-    from kms_patterns.access.report.matrix_json import NotAMatrix  # noqa: PLC0415
-    from kms_patterns.access.templates.template_text import NotATemplate  # noqa: PLC0415
-    from kms_patterns.toolchain import ToolMissing  # noqa: PLC0415
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise Failed(f"{error.name} is missing: install cdk-kms-patterns[access]") from error
-    except (AccountNotRead, NotAnAssembly, NotATemplate, NotAMatrix, SimulationFailed) as error:
-        raise Failed(str(error)) from error
-    except (SynthesisFailed, ToolMissing, OSError) as error:
-        raise Failed(str(error)) from error
-    except KeyError as error:
-        raise Failed(str(error.args[0])) from error
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import boto3
 import click
 
-from kms_patterns.cli.access import errors_explained
+from kms_patterns.cli.failures import errors_explained
 
 _RUNNING: Final = {"RUNNING", "PENDING_REDRIVE"}
 _MINUTE: Final = 60

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kms_patterns.cli.access import errors_explained
+from kms_patterns.cli.failures import errors_explained
 
 if TYPE_CHECKING:
     from kms_patterns.access.live.key_inventory import KeyRecord

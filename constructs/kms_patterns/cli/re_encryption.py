@@ -16,7 +16,7 @@ import boto3
 import click
 from botocore.exceptions import ClientError
 
-from kms_patterns.cli.access import errors_explained
+from kms_patterns.cli.failures import errors_explained
 from kms_patterns.local.aws_session import reach_s3_control
 from kms_patterns.policy.prices import OF_A_BATCH_JOB, OF_A_BULK_RUN
 

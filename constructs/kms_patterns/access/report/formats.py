@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kms_patterns.access.baseline import Entry
 from kms_patterns.access.evaluate.access_conditions import NEVER, Condition
 from kms_patterns.access.evaluate.comparison import Difference
 from kms_patterns.access.evaluate.entries import Access, What
@@ -102,12 +103,19 @@ def render_difference(difference: Difference, form: str, *, link: str = "") -> s
     return forms[form](difference)
 
 
-def as_sarif(found: Sequence[Violation], files: Mapping[str, Path], *, base: Path | None = None) -> str:
+def as_sarif(
+    found: Sequence[Violation],
+    files: Mapping[str, Path],
+    *,
+    accepted: Mapping[Violation, Entry] | None = None,
+    base: Path | None = None,
+) -> str:
     """Return the objections as a SARIF log.
 
     Args:
         found: The objections.
         files: The template of each stack.
+        accepted: The entry of the baseline for each objection that is suppressed.
         base: Addresses of files start here; defaults to the current folder.
     """
     names = sorted(RULES)
@@ -121,6 +129,10 @@ def as_sarif(found: Sequence[Violation], files: Mapping[str, Path], *, base: Pat
         "rules": rules,
     }
     results = [_result(item, names.index(item.rule), files[item.stack], base or Path.cwd()) for item in found]
+    for item, result in zip(found, results, strict=True):
+        if entry := (accepted or {}).get(item):
+            reason = visible(f"{entry.reason} ({entry.owner}, until {entry.expires})")
+            result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": reason}]
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

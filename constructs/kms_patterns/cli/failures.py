@@ -1,0 +1,45 @@
+"""Exit codes of the command line, and errors in one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+FINDING, ERROR = 1, 2
+"""Exit codes: what was asked to fail was found, and the question could not be answered."""
+
+
+class Failed(click.ClickException):
+    """The question could not be answered; the message is one or a few lines."""
+
+    exit_code = ERROR
+
+    def format_message(self) -> str:
+        """Return the message without a character that a terminal would act on."""
+        from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
+
+        return visible_lines(self.message)
+
+
+@contextmanager
+def errors_explained() -> Iterator[None]:
+    """Turn an error of reading an input or an account into one line and exit code 2."""
+    from kms_patterns.access.baseline import NotABaseline  # noqa: PLC0415
+    from kms_patterns.access.evaluate.simulator import SimulationFailed  # noqa: PLC0415
+    from kms_patterns.access.live.asking import AccountNotRead  # noqa: PLC0415
+    from kms_patterns.access.project import SynthesisFailed  # noqa: PLC0415
+    from kms_patterns.access.read.assembly import NotAnAssembly  # noqa: PLC0415
+    from kms_patterns.access.report.matrix_json import NotAMatrix  # noqa: PLC0415
+    from kms_patterns.access.templates.template_text import NotATemplate  # noqa: PLC0415
+    from kms_patterns.toolchain import ToolMissing  # noqa: PLC0415
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Failed(f"{error.name} is missing: install cdk-kms-patterns[access]") from error
+    except (AccountNotRead, NotABaseline, NotAnAssembly, NotATemplate, NotAMatrix, SimulationFailed) as error:
+        raise Failed(str(error)) from error
+    except (SynthesisFailed, ToolMissing, OSError) as error:
+        raise Failed(str(error)) from error
+    except KeyError as error:
+        raise Failed(str(error.args[0])) from error
