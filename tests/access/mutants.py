@@ -137,12 +137,8 @@ def change_operator(
 
 
 S3, SECRETS, ENVELOPE = "KmsPatterns-S3", "KmsPatterns-Secrets", "KmsPatterns-Envelope"
-ARN, VIA, S3_ARN, TENANT = (
-    "aws:PrincipalArn",
-    "kms:ViaService",
-    "kms:EncryptionContext:aws:s3:arn",
-    "kms:EncryptionContext:tenant",
-)
+ARN, VIA, CONTEXT, NAMES = "aws:PrincipalArn", "kms:ViaService", "kms:EncryptionContext:", "kms:EncryptionContextKeys"
+S3_ARN, EXACTLY = f"{CONTEXT}aws:s3:arn", "ForAnyValue:StringEquals"
 ROLES_OF_ACCOUNT = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*"}
 
 
@@ -363,23 +359,33 @@ GRANTS = [
     Mutant(
         "required context dropped in both policies",
         SECRETS,
-        lambda p: both(p, "CipherDecryptRole", drop_condition(TENANT)),
+        lambda p: both(p, "CipherDecryptRole", drop_condition(NAMES)),
     ),
     Mutant(
         "required context: Null true in both",
         SECRETS,
-        lambda p: both(p, "CipherDecryptRole", change_operator(TENANT, "Null", "true")),
+        lambda p: both(p, "CipherDecryptRole", change_operator(NAMES, "Null", "true")),
     ),
     Mutant(
         "required context: another name in both",
         SECRETS,
-        lambda p: both(p, "CipherDecryptRole", change_operator(TENANT, "Null", name="kms:EncryptionContext:tenants")),
+        lambda p: both(p, "CipherDecryptRole", change_operator(NAMES, EXACTLY, "tenants")),
     ),
     Mutant(
-        "required context: StringLike * in both",
+        "required context: any name in both",
         SECRETS,
-        lambda p: both(p, "CipherDecryptRole", change_operator(TENANT, "StringLike", "*")),
-        unchanged="any value, that is: present, as before",
+        lambda p: both(p, "CipherDecryptRole", change_operator(NAMES, "ForAnyValue:StringLike", "*")),
+    ),
+    Mutant(
+        "required context: any case of the name in both",
+        SECRETS,
+        lambda p: both(p, "CipherDecryptRole", change_operator(NAMES, "Null", "false", name=f"{CONTEXT}tenant")),
+    ),
+    Mutant(
+        "required context: StringLike without a wildcard in both",
+        SECRETS,
+        lambda p: both(p, "CipherDecryptRole", change_operator(NAMES, "ForAnyValue:StringLike")),
+        unchanged="nothing stands for anything else",
     ),
     Mutant(
         "decrypting function may encrypt", SECRETS, lambda p: both(p, "CipherDecryptRole", add_action("kms:Encrypt"))

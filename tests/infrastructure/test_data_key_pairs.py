@@ -13,17 +13,19 @@ from kms_patterns.keys.errors import GrantRefused
 Statements = list[dict[str, Any]]
 Synth = Callable[[cdk.Stack], dict[str, Any]]
 
-TENANT = {"kms:EncryptionContext:tenant": "false"}
 USAGE = "kms:EncryptionContext:key-usage"
-SPELT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "key-usage"}}
+SPELT = {
+    "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "key-usage"},
+    "ForAnyValue:StringLike": {"kms:EncryptionContextKeys": "tenant"},
+}
 SPECS = ["ECC_NIST_P256", "RSA_2048"]
 CONDITIONS = {
     "Generate": {
-        "Null": TENANT,
+        **SPELT,
         "StringEquals": {USAGE: ["SIGN_VERIFY", "ENCRYPT_DECRYPT"], "kms:DataKeyPairSpec": SPECS},
     },
-    "Sign": {"StringEquals": {USAGE: "SIGN_VERIFY"}, "Null": TENANT, **SPELT},
-    "Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, "Null": TENANT, **SPELT},
+    "Sign": {"StringEquals": {USAGE: "SIGN_VERIFY"}, **SPELT},
+    "Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, **SPELT},
 }
 ACTIONS = {
     "Generate": "kms:GenerateDataKeyPairWithoutPlaintext",

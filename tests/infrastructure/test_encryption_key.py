@@ -95,8 +95,8 @@ def test_every_condition_stands_in_both_policies(stack, key, role, synth, key_st
             "kms:ViaService": "s3.eu-west-1.amazonaws.com",
             "aws:SourceVpc": "vpc-1",
         },
-        "Null": {"kms:EncryptionContext:purpose": "false"},
         "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"},
+        "ForAnyValue:StringLike": {"kms:EncryptionContextKeys": "purpose"},
     }
 
     key.grant_decrypt(
@@ -565,9 +565,11 @@ def test_tokens_are_what_they_stand_for(stack, role, synth):
     synth(stack)
 
 
-def test_name_of_the_context_counts_as_it_is_spelt(stack, key, role, synth, key_statements):
+def test_names_of_the_context_count_as_they_are_spelt(stack, key, role, synth, key_statements):
     """Conditions on ``kms:EncryptionContext:`` are met by other cases of the name, which KMS tells apart."""
-    key.grant_decrypt(role("User"), encryption_context={"tenant": "a", "*$": "b", "c": "d", "e": "f", "g": "h"})
+    key.grant_decrypt(
+        role("User"), encryption_context={"tenant": "a", "*$": "b"}, required_context=["c", "tenant", "e", "g", "h"]
+    )
 
     condition = key_statements(synth(stack))[1]["Condition"]
     assert {
@@ -578,3 +580,4 @@ def test_name_of_the_context_counts_as_it_is_spelt(stack, key, role, synth, key_
         "ForAnyValue:StringEqualsIfExists": "c",
         "ForAnyValue:StringLikeIfExists": "e",
     }
+    assert condition["Null"] == {"kms:EncryptionContext:g": "false", "kms:EncryptionContext:h": "false"}

@@ -11,7 +11,7 @@ from kms_patterns import EncryptedBucket, EncryptionKey, EnvelopeCipher, RsaEncr
 
 Statements = list[dict[str, Any]]
 Synth = Callable[[cdk.Stack], dict[str, Any]]
-TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
+TENANT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"}}
 VIA_S3 = {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}
 
 

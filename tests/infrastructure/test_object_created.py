@@ -140,9 +140,10 @@ def test_imported_source_bucket_is_left_to_its_owner(
 
 
 Statements = list[dict[str, Any]]
-TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
+TENANT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"}}
 SPELT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "state"}}
-ARCHIVED = {"StringEquals": {"kms:EncryptionContext:state": "archived"}, **TENANT, **SPELT}
+BOTH = {**SPELT, "ForAnyValue:StringLike": {"kms:EncryptionContextKeys": "tenant"}}
+ARCHIVED = {"StringEquals": {"kms:EncryptionContext:state": "archived"}, **BOTH}
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from kms_patterns import EncryptionKey, FunctionOptions, RsaEncryptionKey, Secre
 
 Statements = list[dict[str, Any]]
 Synth = Callable[[cdk.Stack], dict[str, Any]]
-TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
+TENANT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"}}
 
 
 @pytest.fixture

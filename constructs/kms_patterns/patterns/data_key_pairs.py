@@ -105,7 +105,7 @@ class DataKeyPairs(FunctionPattern):
             self.generate_role,
             pair_specs=pair_specs,
             encryption_context=context.fixed,
-            required_context=context.names,
+            required_context=(_USAGE_NAME, *context.names),
             conditions=pinned(f"{CONTEXT_PREFIX}{_USAGE_NAME}", _usages(pair_specs)),
         ).assert_success()
         for using, usage in ((self._sign, _SIGN), (self._decrypt, _DECRYPT)):

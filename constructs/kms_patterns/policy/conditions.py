@@ -42,29 +42,32 @@ _ENDPOINTS = {
 """What services are called -> what their endpoints are called."""
 
 
-def encryption_context(pairs: Mapping[str, str]) -> Conditions:
-    """Return the condition that the encryption context holds exactly these pairs (among others).
+def encryption_context(pairs: Mapping[str, str], required: Iterable[str] = ()) -> Conditions:
+    """Return the condition that the encryption context holds these pairs and names (among others).
 
     The case of a name after ``kms:EncryptionContext:`` does not count, so a context with ``Tenant`` would meet a
-    condition on ``tenant``. ``kms:EncryptionContextKeys`` compares names exactly; one operator demands one name, which
-    is why the case of a fifth name and further ones does not count.
+    condition on ``tenant``. ``kms:EncryptionContextKeys`` compares names exactly. A list of names under one operator
+    demands any of them, so each operator demands one name, which is why the case of a fifth name and further ones does
+    not count.
+
+    Args:
+        pairs: Name -> value; these names are the first to be compared exactly.
+        required: Names that may have any value.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-encryption-context-keys
     """
-    if not pairs:
-        return {}
-    exact = {operator: {CONTEXT_NAMES: _literal(name)} for operator, name in zip(_ANY_EQUALS, pairs, strict=False)}
-    return {"StringEquals": {f"{CONTEXT_PREFIX}{name}": value for name, value in pairs.items()}, **exact}
+    names = list(dict.fromkeys([*pairs, *required]))
+    exact = dict(zip(_ANY_EQUALS, names, strict=False))
+    present = [name for name in names if name not in pairs and name not in exact.values()]
+    return merge(
+        {"StringEquals": {f"{CONTEXT_PREFIX}{name}": value for name, value in pairs.items()}} if pairs else {},
+        {"Null": {f"{CONTEXT_PREFIX}{name}": "false" for name in present}} if present else {},
+        {operator: {CONTEXT_NAMES: _literal(name)} for operator, name in exact.items()},
+    )
 
 
 def _literal(name: str) -> str:
     return name if Token.is_unresolved(name) else re.sub(r"[*?$]", r"${\g<0>}", name)
-
-
-def required_context(names: Iterable[str]) -> Conditions:
-    """Return the condition that the encryption context holds these names, whatever their values."""
-    present = {f"{CONTEXT_PREFIX}{name}": "false" for name in names}
-    return {"Null": present} if present else {}
 
 
 def via_service(service: str, region: str) -> Conditions:

@@ -175,13 +175,14 @@ def guardrails(key: str) -> Iterator[Scenario]:
     yield Scenario("backup.amazonaws.com", "kms:CreateGrant", key, allowed=False, context=service)
 
 
-def tenant() -> dict[str, str]:
-    return {"kms:EncryptionContext:tenant": "blue"}
+def tenant() -> dict[str, str | list[str]]:
+    return {"kms:EncryptionContext:tenant": "blue", "kms:EncryptionContextKeys": ["tenant"]}
 
 
 def bound_to_tenant(role: str, action: str, key: str) -> Iterator[Scenario]:
     yield Scenario(role, action, key, allowed=True, context=tenant())
     yield Scenario(role, action, key, allowed=False)
+    yield Scenario(role, action, key, allowed=False, context={**tenant(), "kms:EncryptionContextKeys": ["Tenant"]})
     yield Scenario("any other role", action, key, allowed=False, context=tenant())
 
 

@@ -36,10 +36,9 @@ class GrantConditions(CallConditions, total=False):
     """Conditions of a grant on a symmetric encryption key, the one type with an encryption context.
 
     Attributes:
-        encryption_context: Pairs that the encryption context must hold, the first four names spelled so. Defaults to
-            any context.
-        required_context: Names that the encryption context must hold, in upper or lower case and with any value.
-            Defaults to none.
+        encryption_context: Pairs that the encryption context must hold. Defaults to any context.
+        required_context: Names that the encryption context must hold, with any value. Defaults to none. IAM can compare
+            the case of four names, first those of ``encryption_context``; of a fifth one and further ones it does not.
     """
 
     encryption_context: Mapping[str, str] | None

@@ -8,25 +8,25 @@ STACK = "KmsPatterns-DataKeyPairs"
 FEWEST_REMOVALS = 70
 USES_DEPLOYED = 0
 SPECS, USAGES = ["ECC_NIST_P256", "RSA_2048"], ["SIGN_VERIFY", "ENCRYPT_DECRYPT"]
-TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
 USAGE = "kms:EncryptionContext:key-usage"
 NAMES = "kms:EncryptionContextKeys"
-SPELT = {"ForAnyValue:StringEquals": {NAMES: "key-usage"}}
+SPELT = {"ForAnyValue:StringEquals": {NAMES: "key-usage"}, "ForAnyValue:StringLike": {NAMES: "tenant"}}
 ACCESS: Access = {
     "Key": {
         "Pairs/Generate/Role": {
             "kms:GenerateDataKeyPairWithoutPlaintext": {
                 "StringEquals": {USAGE: USAGES, "kms:DataKeyPairSpec": SPECS},
-                **TENANT,
+                **SPELT,
             }
         },
-        "Pairs/Sign/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "SIGN_VERIFY"}, **TENANT, **SPELT}},
-        "Pairs/Decrypt/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, **TENANT, **SPELT}},
+        "Pairs/Sign/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "SIGN_VERIFY"}, **SPELT}},
+        "Pairs/Decrypt/Role": {"kms:Decrypt": {"StringEquals": {USAGE: "ENCRYPT_DECRYPT"}, **SPELT}},
     },
 }
 
 _USAGES = {"Sign": "SIGN_VERIFY", "Decrypt": "ENCRYPT_DECRYPT"}
 _CALLERS = {"Generate": "Maker", "Sign": "Signer", "Decrypt": "Reader"}
+_ILL_SPELT = (["key-usage"], ["key-usage", "Tenant"], ["Key-Usage", "tenant"])
 _MAKE = "kms:GenerateDataKeyPairWithoutPlaintext"
 
 
@@ -51,8 +51,8 @@ def _generation(role: str, key: str) -> Iterator[Scenario]:
     usual = _pair("SIGN_VERIFY", "ECC_NIST_P256")
     yield Scenario(role, _MAKE, key, allowed=False, context=_pair("SIGN_VERIFY", "RSA_4096"))
     yield Scenario(role, _MAKE, key, allowed=False, context=_pair("KEY_AGREEMENT", "ECC_NIST_P256"))
-    nobodys = {name: value for name, value in usual.items() if name not in tenant()}
-    yield Scenario(role, _MAKE, key, allowed=False, context=nobodys)
+    for names in _ILL_SPELT:
+        yield Scenario(role, _MAKE, key, allowed=False, context={**usual, NAMES: names})
     yield Scenario(role, "kms:GenerateDataKeyPair", key, allowed=False, context=usual)
     yield Scenario(role, "kms:Decrypt", key, allowed=False, context=usual)
     yield Scenario("any other role", _MAKE, key, allowed=False, context=usual)
@@ -62,9 +62,8 @@ def _opening(role: str, key: str, usage: str) -> Iterator[Scenario]:
     yield Scenario(role, "kms:Decrypt", key, allowed=True, context=_pair(usage))
     for other in {*_USAGES.values()} - {usage}:
         yield Scenario(role, "kms:Decrypt", key, allowed=False, context=_pair(other))
-    nobodys = {name: value for name, value in _pair(usage).items() if name not in tenant()}
-    yield Scenario(role, "kms:Decrypt", key, allowed=False, context=nobodys)
-    yield Scenario(role, "kms:Decrypt", key, allowed=False, context={**_pair(usage), NAMES: ["Key-Usage", "tenant"]})
+    for names in _ILL_SPELT:
+        yield Scenario(role, "kms:Decrypt", key, allowed=False, context={**_pair(usage), NAMES: names})
     yield Scenario("any other role", "kms:Decrypt", key, allowed=False, context=_pair(usage))
 
 

@@ -16,7 +16,7 @@ from tests.access.minimality.world import (
 STACK = "KmsPatterns-Envelope"
 FEWEST_REMOVALS = 160
 USES_DEPLOYED = 2
-TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
+TENANT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"}}
 ACCESS: Access = {
     "Key": {
         "Cipher/Encrypt/Role": {"kms:GenerateDataKey": TENANT},

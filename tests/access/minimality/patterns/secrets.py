@@ -7,7 +7,7 @@ from tests.access.minimality.world import Access, Scenario, administration, assu
 STACK = "KmsPatterns-Secrets"
 FEWEST_REMOVALS = 50
 USES_DEPLOYED = 2
-TENANT = {"Null": {"kms:EncryptionContext:tenant": "false"}}
+TENANT = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"}}
 ACCESS: Access = {
     "Key": {"Cipher/Encrypt/Role": {"kms:Encrypt": TENANT}, "Cipher/Decrypt/Role": {"kms:Decrypt": TENANT}},
 }
