@@ -33,6 +33,7 @@ from kms_patterns.cli.main import main as main_command
 from kms_patterns.local import LocalAws
 from kms_runtime import KmsKeyring, decrypt_bytes
 from tests.cli.test_keys import bucket_of, role_of_jobs, words
+from tests.soak import Source, peak_mebibytes, processes
 
 ROOT = Path(__file__).parents[1]
 CONTEXT = {"department": "archive"}
@@ -113,7 +114,7 @@ class BulkPlant:
         found = self.states.describe_map_run(mapRunArn=run["mapRunArn"])
         return float((found["stopDate"] - found["startDate"]).total_seconds())
 
-    def put_all(self, sources: "Sequence[Source]") -> None:
+    def put_all(self, sources: Sequence[Source]) -> None:
         """Store the sources."""
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(lambda it: self.put(it.key, it.content(0)), sources))
@@ -132,41 +133,10 @@ class BulkPlant:
         message = self.s3.get_object(Bucket=self.vault, Key=key)["Body"].read()
         return decrypt_bytes(message, keyring=KmsKeyring(self.key, kms_client=self.kms), encryption_context=CONTEXT)
 
-    def processes(self) -> list[Path]:
-        """Return the processes of the functions."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if (process / "cwd").readlink().is_relative_to(self.aws.folder / "tmp"):
-                    found.append(process)
-        return found
 
-    def peak_mebibytes(self) -> float:
-        """Return the largest peak of resident memory among the functions, and start measuring anew."""
-        peaks = [0.0]
-        for process in self.processes():
-            with suppress(OSError):
-                text = (process / "status").read_text()
-                peaks += [int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM:")]
-                (process / "clear_refs").write_text("5")
-        return max(peaks)
-
-
-@dataclass(frozen=True)
-class Source:
-    """One source object; with two sizes it is overwritten while the run is under way."""
-
-    key: str
-    sizes: tuple[int, ...]
-
-    def content(self, version: int) -> bytes:
-        """Return the bytes of a version, the same at every call."""
-        return random.Random(f"{self.key}:{version}").randbytes(self.sizes[version])
-
-    @property
-    def destination(self) -> str:
-        """Key of what becomes of it."""
-        return f"out/{self.key.removeprefix('in/')}.encrypted"
+def destination(source: Source) -> str:
+    """Return the key of what becomes of a source."""
+    return f"out/{source.key.removeprefix('in/')}.encrypted"
 
 
 def sources(seed: int, name: str, many: int, *, largest: int = 64 * 1024**2) -> list[Source]:
@@ -196,9 +166,10 @@ def soak(
     plant.put_all(made)
     late = [source for source in made if len(source.sizes) > 1]
     tally.overwritten = len(late)
-    plant.aws.inject_faults(*faults, seed=seed)
+    first = [{"kind": kind, "service": "s3", "times": 1} for kind in dict.fromkeys(fault["kind"] for fault in faults)]
+    plant.aws.inject_faults(*first, *faults, seed=seed)
     with disturbed(plant, late, rng, tally, kills=kills):
-        execution = plant.run({}, until=lambda: tally.function_peaks.append(plant.peak_mebibytes()))
+        execution = plant.run({}, until=lambda: tally.function_peaks.append(peak_mebibytes(plant.aws)))
     tally.injected += Counter(plant.aws.injected_faults())
     plant.aws.inject_faults()
     _note(plant, tally, execution, "in bad weather")
@@ -253,9 +224,9 @@ def disturbed(plant: BulkPlant, late: list[Source], rng: random.Random, tally: T
 
     def kill() -> None:
         while not ended.wait(5):
-            if processes := plant.processes():
+            if found := processes(plant.aws):
                 with suppress(OSError):
-                    os.kill(int(rng.choice(processes).name), signal.SIGKILL)
+                    os.kill(int(rng.choice(found).name), signal.SIGKILL)
                     tally.killed += 1
 
     threads = [threading.Thread(target=work) for work in ((overwrite, kill) if kills else (overwrite,))]
@@ -271,15 +242,15 @@ def disturbed(plant: BulkPlant, late: list[Source], rng: random.Random, tally: T
 
 def _judge(plant: BulkPlant, tally: Tally, made: list[Source], prefix: str) -> None:
     versions = plant.versions(prefix)
-    tally.twice += [key for key in versions if key not in {source.destination for source in made}]
+    tally.twice += [key for key in versions if key not in {destination(source) for source in made}]
 
     def judge(source: Source) -> None:
-        many = versions[source.destination]
+        many = versions[destination(source)]
         if not many:
             tally.lost.append(source.key)
         elif many > len(source.sizes):
             tally.twice.append(source.key)
-        elif plant.opened(source.destination) != source.content(len(source.sizes) - 1):
+        elif plant.opened(destination(source)) != source.content(len(source.sizes) - 1):
             tally.corrupted.append(source.key)
 
     with ThreadPoolExecutor(4) as threads:

@@ -130,9 +130,13 @@ def faults(*, patience: bool) -> list[Fault]:
         {"name": "time-out", "kind": "delay", "seconds": KMS_SILENT, "times": 1, "service": "kms", "operation": name}
         for name in _OF_KMS
     ]
-    # Where none hangs, one upload is given up in its middle, whatever the chances: it must be aborted.
+    # Where none hangs, one upload is given up in its middle: it must be aborted.
     given_up: Fault = {"name": "refused part", "kind": "access denied", "times": 1, **_PART}
-    return [*([*silent, hanging] if patience else [given_up]), slow, *_random()]
+    # The first requests to KMS meet each kind once, whatever the chances.
+    first = [
+        {"kind": kind, "service": "kms", "operation": name, "times": 1} for name in _OF_KMS for kind in _PROBABILITIES
+    ]
+    return [*([*silent, hanging] if patience else [given_up]), slow, *first, *_random()]
 
 
 def _random() -> Iterator[Fault]:
@@ -178,7 +182,6 @@ SUFFIX = ".encrypted"
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 20})
 UNDISTURBED = Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=20)
 ATTEMPTS = 50
-KIBIBYTES_PER_MEBIBYTE = 1024
 
 
 class Plant:
@@ -283,31 +286,26 @@ class Plant:
                 for version in page.get("Versions", []):
                     self.s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
 
-    def forget_peaks(self) -> None:
-        """Have the kernel measure the peak memory of the functions' processes anew."""
-        for process in self._processes():
-            with suppress(OSError):
-                (process / "clear_refs").write_text("5")
 
-    def peak_mebibytes(self) -> float:
-        """Return the largest peak of resident memory among the functions' processes."""
-        return max((_peak(process) for process in self._processes()), default=0) / KIBIBYTES_PER_MEBIBYTE
-
-    def _processes(self) -> list[Path]:
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if (process / "cwd").readlink().is_relative_to(self.aws.folder / "tmp"):
-                    found.append(process)
-        return found
+def processes(aws: LocalAws) -> list[Path]:
+    """Return the processes of the functions."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink().is_relative_to(aws.folder / "tmp"):
+                found.append(process)
+    return found
 
 
-def _peak(process: Path) -> int:
-    with suppress(OSError):
-        for line in (process / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1])
-    return 0
+def peak_mebibytes(aws: LocalAws) -> float:
+    """Return the largest peak of resident memory among the functions, and have the kernel measure it anew."""
+    peaks = [0.0]
+    for process in processes(aws):
+        with suppress(OSError):
+            text = (process / "status").read_text()
+            peaks += [int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM:")]
+            (process / "clear_refs").write_text("5")
+    return max(peaks)
 
 
 MEBIBYTE = 1 << 20
@@ -319,6 +317,8 @@ SIZES = {
 LARGEST_FUNCTION = 120
 """MiB: the interpreter with the AWS SDK takes 70, three parts of an upload 18."""
 REPEATED, OVERWRITTEN = 0.1, 0.2
+SEVERAL_PARTS = 13 * MEBIBYTE
+"""Size of the first object of each chunk: the faults of parts have something to come to."""
 
 
 @dataclass
@@ -332,6 +332,7 @@ class Tally:
     injected: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     redelivered: int = 0
+    redriven: int = 0
     killed: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
@@ -388,6 +389,8 @@ def _sources(seed: int, numbers: range) -> Iterator[Source]:
         rng = random.Random(f"{seed}:{number}")
         versions = 2 if rng.random() < OVERWRITTEN else 1
         sizes = rng.choices(list(SIZES), list(SIZES.values()), k=versions)
+        if number == numbers[0]:
+            sizes = [SEVERAL_PARTS]
         yield Source(f"soak/{seed}/{number:06d}", tuple(sizes))
 
 
@@ -401,7 +404,7 @@ class _Chunk:
 
     def run(self) -> None:
         plant = self.plant
-        plant.forget_peaks()
+        peak_mebibytes(plant.aws)
         for source in self.sources:
             plant.put(source.key, source.content(0))
         self.tally.objects += len(self.sources)
@@ -411,7 +414,7 @@ class _Chunk:
         failed = self._through("decrypt", plant.decrypt, messages)
         self.sources = arrived
         self._judge(failed, plant.restored, "", lambda key: plant.stored(plant.restored, key))
-        self.tally.peaks.append(plant.peak_mebibytes())
+        self.tally.peaks.append(peak_mebibytes(plant.aws))
         plant.remove(f"soak/{self.tally.seed}/")
 
     def _created(self) -> Iterator[Message]:
@@ -436,6 +439,11 @@ class _Chunk:
         plant.aws.inject_faults(*faults(patience=patience), seed=self.rng.randrange(1 << 30))
         queue = Deliveries(lambda batch: plant.deliver(function, batch), self.rng, [*messages, *again, *storms])
         queue.drain()
+        for _ in range(ATTEMPTS):
+            if {"hanging part" if patience else "refused part"} <= plant.aws.injected_faults().keys():
+                break
+            # The object of several parts never came as far as its parts: its event arrives once more.
+            plant.deliver(function, [messages[0]])
         tally.injected += Counter(plant.aws.injected_faults())
         faulted = plant.aws.faulted_requests()
         tally.retries += plant.aws.retries()
@@ -451,7 +459,14 @@ class _Chunk:
             path for path, _covered in left
             if path not in unreachable and not any(subject in path for subject in plant.killed_with)
         ]  # fmt: skip
-        return failed
+        return failed - self._redriven(function, queue.dead)
+
+    def _redriven(self, function: str, dead: list[Message]) -> set[str]:
+        """Deliver in fair weather what ended in the dead-letter queue; return the sources that now got through."""
+        again = {message.subject: message for message in dead}
+        failed = {message.subject for one in again.values() for message in self.plant.deliver(function, [one])}
+        self.tally.redriven += len(again)
+        return set(again) - failed
 
     def _judge(self, failed: set[str], bucket: str, suffix: str, read: Callable[[str], bytes]) -> list[Source]:
         """Compare every destination byte by byte; return the sources whose destination is correct."""
@@ -471,7 +486,7 @@ class _Chunk:
             elif content not in older:
                 tally.corrupted.append(key)
             elif source.key not in failed:
-                # An older version is where the current one should be, and nobody was told.
+                # An older version is where the current one should be, and no one was told.
                 tally.lost.append(key)
         return arrived
 
@@ -497,6 +512,7 @@ def lines(tally: Tally) -> Iterator[str]:
     yield f"retries by the SDK            {tally.retries}"
     yield f"redelivered by the queue      {tally.redelivered}"
     yield f"failures reported             {tally.failures['encrypt']} encrypt, {tally.failures['decrypt']} decrypt"
+    yield f"redriven in fair weather      {tally.redriven}"
     yield f"lost                          {len(tally.lost)} {tally.lost or ''}"
     yield f"corrupted                     {len(tally.corrupted)} {tally.corrupted or ''}"
     yield f"duplicates                    {len(tally.duplicates)} {tally.duplicates or ''}"
