@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
-from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.read.stated_permissions import names_function
 from kms_patterns.access.report.sections import SYNTHETIC as SYNTHETIC_KINDS
 from kms_patterns.access.report.sections import Section, sections
 from kms_patterns.access.report.text import as_text
@@ -333,6 +334,8 @@ FUNCTION = {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "fn"
         ({"Fn::Sub": "${F.Arn}:live"}, "always"),
         ({"Fn::Sub": "${AWS::AccountId}:function:fn"}, "always"),
         ({"Fn::Sub": "${AWS::AccountId}:function:fn:1"}, "always"),
+        ({"Fn::Sub": "${AWS::AccountId}:fn"}, "always"),
+        ({"Fn::Sub": "${AWS::Region}:${AWS::AccountId}:function:fn:1"}, "always"),
         ({"Ref": "Live"}, "always"),
         ({"Ref": "P"}, "<P> is the function fn"),
         ({"Fn::GetAtt": ["Other", "Arn"]}, None),
@@ -355,6 +358,31 @@ def test_permission_of_a_function_however_it_is_named(named: Any, expected: str 
     )
     assert reached(found, "lambda:InvokeFunction", "S/F").get("account 222222222222") == expected
     assert "s3.amazonaws.com" in reached(found, "lambda:InvokeFunction", "S/F")
+
+
+HERE = ("eu-west-1", "111111111111")
+
+
+@pytest.mark.parametrize(
+    ("named", "arn", "expected"),
+    [
+        ("fn", "arn:aws:lambda:eu-west-1:111111111111:function:fn", ()),
+        ("fn", "arn:aws:lambda:us-east-1:111111111111:function:fn", None),
+        ("fn", "arn:aws:lambda:eu-west-1:222222222222:function:fn", None),
+        ("us-east-1:111111111111:fn:2", "arn:aws:lambda:us-east-1:111111111111:function:fn", ()),
+        ("arn:aws:lambda:us-east-1:222222222222:function:fn", "arn:aws:lambda:us-east-1:222222222222:function:fn", ()),
+        ("fn", f"arn:aws:lambda:{UNKNOWN_REGION}:111111111111:function:fn", [("fn is the function fn", "true")]),
+        (
+            "222222222222:fn",
+            f"arn:aws:lambda:eu-west-1:{UNKNOWN_ACCOUNT}:function:fn",
+            [("222222222222:fn is the function fn", "true")],
+        ),
+    ],
+)
+def test_permission_is_about_the_function_of_its_own_region_and_account(
+    named: str, arn: str, expected: Sequence[tuple[str, str]] | None
+) -> None:
+    assert names_function(named, arn, HERE) == expected
 
 
 def bucket_policy(effect: str, principal: Any, bucket: Any) -> dict[str, Any]:

@@ -1,16 +1,22 @@
 """A live account is read by pages, and drift is told from what a deployment adds."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
-from kms_patterns.access.live.account_resources import statement_of
+from kms_patterns.access.live.account import Account
+from kms_patterns.access.live.account_resources import functions, statement_of
 from kms_patterns.access.live.asking import ACTIONS, AccountNotRead, Notes, ask, is_unreadable, pages
+from kms_patterns.access.model import Model, ResourceKind
+from kms_patterns.access.read.reader import model_of
 from kms_patterns.cli.main import main
 from kms_patterns.local import LocalAws
 
@@ -238,6 +244,74 @@ def test_partial_denial_is_said_at_the_resource(
     found = drift(access, assembly)
     assert any(said in text for text in found["newlyUnresolved"])
     assert found["widens"]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(aws: LocalAws) -> str:
+    """Return a second Region, where a function has a policy on its alias, and on nothing else."""
+    region, code = "eu-west-1", io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("i.py", "")
+    trust = json.dumps(TRUST).replace("ec2", "lambda")
+    role = aws.client("iam").create_role(RoleName="priced", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    client = aws.client("lambda", region_name=region)
+    client.create_function(
+        FunctionName="priced", Runtime="python3.12", Role=role, Handler="i.h", Code={"ZipFile": code.getvalue()}
+    )
+    version = client.publish_version(FunctionName="priced")["Version"]
+    client.create_alias(FunctionName="priced", Name="prod", FunctionVersion=version)
+    client.add_permission(
+        FunctionName="priced", Qualifier="prod", StatementId="a", Action="lambda:InvokeFunction", Principal=ELSEWHERE
+    )
+    return region
+
+
+def policies_of_functions(model: Model) -> dict[str, list[Any]]:
+    return {
+        what.id: what.policy.document["Statement"] if what.policy else []
+        for what in model.resources
+        if what.kind is ResourceKind.FUNCTION
+    }
+
+
+def test_several_regions_are_read_with_each_qualifier_and_roles_once(
+    access: Callable[..., Result], aws: LocalAws, elsewhere: str
+) -> None:
+    both = model_of(Account(regions=["us-east-1", elsewhere]).stacks())
+    ((where, statements),) = policies_of_functions(both).items()
+    assert where == f"account {aws.account} in {elsewhere}/function/priced"
+    assert {"AWS": ELSEWHERE} in [item["Principal"] for item in statements]
+    assert [who.id for who in both.principals if who.arn.endswith("role/shop-named")] == ["Shop in us-east-1/Named"]
+    assert policies_of_functions(model_of(Account().stacks())) == {}
+
+
+@pytest.mark.parametrize("missing", ["lambda:ListAliases", "lambda:ListVersionsByFunction"])
+def test_qualifiers_that_cannot_be_listed_may_let_anyone_invoke(
+    missing: str, access: Callable[..., Result], aws: LocalAws, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_role(aws, monkeypatch, [action for action in ACTIONS if action != missing], name=missing.replace(":", "-"))
+    (item,) = functions(boto3.session.Session().client("lambda", region_name=elsewhere), Notes())
+    assert "*" in [permission["Principal"] for _, permission in item.companions]
+    assert f"{missing} was refused: AccessDeniedException" in [why for _, why in item.notes]
+
+
+def test_regions_are_of_the_live_account_only(access: Callable[..., Result], assembly: Path) -> None:
+    found = access(assembly, "--region", "us-east-1", "--region", "eu-west-1")
+    assert (found.exit_code, "only the live account is read in several Regions" in found.output) == (2, True)
+
+
+def test_stack_of_another_region_is_read_there_and_one_of_another_account_is_said(
+    access: Callable[..., Result], assembly: Path, aws: LocalAws
+) -> None:
+    manifest = json.loads((assembly / "manifest.json").read_text())
+    shop = manifest["artifacts"]["Shop"]
+    shop["environment"] = f"aws://{aws.account}/us-east-1"
+    manifest["artifacts"]["Away"] = {**shop, "environment": "aws://444444444444/us-east-1"}
+    (assembly / "manifest.json").write_text(json.dumps(manifest))
+    found = json.loads(access("diff", assembly, "live", "--region", "eu-west-1", "--format", "json").output)
+    assert not [step for step in found["steps"] if not step["principal"].startswith("account ")]
+    assert (found["newResources"], found["removedResources"]) == ([], [])
+    assert "Away: stack of account 444444444444 (only one account is read)" in found["newlyUnresolved"]
 
 
 def test_throttled_to_the_end_is_an_error_and_refusals_are_notes() -> None:

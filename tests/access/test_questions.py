@@ -211,6 +211,49 @@ def test_readers_of_content_need_bucket_and_key(shop: Path) -> None:
     assert access("readers", "Key", shop).exit_code == 2
 
 
+def test_answers_are_read_by_programs_and_by_reviewers(shop: Path) -> None:
+    found = json.loads(access("readers", "Docs", shop, "--format", "json").output)
+    assert (found["bucket"], found["encryptedBy"]) == ("one/Docs", "one/Key")
+    assert ("one/Part", "part/*", True) in {(it["principal"], it["scope"], it["keyAsked"]) for it in found["readers"]}
+    rows = access("readers", "Docs", shop, "--format", "markdown").output
+    assert "| `role one/Part` | objects `part/*`  | always |\n" in rows
+    words = ("explain", "Lister", "kms:Decrypt", "Key", shop, "--format")
+    asked = access(*words, "json")
+    missing = "an Allow of kms:Decrypt in the principal's own policies"
+    assert (asked.exit_code, json.loads(asked.output)["missing"][0]) == (1, [missing])
+    said = access(*words, "markdown").output
+    assert said.startswith("**`role one/Lister` cannot `kms:Decrypt` on `key one/Key`**\n")
+    assert f"Missing, any of:\n\n- `{missing}`" in said
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"Fn::If": ["Strict", {"Ref": "Key"}, {"Ref": "Other"}]}, 'encrypted under "one/Key or one/Other"'),
+        ({"Ref": "Wish"}, "encrypted under <Wish>"),
+    ],
+)
+def test_readers_under_a_key_that_is_not_known_need_none(chosen: Any, said: str, template: Callable[..., Path]) -> None:
+    get = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    rule = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": chosen}}
+    docs = {"BucketEncryption": {"ServerSideEncryptionConfiguration": [rule]}}
+    path = template(
+        Key=key(),
+        Other=key(),
+        Docs={"Type": "AWS::S3::Bucket", "Properties": docs},
+        Reader=role(get, READ | {"Resource": {"Fn::GetAtt": ["Other", "Arn"]}}),
+    )
+    whole = json.loads(path.read_text()) | {
+        "Parameters": {"Wish": {"Type": "String"}},
+        "Conditions": {"Strict": {"Fn::Equals": [{"Ref": "Wish"}, "strict"]}},
+    }
+    path.write_text(json.dumps(whole))
+    found = access("readers", "Docs", path).output
+    assert said in found
+    assert "role one/Reader: always\n" in found
+    assert "who may use it was not asked" in found
+
+
 def test_filters_leave_what_was_asked_for(shop: Path) -> None:
     said = access("report", shop, "--principal", "Reader", "--action", "KMS:dec*").output
     assert said.startswith(

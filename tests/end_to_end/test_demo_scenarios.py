@@ -27,10 +27,8 @@ def test_deployment_adds_its_own_roles_and_nothing_else(stage: Stage, monkeypatc
     monkeypatch.setenv("KMS_PATTERNS_NODE_MODULES", str(ROOT / "node_modules"))
     words = ["access", "diff", str(ASSEMBLY), "live", "--format", "json"]
     found = json.loads(CliRunner().invoke(main, words, catch_exceptions=False).output)
-    # A role of the bootstrap that Denies spare: named by its ARN in the assembly, by its stack in the account.
-    bootstrap = ("CDKToolkit/", f"arn:aws:iam::{stage.aws.account}:role/cdk-")
-    assert [step for step in found["steps"] if not step["principal"].startswith(bootstrap)] == []
-    assert {step["kind"] for step in found["steps"] if step["principal"].startswith("arn:")} <= {"lost"}
+    assert [step for step in found["steps"] if not step["principal"].startswith("CDKToolkit/")] == []
+    assert {step["kind"] for step in found["steps"]} <= {"gained"}
     assert (found["newResources"], found["removedResources"], found["otherKeys"]) == ([], [], [])
     assert [text for text in found["newlyUnresolved"] if not text.startswith(NOT_OF_THE_ASSEMBLY)] == []
     texts = [text for listed in found["besides"].values() for text in listed]

@@ -124,7 +124,8 @@ class Resource:
         account: The account that owns it.
         policy: Its key policy, bucket policy, function policy or trust policy; None if it has none.
         block_public_access: Of a bucket: whether RestrictPublicBuckets is on.
-        encrypted_by: Of a bucket: the ARN or id of the KMS key that encrypts its objects by default.
+        encrypted_by: Of a bucket: the ARN or id of the KMS key that encrypts its objects by default, and None where no
+            KMS key does; several if a condition decides.
         acts_as: Of a function: the ARN of its role.
     """
 
@@ -136,7 +137,7 @@ class Resource:
     account: str
     policy: Policy | None
     block_public_access: bool = False
-    encrypted_by: str | None = None
+    encrypted_by: Sequence[str | None] = (None,)
     acts_as: str | None = None
 
 

@@ -1,15 +1,16 @@
 """Where matrices come from: assemblies, templates, saved JSON, CDK projects, and git revisions of one."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kms_patterns.access.evaluate.building import build_of
+from kms_patterns.access.evaluate.building import build_of, build_with
+from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.live.account import Account
 from kms_patterns.access.live.asking import AccountNotRead
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.model import Model
+from kms_patterns.access.model import ALONE, Model, Principal, PrincipalKind, Unresolved
 from kms_patterns.access.project import checked_out, is_project, synthesized
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack, load_assembly
 from kms_patterns.access.read.reader import model_of
@@ -80,19 +81,18 @@ class Sources:
 
     def _drift(self, stacks: list[Stack]) -> tuple[Matrix, Matrix]:
         """Return the matrix of stacks, and that of the account's stacks of the same names."""
-        ids = {stack.id for stack in stacks}
-        planned = build_of(stacks, project=self.project)
-        whole = build_of(self._account().stacks(like=stacks), project=self.project)
-        kept = {what.id for what in whole.resources if what.stack in ids}
-        live = replace(
-            whole,
-            stacks=[stack for stack in whole.stacks if stack in ids],
-            resources=[what for what in whole.resources if what.id in kept],
-            entries=[entry for entry in whole.entries if entry.resource in kept],
-            policies=[item for item in whole.policies if item.policy.startswith(tuple(f"{name}/" for name in ids))],
-            escalations=[item for item in whole.escalations if item.resource in kept],
-        )
-        return planned, live
+        account = self._account()
+        live = model_of(account.stacks(like=stacks))
+        elsewhere = {stack.id: stack.account for stack in stacks if stack.account != account.account}
+        others = [
+            Unresolved(name, f"stack of account {number}", "only one account is read")
+            for name, number in elsewhere.items()
+        ]
+        live = replace(live, unresolved=sorted([*live.unresolved, *others]))
+        ids = {stack.id for stack in stacks} - {*elsewhere}
+        with simulator(self.project) as running:
+            planned = build_with(_identified(model_of(stacks), live.principals), running)
+            return _of_stacks(planned, ids), _of_stacks(build_with(live, running), ids)
 
     def _account(self) -> Account:
         if self.live is None:
@@ -133,6 +133,33 @@ class Sources:
 def load(source: str, *, project: Path | None = None) -> Matrix:
     """Return the matrix of one source; see ``Sources.matrix``."""
     return Sources(project).matrix([source])
+
+
+def _identified(model: Model, known: Sequence[Principal]) -> Model:
+    """Return a model whose principals that policies only name are those that the account has, with their policies."""
+    by_arn = {who.arn: who for who in known if who.stack and who.stack not in model.stacks}
+    made: list[Principal] = []
+    for who in model.principals:
+        found = by_arn.get(who.arn) if who.kind is PrincipalKind.NAMED else None
+        if found is None:
+            made.append(who)
+        elif not who.id.endswith(ALONE):
+            policies = [replace(policy, origin=None) for policy in found.identity]
+            made.append(replace(found, identity=policies, only=who.only))
+    return replace(model, principals=made)
+
+
+def _of_stacks(matrix: Matrix, ids: Set[str]) -> Matrix:
+    """Return what is about the resources and policies of some stacks; every principal may still reach them."""
+    kept = {what.id for what in matrix.resources if what.stack in ids}
+    return replace(
+        matrix,
+        stacks=[stack for stack in matrix.stacks if stack in ids],
+        resources=[what for what in matrix.resources if what.id in kept],
+        entries=[entry for entry in matrix.entries if entry.resource in kept],
+        policies=[item for item in matrix.policies if item.policy.startswith(tuple(f"{name}/" for name in ids))],
+        escalations=[item for item in matrix.escalations if item.resource in kept],
+    )
 
 
 def _saved(words: Sequence[str]) -> Matrix | None:

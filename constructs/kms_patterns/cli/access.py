@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kms_patterns.access.sources import Sources
 
 _FORMATS = click.Choice(["text", "markdown", "json", "html"])
+_answered = click.option("--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text")
 _REPORTS = click.Choice([*_FORMATS.choices, "sarif", "baseline"])
 _RULES = click.Choice(["all", "AdministratorUsesKey", "OutsiderUsesKey", "VoidGrant", "WildcardOnKey"])
 
@@ -54,11 +55,9 @@ def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what a deployment would decide."""
     for option in (
         click.option("--profile", help="The AWS profile whose account the word live stands for."),
-        click.option("--region", help="The Region of stacks that name none, and of the live account."),
+        click.option("--region", multiple=True, help="Region of stacks that name none; of live, several: a,b."),
         click.option("--account", help="The account of stacks that name none, twelve digits."),
-        click.option(
-            "--env", multiple=True, metavar="NAME=VALUE", help="A variable that the app sees when synthesized."
-        ),
+        click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable that the synthesized app sees."),
         click.option("--parameter", multiple=True, metavar="[STACK:]NAME=VALUE", help="A template parameter's value."),
     ):
         command = option(command)
@@ -153,22 +152,22 @@ def _reviewed(
 @click.argument("action")
 @click.argument("resource")
 @click.argument("source", nargs=-1)
+@_answered
 @_inputs
-def explain(principal: str, action: str, resource: str, source: Sequence[str], **inputs: Any) -> None:
+def explain(principal: str, action: str, resource: str, source: Sequence[str], form: str, **inputs: Any) -> None:
     """Say why PRINCIPAL can or cannot do ACTION on RESOURCE, policy by policy; SOURCE defaults to cdk.out.
 
     Exit code 1 if it cannot.
     """
     from kms_patterns.access.evaluate.simulator import simulator  # noqa: PLC0415
     from kms_patterns.access.questions.explanation import explain as explained  # noqa: PLC0415
-    from kms_patterns.access.report.formats import explanation_as_text  # noqa: PLC0415
+    from kms_patterns.access.report.formats import render_explanation  # noqa: PLC0415
 
     with errors_explained():
-        sources = _sources(source, **inputs)
-        model = sources.model(source or ["cdk.out"])
-        with simulator(sources.project) as running:
+        model = _sources(source, **inputs).model(source or ["cdk.out"])
+        with simulator() as running:
             found = explained(model, running, (principal, action, resource))
-        click.echo(explanation_as_text(found), nl=False)
+        click.echo(render_explanation(found, form), nl=False)
     if found.missing or not found.found:
         sys.exit(FINDING)
 
@@ -176,15 +175,16 @@ def explain(principal: str, action: str, resource: str, source: Sequence[str], *
 @access.command()
 @click.argument("bucket")
 @click.argument("source", nargs=-1)
+@_answered
 @_inputs
-def readers(bucket: str, source: Sequence[str], **inputs: Any) -> None:
+def readers(bucket: str, source: Sequence[str], form: str, **inputs: Any) -> None:
     """List who can read the objects of BUCKET, S3 and KMS joined; SOURCE defaults to cdk.out."""
     from kms_patterns.access.questions.filters import readers as found_readers  # noqa: PLC0415
-    from kms_patterns.access.report.formats import readers_as_text  # noqa: PLC0415
+    from kms_patterns.access.report.formats import render_readers  # noqa: PLC0415
 
     with errors_explained():
-        matrix = _sources(source, **inputs).matrix(source or ["cdk.out"])
-        click.echo(readers_as_text(*found_readers(matrix, bucket)), nl=False)
+        found = found_readers(_sources(source, **inputs).matrix(source or ["cdk.out"]), bucket)
+        click.echo(render_readers(*found, form), nl=False)
 
 
 @access.command()
@@ -202,8 +202,7 @@ def diff(old: str, new: str, form: str, output: Path | None, *, fail: bool, link
 
     with errors_explained():
         difference = compare(*_sources([old, new], **inputs).pair(old, new))
-        text = render_difference(difference, form, link=_address(link))
-        _write(text, output)
+        _write(render_difference(difference, form, link=_address(link)), output)
     if fail and difference.widens:
         sys.exit(FINDING)
 
@@ -214,18 +213,20 @@ def _sources(
     parameter: Sequence[str],
     env: Sequence[str],
     account: str | None,
-    region: str | None,
+    region: Sequence[str],
     profile: str | None,
 ) -> "Sources":
     from kms_patterns.access.live.account import Account  # noqa: PLC0415
     from kms_patterns.access.sources import LIVE, Sources  # noqa: PLC0415
     from kms_patterns.access.templates.reading import Given  # noqa: PLC0415
 
-    if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004
+    if account is not None and not re.fullmatch(r"[0-9]{12}", account):
         raise Failed(f"--account {account} is not an account id of twelve digits")
-    given = Given(_pairs("--parameter", parameter), account, region)
-    live = Account(profile, region) if LIVE in words else None
-    return Sources(given=given, variables=_pairs("--env", env), live=live)
+    regions = [name.strip() for word in region for name in word.split(",") if name.strip()]
+    if len(regions) > 1 and LIVE not in words:
+        raise Failed(f"--region {','.join(regions)}: only the live account is read in several Regions")
+    given = Given(_pairs("--parameter", parameter), account, next(iter(regions), None))
+    return Sources(None, given, Account(profile, regions) if LIVE in words else None, _pairs("--env", env))
 
 
 def _address(link: str) -> str:

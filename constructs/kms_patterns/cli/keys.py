@@ -102,7 +102,7 @@ def _records(profile: str | None, regions: Sequence[str], *, all_regions: bool) 
 
     notes, found = Notes(), []
     with errors_explained():
-        account = Account(profile, regions[0] if regions else None)
+        account = Account(profile, regions[:1])
         names = list(regions) or [account.region]
         if all_regions:
             ec2 = account.session.client("ec2")

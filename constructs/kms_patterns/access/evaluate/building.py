@@ -15,6 +15,7 @@ from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack, load_assembly
 from kms_patterns.access.read.reader import model_of
+from kms_patterns.access.unknowns.symbols import shown
 
 
 def build(path: Path, *, project: Path | None = None) -> Matrix:
@@ -92,7 +93,8 @@ def _resources(model: Model) -> list[What]:
 
 
 def _key_of(bucket: Resource, keys: dict[str, str]) -> str | None:
-    return None if bucket.encrypted_by is None else keys.get(bucket.encrypted_by, bucket.encrypted_by)
+    ways = [None if name is None else keys.get(name, shown(name)) for name in bucket.encrypted_by]
+    return ways[0] if len(ways) == 1 else " or ".join(way or "no KMS key" for way in ways)
 
 
 def _entries(evaluation: Evaluation, numbers: dict[StatementPlace, int]) -> Iterator[Access]:

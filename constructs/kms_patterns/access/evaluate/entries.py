@@ -35,7 +35,7 @@ class What:
         kind: What it is.
         label: How it is printed inside its stack.
         stack: The stack that defines it.
-        encrypted_by: Of a bucket: the id of the key that encrypts its objects.
+        encrypted_by: Of a bucket: the id of the key that encrypts its objects; "one or another" if a condition decides.
         acts_as: Of a function: the id of its role, whose permissions its callers make use of.
     """
 

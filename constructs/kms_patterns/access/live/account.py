@@ -1,6 +1,7 @@
 """A live account as stacks: what CloudFormation manages under its stack and construct path, the rest apart."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,35 +77,43 @@ def _of_principal(detail: Mapping[str, Any], inline: str, documents: Mapping[str
     return found
 
 
+def _home(item: Item, places: Sequence[Place]) -> Place:
+    """Return the stack that manages a resource, or where those of its Region stand that none manages."""
+    near = [place for place in places if item.region in {"", place.region}]
+    manager = next((place for place in near if (item.kind, item.name) in place.logical_ids), None)
+    return manager or next(place for place in near if not place.name)
+
+
 _SECTIONS: Mapping[str, Any] = {"Parameters": {}, "Mappings": {}, "Conditions": {}, "Outputs": {}}
 
 
 class Account:
-    """Reads one account in one Region. It writes nothing; ``asking.ACTIONS`` are all that it asks for.
+    """Reads one account in some Regions. It writes nothing; ``asking.ACTIONS`` are all that it asks for.
 
     Attributes:
         account: Its id.
-        region: The Region.
+        region: The first Region.
         session: Its credentials, for other read-only questions.
     """
 
-    def __init__(self, profile: str | None = None, region: str | None = None) -> None:
+    def __init__(self, profile: str | None = None, regions: Sequence[str] = ()) -> None:
         """Find credentials and ask whose they are.
 
         Args:
             profile: A profile of the AWS configuration; defaults to the environment's credentials.
-            region: A Region; defaults to the profile's.
+            regions: Regions; default to the profile's.
 
         Raises:
             AccountNotRead: Credentials or Region are missing, or AWS refuses them.
         """
         try:
-            self.session = boto3.session.Session(profile_name=profile, region_name=region)
+            self.session = boto3.session.Session(profile_name=profile, region_name=next(iter(regions), None))
         except BotoCoreError as error:
             raise AccountNotRead(str(error)) from error
         if not self.session.region_name:
             raise AccountNotRead("no Region: give --region, or set it in the profile or AWS_REGION")
         self.region: str = self.session.region_name
+        self._regions = {self.region, *regions}
         refused: list[str] = []
         caller = ask(
             "sts:GetCallerIdentity",
@@ -116,35 +125,44 @@ class Account:
             raise AccountNotRead(refused[0])
         self.account: str = caller["Account"]
 
-    def _client(self, service: str, config: Config = RETRIES) -> Any:
-        return self.session.client(service, config=config)  # type: ignore[call-overload]
+    def _client(self, service: str, config: Config = RETRIES, region: str | None = None) -> Any:
+        return self.session.client(service, region, config=config)  # type: ignore[call-overload]
 
     def stacks(self, like: Sequence[Stack] = ()) -> list[Stack]:
-        """Return the account's resources as stacks.
+        """Return the account's resources as stacks: those of each Region, and what belongs to none.
 
         Args:
-            like: Stacks of an assembly: theirs are named alike, so that both can be compared.
+            like: Stacks of an assembly: theirs are named alike, so that both can be compared, and their Regions are
+                read as well.
 
         Raises:
             AccountNotRead: A request failed for another reason than a refusal.
         """
-        notes = Notes()
-        home = Place(f"account {self.account}", self.account)
-        placement = Placement(self._client("cloudformation"), notes, like)
-        places = [*placement.places(), home]
-        found: list[Item] = [
-            *identities(self._client("iam"), notes),
-            *keys(self._client("kms"), notes),
-            *buckets(self._client("s3"), self._client("s3control", FEW_RETRIES), self.account, self.region, notes),
-            *functions(self._client("lambda"), notes),
-        ]
+        own = [stack for stack in like if stack.account == self.account]
+        regions = sorted(self._regions | {stack.region for stack in own}, key=lambda name: (name != self.region, name))
+        notes, everywhere = Notes(), list[Place]()
+        for region in regions:
+            others = f" in {region}" if len(regions) > 1 else ""
+            placement = Placement(self._client("cloudformation", region=region), notes, region, own)
+            home = Place(f"account {self.account}{others}", "", region)
+            everywhere += [*placement.places(others), home]
+        for item in self._items(regions, notes):
+            placement.put(_home(item, everywhere), item)
         self._organization(notes)
-        for item in found:
-            placement.put(next((each for each in places if (item.kind, item.name) in each.logical_ids), home), item)
-        for place in places:
+        for place in everywhere:
             placement.name_others(place)
-        home.notes += [("", what, why) for what, why in notes.found]
-        return sorted((self._stack(place) for place in places), key=lambda stack: stack.id)
+        _home(Item("", "", {}), everywhere).notes += [("", what, why) for what, why in notes.found]
+        return sorted((self._stack(place) for place in everywhere), key=lambda stack: stack.id)
+
+    def _items(self, regions: Sequence[str], notes: Notes) -> Iterator[Item]:
+        for region in regions:
+            for item in keys(self._client("kms", region=region), notes):
+                yield replace(item, region=region)
+            for item in functions(self._client("lambda", region=region), notes):
+                yield replace(item, region=region)
+        control = self._client("s3control", FEW_RETRIES)
+        yield from buckets(self._client("s3"), control, self.account, regions, notes)
+        yield from identities(self._client("iam"), notes)
 
     def _organization(self, notes: Notes) -> None:
         client = self._client("organizations", FEW_RETRIES)
@@ -164,9 +182,9 @@ class Account:
     def _stack(self, place: Place) -> Stack:
         return Stack(
             id=place.identifier,
-            name=place.name,
+            name=place.name or place.identifier,
             account=self.account,
-            region=self.region,
+            region=place.region,
             template={**_SECTIONS, "Resources": place.resources},
             file=Path(f"account-{self.account}"),
             paths=place.paths,

@@ -1,7 +1,7 @@
 """Keys with their grants, buckets and functions of a live account, as resources of a template."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kms_patterns.access.live.asking import UNREADABLE, Item, Notes, ask, is_unreadable, pages
@@ -74,14 +74,14 @@ _NOTHING = (
 _HOME = {"EU": "eu-west-1", None: "us-east-1", "": "us-east-1"}
 
 
-def buckets(client: Any, control: Any, account: str, region: str, notes: Notes) -> Iterator[Item]:
-    """Yield the account's buckets in a Region.
+def buckets(client: Any, control: Any, account: str, regions: Sequence[str], notes: Notes) -> Iterator[Item]:
+    """Yield the account's buckets in some Regions.
 
     Args:
         client: A client of S3.
         control: A client of S3 Control, which knows the account's public-access block.
         account: The account's id.
-        region: The Region.
+        regions: The Regions; a bucket of which it cannot be told is taken to be in the first.
         notes: Where a refusal of the whole list is noted.
     """
     listed = ask("s3:ListAllMyBuckets", client.list_buckets, notes.add, what="buckets")
@@ -99,14 +99,15 @@ def buckets(client: Any, control: Any, account: str, region: str, notes: Notes) 
     for entry in listed.get("Buckets", []):
         item = Item("AWS::S3::Bucket", entry["Name"], {"BucketName": entry["Name"]})
         place = _asked(client.get_bucket_location, "s3:GetBucketLocation", item, "its Region")
-        home = region if place is None or is_unreadable(place) else place.get("LocationConstraint")
-        if _HOME.get(home, home) != region:
+        home = regions[0] if place is None or is_unreadable(place) else place.get("LocationConstraint")
+        item.region = _HOME.get(home, home)
+        if item.region not in regions:
             elsewhere += 1
             continue
         _fill(client, item, everywhere)
         yield item
     if elsewhere:
-        notes.add(f"{elsewhere} buckets of other Regions", f"only those of {region} are read")
+        notes.add(f"{elsewhere} buckets of other Regions", f"only those of {', '.join(regions)} are read")
 
 
 def _fill(client: Any, item: Item, everywhere: Any) -> None:
@@ -158,7 +159,9 @@ _PROPERTIES = {
 
 
 def functions(client: Any, notes: Notes) -> Iterator[Item]:
-    """Yield the functions of the client's Region.
+    """Yield the functions of the client's Region, each with its own policy and those of its versions and aliases.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/versioning-aliases-permissions.html
 
     Args:
         client: A client of Lambda.
@@ -168,25 +171,49 @@ def functions(client: Any, notes: Notes) -> Iterator[Item]:
     for entry in [] if is_unreadable(listed) else listed:
         name = entry["FunctionName"]
         item = Item("AWS::Lambda::Function", name, {"FunctionName": name, "Role": entry["Role"]})
-        policy = _function_policy(client, item)
-        if is_unreadable(policy):
-            item.companions.append(("AWS::Lambda::Permission", _anyone(name)))
-        elif policy is not None:
-            item.companions += [
-                ("AWS::Lambda::Permission", _permission(name, statement, item))
-                for statement in json.loads(policy["Policy"])["Statement"]
-            ]
+        arn = entry["FunctionArn"]
+        for place in [{}, *({"Qualifier": qualifier} for qualifier in _qualifiers(client, item))]:
+            item.companions += [("AWS::Lambda::Permission", each) for each in _permissions(client, item, arn, place)]
         yield item
 
 
-def _function_policy(client: Any, item: Item) -> Any:
-    def refused(what: str, why: str) -> None:
-        item.notes.append((what, why))
+_QUALIFIERS = (
+    ("lambda:ListVersionsByFunction", "list_versions_by_function", "Versions", "Version"),
+    ("lambda:ListAliases", "list_aliases", "Aliases", "Name"),
+)
+_UNKNOWN = "*"
 
-    def call() -> Any:
-        return client.get_policy(FunctionName=item.name)
 
-    return ask("lambda:GetPolicy", call, refused, what="its function policy", absent=("ResourceNotFoundException",))
+def _qualifiers(client: Any, item: Item) -> Iterator[str]:
+    """Yield the versions and aliases of a function; one that stands for any where they cannot be listed."""
+    for action, operation, member, name in _QUALIFIERS:
+        call = pages(client, operation, member, FunctionName=item.name)
+        listed = ask(action, call, _noting(item), what=f"its {member.lower()}", absent=("ResourceNotFoundException",))
+        if is_unreadable(listed):
+            yield _UNKNOWN
+        else:
+            yield from (each[name] for each in listed or () if each[name] != "$LATEST")
+
+
+def _permissions(client: Any, item: Item, arn: str, place: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield the statements of a function's policy, or of a version's or alias's; the widest if it cannot be read."""
+    qualifier = place.get("Qualifier")
+    what = f"the function policy of {qualifier}" if qualifier else "its function policy"
+    found: Any = {UNREADABLE: what}
+    if qualifier != _UNKNOWN:
+        found = ask(
+            "lambda:GetPolicy",
+            lambda: client.get_policy(FunctionName=item.name, **place),
+            _noting(item),
+            what=what,
+            absent=("ResourceNotFoundException",),
+        )
+    named = f"{arn}:{qualifier}" if qualifier else arn
+    if is_unreadable(found):
+        yield _anyone(named)
+    elif found is not None:
+        for statement in json.loads(found["Policy"])["Statement"]:
+            yield _permission(statement.get("Resource", named), statement, item)
 
 
 def _anyone(name: str) -> dict[str, Any]:

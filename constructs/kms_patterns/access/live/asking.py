@@ -38,6 +38,7 @@ class Item:
         kind: Its CloudFormation type.
         name: Its physical id, as CloudFormation lists it.
         properties: Its properties.
+        region: Its Region; empty for one that belongs to none.
         notes: What of it could not be read, with the reason.
         companions: Resources that are part of it: a bucket's policy, a key's aliases, a function's permissions.
     """
@@ -45,6 +46,7 @@ class Item:
     kind: str
     name: str
     properties: dict[str, Any]
+    region: str = ""
     notes: list[tuple[str, str]] = field(default_factory=list)
     companions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -125,7 +127,9 @@ ACTIONS: Final = (
     "kms:ListGrants",
     "kms:ListKeys",
     "lambda:GetPolicy",
+    "lambda:ListAliases",
     "lambda:ListFunctions",
+    "lambda:ListVersionsByFunction",
     "organizations:ListPolicies",
     "s3:GetAccountPublicAccessBlock",
     "s3:GetBucketAcl",

@@ -24,7 +24,8 @@ class Place:
 
     Attributes:
         identifier: The stack's id.
-        name: Its name.
+        name: Its name; empty if it is not a stack.
+        region: Its Region.
         logical_ids: Logical ids of its resources by type and physical id.
         paths: Construct paths by logical id.
         resources: Its resources as a template would define them.
@@ -34,6 +35,7 @@ class Place:
 
     identifier: str
     name: str
+    region: str
     logical_ids: dict[tuple[str, str], str] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
@@ -42,32 +44,36 @@ class Place:
 
 
 class Placement:
-    """Finds the stacks of an account and puts resources into them."""
+    """Finds the stacks of an account in a Region and puts resources into them."""
 
-    def __init__(self, client: Any, notes: Notes, like: Sequence[Stack] = ()) -> None:
+    def __init__(self, client: Any, notes: Notes, region: str, like: Sequence[Stack] = ()) -> None:
         """Take what is needed.
 
         Args:
             client: A client of CloudFormation.
             notes: Where refusals are noted.
-            like: Stacks of an assembly: theirs are named alike.
+            region: The client's Region.
+            like: Stacks of an assembly, of this account: theirs are named alike.
         """
         self._client = client
         self._notes = notes
+        self._region = region
         self._like = like
         self._explicit = set(_named_by_template(like))
         self._attached = dict(_attached_by_template(like))
 
-    def places(self) -> list[Place]:
-        """Return the account's stacks, nested ones included."""
+    def places(self, suffix: str = "") -> list[Place]:
+        """Return the stacks of the Region, nested ones included; ``suffix`` ends the id of one without a twin."""
         stacks = pages(self._client, "describe_stacks", "Stacks")
         listed = ask("cloudformation:DescribeStacks", stacks, self._notes.add, what="stacks")
         entries = [] if is_unreadable(listed) else [item for item in listed if not item.get("ParentId")]
         made: list[Place] = []
         for entry in entries:
             if entry["StackStatus"] != "DELETE_COMPLETE":
-                twins = (stack for stack in self._like if stack.name == entry["StackName"] and not stack.parent)
-                made += self._place(entry["StackName"], entry["StackName"], next(twins, None))
+                name = entry["StackName"]
+                near = (stack for stack in self._like if stack.region == self._region and not stack.parent)
+                twin = next((stack for stack in near if stack.name == name), None)
+                made += self._place(name, f"{name}{suffix}", twin)
         return made
 
     def _place(self, name: str, identifier: str, twin: Stack | None) -> list[Place]:
@@ -76,7 +82,7 @@ class Placement:
         listed = ask("cloudformation:ListStackResources", summaries, self._notes.add, what=what)
         if is_unreadable(listed):
             return []
-        place = Place(twin.id if twin else identifier, twin.name if twin else name)
+        place = Place(twin.id if twin else identifier, twin.name if twin else name, self._region)
         place.paths = dict(twin.paths) if twin else self._paths(name)
         found = [place]
         for item in listed:
@@ -115,7 +121,7 @@ class Placement:
             kind = item.kind.rpartition("::")[2].lower()
             logical = f"{kind}.{item.name}"
             place.paths[logical] = f"{kind}/{item.name.rpartition(':policy/')[2] or item.name}"
-        made_up = item.name.lower().startswith(f"{place.name}-".lower())
+        made_up = bool(place.name) and item.name.lower().startswith(f"{place.name}-".lower())
         if "KMS" in item.kind or (made_up and (place.identifier, logical) not in self._explicit):
             place.physical[logical] = re.sub(r"^.*:policy(/.*)?/", "", item.name)
         self._put_policies(place, item, logical)

@@ -98,7 +98,7 @@ class ProtectedResources:
                     policy.where, f"policy of bucket {shown(named)}", "the bucket is not defined here"
                 )
         granted_by_s3 = access_grants(self._template)
-        for stack, logical_id, properties, name in found:
+        for stack, logical_id, _, name in found:
             where = self._template.where(stack, logical_id)
             own = self._policy_of(where, name, policies)
             beside = acl_statements(self._template, stack, logical_id)
@@ -118,8 +118,13 @@ class ProtectedResources:
                 account=stack.account,
                 policy=own,
                 block_public_access=not beside and is_surely_blocked(self._template, stack, logical_id, _BLOCKED),
-                encrypted_by=_default_key(properties),
+                encrypted_by=self._default_keys(stack, logical_id),
             )
+
+    def _default_keys(self, stack: Stack, logical_id: str) -> list[str | None]:
+        given = self._template.raw(stack, logical_id, "BucketEncryption")
+        ways = self._template.ways(stack, given, self._template.where(stack, logical_id))
+        return list(dict.fromkeys(_default_key(mapping(way)) for _, way in ways))
 
     def _policy_of(self, where: str, name: str, policies: Sequence[tuple[str, Policy]]) -> Policy | None:
         """Return a bucket's policy; of several, each is in effect under the proposition that it is the one."""
@@ -147,16 +152,16 @@ class ProtectedResources:
         functions = list(self._template.of_type("AWS::Lambda::Function"))
         permissions = list(self._permissions())
         arns = [self._template.arn(stack, logical_id) for stack, logical_id, _ in functions]
-        for where, named, _ in permissions:
-            if not any(names_function(named, arn) is not None for arn in arns):
+        for where, home, named, _ in permissions:
+            if not any(names_function(named, arn, home) is not None for arn in arns):
                 what = f"permission of function {shown(named)}"
                 self._template.unresolved(where, what, "the function is not defined here")
         for (stack, logical_id, properties), arn in zip(functions, arns, strict=True):
             where = self._template.where(stack, logical_id)
             statements = [
                 {**statement, GUARD: [*statement.get(GUARD, ()), *given]} if given else statement
-                for _, named, statement in permissions
-                if (given := names_function(named, arn)) is not None
+                for _, home, named, statement in permissions
+                if (given := names_function(named, arn, home)) is not None
             ]
             added = self._additions.to(stack, logical_id, "function")
             document = with_additions({"Version": _VERSION, "Statement": statements}, added, resource=True)
@@ -174,8 +179,8 @@ class ProtectedResources:
                 acts_as=None if role is None else text(role),
             )
 
-    def _permissions(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Yield the place of every permission, the function that it names, and the statement that it makes."""
+    def _permissions(self) -> Iterator[tuple[str, tuple[str, str], str, dict[str, Any]]]:
+        """Yield place, Region and account of every permission, the function that it names, and its statement."""
         for stack, logical_id, _ in self._template.of_type("AWS::Lambda::Permission"):
             where = self._template.where(stack, logical_id)
             given = self._template.existence(stack, logical_id)
@@ -183,7 +188,7 @@ class ProtectedResources:
             for guard, way in self._template.ways(stack, raw, where):
                 properties = mapping(way)
                 statement = permission_statement(properties, [*given, *guard])
-                yield where, text(properties.get("FunctionName")), statement
+                yield where, (stack.region, stack.account), text(properties.get("FunctionName")), statement
 
     def _keys(self) -> dict[str, str]:
         """Return every way in which a key is named -> its ARN."""
@@ -221,8 +226,8 @@ class ProtectedResources:
         }
 
 
-def _default_key(bucket: Mapping[str, Any]) -> str | None:
-    rules = items(mapping(bucket.get("BucketEncryption")).get("ServerSideEncryptionConfiguration"))
+def _default_key(encryption: Mapping[str, Any]) -> str | None:
+    rules = items(encryption.get("ServerSideEncryptionConfiguration"))
     defaults = [mapping(mapping(rule).get("ServerSideEncryptionByDefault")) for rule in rules]
     under_kms = [item for item in defaults if text(item.get("SSEAlgorithm", "")).startswith("aws:kms")]
     return next((text(item.get("KMSMasterKeyID", "alias/aws/s3")) for item in under_kms), None)

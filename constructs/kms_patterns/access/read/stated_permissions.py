@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, Stack
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
 from kms_patterns.access.read.identifiers import CUSTOM
 from kms_patterns.access.read.not_read import CALLS, calls_in, transforms_of
 from kms_patterns.access.read.template import Template
@@ -33,31 +33,40 @@ _CONDITIONS = {
 
 _SERVICE = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 """A service principal: a domain name, of which the ending differs between partitions."""
-_ARN = re.compile(r"(?:arn:[^:]+:lambda:)?(?:[^:]*:)?(?:(?P<account>[^:]*):)?function:(?P<name>[^:]+)(?::.+)?")
+_ARN = re.compile(
+    r"(?:arn:[^:]+:lambda:)?(?:(?P<region>[a-z]+(?:-[a-z]+)+-\d|[^:]*(?=:[^:]*:function:)):)?"
+    r"(?:(?P<account>\d{12}|[^:]*(?=:function:)):)?(?:function:)?(?P<name>[^:]+)(?::.+)?"
+)
 
 
-def names_function(named: str, arn: str) -> Sequence[Proposition] | None:
+def names_function(named: str, arn: str, own: tuple[str, str]) -> Sequence[Proposition] | None:
     """Return under which propositions ``named`` is the function with ``arn``; None if it is another one.
 
-    A permission names its function by name, ARN or partial ARN, each with or without a version or alias.
+    A permission names its function by name, ARN or partial ARN, each with or without a version or alias; see
+    https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html.
 
     Args:
         named: The permission's ``FunctionName``.
         arn: The function's ARN.
+        own: Region and account of the permission, which are the function's where it does not name them.
     """
     match = _ARN.fullmatch(named)
-    account, name = arn.split(":")[4], arn.split(":", 6)[-1]
-    there = match["account"] if match and match["account"] else account
+    *_, region, account, _, name = arn.split(":", 6)
     given = match["name"] if match else named.partition(":")[0]
-    if there == account and given == name:
+    place = ((match and match["region"]) or own[0], (match and match["account"]) or own[1])
+    if (*place, given) == (region, account, name):
         return ()
-    unknown = is_symbolic(given) or is_symbolic(name) or is_symbolic(there) or UNKNOWN_ACCOUNT in {there, account}
-    may = unknown and may_be_equal(globbed(given), globbed(name)) and _same_account(there, account)
+    known = not is_symbolic("".join((*place, given, name))) and not _UNKNOWN & {*place, region, account}
+    may = not known and may_be_equal(globbed(given), globbed(name))
+    may = may and _may_be_same(place[0], region) and _may_be_same(place[1], account)
     return [(f"{shown(named)} is the function {shown(name)}", TRUE)] if may else None
 
 
-def _same_account(one: str, other: str) -> bool:
-    return one == other or is_symbolic(one) or UNKNOWN_ACCOUNT in {one, other}
+_UNKNOWN = {UNKNOWN_ACCOUNT, UNKNOWN_REGION}
+
+
+def _may_be_same(one: str, other: str) -> bool:
+    return one == other or is_symbolic(one) or bool(_UNKNOWN & {one, other})
 
 
 def permission_statement(permission: Mapping[str, Any], given: Sequence[Proposition] = ()) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kms_patterns.access.baseline import Entry
-from kms_patterns.access.evaluate.access_conditions import NEVER, Condition
+from kms_patterns.access.evaluate.access_conditions import NEVER, Condition, to_json
 from kms_patterns.access.evaluate.comparison import Difference
 from kms_patterns.access.evaluate.entries import Access, What
 from kms_patterns.access.findings import RULES, Violation
@@ -21,17 +21,56 @@ from kms_patterns.access.questions.explanation import Explanation
 from kms_patterns.access.questions.filters import Reader
 from kms_patterns.access.report.difference_text import difference_as_markdown, difference_as_text, difference_document
 from kms_patterns.access.report.html import difference_as_html, matrix_as_html
-from kms_patterns.access.report.markdown import as_markdown
+from kms_patterns.access.report.markdown import as_markdown, code, label, when
 from kms_patterns.access.report.matrix_json import write
 from kms_patterns.access.report.sections import labelled
 from kms_patterns.access.report.text import as_text
 from kms_patterns.access.report.wording import in_words, mapped, quoted, visible, visible_json
 
 
-def explanation_as_text(given: Explanation) -> str:
-    """Return why a principal can, or cannot, do something."""
+def render_explanation(given: Explanation, form: str) -> str:
+    """Return why a principal can, or cannot, do something, as ``text``, ``markdown`` or ``json``."""
     shown = mapped(given)
     can = any(entry.condition != NEVER for entry in shown.found)
+    if form == "json":
+        return _json(_explanation_document(given, can=can))
+    return _explanation_as_markdown(shown, can=can) if form == "markdown" else _explanation_as_text(shown, can=can)
+
+
+def _explanation_document(given: Explanation, *, can: bool) -> dict[str, Any]:
+    return {
+        **{name: getattr(given, name) for name in ("principal", "action", "resource")},
+        "allowed": can,
+        "access": [{"scope": entry.scope, "condition": to_json(entry.condition)} for entry in given.found],
+        "policies": [
+            {"policy": it.policy, "says": it.says, "condition": None if it.condition is None else to_json(it.condition)}
+            for it in given.parts
+        ],
+        "missing": [list(way) for way in given.missing],
+    }
+
+
+def _explanation_as_markdown(shown: Explanation, *, can: bool) -> str:
+    who, action, resource = (code(text, in_table=False) for text in (shown.principal, shown.action, shown.resource))
+    found = [f"- {_objects(entry.scope)}{when(entry.condition)}" for entry in shown.found]
+    rows = [
+        f"| {code(part.policy)} | {code(part.says)} | {'' if part.condition is None else when(part.condition)} |"
+        for part in shown.parts
+    ]
+    missing = [f"- {' and '.join(code(step, in_table=False) for step in way)}" for way in shown.missing]
+    return "\n".join(
+        [
+            f"**{who} {'can' if can else 'cannot'} {action} on {resource}**",
+            *("", *found, "", "| policy | its part | when |", "|---|---|---|", *rows, ""),
+            *([] if can else ["Missing, any of:" if missing else f"Missing: {_NO_CHANGE}", "", *missing, ""]),
+        ]
+    )
+
+
+_NO_CHANGE = "no change of these policies alone would allow it"
+
+
+def _explanation_as_text(shown: Explanation, *, can: bool) -> str:
     out = [f"{shown.principal} {'can' if can else 'cannot'} {shown.action} on {shown.resource}"]
     for entry in shown.found:
         out += _wrapped(f"  {_scope(entry)}{_when(entry.condition)}")
@@ -41,14 +80,33 @@ def explanation_as_text(given: Explanation) -> str:
         out += _wrapped(f"  {part.policy}: {part.says}{condition}")
     if not can:
         out.append("missing")
-        ways = [" and ".join(way) for way in shown.missing] or ["no change of these policies alone would allow it"]
+        ways = [" and ".join(way) for way in shown.missing] or [_NO_CHANGE]
         out += [line for place, way in enumerate(ways) for line in _wrapped(f"  {'or ' if place else ''}{way}")]
     return "\n".join([*out, ""])
 
 
-def readers_as_text(bucket: What, readers: Sequence[Reader]) -> str:
-    """Return who can read a bucket's objects."""
-    what, found = mapped(bucket), mapped(list(readers))
+def render_readers(bucket: What, readers: Sequence[Reader], form: str) -> str:
+    """Return who can read a bucket's objects, as ``text``, ``markdown`` or ``json``."""
+    if form == "json":
+        found = [
+            {"principal": it.who.id, "scope": it.scope, "condition": to_json(it.condition), "keyAsked": it.key}
+            for it in readers
+        ]
+        return _json({"bucket": bucket.id, "encryptedBy": bucket.encrypted_by, "readers": found})
+    text = _readers_as_text(mapped(bucket), mapped(list(readers)))
+    if form == "text":
+        return text
+    rows = [f"| {label(it.who, '')} | {_objects(it.scope)} | {when(it.condition)} |" for it in mapped(list(readers))]
+    said = [line for line in text.splitlines() if not line.startswith(" ")]
+    table = ["| who | objects | when |", "|---|---|---|", *(rows or ["| no principal | | |"])]
+    return "\n".join([f"**{code(said[0], in_table=False)}**", "", *table, "", *said[1:], ""])
+
+
+def _objects(scope: str | None) -> str:
+    return "" if scope is None else f"objects {code(scope)} "
+
+
+def _readers_as_text(what: What, found: Sequence[Reader]) -> str:
     under = f"encrypted under {quoted(what.encrypted_by)}" if what.encrypted_by else "not under a KMS key"
     out = [f"content of bucket {quoted(what.id)}, its objects {under} by default"]
     joined = any(reader.key for reader in found)
@@ -58,7 +116,7 @@ def readers_as_text(bucket: What, readers: Sequence[Reader]) -> str:
     if not found:
         out.append("  no principal")
     if what.encrypted_by and found and not joined:
-        out.append("the key is not in the assembly: who may use it was not asked")
+        out.append("which key of the assembly it is, if it is one, is not known: who may use it was not asked")
     out.append("an upload may name another key; a grant made at run time is not seen")
     return "\n".join([*out, ""])
 
@@ -98,7 +156,7 @@ def render_difference(difference: Difference, form: str, *, link: str = "") -> s
     if form == "markdown":
         return difference_as_markdown(difference, link=link)
     if form == "json":
-        return visible_json(json.dumps(difference_document(difference), indent=1, ensure_ascii=False)) + "\n"
+        return _json(difference_document(difference))
     forms = {"text": difference_as_text, "html": difference_as_html}
     return forms[form](difference)
 
@@ -138,7 +196,11 @@ def as_sarif(
         "version": "2.1.0",
         "runs": [{"tool": {"driver": driver}, "results": results}],
     }
-    return visible_json(json.dumps(log, indent=1, ensure_ascii=False)) + "\n"
+    return _json(log)
+
+
+def _json(document: object) -> str:
+    return visible_json(json.dumps(document, indent=1, ensure_ascii=False)) + "\n"
 
 
 def _result(item: Violation, rule: int, file: Path, base: Path) -> dict[str, Any]:

@@ -227,7 +227,8 @@ def note(what: What) -> str:
         return ""
     if what.encrypted_by is None:
         return " (objects are not under a KMS key)"
-    return f" (an object's content also needs key {what.encrypted_by.removeprefix(home)})"
+    keys = " or ".join(name.removeprefix(home) for name in what.encrypted_by.split(" or "))
+    return f" (an object's content also needs key {keys})"
 
 
 FOOTER = (

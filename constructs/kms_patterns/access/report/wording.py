@@ -6,6 +6,7 @@ starts here; Markdown and HTML add their own syntax in one function each.
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
@@ -99,7 +100,8 @@ def _leaf(leaf: Leaf) -> str:
         return f"{quoted(leaf.key)} is {'absent' if leaf.values == ('true',) else 'present'}"
     words = _WORDS.get(base.lower(), base)
     joint = " nor " if words.startswith(("!=", "not", "does not")) else " or "
-    values = [quoted(_OF_THE_ASSEMBLY.sub(r"\1", value)) for value in leaf.values]
+    named = Counter(_OF_THE_ASSEMBLY.sub(r"\1", value) for value in leaf.values)
+    values = [f"{quoted(name)} (ARN or id)" if count > 1 else quoted(name) for name, count in named.items()]
     text = f"{quoted(leaf.key)} {words} {values[0] if len(values) == 1 else f'({joint.join(values)})'}"
     if quantifier:
         text = f"{_SETS.get(quantifier.lower(), quantifier)} {text}"
