@@ -422,3 +422,97 @@ def test_every_arn_in_a_stored_template_has_six_parts(folder):
 )
 def test_pattern_with_fewer_parts_is_found(value, short):
     assert bool(list(short_arns({"Statement": [value]}))) is short
+
+
+ACCOUNT = "111122223333"
+
+
+@pytest.fixture(params=["strong", "weak"])
+def two_regions(request):
+    return cdk.App(context={"@aws-cdk/core:defaultCrossStackReferences": request.param})
+
+
+@pytest.fixture
+def home(two_regions):
+    env = cdk.Environment(account=ACCOUNT, region="eu-west-1")
+    return cdk.Stack(two_regions, "Home", env=env, cross_region_references=True)
+
+
+@pytest.fixture
+def away(two_regions):
+    env = cdk.Environment(account=ACCOUNT, region="us-east-1")
+    return cdk.Stack(two_regions, "Away", env=env, cross_region_references=True)
+
+
+@pytest.fixture
+def key_of_this_region(home):
+    return EncryptionKey(home, "Key")
+
+
+@pytest.fixture
+def user(role, away):
+    return role("Role", away, role_name="orders")
+
+
+def own(action, key_of_this_region):
+    return iam.PolicyStatement(actions=[action], resources=[key_of_this_region.key_arn])
+
+
+def test_grant_writes_both_halves(two_regions, key_of_this_region, user):
+    key_of_this_region.grant_decrypt(user)
+
+    two_regions.synth()
+
+
+def test_half_of_the_role_alone_is_found(two_regions, key_of_this_region, user):
+    user.add_to_policy(own("kms:Encrypt", key_of_this_region))
+
+    with pytest.raises(RuntimeError, match=r"Home/Key: Away/Role/\S+ allows role/orders kms:Encrypt, which the key"):
+        two_regions.synth()
+
+
+def test_half_of_the_role_beyond_its_grant_is_found(two_regions, key_of_this_region, user):
+    key_of_this_region.grant_decrypt(user)
+    user.add_to_policy(own("kms:GenerateDataKey", key_of_this_region))
+
+    with pytest.raises(RuntimeError, match="allows role/orders kms:GenerateDataKey, which the key policy does not"):
+        two_regions.synth()
+
+
+def test_half_of_the_key_alone_is_found(two_regions, home, away, key_of_this_region, user):
+    arn = cdk.Arn.format(
+        cdk.ArnComponents(service="iam", region="", resource="role", resource_name="orders", account=ACCOUNT), home
+    )
+    statement = iam.PolicyStatement(
+        actions=["kms:Decrypt"],
+        principals=[iam.AccountRootPrincipal()],
+        resources=["*"],
+        conditions={"ArnEquals": {"aws:PrincipalArn": arn}},
+    )
+    key_of_this_region.add_to_resource_policy(statement)
+
+    with pytest.raises(RuntimeError, match="which no policy of that role or user does"):
+        two_regions.synth()
+
+
+def test_stacks_of_one_name_in_two_regions_are_told_apart(two_regions, role):
+    homes = [
+        cdk.Stack(
+            two_regions,
+            f"Home{number}",
+            stack_name="Home",
+            env=cdk.Environment(account=ACCOUNT, region=region),
+            cross_region_references=True,
+        )
+        for number, region in enumerate(["eu-west-1", "eu-west-2"])
+    ]
+    keys = [EncryptionKey(stack, "Key") for stack in homes]
+    third = cdk.Stack(
+        two_regions, "Third", env=cdk.Environment(account=ACCOUNT, region="us-east-1"), cross_region_references=True
+    )
+    user = role("Role", third, role_name="orders")
+    keys[1].grant_decrypt(user)
+    user.add_to_policy(own("kms:Encrypt", keys[1]))
+
+    with pytest.raises(RuntimeError, match=r"Home1/Key: \S+ allows role/orders kms:Encrypt"):
+        two_regions.synth()

@@ -341,10 +341,10 @@ def test_role_that_deploys_is_that_of_the_synthesizer_or_one_that_the_app_names(
 @pytest.mark.parametrize(
     ("method", "actions"),
     [
-        ("grant_read", ["kms:Decrypt", "kms:DescribeKey"]),
+        ("grant_read", ["kms:Decrypt"]),
         ("grant_put", ["kms:Decrypt", "kms:GenerateDataKey"]),
         ("grant_write", ["kms:Decrypt", "kms:GenerateDataKey"]),
-        ("grant_read_write", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]),
+        ("grant_read_write", ["kms:Decrypt", "kms:GenerateDataKey"]),
     ],
 )
 def test_plain_bucket_grants_the_exact_actions_in_both_policies(
@@ -355,8 +355,9 @@ def test_plain_bucket_grants_the_exact_actions_in_both_policies(
     getattr(bucket, method)(user)
     template = synth(stack)
     assert key_statements(template)[1:] == [named(user, actions)]
-    in_role = [it for it in role_statements(template, stack, user) if "kms" in str(it["Action"])]
-    assert [(it["Action"], it["Resource"]) for it in in_role] == [(actions, stack.resolve(key.key_arn))]
+    (in_role,) = [it for it in role_statements(template, stack, user) if "kms" in str(it["Action"])]
+    assert in_role["Action"] == (actions if actions[1:] else actions[0])
+    assert in_role["Resource"] == stack.resolve(key.key_arn)
 
 
 def test_queue_grants_its_senders_data_keys(stack, key, role, synth, key_statements, named):

@@ -173,9 +173,9 @@ def test_key_under_several_resources_names_the_deploying_role_once_per_service(s
 @pytest.mark.parametrize(
     ("make", "method", "actions"),
     [
-        (table, "grant_read_data", ["kms:Decrypt", "kms:DescribeKey"]),
-        (table, "grant_read_write_data", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]),
-        (table_v2, "grant_write_data", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]),
+        (table, "grant_read_data", ["kms:Decrypt"]),
+        (table, "grant_read_write_data", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        (table_v2, "grant_write_data", ["kms:Decrypt", "kms:GenerateDataKey"]),
         (CREATED["kinesis"][0], "grant_read", ["kms:Decrypt"]),
         (CREATED["secret"][0], "grant_read", ["kms:Decrypt"]),
         (CREATED["secret"][0], "grant_write", ["kms:Encrypt", "kms:GenerateDataKey"]),

@@ -1,7 +1,11 @@
-"""A permission on one of our keys that lacks its other half, or that no request could meet, is an error."""
+"""A permission on one of our keys that lacks its other half, or that no request could meet, is an error.
+
+The other half may be in a group, behind a condition of the template, or known at deployment only.
+"""
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import assertions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -234,100 +238,6 @@ def test_secret_read_by_the_own_account_is_left_to_its_roles(stack):
     secret.grant_read(iam.AccountPrincipal("111122223333"))
 
 
-ACCOUNT = "111122223333"
-
-
-@pytest.fixture(params=["strong", "weak"])
-def two_regions(request):
-    return cdk.App(context={"@aws-cdk/core:defaultCrossStackReferences": request.param})
-
-
-@pytest.fixture
-def home(two_regions):
-    env = cdk.Environment(account=ACCOUNT, region="eu-west-1")
-    return cdk.Stack(two_regions, "Home", env=env, cross_region_references=True)
-
-
-@pytest.fixture
-def away(two_regions):
-    env = cdk.Environment(account=ACCOUNT, region="us-east-1")
-    return cdk.Stack(two_regions, "Away", env=env, cross_region_references=True)
-
-
-@pytest.fixture
-def key_of_this_region(home):
-    return EncryptionKey(home, "Key")
-
-
-@pytest.fixture
-def user(role, away):
-    return role("Role", away, role_name="orders")
-
-
-def own(action, key_of_this_region):
-    return iam.PolicyStatement(actions=[action], resources=[key_of_this_region.key_arn])
-
-
-def test_grant_writes_both_halves(two_regions, key_of_this_region, user):
-    key_of_this_region.grant_decrypt(user)
-
-    two_regions.synth()
-
-
-def test_half_of_the_role_alone_is_found(two_regions, key_of_this_region, user):
-    user.add_to_policy(own("kms:Encrypt", key_of_this_region))
-
-    with pytest.raises(RuntimeError, match=r"Home/Key: Away/Role/\S+ allows role/orders kms:Encrypt, which the key"):
-        two_regions.synth()
-
-
-def test_half_of_the_role_beyond_its_grant_is_found(two_regions, key_of_this_region, user):
-    key_of_this_region.grant_decrypt(user)
-    user.add_to_policy(own("kms:GenerateDataKey", key_of_this_region))
-
-    with pytest.raises(RuntimeError, match="allows role/orders kms:GenerateDataKey, which the key policy does not"):
-        two_regions.synth()
-
-
-def test_half_of_the_key_alone_is_found(two_regions, home, away, key_of_this_region, user):
-    arn = cdk.Arn.format(
-        cdk.ArnComponents(service="iam", region="", resource="role", resource_name="orders", account=ACCOUNT), home
-    )
-    statement = iam.PolicyStatement(
-        actions=["kms:Decrypt"],
-        principals=[iam.AccountRootPrincipal()],
-        resources=["*"],
-        conditions={"ArnEquals": {"aws:PrincipalArn": arn}},
-    )
-    key_of_this_region.add_to_resource_policy(statement)
-
-    with pytest.raises(RuntimeError, match="which no policy of that role or user does"):
-        two_regions.synth()
-
-
-def test_stacks_of_one_name_in_two_regions_are_told_apart(two_regions, role):
-    homes = [
-        cdk.Stack(
-            two_regions,
-            f"Home{number}",
-            stack_name="Home",
-            env=cdk.Environment(account=ACCOUNT, region=region),
-            cross_region_references=True,
-        )
-        for number, region in enumerate(["eu-west-1", "eu-west-2"])
-    ]
-    keys = [EncryptionKey(stack, "Key") for stack in homes]
-    third = cdk.Stack(
-        two_regions, "Third", env=cdk.Environment(account=ACCOUNT, region="us-east-1"), cross_region_references=True
-    )
-    user = role("Role", third, role_name="orders")
-    keys[1].grant_decrypt(user)
-    user.add_to_policy(own("kms:Encrypt", keys[1]))
-
-    with pytest.raises(RuntimeError, match=r"Home1/Key: \S+ allows role/orders kms:Encrypt"):
-        two_regions.synth()
-
-
 ELSEWHERE = "arn:aws:kms:us-east-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CONTEXT = {"StringEquals": {"kms:EncryptionContext:tenant": "a"}}
 
@@ -388,3 +298,247 @@ def test_another_principal_among_the_conditions_is_refused(key, role):
 
     with pytest.raises(GrantRefused, match="the grant names Stack/User by aws:PrincipalArn itself"):
         key.grant_decrypt(role("User"), conditions=other)
+
+
+def named_in_key_policy(key, identity, *actions, **properties):
+    """Write the key policy's half by hand, as apps do that came from ``kms.Key``."""
+    arn = identity if isinstance(identity, str) else getattr(identity, "user_arn", None) or identity.role_arn
+    key.add_to_resource_policy(
+        iam.PolicyStatement(
+            actions=list(actions),
+            principals=[iam.AccountRootPrincipal()],
+            resources=["*"],
+            conditions={"ArnEquals": {"aws:PrincipalArn": arn}, **properties},
+        )
+    )
+
+
+class TestThroughGroups:
+    @pytest.fixture
+    def group(self, stack, key):
+        group = iam.Group(stack, "Group")
+        group.add_to_policy(statement("kms:Decrypt", resource=key.key_arn))
+        return group
+
+    @pytest.fixture(params=["made", "made with a name", "imported"])
+    def user(self, request, stack, group):
+        if request.param == "imported":
+            user = iam.User.from_user_name(stack, "User", "clerk")
+        else:
+            user = iam.User(stack, "User", user_name="clerk" if request.param == "made with a name" else None)
+        user.add_to_group(group)
+        return user
+
+    def test_user_who_has_the_key_through_a_group_has_both_halves(self, user, stack, key, synth):
+        named_in_key_policy(key, user, "kms:Decrypt")
+
+        synth(stack)
+
+    def test_statement_of_a_group_serves_a_member_whose_own_policy_is_elsewhere(self, user, stack, key, synth):
+        key.grant_decrypt(user, key_policy_only=True)
+
+        synth(stack)
+
+    def test_statement_of_a_group_in_which_no_member_has_the_key_is_refused(self, user, stack, key, synth):
+        assert user
+        with pytest.raises(RuntimeError, match=rf"allows Stack/Group kms:Decrypt, which {DENIED}"):
+            synth(stack)
+
+    def test_action_that_the_group_does_not_have_is_refused(self, user, stack, key, synth):
+        named_in_key_policy(key, user, "kms:Decrypt", "kms:Encrypt")
+
+        with pytest.raises(RuntimeError, match=rf"kms:Encrypt, which {NO_IDENTITY}"):
+            synth(stack)
+
+    def test_role_is_in_no_group(self, stack, key, group, role, synth):
+        assert group
+        named_in_key_policy(key, role("User"), "kms:Decrypt")
+
+        with pytest.raises(RuntimeError, match=rf"Stack/User kms:Decrypt, which {NO_IDENTITY}"):
+            synth(stack)
+
+    def test_user_of_another_group_has_no_half(self, stack, key, group, synth):
+        assert group
+        user = iam.User(stack, "User")
+        user.add_to_group(iam.Group(stack, "Other"))
+        named_in_key_policy(key, user, "kms:Decrypt")
+
+        with pytest.raises(RuntimeError, match=rf"Stack/User kms:Decrypt, which {NO_IDENTITY}"):
+            synth(stack)
+
+
+NOTHING = {"Ref": "AWS::NoValue"}
+DECRYPT = {"Effect": "Allow", "Action": "kms:Decrypt"}
+
+
+class TestConditionsOfTheTemplate:
+    """``Fn::If`` anywhere in an identity policy: what may be allowed counts, what no choice allows is refused."""
+
+    @pytest.fixture
+    def written(self, stack, key, role):
+        """Write an identity policy of the role User as a template would, and return the role."""
+        for name in ("Prod", "Test"):
+            stage = cdk.Fn.condition_equals(cdk.Aws.STACK_NAME, name)
+            cdk.CfnCondition(stack, name, expression=stage)
+        user = role("User")
+
+        def write(document, roles=None):
+            iam.CfnPolicy(stack, "Policy", policy_name="own", policy_document=document, roles=roles or [user.role_name])
+            return user
+
+        return write
+
+    @pytest.fixture
+    def forms(self, key):
+        arn = {"Resource": key.key_arn}
+        return {
+            "action": {
+                "Statement": [{**DECRYPT, **arn, "Action": {"Fn::If": ["Prod", "kms:Decrypt", "sqs:SendMessage"]}}]
+            },
+            "actions": {"Statement": [{**DECRYPT, **arn, "Action": [{"Fn::If": ["Prod", ["kms:Decrypt"], NOTHING]}]}]},
+            "resource": {"Statement": [{**DECRYPT, "Resource": {"Fn::If": ["Prod", key.key_arn, "arn:aws:s3:::it"]}}]},
+            "effect": {"Statement": [{**DECRYPT, **arn, "Effect": {"Fn::If": ["Prod", "Allow", "Deny"]}}]},
+            "statement": {"Statement": [{"Fn::If": ["Prod", {**DECRYPT, **arn}, NOTHING]}]},
+            "statements": {"Statement": {"Fn::If": ["Prod", [{**DECRYPT, **arn}], []]}},
+            "document": {"Fn::If": ["Prod", {"Statement": [{**DECRYPT, **arn}]}, {"Statement": []}]},
+        }
+
+    @pytest.mark.parametrize(
+        "place", ["action", "actions", "resource", "effect", "statement", "statements", "document"]
+    )
+    def test_half_that_a_condition_chooses_counts(self, place, written, forms, stack, key, synth):
+        named_in_key_policy(key, written(forms[place]), "kms:Decrypt")
+
+        synth(stack)
+
+    @pytest.mark.parametrize(
+        "place", ["action", "actions", "resource", "effect", "statement", "statements", "document"]
+    )
+    def test_half_that_a_condition_chooses_needs_its_other_half(self, place, written, forms, stack, synth):
+        written(forms[place])
+
+        with pytest.raises(RuntimeError, match=rf"Stack/Policy allows Stack/User kms:Decrypt, which {DENIED}"):
+            synth(stack)
+
+    def test_form_that_no_deployment_may_have_is_not_refused(self, written, stack, key, synth):
+        """Prod and Test exclude each other: the key is never named with kms:Encrypt."""
+        statement = {
+            "Effect": "Allow",
+            "Action": {"Fn::If": ["Prod", "kms:Encrypt", "kms:Decrypt"]},
+            "Resource": {"Fn::If": ["Test", key.key_arn, "arn:aws:kms:eu-west-1:111122223333:key/other"]},
+        }
+        named_in_key_policy(key, written({"Statement": [statement]}), "kms:Decrypt")
+
+        synth(stack)
+
+    def test_role_that_a_condition_chooses_counts(self, written, forms, stack, key, role, synth):
+        other = role("Other")
+        user = written(
+            {"Statement": [{**DECRYPT, "Resource": key.key_arn}]},
+            [cdk.Fn.condition_if("Prod", cdk.Aws.NO_VALUE, other.role_name).to_string()],
+        )
+        assert user
+        named_in_key_policy(key, other, "kms:Decrypt")
+
+        synth(stack)
+
+    def test_key_policy_that_names_roles_by_a_condition_counts(self, stack, key, role, written, synth):
+        user = written({"Statement": [{**DECRYPT, "Resource": key.key_arn}]})
+        chosen = cdk.Fn.condition_if("Prod", user.role_arn, role("Other").role_arn).to_string()
+        named_in_key_policy(key, chosen, "kms:Decrypt")
+
+        with pytest.raises(RuntimeError, match=rf"allows Stack/Other kms:Decrypt, which {NO_IDENTITY}") as refused:
+            synth(stack)
+        assert "Stack/User" not in str(refused.value)
+
+
+SERVICE_LINKED = (
+    "arn:aws:iam::111122223333:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+)
+
+
+def test_service_linked_role_as_principal_needs_no_other_half(stack, key, synth):
+    key.add_to_resource_policy(
+        iam.PolicyStatement(actions=["kms:Decrypt"], principals=[iam.ArnPrincipal(SERVICE_LINKED)], resources=["*"])
+    )
+
+    synth(stack)
+
+
+def test_service_linked_role_by_condition_lacks_the_half_that_aws_writes(stack, key, synth):
+    named_in_key_policy(key, SERVICE_LINKED, "kms:Decrypt")
+
+    with pytest.raises(RuntimeError, match=rf"{NO_IDENTITY}.*key_policy_only=True"):
+        synth(stack)
+
+
+class TestUnknown:
+    """What only the deployment knows may be the other half."""
+
+    @pytest.mark.parametrize(
+        "resource",
+        [
+            "arn:aws:kms:eu-west-1:111122223333:key/*",
+            "arn:aws:kms:*:*:*",
+            {"Fn::ImportValue": "KeyArn"},
+            {"Fn::Sub": "arn:aws:kms:eu-west-1:111122223333:key/${Parameter}"},
+            {"Ref": "Parameter"},
+        ],
+    )
+    def test_statement_on_what_may_be_the_key_counts(self, resource, stack, key, role, synth):
+        cdk.CfnParameter(stack, "Parameter")
+        user = role("User")
+        document = {"Statement": [{**DECRYPT, "Resource": resource}]}
+        iam.CfnPolicy(stack, "Policy", policy_name="own", policy_document=document, roles=[user.role_name])
+        named_in_key_policy(key, user, "kms:Decrypt")
+
+        synth(stack)
+
+    def test_statement_that_allows_all_but_some_actions_counts(self, stack, key, role, synth):
+        user = role("User")
+        user.add_to_policy(iam.PolicyStatement(not_actions=["iam:*"], resources=["*"]))
+        named_in_key_policy(key, user, "kms:Decrypt")
+
+        synth(stack)
+
+    def test_statement_that_allows_all_but_kms_does_not_count(self, stack, key, role, synth):
+        user = role("User")
+        user.add_to_policy(iam.PolicyStatement(not_actions=["kms:*"], resources=["*"]))
+        named_in_key_policy(key, user, "kms:Decrypt")
+
+        with pytest.raises(RuntimeError, match=NO_IDENTITY):
+            synth(stack)
+
+    def test_unattached_policy_counts_since_it_may_be_attached_elsewhere(self, stack, key, role, synth):
+        iam.ManagedPolicy(stack, "Policy", statements=[statement("kms:Decrypt", resource=key.key_arn)])
+        named_in_key_policy(key, role("User"), "kms:Decrypt")
+
+        synth(stack)
+
+    def test_pattern_of_roles_in_the_key_policy_is_not_called_void(self, stack, key, synth):
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["kms:Decrypt"],
+                principals=[iam.AccountRootPrincipal()],
+                resources=["*"],
+                conditions={"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/app-*"}},
+            )
+        )
+
+        synth(stack)
+
+    def test_managed_policy_of_others_makes_it_a_warning(self, stack, key, role, synth):
+        admin = iam.ManagedPolicy.from_aws_managed_policy_name("AdministratorAccess")
+        named_in_key_policy(key, role("User", managed_policies=[admin]), "kms:Decrypt")
+
+        synth(stack)
+        assertions.Annotations.from_stack(stack).has_warning(
+            "/Stack/Key", assertions.Match.string_like_regexp(NO_IDENTITY)
+        )
+
+    def test_managed_policy_without_kms_leaves_it_an_error(self, stack, key, role, synth):
+        basic = iam.ManagedPolicy.from_aws_managed_policy_name("service-role/AWSLambdaBasicExecutionRole")
+        named_in_key_policy(key, role("User", managed_policies=[basic]), "kms:Decrypt")
+
+        with pytest.raises(RuntimeError, match=NO_IDENTITY):
+            synth(stack)

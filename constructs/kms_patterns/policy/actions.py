@@ -163,6 +163,16 @@ def narrow(actions: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for action in named for name in _EXACT.get(action.lower(), [canonical(action)])))
 
 
+def used(actions: Sequence[str]) -> list[str]:
+    """Return what users of a resource need of the actions that a construct of the AWS CDK asks for them.
+
+    ``s3.Bucket`` and ``dynamodb.Table`` ask for DescribeKey beside Decrypt: no service calls it for a reader, only for
+    the creator of a resource, who creates a KMS grant as well.
+    """
+    looks_up = DECRYPT not in actions or CREATE_GRANT in actions
+    return [action for action in actions if looks_up or action != DESCRIBE_KEY]
+
+
 def canonical(action: str) -> str:
     """Return ``action`` in the spelling of KMS: IAM ignores case, and the AWS CDK does not always spell alike."""
     return _CANONICAL.get(action.lower(), action)

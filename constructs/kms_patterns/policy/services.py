@@ -239,6 +239,5 @@ UNBOUND: Final[Mapping[str, str]] = {
 LAUNCHED: Final[Mapping[str, str]] = {
     # https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
     "AWS::EC2::LaunchTemplate": "ebs",
-    "AWS::AutoScaling::LaunchConfiguration": "ebs",
 }
 """CloudFormation type of a template -> service under whose row its launches need the key, by the role that launches."""

@@ -22,7 +22,7 @@ from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.spec_checks import check_pins
 from kms_patterns.policy import actions as kms_actions
 from kms_patterns.policy import conditions as when
-from kms_patterns.policy.actions import CREATE_GRANT, narrow
+from kms_patterns.policy.actions import CREATE_GRANT, narrow, used
 from kms_patterns.policy.key_specs import (
     ALGORITHMS,
     DATA_KEY_PAIR_SPEC,
@@ -152,7 +152,7 @@ class GrantRules(CallsOfConstructs, _Key):
             # Only ec2.Volume asks for this, for the role that attaches it; it adds its conditions to the role's half.
             use = SERVICES["ebs"]
             return self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host)
-        return self.grant_operations(grantee, *exact)
+        return self.grant_operations(grantee, *(used(exact) if isinstance(grantee, ForConstruct) else exact))
 
     def grant_encrypt(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow ``kms:Encrypt``."""

@@ -32,7 +32,9 @@ from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.services import LAUNCHED, SERVICES, UNBOUND
 
 # What a property that names a key for encryption is called, here or above it, and what passes an ARN on as data.
-_ENCRYPTION: Final = re.compile(r"kms|encrypt|sse|cmk|keyConfiguration|keyManagement", re.IGNORECASE)
+_ENCRYPTION: Final = re.compile(
+    r"kms|encrypt|sse|cmk|customerManagedKey|keyConfiguration|keyManagement|signKey", re.IGNORECASE
+)
 _DATA: Final = re.compile(
     r"environment(Variables)?|variables|tags|parameters|definition(String|Substitutions)?|\w*polic(y|ies)(Document)?",
     re.IGNORECASE,
@@ -41,7 +43,7 @@ _NEVER_AT_REST: Final = ("aws-cdk-lib.aws_kms.", "aws-cdk-lib.aws_iam.", "aws-cd
 _GLOBAL_TABLE: Final = "aws-cdk-lib.aws_dynamodb.CfnGlobalTable"
 _ROWS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     class_of(kind): {
-        path: [name for name, use in SERVICES.items() if path in use.resources.get(kind, ())]
+        path.lower(): [name for name, use in SERVICES.items() if path in use.resources.get(kind, ())]
         for path in dict.fromkeys(path for use in SERVICES.values() for path in use.resources.get(kind, ()))
     }
     for kind in dict.fromkeys(kind for use in SERVICES.values() for kind in use.resources)
@@ -169,8 +171,8 @@ def _check_region(key: GrantTarget, home: str, visited: VisitedResource) -> Iter
 
 def _services(rows: Mapping[str, Sequence[str]], where: tuple[str, ...]) -> Sequence[str]:
     """Return the rows of the table that are about the property at ``where``."""
-    # As an L1 class spells it; a CfnResource has the spelling of the template.
-    path = ".".join(name[:1].lower() + name[1:] for name in where)
+    # A CfnResource has the spelling of the template: SSESpecification where the L1 class has sseSpecification.
+    path = ".".join(where).lower()
     return next((found for below, found in rows.items() if f"{path}.".startswith(f"{below}.")), ())
 
 

@@ -1,9 +1,9 @@
 """What the emulator's CloudFormation lacks: properties, failing custom resources, keys, template functions.
 
-It drops a DeadLetterConfig and the key of a topic; ``s3/bucket_properties`` has what it drops of buckets. Of keys it
-gets the origin EXTERNAL and replicas wrong. A custom resource whose function ends without a response fails at once,
-with the function's error (AWS waits for the resource's time-out). ``Fn::GetStackOutput`` names a Region, and
-``Fn::Equals`` compares any function, not Ref alone.
+It drops a DeadLetterConfig and the key of a topic or table, and gives the name of a secret for its ARN;
+``s3/bucket_properties`` has what it drops of buckets. Of keys it gets the origin EXTERNAL and replicas wrong. A custom
+resource whose function ends without a response fails at once, with the function's error (AWS waits for the resource's
+time-out). ``Fn::GetStackOutput`` names a Region, and ``Fn::Equals`` compares any function, not Ref alone.
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-kms-replicakey.html
 """
@@ -20,11 +20,13 @@ from kms_patterns.local.server.emulator.emulator import (
     KMS,
     LAMBDA,
     RESPONSES,
+    SECRETS_MANAGER,
     SNS,
     reach,
 )
 from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_errors import Response
+from kms_patterns.local.server.services.configured_keys import keep_table_key
 
 Properties = Mapping[str, Any]
 Provisioned = tuple[str, dict[str, Any]]
@@ -34,11 +36,25 @@ _FUNCTION_PROPERTIES = ("DeadLetterConfig", "KmsKeyArn")
 
 def resource_handlers(original: dict[str, Any]) -> dict[str, Any]:
     """Return the table of CloudFormation resource types with functions that keep all their properties."""
-    for kind, keep in (("AWS::Lambda::Function", _keep_of_function), ("AWS::SNS::Topic", _keep_of_topic)):
+    for kind, keep in _KEPT.items():
         steps = original[kind]
         kept = {"create": _created(steps["create"], keep), "update": _updated(steps["update"], keep)}
         original[kind] = steps | kept
+    secrets = original["AWS::SecretsManager::Secret"]
+    original["AWS::SecretsManager::Secret"] = secrets | {
+        how: _by_arn(secrets[how]) for how in ("create", "update", "delete")
+    }
     return original
+
+
+def _by_arn(step: Callable[..., Provisioned | None]) -> Callable[..., Provisioned | None]:
+    """Return a step of a secret whose physical id is its ARN, which ``Ref`` gives on AWS; the emulator has its name."""
+
+    def provision(secret: str, *arguments: Any, **named: Any) -> Provisioned | None:
+        done = step(reach(SECRETS_MANAGER, "_resolve")(secret)[0] or secret, *arguments, **named)
+        return done and (done[1]["Arn"], done[1])
+
+    return provision
 
 
 def _created(create: Callable[..., Provisioned], keep: Callable[[str, Properties], None]) -> Callable[..., Provisioned]:
@@ -75,6 +91,15 @@ def _keep_of_topic(arn: str, props: Properties) -> None:
     attributes.pop("KmsMasterKeyId", None)
     if props.get("KmsMasterKeyId"):
         attributes["KmsMasterKeyId"] = str(props["KmsMasterKeyId"])
+
+
+_KEPT: Mapping[str, Callable[[str, Properties], None]] = {
+    "AWS::DynamoDB::GlobalTable": keep_table_key,
+    "AWS::DynamoDB::Table": keep_table_key,
+    "AWS::Lambda::Function": _keep_of_function,
+    "AWS::SNS::Topic": _keep_of_topic,
+}
+"""Type -> what keeps the properties that the emulator drops."""
 
 
 def execute(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

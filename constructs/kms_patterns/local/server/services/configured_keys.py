@@ -66,6 +66,24 @@ def log_group_key(kms: KmsService, name: str, key: str) -> None:
         raise KmsError("InvalidParameterException", _NOT_ALLOWED.format(arn=arn)) from refused
 
 
+def keep_table_key(name: str, props: Mapping[str, Any]) -> None:
+    """Give the table ``name`` the key of a template, which the emulator drops."""
+    key = table_key(props)
+    if key is not None:
+        described = {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key}
+        reach(DYNAMODB, "_tables")[name]["SSEDescription"] = described
+
+
+def table_key(props: Mapping[str, Any]) -> str | None:
+    """Return the key of a table, or of a global table's replica in this Region; None if it has none of KMS."""
+    given = props.get("SSESpecification") or {}
+    if not given.get("SSEEnabled"):
+        return None
+    here = [it for it in props.get("Replicas") or () if it.get("Region") == reach(RESPONSES, "get_region")()]
+    of_replica = here[0].get("SSESpecification") or {} if here else {}
+    return str(given.get("KMSMasterKeyId") or of_replica.get("KMSMasterKeyId") or "alias/aws/dynamodb")
+
+
 def configuring(kms: KmsService, *, logs: bool) -> Callable[[Handler], Handler]:
     """Return what makes the handler of Logs, or of Lambda, check a key that is configured."""
 

@@ -13,7 +13,7 @@ from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
 from kms_patterns.local.server.kms.control_plane import key_policies
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.services.configured_keys import DYNAMODB_USES, function_key, log_group_key
+from kms_patterns.local.server.services.configured_keys import DYNAMODB_USES, function_key, log_group_key, table_key
 from kms_patterns.local.server.services.service_keys import ask
 from kms_patterns.local.server.services.service_uses import refuse_new_queue_key
 from kms_patterns.local.server.stacks.resource_permissions import Step
@@ -51,9 +51,9 @@ def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
         log_group_key(kms, props.get("LogGroupName") or step.name, props["KmsKeyId"])
     if kind == "AWS::SQS::Queue" and step.action == "update":
         refuse_new_queue_key(step.name, props.get("KmsMasterKeyId"))
-    encryption = props.get("SSESpecification") or {}
-    if kind == "AWS::DynamoDB::Table" and encryption.get("SSEEnabled") and step.sets("SSESpecification"):
-        wanted = {"Enabled": True, "KMSMasterKeyId": encryption.get("KMSMasterKeyId")}
+    tables = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
+    if kind in tables and (key := table_key(props)) and (step.sets("SSESpecification") or step.sets("Replicas")):
+        wanted = {"Enabled": True, "KMSMasterKeyId": key}
         request = {"TableName": props.get("TableName"), "SSESpecification": wanted}
         ask(kms, "dynamodb", caller, DYNAMODB_USES["CreateTable"](request))
 
