@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from kms_patterns.local import LocalAws
 
-_ACTION = re.compile(r"\b(?:kms|s3|lambda|dynamodb|ssm|sts):[A-Z]\w+")
+_ACTION = re.compile(r"\b(?:kms|s3|lambda|dynamodb|iam|ssm|sts):[A-Z]\w+")
 
 
 @dataclass

@@ -53,6 +53,8 @@ class BulkStack(ReferenceStack):
             prefix="in/",
             destination_prefix="out/",
             encryption_context=DEPARTMENT,
+            inventory=reports,
+            inventory_prefix="inventory/",
             options=FunctionOptions(log_group_key=logs),
         )
         jobs = reports_of_jobs(self, lifecycle)

@@ -326,7 +326,7 @@ def re_encrypted(aws: LocalAws, objects: int) -> Iterator[str]:
 def bulk_stage() -> Iterator[Stage]:
     """Yield the Bulk stack alone, deployed to an embedded AWS."""
     with LocalAws.start() as aws:
-        deployment = Deployment(ROOT, ROOT / "build" / "bulk", aws)
+        deployment = Deployment(ROOT, ROOT / "build" / f"bulk-{os.getpid()}", aws)
         for step in (deployment.synthesize(), deployment.bootstrap(), deployment.deploy("KmsPatterns-Bulk")):
             list(step)
         yield Stage(aws, deployment.outputs(), default_input())

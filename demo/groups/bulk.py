@@ -1,25 +1,31 @@
-"""Whole prefixes: a state machine encrypts what is there, once; its functions reach one prefix and one key."""
+"""Whole buckets: a state machine encrypts what is there, once, and jobs bring objects under a new storage key."""
 
 import json
 import time
 from typing import Any
+from urllib.parse import quote_plus
+from uuid import uuid4
 
-from demo.principals import client, function_client
+from demo.principals import administrator, client, function_client
 from demo.scenario import Group, Stage
 
 STACK = "Bulk"
 CONTEXT = {"department": "archive"}
 _LOOK = 0.1
 _NAMES = ("a", "b c", "deep/ä")
+_OLD = ("in/old", "old")
+_ENDED = {"Complete", "Failed", "Cancelled"}
+_BATCH = "batchoperations.s3.amazonaws.com"
 
 bulk = Group("Bulk runs: every object below a prefix by a Distributed Map", order=45)
+jobs = Group("A new storage key: S3 Batch Operations updates what is under the old one", order=46)
 
 
-def _run(stage: Stage) -> dict[str, Any]:
+def _run(stage: Stage, **given: str) -> dict[str, Any]:
     """Return the report of an execution that the operator starts and waits for."""
     states = client(stage, "stepfunctions", STACK, "OperatorRoleArn")
     machine = stage.output(STACK, "StateMachineArn")
-    arn = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+    arn = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
     while (found := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
         time.sleep(_LOOK)
     s3, key = client(stage, "s3", STACK, "OperatorRoleArn"), f"bulk/reports/{found['name']}/report.json"
@@ -58,6 +64,26 @@ def only_what_is_missing_is_done(stage: Stage) -> str:
 
 
 @bulk.scenario(
+    who="operator",
+    what="starts a run over an S3 inventory, which has keys URL-encoded",
+    expected="SUCCEEDED: 1 written, 2 found written, 0 failed, 1 KMS calls",
+)
+def inventory_is_encrypted(stage: Stage) -> str:
+    s3, reports = stage.aws.session().client("s3"), stage.output(STACK, "ReportsName")
+    s3.put_object(Bucket=stage.output(STACK, "InboxName"), Key="in/50% +1", Body=b"odd")
+    keys = [f"in/{quote_plus(name)}" for name in ("50% +1", *_NAMES[1:])]
+    s3.put_object(Bucket=reports, Key="inventory/1.csv", Body="".join(f'"inbox","{key}"\n' for key in keys).encode())
+    manifest = {
+        "fileFormat": "CSV",
+        "fileSchema": "Bucket, Key",
+        "destinationBucket": f"arn:aws:s3:::{reports}",
+        "files": [{"key": "inventory/1.csv"}],
+    }
+    s3.put_object(Bucket=reports, Key="inventory/manifest.json", Body=json.dumps(manifest).encode())
+    return _shown(_run(stage, manifest="inventory/manifest.json"))
+
+
+@bulk.scenario(
     who="batch function's role",
     what="reads an object outside of the prefix",
     expected="refused: AccessDenied (s3:GetObject)",
@@ -89,3 +115,91 @@ def operator_may_not_invoke_the_function(stage: Stage) -> str:
     functions = client(stage, "lambda", STACK, "OperatorRoleArn")
     functions.invoke(FunctionName=stage.output(STACK, "BatchFunctionName"), Payload=b'{"Items": [{"key": "in/a"}]}')
     return "invoked"
+
+
+def _job(stage: Stage, control: Any, role: str) -> str:
+    """Return what became of a job over the objects of the inbox under the old key."""
+    old, new = (stage.output(STACK, f"{name}KeyArn") for name in ("Old", "Storage"))
+    inbox, reports = (f"arn:aws:s3:::{stage.output(STACK, name)}" for name in ("InboxName", "JobReportsName"))
+    place = {"Bucket": reports, "ManifestPrefix": "re-encryption/manifests"}
+    generator = {
+        "SourceBucket": inbox,
+        "EnableManifestOutput": True,
+        "ManifestOutputLocation": {**place, "ManifestFormat": "S3InventoryReport_CSV_20211130"},
+        "Filter": {"MatchAnyObjectEncryption": [{"SSEKMS": {"KmsKeyArn": old}}]},
+    }
+    report = {"Bucket": reports, "Prefix": "re-encryption/reports", "ReportScope": "AllTasks", "Enabled": True}
+    encryption = {"SSEKMS": {"KMSKeyArn": new, "BucketKeyEnabled": True}}
+    name = control.create_job(
+        AccountId=stage.aws.account,
+        ConfirmationRequired=False,
+        Operation={"S3UpdateObjectEncryption": {"ObjectEncryption": encryption}},
+        Report={**report, "Format": "Report_CSV_20180820"},
+        ClientRequestToken=uuid4().hex,
+        Priority=1,
+        RoleArn=role,
+        ManifestGenerator={"S3JobManifestGenerator": generator},
+    )["JobId"]
+    while (found := control.describe_job(AccountId=stage.aws.account, JobId=name)["Job"])["Status"] not in _ENDED:
+        time.sleep(_LOOK)
+    done = found["ProgressSummary"]
+    return f"{found['Status']}: {done['NumberOfTasksSucceeded']} updated, {done['NumberOfTasksFailed']} failed"
+
+
+def _stored_under_the_old_key(stage: Stage) -> None:
+    """Store two objects as they were before the bucket got its key, and with it the policy that refuses others."""
+    s3, bucket = stage.aws.session().client("s3"), stage.output(STACK, "InboxName")
+    policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    s3.delete_bucket_policy(Bucket=bucket)
+    under = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": stage.output(STACK, "OldKeyArn")}
+    for key in _OLD:
+        stage.notes[key] = s3.put_object(Bucket=bucket, Key=key, Body=key.encode(), **under)["ETag"]
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+
+
+@jobs.scenario(
+    who="administrator",
+    what="runs a job whose role has every permission in IAM and is not in the new key's policy",
+    expected="Complete: 0 updated, 2 failed",
+)
+def role_without_the_new_key_updates_nothing(stage: Stage) -> str:
+    _stored_under_the_old_key(stage)
+    trusted = {"Effect": "Allow", "Principal": {"Service": _BATCH}, "Action": "sts:AssumeRole"}
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam, name = stage.aws.session().client("iam"), f"kms-patterns-demo-{uuid4().hex[:8]}"
+    trust, policy = (json.dumps({"Version": "2012-10-17", "Statement": [it]}) for it in (trusted, everything))
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="demo", PolicyDocument=policy)
+    return _job(stage, administrator(stage, "s3control"), role)
+
+
+@jobs.scenario(who="operator", what="passes another role to a job", expected="refused: AccessDenied (iam:PassRole)")
+def operator_may_not_pass_another_role(stage: Stage) -> str:
+    control = client(stage, "s3control", STACK, "OperatorRoleArn")
+    return _job(stage, control, stage.output(STACK, "BatchRoleArn"))
+
+
+@jobs.scenario(
+    who="operator",
+    what="runs a job with the role of BucketReEncryption",
+    expected="Complete: 2 updated, 0 failed",
+)
+def bucket_comes_under_the_new_key(stage: Stage) -> str:
+    control = client(stage, "s3control", STACK, "OperatorRoleArn")
+    return _job(stage, control, stage.output(STACK, "JobRoleArn"))
+
+
+@jobs.scenario(
+    who="administrator",
+    what="disables the old key; the batch function's role reads on below its prefix",
+    expected="read under the new key with the old ETag",
+)
+def old_key_is_not_needed(stage: Stage) -> str:
+    kms, old = stage.aws.session().client("kms"), stage.output(STACK, "OldKeyArn")
+    kms.disable_key(KeyId=old)
+    s3 = function_client(stage, "s3", STACK, "BatchRoleArn")
+    found = s3.get_object(Bucket=stage.output(STACK, "InboxName"), Key=_OLD[0])
+    kms.enable_key(KeyId=old)
+    same = found["ETag"] == stage.notes[_OLD[0]]
+    under = "new" if found["SSEKMSKeyId"] == stage.output(STACK, "StorageKeyArn") else "another"
+    return f"read under the {under} key with {'the old' if same else 'another'} ETag"

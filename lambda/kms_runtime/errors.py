@@ -131,7 +131,10 @@ class RecordsFailed(KmsRuntimeError):
 
 
 class ObjectsFailed(KmsRuntimeError):
-    """At least one object of a batch failed; the message is JSON, with each failure by its place in the batch."""
+    """At least one object of a batch or run failed.
+
+    The message of a batch is JSON, with each failure by its place; that of a run names its report.
+    """
 
 
 class TokenRefused(KmsRuntimeError):

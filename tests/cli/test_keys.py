@@ -1,16 +1,20 @@
 """Commands about an account: its keys (list, unused, cost, permissions), and bulk runs in it."""
 
+import gzip
 import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from click.testing import CliRunner, Result
 
 from kms_patterns.access.live.key_inventory import ACTIONS, KeyRecord, dead_statements
+from kms_patterns.cli import re_encryption
 from kms_patterns.cli.bulk import line
 from kms_patterns.cli.main import main
 from kms_patterns.cli.re_encryption import cost, job
@@ -297,6 +301,38 @@ def test_bucket_comes_under_the_new_key_and_the_old_ones_can_be_disabled(
     for key, etag in bucket.etags.items():
         found = bucket.s3.get_object(Bucket=bucket.name, Key=key)
         assert (found["ETag"], found["Body"].read()) == (etag, key.encode())
+
+
+def test_inventory_is_counted_and_never_enough_to_disable_the_key(bucket: SimpleNamespace, run: Run) -> None:
+    s3, listed = bucket.s3, list(bucket.etags)[:4]
+    statuses = ["SSE-KMS", "SSE-S3", "SSE-KMS", ""]
+    rows = [f'"b","{quote_plus(key)}","","false","{it}"' for key, it in zip(listed, statuses, strict=True)]
+    rows += ['"b","gone","","false","SSE-KMS"', '"b","deleted","","true",""']
+    s3.put_object(Bucket=bucket.reports, Key="1.csv.gz", Body=gzip.compress("\n".join(rows).encode()))
+    manifest = {
+        "sourceBucket": bucket.name, "destinationBucket": f"arn:aws:s3:::{bucket.reports}", "fileFormat": "CSV",
+        "creationTimestamp": "1764144000000", "files": [{"key": "1.csv.gz"}],
+        "fileSchema": "Bucket, Key, VersionId, IsDeleteMarker, EncryptionStatus",
+    }  # fmt: skip
+    s3.put_object(Bucket=bucket.reports, Key="manifest.json", Body=json.dumps(manifest).encode())
+    words = ["keys", "still-needed", bucket.new, "--inventory", f"s3://{bucket.reports}/manifest.json"]
+    under_it = run(*words)
+    assert (under_it.exit_code, f"3 under {bucket.new}, 1 not, 1 unknown" in under_it.output) == (1, True)
+    s3.put_object(Bucket=bucket.reports, Key="1.csv.gz", Body=gzip.compress("\n".join(rows[:4]).encode()))
+    other = run(*words[:2], bucket.old[0], *words[3:])
+    assert (other.exit_code, "0 under" in other.output, "0 unknown" in other.output) == (1, True, True)
+    assert "Look at the buckets themselves" in other.output
+    s3.put_object(Bucket=bucket.reports, Key="manifest.json", Body=json.dumps({**manifest, "fileFormat": "ORC"}))
+    assert "configure the inventory as CSV" in run(*words).output
+
+
+def test_report_that_lacks_an_object_is_not_a_success(
+    aws: LocalAws, bucket: SimpleNamespace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = re_encryption._report
+    monkeypatch.setattr(re_encryption, "_report", lambda *given: islice(whole(*given), 11))
+    result = run(*words(bucket, role_of_jobs(aws, bucket), "--yes"))
+    assert (result.exit_code, "lists 11 of 12 objects" in result.output) == (1, True), result.output
 
 
 def test_request_for_a_job_is_of_the_service_model_and_takes_one_filter(aws: LocalAws) -> None:

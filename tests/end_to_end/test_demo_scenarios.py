@@ -77,6 +77,41 @@ def test_bulk_run_writes_each_destination_once_while_sources_are_overwritten(sta
     assert (set(tally.injected), tally.overwritten > 0) == ({"throttle", "lost answer"}, True)
 
 
+def test_run_beyond_its_tolerated_failures_is_reported_and_redriven(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in stage.aws.environment().items():
+        monkeypatch.setenv(name, value)
+    plant = bulk_soak.BulkPlant(stage)
+    call = lambda *words: CliRunner().invoke(main, ["bulk", *words], catch_exceptions=False)  # noqa: E731
+    definition = plant.states.describe_state_machine(stateMachineArn=plant.machine)["definition"]
+    impatient = definition.replace('"MaxAttempts":4', '"MaxAttempts":0')
+    assert impatient != definition
+    plant.states.update_state_machine(stateMachineArn=plant.machine, definition=impatient)
+    plant.put("in/there", b"there")
+    plant.s3.put_object(Bucket=plant.reports, Key="bulk/lists/two.csv", Body=b"Key\nin/there\nin/late\n")
+    try:
+        arn = call("start", plant.machine, "--list", "bulk/lists/two.csv").output.strip()
+        assert call("status", arn, "--follow", "--every", "0.1").exit_code == 1
+        failed = plant.ended(arn)
+        place = f"s3://{plant.reports}/bulk/reports/{failed['name']}/report.json"
+        assert failed["error"] == "ObjectsFailed"
+        assert f"1 objects failed, and the run stopped there: {place}" in failed["cause"]
+        report = plant.report(failed)
+        assert (report["stopped"], report["written"], report["failures"]) == (True, 1, {"SourceNotReadable": 1})
+        assert call("redrive", arn).exit_code == 0
+        assert (plant.ended(arn)["status"], plant.report(failed)["stopped"]) == ("FAILED", True)
+        plant.put("in/late", b"late")
+        assert call("redrive", arn).exit_code == 0
+        assert call("status", arn, "--follow", "--every", "0.1").exit_code == 0
+        report = plant.report(plant.ended(arn))
+        assert (report["written"], report["foundWritten"], report["failed"]) == (1, 1, 0)
+    finally:
+        plant.states.update_state_machine(stateMachineArn=plant.machine, definition=definition)
+        for key in ("in/there", "in/late"):
+            plant.s3.delete_object(Bucket=plant.inbox, Key=key)
+
+
 CALL = {
     "action": "kms:Decrypt",
     "keyArn": "arn:aws:kms:us-east-1:111122223333:key/1",

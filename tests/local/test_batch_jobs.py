@@ -250,6 +250,14 @@ def test_a_job_brings_a_bucket_under_a_key_and_reports_each_object(
     root_s3.put_object(Bucket=bucket, Key="other", Body=b"2", ServerSideEncryption="aws:kms", SSEKMSKeyId=other)
     root_s3.put_object(Bucket=bucket, Key="s3", Body=b"3", ServerSideEncryption="AES256")
     root_s3.put_object(Bucket=bucket, Key="customer", Body=b"4", **CUSTOMER_KEY)
+    insecure = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    statement = {**insecure, "Resource": [f"arn:aws:s3:::{bucket}{part}" for part in ("", "/*")]}
+    root_s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     etags = {it["Key"]: it["ETag"] for it in root_s3.list_objects_v2(Bucket=bucket)["Contents"]}
     job = run(bucket, new, job_role())
     assert job["Status"] == "Complete", job

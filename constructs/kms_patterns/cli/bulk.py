@@ -26,16 +26,18 @@ def bulk() -> None:
 @click.argument("machine")
 @click.option("--list", "listed", help="Key of a CSV file with a column Key, such as a list of failed objects.")
 @click.option("--manifest", help="Key of the manifest of an S3 inventory.")
+@click.option("--encoded-list", "encoded", help="Key of a list of what failed of such a manifest.")
 @_profile
-def start(machine: str, listed: str | None, manifest: str | None, profile: str | None) -> None:
+def start(machine: str, listed: str | None, manifest: str | None, encoded: str | None, profile: str | None) -> None:
     """Start an execution of the state machine with the ARN MACHINE, and print its ARN."""
-    if listed and manifest:
-        raise click.UsageError("--list and --manifest name two sources: give one, or neither for a listing")
-    given = {"list": listed, "manifest": manifest}
-    with errors_explained():
-        started = _states(machine, profile).start_execution(
-            stateMachineArn=machine, input=json.dumps({name: value for name, value in given.items() if value})
+    named = {"list": listed, "manifest": manifest, "encodedList": encoded}
+    given = {name: value for name, value in named.items() if value}
+    if len(given) > 1:
+        raise click.UsageError(
+            "--list, --manifest and --encoded-list name several sources: give one, or none for a listing"
         )
+    with errors_explained():
+        started = _states(machine, profile).start_execution(stateMachineArn=machine, input=json.dumps(given))
     click.echo(started["executionArn"])
 
 
@@ -62,7 +64,7 @@ def status(execution: str, *, follow: bool, every: float, profile: str | None) -
 @click.argument("execution")
 @_profile
 def redrive(execution: str, profile: str | None) -> None:
-    """Let the execution with the ARN EXECUTION, which stopped at its tolerated failures, go on with what is left."""
+    """Let the execution with the ARN EXECUTION, which failed or was stopped, do what is missing."""
     with errors_explained():
         _states(execution, profile).redrive_execution(executionArn=execution)
     click.echo(execution)
@@ -95,7 +97,8 @@ def _map_run(states: Any, execution: str) -> Mapping[str, Any] | None:
     runs = states.list_map_runs(executionArn=execution)["mapRuns"]
     if not runs:
         return None
-    found: Mapping[str, Any] = states.describe_map_run(mapRunArn=runs[0]["mapRunArn"])
+    last = max(runs, key=lambda run: run["startDate"])
+    found: Mapping[str, Any] = states.describe_map_run(mapRunArn=last["mapRunArn"])
     return found
 
 

@@ -11,7 +11,8 @@ from kms_patterns.cli.doctor import doctor
 from kms_patterns.cli.init import init
 from kms_patterns.cli.keys import keys
 from kms_patterns.cli.local import local
-from kms_patterns.cli.re_encryption import re_encrypt_bucket, still_needed
+from kms_patterns.cli.re_encryption import re_encrypt_bucket
+from kms_patterns.cli.still_needed import still_needed
 from kms_runtime.cli.encrypt_decrypt import decrypt, encrypt
 from kms_runtime.cli.import_key_material import import_key_material
 from kms_runtime.cli.inspect import inspect

@@ -1,14 +1,11 @@
-"""``kms-patterns re-encrypt-bucket`` and ``keys still-needed``: a bucket under a new key, before the old one goes."""
+"""``kms-patterns re-encrypt-bucket``: a bucket comes under a new key."""
 
 import csv
-import io
 import json
-import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -22,7 +19,6 @@ from kms_patterns.policy.prices import OF_A_BATCH_JOB, OF_A_BULK_RUN
 
 _WAITING, _ENDED = {"Suspended"}, {"Complete", "Failed", "Cancelled"}
 _SHOWN: Final = 20
-_AT_ONCE: Final = 16
 
 _profile = click.option("--profile", help="An AWS profile. Defaults to the environment's credentials.")
 
@@ -63,13 +59,16 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
         if found["Status"] != "Complete":
             click.echo(f"job {name} is {found['Status']}: {_reasons(found)}", err=True)
         try:
-            rows = list(_report(session.client("s3"), found))
+            outcomes = _say(name, found, _report(session.client("s3"), found))
         except ClientError as error:
             raise click.ClickException(
                 f"job {name} is {found['Status']}, and its report was not read: {error}"
             ) from error
-    _say(name, found, rows)
-    if found["Status"] != "Complete" or any(row["TaskStatus"] != "succeeded" for row in rows):
+    counts = found["ProgressSummary"]
+    listed, tasks, failed = outcomes.total(), counts["TotalNumberOfTasks"], counts["NumberOfTasksFailed"]
+    if listed != tasks:
+        click.echo(f"The report lists {listed:,} of {tasks:,} objects: what became of the others is unknown.", err=True)
+    if found["Status"] != "Complete" or failed or listed != tasks or set(outcomes) - {"succeeded"}:
         raise SystemExit(1)
 
 
@@ -156,92 +155,32 @@ def _report(s3: Any, found: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     manifest = json.loads(s3.get_object(Bucket=place, Key=f"{prefix}/manifest.json")["Body"].read())
     for result in manifest["Results"]:
         body = s3.get_object(Bucket=place, Key=result["Key"])["Body"]
-        for row in csv.reader(io.TextIOWrapper(io.BytesIO(body.read()), "utf-8")):
+        for row in csv.reader(line.decode() for line in body.iter_lines(keepends=True)):
             # AWS's page names the error first and shows examples with the status first.
             if row[_CODE].isdigit():
                 row[_CODE], row[_STATUS] = row[_STATUS], row[_CODE]
             yield dict(zip(_COLUMNS, row, strict=False))
 
 
-def _say(name: str, found: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> None:
+def _say(name: str, found: Mapping[str, Any], rows: Iterator[Mapping[str, str]]) -> Counter[str]:
+    """Say how a job ended; return the number of rows by status. A report may have more rows than fit into memory."""
     from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
 
-    failed = [row for row in rows if row["TaskStatus"] != "succeeded"]
-    click.echo(f"job {name} is {found['Status']}: {len(rows) - len(failed):,} updated, {len(failed):,} not")
-    for code, many in Counter(row.get("ErrorCode") or "no code" for row in failed).most_common():
+    outcomes: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    shown: list[Mapping[str, str]] = []
+    for row in rows:
+        outcomes[row["TaskStatus"]] += 1
+        if row["TaskStatus"] != "succeeded":
+            codes[row.get("ErrorCode") or "no code"] += 1
+            shown += [row] if len(shown) < _SHOWN else []
+    failed = codes.total()
+    click.echo(f"job {name} is {found['Status']}: {outcomes['succeeded']:,} updated, {failed:,} not")
+    for code, many in codes.most_common():
         click.echo(f"    {many:,} {code}")
-    for row in failed[:_SHOWN]:
+    for row in shown:
         text = f"{unquote_plus(row['Key'])} {row.get('VersionId', '')}: {row.get('ResultMessage', '')}"
         click.echo("    " + visible_lines(text.replace("\n", r"\n")))
-    if len(failed) > _SHOWN:
-        click.echo(f"    … and {len(failed) - _SHOWN:,} more, in {found['Report']['Prefix']}/job-{found['JobId']}")
-
-
-@click.command("still-needed")
-@click.argument("key")
-@click.option("--bucket", "buckets", multiple=True, required=True, help="A bucket to look at; repeatable.")
-@click.option("--region", help="Region of key and buckets. Defaults to the profile's.")
-@_profile
-def still_needed(key: str, buckets: Sequence[str], region: str | None, profile: str | None) -> None:
-    """Count the objects, in all their versions, that KEY is still needed for; the status is 1 if there may be any.
-
-    Asks S3 for the bucket's default encryption (s3:GetEncryptionConfiguration), for the encryption of each version
-    (s3:ListBucketVersions, s3:GetObject, s3:GetObjectVersion) and, before and after, for the uploads in progress, which
-    end under the key they began with (s3:ListBucketMultipartUploads). What cannot be told counts as needed. It does not
-    look into objects: a message whose data key is under KEY needs it as well.
-    """
-    session = boto3.Session(profile_name=profile, region_name=region)
-    with errors_explained():
-        arn = session.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"]
-        total: Counter[str] = Counter()
-        for bucket in buckets:
-            total += (counts := counted(session.client("s3"), bucket, arn))
-            click.echo(
-                f"{bucket}: {counts['needed']:,} under {arn}, {counts['other']:,} not, {counts['unknown']:,} unknown, "
-                f"{counts['uploads']:,} uploads in progress" + "; the bucket's default" * bool(counts["default"])
-            )
-    if total["needed"] + total["unknown"] + total["uploads"] + total["default"]:
-        click.echo(f"Do not disable {arn}: what is under it could not be read.", err=True)
-        sys.exit(1)
-    click.echo(
-        "S3's encryption of these objects does not need it. Messages in objects were not looked at: their data keys "
-        "may be under it. Disable it first, and watch for refusals before you delete it."
-    )
-
-
-def counted(s3: Any, bucket: str, arn: str) -> Counter[str]:
-    """Return how many versions are ``needed``, ``other`` or ``unknown``, ``uploads`` in progress, and ``default``.
-
-    ``default`` is 1 if the bucket encrypts new objects under the key, or if that cannot be told.
-    """
-
-    def look(version: Mapping[str, str]) -> str:
-        try:
-            found = s3.head_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-        except ClientError:
-            return "unknown"
-        return "needed" if found.get("SSEKMSKeyId") == arn else "other"
-
-    # An upload that ends while the versions are listed may be in neither list; it was in progress before.
-    counts: Counter[str] = Counter(uploads=_uploads(s3, bucket), default=_may_be_default(s3, bucket, arn))
-    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for page in pages:
-            counts.update(threads.map(look, page.get("Versions", [])))
-    counts["uploads"] = max(counts["uploads"], _uploads(s3, bucket))
-    return counts
-
-
-def _uploads(s3: Any, bucket: str) -> int:
-    pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
-    return sum(len(page.get("Uploads", [])) for page in pages)
-
-
-def _may_be_default(s3: Any, bucket: str, arn: str) -> bool:
-    try:
-        found = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
-    except ClientError:
-        return True
-    names = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID") for rule in found]
-    # An alias may name any key.
-    return any(name in {arn, arn.rpartition("/")[2]} or "alias/" in name for name in names if name)
+    if failed > len(shown):
+        click.echo(f"    … and {failed - len(shown):,} more, in {found['Report']['Prefix']}/job-{found['JobId']}")
+    return outcomes

@@ -12,13 +12,7 @@ from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_obj
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.encryption_key import EncryptionKey
-from kms_patterns.patterns.parts.bulk_definition import (
-    INVENTORIED,
-    LISTED,
-    OBJECTS,
-    BulkDefinition,
-    concurrency_within,
-)
+from kms_patterns.patterns.parts import bulk_definition as asl
 from kms_patterns.patterns.parts.bulk_work import BulkWork, Operation, check_prefix
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.object_grants import grant_objects
@@ -58,7 +52,7 @@ class BulkEnvelope(FunctionPattern):
         function_concurrency: The account's quota for functions that run at a time.
         concurrency: Batches under way at a time, 1 to 10,000. Defaults to what half of the two quotas allows.
         tolerated_failure_percentage: Of the objects in failed batches, 0 to 100: one object fails its whole batch.
-            Beyond it the Map Run stops without a report, until ``RedriveExecution``.
+            Beyond it the Map Run stops.
         state_machine_key: ``EncryptionKey`` of the definition and the history of the executions, which hold names of
             objects. Defaults to a key that AWS owns.
         options: Of the functions. Defaults to 1769 MiB and 15 minutes.
@@ -110,7 +104,7 @@ class BulkEnvelope(FunctionPattern):
             source_context=source_context,
         )
         check_prefix("inventory_prefix", inventory_prefix)
-        concurrency = concurrency or concurrency_within(kms_requests_per_second, function_concurrency, work.calls)
+        concurrency = concurrency or asl.concurrency_within(kms_requests_per_second, function_concurrency, work.calls)
         self._reports, self._reports_prefix = reports, reports_prefix
         self._batch = self._function("Batch", work.description, work.variables, handler=operation)
         work.grant(self._batch.role)
@@ -123,10 +117,10 @@ class BulkEnvelope(FunctionPattern):
         )
         self._name = Names.unique_resource_name(self, max_length=80, separator="-")
         self.state_machine_arn = self._arn("stateMachine", self._name)
-        self._labels = [OBJECTS, LISTED, *([INVENTORIED] if inventory else [])]
+        self._labels = [asl.OBJECTS, asl.LISTED, *([asl.INVENTORIED, asl.ENCODED] if inventory else [])]
         self._allow_reading(source, prefix, inventory, inventory_prefix)
         self._allow_running(state_machine_key)
-        definition = BulkDefinition(
+        definition = asl.BulkDefinition(
             partition=Stack.of(self).partition,
             batch_function=self._batch.function.function_arn,
             report_function=self._report.function.function_arn,
@@ -169,7 +163,8 @@ class BulkEnvelope(FunctionPattern):
         """Allow ``grantee`` to start, watch, redrive and stop executions, and to read reports; not to use a key itself.
 
         The input of an execution is ``{}`` for a listing, ``{"list": KEY}`` for a CSV file of the reports bucket below
-        ``lists/``, with a column ``Key``, or ``{"manifest": KEY}`` for a manifest of the inventory bucket.
+        ``lists/``, with a column ``Key``, ``{"manifest": KEY}`` for a manifest of the inventory bucket, or
+        ``{"encodedList": KEY}`` for a list of what failed of such a manifest. A redrive takes the input again.
         """
         grant_objects(self._reports, grantee, actions.DOWNLOAD, [f"{self._reports_prefix}reports/*"])
         granted = [
@@ -184,6 +179,7 @@ class BulkEnvelope(FunctionPattern):
 
     def _report_function(self) -> DataPlaneFunction:
         variables = {
+            "REPORTS_BUCKET": self._reports.bucket_name,
             "REPORTS_PREFIX": self._reports_prefix,
             "BATCH_MEMORY_MIB": str(self._options.memory_size or _MEMORY),
             "PRICES": json.dumps(prices.OF_A_BULK_RUN),
@@ -225,7 +221,7 @@ class BulkEnvelope(FunctionPattern):
         described = self._arn("execution", f"{self._name}:*")
         for allowed, arns in (
             (["states:StartExecution"], [self.state_machine_arn]),
-            (["states:DescribeExecution"], [described]),
+            (["states:DescribeExecution", "states:ListMapRuns"], [described]),
             (["states:RedriveExecution"], redriven),
         ):
             self.role.add_to_policy(aws_iam.PolicyStatement(actions=allowed, resources=arns))

@@ -9,11 +9,12 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from kms_runtime.errors import ObjectsFailed
 from kms_runtime.handlers.settings import required_variable
 from kms_runtime.handlers.validation import Response
 from kms_runtime.s3 import S3Object, S3Sink, S3Source
@@ -49,18 +50,31 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
     """Read the results of a Map Run, file by file, and write the report after the last.
 
     Args:
-        event: The Map state's output or this function's own, with the execution's name and start.
+        event: The context object's execution, and the Map state's output, the Map Runs of an execution whose last one
+            stopped, or this function's own response.
         time_left: Whether another file may be started.
         s3_client: A ``boto3.client("s3")``.
 
     Returns:
         The input of the next call, with ``complete`` and the number of failed objects so far.
+
+    Raises:
+        ObjectsFailed: The report is complete and tells of failures, and the execution was not redriven since.
     """
-    details = event["input"]["ResultWriterDetails"]
-    sums = _restored(event["input"].get("sums", {}))
+    given, execution = event["input"], event["execution"]
+    redrives = execution.get("RedriveCount", 0)
+    if given.get("complete"):
+        if redrives > given["redrives"]:
+            return {}
+        stopped = ", and the run stopped there" * given["stopped"]
+        raise ObjectsFailed(f"{given['failures']} objects failed{stopped}: {given['report']}")
+    details = given.get("ResultWriterDetails") or _of_the_last(given["MapRuns"])
+    stopped = given.get("stopped", "MapRuns" in given)
+    sums = _restored(given.get("sums", {}))
     manifest = json.loads(s3_client.get_object(Bucket=details["Bucket"], Key=details["Key"])["Body"].read())
     files = [(status, it["Key"]) for status, found in sorted(manifest["ResultFiles"].items()) for it in found]
-    prefix = f"{required_variable(os.environ, 'REPORTS_PREFIX')}lists/{event['execution']}"
+    # The earlier lists of a redriven execution stay as they are.
+    prefix = f"{required_variable(os.environ, 'REPORTS_PREFIX')}lists/{execution['Name']}-{redrives}"
     with _FailedList(S3Object(details["Bucket"], f"{prefix}-{sums.files}.csv"), s3_client) as failed:
         for _, key in files[sums.files :]:
             for line in _lines(S3Object(details["Bucket"], key), s3_client):
@@ -70,18 +84,35 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
                 break
     sums.lists += failed.written
     complete = sums.files == len(files)
-    response: Response = {"ResultWriterDetails": details, "complete": complete, "failures": sums.failures.total()}
+    response: Response = {
+        "ResultWriterDetails": details,
+        "complete": complete,
+        "failures": sums.failures.total(),
+        "stopped": stopped,
+        "redrives": redrives,
+    }
     if not complete:
         return {**response, "sums": vars(sums)}
-    found = _report(event, sums)
-    place = f"{required_variable(os.environ, 'REPORTS_PREFIX')}reports/{event['execution']}/report"
+    found = _report(execution, sums, stopped=stopped)
+    place = f"{required_variable(os.environ, 'REPORTS_PREFIX')}reports/{execution['Name']}/report"
     for suffix, kind, text in (
         ("json", "application/json", json.dumps(found, indent=2)),
         ("html", "text/html; charset=utf-8", page(found)),
     ):
         body = io.BytesIO(text.encode())
         s3_client.put_object(Bucket=details["Bucket"], Key=f"{place}.{suffix}", Body=body, ContentType=kind)
-    return {**response, "report": f"s3://{details['Bucket']}/{place}.json"}
+    succeeded = not (stopped or sums.failures)
+    return {**response, "succeeded": succeeded, "report": f"s3://{details['Bucket']}/{place}.json"}
+
+
+def _of_the_last(runs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return where Step Functions wrote the results of a Map Run whose state failed, and so has no output."""
+    name = max(runs, key=lambda run: datetime.fromisoformat(run["StartDate"]))["MapRunArn"].rpartition(":")[2]
+    prefix = required_variable(os.environ, "REPORTS_PREFIX")
+    return {
+        "Bucket": required_variable(os.environ, "REPORTS_BUCKET"),
+        "Key": f"{prefix}results/{name}/manifest.json",
+    }
 
 
 def _lines(place: S3Object, s3_client: "S3Client") -> Iterator[bytes]:
@@ -108,10 +139,11 @@ def _add(child: Mapping[str, Any], sums: _Sums, failed: "_FailedList") -> None:
         sums.counts.update({name: output[name] for name in _COUNTS})
         return
     sums.counts["failedBatches"] += 1
-    keys = [item["key"] for item in json.loads(child["Input"])["Items"]]
+    batch = json.loads(child["Input"])
+    keys = [item["key"] for item in batch["Items"]]
     for number, code, reason in _failures(child, len(keys), sums):
         sums.fail(keys[number], code, reason)
-        failed.add(keys[number])
+        failed.add(keys[number], encoded=batch.get("BatchInput", {}).get("encoded", False))
 
 
 def _failures(child: Mapping[str, Any], many: int, sums: _Sums) -> Iterator[tuple[int, str, str]]:
@@ -135,7 +167,10 @@ def _told(child: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 class _FailedList:
-    """A CSV file of the keys that failed, made when the first one did: the input of another execution."""
+    """A CSV file of the keys that failed, made when the first one did: the input of another execution.
+
+    Keys of an inventory stay as they are, under another header: only the batch function sees which reading exists.
+    """
 
     def __init__(self, place: S3Object, s3_client: "S3Client") -> None:
         self._place = place
@@ -143,11 +178,11 @@ class _FailedList:
         self._sink: S3Sink | None = None
         self.written: list[str] = []
 
-    def add(self, key: str) -> None:
+    def add(self, key: str, *, encoded: bool) -> None:
         """Write one key."""
         if self._sink is None:
             self._sink = S3Sink(self._place, expected_size=_LIST_SIZE, s3_client=self._s3)
-            self._sink.write(_line("Key"))
+            self._sink.write(_line("EncodedKey" if encoded else "Key"))
         self._sink.write(_line(key))
 
     def __enter__(self) -> "_FailedList":
@@ -167,12 +202,13 @@ def _line(value: str) -> bytes:
     return line.getvalue().encode()
 
 
-def _report(event: Mapping[str, Any], sums: _Sums) -> dict[str, Any]:
+def _report(execution: Mapping[str, Any], sums: _Sums, *, stopped: bool) -> dict[str, Any]:
     counts, failed = sums.counts, sums.failures.total()
     return {
-        "execution": event["execution"],
-        "startedAt": event["startedAt"],
+        "execution": execution["Name"],
+        "startedAt": execution["StartTime"],
         "endedAt": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stopped": stopped,
         "objects": counts["written"] + counts["foundWritten"] + failed,
         "written": counts["written"],
         "foundWritten": counts["foundWritten"],

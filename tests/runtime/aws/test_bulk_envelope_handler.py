@@ -52,7 +52,7 @@ def function(monkeypatch, kms, s3, key_arn):
     variables = {
         "KEY_ARN": key_arn, "ENCRYPTION_CONTEXT": json.dumps(CONTEXT),
         "SOURCE_BUCKET": "inbox", "SOURCE_PREFIX": "in/", "DESTINATION_BUCKET": "vault", "DESTINATION_PREFIX": "out/",
-        "REPORTS_PREFIX": "bulk/", "BATCH_MEMORY_MIB": "1024",
+        "REPORTS_BUCKET": "reports", "REPORTS_PREFIX": "bulk/", "BATCH_MEMORY_MIB": "1024",
         "PRICES": json.dumps(dict.fromkeys(["call", "put", "get", "child", "gibSecond", "invocation"], 1)),
     }  # fmt: skip
     for name, value in variables.items():
@@ -259,8 +259,8 @@ def test_event_that_is_no_batch_is_refused(event):
         bulk_envelope.encrypt(event, TIME)
 
 
-def line(status, *keys, **more):
-    return {"Status": status, "Input": json.dumps(batch(*keys)), **more}
+def line(status, *keys, given=None, **more):
+    return {"Status": status, "Input": json.dumps(batch(*keys, **(given or {}))), **more}
 
 
 @pytest.fixture
@@ -281,7 +281,8 @@ def run(s3):
     listed = {name.partition("_")[0]: [{"Key": f"bulk/results/1/{name}", "Size": 1}] for name in files}
     s3.put("reports", "bulk/results/1/manifest.json", json.dumps({"ResultFiles": listed}).encode())
     details = {"Bucket": "reports", "Key": "bulk/results/1/manifest.json"}
-    return {"input": {"ResultWriterDetails": details}, "execution": "run-1", "startedAt": "2026-11-26T00:00:00Z"}
+    execution = {"Name": "run-1", "StartTime": "2026-11-26T00:00:00Z", "Id": "arn"}
+    return {"input": {"ResultWriterDetails": details}, "execution": execution}
 
 
 @pytest.mark.parametrize("calls", [1, 3])
@@ -295,7 +296,7 @@ def test_report_counts_every_object_once_however_many_calls_it_takes(s3, run, ca
         fastjsonschema.compile(schema("bulk_envelope/progress"))(answer)
         run["input"] = {name: answer[name] for name in ("ResultWriterDetails", "sums") if name in answer}
         made += 1
-    assert (made, answer["failures"]) == (calls, 3)
+    assert (made, answer["failures"], answer["succeeded"]) == (calls, 3, False)
     found = json.loads(s3.latest("reports", "bulk/reports/run-1/report.json"))
     assert {name: found[name] for name in ("objects", "written", "foundWritten", "failed", "bytes", "kmsCalls")} == {
         "objects": 11, "written": 5, "foundWritten": 3, "failed": 3, "bytes": 30, "kmsCalls": 6,
@@ -309,6 +310,44 @@ def test_report_counts_every_object_once_however_many_calls_it_takes(s3, run, ca
     page = s3.latest("reports", "bulk/reports/run-1/report.html").decode()
     assert "in/&quot;&lt;e&gt;&quot;," in page
     assert re.search(r"<b>|<e>", page) is None
+
+
+def reported(run, **given):
+    answer = bulk_envelope.report({**run, **given}, TIME)
+    fastjsonschema.compile(schema("bulk_envelope/progress"))(answer)
+    return json.loads(json.dumps(answer))
+
+
+def test_keys_of_an_inventory_go_into_a_list_that_a_run_of_plain_keys_cannot_take(s3, run):
+    killed = line("FAILED", "in/a+b", "in/%C3%A4", given={"BatchInput": {"encoded": True}}, Error="Sandbox.Timedout")
+    s3.put("reports", "bulk/results/1/SUCCEEDED_0.json", b"")
+    s3.put("reports", "bulk/results/1/PENDING_0.json", b"")
+    s3.put("reports", "bulk/results/1/FAILED_0.json", json.dumps(killed).encode())
+    reported(run)
+    (key,) = json.loads(s3.latest("reports", "bulk/reports/run-1/report.json"))["failedLists"]
+    assert s3.latest("reports", key) == b"EncodedKey\nin/a+b\nin/%C3%A4\n"
+
+
+def test_stopped_map_run_is_reported_and_never_a_success(s3, run):
+    s3.put("reports", "bulk/results/2/manifest.json", json.dumps({"ResultFiles": {}}).encode())
+    ended = [("2", "2026-11-26T10:00:00.1Z"), ("1", "2026-11-26T09:00:00Z")]
+    runs = [{"MapRunArn": f"arn:aws:states:r:1:mapRun:m/Objects:{name}", "StartDate": start} for name, start in ended]
+    empty = reported(run, input={"MapRuns": runs})
+    assert (empty["failures"], empty["succeeded"], empty["stopped"]) == (0, False, True)
+    answer = reported(run, input={"MapRuns": runs[1:]})
+    found = json.loads(s3.latest("reports", "bulk/reports/run-1/report.json"))
+    assert (found["failed"], found["stopped"], answer["succeeded"]) == (3, True, False)
+
+
+def test_complete_report_fails_the_execution_until_it_is_redriven(run):
+    answer = reported(run)
+    with pytest.raises(ObjectsFailed, match=r"^3 objects failed: s3://reports/bulk/reports/run-1/report\.json$"):
+        reported(run, input=answer)
+    redriven = {**run["execution"], "RedriveCount": 1}
+    assert reported(run, input=answer, execution=redriven) == {}
+    again = reported(run, execution=redriven)
+    with pytest.raises(ObjectsFailed):
+        reported(run, input=again, execution=redriven)
 
 
 def test_batch_whose_cause_was_cut_off_counts_as_failed_as_a_whole():

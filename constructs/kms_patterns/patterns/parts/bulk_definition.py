@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-OBJECTS, LISTED, INVENTORIED = "Objects", "Listed", "Inventoried"
-"""The Map states, by where the names of the objects come from; also their labels."""
+OBJECTS, LISTED, INVENTORIED, ENCODED = "Objects", "Listed", "Inventoried", "Encoded"
+"""The Map states, by where the names of the objects come from; also their labels. The last takes what failed of one."""
 MOST_CHILDREN: Final = 10_000
 """Child executions at a time: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 MOST_INPUT: Final = 262_144
@@ -16,6 +16,15 @@ MOST_INPUT: Final = 262_144
 CALLS_A_SECOND: Final = 30
 """Objects a second of one function with objects of up to about 1 MiB: 3 at a time, 5 requests of 20 ms each."""
 _SHARE: Final = 2
+_RETRIER: Final[Mapping[str, Any]] = {
+    # Whatever failed, what was done is found done: killed, throttled, refused or out of time alike.
+    "ErrorEquals": ["States.ALL"],
+    "IntervalSeconds": 2,
+    "MaxAttempts": 4,
+    "BackoffRate": 2,
+    "MaxDelaySeconds": 60,
+    "JitterStrategy": "FULL",
+}
 
 
 def concurrency_within(kms_requests_per_second: int, function_concurrency: int, calls: int) -> int:
@@ -71,32 +80,39 @@ class BulkDefinition:
 
     def render(self) -> dict[str, Any]:
         """Return the definition, in JSONPath."""
-        maps = {OBJECTS: self._map(OBJECTS, self._listing()), LISTED: self._map(LISTED, self._file("CSV", "$.list"))}
-        sources = [_source("$.list", LISTED)]
+        inputs = {LISTED: ("CSV", "list")}
         if self.inventory_bucket:
-            maps[INVENTORIED] = self._map(INVENTORIED, self._file("MANIFEST", "$.manifest"))
-            sources.append(_source("$.manifest", INVENTORIED))
+            inputs |= {INVENTORIED: ("MANIFEST", "manifest"), ENCODED: ("CSV", "encodedList")}
+        # Not of the state's own input: after a redrive it is the report's output.
+        paths = {label: (kind, f"$$.Execution.Input.{name}") for label, (kind, name) in inputs.items()}
+        maps = {label: self._map(label, self._file(*of)) for label, of in paths.items()}
+        sources = [{"Variable": path, "IsPresent": True, "Next": label} for label, (_kind, path) in paths.items()]
         return {
             "Comment": "Objects in batches through a function of the data plane, then a report",
             "StartAt": "Source",
             "States": {
                 "Source": {"Type": "Choice", "Choices": sources, "Default": OBJECTS},
+                OBJECTS: self._map(OBJECTS, self._listing()),
                 **maps,
-                "Report": self._report(),
+                "Stopped": {
+                    "Type": "Task",
+                    "Resource": self._integration("aws-sdk:sfn:listMapRuns"),
+                    "Parameters": {"ExecutionArn.$": "$$.Execution.Id", "MaxResults": 1_000},
+                    "Retry": [_RETRIER],
+                    "Next": "Report",
+                },
+                "Report": self._report("Outcome", _RETRIER),
                 "Outcome": {
                     "Type": "Choice",
                     "Choices": [
                         {"Variable": "$.complete", "BooleanEquals": False, "Next": "Report"},
-                        {"Variable": "$.failures", "NumericEquals": 0, "Next": "Done"},
+                        {"Variable": "$.succeeded", "BooleanEquals": True, "Next": "Done"},
                     ],
                     "Default": "SomeFailed",
                 },
                 "Done": {"Type": "Succeed"},
-                "SomeFailed": {
-                    "Type": "Fail",
-                    "Error": "ObjectsFailed",
-                    "Cause": "The report has each failed object; start an execution with one of its lists.",
-                },
+                # A redrive enters the state that failed: a Fail state would fail again, and a caught Map Run is over.
+                "SomeFailed": self._report("Source", {"ErrorEquals": ["ObjectsFailed"], "MaxAttempts": 0}, _RETRIER),
             },
         }
 
@@ -105,26 +121,30 @@ class BulkDefinition:
             "MaxItemsPerBatch": self.objects_per_batch,
             "MaxInputBytesPerBatch": MOST_INPUT,
         }
-        if label == INVENTORIED:
+        if label in {INVENTORIED, ENCODED}:
             batcher["BatchInput"] = {"encoded": True}
         return {
             "Type": "Map",
             "Label": label,
             "ItemReader": dict(reader),
-            "ItemSelector": {"key.$": "$$.Map.Item.Value.Key"},
+            # Another column, as a list of encoded keys must not be taken for one of keys.
+            "ItemSelector": {"key.$": f"$$.Map.Item.Value.{'EncodedKey' if label == ENCODED else 'Key'}"},
             "ItemBatcher": batcher,
             "MaxConcurrency": self.concurrency,
             "ToleratedFailurePercentage": self.tolerated_failure_percentage,
             "ItemProcessor": {
                 "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
                 "StartAt": f"{label}Batch",
-                "States": {f"{label}Batch": self._invoke(self.batch_function, {"Payload.$": "$"}, End=True)},
+                "States": {
+                    f"{label}Batch": self._invoke(self.batch_function, {"Payload.$": "$"}, _RETRIER, End=True),
+                },
             },
             "ResultWriter": {
                 "Resource": self._integration("s3:putObject"),
                 "Parameters": {"Bucket": self.reports_bucket, "Prefix": f"{self.reports_prefix}results"},
                 "WriterConfig": {"OutputType": "JSONL", "Transformation": "NONE"},
             },
+            "Catch": [{"ErrorEquals": ["States.ExceedToleratedFailureThreshold"], "Next": "Stopped"}],
             "Next": "Report",
         }
 
@@ -141,33 +161,21 @@ class BulkDefinition:
             "Parameters": {"Bucket": bucket, "Key.$": path},
         }
 
-    def _report(self) -> dict[str, Any]:
-        payload = {"input.$": "$", "execution.$": "$$.Execution.Name", "startedAt.$": "$$.Execution.StartTime"}
-        return self._invoke(self.report_function, {"Payload": payload}, Next="Outcome")
+    def _report(self, then: str, *retriers: Mapping[str, Any]) -> dict[str, Any]:
+        payload = {"input.$": "$", "execution.$": "$$.Execution"}
+        return self._invoke(self.report_function, {"Payload": payload}, *retriers, Next=then)
 
-    def _invoke(self, function: str, payload: Mapping[str, Any], **after: Any) -> dict[str, Any]:
+    def _invoke(
+        self, function: str, payload: Mapping[str, Any], *retriers: Mapping[str, Any], **after: Any
+    ) -> dict[str, Any]:
         return {
             "Type": "Task",
             "Resource": self._integration("lambda:invoke"),
             "Parameters": {"FunctionName": function, **payload},
             "OutputPath": "$.Payload",
-            # Whatever failed, what was done is found done: killed, throttled, refused or out of time alike.
-            "Retry": [
-                {
-                    "ErrorEquals": ["States.ALL"],
-                    "IntervalSeconds": 2,
-                    "MaxAttempts": 4,
-                    "BackoffRate": 2,
-                    "MaxDelaySeconds": 60,
-                    "JitterStrategy": "FULL",
-                }
-            ],
+            "Retry": list(retriers),
             **after,
         }
 
     def _integration(self, name: str) -> str:
         return f"arn:{self.partition}:states:::{name}"
-
-
-def _source(path: str, state: str) -> dict[str, Any]:
-    return {"Variable": path, "IsPresent": True, "Next": state}

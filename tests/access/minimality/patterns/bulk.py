@@ -36,7 +36,7 @@ ACCESS: Access = {
 ARN = "arn:aws:states:any-region-1:888877776666"
 NAME = "KmsPatternsBulk-E2A22FAC"
 ANY = "any other role"
-LABELS = ("Objects", "Listed")
+LABELS = ("Objects", "Listed", "Inventoried", "Encoded")
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -101,7 +101,8 @@ def machine() -> Iterator[Scenario]:
     for prefix, allowed in (("in/", True), ("", False), ("other/", False)):
         context = {**TLS, "s3:prefix": prefix}
         yield Scenario(role, "s3:ListBucket", f"{STACK}/Inbox", allowed=allowed, context=context)
-    yield from below(role, "Reports", "bulk/lists/", "GetObject", "Decrypt")
+    for prefix in ("bulk/lists/", "inventory/"):
+        yield from below(role, "Reports", prefix, "GetObject", "Decrypt")
     written = "GetObject PutObject AbortMultipartUpload ListMultipartUploadParts"
     yield from below(role, "Reports", "bulk/results/", written, "Decrypt GenerateDataKey")
     for name in ("Batch", "Report"):
@@ -110,6 +111,7 @@ def machine() -> Iterator[Scenario]:
         for name, allowed in ((NAME, True), ("another", False)):
             on = f"{ARN}:{resource.format(name)}"
             yield Scenario(role, f"states:{action}Execution", on, allowed=allowed)
+    yield Scenario(role, "states:ListMapRuns", f"{ARN}:execution:{NAME}:run", allowed=True)
     for label in LABELS:
         yield Scenario(role, "states:RedriveExecution", f"{ARN}:execution:{NAME}/{label}:run", allowed=True)
 

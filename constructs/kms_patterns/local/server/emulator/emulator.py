@@ -70,8 +70,8 @@ _OF_CLOUD_WATCH = {
 }  # fmt: skip
 _OF_EVALUATOR = {
     "_resolve_managed_policy_document": "policy_arn account_id", "parse_policy_document": "doc",
-    "enforce": "access_key_id iam_action service region resource_arn service_context",
-    "is_root_access_key": "access_key_id", "_is_root_key": "access_key_id",
+    "enforce": "access_key_id iam_action service region resource_arn service_context", "_is_root_key": "access_key_id",
+    "is_root_access_key": "access_key_id", "pin_request_origin": "source_ip secure_transport",
     "evaluate_trust_policy": "trust_doc caller_arn ctx",
     "evaluate_resource_policy": "doc ctx service named_only direct_only", **_DOCUMENT,
     "resolve_principal": "access_key_id account_id credential", "_principal_keys": "credential",

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import uuid4
 
-from kms_patterns.local.server.emulator.emulator import APP, RESPONSES, S3, reach
+from kms_patterns.local.server.emulator.emulator import APP, EVALUATOR, RESPONSES, S3, reach
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.requests.request_members import Served
 from kms_patterns.local.server.s3 import control_documents
@@ -36,6 +36,7 @@ _OPERATIONS: Final[Mapping[tuple[str, bool, str], str]] = {
 }
 _AS_REQUESTED: Final = ("ConfirmationRequired", "Manifest", "ManifestGenerator", "Operation", "Report", "RoleArn")
 _LISTED: Final = 1000
+_ADDRESS: Final = "127.0.0.1"
 _AWAITING: Final = "AWAITING_CONFIRMATION"
 _jobs: dict[tuple[str, str], dict[str, Job]] = {}
 _running: set[asyncio.Task[None]] = set()
@@ -150,8 +151,11 @@ def _check(members: Mapping[str, Any]) -> None:
 
 
 def _start(job: Job, work: Coroutine[Any, Any, None]) -> None:
-    # A context of its own: the work outlives the request, whose signature and caller are not those of the job.
-    task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+    # A context of its own: the work outlives the request, whose signature and caller are not those of the job. S3
+    # acts over TLS, as bucket policies demand.
+    context = contextvars.Context()
+    context.run(reach(EVALUATOR, "pin_request_origin"), _ADDRESS, secure_transport=True)
+    task = asyncio.get_running_loop().create_task(work, context=context)
     _running.add(task)
     task.add_done_callback(partial(_finished, job))
 
