@@ -121,3 +121,15 @@ def evaluated(assembly: Callable[[str], Path], running: Simulator) -> Callable[[
         return known[name]
 
     return of_app
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Callable[..., Path]:
+    """Write a template of these resources."""
+
+    def write(**resources: Any) -> Path:
+        path = tmp_path / "one.json"
+        path.write_text(json.dumps({"Resources": resources}, indent=1))
+        return path
+
+    return write

@@ -73,6 +73,17 @@ def call(service: str, action: str, parameters: str) -> dict[str, Any]:
     return resource("Custom::AWS", Create={"Fn::Join": ["", [start, {"Ref": "It"}, '","X":"y"}}']]})
 
 
+CDK_CALL = call("Lambda", "addPermission", "FunctionName")
+CDK_CALL["Properties"]["ServiceToken"] = {"Fn::GetAtt": ["AWS679f53fac002430cb0da5b7982bd22872D164C4C", "Arn"]}
+CDK_CALL["Properties"]["Create"]["Fn::Join"][1][2] = '","Principal":"444444444444","Action":"lambda:InvokeFunction"}}'
+GRANT = resource("AWS::S3::AccessGrant", Permission="READ", AccessGrantsLocationId={"Ref": "L"})
+GRANT["Properties"]["Grantee"] = {"GranteeType": "IAM", "GranteeIdentifier": "arn:aws:iam::999999999999:role/x"}
+
+
+def location(scope: object) -> dict[str, Any]:
+    return resource("AWS::S3::AccessGrantsLocation", LocationScope=scope)
+
+
 def named(role_name: object) -> dict[str, Any]:
     return DECRYPT | {"Principal": {"AWS": {"Fn::Sub": f"arn:aws:iam::${{AWS::AccountId}}:role/{role_name}"}}}
 
@@ -245,37 +256,19 @@ WRITER = [{"ObjectOwnership": "ObjectWriter"}]
                 "sts:AssumeRole",
                 {"C": call("IAM", "updateAssumeRolePolicy", "RoleName")},
             ),
-            (
-                "acl-public",
-                resource("AWS::S3::Bucket", AccessControl="PublicRead"),
-                role(),
-                OUTSIDE,
-                "s3:ListBucket",
-                {},
-            ),
-            (
-                "acl-if",
-                resource("AWS::S3::Bucket", AccessControl=strict("Private", "PublicReadWrite")),
-                role(),
-                OUTSIDE,
-                "s3:PutObject",
-                {},
-            ),
-            (
-                "acl-unknown",
-                resource("AWS::S3::Bucket", AccessControl=OPEN, OwnershipControls={"Rules": WRITER}),
-                role(),
-                OUTSIDE,
-                "s3:PutObject",
-                {},
-            ),
-            (
-                "acl-logs",
-                resource("AWS::S3::Bucket", AccessControl="LogDeliveryWrite"),
-                role(),
-                "logging.s3.amazonaws.com",
-                "s3:PutObject",
-                {},
+            *(
+                (f"acl-{name}", resource("AWS::S3::Bucket", **given), role(), who, action, {})
+                for name, who, action, given in (
+                    ("public", OUTSIDE, "s3:ListBucket", {"AccessControl": "PublicRead"}),
+                    ("if", OUTSIDE, "s3:PutObject", {"AccessControl": strict("Private", "PublicReadWrite")}),
+                    (
+                        "unknown",
+                        OUTSIDE,
+                        "s3:PutObject",
+                        {"AccessControl": OPEN, "OwnershipControls": {"Rules": WRITER}},
+                    ),
+                    ("logs", "logging.s3.amazonaws.com", "s3:PutObject", {"AccessControl": "LogDeliveryWrite"}),
+                )
             ),
             (
                 "access-point",
@@ -311,6 +304,14 @@ WRITER = [{"ObjectOwnership": "ObjectWriter"}]
                     )
                 },
             ),
+            *(
+                (f"access-grant-{number}", BUCKET, role(), "arn:aws:iam::999999999999:role/x", READING, more)
+                for number, more in enumerate(
+                    {"P": GRANT, "L": location(scope)}
+                    for scope in ("s3://", "s3://documents/a*", OPEN, strict("s3://x/", "s3://documents/"))
+                )
+            ),
+            ("cdk-permission", FUNCTION, role(), "account 444444444444", INVOCATION, {"C": CDK_CALL}),
             (
                 "version",
                 FUNCTION,
@@ -354,21 +355,9 @@ WRITER = [{"ObjectOwnership": "ObjectWriter"}]
                 WEB,
                 {},
             ),
-            (
-                "service-of-china",
-                key(DECRYPT | {"Principal": {"Service": "ec2.amazonaws.com.cn"}}),
-                role(),
-                "ec2.amazonaws.com.cn",
-                DECRYPTION,
-                {},
-            ),
-            (
-                "service-of-the-sovereign-cloud",
-                key(DECRYPT | {"Principal": {"Service": "ec2.amazonaws.eu"}}),
-                role(),
-                "ec2.amazonaws.eu",
-                DECRYPTION,
-                {},
+            *(
+                (f"service-of-{place}", key(DECRYPT | {"Principal": {"Service": name}}), role(), name, DECRYPTION, {})
+                for place, name in (("china", "ec2.amazonaws.com.cn"), ("the-sovereign-cloud", "ec2.amazonaws.eu"))
             ),
             (
                 "permission-set",
@@ -426,6 +415,8 @@ def test_principal_that_may_is_listed(resources: dict[str, Any], who: str, actio
             "User",
             DECRYPTION,
         ),
+        ({"It": FUNCTION, "C": CDK_CALL}, OUTSIDE, INVOCATION),
+        ({"It": BUCKET, "P": GRANT, "L": location("s3://other/x*")}, "x", READING),
         ({"It": CLOSED, "C": resource("Custom::AWS", Create="listGrants")}, OUTSIDE, DECRYPTION),
         (
             {

@@ -4,12 +4,13 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-concepts.html
 """
 
+import re
 from typing import Any
 
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
-from kms_patterns.access.unknowns.symbols import GUARD, TRUE, shown, symbol
+from kms_patterns.access.unknowns.symbols import GUARD, TRUE, is_symbolic, shown, symbol
 
 _READ = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
 _WRITE = ("s3:PutObject", "s3:DeleteObject")
@@ -72,8 +73,8 @@ _PERMITTED = {
 }
 
 
-def access_grants(template: Template) -> list[tuple[str, dict[str, Any]]]:
-    """Return account and statement of every S3 Access Grant, which counts on every bucket of its account."""
+def access_grants(template: Template) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return account, bucket and statement of every S3 Access Grant; ``*`` stands for any bucket."""
     found = []
     for stack, logical_id, properties in template.of_type("AWS::S3::AccessGrant"):
         grantee = mapping(properties.get("Grantee"))
@@ -83,5 +84,19 @@ def access_grants(template: Template) -> list[tuple[str, dict[str, Any]]]:
         actions = _PERMITTED.get(permission, (*_PERMITTED["READ"], *_PERMITTED["WRITE"]))
         given = [*template.existence(stack, logical_id), (f"S3 Access Grant {template.where(stack, logical_id)}", TRUE)]
         statement = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": list(actions), "Resource": "*"}
-        found.append((stack.account, {**statement, GUARD: given}))
+        buckets = _granted_buckets(template, stack, logical_id)
+        found += [(stack.account, bucket, {**statement, GUARD: given}) for bucket in buckets]
     return found
+
+
+def _granted_buckets(template: Template, stack: Stack, logical_id: str) -> set[str]:
+    """Return the buckets that a grant's location may name; any, if the stack does not define the location."""
+    raw = mapping(template.raw(stack, logical_id, "AccessGrantsLocationId"))
+    named = [*items(raw.get("Ref")), *items(raw.get("Fn::GetAtt")), ""][0]
+    named = text(named).partition(".")[0]
+    if mapping(stack.resources.get(named)).get("Type") != "AWS::S3::AccessGrantsLocation":
+        return {"*"}
+    scope = template.raw(stack, named, "LocationScope")
+    ways = [text(way) for _, way in template.ways(stack, scope, template.where(stack, logical_id))]
+    buckets = [re.fullmatch(r"s3://([^/]+)(?:/.*)?", way) for way in ways]
+    return {"*" if bucket is None or is_symbolic(bucket[1]) else bucket[1] for bucket in buckets}

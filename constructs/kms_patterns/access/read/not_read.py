@@ -12,7 +12,7 @@ from kms_patterns.access.read.identifiers import CUSTOM
 TYPES: Mapping[str, str] = {
     "AWS::Organizations::Policy": "policies of an organization are not evaluated",
     "AWS::RolesAnywhere::Profile": "its principals are not evaluated",
-    "AWS::S3::AccessGrant": "its location is not evaluated: it counts as possible on every bucket of the account",
+    "AWS::S3::AccessGrant": "the prefix of its location is not evaluated: it counts as possible on the whole bucket",
     "AWS::S3::AccessPoint": "access through access points is not evaluated",
     "AWS::S3::MultiRegionAccessPoint": "access through access points is not evaluated",
     "AWS::S3::MultiRegionAccessPointPolicy": "access through access points is not evaluated",

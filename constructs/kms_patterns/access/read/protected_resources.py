@@ -8,10 +8,12 @@ from kms_patterns.access.model import Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.bucket_grants import access_grants, acl_statements, is_surely_blocked
 from kms_patterns.access.read.managed_policies import guarded_document
+from kms_patterns.access.read.sdk_calls import ANY_CALL
 from kms_patterns.access.read.stated_permissions import (
     Additions,
     granted,
     names_function,
+    permission_calls,
     permission_statement,
     with_additions,
 )
@@ -102,7 +104,11 @@ class ProtectedResources:
             where = self._template.where(stack, logical_id)
             own = self._policy_of(where, name, policies)
             beside = acl_statements(self._template, stack, logical_id)
-            beside += [statement for account, statement in granted_by_s3 if account == stack.account]
+            beside += [
+                statement
+                for account, bucket, statement in granted_by_s3
+                if account == stack.account and may_be_equal(globbed(bucket), globbed(name))
+            ]
             added = self._additions.to(stack, logical_id, "bucket")
             if beside or added:
                 read = own.document if own else {"Version": _VERSION, "Statement": []}
@@ -189,6 +195,11 @@ class ProtectedResources:
                 properties = mapping(way)
                 statement = permission_statement(properties, [*given, *guard])
                 yield where, (stack.region, stack.account), text(properties.get("FunctionName")), statement
+        for stack, logical_id, _ in self._template.of_type(ANY_CALL):
+            for call in permission_calls(self._template, stack, logical_id) or ():
+                statement = permission_statement(call.parameters, call.given)
+                named = text(call.parameters["FunctionName"])
+                yield self._template.where(stack, logical_id), (stack.region, stack.account), named, statement
 
     def _keys(self) -> dict[str, str]:
         """Return every way in which a key is named -> its ARN."""

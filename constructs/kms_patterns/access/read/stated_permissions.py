@@ -8,6 +8,7 @@ from typing import Any
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
 from kms_patterns.access.read.identifiers import CUSTOM
 from kms_patterns.access.read.not_read import CALLS, calls_in, transforms_of
+from kms_patterns.access.read.sdk_calls import ANY_CALL, SdkCall, sdk_calls
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import (
@@ -97,7 +98,6 @@ def _principal(value: str) -> str | dict[str, str]:
     return {"Service": value} if _SERVICE.fullmatch(value) else {"AWS": value}
 
 
-_ANY_CALL = "Custom::AWS"
 CUSTOM_RESOURCE = "Custom::KmsGrant"
 """The resource of the construct ``KeyGrant``; its property ``Grant`` is the request of CreateGrant."""
 
@@ -109,8 +109,8 @@ def granted(template: Template, keys: Mapping[str, str]) -> Iterator[tuple[str, 
         template: The app.
         keys: Every way in which a key of the app is named -> its ARN.
     """
-    for stack, logical_id, properties in template.of_type(CUSTOM_RESOURCE, _ANY_CALL):
-        by_call = stack.resources[logical_id]["Type"] == _ANY_CALL
+    for stack, logical_id, properties in template.of_type(CUSTOM_RESOURCE, ANY_CALL):
+        by_call = stack.resources[logical_id]["Type"] == ANY_CALL
         grant = _requested(properties) if by_call else mapping(properties.get("Grant"))
         if not grant:
             continue
@@ -184,6 +184,13 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
 _OF_A_ROLE = frozenset({"boundary", "trust"})
 
 
+def permission_calls(template: Template, stack: Stack, logical_id: str) -> list[SdkCall] | None:
+    """Return what a custom resource adds to function policies; None if that is not known."""
+    made = sdk_calls(template, stack, logical_id)
+    added = [call for call in made or () if (call.service, call.action) == ("lambda", "addpermission")]
+    return None if made is None or not all("FunctionName" in call.parameters for call in added) else added
+
+
 class Additions:
     """What macros and calls of custom resources may make of a policy at deployment: anything."""
 
@@ -194,6 +201,7 @@ class Additions:
             (call, template.where(stack, logical_id), json.dumps(properties, ensure_ascii=False))
             for stack, logical_id, properties in template.of_kind(CUSTOM)
             for call in calls_in(properties)
+            if call != "addPermission" or permission_calls(template, stack, logical_id) is None
         ]
 
     def to(self, stack: Stack, logical_id: str, *kinds: str) -> list[Proposition]:
