@@ -303,9 +303,10 @@ def test_bucket_comes_under_the_new_key_and_the_old_ones_can_be_disabled(
         assert (found["ETag"], found["Body"].read()) == (etag, key.encode())
 
 
-def test_inventory_is_counted_and_never_enough_to_disable_the_key(bucket: SimpleNamespace, run: Run) -> None:
-    s3, listed = bucket.s3, list(bucket.etags)[:4]
-    statuses = ["SSE-KMS", "SSE-S3", "SSE-KMS", ""]
+def test_inventory_is_counted_and_never_enough_to_disable_the_key(aws: LocalAws, run: Run) -> None:
+    bucket = bucket_of(aws, 4)
+    s3, listed = bucket.s3, list(bucket.etags)
+    statuses = ["SSE-S3", "SSE-KMS", "SSE-KMS", ""]
     rows = [f'"b","{quote_plus(key)}","","false","{it}"' for key, it in zip(listed, statuses, strict=True)]
     rows += ['"b","gone","","false","SSE-KMS"', '"b","deleted","","true",""']
     s3.put_object(Bucket=bucket.reports, Key="1.csv.gz", Body=gzip.compress("\n".join(rows).encode()))
@@ -315,11 +316,11 @@ def test_inventory_is_counted_and_never_enough_to_disable_the_key(bucket: Simple
         "fileSchema": "Bucket, Key, VersionId, IsDeleteMarker, EncryptionStatus",
     }  # fmt: skip
     s3.put_object(Bucket=bucket.reports, Key="manifest.json", Body=json.dumps(manifest).encode())
-    words = ["keys", "still-needed", bucket.new, "--inventory", f"s3://{bucket.reports}/manifest.json"]
+    words = ["keys", "still-needed", bucket.old[0], "--inventory", f"s3://{bucket.reports}/manifest.json"]
     under_it = run(*words)
-    assert (under_it.exit_code, f"3 under {bucket.new}, 1 not, 1 unknown" in under_it.output) == (1, True)
+    assert (under_it.exit_code, f"1 under {bucket.old[0]}, 3 not, 1 unknown" in under_it.output) == (1, True)
     s3.put_object(Bucket=bucket.reports, Key="1.csv.gz", Body=gzip.compress("\n".join(rows[:4]).encode()))
-    other = run(*words[:2], bucket.old[0], *words[3:])
+    other = run(*words[:2], bucket.new, *words[3:])
     assert (other.exit_code, "0 under" in other.output, "0 unknown" in other.output) == (1, True, True)
     assert "Look at the buckets themselves" in other.output
     s3.put_object(Bucket=bucket.reports, Key="manifest.json", Body=json.dumps({**manifest, "fileFormat": "ORC"}))
