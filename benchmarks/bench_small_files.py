@@ -3,14 +3,15 @@
 Run ``python benchmarks/bench_small_files.py --peer VENV/bin/aws-encryption-cli [--files 2000] [--rounds 3]``, with the
 command of the distribution aws-encryption-sdk-cli in an environment of its own: it needs an older cryptography. A
 server on loopback stands for AWS KMS and answers after 8 ms. Both commands mirror the tree, the official one with a
-data key for each file as well, which is its default. ``--interrupt`` ends our run in the middle with SIGTERM, runs it
-again, and counts results: nothing may be lost, and nothing done twice.
+data key for each file as well, which is its default. CPU time is that of the command alone. ``--interrupt`` ends our
+run in the middle with SIGTERM, runs it again, and counts calls and results: none may be lost, and none made twice.
 """
 
 import argparse
 import base64
 import json
 import os
+import resource
 import signal
 import statistics
 import subprocess
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 DELAY = 0.008
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -104,11 +106,18 @@ def official(command: str, tree: Path, out: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def timed(command: list[str], variables: dict[str, str]) -> float:
-    """Return the seconds of a command."""
-    began = time.monotonic()
+def timed(command: list[str], variables: dict[str, str]) -> tuple[float, float]:
+    """Return the seconds of a command, and its seconds of CPU time."""
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, env=variables, check=True, capture_output=True)
-    return time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.monotonic() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def calls(address: str) -> int:
+    """Return how many calls the server answered."""
+    with urlopen(address) as response:
+        return int(json.load(response)["calls"])
 
 
 def make_tree(folder: Path, files: int) -> Path:
@@ -131,14 +140,20 @@ def compare(files: int, rounds: int, peer: str) -> None:
         folder, variables, found = Path(name), environment(address), []
         tree = make_tree(folder, files)
         for number in range(rounds):
-            seconds = []
+            seconds, spent = [], []
             for who in ("ours", "official"):
                 out = folder / f"{who}-{number}"
                 out.mkdir()
-                seconds.append(timed(ours(tree, out) if who == "ours" else official(peer, tree, out), variables))
+                took, cpu = timed(ours(tree, out) if who == "ours" else official(peer, tree, out), variables)
+                seconds.append(took)
+                spent.append(1000 * cpu / files)
                 assert results(out) == files, (who, results(out))
             found.append(seconds)
-            print(f"round {number + 1}: {seconds[0]:.1f} s, official {seconds[1]:.1f} s", flush=True)
+            print(
+                f"round {number + 1}: {seconds[0]:.1f} s, {spent[0]:.2f} ms CPU a file; "
+                f"official {seconds[1]:.1f} s, {spent[1]:.2f} ms",
+                flush=True,
+            )
         ratio = statistics.median(other / own for own, other in found)
         print(f"{files} files, AWS KMS at {DELAY * 1000:.0f} ms: {ratio:.1f} x the official command (aim: 6)")
 
@@ -155,13 +170,17 @@ def interrupt(files: int) -> None:
             first.send_signal(signal.SIGTERM)
             first.communicate()
             ended = time.monotonic() - began
-        there = results(out)
+        there, called = results(out), calls(address)
         second = subprocess.run(ours(tree, out), env=variables, capture_output=True, text=True, check=True)
         partial = sum(path.name.endswith(".partial") for path in out.rglob("*"))
         print(
             f"SIGTERM: exit code {first.returncode} after {ended:.2f} s with {there} of {files} results; "
-            f"again: {second.stderr.strip()}; {results(out)} results, {partial} half-written"
+            f"{called} calls of KMS; again: {second.stderr.strip()}; {calls(address) - called} calls, "
+            f"{results(out)} results, {partial} half-written"
         )
+        # What was under way had its call, and is done again.
+        assert there <= called <= there + 16
+        assert calls(address) - called == files - there
         assert (results(out), partial) == (files, 0)
         assert f"{files - there} files done, 0 failed, {there} there already" in second.stderr
 

@@ -26,6 +26,29 @@ P256, OTHER, RSA, ED = (
 )
 
 
+@pytest.mark.parametrize(
+    ("command", "words", "found"),
+    [
+        ("kms-runtime", "enc", {"encrypt"}),
+        ("kms-runtime", "decrypt --rec", {"--recursive"}),
+        ("kms-runtime", "decrypt --commitment-policy require-encrypt-a", {"require-encrypt-allow-decrypt"}),
+        ("kms-patterns", "encrypt --req", {"--required-context"}),
+    ],
+)
+def test_bash_completes_commands_options_and_choices(command, words, found):
+    name = command.replace("-", "_")
+    given = [command, *words.split()]
+    script = (
+        f'eval "$(_{name.upper()}_COMPLETE=bash_source {command})"; COMP_WORDS=({" ".join(given)}); '
+        f'COMP_CWORD={len(given) - 1}; _{name}_completion {command}; printf "%s\n" "${{COMPREPLY[@]}}"'
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) == found
+
+
 @pytest.fixture
 def verify(tmp_path, monkeypatch):
     """Run the command where the files are; nothing leads to AWS."""

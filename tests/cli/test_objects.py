@@ -280,8 +280,34 @@ def test_interrupted_run_ends_within_a_file():
             ended.append(pair.name)
 
     with pytest.raises(SystemExit):
-        encrypt_decrypt._side_by_side(process, ["interrupted", *map(encrypt_decrypt.Path, "abc")], report.stop)
+        encrypt_decrypt._side_by_side(process, ["interrupted", *map(encrypt_decrypt.Path, "abc")], report.stop, 8)
     assert set(ended) <= set("abc")
+
+
+def test_run_after_an_interrupted_one_calls_kms_for_the_unfinished_files_only(run, keys, aws, tmp_path, monkeypatch):
+    for number in range(12):
+        (tmp_path / "many").mkdir(exist_ok=True)
+        (tmp_path / "many" / str(number)).write_bytes(b"x")
+    genuine, made = progress.Report.done, []
+
+    def done(self, *arguments):
+        genuine(self, *arguments)
+        made.append(arguments)
+        if len(made) == 4:
+            raise SystemExit(143)
+
+    monkeypatch.setattr(encrypt_decrypt, "_AT_A_TIME", {"files": 2})
+    monkeypatch.setattr(progress.Report, "done", done)
+    before = len(aws.kms_calls())
+    arguments = ("encrypt", "-r", "many", "-o", "out", "-k", keys.first)
+    assert run(*arguments).code == 143
+    there, interrupted = len(list((tmp_path / "out").iterdir())), len(aws.kms_calls())
+    # Those of the other thread may have been under way: its call was made, and its file is not there.
+    assert 4 <= there <= interrupted - before <= there + 2
+    done = run(*arguments)
+    assert done.stderr == f"{12 - there} files done, 0 failed, {there} there already, 0 passed over\n"
+    assert len(aws.kms_calls()) - interrupted == 12 - there
+    assert len(list((tmp_path / "out").iterdir())) == 12
 
 
 def test_defaults_come_from_a_file_then_the_environment_then_the_options(run, keys, letter, tmp_path):

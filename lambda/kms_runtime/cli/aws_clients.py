@@ -60,6 +60,7 @@ def _session() -> "boto3.Session":
 
 def _client(service: str, region: str | None) -> Any:
     check_sdk()
+    from botocore import __version__  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -71,9 +72,13 @@ def _client(service: str, region: str | None) -> Any:
             if credentials is not None:
                 credentials.get_frozen_credentials()
             build: Any = session.client
-            # What goes to AWS KMS was checked here; botocore's own check is a tenth of the time of a small file.
+            # What goes to AWS KMS was checked here; botocore's own check is a tenth of the time of a small file, and so
+            # is a User-Agent that is put together for each request.
             config = Config(
-                retries={"mode": "standard"}, max_pool_connections=32, parameter_validation=service != "kms"
+                retries={"mode": "standard"},
+                max_pool_connections=32,
+                parameter_validation=service != "kms",
+                user_agent=f"kms-runtime Botocore/{__version__}",
             )
             return build(service, region_name=region, endpoint_url=_chosen.get("endpoint"), config=config)
     except (BotoCoreError, ClientError, ValueError, TypeError, KeyError, OSError, RuntimeError) as error:

@@ -19,7 +19,7 @@ from kms_runtime.cli.options import pairs, shared_options, use
 from kms_runtime.cli.places import STREAM, Place, S3Place, place, shown
 
 _NOT_GENUINE = 3
-_AT_A_TIME = 8
+_AT_A_TIME = {"files": 16, "objects": 8}
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -153,9 +153,10 @@ def _run(
     from kms_runtime.cli import encryption, file_streams, progress, trees  # noqa: PLC0415 - --help is quick
 
     found, writes = None, not (work.verify and isinstance(work, encryption.Decryption))
+    kind = "objects" if any(isinstance(each, S3Place) for each in (output, *map(place, patterns))) else "files"
     each_pair: list[tuple[Any, Any]]
     try:
-        if any(isinstance(each, S3Place) for each in (output, *map(place, patterns))):
+        if kind == "objects":
             from kms_runtime.cli import s3_objects  # noqa: PLC0415 - files need no Amazon S3
 
             s3_objects.choose(side_by_side=options["recursive"])
@@ -193,7 +194,7 @@ def _run(
                 process(pair)
         else:
             report.expect(len(each_pair), found.size)
-            _side_by_side(process, each_pair, report.stop)
+            _side_by_side(process, each_pair, report.stop, _AT_A_TIME[kind])
     if found and not options["quiet"]:
         click.echo(
             f"{len(each_pair) - len(codes)} files done, {len(codes)} failed, {found.done} there already, "
@@ -204,10 +205,13 @@ def _run(
 
 
 def _side_by_side(
-    process: Callable[[tuple[Any, Any]], None], each_pair: Sequence[tuple[Any, Any]], stop: Callable[[], None]
+    process: Callable[[tuple[Any, Any]], None],
+    each_pair: Sequence[tuple[Any, Any]],
+    stop: Callable[[], None],
+    at_a_time: int,
 ) -> None:
     """Process several files at a time; on an interruption those under way end at their next read."""
-    threads = ThreadPoolExecutor(_AT_A_TIME, "file")
+    threads = ThreadPoolExecutor(at_a_time, "file")
     try:
         for done in [threads.submit(process, pair) for pair in each_pair]:
             done.result()

@@ -29,7 +29,7 @@ _SHARED = (
         "-r",
         "--recursive",
         is_flag=True,
-        help="FILE... are folders or s3://BUCKET/PREFIX/: process all in them, eight at a time.",
+        help="FILE... are folders or s3://BUCKET/PREFIX/: process all in them, several at a time.",
     ),
     click.option("--suffix", help="Ending of the names of messages.  [default: .encrypted]"),
     click.option("-f", "--force", is_flag=True, help="Overwrite an existing output."),

@@ -116,7 +116,7 @@ def _in_place(file: Path, *, force: bool) -> Iterator[Sink]:
 def _replacing(file: Path, *, force: bool) -> Iterator[Output]:
     if not force and os.path.lexists(file):
         raise _exists(file)
-    target = Path(os.path.realpath(file))
+    target = Path(os.path.realpath(file)) if file.is_symlink() else file
     partial = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.partial")
     try:
         with _named(file):
