@@ -38,8 +38,11 @@ class Deployment:
     aws: LocalAws
 
     def synthesize(self) -> Iterator[str]:
-        """Run app.py into ``build``; yield what the CDK prints."""
-        yield from self._cdk("synth", "--quiet", "--output", str(self._assembly), *_CONTEXT)
+        """Run app.py into ``build``; yield what the CDK prints.
+
+        Its validation by AWS's schemas takes longer than the synthesis; ``make test`` has it.
+        """
+        yield from self._cdk("synth", "--quiet", "--no-validation", "--output", str(self._assembly), *_CONTEXT)
 
     def bootstrap(self) -> Iterator[str]:
         """Bootstrap the account and Region; yield what the CDK prints."""

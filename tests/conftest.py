@@ -7,13 +7,19 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kms_patterns.local import LocalAws
 from kms_patterns.toolchain import toolchain_environment
 
+if TYPE_CHECKING:
+    import aws_cdk as cdk
+
 ROOT = Path(__file__).parent.parent
+# Imports make millions of objects that stay: to look for garbage among them takes a second in each worker.
+gc.disable()
 # The CDK leaves its assemblies where Node makes temporary folders; this one goes when the tests end.
 TEMPORARY = Path(tempfile.mkdtemp(prefix="kms-patterns-tests-"))
 
@@ -32,10 +38,19 @@ os.environ |= {"USERS_HOME": str(Path.home()), "HOME": str(TEMPORARY / "home")}
 
 
 # Tests of a group share what takes long to make, so one worker runs all of them; the groups come first.
-GROUPS = ("tests/end_to_end/", "tests/access/", "tests/infrastructure/reference_app/")
+GROUPS = {
+    "the deployed reference app": ("end_to_end/",),
+    "the synthesized reference app, and AWS's schemas": (
+        "infrastructure/reference_app/",
+        *(f"access/test_{name}" for name in ("assertions", "command", "evaluation", "minimality", "reports")),
+        "infrastructure/test_public_surface",
+        "infrastructure/test_encrypted_bucket_drop_in",
+    ),
+}
 # Next come the files that take long.
 LONG = (
     "test_new_pattern",
+    "access/test_live",
     "test_distribution",
     "local/test_functions",
     "infrastructure/test_bundling",
@@ -61,23 +76,36 @@ def aws() -> Iterator[LocalAws]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def reference_app(tmp_path_factory: pytest.TempPathFactory) -> "cdk.App":
+    """The app of app.py, synthesized once, with AWS's schemas asked."""
+    from tests.synthesis import reference_app  # noqa: PLC0415 -- loads the CDK
+
+    app = reference_app(
+        outdir=str(tmp_path_factory.mktemp("reference") / "app"), builtin_cloud_formation_validation=True
+    )
+    app.synth()
+    return app
+
+
 def group(nodeid: str) -> str:
     """Return what one worker runs: a group, or else a file."""
-    return next((name for name in GROUPS if nodeid.startswith(name)), nodeid.partition("::")[0])
+    place = nodeid.removeprefix("tests/")
+    return next((name for name, places in GROUPS.items() if place.startswith(places)), nodeid.partition("::")[0])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put first what takes longest, so that no worker is left alone with it at the end."""
-    order = [*GROUPS, *(f"tests/{name}" for name in LONG)]
-    rank = {name: number for number, name in enumerate(order)}
-    items.sort(key=lambda item: next((rank[name] for name in order if item.nodeid.startswith(name)), len(order)))
+    order = [*(place for places in GROUPS.values() for place in places), *LONG]
+    rank = {f"tests/{name}": number for number, name in enumerate(order)}
+    items.sort(key=lambda item: next((rank[name] for name in rank if item.nodeid.startswith(name)), len(rank)))
 
 
 def pytest_collection_finish() -> None:
     """Leave what was imported, millions of objects of the CDK, out of every later garbage collection."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

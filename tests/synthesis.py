@@ -15,6 +15,10 @@ import pytest
 from syrupy.extensions.amber import AmberDataSerializer, AmberSnapshotExtension
 from syrupy.location import PyTestLocation
 
+from kms_patterns.access.project import app_command
+
+ROOT = Path(__file__).parents[1]
+
 
 def synthesize(script: Path, output: Path, *, folder: Path, context: Mapping[str, Any], validate: bool = True) -> Path:
     """Run an app in ``folder`` as its user would, with ``context``; return ``output`` with the assembly.
@@ -27,6 +31,18 @@ def synthesize(script: Path, output: Path, *, folder: Path, context: Mapping[str
         patch.chdir(folder)
         runpy.run_path(str(script), run_name="__main__")
     return output
+
+
+def reference_app(**options: Any) -> cdk.App:
+    """Build app.py under the context of cdk.json, without bundling; ``options`` are those of the app.
+
+    The same as ``kms-patterns access`` synthesizes of this checkout.
+    """
+    _, context = app_command(ROOT)
+    app = cdk.App(**{"builtin_cloud_formation_validation": False, **options,
+                     "context": json.loads(context) | options.get("context", {})})  # fmt: skip
+    runpy.run_path(str(ROOT / "app.py"))["add_stacks"](app)
+    return app
 
 
 class TemplateSnapshots(AmberSnapshotExtension):

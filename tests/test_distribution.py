@@ -27,7 +27,7 @@ CONSUMER_APP = """
 from aws_cdk import App, Stack
 from kms_patterns import EncryptedBucket, EncryptionKey, SecretCipher
 
-app = App(outdir="cdk.out", context={"aws:cdk:bundling-stacks": []})
+app = App(outdir="cdk.out", context={"aws:cdk:bundling-stacks": []}, builtin_cloud_formation_validation=False)
 stack = Stack(app, "Consumer")
 key = EncryptionKey(stack, "Key", alias="consumer/data")
 EncryptedBucket(stack, "Bucket", encryption_key=key)

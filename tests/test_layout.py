@@ -74,7 +74,7 @@ ARROWS = {
     "kms_patterns.keys": {"kms_patterns.policy"},
     "kms_patterns.patterns": {"kms_patterns.functions", "kms_patterns.keys", "kms_patterns.policy"},
     "kms_patterns.access": {"kms_patterns.policy.prices", "kms_patterns.toolchain"},
-    "kms_patterns.local": {"kms_patterns.toolchain", "kms_runtime.kms_model"},
+    "kms_patterns.local": {"kms_runtime.kms_model"},
     # ``doctor --assets`` makes the functions' code anew.
     "kms_patterns.cli": {
         "kms_patterns.access",
@@ -86,7 +86,7 @@ ARROWS = {
     },
     "demo": {"kms_patterns.local", "kms_patterns.toolchain", "kms_runtime"},
 }
-# Assertions in a user's tests take an app and synthesize it.
+# A validation plugin of the CDK: it takes the app that is synthesized.
 SYNTHESIZE = {("kms_patterns.access.least_privilege", "aws_cdk")}
 
 
@@ -135,6 +135,20 @@ def test_arrows_point_one_way(room: str, modules: Modules) -> None:
         if not any(is_in(target, other) for other in allowed)
     }
     assert wrong == set()
+    used = {target for name in inside for target in modules[name]}
+    assert {other for other in ARROWS[room] if not any(is_in(target, other) for target in used)} == set()
+
+
+def test_picture_of_the_architecture_has_the_arrows_of_the_table() -> None:
+    def node(module: str) -> str:
+        inner = {"kms_runtime.cli": "rcli"}.get(module, module).removeprefix("kms_patterns.")
+        return inner.partition(".")[0]
+
+    picture = (ROOT / "docs" / "architecture.md").read_text().partition("```mermaid")[2].partition("```")[0]
+    drawn = set(re.findall(r"^ *(\w+)(?:\[[^]]*\])? --> (\w+)", picture, re.MULTILINE))
+    table = {(node(room), node(target)) for room, targets in ARROWS.items() for target in targets}
+    inside_the_data_plane = {("handlers", "capabilities"), ("rcli", "capabilities")}
+    assert drawn - inside_the_data_plane == table
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,14 @@ def app_names() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def assembly(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], Path]:
     """Synthesize an app once, without bundling: ``app``, ``examples/...`` or one of ``apps/``."""
     folder = tmp_path_factory.mktemp("assemblies")
     _, context = app_command(ROOT)
 
     def of_app(name: str) -> Path:
+        if name == "app":
+            return Path(request.getfixturevalue("reference_app").synth().directory)
         script = APPS / f"{name}.py" if name in FOREIGN else ROOT / f"{name}.py"
         output = folder / name.replace("/", "-")
         if not output.exists():

@@ -3,7 +3,7 @@
 import gzip
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from types import SimpleNamespace
@@ -38,6 +38,13 @@ def reading(aws: LocalAws, actions: list[str]) -> dict[str, str]:
     iam.put_role_policy(RoleName=name, PolicyName="read", PolicyDocument=policy(allowed))
     variables: dict[str, str] = aws.assume(role, "ec2.amazonaws.com").environment()
     return variables
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[LocalAws]:
+    """An account of its own: each list reads every key, and the shared one has those of hundreds of tests."""
+    with LocalAws.start() as running:
+        yield running
 
 
 @pytest.fixture
@@ -201,7 +208,7 @@ def run(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *words: CliRunner().invoke(main, [*words], catch_exceptions=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bucket(aws: LocalAws) -> SimpleNamespace:
     return bucket_of(aws, 12)
 

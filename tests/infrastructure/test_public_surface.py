@@ -7,10 +7,13 @@ import re
 import sys
 from pathlib import Path
 
+import aws_cdk as cdk
 import pytest
 
 import kms_patterns
 from tests.contract.templates import faults
+from tests.end_to_end.conftest import APP as FAMILY
+from tests.end_to_end.test_successive_deployments import roll_over, two_lives
 from tests.synthesis import synthesize
 
 ROOT = Path(__file__).parents[2]
@@ -25,28 +28,9 @@ SURFACE = {
     "keys.replica_key": "ReplicaKey",
     "keys.rsa_encryption_key": "RsaEncryptionKey",
     "keys.signing_key": "SigningKey",
-    "patterns.bucket_re_encryption": "BucketReEncryption",
-    "patterns.bulk_envelope": "BulkEnvelope",
-    "patterns.code_signer": "CodeSigner",
-    "patterns.data_key_pairs": "DataKeyPairs",
-    "patterns.encrypted_bucket": "EncryptedBucket",
-    "patterns.envelope_cipher": "EnvelopeCipher",
-    "patterns.hpke_receiver": "HpkeReceiver",
-    "patterns.key_agreement": "KeyAgreement",
-    "patterns.key_grant": "KeyGrant",
-    "patterns.key_watch": "KeyWatch",
-    "patterns.mac_token_issuer": "MacTokenIssuer",
-    "patterns.message_authenticator": "MessageAuthenticator",
-    "patterns.public_key_export": "PublicKeyExport",
-    "patterns.random_bytes": "RandomBytes",
-    "patterns.re_encryptor": "ReEncryptor",
-    "patterns.rsa_envelope_cipher": "RsaEnvelopeCipher",
-    "patterns.secret_cipher": "SecretCipher",
-    "patterns.signer": "Signer",
-    "patterns.token_issuer": "TokenIssuer",
     "policy.key_specs": "MlKemSpec",
 }
-"""Module -> what the library exports of it: pinned, since other apps import it."""
+"""Module -> what the library exports of it: pinned, since other apps import it; a pattern is its module's name."""
 PATTERNS = [
     name for name in kms_patterns.__all__ if getattr(kms_patterns, name).__module__.startswith("kms_patterns.patterns.")
 ]
@@ -55,9 +39,14 @@ PLACES = ["README.md", "docs/**/*.md", "stacks/*.py", "examples/*.py", "tests/in
 SHOWN_ELSEWHERE = {("KeyGrant", "stacks/*.py"), ("MacTokenIssuer", "examples/*.py")}
 
 
+def snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
 def test_exported_names_are_these_and_all_of_them_load() -> None:
     homes = {name: getattr(kms_patterns, name).__module__ for name in kms_patterns.__all__}
-    assert homes == {name: f"kms_patterns.{module}" for module, names in SURFACE.items() for name in names.split()}
+    pinned = {name: f"kms_patterns.{module}" for module, names in SURFACE.items() for name in names.split()}
+    assert homes == pinned | {name: f"kms_patterns.patterns.{snake(name)}" for name in PATTERNS}
     assert set(kms_patterns.__all__) <= set(dir(kms_patterns))
     with pytest.raises(AttributeError, match="has no attribute 'Cipher'"):
         kms_patterns.Cipher  # noqa: B018
@@ -132,6 +121,19 @@ def test_example_synthesizes_in_another_folder(name: str, tmp_path: Path) -> Non
     kinds = {item["Type"] for item in json.loads(template.read_text())["Resources"].values()}
     assert kinds & {"AWS::Lambda::Function", "AWS::S3::Bucket", "AWS::SNS::Topic"}
     assert {kind for kind in kinds if "Custom" in kind} <= {"Custom::KmsGrant"}
+
+
+DEPLOYED = {
+    "key family": lambda folder: synthesize(FAMILY, folder / "out", folder=folder, context={}),
+    "roll-over": lambda folder: roll_over(2, folder / "out", validate=True),
+    "two lives": lambda folder: two_lives(folder / "out", cdk.Environment(), validate=True),
+}
+
+
+@pytest.mark.parametrize("app", DEPLOYED.values(), ids=DEPLOYED)
+def test_aws_would_refuse_nothing_of_what_end_to_end_tests_deploy(app, tmp_path, monkeypatch):
+    monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "111122223333")
+    assert faults(app(tmp_path)) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,5 @@
 """The stacks of app.py, built as the CDK command line builds them: snapshots, functions, what stays, cdk-nag."""
 
-import importlib.util
 import json
 import re
 import uuid
@@ -22,42 +21,9 @@ from kms_patterns.local.server.stacks.resource_types import TYPES
 from stacks import discovered
 from tests.contract.lifecycle import created, documented, refusal
 from tests.contract.templates import documents, faults, unsupported
+from tests.synthesis import reference_app as reference
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="session")
-def app_module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference_app_module", ROOT / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def build(app_module: ModuleType) -> Callable[..., cdk.App]:
-    """Build the app under the context of cdk.json and that of the keyword arguments."""
-    settings: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
-
-    def build_app(region: str | None = None, *, validate: bool = False, **context: Any) -> cdk.App:
-        with pytest.MonkeyPatch.context() as environment:
-            environment.delenv("CDK_DEFAULT_ACCOUNT", raising=False)
-            environment.delenv("CDK_DEFAULT_REGION", raising=False)
-            if region:
-                environment.setenv("CDK_DEFAULT_REGION", region)
-            context = {**settings, "aws:cdk:bundling-stacks": [], **context}
-            app = cdk.App(context=context, builtin_cloud_formation_validation=validate)
-            app_module.add_stacks(app)
-        return app
-
-    return build_app
-
-
-@pytest.fixture(scope="session")
-def reference_app(build: Callable[..., cdk.App]) -> cdk.App:
-    return build(validate=True)
 
 
 @pytest.fixture(scope="session")
@@ -130,30 +96,40 @@ def test_nothing_that_stays_has_a_name_that_the_next_deployment_of_its_stack_wou
 
 
 @pytest.fixture(scope="session")
-def ephemeral_on_x86(build: Callable[..., cdk.App]) -> Templates:
-    app = build(**{"kms-patterns:lifecycle": "ephemeral", "kms-patterns:platform": "x86_64"})
-    return {stack.stack_name: stack.template for stack in app.synth().stacks}
+def ephemeral_on_x86() -> cdk.App:
+    """The app as one throws it away, for other processors, and without any acknowledgement."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cdk.Validations, "acknowledge", lambda *_: None)
+        app = reference(context={"kms-patterns:lifecycle": "ephemeral", "kms-patterns:platform": "x86_64"})
+        app.synth()
+    return app
 
 
-def test_ephemeral_context_deletes_everything_with_its_stack(ephemeral_on_x86: Templates) -> None:
-    resources = [item for template in ephemeral_on_x86.values() for item in template["Resources"].values()]
+@pytest.fixture(scope="session")
+def ephemeral_templates(ephemeral_on_x86: cdk.App) -> Templates:
+    return {stack.stack_name: stack.template for stack in ephemeral_on_x86.synth().stacks}
+
+
+def test_ephemeral_context_deletes_everything_with_its_stack(ephemeral_templates: Templates) -> None:
+    resources = [item for template in ephemeral_templates.values() for item in template["Resources"].values()]
     assert [item for item in resources if item.get("DeletionPolicy", "Delete") != "Delete"] == []
     buckets = [item for item in resources if item["Type"] == "AWS::S3::Bucket"]
     assert [item["Type"] for item in resources if "Custom" in item["Type"]] == [EMPTIES] * len(buckets)
 
 
-def test_stacks_that_the_region_cannot_take_are_left_out_with_a_notice(build: Callable[..., cdk.App]) -> None:
-    app = build(region="eu-central-2")
-    assembly = app.synth()
+def test_stacks_that_the_region_cannot_take_are_left_out_with_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-central-2")
+    app = reference()
     names = ("CodeSigning", "Hpke", "PublicKey", "RsaEnvelope", "Signing", "Tokens")
     with_urls = {f"KmsPatterns-{name}" for name in names}
-    assert {stack.stack_name for stack in assembly.stacks} == {*STACKS} - with_urls
+    built = {child.stack_name for child in app.node.children if isinstance(child, cdk.Stack)}
+    assert built == {*STACKS} - with_urls
     notices = [entry.data for entry in app.node.metadata if entry.type == "aws:cdk:info"]
     assert sorted(str(notice).partition(" is left out: ")[0] for notice in notices) == sorted(with_urls)
 
 
-def test_platform_context_reaches_every_function(ephemeral_on_x86: Templates, templates: Templates) -> None:
-    found = [item for item in functions(ephemeral_on_x86.values()) if item["Handler"] in handlers(templates)]
+def test_platform_context_reaches_every_function(ephemeral_templates: Templates, templates: Templates) -> None:
+    found = [item for item in functions(ephemeral_templates.values()) if item["Handler"] in handlers(templates)]
     assert len(found) == len(functions(templates.values())) > 0
     assert {tuple(function["Architectures"]) for function in found} == {("x86_64",)}
     assert len({function["Code"]["S3Key"] for function in found}) == 1
@@ -197,11 +173,10 @@ def test_no_acknowledgement_covers_a_stack_or_lacks_a_reason(reference_app: cdk.
 
 
 def test_every_acknowledgement_answers_a_finding_of_its_own_construct(
-    reference_app: cdk.App, build: Callable[..., cdk.App], monkeypatch: pytest.MonkeyPatch
+    reference_app: cdk.App, ephemeral_on_x86: cdk.App
 ) -> None:
     found = acknowledgements(reference_app)
-    monkeypatch.setattr(cdk.Validations, "acknowledge", lambda *_: None)
-    silent = build()
+    silent = ephemeral_on_x86
     assert acknowledgements(silent) == []
     bare = {finding: paths for pack in PACKS for finding, paths in findings(pack, silent).items()}
     stale = [
@@ -227,8 +202,8 @@ def test_plain_twin_is_flagged(pack: Pack, finding: str) -> None:
     assert finding in findings(pack, plain_twin())
 
 
-def test_cdk_nag_is_no_dependency_of_the_library(app_module: ModuleType) -> None:
-    sources = [Path(str(app_module.__file__)), *(ROOT / "constructs").rglob("*.py")]
+def test_cdk_nag_is_no_dependency_of_the_library() -> None:
+    sources = [ROOT / "app.py", *(ROOT / "constructs").rglob("*.py")]
     assert [path.name for path in sources if re.search(r"^\s*(import|from) cdk_nag", path.read_text(), re.M)] == []
 
 
