@@ -39,6 +39,7 @@ from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.access.report.wording import in_words
+from tests.access.simulator_cases import judged
 from tests.access.unknown_policies import Case, random_model
 
 MOST_CONTEXTS = 40
@@ -543,3 +544,24 @@ def test_denials_and_other_conditions_stay_as_they_are() -> None:
     allowed = {**statement, "Effect": "Allow", "Condition": {"StringEquals": {TAG_KEYS: "a"}, "Bool": {}}}
     for document in ({"Statement": [statement]}, {"Statement": [allowed]}, {"Statement": {"Effect": "Allow"}}):
         assert discoverable(document) == document
+
+
+@pytest.mark.parametrize(
+    ("response", "action", "outcome"),
+    [
+        ("Allowed", "kms:Decrypt", "as expected"),
+        ("Allowed", "kms:Encrypt", "miss"),
+        ("ImplicitlyDenied", "kms:Encrypt", "as expected"),
+        ("ImplicitlyDenied", "kms:Decrypt", "wider"),
+    ],
+)
+def test_cases_of_the_simulators_authors_are_compared(
+    response: str, action: str, outcome: str, running: Simulator
+) -> None:
+    """Of ``tests.access.simulator_cases``, which runs all of theirs."""
+    principal = "arn:aws:iam::123456789012:user/u"
+    allow = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
+    policy = {"Statement": [allow | {"Principal": {"AWS": principal}}]}
+    what = {"resource": "arn:aws:kms:us-east-1:123456789012:key/1234", "accountId": "123456789012"}
+    case = {"request": {"action": action, "resource": what, "principal": principal}, "identityPolicies": []}
+    assert judged({**case, "resourcePolicy": policy, "expected": {"response": response}}, running) == outcome

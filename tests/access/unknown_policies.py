@@ -292,7 +292,7 @@ def _misses_of(
             listed = possible.get((place, action), [])
             context = message["context"]
             names = _names(who, message["account"], given)
-            if not any(name in names and _possible(condition, context, running, truth) for name, condition in listed):
+            if not any(name in names and may_hold(condition, context, running, truth) for name, condition in listed):
                 yield f"{who} {action} on {place} with {context.get('kms:ViaService')} and {dict(given)}"
 
 
@@ -378,7 +378,7 @@ def _names(who: tuple[str, str], owner: str, given: Mapping[str, str]) -> set[st
     return found | ({"account administrator"} if account == owner else {"anyone outside"})
 
 
-def _possible(
+def may_hold(
     condition: Condition, context: Mapping[str, str], running: Simulator, truth: dict[tuple[Leaf, str], bool]
 ) -> bool:
     """Return whether a condition may hold in a context, whatever its propositions and unknown values come to."""
