@@ -99,11 +99,15 @@ class Target:
 
     def destroy(self, stacks: Sequence[str]) -> None:
         """Destroy the stacks, after remembering what is in them."""
+        self.remember(stacks)
+        self.cdk("destroy", *stacks, "--force")
+
+    def remember(self, stacks: Sequence[str]) -> None:
+        """Note the resources that the stacks have now; :meth:`left` looks for these."""
         pages = self.session.client("cloudformation").get_paginator("list_stack_resources")
         for stack in stacks:
             held = [it for page in pages.paginate(StackName=stack) for it in page["StackResourceSummaries"]]
             self.physical[stack] = [(it["ResourceType"], it["PhysicalResourceId"]) for it in held]
-        self.cdk("destroy", *stacks, "--force")
 
     def left(self, stack: str) -> tuple[list[str], int]:
         """Return what is left of a destroyed stack, and how many resources were looked for."""

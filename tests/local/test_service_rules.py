@@ -310,3 +310,42 @@ TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:topic"
 ])  # fmt: skip
 def test_a_policy_in_a_stack_is_what_its_service_takes(kind: str, properties: Any, refused: bool) -> None:
     assert (stack_document(kind, properties) is not None) is refused
+
+
+def test_stack_that_is_deployed_again_does_not_find_the_metrics_of_the_first_one(aws: LocalAws) -> None:
+    """CloudFormation draws new names: the first one's count would hold the second one's alarm in ALARM."""
+    stacks, metric, target = aws.client("cloudformation"), "Invocations", {"Id": "Q", "Arn": {"Fn::GetAtt": "Q.Arn"}}
+    resources = {
+        "Rule": {"Type": "AWS::Events::Rule", "Properties": {
+            "EventPattern": {"source": ["again"]}, "Targets": [target]}},
+        "Q": {"Type": "AWS::SQS::Queue"},
+        "Open": {"Type": "AWS::SQS::QueuePolicy", "Properties": {
+            "Queues": [{"Ref": "Q"}], "PolicyDocument": {"Statement": {
+            "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+            "Resource": {"Fn::GetAtt": "Q.Arn"}}}}},
+        "Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+            "Namespace": "AWS/Events", "MetricName": metric,
+            "Dimensions": [{"Name": "RuleName", "Value": {"Ref": "Rule"}}],
+            "Threshold": 1, "EvaluationPeriods": 1, "Period": 300, "Statistic": "Sum",
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold"}},
+    }  # fmt: skip
+    names = []
+    for _ in range(2):
+        stacks.create_stack(StackName="again", TemplateBody=json.dumps({"Resources": resources}))
+        stacks.get_waiter("stack_create_complete").wait(StackName="again", WaiterConfig={"Delay": 1})
+        held = {
+            item["LogicalResourceId"]: item["PhysicalResourceId"]
+            for item in stacks.describe_stack_resources(StackName="again")["StackResources"]
+        }
+        names.append(held)
+        assert _state(aws, held["Alarm"]) == "INSUFFICIENT_DATA"
+        aws.client("events").put_events(Entries=[{"Source": "again", "DetailType": "t", "Detail": "{}"}])
+        assert _state(aws, held["Alarm"]) == "ALARM"
+        stacks.delete_stack(StackName="again")
+        stacks.get_waiter("stack_delete_complete").wait(StackName="again", WaiterConfig={"Delay": 1})
+    assert not {*names[0].values()} & {*names[1].values()}
+
+
+def _state(aws: LocalAws, alarm: str) -> str:
+    (found,) = aws.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    return str(found["StateValue"])

@@ -44,6 +44,7 @@ CUSTOM_RESOURCES = "ministack.services.cloudformation.custom_resource"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 
 _HANDLER = "method path headers body query_params"
+_NAMES = {"_physical_name": "stack_name logical_id lowercase max_len seeded"}
 _STEPS = {
     "_delete_resource": "resource_type physical_id props stack_name logical_id",
     "_provision_resource": "resource_type logical_id props stack_name",
@@ -206,9 +207,8 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
         "_resolve_refs": "value resources params conditions mappings stack_name stack_id",
     },
     CUSTOM_RESOURCES: {"_pending": "=dict", "deliver_response": "token response"},
-    STACK_OPERATIONS: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS},
-    CHANGE_SETS: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS},
-    PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple", **_STEPS},
+    **{module: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS} for module in (STACK_OPERATIONS, CHANGE_SETS)},
+    PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple", **_NAMES, **_STEPS},
 }
 
 
