@@ -83,17 +83,15 @@ def calls() -> str:
 KMS, IAM = "https://docs.aws.amazon.com/kms/latest", "https://docs.aws.amazon.com/IAM/latest/UserGuide"
 EVENTS = "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"
 LOGS = "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutResourcePolicy.html"
-CLOUDWATCH = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html"
 FORMATION = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
-BUCKETS = "https://docs.aws.amazon.com/AmazonS3/latest/userguide/BucketRestrictions.html"
+S3 = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"
 # Of an account in a Region (roles: of an account): how many resources of a type there may be, by default.
 COUNTED = (
     ("customer managed keys", "AWS::KMS::Key", 100_000, f"{KMS}/developerguide/resource-limits.html"),
     ("roles", "AWS::IAM::Role", 1_000, f"{IAM}/reference_iam-quotas.html"),
-    ("buckets, in all Regions", "AWS::S3::Bucket", 10_000, BUCKETS),
-    ("rules of an event bus (100 in af-south-1 and eu-south-1)", "AWS::Events::Rule", 300, EVENTS),
-    ("resource policies of CloudWatch Logs", "AWS::Logs::ResourcePolicy", 10, LOGS),
-    ("alarms", "AWS::CloudWatch::Alarm", 5_000, CLOUDWATCH),
+    ("buckets, in all Regions", "AWS::S3::Bucket", 10_000, f"{S3}/BucketRestrictions.html"),
+    ("rules of an event bus", "AWS::Events::Rule", 300, EVENTS),
+    ("resource policies of CloudWatch Logs without a resource", "AWS::Logs::ResourcePolicy", 10, LOGS),
 )
 WILDCARDS = ("rules of an event bus with a wildcard in their pattern", 30, EVENTS)
 # How many characters the documents of a resource may have.
@@ -103,7 +101,8 @@ MEASURED = (
      f"{IAM}/reference_iam-quotas.html"),
     ("characters of a trust policy", "AWS::IAM::Role", "AssumeRolePolicyDocument", 2_048,
      f"{IAM}/reference_iam-quotas.html"),
-    ("characters of a bucket policy", "AWS::S3::BucketPolicy", "PolicyDocument", 20_480, BUCKETS),
+    ("characters of a bucket policy", "AWS::S3::BucketPolicy", "PolicyDocument", 20_480,
+     f"{S3}/using-iam-policies.html"),
     ("characters of an event pattern", "AWS::Events::Rule", "EventPattern", 2_048, EVENTS),
 )  # fmt: skip
 A_STACK = ("resources of a stack", 500, FORMATION)

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -25,13 +26,17 @@ from kms_patterns.access.findings import RULES, Violation
 from kms_patterns.access.live.key_inventory import KeyRecord
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind, Unresolved
-from kms_patterns.access.report.formats import as_sarif, render, render_difference
+from kms_patterns.access.questions import quantum_readiness
+from kms_patterns.access.questions.explanation import Explanation, Part
+from kms_patterns.access.questions.quantum_readiness import KeyReadiness, Urgency
+from kms_patterns.access.report.formats import as_sarif, explanation_as_text, render, render_difference
 from kms_patterns.access.report.html import difference_as_html, embedded, matrix_as_html
 from kms_patterns.access.report.markdown import LIMIT, code
 from kms_patterns.access.report.text import as_text
-from kms_patterns.access.report.wording import hidden, quoted, visible, visible_json, visible_lines
-from kms_patterns.cli import keys, local
+from kms_patterns.access.report.wording import hidden, mapped, quoted, visible, visible_json, visible_lines
+from kms_patterns.cli import keys, local, re_encryption
 from kms_patterns.local import inspection
+from kms_runtime.handlers import bulk_report
 from tests.browser import Browser, started
 
 COUNT = """
@@ -457,6 +462,37 @@ def test_recorded_calls_show_what_requests_hold_as_text(monkeypatch: pytest.Monk
     for words in (["calls"], ["why", "1"]):
         output = CliRunner().invoke(local.local, words, catch_exceptions=False).output
         assert not any(hidden(letter) for letter in output if letter != "\n"), ascii(output)
+
+
+def test_later_reports_show_what_others_wrote_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """Jobs of S3, explanations, keys and quantum computers: a line for a line, and nothing that a terminal acts on."""
+    texts = list(hostile(MANY // 5))
+    for some in (texts[place : place + 10] for place in range(0, len(texts), 10)):
+        rows = [{"TaskStatus": "failed", "Key": it, "ErrorCode": it, "ResultMessage": it} for it in some]
+        re_encryption._say("1", {"Status": "Complete", "Report": {"Prefix": "p"}}, rows)
+        said = capsys.readouterr().out
+        assert len(said.splitlines()) == 1 + len({*some}) + len(some), ascii(some)
+        for text in some:
+            said += re_encryption._reasons({"FailureReasons": [{"FailureCode": text, "FailureReason": text}]})
+            given = Explanation(text, text, text, [], [Part(text, text)], [[text]])
+            said += explanation_as_text(given)
+            key = KeyReadiness(text, text, Urgency.NOW, "x", "y", [text])
+            said += quantum_readiness._as_text(mapped([key]))
+        assert not any(hidden(letter) for letter in said if letter != "\n"), ascii(said)
+
+
+def test_page_of_a_bulk_run_shows_names_of_objects_as_text() -> None:
+    texts = list(hostile(MANY // 5))
+    examples = [{"key": it, "error": it, "reason": it} for it in texts]
+    found = {"dollars": {}, "failures": dict.fromkeys(texts, 1), "examples": examples, "failedLists": texts}
+    output = bulk_report.page({**found, "execution": texts[-1]})
+    assert not any(hidden(letter) for letter in output)
+    page = Page(output)
+    rows = len({*texts}) + len(texts)
+    assert Counter(page.tags) == {
+        **dict.fromkeys(("html", "meta", "title", "h1", "ul"), 1), "h2": 2, "table": 2,
+        "tr": rows + 1, "td": 2 * len({*texts}) + 3 * len(texts) + 2, "li": len(texts),
+    }  # fmt: skip
 
 
 def test_sarif_is_json_whose_messages_are_the_texts(tmp_path: Path) -> None:

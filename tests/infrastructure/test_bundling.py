@@ -1,6 +1,7 @@
 """The functions' code asset, really bundled, and the fingerprint and platform that name it."""
 
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -118,16 +119,47 @@ def test_asset_that_was_altered_after_synthesis_is_noticed(
 
     (asset / "kms_runtime" / "macs.py").write_text("stolen = True")
     (asset / "sitecustomize.py").write_text("import os")
+    (asset / "kms_runtime" / "__pycache__").mkdir(exist_ok=True)
+    (asset / "kms_runtime" / "__pycache__" / "macs.cpython-314.pyc").write_bytes(b"stolen")
+    (asset / "\x1b[2K").write_text("import os")
     (asset / "kms_runtime" / "errors.py").unlink()
     (asset / "kms_runtime" / "backoff.py").unlink()
     (asset / "kms_runtime" / "backoff.py").symlink_to(arm_asset / "kms_runtime" / "backoff.py")
     with zipfile.ZipFile(tmp_path / ".cache" / "1.zip", "a") as archive:
         archive.writestr("boto3.py", "stolen = True")
         archive.writestr("kms_runtime/macs.py", (arm_asset / "kms_runtime" / "macs.py").read_bytes())
-    names = ["kms_runtime/backoff.py", "kms_runtime/errors.py", "kms_runtime/macs.py", "sitecustomize.py"]
+    byte_code = "kms_runtime/__pycache__/macs.cpython-314.pyc"
+    names = [
+        "\x1b[2K",
+        byte_code,
+        "kms_runtime/backoff.py",
+        "kms_runtime/errors.py",
+        "kms_runtime/macs.py",
+        "sitecustomize.py",
+    ]
     assert altered_assets(tmp_path, ARM) == {"asset.1": names, ".cache/1.zip": ["boto3.py", "kms_runtime/macs.py"]}
     done = CliRunner().invoke(main, ["doctor", "--assets", str(tmp_path)])
-    assert (done.exit_code, done.output.splitlines()[0]) == (1, f"asset.1: 4 files differ: {', '.join(names)}")
+    shown = ", ".join([r"\x1b[2K", *names[1:5]])
+    assert (done.exit_code, done.output.splitlines()[0]) == (1, f"asset.1: 6 files differ: {shown}")
+
+
+def test_code_that_was_replaced_by_something_that_does_not_look_like_it_is_noticed(
+    arm_asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module beside the package, or hooks alone, take its place: no file is below ``kms_runtime/``."""
+    monkeypatch.setattr(
+        WheelBundling, "try_bundle", lambda _, folder: shutil.copytree(arm_asset, folder, dirs_exist_ok=True)
+    )
+    code = {"Handler": "kms_runtime.handlers.signer.handler", "Code": {"S3Key": "1.zip"}}
+    resources = {"Function": {"Type": "AWS::Lambda::Function", "Properties": code}}
+    (tmp_path / "S.template.json").write_text(json.dumps({"Resources": resources}))
+    (tmp_path / "asset.1").mkdir()
+    (tmp_path / "asset.1" / "kms_runtime.py").write_text("__path__ = ['/tmp']")
+    shutil.copytree(arm_asset, tmp_path / "asset.2")
+    found = altered_assets(tmp_path, ARM)
+    assert found.keys() == {"asset.1", "asset.2"}
+    assert "kms_runtime.py" in found["asset.1"]
+    assert found["asset.2"] == []
 
 
 @pytest.mark.usefixtures("package_index")

@@ -57,6 +57,7 @@ def doctor(assets: Path | None, name: str) -> None:
 
 
 def _compare(assembly: Path, name: str) -> None:
+    from kms_patterns.access.report.wording import visible  # noqa: PLC0415 - slow
     from kms_patterns.functions.bundling import BundlingError, altered_assets  # noqa: PLC0415 - needs the CDK
     from kms_patterns.functions.function_code import platform_named  # noqa: PLC0415 - needs the CDK
 
@@ -65,7 +66,8 @@ def _compare(assembly: Path, name: str) -> None:
     except (BundlingError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     for asset, files in found.items():
-        click.echo(f"{asset}: " + (f"{len(files)} files differ: {', '.join(files[:5])}" if files else "as its sources"))
+        told = f"{len(files)} files differ: {', '.join(files[:5])}" if files else "as its sources"
+        click.echo(visible(f"{asset}: {told}"))
     if not found:
         click.echo(f"{assembly} has no code of this package")
     sys.exit(1 if not found or any(found.values()) else 0)

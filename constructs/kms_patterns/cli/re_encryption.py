@@ -137,8 +137,10 @@ def _followed(jobs: Any, account: str, name: str, until: set[str], every: float)
 
 
 def _reasons(found: Mapping[str, Any]) -> str:
+    from kms_patterns.access.report.wording import visible  # noqa: PLC0415
+
     reasons = [f"{it.get('FailureCode')}: {it.get('FailureReason')}" for it in found.get("FailureReasons", [])]
-    return "; ".join(reasons) or str(found.get("StatusUpdateReason") or "no reason given")
+    return visible("; ".join(reasons) or str(found.get("StatusUpdateReason") or "no reason given"))
 
 
 _COLUMNS: Final = ("Bucket", "Key", "VersionId", "TaskStatus", "ErrorCode", "HTTPStatusCode", "ResultMessage")
@@ -164,7 +166,7 @@ def _report(s3: Any, found: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 def _say(name: str, found: Mapping[str, Any], rows: Iterator[Mapping[str, str]]) -> Counter[str]:
     """Say how a job ended; return the number of rows by status. A report may have more rows than fit into memory."""
-    from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
+    from kms_patterns.access.report.wording import visible  # noqa: PLC0415
 
     outcomes: Counter[str] = Counter()
     codes: Counter[str] = Counter()
@@ -177,10 +179,10 @@ def _say(name: str, found: Mapping[str, Any], rows: Iterator[Mapping[str, str]])
     failed = codes.total()
     click.echo(f"job {name} is {found['Status']}: {outcomes['succeeded']:,} updated, {failed:,} not")
     for code, many in codes.most_common():
-        click.echo(f"    {many:,} {code}")
+        click.echo(f"    {many:,} {visible(code)}")
     for row in shown:
-        text = f"{unquote_plus(row['Key'])} {row.get('VersionId', '')}: {row.get('ResultMessage', '')}"
-        click.echo("    " + visible_lines(text.replace("\n", r"\n")))
+        told = f"{unquote_plus(row['Key'])} {row.get('VersionId', '')}: {row.get('ResultMessage', '')}"
+        click.echo(f"    {visible(told)}")
     if failed > len(shown):
         click.echo(f"    … and {failed - len(shown):,} more, in {found['Report']['Prefix']}/job-{found['JobId']}")
     return outcomes

@@ -1,6 +1,7 @@
 """The one code asset that all functions share: the ``kms_runtime`` package and its wheels, bundled without Docker."""
 
 import compileall
+import json
 import os
 import shutil
 import subprocess
@@ -48,10 +49,11 @@ def runtime_code(scope: IConstruct) -> aws_lambda.Code:
 
 
 def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[str]]:
-    """Return the files of each asset that differ from what sources and lock give, for the assets that have our code.
+    """Return the files of each asset that differ from what sources and lock give, for the assets with our code.
 
-    The bundle is made anew: pip compares each wheel with the lock, and the same sources give the same bytes. Zip files
-    that the CDK packed and would upload are compared as well.
+    These are the assets that hold such code, and those that a template names for a function that calls it: what was
+    put in the place of the code need not look like it. The bundle is made anew: pip compares each wheel with the lock,
+    and the same sources give the same bytes. Zip files that the CDK packed and would upload are compared as well.
 
     Args:
         assembly: A folder such as ``cdk.out``.
@@ -62,7 +64,12 @@ def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[s
     """
     packed = {path: _packed(path) for path in sorted(assembly.glob(".cache/*.zip"))}
     found = {path: _laid_out(path) for path in sorted(assembly.glob("asset.*")) if path.is_dir()} | packed
-    ours = {path: content for path, content in found.items() if any(name.startswith(_OURS) for name in content)}
+    named = _named(assembly)
+    ours = {
+        path: content
+        for path, content in found.items()
+        if any(name.startswith(_OURS) for name in content) or path.name.removeprefix("asset.").split(".")[0] in named
+    }
     if not ours:
         return {}
     with tempfile.TemporaryDirectory() as folder:
@@ -77,6 +84,15 @@ def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[s
 
 
 _OURS = "kms_runtime/"
+
+
+def _named(assembly: Path) -> set[str]:
+    """Return the hashes of the assets of functions whose handler is in this package."""
+    templates = [json.loads(path.read_text(encoding="utf-8")) for path in assembly.rglob("*.template.json")]
+    resources = [item for template in templates for item in template.get("Resources", {}).values()]
+    functions = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]
+    codes = [it["Code"].get("S3Key") for it in functions if str(it.get("Handler")).startswith("kms_runtime.")]
+    return {code.removesuffix(".zip") for code in codes if isinstance(code, str)}
 
 
 def _laid_out(folder: Path) -> dict[str, str]:

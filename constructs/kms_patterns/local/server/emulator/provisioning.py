@@ -9,14 +9,12 @@ AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-
 """
 
 import copy
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import (
-    CLOUDFORMATION,
     CUSTOM_RESOURCES,
     ENGINE,
     KMS,
@@ -33,7 +31,6 @@ from kms_patterns.local.server.services.configured_keys import keep_table_key
 Properties = Mapping[str, Any]
 Provisioned = tuple[str, dict[str, Any]]
 _MATERIALS = ("_symmetric_key", "_hmac_key", "_private_key")
-_SUFFIX = 13
 _FUNCTION_PROPERTIES = ("DeadLetterConfig", "KmsKeyArn")
 
 
@@ -103,24 +100,6 @@ _KEPT: Mapping[str, Callable[[str, Properties], None]] = {
     "AWS::SNS::Topic": _keep_of_topic,
 }
 """Type -> what keeps the properties that the emulator drops."""
-
-
-def names(original: Callable[..., str]) -> Callable[..., str]:
-    """Name a resource by its stack's id, not by the stack's name alone.
-
-    A stack that is deployed again gets new names on AWS. Under the old ones it would meet what outlives a resource:
-    metrics of a rule, processes of a function, a retained log group.
-    """
-
-    def named(stack_name: str, logical_id: str, **options: Any) -> str:
-        name = original(stack_name, logical_id, **options)
-        stack = reach(CLOUDFORMATION, "_stacks").get(stack_name)
-        if stack is None:
-            return name
-        suffix = hashlib.sha256(f"{stack['StackId']}{name}".encode()).hexdigest()[:_SUFFIX]
-        return name[:-_SUFFIX] + (suffix if options.get("lowercase") else suffix.upper())
-
-    return named
 
 
 def execute(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

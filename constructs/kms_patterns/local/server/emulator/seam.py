@@ -140,7 +140,7 @@ def _install_cloudformation(kms: KmsService) -> None:
     replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", bucket_properties.bucket_configurations)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.key_handlers)
-    replace(PROVISIONERS, "_physical_name", provisioning.names)
+    replace(PROVISIONERS, "_physical_name", cloudformation.names)
     replace(STACKS, "_add_event", event_targets.record_event)
     replace(ENGINE, "_resolve_refs", provisioning.resolve_references)
     for module in (STACKS, PROVISIONERS):

@@ -6,6 +6,7 @@ AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-se
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from http import HTTPStatus
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -34,6 +35,7 @@ from kms_patterns.local.server.stacks.stack_refusals import ResourceFailed, hand
 
 Handler = Callable[..., Awaitable[Response]]
 _CLOUDFORMATION = "cloudformation.amazonaws.com"
+_SUFFIX = 13  # characters of what makes a generated name unique
 # Operations that begin work on a stack.
 _OF_STACKS = frozenset({
     "CreateStack", "UpdateStack", "DeleteStack", "CreateChangeSet", "ExecuteChangeSet", "ContinueUpdateRollback",
@@ -159,6 +161,24 @@ def recreation(original: Callable[[str, str], str]) -> Callable[[str, str], str]
         return "Always" if name in replacing else "Never"
 
     return classify
+
+
+def names(original: Callable[..., str]) -> Callable[..., str]:
+    """Name a resource by its stack's id, not by the stack's name alone.
+
+    A stack that is deployed again gets new names on AWS. Under the old ones it would meet what outlives a resource:
+    metrics of a rule, processes of a function, a retained log group.
+    """
+
+    def named(stack_name: str, logical_id: str, **options: Any) -> str:
+        name = original(stack_name, logical_id, **options)
+        stack = reach(CLOUDFORMATION, "_stacks").get(stack_name)
+        if stack is None:
+            return name
+        suffix = sha256(f"{stack['StackId']}{name}".encode()).hexdigest()[:_SUFFIX]
+        return name[:-_SUFFIX] + (suffix if options.get("lowercase") else suffix.upper())
+
+    return named
 
 
 def _stack(params: Mapping[str, str]) -> dict[str, Any] | None:
