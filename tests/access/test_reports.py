@@ -469,7 +469,7 @@ def test_later_reports_show_what_others_wrote_as_text(capsys: pytest.CaptureFixt
     texts = list(hostile(MANY // 5))
     for some in (texts[place : place + 10] for place in range(0, len(texts), 10)):
         rows = [{"TaskStatus": "failed", "Key": it, "ErrorCode": it, "ResultMessage": it} for it in some]
-        re_encryption._say("1", {"Status": "Complete", "Report": {"Prefix": "p"}}, rows)
+        re_encryption._say("1", {"Status": "Complete", "Report": {"Prefix": "p"}}, iter(rows))
         said = capsys.readouterr().out
         assert len(said.splitlines()) == 1 + len({*some}) + len(some), ascii(some)
         for text in some:
