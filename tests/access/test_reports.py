@@ -29,7 +29,7 @@ from kms_patterns.access.model import PrincipalKind, ResourceKind, Unresolved
 from kms_patterns.access.questions import quantum_readiness
 from kms_patterns.access.questions.explanation import Explanation, Part
 from kms_patterns.access.questions.quantum_readiness import KeyReadiness, Urgency
-from kms_patterns.access.report.formats import as_sarif, explanation_as_text, render, render_difference
+from kms_patterns.access.report.formats import as_sarif, render, render_difference, render_explanation
 from kms_patterns.access.report.html import difference_as_html, embedded, matrix_as_html
 from kms_patterns.access.report.markdown import LIMIT, code
 from kms_patterns.access.report.text import as_text
@@ -475,7 +475,11 @@ def test_later_reports_show_what_others_wrote_as_text(capsys: pytest.CaptureFixt
         for text in some:
             said += re_encryption._reasons({"FailureReasons": [{"FailureCode": text, "FailureReason": text}]})
             given = Explanation(text, text, text, [], [Part(text, text)], [[text]])
-            said += explanation_as_text(given)
+            said += "".join(render_explanation(given, form) for form in ("text", "json", "markdown"))
+            kinds = {
+                it.type for it in MARKDOWN.parse(render_explanation(given, "markdown")) for it in it.children or [it]
+            }
+            assert kinds.isdisjoint({"link_open", "image", "html_block", "html_inline", "fence"}), ascii(text)
             key = KeyReadiness(text, text, Urgency.NOW, "x", "y", [text])
             said += quantum_readiness._as_text(mapped([key]))
         assert not any(hidden(letter) for letter in said if letter != "\n"), ascii(said)
@@ -486,7 +490,7 @@ def test_page_of_a_bulk_run_shows_names_of_objects_as_text() -> None:
     examples = [{"key": it, "error": it, "reason": it} for it in texts]
     found = {"dollars": {}, "failures": dict.fromkeys(texts, 1), "examples": examples, "failedLists": texts}
     output = bulk_report.page({**found, "execution": texts[-1]})
-    assert not any(hidden(letter) for letter in output)
+    assert output.isprintable()
     page = Page(output)
     rows = len({*texts}) + len(texts)
     assert Counter(page.tags) == {

@@ -8,7 +8,6 @@ import html
 import io
 import json
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -241,29 +240,21 @@ def _dollars(counts: Mapping[str, float]) -> dict[str, float]:
 
 
 def page(found: Mapping[str, Any]) -> str:
-    """Return a report as a page; names of objects are escaped, and what has no ink or turns text round is spelt out."""
+    """Return a report as a page; names of objects are escaped, and controls and direction marks named."""
     shown = [(name, value) for name, value in found.items() if not isinstance(value, list | dict)]
     shown += [(f"cost: {name}", f"${value}") for name, value in found["dollars"].items()]
     shown += [(f"failed: {name}", value) for name, value in found["failures"].items()]
     examples = [(it["key"], it["error"], it["reason"]) for it in found["examples"]]
-    lists = "".join(f"<li>{_shown(name)}</li>" for name in found["failedLists"])
-    return (
+    lists = "".join(f"<li>{html.escape(name)}</li>" for name in found["failedLists"])
+    written = (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Bulk run</title>"
-        f"<h1>{_shown(found['execution'])}</h1><table>{_rows(shown)}</table>"
+        f"<h1>{html.escape(found['execution'])}</h1><table>{_rows(shown)}</table>"
         f"<h2>Failed objects, the first {EXAMPLES}</h2><table>{_rows(examples)}</table>"
         f"<h2>Lists for another run</h2><ul>{lists}</ul></html>"
     )
+    return "".join(letter if letter.isprintable() else f"[U+{ord(letter):04X}]" for letter in written)
 
 
 def _rows(rows: list[Any]) -> str:
-    cells = ("".join(f"<td>{_shown(cell)}</td>" for cell in row) for row in rows)
+    cells = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows)
     return "".join(f"<tr>{row}</tr>" for row in cells)
-
-
-def _shown(value: object) -> str:
-    letters = str(value).replace("\\", "\\\\")
-    return html.escape("".join(it if _has_ink(it) else it.encode("unicode_escape").decode() for it in letters))
-
-
-def _has_ink(letter: str) -> bool:
-    return letter == " " or (unicodedata.category(letter)[0] in "LNPS" and letter not in "\u115f\u1160\u3164\uffa0")
