@@ -162,6 +162,15 @@ def test_command_line_that_would_not_be_understood_is_found(line: str) -> None:
     assert refusal(line)
 
 
+def test_notes_answer_as_many_statements_as_they_say_and_each_row_leads_somewhere() -> None:
+    text = (ROOT / "docs" / "notes.md").read_text()
+    rows = [re.split(r" \| ", line.strip("| \n")) for line in text.splitlines() if re.match(r"\| \d", line)]
+    assert {len(row) for row in rows} == {4}
+    assert [sum(int(count) for count, *_ in rows)] == [int(it) for it in re.findall(r"in (\d+) statements", text)]
+    # That the page and the anchor exist is asked of every link of the site.
+    assert [said for _, said, _, here in rows if "](" not in here] == []
+
+
 def threats() -> list[list[str]]:
     text = (ROOT / "SECURITY.md").read_text()
     return [line.strip("| ").split(" | ") for line in text.partition("## Threats")[2].splitlines() if line[:2] == "| "]

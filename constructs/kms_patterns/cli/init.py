@@ -20,8 +20,13 @@ def build(app: cdk.App) -> cdk.Stack:
     instances = iam.ServicePrincipal("ec2.amazonaws.com")
     key = EncryptionKey(stack, "Key", alias="documents")
     bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
-    bucket.grant_upload(iam.Role(stack, "Uploader", assumed_by=instances), multipart=True)
-    bucket.grant_download(iam.Role(stack, "Downloader", assumed_by=instances))
+    uploader = iam.Role(stack, "Uploader", assumed_by=instances)
+    downloader = iam.Role(stack, "Downloader", assumed_by=instances)
+    bucket.grant_upload(uploader, multipart=True)
+    bucket.grant_download(downloader)
+    cdk.CfnOutput(stack, "BucketName", value=bucket.bucket_name)
+    cdk.CfnOutput(stack, "UploaderName", value=uploader.role_name)
+    cdk.CfnOutput(stack, "DownloaderName", value=downloader.role_name)
     return stack
 
 
@@ -85,4 +90,6 @@ def init(folder: Path) -> None:
         "  pip install -r requirements.txt && npm install\n"
         "  pytest      # who can use the key\n"
         "  npx cdk synth --quiet && kms-patterns access cdk.out      # the same in words\n"
+        "  # deploy it on this machine:\n"
+        '  eval "$(kms-patterns local start)" && kms-patterns cdk bootstrap && kms-patterns cdk deploy\n'
     )

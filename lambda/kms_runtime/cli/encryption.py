@@ -109,7 +109,9 @@ def decrypting_keyring(keys: Sequence[str], accounts: Sequence[str], *, rsa: boo
 
 def _regions(keys: Sequence[str]) -> dict[str, str]:
     if not keys:
-        raise click.UsageError("--key is missing")
+        raise click.UsageError(
+            "--key is missing: give the ARN of the key; the JSON of an exported public key has it as keyArn"
+        )
     parsed = {key: parse_key_arn(key) for key in keys}
     wrong = [key for key, arn in parsed.items() if arn is None]
     if wrong:
