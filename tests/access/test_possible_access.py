@@ -221,6 +221,7 @@ WRITER = [{"ObjectOwnership": "ObjectWriter"}]
                 {},
             ),
             ("macro-beside", CLOSED | {"Properties": CLOSED["Properties"] | MACRO}, READER, OUTSIDE, DECRYPTION, {}),
+            ("macro-among-resources", CLOSED, role(), OUTSIDE, DECRYPTION, MACRO),
             ("macro-in-role", DELEGATED, role(**MACRO), "User", DECRYPTION, {}),
             ("custom-grant", CLOSED, role(), OUTSIDE, DECRYPTION, {"C": call("KMS", "createGrant", "KeyId")}),
             (

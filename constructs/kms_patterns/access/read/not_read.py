@@ -65,7 +65,7 @@ _CALLS = re.compile(rf"(?i)\b({'|'.join(CALLS)})(?:Command)?\b")
 
 def not_read(stack: Stack) -> Iterator[Unresolved]:
     """Yield what of ``stack`` may give access and is not evaluated."""
-    transforms = _transforms(stack.template.get("Transform"))
+    transforms = _transforms(stack.template)
     for name in transforms:
         yield Unresolved(stack.id, f"transform {name}", "what it makes of the template at deployment is not seen")
     for logical_id, what, why_not in stack.notes:
@@ -126,9 +126,14 @@ def calls_in(properties: Any) -> list[str]:
 def transforms_of(stack: Stack, logical_id: str) -> list[str]:
     """Return the macros that may change a resource: those of the whole template, and those inside it."""
     resource = stack.resources[logical_id]
-    whole = _transforms(stack.template.get("Transform")) if resource.get("Type") in _CHANGED_BY_MACROS else []
+    whole = _transforms(stack.template) if resource.get("Type") in _CHANGED_BY_MACROS else []
     return [*whole, *sorted(set(_inner_transforms(resource)))]
 
 
-def _transforms(value: Any) -> list[str]:
-    return [str(item) for item in (value if isinstance(value, list) else [value]) if item]
+def _transforms(template: Mapping[str, Any]) -> list[str]:
+    """Return the macros that may change a template or add resources to it; those inside one resource left out."""
+    sections = (template, template.get("Resources"))
+    inserted = [section.get("Fn::Transform") for section in sections if isinstance(section, Mapping)]
+    given = [template.get("Transform"), *inserted]
+    named = [item for value in given for item in (value if isinstance(value, list) else [value]) if item]
+    return [str(item.get("Name", "")) if isinstance(item, Mapping) else str(item) for item in named]
