@@ -130,8 +130,8 @@ ENTRIES = [
     Entry(
         "A key policy over 32 KiB",
         f"{CHECKS}.synth.template_checks._size",
-        lambda it: many(it, 120),
-        lambda it: many(it, 40),
+        lambda it: many(it, 30),
+        lambda it: many(it, 10),
     ),
     Entry(
         "A key spec that the type's usage does not have",

@@ -86,11 +86,11 @@ def own(
 
 
 def many(stack: cdk.Stack, number: int) -> None:
-    """Grant a number of roles, each under a condition of its own."""
+    """Grant a number of roles, each under a long condition of its own."""
     key = EncryptionKey(stack, "Key")
     for one in range(number):
         user = iam.Role.from_role_arn(stack, f"Role{one}", f"arn:aws:iam::111122223333:role/role-{one}")
-        key.grant_decrypt(user, encryption_context={"tenant": f"{one}"})
+        key.grant_decrypt(user, encryption_context={"tenant": f"{one:01000}"})
 
 
 def rotating(stack: cdk.Stack, *, on: bool) -> None:
