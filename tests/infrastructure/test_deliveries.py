@@ -7,14 +7,21 @@ from aws_cdk import (
     aws_cloudtrail,
     aws_cloudwatch,
     aws_cloudwatch_actions,
+    aws_codebuild,
+    aws_codecommit,
+    aws_codepipeline,
+    aws_codepipeline_actions,
     aws_ec2,
     aws_events,
     aws_events_targets,
+    aws_kinesisfirehose,
     aws_lambda,
     aws_s3,
+    aws_secretsmanager,
     aws_sns,
     aws_sns_subscriptions,
     aws_sqs,
+    aws_stepfunctions,
 )
 from aws_cdk import aws_iam as iam
 
@@ -310,3 +317,93 @@ def test_role_whose_own_policy_is_written_elsewhere_may_use_an_encrypted_queue(s
     actions = "kms:GenerateDataKey", "kms:Decrypt"
     key.grant_operations(role, *actions, via_service="sqs", key_policy_only=True)
     assert cdk.assertions.Template.from_stack(stack).find_resources("AWS::SQS::Queue")
+
+
+def map_over_a_bucket(stack, key):
+    """aws-cdk#32144: ItemReader and ResultWriter do not grant the key of their buckets."""
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
+    made = aws_stepfunctions.DistributedMap(
+        stack, "Map", item_reader=aws_stepfunctions.S3JsonItemReader(bucket=bucket, key="items.json")
+    )
+    made.item_processor(aws_stepfunctions.Pass(stack, "Pass"))
+    body = aws_stepfunctions.DefinitionBody.from_chainable(made)
+    return aws_stepfunctions.StateMachine(stack, "Machine", definition_body=body).role
+
+
+def rule_to_a_delivery_stream(stack, key):
+    """The caller of PutRecord needs the key, which is the role of the rule's target and not that of the stream."""
+    destination = aws_kinesisfirehose.S3Bucket(aws_s3.Bucket(stack, "Bucket"))
+    encryption = aws_kinesisfirehose.StreamEncryption.customer_managed_key(key)
+    stream = aws_kinesisfirehose.DeliveryStream(stack, "Stream", encryption=encryption, destination=destination)
+    target = aws_events_targets.FirehoseDeliveryStream(stream)
+    aws_events.Rule(stack, "Rule", schedule=aws_events.Schedule.rate(cdk.Duration.days(1)), targets=[target])
+    return stream.node.find_child("EventsRole")
+
+
+def secret_among_the_variables_of_a_build(stack, key):
+    """aws-cdk#14477: the role of a project may get the secret, and not decrypt it."""
+    secret = aws_secretsmanager.Secret(stack, "Secret", encryption_key=key)
+    kind = aws_codebuild.BuildEnvironmentVariableType.SECRETS_MANAGER
+    variable = aws_codebuild.BuildEnvironmentVariable(type=kind, value=secret.secret_arn)
+    spec = aws_codebuild.BuildSpec.from_object({"version": "0.2"})
+    return aws_codebuild.Project(stack, "Build", build_spec=spec, environment_variables={"IT": variable}).role
+
+
+USES = [
+    (map_over_a_bucket, "s3:GetObject", "kms:Decrypt", "s3"),
+    (rule_to_a_delivery_stream, "firehose:PutRecord", "kms:GenerateDataKey", "firehose"),
+    (secret_among_the_variables_of_a_build, "secretsmanager:GetSecretValue", "kms:Decrypt", "secretsmanager"),
+]
+
+
+@pytest.mark.parametrize(("make", "action", "needed", "service"), USES)
+@pytest.mark.parametrize("granted", [False, True])
+def test_role_of_a_construct_that_may_use_what_is_encrypted_and_not_the_key_is_pointed_out(
+    granted, make, action, needed, service, stack, key
+):
+    role = make(stack, key)
+    if granted:
+        key.grant_operations(role, needed, via_service=service)
+
+    found = [text for _, text in warnings(stack, "no policy allows it")]
+
+    assert [f" {action} on Stack#" in text and f"allows it {needed}" in text for text in found] == [True] * (
+        not granted
+    )
+
+
+def build(stack, key):
+    """aws-cdk#21973: the project's construct grants its role."""
+    spec = aws_codebuild.BuildSpec.from_object({"version": "0.2"})
+    aws_codebuild.Project(stack, "Build", build_spec=spec, encryption_key=key)
+
+
+def replication(stack, key):
+    """The role has a name of its own, and the key policy of the destination's key names it by that."""
+    destination = aws_s3.Bucket(stack, "Destination", encryption_key=key, versioned=True)
+    rule = aws_s3.ReplicationRule(destination=destination, kms_key=key, sse_kms_encrypted_objects=True)
+    aws_s3.Bucket(stack, "Source", versioned=True, replication_rules=[rule])
+
+
+def pipeline(stack, key):
+    source, bucket = aws_codepipeline.Artifact(), EncryptedBucket(stack, "Artifacts", encryption_key=key)
+    repository = aws_codecommit.Repository(stack, "Repository", repository_name="orders")
+    made = aws_codepipeline.Pipeline(stack, "Pipeline", artifact_bucket=bucket)
+    action = aws_codepipeline_actions.CodeCommitSourceAction(action_name="It", repository=repository, output=source)
+    made.add_stage(stage_name="Source", actions=[action])
+    approval = aws_codepipeline_actions.ManualApprovalAction(action_name="It")
+    made.add_stage(stage_name="Approve", actions=[approval])
+
+
+@pytest.mark.parametrize("make", [build, replication, pipeline])
+def test_key_that_the_role_of_a_resource_is_granted_is_not_pointed_out(make, stack, key):
+    make(stack, key)
+
+    assert warnings(stack) == []
+
+
+def test_key_of_a_build_whose_role_is_not_granted_is_pointed_out(stack, key, role):
+    build(stack, key)
+    stack.node.find_child("Build").node.default_child.service_role = role("Other").role_arn
+
+    assert len(warnings(stack)) == 1

@@ -5,12 +5,16 @@ import importlib
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_iam as iam
 
 import kms_patterns
+from kms_patterns import EncryptedBucket, EncryptionKey, RsaEncryptionKey
 from tests.contract.templates import faults
 from tests.end_to_end.conftest import APP as FAMILY
 from tests.end_to_end.test_successive_deployments import roll_over, two_lives
@@ -139,3 +143,76 @@ def test_aws_would_refuse_nothing_of_what_end_to_end_tests_deploy(app, tmp_path,
 @pytest.mark.parametrize("name", NAMES)
 def test_example_fits_on_a_screen(name: str) -> None:
     assert len((EXAMPLES / name).read_text().splitlines()) <= 35
+
+
+MISTAKES: dict[str, tuple[Callable[[cdk.Stack, Any, Any], object], str]] = {
+    "an enum as a text": (
+        lambda stack, _key, _role: EncryptionKey(stack, "It", access="named"),  # type: ignore[arg-type]
+        "EncryptionKey: access='named': give KeyAccess.NAMED",
+    ),
+    "an enum of the CDK": (
+        lambda stack, _key, _role: EncryptionKey(stack, "It", lifecycle=cdk.RemovalPolicy.DESTROY),  # type: ignore[arg-type]
+        "EncryptionKey: lifecycle=<RemovalPolicy.DESTROY: 'DESTROY'>: give KeyLifecycle.RETAIN or "
+        "KeyLifecycle.EPHEMERAL",
+    ),
+    "an ARN for a role": (
+        lambda _stack, key, _role: key.grant_decrypt("arn:aws:iam::111122223333:role/orders"),
+        "grant_decrypt: grantee='arn:aws:iam::111122223333:role/orders': a text is not a grantee, and no policy can be "
+        "attached to an iam.ArnPrincipal; give the role or user itself, such as iam.Role.from_role_arn(scope, id, arn)",
+    ),
+    "a whole account": (
+        lambda _stack, key, _role: key.grant_decrypt(iam.AccountPrincipal("444455556666")),
+        "a key policy names single roles and users, and AccountPrincipal is neither: that is every role and user of "
+        "the account; for that there is access=KeyAccess.DELEGATED. Allowing it would open the key to more than one "
+        "caller, or to none",
+    ),
+    "an action without its prefix": (
+        lambda _stack, key, role: key.grant_operations(role, "Decrypt"),
+        "Stack/Key: Decrypt refused: it has no prefix; write 'kms:Decrypt'",
+    ),
+    "a wildcard": (
+        lambda _stack, key, role: key.grant(role, "kms:*"),
+        "Stack/Key: wildcard kms:*: name the exact actions, for example kms:GenerateDataKey",
+    ),
+    "a host name for a service": (
+        lambda _stack, key, role: key.grant_decrypt(role, via_service="s3.eu-west-1.amazonaws.com"),
+        "Stack/Key: via_service 's3.eu-west-1.amazonaws.com' is a host name, so no request would match; use 's3'",
+    ),
+    "a text for a list": (
+        lambda _stack, key, role: key.grant_decrypt(role, required_context="tenant"),
+        "grant_decrypt: required_context='tenant': a string, of which each letter would be a name; give a list: "
+        "['tenant']",
+    ),
+    "a misspelt argument": (
+        lambda _stack, key, role: key.grant_decrypt(role, encryption_contxt={"tenant": "a"}),
+        "grant_decrypt() has no argument encryption_contxt; it has grantee, via_service, conditions, key_policy_only, "
+        "encryption_context, required_context",
+    ),
+    "a key that does not encrypt at rest": (
+        lambda stack, _key, _role: EncryptedBucket(stack, "It", encryption_key=RsaEncryptionKey(stack, "Rsa")),  # type: ignore[arg-type]
+        "encryption_key is a RsaEncryptionKey: S3 encrypts under symmetric keys, and grants on an EncryptedBucket name "
+        "the users of its key: give an EncryptionKey, or EncryptionKey.from_key_arn(…)",
+    ),
+    "a service that acts for its callers": (
+        lambda _stack, key, _role: key.allow_service("dynamodb"),
+        "Stack/Key: dynamodb uses keys for its callers only, it has no principal to allow: call "
+        "allow_use_through('dynamodb', role)",
+    ),
+    "a window that KMS does not take": (
+        lambda stack, _key, _role: EncryptionKey(stack, "It", pending_window=cdk.Duration.days(3)),
+        "pending_window is 3 days: KMS takes whole days from 7 to 30 (ValidationException); give 7 to 30 days",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_typical_mistake_is_refused_with_what_to_write(
+    mistake: str, stack: cdk.Stack, role: Callable[..., iam.Role]
+) -> None:
+    make, message = MISTAKES[mistake]
+    key = EncryptionKey(stack, "Key")
+
+    with pytest.raises((TypeError, ValueError)) as refused:
+        make(stack, key, role("Role"))
+
+    assert str(refused.value) == message

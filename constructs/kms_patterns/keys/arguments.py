@@ -61,7 +61,8 @@ def _given(method: str, bound: inspect.BoundArguments, hints: Mapping[str, Any])
         elif kind is inspect.Parameter.VAR_KEYWORD:
             unknown = value.keys() - hints.keys()
             if unknown:
-                raise TypeError(f"{method}() has no argument {', '.join(sorted(unknown))}; it has {', '.join(hints)}")
+                known = ", ".join(name for name in hints if name != "return")
+                raise TypeError(f"{method}() has no argument {', '.join(sorted(unknown))}; it has {known}")
             yield from value.items()
         elif name in hints:
             yield name, value

@@ -241,3 +241,13 @@ LAUNCHED: Final[Mapping[str, str]] = {
     "AWS::EC2::LaunchTemplate": "ebs",
 }
 """CloudFormation type of a template -> service under whose row its launches need the key, by the role that launches."""
+
+BY_ROLE: Final[Mapping[str, tuple[str, ...]]] = {
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-kms.html
+    "AWS::CodeBuild::Project": ("encryptionKey",),
+    # https://docs.aws.amazon.com/codepipeline/latest/userguide/S3-artifact-encryption.html
+    "AWS::CodePipeline::Pipeline": ("artifactStore", "artifactStores"),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-config-for-kms-objects.html
+    "AWS::S3::Bucket": ("replicationConfiguration",),
+}
+"""CloudFormation type -> properties with a key that only the role of the resource uses, which its construct grants."""

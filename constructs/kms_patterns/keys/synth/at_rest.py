@@ -29,7 +29,7 @@ from kms_patterns.keys.synth.deliveries import (
 )
 from kms_patterns.keys.synth.visited_resource import VisitedResource, at, class_of, class_of_resource, leaves, names
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
-from kms_patterns.policy.services import LAUNCHED, SERVICES, UNBOUND
+from kms_patterns.policy.services import BY_ROLE, LAUNCHED, SERVICES, UNBOUND
 
 # What a property that names a key for encryption is called, here or above it, and what passes an ARN on as data.
 _ENCRYPTION: Final = re.compile(
@@ -51,6 +51,7 @@ _ROWS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
 """L1 class -> path below which a property names the key -> rows of the services that use it."""
 _UNBOUND: Final = {class_of(kind): principal for kind, principal in UNBOUND.items()}
 _LAUNCHED: Final = {class_of(kind): service for kind, service in LAUNCHED.items()}
+_BY_ROLE: Final = {class_of(kind): properties for kind, properties in BY_ROLE.items()}
 
 
 @jsii.implements(IAspect)
@@ -69,6 +70,8 @@ class AtRest:
         self._tokens: dict[str, str] = {}
         self.under: dict[str, GrantTarget] = {}
         """Construct path of a topic, queue or bucket -> its key."""
+        self.encrypted: dict[str, tuple[CfnResource, GrantTarget, list[str]]] = {}
+        """Construct path of a resource under a key -> the resource, its key, and the rows of its service."""
         self._regions: dict[str, str] = {}
         self._waiting: dict[str, list[Delivery]] = {}
         self._topics: set[str] = set()
@@ -114,12 +117,15 @@ class AtRest:
             unbind(self._keys[name], path)
         for name, service in served:
             messages += _serve(self._keys[name], service, visited)
+            self.encrypted.setdefault(path, (visited.node, self._keys[name], []))[2].append(service)
             if service in RECEIVING:
                 self._receive(path, self._keys[name], topic=service == "sns")
         self.refused[path] = messages
         for where, name, services in found:
             if kind in _UNBOUND and _encrypts(where):
                 messages.append(_unbound(self._keys[name], visited, _UNBOUND[kind]))
+            elif where[0] in _BY_ROLE.get(kind, ()) and _is_granted_to_its_role(self._keys[name], visited):
+                continue
             elif not services and _encrypts(where):
                 _warn_of_unknown(self._keys[name], visited, ".".join(where), _LAUNCHED.get(kind), has_row=bool(rows))
 
@@ -206,6 +212,23 @@ def _warn_of_unknown(
             "access=KeyAccess.DELEGATED; then acknowledge this warning"
         )
     Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownService:{resource.path}", what)
+
+
+def _is_granted_to_its_role(key: GrantTarget, visited: VisitedResource) -> bool:
+    """Return whether the key policy names a role that the resource names."""
+    resource = getattr(key, "resource", None)
+    policy = json.dumps(resolved_by_path(resource.key_policy, key.stack)) if resource is not None else ""
+    given = names(resolved_by_path(visited.given, visited.stack))
+    roles = {text for where, text in given if where and "role" in where[-1].lower()}
+    return any(text in policy for role in roles for text in (f'"{role}"', f'/{_role_name(visited, role)}"'))
+
+
+def _role_name(visited: VisitedResource, path: str) -> str | None:
+    """Return the name that the app gave the role at a construct path, by which its ARN is known in other stacks."""
+    found: IConstruct | None = visited.stack.node.root
+    for name in path.split("/"):
+        found = found.node.try_find_child(name) if found is not None else None
+    return getattr(found, "role_name", None)
 
 
 def _encrypts(where: tuple[str, ...]) -> bool:

@@ -21,23 +21,23 @@ class VisitedResource:
     """A resource, of which the CDK's process is asked once, and only for what matters."""
 
     def __init__(self, node: CfnResource, kind: str) -> None:
-        self._node, self.kind = node, kind
+        self.node, self.kind = node, kind
         self.given: Mapping[str, Any] = node._cfn_properties  # noqa: SLF001 -- the one way to any resource's properties
 
     @cached_property
     def path(self) -> str:
         """Its construct path."""
-        return str(self._node.node.path)
+        return str(self.node.node.path)
 
     @cached_property
     def stack(self) -> Stack:
         """Its stack."""
-        return self._node.stack
+        return self.node.stack
 
     @cached_property
     def type(self) -> str:
         """Its CloudFormation type."""
-        return self._node.cfn_resource_type
+        return self.node.cfn_resource_type
 
     @cached_property
     def resolved(self) -> Mapping[str, Any]:

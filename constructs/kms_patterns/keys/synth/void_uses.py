@@ -1,0 +1,135 @@
+"""Identities that may use a resource under a key, and not the key: their calls would be denied.
+
+Constructs of the AWS CDK write such statements, for example for the dead-letter queue of a function, the delivery
+stream of a rule, the buckets of a Distributed Map, or a secret among the variables of a build.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from itertools import product
+from typing import Final, cast
+
+from aws_cdk import Annotations, CfnResource
+
+from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
+from kms_patterns.keys.synth.identity_statements import (
+    ANY_KEY,
+    UNATTACHED,
+    IdentityStatement,
+    identity_statements,
+)
+from kms_patterns.keys.synth.template_view import References, TemplateView
+from kms_patterns.keys.synth.void_grants import FOREIGN, Callers, key_allowances, with_unknown_policies
+from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
+
+_READ, _WRITTEN = (DECRYPT,), (GENERATE_DATA_KEY,)
+_USES: Final[Mapping[str, tuple[str, ...]]] = {
+    "firehose:putrecord": _WRITTEN,
+    "firehose:putrecordbatch": _WRITTEN,
+    "kinesis:getrecords": _READ,
+    "kinesis:putrecord": _WRITTEN,
+    "kinesis:putrecords": _WRITTEN,
+    "s3:getobject": _READ,
+    "s3:getobjectversion": _READ,
+    "s3:putobject": _WRITTEN,
+    "secretsmanager:getsecretvalue": _READ,
+    "secretsmanager:putsecretvalue": _WRITTEN,
+    "sns:publish": _WRITTEN,
+    "sqs:receivemessage": _READ,
+    "sqs:sendmessage": _WRITTEN,
+}
+"""Action on a resource -> what it needs of the key, through the service of the action; pages: ``policy.services``."""
+_SERVICES: Final = {action.partition(":")[0] for action in _USES}
+# Every message is encrypted; a bucket or a secret may hold what is under another key.
+_ALWAYS: Final = ("sns", "sqs")
+
+Encrypted = Mapping[str, tuple[CfnResource, GrantTarget, Iterable[str]]]
+"""Construct path of a resource under a key -> the resource, its key, and the rows of its service."""
+
+
+def uses_without_key(
+    encrypted: Encrypted,
+    statements: Iterable[IdentityStatement],
+    view: TemplateView,
+    references: References,
+    callers: Callers,
+) -> Iterator[str]:
+    """Yield one message per identity that may use an encrypted topic or queue, and not its key; warn of the rest.
+
+    Args:
+        encrypted: The resources under the keys of the app.
+        statements: Allow statements about KMS.
+        view: The app.
+        references: Names of its roles.
+        callers: Which of these names may mean one caller.
+    """
+    targets = {
+        (view.name(item), service): cast("KeyInApp", key)
+        for item, key, services in encrypted.values()
+        for service in _SERVICES & set(services)
+        if hasattr(key, "resource")
+    }
+    known = list(statements)
+    grants = _kms_grants(view, references) if targets else set()
+    unknown = with_unknown_policies(view, references) if targets else set()
+    seen: set[tuple[str, str, str]] = set()
+    for asked in identity_statements(view, references, lambda act: bool(_meant(act))) if targets else ():
+        for name, action, principal in product(sorted(asked.resources), asked.actions, asked.principals):
+            for service, needed in _meant(action):
+                key = targets.get((name, service))
+                if key is None or (name, principal, needed) in seen:
+                    continue
+                own = view.name(key.resource)
+                document = view.properties(key.resource)["keyPolicy"]
+                in_key_policy = [
+                    it for _, it in key_allowances(document, key.stack, references) if _has(it.actions, needed)
+                ]
+                elsewhere = {it.principal for it in in_key_policy if it.where in key.statements_for_elsewhere}
+                granted = principal == UNATTACHED or any(callers.same(principal, it) for it in elsewhere)
+                if (
+                    granted
+                    or (own, principal, needed) in grants
+                    or _may(known, principal, needed, {own, ANY_KEY}, callers)
+                ):
+                    continue
+                seen.add((name, principal, needed))
+                text = (
+                    f"{key.node.path}: {asked.where} allows {references.label(principal)} {action} on {name}, "
+                    f"which is encrypted under this key, and no policy allows it {needed}: the call would end "
+                    f"in {'KMS.' if service in _ALWAYS else ''}AccessDeniedException. Call grant_operations(role, "
+                    f"{needed!r}, …, via_service={service!r}) of the key, or the grant of the resource"
+                )
+                outside = principal in unknown and any(it.principal in (None, principal) for it in in_key_policy)
+                if outside or service not in _ALWAYS or "*" in action:
+                    warning = f"kms-patterns:UnknownPolicy:{principal}:{name}:{needed}"
+                    Annotations.of(key).add_warning_v2(warning, text + FOREIGN)
+                else:
+                    yield text
+
+
+def _meant(pattern: str) -> set[tuple[str, str]]:
+    """Return service and KMS action of the uses that a pattern of actions allows."""
+    found = [action for action in _USES if fnmatchcase(action, pattern.lower())]
+    return {(action.partition(":")[0], needed) for action in found for needed in _USES[action]}
+
+
+def _kms_grants(view: TemplateView, references: References) -> set[tuple[str, str, str]]:
+    """Return key, grantee and action of what the app's KeyGrants allow."""
+    found = [item for item in view.every(CfnResource) if item.cfn_resource_type == "Custom::KmsGrant"]
+    return {
+        (references.name(stack, grant["KeyId"]), references.name(stack, grant["GranteePrincipal"]), f"kms:{operation}")
+        for stack, grant in ((view.stack_of(item), view.properties(item)["Grant"]) for item in found)
+        if "GranteePrincipal" in grant
+        for operation in grant["Operations"]
+    }
+
+
+def _has(patterns: Iterable[object], action: str) -> bool:
+    return any(not isinstance(it, str) or fnmatchcase(action.lower(), it.lower()) for it in patterns)
+
+
+def _may(statements: Iterable[IdentityStatement], principal: str, action: str, own: set[str], callers: Callers) -> bool:
+    return any(
+        it.resources & own and _has(it.actions, action) and any(callers.same(principal, one) for one in it.principals)
+        for it in statements
+    )
