@@ -243,7 +243,11 @@ the last deployment: `cdk synth -c kms-patterns:deployed=FOLDER` compares with t
 
 def page() -> str:
     """Return the page's text."""
-    return HEAD + "".join(f"\n## {entry.title}\n\n```\n{_message(entry)}\n```\n" for entry in ENTRIES)
+    return HEAD + "".join(f"\n## {it.title}\n\n```\n{_message(it)}\n```\n\nWhat to do: {_link(it)}\n" for it in ENTRIES)
+
+
+def _link(entry: Entry) -> str:
+    return f"[{entry.how_to}](../how-to.md#{entry.how_to.lower().replace(' ', '-')})"
 
 
 def _message(entry: Entry) -> str:

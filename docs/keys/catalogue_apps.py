@@ -1,6 +1,7 @@
 """What an entry of the catalogue is, and apps that take more than a line."""
 
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,35 @@ class Entry:
     check: str
     refused: Case
     accepted: Case
+
+    @property
+    def anchor(self) -> str:
+        """The anchor of its heading."""
+        return re.sub(r"[^\w\s-]", "", self.title.lower()).replace(" ", "-")
+
+    @property
+    def how_to(self) -> str:
+        """The section of how-to.md that says what to do."""
+        return next(section for part, section in HOW_TO.items() if part in self.check)
+
+
+HOW_TO = {
+    "check_perimeter": "A property of a key that KMS refuses",
+    "_serve": "A resource that the key cannot encrypt",
+    "_check_region": "A resource that the key cannot encrypt",
+    "_check_primary": "A resource that the key cannot encrypt",
+    "policy_checks": "A statement of your own in a key policy",
+    "check_callers_statement": "A statement of your own in a key policy",
+    "_unmanageable": "A statement of your own in a key policy",
+    "_size": "A statement of your own in a key policy",
+    "grants.": "A grant that would have no effect",
+    "void_grants": "A grant that would have no effect",
+    "imported_key": "A grant that would have no effect",
+    "via_service": "A grant that would have no effect",
+    "key_grant": "A grant that would have no effect",
+    "": "A property of a key that KMS refuses",
+}
+"""What a check is named by, the first that fits, to the section that says what to do."""
 
 
 def role(stack: cdk.Stack, name: str = "Role") -> iam.Role:

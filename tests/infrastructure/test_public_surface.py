@@ -113,6 +113,15 @@ def test_page_is_as_written():
     assert CATALOGUE.page() == (DOCS / "errors.md").read_text(encoding="utf-8")
 
 
+def test_each_error_and_its_how_to_lead_to_each_other():
+    text = (DOCS.parent / "how-to.md").read_text(encoding="utf-8")
+    for section in {entry.how_to for entry in CATALOGUE.ENTRIES}:
+        linked = re.findall(
+            r"errors\.md#([\w-]+)", text.partition(f"### {section}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+        )
+        assert sorted(linked) == sorted(entry.anchor for entry in CATALOGUE.ENTRIES if entry.how_to == section), section
+
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.py") if "aws_cdk" in path.read_text())
 
