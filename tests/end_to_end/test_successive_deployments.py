@@ -1,8 +1,8 @@
 """Stacks that are deployed again.
 
 The roll-over: three deployments take an issuer from an RSA key to an elliptic curve, and no one refuses a valid
-token. Destroyed and deployed again: what stays does not stand in the way, and can be brought back.
-The CDK command line of the checkout tells what a deployment would change.
+token. Destroyed and deployed again: what stays does not stand in the way, and can be brought back; what was
+just made works late. The CDK command line of the checkout tells what a deployment would change.
 """
 
 import json
@@ -12,7 +12,9 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ import jwt
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda, aws_sqs
 from botocore.exceptions import ClientError
 from joserfc import jwk
 from joserfc import jwt as jose
@@ -31,14 +34,15 @@ from joserfc.errors import JoseError
 
 from demo.principals import invoke, tampered, under_the_public_key, unsigned
 from demo.scenario import Stage
-from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle, SigningKey, TokenIssuer
+from kms_patterns import EncryptedBucket, EncryptionKey, KeyGrant, KeyLifecycle, SigningKey, TokenIssuer
 from kms_patterns.local import LocalAws
 from kms_patterns.local.aws_session import local_address
+from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
 from kms_patterns.patterns.public_bucket import PublicBucket
 from kms_runtime.errors import TokenRefused
 from kms_runtime.tokens import RemoteJwks, key_id, verify_token
 from tests.contract.lifecycle import Target, deployer, used
-from tests.end_to_end.conftest import ROOT, deployed, deployed_by_cdk, run_cdk
+from tests.end_to_end.conftest import ROOT, deployed, deployed_by_cdk, run_cdk, stack_outputs
 from tests.synthesis import synthesize
 
 ISSUER, AUDIENCE, ALGORITHMS = "https://tokens.example.com", "orders", ["PS256", "ES256"]
@@ -322,6 +326,80 @@ def test_stack_of_the_reference_app_leaves_nothing_and_is_used_again(stage: Stag
     assert target.left(stacks[0]) == ([], looked)
     target.remember(stacks)
     assert len(target.left(stacks[0])[0]) == looked
+
+
+@pytest.mark.parametrize(("kind", "name"), [
+    ("AWS::KMS::Alias", lambda _: {"AliasName": "alias/KmsPatterns-Envelope/files"}),
+    ("AWS::S3::Bucket", lambda found: {"BucketName": found["InboxName"]}),
+    ("AWS::IAM::Role", lambda found: {"RoleName": found["OperatorRoleArn"].rpartition("/")[2]}),
+])  # fmt: skip
+def test_name_of_another_stack_fails_the_stack_with_the_reason_and_leaves_nothing(
+    stage: Stage, kind: str, name: Callable[[Any], dict[str, str]]
+) -> None:
+    found, formation = stage.outputs["KmsPatterns-Envelope"], stage.aws.client("cloudformation")
+    trust = {"Statement": {"Effect": "Allow", "Principal": {"Service": EC2}, "Action": "sts:AssumeRole"}}
+    needed = {
+        "AWS::KMS::Alias": {"TargetKeyId": found["KeyArn"]},
+        "AWS::IAM::Role": {"AssumeRolePolicyDocument": trust},
+    }
+    taken = {"Type": kind, "DependsOn": "First", "Properties": name(found) | needed.get(kind, {})}
+    template = {"Resources": {"First": {"Type": "AWS::SQS::Queue"}, "Taken": taken}}
+    sqs = stage.aws.client("sqs")
+    queues = set(sqs.list_queues().get("QueueUrls", []))
+    with pytest.raises(AssertionError, match=r"already exists|Validation failed"):
+        stack_outputs(formation, f"Taken{kind.rpartition(':')[2]}", json.dumps(template))
+    stack = formation.describe_stacks(StackName=f"Taken{kind.rpartition(':')[2]}")["Stacks"][0]
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert set(sqs.list_queues().get("QueueUrls", [])) - queues == set()
+
+
+LATE = 3.0
+"""Seconds until what was just made works: less than the pause of KeyGrant's function, five seconds."""
+
+
+def late(folder: Path, env: cdk.Environment) -> str:
+    """Return a template in which two roles get a grant of one key, and then a bucket starts a function."""
+    app = cdk.App(outdir=str(folder))
+    stack = cdk.Stack(app, "Late", env=env, synthesizer=cdk.LegacyStackSynthesizer())
+    key = EncryptionKey(stack, "Key", alias="late", lifecycle=KeyLifecycle.EPHEMERAL)
+    bucket = EncryptedBucket(stack, "Inbox", encryption_key=key)
+    for name in ("Blue", "Red"):
+        role = iam.Role(stack, name, assumed_by=iam.ServicePrincipal(EC2))
+        grant = KeyGrant(stack, f"{name}Grant", key=key, grantee=role, operations=["Encrypt"])
+        bucket.node.add_dependency(grant)
+        cdk.CfnOutput(stack, f"{name}Arn", value=role.role_arn)
+    code = aws_lambda.Code.from_inline("def handler(event, context):\n    print(event['sourceKey'])")
+    runtime = aws_lambda.Runtime.PYTHON_3_12
+    started = aws_lambda.Function(stack, "Started", runtime=runtime, handler="index.handler", code=code)
+    dead_letters = aws_sqs.Queue(stack, "DeadLetters")
+    ObjectCreatedRule(stack, "Created", bucket=bucket, function=started, dead_letters=dead_letters)
+    values = {"KeyArn": key.key_arn, "BucketName": bucket.bucket_name, "FunctionName": started.function_name}
+    for output, value in values.items():
+        cdk.CfnOutput(stack, output, value=value)
+    return json.dumps(app.synth().get_stack_by_name("Late").template)
+
+
+def test_what_was_just_made_works_late_and_a_grant_waits_for_its_grantee(tmp_path: Path) -> None:
+    """The server has the delays of ``--like-aws delays``, shorter."""
+    with LocalAws.start(delay=LATE) as aws:
+        template = late(tmp_path / "out", cdk.Environment(account=aws.account, region=aws.region))
+        outputs = stack_outputs(aws.client("cloudformation"), "Late", template)
+        s3, logs = aws.client("s3"), aws.client("logs")
+        s3.put_object(Bucket=outputs["BucketName"], Key="early", Body=b"x")
+        # KMS did not know the first grantee: the function tried again, and the stack has both grants.
+        created = [call["errorCode"] for call in aws.kms_calls() if call["action"] == "kms:CreateGrant"]
+        assert (created[0], created.count(None)) == ("InvalidArnException", 2), created
+        time.sleep(LATE)
+        for name in ("Blue", "Red"):
+            aws.assume(outputs[f"{name}Arn"], EC2).client("kms").encrypt(KeyId=outputs["KeyArn"], Plaintext=b"x")
+        s3.put_object(Bucket=outputs["BucketName"], Key="late", Body=b"x")
+        printed: list[str] = []
+        while not printed:
+            time.sleep(0.1)
+            with suppress(logs.exceptions.ResourceNotFoundException):
+                found = logs.filter_log_events(logGroupName=f"/aws/lambda/{outputs['FunctionName']}")
+                printed = [it["message"].strip() for it in found["events"]]
+        assert ("late" in printed, "early" in printed) == (True, False), printed
 
 
 MIGRATION = Path(__file__).parent / "apps" / "migration.py"

@@ -195,7 +195,23 @@ def test_name_that_is_taken_fails_the_stack(aws: LocalAws, make_key: Any, make_r
         "A": {"Type": "AWS::KMS::Alias", "Properties": {"AliasName": alias, "TargetKeyId": make_key()}},
         "R": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": role, "AssumeRolePolicyDocument": TRUST}},
     }
-    for logical_id, resource in taken.items():
+    name, rule = unique(), {"EventPattern": {"source": ["app"]}}
+    alarm = {
+        "MetricName": "m", "Namespace": "n", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1,
+        "Period": 60, "Statistic": "Sum", "Threshold": 1,
+    }  # fmt: skip
+    mine = {
+        "M": {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {"ManagedPolicyName": name, "PolicyDocument": ALLOW_ALL},
+        },
+        "T": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": name}},
+        "E": {"Type": "AWS::Events::Rule", "Properties": {"Name": name, **rule}},
+        "S": {"Type": "AWS::Kinesis::Stream", "Properties": {"Name": name, "ShardCount": 1}},
+        "L": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": name, **alarm}},
+    }
+    assert deployed(aws.session(), mine) == ""
+    for logical_id, resource in (taken | mine).items():
         reason = deployed(aws.session(), {logical_id: resource})
         assert ("already exists" in reason, "AlreadyExists" in reason) == (True, True), reason
     assert aws.client("kms").describe_key(KeyId=alias)["KeyMetadata"]["Arn"] == key

@@ -27,14 +27,12 @@ SSM = "ministack.services.ssm"
 SECRETS_MANAGER = "ministack.services.secretsmanager"
 SQS = "ministack.services.sqs"
 SNS = "ministack.services.sns"
-DYNAMODB = "ministack.services.dynamodb"
-DYNAMODB_STREAMS = "ministack.services.dynamodb_streams"
+DYNAMODB, DYNAMODB_STREAMS = "ministack.services.dynamodb", "ministack.services.dynamodb_streams"
 EVENTS = "ministack.services.eventbridge"
 CLOUD_TRAIL = "ministack.services.cloudtrail"
 CLOUD_WATCH = "ministack.services.cloudwatch"
-ECR = "ministack.services.ecr"
-LOGS = "ministack.services.cloudwatch_logs"
-STEP_FUNCTIONS = "ministack.services.stepfunctions"
+ECR, KINESIS = "ministack.services.ecr", "ministack.services.kinesis"
+LOGS, STEP_FUNCTIONS = "ministack.services.cloudwatch_logs", "ministack.services.stepfunctions"
 CLOUDFORMATION = "ministack.services.cloudformation"
 STACKS = "ministack.services.cloudformation.stacks"
 ENGINE = "ministack.services.cloudformation.engine"
@@ -164,6 +162,7 @@ _OF_ACTIONS = {
     "_match_rest_action": "service method path query_params", "request_tag_context": "service iam_action body params",
     "extract_iam_action": "service method path headers body query_params",
 }  # fmt: skip
+_OF_SNS = {"_error": "code message status", "_topics": _REGIONAL}
 _OF_RESPONSES = {
     "get_account_id": "", "get_region": "", "now_iso": "", "request_scope": "account_id region",
     "set_request_account_id": "access_key_id",
@@ -183,13 +182,14 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     SSM: _OF_SSM,
     SECRETS_MANAGER: {"handle_request": _HANDLER, "_resolve": "secret_id use_arn_scope", "_secrets": _REGIONAL},
     SQS: _OF_SQS,
-    SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", "_error": "code message status"},
+    SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_OF_SNS},
     DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_tables"), _REGIONAL)},
     DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"},
     LAMBDA: _OF_LAMBDA,
     EVENTS: _OF_EVENTS,
     CLOUD_WATCH: _OF_CLOUD_WATCH,
     ECR: dict.fromkeys(("_images", "_repositories"), _REGIONAL),
+    KINESIS: {"_streams": _REGIONAL},
     CLOUD_TRAIL: {"_get_event_queue": ""},
     LOGS: _OF_LOGS,
     STEP_FUNCTIONS: _OF_STEP_FUNCTIONS,

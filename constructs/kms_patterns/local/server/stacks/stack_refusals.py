@@ -8,21 +8,26 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-reference
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
 from kms_patterns.local.server.emulator.acting import NotPermitted, acting
 from kms_patterns.local.server.emulator.emulator import (
+    CLOUD_WATCH,
     DYNAMODB,
     ECR,
+    EVENTS,
     IAM,
+    KINESIS,
     KMS,
     LAMBDA,
     LOGS,
     RESPONSES,
     S3,
     SECRETS_MANAGER,
+    SNS,
     SQS,
     SSM,
     STEP_FUNCTIONS,
@@ -36,16 +41,20 @@ from kms_patterns.local.server.services.state_machine_fields import problems
 
 Properties = Mapping[str, Any]
 
-# By type: the property that names a resource, and the emulator's table of those that exist.
+# By type: the property that names a resource, and the emulator's table of those that exist, by name or ARN.
 _TABLES = {
+    "AWS::CloudWatch::Alarm": ("AlarmName", CLOUD_WATCH, "_alarms"),
     "AWS::DynamoDB::Table": ("TableName", DYNAMODB, "_tables"),
     "AWS::ECR::Repository": ("RepositoryName", ECR, "_repositories"),
+    "AWS::IAM::ManagedPolicy": ("ManagedPolicyName", IAM, "_policies"),
     "AWS::IAM::InstanceProfile": ("InstanceProfileName", IAM, "_instance_profiles"),
     "AWS::IAM::Role": ("RoleName", IAM, "_roles"),
     "AWS::IAM::User": ("UserName", IAM, "_users"),
+    "AWS::Kinesis::Stream": ("Name", KINESIS, "_streams"),
     "AWS::Lambda::Function": ("FunctionName", LAMBDA, "_functions"),
     "AWS::Logs::LogGroup": ("LogGroupName", LOGS, "_log_groups"),
     "AWS::S3::Bucket": ("BucketName", S3, "_buckets"),
+    "AWS::SNS::Topic": ("TopicName", SNS, "_topics"),
     "AWS::SQS::Queue": ("QueueName", SQS, "_queue_name_to_url"),
     "AWS::SSM::Parameter": ("Name", SSM, "_parameters"),
 }
@@ -81,29 +90,38 @@ REPLACING: Mapping[str, frozenset[str]] = {
 
 def creation(kind: str, props: Properties) -> str | None:
     """Return why a service refuses to create a resource; None if it does not."""
-    if kind == "AWS::KMS::Alias":
-        arn = reach(KMS, "_alias_arn")(str(props.get("AliasName") or ""))
-        taken = arn in reach(KMS, "_aliases")
-        return f"An alias with the name {arn} already exists (Service: Kms, Status Code: 400)" if taken else None
-    if kind == "AWS::KMS::Key":
-        return _key(props)
-    if kind == "AWS::SecretsManager::Secret":
-        name = props.get("Name")
-        taken = bool(name) and reach(SECRETS_MANAGER, "_resolve")(name)[1] is not None
-        return f"The operation failed because the secret {name} already exists." if taken else None
-    if kind == "AWS::StepFunctions::StateMachine":
-        return _state_machine(kind, props)
+    if kind in _CREATIONS:
+        return _CREATIONS[kind](props)
     if kind not in _TABLES:
         return None
     member, module, table = _TABLES[kind]
     name = props.get(member)
-    return _EXISTS.format(kind=kind, name=name) if isinstance(name, str) and name in reach(module, table) else None
+    named = (re.split("[:/]", it)[-1] if it.startswith("arn:") else it for it in reach(module, table))
+    return _EXISTS.format(kind=kind, name=name) if isinstance(name, str) and name in named else None
 
 
-def _state_machine(kind: str, props: Properties) -> str | None:
+def _alias(props: Properties) -> str | None:
+    arn = reach(KMS, "_alias_arn")(str(props.get("AliasName") or ""))
+    taken = arn in reach(KMS, "_aliases")
+    return f"An alias with the name {arn} already exists (Service: Kms, Status Code: 400)" if taken else None
+
+
+def _secret(props: Properties) -> str | None:
+    name = props.get("Name")
+    taken = bool(name) and reach(SECRETS_MANAGER, "_resolve")(name)[1] is not None
+    return f"The operation failed because the secret {name} already exists." if taken else None
+
+
+def _rule(props: Properties) -> str | None:
+    name, bus = str(props.get("Name")), str(props.get("EventBusName") or "default").rpartition("/")[2]
+    taken = reach(EVENTS, "_rule_key")(name, bus) in reach(EVENTS, "_rules")
+    return _EXISTS.format(kind="AWS::Events::Rule", name=name) if taken else None
+
+
+def _state_machine(props: Properties) -> str | None:
     name = props.get("StateMachineName")
     if name and any(arn.endswith(f":stateMachine:{name}") for arn in reach(STEP_FUNCTIONS, "_state_machines")):
-        return _EXISTS.format(kind=kind, name=name)
+        return _EXISTS.format(kind="AWS::StepFunctions::StateMachine", name=name)
     text = props.get("DefinitionString") or (json.dumps(props["Definition"]) if "Definition" in props else None)
     found = next(problems(text), None) if isinstance(text, str) else None
     return found and f"Invalid State Machine Definition: '{found}' (Service: AWSStepFunctions; Status Code: 400)"
@@ -118,6 +136,12 @@ def _key(props: Properties) -> str | None:
     if rotates and not (symmetric and props.get("Origin", "AWS_KMS") == "AWS_KMS"):
         return "You cannot set the EnableKeyRotation property to true on asymmetric, HMAC or external keys."
     return None
+
+
+_CREATIONS: Mapping[str, Callable[[Properties], str | None]] = {
+    "AWS::Events::Rule": _rule, "AWS::KMS::Alias": _alias, "AWS::KMS::Key": _key,
+    "AWS::SecretsManager::Secret": _secret, "AWS::StepFunctions::StateMachine": _state_machine,
+}  # fmt: skip
 
 
 def deletion(kind: str, physical_id: str, props: Properties) -> str | None:
