@@ -346,7 +346,7 @@ def test_name_of_another_stack_fails_the_stack_with_the_reason_and_leaves_nothin
     template = {"Resources": {"First": {"Type": "AWS::SQS::Queue"}, "Taken": taken}}
     sqs = stage.aws.client("sqs")
     queues = set(sqs.list_queues().get("QueueUrls", []))
-    with pytest.raises(AssertionError, match=r"already exists|Validation failed"):
+    with pytest.raises(AssertionError, match=r"AlreadyExists|Validation failed"):
         stack_outputs(formation, f"Taken{kind.rpartition(':')[2]}", json.dumps(template))
     stack = formation.describe_stacks(StackName=f"Taken{kind.rpartition(':')[2]}")["Stacks"][0]
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"

@@ -182,6 +182,13 @@ def test_unknown_operation_on_a_bucket_is_no_list_of_its_objects(
     assert code_of(getattr(aws.client("s3", config=ONCE), operation), Bucket=make_bucket()) == "NotImplemented"
 
 
+def test_who_pays_for_requests_is_returned(root_s3: Any, make_bucket: Any) -> None:
+    bucket = make_bucket()
+    assert root_s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    root_s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
+    assert root_s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "Requester"
+
+
 def test_presigned_request_with_an_overridden_header_is_known(root_s3: Any, aws: Any, make_bucket: Any) -> None:
     place = {"Bucket": make_bucket(), "Key": "k"}
     root_s3.put_object(**place, Body=b"content")

@@ -431,7 +431,13 @@ def test_log_group_takes_a_key_whose_policy_names_logs(
 
 def test_key_that_a_service_makes_is_managed_by_aws(aws: Any) -> None:
     aws.client("ssm").put_parameter(Name=unique(), Value="x", Type="SecureString")
-    assert aws.client("kms").describe_key(KeyId="alias/aws/ssm")["KeyMetadata"]["KeyManager"] == "AWS"
+    kms = aws.client("kms")
+    assert kms.describe_key(KeyId="alias/aws/ssm")["KeyMetadata"]["KeyManager"] == "AWS"
+    # DescribeKey of a predefined alias makes the key, if no service has.
+    found = [kms.describe_key(KeyId="alias/aws/sns")["KeyMetadata"]["Arn"] for _ in range(2)]
+    assert found[0] == found[1]
+    with pytest.raises(kms.exceptions.NotFoundException):
+        kms.describe_key(KeyId="alias/aws/own")
 
 
 @pytest.mark.parametrize("attributes", [{"KmsMasterKeyId": ""}, {"SqsManagedSseEnabled": "true"}])

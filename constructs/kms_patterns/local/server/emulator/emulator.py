@@ -19,8 +19,7 @@ EVALUATOR = "ministack.core.iam_evaluator"
 ACTIONS = "ministack.core.iam_actions"
 LAMBDA_RUNTIME = "ministack.core.lambda_runtime"
 KMS = "ministack.services.kms"
-S3 = "ministack.services.s3"
-STS = "ministack.services.sts"
+S3, STS = "ministack.services.s3", "ministack.services.sts"
 IAM = "ministack.services.iam"
 LAMBDA = "ministack.services.lambda_svc"
 SSM = "ministack.services.ssm"
@@ -88,8 +87,9 @@ _OF_S3 = {
     "_dispatch": "method bucket key headers body query_params", "_put_bucket_notification": "name body headers",
     "_persist_version_state": "bucket_name key bucket", "_error": "code message status resource extra headers",
     "_resolve_sse_write_headers": "headers bucket_name", **dict.fromkeys(
-        ("_bucket_encryption", "_bucket_object_lock", "_bucket_versioning", "_buckets", "_multipart_uploads",
-         "_object_legal_hold", "_object_retention", "_object_tags", "_object_versions"), "=AccountScopedDict"),
+        ("_bucket_encryption", "_bucket_object_lock", "_bucket_request_payment_config", "_bucket_versioning",
+         "_buckets", "_multipart_uploads", "_object_legal_hold", "_object_retention", "_object_tags",
+         "_object_versions"), "=AccountScopedDict"),
     "s3control_account_error": "headers", "s3control_error": "code message status extra",
     **{f"_delete_bucket_{name}": "name" for name in ("encryption", "lifecycle", "tagging")},
     **{f"_put_bucket_{name}": "name body" for name in ("encryption", "lifecycle", "tagging")},

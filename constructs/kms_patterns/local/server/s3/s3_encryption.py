@@ -131,6 +131,8 @@ class S3Encryption:
         def dispatch(*request: Any) -> Response:
             method, bucket, key, headers, body, query = request
             strange = s3_operations.unknown(method, key, headers, query)
+            if bucket and (method, strange) == ("GET", "requestPayment") and not key:
+                return s3_operations.request_payment(bucket)
             if bucket and strange:
                 refused: Response = reach(S3, "_error")("NotImplemented", f"{strange} is not implemented.", 501)
                 return refused

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.authorization.resource_policies import bucket_policy
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, ROUTER, S3, reach
+from kms_patterns.local.server.kms.kms_errors import Response
 
 _OBJECT: Mapping[str, frozenset[str]] = {
     "GET": frozenset({"acl", "annotation", "attributes", "legal-hold", "retention", "tagging", "uploadId"}),
@@ -74,6 +75,16 @@ def unknown(method: str, key: str, headers: Mapping[str, str], query: Iterable[s
     strange = [name for name in query if name not in known and not _is_parameter(name)]
     strange += [name for name in _HEADERS if name in headers]
     return strange[0] if strange else None
+
+
+def request_payment(bucket: str) -> Response:
+    """Answer GetBucketRequestPayment, which the emulator stores and does not return."""
+    if bucket not in reach(S3, "_buckets"):
+        missing: Response = reach(S3, "_error")("NoSuchBucket", "The specified bucket does not exist", 404)
+        return missing
+    owner = "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
+    stored = reach(S3, "_bucket_request_payment_config").get(bucket, owner)
+    return 200, {"Content-Type": "application/xml"}, stored.encode()
 
 
 def further_permissions(action: str, headers: Mapping[str, str]) -> list[str]:
