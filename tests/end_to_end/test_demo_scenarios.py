@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,8 @@ from rich.console import Console
 
 from demo import report, runner
 from demo.groups import SCENARIOS
+from demo.groups.signed_releases import STACK
+from demo.principals import client, invoke
 from demo.scenario import Row, Scenario, Stage, play
 from kms_patterns.cli.main import main
 from stacks import discovered
@@ -66,6 +69,39 @@ def test_nothing_is_lost_corrupted_doubled_or_orphaned(stage: Stage) -> None:
     assert once <= set(tally.injected)
     assert tally.retries > tally.objects / 4
     assert sum(tally.failures.values()) < tally.objects / 2
+
+
+def test_pass_of_the_first_five_minutes_signs_what_started_nothing_and_may_be_repeated(stage: Stage) -> None:
+    """As docs/deployment.md says: list, leave out signatures, invoke for each; here while the rule matches nothing."""
+    resources = stage.aws.client("cloudformation").describe_stack_resources(StackName="KmsPatterns-CodeSigning")
+    held = [
+        (it["LogicalResourceId"], it["PhysicalResourceId"], it["ResourceType"]) for it in resources["StackResources"]
+    ]
+    rules = [name for logical, name, kind in held if kind == "AWS::Events::Rule" and logical.startswith("Signer")]
+    events, s3 = stage.aws.client("events"), stage.aws.client("s3")
+    bucket, wanted = stage.output(STACK, "ArtifactsName"), {f"early-{number}.bin" for number in range(2)}
+    for rule in rules:
+        events.disable_rule(Name=rule)
+    builder = client(stage, "s3", STACK, "BuilderRoleArn")
+    for name in wanted:
+        builder.put_object(Bucket=bucket, Key=name, Body=name.encode())
+    for rule in rules:
+        events.enable_rule(Name=rule)
+
+    def passed() -> dict[str, Any]:
+        keys = [it["Key"] for it in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+        chosen = [key for key in keys if not key.endswith((".sig", ".dsse.json")) and key in wanted]
+        publisher = client(stage, "lambda", STACK, "PublisherRoleArn")
+        return {key: invoke(publisher, stage.output(STACK, "SignFunctionName"), {"sourceKey": key}) for key in chosen}
+
+    def signatures() -> set[str]:
+        found = s3.list_objects_v2(Bucket=stage.output(STACK, "SignaturesName"), Prefix="early-").get("Contents", [])
+        return {it["Key"] for it in found}
+
+    assert (len(rules), signatures()) == (1, set())
+    assert {key: it["signed"] for key, it in passed().items()} == dict.fromkeys(wanted, True)
+    assert signatures() == {f"{name}{suffix}" for name in wanted for suffix in (".sig", ".dsse.json")}
+    assert {key: it["signed"] for key, it in passed().items()} == dict.fromkeys(wanted, False)
 
 
 def test_bulk_run_writes_each_destination_once_while_sources_are_overwritten(stage: Stage) -> None:
