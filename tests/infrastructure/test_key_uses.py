@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from kms_patterns import (
+    BulkEnvelope,
     CodeSigner,
     DataKeyPairs,
     EncryptionKey,
@@ -373,6 +374,19 @@ def rsa_envelopes(stack: cdk.Stack, name: str, key: RsaEncryptionKey) -> RsaEnve
     return RsaEnvelopeCipher(stack, name, encryption_key=key, source=source, destination=destination)
 
 
+def bulk(stack: cdk.Stack, name: str, key: EncryptionKey, **given: Any) -> BulkEnvelope:
+    source, destination, reports = (
+        s3.Bucket(stack, f"{name}{place}") for place in ("Source", "Destination", "Reports")
+    )
+    places = {"source": source, "destination": destination, "reports": reports, "prefix": "in/"}
+    return BulkEnvelope(stack, name, **{"operation": "decrypt", "encryption_key": key, **places, **given})
+
+
+def bulk_moves(stack: cdk.Stack, name: str, key: EncryptionKey) -> BulkEnvelope:
+    other = EncryptionKey(stack, f"{name}New")
+    return bulk(stack, name, other, operation="re_encrypt", source_key=key)
+
+
 TENANT = {"required_context": ["tenant"]}
 A = {"a": "1"}
 
@@ -384,6 +398,8 @@ A = {"a": "1"}
         (EncryptionKey, partial(secrets, **TENANT), partial(envelopes, **TENANT)),
         (EncryptionKey, partial(secrets, **TENANT), pairs),
         (EncryptionKey, partial(envelopes, **TENANT), pairs),
+        (EncryptionKey, partial(secrets, **TENANT), bulk),
+        (EncryptionKey, pairs, bulk_moves),
         (EncryptionKey, partial(secrets, encryption_context=A), partial(envelopes, encryption_context={"b": "2"})),
         (EncryptionKey, partial(secrets, encryption_context=A), partial(envelopes, encryption_context=A)),
         (EncryptionKey, partial(secrets, encryption_context={"key-usage": "SIGN_VERIFY"}), pairs),

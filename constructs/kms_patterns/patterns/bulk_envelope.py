@@ -103,6 +103,7 @@ class BulkEnvelope(FunctionPattern):
             source_key=source_key,
             source_context=source_context,
         )
+        work.claim_keys(self)
         check_prefix("inventory_prefix", inventory_prefix)
         concurrency = concurrency or asl.concurrency_within(kms_requests_per_second, function_concurrency, work.calls)
         self._reports, self._reports_prefix = reports, reports_prefix

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from aws_cdk import aws_iam, aws_s3
+from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.context_requirement import required_context
 from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.patterns.parts.key_uses import DATA_KEYS, fixed_pairs, use_key
 from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.policy.actions import DOWNLOAD, UPLOAD_ONCE
 
@@ -103,6 +105,12 @@ class BulkWork:
             old = {"KEY_ARN": self.source_key.key_arn, **required_context(self.source_context, ()).environment}
             found |= {f"SOURCE_{name}": value for name, value in old.items()}
         return found
+
+    def claim_keys(self, user: Construct) -> None:
+        """Note that ``user`` has data keys of messages under its keys, which no other pattern may decrypt or make."""
+        use_key(self.encryption_key, DATA_KEYS, user, fixed=fixed_pairs(self.encryption_context or {}))
+        if self.source_key:
+            use_key(self.source_key, DATA_KEYS, user, fixed=fixed_pairs(self.source_context or {}))
 
     def grant(self, role: aws_iam.Role) -> None:
         """Allow the function's role what it needs."""
