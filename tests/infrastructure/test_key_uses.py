@@ -323,6 +323,7 @@ def codes(stack: cdk.Stack, name: str, key: MacKey) -> MessageAuthenticator:
 PAIRS = [
     (SigningKey, tokens, messages),
     (SigningKey, tokens, objects),
+    (SigningKey, messages, objects),
     (SigningKey, tokens_of_the_past, messages),
     (SigningKey, tokens_to_come, messages),
     (MacKey, mac_tokens, codes),
@@ -331,7 +332,7 @@ PAIRS = [
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("kind", "one", "other"), PAIRS)
-def test_key_of_tokens_signs_nothing_else(
+def test_key_of_tokens_or_releases_signs_nothing_else(
     kind: Any, one: Make, other: Make, *, reverse: bool, stack: cdk.Stack
 ) -> None:
     first, second = (other, one) if reverse else (one, other)
@@ -346,7 +347,7 @@ def test_key_of_tokens_signs_nothing_else(
 
 
 def test_two_issuers_or_two_signers_may_have_the_same_key(stack: cdk.Stack) -> None:
-    for one in (tokens, messages):
+    for one in (tokens, messages, objects):
         key = SigningKey(stack, f"{one.__name__}Key")
         made = [one(stack, f"{one.__name__}{number}", key) for number in (1, 2)]
         assert len({construct.node.path for construct in made}) == 2

@@ -9,7 +9,7 @@ from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
-from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, chosen_algorithm, use_key
+from kms_patterns.patterns.parts.key_uses import RELEASES, chosen_algorithm, use_key
 from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.policy.actions import DOWNLOAD, UPLOAD
 from kms_patterns.policy.key_specs import SIGNED_BY_DIGEST
@@ -65,7 +65,7 @@ class CodeSigner(FunctionPattern):
             scope, construct_id, options, handlers="code_signer", memory_size=1769, timeout=Duration.minutes(15)
         )
         self.algorithm = chosen_algorithm(signing_key, algorithm, usable=SIGNED_BY_DIGEST)
-        use_key(signing_key, CALLERS_BYTES, self)
+        use_key(signing_key, RELEASES, self)
         signatures = artifacts if signatures is None else signatures
         self._sign = self._function(
             "Sign",

@@ -20,14 +20,15 @@ Key = EncryptionKey | RsaEncryptionKey | SigningKey | MacKey
 Fixed = Mapping[str, Sequence[str]]
 
 TOKENS: Final = "tokens"
+RELEASES: Final = "objects and statements about them"
 CALLERS_BYTES: Final = "any bytes that callers send"
 SECRETS: Final = "values that callers get back"
 DATA_KEYS: Final = "data keys of messages"
 PRIVATE_KEYS: Final = "private keys of data key pairs"
 
 _SIGNED: Final = (
-    "a caller that may have any bytes signed or authenticated could have a token made, for any subject. Give tokens a "
-    "key of their own"
+    "a caller that may have any bytes signed or authenticated could have a token made, for any subject, or a statement "
+    "about any object. Give each its own key"
 )
 _ENCRYPTED: Final = (
     "a caller of one could decrypt what the other one encrypted, or pass its own values off as that. Give each its own "
