@@ -15,12 +15,15 @@ from urllib.parse import unquote, urlsplit
 import click
 import fastjsonschema
 import pytest
+from click.testing import CliRunner
 
 import kms_patterns
 from demo.groups import SCENARIOS
 from docs.event_reference import SCHEMAS, example
 from kms_patterns.cli.init import FILES
 from kms_patterns.cli.main import main
+from kms_patterns.local import LocalAws
+from kms_runtime.cli import aws_clients
 from tests.browser import started
 from tests.synthesis import stored
 
@@ -160,6 +163,96 @@ def test_command_lines_are_understood(page: Path) -> None:
 @pytest.mark.parametrize("line", ["make tests", "kms-patterns accesses x", "kms-patterns keys list --days 3"])
 def test_command_line_that_would_not_be_understood_is_found(line: str) -> None:
     assert refusal(line)
+
+
+# Command lines of the pages that no test of this module executes, and why.
+NOT_EXECUTED = {
+    r"make\b": "a target of the Makefile: continuous integration runs those that need no account",
+    r".* cdk (bootstrap|deploy)": "deploys: tests/end_to_end",
+    r"kms-patterns [a-z -]+$(?<!doctor)": "names a command in a sentence",
+    r".*(\[|\||\b(OLD|ROLE|UPLOADER)\b|diff … )": "a synopsis",
+    r".* local\b": "acts on a server that a shell started: tests/local/test_local_aws.py",
+    r".*\b(main HEAD|report HEAD)": "synthesizes revisions of a repository: tests/access/test_command.py",
+    r".*\b(live|--live)\b": "reads an account: tests/access/test_live.py",
+    r".* verify app": "takes an artifact that CodeSigner signed: tests/cli/test_commands_without_aws.py",
+    r".* --assets ": "makes the functions' code anew: tests/infrastructure/test_bundling.py",
+    r".* still-needed ": "reads all objects of a bucket: tests/cli/test_keys.py",
+}
+# What stands for a user's own words, in the folder where the lines run.
+OWN_WORDS = {"arn:aws:kms:…:key/…": "{key}", "--key …": "--key {key}", "KEY-ARN": "{external}", "FOLDER": "app"}
+FAILING = "--fail-on AdministratorUsesKey"  # The template breaks this rule: exit code 1.
+DATA = """
+Resources:
+  Key:
+    Type: AWS::KMS::Key
+    Properties:
+      KeyPolicy:
+        Statement:
+          - Effect: Allow
+            Principal: {AWS: !Sub "arn:aws:iam::${AWS::AccountId}:root"}
+            Action: kms:*
+            Resource: "*"
+  Bucket: {Type: AWS::S3::Bucket}
+  ReaderRole:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement: [{Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: "sts:AssumeRole"}]
+      Policies:
+        - PolicyName: read
+          PolicyDocument: {Statement: [{Effect: Allow, Action: "kms:Decrypt", Resource: !GetAtt Key.Arn}]}
+"""
+
+
+def reason(line: str) -> str | None:
+    return next((why for form, why in NOT_EXECUTED.items() if re.match(form, line)), None)
+
+
+def executed(page: Path) -> list[str]:
+    return [line for whole in commands(page) if not reason(line := whole.partition(" #")[0].strip())]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in ALL_PAGES if executed(page) and page.stem != "CHANGELOG"],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_command_lines_do_what_they_say(
+    page: Path, aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in aws.environment().items():
+        monkeypatch.setenv(name, value)
+    kms, s3 = aws.client("kms"), aws.client("s3")
+    words = {
+        "key": kms.create_key()["KeyMetadata"]["Arn"],
+        "external": kms.create_key(Origin="EXTERNAL")["KeyMetadata"]["Arn"],
+    }
+    if page.stem == "data-plane":
+        s3.create_bucket(Bucket="vault")
+        (tmp_path / "report.pdf").write_text("report")
+        (tmp_path / "reports").mkdir()
+        (tmp_path / "reports" / "one.pdf").write_text("one")
+    (tmp_path / "cdk.out").mkdir()
+    (tmp_path / "cdk.out" / "Data.yaml").write_text(DATA)
+    for line in executed(page):
+        for own, value in OWN_WORDS.items():
+            line = line.replace(own, value.format(**words))  # noqa: PLW2901
+        for cached in (aws_clients.kms_client, aws_clients.s3_client, aws_clients._session):
+            cached.cache_clear()
+        done = CliRunner().invoke(main, shlex.split(line)[1:])
+        assert done.exit_code == int(FAILING in line), f"{line}\n{done.output}"
+        if (written := tmp_path / "access-baseline.toml").exists():
+            written.write_text(
+                re.sub('(owner|reason) = ""', r'\1 = "x"', written.read_text()).replace('= ""', "= 9999-12-31")
+            )
+
+
+def test_every_reason_not_to_execute_a_command_line_is_one_of_a_page() -> None:
+    found = {reason(line.partition(" #")[0].strip()) for page in ALL_PAGES for line in commands(page)}
+    assert set(NOT_EXECUTED.values()) == found - {None}
+    ours = [why.rpartition(" ")[2] for why in NOT_EXECUTED.values() if "tests/" in why]
+    assert [name for name in ours if not (ROOT / name).exists()] == []
 
 
 def test_notes_answer_as_many_statements_as_they_say_and_each_row_leads_somewhere() -> None:
