@@ -172,6 +172,7 @@ def test_verify_of_decrypt_writes_nothing(run, keys, letter, encrypted, names):
         (["encrypt", "letter.txt", "-", "-k", "K"], "cannot be combined"),
         (["encrypt", ".", "-k", "K"], "is a folder"),
         (["encrypt", "letter.txt", "other.txt", "-k", "K", "-o", "one"], "must be an existing folder"),
+        (["encrypt", "letter.txt", "-k", "K", "-o", "vault/"], "vault/: no such folder"),
         (["encrypt", "-", "-k", "K", "-o", "."], "name the output file"),
         (["encrypt", "letter.txt", "-k", "K", "--verify", "-o", "-"], "standard output does not allow"),
         (["encrypt", "letter.txt", "-k", "K", "--public-key", "letter.txt"], "neither DER nor PEM"),
@@ -451,6 +452,12 @@ def plain(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"" if name == "empty" else bytes([number]) * 1000)
     return tmp_path / "plain"
+
+
+def test_metadata_that_cannot_be_written_is_named_and_the_result_stays(run, keys, small, tmp_path):
+    done = run("encrypt", small, "-k", keys.first, "-o", "made", "--metadata-output", "/dev/full")
+    assert (done.code, done.stderr.count("\n"), "'/dev/full'" in done.stderr) == (1, 1, True)
+    assert (tmp_path / "made").exists()
 
 
 def test_folder_is_mirrored_and_comes_back(run, keys, plain, tmp_path):

@@ -234,6 +234,11 @@ def test_prefix_must_end_with_a_slash(source, output, run, keys):
     assert run("encrypt", "-r", source, "-o", output, "-k", keys.first).code == 2
 
 
+def test_prefix_without_objects_is_wrong_usage(run, keys, tmp_path):
+    done = run("encrypt", "-r", "s3://cli-objects/no-such/", "-o", "x/", "-k", keys.first)
+    assert (done.code, "s3://cli-objects/no-such/: no such object" in done.stderr) == (2, True)
+
+
 def test_bucket_that_is_not_there_is_one_line(run, keys):
     done = run("encrypt", "-r", "s3://cli-objects-none/in/", "-o", "x", "-k", keys.first)
     assert (done.code, "NoSuchBucket" in done.stderr, "Traceback" in done.stderr) == (1, True, False)

@@ -12,7 +12,16 @@ from typing import Any
 
 import click
 
-from kms_runtime.cli.places import place, shown
+from kms_runtime.cli.places import Place, place, shown
+
+
+def _output(context: click.Context, text: str) -> Place:
+    found = place(text)
+    # "vault/" means a folder: without it, the result would become a file of that name.
+    if text.endswith("/") and not found.is_dir() and not context.params.get("recursive"):
+        raise click.UsageError(f"--output {shown(text)}: no such folder")
+    return found
+
 
 _SHARED = (
     click.argument("files", nargs=-1, required=True, metavar="FILE..."),
@@ -22,12 +31,13 @@ _SHARED = (
         "-o",
         "--output",
         metavar="PLACE",
-        callback=lambda _context, _option, text: None if text is None else place(text),
+        callback=lambda context, _option, text: None if text is None else _output(context, text),
         help="File, existing folder, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, or - for standard output.",
     ),
     click.option(
         "-r",
         "--recursive",
+        is_eager=True,
         is_flag=True,
         help="FILE... are folders or s3://BUCKET/PREFIX/: process all in them, several at a time.",
     ),

@@ -119,14 +119,14 @@ def _replacing(file: Path, *, force: bool) -> Iterator[Output]:
     target = Path(os.path.realpath(file)) if file.is_symlink() else file
     partial = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.partial")
     try:
-        with _named(file):
+        with named(file):
             # Readable by the owner only, whatever the umask: a decrypted file must not be wider than asked for.
             handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb", buffering=0) as opened:
             yield Output(opened, partial)
-            with _named(file):
+            with named(file):
                 os.fsync(opened.fileno())
-        with _named(file):
+        with named(file):
             _publish(partial, target, file, force=force)
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -134,8 +134,8 @@ def _replacing(file: Path, *, force: bool) -> Iterator[Output]:
 
 
 @contextmanager
-def _named(file: Path) -> Iterator[None]:
-    """Let an error name ``file``, which its reader knows, instead of the temporary file."""
+def named(file: Path) -> Iterator[None]:
+    """Let an error name ``file``, which its reader knows, also where the system names a temporary file or none."""
     try:
         yield
     except OSError as error:

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 from kms_runtime import MessageResult
-from kms_runtime.cli.outputs import standard
+from kms_runtime.cli.outputs import named, standard
 from kms_runtime.cli.places import Place, shown
 
 
@@ -77,7 +77,7 @@ class Report:
         }
         with self._lock:
             if path := options["metadata_output"]:
-                with path.open("a", encoding="utf-8") as opened:
+                with named(path), path.open("a", encoding="utf-8") as opened:
                     opened.write(json.dumps(line) + "\n")
             if options["json"]:
                 _say(line)

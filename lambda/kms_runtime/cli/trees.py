@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -80,7 +81,11 @@ def tree(
     for root in roots:
         target_root = output if output is not None else root
         written = _written(target_root) if isinstance(root, S3Place) and isinstance(target_root, S3Place) else {}
-        for source in _listed(root, output) if isinstance(root, S3Place) else _walk(root, output):
+        sources = iter(_listed(root, output) if isinstance(root, S3Place) else _walk(root, output))
+        first = next(sources, None)
+        if first is None and isinstance(root, S3Place):
+            raise click.UsageError(f"{shown(root)}: no such object")
+        for source in chain([first] if first else [], sources):
             name = source.place.name
             if source.modified is None or _LEFT_BEHIND.fullmatch(name) or not wanted(name):
                 other += 1
