@@ -51,7 +51,7 @@ def runtime_code(scope: IConstruct) -> aws_lambda.Code:
 def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[str]]:
     """Return the files of each asset that differ from what sources and lock give, for the assets with our code.
 
-    These are the assets that hold such code, and those that a template names for a function that calls it: what was
+    These are the assets that hold such code, and what the manifest names for the code of a function of ours: what was
     put in the place of the code need not look like it. The bundle is made anew: pip compares each wheel with the lock,
     and the same sources give the same bytes. Zip files that the CDK packed and would upload are compared as well.
 
@@ -62,13 +62,14 @@ def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[s
     Raises:
         BundlingError: A dependency cannot be installed.
     """
-    packed = {path: _packed(path) for path in sorted(assembly.glob(".cache/*.zip"))}
-    found = {path: _laid_out(path) for path in sorted(assembly.glob("asset.*")) if path.is_dir()} | packed
-    named = _named(assembly)
+    uploaded = {assembly / path for path in _uploaded(assembly)}
+    assets = [path for path in sorted(assembly.glob("asset.*")) if path.is_dir()]
+    places = dict.fromkeys([*assets, *sorted(assembly.glob(".cache/*.zip")), *sorted(uploaded)])
+    found = {path: _content(path) for path in places}
     ours = {
         path: content
         for path, content in found.items()
-        if any(name.startswith(_OURS) for name in content) or path.name.removeprefix("asset.").split(".")[0] in named
+        if path in uploaded or any(name.startswith(_OURS) for name in content)
     }
     if not ours:
         return {}
@@ -76,7 +77,7 @@ def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[s
         WheelBundling(runtime_source(), platform).try_bundle(folder)
         fresh = _laid_out(Path(folder))
     return {
-        str(path.relative_to(assembly)): sorted(
+        os.path.relpath(path, assembly): sorted(
             name for name in content.keys() | fresh.keys() if content.get(name) != fresh.get(name)
         )
         for path, content in ours.items()
@@ -86,13 +87,20 @@ def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[s
 _OURS = "kms_runtime/"
 
 
-def _named(assembly: Path) -> set[str]:
-    """Return the hashes of the assets of functions whose handler is in this package."""
+def _uploaded(assembly: Path) -> set[str]:
+    """Return where the CDK finds what it uploads as the code of functions whose handler is in this package."""
     templates = [json.loads(path.read_text(encoding="utf-8")) for path in assembly.rglob("*.template.json")]
     resources = [item for template in templates for item in template.get("Resources", {}).values()]
     functions = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]
     codes = [it["Code"].get("S3Key") for it in functions if str(it.get("Handler")).startswith("kms_runtime.")]
-    return {code.removesuffix(".zip") for code in codes if isinstance(code, str)}
+    hashes = {code.removesuffix(".zip") for code in codes if isinstance(code, str)}
+    manifests = [json.loads(path.read_text(encoding="utf-8")) for path in assembly.rglob("*.assets.json")]
+    files = [entry for manifest in manifests for entry in manifest.get("files", {}).items()]
+    return {str(asset["source"].get("path", "an executable")) for name, asset in files if name in hashes}
+
+
+def _content(place: Path) -> dict[str, str]:
+    return _packed(place) if zipfile.is_zipfile(place) else _laid_out(place)
 
 
 def _laid_out(folder: Path) -> dict[str, str]:
