@@ -7,6 +7,7 @@ just made works late. The CDK command line of the checkout tells what a deployme
 
 import json
 import os
+import re
 import shlex
 import shutil
 import ssl
@@ -403,21 +404,61 @@ def test_what_was_just_made_works_late_and_a_grant_waits_for_its_grantee(tmp_pat
 
 
 MIGRATION = Path(__file__).parent / "apps" / "migration.py"
-BUCKETS = ("WithBucketKey", "WithoutBucketKey")
+BUCKETS = ("WithBucketKey", "WithoutBucketKey", "UnderS3")
 EC2 = "ec2.amazonaws.com"
 
 
 @pytest.fixture(scope="module")
-def migrated(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The assemblies before and after the migration."""
+    folder = tmp_path_factory.mktemp("migration")
+    return {
+        step: synthesize(MIGRATION, folder / step, folder=folder, context={"step": step}, validate=False)
+        for step in ("old", "new")
+    }
+
+
+@pytest.fixture(scope="module")
+def migrated(stage: Stage, steps: dict[str, Path]) -> dict[str, dict[str, str]]:
     """Deploy the stack of plain constructs, write objects, and deploy the stack of this package over it."""
-    folder, found = tmp_path_factory.mktemp("migration"), {}
-    for step in ("old", "new"):
-        assembly = synthesize(MIGRATION, folder / step, folder=folder, context={"step": step}, validate=False)
+    found = {}
+    for step, assembly in steps.items():
         found[step] = deployed(stage.aws, assembly)["Migration"]
         writer = stage.aws.assume(found[step]["WriterArn"], EC2).client("s3")
         for name in BUCKETS:
             writer.put_object(Bucket=found[step][f"{name}Name"], Key=f"{step}.txt", Body=step.encode())
     return found
+
+
+def test_migration_changes_what_its_page_says_and_replaces_nothing(steps: dict[str, Path]) -> None:
+    old, new = (json.loads((it / "Migration.template.json").read_text())["Resources"] for it in steps.values())
+    page = (ROOT / "docs" / "migration.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(AWS::(?:KMS::Key|S3::Bucket))` \| (.+?); in place \|", page, re.MULTILINE))
+    assert set(rows) == {"AWS::KMS::Key", "AWS::S3::Bucket"}
+    changed: dict[str, set[str]] = {kind: set() for kind in rows}
+    for name, before in old.items():
+        if (kind := before["Type"]) in rows:
+            for parts in (before | before["Properties"], new[name] | new[name]["Properties"]):
+                changed[kind] |= {it for it in parts if parts[it] != (before | before["Properties"]).get(it)}
+
+    assert {kind: set(re.findall(r"`(\w+)`", row)) for kind, row in rows.items()} == {
+        kind: found - {"Properties", "UpdateReplacePolicy"} for kind, found in changed.items()
+    }
+
+
+def test_object_under_s3_keys_is_brought_under_the_key_in_place(
+    stage: Stage, migrated: dict[str, dict[str, str]]
+) -> None:
+    s3, where = stage.aws.client("s3"), {"Bucket": migrated["new"]["UnderS3Name"], "Key": "old.txt"}
+    before = s3.head_object(**where)
+
+    s3.update_object_encryption(**where, ObjectEncryption={"SSEKMS": {"KMSKeyArn": migrated["new"]["KeyArn"]}})
+
+    after = s3.head_object(**where)
+    assert (before["ServerSideEncryption"], after["ServerSideEncryption"]) == ("AES256", "aws:kms")
+    assert (after["ETag"], after["VersionId"]) == (before["ETag"], before["VersionId"])
+    reader = stage.aws.assume(migrated["new"]["ReaderArn"], EC2).client("s3")
+    assert reader.get_object(**where)["Body"].read() == b"old"
 
 
 def test_migrated_stack_keeps_its_key_and_buckets(migrated: dict[str, dict[str, str]]) -> None:

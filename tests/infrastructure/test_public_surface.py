@@ -132,7 +132,7 @@ def test_example_synthesizes_in_another_folder(name: str, tmp_path: Path) -> Non
     (template,) = (tmp_path / "cdk.out").glob("*.template.json")
     assert faults(tmp_path / "cdk.out") == []
     kinds = {item["Type"] for item in json.loads(template.read_text())["Resources"].values()}
-    assert kinds & {"AWS::Lambda::Function", "AWS::S3::Bucket", "AWS::SNS::Topic"}
+    assert kinds & {"AWS::KMS::Key", "AWS::Lambda::Function", "AWS::S3::Bucket", "AWS::SNS::Topic"}
     assert {kind for kind in kinds if "Custom" in kind} <= {"Custom::KmsGrant"}
 
 

@@ -9,7 +9,7 @@ from kms_patterns import EncryptedBucket, EncryptionKey
 
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
 TENANT = {"tenant": "${aws:PrincipalTag/tenant}"}
-BUCKETS = ("WithBucketKey", "WithoutBucketKey")
+BUCKETS = ("WithBucketKey", "WithoutBucketKey", "UnderS3")
 
 app = cdk.App()
 stack = cdk.Stack(app, "Migration")
@@ -17,9 +17,9 @@ writer, reader, stranger = (iam.Role(stack, name, assumed_by=EC2) for name in ("
 if app.node.try_get_context("step") == "old":
     old = kms.Key(stack, "Key", alias="documents", enable_key_rotation=True)
     for name in BUCKETS:
-        plain = s3.Bucket(
-            stack, name, encryption_key=old, bucket_key_enabled=name == BUCKETS[0], versioned=True, enforce_ssl=True
-        )
+        under = {"encryption": s3.BucketEncryption.S3_MANAGED} if name == BUCKETS[2] else {"encryption_key": old}
+        bucket_key = {"bucket_key_enabled": True} if name == BUCKETS[0] else {}
+        plain = s3.Bucket(stack, name, versioned=True, enforce_ssl=True, **under, **bucket_key)
         plain.grant_put(writer)
         plain.grant_read(reader)
         cdk.CfnOutput(stack, f"{name}Name", value=plain.bucket_name)

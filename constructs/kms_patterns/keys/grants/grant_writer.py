@@ -14,7 +14,12 @@ from kms_patterns.keys.environment import arn_of, home_of, stack_of
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.grantee import Grantee, check_inside, path_of, principal_of, resolve_grantee, unique_id
 from kms_patterns.keys.grants.key_policy import KeyPolicy, OwnStatement, PairedGrant
-from kms_patterns.keys.grants.other_half import check_not_protected, check_policy_written, report_identity_half
+from kms_patterns.keys.grants.other_half import (
+    check_not_protected,
+    check_policy_written,
+    report_identity_half,
+    report_service_linked_role,
+)
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions, merge, principal
@@ -85,6 +90,7 @@ class GrantWriter:
         shared = merge(shared, unique_id(named, self._key))
         subject = (named.path, purpose)
         if named.service_linked:
+            report_service_linked_role(self._key, named)
             return self._to_key_alone(subject, named, operations, shared)
         if named.account is not None or key_policy_only:
             report_identity_half(self._key, named, operations, own)

@@ -69,6 +69,18 @@ def report_identity_half(key: GrantTarget, grantee: Grantee, operations: Sequenc
     )
 
 
+def report_service_linked_role(key: GrantTarget, grantee: Grantee) -> None:
+    """Report, as a notice at synth, that KMS refuses a key policy that names a role which does not exist yet."""
+    # arn:aws:iam::111122223333:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling
+    service = grantee.arn.split("/")[-2]
+    Annotations.of(key).add_info_v2(
+        f"kms-patterns:ServiceLinkedRole:{grantee.path}",
+        f"{grantee.path} is a service-linked role, which the key policy names as principal: in an account that does "
+        "not have it yet the deployment ends in MalformedPolicyDocumentException; create it first with "
+        f"aws iam create-service-linked-role --aws-service-name {service}",
+    )
+
+
 class OwnersStatements:
     """Writes the identity's half of grants on an imported key, and reports what its owner must add to its policy.
 
