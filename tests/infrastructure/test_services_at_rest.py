@@ -34,7 +34,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as states
 
 from kms_patterns import EncryptionKey, KeyAccess, SigningKey
-from kms_patterns.policy import acting_services, services
+from kms_patterns.policy import acting_services, actions, services
 from tests.infrastructure.test_service_grants import warnings
 
 DEPLOYER = {
@@ -414,6 +414,15 @@ def test_every_row_of_the_table_stands_below_the_page_of_its_service():
     found = re.findall(r'    # https://docs\.aws\.amazon\.com/\S+\.html\S*.*\n    "([\w.-]+)": ServiceUse\(', source)
 
     assert found == list(services.SERVICES)
+
+
+def test_every_wildcard_that_is_narrowed_stands_below_the_page_that_says_so():
+    source = Path(actions.__file__).read_text(encoding="utf-8")
+
+    found = re.findall(r'    # https://docs\.aws\.amazon\.com/\S+\.html.*\n    "(kms:\w+\*)": \[', source)
+
+    assert sorted(found) == sorted(re.findall(r'"(kms:\w+\*)": \[', source))
+    assert len(found) == 5
 
 
 @jsii.implements(cdk.IStableAnyProducer)

@@ -134,12 +134,16 @@ S3_TAGS_WRITTEN: Final = ("s3:PutObjectTagging",)
 _EXACT: Final[Mapping[str, Sequence[str]]] = {
     # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html: delivery of a state machine's logs.
     "kms:decrypt*": [DECRYPT],
-    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html: it re-encrypts as well.
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     "kms:describe*": [DESCRIBE_KEY],
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html: it re-encrypts as well.
     "kms:encrypt*": [ENCRYPT, RE_ENCRYPT_FROM, RE_ENCRYPT_TO],
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html, and the pages of SQS and SNS.
     "kms:generatedatakey*": [GENERATE_DATA_KEY],
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html: no upload or download re-encrypts.
     "kms:reencrypt*": [],
 }
+"""Wildcard of a construct of the AWS CDK, in lower case -> the exact actions behind it, by the page above it."""
 _CANONICAL: Final = {
     action.lower(): action for action in (*CRYPTOGRAPHIC_OPERATIONS, *EVERY_ADMINISTRATION, CREATE_GRANT, RETIRE_GRANT)
 }
