@@ -85,10 +85,16 @@ def test_state_machine_decrypts_as_its_role(aws: LocalAws, make_role: Any, allow
     assert "kms:Decrypt" in denied["cause"]
 
 
-@pytest.mark.parametrize("allowed", [False, True])
-def test_rule_reaches_a_queue_by_its_policy_only(aws: LocalAws, allowed: bool) -> None:
+@pytest.mark.parametrize(("allowed", "key_policy", "reached"), [
+    (False, None, False), (True, None, True), (True, "without the service", False), (True, "with it", True),
+])  # fmt: skip
+def test_rule_reaches_a_queue_by_its_policy_and_its_key_only(
+    aws: LocalAws, make_key: Any, root_statement: Any, allowed: bool, key_policy: str | None, reached: bool
+) -> None:
     sqs, events, name = aws.client("sqs"), aws.client("events"), unique()
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    service = root_statement | {"Principal": {"Service": "events.amazonaws.com"}}
+    key = make_key(root_statement, *([service] if key_policy == "with it" else [])) if key_policy else ""
+    url = sqs.create_queue(QueueName=name, Attributes={"KmsMasterKeyId": key} if key else {})["QueueUrl"]
     arn = f"arn:aws:sqs:{aws.region}:{aws.account}:{name}"
     rule = events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))["RuleArn"]
     events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn}])
@@ -100,8 +106,8 @@ def test_rule_reaches_a_queue_by_its_policy_only(aws: LocalAws, allowed: bool) -
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     events.put_events(Entries=[{"Source": name, "DetailType": "t", "Detail": "{}"}])
-    received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2 if allowed else 0).get("Messages", [])
-    assert len(received) == int(allowed)
+    received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2 if reached else 0).get("Messages", [])
+    assert len(received) == int(reached)
 
 
 def deployed(session: AwsSession, resources: dict[str, Any], name: str | None = None, **options: Any) -> str:
@@ -161,6 +167,36 @@ def test_stack_acts_as_its_service_role(session_of: Any, make_role: Any, allow: 
     assert deployed(caller, queue, RoleARN=role) == ""
     # The caller's own permissions do not count then.
     assert "s3:CreateBucket" in deployed(caller, bucket, RoleARN=role)
+
+
+@pytest.mark.parametrize("key_", [True, False])
+def test_secret_in_a_stack_uses_its_key_as_the_caller(
+    aws: LocalAws, session_of: Any, allow: Any, key: str, key_: bool
+) -> None:
+    deny = allow("kms:*", "*") | {"Effect": "Deny"}
+    without, with_it = session_of(allow("*", "*"), deny), session_of(allow("*", "*"))
+    properties = {"SecretString": "plain", **({"KmsKeyId": key} if key_ else {})}
+    secret, name = {"S": {"Type": "AWS::SecretsManager::Secret", "Properties": properties}}, unique()
+    assert "kms:GenerateDataKey" in deployed(without, secret)
+    assert deployed(with_it, secret, name) == ""
+    secret["S"]["Properties"] = properties | {"SecretString": "other"}
+    formation = without.client("cloudformation")
+    formation.update_stack(StackName=name, TemplateBody=json.dumps({"Resources": secret}))
+    assert "kms:GenerateDataKey" in settled(formation, name)
+
+
+@pytest.mark.parametrize(("kind", "creates", "tags", "properties"), [
+    ("AWS::SQS::Queue", "sqs:CreateQueue", "sqs:TagQueue", {}),
+    ("AWS::SNS::Topic", "sns:CreateTopic", "sns:TagResource", {}),
+    ("AWS::SSM::Parameter", "ssm:PutParameter", "ssm:AddTagsToResource", {"Type": "String", "Value": "x"}),
+])  # fmt: skip
+def test_tags_in_a_stack_need_their_permission(
+    session_of: Any, allow: Any, kind: str, creates: str, tags: str, properties: dict[str, str]
+) -> None:
+    given = {"a": "b"} if "SSM" in kind else [{"Key": "a", "Value": "b"}]
+    resource = {"R": {"Type": kind, "Properties": properties | {"Tags": given}}}
+    assert tags in deployed(session_of(allow(["cloudformation:*", creates], "*")), resource)
+    assert deployed(session_of(allow(["cloudformation:*", creates, tags], "*")), resource) == ""
 
 
 @pytest.mark.parametrize("service", ["ssm", "ssm-secure", "secretsmanager"])

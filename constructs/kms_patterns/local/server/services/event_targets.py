@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, acting_as, service_role
-from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVALUATOR, EVENTS, LOGS, RESPONSES, SNS, reach
+from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVALUATOR, EVENTS, LOGS, RESPONSES, SNS, SQS, reach
 from kms_patterns.local.server.faults import is_new
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError
@@ -114,10 +114,10 @@ def _by_its_policy(kms: KmsService, service: str, arn: str, rule_arn: str) -> No
 
 
 def require_by_policy(kms: KmsService, service: str, arn: str, principal: str, source_arn: str) -> None:
-    """Check that the policy of a queue, topic, function or log group, and a topic's key, let an AWS service use it.
+    """Check that the policy of a queue, topic, function or log group, and its key, let an AWS service use it.
 
     Args:
-        kms: What decides about the key.
+        kms: What decides about the key of a topic or queue.
         service: ``lambda``, ``logs``, ``sns`` or ``sqs``.
         arn: The resource.
         principal: The service principal that acts for itself.
@@ -128,17 +128,27 @@ def require_by_policy(kms: KmsService, service: str, arn: str, principal: str, s
     """
     require_own_policy(service, arn, principal, source_arn)
     account = reach(RESPONSES, "get_account_id")()
-    topic = reach(SNS, "_get_topic")(arn)[0] if service == "sns" else None
-    if topic and topic["attributes"].get("KmsMasterKeyId"):
-        context = {"aws:sns:topicArn": arn}
-        request = {"KeyId": topic["attributes"]["KmsMasterKeyId"], "EncryptionContext": context}
+    key = _key_of(service, arn)
+    if key:
+        context = {"aws:sns:topicArn" if service == "sns" else "aws:sqs:arn": arn}
+        request = {"KeyId": key, "EncryptionContext": context}
         keys = {"aws:SourceArn": source_arn, "aws:SourceAccount": account}
         caller = ServiceCaller(principal, "AWSService", account, keys=keys)
         try:
             for operation in ("GenerateDataKey", "Decrypt"):
-                kms.require(KmsCall(operation, request, caller, via="sns"))
+                kms.require(KmsCall(operation, request, caller, via=service))
         except KmsError as refused:
             raise NotPermitted(f"its key: {refused.message}") from refused
+
+
+def _key_of(service: str, arn: str) -> str | None:
+    """Return the key of a topic or a queue."""
+    if service == "sns":
+        held = reach(SNS, "_get_topic")(arn)[0] or {}
+    else:
+        urls = reach(SQS, "_queue_name_to_url")
+        held = reach(SQS, "_get_q")(urls.get(arn.split(":")[5])) if service == "sqs" else {}
+    return held.get("attributes", {}).get("KmsMasterKeyId") or None
 
 
 def require_own_policy(service: str, arn: str, principal: str, source_arn: str) -> None:

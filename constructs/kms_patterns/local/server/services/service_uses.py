@@ -72,6 +72,16 @@ def _secret_created(_request: Request, answer: ResponseMembers) -> Iterator[Use]
     yield Use("GenerateDataKey", _secret_key(secret), _secret_context(answer["ARN"], answer["VersionId"]))
 
 
+def new_secret_uses(name: str, key: object) -> list[Use]:
+    """Return how a secret that a stack makes uses its key; the six characters that its ARN ends in stand for any."""
+    return list(_validated(_secret_key({"KmsKeyId": key}), f"{secret_uses(name)[0]}-000000"))
+
+
+def changed_secret_uses(request: Request) -> list[Use]:
+    """Return how UpdateSecret uses the keys of a secret."""
+    return list(_secret_changed(request))
+
+
 def _secret_changed(request: Request) -> Iterator[Use]:
     secret = _secret(request)
     if not secret:

@@ -90,8 +90,20 @@ def _of_properties(row: ResourceType, step: Step) -> set[str]:
         # What a creating action takes along needs no further one; what it does not, does.
         made = {"Code", *[name for name, action in row.properties.items() if action == "UpdateFunctionConfiguration"]}
         made |= _WITH_CREATE
-        return {action for name, action in row.properties.items() if name in step.props and name not in made}
-    return {action for name, action in row.properties.items() if step.props.get(name) != step.old.get(name)}
+        given = {name for name in step.props if name != "Tags" or _own_tags(step.props)}
+        return {action for name, action in row.properties.items() if name in given and name not in made}
+    changed = {name for name in row.properties if step.props.get(name) != step.old.get(name)}
+    if _own_tags(step.props) == _own_tags(step.old):
+        changed.discard("Tags")
+    return {row.properties[name] for name in changed}
+
+
+def _own_tags(props: Properties) -> list[tuple[Any, Any]]:
+    """Return the tags of a template, without those that CloudFormation adds by itself."""
+    tags = props.get("Tags") or []
+    listed = [(tag.get("Key"), tag) if isinstance(tag, Mapping) else (tag, None) for tag in tags]
+    pairs = list(tags.items()) if isinstance(tags, Mapping) else listed
+    return [(name, value) for name, value in pairs if not str(name).startswith("aws:")]
 
 
 def _each(permission: Permission, action: str, props: Properties) -> Iterator[Permission]:

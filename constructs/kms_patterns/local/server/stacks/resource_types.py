@@ -156,13 +156,23 @@ TYPES: Mapping[str, ResourceType] = {
         f"arn:aws:lambda:{_HERE}:layer:{{name}}", "LayerName", ("PublishLayerVersion",), (), ("DeleteLayerVersion",)
     ),
     "AWS::SQS::Queue": ResourceType(
-        f"arn:aws:sqs:{_HERE}:{{name}}", "QueueName", ("CreateQueue",), ("SetQueueAttributes",), ("DeleteQueue",)
+        f"arn:aws:sqs:{_HERE}:{{name}}",
+        "QueueName",
+        ("CreateQueue",),
+        ("SetQueueAttributes",),
+        ("DeleteQueue",),
+        {"Tags": "TagQueue"},
     ),
     "AWS::SQS::QueuePolicy": ResourceType(
         "*", "", ("SetQueueAttributes",), ("SetQueueAttributes",), ("SetQueueAttributes",)
     ),
     "AWS::SNS::Topic": ResourceType(
-        f"arn:aws:sns:{_HERE}:{{name}}", "TopicName", ("CreateTopic",), ("SetTopicAttributes",), ("DeleteTopic",)
+        f"arn:aws:sns:{_HERE}:{{name}}",
+        "TopicName",
+        ("CreateTopic",),
+        ("SetTopicAttributes",),
+        ("DeleteTopic",),
+        {"Tags": "TagResource"},
     ),
     "AWS::SNS::TopicPolicy": ResourceType(
         "*", "", ("SetTopicAttributes",), ("SetTopicAttributes",), ("SetTopicAttributes",)
@@ -173,7 +183,12 @@ TYPES: Mapping[str, ResourceType] = {
     "AWS::DynamoDB::Table": _TABLE,
     "AWS::DynamoDB::GlobalTable": _TABLE,
     "AWS::SSM::Parameter": ResourceType(
-        f"arn:aws:ssm:{_HERE}:parameter/{{name}}", "Name", ("PutParameter",), ("PutParameter",), ("DeleteParameter",)
+        f"arn:aws:ssm:{_HERE}:parameter/{{name}}",
+        "Name",
+        ("PutParameter",),
+        ("PutParameter",),
+        ("DeleteParameter",),
+        {"Tags": "AddTagsToResource"},
     ),
     "AWS::SecretsManager::Secret": ResourceType(
         f"arn:aws:secretsmanager:{_HERE}:secret:{{name}}",
@@ -200,7 +215,7 @@ TYPES: Mapping[str, ResourceType] = {
         ("PutRule",),
         ("PutRule",),
         ("DeleteRule",),
-        {"Targets": "PutTargets"},
+        {"Targets": "PutTargets", "Tags": "TagResource"},
     ),
     "AWS::StepFunctions::StateMachine": ResourceType(
         f"arn:aws:states:{_HERE}:stateMachine:{{name}}",
@@ -208,6 +223,7 @@ TYPES: Mapping[str, ResourceType] = {
         ("CreateStateMachine",),
         ("UpdateStateMachine",),
         ("DeleteStateMachine",),
+        {"Tags": "TagResource"},
     ),
     "AWS::CloudWatch::Alarm": ResourceType(
         f"arn:aws:cloudwatch:{_HERE}:alarm:{{name}}",

@@ -14,8 +14,12 @@ from kms_patterns.local.server.kms.control_plane import key_policies
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.services.configured_keys import DYNAMODB_USES, function_key, log_group_key, table_key
-from kms_patterns.local.server.services.service_keys import ask
-from kms_patterns.local.server.services.service_uses import refuse_new_queue_key
+from kms_patterns.local.server.services.service_keys import Use, ask
+from kms_patterns.local.server.services.service_uses import (
+    changed_secret_uses,
+    new_secret_uses,
+    refuse_new_queue_key,
+)
 from kms_patterns.local.server.stacks.resource_permissions import Step
 
 
@@ -39,7 +43,7 @@ def change_key(kms: KmsService, caller: Caller, step: Step, called_via: str | No
 
 
 def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
-    """Ask KMS for the key that a function, a log group or a table is configured with.
+    """Ask KMS for the key that a function, a log group, a secret or a table is configured with.
 
     Raises:
         KmsError: KMS refused, or the service does not take such a key.
@@ -49,6 +53,8 @@ def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
         function_key(kms, caller, props.get("FunctionName") or step.name, props["KmsKeyArn"])
     if kind == "AWS::Logs::LogGroup" and step.sets("KmsKeyId"):
         log_group_key(kms, props.get("LogGroupName") or step.name, props["KmsKeyId"])
+    if kind == "AWS::SecretsManager::Secret":
+        ask(kms, "secretsmanager", caller, _secret_uses(step))
     if kind == "AWS::SQS::Queue" and step.action == "update":
         refuse_new_queue_key(step.name, props.get("KmsMasterKeyId"))
     tables = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
@@ -56,6 +62,14 @@ def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
         wanted = {"Enabled": True, "KMSMasterKeyId": key}
         request = {"TableName": props.get("TableName"), "SSESpecification": wanted}
         ask(kms, "dynamodb", caller, DYNAMODB_USES["CreateTable"](request))
+
+
+def _secret_uses(step: Step) -> list[Use]:
+    if step.action == "create":
+        return new_secret_uses(str(step.props.get("Name") or step.name), step.props.get("KmsKeyId"))
+    changed = {"SecretString": ""} if step.sets("SecretString") or step.sets("GenerateSecretString") else {}
+    key = {"KmsKeyId": step.props.get("KmsKeyId")} if step.sets("KmsKeyId") else {}
+    return changed_secret_uses({"SecretId": step.name, **changed, **key})
 
 
 def _kms_calls(step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
