@@ -152,14 +152,16 @@ def test_code_that_was_replaced_by_something_that_does_not_look_like_it_is_notic
     )
     code = {"Handler": "kms_runtime.handlers.signer.handler", "Code": {"S3Key": "1.zip"}}
     resources = {"Function": {"Type": "AWS::Lambda::Function", "Properties": code}}
-    (tmp_path / "S.template.json").write_text(json.dumps({"Resources": resources}))
+    stage = tmp_path / "assembly-Stage"
+    stage.mkdir()
+    (stage / "S.template.json").write_text(json.dumps({"Resources": resources}))
     shutil.copytree(arm_asset, tmp_path / "asset.1")
     for place, differs in (("asset.1", False), ("elsewhere", True), ("absent", True)):
         if place == "elsewhere":
             (tmp_path / place).mkdir()
             (tmp_path / place / "kms_runtime.py").write_text("__path__ = ['/tmp']")
-        files = {"1": {"source": {"path": place, "packaging": "zip"}}}
-        (tmp_path / "S.assets.json").write_text(json.dumps({"files": files}))
+        files = {"1": {"source": {"path": f"../{place}", "packaging": "zip"}}}
+        (stage / "S.assets.json").write_text(json.dumps({"files": files}))
         found = altered_assets(tmp_path, ARM)
         assert found.keys() == {"asset.1", place}
         assert (found["asset.1"], found[place] != []) == ([], differs)

@@ -62,7 +62,8 @@ def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[s
     Raises:
         BundlingError: A dependency cannot be installed.
     """
-    uploaded = {assembly / path for path in _uploaded(assembly)}
+    assembly = Path(os.path.normpath(assembly))
+    uploaded = _uploaded(assembly)
     assets = [path for path in sorted(assembly.glob("asset.*")) if path.is_dir()]
     places = dict.fromkeys([*assets, *sorted(assembly.glob(".cache/*.zip")), *sorted(uploaded)])
     found = {path: _content(path) for path in places}
@@ -87,16 +88,20 @@ def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[s
 _OURS = "kms_runtime/"
 
 
-def _uploaded(assembly: Path) -> set[str]:
+def _uploaded(assembly: Path) -> set[Path]:
     """Return where the CDK finds what it uploads as the code of functions whose handler is in this package."""
     templates = [json.loads(path.read_text(encoding="utf-8")) for path in assembly.rglob("*.template.json")]
     resources = [item for template in templates for item in template.get("Resources", {}).values()]
     functions = [item["Properties"] for item in resources if item["Type"] == "AWS::Lambda::Function"]
     codes = [it["Code"].get("S3Key") for it in functions if str(it.get("Handler")).startswith("kms_runtime.")]
     hashes = {code.removesuffix(".zip") for code in codes if isinstance(code, str)}
-    manifests = [json.loads(path.read_text(encoding="utf-8")) for path in assembly.rglob("*.assets.json")]
-    files = [entry for manifest in manifests for entry in manifest.get("files", {}).items()]
-    return {str(asset["source"].get("path", "an executable")) for name, asset in files if name in hashes}
+    found = set()
+    for path in assembly.rglob("*.assets.json"):
+        for name, asset in json.loads(path.read_text(encoding="utf-8")).get("files", {}).items():
+            if name in hashes:
+                # The manifest of a Stage names places relative to its own folder.
+                found.add(Path(os.path.normpath(path.parent / str(asset["source"].get("path", "an executable")))))
+    return found
 
 
 def _content(place: Path) -> dict[str, str]:
