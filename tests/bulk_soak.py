@@ -41,6 +41,8 @@ SIZES = {0: 80, 1: 80, 1000: 700, 20_000: 120, 262_143: 7, 262_144: 6, 700_000: 
 """Sizes in bytes and how often each occurs, of 1,000."""
 OVERWRITTEN = 0.05
 BATCH, AT_ONCE = 100, 16
+BATCHES_A_KILL = 5
+SECONDS_A_LOOK = 2
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 20}, max_pool_connections=AT_ONCE, read_timeout=900)
 FAULTS: list[dict[str, Any]] = [
     {"kind": kind, "service": service, "probability": probability}
@@ -69,6 +71,7 @@ class Tally:
     twice: list[str] = field(default_factory=list)
     unreported: list[str] = field(default_factory=list)
     function_peaks: list[float] = field(default_factory=list)
+    server: list[str] = field(default_factory=list)
 
     @property
     def defects(self) -> dict[str, list[str]]:
@@ -109,8 +112,9 @@ class BulkPlant:
         return found
 
     def seconds(self, execution: dict[str, Any]) -> float:
-        """Return how long the Map Run of an execution took."""
-        (run,) = self.states.list_map_runs(executionArn=execution["executionArn"])["mapRuns"]
+        """Return how long the last Map Run of an execution took."""
+        runs = self.states.list_map_runs(executionArn=execution["executionArn"])["mapRuns"]
+        run = max(runs, key=lambda it: it["startDate"])
         found = self.states.describe_map_run(mapRunArn=run["mapRunArn"])
         return float((found["stopDate"] - found["startDate"]).total_seconds())
 
@@ -164,24 +168,27 @@ def soak(
     tally, rng = Tally(objects=objects), random.Random(seed)
     made = sources(seed, f"soak-{seed}", objects, largest=largest)
     plant.put_all(made)
+    _weigh(plant, tally, "sources stored")
     late = [source for source in made if len(source.sizes) > 1]
     tally.overwritten = len(late)
     first = [{"kind": kind, "service": "s3", "times": 1} for kind in dict.fromkeys(fault["kind"] for fault in faults)]
     plant.aws.inject_faults(*first, *faults, seed=seed)
-    with disturbed(plant, late, rng, tally, kills=kills):
-        execution = plant.run({}, until=lambda: tally.function_peaks.append(peak_mebibytes(plant.aws)))
+    with disturbed(plant, late, rng, tally, kills=kills) as look:
+        execution = plant.run({}, until=look)
     tally.injected += Counter(plant.aws.injected_faults())
     plant.aws.inject_faults()
     _note(plant, tally, execution, "in bad weather")
-    if _stopped(execution):
+    if execution["status"] != "SUCCEEDED" and plant.report(execution)["stopped"]:
         plant.states.redrive_execution(executionArn=execution["executionArn"])
         execution = plant.ended(execution["executionArn"])
         _note(plant, tally, execution, "redriven")
     if execution["status"] != "SUCCEEDED":
         for listed in plant.report(execution)["failedLists"]:
             _note(plant, tally, plant.run({"list": listed}), f"of {listed}")
+    _weigh(plant, tally, "destinations stored")
     last = plant.run({})
     _note(plant, tally, last, "the same again")
+    _weigh(plant, tally, "after the run that wrote nothing")
     report = plant.report(last)
     if (report["failed"], last["status"]) != (0, "SUCCEEDED"):
         tally.unreported.append(f"{report['failed']} failed at last")
@@ -196,23 +203,37 @@ def _keys(plant: BulkPlant) -> Iterator[str]:
         yield from (entry["Key"] for entry in page.get("Contents", []))
 
 
-def _stopped(execution: dict[str, Any]) -> bool:
-    return bool(execution["status"] == "FAILED" and execution.get("error") != "ObjectsFailed")
-
-
 def _note(plant: BulkPlant, tally: Tally, execution: dict[str, Any], what: str) -> None:
+    found, names = plant.report(execution), ("objects", "written", "foundWritten", "failed", "kmsCalls", "failures")
     text = f"{what}: {execution['status']}, {plant.seconds(execution):.1f} s"
-    if not _stopped(execution):
-        found = plant.report(execution)
-        names = ("objects", "written", "foundWritten", "failed", "kmsCalls", "failures")
-        text += "".join(f", {name} {found[name]}" for name in names)
-    tally.runs.append(text)
+    tally.runs.append(text + "".join(f", {name} {found[name]}" for name in names))
+    print(tally.runs[-1], flush=True)
+
+
+def _weigh(plant: BulkPlant, tally: Tally, what: str) -> None:
+    # The embedded AWS keeps objects in memory: what is beside them must not grow.
+    held = 0
+    for bucket in (plant.inbox, plant.vault, plant.reports):
+        pages = plant.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+        held += sum(version["Size"] for page in pages for version in page.get("Versions", []))
+    named = (b"kms_patterns.local.server", str(plant.aws.folder).encode())
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if all(it in (process / "cmdline").read_bytes().split(b"\0") for it in named):
+                status = (process / "status").read_text()
+                resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+                tally.server.append(f"{what}: {resident / 1024:.0f} MiB, {held / 1024**2:.0f} of them objects")
 
 
 @contextmanager
-def disturbed(plant: BulkPlant, late: list[Source], rng: random.Random, tally: Tally, *, kills: bool) -> Iterator[None]:
-    """Overwrite sources and kill functions until the block ends; every overwrite has happened by then."""
-    ended = threading.Event()
+def disturbed(
+    plant: BulkPlant, late: list[Source], rng: random.Random, tally: Tally, *, kills: bool
+) -> Iterator[Callable[[], None]]:
+    """Overwrite sources until the block ends, all of them by then; yield what kills functions when it is called.
+
+    One function dies for every few batches that end, so that a slow machine does not only die.
+    """
+    ended, looked = threading.Event(), [0.0]
 
     def overwrite() -> None:
         for source in late:
@@ -222,22 +243,29 @@ def disturbed(plant: BulkPlant, late: list[Source], rng: random.Random, tally: T
                     plant.put(source.key, source.content(1))
                     break
 
-    def kill() -> None:
-        while not ended.wait(5):
-            if found := processes(plant.aws):
-                with suppress(OSError):
-                    os.kill(int(rng.choice(found).name), signal.SIGKILL)
-                    tally.killed += 1
+    def look() -> None:
+        if time.monotonic() - looked[0] < SECONDS_A_LOOK:
+            return
+        looked[0] = time.monotonic()
+        tally.function_peaks.append(peak_mebibytes(plant.aws))
+        running = next(iter(plant.states.list_executions(stateMachineArn=plant.machine)["executions"]))
+        runs = plant.states.list_map_runs(executionArn=running["executionArn"])["mapRuns"]
+        if not kills or not runs:
+            return
+        counts = plant.states.describe_map_run(mapRunArn=runs[0]["mapRunArn"])["executionCounts"]
+        found = processes(plant.aws)
+        if found and counts["succeeded"] + counts["failed"] >= tally.killed * BATCHES_A_KILL:
+            with suppress(OSError):
+                os.kill(int(rng.choice(found).name), signal.SIGKILL)
+                tally.killed += 1
 
-    threads = [threading.Thread(target=work) for work in ((overwrite, kill) if kills else (overwrite,))]
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=overwrite)
+    thread.start()
     try:
-        yield
+        yield look
     finally:
         ended.set()
-        for thread in threads:
-            thread.join()
+        thread.join()
 
 
 def _judge(plant: BulkPlant, tally: Tally, made: list[Source], prefix: str) -> None:
@@ -257,9 +285,10 @@ def _judge(plant: BulkPlant, tally: Tally, made: list[Source], prefix: str) -> N
         list(threads.map(judge, made))
 
 
-def ratio(plant: BulkPlant, *, objects: int, seed: int, rounds: int = 3) -> list[float]:
+def ratio(plant: BulkPlant, *, objects: int, seed: int, rounds: int = 5) -> list[float]:
     """Return the throughput of the state machine over that of direct invocations, by rounds in turns."""
     found = []
+    _warm(plant, seed)
     for number in range(rounds):
         seconds = {}
         for way in ("machine", "direct") if number % 2 else ("direct", "machine"):
@@ -269,6 +298,24 @@ def ratio(plant: BulkPlant, *, objects: int, seed: int, rounds: int = 3) -> list
         found.append(seconds["direct"] / seconds["machine"])
         print(f"round {number}: {seconds} ratio {found[-1]:.3f}", flush=True)
     return found
+
+
+def _warm(plant: BulkPlant, seed: int) -> None:
+    """Have as many functions running as batches run at a time."""
+    made = sources(seed, "warm", BATCH * AT_ONCE, largest=1)
+    plant.put_all(made)
+    _directly(plant, [it.key for it in made])
+
+
+def measured(plant: BulkPlant, few: int, many: int, *, seed: int) -> str:
+    """Return ``OBJECTS:SECONDS OBJECTS:SECONDS``: the median of three runs of ``few``, and one of ``many``."""
+    _warm(plant, seed)
+    seconds = []
+    for number in range(4):
+        made = sources(seed, f"measured-{number}", many if number == 3 else few, largest=20_000)
+        plant.put_all(made)
+        seconds.append(_by_machine(plant, [it.key for it in made]))
+    return f"{few}:{statistics.median(seconds[:3]):.2f} {many}:{seconds[3]:.2f}"
 
 
 def _by_machine(plant: BulkPlant, keys: list[str]) -> float:
@@ -300,6 +347,7 @@ def lines(tally: Tally) -> Iterator[str]:
     yield from (f"run                {text}" for text in tally.runs)
     peaks = tally.function_peaks or [0.0]
     half = len(peaks) // 2 or 1
+    yield from (f"server             {text}" for text in tally.server)
     yield f"function peak, MiB {max(peaks[:half]):.0f} in the first half, {max(peaks[half:] or peaks):.0f} later"
     for name in ("lost", "corrupted", "twice", "unreported"):
         found = getattr(tally, name)
@@ -338,6 +386,7 @@ def main() -> int:
     parser.add_argument("--objects", type=int, default=20_000, help="how many objects (20,000)")
     parser.add_argument("--seed", type=int, default=18, help="makes a run repeatable (18)")
     parser.add_argument("--ratio", type=int, default=0, help="also measure the throughput with so many objects a round")
+    parser.add_argument("--measure", type=int, nargs=2, help="only time runs of so many objects, for model_bulk.py")
     parser.add_argument("--re-encrypt", type=int, default=0, help="only re-encrypt a bucket of so many objects")
     arguments = parser.parse_args()
     if arguments.re_encrypt:
@@ -346,6 +395,9 @@ def main() -> int:
         return 0
     with bulk_stage() as stage:
         plant = BulkPlant(stage)
+        if arguments.measure:
+            print(measured(plant, *arguments.measure, seed=arguments.seed))
+            return 0
         ratios = ratio(plant, objects=arguments.ratio, seed=arguments.seed) if arguments.ratio else []
         tally = soak(plant, objects=arguments.objects, seed=arguments.seed) if arguments.objects else Tally()
     print("\n".join(lines(tally)))

@@ -120,7 +120,7 @@ def _of_upload(method: str, parameters: set[str]) -> set[str]:
     return {"AbortMultipartUpload"} if method == "DELETE" else {"UploadPart"} if "partNumber" in parameters else set()
 
 
-async def inject(fault: Fault, service: str, send: Send, serve: Callable[[Send], Awaitable[None]]) -> None:
+async def inject(fault: Fault, service: str, method: str, send: Send, serve: Callable[[Send], Awaitable[None]]) -> None:
     """Do what the fault says to a request, which ``serve`` would serve.
 
     Raises:
@@ -132,6 +132,9 @@ async def inject(fault: Fault, service: str, send: Send, serve: Callable[[Send],
         return
     if fault["kind"] == LOST_ANSWER:
         await serve(_nowhere)
+        raise ConnectionCut
+    if fault["kind"] == "reset" and method == "HEAD":
+        # Its headers are the whole response: after them nothing is left to cut.
         raise ConnectionCut
     if fault["kind"] == "reset":
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})

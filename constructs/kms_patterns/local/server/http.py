@@ -157,7 +157,7 @@ async def _served(
     if fault and fault["kind"] in REFUSALS:
         # Answered before its body has come, a large request would fail in sending, which SDKs take for a reset.
         await _body(receive)
-    await (inject(fault, service, send, serve) if fault else serve(send))
+    await (inject(fault, service, scope["method"], send, serve) if fault else serve(send))
     if fault and fault["kind"] in REFUSALS and service == "kms":
         signed = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         announce_fault(signed, operations, REFUSALS[fault["kind"]][1])
