@@ -274,3 +274,14 @@ def test_samples_of_the_page_on_migration_are_parts_of_its_app():
     app = {line.strip() for line in MIGRATION.read_text().splitlines()}
     assert len(samples) == 3
     assert [line for sample in samples for line in sample.splitlines() if line not in app] == []
+
+
+def test_methods_have_the_parameters_of_those_of_the_cdk():
+    """An app may name them, and pyright takes an EncryptedBucket for an IBucket only then."""
+    names = [name for name in dir(s3.IBucket) if not name.startswith("_") and callable(getattr(s3.IBucket, name))]
+    of_the_cdk, ours = (
+        {name: [*inspect.signature(getattr(bucket, name)).parameters] for name in names}
+        for bucket in (s3.IBucket, EncryptedBucket)
+    )
+
+    assert ours == of_the_cdk

@@ -83,9 +83,9 @@ class ObjectGrants(_Base):
         """Allow ``s3:ListBucket``. Without it S3 responds with 403, not 404, for an object that is missing."""
         return self._grant_s3(grantee, [actions.S3_LIST_BUCKET])
 
-    def grant_delete(self, grantee: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
+    def grant_delete(self, identity: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
         """Allow ``s3:DeleteObject``, which in this versioned bucket hides an object and loses nothing."""
-        return self._grant_s3(grantee, [actions.S3_DELETE_OBJECT], [f"/{objects_key_pattern or '*'}"])
+        return self._grant_s3(identity, [actions.S3_DELETE_OBJECT], [f"/{objects_key_pattern or '*'}"])
 
     def grant_read(self, identity: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
         """Allow to list the bucket and to read objects and their versions; :meth:`grant_download` is narrower."""
