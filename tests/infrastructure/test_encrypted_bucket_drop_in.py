@@ -250,7 +250,7 @@ def test_migration_keeps_logical_ids_and_replaces_nothing(migration):
     before, after = migration
     kept = {name for name in before if before[name]["Type"] in {"AWS::KMS::Key", "AWS::KMS::Alias", "AWS::S3::Bucket"}}
 
-    assert len(kept) == 4
+    assert len(kept) == 5
     assert {name: after[name]["Type"] for name in kept} == {name: before[name]["Type"] for name in kept}
     fixed = {"KeySpec", "KeyUsage", "MultiRegion", "Origin", "BucketName", "AliasName", "ObjectLockEnabled"}
     old, new = ({name: it[name]["Properties"] for name in kept} for it in migration)
