@@ -9,6 +9,7 @@ import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -306,8 +307,17 @@ def test_with_delays_nothing_that_was_just_made_works(code_of: Any) -> None:
         kms, iam, sqs = slow.client("kms"), slow.client("iam"), slow.client("sqs")
         role = iam.create_role(RoleName="app", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         key = kms.create_key()["KeyMetadata"]["KeyId"]
-        granted = kms.create_grant(KeyId=key, GranteePrincipal=role, Operations=["Encrypt"])
-        app = slow.assume(role, "lambda.amazonaws.com").client("kms")
+        assert (
+            code_of(kms.create_grant, KeyId=key, GranteePrincipal=role, Operations=["Encrypt"]) == "InvalidArnException"
+        )
+        named = {"Effect": "Allow", "Principal": {"AWS": role}, "Action": "kms:*", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [named]})
+        assert code_of(kms.create_key, Policy=policy) == "MalformedPolicyDocumentException"
+        user = iam.create_user(UserName="ann")["User"]["Arn"]
+        granted = kms.create_grant(KeyId=key, GranteePrincipal=user, Operations=["Encrypt"])
+        made = iam.create_access_key(UserName="ann")["AccessKey"]
+        own = {"access_key_id": made["AccessKeyId"], "secret_access_key": made["SecretAccessKey"]}
+        app = replace(slow.session(), **own).client("kms")
         assert code_of(app.encrypt, KeyId=key, Plaintext=b"x") == "AccessDeniedException"
         assert app.encrypt(KeyId=key, Plaintext=b"x", GrantTokens=[granted["GrantToken"]])["CiphertextBlob"]
         function = {"FunctionName": "f", "Role": role, "Runtime": "python3.12", "Handler": "index.handler"}
