@@ -18,7 +18,7 @@ from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.model import PrincipalKind
 from kms_patterns.access.read.assembly import NotAnAssembly
-from kms_patterns.access.read.managed_policies import AWS_MANAGED
+from kms_patterns.access.read.managed_policies import aws_managed
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.access.report.formats import render
 from kms_patterns.access.templates.template_text import NotATemplate, document_of
@@ -181,8 +181,8 @@ class Oracle:
         for name, item in self.resources.items():
             if item["Type"] == "AWS::IAM::ManagedPolicy" and self.arn(name) == arn:
                 return self.statements(item.get("Properties") or {}, "PolicyDocument")
-        known = AWS_MANAGED.get(arn.split(":policy/", 1)[-1])
-        return list(known["Statement"]) if known else self.anything()
+        known = aws_managed(arn)
+        return each(known[1]["Statement"]) if known else self.anything()
 
     def anything(self) -> list[Any]:
         return [{"Effect": "Allow", "Action": "*", "Resource": "*"}]

@@ -9,10 +9,12 @@ import pytest
 
 from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.evaluate.building import build_with
+from kms_patterns.access.evaluate.other_statements import other_statements
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.model import Model
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, load_assembly
 from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.templates.template_text import NotATemplate, template_of
 
@@ -363,3 +365,38 @@ def test_provider_without_an_arn_assumes_its_role(build: Build) -> None:
     trust = {"Statement": [allow | {"Principal": {"Federated": "cognito-identity.amazonaws.com"}}]}
     found = build(Role=resource("AWS::IAM::Role", AssumeRolePolicyDocument=trust))
     assert "Federated cognito-identity.amazonaws.com" in {entry.principal for entry in found.entries}
+
+
+ANYONE = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}]}
+EITHER = {"Fn::If": ["Strict", {"Ref": "AWS::NoValue"}, ANYONE["Statement"][0]]}
+PUT = {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "*"}
+
+
+@pytest.mark.parametrize(
+    ("added", "place", "said"),
+    [
+        (resource("AWS::SQS::QueuePolicy", PolicyDocument=ANYONE), "Added for other services", "sqs:*"),
+        (
+            resource("AWS::SNS::TopicPolicy", PolicyDocument={"Statement": [EITHER]}),
+            "Added for other services",
+            "sqs:*",
+        ),
+        (resource("AWS::ECR::Repository", RepositoryPolicyText=ANYONE), "Added for other services", "sqs:*"),
+        (resource("AWS::SSO::PermissionSet", InlinePolicy=json.dumps(ANYONE)), "Added for other services", "sqs:*"),
+        (
+            resource("AWS::IAM::Role", Policies=[{"PolicyName": "p", "PolicyDocument": {"Statement": [PUT]}}]),
+            "Added for other services",
+            "PutItem",
+        ),
+        (resource("AWS::IAM::Role", ManagedPolicyArns=["arn:aws:x"]), "Added attachments", "arn:aws:x"),
+        (resource("AWS::IAM::Policy", PolicyDocument={}, Roles=["other"]), "Added attachments", "other"),
+    ],
+)
+def test_statement_about_another_service_is_part_of_a_comparison(
+    added: dict[str, Any], place: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "S.json"
+    conditions = {"Strict": {"Fn::Equals": [{"Ref": "AWS::Region"}, "x"]}}
+    path.write_text(json.dumps({"Conditions": conditions, "Resources": {"Added": added}}))
+    found = [(where, json.dumps(it)) for where, _, it in other_statements(Template(load_assembly(path)))]
+    assert [said in text for where, text in found if where == f"S/{place}"] == [True]

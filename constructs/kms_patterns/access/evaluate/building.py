@@ -10,11 +10,13 @@ from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who, statement_text
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, StatementPlace, evaluate
 from kms_patterns.access.evaluate.objects import covers
+from kms_patterns.access.evaluate.other_statements import other_statements
 from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack, load_assembly
 from kms_patterns.access.read.reader import model_of
+from kms_patterns.access.read.template import Template
 from kms_patterns.access.unknowns.symbols import shown
 
 
@@ -24,10 +26,16 @@ def build(path: Path, *, project: Path | None = None) -> Matrix:
 
 
 def build_of(stacks: list[Stack], *, project: Path | None = None) -> Matrix:
-    """Return the matrix of stacks that were read already."""
+    """Return the matrix of stacks that were read already, with the statements that no cell of it rests on."""
     model = model_of(stacks)
     with simulator(project) as running:
-        return build_with(model, running)
+        matrix = build_with(model, running)
+    names = Names(model.names)
+    others = [
+        Statement(place, number, names(statement_text(statement)))
+        for place, number, statement in other_statements(Template(stacks))
+    ]
+    return replace(matrix, policies=[*matrix.policies, *others])
 
 
 def build_with(model: Model, running: Simulator) -> Matrix:

@@ -1,0 +1,143 @@
+"""Real changes side by side: what other tools show about access, and whether the access report shows it.
+
+``python -m tests.access.side_by_side FOLDER [TOOLS]`` takes a folder per change, with ``old`` and ``new``, one template
+in each, and ``source.txt``; TOOLS is a ``bin`` folder with cfn-lint, cloudsplaining and parliament. It prints a table.
+A row of `cdk diff` about IAM is missing if an action or managed policy of it stands nowhere in our comparison.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from kms_patterns.access.evaluate.comparison import Difference, changed_statements, compare
+from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.sources import Sources
+from kms_patterns.access.templates.template_text import template_of
+from kms_patterns.toolchain import node_executable
+
+ROOT = Path(__file__).parents[2]
+HEADINGS = (
+    "change",
+    "source",
+    "cdk diff",
+    "cfn-lint",
+    "cloudsplaining",
+    "parliament",
+    "access diff",
+    "missing from ours",
+)
+
+
+def run(*words: object) -> str:
+    """Return what a tool prints, errors of it included: most exit with 1 when they find something."""
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, cwd=tempfile.gettempdir())
+    return done.stdout + done.stderr
+
+
+def cdk_rows(old: Path, new: Path, folder: Path) -> list[tuple[str, list[str]]]:
+    """Return the rows of ``cdk diff`` about IAM: the sign, and the other cells."""
+    for name, path in (("new", new), ("old", old)):
+        (folder / f"{name}.json").write_text(json.dumps(template_of(path)))
+    stack = {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region"}
+    artifacts = {"Stack": {**stack, "properties": {"templateFile": "new.json"}}}
+    (folder / "manifest.json").write_text(json.dumps({"version": "38.0.0", "artifacts": artifacts}))
+    cdk = ROOT / "node_modules" / "aws-cdk" / "bin" / "cdk"
+    text = run(
+        *(node_executable(), cdk, "diff", "Stack", "--app", folder, "--template", folder / "old.json", "--no-color")
+    )
+    rows: list[tuple[str, list[str]]] = []
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines():
+        cells = [cell.strip() for cell in line.strip("│ ").split("│")] if "│" in line else []
+        if cells and cells[0] in {"+", "-"}:
+            rows.append((cells[0], cells[1:]))
+        elif rows and len(cells) > 1 and line.startswith("│  "):
+            rows[-1][1].extend(cells)
+    return rows
+
+
+def shown(difference: Difference) -> list[str]:
+    """Return every action and statement that our comparison shows."""
+    steps = [step.entry.action for step in difference.steps]
+    return [*steps, *(item.text for item in changed_statements(difference.old, difference.new))]
+
+
+def missing(rows: list[tuple[str, list[str]]], difference: Difference) -> list[str]:
+    """Return actions and managed policies in rows that stand nowhere in our comparison."""
+    told = shown(difference)
+    named = {
+        word for _, cells in rows for cell in cells for word in cell.split() if re.match(r"[a-z0-9-]+:[A-Za-z*]", word)
+    }
+    return sorted(word for word in named if not any(word in text or fnmatchcase(text, word) for text in told))
+
+
+def policies(path: Path, folder: Path) -> Iterator[Path]:
+    """Write each identity policy of a template to a file of its own."""
+    for number, who in enumerate(read_model(path).principals):
+        for place, policy in enumerate(who.identity if who.stack else ()):
+            file = folder / f"{number}-{place}.json"
+            keep = [{k: v for k, v in it.items() if k.isalpha()} for it in policy.document["Statement"]]
+            file.write_text(json.dumps({"Version": "2012-10-17", "Statement": keep}))
+            yield file
+
+
+def findings(path: Path, tools: Path | None) -> dict[str, Counter[str]]:
+    """Return what the linters say of one template, by tool and rule."""
+    if tools is None:
+        return {name: Counter() for name in HEADINGS[3:6]}
+    lint = run(tools / "cfn-lint", path, "--format", "json")
+    found = {"cfn-lint": Counter(item["Rule"]["Id"] for item in json.loads(lint[lint.find("[") :] or "[]"))}
+    found |= {"cloudsplaining": Counter(), "parliament": Counter()}
+    with tempfile.TemporaryDirectory() as folder:
+        for file in policies(path, Path(folder)):
+            scanned = run(tools / "cloudsplaining", "scan-policy-file", "--input-file", file)
+            found["cloudsplaining"].update(re.findall(r"Potential Issue found: ([A-Za-z ]+)", scanned))
+            judged = run(tools / "parliament", "--file", file, "--json")
+            found["parliament"].update(re.findall(r'"issue": "(\w+)"', judged))
+    return found
+
+
+def row(change: Path, tools: Path | None) -> list[str]:
+    """Return the cells of a change."""
+    old, new = (next((change / side).iterdir()) for side in ("old", "new"))
+    difference = compare(*Sources(ROOT).pair(str(old), str(new)))
+    with tempfile.TemporaryDirectory() as folder:
+        rows = cdk_rows(old, new, Path(folder))
+    before, after = findings(old, tools), findings(new, tools)
+    cells = [_listed(Counter(f"{sign} IAM row" for sign, _ in rows))]
+    for tool in HEADINGS[3:6]:
+        gone = Counter({f"- {name}": count for name, count in (before[tool] - after[tool]).items()})
+        cells.append(_listed(Counter({f"+ {name}": n for name, n in (after[tool] - before[tool]).items()}) + gone))
+    statements = Counter(f"{'+' if item.added else '-'} statement" for item in difference.unseen_statements)
+    ours = _listed(Counter(str(step.kind) for step in difference.steps) + statements)
+    return [
+        change.name,
+        (change / "source.txt").read_text().strip(),
+        *cells,
+        ours,
+        ", ".join(missing(rows, difference)),
+    ]
+
+
+def _listed(counted: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counted.items())) or "nothing"
+
+
+def main() -> None:
+    """Print the table, and exit with 1 if something is missing from ours."""
+    tools = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    os.environ["CDK_DISABLE_CLI_TELEMETRY"] = "true"
+    found = [row(change, tools) for change in sorted(Path(sys.argv[1]).iterdir()) if change.is_dir()]
+    for cells in [list(HEADINGS), ["---"] * len(HEADINGS), *found]:
+        print(f"| {' | '.join(cells)} |")
+    sys.exit(1 if any(cells[-1] for cells in found) else 0)
+
+
+if __name__ == "__main__":
+    main()
