@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -35,10 +34,11 @@ HEADINGS = (
 )
 
 
-def run(*words: object) -> str:
-    """Return what a tool prints, errors of it included: most exit with 1 when they find something."""
-    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, cwd=tempfile.gettempdir())
-    return done.stdout + done.stderr
+def run(*words: object, given: str = "") -> str:
+    """Return what a tool prints; most exit with 1 when they find something."""
+    command = [str(word) for word in words]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, cwd=tempfile.gettempdir())
+    return done.stdout or done.stderr  # the CDK writes to the latter only
 
 
 def cdk_rows(old: Path, new: Path, folder: Path) -> list[tuple[str, list[str]]]:
@@ -77,30 +77,41 @@ def missing(rows: list[tuple[str, list[str]]], difference: Difference) -> list[s
     return sorted(word for word in named if not any(word in text or fnmatchcase(text, word) for text in told))
 
 
-def policies(path: Path, folder: Path) -> Iterator[Path]:
-    """Write each identity policy of a template to a file of its own."""
-    for number, who in enumerate(read_model(path).principals):
-        for place, policy in enumerate(who.identity if who.stack else ()):
-            file = folder / f"{number}-{place}.json"
-            keep = [{k: v for k, v in it.items() if k.isalpha()} for it in policy.document["Statement"]]
-            file.write_text(json.dumps({"Version": "2012-10-17", "Statement": keep}))
-            yield file
+def identity_policies(path: Path) -> list[dict[str, object]]:
+    """Return the identity policies of a template's principals, resolved, as IAM takes them."""
+    documents = [policy.document for who in read_model(path).principals if who.stack for policy in who.identity]
+    return [
+        {
+            "Version": "2012-10-17",
+            "Statement": [{k: v for k, v in it.items() if k.isalpha()} for it in one["Statement"]],
+        }
+        for one in documents
+    ]
+
+
+ASK = """
+import json, sys
+from cloudsplaining.scan.policy_document import PolicyDocument
+from parliament import analyze_policy_string
+found = {"cloudsplaining": [], "parliament": []}
+for policy in json.load(sys.stdin):
+    found["parliament"] += [item.issue for item in analyze_policy_string(json.dumps(policy)).findings]
+    scanned = PolicyDocument(policy)
+    for name in ("allows_privilege_escalation", "credentials_exposure", "allows_data_exfiltration_actions",
+                 "permissions_management_without_constraints", "service_wildcard", "infrastructure_modification"):
+        found["cloudsplaining"] += [name for _ in getattr(scanned, name)]
+print(json.dumps(found))
+"""
+"""Runs with the tools' own interpreter."""
 
 
 def findings(path: Path, tools: Path | None) -> dict[str, Counter[str]]:
     """Return what the linters say of one template, by tool and rule."""
     if tools is None:
         return {name: Counter() for name in HEADINGS[3:6]}
-    lint = run(tools / "cfn-lint", path, "--format", "json")
-    found = {"cfn-lint": Counter(item["Rule"]["Id"] for item in json.loads(lint[lint.find("[") :] or "[]"))}
-    found |= {"cloudsplaining": Counter(), "parliament": Counter()}
-    with tempfile.TemporaryDirectory() as folder:
-        for file in policies(path, Path(folder)):
-            scanned = run(tools / "cloudsplaining", "scan-policy-file", "--input-file", file)
-            found["cloudsplaining"].update(re.findall(r"Potential Issue found: ([A-Za-z ]+)", scanned))
-            judged = run(tools / "parliament", "--file", file, "--json")
-            found["parliament"].update(re.findall(r'"issue": "(\w+)"', judged))
-    return found
+    lint = json.loads(run(tools / "cfn-lint", path, "--format", "json") or "[]")
+    asked = json.loads(run(tools / "python", "-c", ASK, given=json.dumps(identity_policies(path))))
+    return {"cfn-lint": Counter(item["Rule"]["Id"] for item in lint), **{k: Counter(v) for k, v in asked.items()}}
 
 
 def row(change: Path, tools: Path | None) -> list[str]:
