@@ -4,13 +4,13 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.loaders import Loader
 
 from kms_runtime.kms_model import kms_loader
 
@@ -41,11 +41,13 @@ class AwsSession:
 
     def client(self, service: str, **options: Any) -> Any:
         """Return a boto3 client of ``service``; ``options`` go to ``boto3.Session.client``."""
-        return self._boto3().client(service, **self._reach(options))
+        with _MAKING:
+            return _boto3().client(service, **self._reach(options))
 
     def resource(self, service: str, **options: Any) -> Any:
         """Return a boto3 resource of ``service``; ``options`` go to ``boto3.Session.resource``."""
-        return self._boto3().resource(service, **self._reach(options))
+        with _MAKING:
+            return _boto3().resource(service, **self._reach(options))
 
     def environment(self) -> dict[str, str]:
         """Return the variables that lead a child process here, as this principal, past the user's AWS settings."""
@@ -65,24 +67,12 @@ class AwsSession:
         }
         return variables | ({"AWS_SESSION_TOKEN": self.session_token} if self.session_token else {})
 
-    def _boto3(self) -> Any:
-        # The user's profile and configuration files must neither lead elsewhere nor fail to load.
-        nowhere = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
-        core = botocore.session.Session(session_vars={"profile": (None, None, None, None)} | nowhere)
-        core.register_component("data_loader", _loader())
-        session = boto3.Session(
-            aws_access_key_id=self.access_key_id,
-            aws_secret_access_key=self.secret_access_key,
-            aws_session_token=self.session_token,
-            region_name=self.region,
-            botocore_session=core,
-        )
-        return reach_s3_control(session)
-
     def _reach(self, options: dict[str, Any]) -> dict[str, Any]:
         own = Config(proxies={})
         config = options.get("config")
-        way = {"endpoint_url": self.endpoint_url, "verify": str(self.ca_bundle)}
+        way = {"endpoint_url": self.endpoint_url, "verify": str(self.ca_bundle), "region_name": self.region}
+        way |= {"aws_access_key_id": self.access_key_id, "aws_secret_access_key": self.secret_access_key}
+        way |= {"aws_session_token": self.session_token} if self.session_token else {}
         return way | options | {"config": config.merge(own) if config else own}
 
 
@@ -102,10 +92,18 @@ def _without_account(params: dict[str, Any], **_event: Any) -> None:
         params["url"] = parts._replace(netloc=host).geturl()
 
 
+# A session is not made for threads that make clients at once; a client may be used by many.
+_MAKING = Lock()
+
+
 @cache
-def _loader() -> Loader:
-    # Reading the models of AWS's services is most of what a client costs; they are the same for every session.
-    return kms_loader()
+def _boto3() -> Any:
+    # To make a session takes longer than a client; each client gets its principal's credentials.
+    # The user's profile and configuration files must neither lead elsewhere nor fail to load.
+    nowhere = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+    core = botocore.session.Session(session_vars={"profile": (None, None, None, None)} | nowhere)
+    core.register_component("data_loader", kms_loader())
+    return reach_s3_control(boto3.Session(botocore_session=core))
 
 
 def local_address(url: str, endpoint_url: str) -> str:
