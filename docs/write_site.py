@@ -37,6 +37,14 @@ DIAGRAMS = (
 HOME = {"README.md": "index.md", "lambda/README.md": "kms-runtime.md"}
 PAGES_ELSEWHERE = {*HOME, "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 LANGUAGES = {".py": "python", ".mjs": "javascript", ".sh": "bash", ".json": "json", ".yml": "yaml", ".toml": "toml"}
+# What the theme lacks for readers with a keyboard or weak sight: code and tables that scroll take the focus, on devices
+# without a mouse also, and the menu's current entry has contrast.
+FOCUS = ('?e.setAttribute("tabindex","0"):e.removeAttribute("tabindex")', ',e.setAttribute("tabindex","0")')
+WRAPPED = ('{class:"md-typeset__scrollwrap"}', '{class:"md-typeset__scrollwrap",tabindex:"0"}')
+CONTRAST = (
+    "</head>",
+    "<style>.md-nav__link--active>.md-ellipsis{color:var(--md-default-fg-color);font-weight:600}</style></head>",
+)
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)]*)?\)")
 
 
@@ -198,16 +206,19 @@ def _bring_scripts(site: Path) -> None:
     shutil.copyfile(source, site / SCRIPTS / name)
     for page in site.rglob("*.html"):
         _replace(page, elsewhere, os.path.relpath(site / SCRIPTS / name, page.parent))
+        _replace(page, *CONTRAST)
     elsewhere, source, name = DIAGRAMS
     shutil.copyfile(source, site / SCRIPTS / name)
     (bundle,) = (site / SCRIPTS).glob("bundle.*.js")
     _replace(bundle, elsewhere, f"""new URL("{name}",document.querySelector("script[src*='/bundle.']").src).href""")
+    _replace(bundle, *FOCUS)
+    _replace(bundle, *WRAPPED)
 
 
 def _replace(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     if old not in text:
-        raise ValueError(f"{path.name} does not load {old}: the theme changed, see what it loads now")
+        raise ValueError(f"{path.name} does not have {old}: the theme changed, see what it has now")
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
