@@ -66,6 +66,7 @@ docs: install ## rewrite the pages that scripts and tests write, then build the 
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_grants.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_ten_minutes.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_deployment.py
+	$(BIN)/python docs/write_client_page.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python -m docs.write_site
 
 dist: install ## wheels and source archives of both distributions in dist

@@ -9,10 +9,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +25,7 @@ from demo.groups.rsa_envelopes import deliver, open_delivered, opened_digest
 from demo.groups.rsa_secrets import decrypt
 from demo.principals import ask_until_published
 from demo.scenario import Stage
+from docs.write_client_page import PAGE, written
 from kms_patterns.cli.main import main
 from kms_patterns.local.aws_session import local_address
 from kms_patterns.toolchain import node_executable
@@ -181,22 +179,6 @@ FILL_IN = """(async (given) => {
 })(GIVEN)"""
 
 
-class Pages(SimpleHTTPRequestHandler):
-    """Serves the clients as they are."""
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def site() -> Iterator[str]:
-    """A web site with the clients: pages from loopback are a secure context, which WebCrypto needs."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=str(CLIENTS))) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 def certificate_pin(endpoint_url: str) -> str:
     """The only certificate that the browser is to trust besides those it knows: that of the embedded AWS."""
     where = urlsplit(endpoint_url)
@@ -215,8 +197,8 @@ def browser(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def use_page(stage: Stage, site: str, browser: Browser) -> Callable[..., dict[str, Any]]:
-    """Fill in the page and return what it shows; without a file, the secret's button is pressed."""
+def use_page(stage: Stage, browser: Browser) -> Callable[..., dict[str, Any]]:
+    """Fill in the page, opened as a file, and return what it shows; without a file, the secret's button is pressed."""
 
     def use(stack: str, *, secret: str = "", file: bytes | None = None) -> dict[str, Any]:
         url = stage.output(stack, "PublicKeyUrl")
@@ -226,10 +208,14 @@ def use_page(stage: Stage, site: str, browser: Browser) -> Callable[..., dict[st
             "secret": secret,
             "file": None if file is None else base64.b64encode(file).decode(),
         }
-        shown: dict[str, Any] = browser.run(f"{site}/encrypt.html", FILL_IN.replace("GIVEN", json.dumps(given)))
+        shown: dict[str, Any] = browser.run(PAGE.as_uri(), FILL_IN.replace("GIVEN", json.dumps(given)))
         return shown
 
     return use
+
+
+def test_page_is_as_written() -> None:
+    assert PAGE.read_text(encoding="utf-8") == written()
 
 
 def test_secret_encrypted_in_the_page_is_decrypted_by_the_function(
