@@ -20,7 +20,7 @@ export npm_config_omit_lockfile_registry_resolved := true
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs dist runtime bench contract contract-deploy templates conformance soak lock clean
+.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs dist sbom runtime bench contract contract-deploy templates conformance soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -72,6 +72,11 @@ docs: install ## rewrite the pages that scripts and tests write, then build the 
 dist: install ## wheels and source archives of both distributions in dist
 	rm -rf dist
 	for project in . lambda; do $(BIN)/python -m build --no-isolation --outdir dist $$project || exit 1; done
+
+sbom: dist ## what the wheels install, as CycloneDX, in build/sbom.cdx.json
+	for name in wheels cyclonedx; do "$(PYTHON)" -m venv --clear "build/$$name" || exit 1; done
+	build/wheels/bin/python -m pip install --quiet dist/*.whl && build/cyclonedx/bin/python -m pip install --quiet cyclonedx-bom
+	build/cyclonedx/bin/cyclonedx-py environment build/wheels/bin/python --output-file build/sbom.cdx.json
 
 runtime: install ## the tests of the data plane and of its command line alone
 	$(BIN)/python -m pytest -n 2 tests/runtime tests/cli
