@@ -118,6 +118,17 @@ def deployed(session: AwsSession, resources: dict[str, Any], name: str | None = 
     return settled(cloudformation, name)
 
 
+def changed(session: AwsSession, name: str, resources: dict[str, Any]) -> str:
+    """Update a stack, and return why that failed; empty if it did not."""
+    cloudformation, body = session.client("cloudformation"), json.dumps({"Resources": resources})
+    known = {it["EventId"] for it in cloudformation.describe_stack_events(StackName=name)["StackEvents"]}
+    cloudformation.update_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"])
+    settled(cloudformation, name)
+    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    failed = [it for it in events if it["EventId"] not in known and it["ResourceStatus"].endswith("FAILED")]
+    return str(failed[-1]["ResourceStatusReason"]) if failed else ""
+
+
 def settled(cloudformation: Any, name: str) -> str:
     for _ in range(100):
         status = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
@@ -133,6 +144,7 @@ ROOT_STATEMENT = {
     "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "kms:*", "Resource": "*",
 }  # fmt: skip
 ALLOW_ALL = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+LESS = {"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
 KEY = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Version": "2012-10-17", "Statement": [ROOT_STATEMENT]}}}
 TRUST = {"Version": "2012-10-17", "Statement": [STATES_TRUST]}
 NEEDED = {
@@ -185,18 +197,46 @@ def test_secret_in_a_stack_uses_its_key_as_the_caller(
     assert "kms:GenerateDataKey" in settled(formation, name)
 
 
-@pytest.mark.parametrize(("kind", "creates", "tags", "properties"), [
-    ("AWS::SQS::Queue", "sqs:CreateQueue", "sqs:TagQueue", {}),
-    ("AWS::SNS::Topic", "sns:CreateTopic", "sns:TagResource", {}),
-    ("AWS::SSM::Parameter", "ssm:PutParameter", "ssm:AddTagsToResource", {"Type": "String", "Value": "x"}),
+@pytest.mark.parametrize(("kind", "writes", "tags", "untags", "properties"), [
+    ("AWS::SQS::Queue", ["sqs:CreateQueue", "sqs:SetQueueAttributes"], "sqs:TagQueue", "sqs:UntagQueue", {}),
+    ("AWS::SNS::Topic", ["sns:CreateTopic", "sns:SetTopicAttributes"], "sns:TagResource", "sns:UntagResource", {}),
+    ("AWS::SSM::Parameter", ["ssm:PutParameter"], "ssm:AddTagsToResource", "ssm:RemoveTagsFromResource",
+     {"Type": "String", "Value": "x"}),
+    ("AWS::KMS::Key", ["kms:CreateKey", "kms:PutKeyPolicy"], "kms:TagResource", "kms:UntagResource",
+     KEY["Properties"]),
 ])  # fmt: skip
 def test_tags_in_a_stack_need_their_permission(
-    session_of: Any, allow: Any, kind: str, creates: str, tags: str, properties: dict[str, str]
+    session_of: Any, allow: Any, kind: str, writes: list[str], tags: str, untags: str, properties: dict[str, Any]
 ) -> None:
     given = {"a": "b"} if "SSM" in kind else [{"Key": "a", "Value": "b"}]
-    resource = {"R": {"Type": kind, "Properties": properties | {"Tags": given}}}
-    assert tags in deployed(session_of(allow(["cloudformation:*", creates], "*")), resource)
-    assert deployed(session_of(allow(["cloudformation:*", creates, tags], "*")), resource) == ""
+    name, resource = unique(), {"R": {"Type": kind, "Properties": properties | {"Tags": given}}}
+    assert tags in deployed(session_of(allow(["cloudformation:*", *writes], "*")), resource)
+    tagging = session_of(allow(["cloudformation:*", *writes, tags], "*"))
+    assert deployed(tagging, resource, name) == ""
+    resource["R"]["Properties"] = properties
+    assert untags in changed(tagging, name, resource)
+    assert changed(session_of(allow(["cloudformation:*", *writes, untags], "*")), name, resource) == ""
+
+
+@pytest.mark.parametrize(("kind", "named", "before", "after"), [
+    ("AWS::IAM::ManagedPolicy", "policy/", {"PolicyDocument": ALLOW_ALL}, {"PolicyDocument": LESS}),
+    ("AWS::SecretsManager::Secret", "secret:", {"SecretString": "a"}, {"SecretString": "b"}),
+    ("AWS::SNS::Topic", "", {"DisplayName": "a"}, {"DisplayName": "b"}),
+    ("AWS::SQS::Queue", "", {"DelaySeconds": 1}, {"DelaySeconds": 2}),
+])  # fmt: skip
+def test_stack_that_changes_a_resource_is_held_to_statements_that_name_it(
+    aws: LocalAws, session_of: Any, allow: Any, kind: str, named: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Its physical id is not the name that the ARN ends in."""
+    name, service = unique(), kind.split("::")[1].lower()
+    arn = f"arn:aws:{service}:{'' if named == 'policy/' else aws.region}:{aws.account}:{named}{name}-R-*"
+    resource = {"R": {"Type": kind, "Properties": before}}
+    assert deployed(aws.session(), resource, name) == ""
+    resource["R"]["Properties"] = after
+    denied = session_of(allow("*", "*"), allow(f"{service}:*", arn) | {"Effect": "Deny"})
+    assert "is not authorized to perform" in changed(denied, name, resource)
+    allowed = session_of(allow(["cloudformation:*", "kms:*"], "*"), allow(f"{service}:*", arn))
+    assert changed(allowed, name, resource) == ""
 
 
 @pytest.mark.parametrize("service", ["ssm", "ssm-secure", "secretsmanager"])

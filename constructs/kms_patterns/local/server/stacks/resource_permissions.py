@@ -6,6 +6,7 @@ every resource; KMS's types are not among them, because KMS itself decides about
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-template.html
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,7 +76,7 @@ def permissions(step: Step) -> Iterator[Permission]:
         yield Permission(f"{prefix}:{step.action.title()}{noun.replace('::', '')}", "*")
         return
     prefix = _SERVICES.get(kind.split("::")[1], kind.split("::")[1].lower())
-    resource, conditions = _arn(row, step.name, props), _conditions(props)
+    resource, conditions = _arn(row, step), _conditions(props)
     for action in {"create": row.create, "update": row.update, "delete": row.delete}[step.action]:
         yield Permission(f"{prefix}:{action}", resource, conditions)
     if step.action != "delete":
@@ -92,10 +93,17 @@ def _of_properties(row: ResourceType, step: Step) -> set[str]:
         made |= _WITH_CREATE
         given = {name for name in step.props if name != "Tags" or _own_tags(step.props)}
         return {action for name, action in row.properties.items() if name in given and name not in made}
-    changed = {name for name in row.properties if step.props.get(name) != step.old.get(name)}
-    if _own_tags(step.props) == _own_tags(step.old):
-        changed.discard("Tags")
-    return {row.properties[name] for name in changed}
+    changed = {name for name in row.properties if name != "Tags" and step.props.get(name) != step.old.get(name)}
+    return {row.properties[name] for name in changed} | _of_tags(row.properties.get("Tags"), step)
+
+
+def _of_tags(tags: str | None, step: Step) -> set[str]:
+    if tags is None:
+        return set()
+    old, new = dict(_own_tags(step.old)), dict(_own_tags(step.props))
+    untags = tags.replace("AddTagsTo", "RemoveTagsFrom") if tags.startswith("Add") else re.sub("^Tag", "Untag", tags)
+    given = {tags} if any(name not in old or old[name] != new[name] for name in new) else set()
+    return given | ({untags} if old.keys() - new.keys() else set())
 
 
 def _own_tags(props: Properties) -> list[tuple[Any, Any]]:
@@ -136,7 +144,13 @@ def _conditions(props: Properties) -> dict[str, Any]:
     return {"iam:PermissionsBoundary": boundary} if isinstance(boundary, str) else {}
 
 
-def _arn(row: ResourceType, name: str, props: Properties) -> str:
+def _arn(row: ResourceType, step: Step) -> str:
+    name, props = step.name, step.props
+    if "{name}" in row.arn and step.action != "create":
+        # The physical id of some types is the resource's ARN, that of a queue its URL.
+        if name.startswith("arn:"):
+            return name
+        name = name.rpartition("/")[2] if "://" in name else name
     values = {key: _last(value) for key, value in props.items() if isinstance(value, str)}
     values |= {
         "name": str(props[row.name] if isinstance(props.get(row.name), str) else name).lstrip("/"),

@@ -110,8 +110,11 @@ def _changes(step: Step, policy: str, tags: list[dict[str, str]]) -> Iterator[tu
     for member, (off, on) in _KEY_UPDATES.items():
         if step.props.get(member) != step.old.get(member):
             yield on if member in step.props and step.props[member] is not False else off, key
-    if step.props.get("Tags") != step.old.get("Tags"):
-        yield "TagResource", key | {"Tags": tags}
+    before = {tag["Key"]: tag["Value"] for tag in step.old.get("Tags") or []}
+    if changed := [tag for tag in tags if before.get(tag["TagKey"]) != tag["TagValue"]]:
+        yield "TagResource", key | {"Tags": changed}
+    if gone := sorted(before.keys() - {tag["TagKey"] for tag in tags}):
+        yield "UntagResource", key | {"TagKeys": gone}
 
 
 _OF_KEY = ("KeySpec", "KeyUsage", "Origin", "MultiRegion")
