@@ -271,14 +271,38 @@ def test_name_of_an_endpoint_is_taken(service, stack, key, role, synth):
     synth(stack)
 
 
-def test_encryption_context_among_the_conditions_of_a_key_without_one_is_refused(stack, role):
+@pytest.mark.parametrize(
+    "demanded",
+    [
+        CONTEXT,
+        {"Null": {"kms:EncryptionContext:tenant": "false"}},
+        {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "tenant"}},
+        {"ForAnyValue:StringLike": {"kms:encryptioncontextkeys": ["tenant"]}},
+    ],
+)
+def test_encryption_context_among_the_conditions_of_a_key_without_one_is_refused(demanded, stack, role):
     key, imported = SigningKey(stack, "Key"), SigningKey.from_key_arn(stack, "Imported", ELSEWHERE)
     user = role("User")
 
     for grant in (key.grant_sign, imported.grant_sign):
         with pytest.raises(GrantRefused, match=r"encryption context \['tenant'\]: only symmetric"):
-            grant(user, conditions=CONTEXT)
-        grant(user, conditions={"StringNotEquals": CONTEXT["StringEquals"]})
+            grant(user, conditions=demanded)
+
+
+@pytest.mark.parametrize(
+    "met",
+    [
+        {"StringNotEquals": CONTEXT["StringEquals"]},
+        {"Null": {"kms:EncryptionContext:tenant": "true"}},
+        {"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant"]}},
+        {"ForAllValues:StringEquals": CONTEXT["StringEquals"]},
+        {"ForAnyValue:StringEqualsIfExists": {"kms:EncryptionContextKeys": "tenant"}},
+    ],
+)
+def test_condition_that_a_request_without_a_context_meets_is_taken(met, stack, role, synth):
+    SigningKey(stack, "Key").grant_sign(role("User"), conditions=met)
+
+    synth(stack)
 
 
 @pytest.mark.parametrize("operations", [[], ["kms:Decrypt"], ["Decryptt"], ["Decrypt", "Sign"]])

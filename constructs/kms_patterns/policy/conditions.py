@@ -24,7 +24,7 @@ _ANY_EQUALS = (
     "ForAnyValue:StringEqualsIfExists",
     "ForAnyValue:StringLikeIfExists",
 )
-"""Operators that demand a value exactly; each stands in a statement once, and the first one that the key exists."""
+"""Operators that demand a value exactly; each stands in a statement once, and the first two that the key exists."""
 _SOURCES = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
 _DEMANDING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike")
 _ACCOUNT_OF_ARN, _RESOURCE_OF_ARN = 4, 5
@@ -42,7 +42,9 @@ _ENDPOINTS = {
 """What services are called -> what their endpoints are called."""
 
 
-def encryption_context(pairs: Mapping[str, str], required: Iterable[str] = ()) -> Conditions:
+def encryption_context(
+    pairs: Mapping[str, str], required: Iterable[str] = (), beside: Conditions | None = None
+) -> Conditions:
     """Return the condition that the encryption context holds these pairs and names (among others).
 
     The case of a name after ``kms:EncryptionContext:`` does not count, so a context with ``Tenant`` would meet a
@@ -53,11 +55,15 @@ def encryption_context(pairs: Mapping[str, str], required: Iterable[str] = ()) -
     Args:
         pairs: Name -> value; these names are the first to be compared exactly.
         required: Names that may have any value.
+        beside: Conditions of the same statement; an operator with which they compare names is left to them.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-encryption-context-keys
     """
     names = list(dict.fromkeys([*pairs, *required]))
-    exact = dict(zip(_ANY_EQUALS, names, strict=False))
+    taken = {
+        operator for operator, demands in (beside or {}).items() if CONTEXT_NAMES.lower() in map(str.lower, demands)
+    }
+    exact = dict(zip((it for it in _ANY_EQUALS if it not in taken), names, strict=False))
     present = [name for name in names if name not in pairs and name not in exact.values()]
     return merge(
         {"StringEquals": {f"{CONTEXT_PREFIX}{name}": value for name, value in pairs.items()}} if pairs else {},
@@ -99,13 +105,18 @@ def via_service(service: str, region: str) -> Conditions:
 
 def contexts_demanded(demanded: Conditions) -> list[str]:
     """Return the names that the encryption context of a request must hold to meet ``demanded``."""
-    return [
-        key[len(CONTEXT_PREFIX) :]
-        for operator, demands in demanded.items()
-        if operator.partition(":")[2 if ":" in operator else 0] in _DEMANDING
-        for key in demands
-        if key.lower().startswith(CONTEXT_PREFIX.lower())
-    ]
+    found: list[str] = []
+    for operator, demands in demanded.items():
+        exact = operator.removeprefix("ForAnyValue:") in _DEMANDING
+        for key, value in demands.items():
+            present = operator == "Null" and str(value).lower() == "false"
+            if (exact or present) and key.lower().startswith(CONTEXT_PREFIX.lower()):
+                found.append(key[len(CONTEXT_PREFIX) :])
+            elif (exact or present) and key.lower() == CONTEXT_NAMES.lower():
+                found += (
+                    ["any name"] if present else [str(it) for it in (value if isinstance(value, list) else [value])]
+                )
+    return found
 
 
 def aws_resource_grants(operations: Iterable[str]) -> Conditions:

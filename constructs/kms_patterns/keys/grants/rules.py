@@ -93,7 +93,7 @@ class GrantRules(CallsOfConstructs, _Key):
         conditions = demanded.get("conditions")
         check_context(self, pairs, names, conditions)
         shared = self._merged(
-            when.encryption_context(pairs or {}, names or ()),
+            when.encryption_context(pairs or {}, names or (), conditions),
             self._via(demanded.get("via_service")),
             conditions or {},
         )
