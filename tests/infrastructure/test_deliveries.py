@@ -16,6 +16,7 @@ from aws_cdk import (
     aws_events_targets,
     aws_kinesisfirehose,
     aws_lambda,
+    aws_rds,
     aws_s3,
     aws_secretsmanager,
     aws_sns,
@@ -372,6 +373,37 @@ def test_role_of_a_construct_that_may_use_what_is_encrypted_and_not_the_key_is_p
     )
 
 
+@pytest.mark.parametrize("service", ["s3", "sqs", None])
+def test_permission_through_another_service_does_not_serve_a_queue(service, stack, key, role, synth):
+    queue, user = aws_sqs.Queue(stack, "Queue", encryption_master_key=key), role("User")
+    user.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn]))
+    key.grant_operations(user, "kms:GenerateDataKey", via_service=service)
+
+    if service != "s3":
+        synth(stack)
+        return
+    with pytest.raises(RuntimeError, match=r"sqs:SendMessage on .* no policy allows it kms:GenerateDataKey"):
+        synth(stack)
+
+
+@pytest.mark.parametrize("granted", ["storage", "secret"])
+def test_secret_of_a_database_is_under_a_key_of_its_own(granted, stack, key, role):
+    keys, reader = {"storage": key, "secret": EncryptionKey(stack, "SecretKey")}, role("Reader")
+    database = aws_rds.CfnDBInstance(
+        stack,
+        "Database",
+        storage_encrypted=True,
+        kms_key_id=key.key_arn,
+        manage_master_user_password=True,
+        master_user_secret={"kmsKeyId": keys["secret"].key_arn},
+    )
+    arn = database.attr_master_user_secret_secret_arn
+    reader.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[arn]))
+    keys[granted].grant_decrypt(reader)
+
+    assert [path for path, _ in warnings(stack, "no policy allows it")] == ["/Stack/SecretKey"] * (granted == "storage")
+
+
 def build(stack, key):
     """aws-cdk#21973: the project's construct grants its role."""
     spec = aws_codebuild.BuildSpec.from_object({"version": "0.2"})
@@ -402,8 +434,17 @@ def test_key_that_the_role_of_a_resource_is_granted_is_not_pointed_out(make, sta
     assert warnings(stack) == []
 
 
-def test_key_of_a_build_whose_role_is_not_granted_is_pointed_out(stack, key, role):
+@pytest.mark.parametrize("named", ["", "to describe it", "in a Deny"])
+def test_key_of_a_build_whose_role_is_not_granted_is_pointed_out(named, stack, key, role):
     build(stack, key)
-    stack.node.find_child("Build").node.default_child.service_role = role("Other").role_arn
+    other = role("Other")
+    stack.node.find_child("Build").node.default_child.service_role = other.role_arn
+    if named == "to describe it":
+        key.grant_operations(other, "kms:DescribeKey")
+    elif named:
+        never = iam.PolicyStatement(effect=iam.Effect.DENY, principals=[iam.AnyPrincipal()], resources=["*"])
+        never.add_actions("kms:Decrypt")
+        never.add_condition("ArnEquals", {"aws:PrincipalArn": other.role_arn})
+        key.add_to_resource_policy(never)
 
     assert len(warnings(stack)) == 1

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import jsii
 from aws_cdk import (
@@ -28,7 +28,7 @@ from kms_patterns.keys.synth.deliveries import (
     resolved_by_path,
 )
 from kms_patterns.keys.synth.visited_resource import VisitedResource, at, class_of, class_of_resource, leaves, names
-from kms_patterns.policy.actions import GENERATE_DATA_KEY
+from kms_patterns.policy.actions import DECRYPT, ENCRYPT, GENERATE_DATA_KEY
 from kms_patterns.policy.services import BY_ROLE, LAUNCHED, SERVICES, UNBOUND
 
 # What a property that names a key for encryption is called, here or above it, and what passes an ARN on as data.
@@ -70,8 +70,8 @@ class AtRest:
         self._tokens: dict[str, str] = {}
         self.under: dict[str, GrantTarget] = {}
         """Construct path of a topic, queue or bucket -> its key."""
-        self.encrypted: dict[str, tuple[CfnResource, GrantTarget, list[str]]] = {}
-        """Construct path of a resource under a key -> the resource, its key, and the rows of its service."""
+        self.encrypted: list[tuple[CfnResource, GrantTarget, str]] = []
+        """A resource under a key, the key, and the row of the service that uses it: of another key, another one."""
         self._regions: dict[str, str] = {}
         self._waiting: dict[str, list[Delivery]] = {}
         self._topics: set[str] = set()
@@ -117,7 +117,7 @@ class AtRest:
             unbind(self._keys[name], path)
         for name, service in served:
             messages += _serve(self._keys[name], service, visited)
-            self.encrypted.setdefault(path, (visited.node, self._keys[name], []))[2].append(service)
+            self.encrypted.append((visited.node, self._keys[name], service))
             if service in RECEIVING:
                 self._receive(path, self._keys[name], topic=service == "sns")
         self.refused[path] = messages
@@ -215,12 +215,19 @@ def _warn_of_unknown(
 
 
 def _is_granted_to_its_role(key: GrantTarget, visited: VisitedResource) -> bool:
-    """Return whether the key policy names a role that the resource names."""
+    """Return whether the key policy lets a role that the resource names encrypt or decrypt."""
     resource = getattr(key, "resource", None)
-    policy = json.dumps(resolved_by_path(resource.key_policy, key.stack)) if resource is not None else ""
+    document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else {}
+    policy = json.dumps([it for it in document.get("Statement", []) if _is_for_data(it)])
     given = names(resolved_by_path(visited.given, visited.stack))
     roles = {text for where, text in given if where and "role" in where[-1].lower()}
     return any(text in policy for role in roles for text in (f'"{role}"', f'/{_role_name(visited, role)}"'))
+
+
+def _is_for_data(statement: Mapping[str, Any]) -> bool:
+    actions = statement.get("Action", [])
+    listed = actions if isinstance(actions, list) else [actions]
+    return statement.get("Effect") == "Allow" and not {DECRYPT, ENCRYPT, GENERATE_DATA_KEY}.isdisjoint(listed)
 
 
 def _role_name(visited: VisitedResource, path: str) -> str | None:

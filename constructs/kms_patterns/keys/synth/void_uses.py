@@ -4,6 +4,7 @@ Constructs of the AWS CDK write such statements, for example for the dead-letter
 stream of a rule, the buckets of a Distributed Map, or a secret among the variables of a build.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from itertools import product
@@ -16,11 +17,13 @@ from kms_patterns.keys.synth.identity_statements import (
     ANY_KEY,
     UNATTACHED,
     IdentityStatement,
+    as_list,
     identity_statements,
 )
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.keys.synth.void_grants import FOREIGN, Callers, key_allowances, with_unknown_policies
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
+from kms_patterns.policy.conditions import VIA_SERVICE
 
 _READ, _WRITTEN = (DECRYPT,), (GENERATE_DATA_KEY,)
 _USES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -43,8 +46,8 @@ _SERVICES: Final = {action.partition(":")[0] for action in _USES}
 # Every message is encrypted; a bucket or a secret may hold what is under another key.
 _ALWAYS: Final = ("sns", "sqs")
 
-Encrypted = Mapping[str, tuple[CfnResource, GrantTarget, Iterable[str]]]
-"""Construct path of a resource under a key -> the resource, its key, and the rows of its service."""
+Encrypted = Iterable[tuple[CfnResource, GrantTarget, str]]
+"""A resource under a key, the key, and the row of the service that uses it."""
 
 
 def uses_without_key(
@@ -65,9 +68,8 @@ def uses_without_key(
     """
     targets = {
         (view.name(item), service): cast("KeyInApp", key)
-        for item, key, services in encrypted.values()
-        for service in _SERVICES & set(services)
-        if hasattr(key, "resource")
+        for item, key, service in encrypted
+        if service in _SERVICES and hasattr(key, "resource")
     }
     known = list(statements)
     grants = _kms_grants(view, references) if targets else set()
@@ -89,7 +91,9 @@ def uses_without_key(
                 if (
                     granted
                     or (own, principal, needed) in grants
-                    or _may(known, principal, needed, {own, ANY_KEY}, callers)
+                    or _may(
+                        (it for it in known if _is_through(it, service)), principal, needed, {own, ANY_KEY}, callers
+                    )
                 ):
                     continue
                 seen.add((name, principal, needed))
@@ -126,6 +130,14 @@ def _kms_grants(view: TemplateView, references: References) -> set[tuple[str, st
 
 def _has(patterns: Iterable[object], action: str) -> bool:
     return any(not isinstance(it, str) or fnmatchcase(action.lower(), it.lower()) for it in patterns)
+
+
+def _is_through(statement: IdentityStatement, service: str) -> bool:
+    """Return whether a statement may be met by a call that a service makes for the principal."""
+    demanded = as_list(statement.conditions.get("StringEquals", {}).get(VIA_SERVICE, []))
+    hosts = [json.dumps(host) for host in demanded]
+    # What is known at deployment only may be the service's host.
+    return not hosts or any(f'"{service}.' in host or ".amazonaws" not in host for host in hosts)
 
 
 def _may(statements: Iterable[IdentityStatement], principal: str, action: str, own: set[str], callers: Callers) -> bool:
