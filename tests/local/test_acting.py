@@ -118,6 +118,19 @@ def deployed(session: AwsSession, resources: dict[str, Any], name: str | None = 
     return settled(cloudformation, name)
 
 
+def test_rule_reaches_no_queue_of_another_region_and_events_go_on(aws: LocalAws) -> None:
+    there, events, name = aws.client("sqs", region_name="eu-west-1"), aws.client("events"), unique()
+    url, arn = there.create_queue(QueueName=name)["QueueUrl"], f"arn:aws:sqs:eu-west-1:{aws.account}:{name}"
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    there.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn}])
+    entry = {"Source": name, "DetailType": "t", "Detail": "{}"}
+    assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+    assert "Messages" not in there.receive_message(QueueUrl=url)
+
+
 def changed(session: AwsSession, name: str, resources: dict[str, Any]) -> str:
     """Update a stack, and return why that failed; empty if it did not."""
     cloudformation, body = session.client("cloudformation"), json.dumps({"Resources": resources})

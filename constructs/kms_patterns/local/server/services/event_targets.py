@@ -142,12 +142,16 @@ def require_by_policy(kms: KmsService, service: str, arn: str, principal: str, s
 
 
 def _key_of(service: str, arn: str) -> str | None:
-    """Return the key of a topic or a queue."""
+    """Return the key of a topic or a queue; of another Region, no service delivers to them."""
+    if service not in {"sns", "sqs"}:
+        return None
+    _arn, _partition, _service, region, _account, name = arn.split(":", 5)
+    if region != reach(RESPONSES, "get_region")():
+        raise NotPermitted(f"it is in {region}")
     if service == "sns":
         held = reach(SNS, "_get_topic")(arn)[0] or {}
     else:
-        urls = reach(SQS, "_queue_name_to_url")
-        held = reach(SQS, "_get_q")(urls.get(arn.split(":")[5])) if service == "sqs" else {}
+        held = reach(SQS, "_get_q")(reach(SQS, "_queue_name_to_url")[name])
     return held.get("attributes", {}).get("KmsMasterKeyId") or None
 
 
