@@ -204,10 +204,12 @@ def test_secret_in_a_stack_uses_its_key_as_the_caller(
     secret, name = {"S": {"Type": "AWS::SecretsManager::Secret", "Properties": properties}}, unique()
     assert "kms:GenerateDataKey" in deployed(without, secret)
     assert deployed(with_it, secret, name) == ""
-    secret["S"]["Properties"] = properties | {"SecretString": "other"}
-    formation = without.client("cloudformation")
-    formation.update_stack(StackName=name, TemplateBody=json.dumps({"Resources": secret}))
-    assert "kms:GenerateDataKey" in settled(formation, name)
+    updates = [({"SecretString": "other"}, "kms:GenerateDataKey"), ({"Name": unique()}, "kms:GenerateDataKey")]
+    for more, needed in [*updates, *([({"KmsKeyId": None}, "kms:Decrypt")] if key_ else [])]:
+        given = {member: value for member, value in (properties | more).items() if value is not None}
+        assert needed in changed(without, name, {"S": secret["S"] | {"Properties": given}})
+        assert changed(with_it, name, {"S": secret["S"] | {"Properties": given}}) == ""
+        assert changed(with_it, name, secret) == ""
 
 
 @pytest.mark.parametrize(("kind", "writes", "tags", "untags", "properties"), [

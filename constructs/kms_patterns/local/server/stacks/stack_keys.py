@@ -65,10 +65,12 @@ def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
 
 
 def _secret_uses(step: Step) -> list[Use]:
-    if step.action == "create":
-        return new_secret_uses(str(step.props.get("Name") or step.name), step.props.get("KmsKeyId"))
+    props, old = step.props, step.old
+    if step.action == "create" or props.get("Name") != old.get("Name"):
+        # Another name makes another secret.
+        return new_secret_uses(str(props.get("Name") or step.name), props.get("KmsKeyId"))
     changed = {"SecretString": ""} if step.sets("SecretString") or step.sets("GenerateSecretString") else {}
-    key = {"KmsKeyId": step.props.get("KmsKeyId")} if step.sets("KmsKeyId") else {}
+    key = {"KmsKeyId": props.get("KmsKeyId")} if props.get("KmsKeyId") != old.get("KmsKeyId") else {}
     return changed_secret_uses({"SecretId": step.name, **changed, **key})
 
 
