@@ -233,6 +233,22 @@ def test_tags_in_a_stack_need_their_permission(
     assert changed(session_of(allow(["cloudformation:*", *writes, untags], "*")), name, resource) == ""
 
 
+@pytest.mark.parametrize(("kind", "member", "properties", "creates"), [
+    ("AWS::S3::Bucket", "BucketName", {}, "s3:CreateBucket"),
+    ("AWS::SecretsManager::Secret", "Name", {"SecretString": "a"}, "secretsmanager:CreateSecret"),
+    ("AWS::SNS::Topic", "TopicName", {}, "sns:CreateTopic"),
+])  # fmt: skip
+def test_stack_that_renames_a_resource_needs_what_makes_one(
+    aws: LocalAws, session_of: Any, allow: Any, kind: str, member: str, properties: dict[str, Any], creates: str
+) -> None:
+    stack, name, service = unique(), unique(), creates.partition(":")[0]
+    assert deployed(aws.session(), {"R": {"Type": kind, "Properties": properties}}, stack) == ""
+    few = session_of(allow("*", "*"), allow(f"{service}:Create*", "*") | {"Effect": "Deny"})
+    renamed = {"R": {"Type": kind, "Properties": {**properties, member: name}}}
+    assert creates in changed(few, stack, renamed)
+    assert changed(session_of(allow("*", "*")), stack, renamed) == ""
+
+
 @pytest.mark.parametrize(("kind", "named", "before", "after"), [
     ("AWS::IAM::ManagedPolicy", "policy/", {"PolicyDocument": ALLOW_ALL}, {"PolicyDocument": LESS}),
     ("AWS::SecretsManager::Secret", "secret:", {"SecretString": "a"}, {"SecretString": "b"}),

@@ -75,6 +75,9 @@ def permissions(step: Step) -> Iterator[Permission]:
         prefix = _SERVICES.get(service, service.lower())
         yield Permission(f"{prefix}:{step.action.title()}{noun.replace('::', '')}", "*")
         return
+    if step.action == "update" and props.get(row.name) != step.old.get(row.name):
+        # Another name makes another resource, for some types within the emulator's update.
+        step = Step(kind, "create", re.split("[:/]", step.name)[-1], props)
     prefix = _SERVICES.get(kind.split("::")[1], kind.split("::")[1].lower())
     resource, conditions = _arn(row, step), _conditions(props)
     for action in {"create": row.create, "update": row.update, "delete": row.delete}[step.action]:
