@@ -581,21 +581,3 @@ def test_names_of_the_context_count_as_they_are_spelt(stack, key, role, synth, k
         "ForAnyValue:StringLikeIfExists": "e",
     }
     assert condition["Null"] == {"kms:EncryptionContext:g": "false", "kms:EncryptionContext:h": "false"}
-
-
-def test_names_of_the_context_go_beside_those_of_further_conditions(stack, key, role, synth, key_statements):
-    """One context may hold all of them, so this is not a contradiction."""
-    own = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": ["purpose", "reason"]}}
-    key.grant_decrypt(
-        role("User"), encryption_context={"tenant": "a"}, required_context=["b", "c", "d"], conditions=own
-    )
-
-    condition = key_statements(synth(stack))[1]["Condition"]
-    names = {operator: it["kms:EncryptionContextKeys"] for operator, it in condition.items() if "ForAny" in operator}
-    assert names == {
-        "ForAnyValue:StringEquals": ["purpose", "reason"],
-        "ForAnyValue:StringLike": "tenant",
-        "ForAnyValue:StringEqualsIfExists": "b",
-        "ForAnyValue:StringLikeIfExists": "c",
-    }
-    assert condition["Null"] == {"kms:EncryptionContext:d": "false"}

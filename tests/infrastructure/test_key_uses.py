@@ -270,3 +270,23 @@ def test_imported_key_is_refused_as_imported_where_a_pattern_reads_its_spec(
 def test_key_of_another_type_is_refused_with_the_type_to_give(make: Make, kind: Any, stack: cdk.Stack) -> None:
     with pytest.raises(ArgumentRefused, match=rf"=RsaEncryptionKey: .*give an object of type {kind.__name__}"):
         make(stack, "Pattern", RsaEncryptionKey(stack, "Key"))
+
+
+def test_names_of_the_context_go_beside_those_of_further_conditions(
+    stack: cdk.Stack, role: Any, synth: Any, key_statements: Any
+) -> None:
+    """One context may hold all of them, so this is not a contradiction."""
+    own = {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": ["purpose", "reason"]}}
+    EncryptionKey(stack, "Key").grant_decrypt(
+        role("User"), encryption_context={"tenant": "a"}, required_context=["b", "c", "d"], conditions=own
+    )
+
+    condition = key_statements(synth(stack))[1]["Condition"]
+    names = {operator: it["kms:EncryptionContextKeys"] for operator, it in condition.items() if "ForAny" in operator}
+    assert names == {
+        "ForAnyValue:StringEquals": ["purpose", "reason"],
+        "ForAnyValue:StringLike": "tenant",
+        "ForAnyValue:StringEqualsIfExists": "b",
+        "ForAnyValue:StringLikeIfExists": "c",
+    }
+    assert condition["Null"] == {"kms:EncryptionContext:d": "false"}
