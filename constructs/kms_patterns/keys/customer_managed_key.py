@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.arguments import checked
-from kms_patterns.keys.environment import home_of, note_stack, stack_of
+from kms_patterns.keys.environment import home_of, note_made, note_path, path_of, stack_of
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.grant_writer import GrantWriter
@@ -103,7 +103,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
             policy=policy.of_others,
             removal_policy=removal_policy(lifecycle),
         )
-        note_stack(self, stack)
+        note_made(self, construct_id, scope)
         self._region = home.region
         self._key_policy, self._writer = policy, GrantWriter(self, policy)
         policy.attach(self.resource)
@@ -129,7 +129,9 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
     @cached_property
     def resource(self) -> kms.CfnKey:
         """The L1 construct of the key."""
-        return cast("kms.CfnKey", self.node.default_child)
+        found = cast("kms.CfnKey", self.node.default_child)
+        note_path(found, f"{path_of(self)}/Resource")
+        return found
 
     @property
     def lifecycle(self) -> KeyLifecycle:

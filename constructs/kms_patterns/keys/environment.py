@@ -82,9 +82,16 @@ def id_of(key: Any) -> str:
     return _ids[key]
 
 
-def note_stack(construct: IConstruct, stack: Stack) -> None:
-    """Note that ``construct`` was made in ``stack``."""
-    _stacks[construct] = stack
+def note_made(construct: IConstruct, construct_id: str, scope: IConstruct) -> None:
+    """Note that ``construct`` was made in ``scope``, under this id."""
+    _stacks[construct] = stack_of(scope)
+    own, above = construct_id.replace("/", "--"), path_of(scope)
+    _paths[construct] = f"{above}/{own}" if above and own else above or own
+
+
+def note_path(construct: IConstruct, path: str) -> None:
+    """Note the path of ``construct``."""
+    _paths[construct] = path
 
 
 def is_unresolved(text: str) -> bool:

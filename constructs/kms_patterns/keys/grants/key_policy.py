@@ -99,10 +99,39 @@ class KeyPolicy:
         Roles with equal grants share a statement only now: until then a caller may narrow the statement of one.
         """
         # Anew each time: while it looks for references, the AWS CDK joins texts in a way that makes unequal ones equal.
-        own = context.resolve([statement.rendered() for statement in self._statements])
+        own = _resolved([statement.rendered() for statement in self._statements], context)
         others = context.resolve(self.of_others)["Statement"] if self._has_others else []
         shared = [as_one([own[it] for it in numbers], sid) for numbers, sid in groups(own, self._groupable)]
         return {"Statement": [*shared, *others], "Version": "2012-10-17"}
+
+
+def _resolved(statements: Sequence[Document], context: IResolveContext) -> Sequence[Document]:
+    """Return the statements without tokens: those in texts are asked for together, each once."""
+    texts: dict[str, Any] = {}
+    if not _collect(statements, texts):
+        whole: Sequence[Document] = context.resolve(statements)
+        return whole
+    found = dict(zip(texts, context.resolve(list(texts)), strict=True))
+    return cast("Sequence[Document]", _replaced(statements, found))
+
+
+def _collect(value: Any, texts: dict[str, Any]) -> bool:
+    """Note the texts with tokens in ``value``; return False if anything else in it may be a token."""
+    if isinstance(value, str):
+        if "${Token[" in value:
+            texts[value] = None
+        return "#{Token[" not in value
+    if isinstance(value, dict):
+        return all("Token[" not in name and _collect(member, texts) for name, member in value.items())
+    return isinstance(value, list | bool) and (isinstance(value, bool) or all(_collect(it, texts) for it in value))
+
+
+def _replaced(value: Any, found: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {name: _replaced(member, found) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_replaced(member, found) for member in value]
+    return found.get(value, value) if isinstance(value, str) else value
 
 
 class PairedGrant(iam.Grant):

@@ -10,6 +10,7 @@ from aws_cdk import (
     Annotations,
     CfnResource,
     IAspect,
+    Stack,
 )
 from constructs import IConstruct
 
@@ -67,6 +68,7 @@ class AtRest:
     def __init__(self) -> None:
         self._keys: dict[str, GrantTarget] = {}
         self._texts: list[str] = []
+        self._unasked: list[tuple[Stack, CfnResource]] = []
         self._tokens: dict[str, str] = {}
         self.under: dict[str, GrantTarget] = {}
         """Construct path of a topic, queue or bucket -> its key."""
@@ -91,7 +93,7 @@ class AtRest:
         if resource is None:
             self._texts.append(name)
             return
-        self._texts.append(stack_of(key).get_logical_id(resource))
+        self._unasked.append((stack_of(key), resource))
         # The ARN as nearly all resources name it; any other reference is found by the logical id.
         self._tokens[arn_of(key)] = name
 
@@ -154,9 +156,15 @@ class AtRest:
                 yield where, self._tokens[value]
             elif not isinstance(value, str) or "{Token[" in value or value in self._keys:
                 text = json.dumps(at(visited.resolved, where), sort_keys=True)
-                if any(own in text for own in self._texts):
+                if any(own in text for own in self._own_texts()):
                     exact = resolved_by_path(value, visited.stack)
                     yield from ((below, name) for below, name in names(exact, where) if below and name in self._keys)
+
+    def _own_texts(self) -> Sequence[str]:
+        # Asked for when the first resource needs them: most apps have none that does.
+        self._texts += [stack.get_logical_id(resource) for stack, resource in self._unasked]
+        self._unasked.clear()
+        return self._texts
 
     def _home(self, name: str) -> str:
         if name not in self._regions:
