@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from kms_patterns.access.access_matrix import AccessMatrix
-from kms_patterns.access.evaluate.building import build_with
-from kms_patterns.access.evaluate.other_statements import other_statements
+from kms_patterns.access.evaluate.building import build_with, other_statements
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.model import Model
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, load_assembly

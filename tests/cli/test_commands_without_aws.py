@@ -18,7 +18,7 @@ from kms_patterns.cli.init import FILES
 from kms_patterns.cli.main import main
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.artifacts import digest_artifact, sign_artifact
-from tests.runtime.asymmetric_kms import ARN, SigningKms
+from tests.runtime.conftest import ARN, SigningKms
 
 CONTENT = b"release 1.1" * 1000
 P256, OTHER, RSA, ED = (

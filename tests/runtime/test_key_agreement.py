@@ -16,7 +16,7 @@ from kms_patterns.toolchain import node_executable
 from kms_runtime import KmsRuntimeError
 from kms_runtime.key_agreement.agreement import PAYLOAD_LIMIT, KmsParty, LocalParty, decrypt, encrypt
 from kms_runtime.key_agreement.agreement_message import Envelope, agreement_key, derive_into
-from tests.runtime.asymmetric_kms import AsymmetricKms
+from tests.runtime.conftest import AsymmetricKms
 
 
 @pytest.fixture

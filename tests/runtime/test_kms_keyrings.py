@@ -47,7 +47,7 @@ from kms_runtime.key_arn import same_multi_region_key
 from kms_runtime.keyrings.kms import generate
 from kms_runtime.message import EncryptedDataKey
 from kms_runtime.message.header import serialize_data_keys
-from tests.runtime.asymmetric_kms import AsymmetricKms
+from tests.runtime.conftest import AsymmetricKms
 
 CONTEXT = {"tenant": "a"}
 

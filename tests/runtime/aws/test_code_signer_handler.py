@@ -14,7 +14,7 @@ from kms_runtime.handlers import code_signer
 from kms_runtime.handlers.validation import schema
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.artifacts import digest_artifact, verify_signature, verify_statement
-from tests.runtime.asymmetric_kms import ARN, SigningKms
+from tests.runtime.conftest import ARN, SigningKms
 
 CONTENT = b"release" * 1000
 P256, OTHER, ML_DSA, RSA = (ARN.format(name) for name in ("ECC-NIST-P256", "ECC-NIST-P256--2", "ML-DSA-44", "RSA-2048"))

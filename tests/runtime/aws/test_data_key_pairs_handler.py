@@ -30,7 +30,7 @@ from kms_runtime.key_pairs.data_key_pairs import (
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
 from kms_runtime.signatures.signing import verify
-from tests.runtime.asymmetric_kms import AsymmetricKms, private_key
+from tests.runtime.conftest import AsymmetricKms, private_key
 
 MESSAGE = base64.b64encode(b"invoice").decode()
 TENANT_EVENT = {"encryptionContext": {"tenant": "a"}}

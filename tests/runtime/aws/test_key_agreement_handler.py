@@ -12,7 +12,7 @@ from kms_runtime import KmsRuntimeError
 from kms_runtime.handlers import key_agreement
 from kms_runtime.handlers.validation import schema
 from kms_runtime.key_agreement.agreement import LocalParty, decrypt, encrypt
-from tests.runtime.asymmetric_kms import AsymmetricKms
+from tests.runtime.conftest import AsymmetricKms
 
 
 def text(data: bytes) -> str:

@@ -8,7 +8,7 @@ from kms_runtime import KmsRuntimeError
 from kms_runtime.handlers import re_encryptor
 from kms_runtime.handlers.validation import schema
 from kms_runtime.secrets.symmetric import Side, encrypt_secret, re_encrypt
-from tests.runtime.asymmetric_kms import AsymmetricKms
+from tests.runtime.conftest import AsymmetricKms
 
 TENANT = {"tenant": "a"}
 

@@ -12,7 +12,7 @@ from kms_runtime.handlers import signer
 from kms_runtime.handlers.validation import schema
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.signing import verify
-from tests.runtime.asymmetric_kms import ARN, SigningKms
+from tests.runtime.conftest import ARN, SigningKms
 
 KEY_ARN, MESSAGE = ARN.format("ECC-NIST-P256"), b"to be signed"
 

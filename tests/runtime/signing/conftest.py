@@ -7,7 +7,7 @@ import pytest
 
 from kms_runtime import KmsRuntimeError
 from kms_runtime.public_keys.public_key import PublicKey
-from tests.runtime.asymmetric_kms import ARN, SigningKms, record_of
+from tests.runtime.conftest import ARN, SigningKms, record_of
 
 
 @pytest.fixture

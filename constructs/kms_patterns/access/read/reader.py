@@ -25,9 +25,8 @@ from kms_patterns.access.read.named_principals import ALL, everything, named_pri
 from kms_patterns.access.read.protected_resources import ProtectedResources
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.reading import Given
-from kms_patterns.access.unknowns.environments import Environments
 from kms_patterns.access.unknowns.expansion import Expansion
-from kms_patterns.access.unknowns.symbols import MadeUpAccounts, shown, symbol
+from kms_patterns.access.unknowns.symbols import Environments, MadeUpAccounts, shown, symbol
 
 _TAG = re.compile(r'(?i)aws:PrincipalTag/([^"}]+)["}]')
 

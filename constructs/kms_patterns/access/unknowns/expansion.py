@@ -15,12 +15,12 @@ from typing import Any
 
 from kms_patterns.access.model import Policy
 from kms_patterns.access.templates.template_text import items, mapping, text
-from kms_patterns.access.unknowns.environments import Environments
 from kms_patterns.access.unknowns.statement_ways import Propositions, condition_ways, principal_ways
 from kms_patterns.access.unknowns.symbols import (
     GUARD,
     TRUE,
     UNKNOWN,
+    Environments,
     Proposition,
     globbed,
     is_symbolic,

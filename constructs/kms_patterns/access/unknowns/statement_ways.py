@@ -6,9 +6,9 @@ from itertools import product
 from typing import Any
 
 from kms_patterns.access.templates.template_text import items, text
-from kms_patterns.access.unknowns.environments import Environments, wild
 from kms_patterns.access.unknowns.symbols import (
     TRUE,
+    Environments,
     MadeUpAccounts,
     Proposition,
     globbed,
@@ -17,6 +17,7 @@ from kms_patterns.access.unknowns.symbols import (
     may_be_equal,
     shown,
     symbol,
+    wild,
 )
 
 Propositions = dict[tuple[str, str], str]
