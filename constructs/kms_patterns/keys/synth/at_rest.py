@@ -6,12 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import jsii
-from aws_cdk import (
-    Annotations,
-    CfnResource,
-    IAspect,
-    Stack,
-)
+from aws_cdk import Annotations, CfnResource, IAspect, Stack
 from constructs import IConstruct
 
 from kms_patterns.keys.environment import arn_of, home_of, is_unresolved, stack_of
