@@ -49,6 +49,22 @@ def test_bash_completes_commands_options_and_choices(command, words, found):
     assert set(done.stdout.split()) == found
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "keys still-needed KEY --bucket b",
+        "keys list",
+        "bulk start arn:aws:states:eu-west-1:111111111111:stateMachine:m",
+        "bulk status arn:aws:states:eu-west-1:111111111111:execution:m:e",
+        "bulk redrive arn:aws:states:eu-west-1:111111111111:execution:m:e",
+        "re-encrypt-bucket b --key K --role arn:aws:iam::111111111111:role/r --reports r",
+    ],
+)
+def test_profile_that_does_not_exist_is_one_line_and_an_error(command):
+    done = CliRunner().invoke(main, [*command.split(), "--profile", "nope"])
+    assert (done.exit_code, done.output) == (2, "Error: The config profile (nope) could not be found\n")
+
+
 @pytest.fixture
 def verify(tmp_path, monkeypatch):
     """Run the command where the files are; nothing leads to AWS."""

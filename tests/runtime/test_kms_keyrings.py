@@ -138,7 +138,7 @@ def test_more_than_twenty_keys_are_refused(kms, key_arn):
     prefix = key_arn[:-2]
     kms._keys |= {f"{prefix}{n:02}": kms._keys[key_arn] for n in range(20)}
     many = KmsKeyring(key_arn, kms_client=kms, additional_keys={f"{prefix}{n:02}": kms for n in range(20)})
-    with pytest.raises(InvalidRequest, match="21 KMS keys; a message has at most 20"):
+    with pytest.raises(InvalidRequest, match="21 data keys; a message has at most 20"):
         encrypt_bytes(b"", keyring=many, encryption_context={})
     assert kms.calls == []
 

@@ -48,8 +48,8 @@ def start(machine: str, listed: str | None, manifest: str | None, encoded: str |
 @_profile
 def status(execution: str, *, follow: bool, every: float, profile: str | None) -> None:
     """Say how far the execution with the ARN EXECUTION is; the status is 1 if it ended without success."""
-    states = _states(execution, profile)
     with errors_explained():
+        states = _states(execution, profile)
         while True:
             found = states.describe_execution(executionArn=execution, includedData="METADATA_ONLY")
             click.echo(line(found, _map_run(states, execution), time.time()))

@@ -24,6 +24,8 @@ class Failed(click.ClickException):
 @contextmanager
 def errors_explained() -> Iterator[None]:
     """Turn an error of reading an input or an account into one line and exit code 2."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
     from kms_patterns.access.baseline import NotABaseline  # noqa: PLC0415
     from kms_patterns.access.evaluate.simulator import SimulationFailed  # noqa: PLC0415
     from kms_patterns.access.live.asking import AccountNotRead  # noqa: PLC0415
@@ -39,7 +41,7 @@ def errors_explained() -> Iterator[None]:
         raise Failed(f"{error.name} is missing: install cdk-kms-patterns[access]") from error
     except (AccountNotRead, NotABaseline, NotAnAssembly, NotATemplate, NotAMatrix, SimulationFailed) as error:
         raise Failed(str(error)) from error
-    except (SynthesisFailed, ToolMissing, OSError) as error:
+    except (SynthesisFailed, ToolMissing, OSError, BotoCoreError, ClientError) as error:
         raise Failed(str(error)) from error
     except KeyError as error:
         raise Failed(str(error.args[0])) from error

@@ -40,9 +40,9 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
     S3 lists the objects first; the job waits until its number of objects and its cost are confirmed. Objects that S3
     cannot update are listed with its reason; the status is 1 if there are any.
     """
-    session = reach_s3_control(boto3.Session(profile_name=given["profile"], region_name=given["region"]))
-    jobs, account = session.client("s3control"), given["role"].split(":")[4]
     with errors_explained():
+        session = reach_s3_control(boto3.Session(profile_name=given["profile"], region_name=given["region"]))
+        jobs, account = session.client("s3control"), given["role"].split(":")[4]
         name = jobs.create_job(**job(bucket, **given))["JobId"]
         click.echo(f"job {name}: S3 lists the objects")
         found = _followed(jobs, account, name, _WAITING | _ENDED, every)

@@ -47,8 +47,8 @@ def still_needed(
     """
     if not buckets and not manifests:
         raise click.UsageError("give --bucket, --inventory, or both")
-    session = boto3.Session(profile_name=profile, region_name=region)
     with errors_explained():
+        session = boto3.Session(profile_name=profile, region_name=region)
         arn = session.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"]
         total: Counter[str] = Counter()
         for bucket in buckets:

@@ -10,6 +10,7 @@ from typing import Protocol
 from kms_runtime.aws_errors import IncorrectKeyException
 from kms_runtime.errors import InvalidRequest, KmsRuntimeError
 from kms_runtime.message import AES_256_GCM_HKDF_SHA512_COMMIT_KEY, AlgorithmSuite, EncryptedDataKey
+from kms_runtime.message.header import MAX_ENCRYPTED_DATA_KEYS
 from kms_runtime.message.suite import wipe
 
 _AWS_NAMESPACE = "aws-kms"
@@ -93,6 +94,8 @@ class MultiKeyring:
     Args:
         first: Makes the data keys.
         others: Each wraps them also. To decrypt, the keyrings are tried in this order.
+        max_encrypted_data_keys: Most data keys of a message. Defaults to 20, the most that ``decrypt`` accepts unless
+            its parameter of this name says otherwise.
 
     Raises:
         InvalidRequest: One of ``others`` cannot wrap data keys. A ``CachingKeyring`` goes around this one.
@@ -100,16 +103,23 @@ class MultiKeyring:
     See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-multi-keyring.html
     """
 
-    def __init__(self, first: Keyring, *others: WrapsDataKeys) -> None:
+    def __init__(
+        self, first: Keyring, *others: WrapsDataKeys, max_encrypted_data_keys: int = MAX_ENCRYPTED_DATA_KEYS
+    ) -> None:
         wrong = [type(keyring).__name__ for keyring in others if not hasattr(keyring, "wrap_data_key")]
         if wrong:
             raise InvalidRequest(f"{wrong[0]} cannot wrap the data key of another keyring; it can be the first")
-        self._first, self._others = first, others
+        self._first, self._others, self._most = first, others, max_encrypted_data_keys
 
     def generate_data_key(
         self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
-        """Return a new data key of the first keyring, wrapped by the others also; errors as for each of them."""
+        """Return a new data key of the first keyring, wrapped by the others also.
+
+        Raises:
+            InvalidRequest: The message would have more data keys than ``max_encrypted_data_keys``.
+            KmsRuntimeError: As each of the keyrings raises it.
+        """
         made = self._first.generate_data_key(encryption_context, suite)
         try:
             more = [
@@ -117,6 +127,7 @@ class MultiKeyring:
                 for keyring in self._others
                 for key in keyring.wrap_data_key(made.plaintext, encryption_context, suite)
             ]
+            check_count(len(made.encrypted) + len(more), self._most)
         except BaseException:
             wipe(made.plaintext)
             raise
@@ -140,6 +151,12 @@ class MultiKeyring:
                 for keyring in (self._first, *self._others)
             ]
         )
+
+
+def check_count(data_keys: int, most: int) -> None:
+    """Raise InvalidRequest if a message would have more data keys than its readers accept."""
+    if data_keys > most:
+        raise InvalidRequest(f"{data_keys} data keys; a message has at most {most} (max_encrypted_data_keys)")
 
 
 def new_data_key(

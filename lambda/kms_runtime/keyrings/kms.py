@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Never
 from kms_runtime.aws_errors import KMSInternalException, typed_errors
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import KeyArn, check_key_arn, check_response_key, parse_key_arn, same_multi_region_key
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, check_count, first_that_decrypts, not_for_us
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
 from kms_runtime.message.header import MAX_ENCRYPTED_DATA_KEYS
 from kms_runtime.message.suite import wipe
@@ -106,10 +106,7 @@ class KmsKeyring:
             AwsError: AWS KMS refused; the class name is its error code.
             IncorrectKeyException: The response is for another key than the request.
         """
-        if len(self._clients) > self._most:
-            raise InvalidRequest(
-                f"{len(self._clients)} KMS keys; a message has at most {self._most} (max_encrypted_data_keys)"
-            )
+        check_count(len(self._clients), self._most)
         plaintext, ciphertext = generate(self._clients[self._key_arn], self._key_arn, encryption_context)
         others = [arn for arn in self._clients if arn != self._key_arn]
         try:

@@ -366,6 +366,14 @@ def test_message_of_two_data_keys_is_refused_to_a_third_key_and_another_context(
     assert (caught.value.code, len(caught.value.__notes__)) == ("MessageAuthenticationFailed", 2)
 
 
+def test_no_message_has_more_data_keys_than_its_reader_accepts(key_arn, spec, hpke_kms):
+    lattice = KmsHpkeKeyring(key_arn, key_spec=spec, public_key=hpke_kms.published)
+    with pytest.raises(KmsRuntimeError, match=r"21 data keys; a message has at most 20 \(max_encrypted_data_keys\)"):
+        encrypt_bytes(b"file", keyring=MultiKeyring(*[lattice] * 21), encryption_context=CONTEXT)
+    more = MultiKeyring(*[lattice] * 21, max_encrypted_data_keys=21)
+    assert encrypt_bytes(b"file", keyring=more, encryption_context=CONTEXT)
+
+
 def test_altered_data_key_is_noticed_by_the_reader_of_the_other(of_two, traditional, keyring, key_arn):
     encapsulated = of_two.index(key_arn.encode()) + len(key_arn) + 2
     altered = bytearray(of_two)
