@@ -500,3 +500,29 @@ def test_condition_key_that_the_emulator_does_not_fill_allows_nothing(
 ])  # fmt: skip
 def test_key_of_a_stack_that_kms_would_refuse(changed: dict[str, Any], refused: bool) -> None:
     assert (creation("AWS::KMS::Key", changed) is not None) is refused
+
+
+@pytest.mark.parametrize(("source", "reached"), [(None, False), ("another topic", False), ("the topic", True)])
+def test_topic_reaches_a_queue_whose_key_allows_it_only(
+    aws: LocalAws, make_key: Any, root_statement: Any, source: str | None, reached: bool
+) -> None:
+    sqs, sns, name = aws.client("sqs"), aws.client("sns"), unique()
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    arn = f"arn:aws:sqs:{aws.region}:{aws.account}:{name}"
+    by_sns = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Condition": {
+        "ArnEquals": {"aws:SourceArn": topic if source == "the topic" else f"{topic}2"},
+    }}  # fmt: skip
+    use = by_sns | {"Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": "*"}
+    send = {
+        **by_sns,
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [send]})
+    key = make_key(root_statement, *([use] if source else []))
+    url = sqs.create_queue(QueueName=name, Attributes={"KmsMasterKeyId": key, "Policy": policy})["QueueUrl"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    sns.publish(TopicArn=topic, Message="hello")
+    received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2 if reached else 0).get("Messages", [])
+    assert len(received) == int(reached)

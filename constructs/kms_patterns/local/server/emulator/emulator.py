@@ -22,10 +22,8 @@ KMS = "ministack.services.kms"
 S3, STS = "ministack.services.s3", "ministack.services.sts"
 IAM = "ministack.services.iam"
 LAMBDA = "ministack.services.lambda_svc"
-SSM = "ministack.services.ssm"
-SECRETS_MANAGER = "ministack.services.secretsmanager"
-SQS = "ministack.services.sqs"
-SNS = "ministack.services.sns"
+SSM, SECRETS_MANAGER = "ministack.services.ssm", "ministack.services.secretsmanager"
+SQS, SNS = "ministack.services.sqs", "ministack.services.sns"
 DYNAMODB, DYNAMODB_STREAMS = "ministack.services.dynamodb", "ministack.services.dynamodb_streams"
 EVENTS = "ministack.services.eventbridge"
 CLOUD_TRAIL = "ministack.services.cloudtrail"
@@ -138,7 +136,7 @@ _OF_SSM = {
 }  # fmt: skip
 _OF_SQS = {
     "handle_request": _HANDLER, "_get_q": "url action", "_queue_name_to_url": _REGIONAL,
-    "_Err": "code message status", "_url_from_path": "path", "_xml_err_resp": "code msg status",
+    "_Err": "code message status", "_queue_by_arn": "arn", "_url_from_path": "path", "_xml_err_resp": "code msg status",
 }  # fmt: skip
 _OF_LOGS = {
     "handle_request": _HANDLER, **dict.fromkeys(("_create_log_group", "_create_log_stream", "_put_log_events"), "data"),
@@ -162,6 +160,8 @@ _OF_ACTIONS = {
     "_match_rest_action": "service method path query_params", "request_tag_context": "service iam_action body params",
     "extract_iam_action": "service method path headers body query_params",
 }  # fmt: skip
+_DELIVERS = {"_deliver_to_sqs": "endpoint envelope raw raw_message message_group_id message_dedup_id message_attributes"
+             " topic_arn"}  # fmt: skip
 _OF_SNS = {"_error": "code message status", "_topics": _REGIONAL}
 _OF_RESPONSES = {
     "get_account_id": "", "get_region": "", "now_iso": "", "request_scope": "account_id region",
@@ -182,7 +182,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     SSM: _OF_SSM,
     SECRETS_MANAGER: {"handle_request": _HANDLER, "_resolve": "secret_id use_arn_scope", "_secrets": _REGIONAL},
     SQS: _OF_SQS,
-    SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_OF_SNS},
+    SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_DELIVERS, **_OF_SNS},
     DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_tables"), _REGIONAL)},
     DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"},
     LAMBDA: _OF_LAMBDA,

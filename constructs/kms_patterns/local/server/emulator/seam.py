@@ -133,8 +133,7 @@ def _trail(log: CallLog) -> list[dict[str, Any]]:
 
 
 def _install_cloudformation(kms: KmsService) -> None:
-    steps = cloudformation.ResourceSteps(kms)
-    replace = emulator.replace
+    steps, replace = cloudformation.ResourceSteps(kms), emulator.replace
     emulator.check(_OF_STACKS)
     replace(CLOUDFORMATION, "handle_request", cloudformation.acting_for_caller)
     replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", bucket_properties.bucket_configurations)
@@ -158,6 +157,7 @@ def _install_cloudformation(kms: KmsService) -> None:
 def _install_monitoring(kms: KmsService) -> None:
     replace = emulator.replace
     replace(EVENTS, "_invoke_target", partial(event_targets.delivering, kms))
+    replace(emulator.SNS, "_deliver_to_sqs", partial(event_targets.publishing_to_queue, kms))
     replace(EVENTS, "_apply_input_transformer", event_targets.transforming)
     replace(EVENTS, "_dispatch_event", monitoring.dispatching)
     replace(CLOUD_WATCH, "_evaluate_alarm", monitoring.evaluate)

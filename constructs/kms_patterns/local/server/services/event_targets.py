@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
+from kms_patterns.local.server.authorization.caller import Caller
 from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, acting_as, service_role
 from kms_patterns.local.server.emulator.emulator import CLOUD_WATCH, EVALUATOR, EVENTS, LOGS, RESPONSES, SNS, SQS, reach
 from kms_patterns.local.server.faults import is_new
@@ -127,18 +128,45 @@ def require_by_policy(kms: KmsService, service: str, arn: str, principal: str, s
         NotPermitted: One of the policies does not allow it.
     """
     require_own_policy(service, arn, principal, source_arn)
+    _require_key(kms, service, arn, _acting_itself(principal, source_arn))
+
+
+def _acting_itself(principal: str, source_arn: str) -> Caller:
     account = reach(RESPONSES, "get_account_id")()
+    keys = {"aws:sourcearn": source_arn, "aws:sourceaccount": account}
+    return ServiceCaller(principal, "AWSService", account, keys=keys)
+
+
+def _require_key(kms: KmsService, service: str, arn: str, caller: Caller) -> None:
     key = _key_of(service, arn)
     if key:
         context = {"aws:sns:topicArn" if service == "sns" else "aws:sqs:arn": arn}
         request = {"KeyId": key, "EncryptionContext": context}
-        keys = {"aws:SourceArn": source_arn, "aws:SourceAccount": account}
-        caller = ServiceCaller(principal, "AWSService", account, keys=keys)
         try:
             for operation in ("GenerateDataKey", "Decrypt"):
                 kms.require(KmsCall(operation, request, caller, via=service))
         except KmsError as refused:
             raise NotPermitted(f"its key: {refused.message}") from refused
+
+
+def publishing_to_queue(kms: KmsService, original: Callable[..., None]) -> Callable[..., None]:
+    """Deliver from a topic to a queue whose key lets SNS use it; otherwise drop the message and log why.
+
+    AWS: https://docs.aws.amazon.com/sns/latest/dg/sns-enable-encryption-for-topic-sqs-queue-subscriptions.html
+    """
+
+    def deliver(endpoint: str, *rest: Any, topic_arn: str = "", **named: Any) -> None:
+        try:
+            if reach(SQS, "_queue_by_arn")(endpoint) is not None:
+                region, account = endpoint.split(":")[3:5]
+                with reach(RESPONSES, "request_scope")(account, region):
+                    _require_key(kms, "sqs", endpoint, _acting_itself("sns.amazonaws.com", topic_arn))
+        except NotPermitted as refused:
+            logger.warning("SNS: queue %s of topic %s not reached: %s", endpoint, topic_arn, refused)
+            return
+        original(endpoint, *rest, topic_arn=topic_arn, **named)
+
+    return deliver
 
 
 def _key_of(service: str, arn: str) -> str | None:
