@@ -1,6 +1,6 @@
 // Runs @cloud-copilot/iam-simulate (AGPL-3.0, no part of this package) in a process of its own: JSON lines in and out.
 // argv[2] is the folder of the installed simulator. Messages, one a line, each answered by one line:
-//   {"policies": [{"kind": "identity" | "resource", "document": {...}}], "from": number of the first, 0 to forget all others}
+//   {"policies": [{"kind": "identity" | "resource", "document": {...}}], "from": number of the first}
 //       -> {"invalid": {"number": [errors]}}
 //   {"leaves": [{"op", "key", "values", "context"}]}                      -> {"matches": [true, ...]}
 //   {"services": ["kms"]}     -> {"actions": {"kms": {"Decrypt": {"level": "Write", "resources": ["key"]}}}}
@@ -44,10 +44,7 @@ const at = (index) => (index === null ? undefined : policies[index])
 const named = (index) => ({ name: String(index), policy: policies[index] })
 
 function usePolicies(table, first) {
-  if (first === 0) {
-    for (const list of [policies, loaded, matched]) list.length = 0
-    about.clear()
-  }
+  if (first !== policies.length) throw new Error(`policy ${first} is sent, and ${policies.length} are known`)
   for (const { kind, document } of table) {
     const validate = kind === 'identity' ? validateIdentityPolicy : validateResourcePolicy
     const policy = Object.assign(createValidatedPolicy(document, validate), { name: String(policies.length) })

@@ -20,7 +20,6 @@ from kms_patterns.access.evaluate.access_conditions import ABSENT
 from kms_patterns.access.model import Policy
 from kms_patterns.toolchain import ToolMissing, find_simulator, node_executable
 
-_MOST_POLICIES = 20_000
 _LONGEST_KEPT, _MOST_KEPT = 100_000, 16_000_000  # characters of answers
 _DRIVER = Path(__file__).with_name("simulator.mjs")
 
@@ -42,24 +41,20 @@ class Simulator:
     def load(self, policies: Sequence[Policy]) -> tuple[list[int], dict[int, list[dict[str, str]]]]:
         """Return the number of each policy, by which batches name it, and what AWS would refuse of which.
 
-        A policy keeps its number for as long as it is remembered, so equal questions are equal messages. Numbers of an
-        earlier call may be forgotten.
+        A policy keeps its number for as long as the process runs, so equal questions are equal messages.
 
         Args:
             policies: The policies of one evaluation.
         """
         texts = [f"{policy.where} {policy.kind} {json.dumps(policy.document)}" for policy in policies]
-        if len(self._numbers) + len(texts) > _MOST_POLICIES:
-            self._numbers, self._invalid, self._answered, self._kept = {}, {}, {}, 0
-        first = len(self._numbers)
-        new: list[dict[str, Any]] = []
-        for text, policy in zip(texts, policies, strict=True):
-            if text not in self._numbers:
-                self._numbers[text] = first + len(new)
-                new.append({"kind": policy.kind, "document": discoverable(policy.document)})
+        new = {text: policy for text, policy in zip(texts, policies, strict=True) if text not in self._numbers}
         if new:
-            answer = self.ask({"policies": new, "from": first})
+            first = len(self._numbers)
+            table = [{"kind": policy.kind, "document": discoverable(policy.document)} for policy in new.values()]
+            answer = self.ask({"policies": table, "from": first})
+            # Only now are they known to the process: a number never means another policy there.
             self._invalid |= {int(number): errors for number, errors in answer["invalid"].items()}
+            self._numbers |= {text: first + place for place, text in enumerate(new)}
         numbers = [self._numbers[text] for text in texts]
         return numbers, {number: self._invalid[number] for number in set(numbers) & set(self._invalid)}
 
