@@ -225,6 +225,7 @@ def _side_by_side(
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Let SIGTERM raise, and SIGHUP unless it is ignored (nohup), so that partial output is removed."""
+    from kms_runtime.cli import outputs  # noqa: PLC0415 - --help need not wait for boto3
 
     def stop(number: int, _frame: Any) -> None:
         sys.exit(128 + number)
@@ -234,5 +235,6 @@ def _terminable() -> Iterator[None]:
     try:
         yield
     finally:
+        outputs.remove_unfinished()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -118,6 +118,7 @@ def _replacing(file: Path, *, force: bool) -> Iterator[Output]:
         raise _exists(file)
     target = Path(os.path.realpath(file)) if file.is_symlink() else file
     partial = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.partial")
+    _unfinished.add(partial)
     try:
         with named(file):
             # Readable by the owner only, whatever the umask: a decrypted file must not be wider than asked for.
@@ -129,8 +130,22 @@ def _replacing(file: Path, *, force: bool) -> Iterator[Output]:
         with named(file):
             _publish(partial, target, file, force=force)
     finally:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            partial.unlink()
+        _remove(partial)
+
+
+def _remove(partial: Path) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        partial.unlink()
+    _unfinished.discard(partial)
+
+
+_unfinished: set[Path] = set()
+
+
+def remove_unfinished() -> None:
+    """Remove partial output whose own clean-up did not run: a signal came between the file and its ``with`` block."""
+    for partial in [*_unfinished]:
+        _remove(partial)
 
 
 @contextmanager
