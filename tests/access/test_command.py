@@ -102,6 +102,66 @@ def test_narrowing_does_not_fail_the_command(run: Callable[..., Result], ours: P
     assert result.output.startswith(f"lost\n  - {ADMINISTRATORS} on key Secrets/Key\n")
 
 
+@pytest.fixture
+def placed(ours: Path, widened: Path, tmp_path: Path, run: Callable[..., Result]) -> Callable[[str], Path]:
+    """Write a template, before or after a condition was dropped, to places of any name."""
+
+    def to(places: str) -> Path:
+        for place in places.split(","):
+            state, _, name = place.partition(":")
+            source = {"old": ours, "new": widened}[state] / "Secrets.template.json"
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if name.startswith("saved"):
+                run("report", source, "--format", "json", "--output", path)
+            elif name.startswith("assembly"):
+                shutil.copytree(source.parent, path.parent, dirs_exist_ok=True)
+            elif name.startswith("pipe"):
+                os.mkfifo(path)
+                Thread(target=path.write_text, args=(source.read_text(),), daemon=True).start()
+            else:
+                shutil.copy(source, path)
+        return path.parent if "/" in name else path
+
+    return to
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("old:a.json", "new:b.json", "b"),
+        ("old:folder/a.json", "new:b.json", "b"),
+        ("old:a.json", "new:assembly/cdk.out", "Secrets"),
+        ("old:assembly/cdk.out", "new:b.json", "b"),
+        ("old:pipe", "new:b.json", "b"),
+        ("old:saved.json", "new:b.json", "Secrets"),
+        ("old:a.json", "new:saved.json", "Secrets"),
+    ],
+)
+def test_single_templates_of_two_names_are_two_states_of_one(
+    old: str, new: str, shown: str, run: Callable[..., Result], placed: Callable[[str], Path]
+) -> None:
+    text = run("diff", placed(old), placed(new)).output
+    assert text.startswith("stacks\n")
+    assert " are compared as one\n\ngained\n" in text
+    assert f"on key {shown}/" in text
+    assert not {"new resources", "removed resources", "lost"} & {*text.splitlines()}
+
+
+def test_templates_that_stand_alone_on_both_sides_are_said_and_not_taken_as_one(
+    run: Callable[..., Result], placed: Callable[[str], Path]
+) -> None:
+    old, new = placed("old:one/same.json,old:one/gone.json"), placed("old:two/same.json,new:two/come.json")
+    text = run("diff", old, new).output
+    assert text.startswith("stacks\n  only old has gone\n  only new has come\n\nnew resources\n  + key come/")
+    for form, said in (
+        ("markdown", "Stacks: `only old has gone`"),
+        ("json", '"only new has come"'),
+        ("html", "only new has come"),
+    ):
+        assert said in run("diff", old, new, "--format", form).output
+
+
 @pytest.mark.parametrize("form", ["markdown", "json", "html"])
 def test_difference_has_every_form(run: Callable[..., Result], ours: Path, widened: Path, form: str) -> None:
     text = run("diff", ours, widened, "--format", form).output
@@ -278,6 +338,15 @@ def test_same_code_as_revision_and_assembly_shows_nothing(commit: Commit, reposi
         subprocess.run(["python", "app.py"], env={**os.environ, **variables, "CDK_OUTDIR": str(output)}, check=True)
         assert diff(str(output), "HEAD", "--fail").output == "no access changed\n"
         assert diff("HEAD", str(output), "--fail").output == "no access changed\n"
+
+
+def test_renamed_stack_is_compared_with_what_it_was(commit: Commit) -> None:
+    commit(app_DOT_py=app())
+    commit(app_DOT_py=app("'*'").replace('"One": stack', '"Two": stack').replace("One.t", "Two.t"))
+    text = diff("HEAD~1", "HEAD").output
+    assert text.startswith("stacks\n  One (old) and Two (new) are compared as one\n\ngained\n")
+    assert "on key Two/Key" in text
+    assert "new resources" not in text
 
 
 def test_cached_look_ups_are_part_of_the_context(commit: Commit, repository: Path) -> None:

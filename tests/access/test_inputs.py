@@ -10,10 +10,11 @@ import pytest
 from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.evaluate.building import build_with, other_statements
 from kms_patterns.access.evaluate.simulator import Simulator
-from kms_patterns.access.model import Model
+from kms_patterns.access.model import ALONE, Model
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, load_assembly
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.access.read.template import Template
+from kms_patterns.access.report.wording import in_words
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.templates.template_text import NotATemplate, template_of
 
@@ -272,8 +273,12 @@ Build = Callable[..., AccessMatrix]
 def build(running: Simulator, tmp_path: Path) -> Build:
     def evaluate(**resources: Any) -> AccessMatrix:
         path = tmp_path / "Stack.template.json"
-        parameters = {"Open": {"Type": "String"}}
-        path.write_text(json.dumps({"Parameters": parameters, "Resources": resources}))
+        document = {
+            "Parameters": {"Open": {"Type": "String"}},
+            "Conditions": {"Strict": {"Fn::Equals": [{"Ref": "Open"}, "x"]}},
+            "Mappings": {"Calls": {"made": {"policy": PUT_KEY_POLICY}}},
+        }
+        path.write_text(json.dumps({**document, "Resources": resources}))
         return build_with(read_model(path), running)
 
     return evaluate
@@ -315,6 +320,86 @@ def custom_call(name: str) -> dict[str, Any]:
 )
 def test_what_is_not_evaluated_is_listed(found: dict[str, Any], what: str, build: Build) -> None:
     assert what in [item.what for item in build(Found=found, Key=key()).unresolved]
+
+
+PUT_KEY_POLICY = json.dumps({"service": "KMS", "action": "putKeyPolicy", "parameters": {"KeyId": "x"}})
+GRANTED = {"KeyId": {"Ref": "Key"}, "GranteePrincipal": "arn:aws:iam::999999999999:role/x", "Operations": ["Decrypt"]}
+
+
+@pytest.mark.parametrize(
+    ("custom", "who"),
+    [
+        (resource("Custom::AWS", Create={"Fn::If": ["Strict", "{}", PUT_KEY_POLICY]}), "anyone outside"),
+        (resource("Custom::AWS", Create={"Fn::If": ["Strict", PUT_KEY_POLICY, "{}"]}), "anyone outside"),
+        (resource("Custom::AWS", Update={"Fn::FindInMap": ["Calls", "made", OPEN]}), "anyone outside"),
+        (resource("Custom::KmsGrant", Grant={"Fn::If": ["Strict", {}, GRANTED]}), GRANTED["GranteePrincipal"]),
+        (resource("Custom::KmsGrant", Grant={"Fn::If": ["Strict", GRANTED, {}]}), GRANTED["GranteePrincipal"]),
+    ],
+)
+def test_custom_resource_is_read_in_each_way_of_a_condition(custom: dict[str, Any], who: str, build: Build) -> None:
+    found = build(Key=key(), Custom=custom)
+    assert who in {entry.principal for entry in found.entries if entry.action == "kms:Decrypt"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "noted"), [("AWS679f53fac002430cb0da5b7982bd22872D164C4C", []), ("Other", ["call of addPermission"])]
+)
+def test_call_that_is_read_in_full_is_not_listed(provider: str, noted: list[str], build: Build) -> None:
+    parameters = {"FunctionName": "f:live", "Principal": "999999999999", "Action": "lambda:InvokeFunction"}
+    made = json.dumps({"service": "Lambda", "action": "addPermission", "parameters": parameters})
+    found = build(
+        Function=resource("AWS::Lambda::Function", FunctionName="f"),
+        Call=resource("Custom::AWS", Create=made, ServiceToken={"Fn::GetAtt": [provider, "Arn"]}),
+    )
+    assert [item.what for item in found.unresolved if item.what.startswith("call of")] == noted
+    when = [in_words(item.condition) for item in found.entries if item.principal == "account 999999999999"]
+    assert when == ([] if noted else ["version or alias live"])
+
+
+ROLE_X = "arn:aws:iam::999999999999:role/x"
+SESSION = "arn:aws:sts::999999999999:assumed-role/x/build"
+NAMED_X = {**TRUSTED_BY_EC2, "Properties": {**TRUSTED_BY_EC2["Properties"], "RoleName": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("session", "denied_unless", "others", "expected"),
+    [
+        (SESSION, {"ArnNotEquals": {"aws:PrincipalArn": ROLE_X}}, {}, {SESSION}),
+        (SESSION, {"StringNotLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*/x"}}, {}, {SESSION}),
+        (SESSION, {}, {"R": NAMED_X}, {SESSION, "Stack/R"}),
+        (
+            {"Fn::Sub": "arn:aws:sts::${AWS::AccountId}:assumed-role/${Open}/build"},
+            {},
+            {"R": NAMED_X},
+            {"Stack/R", *(f"arn:aws:sts::<account>:assumed-role/<Open>/build{how}" for how in ("", f" {ALONE}"))},
+        ),
+    ],
+)
+def test_session_is_listed_and_its_role_where_it_may_be_one_of_these(
+    session: object, denied_unless: dict[str, Any], others: dict[str, Any], expected: set[str], build: Build
+) -> None:
+    denied = DECRYPT | {"Effect": "Deny", "Principal": "*", "Condition": denied_unless}
+    statements = [DECRYPT | {"Principal": {"AWS": session}}, *([denied] if denied_unless else [])]
+    found = build(Key=key(*statements), **others)
+    assert expected <= {entry.principal for entry in found.entries if entry.action == "kms:Decrypt"}
+
+
+def test_resources_of_one_construct_path_are_told_apart(build: Build) -> None:
+    outsider = DECRYPT | {"Principal": {"AWS": "arn:aws:iam::999999999999:root"}}
+    both = {"A": key(outsider), "B": key()}
+    for name, path in (("A", "Stack/Key/Resource"), ("B", "Stack/Key")):
+        both[name]["Metadata"] = {"aws:cdk:path": path}
+    found = build(**both)
+    assert [what.id for what in found.resources] == ["Stack/Key (A)", "Stack/Key (B)"]
+    assert [item.resource for item in found.of(principal="account 999999999999")] == ["Stack/Key (A)"]
+
+
+def test_path_of_a_nested_resource_is_not_taken_by_another(write: Callable[..., Path]) -> None:
+    taken = {**key(), "Metadata": {"aws:cdk:path": "parent/C/Key"}}
+    write({"Resources": {"Key": key()}}, "child.json")
+    nested = resource("AWS::CloudFormation::Stack", TemplateURL="child.json")
+    with pytest.raises(NotAnAssembly, match="parent/C/Key is the construct path of two resources"):
+        load_assembly(write({"Resources": {"C": nested, "Other": taken}}, "parent.json"))
 
 
 def test_loop_without_its_transform_is_listed(tmp_path: Path) -> None:

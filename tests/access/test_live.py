@@ -280,7 +280,7 @@ def test_several_regions_are_read_with_each_qualifier_and_roles_once(
     both = model_of(Account(regions=["us-east-1", elsewhere]).stacks())
     ((where, statements),) = policies_of_functions(both).items()
     assert where == f"account {aws.account} in {elsewhere}/function/priced"
-    assert {"AWS": ELSEWHERE} in [item["Principal"] for item in statements]
+    assert {"AWS": [ELSEWHERE]} in [item["Principal"] for item in statements]
     assert [who.id for who in both.principals if who.arn.endswith("role/shop-named")] == ["Shop in us-east-1/Named"]
     assert policies_of_functions(model_of(Account().stacks())) == {}
 

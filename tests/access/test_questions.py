@@ -450,6 +450,13 @@ def test_statement_that_changes_no_cell_is_said(difference: Callable[..., Differ
     assert difference_as_text(difference(old, renamed)) == "no access changed\n"
 
 
+def test_access_that_only_another_entry_covers_now_is_compared(difference: Callable[..., Difference]) -> None:
+    ci = {**USE, "Action": "kms:*", "Principal": {"AWS": {"Fn::Sub": f"{ARN_PREFIX}role/ci"}}}
+    found = difference({"K": whole_key(OWNER, ci)}, {"K": whole_key({**OWNER, **MFA})})
+    assert "condition narrowed" in difference_as_text(found)
+    assert not found.widens
+
+
 MFA = {"Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}
 ALL_OF_KMS = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
 

@@ -1,7 +1,7 @@
 """The access matrix: who can do what to every key and bucket of an assembly, under which condition."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self, TypeVar
 
@@ -26,6 +26,7 @@ class Matrix:
         unresolved: What synthesized output cannot tell, with its place.
         escalations: Who can come to use a key, by which path.
         policies: Every statement of the policies that decide about access, whether an entry refers to it or not.
+        paired: Of the new side of a comparison: old id -> new id of stacks taken as one though these differ.
     """
 
     stacks: Sequence[str]
@@ -37,6 +38,7 @@ class Matrix:
     unresolved: Sequence[Unresolved]
     escalations: Sequence[Escalation] = ()
     policies: Sequence[Statement] = ()
+    paired: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def by_resource(self) -> Mapping[str, Sequence[Access]]:

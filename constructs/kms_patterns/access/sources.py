@@ -12,7 +12,7 @@ from kms_patterns.access.live.asking import AccountNotRead
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ALONE, Model, Principal, PrincipalKind, Unresolved
 from kms_patterns.access.project import checked_out, is_project, synthesized
-from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack, load_assembly
+from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack, load_assembly, nested_path
 from kms_patterns.access.read.reader import model_of
 from kms_patterns.access.report.matrix_json import read
 from kms_patterns.access.templates.reading import Given
@@ -52,8 +52,7 @@ class Sources:
             NotAMatrix: The file is JSON, but neither a template nor a report of this version.
             SynthesisFailed: The path or revision does not exist, or its app fails.
         """
-        saved = _saved(words)
-        return saved or build_of(self.stacks(words), project=self.project)
+        return _saved(words) or build_of(self.stacks(words), project=self.project)
 
     def model(self, words: Sequence[str]) -> Model:
         """Return who and what is in one source, or in several templates and assemblies together.
@@ -76,8 +75,11 @@ class Sources:
             stacks = agreed.stacks([new if old == LIVE else old])
             planned, live = self._drift(stacks)
             return (live, planned) if old == LIVE else (planned, live)
-        before = agreed.matrix([old])
-        return before, agreed.matrix([new])
+        saved = [_saved([word]) for word in (old, new)]
+        sides = [[] if saved[side] else agreed.stacks([word]) for side, word in enumerate((old, new))]
+        names = _as_one(sides, saved)
+        before, after = (saved[side] or build_of(sides[side], project=self.project) for side in (0, 1))
+        return before, replace(after, paired=names)
 
     def _drift(self, stacks: list[Stack]) -> tuple[Matrix, Matrix]:
         """Return the matrix of stacks, and that of the account's stacks of the same names."""
@@ -116,7 +118,7 @@ class Sources:
         """Return the stacks of one source, or of several paths together; see ``matrix``."""
         if list(words) == [LIVE]:
             return self._account().stacks()
-        paths = [Path(word) for word in words]
+        paths = [_path(word) for word in words]
         if all(path.exists() and not is_project(path) for path in paths):
             return load_assembly(paths, self.given)
         if len(words) > 1:
@@ -128,11 +130,6 @@ class Sources:
             what = f"revision {words[0]}"
             with synthesized(place, self.given, self.variables, what=what) as output:
                 return load_assembly(output, self.given)
-
-
-def load(source: str, *, project: Path | None = None) -> Matrix:
-    """Return the matrix of one source; see ``Sources.matrix``."""
-    return Sources(project).matrix([source])
 
 
 def _identified(model: Model, known: Sequence[Principal]) -> Model:
@@ -162,8 +159,43 @@ def _of_stacks(matrix: Matrix, ids: Set[str]) -> Matrix:
     )
 
 
+def _path(word: str) -> Path:
+    return Path("/dev/stdin" if word == "-" else word)
+
+
+def _as_one(sides: list[list[Stack]], saved: Sequence[Matrix | None]) -> dict[str, str]:
+    """Give both states of a stack one id in ``sides``, and return the old id and the new one if these differed."""
+    ids = [
+        matrix.stacks if matrix else [stack.id for stack in stacks] for matrix, stacks in zip(saved, sides, strict=True)
+    ]
+    old, new = ([name for name in every if not any(name.startswith(f"{top}/") for top in every)] for every in ids)
+    pairs = {old[0]: new[0]} if len(old) == len(new) == 1 and old != new else {}
+    side = int(saved[0] is not None)
+    called = {stack.id: stack.name for stack in sides[1 - side]}
+    renamed = {new: old for old, new in pairs.items()} if side else pairs
+    sides[side] = _called(sides[side], {name: (like, called.get(like, like)) for name, like in renamed.items()}, {})
+    paths = {stack.id: stack.paths for stacks in sides for stack in stacks if stack.paths}
+    sides[:] = [_called(stacks, {}, paths) for stacks in sides]
+    return pairs
+
+
+def _called(
+    stacks: Sequence[Stack], names: Mapping[str, tuple[str, str]], paths: Mapping[str, Mapping[str, str]]
+) -> list[Stack]:
+    """Return stacks with other ids and names, those nested in them along, and construct paths where they have none."""
+    made: dict[Stack, Stack] = {}
+    for stack in stacks:  # sorted: one before those nested in it
+        identifier, name = names.get(stack.id, (stack.id, stack.name))
+        parent = (made[stack.parent[0]], stack.parent[1]) if stack.parent else None
+        if parent:
+            identifier, name = f"{parent[0].id}/{nested_path(*parent)}", f"{parent[0].name}-{parent[1]}"
+        known = stack.paths or paths.get(identifier, {})
+        made[stack] = replace(stack, id=identifier, name=name, paths=known, parent=parent)
+    return sorted(made.values(), key=lambda stack: stack.id)
+
+
 def _saved(words: Sequence[str]) -> Matrix | None:
-    path = Path(words[0])
+    path = _path(words[0])
     if len(words) > 1 or not path.is_file() or path.suffix in {".yaml", ".yml"}:
         return None
     document = document_of(path)

@@ -144,10 +144,11 @@ class Difference:
     @cached_property
     def unseen_statements(self) -> list[ChangedStatement]:
         """Statements that changed in policies of which no change of access is shown."""
+        cells = {entry.cell for entry in self.new.entries}
         shown = {
             matrix.statements[number].policy
             for step in self.steps
-            for matrix in [self.old if step.kind is Kind.LOST else self.new]
+            for matrix in [self.new if step.entry.cell in cells else self.old]  # see _pairs
             for number in step.entry.statements
         }
         paths = tuple(f"{item.principal} " for item in (*self.new_escalations, *self.lost_escalations))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kms_patterns.access.templates.reading import Given, read_template
-from kms_patterns.access.templates.template_text import document_of
+from kms_patterns.access.templates.template_text import document_of, nested_template
 
 UNKNOWN_ACCOUNT = "888877776666"
 """Stands for the account of an environment-agnostic stack; printed as ``<account>``."""
@@ -18,6 +18,7 @@ UNKNOWN_ACCOUNT = "888877776666"
 _ISOLATED = {"eu-isoe-": "aws-iso-e", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b", "us-isof-": "aws-iso-f"}
 _PARTITIONS = {"cn-": "aws-cn", "eusc-": "aws-eusc", "us-gov-": "aws-us-gov"} | _ISOLATED
 NESTED_STACK = "AWS::CloudFormation::Stack"
+_SUFFIXES = {".json", ".yaml", ".yml", ".template"}
 
 UNKNOWN_REGION = "any-region-1"
 """Stands for the region of an environment-agnostic stack; printed as ``<region>``."""
@@ -77,6 +78,14 @@ class Stack:
 
     def path(self, logical_id: str) -> str:
         """Return the construct path of a resource inside its stack, without the CDK's trailing ``Resource``."""
+        path = self._path(logical_id)
+        return f"{path} ({logical_id})" if self._paths[path] > 1 else path
+
+    @cached_property
+    def _paths(self) -> Counter[str]:
+        return Counter(map(self._path, self.resources))
+
+    def _path(self, logical_id: str) -> str:
         metadata = self.resources.get(logical_id, {}).get("Metadata", {}).get("aws:cdk:path")
         given = metadata if isinstance(metadata, str) else ""
         path: str = self.paths.get(logical_id) or given.removeprefix(f"{self.id}/") or logical_id
@@ -99,11 +108,15 @@ def load_assembly(path: Path | Sequence[Path], given: Given | None = None) -> li
     paths = [path] if isinstance(path, Path) else list(path)
     stacks = [stack for item in paths for stack in _read(item, said)]
     _check_given(said, stacks)
-    return sorted(_told_apart(stacks), key=lambda stack: stack.id)
+    apart = _told_apart(stacks)
+    counted = Counter(f"{stack.id}/{stack.path(name)}" for stack in apart for name in stack.resources)
+    if twice := [place for place, count in counted.items() if count > 1]:
+        raise NotAnAssembly(f"{twice[0]} is the construct path of two resources: take the aws:cdk:path of one away")
+    return sorted(apart, key=lambda stack: stack.id)
 
 
 def _read(path: Path, given: Given) -> Iterator[Stack]:
-    if path.is_file():
+    if path.is_file() or path.is_fifo():
         yield from _with_nested(_template_file(path, given), path.parent, given)
     elif (path / "manifest.json").is_file():
         yield from _stacks(path, given)
@@ -122,9 +135,6 @@ def _folder(path: Path, given: Given) -> Iterator[Stack]:
     groups = [list(_with_nested(_template_file(item, given), path, given)) for item in templates]
     nested = {stack.file.resolve() for group in groups for stack in group if stack.parent}
     yield from (stack for group in groups if group[0].file.resolve() not in nested for stack in group)
-
-
-_SUFFIXES = {".json", ".yaml", ".yml", ".template"}
 
 
 def _is_template(path: Path) -> bool:
@@ -218,9 +228,9 @@ def _construct_paths(stack_id: str, metadata: Mapping[str, Any]) -> dict[str, st
 def _with_nested(stack: Stack, folder: Path, given: Given) -> Iterator[Stack]:
     yield stack
     for logical_id, resource in stack.resources.items():
-        template = _nested_template(resource, folder) if resource["Type"] == NESTED_STACK else None
+        template = nested_template(resource, folder) if resource["Type"] == NESTED_STACK else None
         if template and template.resolve() not in _files_around(stack):
-            path = stack.path(logical_id).partition(".NestedStack/")[0]
+            path = nested_path(stack, logical_id)
             read = read_template(template, {}, region=stack.region)
             nested = Stack(
                 id=f"{stack.id}/{path}",
@@ -240,20 +250,11 @@ def _with_nested(stack: Stack, folder: Path, given: Given) -> Iterator[Stack]:
             yield from _with_nested(nested, folder, given)
 
 
+def nested_path(stack: Stack, logical_id: str) -> str:
+    """Return the construct path of a nested stack inside the stack that holds it."""
+    return stack.path(logical_id).partition(".NestedStack/")[0]
+
+
 def _files_around(stack: Stack) -> set[Path]:
     """Return the files of a stack and of those that it is nested in: a template that nests itself ends here."""
     return {stack.file.resolve()} | (_files_around(stack.parent[0]) if stack.parent else set())
-
-
-def _nested_template(resource: Mapping[str, Any], folder: Path) -> Path | None:
-    """Find a nested stack's template by the asset that its URL names, or by a path: the CDK CLI's, or a local one."""
-    asset = resource.get("Metadata", {}).get("aws:asset:path")
-    url = resource.get("Properties", {}).get("TemplateURL", "")
-    digests = re.findall(r"[0-9a-f]{64}", json.dumps(url))
-    manifests = [
-        json.loads(manifest.read_text(encoding="utf-8")).get("files", {}) for manifest in folder.glob("*.assets.json")
-    ]
-    named = [files[digest]["source"]["path"] for files in manifests for digest in digests if digest in files]
-    local = url if isinstance(url, str) and not url.startswith(("http:", "https:", "s3:")) else None
-    candidates = [folder / name for name in [asset, *named, local] if name]
-    return next((path for path in candidates if path.is_file()), None)

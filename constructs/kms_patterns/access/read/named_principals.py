@@ -236,6 +236,8 @@ def _with_everything(identifier: str, label: str, arn: str) -> Principal:
 def _attributes(arn: str) -> dict[str, str]:
     """Return what the form of an ARN tells of its principal's requests."""
     kind, _, name = arn.rpartition(":")[2].partition("/")
+    if kind == "assumed-role":  # its aws:PrincipalArn is the role's, whose path is not part of its own ARN
+        return {"aws:PrincipalType": "AssumedRole", "aws:PrincipalArn": symbol(f"role of {arn}")}
     if kind == "user":
         return {"aws:PrincipalType": "User", "aws:username": name.rpartition("/")[2]}
     return {"root": {"aws:PrincipalType": "Account"}, "federated-user": {"aws:PrincipalType": "FederatedUser"}}.get(

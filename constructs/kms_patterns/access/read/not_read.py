@@ -7,7 +7,6 @@ from typing import Any
 
 from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read.assembly import Stack
-from kms_patterns.access.read.identifiers import CUSTOM
 
 TYPES: Mapping[str, str] = {
     "AWS::Organizations::Policy": "policies of an organization are not evaluated",
@@ -23,10 +22,7 @@ TYPES: Mapping[str, str] = {
 }
 """Resource types that give or take access, with why they are not evaluated."""
 
-_PREFIXES = {
-    "AWS::Serverless::": "made by a transform that is not read",
-    "Fn::": "made by a transform that is not read",
-}
+_PREFIXES = ("AWS::Serverless::", "Fn::")
 _BY_TRANSFORM = "made by a transform that is not read"
 _CHANGED_BY_MACROS = {
     "AWS::IAM::ManagedPolicy",
@@ -80,14 +76,12 @@ def not_read(stack: Stack) -> Iterator[Unresolved]:
         yield from _of_transforms(where, resource, transforms)
         if why:
             yield Unresolved(where, str(kind), why)
-        elif isinstance(resource, Mapping):
-            yield from _of_properties(where, str(kind), resource.get("Properties") or {})
 
 
 def _why(kind: str) -> str | None:
     if kind.endswith("::MODULE"):
         return "a registered module makes resources of it at deployment"
-    return TYPES.get(kind) or next((why for prefix, why in _PREFIXES.items() if kind.startswith(prefix)), None)
+    return TYPES.get(kind) or (_BY_TRANSFORM if kind.startswith(_PREFIXES) else None)
 
 
 def _of_transforms(where: str, resource: Any, transforms: Iterable[str]) -> Iterator[Unresolved]:
@@ -109,12 +103,6 @@ def _inner_transforms(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _inner_transforms(item)
-
-
-def _of_properties(where: str, kind: str, properties: Mapping[str, Any]) -> Iterator[Unresolved]:
-    if kind.startswith(CUSTOM):
-        for call in calls_in(properties):
-            yield Unresolved(where, f"call of {call}", "what a custom resource does at deployment is not seen")
 
 
 def calls_in(properties: Any) -> list[str]:

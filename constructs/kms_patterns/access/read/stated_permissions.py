@@ -36,7 +36,7 @@ _SERVICE = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 """A service principal: a domain name, of which the ending differs between partitions."""
 _ARN = re.compile(
     r"(?:arn:[^:]+:lambda:)?(?:(?P<region>[a-z]+(?:-[a-z]+)+-\d|[^:]*(?=:[^:]*:function:)):)?"
-    r"(?:(?P<account>\d{12}|[^:]*(?=:function:)):)?(?:function:)?(?P<name>[^:]+)(?::.+)?"
+    r"(?:(?P<account>\d{12}|[^:]*(?=:function:)):)?(?:function:)?(?P<name>[^:]+)(?::(?P<qualifier>.+))?"
 )
 
 
@@ -55,12 +55,14 @@ def names_function(named: str, arn: str, own: tuple[str, str]) -> Sequence[Propo
     *_, region, account, _, name = arn.split(":", 6)
     given = match["name"] if match else named.partition(":")[0]
     place = ((match and match["region"]) or own[0], (match and match["account"]) or own[1])
+    qualifier = match and match["qualifier"]
+    of: Sequence[Proposition] = [(f"version or alias {shown(qualifier)}", TRUE)] if qualifier else ()
     if (*place, given) == (region, account, name):
-        return ()
+        return of
     known = not is_symbolic("".join((*place, given, name))) and not _UNKNOWN & {*place, region, account}
     may = not known and may_be_equal(globbed(given), globbed(name))
     may = may and _may_be_same(place[0], region) and _may_be_same(place[1], account)
-    return [(f"{shown(named)} is the function {shown(name)}", TRUE)] if may else None
+    return [*of, (f"{shown(named)} is the function {shown(name)}", TRUE)] if may else None
 
 
 _UNKNOWN = {UNKNOWN_ACCOUNT, UNKNOWN_REGION}
@@ -109,20 +111,18 @@ def granted(template: Template, keys: Mapping[str, str]) -> Iterator[tuple[str, 
         template: The app.
         keys: Every way in which a key of the app is named -> its ARN.
     """
-    for stack, logical_id, properties in template.of_type(CUSTOM_RESOURCE, ANY_CALL):
+    for stack, logical_id, _ in template.of_type(CUSTOM_RESOURCE, ANY_CALL):
+        where, exists = template.where(stack, logical_id), template.existence(stack, logical_id)
         by_call = stack.resources[logical_id]["Type"] == ANY_CALL
-        grant = _requested(properties) if by_call else mapping(properties.get("Grant"))
-        if not grant:
-            continue
-        named = text(grant.get("KeyId"))
-        if named not in keys:
-            template.unresolved(
-                template.where(stack, logical_id), f"KMS grant on {shown(named)}", "the key is not defined here"
-            )
-            continue
-        statement = statement_of({**grant, "GrantId": logical_id})
-        given = template.existence(stack, logical_id)
-        yield keys[named], {**statement, GUARD: list(given)} if given else statement
+        for guard, way in template.ways(stack, stack.resources[logical_id].get("Properties"), where):
+            properties, given = mapping(way), [*exists, *guard]
+            grant = _requested(properties) if by_call else mapping(properties.get("Grant"))
+            named = text(grant.get("KeyId"))
+            if grant and named not in keys:
+                template.unresolved(where, f"KMS grant on {shown(named)}", "the key is not defined here")
+            elif grant:
+                statement = statement_of({**grant, "GrantId": logical_id})
+                yield keys[named], {**statement, GUARD: given} if given else statement
 
 
 def _requested(properties: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -197,12 +197,17 @@ class Additions:
     def __init__(self, template: Template) -> None:
         self._template = template
         self._names: dict[str, set[str]] = {}
-        self._calls = [
-            (call, template.where(stack, logical_id), json.dumps(properties, ensure_ascii=False))
-            for stack, logical_id, properties in template.of_kind(CUSTOM)
-            for call in calls_in(properties)
-            if call != "addPermission" or permission_calls(template, stack, logical_id) is None
-        ]
+        self._calls: list[tuple[str, str, str]] = []
+        for stack, logical_id, _ in template.of_kind(CUSTOM):
+            where, given = template.where(stack, logical_id), stack.resources[logical_id].get("Properties")
+            said = [given, *(way for _, way in template.ways(stack, given, where))]
+            said += [stack.template["Mappings"]] if "Fn::FindInMap" in json.dumps(given) else []
+            for call in calls_in(said):
+                if call != "addPermission" or permission_calls(template, stack, logical_id) is None:
+                    template.unresolved(
+                        where, f"call of {call}", "what a custom resource does at deployment is not seen"
+                    )
+                    self._calls.append((call, where, json.dumps(said, ensure_ascii=False)))
 
     def to(self, stack: Stack, logical_id: str, *kinds: str) -> list[Proposition]:
         """Return propositions under which the policies of a resource allow anything instead of what they say.

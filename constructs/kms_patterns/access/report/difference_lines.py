@@ -174,6 +174,15 @@ def _string(text: str) -> str:
     return '"' + text.replace('"', r"\"") + '"'
 
 
+def stacks_said(difference: Difference) -> list[str]:
+    """Return which stacks are taken as one though their names differ, and which of both sides stand alone."""
+    old, new, paired = {*difference.old.stacks}, {*difference.new.stacks}, difference.new.paired
+    said = [f"{quoted(one)} (old) and {quoted(other)} (new) are compared as one" for one, other in paired.items()]
+    alone = [(side, name) for side, ids in (("old", old - new), ("new", new - old)) for name in sorted(ids)]
+    both = old - new and new - old
+    return said + [f"only {side} has {quoted(name)}" for side, name in alone if both]
+
+
 def besides(difference: Difference) -> list[tuple[str, list[str]]]:
     """Return what changed besides cells: paths to the use of a key, and statements of which no cell shows anything."""
 

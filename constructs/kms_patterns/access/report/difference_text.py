@@ -8,7 +8,7 @@ from kms_patterns.access.evaluate import access_conditions
 from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.comparison import Difference, Step
 from kms_patterns.access.evaluate.entries import What
-from kms_patterns.access.report.difference_lines import LESS, TITLES, Arranged, Line, arranged, besides
+from kms_patterns.access.report.difference_lines import LESS, TITLES, Arranged, Line, arranged, besides, stacks_said
 from kms_patterns.access.report.markdown import code, fitted, folded
 from kms_patterns.access.report.wording import in_words, mapped, quoted
 
@@ -20,9 +20,10 @@ def difference_as_text(difference: Difference) -> str:
     shown = mapped(difference)
     found = arranged(shown)
     apart = besides(difference)
+    said = stacks_said(difference)
+    out = ["stacks", *(f"  {text}" for text in said), ""] if said else []
     if not (found.changed or found.new or found.removed or apart or difference.widens):
-        return "no access changed\n"
-    out: list[str] = []
+        return "\n".join([*out, "no access changed\n"])
     for kind, title in TITLES.items():
         of_kind = [line for line in found.changed if line.kind is kind]
         if of_kind:
@@ -77,6 +78,7 @@ def difference_as_markdown(difference: Difference, *, link: str = "") -> str:
     nothing = not (found.changed or found.new or found.removed or apart or difference.widens)
     verdict = "**Access was widened.**" if difference.widens else "No access was widened."
     head = ["## Access", "", "No access changed." if nothing else verdict + _counts(found, shown, apart), ""]
+    head += [line for text in stacks_said(difference) for line in (f"Stacks: {code(text, in_table=False)}", "")]
     head += [f"[The whole report](<{link}>)", ""] if link else []
     parts: list[list[str]] = []
     if found.changed:
@@ -141,6 +143,7 @@ def difference_document(difference: Difference) -> dict[str, Any]:
         "format": "kms-patterns access difference",
         "version": 1,
         "widens": difference.widens,
+        "stacks": stacks_said(difference),
         "newResources": sorted(new - old),
         "removedResources": sorted(old - new),
         "steps": [_step(step) for step in difference.steps],

@@ -11,7 +11,7 @@ from typing import Any
 from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.comparison import Difference
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.report.difference_lines import besides, lines
+from kms_patterns.access.report.difference_lines import besides, lines, stacks_said
 from kms_patterns.access.report.sections import FOOTER
 from kms_patterns.access.report.wording import escalation_text, in_words, mapped, visible_json
 
@@ -41,7 +41,7 @@ def difference_as_html(difference: Difference) -> str:
     ]
     marks = [[step.entry.resource, step.entry.principal, step.entry.action, step.kind] for step in shown.steps]
     lists: dict[str, Any] = {
-        "besides": besides(difference),
+        "besides": [*([("stacks", said)] if (said := stacks_said(difference)) else []), *besides(difference)],
         "otherKeys": shown.other_keys,
         "newlyUnresolved": shown.newly_unresolved,
     }

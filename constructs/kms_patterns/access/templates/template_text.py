@@ -197,6 +197,20 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def nested_template(resource: Mapping[str, Any], folder: Path) -> Path | None:
+    """Find a nested stack's template by the asset that its URL names, or by a path: the CDK CLI's, or a local one."""
+    asset = resource.get("Metadata", {}).get("aws:asset:path")
+    url = resource.get("Properties", {}).get("TemplateURL", "")
+    digests = re.findall(r"[0-9a-f]{64}", json.dumps(url))
+    manifests = [
+        json.loads(manifest.read_text(encoding="utf-8")).get("files", {}) for manifest in folder.glob("*.assets.json")
+    ]
+    named = [files[digest]["source"]["path"] for files in manifests for digest in digests if digest in files]
+    local = url if isinstance(url, str) and not url.startswith(("http:", "https:", "s3:")) else None
+    candidates = [folder / name for name in [asset, *named, local] if name]
+    return next((path for path in candidates if path.is_file()), None)
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
     """Return ``value`` if it is an object, else an empty one."""
     return value if isinstance(value, Mapping) else {}

@@ -14,6 +14,7 @@ from kms_patterns.access.unknowns.symbols import (
     globbed,
     is_symbol,
     is_symbolic,
+    matches,
     may_be_equal,
     shown,
     symbol,
@@ -225,10 +226,14 @@ def _other_names(kind: Kind, value: str, environments: Environments) -> Iterator
         for account, proposition in environments.other_accounts(root[2]):
             yield f"arn:{root[1] or 'aws'}:iam::{account}:root", proposition
         return
+    session = re.fullmatch(r"(arn:[^:]*):sts::([^:]*):assumed-role/([^/]+)/.+", value)
+    named = [f"{session[1]}:iam::{session[2]}:role/{path}{session[3]}" for path in ("", "*/")] if session else [value]
+    of = "is a session of" if session else "is"
     for arn in environments.principals:
         either = is_symbolic(value) or is_symbolic(arn) or wild(value) != value or wild(arn) != arn
-        if arn != value and either and may_be_equal(wild(value), wild(arn)):
-            yield arn, (f"{shown(value)} is {shown(arn)}", TRUE)
+        sure = any(matches(one, arn) for one in named) if session else arn == value
+        if not sure and either and any(may_be_equal(wild(one), wild(arn)) for one in named):
+            yield arn, (f"{shown(value)} {of} {shown(arn)}", TRUE)
 
 
 def _named(value: str) -> str:
