@@ -239,6 +239,12 @@ def test_prefix_without_objects_is_wrong_usage(run, keys, tmp_path):
     assert (done.code, "s3://cli-objects/no-such/: no such object" in done.stderr) == (2, True)
 
 
+def test_prefix_with_nothing_but_its_own_results_is_done(run, keys, s3):
+    s3.put_object(Bucket="cli-objects", Key="left/out/a.encrypted", Body=b"x")
+    done = run("encrypt", "-r", "s3://cli-objects/left/", "-o", "s3://cli-objects/left/out/", "-k", keys.first)
+    assert (done.code, "no such object" in done.stderr) == (0, False), done.stderr
+
+
 def test_bucket_that_is_not_there_is_one_line(run, keys):
     done = run("encrypt", "-r", "s3://cli-objects-none/in/", "-o", "x", "-k", keys.first)
     assert (done.code, "NoSuchBucket" in done.stderr, "Traceback" in done.stderr) == (1, True, False)

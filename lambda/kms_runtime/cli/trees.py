@@ -12,7 +12,6 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import click
@@ -81,11 +80,7 @@ def tree(
     for root in roots:
         target_root = output if output is not None else root
         written = _written(target_root) if isinstance(root, S3Place) and isinstance(target_root, S3Place) else {}
-        sources = iter(_listed(root, output) if isinstance(root, S3Place) else _walk(root, output))
-        first = next(sources, None)
-        if first is None and isinstance(root, S3Place):
-            raise click.UsageError(f"{shown(root)}: no such object")
-        for source in chain([first] if first else [], sources):
+        for source in _listed(root, output) if isinstance(root, S3Place) else _walk(root, output):
             name = source.place.name
             if source.modified is None or _LEFT_BEHIND.fullmatch(name) or not wanted(name):
                 other += 1
@@ -131,11 +126,15 @@ def _listed(root: S3Place, output: Place | None) -> Iterator[_Source]:
 
     own = output if isinstance(output, S3Place) and output.bucket == root.bucket else None
     inside = own.key if own and own.key != root.key and own.key.startswith(root.key) else None
+    empty = True
     for key, size, modified in listed(root):
+        empty = False
         if inside and key.startswith(inside):
             continue  # results inside of the source are not sources
         *folders, name = key[len(root.key) :].split("/")
         yield _Source(S3Place(root.bucket, key), tuple(folders), size, modified if name else None)
+    if empty:
+        raise click.UsageError(f"{shown(root)}: no such object")
 
 
 def _written(root: S3Place) -> dict[str, int]:
