@@ -1,5 +1,6 @@
-"""What is released and what runs elsewhere: wheels hold what they should, workflows run targets of the Makefile."""
+"""What is released and what runs elsewhere: names, schemas and wheels; workflows run targets of the Makefile."""
 
+import inspect
 import json
 import os
 import re
@@ -12,16 +13,24 @@ import venv
 import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import fastjsonschema
 import pytest
 import yaml
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
+import kms_runtime
 from kms_patterns.cli.main import main
+from kms_runtime import aws_errors, errors
+from kms_runtime.handlers.validation import schema, validator
 
 ROOT = Path(__file__).parent.parent
+RUNTIME = Path(kms_runtime.__file__).parent
+DOCUMENTS = {path.stem: json.loads(path.read_text()) for path in (RUNTIME / "handlers" / "schemas").glob("*.json")}
+SCHEMAS = sorted(f"{document}/{name}" for document, found in DOCUMENTS.items() for name in found["definitions"])
 OUTSIDER_MEGABYTES = 40
 CONSUMER_APP = """
 from aws_cdk import App, Stack
@@ -276,3 +285,115 @@ def test_hook_runs_a_command_that_exists() -> None:
     done = CliRunner().invoke(main, [*arguments, "--help"])
     assert done.exit_code == 0, done.output
     assert "--fail" in done.output
+
+
+def test_public_names_are_pinned() -> None:
+    assert kms_runtime.__all__ == [
+        "AES_256_GCM_HKDF_SHA512_COMMIT_KEY",
+        "AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384",
+        "CachingKeyring",
+        "CommitmentPolicy",
+        "KmsDiscoveryKeyring",
+        "KmsEcdhKeyring",
+        "KmsHpkeKeyring",
+        "KmsKeyring",
+        "KmsRsaKeyring",
+        "KmsRuntimeError",
+        "MessageResult",
+        "MultiKeyring",
+        "PublicKey",
+        "RawAesKeyring",
+        "RawEcdhKeyring",
+        "RawRsaKeyring",
+        "RemotePublicKey",
+        "decrypt",
+        "decrypt_bytes",
+        "decrypt_range",
+        "decrypt_rsa_secret",
+        "decrypt_secret",
+        "encrypt",
+        "encrypt_bytes",
+        "encrypt_rsa_secret",
+        "encrypt_secret",
+        "encrypt_with_public_key",
+    ]
+    assert all(callable(getattr(kms_runtime, name)) or name.isupper() for name in kms_runtime.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'encypt'"):
+        kms_runtime.encypt  # noqa: B018
+
+
+def test_import_brings_neither_the_aws_sdk_nor_the_cdk() -> None:
+    code = "import sys, kms_runtime; print(*{name.partition('.')[0] for name in sys.modules})"
+    environment = {**os.environ, "PYTHONPATH": str(RUNTIME.parent)}
+    loaded = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert not {"boto3", "botocore", "urllib3", "fastjsonschema", "aws_cdk", "kms_patterns"} & set(
+        loaded.stdout.split()
+    )
+
+
+def test_import_does_not_wait_for_elliptic_curves() -> None:
+    code = "import sys, kms_runtime; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    slow = {f"cryptography.hazmat.primitives.{name}" for name in ("asymmetric.ec", "asymmetric.rsa", "serialization")}
+    assert slow & set(loaded) == set()
+
+
+@pytest.mark.parametrize("module", [errors, aws_errors])
+def test_code_of_every_error_is_its_class_name(module: ModuleType) -> None:
+    kinds = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, Exception)]
+    assert {kind("reason").code for kind in kinds} == {kind.__name__ for kind in kinds}
+    assert all(issubclass(kind, errors.KmsRuntimeError) for kind in kinds)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schema_compiles_and_describes_every_field(name: str) -> None:
+    document = schema(name)
+    fastjsonschema.compile(document)
+    assert document["title"]
+    assert document["description"]
+
+
+def test_packed_schema_is_read_by_others_through_a_reference() -> None:
+    packed = DOCUMENTS["envelope_cipher"]
+    assert packed["$schema"] == "http://json-schema.org/draft-07/schema#"
+    check = fastjsonschema.compile({"$ref": "#/definitions/request", "definitions": packed["definitions"]})
+    assert check({"sourceKey": "a"}) == {"sourceKey": "a"}
+    with pytest.raises(fastjsonschema.JsonSchemaValueException):
+        check({"sourceKey": ""})
+
+
+@pytest.mark.parametrize(("given", "read"), [(60.0, 60), (1e2, 100), (60, 60)])
+def test_float_that_is_an_integer_is_read_as_one(given: float, read: int) -> None:
+    found = validator("token_issuer/issue_request")({"subject": "s", "lifetimeSeconds": given, "claims": {"n": 5.0}})
+    assert (found["lifetimeSeconds"], type(found["lifetimeSeconds"])) == (read, int)
+    assert type(found["claims"]["n"]) is float
+
+
+@pytest.mark.parametrize(
+    "event", [{"sourceKey": "\ud800"}, {"sourceKey": "a", "encryptionContext": {"\udfff": "b"}}, ["\ud800"]]
+)
+def test_lone_surrogate_of_an_event_is_an_invalid_request(event: object) -> None:
+    with pytest.raises(errors.InvalidRequest, match="lone surrogate"):
+        validator("envelope_cipher/request")(event)
+
+
+def test_event_nested_without_end_is_an_invalid_request() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(errors.InvalidRequest):
+        validator("envelope_cipher/request")({"sourceKey": deep})
+
+
+def test_lock_of_the_function_repeats_the_projects_lock_entry_by_entry() -> None:
+    project = (RUNTIME.parent.parent / "requirements.lock").read_text()
+    lock = (RUNTIME.parent / "requirements.lock").read_text()
+    assert [line.partition("==")[0] for line in lock.splitlines() if "==" in line] == [
+        "cffi",
+        "cryptography",
+        "fastjsonschema",
+        "pycparser",
+    ]
+    for line in lock.splitlines():
+        assert line.rstrip(" \\") in project
+    assert "http" not in lock

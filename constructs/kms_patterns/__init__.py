@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kms_patterns.functions.function_options import FunctionOptions as FunctionOptions
+    from kms_patterns.keys.asymmetric_keys import KeyAgreementKey as KeyAgreementKey
+    from kms_patterns.keys.asymmetric_keys import KeyEncapsulationKey as KeyEncapsulationKey
+    from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey as RsaEncryptionKey
+    from kms_patterns.keys.asymmetric_keys import SigningKey as SigningKey
     from kms_patterns.keys.encryption_key import EncryptionKey as EncryptionKey
     from kms_patterns.keys.imported.imported_types import ImportedKey as ImportedKey
-    from kms_patterns.keys.key_agreement_key import KeyAgreementKey as KeyAgreementKey
-    from kms_patterns.keys.key_encapsulation_key import KeyEncapsulationKey as KeyEncapsulationKey
     from kms_patterns.keys.key_options import KeyAccess as KeyAccess
     from kms_patterns.keys.key_options import KeyLifecycle as KeyLifecycle
     from kms_patterns.keys.mac_key import MacKey as MacKey
     from kms_patterns.keys.replica_key import ReplicaKey as ReplicaKey
-    from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey as RsaEncryptionKey
-    from kms_patterns.keys.signing_key import SigningKey as SigningKey
     from kms_patterns.patterns.bucket_re_encryption import BucketReEncryption as BucketReEncryption
     from kms_patterns.patterns.bulk_envelope import BulkEnvelope as BulkEnvelope
     from kms_patterns.patterns.code_signer import CodeSigner as CodeSigner

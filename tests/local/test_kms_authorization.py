@@ -12,9 +12,9 @@ from botocore.config import Config
 from kms_patterns.local.server.authorization.operators import met
 from kms_patterns.local.server.authorization.patterns import UNKNOWN
 from kms_patterns.policy.conditions import encryption_context
-from tests.local.kms_in_process import ROOT, caller, kms_in_process, policy
-from tests.local.kms_in_process import allow as in_process_allow
-from tests.local.kms_in_process import deny as in_process_deny
+from tests.local.conftest import ROOT, caller, kms_in_process, policy
+from tests.local.conftest import allow as in_process_allow
+from tests.local.conftest import deny as in_process_deny
 
 SPELT = dict(encryption_context({"tenant": "a", "path": "b"}))
 Refused = "AccessDeniedException"

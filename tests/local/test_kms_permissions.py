@@ -27,7 +27,7 @@ from kms_patterns.local.server.kms.permissions import PERMISSIONS, On
 from kms_patterns.local.server.kms.service_model import validated
 from kms_patterns.local.server.kms.targets import targets_of
 from kms_runtime.kms_model import ml_kem_session
-from tests.local.kms_in_process import ROOT, KmsInProcess, allow, caller, deny, kms_in_process
+from tests.local.conftest import ROOT, KmsInProcess, allow, caller, deny, kms_in_process
 
 BLOB = base64.b64encode(b"x" * 64).decode()
 OPERATIONS = sorted(PERMISSIONS)

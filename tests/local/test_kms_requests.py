@@ -18,7 +18,7 @@ from kms_patterns.local.server.kms.key_records import find_key
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.service_model import operation_of, parsed, validated
 from kms_patterns.policy.guardrails import no_end_within
-from tests.local.kms_in_process import ACCOUNT, ROOT, KmsInProcess, allow, caller, deny, kms_in_process, policy
+from tests.local.conftest import ACCOUNT, ROOT, KmsInProcess, allow, caller, deny, kms_in_process, policy
 
 KEY = "11111111-2222-3333-4444-555555555555"
 FAILED = "1 validation error detected: Value{} at '{}' failed to satisfy constraint: Member must {}"

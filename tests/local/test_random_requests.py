@@ -26,7 +26,7 @@ from kms_patterns.local.server.kms.condition_values import condition_values
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.permissions import PERMISSIONS
 from kms_patterns.local.server.kms.service_model import kms_model, parsed
-from tests.local.kms_in_process import ACCOUNT, ROOT, USER, KmsInProcess, caller, kms_in_process, policy
+from tests.local.conftest import ACCOUNT, ROOT, USER, KmsInProcess, caller, kms_in_process, policy
 from tests.local.test_policies import theirs
 
 SEED, EACH = 20261125, 40

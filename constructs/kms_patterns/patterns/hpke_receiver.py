@@ -5,8 +5,7 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
-from kms_patterns.keys.key_agreement_key import KeyAgreementKey
-from kms_patterns.keys.key_encapsulation_key import KeyEncapsulationKey
+from kms_patterns.keys.asymmetric_keys import KeyAgreementKey, KeyEncapsulationKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.key_specs import MlKemSpec

@@ -8,7 +8,7 @@ from aws_cdk import Token
 from constructs import Construct
 
 from kms_patterns.functions.function_options import FunctionOptions
-from kms_patterns.keys.key_agreement_key import KeyAgreementKey
+from kms_patterns.keys.asymmetric_keys import KeyAgreementKey
 from kms_patterns.patterns.parts.function_pattern import CipherFunctions
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 

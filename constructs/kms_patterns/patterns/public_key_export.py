@@ -9,12 +9,9 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
+from kms_patterns.keys.asymmetric_keys import KeyAgreementKey, KeyEncapsulationKey, RsaEncryptionKey, SigningKey
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-from kms_patterns.keys.key_agreement_key import KeyAgreementKey
-from kms_patterns.keys.key_encapsulation_key import KeyEncapsulationKey
 from kms_patterns.keys.key_options import KeyLifecycle
-from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
-from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.patterns.parts.event_rules import StackDeployedRule
 from kms_patterns.patterns.parts.function_address import FunctionAddress
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern

@@ -9,7 +9,7 @@ from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.context_requirement import required_context as check_context
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
-from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
+from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import DATA_KEYS, use_key

@@ -8,12 +8,11 @@ from weakref import WeakKeyDictionary
 from aws_cdk import Token
 from constructs import Construct
 
+from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey, SigningKey
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import ArgumentRefused
 from kms_patterns.keys.mac_key import MacKey
-from kms_patterns.keys.rsa_encryption_key import RsaEncryptionKey
-from kms_patterns.keys.signing_key import SigningKey
 from kms_patterns.policy.key_specs import ALGORITHMS
 
 Key = EncryptionKey | RsaEncryptionKey | SigningKey | MacKey
