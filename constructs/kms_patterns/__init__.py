@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from kms_patterns.keys.asymmetric_keys import KeyEncapsulationKey as KeyEncapsulationKey
     from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey as RsaEncryptionKey
     from kms_patterns.keys.asymmetric_keys import SigningKey as SigningKey
-    from kms_patterns.keys.encryption_key import EncryptionKey as EncryptionKey
     from kms_patterns.keys.imported.imported_types import ImportedKey as ImportedKey
     from kms_patterns.keys.key_options import KeyAccess as KeyAccess
     from kms_patterns.keys.key_options import KeyLifecycle as KeyLifecycle
-    from kms_patterns.keys.mac_key import MacKey as MacKey
     from kms_patterns.keys.replica_key import ReplicaKey as ReplicaKey
+    from kms_patterns.keys.symmetric_keys import EncryptionKey as EncryptionKey
+    from kms_patterns.keys.symmetric_keys import MacKey as MacKey
     from kms_patterns.patterns.bucket_re_encryption import BucketReEncryption as BucketReEncryption
     from kms_patterns.patterns.bulk_envelope import BulkEnvelope as BulkEnvelope
     from kms_patterns.patterns.code_signer import CodeSigner as CodeSigner

@@ -9,11 +9,10 @@ from constructs import Construct
 from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.asymmetric_keys import KeyAgreementKey, KeyEncapsulationKey, RsaEncryptionKey, SigningKey
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.imported.imported_types import ImportedKey, LookUps
 from kms_patterns.keys.key_options import KeyOptions
-from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey, MacKey
 
 _OF_THE_PRIMARY = ("EnableKeyRotation", "KeySpec", "KeyUsage", "MultiRegion", "Origin", "RotationPeriodInDays")
 

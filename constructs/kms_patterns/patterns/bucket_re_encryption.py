@@ -7,8 +7,8 @@ from aws_cdk import ArnFormat, Stack, aws_iam, aws_s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects
-from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.patterns.parts.object_grants import grant_objects

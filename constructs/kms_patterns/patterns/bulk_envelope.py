@@ -11,7 +11,7 @@ from constructs import Construct
 from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects, wildcard
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
-from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts import bulk_definition as asl
 from kms_patterns.patterns.parts.bulk_work import BulkWork, Operation, check_prefix
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern

@@ -10,7 +10,7 @@ from constructs import Construct
 from kms_patterns.functions.context_requirement import RequiredContext, required_context
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
-from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import PRIVATE_KEYS, fixed_pairs, use_key
 from kms_patterns.policy.conditions import CONTEXT_PREFIX

@@ -8,11 +8,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.environment import Home, arn_of, home_of, id_of, is_unresolved, stack_of
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.keys.key_options import KeyLifecycle, removal_policy
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.keys.synth.deployment_role import deployers
 from kms_patterns.patterns.parts.object_grants import ObjectGrants
 from kms_patterns.policy.bucket_statements import configured_by_deployment, only_under_key

@@ -10,7 +10,7 @@ from kms_patterns.functions.context_requirement import RequiredContext
 from kms_patterns.functions.context_requirement import required_context as check_context
 from kms_patterns.functions.data_plane_function import DataPlaneFunction
 from kms_patterns.functions.function_options import FunctionOptions
-from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
 from kms_patterns.patterns.parts.function_pattern import CipherFunctions
 from kms_patterns.patterns.parts.key_uses import DATA_KEYS, fixed_pairs, use_key

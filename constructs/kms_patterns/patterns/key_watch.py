@@ -11,8 +11,8 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge
-from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts import key_monitoring
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY, LOGS_FILTER_LOG_EVENTS

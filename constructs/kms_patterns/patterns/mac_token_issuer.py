@@ -7,7 +7,7 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
-from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.keys.symmetric_keys import MacKey
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_clock_skew
 

@@ -5,7 +5,7 @@ from constructs import Construct
 
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
-from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.keys.symmetric_keys import MacKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import CALLERS_BYTES, check_key_of_app, use_key
 from kms_patterns.policy.key_specs import ALGORITHMS

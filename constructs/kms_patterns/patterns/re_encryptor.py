@@ -11,8 +11,8 @@ from kms_patterns.functions.context_requirement import RequiredContext, required
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey
-from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.imported.imported_types import ImportedRsaEncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 

@@ -6,8 +6,8 @@ from constructs import Construct
 
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey
-from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.imported.imported_types import ImportedRsaEncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts.function_pattern import CipherFunctions
 from kms_patterns.patterns.parts.key_uses import SECRETS, fixed_pairs, use_key
 from kms_patterns.patterns.parts.secret_modes import rsa_mode, symmetric_mode

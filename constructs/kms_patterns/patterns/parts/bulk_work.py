@@ -9,7 +9,7 @@ from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.context_requirement import required_context
-from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts.key_uses import DATA_KEYS, fixed_pairs, use_key
 from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.policy.actions import DOWNLOAD, UPLOAD_ONCE

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from aws_cdk import Duration, Stack, aws_events, aws_events_targets, aws_lambda, aws_s3, aws_sqs
 from constructs import Construct
 
-from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 
 
 class ObjectCreatedRule(Construct):

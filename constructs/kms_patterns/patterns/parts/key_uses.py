@@ -10,9 +10,8 @@ from constructs import Construct
 
 from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey, SigningKey
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
-from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import ArgumentRefused
-from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey, MacKey
 from kms_patterns.policy.key_specs import ALGORITHMS
 
 Key = EncryptionKey | RsaEncryptionKey | SigningKey | MacKey

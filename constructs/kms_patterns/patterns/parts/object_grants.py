@@ -8,9 +8,9 @@ from aws_cdk import Annotations, ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
-from kms_patterns.keys.encryption_key import EncryptionKey
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.policy import actions
 from kms_patterns.policy.conditions import CONTEXT_PREFIX, S3_CONTEXT_KEY, Conditions
 from kms_patterns.policy.statements import literal

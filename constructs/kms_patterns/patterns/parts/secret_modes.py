@@ -7,7 +7,7 @@ from aws_cdk import aws_iam
 
 from kms_patterns.functions.context_requirement import RequiredContext, required_context
 from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey
-from kms_patterns.keys.encryption_key import EncryptionKey
+from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.key_specs import RSA_ENCRYPTION_ALGORITHMS
 

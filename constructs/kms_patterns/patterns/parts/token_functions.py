@@ -11,7 +11,7 @@ from constructs import Construct
 from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import SigningKey
-from kms_patterns.keys.mac_key import MacKey
+from kms_patterns.keys.symmetric_keys import MacKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import TOKENS, use_key
 
