@@ -151,6 +151,19 @@ def test_picture_of_the_architecture_has_the_arrows_of_the_table() -> None:
     assert drawn - inside_the_data_plane == table
 
 
+def test_what_the_architecture_page_names_stands_in_the_file_that_it_links() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page.partition("## Where it is decided")[2].partition("\n## ")[0]
+    places = [
+        (name.rpartition(".")[2], ROOT / "docs" / path)
+        for names, path in re.findall(r"((?:`[\w.]+`[^|;[]*)+) in \[[^]]*\]\(([^)]*)\)", table)
+        for name in re.findall(r"`([\w.]+)`", names)
+    ]
+    assert len(places) == 9
+    found = re.compile(r"^(?: *(?:def|class) )?(\w+)(?: =|[(:])", re.MULTILINE)
+    assert [(name, path.name) for name, path in places if name not in found.findall(path.read_text())] == []
+
+
 @pytest.mark.parametrize(
     ("room", "libraries"),
     [
