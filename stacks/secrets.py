@@ -1,4 +1,4 @@
-"""Small secrets, encrypted directly by KMS."""
+"""Small secrets, encrypted directly by KMS; roles of tenants, which each use the key for their own values."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb
@@ -9,10 +9,11 @@ from kms_patterns.functions.acknowledgements import acknowledge, wildcard
 from stacks import ReferenceStack, allow, cipher_outputs, instance_role, outputs
 
 SECRETS_PREFIX = "/kms-patterns/secrets"
+TENANTS = ("blue", "red")
 
 
 class SecretsStack(ReferenceStack):
-    """Direct encryption: small secrets, bound to a tenant, kept in DynamoDB and in Parameter Store."""
+    """Direct encryption: small secrets, bound to a tenant, in DynamoDB and in Parameter Store; tenants of one key."""
 
     NAME = "KmsPatterns-Secrets"
 
@@ -38,6 +39,11 @@ class SecretsStack(ReferenceStack):
         allow(reader, "ssm:GetParameter", parameters)
         for role in (writer, reader):
             acknowledge(role, {wildcard(self.resolve(parameters)): "The names of secrets are made up at run time."})
+        for tenant in TENANTS:
+            role = instance_role(self, tenant.title())
+            cdk.Tags.of(role).add("tenant", tenant)
+            key.grant_encrypt_decrypt(role, encryption_context={"tenant": "${aws:PrincipalTag/tenant}"})
+            outputs(self, {f"{tenant.title()}RoleArn": role.role_arn})
         outputs(self, cipher_outputs(key, cipher))
         outputs(
             self,

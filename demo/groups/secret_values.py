@@ -4,8 +4,10 @@ import base64
 import os
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from demo.principals import client, function_client, invoke, own_calls
-from demo.scenario import Group, Stage
+from demo.scenario import Group, Stage, describe_refusal
 
 SECRET = "correct horse battery staple"  # noqa: S105 - the demo's sample value
 TENANT = {"tenant": "a"}
@@ -147,3 +149,66 @@ def writer_may_not_read(stage: Stage) -> str:
     event = {"ciphertext": _stored(stage), "encryptionContext": TENANT}
     invoke(writer, stage.output("Secrets", "DecryptFunctionName"), event)
     return "decrypted"
+
+
+VALUE = b"of blue"
+tenants = Group("Tenants of one key: each caller's tag is the context that it must give", order=35)
+
+
+def _of_tenant(stage: Stage, operation: str, role: str, context: dict[str, str]) -> str:
+    """Encrypt or decrypt the value of the blue tenant directly, as the role of a tenant."""
+    kms, blob = client(stage, "kms", "Secrets", f"{role}RoleArn"), stage.notes.get("of blue", b"")
+    data = {"Plaintext": VALUE} if operation == "encrypt" else {"CiphertextBlob": blob}
+    answer = getattr(kms, operation)(KeyId=stage.output("Secrets", "KeyArn"), EncryptionContext=context, **data)
+    stage.notes["of blue"] = answer.get("CiphertextBlob", blob)
+    return str(answer.get("Plaintext", b"encrypted"), "utf-8")
+
+
+@tenants.scenario(who="tenant blue", what="encrypts and decrypts a value", expected=f"encrypted, {VALUE.decode()}")
+def tenant_uses_its_own_context(stage: Stage) -> str:
+    return ", ".join(_of_tenant(stage, operation, "Blue", {"tenant": "blue"}) for operation in ("encrypt", "decrypt"))
+
+
+@tenants.scenario(
+    who="tenant red", what="decrypts the value of blue", expected="refused: AccessDeniedException (kms:Decrypt)"
+)
+def tenant_may_not_read_another(stage: Stage) -> str:
+    return _of_tenant(stage, "decrypt", "Red", {"tenant": "blue"})
+
+
+@tenants.scenario(
+    who="tenant red",
+    what="encrypts under the context of blue",
+    expected="refused: AccessDeniedException (kms:Encrypt)",
+)
+def tenant_may_not_plant_a_value_of_another(stage: Stage) -> str:
+    return _of_tenant(stage, "encrypt", "Red", {"tenant": "blue"})
+
+
+@tenants.scenario(
+    who="tenant blue",
+    what="encrypts without a tenant in the context",
+    expected="refused: AccessDeniedException (kms:Encrypt)",
+)
+def tenant_may_not_omit_the_context(stage: Stage) -> str:
+    return _of_tenant(stage, "encrypt", "Blue", {"customer": "blue"})
+
+
+@tenants.scenario(
+    who="tenant red, without its tag",
+    what="encrypts under its context, and under the text of the variable",
+    expected="refused: AccessDeniedException (kms:Encrypt), twice",
+)
+def untagged_role_may_nothing(stage: Stage) -> str:
+    iam, role = stage.aws.session().client("iam"), stage.output("Secrets", "RedRoleArn").rpartition("/")[2]
+    observed = []
+    iam.untag_role(RoleName=role, TagKeys=["tenant"])
+    try:
+        for tenant in ("red", "${aws:PrincipalTag/tenant}"):
+            try:
+                observed.append(_of_tenant(stage, "encrypt", "Red", {"tenant": tenant}))
+            except ClientError as error:
+                observed.append(describe_refusal(error))
+    finally:
+        iam.tag_role(RoleName=role, Tags=[{"Key": "tenant", "Value": "red"}])
+    return f"{observed[0]}, twice" if observed[0] == observed[1] else ", ".join(observed)

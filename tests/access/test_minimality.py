@@ -129,6 +129,8 @@ class Deployed:
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         with suppress(self._iam.exceptions.EntityAlreadyExistsException):  # made for another key
             self._iam.create_role(RoleName=self._role, AssumeRolePolicyDocument=document)
+        tags = [{"Key": name, "Value": value} for name, value in (role.tags or {}).items() if value]
+        self._iam.tag_role(RoleName=self._role, Tags=tags)
         made = self._iam.get_role(RoleName=self._role)["Role"]["Arn"]
         self._session = aws.assume(made, service="ec2.amazonaws.com")
 
@@ -189,7 +191,10 @@ def allowances(document: Mapping[str, Any], about: str) -> list[tuple[int, str]]
 
 def uses_of(model: Model) -> list[tuple[Principal, Resource, int, str]]:
     keys = [item for item in model.resources if item.kind is ResourceKind.KEY]
-    roles = [who for who in model.principals if who.kind is PrincipalKind.ROLE]
+    possible = (None, CONTEXT["tenant"])
+    roles = [
+        who for who in model.principals if who.kind is PrincipalKind.ROLE and (who.tags or {}).get("tenant") in possible
+    ]
     return [
         (who, key, place, action)
         for who in roles

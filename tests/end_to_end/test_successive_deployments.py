@@ -454,24 +454,6 @@ def test_narrow_role_reads_what_was_written_before_and_after_the_migration(
         stage.aws.assume(outputs["StrangerArn"], EC2).client("s3").get_object(**where)
 
 
-def test_tenant_decrypts_its_own_values_and_not_those_of_another(
-    stage: Stage, migrated: dict[str, dict[str, str]]
-) -> None:
-    outputs = migrated["new"]
-    blue, red = (stage.aws.assume(outputs[f"{name}Arn"], EC2).client("kms") for name in ("Blue", "Red"))
-    key, of_blue = outputs["KeyArn"], {"tenant": "blue"}
-    value = blue.encrypt(KeyId=key, Plaintext=b"of blue", EncryptionContext=of_blue)["CiphertextBlob"]
-
-    assert blue.decrypt(CiphertextBlob=value, EncryptionContext=of_blue)["Plaintext"] == b"of blue"
-    for request in (
-        lambda: red.decrypt(CiphertextBlob=value, EncryptionContext=of_blue),
-        lambda: red.encrypt(KeyId=key, Plaintext=b"planted", EncryptionContext=of_blue),
-        lambda: blue.encrypt(KeyId=key, Plaintext=b"without context"),
-    ):
-        with pytest.raises(ClientError, match="AccessDenied"):
-            request()
-
-
 def run_from_the_checkout(stage: Stage, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the CDK command line of the checkout as on a machine that has no Node of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JSII_")}

@@ -6,6 +6,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from kms_patterns.access.evaluate.simulator import Simulator
@@ -179,11 +180,14 @@ def tenant() -> dict[str, str | list[str]]:
     return {"kms:EncryptionContext:tenant": "blue", "kms:EncryptionContextKeys": ["tenant"]}
 
 
-def bound_to_tenant(role: str, action: str, key: str) -> Iterator[Scenario]:
-    yield Scenario(role, action, key, allowed=True, context=tenant())
-    yield Scenario(role, action, key, allowed=False)
-    yield Scenario(role, action, key, allowed=False, context={**tenant(), "kms:EncryptionContextKeys": ["Tenant"]})
-    yield Scenario("any other role", action, key, allowed=False, context=tenant())
+def bound_to_tenant(
+    role: str, action: str, key: str, tags: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Scenario]:
+    yield Scenario(role, action, key, allowed=True, context={**tenant(), **tags})
+    yield Scenario(role, action, key, allowed=False, context=tags)
+    misspelt = {**tenant(), **tags, "kms:EncryptionContextKeys": ["Tenant"]}
+    yield Scenario(role, action, key, allowed=False, context=misspelt)
+    yield Scenario("any other role", action, key, allowed=False, context={**tenant(), **tags})
 
 
 def bound_to_bucket(role: str, action: str, key: str, bucket: str) -> Iterator[Scenario]:

@@ -1,4 +1,4 @@
-"""One stack before and after its migration from ``kms.Key`` and ``s3.Bucket``; afterwards two tenants share the key."""
+"""One stack before and after its migration from ``kms.Key`` and ``s3.Bucket``."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -8,7 +8,6 @@ from aws_cdk import aws_s3 as s3
 from kms_patterns import EncryptedBucket, EncryptionKey
 
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
-TENANT = {"tenant": "${aws:PrincipalTag/tenant}"}
 BUCKETS = ("WithBucketKey", "WithoutBucketKey", "UnderS3")
 
 app = cdk.App()
@@ -32,11 +31,6 @@ else:
         bucket.grant_download(reader)
         cdk.CfnOutput(stack, f"{name}Name", value=bucket.bucket_name)
     cdk.CfnOutput(stack, "KeyArn", value=key.key_arn)
-    for tenant in ("blue", "red"):
-        role = iam.Role(stack, tenant.title(), assumed_by=EC2)
-        cdk.Tags.of(role).add("tenant", tenant)
-        key.grant_encrypt_decrypt(role, encryption_context=TENANT)
-        cdk.CfnOutput(stack, f"{tenant.title()}Arn", value=role.role_arn)
 for role in (writer, reader, stranger):
     cdk.CfnOutput(stack, f"{role.node.id}Arn", value=role.role_arn)
 app.synth()
