@@ -150,7 +150,8 @@ def test_results_are_written_by_status_and_a_redrive_does_the_rest(
     assert (first["status"], first["redriveStatus"]) == ("FAILED", "REDRIVABLE")
 
     def results() -> dict[str, list[dict[str, Any]]]:
-        (manifest,) = [it["Key"] for it in s3.list_objects_v2(Bucket=bucket)["Contents"] if "manifest" in it["Key"]]
+        listed = [it["Key"] for it in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+        manifest = next(key for key in listed if key.endswith("manifest.json"))
         read = lambda key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()  # noqa: E731
         files = json.loads(read(manifest))["ResultFiles"]
         return {
@@ -171,13 +172,31 @@ def test_results_are_written_by_status_and_a_redrive_does_the_rest(
     second = finished(aws, first["executionArn"])
     assert (second["status"], second["redriveCount"], second["redriveStatus"]) == ("SUCCEEDED", 1, "NOT_REDRIVABLE")
     details = json.loads(second["output"])["ResultWriterDetails"]
-    assert details == {"Bucket": bucket, "Key": f"results/{map_run['mapRunArn'].rpartition(':')[2]}/manifest.json"}
+    folder = f"results/{map_run['mapRunArn'].rpartition(':')[2]}"
+    assert details == {"Bucket": bucket, "Key": f"{folder}/Redrive-1/manifest.json"}
+    before = found
     found = results()
+    assert found["SUCCEEDED"][0] == before["SUCCEEDED"][0]
+    assert {
+        it["Key"].rpartition("/")[2] for it in s3.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/F")["Contents"]
+    } == {"FAILED_0.jsonl"}
     assert {status: len(told) for status, told in found.items()} == {"SUCCEEDED": 4, "FAILED": 0, "PENDING": 0}
     assert sorted(it["RedriveCount"] for it in found["SUCCEEDED"]) == [0, 0, 0, 1]
     assert len(states.list_executions(mapRunArn=map_run["mapRunArn"])["executions"]) == 4
     with pytest.raises(states.exceptions.ClientError, match="cannot be redriven"):
         states.redrive_execution(executionArn=first["executionArn"])
+
+
+def test_results_whose_bucket_is_missing_are_written_by_a_redrive(aws: LocalAws, run: Run) -> None:
+    states, s3, name = aws.client("stepfunctions"), aws.client("s3"), unique()
+    writer = {"Resource": PUT, "Parameters": {"Bucket": name}}
+    first = run(distributed(ECHO, ItemsPath="$.n", ResultWriter=writer), {"n": [1]})
+    assert (first["status"], first["error"]) == ("FAILED", "States.ResultWriterFailed")
+    s3.create_bucket(Bucket=name)
+    states.redrive_execution(executionArn=first["executionArn"])
+    details = json.loads(finished(aws, first["executionArn"])["output"])["ResultWriterDetails"]
+    manifest = json.loads(s3.get_object(**details)["Body"].read())["ResultFiles"]
+    assert [len(manifest[status]) for status in ("SUCCEEDED", "FAILED", "PENDING")] == [1, 0, 0]
 
 
 @pytest.mark.parametrize("missing", ["states:StartExecution", "s3:ListBucket", "s3:PutObject", "kms:GenerateDataKey"])

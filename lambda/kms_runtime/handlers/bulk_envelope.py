@@ -33,6 +33,8 @@ AT_ONCE: Final = 3
 """Objects of a batch under way at a time: each has up to three connections, and the client has ten."""
 MARGIN: Final = 60_000
 """Milliseconds before the function's end at which no further object is started."""
+MOST_KEY: Final = 1024
+"""Bytes of a key: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 _REASON: Final = 160
 _HEADER: Final = 128 * 1024
 
@@ -165,9 +167,11 @@ def _summary(done: list[Brought], calls: int, seconds: float) -> Response:
 
 def _places(key: str, renamed: Callable[[str], str]) -> tuple[S3Object, S3Object]:
     prefix = os.environ.get("SOURCE_PREFIX", "")
-    if not key.startswith(prefix):
-        raise InvalidRequest(f"the key does not start with {prefix}: this run may not read it")
+    if not key or not key.startswith(prefix):
+        raise InvalidRequest(f"the key is empty or does not start with {prefix}: this run may not read it")
     target = os.environ.get("DESTINATION_PREFIX", "") + renamed(key.removeprefix(prefix))
+    if (length := len(target.encode())) > MOST_KEY:
+        raise InvalidRequest(f"the destination's key would have {length} bytes, S3 takes {MOST_KEY}: copy the object")
     source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), key)
     destination = S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), target)
     if not target or (source.bucket, source.key) == (destination.bucket, destination.key):

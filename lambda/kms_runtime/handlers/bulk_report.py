@@ -18,6 +18,7 @@ from kms_runtime.errors import ObjectsFailed
 from kms_runtime.handlers.settings import required_variable
 from kms_runtime.handlers.validation import Response
 from kms_runtime.s3 import S3Object, S3Sink, S3Source
+from kms_runtime.s3.latest import current_etag
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -68,14 +69,14 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
             return {}
         stopped = ", and the run stopped there" * given["stopped"]
         raise ObjectsFailed(f"{given['failures']} objects failed{stopped}: {given['report']}")
-    details = given.get("ResultWriterDetails") or _of_the_last(given["MapRuns"])
+    details = given.get("ResultWriterDetails") or _of_the_last(given["MapRuns"], redrives, s3_client)
     stopped = given.get("stopped", "MapRuns" in given)
     sums = _restored(given.get("sums", {}))
     manifest = json.loads(s3_client.get_object(Bucket=details["Bucket"], Key=details["Key"])["Body"].read())
     files = [(status, it["Key"]) for status, found in sorted(manifest["ResultFiles"].items()) for it in found]
     # The earlier lists of a redriven execution stay as they are.
-    prefix = f"{required_variable(os.environ, 'REPORTS_PREFIX')}lists/{execution['Name']}-{redrives}"
-    with _FailedList(S3Object(details["Bucket"], f"{prefix}-{sums.files}.csv"), s3_client) as failed:
+    key = f"{required_variable(os.environ, 'REPORTS_PREFIX')}lists/{execution['Name']}-{redrives}-{sums.files}.csv"
+    with _FailedList(S3Object(details["Bucket"], key), s3_client) as failed:
         for _, key in files[sums.files :]:
             for line in _lines(S3Object(details["Bucket"], key), s3_client):
                 _add(json.loads(line), sums, failed)
@@ -95,24 +96,22 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
         return {**response, "sums": vars(sums)}
     found = _report(execution, sums, stopped=stopped)
     place = f"{required_variable(os.environ, 'REPORTS_PREFIX')}reports/{execution['Name']}/report"
-    for suffix, kind, text in (
-        ("json", "application/json", json.dumps(found, indent=2)),
-        ("html", "text/html; charset=utf-8", page(found)),
-    ):
+    forms = ("json", "application/json", json.dumps(found, indent=2)), ("html", "text/html; charset=utf-8", page(found))
+    for suffix, kind, text in forms:
         body = io.BytesIO(text.encode())
         s3_client.put_object(Bucket=details["Bucket"], Key=f"{place}.{suffix}", Body=body, ContentType=kind)
-    succeeded = not (stopped or sums.failures)
-    return {**response, "succeeded": succeeded, "report": f"s3://{details['Bucket']}/{place}.json"}
+    return {**response, "succeeded": not (stopped or sums.failures), "report": f"s3://{details['Bucket']}/{place}.json"}
 
 
-def _of_the_last(runs: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Return where Step Functions wrote the results of a Map Run whose state failed, and so has no output."""
-    name = max(runs, key=lambda run: datetime.fromisoformat(run["StartDate"]))["MapRunArn"].rpartition(":")[2]
-    prefix = required_variable(os.environ, "REPORTS_PREFIX")
-    return {
-        "Bucket": required_variable(os.environ, "REPORTS_BUCKET"),
-        "Key": f"{prefix}results/{name}/manifest.json",
-    }
+def _of_the_last(runs: Sequence[Mapping[str, str]], redrives: int, s3_client: "S3Client") -> dict[str, str]:
+    """Return where Step Functions wrote the last results of a Map Run whose state failed, and so has no output."""
+    last = max(runs, key=lambda run: datetime.fromisoformat(run["StartDate"]))["MapRunArn"]
+    bucket = required_variable(os.environ, "REPORTS_BUCKET")
+    folder = f"{required_variable(os.environ, 'REPORTS_PREFIX')}results/{last.rpartition(':')[2]}"
+    # AWS's page does not say so: a redriven Map Run keeps the earlier results and writes into a folder of its own.
+    redriven = (f"{folder}/Redrive-{number}/manifest.json" for number in range(redrives, 0, -1))
+    found = (key for key in redriven if current_etag(S3Object(bucket, key), s3_client))
+    return {"Bucket": bucket, "Key": next(found, f"{folder}/manifest.json")}
 
 
 def _lines(place: S3Object, s3_client: "S3Client") -> Iterator[bytes]:

@@ -140,8 +140,10 @@ def test_late_writer_does_not_replace_what_another_wrote_of_the_newer_source(s3,
 
 def test_failed_objects_are_named_by_place_and_the_others_are_done(s3):
     s3.put("inbox", "in/b", b"two")
-    found, summary = failures(bulk_envelope.encrypt, batch("in/gone", "in/b", "elsewhere/c"))
-    assert found == [(0, "SourceNotReadable"), (2, "InvalidRequest")]
+    longest = "in/" + "\u00e4" * ((1024 - len("in/")) // 2)
+    s3.put("inbox", longest, b"three")
+    found, summary = failures(bulk_envelope.encrypt, batch("in/gone", "in/b", "elsewhere/c", "", longest, longest * 3))
+    assert found == [(0, "SourceNotReadable"), *((number, "InvalidRequest") for number in (2, 3, 4, 5))]
     assert (summary["written"], summary["kmsCalls"]) == (1, 1)
 
 
@@ -253,7 +255,7 @@ def test_message_with_two_encrypted_data_keys_is_refused_before_any_call(s3, kms
     assert ("other", "out/1.encrypted") not in s3.objects
 
 
-@pytest.mark.parametrize("event", [{}, {"Items": []}, {"Items": [{"key": ""}]}, {"Items": [{"Key": "a"}]}])
+@pytest.mark.parametrize("event", [{}, {"Items": []}, {"Items": [{"key": None}]}, {"Items": [{"Key": "a"}]}])
 def test_event_that_is_no_batch_is_refused(event):
     with pytest.raises(InvalidRequest):
         bulk_envelope.encrypt(event, TIME)
@@ -337,6 +339,14 @@ def test_stopped_map_run_is_reported_and_never_a_success(s3, run):
     answer = reported(run, input={"MapRuns": runs[1:]})
     found = json.loads(s3.latest("reports", "bulk/reports/run-1/report.json"))
     assert (found["failed"], found["stopped"], answer["succeeded"]) == (3, True, False)
+
+
+def test_results_of_a_redrive_that_stopped_are_those_of_its_own_folder(s3, run):
+    s3.put("reports", "bulk/results/1/Redrive-2/manifest.json", json.dumps({"ResultFiles": {}}).encode())
+    started = {"MapRunArn": "arn:aws:states:r:1:mapRun:m/Objects:1", "StartDate": "2026-11-26T09:00:00Z"}
+    redriven = {**run["execution"], "RedriveCount": 3}
+    assert reported(run, input={"MapRuns": [started]}, execution=redriven)["failures"] == 0
+    assert reported(run, input={"MapRuns": [started]}, execution={**redriven, "RedriveCount": 1})["failures"] == 3
 
 
 def test_complete_report_fails_the_execution_until_it_is_redriven(run):

@@ -74,6 +74,7 @@ def _new(definition: Mapping[str, Any], execution: Mapping[str, Any]) -> Record:
         "_stateMachineArn": ":".join([*parent[:5], "stateMachine", f"{parent[6]}/{label}"]),
         "_children": [],
         "_waiting": [],
+        "_succeeded": [],
     }
     reach(STEP_FUNCTIONS, "_map_runs")[arn] = record
     return record

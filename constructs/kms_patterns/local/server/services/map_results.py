@@ -1,5 +1,8 @@
 """What a Distributed Map leaves in S3: what became of each child execution, by status, and a manifest.
 
+A redrive writes into a folder of its own (seen in recordings of AWS, not on its page); its manifest also names the
+files of what had succeeded before.
+
 AWS: https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
 """
 
@@ -11,9 +14,13 @@ from kms_patterns.local.server.services.map_items import MapState, as_role
 from kms_patterns.local.server.services.step_functions import failed
 
 _WRITER_FAILED: Final = "States.ResultWriterFailed"
+_NOT_REDRIVABLE: Final = {
+    "RedriveStatus": "NOT_REDRIVABLE",
+    "RedriveStatusReason": "Execution is SUCCEEDED and cannot be redriven",
+}
 
 
-def write(state: MapState, record: dict[str, Any], children: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def write(state: MapState, record: dict[str, Any], children: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Write the results of a Map Run in the name of the state machine's role, and return where the manifest is.
 
     Args:
@@ -28,10 +35,12 @@ def write(state: MapState, record: dict[str, Any], children: Sequence[Mapping[st
     named = state.template(writer.get("Parameters") or writer.get("Arguments") or {})
     config = writer.get("WriterConfig") or {}
     bucket, prefix = str(named["Bucket"]), str(named.get("Prefix", "")).strip("/")
-    folder = "/".join(part for part in (prefix, record["_id"]) if part)
-    files: dict[str, list[dict[str, Any]]] = {"FAILED": [], "PENDING": [], "SUCCEEDED": []}
+    redriven = f"Redrive-{record['redriveCount']}" if record["redriveCount"] else ""
+    folder = "/".join(part for part in (prefix, record["_id"], redriven) if part)
+    files: dict[str, list[dict[str, Any]]] = {"FAILED": [], "PENDING": [], "SUCCEEDED": [*record["_succeeded"]]}
+    fresh = [child for child in children if not child.get("_written")]
     try:
-        for status, told in _by_status(record, children, config):
+        for status, told in _by_status(record, fresh, config):
             lines = [json.dumps(one) for one in told]
             if lines:
                 form = config.get("OutputType", "JSON")
@@ -43,6 +52,9 @@ def write(state: MapState, record: dict[str, Any], children: Sequence[Mapping[st
         as_role("PUT", f"/{bucket}/{folder}/manifest.json", {}, json.dumps(manifest).encode())
     except (PermissionError, LookupError) as refused:
         raise failed(_WRITER_FAILED, f"{refused} (Bucket: {bucket}, Prefix: {prefix})") from refused
+    record["_succeeded"] = files["SUCCEEDED"]
+    for child in fresh:
+        child["_written"] = child["status"] == "SUCCEEDED"
     for counts in (record["itemCounts"], record["executionCounts"]):
         counts["resultsWritten"] = counts["succeeded"] + counts["failed"]
     return {"Bucket": bucket, "Key": f"{folder}/manifest.json"}
@@ -60,7 +72,8 @@ def _by_status(
         flat = [one for it in outputs for one in (it if isinstance(it, list) else [it])]
         yield "SUCCEEDED", flat if transformation == "FLATTEN" else outputs
     yield "FAILED", (_told(child) for child in children if child["status"] != "SUCCEEDED")
-    yield "PENDING", ({"Input": json.dumps(given), "Status": "PENDING"} for given, _number in record["_waiting"])
+    pending = {"InputDetails": {"Included": True}, "Status": "PENDING"}
+    yield "PENDING", ({"Input": json.dumps(given), **pending} for given, _number in record["_waiting"])
 
 
 def _told(child: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +90,7 @@ def _told(child: Mapping[str, Any]) -> dict[str, Any]:
         "Name": child["name"],
         **outcome,
         "RedriveCount": child["redriveCount"],
-        "RedriveStatus": "NOT_REDRIVABLE" if succeeded else "REDRIVABLE_BY_MAP_RUN",
+        **(_NOT_REDRIVABLE if succeeded else {"RedriveStatus": "REDRIVABLE_BY_MAP_RUN"}),
         "StartDate": child["startDate"],
         "StateMachineArn": child["stateMachineArn"],
         "Status": child["status"],
