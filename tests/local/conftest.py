@@ -18,9 +18,9 @@ from ministack.core.responses import request_scope
 from ministack.services import kms as emulated
 
 from kms_patterns.local import AwsSession, LocalAws
+from kms_patterns.local.server.authorization import emulator_policies
 from kms_patterns.local.server.authorization.caller import Caller
 from kms_patterns.local.server.authorization.policy_statements import parse
-from kms_patterns.local.server.emulator import seam
 from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.control_plane import key_creation, rotation
 from kms_patterns.local.server.kms.kms_call import KmsCall
@@ -261,7 +261,7 @@ def kms_in_process(log: Path) -> Iterator[KmsInProcess]:
         patch.setattr(emulated, "_key_metadata", key_creation.key_metadata(emulated._key_metadata))
         fields = (*emulated._KEY_MATERIAL_FIELDS, *rotation.SHARED)
         patch.setattr(emulated, "_KEY_MATERIAL_FIELDS", fields)
-        resolve = seam.resolve_condition_key(iam_evaluator._resolve_condition_key)
+        resolve = emulator_policies.resolve_condition_key(iam_evaluator._resolve_condition_key)
         patch.setattr(iam_evaluator, "_resolve_condition_key", resolve)
         yield KmsInProcess(KmsService(CallLog(log)))
         emulated.reset()

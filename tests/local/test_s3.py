@@ -1,5 +1,7 @@
 """S3: SSE-KMS, bucket rules, and its operations."""
 
+import base64
+import hashlib
 import json
 import ssl
 import urllib.request
@@ -474,3 +476,75 @@ def test_encryption_headers_that_do_not_fit_are_an_invalid_argument(
 ) -> None:
     request = {"Bucket": make_bucket(key), "Key": "k", "Body": b"", "SSEKMSKeyId": key}
     assert code_of(root_s3.put_object, **request, **option) == "InvalidArgument"
+
+
+# AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
+_CUSTOMER_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+
+
+def test_every_write_says_how_it_is_encrypted_and_no_other_etag_than_of_sse_s3_is_a_digest(
+    root_s3: Any, key: str, make_bucket: Any
+) -> None:
+    bucket, digest = make_bucket(), f'"{hashlib.md5(b"x", usedforsecurity=False).hexdigest()}"'
+    plain = root_s3.put_object(Bucket=bucket, Key="plain", Body=b"x")
+    assert (plain["ServerSideEncryption"], plain["ETag"]) == ("AES256", digest)
+    assert root_s3.head_object(Bucket=bucket, Key="plain")["ServerSideEncryption"] == "AES256"
+    for given in ({"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}, _CUSTOMER_KEY):
+        put = root_s3.put_object(Bucket=bucket, Key="k", Body=b"x", **given)
+        read = {} if "SSEKMSKeyId" in given else _CUSTOMER_KEY
+        assert put["ETag"] == root_s3.get_object(Bucket=bucket, Key="k", **read)["ETag"] != digest
+
+
+@pytest.mark.parametrize(("change", "code"), [
+    ({"SSECustomerAlgorithm": "aws:kms"}, "InvalidEncryptionAlgorithmError"),
+    ({"SSECustomerKey": "short"}, "InvalidArgument"),
+    ({"ServerSideEncryption": "AES256"}, "InvalidArgument"),
+])  # fmt: skip
+def test_malformed_customer_key_is_refused_with_the_argument(
+    root_s3: Any, make_bucket: Any, change: dict[str, str], code: str
+) -> None:
+    with pytest.raises(root_s3.exceptions.ClientError) as refused:
+        root_s3.put_object(Bucket=make_bucket(), Key="k", Body=b"x", **_CUSTOMER_KEY | change)
+    error = refused.value.response["Error"]
+    assert (error["Code"], error["ArgumentName"]) == (code, "x-amz-server-side-encryption")
+
+
+def test_upload_under_a_customer_key_is_completed_without_it_and_described_with_it(
+    root_s3: Any, make_bucket: Any, code_of: Any
+) -> None:
+    where: dict[str, Any] = {"Bucket": make_bucket(), "Key": "k"}
+    where["UploadId"] = root_s3.create_multipart_upload(**where, **_CUSTOMER_KEY)["UploadId"]
+    assert code_of(root_s3.upload_part, PartNumber=1, Body=b"x", **where) == "InvalidRequest"
+    part = root_s3.upload_part(PartNumber=1, Body=b"x", **where, **_CUSTOMER_KEY)
+    root_s3.complete_multipart_upload(**where, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    del where["UploadId"]
+    described = {**where, "ObjectAttributes": ["ObjectSize"]}
+    assert code_of(root_s3.get_object_attributes, **described) == "InvalidRequest"
+    # botocore encodes the key for other operations only.
+    key, digest = b"k" * 32, hashlib.md5(b"k" * 32, usedforsecurity=False).digest()
+    encoded = {"SSECustomerKey": base64.b64encode(key).decode(), "SSECustomerKeyMD5": base64.b64encode(digest).decode()}
+    assert root_s3.get_object_attributes(**described, **_CUSTOMER_KEY | encoded)["ObjectSize"] == 1
+
+
+def test_checksum_among_the_attributes_needs_decrypt(
+    key: str, make_bucket: Any, session_of: Any, allow: Any, root_s3: Any
+) -> None:
+    bucket = make_bucket(key)
+    root_s3.put_object(Bucket=bucket, Key="k", Body=b"x", ChecksumAlgorithm="SHA256")
+    asked = {"Bucket": bucket, "Key": "k", "ObjectAttributes": ["Checksum"]}
+    with pytest.raises(root_s3.exceptions.ClientError, match="kms:Decrypt"):
+        session_of(allow("s3:*", "*")).client("s3").get_object_attributes(**asked)
+    allowed = session_of(allow("s3:*", "*"), allow("kms:Decrypt", key)).client("s3")
+    assert allowed.get_object_attributes(**asked)["Checksum"]["ChecksumSHA256"]
+
+
+@pytest.mark.parametrize(("rules", "code"), [
+    ([], "MalformedXML"),
+    ([{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}] * 2, "MalformedXML"),
+    ([{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256", "KMSMasterKeyID": "k"}}], "InvalidArgument"),
+])  # fmt: skip
+def test_default_encryption_that_s3_does_not_store(
+    root_s3: Any, make_bucket: Any, code_of: Any, rules: list[Any], code: str
+) -> None:
+    given = {"ServerSideEncryptionConfiguration": {"Rules": rules}}
+    assert code_of(root_s3.put_bucket_encryption, Bucket=make_bucket(), **given) == code

@@ -526,3 +526,21 @@ def test_topic_reaches_a_queue_whose_key_allows_it_only(
     sns.publish(TopicArn=topic, Message="hello")
     received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2 if reached else 0).get("Messages", [])
     assert len(received) == int(reached)
+
+
+def test_version_of_a_secret_is_written_once_and_says_its_key(aws: LocalAws, key: str, code_of: Any) -> None:
+    manager, token = aws.client("secretsmanager"), str(uuid.uuid4())
+    named = {"SecretId": manager.create_secret(Name=f"s-{token}", KmsKeyId=key)["ARN"]}
+    assert "VersionIdsToStages" not in manager.describe_secret(**named)
+    first = {**named, "ClientRequestToken": token, "SecretString": "a"}
+    assert manager.put_secret_value(**first)["VersionId"] == manager.put_secret_value(**first)["VersionId"] == token
+    for again in (manager.put_secret_value, manager.update_secret):
+        assert code_of(again, **first | {"SecretString": "b"}) == "ResourceExistsException"
+    assert manager.get_secret_value(**named)["SecretString"] == "a"
+    asked = {**named, "VersionId": token, "VersionStage": "AWSPREVIOUS"}
+    assert code_of(manager.get_secret_value, **asked) == "InvalidRequestException"
+    assert code_of(manager.rotate_secret, **named) == "InvalidRequestException"
+    manager.put_secret_value(**named, SecretString="c", VersionStages=["blue"])
+    manager.put_secret_value(**named, SecretString="d", VersionStages=["blue"])
+    listed = manager.list_secret_version_ids(**named)["Versions"]
+    assert [(it["VersionStages"], it["KmsKeyIds"]) for it in listed] == [(["AWSCURRENT"], [key]), (["blue"], [key])]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.local.server.authorization.authorization import lookup_in
-from kms_patterns.local.server.authorization.caller import principal_of
+from kms_patterns.local.server.authorization.caller import principal_of, role_arn_of
 from kms_patterns.local.server.authorization.decision import Policies, closest, explicit_deny
 from kms_patterns.local.server.authorization.policy_statements import Named, Request, Statement, parse
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, reach
@@ -100,3 +100,13 @@ def _request(ctx: Any, service: str | None = None) -> Request:
 def _result(decision: str, ctx: Any, statement: Statement | None) -> object:
     sid = statement.sid if statement else ""
     return reach(EVALUATOR, "EvalResult")(decision, ctx.principal_arn, sid, "")
+
+
+def resolve_condition_key(original: Callable[..., Any]) -> Callable[..., Any]:
+    """aws:PrincipalArn of a session is its role's ARN, as IAM defines it."""
+
+    def resolve(key: str, ctx: Any) -> object:
+        value = original(key, ctx)
+        return role_arn_of(value) if key.lower() == "aws:principalarn" else value
+
+    return resolve

@@ -84,11 +84,12 @@ _OF_S3 = {
     "_bucket_default_sse_headers": "bucket_name", "_bucket_has_versions": "name",
     "_dispatch": "method bucket key headers body query_params", "_put_bucket_notification": "name body headers",
     "_persist_version_state": "bucket_name key bucket", "_error": "code message status resource extra headers",
-    "_resolve_sse_write_headers": "headers bucket_name", **dict.fromkeys(
+    "_resolve_sse_write_headers": "headers bucket_name", "_validate_sse_c_headers": "c_alg c_key c_md5",
+    "s3control_account_error": "headers", "s3control_error": "code message status extra", "md5_hash": "data",
+    **dict.fromkeys(
         ("_bucket_encryption", "_bucket_object_lock", "_bucket_request_payment_config", "_bucket_versioning",
          "_buckets", "_multipart_uploads", "_object_legal_hold", "_object_retention", "_object_tags",
          "_object_versions"), "=AccountScopedDict"),
-    "s3control_account_error": "headers", "s3control_error": "code message status extra",
     **{f"_delete_bucket_{name}": "name" for name in ("encryption", "lifecycle", "tagging")},
     **{f"_put_bucket_{name}": "name body" for name in ("encryption", "lifecycle", "tagging")},
 }  # fmt: skip
@@ -167,6 +168,14 @@ _OF_RESPONSES = {
     "get_account_id": "", "get_region": "", "now_iso": "", "request_scope": "account_id region",
     "set_request_account_id": "access_key_id",
 }  # fmt: skip
+_OF_STACKS = {
+    "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status",
+    "_property_recreation": "resource_type name", **_STEPS, **_CONDITIONS,
+}  # fmt: skip
+_OF_ENGINE = {
+    "_resolve_dynamic_reference": "literal", "_resolve_parameters": _PARAMETERS, **_CONDITIONS,
+    "_resolve_refs": "value resources params conditions mappings stack_name stack_id",
+}  # fmt: skip
 # A function by its parameter names; anything else by its type, marked with "=".
 REQUIRED: Mapping[str, Mapping[str, str]] = {
     APP: _OF_APP,
@@ -194,18 +203,8 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     LOGS: _OF_LOGS,
     STEP_FUNCTIONS: _OF_STEP_FUNCTIONS,
     CLOUDFORMATION: {"handle_request": _HANDLER, "_change_sets": _REGIONAL, "_stacks": _REGIONAL},
-    STACKS: {
-        "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status",
-        "_property_recreation": "resource_type name",
-        **_STEPS,
-        **_CONDITIONS,
-    },
-    ENGINE: {
-        "_resolve_dynamic_reference": "literal",
-        "_resolve_parameters": _PARAMETERS,
-        **_CONDITIONS,
-        "_resolve_refs": "value resources params conditions mappings stack_name stack_id",
-    },
+    STACKS: _OF_STACKS,
+    ENGINE: _OF_ENGINE,
     CUSTOM_RESOURCES: {"_pending": "=dict", "deliver_response": "token response"},
     **{module: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS} for module in (STACK_OPERATIONS, CHANGE_SETS)},
     PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple", **_NAMES, **_STEPS},

@@ -7,7 +7,7 @@ from typing import Any
 
 from kms_patterns.local.inspection import looked_up
 from kms_patterns.local.server.authorization import emulator_policies, policy_documents
-from kms_patterns.local.server.authorization.caller import principal_arn, role_arn_of
+from kms_patterns.local.server.authorization.caller import principal_arn
 from kms_patterns.local.server.emulator import emulator, function_logs, functions, provisioning
 from kms_patterns.local.server.emulator.emulator import (
     ACTIONS,
@@ -27,6 +27,7 @@ from kms_patterns.local.server.emulator.emulator import (
     PROVISIONERS,
     RESPONSES,
     S3,
+    SECRETS_MANAGER,
     STACK_OPERATIONS,
     STACKS,
     STEP_FUNCTIONS,
@@ -40,8 +41,15 @@ from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests import denials, session_rules, side_doors
-from kms_patterns.local.server.s3 import batch_jobs, bucket_properties, object_encryption, s3_encryption
-from kms_patterns.local.server.services import configured_keys, event_targets, monitoring, redrive, step_functions
+from kms_patterns.local.server.s3 import batch_jobs, bucket_properties, object_encryption, s3_encryption, s3_operations
+from kms_patterns.local.server.services import (
+    configured_keys,
+    event_targets,
+    monitoring,
+    redrive,
+    secret_versions,
+    step_functions,
+)
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
 from kms_patterns.local.server.stacks import cloudformation, stack_refusals
@@ -50,7 +58,6 @@ from kms_patterns.local.server.stacks import cloudformation, stack_refusals
 _OF_STACKS = [module for module in emulator.REQUIRED if module.startswith(CLOUDFORMATION)]
 Handler = Callable[..., Awaitable[Response]]
 # Served to every authenticated principal: enforcing it checks the signature and nothing else.
-_LOG_GROUP_COLONS = _FUNCTION_COLONS = 6
 _AUTHENTICATED_ONLY = "sts:GetCallerIdentity"
 
 
@@ -65,6 +72,7 @@ def install(kms: KmsService) -> None:
     replace(KMS, "handle_request", partial(kms_handler, kms))
     replace(LOGS, "handle_request", configured_keys.configuring(kms, logs=True))
     replace(LAMBDA, "handle_request", configured_keys.configuring(kms, logs=False))
+    replace(SECRETS_MANAGER, "handle_request", secret_versions.keeping)
     for service in SERVICES:
         replace(service.module, "handle_request", asking(kms, service))
     for dispatcher in ("_dispatch_service_request", "_handle_special_data_plane_request"):
@@ -81,14 +89,14 @@ def install(kms: KmsService) -> None:
     replace(KMS, "_key_metadata", key_creation.key_metadata)
     replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
     replace(EVALUATOR, "enforce", partial(enforce, kms.log))
-    replace(EVALUATOR, "_resolve_condition_key", resolve_condition_key)
+    replace(EVALUATOR, "_resolve_condition_key", emulator_policies.resolve_condition_key)
     replace(EVALUATOR, "parse_policy_document", emulator_policies.parse_document)
     replace(EVALUATOR, "_first_match", emulator_policies.first_match)
     replace(EVALUATOR, "evaluate_resource_policy", emulator_policies.resource_policy)
     replace(EVALUATOR, "is_root_access_key", emulator_policies.root_access_key)
     replace(EVALUATOR, "_is_root_key", emulator_policies.signature_unchecked)
     for name, nothing in (("extract_resource_arn", "*"), ("request_tag_context", {})):
-        replace(ACTIONS, name, partial(not_of_kms, nothing))
+        replace(ACTIONS, name, partial(denials.not_of_kms, nothing))
     _install_s3(kms)
     cloudformation.when_imported(CLOUDFORMATION, partial(_install_cloudformation, kms))
     _install_step_functions()
@@ -112,18 +120,20 @@ def _install_functions() -> None:
 
 def _install_s3(kms: KmsService) -> None:
     replace, storage = emulator.replace, s3_encryption.S3Encryption(kms)
-    for contexts in (s3_encryption.service_context, object_encryption.service_context):
-        replace(ACTIONS, "s3_service_context", contexts)
+    replace(ACTIONS, "s3_service_context", object_encryption.service_context)
     replace(ACTIONS, "_S3_OBJECT_QUERY_ACTIONS", object_encryption.object_actions)
     replace(APP, "_handle_s3_control_request", batch_jobs.controlling)
     replace(S3, "_dispatch", partial(object_encryption.dispatching, kms))
     replace(S3, "_dispatch", storage.dispatch)
-    replace(S3, "_resolve_sse_write_headers", storage.resolve_write)
-    replace(S3, "_check_sse_read_headers", storage.read)
-    replace(S3, "_check_sse_c_copy_source", storage.copy_source)
-    replace(S3, "_check_sse_c_part", storage.part)
-    replace(S3, "_SSE_STORED_HEADERS", s3_encryption.stored_headers)
-    replace(S3, "_put_bucket_notification", switching_on)
+    made: dict[str, Callable[[Any], object]] = {
+        "_resolve_sse_write_headers": storage.resolve_write, "_check_sse_read_headers": storage.read,
+        "_check_sse_c_copy_source": storage.copy_source, "_check_sse_c_part": storage.part,
+        "_SSE_STORED_HEADERS": s3_encryption.stored_headers, "_validate_sse_c_headers": s3_operations.customer_key,
+        "md5_hash": s3_encryption.entity_tag, "_put_bucket_encryption": bucket_properties.default_encryption,
+        "_put_bucket_notification": switching_on,
+    }  # fmt: skip
+    for name, make in made.items():
+        replace(S3, name, make)
 
 
 def _trail(log: CallLog) -> list[dict[str, Any]]:
@@ -179,17 +189,11 @@ def _install_identities(log: CallLog) -> None:
 
 
 def _install_step_functions() -> None:
-    replace = emulator.replace
-    replace(APP, "call_service_handler_sync", step_functions.calling)
-    replace(STEP_FUNCTIONS, "_run_execution", step_functions.running)
-    replace(STEP_FUNCTIONS, "_test_state", step_functions.testing)
-    replace(STEP_FUNCTIONS, "_SERVICE_DISPATCH", step_functions.dispatch)
-    replace(STEP_FUNCTIONS, "_call_lambda", step_functions.invoking)
-    replace(STEP_FUNCTIONS, "_invoke_nested_start_execution", step_functions.starting)
-    replace(STEP_FUNCTIONS, "_invoke_nested_start_execution_sync", step_functions.starting)
-    for name, make in redrive.REPLACED.items():
-        replace(STEP_FUNCTIONS, name, make)
-    replace(ACTIONS, "extract_resource_arn", step_functions.named)
+    for table in (step_functions.REPLACED, redrive.REPLACED):
+        for name, make in table.items():
+            emulator.replace(STEP_FUNCTIONS, name, make)
+    emulator.replace(APP, "call_service_handler_sync", step_functions.calling)
+    emulator.replace(ACTIONS, "extract_resource_arn", step_functions.named)
 
 
 def kms_handler(kms: KmsService, original: Handler) -> Handler:
@@ -204,23 +208,6 @@ def kms_handler(kms: KmsService, original: Handler) -> Handler:
         return await kms.respond(headers, query_params, body, by_emulator)
 
     return handle_request
-
-
-def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Read no KMS request before our handler has checked its members: the emulator would fail on a malformed one."""
-
-    def read(service: str, *rest: Any, **named: Any) -> object:
-        if service == "kms":
-            return nothing
-        found = original(service, *rest, **named)
-        qualifier = denials.qualifier(service, *rest)
-        if qualifier and str(found).count(":") == _FUNCTION_COLONS:
-            return f"{found}:{qualifier}"
-        # Policies name a log group with ``:*`` at its end.
-        of_group = service == "logs" and ":log-group:" in str(found) and str(found).count(":") == _LOG_GROUP_COLONS
-        return f"{found}:*" if of_group else found
-
-    return read
 
 
 def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -248,13 +235,3 @@ def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
         return decided
 
     return decide
-
-
-def resolve_condition_key(original: Callable[..., Any]) -> Callable[..., Any]:
-    """aws:PrincipalArn of a session is its role's ARN, as IAM defines it."""
-
-    def resolve(key: str, ctx: Any) -> object:
-        value = original(key, ctx)
-        return role_arn_of(value) if key.lower() == "aws:principalarn" else value
-
-    return resolve

@@ -110,6 +110,13 @@ def _short(full_id: str) -> bytes:
     return bytes.fromhex(full_id)[: ciphertext.MATERIAL_ID_BYTES]
 
 
+# What the key of each service protects, in the words of its description.
+MANAGED = {
+    "dynamodb": "DynamoDB data", "s3": "S3 objects", "secretsmanager": "Secrets Manager data", "sns": "SNS data",
+    "sqs": "SQS messages", "ssm": "SSM parameters",
+}  # fmt: skip
+
+
 def managed_key(service: str) -> KeyRecord:
     """Return the AWS managed key of a service, such as ``s3``, made on first use as AWS does."""
     alias = f"alias/aws/{service}"
@@ -117,7 +124,7 @@ def managed_key(service: str) -> KeyRecord:
     if found is not None:
         return found
     region, account = reach(RESPONSES, "get_region")(), reach(RESPONSES, "get_account_id")()
-    description = f"Default key that {service} uses when no other key is defined"
+    description = f"Default key that protects my {MANAGED[service]} when no other key is defined"
     payload = {"Description": description, "Policy": _managed_policy(service, region, account)}
     _status, _headers, body = reach(KMS, "_create_key")(payload)
     key_id = json.loads(body)["KeyMetadata"]["KeyId"]

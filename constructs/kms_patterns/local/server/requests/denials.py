@@ -135,3 +135,23 @@ def qualifier(service: str, *rest: Any) -> str:
     invoked = service == "lambda" and len(rest) > 4 and rest[1].rstrip("/").endswith(_INVOKING)  # noqa: PLR2004 - as in the emulator
     given = rest[4].get("Qualifier", "") if invoked else ""
     return str(given[0] if isinstance(given, list) and given else given or "")
+
+
+_LOG_GROUP_COLONS = _FUNCTION_COLONS = 6
+
+
+def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Read no KMS request before our handler has checked its members: the emulator would fail on a malformed one."""
+
+    def read(service: str, *rest: Any, **named: Any) -> object:
+        if service == "kms":
+            return nothing
+        found = original(service, *rest, **named)
+        named_version = qualifier(service, *rest)
+        if named_version and str(found).count(":") == _FUNCTION_COLONS:
+            return f"{found}:{named_version}"
+        # Policies name a log group with ``:*`` at its end.
+        of_group = service == "logs" and ":log-group:" in str(found) and str(found).count(":") == _LOG_GROUP_COLONS
+        return f"{found}:*" if of_group else found
+
+    return read

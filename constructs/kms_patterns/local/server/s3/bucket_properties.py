@@ -4,11 +4,14 @@ AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properti
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-lifecycleconfiguration.html
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from kms_patterns.local.server.emulator.emulator import S3, reach
+from kms_patterns.local.server.kms.kms_errors import Response
+from kms_patterns.local.server.requests.request_members import local_name, parsed_xml
+from kms_patterns.local.server.s3.s3_operations import invalid
 
 Properties = Mapping[str, Any]
 # Where a property of CloudFormation stands in the API, as (parent, child); the rest have the same name in both.
@@ -73,6 +76,25 @@ def encryption_xml(properties: Properties) -> bytes:
         SubElement(element, "BucketKeyEnabled").text = str(rule.get("BucketKeyEnabled", False)).lower()
     document: bytes = tostring(root, encoding="utf-8")
     return document
+
+
+_KEYLESS = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse"
+
+
+def default_encryption(original: Callable[..., Response]) -> Callable[..., Response]:
+    """Refuse a default encryption that has not one rule, or has a key for an algorithm without one."""
+
+    def put(name: str, body: bytes) -> Response:
+        root = parsed_xml(body.decode("utf-8", "replace"))
+        texts = [(local_name(it), (it.text or "").strip()) for it in root.iter()] if root is not None else []
+        members = dict(texts)
+        if name in reach(S3, "_buckets") and [it for it, _text in texts].count("Rule") != 1:
+            return invalid("MalformedXML", reach(S3, "_MALFORMED_XML"))
+        if "KMSMasterKeyID" in members and not members.get("SSEAlgorithm", "").startswith("aws:kms"):
+            return invalid("InvalidArgument", _KEYLESS, argument="ApplyServerSideEncryptionByDefault")
+        return original(name, body)
+
+    return put
 
 
 def lifecycle_xml(properties: Properties) -> bytes:

@@ -22,8 +22,8 @@ from kms_patterns.local.server.emulator.acting import NotPermitted
 from kms_patterns.local.server.emulator.emulator import RESPONSES, S3, reach
 from kms_patterns.local.server.s3.batch_runs import Job, JobFailed, Task, as_role, become
 from kms_patterns.local.server.s3.object_encryption import kind_of
-from kms_patterns.local.server.s3.s3_encryption import ALGORITHM, BUCKET_KEY, KEY_ID
-from kms_patterns.local.server.s3.s3_operations import S3Refusal
+from kms_patterns.local.server.s3.s3_encryption import BUCKET_KEY, KEY_ID
+from kms_patterns.local.server.s3.s3_operations import ALGORITHM, S3Refusal
 
 _UNREAD: Final = "Reading the manifest is forbidden: AccessDenied"
 _NOT_WRITTEN: Final = "Error occurred when preparing manifest: Failed to write manifest"

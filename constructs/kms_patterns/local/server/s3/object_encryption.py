@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -19,7 +20,6 @@ from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests.request_members import local_name, parsed_xml, serving
 from kms_patterns.local.server.s3.s3_encryption import (
-    ALGORITHM,
     BUCKET_KEY,
     CUSTOMER_ALGORITHM,
     DATA_KEY,
@@ -29,7 +29,8 @@ from kms_patterns.local.server.s3.s3_encryption import (
     WrappedDataKey,
     s3_error,
 )
-from kms_patterns.local.server.s3.s3_operations import S3Refusal, S3Request
+from kms_patterns.local.server.s3.s3_operations import ALGORITHM, S3Refusal, S3Request
+from kms_patterns.local.server.s3.s3_operations import serving as serving_s3
 
 ACTION: Final = "s3:UpdateObjectEncryption"
 _KEY_ARN = re.compile(r"arn:aws[a-zA-Z0-9-]*:kms:[a-z0-9-]+:(\d{12}):key/[a-zA-Z0-9-]+")
@@ -100,21 +101,31 @@ def object_actions(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def service_context(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Add algorithm and key of the body to the condition keys of ``s3:UpdateObjectEncryption``."""
+    """Add what a write or ``s3:UpdateObjectEncryption`` says about encryption to its condition keys."""
 
     def context(
         iam_action: str, query_params: Record | None, path: str = "", headers: Headers | None = None
     ) -> dict[str, Any]:
-        values, request = original(iam_action, query_params, path, headers), serving.get()
-        if iam_action != ACTION or request is None:
-            return values
-        try:
-            new = NewEncryption.read(request.body)
-        except S3Refusal:
-            return values
-        return values | {f"s3:{ALGORITHM}": "aws:kms", f"s3:{KEY_ID}": new.key}
+        values, request, given = original(iam_action, query_params, path, headers), serving.get(), {}
+        if iam_action == "s3:PutObject":
+            named = _named_key(query_params or {}, headers or {})
+            given = {KEY_ID: named, CUSTOMER_ALGORITHM: (headers or {}).get(CUSTOMER_ALGORITHM)}
+        elif iam_action == ACTION and request is not None:
+            with suppress(S3Refusal):
+                given = {ALGORITHM: "aws:kms", KEY_ID: NewEncryption.read(request.body).key}
+        return values | {f"s3:{name}": value for name, value in given.items() if value}
 
     return context
+
+
+def _named_key(query: Record, headers: Headers) -> str | None:
+    # A part and the completion carry no headers: what the upload's own request named decides.
+    upload_id = query.get("uploadId")
+    if not upload_id:
+        return headers.get(KEY_ID)
+    upload = reach(S3, "_multipart_uploads").get(upload_id[0] if isinstance(upload_id, list) else upload_id) or {}
+    wrapped = WrappedDataKey.stored_with(upload.get("preserved_headers", {}))
+    return wrapped.requested_key if wrapped else None
 
 
 def dispatching(kms: KmsService, original: Callable[..., Response]) -> Callable[..., Response]:
@@ -122,11 +133,21 @@ def dispatching(kms: KmsService, original: Callable[..., Response]) -> Callable[
 
     def dispatch(*request: Any) -> Response:
         method, bucket, key, headers, body, query = request
+        asked = S3Request(method, bucket, key, headers, query)
         if method == "PUT" and key and "encryption" in query:
-            return _updated(kms, S3Request(method, bucket, key, headers, query), body)
-        return original(*request)
+            return _updated(kms, asked, body)
+        refused = _attributes_refused(asked) if method == "GET" and key and "attributes" in query else None
+        return refused or original(*request)
 
     return dispatch
+
+
+def _attributes_refused(request: S3Request) -> Response | None:
+    # The emulator's GetObjectAttributes asks for no key; AWS's is HeadObject and ListParts in one.
+    with suppress(S3Refusal), serving_s3(request):
+        refused: Response | None = reach(S3, "_check_sse_read_headers")(request.headers, _records(request)[0])
+        return refused
+    return None
 
 
 def _updated(kms: KmsService, request: S3Request, body: bytes) -> Response:

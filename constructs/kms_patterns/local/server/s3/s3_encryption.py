@@ -13,9 +13,11 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.key_records import managed_key
@@ -23,14 +25,15 @@ from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, access_denied
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.s3 import s3_operations
-from kms_patterns.local.server.s3.s3_operations import S3Request, current_request, serving
+from kms_patterns.local.server.s3.s3_operations import ALGORITHM, S3Request, current_request, invalid, serving
 
-ALGORITHM = "x-amz-server-side-encryption"
 KEY_ID = "x-amz-server-side-encryption-aws-kms-key-id"
 BUCKET_KEY = "x-amz-server-side-encryption-bucket-key-enabled"
 CONTEXT = "x-amz-server-side-encryption-context"
 # Stored with the object, taken out of every response.
 DATA_KEY = "x-kms-patterns-data-key"
+# Whether what the request being served stores has an ETag that is not the MD5 digest of its content.
+opaque_tag: ContextVar[bool] = ContextVar("opaque_tag", default=False)
 
 
 @dataclass(frozen=True)
@@ -141,12 +144,15 @@ class S3Encryption:
             if wrong:
                 answer: Response = reach(S3, "_error")(*wrong)
                 return answer
+            opaque_tag.set(False)
             with serving(asked):
                 status, answered, content = original(*request)
             missing = status == HTTPStatus.NOT_FOUND and key and method in {"GET", "HEAD"}
             if missing and s3_operations.hidden(bucket, headers, query):
                 denied: Response = reach(S3, "_error")("AccessDenied", "Access Denied", 403)
                 return denied
+            if status >= HTTPStatus.BAD_REQUEST:
+                content = content.replace(b"<Resource />", b"")
             return status, {name: value for name, value in answered.items() if name != DATA_KEY}, content
 
         return dispatch
@@ -156,14 +162,18 @@ class S3Encryption:
 
         def resolve(headers: Headers, bucket_name: str) -> tuple[Headers | None, Response | None]:
             default = reach(S3, "_bucket_default_sse_headers")(bucket_name)
-            own_key = any(name.startswith(f"{ALGORITHM}-customer") for name in headers)
+            own_key = _customer_key(headers)
+            if own_key and headers.get(ALGORITHM):
+                return None, invalid("InvalidArgument", _BOTH, headers[ALGORITHM], ALGORITHM)
             algorithm = headers.get(ALGORITHM) or default.get(ALGORITHM)
             if not own_key and algorithm not in _ALGORITHMS:
                 # Stored as asked for but without asking KMS, it would look protected and not be.
                 return None, reach(S3, "_error")("NotImplemented", f"{algorithm} is not implemented.", 501)
+            opaque_tag.set(own_key or algorithm == "aws:kms")
             if own_key or algorithm != "aws:kms":
-                resolved: tuple[Headers | None, Response | None] = original(headers, bucket_name)
-                return resolved
+                stored, refused = original(headers, bucket_name)
+                # S3 encrypts every object, and says so.
+                return (stored or {ALGORITHM: "AES256"}) if refused is None else None, refused
             try:
                 return new_data_key(self.kms, current_request(), headers, bucket_name), None
             except KmsError as refused:
@@ -172,11 +182,12 @@ class S3Encryption:
         return resolve
 
     def read(self, original: Gate) -> Gate:
-        """GetObject: Decrypt. HeadObject: only where it is to return the object's checksum."""
+        """GetObject: Decrypt. HeadObject and GetObjectAttributes: where they return its checksum."""
 
         def check(headers: Headers, obj: Record) -> Response | None:
             request = current_request()
-            if request is not None and request.method == "HEAD" and not (request.reads_checksum and _has_checksum(obj)):
+            metadata = request is not None and (request.method == "HEAD" or "attributes" in request.query)
+            if metadata and not (request and request.reads_checksum and obj.get("checksums")):
                 return original(headers, obj)
             return original(headers, obj) or self._opened(obj)
 
@@ -195,9 +206,13 @@ class S3Encryption:
 
         def check(headers: Headers, upload: Record) -> Response | None:
             request = current_request()
-            if request is not None and request.method == "POST" and not upload.get("checksum_algorithm"):
-                return original(headers, upload)
-            return original(headers, upload) or self._opened(upload)
+            completes = request is not None and request.method == "POST" and not upload.get("checksum_algorithm")
+            stored = upload.get("preserved_headers", {})
+            opaque_tag.set(KEY_ID in stored or CUSTOMER_ALGORITHM in stored)
+            if _customer_key(headers) and CUSTOMER_ALGORITHM not in stored:
+                return invalid("InvalidRequest", _OTHER_UPLOAD)
+            refused = None if completes and not _customer_key(headers) else original(headers, upload)
+            return refused or (None if completes else self._opened(upload))
 
         return check
 
@@ -209,27 +224,21 @@ class S3Encryption:
         return None
 
 
+_BOTH = "Server Side Encryption with Customer provided key is incompatible with the encryption method specified"
+_OTHER_UPLOAD = (
+    "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate "
+    "encryption parameters."
+)
+
+
+def entity_tag(original: Callable[[bytes], str]) -> Callable[[bytes], str]:
+    """Return what an ETag consists of: not the MD5 digest of what is stored under SSE-KMS or SSE-C."""
+    return lambda body: uuid4().hex if opaque_tag.get() else original(body)
+
+
 def stored_headers(original: tuple[str, ...]) -> tuple[str, ...]:
     """Return the encryption headers that the emulator keeps with an object, with ours."""
     return (*original, BUCKET_KEY, DATA_KEY)
-
-
-def service_context(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Add the key that a write names, and that it brings a key of its own (SSE-C), to its condition keys."""
-
-    def context(
-        iam_action: str, query_params: Record | None, path: str = "", headers: Headers | None = None
-    ) -> dict[str, Any]:
-        values = original(iam_action, query_params, path, headers)
-        if iam_action != "s3:PutObject":
-            return values
-        given = {
-            KEY_ID: _named_key(query_params or {}, headers or {}),
-            CUSTOMER_ALGORITHM: (headers or {}).get(CUSTOMER_ALGORITHM),
-        }
-        return values | {f"s3:{name}": value for name, value in given.items() if value}
-
-    return context
 
 
 def s3_error(refused: KmsError) -> Response:
@@ -242,15 +251,5 @@ def s3_error(refused: KmsError) -> Response:
     return response
 
 
-def _named_key(query: Record, headers: Headers) -> str | None:
-    # A part and the completion carry no headers: what the upload's own request named decides.
-    upload_id = query.get("uploadId")
-    if not upload_id:
-        return headers.get(KEY_ID)
-    upload = reach(S3, "_multipart_uploads").get(upload_id[0] if isinstance(upload_id, list) else upload_id) or {}
-    wrapped = WrappedDataKey.stored_with(upload.get("preserved_headers", {}))
-    return wrapped.requested_key if wrapped else None
-
-
-def _has_checksum(obj: Record) -> bool:
-    return bool(obj.get("checksums"))
+def _customer_key(headers: Headers) -> bool:
+    return any(name.startswith(f"{ALGORITHM}-customer") for name in headers)

@@ -6,7 +6,7 @@ AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simpl
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ _PARAMETERS = frozenset({
     "max-keys", "max-parts", "max-uploads", "part-number-marker", "partNumber", "prefix", "signature", "start-after",
     "upload-id-marker", "version-id-marker", "versionId",
 })  # fmt: skip
-_ENCRYPTION = "x-amz-server-side-encryption"
+ALGORITHM = "x-amz-server-side-encryption"
 # By action: a header, or its beginning, and the action that it needs besides.
 _FURTHER = {
     "s3:PutObject": (
@@ -172,7 +172,8 @@ class S3Request:
     @property
     def reads_checksum(self) -> bool:
         """Whether the answer is to contain the object's checksum."""
-        return self.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+        named = self.headers.get("x-amz-object-attributes", "")
+        return self.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED" or "Checksum" in named
 
 
 _OWNERS = ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner")
@@ -211,9 +212,9 @@ def refused_for(request: S3Request, body: bytes) -> tuple[str, str, int] | None:
     if locked and request.method == "PUT" and b"<Status>Suspended<" in body:
         said = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
         return "InvalidBucketState", said, 409
-    key_id = f"{_ENCRYPTION}-aws-kms-key-id" in request.headers and request.method in {"PUT", "POST"}
-    if key_id and not request.headers.get(_ENCRYPTION, "").startswith("aws:kms"):
-        said = f"Server Side Encryption with AWS KMS managed key requires HTTP header {_ENCRYPTION} : aws:kms"
+    key_id = f"{ALGORITHM}-aws-kms-key-id" in request.headers and request.method in {"PUT", "POST"}
+    if key_id and not request.headers.get(ALGORITHM, "").startswith("aws:kms"):
+        said = f"Server Side Encryption with AWS KMS managed key requires HTTP header {ALGORITHM} : aws:kms"
         return "InvalidArgument", said, 400
     return None
 
@@ -234,3 +235,26 @@ def serving(request: S3Request) -> Iterator[None]:
 def current_request() -> S3Request | None:
     """Return the request being served, None inside the emulator's own accesses."""
     return _current.get()
+
+
+_ALGORITHM_OF_KEY = "The Encryption request you specified is not valid. Supported value: AES256."
+
+
+def customer_key(original: Callable[..., Response | None]) -> Callable[..., Response | None]:
+    """Refuse the headers of SSE-C as S3 does, which names an argument in its error."""
+
+    def check(algorithm: str, key: str, digest: str) -> Response | None:
+        if algorithm not in {"", "AES256"}:
+            return invalid("InvalidEncryptionAlgorithmError", _ALGORITHM_OF_KEY, algorithm, ALGORITHM)
+        refused = original(algorithm, key, digest)
+        argument = f"<ArgumentName>{ALGORITHM}</ArgumentName><RequestId>".encode()
+        return refused and (*refused[:2], refused[2].replace(b"<RequestId>", argument))
+
+    return check
+
+
+def invalid(code: str, message: str, value: str = "", argument: str = "") -> Response:
+    """Return S3's refusal of a request for one of its arguments."""
+    extra = {"ArgumentName": argument} if argument else {}
+    refused: Response = reach(S3, "_error")(code, message, 400, "", extra | ({"ArgumentValue": value} if value else {}))
+    return refused

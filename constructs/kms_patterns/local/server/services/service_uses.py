@@ -69,7 +69,8 @@ def _secret_key(secret: Mapping[str, Any]) -> str:
 def _secret_created(_request: Request, answer: ResponseMembers) -> Iterator[Use]:
     secret = _secret({"SecretId": answer["ARN"]})
     yield from _validated(_secret_key(secret), answer["ARN"])
-    yield Use("GenerateDataKey", _secret_key(secret), _secret_context(answer["ARN"], answer["VersionId"]))
+    if "VersionId" in answer:
+        yield Use("GenerateDataKey", _secret_key(secret), _secret_context(answer["ARN"], answer["VersionId"]))
 
 
 def new_secret_uses(name: str, key: object) -> list[Use]:

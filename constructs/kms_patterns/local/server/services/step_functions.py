@@ -194,3 +194,10 @@ def input_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         json.loads(params.get("input") or "{}")
     except ValueError as malformed:
         yield "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{malformed}'"
+
+
+REPLACED: Mapping[str, Callable[[Any], object]] = {
+    "_run_execution": running, "_test_state": testing, "_SERVICE_DISPATCH": dispatch, "_call_lambda": invoking,
+    "_invoke_nested_start_execution": starting, "_invoke_nested_start_execution_sync": starting,
+}  # fmt: skip
+"""What of the emulator's Step Functions these functions stand in for."""
