@@ -14,10 +14,12 @@ from aws_cdk import (
     aws_ec2,
     aws_events,
     aws_events_targets,
+    aws_kinesis,
     aws_kinesisfirehose,
     aws_lambda,
     aws_rds,
     aws_s3,
+    aws_s3_notifications,
     aws_secretsmanager,
     aws_sns,
     aws_sns_subscriptions,
@@ -29,6 +31,8 @@ from aws_cdk import aws_iam as iam
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyAccess, KeyGrant
 from tests.infrastructure.test_service_grants import warnings
 from tests.infrastructure.test_services_at_rest import only
+
+OTHERS = "arn:aws:kms:eu-west-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 @pytest.fixture
@@ -84,9 +88,48 @@ def dead_letters_of_a_subscription(stack, key):
     aws_sns.Topic(stack, "Topic").add_subscription(subscription)
 
 
+def imported(kind, stack, key):
+    """aws-cdk#28257: of an imported resource the app says under which key it is, and the AWS CDK tells no key."""
+    by_token = stack.format_arn(service="sqs", resource="orders")
+    arn = by_token if kind == "token" else f"arn:aws:{kind}:eu-west-1:111122223333:orders"
+    if kind == "sns":
+        return aws_sns.Topic.from_topic_attributes(stack, "Imported", topic_arn=arn, key_arn=key.key_arn)
+    return aws_sqs.Queue.from_queue_attributes(stack, "Imported", queue_arn=arn, key_arn=key.key_arn)
+
+
+def rule_to_an_imported_queue(stack, key, kind="sqs"):
+    target = aws_events_targets.SqsQueue(imported(kind, stack, key))
+    aws_events.Rule(stack, "Rule", schedule=aws_events.Schedule.rate(cdk.Duration.days(1)), targets=[target])
+
+
+def rule_to_an_imported_queue_by_a_token(stack, key):
+    rule_to_an_imported_queue(stack, key, "token")
+
+
+def alarm_to_an_imported_topic(stack, key):
+    metric = aws_cloudwatch.Metric(namespace="Orders", metric_name="Failed")
+    made = aws_cloudwatch.Alarm(stack, "Alarm", metric=metric, threshold=1, evaluation_periods=1)
+    made.add_alarm_action(aws_cloudwatch_actions.SnsAction(imported("sns", stack, key)))
+
+
+def bucket_that_notifies_an_imported_topic(stack, key):
+    destination = aws_s3_notifications.SnsDestination(imported("sns", stack, key))
+    aws_s3.Bucket(stack, "Bucket").add_event_notification(aws_s3.EventType.OBJECT_CREATED, destination)
+
+
+def subscription_of_an_imported_queue(stack, key):
+    subscription = aws_sns_subscriptions.SqsSubscription(imported("sqs", stack, key))
+    aws_sns.Topic(stack, "Topic").add_subscription(subscription)
+
+
 @pytest.mark.parametrize(
     ("make", "principal"),
     [
+        (rule_to_an_imported_queue, "events"),
+        (rule_to_an_imported_queue_by_a_token, "events"),
+        (alarm_to_an_imported_topic, "cloudwatch"),
+        (bucket_that_notifies_an_imported_topic, "s3"),
+        (subscription_of_an_imported_queue, "sns"),
         (alarm, "cloudwatch"),
         (alarm_before_its_topic, "cloudwatch"),
         (dead_letters_of_a_target, "events"),
@@ -383,6 +426,90 @@ def test_permission_through_another_service_does_not_serve_a_queue(service, stac
         synth(stack)
         return
     with pytest.raises(RuntimeError, match=r"sqs:SendMessage on .* no policy allows it kms:GenerateDataKey"):
+        synth(stack)
+
+
+def test_rule_to_an_imported_queue_under_a_key_of_another_owner_is_pointed_out(stack):
+    key = EncryptionKey.from_key_arn(stack, "Key", OTHERS)
+    rule_to_an_imported_queue(stack, key)
+    ((_, text),) = warnings(stack, "would be lost")
+    assert "Stack/Rule/Resource makes events.amazonaws.com deliver to arn:aws:sqs:eu-west-1:111122223333:orders" in text
+
+
+def test_owner_who_is_told_of_a_delivery_is_not_warned_of_it_also(stack):
+    queue = aws_sqs.Queue(stack, "Q", encryption_master_key=EncryptionKey.from_key_arn(stack, "Key", OTHERS))
+    target = aws_events_targets.SqsQueue(queue)
+    aws_events.Rule(stack, "Rule", schedule=aws_events.Schedule.rate(cdk.Duration.days(1)), targets=[target])
+    assert warnings(stack, "would be lost") == []
+
+
+def test_role_that_may_use_an_imported_queue_and_not_its_key_is_refused(stack, key, role, synth):
+    statement = iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[imported("sqs", stack, key).queue_arn])
+    role("User").add_to_policy(statement)
+    with pytest.raises(RuntimeError, match=r"sqs:SendMessage on arn:.*:orders, .* no policy allows it kms:Generate"):
+        synth(stack)
+
+
+ACCOUNT = "eu-west-1:111122223333"
+ORDERS = {
+    "sns": lambda stack, key: aws_sns.Topic(stack, "It", master_key=key, topic_name="orders-in"),
+    "sqs": lambda stack, key: aws_sqs.Queue(stack, "It", encryption_master_key=key, queue_name="orders-in"),
+    "s3": lambda stack, key: EncryptedBucket(stack, "It", encryption_key=key, bucket_name="orders-in"),
+    "kinesis": lambda stack, key: aws_kinesis.Stream(stack, "It", encryption_key=key, stream_name="orders-in"),
+}
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "resource", "told"),
+    [
+        ("sqs", "sqs:*", "*", 2),
+        ("sqs", "sqs:SendMessage", f"arn:aws:sqs:{ACCOUNT}:*", 1),
+        ("sqs", "sqs:SendMessage", "arn:aws:sqs:*:*:orders-*", 1),
+        ("sqs", "sqs:SendMessage", f"arn:aws:sqs:{ACCOUNT}:orders-in", 1),
+        ("sqs", "sqs:SendMessage", f"arn:aws:sqs:{ACCOUNT}:bills-*", 0),
+        ("sqs", "sqs:SendMessage", {"Fn::ImportValue": "QueueOfAnotherApp"}, 0),
+        ("sqs", "sns:Publish", "*", 0),
+        ("sns", "sns:Publish", "*", 1),
+        ("s3", "s3:GetObject", "arn:aws:s3:::*/*", 1),
+        ("s3", "s3:GetObject", "arn:aws:s3:::orders-*/*", 1),
+        ("kinesis", "kinesis:PutRecord", f"arn:aws:kinesis:{ACCOUNT}:stream/ord*", 1),
+    ],
+)
+def test_pattern_of_resources_among_which_are_encrypted_ones_is_pointed_out_where_the_key_is_not_allowed(
+    service, action, resource, told, stack, key, role
+):
+    ORDERS[service](stack, key)
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+    user = role("User")
+    iam.CfnPolicy(
+        stack, "Policy", policy_name="own", policy_document={"Statement": [statement]}, roles=[user.role_name]
+    )
+
+    assert len(warnings(stack, "among which are resources that are encrypted")) == told
+
+
+@pytest.mark.parametrize(
+    ("demanded", "served"),
+    [
+        ({"encryption_context": {"tenant": "a"}}, False),
+        ({"required_context": ["tenant"]}, False),
+        ({"encryption_context": {"aws:sqs:arn": "arn:aws:sqs:eu-west-1:111122223333:orders-in"}}, True),
+        ({}, True),
+    ],
+)
+@pytest.mark.parametrize("service", ["sqs", "sns"])
+def test_grant_that_demands_a_context_which_the_service_never_sends_does_not_serve_it(
+    service, demanded, served, stack, key, role, synth
+):
+    made, user = ORDERS[service](stack, key), role("User")
+    action, arn = ("sqs:SendMessage", made.queue_arn) if service == "sqs" else ("sns:Publish", made.topic_arn)
+    user.add_to_policy(iam.PolicyStatement(actions=[action], resources=[arn]))
+    key.grant_generate_data_key(user, **demanded)
+
+    if served:
+        synth(stack)
+        return
+    with pytest.raises(RuntimeError, match=f"{action} on .* no policy allows it kms:GenerateDataKey"):
         synth(stack)
 
 

@@ -36,7 +36,7 @@ def other(app):
         (iam.AccountPrincipal("111122223333"), "every role and user of the account"),
         (iam.AccountRootPrincipal(), "every role and user of the account"),
         (iam.AnyPrincipal(), "everyone in every account"),
-        (iam.ArnPrincipal("arn:aws:iam::111122223333:role/x"), "import the role with iam.Role.from_role_arn"),
+        (iam.ArnPrincipal("arn:aws:iam::111122223333:role/x"), r"iam.Role.from_role_arn .*key_policy_only=True"),
         (kms.ViaServicePrincipal("s3.eu-west-1.amazonaws.com"), "or call allow_use_through"),
         (iam.FederatedPrincipal("arn:aws:iam::111122223333:saml-provider/x", {}), "it has no role or user ARN"),
     ],

@@ -20,6 +20,8 @@ _PERMISSION_SET: Final = re.compile(
     r"arn:[a-z-]+:iam::\d{12}:role/aws-reserved/sso\.amazonaws\.com/(\*/|[a-z0-9-]+/)?AWSReservedSSO_[\w+=,.@-]+_\*"
 )
 """The roles of one Identity Center permission set: its Region and suffix change when it is provisioned again."""
+SERVICE_LINKED: Final = ":role/aws-service-role/"
+"""Part of the ARN of each role that AWS made for one of its services."""
 _TOKEN: Final = re.compile(r"\$\{Token\[[^]]*\]\}")
 
 _ADVICE = {
@@ -27,7 +29,8 @@ _ADVICE = {
     iam.AccountPrincipal: "that is every role and user of the account; for that there is access=KeyAccess.DELEGATED",
     iam.ServicePrincipal: "a service has no role ARN; call allow_service, or grant the role that the service acts for, "
     "with via_service=",
-    iam.ArnPrincipal: "no IAM policy can be written for a bare ARN; import the role with iam.Role.from_role_arn",
+    iam.ArnPrincipal: "no policy can be attached to a bare ARN; import the role with iam.Role.from_role_arn (if its "
+    "policy is written elsewhere, with key_policy_only=True)",
     iam.Group: "a group does not call AWS; grant its users or, better, a role",
     iam.UnknownPrincipal: "its role is not known; import it with its role, as in from_function_attributes(role=…)",
 }
@@ -52,17 +55,12 @@ class Grantee:
     @property
     def service_linked(self) -> bool:
         """Whether AWS made the role for one of its services: its policy is AWS's alone."""
-        return is_service_linked(self.arn)
+        return SERVICE_LINKED in self.arn
 
     @property
     def protected(self) -> bool:
         """Whether IAM refuses to change the role's policies (UnmodifiableEntity)."""
         return self.service_linked or ":role/aws-reserved/" in self.arn
-
-
-def is_service_linked(arn: str) -> bool:
-    """Return whether ``arn`` is that of a role that AWS made for one of its services."""
-    return ":role/aws-service-role/" in arn
 
 
 class _Facts:

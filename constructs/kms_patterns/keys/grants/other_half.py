@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Dependable
 
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.grantee import Grantee, identity_arn, is_service_linked
+from kms_patterns.keys.grants.grantee import SERVICE_LINKED, Grantee, identity_arn
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.conditions import Conditions, merge, principal
 from kms_patterns.policy.statements import grant_sid, literal
@@ -142,7 +142,7 @@ class OwnersStatements:
         Its account is the principal, its ARN a condition: as in the policies of this app's own keys.
         """
         stack = self._key.stack
-        service_linked = is_service_linked(arn)
+        service_linked = SERVICE_LINKED in arn
         document = {
             "Effect": "Allow",
             "Principal": {

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import jsii
 from aws_cdk import Annotations, CfnResource, IAspect, Stack
@@ -21,10 +21,19 @@ from kms_patterns.keys.synth.deliveries import (
     deliveries,
     delivers,
     let_in,
+)
+from kms_patterns.keys.synth.visited_resource import (
+    VisitedResource,
+    at,
+    class_of,
+    class_of_resource,
+    imported,
+    is_granted_to_its_role,
+    leaves,
+    names,
     resolved_by_path,
 )
-from kms_patterns.keys.synth.visited_resource import VisitedResource, at, class_of, class_of_resource, leaves, names
-from kms_patterns.policy.actions import DECRYPT, ENCRYPT, GENERATE_DATA_KEY
+from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.services import BY_ROLE, LAUNCHED, SERVICES, UNBOUND
 
 # What a property that names a key for encryption is called, here or above it, and what passes an ARN on as data.
@@ -67,8 +76,8 @@ class AtRest:
         self._tokens: dict[str, str] = {}
         self.under: dict[str, GrantTarget] = {}
         """Construct path of a topic, queue or bucket -> its key."""
-        self.encrypted: list[tuple[CfnResource, GrantTarget, str]] = []
-        """A resource under a key, the key, and the row of the service that uses it: of another key, another one."""
+        self.encrypted: list[tuple[CfnResource | str, GrantTarget, str]] = []
+        """A resource under a key, or the ARN of one that the app imports, the key, and the row of its service."""
         self._regions: dict[str, str] = {}
         self._waiting: dict[str, list[Delivery]] = {}
         self._topics: set[str] = set()
@@ -94,7 +103,14 @@ class AtRest:
 
     def visit(self, node: IConstruct) -> None:
         """Allow what ``node`` needs, if it is a resource that names one of the keys."""
-        if not isinstance(node, CfnResource) or (kind := class_of_resource(node)).startswith(_NEVER_AT_REST):
+        if not isinstance(node, CfnResource):
+            service, target, given, name = imported(node) or ("", "", "", "")
+            key = self._keys.get(self._tokens.get(given, name))
+            if key is not None:
+                self.encrypted.append((target, key, service))
+                self._receive(target, key, topic=service == "sns")
+            return
+        if (kind := class_of_resource(node)).startswith(_NEVER_AT_REST):
             return
         visited = VisitedResource(node, kind)
         if kind in DELIVERING and delivers(kind, visited.resolved):
@@ -121,7 +137,7 @@ class AtRest:
         for where, name, services in found:
             if kind in _UNBOUND and _encrypts(where):
                 messages.append(_unbound(self._keys[name], visited, _UNBOUND[kind]))
-            elif where[0] in _BY_ROLE.get(kind, ()) and _is_granted_to_its_role(self._keys[name], visited):
+            elif where[0] in _BY_ROLE.get(kind, ()) and is_granted_to_its_role(self._keys[name], visited):
                 continue
             elif not services and _encrypts(where):
                 _warn_of_unknown(self._keys[name], visited, ".".join(where), _LAUNCHED.get(kind), has_row=bool(rows))
@@ -215,30 +231,6 @@ def _warn_of_unknown(
             "access=KeyAccess.DELEGATED; then acknowledge this warning"
         )
     Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownService:{resource.path}", what)
-
-
-def _is_granted_to_its_role(key: GrantTarget, visited: VisitedResource) -> bool:
-    """Return whether the key policy lets a role that the resource names encrypt or decrypt."""
-    resource = getattr(key, "resource", None)
-    document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else {}
-    policy = json.dumps([it for it in document.get("Statement", []) if _is_for_data(it)])
-    given = names(resolved_by_path(visited.given, visited.stack))
-    roles = {text for where, text in given if where and "role" in where[-1].lower()}
-    return any(text in policy for role in roles for text in (f'"{role}"', f'/{_role_name(visited, role)}"'))
-
-
-def _is_for_data(statement: Mapping[str, Any]) -> bool:
-    actions = statement.get("Action", [])
-    listed = actions if isinstance(actions, list) else [actions]
-    return statement.get("Effect") == "Allow" and not {DECRYPT, ENCRYPT, GENERATE_DATA_KEY}.isdisjoint(listed)
-
-
-def _role_name(visited: VisitedResource, path: str) -> str | None:
-    """Return the name that the app gave the role at a construct path, by which its ARN is known in other stacks."""
-    found: IConstruct | None = visited.stack.node.root
-    for name in path.split("/"):
-        found = found.node.try_find_child(name) if found is not None else None
-    return getattr(found, "role_name", None)
 
 
 def _encrypts(where: tuple[str, ...]) -> bool:

@@ -3,14 +3,16 @@
 A topic policy may let an alarm publish; without the key the message is lost, and nothing says so at deployment.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from aws_cdk import Annotations, DefaultTokenResolver, Reference, Stack, StringConcat, Tokenization
+from aws_cdk import Annotations, Stack
 
 from kms_patterns.keys.grants.target import GrantTarget
+from kms_patterns.keys.synth.visited_resource import NOTIFICATIONS, resolved_by_path
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
 from kms_patterns.policy.services import SERVICES
 
@@ -32,7 +34,13 @@ _POLICIES: Final[Mapping[str, str]] = {
     "aws-cdk-lib.aws_sqs.CfnQueuePolicy": "queues",
 }
 """L1 class -> property that names the resources whose policy it is."""
-DELIVERING: Final = {*_BY_NAME, *_POLICIES}
+_BY_POLICY_OR_NAME: Final[Mapping[str, tuple[str, str]]] = {
+    "aws-cdk-lib.aws_sns.CfnSubscription": ("sns", "endpoint"),
+    NOTIFICATIONS: ("s3", "NotificationConfiguration"),
+}
+"""As :data:`_BY_NAME`; what these name has a policy if the app makes it, and is served by that: only the rest is."""
+_NAMING: Final = {**_BY_NAME, **_BY_POLICY_OR_NAME}
+DELIVERING: Final = {*_NAMING, *_POLICIES}
 _ANY: Final = ":*:*:*"
 TO_TOPICS: Final = {"events": "events-to-topics"}
 """Rows of services that send a topic's key neither aws:SourceAccount nor aws:SourceArn, and the rows for topics.
@@ -45,28 +53,13 @@ _DATA: Final = {"s3:putobject", "sns:publish", "sqs:sendmessage"}
 _ROWS: Final = {use.principal: name for name, use in reversed(list(SERVICES.items())) if use.principal}
 
 
-class _ByPath(DefaultTokenResolver):
-    """Resolves a reference to the construct path of its resource: the app's references have no names before synth."""
-
-    def resolve_token(self, token: Any, context: Any, post_processor: Any) -> Any:
-        """Return the path behind a reference, and of any other token what a template would show."""
-        if Reference.is_reference(token):
-            return token.target.node.path
-        return super().resolve_token(token, context, post_processor)
-
-
-def resolved_by_path(value: Any, stack: Stack) -> Any:
-    """Return ``value`` with construct paths for references."""
-    return Tokenization.resolve(value, scope=stack, resolver=_ByPath(StringConcat()), preparing=False)
-
-
 @dataclass(frozen=True)
 class Delivery:
     """A delivery by an AWS service.
 
     Attributes:
         service: A row of the table, or a service principal that has none.
-        target: Construct path of the topic, queue or bucket.
+        target: Construct path of the topic, queue or bucket, or its ARN if the app imports it.
         by: Construct path of what makes the service deliver.
         sources: Resources for which it delivers, where a policy names them.
     """
@@ -84,8 +77,8 @@ def delivers(kind: str, resolved: Mapping[str, Any]) -> bool:
         kind: L1 class of the resource.
         resolved: Its properties, resolved.
     """
-    if kind in _BY_NAME:
-        member = _BY_NAME[kind][1]
+    if kind in _NAMING:
+        member = _NAMING[kind][1]
         return not member or bool(resolved.get(member))
     return any(_delivers(statement) for statement in _statements(resolved.get("policyDocument")))
 
@@ -99,10 +92,12 @@ def deliveries(kind: str, by: str, given: Mapping[str, Any], stack: Stack) -> It
         given: Its properties, as they are: by path, each token is a request of its own to the CDK's process.
         stack: Its stack.
     """
-    if kind in _BY_NAME:
-        service, member = _BY_NAME[kind]
-        named = resolved_by_path(given.get(member) if member else given, stack)
-        yield from (Delivery(service, text, by) for text in dict.fromkeys(_texts(named)))
+    if kind in _NAMING:
+        service, member = _NAMING[kind]
+        named = dict.fromkeys(_texts(resolved_by_path(given.get(member) if member else given, stack)))
+        # Of what is imported the name is its ARN, of what the app makes its construct path.
+        found = [text for text in named if kind in _BY_NAME or text.startswith(("arn:", "{"))]
+        yield from (Delivery(service, text, by) for text in found)
         return
     properties = resolved_by_path(given, stack)
     targets = list(_texts(properties.get(_POLICIES[kind], ())))
@@ -165,7 +160,8 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
 def _is_let_in(key: GrantTarget, principal: str, delivery: Delivery, *, topic: bool, without_source: bool) -> bool:
     """Return whether a statement allows all that a delivery takes, and demands nothing that it might lack."""
     resource = getattr(key, "resource", None)
-    document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else {}
+    told = {"Statement": getattr(key, "owner_statements", ())}
+    document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else told
     account = resolved_by_path(key.stack.account, key.stack)
     topics = resolved_by_path(key.stack.format_arn(service="sns", resource="*"), key.stack)
 
@@ -227,6 +223,8 @@ def _principals(statement: Mapping[str, Any]) -> list[str]:
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    if isinstance(value, Mapping) and "Fn::Join" in value:
+        yield json.dumps(value, sort_keys=True)
     for member in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
         yield from _texts(member)
 

@@ -14,7 +14,7 @@ from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.policy.coverage import is_about_kms
 
 UNATTACHED: Final = "no role, user or group"
-ANY_KEY: Final = "*"
+ANY_KEY: Final = "any key"
 """Stands for a resource that may be any key: a pattern, or what is known at deployment only."""
 _KINDS: Final = ("role", "user", "group")
 _POLICIES: Final = (
@@ -37,7 +37,7 @@ class IdentityStatement:
         number: The same for all choices of one statement.
         principals: Names of the roles, users and groups whose policy it is part of.
         actions: Its actions, of those that were asked for.
-        resources: Names of the resources that it mentions; ``*`` for what may be any key.
+        resources: Names of the resources that it mentions, patterns as written; :data:`ANY_KEY` for what may be any.
         conditions: Its conditions, resolved.
         where: Construct path of the policy.
     """
@@ -129,7 +129,7 @@ def _actions(statement: Mapping[str, Any], about: Callable[[str], bool]) -> tupl
 
 def _mentioned(stack: Stack, statement: dict[str, Any], references: References) -> frozenset[str]:
     if "NotResource" in statement or "NotAction" in statement:
-        return frozenset({ANY_KEY})
+        return frozenset({ANY_KEY, "*"})
     resources = as_list(statement.get("Resource", []))
     named = {name for value in resources for name in references.mentioned(stack, value)}
     open_to_any = any(references.may_be_any(stack, value) for value in resources)

@@ -5,10 +5,52 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from aws_cdk import CfnResource, Stack
+from aws_cdk import CfnResource, DefaultTokenResolver, Reference, Stack, StringConcat, Tokenization
+from constructs import IConstruct
+
+from kms_patterns.keys.environment import stack_of
+from kms_patterns.keys.grants.target import GrantTarget
+from kms_patterns.policy.actions import DECRYPT, ENCRYPT, GENERATE_DATA_KEY
 
 _ANY_TYPE: Final = "aws-cdk-lib.CfnResource"
 _PARTS: Final = 3
+NOTIFICATIONS: Final = "Custom::S3BucketNotifications"
+"""What the AWS CDK makes of the event notifications of a bucket."""
+_IMPORTED: Final[Mapping[str, tuple[str, str, str]]] = {
+    "aws-cdk-lib.aws_s3.BucketBase": ("s3", "bucket_arn", "encryption_key"),
+    "aws-cdk-lib.aws_sns.TopicBase": ("sns", "topic_arn", "master_key"),
+    "aws-cdk-lib.aws_sqs.QueueBase": ("sqs", "queue_arn", "encryption_master_key"),
+}
+"""Class of what an app imports -> row of its service, and its properties that hold its ARN and its key."""
+
+
+class _ByPath(DefaultTokenResolver):
+    """Resolves a reference to the construct path of its resource: the app's references have no names before synth."""
+
+    def resolve_token(self, token: Any, context: Any, post_processor: Any) -> Any:
+        """Return the path behind a reference, and of any other token what a template would show."""
+        if Reference.is_reference(token):
+            return token.target.node.path
+        return super().resolve_token(token, context, post_processor)
+
+
+def resolved_by_path(value: Any, stack: Stack) -> Any:
+    """Return ``value`` with construct paths for references."""
+    return Tokenization.resolve(value, scope=stack, resolver=_ByPath(StringConcat()), preparing=False)
+
+
+def imported(node: IConstruct) -> tuple[str, str, str, str] | None:
+    """Return row of the service, ARN, given and resolved ARN of the key of an imported topic, queue or bucket.
+
+    None for other constructs, and where the app does not say under which key it is.
+    """
+    service, arn, key = _IMPORTED.get(getattr(type(node), "__jsii_type__", ""), ("", "", ""))
+    given = getattr(node, key).key_arn if service and getattr(node, key) is not None else None
+    if given is None:
+        return None
+    found = [resolved_by_path(it, stack_of(node)) for it in (getattr(node, arn), given)]
+    target, name = (it if isinstance(it, str) else json.dumps(it, sort_keys=True) for it in found)
+    return service, target, given, name
 
 
 def class_of(kind: str) -> str:
@@ -62,6 +104,8 @@ def class_of_resource(resource: CfnResource) -> str:
     if kind != _ANY_TYPE:
         return kind
     title = resource.cfn_resource_type
+    if title == NOTIFICATIONS:
+        return title
     known = title.startswith("AWS::") and len(title.split("::")) == _PARTS
     return class_of(title) if known else "aws-cdk-lib.CfnCustomResource"
 
@@ -90,3 +134,27 @@ def names(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
     elif isinstance(value, list):
         for member in value:
             yield from names(member, where)
+
+
+def is_granted_to_its_role(key: GrantTarget, visited: VisitedResource) -> bool:
+    """Return whether the key policy lets a role that the resource names encrypt or decrypt."""
+    resource = getattr(key, "resource", None)
+    document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else {}
+    policy = json.dumps([it for it in document.get("Statement", []) if _is_for_data(it)])
+    given = names(resolved_by_path(visited.given, visited.stack))
+    roles = {text for where, text in given if where and "role" in where[-1].lower()}
+    return any(text in policy for role in roles for text in (f'"{role}"', f'/{_role_name(visited, role)}"'))
+
+
+def _is_for_data(statement: Mapping[str, Any]) -> bool:
+    actions = statement.get("Action", [])
+    listed = actions if isinstance(actions, list) else [actions]
+    return statement.get("Effect") == "Allow" and not {DECRYPT, ENCRYPT, GENERATE_DATA_KEY}.isdisjoint(listed)
+
+
+def _role_name(visited: VisitedResource, path: str) -> str | None:
+    """Return the name that the app gave the role at a construct path, by which its ARN is known in other stacks."""
+    found: IConstruct | None = visited.stack.node.root
+    for name in path.split("/"):
+        found = found.node.try_find_child(name) if found is not None else None
+    return getattr(found, "role_name", None)

@@ -8,6 +8,7 @@ from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.environment import stack_of
+from kms_patterns.keys.grants.grantee import SERVICE_LINKED
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.synth.identity_statements import (
     ANY_KEY,
@@ -43,7 +44,6 @@ _WITHOUT_KMS: Final = (
 
 See https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
 """
-_SERVICE_LINKED: Final = ":role/aws-service-role/"
 
 
 class Callers:
@@ -159,7 +159,7 @@ def _principals(statement: dict[str, Any], stack: Stack, references: References)
     principal = statement.get("Principal", {})
     for arn in as_list(principal.get("AWS", []) if isinstance(principal, dict) else principal):
         # As the principal itself a service-linked role needs no other half, which is AWS's alone.
-        if _SERVICE_LINKED not in json.dumps(arn):
+        if SERVICE_LINKED not in json.dumps(arn):
             name = references.name(stack, arn)
             yield None if name in {"*", "{AccountId}"} or name.endswith(":root") or name.isdigit() else name
 
