@@ -118,14 +118,14 @@ def test_a_function_sees_nothing_of_the_users_environment(
 
 
 def test_a_failed_asynchronous_invocation_reaches_the_dead_letter_queue_of_a_cloudformation_function(
-    aws: Any, make_role: Any
+    aws: Any, make_role: Any, allow: Any
 ) -> None:
     sqs, cloudformation, stack = aws.client("sqs"), aws.client("cloudformation"), f"stack-{uuid.uuid4().hex[:8]}"
     queue = sqs.create_queue(QueueName=stack)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     function = {"Type": "AWS::Lambda::Function", "Properties": {
         "Runtime": "python3.12", "Handler": "index.handler", "Code": {"ZipFile": CODE}, "Timeout": 10,
-        "Role": make_role(trust=TRUST), "DeadLetterConfig": {"TargetArn": arn},
+        "Role": make_role(allow("sqs:SendMessage", arn), trust=TRUST), "DeadLetterConfig": {"TargetArn": arn},
     }}  # fmt: skip
     cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps({"Resources": {"F": function}}))
     cloudformation.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
@@ -439,3 +439,59 @@ def _outcome(call: Any) -> str:
     except ClientError as refused:
         return str(refused.response["Error"]["Code"])
     return "ok"
+
+
+def _until(condition: Callable[[], Any]) -> Any:
+    """Return what a condition comes to, which the server's own threads bring about within seconds."""
+    ended = time.monotonic() + 20
+    while not (found := condition()) and time.monotonic() < ended:
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def keyed_queue(aws: LocalAws, make_key: Any) -> Callable[[], tuple[str, str, str]]:
+    """Return a function that makes a queue under a key and returns its URL, its ARN and the key."""
+
+    def make() -> tuple[str, str, str]:
+        key, name = make_key(), f"queue-{uuid.uuid4().hex[:8]}"
+        url = aws.client("sqs").create_queue(QueueName=name, Attributes={"KmsMasterKeyId": key})["QueueUrl"]
+        return url, f"arn:aws:sqs:{aws.region}:{aws.account}:{name}", key
+
+    return make
+
+
+def _refused(aws: LocalAws, action: str, key: str) -> list[Any]:
+    return [it for it in aws.kms_calls() if (it["action"], it["decision"], it["keyArn"]) == (action, "deny", key)]
+
+
+def test_lambda_polls_an_encrypted_queue_and_sends_failures_to_one_as_its_functions_role(
+    aws: LocalAws, make_function: Any, allow: Any, keyed_queue: Any
+) -> None:
+    client, sqs, iam = aws.client("lambda"), aws.client("sqs"), aws.client("iam")
+    (source, source_arn, source_key), (dead, dead_arn, dead_key) = keyed_queue(), keyed_queue()
+    to_both = allow("sqs:*", [source_arn, dead_arn])
+    name = make_function(to_both)(None)["name"]
+    mapping = client.create_event_source_mapping(FunctionName=name, EventSourceArn=source_arn)["UUID"]
+    failures = {"OnFailure": {"Destination": dead_arn}}
+    client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0, DestinationConfig=failures)
+    sqs.send_message(QueueUrl=source, MessageBody="kept")
+    client.invoke(FunctionName=name, InvocationType="Event", Payload="null")
+    assert _until(lambda: _refused(aws, "kms:Decrypt", source_key))
+    assert _until(lambda: _refused(aws, "kms:GenerateDataKey", dead_key))
+    counted = ["ApproximateNumberOfMessages"]
+    kept = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=counted)["Attributes"]
+    assert kept["ApproximateNumberOfMessages"] == "1"
+    said = client.get_event_source_mapping(UUID=mapping)["LastProcessingResult"]
+    assert said.startswith("PROBLEM")
+    assert "kms:Decrypt" in said
+    assert "Messages" not in sqs.receive_message(QueueUrl=dead)
+    use = allow(["kms:Decrypt", "kms:GenerateDataKey"], [source_key, dead_key])
+    document = json.dumps({"Version": "2012-10-17", "Statement": [use]})
+    iam.put_role_policy(RoleName=f"role-{name}", PolicyName="keys", PolicyDocument=document)
+    client.invoke(FunctionName=name, InvocationType="Event", Payload="null")
+    received = _until(lambda: sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=1).get("Messages"))
+    assert json.loads(received[0]["Body"])["requestPayload"] is None
+    gone = {"QueueUrl": source, "AttributeNames": [*counted, "ApproximateNumberOfMessagesNotVisible"]}
+    assert _until(lambda: sqs.get_queue_attributes(**gone)["Attributes"][counted[0]] == "0")
+    client.delete_event_source_mapping(UUID=mapping)

@@ -544,3 +544,33 @@ def test_version_of_a_secret_is_written_once_and_says_its_key(aws: LocalAws, key
     manager.put_secret_value(**named, SecretString="d", VersionStages=["blue"])
     listed = manager.list_secret_version_ids(**named)["Versions"]
     assert [(it["VersionStages"], it["KmsKeyIds"]) for it in listed] == [(["AWSCURRENT"], [key]), (["blue"], [key])]
+
+
+def test_dead_letter_stays_under_the_key_of_its_queue(
+    aws: LocalAws, session_of: Any, allow: Any, key: str, code_of: Any
+) -> None:
+    sqs, name = aws.client("sqs"), unique()
+    dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    policy = {"deadLetterTargetArn": f"arn:aws:sqs:{aws.region}:{aws.account}:{name}-dead", "maxReceiveCount": 1}
+    attributes = {"KmsMasterKeyId": key, "VisibilityTimeout": "0", "RedrivePolicy": json.dumps(policy)}
+    source = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    sqs.send_message(QueueUrl=source, MessageBody="secret")
+    sqs.receive_message(QueueUrl=source)
+    assert "Messages" not in sqs.receive_message(QueueUrl=source)
+    plain = session_of(allow("sqs:*", "*")).client("sqs")
+    assert code_of(plain.receive_message, QueueUrl=dead) == "KmsAccessDenied"
+    reader = session_of(allow("sqs:*", "*"), allow("kms:Decrypt", key)).client("sqs")
+    assert reader.receive_message(QueueUrl=dead)["Messages"][0]["Body"] == "secret"
+
+
+def test_key_of_a_replicated_secret_is_asked_in_its_region(
+    aws: LocalAws, session_of: Any, allow: Any, key: str, code_of: Any
+) -> None:
+    abroad = aws.client("kms", region_name="eu-west-1").create_key()["KeyMetadata"]["Arn"]
+    secret = aws.client("secretsmanager").create_secret(Name=unique(), KmsKeyId=key, SecretString="x")["ARN"]
+    asked = {"SecretId": secret, "AddReplicaRegions": [{"Region": "eu-west-1", "KmsKeyId": abroad}]}
+    on_secret, use = allow("secretsmanager:*", "*"), ["kms:Decrypt", "kms:GenerateDataKey"]
+    without = session_of(on_secret, allow(use, key)).client("secretsmanager")
+    assert code_of(without.replicate_secret_to_regions, **asked) == "AccessDeniedException"
+    replicating = session_of(on_secret, allow(use, [key, abroad])).client("secretsmanager")
+    assert replicating.replicate_secret_to_regions(**asked)["ReplicationStatus"][0]["KmsKeyId"] == abroad

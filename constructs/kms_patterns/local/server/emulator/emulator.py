@@ -110,7 +110,9 @@ _OF_LAMBDA_RUNTIME = {
 _OF_LAMBDA = {
     "handle_request": _HANDLER, "_emit_lambda_logs": "func request_id log_text error duration_ms log_source",
     "_execute_function_warm": "func event request_id", "_execute_function_with_config_scope": "func event",
-    "_functions": _REGIONAL, "_get_func_record_for_ref": "function_ref",
+    "_functions": _REGIONAL, "_get_func_record_for_ref": "function_ref", "_esm_backoff_until": _REGIONAL,
+    "_sqs_esm_concurrency": "esm func_rec config queue", "_route_async_failure": "target_arn func_name event result",
+    "_send_ddb_stream_failure_record": "esm func_rec batch stream_arn result condition",
 }  # fmt: skip
 _OF_STEP_FUNCTIONS = {
     "handle_request": _HANDLER, **dict.fromkeys(("_executions", "_map_runs", "_state_machines"), _REGIONAL),
@@ -136,7 +138,7 @@ _OF_SSM = {
     "_param_arn": "name", "_parameters": _REGIONAL, "_parameter_history": _REGIONAL,
 }  # fmt: skip
 _OF_SQS = {
-    "handle_request": _HANDLER, "_get_q": "url action", "_queue_name_to_url": _REGIONAL,
+    "handle_request": _HANDLER, "_get_q": "url action", "_queue_name_to_url": _REGIONAL, "_dlq_sweep": "q",
     "_Err": "code message status", "_queue_by_arn": "arn", "_url_from_path": "path", "_xml_err_resp": "code msg status",
 }  # fmt: skip
 _OF_LOGS = {
@@ -162,8 +164,7 @@ _OF_ACTIONS = {
     "extract_iam_action": "service method path headers body query_params",
 }  # fmt: skip
 _DELIVERS = {"_deliver_to_sqs": "endpoint envelope raw raw_message message_group_id message_dedup_id message_attributes"
-             " topic_arn"}  # fmt: skip
-_OF_SNS = {"_error": "code message status", "_topics": _REGIONAL}
+             " topic_arn", "_error": "code message status", "_topics": _REGIONAL}  # fmt: skip
 _OF_RESPONSES = {
     "get_account_id": "", "get_region": "", "now_iso": "", "request_scope": "account_id region",
     "set_request_account_id": "access_key_id",
@@ -191,7 +192,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     SSM: _OF_SSM,
     SECRETS_MANAGER: {"handle_request": _HANDLER, "_resolve": "secret_id use_arn_scope", "_secrets": _REGIONAL},
     SQS: _OF_SQS,
-    SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_DELIVERS, **_OF_SNS},
+    SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_DELIVERS},
     DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_tables"), _REGIONAL)},
     DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"},
     LAMBDA: _OF_LAMBDA,

@@ -45,6 +45,7 @@ from kms_patterns.local.server.s3 import batch_jobs, bucket_properties, object_e
 from kms_patterns.local.server.services import (
     configured_keys,
     event_targets,
+    function_deliveries,
     monitoring,
     redrive,
     secret_versions,
@@ -102,11 +103,15 @@ def install(kms: KmsService) -> None:
     _install_step_functions()
     replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
     _install_monitoring(kms)
-    _install_functions()
+    _install_functions(kms)
 
 
-def _install_functions() -> None:
+def _install_functions(kms: KmsService) -> None:
     replace = emulator.replace
+    replace(LAMBDA, "_sqs_esm_concurrency", partial(function_deliveries.polling, kms))
+    replace(LAMBDA, "_route_async_failure", partial(function_deliveries.failing, kms))
+    replace(LAMBDA, "_send_ddb_stream_failure_record", partial(function_deliveries.failing_batch, kms))
+    replace(emulator.SQS, "_dlq_sweep", function_deliveries.sweeping)
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", function_logs.log_handler)
     replace(LAMBDA_RUNTIME, "execution_credentials", function_logs.execution_environment)

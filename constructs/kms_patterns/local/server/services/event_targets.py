@@ -128,7 +128,7 @@ def require_by_policy(kms: KmsService, service: str, arn: str, principal: str, s
         NotPermitted: One of the policies does not allow it.
     """
     require_own_policy(service, arn, principal, source_arn)
-    _require_key(kms, service, arn, _acting_itself(principal, source_arn))
+    require_key(kms, service, arn, _acting_itself(principal, source_arn))
 
 
 def _acting_itself(principal: str, source_arn: str) -> Caller:
@@ -137,7 +137,12 @@ def _acting_itself(principal: str, source_arn: str) -> Caller:
     return ServiceCaller(principal, "AWSService", account, keys=keys)
 
 
-def _require_key(kms: KmsService, service: str, arn: str, caller: Caller) -> None:
+def require_key(kms: KmsService, service: str, arn: str, caller: Caller) -> None:
+    """Check that the key of a queue or topic lets ``caller`` write to it.
+
+    Raises:
+        NotPermitted: It does not.
+    """
     key = _key_of(service, arn)
     if key:
         context = {"aws:sns:topicArn" if service == "sns" else "aws:sqs:arn": arn}
@@ -160,7 +165,7 @@ def publishing_to_queue(kms: KmsService, original: Callable[..., None]) -> Calla
             if reach(SQS, "_queue_by_arn")(endpoint) is not None:
                 region, account = endpoint.split(":")[3:5]
                 with reach(RESPONSES, "request_scope")(account, region):
-                    _require_key(kms, "sqs", endpoint, _acting_itself("sns.amazonaws.com", topic_arn))
+                    require_key(kms, "sqs", endpoint, _acting_itself("sns.amazonaws.com", topic_arn))
         except NotPermitted as refused:
             logger.warning("SNS: queue %s of topic %s not reached: %s", endpoint, topic_arn, refused)
             return

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-k
 https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import (
@@ -98,10 +98,15 @@ def _secret_changed(request: Request) -> Iterator[Use]:
 
 
 def _secret_replicated(request: Request) -> Iterator[Use]:
-    # What the replicas' own keys are asked for is not modelled: they are in other Regions.
     secret = _secret(request)
-    if secret:
-        yield Use("Decrypt", _secret_key(secret), _secret_context(secret["ARN"], _VALIDATION))
+    if not secret:
+        return
+    yield Use("Decrypt", _secret_key(secret), _secret_context(secret["ARN"], _VALIDATION))
+    for replica in request.get("AddReplicaRegions") or ():
+        region, arn = str(replica.get("Region")), secret["ARN"].split(":")
+        # The key of a replica is asked in its Region, where the caller of this generator goes on meanwhile.
+        with reach(RESPONSES, "request_scope")(arn[4], region):
+            yield from _validated(_secret_key(replica), ":".join([*arn[:3], region, *arn[4:]]))
 
 
 def _secret_read(_request: Request, answer: ResponseMembers) -> Iterator[Use]:
@@ -135,13 +140,22 @@ def _secret_context(arn: str, version: str) -> dict[str, str]:
 def _queue(*operations: str) -> Any:
     def uses(request: Request) -> Iterator[Use]:
         try:
-            attributes = reach(SQS, "_get_q")(str(request.get("QueueUrl") or ""))["attributes"]
+            queue = reach(SQS, "_get_q")(str(request.get("QueueUrl") or ""))
         except reach(SQS, "_Err"):
             return
-        key, context = attributes.get("KmsMasterKeyId"), {"aws:sqs:arn": attributes.get("QueueArn", "")}
-        yield from (Use(operation, key, context) for operation in operations if key)
+        yield from message_uses(queue, operations)
 
     return uses
+
+
+def message_uses(queue: Mapping[str, Any], operations: Iterable[str] = ("Decrypt",)) -> Iterator[Use]:
+    """Yield how a queue's key is used, and the keys of the queues that its dead letters came from."""
+    attributes = queue["attributes"]
+    keys = {(attributes.get("KmsMasterKeyId"), attributes.get("QueueArn", ""))}
+    if "GenerateDataKey" not in operations:
+        keys |= {(key, arn) for key, arn in (it["kms"] for it in queue["messages"] if "kms" in it)}
+    for key, arn in sorted((key, arn) for key, arn in keys if key):
+        yield from (Use(operation, key, {"aws:sqs:arn": arn}) for operation in operations)
 
 
 def refuse_new_queue_key(url: str, key: object) -> None:

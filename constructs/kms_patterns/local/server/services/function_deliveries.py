@@ -1,0 +1,101 @@
+"""What Lambda and SQS move by themselves asks the keys of the queues and topics: as the function's role.
+
+Lambda polls a queue with its function's role, and writes a failed event with it; what it may not decrypt stays in the
+queue, what it may not write is dropped. A message keeps its encryption when SQS moves it to a dead-letter queue.
+
+AWS: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-server-side-encryption.html
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kms_patterns.local.server.emulator.acting import Acting, NotAssumable, NotPermitted, service_role
+from kms_patterns.local.server.emulator.emulator import LAMBDA, reach
+from kms_patterns.local.server.kms.kms_errors import KmsError
+from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.services.event_targets import require_key
+from kms_patterns.local.server.services.service_keys import ask
+from kms_patterns.local.server.services.service_uses import message_uses
+
+_LAMBDA = "lambda.amazonaws.com"
+_POLLING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+_WRITING = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}
+_PAUSE = 2
+
+logger = logging.getLogger("lambda")
+
+
+def polling(kms: KmsService, original: Callable[..., int]) -> Callable[..., int]:
+    """Take no batch from a queue that the function's role may not receive from, or whose key it may not use."""
+
+    def concurrency(mapping: dict[str, Any], func: Any, config: Any, queue: dict[str, Any] | None = None) -> int:
+        now = time.time()
+        if queue is None or not any(message["visible_at"] <= now for message in queue["messages"]):
+            return original(mapping, func, config, queue)
+        try:
+            role, arn = _role(config), queue["attributes"]["QueueArn"]
+            for action in _POLLING:
+                role.require(action, arn)
+            ask(kms, "sqs", role.caller, message_uses(queue))
+        except (KmsError, NotAssumable, NotPermitted) as refused:
+            mapping["LastProcessingResult"] = f"PROBLEM: {getattr(refused, 'message', refused)}"
+            reach(LAMBDA, "_esm_backoff_until")[mapping["UUID"]] = now + _PAUSE
+            return 0
+        return original(mapping, func, config, queue)
+
+    return concurrency
+
+
+def failing(kms: KmsService, original: Callable[..., None]) -> Callable[..., None]:
+    """Send a failed event to the destination of its function, as the function's role; otherwise drop it and log why."""
+
+    def route(target: str, name: str, event: Any, result: Any) -> None:
+        config = reach(LAMBDA, "_functions").get(name, {}).get("config", {})
+        if _may_write(kms, config, target):
+            original(target, name, event, result)
+
+    return route
+
+
+def failing_batch(kms: KmsService, original: Callable[..., None]) -> Callable[..., None]:
+    """Send the record of a failed batch to the destination of its mapping, as the function's role."""
+
+    def send(mapping: Mapping[str, Any], func: Mapping[str, Any], *failure: Any) -> None:
+        target = ((mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination")
+        if target and _may_write(kms, func.get("config") or func, target):
+            original(mapping, func, *failure)
+
+    return send
+
+
+def sweeping(original: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    """Let a message that is moved to a dead-letter queue keep the key of the queue that it was sent to."""
+
+    def sweep(queue: dict[str, Any]) -> None:
+        attributes = queue["attributes"]
+        if attributes.get("RedrivePolicy") and attributes.get("KmsMasterKeyId"):
+            for message in queue["messages"]:
+                message.setdefault("kms", [attributes["KmsMasterKeyId"], attributes["QueueArn"]])
+        original(queue)
+
+    return sweep
+
+
+def _may_write(kms: KmsService, config: Mapping[str, Any], target: str) -> bool:
+    service = target.split(":")[2] if target.count(":") > 1 else ""
+    try:
+        role = _role(config)
+        role.require(_WRITING.get(service, f"{service}:PutEvents"), target)
+        require_key(kms, service, target, role.caller)
+    except (KmsError, NotAssumable, NotPermitted) as refused:
+        logger.warning("Lambda: destination %s of %s not reached: %s", target, config.get("FunctionName"), refused)
+        return False
+    return True
+
+
+def _role(config: Mapping[str, Any]) -> Acting:
+    return service_role(str(config.get("Role", "")), _LAMBDA, str(config.get("FunctionName")))
