@@ -91,7 +91,7 @@ class KeyWatch(Construct):
         self._allow_recording()
         lost = [_of_rule(rule, "FailedInvocations") for rule in (*self._rules, *self._recording)]
         self.dashboard = key_monitoring.key_dashboard(
-            self, arns=arns, calls=self.calls, alarms=alarms, lost=lost, functions=functions
+            self, keys=len(arns), calls=self.calls, alarms=alarms, lost=lost, functions=functions
         )
 
     def grant_read_calls(self, grantee: iam.IGrantable) -> iam.Grant:

@@ -108,6 +108,9 @@ def _on(arns: Sequence[str]) -> Pattern:
 
 
 _WIDTH: Final = 24
+_SUCCESSES: Final = "filter not ispresent(detail.errorCode)"
+_OPERATIONS: Final = f"{_SUCCESSES} | stats count(*) as calls by detail.eventName | sort calls desc"
+_COST: Final = f"{_SUCCESSES} | stats count(*) as calls, calls * {DOLLARS_A_CALL:.6f} as dollars by bin(1h)"
 _CALLERS: Final = "stats count(*) as calls by detail.eventName, detail.userIdentity.arn | sort calls desc | limit 50"
 _REFUSALS: Final = (
     "fields @timestamp, detail.eventName, detail.userIdentity.arn, detail.errorMessage"
@@ -118,7 +121,7 @@ _REFUSALS: Final = (
 def key_dashboard(
     scope: Construct,
     *,
-    arns: Sequence[str],
+    keys: int,
     calls: aws_logs.ILogGroup,
     alarms: Sequence[cloudwatch.Alarm],
     lost: Sequence[cloudwatch.IMetric],
@@ -126,19 +129,13 @@ def key_dashboard(
 ) -> cloudwatch.Dashboard:
     """Return a dashboard within ``scope``; ``calls`` holds CloudTrail's events as EventBridge delivers them.
 
-    KMS counts successful cryptographic calls by key and operation as ``AWS/KMS SuccessfulRequest``.
-    See https://docs.aws.amazon.com/kms/latest/developerguide/monitoring-cloudwatch.html
+    See https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Stats.html
     """
-    successes = [
-        f"SEARCH('{{AWS/KMS,KeyArn,Operation}} MetricName=\"SuccessfulRequest\" KeyArn=\"{arn}\"', 'Sum', 3600)"
-        for arn in arns
-    ]
-    total = " + ".join(f"SUM({search})" for search in successes)
     dashboard = cloudwatch.Dashboard(scope, "Dashboard", default_interval=Duration.days(7))
     dashboard.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=_WIDTH))
     dashboard.add_widgets(
-        _graph("Calls by operation", [_math(search, "${PROP('Dim.Operation')}") for search in successes]),
-        _graph("Cost of the calls in dollars an hour", [_math(f"({total}) * {DOLLARS_A_CALL:.6f}", "dollars")]),
+        _table("Calls by operation", calls, _OPERATIONS, width=_WIDTH // 2),
+        _table("Cost of the calls in dollars an hour", calls, _COST, width=_WIDTH // 2),
     )
     dashboard.add_widgets(_table("Calls by caller", calls, _CALLERS))
     dashboard.add_widgets(_table("Refused and throttled calls", calls, _REFUSALS))
@@ -154,7 +151,7 @@ def key_dashboard(
         )
     dashboard.add_widgets(
         cloudwatch.TextWidget(
-            markdown=f"{len(arns)} key(s): ${len(arns) * DOLLARS_A_KEY} a month; the first and second rotation add as "
+            markdown=f"{keys} key(s): ${keys * DOLLARS_A_KEY} a month; the first and second rotation add as "
             "much. A call counts at the price of a symmetric key. [Prices](https://aws.amazon.com/kms/pricing/)",
             width=_WIDTH,
             height=2,
@@ -163,15 +160,7 @@ def key_dashboard(
     return dashboard
 
 
-def _math(expression: str, label: str) -> cloudwatch.IMetric:
-    return cloudwatch.MathExpression(expression=expression, label=label, using_metrics={}, period=Duration.hours(1))
-
-
-def _graph(title: str, metrics: Sequence[cloudwatch.IMetric]) -> cloudwatch.IWidget:
-    return cloudwatch.GraphWidget(title=title, left=metrics, width=_WIDTH // 2)
-
-
-def _table(title: str, calls: aws_logs.ILogGroup, query: str) -> cloudwatch.IWidget:
+def _table(title: str, calls: aws_logs.ILogGroup, query: str, *, width: int = _WIDTH) -> cloudwatch.IWidget:
     return cloudwatch.LogQueryWidget(
-        title=title, log_group_names=[calls.log_group_name], query_string=query, width=_WIDTH, height=8
+        title=title, log_group_names=[calls.log_group_name], query_string=query, width=width, height=8
     )
