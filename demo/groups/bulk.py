@@ -117,8 +117,8 @@ def operator_may_not_invoke_the_function(stage: Stage) -> str:
     return "invoked"
 
 
-def _job(stage: Stage, control: Any, role: str) -> str:
-    """Return what became of a job over the objects of the inbox under the old key."""
+def _job(stage: Stage, control: Any, role: str, operation: Any = None) -> str:
+    """Return what became of a job over the objects of the inbox under the old key; it updates their encryption."""
     old, new = (stage.output(STACK, f"{name}KeyArn") for name in ("Old", "Storage"))
     inbox, reports = (f"arn:aws:s3:::{stage.output(STACK, name)}" for name in ("InboxName", "JobReportsName"))
     place = {"Bucket": reports, "ManifestPrefix": "re-encryption/manifests"}
@@ -133,7 +133,7 @@ def _job(stage: Stage, control: Any, role: str) -> str:
     name = control.create_job(
         AccountId=stage.aws.account,
         ConfirmationRequired=False,
-        Operation={"S3UpdateObjectEncryption": {"ObjectEncryption": encryption}},
+        Operation=operation or {"S3UpdateObjectEncryption": {"ObjectEncryption": encryption}},
         Report={**report, "Format": "Report_CSV_20180820"},
         ClientRequestToken=uuid4().hex,
         Priority=1,
@@ -177,6 +177,17 @@ def role_without_the_new_key_updates_nothing(stage: Stage) -> str:
 def operator_may_not_pass_another_role(stage: Stage) -> str:
     control = client(stage, "s3control", STACK, "OperatorRoleArn")
     return _job(stage, control, stage.output(STACK, "BatchRoleArn"))
+
+
+@jobs.scenario(
+    who="operator",
+    what="has a job copy the objects to the reports, which it may read",
+    expected="refused: AccessDenied (s3:CreateJob)",
+)
+def operator_may_not_copy_by_a_job(stage: Stage) -> str:
+    control, reports = client(stage, "s3control", STACK, "OperatorRoleArn"), stage.output(STACK, "JobReportsName")
+    copied = {"TargetResource": f"arn:aws:s3:::{reports}", "TargetKeyPrefix": "re-encryption/reports/"}
+    return _job(stage, control, stage.output(STACK, "JobRoleArn"), {"S3PutObjectCopy": copied})
 
 
 @jobs.scenario(

@@ -266,7 +266,7 @@ def test_job_role_has_what_the_page_of_s3_names_and_only_reads_under_an_old_key(
     assert ordered(found) == ordered(expected)
 
 
-def test_operator_of_jobs_passes_that_role_to_batch_operations_alone(
+def test_operator_of_jobs_passes_that_role_to_batch_operations_alone_and_for_one_operation(
     stack: cdk.Stack,
     synth: Synth,
     re_encryption: BucketReEncryption,
@@ -275,9 +275,17 @@ def test_operator_of_jobs_passes_that_role_to_batch_operations_alone(
 ) -> None:
     operator = role("Operator")
     re_encryption.grant_run(operator)
-    (passing,) = [it for it in role_statements(synth(stack), stack, operator) if it["Action"] == "iam:PassRole"]
+    found = role_statements(synth(stack), stack, operator)
+    (passing,) = [it for it in found if it["Action"] == "iam:PassRole"]
     assert passing["Resource"] == stack.resolve(re_encryption.role.role_arn)
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "batchoperations.s3.amazonaws.com"}}
+    conditions = {it["Action"]: it.get("Condition") for it in found if "Job" in str(it["Action"])}
+    only = "S3UpdateObjectEncryption"
+    assert conditions == {
+        "s3:CreateJob": {"StringEquals": {"s3:RequestJobOperation": only}},
+        "s3:UpdateJobStatus": {"StringEquals": {"s3:ExistingJobOperation": only}},
+        "s3:DescribeJob": None,
+    }
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,9 @@ class BucketReEncryption(Construct):
     def grant_run(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to create, confirm, cancel and watch jobs with this role, and to read their reports.
 
-        Jobs have no name when they are created, so that ``s3:CreateJob`` names none: what a job can do is its role's
-        permissions, and ``iam:PassRole`` names this role alone.
+        Jobs have no name when they are created, so that ``s3:CreateJob`` names none. It names the operation, since the
+        role reads objects and writes reports: a job that copies would bring the one into the other.
+        ``iam:PassRole`` names this role alone.
         """
         grant_objects(self._reports, grantee, actions.DOWNLOAD, [f"{self._prefix}*"])
         jobs = Stack.of(self).format_arn(
@@ -111,14 +112,18 @@ class BucketReEncryption(Construct):
             resource_arns=[self.role.role_arn],
             conditions={"StringEquals": {"iam:PassedToService": BATCH_OPERATIONS}},
         )
-        for allowed, arn in (
-            ([actions.S3_CREATE_JOB], "*"),
-            (list(actions.S3_JOBS), jobs),
-            (["s3:ListBucketMultipartUploads"], self._bucket.bucket_arn),
-        ):
-            granted = aws_iam.Grant.add_to_principal(grantee=grantee, actions=allowed, resource_arns=[arn])
+        for action, key in actions.S3_JOBS.items():
+            granted = aws_iam.Grant.add_to_principal(
+                grantee=grantee,
+                actions=[action],
+                resource_arns=["*" if action == "s3:CreateJob" else jobs],
+                conditions={"StringEquals": {key: actions.JOB_OPERATION}} if key else None,
+            )
             passing = passing.combine(granted)
-        return passing
+        listing = aws_iam.Grant.add_to_principal(
+            grantee=grantee, actions=["s3:ListBucketMultipartUploads"], resource_arns=[self._bucket.bucket_arn]
+        )
+        return passing.combine(listing)
 
 
 _ROLE_FINDINGS: Final = {

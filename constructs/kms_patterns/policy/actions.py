@@ -220,8 +220,13 @@ RE_ENCRYPTED: Final = ObjectUse(
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html, Update object encryption."""
 MANIFESTS: Final = ObjectUse((S3_PUT_OBJECT, S3_GET_OBJECT, S3_GET_OBJECT_VERSION), ())
 """What such a job does with the manifest that it generates, by the same page; under SSE-S3."""
-S3_CREATE_JOB: Final = "s3:CreateJob"
-S3_JOBS: Final = ("s3:DescribeJob", "s3:UpdateJobStatus")
+JOB_OPERATION: Final = "S3UpdateObjectEncryption"
+S3_JOBS: Final[Mapping[str, str | None]] = {
+    "s3:CreateJob": "s3:RequestJobOperation",
+    "s3:UpdateJobStatus": "s3:ExistingJobOperation",
+    "s3:DescribeJob": None,
+}
+"""What runs jobs, by the condition key of its operation: a job that copies would use the same role to read objects."""
 STATES_RUN: Final[Mapping[str, Sequence[str]]] = {
     "machine": ("states:StartExecution",),
     "execution": (

@@ -148,9 +148,12 @@ def operator() -> Iterator[Scenario]:
     for resource, action in (*asked.items(), *(("execution:{}:run", action) for action in executions)):
         for name, allowed in ((NAME, True), ("another", False)):
             yield Scenario(role, f"states:{action}", f"{ARN}:{resource.format(name)}", allowed=allowed)
-    yield Scenario(role, "s3:CreateJob", "*", allowed=True)
-    for action in ("DescribeJob", "UpdateJobStatus"):
-        yield Scenario(role, f"s3:{action}", "arn:aws:s3:any-region-1:888877776666:job/1", allowed=True)
+    job = "arn:aws:s3:any-region-1:888877776666:job/1"
+    for name, allowed in (("S3UpdateObjectEncryption", True), ("S3PutObjectCopy", False)):
+        asked_for, existing = {"s3:RequestJobOperation": name}, {"s3:ExistingJobOperation": name}
+        yield Scenario(role, "s3:CreateJob", "*", allowed=allowed, context=asked_for)
+        yield Scenario(role, "s3:UpdateJobStatus", job, allowed=allowed, context=existing)
+    yield Scenario(role, "s3:DescribeJob", job, allowed=True)
     yield Scenario(role, "s3:ListBucketMultipartUploads", f"{STACK}/Inbox", allowed=True, context=TLS)
     for service, on, allowed in (
         ("batchoperations.s3.amazonaws.com", job_role, True),
