@@ -101,6 +101,23 @@ def test_planted_statement_that_says_the_same_is_replaced(s3):
     check(s3)
 
 
+@pytest.mark.parametrize("code", [(400, "InvalidRequest"), (400, "KMS.DisabledException"), (403, "InvalidObjectState")])
+def test_object_planted_under_an_encryption_that_cannot_be_read_is_replaced(s3, code):
+    """Such as SSE-C, or another key, where the bucket's policy lets an uploader choose."""
+    sign()
+    genuine = s3.get_object
+
+    def planted(**request):
+        if request["Key"].endswith(".sig"):
+            raise s3._error(*code, "GetObject")
+        return genuine(**request)
+
+    s3.get_object = planted
+    assert sign()["signed"]
+    s3.get_object = genuine
+    check(s3)
+
+
 @pytest.mark.parametrize("suffix", [".sig", ".dsse.json"])
 @pytest.mark.parametrize("spoil", [None, b"junk"])
 def test_each_output_that_is_lost_or_false_is_made_again(suffix, spoil, s3):
