@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from kms_patterns.access.live.key_inventory import ACTIONS, KeyRecord, dead_statements
 from kms_patterns.cli import re_encryption
 from kms_patterns.cli.bulk import line
+from kms_patterns.cli.failures import Failed, written_by_others
 from kms_patterns.cli.main import main
 from kms_patterns.cli.re_encryption import cost, job
 from kms_patterns.local import LocalAws
@@ -332,6 +333,23 @@ def test_inventory_is_counted_and_never_enough_to_disable_the_key(aws: LocalAws,
     assert "Look at the buckets themselves" in other.output
     s3.put_object(Bucket=bucket.reports, Key="manifest.json", Body=json.dumps({**manifest, "fileFormat": "ORC"}))
     assert "configure the inventory as CSV" in run(*words).output
+    for written in ([], manifest | {"files": [5]}, manifest | {"creationTimestamp": "\x1b[2K"}):
+        s3.put_object(Bucket=bucket.reports, Key="manifest.json", Body=json.dumps(written))
+        refused = run(*words)
+        assert (refused.exit_code, refused.output.count("\n"), "\x1b" in refused.output) == (2, 1, False)
+    s3.put_object(Bucket=bucket.reports, Key="1.csv.gz", Body=gzip.compress(rows[0].encode()))
+    s3.put_object(Bucket=bucket.reports, Key="manifest.json", Body=json.dumps(manifest | {"sourceBucket": "b\x1b[8m"}))
+    assert "\\x1b[8m, inventory of" in run(*words).output
+
+
+@pytest.mark.parametrize("report", [b"too,short\n", b"\xff\n", b"\n"])
+def test_report_that_another_principal_wrote_is_refused_in_one_line(bucket: SimpleNamespace, report: bytes) -> None:
+    found = {"Report": {"Bucket": f"arn:aws:s3:::{bucket.reports}", "Prefix": "written"}, "JobId": "1"}
+    bucket.s3.put_object(Bucket=bucket.reports, Key="rows", Body=report)
+    manifest = json.dumps({"Results": [{"Key": "rows"}]})
+    bucket.s3.put_object(Bucket=bucket.reports, Key="written/job-1/manifest.json", Body=manifest)
+    with pytest.raises(Failed, match="the report is not as AWS writes it"), written_by_others("the report"):
+        list(re_encryption._report(bucket.s3, found))
 
 
 def test_report_that_lacks_an_object_is_not_a_success(

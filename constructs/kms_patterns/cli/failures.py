@@ -1,5 +1,7 @@
 """Exit codes of the command line, and errors in one line."""
 
+import csv
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,11 +16,23 @@ class Failed(click.ClickException):
 
     exit_code = ERROR
 
-    def format_message(self) -> str:
-        """Return the message without a character that a terminal would act on."""
-        from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
 
-        return visible_lines(self.message)
+@contextmanager
+def written_by_others(place: str) -> Iterator[None]:
+    """Turn an error of reading a file that another principal wrote into one line and exit code 2."""
+    try:
+        yield
+    except (
+        ArithmeticError,
+        EOFError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        csv.Error,
+        zlib.error,
+    ) as error:
+        raise Failed(f"{place} is not as AWS writes it: {type(error).__name__}: {error}") from error
 
 
 @contextmanager
@@ -45,3 +59,6 @@ def errors_explained() -> Iterator[None]:
         raise Failed(str(error)) from error
     except KeyError as error:
         raise Failed(str(error.args[0])) from error
+
+
+_MALFORMED = (ArithmeticError, EOFError, LookupError, RecursionError, TypeError, ValueError, csv.Error, zlib.error)

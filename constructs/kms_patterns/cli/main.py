@@ -37,11 +37,16 @@ class _ExtraMissing(click.ClickException):
 
 
 class _Commands(click.Group):
-    """Commands that say in one line which extra they need, where it is not installed."""
+    """Commands that say in one line which extra they need, and whose errors move no cursor, whatever they quote."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
+
+            vars(error)["message"] = visible_lines(error.message)
+            raise
         except ModuleNotFoundError as error:
             extra = _EXTRAS.get((error.name or "").partition(".")[0])
             if extra is None:

@@ -13,7 +13,7 @@ import boto3
 import click
 from botocore.exceptions import ClientError
 
-from kms_patterns.cli.failures import errors_explained
+from kms_patterns.cli.failures import Failed, errors_explained, written_by_others
 from kms_patterns.local.aws_session import reach_s3_control
 from kms_patterns.policy.prices import OF_A_BATCH_JOB, OF_A_BULK_RUN
 
@@ -59,8 +59,9 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
         if found["Status"] != "Complete":
             click.echo(f"job {name} is {found['Status']}: {_reasons(found)}", err=True)
         try:
-            outcomes = _say(name, found, _report(session.client("s3"), found))
-        except ClientError as error:
+            with written_by_others("the report"):
+                outcomes = _say(name, found, _report(session.client("s3"), found))
+        except (ClientError, Failed) as error:
             raise click.ClickException(
                 f"job {name} is {found['Status']}, and its report was not read: {error}"
             ) from error

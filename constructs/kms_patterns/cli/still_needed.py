@@ -17,7 +17,7 @@ import boto3
 import click
 from botocore.exceptions import ClientError
 
-from kms_patterns.cli.failures import errors_explained
+from kms_patterns.cli.failures import errors_explained, written_by_others
 
 _AT_ONCE: Final = 16
 _PAGE: Final = 1000
@@ -45,6 +45,8 @@ def still_needed(
     An inventory in CSV spares a look at each version that it lists as not under KMS. It lists what was there when it
     was made, so that the status is 1 in any case: look at the bucket itself before you disable the key.
     """
+    from kms_patterns.access.report.wording import visible  # noqa: PLC0415
+
     if not buckets and not manifests:
         raise click.UsageError("give --bucket, --inventory, or both")
     with errors_explained():
@@ -59,10 +61,11 @@ def still_needed(
             )
         for manifest in manifests:
             s3 = session.client("s3")
-            source, made, rows = inventory(s3, manifest)
-            counts = inventoried(s3, source, rows, arn)
+            with written_by_others(manifest):
+                source, made, rows = inventory(s3, manifest)
+                counts = inventoried(s3, source, rows, arn)
             click.echo(
-                f"{source}, inventory of {made:%Y-%m-%d %H:%M} UTC: {counts['needed']:,} under {arn}, "
+                f"{visible(source)}, inventory of {made:%Y-%m-%d %H:%M} UTC: {counts['needed']:,} under {arn}, "
                 f"{counts['other']:,} not, {counts['unknown']:,} unknown; what changed since then is not in it"
             )
             total += counts
