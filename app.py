@@ -12,6 +12,7 @@ from aws_cdk.aws_s3.mixins import BucketAutoDeleteObjects
 
 from kms_patterns import EncryptedBucket, KeyLifecycle
 from kms_patterns.keys.errors import RegionUnsupported
+from kms_patterns.patterns.encrypted_bucket import emptying
 from kms_patterns.policy.conditions import has_function_urls
 from stacks import ReferenceStack, discovered
 
@@ -32,6 +33,7 @@ def add_stacks(app: cdk.App) -> None:
         # S3 deletes empty buckets only (BucketNotEmpty).
         for bucket in [found for found in app.node.find_all() if isinstance(found, EncryptedBucket)]:
             cdk.Mixins.of(bucket).apply(BucketAutoDeleteObjects())
+            emptying(bucket.stack)
 
 
 def _missing_in_region(stack: type[ReferenceStack], env: cdk.Environment) -> str | None:

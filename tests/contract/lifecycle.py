@@ -110,9 +110,20 @@ class Target:
             self.physical[stack] = [(it["ResourceType"], it["PhysicalResourceId"]) for it in held]
 
     def left(self, stack: str) -> tuple[list[str], int]:
-        """Return what is left of a destroyed stack, and how many resources were looked for."""
-        looked = [(kind, name) for kind, name in self.physical[stack] if kind in _EXISTS]
-        return [f"{kind} {name}" for kind, name in looked if _exists(self.session, kind, name)], len(looked)
+        """Return what is left of a destroyed stack, and how many resources were looked for.
+
+        Raises:
+            ClickException: The stack has a resource of a type that is not looked for.
+        """
+        unknown = {kind for kind, _ in self.physical[stack]} - _LISTED.keys() - _PARTS
+        if unknown:
+            raise click.ClickException(f"{stack} has {', '.join(sorted(unknown))}, which nothing here looks for")
+        looked = {it for it in self.physical[stack] if it[0] in _LISTED}
+        return _told(self.session, looked & everything(self.session)), len(looked)
+
+    def appeared(self, before: set[tuple[str, str]]) -> list[str]:
+        """Return what exists and did not before, whoever made it."""
+        return _told(self.session, everything(self.session) - before)
 
     def cdk(self, *words: str) -> None:
         """Run the CDK command line.
@@ -128,50 +139,56 @@ class Target:
             raise click.ClickException(f"cdk {words[0]} failed:\n{(done.stdout + done.stderr)[-3000:]}")
 
 
-def _pending(session: Any, name: str) -> bool:
-    return session.client("kms").describe_key(KeyId=name)["KeyMetadata"]["KeyState"] != "PendingDeletion"
-
-
-def _log_group(session: Any, name: str) -> bool:
-    found = session.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-    return any(group["logGroupName"] == name for group in found)
-
-
-# By type: whether it exists. A key counts as gone when it is pending deletion, which costs nothing.
-_EXISTS: Mapping[str, Callable[[Any, str], object]] = {
-    "AWS::KMS::Key": _pending,
-    "AWS::KMS::Alias": lambda session, name: session.client("kms").describe_key(KeyId=name),
-    "AWS::S3::Bucket": lambda session, name: session.client("s3").get_bucket_location(Bucket=name),
-    "AWS::IAM::Role": lambda session, name: session.client("iam").get_role(RoleName=name),
-    "AWS::Lambda::Function": lambda session, name: session.client("lambda").get_function(FunctionName=name),
-    "AWS::Logs::LogGroup": _log_group,
-    "AWS::SQS::Queue": lambda session, name: session.client("sqs").get_queue_attributes(QueueUrl=name),
-    "AWS::SNS::Topic": lambda session, name: session.client("sns").get_topic_attributes(TopicArn=name),
-    "AWS::DynamoDB::GlobalTable": lambda session, name: session.client("dynamodb").describe_table(TableName=name),
-    "AWS::Events::Rule": lambda session, name: session.client("events").describe_rule(Name=name),
-    "AWS::CloudWatch::Alarm": lambda session, name: session.client("cloudwatch").describe_alarms(AlarmNames=[name])[
-        "MetricAlarms"
-    ],
-    "AWS::CloudWatch::Dashboard": lambda session, name: session.client("cloudwatch").get_dashboard(DashboardName=name),
+# By type: what lists CloudFormation's physical ids of it.
+_LISTED: Mapping[str, tuple[str, str, str]] = {
+    "AWS::KMS::Key": ("kms", "list_keys", "Keys[].KeyId"),
+    "AWS::KMS::Alias": ("kms", "list_aliases", "Aliases[?!starts_with(AliasName, 'alias/aws/')].AliasName"),
+    "AWS::S3::Bucket": ("s3", "list_buckets", "Buckets[].Name"),
+    "AWS::IAM::Role": ("iam", "list_roles", "Roles[].RoleName"),
+    "AWS::Lambda::Function": ("lambda", "list_functions", "Functions[].FunctionName"),
+    "AWS::Logs::LogGroup": ("logs", "describe_log_groups", "logGroups[].logGroupName"),
+    "AWS::Logs::ResourcePolicy": ("logs", "describe_resource_policies", "resourcePolicies[].policyName"),
+    "AWS::SQS::Queue": ("sqs", "list_queues", "QueueUrls[]"),
+    "AWS::SNS::Topic": ("sns", "list_topics", "Topics[].TopicArn"),
+    "AWS::DynamoDB::GlobalTable": ("dynamodb", "list_tables", "TableNames[]"),
+    "AWS::Events::Rule": ("events", "list_rules", "Rules[].Name"),
+    "AWS::CloudWatch::Alarm": ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName"),
+    "AWS::CloudWatch::Dashboard": ("cloudwatch", "list_dashboards", "DashboardEntries[].DashboardName"),
+    "AWS::StepFunctions::StateMachine": ("stepfunctions", "list_state_machines", "stateMachines[].stateMachineArn"),
 }
-_NOT_THERE = ("NotFound", "NoSuch", "NonExistent", "ResourceNotFound", "404")
+# Parts of one of these, gone with it.
+_PARTS = {
+    "AWS::IAM::Policy", "AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::CDK::Metadata",
+    "AWS::Lambda::Permission", "AWS::Lambda::Url", "AWS::Lambda::EventInvokeConfig", "Custom::S3AutoDeleteObjects",
+}  # fmt: skip
 
 
-def _exists(session: Any, kind: str, name: str) -> bool:
-    try:
-        return bool(_EXISTS[kind](session, name))
-    except ClientError as error:
-        if any(word in error.response["Error"]["Code"] for word in _NOT_THERE):
-            return False
-        raise
+def everything(session: Any) -> set[tuple[str, str]]:
+    """Return type and physical id of every resource of the account and Region whose type stacks here have."""
+    found = set()
+    for kind, (service, operation, names) in _LISTED.items():
+        pages = session.client(service).get_paginator(operation).paginate()
+        found |= {(kind, name) for name in pages.search(names) if name}
+    return found
 
 
-def live(target: Target, stacks: Sequence[str], use: Callable[[Outputs], str]) -> None:
-    """Deploy, use, destroy and count, twice.
+def _told(session: Any, found: set[tuple[str, str]]) -> list[str]:
+    return [f"{kind} {name}" for kind, name in sorted(found) if kind != "AWS::KMS::Key" or _stays(session, name)]
+
+
+def _stays(session: Any, key_id: str) -> bool:
+    # Pending deletion costs nothing; a key of AWS comes by itself, when a service first needs it.
+    found = session.client("kms").describe_key(KeyId=key_id)["KeyMetadata"]
+    return found["KeyState"] != "PendingDeletion" and found["KeyManager"] != "AWS"
+
+
+def live(target: Target, stacks: Sequence[str], use: Callable[[Outputs], str], *, alone: bool = False) -> None:
+    """Deploy, use, destroy and count, twice; ``alone`` in an account, whatever else is there then is left behind.
 
     Raises:
         ClickException: A step failed, or something is left.
     """
+    before = everything(target.session)
     for attempt in ("first", "second"):
         outputs = target.deploy(stacks)
         target.said(f"{attempt} deployment of {len(stacks)} stacks")
@@ -179,6 +196,7 @@ def live(target: Target, stacks: Sequence[str], use: Callable[[Outputs], str]) -
         target.destroy(stacks)
         counts = {stack: target.left(stack) for stack in stacks}
         left = [what for found, _looked in counts.values() for what in found]
+        left += target.appeared(before) if alone else []
         target.said(
             f"  destroyed: {sum(looked for _, looked in counts.values())} resources looked for, {len(left)} left"
         )
@@ -278,10 +296,13 @@ def created(aws: LocalAws, stack: str, body: str, actions: Sequence[str]) -> str
     Raises:
         ClickException: It was not deleted.
     """
-    stacks = aws.client("cloudformation")
+    stacks, s3, bucket = aws.client("cloudformation"), aws.client("s3"), f"templates-{aws.account}"
+    s3.create_bucket(Bucket=bucket)
+    # A request holds 51,200 bytes of a template, an object 1 MB.
+    s3.put_object(Bucket=bucket, Key=stack, Body=body.encode())
     stacks.create_stack(
         StackName=stack,
-        TemplateBody=body,
+        TemplateURL=f"https://s3.{aws.region}.amazonaws.com/{bucket}/{stack}",
         RoleARN=narrow(aws, actions),
         OnFailure="DO_NOTHING",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
@@ -354,11 +375,11 @@ def _embedded(aws: LocalAws, names: Sequence[str], options: Sequence[str], folde
     target.cdk("synth", "--quiet")
     files = {path.name.split(".")[0]: path for path in (folder / "cdk.out").glob("*.template.json")}
     every = list(names) == ["all"]
-    bodies = {name: _short(files[name]) for name in (sorted(files) if every else names)}
+    bodies = {name: files[name].read_text(encoding="utf-8") for name in (sorted(files) if every else names)}
     narrow(aws, documented([json.loads(body) for body in bodies.values()]))
     target.variables = {**target.variables, **deployer(aws)}
     use = played(aws, node_executable()) if every else used(aws.session(), names)
-    live(target, list(bodies), use)
+    live(target, list(bodies), use, alone=True)
     wrong = []
     for name, body in bodies.items() if count else ():
         made, different = removals(aws, name, body, count)
@@ -366,11 +387,6 @@ def _embedded(aws: LocalAws, names: Sequence[str], options: Sequence[str], folde
         click.echo(f"{name}: {made} deployments, {len(different)} not as documented")
     if wrong:
         raise click.ClickException("\n".join(wrong))
-
-
-def _short(template: Path) -> str:
-    # A request takes a template of 51,200 bytes; the CDK's are indented.
-    return json.dumps(json.loads(template.read_text(encoding="utf-8")), separators=(",", ":"))
 
 
 def _ask(session: Any, profile: str, stacks: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict, Unpack, cast
 
-from aws_cdk import Duration
+from aws_cdk import CfnResource, CustomResourceProviderBase, Duration, RemovalPolicy, Stack, aws_logs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -156,12 +156,31 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         statements = only_under_key(f"{arn}/*", names)
         roles = deployers(stack_of(scope), configured_by)
         deny(self, *statements, configured_by_deployment(arn, roles, configured_by))
+        emptying(stack_of(self))
 
 
 def deny(bucket: s3.Bucket, *statements: Document) -> None:
     """Add statements to the policy of ``bucket``, which has one that enforces TLS, all of them at once."""
     policy = cast("s3.BucketPolicy", bucket.policy)
     policy.document.add_statements(*(iam.PolicyStatement.from_json(statement) for statement in statements))
+
+
+def emptying(stack: Stack) -> CustomResourceProviderBase | None:
+    """Return the CDK's function that empties buckets of a stack, if there is one, with a log group of the stack.
+
+    Lambda would make the log group at the first call, and it would stay when the stack is deleted.
+
+    See https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
+    """
+    found = stack.node.try_find_child("Custom::S3AutoDeleteObjectsCustomResourceProvider")
+    if not isinstance(found, CustomResourceProviderBase):
+        return None
+    function = found.node.find_child("Handler")
+    if isinstance(function, CfnResource) and not found.node.try_find_child("Logs"):
+        week, gone = aws_logs.RetentionDays.ONE_WEEK, RemovalPolicy.DESTROY
+        logs = aws_logs.LogGroup(found, "Logs", retention=week, removal_policy=gone)
+        function.add_property_override("LoggingConfig", {"LogGroup": logs.log_group_name})
+    return found
 
 
 def check_names(construct_id: str, **given: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from aws_cdk import CustomResourceProviderBase, Duration
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -11,7 +11,7 @@ from constructs import Construct
 from kms_patterns.functions.acknowledgements import acknowledge
 from kms_patterns.keys.key_options import KeyLifecycle, removal_policy
 from kms_patterns.keys.synth.deployment_role import deployers
-from kms_patterns.patterns.encrypted_bucket import check_names, deny
+from kms_patterns.patterns.encrypted_bucket import check_names, deny, emptying
 from kms_patterns.policy.actions import S3_PUT_OBJECT, S3_REPLICATE_OBJECT
 from kms_patterns.policy.bucket_statements import configured_by_deployment, former_versions_stay_former
 
@@ -80,9 +80,9 @@ class PublicBucket(s3.Bucket):
 
     def _emptying_role(self) -> list[str]:
         """Return the role of the custom resource that empties an ephemeral bucket."""
-        found = self.stack.node.try_find_child("Custom::S3AutoDeleteObjectsCustomResourceProvider")
+        found = emptying(self.stack)
         emptied = self.node.try_find_child("AutoDeleteObjectsCustomResource") is not None
-        return [found.role_arn] if emptied and isinstance(found, CustomResourceProviderBase) else []
+        return [found.role_arn] if emptied and found else []
 
 
 _NO_ACCESS_LOG = "What is read is public; one role alone can write, and CloudTrail records its GetPublicKey."
