@@ -192,7 +192,11 @@ def live(target: Target, stacks: Sequence[str], use: Callable[[Outputs], str], *
     for attempt in ("first", "second"):
         outputs = target.deploy(stacks)
         target.said(f"{attempt} deployment of {len(stacks)} stacks")
+        deployed = everything(target.session)
         target.said(f"  used: {use(outputs)}")
+        # Roles, keys and a queue of the scenarios themselves; a log group is what a function may have made.
+        made = everything(target.session) - deployed
+        before |= {it for it in made if it[0] != "AWS::Logs::LogGroup"}
         target.destroy(stacks)
         counts = {stack: target.left(stack) for stack in stacks}
         left = [what for found, _looked in counts.values() for what in found]
