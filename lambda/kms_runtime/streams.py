@@ -87,6 +87,8 @@ def write_all(sink: Sink, data: bytes | memoryview) -> None:
         written = sink.write(data)
 
 
+SMALL = 16 * 1024
+"""Bytes that are read before memory for a whole frame is taken: new memory costs more than a small message."""
 WORTH_A_THREAD = 256 * 1024
 AHEAD = 3
 _HASHES = {"secp256r1": "sha256", "secp384r1": "sha384"}

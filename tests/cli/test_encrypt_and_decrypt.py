@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kms_runtime.cli import encrypt_decrypt, file_streams, outputs, progress, trees
+from kms_runtime.cli import file_streams, outputs, progress, side_by_side, trees
 from kms_runtime.cli.places import shown
 from kms_runtime.message import EncryptedDataKey, MessageKeys, serialize_context
 from kms_runtime.message.header import serialize_data_keys
@@ -208,7 +208,7 @@ def test_signal_between_a_partial_file_and_its_block_leaves_none(tmp_path):
     # The ``with`` statement that would call __exit__ was not reached.
     writing.__enter__()
     assert [path.suffix for path in tmp_path.iterdir()] == [".partial"]
-    with pytest.raises(SystemExit), encrypt_decrypt._terminable():
+    with pytest.raises(SystemExit), side_by_side.terminable():
         sys.exit(143)
     assert [*tmp_path.iterdir()] == []
 

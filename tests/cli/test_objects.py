@@ -2,8 +2,11 @@
 
 import base64
 import json
+import multiprocessing
 import os
+import signal
 from contextlib import suppress
+from pathlib import Path
 
 import click
 import pytest
@@ -11,8 +14,9 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.progress import Progress
 
-from kms_runtime.cli import encrypt_decrypt, options, progress, s3_objects
+from kms_runtime.cli import options, progress, s3_objects, side_by_side
 from kms_runtime.cli.armor import Armored, Dearmored
+from kms_runtime.cli.encryption import Encryption
 from kms_runtime.cli.places import S3Place
 from kms_runtime.errors import MessageFormatError
 
@@ -291,15 +295,28 @@ def test_interrupted_run_ends_within_a_file():
             ended.append(pair.name)
 
     with pytest.raises(SystemExit):
-        encrypt_decrypt._side_by_side(process, ["interrupted", *map(encrypt_decrypt.Path, "abc")], report.stop, 8)
+        side_by_side.on_threads(process, ["interrupted", *map(Path, "abc")], report.stop, 8)
     assert set(ended) <= set("abc")
 
 
-def test_run_after_an_interrupted_one_calls_kms_for_the_unfinished_files_only(run, keys, aws, tmp_path, monkeypatch):
+@pytest.fixture
+def many(tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
     for number in range(12):
-        (tmp_path / "many").mkdir(exist_ok=True)
-        (tmp_path / "many" / str(number)).write_bytes(b"x")
-    genuine, made = progress.Report.done, []
+        (folder / str(number)).write_bytes(b"x")
+    return folder
+
+
+@pytest.fixture(params=[0, 2], ids=["threads", "processes"])
+def workers(request, monkeypatch):
+    monkeypatch.setattr(side_by_side, "AT_A_TIME", {"files": 2})
+    monkeypatch.setattr(side_by_side, "processes", lambda _files: request.param)
+
+
+@pytest.mark.usefixtures("workers")
+def test_run_after_an_interrupted_one_calls_kms_for_the_unfinished_files_only(run, keys, aws, many, monkeypatch):
+    genuine, made, out = progress.Report.done, [], many.parent / "out"
 
     def done(self, *arguments):
         genuine(self, *arguments)
@@ -307,18 +324,73 @@ def test_run_after_an_interrupted_one_calls_kms_for_the_unfinished_files_only(ru
         if len(made) == 4:
             raise SystemExit(143)
 
-    monkeypatch.setattr(encrypt_decrypt, "_AT_A_TIME", {"files": 2})
     monkeypatch.setattr(progress.Report, "done", done)
     before = len(aws.kms_calls())
-    arguments = ("encrypt", "-r", "many", "-o", "out", "-k", keys.first)
+    arguments = ("encrypt", "-r", many, "-o", "out", "-k", keys.first)
     assert run(*arguments).code == 143
-    there, interrupted = len(list((tmp_path / "out").iterdir())), len(aws.kms_calls())
-    # Those of the other thread may have been under way: its call was made, and its file is not there.
+    there, interrupted = len(list(out.iterdir())), len(aws.kms_calls())
+    # Those of the other thread or process may have been under way: its call was made, and its file is not there.
     assert 4 <= there <= interrupted - before <= there + 2
+    assert [path.suffix for path in out.iterdir()] == [".encrypted"] * there
     done = run(*arguments)
     assert done.stderr == f"{12 - there} files done, 0 failed, {there} there already, 0 passed over\n"
     assert len(aws.kms_calls()) - interrupted == 12 - there
-    assert len(list((tmp_path / "out").iterdir())) == 12
+    assert len(list(out.iterdir())) == 12
+
+
+@pytest.mark.usefixtures("workers")
+def test_every_result_and_failure_of_a_tree_is_told_whoever_made_it(run, keys, many):
+    assert run("encrypt", "-r", many, "-o", "out", "-k", keys.first, *TENANT).code == 0
+    (many.parent / "out" / "7.encrypted").write_bytes(b"no message")
+    (many.parent / "out" / "8.encrypted").chmod(0o600)
+    done = run("decrypt", "-r", "out", "-o", "back", "-k", keys.first, "--json", "--metadata-output", "said")
+    lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    failed = [(line["input"], line["error"]) for line in lines if "error" in line]
+    assert (done.code, failed) == (3, [("out/7.encrypted", "MessageFormatError")])
+    assert sorted(line["output"] for line in lines if "output" in line) == sorted(
+        f"back/{number}" for number in range(12) if number != 7
+    )
+    assert len((many.parent / "said").read_text().splitlines()) == 11
+    assert "11 files done, 1 failed, 0 there already" in done.stderr
+
+
+@pytest.mark.parametrize("workers", [2], indirect=True)
+@pytest.mark.usefixtures("workers")
+def test_files_of_a_process_that_was_killed_are_failures_and_the_others_are_done(run, keys, many, monkeypatch):
+    genuine = Encryption.run
+    arguments = ("encrypt", "-r", many, "-o", "out", "-k", keys.first)
+
+    def killed(self, source, *others, **options):
+        if source.name == "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return genuine(self, source, *others, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Encryption, "run", killed)
+        done = run(*arguments)
+    assert (done.code, "ProcessEnded: its process ended with -9" in done.stderr) == (1, True)
+    assert int(done.stderr.splitlines()[-1].split()[0]) >= 6
+    assert run(*arguments).code == 0
+    assert len([path for path in (many.parent / "out").iterdir() if path.suffix == ".encrypted"]) == 12
+
+
+@pytest.mark.parametrize("workers", [2], indirect=True)
+@pytest.mark.usefixtures("workers")
+def test_configuration_that_one_process_cannot_use_is_one_line(run, keys, many, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise click.ClickException("the AWS SDK cannot be used")
+
+    monkeypatch.setattr(Encryption, "run", refuse)
+    done = run("encrypt", "-r", many, "-o", "out", "-k", keys.first)
+    assert (done.code, done.stderr) == (1, "Error: the AWS SDK cannot be used\n")
+
+
+def test_process_whose_starter_is_gone_ends_within_a_file(monkeypatch):
+    monkeypatch.setattr(side_by_side.signal, "signal", lambda *_: None)
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    attempted = []
+    side_by_side._work(lambda pair, _: attempted.append(pair), dict.fromkeys(range(1000), "x"), writer, [reader])
+    assert len(attempted) < 1000
 
 
 def test_defaults_come_from_a_file_then_the_environment_then_the_options(run, keys, letter, tmp_path):

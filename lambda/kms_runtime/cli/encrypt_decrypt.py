@@ -5,22 +5,22 @@ altered, cut, not a message, or made under another encryption context.
 """
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kms_runtime.cli.options import pairs, shared_options, use
 from kms_runtime.cli.places import STREAM, Place, S3Place, place, shown
 
+if TYPE_CHECKING:
+    from kms_runtime import MessageResult
+    from kms_runtime.cli.progress import Failure, Report
+
 _NOT_GENUINE = 3
-_AT_A_TIME = {"files": 16, "objects": 8}
-_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -146,11 +146,50 @@ def _is_beside(output: Place | None, folders: Sequence[str]) -> bool:
     return output is None or any(os.path.realpath(str(output)) == os.path.realpath(each) for each in folders)
 
 
+class _Run:
+    """What happens to each file, and is said about it.
+
+    Attributes:
+        codes: Exit codes of the files that failed.
+    """
+
+    def __init__(self, work: Any, options: Mapping[str, Any], *, makes_folders: bool) -> None:
+        self._work, self._options, self._makes_folders = work, options, makes_folders
+        self.codes: list[int] = []
+
+    def attempt(self, pair: tuple[Any, Any], reader: Any) -> "MessageResult | Failure":
+        """Process a file, and return its result or why there is none."""
+        from kms_runtime.cli import encryption, progress  # noqa: PLC0415 - --help is quick
+
+        source, target = pair
+        try:
+            if self._makes_folders and not isinstance(target, S3Place):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            result: MessageResult = self._work.run(source, target, reader, force=self._options["force"])
+        except encryption.failures() as error:
+            return progress.Failure.of(error, _NOT_GENUINE if isinstance(error, encryption.NOT_GENUINE) else 1)
+        return result
+
+    def settle(self, report: "Report", pair: tuple[Any, Any], outcome: "MessageResult | Failure") -> None:
+        """Say what became of a file."""
+        from kms_runtime.cli.progress import Failure  # noqa: PLC0415
+
+        source, target = pair
+        if not isinstance(outcome, Failure):
+            try:
+                return report.done(source, target, outcome, self._options)
+            except OSError as error:  # of --metadata-output
+                outcome = Failure.of(error)
+        self.codes.append(outcome.exit_code)
+        return report.failed(source, outcome, as_json=self._options["json"])
+
+
 def _run(
     work: Any, patterns: Sequence[str], output: Place | None, name_for: Callable[[str], str], options: dict[str, Any]
 ) -> None:
     """Process every file; continue after a failure, and exit with the gravest code."""
-    from kms_runtime.cli import encryption, file_streams, progress, trees  # noqa: PLC0415 - --help is quick
+    # --help is quick
+    from kms_runtime.cli import encryption, file_streams, progress, side_by_side, trees  # noqa: PLC0415
 
     found, writes = None, not (work.verify and isinstance(work, encryption.Decryption))
     kind = "objects" if any(isinstance(each, S3Place) for each in (output, *map(place, patterns))) else "files"
@@ -175,66 +214,32 @@ def _run(
             each_pair = list(zip(inputs, file_streams.destinations(inputs, output, name_for), strict=True))
     except OSError as error:  # a name too long, a folder that may not be searched
         raise click.UsageError(shown(error)) from error
-    codes: list[int] = []
+    run = _Run(work, options, makes_folders=bool(found and writes))
+    count = side_by_side.processes(len(each_pair)) if found and kind == "files" else 0
+    with (
+        side_by_side.terminable(),
+        # Before the report: its bar moves by a thread, which a fork would not copy.
+        side_by_side.Processes(run.attempt, each_pair, count) as processes,
+        progress.progress(quiet=options["quiet"]) as report,
+    ):
+        settle = partial(run.settle, report)
 
-    def process(pair: tuple[Any, Any]) -> None:
-        source, target = pair
-        try:
-            if found and writes and not isinstance(target, S3Place):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            result = work.run(source, target, report, force=options["force"])
-            report.done(source, target, result, options)
-        except encryption.failures() as error:
-            report.failed(source, error, as_json=options["json"])
-            codes.append(_NOT_GENUINE if isinstance(error, encryption.NOT_GENUINE) else 1)
+        def process(pair: tuple[Any, Any]) -> None:
+            settle(pair, run.attempt(pair, report))
 
-    with _terminable(), progress.progress(quiet=options["quiet"]) as report:
         if found is None:
             for pair in each_pair:
                 process(pair)
         else:
             report.expect(len(each_pair), found.size)
-            _side_by_side(process, each_pair, report.stop, _AT_A_TIME[kind])
+            if count:
+                processes.settle(settle, report)
+            else:
+                side_by_side.on_threads(process, each_pair, report.stop, side_by_side.AT_A_TIME[kind])
     if found and not options["quiet"]:
         click.echo(
-            f"{len(each_pair) - len(codes)} files done, {len(codes)} failed, {found.done} there already, "
+            f"{len(each_pair) - len(run.codes)} files done, {len(run.codes)} failed, {found.done} there already, "
             f"{found.other} passed over",
             err=True,
         )
-    sys.exit(max(codes, default=0))
-
-
-def _side_by_side(
-    process: Callable[[tuple[Any, Any]], None],
-    each_pair: Sequence[tuple[Any, Any]],
-    stop: Callable[[], None],
-    at_a_time: int,
-) -> None:
-    """Process several files at a time; on an interruption those under way end at their next read."""
-    threads = ThreadPoolExecutor(at_a_time, "file")
-    try:
-        for done in [threads.submit(process, pair) for pair in each_pair]:
-            done.result()
-    except BaseException:
-        stop()
-        raise
-    finally:
-        threads.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM raise, and SIGHUP unless it is ignored (nohup), so that partial output is removed."""
-    from kms_runtime.cli import outputs  # noqa: PLC0415 - --help need not wait for boto3
-
-    def stop(number: int, _frame: Any) -> None:
-        sys.exit(128 + number)
-
-    wanted = [number for number in _ENDINGS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in wanted}
-    try:
-        yield
-    finally:
-        outputs.remove_unfinished()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    sys.exit(max(run.codes, default=0))

@@ -60,6 +60,7 @@ def resolved(keys: Sequence[str], *, allow_alias: bool) -> tuple[str, ...]:
                 found.append(str(kms_client(alias[1]).describe_key(KeyId=key)["KeyMetadata"]["Arn"]))
         except kms_runtime.KmsRuntimeError as error:
             raise click.ClickException(f"--key {shown(key)}: {error.code}: {error}") from error
+    kms_client.cache_clear()  # its connection must not be that of several processes
     return tuple(found)
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -27,6 +28,22 @@ from kms_runtime.cli.places import Place, shown
 
 class Stopped(Exception):
     """The run ends; what is being written is removed."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a file has no result: the error's code, which goes first, its message and notes, and the exit code."""
+
+    code: str
+    message: str
+    notes: tuple[str, ...] = ()
+    exit_code: int = 1
+
+    @classmethod
+    def of(cls, error: Exception, exit_code: int = 1) -> "Failure":
+        """Return the failure that ``error`` is."""
+        code = str(getattr(error, "code", type(error).__name__))
+        return cls(code, str(error), tuple(getattr(error, "__notes__", ())), exit_code)
 
 
 class Report:
@@ -85,13 +102,12 @@ class Report:
             bytes_ = f"{result.plaintext_bytes} bytes, {result.ciphertext_bytes} encrypted"
             self._print(shown(f"{source} -> {target}: {bytes_}, {result.key_arn}"))
 
-    def failed(self, file: Place, error: Exception, *, as_json: bool) -> None:
+    def failed(self, file: Place, failure: Failure, *, as_json: bool) -> None:
         """Say which file failed and why, with the error's code first."""
-        code = getattr(error, "code", type(error).__name__)
         if as_json:
             with self._lock:
-                _say({"input": str(file), "error": code, "message": str(error)})
-        told = [f"{file}: {code}: {error}", *getattr(error, "__notes__", ())]
+                _say({"input": str(file), "error": failure.code, "message": failure.message})
+        told = [f"{file}: {failure.code}: {failure.message}", *failure.notes]
         self._print("\n  ".join(map(shown, told)), style="red")
 
     def _print(self, text: str, style: str | None = None) -> None:

@@ -10,7 +10,7 @@ from kms_runtime.message import FrameDecryptor, Header
 from kms_runtime.message.context import VERIFICATION_KEY_NAME, FieldReader, Take
 from kms_runtime.message.frames import FRAME_OVERHEAD
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH, wipe
-from kms_runtime.streams import AHEAD, MessageDigest, Sink, Source, filler, taker, write_all
+from kms_runtime.streams import AHEAD, SMALL, MessageDigest, Sink, Source, filler, taker, write_all
 
 if TYPE_CHECKING:
     from kms_runtime.message.signature import MessageVerifier
@@ -84,6 +84,11 @@ def decrypt_frames(
 
     ``head`` is what was read of the body already.
     """
+    if min(header.frame_length, capacity) > SMALL:
+        begun = bytearray(SMALL)
+        begun[: len(head)] = head
+        length = len(head) + filler(source)(memoryview(begun)[len(head) :])
+        head, capacity = bytes(memoryview(begun)[:length]), length if length < SMALL else capacity
     size = max(min(header.frame_length + FRAME_OVERHEAD, capacity + 1), len(head))
     buffers = [memoryview(bytearray(size)) for _ in range(end.buffers)]
     plaintext = bytearray(min(header.frame_length, capacity))

@@ -7,7 +7,8 @@ See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/how-it-wor
 
 import io
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from kms_runtime.errors import InvalidRequest
@@ -24,7 +25,7 @@ from kms_runtime.message import (
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
 from kms_runtime.message.header import DEFAULT_FRAME_LENGTH, MAX_FRAME_LENGTH, MessageResult
 from kms_runtime.message.suite import WRITABLE, wipe
-from kms_runtime.streams import AHEAD, MessageDigest, Sink, Source, filler, write_all
+from kms_runtime.streams import AHEAD, SMALL, MessageDigest, Sink, Source, filler, write_all
 
 if TYPE_CHECKING:
     from kms_runtime.message.signature import MessageSigner
@@ -124,11 +125,12 @@ def _encrypt(
     message_id = os.urandom(algorithm_suite.message_id_length)
     data_key = new_data_key(keyring, context, algorithm_suite, plaintext_bytes)
     header, keys = _new_header(data_key, algorithm_suite, contexts, message_id, frame_length)
-    buffers = AHEAD + 1 if signer else 1
-    encryptor = FrameEncryptor(keys.cipher, message_id, frame_length, capacity, buffers=buffers)
     with _Output(sink, MessageDigest(str(algorithm_suite.curve), capacity) if signer else None) as out:
         out.emit(header)
-        read = _encrypt_frames(source, out, encryptor, capacity)
+        new_encryptor = partial(
+            FrameEncryptor, keys.cipher, message_id, frame_length, buffers=AHEAD + 1 if signer else 1
+        )
+        read = _encrypt_frames(source, out, new_encryptor, capacity)
         if signer:
             out.sign(signer)
     return MessageResult(read, out.written, context, data_key.key_arn, algorithm_suite.suite_id)
@@ -207,19 +209,24 @@ def _new_header(
     return body + keys.header_tag(body + not_stored), keys
 
 
-def _encrypt_frames(source: Source, out: _Output, encryptor: FrameEncryptor, capacity: int) -> int:
+def _encrypt_frames(source: Source, out: _Output, new_encryptor: Callable[[int], FrameEncryptor], capacity: int) -> int:
     """Encrypt to the end of ``source``; a byte beyond each frame is read, as a full one is final if nothing follows."""
     fill, read = filler(source), 0
-    buffer = bytearray(capacity + 1)
-    whole = memoryview(buffer)
-    frame, beyond = whole[:capacity], whole[1:]
+    buffer = bytearray(min(capacity, SMALL) + 1)
     try:
-        length = fill(whole)
+        length = fill(memoryview(buffer))
+        if length > SMALL and capacity > SMALL:
+            begun, buffer = buffer, bytearray(capacity + 1)
+            buffer[:length] = begun
+            wipe(begun)
+            length += fill(memoryview(buffer)[length:])
+        capacity = len(buffer) - 1
+        encryptor, whole = new_encryptor(min(length, capacity)), memoryview(buffer)
         while length > capacity:
-            out.emit(encryptor.encrypt(frame, final=False))
+            out.emit(encryptor.encrypt(whole[:capacity], final=False))
             read += capacity
             buffer[0] = buffer[capacity]
-            length = 1 + fill(beyond)
+            length = 1 + fill(whole[1:])
         out.emit(encryptor.encrypt(whole[:length], final=True))
         return read + length
     finally:

@@ -1,0 +1,184 @@
+"""Several files at a time: on threads, and those of a large tree on a process for each core as well.
+
+A call of AWS KMS takes about a millisecond of Python, which runs on one core in each process. The processes are forked
+before anything was sent or shown. They only process files; the one that the user started reports, counts and ends them.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kms_runtime.cli import outputs
+from kms_runtime.cli.places import Place
+from kms_runtime.cli.progress import Failure, Report, Stopped
+
+if TYPE_CHECKING:
+    from kms_runtime import MessageResult
+
+Pair = tuple[Place, Place]
+AT_A_TIME = {"files": 16, "objects": 8}
+_WORTH_A_PROCESS = 50
+_MOST_PROCESSES = 4
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def processes(files: int) -> int:
+    """Return how many processes work on so many files; none of their own if it is one, or a fork is not safe."""
+    count = min(os.cpu_count() or 1, _MOST_PROCESSES, files // _WORTH_A_PROCESS)
+    return count if count > 1 and sys.platform == "linux" else 0
+
+
+def on_threads(
+    process: Callable[[Any], None], each_pair: Sequence[Any], stop: Callable[[], None], at_a_time: int
+) -> None:
+    """Process several files at a time; on an interruption those under way end at their next read."""
+    threads = ThreadPoolExecutor(at_a_time, "file")
+    try:
+        for done in [threads.submit(process, pair) for pair in each_pair]:
+            done.result()
+    except BaseException:
+        stop()
+        raise
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+class Processes:
+    """Processes that work on ``each_pair``, started when this is made; use it as a context manager.
+
+    Args:
+        attempt: Processes one file, and returns its result or why there is none; is given a report to start it in.
+        each_pair: The files.
+        count: How many processes.
+    """
+
+    def __init__(
+        self,
+        attempt: "Callable[[Pair, Any], MessageResult | Failure]",
+        each_pair: Sequence[Pair],
+        count: int,
+    ) -> None:
+        context = multiprocessing.get_context("fork")
+        self._running: dict[Connection, Any] = {}
+        self._left: dict[Connection, dict[int, Pair]] = {}
+        for first in range(count):
+            ours, theirs = context.Pipe(duplex=False)
+            numbered = dict(enumerate(each_pair[first::count]))
+            self._left[ours] = numbered
+            # It closes what it inherits, or would not notice that its reader is gone.
+            arguments = (attempt, numbered, theirs, [*self._left])
+            self._running[ours] = context.Process(target=_work, args=arguments, daemon=True)
+            with closing(theirs):
+                try:
+                    self._running[ours].start()
+                except OSError as error:
+                    raise click.ClickException(f"a process cannot be started: {error}") from error
+
+    def settle(self, settled: "Callable[[Pair, MessageResult | Failure], None]", report: Report) -> None:
+        """Tell ``settled`` what happened to each file, and ``report`` how many bytes were read."""
+        waiting = set(self._running)
+        while waiting:
+            for connection in waiting & {*wait([*waiting])}:
+                try:
+                    number, outcome, read = connection.recv()
+                except (EOFError, OSError):
+                    waiting.remove(connection)
+                    self._end(connection, settled)
+                    continue
+                if number is None:
+                    raise click.ClickException(outcome)
+                pair = self._left[connection].pop(number)
+                report.started(pair[0], None)(read)
+                settled(pair, outcome)
+
+    def _end(self, connection: Connection, settled: "Callable[[Pair, MessageResult | Failure], None]") -> None:
+        self._running[connection].join()
+        how = f"its process ended with {self._running[connection].exitcode} (negative: a signal); run the command again"
+        for pair in self._left[connection].values():
+            settled(pair, Failure("ProcessEnded", how))
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        for connection, process in self._running.items():
+            connection.close()  # one that waits for its reader goes on, and ends
+            if kind:
+                process.terminate()
+        for process in self._running.values():
+            process.join()
+
+
+class _Reader:
+    """The report of a process that has none of its own: counts what is read, until it is stopped."""
+
+    def __init__(self) -> None:
+        self._lock, self._read, self._stopped = Lock(), 0, False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def started(self, _file: Place, _size: int | None) -> Callable[[int], None]:
+        return self._advance
+
+    def _advance(self, done: int) -> None:
+        if self._stopped:
+            raise Stopped
+        with self._lock:
+            self._read += done
+
+    def taken(self) -> int:
+        with self._lock:
+            found, self._read = self._read, 0
+        return found
+
+
+def _work(
+    attempt: "Callable[[Pair, Any], MessageResult | Failure]",
+    numbered: dict[int, Pair],
+    results: Connection,
+    inherited: Sequence[Connection],
+) -> None:
+    """Process the files of one process, and send what happened to each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the one that was started ends the others
+    for connection in inherited:
+        connection.close()
+    reader, lock = _Reader(), Lock()
+
+    def process(item: tuple[int, Pair]) -> None:
+        number, pair = item
+        outcome = attempt(pair, reader)
+        with lock:
+            results.send((number, outcome, reader.taken()))
+
+    with terminable(), suppress(BrokenPipeError):
+        try:
+            on_threads(process, [*numbered.items()], reader.stop, AT_A_TIME["files"] // 2)
+        except click.ClickException as error:
+            results.send((None, error.message, 0))
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise, and SIGHUP unless it is ignored (nohup), so that partial output is removed."""
+
+    def stop(number: int, _frame: Any) -> None:
+        sys.exit(128 + number)
+
+    wanted = [number for number in _ENDINGS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in wanted}
+    try:
+        yield
+    finally:
+        outputs.remove_unfinished()
+        for number, handler in before.items():
+            signal.signal(number, handler)
