@@ -149,6 +149,24 @@ def test_service_that_delivers_to_a_resource_under_the_key_may_use_it(make, prin
     assert warnings(stack, "would be lost") == []
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"ArnLike": {"aws:SourceArn": "arn:aws:sns:eu-west-1:444455556666:orders"}},
+        {"StringEquals": {"aws:SourceAccount": "444455556666"}},
+        {"StringEquals": {"aws:SourceAccount": ["444455556666"]}, "ArnLike": {"aws:SourceArn": "arn:aws:s3:::theirs"}},
+    ],
+)
+def test_delivery_from_another_account_is_let_in_for_that_account(condition, stack, key, synth):
+    queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+    sender = iam.ServicePrincipal("sns.amazonaws.com", conditions=condition)
+    statement = iam.PolicyStatement(principals=[sender], actions=["sqs:SendMessage"], resources=[queue.queue_arn])
+    queue.add_to_resource_policy(statement)
+
+    (served,) = [it for it in only(synth(stack)) if it["Principal"] == {"Service": "sns.amazonaws.com"}]
+    assert served["Condition"] == {"StringEquals": {"aws:SourceAccount": "444455556666"}}
+
+
 def test_delivery_by_a_service_that_the_table_lacks_is_pointed_out(stack, key):
     topic = aws_sns.Topic(stack, "Topic", master_key=key)
     service = iam.ServicePrincipal("budgets.amazonaws.com")

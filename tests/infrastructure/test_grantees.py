@@ -38,7 +38,12 @@ def other(app):
         (iam.AnyPrincipal(), "everyone in every account"),
         (iam.ArnPrincipal("arn:aws:iam::111122223333:role/x"), r"iam.Role.from_role_arn .*key_policy_only=True"),
         (kms.ViaServicePrincipal("s3.eu-west-1.amazonaws.com"), "or call allow_use_through"),
-        (iam.FederatedPrincipal("arn:aws:iam::111122223333:saml-provider/x", {}), "it has no role or user ARN"),
+        (
+            iam.FederatedPrincipal("arn:aws:iam::111122223333:saml-provider/x", {}),
+            "grant the role that its users assume",
+        ),
+        (iam.OrganizationPrincipal("o-1234567890"), "every role and user of the organization"),
+        (iam.CompositePrincipal(iam.AnyPrincipal(), iam.AnyPrincipal()), "grant each of them"),
     ],
 )
 def test_whoever_is_no_single_role_or_user_is_refused(principal, reason, key):
@@ -226,6 +231,21 @@ def test_inline_policy_of_an_unnamed_user_is_a_cycle_and_refused(stack, key, syn
 def test_one_required_name_given_as_text_is_refused(key, role):
     with pytest.raises(GrantRefused, match=r"each letter would be a name; give a list: \['tenant'\]"):
         key.grant_decrypt(role("User"), required_context="tenant")
+
+
+def test_role_of_the_stack_around_a_nested_one_may_use_its_key_without_a_name(stack, role):
+    nested, user = cdk.NestedStack(stack, "Nested"), role("User")
+    EncryptionKey(nested, "Key").grant_decrypt(user)
+
+    around, inner = assertions.Template.from_stack(stack), assertions.Template.from_stack(nested)
+    (made,) = inner.find_resources("AWS::KMS::Key").values()
+    (named,) = [
+        it["Condition"]["ArnEquals"]["aws:PrincipalArn"]["Ref"]
+        for it in made["Properties"]["KeyPolicy"]["Statement"]
+        if it["Action"] == "kms:Decrypt"
+    ]
+    (given,) = around.find_resources("AWS::CloudFormation::Stack").values()
+    assert given["Properties"]["Parameters"][named] == stack.resolve(user.role_arn)
 
 
 @pytest.mark.parametrize("host", ["s3.amazonaws.com", "s3.eu-west-1.amazonaws.com"])

@@ -516,3 +516,16 @@ def test_stacks_of_one_name_in_two_regions_are_told_apart(two_regions, role):
 
     with pytest.raises(RuntimeError, match=r"Home1/Key: \S+ allows role/orders kms:Encrypt"):
         two_regions.synth()
+
+
+def test_wildcard_of_the_aws_cdk_needs_the_exact_actions_behind_it_only(stack, key, role, synth):
+    """A task of AWS Step Functions that sends to an encrypted queue has kms:Decrypt and kms:GenerateDataKey*."""
+    user = role("User")
+    asked = ["kms:Decrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    user.add_to_policy(iam.PolicyStatement(actions=asked, resources=[key.key_arn]))
+    with pytest.raises(RuntimeError, match="allows Stack/User kms:Decrypt, kms:GenerateDataKey, which"):
+        synth(stack)
+
+    key.grant_operations(user, "kms:Decrypt", "kms:GenerateDataKey", via_service="sqs")
+
+    synth(stack)

@@ -9,6 +9,7 @@ from aws_cdk import assertions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sqs as sqs
 
 from kms_patterns import EncryptionKey, ImportedKey, KeyAccess, SigningKey
 from kms_patterns.keys.errors import GrantRefused
@@ -66,6 +67,36 @@ def test_handwritten_wildcard_on_the_key_is_refused_with_every_action_that_is_vo
         match="kms:GenerateDataKey, kms:GenerateDataKeyWithoutPlaintext, kms:GenerateDataKeyPair, "
         "kms:GenerateDataKeyPairWithoutPlaintext, kms:GenerateMac, which",
     ):
+        synth(stack)
+
+
+def test_logical_ids_that_the_app_overrides_are_followed(stack, key, role, synth):
+    """CfnInclude overrides that of every resource of the template that it includes."""
+    user, queue = role("User"), sqs.Queue(stack, "Queue", encryption_master_key=key)
+    for construct in (key, user, queue):
+        construct.node.default_child.override_logical_id(f"Own{construct.node.id}")
+    user.add_to_policy(statement("sqs:SendMessage", resource=queue.queue_arn))
+    with pytest.raises(RuntimeError, match=r"on Stack#OwnQueue, .* no policy allows it kms:GenerateDataKey"):
+        synth(stack)
+
+    queue.grant_send_messages(user)
+
+    synth(stack)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("form", ["alias/orders", "arn:aws:kms:eu-west-1:111122223333:alias/orders"])
+def test_key_that_a_queue_names_by_its_alias_is_found(form, elsewhere, app, stack, role, synth):
+    region = "us-east-1" if elsewhere else "eu-west-1"
+    home = cdk.Stack(app, "Home", env=cdk.Environment(account="111122223333", region=region))
+    queue = sqs.CfnQueue(stack, "Queue", kms_master_key_id=form)
+    EncryptionKey(home, "Key", alias="alias/orders")
+    role("User").add_to_policy(statement("sqs:SendMessage", resource=queue.attr_arn))
+
+    if elsewhere:
+        synth(stack)  # there is another key of that name
+        return
+    with pytest.raises(RuntimeError, match="no policy allows it kms:GenerateDataKey"):
         synth(stack)
 
 

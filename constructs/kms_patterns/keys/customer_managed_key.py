@@ -31,7 +31,7 @@ from kms_patterns.keys.key_properties import (
 )
 from kms_patterns.keys.spec_checks import check_key_spec
 from kms_patterns.keys.starting_policy import Replication, guardrails, management
-from kms_patterns.keys.synth.synth_checks import check_at_synth
+from kms_patterns.keys.synth.synth_checks import check_at_synth, note_alias
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.key_specs import MlKemSpec, MlKemUsage
 from kms_patterns.policy.statements import Document, account_administration, account_use
@@ -212,6 +212,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         else:
             alias = super().add_alias(name)
         self._alias_names.add(name)
+        note_alias(self, name)
         alias.apply_removal_policy(RemovalPolicy.DESTROY)
         return alias
 

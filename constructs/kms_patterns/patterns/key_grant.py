@@ -13,7 +13,8 @@ from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_code import lambda_platform, runtime_source
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.grantee import check_inside, grantee_of, identity_arn, resolve_grantee
+from kms_patterns.keys.grants.grantee import grantee_of, identity_arn, resolve_grantee
+from kms_patterns.keys.grants.policy_checks import check_inside
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.policy.actions import NEUTRAL_OPERATIONS
 from kms_patterns.policy.conditions import Conditions

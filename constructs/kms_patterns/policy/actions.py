@@ -6,6 +6,7 @@ S3: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amaz
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Final
 
 ENCRYPT: Final = "kms:Encrypt"
@@ -165,6 +166,12 @@ def narrow(actions: Sequence[str]) -> list[str]:
     broad = any("*" in action for action in actions)
     named = [action for action in actions if not (broad and canonical(action) == ENCRYPT)]
     return list(dict.fromkeys(name for action in named for name in _EXACT.get(action.lower(), [canonical(action)])))
+
+
+def meant(actions: Sequence[str]) -> Sequence[str]:
+    """Return what an identity policy must have allowed: of a wildcard of the AWS CDK the exact actions behind it."""
+    exact = ((act, _EXACT.get(act.lower(), [act])) for act in actions)
+    return [name for act, found in exact for name in found if fnmatchcase(name.lower(), act.lower())] or actions
 
 
 def used(actions: Sequence[str]) -> list[str]:

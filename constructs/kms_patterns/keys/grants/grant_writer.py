@@ -12,7 +12,7 @@ from aws_cdk.interfaces import ResourceEnvironment
 
 from kms_patterns.keys.environment import arn_of, home_of, stack_of
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.grantee import Grantee, check_inside, path_of, principal_of, resolve_grantee, unique_id
+from kms_patterns.keys.grants.grantee import Grantee, path_of, principal_of, resolve_grantee, unique_id
 from kms_patterns.keys.grants.key_policy import KeyPolicy, OwnStatement, PairedGrant
 from kms_patterns.keys.grants.other_half import (
     check_not_protected,
@@ -20,6 +20,7 @@ from kms_patterns.keys.grants.other_half import (
     report_identity_half,
     report_service_linked_role,
 )
+from kms_patterns.keys.grants.policy_checks import check_inside
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.conditions import PRINCIPAL_ARN, Conditions, merge, principal

@@ -6,14 +6,13 @@ from functools import cached_property
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import ArnFormat, NestedStack, Stack
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.environment import home_of, is_unresolved, stack_of
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.policy.conditions import Conditions
-from kms_patterns.policy.guardrails import is_account
 
 _SINGLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/.+")
 _PERMISSION_SET: Final = re.compile(
@@ -31,6 +30,9 @@ _ADVICE = {
     "with via_service=",
     iam.ArnPrincipal: "no policy can be attached to a bare ARN; import the role with iam.Role.from_role_arn (if its "
     "policy is written elsewhere, with key_policy_only=True)",
+    iam.CompositePrincipal: "it stands for several; grant each of them",
+    iam.FederatedPrincipal: "grant the role that its users assume",
+    iam.OrganizationPrincipal: "that is every role and user of the organization; grant single roles of it",
     iam.Group: "a group does not call AWS; grant its users or, better, a role",
     iam.UnknownPrincipal: "its role is not known; import it with its role, as in from_function_attributes(role=…)",
 }
@@ -178,20 +180,6 @@ def grantee_of(principal: Any, stack: Stack) -> Grantee:
     return Grantee(principal, identity_arn(principal), _facts_of(principal).path, _foreign_account(principal, stack))
 
 
-def check_inside(grantee: Grantee, perimeter: str | None) -> None:
-    """Check that the perimeter of the key lets ``grantee`` pass, as far as that is known.
-
-    Raises:
-        GrantRefused: It denies everything to the account of the role or user.
-    """
-    known = perimeter is not None and is_account(perimeter)
-    if known and grantee.account is not None and grantee.account != perimeter:
-        raise GrantRefused(
-            f"{grantee.path} is in account {grantee.account}, outside of the key's perimeter {perimeter}: the grant "
-            "would have no effect (explicit deny). Make the perimeter the organization of both, or omit it"
-        )
-
-
 def unique_id(grantee: Grantee, key: KeyInApp) -> Conditions:
     """Return the condition that the caller has the unique id of this very role, if the key binds such ids.
 
@@ -249,7 +237,11 @@ def _physical_arn(facts: _Facts, stack: Stack, account: str | None) -> str | Non
 
 
 def _own_arn(principal: Any, arn: str, stack: Stack, *, imported: bool) -> str:
-    if imported or stack_of(principal) is stack:
+    home, own = stack, path_of(stack_of(principal)) or ""
+    while isinstance(home, NestedStack) and home.nested_stack_parent and path_of(home) != own:
+        home = home.nested_stack_parent
+    # A stack passes the ARN to a stack nested in it, and depends on that with the policy of the role alone.
+    if imported or path_of(home) == own:
         return arn
     raise GrantRefused(
         f"{principal.node.path} is in another stack than the key, and its policy makes its stack depend on the key's: "

@@ -6,6 +6,7 @@ from typing import Any
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.grants.grantee import Grantee
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.actions import (
@@ -18,6 +19,7 @@ from kms_patterns.policy.actions import (
 )
 from kms_patterns.policy.conditions import Conditions, contexts_demanded
 from kms_patterns.policy.coverage import opens_to_accounts, opens_to_strangers, services_without_source
+from kms_patterns.policy.guardrails import is_account
 
 
 def check_operations(key: GrantTarget, operations: Sequence[str]) -> None:
@@ -133,4 +135,18 @@ def _check_services(key: GrantTarget, document: Mapping[str, Any]) -> None:
             f"{key.node.path}: {', '.join(unbound)} without a condition on aws:SourceAccount or aws:SourceArn: any "
             "principal, of any account, that makes the service act could make it use this key (confused deputy). Add "
             "one that names an account or a resource, or call allow_service, which does"
+        )
+
+
+def check_inside(grantee: Grantee, perimeter: str | None) -> None:
+    """Check that the perimeter of the key lets ``grantee`` pass, as far as that is known.
+
+    Raises:
+        GrantRefused: It denies everything to the account of the role or user.
+    """
+    known = perimeter is not None and is_account(perimeter)
+    if known and grantee.account is not None and grantee.account != perimeter:
+        raise GrantRefused(
+            f"{grantee.path} is in account {grantee.account}, outside of the key's perimeter {perimeter}: the grant "
+            "would have no effect (explicit deny). Make the perimeter the organization of both, or omit it"
         )

@@ -9,7 +9,7 @@ import jsii
 from aws_cdk import Annotations, CfnResource, IAspect, Stack
 from constructs import IConstruct
 
-from kms_patterns.keys.environment import arn_of, home_of, is_unresolved, stack_of
+from kms_patterns.keys.environment import arn_of, home_of, stack_of
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_statements import unbind
 from kms_patterns.keys.grants.target import GrantTarget
@@ -25,6 +25,7 @@ from kms_patterns.keys.synth.deliveries import (
 from kms_patterns.keys.synth.visited_resource import (
     VisitedResource,
     at,
+    check_region,
     class_of,
     class_of_resource,
     imported,
@@ -45,7 +46,6 @@ _DATA: Final = re.compile(
     re.IGNORECASE,
 )
 _NEVER_AT_REST: Final = ("aws-cdk-lib.aws_kms.", "aws-cdk-lib.aws_iam.", "aws-cdk-lib.CfnCustomResource")
-_GLOBAL_TABLE: Final = "aws-cdk-lib.aws_dynamodb.CfnGlobalTable"
 _ROWS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     class_of(kind): {
         path.lower(): [name for name, use in SERVICES.items() if path in use.resources.get(kind, ())]
@@ -74,6 +74,7 @@ class AtRest:
         self._texts: list[str] = []
         self._unasked: list[tuple[Stack, CfnResource]] = []
         self._tokens: dict[str, str] = {}
+        self._aliases: dict[tuple[str, str, str], GrantTarget] = {}
         self.under: dict[str, GrantTarget] = {}
         """Construct path of a topic, queue or bucket -> its key."""
         self.encrypted: list[tuple[CfnResource | str, GrantTarget, str]] = []
@@ -101,6 +102,10 @@ class AtRest:
         # The ARN as nearly all resources name it; any other reference is found by the logical id.
         self._tokens[arn_of(key)] = name
 
+    def add_alias(self, key: GrantTarget, alias: str) -> None:
+        """Note a name by which resources of the key's account and Region may name it."""
+        self._aliases[*_place(stack_of(key)), alias] = key
+
     def visit(self, node: IConstruct) -> None:
         """Allow what ``node`` needs, if it is a resource that names one of the keys."""
         if not isinstance(node, CfnResource):
@@ -126,7 +131,7 @@ class AtRest:
         found = [(where, name, _services(rows, where)) for where, name in named]
         served = dict.fromkeys((name, service) for _, name, services in found for service in services)
         for name in dict.fromkeys(name for name, _ in served):
-            messages += _check_region(self._keys[name], self._home(name), visited)
+            messages += check_region(self._keys[name], self._home(name), visited)
             unbind(self._keys[name], path)
         for name, service in served:
             messages += _serve(self._keys[name], service, visited)
@@ -165,6 +170,9 @@ class AtRest:
                 continue
             if isinstance(value, str) and value in self._tokens:
                 yield where, self._tokens[value]
+            elif isinstance(value, str) and "alias/" in value:
+                key = self._aliases.get((*_place(visited.stack), value.rpartition(":")[2]))
+                yield from [(where, self._tokens[arn_of(key)])] if key is not None else ()
             elif not isinstance(value, str) or "{Token[" in value or value in self._keys:
                 text = json.dumps(at(visited.resolved, where), sort_keys=True)
                 if any(own in text for own in self._own_texts()):
@@ -173,7 +181,8 @@ class AtRest:
 
     def _own_texts(self) -> Sequence[str]:
         # Asked for when the first resource needs them: most apps have none that does.
-        self._texts += [stack.get_logical_id(resource) for stack, resource in self._unasked]
+        for stack in dict.fromkeys(stack for stack, _ in self._unasked):
+            self._texts += stack.resolve([resource.logical_id for at, resource in self._unasked if at is stack])
         self._unasked.clear()
         return self._texts
 
@@ -183,15 +192,8 @@ class AtRest:
         return self._regions[name]
 
 
-def _check_region(key: GrantTarget, home: str, visited: VisitedResource) -> Iterator[str]:
-    here = home_of(visited.stack).region
-    # A global table names the keys of its replicas, each in its own Region.
-    if is_unresolved(home) or is_unresolved(here) or home == here or visited.kind == _GLOBAL_TABLE:
-        return
-    yield (
-        f"{visited.path} in {here} is encrypted under {key.node.path} in {home}: AWS services take "
-        "keys of their own Region only; make the key with multi_region=True and a ReplicaKey there, or another key"
-    )
+def _place(stack: Stack) -> tuple[str, str]:
+    return home_of(stack).account, home_of(stack).region
 
 
 def _services(rows: Mapping[str, Sequence[str]], where: tuple[str, ...]) -> Sequence[str]:

@@ -7,13 +7,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import Any, Final
 
 from aws_cdk import Annotations, Stack
 
+from kms_patterns.keys.environment import home_of, stack_of
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.synth.visited_resource import NOTIFICATIONS, resolved_by_path
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
+from kms_patterns.policy.guardrails import is_account
 from kms_patterns.policy.services import SERVICES
 
 RECEIVING: Final = ("s3", "sns", "sqs")
@@ -42,6 +45,7 @@ _BY_POLICY_OR_NAME: Final[Mapping[str, tuple[str, str]]] = {
 _NAMING: Final = {**_BY_NAME, **_BY_POLICY_OR_NAME}
 DELIVERING: Final = {*_NAMING, *_POLICIES}
 _ANY: Final = ":*:*:*"
+_COLONS: Final = 5
 TO_TOPICS: Final = {"events": "events-to-topics"}
 """Rows of services that send a topic's key neither aws:SourceAccount nor aws:SourceArn, and the rows for topics.
 
@@ -62,12 +66,14 @@ class Delivery:
         target: Construct path of the topic, queue or bucket, or its ARN if the app imports it.
         by: Construct path of what makes the service deliver.
         sources: Resources for which it delivers, where a policy names them.
+        account: The account of the source, where that is known.
     """
 
     service: str
     target: str
     by: str
     sources: tuple[str, ...] = ()
+    account: str = ""
 
 
 def delivers(kind: str, resolved: Mapping[str, Any]) -> bool:
@@ -97,14 +103,17 @@ def deliveries(kind: str, by: str, given: Mapping[str, Any], stack: Stack) -> It
         named = dict.fromkeys(_texts(resolved_by_path(given.get(member) if member else given, stack)))
         # Of what is imported the name is its ARN, of what the app makes its construct path.
         found = [text for text in named if kind in _BY_NAME or text.startswith(("arn:", "{"))]
-        yield from (Delivery(service, text, by) for text in found)
+        yield from (Delivery(service, text, by, account=home_of(stack).account) for text in found)
         return
     properties = resolved_by_path(given, stack)
     targets = list(_texts(properties.get(_POLICIES[kind], ())))
     for statement in _statements(properties["policyDocument"]):
         if _delivers(statement):
-            sources = tuple(_sources(statement))
-            yield from (Delivery(name, target, by, sources) for name in _services(statement) for target in targets)
+            sources = tuple(_sources(statement, "aws:sourcearn"))
+            accounts = {arn.split(":")[4] for arn in sources if arn.count(":") >= _COLONS}
+            accounts |= {*_sources(statement, "aws:sourceaccount")}
+            for name, target, account in product(_services(statement), targets, sorted(accounts - {""}) or [""]):
+                yield Delivery(name, target, by, sources, account)
 
 
 def _statements(document: Any) -> Iterator[Mapping[str, Any]]:
@@ -141,11 +150,13 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
     use = SERVICES.get(service)
     principal = str(use.principal if use is not None else service)
     without_source = topic and delivery.service in TO_TOPICS
-    if _is_let_in(key, principal, delivery, topic=topic, without_source=without_source):
+    own = home_of(stack_of(key)).account
+    away = delivery.account if is_account(delivery.account) and is_account(own) and not without_source else own
+    if _is_let_in(key, principal, delivery, away, topic=topic, without_source=without_source):
         return
     allow = getattr(key, "allow_service", None)
     if use is not None and allow is not None:
-        allow(service)
+        allow(service, source_account=away if away != own else None)
         return
     call = f"allow_service({service!r})" if use is not None else "add_to_resource_policy(…)"
     Annotations.of(key).add_warning_v2(
@@ -157,12 +168,14 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
     )
 
 
-def _is_let_in(key: GrantTarget, principal: str, delivery: Delivery, *, topic: bool, without_source: bool) -> bool:
+def _is_let_in(
+    key: GrantTarget, principal: str, delivery: Delivery, source: str, *, topic: bool, without_source: bool
+) -> bool:
     """Return whether a statement allows all that a delivery takes, and demands nothing that it might lack."""
     resource = getattr(key, "resource", None)
     told = {"Statement": getattr(key, "owner_statements", ())}
     document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else told
-    account = resolved_by_path(key.stack.account, key.stack)
+    account = resolved_by_path(source, key.stack)
     topics = resolved_by_path(key.stack.format_arn(service="sns", resource="*"), key.stack)
 
     def meets(operator: str, name: str, values: Any) -> bool:
@@ -206,10 +219,10 @@ def _is_any_of(principal: str, arn: str) -> bool:
     return arn.endswith(_ANY) and arn.split(":")[2] in ("*", principal.partition(".")[0])
 
 
-def _sources(statement: Mapping[str, Any]) -> Iterator[str]:
+def _sources(statement: Mapping[str, Any], demanded: str) -> Iterator[str]:
     for condition in _branches(statement.get("Condition")):
-        for demands in _branches(list(condition.values())):
-            yield from _texts([value for name, value in demands.items() if name.lower() == "aws:sourcearn"])
+        for demands in _branches([it for operator, it in condition.items() if operator in _DEMANDING]):
+            yield from _texts([value for name, value in demands.items() if name.lower() == demanded])
 
 
 def _services(statement: Mapping[str, Any]) -> list[str]:

@@ -82,6 +82,11 @@ def check_at_synth(key: KeyInApp) -> None:
     checks.at_rest.add(key, path_of(key.resource))
 
 
+def note_alias(key: KeyInApp, alias: str) -> None:
+    """Have resources served that name ``key`` by an alias."""
+    _checks_of(key).at_rest.add_alias(key, alias)
+
+
 def serve_at_synth(key: GrantTarget) -> None:
     """Have it reported, when its app or stage is synthesized, what resources under ``key`` need of its owner."""
     arn = stack_of(key).resolve(key.key_arn)

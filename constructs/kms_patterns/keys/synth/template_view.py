@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from aws_cdk import CfnElement, CfnOutput, CfnParameter, CfnResource, NestedStack, Stack
 from aws_cdk import aws_iam as iam
@@ -53,11 +53,10 @@ class TemplateView:
         return self._stacks[path]
 
     def logical_id(self, item: CfnElement) -> str:
-        """Return the id of ``item`` in its template."""
-        path = self.path(item)
-        if path not in self._ids:
-            self._ids[path] = self.stack_of(item).get_logical_id(item)
-        return self._ids[path]
+        """Return the id of ``item`` in its template, which the app may have overridden."""
+        if self.path(item) not in self._ids:
+            self._ids |= self._resolved(type(item), lambda it: it.logical_id)
+        return self._ids[self.path(item)]
 
     def name(self, item: CfnElement) -> str:
         """Return a name of ``item`` that is unique in the app: path of the stack, ``#``, logical id."""
@@ -65,29 +64,24 @@ class TemplateView:
 
     def properties(self, item: CfnResource) -> dict[str, Any]:
         """Return the resolved properties of ``item``, spelled as its L1 construct does (``keyPolicy``)."""
-        path = self.path(item)
-        if path not in self._properties:
-            self._resolve(type(item))
-        return self._properties[path]
+        if self.path(item) not in self._properties:
+            # The one way to the properties of any resource.
+            found = self._resolved(type(item), lambda it: it._cfn_properties)  # noqa: SLF001
+            self._properties |= {path: properties or {} for path, properties in found.items()}
+        return self._properties[self.path(item)]
 
-    def _resolve(self, kind: type[CfnResource]) -> None:
-        """Resolve the properties of all resources of a type, those of one stack together."""
+    def _resolved(self, kind: type[CfnElement], read: Callable[[Any], Any]) -> dict[str, Any]:
+        """Read something of all constructs of a type, and resolve what is in one stack together."""
         by_stack: dict[str, dict[str, Any]] = {}
         for item in (it for it in self.every(kind) if type(it) is kind):
-            stack = self.stack_path(self.stack_of(item))
-            # The one way to the properties of any resource.
-            by_stack.setdefault(stack, {})[self.path(item)] = item._cfn_properties  # noqa: SLF001
-        for stack, given in by_stack.items():
-            resolved = self._by_path[stack].resolve(given) or {}
-            self._properties |= {path: resolved.get(path) or {} for path in given}
+            by_stack.setdefault(self.stack_path(self.stack_of(item)), {})[self.path(item)] = read(item)
+        resolved = [(given, self._by_path[stack].resolve(given) or {}) for stack, given in by_stack.items()]
+        return {path: found.get(path) for given, found in resolved for path in given}
 
     def path(self, item: CfnElement | Stack) -> str:
         """Return the construct path of a resource or stack."""
         return path_of(item)
 
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _ACROSS_REGIONS: Final = "/cdk/exports/"
 _EXPORT_WRITER: Final = "Custom::CrossRegionExportWriter"

@@ -8,12 +8,13 @@ from typing import Any, Final
 from aws_cdk import CfnResource, DefaultTokenResolver, Reference, Stack, StringConcat, Tokenization
 from constructs import IConstruct
 
-from kms_patterns.keys.environment import stack_of
+from kms_patterns.keys.environment import home_of, is_unresolved, stack_of
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.actions import DECRYPT, ENCRYPT, GENERATE_DATA_KEY
 
 _ANY_TYPE: Final = "aws-cdk-lib.CfnResource"
 _PARTS: Final = 3
+_GLOBAL_TABLE: Final = "aws-cdk-lib.aws_dynamodb.CfnGlobalTable"
 NOTIFICATIONS: Final = "Custom::S3BucketNotifications"
 """What the AWS CDK makes of the event notifications of a bucket."""
 _IMPORTED: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -158,3 +159,15 @@ def _role_name(visited: VisitedResource, path: str) -> str | None:
     for name in path.split("/"):
         found = found.node.try_find_child(name) if found is not None else None
     return getattr(found, "role_name", None)
+
+
+def check_region(key: GrantTarget, home: str, visited: VisitedResource) -> Iterator[str]:
+    """Yield why a resource cannot be under a key whose Region is ``home``."""
+    here = home_of(visited.stack).region
+    # A global table names the keys of its replicas, each in its own Region.
+    if is_unresolved(home) or is_unresolved(here) or home == here or visited.kind == _GLOBAL_TABLE:
+        return
+    yield (
+        f"{visited.path} in {here} is encrypted under {key.node.path} in {home}: AWS services take "
+        "keys of their own Region only; make the key with multi_region=True and a ReplicaKey there, or another key"
+    )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from aws_cdk import Annotations, Stack
@@ -21,7 +22,7 @@ from kms_patterns.keys.synth.identity_statements import (
     statements_of,
 )
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.policy.actions import CREATE_GRANT
+from kms_patterns.policy.actions import CREATE_GRANT, meant
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
 from kms_patterns.policy.coverage import Allowance, unmatched
 
@@ -80,7 +81,7 @@ def void_grants(
     """
     in_identities = list(_identity_allowances(view.name(key.resource), statements))
     in_key_policy = list(key_allowances(view.properties(key.resource)["keyPolicy"], stack_of(key), references))
-    about_key = ((number, it) for number, it in in_identities if it.names_key)
+    about_key = ((number, replace(it, actions=meant(it.actions))) for number, it in in_identities if it.names_key)
     others = [it for _, it in in_key_policy]
     for identity, missing in _void(about_key, others, callers):
         yield (
