@@ -4,10 +4,11 @@ import gzip
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from kms_patterns.local import LocalAws
 from kms_patterns.local.server.stacks.stack_refusals import creation
@@ -247,3 +248,55 @@ def test_definition_with_a_field_that_the_language_has_not_is_refused(
     assert place in str(creation(template["Type"], template["Properties"]))
     told = states.validate_state_machine_definition(definition=definition)
     assert (told["result"], len(told["diagnostics"])) == ("FAIL", 1)
+
+
+def _state_machine_use(key: str, arn: str, *operations: str) -> dict[str, Any]:
+    context = {"StringEquals": {"kms:EncryptionContext:aws:states:stateMachineArn": arn}}
+    actions = [f"kms:{it}" for it in operations]
+    return {"Effect": "Allow", "Action": actions, "Resource": key, "Condition": context}
+
+
+def test_state_machine_under_a_key_asks_its_callers_and_the_role_of_an_execution(
+    aws: LocalAws, make_role: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any
+) -> None:
+    name, key, both = unique(), make_key(), ("Decrypt", "GenerateDataKey")
+    arn = f"arn:aws:states:{aws.region}:{aws.account}:stateMachine:{name}"
+    role, everything = make_role(trust=STATES_TRUST), allow(["states:*", "iam:PassRole"], "*")
+    under = {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": key}
+    machine = {"name": name, "roleArn": role, "definition": json.dumps(ECHO), "encryptionConfiguration": under}
+    bare = session_of(everything).client("stepfunctions")
+    assert code_of(bare.create_state_machine, **machine) == "KmsAccessDeniedException"
+    using = _state_machine_use(key, arn, *both)
+    user = session_of(everything, allow("kms:DescribeKey", key), using).client("stepfunctions")
+    named = {"stateMachineArn": user.create_state_machine(**machine)["stateMachineArn"]}
+    assert named["stateMachineArn"] == arn
+    for refused in (bare.describe_state_machine, bare.start_execution, bare.update_state_machine):
+        more = {"definition": json.dumps(ECHO)} if refused == bare.update_state_machine else {}
+        assert code_of(refused, **named, **more) == "KmsAccessDeniedException"
+    failed = user.start_execution(**named)["executionArn"]
+    assert "kms:Decrypt" in finished(aws, failed)["cause"]
+    assert code_of(bare.get_execution_history, executionArn=failed) == "KmsAccessDeniedException"
+    document = json.dumps({"Version": "2012-10-17", "Statement": [using]})
+    aws.client("iam").put_role_policy(RoleName=role.rsplit("/", 1)[1], PolicyName="key", PolicyDocument=document)
+    assert finished(aws, user.start_execution(**named)["executionArn"])["status"] == "SUCCEEDED"
+    aws.client("kms").disable_key(KeyId=key)
+    assert code_of(user.start_execution, **named) == "KmsInvalidStateException"
+
+
+def test_stack_makes_a_state_machine_under_a_key_for_who_may_use_it(
+    aws: LocalAws, make_role: Any, make_key: Any, session_of: Any, allow: Any
+) -> None:
+    key, role = make_key(), make_role(trust=STATES_TRUST)
+    under = {"Type": "CUSTOMER_MANAGED_KMS_KEY", "KmsKeyId": key}
+    machine = {"RoleArn": role, "Definition": ECHO, "EncryptionConfiguration": under}
+    body = json.dumps({"Resources": {"M": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}})
+    everything = allow(["cloudformation:*", "states:*", "iam:PassRole"], "*")
+    use = allow(["kms:DescribeKey", "kms:GenerateDataKey"], key)
+    waiter = aws.client("cloudformation").get_waiter("stack_create_complete")
+    for statements, refused in (([everything], pytest.raises(WaiterError)), ([everything, use], nullcontext())):
+        stack = session_of(*statements).client("cloudformation").create_stack(StackName=unique(), TemplateBody=body)
+        with refused:
+            waiter.wait(StackName=stack["StackId"], WaiterConfig={"Delay": 1})
+    (made,) = aws.client("cloudformation").describe_stack_resources(StackName=stack["StackId"])["StackResources"]
+    described = aws.client("stepfunctions").describe_state_machine(stateMachineArn=made["PhysicalResourceId"])
+    assert described["encryptionConfiguration"]["kmsKeyId"] == key

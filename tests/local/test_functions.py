@@ -283,7 +283,8 @@ PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
 
 
 def test_json_logs_are_as_lambda_writes_them(aws: LocalAws, make_function: Any) -> None:
-    name = make_function(LoggingConfig={"LogFormat": "JSON"})({"log": "this"})["name"]
+    made = make_function(LoggingConfig={"LogFormat": "JSON"})
+    name = made({"log": "this"})["name"]
     events = aws.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
     start, said, report = (json.loads(event["message"]) for event in events)
     request = start["record"]["requestId"]
@@ -292,6 +293,10 @@ def test_json_logs_are_as_lambda_writes_them(aws: LocalAws, make_function: Any) 
     assert {name: value for name, value in said.items() if name != "timestamp"} == expected
     assert (report["type"], report["record"]["status"]) == ("platform.report", "success")
     assert set(report["record"]["metrics"]) == {"durationMs", "billedDurationMs", "memorySizeMB"}
+    made({"raise": "this"})
+    lines = [it["message"] for it in aws.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]]
+    (done,) = [json.loads(it) for it in lines if '"platform.runtimeDone"' in it]
+    assert done["record"]["status"] == "error"
 
 
 def test_text_logs_have_warnings_with_level_and_request(aws: LocalAws, make_function: Any) -> None:
@@ -439,6 +444,15 @@ def _outcome(call: Any) -> str:
     except ClientError as refused:
         return str(refused.response["Error"]["Code"])
     return "ok"
+
+
+def test_tags_of_a_function_are_shown_to_who_may_list_them(make_function: Any, session_of: Any, allow: Any) -> None:
+    name = make_function(Tags={"team": "blue"})(None)["name"]
+    reads = allow("lambda:GetFunction", "*")
+    found = session_of(reads).client("lambda").get_function(FunctionName=name)
+    assert ("Tags" in found, found["TagsError"]["ErrorCode"]) == (False, "AccessDeniedException")
+    allowed = session_of(reads, allow("lambda:ListTags", "*")).client("lambda")
+    assert allowed.get_function(FunctionName=name)["Tags"] == {"team": "blue"}
 
 
 def _until(condition: Callable[[], Any]) -> Any:

@@ -440,6 +440,19 @@ def test_key_that_a_service_makes_is_managed_by_aws(aws: Any) -> None:
         kms.describe_key(KeyId="alias/aws/own")
 
 
+def test_managed_key_is_made_for_who_may_describe_it_and_its_alias_is_there_before(
+    aws: LocalAws, session_of: Any, code_of: Any
+) -> None:
+    where = {"region_name": "sa-east-1"}
+    abroad, named = aws.client("kms", **where), {"KeyId": "alias/aws/dynamodb"}
+    assert code_of(session_of().client("kms", **where).describe_key, **named) == "AccessDeniedException"
+    assert abroad.list_keys()["Keys"] == []
+    assert {it["AliasName"] for it in abroad.list_aliases()["Aliases"] if "TargetKeyId" not in it} > {named["KeyId"]}
+    key = abroad.describe_key(**named)["KeyMetadata"]["KeyId"]
+    of_key = [it["AliasName"] for it in abroad.list_aliases()["Aliases"] if it.get("TargetKeyId") == key]
+    assert of_key == [named["KeyId"]]
+
+
 @pytest.mark.parametrize("attributes", [{"KmsMasterKeyId": ""}, {"SqsManagedSseEnabled": "true"}])
 @pytest.mark.parametrize("query_protocol", [False, True])
 def test_messages_stay_under_the_key_of_their_queue(

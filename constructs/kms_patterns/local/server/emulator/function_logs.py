@@ -103,6 +103,9 @@ def _platform(
     if level != "WARN":
         yield _line("platform.start", {"requestId": request_id, "version": config.get("Version", "$LATEST")})
     yield from text.splitlines()
+    if level == "DEBUG" or error:
+        done = {"requestId": request_id, "status": "error" if error else "success"}
+        yield _line("platform.runtimeDone", done | {"metrics": {"durationMs": duration_ms}})
     if level != "WARN" or error:
         memory = config.get("MemorySize", 128)
         metrics = {"durationMs": duration_ms, "billedDurationMs": duration_ms, "memorySizeMB": memory}

@@ -49,6 +49,7 @@ from kms_patterns.local.server.services import (
     monitoring,
     redrive,
     secret_versions,
+    state_machine_keys,
     step_functions,
 )
 from kms_patterns.local.server.services.service_keys import asking
@@ -100,7 +101,7 @@ def install(kms: KmsService) -> None:
         replace(ACTIONS, name, partial(denials.not_of_kms, nothing))
     _install_s3(kms)
     cloudformation.when_imported(CLOUDFORMATION, partial(_install_cloudformation, kms))
-    _install_step_functions()
+    _install_step_functions(kms)
     replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
     _install_monitoring(kms)
     _install_functions(kms)
@@ -193,10 +194,12 @@ def _install_identities(log: CallLog) -> None:
     replace(EVALUATOR, "_principal_keys", session_rules.principal_keys)
 
 
-def _install_step_functions() -> None:
+def _install_step_functions(kms: KmsService) -> None:
     for table in (step_functions.REPLACED, redrive.REPLACED):
         for name, make in table.items():
             emulator.replace(STEP_FUNCTIONS, name, make)
+    emulator.replace(STEP_FUNCTIONS, "_run_execution", partial(state_machine_keys.under_key, kms))
+    emulator.replace(STEP_FUNCTIONS, "handle_request", partial(state_machine_keys.asking_key, kms))
     emulator.replace(APP, "call_service_handler_sync", step_functions.calling)
     emulator.replace(ACTIONS, "extract_resource_arn", step_functions.named)
 

@@ -136,6 +136,14 @@ def managed_key(service: str) -> KeyRecord:
     return record
 
 
+def forget_managed_key(record: KeyRecord) -> None:
+    """Take back an AWS managed key that was made for a caller who may not describe it."""
+    reach(KMS, "_keys").pop(record["KeyId"], None)
+    aliases = reach(KMS, "_aliases")
+    for alias in [alias for alias, key_id in aliases.items() if key_id == record["KeyId"]]:
+        aliases.pop(alias, None)
+
+
 def _managed_policy(service: str, region: str, account: str) -> str:
     use = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"]
     through = {"kms:ViaService": f"{service}.{region}.amazonaws.com", "kms:CallerAccount": account}

@@ -17,7 +17,13 @@ from kms_patterns.local.server.kms.condition_values import condition_values, is_
 from kms_patterns.local.server.kms.control_plane import key_policies, key_states
 from kms_patterns.local.server.kms.control_plane.grant_requests import check_retired
 from kms_patterns.local.server.kms.control_plane.key_states import record_use
-from kms_patterns.local.server.kms.key_records import KeyRecord, find_key, require_usable, require_usage
+from kms_patterns.local.server.kms.key_records import (
+    KeyRecord,
+    find_key,
+    forget_managed_key,
+    require_usable,
+    require_usage,
+)
 from kms_patterns.local.server.kms.kms_call import KmsCall, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import (
     JSON_TYPE,
@@ -140,6 +146,8 @@ def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
         decision = decide_target(call, target)
         outcome.decisions.append((target, decision))
         if not decision.allowed:
+            if target.made and target.key:
+                forget_managed_key(target.key)
             raise access_denied(_denial(call.caller, target, decision))
         if target.key is None and not target.keyless:
             raise not_found(target.reference) if target.reference else invalid_ciphertext()

@@ -136,8 +136,8 @@ _OF_SERVICE = {
 _KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]*:\d{12}:(key|alias)/\S+")
 _READS = ("BatchGet", "Describe", "Get", "List", "Lookup", "Search")
 ASKING = frozenset({
-    "cloudformation", "dynamodb", "iam", "kms", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts",
-    "tagging",
+    "cloudformation", "dynamodb", "iam", "kms", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs", "ssm", "states",
+    "sts", "tagging",
 })  # fmt: skip
 """Services that ask KMS here, or take no key of their own."""
 _AWS_OWNED = ("alias/aws/", "AWS_OWNED", "AWS_MANAGED", "NONE", "DISABLED")
@@ -145,14 +145,16 @@ _AWS_OWNED = ("alias/aws/", "AWS_OWNED", "AWS_MANAGED", "NONE", "DISABLED")
 
 def unasked_by(service: str, action: str, request: Served) -> str | None:
     """Return why a request that names a key is refused; None if it names none, only reads, or KMS is asked."""
-    if service in ASKING or action.partition(":")[2].startswith(_READS):
+    if (service in ASKING and action != "states:CreateActivity") or action.partition(":")[2].startswith(_READS):
         return None
     return _refusal(service, request.members())
 
 
-def unasked_key(service: str, properties: Any) -> str | None:
+def unasked_key(kind: str, properties: Any) -> str | None:
     """Return the same for the properties of a CloudFormation resource."""
-    return None if service in ASKING else _refusal(service, members_of(properties))
+    service = kind.split("::")[1].lower()
+    asks = service in ASKING or kind == "AWS::StepFunctions::StateMachine"
+    return None if asks else _refusal(service, members_of(properties))
 
 
 def _refusal(service: str, members: Members) -> str | None:

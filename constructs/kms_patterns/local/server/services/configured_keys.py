@@ -14,7 +14,8 @@ from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.authorization.policy_statements import Principal
-from kms_patterns.local.server.emulator.emulator import DYNAMODB, DYNAMODB_STREAMS, RESPONSES, reach
+from kms_patterns.local.server.emulator.acting import Acting, NotPermitted
+from kms_patterns.local.server.emulator.emulator import DYNAMODB, DYNAMODB_STREAMS, RESPONSES, ROUTER, reach
 from kms_patterns.local.server.kms.kms_call import KmsCall, Request
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
 from kms_patterns.local.server.kms.kms_service import KmsService
@@ -98,11 +99,28 @@ def configuring(kms: KmsService, *, logs: bool) -> Callable[[Handler], Handler]:
                     _of_lambda(kms, path, caller_of(headers, query_params), _content(body))
             except KmsError as refused:
                 return _refusal(refused, logs=logs)
-            return await original(method, path, headers, body, query_params)
+            response = await original(method, path, headers, body, query_params)
+            reads = not logs and method == "GET" and b'"Tags"' in response[2]
+            return _with_permitted_tags(response, headers, query_params) if reads else response
 
         return handle_request
 
     return wrap
+
+
+def _with_permitted_tags(response: Response, headers: Mapping[str, str], query: Mapping[str, Any]) -> Response:
+    # AWS: https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html (TagsError)
+    answer = _content(response[2])
+    arn = str((answer.get("Configuration") or {}).get("FunctionArn", ""))
+    if not arn:
+        return response
+    try:
+        Acting(reach(ROUTER, "extract_access_key_id")(headers, query)).require("lambda:ListTags", arn)
+    except NotPermitted as refused:
+        error = {"TagsError": {"ErrorCode": "AccessDeniedException", "Message": str(refused)}}
+        kept = {name: value for name, value in answer.items() if name != "Tags"}
+        return *response[:2], json.dumps(kept | error).encode()
+    return response
 
 
 def _of_logs(kms: KmsService, headers: Mapping[str, str], request: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.services.state_machine_fields import problems
 
 Task = Callable[[str, Any], Any]
-_STATES = "states.amazonaws.com"
+STATES = "states.amazonaws.com"
 _TEXTS = ("MessageBody", "Message")
 
 
@@ -39,9 +39,9 @@ def running(original: Callable[[str], None]) -> Callable[[str], None]:
             original(exec_arn)
             return
         try:
-            principal = service_role(machine.get("roleArn", ""), _STATES, uuid4().hex)
+            principal = service_role(machine.get("roleArn", ""), STATES, uuid4().hex)
         except NotAssumable as refused:
-            cause = f"Neither the global service principal {_STATES}, nor the regional one is authorized: {refused}"
+            cause = f"Neither the global service principal {STATES}, nor the regional one is authorized: {refused}"
             reach(STEP_FUNCTIONS, "_fail_execution")(execution, "States.Runtime", cause)
             return
         with acting_as(principal):
@@ -55,7 +55,7 @@ def testing(original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mapp
 
     def test(data: Mapping[str, Any]) -> Response:
         try:
-            principal = service_role(str(data.get("roleArn", "")), _STATES, "TestState")
+            principal = service_role(str(data.get("roleArn", "")), STATES, "TestState")
         except NotAssumable as refused:
             return error("InvalidArn", str(refused))
         with acting_as(principal):

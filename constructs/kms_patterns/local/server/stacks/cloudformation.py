@@ -146,7 +146,7 @@ class ResourceSteps:
         if malformed:
             raise ResourceFailed(handler_message(malformed, "InvalidRequest"))
         use_keys(self.kms, principal.caller, step)
-        unasked = unasked_key(step.kind.split("::")[1].lower(), step.props)
+        unasked = unasked_key(step.kind, step.props)
         if unasked:
             raise ResourceFailed(f"{step.kind}: {unasked}")
 

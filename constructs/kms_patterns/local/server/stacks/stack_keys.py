@@ -20,6 +20,7 @@ from kms_patterns.local.server.services.service_uses import (
     new_secret_uses,
     refuse_new_queue_key,
 )
+from kms_patterns.local.server.services.state_machine_keys import new_machine_uses
 from kms_patterns.local.server.stacks.resource_permissions import Step
 
 
@@ -43,7 +44,7 @@ def change_key(kms: KmsService, caller: Caller, step: Step, called_via: str | No
 
 
 def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
-    """Ask KMS for the key that a function, a log group, a secret or a table is configured with.
+    """Ask KMS for the key that a function, a log group, a state machine, a secret or a table is configured with.
 
     Raises:
         KmsError: KMS refused, or the service does not take such a key.
@@ -53,6 +54,9 @@ def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
         function_key(kms, caller, props.get("FunctionName") or step.name, props["KmsKeyArn"])
     if kind == "AWS::Logs::LogGroup" and step.sets("KmsKeyId"):
         log_group_key(kms, props.get("LogGroupName") or step.name, props["KmsKeyId"])
+    if kind == "AWS::StepFunctions::StateMachine" and step.sets("EncryptionConfiguration"):
+        machine = str(props.get("StateMachineName") or step.name)
+        ask(kms, "states", caller, new_machine_uses(machine, props["EncryptionConfiguration"]))
     if kind == "AWS::SecretsManager::Secret":
         ask(kms, "secretsmanager", caller, _secret_uses(step))
     if kind == "AWS::SQS::Queue" and step.action == "update":

@@ -8,7 +8,7 @@ import re
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
 from kms_patterns.local.server.kms.control_plane.listing import ALIASES, page
-from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
+from kms_patterns.local.server.kms.key_records import MANAGED, KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, invalid
 from kms_patterns.local.server.kms.targets import check_identifier, not_found
@@ -75,6 +75,10 @@ def list_aliases(request: Request) -> ResponseMembers:
         for arn, key_id in reach(KMS, "_aliases").items()
         if wanted is None or key_id == wanted["KeyId"]
     ]
+    # A predefined alias whose key nothing has asked for has no TargetKeyId.
+    predefined = {reach(KMS, "_alias_arn")(f"{RESERVED}{it}"): f"{RESERVED}{it}" for it in MANAGED if wanted is None}
+    made = {arn for arn, _item in items}
+    items += [(arn, {"AliasName": name, "AliasArn": arn}) for arn, name in predefined.items() if arn not in made]
     return page(request, "Aliases", items, ALIASES)
 
 
