@@ -10,6 +10,7 @@ import importlib.util
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -97,14 +98,13 @@ WILDCARDS = ("rules of an event bus with a wildcard in their pattern", 30, EVENT
 # How many characters the documents of a resource may have.
 MEASURED = (
     ("characters of a key policy", "AWS::KMS::Key", "KeyPolicy", 32_768, f"{KMS}/developerguide/resource-limits.html"),
-    ("characters of inline policies of a role", "AWS::IAM::Policy", "PolicyDocument", 10_240,
-     f"{IAM}/reference_iam-quotas.html"),
     ("characters of a trust policy", "AWS::IAM::Role", "AssumeRolePolicyDocument", 2_048,
      f"{IAM}/reference_iam-quotas.html"),
     ("characters of a bucket policy", "AWS::S3::BucketPolicy", "PolicyDocument", 20_480,
      f"{S3}/using-iam-policies.html"),
     ("characters of an event pattern", "AWS::Events::Rule", "EventPattern", 2_048, EVENTS),
 )  # fmt: skip
+INLINE = ("characters of all inline policies of a role", 10_240, f"{IAM}/reference_iam-quotas.html")
 A_STACK = ("resources of a stack", 500, FORMATION)
 
 
@@ -120,10 +120,25 @@ def quotas(templates: Mapping[str, Template]) -> str:
     for what, kind, member, limit, source in MEASURED:
         sizes = {name: max(map(_size(member), _of(it, kind)), default=0) for name, it in templates.items()}
         lines.append([f"[{what}]({source})", f"{limit:,}", "", _largest(sizes)])
+    what, limit, source = INLINE
+    inline = {name: max(inline_policies(template).values(), default=0) for name, template in templates.items()}
+    lines.append([f"[{what}]({source})", f"{limit:,}", "", _largest(inline)])
     what, limit, source = A_STACK
     resources = {name: len(template["Resources"]) for name, template in templates.items()}
     lines.append([f"[{what}]({source})", f"{limit:,}", "", _largest(resources)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def inline_policies(template: Template) -> Counter[str]:
+    """Return the characters of the inline policies of each role, which IAM counts together, without white space."""
+    sizes: Counter[str] = Counter()
+    for name, resource in template["Resources"].items():
+        properties, document = resource.get("Properties", {}), _size("PolicyDocument")
+        if resource["Type"] == "AWS::IAM::Policy":
+            sizes.update({json.dumps(role): document(properties) for role in properties.get("Roles", [])})
+        elif resource["Type"] == "AWS::IAM::Role":
+            sizes[json.dumps({"Ref": name})] += sum(map(document, properties.get("Policies", [])))
+    return sizes
 
 
 def _of(template: Template, kind: str) -> list[Mapping[str, Any]]:

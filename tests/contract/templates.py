@@ -7,6 +7,7 @@ limits of policies, their actions and condition keys are ``faults``, which the s
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 REGIONS = ("us-east-1", "eu-west-1", "us-gov-west-1", "cn-north-1")
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and the services' own pages; characters.
 LIMITS = {
-    "AWS::IAM::Policy": ("PolicyDocument", 10_240),
+    "AWS::IAM::ManagedPolicy": ("PolicyDocument", 6_144),
     "AWS::IAM::Role": ("AssumeRolePolicyDocument", 2_048),
     "AWS::KMS::Key": ("KeyPolicy", 32_768),
     "AWS::KMS::ReplicaKey": ("KeyPolicy", 32_768),
@@ -37,13 +38,32 @@ LIMITS = {
 }
 
 
+_OF_A_ROLE = 10_240
+
+
 def documents(template: Mapping[str, Any]) -> Iterator[tuple[str, int, int, Mapping[str, Any]]]:
-    """Yield each policy of a template: its resource, its size, the limit and the document."""
+    """Yield each policy of a template: its resource, its size, the limit and the document.
+
+    The inline policies of a role count together, so that the size beside each of them is that of all.
+    """
+    sizes = _inline_policies()(template)
     for name, resource in template["Resources"].items():
         if resource["Type"] in LIMITS:
             member, limit = LIMITS[resource["Type"]]
             document = resource["Properties"].get(member) or {}
             yield name, len(json.dumps(document)), limit, document
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::IAM::Policy":
+            for role in properties.get("Roles", []):
+                yield name, sizes[json.dumps(role)], _OF_A_ROLE, properties["PolicyDocument"]
+        elif resource["Type"] == "AWS::IAM::Role":
+            for policy in properties.get("Policies", []):
+                yield name, sizes[json.dumps({"Ref": name})], _OF_A_ROLE, policy["PolicyDocument"]
+
+
+@cache
+def _inline_policies() -> Any:
+    return runpy.run_path(str(ROOT / "docs" / "write_deployment.py"))["inline_policies"]
 
 
 def faults(assembly: Path, *, schemas: bool = True) -> list[str]:

@@ -259,10 +259,15 @@ def test_property_that_the_schema_refuses_and_policy_over_its_limit_would_be_fou
     statement = {"Effect": "Allow", "Principal": "*", "Action": "kms:Decrypt", "Resource": "x" * 33_000}
     document = {"Version": "2012-10-17", "Statement": [statement]}
     cdk.CfnResource(stack, "Large", type="AWS::KMS::Key", properties={"KeyPolicy": document})
+    both = {"Version": "2012-10-17", "Statement": [{**statement, "Principal": "*", "Resource": "x" * 5_200}]}
+    for name in ("One", "Two"):
+        inline = {"PolicyName": name, "Roles": ["same"], "PolicyDocument": both}
+        cdk.CfnResource(stack, name, type="AWS::IAM::Policy", properties=inline)
     app.synth()
     found = "\n".join(faults(tmp_path))
     assert "RSA_1024" in found
     assert "Wrong/Large: 33,1" in found
+    assert "Wrong/One: 10,6" in found, "inline policies of a role count together"
 
 
 def test_no_policy_is_over_half_of_its_limit(templates: Templates) -> None:
