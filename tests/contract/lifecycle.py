@@ -26,7 +26,7 @@ import click
 from botocore.exceptions import ClientError
 
 from demo.groups import SCENARIOS
-from demo.principals import invoke
+from demo.principals import administrator, invoke
 from demo.scenario import Stage, play
 from kms_patterns.local import LocalAws
 from kms_patterns.local.server.stacks.resource_permissions import Step, permissions
@@ -213,18 +213,74 @@ def used(session: Any, stacks: Sequence[str]) -> Callable[[Outputs], str]:
     return lambda outputs: ", ".join(f"{stack}: {USES[stack](session, outputs[stack])}" for stack in stacks)
 
 
-def played(aws: LocalAws, file: Path) -> Callable[[Outputs], str]:
-    """Return what plays the demo's scenarios, all of which must come out as expected."""
+def played(aws: LocalAws, file: Path, target: Target) -> Callable[[Outputs], str]:
+    """Return what plays the demo's scenarios, all of which must come out as expected, and then attacks the stacks."""
 
     def use(outputs: Outputs) -> str:
         stage = Stage(aws, outputs, file)
         rows = [play(scenario, stage) for scenario in SCENARIOS]
         wrong = [f"{row.scenario.name}: {row.observed}" for row in rows if not row.as_expected]
-        if wrong:
-            raise click.ClickException("\n".join(wrong))
-        return f"{len(rows)} scenarios as expected"
+        target.remember(list(outputs))
+        held = [it for stack in outputs for it in target.physical[stack]]
+        # Under SSE-S3 with the names of objects, which no key protects.
+        open_ = outputs["KmsPatterns-Bulk"]["JobReportsName"]
+        sent, passed = attacked(stage, [it for it in held if it[1] != open_])
+        if wrong or passed:
+            raise click.ClickException("\n".join([*wrong, *passed]))
+        return f"{len(rows)} scenarios as expected, {sent} requests of an administrator denied"
 
     return use
+
+
+_EVERYONE = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+)
+
+
+def attacked(stage: Stage, resources: Sequence[tuple[str, str]]) -> tuple[int, list[str]]:
+    """Reconfigure every bucket and use every key as an administrator with ``*:*`` whom no key policy names.
+
+    Returns:
+        How many requests were sent, and those that were not denied.
+    """
+    s3, kms = administrator(stage, "s3"), administrator(stage, "kms")
+    own = kms.create_key()["KeyMetadata"]["Arn"]
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": own}}
+    uploads: dict[str, Any] = {"Key": "planted", "Body": b"x"}
+    on_bucket: list[tuple[Any, dict[str, Any]]] = [
+        (s3.put_bucket_encryption, {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}),
+        (s3.delete_bucket_encryption, {}),
+        (s3.put_bucket_policy, {"Policy": _EVERYONE}),
+        (s3.delete_bucket_policy, {}),
+        (s3.put_object, uploads),
+        (s3.put_object, {**uploads, "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": own}),
+        (s3.delete_bucket, {}),
+    ]
+    # Of each usage, one request that names the key alone; KMS asks whether it is allowed before it looks at the rest.
+    by_usage: Mapping[str, tuple[Any, dict[str, Any]]] = {
+        "ENCRYPT_DECRYPT": (kms.encrypt, {"Plaintext": b"x"}),
+        "SIGN_VERIFY": (kms.sign, {"Message": b"x", "SigningAlgorithm": "ECDSA_SHA_256"}),
+        "GENERATE_VERIFY_MAC": (kms.generate_mac, {"Message": b"x", "MacAlgorithm": "HMAC_SHA_256"}),
+        "KEY_AGREEMENT": (kms.derive_shared_secret, {"KeyAgreementAlgorithm": "ECDH", "PublicKey": b"x" * 91}),
+    }
+    granted = {"GranteePrincipal": f"arn:aws:iam::{stage.aws.account}:root", "Operations": ["DescribeKey"]}
+    replica = {"ReplicaRegion": "eu-west-1", "Policy": _EVERYONE, "BypassPolicyLockoutSafetyCheck": True}
+    sent, passed = 0, []
+    for kind, name in resources:
+        requests = [(call, {"Bucket": name, **rest}) for call, rest in on_bucket if kind == "AWS::S3::Bucket"]
+        if kind == "AWS::KMS::Key":
+            usage = kms.describe_key(KeyId=name)["KeyMetadata"]["KeyUsage"]
+            tried = [(kms.create_grant, granted), (kms.replicate_key, replica), by_usage.get(usage)]
+            requests += [(call, {"KeyId": name, **rest}) for call, rest in filter(None, tried)]
+        for call, request in requests:
+            sent += 1
+            try:
+                call(**request)
+                passed.append(f"{call.__name__} of {name}: accepted")
+            except ClientError as error:
+                if "AccessDenied" not in error.response["Error"]["Code"]:
+                    passed.append(f"{call.__name__} of {name}: {error}")
+    return sent, passed
 
 
 def deployer(aws: LocalAws) -> dict[str, str]:
@@ -382,7 +438,7 @@ def _embedded(aws: LocalAws, names: Sequence[str], options: Sequence[str], folde
     bodies = {name: files[name].read_text(encoding="utf-8") for name in (sorted(files) if every else names)}
     narrow(aws, documented([json.loads(body) for body in bodies.values()]))
     target.variables = {**target.variables, **deployer(aws)}
-    use = played(aws, node_executable()) if every else used(aws.session(), names)
+    use = played(aws, node_executable(), target) if every else used(aws.session(), names)
     live(target, list(bodies), use, alone=True)
     wrong = []
     for name, body in bodies.items() if count else ():
