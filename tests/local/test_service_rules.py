@@ -19,6 +19,7 @@ from kms_patterns.local import AwsSession, LocalAws
 from kms_patterns.local.server.authorization.policy_statements import Named, Principal, named
 from kms_patterns.local.server.authorization.resource_policies import bucket_policy, stack_document
 from kms_patterns.local.server.requests.request_shapes import malformed
+from tests.local.test_acting import deployed
 
 ACCOUNT = "000000000000"
 UNCHECKED = Config(parameter_validation=False, retries={"total_max_attempts": 1})
@@ -201,6 +202,24 @@ def test_what_a_request_does_besides_needs_its_own_permission(
     assert code_of(getattr(narrow.client(service), operation), **request) in DENIED
     wide = session_of(allow([action, *more, lacking], "*"))
     assert getattr(wide.client(service), operation)(**request)["ResponseMetadata"]["HTTPStatusCode"] < 300
+
+
+@pytest.mark.parametrize(("ending", "made"), [("", False), ("-??????", True), ("-*", True), ("*", True)])
+def test_name_alone_does_not_allow_to_create_a_secret(
+    session_of: Any, allow: Any, code_of: Any, ending: str, made: bool
+) -> None:
+    """AWS: https://docs.aws.amazon.com/secretsmanager/latest/userguide/getting-started.html (the six characters)."""
+    name = f"named-{uuid.uuid4().hex[:8]}"
+    on_secret = allow(
+        "secretsmanager:CreateSecret", f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:{name}{ending}"
+    )
+    client = session_of(on_secret, allow("cloudformation:*", "*"))
+    if made:
+        assert client.client("secretsmanager").create_secret(Name=name, SecretString="v")["Name"] == name
+    else:
+        assert code_of(client.client("secretsmanager").create_secret, Name=name, SecretString="v") in DENIED
+        stack = {"R": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": name}}}
+        assert "secretsmanager:CreateSecret" in deployed(client, stack)
 
 
 def test_the_type_of_a_parameter_outside_a_hierarchy_changes(things: Things) -> None:

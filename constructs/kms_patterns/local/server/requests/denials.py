@@ -150,6 +150,9 @@ def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., A
         named_version = qualifier(service, *rest)
         if named_version and str(found).count(":") == _FUNCTION_COLONS:
             return f"{found}:{named_version}"
+        if service == "secretsmanager" and rest[2].get("x-amz-target", "").endswith(".CreateSecret"):
+            # The name alone allows nothing: the six characters that will end the ARN stand for any.
+            return f"{found}-000000"
         # Policies name a log group with ``:*`` at its end.
         of_group = service == "logs" and ":log-group:" in str(found) and str(found).count(":") == _LOG_GROUP_COLONS
         return f"{found}:*" if of_group else found

@@ -191,7 +191,7 @@ TYPES: Mapping[str, ResourceType] = {
         {"Tags": "AddTagsToResource"},
     ),
     "AWS::SecretsManager::Secret": ResourceType(
-        f"arn:aws:secretsmanager:{_HERE}:secret:{{name}}",
+        f"arn:aws:secretsmanager:{_HERE}:secret:{{name}}-000000",
         "Name",
         ("CreateSecret",),
         ("UpdateSecret",),
