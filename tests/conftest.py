@@ -6,13 +6,19 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
+import botocore.session
 import pytest
+from botocore.hooks import EventAliaser
+from botocore.loaders import Loader, create_loader
 
 from kms_patterns.local import LocalAws
 from kms_patterns.toolchain import toolchain_environment
+from kms_runtime import kms_model
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
@@ -35,6 +41,21 @@ os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
 # The CDK caches fingerprints in the home folder, a browser its settings.
 os.environ |= {"USERS_HOME": str(Path.home()), "HOME": str(TEMPORARY / "home")}
 (TEMPORARY / "home").mkdir()
+
+
+@cache
+def _loader(data_path: str | None) -> Loader:
+    loader = create_loader(data_path)
+    loader.search_paths.append(str(Path(boto3.__file__).parent / "data"))
+    return loader
+
+
+# Each session would look for the models of AWS's services anew, parse them, and look up the names of its
+# events, which takes longer than most tests.
+botocore.session.create_loader = kms_model.create_loader = _loader
+_aliaser, _alias = EventAliaser(None), EventAliaser._alias_event_name
+EventAliaser._alias_event_name = lambda _, event_name: _alias(_aliaser, event_name)
+boto3.Session._setup_loader = lambda session: setattr(session, "_loader", session._session.get_component("data_loader"))
 
 
 # Tests of a group share what takes long to make, so one worker runs all of them; the groups come first.
