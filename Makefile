@@ -20,7 +20,7 @@ export npm_config_omit_lockfile_registry_resolved := true
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff bootstrap deploy destroy test check snapshots docs dist sbom runtime bench contract contract-deploy templates conformance soak lock clean
+.PHONY: help install demo synth diff bootstrap deploy destroy test check types snapshots docs dist sbom runtime bench contract contract-deploy templates conformance soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -56,6 +56,9 @@ check: install ## lint, format, types, layout, language
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_layout.py
+
+types: install ## mypy --strict and pyright over an app that uses the wheels, beside the same app of the plain CDK
+	$(BIN)/python -m pytest -q -m types tests/test_distribution.py
 
 snapshots: install ## rewrite the committed snapshots; review the diff
 	$(BIN)/python -m pytest tests/infrastructure tests/access/test_reports.py tests/access/test_minimality.py --snapshot-update

@@ -54,6 +54,93 @@ key: PublicKey = PublicKey.fetch("arn", kms_client=object())
 where = S3Object("b", "k")
 size: int = encrypt_object(where, where, keyring=keyring, encryption_context={}, s3_client=1).message.plaintext_bytes
 """
+OF_THE_CDK = """
+from aws_cdk import App, Stack
+from aws_cdk import aws_codebuild as codebuild, aws_cloudwatch as cloudwatch, aws_cloudwatch_actions as actions
+from aws_cdk import aws_dynamodb as dynamodb, aws_ec2 as ec2, aws_iam as iam, aws_kms as kms, aws_lambda as lambda_
+from aws_cdk import aws_logs as logs, aws_s3 as s3, aws_s3_deployment as deployment
+from aws_cdk import aws_s3_notifications as notifications, aws_secretsmanager as secretsmanager, aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import RemovalPolicy, Duration
+
+app = App()
+stack = Stack(app, "Consumer")
+role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+function = lambda_.Function(
+    stack, "Function", runtime=lambda_.Runtime.PYTHON_3_13, handler="i.h", code=lambda_.Code.from_inline("x")
+)
+key = kms.Key(stack, "Key", pending_window=Duration.days(30))
+bucket = s3.Bucket(
+    stack, "Bucket", encryption_key=key, lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(1))]
+)
+key.grant_decrypt(role)
+key.grant_decrypt(function)
+bucket.grant_read(role, "in/*")
+bucket.grant_put(function)
+bucket.add_event_notification(s3.EventType.OBJECT_CREATED, notifications.LambdaDestination(function))
+topic = sns.Topic(stack, "Topic", master_key=key)
+queue = sqs.Queue(stack, "Queue", encryption_master_key=key)
+queue.grant_send_messages(role)
+logs.LogGroup(stack, "Logs", encryption_key=key)
+secretsmanager.Secret(stack, "Secret", encryption_key=key).grant_read(role)
+attribute = dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING)
+dynamodb.Table(stack, "Table", partition_key=attribute, encryption_key=key)
+ec2.Volume(stack, "Volume", availability_zone="a", encryption_key=key)
+deployment.BucketDeployment(stack, "Files", destination_bucket=bucket, sources=[deployment.Source.bucket(bucket, "x")])
+codebuild.Project(stack, "Build", build_spec=codebuild.BuildSpec.from_object({}), encryption_key=key)
+alarm = cloudwatch.Alarm(
+    stack, "Alarm", metric=cloudwatch.Metric(namespace="n", metric_name="m"), threshold=1, evaluation_periods=1
+)
+alarm.add_alarm_action(actions.SnsAction(topic))
+key.add_alias("other")
+app.synth()
+"""
+# The same app with keys and buckets of this package, and what only this package has.
+OF_OURS = (
+    OF_THE_CDK.replace("kms.Key(", "EncryptionKey(")
+    .replace("s3.Bucket(", "EncryptedBucket(")
+    .replace(
+        "from aws_cdk import App",
+        "from kms_patterns import EncryptedBucket, EncryptionKey, KeyAccess, KeyGrant, KeyLifecycle\n"
+        "from kms_patterns import SecretCipher, SigningKey\nfrom aws_cdk import App",
+    )
+    .replace("app.synth()", "")
+    + """
+users = [role, iam.Role.from_role_arn(stack, "Imported", "arn:aws:iam::111122223333:role/orders")]
+shared = EncryptionKey(
+    stack, "Shared", access=KeyAccess.NAMED, lifecycle=KeyLifecycle.EPHEMERAL, administrators=[role], alias="shared"
+)
+shared.grant_encrypt_decrypt(role, encryption_context={"tenant": "a"}, required_context=["purpose"], via_service="s3")
+shared.grant_decrypt(users[1], key_policy_only=True)
+shared.allow_service("sns", source_account="444455556666")
+bucket.grant_upload(role, multipart=True)
+bucket.grant_download(function)
+KeyGrant(stack, "Grant", key=shared, grantee=role, operations=["Decrypt"])
+SigningKey(stack, "Signing").grant_sign(role, algorithms=["ECDSA_SHA_256"])
+cipher = SecretCipher(stack, "Secrets", encryption_key=shared, required_context=["tenant"])
+cipher.grant_encrypt(role)
+EncryptionKey.from_key_arn(stack, "Far", "arn").grant_decrypt(role)
+app.synth()
+"""
+)
+MISTAKES = """
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from kms_patterns import EncryptedBucket, EncryptionKey, RsaEncryptionKey
+
+def mistakes(stack: Stack, role: iam.Role, rsa: RsaEncryptionKey) -> None:
+    EncryptionKey(stack, "A", access="named")
+    EncryptionKey(stack, "B", lifecycle=3)
+    EncryptionKey(stack, "C", rotation=True)
+    key = EncryptionKey(stack, "D", administrators=role)
+    key.grant_decrypt("arn:aws:iam::111122223333:role/orders")
+    key.grant_decrypt(role, encryption_context="tenant")
+    key.grant_decrypt(role, encryption_contxt={"tenant": "a"})
+    key.grant_operations(role, operations=["kms:Decrypt"])
+    EncryptedBucket(stack, "E", encryption_key=rsa)
+    EncryptedBucket(stack, "F", encryption_key=key, encryption=None)
+"""
+_FIRST_MISTAKE, _MISTAKES = 6, 10
 WHERE = "import kms_patterns, kms_runtime; print(kms_patterns.__file__); print(kms_runtime.__file__)"
 
 
@@ -211,6 +298,51 @@ def test_types_of_the_aws_sdk_are_not_needed_by_typed_code(outsider_python: Path
     )
     done = run(Path(sys.executable), tmp_path, *mypy, "consumer.py")
     assert (done.returncode, done.stdout) == (0, "Success: no issues found in 1 source file\n")
+
+
+OURS_OF = {"EncryptionKey": "Key", "EncryptedBucket": "Bucket"}
+
+
+def complaints(python: Path, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the errors of pyright by the name of the file."""
+    command = ["-m", "basedpyright", "--outputjson", "--pythonpath", str(python), "--project", str(folder)]
+    found = json.loads(run(Path(sys.executable), folder, *command).stdout)["generalDiagnostics"]
+    return {name: [it for it in found if it["file"].endswith(name)] for name in ("ours.py", "plain.py", "mistakes.py")}
+
+
+@pytest.mark.types
+def test_pyright_finds_in_an_app_of_ours_what_it_finds_in_the_same_app_of_the_aws_cdk(
+    consumer_python: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "standard"}))
+    for name, app in {"ours.py": OF_OURS, "plain.py": OF_THE_CDK, "mistakes.py": MISTAKES}.items():
+        (tmp_path / name).write_text(app)
+    found = complaints(consumer_python, tmp_path)
+
+    def kinds(name: str) -> set[tuple[str, ...]]:
+        texts = [it["message"].partition("\n")[0] for it in found[name]]
+        given = [re.findall(r'"(\w+)"', re.sub(r"in function.*", "", text)) or [text] for text in texts]
+        return {tuple(OURS_OF.get(word, word) for word in words) for words in given}
+
+    assert kinds("ours.py") - kinds("plain.py") == set()
+    assert kinds("plain.py") != set()
+    lines = {it["range"]["start"]["line"] for it in found["mistakes.py"]}
+    assert lines == {*range(_FIRST_MISTAKE, _FIRST_MISTAKE + _MISTAKES)}
+
+
+@pytest.mark.types
+def test_mypy_strict_finds_in_an_app_of_ours_what_it_finds_in_the_same_app_of_the_aws_cdk(
+    consumer_python: Path, tmp_path: Path
+) -> None:
+    for name, app in {"ours.py": OF_OURS, "plain.py": OF_THE_CDK, "mistakes.py": MISTAKES}.items():
+        (tmp_path / name).write_text(app)
+    cache = ["--cache-dir", str(ROOT / ".cache" / "mypy-consumer")]
+    command = ["-m", "mypy", "--strict", *cache, "--python-executable", str(consumer_python)]
+    done = run(Path(sys.executable), tmp_path, *command, "ours.py", "plain.py", "mistakes.py")
+
+    found = {line.partition(": error")[0] for line in done.stdout.splitlines() if ": error" in line}
+    mistakes = {f"mistakes.py:{line + 1}" for line in range(_FIRST_MISTAKE, _FIRST_MISTAKE + _MISTAKES)}
+    assert found == mistakes, done.stdout
 
 
 def test_sdist_holds_the_sources_and_no_environment(dist: Path) -> None:

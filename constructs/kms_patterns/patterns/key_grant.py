@@ -26,7 +26,8 @@ _SOURCE_ARN: Final = re.compile(r"arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{
 _SYMMETRIC_CONTEXT: Final = "kms:GenerateDataKey"
 
 
-Principal = iam.IRole | iam.IUser | iam.ServicePrincipal
+# pyright takes a Role for no IRole: names of parameters differ (aws-cdk).
+Principal = iam.IRole | iam.IUser | iam.Role | iam.User | iam.ServicePrincipal
 
 
 class KeyGrant(Construct):
