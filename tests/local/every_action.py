@@ -5,9 +5,9 @@ botocore knows, followed by an upload of the uploader, and looks for the content
 bucket, in a bucket of the administrator's, as a named role, and in what a function returns that reads the bucket or
 that the administrator made. Content may be read only by the operations of ``TABLE``, as the threats in SECURITY.md say.
 
-``--pairs`` then sends every ordered pair of the changes that were accepted and did not let content be read, each pair
-followed by an upload. Many pairs share a deployment: in it the changes add up, and the content is looked for after each
-of them.
+``--pairs`` then sends every ordered pair of the changes that were accepted and did not let content be read, and each of
+them followed by each request that was refused alone, every pair followed by an upload. Many pairs share a deployment:
+in it the changes add up, and the content is looked for after each of them.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any
 
 import aws_cdk as cdk
@@ -82,6 +82,11 @@ class Attempt:
     def changes(self) -> bool:
         """Whether it was accepted, may have changed something, and did not let content be read."""
         return self.outcome == "accepted" and not self.read and not self.operation.startswith(_READING)
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether AWS would know it and it was denied or refused alone; after a change it may not be."""
+        return self.outcome in {"denied", "refused"} and not self.operation.startswith(_READING)
 
 
 class Deployment:
@@ -417,14 +422,17 @@ def run_pairs(aws: LocalAws, tried: Sequence[Attempt], said: Callable[[str], Non
     """Send every ordered pair of the changes in ``tried``, which is the result of ``run`` with everything.
 
     Changes that break nothing share two deployments, one for each order. One that breaks the deployment follows all
-    of these in one, is followed by all of them in another, and meets each other breaking one alone.
+    of these in one, is followed by all of them in another, and meets each other breaking one alone. What was refused
+    alone follows the changes.
     """
+    refused = [index for index, it in enumerate(tried) if it.was_refused]
     gentle = [index for index, it in enumerate(tried) if it.changes and not it.breaks]
     breaking = [index for index, it in enumerate(tried) if it.changes and it.breaks]
-    orders = [gentle, gentle[::-1]]
-    orders += [order for one in breaking for order in ([*gentle, one], [one, *gentle])]
+    orders = [[*gentle, *refused], gentle[::-1]]
+    orders += [order for one in breaking for order in ([*gentle, one], [one, *gentle], [one, *refused])]
     orders += [list(pair) for pair in permutations(breaking, 2)]
-    found = Pairs(left=set(permutations([*gentle, *breaking], 2)))
+    changes = [*gentle, *breaking]
+    found = Pairs(left=set(permutations(changes, 2)) | set(product(changes, refused)))
     for number, order in enumerate(orders, 1):
         _sequence(aws, order, found)
         said(
