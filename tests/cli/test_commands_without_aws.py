@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
+from click.shell_completion import FishComplete, ZshComplete
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -47,6 +49,30 @@ def test_bash_completes_commands_options_and_choices(command, words, found):
         ["bash", "-c", script], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) == found
+
+
+@pytest.mark.parametrize("shell", [ZshComplete, FishComplete])
+def test_zsh_and_fish_are_told_of_every_option_choice_and_file(shell):
+    """By the classes that a shell's script calls: neither shell is on every machine."""
+
+    def told(*words):
+        answers = shell(main, {}, "kms-patterns", "_KMS_PATTERNS_COMPLETE").get_completions([*words[:-1]], words[-1])
+        return {(answer.type, answer.value) for answer in answers}
+
+    for name in ("encrypt", "decrypt", "verify", "inspect", "import-key-material"):
+        for parameter in main.commands[name].params:
+            if isinstance(parameter, click.Argument):
+                assert told(name, "le") == {("file", "le")}, name
+                continue
+            option = max(parameter.opts, key=len)
+            assert ("plain", option) in told(name, option[:-1])
+            if isinstance(parameter.type, click.Choice):
+                assert told(name, option, "") == {("plain", choice) for choice in parameter.type.choices}
+            if parameter.metavar == "PLACE" or isinstance(parameter.type, click.Path):
+                assert told(name, option, "le") == {("file", "le")}, option
+    completion = shell(main, {}, "kms-patterns", "_KMS_PATTERNS_COMPLETE")
+    assert "_KMS_PATTERNS_COMPLETE" in completion.source()
+    assert "--recursive" in completion.format_completion(completion.get_completions(["decrypt"], "--rec")[0])
 
 
 @pytest.mark.parametrize(

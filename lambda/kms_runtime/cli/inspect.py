@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from kms_runtime.cli.places import S3Place, place, shown
+from kms_runtime.cli.places import S3Place, completed, place, shown
 
 _NOT_A_MESSAGE = 3
 
 
 @click.command()
-@click.argument("file")
+@click.argument("file", shell_complete=completed)
 def inspect(file: str) -> None:
     """Print the header of the message in FILE (a file, s3://BUCKET/KEY, or - for standard input) as JSON.
 

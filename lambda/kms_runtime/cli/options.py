@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from kms_runtime.cli.places import Place, place, shown
+from kms_runtime.cli.places import Place, completed, place, shown
 
 
 def _output(context: click.Context, text: str) -> Place:
@@ -24,13 +24,14 @@ def _output(context: click.Context, text: str) -> Place:
 
 
 _SHARED = (
-    click.argument("files", nargs=-1, required=True, metavar="FILE..."),
+    click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=completed),
     click.option("-k", "--key", "keys", multiple=True, metavar="KEY-ARN", help="ARN of a KMS key; repeatable."),
     click.option("-c", "--context", multiple=True, metavar="NAME=VALUE", help="Encryption context; repeatable."),
     click.option(
         "-o",
         "--output",
         metavar="PLACE",
+        shell_complete=completed,
         callback=lambda context, _option, text: None if text is None else _output(context, text),
         help="File, existing folder, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, or - for standard output.",
     ),

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 STREAM = Path("-")
 _SCHEME = "s3://"
@@ -70,3 +71,8 @@ def place(text: str) -> Place:
     if not bucket:
         raise click.UsageError(f"{shown(text)}: s3://BUCKET/KEY is expected")
     return S3Place(bucket, key)
+
+
+def completed(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Let the shell complete the name of a file, which may also be that of an object."""
+    return [CompletionItem(begun, type="file")]
