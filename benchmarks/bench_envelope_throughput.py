@@ -37,7 +37,7 @@ TARGETS = {
     ("encrypt", "one GCM message"): 0.95,
     ("encrypt", "official encrypt, 4 KiB frames"): 15,
     ("encrypt", "official encrypt, best"): 1.6,
-    ("decrypt", "one GCM message"): 0.85,
+    ("decrypt", "one GCM message"): 0.95,
     ("decrypt", "official decrypt, 4 KiB frames"): 12,
     ("decrypt", "official decrypt, best"): 1.3,
     ("signed encrypt", "SHA-384 alone"): 0.9,
@@ -81,11 +81,15 @@ def contenders(folder: Path, mebibytes: int) -> dict[str, tuple[who.Run, Path]]:
     }
 
 
-def measure(mebibytes: int, rounds: int) -> None:
-    """Run all rounds for one size and print the medians."""
+def measure(mebibytes: int, rounds: int, *, limit_only: bool) -> None:
+    """Run all rounds for one size and print the medians; without the official SDK, which takes long, if asked for."""
     times: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        field = contenders(Path(folder), mebibytes)
+        field = {
+            name: each
+            for name, each in contenders(Path(folder), mebibytes).items()
+            if not (limit_only and name.startswith("official"))
+        }
         for number in range(rounds + 1):
             for name, (run, path) in field.items():
                 who.read_through(path)
@@ -96,12 +100,15 @@ def measure(mebibytes: int, rounds: int) -> None:
                     times.setdefault(name, []).append(taken)
     print(f"\n{mebibytes} MiB, median of {rounds} rounds")
     for (mine, peer), target in TARGETS.items():
+        if peer not in times:
+            continue
         wall, processor = (
             statistics.median(b[kind] / a[kind] for a, b in zip(times[mine], times[peer], strict=True))
             for kind in (0, 1)
         )
+        verdict = "met" if wall >= target else "NOT met"
         other = "" if mine.startswith("signed") else f", by processor time {processor:6.2f}"
-        print(f"  {mine:14} is {wall:6.2f} x {peer:38} (aim at 1 GiB: {target}){other}", flush=True)
+        print(f"  {mine:14} is {wall:6.2f} x {peer:38} (aim at 1 GiB: {target}, {verdict}){other}", flush=True)
 
 
 def seconds(run: who.Run, path: Path) -> float:
@@ -209,9 +216,12 @@ def main() -> None:
     parser.add_argument("--mebibytes", type=int, nargs="+", default=[1, 64], help="file sizes; default: 1 64")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sweep", type=int, default=16, metavar="MEBIBYTES", help="size in the sweep; default: 16")
+    parser.add_argument("--limit-only", action="store_true", help="against the limit of one core alone")
     options = parser.parse_args()
     for size in options.mebibytes:
-        measure(size, options.rounds)
+        measure(size, options.rounds, limit_only=options.limit_only)
+    if options.limit_only:
+        return
     print_sweep(options.sweep, rounds=1)
     print_small(rounds=15)
 

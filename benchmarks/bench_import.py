@@ -1,8 +1,8 @@
 """What ``import kms_runtime`` adds to ``import boto3``, with and without compiled files, beside the official SDK.
 
 Run ``python benchmarks/bench_import.py``. Each import is a process of its own; contenders take turns, and printed are
-the medians. It also installs the function's dependencies as a deployment does and prints the size of the zip, if a
-package index can be reached.
+the medians. It also installs the function's dependencies as a deployment does and prints the size of the zip, and
+``kms-runtime[cli]`` into a fresh environment and prints its size and time, if a package index can be reached.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -65,6 +66,26 @@ def zip_mebibytes(folder: Path) -> float | None:
     return (folder / "function.zip").stat().st_size / 1024 / 1024
 
 
+def verdict(found: float, aim: float) -> str:
+    """Return the aim, and whether it is met."""
+    return f"(aim: {aim:g}, {'met' if found <= aim else 'NOT met'})"
+
+
+def print_installed(folder: Path) -> None:
+    """Install what an outsider with an exported public key needs, and print its size and the time it took."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    fresh = folder / "bin" / "python"
+    began = time.monotonic()
+    command = [sys.executable, "-m", "pip", "--python", fresh, "install", "--quiet", f"{ROOT / 'lambda'}[cli]"]
+    if subprocess.run(command, check=False).returncode:
+        print("kms-runtime[cli]: not installed, no package index")
+        return
+    seconds = time.monotonic() - began
+    subprocess.run([fresh, "-m", "kms_runtime", "--version"], check=True, capture_output=True)
+    size = sum(path.stat().st_size for path in (folder / "lib").rglob("*") if path.is_file()) / 1e6
+    print(f"kms-runtime[cli]: {size:.1f} MB installed {verdict(size, 40)} in {seconds:.1f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
@@ -79,9 +100,11 @@ def main() -> None:
             print("with compiled files" if compiled else "without compiled files")
             for who, taken in times.items():
                 ratio = statistics.median(a / b for a, b in zip(taken, times["kms_runtime"], strict=True))
-                print(f"  {who:38} {statistics.median(taken) * 1000:7.1f} ms  {ratio:6.1f} x kms_runtime")
+                own = verdict(statistics.median(taken) * 1000, 30) if who == "kms_runtime" else ""
+                print(f"  {who:38} {statistics.median(taken) * 1000:7.1f} ms  {ratio:6.1f} x kms_runtime {own}")
         size = zip_mebibytes(Path(name))
-        print("zip: not measured, no package index" if size is None else f"zip: {size:.2f} MiB (aim: 5.0)")
+        print("zip: not measured, no package index" if size is None else f"zip: {size:.2f} MiB {verdict(size, 5)}")
+        print_installed(Path(name) / "fresh")
 
 
 if __name__ == "__main__":
