@@ -219,7 +219,7 @@ def _run(
     with (
         side_by_side.terminable(),
         # Before the report: its bar moves by a thread, which a fork would not copy.
-        side_by_side.Processes(run.attempt, each_pair, count) as processes,
+        side_by_side.forked(run.attempt, each_pair, count) as outcomes,
         progress.progress(quiet=options["quiet"]) as report,
     ):
         settle = partial(run.settle, report)
@@ -232,9 +232,10 @@ def _run(
                 process(pair)
         else:
             report.expect(len(each_pair), found.size)
-            if count:
-                processes.settle(settle, report)
-            else:
+            for pair, outcome, read in outcomes:
+                report.started(pair[0], None)(read)
+                settle(pair, outcome)
+            if not count:
                 side_by_side.on_threads(process, each_pair, report.stop, side_by_side.AT_A_TIME[kind])
     if found and not options["quiet"]:
         click.echo(

@@ -8,23 +8,23 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from kms_runtime import MessageResult
 from kms_runtime.cli import outputs
 from kms_runtime.cli.places import Place
-from kms_runtime.cli.progress import Failure, Report, Stopped
-
-if TYPE_CHECKING:
-    from kms_runtime import MessageResult
+from kms_runtime.cli.progress import Failure, Stopped
 
 Pair = tuple[Place, Place]
+Outcome = MessageResult | Failure
+Attempt = Callable[[Pair, Any], Outcome]
 AT_A_TIME = {"files": 16, "objects": 8}
 _WORTH_A_PROCESS = 50
 _MOST_PROCESSES = 4
@@ -52,70 +52,58 @@ def on_threads(
         threads.shutdown(cancel_futures=True)
 
 
-class Processes:
-    """Processes that work on ``each_pair``, started when this is made; use it as a context manager.
+@contextmanager
+def forked(attempt: Attempt, each_pair: Sequence[Pair], count: int) -> Iterator[Iterator[tuple[Pair, Outcome, int]]]:
+    """Start ``count`` processes; yield what happened to each file, and how many bytes were read before it was told.
 
     Args:
         attempt: Processes one file, and returns its result or why there is none; is given a report to start it in.
         each_pair: The files.
-        count: How many processes.
+        count: How many processes; they end with the block.
     """
-
-    def __init__(
-        self,
-        attempt: "Callable[[Pair, Any], MessageResult | Failure]",
-        each_pair: Sequence[Pair],
-        count: int,
-    ) -> None:
-        context = multiprocessing.get_context("fork")
-        self._running: dict[Connection, Any] = {}
-        self._left: dict[Connection, dict[int, Pair]] = {}
+    context = multiprocessing.get_context("fork")
+    running: dict[Connection, tuple[Any, dict[int, Pair]]] = {}
+    try:
         for first in range(count):
             ours, theirs = context.Pipe(duplex=False)
-            numbered = dict(enumerate(each_pair[first::count]))
-            self._left[ours] = numbered
+            left = dict(enumerate(each_pair[first::count]))
             # It closes what it inherits, or would not notice that its reader is gone.
-            arguments = (attempt, numbered, theirs, [*self._left])
-            self._running[ours] = context.Process(target=_work, args=arguments, daemon=True)
+            process = context.Process(target=_work, args=(attempt, left, theirs, [*running, ours]), daemon=True)
+            running[ours] = process, left
             with closing(theirs):
                 try:
-                    self._running[ours].start()
+                    process.start()
                 except OSError as error:
                     raise click.ClickException(f"a process cannot be started: {error}") from error
-
-    def settle(self, settled: "Callable[[Pair, MessageResult | Failure], None]", report: Report) -> None:
-        """Tell ``settled`` what happened to each file, and ``report`` how many bytes were read."""
-        waiting = set(self._running)
-        while waiting:
-            for connection in waiting & {*wait([*waiting])}:
-                try:
-                    number, outcome, read = connection.recv()
-                except (EOFError, OSError):
-                    waiting.remove(connection)
-                    self._end(connection, settled)
-                    continue
-                if number is None:
-                    raise click.ClickException(outcome)
-                pair = self._left[connection].pop(number)
-                report.started(pair[0], None)(read)
-                settled(pair, outcome)
-
-    def _end(self, connection: Connection, settled: "Callable[[Pair, MessageResult | Failure], None]") -> None:
-        self._running[connection].join()
-        how = f"its process ended with {self._running[connection].exitcode} (negative: a signal); run the command again"
-        for pair in self._left[connection].values():
-            settled(pair, Failure("ProcessEnded", how))
-
-    def __enter__(self) -> "Processes":
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        for connection, process in self._running.items():
-            connection.close()  # one that waits for its reader goes on, and ends
-            if kind:
+        yield _outcomes(running)
+    except BaseException:
+        for process, _ in running.values():
+            if process.pid:
                 process.terminate()
-        for process in self._running.values():
-            process.join()
+        raise
+    finally:
+        for connection, (process, _) in running.items():
+            connection.close()  # a process that waits for its reader goes on, and ends
+            if process.pid:
+                process.join()
+
+
+def _outcomes(running: Mapping[Connection, tuple[Any, dict[int, Pair]]]) -> Iterator[tuple[Pair, Outcome, int]]:
+    waiting = set(running)
+    while waiting:
+        for connection in waiting & {*wait([*waiting])}:
+            process, left = running[connection]
+            try:
+                number, outcome, read = connection.recv()
+            except (EOFError, OSError):
+                waiting.remove(connection)
+                process.join()
+                how = f"its process ended with {process.exitcode} (negative: a signal); run the command again"
+                yield from ((pair, Failure("ProcessEnded", how), 0) for pair in left.values())
+                continue
+            if number is None:
+                raise click.ClickException(outcome)
+            yield left.pop(number), outcome, read
 
 
 class _Reader:
@@ -142,12 +130,7 @@ class _Reader:
         return found
 
 
-def _work(
-    attempt: "Callable[[Pair, Any], MessageResult | Failure]",
-    numbered: dict[int, Pair],
-    results: Connection,
-    inherited: Sequence[Connection],
-) -> None:
+def _work(attempt: Attempt, numbered: Mapping[int, Pair], results: Connection, inherited: Sequence[Connection]) -> None:
     """Process the files of one process, and send what happened to each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the one that was started ends the others
     for connection in inherited:
