@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import boto3
 import botocore.session
 import pytest
+from botocore.credentials import SSOProvider
 from botocore.hooks import EventAliaser
 from botocore.loaders import Loader, create_loader
+from botocore.tokens import SSOTokenProvider
 
 from kms_patterns.local import LocalAws
 from kms_patterns.toolchain import toolchain_environment
@@ -36,6 +38,10 @@ for interrupt in (signal.SIGINT, signal.SIGTERM):
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # What ``make contract AWS_PROFILE=…`` gives back.
 USERS_AWS = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith(("AWS_", "CDK_"))}
+_SETTINGS = (
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE", "AWS_REGION", "AWS_DEFAULT_REGION",
+    "AWS_LOGIN_CACHE_DIRECTORY", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_STS_REGIONAL_ENDPOINTS",
+)  # fmt: skip
 os.environ.update(toolchain_environment(cache=ROOT / ".cache"))
 os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
 # The CDK caches fingerprints in the home folder, a browser its settings.
@@ -56,6 +62,22 @@ botocore.session.create_loader = kms_model.create_loader = _loader
 _aliaser, _alias = EventAliaser(None), EventAliaser._alias_event_name
 EventAliaser._alias_event_name = lambda _, event_name: _alias(_aliaser, event_name)
 boto3.Session._setup_loader = lambda session: setattr(session, "_loader", session._session.get_component("data_loader"))
+
+
+def users_settings(patch: pytest.MonkeyPatch) -> None:
+    """Give back the home folder, which holds profiles and cached tokens (``~/.aws``), and what leads to AWS.
+
+    Proxies and CA bundles whose variables do not begin with ``AWS_`` were never taken. Access keys of the environment
+    stay out: the profile alone decides on the account.
+    """
+    home = os.environ["USERS_HOME"]
+    patch.setenv("HOME", home)
+    for provider in (SSOProvider, SSOTokenProvider):
+        # botocore looks the home folder up when it is imported.
+        patch.setattr(provider, "_SSO_TOKEN_CACHE_DIR", f"{home}/.aws/sso/cache")
+    for name, value in USERS_AWS.items():
+        if name in _SETTINGS:
+            patch.setenv(name, value)
 
 
 # Tests of a group share what takes long to make, so one worker runs all of them; the groups come first.

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,15 +14,13 @@ import boto3
 import botocore
 import pytest
 from botocore.config import Config
-from botocore.credentials import SSOProvider
-from botocore.tokens import SSOTokenProvider
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from kms_patterns.local.server.kms.permissions import PERMISSIONS
 from kms_runtime.kms_model import ml_kem_session
-from tests.conftest import USERS_AWS
+from tests.conftest import users_settings
 
 CONTEXT = {"tenant": "a", "purpose": "contract"}
 MESSAGE = b"a message of the contract"
@@ -250,38 +249,72 @@ def _grant_to_a_service(bench: Bench, **more: Any) -> Any:
     return bench.kms.create_grant(KeyId=bench.key(), GranteeServicePrincipal=SERVICE, Operations=["Decrypt"], **more)
 
 
-def _imported(bench: Bench, key: str, **more: str) -> str:
-    """Import new key material, and return its id."""
+def _imported(kms: Any, key: str, material: bytes | None = None, **more: str) -> str:
+    """Import key material, new unless it is given, and return its id."""
     wrapping = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
-    given = bench.kms.get_parameters_for_import(KeyId=key, **wrapping)
+    given = kms.get_parameters_for_import(KeyId=key, **wrapping)
     public: Any = load_der_public_key(given["PublicKey"])
-    wrapped = public.encrypt(os.urandom(32), padding.OAEP(padding.MGF1(SHA256()), SHA256(), None))
+    wrapped = public.encrypt(material or os.urandom(32), padding.OAEP(padding.MGF1(SHA256()), SHA256(), None))
     call = {"ImportToken": given["ImportToken"], "EncryptedKeyMaterial": wrapped}
     model = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
-    return str(bench.kms.import_key_material(KeyId=key, **call, **model, **more)["KeyMaterialId"])
+    return str(kms.import_key_material(KeyId=key, **call, **model, **more)["KeyMaterialId"])
+
+
+def _states(bench: Bench, key: str) -> dict[str, str]:
+    """Return the state of each key material."""
+    found = bench.kms.list_key_rotations(KeyId=key, IncludeKeyMaterial="ALL_KEY_MATERIAL")["Rotations"]
+    return {rotation["KeyMaterialId"]: rotation["KeyMaterialState"] for rotation in found}
 
 
 def _second_material(bench: Bench, **request: Any) -> list[str]:
     """Return the states of a new key's materials: two were imported, the second one waits."""
     key = bench.new(Origin="EXTERNAL", **request)
-    materials = [_imported(bench, key), _imported(bench, key, ImportType="NEW_KEY_MATERIAL")]
-    found = bench.kms.list_key_rotations(KeyId=key, IncludeKeyMaterial="ALL_KEY_MATERIAL")["Rotations"]
-    states = {rotation["KeyMaterialId"]: rotation["KeyMaterialState"] for rotation in found}
-    return [states[material] for material in materials]
+    materials = [_imported(bench.kms, key), _imported(bench.kms, key, ImportType="NEW_KEY_MATERIAL")]
+    return [_states(bench, key)[material] for material in materials]
 
 
 def _rotated_to_imported(bench: Bench, **request: Any) -> bytes:
     key = bench.new(Origin="EXTERNAL", **request)
-    _imported(bench, key)
+    _imported(bench.kms, key)
     blob = bench.kms.encrypt(KeyId=key, Plaintext=MESSAGE)["CiphertextBlob"]
-    _imported(bench, key, ImportType="NEW_KEY_MATERIAL")
+    _imported(bench.kms, key, ImportType="NEW_KEY_MATERIAL")
     bench.kms.rotate_key_on_demand(KeyId=key)
     return bytes(bench.kms.decrypt(CiphertextBlob=blob)["Plaintext"])
 
 
+def _replicated(bench: Bench, use: Callable[[str, bytes, Any], Any]) -> Any:
+    """Use an imported multi-Region key, its second material, and a client of its replica, which has the first."""
+    here, server = bench.kms.meta.region_name, str(bench.kms.meta.endpoint_url)
+    there = "us-east-1" if here == "us-west-2" else "us-west-2"
+    verify = bench.kms._endpoint.http_session._verify
+    named = {} if urlsplit(server).hostname == f"kms.{here}.amazonaws.com" else {"endpoint_url": server}
+    away: Any = _session(bench, there).client("kms", config=CONFIG, verify=verify, **named)
+    key, materials = bench.new(Origin="EXTERNAL", MultiRegion=True), [os.urandom(32), os.urandom(32)]
+    _imported(bench.kms, key, materials[0])
+    bench.kms.replicate_key(KeyId=key, ReplicaRegion=there)
+    replica = key.replace(f":{here}:", f":{there}:")
+    try:
+        while away.describe_key(KeyId=replica)["KeyMetadata"]["KeyState"] == "Creating":
+            time.sleep(10)
+        _imported(away, replica, materials[0])
+        _imported(bench.kms, key, materials[1], ImportType="NEW_KEY_MATERIAL")
+        return use(key, materials[1], away)
+    finally:
+        away.schedule_key_deletion(KeyId=replica, PendingWindowInDays=7)
+
+
+def _older_again(bench: Bench) -> list[str]:
+    """Return the states of two materials, the first of which was imported again after the rotation to the second."""
+    key, first = bench.new(Origin="EXTERNAL"), os.urandom(32)
+    materials = [_imported(bench.kms, key, first), _imported(bench.kms, key, ImportType="NEW_KEY_MATERIAL")]
+    bench.kms.rotate_key_on_demand(KeyId=key)
+    _imported(bench.kms, key, first, ImportType="EXISTING_KEY_MATERIAL")
+    return [_states(bench, key)[material] for material in materials]
+
+
 def _rotated_without_material(bench: Bench) -> Any:
     key = bench.new(Origin="EXTERNAL")
-    _imported(bench, key)
+    _imported(bench.kms, key)
     return bench.kms.rotate_key_on_demand(KeyId=key)
 
 
@@ -295,13 +328,26 @@ def _service_grant(bench: Bench) -> Any:
     return [[name, grant[name]] for grant in listed for name in members if name in grant]
 
 
+def _session(bench: Bench, region: str) -> boto3.Session:
+    credentials = bench.kms._request_signer._credentials.get_frozen_credentials()
+    return boto3.Session(*credentials[:3], region_name=region)
+
+
+def _rotated_with_its_replica(bench: Bench, key: str, material: bytes, away: Any) -> bytes:
+    blob, replica = bench.kms.encrypt(KeyId=key, Plaintext=MESSAGE)["CiphertextBlob"], key.rpartition("/")[2]
+    _imported(away, replica, material)
+    bench.kms.rotate_key_on_demand(KeyId=key)
+    again = away.re_encrypt(CiphertextBlob=blob, DestinationKeyId=replica)["CiphertextBlob"]
+    return bytes(bench.kms.decrypt(CiphertextBlob=again, KeyId=key)["Plaintext"])
+
+
 def _dual_stack(bench: Bench) -> str:
     """Encrypt through ``kms.<region>.api.aws``, and return the host's name without the Region."""
     region, server = bench.kms.meta.region_name, urlsplit(bench.kms.meta.endpoint_url)
-    credentials = bench.kms._request_signer._credentials.get_frozen_credentials()
-    session = boto3.Session(*credentials[:3], region_name=region)
     verify = bench.kms._endpoint.http_session._verify
-    client: Any = session.client("kms", config=CONFIG.merge(Config(use_dualstack_endpoint=True)), verify=verify)
+    client: Any = _session(bench, region).client(
+        "kms", config=CONFIG.merge(Config(use_dualstack_endpoint=True)), verify=verify
+    )
     host = str(urlsplit(client.meta.endpoint_url).hostname)
 
     def reach(request: Any, **_: Any) -> None:
@@ -459,6 +505,17 @@ ROWS = [
     Row("RotateKeyOnDemand", "to imported material, old ciphertext is readable", _rotated_to_imported, MESSAGE),
     Row("RotateKeyOnDemand", "to imported material of a multi-Region key",
         lambda b: _rotated_to_imported(b, MultiRegion=True), MESSAGE),
+    Row("ImportKeyMaterial", "a second material that a replica has not yet",
+        lambda b: _replicated(b, lambda key, _, _away: sorted(_states(b, key).values())),
+        ["CURRENT", "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"]),
+    Row("ImportKeyMaterial", "a material of before a rotation again", _older_again, ["NON_CURRENT", "CURRENT"]),
+    Row("ImportKeyMaterial", "into a replica, not its primary's",
+        lambda b: _replicated(b, lambda key, _, away: _imported(away, key.rpartition("/")[2])),
+        "IncorrectKeyMaterialException"),
+    Row("RotateKeyOnDemand", "to imported material that a replica has not yet",
+        lambda b: _replicated(b, lambda key, _, _away: _on(b, "rotate_key_on_demand", key)), _STATE),
+    Row("RotateKeyOnDemand", "to imported material that its replica has, old ciphertext is readable there",
+        lambda b: _replicated(b, lambda *it: _rotated_with_its_replica(b, *it)), MESSAGE),
     Row("RotateKeyOnDemand", "an imported key without a second material", _rotated_without_material, _STATE),
     Row("Encrypt", "by the dual-stack endpoint", _dual_stack, "kms.<region>.api.aws"),
     Row("RotateKeyOnDemand", "an RSA key",
@@ -487,27 +544,7 @@ ROWS = [
 
 # KMS itself is to refuse, not the client; and a real account's throttling is no part of the contract.
 CONFIG = Config(parameter_validation=False, retries={"mode": "standard", "max_attempts": 6})
-_SETTINGS = (
-    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE", "AWS_REGION", "AWS_DEFAULT_REGION",
-    "AWS_LOGIN_CACHE_DIRECTORY", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_STS_REGIONAL_ENDPOINTS",
-)  # fmt: skip
 REPORT = Path(__file__).parents[2] / "build" / "contract.md"
-
-
-def users_settings(patch: pytest.MonkeyPatch) -> None:
-    """Give back the home folder, which holds profiles and cached tokens (``~/.aws``), and what leads to AWS.
-
-    Proxies and CA bundles whose variables do not begin with ``AWS_`` were never taken. Access keys of the environment
-    stay out: the profile alone decides on the account.
-    """
-    home = os.environ["USERS_HOME"]
-    patch.setenv("HOME", home)
-    for provider in (SSOProvider, SSOTokenProvider):
-        # botocore looks the home folder up when it is imported.
-        patch.setattr(provider, "_SSO_TOKEN_CACHE_DIR", f"{home}/.aws/sso/cache")
-    for name, value in USERS_AWS.items():
-        if name in _SETTINGS:
-            patch.setenv(name, value)
 
 
 def write_report(outcomes: list[tuple[str, str, str, str]], file: Path) -> None:

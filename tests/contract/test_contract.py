@@ -8,7 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.conftest import ROWS, Bench, Row, users_settings
+from tests.conftest import users_settings
+from tests.contract.conftest import ROWS, Bench, Row
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "embedded-aws.md"
 

@@ -8,6 +8,8 @@ NODE_MODULES_VARIABLE = "KMS_PATTERNS_NODE_MODULES"
 """Tells the server where npm's packages are."""
 DELAY_VARIABLE = "KMS_PATTERNS_DELAY_SECONDS"
 """Tells the server for how long what was just made does not work yet."""
+MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""Of glibc: what large objects took goes back when they are gone, and does not stay as holes between small ones."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kms_patterns.local.certificates import write_certificates
-from kms_patterns.local.layout import DELAY_VARIABLE, NODE_MODULES_VARIABLE, Layout
+from kms_patterns.local.layout import DELAY_VARIABLE, MALLOC, NODE_MODULES_VARIABLE, Layout
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -132,6 +132,7 @@ def server_environment(layout: Layout, options: ServerOptions) -> dict[str, str]
         "IOT_MTLS_ENABLED": "0",
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
         "LOG_LEVEL": "WARNING",
+        **MALLOC,
         "MINISTACK_ACCOUNT_ID": options.account,
         "MINISTACK_HOST": "127.0.0.1",
         "MINISTACK_REGION": options.region,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kms_patterns.local.layout import Layout
+from kms_patterns.local.layout import MALLOC, Layout
 
 GRACE_SECONDS = 2.0
 LOOK_SECONDS = 1.0
@@ -60,8 +60,9 @@ def _listener(port: int) -> socket.socket:
 
 
 def _prepare_environment(layout: Layout, port: int) -> None:
-    # Lambda functions inherit this environment: it must lead them here, and hide how this process finds its code.
-    os.environ.pop("PYTHONPATH", None)
+    # Lambda functions inherit this environment: it must lead them here, and hide what is this process's own.
+    for own in ("PYTHONPATH", *MALLOC):
+        os.environ.pop(own, None)
     os.environ |= {
         "GATEWAY_PORT": str(port),
         "AWS_ENDPOINT_URL": f"https://127.0.0.1:{port}",

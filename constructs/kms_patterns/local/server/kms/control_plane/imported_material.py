@@ -1,6 +1,9 @@
 """Imported key material: a key takes its first material again, and a symmetric key one more that it can rotate to.
 
+A replica takes what its primary was given before, and nothing else; it has no material until then.
+
 AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_ImportKeyMaterial.html
+https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-import.html
 """
 
 import hashlib
@@ -50,8 +53,7 @@ def import_key_material(record: KeyRecord, request: Request) -> ResponseMembers:
         record["_pending_valid_to"] = valid_to
     else:
         _set_expiration(record, valid_to)
-    named = trial if pending else record
-    return {"KeyId": record["Arn"]} | ({"KeyMaterialId": material_id(named)} if record["KeySpec"] == SYMMETRIC else {})
+    return {"KeyId": record["Arn"]} | ({"KeyMaterialId": material_id(trial)} if record["KeySpec"] == SYMMETRIC else {})
 
 
 def delete_imported_key_material(record: KeyRecord, request: Request) -> ResponseMembers:
@@ -61,7 +63,10 @@ def delete_imported_key_material(record: KeyRecord, request: Request) -> Respons
     pending = {**record, "_symmetric_key": record["_pending_material"]} if record.get("_pending_material") else None
     wanted = request.get("KeyMaterialId")
     if pending is not None and wanted == material_id(pending):
-        del record["_pending_material"]
+        # It never became a material of the key, so another one may take its place.
+        for member in members(record):
+            member.pop("_pending_material", None)
+            member["_imported"] = record["_imported"][:-1]
         return response | {"KeyMaterialId": wanted}
     current = material_id(record) if record.get("_symmetric_key") else None
     if wanted and wanted != current:
@@ -74,21 +79,41 @@ def delete_imported_key_material(record: KeyRecord, request: Request) -> Respons
     return response | ({"KeyMaterialId": current} if current else {})
 
 
+def wait_for_import(replica: KeyRecord) -> None:
+    """Take the material that the emulator copied: on AWS, the same has to be imported into a replica."""
+    for name in _MATERIALS:
+        replica.pop(name, None)
+    replica |= {"KeyState": "PendingImport", "Enabled": False}
+
+
+def pending_state(record: KeyRecord) -> str:
+    """Return the state of a material that waits for a rotation."""
+    waiting = all(member.get("_pending_material") for member in members(record))
+    return "PENDING_ROTATION" if waiting else "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"
+
+
 def next_material(record: KeyRecord) -> bytes:
     """Return the material to which a key of origin EXTERNAL rotates.
 
     Raises:
-        KmsError: KMSInvalidStateException: none was imported for that.
+        KmsError: KMSInvalidStateException: none was imported for that, or not into every replica.
     """
-    pending: bytes | None = record.pop("_pending_material", None)
-    if pending is None:
+    pending: bytes | None = record.get("_pending_material")
+    if pending is None or pending_state(record) != "PENDING_ROTATION":
         raise KmsError(
             "KMSInvalidStateException", f"No available key material pending rotation for the key: {record['Arn']}."
         )
+    for member in members(record):
+        del member["_pending_material"]
     # A key is usable as long as all of its materials are: the first to expire counts.
     times = [moment for moment in (record.get("ValidTo"), record.pop("_pending_valid_to", None)) if moment is not None]
     _set_expiration(record, min(times, default=None))
     return pending
+
+
+def members(record: KeyRecord) -> list[KeyRecord]:
+    """Return the related multi-Region keys, this one among them; the key alone if it is of one Region."""
+    return [member for _region, member in reach(KMS, "_mrk_members")(record)] or [record]
 
 
 def _set_expiration(record: KeyRecord, valid_to: float | None) -> None:
@@ -132,10 +157,20 @@ def _unwrapped(record: KeyRecord, request: Request) -> bytes:
 
 def _take(record: KeyRecord, trial: dict[str, Any], *, new: bool) -> bool:
     """Give the key its material; return whether it waits for a rotation instead."""
-    fingerprint, known = _fingerprint(trial), record.get("_imported", [])
+    primary = next((it for it in members(record) if it.get("_mrk_type") == "PRIMARY"), record)
+    fingerprint, known = _fingerprint(trial), primary.get("_imported", [])
+    if new and primary is not record:
+        raise unsupported(f"{record['Arn']} is a replica: import new key material into the primary Region key first.")
     if known and fingerprint not in known and not new:
         raise KmsError("IncorrectKeyMaterialException", "It is not the key material that was imported before.")
-    if new and record.get("_symmetric_key") and fingerprint != _fingerprint(record):
+    if primary is not record and primary.get("_pending_material") == trial.get("_symmetric_key", b""):
+        record["_pending_material"] = trial["_symmetric_key"]
+        return True
+    if known and not new and fingerprint != known[-2 if primary.get("_pending_material") else -1]:
+        # Of a rotation before, or waiting for one: it was given again and stays what it is.
+        return False
+    waits = bool(new and record.get("_symmetric_key") and fingerprint != _fingerprint(record))
+    if waits:
         if record.get("_pending_material"):
             waiting = material_id({**record, "_symmetric_key": record["_pending_material"]})
             raise KmsError(
@@ -143,13 +178,14 @@ def _take(record: KeyRecord, trial: dict[str, Any], *, new: bool) -> bool:
                 f"New key material (id: {material_id(trial)}) cannot be imported into KMS key {record['Arn']}, "
                 f"because another key material (id: {waiting}) is pending rotation.",
             )
-        record |= {"_pending_material": trial["_symmetric_key"], "_imported": [*known, fingerprint]}
-        return True
-    record |= {name: trial[name] for name in _MATERIALS if name in trial}
-    record["_imported"] = list(dict.fromkeys([*known, fingerprint]))
-    if record["KeyState"] == "PendingImport":
-        record |= {"KeyState": "Enabled", "Enabled": True}
-    return False
+        record["_pending_material"] = trial["_symmetric_key"]
+    else:
+        record |= {name: trial[name] for name in _MATERIALS if name in trial}
+        if record["KeyState"] == "PendingImport":
+            record |= {"KeyState": "Enabled", "Enabled": True}
+    for member in members(record):
+        member["_imported"] = list(dict.fromkeys([*known, fingerprint]))
+    return waits
 
 
 def _fingerprint(record: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kms_patterns.local.server.authorization.caller import bound_ids
 from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
 from kms_patterns.local.server.kms.control_plane.aliases import check_tags
+from kms_patterns.local.server.kms.control_plane.imported_material import members, wait_for_import
 from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response, invalid, unsupported
@@ -163,6 +164,8 @@ def replicate_key(record: KeyRecord, request: Request) -> ResponseMembers:
         raise KmsError("AlreadyExistsException", f"{record['Arn']} exists in {request['ReplicaRegion']}.")
     _status, _headers, body = reach(KMS, "_replicate_key")(dict(request))
     response: ResponseMembers = json.loads(body)
+    if record["Origin"] == "EXTERNAL":
+        wait_for_import(members(record)[-1])
     response["ReplicaKeyMetadata"] |= {"KeyState": "Creating", "Enabled": False}
     if not response["ReplicaTags"]:
         del response["ReplicaTags"]

@@ -6,10 +6,8 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
 
-from kms_patterns.local.server.emulator.emulator import KMS, reach
-from kms_patterns.local.server.kms.control_plane.imported_material import next_material
+from kms_patterns.local.server.kms.control_plane.imported_material import members, next_material, pending_state
 from kms_patterns.local.server.kms.control_plane.listing import KEYS, page
 from kms_patterns.local.server.kms.key_records import SYMMETRIC, KeyRecord, material_id, require_usable
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
@@ -26,7 +24,7 @@ def enable_key_rotation(record: KeyRecord, request: Request) -> ResponseMembers:
     """Return the response to EnableKeyRotation."""
     _require_rotating(record, automatic=True)
     period = request.get("RotationPeriodInDays", DEFAULT_PERIOD)
-    for member in _members(record):
+    for member in members(record):
         member |= {"KeyRotationEnabled": True, "RotationPeriodInDays": period, "_rotates_from": time.time()}
     return {}
 
@@ -34,7 +32,7 @@ def enable_key_rotation(record: KeyRecord, request: Request) -> ResponseMembers:
 def disable_key_rotation(record: KeyRecord, _request: Request) -> ResponseMembers:
     """Return the response to DisableKeyRotation."""
     _require_rotating(record, automatic=True)
-    for member in _members(record):
+    for member in members(record):
         member["KeyRotationEnabled"] = False
     return {}
 
@@ -64,7 +62,7 @@ def rotate_key_on_demand(record: KeyRecord, _request: Request) -> ResponseMember
         )
     fresh = os.urandom(32) if record["Origin"] == "AWS_KMS" else next_material(record)
     older = [*record.get("_older_materials", ()), record["_symmetric_key"]]
-    for member in _members(record):
+    for member in members(record):
         member |= {"_symmetric_key": fresh, "_older_materials": older}
         rotation = {"KeyId": member["Arn"], "RotationDate": time.time(), "RotationType": "ON_DEMAND"}
         member["_rotations"] = [*rotations, rotation | {"KeyMaterialId": material_id(member)}]
@@ -85,7 +83,7 @@ def _all(record: KeyRecord) -> Iterator[tuple[str, dict[str, str]]]:
     states = (
         *((material, "NON_CURRENT") for material in record.get("_older_materials", ())),
         (record.get("_symmetric_key"), "CURRENT"),
-        (record.get("_pending_material"), "PENDING_ROTATION"),
+        (record.get("_pending_material"), pending_state(record)),
     )
     for material, state in states:
         if material:
@@ -99,8 +97,3 @@ def _require_rotating(record: KeyRecord, *, automatic: bool) -> None:
         raise unsupported("")
     if automatic and record["Origin"] != "AWS_KMS":
         raise unsupported(f"{record['Arn']} origin is {record['Origin']} which is not valid for this operation.")
-
-
-def _members(record: KeyRecord) -> list[dict[str, Any]]:
-    members = [member for _region, member in reach(KMS, "_mrk_members")(record)]
-    return members or [record]
