@@ -20,7 +20,7 @@ export npm_config_omit_lockfile_registry_resolved := true
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff bootstrap deploy destroy test check types snapshots docs dist sbom runtime bench contract contract-deploy templates conformance soak lock clean
+.PHONY: help install demo synth diff bootstrap deploy destroy test check types snapshots docs docs-axe dist sbom runtime bench contract contract-deploy templates conformance soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -69,8 +69,11 @@ docs: install ## rewrite the pages that scripts and tests write, then build the 
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/write_grants.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_ten_minutes.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/write_deployment.py
-	$(BIN)/python docs/write_client_page.py
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python -m docs.write_site
+	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python -m tests.pages
+
+docs-axe: install ## look at every page of build/site in Chromium, at two widths and in both themes, for barriers (minutes)
+	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python -m tests.pages --axe
 
 dist: install ## wheels and source archives of both distributions in dist
 	rm -rf dist

@@ -5,6 +5,8 @@ of the checkout into a link to a page of the site, adds what is generated (refer
 of events and responses), and lets Zensical render it. Nothing is loaded from elsewhere, by the script or by the site.
 """
 
+import base64
+import hashlib
 import inspect
 import os
 import re
@@ -157,6 +159,24 @@ GENERATED: dict[str, Callable[[], str]] = {
 }
 
 
+CLIENT = ROOT / "examples" / "clients" / "encrypt.html"
+_MODULE = re.compile(r"(?<=// envelope\.mjs, as written by docs/write_site\.py\n).*?(?=// The page\n)", re.DOTALL)
+_SCRIPT = re.compile(r"<script type=\"module\">(.*?)</script>", re.DOTALL)
+_HASH = re.compile(r"(?<=script-src 'sha256-)[^']*")
+
+
+def client_page() -> str:
+    """Return the client's page with envelope.mjs as it is now: a page that is opened as a file imports no module.
+
+    Its Content-Security-Policy has the hash of the script.
+    """
+    module = CLIENT.with_name("envelope.mjs").read_text(encoding="utf-8").replace("export async", "async")
+    page = _MODULE.sub(lambda _: module, CLIENT.read_text(encoding="utf-8"))
+    [script] = _SCRIPT.findall(page)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _HASH.sub(lambda _: digest, page)
+
+
 TOLD = {"docs", *HOME, "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 
 
@@ -223,4 +243,5 @@ def _replace(path: Path, old: str, new: str) -> None:
 
 
 if __name__ == "__main__":
+    CLIENT.write_text(client_page(), encoding="utf-8")
     build(BUILD)

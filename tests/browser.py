@@ -79,30 +79,28 @@ class Browser:
         self._rest = b""
         self._passed: list[dict[str, Any]] = []
 
-    def run(self, url: str, script: str) -> Any:
-        """Open ``url`` in a page of its own, and return the value of the promise or expression ``script``."""
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        try:
-            self._call("Page.enable", session)
-            self._call("Page.setLifecycleEventsEnabled", session, enabled=True)
-            self._await_load(self._call("Page.navigate", session, url=url)["loaderId"])
-            found = self._call("Runtime.evaluate", session, expression=script, awaitPromise=True, returnByValue=True)
-            assert "exceptionDetails" not in found, found["exceptionDetails"]
-            return found["result"].get("value")
-        finally:
-            self._call("Target.closeTarget", targetId=target)
-
-    def picture(self, url: str, script: str, *, width: int, height: int, scheme: str) -> bytes:
-        """Return a PNG of ``url`` after ``script`` was run in it.
+    def run(self, url: str, script: str, *, width: int = 1400, scheme: str = "light") -> Any:
+        """Open ``url`` in a page of its own, and return the value of the promise or expression ``script``.
 
         Args:
             url: The page.
             script: An expression, evaluated when the page is loaded.
             width: Of the window, in CSS pixels.
-            height: Likewise.
             scheme: ``light`` or ``dark``.
         """
+        with self._page(url, width=width, height=900, scheme=scheme) as session:
+            found = self._call("Runtime.evaluate", session, expression=script, awaitPromise=True, returnByValue=True)
+            assert "exceptionDetails" not in found, found["exceptionDetails"]
+            return found["result"].get("value")
+
+    def picture(self, url: str, script: str, *, width: int, height: int, scheme: str) -> bytes:
+        """Return a PNG of ``url`` after ``script`` was run in it: the first ``height`` CSS pixels; else as ``run``."""
+        with self._page(url, width=width, height=height, scheme=scheme) as session:
+            self._call("Runtime.evaluate", session, expression=script)
+            return b64decode(self._call("Page.captureScreenshot", session, format="png")["data"])
+
+    @contextmanager
+    def _page(self, url: str, *, width: int, height: int, scheme: str) -> Iterator[str]:
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         try:
@@ -113,8 +111,7 @@ class Browser:
             self._call("Page.enable", session)
             self._call("Page.setLifecycleEventsEnabled", session, enabled=True)
             self._await_load(self._call("Page.navigate", session, url=url)["loaderId"])
-            self._call("Runtime.evaluate", session, expression=script)
-            return b64decode(self._call("Page.captureScreenshot", session, format="png")["data"])
+            yield session
         finally:
             self._call("Target.closeTarget", targetId=target)
 

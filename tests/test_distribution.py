@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -16,16 +17,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import check_jsonschema
 import fastjsonschema
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from packaging.requirements import Requirement
 
 import kms_runtime
+from kms_patterns.cli.init import FILES
 from kms_patterns.cli.main import main
 from kms_runtime import aws_errors, errors
 from kms_runtime.handlers.validation import schema, validator
+from tests.pages import PAGES, command_lines
 
 ROOT = Path(__file__).parent.parent
 RUNTIME = Path(kms_runtime.__file__).parent
@@ -169,12 +173,18 @@ def required(name: str, extras: frozenset[str] = frozenset(), seen: frozenset[st
     return found
 
 
-def environment_of(folder: Path, wheels: list[Path], names: set[str]) -> Path:
-    """Return the interpreter of an environment with ``wheels`` and the installed distributions ``names``."""
+def pip(python: Path, dist: Path, *arguments: str) -> str:
+    """Install into the environment of ``python`` from ``dist`` alone, without what is required; return the report."""
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index"]
+    options = ["--quiet", "--find-links", str(dist), "--report", "-"]
+    return subprocess.run([*install, *options, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def environment_of(folder: Path, dist: Path, asked: list[str], names: set[str]) -> Path:
+    """Return the interpreter of an environment with what is ``asked`` and the installed distributions ``names``."""
     venv.create(folder)
     python = folder / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*pip, *map(str, wheels)], check=True)
+    pip(python, dist, *asked)
     (site,) = folder.glob("lib/python*/site-packages")
     for name in names:
         for top in {file.parts[0] for file in distribution(name).files or () if file.parts[0] != ".."}:
@@ -184,17 +194,17 @@ def environment_of(folder: Path, wheels: list[Path], names: set[str]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def consumer_python(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def consumer_python(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both wheels and what they require: neither the sources, nor what only tests or extras need."""
     names = required("cdk-kms-patterns") - {"cdk-kms-patterns", "kms-runtime"}
-    return environment_of(tmp_path_factory.mktemp("consumer"), list(wheels.values()), names)
+    return environment_of(tmp_path_factory.mktemp("consumer"), dist, ["cdk-kms-patterns", "kms-runtime"], names)
 
 
 @pytest.fixture(scope="module")
-def outsider_python(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def outsider_python(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """kms-runtime with its command line, and nothing for AWS."""
     names = required("kms-runtime", frozenset({"cli"})) - {"kms-runtime"}
-    return environment_of(tmp_path_factory.mktemp("outsider"), [wheels["kms_runtime"]], names)
+    return environment_of(tmp_path_factory.mktemp("outsider"), dist, ["kms-runtime[cli]"], names)
 
 
 def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -266,16 +276,28 @@ def test_outsider_encrypts_with_a_public_key_and_is_told_what_calls_of_aws_need(
         assert "pip install 'kms-runtime[aws]'" in done.stderr
 
 
-def test_command_line_that_is_not_installed_is_explained(
-    wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_command_line_that_is_not_installed_is_explained(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     names = required("kms-runtime") - {"kms-runtime"}
-    python = environment_of(tmp_path_factory.mktemp("library"), [wheels["kms_runtime"]], names)
+    python = environment_of(tmp_path_factory.mktemp("library"), dist, ["kms-runtime"], names)
     folder = tmp_path_factory.mktemp("folder")
     assert run(python, folder, "-c", "import kms_runtime, kms_runtime.tokens, kms_runtime.signatures").returncode == 0
     done = run(python, folder, "-m", "kms_runtime")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "pip install 'kms-runtime[cli]'" in done.stderr
+
+
+def test_pip_lines_of_the_pages_install_our_wheels_with_extras_that_they_have(
+    dist: Path, outsider_python: Path
+) -> None:
+    lines = [line for page in PAGES for line in command_lines(page) if line.startswith("pip install ")]
+    asked = {word for line in lines for word in shlex.split(line)[2:] if not word.startswith("-") and word not in FILES}
+    assert len(asked) >= 5
+    done = pip(outsider_python, dist, "--dry-run", "--ignore-installed", *sorted(asked))
+    assert {it["metadata"]["name"] for it in json.loads(done)["install"]} == {"cdk-kms-patterns", "kms-runtime"}
+    for asked_for in map(Requirement, asked):
+        for extra in asked_for.extras:
+            more = required(asked_for.name, frozenset({extra})) > required(asked_for.name)
+            assert more, f"{asked_for.name}[{extra}] installs nothing more"
 
 
 def test_what_an_outsider_installs_is_small() -> None:
@@ -387,16 +409,14 @@ def commands(value: Any) -> list[str]:
     return [command for each in value for command in commands(each)] if isinstance(value, list) else []
 
 
-def check(path: Path) -> "subprocess.CompletedProcess[str]":
-    schema = ["--builtin-schema", "vendor.github-workflows"]
-    command = [sys.executable, "-m", "check_jsonschema", *schema, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def check(path: Path) -> Result:
+    return CliRunner().invoke(check_jsonschema.main, ["--builtin-schema", "vendor.github-workflows", str(path)])
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflow_is_valid_and_runs_targets_of_the_makefile(path: Path) -> None:
     done = check(path)
-    assert done.returncode == 0, done.stdout
+    assert done.exit_code == 0, done.output
     text = path.read_text()
     run = commands(yaml.safe_load(text))
     assert run
@@ -407,7 +427,7 @@ def test_workflow_is_valid_and_runs_targets_of_the_makefile(path: Path) -> None:
 def test_invalid_workflow_is_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yml"
     broken.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "run-on:"))
-    assert check(broken).returncode == 1
+    assert check(broken).exit_code == 1
 
 
 def test_hook_runs_a_command_that_exists() -> None:

@@ -383,7 +383,7 @@ ACTION = ROOT / "docs" / "access" / "review-action"
 MARKER = "<!-- kms-patterns access -->"
 MANY = APP.replace("[DECRYPT]", "[DECRYPT, *GAINED]").replace(
     "key = {",
-    """ROLE, TAG = "arn:aws:iam::222222222222:role/r", "aws:PrincipalTag/" + "a" * 900
+    """ROLE, TAG = "arn:aws:iam::222222222222:role/r", "aws:PrincipalTag/" + "a" * 2_800
 GAINED = [
     DECRYPT | {"Principal": {"AWS": f"{ROLE}{n}"}, "Condition": {"StringEquals": {f"{TAG}{n}": "x"}}}
     for n in range(90)
@@ -392,11 +392,21 @@ key = {""",
 )
 
 
+# What GitHub's API answers to every request, the exit code, and words of what the action says.
+REFUSALS: list[tuple[int, dict[str, str], int, str]] = [
+    (403, {}, 0, "the report is in the job's summary"),  # not even to read comments
+    (403, {"x-ratelimit-remaining": "0"}, 2, "GitHub's rate limit is reached"),
+    (429, {"retry-after": "60"}, 2, "run this job again later"),
+    (502, {}, 2, "Bad Gateway"),
+]
+
+
 class GitHub(BaseHTTPRequestHandler):
     """Stands for the API of GitHub: the comments of one pull request."""
 
     comments: ClassVar[list[dict[str, Any]]]
     may_write: ClassVar[bool]
+    refuses: ClassVar[tuple[int, dict[str, str]] | None] = None
 
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
@@ -421,7 +431,10 @@ class GitHub(BaseHTTPRequestHandler):
             self._answer(200, comment)
 
     def _answer(self, status: int, content: object) -> None:
+        status, headers = self.refuses or (status, {})
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(json.dumps(content).encode())
 
@@ -433,7 +446,7 @@ class GitHub(BaseHTTPRequestHandler):
 def github() -> Iterator[tuple[type[GitHub], str]]:
     class Stub(GitHub):
         comments: ClassVar = [
-            {"id": n, "user": {"type": "User"}, "body": f"{MARKER}\nnobody gained" if n == 7 else "fine"}
+            {"id": n, "user": {"type": "User"}, "body": f"{MARKER}\nno access" if n == 7 else "fine"}
             for n in range(150)
         ]
         may_write = True
@@ -499,7 +512,7 @@ def test_action_writes_one_comment_and_updates_it(
     assert "BROKEN_CODE=1\n" in (tmp_path / "env").read_text()
     assert act("Fail on a finding", BROKEN_CODE="1") == (1, "")
     whole = diff(str(tmp_path / "access" / "base.json"), str(tmp_path / "access" / "head.json")).output
-    assert len(whole) > 65_536
+    assert len(whole) > 250_000
     ours = stub.comments[150]["body"]
     assert ours.startswith(f"{MARKER}\n")
     assert "https://github.com/owner/documents/actions/runs/1" in ours
@@ -511,11 +524,20 @@ def test_action_writes_one_comment_and_updates_it(
     assert act("Comment", GITHUB_API_URL=address) == (0, "comment updated\n")
     assert len(stub.comments) == 151
     assert stub.comments[150]["body"] == f"{MARKER}\nno access changed"
-    assert stub.comments[7]["body"] == f"{MARKER}\nnobody gained"
+    assert stub.comments[7]["body"] == f"{MARKER}\nno access"
+    # Two runs at once may have made two comments: the first is updated, and no third one made.
+    stub.comments.append({"id": 151, "user": {"type": "Bot"}, "body": f"{MARKER}\nolder"})
+    assert act("Comment", GITHUB_API_URL=address) == (0, "comment updated\n")
+    assert [comment["body"] for comment in stub.comments[150:]] == [f"{MARKER}\nno access changed", f"{MARKER}\nolder"]
 
     stub.may_write = False
     code, said = act("Comment", GITHUB_API_URL=address)
     assert (code, "the report is in the job's summary" in said) == (0, True)
+    for status, headers, expected, words in REFUSALS:
+        stub.refuses = (status, headers)
+        code, said = act("Comment", GITHUB_API_URL=address)
+        assert (code, words in said) == (expected, True), said
+    stub.refuses = None
     (tmp_path / "access" / "access.md").write_text("x" * 65_536)
     code, said = act("Comment", GITHUB_API_URL=address)
     assert (code, "a comment takes 65536" in said) == (2, True)

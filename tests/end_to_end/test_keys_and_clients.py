@@ -25,7 +25,7 @@ from demo.groups.rsa_envelopes import deliver, open_delivered, opened_digest
 from demo.groups.rsa_secrets import decrypt
 from demo.principals import ask_until_published
 from demo.scenario import Stage
-from docs.write_client_page import PAGE, written
+from docs.write_site import CLIENT, client_page
 from kms_patterns.cli.main import main
 from kms_patterns.local.aws_session import local_address
 from kms_patterns.toolchain import node_executable
@@ -208,14 +208,14 @@ def use_page(stage: Stage, browser: Browser) -> Callable[..., dict[str, Any]]:
             "secret": secret,
             "file": None if file is None else base64.b64encode(file).decode(),
         }
-        shown: dict[str, Any] = browser.run(PAGE.as_uri(), FILL_IN.replace("GIVEN", json.dumps(given)))
+        shown: dict[str, Any] = browser.run(CLIENT.as_uri(), FILL_IN.replace("GIVEN", json.dumps(given)))
         return shown
 
     return use
 
 
 def test_page_is_as_written() -> None:
-    assert PAGE.read_text(encoding="utf-8") == written()
+    assert CLIENT.read_text(encoding="utf-8") == client_page()
 
 
 def test_secret_encrypted_in_the_page_is_decrypted_by_the_function(

@@ -89,7 +89,7 @@ def init(folder: Path) -> None:
         f"Written to {folder}: {', '.join(FILES)}\n\n"
         "  pip install -r requirements.txt && npm install\n"
         "  pytest      # who can use the key\n"
-        "  npx cdk synth --quiet && kms-patterns access cdk.out      # the same in words\n"
+        "  kms-patterns cdk synth --quiet && kms-patterns access cdk.out      # the same in words\n"
         "  # deploy it on this machine:\n"
         '  eval "$(kms-patterns local start)" && kms-patterns cdk bootstrap && kms-patterns cdk deploy\n'
     )

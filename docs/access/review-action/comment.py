@@ -1,8 +1,8 @@
 """Writes FILE as this action's one comment on a pull request: updates the comment if there is one, else makes it.
 
 comment.py FILE; the environment has GITHUB_API_URL, GITHUB_REPOSITORY, GH_TOKEN and NUMBER. Nothing but the standard
-library is needed. Exit codes: 0, the comment stands, or the token may not write (a pull request from a fork; the report
-is in the job's summary); 2, an error.
+library is needed. Exit codes: 0, the comment stands, or the token may not read or write comments (a pull request from a
+fork; the report is in the job's summary); 2, an error, such as GitHub's rate limit.
 """
 
 import json
@@ -55,13 +55,16 @@ def main(file: Path) -> str:
     if len(body) > LIMIT:
         raise ValueError(f"{file} and its marker have {len(body)} characters; a comment takes {LIMIT}")
     number = os.environ["NUMBER"]
-    known = ours(number)
     try:
+        known = ours(number)
         if known is None:
             call("POST", f"issues/{number}/comments", {"body": body})
         else:
             call("PATCH", f"issues/comments/{known}", {"body": body})
     except urllib.error.HTTPError as error:
+        # GitHub answers 403 to requests over a rate limit also: then the comment is still to be made.
+        if error.headers.get("x-ratelimit-remaining") == "0" or "retry-after" in error.headers:
+            raise OSError(f"GitHub's rate limit is reached ({error}): run this job again later") from error
         if error.code != _FORBIDDEN:
             raise
         return "the token may not comment, as in a pull request from a fork: the report is in the job's summary"

@@ -1,0 +1,362 @@
+"""What the pages hold: samples, command lines, links of the site, barriers, and the figures of all that.
+
+``python -m tests.pages`` counts what ``make docs`` built in build/site, ``--axe`` also looks at each page of it in
+Chromium, at two widths and in both themes. It ends with 1 if a link is broken or a page has a serious barrier.
+"""
+
+import importlib
+import json
+import re
+import shlex
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Final
+from unittest.mock import patch
+from urllib.parse import unquote, urlsplit
+
+import botocore.session
+import click
+from botocore import xform_name
+from packaging.requirements import Requirement
+
+from kms_patterns.cli.init import FILES
+from kms_patterns.cli.main import main as kms_patterns_command
+from kms_runtime.__main__ import run as run_kms_runtime
+from tests.browser import Browser, started
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ROOT / "lambda" / "README.md"]
+"""Every page that a user reads, as it is written."""
+
+
+# Samples
+
+RUN: Final = {
+    "python": ("examples/*.py", "examples/clients/*.py", "tests/end_to_end/apps/*.py"),
+    "javascript": ("examples/clients/*.mjs",),
+}
+"""By language, the files whose samples a test runs."""
+READ: Final = {
+    "json": "compared with the templates of the reference app",
+    "toml": "given to the command that reads it",
+    "yaml": "checked against the action, the schema of GitLab, and as command lines",
+    "text": "written from live output of the embedded AWS",
+}
+"""By language, what a test does with a sample that is not a program."""
+EXECUTED_THERE: Final = ("docs/access/README.md", "docs/data-plane.md", "docs/ten-minutes.md", "lambda/README.md")
+"""Pages whose programs a test executes as they stand on the page."""
+OUTPUTS: Final = {
+    "docs/keys/errors.md": "",  # docs/keys/catalogue.py writes what the CDK said, and a test compares
+    "docs/access/README.md": "an excerpt of a report: tests/access/snapshots has the whole",
+    "docs/embedded-aws.md": "the last lines of a soak that takes minutes: python -m tests.soak",
+    "docs/patterns/key-agreement.md": "a layout of bytes, which tests/runtime/test_key_agreement.py reads",
+}
+"""Blocks that are neither programs nor command lines: why they are not executed, nothing if they are."""
+
+
+def samples(page: Path) -> Iterator[tuple[str, str]]:
+    """Yield language and text of each block of a page that is not a diagram."""
+    for language, text in re.findall(r"^ *```(\w*)\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL):
+        if language != "mermaid":
+            yield language, text
+
+
+def flush(text: str) -> str:
+    return "".join(f"{line.strip()}\n" for line in text.splitlines())
+
+
+def is_part(sample: str, text: str) -> bool:
+    """Return whether the paragraphs of a sample stand in a text, whatever their indentation."""
+    whole = f"\n{flush(text)}"
+    return all(f"\n{part.strip()}\n" in whole for part in flush(sample).split("\n\n"))
+
+
+def left_alone(page: Path, language: str, sample: str) -> str | None:
+    """Return why a sample is not executed, nothing if it is.
+
+    Raises:
+        LookupError: No test runs it, and no reason is given.
+    """
+    name = str(page.relative_to(ROOT))
+    if language in RUN:
+        run = [path.read_text() for pattern in RUN[language] for path in ROOT.glob(pattern)] + list(FILES.values())
+        if name in EXECUTED_THERE or any(is_part(sample, text) for text in run):
+            return None
+        raise LookupError(f"{name}: no test runs this sample:\n{sample}")
+    if language in READ:
+        return None
+    lines = list(lines_of(sample))
+    if lines:
+        return next((why for line in lines if (why := reason(line))), None)
+    if name not in OUTPUTS:
+        raise LookupError(f"{name}: neither a program nor a command line, and no reason is given:\n{sample}")
+    return OUTPUTS[name] or None
+
+
+# Command lines
+
+
+def targets(words: list[str]) -> str | None:
+    """Return the first target that the Makefile does not have."""
+    known = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    given = [words[number] for number in range(len(words)) if words[number - 1] != "-C" and words[number] != "-C"]
+    return next((word for word in given[1:] if "=" not in word and word not in known), None)
+
+
+def kms_runtime_command() -> click.Group:
+    """Return the group of ``kms-runtime``, which is made when it is run."""
+    with patch.object(click.Group, "__call__", autospec=True) as call:
+        run_kms_runtime()
+    group = call.call_args.args[0]
+    assert isinstance(group, click.Group)
+    return group
+
+
+def clicked(words: list[str]) -> str | None:
+    """Return why one of our commands would refuse: no such command or option, or too many words."""
+    command: click.Command = kms_patterns_command if words[0] == "kms-patterns" else kms_runtime_command()
+    context, rest = click.Context(command, info_name=words[0]), words[1:]
+    try:
+        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+            name, found, rest = command.resolve_command(context, rest)
+            assert found
+            command, context = found, click.Context(found, parent=context, info_name=name)
+        if not isinstance(command, click.Group):
+            command.make_parser(context).parse_args(list(rest))
+    except click.UsageError as error:
+        return error.format_message()
+    return None
+
+
+def pip(words: list[str]) -> str | None:
+    """Return the first word that is neither an option nor a distribution of this checkout with extras that it has."""
+    projects = [tomllib.loads((folder / "pyproject.toml").read_text())["project"] for folder in (ROOT, ROOT / "lambda")]
+    extras = {project["name"]: set(project["optional-dependencies"]) for project in projects}
+    for word in words[2:] if words[1] == "install" else words[1:2]:
+        asked = None if word.startswith("-") or word in FILES or words[1] != "install" else Requirement(word)
+        if asked and not (asked.name in extras and asked.extras <= extras[asked.name]):
+            return word
+        if asked is None and word not in {"-r", "--no-deps", "--require-hashes", *FILES}:
+            return word
+    return None
+
+
+def npm(words: list[str]) -> str | None:
+    """Return the first package that is not one of package.json, or not of its version."""
+    pinned = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+    for word in words[2:]:
+        name, _, version = word.rpartition("@") if "@" in word[1:] else (word, "", "")
+        if word != "--save-dev" and not (
+            name in pinned and f"{pinned[name]}.".startswith(f"{version}." * bool(version))
+        ):
+            return word
+    return None if words[1] == "install" else words[1]
+
+
+GLOBAL_OPTIONS: Final = {"output", "cli-binary-format", "region", "profile"}
+
+
+def aws(words: list[str]) -> str | None:
+    """Return the operation or option that the AWS SDK's model of the service does not have."""
+    service, operation, *rest = words[1:]
+    model = botocore.session.get_session().get_service_model({"s3api": "s3"}.get(service, service))
+    names = {xform_name(name, "-"): name for name in model.operation_names}
+    if operation not in names:
+        return operation
+    members = {xform_name(member, "-") for member in model.operation_model(names[operation]).input_shape.members}
+    options = [word.removeprefix("--") for word in rest if word.startswith("--")]
+    return next((option for option in options if option not in members | GLOBAL_OPTIONS), None)
+
+
+def python(words: list[str]) -> str | None:
+    """Return the module, script or test that this checkout does not have."""
+    if words[0] == "pytest":
+        return None if (ROOT / words[1]).is_file() else words[1]
+    if words[1] == "-m":
+        return None if importlib.util.find_spec(words[2]) else words[2]
+    return None if words[1] == "-c" or (ROOT / words[1]).is_file() else words[1]
+
+
+def evaluated(words: list[str]) -> str | None:
+    """Return why the command that a shell evaluates would be refused."""
+    (inner,) = re.findall(r"\$\((?:\w+=\w+ )?(.*)\)", words[1])
+    return refusal(inner)
+
+
+def program(_: list[str]) -> None:
+    """A program of others, whose options are theirs: the line is executed, or listed with a reason."""
+
+
+PROGRAMS: Final = {
+    "make": targets, "kms-patterns": clicked, "kms-runtime": clicked, "pip": pip, "npm": npm, "aws": aws,
+    "python": python, "pytest": python, "eval": evaluated, "curl": program, "openssl": program, "gh": program,
+    "cdk": program, "npx": program, "jq": program, "while": program, "done": program, "tar": program,
+}  # fmt: skip
+"""What a command line may start with, and what finds the word of it that would not be understood."""
+
+
+def lines_of(block: str) -> Iterator[str]:
+    """Yield the command lines of a block; of one that is not made of command lines, none."""
+    lines = [line.strip().removeprefix("$ ") for line in block.replace("\\\n", " ").splitlines()]
+    if any(line.partition(" ")[0] in PROGRAMS and "://" not in line.partition(" ")[0] for line in lines[:1]):
+        yield from (line.partition(" #")[0].strip() for line in lines if line)
+
+
+def command_lines(page: Path) -> Iterator[str]:
+    """Yield the command lines of a page: those of its blocks, those of a recipe, and those in a sentence."""
+    for language, block in samples(page):
+        if language in {"", "sh", "console"}:
+            yield from lines_of(block)
+        if language == "yaml":
+            for line in re.findall(r"^ +- (?:run: )?(\w.*)$", block, re.MULTILINE):
+                yield from (part for part in line.split(" && ") if part.partition(" ")[0] in PROGRAMS)
+    for span in re.findall(r"`([^`\n]+)`", page.read_text()):
+        words = span.split()
+        ours = words[0] == "kms-patterns" and words[1:] and words[1] in kms_patterns_command.commands
+        if words and (words[0] == "make" or ours or (words[0] != "kms-patterns" and len(words) > 1)):
+            yield from [span] if words[0] in PROGRAMS else []
+
+
+def refusal(line: str) -> str | None:
+    """Return why a command line would not be understood."""
+    words = shlex.split(line, comments=True)
+    if words[0] not in PROGRAMS:
+        return f"{words[0]}: not one of PROGRAMS"
+    return PROGRAMS[words[0]](words)
+
+
+NOT_EXECUTED: Final = {
+    r"make\b": "a target of the Makefile: continuous integration runs those that need no account",
+    r"pip\b": "installs: tests/test_distribution.py installs what these lines name from our own wheels",
+    r"(npm|npx)\b": "installs from a registry, or runs what was installed so; versions are those of package.json",
+    r"(aws|jq|while|done)\b": "the AWS CLI is not installed here; operation and options are those of the SDK's model",
+    r"(cdk|.* cdk) ": "deploys or synthesizes: tests/end_to_end",
+    r"tar\b": "a pipeline of a shell: tests/cli/test_encrypt_and_decrypt.py has standard input and output",
+    r"gh\b": "asks GitHub for the attestations of a release",
+    r"python\b|pytest\b": "a benchmark, soak or generator for a quiet machine; the module is there",
+    r"openssl (genpkey|pkcs8|pkeyutl|enc)\b": "names a command in a sentence",
+    r"eval\b": "acts on the shell: tests/cli/test_commands_without_aws.py",
+    r"kms-(patterns|runtime) [a-z -]+$(?<!doctor)": "names a command in a sentence",
+    r".*(\[|\||\b(OLD|ROLE|UPLOADER|FILE)\b|diff … )": "a synopsis",
+    r".* local\b": "acts on a server that a shell started: tests/local/test_local_aws.py",
+    r'.*(\b(main|report)|_SHA"?) HEAD\b': "synthesizes revisions of a repository: tests/access/test_command.py",
+    r".*\b(live|--live)\b": "reads an account: tests/access/test_live.py",
+    r".* --assets ": "makes the functions' code anew: tests/infrastructure/test_bundling.py",
+    r".* still-needed ": "reads all objects of a bucket: tests/cli/test_keys.py",
+}
+"""Command lines of the pages that are not executed as they stand, and why."""
+
+
+def reason(line: str) -> str | None:
+    """Return why a command line is not executed."""
+    return next((why for form, why in NOT_EXECUTED.items() if re.match(form, line)), None)
+
+
+def executed(page: Path) -> list[str]:
+    """Return the command lines of a page that a test executes there."""
+    return [line for line in command_lines(page) if not reason(line)]
+
+
+# The site
+
+LOADING = {"img": "src", "script": "src", "iframe": "src", "source": "src", "link": "href"}
+STATED = {"canonical", "prev", "next", "alternate"}  # what a <link> only states: the browser does not load it
+
+
+class Page(HTMLParser):
+    """Anchors, links and loaded addresses of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        self.ids |= {attributes[name] for name in ("id", "name") if attributes.get(name)}
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        address = attributes.get(LOADING.get(tag, ""))
+        if address and attributes.get("rel") not in STATED:
+            self.loaded.append(address)
+
+
+def read(site: Path) -> dict[Path, Page]:
+    """Return the pages of a built site."""
+    return {path: Page(path.read_text()) for path in sorted(site.resolve().rglob("*.html"))}
+
+
+def broken(site: dict[Path, Page]) -> list[str]:
+    """Return the links that lead to no page, file or anchor of the site."""
+    found = []
+    for path, page in site.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc or path.name == "404.html":
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            there = site.get(target)
+            if not target.is_file() or (parts.fragment and there and unquote(parts.fragment) not in there.ids):
+                found.append(f"{path.name}: {link}")
+    return found
+
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+WIDTHS, SCHEMES = (1400, 400), ("light", "dark")
+LOOK = """;axe.run({resultTypes: ['violations']}).then(found => found.violations
+    .filter(each => ['serious', 'critical'].includes(each.impact)).map(each => [each.id, each.nodes[0].html]))"""
+
+
+def barriers(page: Path, browser: Browser, *, width: int, scheme: str) -> list[list[str]]:
+    """Return what axe calls serious or critical on a page: the rule, and the first element that breaks it."""
+    found: list[list[str]] = browser.run(page.as_uri(), AXE.read_text() + LOOK, width=width, scheme=scheme)
+    return found
+
+
+def figures(site: Path) -> tuple[list[str], list[str]]:
+    """Return the lines of the figures, and what is wrong."""
+    pages = read(site)
+    wrong = broken(pages)
+    links = sum(len(page.links) for page in pages.values())
+    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) / 1e6
+    reasons = [left_alone(page, *sample) for page in PAGES for sample in samples(page)]
+    lines = [reason(line) for page in PAGES for line in command_lines(page)]
+    said = [f"site: {len(pages)} pages, {links} links, {len(wrong)} broken, {size:.1f} MB"]
+    for name, found in (("samples", reasons), ("command lines", lines)):
+        listed = [why for why in found if why]
+        said.append(f"{name}: {len(found)}, {len(found) - len(listed)} executed, {len(listed)} listed with a reason")
+        said += [f"  {many:3} {why}" for why, many in Counter(listed).most_common()]
+    return said, wrong
+
+
+def look(site: Path) -> list[str]:
+    """Look at each page of a built site, at two widths and in both themes; print and return the findings."""
+    found: list[str] = []
+    looks = [(page, width, scheme) for page in sorted(site.rglob("*.html")) for width in WIDTHS for scheme in SCHEMES]
+    with tempfile.TemporaryDirectory() as profile, started(Path(profile)) as browser:
+        for page, width, scheme in looks:
+            for rule, element in barriers(page, browser, width=width, scheme=scheme):
+                found.append(f"{page.relative_to(site)} at {width} px, {scheme}: {rule}: {element}")
+                print(found[-1], flush=True)
+    print(f"axe: {len(looks)} looks, {len(found)} serious findings")
+    return found
+
+
+def main() -> int:
+    """Print the figures of build/site, and return the exit code."""
+    site = (ROOT / "build" / "site").resolve()
+    said, wrong = figures(site)
+    print("\n".join([*said, *wrong]), flush=True)
+    return 1 if wrong or ("--axe" in sys.argv[1:] and look(site)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
