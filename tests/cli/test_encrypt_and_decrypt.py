@@ -565,3 +565,12 @@ def test_message_without_commitment_is_read_by_choice_only(run, keys, letter, aw
         "decrypt", letter, "-o", "-", "-k", keys.first, "--commitment-policy", "require-encrypt-allow-decrypt"
     )
     assert (allowed.code, allowed.stdout) == (0, body)
+
+
+@pytest.mark.parametrize("output", ["a" * 300, "a" * 300 + "/", "x/" * 3000 + "y"])
+@pytest.mark.parametrize("command", ["encrypt", "decrypt"])
+def test_output_whose_name_is_too_long_is_one_line(command, output, run, keys, letter, names):
+    done = run(command, letter, "-k", keys.first, "-o", output)
+    assert done.code in {1, 2, 3}
+    assert done.stderr.count("Error: ") + done.stderr.count("letter.txt: ") == 1, done.stderr
+    assert names() == ["letter.txt"]

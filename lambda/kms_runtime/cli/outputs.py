@@ -69,11 +69,11 @@ def is_written_in_place(file: Place) -> bool:
     """Tell whether ``file`` is written as it is, so that it cannot be read again: anything but a regular file."""
     if isinstance(file, S3Place):
         return False
-    if file == STREAM or _descriptor(file) is not None:
-        return True
     try:
+        if file == STREAM or _descriptor(file) is not None:
+            return True
         mode = file.stat().st_mode
-    except OSError:
+    except OSError:  # also a name too long, or a folder that may not be searched: writing says so
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
