@@ -22,6 +22,8 @@ SIMULATED = 2_000
 """Batches that are simulated; what more there are run at the rate of the second half of these."""
 HOUR = 3600
 MOST_HOURS = 1_000
+TOLERATED = 0.15
+"""How far a prediction may be from the measured run."""
 GETS = 2
 """Of the source, for each object: GetObject, and HeadObject afterwards."""
 
@@ -236,8 +238,10 @@ def main(arguments: Sequence[str]) -> None:
             seconds_an_object=1e-3,
         )
         found = predicted((int(few), seconds), int(many), run)
-        print(f"predicted {found:.1f} s, measured {measured:.1f} s: {(found / measured - 1) * 100:+.1f} %")
-        return
+        off = found / measured - 1
+        verdict = "passed" if abs(off) <= TOLERATED else "FAILED"
+        print(f"predicted {found:.1f} s, measured {measured:.1f} s: {off:+.1%}, {verdict} ({TOLERATED:.0%} tolerated)")
+        sys.exit(verdict == "FAILED")
     text, found = PAGE.read_text(), table()
     PAGE.write_text(re.sub(r"(<!-- model -->\n).*?(<!-- /model -->)", rf"\g<1>{found}\n\g<2>", text, flags=re.DOTALL))
     PLOT.write_text(plot())

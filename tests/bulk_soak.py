@@ -43,6 +43,11 @@ OVERWRITTEN = 0.05
 BATCH, AT_ONCE = 100, 16
 BATCHES_A_KILL = 5
 SECONDS_A_LOOK = 2
+MOST_A_RECORD = 6 / 1024
+"""MiB of the server for what it keeps of a version besides its bytes; one of no bytes takes 2.6 KiB."""
+FEWEST_TO_WEIGH = 1_000
+MOST_AGAIN = 1.1
+"""How much more memory the server may have after a run that wrote nothing."""
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 20}, max_pool_connections=AT_ONCE, read_timeout=900)
 FAULTS: list[dict[str, Any]] = [
     {"kind": kind, "service": service, "probability": probability}
@@ -71,12 +76,13 @@ class Tally:
     twice: list[str] = field(default_factory=list)
     unreported: list[str] = field(default_factory=list)
     function_peaks: list[float] = field(default_factory=list)
-    server: list[str] = field(default_factory=list)
+    server: list[tuple[str, float, float, int]] = field(default_factory=list)
+    grown: list[str] = field(default_factory=list)
 
     @property
     def defects(self) -> dict[str, list[str]]:
         """What must not be, with what was found."""
-        names = ("lost", "corrupted", "twice", "unreported")
+        names = ("lost", "corrupted", "twice", "unreported", "grown")
         return {name: found for name in names if (found := getattr(self, name))}
 
 
@@ -189,6 +195,7 @@ def soak(
     last = plant.run({})
     _note(plant, tally, last, "the same again")
     _weigh(plant, tally, "after the run that wrote nothing")
+    _judge_memory(tally)
     report = plant.report(last)
     if (report["failed"], last["status"]) != (0, "SUCCEEDED"):
         tally.unreported.append(f"{report['failed']} failed at last")
@@ -211,18 +218,30 @@ def _note(plant: BulkPlant, tally: Tally, execution: dict[str, Any], what: str) 
 
 
 def _weigh(plant: BulkPlant, tally: Tally, what: str) -> None:
-    # The embedded AWS keeps objects in memory: what is beside them must not grow.
-    held = 0
+    # The embedded AWS keeps objects in memory: what is beside them must not grow, but for a record of each version.
+    sizes = []
     for bucket in (plant.inbox, plant.vault, plant.reports):
         pages = plant.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-        held += sum(version["Size"] for page in pages for version in page.get("Versions", []))
+        sizes += [version["Size"] for page in pages for version in page.get("Versions", [])]
     named = (b"kms_patterns.local.server", str(plant.aws.folder).encode())
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if all(it in (process / "cmdline").read_bytes().split(b"\0") for it in named):
                 status = (process / "status").read_text()
                 resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
-                tally.server.append(f"{what}: {resident / 1024:.0f} MiB, {held / 1024**2:.0f} of them objects")
+                tally.server.append((what, resident / 1024, sum(sizes) / 1024**2, len(sizes)))
+
+
+def _judge_memory(tally: Tally) -> None:
+    """Compare the second half of the run, whose code is loaded, with its records; and a run that wrote nothing."""
+    if tally.objects < FEWEST_TO_WEIGH:
+        return
+    (_, half, held_then, few), (_, written, held, many), (what, after, *_) = tally.server[-3:]
+    grown, records = (written - held) - (half - held_then), (many - few) * MOST_A_RECORD
+    if grown > records + written * (MOST_AGAIN - 1):
+        tally.grown.append(f"{grown:.0f} MiB in the second half, {records:.0f} for its records")
+    if after > written * MOST_AGAIN:
+        tally.grown.append(f"{what}: {after:.0f} MiB after {written:.0f}")
 
 
 @contextmanager
@@ -233,7 +252,7 @@ def disturbed(
 
     One function dies for every few batches that end, so that a slow machine does not only die.
     """
-    ended, looked = threading.Event(), [0.0]
+    ended, looked, shares = threading.Event(), [0.0], [0.25, 0.5]
 
     def overwrite() -> None:
         for source in late:
@@ -250,11 +269,13 @@ def disturbed(
         tally.function_peaks.append(peak_mebibytes(plant.aws))
         running = next(iter(plant.states.list_executions(stateMachineArn=plant.machine)["executions"]))
         runs = plant.states.list_map_runs(executionArn=running["executionArn"])["mapRuns"]
-        if not kills or not runs:
+        if not runs:
             return
         counts = plant.states.describe_map_run(mapRunArn=runs[0]["mapRunArn"])["executionCounts"]
-        found = processes(plant.aws)
-        if found and counts["succeeded"] + counts["failed"] >= tally.killed * BATCHES_A_KILL:
+        done, found = counts["succeeded"] + counts["failed"], processes(plant.aws)
+        if shares and done * BATCH >= shares[0] * tally.objects:
+            _weigh(plant, tally, f"{shares.pop(0):.0%} of the batches ended")
+        if kills and found and done >= tally.killed * BATCHES_A_KILL:
             with suppress(OSError):
                 os.kill(int(rng.choice(found).name), signal.SIGKILL)
                 tally.killed += 1
@@ -347,11 +368,13 @@ def lines(tally: Tally) -> Iterator[str]:
     yield from (f"run                {text}" for text in tally.runs)
     peaks = tally.function_peaks or [0.0]
     half = len(peaks) // 2 or 1
-    yield from (f"server             {text}" for text in tally.server)
+    for what, resident, held, many in tally.server:
+        yield f"server             {what}: {resident - held:.0f} MiB beside {held:.0f} of {many} versions"
     yield f"function peak, MiB {max(peaks[:half]):.0f} in the first half, {max(peaks[half:] or peaks):.0f} later"
-    for name in ("lost", "corrupted", "twice", "unreported"):
+    for name in ("lost", "corrupted", "twice", "unreported", "grown"):
         found = getattr(tally, name)
         yield f"{name:18} {len(found)} {found[:5] or ''}"
+    yield f"verdict            {'FAILED' if tally.defects else 'passed'}"
 
 
 def re_encrypted(aws: LocalAws, objects: int) -> Iterator[str]:
@@ -367,7 +390,9 @@ def re_encrypted(aws: LocalAws, objects: int) -> Iterator[str]:
     for key in bucket.old:
         bucket.kms.disable_key(KeyId=key)
     bodies = (bucket.s3.get_object(Bucket=bucket.name, Key=key)["Body"].read() == key.encode() for key in bucket.etags)
-    yield f"under the new key  {moved} of {objects}, ETag as before {same}, read without the old keys {sum(bodies)}"
+    read = sum(bodies)
+    yield f"under the new key  {moved} of {objects}, ETag as before {same}, read without the old keys {read}"
+    assert {moved, same, read} == {objects}, "not every object came under the new key"
 
 
 @contextmanager
@@ -391,7 +416,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.re_encrypt:
         with LocalAws.start() as aws:
-            print("\n".join(re_encrypted(aws, arguments.re_encrypt)))
+            for line in re_encrypted(aws, arguments.re_encrypt):
+                print(line, flush=True)
         return 0
     with bulk_stage() as stage:
         plant = BulkPlant(stage)

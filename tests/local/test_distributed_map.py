@@ -59,7 +59,7 @@ def reader(resource: str, bucket: str, config: dict[str, Any] | None = None, **p
 def test_items_of_every_source_are_the_items(run: Run, bucket: str, put: Callable[[str, bytes], object]) -> None:
     rows = [{"Key": "a,b", "n": "1"}, {"Key": "c", "n": ""}]
     put("in/1", b"x")
-    put("in/2", b"yy")
+    put("in/2 +%2F&\x01", b"yy")
     put("rows.csv", b'Key,n\r\n"a,b",1\r\nc\r\n')
     put("rows.jsonl", b"\n".join(json.dumps(row).encode() for row in rows) + b"\n\n")
     put("rows.json", json.dumps({"deep": [rows]}).encode())
@@ -68,7 +68,7 @@ def test_items_of_every_source_are_the_items(run: Run, bucket: str, put: Callabl
     manifest = {"fileFormat": "CSV", "fileSchema": "Bucket, Key, Size", "files": files}
     put("manifest.json", json.dumps({**manifest, "destinationBucket": f"arn:aws:s3:::{bucket}"}).encode())
     listed = run(distributed(ECHO, ItemReader=reader(LIST, bucket, Prefix="in/")))
-    assert [(it["Key"], it["Size"]) for it in json.loads(listed["output"])] == [("in/1", 1), ("in/2", 2)]
+    assert [(it["Key"], it["Size"]) for it in json.loads(listed["output"])] == [("in/1", 1), ("in/2 +%2F&\x01", 2)]
     for key, config, expected in (
         ("rows.csv", {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}, rows),
         ("rows.jsonl", {"InputType": "JSONL", "MaxItems": 1}, rows[:1]),

@@ -32,7 +32,6 @@ _OPERATIONS: Final[Mapping[tuple[str, bool, str], str]] = {
     ("GET", False, ""): "ListJobs",
     ("GET", True, ""): "DescribeJob",
     ("POST", True, "status"): "UpdateJobStatus",
-    ("POST", True, "priority"): "UpdateJobPriority",
 }
 _AS_REQUESTED: Final = ("ConfirmationRequired", "Manifest", "ManifestGenerator", "Operation", "Report", "RoleArn")
 _LISTED: Final = 1000
@@ -219,13 +218,6 @@ def _listed(members: Mapping[str, Any]) -> dict[str, Any]:
     return {"Jobs": [_summary(job) for job in page], "NextToken": str(first + most) if more else None}
 
 
-def _prioritized(members: Mapping[str, Any], job: Job) -> dict[str, Any]:
-    if job.status in ENDED:
-        raise S3Refusal("BadRequestException", f"The priority of a job that is {job.status} cannot be updated.")
-    job.priority = members["Priority"]
-    return {"JobId": job.job_id, "Priority": job.priority}
-
-
 def _moved(members: Mapping[str, Any], job: Job) -> dict[str, Any]:
     wanted = members["RequestedJobStatus"]
     if job.status in {*ENDED, "Cancelling", "Completing", "Failing"} or (
@@ -249,6 +241,5 @@ _ON_ACCOUNT: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] 
 }
 _ON_JOB: Final[Mapping[str, Callable[[Mapping[str, Any], Job], dict[str, Any]]]] = {
     "DescribeJob": _described,
-    "UpdateJobPriority": _prioritized,
     "UpdateJobStatus": _moved,
 }

@@ -16,6 +16,7 @@ from datetime import datetime
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
+from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
 from kms_patterns.local.server.emulator.emulator import APP, STEP_FUNCTIONS, reach
@@ -134,10 +135,12 @@ def _listing(parameters: Mapping[str, Any], config: Mapping[str, Any]) -> Iterat
     bucket = str(parameters.get("Bucket"))
     more: dict[str, str] = {}
     while True:
-        query = {"list-type": "2", "max-keys": "1000", "prefix": str(parameters.get("Prefix", "")), **more}
+        # Encoded: a key may have characters that XML does not have.
+        query = {"list-type": "2", "encoding-type": "url", "prefix": str(parameters.get("Prefix", "")), **more}
         page = ET.fromstring(as_role("GET", f"/{bucket}", query))  # noqa: S314 - our own server's response
         for entry in page.iter(f"{_S3}Contents"):
             told = {part.tag.removeprefix(_S3): part.text or "" for part in entry}
+            told["Key"] = unquote_plus(told["Key"])
             if config.get("Transformation") == "LOAD_AND_FLATTEN":
                 yield from _content(bucket, told["Key"], config)
                 continue
