@@ -82,6 +82,10 @@ def users_settings(patch: pytest.MonkeyPatch) -> None:
 
 # Tests of a group share what takes long to make, so one worker runs all of them; the groups come first.
 GROUPS = {
+    "what is deployed beside the reference app, or not at all": (
+        *(f"end_to_end/test_service_needs.py::test_{name}" for name in ("every_type", "key_at", "construct_of")),
+        "end_to_end/test_successive_deployments.py::test_what_was_just_made",
+    ),
     "the deployed reference app": ("end_to_end/",),
     "the synthesized reference app, and AWS's schemas": (
         "infrastructure/reference_app/",
