@@ -20,8 +20,8 @@ from kms_patterns.local import LocalAws
 from kms_patterns.toolchain import cdk_command, node_executable, toolchain_environment
 
 _QUIET = ["--no-notices", "--no-version-reporting", "--no-color", "--ci"]
-# Stacks that do not depend on each other: most of a deployment is waiting for the events of the stack.
-_SEVERAL = ["--concurrency", "8"]
+# Stacks that do not depend on each other, without change sets: most of a deployment is waiting.
+_SEVERAL = ["--concurrency", "8", "--method", "direct"]
 _CONTEXT = ["--context", "kms-patterns:platform=host", "--context", "kms-patterns:lifecycle=ephemeral"]
 
 
