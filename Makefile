@@ -20,7 +20,7 @@ export npm_config_omit_lockfile_registry_resolved := true
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff bootstrap deploy destroy test check types snapshots docs docs-axe dist sbom runtime bench contract contract-deploy templates conformance soak lock clean
+.PHONY: help install demo synth diff bootstrap deploy destroy test check types snapshots docs docs-axe dist sbom runtime bench contract contract-deploy migration templates conformance soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -96,6 +96,10 @@ contract: install ## the KMS contract; AWS_PROFILE=name runs it in that account,
 
 contract-deploy: install ## deploy, use, destroy and deploy again three stacks; AWS_PROFILE=name in that account, after asking; STACKS=all and REMOVALS=5 on the embedded AWS
 	$(BIN)/python -m tests.contract.lifecycle $(if $(AWS_PROFILE),--profile "$(AWS_PROFILE)") $(if $(STACKS),--stacks "$(STACKS)") $(if $(REMOVALS),--removals "$(REMOVALS)")
+
+migration: install ## execute docs/migration.md: objects of the S3 Encryption Client, messages of the AWS Encryption SDK, cdk import
+	"$(PYTHON)" -m venv build/s3-client && build/s3-client/bin/python -m pip install --quiet "amazon-s3-encryption-client-python==4.0.0"
+	$(BIN)/python -m tests.contract.migration build/s3-client/bin/python
 
 templates: install ## validate every template with the newest cfn-lint, in four Regions
 	"$(PYTHON)" -m venv build/cfn-lint && build/cfn-lint/bin/python -m pip install --quiet --upgrade cfn-lint

@@ -37,7 +37,7 @@ PAGES = [*sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ROOT / "lamb
 # Samples
 
 RUN: Final = {
-    "python": ("examples/*.py", "examples/clients/*.py", "tests/end_to_end/apps/*.py"),
+    "python": ("examples/*.py", "stacks/*.py", "examples/clients/*.py", "tests/end_to_end/apps/*.py"),
     "javascript": ("examples/clients/*.mjs",),
 }
 """By language, the files whose samples a test runs."""

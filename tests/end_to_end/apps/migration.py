@@ -12,7 +12,9 @@ BUCKETS = ("WithBucketKey", "WithoutBucketKey", "UnderS3")
 
 app = cdk.App()
 stack = cdk.Stack(app, "Migration")
-writer, reader, stranger = (iam.Role(stack, name, assumed_by=EC2) for name in ("Writer", "Reader", "Stranger"))
+writer, reader, mover, stranger = (
+    iam.Role(stack, name, assumed_by=EC2) for name in ("Writer", "Reader", "Mover", "Stranger")
+)
 if app.node.try_get_context("step") == "old":
     old = kms.Key(stack, "Key", alias="documents", enable_key_rotation=True)
     for name in BUCKETS:
@@ -30,7 +32,11 @@ else:
         bucket.grant_upload(writer)
         bucket.grant_download(reader)
         cdk.CfnOutput(stack, f"{name}Name", value=bucket.bucket_name)
+        bucket.grant_download(mover)
+        bucket.grant_upload(mover)
+    key.grant_decrypt(mover)
+    key.grant_generate_data_key(mover)
     cdk.CfnOutput(stack, "KeyArn", value=key.key_arn)
-for role in (writer, reader, stranger):
+for role in (writer, reader, mover, stranger):
     cdk.CfnOutput(stack, f"{role.node.id}Arn", value=role.role_arn)
 app.synth()
