@@ -2,7 +2,8 @@
 
 ``python -m tests.access.side_by_side FOLDER [TOOLS]`` takes a folder per change, with ``old`` and ``new``, one template
 in each, and ``source.txt``; TOOLS is a ``bin`` folder with cfn-lint, cloudsplaining and parliament. It prints a table.
-A row of `cdk diff` about IAM is missing if an action or managed policy of it stands nowhere in our comparison.
+A row of `cdk diff` about IAM is missing if an action or managed policy of it stands nowhere in our comparison; a
+finding of another tool that is new, or gone, is missing if no line of ours is about its policy.
 """
 
 import json
@@ -77,15 +78,18 @@ def missing(rows: list[tuple[str, list[str]]], difference: Difference) -> list[s
     return sorted(word for word in named if not any(word in text or fnmatchcase(text, word) for text in told))
 
 
-def identity_policies(path: Path) -> list[dict[str, object]]:
-    """Return the identity policies of a template's principals, resolved, as IAM takes them."""
-    documents = [policy.document for who in read_model(path).principals if who.stack for policy in who.identity]
+def identity_policies(path: Path) -> list[tuple[str, dict[str, object]]]:
+    """Return place and document of the identity policies of a template's principals, resolved, as IAM takes them."""
+    held = [policy for who in read_model(path).principals if who.stack for policy in who.identity]
     return [
-        {
-            "Version": "2012-10-17",
-            "Statement": [{k: v for k, v in it.items() if k.isalpha()} for it in one["Statement"]],
-        }
-        for one in documents
+        (
+            policy.where.partition("/")[2],
+            {
+                "Version": "2012-10-17",
+                "Statement": [{k: v for k, v in it.items() if k.isalpha()} for it in policy.document["Statement"]],
+            },
+        )
+        for policy in held
     ]
 
 
@@ -94,24 +98,42 @@ import json, sys
 from cloudsplaining.scan.policy_document import PolicyDocument
 from parliament import analyze_policy_string
 found = {"cloudsplaining": [], "parliament": []}
-for policy in json.load(sys.stdin):
-    found["parliament"] += [item.issue for item in analyze_policy_string(json.dumps(policy)).findings]
+for place, policy in json.load(sys.stdin):
+    found["parliament"] += [(item.issue, place) for item in analyze_policy_string(json.dumps(policy)).findings]
     scanned = PolicyDocument(policy)
     for name in ("allows_privilege_escalation", "credentials_exposure", "allows_data_exfiltration_actions",
                  "permissions_management_without_constraints", "service_wildcard", "infrastructure_modification"):
-        found["cloudsplaining"] += [name for _ in getattr(scanned, name)]
+        found["cloudsplaining"] += [(name, place) for _ in getattr(scanned, name)]
 print(json.dumps(found))
 """
 """Runs with the tools' own interpreter."""
 
 
-def findings(path: Path, tools: Path | None) -> dict[str, Counter[str]]:
-    """Return what the linters say of one template, by tool and rule."""
+Said = Counter[tuple[str, str]]
+
+
+def findings(path: Path, tools: Path | None) -> dict[str, Said]:
+    """Return what the linters say of one template, by tool: rule and place."""
     if tools is None:
         return {name: Counter() for name in HEADINGS[3:6]}
     lint = json.loads(run(tools / "cfn-lint", path, "--format", "json") or "[]")
     asked = json.loads(run(tools / "python", "-c", ASK, given=json.dumps(identity_policies(path))))
-    return {"cfn-lint": Counter(item["Rule"]["Id"] for item in lint), **{k: Counter(v) for k, v in asked.items()}}
+    places = [(item["Rule"]["Id"], "/".join(map(str, item["Location"]["Path"] or ()))) for item in lint]
+    return {"cfn-lint": Counter(places), **{tool: Counter(map(tuple, said)) for tool, said in asked.items()}}
+
+
+def unmatched(tool: str, said: Said, difference: Difference) -> list[str]:
+    """Return findings about policies of which no line of ours is about the resource; cfn-lint says more than these."""
+    changed = changed_statements(difference.old, difference.new)
+    ours = {f"{step.entry.principal} {step.entry.resource}" for step in difference.steps} | {
+        it.policy for it in changed
+    }
+    found = []
+    for rule, place in said:
+        resource = [*place.split("/"), ""][1] if tool == "cfn-lint" else place.partition(" policy ")[0]
+        if (tool != "cfn-lint" or "Polic" in place) and not any(resource in text for text in ours):
+            found.append(f"{tool} {rule} of {resource}")
+    return sorted(found)
 
 
 def row(change: Path, tools: Path | None) -> list[str]:
@@ -122,9 +144,11 @@ def row(change: Path, tools: Path | None) -> list[str]:
         rows = cdk_rows(old, new, Path(folder))
     before, after = findings(old, tools), findings(new, tools)
     cells = [_listed(Counter(f"{sign} IAM row" for sign, _ in rows))]
+    lacking = missing(rows, difference)
     for tool in HEADINGS[3:6]:
-        gone = Counter({f"- {name}": count for name, count in (before[tool] - after[tool]).items()})
-        cells.append(_listed(Counter({f"+ {name}": n for name, n in (after[tool] - before[tool]).items()}) + gone))
+        signs = (("+", after[tool] - before[tool]), ("-", before[tool] - after[tool]))
+        cells.append(_listed(Counter(f"{sign} {rule}" for sign, said in signs for rule, _ in said.elements())))
+        lacking += [item for _, said in signs for item in unmatched(tool, said, difference)]
     statements = Counter(f"{'+' if item.added else '-'} statement" for item in difference.unseen_statements)
     ours = _listed(Counter(str(step.kind) for step in difference.steps) + statements)
     return [
@@ -132,7 +156,7 @@ def row(change: Path, tools: Path | None) -> list[str]:
         (change / "source.txt").read_text().strip(),
         *cells,
         ours,
-        ", ".join(missing(rows, difference)),
+        ", ".join(lacking),
     ]
 
 

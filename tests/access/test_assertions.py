@@ -498,7 +498,7 @@ def texts(documents: Iterable[Any], stack: str = "") -> list[str]:
     """
     found = [json.dumps(as_text(item), sort_keys=True) for document in documents for item in document["Statement"]]
     lower = [text.lower() for text in found if "dynamodb:" not in text and "logs:" not in text]
-    return sorted(re.sub(rf"{stack.lower()}[.-]", "", text) if stack else text for text in lower)
+    return sorted(re.sub(rf"{stack.lower()}[.-]|-chosenbyaws\d", "", text) if stack else text for text in lower)
 
 
 def as_text(value: Any) -> Any:

@@ -151,9 +151,14 @@ def test_single_templates_of_two_names_are_two_states_of_one(
 def test_templates_that_stand_alone_on_both_sides_are_said_and_not_taken_as_one(
     run: Callable[..., Result], placed: Callable[[str], Path]
 ) -> None:
-    old, new = placed("old:one/same.json,old:one/gone.json"), placed("old:two/same.json,new:two/come.json")
+    new = placed("old:two/same.json,new:two/come.json")
+    alike = run("diff", placed("old:three/same.json,old:three/gone.json"), new).output
+    assert alike.startswith("stacks\n  gone (old) and come (new) are compared as one\n\ngained\n")
+    old = placed("old:one/same.json,old:one/gone.json,old:one/left.json")  # two are like it
     text = run("diff", old, new).output
-    assert text.startswith("stacks\n  only old has gone\n  only new has come\n\nnew resources\n  + key come/")
+    assert text.startswith(
+        "stacks\n  only old has gone\n  only old has left\n  only new has come\n\nnew resources\n  + key come/"
+    )
     for form, said in (
         ("markdown", "Stacks: `only old has gone`"),
         ("json", '"only new has come"'),

@@ -33,8 +33,7 @@ from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, evaluate
 from kms_patterns.access.evaluate.requests import batch
 from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator, discoverable
-from kms_patterns.access.evaluate.widening import Change, Judge
-from kms_patterns.access.evaluate.witnesses import Value, examples, witness_values
+from kms_patterns.access.evaluate.widening import Change, Judge, Value, examples, witness_values
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.read.reader import read_model
@@ -172,7 +171,7 @@ def test_answer_to_another_question_is_an_error(
         list(evaluation_module._read(request, {"allowed": {}, **answer}, Names({})))
 
 
-def test_policy_that_aws_refuses_is_listed_and_gives_nothing(
+def test_policy_that_the_simulator_refuses_is_listed_and_may_allow_anything(
     assembly: Callable[[str], Path], running: Simulator
 ) -> None:
     model = read_model(assembly("convenient_grants"))
@@ -182,7 +181,8 @@ def test_policy_that_aws_refuses_is_listed_and_gives_nothing(
     ]
     found = evaluate(replace(model, resources=resources), running)
     assert [item.where for item in found.refused] == ["broken key policy"]
-    assert [item for item in found.findings if item.request.resource.kind is ResourceKind.KEY] == []
+    on_keys = [item.condition for item in found.findings if item.request.resource.kind is ResourceKind.KEY]
+    assert {*on_keys} == {Leaf("StringEquals", "unknown:AWS accepts broken key policy", ("true",))}
 
 
 VALUES = ("a", "b", None)
@@ -565,3 +565,14 @@ def test_cases_of_the_simulators_authors_are_compared(
     what = {"resource": "arn:aws:kms:us-east-1:123456789012:key/1234", "accountId": "123456789012"}
     case = {"request": {"action": action, "resource": what, "principal": principal}, "identityPolicies": []}
     assert judged({**case, "resourcePolicy": policy, "expected": {"response": response}}, running) == outcome
+
+
+def test_answers_that_are_not_read_to_the_end_leave_none_to_the_next_question(running: Simulator) -> None:
+    def leaf(key: str) -> dict[str, Any]:
+        return {"leaves": [{"op": "StringEquals", "key": key, "values": ["1"], "context": {key: "1"}}] * len(key)}
+
+    for key in ("aws:a", "aws:abc"):
+        answers = running.answers(leaf(f"{key}{number}") for number in range(20))
+        assert next(answers)["matches"]
+        answers.close()
+    assert len(running.ask(leaf("aws:its-own"))["matches"]) == len("aws:its-own")

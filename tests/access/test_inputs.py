@@ -10,6 +10,7 @@ import pytest
 from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.evaluate.building import build_with, other_statements
 from kms_patterns.access.evaluate.simulator import Simulator
+from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ALONE, Model
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, load_assembly
 from kms_patterns.access.read.reader import read_model
@@ -482,5 +483,6 @@ def test_statement_about_another_service_is_part_of_a_comparison(
     path = tmp_path / "S.json"
     conditions = {"Strict": {"Fn::Equals": [{"Ref": "AWS::Region"}, "x"]}}
     path.write_text(json.dumps({"Conditions": conditions, "Resources": {"Added": added}}))
-    found = [(where, json.dumps(it)) for where, _, it in other_statements(Template(load_assembly(path)))]
+    nothing = Matrix([], [], [], {}, [], [], [])
+    found = [(where, json.dumps(it)) for where, _, it in other_statements(Template(load_assembly(path)), nothing)]
     assert [said in text for where, text in found if where == f"S/{place}"] == [True]

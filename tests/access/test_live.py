@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
 from kms_patterns.access.live.account import Account
-from kms_patterns.access.live.account_resources import functions, statement_of
+from kms_patterns.access.live.account_resources import functions, grant_statements
 from kms_patterns.access.live.asking import ACTIONS, AccountNotRead, Notes, ask, is_unreadable, pages
 from kms_patterns.access.model import Model, ResourceKind
 from kms_patterns.access.read.reader import model_of
@@ -363,7 +363,7 @@ def test_all_pages_are_read() -> None:
 def test_grant_is_the_statement_that_allows_the_same(
     grant: dict[str, Any], principal: dict[str, str], condition: dict[str, Any] | None
 ) -> None:
-    made = statement_of(
+    [made] = grant_statements(
         {"GrantId": "g", "GranteePrincipal": ELSEWHERE, "Operations": ["Decrypt", "DescribeKey"]} | grant
     )
     assert made["Principal"] == principal

@@ -10,7 +10,7 @@ import pytest
 from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.simulator import Simulator
-from kms_patterns.access.read.managed_policies import AWS_MANAGED, aws_managed
+from kms_patterns.access.read.managed_policies import aws_managed
 from kms_patterns.access.read.reader import read_model
 
 DECRYPT = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
@@ -569,22 +569,3 @@ def test_published_managed_policy_is_read(arn: str, action: str) -> None:
 @pytest.mark.parametrize("name", ["SupportUser", "NotPublished", "ReadOnlyAccess/x"])
 def test_policy_that_is_not_published_is_not_guessed(name: str) -> None:
     assert aws_managed(f"arn:aws:iam::aws:policy/{name}") is None
-
-
-@pytest.mark.parametrize("name", AWS_MANAGED)
-def test_policy_known_without_the_data_set_allows_what_the_published_one_does(name: str) -> None:
-    """Of keys, buckets, functions and roles, in what the shipped documents allow."""
-    published = {action for item in published_statements(name) for action in listed(item.get("Action", "NotAction"))}
-    ours = {action for item in AWS_MANAGED[name]["Statement"] for action in listed(item.get("Action", "NotAction"))}
-    watched = ("kms:", "s3:", "lambda:", "sts:", "iam:Pass", "*")
-    assert {action for action in published if action.startswith(watched)} <= ours
-
-
-def published_statements(name: str) -> list[dict[str, Any]]:
-    found = aws_managed(f"arn:aws:iam::aws:policy/{name}")
-    assert found
-    return listed(found[1]["Statement"])
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -183,7 +183,7 @@ def test_permissions_of_a_function_are_its_policy(read: Callable[[Resources], Mo
             "Condition": {"StringEquals": {"aws:SourceAccount": UNKNOWN_ACCOUNT}},
         }
     ]
-    assert function.acts_as == f"arn:aws:iam::{UNKNOWN_ACCOUNT}:role/Stack-Role"
+    assert function.acts_as == f"arn:aws:iam::{UNKNOWN_ACCOUNT}:role/Stack-Role-ChosenByAWS2"
 
 
 @pytest.mark.parametrize(
@@ -449,13 +449,16 @@ STACKS = [stack("Main", INTRINSICS), stack("Other", OTHER)]
     [
         ({"Ref": "AWS::AccountId"}, "111111111111"),
         ({"Ref": "Tenant"}, "blue"),
-        ({"Ref": "Bucket"}, "main-bucket"),
+        ({"Ref": "Bucket"}, "main-bucket-chosenbyaws1"),
         ({"Ref": "Role"}, "reader"),
-        ({"Ref": "Topic"}, "arn:aws:sns:eu-west-1:111111111111:Main-Topic"),
+        ({"Ref": "Topic"}, "arn:aws:sns:eu-west-1:111111111111:Main-Topic-ChosenByAWS1"),
         ({"Fn::GetAtt": ["Key", "Arn"]}, "arn:aws:kms:eu-west-1:111111111111:key/Main.Key"),
         ({"Fn::GetAtt": "Role.Arn"}, "arn:aws:iam::111111111111:role/team/reader"),
-        ({"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]}, "arn:aws:s3:::main-bucket/*"),
-        ({"Fn::Sub": "${Bucket.Arn}/${!aws:username}/${Tenant}"}, "arn:aws:s3:::main-bucket/${aws:username}/blue"),
+        ({"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]}, "arn:aws:s3:::main-bucket-chosenbyaws1/*"),
+        (
+            {"Fn::Sub": "${Bucket.Arn}/${!aws:username}/${Tenant}"},
+            "arn:aws:s3:::main-bucket-chosenbyaws1/${aws:username}/blue",
+        ),
         ({"Fn::Sub": ["${X}-${AWS::Region}", {"X": {"Ref": "Tenant"}}]}, "blue-eu-west-1"),
         ({"Fn::Select": [1, {"Fn::Split": [":", "a:b:c"]}]}, "b"),
         ({"Fn::FindInMap": ["Map", "first", "second"]}, "mapped"),

@@ -169,7 +169,8 @@ def _as_one(sides: list[list[Stack]], saved: Sequence[Matrix | None]) -> dict[st
         matrix.stacks if matrix else [stack.id for stack in stacks] for matrix, stacks in zip(saved, sides, strict=True)
     ]
     old, new = ([name for name in every if not any(name.startswith(f"{top}/") for top in every)] for every in ids)
-    pairs = {old[0]: new[0]} if len(old) == len(new) == 1 and old != new else {}
+    alone = [name for name in old if name not in new], [name for name in new if name not in old]
+    pairs = {alone[0][0]: alone[1][0]} if len(old) == len(new) == len(alone[0]) == 1 else _of_one_content(sides, alone)
     side = int(saved[0] is not None)
     called = {stack.id: stack.name for stack in sides[1 - side]}
     renamed = {new: old for old, new in pairs.items()} if side else pairs
@@ -177,6 +178,17 @@ def _as_one(sides: list[list[Stack]], saved: Sequence[Matrix | None]) -> dict[st
     paths = {stack.id: stack.paths for stacks in sides for stack in stacks if stack.paths}
     sides[:] = [_called(stacks, {}, paths) for stacks in sides]
     return pairs
+
+
+def _of_one_content(sides: Sequence[Sequence[Stack]], alone: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Return stacks of another name whose resources have the same logical ids and types, if only one is like it."""
+    like: dict[frozenset[tuple[str, str]], tuple[list[str], list[str]]] = {}
+    for side, (stacks, names) in enumerate(zip(sides, alone, strict=True)):
+        for stack in stacks:
+            if stack.id in names:
+                content = frozenset((name, item["Type"]) for name, item in stack.resources.items())
+                like.setdefault(content, ([], []))[side].append(stack.id)
+    return {old[0]: new[0] for old, new in like.values() if len(old) == len(new) == 1}
 
 
 def _called(

@@ -1,6 +1,7 @@
 """From an assembly to its matrix: read, evaluate, and leave out what says nothing new."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from kms_patterns.access.escalation.allowed_methods import concerns
 from kms_patterns.access.escalation.paths import escalations
 from kms_patterns.access.evaluate.access_conditions import NEVER
-from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who, statement_text
+from kms_patterns.access.evaluate.entries import KEPT, Access, ActionName, Statement, What, Who, statement_text
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, StatementPlace, evaluate
 from kms_patterns.access.evaluate.objects import covers
 from kms_patterns.access.evaluate.simulator import Simulator, simulator
@@ -18,7 +19,7 @@ from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack, load_assembly
 from kms_patterns.access.read.reader import model_of
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.templates.template_text import items, mapping
+from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import shown
 
 
@@ -35,7 +36,7 @@ def build_of(stacks: list[Stack], *, project: Path | None = None) -> Matrix:
     names = Names(model.names)
     others = [
         Statement(place, number, names(statement_text(statement)))
-        for place, number, statement in other_statements(Template(stacks))
+        for place, number, statement in other_statements(Template(stacks), matrix)
     ]
     return replace(matrix, policies=[*matrix.policies, *others])
 
@@ -169,24 +170,54 @@ def _statement(policies: Mapping[int, Policy], place: StatementPlace, names: Nam
 
 
 _READ = ("AWS::KMS::", "AWS::S3::BucketPolicy", "AWS::Lambda::Permission")
-_ATTACHED = ("ManagedPolicyArns", "ManagedPolicies", "PermissionsBoundary", "Roles", "Users", "Groups")
+_FACTS = re.compile(
+    r"ManagedPolic(yArns|ies)|PermissionsBoundary|Roles?|\w*Role_?(Arn|Name)|Users|Groups|\w*InstanceProfile\w*"
+    r"|(Allowed)?Principals?(Id|Arn|Type)?|PermissionSetArn|Target(Ids?|KeyId)|Queues|Topics|\w*Kms\w*",
+    re.IGNORECASE,
+)
+"""Properties by which a policy is attached, code acts as a role, a person has a permission set, data is under a key."""
+_IF = {
+    "AuthType": "NONE",
+    "AllowUnauthenticatedIdentities": "true",
+    "ObjectOwnership": "BucketOwnerEnforced",
+    **dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), "true"),
+}
+"""Properties of which one value gives or withholds access."""
+_NOT_SEARCHED = {"BucketEncryption", "Environment", "EnvironmentVariables", "Metadata", "Tags"}
+_DEFAULT_OF_ENDPOINT = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
 Found = tuple[str, int, Mapping[str, Any]]
 
 
-def other_statements(template: Template) -> Iterator[Found]:
+def other_statements(template: Template, matrix: Matrix) -> Iterator[Found]:
     """Yield place, number and statement of what the matrix has no statement of; each way of a condition is one."""
+    elsewhere = {item.where for item in matrix.unresolved if item.why.endswith("is not defined here")}
+    asked = {(item.where.partition("/")[0], item.what) for item in matrix.unresolved}
+    by_tag = any("ResourceTag" in json.dumps(stack.template) for stack in template.stacks)
     for stack in template.stacks:
+        conditions = mapping(stack.template.get("Conditions")).items()
+        named = [{name: each} for name, each in sorted(conditions) if (stack.id, f"condition {name}") in asked]
+        yield from ((f"{stack.id} conditions", number, each) for number, each in enumerate(named, 1))
         for logical_id, resource in stack.resources.items():
             kind, where = str(resource["Type"]), template.where(stack, logical_id)
-            if not kind.startswith(_READ):
-                found = _statements(template, stack, resource.get("Properties"), where)
+            properties = mapping(resource.get("Properties"))
+            if where in elsewhere or not kind.startswith(_READ):
+                found = list(_statements(template, stack, properties, where))
                 # Statements of IAM that may be about our resources stand in the matrix.
                 told = kind.startswith("AWS::IAM::")
                 others = [each for each in found if not (told and ("Principal" in each or concerns(each)))]
+                others += [_DEFAULT_OF_ENDPOINT] if kind == "AWS::EC2::VPCEndpoint" and not found else []
+                others += [mapping(template.resolver.resolve(stack, properties, where))] if where in elsewhere else []
                 yield from ((f"{where} for other services", number, each) for number, each in enumerate(others, 1))
-            if kind.startswith(("AWS::IAM::", "AWS::SSO::")):
-                yield from _attachments(template, stack, logical_id, where)
+            found = [*_facts(template, stack, properties, where, by_tag=by_tag)]
+            if "UserToGroup" in kind:
+                found.append({"GroupName": template.resolver.resolve(stack, properties.get("GroupName"), where)})
+            yield from ((f"{where} attachments", number, each) for number, each in enumerate(found, 1))
+            if str(resource.get("DeletionPolicy")).startswith("Retain") and kind.startswith(_KEPT):
+                yield f"{where} stays when it leaves its stack", 1, {KEPT: resource["DeletionPolicy"]}
+
+
+_KEPT = ("AWS::IAM::", "AWS::KMS::", "AWS::Lambda::", "AWS::S3::", "AWS::SSO::")
 
 
 def _statements(template: Template, stack: Stack, value: Any, where: str) -> Iterator[Mapping[str, Any]]:
@@ -198,15 +229,27 @@ def _statements(template: Template, stack: Stack, value: Any, where: str) -> Ite
             return
     elif isinstance(value, Mapping) and "Statement" in value:
         for _, way in template.ways(stack, value, where):
-            yield from (each for each in items(mapping(way).get("Statement")) if isinstance(each, Mapping))
+            # Without this version a policy variable is text.
+            version = {} if (number := text(mapping(way).get("Version"))) == "2012-10-17" else {"Version": number}
+            for each in items(mapping(way).get("Statement")):
+                if isinstance(each, Mapping):
+                    yield {**each, **version} if "${" in json.dumps(each) else each
     elif isinstance(value, Mapping | list):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _statements(template, stack, item, where)
 
 
-def _attachments(template: Template, stack: Stack, logical_id: str, where: str) -> Iterator[Found]:
-    for name in _ATTACHED:
-        raw = template.raw(stack, logical_id, name)
-        values = {json.dumps(way, sort_keys=True) for _, way in template.several(stack, raw, where) if way is not None}
-        for number, value in enumerate(sorted(values) if raw is not None else (), 1):
-            yield f"{where} attachments", number, {name: json.loads(value)}
+def _facts(template: Template, stack: Stack, value: Any, where: str, *, by_tag: bool) -> Iterator[Mapping[str, Any]]:
+    """Yield the properties that give or withhold access beside policies, each way of each in a stable order."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _facts(template, stack, item, where, by_tag=by_tag)
+    for name, item in mapping(value).items() if "Statement" not in mapping(value) else ():
+        if _FACTS.fullmatch(name) or name in _IF or (by_tag and name == "Tags"):
+            ways = (way for _, way in template.several(stack, item, where) if way is not None)
+            said = sorted({json.dumps(way, sort_keys=True) for way in ways})
+            yield from (
+                {name: json.loads(way)} for way in said if text(json.loads(way)) == _IF.get(name, text(json.loads(way)))
+            )
+        elif name not in _NOT_SEARCHED:
+            yield from _facts(template, stack, item, where, by_tag=by_tag)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, Condition
-from kms_patterns.access.evaluate.entries import Access, Escalation, Who
+from kms_patterns.access.evaluate.entries import KEPT, ONLY_GIVES, ONLY_LIMITS, Access, Escalation, Who
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge, Verdict
 from kms_patterns.access.matrix import Matrix
@@ -34,16 +34,17 @@ class ChangedStatement:
     @property
     def widens(self) -> bool:
         """Whether it may give access: a new statement that does not deny, or one removed that does not allow."""
-        effect = str(_parsed(self.text).get("Effect"))
-        return effect != "Deny" if self.added else effect != "Allow"
+        found = _parsed(self.text)
+        if "Effect" in found or not found:
+            return str(found.get("Effect")) != ("Deny" if self.added else "Allow")
+        return not all(map((ONLY_LIMITS if self.added else ONLY_GIVES).match, found))
 
 
 def changed_statements(old: Matrix, new: Matrix) -> list[ChangedStatement]:
-    """Return the statements that only one of two matrices has, sorted; nothing of matrices saved without statements."""
-    if not (old.policies and new.policies):
-        return []
+    """Return the statements that only one of two matrices has, sorted; what stays on AWS where it is gone."""
     before, after = _counted(old), _counted(new)
-    return sorted([*_beyond(after, before, added=True), *_beyond(before, after, added=False)])
+    added = (item for item in _beyond(after, before, added=True) if KEPT not in _parsed(item.text))
+    return sorted([*added, *_beyond(before, after, added=False)])
 
 
 def _counted(matrix: Matrix) -> Counter[tuple[str, str]]:

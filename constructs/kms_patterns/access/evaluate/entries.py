@@ -1,12 +1,23 @@
 """What an access matrix is made of."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.access.evaluate.access_conditions import Condition
 from kms_patterns.access.model import PrincipalKind, ResourceKind
+
+KEPT = "DeletionPolicy"
+"""Member of the item that says of a resource that it stays on AWS when it leaves its stack."""
+ONLY_LIMITS = re.compile(
+    r"PermissionsBoundary|TargetIds|\w*Kms|BlockPublic|IgnorePublic|RestrictPublic|ObjectOwnership", re.I
+)
+ONLY_GIVES = re.compile(
+    rf"{KEPT}|\w*Role(Arn|Name)?$|\w*InstanceProfile|\w*Principal|PermissionSetArn|Target(Key)?Id$|A(uth|llowUn)", re.I
+)
+"""Members of items beside statements: those that only take access, and those that only give it."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kms_patterns.access.evaluate.access_conditions import Condition, any_of, from_simulator
@@ -12,7 +12,7 @@ from kms_patterns.access.evaluate.requests import Pairs, Request, applies, batch
 from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator
 from kms_patterns.access.model import Model, Policy, Principal, Resource, Unresolved
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
-from kms_patterns.access.unknowns.symbols import shown
+from kms_patterns.access.unknowns.symbols import TRUE, UNKNOWN, shown
 
 StatementPlace = tuple[int, int]
 """Number of the policy, and of the statement in the policy."""
@@ -60,7 +60,11 @@ def evaluate(model: Model, simulator: Simulator, *, each: str = "together", ever
     numbers, invalid = simulator.load([group[0] for group in groups])
     places = {id(policy): number for number, group in zip(numbers, groups, strict=True) for policy in group}
     policies = {number: group[0] for number, group in zip(numbers, groups, strict=True)}
-    refused = [_refused(policies[number], errors) for number, errors in sorted(invalid.items())]
+    if invalid:
+        refused = [_refused(policies[number], errors) for number, errors in sorted(invalid.items())]
+        supposed = _supposed(model, {place for place, number in places.items() if number in invalid})
+        found = evaluate(supposed, simulator, each=each, every_pair=every_pair)
+        return replace(found, refused=refused)
     actions = catalogue(simulator)
     asked = [
         request
@@ -72,7 +76,7 @@ def evaluate(model: Model, simulator: Simulator, *, each: str = "together", ever
     findings = [
         finding for request, answer in zip(asked, answers, strict=True) for finding in _read(request, answer, rename)
     ]
-    return Evaluation(findings, policies, actions, refused, asked)
+    return Evaluation(findings, policies, actions, [], asked)
 
 
 def _pairs(model: Model) -> Iterator[tuple[Principal, Resource]]:
@@ -102,6 +106,37 @@ def _policies(model: Model) -> list[list[Policy]]:
 def _refused(policy: Policy, errors: Iterable[Mapping[str, str]]) -> Unresolved:
     messages = sorted({f"{error['path']}: {error['message']}" for error in errors})
     return Unresolved(policy.where, "a policy that AWS refuses", "; ".join(messages))
+
+
+def _supposed(model: Model, refused: Container[int]) -> Model:
+    """Return a model in which a policy that the simulator refuses may allow anything: AWS may accept it after all."""
+
+    def policies(given: Iterable[Policy]) -> list[Policy]:
+        return [_anything(policy) if id(policy) in refused else policy for policy in given]
+
+    principals = [
+        replace(
+            who,
+            identity=policies(who.identity),
+            boundaries=None if who.boundaries is None else policies(who.boundaries),
+        )
+        for who in model.principals
+    ]
+    resources = [
+        replace(what, policy=_anything(what.policy), block_public_access=False)
+        if what.policy and id(what.policy) in refused
+        else what
+        for what in model.resources
+    ]
+    return replace(model, principals=principals, resources=resources)
+
+
+def _anything(policy: Policy) -> Policy:
+    given = {"StringEquals": {f"{UNKNOWN}AWS accepts {policy.where}": TRUE}}
+    everyone = {"Principal": "*"} if policy.kind == "resource" else {}
+    statement = {"Effect": "Allow", **everyone, "Action": "*", "Resource": "*", "Condition": given}
+    first = (policy.sources or [(1, statement)])[0]
+    return replace(policy, document={"Version": "2012-10-17", "Statement": [statement]}, sources=[first])
 
 
 def _read(request: Request, answer: Mapping[str, Any], rename: "Names") -> Iterator[Finding]:

@@ -20,9 +20,12 @@ def object_scopes(principal: Principal, bucket: Resource) -> Iterator[tuple[str 
     """
     yield None, f"{bucket.arn}/{_ANY_OBJECT}", {}
     for pattern in sorted(set(_patterns(principal, bucket))):
-        known = dict(principal.attributes)
-        assumed = {name: _VALUE for name in _VARIABLE.findall(pattern) if name not in known}
-        yield pattern, f"{bucket.arn}/{_stand_in(_filled(pattern, {**assumed, **known}))}", assumed
+        tags = {f"aws:principaltag/{name.lower()}": value for name, value in (principal.tags or {}).items()}
+        known = {name: value for name, value in {**principal.attributes, **tags}.items() if value}
+        named = {name: known.get(name.lower(), known.get(name)) for name in _VARIABLE.findall(pattern)}
+        assumed = {name: _VALUE for name, value in named.items() if value is None}
+        values = {name: value or _VALUE for name, value in named.items()}
+        yield pattern, f"{bucket.arn}/{_stand_in(_filled(pattern, values))}", assumed
 
 
 def _filled(pattern: str, values: Mapping[str, str]) -> str:

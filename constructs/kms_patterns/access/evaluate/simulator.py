@@ -78,13 +78,20 @@ class Simulator:
         due: queue.SimpleQueue[tuple[bytes, str | None] | None] = queue.SimpleQueue()
         writer = threading.Thread(target=self._send, args=(messages, due), daemon=True)
         writer.start()
-        while (question := due.get()) is not None:
-            digest, known = question
-            line = known or self._line()
-            if known is None:
-                self._remember(digest, line)
-            yield _expanded(json.loads(line))
-        writer.join()
+        questions = iter(due.get, None)
+        try:
+            for digest, known in questions:
+                line = known or self._answer(digest)
+                yield _expanded(json.loads(line))
+        finally:  # a reader that stops early leaves no line to the next question
+            for digest, known in questions:
+                known or self._answer(digest)
+            writer.join()
+
+    def _answer(self, digest: bytes) -> str:
+        line = self._line()
+        self._remember(digest, line)
+        return line
 
     def _send(
         self, messages: Iterable[dict[str, Any]], due: "queue.SimpleQueue[tuple[bytes, str | None] | None]"
@@ -130,8 +137,7 @@ class Simulator:
             # The process reads a whole line before it answers: one message needs no thread.
             with suppress(BrokenPipeError):
                 self._write(text)
-            line = self._line()
-            self._remember(digest, line)
+            line = self._answer(digest)
         return _expanded(json.loads(line))
 
     @property

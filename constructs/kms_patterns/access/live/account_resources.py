@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kms_patterns.access.live.asking import UNREADABLE, Item, Notes, ask, is_unreadable, pages
-from kms_patterns.access.read.stated_permissions import statement_of
+from kms_patterns.access.read.sdk_calls import grant_statements
 
 _GONE = ("NotFoundException",)
 
@@ -62,7 +62,11 @@ def _policy(client: Any, entry: Mapping[str, str], item: Item) -> dict[str, Any]
     document = {"Version": "2012-10-17", "Statement": [found]} if is_unreadable(found) else json.loads(found["Policy"])
     statements = document.get("Statement", [])
     given = statements if isinstance(statements, list) else [statements]
-    added = [{UNREADABLE: "its grants"}] if is_unreadable(grants) else [statement_of(each) for each in grants]
+    added = (
+        [{UNREADABLE: "its grants"}]
+        if is_unreadable(grants)
+        else [item for each in grants for item in grant_statements(each)]
+    )
     return {**document, "Statement": [*given, *added]}
 
 

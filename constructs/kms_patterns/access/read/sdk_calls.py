@@ -1,19 +1,22 @@
-"""Requests that the CDK's ``AwsCustomResource`` makes at deployment, as far as its template says them in full.
+"""Requests that custom resources make at deployment, as far as the template says them in full; KMS grants among them.
 
 https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources.AwsCustomResource.html
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.templates.template_text import mapping, text
-from kms_patterns.access.unknowns.symbols import Proposition
+from kms_patterns.access.templates.template_text import items, mapping, text
+from kms_patterns.access.unknowns.symbols import GUARD, TRUE, Proposition, is_symbolic, shown
 
 ANY_CALL = "Custom::AWS"
+SERVICE = re.compile(r"[\w-]+(?:\.[\w-]+)+")
+"""A service principal: a domain name, of which the ending differs between partitions."""
 _PROVIDER = "AWS679f53fac002430cb0da5b7982bd2287"
 """What the logical id of the function starts with that makes the requests, and makes no others."""
 
@@ -66,3 +69,76 @@ def _call(said: object, given: Sequence[Proposition]) -> SdkCall | None:
     service = text(found.get("service")).rpartition("client-")[2].lower()
     action = found["action"].lower().removesuffix("command")
     return SdkCall(service, action, mapping(found.get("parameters")), given)
+
+
+GRANT = "Custom::KmsGrant"
+"""The resource of the construct ``KeyGrant``; its property ``Grant`` is the request of CreateGrant."""
+
+
+def granted(template: Template, keys: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the key's ARN and the statement of every ``KeyGrant`` of the app.
+
+    Args:
+        template: The app.
+        keys: Every way in which a key of the app is named -> its ARN.
+    """
+    for stack, logical_id, _ in template.of_type(GRANT, ANY_CALL):
+        where, exists = template.where(stack, logical_id), template.existence(stack, logical_id)
+        by_call = stack.resources[logical_id]["Type"] == ANY_CALL
+        for guard, way in template.ways(stack, stack.resources[logical_id].get("Properties"), where):
+            properties, given = mapping(way), [*exists, *guard]
+            grant = _requested(properties) if by_call else mapping(properties.get("Grant"))
+            named = text(grant.get("KeyId"))
+            if grant and named not in keys:
+                template.unresolved(where, f"KMS grant on {shown(named)}", "the key is not defined here")
+            meant = keys if is_symbolic(named) else {named}
+            same = [(f"{shown(named)} is the key", TRUE)] if is_symbolic(named) else []
+            for key in sorted({keys[name] for name in meant if name in keys}) if grant else ():
+                for statement in grant_statements({**grant, "GrantId": logical_id}):
+                    yield key, {**statement, GUARD: [*given, *same]} if given or same else statement
+
+
+def _requested(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the request of CreateGrant that an ``AwsCustomResource`` of the CDK makes; nothing if it makes another."""
+    for member in ("Create", "Update"):
+        try:
+            call = mapping(json.loads(text(properties.get(member, ""))))
+        except ValueError:
+            continue
+        if text(call.get("action")).lower().removesuffix("command") == "creategrant":
+            return mapping(call.get("parameters"))
+    return {}
+
+
+def grant_statements(grant: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a grant as the statements that allow the same: its operations, and that it is retired.
+
+    The constraint ``EncryptionContextSubset`` demands the pairs that it names, ``EncryptionContextEquals`` only these.
+    """
+    service = grant.get("GranteeServicePrincipal")
+    grantee = text(service or grant.get("GranteePrincipal", "*"))
+    is_service = service is not None or SERVICE.fullmatch(grantee) is not None
+    constraints = mapping(grant.get("Constraints"))
+    equal = mapping(constraints.get("EncryptionContextEquals"))
+    pairs = {**mapping(constraints.get("EncryptionContextSubset")), **equal}
+    block: dict[str, dict[str, Any]] = {}
+    if pairs:
+        block["StringEquals"] = {f"kms:EncryptionContext:{key}": value for key, value in pairs.items()}
+    if equal:
+        block["ForAllValues:StringEquals"] = {"kms:EncryptionContextKeys": sorted(equal)}
+    if constraints.get("SourceArn"):
+        block["ArnLike"] = {"aws:SourceArn": constraints["SourceArn"]}
+    statement = {
+        "Sid": f"grant {grant.get('Name') or grant['GrantId']}",
+        "Effect": "Allow",
+        "Principal": {"Service" if is_service else "AWS": grantee},
+        "Action": [_action(name) for name in items(grant.get("Operations"))],
+        "Resource": "*",
+    }
+    yield statement | ({"Condition": block} if block else {})
+    if grant.get("RetiringPrincipal"):
+        yield {**statement, "Principal": {"AWS": text(grant["RetiringPrincipal"])}, "Action": "kms:RetireGrant"}
+
+
+def _action(operation: object) -> str:
+    return f"kms:{text(operation)}"

@@ -1,16 +1,16 @@
-"""Lambda permissions, KMS grants, and what macros and custom resources may do, as the statements they amount to."""
+"""Lambda permissions, and what macros and custom resources may do, as the statements they amount to."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
 from kms_patterns.access.read.identifiers import CUSTOM
 from kms_patterns.access.read.not_read import CALLS, calls_in, transforms_of
-from kms_patterns.access.read.sdk_calls import ANY_CALL, SdkCall, sdk_calls
+from kms_patterns.access.read.sdk_calls import SERVICE, SdkCall, sdk_calls
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.templates.template_text import items, mapping, text
+from kms_patterns.access.templates.template_text import text
 from kms_patterns.access.unknowns.symbols import (
     GUARD,
     TRUE,
@@ -31,9 +31,6 @@ _CONDITIONS = {
     "EventSourceToken": ("StringEquals", "lambda:EventSourceToken"),
 }
 
-
-_SERVICE = re.compile(r"[\w-]+(?:\.[\w-]+)+")
-"""A service principal: a domain name, of which the ending differs between partitions."""
 _ARN = re.compile(
     r"(?:arn:[^:]+:lambda:)?(?:(?P<region>[a-z]+(?:-[a-z]+)+-\d|[^:]*(?=:[^:]*:function:)):)?"
     r"(?:(?P<account>\d{12}|[^:]*(?=:function:)):)?(?:function:)?(?P<name>[^:]+)(?::(?P<qualifier>.+))?"
@@ -97,76 +94,7 @@ def permission_statement(permission: Mapping[str, Any], given: Sequence[Proposit
 def _principal(value: str) -> str | dict[str, str]:
     if value == "*" or is_symbol(value):
         return value
-    return {"Service": value} if _SERVICE.fullmatch(value) else {"AWS": value}
-
-
-CUSTOM_RESOURCE = "Custom::KmsGrant"
-"""The resource of the construct ``KeyGrant``; its property ``Grant`` is the request of CreateGrant."""
-
-
-def granted(template: Template, keys: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the key's ARN and the statement of every ``KeyGrant`` of the app.
-
-    Args:
-        template: The app.
-        keys: Every way in which a key of the app is named -> its ARN.
-    """
-    for stack, logical_id, _ in template.of_type(CUSTOM_RESOURCE, ANY_CALL):
-        where, exists = template.where(stack, logical_id), template.existence(stack, logical_id)
-        by_call = stack.resources[logical_id]["Type"] == ANY_CALL
-        for guard, way in template.ways(stack, stack.resources[logical_id].get("Properties"), where):
-            properties, given = mapping(way), [*exists, *guard]
-            grant = _requested(properties) if by_call else mapping(properties.get("Grant"))
-            named = text(grant.get("KeyId"))
-            if grant and named not in keys:
-                template.unresolved(where, f"KMS grant on {shown(named)}", "the key is not defined here")
-            elif grant:
-                statement = statement_of({**grant, "GrantId": logical_id})
-                yield keys[named], {**statement, GUARD: given} if given else statement
-
-
-def _requested(properties: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the request of CreateGrant that an ``AwsCustomResource`` of the CDK makes; nothing if it makes another."""
-    for member in ("Create", "Update"):
-        try:
-            call = mapping(json.loads(text(properties.get(member, ""))))
-        except ValueError:
-            continue
-        if text(call.get("action")).lower().removesuffix("command") == "creategrant":
-            return mapping(call.get("parameters"))
-    return {}
-
-
-def statement_of(grant: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a grant as the statement that allows the same.
-
-    The constraint ``EncryptionContextSubset`` demands the pairs that it names, ``EncryptionContextEquals`` only these.
-    """
-    service = grant.get("GranteeServicePrincipal")
-    grantee = text(service or grant.get("GranteePrincipal", "*"))
-    is_service = service is not None or _SERVICE.fullmatch(grantee) is not None
-    constraints = mapping(grant.get("Constraints"))
-    equal = mapping(constraints.get("EncryptionContextEquals"))
-    pairs = {**mapping(constraints.get("EncryptionContextSubset")), **equal}
-    block: dict[str, dict[str, Any]] = {}
-    if pairs:
-        block["StringEquals"] = {f"kms:EncryptionContext:{key}": value for key, value in pairs.items()}
-    if equal:
-        block["ForAllValues:StringEquals"] = {"kms:EncryptionContextKeys": sorted(equal)}
-    if constraints.get("SourceArn"):
-        block["ArnLike"] = {"aws:SourceArn": constraints["SourceArn"]}
-    statement = {
-        "Sid": f"grant {grant.get('Name') or grant['GrantId']}",
-        "Effect": "Allow",
-        "Principal": {"Service" if is_service else "AWS": grantee},
-        "Action": [_action(name) for name in items(grant.get("Operations"))],
-        "Resource": "*",
-    }
-    return statement | ({"Condition": block} if block else {})
-
-
-def _action(operation: object) -> str:
-    return f"kms:{text(operation)}"
+    return {"Service": value} if SERVICE.fullmatch(value) else {"AWS": value}
 
 
 _FALSE = "false"
@@ -181,6 +109,8 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
     "role": ("AWS::IAM::Role",),
     "user": ("AWS::IAM::User",),
 }
+_GIVEN_FROM_OUTSIDE = frozenset({"bucket", "function", "group", "role", "user"})
+"""What another stack can give a policy to, if it is told the name."""
 _OF_A_ROLE = frozenset({"boundary", "trust"})
 
 
@@ -198,6 +128,10 @@ class Additions:
         self._template = template
         self._names: dict[str, set[str]] = {}
         self._calls: list[tuple[str, str, str]] = []
+        self._unread = [
+            (template.where(stack, logical_id), json.dumps(properties, ensure_ascii=False))
+            for stack, logical_id, properties in template.unread()
+        ]
         for stack, logical_id, _ in template.of_kind(CUSTOM):
             where, given = template.where(stack, logical_id), stack.resources[logical_id].get("Properties")
             said = [given, *(way for _, way in template.ways(stack, given, where))]
@@ -222,6 +156,10 @@ class Additions:
             kind = CALLS[call]
             if kind in kinds and self._is_about(stack, logical_id, "role" if kind in _OF_A_ROLE else kind, text_):
                 found.append(f"call of {call} by {where}")
+        names = (self._template.arn(stack, logical_id), f'"{self._template.name(stack, logical_id)}"')
+        for where, said in self._unread if not {*kinds}.isdisjoint(_GIVEN_FROM_OUTSIDE) else ():
+            if any(name in said for name in names):
+                found.append(f"what {where} makes")
         return [(f"{what} allows it", TRUE) for what in found]
 
     def _is_about(self, stack: Stack, logical_id: str, kind: str, text_: str) -> bool:

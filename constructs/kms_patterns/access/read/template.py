@@ -13,8 +13,9 @@ from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read import identifiers
 from kms_patterns.access.read.assembly import NESTED_STACK, UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
 from kms_patterns.access.read.documents import read_document
-from kms_patterns.access.read.intrinsics import ABSENT, Json, Scope, World
+from kms_patterns.access.read.intrinsics import ABSENT, Json, Scope
 from kms_patterns.access.read.not_read import not_read
+from kms_patterns.access.read.template_conditions import World
 from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import TRUE, Proposition, symbol
 
@@ -121,6 +122,9 @@ _RELEVANT: Mapping[str, Container[str]] = {
 """What of a resource says anything of access; a Lambda function's runtime, say, is not even resolved."""
 
 
+_MAKING = (NESTED_STACK, "AWS::CloudFormation::StackSet", "AWS::ServiceCatalog::CloudFormationProvisionedProduct")
+
+
 class Template:
     """The resolved view of all templates, shared by the readers of identities and of resources."""
 
@@ -132,25 +136,31 @@ class Template:
     def list_not_read(self) -> None:
         """List what is not evaluated, and nested stacks whose template is not in the assembly."""
         self.resolver.unresolved.update(item for stack in self.stacks for item in not_read(stack))
-        found = {(stack.parent[0].id, stack.parent[1]) for stack in self.stacks if stack.parent}
-        for stack in self.stacks:
-            for logical_id, resource in stack.resources.items():
-                if resource["Type"] == NESTED_STACK and (stack.id, logical_id) not in found:
-                    why = "its template is not in the assembly"
-                    self.resolver.unresolved.add(Unresolved(self.where(stack, logical_id), "nested stack", why))
+        for stack, logical_id, _ in self.unread():
+            if stack.resources[logical_id]["Type"] == NESTED_STACK:
+                self.unresolved(self.where(stack, logical_id), "nested stack", "its template is not in the assembly")
 
     def of_type(self, *types: str) -> Iterator[tuple[Stack, str, Mapping[str, Any]]]:
         """Yield stack, logical id and resolved properties of every resource of these types that may exist."""
         for stack in self.stacks:
             for logical_id, resource in stack.resources.items():
                 where = self.where(stack, logical_id)
-                if resource["Type"] in types and self.resolver.holds(stack, resource.get("Condition"), where):
+                if resource["Type"] in types and self._may_exist(stack, logical_id):
                     given = mapping(resource.get("Properties"))
                     names = _RELEVANT.get(resource["Type"], given)
                     relevant = {
                         name: value for name, value in given.items() if name in names or name.startswith("Fn::")
                     }
                     yield stack, logical_id, mapping(self.resolver.resolve(stack, relevant, where))
+
+    def unread(self) -> Iterator[tuple[Stack, str, Mapping[str, Any]]]:
+        """Yield stack, logical id and resolved properties of what makes resources that no template here shows."""
+        read = {(stack.parent[0].id, stack.parent[1]) for stack in self.stacks if stack.parent}
+        types = {item["Type"] for stack in self.stacks for item in stack.resources.values()}
+        foreign = {name for name in types if "::" in name and not name.startswith(("AWS::", "Custom::"))}
+        for stack, logical_id, properties in self.of_type(*foreign, *_MAKING):
+            if (stack.id, logical_id) not in read:
+                yield stack, logical_id, properties
 
     def of_kind(self, prefixes: tuple[str, ...]) -> Iterator[tuple[Stack, str, Mapping[str, Any]]]:
         """Yield stack, logical id and resolved properties of every resource whose type starts so, and may exist."""
@@ -164,7 +174,13 @@ class Template:
     def existence(self, stack: Stack, logical_id: str) -> tuple[Proposition, ...]:
         """Return under which propositions a resource exists, if only some deployments make it."""
         condition = stack.resources[logical_id].get("Condition")
-        return self.resolver.existence(stack, condition, self.where(stack, logical_id))
+        around = self.existence(*stack.parent) if stack.parent else ()
+        return (*around, *self.resolver.existence(stack, condition, self.where(stack, logical_id)))
+
+    def _may_exist(self, stack: Stack, logical_id: str) -> bool:
+        """Return whether a resource may exist: the nested stack that makes it, and those around, as well."""
+        here = self.resolver.holds(stack, stack.resources[logical_id].get("Condition"), self.where(stack, logical_id))
+        return here and (stack.parent is None or self._may_exist(*stack.parent))
 
     def ways(self, stack: Stack, value: Any, where: str) -> list[tuple[tuple[Proposition, ...], Any]]:
         """Return every way in which a value may resolve, with the propositions under which it does."""
@@ -236,8 +252,7 @@ class Template:
         for stack in self.stacks:
             for logical_id in stack.resources:
                 name = self.name(stack, logical_id)
-                if logical_id in stack.physical or name.lower().startswith(
-                    (f"{stack.prefix}-".lower(), f"{stack.prefix}.".lower(), "mrk-")
-                ):
+                key = stack.resources[logical_id]["Type"].startswith("AWS::KMS::")
+                if logical_id in stack.physical or key or name.lower().startswith(f"{stack.prefix}-".lower()):
                     found.setdefault(name, self.where(stack, logical_id))
         return found

@@ -1,12 +1,23 @@
 """Conditions of a CloudFormation template, as far as synthesized output decides them."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
+from kms_patterns.access.templates.template_text import text
 from kms_patterns.access.unknowns.symbols import is_symbolic
 
 _MOST_DEEP = 40
+
+
+@dataclass
+class World:
+    """How conditions go that only a deployment decides, and which of them were asked about beyond."""
+
+    assumed: Mapping[str, bool]
+    asked: list[str] = field(default_factory=list)
 
 
 def decide(stack: Stack, name: str, resolve: Callable[[Any], Any]) -> bool | None:
@@ -28,7 +39,8 @@ def decide(stack: Stack, name: str, resolve: Callable[[Any], Any]) -> bool | Non
         if not isinstance(argument, list) or not argument:
             return None
         if function == "Fn::Equals" and len(argument) == 2:  # noqa: PLR2004 - the two that are compared
-            return _equal(*(resolve(item) for item in argument))
+            left, right = map(resolve, argument)
+            return None if _is_open(stack, argument) else _equal(left, right)
         if function == "Fn::Not":
             result = test(argument[0], depth + 1)
             return None if result is None else not result
@@ -41,8 +53,20 @@ def decide(stack: Stack, name: str, resolve: Callable[[Any], Any]) -> bool | Non
     return test(conditions.get(name)) if isinstance(conditions, dict) else None
 
 
+_OF_REGION = ("AWS::Partition", "AWS::URLSuffix")
+_OF_STACK = ("AWS::StackId", "AWS::StackName")
+
+
+def _is_open(stack: Stack, compared: list[Any]) -> bool:
+    """Return whether what is compared follows from a Region, or from a stack's name, that only a deployment decides."""
+    names = (*(_OF_REGION if stack.region == UNKNOWN_REGION else ()), *(() if stack.named else _OF_STACK))
+    said = json.dumps(compared)
+    return any(name in said for name in names)
+
+
 def _equal(left: object, right: object) -> bool | None:
     """Compare texts; account and Region of an environment-agnostic stack equal only themselves for certain."""
+    left, right = ([*map(text, item)] if isinstance(item, list) else text(item) for item in (left, right))
     if left == right:
         return True
     undecided = is_symbolic(left) or is_symbolic(right)

@@ -8,7 +8,7 @@ from typing import Final
 from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.comparison import Difference, Kind, Step
 from kms_patterns.access.evaluate.entries import Escalation, What
-from kms_patterns.access.evaluate.witnesses import Value
+from kms_patterns.access.evaluate.widening import Value
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind
 from kms_patterns.access.report.sections import labelled

@@ -11,11 +11,13 @@ from kms_patterns.access.unknowns.symbols import (
     Environments,
     MadeUpAccounts,
     Proposition,
+    could_be,
     globbed,
     is_symbol,
     is_symbolic,
     matches,
     may_be_equal,
+    may_name,
     shown,
     symbol,
     wild,
@@ -123,13 +125,15 @@ def _others(key: str, values: Sequence[str], environments: Environments) -> Iter
             yield from environments.other_accounts(value)
             continue
         arn = re.fullmatch(r"(arn:[^:]*:(?:iam|sts)::)([^:]*)(:.+)", value)
-        if is_symbolic(value):
-            yield globbed(value), (f"{key} is {shown(value)}", TRUE)
+        if is_symbolic(value) or (not arn and could_be(value) != value):
+            yield globbed(could_be(value)), (f"{key} is {shown(value)}", TRUE)
         elif arn and key.lower() == "aws:principalarn":
             for account, proposition in environments.other_accounts(arn[2]):
                 yield f"{arn[1]}{account}{arn[3]}", proposition
             for known in environments.principals:
-                if is_symbolic(known) and may_be_equal(value, wild(known)):
+                any_name, any_value = could_be(known), could_be(value)
+                open_ = is_symbolic(known) or (any_name == known) != (any_value == value)
+                if open_ and may_name(any_value, wild(any_name)) and not matches(value, known):
                     yield known, (f"{shown(known)} is {value}", TRUE)
 
 
@@ -230,9 +234,10 @@ def _other_names(kind: Kind, value: str, environments: Environments) -> Iterator
     named = [f"{session[1]}:iam::{session[2]}:role/{path}{session[3]}" for path in ("", "*/")] if session else [value]
     of = "is a session of" if session else "is"
     for arn in environments.principals:
-        either = is_symbolic(value) or is_symbolic(arn) or wild(value) != value or wild(arn) != arn
+        any_name = arn if is_symbolic(value) or could_be(value) != value else could_be(arn)
+        either = is_symbolic(value) or is_symbolic(arn) or wild(value) != value or wild(any_name) != arn
         sure = any(matches(one, arn) for one in named) if session else arn == value
-        if not sure and either and any(may_be_equal(wild(one), wild(arn)) for one in named):
+        if not sure and either and any(may_be_equal(wild(one), wild(any_name)) for one in named):
             yield arn, (f"{shown(value)} {of} {shown(arn)}", TRUE)
 
 

@@ -1,12 +1,18 @@
 """Unknown values as symbols: text that only a deployment knows, between two marks, printed as ``<name>``."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from kms_patterns.access.read.identifiers import CHOSEN, CHOSEN_UNDER_ANY_NAME
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
+_CHOSEN = re.compile(f"-(?:{CHOSEN}|{CHOSEN_UNDER_ANY_NAME})", re.IGNORECASE)
+_FIRST = "\ue100"
+_APART = re.compile("[\ue100-\uf8ff]+")
 _SYMBOL = re.compile(f"{_OPEN}([^{_CLOSE}]*){_CLOSE}")
 
 UNKNOWN = "unknown:"
@@ -24,12 +30,17 @@ Proposition = tuple[str, str]
 def symbol(name: str) -> str:
     """Return the text that stands for an unknown value; equal names are equal values."""
     plain = _SYMBOL.sub(r"\1", name)
-    return f"{_OPEN}{re.sub(r'[^A-Za-z0-9._ -]+', '-', plain).strip('- ')}{_CLOSE}"
+    return f"{_OPEN}{re.sub(r'[^A-Za-z0-9._ -]', _kept_apart, plain)}{_CLOSE}"
+
+
+def _kept_apart(match: re.Match[str]) -> str:
+    """Return a character that no policy gives a meaning to, another one for each: it is shown as a dash."""
+    return match[0] if match[0] >= _FIRST else chr(ord(_FIRST) + ord(match[0]) % 256)
 
 
 def is_symbolic(value: object) -> bool:
     """Return whether ``value`` is, or holds, an unknown value."""
-    return _OPEN in str(value)
+    return _OPEN in (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
 
 
 def is_symbol(value: object) -> bool:
@@ -39,7 +50,12 @@ def is_symbol(value: object) -> bool:
 
 def shown(text: str) -> str:
     """Return ``text`` as reports print it."""
-    return _SYMBOL.sub(r"<\1>", text)
+    return _SYMBOL.sub(lambda match: f"<{_APART.sub('-', match[1]).strip('- ')}>", text)
+
+
+def plain(name: str) -> str:
+    """Return a name as reports print it, without what CloudFormation adds to names that it chooses."""
+    return _CHOSEN.sub("", shown(name))
 
 
 def globbed(text: str) -> str:
@@ -80,6 +96,9 @@ class MadeUpAccounts:
 
 def may_be_equal(one: str, other: str) -> bool:
     """Return whether some string matches both patterns, which may hold ``*`` and ``?``."""
+    heads = [re.split(r"[*?]", pattern, maxsplit=1)[0] for pattern in (one, other)]
+    if len({head[: min(map(len, heads))] for head in heads}) > 1:
+        return False
     places, ends = {(0, 0)}, (len(one), len(other))
     seen = set(places)
     while places:
@@ -167,6 +186,15 @@ class Environments:
             head, slash, tail = pattern.partition("/") if ":s3:::" in arn else (pattern, "", "")
             if not matches(head, arn) and may_be_equal(head, wild(arn)):
                 yield f"{arn}{slash}{tail}"
+        head, slash, tail = pattern.partition("/") if ":s3:::" in pattern else (pattern, "", "")
+        any_head = could_be(head)
+        for arn, any_name in self._names.items() if head not in self._names else ():
+            if (any_head == head) != (any_name == arn) and may_name(any_head, any_name) and not matches(head, arn):
+                yield f"{arn}{slash}{tail}"
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {arn: could_be(arn) for arn in self.resources if not is_symbolic(arn)}
 
     def other_accounts(self, account: str) -> Iterator[tuple[str, Proposition]]:
         """Yield accounts that ``account`` may be, with what must hold for that."""
@@ -193,6 +221,33 @@ def _named(account: str) -> str:
 def matches(pattern: str, text: str) -> bool:
     """Return whether ``text`` matches ``pattern``, which may hold ``*`` and ``?``."""
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.DOTALL) is not None
+
+
+_MADE_UP = re.compile(rf"([^:/]*)-([A-Za-z0-9]+)-(?:({CHOSEN})|{CHOSEN_UNDER_ANY_NAME})", re.IGNORECASE)
+_LONGEST = 63
+
+
+def could_be(arn: str) -> str:
+    """Return a pattern of the names that an ARN or name may have: CloudFormation chooses some, others hold a Region."""
+
+    def pattern(match: re.Match[str]) -> str:
+        stack = match[1] if match[3] else "*"
+        return f"{stack}-{match[2]}-{'?' * 12}" if len(match[0]) <= _LONGEST else f"{stack[:12]}*"
+
+    *fields, name = arn.split(":", _FIELDS - 1)
+    open_ = _MADE_UP.sub(pattern, name).replace(UNKNOWN_ACCOUNT, "?" * 12).replace(UNKNOWN_REGION, "*")
+    return ":".join([*fields, open_])
+
+
+def settled(value: str) -> str:
+    """Return a value, or what stands for it if the account or Region that it holds is not known."""
+    return value if could_be(value) == value else symbol(value)
+
+
+def may_name(pattern: str, arn: str) -> bool:
+    """Return whether two patterns of ARNs may be equal: account and name each, where both have as many fields."""
+    one, other = (item.split(":", _FIELDS - 1) for item in (pattern, arn))
+    return all(map(may_be_equal, one, other)) if len(one) == len(other) else may_be_equal(pattern, arn)
 
 
 def wild(arn: str) -> str:

@@ -1,0 +1,357 @@
+"""What a template hides: conditions, names that AWS chooses, stacks that are elsewhere, changes beside policies."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kms_patterns.access.evaluate.building import build_with
+from kms_patterns.access.evaluate.comparison import compare
+from kms_patterns.access.evaluate.simulator import Simulator
+from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.report.difference_text import difference_as_text
+from kms_patterns.access.report.wording import in_words
+from kms_patterns.access.sources import Sources
+from tests.access.test_inputs import ANYONE, PUT, ROOT, key, resource
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def to_file(template: Any, name: str = "S.json") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(template))
+        return path
+
+    return to_file
+
+
+USE = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
+OWN = {"Effect": "Allow", "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}, "Action": "kms:*"}
+KEY_OF_IAM = key({**OWN, "Resource": "*"})
+REF_R, REF_B, TEXT, LIST = {"Ref": "R"}, {"Ref": "B"}, {"Type": "String"}, {"Type": "CommaDelimitedList"}
+BUCKET, PUBLIC = resource("AWS::S3::Bucket", BucketName="bkt"), {"Effect": "Allow", "Principal": "*", "Resource": "*"}
+FALSE, YES = {"Type": "String", "Default": "false"}, {"Fn::Equals": [{"Ref": "P"}, "yes"]}
+
+
+def of_role(*statements: Any, version: str = "2012-10-17", **more: Any) -> dict[str, Any]:
+    policies = [{"PolicyName": "p", "PolicyDocument": {"Version": version, "Statement": list(statements)}}]
+    return resource("AWS::IAM::Role", Policies=policies, **more)
+
+
+def where(prefix: str) -> dict[str, Any]:
+    return {
+        "Condition": {"ArnLike": {"aws:PrincipalArn": {"Fn::Sub": f"arn:aws:iam::${{AWS::AccountId}}:role/{prefix}"}}}
+    }
+
+
+def told(*words: str, **more: Any) -> dict[str, Any]:
+    return resource("::".join(words), **more)
+
+
+@pytest.mark.parametrize(
+    ("condition", "parameter"),
+    [
+        ({"Fn::Equals": [{"Ref": "P"}, True]}, {"Type": "String", "Default": "true"}),
+        ({"Fn::Equals": [{"Ref": "P"}, "true"]}, {"Type": "String", "Default": True}),
+        ({"Fn::Equals": [{"Fn::Sub": "${P}"}, "1"]}, {"Type": "Number", "Default": 1}),
+        ({"Fn::Not": [{"Fn::Equals": [{"Ref": "P"}, True]}]}, FALSE),
+        ({"Fn::Equals": [{"Fn::Length": {"Ref": "P"}}, 2]}, LIST),
+        ({"Fn::Equals": [{"Fn::Length": {"Fn::Split": [",", {"Ref": "P"}]}}, "2"]}, TEXT),
+        ({"Fn::Equals": [{"Fn::Length": ["a", "b"]}, "2"]}, TEXT),
+        ({"Fn::Equals": [{"Fn::Select": [1, {"Fn::Split": ["-", {"Fn::Sub": "${P}-app-x"}]}]}, "prod"]}, TEXT),
+        ({"Fn::Equals": [{"Fn::If": ["Yes", "a", "b"]}, "b"]}, TEXT),
+        ({"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws-cn"]}, TEXT),
+        ({"Fn::Equals": [{"Fn::Sub": "x.${AWS::URLSuffix}"}, "x.amazonaws.com.cn"]}, TEXT),
+        ({"Fn::Equals": [{"Ref": "AWS::StackName"}, "prod"]}, TEXT),
+        ({"Fn::Not": [{"Fn::Equals": ["{{resolve:ssm:/a/b}}", "{{resolve:ssm:/a-b}}"]}]}, TEXT),
+        ({"Fn::Not": [{"Fn::Equals": [{"Fn::ImportValue": "a:b"}, {"Fn::ImportValue": "a/b"}]}]}, TEXT),
+    ],
+)
+def test_what_exists_under_a_condition_that_may_hold_is_listed(
+    condition: Any, parameter: Any, write: Callable[..., Path], running: Simulator
+) -> None:
+    resources = {"K": KEY_OF_IAM, "R": {**of_role(USE), "Condition": "C"}}
+    template = {"Parameters": {"P": parameter}, "Conditions": {"C": condition, "Yes": YES}, "Resources": resources}
+    found = build_with(read_model(write(template)), running)
+    assert ("S/R", "kms:Decrypt") in {(entry.principal, entry.action) for entry in found.entries}
+
+
+@pytest.mark.parametrize(
+    ("resources", "who", "cell"),
+    [
+        ({"K": key({**PUBLIC, "Action": "kms:*", **where("S-R-*")}), "R": of_role()}, "S/R", "kms:Decrypt"),
+        (
+            {"K": key({**PUBLIC, "Action": "kms:*", **where("prod-R-????????????")}), "R": of_role()},
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {
+                "B": told("AWS", "S3", "Bucket"),
+                "R": of_role({**USE, "Action": "s3:*", "Resource": "arn:aws:s3:::prod-*/*"}),
+            },
+            "S/R",
+            "s3:GetObject",
+        ),
+        (
+            {
+                "K": KEY_OF_IAM,
+                "R": of_role(),
+                "N": told("AWS", "CloudFormation", "Stack", TemplateURL="https://x", Parameters={"Role": REF_R}),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {"K": KEY_OF_IAM, "R": of_role(), "N": told("Vendor", "Iam", "Attachment", RoleName=REF_R)},
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {"B": BUCKET, "N": told("AWS", "CloudFormation", "StackSet", Parameters=[{"ParameterValue": REF_B}])},
+            "anyone outside",
+            "s3:GetObject",
+        ),
+        (
+            {
+                "K": KEY_OF_IAM,
+                "R": of_role(
+                    USE,
+                    {
+                        **USE,
+                        "Effect": "Deny",
+                        "Condition": {"StringEquals": {"aws:PrincipalArn": "${aws:PrincipalArn}"}},
+                    },
+                    version="2008-10-17",
+                ),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {"B": BUCKET, "R": of_role({**USE, "Action": "s3:*", "Resource": "arn:aws:s3:::bkt/a${*}b"})},
+            "S/R",
+            "s3:GetObject",
+        ),
+        (
+            {
+                "B": BUCKET,
+                "R": of_role(
+                    {**USE, "Action": "s3:*", "Resource": "arn:aws:s3:::bkt/${aws:PrincipalTag/Team}/*"},
+                    Tags=[{"Key": "team", "Value": "x"}],
+                ),
+            },
+            "S/R",
+            "s3:GetObject",
+        ),
+        (
+            {
+                "B": resource("AWS::S3::Bucket", BucketName={"Fn::Sub": "data-${AWS::Region}"}),
+                "R": of_role({**USE, "Action": "s3:*", "Resource": "arn:aws:s3:::data-eu-west-1/*"}),
+            },
+            "S/R",
+            "s3:GetObject",
+        ),
+        (
+            {
+                "B": resource("AWS::S3::Bucket", BucketName="data-111111111111"),
+                "R": of_role(
+                    {**USE, "Action": "s3:*", "Resource": {"Fn::Sub": "arn:aws:s3:::data-${AWS::AccountId}/*"}}
+                ),
+            },
+            "S/R",
+            "s3:GetObject",
+        ),
+        (
+            {
+                "K": key({**PUBLIC, "Action": "kms:*", **where("app-eu-west-1")}),
+                "R": of_role(RoleName={"Fn::Sub": "app-${AWS::Region}"}),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {
+                "K": key({**PUBLIC, "Action": "kms:*", "Condition": {"StringEquals": {"aws:PrincipalTag/r": "x-1"}}}),
+                "R": of_role(Tags=[{"Key": "r", "Value": {"Ref": "AWS::Region"}}]),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
+        ({"K": key({**PUBLIC, "Action": "kms:*", "Sid": 1})}, "anyone outside", "kms:Decrypt"),
+        (
+            {"K": key({"effect": "Allow", "principal": "*", "action": "kms:*", "resource": "*"})},
+            "anyone outside",
+            "kms:Decrypt",
+        ),
+        ({"K": resource("AWS::KMS::Key", KeyPolicy={"statement": [PUBLIC]})}, "anyone outside", "kms:Decrypt"),
+        ({"K": KEY_OF_IAM, "R": of_role({**USE, "Action": "*:*"})}, "S/R", "kms:Decrypt"),
+        (
+            {
+                "K": KEY_OF_IAM,
+                "R": of_role({**USE, "Effect": "Deny"}),
+                "P": told("AWS", "IAM", "Policy", PolicyName="p", Roles=[REF_R], PolicyDocument={"Statement": [USE]}),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {
+                "K": key(),
+                "R": of_role(),
+                "G": told(
+                    "Custom",
+                    "KmsGrant",
+                    Grant={
+                        "KeyId": {"Fn::ImportValue": "k"},
+                        "GranteePrincipal": {"Fn::GetAtt": ["R", "Arn"]},
+                        "Operations": ["Decrypt"],
+                    },
+                ),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {
+                "K": key(),
+                "R": of_role(),
+                "G": told(
+                    "Custom",
+                    "KmsGrant",
+                    Grant={
+                        "KeyId": {"Ref": "K"},
+                        "GranteePrincipal": "x.amazonaws.com",
+                        "RetiringPrincipal": {"Fn::GetAtt": ["R", "Arn"]},
+                        "Operations": ["Decrypt"],
+                    },
+                ),
+            },
+            "S/R",
+            "kms:RetireGrant",
+        ),
+        (
+            {
+                "B": {
+                    **BUCKET,
+                    "Properties": {
+                        "BucketName": "bkt",
+                        "PublicAccessBlockConfiguration": {"RestrictPublicBuckets": True},
+                    },
+                },
+                "Q": told(
+                    "AWS",
+                    "S3",
+                    "BucketPolicy",
+                    Bucket=REF_B,
+                    PolicyDocument={
+                        "Statement": [{**PUBLIC, "Action": "s3:*", "Principal": {"AWS": {"Fn::ImportValue": "who"}}}]
+                    },
+                ),
+            },
+            "principal <import who>",
+            "s3:GetObject",
+        ),
+    ],
+)
+def test_who_may_by_what_only_aws_knows_is_listed(
+    resources: Any, who: str, cell: str, write: Callable[..., Path], running: Simulator
+) -> None:
+    found = build_with(read_model(write({"Resources": resources})), running)
+    assert (who, cell) in {(entry.principal, entry.action) for entry in found.entries}
+
+
+def test_deny_of_a_nested_stack_that_a_condition_makes_is_not_sure(
+    write: Callable[..., Path], running: Simulator
+) -> None:
+    deny = {"Statement": [{**USE, "Effect": "Deny"}]}
+    policy = resource("AWS::IAM::Policy", PolicyName="d", Roles=[{"Ref": "Role"}], PolicyDocument=deny)
+    write({"Parameters": {"Role": TEXT}, "Resources": {"D": policy}}, "inner.json")
+    nested = {
+        **resource("AWS::CloudFormation::Stack", TemplateURL="inner.json", Parameters={"Role": REF_R}),
+        "Condition": "C",
+    }
+    resources = {"K": KEY_OF_IAM, "R": of_role(USE), "N": nested}
+    path = write({"Parameters": {"P": TEXT}, "Conditions": {"C": YES}, "Resources": resources})
+    found = build_with(read_model(path), running)
+    (entry,) = [entry for entry in found.entries if (entry.principal, entry.action) == ("S/R", "kms:Decrypt")]
+    assert in_words(entry.condition) == "not (condition S.C)"
+
+
+ROLES = {"K": KEY_OF_IAM, "R": of_role(USE), "S": resource("AWS::IAM::Role")}
+ASSIGNED = {"PermissionSetArn": "arn:aws:sso:::permissionSet/x", "PrincipalType": "GROUP", "TargetId": "111111111111"}
+TAGGED = {
+    "Effect": "Allow",
+    "Action": "kms:*",
+    "Resource": "*",
+    "Condition": {"StringEquals": {"aws:ResourceTag/a": "x"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (resource("AWS::SQS::Queue"), resource("AWS::SQS::QueuePolicy", PolicyDocument=ANYONE)),
+        (
+            resource("AWS::SQS::QueuePolicy", PolicyDocument={"Statement": [{**PUBLIC, "Effect": "Deny"}]}),
+            resource("AWS::SQS::Queue"),
+        ),
+        (
+            resource("AWS::S3::BucketPolicy", Bucket="other", PolicyDocument={"Statement": [OWN]}),
+            resource("AWS::S3::BucketPolicy", Bucket="other", PolicyDocument=ANYONE),
+        ),
+        (
+            resource("AWS::Lambda::Permission", FunctionName="x", Principal="s3.amazonaws.com"),
+            resource("AWS::Lambda::Permission", FunctionName="x", Principal="*"),
+        ),
+        (
+            resource("AWS::SSO::Assignment", **ASSIGNED, PrincipalId="a"),
+            resource("AWS::SSO::Assignment", **ASSIGNED, PrincipalId="b"),
+        ),
+        (
+            resource("AWS::Organizations::Policy", TargetIds=["a", "b"]),
+            resource("AWS::Organizations::Policy", TargetIds=["a"]),
+        ),
+        (resource("AWS::EC2::VPCEndpoint", PolicyDocument=ANYONE), resource("AWS::EC2::VPCEndpoint")),
+        (
+            resource("AWS::ECS::TaskDefinition", TaskRoleArn={"Fn::GetAtt": ["S", "Arn"]}),
+            resource("AWS::ECS::TaskDefinition", TaskRoleArn={"Fn::GetAtt": ["R", "Arn"]}),
+        ),
+        (resource("AWS::KMS::Alias", TargetKeyId={"Ref": "K"}), resource("AWS::KMS::Alias", TargetKeyId="other")),
+        (of_role(TAGGED), of_role(TAGGED, Tags=[{"Key": "a", "Value": "x"}])),
+        (resource("AWS::Lambda::Url", AuthType="AWS_IAM"), resource("AWS::Lambda::Url", AuthType="NONE")),
+        (
+            resource("AWS::S3::Bucket", PublicAccessBlockConfiguration={"BlockPublicAcls": True}),
+            resource("AWS::S3::Bucket"),
+        ),
+        (resource("AWS::SecretsManager::Secret", KmsKeyId={"Ref": "K"}), resource("AWS::SecretsManager::Secret")),
+        (
+            resource("AWS::IAM::UserToGroupAddition", GroupName="a", Users=["u"]),
+            resource("AWS::IAM::UserToGroupAddition", GroupName="b", Users=["u"]),
+        ),
+        ({**of_role(USE), "Condition": "C"}, {**of_role(USE), "Condition": "C", "Not": True}),
+        (
+            of_role({**PUT, "Resource": "a/${aws:username}"}, version="2008-10-17"),
+            of_role({**PUT, "Resource": "a/${aws:username}"}),
+        ),
+    ],
+)
+def test_change_that_may_give_access_is_never_silent(old: Any, new: Any, write: Callable[..., Path]) -> None:
+    def side(name: str, changed: Any) -> str:
+        condition = {"Fn::Not": [YES]} if changed.pop("Not", False) else YES
+        sections = {"Parameters": {"P": TEXT}, "Conditions": {"C": condition}}
+        return str(write({**sections, "Resources": {**ROLES, "X": changed}}, f"{name}/S.json"))
+
+    found = compare(*Sources(ROOT).pair(side("old", dict(old)), side("new", dict(new))))
+    assert found.widens
+    assert difference_as_text(found) != "no access changed\n"
+
+
+def test_what_stays_on_aws_is_said_where_access_is_lost(write: Callable[..., Path]) -> None:
+    policy = resource("AWS::IAM::Policy", PolicyName="q", Roles=[{"Ref": "S"}], PolicyDocument={"Statement": [USE]})
+    old = write({"Resources": {**ROLES, "X": {**policy, "DeletionPolicy": "Retain"}}}, "old/S.json")
+    found = compare(*Sources(ROOT).pair(str(old), str(write({"Resources": ROLES}, "new/S.json"))))
+    assert "S/X stays when it leaves its stack" in difference_as_text(found)
