@@ -397,12 +397,13 @@ key = {""",
 )
 
 
-# What GitHub's API answers to every request, the exit code, and words of what the action says.
-REFUSALS: list[tuple[int, dict[str, str], int, str]] = [
-    (403, {}, 0, "the report is in the job's summary"),  # not even to read comments
-    (403, {"x-ratelimit-remaining": "0"}, 2, "GitHub's rate limit is reached"),
-    (429, {"retry-after": "60"}, 2, "run this job again later"),
-    (502, {}, 2, "Bad Gateway"),
+# What GitHub's API answers to which requests, the exit code, and words of what the action says.
+REFUSALS: list[tuple[tuple[str, int, dict[str, str]], int, str]] = [
+    (("PATCH", 403, {}), 0, "the report is in the job's summary"),
+    (("GET", 403, {}), 0, "the report is in the job's summary"),
+    (("GET", 403, {"x-ratelimit-remaining": "0"}), 2, "GitHub's rate limit is reached"),
+    (("PATCH", 429, {"retry-after": "60"}), 2, "run this job again later"),
+    (("GET", 502, {}), 2, "Bad Gateway"),
 ]
 
 
@@ -410,8 +411,7 @@ class GitHub(BaseHTTPRequestHandler):
     """Stands for the API of GitHub: the comments of one pull request."""
 
     comments: ClassVar[list[dict[str, Any]]]
-    may_write: ClassVar[bool]
-    refuses: ClassVar[tuple[int, dict[str, str]] | None] = None
+    refuses: ClassVar[tuple[str, int, dict[str, str]]] = ("", 0, {})
 
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
@@ -429,15 +429,15 @@ class GitHub(BaseHTTPRequestHandler):
         comment["body"] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
         if len(comment["body"]) > 65_536:
             self._answer(422, {"message": "Body is too long"})
-        elif not self.may_write or self.headers["Authorization"] != "Bearer token":
+        elif self.headers["Authorization"] != "Bearer token":
             self._answer(403, {"message": "Resource not accessible by integration"})
         else:
             self.comments[comment["id"] :] = [comment, *self.comments[comment["id"] + 1 :]]
             self._answer(200, comment)
 
     def _answer(self, status: int, content: object) -> None:
-        status, headers = self.refuses or (status, {})
-        self.send_response(status)
+        method, refusal, headers = self.refuses
+        self.send_response(refusal if method == self.command else status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -454,7 +454,6 @@ def github() -> Iterator[tuple[type[GitHub], str]]:
             {"id": n, "user": {"type": "User"}, "body": f"{MARKER}\nno access" if n == 7 else "fine"}
             for n in range(150)
         ]
-        may_write = True
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -535,14 +534,10 @@ def test_action_writes_one_comment_and_updates_it(
     assert act("Comment", GITHUB_API_URL=address) == (0, "comment updated\n")
     assert [comment["body"] for comment in stub.comments[150:]] == [f"{MARKER}\nno access changed", f"{MARKER}\nolder"]
 
-    stub.may_write = False
-    code, said = act("Comment", GITHUB_API_URL=address)
-    assert (code, "the report is in the job's summary" in said) == (0, True)
-    for status, headers, expected, words in REFUSALS:
-        stub.refuses = (status, headers)
+    for refusal, expected, words in REFUSALS:
+        stub.refuses = refusal
         code, said = act("Comment", GITHUB_API_URL=address)
         assert (code, words in said) == (expected, True), said
-    stub.refuses = None
     (tmp_path / "access" / "access.md").write_text("x" * 65_536)
     code, said = act("Comment", GITHUB_API_URL=address)
     assert (code, "a comment takes 65536" in said) == (2, True)
