@@ -257,7 +257,7 @@ def _state_machine_use(key: str, arn: str, *operations: str) -> dict[str, Any]:
 
 
 def test_state_machine_under_a_key_asks_its_callers_and_the_role_of_an_execution(
-    aws: LocalAws, make_role: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any
+    aws: LocalAws, make_role: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any, run: Run
 ) -> None:
     name, key, both = unique(), make_key(), ("Decrypt", "GenerateDataKey")
     arn = f"arn:aws:states:{aws.region}:{aws.account}:stateMachine:{name}"
@@ -273,6 +273,13 @@ def test_state_machine_under_a_key_asks_its_callers_and_the_role_of_an_execution
     for refused in (bare.describe_state_machine, bare.start_execution, bare.update_state_machine):
         more = {"definition": json.dumps(ECHO)} if refused == bare.update_state_machine else {}
         assert code_of(refused, **named, **more) == "KmsAccessDeniedException"
+    start = {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution", "Parameters": {
+        "StateMachineArn": arn,
+    }, "End": True}  # fmt: skip
+    nested = run({"Type": "Parallel", "Branches": [{"StartAt": "S", "States": {"S": start}}], "End": True}, statements=[
+        allow("states:*", "*"),
+    ])  # fmt: skip
+    assert nested["error"] == "StepFunctions.KmsAccessDeniedException"
     failed = user.start_execution(**named)["executionArn"]
     assert "kms:Decrypt" in finished(aws, failed)["cause"]
     assert code_of(bare.get_execution_history, executionArn=failed) == "KmsAccessDeniedException"

@@ -515,3 +515,29 @@ def test_lambda_polls_an_encrypted_queue_and_sends_failures_to_one_as_its_functi
     gone = {"QueueUrl": source, "AttributeNames": [*counted, "ApproximateNumberOfMessagesNotVisible"]}
     assert _until(lambda: sqs.get_queue_attributes(**gone)["Attributes"][counted[0]] == "0")
     client.delete_event_source_mapping(UUID=mapping)
+
+
+@pytest.mark.parametrize("kind", ["key", "queue", "function"])
+def test_bucket_notifies_what_s3_may_reach_only(
+    aws: LocalAws, make_key: Any, root_statement: Any, make_function: Any, make_bucket: Any, code_of: Any, kind: str
+) -> None:
+    bucket, s3, name = make_bucket(), aws.client("s3"), f"queue-{uuid.uuid4().hex[:8]}"
+    arn = f"arn:aws:sqs:{aws.region}:{aws.account}:{name}"
+    by_s3 = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Condition": {
+        "ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"},
+    }}  # fmt: skip
+    send = by_s3 | {"Action": "sqs:SendMessage", "Resource": arn}
+    use = by_s3 | {"Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": "*"}
+    key = make_key(root_statement, *([] if kind == "key" else [use]))
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [send]})
+    attributes = {"KmsMasterKeyId": key} | ({} if kind == "queue" else {"Policy": policy})
+    url = aws.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    created = {"Events": ["s3:ObjectCreated:*"]}
+    wanted = {"QueueConfigurations": [{"QueueArn": arn, **created}]}
+    if kind == "function":
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=wanted)
+        assert _until(lambda: aws.client("sqs").receive_message(QueueUrl=url).get("Messages"))
+        function = aws.client("lambda").get_function(FunctionName=make_function()(None)["name"])["Configuration"]
+        wanted = {"LambdaFunctionConfigurations": [{"LambdaFunctionArn": function["FunctionArn"], **created}]}
+    put = s3.put_bucket_notification_configuration
+    assert code_of(put, Bucket=bucket, NotificationConfiguration=wanted) == "InvalidArgument"

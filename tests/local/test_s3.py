@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 
 from kms_patterns.local.server.s3.s3_operations import unknown
+from tests.local.test_acting import deployed
 
 VIA_S3 = "s3.us-east-1.amazonaws.com"
 
@@ -119,6 +120,12 @@ def test_the_callers_own_encryption_context_is_authenticated_too(
     s3.get_object(Bucket=bucket, Key="k")
     context = {"tenant": "a", "aws:s3:arn": f"arn:aws:s3:::{bucket}/k"}
     assert [call[2] for call in s3_calls()] == [context, context]
+    # S3 adds its own pair to a context that has none.
+    whole = {"aws:s3:arn": "another"}
+    given = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    encoded = base64.b64encode(json.dumps(whole).encode()).decode()
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", **given, SSEKMSEncryptionContext=encoded)
+    assert [call[2] for call in s3_calls()] == [whole]
 
 
 def test_an_object_under_a_disabled_or_missing_key_is_refused(
@@ -548,3 +555,10 @@ def test_default_encryption_that_s3_does_not_store(
 ) -> None:
     given = {"ServerSideEncryptionConfiguration": {"Rules": rules}}
     assert code_of(root_s3.put_bucket_encryption, Bucket=make_bucket(), **given) == code
+
+
+def test_stack_fails_with_a_default_encryption_that_s3_does_not_store(aws: Any) -> None:
+    rule = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256", "KMSMasterKeyID": "k"}}
+    encryption = {"BucketEncryption": {"ServerSideEncryptionConfiguration": [rule]}}
+    refused = deployed(aws.session(), {"B": {"Type": "AWS::S3::Bucket", "Properties": encryption}})
+    assert "KMSMasterKeyID is not applicable" in refused

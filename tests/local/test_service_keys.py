@@ -552,7 +552,9 @@ def test_version_of_a_secret_is_written_once_and_says_its_key(aws: LocalAws, key
     assert manager.get_secret_value(**named)["SecretString"] == "a"
     asked = {**named, "VersionId": token, "VersionStage": "AWSPREVIOUS"}
     assert code_of(manager.get_secret_value, **asked) == "InvalidRequestException"
-    assert code_of(manager.rotate_secret, **named) == "InvalidRequestException"
+    assert code_of(manager.rotate_secret, **named) == code_of(manager.put_secret_value, **named)
+    current = {"VersionStage": "AWSCURRENT", "RemoveFromVersionId": token}
+    assert code_of(manager.update_secret_version_stage, **named, **current) == "InvalidParameterException"
     manager.put_secret_value(**named, SecretString="c", VersionStages=["blue"])
     manager.put_secret_value(**named, SecretString="d", VersionStages=["blue"])
     listed = manager.list_secret_version_ids(**named)["Versions"]
@@ -587,3 +589,6 @@ def test_key_of_a_replicated_secret_is_asked_in_its_region(
     assert code_of(without.replicate_secret_to_regions, **asked) == "AccessDeniedException"
     replicating = session_of(on_secret, allow(use, [key, abroad])).client("secretsmanager")
     assert replicating.replicate_secret_to_regions(**asked)["ReplicationStatus"][0]["KmsKeyId"] == abroad
+    new = {"Name": unique(), "SecretString": "x", "KmsKeyId": key, "AddReplicaRegions": asked["AddReplicaRegions"]}
+    assert code_of(without.create_secret, **new) == "AccessDeniedException"
+    assert replicating.create_secret(**new)["ReplicationStatus"][0]["KmsKeyId"] == abroad

@@ -85,6 +85,8 @@ _OF_S3 = {
     "_dispatch": "method bucket key headers body query_params", "_put_bucket_notification": "name body headers",
     "_persist_version_state": "bucket_name key bucket", "_error": "code message status resource extra headers",
     "_resolve_sse_write_headers": "headers bucket_name", "_validate_sse_c_headers": "c_alg c_key c_md5",
+    "_deliver_event_to_lambda": "arn event_payload bucket_region", **dict.fromkeys(
+        ("_deliver_event_to_sns", "_deliver_event_to_sqs"), "arn event_payload bucket_region bucket_name"),
     "s3control_account_error": "headers", "s3control_error": "code message status extra", "md5_hash": "data",
     **dict.fromkeys(
         ("_bucket_encryption", "_bucket_object_lock", "_bucket_request_payment_config", "_bucket_versioning",
@@ -137,6 +139,10 @@ _OF_SSM = {
     "handle_request": _HANDLER, "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
     "_param_arn": "name", "_parameters": _REGIONAL, "_parameter_history": _REGIONAL,
 }  # fmt: skip
+_OF_SECRETS = {
+    "handle_request": _HANDLER, "_resolve": "secret_id use_arn_scope", "_secrets": _REGIONAL,
+    "_replicate_secret_to_regions": "data",
+}  # fmt: skip
 _OF_SQS = {
     "handle_request": _HANDLER, "_get_q": "url action", "_queue_name_to_url": _REGIONAL, "_dlq_sweep": "q",
     "_Err": "code message status", "_queue_by_arn": "arn", "_url_from_path": "path", "_xml_err_resp": "code msg status",
@@ -179,37 +185,20 @@ _OF_ENGINE = {
 }  # fmt: skip
 # A function by its parameter names; anything else by its type, marked with "=".
 REQUIRED: Mapping[str, Mapping[str, str]] = {
-    APP: _OF_APP,
-    RESPONSES: _OF_RESPONSES,
-    ROUTER: {"extract_access_key_id": "headers query_params"},
-    EVALUATOR: _OF_EVALUATOR,
-    ACTIONS: _OF_ACTIONS,
-    LAMBDA_RUNTIME: _OF_LAMBDA_RUNTIME,
-    KMS: _OF_KMS,
-    S3: _OF_S3,
+    APP: _OF_APP, RESPONSES: _OF_RESPONSES, EVALUATOR: _OF_EVALUATOR, ACTIONS: _OF_ACTIONS, KMS: _OF_KMS, S3: _OF_S3,
+    ROUTER: {"extract_access_key_id": "headers query_params"}, LAMBDA_RUNTIME: _OF_LAMBDA_RUNTIME, IAM: _OF_IAM,
     STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict", **_DOCUMENT},
-    IAM: _OF_IAM,
-    SSM: _OF_SSM,
-    SECRETS_MANAGER: {"handle_request": _HANDLER, "_resolve": "secret_id use_arn_scope", "_secrets": _REGIONAL},
-    SQS: _OF_SQS,
-    SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_DELIVERS},
+    SSM: _OF_SSM, SECRETS_MANAGER: _OF_SECRETS, SQS: _OF_SQS, LAMBDA: _OF_LAMBDA, EVENTS: _OF_EVENTS,
+    SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_DELIVERS}, CLOUD_WATCH: _OF_CLOUD_WATCH,
     DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_tables"), _REGIONAL)},
-    DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"},
-    LAMBDA: _OF_LAMBDA,
-    EVENTS: _OF_EVENTS,
-    CLOUD_WATCH: _OF_CLOUD_WATCH,
-    ECR: dict.fromkeys(("_images", "_repositories"), _REGIONAL),
-    KINESIS: {"_streams": _REGIONAL},
-    CLOUD_TRAIL: {"_get_event_queue": ""},
-    LOGS: _OF_LOGS,
-    STEP_FUNCTIONS: _OF_STEP_FUNCTIONS,
+    DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"}, KINESIS: {"_streams": _REGIONAL},
+    ECR: dict.fromkeys(("_images", "_repositories"), _REGIONAL), CLOUD_TRAIL: {"_get_event_queue": ""},
+    LOGS: _OF_LOGS, STEP_FUNCTIONS: _OF_STEP_FUNCTIONS, STACKS: _OF_STACKS, ENGINE: _OF_ENGINE,
     CLOUDFORMATION: {"handle_request": _HANDLER, "_change_sets": _REGIONAL, "_stacks": _REGIONAL},
-    STACKS: _OF_STACKS,
-    ENGINE: _OF_ENGINE,
     CUSTOM_RESOURCES: {"_pending": "=dict", "deliver_response": "token response"},
     **{module: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS} for module in (STACK_OPERATIONS, CHANGE_SETS)},
     PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple", **_NAMES, **_STEPS},
-}
+}  # fmt: skip
 
 
 class EmulatorMismatch(RuntimeError):

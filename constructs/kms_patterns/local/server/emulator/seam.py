@@ -113,6 +113,9 @@ def _install_functions(kms: KmsService) -> None:
     replace(LAMBDA, "_route_async_failure", partial(function_deliveries.failing, kms))
     replace(LAMBDA, "_send_ddb_stream_failure_record", partial(function_deliveries.failing_batch, kms))
     replace(emulator.SQS, "_dlq_sweep", function_deliveries.sweeping)
+    replace(S3, "_put_bucket_notification", partial(function_deliveries.validating, kms))
+    for service in ("lambda", "sns", "sqs"):
+        replace(S3, f"_deliver_event_to_{service}", partial(function_deliveries.notifying, kms, service))
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", functions.worker_script)
     replace(LAMBDA_RUNTIME, "_PYTHON_WORKER_SCRIPT", function_logs.log_handler)
     replace(LAMBDA_RUNTIME, "execution_credentials", function_logs.execution_environment)
@@ -198,6 +201,8 @@ def _install_step_functions(kms: KmsService) -> None:
     for table in (step_functions.REPLACED, redrive.REPLACED):
         for name, make in table.items():
             emulator.replace(STEP_FUNCTIONS, name, make)
+    for starting in ("_invoke_nested_start_execution", "_invoke_nested_start_execution_sync"):
+        emulator.replace(STEP_FUNCTIONS, starting, partial(state_machine_keys.starting_under_key, kms))
     emulator.replace(STEP_FUNCTIONS, "_run_execution", partial(state_machine_keys.under_key, kms))
     emulator.replace(STEP_FUNCTIONS, "handle_request", partial(state_machine_keys.asking_key, kms))
     emulator.replace(APP, "call_service_handler_sync", step_functions.calling)

@@ -177,10 +177,8 @@ def _log_events(params: Params) -> Iterator[Refusal]:
 def _subscription_filter(params: Params) -> Iterator[Refusal]:
     here = f"{reach(RESPONSES, 'get_region')()}:{reach(RESPONSES, 'get_account_id')()}"
     group = f"arn:aws:logs:{here}:log-group:{params.get('logGroupName')}:*"
-    function, regional = (
-        str(params.get("destinationArn") or ""),
-        f"logs.{reach(RESPONSES, 'get_region')()}.amazonaws.com",
-    )
+    function = str(params.get("destinationArn") or "")
+    regional = f"logs.{reach(RESPONSES, 'get_region')()}.amazonaws.com"
     if not any(_lets(function, principal, group) for principal in ("logs.amazonaws.com", regional)):
         said = "Make sure you have given CloudWatch Logs permission to execute your function."
         yield "InvalidParameterException", f"Could not execute the lambda function. {said}"
@@ -218,6 +216,8 @@ def _table(params: Params) -> Iterator[Refusal]:
     encryption = params.get("SSESpecification") or {}
     if encryption.get("SSEType", "KMS") != "KMS":
         yield "ValidationException", f"One or more parameter values were invalid: SSEType {encryption['SSEType']}"
+    if "KMSMasterKeyId" in json.dumps(params.get("ReplicaUpdates")):
+        yield "ValidationException", "The embedded AWS makes no replica of a table under a key."
     if encryption.get("KMSMasterKeyId") and not encryption.get("Enabled"):
         said = "One or more parameter values were invalid: KMSMasterKeyId needs SSESpecification to be enabled"
         yield "ValidationException", said

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -38,17 +39,26 @@ def bucket_configurations(original: tuple[Any, ...]) -> tuple[Any, ...]:
     encryption = (
         "BucketEncryption",
         encryption_xml,
-        reach(S3, "_put_bucket_encryption"),
+        _obeyed(reach(S3, "_put_bucket_encryption")),
         reach(S3, "_delete_bucket_encryption"),
     )
     lifecycle = (
         "LifecycleConfiguration",
         lifecycle_xml,
-        reach(S3, "_put_bucket_lifecycle"),
+        _obeyed(reach(S3, "_put_bucket_lifecycle")),
         reach(S3, "_delete_bucket_lifecycle"),
     )
-    tags = ("Tags", tags_xml, reach(S3, "_put_bucket_tagging"), reach(S3, "_delete_bucket_tagging"))
+    tags = ("Tags", tags_xml, _obeyed(reach(S3, "_put_bucket_tagging")), reach(S3, "_delete_bucket_tagging"))
     return (*original, encryption, lifecycle, tags)
+
+
+def _obeyed(put: Callable[[str, bytes], Response]) -> Callable[[str, bytes], None]:
+    def stored(name: str, body: bytes) -> None:
+        status, _headers, content = put(name, body)
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise ValueError(content.decode().partition("<Message>")[2].partition("</Message>")[0])
+
+    return stored
 
 
 def tags_xml(tags: Sequence[Properties]) -> bytes:

@@ -111,7 +111,8 @@ def _object_context(request: S3Request, headers: Mapping[str, str]) -> dict[str,
         raise KmsError("InvalidArgument", f"The header {CONTEXT} is not base64 of JSON") from malformed
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise KmsError("InvalidArgument", f"The header {CONTEXT} must map strings to strings")
-    return given | own
+    # S3 adds its own pair to a context that has none.
+    return own | given
 
 
 CUSTOMER_ALGORITHM = f"{ALGORITHM}-customer-algorithm"

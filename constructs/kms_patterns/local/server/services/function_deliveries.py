@@ -1,4 +1,4 @@
-"""What Lambda and SQS move by themselves asks the keys of the queues and topics: as the function's role.
+"""What Lambda, SQS and S3 move by themselves asks the keys of the queues and topics: as the function's role, or as S3.
 
 Lambda polls a queue with its function's role, and writes a failed event with it; what it may not decrypt stays in the
 queue, what it may not write is dropped. A message keeps its encryption when SQS moves it to a dead-letter queue.
@@ -9,15 +9,17 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-s
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from kms_patterns.local.server.emulator.acting import Acting, NotAssumable, NotPermitted, service_role
-from kms_patterns.local.server.emulator.emulator import LAMBDA, reach
-from kms_patterns.local.server.kms.kms_errors import KmsError
+from kms_patterns.local.server.emulator.emulator import LAMBDA, RESPONSES, reach
+from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.services.event_targets import require_key
+from kms_patterns.local.server.s3.s3_operations import invalid
+from kms_patterns.local.server.services.event_targets import require_by_policy, require_key
 from kms_patterns.local.server.services.service_keys import ask
 from kms_patterns.local.server.services.service_uses import message_uses
 
@@ -83,6 +85,49 @@ def sweeping(original: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, 
         original(queue)
 
     return sweep
+
+
+def notifying(kms: KmsService, service: str, original: Callable[..., None]) -> Callable[..., None]:
+    """Deliver an event of S3 to a queue, topic or function whose policy and key let S3 use it; otherwise log why."""
+
+    def deliver(arn: str, event: Mapping[str, Any], *rest: Any, **named: Any) -> None:
+        # The test event names its bucket at the top.
+        bucket = event.get("Bucket") or event["Records"][0]["s3"]["bucket"]["name"]
+        refused = _notification_refused(kms, service, arn, str(bucket))
+        if refused is None:
+            original(arn, event, *rest, **named)
+        else:
+            logger.warning("S3: %s of bucket %s not reached: %s", arn, bucket, refused)
+
+    return deliver
+
+
+def validating(kms: KmsService, original: Callable[..., Response]) -> Callable[..., Response]:
+    """Refuse the notifications of a bucket to what S3 may not reach.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
+    """
+
+    def put(name: str, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+        skipped = (headers or {}).get("x-amz-skip-destination-validation", "").lower() == "true"
+        for arn in re.findall(
+            r"arn:aws:(?:lambda|sns|sqs):[^<\s]+", "" if skipped else body.decode("utf-8", "replace")
+        ):
+            if _notification_refused(kms, arn.split(":")[2], arn, name) is not None:
+                return invalid("InvalidArgument", "Unable to validate the following destination configurations")
+        return original(name, body, headers)
+
+    return put
+
+
+def _notification_refused(kms: KmsService, service: str, arn: str, bucket: str) -> NotPermitted | None:
+    region, account = arn.split(":")[3:5]
+    try:
+        with reach(RESPONSES, "request_scope")(account, region):
+            require_by_policy(kms, service, arn, "s3.amazonaws.com", f"arn:aws:s3:::{bucket}")
+    except (NotPermitted, LookupError) as refused:
+        return NotPermitted(str(refused))
+    return None
 
 
 def _may_write(kms: KmsService, config: Mapping[str, Any], target: str) -> bool:

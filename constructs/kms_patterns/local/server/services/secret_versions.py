@@ -65,12 +65,23 @@ def _refused(operation: str, request: Request, secret: dict[str, Any]) -> Respon
     if operation == "GetSecretValue" and stages and request.get("VersionStage", stages[0]) not in stages:
         said = "You provided a VersionStage that is not associated to the provided VersionId."
         raise KmsError("InvalidRequestException", said)
+    if operation == "PutSecretValue" and not any(name in request for name in _VALUES):
+        raise KmsError("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
+    removed = secret["Versions"].get(request.get("RemoveFromVersionId"), {}).get("Stages", ())
+    moves = operation == "UpdateSecretVersionStage" and request.get("VersionStage") == _CURRENT in removed
+    if moves and not request.get("MoveToVersionId"):
+        said = f"You can only move staging label {_CURRENT} to a different secret version. It can't be completely"
+        raise KmsError("InvalidParameterException", f"{said} removed.")
     if operation == "RotateSecret" and not (request.get("RotationLambdaARN") or secret.get("RotationLambdaARN")):
         raise KmsError("InvalidRequestException", "No Lambda rotation function ARN is associated with this secret.")
     return None
 
 
 def _created(request: Request, answer: dict[str, Any], secret: dict[str, Any]) -> None:
+    if request.get("AddReplicaRegions"):
+        replicate = {"SecretId": answer["ARN"], "AddReplicaRegions": request["AddReplicaRegions"]}
+        replicated = json.loads(reach(SECRETS_MANAGER, "_replicate_secret_to_regions")(replicate)[2])
+        answer["ReplicationStatus"] = replicated["ReplicationStatus"]
     if all(request.get(name) is None for name in _VALUES):
         secret["Versions"].clear()
         del answer["VersionId"]

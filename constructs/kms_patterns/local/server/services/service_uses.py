@@ -73,9 +73,15 @@ def _secret_created(_request: Request, answer: ResponseMembers) -> Iterator[Use]
         yield Use("GenerateDataKey", _secret_key(secret), _secret_context(answer["ARN"], answer["VersionId"]))
 
 
-def new_secret_uses(name: str, key: object) -> list[Use]:
-    """Return how a secret that a stack makes uses its key; the six characters that its ARN ends in stand for any."""
-    return list(_validated(_secret_key({"KmsKeyId": key}), f"{secret_uses(name)[0]}-000000"))
+def new_secret_uses(name: str, key: object, replicas: Any = ()) -> Iterator[Use]:
+    """Yield how a secret that a stack makes uses its keys; the six characters that its ARN ends in stand for any."""
+    yield from _validated(_secret_key({"KmsKeyId": key}), f"{secret_uses(name)[0]}-000000")
+    yield from _secret_named({"Name": name, "AddReplicaRegions": replicas})
+
+
+def replicated_uses(secret_id: str, replicas: Any) -> Iterator[Use]:
+    """Yield how a secret that exists and its new replicas use their keys."""
+    yield from _secret_replicated({"SecretId": secret_id, "AddReplicaRegions": replicas})
 
 
 def changed_secret_uses(request: Request) -> list[Use]:
@@ -102,8 +108,16 @@ def _secret_replicated(request: Request) -> Iterator[Use]:
     if not secret:
         return
     yield Use("Decrypt", _secret_key(secret), _secret_context(secret["ARN"], _VALIDATION))
-    for replica in request.get("AddReplicaRegions") or ():
-        region, arn = str(replica.get("Region")), secret["ARN"].split(":")
+    yield from _replicas(secret["ARN"], request.get("AddReplicaRegions"))
+
+
+def _secret_named(request: Request) -> Iterator[Use]:
+    yield from _replicas(f"{secret_uses(str(request.get('Name')))[0]}-000000", request.get("AddReplicaRegions"))
+
+
+def _replicas(secret_arn: str, regions: Any) -> Iterator[Use]:
+    for replica in regions or ():
+        region, arn = str(replica.get("Region")), secret_arn.split(":")
         # The key of a replica is asked in its Region, where the caller of this generator goes on meanwhile.
         with reach(RESPONSES, "request_scope")(arn[4], region):
             yield from _validated(_secret_key(replica), ":".join([*arn[:3], region, *arn[4:]]))
@@ -208,8 +222,8 @@ SERVICES = (
     Service(
         SECRETS_MANAGER, "secretsmanager",
         before={
-            "PutSecretValue": _secret_changed, "ReplicateSecretToRegions": _secret_replicated,
-            "UpdateSecret": _secret_changed,
+            "CreateSecret": _secret_named, "PutSecretValue": _secret_changed,
+            "ReplicateSecretToRegions": _secret_replicated, "UpdateSecret": _secret_changed,
         },
         after={"CreateSecret": _secret_created, "GetSecretValue": _secret_read, "BatchGetSecretValue": _secret_read},
         undo={"CreateSecret": lambda request: reach(SECRETS_MANAGER, "_secrets").pop(request.get("Name"), None)},

@@ -12,13 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
-from kms_patterns.local.server.emulator.acting import NotAssumable, service_role
+from kms_patterns.local.server.emulator.acting import NotAssumable, acting, service_role
 from kms_patterns.local.server.emulator.emulator import RESPONSES, STEP_FUNCTIONS, reach
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.services.service_keys import Use, ask
-from kms_patterns.local.server.services.step_functions import STATES, error
+from kms_patterns.local.server.services.step_functions import STATES, error, failed
 
 Handler = Callable[..., Awaitable[Response]]
 _BOTH = ("Decrypt", "GenerateDataKey")
@@ -50,6 +50,23 @@ def asking_key(kms: KmsService, original: Handler) -> Handler:
         return await original(method, path, headers, body, query)
 
     return handle
+
+
+def starting_under_key(kms: KmsService, original: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """Ask for the key of a state machine that another one starts, as the role of the other."""
+
+    def start(resource: str, request: Any) -> Any:
+        machine, role = _machine((request or {}).get("StateMachineArn")), acting()
+        for key, arn in _keys({}, machine, "StartExecution"):
+            if role is None:
+                raise failed("States.Runtime", "the embedded AWS does not know in whose name to use the key")
+            try:
+                ask(kms, "states", role.caller, _uses(_BOTH, key, arn))
+            except KmsError as refused:
+                raise failed("StepFunctions.KmsAccessDeniedException", refused.message) from refused
+        return original(resource, request)
+
+    return start
 
 
 def under_key(kms: KmsService, original: Callable[[str], None]) -> Callable[[str], None]:

@@ -19,6 +19,7 @@ from kms_patterns.local.server.services.service_uses import (
     changed_secret_uses,
     new_secret_uses,
     refuse_new_queue_key,
+    replicated_uses,
 )
 from kms_patterns.local.server.services.state_machine_keys import new_machine_uses
 from kms_patterns.local.server.stacks.resource_permissions import Step
@@ -68,14 +69,19 @@ def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:
         ask(kms, "dynamodb", caller, DYNAMODB_USES["CreateTable"](request))
 
 
-def _secret_uses(step: Step) -> list[Use]:
+def _secret_uses(step: Step) -> Iterator[Use]:
     props, old = step.props, step.old
     if step.action == "create" or props.get("Name") != old.get("Name"):
         # Another name makes another secret.
-        return new_secret_uses(str(props.get("Name") or step.name), props.get("KmsKeyId"))
+        yield from new_secret_uses(
+            str(props.get("Name") or step.name), props.get("KmsKeyId"), props.get("ReplicaRegions")
+        )
+        return
     changed = {"SecretString": ""} if step.sets("SecretString") or step.sets("GenerateSecretString") else {}
     key = {"KmsKeyId": props.get("KmsKeyId")} if props.get("KmsKeyId") != old.get("KmsKeyId") else {}
-    return changed_secret_uses({"SecretId": step.name, **changed, **key})
+    yield from changed_secret_uses({"SecretId": step.name, **changed, **key})
+    if step.sets("ReplicaRegions"):
+        yield from replicated_uses(step.name, props["ReplicaRegions"])
 
 
 def _kms_calls(step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
