@@ -342,38 +342,54 @@ def schedule(stack: cdk.Stack, key: EncryptionKey, _: iam.Role) -> None:
 
 
 NEEDS = {
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
     "s3": Need(bucket_that_notifies, user="Decrypt GenerateDataKey", service="GenerateDataKey* Decrypt"),
+    # https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
     "ebs": Need(volume, creator="CreateGrant Decrypt DescribeKey GenerateDataKeyWithoutPlaintext ReEncrypt*"),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html
     "rds": Need(database, creator="CreateGrant DescribeKey", beyond="GenerateDataKey Decrypt"),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.access-control.cmk-policy.html
     "performance-insights": Need(
         insights, creator="CreateGrant DescribeKey", user="Decrypt GenerateDataKey", beyond="Decrypt GenerateDataKey"
     ),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Overview.Encryption.html
     "aurora": Need(cluster, creator="CreateGrant DescribeKey", beyond="GenerateDataKey Decrypt"),
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html
     "dynamodb": Need(
         table, creator="Encrypt Decrypt ReEncrypt* GenerateDataKey* DescribeKey CreateGrant", user="Decrypt"
     ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
     "lambda": Need(function, creator="CreateGrant Encrypt Decrypt", user="Decrypt", beyond="DescribeKey"),
+    # https://docs.aws.amazon.com/lambda/latest/dg/encrypt-zip-package.html
     "lambda-code": Need(package, creator="GenerateDataKey Decrypt", service="GenerateDataKey Decrypt"),
+    # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "secretsmanager": Need(secret, creator="GenerateDataKey Decrypt", user="GenerateDataKey Decrypt"),
+    # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
     "ssm": Need(
         lambda _stack, key, user: key.allow_use_through("ssm", user), user="Encrypt GenerateDataKey Decrypt"
     ),
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     "logs": Need(
         lambda stack, key, _: logs.LogGroup(stack, "It", encryption_key=key),
         service="Encrypt* Decrypt* ReEncrypt* GenerateDataKey* Describe*",
     ),
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "sns": Need(topic_that_sends, user="GenerateDataKey* Decrypt", service="GenerateDataKey* Decrypt"),
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
     "sqs": Need(queue, user="GenerateDataKey Decrypt", service="GenerateDataKey* Decrypt"),
+    # https://docs.aws.amazon.com/efs/latest/ug/EFSKMS.html
     "efs": Need(
         lambda stack, key, _: efs.FileSystem(stack, "It", vpc=vpc(stack), kms_key=key),
         creator="Decrypt GenerateDataKeyWithoutPlaintext CreateGrant DescribeKey",
     ),
+    # https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
     "kinesis": Need(
         lambda stack, key, user: kinesis.Stream(stack, "It", encryption_key=key).grant_read_write(user),
         creator="DescribeKey",
         user="GenerateDataKey Decrypt",
         beyond="Encrypt",  # for a construct of the CDK, grantEncrypt is any way of writing
     ),
+    # https://docs.aws.amazon.com/redshift/latest/mgmt/authorizing-kms-customer-managed-key.html
     "redshift": Need(
         lambda stack, key, _: redshift.CfnCluster(
             stack, "It", cluster_type="single-node", node_type="ra3.large", db_name="it", master_username="it",
@@ -381,29 +397,42 @@ NEEDS = {
         ),
         creator="CreateGrant DescribeKey GenerateDataKey* Decrypt",
     ),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
     "events": Need(
         lambda stack, key, _: events.EventBus(stack, "It", kms_key=key), service="Decrypt GenerateDataKey DescribeKey"
     ),
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "events-to-topics": Need(rule, service="GenerateDataKey* Decrypt"),
+    # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
     "states": Need(machine, creator="Decrypt GenerateDataKey DescribeKey"),
+    # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
     "ecr": Need(
         lambda stack, key, _: ecr.Repository(stack, "It", encryption_key=key),
         creator="CreateGrant RetireGrant DescribeKey",
     ),
+    # https://docs.aws.amazon.com/aws-backup/latest/devguide/create-a-vault.html
     "backup": Need(
         lambda stack, key, _: backup.BackupVault(stack, "It", encryption_key=key),
         creator="CreateGrant GenerateDataKey Decrypt RetireGrant DescribeKey",
     ),
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "cloudwatch": Need(alarm, service="GenerateDataKey* Decrypt"),
+    # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
     "cloudtrail": Need(
         lambda stack, key, _: cloudtrail.Trail(stack, "It", encryption_key=key),
         service="GenerateDataKey* Decrypt DescribeKey",
     ),
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-V2-S3.html
     "delivery.logs": Need(flow_log, service="Encrypt Decrypt ReEncrypt* GenerateDataKey* DescribeKey"),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/encryption-archives.html
     "archive": Need(archive, service="Decrypt GenerateDataKey ReEncrypt* DescribeKey"),
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/access-control-managing-permissions.html
     "dnssec-route53": Need(signed_zone, service="DescribeKey GetPublicKey Sign CreateGrant"),
+    # https://docs.aws.amazon.com/ses/latest/dg/receiving-email-permissions.html
     "ses": Need(mail, service="GenerateDataKey* Decrypt"),
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
     "cloudfront": Need(distribution, service="Decrypt GenerateDataKey*"),
+    # https://docs.aws.amazon.com/firehose/latest/APIReference/API_DeliveryStreamEncryptionConfigurationInput.html
     "firehose": Need(
         lambda stack, key, _: firehose.CfnDeliveryStream(
             stack, "It", delivery_stream_encryption_configuration_input={"keyArn": key.key_arn, "keyType": "C"}
@@ -411,9 +440,10 @@ NEEDS = {
         creator="CreateGrant GenerateDataKey Decrypt",
         beyond="DescribeKey",
     ),
+    # https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html
     "scheduler": Need(schedule, creator="Decrypt GenerateDataKey DescribeKey"),
 }  # fmt: skip
-"""Row of the table -> what its page says; the page stands above the row."""
+"""Row of the table -> what the page above it says."""
 
 
 def allowed(template: Mapping[str, Any], row: str) -> dict[str, set[str]]:
