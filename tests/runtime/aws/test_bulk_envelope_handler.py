@@ -3,9 +3,11 @@
 import json
 import re
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import fastjsonschema
 import pytest
+from botocore.exceptions import ClientError
 
 from kms_runtime import KmsKeyring, decrypt_bytes, encrypt_bytes
 from kms_runtime.errors import InvalidRequest, ObjectsFailed
@@ -154,6 +156,17 @@ def test_objects_are_left_for_another_try_when_time_runs_out(s3):
     assert ("vault", "out/a.encrypted") not in s3.objects
 
 
+def test_batch_that_kms_throttles_beyond_all_retries_fails_and_the_next_try_does_it(s3, kms, monkeypatch):
+    s3.put("inbox", "in/a", b"one")
+    s3.put("inbox", "in/b", b"two")
+    with monkeypatch.context() as throttled:
+        error = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
+        throttled.setattr(kms, "generate_data_key", Mock(side_effect=ClientError(error, "GenerateDataKey")))
+        found, summary = failures(bulk_envelope.encrypt, batch("in/a", "in/b"))
+    assert (found, summary["written"]) == ([(0, "ThrottlingException"), (1, "ThrottlingException")], 0)
+    assert bulk_envelope.encrypt(batch("in/a", "in/b"), TIME)["written"] == 2
+
+
 def test_message_of_a_full_batch_of_failures_fits_what_step_functions_keeps():
     with pytest.raises(ObjectsFailed) as caught:
         bulk_envelope.encrypt(batch(*("in/" + "k" * 1000 + str(number) for number in range(100))), TIME)
@@ -274,7 +287,7 @@ def run(s3):
         "FAILED_0.json": [
             line("FAILED", "in/d", 'in/"<e>",', Error="ObjectsFailed",
                  Cause=json.dumps({"errorType": "ObjectsFailed", "errorMessage": json.dumps(message)})),
-            line("FAILED", "in/f", Error="Sandbox.Timedout", Cause="killed"),
+            line("FAILED", "in/f", Error="Runtime.OutOfMemory", Cause="killed"),
         ],
         "PENDING_0.json": [line("PENDING", "in/g")],
     }  # fmt: skip
@@ -303,7 +316,7 @@ def test_report_counts_every_object_once_however_many_calls_it_takes(s3, run, ca
     assert {name: found[name] for name in ("objects", "written", "foundWritten", "failed", "bytes", "kmsCalls")} == {
         "objects": 11, "written": 5, "foundWritten": 3, "failed": 3, "bytes": 30, "kmsCalls": 6,
     }  # fmt: skip
-    assert found["failures"] == {"AccessDenied": 1, "Sandbox.Timedout": 1, "PENDING": 1}
+    assert found["failures"] == {"AccessDenied": 1, "Runtime.OutOfMemory": 1, "PENDING": 1}
     assert found["dollars"] == {
         "AWS KMS": 6, "Amazon S3": 5 + 3 * 5 + 2 * 3, "AWS Step Functions": 5, "AWS Lambda": 4.5 + 5, "total": 46.5,
     }  # fmt: skip
