@@ -310,7 +310,7 @@ def many(tmp_path):
 
 @pytest.fixture(params=[0, 2], ids=["threads", "processes"])
 def workers(request, monkeypatch):
-    monkeypatch.setattr(side_by_side, "AT_A_TIME", {"files": 2})
+    monkeypatch.setattr(side_by_side, "AT_A_TIME", {"files": 1 if request.param else 2})
     monkeypatch.setattr(side_by_side, "processes", lambda _files: request.param)
 
 

@@ -68,6 +68,8 @@ class Report:
 
     def started(self, file: Place, size: int | None) -> Any:
         """Show a bar for ``file`` and return the function that moves it."""
+        if self._bar.disable:  # a bar that is not shown costs as much as one that is
+            return self._check
         if (whole := self._whole) is not None:
             with self._lock:
                 self._begun += 1
@@ -75,11 +77,14 @@ class Report:
         task = self._bar.add_task(shown(file.name), total=size) if whole is None else whole
 
         def advance(done: int) -> None:
-            if self._stopped:
-                raise Stopped
+            self._check(done)
             self._bar.advance(task, done)
 
         return advance
+
+    def _check(self, _done: int) -> None:
+        if self._stopped:
+            raise Stopped
 
     def done(self, source: Place, target: Place, result: MessageResult, options: Mapping[str, Any]) -> None:
         """Say what became of ``source``, wherever ``options`` ask for it."""

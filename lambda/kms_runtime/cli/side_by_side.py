@@ -145,7 +145,7 @@ def _work(attempt: Attempt, numbered: Mapping[int, Pair], results: Connection, i
 
     with terminable(), suppress(BrokenPipeError):
         try:
-            on_threads(process, [*numbered.items()], reader.stop, AT_A_TIME["files"] // 2)
+            on_threads(process, [*numbered.items()], reader.stop, AT_A_TIME["files"])
         except click.ClickException as error:
             results.send((None, error.message, 0))
 
