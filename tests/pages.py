@@ -13,6 +13,7 @@ import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
@@ -76,6 +77,12 @@ def is_part(sample: str, text: str) -> bool:
     return all(f"\n{part.strip()}\n" in whole for part in flush(sample).split("\n\n"))
 
 
+@cache
+def run(language: str) -> list[str]:
+    """Return the texts of a language that a test runs."""
+    return [path.read_text() for pattern in RUN[language] for path in ROOT.glob(pattern)] + list(FILES.values())
+
+
 def left_alone(page: Path, language: str, sample: str) -> str | None:
     """Return why a sample is not executed, nothing if it is.
 
@@ -84,8 +91,7 @@ def left_alone(page: Path, language: str, sample: str) -> str | None:
     """
     name = str(page.relative_to(ROOT))
     if language in RUN:
-        run = [path.read_text() for pattern in RUN[language] for path in ROOT.glob(pattern)] + list(FILES.values())
-        if name in EXECUTED_THERE or any(is_part(sample, text) for text in run):
+        if name in EXECUTED_THERE or any(is_part(sample, text) for text in run(language)):
             return None
         raise LookupError(f"{name}: no test runs this sample:\n{sample}")
     if language in READ:
@@ -108,6 +114,7 @@ def targets(words: list[str]) -> str | None:
     return next((word for word in given[1:] if "=" not in word and word not in known), None)
 
 
+@cache
 def kms_runtime_command() -> click.Group:
     """Return the group of ``kms-runtime``, which is made when it is run."""
     with patch.object(click.Group, "__call__", autospec=True) as call:
@@ -161,10 +168,13 @@ def npm(words: list[str]) -> str | None:
 GLOBAL_OPTIONS: Final = {"output", "cli-binary-format", "region", "profile"}
 
 
+service_model = cache(botocore.session.get_session().get_service_model)
+
+
 def aws(words: list[str]) -> str | None:
     """Return the operation or option that the AWS SDK's model of the service does not have."""
     service, operation, *rest = words[1:]
-    model = botocore.session.get_session().get_service_model({"s3api": "s3"}.get(service, service))
+    model = service_model({"s3api": "s3"}.get(service, service))
     names = {xform_name(name, "-"): name for name in model.operation_names}
     if operation not in names:
         return operation
