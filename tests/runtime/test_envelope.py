@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import threading
+import tracemalloc
 
 import pytest
 from aws_encryption_sdk.identifiers import Algorithm
@@ -39,7 +40,7 @@ from kms_runtime.message import FieldReader, FrameEncryptor, MessageKeys, serial
 from kms_runtime.message.signature import MessageSigner, MessageVerifier
 from kms_runtime.s3 import read_ahead as module
 from kms_runtime.s3.read_ahead import PIECE, PIECES, WORTH_A_THREAD, ReadAhead, read_ahead
-from kms_runtime.streams import AHEAD, MessageDigest, filler, taker
+from kms_runtime.streams import AHEAD, SMALL, MessageDigest, filler, taker
 
 CONTEXT = {"tenant": "a", "file": "b"}
 FRAME = 32
@@ -63,6 +64,30 @@ def test_what_was_encrypted_is_decrypted(plaintext, context, frame_length, keyri
     assert made == back
     assert made == MessageResult(len(plaintext), len(message.getvalue()), context, keyring.key_arn, 0x0478)
     assert decrypt_bytes(message.getvalue(), keyring=keyring, encryption_context=context) == plaintext
+
+
+@pytest.mark.parametrize("suite", [SUITE, AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384])
+@pytest.mark.parametrize("frame_length", [SMALL - 1, SMALL, SMALL + 1, 8 * SMALL])
+@pytest.mark.parametrize("size", [SMALL - 1, SMALL, SMALL + 1, 3 * SMALL])
+def test_stream_about_as_long_as_its_first_read_comes_back(size, frame_length, suite, keyring):
+    plaintext, message, found = os.urandom(size), io.BytesIO(), io.BytesIO()
+    common = {"keyring": keyring, "encryption_context": {}}
+    encrypt(io.BytesIO(plaintext), message, algorithm_suite=suite, frame_length=frame_length, **common)
+    decrypt(io.BytesIO(message.getvalue()), found, **common)
+    assert found.getvalue() == plaintext
+    assert decrypt_bytes(message.getvalue(), **common) == plaintext
+
+
+def test_small_stream_takes_no_memory_for_a_whole_frame(keyring):
+    message, common = io.BytesIO(), {"keyring": keyring, "encryption_context": {}}
+    encrypt(io.BytesIO(b"x"), message, **common)
+    tracemalloc.start()
+    try:
+        encrypt(io.BytesIO(b"x"), io.BytesIO(), **common)
+        decrypt(io.BytesIO(message.getvalue()), io.BytesIO(), **common)
+        assert tracemalloc.get_traced_memory()[1] < 4 * SMALL
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("size", [0, 1, FRAME - 1, FRAME, FRAME + 1, 2 * FRAME, 2 * FRAME + 1])
