@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.operations import public_keys
-from kms_runtime import KmsKeyring, KmsRsaKeyring
+from kms_runtime import KmsKeyring, KmsRsaKeyring, KmsRuntimeError
+from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
 
 KEY_ARN = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -346,3 +347,32 @@ def record_of(arn: str) -> dict[str, Any]:
         "SigningAlgorithms": list(ALGORITHMS_OF[spec]),
         "_private_key": GENERATORS[spec](),
     }
+
+
+@pytest.fixture
+def arn_of() -> Callable[..., str]:
+    """The ARN of the key of a key spec that signs; of another one for another name."""
+    return lambda spec, name="": ARN.format(spec.replace("_", "-") + name)
+
+
+@pytest.fixture
+def public_key(arn_of: Callable[..., str]) -> Callable[..., PublicKey]:
+    """The public half, fetched from a KMS of its own, so that no call is counted."""
+    return lambda spec, name="": PublicKey.fetch(arn_of(spec, name), kms_client=SigningKms())
+
+
+@pytest.fixture(name="private_key")
+def _private_half(arn_of: Callable[..., str]) -> Callable[..., Any]:
+    return lambda spec, name="": record_of(arn_of(spec, name))["_private_key"]
+
+
+@pytest.fixture
+def refused() -> Callable[..., KmsRuntimeError]:
+    """Call what must refuse, and return its error."""
+
+    def call(function: Callable[..., Any], *arguments: Any, **options: Any) -> KmsRuntimeError:
+        with pytest.raises(KmsRuntimeError) as caught:
+            function(*arguments, **options)
+        return caught.value
+
+    return call

@@ -34,6 +34,7 @@ from kms_runtime.signatures.attestations import (
 )
 from kms_runtime.signatures.signing import sign
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
+from tests.runtime.conftest import SigningKms
 
 CONTENT = b"release 1.1" * 100_000
 CASES = [
@@ -49,6 +50,11 @@ SCHEMES = [
     ("ECC_NIST_P256", "ECDSA_SHA_256", "ecdsa-sha2-nistp256"),
     ("ECC_NIST_P384", "ECDSA_SHA_384", "ecdsa-sha2-nistp384"),
 ]
+
+
+@pytest.fixture
+def kms():
+    return SigningKms()
 
 
 @pytest.fixture

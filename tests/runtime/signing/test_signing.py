@@ -28,6 +28,7 @@ from kms_runtime.signatures.signing import (
     verify_with_kms,
 )
 from kms_runtime.signing_algorithms import ALGORITHMS_OF
+from tests.runtime.conftest import SigningKms
 
 CASES = [
     *(("RSA_2048", algorithm) for algorithm in ALGORITHMS_OF["RSA_2048"]),
@@ -55,6 +56,11 @@ class Chunks(io.RawIOBase):
         buffer[: len(part)] = part
         self.position += len(part)
         return len(part)
+
+
+@pytest.fixture
+def kms():
+    return SigningKms()
 
 
 @pytest.mark.parametrize(("spec", "algorithm"), CASES)
