@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_notifications as notifications
+from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -17,6 +18,7 @@ from aws_cdk import aws_sqs as sqs
 from kms_patterns import EncryptionKey, KeyAccess, KeyLifecycle, ReplicaKey
 from kms_patterns.keys.errors import GrantRefused
 from tests.infrastructure.conftest import short_arns
+from tests.infrastructure.test_service_grants import warnings
 from tests.synthesis import stored
 
 DENIED = "the key policy does not: the call would end in AccessDeniedException"
@@ -529,3 +531,28 @@ def test_wildcard_of_the_aws_cdk_needs_the_exact_actions_behind_it_only(stack, k
     key.grant_operations(user, "kms:Decrypt", "kms:GenerateDataKey", via_service="sqs")
 
     synth(stack)
+
+
+@pytest.mark.parametrize("action", ["kms:Decrypt", "kms:UpdateAlias"])
+def test_use_of_a_key_by_the_arn_of_an_alias_is_refused(action, stack, key, role, synth):
+    arn = stack.format_arn(service="kms", resource="alias", resource_name="orders")
+    role("User").add_to_policy(statement(action, resource=arn))
+    if action == "kms:UpdateAlias":
+        synth(stack)
+        return
+    with pytest.raises(RuntimeError, match=r"kms:Decrypt on .*alias/orders: a policy does not resolve aliases"):
+        synth(stack)
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_schedule_whose_role_may_not_decrypt_is_pointed_out(granted, stack, key, role):
+    executing = role("Executing")
+    if granted:
+        key.allow_use_through("scheduler", executing)
+    target = {"arn": "arn:aws:lambda:eu-west-1:111122223333:function:it", "roleArn": executing.role_arn}
+    scheduler.CfnSchedule(
+        stack, "It", flexible_time_window={"mode": "OFF"}, schedule_expression="rate(1 day)", target=target,
+        kms_key_arn=key.key_arn,
+    )  # fmt: skip
+    found = warnings(stack, r"scheduler assumes its role .* allow_use_through\('scheduler', role\)")
+    assert len(found) == (not granted)

@@ -33,6 +33,7 @@ from kms_patterns.keys.synth.visited_resource import (
     leaves,
     names,
     resolved_by_path,
+    warn_of_role,
 )
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.services import BY_ROLE, LAUNCHED, SERVICES, UNBOUND
@@ -138,6 +139,8 @@ class AtRest:
             self.encrypted.append((visited.node, self._keys[name], service))
             if service in RECEIVING:
                 self._receive(path, self._keys[name], topic=service == "sns")
+            if SERVICES[service].assumes and not is_granted_to_its_role(self._keys[name], visited):
+                warn_of_role(self._keys[name], service, path)
         self.refused[path] = messages
         for where, name, services in found:
             if kind in _UNBOUND and _encrypts(where):

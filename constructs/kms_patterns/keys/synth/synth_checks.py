@@ -20,7 +20,7 @@ from kms_patterns.keys.synth.at_rest import AtRest
 from kms_patterns.keys.synth.identity_statements import identity_statements
 from kms_patterns.keys.synth.template_checks import DEPLOYED_CONTEXT, policy_limits, template_checks
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.keys.synth.void_grants import Callers, void_grants
+from kms_patterns.keys.synth.void_grants import Callers, on_aliases, void_grants
 from kms_patterns.keys.synth.void_uses import uses_without_key
 
 _REFERENCE: Final = re.compile(r'"(?:Ref": "|Fn::GetAtt": \[")([A-Za-z0-9]+)"')
@@ -130,6 +130,7 @@ class SynthChecks:
         statements = list(identity_statements(view, references))
         messages = [text for texts in self.at_rest.refused.values() for text in texts]
         messages += [text for key in self.keys for text in void_grants(key, statements, view, references, callers)]
+        messages += on_aliases(statements)
         messages += uses_without_key(self.at_rest.encrypted, statements, view, references, callers)
         messages += [text for key in self.keys for text in policy_limits(key, view)]
         stacks = {stack_of(key) for key in self.keys}

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from aws_cdk import CfnResource, DefaultTokenResolver, Reference, Stack, StringConcat, Tokenization
+from aws_cdk import Annotations, CfnResource, DefaultTokenResolver, Reference, Stack, StringConcat, Tokenization
 from constructs import IConstruct
 
 from kms_patterns.keys.environment import home_of, is_unresolved, stack_of
 from kms_patterns.keys.grants.target import GrantTarget
+from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.actions import DECRYPT, ENCRYPT, GENERATE_DATA_KEY
 
 _ANY_TYPE: Final = "aws-cdk-lib.CfnResource"
@@ -171,3 +172,13 @@ def check_region(key: GrantTarget, home: str, visited: VisitedResource) -> Itera
         f"{visited.path} in {here} is encrypted under {key.node.path} in {home}: AWS services take "
         "keys of their own Region only; make the key with multi_region=True and a ReplicaKey there, or another key"
     )
+
+
+def warn_of_role(key: GrantTarget, service: str, path: str) -> None:
+    """Say that the role which a service assumes for a resource may not use the key of the resource."""
+    if key.access is KeyAccess.NAMED and hasattr(key, "resource"):
+        text = (
+            f"{path}: {service} assumes its role to decrypt what is under this key, and the key policy does not let "
+            f"it: that would end in AccessDeniedException. Call allow_use_through({service!r}, role)"
+        )
+        Annotations.of(key).add_warning_v2(f"kms-patterns:RoleWithoutKey:{path}", text)

@@ -22,7 +22,7 @@ from kms_patterns.keys.synth.identity_statements import (
     statements_of,
 )
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.policy.actions import CREATE_GRANT, meant
+from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, canonical, meant
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
 from kms_patterns.policy.coverage import Allowance, unmatched
 
@@ -107,6 +107,23 @@ def void_grants(
             Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownPolicy:{allowance.where}", text + FOREIGN)
         else:
             yield text
+
+
+def on_aliases(statements: Iterable[IdentityStatement]) -> Iterator[str]:
+    """Yield one message per statement about the use of a key that names it by an alias, which no request matches.
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
+    """
+    for it in statements:
+        used = [action for action in it.actions if canonical(action) in CRYPTOGRAPHIC_OPERATIONS]
+        named = sorted(name for name in it.resources if name.startswith("arn:") and ":kms:" in name)
+        others = ANY_KEY in it.resources or any("#" in name for name in it.resources)
+        if used and named and not others and all(":alias/" in name for name in named):
+            yield (
+                f"{it.where} allows {', '.join(used)} on {', '.join(named)}: a policy does not resolve "
+                "aliases, so no request would match (AccessDeniedException). Call a grant_… method of the key, or of "
+                "EncryptionKey.from_alias(…)"
+            )
 
 
 _Numbered = Iterator[tuple[object, Allowance]]
