@@ -96,6 +96,8 @@ class MadeUpAccounts:
 
 def may_be_equal(one: str, other: str) -> bool:
     """Return whether some string matches both patterns, which may hold ``*`` and ``?``."""
+    if "*" in {one, other} or one == other:
+        return True
     heads = [re.split(r"[*?]", pattern, maxsplit=1)[0] for pattern in (one, other)]
     if len({head[: min(map(len, heads))] for head in heads}) > 1:
         return False
@@ -188,7 +190,7 @@ class Environments:
                 yield f"{arn}{slash}{tail}"
         head, slash, tail = pattern.partition("/") if ":s3:::" in pattern else (pattern, "", "")
         any_head = could_be(head)
-        for arn, any_name in self._names.items() if head not in self._names else ():
+        for arn, any_name in self._names.items() if head != "*" and head not in self._names else ():
             if (any_head == head) != (any_name == arn) and may_name(any_head, any_name) and not matches(head, arn):
                 yield f"{arn}{slash}{tail}"
 
