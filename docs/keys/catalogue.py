@@ -111,7 +111,7 @@ ENTRIES = [
     ),
     Entry(
         "A resource in another Region than its key",
-        f"{CHECKS}.synth.at_rest._check_region",
+        f"{CHECKS}.synth.at_rest.check_region",
         lambda it: bucket_away(it, "us-east-1"),
         lambda it: bucket_away(it, "eu-west-1"),
     ),
