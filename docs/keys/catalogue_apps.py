@@ -47,7 +47,7 @@ class Entry:
 HOW_TO = {
     "check_perimeter": "A property of a key that KMS refuses",
     "_serve": "A resource that the key cannot encrypt",
-    "_check_region": "A resource that the key cannot encrypt",
+    "check_region": "A resource that the key cannot encrypt",
     "_check_primary": "A resource that the key cannot encrypt",
     "policy_checks": "A statement of your own in a key policy",
     "check_callers_statement": "A statement of your own in a key policy",
