@@ -78,9 +78,10 @@ def test_any_difference_fails(reference: AccessMatrix, expected: dict[str, None]
 
 def test_nobody_else_uses_the_key(reference: AccessMatrix) -> None:
     ciphers = ["KmsPatterns-Secrets/Cipher/Encrypt/Role", "KmsPatterns-Secrets/Cipher/Decrypt/Role"]
-    reference.assert_nobody_else("KmsPatterns-Secrets/Key", ciphers)
+    tenants = ["KmsPatterns-Secrets/BlueRole", "KmsPatterns-Secrets/RedRole"]
+    reference.assert_nobody_else("KmsPatterns-Secrets/Key", [*ciphers, *tenants])
     with pytest.raises(AssertionError, match="role KmsPatterns-Secrets/Cipher/Decrypt/Role: kms:Decrypt when"):
-        reference.assert_nobody_else("KmsPatterns-Secrets/Key", ciphers[:1])
+        reference.assert_nobody_else("KmsPatterns-Secrets/Key", [*ciphers[:1], *tenants])
 
 
 DEPLOYER = "arn:aws:iam::<account>:role/cdk-hnb659fds-cfn-exec-role-<account>-<region>"
