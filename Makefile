@@ -91,8 +91,8 @@ bench: install ## each benchmark prints a ratio against a peer in the same run
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 contract: install ## the KMS contract; AWS_PROFILE=name runs it in that account, after asking
-	@if [ -n "$(AWS_PROFILE)" ]; then printf 'This makes about 20 KMS keys in the account of %s, deleted after 7 days. Continue? [y/N] ' "$(AWS_PROFILE)"; read answer; [ "$$answer" = y ]; fi
-	$(BIN)/python -m pytest -q tests/contract $(if $(AWS_PROFILE),--contract-profile "$(AWS_PROFILE)"); status=$$?; cat build/contract.md; exit $$status
+	@if [ -n "$(AWS_PROFILE)" ]; then printf 'This makes about 60 KMS keys in the account of %s, deleted after 7 days. Continue? [y/N] ' "$(AWS_PROFILE)"; read answer; [ "$$answer" = y ]; fi
+	$(BIN)/python -m pytest -q tests/contract --contract-every-key $(if $(AWS_PROFILE),--contract-profile "$(AWS_PROFILE)"); status=$$?; cat build/contract.md; exit $$status
 
 contract-deploy: install ## deploy, use, destroy and deploy again three stacks; AWS_PROFILE=name in that account, after asking; STACKS=all and REMOVALS=5 on the embedded AWS
 	$(BIN)/python -m tests.contract.lifecycle $(if $(AWS_PROFILE),--profile "$(AWS_PROFILE)") $(if $(STACKS),--stacks "$(STACKS)") $(if $(REMOVALS),--removals "$(REMOVALS)")

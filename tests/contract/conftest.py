@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,13 +33,15 @@ TAG = {"TagKey": "kms-patterns", "TagValue": "contract"}
 class Bench:
     """One account: the embedded AWS's root, or a real one's profile.
 
-    ``made`` is what must be cleaned up, ``outcomes`` what came of each row: operation, case, expected, found.
+    ``made`` is what must be cleaned up, ``outcomes`` what came of each row: operation, case, expected, found;
+    ``cells`` the same of each operation and type of key.
     """
 
     def __init__(self, kms: Any) -> None:
         self.kms = kms
         self.made: list[str] = []
         self.outcomes: list[tuple[str, str, str, str]] = []
+        self.cells: list[tuple[str, str, str, str]] = []
         self._keys: dict[tuple[str, str], str] = {}
 
     def key(self, spec: str = "SYMMETRIC_DEFAULT", usage: str = "ENCRYPT_DECRYPT") -> str:
@@ -249,7 +252,7 @@ def _grant_to_a_service(bench: Bench, **more: Any) -> Any:
     return bench.kms.create_grant(KeyId=bench.key(), GranteeServicePrincipal=SERVICE, Operations=["Decrypt"], **more)
 
 
-def _imported(kms: Any, key: str, material: bytes | None = None, **more: str) -> str:
+def imported(kms: Any, key: str, material: bytes | None = None, **more: str) -> str:
     """Import key material, new unless it is given, and return its id."""
     wrapping = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
     given = kms.get_parameters_for_import(KeyId=key, **wrapping)
@@ -257,7 +260,8 @@ def _imported(kms: Any, key: str, material: bytes | None = None, **more: str) ->
     wrapped = public.encrypt(material or os.urandom(32), padding.OAEP(padding.MGF1(SHA256()), SHA256(), None))
     call = {"ImportToken": given["ImportToken"], "EncryptedKeyMaterial": wrapped}
     model = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
-    return str(kms.import_key_material(KeyId=key, **call, **model, **more)["KeyMaterialId"])
+    # Material that is not of a symmetric key has no id.
+    return str(kms.import_key_material(KeyId=key, **call, **model, **more).get("KeyMaterialId"))
 
 
 def _states(bench: Bench, key: str) -> dict[str, str]:
@@ -269,15 +273,15 @@ def _states(bench: Bench, key: str) -> dict[str, str]:
 def _second_material(bench: Bench, **request: Any) -> list[str]:
     """Return the states of a new key's materials: two were imported, the second one waits."""
     key = bench.new(Origin="EXTERNAL", **request)
-    materials = [_imported(bench.kms, key), _imported(bench.kms, key, ImportType="NEW_KEY_MATERIAL")]
+    materials = [imported(bench.kms, key), imported(bench.kms, key, ImportType="NEW_KEY_MATERIAL")]
     return [_states(bench, key)[material] for material in materials]
 
 
 def _rotated_to_imported(bench: Bench, **request: Any) -> bytes:
     key = bench.new(Origin="EXTERNAL", **request)
-    _imported(bench.kms, key)
+    imported(bench.kms, key)
     blob = bench.kms.encrypt(KeyId=key, Plaintext=MESSAGE)["CiphertextBlob"]
-    _imported(bench.kms, key, ImportType="NEW_KEY_MATERIAL")
+    imported(bench.kms, key, ImportType="NEW_KEY_MATERIAL")
     bench.kms.rotate_key_on_demand(KeyId=key)
     return bytes(bench.kms.decrypt(CiphertextBlob=blob)["Plaintext"])
 
@@ -290,14 +294,14 @@ def _replicated(bench: Bench, use: Callable[[str, bytes, Any], Any]) -> Any:
     named = {} if urlsplit(server).hostname == f"kms.{here}.amazonaws.com" else {"endpoint_url": server}
     away: Any = _session(bench, there).client("kms", config=CONFIG, verify=verify, **named)
     key, materials = bench.new(Origin="EXTERNAL", MultiRegion=True), [os.urandom(32), os.urandom(32)]
-    _imported(bench.kms, key, materials[0])
+    imported(bench.kms, key, materials[0])
     bench.kms.replicate_key(KeyId=key, ReplicaRegion=there)
     replica = key.replace(f":{here}:", f":{there}:")
     try:
         while away.describe_key(KeyId=replica)["KeyMetadata"]["KeyState"] == "Creating":
             time.sleep(10)
-        _imported(away, replica, materials[0])
-        _imported(bench.kms, key, materials[1], ImportType="NEW_KEY_MATERIAL")
+        imported(away, replica, materials[0])
+        imported(bench.kms, key, materials[1], ImportType="NEW_KEY_MATERIAL")
         return use(key, materials[1], away)
     finally:
         away.schedule_key_deletion(KeyId=replica, PendingWindowInDays=7)
@@ -306,15 +310,15 @@ def _replicated(bench: Bench, use: Callable[[str, bytes, Any], Any]) -> Any:
 def _older_again(bench: Bench) -> list[str]:
     """Return the states of two materials, the first of which was imported again after the rotation to the second."""
     key, first = bench.new(Origin="EXTERNAL"), os.urandom(32)
-    materials = [_imported(bench.kms, key, first), _imported(bench.kms, key, ImportType="NEW_KEY_MATERIAL")]
+    materials = [imported(bench.kms, key, first), imported(bench.kms, key, ImportType="NEW_KEY_MATERIAL")]
     bench.kms.rotate_key_on_demand(KeyId=key)
-    _imported(bench.kms, key, first, ImportType="EXISTING_KEY_MATERIAL")
+    imported(bench.kms, key, first, ImportType="EXISTING_KEY_MATERIAL")
     return [_states(bench, key)[material] for material in materials]
 
 
 def _rotated_without_material(bench: Bench) -> Any:
     key = bench.new(Origin="EXTERNAL")
-    _imported(bench.kms, key)
+    imported(bench.kms, key)
     return bench.kms.rotate_key_on_demand(KeyId=key)
 
 
@@ -335,7 +339,7 @@ def _session(bench: Bench, region: str) -> boto3.Session:
 
 def _rotated_with_its_replica(bench: Bench, key: str, material: bytes, away: Any) -> bytes:
     blob, replica = bench.kms.encrypt(KeyId=key, Plaintext=MESSAGE)["CiphertextBlob"], key.rpartition("/")[2]
-    _imported(away, replica, material)
+    imported(away, replica, material)
     bench.kms.rotate_key_on_demand(KeyId=key)
     again = away.re_encrypt(CiphertextBlob=blob, DestinationKeyId=replica)["CiphertextBlob"]
     return bytes(bench.kms.decrypt(CiphertextBlob=again, KeyId=key)["Plaintext"])
@@ -510,7 +514,7 @@ ROWS = [
         ["CURRENT", "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"]),
     Row("ImportKeyMaterial", "a material of before a rotation again", _older_again, ["NON_CURRENT", "CURRENT"]),
     Row("ImportKeyMaterial", "into a replica, not its primary's",
-        lambda b: _replicated(b, lambda key, _, away: _imported(away, key.rpartition("/")[2])),
+        lambda b: _replicated(b, lambda key, _, away: imported(away, key.rpartition("/")[2])),
         "IncorrectKeyMaterialException"),
     Row("RotateKeyOnDemand", "to imported material that a replica has not yet",
         lambda b: _replicated(b, lambda key, _, _away: _on(b, "rotate_key_on_demand", key)), _STATE),
@@ -547,8 +551,9 @@ CONFIG = Config(parameter_validation=False, retries={"mode": "standard", "max_at
 REPORT = Path(__file__).parents[2] / "build" / "contract.md"
 
 
-def write_report(outcomes: list[tuple[str, str, str, str]], file: Path) -> None:
-    """Write a table with pass or fail for each row that was run."""
+def write_report(bench: Bench, file: Path) -> None:
+    """Write a table with pass or fail for each row that was run, and how many types of key each operation serves."""
+    outcomes, cells = bench.outcomes, bench.cells
     names = {*ml_kem_session().get_service_model("kms").operation_names}
     served = names & PERMISSIONS.keys()
     lines = [
@@ -561,13 +566,27 @@ def write_report(outcomes: list[tuple[str, str, str, str]], file: Path) -> None:
         verdict = "pass" if found == expected else "**fail**"
         lines.append(f"| {operation} | {case} | {expected} | {found} | {verdict} |")
     failed = sum(found != expected for _, _, expected, found in outcomes)
+    lines += ["", "| operation | types of key served | refused as AWS does | otherwise |", "|---|---|---|---|"]
+    for operation in dict.fromkeys(cell[0] for cell in cells):
+        own = [(expected, found) for name, _, expected, found in cells if name == operation]
+        right = Counter(found for expected, found in own if found == expected)
+        served = right.pop("served", 0)
+        refused = ", ".join(f"{count} {error}" for error, count in right.items())
+        lines.append(f"| {operation} | {served} | {refused} | {len(own) - served - right.total()} |")
     lines.append(f"\n{len(outcomes)} rows, {len(outcomes) - failed} pass, {failed} fail")
+    other = sum(found != expected for _, _, expected, found in cells)
+    served = sum(found == "served" for *_, found in cells)
+    lines.append(
+        f"{len(cells)} of operation and type of key: {served} served, {len(cells) - served} refused, "
+        f"{other} otherwise than AWS's pages say"
+    )
     file.parent.mkdir(exist_ok=True)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for a real account; ``make contract`` asks before it passes it."""
+    parser.addoption("--contract-every-key", action="store_true", help="operations on each key spec, not on each type")
     parser.addoption("--contract-profile", help="an AWS profile to run the contract against: keys cost money there")
 
 
@@ -591,6 +610,6 @@ def _cleaned(bench: Bench) -> Iterator[Bench]:
     try:
         yield bench
     finally:
-        write_report(bench.outcomes, REPORT)
+        write_report(bench, REPORT)
         left = bench.clean_up()
         assert not left, f"delete these keys yourself: {left}"

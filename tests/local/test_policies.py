@@ -236,6 +236,8 @@ LINES: list[tuple[str, list[str], list[str]]] = [
     ("kms:TrailingDaysWithoutKeyUsage", ["30", "90"], ["NumericLessThanEquals", "NumericGreaterThanIfExists", "Null"]),
     ("kms:GranteeServicePrincipal", ["dynamodb.amazonaws.com", "*.amazonaws.com"],
      ["StringEquals", "StringLike", "StringNotEqualsIfExists"]),
+    ("kms:RetiringServicePrincipal", ["dynamodb.amazonaws.com", "*.amazonaws.com"],
+     ["StringNotLike", "StringEqualsIfExists", "StringNotEquals", "Null"]),
     ("kms:GrantConstraintSourceArn", ["arn:aws:dynamodb:*:123456789012:table/*", "arn:aws:sqs:*:*:*"],
      ["ArnLike", "ArnNotLike", "ArnLikeIfExists"]),
 ]  # fmt: skip
@@ -311,6 +313,7 @@ def _context(rng: random.Random, principal: str) -> dict[str, Any]:
         "kms:EncapsulationAlgorithm": "ML_KEM",
         "kms:TrailingDaysWithoutKeyUsage": rng.choice(["10", "30", "400"]),
         "kms:GranteeServicePrincipal": rng.choice(["dynamodb.amazonaws.com", "sqs.amazonaws.com"]),
+        "kms:RetiringServicePrincipal": rng.choice(["dynamodb.amazonaws.com", "sqs.amazonaws.com"]),
         "kms:GrantConstraintSourceArn": "arn:aws:dynamodb:us-east-1:123456789012:table/orders",
     }
     if principal == USER:
