@@ -51,6 +51,22 @@ def test_bash_completes_commands_options_and_choices(command, words, found):
     assert set(done.stdout.split()) == found
 
 
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        *(("encrypt", "f", "-k", ARN.format("k"), *option) for option in [(), ("-o",), ("-r", "-o"), ("--suffix",)]),
+        ("encrypt", "f", "--metadata-output"), ("encrypt", "f", "--public-key"), ("verify", "f", "--key"), ("inspect",),
+        ("import-key-material", "-k", ARN.format("k")),
+    ],
+)  # fmt: skip
+def test_name_that_no_file_or_object_can_have_is_wrong_usage(text, before, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f").touch()
+    for name in (text, f"s3://{text}/k", f"s3://b/{text}"):
+        assert CliRunner().invoke(main, [*before, name]).exit_code == 2
+
+
 @pytest.mark.parametrize("shell", [ZshComplete, FishComplete])
 def test_zsh_and_fish_are_told_of_every_option_choice_and_file(shell):
     """By the classes that a shell's script calls: neither shell is on every machine."""

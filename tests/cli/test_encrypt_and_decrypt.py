@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+import kms_runtime
 from kms_runtime.cli import file_streams, outputs, progress, side_by_side, trees
 from kms_runtime.cli.places import shown
 from kms_runtime.message import EncryptedDataKey, MessageKeys, serialize_context
@@ -498,6 +499,22 @@ def test_source_that_changed_is_an_error_and_not_a_stale_result(run, keys, plain
     done = run("encrypt", "-r", plain, "-o", "out", "-k", keys.first)
     assert (done.code, "a.encrypted exists; --force overwrites it" in done.stderr) == (1, True)
     assert "0 files done, 1 failed, 4 there already" in done.stderr
+
+
+@pytest.mark.parametrize("direction", ["encrypt", "decrypt"])
+def test_source_that_is_written_while_it_is_read_fails_at_once(direction, run, keys, small, encrypted, monkeypatch):
+    source, genuine = small if direction == "encrypt" else encrypted, getattr(kms_runtime, direction)
+
+    def grown(*streams, **options):
+        result = genuine(*streams, **options)
+        with source.open("ab") as opened:
+            opened.write(b"more")
+        return result
+
+    monkeypatch.setattr(kms_runtime, direction, grown)
+    done = run(direction, source, "-o", "made", "-k", keys.first, *TENANT)
+    assert (done.code, done.stderr.startswith(f"{source}: SourceChanged: ")) == (1, True), done.stderr
+    assert not Path("made").exists()
 
 
 def test_results_beside_their_sources_are_not_encrypted_again(run, keys, plain):

@@ -385,6 +385,38 @@ def test_configuration_that_one_process_cannot_use_is_one_line(run, keys, many, 
     assert (done.code, done.stderr) == (1, "Error: the AWS SDK cannot be used\n")
 
 
+@pytest.mark.usefixtures("workers")
+def test_file_that_memory_does_not_suffice_for_is_one_line(run, keys, many, monkeypatch):
+    genuine = Encryption.run
+
+    def exhausted(self, source, *others, **options):
+        if source.name == "0":
+            raise MemoryError
+        return genuine(self, source, *others, **options)
+
+    monkeypatch.setattr(Encryption, "run", exhausted)
+    done = run("encrypt", "-r", many, "-o", "out", "-k", keys.first)
+    first, last = done.stderr.splitlines()
+    assert (done.code, first) == (1, f"{many / '0'}: MemoryError: the process has no memory left")
+    assert last == "11 files done, 1 failed, 0 there already, 0 passed over"
+
+
+def test_thread_that_cannot_be_started_is_one_line(run, keys, many, monkeypatch):
+    def refuse(*_arguments):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(side_by_side.ThreadPoolExecutor, "submit", refuse)
+    done = run("encrypt", "-r", many, "-o", "out", "-k", keys.first)
+    assert (done.code, done.stderr) == (1, "Error: a thread cannot be started: can't start new thread\n")
+
+
+@pytest.mark.parametrize(("cores", "files", "count"), [({5}, 10**4, 0), ({5, 6}, 10**4, 2), ({*range(64)}, 149, 2)])
+def test_a_process_is_for_each_core_that_this_one_may_use(cores, files, count, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores, raising=False)
+    monkeypatch.setattr(side_by_side.sys, "platform", "linux")
+    assert side_by_side.processes(files) == count
+
+
 def test_process_whose_starter_is_gone_ends_within_a_file(monkeypatch):
     monkeypatch.setattr(side_by_side.signal, "signal", lambda *_: None)
     reader, writer = multiprocessing.Pipe(duplex=False)

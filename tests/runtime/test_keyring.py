@@ -345,12 +345,14 @@ def test_half_a_raw_rsa_keyring_says_what_it_lacks():
         RawRsaKeyring("mine", "k").decrypt_data_key([], {})
 
 
-@pytest.mark.parametrize("namespace", ["", "aws-kms", "aws-kms-rsa"])
-def test_namespace_of_aws_is_refused(namespace):
-    with pytest.raises(InvalidRequest, match="namespace"):
-        RawAesKeyring(namespace, "k", wrapping_key=bytes(16))
-    with pytest.raises(InvalidRequest, match="namespace"):
-        RawRsaKeyring(namespace, "k")
+@pytest.mark.parametrize(
+    ("namespace", "name"), [("", "k"), ("aws-kms", "k"), ("aws-kms-rsa", "k"), ("n\ud800", "k"), ("n", "k\ud800")]
+)
+def test_name_of_aws_or_of_no_unicode_is_refused(namespace, name):
+    with pytest.raises(InvalidRequest, match=r"namespace|Unicode"):
+        RawAesKeyring(namespace, name, wrapping_key=bytes(16))
+    with pytest.raises(InvalidRequest, match=r"namespace|Unicode"):
+        RawRsaKeyring(namespace, name)
 
 
 def test_wrapping_key_of_another_length_is_refused():

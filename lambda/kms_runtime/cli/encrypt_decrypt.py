@@ -7,20 +7,16 @@ altered, cut, not a message, or made under another encryption context.
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kms_runtime.cli.options import pairs, shared_options, use
-from kms_runtime.cli.places import STREAM, Place, S3Place, place, shown
+from kms_runtime.cli.places import STREAM, FilePath, Place, S3Place, place, shown
 
 if TYPE_CHECKING:
     from kms_runtime import MessageResult
     from kms_runtime.cli.progress import Failure, Report
-
-_NOT_GENUINE = 3
 
 
 @click.command()
@@ -35,7 +31,7 @@ _NOT_GENUINE = 3
 @click.option("--verify", is_flag=True, help="Read the result back and compare; needs kms:Decrypt.")
 @click.option(
     "--public-key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True),
     help="Public key (DER or PEM) of an RSA KMS key: encrypts without a call to AWS.",
 )
 @click.option(
@@ -43,7 +39,8 @@ _NOT_GENUINE = 3
     type=click.IntRange(1, 2**32),
     default=1,
     show_default=True,
-    help="Use a data key for up to so many messages of a minute: fewer calls, less isolation.",
+    help="Use a data key for up to so many messages of a minute: fewer calls, less isolation; in each of the "
+    "up to four processes of --recursive.",
 )
 @click.option(
     "--allow-alias",
@@ -167,7 +164,7 @@ class _Run:
                 target.parent.mkdir(parents=True, exist_ok=True)
             result: MessageResult = self._work.run(source, target, reader, force=self._options["force"])
         except encryption.failures() as error:
-            return progress.Failure.of(error, _NOT_GENUINE if isinstance(error, encryption.NOT_GENUINE) else 1)
+            return progress.Failure.of(error)
         return result
 
     def settle(self, report: "Report", pair: tuple[Any, Any], outcome: "MessageResult | Failure") -> None:
@@ -222,10 +219,9 @@ def _run(
         side_by_side.forked(run.attempt, each_pair, count) as outcomes,
         progress.progress(quiet=options["quiet"]) as report,
     ):
-        settle = partial(run.settle, report)
 
         def process(pair: tuple[Any, Any]) -> None:
-            settle(pair, run.attempt(pair, report))
+            run.settle(report, pair, run.attempt(pair, report))
 
         if found is None:
             for pair in each_pair:
@@ -234,7 +230,7 @@ def _run(
             report.expect(len(each_pair), found.size)
             for pair, outcome, read in outcomes:
                 report.started(pair[0], None)(read)
-                settle(pair, outcome)
+                run.settle(report, pair, outcome)
             if not count:
                 side_by_side.on_threads(process, each_pair, report.stop, side_by_side.AT_A_TIME[kind])
     if found and not options["quiet"]:

@@ -17,7 +17,7 @@ from kms_runtime.cli.armor import Armored, Dearmored
 from kms_runtime.cli.aws_clients import kms_client
 from kms_runtime.cli.places import Place, S3Place, shown
 from kms_runtime.cli.progress import Report
-from kms_runtime.errors import EncryptionContextMismatch, MessageAuthenticationFailed, MessageFormatError
+from kms_runtime.errors import MessageAuthenticationFailed
 from kms_runtime.key_arn import parse_key_arn
 from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.message import FieldReader, read_header
@@ -32,13 +32,12 @@ _REUSE = 60.0
 """Seconds for which messages share a data key."""
 PUBLIC_KEY_LIMIT = 64 * 1024
 """Bytes that are read of a public key."""
-NOT_GENUINE = (MessageFormatError, MessageAuthenticationFailed, EncryptionContextMismatch)
 
 
 def failures() -> tuple[type[Exception], ...]:
     """Return the errors of one file, after which the next is processed."""
     botocore = sys.modules.get("botocore.exceptions")  # not imported where no call is made
-    return (kms_runtime.KmsRuntimeError, OSError, *([botocore.BotoCoreError] if botocore else []))
+    return (kms_runtime.KmsRuntimeError, OSError, MemoryError, *([botocore.BotoCoreError] if botocore else []))
 
 
 def resolved(keys: Sequence[str], *, allow_alias: bool) -> tuple[str, ...]:
@@ -179,6 +178,7 @@ class Encryption:
                 sink.finish()
             if self.verify and output.partial:
                 _compare(output.partial, watched.sha256, common, armor=self.armor)
+            given.check()
             if self.keep_time:
                 _keep_time(given, output)
             return result
@@ -237,6 +237,7 @@ class Decryption:
                 return kms_runtime.decrypt(message, file_streams.Discarding(), **common)
             with outputs.writing(target, size=given.size, force=force, attributes=given.attributes) as output:
                 result = kms_runtime.decrypt(message, output.sink, **common)
+                given.check()
                 if self.keep_time:
                     _keep_time(given, output)
                 return result

@@ -15,6 +15,7 @@ import click
 
 from kms_runtime.cli.outputs import standard
 from kms_runtime.cli.places import STREAM, Place, S3Place, place, shown
+from kms_runtime.errors import SourceChanged
 
 if TYPE_CHECKING:
     from kms_runtime.s3.transfer import Tags
@@ -84,12 +85,14 @@ class Input:
         size: Its size in bytes, if it is known.
         attributes: Headers and metadata of an object in Amazon S3, as parameters of PutObject.
         modified: Modification time, in nanoseconds.
+        check: Raises SourceChanged if a file was written meanwhile; an object is bound to its ETag.
     """
 
     stream: Any
     size: int | None
     attributes: Mapping[str, Any] | None = None
     modified: int | None = None
+    check: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -114,7 +117,16 @@ def reading(file: Place, *, tags: "Tags" = "drop") -> Iterator[Input]:
         return
     with file.open("rb", buffering=0) as opened:
         found = os.fstat(opened.fileno())
-        yield Input(opened, found.st_size if stat.S_ISREG(found.st_mode) else None, modified=found.st_mtime_ns)
+        if not stat.S_ISREG(found.st_mode):
+            yield Input(opened, None, modified=found.st_mtime_ns)
+            return
+
+        def check() -> None:
+            now = os.fstat(opened.fileno())
+            if (now.st_size, now.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
+                raise SourceChanged("it was written while it was read: run the command again when it is complete")
+
+        yield Input(opened, found.st_size, modified=found.st_mtime_ns, check=check)
 
 
 def read_limited(file: Path, limit: int) -> bytes:

@@ -12,14 +12,14 @@ from typing import Any
 
 import click
 
-from kms_runtime.cli.places import shown
+from kms_runtime.cli.places import FilePath, shown
 
 _NO_MATERIAL = 3
 _MOST_BYTES = 64 * 1024
 
 
 @click.command("import-key-material")
-@click.argument("material_file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("material_file", type=FilePath())
 @click.option("-k", "--key", required=True, metavar="KEY-ARN", help="ARN of the key, which has origin EXTERNAL.")
 @click.option("--generate", is_flag=True, help="Make new material and keep it in MATERIAL_FILE, a new file.")
 @click.option("--expires", metavar="DATE", help="When KMS deletes the material: 2027-03-31 or 2027-03-31T18:00:00Z.")

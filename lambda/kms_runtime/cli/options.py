@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from kms_runtime.cli.places import Place, completed, place, shown
+from kms_runtime.cli.places import FilePath, Place, completed, place, shown
 
 
 def _output(context: click.Context, text: str) -> Place:
@@ -52,7 +52,11 @@ _SHARED = (
         show_default=True,
         help="What to do with the tags of an object that goes to Amazon S3 again.",
     ),
-    click.option("--metadata-output", type=click.Path(path_type=Path), help="Append a JSON line for each result."),
+    click.option(
+        "--metadata-output",
+        type=FilePath(),
+        help="Append a JSON line for each result. One whose line cannot be written stays, and counts as failed.",
+    ),
     click.option("--armor", is_flag=True, help="Messages are Base64 text."),
     click.option("--json", is_flag=True, help="A line of JSON for each result or failure, on standard output."),
     click.option("-v", "--verbose", is_flag=True, help="A line for each result, on standard error."),
@@ -79,8 +83,9 @@ def use(options: dict[str, Any]) -> None:
     from kms_runtime.cli import aws_clients  # noqa: PLC0415 - --help need not wait for it
 
     _fill(options)
-    if options["suffix"] in {"", "."} or set(options["suffix"]) & {"/", "\\", "\0"}:
+    if options["suffix"] in {"", "."} or set(options["suffix"]) & {"/", "\\"}:
         raise click.UsageError(f"--suffix {shown(options['suffix'])!r}: the end of a file name is expected")
+    place(options["suffix"])
     aws_clients.choose(options["profile"], options["region"], options["endpoint_url"])
 
 

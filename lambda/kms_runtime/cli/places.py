@@ -1,14 +1,17 @@
 """The places that the ``encrypt`` and ``decrypt`` commands use: files, standard streams, objects in Amazon S3."""
 
+import os
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 STREAM = Path("-")
 _SCHEME = "s3://"
+_NO_NAME = "a file or object cannot have this name"
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,36 @@ def place(text: str) -> Place:
     """Return the place that ``text`` names.
 
     Raises:
-        UsageError: It begins with ``s3://`` and names no bucket.
+        UsageError: It begins with ``s3://`` and names no bucket, or nothing can have this name.
     """
-    if not text.startswith(_SCHEME):
+    s3 = text.startswith(_SCHEME)
+    try:
+        named = b"\0" not in (text.encode() if s3 else os.fsencode(text))
+    except UnicodeEncodeError:
+        named = False
+    if not named:
+        raise click.UsageError(f"{shown(text)}: {_NO_NAME}")
+    if not s3:
         return Path(text)
     check_sdk()
     bucket, _, key = text.removeprefix(_SCHEME).partition("/")
     if not bucket:
         raise click.UsageError(f"{shown(text)}: s3://BUCKET/KEY is expected")
     return S3Place(bucket, key)
+
+
+class FilePath(click.Path):
+    """A file of an option or argument, as a ``Path``."""
+
+    def __init__(self, **rules: bool) -> None:
+        super().__init__(dir_okay=False, path_type=Path, **rules)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Refuse also what no file can be named."""
+        try:
+            return super().convert(value, parameter, context)
+        except ValueError:
+            self.fail(f"{shown(value)}: {_NO_NAME}", parameter, context)
 
 
 def completed(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:

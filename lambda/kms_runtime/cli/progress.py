@@ -24,6 +24,9 @@ from rich.progress import (
 from kms_runtime import MessageResult
 from kms_runtime.cli.outputs import named, standard
 from kms_runtime.cli.places import Place, shown
+from kms_runtime.errors import EncryptionContextMismatch, MessageAuthenticationFailed, MessageFormatError
+
+NOT_GENUINE = (MessageFormatError, MessageAuthenticationFailed, EncryptionContextMismatch)
 
 
 class Stopped(Exception):
@@ -40,10 +43,11 @@ class Failure:
     exit_code: int = 1
 
     @classmethod
-    def of(cls, error: Exception, exit_code: int = 1) -> "Failure":
+    def of(cls, error: Exception) -> "Failure":
         """Return the failure that ``error`` is."""
         code = str(getattr(error, "code", type(error).__name__))
-        return cls(code, str(error), tuple(getattr(error, "__notes__", ())), exit_code)
+        message = str(error) or "the process has no memory left"  # a MemoryError says nothing
+        return cls(code, message, tuple(getattr(error, "__notes__", ())), 3 if isinstance(error, NOT_GENUINE) else 1)
 
 
 class Report:
@@ -53,7 +57,7 @@ class Report:
         self._console = console
         self._bar = bar
         self._whole: TaskID | None = None
-        self._begun, self._files = 0, 0
+        self._begun, self._files, self._read = 0, 0, 0
         self._lock = Lock()
         self._stopped = False
 
@@ -69,7 +73,7 @@ class Report:
     def started(self, file: Place, size: int | None) -> Any:
         """Show a bar for ``file`` and return the function that moves it."""
         if self._bar.disable:  # a bar that is not shown costs as much as one that is
-            return self._check
+            return self._count
         if (whole := self._whole) is not None:
             with self._lock:
                 self._begun += 1
@@ -77,14 +81,22 @@ class Report:
         task = self._bar.add_task(shown(file.name), total=size) if whole is None else whole
 
         def advance(done: int) -> None:
-            self._check(done)
+            self._count(done)
             self._bar.advance(task, done)
 
         return advance
 
-    def _check(self, _done: int) -> None:
+    def _count(self, done: int) -> None:
         if self._stopped:
             raise Stopped
+        with self._lock:
+            self._read += done
+
+    def taken(self) -> int:
+        """Return how many bytes were read since the last call."""
+        with self._lock:
+            found, self._read = self._read, 0
+        return found
 
     def done(self, source: Place, target: Place, result: MessageResult, options: Mapping[str, Any]) -> None:
         """Say what became of ``source``, wherever ``options`` ask for it."""

@@ -16,15 +16,17 @@ from threading import Lock
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.progress import Progress
 
 from kms_runtime import MessageResult
 from kms_runtime.cli import outputs
 from kms_runtime.cli.places import Place
-from kms_runtime.cli.progress import Failure, Stopped
+from kms_runtime.cli.progress import Failure, Report
 
 Pair = tuple[Place, Place]
 Outcome = MessageResult | Failure
-Attempt = Callable[[Pair, Any], Outcome]
+Attempt = Callable[[Pair, Report], Outcome]
 AT_A_TIME = {"files": 16, "objects": 8}
 _WORTH_A_PROCESS = 50
 _MOST_PROCESSES = 4
@@ -33,8 +35,11 @@ _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 def processes(files: int) -> int:
     """Return how many processes work on so many files; none of their own if it is one, or a fork is not safe."""
-    count = min(os.cpu_count() or 1, _MOST_PROCESSES, files // _WORTH_A_PROCESS)
-    return count if count > 1 and sys.platform == "linux" else 0
+    if sys.platform != "linux":
+        return 0
+    # Cores that this process may use: a container or taskset may leave it one of many.
+    count = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, files // _WORTH_A_PROCESS)
+    return count if count > 1 else 0
 
 
 def on_threads(
@@ -43,7 +48,11 @@ def on_threads(
     """Process several files at a time; on an interruption those under way end at their next read."""
     threads = ThreadPoolExecutor(at_a_time, "file")
     try:
-        for done in [threads.submit(process, pair) for pair in each_pair]:
+        try:
+            begun = [threads.submit(process, pair) for pair in each_pair]
+        except RuntimeError as error:  # a limit of the system
+            raise click.ClickException(f"a thread cannot be started: {error}") from error
+        for done in begun:
             done.result()
     except BaseException:
         stop()
@@ -106,46 +115,22 @@ def _outcomes(running: Mapping[Connection, tuple[Any, dict[int, Pair]]]) -> Iter
             yield left.pop(number), outcome, read
 
 
-class _Reader:
-    """The report of a process that has none of its own: counts what is read, until it is stopped."""
-
-    def __init__(self) -> None:
-        self._lock, self._read, self._stopped = Lock(), 0, False
-
-    def stop(self) -> None:
-        self._stopped = True
-
-    def started(self, _file: Place, _size: int | None) -> Callable[[int], None]:
-        return self._advance
-
-    def _advance(self, done: int) -> None:
-        if self._stopped:
-            raise Stopped
-        with self._lock:
-            self._read += done
-
-    def taken(self) -> int:
-        with self._lock:
-            found, self._read = self._read, 0
-        return found
-
-
 def _work(attempt: Attempt, numbered: Mapping[int, Pair], results: Connection, inherited: Sequence[Connection]) -> None:
     """Process the files of one process, and send what happened to each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the one that was started ends the others
     for connection in inherited:
         connection.close()
-    reader, lock = _Reader(), Lock()
+    report, lock = Report(Console(stderr=True), Progress(disable=True)), Lock()
 
     def process(item: tuple[int, Pair]) -> None:
         number, pair = item
-        outcome = attempt(pair, reader)
+        outcome = attempt(pair, report)
         with lock:
-            results.send((number, outcome, reader.taken()))
+            results.send((number, outcome, report.taken()))
 
     with terminable(), suppress(BrokenPipeError):
         try:
-            on_threads(process, [*numbered.items()], reader.stop, AT_A_TIME["files"])
+            on_threads(process, [*numbered.items()], report.stop, AT_A_TIME["files"])
         except click.ClickException as error:
             results.send((None, error.message, 0))
 

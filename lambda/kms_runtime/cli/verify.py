@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kms_runtime.cli.places import shown
+from kms_runtime.cli.places import FilePath, shown
 
 if TYPE_CHECKING:
     from kms_runtime.signatures.artifacts import ArtifactDigests
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 _NOT_GENUINE = 3
 _SIGNATURE_LIMIT = 64 * 1024
 _KEY_LIMIT = 1024 * 1024
-_path = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("file", type=_path)
-@click.option("-k", "--key", required=True, type=_path, help="Public key: JSON of PublicKeyExport, PEM or DER.")
-@click.option("-s", "--signature", type=_path, help="Detached signature.  [default: FILE.sig, if it is there]")
-@click.option("-e", "--envelope", type=_path, help="DSSE envelope.  [default: FILE.dsse.json, if it is there]")
+@click.argument("file", type=FilePath())
+@click.option("-k", "--key", required=True, type=FilePath(), help="Public key: JSON of PublicKeyExport, PEM or DER.")
+@click.option("-s", "--signature", type=FilePath(), help="Detached signature.  [default: FILE.sig, if it is there]")
+@click.option("-e", "--envelope", type=FilePath(), help="DSSE envelope.  [default: FILE.dsse.json, if it is there]")
 @click.option("-n", "--name", help="Name that the statement must give to the artifact.  [default: any]")
 @click.option("-t", "--type", "kind", help="The statement's predicateType.  [default: the one that CodeSigner writes]")
 @click.option("-a", "--algorithm", help="The one algorithm to accept.  [default: the key's, if it has one]")

@@ -198,12 +198,15 @@ def not_for_us(encrypted: Sequence[EncryptedDataKey], wanted: str) -> IncorrectK
     return IncorrectKeyException(f"the message is encrypted under {found}, not under {wanted}")
 
 
-def checked_namespace(namespace: str) -> str:
-    """Return ``namespace``, the key provider id of a raw keyring.
+def raw_key_identity(namespace: str, name: str) -> tuple[str, bytes]:
+    """Return the key provider id of a raw keyring, and the start of its provider information.
 
     Raises:
-        InvalidRequest: It is empty, or starts with ``aws-kms``, which AWS reserves.
+        InvalidRequest: ``namespace`` is empty or starts with ``aws-kms``, which AWS reserves; or not Unicode text.
     """
     if not namespace or namespace.startswith(_AWS_NAMESPACE):
         raise InvalidRequest(f"the namespace {namespace!r}; it must not be empty nor start with {_AWS_NAMESPACE}")
-    return namespace
+    try:
+        return namespace.encode().decode(), name.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"the raw key {namespace!r}, {name!r} is not named in Unicode text") from None

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512
 
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, checked_namespace, not_for_us
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, not_for_us, raw_key_identity
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH
 
@@ -37,8 +37,8 @@ class RawAesKeyring(WrappingKeyring):
     def __init__(self, namespace: str, name: str, *, wrapping_key: bytes | bytearray) -> None:
         if len(wrapping_key) not in _KEY_LENGTHS:
             raise InvalidRequest(f"a wrapping key of {len(wrapping_key)} bytes; 16, 24 or 32 are allowed")
-        self._namespace = checked_namespace(namespace)
-        self._prefix = name.encode() + (TAG_LENGTH * 8).to_bytes(4) + IV_LENGTH.to_bytes(4)
+        self._namespace, encoded = raw_key_identity(namespace, name)
+        self._prefix = encoded + (TAG_LENGTH * 8).to_bytes(4) + IV_LENGTH.to_bytes(4)
         self._name = f"{namespace}/{name}"
         self._cipher = AESGCM(wrapping_key)
 
@@ -136,7 +136,7 @@ class RawRsaKeyring(WrappingKeyring):
         if padding_scheme not in _PADDINGS:
             raise InvalidRequest(f"padding_scheme {padding_scheme!r} is not one of {', '.join(_PADDINGS)}")
         self._padding = _PADDINGS[padding_scheme]
-        self._identity = (checked_namespace(namespace), name.encode())
+        self._identity = raw_key_identity(namespace, name)
         self._name = f"{namespace}/{name}"
         self._public_key, self._private_key = public_key, private_key
 

@@ -31,7 +31,7 @@ class S3Object:
         version_id: Version; None for the current one.
 
     Raises:
-        InvalidRequest: ``bucket`` or ``key`` is not Unicode text (a lone surrogate).
+        InvalidRequest: One of them is not Unicode text (a lone surrogate).
     """
 
     bucket: str
@@ -40,7 +40,7 @@ class S3Object:
 
     def __post_init__(self) -> None:
         try:
-            f"{self.bucket}{self.key}".encode()
+            str(self).encode()
         except UnicodeEncodeError:
             raise InvalidRequest(f"the object {self.key!r} is not named in Unicode text") from None
 

@@ -251,7 +251,7 @@ def test_another_word_for_tags_is_refused(word, common, s3):
         encrypt_object(PLAIN, VAULT, **common, tags=word)
 
 
-@pytest.mark.parametrize("name", ["bucket", "key"])
+@pytest.mark.parametrize("name", ["bucket", "key", "version_id"])
 def test_name_that_is_not_unicode_is_refused(name):
     with pytest.raises(InvalidRequest, match="Unicode"):
         S3Object(**{"bucket": "b", "key": "k", name: "\ud800"})
