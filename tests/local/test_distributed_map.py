@@ -4,15 +4,14 @@ import gzip
 import json
 import uuid
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import ClientError
 
 from kms_patterns.local import LocalAws
 from kms_patterns.local.server.stacks.stack_refusals import creation
-from tests.local.test_acting import STATES_TRUST, finished, unique
+from tests.local.test_acting import STATES_TRUST, deployed, finished, unique
 
 ECHO = {"StartAt": "Same", "States": {"Same": {"Type": "Pass", "End": True}}}
 LIST, GET, PUT = (f"arn:aws:states:::s3:{name}" for name in ("listObjectsV2", "getObject", "putObject"))
@@ -270,24 +269,54 @@ def test_state_machine_under_a_key_asks_its_callers_and_the_role_of_an_execution
     user = session_of(everything, allow("kms:DescribeKey", key), using).client("stepfunctions")
     named = {"stateMachineArn": user.create_state_machine(**machine)["stateMachineArn"]}
     assert named["stateMachineArn"] == arn
-    for refused in (bare.describe_state_machine, bare.start_execution, bare.update_state_machine):
+    for refused in (bare.describe_state_machine, bare.update_state_machine):
         more = {"definition": json.dumps(ECHO)} if refused == bare.update_state_machine else {}
         assert code_of(refused, **named, **more) == "KmsAccessDeniedException"
+    told = bare.describe_state_machine(**named, includedData="METADATA_ONLY")
+    assert (told["name"], "definition" in told) == (name, False)
+    # An execution is started by who may not use the key, and refused for a role that may not.
+    for started in (arn, f"{arn}#case"):
+        assert code_of(user.start_execution, stateMachineArn=started) == "KmsAccessDeniedException"
     start = {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution", "Parameters": {
         "StateMachineArn": arn,
     }, "End": True}  # fmt: skip
-    nested = run({"Type": "Parallel", "Branches": [{"StartAt": "S", "States": {"S": start}}], "End": True}, statements=[
-        allow("states:*", "*"),
-    ])  # fmt: skip
-    assert nested["error"] == "StepFunctions.KmsAccessDeniedException"
-    failed = user.start_execution(**named)["executionArn"]
-    assert "kms:Decrypt" in finished(aws, failed)["cause"]
-    assert code_of(bare.get_execution_history, executionArn=failed) == "KmsAccessDeniedException"
-    document = json.dumps({"Version": "2012-10-17", "Statement": [using]})
-    aws.client("iam").put_role_policy(RoleName=role.rsplit("/", 1)[1], PolicyName="key", PolicyDocument=document)
-    assert finished(aws, user.start_execution(**named)["executionArn"])["status"] == "SUCCEEDED"
+    nested = {"Type": "Parallel", "Branches": [{"StartAt": "S", "States": {"S": start}}], "End": True}
+    assert run(nested, statements=[allow("states:*", "*")])["error"] == "KmsAccessDeniedException"
+    iam, of_role = aws.client("iam"), {"RoleName": role.rsplit("/", 1)[1], "PolicyName": "key"}
+    iam.put_role_policy(**of_role, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [using]}))
+    assert run(nested, statements=[allow("states:*", "*")])["status"] == "SUCCEEDED"
+    made = bare.start_execution(**named)["executionArn"]
+    assert finished(aws, made)["status"] == "SUCCEEDED"
+    # What was run stays under its key when the state machine has none any more.
+    version = user.publish_state_machine_version(**named)["stateMachineVersionArn"]
+    owned = {"encryptionConfiguration": {"type": "AWS_OWNED_KEY"}, "definition": json.dumps(ECHO)}
+    user.update_state_machine(**named, **owned)
+    assert bare.describe_state_machine(**named)["name"] == name
+    for refused in (bare.get_execution_history, bare.describe_execution, bare.describe_state_machine_for_execution):
+        assert code_of(refused, executionArn=made) == "KmsAccessDeniedException"
+    assert user.describe_execution(executionArn=made)["input"] == "{}"
+    assert "input" not in bare.describe_execution(executionArn=made, includedData="METADATA_ONLY")
+    assert code_of(bare.describe_state_machine, stateMachineArn=version) == "KmsAccessDeniedException"
     aws.client("kms").disable_key(KeyId=key)
-    assert code_of(user.start_execution, **named) == "KmsInvalidStateException"
+    assert code_of(user.start_execution, stateMachineArn=version) == "KmsInvalidStateException"
+
+
+def test_execution_is_stopped_with_a_cause_as_the_role_of_its_machine(
+    aws: LocalAws, make_role: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any
+) -> None:
+    name, key = unique(), make_key()
+    arn = f"arn:aws:states:{aws.region}:{aws.account}:stateMachine:{name}"
+    role = make_role(_state_machine_use(key, arn, "Decrypt", "GenerateDataKey"), trust=STATES_TRUST)
+    waiting = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": True}}}
+    under = {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": key}
+    machine = {"name": name, "roleArn": role, "definition": json.dumps(waiting), "encryptionConfiguration": under}
+    aws.client("stepfunctions").create_state_machine(**machine)
+    bare = session_of(allow("states:*", "*")).client("stepfunctions")
+    running = [{"executionArn": bare.start_execution(stateMachineArn=arn)["executionArn"]} for _ in range(2)]
+    assert bare.stop_execution(**running[0], cause="c")["stopDate"]
+    aws.client("iam").delete_role_policy(RoleName=role.rsplit("/", 1)[1], PolicyName="policy")
+    assert code_of(bare.stop_execution, **running[1], cause="c") == "KmsAccessDeniedException"
+    assert bare.stop_execution(**running[1])["stopDate"]
 
 
 def test_stack_makes_a_state_machine_under_a_key_for_who_may_use_it(
@@ -296,14 +325,12 @@ def test_stack_makes_a_state_machine_under_a_key_for_who_may_use_it(
     key, role = make_key(), make_role(trust=STATES_TRUST)
     under = {"Type": "CUSTOMER_MANAGED_KMS_KEY", "KmsKeyId": key}
     machine = {"RoleArn": role, "Definition": ECHO, "EncryptionConfiguration": under}
-    body = json.dumps({"Resources": {"M": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}})
+    resources = {"M": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}
     everything = allow(["cloudformation:*", "states:*", "iam:PassRole"], "*")
     use = allow(["kms:DescribeKey", "kms:GenerateDataKey"], key)
-    waiter = aws.client("cloudformation").get_waiter("stack_create_complete")
-    for statements, refused in (([everything], pytest.raises(WaiterError)), ([everything, use], nullcontext())):
-        stack = session_of(*statements).client("cloudformation").create_stack(StackName=unique(), TemplateBody=body)
-        with refused:
-            waiter.wait(StackName=stack["StackId"], WaiterConfig={"Delay": 1})
-    (made,) = aws.client("cloudformation").describe_stack_resources(StackName=stack["StackId"])["StackResources"]
+    name = unique()
+    assert "kms:DescribeKey" in deployed(session_of(everything), resources)
+    assert deployed(session_of(everything, use), resources, name) == ""
+    (made,) = aws.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
     described = aws.client("stepfunctions").describe_state_machine(stateMachineArn=made["PhysicalResourceId"])
     assert described["encryptionConfiguration"]["kmsKeyId"] == key

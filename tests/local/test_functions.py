@@ -485,36 +485,56 @@ def _refused(aws: LocalAws, action: str, key: str) -> list[Any]:
     return [it for it in aws.kms_calls() if (it["action"], it["decision"], it["keyArn"]) == (action, "deny", key)]
 
 
-def test_lambda_polls_an_encrypted_queue_and_sends_failures_to_one_as_its_functions_role(
-    aws: LocalAws, make_function: Any, allow: Any, keyed_queue: Any
+def _table_with_stream(aws: LocalAws, name: str, key: str) -> str:
+    made = aws.client("dynamodb").create_table(
+        TableName=name, KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"},
+        SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
+    )  # fmt: skip
+    return str(made["TableDescription"]["LatestStreamArn"])
+
+
+def test_lambda_polls_a_queue_and_a_stream_under_a_key_and_sends_failures_to_a_queue_as_its_functions_role(
+    aws: LocalAws, make_function: Any, allow: Any, keyed_queue: Any, make_key: Any
 ) -> None:
-    client, sqs, iam = aws.client("lambda"), aws.client("sqs"), aws.client("iam")
+    client, sqs, iam, table_key = aws.client("lambda"), aws.client("sqs"), aws.client("iam"), make_key()
     (source, source_arn, source_key), (dead, dead_arn, dead_key) = keyed_queue(), keyed_queue()
-    to_both = allow("sqs:*", [source_arn, dead_arn])
-    name = make_function(to_both)(None)["name"]
-    mapping = client.create_event_source_mapping(FunctionName=name, EventSourceArn=source_arn)["UUID"]
+    name = make_function(allow(["sqs:*", "dynamodb:*"], "*"))(None)["name"]
+    stream = {"EventSourceArn": _table_with_stream(aws, name, table_key), "StartingPosition": "TRIM_HORIZON"}
+    queue, table = (
+        client.create_event_source_mapping(FunctionName=name, **it)["UUID"]
+        for it in ({"EventSourceArn": source_arn}, stream)
+    )
     failures = {"OnFailure": {"Destination": dead_arn}}
     client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0, DestinationConfig=failures)
+    aws.client("dynamodb").put_item(TableName=name, Item={"k": {"S": "a"}})
     sqs.send_message(QueueUrl=source, MessageBody="kept")
     client.invoke(FunctionName=name, InvocationType="Event", Payload="null")
-    assert _until(lambda: _refused(aws, "kms:Decrypt", source_key))
-    assert _until(lambda: _refused(aws, "kms:GenerateDataKey", dead_key))
+    for action, key in (("Decrypt", source_key), ("Decrypt", table_key), ("GenerateDataKey", dead_key)):
+        assert _until(lambda: _refused(aws, f"kms:{action}", key))  # noqa: B023 - called here
     counted = ["ApproximateNumberOfMessages"]
     kept = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=counted)["Attributes"]
     assert kept["ApproximateNumberOfMessages"] == "1"
-    said = client.get_event_source_mapping(UUID=mapping)["LastProcessingResult"]
+    said = client.get_event_source_mapping(UUID=queue)["LastProcessingResult"]
     assert said.startswith("PROBLEM")
     assert "kms:Decrypt" in said
     assert "Messages" not in sqs.receive_message(QueueUrl=dead)
-    use = allow(["kms:Decrypt", "kms:GenerateDataKey"], [source_key, dead_key])
+    # Events of both have no member "service": the function was given them if it says so.
+    given = lambda: aws.client("logs").filter_log_events(  # noqa: E731
+        logGroupName=f"/aws/lambda/{name}", filterPattern="KeyError"
+    )["events"]
+    assert not given()
+    use = allow(["kms:Decrypt", "kms:GenerateDataKey"], [source_key, dead_key, table_key])
     document = json.dumps({"Version": "2012-10-17", "Statement": [use]})
     iam.put_role_policy(RoleName=f"role-{name}", PolicyName="keys", PolicyDocument=document)
     client.invoke(FunctionName=name, InvocationType="Event", Payload="null")
     received = _until(lambda: sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=1).get("Messages"))
     assert json.loads(received[0]["Body"])["requestPayload"] is None
-    gone = {"QueueUrl": source, "AttributeNames": [*counted, "ApproximateNumberOfMessagesNotVisible"]}
-    assert _until(lambda: sqs.get_queue_attributes(**gone)["Attributes"][counted[0]] == "0")
-    client.delete_event_source_mapping(UUID=mapping)
+    assert _until(lambda: len(given()) > 1)
+    assert sqs.get_queue_attributes(QueueUrl=source, AttributeNames=counted)["Attributes"][counted[0]] == "0"
+    for mapping in (queue, table):
+        client.delete_event_source_mapping(UUID=mapping)
 
 
 @pytest.mark.parametrize("kind", ["key", "queue", "function"])

@@ -485,6 +485,19 @@ def test_encryption_headers_that_do_not_fit_are_an_invalid_argument(
     assert code_of(root_s3.put_object, **request, **option) == "InvalidArgument"
 
 
+def test_key_has_at_most_1024_bytes(root_s3: Any, make_bucket: Any, code_of: Any) -> None:
+    """AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
+    bucket, most = make_bucket(), "é" * 512
+    root_s3.put_object(Bucket=bucket, Key=most, Body=b"x")
+    longer = {"Bucket": bucket, "Key": f"{most}a"}
+    copied = {**longer, "CopySource": {"Bucket": bucket, "Key": most}}
+    for call, request in (
+        (root_s3.put_object, longer), (root_s3.create_multipart_upload, longer), (root_s3.get_object, longer),
+        (root_s3.copy_object, copied),
+    ):  # fmt: skip
+        assert code_of(call, **request) == "KeyTooLongError"
+
+
 # AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
 _CUSTOMER_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
 

@@ -113,12 +113,15 @@ _OF_LAMBDA = {
     "handle_request": _HANDLER, "_emit_lambda_logs": "func request_id log_text error duration_ms log_source",
     "_execute_function_warm": "func event request_id", "_execute_function_with_config_scope": "func event",
     "_functions": _REGIONAL, "_get_func_record_for_ref": "function_ref", "_esm_backoff_until": _REGIONAL,
+    "_execute_function": "func event", **dict.fromkeys(("_poll_dynamodb_streams", "_poll_kinesis"), ""),
     "_sqs_esm_concurrency": "esm func_rec config queue", "_route_async_failure": "target_arn func_name event result",
     "_send_ddb_stream_failure_record": "esm func_rec batch stream_arn result condition",
 }  # fmt: skip
 _OF_STEP_FUNCTIONS = {
-    "handle_request": _HANDLER, **dict.fromkeys(("_executions", "_map_runs", "_state_machines"), _REGIONAL),
-    "_SERVICE_DISPATCH": "=dict", "_ExecutionError": "error cause", "_call_lambda": "func_ref event",
+    "handle_request": _HANDLER, **dict.fromkeys((
+        "_executions", "_map_runs", "_state_machine_versions", "_state_machines"), _REGIONAL),
+    "_execution_version_arn": "arn", "_SERVICE_DISPATCH": "=dict", "_ExecutionError": "error cause",
+    "_call_lambda": "func_ref event",
     "_fail_execution": "execution error cause", "_run_execution": "exec_arn", "_next_or_end": "state_def",
     "_resolve_params_obj": "template data ctx", "_resolve_path_or_ctx": "path data ctx",
     "_emit_execution_status_event": "execution", "_add_event": "execution event_type details",
@@ -133,7 +136,7 @@ _OF_STEP_FUNCTIONS = {
     **dict.fromkeys(("_invoke_aws_sdk_integration", "_invoke_nested_start_execution",
                      "_invoke_nested_start_execution_sync"), "resource input_data"),
     **dict.fromkeys(("_create_state_machine", "_describe_execution", "_test_state", "_update_state_machine",
-                     "_validate_state_machine_definition"), "data"),
+                     "_start_execution", "_start_sync_execution", "_validate_state_machine_definition"), "data"),
 }  # fmt: skip
 _OF_SSM = {
     "handle_request": _HANDLER, "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",

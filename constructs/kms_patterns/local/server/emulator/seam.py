@@ -110,6 +110,9 @@ def install(kms: KmsService) -> None:
 def _install_functions(kms: KmsService) -> None:
     replace = emulator.replace
     replace(LAMBDA, "_sqs_esm_concurrency", partial(function_deliveries.polling, kms))
+    replace(LAMBDA, "_execute_function", partial(function_deliveries.reading, kms))
+    for poll in ("_poll_dynamodb_streams", "_poll_kinesis"):
+        replace(LAMBDA, poll, function_deliveries.polling_streams)
     replace(LAMBDA, "_route_async_failure", partial(function_deliveries.failing, kms))
     replace(LAMBDA, "_send_ddb_stream_failure_record", partial(function_deliveries.failing_batch, kms))
     replace(emulator.SQS, "_dlq_sweep", function_deliveries.sweeping)
@@ -201,9 +204,8 @@ def _install_step_functions(kms: KmsService) -> None:
     for table in (step_functions.REPLACED, redrive.REPLACED):
         for name, make in table.items():
             emulator.replace(STEP_FUNCTIONS, name, make)
-    for starting in ("_invoke_nested_start_execution", "_invoke_nested_start_execution_sync"):
+    for starting in ("_start_execution", "_start_sync_execution"):
         emulator.replace(STEP_FUNCTIONS, starting, partial(state_machine_keys.starting_under_key, kms))
-    emulator.replace(STEP_FUNCTIONS, "_run_execution", partial(state_machine_keys.under_key, kms))
     emulator.replace(STEP_FUNCTIONS, "handle_request", partial(state_machine_keys.asking_key, kms))
     emulator.replace(APP, "call_service_handler_sync", step_functions.calling)
     emulator.replace(ACTIONS, "extract_resource_arn", step_functions.named)

@@ -205,6 +205,8 @@ def refused_for(request: S3Request, body: bytes) -> tuple[str, str, int] | None:
     refused = _refused_caller(request) or _refused_bucket(request)
     if refused:
         return refused
+    if len(request.key.encode()) > 1024:  # noqa: PLR2004 - a key of S3 has as many bytes at most
+        return "KeyTooLongError", "Your key is too long", 400
     if request.method == "PUT" and not request.key and "policy" in request.query:
         malformed = bucket_policy(body.decode("utf-8", "replace"), request.bucket)
         return ("MalformedPolicy", malformed, 400) if malformed else None
@@ -237,15 +239,13 @@ def current_request() -> S3Request | None:
     return _current.get()
 
 
-_ALGORITHM_OF_KEY = "The Encryption request you specified is not valid. Supported value: AES256."
-
-
 def customer_key(original: Callable[..., Response | None]) -> Callable[..., Response | None]:
     """Refuse the headers of SSE-C as S3 does, which names an argument in its error."""
 
     def check(algorithm: str, key: str, digest: str) -> Response | None:
         if algorithm not in {"", "AES256"}:
-            return invalid("InvalidEncryptionAlgorithmError", _ALGORITHM_OF_KEY, algorithm, ALGORITHM)
+            said = "The Encryption request you specified is not valid. Supported value: AES256."
+            return invalid("InvalidEncryptionAlgorithmError", said, algorithm, ALGORITHM)
         refused = original(algorithm, key, digest)
         argument = f"<ArgumentName>{ALGORITHM}</ArgumentName><RequestId>".encode()
         return refused and (*refused[:2], refused[2].replace(b"<RequestId>", argument))

@@ -159,7 +159,7 @@ _GRANTED = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataK
 def stream_uses(request: Request) -> Iterator[Use]:
     """Yield the use for what a shard iterator leads to."""
     source = reach(DYNAMODB_STREAMS, "_decode_iterator")(str(request.get("ShardIterator") or "")) or {}
-    yield from _table(str(source.get("t") or ""))
+    yield from table_uses(str(source.get("t") or ""))
 
 
 def _made(request: Request) -> Iterator[Use]:
@@ -186,13 +186,13 @@ def _named(request: Request) -> Iterator[str]:
 
 
 def _items(request: Request) -> Iterator[Use]:
-    yield from (use for table in sorted({_name(table) for table in _named(request)}) for use in _table(table))
+    yield from (use for table in sorted({_name(table) for table in _named(request)}) for use in table_uses(table))
 
 
 def _statements(request: Request) -> Iterator[Use]:
     # PartiQL is not parsed: a statement is about no table but those whose names it contains; all must be allowed.
     text = json.dumps(request)
-    yield from (use for table in sorted(reach(DYNAMODB, "_tables")) if table in text for use in _table(table))
+    yield from (use for table in sorted(reach(DYNAMODB, "_tables")) if table in text for use in table_uses(table))
 
 
 def _restored(request: Request) -> Iterator[Use]:
@@ -205,7 +205,8 @@ def _restored(request: Request) -> Iterator[Use]:
     yield from ()
 
 
-def _table(name: str) -> Iterator[Use]:
+def table_uses(name: str) -> Iterator[Use]:
+    """Yield the use of a table's key that reading or writing it, or its stream, takes."""
     key = _key(reach(DYNAMODB, "_tables").get(name))
     if key:
         yield Use("Decrypt", key, _context(name))

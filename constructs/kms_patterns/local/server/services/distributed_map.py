@@ -188,7 +188,7 @@ class MapRun:
             "outputDetails": {"included": True},
             "mapRunArn": self.record["mapRunArn"],
             "events": [],
-            "testCase": self.execution.get("testCase"),
+            **{name: self.execution.get(name) for name in ("testCase", "encryptionConfiguration")},
             "mockAttempts": {},
             "redriveCount": 0,
             "_items": number,

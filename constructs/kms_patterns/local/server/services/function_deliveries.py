@@ -1,9 +1,10 @@
 """What Lambda, SQS and S3 move by themselves asks the keys of the queues and topics: as the function's role, or as S3.
 
-Lambda polls a queue with its function's role, and writes a failed event with it; what it may not decrypt stays in the
-queue, what it may not write is dropped. A message keeps its encryption when SQS moves it to a dead-letter queue.
+Lambda polls a queue or a stream with its function's role, and writes a failed event with it; what it may not decrypt
+stays there, what it may not write is dropped. A message keeps its encryption when SQS moves it to a dead-letter queue.
 
 AWS: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-server-side-encryption.html
 """
@@ -12,6 +13,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from kms_patterns.local.server.emulator.acting import Acting, NotAssumable, NotPermitted, service_role
@@ -19,6 +21,7 @@ from kms_patterns.local.server.emulator.emulator import LAMBDA, RESPONSES, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.s3.s3_operations import invalid
+from kms_patterns.local.server.services.configured_keys import table_uses
 from kms_patterns.local.server.services.event_targets import require_by_policy, require_key
 from kms_patterns.local.server.services.service_keys import ask
 from kms_patterns.local.server.services.service_uses import message_uses
@@ -26,7 +29,8 @@ from kms_patterns.local.server.services.service_uses import message_uses
 _LAMBDA = "lambda.amazonaws.com"
 _POLLING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 _WRITING = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}
-_PAUSE = 2
+_READING = ("DescribeStream", "GetRecords", "GetShardIterator")
+_PAUSE = 0.5
 
 logger = logging.getLogger("lambda")
 
@@ -50,6 +54,44 @@ def polling(kms: KmsService, original: Callable[..., int]) -> Callable[..., int]
         return original(mapping, func, config, queue)
 
     return concurrency
+
+
+_polls: ContextVar[bool] = ContextVar("polls", default=False)
+
+
+def polling_streams(original: Callable[[], bool]) -> Callable[[], bool]:
+    """Let ``reading`` know which invocations come of a stream."""
+
+    def poll() -> bool:
+        token = _polls.set(True)
+        try:
+            return original()
+        finally:
+            _polls.reset(token)
+
+    return poll
+
+
+def reading(kms: KmsService, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function no records of a stream that its role may not read, or whose table's key it may not use."""
+
+    def execute(func: Mapping[str, Any], event: Any) -> Any:
+        if not _polls.get():
+            return original(func, event)
+        source, token = str(event["Records"][0]["eventSourceARN"]), _polls.set(False)
+        try:
+            role, service = _role(func.get("config") or func), source.split(":")[2]
+            for action in _READING:
+                role.require(f"{service}:{action}", source)
+            ask(kms, "dynamodb", role.caller, table_uses(source.split("/")[1]) if service == "dynamodb" else ())
+            return original(func, event)
+        except (KmsError, NotAssumable, NotPermitted) as refused:
+            body = {"errorType": "AccessDeniedException", "errorMessage": getattr(refused, "message", str(refused))}
+            return {"error": True, "body": body}
+        finally:
+            _polls.reset(token)
+
+    return execute
 
 
 def failing(kms: KmsService, original: Callable[..., None]) -> Callable[..., None]:

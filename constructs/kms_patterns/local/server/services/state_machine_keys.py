@@ -1,87 +1,78 @@
-"""State machines under a customer key: who calls Step Functions, and the role of an execution, must be able to use it.
+"""State machines under a customer key: who reads or makes them, and the role of an execution, must be able to use it.
 
-AWS names the errors of each operation and what the role needs, not every call of KMS: where a page is silent, both
-``kms:Decrypt`` and ``kms:GenerateDataKey`` are asked. A caller is asked through the service, the role is not.
+A caller is asked through the service, the role of an execution is not.
 
-AWS: https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
+AWS: https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html (Required permissions for API callers)
 """
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
-from kms_patterns.local.server.authorization.caller import Caller, caller_of
-from kms_patterns.local.server.emulator.acting import NotAssumable, acting, service_role
+from kms_patterns.local.server.authorization.caller import caller_of
+from kms_patterns.local.server.emulator.acting import NotAssumable, service_role
 from kms_patterns.local.server.emulator.emulator import RESPONSES, STEP_FUNCTIONS, reach
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.services.service_keys import Use, ask
-from kms_patterns.local.server.services.step_functions import STATES, error, failed
+from kms_patterns.local.server.services.service_keys import Use, ask, require_symmetric
+from kms_patterns.local.server.services.step_functions import STATES, error
 
 Handler = Callable[..., Awaitable[Response]]
-_BOTH = ("Decrypt", "GenerateDataKey")
+Start = Callable[[Mapping[str, Any]], Response]
 _CONFIGURING = ("DescribeKey", "GenerateDataKey")
-_OPERATIONS = {
+_OF_CALLER = {
     **dict.fromkeys(("CreateStateMachine", "UpdateStateMachine"), _CONFIGURING),
-    **dict.fromkeys(("StartExecution", "StartSyncExecution", "StopExecution", "RedriveExecution"), _BOTH),
     **dict.fromkeys((
         "DescribeExecution", "DescribeStateMachine", "DescribeStateMachineForExecution", "GetExecutionHistory",
+        "StartSyncExecution",
     ), ("Decrypt",)),
 }  # fmt: skip
+_OF_ROLE = ("Decrypt", "GenerateDataKey")
+_DATA = ("cause", "definition", "error", "input", "inputDetails", "output", "outputDetails")
 _CODES = {"DisabledException": "KmsInvalidStateException", "KMSInvalidStateException": "KmsInvalidStateException"}
 
 
 def asking_key(kms: KmsService, original: Handler) -> Handler:
-    """Ask for the key of the state machine that a request is about, as its caller."""
+    """Ask for the key of the state machine that a request is about, as its caller; as the role, where AWS does."""
 
     async def handle(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Response:
         operation, request = headers.get("x-amz-target", "").rpartition(".")[2], json.loads(body or b"{}")
-        if operation in _OPERATIONS:
-            machine = _machine(request.get("executionArn") or request.get("stateMachineArn"))
-            try:
-                for key, arn in _keys(request, machine, operation):
-                    ask(kms, "states", caller_of(headers, query), _uses(_OPERATIONS[operation], key, arn))
-                if operation == "RedriveExecution":
-                    _as_role(kms, machine)
-            except KmsError as refused:
-                return error(_CODES.get(refused.code, "KmsAccessDeniedException"), refused.message)
-        return await original(method, path, headers, body, query)
+        named = str(request.get("executionArn") or request.get("stateMachineArn"))
+        keys = list(_keys(request, named)) if operation in _OF_CALLER else []
+        # The definition of a labelled Map is a part of the one that is encrypted.
+        metadata = keys and request.get("includedData") == "METADATA_ONLY" and "/" not in named
+        # The error and the cause of StopExecution are encrypted as the role of the execution.
+        stops = operation == "StopExecution" and (request.get("error") or request.get("cause"))
+        try:
+            for key, arn in [] if metadata else keys:
+                ask(kms, "states", caller_of(headers, query), _uses(_OF_CALLER[operation], key, arn))
+            if stops or operation == "RedriveExecution":
+                _as_role(kms, named)
+        except KmsError as refused:
+            return _refusal(refused)
+        status, answered, content = await original(method, path, headers, body, query)
+        if metadata and status == HTTPStatus.OK:
+            told = {name: value for name, value in json.loads(content).items() if name not in _DATA}
+            content = json.dumps(told).encode()
+        return status, answered, content
 
     return handle
 
 
-def starting_under_key(kms: KmsService, original: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """Ask for the key of a state machine that another one starts, as the role of the other."""
+def starting_under_key(kms: KmsService, original: Start) -> Start:
+    """Start no execution, also for another one, whose role may not use the key of its state machine."""
 
-    def start(resource: str, request: Any) -> Any:
-        machine, role = _machine((request or {}).get("StateMachineArn")), acting()
-        for key, arn in _keys({}, machine, "StartExecution"):
-            if role is None:
-                raise failed("States.Runtime", "the embedded AWS does not know in whose name to use the key")
-            try:
-                ask(kms, "states", role.caller, _uses(_BOTH, key, arn))
-            except KmsError as refused:
-                raise failed("StepFunctions.KmsAccessDeniedException", refused.message) from refused
-        return original(resource, request)
+    def start(request: Mapping[str, Any]) -> Response:
+        try:
+            _as_role(kms, str(request.get("stateMachineArn")))
+        except KmsError as refused:
+            return _refusal(refused)
+        return original(request)
 
     return start
-
-
-def under_key(kms: KmsService, original: Callable[[str], None]) -> Callable[[str], None]:
-    """Fail an execution whose role may not use the key of its state machine."""
-
-    def run(exec_arn: str) -> None:
-        try:
-            _as_role(kms, _machine(exec_arn))
-        except KmsError as refused:
-            execution = reach(STEP_FUNCTIONS, "_executions")[exec_arn]
-            reach(STEP_FUNCTIONS, "_fail_execution")(execution, "States.Runtime", refused.message)
-            return
-        original(exec_arn)
-
-    return run
 
 
 def new_machine_uses(name: str, configuration: Mapping[str, Any]) -> Iterator[Use]:
@@ -90,36 +81,45 @@ def new_machine_uses(name: str, configuration: Mapping[str, Any]) -> Iterator[Us
         yield from _uses(_CONFIGURING, str(configuration["KmsKeyId"]), _arn(name))
 
 
-def _as_role(kms: KmsService, machine: Mapping[str, Any]) -> None:
-    key, arn = _key(machine), str(machine.get("stateMachineArn"))
-    if not key:
-        return
-    try:
-        role: Caller = service_role(str(machine.get("roleArn", "")), STATES, uuid4().hex).caller
-    except NotAssumable:
-        # What runs an execution says so.
-        return
-    for operation in _BOTH:
-        kms.require(KmsCall(operation, {"KeyId": key, "EncryptionContext": _context(arn)}, role))
+def _refusal(refused: KmsError) -> Response:
+    return error(_CODES.get(refused.code, "KmsAccessDeniedException"), refused.message)
 
 
-def _machine(arn: object) -> dict[str, Any]:
-    executions, machines = reach(STEP_FUNCTIONS, "_executions"), reach(STEP_FUNCTIONS, "_state_machines")
-    named = str((executions.get(arn) or {}).get("stateMachineArn") or arn).partition("/")[0]
-    # A version or an alias has one part more.
-    found: dict[str, Any] = machines.get(":".join(named.split(":")[:7])) or {}
+def _as_role(kms: KmsService, named: str) -> None:
+    for key, arn in _keys({}, named):
+        try:
+            role = service_role(str(_machine(named).get("roleArn", "")), STATES, uuid4().hex).caller
+        except NotAssumable:
+            # What runs an execution says so.
+            return
+        for operation in _OF_ROLE:
+            kms.require(KmsCall(operation, {"KeyId": key, "EncryptionContext": _context(arn)}, role))
+        require_symmetric(key)
+
+
+def _held(store: str, arn: str) -> dict[str, Any]:
+    found: dict[str, Any] = reach(STEP_FUNCTIONS, store).get(arn) or {}
     return found
 
 
-def _keys(request: Mapping[str, Any], machine: Mapping[str, Any], operation: str) -> Iterator[tuple[str, str]]:
-    arn = str(machine.get("stateMachineArn") or _arn(str(request.get("name"))))
-    given = _key(request) if operation in {"CreateStateMachine", "UpdateStateMachine"} else None
-    yield from ((key, arn) for key in (given, _key(machine)) if key)
+def _machine(named: str) -> dict[str, Any]:
+    # A child execution names its machine with a label, a version or an alias has one part more.
+    arn = str(_held("_executions", named).get("stateMachineArn") or named).partition("#")[0].partition("/")[0]
+    return _held("_state_machines", ":".join(arn.split(":")[:7]))
 
 
-def _key(holder: Mapping[str, Any]) -> str | None:
-    configuration = holder.get("encryptionConfiguration")
-    return configuration.get("kmsKeyId") if isinstance(configuration, dict) else None
+def _keys(request: Mapping[str, Any], named: str) -> Iterator[tuple[str, str]]:
+    """Yield the key that a request gives and that of what it names, each with the ARN of the state machine."""
+    machine, execution, arn = _machine(named), _held("_executions", named), named.partition("#")[0]
+    version = _held("_state_machine_versions", arn)
+    if "encryptionConfiguration" in execution or version:
+        # What was encrypted stays under the key that it was encrypted under.
+        holders = [request, version or execution]
+    else:
+        aliased = str(reach(STEP_FUNCTIONS, "_execution_version_arn")(arn))
+        holders = [request, machine, _held("_state_machine_versions", aliased)]
+    keys = dict.fromkeys((it.get("encryptionConfiguration") or {}).get("kmsKeyId") for it in holders)
+    yield from ((key, str(machine.get("stateMachineArn") or _arn(str(request.get("name"))))) for key in keys if key)
 
 
 def _uses(operations: tuple[str, ...], key: str, arn: str) -> Iterator[Use]:
