@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -185,6 +186,44 @@ def test_results_are_written_by_status_and_a_redrive_does_the_rest(
     assert len(states.list_executions(mapRunArn=map_run["mapRunArn"])["executions"]) == 4
     with pytest.raises(states.exceptions.ClientError, match="cannot be redriven"):
         states.redrive_execution(executionArn=first["executionArn"])
+
+
+def test_redrive_that_is_stopped_leaves_the_rest_to_the_next_one_and_runs_no_item_twice(
+    aws: LocalAws, run: Run, bucket: str, put: Callable[[str, bytes], object]
+) -> None:
+    states, names = aws.client("stepfunctions"), ("gated", "1", "2", "3")
+    head = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:headObject", "ResultPath": None}
+    at_the_gate = [{"Variable": "$.key", "StringEquals": "gated", "Next": "Gate"}]
+    again = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "BackoffRate": 1, "MaxAttempts": 99}]
+    child = {
+        "Which": {"Type": "Choice", "Choices": at_the_gate, "Default": "Head"},
+        "Gate": {**head, "Parameters": {"Bucket": bucket, "Key": "gate"}, "Retry": again, "Next": "Head"},
+        "Head": {**head, "Parameters": {"Bucket": bucket, "Key.$": "$.key"}, "End": True},
+    }
+    one_by_one = {"MaxConcurrency": 1, "ToleratedFailurePercentage": 0, "ItemsPath": "$.n"}
+    state = distributed({"StartAt": "Which", "States": child}, **one_by_one)
+    put("gate", b"")
+    arn = run(state, {"n": [{"key": name} for name in names]})["executionArn"]
+    (named,) = states.list_map_runs(executionArn=arn)["mapRuns"]
+
+    def counts(until: Callable[[dict[str, Any]], bool]) -> dict[str, int]:
+        while not until(found := states.describe_map_run(mapRunArn=named["mapRunArn"])):
+            time.sleep(0.05)
+        assert found["itemCounts"] == found["executionCounts"]
+        return {name: many for name, many in found["itemCounts"].items() if many and name != "resultsWritten"}
+
+    assert counts(lambda it: it["status"] == "FAILED") == {"failed": 4, "total": 4}
+    aws.client("s3").delete_object(Bucket=bucket, Key="gate")
+    for name in names:
+        put(name, b"")
+    states.redrive_execution(executionArn=arn)
+    assert counts(lambda it: it["itemCounts"]["running"]) == {"running": 1, "pendingRedrive": 3, "total": 4}
+    states.stop_execution(executionArn=arn)
+    put("gate", b"")
+    assert counts(lambda it: it["status"] == "ABORTED") == {"succeeded": 1, "failed": 3, "total": 4}
+    states.redrive_execution(executionArn=arn)
+    assert counts(lambda it: it["status"] == "SUCCEEDED") == {"succeeded": 4, "total": 4}
+    assert len(states.list_executions(mapRunArn=named["mapRunArn"])["executions"]) == 4
 
 
 def test_results_whose_bucket_is_missing_are_written_by_a_redrive(aws: LocalAws, run: Run) -> None:

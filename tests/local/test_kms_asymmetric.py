@@ -212,6 +212,8 @@ def test_ed25519_and_ml_dsa_sign_and_refuse_other_message_types(
     assert code == "KMSInvalidSignatureException"
     for wrong in {"RAW", "DIGEST", "EXTERNAL_MU"} - {kind} - ({"RAW", "EXTERNAL_MU"} if "ML" in spec else set()):
         assert code_of(root_kms.sign, Message=b"m" * 64, MessageType=wrong, **request) == "ValidationException"
+    for other in {"RAW": (0, 4097), "DIGEST": (63, 65), "EXTERNAL_MU": (63, 65)}[kind]:
+        assert code_of(root_kms.sign, Message=b"m" * other, MessageType=kind, **request) == "ValidationException"
 
 
 def test_ed25519ph_is_that_of_rfc_8032() -> None:

@@ -167,6 +167,30 @@ def test_batch_that_kms_throttles_beyond_all_retries_fails_and_the_next_try_does
     assert bulk_envelope.encrypt(batch("in/a", "in/b"), TIME)["written"] == 2
 
 
+def test_key_disabled_amid_a_batch_fails_the_rest_by_its_error_and_the_next_run_does_them(
+    s3, kms, monkeypatch, key_arn
+):
+    for name in ("a", "b", "c"):
+        s3.put("inbox", f"in/{name}", name.encode())
+    error = ClientError({"Error": {"Code": "DisabledException", "Message": "disabled"}}, "GenerateDataKey")
+    first = kms.generate_data_key(KeyId=key_arn, KeySpec="AES_256", EncryptionContext=CONTEXT)
+    with monkeypatch.context() as disabled:
+        disabled.setattr(kms, "generate_data_key", Mock(side_effect=[first, error, error]))
+        found, summary = failures(bulk_envelope.encrypt, batch("in/a", "in/b", "in/c"))
+    assert ([code for _, code in found], summary["written"]) == (["DisabledException"] * 2, 1)
+    again = bulk_envelope.encrypt(batch("in/a", "in/b", "in/c"), TIME)
+    assert (again["written"], again["foundWritten"]) == (2, 1)
+
+
+def test_two_runs_at_once_write_each_object_once(s3):
+    s3.put("inbox", "in/a", b"one")
+    others = []
+    s3.before = lambda: others.append(bulk_envelope.encrypt(batch("in/a"), TIME))
+    late = bulk_envelope.encrypt(batch("in/a"), TIME)
+    assert [(it["written"], it["foundWritten"]) for it in (*others, late)] == [(1, 0), (0, 1)]
+    assert len(s3.objects["vault", "out/a.encrypted"]) == 1
+
+
 def test_message_of_a_full_batch_of_failures_fits_what_step_functions_keeps():
     with pytest.raises(ObjectsFailed) as caught:
         bulk_envelope.encrypt(batch(*("in/" + "k" * 1000 + str(number) for number in range(100))), TIME)

@@ -93,11 +93,12 @@ def test_every_algorithm_but_pure_ed25519_signs_artifacts(refused):
 
 
 @pytest.mark.parametrize(
-    ("spec", "algorithm"), [("RSA_2048", "RSASSA_PSS_SHA_256"), ("ECC_NIST_P256", "ECDSA_SHA_256")]
+    ("spec", "algorithm"),
+    [("RSA_2048", "RSASSA_PSS_SHA_256"), ("ECC_NIST_P256", "ECDSA_SHA_256"), ("ML_DSA_65", "ML_DSA_SHAKE_256")],
 )
 def test_tampered_artifact_and_other_keys_are_refused(spec, algorithm, signed, public_key, refused):
     artifact, made = signed(spec, algorithm)
-    tampered = digest_artifact(io.BytesIO(CONTENT + b"!"), algorithm=algorithm)
+    tampered = digest_artifact(io.BytesIO(CONTENT + b"!"), algorithm=algorithm, public_key=public_key(spec))
     for check, data, code in (
         (verify_signature, made.signature, "KMSInvalidSignatureException"),
         (verify_statement, made.envelope, "ArtifactMismatch"),

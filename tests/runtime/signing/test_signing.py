@@ -27,7 +27,8 @@ from kms_runtime.signatures.signing import (
     verify_stream,
     verify_with_kms,
 )
-from kms_runtime.signing_algorithms import ALGORITHMS_OF
+from kms_runtime.signatures.signing_messages import of_message
+from kms_runtime.signing_algorithms import ALGORITHMS_OF, signing_algorithm
 from tests.runtime.conftest import SigningKms
 
 CASES = [
@@ -246,6 +247,18 @@ def test_signature_that_is_not_strict_der_is_refused(change, public_key, private
 def test_digest_of_another_length_is_refused_offline(public_key, refused):
     error = refused(verify_digest, public_key(EC), bytes(48), b"x", algorithm="ECDSA_SHA_256")
     assert error.code == "InvalidRequest"
+    for mu in (bytes(63), bytes(65), b""):
+        assert refused(verify_digest, public_key(ML), mu, b"x", algorithm="ML_DSA_SHAKE_256").code == "InvalidRequest"
+
+
+def test_mu_is_of_one_key_and_one_message(kms, arn_of, public_key, refused):
+    use = {"key_arn": arn_of(ML), "algorithm": "ML_DSA_SHAKE_256", "kms_client": kms}
+    for long, key in ((LONG, public_key(ML, "--2")), (LONG + b"!", public_key(ML))):
+        # A mu made with another key's public half, or of another message, is signed by KMS as it is.
+        mu = of_message(long, signing_algorithm("ML_DSA_SHAKE_256"), key).data
+        signature = sign_digest(mu, **use)
+        error = refused(verify, public_key(ML), LONG, signature, algorithm="ML_DSA_SHAKE_256")
+        assert error.code == "KMSInvalidSignatureException"
 
 
 def test_long_file_cannot_have_been_signed_with_pure_ed25519(public_key, refused):

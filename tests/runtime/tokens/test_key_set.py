@@ -116,6 +116,10 @@ def test_document_that_is_no_key_set_is_refused(text):
         ("EdDSA", {"x": "AAAA"}),
         ("ML-DSA-65", {"alg": "ML-DSA-44"}),
         ("ML-DSA-65", {"pub": "AAAA"}),
+        ("ML-DSA-65", {"alg": "ES256"}),
+        ("ML-DSA-65", {"kty": "EC"}),
+        ("ES256", {"kty": "AKP", "alg": "ML-DSA-65"}),
+        ("ES256", {"alg": "ML-DSA-65"}),
         ("EdDSA", {"crv": "X25519"}),
         ("RS256", {"e": "AQ"}),
         ("RS256", {"e": ""}),
@@ -125,6 +129,12 @@ def test_document_that_is_no_key_set_is_refused(text):
 def test_key_that_is_not_what_it_says_is_refused(algorithm, changes, entries):
     with pytest.raises(TokenKeySetInvalid):
         parsed({**entries[algorithm], **changes})
+
+
+def test_two_keys_with_one_id_are_refused_whatever_their_algorithms(entries):
+    for first, second in (("ML-DSA-65", "ES256"), ("ES256", "ML-DSA-65")):
+        with pytest.raises(TokenKeySetInvalid, match="2 keys with 1 key ids"):
+            parsed(entries[first], {**entries[second], "kid": entries[first]["kid"]})
 
 
 def test_ml_dsa_key_of_another_size_is_not_taken(public_key_of):

@@ -80,12 +80,21 @@ def test_algorithm_other_than_the_keys_is_refused_though_signed_with_it(algorith
         )
 
 
-def test_public_key_is_no_hmac_secret(made, code_of, public_key_of):
-    key = public_key_of("RS256")
-    message = made({"alg": "HS256", "kid": "rs256-1"}).rpartition(".")[0]
+@pytest.mark.parametrize("algorithm", ["RS256", "ML-DSA-65"])
+def test_public_key_is_no_hmac_secret(algorithm, made, code_of, public_key_of):
+    key = public_key_of(algorithm)
+    message = made({"alg": "HS256", "kid": f"{algorithm.lower()}-1"}).rpartition(".")[0]
     for secret in (key.der, key.pem.encode()):
         forged = hmac.digest(secret, message.encode(), hashlib.sha256)
         assert code_of(f"{message}.{text(forged)}") == "TokenAlgorithmRefused"
+
+
+def test_ml_dsa_signature_under_a_context_or_of_what_is_no_token_is_refused(issued, code_of, pair_of):
+    token = issued("ML-DSA-65")
+    message, _, signature = token.rpartition(".")
+    key = pair_of("ML-DSA-65")
+    for forged in (key.sign(message.encode(), b"jwt"), key.sign_mu(bytes(64)), bytes(3309), signature.encode() * 2):
+        assert code_of(f"{message}.{text(forged)}") in {"TokenSignatureInvalid", "TokenTooLarge"}
 
 
 def test_key_that_the_token_brings_itself_is_not_used(made, code_of, public_key_of):

@@ -18,19 +18,19 @@ from typing import Any, Final
 from uuid import uuid4
 
 from kms_patterns.local.server.emulator.emulator import STEP_FUNCTIONS, reach
-from kms_patterns.local.server.services.map_items import MOST_INPUT, Batch, MapState, batches, items
-from kms_patterns.local.server.services.map_results import write
+from kms_patterns.local.server.services.map_items import Batch, MapState, batches, items
+from kms_patterns.local.server.services.map_results import check_length, state_output, write
 from kms_patterns.local.server.services.step_functions import failed, require
 
 WORKERS: Final = 16
 """Child executions at a time on this machine; AWS runs up to 10,000."""
 EXCEEDED: Final = "States.ExceedToleratedFailureThreshold"
-_TOO_LARGE: Final = "States.DataLimitExceeded"
 _DENIED: Final = "StepFunctions.AccessDeniedException"
 _COUNTS: Final = (
     *("pending", "running", "succeeded", "failed", "timedOut", "aborted", "total", "resultsWritten"),
     *("failuresNotRedrivable", "pendingRedrive"),
 )
+_LEFT: Final = "pendingRedrive"
 _UNSUCCESSFUL: Final = ("FAILED", "TIMED_OUT", "ABORTED")
 
 Record = dict[str, Any]
@@ -51,7 +51,7 @@ def running(_original: Callable[..., Any]) -> Callable[..., Any]:
             made = MapRun(state, processor, execution, _new(definition, execution))
             execution["_mapRuns"][name] = made.record["mapRunArn"]
             result = made.start()
-        return _output(state, result), reach(STEP_FUNCTIONS, "_next_or_end")(definition)
+        return state_output(state, result), reach(STEP_FUNCTIONS, "_next_or_end")(definition)
 
     return run
 
@@ -78,20 +78,6 @@ def _new(definition: Mapping[str, Any], execution: Mapping[str, Any]) -> Record:
     }
     reach(STEP_FUNCTIONS, "_map_runs")[arn] = record
     return record
-
-
-def _output(state: MapState, result: Any) -> Any:
-    if len(json.dumps(result)) > MOST_INPUT:
-        cause = f"The output of the Map state is longer than {MOST_INPUT} bytes: give it a ResultWriter"
-        raise failed(_TOO_LARGE, cause)
-    if state.is_jsonata:
-        given = reach(STEP_FUNCTIONS, "_apply_jsonata_output")
-        output = given(state.state, state.raw_input, state.context, result=result, default=result)
-        reach(STEP_FUNCTIONS, "_apply_state_assign")(state.state, state.raw_input, state.context, result=result)
-        return output
-    chosen = reach(STEP_FUNCTIONS, "_apply_result_selector")(state.state, result)
-    placed = reach(STEP_FUNCTIONS, "_apply_result_path")(state.state, state.raw_input, chosen)
-    return reach(STEP_FUNCTIONS, "_apply_output_path")(state.state, placed, state.context)
 
 
 class MapRun:
@@ -130,7 +116,7 @@ class MapRun:
         self.record.pop("stopDate", None)
         for child in again:
             self._count_child(child["status"], child["_items"], -1)
-            child["redriveCount"] += 1
+            self._count_child(_LEFT, child["_items"], 1)
         self._count_child("pending", sum(number for _input, number in waiting), -1, children=len(waiting))
         self._event("MapRunRedriven")
         first = ((child, (json.loads(child["input"]), child["_items"])) for child in again)
@@ -163,15 +149,27 @@ class MapRun:
                         lambda: self._running < min(self.record["maxConcurrency"] or WORKERS, WORKERS)
                     )
                     if self.execution["status"] != "RUNNING" or self._exceeded():
-                        self.record["_waiting"] = [[given, number], *([one, many] for _child, (one, many) in work)]
+                        self._leave(chain([(known, (given, number))], work))
                         break
                     self._running += 1
+                if known:
+                    self._count_child(_LEFT, number, -1)
+                    known["redriveCount"] += 1
                 child = known or self._child(given, number)
                 child |= {"status": "RUNNING", "stopDate": None}
                 self._count_child("running", number, 1)
                 pool.submit(contextvars.copy_context().run, self._run_child, child, given)
         waiting = self.record["_waiting"]
         self._count_child("pending", sum(number for _input, number in waiting), 1, children=len(waiting))
+
+    def _leave(self, work: Iterator[tuple[Record | None, Batch]]) -> None:
+        """Leave to the next redrive what was not started: a child as it ended before, and the input of any other."""
+        for child, (given, number) in work:
+            if child:
+                self._count_child(_LEFT, number, -1)
+                self._count_child(child["status"], number, 1)
+            else:
+                self.record["_waiting"].append([given, number])
 
     def _child(self, given: Any, number: int) -> Record:
         name = str(uuid4())
@@ -203,10 +201,10 @@ class MapRun:
         for stale in ("error", "cause"):
             child.pop(stale, None)
         try:
-            _check_length("input", child["input"])
+            check_length("input", child["input"])
             run = reach(STEP_FUNCTIONS, "_run_sub_machine")
             output = json.dumps(run(self.processor["States"], self.processor["StartAt"], given, child, context))
-            _check_length("output", output)
+            check_length("output", output)
             outcome: Record = {"status": "SUCCEEDED", "output": output}
         except Exception as error:  # noqa: BLE001 - whatever ends a child ends only that child
             known = {"error": getattr(error, "error", "States.Runtime"), "cause": getattr(error, "cause", str(error))}
@@ -219,7 +217,7 @@ class MapRun:
             self._changed.notify()
 
     def _count_child(self, status: str, number: int, sign: int, *, children: int = 1) -> None:
-        name = {"TIMED_OUT": "timedOut"}.get(status, status.lower())
+        name = {"TIMED_OUT": "timedOut", _LEFT: _LEFT}.get(status, status.lower())
         for counts, many in ((self.record["itemCounts"], number), (self.record["executionCounts"], children)):
             counts[name] += sign * many
             counts["total"] += sign * many
@@ -248,11 +246,6 @@ class MapRun:
         with_arn = {"mapRunArn": self.record["mapRunArn"]} if kind in {"MapRunStarted", "MapRunRedriven"} else {}
         told = {**with_arn, **details}
         reach(STEP_FUNCTIONS, "_add_event")(self.execution, kind, {name: told} if told else None)
-
-
-def _check_length(what: str, text: str) -> None:
-    if len(text) > MOST_INPUT:
-        raise failed(_TOO_LARGE, f"The {what} of a child execution is longer than {MOST_INPUT} bytes")
 
 
 def now() -> str:

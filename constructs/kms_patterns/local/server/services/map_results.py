@@ -10,9 +10,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from kms_patterns.local.server.services.map_items import MapState, as_role
+from kms_patterns.local.server.emulator.emulator import STEP_FUNCTIONS, reach
+from kms_patterns.local.server.services.map_items import MOST_INPUT, MapState, as_role
 from kms_patterns.local.server.services.step_functions import failed
 
+_TOO_LARGE: Final = "States.DataLimitExceeded"
 _WRITER_FAILED: Final = "States.ResultWriterFailed"
 _NOT_REDRIVABLE: Final = {
     "RedriveStatus": "NOT_REDRIVABLE",
@@ -96,3 +98,28 @@ def _told(child: Mapping[str, Any]) -> dict[str, Any]:
         "Status": child["status"],
         "StopDate": child["stopDate"],
     }
+
+
+def state_output(state: MapState, result: Any) -> Any:
+    """Return the output of the Map state whose Map Run has ``result``.
+
+    Raises:
+        Exception: ``States.DataLimitExceeded``: the result is too long without a ResultWriter.
+    """
+    if len(json.dumps(result)) > MOST_INPUT:
+        cause = f"The output of the Map state is longer than {MOST_INPUT} bytes: give it a ResultWriter"
+        raise failed(_TOO_LARGE, cause)
+    if state.is_jsonata:
+        given = reach(STEP_FUNCTIONS, "_apply_jsonata_output")
+        output = given(state.state, state.raw_input, state.context, result=result, default=result)
+        reach(STEP_FUNCTIONS, "_apply_state_assign")(state.state, state.raw_input, state.context, result=result)
+        return output
+    chosen = reach(STEP_FUNCTIONS, "_apply_result_selector")(state.state, result)
+    placed = reach(STEP_FUNCTIONS, "_apply_result_path")(state.state, state.raw_input, chosen)
+    return reach(STEP_FUNCTIONS, "_apply_output_path")(state.state, placed, state.context)
+
+
+def check_length(what: str, text: str) -> None:
+    """Refuse the ``what`` of a child execution that is longer than AWS takes."""
+    if len(text) > MOST_INPUT:
+        raise failed(_TOO_LARGE, f"The {what} of a child execution is longer than {MOST_INPUT} bytes")
