@@ -291,6 +291,11 @@ def test_bucket_comes_under_the_new_key_and_the_old_ones_can_be_disabled(
 ) -> None:
     needed = run("keys", "still-needed", bucket.old[0], "--bucket", bucket.name)
     assert (needed.exit_code, f"{bucket.name}: 3 under {bucket.old[0]}, 9 not" in needed.output) == (1, True)
+    bucket.kms.schedule_key_deletion(KeyId=bucket.old[0], PendingWindowInDays=7)
+    going = run("keys", "still-needed", bucket.old[0], "--bucket", bucket.name)
+    assert (going.exit_code, f"Cancel the deletion of {bucket.old[0]}" in going.output) == (1, True)
+    bucket.kms.cancel_key_deletion(KeyId=bucket.old[0])
+    bucket.kms.enable_key(KeyId=bucket.old[0])
     result = run(*words(bucket, role_of_jobs(aws, bucket), "--yes"))
     assert (result.exit_code, "12 updated, 0 not" in result.output) == (0, True), result.output
     assert set(under(bucket)) == {bucket.new}

@@ -51,7 +51,8 @@ def still_needed(
         raise click.UsageError("give --bucket, --inventory, or both")
     with errors_explained():
         session = boto3.Session(profile_name=profile, region_name=region)
-        arn = session.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+        found = session.client("kms").describe_key(KeyId=key)["KeyMetadata"]
+        arn, going = found["Arn"], found["KeyState"] == "PendingDeletion"
         total: Counter[str] = Counter()
         for bucket in buckets:
             total += (counts := counted(session.client("s3"), bucket, arn))
@@ -70,7 +71,8 @@ def still_needed(
             )
             total += counts
     if total["needed"] + total["unknown"] + total["uploads"] + total["default"]:
-        click.echo(f"Do not disable {arn}: what is under it could not be read.", err=True)
+        step = "Cancel the deletion of" if going else "Do not disable"
+        click.echo(f"{step} {arn}: what is under it could not be read.", err=True)
         sys.exit(1)
     if manifests:
         click.echo(f"Look at the buckets themselves, by --bucket, before you disable {arn}.", err=True)
