@@ -363,7 +363,7 @@ def test_pattern_that_matches_nothing_is_wrong_usage(run, keys, small, tmp_path,
     ],
 )
 def test_message_whose_name_is_only_the_suffix_has_a_name_afterwards(run, keys, small, tmp_path, name, result):
-    assert file_streams.decrypted_name(name) == result
+    assert file_streams.decrypted_name(name, ".encrypted") == result
     assert run("encrypt", small, "-k", keys.first, "-o", name).code == 0
     assert run("decrypt", name, "-k", keys.first).code == 0
     assert (tmp_path / result).read_bytes() == b"small"
@@ -471,8 +471,11 @@ def test_metadata_that_cannot_be_written_is_named_and_the_result_stays(run, keys
     assert (tmp_path / "made").exists()
 
 
-def test_folder_is_mirrored_and_comes_back(run, keys, plain, tmp_path):
-    done = run("encrypt", "-r", plain, "-o", "out", "-k", keys.first, *TENANT, "--metadata-output", "log")
+def test_folder_is_mirrored_and_comes_back(run, keys, plain, tmp_path, monkeypatch):
+    (tmp_path / "log").touch()
+    with monkeypatch.context() as written_only:
+        written_only.setattr(os, "access", lambda _path, mode: mode != os.R_OK)
+        done = run("encrypt", "-r", plain, "-o", "out", "-k", keys.first, *TENANT, "--metadata-output", "log")
     assert (done.code, done.stderr) == (0, "5 files done, 0 failed, 0 there already, 0 passed over\n")
     assert set(files_of(tmp_path / "out")) == {f"{name}.encrypted" for name in files_of(plain)}
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]

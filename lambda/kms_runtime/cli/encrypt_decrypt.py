@@ -6,7 +6,8 @@ altered, cut, not a message, or made under another encryption context.
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,7 +54,7 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
     The result is an AWS Encryption SDK message. With several --key, any one of them can decrypt it. Exit codes: 0 done,
     1 refused by AWS or by the file system, 2 wrong usage, 3 --verify failed.
     """
-    from kms_runtime.cli import encryption, file_streams, outputs  # noqa: PLC0415 - --help need not wait for boto3
+    from kms_runtime.cli import encryption, outputs  # noqa: PLC0415 - --help need not wait for boto3
 
     use(options)
     targets = [output] if output else [place(name) for name in files]
@@ -81,7 +82,7 @@ def encrypt(files: tuple[str, ...], output: Place | None, *, sign: bool, verify:
         keep_time=options["recursive"],
     )
     suffix = options["suffix"]
-    _run(work, files, output, lambda name: file_streams.encrypted_name(name, suffix), options)
+    _run(work, files, output, lambda name: name + suffix, options)
 
 
 @click.command()
@@ -143,42 +144,20 @@ def _is_beside(output: Place | None, folders: Sequence[str]) -> bool:
     return output is None or any(os.path.realpath(str(output)) == os.path.realpath(each) for each in folders)
 
 
-class _Run:
-    """What happens to each file, and is said about it.
+def _attempt(
+    work: Any, pair: tuple[Any, Any], report: "Report", *, force: bool, makes_folders: bool
+) -> "MessageResult | Failure":
+    """Process a file, and return its result or why there is none."""
+    from kms_runtime.cli import encryption, progress  # noqa: PLC0415 - --help is quick
 
-    Attributes:
-        codes: Exit codes of the files that failed.
-    """
-
-    def __init__(self, work: Any, options: Mapping[str, Any], *, makes_folders: bool) -> None:
-        self._work, self._options, self._makes_folders = work, options, makes_folders
-        self.codes: list[int] = []
-
-    def attempt(self, pair: tuple[Any, Any], reader: Any) -> "MessageResult | Failure":
-        """Process a file, and return its result or why there is none."""
-        from kms_runtime.cli import encryption, progress  # noqa: PLC0415 - --help is quick
-
-        source, target = pair
-        try:
-            if self._makes_folders and not isinstance(target, S3Place):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            result: MessageResult = self._work.run(source, target, reader, force=self._options["force"])
-        except encryption.failures() as error:
-            return progress.Failure.of(error)
-        return result
-
-    def settle(self, report: "Report", pair: tuple[Any, Any], outcome: "MessageResult | Failure") -> None:
-        """Say what became of a file."""
-        from kms_runtime.cli.progress import Failure  # noqa: PLC0415
-
-        source, target = pair
-        if not isinstance(outcome, Failure):
-            try:
-                return report.done(source, target, outcome, self._options)
-            except OSError as error:  # of --metadata-output
-                outcome = Failure.of(error)
-        self.codes.append(outcome.exit_code)
-        return report.failed(source, outcome, as_json=self._options["json"])
+    source, target = pair
+    try:
+        if makes_folders and not isinstance(target, S3Place):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        result: MessageResult = work.run(source, target, report, force=force)
+    except encryption.failures() as error:
+        return progress.Failure.of(error)
+    return result
 
 
 def _run(
@@ -211,17 +190,17 @@ def _run(
             each_pair = list(zip(inputs, file_streams.destinations(inputs, output, name_for), strict=True))
     except OSError as error:  # a name too long, a folder that may not be searched
         raise click.UsageError(shown(error)) from error
-    run = _Run(work, options, makes_folders=bool(found and writes))
+    attempt = partial(_attempt, work, force=options["force"], makes_folders=bool(found and writes))
     count = side_by_side.processes(len(each_pair)) if found and kind == "files" else 0
     with (
         side_by_side.terminable(),
         # Before the report: its bar moves by a thread, which a fork would not copy.
-        side_by_side.forked(run.attempt, each_pair, count) as outcomes,
+        side_by_side.forked(attempt, each_pair, count) as outcomes,
         progress.progress(quiet=options["quiet"]) as report,
     ):
 
         def process(pair: tuple[Any, Any]) -> None:
-            run.settle(report, pair, run.attempt(pair, report))
+            report.settle(pair, attempt(pair, report), options)
 
         if found is None:
             for pair in each_pair:
@@ -230,13 +209,13 @@ def _run(
             report.expect(len(each_pair), found.size)
             for pair, outcome, read in outcomes:
                 report.started(pair[0], None)(read)
-                run.settle(report, pair, outcome)
+                report.settle(pair, outcome, options)
             if not count:
                 side_by_side.on_threads(process, each_pair, report.stop, side_by_side.AT_A_TIME[kind])
     if found and not options["quiet"]:
         click.echo(
-            f"{len(each_pair) - len(run.codes)} files done, {len(run.codes)} failed, {found.done} there already, "
+            f"{len(each_pair) - len(report.codes)} files done, {len(report.codes)} failed, {found.done} there already, "
             f"{found.other} passed over",
             err=True,
         )
-    sys.exit(max(run.codes, default=0))
+    sys.exit(max(report.codes, default=0))

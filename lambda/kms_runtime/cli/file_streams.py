@@ -20,8 +20,6 @@ from kms_runtime.errors import SourceChanged
 if TYPE_CHECKING:
     from kms_runtime.s3.transfer import Tags
 
-SUFFIX = ".encrypted"
-
 
 def expand(patterns: Sequence[str]) -> list[Place]:
     """Return what ``patterns`` name; a pattern may be quoted, or come from a shell that does not expand it.
@@ -187,12 +185,7 @@ class Discarding:
         return self._digest.digest()
 
 
-def encrypted_name(name: str, suffix: str = SUFFIX) -> str:
-    """Return the name of the message that the file ``name`` is encrypted into."""
-    return name + suffix
-
-
-def decrypted_name(name: str, suffix: str = SUFFIX) -> str:
+def decrypted_name(name: str, suffix: str) -> str:
     """Return the name of the file that the message ``name`` is decrypted into."""
     stem = name.removesuffix(suffix)
     return f"{name}.decrypted" if stem in {name, "", ".", ".."} else stem

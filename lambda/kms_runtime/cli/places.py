@@ -84,10 +84,10 @@ def place(text: str) -> Place:
 
 
 class FilePath(click.Path):
-    """A file of an option or argument, as a ``Path``."""
+    """A file of an option or argument, as a ``Path``; one that need not exist may also be written only."""
 
-    def __init__(self, **rules: bool) -> None:
-        super().__init__(dir_okay=False, path_type=Path, **rules)
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(exists=exists, readable=exists, dir_okay=False, path_type=Path)
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         """Refuse also what no file can be named."""

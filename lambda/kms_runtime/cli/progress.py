@@ -51,7 +51,7 @@ class Failure:
 
 
 class Report:
-    """A progress bar per file on standard error, if that is a terminal; failures always."""
+    """A progress bar per file on standard error, if that is a terminal; failures always, and their exit ``codes``."""
 
     def __init__(self, console: Console, bar: Progress) -> None:
         self._console = console
@@ -60,6 +60,7 @@ class Report:
         self._begun, self._files, self._read = 0, 0, 0
         self._lock = Lock()
         self._stopped = False
+        self.codes: list[int] = []
 
     def stop(self) -> None:
         """End every file that is being processed, at its next read."""
@@ -97,6 +98,16 @@ class Report:
         with self._lock:
             found, self._read = self._read, 0
         return found
+
+    def settle(self, pair: tuple[Place, Place], outcome: MessageResult | Failure, options: Mapping[str, Any]) -> None:
+        """Say what became of a file, and keep the exit code of one that failed."""
+        if not isinstance(outcome, Failure):
+            try:
+                return self.done(*pair, outcome, options)
+            except OSError as error:  # of --metadata-output
+                outcome = Failure.of(error)
+        self.codes.append(outcome.exit_code)
+        return self.failed(pair[0], outcome, as_json=options["json"])
 
     def done(self, source: Place, target: Place, result: MessageResult, options: Mapping[str, Any]) -> None:
         """Say what became of ``source``, wherever ``options`` ask for it."""

@@ -117,7 +117,7 @@ def _target(root: Place, source: _Source, name: str) -> Place:
 def _is_there(source: _Source, target: Place, written: Mapping[str, int], is_result: Callable[[Path], bool]) -> bool:
     if isinstance(target, S3Place):
         return source.modified is not None and written.get(target.key, 0) > source.modified
-    found = _facts(target)
+    found = _facts(target, OSError)
     return found is not None and found.st_mtime_ns == source.modified and is_result(target)
 
 
@@ -151,7 +151,7 @@ def _walk(root: Path, output: Place | None) -> Iterator[_Source]:
         for name in sorted(names):
             file = Path(folder, name)
             parts = file.parent.relative_to(root).parts
-            found = _source_facts(file)
+            found = _facts(file, FileNotFoundError)  # one that cannot be looked at is an error, never passed over
             yield _Source(file, parts, found.st_size, found.st_mtime_ns) if found else _Source(file, parts)
 
 
@@ -159,18 +159,10 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _source_facts(file: Path) -> os.stat_result | None:
-    """Return the facts of a regular file, or None; a file that cannot be looked at is an error, never passed over."""
+def _facts(file: Path, missing: type[OSError]) -> os.stat_result | None:
+    """Return the facts of a regular file, or None if it is another or ``missing`` is raised: a link to nothing."""
     try:
         found = file.stat()
-    except FileNotFoundError:
-        return None  # a link to nothing
-    return found if stat.S_ISREG(found.st_mode) else None
-
-
-def _facts(file: Path) -> os.stat_result | None:
-    try:
-        found = file.stat()
-    except OSError:
+    except missing:
         return None
     return found if stat.S_ISREG(found.st_mode) else None

@@ -10,11 +10,15 @@ from typing import Any
 from kms_runtime.backoff import Backoff
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KeyPairSpecNotAllowed
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import Settings, kms_client, kms_client_without_retries, required_variable
+from kms_runtime.handlers.settings import (
+    kms_client,
+    kms_client_without_retries,
+    required_variable,
+    settings_and_context,
+)
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, sign_with_pair
 from kms_runtime.key_pairs.data_key_pairs import DataKeyPair, make_data_key_pair, make_data_key_pair_with_private_key
-from kms_runtime.message.context import effective_context
 from kms_runtime.message.suite import wipe
 
 _pair_request = validator("data_key_pairs/generate_request")
@@ -65,9 +69,7 @@ def decrypt(event: Event, _context: Any) -> Response:
 
 
 def _common(request: Event) -> dict[str, Any]:
-    settings = Settings.read(os.environ)
-    given = request.get("encryptionContext", {})
-    context = effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
+    settings, context = settings_and_context(request.get("encryptionContext", {}))
     return {"key_arn": settings.key_arn, "encryption_context": context}
 
 

@@ -15,11 +15,10 @@ from kms_runtime.handlers.envelope_requests import (
     parse_request,
 )
 from kms_runtime.handlers.outcome import LOG, defect, loggable
-from kms_runtime.handlers.settings import Settings, kms_client, required_variable, s3_client
+from kms_runtime.handlers.settings import Settings, kms_client, required_variable, s3_client, settings_and_context
 from kms_runtime.handlers.validation import Response, validator
 from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.keyrings.kms import KmsKeyring
-from kms_runtime.message.context import effective_context
 from kms_runtime.s3 import ObjectResult, S3Object
 from kms_runtime.s3.latest import Transfer, transfer_latest
 
@@ -83,7 +82,7 @@ class EnvelopeWork:
 
     def _run_inline(self, inline: Inline, event: Any) -> Response:
         valid = inline.validate(event)
-        settings, context = _settings_and_context(valid.get("encryptionContext", {}))
+        settings, context = settings_and_context(valid.get("encryptionContext", {}))
         return inline.run(valid, keyring=self.keyring(settings), encryption_context=context)
 
     def _run_queued(self, event: Any) -> Response:
@@ -114,7 +113,7 @@ class EnvelopeWork:
         return responses
 
     def _process(self, request: EnvelopeRequest) -> Response:
-        settings, context = _settings_and_context(request.encryption_context)
+        settings, context = settings_and_context(request.encryption_context)
         source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), request.source_key, request.source_version_id)
         keyring = self.keyring(settings)
         if request.byte_range:
@@ -136,11 +135,6 @@ class EnvelopeWork:
                 tags=_tags(),
             )
         )
-
-
-def _settings_and_context(given: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
-    settings = Settings.read(os.environ)
-    return settings, effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
 
 
 def _tags() -> "Tags":

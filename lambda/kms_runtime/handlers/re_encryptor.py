@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import Settings, kms_client, names_variable
+from kms_runtime.handlers.settings import kms_client, names_variable, settings_and_context
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
-from kms_runtime.message.context import effective_context
 from kms_runtime.secrets.symmetric import SYMMETRIC, Side, check_kept
 from kms_runtime.secrets.symmetric import re_encrypt as re_encrypt_ciphertext
 
@@ -39,6 +38,5 @@ def re_encrypt(event: Event, _context: Any) -> Response:
 
 def _side(prefix: str, given: Mapping[str, str]) -> Side:
     variables = {name.removeprefix(prefix): value for name, value in os.environ.items() if name.startswith(prefix)}
-    settings = Settings.read(variables)
-    context = effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
+    settings, context = settings_and_context(given, variables)
     return Side(settings.key_arn, context, variables.get("ALGORITHM") or SYMMETRIC)

@@ -3,13 +3,11 @@
 Events and responses: ``schemas/secret_cipher.json``.
 """
 
-import os
 from typing import Any
 
 from kms_runtime.handlers.outcome import logged
-from kms_runtime.handlers.settings import Settings, kms_client
+from kms_runtime.handlers.settings import kms_client, settings_and_context
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
-from kms_runtime.message.context import effective_context
 from kms_runtime.secrets.symmetric import decrypt_secret, encrypt_secret
 
 _encrypt_request = validator("secret_cipher/encrypt_request")
@@ -33,9 +31,7 @@ def decrypt(event: Event, _context: Any) -> Response:
 
 
 def _common(event: Event) -> dict[str, Any]:
-    settings = Settings.read(os.environ)
-    given = event.get("encryptionContext", {})
-    context = effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
+    settings, context = settings_and_context(event.get("encryptionContext", {}))
     return {"key_arn": settings.key_arn, "encryption_context": context, "kms_client": kms_client()}
 
 

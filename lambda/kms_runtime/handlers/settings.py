@@ -1,6 +1,7 @@
 """The functions' configuration from environment variables, and their boto3 clients, each made on first use."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -45,6 +46,16 @@ class Settings:
         return cls(
             required_variable(environment, "KEY_ARN"), fixed, names_variable(environment, "REQUIRED_CONTEXT_KEYS")
         )
+
+
+def settings_and_context(
+    given: Mapping[str, str], environment: Mapping[str, str] = os.environ
+) -> tuple[Settings, dict[str, str]]:
+    """Return the settings, and the encryption context of a request that gives ``given``; errors as of both."""
+    from kms_runtime.message.context import effective_context  # noqa: PLC0415 - most functions have no messages
+
+    settings = Settings.read(environment)
+    return settings, effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
 
 
 def required_variable(environment: Mapping[str, str], name: str) -> str:
