@@ -233,8 +233,8 @@ Written by `docs/keys/catalogue.py`; do not edit. Each is raised before anything
 `tests/infrastructure/test_public_surface.py` runs each app and its nearest neighbor, which is accepted, and
 shows that this message is gone once its check is removed.
 
-The checks read properties as the L1 constructs hold them. What `add_property_override` writes is merged into the
-template after every check of the AWS CDK: set the property itself (`key.resource.key_spec = …`) and it is checked.
+The checks read properties as the L1 constructs hold them. An override (`add_property_override`) that changes a key, or
+puts a resource under one, is refused when the templates are written: set the property itself (`key.resource.key_spec`).
 
 Whether an immutable property changed can be known where the deployed templates are at hand, such as the `cdk.out` of
 the last deployment: `cdk synth -c kms-patterns:deployed=FOLDER` compares with them.

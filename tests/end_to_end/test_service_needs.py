@@ -341,6 +341,10 @@ def schedule(stack: cdk.Stack, key: EncryptionKey, _: iam.Role) -> None:
     scheduler.Schedule(stack, "It", schedule=rate, target=target, key=key)
 
 
+def sources(stack: cdk.Stack, key: EncryptionKey, _: iam.Role) -> None:
+    lambda_.LayerVersion(stack, "It", code=lambda_.Code.from_bucket(s3.Bucket(stack, "B", encryption_key=key), "x.zip"))
+
+
 NEEDS = {
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
     "s3": Need(bucket_that_notifies, user="Decrypt GenerateDataKey", service="GenerateDataKey* Decrypt"),
@@ -415,6 +419,8 @@ NEEDS = {
         lambda stack, key, _: backup.BackupVault(stack, "It", encryption_key=key),
         creator="CreateGrant GenerateDataKey Decrypt RetireGrant DescribeKey",
     ),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    "s3-sources": Need(sources, creator="Decrypt"),
     # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "cloudwatch": Need(alarm, service="GenerateDataKey* Decrypt"),
     # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html

@@ -443,7 +443,7 @@ def test_access_logs_go_to_the_given_bucket(stack, key, synth):
 
 
 def test_access_logs_into_a_bucket_under_a_named_key_are_refused(stack, key, bucket):
-    with pytest.raises(RuntimeError, match="a service has no role ARN"):
+    with pytest.raises(RuntimeError, match=r"give an s3\.Bucket with BucketEncryption\.S3_MANAGED"):
         EncryptedBucket(stack, "Other", encryption_key=key, server_access_logs_bucket=bucket)
 
 

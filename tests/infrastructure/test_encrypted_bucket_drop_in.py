@@ -7,13 +7,20 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudfront as cloudfront
+from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as pipeline_actions
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_elasticloadbalancing as balancing
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_deployment as deployment
+from aws_cdk import aws_stepfunctions as stepfunctions
 from aws_cdk.assertions import Annotations, Match
 
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyAccess, KeyLifecycle
@@ -38,6 +45,11 @@ def bucket(stack, key):
 
 def properties(template, kind):
     return [item["Properties"] for item in template["Resources"].values() if item["Type"] == kind]
+
+
+def key_statements(template):
+    (found,) = properties(template, "AWS::KMS::Key")
+    return found["KeyPolicy"]["Statement"]
 
 
 def actions_on(template, role_id, bucket_id):
@@ -286,3 +298,69 @@ def test_methods_have_the_parameters_of_those_of_the_cdk():
     )
 
     assert ours == of_the_cdk
+
+
+def code(stack, bucket):
+    source = lambda_.Code.from_bucket(bucket, "code.zip")
+    lambda_.Function(stack, "It", runtime=lambda_.Runtime.PYTHON_3_14, handler="i.h", code=source)
+
+
+def layer(stack, bucket):
+    lambda_.LayerVersion(stack, "It", code=lambda_.Code.from_bucket(bucket, "layer.zip"))
+
+
+def table(stack, bucket):
+    source = dynamodb.ImportSourceSpecification(bucket=bucket, input_format=dynamodb.InputFormat.dynamo_db_json())
+    id_ = dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING)
+    dynamodb.Table(stack, "It", partition_key=id_, import_source=source)
+
+
+def interface(stack, bucket):
+    apigateway.SpecRestApi(stack, "It", api_definition=apigateway.ApiDefinition.from_bucket(bucket, "api.json"))
+
+
+def machine(stack, bucket):
+    source = stepfunctions.CfnStateMachine.S3LocationProperty(bucket=bucket.bucket_name, key="machine.json")
+    stepfunctions.CfnStateMachine(stack, "It", role_arn="arn", definition_s3_location=source)
+
+
+@pytest.mark.parametrize("make", [code, layer, table, interface, machine])
+def test_role_that_deploys_decrypts_what_a_new_resource_is_made_from(make, stack, key, bucket, synth):
+    make(stack, bucket)
+
+    (found,) = [it for it in key_statements(synth(stack)) if it.get("Sid", "").startswith("AllowDeployment")]
+    assert found["Action"] == "kms:Decrypt"
+    assert found["Condition"]["StringEquals"] == {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}
+
+
+def inline_code(stack, _):
+    source = lambda_.Code.from_inline("x")
+    lambda_.Function(stack, "It", runtime=lambda_.Runtime.PYTHON_3_14, handler="i.h", code=source)
+
+
+def test_code_that_is_not_in_the_bucket_adds_nothing(stack, key, bucket, synth):
+    inline_code(stack, bucket)
+
+    assert "AllowDeployment" not in str(key_statements(synth(stack)))
+
+
+def distribution(stack, bucket):
+    origin = origins.HttpOrigin("example.com")
+    cloudfront.Distribution(stack, "It", default_behavior=cloudfront.BehaviorOptions(origin=origin), log_bucket=bucket)
+
+
+def classic_balancer(stack, bucket):
+    logs = balancing.CfnLoadBalancer.AccessLoggingPolicyProperty(enabled=True, s3_bucket_name=bucket.bucket_name)
+    balancing.CfnLoadBalancer(stack, "It", listeners=[], access_logging_policy=logs)
+
+
+def logged_bucket(stack, bucket):
+    logs = s3.CfnBucket.LoggingConfigurationProperty(destination_bucket_name=bucket.bucket_name)
+    s3.CfnBucket(stack, "It", logging_configuration=logs)
+
+
+@pytest.mark.parametrize("make", [distribution, classic_balancer, logged_bucket])
+def test_logs_that_aws_writes_under_no_such_key_are_pointed_out(make, stack, key, bucket):
+    make(stack, bucket)
+
+    Annotations.from_stack(stack).has_warning("/Stack/Key", Match.string_like_regexp("writes logs to Stack/Bucket"))

@@ -44,6 +44,8 @@ def other(app):
         ),
         (iam.OrganizationPrincipal("o-1234567890"), "every role and user of the organization"),
         (iam.CompositePrincipal(iam.AnyPrincipal(), iam.AnyPrincipal()), "grant each of them"),
+        (iam.PrincipalWithConditions(iam.StarPrincipal(), {"Bool": {"aws:SecureTransport": "true"}}), "conditions={…}"),
+        (iam.SessionTagsPrincipal(iam.StarPrincipal()), r"conditions=\{…\} on aws:PrincipalTag"),
     ],
 )
 def test_whoever_is_no_single_role_or_user_is_refused(principal, reason, key):

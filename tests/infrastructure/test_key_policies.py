@@ -455,3 +455,57 @@ def test_conditions_that_differ_in_a_joined_reference_stay_apart(stack, role, sy
     found = key_statements(synth(stack))[1:]
     contexts = [it["Condition"]["StringEquals"]["kms:EncryptionContext:tenant"] for it in found]
     assert contexts == [{"Fn::Join": ["", [{"Ref": f"Tenant{name}"}, "/data"]]} for name in ("One", "Two")]
+
+
+def queue_of(key):
+    return sqs.Queue(key.stack, "Queue").node.default_child
+
+
+def nested_topic_of(key):
+    return sns.Topic(cdk.NestedStack(key.stack, "Nested"), "Topic").node.default_child
+
+
+def topic_of_another_stack(key):
+    here = cdk.Environment(account=key.stack.account, region=key.stack.region)
+    return sns.Topic(cdk.Stack(key.node.root, "Other", env=here), "Topic").node.default_child
+
+
+def table_of(key):
+    id_ = dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING)
+    return dynamodb.Table(key.stack, "Table", partition_key=id_).node.default_child
+
+
+def itself(key):
+    return key.node.default_child
+
+
+@pytest.mark.parametrize(
+    ("make", "override", "message"),
+    [
+        (queue_of, ("KmsMasterKeyId", None), "Stack#Queue.*an override names the key at KmsMasterKeyId"),
+        (nested_topic_of, ("KmsMasterKeyId", None), "Stack/Nested#Topic.*an override names the key"),
+        (topic_of_another_stack, ("KmsMasterKeyId", None), "Other#Topic.*an override names the key"),
+        (table_of, ("SSESpecification.KMSMasterKeyId", None), "names the key at SSESpecification.KMSMasterKeyId"),
+        (itself, ("KeyPolicy.Statement.0.Action", "kms:*"), "Stack/Key: an override changes KeyPolicy"),
+        (itself, ("EnableKeyRotation", False), "an override changes EnableKeyRotation"),
+        (itself, ("KeySpec", "RSA_2048"), "an override changes KeySpec"),
+    ],
+)
+def test_override_past_the_checks_is_refused(make, override, message, stack, synth, capfd):
+    key = EncryptionKey(stack, "Key")
+    path, value = override
+    make(key).add_property_override(path, key.key_arn if value is None else value)
+
+    with pytest.raises(RuntimeError, match="ValidationFailed") as caught:
+        synth(stack)
+    assert re.search(message, f"{caught.value}{''.join(capfd.readouterr())}")
+
+
+def test_property_that_is_set_and_override_that_no_check_is_about_pass(stack, synth):
+    key = EncryptionKey(stack, "Key")
+    queue_of(key).kms_master_key_id = key.key_arn
+    itself(key).add_property_override("Description", "Orders")
+    delegated = EncryptionKey(stack, "Delegated", access=KeyAccess.DELEGATED)
+    table_of(delegated).add_property_override("SSESpecification.KMSMasterKeyId", delegated.key_arn)
+
+    assert "Orders" in str(synth(stack))

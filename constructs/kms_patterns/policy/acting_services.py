@@ -142,3 +142,34 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
     ),
 }
 """Name, as the ``allow_…`` methods take it -> its row."""
+
+BY_DEPLOYMENT: Final = "s3-sources"
+"""Row of what the role that deploys reads from a bucket to create a resource."""
+WITHOUT_KEY: Final = ""
+NAMING: Final[Mapping[str, Mapping[str, str]]] = {
+    "AWS::ApiGateway::RestApi": {"bodyS3Location": BY_DEPLOYMENT},
+    "AWS::ApiGatewayV2::Api": {"bodyS3Location": BY_DEPLOYMENT},
+    "AWS::CloudFront::Distribution": {"distributionConfig.logging": WITHOUT_KEY},
+    "AWS::CloudWatch::Alarm": {"": "cloudwatch"},
+    "AWS::CloudWatch::CompositeAlarm": {"": "cloudwatch"},
+    "AWS::CloudTrail::Trail": {"": "cloudtrail"},
+    "AWS::DynamoDB::Table": {"importSourceSpecification": BY_DEPLOYMENT},
+    "AWS::EC2::FlowLog": {"": "delivery.logs"},
+    "AWS::ElasticLoadBalancing::LoadBalancer": {"accessLoggingPolicy": WITHOUT_KEY},
+    "AWS::Events::Rule": {"targets": "events"},
+    "AWS::Lambda::Function": {"code": BY_DEPLOYMENT},
+    "AWS::Lambda::LayerVersion": {"content": BY_DEPLOYMENT},
+    "AWS::S3::Bucket": {"inventoryConfigurations": "s3", "loggingConfiguration": WITHOUT_KEY},
+    "AWS::SES::ReceiptRule": {"rule": "ses"},
+    "AWS::SNS::Subscription": {"endpoint": "sns"},
+    "AWS::StepFunctions::StateMachine": {"definitionS3Location": BY_DEPLOYMENT},
+    "AWS::Synthetics::Canary": {"code": BY_DEPLOYMENT},
+    "Custom::S3BucketNotifications": {"NotificationConfiguration": "s3"},
+}
+"""CloudFormation type -> property that names topics, queues or buckets, empty for all -> row of their user.
+
+Without a row, for logs that AWS writes to no bucket under a key that names its users:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html,
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging-legacy-s3.html and
+https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/enable-access-logs.html
+"""

@@ -226,6 +226,8 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=_STORAGE_GRANT,
         resources={"AWS::Backup::BackupVault": ("encryptionKeyArn",)},
     ),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html: code and data of new resources.
+    "s3-sources": ServiceUse("s3", creation=(DECRYPT,)),
     **ACTING,
 }
 """Name, as the ``allow_…`` methods take it -> its row."""

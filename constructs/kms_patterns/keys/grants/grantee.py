@@ -34,6 +34,8 @@ _ADVICE = {
     iam.FederatedPrincipal: "grant the role that its users assume",
     iam.OrganizationPrincipal: "that is every role and user of the organization; grant single roles of it",
     iam.Group: "a group does not call AWS; grant its users or, better, a role",
+    iam.PrincipalWithConditions: "grant the role itself, and give its conditions to the grant: conditions={…}",
+    iam.SessionTagsPrincipal: "grant the role itself, with conditions={…} on aws:PrincipalTag",
     iam.UnknownPrincipal: "its role is not known; import it with its role, as in from_function_attributes(role=…)",
 }
 
@@ -200,6 +202,11 @@ def unique_id(grantee: Grantee, key: KeyInApp) -> Conditions:
 
 
 def _no_arn(principal: Any) -> str:
+    if getattr(principal, "service", "") == "logging.s3.amazonaws.com":
+        return (
+            "S3 writes server access logs to buckets under SSE-S3 alone, and they would be lost: give an s3.Bucket "
+            "with BucketEncryption.S3_MANAGED for the logs (server_access_logs_bucket)"
+        )
     advice = next((text for kind, text in _ADVICE.items() if isinstance(principal, kind)), "it has no role or user ARN")
     return (
         f"a key policy names single roles and users, and {type(principal).__name__} is neither: {advice}. "

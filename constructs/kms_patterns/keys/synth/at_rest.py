@@ -2,26 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import jsii
-from aws_cdk import Annotations, CfnResource, IAspect, Stack
+from aws_cdk import CfnResource, IAspect, Stack
 from constructs import IConstruct
 
 from kms_patterns.keys.environment import arn_of, home_of, stack_of
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_statements import unbind
 from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.keys.key_options import KeyAccess
-from kms_patterns.keys.synth.deliveries import (
-    DELIVERING,
-    RECEIVING,
-    Delivery,
-    deliveries,
-    delivers,
-    let_in,
-)
+from kms_patterns.keys.synth.deliveries import RECEIVING, Delivery, deliveries, let_in
 from kms_patterns.keys.synth.visited_resource import (
     VisitedResource,
     at,
@@ -34,6 +26,7 @@ from kms_patterns.keys.synth.visited_resource import (
     names,
     resolved_by_path,
     warn_of_role,
+    warn_of_unknown,
 )
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.services import BY_ROLE, LAUNCHED, SERVICES, UNBOUND
@@ -80,6 +73,8 @@ class AtRest:
         """Construct path of a topic, queue or bucket -> its key."""
         self.encrypted: list[tuple[CfnResource | str, GrantTarget, str]] = []
         """A resource under a key, or the ARN of one that the app imports, the key, and the row of its service."""
+        self.seen: list[tuple[CfnResource, str, str]] = []
+        """A resource, place of a property in small letters, and what that names of the keys."""
         self._regions: dict[str, str] = {}
         self._waiting: dict[str, list[Delivery]] = {}
         self._topics: set[str] = set()
@@ -119,10 +114,10 @@ class AtRest:
         if (kind := class_of_resource(node)).startswith(_NEVER_AT_REST):
             return
         visited = VisitedResource(node, kind)
-        if kind in DELIVERING and delivers(kind, visited.resolved):
-            for delivery in deliveries(kind, visited.path, visited.given, visited.stack):
-                self._deliver(delivery)
+        for delivery in deliveries(visited):
+            self._deliver(delivery)
         named = list(self._named(visited))
+        self.seen += [(node, ".".join(where).lower(), name) for where, name in named]
         if named:
             self._serve_all(visited, named)
 
@@ -148,7 +143,7 @@ class AtRest:
             elif where[0] in _BY_ROLE.get(kind, ()) and is_granted_to_its_role(self._keys[name], visited):
                 continue
             elif not services and _encrypts(where):
-                _warn_of_unknown(self._keys[name], visited, ".".join(where), _LAUNCHED.get(kind), has_row=bool(rows))
+                warn_of_unknown(self._keys[name], visited, ".".join(where), _LAUNCHED.get(kind), has_row=bool(rows))
 
     def _receive(self, path: str, key: GrantTarget, *, topic: bool) -> None:
         self.under[path] = key
@@ -189,6 +184,19 @@ class AtRest:
         self._unasked.clear()
         return self._texts
 
+    def encrypting(self, properties: Any, name_of: Callable[[Any], str]) -> Iterator[tuple[str, str, GrantTarget]]:
+        """Yield where the template of a resource names a key for encryption, the name of the key, and the key.
+
+        Args:
+            properties: The properties of the resource in its template.
+            name_of: Gives what a part of the template refers to, as :meth:`add` has the keys.
+        """
+        for where, text in names(properties):
+            if _encrypts(where) and not any(_DATA.fullmatch(name) for name in where):
+                name = name_of(json.loads(text) if text.startswith("{") else text)
+                if name in self._keys:
+                    yield ".".join(where), name, self._keys[name]
+
     def _home(self, name: str) -> str:
         if name not in self._regions:
             self._regions[name] = str(self._keys[name].env.region)
@@ -213,29 +221,6 @@ def _unbound(key: GrantTarget, resource: VisitedResource, principal: str) -> str
         "(confused deputy), and without one the creation fails (InsufficientEncryptionPolicyException). Give it a "
         "kms.Key of its own, or leave it to the AWS owned key"
     )
-
-
-def _warn_of_unknown(
-    key: GrantTarget, resource: VisitedResource, where: str, launched: str | None, *, has_row: bool
-) -> None:
-    """Say that a resource may be encrypted under a key, and that the table does not list what its service needs."""
-    if key.access is not KeyAccess.NAMED or launched in key.services_with_creators:
-        return
-    what = f"{resource.path} ({resource.type}) names this key at {where}, and "
-    if launched is not None:
-        what += (
-            "what is launched from it is created by another role than the one that deploys: nothing was allowed. Call "
-            f"allow_use_through({launched!r}, role, create=True) with the role that launches; that of Auto Scaling is "
-            "its service-linked role, with key_policy_only=True"
-        )
-    else:
-        unknown = "has no row for this property" if has_row else "has no row for it"
-        what += (
-            f"kms_patterns.policy.services {unknown}: nothing was allowed for its creation or use. If it encrypts "
-            "under the key, allow that with grant_operations(role, …, via_service=…), or make the key with "
-            "access=KeyAccess.DELEGATED; then acknowledge this warning"
-        )
-    Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownService:{resource.path}", what)
 
 
 def _encrypts(where: tuple[str, ...]) -> bool:

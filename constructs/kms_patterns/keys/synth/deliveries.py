@@ -4,6 +4,7 @@ A topic policy may let an alarm publish; without the key the message is lost, an
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,37 +14,27 @@ from typing import Any, Final
 from aws_cdk import Annotations, Stack
 
 from kms_patterns.keys.environment import home_of, stack_of
+from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.keys.synth.visited_resource import NOTIFICATIONS, resolved_by_path
+from kms_patterns.keys.synth.visited_resource import NOTIFICATIONS, VisitedResource, at, class_of, resolved_by_path
+from kms_patterns.policy.acting_services import BY_DEPLOYMENT, NAMING, WITHOUT_KEY
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
 from kms_patterns.policy.guardrails import is_account
 from kms_patterns.policy.services import SERVICES
 
 RECEIVING: Final = ("s3", "sns", "sqs")
 """Rows of the services that encrypt what another one delivers."""
-_BY_NAME: Final[Mapping[str, tuple[str, str]]] = {
-    "aws-cdk-lib.aws_cloudwatch.CfnAlarm": ("cloudwatch", ""),
-    "aws-cdk-lib.aws_cloudwatch.CfnCompositeAlarm": ("cloudwatch", ""),
-    "aws-cdk-lib.aws_cloudtrail.CfnTrail": ("cloudtrail", ""),
-    "aws-cdk-lib.aws_ec2.CfnFlowLog": ("delivery.logs", ""),
-    "aws-cdk-lib.aws_events.CfnRule": ("events", "targets"),
-    "aws-cdk-lib.aws_s3.CfnBucket": ("s3", "inventoryConfigurations"),
-    "aws-cdk-lib.aws_ses.CfnReceiptRule": ("ses", "rule"),
-}
-"""L1 class -> row of the service that delivers to what its properties name, and the one that does; empty: all do."""
+_NAMING: Final = {kind if kind == NOTIFICATIONS else class_of(kind): named for kind, named in NAMING.items()}
 _POLICIES: Final[Mapping[str, str]] = {
     "aws-cdk-lib.aws_s3.CfnBucketPolicy": "bucket",
     "aws-cdk-lib.aws_sns.CfnTopicPolicy": "topics",
     "aws-cdk-lib.aws_sqs.CfnQueuePolicy": "queues",
 }
 """L1 class -> property that names the resources whose policy it is."""
-_BY_POLICY_OR_NAME: Final[Mapping[str, tuple[str, str]]] = {
-    "aws-cdk-lib.aws_sns.CfnSubscription": ("sns", "endpoint"),
-    NOTIFICATIONS: ("s3", "NotificationConfiguration"),
-}
-"""As :data:`_BY_NAME`; what these name has a policy if the app makes it, and is served by that: only the rest is."""
-_NAMING: Final = {**_BY_NAME, **_BY_POLICY_OR_NAME}
-DELIVERING: Final = {*_NAMING, *_POLICIES}
+_WITH_POLICY: Final = ("aws-cdk-lib.aws_sns.CfnSubscription", NOTIFICATIONS)
+"""What these name has a policy if the app makes it, and is served by that: only what is imported is served by name."""
+_IMPORTED: Final = re.compile(r"arn:|\{")
+_LIVE: Final = re.compile(r"Token\[|arn:| object at 0x")
 _ANY: Final = ":*:*:*"
 _COLONS: Final = 5
 TO_TOPICS: Final = {"events": "events-to-topics"}
@@ -67,6 +58,7 @@ class Delivery:
         by: Construct path of what makes the service deliver.
         sources: Resources for which it delivers, where a policy names them.
         account: The account of the source, where that is known.
+        stack: The stack of what makes the service deliver, where a property does.
     """
 
     service: str
@@ -74,36 +66,22 @@ class Delivery:
     by: str
     sources: tuple[str, ...] = ()
     account: str = ""
+    stack: Stack | None = None
 
 
-def delivers(kind: str, resolved: Mapping[str, Any]) -> bool:
-    """Return whether a resource makes AWS services deliver.
-
-    Args:
-        kind: L1 class of the resource.
-        resolved: Its properties, resolved.
-    """
-    if kind in _NAMING:
-        member = _NAMING[kind][1]
-        return not member or bool(resolved.get(member))
-    return any(_delivers(statement) for statement in _statements(resolved.get("policyDocument")))
-
-
-def deliveries(kind: str, by: str, given: Mapping[str, Any], stack: Stack) -> Iterator[Delivery]:
-    """Yield what a resource that :func:`delivers` makes AWS services deliver.
-
-    Args:
-        kind: L1 class of the resource, one of :data:`DELIVERING`.
-        by: Its construct path.
-        given: Its properties, as they are: by path, each token is a request of its own to the CDK's process.
-        stack: Its stack.
-    """
-    if kind in _NAMING:
-        service, member = _NAMING[kind]
-        named = dict.fromkeys(_texts(resolved_by_path(given.get(member) if member else given, stack)))
+def deliveries(visited: VisitedResource) -> Iterator[Delivery]:
+    """Yield what a resource makes AWS services deliver, and what is read to create it."""
+    kind, given, stack = visited.kind, visited.given, visited.stack
+    for where, service in _NAMING.get(kind, {}).items():
+        member, *below = where.split(".")
+        # A text without a reference is asked nothing of the CDK's process.
+        if member and not (_LIVE.search(str(given.get(member))) and at(visited.resolved, (member, *below))):
+            continue
+        named = at(resolved_by_path(given.get(member) if member else given, stack), tuple(below))
         # Of what is imported the name is its ARN, of what the app makes its construct path.
-        found = [text for text in named if kind in _BY_NAME or text.startswith(("arn:", "{"))]
-        yield from (Delivery(service, text, by, account=home_of(stack).account) for text in found)
+        found = [text for text in dict.fromkeys(_texts(named)) if kind not in _WITH_POLICY or _IMPORTED.match(text)]
+        yield from (Delivery(service, it, visited.path, account=home_of(stack).account, stack=stack) for it in found)
+    if kind not in _POLICIES or not any(_delivers(it) for it in _statements(visited.resolved.get("policyDocument"))):
         return
     properties = resolved_by_path(given, stack)
     targets = list(_texts(properties.get(_POLICIES[kind], ())))
@@ -113,7 +91,7 @@ def deliveries(kind: str, by: str, given: Mapping[str, Any], stack: Stack) -> It
             accounts = {arn.split(":")[4] for arn in sources if arn.count(":") >= _COLONS}
             accounts |= {*_sources(statement, "aws:sourceaccount")}
             for name, target, account in product(_services(statement), targets, sorted(accounts - {""}) or [""]):
-                yield Delivery(name, target, by, sources, account)
+                yield Delivery(name, target, visited.path, sources, account)
 
 
 def _statements(document: Any) -> Iterator[Mapping[str, Any]]:
@@ -146,6 +124,22 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
         delivery: What is delivered.
         topic: Whether it is delivered to a topic.
     """
+    if delivery.service == BY_DEPLOYMENT and delivery.stack is not None:
+        try:
+            key.serve_resources_of(BY_DEPLOYMENT, delivery.stack)
+        except GrantRefused as error:
+            _warn(key, delivery, BY_DEPLOYMENT, str(error))
+        return
+    if delivery.service == WITHOUT_KEY:
+        _warn(
+            key,
+            delivery,
+            "logs",
+            f"{delivery.by} writes logs to {delivery.target}, whose default encryption is under this key: AWS writes "
+            "such logs to buckets under SSE-S3 alone, so they would be lost, or the creation fails. Give it an "
+            "s3.Bucket under SSE-S3 (Amazon CloudFront also logs through AWS::Logs::Delivery, which this key serves)",
+        )
+        return
     service = TO_TOPICS.get(delivery.service, delivery.service) if topic else delivery.service
     use = SERVICES.get(service)
     principal = str(use.principal if use is not None else service)
@@ -159,13 +153,20 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
         allow(service, source_account=away if away != own else None)
         return
     call = f"allow_service({service!r})" if use is not None else "add_to_resource_policy(…)"
-    Annotations.of(key).add_warning_v2(
-        f"kms-patterns:UnservedDelivery:{principal}:{delivery.target}",
+    _warn(
+        key,
+        delivery,
+        principal,
         f"{delivery.by} makes {principal} deliver to {delivery.target}, which is encrypted under this key, and the key "
         f"policy does not let it: what it delivers would be lost. Call {call} with {GENERATE_DATA_KEY} and kms:Decrypt "
         f"for that service under {'the topic as encryption context' if without_source else 'aws:SourceAccount'}, or "
-        "have the owner of the key do so; then acknowledge this warning",
+        "have the owner of the key do so",
     )
+
+
+def _warn(key: GrantTarget, delivery: Delivery, principal: str, text: str) -> None:
+    rule = f"kms-patterns:UnservedDelivery:{principal}:{delivery.target}"
+    Annotations.of(key).add_warning_v2(rule, f"{text}; then acknowledge this warning")
 
 
 def _is_let_in(

@@ -6,11 +6,23 @@ One check finds roles that the key policy refers to and that, by an inline polic
 import json
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
 
 import jsii
-from aws_cdk import Aspects, CfnResource, Stack, Stage
+from aws_cdk import (
+    Aspects,
+    CfnResource,
+    IPolicyValidationContext,
+    IPolicyValidationPlugin,
+    PolicyValidationPluginReport,
+    PolicyViolatingResource,
+    PolicyViolation,
+    Stack,
+    Stage,
+    Validations,
+)
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct, IValidation
 
@@ -18,7 +30,7 @@ from kms_patterns.keys.environment import path_of, stack_of
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.at_rest import AtRest
 from kms_patterns.keys.synth.identity_statements import identity_statements
-from kms_patterns.keys.synth.template_checks import DEPLOYED_CONTEXT, policy_limits, template_checks
+from kms_patterns.keys.synth.template_checks import DEPLOYED_CONTEXT, overridden, policy_limits, template_checks
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.keys.synth.void_grants import Callers, on_aliases, void_grants
 from kms_patterns.keys.synth.void_uses import uses_without_key
@@ -111,6 +123,7 @@ def _checks_of_stage(key: IConstruct) -> "SynthChecks":
         found = _AtRestWithChecks(stage)
         aspects.add(found, priority=AtRest.PRIORITY)
         stage.node.add_validation(found.checks)
+        Validations.of(stage).add_plugins(_Templates(found.checks))
     return found.checks
 
 
@@ -121,11 +134,17 @@ class SynthChecks:
     def __init__(self, stage: IConstruct, at_rest: AtRest) -> None:
         self._stage, self.at_rest = stage, at_rest
         self.keys: list[KeyInApp] = []
+        self.latest: tuple[TemplateView, References] | None = None
+
+    def read(self) -> tuple[TemplateView, References]:
+        """Return the app as it is now."""
+        view = TemplateView(self._stage.node.find_all())
+        self.latest = view, References(view)
+        return self.latest
 
     def validate(self) -> list[str]:
         """Return one message per unserved resource, void grant, exceeded limit and cycle."""
-        view = TemplateView(self._stage.node.find_all())
-        references = References(view)
+        view, references = self.read()
         callers = Callers(view, references)
         statements = list(identity_statements(view, references))
         messages = [text for texts in self.at_rest.refused.values() for text in texts]
@@ -145,3 +164,47 @@ class _AtRestWithChecks(AtRest):
     def __init__(self, stage: IConstruct) -> None:
         super().__init__()
         self.checks = SynthChecks(stage, self)
+
+
+@jsii.implements(IPolicyValidationPlugin)
+class _Templates:
+    """Compares the templates, once they are written, with what the checks saw of the app."""
+
+    def __init__(self, checks: SynthChecks) -> None:
+        self._checks = checks
+
+    @property
+    def name(self) -> str:
+        """Name of the plugin in the CDK's report."""
+        return "kms-patterns"
+
+    @property
+    def rule_ids(self) -> list[str] | None:
+        """Names of the rules."""
+        return ["Override"]
+
+    @property
+    def version(self) -> str | None:
+        """None: the CDK sends it with its own statistics, and this library sends nothing."""
+        return None
+
+    def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
+        """Return one violation per override that changes a key, or what is under one."""
+        folders = {Path(path).parent for path in context.template_paths}
+        view, references = self._checks.latest or self._checks.read()
+        violations = [
+            PolicyViolation(
+                rule_name="Override",
+                description=text,
+                severity="error",
+                violating_resources=[
+                    PolicyViolatingResource(
+                        resource_logical_id=logical_id, template_path=path, locations=["Properties"]
+                    )
+                ],
+            )
+            for path, logical_id, text in overridden(
+                self._checks.keys, self._checks.at_rest, view, references, sorted(folders)
+            )
+        ]
+        return PolicyValidationPluginReport(success=not violations, violations=violations)

@@ -1,17 +1,22 @@
-"""Checks of a key's properties as its L1 construct holds them at synth, written by the app or by an aspect.
+"""Checks of a key's properties as its L1 construct holds them at synth, and of the templates against these.
 
-What ``add_property_override`` puts into a template is merged after every check of the AWS CDK, and is not seen here.
+What ``add_property_override`` puts into a template is merged after every check of the AWS CDK, so it is refused.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from aws_cdk import Stack
+
+from kms_patterns.keys.environment import path_of
 from kms_patterns.keys.grants.target import KeyInApp
+from kms_patterns.keys.key_options import KeyAccess
+from kms_patterns.keys.synth.at_rest import AtRest
 from kms_patterns.keys.synth.identity_statements import as_list, statements_of
-from kms_patterns.keys.synth.template_view import TemplateView
+from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.statements import MAX_KEY_POLICY_BYTES
 
@@ -20,6 +25,17 @@ DEPLOYED_CONTEXT: Final = "kms-patterns:deployed"
 
 _MANAGE: Final = "kms:PutKeyPolicy"
 _FIXED: Final = {"keySpec": "KeySpec", "keyUsage": "KeyUsage", "multiRegion": "MultiRegion", "origin": "Origin"}
+_CHECKED: Final = {**_FIXED, "keyPolicy": "KeyPolicy", "enableKeyRotation": "EnableKeyRotation"}
+_NOT_AT_REST: Final = ("AWS::KMS::", "AWS::IAM::", "AWS::CloudFormation::")
+_OVERRIDDEN: Final = (
+    "{}: an override changes {} in the template, past every check of the key. Set the property of the L1 construct "
+    "instead, as in key.resource.enable_key_rotation = …; add statements with add_to_resource_policy"
+)
+_NAMED_BY_OVERRIDE: Final = (
+    "{}: an override names the key at {}, after the last check, so nothing was allowed for the resource under {}: "
+    "creating or using it would end in AccessDeniedException. Set the property of the L1 construct instead, as in "
+    "resource.kms_key_id = key.key_arn"
+)
 _DEFAULTS: Final[Mapping[str, object]] = {
     "KeySpec": "SYMMETRIC_DEFAULT",
     "KeyUsage": "ENCRYPT_DECRYPT",
@@ -128,3 +144,40 @@ def _duplicates(document: dict[str, Any]) -> Iterator[str]:
                 f"Sid {sid} occurs {count} times in the key policy, it must be unique "
                 "(MalformedPolicyDocumentException): give your own statement another one"
             )
+
+
+def overridden(
+    keys: Sequence[KeyInApp], at_rest: AtRest, view: TemplateView, references: References, folders: Iterable[Path]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield template, logical id and message per resource whose template differs from what the checks saw.
+
+    Args:
+        keys: The keys of the app or stage.
+        at_rest: What it saw of the resources.
+        view: The app.
+        references: Names of its resources.
+        folders: Folders of its templates.
+    """
+    own = {view.name(key.resource): key for key in keys}
+    paths = {name: path_of(key.resource) for name, key in own.items()}
+    seen = {(view.name(node), where, name) for node, where, name in at_rest.seen}
+    for stack, file in ((it, folder / it.template_file) for it in view.stacks() for folder in folders):
+        resources = json.loads(file.read_bytes()).get("Resources", {}) if file.is_file() else {}
+        for logical_id, resource in resources.items():
+            given, title = resource.get("Properties", {}), f"{view.stack_path(stack)}#{logical_id}"
+            if title in own:
+                expected = view.properties(own[title].resource)
+                # What is fixed of a replica is its primary's.
+                checked = _CHECKED if resource["Type"] == "AWS::KMS::Key" else {"keyPolicy": "KeyPolicy"}
+                changed = [name for member, name in checked.items() if given.get(name) != expected.get(member)]
+                if changed:
+                    yield str(file), logical_id, _OVERRIDDEN.format(own[title].node.path, " and ".join(changed))
+            elif resource["Type"].startswith("AWS::") and not resource["Type"].startswith(_NOT_AT_REST):
+                for where, name, key in at_rest.encrypting(given, _paths(stack, references, paths)):
+                    if (title, where.lower(), name) not in seen and key.access is KeyAccess.NAMED:
+                        yield str(file), logical_id, _NAMED_BY_OVERRIDE.format(title, where, key.node.path)
+
+
+def _paths(stack: Stack, references: References, paths: Mapping[str, str]) -> Callable[[Any], str]:
+    """Return what gives the construct path of the key to which a part of a template refers, or what that is else."""
+    return lambda value: paths.get(name := references.name(stack, value), name)

@@ -182,3 +182,26 @@ def warn_of_role(key: GrantTarget, service: str, path: str) -> None:
             f"it: that would end in AccessDeniedException. Call allow_use_through({service!r}, role)"
         )
         Annotations.of(key).add_warning_v2(f"kms-patterns:RoleWithoutKey:{path}", text)
+
+
+def warn_of_unknown(
+    key: GrantTarget, resource: VisitedResource, where: str, launched: str | None, *, has_row: bool
+) -> None:
+    """Say that a resource may be encrypted under a key, and that the table does not list what its service needs."""
+    if key.access is not KeyAccess.NAMED or launched in key.services_with_creators:
+        return
+    what = f"{resource.path} ({resource.type}) names this key at {where}, and "
+    if launched is not None:
+        what += (
+            "what is launched from it is created by another role than the one that deploys: nothing was allowed. Call "
+            f"allow_use_through({launched!r}, role, create=True) with the role that launches; that of Auto Scaling is "
+            "its service-linked role, with key_policy_only=True"
+        )
+    else:
+        unknown = "has no row for this property" if has_row else "has no row for it"
+        what += (
+            f"kms_patterns.policy.services {unknown}: nothing was allowed for its creation or use. If it encrypts "
+            "under the key, allow that with grant_operations(role, …, via_service=…), or make the key with "
+            "access=KeyAccess.DELEGATED; then acknowledge this warning"
+        )
+    Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownService:{resource.path}", what)
