@@ -53,15 +53,18 @@ def handler(event, context):
 def make_function(aws: Any, make_role: Any) -> Callable[..., Callable[[Any], dict[str, Any]]]:
     """Return a function that deploys CODE under a role, and returns a function which invokes it."""
 
-    def make(*statements: Any, **properties: Any) -> Callable[[Any], dict[str, Any]]:
-        client, name, code = aws.client("lambda"), f"function-{uuid.uuid4().hex[:8]}", io.BytesIO()
+    def make(*statements: Any, name: str = "", **properties: Any) -> Callable[[Any], dict[str, Any]]:
+        client, code = aws.client("lambda"), io.BytesIO()
+        name = name or f"function-{uuid.uuid4().hex[:8]}"
         with zipfile.ZipFile(code, "w") as bundle:
             bundle.writestr("index.py", CODE)
         client.create_function(
             FunctionName=name, Role=make_role(*statements, trust=TRUST, name=f"role-{name}"), Runtime="python3.12",
             Handler="index.handler", Timeout=10, Code={"ZipFile": code.getvalue()}, **properties,
         )  # fmt: skip
-        client.get_waiter("function_active_v2").wait(FunctionName=name)
+        client.get_waiter("function_active_v2").wait(
+            FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 400}
+        )
 
         def invoke(event: Any) -> dict[str, Any]:
             answer = client.invoke(FunctionName=name, Payload=json.dumps(event))
@@ -176,7 +179,7 @@ def test_function_of_another_platform_says_so_when_it_is_invoked(aws: Any, make_
         FunctionName=name, Role=make_role(trust=TRUST), Runtime="python3.12", Handler="index.handler",
         Code={"ZipFile": bundle("m.abi3.so", 0x3E + 0xB7 - HERE)},
     )  # fmt: skip
-    client.get_waiter("function_active_v2").wait(FunctionName=name)
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 400})
     assert "platform=host" in client.invoke(FunctionName=name)["Payload"].read().decode()
 
 
@@ -453,7 +456,8 @@ def _outcome(call: Any) -> str:
 
 
 def test_tags_of_a_function_are_shown_to_who_may_list_them(make_function: Any, session_of: Any, allow: Any) -> None:
-    name = make_function(Tags={"team": "blue"})(None)["name"]
+    name = f"tagged-{uuid.uuid4().hex[:8]}"
+    make_function(name=name, Tags={"team": "blue"})
     reads = allow("lambda:GetFunction", "*")
     found = session_of(reads).client("lambda").get_function(FunctionName=name)
     assert ("Tags" in found, found["TagsError"]["ErrorCode"]) == (False, "AccessDeniedException")
@@ -557,7 +561,8 @@ def test_bucket_notifies_what_s3_may_reach_only(
     if kind == "function":
         s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=wanted)
         assert _until(lambda: aws.client("sqs").receive_message(QueueUrl=url).get("Messages"))
-        function = aws.client("lambda").get_function(FunctionName=make_function()(None)["name"])["Configuration"]
+        make_function(name=name)
+        function = aws.client("lambda").get_function(FunctionName=name)["Configuration"]
         wanted = {"LambdaFunctionConfigurations": [{"LambdaFunctionArn": function["FunctionArn"], **created}]}
     put = s3.put_bucket_notification_configuration
     assert code_of(put, Bucket=bucket, NotificationConfiguration=wanted) == "InvalidArgument"
