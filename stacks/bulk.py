@@ -34,7 +34,7 @@ class BulkStack(ReferenceStack):
 
     def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
         super().__init__(scope, lifecycle=lifecycle, env=env)
-        # Not state_machine_key: the embedded AWS, which `make demo` deploys to, does not ask KMS for Step Functions.
+        # Not state_machine_key: its deployment statement repeats DescribeKey, and nothing here may be excess.
         old, storage, content, logs = (
             EncryptionKey(self, f"{name}Key", alias=f"bulk/{name.lower()}", lifecycle=lifecycle)
             for name in ("Old", "Storage", "Content", "Logs")

@@ -137,13 +137,26 @@ def test_history_key_is_for_this_state_machine_and_its_children_alone(
     key_statements: Callable[..., Statements],
 ) -> None:
     made = bulk(state_machine_key=keys["History"])
+    operator = iam.Role(stack, "Operator", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    made.grant_run(operator)
     template = synth(stack)
-    (use,) = [
+    use, operated = [
         it
         for it in key_statements(template, stack.resolve(keys["History"].key_arn)["Fn::GetAtt"][0])
-        if it["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"] and "ViaService" not in str(it)
+        if it["Action"] in (["kms:Decrypt", "kms:GenerateDataKey"], "kms:Decrypt")
     ]
     arn = made.state_machine_arn
+    through = {
+        "kms:ViaService": stack.resolve(f"states.{stack.region}.amazonaws.com"),
+        "kms:EncryptionContext:aws:states:stateMachineArn": stack.resolve([arn]),
+    }
+    assert operated["Condition"] == {
+        "ArnEquals": {"aws:PrincipalArn": stack.resolve(operator.role_arn)},
+        "StringEquals": through,
+    }
+    owned = [it for it in template["Resources"].values() if it["Type"] == "AWS::IAM::Policy"]
+    halves = [it for policy in owned for it in policy["Properties"]["PolicyDocument"]["Statement"]]
+    assert [it["Action"] for it in halves if it.get("Condition") == {"StringEquals": through}] == [operated["Action"]]
     assert use["Condition"] == {
         "ArnEquals": {"aws:PrincipalArn": stack.resolve(made.role.role_arn)},
         "StringEquals": {

@@ -1,8 +1,9 @@
 """Encrypts, decrypts or re-encrypts whole prefixes of S3 objects by a Distributed Map of AWS Step Functions."""
 
+import functools
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from aws_cdk import ArnFormat, Duration, Names, Stack, aws_iam, aws_s3
 from aws_cdk import aws_stepfunctions as stepfunctions
@@ -120,7 +121,8 @@ class BulkEnvelope(FunctionPattern):
         self.state_machine_arn = self._arn("stateMachine", self._name)
         self._labels = [asl.OBJECTS, asl.LISTED, *([asl.INVENTORIED, asl.ENCODED] if inventory else [])]
         self._allow_reading(source, prefix, inventory, inventory_prefix)
-        self._allow_running(state_machine_key)
+        self._history_key = state_machine_key
+        self._allow_running()
         definition = asl.BulkDefinition(
             partition=Stack.of(self).partition,
             batch_function=self._batch.function.function_arn,
@@ -140,7 +142,7 @@ class BulkEnvelope(FunctionPattern):
             state_machine_name=self._name,
             role_arn=self.role.role_arn,
             definition_string=Stack.of(self).to_json_string(definition.render()),
-            encryption_configuration=_under(state_machine_key) if state_machine_key else None,
+            encryption_configuration=asl.under_key(state_machine_key.key_arn) if state_machine_key else None,
         )
         machine.node.add_dependency(self.role)
         acknowledge(machine, _MACHINE_FINDINGS)
@@ -161,7 +163,10 @@ class BulkEnvelope(FunctionPattern):
         return self._report.role
 
     def grant_run(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
-        """Allow ``grantee`` to start, watch, redrive and stop executions, and to read reports; not to use a key itself.
+        """Allow ``grantee`` to start, watch, redrive and stop executions, and to read reports.
+
+        With ``state_machine_key`` Step Functions decrypts with it for ``grantee``, who describes executions:
+        https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
 
         The input of an execution is ``{}`` for a listing, ``{"list": KEY}`` for a CSV file of the reports bucket below
         ``lists/``, with a column ``Key``, ``{"manifest": KEY}`` for a manifest of the inventory bucket, or
@@ -176,7 +181,10 @@ class BulkEnvelope(FunctionPattern):
                 ("map_run", self._arn("mapRun", f"{self._name}/*")),
             )
         ]
-        return granted[0].combine(granted[1]).combine(granted[2])
+        if self._history_key:
+            own, key = asl.for_machines([self.state_machine_arn]), self._history_key
+            granted.append(key.grant_operations(grantee, actions.DECRYPT, conditions=own, via_service="states"))
+        return functools.reduce(aws_iam.Grant.combine, granted)
 
     def _report_function(self) -> DataPlaneFunction:
         variables = {
@@ -215,7 +223,7 @@ class BulkEnvelope(FunctionPattern):
         grant_objects(bucket, role, use, [pattern])
         acknowledge_objects(role, bucket, pattern)
 
-    def _allow_running(self, key: EncryptionKey | None) -> None:
+    def _allow_running(self) -> None:
         for made in (self._batch, self._report):
             made.function.grant_invoke(self.role)
         redriven = [self._arn("execution", f"{self._name}/{label}:*") for label in self._labels]
@@ -228,22 +236,17 @@ class BulkEnvelope(FunctionPattern):
             self.role.add_to_policy(aws_iam.PolicyStatement(actions=allowed, resources=arns))
         findings = [wildcard(Stack.of(self).resolve(arn)) for arn in (described, *redriven)]
         acknowledge(self.role, {**dict.fromkeys(findings, _EXECUTIONS), **_ROLE_FINDINGS})
-        if key:
+        if self._history_key:
             # AWS does not say whether a child's context names the labelled machine. A condition on the service would
             # stop executions: https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
             arns = [self.state_machine_arn, *(f"{self.state_machine_arn}/{label}" for label in self._labels)]
-            context = {"StringEquals": {"kms:EncryptionContext:aws:states:stateMachineArn": arns}}
-            key.grant_operations(
-                self.role, actions.DECRYPT, actions.GENERATE_DATA_KEY, conditions=context
+            self._history_key.grant_operations(
+                self.role, actions.DECRYPT, actions.GENERATE_DATA_KEY, conditions=asl.for_machines(arns)
             ).assert_success()
 
     def _arn(self, resource: str, name: str) -> str:
         form = ArnFormat.COLON_RESOURCE_NAME
         return Stack.of(self).format_arn(service="states", resource=resource, resource_name=name, arn_format=form)
-
-
-def _under(key: EncryptionKey) -> dict[str, Any]:
-    return {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": key.key_arn, "kmsDataKeyReusePeriodSeconds": 300}
 
 
 _EXECUTIONS: Final = "Executions get their names when they start; the state machine is named."

@@ -179,3 +179,13 @@ class BulkDefinition:
 
     def _integration(self, name: str) -> str:
         return f"arn:{self.partition}:states:::{name}"
+
+
+def for_machines(arns: list[str]) -> dict[str, Any]:
+    """Return the condition that a key is used for these state machines alone."""
+    return {"StringEquals": {"kms:EncryptionContext:aws:states:stateMachineArn": arns}}
+
+
+def under_key(arn: str) -> dict[str, Any]:
+    """Return the encryption configuration of a state machine under a customer key."""
+    return {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": arn, "kmsDataKeyReusePeriodSeconds": 300}
