@@ -159,7 +159,7 @@ def test_what_the_architecture_page_names_stands_in_the_file_that_it_links() -> 
         for names, path in re.findall(r"((?:`[\w.]+`[^|;[]*)+) in \[[^]]*\]\(([^)]*)\)", table)
         for name in re.findall(r"`([\w.]+)`", names)
     ]
-    assert len(places) == 9
+    assert len(places) == 10
     found = re.compile(r"^(?: *(?:def|class) )?(\w+)(?: =|[(:])", re.MULTILINE)
     assert [(name, path.name) for name, path in places if name not in found.findall(path.read_text())] == []
 
