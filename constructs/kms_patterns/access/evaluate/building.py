@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -115,11 +116,11 @@ def _entries(evaluation: Evaluation, numbers: dict[StatementPlace, int]) -> Iter
         for finding in evaluation.findings
         if finding.request.scope is None
     }
-    scoped: set[tuple[str, str, str, str]] = set()
+    scoped: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for finding in evaluation.findings:
         principal, resource, scope = finding.request.principal.id, finding.request.resource.id, finding.request.scope
         if scope is not None:
-            scoped.add((principal, resource, finding.action.name, scope))
+            scoped[principal, resource].add((finding.action.name, scope))
             wider = general.get((principal, resource, finding.action.name))
             if wider and wider.condition == finding.condition:
                 continue
@@ -130,19 +131,21 @@ def _entries(evaluation: Evaluation, numbers: dict[StatementPlace, int]) -> Iter
 def _cut_out(
     evaluation: Evaluation,
     general: dict[tuple[str, str, str], Finding],
-    scoped: set[tuple[str, str, str, str]],
+    scoped: Mapping[tuple[str, str], set[tuple[str, str]]],
 ) -> Iterator[Access]:
     """Yield objects that are denied though a wider pattern of objects, or any object, is allowed."""
     for request in evaluation.requests:
         if request.scope is None:
             continue
         who, bucket = request.principal.id, request.resource
-        around = {scope for person, place, _, scope in scoped if (person, place) == (who, bucket.id)}
-        wider = [scope for scope in sorted(around) if covers(f"{bucket.arn}/{scope}", request.arn)]
+        around = scoped.get((who, bucket.id), set())
+        wider = [
+            scope for scope in sorted({scope for _, scope in around}) if covers(f"{bucket.arn}/{scope}", request.arn)
+        ]
         for action in request.actions:
             cell = (who, bucket.id, action.name)
-            if (*cell, request.scope) not in scoped and (
-                cell in general or any((*cell, scope) in scoped for scope in wider)
+            if (action.name, request.scope) not in around and (
+                cell in general or any((action.name, scope) in around for scope in wider)
             ):
                 yield Access(*cell, action.target, request.scope, NEVER)
 

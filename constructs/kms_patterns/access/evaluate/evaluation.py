@@ -174,9 +174,11 @@ class Names:
     def __init__(self, names: Mapping[str, str]) -> None:
         marked = {name: path if path.startswith("<") else f"<{path}>" for name, path in names.items()}
         self._names = {**marked, UNKNOWN_ACCOUNT: "<account>", UNKNOWN_REGION: "<region>"}
-        longest = sorted(map(re.escape, self._names), key=len, reverse=True)
+        # A name that is one word is looked up, so that the pattern does not grow with the stacks.
+        others = (name for name in self._names if not re.fullmatch(r"[\w-]+", name, re.ASCII))
+        longest = [*sorted(map(re.escape, others), key=len, reverse=True), r"[\w-]+"]
         self._pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(longest)})(?![\w-])", re.ASCII)
 
     def __call__(self, text: str) -> str:
         """Return ``text`` with readable names; a name inside a longer word is left as it is."""
-        return shown(self._pattern.sub(lambda match: self._names[match[0]], text))
+        return shown(self._pattern.sub(lambda match: self._names.get(match[0], match[0]), text))

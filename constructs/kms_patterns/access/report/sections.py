@@ -109,7 +109,7 @@ def _section(matrix: Matrix, what: What, given: Sequence[Access], everyone: Sequ
     for entry in given:
         of_principal.setdefault(entry.principal, []).append(replace(entry, condition=beyond[entry.condition]))
     blocks: list[Block] = []
-    for who in everyone:
+    for who in (who for who in everyone if who.id in of_principal or who.kind in SYNTHETIC):
         own = of_principal.get(who.id, [])
         if own or (who.kind in SYNTHETIC and what.kind is not ResourceKind.ROLE):
             found = rows(matrix, what, own)

@@ -182,9 +182,7 @@ class Environments:
     def named_by(self, pattern: str) -> Iterator[str]:
         """Yield resources, or objects of buckets, that ``pattern`` names if the unknown part of their name is that."""
         short = pattern.count(":") < _FIELDS - 1 and pattern != "*"
-        for arn in self.resources:
-            if not (is_symbolic(arn) or (short and (UNKNOWN_ACCOUNT in arn or UNKNOWN_REGION in arn))):
-                continue
+        for arn in (arn for arn in self._open if short or is_symbolic(arn)):
             head, slash, tail = pattern.partition("/") if ":s3:::" in arn else (pattern, "", "")
             if not matches(head, arn) and may_be_equal(head, wild(arn)):
                 yield f"{arn}{slash}{tail}"
@@ -193,6 +191,10 @@ class Environments:
         for arn, any_name in self._names.items() if head != "*" and head not in self._names else ():
             if (any_head == head) != (any_name == arn) and may_name(any_head, any_name) and not matches(head, arn):
                 yield f"{arn}{slash}{tail}"
+
+    @cached_property
+    def _open(self) -> list[str]:
+        return [arn for arn in self.resources if is_symbolic(arn) or UNKNOWN_ACCOUNT in arn or UNKNOWN_REGION in arn]
 
     @cached_property
     def _names(self) -> dict[str, str]:
