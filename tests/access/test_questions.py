@@ -332,9 +332,17 @@ def test_role_that_can_become_the_reader_is_listed(actions: Any, method: str, pa
     assert method in found[0]
 
 
-@pytest.mark.parametrize("service", ["ec2", "glue", "ecs-tasks", "cloudformation", "codebuild", "states"])
+@pytest.mark.parametrize(
+    "named", ["apprunner:UpdateService", "codebuild:StartBuildBatch", "sagemaker:UpdateNotebookInstance"]
+)
+def test_published_method_is_listed(named: str, paths: Callable[..., list[str]]) -> None:
+    assert paths(allow(*named.split()), reader=trusting(named.partition(":")[0])) != []
+
+
+@pytest.mark.parametrize("service", ["ec2", "glue", "ecs-tasks", "pipes", "cloudformation", "codebuild", "states"])
 def test_role_is_passed_to_the_service_that_it_trusts_only(service: str, paths: Callable[..., list[str]]) -> None:
     methods = [item for item in ON_PRINCIPALS if item.service == f"{service}.amazonaws.com" and item.on_target]
+    methods = [item for item in methods if [*item.besides] not in [[*other.besides] for other in TO_ADMINISTRATOR]]
     statement = allow("iam:PassRole", *methods[0].besides)
     assert paths(statement, reader=trusting(service)) != []
     assert paths(statement, reader=trusting("logs")) == []

@@ -3,9 +3,10 @@
 Rhino: https://rhinosecuritylabs.com/aws/aws-privilege-escalation-methods-mitigation/
 Pathfinding: https://pathfinding.cloud/paths/
 Passing roles: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+Actions that take a role: https://docs.aws.amazon.com/service-authorization/latest/reference/ (dependent actions)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,6 +30,7 @@ class Method:
         effect: What it makes of the principal that uses it.
         service: The service that the target must trust, None if any target will do.
         kinds: Kinds of target: ``role``, ``user``.
+        needs: What of the target must be there to change: ``boundaries``, or ``tags`` that a policy asks for.
         source: Where the method is described.
     """
 
@@ -37,6 +39,7 @@ class Method:
     effect: Effect = Effect.BECOME
     service: str | None = None
     kinds: Sequence[str] = ("role",)
+    needs: str = ""
     source: str = "https://rhinosecuritylabs.com/aws/aws-privilege-escalation-methods-mitigation/"
 
     @property
@@ -47,11 +50,107 @@ class Method:
 
 _API = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_"
 _PATHS = "https://pathfinding.cloud/paths/"
+_PASSING = "https://docs.aws.amazon.com/service-authorization/latest/reference/"
 _CHANGE = Effect.CHANGE
 
 
-def _passed(service: str, *besides: str, source: str = _PATHS) -> Method:
-    return Method(("iam:PassRole",), besides, service=f"{service}.amazonaws.com", source=source)
+_PASSED = {
+    "airflow-env": "airflow:CreateEnvironment",
+    "amplify": "amplify:CreateApp",
+    "apigateway": "apigateway:PUT",
+    "apprunner": "apprunner:CreateService",
+    "appstream": "appstream:CreateFleet appstream:CreateImageBuilder",
+    "appsync": "appsync:CreateDataSource appsync:UpdateDataSource",
+    "backup": "backup:StartRestoreJob",
+    "batch": "batch:SubmitJob",
+    "batchoperations.s3": "s3:CreateJob",
+    "bedrock": "bedrock:CreateAgent bedrock:CreateFlow bedrock:UpdateAgent",
+    "bedrock-agentcore": "bedrock-agentcore:CreateAgentRuntime bedrock-agentcore:CreateBrowser"
+    " bedrock-agentcore:CreateCodeInterpreter bedrock-agentcore:CreateGateway bedrock-agentcore:UpdateAgentRuntime",
+    "braket": "braket:CreateJob",
+    "cloudformation": "cloudformation:CreateChangeSet+cloudformation:ExecuteChangeSet cloudformation:CreateResource"
+    " cloudformation:CreateStack cloudformation:CreateStackSet cloudformation:UpdateStack"
+    " cloudformation:UpdateStackSet",
+    "codebuild": "codebuild:CreateProject codebuild:UpdateProject",
+    "codedeploy": "codedeploy:CreateDeploymentGroup",
+    "codepipeline": "codepipeline:CreatePipeline codepipeline:UpdatePipeline",
+    "cognito-identity": "cognito-identity:SetIdentityPoolRoles",
+    "comprehend": "comprehend:StartEntitiesDetectionJob",
+    "credentials.iot": "iot:CreateRoleAlias iot:UpdateRoleAlias",
+    "databrew": "databrew:CreateRecipeJob",
+    "datapipeline": "datapipeline:CreatePipeline+datapipeline:PutPipelineDefinition",
+    "datasync": "datasync:CreateLocationS3",
+    "dms": "dms:CreateEndpoint dms:CreateReplicationTask",
+    "ec2": "autoscaling:CreateAutoScalingGroup autoscaling:CreateLaunchConfiguration ec2:AssociateIamInstanceProfile"
+    " ec2:CreateFleet ec2:CreateLaunchTemplateVersion ec2:ReplaceIamInstanceProfileAssociation"
+    " ec2:RequestSpotInstances ec2:RunInstances elasticbeanstalk:CreateEnvironment elasticmapreduce:RunJobFlow"
+    " iam:AddRoleToInstanceProfile imagebuilder:CreateInfrastructureConfiguration",
+    "ecs-tasks": "batch:RegisterJobDefinition ecs:CreateService ecs:RegisterTaskDefinition ecs:RunTask ecs:StartTask"
+    " ecs:UpdateService",
+    "elasticbeanstalk": "elasticbeanstalk:CreateEnvironment",
+    "elasticmapreduce": "elasticmapreduce:RunJobFlow",
+    "emr-serverless": "emr-serverless:StartJobRun",
+    "events": "events:PutTargets",
+    "firehose": "firehose:CreateDeliveryStream firehose:UpdateDestination",
+    "fis": "fis:CreateExperimentTemplate",
+    "gamelift": "gamelift:CreateFleet",
+    "glue": "glue:CreateDevEndpoint glue:CreateJob glue:CreateSession glue:UpdateJob",
+    "imagebuilder": "imagebuilder:CreateImage",
+    "iot": "iot:CreateTopicRule iot:ReplaceTopicRule",
+    "kinesisanalytics": "kinesisanalytics:CreateApplication",
+    "lambda": "lambda:CreateFunction lambda:UpdateFunctionConfiguration",
+    "mediaconvert": "mediaconvert:CreateJob",
+    "omics": "omics:StartRun",
+    "pipes": "pipes:CreatePipe pipes:UpdatePipe",
+    "pods.eks": "eks:CreatePodIdentityAssociation eks:UpdatePodIdentityAssociation",
+    "rds": "rds:AddRoleToDBCluster",
+    "redshift": "redshift:ModifyClusterIamRoles",
+    "rolesanywhere": "rolesanywhere:CreateProfile",
+    "s3": "s3:PutReplicationConfiguration",
+    "sagemaker": "sagemaker:CreateAutoMLJob sagemaker:CreateDomain sagemaker:CreateModel"
+    " sagemaker:CreateNotebookInstance sagemaker:CreatePipeline sagemaker:CreateProcessingJob"
+    " sagemaker:CreateTrainingJob sagemaker:CreateUserProfile",
+    "scheduler": "scheduler:CreateSchedule scheduler:UpdateSchedule",
+    "servicecatalog": "servicecatalog:CreateConstraint",
+    "ssm": "ssm:RegisterTaskWithMaintenanceWindow ssm:StartAutomationExecution",
+    "states": "states:CreateStateMachine states:TestState states:UpdateStateMachine",
+    "tasks.apprunner": "apprunner:CreateService",
+    "transcribe": "transcribe:StartTranscriptionJob",
+    "transfer": "transfer:CreateAccess transfer:CreateUser transfer:UpdateUser",
+}
+"""What makes a service act as a role that is passed to it, by the service that the role trusts; + joins actions."""
+
+_RUNNING = {
+    "airflow-env": "airflow:CreateCliToken airflow:CreateWebLoginToken",
+    "apprunner": "apprunner:UpdateService",
+    "bedrock-agentcore": "bedrock-agentcore:InvokeCodeInterpreter",
+    "cloudformation": "cloudformation:CreateChangeSet+cloudformation:ExecuteChangeSet cloudformation:UpdateStack",
+    "codebuild": "codebuild:StartBuild codebuild:StartBuildBatch",
+    "ec2": "ec2-instance-connect:SendSSHPublicKey ec2-instance-connect:SendSerialConsoleSSHPublicKey"
+    " ec2:CreateLaunchTemplateVersion+ec2:ModifyLaunchTemplate ec2:ModifyInstanceAttribute+ec2:StartInstances"
+    " elasticbeanstalk:UpdateEnvironment"
+    " elasticmapreduce:AddJobFlowSteps ssm:CreateAssociation ssm:ResumeSession ssm:SendCommand ssm:StartSession"
+    " ssm:UpdateAssociation",
+    "ecs-tasks": "ecs:ExecuteCommand",
+    "glue": "glue:RunStatement glue:UpdateDevEndpoint",
+    "kinesisanalytics": "kinesisanalytics:UpdateApplication",
+    "pods.eks": "eks:CreateAccessEntry",
+    "rolesanywhere": "rolesanywhere:CreateTrustAnchor",
+    "sagemaker": "sagemaker:CreatePresignedDomainUrl sagemaker:CreatePresignedNotebookInstanceUrl"
+    " sagemaker:UpdateNotebookInstance",
+    "saml-provider": "iam:UpdateSAMLProvider",
+    "states": "states:UpdateStateMachine+states:StartExecution",
+    "tasks.apprunner": "apprunner:UpdateService",
+}
+"""What acts as a role by what runs as it already, by the service or kind of provider that the role trusts."""
+
+
+def _through_services(table: Mapping[str, str], *on_target: str, source: str) -> list[Method]:
+    return [
+        Method(on_target, actions.split("+"), service=f"{service}.amazonaws.com", source=source)
+        for service, said in table.items()
+        for actions in said.split()
+    ]
 
 
 ON_PRINCIPALS: Sequence[Method] = (
@@ -66,79 +165,32 @@ ON_PRINCIPALS: Sequence[Method] = (
     Method(
         ("iam:CreateServiceSpecificCredential",), kinds=("user",), source=f"{_API}CreateServiceSpecificCredential.html"
     ),
-    Method(("iam:DeactivateMFADevice",), ("iam:UpdateLoginProfile",), kinds=("user",), source=_PATHS),
-    _passed("lambda", "lambda:CreateFunction"),
-    _passed("lambda", "lambda:UpdateFunctionConfiguration"),
-    _passed("ec2", "ec2:RunInstances"),
-    _passed("ec2", "ec2:AssociateIamInstanceProfile"),
-    _passed("ec2", "ec2:ReplaceIamInstanceProfileAssociation"),
-    _passed("ec2", "ec2:RequestSpotInstances"),
-    _passed("ec2", "autoscaling:CreateLaunchConfiguration"),
-    _passed("cloudformation", "cloudformation:CreateStack"),
-    _passed("cloudformation", "cloudformation:UpdateStack"),
-    _passed("cloudformation", "cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet"),
-    _passed("cloudformation", "cloudformation:CreateStackSet"),
-    _passed("cloudformation", "cloudformation:UpdateStackSet"),
-    _passed("glue", "glue:CreateDevEndpoint"),
-    _passed("glue", "glue:CreateJob"),
-    _passed("glue", "glue:UpdateJob"),
-    _passed("glue", "glue:CreateSession"),
-    _passed("datapipeline", "datapipeline:CreatePipeline", "datapipeline:PutPipelineDefinition"),
-    _passed("sagemaker", "sagemaker:CreateNotebookInstance"),
-    _passed("sagemaker", "sagemaker:CreateTrainingJob"),
-    _passed("sagemaker", "sagemaker:CreateProcessingJob"),
-    _passed("sagemaker", "sagemaker:CreateUserProfile"),
-    _passed("codebuild", "codebuild:CreateProject"),
-    _passed("codebuild", "codebuild:UpdateProject"),
-    _passed("codepipeline", "codepipeline:CreatePipeline"),
-    _passed("codepipeline", "codepipeline:UpdatePipeline"),
-    _passed("ecs-tasks", "ecs:RunTask"),
-    _passed("ecs-tasks", "ecs:StartTask"),
-    _passed("ecs-tasks", "ecs:RegisterTaskDefinition"),
-    _passed("ecs-tasks", "ecs:CreateService"),
-    _passed("batch", "batch:SubmitJob"),
-    _passed("ecs-tasks", "batch:RegisterJobDefinition"),
-    _passed("states", "states:CreateStateMachine"),
-    _passed("states", "states:UpdateStateMachine"),
-    _passed("ssm", "ssm:StartAutomationExecution"),
-    _passed("scheduler", "scheduler:CreateSchedule"),
-    _passed("events", "events:PutTargets"),
-    _passed("apprunner", "apprunner:CreateService"),
-    _passed("tasks.apprunner", "apprunner:CreateService"),
-    _passed("bedrock-agentcore", "bedrock-agentcore:CreateCodeInterpreter"),
-    _passed("bedrock", "bedrock:CreateAgent"),
-    _passed("elasticmapreduce", "elasticmapreduce:RunJobFlow"),
-    _passed("emr-serverless", "emr-serverless:StartJobRun"),
-    _passed("elasticbeanstalk", "elasticbeanstalk:CreateEnvironment"),
-    _passed("pods.eks", "eks:CreatePodIdentityAssociation"),
-    _passed("gamelift", "gamelift:CreateFleet"),
-    _passed("kinesisanalytics", "kinesisanalytics:CreateApplication"),
-    _passed("amplify", "amplify:CreateApp"),
-    _passed("imagebuilder", "imagebuilder:CreateImage"),
-    _passed("dms", "dms:CreateReplicationTask"),
-    _passed("iot", "iot:CreateTopicRule"),
-    _passed("credentials.iot", "iot:CreateRoleAlias"),
-    _passed("transfer", "transfer:CreateUser"),
-    _passed("firehose", "firehose:CreateDeliveryStream"),
-    _passed("backup", "backup:StartRestoreJob"),
-    _passed("s3", "s3:PutReplicationConfiguration"),
-    _passed("batchoperations.s3", "s3:CreateJob"),
-    Method((), ("ssm:SendCommand",), service="ec2.amazonaws.com", source=_PATHS),
-    Method((), ("ssm:StartSession",), service="ec2.amazonaws.com", source=_PATHS),
-    Method((), ("ec2-instance-connect:SendSSHPublicKey",), service="ec2.amazonaws.com", source=_PATHS),
-    Method((), ("ec2:ModifyInstanceAttribute", "ec2:StartInstances"), service="ec2.amazonaws.com", source=_PATHS),
-    Method((), ("cloudformation:UpdateStack",), service="cloudformation.amazonaws.com", source=_PATHS),
     Method(
-        (),
-        ("cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet"),
-        service="cloudformation.amazonaws.com",
-        source=_PATHS,
+        ("iam:ResetServiceSpecificCredential",), kinds=("user",), source=f"{_API}ResetServiceSpecificCredential.html"
     ),
-    Method((), ("glue:UpdateDevEndpoint",), service="glue.amazonaws.com"),
-    Method((), ("codebuild:StartBuild",), service="codebuild.amazonaws.com", source=_PATHS),
-    Method((), ("ecs:ExecuteCommand",), service="ecs-tasks.amazonaws.com", source=_PATHS),
-    Method((), ("sagemaker:CreatePresignedNotebookInstanceUrl",), service="sagemaker.amazonaws.com"),
-    Method((), ("states:UpdateStateMachine", "states:StartExecution"), service="states.amazonaws.com", source=_PATHS),
+    *(
+        Method(
+            (f"iam:{verb}{kind.title()}{what}",),
+            effect=_CHANGE,
+            kinds=(kind,),
+            needs=needs,
+            source=f"{_API}{verb}{kind.title()}{what}.html",
+        )
+        for kind in ("role", "user")
+        for verb, what, needs in (
+            ("Delete", "PermissionsBoundary", "boundaries"),
+            ("Put", "PermissionsBoundary", "boundaries"),
+            ("Tag", "", "tags"),
+            ("Untag", "", "tags"),
+        )
+    ),
+    *(
+        Method((), (f"iam:{name}",), effect=_CHANGE, kinds=("user",), source=f"{_API}{name}.html")
+        for name in ("AddUserToGroup", "AttachGroupPolicy", "PutGroupPolicy")
+    ),
+    Method(("iam:DeactivateMFADevice",), ("iam:UpdateLoginProfile",), kinds=("user",), source=_PATHS),
+    *_through_services(_PASSED, "iam:PassRole", source=_PASSING),
+    *_through_services(_RUNNING, source=_PATHS),
 )
 """Methods on a role or user. Without ``on_target`` they act on what runs as the role already."""
 
@@ -156,6 +208,22 @@ TO_ADMINISTRATOR: Sequence[Method] = (
     Method((), ("iam:AddUserToGroup",), kinds=("user",)),
     Method((), ("iam:CreateRole", "iam:PutRolePolicy"), source=_PATHS),
     Method((), ("iam:CreateRole", "iam:AttachRolePolicy"), source=_PATHS),
+    *(
+        Method((), ("iam:CreateUser", f"iam:{gives}UserPolicy", f"iam:Create{key}"), source=_PATHS)
+        for gives in ("Attach", "Put")
+        for key in ("AccessKey", "LoginProfile")
+    ),
+    *(
+        Method(
+            (), (f"sso:{name}",), source=f"https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_{name}.html"
+        )
+        for name in (
+            "AttachCustomerManagedPolicyReferenceToPermissionSet",
+            "AttachManagedPolicyToPermissionSet",
+            "CreateAccountAssignment",
+            "PutInlinePolicyToPermissionSet",
+        )
+    ),
     Method((), ("cloudformation:UpdateStack",), source=_PATHS),
     Method((), ("cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet"), source=_PATHS),
 )
@@ -169,5 +237,8 @@ ON_KEYS: Sequence[Method] = (
         (), ("kms:PutKeyPolicy",), source="https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html"
     ),
     Method((), ("kms:CreateGrant",), source="https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html"),
+    Method(
+        (), ("kms:ReplicateKey",), source="https://docs.aws.amazon.com/kms/latest/APIReference/API_ReplicateKey.html"
+    ),
 )
 """Methods on a key, by which one gives oneself its use."""

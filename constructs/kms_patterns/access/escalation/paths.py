@@ -11,6 +11,7 @@ from kms_patterns.access.escalation.escalation_methods import (
     ON_PRINCIPALS,
     TO_ADMINISTRATOR,
     Effect,
+    Method,
 )
 from kms_patterns.access.evaluate.access_conditions import ALWAYS, Condition, all_of, any_of
 from kms_patterns.access.evaluate.action_catalogue import USE_OF_KEY
@@ -19,9 +20,11 @@ from kms_patterns.access.evaluate.evaluation import Evaluation, Finding
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.model import ADMINISTRATOR, Model, Principal, PrincipalKind, Resource, ResourceKind
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT
+from kms_patterns.access.templates.template_text import items
 from kms_patterns.access.unknowns.symbols import globbed, is_symbolic, may_be_equal
 
 _OUTSIDE = {PrincipalKind.NAMED, PrincipalKind.PROVIDER, PrincipalKind.OUTSIDER}
+_REPLICATE = "kms:ReplicateKey"
 _OF_FUNCTIONS = {name for method in ON_FUNCTIONS for name in method.besides}
 
 Edges = dict[str, dict[str, dict[str, Condition]]]
@@ -56,11 +59,17 @@ def _edges(model: Model, running: Simulator, evaluation: Evaluation) -> tuple[Ed
     for finding in evaluation.findings:
         for role, name in _by_finding(finding, roles):
             _add(become, finding.request.principal.id, role, name, finding.condition)
+    held = [policy for who in model.principals for policy in who.identity]
+    held += [what.policy for what in model.resources if what.policy]
+    by_tag = any(
+        "aws:principaltag/" in str(document).lower() for document in {id(it): it.document for it in held}.values()
+    )
+    methods = [method for method in ON_PRINCIPALS if by_tag or method.needs != "tags"]
     trusts = {what.id: _trusted(what) for what in model.resources if what.kind is ResourceKind.ROLE}
     for who, decisions in decide(model, running):
         for target in model.principals:
             if target.kind in DEFINED and account_of(who) == account_of(target):
-                _on_target(who, target, decisions, trusts.get(target.id), (become, change))
+                _on_target(who, target, decisions, trusts.get(target.id), (become, change, methods))
         for method in TO_ADMINISTRATOR:
             condition = _joint(method.besides, decisions.anywhere)
             if condition is not None and (method.kinds != ("user",) or who.kind is not PrincipalKind.ROLE):
@@ -95,11 +104,17 @@ def _add(edges: Edges, who: str, target: str, method: str, condition: Condition)
 
 
 def _on_target(
-    who: Principal, target: Principal, decisions: Decisions, trusted: Sequence[str] | None, edges: tuple[Edges, Edges]
+    who: Principal,
+    target: Principal,
+    decisions: Decisions,
+    trusted: Sequence[str] | None,
+    edges: tuple[Edges, Edges, Iterable[Method]],
 ) -> None:
-    become, change = edges
-    for method in ON_PRINCIPALS:
+    become, change, methods = edges
+    for method in methods:
         if target.kind not in method.kinds or (method.service and not _trusts(trusted, method.service)):
+            continue
+        if method.needs and not getattr(target, method.needs):
             continue
         on_target = decisions.targets.get((target.id, method.service if method.on_target else None), {})
         first = _joint(method.on_target, on_target)
@@ -107,9 +122,9 @@ def _on_target(
         if first is None or second is None:
             continue
         condition = all_of([first, second])
-        if who.id != target.id:
+        if who.id != target.id or method.needs:
             _add(change if method.effect is Effect.CHANGE else become, who.id, target.id, method.name, condition)
-        elif method.effect is Effect.CHANGE:
+        elif method.effect is Effect.CHANGE and method.on_target:
             _add(become, who.id, administrator(account_of(who)), f"{method.name} on itself", condition)
 
 
@@ -124,9 +139,9 @@ def _trusted(role: Resource) -> Sequence[str]:
     for statement in role.policy.document["Statement"] if role.policy else ():
         principal = statement.get("Principal", "*")
         if statement.get("Effect") == "Allow":
-            named = principal.get("Service", []) if isinstance(principal, Mapping) else ["*"]
-            found += [named] if isinstance(named, str) else named
-    return ["*" if is_symbolic(name) else name for name in found]
+            named = principal if isinstance(principal, Mapping) else {"Service": "*"}
+            found += [name for kind in ("Service", "Federated") for name in items(named.get(kind))]
+    return ["*" if is_symbolic(name) else re.sub(r".*:saml-provider/", "saml-provider.", name) for name in found]
 
 
 def _trusts(trusted: Sequence[str] | None, service: str) -> bool:
@@ -140,7 +155,8 @@ def _users(findings: Iterable[Finding], key: Resource) -> dict[str, dict[str, Co
     found: dict[str, dict[str, Condition]] = defaultdict(dict)
     for finding in findings:
         who, name = finding.request.principal, finding.action.name
-        if who.kind not in {*ACTING, PrincipalKind.ADMINISTRATOR}:
+        # A replica has a key policy of its own; only keys of several Regions have replicas.
+        if who.kind not in {*ACTING, PrincipalKind.ADMINISTRATOR} or (name == _REPLICATE and "/mrk-" not in key.arn):
             continue
         method = "" if name in USE_OF_KEY else name if name in through else None
         if method is not None:
@@ -166,7 +182,7 @@ def _of_key(
                 yield _escalation(key, who, user, (*path, _changing(user, key.id, methods)))
         if above not in paths:
             for user, ways in sorted(change.get(who, {}).items()):
-                if user not in paths and ("" in users.get(user, {}) or "" in users.get(above, {})):
+                if user not in (paths.keys() - {who}) and ("" in users.get(user, {}) or "" in users.get(above, {})):
                     yield _escalation(key, who, user, (_changing(who, user, ways),))
 
 

@@ -129,7 +129,9 @@ def _fill(client: Any, item: Item, everywhere: Any) -> None:
         item.properties["BucketEncryption"] = {"ServerSideEncryptionConfiguration": shaped}
     acl = _asked(client.get_bucket_acl, "s3:GetBucketAcl", item, "its ACL")
     owner = (acl or {}).get("Owner", {}).get("ID")
-    if any(grant.get("Grantee", {}).get("ID") != owner for grant in (acl or {}).get("Grants", [])):
+    if is_unreadable(acl) or any(
+        grant.get("Grantee", {}).get("ID") != owner for grant in (acl or {}).get("Grants", [])
+    ):
         item.properties["AccessControl"] = "with grants to others"
     policy = _asked(client.get_bucket_policy, "s3:GetBucketPolicy", item, "its bucket policy")
     if policy is not None:
