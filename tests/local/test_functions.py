@@ -10,6 +10,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from botocore.exceptions import ClientError, HTTPClientError, ResponseStreamingE
 from kms_patterns.local import LocalAws
 from kms_patterns.local.aws_session import local_address
 from kms_patterns.local.server.emulator.functions import foreign_bundle
+from kms_patterns.local.server.kms.call_log import CallLog
+from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.services.function_deliveries import validating
 from kms_runtime import KmsKeyring, encrypt
 from kms_runtime.aws_errors import ThrottlingException
 
@@ -455,14 +459,20 @@ def _outcome(call: Any) -> str:
     return "ok"
 
 
-def test_tags_of_a_function_are_shown_to_who_may_list_them(make_function: Any, session_of: Any, allow: Any) -> None:
+def test_tags_of_a_function_are_shown_to_who_may_list_them(
+    aws: LocalAws, make_function: Any, session_of: Any, allow: Any
+) -> None:
     name = f"tagged-{uuid.uuid4().hex[:8]}"
     make_function(name=name, Tags={"team": "blue"})
     reads = allow("lambda:GetFunction", "*")
     found = session_of(reads).client("lambda").get_function(FunctionName=name)
     assert ("Tags" in found, found["TagsError"]["ErrorCode"]) == (False, "AccessDeniedException")
-    allowed = session_of(reads, allow("lambda:ListTags", "*")).client("lambda")
+    arn = found["Configuration"]["FunctionArn"]
+    allowed = session_of(reads, allow("lambda:ListTags", arn)).client("lambda")
     assert allowed.get_function(FunctionName=name)["Tags"] == {"team": "blue"}
+    # Tags are the function's, also where a version of it is asked for.
+    version = aws.client("lambda").publish_version(FunctionName=name)["Version"]
+    assert "TagsError" not in allowed.get_function(FunctionName=name, Qualifier=version)
 
 
 def _until(condition: Callable[[], Any]) -> Any:
@@ -566,3 +576,9 @@ def test_bucket_notifies_what_s3_may_reach_only(
         wanted = {"LambdaFunctionConfigurations": [{"LambdaFunctionArn": function["FunctionArn"], **created}]}
     put = s3.put_bucket_notification_configuration
     assert code_of(put, Bucket=bucket, NotificationConfiguration=wanted) == "InvalidArgument"
+
+
+@pytest.mark.parametrize("arn", ["arn:aws:sqs:x", "arn:aws:sns:us-east-1:", "arn:aws:lambda:us-east-1:000000000000"])
+def test_destination_that_is_not_an_arn_is_left_to_the_emulator_to_refuse(tmp_path: Path, arn: str) -> None:
+    put = validating(KmsService(CallLog(tmp_path / "calls")), lambda *_: (400, {}, b"malformed"))
+    assert put("bucket", f"<Queue>{arn}</Queue>".encode())[2] == b"malformed"

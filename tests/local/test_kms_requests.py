@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from kms_patterns.local.server.kms.key_records import find_key
+from kms_patterns.local.server.kms import kms_service
+from kms_patterns.local.server.kms.key_records import find_key, managed_key
 from kms_patterns.local.server.kms.kms_errors import KmsError
 from kms_patterns.local.server.kms.service_model import operation_of, parsed, validated
 from kms_patterns.policy.guardrails import no_end_within
@@ -213,29 +214,60 @@ def test_lists_come_in_pages(kms: KmsInProcess, operation: str, member: str, mos
     assert kms.code(operation, **request, Marker="zzz") == "InvalidMarkerException"
 
 
+def imported(kms: KmsInProcess, key: str, secret: bytes | None = None, **more: Any) -> str:
+    """Import key material, random by default and without an end, and return its id."""
+    wrapping = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
+    given = kms.answer("GetParametersForImport", KeyId=key, **wrapping)
+    public = load_der_public_key(base64.b64decode(given["PublicKey"]))
+    assert isinstance(public, RSAPublicKey)
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    wrapped = base64.b64encode(public.encrypt(secret or os.urandom(32), oaep)).decode()
+    request = {"KeyId": key, "ImportToken": given["ImportToken"], "EncryptedKeyMaterial": wrapped}
+    model = {} if "ValidTo" in more else {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+    return str(kms.answer("ImportKeyMaterial", **request, **model, **more)["KeyMaterialId"])
+
+
+def test_material_that_is_given_again_does_not_change_when_the_current_one_expires(kms: KmsInProcess) -> None:
+    key, first, second, until = kms.key(Origin="EXTERNAL"), b"1" * 32, b"2" * 32, int(time.time()) + 3600
+    expiry = lambda: kms.answer("DescribeKey", KeyId=key)["KeyMetadata"].get("ValidTo")  # noqa: E731
+    imported(kms, key, first, ValidTo=until)
+    imported(kms, key, second, ImportType="NEW_KEY_MATERIAL", ValidTo=until + 60)
+    imported(kms, key, second)
+    assert expiry() == until
+    kms.answer("RotateKeyOnDemand", KeyId=key)
+    imported(kms, key, first)
+    assert expiry() == until
+
+
+def test_managed_key_that_another_request_used_meanwhile_outlives_a_refusal(
+    kms: KmsInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide, used = kms_service.decide_target, []
+
+    def meanwhile(*asked: Any) -> Any:
+        used.append(managed_key("s3")["Arn"])
+        return decide(*asked)
+
+    monkeypatch.setattr(kms_service, "decide_target", meanwhile)
+    assert kms.code("DescribeKey", caller(deny()), KeyId="alias/aws/s3") == "AccessDeniedException"
+    monkeypatch.undo()
+    assert used == [kms.answer("DescribeKey", KeyId="alias/aws/s3")["KeyMetadata"]["Arn"]]
+    assert kms.code("DescribeKey", caller(deny()), KeyId="alias/aws/sns") == "AccessDeniedException"
+    assert find_key("alias/aws/sns") is None
+
+
 def test_a_second_material_waits_for_the_rotation_and_a_third_is_refused(kms: KmsInProcess) -> None:
     key = kms.key(Origin="EXTERNAL")
-
-    def imported(**more: str) -> str:
-        wrapping = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
-        given = kms.answer("GetParametersForImport", KeyId=key, **wrapping)
-        public = load_der_public_key(base64.b64decode(given["PublicKey"]))
-        assert isinstance(public, RSAPublicKey)
-        wrapped = public.encrypt(os.urandom(32), padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
-        material = {"ImportToken": given["ImportToken"], "EncryptedKeyMaterial": base64.b64encode(wrapped).decode()}
-        model = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
-        return str(kms.answer("ImportKeyMaterial", KeyId=key, **material, **model, **more)["KeyMaterialId"])
-
     current = lambda: kms.answer("DescribeKey", KeyId=key)["KeyMetadata"]["CurrentKeyMaterialId"]  # noqa: E731
-    first = imported()
+    first = imported(kms, key)
     kms.answer("DisableKey", KeyId=key)
-    second = imported(ImportType="NEW_KEY_MATERIAL")
+    second = imported(kms, key, ImportType="NEW_KEY_MATERIAL")
     # Importing does not enable a key that was disabled.
     assert kms.code("Encrypt", KeyId=key, Plaintext="eA==") == "DisabledException"
     kms.answer("EnableKey", KeyId=key)
     assert first == current() != second
     with pytest.raises(KmsError, match=f"because another key material .id: {second}. is pending rotation") as refused:
-        imported(ImportType="NEW_KEY_MATERIAL")
+        imported(kms, key, ImportType="NEW_KEY_MATERIAL")
     assert refused.value.code == "KMSInvalidStateException"
 
     def listed() -> list[tuple[str, str]]:

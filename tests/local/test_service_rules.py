@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,16 +15,26 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
+from ministack.core.responses import AccountRegionScopedDict, request_scope
+from ministack.services import secretsmanager
 
 from kms_patterns.local import AwsSession, LocalAws
 from kms_patterns.local.server.authorization.policy_statements import Named, Principal, named
 from kms_patterns.local.server.authorization.resource_policies import bucket_policy, stack_document
 from kms_patterns.local.server.requests.request_shapes import malformed
+from kms_patterns.local.server.services import service_keys
+from kms_patterns.local.server.services.secret_versions import keeping
+from kms_patterns.local.server.services.service_keys import asking
+from kms_patterns.local.server.services.service_uses import SERVICES
+from kms_patterns.local.server.stacks.resource_permissions import Step, permissions
+from tests.local import conftest as in_process
+from tests.local.conftest import kms_in_process
 from tests.local.test_acting import deployed
 
 ACCOUNT = "000000000000"
 UNCHECKED = Config(parameter_validation=False, retries={"total_max_attempts": 1})
 TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+ABROAD = {"Region": "eu-west-1"}
 TAGS = [{"Key": "a", "Value": "b"}]
 ROLE_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
 TABLE = {
@@ -178,6 +189,8 @@ def test_a_request_that_its_service_refuses_is_refused(
     ("sqs", "create_queue", lambda _: {"QueueName": "tagged", "tags": {"a": "b"}}, "sqs:CreateQueue", "sqs:TagQueue"),
     ("secretsmanager", "create_secret", lambda _: {"Name": "tagged", "SecretString": "v", "Tags": TAGS},
      "secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+    ("secretsmanager", "create_secret", lambda _: {"Name": "replicated", "AddReplicaRegions": [ABROAD]},
+     "secretsmanager:CreateSecret", "secretsmanager:ReplicateSecretToRegions"),
     ("lambda", "create_function", function(Tags={"a": "b"}), "lambda:CreateFunction", "lambda:TagResource"),
     ("sns", "create_topic", lambda _: {"Name": "tagged", "Tags": TAGS}, "sns:CreateTopic", "sns:TagResource"),
     ("lambda", "update_function_code", lambda t: {"FunctionName": t.function, "S3Bucket": t.bucket, "S3Key": "code"},
@@ -220,6 +233,47 @@ def test_name_alone_does_not_allow_to_create_a_secret(
         assert code_of(client.client("secretsmanager").create_secret, Name=name, SecretString="v") in DENIED
         stack = {"R": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": name}}}
         assert "secretsmanager:CreateSecret" in deployed(client, stack)
+
+
+def test_replicas_of_a_secret_in_a_stack_need_the_permission_to_replicate() -> None:
+    step = Step("AWS::SecretsManager::Secret", "create", "app", {"ReplicaRegions": [ABROAD]})
+    assert "secretsmanager:ReplicateSecretToRegions" in {it.action for it in permissions(step)}
+
+
+@pytest.mark.parametrize(("existing", "regions", "usable", "code"), [
+    (("us-east-1", "eu-west-1"), ["eu-west-1"], ["us-east-1"], "AccessDeniedException"),
+    ((), ["us-east-1"], [], "InvalidParameterException"),
+    (("eu-west-1",), ["eu-west-1"], [], "ResourceExistsException"),
+    ((), ["eu-west-1"], ["eu-west-1"], "AccessDeniedException"),
+    ((), ["eu-west-1", "eu-west-2"], ["eu-west-1", "eu-west-2"], "AccessDeniedException"),
+])  # fmt: skip
+def test_secret_that_is_refused_leaves_every_region_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: tuple[str, ...], regions: list[str], usable: list[str],
+    code: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(secretsmanager, "_secrets", AccountRegionScopedDict())
+    with kms_in_process(tmp_path / "calls") as kms:
+        keys = {}
+        for region in ("us-east-1", "eu-west-1", "eu-west-2"):
+            with request_scope(in_process.ACCOUNT, region):
+                keys[region] = kms.key()
+                if region in existing:
+                    secretsmanager._store_new_secret("app")
+        user = in_process.caller(in_process.allow("kms:*", [keys[region] for region in usable])) if usable else None
+        monkeypatch.setattr(service_keys, "caller_of", lambda *_: user or in_process.caller())
+        service = next(it for it in SERVICES if it.host == "secretsmanager")
+        request = {"Name": "app", "KmsKeyId": keys["us-east-1"], "SecretString": "x", "AddReplicaRegions": [
+            {"Region": region, "KmsKeyId": keys[region]} for region in regions
+        ]}  # fmt: skip
+        before = dict(secretsmanager._secrets._data)
+        asked = asking(kms.service, service)(keeping(secretsmanager.handle_request))(
+            "POST", "/", {"x-amz-target": "secretsmanager.CreateSecret"}, json.dumps(request).encode(), {}
+        )
+        with pytest.raises(StopIteration) as answered:
+            asked.send(None)  # type: ignore[attr-defined]
+        status, _headers, body = answered.value.value
+        assert (status, json.loads(body)["__type"]) == (400, code)
+        assert secretsmanager._secrets._data == before
 
 
 def test_the_type_of_a_parameter_outside_a_hierarchy_changes(things: Things) -> None:

@@ -115,6 +115,8 @@ def _of_key(record: KeyRecord, action: str) -> dict[str, Any]:
         values["kms:MultiRegionKeyType"] = record["_mrk_type"]
     values |= _by_name("aws:ResourceTag", ((tag["TagKey"], tag["TagValue"]) for tag in record.get("Tags", [])))
     aliases = [arn.split(":", 5)[5] for arn, key_id in reach(KMS, "_aliases").items() if key_id == record["KeyId"]]
+    if not aliases and record.get("_managed"):
+        aliases = [record["_managed"]]
     unused = days_unused(record) if action in _ENDING else None
     values |= {_UNUSED: unused} if unused is not None else {}
     return values | ({"kms:ResourceAliases": aliases} if aliases else {})

@@ -119,29 +119,31 @@ MANAGED = {
 
 def managed_key(service: str) -> KeyRecord:
     """Return the AWS managed key of a service, such as ``s3``, made on first use as AWS does."""
-    alias = f"alias/aws/{service}"
-    found = find_key(alias)
-    if found is not None:
-        return found
+    return find_key(f"alias/aws/{service}") or keep_managed_key(new_managed_key(service))
+
+
+def new_managed_key(service: str) -> KeyRecord:
+    """Return a key for a service that no request finds before ``keep_managed_key``."""
     region, account = reach(RESPONSES, "get_region")(), reach(RESPONSES, "get_account_id")()
     description = f"Default key that protects my {MANAGED[service]} when no other key is defined"
     payload = {"Description": description, "Policy": _managed_policy(service, region, account)}
     _status, _headers, body = reach(KMS, "_create_key")(payload)
     key_id = json.loads(body)["KeyMetadata"]["KeyId"]
-    reach(KMS, "_aliases")[reach(KMS, "_alias_arn")(alias)] = key_id
-    record = find_key(key_id)
-    assert record is not None, "the key was created a line above"  # noqa: S101
+    record: KeyRecord = reach(KMS, "_keys").pop(key_id)
     # AWS rotates its managed keys every year.
-    record |= {"_managed": True, "KeyRotationEnabled": True, "RotationPeriodInDays": 365}
+    record |= {"_managed": f"alias/aws/{service}", "KeyRotationEnabled": True, "RotationPeriodInDays": 365}
     return record
 
 
-def forget_managed_key(record: KeyRecord) -> None:
-    """Take back an AWS managed key that was made for a caller who may not describe it."""
-    reach(KMS, "_keys").pop(record["KeyId"], None)
-    aliases = reach(KMS, "_aliases")
-    for alias in [alias for alias, key_id in aliases.items() if key_id == record["KeyId"]]:
-        aliases.pop(alias, None)
+def keep_managed_key(record: KeyRecord) -> KeyRecord:
+    """Give a new managed key its alias; return it, or the key that another request gave the alias meanwhile."""
+    keys = reach(KMS, "_keys")
+    keys[record["KeyId"]] = record
+    kept = reach(KMS, "_aliases").setdefault(reach(KMS, "_alias_arn")(record["_managed"]), record["KeyId"])
+    if kept != record["KeyId"]:
+        del keys[record["KeyId"]]
+    found: KeyRecord = keys[kept]
+    return found
 
 
 def _managed_policy(service: str, region: str, account: str) -> str:

@@ -20,7 +20,7 @@ from kms_patterns.local.server.kms.control_plane.key_states import record_use
 from kms_patterns.local.server.kms.key_records import (
     KeyRecord,
     find_key,
-    forget_managed_key,
+    keep_managed_key,
     require_usable,
     require_usage,
 )
@@ -146,12 +146,10 @@ def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
         decision = decide_target(call, target)
         outcome.decisions.append((target, decision))
         if not decision.allowed:
-            if target.made and target.key:
-                forget_managed_key(target.key)
             raise access_denied(_denial(call.caller, target, decision))
         if target.key is None and not target.keyless:
             raise not_found(target.reference) if target.reference else invalid_ciphertext()
-    return targets
+    return [replace(it, key=keep_managed_key(it.key)) if it.new and it.key else it for it in targets]
 
 
 def decide_target(call: KmsCall, target: Target) -> Decision:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
 from kms_patterns.local.server.kms.grants import constrained_context, grant_of
-from kms_patterns.local.server.kms.key_records import MANAGED, KeyRecord, find_key, key_of_ciphertext, managed_key
+from kms_patterns.local.server.kms.key_records import MANAGED, KeyRecord, find_key, key_of_ciphertext, new_managed_key
 from kms_patterns.local.server.kms.kms_call import Request, blob_member, encryption_context
 from kms_patterns.local.server.kms.kms_errors import KmsError, access_denied
 from kms_patterns.local.server.kms.permissions import On, Permission, permissions_of
@@ -20,7 +20,7 @@ class Target:
     """One permission that a request needs.
 
     ``key`` is None for a permission without a key and for a key that could not be found; ``reference`` is what the
-    request called it, empty if nothing determines the key; ``made`` if this request made it, an AWS managed key.
+    request called it, empty if nothing determines the key; ``new`` for an AWS managed key that it makes if allowed.
     """
 
     permission: Permission
@@ -28,7 +28,7 @@ class Target:
     key: KeyRecord | None = None
     context: Mapping[str, str] | None = None
     region: str | None = None
-    made: bool = False
+    new: bool = False
 
     @property
     def action(self) -> str:
@@ -93,7 +93,7 @@ def _on_key(
     service = str(alias_in(reference)).removeprefix("alias/aws/")
     if permission.action == "kms:DescribeKey" and service in MANAGED and find_key(reference) is None:
         # AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_DescribeKey.html (predefined alias)
-        return Target(permission, reference, managed_key(service), context, made=True)
+        return Target(permission, reference, new_managed_key(service), context, new=True)
     if region is None:
         return Target(permission, reference, find_key(reference), context)
     with reach(RESPONSES, "request_scope")(reach(RESPONSES, "get_account_id")(), region):

@@ -2,6 +2,7 @@
 
 AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
+https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 """
 
 import re
@@ -128,6 +129,8 @@ def creating(action: str, params: Mapping[str, Any]) -> Iterator[str]:
         yield "kinesis:TagResource" if action == "kinesis:RegisterStreamConsumer" else _TAGGING[service]
     if action in _PUBLISHING and params.get("publish"):
         yield "states:PublishStateMachineVersion"
+    if action == "secretsmanager:CreateSecret" and params.get("AddReplicaRegions"):
+        yield "secretsmanager:ReplicateSecretToRegions"
 
 
 _READING_CODE = frozenset({"lambda:CreateFunction", "lambda:PublishLayerVersion", "lambda:UpdateFunctionCode"})

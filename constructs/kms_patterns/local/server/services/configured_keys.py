@@ -111,7 +111,8 @@ def configuring(kms: KmsService, *, logs: bool) -> Callable[[Handler], Handler]:
 def _with_permitted_tags(response: Response, headers: Mapping[str, str], query: Mapping[str, Any]) -> Response:
     # AWS: https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html (TagsError)
     answer = _content(response[2])
-    arn = str((answer.get("Configuration") or {}).get("FunctionArn", ""))
+    # Tags are the function's: a version or an alias that the ARN ends in has none.
+    arn = ":".join(str((answer.get("Configuration") or {}).get("FunctionArn", "")).split(":")[:7])
     if not arn:
         return response
     try:

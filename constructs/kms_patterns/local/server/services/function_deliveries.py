@@ -152,8 +152,9 @@ def validating(kms: KmsService, original: Callable[..., Response]) -> Callable[.
 
     def put(name: str, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
         skipped = (headers or {}).get("x-amz-skip-destination-validation", "").lower() == "true"
+        # The emulator refuses what has fewer fields.
         for arn in re.findall(
-            r"arn:aws:(?:lambda|sns|sqs):[^<\s]+", "" if skipped else body.decode("utf-8", "replace")
+            r"arn:aws:(?:lambda|sns|sqs)(?::[^:<\s]*){2}:[^<\s]+", "" if skipped else body.decode("utf-8", "replace")
         ):
             if _notification_refused(kms, arn.split(":")[2], arn, name) is not None:
                 return invalid("InvalidArgument", "Unable to validate the following destination configurations")

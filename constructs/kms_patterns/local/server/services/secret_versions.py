@@ -35,13 +35,14 @@ def keeping(original: Handler) -> Handler:
         secret = reach(SECRETS_MANAGER, "_resolve")(request.get("SecretId") or request.get("Name"))[1]
         try:
             known = _refused(operation, request, secret) if secret else None
+            status, answered, content = known or await original(method, path, headers, body, query_params)
+            answer = json.loads(content or b"{}")
+            if known is None and status == HTTPStatus.OK and operation in _AFTER:
+                _AFTER[operation](request, answer, reach(SECRETS_MANAGER, "_resolve")(answer["ARN"])[1])
         except KmsError as refused:
-            known = error_response(refused)
-        status, answered, content = known or await original(method, path, headers, body, query_params)
-        answer = json.loads(content or b"{}")
-        if known is None and status == HTTPStatus.OK and operation in _AFTER:
-            _AFTER[operation](request, answer, reach(SECRETS_MANAGER, "_resolve")(answer["ARN"])[1])
-        elif "message" in answer:
+            status, answered, content = error_response(refused)
+            answer = json.loads(content)
+        if "message" in answer:
             answer["Message"] = answer["message"]
         return status, answered, json.dumps(answer).encode()
 
@@ -80,7 +81,11 @@ def _refused(operation: str, request: Request, secret: dict[str, Any]) -> Respon
 def _created(request: Request, answer: dict[str, Any], secret: dict[str, Any]) -> None:
     if request.get("AddReplicaRegions"):
         replicate = {"SecretId": answer["ARN"], "AddReplicaRegions": request["AddReplicaRegions"]}
-        replicated = json.loads(reach(SECRETS_MANAGER, "_replicate_secret_to_regions")(replicate)[2])
+        status, _headers, content = reach(SECRETS_MANAGER, "_replicate_secret_to_regions")(replicate)
+        replicated = json.loads(content)
+        if status != HTTPStatus.OK:
+            del reach(SECRETS_MANAGER, "_secrets")[secret["Name"]]
+            raise KmsError(replicated["__type"], replicated["message"])
         answer["ReplicationStatus"] = replicated["ReplicationStatus"]
     if all(request.get(name) is None for name in _VALUES):
         secret["Versions"].clear()

@@ -8,13 +8,14 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.h
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
-from kms_patterns.local.server.emulator.emulator import reach
+from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
 from kms_patterns.local.server.kms.key_records import find_key, managed_key, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_call import KmsCall, Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
@@ -25,12 +26,13 @@ Handler = Callable[..., Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Use:
-    """A use of a key that a service makes for its caller; ``key`` is as the resource names it."""
+    """A use of a key that a service makes for its caller; ``key`` is as the resource in ``region`` or here names it."""
 
     operation: str
     key: str
     context: Mapping[str, str]
     more: Mapping[str, Any] = field(default_factory=dict)
+    region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,13 @@ def asking(kms: KmsService, service: Service) -> Callable[[Handler], Handler]:
                 response = await original(method, path, headers, body, query_params)
                 if operation in service.after and response[0] == HTTPStatus.OK:
                     used = service.after[operation](request, json.loads(response[2]))
-                    ask(kms, service.host, caller_of(headers, query_params), used)
+                    try:
+                        ask(kms, service.host, caller_of(headers, query_params), used)
+                    except KmsError:
+                        if operation in service.undo:
+                            service.undo[operation](request)
+                        raise
             except KmsError as refused:
-                if operation in service.undo:
-                    service.undo[operation](request)
                 return service.refusal(refused, query_protocol=query_protocol)
             return response
 
@@ -109,9 +114,12 @@ def ask(kms: KmsService, host: str, caller: Caller, uses: Iterable[Use]) -> None
         KmsError: KMS refused one, or the key is not one that a service takes.
     """
     for use in uses:
-        request = {"KeyId": _key_of(use, host), "EncryptionContext": dict(use.context), **use.more}
-        kms.require(KmsCall(use.operation, request, caller, via=host))
-        require_symmetric(str(request["KeyId"]))
+        # Only around the call: a generator that is left halfway would keep its Region for what follows.
+        account = reach(RESPONSES, "get_account_id")()
+        with reach(RESPONSES, "request_scope")(account, use.region) if use.region else nullcontext():
+            request = {"KeyId": _key_of(use, host), "EncryptionContext": dict(use.context), **use.more}
+            kms.require(KmsCall(use.operation, request, caller, via=host))
+            require_symmetric(str(request["KeyId"]))
 
 
 def require_symmetric(reference: str) -> None:

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import (
@@ -118,9 +119,15 @@ def _secret_named(request: Request) -> Iterator[Use]:
 def _replicas(secret_arn: str, regions: Any) -> Iterator[Use]:
     for replica in regions or ():
         region, arn = str(replica.get("Region")), secret_arn.split(":")
-        # The key of a replica is asked in its Region, where the caller of this generator goes on meanwhile.
-        with reach(RESPONSES, "request_scope")(arn[4], region):
-            yield from _validated(_secret_key(replica), ":".join([*arn[:3], region, *arn[4:]]))
+        uses = _validated(_secret_key(replica), ":".join([*arn[:3], region, *arn[4:]]))
+        yield from (replace(use, region=region) for use in uses)
+
+
+def _uncreate(request: Request) -> None:
+    secrets, account = reach(SECRETS_MANAGER, "_secrets"), reach(RESPONSES, "get_account_id")()
+    secret = secrets.pop(request.get("Name"), None) or {}
+    for replica in secret.get("ReplicationStatus", ()):
+        secrets.pop_scoped(account, replica["Region"], secret["Name"], None)
 
 
 def _secret_read(_request: Request, answer: ResponseMembers) -> Iterator[Use]:
@@ -226,7 +233,7 @@ SERVICES = (
             "ReplicateSecretToRegions": _secret_replicated, "UpdateSecret": _secret_changed,
         },
         after={"CreateSecret": _secret_created, "GetSecretValue": _secret_read, "BatchGetSecretValue": _secret_read},
-        undo={"CreateSecret": lambda request: reach(SECRETS_MANAGER, "_secrets").pop(request.get("Name"), None)},
+        undo={"CreateSecret": _uncreate},
         codes={"AccessDeniedException": "AccessDeniedException"}, other_code="EncryptionFailure",
     ),
     Service(

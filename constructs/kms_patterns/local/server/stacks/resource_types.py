@@ -196,7 +196,11 @@ TYPES: Mapping[str, ResourceType] = {
         ("CreateSecret",),
         ("UpdateSecret",),
         ("DeleteSecret",),
-        {"GenerateSecretString": "GetRandomPassword", "Tags": "TagResource"},
+        {
+            "GenerateSecretString": "GetRandomPassword",
+            "ReplicaRegions": "ReplicateSecretToRegions",
+            "Tags": "TagResource",
+        },
     ),
     "AWS::SecretsManager::ResourcePolicy": ResourceType(
         "{SecretId}", "", ("PutResourcePolicy",), ("PutResourcePolicy",), ("DeleteResourcePolicy",)

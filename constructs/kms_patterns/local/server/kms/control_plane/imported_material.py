@@ -51,7 +51,7 @@ def import_key_material(record: KeyRecord, request: Request) -> ResponseMembers:
     valid_to = request.get("ValidTo")
     if pending:
         record["_pending_valid_to"] = valid_to
-    else:
+    elif pending is not None:
         _set_expiration(record, valid_to)
     return {"KeyId": record["Arn"]} | ({"KeyMaterialId": material_id(trial)} if record["KeySpec"] == SYMMETRIC else {})
 
@@ -155,8 +155,8 @@ def _unwrapped(record: KeyRecord, request: Request) -> bytes:
     return material
 
 
-def _take(record: KeyRecord, trial: dict[str, Any], *, new: bool) -> bool:
-    """Give the key its material; return whether it waits for a rotation instead."""
+def _take(record: KeyRecord, trial: dict[str, Any], *, new: bool) -> bool | None:
+    """Give the key its material; return whether it waits for a rotation instead, None for one of a rotation before."""
     primary = next((it for it in members(record) if it.get("_mrk_type") == "PRIMARY"), record)
     fingerprint, known = _fingerprint(trial), primary.get("_imported", [])
     if new and primary is not record:
@@ -168,7 +168,7 @@ def _take(record: KeyRecord, trial: dict[str, Any], *, new: bool) -> bool:
         return True
     if known and not new and fingerprint != known[-2 if primary.get("_pending_material") else -1]:
         # Of a rotation before, or waiting for one: it was given again and stays what it is.
-        return False
+        return fingerprint == known[-1] or None
     waits = bool(new and record.get("_symmetric_key") and fingerprint != _fingerprint(record))
     if waits:
         if record.get("_pending_material"):
