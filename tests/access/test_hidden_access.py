@@ -10,7 +10,9 @@ import pytest
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.comparison import compare
 from kms_patterns.access.evaluate.simulator import Simulator
+from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.read.template import Template
 from kms_patterns.access.report.difference_text import difference_as_text
 from kms_patterns.access.report.wording import in_words
 from kms_patterns.access.sources import Sources
@@ -33,6 +35,9 @@ OWN = {"Effect": "Allow", "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::
 KEY_OF_IAM = key({**OWN, "Resource": "*"})
 REF_R, REF_B, TEXT, LIST = {"Ref": "R"}, {"Ref": "B"}, {"Type": "String"}, {"Type": "CommaDelimitedList"}
 BUCKET, PUBLIC = resource("AWS::S3::Bucket", BucketName="bkt"), {"Effect": "Allow", "Principal": "*", "Resource": "*"}
+UNKNOWN = {"Fn::ImportValue": "x"}
+TEAM = [{"Key": "team", "Value": UNKNOWN}]
+READ, PUBLIC_KEY = {**USE, "Action": "s3:*"}, {**PUBLIC, "Action": "kms:*"}
 FALSE, YES = {"Type": "String", "Default": "false"}, {"Fn::Equals": [{"Ref": "P"}, "yes"]}
 
 
@@ -49,6 +54,10 @@ def where(prefix: str) -> dict[str, Any]:
 
 def told(*words: str, **more: Any) -> dict[str, Any]:
     return resource("::".join(words), **more)
+
+
+def role_of_unknown_account(name: str) -> dict[str, Any]:
+    return {"Fn::Sub": [f"arn:aws:iam::${{A}}:role/{name}", {"A": UNKNOWN}]}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +77,9 @@ def told(*words: str, **more: Any) -> dict[str, Any]:
         ({"Fn::Equals": [{"Ref": "AWS::StackName"}, "prod"]}, TEXT),
         ({"Fn::Not": [{"Fn::Equals": ["{{resolve:ssm:/a/b}}", "{{resolve:ssm:/a-b}}"]}]}, TEXT),
         ({"Fn::Not": [{"Fn::Equals": [{"Fn::ImportValue": "a:b"}, {"Fn::ImportValue": "a/b"}]}]}, TEXT),
+        ({"Fn::Not": [{"Fn::Equals": [{"Fn::ImportValue": "a/b"}, {"Fn::ImportValue": "a\u012fb"}]}]}, TEXT),
+        ({"Fn::Equals": [{"Fn::Select": [0, {"Fn::Split": ["-", {"Ref": "AWS::Region"}]}]}, "us"]}, TEXT),
+        ({"Fn::Equals": [{"Fn::Select": [0, {"Fn::Split": ["e", {"Ref": "AWS::Region"}]}]}, "us-"]}, TEXT),
     ],
 )
 def test_what_exists_under_a_condition_that_may_hold_is_listed(
@@ -255,6 +267,68 @@ def test_what_exists_under_a_condition_that_may_hold_is_listed(
             "principal <import who>",
             "s3:GetObject",
         ),
+        (
+            {"B": told("AWS", "S3", "Bucket"), "R": of_role(READ | {"Resource": "arn:aws:s3:::app-b-1dzetitowekvo/*"})},
+            "S/R",
+            "s3:GetObject",
+        ),
+        ({"K": key(PUBLIC_KEY | where("App-R-1DZETITOWEKVO")), "R": of_role()}, "S/R", "kms:Decrypt"),
+        (
+            {
+                "B": BUCKET,
+                "R": of_role(READ | {"Resource": "arn:aws:s3:::bkt/home/${aws:PrincipalTag/team}/*"}, Tags=TEAM),
+            },
+            "S/R",
+            "s3:GetObject",
+        ),
+        (
+            {
+                "K": resource(
+                    "AWS::KMS::Key", KeyPolicy={"Statement": [{**OWN, "Resource": "*"}]}, MultiRegion=UNKNOWN
+                ),
+                "R": of_role({**USE, "Resource": "arn:aws:kms:*:*:key/mrk-*"}),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {
+                "K": KEY_OF_IAM,
+                "R": of_role(),
+                "N": told(
+                    "AWS",
+                    "CloudFormation",
+                    "Stack",
+                    TemplateURL="https://x",
+                    Parameters={"Roles": {"Fn::Join": [",", [REF_R, {"Ref": "K"}]]}},
+                ),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {"K": key({**USE, "Principal": {"AWS": role_of_unknown_account("App-R-AbCdEf123456")}}), "R": of_role()},
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {
+                "K": key(PUBLIC_KEY | {"Condition": {"StringEquals": {"aws:PrincipalTag/r": "app:us-east-1:prod"}}}),
+                "R": of_role(Tags=[{"Key": "r", "Value": {"Fn::Sub": "app:${AWS::Region}:prod"}}]),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
+        (
+            {
+                "K": key(
+                    PUBLIC_KEY | {"Condition": {"StringEquals": {"aws:PrincipalTag/r": "arn:aws:a:us-east-1:b:c"}}}
+                ),
+                "R": of_role(Tags=[{"Key": "r", "Value": {"Fn::Sub": "arn:aws:a:${AWS::Region}:b:c"}}]),
+            },
+            "S/R",
+            "kms:Decrypt",
+        ),
     ],
 )
 def test_who_may_by_what_only_aws_knows_is_listed(
@@ -279,6 +353,61 @@ def test_deny_of_a_nested_stack_that_a_condition_makes_is_not_sure(
     found = build_with(read_model(path), running)
     (entry,) = [entry for entry in found.entries if (entry.principal, entry.action) == ("S/R", "kms:Decrypt")]
     assert in_words(entry.condition) == "not (condition S.C)"
+
+
+@pytest.mark.parametrize(
+    "given", [{"Ref": "AWS::Partition"}, {"Fn::Sub": "${AWS::Partition}"}, {"Fn::GetAtt": ["O", "Outputs.P"]}]
+)
+def test_nested_stack_is_told_what_only_its_region_decides(
+    given: Any, write: Callable[..., Path], running: Simulator
+) -> None:
+    cond = {"C": {"Fn::Equals": [{"Ref": "P"}, "aws-cn"]}}
+    inner = {"K": KEY_OF_IAM, "R": {**of_role(USE), "Condition": "C"}}
+    write({"Parameters": {"P": TEXT}, "Conditions": cond, "Resources": inner}, "inner.json")
+    write({"Outputs": {"P": {"Value": {"Ref": "AWS::Partition"}}}, "Resources": {"K": KEY_OF_IAM}}, "other.json")
+    stack = "AWS::CloudFormation::Stack"
+    nested = resource(stack, TemplateURL="inner.json", Parameters={"P": given})
+    path = write({"Resources": {"N": nested, "O": resource(stack, TemplateURL="other.json")}})
+    found = build_with(read_model(path), running)
+    assert ("S/N/R", "kms:Decrypt") in {(entry.principal, entry.action) for entry in found.entries}
+
+
+ASSUMED = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+SESSION = {**ASSUMED, "Action": ["sts:AssumeRole", "sts:TagSession"]}
+OF_TEAM = {**PUBLIC_KEY, "Action": "kms:Decrypt", "Condition": {"StringEquals": {"aws:PrincipalTag/team": "red"}}}
+
+
+REPLICATED = {"Statement": [{**OWN, "Action": ["kms:DescribeKey", "kms:ReplicateKey"], "Resource": "*"}]}
+TAGGED_ONLY, SESSIONS = {"Statement": [OF_TEAM]}, {"Statement": [SESSION]}
+MAYBE = {"Fn::If": ["C", True, {"Ref": "AWS::NoValue"}]}
+REPLICATE = {"Action": "kms:ReplicateKey"}
+OF_R = {"K": {"KeyPolicy": TAGGED_ONLY}, "U": {"Action": "iam:TagRole", "Resource": {"Fn::GetAtt": ["R", "Arn"]}}}
+EITHER = {"Fn::If": ["C", [{"Key": "a", "Value": "b"}], {"Ref": "AWS::NoValue"}]}
+
+
+@pytest.mark.parametrize(
+    ("made", "method", "target"),
+    [
+        ({"K": {"KeyPolicy": REPLICATED, "MultiRegion": UNKNOWN}, "U": REPLICATE}, "kms:ReplicateKey", "S/K"),
+        ({"K": {"KeyPolicy": REPLICATED, "MultiRegion": MAYBE}, "U": REPLICATE}, "kms:ReplicateKey", "S/K"),
+        ({**OF_R, "R": {"AssumeRolePolicyDocument": SESSIONS}}, "iam:TagRole", "S/R"),
+        ({**OF_R, "R": {"Tags": EITHER}}, "iam:TagRole", "S/R"),
+    ],
+)
+def test_path_over_what_only_aws_knows_is_listed(
+    made: Any, method: str, target: str, write: Callable[..., Path], running: Simulator
+) -> None:
+    resources = {
+        "K": resource("AWS::KMS::Key", **made["K"]),
+        "R": resource("AWS::IAM::Role", **{"AssumeRolePolicyDocument": {"Statement": [ASSUMED]}, **made.get("R", {})}),
+        "U": of_role({**USE, **made["U"]}),
+    }
+    template = {"Parameters": {"P": TEXT}, "Conditions": {"C": YES}, "Resources": resources}
+    found = build_with(read_model(write(template)), running).escalations
+    steps = {
+        (name, step.target) for item in found if item.principal == "S/U" for step in item.path for name in step.methods
+    }
+    assert (method, target) in steps
 
 
 ROLES = {"K": KEY_OF_IAM, "R": of_role(USE), "S": resource("AWS::IAM::Role")}
@@ -323,6 +452,7 @@ TAGGED = {
         (resource("AWS::KMS::Alias", TargetKeyId={"Ref": "K"}), resource("AWS::KMS::Alias", TargetKeyId="other")),
         (of_role(TAGGED), of_role(TAGGED, Tags=[{"Key": "a", "Value": "x"}])),
         (resource("AWS::Lambda::Url", AuthType="AWS_IAM"), resource("AWS::Lambda::Url", AuthType="NONE")),
+        (resource("AWS::Lambda::Url", AuthType="AWS_IAM"), resource("AWS::Lambda::Url", AuthType={"Ref": "P"})),
         (
             resource("AWS::S3::Bucket", PublicAccessBlockConfiguration={"BlockPublicAcls": True}),
             resource("AWS::S3::Bucket"),
@@ -355,3 +485,32 @@ def test_what_stays_on_aws_is_said_where_access_is_lost(write: Callable[..., Pat
     old = write({"Resources": {**ROLES, "X": {**policy, "DeletionPolicy": "Retain"}}}, "old/S.json")
     found = compare(*Sources(ROOT).pair(str(old), str(write({"Resources": ROLES}, "new/S.json"))))
     assert "S/X stays when it leaves its stack" in difference_as_text(found)
+
+
+@pytest.mark.parametrize(
+    ("places", "paired"),
+    [
+        (("aws://111111111111/eu-west-1", "aws://222222222222/eu-west-1"), {}),
+        (("aws://111111111111/eu-west-1", "aws://111111111111/us-east-1"), {}),
+        (("aws://111111111111/eu-west-2", "aws://111111111111/eu-west-2"), {"Dev": "Prod"}),
+    ],
+)
+def test_stacks_of_two_accounts_or_regions_are_not_one(places: Any, paired: Any, write: Callable[..., Path]) -> None:
+    def side(folder: str, name: str, environment: str) -> str:
+        write({"Resources": ROLES}, f"{folder}/S.json")
+        of = {name: environment, "X": "aws://111111111111/eu-west-1"}
+        artifacts = {
+            stack: {"type": "aws:cloudformation:stack", "environment": where, "properties": {"templateFile": "S.json"}}
+            for stack, where in of.items()
+        }
+        return str(write({"version": "38.0.0", "artifacts": artifacts}, f"{folder}/manifest.json").parent)
+
+    old, new = side("old", "Dev", places[0]), side("new", "Prod", places[1])
+    assert Sources(ROOT).pair(old, new)[1].paired == paired
+
+
+def test_alias_of_one_name_in_two_accounts_is_printed_by_its_name() -> None:
+    template = {"Resources": {"A": resource("AWS::KMS::Alias", AliasName="alias/x")}}
+    accounts = ("111111111111", "222222222222")
+    stacks = [Stack(a, a, a, "eu-west-1", template, Path(a), {}, physical={"A": "alias/x"}) for a in accounts]
+    assert Template(stacks).names() == {}

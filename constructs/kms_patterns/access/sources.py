@@ -182,13 +182,19 @@ def _as_one(sides: list[list[Stack]], saved: Sequence[Matrix | None]) -> dict[st
 
 def _of_one_content(sides: Sequence[Sequence[Stack]], alone: Sequence[Sequence[str]]) -> dict[str, str]:
     """Return stacks of another name whose resources have the same logical ids and types, if only one is like it."""
-    like: dict[frozenset[tuple[str, str]], tuple[list[str], list[str]]] = {}
+    like: dict[frozenset[tuple[str, str]], tuple[list[Stack], list[Stack]]] = {}
     for side, (stacks, names) in enumerate(zip(sides, alone, strict=True)):
         for stack in stacks:
             if stack.id in names:
                 content = frozenset((name, item["Type"]) for name, item in stack.resources.items())
-                like.setdefault(content, ([], []))[side].append(stack.id)
-    return {old[0]: new[0] for old, new in like.values() if len(old) == len(new) == 1}
+                like.setdefault(content, ([], []))[side].append(stack)
+    alike = [(old[0], new[0]) for old, new in like.values() if len(old) == len(new) == 1]
+    return {old.id: new.id for old, new in alike if _may_be_at_one_place(old, new)}
+
+
+def _may_be_at_one_place(old: Stack, new: Stack) -> bool:
+    account, region = {old.account, new.account}, {old.region, new.region}
+    return (len(account) == 1 or UNKNOWN_ACCOUNT in account) and (len(region) == 1 or UNKNOWN_REGION in region)
 
 
 def _called(

@@ -114,7 +114,9 @@ def _on_target(
     for method in methods:
         if target.kind not in method.kinds or (method.service and not _trusts(trusted, method.service)):
             continue
-        if method.needs and not getattr(target, method.needs):
+        # Tags are None where they are not known: a policy may ask for them.
+        held = getattr(target, method.needs) if method.needs else None
+        if method.needs and not held and (method.needs, held) != ("tags", None):
             continue
         on_target = decisions.targets.get((target.id, method.service if method.on_target else None), {})
         first = _joint(method.on_target, on_target)
@@ -156,7 +158,8 @@ def _users(findings: Iterable[Finding], key: Resource) -> dict[str, dict[str, Co
     for finding in findings:
         who, name = finding.request.principal, finding.action.name
         # A replica has a key policy of its own; only keys of several Regions have replicas.
-        if who.kind not in {*ACTING, PrincipalKind.ADMINISTRATOR} or (name == _REPLICATE and "/mrk-" not in key.arn):
+        single = "/mrk-" not in key.arn and not is_symbolic(key.arn)
+        if who.kind not in {*ACTING, PrincipalKind.ADMINISTRATOR} or (name == _REPLICATE and single):
             continue
         method = "" if name in USE_OF_KEY else name if name in through else None
         if method is not None:

@@ -21,7 +21,7 @@ from kms_patterns.access.read.assembly import Stack, load_assembly
 from kms_patterns.access.read.reader import model_of
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
-from kms_patterns.access.unknowns.symbols import shown
+from kms_patterns.access.unknowns.symbols import is_symbolic, shown
 
 
 def build(path: Path, *, project: Path | None = None) -> Matrix:
@@ -250,9 +250,7 @@ def _facts(template: Template, stack: Stack, value: Any, where: str, *, by_tag: 
     for name, item in mapping(value).items() if "Statement" not in mapping(value) else ():
         if _FACTS.fullmatch(name) or name in _IF or (by_tag and name == "Tags"):
             ways = (way for _, way in template.several(stack, item, where) if way is not None)
-            said = sorted({json.dumps(way, sort_keys=True) for way in ways})
-            yield from (
-                {name: json.loads(way)} for way in said if text(json.loads(way)) == _IF.get(name, text(json.loads(way)))
-            )
+            said = [json.loads(way) for way in sorted({json.dumps(way, sort_keys=True) for way in ways})]
+            yield from ({name: way} for way in said if text(way) == _IF.get(name, text(way)) or is_symbolic(way))
         elif name not in _NOT_SEARCHED:
             yield from _facts(template, stack, item, where, by_tag=by_tag)

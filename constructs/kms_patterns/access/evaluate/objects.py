@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kms_patterns.access.model import Principal, Resource
+from kms_patterns.access.unknowns.symbols import is_symbolic
 
 _ANY_OBJECT = "any-object"
 _VALUE = "any-value"
@@ -21,7 +22,9 @@ def object_scopes(principal: Principal, bucket: Resource) -> Iterator[tuple[str 
     yield None, f"{bucket.arn}/{_ANY_OBJECT}", {}
     for pattern in sorted(set(_patterns(principal, bucket))):
         tags = {f"aws:principaltag/{name.lower()}": value for name, value in (principal.tags or {}).items()}
-        known = {name: value for name, value in {**principal.attributes, **tags}.items() if value}
+        known = {
+            name: value for name, value in {**principal.attributes, **tags}.items() if value and not is_symbolic(value)
+        }
         named = {name: known.get(name.lower(), known.get(name)) for name in _VARIABLE.findall(pattern)}
         assumed = {name: _VALUE for name, value in named.items() if value is None}
         values = {name: value or _VALUE for name, value in named.items()}

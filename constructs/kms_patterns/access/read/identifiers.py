@@ -116,7 +116,9 @@ def _key_id(stack: Stack, logical_id: str, properties: Mapping[str, Any], resolv
     primary = resolve(properties.get("PrimaryKeyArn"))
     if isinstance(primary, str):
         return primary.rsplit("/", maxsplit=1)[-1]
-    prefix = "mrk-" if text(resolve(properties.get("MultiRegion"))) == "true" else ""
+    multi = resolve(properties.get("MultiRegion"))
+    unknown = multi if isinstance(multi, str) and multi.lower() != "false" else ""
+    prefix = "mrk-" if text(multi).lower() == "true" else unknown
     return f"{prefix}{stack.prefix}.{logical_id}"
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read import identifiers
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
-from kms_patterns.access.read.template_conditions import World, decide
+from kms_patterns.access.read.template_conditions import World, decide, pseudo_parameters
 from kms_patterns.access.templates.reading import default_of, given_value
 from kms_patterns.access.templates.template_text import items as as_items
 from kms_patterns.access.templates.template_text import text as as_text
@@ -48,6 +48,7 @@ class Scope:
         where: The place that needs a value, for the list of what could not be resolved.
         world: How undecided conditions go; None to take them as true.
         depth: How many references lead here.
+        compared: Whether a condition compares the value.
     """
 
     resolver: Surroundings
@@ -55,6 +56,7 @@ class Scope:
     where: str
     world: World | None = None
     depth: int = 0
+    compared: bool = False
 
     def value(self, value: Json) -> Json:
         """Return ``value`` with every intrinsic function replaced by its result."""
@@ -78,7 +80,7 @@ class Scope:
         """Return the scope of a value of another stack; values that lead to themselves end as malformed."""
         if self.depth > 40:  # noqa: PLR2004 - more than CloudFormation nests
             raise ValueError("it refers to itself")
-        return Scope(self.resolver, stack, self.where, self.world, self.depth + 1)
+        return Scope(self.resolver, stack, self.where, self.world, self.depth + 1, self.compared)
 
     def _function(self, name: str, argument: Json) -> Json:
         functions: Mapping[str, Callable[[Json], Json]] = {
@@ -103,16 +105,9 @@ class Scope:
             return self._unknown(f"{name} {json.dumps(argument)[:80]}", f"it is malformed: {type(error).__name__}")
 
     def _ref(self, name: str) -> Json:
-        pseudo = {
-            "AWS::AccountId": self.stack.account,
-            "AWS::Region": self.stack.region,
-            "AWS::Partition": self.stack.partition,
-            "AWS::URLSuffix": identifiers.URL_SUFFIXES.get(self.stack.partition, "amazonaws.com"),
-            "AWS::StackName": self.stack.name,
-            "AWS::StackId": f"arn:{self.stack.partition}:cloudformation:{self.stack.region}:{self.stack.account}"
-            f":stack/{self.stack.name}",
-            "AWS::NoValue": ABSENT,
-        }
+        if name == "AWS::NoValue":
+            return ABSENT
+        pseudo = pseudo_parameters(self.stack, compared=self.compared)
         if name in pseudo:
             return pseudo[name]
         if name in self.stack.resources:
@@ -211,6 +206,9 @@ class Scope:
 
     def _split(self, argument: Json) -> Json:
         text = as_text(self.value(argument[1]))
+        # An unknown account or Region may hold the delimiter.
+        for made_up, letters in ((UNKNOWN_ACCOUNT, r"\d"), (UNKNOWN_REGION, "[a-z0-9-]")):
+            text = text.replace(made_up, symbol(made_up)) if re.search(letters, argument[0]) else text
         parts = text.split(argument[0])
         first = next((place for place, part in enumerate(parts) if is_symbolic(part)), len(parts))
         # An unknown value may hold the delimiter: what stands at its place and behind is not known.
@@ -234,7 +232,7 @@ class Scope:
     def condition(self, name: str) -> bool:
         """Return whether a condition holds, as far as it is decided or assumed; what is not is noted."""
         asked = World({}) if self.world is None else self.world
-        decided = decide(self.stack, name, replace(self, world=asked).value)
+        decided = decide(self.stack, name, replace(self, world=asked, compared=True).value)
         if decided is not None and not (self.world is None and asked.asked):
             return decided
         if self.world is None:

@@ -111,6 +111,7 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
 }
 _GIVEN_FROM_OUTSIDE = frozenset({"bucket", "function", "group", "role", "user"})
 """What another stack can give a policy to, if it is told the name."""
+_WORD = re.compile(r"[\w\ue000-\uf8ff-]+")
 _OF_A_ROLE = frozenset({"boundary", "trust"})
 
 
@@ -128,10 +129,11 @@ class Additions:
         self._template = template
         self._names: dict[str, set[str]] = {}
         self._calls: list[tuple[str, str, str]] = []
-        self._unread = [
-            (template.where(stack, logical_id), json.dumps(properties, ensure_ascii=False))
-            for stack, logical_id, properties in template.unread()
-        ]
+        self._told: dict[str, set[str]] = {}
+        for stack, logical_id, properties in template.unread():
+            told = re.sub(r"\\.", " ", json.dumps(properties, ensure_ascii=False))
+            for word in {*_WORD.findall(told)}:
+                self._told.setdefault(word, set()).add(template.where(stack, logical_id))
         for stack, logical_id, _ in template.of_kind(CUSTOM):
             where, given = template.where(stack, logical_id), stack.resources[logical_id].get("Properties")
             said = [given, *(way for _, way in template.ways(stack, given, where))]
@@ -156,10 +158,10 @@ class Additions:
             kind = CALLS[call]
             if kind in kinds and self._is_about(stack, logical_id, "role" if kind in _OF_A_ROLE else kind, text_):
                 found.append(f"call of {call} by {where}")
-        names = (self._template.arn(stack, logical_id), f'"{self._template.name(stack, logical_id)}"')
-        for where, said in self._unread if not {*kinds}.isdisjoint(_GIVEN_FROM_OUTSIDE) else ():
-            if any(name in said for name in names):
-                found.append(f"what {where} makes")
+        if not {*kinds}.isdisjoint(_GIVEN_FROM_OUTSIDE):
+            words = _WORD.findall(self._template.name(stack, logical_id))
+            told = [self._told.get(word, set()) for word in words] or [*self._told.values()]
+            found += [f"what {where} makes" for where in sorted(set.intersection(*told) if told else ())]
         return [(f"{what} allows it", TRUE) for what in found]
 
     def _is_about(self, stack: Stack, logical_id: str, kind: str, text_: str) -> bool:

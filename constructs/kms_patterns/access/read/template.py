@@ -252,7 +252,9 @@ class Template:
         for stack in self.stacks:
             for logical_id in stack.resources:
                 name = self.name(stack, logical_id)
-                key = stack.resources[logical_id]["Type"].startswith("AWS::KMS::")
-                if logical_id in stack.physical or key or name.lower().startswith(f"{stack.prefix}-".lower()):
+                kind = stack.resources[logical_id]["Type"]
+                key = kind in {"AWS::KMS::Key", "AWS::KMS::ReplicaKey"}
+                made_up = (logical_id in stack.physical and kind != "AWS::KMS::Alias") or key
+                if made_up or name.lower().startswith(f"{stack.prefix}-".lower()):
                     found.setdefault(name, self.where(stack, logical_id))
         return found

@@ -1,13 +1,13 @@
 """Conditions of a CloudFormation template, as far as synthesized output decides them."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
+from kms_patterns.access.read.identifiers import URL_SUFFIXES
 from kms_patterns.access.templates.template_text import text
-from kms_patterns.access.unknowns.symbols import is_symbolic
+from kms_patterns.access.unknowns.symbols import is_symbolic, symbol
 
 _MOST_DEEP = 40
 
@@ -40,7 +40,7 @@ def decide(stack: Stack, name: str, resolve: Callable[[Any], Any]) -> bool | Non
             return None
         if function == "Fn::Equals" and len(argument) == 2:  # noqa: PLR2004 - the two that are compared
             left, right = map(resolve, argument)
-            return None if _is_open(stack, argument) else _equal(left, right)
+            return _equal(left, right)
         if function == "Fn::Not":
             result = test(argument[0], depth + 1)
             return None if result is None else not result
@@ -57,11 +57,24 @@ _OF_REGION = ("AWS::Partition", "AWS::URLSuffix")
 _OF_STACK = ("AWS::StackId", "AWS::StackName")
 
 
-def _is_open(stack: Stack, compared: list[Any]) -> bool:
-    """Return whether what is compared follows from a Region, or from a stack's name, that only a deployment decides."""
+def pseudo_parameters(stack: Stack, *, compared: bool) -> dict[str, str]:
+    """Return the pseudo parameters of a stack.
+
+    Args:
+        stack: The stack.
+        compared: Whether a condition compares them: what then follows from a Region, or from a stack's name, that only
+            a deployment decides is a symbol.
+    """
+    values = {
+        "AWS::AccountId": stack.account,
+        "AWS::Region": stack.region,
+        "AWS::Partition": stack.partition,
+        "AWS::URLSuffix": URL_SUFFIXES.get(stack.partition, "amazonaws.com"),
+        "AWS::StackName": stack.name,
+        "AWS::StackId": f"arn:{stack.partition}:cloudformation:{stack.region}:{stack.account}:stack/{stack.name}",
+    }
     names = (*(_OF_REGION if stack.region == UNKNOWN_REGION else ()), *(() if stack.named else _OF_STACK))
-    said = json.dumps(compared)
-    return any(name in said for name in names)
+    return values | {name: symbol(f"{name} of {stack.id}") for name in names if compared}
 
 
 def _equal(left: object, right: object) -> bool | None:

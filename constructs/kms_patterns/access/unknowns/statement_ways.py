@@ -234,7 +234,7 @@ def _other_names(kind: Kind, value: str, environments: Environments) -> Iterator
     named = [f"{session[1]}:iam::{session[2]}:role/{path}{session[3]}" for path in ("", "*/")] if session else [value]
     of = "is a session of" if session else "is"
     for arn in environments.principals:
-        any_name = arn if is_symbolic(value) or could_be(value) != value else could_be(arn)
+        any_name = arn if could_be(value) != value else could_be(arn)
         either = is_symbolic(value) or is_symbolic(arn) or wild(value) != value or wild(any_name) != arn
         sure = any(matches(one, arn) for one in named) if session else arn == value
         if not sure and either and any(may_be_equal(wild(one), wild(any_name)) for one in named):

@@ -11,7 +11,7 @@ from kms_patterns.access.read.identifiers import CHOSEN, CHOSEN_UNDER_ANY_NAME
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _CHOSEN = re.compile(f"-(?:{CHOSEN}|{CHOSEN_UNDER_ANY_NAME})", re.IGNORECASE)
-_FIRST = "\ue100"
+_FIRST, _HIGH = "\ue100", 0xE200
 _APART = re.compile("[\ue100-\uf8ff]+")
 _SYMBOL = re.compile(f"{_OPEN}([^{_CLOSE}]*){_CLOSE}")
 
@@ -34,8 +34,9 @@ def symbol(name: str) -> str:
 
 
 def _kept_apart(match: re.Match[str]) -> str:
-    """Return a character that no policy gives a meaning to, another one for each: it is shown as a dash."""
-    return match[0] if match[0] >= _FIRST else chr(ord(_FIRST) + ord(match[0]) % 256)
+    """Return characters that no policy gives a meaning to, others for each: they are shown as a dash."""
+    high, low = divmod(ord(match[0]), 256)
+    return match[0] if match[0] >= _FIRST else (chr(_HIGH + high) if high else "") + chr(ord(_FIRST) + low)
 
 
 def is_symbolic(value: object) -> bool:
@@ -236,16 +237,16 @@ def could_be(arn: str) -> str:
 
     def pattern(match: re.Match[str]) -> str:
         stack = match[1] if match[3] else "*"
-        return f"{stack}-{match[2]}-{'?' * 12}" if len(match[0]) <= _LONGEST else f"{stack[:12]}*"
+        return f"{stack}-{match[2]}-{'?' * 12}*" if len(match[0]) <= _LONGEST else f"{stack[:12]}*"
 
-    *fields, name = arn.split(":", _FIELDS - 1)
+    *fields, name = arn.split(":", _FIELDS - 1) if arn.startswith("arn:") else [arn]
     open_ = _MADE_UP.sub(pattern, name).replace(UNKNOWN_ACCOUNT, "?" * 12).replace(UNKNOWN_REGION, "*")
     return ":".join([*fields, open_])
 
 
 def settled(value: str) -> str:
     """Return a value, or what stands for it if the account or Region that it holds is not known."""
-    return value if could_be(value) == value else symbol(value)
+    return symbol(value) if could_be(value) != value or wild(value) != globbed(value) else value
 
 
 def may_name(pattern: str, arn: str) -> bool:
