@@ -474,6 +474,9 @@ ORDERS = {
     "sqs": lambda stack, key: aws_sqs.Queue(stack, "It", encryption_master_key=key, queue_name="orders-in"),
     "s3": lambda stack, key: EncryptedBucket(stack, "It", encryption_key=key, bucket_name="orders-in"),
     "kinesis": lambda stack, key: aws_kinesis.Stream(stack, "It", encryption_key=key, stream_name="orders-in"),
+    "secretsmanager": lambda stack, key: aws_secretsmanager.Secret(
+        stack, "It", encryption_key=key, secret_name="orders-in"
+    ),
 }
 
 
@@ -490,6 +493,8 @@ ORDERS = {
         ("sns", "sns:Publish", "*", 1),
         ("s3", "s3:GetObject", "arn:aws:s3:::*/*", 1),
         ("s3", "s3:GetObject", "arn:aws:s3:::orders-*/*", 1),
+        ("s3", "s3:GetObject", "arn:aws:s3:::orders-in/reports/*", 1),
+        ("secretsmanager", "secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{ACCOUNT}:secret:orders-in-*", 1),
         ("kinesis", "kinesis:PutRecord", f"arn:aws:kinesis:{ACCOUNT}:stream/ord*", 1),
     ],
 )

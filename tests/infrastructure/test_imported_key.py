@@ -480,3 +480,13 @@ def test_alias_of_an_aws_managed_key_is_refused_since_its_policy_is_not_the_acco
     """aws-cdk#5953"""
     with pytest.raises(KeyConfigurationError, match=r"AWS managed key.*no grant can be written.*from_alias_name"):
         EncryptionKey.from_alias(stack, "Key", "alias/aws/s3")
+
+
+@pytest.mark.parametrize("literal", [False, True])
+def test_resource_under_a_key_by_its_alias_tells_the_owner_what_its_creation_needs(literal):
+    app = cdk.App(context={"@aws-cdk/core:enablePartitionLiterals": literal})
+    stack = cdk.Stack(app, "Stack", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+
+    backup.BackupVault(stack, "Vault", encryption_key=EncryptionKey.from_alias(stack, "Key", "orders"))
+
+    assert any("kms:RetireGrant" in text for text in notices(stack))

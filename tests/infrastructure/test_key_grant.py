@@ -5,6 +5,7 @@ from collections import defaultdict
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import custom_resources as cr
 
 from kms_patterns import EncryptionKey, KeyGrant, SigningKey
@@ -287,3 +288,13 @@ def test_source_known_at_deployment_only_is_taken(stack, key):
 def test_source_of_a_role_is_refused(stack, key, partner):
     with pytest.raises(GrantRefused, match="no request of a role or user would match; omit it"):
         KeyGrant(stack, "Grant", key=key, grantee=partner, operations=["Decrypt"], source_arn="arn:aws:s3:::a")
+
+
+def test_resource_of_another_library_by_the_same_type_is_not_a_kms_grant(stack, key, synth):
+    user = iam.User(stack, "User")
+    cdk.CfnResource(stack, "Other", type="Custom::KmsGrant", properties={"ServiceToken": "x"})
+    queue = sqs.Queue(stack, "Queue", encryption_master_key=key)
+    user.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn]))
+
+    with pytest.raises(RuntimeError, match="no policy allows it kms:GenerateDataKey"):
+        synth(stack)

@@ -509,3 +509,41 @@ def test_property_that_is_set_and_override_that_no_check_is_about_pass(stack, sy
     table_of(delegated).add_property_override("SSESpecification.KMSMasterKeyId", delegated.key_arn)
 
     assert "Orders" in str(synth(stack))
+
+
+def queue_under_an_export(key):
+    cdk.CfnOutput(key.stack, "Arn", value=key.key_arn, export_name="K")
+    other = cdk.Stack(key.node.root, "Other", env=HERE)
+    other.add_stack_dependency(key.stack)
+    return sqs.Queue(
+        other, "Queue", encryption_master_key=EncryptionKey.from_key_arn(other, "Key", cdk.Fn.import_value("K"))
+    )
+
+
+def queue_under_a_part_of_the_arn(key):
+    return sqs.CfnQueue(key.stack, "Queue", kms_master_key_id=cdk.Fn.select(1, cdk.Fn.split("/", key.key_arn)))
+
+
+@pytest.mark.parametrize("make", [queue_under_an_export, queue_under_a_part_of_the_arn])
+def test_resource_that_names_the_key_in_a_roundabout_way_is_not_an_override(make, stack, synth):
+    assert synth(make(EncryptionKey(stack, "Key")).stack)
+
+
+@jsii.implements(cdk.IAspect)
+class Late:
+    def __init__(self, key):
+        self.key = key
+
+    def visit(self, node):
+        if isinstance(node, sqs.CfnQueue):
+            node.kms_master_key_id = self.key.key_arn
+
+
+def test_property_that_an_aspect_sets_after_the_last_check_is_refused_as_that(stack, synth, capfd):
+    key = EncryptionKey(stack, "Key")
+    queue_of(key)
+    cdk.Aspects.of(stack).add(Late(key), priority=950)
+
+    with pytest.raises(RuntimeError, match="ValidationFailed") as caught:
+        synth(stack)
+    assert re.search("Stack#Queue.*an aspect of priority 900 or more", f"{caught.value}{''.join(capfd.readouterr())}")

@@ -1,5 +1,6 @@
 """Statements that an app adds to a key policy by itself, and public issues of the AWS CDK about keys."""
 
+import re
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -533,14 +534,34 @@ def test_wildcard_of_the_aws_cdk_needs_the_exact_actions_behind_it_only(stack, k
     synth(stack)
 
 
-@pytest.mark.parametrize("action", ["kms:Decrypt", "kms:UpdateAlias"])
-def test_use_of_a_key_by_the_arn_of_an_alias_is_refused(action, stack, key, role, synth):
-    arn = stack.format_arn(service="kms", resource="alias", resource_name="orders")
+def test_handwritten_re_encryption_beside_a_grant_to_decrypt_is_refused(stack, key, role, synth):
+    user = role("User")
+    user.add_to_policy(iam.PolicyStatement(actions=["kms:Decrypt", "kms:ReEncrypt*"], resources=[key.key_arn]))
+    key.grant_decrypt(user)
+
+    with pytest.raises(RuntimeError, match=r"allows Stack/User kms:ReEncryptFrom, kms:ReEncryptTo, which"):
+        synth(stack)
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        ("kms:Decrypt", "orders"),
+        ("kms:Decrypt", "orders-*"),
+        ("kms:GenerateDataKey*", "orders"),
+        ("kms:*", "orders"),
+        ("kms:UpdateAlias", "orders"),
+        ("kms:*Alias", "orders-*"),
+    ],
+)
+def test_use_of_a_key_by_the_arn_of_an_alias_is_refused(action, name, stack, key, role, synth):
+    arn = stack.format_arn(service="kms", resource="alias", resource_name=name)
     role("User").add_to_policy(statement(action, resource=arn))
-    if action == "kms:UpdateAlias":
+    if "Alias" in action:
         synth(stack)
         return
-    with pytest.raises(RuntimeError, match=r"kms:Decrypt on .*alias/orders: a policy does not resolve aliases"):
+    refused = rf"{re.escape(action)} on .*alias/{re.escape(name)}: a policy does not resolve aliases"
+    with pytest.raises(RuntimeError, match=refused):
         synth(stack)
 
 

@@ -156,7 +156,8 @@ class EncryptedBucket(ObjectGrants, s3.Bucket):
         statements = only_under_key(f"{arn}/*", names)
         roles = deployers(stack_of(scope), configured_by)
         deny(self, *statements, configured_by_deployment(arn, roles, configured_by))
-        emptying(stack_of(self))
+        if options.get("auto_delete_objects"):
+            emptying(stack_of(self))
 
 
 def deny(bucket: s3.Bucket, *statements: Document) -> None:

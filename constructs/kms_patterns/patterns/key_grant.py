@@ -26,7 +26,7 @@ _SOURCE_ARN: Final = re.compile(r"arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{
 _SYMMETRIC_CONTEXT: Final = "kms:GenerateDataKey"
 
 
-# pyright takes a Role for no IRole: names of parameters differ (aws-cdk).
+# For pyright a Role is not an IRole: names of parameters differ (aws-cdk).
 Principal = iam.IRole | iam.IUser | iam.Role | iam.User | iam.ServicePrincipal
 
 

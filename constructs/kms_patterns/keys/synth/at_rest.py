@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 import jsii
@@ -74,7 +75,7 @@ class AtRest:
         self.encrypted: list[tuple[CfnResource | str, GrantTarget, str]] = []
         """A resource under a key, or the ARN of one that the app imports, the key, and the row of its service."""
         self.seen: list[tuple[CfnResource, str, str]] = []
-        """A resource, place of a property in small letters, and what that names of the keys."""
+        """A resource, a property in lower case, and the key that it names, as :meth:`add` has it."""
         self._regions: dict[str, str] = {}
         self._waiting: dict[str, list[Delivery]] = {}
         self._topics: set[str] = set()
@@ -93,6 +94,7 @@ class AtRest:
         resource = getattr(key, "resource", None)
         if resource is None:
             self._texts.append(name)
+            self._tokens.setdefault(arn_of(key), name)
             return
         self._unasked.append((stack_of(key), resource))
         # The ARN as nearly all resources name it; any other reference is found by the logical id.
@@ -117,7 +119,7 @@ class AtRest:
         for delivery in deliveries(visited):
             self._deliver(delivery)
         named = list(self._named(visited))
-        self.seen += [(node, ".".join(where).lower(), name) for where, name in named]
+        self.seen += [(node, _property(where).lower(), name) for where, name in named]
         if named:
             self._serve_all(visited, named)
 
@@ -168,14 +170,16 @@ class AtRest:
                 continue
             if isinstance(value, str) and value in self._tokens:
                 yield where, self._tokens[value]
-            elif isinstance(value, str) and "alias/" in value:
-                key = self._aliases.get((*_place(visited.stack), value.rpartition(":")[2]))
-                yield from [(where, self._tokens[arn_of(key)])] if key is not None else ()
+            elif isinstance(value, str) and "alias/" in value and (key := self._by_alias(visited.stack, value)):
+                yield where, self._tokens[arn_of(key)]
             elif not isinstance(value, str) or "{Token[" in value or value in self._keys:
                 text = json.dumps(at(visited.resolved, where), sort_keys=True)
                 if any(own in text for own in self._own_texts()):
                     exact = resolved_by_path(value, visited.stack)
                     yield from ((below, name) for below, name in names(exact, where) if below and name in self._keys)
+
+    def _by_alias(self, stack: Stack, value: str) -> GrantTarget | None:
+        return self._aliases.get((*_place(stack), value.rpartition(":")[2]))
 
     def _own_texts(self) -> Sequence[str]:
         # Asked for when the first resource needs them: most apps have none that does.
@@ -195,12 +199,17 @@ class AtRest:
             if _encrypts(where) and not any(_DATA.fullmatch(name) for name in where):
                 name = name_of(json.loads(text) if text.startswith("{") else text)
                 if name in self._keys:
-                    yield ".".join(where), name, self._keys[name]
+                    yield _property(where), name, self._keys[name]
 
     def _home(self, name: str) -> str:
         if name not in self._regions:
             self._regions[name] = str(self._keys[name].env.region)
         return self._regions[name]
+
+
+def _property(where: Sequence[str]) -> str:
+    """Return the property at ``where``, whichever functions make its value of the key."""
+    return ".".join(takewhile(lambda name: not name.startswith("Fn::"), where))
 
 
 def _place(stack: Stack) -> tuple[str, str]:

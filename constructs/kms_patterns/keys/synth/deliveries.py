@@ -45,7 +45,10 @@ See https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 _DEMANDING: Final = {"ArnEquals", "ArnLike", "StringEquals", "StringLike"}
 _TOPIC_CONTEXT: Final = "kms:encryptioncontext:aws:sns:topicarn"
 _DATA: Final = {"s3:putobject", "sns:publish", "sqs:sendmessage"}
-_ROWS: Final = {use.principal: name for name, use in reversed(list(SERVICES.items())) if use.principal}
+_ROWS: Final = {
+    **{use.principal: name for name, use in reversed(list(SERVICES.items())) if use.principal},
+    "logging.s3.amazonaws.com": WITHOUT_KEY,
+}
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,8 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
             key,
             delivery,
             "logs",
-            f"{delivery.by} writes logs to {delivery.target}, whose default encryption is under this key: AWS writes "
-            "such logs to buckets under SSE-S3 alone, so they would be lost, or the creation fails. Give it an "
+            f"{delivery.by} has AWS write logs to {delivery.target}, whose default encryption is under this key: AWS "
+            "writes such logs to buckets under SSE-S3 alone, so they would be lost, or the creation fails. Give it an "
             "s3.Bucket under SSE-S3 (Amazon CloudFront also logs through AWS::Logs::Delivery, which this key serves)",
         )
         return

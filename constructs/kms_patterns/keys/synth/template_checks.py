@@ -5,11 +5,12 @@ What ``add_property_override`` puts into a template is merged after every check 
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from aws_cdk import Stack
+from aws_cdk import CfnResource, Stack
 
 from kms_patterns.keys.environment import path_of
 from kms_patterns.keys.grants.target import KeyInApp
@@ -35,6 +36,13 @@ _NAMED_BY_OVERRIDE: Final = (
     "{}: an override names the key at {}, after the last check, so nothing was allowed for the resource under {}: "
     "creating or using it would end in AccessDeniedException. Set the property of the L1 construct instead, as in "
     "resource.kms_key_id = key.key_arn"
+)
+_NAMED_LATE: Final = (
+    "{}: it names the key at {}, which the last check did not see: an aspect of priority "
+    f"{AtRest.PRIORITY} or more set it, or it imports an export of this app by its name. Nothing was allowed "
+    "for the resource under {}: creating or using it would end in AccessDeniedException. Add the aspect with a lower "
+    f"priority, as in Aspects.of(app).add(aspect, priority={AtRest.PRIORITY - 100}), or give the resource the key "
+    "itself"
 )
 _DEFAULTS: Final[Mapping[str, object]] = {
     "KeySpec": "SYMMETRIC_DEFAULT",
@@ -160,7 +168,14 @@ def overridden(
     """
     own = {view.name(key.resource): key for key in keys}
     paths = {name: path_of(key.resource) for name, key in own.items()}
-    seen = {(view.name(node), where, name) for node, where, name in at_rest.seen}
+
+    def name_of(stack: Stack, value: Any) -> str:
+        return paths.get(name := references.name(stack, value), name)
+
+    seen = {
+        (view.name(node), where, name_of(view.stack_of(node), json.loads(name) if name.startswith("{") else name))
+        for node, where, name in at_rest.seen
+    }
     for stack, file in ((it, folder / it.template_file) for it in view.stacks() for folder in folders):
         resources = json.loads(file.read_bytes()).get("Resources", {}) if file.is_file() else {}
         for logical_id, resource in resources.items():
@@ -173,11 +188,13 @@ def overridden(
                 if changed:
                     yield str(file), logical_id, _OVERRIDDEN.format(own[title].node.path, " and ".join(changed))
             elif resource["Type"].startswith("AWS::") and not resource["Type"].startswith(_NOT_AT_REST):
-                for where, name, key in at_rest.encrypting(given, _paths(stack, references, paths)):
+                for where, name, key in dict.fromkeys(at_rest.encrypting(given, partial(name_of, stack))):
                     if (title, where.lower(), name) not in seen and key.access is KeyAccess.NAMED:
-                        yield str(file), logical_id, _NAMED_BY_OVERRIDE.format(title, where, key.node.path)
-
-
-def _paths(stack: Stack, references: References, paths: Mapping[str, str]) -> Callable[[Any], str]:
-    """Return what gives the construct path of the key to which a part of a template refers, or what that is else."""
-    return lambda value: paths.get(name := references.name(stack, value), name)
+                        late = {
+                            (place.lower(), named)
+                            for node in view.every(CfnResource)
+                            if view.name(node) == title
+                            for place, named, _ in at_rest.encrypting(view.properties(node), partial(name_of, stack))
+                        }
+                        text = _NAMED_LATE if (where.lower(), name) in late else _NAMED_BY_OVERRIDE
+                        yield str(file), logical_id, text.format(title, where, key.node.path)

@@ -86,6 +86,7 @@ class TemplateView:
 _ACROSS_REGIONS: Final = "/cdk/exports/"
 _EXPORT_WRITER: Final = "Custom::CrossRegionExportWriter"
 _ANY_KEY: Final = re.compile(r"\*$|arn:[^:]*:(kms|[^:]*[*?][^:]*):.*[*?]")
+_ALIAS: Final = re.compile(r"arn:[^:]*:kms:[^:]*:[^:]*:alias/")
 _IAM_ARN: Final = re.compile(r"arn:[^:]*:iam::[^:]*:(role|user|group)/(?:.*/)?([^/]+)$")
 
 
@@ -132,6 +133,9 @@ class References:
     def may_be_any(self, stack: Stack, value: Any) -> bool:
         """Return whether ``value``, a resource of a statement, may be any KMS key: a pattern, or not known yet."""
         found = self._follow(stack, value)
+        # No request about the use of a key names it by an alias.
+        if _ALIAS.match(found):
+            return False
         return bool(_ANY_KEY.match(found)) or any(self.is_unknown(name) for name in self.mentioned(stack, value))
 
     def mentioned(self, stack: Stack, value: Any) -> set[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from aws_cdk import Annotations, Stack
@@ -22,7 +23,7 @@ from kms_patterns.keys.synth.identity_statements import (
     statements_of,
 )
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, canonical, meant
+from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, meant
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
 from kms_patterns.policy.coverage import Allowance, unmatched
 
@@ -34,6 +35,7 @@ _WITH_GRANTS: Final = (
     "Call grant_create_grant(role, operations=[…], via_service=…) of the key, and grant_operations for the rest; of a "
     "role that a construct of the AWS CDK makes, give the construct that has it"
 )
+_USES: Final = [action.lower() for action in CRYPTOGRAPHIC_OPERATIONS]
 FOREIGN: Final = "; if a managed policy from outside of this app allows it, acknowledge this warning"
 _WITHOUT_KMS: Final = (
     "policy/AWSXRayDaemonWriteAccess",
@@ -115,13 +117,14 @@ def on_aliases(statements: Iterable[IdentityStatement]) -> Iterator[str]:
     See https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
     """
     for it in statements:
-        used = [action for action in it.actions if canonical(action) in CRYPTOGRAPHIC_OPERATIONS]
+        patterns = [action for action in it.actions if action != "*"]
+        used = [act for act in patterns if any(fnmatchcase(use, act.lower()) for use in _USES)]
         named = sorted(name for name in it.resources if name.startswith("arn:") and ":kms:" in name)
         others = ANY_KEY in it.resources or any("#" in name for name in it.resources)
         if used and named and not others and all(":alias/" in name for name in named):
             yield (
                 f"{it.where} allows {', '.join(used)} on {', '.join(named)}: a policy does not resolve "
-                "aliases, so no request would match (AccessDeniedException). Call a grant_… method of the key, or of "
+                "aliases, so no use of a key matches (AccessDeniedException). Call a grant_… method of the key, or of "
                 "EncryptionKey.from_alias(…)"
             )
 

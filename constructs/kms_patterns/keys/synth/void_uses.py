@@ -139,11 +139,14 @@ def _keys_behind(
     parts = ["*", "*", "*", "*", "*", name] if name == "*" else name.split(":", 5)
     if len(parts) != _ARN_PARTS or parts[2] not in (service, "*"):
         return ()
-    pattern = _KIND.sub("", parts[5]).removesuffix("/*")
+    pattern = parts[5].partition("/")[0] if service == "s3" else _KIND.sub("", parts[5])
+    # Secrets Manager adds six characters to the name of a secret.
+    ends = ("", "-??????") if service == "secretsmanager" else ("",)
     return dict.fromkeys(
         key
         for (_, of), (key, names) in targets.items()
-        if of == service and (pattern in ("*", "") or any(fnmatchcase(it, pattern) for it in names))
+        if of == service
+        and (pattern in ("*", "") or any(fnmatchcase(it + end, pattern) for it in names for end in ends))
     )
 
 
@@ -156,10 +159,12 @@ def _meant(pattern: str) -> set[tuple[str, str]]:
 def _kms_grants(view: TemplateView, references: References) -> set[tuple[str, str, str]]:
     """Return key, grantee and action of what the app's KeyGrants allow."""
     found = [item for item in view.every(CfnResource) if item.cfn_resource_type == "Custom::KmsGrant"]
+    # Another library may have a type of that name.
+    given = [(view.stack_of(item), view.properties(item).get("Grant")) for item in found]
     return {
         (references.name(stack, grant["KeyId"]), references.name(stack, grant["GranteePrincipal"]), f"kms:{operation}")
-        for stack, grant in ((view.stack_of(item), view.properties(item)["Grant"]) for item in found)
-        if "GranteePrincipal" in grant
+        for stack, grant in given
+        if isinstance(grant, dict) and {"KeyId", "GranteePrincipal", "Operations"} <= set(grant)
         for operation in grant["Operations"]
     }
 
