@@ -9,6 +9,7 @@ import pytest
 
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.comparison import compare
+from kms_patterns.access.evaluate.evaluation import Names
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.reader import read_model
@@ -514,3 +515,9 @@ def test_alias_of_one_name_in_two_accounts_is_printed_by_its_name() -> None:
     accounts = ("111111111111", "222222222222")
     stacks = [Stack(a, a, a, "eu-west-1", template, Path(a), {}, physical={"A": "alias/x"}) for a in accounts]
     assert Template(stacks).names() == {}
+
+
+def test_names_of_keys_are_looked_up_and_not_part_of_one_pattern() -> None:
+    few, many = (Names({f"S.K{number}": f"S/K{number}" for number in range(count)}) for count in (2, 200))
+    assert few._pattern == many._pattern
+    assert few("key/S.K1, S.K1.x.S.K0, a.S.K1, S.K12, S.K1.") == "key/<S/K1>, <S/K1>.x.<S/K0>, a.<S/K1>, S.K12, <S/K1>."

@@ -168,17 +168,31 @@ def _sources(expression: Mapping[str, Any] | None) -> Iterator[Sequence[int]]:
         yield from _sources(item)
 
 
+_WORDS = r"[\w-]+(?:\.[\w-]+)*"
+
+
 class Names:
     """Replaces made-up names, accounts and regions by what they stand for."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         marked = {name: path if path.startswith("<") else f"<{path}>" for name, path in names.items()}
         self._names = {**marked, UNKNOWN_ACCOUNT: "<account>", UNKNOWN_REGION: "<region>"}
-        # A name that is one word is looked up, so that the pattern does not grow with the stacks.
-        others = (name for name in self._names if not re.fullmatch(r"[\w-]+", name, re.ASCII))
-        longest = [*sorted(map(re.escape, others), key=len, reverse=True), r"[\w-]+"]
+        # Words with dots between them are looked up, so that the pattern does not grow with stacks and keys.
+        others = (name for name in self._names if not re.fullmatch(_WORDS, name, re.ASCII))
+        longest = [*sorted(map(re.escape, others), key=len, reverse=True), _WORDS]
         self._pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(longest)})(?![\w-])", re.ASCII)
 
     def __call__(self, text: str) -> str:
         """Return ``text`` with readable names; a name inside a longer word is left as it is."""
-        return shown(self._pattern.sub(lambda match: self._names.get(match[0], match[0]), text))
+        return shown(self._pattern.sub(lambda match: self._longest(match[0]), text))
+
+    def _longest(self, words: str) -> str:
+        found: list[str] = []
+        parts = words.split(".")
+        while parts:
+            ends = (end for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in self._names)
+            end = next(ends, 1)
+            head = ".".join(parts[:end])
+            found.append(self._names.get(head, head))
+            parts = parts[end:]
+        return ".".join(found)
