@@ -295,6 +295,61 @@ def test_the_tags_of_the_key(root_kms: Any, make_key: Any, session_of: Any, allo
     ("aws:RequestedRegion", "StringLike", "*"), ("aws:MultiFactorAuthPresent", "Bool", "false"),
     ("aws:userid", "StringLike", "AROA*"),
 ])  # fmt: skip
+def _key_policy(kms: Any, key: str, *statements: dict[str, Any]) -> None:
+    kms.put_key_policy(KeyId=key, Policy=policy(*statements), BypassPolicyLockoutSafetyCheck=True)
+
+
+def _change(what: str, root: Any, key: str, role: str, alias: str) -> None:
+    """Take away what ``what`` is about."""
+    kms, iam, name = root.client("kms"), root.client("iam"), role.rsplit("/", 1)[1]
+    if what == "identity policy":
+        iam.put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=policy(in_process_allow("s3:*")))
+    elif what == "managed policy":
+        iam.detach_role_policy(
+            RoleName=name, PolicyArn=iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"][0]["PolicyArn"]
+        )
+    elif what == "boundary":
+        arn = iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"]
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=policy(in_process_allow("s3:*")), SetAsDefault=True)
+    elif what == "key policy":
+        _key_policy(kms, key, _named(f"arn:aws:iam::{role.split(':')[4]}:root", "kms:PutKeyPolicy"))
+    elif what == "tag of the key":
+        kms.tag_resource(KeyId=key, Tags=[{"TagKey": "team", "TagValue": "red"}])
+    elif what == "tag of the role":
+        iam.tag_role(RoleName=name, Tags=[{"Key": "team", "Value": "red"}])
+    elif what == "alias":
+        kms.delete_alias(AliasName=alias)
+    else:
+        kms.revoke_grant(KeyId=key, GrantId=kms.list_grants(KeyId=key)["Grants"][0]["GrantId"])
+
+
+@pytest.mark.parametrize(("what", "condition"), [
+    ("identity policy", {}), ("managed policy", None), ("boundary", {}), ("key policy", {}),
+    ("tag of the key", {"StringEquals": {"aws:ResourceTag/team": "blue"}}),
+    ("tag of the role", {"StringEquals": {"aws:PrincipalTag/team": "blue"}}),
+    ("alias", {"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/once-*"}}), ("grant", None),
+])  # fmt: skip
+def test_what_decided_on_a_request_and_was_changed_decides_on_the_next_one(
+    aws: Any, root_kms: Any, make_key: Any, make_role: Any, code_of: Any, what: str, condition: Any
+) -> None:
+    alias, iam = f"alias/once-{what.replace(' ', '-')}", aws.client("iam")
+    key = make_key(Tags=[{"TagKey": "team", "TagValue": "blue"}])
+    root_kms.create_alias(AliasName=alias, TargetKeyId=key)
+    role = make_role(*([] if condition is None else [in_process_allow("kms:Encrypt", **condition)]))
+    name, document = role.rsplit("/", 1)[1], policy(in_process_allow("kms:*"))
+    iam.tag_role(RoleName=name, Tags=[{"Key": "team", "Value": "blue"}])
+    if what in {"managed policy", "boundary"}:
+        arn = iam.create_policy(PolicyName=name, PolicyDocument=document)["Policy"]["Arn"]
+        put = iam.put_role_permissions_boundary if what == "boundary" else iam.attach_role_policy
+        put(RoleName=name, **{"PermissionsBoundary" if what == "boundary" else "PolicyArn": arn})
+    if what == "grant":
+        root_kms.create_grant(KeyId=key, GranteePrincipal=role, Operations=["Encrypt"])
+    session = aws.assume(role, "ec2.amazonaws.com")
+    assert _encrypts(session, key)
+    _change(what, aws, key, role, alias)
+    assert code_of(session.client("kms").encrypt, KeyId=key, Plaintext=b"x") == Refused
+
+
 def test_a_deny_on_what_every_request_of_a_role_has_applies(
     make_key: Any, session_of: Any, allow: Any, code_of: Any, key: str, operator: str, value: str
 ) -> None:

@@ -217,7 +217,9 @@ def _noting(decide: Any, world: World) -> Any:
         if call.caller.kind == "User" and target.key and target.action not in {"kms:CreateGrant", "kms:RetireGrant"}:
             key_policy = json.loads(target.key["Policy"])
             key_policy["Statement"] += _as_statements(target.key["Arn"])
-            values = {key: value for key, value in condition_values(call, target).items() if value is not None}
+            given = condition_values(call, target).items()
+            found = {key: value() if callable(value) else value for key, value in given}
+            values = {key: value for key, value in found.items() if value is not None}
             world.decided.append({
                 "principal": USER, "action": target.action, "resource": target.resource, "allowed": decision.allowed,
                 "context": {"aws:PrincipalArn": USER} | {key: _strings(value) for key, value in values.items()},

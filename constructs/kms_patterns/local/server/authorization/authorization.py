@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller, bound_ids, by_unique_id
-from kms_patterns.local.server.authorization.decision import Decision, Policies, decide, parse_text
+from kms_patterns.local.server.authorization.decision import Decision, Policies, decide
 from kms_patterns.local.server.authorization.patterns import UNKNOWN, Lookup, Value
-from kms_patterns.local.server.authorization.policy_statements import Request
+from kms_patterns.local.server.authorization.policy_statements import Request, parse
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, reach
 from kms_patterns.local.server.kms.key_records import KeyRecord
 
@@ -43,10 +43,10 @@ def authorize_key(
     managed = bool(record.get("_managed"))
     if caller.is_root and not managed:
         return ROOT
-    key_policy = parse_text(str(record.get("Policy") or ""), "key policy")
+    key_policy = parse(str(record.get("Policy") or ""), "key policy")
     request = _request(caller, action, record["Arn"], values, known)
     # The policy of an AWS managed key binds the root credential as well.
-    identity = parse_text(EVERYTHING, "the account root") if caller.is_root else caller.identity
+    identity = parse(EVERYTHING, "the account root") if caller.is_root else caller.identity
     named = by_unique_id(key_policy, bound_ids(record), caller)
     decision = decide(request, Policies(identity, caller.limits, named), resource_required=True)
     return replace(decision, reason=_REASONS.get(decision.reason, decision.reason))
@@ -109,6 +109,7 @@ def lookup_in(context: Any, known: Callable[[str], bool] | None = None) -> Looku
 
     def lookup(key: str) -> Value:
         value = reach(EVALUATOR, "_resolve_condition_key")(key, context)
+        value = value() if callable(value) else value
         if value is not None:
             return [str(item) for item in value] if isinstance(value, list | tuple | set) else _text(value)
         return _without_value(key.lower(), context, known)

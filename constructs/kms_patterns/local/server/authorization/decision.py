@@ -8,10 +8,17 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
-from kms_patterns.local.server.authorization.policy_statements import Named, Request, Statement, named, parse, spared
+from kms_patterns.local.server.authorization.policy_statements import (
+    Named,
+    Request,
+    Statement,
+    Statements,
+    named,
+    parse,
+    spared,
+)
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, STS, reach
 
 
@@ -115,7 +122,6 @@ def _missing(kind: str, request: Request) -> str:
     return f"because no {kind} allows the {request.action} action"
 
 
-Statements = list[Statement]
 _EVERYTHING = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 
 
@@ -140,18 +146,8 @@ def policies_of(access_key: str, arn: str, kind: str, account: str) -> tuple[Sta
     return _statements(documents), [*_boundary(record, account), *_session_policies(session, account)]
 
 
-@lru_cache(maxsize=512)
-def parse_text(document: str, name: str) -> Statements:
-    """Return the statements of a policy stored as text; the same text is read once."""
-    return parse(document, name)
-
-
 def _statements(documents: list[tuple[str, Any]]) -> Statements:
-    return [
-        statement
-        for name, document in documents
-        for statement in (parse_text(document, name) if isinstance(document, str) else parse(document, name))
-    ]
+    return [statement for name, document in documents for statement in parse(document, name)]
 
 
 def _of_user(name: str, record: dict[str, Any], account: str) -> Iterator[tuple[str, Any]]:

@@ -5,9 +5,10 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_pri
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -63,9 +64,11 @@ def named(principal: object, caller: Principal) -> Named:
     if caller.service is not None and caller.service in _listed(principal, "Service"):
         return Named.ITSELF
     # S3 knows an account by a canonical id as well; the emulator's is this digest.
-    canonical = sha256(caller.account.encode()).hexdigest() in _listed(principal, "CanonicalUser")
+    canonical = _listed(principal, "CanonicalUser")
     closest = max((_as_aws(entry, caller) for entry in _listed(principal, "AWS")), default=Named.NOT)
-    return max(closest, Named.BY_ACCOUNT) if canonical else closest
+    if canonical and sha256(caller.account.encode()).hexdigest() in canonical:
+        return max(closest, Named.BY_ACCOUNT)
+    return closest
 
 
 def spared(principal: object, caller: Principal) -> bool:
@@ -175,23 +178,37 @@ class Statement:
         return strings(self.body[negative if inverted else positive]), inverted
 
 
-def parse(document: object, name: str) -> list[Statement]:
-    """Return the statements of a policy document; of an unreadable one, a statement that denies everything."""
+Statements = Sequence[Statement]
+
+
+def parse(document: object, name: str) -> Statements:
+    """Return the statements of a policy document; of an unreadable one, a statement that denies everything.
+
+    The same text is read once.
+    """
     if document in (None, "", {}):
-        return []
+        return ()
+    return _of_text(document, name) if isinstance(document, str) else _statements(document, name)
+
+
+@lru_cache(maxsize=512)
+def _of_text(document: str, name: str) -> Statements:
     try:
-        policy = json.loads(document) if isinstance(document, str) else document
+        return _statements(json.loads(document), name)
     except ValueError:
-        policy = None
+        return _statements(None, name)
+
+
+def _statements(policy: object, name: str) -> Statements:
     found = policy.get("Statement", []) if isinstance(policy, Mapping) else None
     found = [found] if isinstance(found, Mapping) else found
     if not isinstance(policy, Mapping) or not isinstance(found, list):
-        return [Statement(name, 0, {})]
+        return (Statement(name, 0, {}),)
     variables = policy.get("Version") == _WITH_VARIABLES
-    return [
+    return tuple(
         Statement(name, position, body if isinstance(body, Mapping) else {}, variables)
         for position, body in enumerate(found)
-    ]
+    )
 
 
 def strings(value: object) -> list[str]:

@@ -6,6 +6,7 @@ that renames one of them must stop the server, not let it answer with the behavi
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -244,7 +245,11 @@ def reach(module: str, name: str) -> Any:
     """Return ``name`` of ``module``; only what ``REQUIRED`` lists, so that nothing unchecked is relied on."""
     if name not in REQUIRED[module]:
         raise LookupError(f"{module}.{name} is not in the table of checked names")
-    return getattr(import_module(module), name)
+    return getattr(_imported(module), name)
+
+
+# Requests reach some thirty names each; the module stays, its attribute is looked up anew.
+_imported = cache(import_module)
 
 
 def replace(module: str, name: str, make: Callable[[Any], object]) -> None:

@@ -4,6 +4,7 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import KMS, reach
@@ -48,7 +49,10 @@ def is_known(action: str, key: str) -> bool:
 
 
 def condition_values(call: KmsCall, target: Target) -> dict[str, Any]:
-    """Return the value of every condition key that one permission of a call has, in lower case as IAM compares them."""
+    """Return the value of every condition key that one permission of a call has, in lower case as IAM compares them.
+
+    A value that takes a search is a function of no arguments.
+    """
     request, permission = call.request, target.permission
     values: dict[str, Any] = {
         "kms:CallerAccount": call.caller.account,
@@ -114,12 +118,15 @@ def _of_key(record: KeyRecord, action: str) -> dict[str, Any]:
     if record.get("MultiRegion"):
         values["kms:MultiRegionKeyType"] = record["_mrk_type"]
     values |= _by_name("aws:ResourceTag", ((tag["TagKey"], tag["TagValue"]) for tag in record.get("Tags", [])))
-    aliases = [arn.split(":", 5)[5] for arn, key_id in reach(KMS, "_aliases").items() if key_id == record["KeyId"]]
-    if not aliases and record.get("_managed"):
-        aliases = [record["_managed"]]
     unused = days_unused(record) if action in _ENDING else None
     values |= {_UNUSED: unused} if unused is not None else {}
-    return values | ({"kms:ResourceAliases": aliases} if aliases else {})
+    return values | {"kms:ResourceAliases": partial(_aliases, record)}
+
+
+def _aliases(record: KeyRecord) -> list[str] | None:
+    # Looked for when a policy asks: the aliases of a key are found by going through all.
+    aliases = [arn.split(":", 5)[5] for arn, key_id in reach(KMS, "_aliases").items() if key_id == record["KeyId"]]
+    return aliases or ([record["_managed"]] if record.get("_managed") else None)
 
 
 def _of_new_key(call: KmsCall, target: Target) -> Iterator[tuple[str, Any]]:

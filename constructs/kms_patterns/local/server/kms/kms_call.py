@@ -36,7 +36,7 @@ def encryption_context(request: Request, name: str = "EncryptionContext") -> dic
         KmsError: ValidationException: it is longer than 8,192 characters of JSON.
     """
     context = dict(request.get(name) or {})
-    if len(json.dumps(context, separators=(",", ":"), ensure_ascii=False)) > LONGEST_CONTEXT:
+    if context and len(json.dumps(context, separators=(",", ":"), ensure_ascii=False)) > LONGEST_CONTEXT:
         raise invalid(f"{name} has more than {LONGEST_CONTEXT} characters.")
     return context
 

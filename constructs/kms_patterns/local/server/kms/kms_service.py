@@ -8,7 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from kms_patterns.local.server.authorization.authorization import authorize_identity, authorize_key
+from kms_patterns.local.server.authorization.authorization import ROOT, authorize_identity, authorize_key
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.authorization.decision import Decision
 from kms_patterns.local.server.kms import grants
@@ -154,10 +154,12 @@ def _authorize(call: KmsCall, outcome: _Outcome) -> list[Target]:
 
 def decide_target(call: KmsCall, target: Target) -> Decision:
     """Return whether the caller of ``call`` has the permission that ``target`` describes."""
+    if call.caller.is_root and not (target.key or {}).get("_managed"):
+        return ROOT
     values = condition_values(call, target)
     if target.key is not None:
         return _on_key(call, target, target.key, values)
-    if not target.keyless and not target.reference and not call.caller.is_root:
+    if not target.keyless and not target.reference:
         return Decision(allowed=False, reason="because the key could not be determined")
     return authorize_identity(call.caller, target.action, target.resource, values, partial(is_known, target.action))
 
@@ -168,12 +170,14 @@ def _on_key(call: KmsCall, target: Target, key: KeyRecord, values: Mapping[str, 
         # The grant decides, and the account that made it by its identity policies; key policies have no effect on it.
         # AWS: https://docs.aws.amazon.com/kms/latest/developerguide/grant-delete.html
         decision = authorize_identity(call.caller, target.action, key["Arn"], values, known)
-        by_grant = grants.may_retire(call.caller, key["Arn"], call.request)
     else:
         decision = authorize_key(call.caller, target.action, key, values, known)
-        by_grant = grants.granted(call.caller, target.action, key["Arn"], target.context, call.request)
+    if decision.allowed or decision.statement is not None:
+        return decision
     # A grant allows what no policy allows, and nothing that one denies.
-    return decision if decision.allowed or decision.statement is not None or by_grant is None else by_grant
+    if target.action == "kms:RetireGrant":
+        return grants.may_retire(call.caller, key["Arn"], call.request) or decision
+    return grants.granted(call.caller, target.action, key["Arn"], target.context, call.request) or decision
 
 
 def _denial(caller: Caller, target: Target, decision: Decision) -> str:

@@ -125,7 +125,7 @@ def _typed(shape: Shape, value: Any, name: str) -> Any:
 
 def _is_text(value: Any) -> bool:
     # JSON may escape half a surrogate pair, which no UTF-8 text has.
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= it <= "\udfff" for it in value))
 
 
 def _is_whole(value: Any) -> bool:
@@ -162,11 +162,12 @@ _READERS: Mapping[str, Callable[[Any], bool]] = {
 def violations(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
     """Yield each constraint of a service model that a value of the right types breaks, in AWS's words."""
     if shape.type_name == "structure":
-        for name, member in shape.members.items():
+        # In the order of the model, as AWS lists them.
+        for name in (it for it in shape.members if it in value or it in shape.required_members):
             inner = f"{path}.{_lower(name)}" if path else _lower(name)
             if name in value:
-                yield from violations(member, value[name], inner)
-            elif name in shape.required_members:
+                yield from violations(shape.members[name], value[name], inner)
+            else:
                 yield f"Value null at '{inner}' failed to satisfy constraint: Member must not be null"
     elif shape.type_name == "list":
         yield from _broken(shape, value, path)

@@ -40,14 +40,8 @@ def announce(lines: Sequence[Mapping[str, Any]]) -> None:
     try:
         for arn in take_expired():
             named = {"key-id": arn.rpartition("/")[2]}
-            _dispatch(_event("KMS Imported Key Material Expiration", named, [arn]))
-        events = [event_of(line) for line in lines]
-        detail: dict[str, Any] = {**events[0], "resources": [one for event in events for one in event["resources"]]}
-        # CloudTrail has one event of a ReEncrypt, whose two permissions the call log lists.
-        detail["eventName"] = {"ReEncryptFrom": "ReEncrypt", "ReEncryptTo": "ReEncrypt"}.get(
-            detail["eventName"], detail["eventName"]
-        )
-        _dispatch({**_event("AWS API Call via CloudTrail", detail, []), "ReadOnly": detail["readOnly"]})
+            reach(EVENTS, "_dispatch_event")(_event("KMS Imported Key Material Expiration", named, [arn]))
+        _dispatch_call(lines)
         if reach(CLOUD_WATCH, "_alarms"):
             reach(CLOUD_WATCH, "_evaluate_all_alarms")()
     except Exception:
@@ -88,10 +82,19 @@ def dispatching(original: Callable[..., None]) -> Callable[..., None]:
     return dispatch
 
 
-def _dispatch(event: Mapping[str, Any]) -> None:
-    # Most accounts have no rule about KMS: nothing is decoded then.
-    if any("kms" in str(rule.get("EventPattern")) for rule in reach(EVENTS, "_rules").values()):
-        reach(EVENTS, "_dispatch_event")(event)
+def _dispatch_call(lines: Sequence[Mapping[str, Any]]) -> None:
+    # Most accounts have no rule about KMS: no event is made then.
+    if not any("kms" in str(rule.get("EventPattern")) for rule in reach(EVENTS, "_rules").values()):
+        return
+    events = [event_of(line) for line in lines]
+    detail: dict[str, Any] = {**events[0], "resources": [one for event in events for one in event["resources"]]}
+    # CloudTrail has one event of a ReEncrypt, whose two permissions the call log lists.
+    detail["eventName"] = {"ReEncryptFrom": "ReEncrypt", "ReEncryptTo": "ReEncrypt"}.get(
+        detail["eventName"], detail["eventName"]
+    )
+    reach(EVENTS, "_dispatch_event")(
+        {**_event("AWS API Call via CloudTrail", detail, []), "ReadOnly": detail["readOnly"]}
+    )
 
 
 def _event(kind: str, detail: Mapping[str, Any], resources: Sequence[str]) -> dict[str, Any]:
