@@ -54,17 +54,31 @@ def administrator(stage: Stage, service: str) -> Any:
 
 
 def invoke(lambda_client: Any, function_name: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Invoke a function and return its answer.
+    """Invoke a function and return its response; bytes in the event are sent in base64.
 
     Raises:
         ClientError: With the function's ``errorType`` as code, or Lambda's own refusal to invoke.
     """
-    response = lambda_client.invoke(FunctionName=function_name, Payload=json.dumps(event).encode())
+    payload = json.dumps(event, default=lambda data: base64.b64encode(data).decode())
+    response = lambda_client.invoke(FunctionName=function_name, Payload=payload.encode())
     answer: dict[str, Any] = json.loads(response["Payload"].read())
     if "FunctionError" in response:
         code, message = str(answer.get("errorType", "Unknown")), str(answer.get("errorMessage", ""))
         raise ClientError({"Error": {"Code": code, "Message": message}}, "Invoke")
     return answer
+
+
+def invoke_as(stage: Stage, stack: str, role: str, function: str, **event: Any) -> dict[str, Any]:
+    """Invoke ``<function>FunctionName`` of a stack as its ``<role>RoleArn``."""
+    caller = client(stage, "lambda", stack, f"{role}RoleArn")
+    return invoke(caller, stage.output(stack, f"{function}FunctionName"), event)
+
+
+def altered(data: bytes, position: int = -1) -> bytes:
+    """Return ``data`` with one bit flipped in the byte at ``position``."""
+    changed = bytearray(data)
+    changed[position] ^= 1
+    return bytes(changed)
 
 
 def own_calls(stage: Stage, before: int, stack: str) -> str:
@@ -81,6 +95,13 @@ def own_calls(stage: Stage, before: int, stack: str) -> str:
 def _role_name(arn: str) -> str:
     """Return the name of a role from its ARN or from the ARN of a session of it."""
     return arn.split("/")[1] if ":assumed-role/" in arn else arn.rsplit("/", 1)[-1]
+
+
+def foreign_signing_key(stage: Stage) -> str:
+    """Return the ARN of a signing key (ECC_NIST_P256) that is not in the reference app."""
+    spec = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
+    kms = stage.aws.session().client("kms")
+    return str(stage.once("foreign key", lambda: kms.create_key(**spec)["KeyMetadata"]["Arn"]))
 
 
 NOT_YET = 503

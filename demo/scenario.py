@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -30,6 +30,12 @@ class Stage:
         """Return the output ``name`` of ``KmsPatterns-<stack>``."""
         return self.outputs[f"KmsPatterns-{stack}"][name]
 
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returned when ``name`` was first asked for."""
+        if name not in self.notes:
+            self.notes[name] = make()
+        return self.notes[name]
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -40,14 +46,14 @@ class Scenario:
         who: The principal that acts.
         what: What it does.
         expected: The exact text that ``act`` must return.
-        act: Does it, and returns what was observed.
+        act: Does it, and returns what was observed, where it is not refused.
     """
 
     group: str
     who: str
     what: str
     expected: str
-    act: Callable[[Stage], str]
+    act: Callable[[Stage], str | None]
 
     @property
     def name(self) -> str:
@@ -55,7 +61,7 @@ class Scenario:
         return self.act.__name__
 
 
-Act = Callable[[Stage], str]
+Act = TypeVar("Act", bound=Callable[[Stage], str | None])
 
 
 class Group:
@@ -71,14 +77,18 @@ class Group:
         self.order = order
         self.scenarios: list[Scenario] = []
 
-    def scenario(self, *, who: str, what: str, expected: str) -> Callable[[Act], Act]:
-        """Register the decorated function; it must return ``expected``."""
+    def scenario(self, who: str, what: str, expected: str) -> Callable[[Act], Act]:
+        """Register the decorated function, in the order of the report's columns; it must return ``expected``."""
 
         def register(act: Act) -> Act:
             self.scenarios.append(Scenario(self.title, who, what, expected, act))
             return act
 
         return register
+
+    def refused(self, who: str, what: str, refusal: str) -> Callable[[Act], Act]:
+        """Register the decorated function; it must be refused with ``refusal``: the code, and any denied action."""
+        return self.scenario(who, what, f"refused: {refusal}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ def play(scenario: Scenario, stage: Stage) -> Row:
     """Play one scenario. A refusal is an observation; so is any other failure, which no scenario expects."""
     before = len(stage.aws.kms_calls())
     try:
-        observed = scenario.act(stage)
+        observed = scenario.act(stage) or "not refused"
     except ClientError as error:
         observed = describe_refusal(error)
     except Exception as error:  # noqa: BLE001 - a row must say what went wrong, and the next ones still be played

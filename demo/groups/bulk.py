@@ -40,9 +40,9 @@ def _shown(report: dict[str, Any]) -> str:
 
 
 @bulk.scenario(
-    who="operator",
-    what="starts a run over the prefix of three objects",
-    expected="SUCCEEDED: 3 written, 0 found written, 0 failed, 3 KMS calls",
+    "operator",
+    "starts a run over the prefix of three objects",
+    "SUCCEEDED: 3 written, 0 found written, 0 failed, 3 KMS calls",
 )
 def prefix_is_encrypted(stage: Stage) -> str:
     s3, inbox = stage.aws.session().client("s3"), stage.output(STACK, "InboxName")
@@ -53,9 +53,9 @@ def prefix_is_encrypted(stage: Stage) -> str:
 
 
 @bulk.scenario(
-    who="operator",
-    what="starts it again after one of them was overwritten",
-    expected="SUCCEEDED: 1 written, 2 found written, 0 failed, 1 KMS calls",
+    "operator",
+    "starts it again after one of them was overwritten",
+    "SUCCEEDED: 1 written, 2 found written, 0 failed, 1 KMS calls",
 )
 def only_what_is_missing_is_done(stage: Stage) -> str:
     s3 = stage.aws.session().client("s3")
@@ -64,9 +64,9 @@ def only_what_is_missing_is_done(stage: Stage) -> str:
 
 
 @bulk.scenario(
-    who="operator",
-    what="starts a run over an S3 inventory, which has keys URL-encoded",
-    expected="SUCCEEDED: 1 written, 2 found written, 0 failed, 1 KMS calls",
+    "operator",
+    "starts a run over an S3 inventory, which has keys URL-encoded",
+    "SUCCEEDED: 1 written, 2 found written, 0 failed, 1 KMS calls",
 )
 def inventory_is_encrypted(stage: Stage) -> str:
     s3, reports = stage.aws.session().client("s3"), stage.output(STACK, "ReportsName")
@@ -83,38 +83,27 @@ def inventory_is_encrypted(stage: Stage) -> str:
     return _shown(_run(stage, manifest="inventory/manifest.json"))
 
 
-@bulk.scenario(
-    who="batch function's role",
-    what="reads an object outside of the prefix",
-    expected="refused: AccessDenied (s3:GetObject)",
-)
-def batch_role_reads_one_prefix(stage: Stage) -> str:
+@bulk.refused("batch function's role", "reads an object outside of the prefix", "AccessDenied (s3:GetObject)")
+def batch_role_reads_one_prefix(stage: Stage) -> None:
     s3 = function_client(stage, "s3", STACK, "BatchRoleArn")
     s3.get_object(Bucket=stage.output(STACK, "InboxName"), Key="elsewhere")
-    return "read"
 
 
-@bulk.scenario(
-    who="batch function's role",
-    what="generates a data key under another context",
-    expected="refused: AccessDeniedException (kms:GenerateDataKey)",
+@bulk.refused(
+    "batch function's role", "generates a data key under another context", "AccessDeniedException (kms:GenerateDataKey)"
 )
-def batch_role_is_bound_to_the_context(stage: Stage) -> str:
+def batch_role_is_bound_to_the_context(stage: Stage) -> None:
     kms, key = function_client(stage, "kms", STACK, "BatchRoleArn"), stage.output(STACK, "ContentKeyArn")
     kms.generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext=CONTEXT)
     kms.generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext={"department": "sales"})
-    return "got a data key"
 
 
-@bulk.scenario(
-    who="operator",
-    what="invokes the batch function past the state machine",
-    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
+@bulk.refused(
+    "operator", "invokes the batch function past the state machine", "AccessDeniedException (lambda:InvokeFunction)"
 )
-def operator_may_not_invoke_the_function(stage: Stage) -> str:
+def operator_may_not_invoke_the_function(stage: Stage) -> None:
     functions = client(stage, "lambda", STACK, "OperatorRoleArn")
     functions.invoke(FunctionName=stage.output(STACK, "BatchFunctionName"), Payload=b'{"Items": [{"key": "in/a"}]}')
-    return "invoked"
 
 
 def _job(stage: Stage, control: Any, role: str, operation: Any = None) -> str:
@@ -158,9 +147,9 @@ def _stored_under_the_old_key(stage: Stage) -> None:
 
 
 @jobs.scenario(
-    who="administrator",
-    what="runs a job whose role has every permission in IAM and is not in the new key's policy",
-    expected="Complete: 0 updated, 2 failed",
+    "administrator",
+    "runs a job whose role has every permission in IAM and is not in the new key's policy",
+    "Complete: 0 updated, 2 failed",
 )
 def role_without_the_new_key_updates_nothing(stage: Stage) -> str:
     _stored_under_the_old_key(stage)
@@ -173,37 +162,29 @@ def role_without_the_new_key_updates_nothing(stage: Stage) -> str:
     return _job(stage, administrator(stage, "s3control"), role)
 
 
-@jobs.scenario(who="operator", what="passes another role to a job", expected="refused: AccessDenied (iam:PassRole)")
+@jobs.refused("operator", "passes another role to a job", "AccessDenied (iam:PassRole)")
 def operator_may_not_pass_another_role(stage: Stage) -> str:
     control = client(stage, "s3control", STACK, "OperatorRoleArn")
     return _job(stage, control, stage.output(STACK, "BatchRoleArn"))
 
 
-@jobs.scenario(
-    who="operator",
-    what="has a job copy the objects to the reports, which it may read",
-    expected="refused: AccessDenied (s3:CreateJob)",
-)
+@jobs.refused("operator", "has a job copy the objects to the reports, which it may read", "AccessDenied (s3:CreateJob)")
 def operator_may_not_copy_by_a_job(stage: Stage) -> str:
     control, reports = client(stage, "s3control", STACK, "OperatorRoleArn"), stage.output(STACK, "JobReportsName")
     copied = {"TargetResource": f"arn:aws:s3:::{reports}", "TargetKeyPrefix": "re-encryption/reports/"}
     return _job(stage, control, stage.output(STACK, "JobRoleArn"), {"S3PutObjectCopy": copied})
 
 
-@jobs.scenario(
-    who="operator",
-    what="runs a job with the role of BucketReEncryption",
-    expected="Complete: 2 updated, 0 failed",
-)
+@jobs.scenario("operator", "runs a job with the role of BucketReEncryption", "Complete: 2 updated, 0 failed")
 def bucket_comes_under_the_new_key(stage: Stage) -> str:
     control = client(stage, "s3control", STACK, "OperatorRoleArn")
     return _job(stage, control, stage.output(STACK, "JobRoleArn"))
 
 
 @jobs.scenario(
-    who="administrator",
-    what="disables the old key; the batch function's role reads on below its prefix",
-    expected="read under the new key with the old ETag",
+    "administrator",
+    "disables the old key; the batch function's role reads on below its prefix",
+    "read under the new key with the old ETag",
 )
 def old_key_is_not_needed(stage: Stage) -> str:
     kms, old = stage.aws.session().client("kms"), stage.output(STACK, "OldKeyArn")

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 import kms_runtime
 from demo.groups.documents import compare_with_file, download_digest
-from demo.principals import client, function_client, invoke, own_calls
+from demo.principals import altered, client, function_client, invoke_as, own_calls
 from demo.scenario import Group, Stage, describe_refusal
 
 PLAIN, CIPHER = "report.bin", "report.bin.encrypted"
@@ -21,15 +21,14 @@ envelope = Group("Envelope encryption: S3 object in, S3 object out", order=40)
 
 
 def _invoke(stage: Stage, function: str, source: str, destination: str, context: dict[str, str]) -> int:
-    operator = client(stage, "lambda", "Envelope", "OperatorRoleArn")
     event = {"sourceKey": source, "destinationKey": destination, "encryptionContext": context}
-    return int(invoke(operator, stage.output("Envelope", function), event)["plaintextBytes"])
+    return int(invoke_as(stage, "Envelope", "Operator", function, **event)["plaintextBytes"])
 
 
 def _decrypt(stage: Stage, source: str, destination: str, context: dict[str, str]) -> str:
     """Decrypt, and say whether an object is at the destination afterwards."""
     try:
-        _invoke(stage, "DecryptFunctionName", source, destination, context)
+        _invoke(stage, "Decrypt", source, destination, context)
         outcome = "decrypted"
     except ClientError as error:
         outcome = describe_refusal(error)
@@ -46,24 +45,20 @@ def _destination(stage: Stage, key: str) -> str:
     return "an unfinished upload is left" if uploads else "no object"
 
 
-def _spoil(stage: Stage, key: str, spoil: Callable[[bytearray], None]) -> None:
+def _spoil(stage: Stage, key: str, spoil: Callable[[bytes], bytes]) -> None:
     """Store a spoilt copy of the ciphertext, as someone with write access to the vault could."""
     s3, vault = stage.aws.session().client("s3"), stage.output("Envelope", "VaultName")
-    message = bytearray(s3.get_object(Bucket=vault, Key=CIPHER)["Body"].read())
-    spoil(message)
-    s3.put_object(Bucket=vault, Key=key, Body=bytes(message))
+    s3.put_object(Bucket=vault, Key=key, Body=spoil(s3.get_object(Bucket=vault, Key=CIPHER)["Body"].read()))
 
 
 @envelope.scenario(
-    who="operator",
-    what="encrypts the file, inbox to vault",
-    expected="whole file encrypted, by GenerateDataKey of the encrypt function",
+    "operator", "encrypts the file, inbox to vault", "whole file encrypted, by GenerateDataKey of the encrypt function"
 )
 def operator_encrypts(stage: Stage) -> str:
     before = len(stage.aws.kms_calls())
     s3 = client(stage, "s3", "Envelope", "OperatorRoleArn")
     s3.upload_file(str(stage.file), stage.output("Envelope", "InboxName"), PLAIN)
-    size = _invoke(stage, "EncryptFunctionName", PLAIN, CIPHER, TENANT)
+    size = _invoke(stage, "Encrypt", PLAIN, CIPHER, TENANT)
     head = s3.get_object(Bucket=stage.output("Envelope", "VaultName"), Key=CIPHER, Range="bytes=0-2")["Body"].read()
     if head != b"\x02\x04\x78":
         return "not a message of version 2, suite 0x0478"
@@ -71,81 +66,51 @@ def operator_encrypts(stage: Stage) -> str:
     return f"{amount} encrypted, by {own_calls(stage, before, 'Envelope')}"
 
 
-@envelope.scenario(
-    who="operator",
-    what="decrypts it, vault to restored",
-    expected="byte-identical, by Decrypt of the decrypt function",
-)
+@envelope.scenario("operator", "decrypts it, vault to restored", "byte-identical, by Decrypt of the decrypt function")
 def operator_decrypts(stage: Stage) -> str:
     before = len(stage.aws.kms_calls())
-    _invoke(stage, "DecryptFunctionName", CIPHER, PLAIN, TENANT)
+    _invoke(stage, "Decrypt", CIPHER, PLAIN, TENANT)
     s3 = client(stage, "s3", "Envelope", "OperatorRoleArn")
     same = compare_with_file(stage, download_digest(s3, stage.output("Envelope", "RestoredName"), PLAIN))
     return f"{same}, by {own_calls(stage, before, 'Envelope')}"
 
 
-@envelope.scenario(
-    who="operator",
-    what="decrypts after one byte flipped in the last frame",
-    expected="refused: MessageAuthenticationFailed, no object",
+@envelope.refused(
+    "operator", "decrypts after one byte flipped in the last frame", "MessageAuthenticationFailed, no object"
 )
 def flipped_byte(stage: Stage) -> str:
-    def flip(message: bytearray) -> None:
-        message[-TAG_BYTES - 1] ^= 1
-
-    _spoil(stage, "flipped.encrypted", flip)
+    _spoil(stage, "flipped.encrypted", lambda message: altered(message, -TAG_BYTES - 1))
     return _decrypt(stage, "flipped.encrypted", "flipped", TENANT)
 
 
-@envelope.scenario(
-    who="operator",
-    what="decrypts an object cut short by one byte",
-    expected="refused: MessageTruncated, no object",
-)
+@envelope.refused("operator", "decrypts an object cut short by one byte", "MessageTruncated, no object")
 def truncated_object(stage: Stage) -> str:
-    _spoil(stage, "truncated.encrypted", lambda message: message.__delitem__(-1))
+    _spoil(stage, "truncated.encrypted", lambda message: message[:-1])
     return _decrypt(stage, "truncated.encrypted", "truncated", TENANT)
 
 
-@envelope.scenario(
-    who="operator",
-    what="decrypts under another tenant's context",
-    expected="refused: EncryptionContextMismatch, no object",
-)
+@envelope.refused("operator", "decrypts under another tenant's context", "EncryptionContextMismatch, no object")
 def wrong_context(stage: Stage) -> str:
     return _decrypt(stage, CIPHER, "wrong-context", {"tenant": "b"})
 
 
-@envelope.scenario(
-    who="encrypt function's role",
-    what="decrypts a data key that it got",
-    expected="refused: AccessDeniedException (kms:Decrypt)",
-)
-def encrypt_role_may_not_decrypt(stage: Stage) -> str:
+@envelope.refused("encrypt function's role", "decrypts a data key that it got", "AccessDeniedException (kms:Decrypt)")
+def encrypt_role_may_not_decrypt(stage: Stage) -> None:
     kms, key = function_client(stage, "kms", "Envelope", "EncryptRoleArn"), stage.output("Envelope", "KeyArn")
     data_key = kms.generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext=TENANT)
     kms.decrypt(KeyId=key, CiphertextBlob=data_key["CiphertextBlob"], EncryptionContext=TENANT)
-    return "decrypted"
 
 
-@envelope.scenario(
-    who="encrypt function's role", what="reads the vault", expected="refused: AccessDenied (s3:GetObject)"
-)
-def encrypt_role_may_not_read_the_vault(stage: Stage) -> str:
+@envelope.refused("encrypt function's role", "reads the vault", "AccessDenied (s3:GetObject)")
+def encrypt_role_may_not_read_the_vault(stage: Stage) -> None:
     s3 = function_client(stage, "s3", "Envelope", "EncryptRoleArn")
     s3.get_object(Bucket=stage.output("Envelope", "VaultName"), Key=CIPHER)
-    return "read"
 
 
-@envelope.scenario(
-    who="decrypt function's role",
-    what="calls GenerateDataKey",
-    expected="refused: AccessDeniedException (kms:GenerateDataKey)",
-)
-def decrypt_role_may_not_encrypt(stage: Stage) -> str:
+@envelope.refused("decrypt function's role", "calls GenerateDataKey", "AccessDeniedException (kms:GenerateDataKey)")
+def decrypt_role_may_not_encrypt(stage: Stage) -> None:
     kms = function_client(stage, "kms", "Envelope", "DecryptRoleArn")
     kms.generate_data_key(KeyId=stage.output("Envelope", "KeyArn"), KeySpec="AES_256", EncryptionContext=TENANT)
-    return "got a data key"
 
 
 MEBIBYTE = 1 << 20
@@ -154,30 +119,19 @@ formats = Group("Envelope encryption: the message is AWS's format, and so are it
 
 
 @formats.scenario(
-    who="operator",
-    what="decrypts 1 MiB from the middle of the object, without reading the rest",
-    expected="exactly these bytes",
+    "operator", "decrypts 1 MiB from the middle of the object, without reading the rest", "exactly these bytes"
 )
 def operator_decrypts_a_range(stage: Stage) -> str:
     start = 5 * MEBIBYTE - 77
-    event = {
-        "sourceKey": CIPHER,
-        "encryptionContext": TENANT,
-        "range": {"start": start, "length": MEBIBYTE},
-    }
-    operator = client(stage, "lambda", "Envelope", "OperatorRoleArn")
-    answer = invoke(operator, stage.output("Envelope", "DecryptFunctionName"), event)
+    event = {"sourceKey": CIPHER, "encryptionContext": TENANT, "range": {"start": start, "length": MEBIBYTE}}
+    answer = invoke_as(stage, "Envelope", "Operator", "Decrypt", **event)
     with stage.file.open("rb") as file:
         file.seek(start)
         same = file.read(MEBIBYTE) == base64.b64decode(answer["plaintext"])
     return f"{'exactly these' if same else 'other'} bytes"
 
 
-@formats.scenario(
-    who="decrypt function's role",
-    what="reads the object with AWS's own Encryption SDK",
-    expected="byte-identical",
-)
+@formats.scenario("decrypt function's role", "reads the object with AWS's own Encryption SDK", "byte-identical")
 def official_sdk_reads_our_object(stage: Stage) -> str:
     vault, key = stage.output("Envelope", "VaultName"), stage.output("Envelope", "KeyArn")
     body = client(stage, "s3", "Envelope", "OperatorRoleArn").get_object(Bucket=vault, Key=CIPHER)["Body"]
@@ -205,9 +159,9 @@ def _official_digest(body: Any, key_arn: str, kms_client: Any) -> str:
 
 
 @formats.scenario(
-    who="anyone with the public key",
-    what="encrypts the file for an RSA key of KMS; its owner decrypts it",
-    expected="byte-identical, encrypted without a call to AWS",
+    "anyone with the public key",
+    "encrypts the file for an RSA key of KMS; its owner decrypts it",
+    "byte-identical, encrypted without a call to AWS",
 )
 def rsa_envelope(stage: Stage) -> str:
     kms = stage.aws.session().client("kms")

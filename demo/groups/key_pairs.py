@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from demo.principals import client, function_client, invoke, other_role
+from demo.principals import function_client, invoke_as, other_role
 from demo.scenario import Group, Stage, summarize
 from kms_runtime.aws_errors import KMSInvalidSignatureException
 from kms_runtime.public_keys.public_key import PublicKey
@@ -22,17 +22,13 @@ pairs = Group("Data key pairs: private keys encrypted under a KMS key", order=11
 
 
 def _make(stage: Stage, spec: str, usage: str, context: dict[str, str] | None = None) -> dict[str, Any]:
-    maker = client(stage, "lambda", STACK, "MakerRoleArn")
     event = {"keyPairSpec": spec, "keyUsage": usage, "encryptionContext": TENANT if context is None else context}
-    return invoke(maker, stage.output(STACK, "GenerateFunctionName"), event)
+    return invoke_as(stage, STACK, "Maker", "Generate", **event)
 
 
 def _pair(stage: Stage, spec: str, usage: str) -> dict[str, Any]:
     """Return a pair that the maker has had made, once."""
-    name = f"pair {spec} {usage}"
-    if name not in stage.notes:
-        stage.notes[name] = _make(stage, spec, usage)
-    pair: dict[str, Any] = stage.notes[name]
+    pair: dict[str, Any] = stage.once(f"pair {spec} {usage}", lambda: _make(stage, spec, usage))
     return pair
 
 
@@ -47,18 +43,15 @@ def _public_key(pair: dict[str, Any]) -> PublicKey:
 
 def _sign(stage: Stage, pair: dict[str, Any], context: dict[str, str] | None = None, role: str = "Signer") -> bytes:
     event = {
-        "message": base64.b64encode(INVOICE).decode(),
+        "message": INVOICE,
         "encryptedPrivateKey": pair["encryptedPrivateKey"],
         "algorithm": "ECDSA_SHA_256",
         "encryptionContext": TENANT if context is None else context,
     }
-    caller = client(stage, "lambda", STACK, f"{role}RoleArn")
-    return base64.b64decode(invoke(caller, stage.output(STACK, "SignFunctionName"), event)["signature"])
+    return base64.b64decode(invoke_as(stage, STACK, role, "Sign", **event)["signature"])
 
 
-@pairs.scenario(
-    who="maker", what="has an ECC_NIST_P256 pair made", expected="a pair whose private key no one saw; bound to tenant"
-)
+@pairs.scenario("maker", "has an ECC_NIST_P256 pair made", "a pair whose private key no one saw; bound to tenant")
 def maker_makes_a_pair(stage: Stage) -> str:
     pair = _signing(stage)
     call = stage.aws.kms_calls()[-1]
@@ -66,7 +59,7 @@ def maker_makes_a_pair(stage: Stage) -> str:
     return f"a pair whose private key {seen}; bound to {next(name for name in call['encryptionContext'])}"
 
 
-@pairs.scenario(who="signer", what="signs with it; anyone verifies", expected="verified without AWS; 1 call to sign")
+@pairs.scenario("signer", "signs with it; anyone verifies", "verified without AWS; 1 call to sign")
 def signer_signs(stage: Stage) -> str:
     pair, before = _signing(stage), len(stage.aws.kms_calls())
     signature = _sign(stage, pair)
@@ -76,9 +69,7 @@ def signer_signs(stage: Stage) -> str:
     return f"verified {verified}; {len(calls)} call to sign"
 
 
-@pairs.scenario(
-    who="anyone", what="verifies an altered invoice", expected="refused: KMSInvalidSignatureException, without AWS"
-)
+@pairs.refused("anyone", "verifies an altered invoice", "KMSInvalidSignatureException, without AWS")
 def altered_invoice(stage: Stage) -> str:
     pair = _signing(stage)
     signature = _sign(stage, pair)
@@ -89,111 +80,82 @@ def altered_invoice(stage: Stage) -> str:
     return "verified"
 
 
-@pairs.scenario(
-    who="outsider, reader", what="encrypt to an RSA_2048 pair, decrypt with it", expected="the secret; calls: Decrypt"
-)
+@pairs.scenario("outsider, reader", "encrypt to an RSA_2048 pair, decrypt with it", "the secret; calls: Decrypt")
 def reader_decrypts(stage: Stage) -> str:
     pair = _pair(stage, "RSA_2048", "ENCRYPT_DECRYPT")
     before = len(stage.aws.kms_calls())
-    sealed = encrypt_with_public_key(b"the secret", public_key=_public_key(pair))
-    event = {
-        "ciphertext": base64.b64encode(sealed).decode(),
-        "encryptedPrivateKey": pair["encryptedPrivateKey"],
-        "encryptionContext": TENANT,
-    }
-    reader = client(stage, "lambda", STACK, "ReaderRoleArn")
-    answer = invoke(reader, stage.output(STACK, "DecryptFunctionName"), event)
+    ciphertext = encrypt_with_public_key(b"the secret", public_key=_public_key(pair))
+    event = {"encryptedPrivateKey": pair["encryptedPrivateKey"], "encryptionContext": TENANT}
+    answer = invoke_as(stage, STACK, "Reader", "Decrypt", ciphertext=ciphertext, **event)
     return f"{base64.b64decode(answer['plaintext']).decode()}; calls: {summarize(stage.aws.kms_calls()[before:])}"
 
 
-@pairs.scenario(who="maker", what="asks for an RSA_4096 pair", expected="refused: KeyPairSpecNotAllowed")
+@pairs.refused("maker", "asks for an RSA_4096 pair", "KeyPairSpecNotAllowed")
 def other_spec(stage: Stage) -> str:
     return str(_make(stage, "RSA_4096", "SIGN_VERIFY"))
 
 
-@pairs.scenario(
-    who="generate function's role",
-    what="asks KMS for an RSA_3072 pair",
-    expected="refused: AccessDeniedException (kms:GenerateDataKeyPairWithoutPlaintext)",
+@pairs.refused(
+    "generate function's role",
+    "asks KMS for an RSA_3072 pair",
+    "AccessDeniedException (kms:GenerateDataKeyPairWithoutPlaintext)",
 )
-def other_spec_directly(stage: Stage) -> str:
+def other_spec_directly(stage: Stage) -> None:
     context = {**TENANT, "key-usage": "SIGN_VERIFY"}
-    _direct(stage, "Generate").generate_data_key_pair_without_plaintext(
+    function_client(stage, "kms", STACK, "GenerateRoleArn").generate_data_key_pair_without_plaintext(
         KeyId=stage.output(STACK, "KeyArn"), KeyPairSpec="RSA_3072", EncryptionContext=context
     )
-    return "made"
 
 
-@pairs.scenario(
-    who="generate function's role",
-    what="asks for the private key as well",
-    expected="refused: AccessDeniedException (kms:GenerateDataKeyPair)",
+@pairs.refused(
+    "generate function's role", "asks for the private key as well", "AccessDeniedException (kms:GenerateDataKeyPair)"
 )
-def private_key_as_well(stage: Stage) -> str:
+def private_key_as_well(stage: Stage) -> None:
     context = {**TENANT, "key-usage": "SIGN_VERIFY"}
-    _direct(stage, "Generate").generate_data_key_pair(
+    function_client(stage, "kms", STACK, "GenerateRoleArn").generate_data_key_pair(
         KeyId=stage.output(STACK, "KeyArn"), KeyPairSpec="ECC_NIST_P256", EncryptionContext=context
     )
-    return "made"
 
 
-@pairs.scenario(who="maker", what="asks for a pair without the context", expected="refused: EncryptionContextRequired")
+@pairs.refused("maker", "asks for a pair without the context", "EncryptionContextRequired")
 def pair_without_context(stage: Stage) -> str:
     return str(_make(stage, "ECC_NIST_P256", "SIGN_VERIFY", context={}))
 
 
-@pairs.scenario(
-    who="signer", what="signs under another tenant's context", expected="refused: InvalidCiphertextException"
-)
+@pairs.refused("signer", "signs under another tenant's context", "InvalidCiphertextException")
 def signing_under_another_context(stage: Stage) -> str:
     return _sign(stage, _signing(stage), context={"tenant": "b"}).hex()
 
 
-@pairs.scenario(
-    who="signer", what="signs with a pair that is for decryption", expected="refused: InvalidCiphertextException"
-)
+@pairs.refused("signer", "signs with a pair that is for decryption", "InvalidCiphertextException")
 def signing_with_a_decrypting_pair(stage: Stage) -> str:
     return _sign(stage, _pair(stage, "RSA_2048", "ENCRYPT_DECRYPT")).hex()
 
 
-@pairs.scenario(
-    who="sign function's role",
-    what="opens a pair that is for decryption",
-    expected="refused: AccessDeniedException (kms:Decrypt)",
-)
-def opening_a_decrypting_pair(stage: Stage) -> str:
+@pairs.refused("sign function's role", "opens a pair that is for decryption", "AccessDeniedException (kms:Decrypt)")
+def opening_a_decrypting_pair(stage: Stage) -> None:
     blob = base64.b64decode(_pair(stage, "RSA_2048", "ENCRYPT_DECRYPT")["encryptedPrivateKey"])
     context = {**TENANT, "key-usage": "ENCRYPT_DECRYPT"}
     key = stage.output(STACK, "KeyArn")
-    _direct(stage, "Sign").decrypt(KeyId=key, CiphertextBlob=blob, EncryptionContext=context)
-    return "opened"
+    function_client(stage, "kms", STACK, "SignRoleArn").decrypt(
+        KeyId=key, CiphertextBlob=blob, EncryptionContext=context
+    )
 
 
-@pairs.scenario(
-    who="another role, with kms:Decrypt in IAM",
-    what="opens the signing pair",
-    expected="refused: AccessDeniedException (kms:Decrypt)",
-)
-def opening_by_another_role(stage: Stage) -> str:
+@pairs.refused("another role, with kms:Decrypt in IAM", "opens the signing pair", "AccessDeniedException (kms:Decrypt)")
+def opening_by_another_role(stage: Stage) -> None:
     key = stage.output(STACK, "KeyArn")
     kms = other_role(stage, "kms", "kms-patterns-demo-pair-thief", [("kms:Decrypt", key)])
     blob = base64.b64decode(_signing(stage)["encryptedPrivateKey"])
     kms.decrypt(KeyId=key, CiphertextBlob=blob, EncryptionContext={**TENANT, "key-usage": "SIGN_VERIFY"})
-    return "opened"
 
 
-@pairs.scenario(
-    who="maker",
-    what="invokes the sign function",
-    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
-)
+@pairs.refused("maker", "invokes the sign function", "AccessDeniedException (lambda:InvokeFunction)")
 def maker_may_not_sign(stage: Stage) -> str:
     return _sign(stage, _signing(stage), role="Maker").hex()
 
 
-@pairs.scenario(
-    who="maker", what="exceeds the quota for longer than 3 s", expected="refused: ThrottlingException, within 10 s"
-)
+@pairs.refused("maker", "exceeds the quota for longer than 3 s", "ThrottlingException, within 10 s")
 def quota_exceeded(stage: Stage) -> str:
     stage.aws.inject_faults({"kind": "throttle", "service": "kms", "operation": "GenerateDataKeyPairWithoutPlaintext"})
     try:
@@ -210,7 +172,3 @@ def _timed(stage: Stage) -> str:
         soon = "within 10 s" if time.monotonic() - start < _SOON else "too late"
         return f"refused: {error.response['Error']['Code']}, {soon}"
     return "made"
-
-
-def _direct(stage: Stage, function: str) -> Any:
-    return function_client(stage, "kms", STACK, f"{function}RoleArn")

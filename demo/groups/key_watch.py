@@ -38,14 +38,14 @@ def _shown(notices: list[str]) -> str:
     return "; ".join(it if isinstance(it, str) else it["NewStateValue"] for it in words) or "no notice"
 
 
-@watching.scenario(who="administrator", what="disables the key", expected="Changed: DisableKey")
+@watching.scenario("administrator", "disables the key", "Changed: DisableKey")
 def disabled_key_is_notified_of(stage: Stage) -> str:
     _notices(stage)
     administrator(stage, "kms").disable_key(KeyId=stage.output(STACK, "KeyArn"))
     return _shown(_notices(stage))
 
 
-@watching.scenario(who="administrator", what="enables the key and describes it", expected="no notice")
+@watching.scenario("administrator", "enables the key and describes it", "no notice")
 def enabled_key_is_not_notified_of(stage: Stage) -> str:
     kms = administrator(stage, "kms")
     kms.enable_key(KeyId=stage.output(STACK, "KeyArn"))
@@ -53,7 +53,7 @@ def enabled_key_is_not_notified_of(stage: Stage) -> str:
     return _shown(_notices(stage))
 
 
-@watching.scenario(who="administrator", what="puts the key policy again", expected="Changed: PutKeyPolicy")
+@watching.scenario("administrator", "puts the key policy again", "Changed: PutKeyPolicy")
 def changed_key_policy_is_notified_of(stage: Stage) -> str:
     kms, key = administrator(stage, "kms"), stage.output(STACK, "KeyArn")
     kms.put_key_policy(KeyId=key, Policy=kms.get_key_policy(KeyId=key)["Policy"])
@@ -61,9 +61,9 @@ def changed_key_policy_is_notified_of(stage: Stage) -> str:
 
 
 @watching.scenario(
-    who="user, then another role three times",
-    what="encrypts",
-    expected="one encrypted; AccessDeniedException: no notice, no notice, ALARM",
+    "user, then another role three times",
+    "encrypts",
+    "one encrypted; AccessDeniedException: no notice, no notice, ALARM",
 )
 def refusals_raise_the_alarm(stage: Stage) -> str:
     key = stage.output(STACK, "KeyArn")
@@ -80,9 +80,7 @@ def refusals_raise_the_alarm(stage: Stage) -> str:
     return f"one encrypted; {', '.join(codes)}: {', '.join(seen)}"
 
 
-@watching.scenario(
-    who="responder", what="reads who was refused", expected="kms-patterns-demo-stranger: 3 refused; kms: refused"
-)
+@watching.scenario("responder", "reads who was refused", "kms-patterns-demo-stranger: 3 refused; kms: refused")
 def responder_reads_calls_and_uses_no_key(stage: Stage) -> str:
     calls = _calls(client(stage, "logs", STACK, "ResponderRoleArn"), stage)
     refused = [
@@ -104,19 +102,15 @@ def _calls(logs: Any, stage: Stage) -> list[dict[str, Any]]:
     return [json.loads(event["message"])["detail"] for event in found]
 
 
-@watching.scenario(
-    who="user",
-    what="reads the recorded calls",
-    expected="refused: AccessDeniedException",
-)
+@watching.refused("user", "reads the recorded calls", "AccessDeniedException")
 def user_may_not_read_calls(stage: Stage) -> str:
     return f"{len(_calls(client(stage, 'logs', STACK, 'UserRoleArn'), stage))} calls"
 
 
 @watching.scenario(
-    who="administrator",
-    what="schedules the key's deletion, the user encrypts, the deletion is cancelled",
-    expected="Changed: ScheduleKeyDeletion; UsedWhilePendingDeletion: Encrypt",
+    "administrator",
+    "schedules the key's deletion, the user encrypts, the deletion is cancelled",
+    "Changed: ScheduleKeyDeletion; UsedWhilePendingDeletion: Encrypt",
 )
 def use_while_pending_deletion_is_notified_of(stage: Stage) -> str:
     kms, key = administrator(stage, "kms"), stage.output(STACK, "KeyArn")

@@ -19,9 +19,9 @@ def published(stage: Stage, stack: str, output: str = "PublicKeyUrl") -> PublicK
 
 
 @publication.scenario(
-    who="anyone, without AWS credentials",
-    what="fetches the key after the deployment",
-    expected="RSA_3072 for RSAES_OAEP_SHA_256 up to 318 bytes, the key that KMS has; public, max-age=3600",
+    "anyone, without AWS credentials",
+    "fetches the key after the deployment",
+    "RSA_3072 for RSAES_OAEP_SHA_256 up to 318 bytes, the key that KMS has; public, max-age=3600",
 )
 def anyone_fetches_the_key(stage: Stage) -> str:
     key = published(stage, "PublicKey")
@@ -32,7 +32,7 @@ def anyone_fetches_the_key(stage: Stage) -> str:
     return f"{key.key_spec} for {limits}, {'the' if same else 'not the'} key that KMS has; {caching}"
 
 
-@publication.scenario(who="anyone", what="asks again with the ETag", expected="304 and 0 bytes")
+@publication.scenario("anyone", "asks again with the ETag", "304 and 0 bytes")
 def unchanged_key_is_not_sent_again(stage: Stage) -> str:
     url = stage.output("PublicKey", "PublicKeyUrl")
     etag = ask(stage, url).headers["etag"]
@@ -40,97 +40,67 @@ def unchanged_key_is_not_sent_again(stage: Stage) -> str:
     return f"{again.status} and {len(again.content)} bytes"
 
 
-@publication.scenario(who="anyone", what="asks for another path, and sends a POST", expected="404, 405")
+@publication.scenario("anyone", "asks for another path, and sends a POST", "404, 405")
 def nothing_else_is_served(stage: Stage) -> str:
     url = stage.output("PublicKey", "PublicKeyUrl")
     other = ask(stage, url.replace("partners.json", "secrets.json")).status
     return f"{other}, {ask(stage, url, method='POST').status}"
 
 
-@publication.scenario(
-    who="publishing function's role",
-    what="calls Decrypt",
-    expected="refused: AccessDeniedException (kms:Decrypt)",
-)
-def publisher_may_not_decrypt(stage: Stage) -> str:
+@publication.refused("publishing function's role", "calls Decrypt", "AccessDeniedException (kms:Decrypt)")
+def publisher_may_not_decrypt(stage: Stage) -> None:
     kms = function_client(stage, "kms", "PublicKey", "PublishRoleArn")
     key = stage.output("PublicKey", "KeyArn")
     kms.decrypt(KeyId=key, CiphertextBlob=bytes(384), EncryptionAlgorithm="RSAES_OAEP_SHA_256")
-    return "decrypted"
 
 
-@publication.scenario(
-    who="serving function's role",
-    what="calls GetPublicKey",
-    expected="refused: AccessDeniedException (kms:GetPublicKey)",
-)
-def server_may_not_call_kms(stage: Stage) -> str:
+@publication.refused("serving function's role", "calls GetPublicKey", "AccessDeniedException (kms:GetPublicKey)")
+def server_may_not_call_kms(stage: Stage) -> None:
     kms = function_client(stage, "kms", "PublicKey", "ServeRoleArn")
     kms.get_public_key(KeyId=stage.output("PublicKey", "KeyArn"))
-    return "got it"
 
 
-@publication.scenario(
-    who="serving function's role", what="replaces the key", expected="refused: AccessDenied (s3:PutObject)"
-)
-def server_may_not_replace_the_key(stage: Stage) -> str:
+@publication.refused("serving function's role", "replaces the key", "AccessDenied (s3:PutObject)")
+def server_may_not_replace_the_key(stage: Stage) -> None:
     s3 = function_client(stage, "s3", "PublicKey", "ServeRoleArn")
     s3.put_object(Bucket=stage.output("PublicKey", "PublicKeyBucketName"), Key="partners.json", Body=b"{}")
-    return "replaced"
 
 
-@publication.scenario(
-    who="administrator with *:*", what="replaces the key", expected="refused: AccessDenied (s3:PutObject)"
-)
-def administrator_may_not_replace_the_key(stage: Stage) -> str:
+@publication.refused("administrator with *:*", "replaces the key", "AccessDenied (s3:PutObject)")
+def administrator_may_not_replace_the_key(stage: Stage) -> None:
     bucket = stage.output("PublicKey", "PublicKeyBucketName")
     administrator(stage, "s3").put_object(Bucket=bucket, Key="partners.json", Body=b"{}")
-    return "replaced"
 
 
-@publication.scenario(
-    who="administrator with *:*",
-    what="deletes the current version, so that a former key returns",
-    expected="refused: AccessDenied (s3:DeleteObjectVersion)",
+@publication.refused(
+    "administrator with *:*",
+    "deletes the current version, so that a former key returns",
+    "AccessDenied (s3:DeleteObjectVersion)",
 )
-def administrator_may_not_bring_a_former_key_back(stage: Stage) -> str:
+def administrator_may_not_bring_a_former_key_back(stage: Stage) -> None:
     where = {"Bucket": stage.output("PublicKey", "PublicKeyBucketName"), "Key": "partners.json"}
     current = stage.aws.session().client("s3").head_object(**where)["VersionId"]
     administrator(stage, "s3").delete_object(**where, VersionId=current)
-    return "deleted"
 
 
-@publication.scenario(
-    who="administrator with *:*",
-    what="deletes the policy that forbids this",
-    expected="refused: AccessDenied (s3:DeleteBucketPolicy)",
+@publication.refused(
+    "administrator with *:*", "deletes the policy that forbids this", "AccessDenied (s3:DeleteBucketPolicy)"
 )
-def administrator_may_not_delete_the_policy_of_the_publication(stage: Stage) -> str:
+def administrator_may_not_delete_the_policy_of_the_publication(stage: Stage) -> None:
     bucket = stage.output("PublicKey", "PublicKeyBucketName")
     administrator(stage, "s3").delete_bucket_policy(Bucket=bucket)
-    return "deleted"
 
 
-@publication.scenario(
-    who="account root",
-    what="calls GenerateDataKey with the RSA key",
-    expected="refused: InvalidKeyUsageException",
-)
-def rsa_key_makes_no_data_keys(stage: Stage) -> str:
+@publication.refused("account root", "calls GenerateDataKey with the RSA key", "InvalidKeyUsageException")
+def rsa_key_makes_no_data_keys(stage: Stage) -> None:
     kms = stage.aws.session().client("kms")
     kms.generate_data_key(KeyId=stage.output("PublicKey", "KeyArn"), KeySpec="AES_256")
-    return "got a data key"
 
 
-@publication.scenario(
-    who="reader",
-    what="calls GenerateDataKey with it",
-    expected="refused: AccessDeniedException (kms:GenerateDataKey)",
-)
-def reader_may_not_make_data_keys(stage: Stage) -> str:
+@publication.refused("reader", "calls GenerateDataKey with it", "AccessDeniedException (kms:GenerateDataKey)")
+def reader_may_not_make_data_keys(stage: Stage) -> None:
     kms = client(stage, "kms", "PublicKey", "ReaderRoleArn")
     kms.generate_data_key(KeyId=stage.output("PublicKey", "KeyArn"), KeySpec="AES_256")
-    return "got a data key"
 
 
 beyond = Group("Beyond a key: data keys of asymmetric keys, random bytes of none", order=160)
@@ -141,21 +111,16 @@ def _root(stage: Stage) -> Any:
     return stage.aws.session().client("kms")
 
 
-@beyond.scenario(
-    who="account root",
-    what="asks a signing key for a data key pair",
-    expected="refused: InvalidKeyUsageException",
-)
-def signing_key_makes_no_pair(stage: Stage) -> str:
+@beyond.refused("account root", "asks a signing key for a data key pair", "InvalidKeyUsageException")
+def signing_key_makes_no_pair(stage: Stage) -> None:
     key = stage.output("Tokens", "KeyArn")
     _root(stage).generate_data_key_pair_without_plaintext(KeyId=key, KeyPairSpec="ECC_NIST_P256")
-    return "a pair"
 
 
-@beyond.scenario(
-    who="program of account root",
-    what="encrypts an envelope under a signing key",
-    expected="refused: InvalidKeyUsageException, raised by kms_runtime",
+@beyond.refused(
+    "program of account root",
+    "encrypts an envelope under a signing key",
+    "InvalidKeyUsageException, raised by kms_runtime",
 )
 def keyring_of_a_signing_key(stage: Stage) -> str:
     keyring = KmsKeyring(stage.output("Tokens", "KeyArn"), kms_client=_root(stage))
@@ -166,14 +131,9 @@ def keyring_of_a_signing_key(stage: Stage) -> str:
     return "an envelope"
 
 
-@beyond.scenario(
-    who="account root",
-    what="asks a symmetric key for its public half",
-    expected="refused: UnsupportedOperationException",
-)
-def symmetric_key_has_no_public_half(stage: Stage) -> str:
+@beyond.refused("account root", "asks a symmetric key for its public half", "UnsupportedOperationException")
+def symmetric_key_has_no_public_half(stage: Stage) -> None:
     _root(stage).get_public_key(KeyId=stage.output("DataKeyPairs", "KeyArn"))
-    return "a public key"
 
 
 def _seeds(stage: Stage, name: str, resource: str) -> list[bytes]:
@@ -185,20 +145,14 @@ def _seeds(stage: Stage, name: str, resource: str) -> list[bytes]:
         raise refusal.__cause__ or refusal from None
 
 
-@beyond.scenario(
-    who="role with kms:GenerateRandom on *",
-    what="asks twice for 32 random bytes",
-    expected="32 and 32 bytes, not equal",
-)
+@beyond.scenario("role with kms:GenerateRandom on *", "asks twice for 32 random bytes", "32 and 32 bytes, not equal")
 def random_bytes_need_no_key(stage: Stage) -> str:
     one, other = _seeds(stage, "seeder", "*")
     return f"{len(one)} and {len(other)} bytes, {'equal' if one == other else 'not equal'}"
 
 
-@beyond.scenario(
-    who="role with kms:GenerateRandom on a key",
-    what="asks for 32 random bytes",
-    expected="refused: AccessDeniedException (kms:GenerateRandom)",
+@beyond.refused(
+    "role with kms:GenerateRandom on a key", "asks for 32 random bytes", "AccessDeniedException (kms:GenerateRandom)"
 )
 def random_bytes_are_no_matter_of_a_key(stage: Stage) -> str:
     return f"{len(_seeds(stage, 'seeder-of-a-key', stage.output('ReEncrypt', 'IntakeKeyArn')))} seeds"

@@ -17,42 +17,32 @@ def _generate(stage: Stage, event: dict[str, Any], caller: Any = None) -> bytes:
     return base64.b64decode(response["randomBytes"])
 
 
-@random_bytes.scenario(who="seeder", what="asks twice for 1024 bytes", expected="1024 and 1024 bytes, not equal")
+@random_bytes.scenario("seeder", "asks twice for 1024 bytes", "1024 and 1024 bytes, not equal")
 def seeder_gets_random_bytes(stage: Stage) -> str:
     one, other = (_generate(stage, {"count": 1024}) for _ in range(2))
     return f"{len(one)} and {len(other)} bytes, {'equal' if one == other else 'not equal'}"
 
 
-@random_bytes.scenario(who="seeder", what="asks for 1025 bytes", expected="refused: InvalidRequest")
+@random_bytes.refused("seeder", "asks for 1025 bytes", "InvalidRequest")
 def too_many_random_bytes(stage: Stage) -> str:
     return f"{len(_generate(stage, {'count': 1025}))} bytes"
 
 
-@random_bytes.scenario(
-    who="seeder",
-    what="asks KMS itself",
-    expected="refused: AccessDeniedException (kms:GenerateRandom)",
-)
-def seeder_may_not_ask_kms(stage: Stage) -> str:
+@random_bytes.refused("seeder", "asks KMS itself", "AccessDeniedException (kms:GenerateRandom)")
+def seeder_may_not_ask_kms(stage: Stage) -> None:
     client(stage, "kms", STACK, "SeederRoleArn").generate_random(NumberOfBytes=32)
-    return "32 bytes"
 
 
-@random_bytes.scenario(
-    who="another role, with kms:GenerateRandom in IAM",
-    what="invokes the function",
-    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
+@random_bytes.refused(
+    "another role, with kms:GenerateRandom in IAM",
+    "invokes the function",
+    "AccessDeniedException (lambda:InvokeFunction)",
 )
 def other_role_may_not_invoke(stage: Stage) -> str:
     caller = other_role(stage, "lambda", "kms-patterns-demo-other-seeder", [("kms:GenerateRandom", "*")])
     return f"{len(_generate(stage, {'count': 32}, caller))} bytes"
 
 
-@random_bytes.scenario(
-    who="function's role",
-    what="makes a key",
-    expected="refused: AccessDeniedException (kms:CreateKey)",
-)
-def function_may_do_nothing_else_in_kms(stage: Stage) -> str:
+@random_bytes.refused("function's role", "makes a key", "AccessDeniedException (kms:CreateKey)")
+def function_may_do_nothing_else_in_kms(stage: Stage) -> None:
     function_client(stage, "kms", STACK, "GenerateRoleArn").create_key()
-    return "made"

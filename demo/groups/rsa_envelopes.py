@@ -1,14 +1,14 @@
 """Whole files from outsiders: in envelopes for a published RSA key, opened by one function."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from tempfile import TemporaryFile
 
 from botocore.exceptions import ClientError
 
 from demo.groups.documents import compare_with_file, download_digest
 from demo.groups.public_key import published
-from demo.principals import client, function_client, invoke, own_calls
+from demo.principals import altered, client, function_client, invoke_as, own_calls
 from demo.scenario import Group, Stage, describe_refusal
 from kms_runtime import KmsHpkeKeyring, KmsRsaKeyring, MultiKeyring, decrypt_bytes, encrypt, encrypt_bytes
 
@@ -34,9 +34,7 @@ def deliver(stage: Stage, key: str, message: bytes) -> None:
 
 def open_delivered(stage: Stage, key: str, context: Mapping[str, str] = SENDER) -> None:
     """Have the function open an object of the inbox; the opened one has no ``.encrypted`` at its end."""
-    operator = client(stage, "lambda", "RsaEnvelope", "OperatorRoleArn")
-    event = {"sourceKey": key, "encryptionContext": context}
-    invoke(operator, stage.output("RsaEnvelope", "DecryptFunctionName"), event)
+    invoke_as(stage, "RsaEnvelope", "Operator", "Decrypt", sourceKey=key, encryptionContext=context)
 
 
 def _try_to_open(stage: Stage, name: str, message: bytes, context: Mapping[str, str] = SENDER) -> str:
@@ -66,9 +64,9 @@ def _letter(stage: Stage) -> bytes:
 
 
 @rsa_envelopes.scenario(
-    who="anyone with the public key; operator",
-    what="encrypts the file, without AWS; has it opened, inbox to opened",
-    expected="0 calls to encrypt; byte-identical, by Decrypt of the decrypt function",
+    "anyone with the public key; operator",
+    "encrypts the file, without AWS; has it opened, inbox to opened",
+    "0 calls to encrypt; byte-identical, by Decrypt of the decrypt function",
 )
 def outsider_sends_the_file(stage: Stage) -> str:
     keyring = _keyring(stage)
@@ -85,9 +83,7 @@ def outsider_sends_the_file(stage: Stage) -> str:
 
 
 @rsa_envelopes.scenario(
-    who="anyone with AWS's own Encryption SDK; operator",
-    what="encrypts with the public key; has it opened",
-    expected="byte-identical",
+    "anyone with AWS's own Encryption SDK; operator", "encrypts with the public key; has it opened", "byte-identical"
 )
 def official_sdk_sends_a_letter(stage: Stage) -> str:
     deliver(stage, "official.encrypted", _official(stage, LETTER))
@@ -117,61 +113,35 @@ def _official(stage: Stage, plaintext: bytes) -> bytes:
     return bytes(message)
 
 
-def _spoilt(spoil: Callable[[bytearray], None], stage: Stage) -> bytes:
-    message = bytearray(_letter(stage))
-    spoil(message)
-    return bytes(message)
-
-
-def _flip(message: bytearray) -> None:
-    message[-TAG_BYTES - 1] ^= 1
-
-
-@rsa_envelopes.scenario(
-    who="operator",
-    what="has one with a flipped byte opened",
-    expected="refused: MessageAuthenticationFailed, no object",
-)
+@rsa_envelopes.refused("operator", "has one with a flipped byte opened", "MessageAuthenticationFailed, no object")
 def flipped_byte(stage: Stage) -> str:
-    return _try_to_open(stage, "flipped", _spoilt(_flip, stage))
+    return _try_to_open(stage, "flipped", altered(_letter(stage), -TAG_BYTES - 1))
 
 
-@rsa_envelopes.scenario(
-    who="operator", what="has one cut short by one byte opened", expected="refused: MessageTruncated, no object"
-)
+@rsa_envelopes.refused("operator", "has one cut short by one byte opened", "MessageTruncated, no object")
 def truncated(stage: Stage) -> str:
-    return _try_to_open(stage, "truncated", _spoilt(lambda message: message.__delitem__(-1), stage))
+    return _try_to_open(stage, "truncated", _letter(stage)[:-1])
 
 
-@rsa_envelopes.scenario(
-    who="operator", what="expects another sender", expected="refused: EncryptionContextMismatch, no object"
-)
+@rsa_envelopes.refused("operator", "expects another sender", "EncryptionContextMismatch, no object")
 def another_sender(stage: Stage) -> str:
     return _try_to_open(stage, "sender", _letter(stage), {"sender": "someone-else"})
 
 
-@rsa_envelopes.scenario(
-    who="operator", what="names no sender", expected="refused: EncryptionContextRequired, no object"
-)
+@rsa_envelopes.refused("operator", "names no sender", "EncryptionContextRequired, no object")
 def no_sender(stage: Stage) -> str:
     return _try_to_open(stage, "no-sender", _letter(stage), {})
 
 
-@rsa_envelopes.scenario(
-    who="operator",
-    what="has one for another RSA key opened",
-    expected="refused: IncorrectKeyException, no object",
-)
+@rsa_envelopes.refused("operator", "has one for another RSA key opened", "IncorrectKeyException, no object")
 def another_key(stage: Stage) -> str:
     key = published(stage, "PublicKey")
     keyring = KmsRsaKeyring(key.key_arn, public_key=key.der)
     return _try_to_open(stage, "key", encrypt_bytes(LETTER, keyring=keyring, encryption_context=SENDER))
 
 
-@rsa_envelopes.scenario(
-    who="operator",
-    what="has one whose data key is wrapped with SHA-1 opened",
-    expected="refused: InvalidCiphertextException, no object",
+@rsa_envelopes.refused(
+    "operator", "has one whose data key is wrapped with SHA-1 opened", "InvalidCiphertextException, no object"
 )
 def another_algorithm(stage: Stage) -> str:
     key = published(stage, "RsaEnvelope")
@@ -192,9 +162,9 @@ def _by_lattice(stage: Stage, message: bytes) -> bytes:
 
 
 @rsa_envelopes.scenario(
-    who="anyone with an RSA and an ML-KEM public key; operator; HPKE function's role",
-    what="encrypts under both; has it opened; decrypts it with the ML-KEM key alone",
-    expected="0 calls to encrypt; byte-identical, byte-identical",
+    "anyone with an RSA and an ML-KEM public key; operator; HPKE function's role",
+    "encrypts under both; has it opened; decrypts it with the ML-KEM key alone",
+    "0 calls to encrypt; byte-identical, byte-identical",
 )
 def either_of_two_keys_opens(stage: Stage) -> str:
     keyring = _keyring(stage)
@@ -211,43 +181,31 @@ def either_of_two_keys_opens(stage: Stage) -> str:
     return f"{calls} calls to encrypt; {', '.join('byte-identical' if same else 'different bytes' for same in found)}"
 
 
-@rsa_envelopes.scenario(
-    who="operator",
-    what="has one for the ML-KEM key and another RSA key opened",
-    expected="refused: IncorrectKeyException, no object",
+@rsa_envelopes.refused(
+    "operator", "has one for the ML-KEM key and another RSA key opened", "IncorrectKeyException, no object"
 )
 def neither_of_two_keys_is_the_functions(stage: Stage) -> str:
     key = published(stage, "PublicKey")
     return _try_to_open(stage, "both-other", _for_both(stage, KmsRsaKeyring(key.key_arn, public_key=key.der)))
 
 
-@rsa_envelopes.scenario(
-    who="operator",
-    what="has one for both keys opened whose ML-KEM data key was altered",
-    expected="refused: MessageAuthenticationFailed, no object",
+@rsa_envelopes.refused(
+    "operator",
+    "has one for both keys opened whose ML-KEM data key was altered",
+    "MessageAuthenticationFailed, no object",
 )
 def the_other_data_key_is_altered(stage: Stage) -> str:
-    message = bytearray(_for_both(stage, _keyring(stage)))
-    arn = stage.output("Hpke", "KeyArn").encode()
-    message[message.index(arn) + len(arn) + 2] ^= 1
-    return _try_to_open(stage, "both-altered", bytes(message))
+    message, arn = _for_both(stage, _keyring(stage)), stage.output("Hpke", "KeyArn").encode()
+    return _try_to_open(stage, "both-altered", altered(message, message.index(arn) + len(arn) + 2))
 
 
-@rsa_envelopes.scenario(
-    who="decrypt function's role",
-    what="calls Encrypt",
-    expected="refused: AccessDeniedException (kms:Encrypt)",
-)
-def decrypt_role_may_not_encrypt(stage: Stage) -> str:
+@rsa_envelopes.refused("decrypt function's role", "calls Encrypt", "AccessDeniedException (kms:Encrypt)")
+def decrypt_role_may_not_encrypt(stage: Stage) -> None:
     kms, key = function_client(stage, "kms", "RsaEnvelope", "DecryptRoleArn"), stage.output("RsaEnvelope", "KeyArn")
     kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionAlgorithm="RSAES_OAEP_SHA_256")
-    return "encrypted"
 
 
-@rsa_envelopes.scenario(
-    who="operator", what="calls Decrypt itself", expected="refused: AccessDeniedException (kms:Decrypt)"
-)
-def operator_may_not_decrypt(stage: Stage) -> str:
+@rsa_envelopes.refused("operator", "calls Decrypt itself", "AccessDeniedException (kms:Decrypt)")
+def operator_may_not_decrypt(stage: Stage) -> None:
     kms, key = client(stage, "kms", "RsaEnvelope", "OperatorRoleArn"), stage.output("RsaEnvelope", "KeyArn")
     kms.decrypt(KeyId=key, CiphertextBlob=bytes(384), EncryptionAlgorithm="RSAES_OAEP_SHA_256")
-    return "decrypted"

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import replace
 
 from demo.groups.public_key import published
-from demo.principals import client, function_client, invoke, other_role, own_calls
+from demo.principals import altered, function_client, invoke_as, other_role, own_calls
 from demo.scenario import Group, Stage
 from kms_patterns.toolchain import node_executable
 from kms_runtime import KmsRuntimeError, encrypt_with_public_key
@@ -21,17 +21,12 @@ rsa_secrets = Group("Direct RSA: encrypted outside AWS with the public key, decr
 
 def decrypt(stage: Stage, ciphertext: bytes, **more: object) -> bytes:
     """Have the reader decrypt ``ciphertext``."""
-    reader = client(stage, "lambda", "PublicKey", "ReaderRoleArn")
-    event = {"ciphertext": base64.b64encode(ciphertext).decode(), **more}
-    answer = invoke(reader, stage.output("PublicKey", "DecryptFunctionName"), event)
+    answer = invoke_as(stage, "PublicKey", "Reader", "Decrypt", ciphertext=ciphertext, **more)
     return base64.b64decode(answer["plaintext"])
 
 
 def _encrypt(stage: Stage, plaintext: bytes) -> bytes:
-    writer = client(stage, "lambda", "PublicKey", "WriterRoleArn")
-    event = {"plaintext": base64.b64encode(plaintext).decode()}
-    answer = invoke(writer, stage.output("PublicKey", "EncryptFunctionName"), event)
-    return base64.b64decode(answer["ciphertext"])
+    return base64.b64decode(invoke_as(stage, "PublicKey", "Writer", "Encrypt", plaintext=plaintext)["ciphertext"])
 
 
 def _outside(stage: Stage, plaintext: bytes = SECRET) -> bytes:
@@ -43,9 +38,9 @@ def _same(found: bytes, expected: bytes) -> str:
 
 
 @rsa_secrets.scenario(
-    who="anyone with the public key; reader",
-    what="encrypts 318 bytes, without AWS; decrypts them",
-    expected="0 calls to encrypt; the same bytes, by Decrypt of the decrypt function",
+    "anyone with the public key; reader",
+    "encrypts 318 bytes, without AWS; decrypts them",
+    "0 calls to encrypt; the same bytes, by Decrypt of the decrypt function",
 )
 def outsider_encrypts(stage: Stage) -> str:
     key, plaintext, before = published(stage, "PublicKey"), os.urandom(LIMIT), len(stage.aws.kms_calls())
@@ -63,9 +58,9 @@ process.stdout.write(require('node:crypto').publicEncrypt(oaep, Buffer.from(secr
 
 
 @rsa_secrets.scenario(
-    who="anyone with Node and nothing else; reader",
-    what="encrypts with its built-in crypto; decrypts",
-    expected="0 calls to encrypt; the same bytes",
+    "anyone with Node and nothing else; reader",
+    "encrypts with its built-in crypto; decrypts",
+    "0 calls to encrypt; the same bytes",
 )
 def node_encrypts(stage: Stage) -> str:
     given = json.dumps({"pem": published(stage, "PublicKey").pem, "secret": SECRET.decode()}).encode()
@@ -76,7 +71,7 @@ def node_encrypts(stage: Stage) -> str:
     return f"{calls} calls to encrypt; {_same(decrypt(stage, base64.b64decode(made)), SECRET)}"
 
 
-@rsa_secrets.scenario(who="anyone", what="encrypts 319 bytes", expected="refused: PlaintextTooLarge, before any call")
+@rsa_secrets.refused("anyone", "encrypts 319 bytes", "PlaintextTooLarge, before any call")
 def outsider_is_told_the_limit(stage: Stage) -> str:
     before = len(stage.aws.kms_calls())
     try:
@@ -88,9 +83,9 @@ def outsider_is_told_the_limit(stage: Stage) -> str:
 
 
 @rsa_secrets.scenario(
-    who="writer; reader",
-    what="encrypts in KMS; decrypts",
-    expected="the same bytes, by Encrypt of the encrypt function, Decrypt of the decrypt function",
+    "writer; reader",
+    "encrypts in KMS; decrypts",
+    "the same bytes, by Encrypt of the encrypt function, Decrypt of the decrypt function",
 )
 def writer_encrypts_in_kms(stage: Stage) -> str:
     before = len(stage.aws.kms_calls())
@@ -98,65 +93,42 @@ def writer_encrypts_in_kms(stage: Stage) -> str:
     return f"{same}, by {own_calls(stage, before, 'PublicKey')}"
 
 
-@rsa_secrets.scenario(who="writer", what="encrypts 319 bytes in KMS", expected="refused: PlaintextTooLarge")
+@rsa_secrets.refused("writer", "encrypts 319 bytes in KMS", "PlaintextTooLarge")
 def writer_is_told_the_limit(stage: Stage) -> str:
     return f"{len(_encrypt(stage, bytes(LIMIT + 1)))} bytes"
 
 
-@rsa_secrets.scenario(
-    who="reader", what="decrypts what was encrypted with SHA-1", expected="refused: InvalidCiphertextException"
-)
+@rsa_secrets.refused("reader", "decrypts what was encrypted with SHA-1", "InvalidCiphertextException")
 def other_algorithm_does_not_decrypt(stage: Stage) -> str:
     every = replace(published(stage, "PublicKey"), algorithms=(SHA_1, SHA_256))
     return str(len(decrypt(stage, encrypt_with_public_key(SECRET, public_key=every, algorithm=SHA_1))))
 
 
-@rsa_secrets.scenario(
-    who="decrypt function's role",
-    what="calls Decrypt with SHA-1",
-    expected="refused: AccessDeniedException (kms:Decrypt)",
-)
-def policy_pins_the_algorithm(stage: Stage) -> str:
+@rsa_secrets.refused("decrypt function's role", "calls Decrypt with SHA-1", "AccessDeniedException (kms:Decrypt)")
+def policy_pins_the_algorithm(stage: Stage) -> None:
     kms, key = function_client(stage, "kms", "PublicKey", "DecryptRoleArn"), stage.output("PublicKey", "KeyArn")
     kms.decrypt(KeyId=key, CiphertextBlob=_outside(stage), EncryptionAlgorithm=SHA_1)
-    return "decrypted"
 
 
-@rsa_secrets.scenario(
-    who="reader", what="decrypts a tampered ciphertext", expected="refused: InvalidCiphertextException"
-)
+@rsa_secrets.refused("reader", "decrypts a tampered ciphertext", "InvalidCiphertextException")
 def tampered_ciphertext(stage: Stage) -> str:
-    ciphertext = bytearray(_outside(stage))
-    ciphertext[100] ^= 1
-    return str(len(decrypt(stage, bytes(ciphertext))))
+    return str(len(decrypt(stage, altered(_outside(stage), 100))))
 
 
-@rsa_secrets.scenario(
-    who="reader", what="names an encryption context, which RSA does not have", expected="refused: InvalidRequest"
-)
+@rsa_secrets.refused("reader", "names an encryption context, which RSA does not have", "InvalidRequest")
 def context_is_refused(stage: Stage) -> str:
     return str(len(decrypt(stage, _outside(stage), encryptionContext={"tenant": "a"})))
 
 
-@rsa_secrets.scenario(
-    who="writer",
-    what="invokes the decrypt function",
-    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
-)
-def writer_may_not_read(stage: Stage) -> str:
-    writer = client(stage, "lambda", "PublicKey", "WriterRoleArn")
-    event = {"ciphertext": base64.b64encode(_outside(stage)).decode()}
-    invoke(writer, stage.output("PublicKey", "DecryptFunctionName"), event)
-    return "decrypted"
+@rsa_secrets.refused("writer", "invokes the decrypt function", "AccessDeniedException (lambda:InvokeFunction)")
+def writer_may_not_read(stage: Stage) -> None:
+    invoke_as(stage, "PublicKey", "Writer", "Decrypt", ciphertext=_outside(stage))
 
 
-@rsa_secrets.scenario(
-    who="role with kms:Decrypt in IAM, not named by the key",
-    what="calls Decrypt",
-    expected="refused: AccessDeniedException (kms:Decrypt)",
+@rsa_secrets.refused(
+    "role with kms:Decrypt in IAM, not named by the key", "calls Decrypt", "AccessDeniedException (kms:Decrypt)"
 )
-def other_role_may_not_decrypt(stage: Stage) -> str:
+def other_role_may_not_decrypt(stage: Stage) -> None:
     key = stage.output("PublicKey", "KeyArn")
     kms = other_role(stage, "kms", "kms-patterns-demo-rsa", [("kms:Decrypt", key)])
     kms.decrypt(KeyId=key, CiphertextBlob=_outside(stage), EncryptionAlgorithm=SHA_256)
-    return "decrypted"

@@ -2,11 +2,10 @@
 
 import base64
 import os
-from typing import Any
 
 from botocore.exceptions import ClientError
 
-from demo.principals import client, function_client, invoke, own_calls
+from demo.principals import altered, client, function_client, invoke_as, own_calls
 from demo.scenario import Group, Stage, describe_refusal
 
 SECRET = "correct horse battery staple"  # noqa: S105 - the demo's sample value
@@ -21,15 +20,13 @@ def _parameter(stage: Stage) -> str:
 
 
 def _encrypt(stage: Stage, plaintext: bytes, context: dict[str, str]) -> str:
-    event = {"plaintext": base64.b64encode(plaintext).decode(), "encryptionContext": context}
-    writer = client(stage, "lambda", "Secrets", "WriterRoleArn")
-    return str(invoke(writer, stage.output("Secrets", "EncryptFunctionName"), event)["ciphertext"])
+    event = {"plaintext": plaintext, "encryptionContext": context}
+    return str(invoke_as(stage, "Secrets", "Writer", "Encrypt", **event)["ciphertext"])
 
 
-def _decrypt(stage: Stage, ciphertext: str, context: dict[str, str]) -> str:
-    reader = client(stage, "lambda", "Secrets", "ReaderRoleArn")
+def _decrypt(stage: Stage, ciphertext: str | bytes, context: dict[str, str]) -> str:
     event = {"ciphertext": ciphertext, "encryptionContext": context}
-    answer = invoke(reader, stage.output("Secrets", "DecryptFunctionName"), event)
+    answer = invoke_as(stage, "Secrets", "Reader", "Decrypt", **event)
     return base64.b64decode(answer["plaintext"]).decode(errors="replace")
 
 
@@ -39,9 +36,7 @@ def _stored(stage: Stage) -> str:
 
 
 @secrets.scenario(
-    who="writer",
-    what="encrypts a secret, stores it in both places",
-    expected="stored unreadable, by Encrypt of the encrypt function",
+    "writer", "encrypts a secret, stores it in both places", "stored unreadable, by Encrypt of the encrypt function"
 )
 def writer_stores_the_secret(stage: Stage) -> str:
     before = len(stage.aws.kms_calls())
@@ -54,101 +49,81 @@ def writer_stores_the_secret(stage: Stage) -> str:
     return f"stored {state}, by {own_calls(stage, before, 'Secrets')}"
 
 
-@secrets.scenario(who="reader", what="reads it back from DynamoDB", expected=SECRET)
+@secrets.scenario("reader", "reads it back from DynamoDB", SECRET)
 def reader_reads_from_dynamodb(stage: Stage) -> str:
     return _decrypt(stage, _stored(stage), TENANT)
 
 
-@secrets.scenario(who="reader", what="reads it back from Parameter Store", expected=SECRET)
+@secrets.scenario("reader", "reads it back from Parameter Store", SECRET)
 def reader_reads_from_parameter_store(stage: Stage) -> str:
     ssm = client(stage, "ssm", "Secrets", "ReaderRoleArn")
     return _decrypt(stage, ssm.get_parameter(Name=_parameter(stage))["Parameter"]["Value"], TENANT)
 
 
-@secrets.scenario(
-    who="reader", what="decrypts under another tenant's context", expected="refused: InvalidCiphertextException"
-)
+@secrets.refused("reader", "decrypts under another tenant's context", "InvalidCiphertextException")
 def wrong_context(stage: Stage) -> str:
     return _decrypt(stage, _stored(stage), {"tenant": "b"})
 
 
-@secrets.scenario(who="writer", what="encrypts without the context", expected="refused: EncryptionContextRequired")
+@secrets.refused("writer", "encrypts without the context", "EncryptionContextRequired")
 def no_context(stage: Stage) -> str:
     return _encrypt(stage, SECRET.encode(), {})
 
 
-@secrets.scenario(who="writer", what="encrypts 4096 bytes", expected="encrypted")
+@secrets.scenario("writer", "encrypts 4096 bytes", "encrypted")
 def largest_secret(stage: Stage) -> str:
     return "encrypted" if _encrypt(stage, os.urandom(4096), TENANT) else "nothing"
 
 
-@secrets.scenario(who="writer", what="encrypts 4097 bytes", expected="refused: PlaintextTooLarge")
+@secrets.refused("writer", "encrypts 4097 bytes", "PlaintextTooLarge")
 def too_large_a_secret(stage: Stage) -> str:
     return _encrypt(stage, os.urandom(4097), TENANT)
 
 
-@secrets.scenario(who="writer", what="encrypts nothing", expected="refused: PlaintextEmpty")
+@secrets.refused("writer", "encrypts nothing", "PlaintextEmpty")
 def empty_secret(stage: Stage) -> str:
     return _encrypt(stage, b"", TENANT)
 
 
-@secrets.scenario(who="reader", what="decrypts a tampered ciphertext", expected="refused: InvalidCiphertextException")
+@secrets.refused("reader", "decrypts a tampered ciphertext", "InvalidCiphertextException")
 def tampered_ciphertext(stage: Stage) -> str:
-    blob = bytearray(base64.b64decode(_stored(stage)))
-    blob[-1] ^= 1
-    return _decrypt(stage, base64.b64encode(blob).decode(), TENANT)
+    return _decrypt(stage, altered(base64.b64decode(_stored(stage))), TENANT)
 
 
-@secrets.scenario(who="reader", what="decrypts another key's ciphertext", expected="refused: IncorrectKeyException")
+@secrets.refused("reader", "decrypts another key's ciphertext", "IncorrectKeyException")
 def ciphertext_of_another_key(stage: Stage) -> str:
     kms = stage.aws.session().client("kms")
     blob = kms.encrypt(KeyId=stage.output("S3", "KeyArn"), Plaintext=b"x", EncryptionContext=TENANT)["CiphertextBlob"]
-    return _decrypt(stage, base64.b64encode(blob).decode(), TENANT)
+    return _decrypt(stage, blob, TENANT)
 
 
-def _direct(stage: Stage, role: str) -> Any:
-    return function_client(stage, "kms", "Secrets", role)
-
-
-@secrets.scenario(
-    who="encrypt function's role", what="calls Decrypt", expected="refused: AccessDeniedException (kms:Decrypt)"
-)
-def encrypt_role_may_not_decrypt(stage: Stage) -> str:
+@secrets.refused("encrypt function's role", "calls Decrypt", "AccessDeniedException (kms:Decrypt)")
+def encrypt_role_may_not_decrypt(stage: Stage) -> None:
     blob = base64.b64decode(_stored(stage))
     key = stage.output("Secrets", "KeyArn")
-    _direct(stage, "EncryptRoleArn").decrypt(KeyId=key, CiphertextBlob=blob, EncryptionContext=TENANT)
-    return "decrypted"
+    function_client(stage, "kms", "Secrets", "EncryptRoleArn").decrypt(
+        KeyId=key, CiphertextBlob=blob, EncryptionContext=TENANT
+    )
 
 
-@secrets.scenario(
-    who="decrypt function's role", what="calls Encrypt", expected="refused: AccessDeniedException (kms:Encrypt)"
-)
-def decrypt_role_may_not_encrypt(stage: Stage) -> str:
+@secrets.refused("decrypt function's role", "calls Encrypt", "AccessDeniedException (kms:Encrypt)")
+def decrypt_role_may_not_encrypt(stage: Stage) -> None:
     key = stage.output("Secrets", "KeyArn")
-    _direct(stage, "DecryptRoleArn").encrypt(KeyId=key, Plaintext=b"x", EncryptionContext=TENANT)
-    return "encrypted"
+    function_client(stage, "kms", "Secrets", "DecryptRoleArn").encrypt(
+        KeyId=key, Plaintext=b"x", EncryptionContext=TENANT
+    )
 
 
-@secrets.scenario(
-    who="encrypt function's role",
-    what="calls Encrypt without the context",
-    expected="refused: AccessDeniedException (kms:Encrypt)",
-)
-def policy_requires_the_context(stage: Stage) -> str:
-    _direct(stage, "EncryptRoleArn").encrypt(KeyId=stage.output("Secrets", "KeyArn"), Plaintext=b"x")
-    return "encrypted"
+@secrets.refused("encrypt function's role", "calls Encrypt without the context", "AccessDeniedException (kms:Encrypt)")
+def policy_requires_the_context(stage: Stage) -> None:
+    function_client(stage, "kms", "Secrets", "EncryptRoleArn").encrypt(
+        KeyId=stage.output("Secrets", "KeyArn"), Plaintext=b"x"
+    )
 
 
-@secrets.scenario(
-    who="writer",
-    what="invokes the decrypt function",
-    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
-)
-def writer_may_not_read(stage: Stage) -> str:
-    writer = client(stage, "lambda", "Secrets", "WriterRoleArn")
-    event = {"ciphertext": _stored(stage), "encryptionContext": TENANT}
-    invoke(writer, stage.output("Secrets", "DecryptFunctionName"), event)
-    return "decrypted"
+@secrets.refused("writer", "invokes the decrypt function", "AccessDeniedException (lambda:InvokeFunction)")
+def writer_may_not_read(stage: Stage) -> None:
+    invoke_as(stage, "Secrets", "Writer", "Decrypt", ciphertext=_stored(stage), encryptionContext=TENANT)
 
 
 VALUE = b"of blue"
@@ -164,40 +139,30 @@ def _of_tenant(stage: Stage, operation: str, role: str, context: dict[str, str])
     return str(answer.get("Plaintext", b"encrypted"), "utf-8")
 
 
-@tenants.scenario(who="tenant blue", what="encrypts and decrypts a value", expected=f"encrypted, {VALUE.decode()}")
+@tenants.scenario("tenant blue", "encrypts and decrypts a value", f"encrypted, {VALUE.decode()}")
 def tenant_uses_its_own_context(stage: Stage) -> str:
     return ", ".join(_of_tenant(stage, operation, "Blue", {"tenant": "blue"}) for operation in ("encrypt", "decrypt"))
 
 
-@tenants.scenario(
-    who="tenant red", what="decrypts the value of blue", expected="refused: AccessDeniedException (kms:Decrypt)"
-)
+@tenants.refused("tenant red", "decrypts the value of blue", "AccessDeniedException (kms:Decrypt)")
 def tenant_may_not_read_another(stage: Stage) -> str:
     return _of_tenant(stage, "decrypt", "Red", {"tenant": "blue"})
 
 
-@tenants.scenario(
-    who="tenant red",
-    what="encrypts under the context of blue",
-    expected="refused: AccessDeniedException (kms:Encrypt)",
-)
+@tenants.refused("tenant red", "encrypts under the context of blue", "AccessDeniedException (kms:Encrypt)")
 def tenant_may_not_plant_a_value_of_another(stage: Stage) -> str:
     return _of_tenant(stage, "encrypt", "Red", {"tenant": "blue"})
 
 
-@tenants.scenario(
-    who="tenant blue",
-    what="encrypts without a tenant in the context",
-    expected="refused: AccessDeniedException (kms:Encrypt)",
-)
+@tenants.refused("tenant blue", "encrypts without a tenant in the context", "AccessDeniedException (kms:Encrypt)")
 def tenant_may_not_omit_the_context(stage: Stage) -> str:
     return _of_tenant(stage, "encrypt", "Blue", {"customer": "blue"})
 
 
-@tenants.scenario(
-    who="tenant red, without its tag",
-    what="encrypts under its context, and under the text of the variable",
-    expected="refused: AccessDeniedException (kms:Encrypt), twice",
+@tenants.refused(
+    "tenant red, without its tag",
+    "encrypts under its context, and under the text of the variable",
+    "AccessDeniedException (kms:Encrypt), twice",
 )
 def untagged_role_may_nothing(stage: Stage) -> str:
     iam, role = stage.aws.session().client("iam"), stage.output("Secrets", "RedRoleArn").rpartition("/")[2]

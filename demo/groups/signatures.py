@@ -3,10 +3,9 @@
 import base64
 import hashlib
 import os
-from typing import Any
 
 from demo.groups.public_key import published
-from demo.principals import client, function_client, invoke, other_role
+from demo.principals import foreign_signing_key, function_client, invoke_as, other_role
 from demo.scenario import Group, Stage
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.signing import verify_digest
@@ -17,53 +16,44 @@ MESSAGE = b'{"order": 42, "amount": "12.50"}'
 signing = Group("Signatures: signed in KMS, verified there or without any call", order=90)
 
 
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
 def _sign(stage: Stage, message: bytes, message_type: str = "RAW") -> str:
-    author = client(stage, "lambda", STACK, "AuthorRoleArn")
-    event = {"message": _text(message), "messageType": message_type}
-    return str(invoke(author, stage.output(STACK, "SignFunctionName"), event)["signature"])
+    return str(invoke_as(stage, STACK, "Author", "Sign", message=message, messageType=message_type)["signature"])
 
 
-def _verify(stage: Stage, message: bytes, signature: str, message_type: str = "RAW") -> str:
-    reader = client(stage, "lambda", STACK, "ReaderRoleArn")
-    event = {"message": _text(message), "messageType": message_type, "signature": signature}
-    return "valid" if invoke(reader, stage.output(STACK, "VerifyFunctionName"), event)["signatureValid"] else "invalid"
+def _verify(stage: Stage, message: bytes, signature: str | bytes) -> str:
+    answer = invoke_as(stage, STACK, "Reader", "Verify", message=message, messageType="RAW", signature=signature)
+    return "valid" if answer["signatureValid"] else "invalid"
 
 
 def _signature(stage: Stage) -> str:
-    return str(stage.notes.setdefault("signature of the order", _sign(stage, MESSAGE)))
+    return str(stage.once("signature of the order", lambda: _sign(stage, MESSAGE)))
 
 
 def _public_key(stage: Stage) -> PublicKey:
     """The key as outsiders have it: published, fetched once, and no call follows."""
-    if "public key of orders" not in stage.notes:
-        stage.notes["public key of orders"] = published(stage, STACK)
-    found: PublicKey = stage.notes["public key of orders"]
+    found: PublicKey = stage.once("public key of orders", lambda: published(stage, STACK))
     return found
 
 
-@signing.scenario(who="author", what="signs a message", expected="an ECDSA signature in DER")
+@signing.scenario("author", "signs a message", "an ECDSA signature in DER")
 def author_signs(stage: Stage) -> str:
     return "an ECDSA signature in DER" if base64.b64decode(_signature(stage))[0] == 0x30 else "something else"  # noqa: PLR2004
 
 
-@signing.scenario(who="reader", what="verifies it in KMS", expected="valid")
+@signing.scenario("reader", "verifies it in KMS", "valid")
 def reader_verifies(stage: Stage) -> str:
     return _verify(stage, MESSAGE, _signature(stage))
 
 
-@signing.scenario(who="reader", what="verifies a tampered message", expected="refused: KMSInvalidSignatureException")
+@signing.refused("reader", "verifies a tampered message", "KMSInvalidSignatureException")
 def tampered_message(stage: Stage) -> str:
     return _verify(stage, MESSAGE.replace(b"12.50", b"99.50"), _signature(stage))
 
 
 @signing.scenario(
-    who="author, outsider",
-    what="signs the file by its digest; verified with the published key",
-    expected="valid, 1 call of KMS to sign and 0 to verify",
+    "author, outsider",
+    "signs the file by its digest; verified with the published key",
+    "valid, 1 call of KMS to sign and 0 to verify",
 )
 def file_by_digest(stage: Stage) -> str:
     key, before = _public_key(stage), len(stage.aws.kms_calls())
@@ -76,83 +66,54 @@ def file_by_digest(stage: Stage) -> str:
     return f"valid, {signed - before} call of KMS to sign and {calls - signed} to verify"
 
 
-@signing.scenario(who="author", what="signs 4096 bytes as they are", expected="valid")
+@signing.scenario("author", "signs 4096 bytes as they are", "valid")
 def largest_message(stage: Stage) -> str:
     message = os.urandom(4096)
     return _verify(stage, message, _sign(stage, message))
 
 
-@signing.scenario(who="author", what="signs 4097 bytes as they are", expected="refused: MessageTooLarge")
+@signing.refused("author", "signs 4097 bytes as they are", "MessageTooLarge")
 def too_large_a_message(stage: Stage) -> str:
     return _sign(stage, os.urandom(4097))
 
 
-@signing.scenario(
-    who="reader", what="verifies another key's signature", expected="refused: KMSInvalidSignatureException"
-)
+@signing.refused("reader", "verifies another key's signature", "KMSInvalidSignatureException")
 def signature_of_another_key(stage: Stage) -> str:
-    kms = stage.aws.session().client("kms")
-    if "another signing key" not in stage.notes:
-        made = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
-        stage.notes["another signing key"] = made["KeyMetadata"]["Arn"]
-    arn = stage.notes["another signing key"]
-    foreign = kms.sign(KeyId=arn, Message=MESSAGE, SigningAlgorithm=ALGORITHM)["Signature"]
-    return _verify(stage, MESSAGE, _text(foreign))
+    kms, arn = stage.aws.session().client("kms"), foreign_signing_key(stage)
+    return _verify(stage, MESSAGE, kms.sign(KeyId=arn, Message=MESSAGE, SigningAlgorithm=ALGORITHM)["Signature"])
 
 
-def _direct(stage: Stage, role: str) -> Any:
-    return function_client(stage, "kms", STACK, role)
-
-
-@signing.scenario(
-    who="sign function's role", what="calls Verify", expected="refused: AccessDeniedException (kms:Verify)"
-)
-def signer_may_not_verify(stage: Stage) -> str:
-    _direct(stage, "SignRoleArn").verify(
+@signing.refused("sign function's role", "calls Verify", "AccessDeniedException (kms:Verify)")
+def signer_may_not_verify(stage: Stage) -> None:
+    function_client(stage, "kms", STACK, "SignRoleArn").verify(
         KeyId=stage.output(STACK, "KeyArn"),
         Message=MESSAGE,
         Signature=base64.b64decode(_signature(stage)),
         SigningAlgorithm=ALGORITHM,
     )
-    return "verified"
 
 
-@signing.scenario(who="verify function's role", what="calls Sign", expected="refused: AccessDeniedException (kms:Sign)")
-def verifier_may_not_sign(stage: Stage) -> str:
+@signing.refused("verify function's role", "calls Sign", "AccessDeniedException (kms:Sign)")
+def verifier_may_not_sign(stage: Stage) -> None:
     key = stage.output(STACK, "KeyArn")
-    _direct(stage, "VerifyRoleArn").sign(KeyId=key, Message=MESSAGE, SigningAlgorithm=ALGORITHM)
-    return "signed"
+    function_client(stage, "kms", STACK, "VerifyRoleArn").sign(KeyId=key, Message=MESSAGE, SigningAlgorithm=ALGORITHM)
 
 
-@signing.scenario(
-    who="sign function's role",
-    what="signs with another algorithm",
-    expected="refused: AccessDeniedException (kms:Sign)",
-)
-def signer_is_held_to_its_algorithm(stage: Stage) -> str:
+@signing.refused("sign function's role", "signs with another algorithm", "AccessDeniedException (kms:Sign)")
+def signer_is_held_to_its_algorithm(stage: Stage) -> None:
     key = stage.output(STACK, "KeyArn")
-    _direct(stage, "SignRoleArn").sign(KeyId=key, Message=MESSAGE, SigningAlgorithm="ECDSA_SHA_384")
-    return "signed"
+    function_client(stage, "kms", STACK, "SignRoleArn").sign(
+        KeyId=key, Message=MESSAGE, SigningAlgorithm="ECDSA_SHA_384"
+    )
 
 
-@signing.scenario(
-    who="any other role",
-    what="calls Sign, allowed by its IAM policy",
-    expected="refused: AccessDeniedException (kms:Sign)",
-)
-def other_role_may_not_sign(stage: Stage) -> str:
+@signing.refused("any other role", "calls Sign, allowed by its IAM policy", "AccessDeniedException (kms:Sign)")
+def other_role_may_not_sign(stage: Stage) -> None:
     key = stage.output(STACK, "KeyArn")
     kms = other_role(stage, "kms", "kms-patterns-demo-would-be-signer", [("kms:Sign", key)])
     kms.sign(KeyId=key, Message=MESSAGE, SigningAlgorithm=ALGORITHM)
-    return "signed"
 
 
-@signing.scenario(
-    who="reader",
-    what="invokes the sign function",
-    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
-)
-def reader_may_not_sign(stage: Stage) -> str:
-    reader = client(stage, "lambda", STACK, "ReaderRoleArn")
-    invoke(reader, stage.output(STACK, "SignFunctionName"), {"message": _text(MESSAGE)})
-    return "signed"
+@signing.refused("reader", "invokes the sign function", "AccessDeniedException (lambda:InvokeFunction)")
+def reader_may_not_sign(stage: Stage) -> None:
+    invoke_as(stage, STACK, "Reader", "Sign", message=MESSAGE)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from demo.groups.public_key import published
-from demo.principals import client, function_client, invoke
+from demo.principals import client, foreign_signing_key, function_client, invoke_as
 from demo.scenario import Group, Stage, summarize
 from kms_runtime.errors import KmsRuntimeError
 from kms_runtime.public_keys.public_key import PublicKey
@@ -46,9 +46,7 @@ def _upload(stage: Stage, name: str, content: bytes | None = None) -> None:
 
 def _key(stage: Stage) -> PublicKey:
     """The key as outsiders have it."""
-    if "public key of releases" not in stage.notes:
-        stage.notes["public key of releases"] = published(stage, STACK)
-    found: PublicKey = stage.notes["public key of releases"]
+    found: PublicKey = stage.once("public key of releases", lambda: published(stage, STACK))
     return found
 
 
@@ -65,11 +63,7 @@ def _checked(check: Callable[..., Any], *arguments: Any, **options: Any) -> str:
     return "genuine"
 
 
-@releases.scenario(
-    who="builder",
-    what="uploads a release, and does nothing else",
-    expected="signed by itself, by 2 Sign",
-)
+@releases.scenario("builder", "uploads a release, and does nothing else", "signed by itself, by 2 Sign")
 def upload_is_signed(stage: Stage) -> str:
     _key(stage)  # once it is published, the calls that follow are of the release
     before = len(stage.aws.kms_calls())
@@ -81,9 +75,7 @@ def upload_is_signed(stage: Stage) -> str:
 
 
 @releases.scenario(
-    who="outsider",
-    what="checks signature and statement with the published key",
-    expected="genuine, genuine, no call of KMS",
+    "outsider", "checks signature and statement with the published key", "genuine, genuine, no call of KMS"
 )
 def outsider_verifies(stage: Stage) -> str:
     key, artifact = _key(stage), _file(stage)
@@ -97,19 +89,18 @@ def outsider_verifies(stage: Stage) -> str:
     return f"{', '.join(found)}, {calls} of KMS"
 
 
-@releases.scenario(who="publisher", what="has it signed again, as a repeated event would", expected="nothing to do")
+@releases.scenario("publisher", "has it signed again, as a repeated event would", "nothing to do")
 def repeated_event(stage: Stage) -> str:
-    publisher = client(stage, "lambda", STACK, "PublisherRoleArn")
     before = len(stage.aws.kms_calls())
-    answer = invoke(publisher, stage.output(STACK, "SignFunctionName"), {"sourceKey": RELEASE})
+    answer = invoke_as(stage, STACK, "Publisher", "Sign", sourceKey=RELEASE)
     signed = any(call["action"] == "kms:Sign" for call in stage.aws.kms_calls()[before:])
     return "signed again" if answer["signed"] or signed else "nothing to do"
 
 
 @releases.scenario(
-    who="outsider",
-    what="checks a tampered release",
-    expected="signature refused: KMSInvalidSignatureException, statement refused: ArtifactMismatch",
+    "outsider",
+    "checks a tampered release",
+    "signature refused: KMSInvalidSignatureException, statement refused: ArtifactMismatch",
 )
 def tampered_release(stage: Stage) -> str:
     artifact = digest_artifact(io.BytesIO(stage.file.read_bytes() + b"!"), algorithm=ALGORITHM)
@@ -119,9 +110,9 @@ def tampered_release(stage: Stage) -> str:
 
 
 @releases.scenario(
-    who="outsider",
-    what="is given an older release under the new one's name",
-    expected="signature genuine, statement refused: ArtifactMismatch",
+    "outsider",
+    "is given an older release under the new one's name",
+    "signature genuine, statement refused: ArtifactMismatch",
 )
 def older_release_passed_off(stage: Stage) -> str:
     _upload(stage, OLDER, b"version 1.0")
@@ -131,50 +122,33 @@ def older_release_passed_off(stage: Stage) -> str:
     return f"signature {signature}, statement {statement}"
 
 
-@releases.scenario(
-    who="outsider",
-    what="checks a signature by another key",
-    expected="refused: KMSInvalidSignatureException",
-)
+@releases.refused("outsider", "checks a signature by another key", "KMSInvalidSignatureException")
 def release_signed_by_another_key(stage: Stage) -> str:
-    kms = stage.aws.session().client("kms")
-    arn = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
-    artifact = _file(stage)
+    kms, arn, artifact = stage.aws.session().client("kms"), foreign_signing_key(stage), _file(stage)
     foreign = kms.sign(KeyId=arn, Message=artifact.ready.data, MessageType="DIGEST", SigningAlgorithm=ALGORITHM)
     return _checked(verify_signature, artifact, foreign["Signature"], _key(stage))
 
 
-@releases.scenario(who="builder", what="writes a signature itself", expected="refused: AccessDenied (s3:PutObject)")
-def builder_may_not_write_signatures(stage: Stage) -> str:
+@releases.refused("builder", "writes a signature itself", "AccessDenied (s3:PutObject)")
+def builder_may_not_write_signatures(stage: Stage) -> None:
     s3 = client(stage, "s3", STACK, "BuilderRoleArn")
     s3.put_object(Bucket=stage.output(STACK, "SignaturesName"), Key=f"{RELEASE}.sig", Body=b"forged")
-    return "written"
 
 
-@releases.scenario(
-    who="sign function's role", what="replaces the release", expected="refused: AccessDenied (s3:PutObject)"
-)
-def signer_may_not_write_artifacts(stage: Stage) -> str:
+@releases.refused("sign function's role", "replaces the release", "AccessDenied (s3:PutObject)")
+def signer_may_not_write_artifacts(stage: Stage) -> None:
     s3 = function_client(stage, "s3", STACK, "SignRoleArn")
     s3.put_object(Bucket=stage.output(STACK, "ArtifactsName"), Key=RELEASE, Body=b"replaced")
-    return "written"
 
 
-@releases.scenario(
-    who="sign function's role",
-    what="signs a message instead of a digest",
-    expected="refused: AccessDeniedException (kms:Sign)",
-)
-def signer_is_held_to_digests(stage: Stage) -> str:
+@releases.refused("sign function's role", "signs a message instead of a digest", "AccessDeniedException (kms:Sign)")
+def signer_is_held_to_digests(stage: Stage) -> None:
     kms = function_client(stage, "kms", STACK, "SignRoleArn")
     kms.sign(KeyId=stage.output(STACK, "KeyArn"), Message=b"x", MessageType="RAW", SigningAlgorithm=ALGORITHM)
-    return "signed"
 
 
-@releases.scenario(
-    who="sign function's role", what="calls Verify", expected="refused: AccessDeniedException (kms:Verify)"
-)
-def signer_of_releases_may_not_verify(stage: Stage) -> str:
+@releases.refused("sign function's role", "calls Verify", "AccessDeniedException (kms:Verify)")
+def signer_of_releases_may_not_verify(stage: Stage) -> None:
     kms, digest = function_client(stage, "kms", STACK, "SignRoleArn"), bytes(32)
     kms.verify(
         KeyId=stage.output(STACK, "KeyArn"),
@@ -183,15 +157,8 @@ def signer_of_releases_may_not_verify(stage: Stage) -> str:
         Signature=base64.b64decode(_stored(stage, f"{RELEASE}.sig")),
         SigningAlgorithm=ALGORITHM,
     )
-    return "verified"
 
 
-@releases.scenario(
-    who="builder",
-    what="invokes the sign function",
-    expected="refused: AccessDeniedException (lambda:InvokeFunction)",
-)
-def builder_may_not_invoke(stage: Stage) -> str:
-    builder = client(stage, "lambda", STACK, "BuilderRoleArn")
-    invoke(builder, stage.output(STACK, "SignFunctionName"), {"sourceKey": RELEASE})
-    return "signed"
+@releases.refused("builder", "invokes the sign function", "AccessDeniedException (lambda:InvokeFunction)")
+def builder_may_not_invoke(stage: Stage) -> None:
+    invoke_as(stage, STACK, "Builder", "Sign", sourceKey=RELEASE)

@@ -4,7 +4,15 @@ import ssl
 import time
 from typing import Any
 
-from demo.principals import client, function_client, invoke, other_role, tampered, under_the_public_key, unsigned
+from demo.principals import (
+    foreign_signing_key,
+    function_client,
+    invoke_as,
+    other_role,
+    tampered,
+    under_the_public_key,
+    unsigned,
+)
 from demo.scenario import Group, Stage
 from kms_patterns.local.aws_session import local_address
 from kms_runtime.aws_errors import AccessDeniedException
@@ -19,23 +27,18 @@ tokens = Group("Tokens: issued by KMS, verified with the published keys, while o
 
 def _issue(stage: Stage, **event: Any) -> str:
     request = {"subject": SUBJECT, "audience": AUDIENCE, "claims": TENANT, **event}
-    caller = client(stage, "lambda", STACK, "ClientRoleArn")
-    return str(invoke(caller, stage.output(STACK, "IssueFunctionName"), request)["token"])
+    return str(invoke_as(stage, STACK, "Client", "Issue", **request)["token"])
 
 
 def _token(stage: Stage) -> str:
-    if "token" not in stage.notes:
-        stage.notes["token"] = _issue(stage)
-    return str(stage.notes["token"])
+    return str(stage.once("token", lambda: _issue(stage)))
 
 
 def _published(stage: Stage) -> RemoteJwks:
     """The published keys as a reader has them: an address, and who vouches for it."""
-    if "published keys" not in stage.notes:
-        url = local_address(stage.output(STACK, "JwksUrl"), stage.aws.endpoint_url)
-        context = ssl.create_default_context(cafile=str(stage.aws.ca_bundle))
-        stage.notes["published keys"] = RemoteJwks(url, ssl_context=context)
-    found: RemoteJwks = stage.notes["published keys"]
+    url = local_address(stage.output(STACK, "JwksUrl"), stage.aws.endpoint_url)
+    context = ssl.create_default_context(cafile=str(stage.aws.ca_bundle))
+    found: RemoteJwks = stage.once("published keys", lambda: RemoteJwks(url, ssl_context=context))
     return found
 
 
@@ -66,15 +69,15 @@ def _of_another_time(stage: Stage, key: str, **changes: Any) -> str:
 
 
 @tokens.scenario(
-    who="client, outsider",
-    what="gets a token; it is verified with the published keys",
-    expected="customer-1 of tenant a, ES256, current key",
+    "client, outsider",
+    "gets a token; it is verified with the published keys",
+    "customer-1 of tenant a, ES256, current key",
 )
 def token_is_verified_offline(stage: Stage) -> str:
     return _verify(stage, _token(stage))
 
 
-@tokens.scenario(who="outsider", what="verifies 100 tokens more", expected="0 calls of KMS")
+@tokens.scenario("outsider", "verifies 100 tokens more", "0 calls of KMS")
 def verification_calls_nobody(stage: Stage) -> str:
     token = _token(stage)
     before = len(stage.aws.kms_calls())
@@ -84,110 +87,83 @@ def verification_calls_nobody(stage: Stage) -> str:
 
 
 @tokens.scenario(
-    who="outsider",
-    what="verifies a token that the previous key signed before the roll-over",
-    expected="customer-1 of tenant a, ES256, previous key",
+    "outsider",
+    "verifies a token that the previous key signed before the roll-over",
+    "customer-1 of tenant a, ES256, previous key",
 )
 def token_of_the_previous_key(stage: Stage) -> str:
     return _verify(stage, _of_another_time(stage, "PreviousKeyArn"))
 
 
-@tokens.scenario(who="outsider", what="verifies an expired token", expected="refused: TokenExpired")
+@tokens.refused("outsider", "verifies an expired token", "TokenExpired")
 def expired_token(stage: Stage) -> str:
     return _verify(stage, _of_another_time(stage, "KeyArn", now=time.time() - 3600))
 
 
-@tokens.scenario(who="outsider", what="verifies a token for another reader", expected="refused: TokenAudienceMismatch")
+@tokens.refused("outsider", "verifies a token for another reader", "TokenAudienceMismatch")
 def token_for_another_audience(stage: Stage) -> str:
     return _verify(stage, _issue(stage, audience="invoices"))
 
 
-@tokens.scenario(who="outsider", what="verifies a token of another issuer", expected="refused: TokenIssuerMismatch")
+@tokens.refused("outsider", "verifies a token of another issuer", "TokenIssuerMismatch")
 def token_of_another_issuer(stage: Stage) -> str:
     return _verify(stage, _of_another_time(stage, "KeyArn", issuer="https://tokens.example.net"))
 
 
-@tokens.scenario(who="forger", what="changes a claim", expected="refused: TokenSignatureInvalid")
+@tokens.refused("forger", "changes a claim", "TokenSignatureInvalid")
 def tampered_token(stage: Stage) -> str:
     return _verify(stage, tampered(_token(stage), tenant="b"))
 
 
-@tokens.scenario(who="forger", what="takes the signature off (alg none)", expected="refused: TokenAlgorithmRefused")
+@tokens.refused("forger", "takes the signature off (alg none)", "TokenAlgorithmRefused")
 def unsigned_token(stage: Stage) -> str:
     return _verify(stage, unsigned(_token(stage), key_id(stage.output(STACK, "KeyArn"))))
 
 
-@tokens.scenario(
-    who="forger", what="takes the public key as an HMAC secret (HS256)", expected="refused: TokenAlgorithmRefused"
-)
+@tokens.refused("forger", "takes the public key as an HMAC secret (HS256)", "TokenAlgorithmRefused")
 def public_key_as_secret(stage: Stage) -> str:
     arn = stage.output(STACK, "KeyArn")
     public_key = stage.aws.session().client("kms").get_public_key(KeyId=arn)["PublicKey"]
     return _verify(stage, under_the_public_key(_token(stage), key_id(arn), public_key))
 
 
-@tokens.scenario(who="forger", what="signs with a key of their own", expected="refused: TokenKeyUnknown")
+@tokens.refused("forger", "signs with a key of their own", "TokenKeyUnknown")
 def token_of_a_foreign_key(stage: Stage) -> str:
-    kms = stage.aws.session().client("kms")
-    if "foreign key" not in stage.notes:
-        made = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
-        stage.notes["foreign key"] = made["KeyMetadata"]["Arn"]
-    return _verify(stage, _signed(kms, stage.notes["foreign key"]))
+    return _verify(stage, _signed(stage.aws.session().client("kms"), foreign_signing_key(stage)))
 
 
-@tokens.scenario(who="client", what="gets a token without the required claim", expected="refused: TokenClaimMissing")
+@tokens.refused("client", "gets a token without the required claim", "TokenClaimMissing")
 def token_without_its_claim(stage: Stage) -> str:
     return _issue(stage, claims={})
 
 
-@tokens.scenario(who="client", what="gets a token for an hour", expected="refused: InvalidRequest")
+@tokens.refused("client", "gets a token for an hour", "InvalidRequest")
 def token_that_lives_too_long(stage: Stage) -> str:
     return _issue(stage, lifetimeSeconds=3600)
 
 
-@tokens.scenario(who="client", what="gets a token of more than 4096 bytes", expected="refused: TokenTooLarge")
+@tokens.refused("client", "gets a token of more than 4096 bytes", "TokenTooLarge")
 def token_that_is_too_large(stage: Stage) -> str:
     return _issue(stage, claims={**TENANT, "note": "n" * 3072})
 
 
-def _direct(stage: Stage, role: str) -> Any:
-    return function_client(stage, "kms", STACK, role)
-
-
-@tokens.scenario(
-    who="issuing function's role",
-    what="signs with the previous key",
-    expected="refused: AccessDeniedException (kms:Sign)",
-)
+@tokens.refused("issuing function's role", "signs with the previous key", "AccessDeniedException (kms:Sign)")
 def issuer_may_not_use_the_previous_key(stage: Stage) -> str:
-    return _signed(_direct(stage, "IssueRoleArn"), stage.output(STACK, "PreviousKeyArn"))
+    return _signed(function_client(stage, "kms", STACK, "IssueRoleArn"), stage.output(STACK, "PreviousKeyArn"))
 
 
-@tokens.scenario(
-    who="issuing function's role",
-    what="signs a digest in place of a token",
-    expected="refused: AccessDeniedException (kms:Sign)",
-)
-def issuer_may_not_sign_digests(stage: Stage) -> str:
+@tokens.refused("issuing function's role", "signs a digest in place of a token", "AccessDeniedException (kms:Sign)")
+def issuer_may_not_sign_digests(stage: Stage) -> None:
     request = {"Message": bytes(32), "MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}
-    _direct(stage, "IssueRoleArn").sign(KeyId=stage.output(STACK, "KeyArn"), **request)
-    return "signed"
+    function_client(stage, "kms", STACK, "IssueRoleArn").sign(KeyId=stage.output(STACK, "KeyArn"), **request)
 
 
-@tokens.scenario(
-    who="role of the function at the address",
-    what="signs a token",
-    expected="refused: AccessDeniedException (kms:Sign)",
-)
+@tokens.refused("role of the function at the address", "signs a token", "AccessDeniedException (kms:Sign)")
 def publisher_may_not_sign(stage: Stage) -> str:
-    return _signed(_direct(stage, "JwksRoleArn"), stage.output(STACK, "KeyArn"))
+    return _signed(function_client(stage, "kms", STACK, "JwksRoleArn"), stage.output(STACK, "KeyArn"))
 
 
-@tokens.scenario(
-    who="any other role",
-    what="signs a token, allowed by its IAM policy",
-    expected="refused: AccessDeniedException (kms:Sign)",
-)
+@tokens.refused("any other role", "signs a token, allowed by its IAM policy", "AccessDeniedException (kms:Sign)")
 def other_role_may_not_issue(stage: Stage) -> str:
     key = stage.output(STACK, "KeyArn")
     return _signed(other_role(stage, "kms", "kms-patterns-demo-would-be-issuer", [("kms:Sign", key)]), key)
