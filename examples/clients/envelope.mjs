@@ -65,6 +65,8 @@ async function header (id, dataKey, commitment, document, context) {
 
 /** Serialize an encryption context, sorted by the bytes of its names. */
 function serialize (context) {
+  const refused = Object.entries(context).find(([name, value]) => !name || !value || name.startsWith('aws-crypto-'))
+  if (refused) throw new Error(`${refused.join('=')}: a pair has a name, not of aws-crypto-, and a value`)
   const pairs = Object.entries(context).map((pair) => pair.map((text) => encoder.encode(text)))
   if (pairs.length === 0) return new Uint8Array()
   pairs.sort(([one], [other]) => compare(one, other))

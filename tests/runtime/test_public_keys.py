@@ -325,6 +325,21 @@ def client(https: HttpsServer, *command: str) -> subprocess.CompletedProcess[byt
     return subprocess.run(command, input=b"secret", env=environment, capture_output=True, check=False, timeout=60)
 
 
+def test_envelope_client_refuses_a_context_that_kms_or_the_message_format_refuses() -> None:
+    contexts = [{"sender": ""}, {"": "acme"}, {"aws-crypto-public-key": "a"}, {"sender": None}]
+    script = (
+        f"import {{ encryptStream }} from {(CLIENTS / 'envelope.mjs').as_uri()!r};"
+        f"for (const context of {json.dumps(contexts)})"
+        " await encryptStream([], {}, context).next().catch((error) => console.log(error.message))"
+    )
+    command = [str(node_executable()), "--input-type=module", "--eval", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    why = "a pair has a name, not of aws-crypto-, and a value"
+    assert done.stdout.splitlines() == [
+        f"{pair}: {why}" for pair in ("sender=", "=acme", "aws-crypto-public-key=a", "sender=")
+    ]
+
+
 @pytest.mark.parametrize("command", [PYTHON, NODE, ENVELOPE], ids=["python", "node", "envelope"])
 def test_client_follows_no_redirect(https: HttpsServer, says: Any, command: list[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"secret")
