@@ -22,16 +22,7 @@ def written_by_others(place: str) -> Iterator[None]:
     """Turn an error of reading a file that another principal wrote into one line and exit code 2."""
     try:
         yield
-    except (
-        ArithmeticError,
-        EOFError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-        csv.Error,
-        zlib.error,
-    ) as error:
+    except _MALFORMED as error:
         raise Failed(f"{place} is not as AWS writes it: {type(error).__name__}: {error}") from error
 
 
@@ -53,9 +44,10 @@ def errors_explained() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise Failed(f"{error.name} is missing: install cdk-kms-patterns[access]") from error
-    except (AccountNotRead, NotABaseline, NotAnAssembly, NotATemplate, NotAMatrix, SimulationFailed) as error:
-        raise Failed(str(error)) from error
-    except (SynthesisFailed, ToolMissing, OSError, BotoCoreError, ClientError) as error:
+    except (
+        AccountNotRead, NotABaseline, NotAnAssembly, NotATemplate, NotAMatrix, SimulationFailed,
+        SynthesisFailed, ToolMissing, OSError, BotoCoreError, ClientError,
+    ) as error:  # fmt: skip
         raise Failed(str(error)) from error
     except KeyError as error:
         raise Failed(str(error.args[0])) from error

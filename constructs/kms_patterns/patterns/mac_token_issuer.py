@@ -9,7 +9,7 @@ from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.symmetric_keys import MacKey
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
-from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_clock_skew
+from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_time
 
 
 class MacTokenIssuer(TokenFunctions):
@@ -60,7 +60,7 @@ class MacTokenIssuer(TokenFunctions):
         for key in keys:
             check_key_of_app(scope.node.path, "a key of tokens", key, MacKey)
         skew = Duration.seconds(30) if clock_skew is None else clock_skew
-        check_clock_skew(skew)
+        check_time("clock_skew", skew)
         super().__init__(
             scope,
             construct_id,

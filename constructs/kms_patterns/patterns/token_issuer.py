@@ -12,7 +12,7 @@ from kms_patterns.keys.imported.imported_types import ImportedMacKey
 from kms_patterns.keys.symmetric_keys import MacKey
 from kms_patterns.patterns.parts.function_address import FunctionAddress
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
-from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_max_age
+from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_time
 
 JWKS_PATH = ".well-known/jwks.json"
 
@@ -81,7 +81,7 @@ class TokenIssuer(TokenFunctions):
         for key in keys:
             _check_signing(scope, key)
         max_age = max_age or Duration.minutes(5)
-        check_max_age(max_age)
+        check_time("max_age", max_age)
         _check_jwks_url(jwks_url, reserved_concurrency)
         super().__init__(
             scope,

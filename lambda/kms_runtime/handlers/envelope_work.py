@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, RecordsFailed
 from kms_runtime.handlers.envelope_requests import (
@@ -13,6 +13,7 @@ from kms_runtime.handlers.envelope_requests import (
     is_notification,
     parse_notification,
     parse_request,
+    read_range,
 )
 from kms_runtime.handlers.outcome import LOG, defect, loggable
 from kms_runtime.handlers.settings import Settings, kms_client, required_variable, s3_client, settings_and_context
@@ -23,26 +24,9 @@ from kms_runtime.s3 import ObjectResult, S3Object
 from kms_runtime.s3.latest import Transfer, transfer_latest
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from kms_runtime.s3.transfer import Tags
 
 _batch = validator("envelope_cipher/batch")
-
-
-class RangeReader(Protocol):
-    """Responds to a request for a byte range: ``kms_runtime.handlers.envelope_requests.read_range``."""
-
-    def __call__(
-        self,
-        source: S3Object,
-        byte_range: tuple[int, int],
-        *,
-        keyring: Keyring,
-        encryption_context: Mapping[str, str],
-        s3_client: "S3Client",
-    ) -> Response:
-        """Return the plaintext of ``byte_range``: first byte, number of bytes."""
 
 
 def _kms_keyring(settings: Settings) -> Keyring:
@@ -56,14 +40,14 @@ class EnvelopeWork:
     Args:
         transfer: ``encrypt_object`` or ``decrypt_object``.
         default_key: Makes the destination key from the source key if the request gives none.
-        read_range: Responds to a request for a byte range; None if this direction processes whole objects only.
+        ranges: Whether a request may ask for a byte range.
         keyring: Makes the keyring of a message from the function's settings. Defaults to one of a symmetric KMS key.
         inline: Processes payloads that the event itself brings; None if this function only takes objects.
     """
 
     transfer: Transfer
     default_key: Callable[[str], str]
-    read_range: RangeReader | None = None
+    ranges: bool = False
     keyring: Callable[[Settings], Keyring] = _kms_keyring
     inline: Inline | None = None
 
@@ -117,9 +101,9 @@ class EnvelopeWork:
         source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), request.source_key, request.source_version_id)
         keyring = self.keyring(settings)
         if request.byte_range:
-            if self.read_range is None:
+            if not self.ranges:
                 raise InvalidRequest("event.range: this function encrypts whole objects")
-            return self.read_range(
+            return read_range(
                 source, request.byte_range, keyring=keyring, encryption_context=context, s3_client=s3_client()
             )
         destination_key = request.destination_key or self.default_key(request.source_key)

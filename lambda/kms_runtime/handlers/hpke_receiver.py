@@ -24,13 +24,12 @@ def decrypt(event: Event, _context: Any) -> Response:
     """Decrypt a message of an outsider; refusals raise, and Lambda reports the class name as ``errorType``."""
     request = _decrypt_request(event)
     message = decode_base64(request, "message")
-    associated_data = decode_base64(request, "associatedData") if "associatedData" in request else b""
     key_arn = required_variable(os.environ, "KEY_ARN")
     payload = decrypt_message(
         message,
         recipient=_recipient(key_arn),
         info=required_variable(os.environ, "PURPOSE").encode(),
-        associated_data=associated_data,
+        associated_data=decode_base64(request, "associatedData", ""),
     )
     return {"payload": encode_base64(payload), "keyArn": key_arn}
 

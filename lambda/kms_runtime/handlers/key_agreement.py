@@ -33,7 +33,7 @@ def encrypt(event: Event, _context: Any) -> Response:
         sender=decode_base64(request, "senderPublicKey"),
         recipient=recipient,
         purpose=required_variable(os.environ, "PURPOSE"),
-        associated_data=_associated_data(request),
+        associated_data=decode_base64(request, "associatedData", ""),
     )
     return {"message": encode_base64(message), "keyArn": party.key_arn}
 
@@ -45,7 +45,9 @@ def decrypt(event: Event, _context: Any) -> Response:
     message = decode_base64(request, "message")
     _check_peer(Envelope.of(message)[0].sender)
     party, purpose = _party(), required_variable(os.environ, "PURPOSE")
-    found = decrypt_from(message, party=party, purpose=purpose, associated_data=_associated_data(request))
+    found = decrypt_from(
+        message, party=party, purpose=purpose, associated_data=decode_base64(request, "associatedData", "")
+    )
     return {
         "payload": encode_base64(found.payload),
         "senderPublicKey": encode_base64(found.sender),
@@ -55,10 +57,6 @@ def decrypt(event: Event, _context: Any) -> Response:
 
 def _party() -> KmsParty:
     return KmsParty(required_variable(os.environ, "KEY_ARN"), kms_client())
-
-
-def _associated_data(request: Event) -> bytes:
-    return decode_base64(request, "associatedData") if "associatedData" in request else b""
 
 
 def _check_peer(public_key: bytes) -> None:

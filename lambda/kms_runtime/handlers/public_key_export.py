@@ -20,7 +20,14 @@ from kms_runtime.errors import (
 )
 from kms_runtime.handlers.http import Publication, content_response, error_response, path_of
 from kms_runtime.handlers.outcome import LOG, logged
-from kms_runtime.handlers.settings import kms_client, required_variable, s3_client, s3_client_for_strangers
+from kms_runtime.handlers.settings import (
+    json_variable,
+    kms_client,
+    required_variable,
+    s3_client,
+    s3_client_for_strangers,
+    seconds_variable,
+)
 from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.s3.location import S3Object, s3_errors
@@ -49,11 +56,8 @@ class PublicKeySettings:
         Raises:
             FunctionMisconfigured: A variable is missing or not of the form given above.
         """
-        max_age = required_variable(environment, "MAX_AGE")
-        if not max_age.isdecimal():
-            raise FunctionMisconfigured(f"MAX_AGE is {max_age!r}, not a number of seconds")
         bucket, prefix = required_variable(environment, "BUCKET"), environment.get("PREFIX", "")
-        return cls(bucket, prefix, int(max_age), _keys(required_variable(environment, "PUBLIC_KEYS")))
+        return cls(bucket, prefix, seconds_variable(environment, "MAX_AGE"), _keys(environment))
 
 
 CONTENT_TYPES: Final = {
@@ -163,11 +167,8 @@ def _form(settings: PublicKeySettings, name: str) -> str | None:
     return form if stem in settings.keys and form in CONTENT_TYPES else None
 
 
-def _keys(text: str) -> dict[str, Any]:
-    try:
-        keys = json.loads(text)
-    except ValueError:
-        raise FunctionMisconfigured("PUBLIC_KEYS is not JSON") from None
+def _keys(environment: Mapping[str, str]) -> dict[str, Any]:
+    keys: dict[str, Any] = json_variable(environment, "PUBLIC_KEYS")
     if not isinstance(keys, dict) or not all(isinstance(key, dict) and "keyArn" in key for key in keys.values()):
         raise FunctionMisconfigured('PUBLIC_KEYS is not a JSON object of {"keyArn": …}')
     return keys

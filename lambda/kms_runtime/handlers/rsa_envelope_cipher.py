@@ -6,7 +6,7 @@ Events and responses: ``schemas/envelope_cipher.json``, those of the decrypt fun
 import os
 from typing import Any, cast
 
-from kms_runtime.handlers.envelope_requests import decrypted_key, read_range
+from kms_runtime.handlers.envelope_requests import decrypted_key
 from kms_runtime.handlers.envelope_work import EnvelopeWork
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import Settings, kms_client, required_variable
@@ -20,7 +20,7 @@ def _keyring(settings: Settings) -> KmsRsaKeyring:
     return KmsRsaKeyring(settings.key_arn, kms_client=kms_client(), encryption_algorithm=algorithm)
 
 
-_opening = EnvelopeWork(decrypt_object, decrypted_key, read_range, _keyring)
+_opening = EnvelopeWork(decrypt_object, decrypted_key, ranges=True, keyring=_keyring)
 
 
 @logged("RsaEnvelopeDecrypt")

@@ -40,7 +40,7 @@ class Settings:
         Raises:
             FunctionMisconfigured: A variable is missing or not of the form given above.
         """
-        fixed = _json(environment, "ENCRYPTION_CONTEXT", {})
+        fixed = json_variable(environment, "ENCRYPTION_CONTEXT", {})
         if not isinstance(fixed, dict) or not all(isinstance(value, str) for value in fixed.values()):
             raise FunctionMisconfigured("ENCRYPTION_CONTEXT is not a JSON object of strings")
         return cls(
@@ -89,20 +89,36 @@ def names_variable(environment: Mapping[str, str], name: str) -> tuple[str, ...]
     Raises:
         FunctionMisconfigured: It is not a JSON list of strings.
     """
-    names = _json(environment, name, [])
+    names = json_variable(environment, name, [])
     if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
         raise FunctionMisconfigured(f"{name} is not a JSON list of strings")
     return tuple(names)
 
 
-def _json(environment: Mapping[str, str], name: str, default: object) -> Any:
-    text = environment.get(name)
-    if not text:
+def json_variable(environment: Mapping[str, str], name: str, default: object = None) -> Any:
+    """Return what the environment variable ``name`` holds as JSON.
+
+    Raises:
+        FunctionMisconfigured: It is not JSON, or it is missing and has no default.
+    """
+    if default is not None and not environment.get(name):
         return default
     try:
-        return json.loads(text)
+        return json.loads(required_variable(environment, name))
     except ValueError:
         raise FunctionMisconfigured(f"{name} is not JSON") from None
+
+
+def seconds_variable(environment: Mapping[str, str], name: str) -> int:
+    """Return the environment variable ``name``, a whole number of seconds.
+
+    Raises:
+        FunctionMisconfigured: It is missing or no such number.
+    """
+    value = required_variable(environment, name)
+    if not (value.isascii() and value.isdecimal()):
+        raise FunctionMisconfigured(f"{name} is {value!r}, not a number of seconds")
+    return int(value)
 
 
 def _config(

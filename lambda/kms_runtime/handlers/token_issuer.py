@@ -3,7 +3,6 @@
 Events and responses: ``schemas/token_issuer.json``.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache, partial
@@ -13,7 +12,14 @@ from typing import Any
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, TokenAlgorithmRefused
 from kms_runtime.handlers.http import Publication, content_response, error_response, path_of
 from kms_runtime.handlers.outcome import LOG, logged
-from kms_runtime.handlers.settings import kms_client, kms_client_for_strangers, names_variable, required_variable
+from kms_runtime.handlers.settings import (
+    json_variable,
+    kms_client,
+    kms_client_for_strangers,
+    names_variable,
+    required_variable,
+    seconds_variable,
+)
 from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.tokens.algorithms import token_algorithm
 from kms_runtime.tokens.issuing import issue_token
@@ -110,29 +116,13 @@ def _audience(valid: Event) -> str:
     return str(named)
 
 
-def seconds_variable(environment: Mapping[str, str], name: str) -> int:
-    """Return the environment variable ``name``, a whole number of seconds.
-
-    Raises:
-        FunctionMisconfigured: It is missing or no such number.
-    """
-    value = required_variable(environment, name)
-    if not (value.isascii() and value.isdecimal()):
-        raise FunctionMisconfigured(f"{name} is {value!r}, not a number of seconds")
-    return int(value)
-
-
 def token_keys(environment: Mapping[str, str]) -> dict[str, str]:
     """Return ``TOKEN_KEYS``: a JSON object, ARN of each key to JOSE's name of its algorithm, the current key first.
 
     Raises:
         FunctionMisconfigured: It is missing, no such object, empty, or names an algorithm that tokens may not have.
     """
-    text = required_variable(environment, "TOKEN_KEYS")
-    try:
-        keys = json.loads(text)
-    except ValueError:
-        raise FunctionMisconfigured("TOKEN_KEYS is not JSON") from None
+    keys: dict[str, str] = json_variable(environment, "TOKEN_KEYS")
     if not isinstance(keys, dict) or not keys or not all(isinstance(name, str) for name in keys.values()):
         raise FunctionMisconfigured("TOKEN_KEYS is not a JSON object of key ARNs and algorithms")
     for name in keys.values():

@@ -55,14 +55,14 @@ def validator(name: str) -> Callable[[object], Event]:
     return validate
 
 
-def decode_base64(event: Event, name: str) -> bytes:
-    """Return the bytes of the Base64 field ``name``.
+def decode_base64(event: Event, name: str, default: str | None = None) -> bytes:
+    """Return the bytes of the Base64 field ``name``, or of ``default`` if the event may leave it out.
 
     Raises:
         InvalidRequest: It is not Base64.
     """
     try:
-        return base64.b64decode(event[name], validate=True)
+        return base64.b64decode(event[name] if default is None else event.get(name, default), validate=True)
     except (binascii.Error, ValueError):
         raise InvalidRequest(f"event.{name} is not Base64") from None
 

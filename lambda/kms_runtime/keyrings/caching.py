@@ -5,14 +5,14 @@ See https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/data-key-c
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.fork_lock import ForkLock
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, Keyring
-from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, EncryptedKeys, Keyring
+from kms_runtime.message import AlgorithmSuite
 from kms_runtime.message.suite import wipe
 
 MAX_MESSAGES_ENCRYPTED = 2**32
@@ -93,11 +93,7 @@ class CachingKeyring:
         return self._cached(key, fetch, self._max_messages, plaintext_bytes)
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return a copy of a cached data key, or a newly decrypted one; errors as for the keyring behind this."""
         key = ("decrypt", suite.suite_id, tuple(encrypted), frozenset(encryption_context.items()))

@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-kms-ecdh-k
 
 import hmac
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +22,14 @@ from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed, Publ
 from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, Party
 from kms_runtime.key_agreement.agreement_message import agreement_key
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.keyring import (
+    DEFAULT_SUITE,
+    DataKey,
+    EncryptedKeys,
+    WrappingKeyring,
+    first_that_decrypts,
+    not_for_us,
+)
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH, wipe
 
@@ -78,11 +85,7 @@ class _EcdhKeyring(WrappingKeyring):
         return (EncryptedDataKey(self._provider_id, _provider_info(own, self._peer), salt + commitment + wrapped),)
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return the data key.
 

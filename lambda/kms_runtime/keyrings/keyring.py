@@ -18,6 +18,8 @@ _AWS_NAMESPACE = "aws-kms"
 
 DEFAULT_SUITE = AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 _SHOWN = 500
+EncryptedKeys = Sequence[EncryptedDataKey]
+"""The data keys of one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,7 @@ class Keyring(Protocol):
         """Return a new data key for ``suite``, bound to ``encryption_context``."""
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return the first of ``encrypted`` that this keyring can decrypt."""
 
@@ -134,11 +132,7 @@ class MultiKeyring:
         return DataKey(made.plaintext, (*made.encrypted, *more), made.key_arn)
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return the data key of the first keyring that can decrypt one.
 

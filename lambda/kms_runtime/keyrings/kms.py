@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Never
 from kms_runtime.aws_errors import KMSInternalException, typed_errors
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import KeyArn, check_key_arn, check_response_key, parse_key_arn, same_multi_region_key
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, check_count, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.keyring import (
+    DEFAULT_SUITE,
+    DataKey,
+    EncryptedKeys,
+    check_count,
+    first_that_decrypts,
+    not_for_us,
+)
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey
 from kms_runtime.message.header import MAX_ENCRYPTED_DATA_KEYS
 from kms_runtime.message.suite import wipe
@@ -128,11 +135,7 @@ class KmsKeyring:
         return tuple(_encrypted(arn, wrap(self._clients[arn], arn, data_key, context)) for arn in arns)
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return the data key, decrypted by AWS KMS with KeyId pinned to one of this keyring's keys.
 
@@ -221,11 +224,7 @@ class KmsDiscoveryKeyring:
         raise InvalidRequest("a discovery keyring names no key, so it cannot encrypt: use a KmsKeyring")
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return the data key, decrypted by AWS KMS with KeyId pinned to the ARN that the message gives.
 

@@ -1,6 +1,6 @@
 """``KmsHpkeKeyring``: data keys under an ML-KEM KMS key, encrypted by HPKE without a call, decapsulated by AWS KMS."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -8,7 +8,14 @@ from kms_runtime.aws_errors import KMSInternalException
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_agreement import hpke
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.keyring import (
+    DEFAULT_SUITE,
+    DataKey,
+    EncryptedKeys,
+    WrappingKeyring,
+    first_that_decrypts,
+    not_for_us,
+)
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
 
@@ -79,11 +86,7 @@ class KmsHpkeKeyring(WrappingKeyring):
         return (EncryptedDataKey(PROVIDER_ID, self._key_arn.encode(), wrapped),)
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return the data key, by one call of Decapsulate.
 

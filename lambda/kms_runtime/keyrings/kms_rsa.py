@@ -1,7 +1,7 @@
 """``KmsRsaKeyring``: data keys under an asymmetric KMS key, encrypted locally and decrypted by AWS KMS."""
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from hashlib import sha384
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +13,14 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, first_that_decrypts, not_for_us
+from kms_runtime.keyrings.keyring import (
+    DEFAULT_SUITE,
+    DataKey,
+    EncryptedKeys,
+    WrappingKeyring,
+    first_that_decrypts,
+    not_for_us,
+)
 from kms_runtime.keyrings.kms import checked_plaintext
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
@@ -87,11 +94,7 @@ class KmsRsaKeyring(WrappingKeyring):
         return (EncryptedDataKey(PROVIDER_ID, self._key_arn.encode(), ciphertext),)
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return the data key, decrypted by AWS KMS and bound to ``encryption_context``.
 

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-raw-rsa-ke
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from cryptography.exceptions import InvalidTag
@@ -15,7 +15,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512
 
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed
-from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, not_for_us, raw_key_identity
+from kms_runtime.keyrings.keyring import (
+    DEFAULT_SUITE,
+    DataKey,
+    EncryptedKeys,
+    WrappingKeyring,
+    not_for_us,
+    raw_key_identity,
+)
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH
 
@@ -51,11 +58,7 @@ class RawAesKeyring(WrappingKeyring):
         return (EncryptedDataKey(self._namespace, self._prefix + iv, ciphertext),)
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return the data key.
 
@@ -153,11 +156,7 @@ class RawRsaKeyring(WrappingKeyring):
         return (EncryptedDataKey(*self._identity, self._public_key.encrypt(bytes(data_key), self._padding)),)
 
     def decrypt_data_key(
-        self,
-        encrypted: Sequence[EncryptedDataKey],
-        _encryption_context: Mapping[str, str],
-        suite: AlgorithmSuite = DEFAULT_SUITE,
-        /,
+        self, encrypted: EncryptedKeys, _encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
     ) -> DataKey:
         """Return the data key.
 

@@ -18,6 +18,7 @@ from kms_runtime.s3.transfer import ObjectResult, Tags
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 ATTEMPTS = 3
 _GONE = {403, 404}
@@ -80,9 +81,15 @@ def transfer_latest(
 
 def current_etag(source: S3Object, s3_client: "S3Client") -> str | None:
     """Return the current ETag, None if the object is gone: what was made of it may stay."""
+    found = head(source, s3_client)
+    return found["ETag"] if found else None
+
+
+def head(place: S3Object, s3_client: "S3Client") -> "HeadObjectOutputTypeDef | None":
+    """Return what Amazon S3 says of an object; None for 404, and for 403, which callers get that may not list."""
     with typed_errors("Amazon S3"):
         try:
-            return s3_client.head_object(**source.parameters)["ETag"]
+            return s3_client.head_object(**place.parameters)
         except ClientError as error:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _GONE:
                 return None

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from botocore.exceptions import ClientError
-
-from kms_runtime.aws_errors import AwsError, typed_errors
+from kms_runtime.aws_errors import AwsError
 from kms_runtime.errors import DestinationNotOurs, SourceChanged, SourceNotReadable
 from kms_runtime.message.header import MessageResult
-from kms_runtime.s3.latest import current_etag
+from kms_runtime.s3.latest import current_etag, head
 from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.ranged_reads import opened
 from kms_runtime.s3.sink import S3Sink
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 MARK: Final = "bulk-mark"
 """Name of the user metadata that holds the mark."""
 ATTEMPTS: Final = 4
-_GONE: Final = {403, 404}
 _RACED: Final = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 
@@ -127,12 +124,5 @@ def _write(
 
 
 def _look(destination: S3Object, s3_client: "S3Client") -> _Present | None:
-    """Return the present object; None if there is none, for which S3 returns 403 to callers that may not list."""
-    with typed_errors("Amazon S3"):
-        try:
-            found = s3_client.head_object(**destination.parameters)
-        except ClientError as error:
-            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _GONE:
-                return None
-            raise
-    return _Present(found["ETag"], found["Metadata"].get(MARK))
+    found = head(destination, s3_client)
+    return _Present(found["ETag"], found["Metadata"].get(MARK)) if found else None

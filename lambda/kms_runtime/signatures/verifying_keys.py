@@ -26,7 +26,7 @@ from kms_runtime.errors import PublicKeyInvalid
 from kms_runtime.public_keys.jwk import key_spec_of
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.elliptic_curves import ed25519ph_verifies
-from kms_runtime.signing_algorithms import ALGORITHMS_OF, DIGEST, EXTERNAL_MU, RAW, signing_algorithm
+from kms_runtime.signing_algorithms import ALGORITHMS_OF, DIGEST, EXTERNAL_MU, RAW, SigningAlgorithm, signing_algorithm
 
 
 class VerifyingKey(Protocol):
@@ -129,7 +129,11 @@ def check_for(public_key: "VerifyingKey", algorithm: str, message_type: str = RA
             f"{public_key.key_arn} ({public_key.key_spec}, {public_key.key_usage}) makes no signatures with "
             f"{algorithm}; its algorithms are {', '.join(public_key.algorithms)}"
         )
-    key = public_key.key
+    return signature_check(public_key.key, known, message_type)
+
+
+def signature_check(key: Any, known: SigningAlgorithm, message_type: str = RAW) -> Check:
+    """Return the check of signatures by ``key``, which must be of a kind that has the algorithm."""
     if known.digest is None:
         verify: Check = key.verify_mu if message_type == EXTERNAL_MU else key.verify
         return verify

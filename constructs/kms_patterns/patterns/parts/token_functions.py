@@ -97,34 +97,20 @@ def check_names(issuer: str, audiences: Sequence[str], required_claims: Sequence
         raise ValueError(f"required_claims {', '.join(own)}: every token has those; name further ones")
 
 
-def check_lifetime(lifetime: Duration) -> None:
-    """Check how long tokens are valid.
+_TIMES: Final = {
+    "token_lifetime": (1, LONGEST_LIFETIME, "a token cannot be called back before it expires"),
+    "max_age": (1, LONGEST_LIFETIME, "a withdrawn key stays trusted for that long"),
+    "clock_skew": (0, LONGEST_CLOCK_SKEW, "it prolongs every token"),
+}
+
+
+def check_time(name: str, value: Duration) -> None:
+    """Check how long tokens are valid, how long readers keep the public keys, or how much clocks may differ.
 
     Raises:
-        ValueError: Less than a second, or more than 24 hours.
+        ValueError: The time is out of the range that ``name`` has.
     """
-    _check(lifetime, "token_lifetime", 1, LONGEST_LIFETIME, "a token cannot be called back before it expires")
-
-
-def check_max_age(max_age: Duration) -> None:
-    """Check how long readers keep the public keys.
-
-    Raises:
-        ValueError: Less than a second, or more than 24 hours.
-    """
-    _check(max_age, "max_age", 1, LONGEST_LIFETIME, "for so long a key that was withdrawn is still trusted")
-
-
-def check_clock_skew(clock_skew: Duration) -> None:
-    """Check how much clocks may differ.
-
-    Raises:
-        ValueError: More than 5 minutes.
-    """
-    _check(clock_skew, "clock_skew", 0, LONGEST_CLOCK_SKEW, "it prolongs every token")
-
-
-def _check(value: Duration, name: str, least: int, most: int, why: str) -> None:
+    least, most, why = _TIMES[name]
     if not value.is_unresolved() and not least <= value.to_seconds() <= most:
         raise ValueError(f"{name} is {value.to_seconds()} s: give {least} s to {most} s; {why}")
 
@@ -160,7 +146,7 @@ class TokenFunctions(FunctionPattern):
         lifetime = token_lifetime or Duration.minutes(15)
         check_keys(keys)
         check_names(issuer, audiences, required_claims)
-        check_lifetime(lifetime)
+        check_time("token_lifetime", lifetime)
         check_token_type(token_type)
         for key in keys:
             use_key(key, TOKENS, self)
