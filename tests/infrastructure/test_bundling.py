@@ -64,6 +64,30 @@ def arm_asset(package_index: None, tmp_path_factory: pytest.TempPathFactory) -> 
     return asset
 
 
+@pytest.fixture
+def wheels_at_hand(arm_asset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lays out what pip installed once, with the modes that the umask gives, in place of a further installation."""
+
+    def install(_lock: Path, folder: Path, _platform: LambdaPlatform) -> None:
+        for path in arm_asset.rglob("*"):
+            target = folder / path.relative_to(arm_asset)
+            if path.is_dir():
+                target.mkdir(exist_ok=True)
+            else:
+                shutil.copyfile(path, target)
+
+    monkeypatch.setattr(bundling, "install_wheels", install)
+
+
+@pytest.fixture(scope="module")
+def host_asset(package_index: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle for this machine, alone in its folder."""
+    output = tmp_path_factory.mktemp("host") / "output"
+    output.mkdir()
+    assert WheelBundling(runtime_source(), host_platform()).try_bundle(str(output))
+    return output
+
+
 def test_two_functions_share_one_asset_without_leftovers(arm_asset: Path) -> None:
     assert [
         path.name for path in arm_asset.parent.iterdir() if "bundling" in path.name or "building" in path.name
@@ -72,7 +96,8 @@ def test_two_functions_share_one_asset_without_leftovers(arm_asset: Path) -> Non
 
 
 @pytest.mark.parametrize("umask", [0o077, 0o000])
-def test_files_are_readable_by_lambda_whatever_the_umask(umask: int, package_index: None, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("wheels_at_hand")
+def test_files_are_readable_by_lambda_whatever_the_umask(umask: int, tmp_path: Path) -> None:
     before = os.umask(umask)
     try:
         assert WheelBundling(runtime_source(), ARM).try_bundle(str(tmp_path))
@@ -167,32 +192,26 @@ def test_code_that_was_replaced_by_something_that_does_not_look_like_it_is_notic
         assert (found["asset.1"], found[place] != []) == ([], differs)
 
 
-@pytest.mark.usefixtures("package_index")
-def test_host_bundle_is_complete_and_its_byte_code_is_not_checked_against_times(tmp_path: Path) -> None:
-    output = tmp_path / "output"
-    output.mkdir()
-    assert WheelBundling(runtime_source(), host_platform()).try_bundle(str(output))
-    compiled = Path(importlib.util.cache_from_source(str(output / "kms_runtime" / "__init__.py")))
+def test_host_bundle_is_complete_and_its_byte_code_is_not_checked_against_times(host_asset: Path) -> None:
+    compiled = Path(importlib.util.cache_from_source(str(host_asset / "kms_runtime" / "__init__.py")))
     # PEP 552: bit 0 says hash-based, bit 1 says that the hash is checked.
     assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01
-    assert str(tmp_path).encode() not in compiled.read_bytes()
+    assert str(host_asset.parent).encode() not in compiled.read_bytes()
     check = "import cryptography, fastjsonschema, kms_runtime as k; print(k.__file__, cryptography.__file__)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     printed = subprocess.run(
-        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(output)!r}); {check}"],
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(host_asset)!r}); {check}"],
         env=environment,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    assert all(Path(path).is_relative_to(output) for path in printed.split())
-    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+    assert all(Path(path).is_relative_to(host_asset) for path in printed.split())
+    assert [path.name for path in host_asset.parent.iterdir()] == ["output"]
 
 
-@pytest.mark.usefixtures("package_index")
-def test_every_module_of_cryptography_works_without_what_the_bundle_leaves_out(tmp_path: Path) -> None:
-    assert WheelBundling(runtime_source(), host_platform()).try_bundle(str(tmp_path))
-    assert not [name for name in ("cffi", "pycparser") if (tmp_path / name).exists()]
+def test_every_module_of_cryptography_works_without_what_the_bundle_leaves_out(host_asset: Path) -> None:
+    assert not [name for name in ("cffi", "pycparser") if (host_asset / name).exists()]
     check = """
 import importlib, pkgutil, sys
 sys.path.insert(0, sys.argv[1])
@@ -203,11 +222,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 ec.generate_private_key(ec.SECP384R1())
 print(len(sys.modules))
 """
-    command = [sys.executable, "-I", "-S", "-c", check, str(tmp_path)]
+    command = [sys.executable, "-I", "-S", "-c", check, str(host_asset)]
     assert int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) > 100
 
 
-@pytest.mark.usefixtures("package_index")
 def test_zip_of_the_function_stays_below_5_mebibytes(arm_asset: Path, tmp_path: Path) -> None:
     packed = Path(shutil.make_archive(str(tmp_path / "function"), "zip", arm_asset))
     assert packed.stat().st_size < 5 * 1024 * 1024
@@ -280,6 +298,7 @@ def test_pip_cache_is_used_only_where_the_environment_puts_it(tmp_path: Path, mo
     assert all({"--require-hashes", "--only-binary=:all:", "--no-deps"} <= set(command) for command in commands)
 
 
+@pytest.mark.usefixtures("wheels_at_hand")
 def test_interrupted_bundling_is_not_taken_for_the_asset(arm_asset: Path, tmp_path: Path) -> None:
     half_done = tmp_path / "out" / f"{arm_asset.name}-building"
     half_done.mkdir(parents=True)
@@ -289,15 +308,16 @@ def test_interrupted_bundling_is_not_taken_for_the_asset(arm_asset: Path, tmp_pa
     assert {path.name for path in asset.iterdir()} == {path.name for path in arm_asset.iterdir()}
 
 
-@pytest.mark.usefixtures("package_index")
+@pytest.mark.usefixtures("wheels_at_hand")
 def test_failed_bundling_leaves_nothing_that_a_later_synth_takes_for_the_asset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(RuntimeError, match="Docker is not needed"):
-        functions_with_code(tmp_path / "out", "arm64")
-    monkeypatch.undo()
+    with monkeypatch.context() as failing:
+        failing.setenv("PIP_NO_INDEX", "1")
+        failing.setenv("PIP_FIND_LINKS", str(tmp_path))
+        failing.setattr(bundling, "install_wheels", install_wheels)
+        with pytest.raises(RuntimeError, match="Docker is not needed"):
+            functions_with_code(tmp_path / "out", "arm64")
     cdk.App.of(functions_with_code(tmp_path / "out", "arm64")).synth()  # type: ignore[union-attr]
     (asset,) = [path for path in (tmp_path / "out").glob("asset.*") if "-" not in path.name]
     assert (asset / "kms_runtime" / "__init__.py").is_file()

@@ -15,12 +15,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
+from click.testing import CliRunner, Result
 
+from kms_patterns.cli.main import main
 from kms_patterns.local import AssumeRoleRefused, LocalAws, StartFailed, daemon, server_process
 
 EC2 = "ec2.amazonaws.com"
@@ -164,7 +169,6 @@ def test_a_failed_start_tells_why_and_leaves_no_folder(monkeypatch: pytest.Monke
     assert list((tmp_path / "servers").iterdir()) == []
 
 
-LIST_KEYS = "import boto3; print(len(boto3.client('kms').list_keys()['Keys']))"
 CREATE_KEY = "import boto3; boto3.client('kms').create_key()"
 
 
@@ -175,36 +179,37 @@ def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
     daemon.stop()
 
 
-def _run(script: str, environment: dict[str, str]) -> str:
-    return subprocess.check_output(
-        [sys.executable, "-c", script], env={"PATH": os.environ["PATH"]} | environment, text=True
-    )
+def client(variables: dict[str, str], service: str, **credentials: str) -> Any:
+    """Return a client that the variables lead to the server, in this process."""
+    own = {
+        "aws_access_key_id": variables["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"],
+    }
+    where = {"endpoint_url": variables["AWS_ENDPOINT_URL"], "verify": variables["AWS_CA_BUNDLE"]}
+    return boto3.client(service, region_name=variables["AWS_REGION"], **where, **(credentials or own))
 
 
 def test_it_runs_until_it_is_stopped_and_leaves_nothing(own_temporary_folder: Path) -> None:
     assert daemon.env() is None
     started = daemon.start()
     assert (daemon.start(), daemon.env()) == (started, started)
-    _run(CREATE_KEY, started)
-    assert _run(LIST_KEYS, started) == "1\n"
+    subprocess.run([sys.executable, "-c", CREATE_KEY], env={"PATH": os.environ["PATH"]} | started, check=True)
+    assert len(client(started, "kms").list_keys()["Keys"]) == 1
     assert daemon.stop() is True
     assert (daemon.stop(), daemon.env()) == (False, None)
     assert list(own_temporary_folder.iterdir()) == []
 
 
-def test_the_state_of_a_server_that_was_killed_is_cleared_away(own_temporary_folder: Path) -> None:
+def test_the_state_of_a_server_that_was_killed_is_cleared_away_and_who_has_its_process_id_left_alone(
+    own_temporary_folder: Path,
+) -> None:
     daemon.start()
     [state] = own_temporary_folder.glob("kms-patterns-*/*/server.json")
-    server = json.loads(state.read_text())["pid"]
-    os.kill(server, 9)
-    os.waitpid(server, 0)
+    server = json.loads(state.read_text())
+    os.kill(server["pid"], 9)
+    os.waitpid(server["pid"], 0)
     assert daemon.env() is None
-    assert _run(LIST_KEYS, daemon.start()) == "0\n"
-    assert len(list(own_temporary_folder.glob("kms-patterns-*/*/server.json"))) == 1
-
-
-def test_a_process_that_took_over_the_process_id_is_left_alone(own_temporary_folder: Path) -> None:
-    daemon.start()
+    assert client(daemon.start(), "kms").list_keys()["Keys"] == []
     [state] = own_temporary_folder.glob("kms-patterns-*/*/server.json")
     server = json.loads(state.read_text())
     os.kill(server["pid"], 9)
@@ -231,16 +236,21 @@ def test_a_folder_of_another_user_is_not_trusted(own_temporary_folder: Path, tmp
     link.unlink()
 
 
-def local(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def local(folder: Path, *words: str) -> Result:
+    """Run a command in this process, as a shell with ``folder`` for temporary files and settings of its own would."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ENDPOINT_URL_S3", "https://elsewhere.example")
+        return CliRunner().invoke(main, ["local", *words])
+
+
+def local_process(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     command = [str(Path(sys.executable).with_name("kms-patterns")), "local", *words]
-    environment |= {"TMPDIR": str(folder), "HOME": str(folder), "AWS_ENDPOINT_URL_S3": "https://elsewhere.example"}
+    environment |= {"TMPDIR": str(folder), "HOME": str(folder)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
-
-
-def python(source: str, variables: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", source, *arguments]
-    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
 
 
 def exports(printed: str) -> dict[str, str]:
@@ -252,7 +262,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, li
     """The folder of a server, and what four starts at the same time printed."""
     folder = tmp_path_factory.mktemp("background")
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: local(folder, "start").stdout, range(4)))
+        found = list(pool.map(lambda _: local_process(folder, "start").stdout, range(4)))
     yield folder, found
     local(folder, "stop", "--all")
 
@@ -281,7 +291,7 @@ def test_environment_leaves_behind_what_leads_elsewhere(started: tuple[Path, lis
 
 def test_environment_of_none_leads_nowhere(tmp_path: Path) -> None:
     found = local(tmp_path, "env")
-    assert found.returncode != 0
+    assert found.exit_code != 0
     shell = f"eval {shlex.quote(found.stdout)}; echo rc=$? $AWS_ENDPOINT_URL"
     result = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
     assert result.stdout == "rc=1 https://127.0.0.1:1\n"
@@ -304,11 +314,7 @@ def test_fixed_port_gives_the_same_address_and_credentials(started: tuple[Path, 
     assert "other  https://127.0.0.1:43117" in local(folder, "list").stdout
     assert local(folder, "stop", "--name", "other").stdout == "stopped\n"
     assert exports(local(folder, *options).stdout) == first
-    identity = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
-    found = subprocess.run(
-        [sys.executable, "-c", identity], env=os.environ | first, capture_output=True, text=True, check=True
-    )
-    assert found.stdout == "111122223333\n"
+    assert client(first, "sts").get_caller_identity()["Account"] == "111122223333"
     local(folder, "stop", "--name", "other")
 
 
@@ -316,11 +322,10 @@ def test_command_as_a_role_its_calls_and_why(started: tuple[Path, list[str]]) ->
     folder, printed = started
     statement = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
     trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    create = f"import boto3; boto3.client('iam').create_role(RoleName='app', AssumeRolePolicyDocument={trust!r})"
-    assert python(create, exports(printed[0])).returncode == 0
+    client(exports(printed[0]), "iam").create_role(RoleName="app", AssumeRolePolicyDocument=trust)
     denied = "import boto3\nboto3.client('{}').{}()"
     for service, call in (("kms", "list_keys"), ("s3", "list_buckets")):
-        found = local(folder, "as", "app", "--", sys.executable, "-c", denied.format(service, call))
+        found = local_process(folder, "as", "app", "--", sys.executable, "-c", denied.format(service, call))
         assert "assumed-role/app/kms-patterns is not authorized" in found.stderr
     lines = local(folder, "calls", "--denied").stdout.splitlines()
     assert [line.split()[3] for line in lines] == ["kms:ListKeys", "s3:ListAllMyBuckets"]
@@ -331,22 +336,23 @@ def test_command_as_a_role_its_calls_and_why(started: tuple[Path, list[str]]) ->
 
 def test_logs_of_a_function_are_printed_and_followed(started: tuple[Path, list[str]]) -> None:
     folder, printed = started
-    write = (
-        "import boto3, sys, time\nlogs = boto3.client('logs')\n"
-        "if sys.argv[1] == 'one':\n    logs.create_log_group(logGroupName='/aws/lambda/f')\n"
-        "    logs.create_log_stream(logGroupName='/aws/lambda/f', logStreamName='s')\n"
-        "event = {'timestamp': int(time.time() * 1000), 'message': sys.argv[1]}\n"
-        "logs.put_log_events(logGroupName='/aws/lambda/f', logStreamName='s', logEvents=[event])"
-    )
+    logs, where = client(exports(printed[0]), "logs"), {"logGroupName": "/aws/lambda/f"}
+
+    def write(message: str) -> None:
+        event = {"timestamp": int(time.time() * 1000), "message": message}
+        logs.put_log_events(logStreamName="s", logEvents=[event], **where)
+
     assert "has not written any log yet" in local(folder, "logs", "f").stderr
-    assert python(write, exports(printed[0]), "one").returncode == 0
+    logs.create_log_group(**where)
+    logs.create_log_stream(logStreamName="s", **where)
+    write("one")
     command = [str(Path(sys.executable).with_name("kms-patterns")), "local", "logs", "f", "--follow"]
     environment = os.environ | {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONUNBUFFERED": "1"}
     following = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert following.stdout is not None
     try:
         assert following.stdout.readline() == "one\n"
-        assert python(write, exports(printed[0]), "two").returncode == 0
+        write("two")
         assert following.stdout.readline() == "two\n"
     finally:
         following.kill()
@@ -357,44 +363,36 @@ def test_page_needs_its_token_and_escapes_what_requests_name(started: tuple[Path
     folder, printed = started
     context = ssl.create_default_context(cafile=exports(printed[0])["AWS_CA_BUNDLE"])
     address = local(folder, "page").stdout.strip()
-    create = "import boto3; boto3.client('kms').describe_key(KeyId='alias/<script>')"
-    subprocess.run(
-        [sys.executable, "-c", create], env=os.environ | exports(printed[0]), capture_output=True, check=False
-    )
+    with suppress(ClientError):
+        client(exports(printed[0]), "kms").describe_key(KeyId="alias/<script>")
     with urllib.request.urlopen(address, context=context) as answer:
         assert "<script>" not in answer.read().decode()
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(address.partition("?")[0], context=context)
 
 
-BEFORE = """
-import boto3, json
-kms, s3, iam = (boto3.client(name) for name in ("kms", "s3", "iam"))
-key = kms.create_key()["KeyMetadata"]["KeyId"]
-s3.create_bucket(Bucket="kept")
-s3.put_object(Bucket="kept", Key="o", Body=b"body", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
-iam.create_user(UserName="reader")
-policy = {"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
-iam.put_user_policy(UserName="reader", PolicyName="p", PolicyDocument=json.dumps(policy))
-user = iam.create_access_key(UserName="reader")["AccessKey"]
-print(user["AccessKeyId"], user["SecretAccessKey"], kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"].hex())
-"""
-AFTER = """
-import boto3, sys
-print(boto3.client("kms").decrypt(CiphertextBlob=bytes.fromhex(sys.argv[3]))["Plaintext"])
-print(boto3.client("s3").get_object(Bucket="kept", Key="o")["Body"].read())
-boto3.Session(*sys.argv[1:3]).client("s3").get_object(Bucket="kept", Key="o")
-"""
-
-
 def test_what_is_kept_is_as_protected_as_before(tmp_path: Path) -> None:
-    start = ("start", "--persist", str(tmp_path / "kept"))
-    made = python(BEFORE, exports(local(tmp_path, *start).stdout)).stdout.split()
+    start, kept = ("start", "--persist", str(tmp_path / "kept")), {"Bucket": "kept", "Key": "o"}
+    before = exports(local(tmp_path, *start).stdout)
+    kms, s3, iam = (client(before, name) for name in ("kms", "s3", "iam"))
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(**kept, Body=b"body", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+    iam.create_user(UserName="reader")
+    policy = {"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+    iam.put_user_policy(UserName="reader", PolicyName="p", PolicyDocument=json.dumps(policy))
+    user = iam.create_access_key(UserName="reader")["AccessKey"]
+    blob = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
     local(tmp_path, "stop")
-    found = python(AFTER, exports(local(tmp_path, *start).stdout), *made)
-    local(tmp_path, "stop")
-    assert found.stdout == "b'x'\nb'body'\n"
-    assert "user/reader is not authorized to perform: kms:Decrypt" in found.stderr
+    after = exports(local(tmp_path, *start).stdout)
+    credentials = {"aws_access_key_id": user["AccessKeyId"], "aws_secret_access_key": user["SecretAccessKey"]}
+    try:
+        assert client(after, "kms").decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+        assert client(after, "s3").get_object(**kept)["Body"].read() == b"body"
+        with pytest.raises(ClientError, match="user/reader is not authorized to perform: kms:Decrypt"):
+            client(after, "s3", **credentials).get_object(**kept)
+    finally:
+        local(tmp_path, "stop")
     assert (tmp_path / "kept").stat().st_mode & 0o077 == 0
 
 
@@ -511,23 +509,20 @@ def test_nothing_is_left_after_a_signal(parents: Parents, case: str) -> None:
     _eventually_nothing_left(state)
 
 
-def test_nothing_is_left_after_stop_and_stop_may_be_repeated() -> None:
-    aws = LocalAws.start()
-    state = json.loads((aws.folder / "server.json").read_text())
-    found = {"folder": str(aws.folder), "server": state["pid"], "port": state["port"], "worker": state["pid"]}
-    assert all(_left(found).values())
-    aws.stop()
-    aws.stop()
-    assert not any(_left(found).values())
-
-
-def test_two_run_side_by_side_without_seeing_each_other(aws: LocalAws, tmp_path: Path) -> None:
+def test_two_run_side_by_side_without_seeing_each_other_and_nothing_is_left_after_stop(
+    aws: LocalAws, tmp_path: Path
+) -> None:
     with LocalAws.start(directory=tmp_path, region="eu-west-1") as two:
+        state = json.loads((two.folder / "server.json").read_text())
+        found = {"folder": str(two.folder), "server": state["pid"], "port": state["port"], "worker": state["pid"]}
+        assert all(_left(found).values())
         key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
         assert two.client("kms").list_keys()["Keys"] == []
         assert key.startswith("arn:aws:kms:us-east-1:")
         assert two.client("kms").create_key()["KeyMetadata"]["Arn"].startswith("arn:aws:kms:eu-west-1:")
         assert two.folder.parent == tmp_path
+        two.stop()
+        assert not any(_left(found).values())
     assert list(tmp_path.iterdir()) == []
 
 
