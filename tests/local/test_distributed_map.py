@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from kms_patterns.local import LocalAws
+from kms_patterns.local.server.services.distributed_map import MapRun
 from kms_patterns.local.server.stacks.stack_refusals import creation
 from tests.local.test_acting import STATES_TRUST, deployed, finished, unique
 
@@ -61,6 +62,7 @@ def test_items_of_every_source_are_the_items(run: Run, bucket: str, put: Callabl
     put("in/1", b"x")
     put("in/2 +%2F&\x01", b"yy")
     put("rows.csv", b'Key,n\r\n"a,b",1\r\nc\r\n')
+    put("escaped.csv", rb"Key,n" + b"\n" + rb'"a\\b""\\",\x' + b"\n")
     put("rows.jsonl", b"\n".join(json.dumps(row).encode() for row in rows) + b"\n\n")
     put("rows.json", json.dumps({"deep": [rows]}).encode())
     put("inventory/data.csv.gz", gzip.compress(b'"b","in/a%20b","3"\n'))
@@ -71,12 +73,23 @@ def test_items_of_every_source_are_the_items(run: Run, bucket: str, put: Callabl
     assert [(it["Key"], it["Size"]) for it in json.loads(listed["output"])] == [("in/1", 1), ("in/2 +%2F&\x01", 2)]
     for key, config, expected in (
         ("rows.csv", {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}, rows),
+        ("escaped.csv", {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}, [{"Key": 'a\\b"\\', "n": "x"}]),
         ("rows.jsonl", {"InputType": "JSONL", "MaxItems": 1}, rows[:1]),
         ("rows.json", {"InputType": "JSON", "ItemsPointer": "/deep/0"}, rows),
         ("manifest.json", {"InputType": "MANIFEST"}, [{"Bucket": "b", "Key": "in/a%20b", "Size": "3"}]),
+        ("manifest.json", {"ManifestType": "S3_INVENTORY"}, [{"Bucket": "b", "Key": "in/a%20b", "Size": "3"}]),
     ):
         found = run(distributed(ECHO, ItemReader=reader(GET, bucket, config, Key=key)))
         assert json.loads(found["output"]) == expected, found
+    for config, more in (
+        ({"ManifestType": "ATHENA_DATA", "InputType": "CSV"}, {}),
+        ({"InputType": "PARQUET"}, {}),
+        ({"InputType": "JSONL"}, {}),
+        ({"InputType": "CSV"}, {"VersionId": "none-such"}),
+        ({"InputType": "CSV"}, {"ExpectedBucketOwner": "111111111111"}),
+    ):
+        found = run(distributed(ECHO, ItemReader=reader(GET, bucket, config, Key="rows.csv", **more)))
+        assert found.get("error") == "States.ItemReaderFailed", (config, more, found)
     assert json.loads(run(distributed(ECHO, ItemsPath="$.n"), {"n": [1, 2]})["output"]) == [1, 2]
 
 
@@ -127,6 +140,59 @@ def test_failures_beyond_the_tolerated_ones_fail_the_map(run: Run, tolerated: di
         status,
         None if status == "SUCCEEDED" else "States.ExceedToleratedFailureThreshold",
     )
+
+
+def test_tolerated_failures_can_be_changed_while_a_map_runs() -> None:
+    run = object.__new__(MapRun)
+    counts = {"failed": 2, "timedOut": 0, "total": 4}
+    run.record = {"itemCounts": counts, "toleratedFailureCount": 0, "toleratedFailurePercentage": 0}
+    run._given = set()
+    assert run._exceeded()
+    run.record["toleratedFailureCount"] = 2
+    assert not run._exceeded(at_the_end=True)
+    run.record |= {"toleratedFailurePercentage": 40}
+    assert (run._exceeded(), run._exceeded(at_the_end=True)) == (False, True)
+
+
+def test_results_that_are_not_exported_are_outputs_and_what_became_of_failed_children(run: Run) -> None:
+    state = distributed(ODD_FAILS, ItemsPath="$.n", MaxConcurrency=1, ToleratedFailureCount=1)
+    given = {"n": [[{"a": 1}], {"bad": True}]}
+    child = ODD_FAILS["States"] | {"Odd": {**ODD_FAILS["States"]["Odd"], "Default": "Yes"}}  # type: ignore[operator]
+    shapes = {
+        "COMPACT": lambda it: it == [{"a": 1}],
+        "FLATTEN": lambda it: it == {"a": 1},
+        "NONE": lambda it: (it["Status"], it["Output"]) == ("SUCCEEDED", '[{"a": 1}]'),
+    }
+    child["Odd"]["Choices"] = [{"Variable": "$.bad", "IsPresent": True, "Next": "No"}]  # type: ignore[index]
+    state["ItemProcessor"]["States"] = child
+    for transformation, holds in shapes.items():
+        config = {"Transformation": transformation, "OutputType": "JSON"}
+        good, bad = json.loads(run({**state, "ResultWriter": {"WriterConfig": config}}, given)["output"])
+        assert holds(good), good
+        assert (bad["Status"], bad["Error"], bad["Input"]) == ("FAILED", "Odd", '{"bad": true}')
+
+
+@pytest.mark.parametrize(("kind", "times"), [("STANDARD", 1), ("EXPRESS", 2)])
+def test_redriven_child_goes_on_where_it_failed_if_it_is_standard(
+    aws: LocalAws, run: Run, bucket: str, put: Callable[[str, bytes], object], kind: str, times: int
+) -> None:
+    s3, states = aws.client("s3"), aws.client("stepfunctions")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    task = {"Type": "Task", "ResultPath": None, "Parameters": {"Bucket": bucket, "Key": "gate"}}
+    note = {**task, "Resource": "arn:aws:states:::aws-sdk:s3:deleteObject", "Next": "Gate"}
+    note["Parameters"] = {"Bucket": bucket, "Key": "noted"}
+    gate = {**task, "Resource": "arn:aws:states:::aws-sdk:s3:headObject", "End": True}
+    state = distributed({"StartAt": "Note", "States": {"Note": note, "Gate": gate}}, ItemsPath="$.n")
+    state["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] = kind
+    arn = run(state, {"n": [1]})["executionArn"]
+    put("gate", b"")
+    states.redrive_execution(executionArn=arn)
+    assert finished(aws, arn)["status"] == "SUCCEEDED"
+    assert len(s3.list_object_versions(Bucket=bucket, Prefix="noted")["DeleteMarkers"]) == times
+    (named,) = states.list_map_runs(executionArn=arn)["mapRuns"]
+    (child,) = states.list_executions(mapRunArn=named["mapRunArn"])["executions"]
+    told = states.get_execution_history(executionArn=child["executionArn"])["events"]
+    assert [it["type"] for it in told].count("TaskStateEntered") == 2 + times
 
 
 def test_results_are_written_by_status_and_a_redrive_does_the_rest(
@@ -202,6 +268,8 @@ def test_redrive_that_is_stopped_leaves_the_rest_to_the_next_one_and_runs_no_ite
     }
     one_by_one = {"MaxConcurrency": 1, "ToleratedFailurePercentage": 0, "ItemsPath": "$.n"}
     state = distributed({"StartAt": "Which", "States": child}, **one_by_one)
+    # Redriven from its first state, and so through the gate.
+    state["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] = "EXPRESS"
     put("gate", b"")
     arn = run(state, {"n": [{"key": name} for name in names]})["executionArn"]
     (named,) = states.list_map_runs(executionArn=arn)["mapRuns"]
@@ -238,6 +306,16 @@ def test_results_whose_bucket_is_missing_are_written_by_a_redrive(aws: LocalAws,
     assert [len(manifest[status]) for status in ("SUCCEEDED", "FAILED", "PENDING")] == [1, 0, 0]
 
 
+def test_list_that_is_missing_is_read_by_a_redrive(
+    aws: LocalAws, run: Run, bucket: str, put: Callable[[str, bytes], object]
+) -> None:
+    first = run(distributed(ECHO, ItemReader=reader(GET, bucket, {"InputType": "JSON"}, Key="list")))
+    assert first["error"] == "States.ItemReaderFailed"
+    put("list", b"[1, 2]")
+    aws.client("stepfunctions").redrive_execution(executionArn=first["executionArn"])
+    assert finished(aws, first["executionArn"])["output"] == "[1, 2]"
+
+
 @pytest.mark.parametrize("missing", ["states:StartExecution", "s3:ListBucket", "s3:PutObject", "kms:GenerateDataKey"])
 def test_map_whose_role_lacks_a_permission_fails(
     aws: LocalAws, run: Run, allow: Any, bucket: str, put: Callable[[str, bytes], object], key: str, missing: str
@@ -268,6 +346,12 @@ def test_map_whose_role_lacks_a_permission_fails(
         ({"ResultWriter": {"Resource": PUT, "Bucket": "b"}}, "/States/Map/ResultWriter"),
         ({"Retry": [{"ErrorEquals": ["States.ALL"], "Attempts": 2}]}, "Retry"),
         ({"End": False, "Next": "Gone"}, "MISSING_TRANSITION_TARGET"),
+        ({"ItemProcessor": ECHO}, "'Label' is not supported"),
+        ({"Label": "L" * 41}, "/States/Map/Label"),
+        ({"MaxConcurrency": 1, "MaxConcurrencyPath": "$.n"}, "/States/Map/MaxConcurrency"),
+        ({"ToleratedFailurePercentage": 101}, "ToleratedFailurePercentage"),
+        ({"ItemBatcher": {"MaxInputBytesPerBatch": 262_145}}, "MaxInputBytesPerBatch"),
+        ({"ItemReader": {"Resource": LIST, "ReaderConfig": {"InputType": "XML"}}}, "ReaderConfig/InputType"),
     ],
 )
 def test_definition_with_a_field_that_the_language_has_not_is_refused(
@@ -286,6 +370,23 @@ def test_definition_with_a_field_that_the_language_has_not_is_refused(
     assert place in str(creation(template["Type"], template["Properties"]))
     told = states.validate_state_machine_definition(definition=definition)
     assert (told["result"], len(told["diagnostics"])) == ("FAIL", 1)
+
+
+def test_execution_that_runs_is_started_once_and_its_name_is_not_used_again(
+    aws: LocalAws, make_role: Any, code_of: Any
+) -> None:
+    states, waits = aws.client("stepfunctions"), {"W": {"Type": "Wait", "Seconds": 60, "End": True}}
+    machine = {"name": unique(), "roleArn": make_role(trust=STATES_TRUST)}
+    definition = json.dumps({"StartAt": "W", "States": waits})
+    arn = states.create_state_machine(**machine, definition=definition)["stateMachineArn"]
+    named = {"stateMachineArn": arn, "name": "one"}
+    first = states.start_execution(**named, input='{"a": 1}')
+    again = states.start_execution(**named, input='{"a":1}')
+    assert [again[it] for it in ("executionArn", "startDate")] == [first[it] for it in ("executionArn", "startDate")]
+    assert code_of(states.start_execution, **named) == "ExecutionAlreadyExists"
+    states.stop_execution(executionArn=first["executionArn"])
+    assert code_of(states.start_execution, **named, input='{"a": 1}') == "ExecutionAlreadyExists"
+    assert code_of(states.start_execution, stateMachineArn=arn, name="a b") == "InvalidName"
 
 
 def _state_machine_use(key: str, arn: str, *operations: str) -> dict[str, Any]:

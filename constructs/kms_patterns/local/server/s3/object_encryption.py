@@ -36,6 +36,11 @@ ACTION: Final = "s3:UpdateObjectEncryption"
 _KEY_ARN = re.compile(r"arn:aws[a-zA-Z0-9-]*:kms:[a-z0-9-]+:(\d{12}):key/[a-zA-Z0-9-]+")
 _S3_ARN: Final = "aws:s3:arn"
 _TRY: Final = "Modify the request to specify"
+_MODIFY: Final = "Requests that modify an object"
+_ARN: Final = "AWS KMS key Amazon Resource Name (ARN)"
+_NO_TYPE: Final = (
+    "The UpdateObjectEncryption operation doesn't support updating the encryption type to DSSE-KMS or SSE-C"
+)
 _UNSUPPORTED: Final = "Only source objects encrypted with SSE-S3 or SSE-KMS are supported."
 _LOCKED: Final = (
     "The encryption type for the specified object can\u2019t be updated because that object is protected by "
@@ -55,41 +60,29 @@ class NewEncryption:
         """Return what the body of a request asks for.
 
         Raises:
-            S3Refusal: InvalidRequest or MalformedXML, in AWS's words.
+            S3Refusal: InvalidRequest or MalformedXML, in AWS's words; AccessDenied for a key of another account.
         """
         root = parsed_xml(body.decode("utf-8", "replace"))
-        kinds = list(root) if root is not None else []
+        kinds = list(root) if root is not None and local_name(root) == "ObjectEncryption" else None
+        members = {local_name(it): (it.text or "").strip() for kind in (kinds or ())[:1] for it in kind}
+        if kinds is None or members.keys() - {"KMSKeyArn", "BucketKeyEnabled"}:
+            raise S3Refusal("MalformedXML", reach(S3, "_MALFORMED_XML"))
         names = [local_name(kind) for kind in kinds]
-        if root is None or local_name(root) != "ObjectEncryption":
-            raise S3Refusal("MalformedXML", reach(S3, "_MALFORMED_XML"))
-        if set(names) & {"DSSE-KMS", "SSE-C"}:
-            said = "The UpdateObjectEncryption operation doesn't support updating the encryption type to DSSE-KMS or"
-            raise S3Refusal("InvalidRequest", f"{said} SSE-C. {_TRY} SSE-KMS for the updated encryption type.")
-        if names != ["SSE-KMS"]:
-            said = "Requests that modify an object encryption configuration require a valid new encryption type."
-            raise S3Refusal("InvalidRequest", f"{said} Valid values are SSEKMS. {_TRY} SSE-KMS.")
-        members = {local_name(member): (member.text or "").strip() for member in kinds[0]}
-        if members.keys() - {"KMSKeyArn", "BucketKeyEnabled"}:
-            raise S3Refusal("MalformedXML", reach(S3, "_MALFORMED_XML"))
-        return NewEncryption.checked(members.get("KMSKeyArn", ""), members.get("BucketKeyEnabled", "false"))
-
-    @staticmethod
-    def checked(key: str, bucket_key: str) -> "NewEncryption":
-        """Return the new encryption, if the key is the ARN of a key and not of an alias.
-
-        Raises:
-            S3Refusal: InvalidRequest; AccessDenied for a key of another account.
-        """
-        said = "Requests that modify an object's encryption type to SSE-KMS require"
-        if not key:
-            raise S3Refusal("InvalidRequest", f"{said} an AWS KMS key Amazon Resource Name (ARN). {_TRY} one.")
+        key, bucket_key = members.get("KMSKeyArn", ""), members.get("BucketKeyEnabled", "false")
         arn = _KEY_ARN.fullmatch(key)
-        if arn is None:
-            raise S3Refusal("InvalidRequest", f"{said} a valid AWS KMS key Amazon Resource Name (ARN), not {key}.")
-        if bucket_key not in {"true", "false"}:
-            said = "The BucketKeyEnabled value isn't valid. Valid values are true or false."
-            raise S3Refusal("InvalidRequest", f"{said} {_TRY} a valid value.")
-        if arn[1] != reach(RESPONSES, "get_account_id")():
+        for wrong, text in (
+            (set(names) & {"DSSE-KMS", "SSE-C"}, f"{_NO_TYPE}. {_TRY} SSE-KMS for the updated encryption type."),
+            (
+                names != ["SSE-KMS"],
+                f"{_MODIFY} encryption configuration require a valid new encryption type. {_TRY} SSE-KMS.",
+            ),
+            (not key, f"{_MODIFY}'s encryption type to SSE-KMS require an {_ARN}. {_TRY} one."),
+            (arn is None, f"{_MODIFY}'s encryption type to SSE-KMS require a valid {_ARN}, not {key}."),
+            (bucket_key not in {"true", "false"}, f"The BucketKeyEnabled value isn't valid. {_TRY} a valid value."),
+        ):
+            if wrong:
+                raise S3Refusal("InvalidRequest", text)
+        if arn and arn[1] != reach(RESPONSES, "get_account_id")():
             said = "The AWS KMS key in the request must be owned by the same account as the bucket."
             raise S3Refusal("AccessDenied", f"{said} {_TRY} a KMS key from the same account.", 403)
         return NewEncryption(key, bucket_key == "true")

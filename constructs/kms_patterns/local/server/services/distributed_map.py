@@ -1,7 +1,4 @@
-"""The Distributed Map of Step Functions: a Map Run with child executions, its results in S3, and its redrive.
-
-The emulator runs every item at once, takes a failure for the end and writes no results; here children run a few at a
-time, whatever ``MaxConcurrency`` allows, and a Map Run that failed can go on.
+"""The Distributed Map of Step Functions: a Map Run with a few children at a time, its results in S3, and its redrive.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 https://docs.aws.amazon.com/step-functions/latest/dg/redrive-map-run.html
@@ -11,16 +8,15 @@ import contextvars
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, islice
 from threading import Condition
 from typing import Any, Final
 from uuid import uuid4
 
 from kms_patterns.local.server.emulator.emulator import STEP_FUNCTIONS, reach
 from kms_patterns.local.server.services.map_items import Batch, MapState, batches, items
-from kms_patterns.local.server.services.map_results import check_length, state_output, write
-from kms_patterns.local.server.services.step_functions import failed, require
+from kms_patterns.local.server.services.map_results import check_length, gathered, state_output, write
+from kms_patterns.local.server.services.step_functions import failed, last_state, now, require, walk
 
 WORKERS: Final = 16
 """Child executions at a time on this machine; AWS runs up to 10,000."""
@@ -31,6 +27,7 @@ _COUNTS: Final = (
     *("failuresNotRedrivable", "pendingRedrive"),
 )
 _LEFT: Final = "pendingRedrive"
+_COUNT, _PERCENTAGE = "toleratedFailureCount", "toleratedFailurePercentage"
 _UNSUCCESSFUL: Final = ("FAILED", "TIMED_OUT", "ABORTED")
 
 Record = dict[str, Any]
@@ -74,6 +71,7 @@ def _new(definition: Mapping[str, Any], execution: Mapping[str, Any]) -> Record:
         "_stateMachineArn": ":".join([*parent[:5], "stateMachine", f"{parent[6]}/{label}"]),
         "_children": [],
         "_waiting": [],
+        "_read": 0,
         "_succeeded": [],
     }
     reach(STEP_FUNCTIONS, "_map_runs")[arn] = record
@@ -94,17 +92,24 @@ class MapRun:
         self.state, self.processor, self.execution, self.record = state, processor, execution, record
         self._changed, self._running = Condition(), 0
         record["maxConcurrency"] = int(state.number(state.state, "MaxConcurrency") or 0)
-        self._count = state.number(state.state, "ToleratedFailureCount")
-        self._percentage = state.number(state.state, "ToleratedFailurePercentage")
-        record["toleratedFailureCount"] = int(self._count or 0)
-        record["toleratedFailurePercentage"] = self._percentage or 0.0
+        limits = {name: state.number(state.state, f"{name[0].upper()}{name[1:]}") for name in (_COUNT, _PERCENTAGE)}
+        record |= {_COUNT: int(limits[_COUNT] or 0), _PERCENTAGE: limits[_PERCENTAGE] or 0.0}
+        self._given = {name for name, value in limits.items() if value is not None}
 
     def start(self) -> Any:
         """Run a child for each batch, and return the result of the state."""
         require(_DENIED, "states:StartExecution", self.execution["stateMachineArn"])
         self._event("MapRunStarted")
-        work = ((None, batch) for batch in batches(self.state, items(self.state)))
-        return self._finish(work)
+        return self._finish(self._unread())
+
+    def _unread(self) -> Iterator[tuple[None, Batch]]:
+        """Yield the batches that were not read yet: all, those after the one where reading failed, or none."""
+        if self.record["_read"] is None:
+            return
+        for batch in islice(batches(self.state, items(self.state)), self.record["_read"], None):
+            self.record["_read"] += 1
+            yield None, batch
+        self.record["_read"] = None
 
     def redrive(self) -> Any:
         """Run the children again that did not succeed, and those that had not started."""
@@ -120,14 +125,14 @@ class MapRun:
         self._count_child("pending", sum(number for _input, number in waiting), -1, children=len(waiting))
         self._event("MapRunRedriven")
         first = ((child, (json.loads(child["input"]), child["_items"])) for child in again)
-        return self._finish(chain(first, ((None, (given, number)) for given, number in waiting)))
+        return self._finish(chain(first, ((None, (given, number)) for given, number in waiting), self._unread()))
 
     def _finish(self, work: Iterator[tuple[Record | None, Batch]]) -> Any:
         try:
             self._run_all(work)
             exceeded = self._exceeded(at_the_end=True)
-            writer = self.state.state.get("ResultWriter")
-            written = write(self.state, self.record, self._children()) if writer else None
+            exported = "Resource" in (self.state.state.get("ResultWriter") or {})
+            written = write(self.state, self.record, self._children()) if exported else None
             aborted = self.execution["status"] != "RUNNING"
         except Exception as error:
             self._end("FAILED", error)
@@ -139,28 +144,33 @@ class MapRun:
         self._end("ABORTED" if aborted else "SUCCEEDED")
         if written:
             return {"MapRunArn": self.record["mapRunArn"], "ResultWriterDetails": written}
-        return [json.loads(child["output"]) if child["status"] == "SUCCEEDED" else None for child in self._children()]
+        return gathered(self.state, self._children())
 
     def _run_all(self, work: Iterator[tuple[Record | None, Batch]]) -> None:
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for known, (given, number) in work:
-                with self._changed:
-                    self._changed.wait_for(
-                        lambda: self._running < min(self.record["maxConcurrency"] or WORKERS, WORKERS)
-                    )
-                    if self.execution["status"] != "RUNNING" or self._exceeded():
+        try:
+            with ThreadPoolExecutor(WORKERS) as pool:
+                for known, (given, number) in work:
+                    if not self._begin():
                         self._leave(chain([(known, (given, number))], work))
                         break
-                    self._running += 1
-                if known:
-                    self._count_child(_LEFT, number, -1)
-                    known["redriveCount"] += 1
-                child = known or self._child(given, number)
-                child |= {"status": "RUNNING", "stopDate": None}
-                self._count_child("running", number, 1)
-                pool.submit(contextvars.copy_context().run, self._run_child, child, given)
-        waiting = self.record["_waiting"]
-        self._count_child("pending", sum(number for _input, number in waiting), 1, children=len(waiting))
+                    if known:
+                        self._count_child(_LEFT, number, -1)
+                        known["redriveCount"] += 1
+                    child = known or self._child(given, number)
+                    child |= {"status": "RUNNING", "stopDate": None}
+                    self._count_child("running", number, 1)
+                    pool.submit(contextvars.copy_context().run, self._run_child, child, given)
+        finally:
+            waiting = self.record["_waiting"]
+            self._count_child("pending", sum(number for _input, number in waiting), 1, children=len(waiting))
+
+    def _begin(self) -> bool:
+        """Wait until another child may run; return False if none may, as the execution or the Map Run is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._running < min(self.record["maxConcurrency"] or WORKERS, WORKERS))
+            begins = self.execution["status"] == "RUNNING" and not self._exceeded()
+            self._running += begins
+        return begins
 
     def _leave(self, work: Iterator[tuple[Record | None, Batch]]) -> None:
         """Leave to the next redrive what was not started: a child as it ended before, and the input of any other."""
@@ -202,8 +212,9 @@ class MapRun:
             child.pop(stale, None)
         try:
             check_length("input", child["input"])
-            run = reach(STEP_FUNCTIONS, "_run_sub_machine")
-            output = json.dumps(run(self.processor["States"], self.processor["StartAt"], given, child, context))
+            standard = self.processor["ProcessorConfig"].get("ExecutionType") == "STANDARD"
+            name, start = last_state(child) if child["events"] and standard else (self.processor["StartAt"], given)
+            output = json.dumps(walk(self.processor["States"], name, start, child, context))
             check_length("output", output)
             outcome: Record = {"status": "SUCCEEDED", "output": output}
         except Exception as error:  # noqa: BLE001 - whatever ends a child ends only that child
@@ -225,12 +236,12 @@ class MapRun:
     def _exceeded(self, *, at_the_end: bool = False) -> bool:
         counts = self.record["itemCounts"]
         bad = int(counts["failed"] + counts["timedOut"])
-        if self._count is None and self._percentage is None:
-            return bad > 0
-        if self._count is not None and bad > self._count:
+        # UpdateMapRun changes the record meanwhile, also from a limit that the definition does not have.
+        limits = {name for name in (_COUNT, _PERCENTAGE) if name in self._given or self.record[name]} or {_COUNT}
+        if _COUNT in limits and bad > self.record[_COUNT]:
             return True
         # The share is that of all items, which are known once the last is read.
-        return at_the_end and self._percentage is not None and bad * 100 > self._percentage * int(counts["total"])
+        return at_the_end and _PERCENTAGE in limits and bad * 100 > self.record[_PERCENTAGE] * int(counts["total"])
 
     def _children(self) -> list[Record]:
         executions = reach(STEP_FUNCTIONS, "_executions")
@@ -246,8 +257,3 @@ class MapRun:
         with_arn = {"mapRunArn": self.record["mapRunArn"]} if kind in {"MapRunStarted", "MapRunRedriven"} else {}
         told = {**with_arn, **details}
         reach(STEP_FUNCTIONS, "_add_event")(self.execution, kind, {name: told} if told else None)
-
-
-def now() -> str:
-    """Return the time as the emulator writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,7 @@ READER_FAILED: Final = "States.ItemReaderFailed"
 _AS_ROLE: Final = {"host": "127.0.0.1", "authorization": "AWS4-HMAC-SHA256 Credential=of/the/acting/s3/principal"}
 _DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 _GZIP: Final = b"\x1f\x8b"
+_UNREADABLE: Final = (ValueError, TypeError, AttributeError, EOFError, OSError, zlib.error, csv.Error)
 _S3: Final = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 Batch = tuple[Any, int]
@@ -73,17 +75,16 @@ class MapState:
         return float(self.template({"value": fields[name]})["value"])
 
 
-def as_role(method: str, path: str, query: Mapping[str, str], body: bytes = b"") -> bytes:
-    """Return the body of S3's response to a request of the acting role.
+def as_role(method: str, path: str, query: Mapping[str, str], body: bytes = b"", owner: str = "") -> bytes:
+    """Return the body of S3's response to a request of the acting role, of a bucket of ``owner`` if that is given.
 
     Raises:
         PermissionError: S3 or KMS denies it.
         LookupError: No such bucket or object exists, or S3 refuses the request; the text is the response.
     """
     send = reach(APP, "call_service_handler_sync")
-    status, _headers, content = send(
-        None, method, path, dict(_AS_ROLE), body, {name: [it] for name, it in query.items()}
-    )
+    headers = _AS_ROLE | ({"x-amz-expected-bucket-owner": owner} if owner else {})
+    status, _headers, content = send(None, method, path, headers, body, {name: [it] for name, it in query.items()})
     raw = content if isinstance(content, bytes | bytearray) else str(content).encode()
     if status == HTTPStatus.FORBIDDEN:
         raise PermissionError(raw.decode())
@@ -109,11 +110,11 @@ def items(state: MapState) -> Iterator[Any]:
         if str(reader.get("Resource", "")).endswith(":s3:listObjectsV2"):
             found = _listing(parameters, config)
         else:
-            found = _content(str(parameters.get("Bucket")), str(parameters.get("Key")), config)
+            found = _content(parameters, config)
         yield from islice(found, int(most)) if most else found
     except (PermissionError, LookupError) as refused:
         raise failed(READER_FAILED, f"{refused} ({parameters})") from refused
-    except (ValueError, TypeError, EOFError) as unreadable:
+    except _UNREADABLE as unreadable:
         raise failed(READER_FAILED, f"The items could not be read: {unreadable} ({parameters})") from unreadable
 
 
@@ -142,7 +143,7 @@ def _listing(parameters: Mapping[str, Any], config: Mapping[str, Any]) -> Iterat
             told = {part.tag.removeprefix(_S3): part.text or "" for part in entry}
             told["Key"] = unquote_plus(told["Key"])
             if config.get("Transformation") == "LOAD_AND_FLATTEN":
-                yield from _content(bucket, told["Key"], config)
+                yield from _content({**parameters, "Key": told["Key"]}, config)
                 continue
             modified = datetime.fromisoformat(told["LastModified"].replace("Z", "+00:00")).timestamp()
             yield {
@@ -158,10 +159,14 @@ def _listing(parameters: Mapping[str, Any], config: Mapping[str, Any]) -> Iterat
         more = {"continuation-token": token}
 
 
-def _content(bucket: str, key: str, config: Mapping[str, Any]) -> Iterator[Any]:
-    raw = as_role("GET", f"/{bucket}/{key}", {})
+def _content(parameters: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Any]:
+    version, owner = parameters.get("VersionId"), str(parameters.get("ExpectedBucketOwner", ""))
+    path = f"/{parameters.get('Bucket')}/{parameters.get('Key')}"
+    raw = as_role("GET", path, {"versionId": str(version)} if version else {}, owner=owner)
     text = (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode()
-    match config.get("InputType", "JSON"):
+    manifest = config.get("ManifestType")
+    kind = {"S3_INVENTORY": "MANIFEST", None: config.get("InputType", "JSON")}.get(manifest, manifest)
+    match kind:
         case "JSONL":
             yield from (json.loads(line) for line in io.StringIO(text) if line.strip())
         case "CSV":
@@ -180,7 +185,8 @@ def _content(bucket: str, key: str, config: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _rows(text: str, config: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[config.get("CSVDelimiter", "COMMA")])
+    delimiter = _DELIMITERS[config.get("CSVDelimiter", "COMMA")]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar="\\")
     given = config.get("CSVHeaderLocation") == "GIVEN"
     headers = list(config.get("CSVHeaders") or []) if given else next(rows, [])
     # Missing fields are empty, and there is nothing for those beyond the headers.
@@ -195,7 +201,7 @@ def _inventory(manifest: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     headers = [name.strip() for name in str(manifest["fileSchema"]).split(",")]
     for file in manifest["files"]:
         config = {"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": headers}
-        yield from _content(bucket, file["key"], config)
+        yield from _content({"Bucket": bucket, "Key": file["key"]}, config)
 
 
 def batches(state: MapState, found: Iterable[Any]) -> Iterator[Batch]:

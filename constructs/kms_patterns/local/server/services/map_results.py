@@ -65,17 +65,26 @@ def write(state: MapState, record: dict[str, Any], children: Sequence[dict[str, 
 def _by_status(
     record: Mapping[str, Any], children: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
 ) -> Iterator[tuple[str, Iterable[Any]]]:
-    succeeded = [child for child in children if child["status"] == "SUCCEEDED"]
-    transformation = config.get("Transformation", "NONE")
-    if transformation == "NONE":
-        yield "SUCCEEDED", map(_told, succeeded)
-    else:
-        outputs = [json.loads(child["output"]) for child in succeeded]
-        flat = [one for it in outputs for one in (it if isinstance(it, list) else [it])]
-        yield "SUCCEEDED", flat if transformation == "FLATTEN" else outputs
-    yield "FAILED", (_told(child) for child in children if child["status"] != "SUCCEEDED")
+    transformation = str(config.get("Transformation", "NONE"))
+    for status, succeeded in (("SUCCEEDED", True), ("FAILED", False)):
+        yield status, _formatted([it for it in children if (it["status"] == "SUCCEEDED") is succeeded], transformation)
     pending = {"InputDetails": {"Included": True}, "Status": "PENDING"}
     yield "PENDING", ({"Input": json.dumps(given), **pending} for given, _number in record["_waiting"])
+
+
+def gathered(state: MapState, children: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the results of child executions as the output of a Map state that exports none to S3."""
+    config = (state.state.get("ResultWriter") or {}).get("WriterConfig") or {}
+    return list(_formatted(children, str(config.get("Transformation", "COMPACT"))))
+
+
+def _formatted(children: Sequence[Mapping[str, Any]], transformation: str) -> Iterator[Any]:
+    for child in children:
+        if transformation == "NONE" or child["status"] != "SUCCEEDED":
+            yield _told(child)
+        else:
+            output = json.loads(child["output"])
+            yield from output if transformation == "FLATTEN" and isinstance(output, list) else [output]
 
 
 def _told(child: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,10 @@ from typing import Any, Final
 from kms_patterns.local.server.emulator.emulator import STEP_FUNCTIONS, reach
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.services import distributed_map
-from kms_patterns.local.server.services.distributed_map import now
 from kms_patterns.local.server.services.state_machine_fields import validating
-from kms_patterns.local.server.services.step_functions import answer, error, running
+from kms_patterns.local.server.services.step_functions import answer, error, last_state, now, running, walk
 
 _REDRIVABLE: Final = ("FAILED", "ABORTED", "TIMED_OUT")
-_ENDS: Final = ("Succeed", "Fail")
-_WITH_EXECUTION: Final = ("Task", "Parallel", "Map")
 
 
 def redriving(original: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
@@ -56,7 +53,7 @@ def _resume(execution_arn: str) -> None:
     execution = reach(STEP_FUNCTIONS, "_executions")[execution_arn]
     machine = reach(STEP_FUNCTIONS, "_state_machines")[execution["stateMachineArn"]]
     definition = json.loads(machine["definition"])
-    entered = [it for it in execution["events"] if "stateEnteredEventDetails" in it][-1]["stateEnteredEventDetails"]
+    name, given = last_state(execution)
     context = {
         "QueryLanguage": definition.get("QueryLanguage", "JSONPath"),
         "Execution": {
@@ -72,7 +69,7 @@ def _resume(execution_arn: str) -> None:
     }
     execution["_redriving"] = True
     try:
-        output = _states(definition["States"], entered["name"], json.loads(entered["input"]), execution, context)
+        output = walk(definition["States"], name, given, execution, context)
     except Exception as error:  # noqa: BLE001 - whatever ends an execution is told by it
         name, cause = getattr(error, "error", "States.Runtime"), getattr(error, "cause", str(error))
         reach(STEP_FUNCTIONS, "_fail_execution")(execution, name, cause)
@@ -82,22 +79,6 @@ def _resume(execution_arn: str) -> None:
         details = {"executionSucceededEventDetails": {"output": execution["output"]}}
         reach(STEP_FUNCTIONS, "_add_event")(execution, "ExecutionSucceeded", details)
         reach(STEP_FUNCTIONS, "_emit_execution_status_event")(execution)
-
-
-def _states(states: Mapping[str, Any], name: str | None, given: Any, execution: Any, context: Any) -> Any:
-    event = reach(STEP_FUNCTIONS, "_add_event")
-    while name and execution["status"] == "RUNNING":
-        state, entered = states[name], {"name": name, "input": json.dumps(given)}
-        kind, context["State"] = state["Type"], {"Name": name, "EnteredTime": now(), "RetryCount": 0}
-        event(execution, f"{kind}StateEntered", {"stateEnteredEventDetails": entered})
-        if kind in _ENDS:
-            return reach(STEP_FUNCTIONS, "_run_sub_machine")({name: state}, name, given, execution, context)
-        more = (execution, context) if kind in _WITH_EXECUTION else (context,)
-        left = name
-        given, name = reach(STEP_FUNCTIONS, f"_execute_{kind.lower()}")(state, given, *more)
-        execution.pop("_redriving", None)
-        event(execution, f"{kind}StateExited", {"stateExitedEventDetails": {"name": left, "output": json.dumps(given)}})
-    return given
 
 
 def describing(original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mapping[str, Any]], Response]:

@@ -6,6 +6,7 @@ AWS: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-amazon-states
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,6 +21,10 @@ def _names(text: str) -> frozenset[str]:
 _MACHINE: Final = _names("Comment QueryLanguage StartAt States TimeoutSeconds Version")
 _STATE: Final = _names("Type Comment QueryLanguage InputPath OutputPath Output Assign Next End")
 _RETRIED: Final = _names("Retry Catch ResultPath ResultSelector Parameters Arguments")
+_TOLERATED: Final = _names("ToleratedFailureCount ToleratedFailureCountPath") | _names(
+    "ToleratedFailurePercentage ToleratedFailurePercentagePath"
+)
+_DISTRIBUTED: Final = _TOLERATED | _names("ItemReader ItemBatcher ResultWriter Label")
 _OF_TYPE: Final[Mapping[str, frozenset[str]]] = {
     "Pass": _names("Result ResultPath Parameters"),
     "Task": _RETRIED
@@ -30,9 +35,8 @@ _OF_TYPE: Final[Mapping[str, frozenset[str]]] = {
     "Fail": _names("Error ErrorPath Cause CausePath"),
     "Parallel": _RETRIED | _names("Branches"),
     "Map": _RETRIED
-    | _names("ItemProcessor Iterator ItemsPath Items ItemSelector ItemReader ItemBatcher ResultWriter Label")
-    | _names("MaxConcurrency MaxConcurrencyPath ToleratedFailureCount ToleratedFailureCountPath")
-    | _names("ToleratedFailurePercentage ToleratedFailurePercentagePath"),
+    | _DISTRIBUTED
+    | _names("ItemProcessor Iterator ItemsPath Items ItemSelector MaxConcurrency MaxConcurrencyPath"),
 }
 _INNER: Final[Mapping[str, frozenset[str]]] = {
     "Retry": _names("ErrorEquals IntervalSeconds MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy Comment"),
@@ -46,6 +50,20 @@ _INNER: Final[Mapping[str, frozenset[str]]] = {
     "WriterConfig": _names("Transformation OutputType"),
     "ProcessorConfig": _names("Mode ExecutionType"),
 }
+_ONE_OF: Final[Mapping[str, frozenset[str]]] = {
+    "InputType": _names("CSV JSON JSONL PARQUET MANIFEST"),
+    "ManifestType": _names("ATHENA_DATA S3_INVENTORY"),
+    "CSVHeaderLocation": _names("FIRST_ROW GIVEN"),
+    "CSVDelimiter": _names("COMMA PIPE SEMICOLON SPACE TAB"),
+    "Transformation": _names("NONE LOAD_AND_FLATTEN COMPACT FLATTEN"),
+    "OutputType": _names("JSON JSONL"),
+    "Mode": _names("INLINE DISTRIBUTED"),
+    "ExecutionType": _names("STANDARD EXPRESS"),
+    "JitterStrategy": _names("FULL NONE"),
+}
+_PATHS: Final = _names("Input Output Result Items")
+_MOST: Final = {"ToleratedFailurePercentage": 100, "MaxInputBytesPerBatch": 262_144, "MaxItems": 100_000_000}
+_LABEL: Final = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,40}")
 _NESTED: Final = (
     *(("ItemReader",), ("ItemReader", "ReaderConfig"), ("ItemBatcher",)),
     *(("ResultWriter",), ("ResultWriter", "WriterConfig")),
@@ -81,7 +99,7 @@ def _state(state: Any, place: str, states: Mapping[str, Any]) -> Iterator[str]:
     if kind not in _OF_TYPE:
         yield f"SCHEMA_VALIDATION_FAILED: Value is not a valid state type: {kind} at {place}/Type"
         return
-    yield from _unknown(state, place, _STATE | _OF_TYPE[kind])
+    yield from _unknown(state, place, _STATE | _OF_TYPE[kind] - _of_children(state))
     for one in (state, *(state.get("Choices") or []), *(state.get("Catch") or [])):
         for name in {"Next", "Default"} & one.keys():
             if one[name] not in states:
@@ -95,6 +113,12 @@ def _state(state: Any, place: str, states: Mapping[str, Any]) -> Iterator[str]:
     for name in ("ItemProcessor", "Iterator"):
         if name in state:
             yield from _machine(state[name], f"{place}/{name}", _PROCESSOR)
+
+
+def _of_children(state: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields of child executions, which a Map state without them does not have."""
+    config = (state.get("ItemProcessor") or {}).get("ProcessorConfig") or {}
+    return frozenset() if config.get("Mode") == "DISTRIBUTED" else _DISTRIBUTED
 
 
 def _nested(state: Mapping[str, Any], place: str) -> Iterator[str]:
@@ -113,6 +137,18 @@ def _unknown(given: Any, place: str, known: frozenset[str]) -> Iterator[str]:
         return
     for name in sorted(set(given) - known):
         yield f"SCHEMA_VALIDATION_FAILED: Field '{name}' is not supported at {place or '/'}"
+    yield from (
+        f"SCHEMA_VALIDATION_FAILED: The value {value!r} is not valid at {place}/{name}"
+        for name, value in given.items()
+        if not _valid(name, value) or (f"{name}Path" in given and name not in _PATHS)
+    )
+
+
+def _valid(name: str, value: Any) -> bool:
+    if isinstance(value, str):
+        labels = name != "Label" or _LABEL.fullmatch(value)
+        return value.startswith("{%") or bool(labels and value in _ONE_OF.get(name, {value}))
+    return not isinstance(value, int | float) or 0 <= value <= _MOST.get(name, value)
 
 
 def validating(_original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mapping[str, Any]], Response]:

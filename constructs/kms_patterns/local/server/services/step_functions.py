@@ -9,6 +9,7 @@ AWS: https://docs.aws.amazon.com/step-functions/latest/dg/service-integration-ia
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -172,6 +173,56 @@ def answer(status: HTTPStatus, body: Mapping[str, Any]) -> Response:
     return int(status), {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(body).encode()
 
 
+_ENDS = ("Succeed", "Fail")
+_WITH_EXECUTION = ("Task", "Parallel", "Map")
+
+
+def walk(states: Mapping[str, Any], name: str | None, given: Any, execution: Any, context: Any) -> Any:
+    """Run an execution from the state ``name`` with the input ``given`` to its end, and return its output."""
+    event = reach(STEP_FUNCTIONS, "_add_event")
+    while name and execution["status"] == "RUNNING":
+        state, entered = states[name], {"name": name, "input": json.dumps(given)}
+        kind, context["State"] = state["Type"], {"Name": name, "EnteredTime": now(), "RetryCount": 0}
+        event(execution, f"{kind}StateEntered", {"stateEnteredEventDetails": entered})
+        if kind in _ENDS:
+            return reach(STEP_FUNCTIONS, "_run_sub_machine")({name: state}, name, given, execution, context)
+        more = (execution, context) if kind in _WITH_EXECUTION else (context,)
+        left = name
+        given, name = reach(STEP_FUNCTIONS, f"_execute_{kind.lower()}")(state, given, *more)
+        execution.pop("_redriving", None)
+        event(execution, f"{kind}StateExited", {"stateExitedEventDetails": {"name": left, "output": json.dumps(given)}})
+    return given
+
+
+def last_state(execution: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return name and input of the state that an execution entered last, from which a redrive goes on."""
+    entered = [it["stateEnteredEventDetails"] for it in execution["events"] if "stateEnteredEventDetails" in it][-1]
+    return entered["name"], json.loads(entered["input"])
+
+
+def now() -> str:
+    """Return the time as the emulator writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def naming(original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mapping[str, Any]], Response]:
+    """Return the running execution of the same name and input, as AWS does, instead of a refusal.
+
+    AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    """
+
+    def start(request: Mapping[str, Any]) -> Response:
+        refused = original(request)
+        if b"ExecutionAlreadyExists" not in refused[2]:
+            return refused
+        known = reach(STEP_FUNCTIONS, "_executions")[json.loads(refused[2])["message"].split("'")[1]]
+        same = known["status"] == "RUNNING" and json.loads(known["input"]) == json.loads(request.get("input") or "{}")
+        told = {name: known[name] for name in ("executionArn", "startDate")}
+        return answer(HTTPStatus.OK, told) if same else refused
+
+    return start
+
+
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
 
@@ -190,6 +241,8 @@ def machine_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def input_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield code and message of what StartExecution refuses."""
+    if "name" in params and not _NAME.fullmatch(params["name"]):
+        yield "InvalidName", f"Invalid Name: '{params['name']}'"
     try:
         json.loads(params.get("input") or "{}")
     except ValueError as malformed:
@@ -199,5 +252,6 @@ def input_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 REPLACED: Mapping[str, Callable[[Any], object]] = {
     "_run_execution": running, "_test_state": testing, "_SERVICE_DISPATCH": dispatch, "_call_lambda": invoking,
     "_invoke_nested_start_execution": starting, "_invoke_nested_start_execution_sync": starting,
+    "_start_execution": naming,
 }  # fmt: skip
 """What of the emulator's Step Functions these functions stand in for."""
