@@ -257,7 +257,7 @@ def role_of_jobs(aws: LocalAws, bucket: SimpleNamespace, *, without: str = "") -
 def words(bucket: SimpleNamespace, role: str, *more: str) -> list[str]:
     return [
         "re-encrypt-bucket", bucket.name, "--key", bucket.new, "--role", role,
-        "--reports", f"s3://{bucket.reports}/re-encryption/", "--every", "0.1", *more,
+        "--reports", f"s3://{bucket.reports}/re-encryption", "--every", "0.1", *more,
     ]  # fmt: skip
 
 
@@ -271,7 +271,20 @@ def test_dry_run_tells_number_and_cost_and_changes_nothing(aws: LocalAws, bucket
     result = run(*words(bucket, role_of_jobs(aws, bucket), "--dry-run"))
     assert (result.exit_code, "12 objects, about $0.25" in result.output) == (0, True), result.output
     assert "is cancelled, nothing was changed" in result.output
+    listed = bucket.s3.list_objects_v2(Bucket=bucket.reports)["Contents"]
+    assert {it["Key"].partition("/job-")[0] for it in listed} == {"re-encryption/manifests"}
+    upload = {"Bucket": bucket.name, "Key": "begun"}
+    begun = bucket.s3.create_multipart_upload(**upload)["UploadId"]
+    unanswered = run(*words(bucket, role_of_jobs(aws, bucket)))
+    bucket.s3.abort_multipart_upload(**upload, UploadId=begun)
+    assert "1 uploads in progress end under the key they began with" in unanswered.output
+    assert "is cancelled, nothing was changed" in unanswered.output
     assert under(bucket) == before
+
+
+def test_role_that_is_not_an_arn_is_refused_before_a_job_is_made(bucket: SimpleNamespace, run: Run) -> None:
+    refused = run(*words(bucket, "jobs"))
+    assert (refused.exit_code, "is not the ARN of a role" in refused.output) == (2, True)
 
 
 @pytest.mark.parametrize("without", ["kms:GenerateDataKey", "s3:UpdateObjectEncryption"])

@@ -209,14 +209,28 @@ def test_concurrency_leaves_half_of_the_quotas_to_others(kms: int, functions: in
     assert concurrency_within(kms, functions, calls) == most
 
 
+def test_inventory_that_the_construct_was_not_given_is_refused_and_not_taken_for_a_listing(
+    stack: cdk.Stack, synth: Synth, bulk: Make
+) -> None:
+    bulk()
+    states = definition(synth(stack))["States"]
+    chosen = {it["Variable"].rpartition(".")[2]: it["Next"] for it in states["Source"]["Choices"]}
+    assert chosen == {"list": "Listed", "manifest": "NoInventory", "encodedList": "NoInventory"}
+    assert states["NoInventory"]["Type"] == "Fail"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"operation": "seal"}, "operation is 'seal'"),
         ({"operation": "re_encrypt"}, "give source_key with it"),
         ({"source_context": DEPARTMENT}, "neither with another operation"),
-        ({"destination": "Inbox", "destination_prefix": "in/out/"}, "would read what it writes"),
-        ({"reports": "Inbox", "prefix": ""}, "would read what it writes"),
+        ({"destination": "Inbox", "destination_prefix": "in/out/"}, "prefix and destination_prefix overlap"),
+        ({"destination": "Inbox", "destination_prefix": ""}, "prefix and destination_prefix overlap"),
+        ({"reports": "Inbox", "prefix": ""}, "prefix and reports_prefix overlap"),
+        ({"reports": "Inbox", "reports_prefix": "", "prefix": "lists/"}, "prefix and reports_prefix overlap"),
+        ({"reports": "Vault", "destination_prefix": "bulk/"}, "destination_prefix and reports_prefix overlap"),
+        ({"concurrency": 0}, "concurrency is 0: give 1 to 10000"),
         ({"prefix": "team-?/"}, "has a wildcard of IAM policies"),
         ({"destination_prefix": "out*/"}, "has a wildcard of IAM policies"),
         ({"reports_prefix": "${aws:username}/"}, "has a wildcard of IAM policies"),

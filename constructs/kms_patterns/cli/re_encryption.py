@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -14,11 +15,13 @@ import click
 from botocore.exceptions import ClientError
 
 from kms_patterns.cli.failures import Failed, errors_explained, written_by_others
+from kms_patterns.cli.still_needed import uploads
 from kms_patterns.local.aws_session import reach_s3_control
 from kms_patterns.policy.prices import OF_A_BATCH_JOB, OF_A_BULK_RUN
 
 _WAITING, _ENDED = {"Suspended"}, {"Complete", "Failed", "Cancelled"}
 _SHOWN: Final = 20
+_COLONS: Final = 5
 
 _profile = click.option("--profile", help="An AWS profile. Defaults to the environment's credentials.")
 
@@ -38,8 +41,10 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
     """Bring the objects of BUCKET under a key by an S3 Batch Operations job, without moving their data.
 
     S3 lists the objects first; the job waits until its number of objects and its cost are confirmed. Objects that S3
-    cannot update are listed with its reason; the status is 1 if there are any.
+    cannot update are listed with its reason, and uploads in progress counted; the status is 1 if there are any.
     """
+    if given["role"].count(":") < _COLONS:
+        raise click.UsageError(f"--role {given['role']} is not the ARN of a role: give the whole ARN")
     with errors_explained():
         session = reach_s3_control(boto3.Session(profile_name=given["profile"], region_name=given["region"]))
         jobs, account = session.client("s3control"), given["role"].split(":")[4]
@@ -50,7 +55,13 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
             raise click.ClickException(f"job {name} is {found['Status']}: {_reasons(found)}")
         many = found["ProgressSummary"]["TotalNumberOfTasks"]
         click.echo(f"{many:,} objects, about ${cost(many):,.2f} (https://aws.amazon.com/s3/pricing/, us-east-1)")
-        if dry_run or not (yes or click.confirm("Update them?")):
+        if pending := uploads(session.client("s3"), bucket):
+            click.echo(f"{pending:,} uploads in progress end under the key they began with: run it again", err=True)
+        agreed = yes and not dry_run
+        if not (yes or dry_run):
+            with suppress(click.Abort):
+                agreed = click.confirm("Update them?")
+        if not agreed:
             jobs.update_job_status(AccountId=account, JobId=name, RequestedJobStatus="Cancelled")
             click.echo(f"job {name} is cancelled, nothing was changed")
             return
@@ -69,7 +80,7 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
     listed, tasks, failed = outcomes.total(), counts["TotalNumberOfTasks"], counts["NumberOfTasksFailed"]
     if listed != tasks:
         click.echo(f"The report lists {listed:,} of {tasks:,} objects: what became of the others is unknown.", err=True)
-    if found["Status"] != "Complete" or failed or listed != tasks or set(outcomes) - {"succeeded"}:
+    if pending or found["Status"] != "Complete" or failed or listed != tasks or set(outcomes) - {"succeeded"}:
         raise SystemExit(1)
 
 
@@ -80,7 +91,8 @@ def job(bucket: str, *, key: str, role: str, reports: str, only: str | None, **_
     that cannot be updated.
     """
     _arn, partition, _iam, _region, account, *_rest = role.split(":")
-    place, _slash, prefix = reports.removeprefix("s3://").partition("/")
+    place, _slash, prefix = reports.removeprefix("s3://").rstrip("/").partition("/")
+    prefix += "/" if prefix else ""
     where = f"arn:{partition}:s3:::{place}"
     kind = {"SSES3": {}} if only == "sse-s3" else {"SSEKMS": {"KmsKeyArn": only}}
     chosen = {"Filter": {"MatchAnyObjectEncryption": [kind]}} if only else {}

@@ -89,12 +89,12 @@ def counted(s3: Any, bucket: str, arn: str) -> Counter[str]:
     ``default`` is 1 if the bucket encrypts new objects under the key, or if that cannot be told.
     """
     # An upload that ends while the versions are listed may be in neither list; it was in progress before.
-    counts: Counter[str] = Counter(uploads=_uploads(s3, bucket), default=_may_be_default(s3, bucket, arn))
+    counts: Counter[str] = Counter(uploads=uploads(s3, bucket), default=_may_be_default(s3, bucket, arn))
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         for page in pages:
             counts.update(threads.map(partial(_look, s3, bucket, arn), page.get("Versions", [])))
-    counts["uploads"] = max(counts["uploads"], _uploads(s3, bucket))
+    counts["uploads"] = max(counts["uploads"], uploads(s3, bucket))
     return counts
 
 
@@ -147,7 +147,8 @@ def inventoried(s3: Any, bucket: str, rows: Iterator[Mapping[str, str]], arn: st
     return counts
 
 
-def _uploads(s3: Any, bucket: str) -> int:
+def uploads(s3: Any, bucket: str) -> int:
+    """Return the number of uploads in progress, which end under the key that they began with."""
     pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
     return sum(len(page.get("Uploads", [])) for page in pages)
 

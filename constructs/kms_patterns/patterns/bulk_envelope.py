@@ -106,7 +106,7 @@ class BulkEnvelope(FunctionPattern):
         )
         work.claim_keys(self)
         check_prefix("inventory_prefix", inventory_prefix)
-        concurrency = concurrency or asl.concurrency_within(kms_requests_per_second, function_concurrency, work.calls)
+        computed = asl.concurrency_within(kms_requests_per_second, function_concurrency, work.calls)
         self._reports, self._reports_prefix = reports, reports_prefix
         self._batch = self._function("Batch", work.description, work.variables, handler=operation)
         work.grant(self._batch.role)
@@ -133,7 +133,7 @@ class BulkEnvelope(FunctionPattern):
             prefix=prefix,
             reports_prefix=reports_prefix,
             objects_per_batch=objects_per_batch,
-            concurrency=concurrency,
+            concurrency=computed if concurrency is None else concurrency,
             tolerated_failure_percentage=tolerated_failure_percentage,
         )
         machine = stepfunctions.CfnStateMachine(

@@ -24,6 +24,7 @@ from kms_runtime.handlers.outcome import LOG, defect, logged
 from kms_runtime.handlers.settings import Settings, kms_client, required_variable, s3_client
 from kms_runtime.handlers.validation import Event, Response, validator
 from kms_runtime.keyrings.kms import KmsKeyring
+from kms_runtime.message.header import MessageResult
 from kms_runtime.s3 import S3Object
 from kms_runtime.s3.latest import current_etag
 from kms_runtime.s3.marked_objects import Brought, BulkTransfer, bring
@@ -65,13 +66,15 @@ class _Operation:
 @logged("BulkEncrypt")
 def encrypt(event: Event, context: _Context) -> Response:
     """Encrypt the objects of a batch; ObjectsFailed, after all were tried, says which failed and why."""
-    return _run(event, context, _Operation(_encryption, lambda name: name + ENCRYPTED_SUFFIX, calls=1))
+    made = partial(_of_messages, "encrypt", encrypt_message, message_size)
+    return _run(event, context, _Operation(made, lambda name: name + ENCRYPTED_SUFFIX, calls=1))
 
 
 @logged("BulkDecrypt")
 def decrypt(event: Event, context: _Context) -> Response:
     """Decrypt the objects of a batch; ObjectsFailed, after all were tried, says which failed and why."""
-    return _run(event, context, _Operation(_decryption, _without_suffix, calls=1))
+    made = partial(_of_messages, "decrypt", decrypt_message, int)
+    return _run(event, context, _Operation(made, _without_suffix, calls=1))
 
 
 @logged("BulkReEncrypt")
@@ -86,18 +89,11 @@ def report(event: Event, context: _Context) -> Response:
     return run_report(_results(event), lambda: context.get_remaining_time_in_millis() > MARGIN, s3_client=s3_client())
 
 
-def _encryption() -> BulkTransfer:
+def _of_messages(operation: str, run: Callable[..., MessageResult], size: Callable[[int], int]) -> BulkTransfer:
     settings = Settings.read(os.environ)
     keyring = KmsKeyring(settings.key_arn, kms_client=kms_client())
-    run = partial(encrypt_message, keyring=keyring, encryption_context=settings.fixed_context)
-    return BulkTransfer(run, message_size, _described("encrypt", settings))
-
-
-def _decryption() -> BulkTransfer:
-    settings = Settings.read(os.environ)
-    keyring = KmsKeyring(settings.key_arn, kms_client=kms_client())
-    run = partial(decrypt_message, keyring=keyring, encryption_context=settings.fixed_context)
-    return BulkTransfer(run, int, _described("decrypt", settings))
+    bound = partial(run, keyring=keyring, encryption_context=settings.fixed_context)
+    return BulkTransfer(bound, size, _described(operation, settings))
 
 
 def _re_encryption() -> BulkTransfer:
@@ -138,7 +134,8 @@ def _run(event: Event, context: _Context, operation: _Operation) -> Response:
         try:
             return bring(*_places(name(key), operation.renamed), transfer, s3_client=s3_client())
         except KmsRuntimeError as error:
-            return error.code, str(error)[:_REASON]
+            # The key is known: without it, AWS's error fits behind a long one.
+            return error.code, (str(error).partition(f"/{key}: ")[2] or str(error))[:_REASON]
         except Exception as error:  # noqa: BLE001 - a defect met in one object must not keep the others from running
             LOG.error("object failed", extra={"sourceKey": key} | defect(error))
             return type(error).__name__, "unexpected: see the function's log"

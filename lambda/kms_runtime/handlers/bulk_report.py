@@ -23,11 +23,12 @@ from kms_runtime.s3.latest import current_etag
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-EXAMPLES: Final = 50
-"""Failures that the report shows; the lists have all."""
+EXAMPLES: Final = 20
+"""Failures that the report shows; the lists have all. A key of controls takes 6 KiB of what goes to the next call."""
 _READ: Final = 1024 * 1024
 _LIST_SIZE: Final = 50 * 1024**3
 _COUNTS: Final = ("written", "foundWritten", "bytes", "kmsCalls", "seconds")
+_REPORTED: Final = (*_COUNTS[:-1], "batches", "failedBatches")
 
 
 @dataclass
@@ -147,22 +148,17 @@ def _add(child: Mapping[str, Any], sums: _Sums, failed: "_FailedList") -> None:
 
 def _failures(child: Mapping[str, Any], many: int, sums: _Sums) -> Iterator[tuple[int, str, str]]:
     code = child.get("Error") or child["Status"]
-    message = _told(child) if code == "ObjectsFailed" else None
+    try:
+        message = json.loads(json.loads(child["Cause"])["errorMessage"]) if code == "ObjectsFailed" else None
+    except ValueError:
+        # Step Functions kept only a part.
+        message = None
     if message is None:
         # Killed, throttled or not started: nothing is known of the single objects, and the next run looks at each.
         yield from ((number, code, "the whole batch") for number in range(many))
         return
     sums.counts.update(message["summary"])
     yield from (tuple(entry) for entry in message["failures"])
-
-
-def _told(child: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a batch told of its objects; None if Step Functions kept only a part of it."""
-    try:
-        found: dict[str, Any] = json.loads(json.loads(child["Cause"])["errorMessage"])
-    except ValueError:
-        return None
-    return found
 
 
 class _FailedList:
@@ -181,7 +177,7 @@ class _FailedList:
         """Write one key."""
         if self._sink is None:
             self._sink = S3Sink(self._place, expected_size=_LIST_SIZE, s3_client=self._s3)
-            self._sink.write(_line("EncodedKey" if encoded else "Key"))
+            self._sink.write(b"EncodedKey\n" if encoded else b"Key\n")
         self._sink.write(_line(key))
 
     def __enter__(self) -> "_FailedList":
@@ -195,9 +191,13 @@ class _FailedList:
             self._sink.abort()
 
 
-def _line(value: str) -> bytes:
+def _line(key: str) -> bytes:
+    """Return a line from which Step Functions reads this very key: it removes a backslash that is not repeated.
+
+    See https://docs.aws.amazon.com/step-functions/latest/dg/example-csv-parse-dist-map.html
+    """
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow([value])
+    csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow([key.replace("\\", r"\\")])
     return line.getvalue().encode()
 
 
@@ -209,16 +209,11 @@ def _report(execution: Mapping[str, Any], sums: _Sums, *, stopped: bool) -> dict
         "endedAt": datetime.now(UTC).isoformat(timespec="seconds"),
         "stopped": stopped,
         "objects": counts["written"] + counts["foundWritten"] + failed,
-        "written": counts["written"],
-        "foundWritten": counts["foundWritten"],
         "failed": failed,
         "failures": dict(sums.failures.most_common()),
         "examples": sums.examples,
         "failedLists": sums.lists,
-        "bytes": counts["bytes"],
-        "kmsCalls": counts["kmsCalls"],
-        "batches": counts["batches"],
-        "failedBatches": counts["failedBatches"],
+        **{name: counts[name] for name in _REPORTED},
         "functionSeconds": round(counts["seconds"], 3),
         "dollars": _dollars(counts),
     }

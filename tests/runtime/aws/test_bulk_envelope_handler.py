@@ -1,5 +1,7 @@
 """The bulk functions: each object once for each state of its source, failures by place, the report of a run."""
 
+import csv
+import io
 import json
 import re
 from types import SimpleNamespace
@@ -345,7 +347,7 @@ def test_report_counts_every_object_once_however_many_calls_it_takes(s3, run, ca
         "AWS KMS": 6, "Amazon S3": 5 + 3 * 5 + 2 * 3, "AWS Step Functions": 5, "AWS Lambda": 4.5 + 5, "total": 46.5,
     }  # fmt: skip
     lists = "".join(s3.latest("reports", key).decode() for key in found["failedLists"])
-    assert lists.replace("Key\n", "") == '"in/""<e>"","\nin/f\nin/g\n'
+    assert lists.replace("Key\n", "") == '"in/""<e>"","\n"in/f"\n"in/g"\n'
     page = s3.latest("reports", "bulk/reports/run-1/report.html").decode()
     assert "in/&quot;&lt;e&gt;&quot;," in page
     assert re.search(r"<b>|<e>", page) is None
@@ -364,7 +366,27 @@ def test_keys_of_an_inventory_go_into_a_list_that_a_run_of_plain_keys_cannot_tak
     s3.put("reports", "bulk/results/1/FAILED_0.json", json.dumps(killed).encode())
     reported(run)
     (key,) = json.loads(s3.latest("reports", "bulk/reports/run-1/report.json"))["failedLists"]
-    assert s3.latest("reports", key) == b"EncodedKey\nin/a+b\nin/%C3%A4\n"
+    assert s3.latest("reports", key) == b'EncodedKey\n"in/a+b"\n"in/%C3%A4"\n'
+
+
+def test_list_of_failed_keys_names_the_very_keys_to_step_functions():
+    keys = ["a\\b", 'q"\\', "c\rr", "n\nl", " space ", "\\\\"]
+    text = b"".join(map(bulk_report._line, keys)).decode()
+    # As Step Functions reads CSV: it removes a backslash and keeps what follows.
+    assert [row for (row,) in csv.reader(io.StringIO(text, newline=""), escapechar="\\")] == keys
+
+
+def test_reason_of_a_failure_is_told_behind_a_long_key(s3, monkeypatch):
+    archived = "in/" + "k" * 900
+
+    def refusing(**request):
+        raise s3._error(403, "InvalidObjectState", "GetObject")
+
+    monkeypatch.setattr(s3, "get_object", refusing)
+    with pytest.raises(ObjectsFailed) as caught:
+        bulk_envelope.encrypt(batch(archived), TIME)
+    ((_, code, reason),) = json.loads(str(caught.value))["failures"]
+    assert (code, reason.startswith("InvalidObjectState")) == ("SourceNotReadable", True)
 
 
 def test_stopped_map_run_is_reported_and_never_a_success(s3, run):
@@ -405,8 +427,8 @@ def test_batch_whose_cause_was_cut_off_counts_as_failed_as_a_whole():
 
 def test_report_stays_small_enough_to_go_through_the_state_machine():
     sums = bulk_report._Sums()
-    for number in range(10_000):
-        sums.fail("k" * 1000 + str(number), "AccessDenied", "r" * 160)
+    for _ in range(10_000):
+        sums.fail("\x01" * 1024, "AccessDenied", "r" * 160)
     assert len(json.dumps(vars(sums))) < 262_144 / 2
 
 

@@ -87,6 +87,11 @@ class BulkDefinition:
         paths = {label: (kind, f"$$.Execution.Input.{name}") for label, (kind, name) in inputs.items()}
         maps = {label: self._map(label, self._file(*of)) for label, of in paths.items()}
         sources = [{"Variable": path, "IsPresent": True, "Next": label} for label, (_kind, path) in paths.items()]
+        if not self.inventory_bucket:
+            # Not taken for a listing.
+            unread = (f"$$.Execution.Input.{name}" for name in ("manifest", "encodedList"))
+            sources += [{"Variable": path, "IsPresent": True, "Next": "NoInventory"} for path in unread]
+            maps["NoInventory"] = {"Type": "Fail", "Error": "NoInventory", "Cause": "BulkEnvelope was given none."}
         return {
             "Comment": "Objects in batches through a function of the data plane, then a report",
             "StartAt": "Source",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final, Literal, get_args
 
 from aws_cdk import aws_iam, aws_s3
@@ -73,15 +74,22 @@ class BulkWork:
                 "source_key and source_context are those of the messages that re_encrypt reads: give source_key with "
                 "it, and neither with another operation"
             )
-        read, prefix = self.source
-        places = {"prefix": prefix, "destination_prefix": self.destination[1], "reports_prefix": self.reports[1]}
-        for name, below in places.items():
+        written = {
+            "prefix": (self.source, [""]),
+            "destination_prefix": (self.destination, [""]),
+            "reports_prefix": (self.reports, ["lists/", "reports/", "results/"]),
+        }
+        places = [
+            (name, bucket.bucket_arn, [below + part for part in parts])
+            for name, ((bucket, below), parts) in written.items()
+        ]
+        for name, ((_bucket, below), _parts) in written.items():
             check_prefix(name, below)
-        for name, (bucket, below) in (("destination", self.destination), ("reports", self.reports)):
-            if bucket.bucket_arn == read.bucket_arn and below.startswith(prefix):
+        for (one, first, its), (other, second, ours) in combinations(places, 2):
+            if first == second and any(it.startswith(our) or our.startswith(it) for it in its for our in ours):
                 raise ValueError(
-                    f"{name} is in the source bucket below the prefix {prefix!r}, so that the run would read what it "
-                    f"writes: give {name} another bucket, or a prefix outside of it"
+                    f"{one} and {other} overlap in one bucket, so that the run would read or replace what it writes: "
+                    f"give another bucket, or a prefix of which neither begins the other"
                 )
 
     @property
