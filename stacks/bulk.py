@@ -34,7 +34,6 @@ class BulkStack(ReferenceStack):
 
     def __init__(self, scope: Construct, *, lifecycle: KeyLifecycle, env: cdk.Environment) -> None:
         super().__init__(scope, lifecycle=lifecycle, env=env)
-        # Not state_machine_key: its deployment statement repeats DescribeKey, and nothing here may be excess.
         old, storage, content, logs = (
             EncryptionKey(self, f"{name}Key", alias=f"bulk/{name.lower()}", lifecycle=lifecycle)
             for name in ("Old", "Storage", "Content", "Logs")
@@ -55,6 +54,7 @@ class BulkStack(ReferenceStack):
             encryption_context=DEPARTMENT,
             inventory=reports,
             inventory_prefix="inventory/",
+            state_machine_key=logs,
             options=FunctionOptions(log_group_key=logs),
         )
         jobs = reports_of_jobs(self, lifecycle)

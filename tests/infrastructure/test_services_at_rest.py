@@ -83,6 +83,10 @@ def cluster(stack, key):
     return aws_rds.DatabaseCluster(stack, "It", engine=engine, vpc=vpc, writer=writer, storage_encryption_key=key)
 
 
+def stream(stack, key):
+    return aws_kinesis.Stream(stack, "It", encryption_key=key)
+
+
 def file_system(stack, key):
     return aws_efs.FileSystem(stack, "It", vpc=aws_ec2.Vpc(stack, "Vpc"), kms_key=key)
 
@@ -104,7 +108,6 @@ CREATED = {
     "aurora": (cluster, "rds", True),
     "efs": (file_system, "elasticfilesystem", True),
     "backup": (lambda stack, key: aws_backup.BackupVault(stack, "It", encryption_key=key), "backup", True),
-    "kinesis": (lambda stack, key: aws_kinesis.Stream(stack, "It", encryption_key=key), "kinesis", False),
     "secret": (
         lambda stack, key: secretsmanager.Secret(stack, "It", encryption_key=key),
         "secretsmanager",
@@ -139,6 +142,8 @@ def test_role_that_deploys_may_create_the_resource_through_its_service_only(name
         lambda stack, key: s3.Bucket(stack, "It", encryption_key=key),
         lambda stack, key: sqs.Queue(stack, "It", encryption_master_key=key),
         lambda stack, key: sns.Topic(stack, "It", master_key=key),
+        # Its creator describes the key, as every role of the account may that IAM allows it.
+        stream,
     ],
 )
 def test_resource_that_uses_the_key_for_its_callers_needs_no_statement(make, stack, key, synth):
@@ -176,7 +181,7 @@ def test_key_under_several_resources_names_the_deploying_role_once_per_service(s
         (table, "grant_read_data", ["kms:Decrypt"]),
         (table, "grant_read_write_data", ["kms:Decrypt", "kms:GenerateDataKey"]),
         (table_v2, "grant_write_data", ["kms:Decrypt", "kms:GenerateDataKey"]),
-        (CREATED["kinesis"][0], "grant_read", ["kms:Decrypt"]),
+        (stream, "grant_read", ["kms:Decrypt"]),
         (CREATED["secret"][0], "grant_read", ["kms:Decrypt"]),
         (CREATED["secret"][0], "grant_write", ["kms:Encrypt", "kms:GenerateDataKey"]),
     ],
@@ -276,20 +281,20 @@ MADE = {
     "ebs": (
         volume,
         "ec2",
-        "Decrypt DescribeKey GenerateDataKeyWithoutPlaintext ReEncryptFrom ReEncryptTo",
+        "Decrypt GenerateDataKeyWithoutPlaintext ReEncryptFrom ReEncryptTo",
         "Decrypt GenerateDataKeyWithoutPlaintext CreateGrant ReEncryptFrom ReEncryptTo",
     ),
     "redshift": (
         warehouse,
         "redshift",
-        "Decrypt DescribeKey GenerateDataKey",
+        "Decrypt GenerateDataKey",
         "Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey GenerateDataKeyWithoutPlaintext CreateGrant "
         "RetireGrant DescribeKey",
     ),
     "ecr": (
         lambda stack, key: aws_ecr.Repository(stack, "It", encryption_key=key),
         "ecr",
-        "DescribeKey RetireGrant",
+        "RetireGrant",
         "Decrypt GenerateDataKey DescribeKey RetireGrant CreateGrant",
     ),
 }
@@ -302,7 +307,8 @@ def test_role_that_deploys_may_create_it_through_its_service_and_mint_grants_for
 
     creating, minting = statements(synth(stack), deployer=True)
 
-    assert creating["Action"] == [f"kms:{action}" for action in creation.split()]
+    actions = creating["Action"]
+    assert ([actions] if isinstance(actions, str) else actions) == [f"kms:{it}" for it in creation.split()]
     assert (minting["Action"], minting["Condition"]["Bool"]) == (
         "kms:CreateGrant",
         {"kms:GrantIsForAWSResource": "true"},
@@ -349,7 +355,8 @@ def test_volume_under_an_imported_key_tells_the_owner_of_both(stack, role, synth
     synth(stack)
     attaching, creating, minting = key.owner_statements
     assert attaching["Action"] == minting["Action"] == ["kms:CreateGrant"]
-    assert creating["Action"] == [f"kms:{action}" for action in MADE["ebs"][2].split()]
+    # The owner is told all: what else the key policy allows is not known here.
+    assert sorted(creating["Action"]) == sorted(f"kms:{it}" for it in ["DescribeKey", *MADE["ebs"][2].split()])
 
 
 def connects(stack, key, user):
@@ -480,13 +487,13 @@ def test_arn_of_the_key_that_is_passed_on_as_data_is_not_pointed_out(stack, key)
         (
             lambda stack, key: aws_ec2.CfnInstance(stack, "It", block_device_mappings=[disk(key)]),
             "ec2",
-            {"kms:GenerateDataKeyWithoutPlaintext", "kms:Decrypt", "kms:DescribeKey"},
+            {"kms:GenerateDataKeyWithoutPlaintext", "kms:Decrypt"},
             True,
         ),
         (
             lambda stack, key: aws_rds.CfnDBInstance(stack, "It", performance_insights_kms_key_id=key.key_arn),
             "rds",
-            {"kms:GenerateDataKey", "kms:Decrypt", "kms:DescribeKey"},
+            {"kms:GenerateDataKey", "kms:Decrypt"},
             True,
         ),
         (
@@ -508,7 +515,7 @@ def test_arn_of_the_key_that_is_passed_on_as_data_is_not_pointed_out(stack, key)
                 stack, "It", delivery_stream_encryption_configuration_input={"keyArn": key.key_arn, "keyType": "C"}
             ),
             "firehose",
-            {"kms:GenerateDataKey", "kms:Decrypt", "kms:DescribeKey"},
+            {"kms:GenerateDataKey", "kms:Decrypt"},
             True,
         ),
     ],

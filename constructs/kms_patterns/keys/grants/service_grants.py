@@ -19,7 +19,7 @@ from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.acting_services import ENCRYPTION, SOURCE, ServiceUse
-from kms_patterns.policy.actions import CREATE_GRANT, RETIRE_GRANT
+from kms_patterns.policy.actions import ADMINISTRATION, CREATE_GRANT, RETIRE_GRANT
 from kms_patterns.policy.key_specs import MlKemSpec
 from kms_patterns.policy.services import SERVICES
 from kms_patterns.policy.statements import service_sid
@@ -169,8 +169,9 @@ class ServiceGrants(GrantRules):
                 f"its synthesizer does not name it: call allow_use_through({service!r}, role, create=True)"
             )
         through = when.via_service(use.host, self._region)
-        if use.creation:
-            self._writer.grant_elsewhere(arn, "Deployment", use.creation, through)
+        # What manages the key, such as DescribeKey, every role of the account may do that IAM allows it.
+        if creation := [operation for operation in use.creation if operation not in ADMINISTRATION]:
+            self._writer.grant_elsewhere(arn, "Deployment", creation, through)
         if use.creates_grants:
             grants = when.merge(when.aws_resource_grants(use.grant_operations), through)
             self._writer.grant_elsewhere(arn, "Deployment", [CREATE_GRANT], grants)

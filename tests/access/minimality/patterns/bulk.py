@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tests.access.minimality.world import (
     ADMINISTRATOR,
+    DEPLOYER,
     SSE,
     TLS,
     VIA_S3,
@@ -49,7 +50,29 @@ def scenarios() -> Iterator[Scenario]:
     yield from machine()
     yield from jobs()
     yield from operator()
+    yield from history()
     yield from log_groups(f"{STACK}/LogsKey")
+
+
+def history() -> Iterator[Scenario]:
+    """The state machine under its key: who runs, describes and deploys it, and no other machine."""
+    key, via = f"{STACK}/LogsKey", {"kms:ViaService": "states.any-region-1.amazonaws.com"}
+    mine, other = (
+        {"kms:EncryptionContext:aws:states:stateMachineArn": f"{ARN}:stateMachine:{name}"} for name in (NAME, "another")
+    )
+    deploying = {"aws:PrincipalArn": DEPLOYER}
+    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+        for who, context, allowed in (
+            (f"{STACK}/Bulk/Role", mine, True),
+            (f"{STACK}/Bulk/Role", other, False),
+            (ANY, mine, False),
+            (ADMINISTRATOR, {**via, **mine, **deploying}, True),
+            (ADMINISTRATOR, {**mine, **deploying}, False),
+            (ADMINISTRATOR, {**via, **mine}, False),
+        ):
+            yield Scenario(who, action, key, allowed=allowed, context=context)
+    for context, allowed in (({**via, **mine}, True), (mine, False), ({**via, **other}, False)):
+        yield Scenario(f"{STACK}/OperatorRole", "kms:Decrypt", key, allowed=allowed, context=context)
 
 
 def under_the_key() -> Iterator[Scenario]:
