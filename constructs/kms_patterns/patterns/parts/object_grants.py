@@ -55,9 +55,7 @@ class ObjectGrants(_Base):
             objects_key_pattern: Objects that may be written, such as ``inbox/*``.
         """
         use = actions.UPLOAD_IN_PARTS if multipart else actions.UPLOAD
-        return self.grant_objects(
-            grantee, use.and_also(actions.S3_TAGS_WRITTEN) if tags else use, [objects_key_pattern]
-        )
+        return self.grant_use(grantee, use.and_also(actions.S3_TAGS_WRITTEN) if tags else use, [objects_key_pattern])
 
     def grant_download(
         self,
@@ -77,7 +75,7 @@ class ObjectGrants(_Base):
         """
         use = actions.DOWNLOAD_VERSIONS if versions else actions.DOWNLOAD
         read_tags = actions.S3_TAGS_READ if versions else actions.S3_TAGS_READ[:1]
-        return self.grant_objects(grantee, use.and_also(read_tags) if tags else use, [objects_key_pattern])
+        return self.grant_use(grantee, use.and_also(read_tags) if tags else use, [objects_key_pattern])
 
     def grant_list(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow ``s3:ListBucket``. Without it S3 responds with 403, not 404, for an object that is missing."""
@@ -89,11 +87,11 @@ class ObjectGrants(_Base):
 
     def grant_read(self, identity: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
         """Allow to list the bucket and to read objects and their versions; :meth:`grant_download` is narrower."""
-        return self.grant_objects(identity, actions.CDK_READ, [objects_key_pattern or "*"])
+        return self.grant_use(identity, actions.CDK_READ, [objects_key_pattern or "*"])
 
     def grant_put(self, identity: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
         """Allow uploads, also in parts, and to see those in progress; :meth:`grant_upload` is narrower."""
-        return self.grant_objects(identity, actions.CDK_PUT, [objects_key_pattern or "*"])
+        return self.grant_use(identity, actions.CDK_PUT, [objects_key_pattern or "*"])
 
     def grant_write(
         self,
@@ -110,7 +108,7 @@ class ObjectGrants(_Base):
             self._refuse(
                 f"allowed_action_patterns {list(allowed_action_patterns)}", "call grant_upload or grant_delete"
             )
-        return self.grant_objects(identity, actions.CDK_WRITE, [objects_key_pattern or "*"])
+        return self.grant_use(identity, actions.CDK_WRITE, [objects_key_pattern or "*"])
 
     def grant_read_write(self, identity: iam.IGrantable, objects_key_pattern: Any = None) -> iam.Grant:
         """Allow what :meth:`grant_read` and :meth:`grant_write` do."""
@@ -133,9 +131,7 @@ class ObjectGrants(_Base):
         needed = [act for act in actions.narrow(acts) if act in (actions.GENERATE_DATA_KEY, actions.DECRYPT)]
         return iam.GrantOnKeyResult(grant=self._grant_kms(grantee, needed))
 
-    def grant_objects(
-        self, grantee: iam.IGrantable, use: actions.ObjectUse, patterns: Sequence[str] = ("*",)
-    ) -> iam.Grant:
+    def grant_use(self, grantee: iam.IGrantable, use: actions.ObjectUse, patterns: Sequence[str] = ("*",)) -> iam.Grant:
         """Allow one use of the objects that match one of ``patterns``: in S3, and of the key through S3."""
         through_s3 = self._grant_kms(grantee, use.kms, patterns)
         grant = self._grant_s3(grantee, use.objects, [f"/{pattern}" for pattern in patterns]).combine(through_s3)
@@ -166,9 +162,7 @@ class ObjectGrants(_Base):
         home = Stack.of(principal) if hasattr(principal, "node") else self.stack
         if home.node.path == self.stack.node.path:
             return self.bucket_arn
-        child = self.node.default_child
-        name = child.bucket_name if isinstance(child, s3.CfnBucket) else None
-        if name and not Token.is_unresolved(name):
+        if name := _literal_name(self):
             return home.format_arn(
                 service="s3", region="", account="", resource=name, arn_format=ArnFormat.NO_RESOURCE_NAME
             )
@@ -196,7 +190,7 @@ def grant_objects(
         objects: Keys of the objects, or patterns of them.
     """
     if isinstance(bucket, ObjectGrants):
-        bucket.grant_objects(grantee, use, objects).assert_success()
+        bucket.grant_use(grantee, use, objects).assert_success()
         return
     arns = [bucket.arn_for_objects(pattern) for pattern in objects]
     iam.Grant.add_to_principal_or_resource(
@@ -215,15 +209,19 @@ def _report_other_account(
     account = grantee.grant_principal.principal_account
     if not account or Token.is_unresolved(account) or account == bucket.stack.account:
         return
-    child = bucket.node.default_child
-    name = child.bucket_name if isinstance(child, s3.CfnBucket) else None
-    known = name is not None and not Token.is_unresolved(name)
-    arn = f"arn:{bucket.stack.partition}:s3:::{name}" if known else bucket.bucket_arn
+    name = _literal_name(bucket)
+    arn = f"arn:{bucket.stack.partition}:s3:::{name}" if name else bucket.bucket_arn
     document = {"Effect": "Allow", "Action": list(allowed), "Resource": [f"{arn}{part}" for part in below]}
     Annotations.of(bucket).add_info(
         f"{_path(grantee)} is in account {account}: the bucket policy names it, its own policy must allow the same, or "
         f"S3 responds with AccessDenied. Add there:\n{json.dumps(literal(document, bucket.stack), indent=2)}"
     )
+
+
+def _literal_name(bucket: s3.Bucket) -> str | None:
+    child = bucket.node.default_child
+    name = child.bucket_name if isinstance(child, s3.CfnBucket) else None
+    return None if Token.is_unresolved(name) else name
 
 
 def _path(grantee: iam.IGrantable) -> str:
