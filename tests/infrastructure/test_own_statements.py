@@ -524,8 +524,7 @@ def test_stacks_of_one_name_in_two_regions_are_told_apart(two_regions, role):
 def test_wildcard_of_the_aws_cdk_needs_the_exact_actions_behind_it_only(stack, key, role, synth):
     """A task of AWS Step Functions that sends to an encrypted queue has kms:Decrypt and kms:GenerateDataKey*."""
     user = role("User")
-    asked = ["kms:Decrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
-    user.add_to_policy(iam.PolicyStatement(actions=asked, resources=[key.key_arn]))
+    user.add_to_policy(iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey*"], resources=[key.key_arn]))
     with pytest.raises(RuntimeError, match="allows Stack/User kms:Decrypt, kms:GenerateDataKey, which"):
         synth(stack)
 
@@ -534,10 +533,11 @@ def test_wildcard_of_the_aws_cdk_needs_the_exact_actions_behind_it_only(stack, k
     synth(stack)
 
 
-def test_handwritten_re_encryption_beside_a_grant_to_decrypt_is_refused(stack, key, role, synth):
+@pytest.mark.parametrize("more", [[], ["kms:GenerateDataKey*"], ["kms:Encrypt", "kms:GenerateDataKey*"]])
+def test_handwritten_re_encryption_beside_a_grant_is_refused(more, stack, key, role, synth):
     user = role("User")
-    user.add_to_policy(iam.PolicyStatement(actions=["kms:Decrypt", "kms:ReEncrypt*"], resources=[key.key_arn]))
-    key.grant_decrypt(user)
+    user.add_to_policy(iam.PolicyStatement(actions=["kms:Decrypt", "kms:ReEncrypt*", *more], resources=[key.key_arn]))
+    key.grant_operations(user, "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey")
 
     with pytest.raises(RuntimeError, match=r"allows Stack/User kms:ReEncryptFrom, kms:ReEncryptTo, which"):
         synth(stack)

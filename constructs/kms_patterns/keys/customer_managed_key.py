@@ -15,12 +15,13 @@ from kms_patterns.keys.environment import home_of, note_made, note_path, path_of
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.grant_writer import GrantWriter
-from kms_patterns.keys.grants.key_policy import KeyPolicy, OwnStatement
+from kms_patterns.keys.grants.key_policy import KeyPolicy, OwnStatement, Replication, guardrails, management
 from kms_patterns.keys.grants.policy_checks import check_callers_statement
 from kms_patterns.keys.grants.service_grants import ServiceGrants
 from kms_patterns.keys.key_options import KeyAccess, KeyLifecycle, PrimaryKeyOptions, removal_policy
 from kms_patterns.keys.key_properties import (
     check_description,
+    check_key_spec,
     check_pending_window,
     check_perimeter,
     check_protection,
@@ -29,9 +30,7 @@ from kms_patterns.keys.key_properties import (
     check_tags,
     scoped_alias,
 )
-from kms_patterns.keys.spec_checks import check_key_spec
-from kms_patterns.keys.starting_policy import Replication, guardrails, management
-from kms_patterns.keys.synth.synth_checks import check_at_synth, note_alias
+from kms_patterns.keys.synth.synth_checks import check_at_synth
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.key_specs import MlKemSpec, MlKemUsage
 from kms_patterns.policy.statements import Document, account_administration, account_use
@@ -212,7 +211,6 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         else:
             alias = super().add_alias(name)
         self._alias_names.add(name)
-        note_alias(self, name)
         alias.apply_removal_policy(RemovalPolicy.DESTROY)
         return alias
 

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from aws_cdk import Duration, Stack, Token
+from aws_cdk import aws_kms as kms
+from constructs import Construct
 
-from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.errors import KeyConfigurationError, RegionUnsupported
 from kms_patterns.keys.key_options import KeyLifecycle
 from kms_patterns.policy.guardrails import is_account, is_organization
+from kms_patterns.policy.key_specs import ALGORITHMS, CHINA_ONLY, OUTSIDE_CHINA, MlKemSpec, MlKemUsage
 
 _ALIAS: Final = re.compile(r"[a-zA-Z0-9/_-]{1,250}")
 _ALIAS_PREFIX: Final = "alias/"
@@ -202,4 +205,46 @@ def _check_days(name: str, duration: Duration | None, allowed: range) -> None:
         raise KeyConfigurationError(
             f"{name} is {days:g} days: KMS takes whole days from {allowed.start} to {allowed.stop - 1} "
             f"(ValidationException); give {allowed.start} to {allowed.stop - 1} days"
+        )
+
+
+def check_key_spec(
+    scope: Construct, spec: kms.KeySpec | MlKemSpec, usage: kms.KeyUsage | MlKemUsage, *, symmetric: bool
+) -> None:
+    """Check that keys of this spec have this usage, in this Region.
+
+    Args:
+        scope: Where the key will be.
+        spec: Key spec.
+        usage: Key usage.
+        symmetric: Whether the type of key is the symmetric encryption key, which shares its usage with RSA.
+
+    Raises:
+        KeyConfigurationError: KMS would refuse it at deployment (ValidationException, UnsupportedOperationException).
+
+    See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
+    """
+    allowed = [name for name in ALGORITHMS[usage.value] if (name == "SYMMETRIC_DEFAULT") is symmetric]
+    if spec.value not in allowed:
+        raise KeyConfigurationError(
+            f"key_spec {spec.value} with key usage {usage.value}: KMS has none of this type (ValidationException); "
+            f"give one of {', '.join(allowed)}"
+        )
+    if spec.value in CHINA_ONLY | OUTSIDE_CHINA:
+        _check_china(spec.value, Stack.of(scope).region)
+
+
+def _check_china(spec: str, region: str) -> None:
+    if Token.is_unresolved(region):
+        return
+    in_china = region.startswith("cn-")
+    if spec in OUTSIDE_CHINA and in_china:
+        raise RegionUnsupported(
+            f"key_spec {spec} in {region}: the China Regions do not support it (UnsupportedOperationException); use a "
+            "KeyAgreementKey there, or deploy to another Region"
+        )
+    if spec in CHINA_ONLY and not in_china:
+        raise RegionUnsupported(
+            f"key_spec {spec} in {region}: only the China Regions support it (UnsupportedOperationException); "
+            "give another spec, or deploy to cn-north-1 or cn-northwest-1"
         )

@@ -13,8 +13,7 @@ from kms_patterns.keys.asymmetric_keys import KeyAgreementKey, KeyEncapsulationK
 from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.key_options import KeyLifecycle
 from kms_patterns.patterns.parts.event_rules import StackDeployedRule
-from kms_patterns.patterns.parts.function_address import FunctionAddress
-from kms_patterns.patterns.parts.function_pattern import FunctionPattern
+from kms_patterns.patterns.parts.function_pattern import FunctionAddress, FunctionPattern
 from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.patterns.parts.public_key_checks import (
     check_algorithms,

@@ -10,7 +10,7 @@ from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import SigningKey
 from kms_patterns.keys.imported.imported_types import ImportedMacKey
 from kms_patterns.keys.symmetric_keys import MacKey
-from kms_patterns.patterns.parts.function_address import FunctionAddress
+from kms_patterns.patterns.parts.function_pattern import FunctionAddress
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
 from kms_patterns.patterns.parts.token_functions import TOKEN_ALGORITHMS, TokenFunctions, check_time
 

@@ -145,31 +145,38 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
 
 BY_DEPLOYMENT: Final = "s3-sources"
 """Row of what the role that deploys reads from a bucket to create a resource."""
-WITHOUT_KEY: Final = ""
+WITHOUT_KEY: Final[Mapping[str, str]] = {
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+    # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+    # https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/enable-access-logs.html
+    "logs": "AWS writes such logs to buckets under SSE-S3 alone, so they would be lost, or the creation fails",
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging-legacy-s3.html
+    "legacy-logs": "CloudFront's legacy logs need ACLs, which an EncryptedBucket does not have, and a key policy "
+    "statement for delivery.logs.amazonaws.com with kms:GenerateDataKey and kms:Decrypt and no condition on a source, "
+    "which the logs of every account would meet (confused deputy)",
+}
+"""Logs that no key of this package serves -> why."""
 NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "AWS::ApiGateway::RestApi": {"bodyS3Location": BY_DEPLOYMENT},
     "AWS::ApiGatewayV2::Api": {"bodyS3Location": BY_DEPLOYMENT},
-    "AWS::CloudFront::Distribution": {"distributionConfig.logging": WITHOUT_KEY},
+    "AWS::CloudFront::Distribution": {"distributionConfig.logging": "legacy-logs"},
     "AWS::CloudWatch::Alarm": {"": "cloudwatch"},
     "AWS::CloudWatch::CompositeAlarm": {"": "cloudwatch"},
     "AWS::CloudTrail::Trail": {"": "cloudtrail"},
     "AWS::DynamoDB::Table": {"importSourceSpecification": BY_DEPLOYMENT},
     "AWS::EC2::FlowLog": {"": "delivery.logs"},
-    "AWS::ElasticLoadBalancing::LoadBalancer": {"accessLoggingPolicy": WITHOUT_KEY},
+    "AWS::ElasticLoadBalancing::LoadBalancer": {"accessLoggingPolicy": "logs"},
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": {"loadBalancerAttributes": "logs"},
     "AWS::Events::Rule": {"targets": "events"},
     "AWS::Lambda::Function": {"code": BY_DEPLOYMENT},
     "AWS::Lambda::LayerVersion": {"content": BY_DEPLOYMENT},
-    "AWS::S3::Bucket": {"inventoryConfigurations": "s3", "loggingConfiguration": WITHOUT_KEY},
+    "AWS::S3::Bucket": {"inventoryConfigurations": "s3", "loggingConfiguration": "logs"},
     "AWS::SES::ReceiptRule": {"rule": "ses"},
     "AWS::SNS::Subscription": {"endpoint": "sns"},
     "AWS::StepFunctions::StateMachine": {"definitionS3Location": BY_DEPLOYMENT},
     "AWS::Synthetics::Canary": {"code": BY_DEPLOYMENT},
-    "Custom::S3BucketNotifications": {"NotificationConfiguration": "s3"},
+    "Custom::S3BucketNotifications": {"notificationConfiguration": "s3"},
 }
-"""CloudFormation type -> property that names topics, queues or buckets, empty for all -> row of their user.
-
-Without a row, for logs that AWS writes to no bucket under a key that names its users:
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html,
-https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging-legacy-s3.html and
-https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/enable-access-logs.html
-"""
+"""CloudFormation type -> property that names topics, queues or buckets, empty for all -> row of their user."""
+BUCKETS_BY_NAME: Final = frozenset({BY_DEPLOYMENT, "cloudtrail", "ses", *WITHOUT_KEY})
+"""Rows whose properties name a bucket by its name, not by its ARN."""

@@ -6,7 +6,6 @@ S3: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amaz
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Final
 
 ENCRYPT: Final = "kms:Encrypt"
@@ -169,9 +168,8 @@ def narrow(actions: Sequence[str]) -> list[str]:
 
 
 def meant(actions: Sequence[str]) -> list[str]:
-    """Return what an identity policy must have allowed: of a wildcard of the AWS CDK the exact actions behind it."""
-    known = _EXACT if "kms:generatedatakey*" in map(str.lower, actions) else {}  # As the AWS CDK's constructs ask.
-    return [name for act in actions for name in known.get(act.lower(), [act]) if fnmatchcase(name.lower(), act.lower())]
+    """Return what an identity policy must have allowed: ``kms:GenerateDataKey*``, as AWS's pages ask, is one action."""
+    return [GENERATE_DATA_KEY if act.lower() == "kms:generatedatakey*" else act for act in actions]
 
 
 def used(actions: Sequence[str]) -> list[str]:

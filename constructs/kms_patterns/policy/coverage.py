@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, EVERY_ADMINISTRATION
+from kms_patterns.policy.actions import (
+    CREATE_GRANT,
+    CRYPTOGRAPHIC_OPERATIONS,
+    DECRYPT,
+    EVERY_ADMINISTRATION,
+    GENERATE_DATA_KEY,
+)
 from kms_patterns.policy.conditions import PRINCIPAL_ARN, VIA_SERVICE, Conditions, has_source, is_grant_for_resource
 
 _KNOWN: Final = (*CRYPTOGRAPHIC_OPERATIONS, *EVERY_ADMINISTRATION, CREATE_GRANT)
@@ -94,7 +100,10 @@ def _values(value: object) -> Sequence[object]:
 
 
 _CALLER_ACCOUNT: Final = "kms:CallerAccount"
-_NAMES: Final = ("ArnEquals", "ArnLike", "StringEquals", "StringLike")
+DEMANDING: Final = ("ArnEquals", "ArnLike", "StringEquals", "StringLike")
+"""Operators by which a condition names what a request must have."""
+_TOPIC_CONTEXT: Final = "kms:encryptioncontext:aws:sns:topicarn"
+_ANY_SOURCE: Final = ":*:*:*"
 # An account as a template may write it: its number, its root user's ARN, or a reference to the number.
 _ACCOUNT: Final = re.compile(r'^(?:\*|\d{12}|\{"Ref": "AWS::AccountId"\}|.*:root["\]}]*)$')
 
@@ -143,6 +152,72 @@ def services_without_source(statement: Mapping[str, Any]) -> list[str]:
     return [name for name in names if not is_grant_for_resource(name, actions, demanded)]
 
 
+@dataclass(frozen=True)
+class ServiceCall:
+    """A call of AWS KMS by a service that delivers to a topic, a queue or a bucket under the key.
+
+    Attributes:
+        principal: The service principal.
+        account: The account for which it acts.
+        sources: ARNs of the resources for which it acts, where these are known; None if it sends no source.
+        target: The topic, queue or bucket.
+        topics: Pattern of the ARNs of all topics of the key's account and Region, of a call for a topic.
+    """
+
+    principal: str
+    account: str
+    sources: Sequence[str] | None
+    target: str
+    topics: str = ""
+
+
+def serves(statement: Mapping[str, Any], call: ServiceCall) -> bool:
+    """Return whether a key policy statement allows all that a delivery takes, and demands nothing that it might lack.
+
+    Args:
+        statement: As in a policy document, its tokens resolved.
+        call: What a service does.
+    """
+    principal = statement.get("Principal", {})
+    services = _as_list(principal.get("Service", [])) if isinstance(principal, Mapping) else []
+    patterns = [str(action).lower() for action in _as_list(statement.get("Action", []))]
+    demands = statement.get("Condition", {})
+    known = isinstance(demands, Mapping) and all(isinstance(it, Mapping) for it in demands.values())
+    return (
+        statement.get("Effect") == "Allow"
+        and call.principal in services
+        and all(any(fnmatchcase(act.lower(), it) for it in patterns) for act in (GENERATE_DATA_KEY, DECRYPT))
+        and known
+        and all(_meets(call, how, name.lower(), it[name]) for how, it in demands.items() for name in it)
+    )
+
+
+def _meets(call: ServiceCall, how: str, name: str, value: Any) -> bool:
+    values = _as_list(value)
+    if how not in DEMANDING:
+        return False
+    if name == _TOPIC_CONTEXT:
+        return bool(call.topics) and any(arn == call.target or _holds(str(arn), call.topics) for arn in values)
+    if call.sources is None:
+        return False
+    if name == "aws:sourceaccount":
+        return call.account in values
+    return name == "aws:sourcearn" and all(
+        arn in call.sources or _is_any_of(call.principal, str(arn)) for arn in values
+    )
+
+
+def _holds(pattern: str, topics: str) -> bool:
+    """Return whether a pattern holds the ARNs of all topics of the key's account and Region."""
+    # The partition is known at deployment only, and stands in brackets, which fnmatch would read as a set.
+    own, given = (arn.replace("[", "").replace("]", "").split(":", 5) for arn in (topics, pattern))
+    return len(own) == len(given) and all(fnmatchcase(*pair) for pair in zip(own[2:], given[2:], strict=True))
+
+
+def _is_any_of(principal: str, arn: str) -> bool:
+    return arn.endswith(_ANY_SOURCE) and arn.split(":")[2] in ("*", principal.partition(".")[0])
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -153,7 +228,7 @@ def _principals(principal: Any) -> Iterator[str]:
 
 
 def _positive(conditions: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    return (pair for operator, demands in conditions.items() if operator in _NAMES for pair in demands.items())
+    return (pair for operator, demands in conditions.items() if operator in DEMANDING for pair in demands.items())
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -150,3 +150,17 @@ def check_inside(grantee: Grantee, perimeter: str | None) -> None:
             f"{grantee.path} is in account {grantee.account}, outside of the key's perimeter {perimeter}: the grant "
             "would have no effect (explicit deny). Make the perimeter the organization of both, or omit it"
         )
+
+
+def check_pins(path: str, what: str, given: Sequence[str] | None, allowed: Sequence[str]) -> None:
+    """Check values that a grant pins: at least one, and each one that the key supports.
+
+    Raises:
+        GrantRefused: No request could meet the condition, so the grant would be void.
+    """
+    unknown = [value for value in given or () if value not in allowed]
+    if unknown or (given is not None and not given):
+        raise GrantRefused(
+            f"{path}: {what} {list(given or ())}: this key supports {', '.join(allowed)} only, so no request would "
+            "match and the call would end in AccessDeniedException; name those, or omit it for all of them"
+        )

@@ -15,11 +15,11 @@ from kms_patterns.keys.grants.policy_checks import (
     check_context,
     check_grant_operations,
     check_operations,
+    check_pins,
     check_symmetric,
 )
 from kms_patterns.keys.grants.target import GrantConditions, Source, Writer
 from kms_patterns.keys.key_options import KeyAccess
-from kms_patterns.keys.spec_checks import check_pins
 from kms_patterns.policy import actions as kms_actions
 from kms_patterns.policy import conditions as when
 from kms_patterns.policy.actions import CREATE_GRANT, narrow, used

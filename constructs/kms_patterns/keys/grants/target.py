@@ -76,6 +76,10 @@ class GrantTarget(IConstruct, Protocol):
         """ARN of the key."""
 
     @property
+    def key_id(self) -> str:
+        """Id of the key, or the alias that names one of another owner."""
+
+    @property
     def operations(self) -> Sequence[str]:
         """KMS actions that a key of this type supports."""
 

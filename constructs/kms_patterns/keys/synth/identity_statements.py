@@ -26,7 +26,6 @@ _POLICIES: Final = (
 )
 _HOLDERS: Final = (iam.CfnRole, iam.CfnUser, iam.CfnGroup)
 _NO_VALUE: Final = {"Ref": "AWS::NoValue"}
-_Documents = Iterator[tuple[Any, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ def branches(value: Any) -> Iterator[Any]:
 def statements_of(document: Any) -> Iterator[dict[str, Any]]:
     """Yield the statements of a policy document, of both branches where a condition of the template chooses."""
     for chosen in branches(document):
-        yield from branches(chosen.get("Statement", []))
+        # What is not one is AWS's to refuse.
+        yield from branches(chosen.get("Statement", [])) if isinstance(chosen, dict) else ()
 
 
 def choices(statement: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -101,22 +101,21 @@ def identity_statements(
     view: TemplateView, references: References, about: Callable[[str], bool] = is_about_kms
 ) -> Iterator[IdentityStatement]:
     """Yield the Allow statements about KMS, or about other actions, of all identity policies of the app."""
-    attached, numbers = attached_policies(view, references), count()
-    for item in view.every(*_POLICIES, *_HOLDERS):
-        for document, principals in _documents(item, view, references, attached):
-            for written in statements_of(document):
-                number = next(numbers)
-                for statement in choices(written):
-                    actions = _actions(statement, about)
-                    if statement.get("Effect") == "Allow" and actions:
-                        yield IdentityStatement(
-                            number,
-                            tuple(principals) or (UNATTACHED,),
-                            actions,
-                            _mentioned(view.stack_of(item), statement, references),
-                            statement.get("Condition", {}),
-                            view.path(item),
-                        )
+    numbers = count()
+    for item, document, principals in _documents(view, references):
+        for written in statements_of(document):
+            number = next(numbers)
+            for statement in choices(written):
+                actions = _actions(statement, about)
+                if statement.get("Effect") == "Allow" and actions:
+                    yield IdentityStatement(
+                        number,
+                        tuple(principals) or (UNATTACHED,),
+                        actions,
+                        _mentioned(view.stack_of(item), statement, references),
+                        statement.get("Condition", {}),
+                        view.path(item),
+                    )
 
 
 def _actions(statement: Mapping[str, Any], about: Callable[[str], bool]) -> tuple[str, ...]:
@@ -136,20 +135,21 @@ def _mentioned(stack: Stack, statement: dict[str, Any], references: References) 
     return frozenset(named | ({ANY_KEY} if open_to_any else set()))
 
 
-def _documents(
-    item: CfnResource, view: TemplateView, references: References, attached: Mapping[str, list[str]]
-) -> _Documents:
-    properties, stack = view.properties(item), view.stack_of(item)
-    if isinstance(item, _HOLDERS):
-        for policy in branches(properties.get("policies") or []):
-            yield policy.get("policyDocument") or policy.get("PolicyDocument") or {}, [references.identity(item)]
-        return
-    names = [
-        references.name(stack, name, f"{kind}/")
-        for kind in _KINDS
-        for name in branches([properties.get(f"{kind}s") or [], properties.get(f"{kind}Name") or []])
-    ]
-    yield properties.get("policyDocument") or {}, [*names, *attached.get(view.name(item), [])]
+def _documents(view: TemplateView, references: References) -> Iterator[tuple[CfnResource, Any, list[str]]]:
+    """Yield each identity policy with the resource that holds it, and the roles, users and groups that have it."""
+    for item in view.every(*_HOLDERS):
+        for policy in branches(view.properties(item).get("policies") or []):
+            document = policy.get("policyDocument") or policy.get("PolicyDocument") or {}
+            yield item, document, [references.identity(item)]
+    attached = attached_policies(view, references)
+    for item in view.every(*_POLICIES):
+        properties, stack = view.properties(item), view.stack_of(item)
+        names = [
+            references.name(stack, name, f"{kind}/")
+            for kind in _KINDS
+            for name in branches([properties.get(f"{kind}s") or [], properties.get(f"{kind}Name") or []])
+        ]
+        yield item, properties.get("policyDocument") or {}, [*names, *attached.get(view.name(item), [])]
 
 
 def attached_policies(view: TemplateView, references: References) -> dict[str, list[str]]:

@@ -5,9 +5,9 @@ One check finds roles that the key policy refers to and that, by an inline polic
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from weakref import WeakKeyDictionary
 
 import jsii
@@ -16,6 +16,7 @@ from aws_cdk import (
     CfnResource,
     IPolicyValidationContext,
     IPolicyValidationPlugin,
+    NestedStack,
     PolicyValidationPluginReport,
     PolicyViolatingResource,
     PolicyViolation,
@@ -30,7 +31,8 @@ from kms_patterns.keys.environment import path_of, stack_of
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.at_rest import AtRest
 from kms_patterns.keys.synth.identity_statements import identity_statements
-from kms_patterns.keys.synth.template_checks import DEPLOYED_CONTEXT, overridden, policy_limits, template_checks
+from kms_patterns.keys.synth.overrides import Overrides
+from kms_patterns.keys.synth.template_checks import DEPLOYED_CONTEXT, policy_limits, template_checks
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.keys.synth.void_grants import Callers, on_aliases, void_grants
 from kms_patterns.keys.synth.void_uses import uses_without_key
@@ -51,9 +53,18 @@ def circular_roles(keys: Iterable[KeyInApp], view: TemplateView) -> Iterator[str
         return
     resources = {view.name(item): item for item in view.every(CfnResource)}
     for key in keys:
-        for name in _references(view, key.resource):
-            if name in holders and _reaches(view, resources, name, view.name(key.resource)):
+        # A nested stack depends on what is passed to it, and all that names a resource in it depends on the whole.
+        around = [key.resource, *_nested_stacks_around(view.stack_of(key.resource))]
+        goals = {view.name(item) for item in around}
+        for name in dict.fromkeys(name for item in around for name in _references(view, item)):
+            if name in holders and _reaches(view, resources, name, goals):
                 yield _message(key, holders[name])
+
+
+def _nested_stacks_around(stack: Stack) -> Iterator[CfnResource]:
+    while isinstance(stack, NestedStack) and stack.nested_stack_parent is not None:
+        yield cast("CfnResource", stack.nested_stack_resource)
+        stack = stack.nested_stack_parent
 
 
 def _message(key: KeyInApp, role: CfnResource) -> str:
@@ -71,16 +82,16 @@ def _holds_policies(view: TemplateView, item: CfnResource) -> bool:
 
 
 def _references(view: TemplateView, resource: CfnResource) -> list[str]:
-    home = view.stack_path(view.stack_of(resource))
+    home = view.path(view.stack_of(resource))
     return [f"{home}#{logical_id}" for logical_id in _REFERENCE.findall(json.dumps(view.properties(resource)))]
 
 
-def _reaches(view: TemplateView, resources: dict[str, CfnResource], start: str, goal: str) -> bool:
+def _reaches(view: TemplateView, resources: dict[str, CfnResource], start: str, goals: Set[str]) -> bool:
     seen, left = {start}, [start]
     while left:
         resource = resources.get(left.pop())
         found = _references(view, resource) if resource else []
-        if goal in found:
+        if not goals.isdisjoint(found):
             return True
         left += [name for name in found if name not in seen]
         seen.update(found)
@@ -91,18 +102,13 @@ def check_at_synth(key: KeyInApp) -> None:
     """Have the policy of ``key`` and all permissions on it checked when its app or stage is synthesized."""
     checks = _checks_of(key)
     checks.keys.append(key)
-    checks.at_rest.add(key, path_of(key.resource))
-
-
-def note_alias(key: KeyInApp, alias: str) -> None:
-    """Have resources served that name ``key`` by an alias."""
-    _checks_of(key).at_rest.add_alias(key, alias)
+    checks.at_rest.keys.add(key, path_of(key.resource))
 
 
 def serve_at_synth(key: GrantTarget) -> None:
     """Have it reported, when its app or stage is synthesized, what resources under ``key`` need of its owner."""
     arn = stack_of(key).resolve(key.key_arn)
-    _checks_of(key).at_rest.add(key, arn if isinstance(arn, str) else json.dumps(arn, sort_keys=True))
+    _checks_of(key).at_rest.keys.add(key, arn if isinstance(arn, str) else json.dumps(arn, sort_keys=True))
 
 
 _checks: "WeakKeyDictionary[Stack, SynthChecks]" = WeakKeyDictionary()
@@ -192,19 +198,19 @@ class _Templates:
         """Return one violation per override that changes a key, or what is under one."""
         folders = {Path(path).parent for path in context.template_paths}
         view, references = self._checks.latest or self._checks.read()
+        found = list(Overrides(self._checks.keys, self._checks.at_rest, view, references).found(sorted(folders)))
         violations = [
             PolicyViolation(
                 rule_name="Override",
-                description=text,
-                severity="error",
+                description=it.text,
+                severity=it.severity,
                 violating_resources=[
                     PolicyViolatingResource(
-                        resource_logical_id=logical_id, template_path=path, locations=["Properties"]
+                        resource_logical_id=it.logical_id, template_path=it.template, locations=["Properties"]
                     )
                 ],
             )
-            for path, logical_id, text in overridden(
-                self._checks.keys, self._checks.at_rest, view, references, sorted(folders)
-            )
+            for it in found
         ]
-        return PolicyValidationPluginReport(success=not violations, violations=violations)
+        failed = any(it.severity == "error" for it in found)
+        return PolicyValidationPluginReport(success=not failed, violations=violations)

@@ -1,23 +1,14 @@
-"""Checks of a key's properties as its L1 construct holds them at synth, and of the templates against these.
-
-What ``add_property_override`` puts into a template is merged after every check of the AWS CDK, so it is refused.
-"""
+"""Checks of a key's properties as its L1 construct holds them at synth."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from aws_cdk import CfnResource, Stack
-
-from kms_patterns.keys.environment import path_of
 from kms_patterns.keys.grants.target import KeyInApp
-from kms_patterns.keys.key_options import KeyAccess
-from kms_patterns.keys.synth.at_rest import AtRest
 from kms_patterns.keys.synth.identity_statements import as_list, statements_of
-from kms_patterns.keys.synth.template_view import References, TemplateView
+from kms_patterns.keys.synth.template_view import TemplateView
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.statements import MAX_KEY_POLICY_BYTES
 
@@ -25,25 +16,8 @@ DEPLOYED_CONTEXT: Final = "kms-patterns:deployed"
 """Context key: a folder with the templates that are deployed, such as a ``cdk.out`` that was kept."""
 
 _MANAGE: Final = "kms:PutKeyPolicy"
-_FIXED: Final = {"keySpec": "KeySpec", "keyUsage": "KeyUsage", "multiRegion": "MultiRegion", "origin": "Origin"}
-_CHECKED: Final = {**_FIXED, "keyPolicy": "KeyPolicy", "enableKeyRotation": "EnableKeyRotation"}
-_NOT_AT_REST: Final = ("AWS::KMS::", "AWS::IAM::", "AWS::CloudFormation::")
-_OVERRIDDEN: Final = (
-    "{}: an override changes {} in the template, past every check of the key. Set the property of the L1 construct "
-    "instead, as in key.resource.enable_key_rotation = …; add statements with add_to_resource_policy"
-)
-_NAMED_BY_OVERRIDE: Final = (
-    "{}: an override names the key at {}, after the last check, so nothing was allowed for the resource under {}: "
-    "creating or using it would end in AccessDeniedException. Set the property of the L1 construct instead, as in "
-    "resource.kms_key_id = key.key_arn"
-)
-_NAMED_LATE: Final = (
-    "{}: it names the key at {}, which the last check did not see: an aspect of priority "
-    f"{AtRest.PRIORITY} or more set it, or it imports an export of this app by its name. Nothing was allowed "
-    "for the resource under {}: creating or using it would end in AccessDeniedException. Add the aspect with a lower "
-    f"priority, as in Aspects.of(app).add(aspect, priority={AtRest.PRIORITY - 100}), or give the resource the key "
-    "itself"
-)
+FIXED: Final = {"keySpec": "KeySpec", "keyUsage": "KeyUsage", "multiRegion": "MultiRegion", "origin": "Origin"}
+"""Property of a key that is fixed at its creation, as the L1 class and as the template spells it."""
 _DEFAULTS: Final[Mapping[str, object]] = {
     "KeySpec": "SYMMETRIC_DEFAULT",
     "KeyUsage": "ENCRYPT_DECRYPT",
@@ -113,7 +87,7 @@ def _changed(key: KeyInApp, view: TemplateView, properties: Mapping[str, Any], f
 
 
 def _differences(logical_id: str, before: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[str]:
-    for name, title in _FIXED.items():
+    for name, title in FIXED.items():
         old, new = before.get(title, _DEFAULTS[title]), properties.get(name)
         new = _DEFAULTS[title] if new is None else new
         if old != new:
@@ -152,49 +126,3 @@ def _duplicates(document: dict[str, Any]) -> Iterator[str]:
                 f"Sid {sid} occurs {count} times in the key policy, it must be unique "
                 "(MalformedPolicyDocumentException): give your own statement another one"
             )
-
-
-def overridden(
-    keys: Sequence[KeyInApp], at_rest: AtRest, view: TemplateView, references: References, folders: Iterable[Path]
-) -> Iterator[tuple[str, str, str]]:
-    """Yield template, logical id and message per resource whose template differs from what the checks saw.
-
-    Args:
-        keys: The keys of the app or stage.
-        at_rest: What it saw of the resources.
-        view: The app.
-        references: Names of its resources.
-        folders: Folders of its templates.
-    """
-    own = {view.name(key.resource): key for key in keys}
-    paths = {name: path_of(key.resource) for name, key in own.items()}
-
-    def name_of(stack: Stack, value: Any) -> str:
-        return paths.get(name := references.name(stack, value), name)
-
-    seen = {
-        (view.name(node), where, name_of(view.stack_of(node), json.loads(name) if name.startswith("{") else name))
-        for node, where, name in at_rest.seen
-    }
-    for stack, file in ((it, folder / it.template_file) for it in view.stacks() for folder in folders):
-        resources = json.loads(file.read_bytes()).get("Resources", {}) if file.is_file() else {}
-        for logical_id, resource in resources.items():
-            given, title = resource.get("Properties", {}), f"{view.stack_path(stack)}#{logical_id}"
-            if title in own:
-                expected = view.properties(own[title].resource)
-                # What is fixed of a replica is its primary's.
-                checked = _CHECKED if resource["Type"] == "AWS::KMS::Key" else {"keyPolicy": "KeyPolicy"}
-                changed = [name for member, name in checked.items() if given.get(name) != expected.get(member)]
-                if changed:
-                    yield str(file), logical_id, _OVERRIDDEN.format(own[title].node.path, " and ".join(changed))
-            elif resource["Type"].startswith("AWS::") and not resource["Type"].startswith(_NOT_AT_REST):
-                for where, name, key in dict.fromkeys(at_rest.encrypting(given, partial(name_of, stack))):
-                    if (title, where.lower(), name) not in seen and key.access is KeyAccess.NAMED:
-                        late = {
-                            (place.lower(), named)
-                            for node in view.every(CfnResource)
-                            if view.name(node) == title
-                            for place, named, _ in at_rest.encrypting(view.properties(node), partial(name_of, stack))
-                        }
-                        text = _NAMED_LATE if (where.lower(), name) in late else _NAMED_BY_OVERRIDE
-                        yield str(file), logical_id, text.format(title, where, key.node.path)

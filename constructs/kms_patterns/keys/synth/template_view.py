@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from aws_cdk import CfnElement, CfnOutput, CfnParameter, CfnResource, NestedStack, Stack
@@ -11,6 +12,7 @@ from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
 from kms_patterns.keys.environment import path_of
+from kms_patterns.keys.synth.visited_resource import class_of_resource, joined
 
 Resource = TypeVar("Resource", bound=CfnElement)
 
@@ -29,8 +31,17 @@ class TemplateView:
         self._properties: dict[str, dict[str, Any]] = {}
 
     def every(self, *kinds: type[Resource]) -> Iterator[Resource]:
-        """Yield all resources of these L1 types."""
-        return (item for item in self._constructs if isinstance(item, kinds))
+        """Yield all resources of these L1 types, also those that are written as a ``CfnResource`` of their type."""
+        typed = (item for item in self._constructs if isinstance(item, kinds))
+        return chain(typed, *(self.plain.get(str(getattr(kind, "__jsii_type__", "")), ()) for kind in kinds))
+
+    @cached_property
+    def plain(self) -> dict[str, list[Any]]:
+        """L1 class, or type that is not AWS's -> all resources that are written as a ``CfnResource`` of it."""
+        plain: dict[str, list[Any]] = {}
+        for item in (it for it in self._constructs if type(it) is CfnResource):
+            plain.setdefault(class_of_resource(item), []).append(item)
+        return plain
 
     def stacks(self) -> Iterable[Stack]:
         """Return all stacks, nested ones also."""
@@ -39,10 +50,6 @@ class TemplateView:
     @cached_property
     def _by_path(self) -> dict[str, Stack]:
         return {self.path(stack): stack for stack in self.stacks()}
-
-    def stack_path(self, stack: Stack) -> str:
-        """Return the construct path of a stack."""
-        return self.path(stack)
 
     def stack_of(self, item: CfnElement) -> Stack:
         """Return the stack whose template holds ``item``."""
@@ -60,27 +67,30 @@ class TemplateView:
 
     def name(self, item: CfnElement) -> str:
         """Return a name of ``item`` that is unique in the app: path of the stack, ``#``, logical id."""
-        return f"{self.stack_path(self.stack_of(item))}#{self.logical_id(item)}"
+        return f"{self.path(self.stack_of(item))}#{self.logical_id(item)}"
 
     def properties(self, item: CfnResource) -> dict[str, Any]:
         """Return the resolved properties of ``item``, spelled as its L1 construct does (``keyPolicy``)."""
         if self.path(item) not in self._properties:
-            # The one way to the properties of any resource.
-            found = self._resolved(type(item), lambda it: it._cfn_properties)  # noqa: SLF001
-            self._properties |= {path: properties or {} for path, properties in found.items()}
+            found = self._resolved(type(item), lambda it: it._cfn_properties)  # noqa: SLF001 -- the one way to them
+            self._properties |= {path: _spelled(given or {}, type(item)) for path, given in found.items()}
         return self._properties[self.path(item)]
 
     def _resolved(self, kind: type[CfnElement], read: Callable[[Any], Any]) -> dict[str, Any]:
         """Read something of all constructs of a type, and resolve what is in one stack together."""
         by_stack: dict[str, dict[str, Any]] = {}
         for item in (it for it in self.every(kind) if type(it) is kind):
-            by_stack.setdefault(self.stack_path(self.stack_of(item)), {})[self.path(item)] = read(item)
+            by_stack.setdefault(self.path(self.stack_of(item)), {})[self.path(item)] = read(item)
         resolved = [(given, self._by_path[stack].resolve(given) or {}) for stack, given in by_stack.items()]
         return {path: found.get(path) for given, found in resolved for path in given}
 
     def path(self, item: CfnElement | Stack) -> str:
         """Return the construct path of a resource or stack."""
         return path_of(item)
+
+
+def _spelled(properties: dict[str, Any], kind: type) -> dict[str, Any]:
+    return {f"{it[:1].lower()}{it[1:]}" if kind is CfnResource else it: value for it, value in properties.items()}
 
 
 _ACROSS_REGIONS: Final = "/cdk/exports/"
@@ -140,7 +150,8 @@ class References:
 
     def mentioned(self, stack: Stack, value: Any) -> set[str]:
         """Return the names of what ``value`` refers to, by itself or as parts of a longer text."""
-        parts = value["Fn::Join"][1] if isinstance(value, dict) and "Fn::Join" in value else []
+        text = joined(value["Fn::Sub"]) if isinstance(value, dict) and "Fn::Sub" in value else value
+        parts = text["Fn::Join"][1] if isinstance(text, dict) and "Fn::Join" in text else []
         return {self.name(stack, part) for part in [value, *parts]}
 
     def label(self, name: str) -> str:
@@ -158,6 +169,7 @@ class References:
             "Ref": self._ref,
             "Fn::GetAtt": self._get_att,
             "Fn::Join": self._join,
+            "Fn::Sub": lambda at, text: self._follow(at, joined(text)),
             "Fn::ImportValue": self._import_value,
             "Fn::GetStackOutput": self._stack_output,
             # The name of an imported role is cut out of its ARN.
@@ -191,7 +203,8 @@ class References:
 
     def _import_value(self, stack: Stack, name: Any) -> str:
         output = self._exports.get(self._follow(stack, name))
-        return self._value(output) if output else f"export {name}"
+        home = self._view.stack_of(output) if output else stack
+        return self._follow(home, home.resolve(output.value)) if output else f"export {name}"
 
     def _stack_output(self, _stack: Stack, argument: dict[str, Any]) -> str:
         region = argument.get("Region")
@@ -204,14 +217,11 @@ class References:
 
     def _output(self, stack: Stack, logical_id: str) -> str:
         name = self._named(stack, logical_id)
-        return self._value(self._outputs[name]) if name in self._outputs else name
-
-    def _value(self, output: CfnOutput) -> str:
-        stack = self._view.stack_of(output)
-        return self._follow(stack, stack.resolve(output.value))
+        output = self._outputs.get(name)
+        return self._follow(stack, stack.resolve(output.value)) if output else name
 
     def _named(self, stack: Stack, logical_id: str) -> str:
-        return f"{self._view.stack_path(stack)}#{logical_id}"
+        return f"{self._view.path(stack)}#{logical_id}"
 
     @cached_property
     def _outputs(self) -> dict[str, CfnOutput]:
@@ -229,11 +239,10 @@ class References:
     def _exports_across_regions(self) -> dict[str, tuple[Stack, Any]]:
         """What the functions of the AWS CDK carry into other Regions, by the name of the parameter that holds it."""
         found: dict[str, tuple[Stack, Any]] = {}
-        for item in self._view.every(CfnResource):
-            if item.cfn_resource_type == _EXPORT_WRITER:
-                stack = self._view.stack_of(item)
-                exports = self._view.properties(item)["WriterProps"]["exports"]
-                found |= {name: (stack, value) for name, value in exports.items()}
+        for item in self._view.plain.get(_EXPORT_WRITER, ()):
+            stack = self._view.stack_of(item)
+            exports = self._view.properties(item)["writerProps"]["exports"]
+            found |= {name: (stack, value) for name, value in exports.items()}
         return found
 
     @cached_property

@@ -1,7 +1,8 @@
 """A resource as an aspect visits it: its properties as they are given, and as they resolve."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -90,26 +91,32 @@ class VisitedResource:
         return found
 
 
-def at(resolved: Any, where: tuple[str, ...]) -> Any:
-    """Return what stands at the place of properties that were given, in all members of lists on the way."""
+def at(resolved: Any, where: Sequence[str]) -> Any:
+    """Return what stands at the place of properties that were given, in all members of lists on the way.
+
+    A plain ``CfnResource`` has the spelling of the template: SSESpecification where the L1 class has sseSpecification.
+    """
     for name in where:
         if isinstance(resolved, list):
-            resolved = [member.get(name) for member in resolved if isinstance(member, dict)]
+            resolved = [_member(it, name) for it in resolved if isinstance(it, dict)]
         else:
-            resolved = resolved.get(name) if isinstance(resolved, dict) else None
+            resolved = _member(resolved, name) if isinstance(resolved, dict) else None
     return resolved
 
 
+def _member(properties: Mapping[str, Any], name: str) -> Any:
+    return next((value for given, value in properties.items() if given.lower() == name.lower()), None)
+
+
 def class_of_resource(resource: CfnResource) -> str:
-    """Return the L1 class of a resource, also of one that the app wrote as a ``CfnResource`` of some type."""
+    """Return the L1 class of a resource, also of one that the app wrote as a ``CfnResource`` of some type.
+
+    A type that is not AWS's is returned itself.
+    """
     kind = str(getattr(type(resource), "__jsii_type__", ""))
-    if kind != _ANY_TYPE:
-        return kind
-    title = resource.cfn_resource_type
-    if title == NOTIFICATIONS:
-        return title
+    title = resource.cfn_resource_type if kind == _ANY_TYPE else ""
     known = title.startswith("AWS::") and len(title.split("::")) == _PARTS
-    return class_of(title) if known else "aws-cdk-lib.CfnCustomResource"
+    return class_of(title) if known else title or kind
 
 
 def leaves(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -136,6 +143,22 @@ def names(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
     elif isinstance(value, list):
         for member in value:
             yield from names(member, where)
+
+
+def parsed(text: str) -> Any:
+    """Return what :func:`names` yields as it stood in the resolved value."""
+    return json.loads(text) if text.startswith("{") else text
+
+
+def joined(argument: Any) -> dict[str, Any]:
+    """Return what Fn::Sub does with a text, or with a text and values of its own, as Fn::Join."""
+    text, values = argument if isinstance(argument, list) else (argument, {})
+    # Texts and names in turn; ${!Name} is the text ${Name}.
+    parts: list[Any] = re.split(r"\$\{([^!}][^}]*)\}", text)
+    for number, name in enumerate(parts[1::2]):
+        reference = {"Fn::GetAtt": name.split(".", 1)} if "." in name else {"Ref": name}
+        parts[2 * number + 1] = values.get(name, reference)
+    return {"Fn::Join": ["", parts]}
 
 
 def is_granted_to_its_role(key: GrantTarget, visited: VisitedResource) -> bool:

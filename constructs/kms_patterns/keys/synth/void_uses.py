@@ -158,9 +158,9 @@ def _meant(pattern: str) -> set[tuple[str, str]]:
 
 def _kms_grants(view: TemplateView, references: References) -> set[tuple[str, str, str]]:
     """Return key, grantee and action of what the app's KeyGrants allow."""
-    found = [item for item in view.every(CfnResource) if item.cfn_resource_type == "Custom::KmsGrant"]
     # Another library may have a type of that name.
-    given = [(view.stack_of(item), view.properties(item).get("Grant")) for item in found]
+    found = view.plain.get("Custom::KmsGrant", ())
+    given = [(view.stack_of(item), view.properties(item).get("grant")) for item in found]
     return {
         (references.name(stack, grant["KeyId"]), references.name(stack, grant["GranteePrincipal"]), f"kms:{operation}")
         for stack, grant in given

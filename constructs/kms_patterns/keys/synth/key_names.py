@@ -1,0 +1,147 @@
+"""Finds the keys that a resource names: by ARN, id or alias, by a reference, or by a function of the template."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
+from typing import Any, Final
+
+from aws_cdk import CfnResource, Stack
+from aws_cdk import aws_kms as kms
+
+from kms_patterns.keys.environment import arn_of, home_of, path_of, stack_of
+from kms_patterns.keys.grants.target import GrantTarget
+from kms_patterns.keys.synth.visited_resource import VisitedResource, at, leaves, names, parsed, resolved_by_path
+
+# What a property that names a key for encryption is called, here or above it, and what passes an ARN on as data.
+_ENCRYPTION: Final = re.compile(
+    r"kms|encrypt|sse|cmk|customerManagedKey|keyConfiguration|keyManagement|signKey", re.IGNORECASE
+)
+_DATA: Final = re.compile(
+    r"environment(Variables)?|variables|tags|parameters|definition(String|Substitutions)?|\w*polic(y|ies)(Document)?",
+    re.IGNORECASE,
+)
+_ARN, _KEY = ":kms:", ":key/"
+_FUNCTIONS: Final = ('{"Ref"', '{"Fn::')
+_LITERAL: Final = re.compile(r'(?:"Ref": "|"Fn::GetAtt": \["|\$\{)(\w+)')
+"""Logical id of a resource, where the app itself writes a function of the template."""
+
+Place = tuple[str, ...]
+"""A property, as the names on the way to it."""
+
+
+class KeyNames:
+    """The keys of one app or stage, and all that may name them."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, GrantTarget] = {}
+        self._texts: list[str] = []
+        self._unasked: list[tuple[Stack, CfnResource, str]] = []
+        self._tokens: dict[str, str] = {}
+        # End of an ARN; account, Region, and id or alias; path of an alias; stack and logical id -> name of the key.
+        self._others: dict[tuple[str, ...], str] = {}
+        self._has_aliases = False
+
+    def add(self, key: GrantTarget, name: str) -> None:
+        """Know ``key`` under a name.
+
+        Args:
+            key: A key of this app, or of another owner.
+            name: The construct path of its L1 construct, or the resolved ARN of a key of another owner.
+        """
+        self._keys[name] = key
+        resource = getattr(key, "resource", None)
+        if resource is None:
+            self._texts.append(name)
+            self._tokens.setdefault(arn_of(key), name)
+            self._others |= {(name.rpartition(_ARN)[2],): name, (*_place(stack_of(key)), str(key.key_id)): name}
+            return
+        self._unasked.append((stack_of(key), resource, name))
+        # The ARN as nearly all resources name it; any other reference is found by the logical id.
+        self._tokens[arn_of(key)] = name
+
+    def __getitem__(self, name: str) -> GrantTarget:
+        """Return the key of this name."""
+        return self._keys[name]
+
+    def of_arn(self, given: str, resolved: str) -> GrantTarget | None:
+        """Return the key with an ARN, as the app gives it and resolved by path."""
+        return self._keys.get(self._tokens.get(given, resolved))
+
+    def named(self, visited: VisitedResource) -> Iterator[tuple[Place, str]]:
+        """Yield where properties name a key, and the name of the key."""
+        # Each request of the CDK's process counts, and most resources have no token or one of the key's own.
+        for where, value in leaves(visited.given):
+            if any(_DATA.fullmatch(name) for name in where):
+                continue
+            if isinstance(value, str) and value in self._tokens:
+                yield where, self._tokens[value]
+            elif isinstance(value, str) and "{Token[" not in value:
+                if "alias/" in value or encrypts(where):
+                    yield from ((where, name) for name in self._behind(visited.stack, value))
+            else:
+                text = json.dumps(at(visited.resolved, where), sort_keys=True)
+                if encrypts(where) or any(own in text for own in self._own_texts()):
+                    for below, part in names(resolved_by_path(value, visited.stack), where):
+                        yield from ((_property(below), name) for name in self._behind(visited.stack, part) if below)
+
+    def in_template(
+        self, stack: Stack, properties: Any, name_of: Callable[[Stack, Any], str]
+    ) -> Iterator[tuple[str, str, GrantTarget]]:
+        """Yield where the template of a resource names a key for encryption, the name of the key, and the key.
+
+        Args:
+            stack: The stack of the resource.
+            properties: Its properties in the template.
+            name_of: Gives what a part of the template refers to, as :meth:`add` has the keys.
+        """
+        for where, text in names(properties):
+            if encrypts(where) and not any(_DATA.fullmatch(name) for name in where):
+                named = name_of(stack, parsed(text))
+                for name in [named] if named in self._keys else self._behind(stack, text):
+                    yield ".".join(_property(where)), name, self._keys[name]
+
+    def _behind(self, stack: Stack, text: str) -> Iterator[str]:
+        named = text.rpartition(_KEY)[2]
+        if named not in self._keys and "/" in named:
+            self._note_aliases(stack)
+        places: list[tuple[str, ...]] = [(named,), (text.rpartition(_ARN)[2],)]
+        places.append((*_place(stack), text.rpartition(":")[2]))
+        if text.startswith(_FUNCTIONS) and self._own_texts():
+            places = [(path_of(stack), found) for found in _LITERAL.findall(text)]
+        yield from (name for name in (text, named, *map(self._others.get, places)) if name in self._keys)
+
+    def _note_aliases(self, stack: Stack) -> None:
+        if self._has_aliases:
+            return
+        self._has_aliases = True
+        for alias in stack.node.root.node.find_all():
+            if isinstance(alias, kms.CfnAlias):
+                home = stack_of(alias)
+                title, target = resolved_by_path([alias.alias_name, alias.target_key_id], home)
+                for name in self._behind(home, str(target)):
+                    self._others |= {(path_of(alias),): name, (*_place(home), str(title)): name}
+
+    def _own_texts(self) -> Sequence[str]:
+        # Asked for when the first resource needs them: most apps have none that does.
+        for stack in dict.fromkeys(stack for stack, *_ in self._unasked):
+            own = [(resource, name) for at, resource, name in self._unasked if at is stack]
+            ids = stack.resolve([resource.logical_id for resource, _ in own])
+            self._texts += ids
+            self._others |= {(path_of(stack), it): name for it, (_, name) in zip(ids, own, strict=True)}
+        self._unasked.clear()
+        return self._texts
+
+
+def encrypts(where: Place) -> bool:
+    """Return whether a property at ``where`` names a key for encryption, if it names one."""
+    return any(_ENCRYPTION.search(name) for name in where)
+
+
+def _property(where: Place) -> Place:
+    # Functions of the template may make the value of a key.
+    return tuple(takewhile(lambda name: not name.startswith("Fn::"), where))
+
+
+def _place(stack: Stack) -> tuple[str, str]:
+    return home_of(stack).account, home_of(stack).region

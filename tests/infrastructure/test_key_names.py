@@ -1,0 +1,326 @@
+"""A key, or what is under it, is found whatever names it: functions of the template, aliases, names, overrides."""
+
+import json
+from pathlib import Path
+
+import aws_cdk as cdk
+import jsii
+import pytest
+from aws_cdk import (
+    aws_cloudfront,
+    aws_cloudfront_origins,
+    aws_cloudwatch,
+    aws_dynamodb,
+    aws_ec2,
+    aws_elasticloadbalancingv2,
+    aws_events,
+    aws_kms,
+    aws_lambda,
+    aws_s3,
+    aws_sns,
+    aws_sqs,
+)
+from aws_cdk import aws_iam as iam
+
+from kms_patterns import EncryptedBucket, EncryptionKey, KeyAccess
+from tests.infrastructure.test_deliveries import OTHERS, statements_of
+from tests.infrastructure.test_service_grants import warnings
+
+HERE = cdk.Environment(account="111122223333", region="eu-west-1")
+DAILY = "rate(1 day)"
+
+
+@pytest.fixture
+def key(stack):
+    made = EncryptionKey(stack, "Key", alias="alias/orders")
+    made.resource.override_logical_id("OwnKey")
+    return made
+
+
+def alias(key, name):
+    return aws_kms.Alias(key.stack, f"Alias{name}", alias_name=f"alias/{name}", target_key=key)
+
+
+NAMES = {
+    "format_arn": lambda key: key.stack.format_arn(service="kms", resource="key", resource_name=key.key_id),
+    "join": lambda key: cdk.Fn.join("/", ["arn:aws:kms:eu-west-1:111122223333:key", key.key_id]),
+    "sub with values": lambda key: cdk.Fn.sub("arn:aws:kms:${AWS::Region}:1:key/${K}", {"K": key.key_id}),
+    "sub": lambda _: cdk.Fn.sub("${OwnKey.Arn}"),
+    "get_att": lambda _: cdk.Fn.get_att("OwnKey", "Arn").to_string(),
+    "alias": lambda key: alias(key, "bills").key_arn,
+    "alias of the key": lambda _: "alias/orders",
+    "alias made later": lambda _: "alias/later",
+    "ref of an alias": lambda key: aws_kms.CfnAlias(
+        key.stack, "Ref", alias_name="alias/ref", target_key_id=key.key_id
+    ).ref,
+}  # fmt: skip
+
+
+def test_key_is_found_however_a_resource_names_it(stack, key, role, synth):
+    for name, naming in NAMES.items():
+        queue = aws_sqs.CfnQueue(stack, name.title().replace(" ", ""), kms_master_key_id=naming(key))
+        sender = role(f"{queue.node.id}Sender")
+        sender.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.attr_arn]))
+    nested = aws_sqs.Queue(cdk.NestedStack(stack, "Nested"), "Queue", encryption_master_key=alias(key, "nested"))
+    role("NestedSender").add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[nested.queue_arn]))
+    alias(key, "later")
+
+    with pytest.raises(RuntimeError) as refused:
+        synth(stack)
+    senders = [f"{name.title().replace(' ', '')}Sender" for name in NAMES] + ["NestedSender"]
+    missed = [
+        it for it in senders if f"allows Stack/{it} sqs:SendMessage on" not in str(refused.value).replace("\n", " ")
+    ]
+    assert missed == []
+
+
+def test_alias_as_the_key_of_a_construct_is_granted_and_served_as_the_key(stack, key, role, synth):
+    aws_sqs.Queue(stack, "Queue", encryption_master_key=alias(key, "queue")).grant_send_messages(role("Sender"))
+    id_ = aws_dynamodb.Attribute(name="id", type=aws_dynamodb.AttributeType.STRING)
+    aws_dynamodb.Table(stack, "Table", partition_key=id_, encryption_key=alias(key, "table"))
+
+    policy = json.dumps(synth(stack)["Resources"]["OwnKey"]["Properties"]["KeyPolicy"])
+    assert "dynamodb.eu-west-1.amazonaws.com" in policy
+    assert "AllowStackSender" in policy
+
+
+def plain(stack, name, title, **properties):
+    return cdk.CfnResource(stack, name, type=title, properties=properties)
+
+
+def test_plain_resources_are_read_as_those_of_their_class(stack, key, synth):
+    queue, topic = (
+        aws_sqs.Queue(stack, "Queue", encryption_master_key=key),
+        aws_sns.Topic(stack, "Topic", master_key=key),
+    )
+    allowed = {"Effect": "Allow", "Principal": {"Service": "ses.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    document = {"Statement": [{**allowed, "Resource": queue.queue_arn}]}
+    plain(stack, "Policy", "AWS::SQS::QueuePolicy", Queues=[queue.queue_url], PolicyDocument=document)
+    target = {"Id": "it", "Arn": queue.queue_arn}
+    plain(stack, "Rule", "AWS::Events::Rule", ScheduleExpression=DAILY, Targets=[target])
+    plain(stack, "Alarm", "AWS::CloudWatch::Alarm", AlarmActions=[topic.topic_arn])
+
+    synth(stack)
+    for service in ("ses", "events", "cloudwatch"):
+        assert statements_of(stack, f"{service}.amazonaws.com")
+
+
+def test_plain_resources_of_iam_are_read_as_those_of_their_class(stack, key, role, synth):
+    document = {"Statement": [{"Effect": "Allow", "Action": "kms:Decrypt", "Resource": key.key_arn}]}
+    user = role("User")
+    plain(stack, "Policy", "AWS::IAM::Policy", PolicyName="own", Roles=[user.role_name], PolicyDocument=document)
+    own = [{"PolicyName": "own", "PolicyDocument": document}]
+    plain(stack, "Role", "AWS::IAM::Role", AssumeRolePolicyDocument={}, Policies=own)
+
+    with pytest.raises(RuntimeError) as refused:
+        synth(stack)
+    for holder in ("Stack/Policy allows Stack/User", "Stack/Role allows Stack/Role"):
+        assert f"{holder} kms:Decrypt, which the key policy does not" in str(refused.value)
+
+
+def test_topics_queues_and_buckets_that_are_imported_by_name_are_the_apps_own(stack, key, synth):
+    EncryptedBucket(stack, "Bucket", encryption_key=key, bucket_name="orders-data")
+    bucket = aws_s3.Bucket.from_bucket_name(stack, "Imported", "orders-data")
+    flow = {"resource_id": "vpc-1", "resource_type": "VPC", "traffic_type": "ALL", "log_destination_type": "s3"}
+    aws_ec2.CfnFlowLog(stack, "FlowLog", log_destination=bucket.bucket_arn, **flow)
+    aws_lambda.CfnFunction(stack, "It", code={"s3Bucket": "orders-data", "s3Key": "it.zip"}, role="arn")
+    aws_sqs.Queue(stack, "Queue", encryption_master_key=key, queue_name="orders")
+    aws_sns.Topic(stack, "Topic", master_key=key, topic_name="orders")
+    queue = aws_events.CfnRule.TargetProperty(arn="arn:aws:sqs:eu-west-1:111122223333:orders", id="it")
+    aws_events.CfnRule(stack, "Rule", schedule_expression=DAILY, targets=[queue])
+    topic = {"comparison_operator": "GreaterThanThreshold", "evaluation_periods": 1}
+    aws_cloudwatch.CfnAlarm(stack, "Alarm", alarm_actions=["arn:aws:sns:eu-west-1:111122223333:orders"], **topic)
+
+    policy = json.dumps(synth(stack)["Resources"]["OwnKey"]["Properties"]["KeyPolicy"])
+    for service in ("delivery.logs", "events", "cloudwatch"):
+        assert f'"{service}.amazonaws.com"' in policy
+    assert '"kms:ViaService": "s3.eu-west-1.amazonaws.com"' in policy
+
+
+def test_resource_of_the_same_name_in_another_account_is_another_one(stack, key, synth):
+    aws_sqs.Queue(stack, "Queue", encryption_master_key=key, queue_name="orders")
+    target = aws_events.CfnRule.TargetProperty(arn="arn:aws:sqs:eu-west-1:444455556666:orders", id="it")
+    aws_events.CfnRule(stack, "Rule", schedule_expression=DAILY, targets=[target])
+
+    assert statements_of(stack, "events.amazonaws.com") == []
+
+
+def balancer(stack, bucket, kind):
+    attribute = {"key": "access_logs.s3.bucket", "value": bucket.bucket_name}
+    aws_elasticloadbalancingv2.CfnLoadBalancer(stack, kind.title(), type=kind, load_balancer_attributes=[attribute])
+
+
+def test_logs_that_no_key_can_serve_are_pointed_out_with_their_reason(stack, key):
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
+    balancer(stack, bucket, "application")
+    elsewhere = EncryptedBucket(stack, "Other", encryption_key=key)
+    service = iam.ServicePrincipal("logdelivery.elasticloadbalancing.amazonaws.com")
+    statement = iam.PolicyStatement(
+        actions=["s3:PutObject"], resources=[elsewhere.arn_for_objects("*")], principals=[service]
+    )
+    elsewhere.add_to_resource_policy(statement)
+    legacy = aws_s3.Bucket(stack, "Legacy", encryption_key=key, object_ownership=aws_s3.ObjectOwnership.OBJECT_WRITER)
+    origin = aws_cloudfront_origins.HttpOrigin("www.example.com")
+    aws_cloudfront.Distribution(
+        stack, "Cdn", default_behavior=aws_cloudfront.BehaviorOptions(origin=origin), log_bucket=legacy
+    )
+
+    texts = sorted(text for _, text in warnings(stack, "has AWS write logs"))
+    assert ["SSE-S3 alone" in text for text in texts] == [True, False, True]
+    assert "delivery.logs.amazonaws.com with kms:GenerateDataKey and kms:Decrypt and no condition" in texts[1]
+
+
+def test_logs_of_a_network_load_balancer_are_served(stack, key):
+    balancer(stack, EncryptedBucket(stack, "Bucket", encryption_key=key), "network")
+
+    assert statements_of(stack, "delivery.logs.amazonaws.com")
+
+
+class TestOverrides:
+    """What ``add_property_override`` puts into a template is merged after every check of the AWS CDK."""
+
+    @pytest.fixture
+    def report(self, app):
+        """Severity and text of what the report on the templates says; whether the synthesis fails."""
+
+        def made():
+            try:
+                app.synth()
+            except RuntimeError as error:
+                failed = "ValidationFailed" in str(error)
+            else:
+                failed = False
+            file = Path(app.outdir) / "validation-report.json"
+            found = json.loads(file.read_text()) if file.is_file() else {"pluginReports": []}
+            each = [it for plugin in found["pluginReports"] for it in plugin["violations"]]
+            return "\n".join(f"{it['severity'].upper()} {it['description']}" for it in each), failed
+
+        return made
+
+    def test_key_that_an_override_names_is_refused(self, stack, key, report):
+        other = cdk.Stack(stack.node.root, "Other", env=HERE)
+        queues = {
+            "Arn": key.key_arn,
+            "Format": NAMES["format_arn"](key),
+            "Alias": "alias/orders",
+            "Sub": cdk.Fn.sub("${OwnKey.Arn}"),
+        }
+        for name, value in queues.items():
+            aws_sqs.CfnQueue(stack, name).add_property_override("KmsMasterKeyId", value)
+        nested = cdk.NestedStack(stack, "Nested")
+        for name, scope in {"Nested": nested, "Other": other}.items():
+            aws_sns.CfnTopic(scope, f"In{name}").add_property_override("KmsMasterKeyId", key.key_arn)
+        id_ = aws_dynamodb.Attribute(name="id", type=aws_dynamodb.AttributeType.STRING)
+        table = aws_dynamodb.Table(stack, "Table", partition_key=id_).node.default_child
+        table.override_logical_id("Table")
+        table.add_property_override("SSESpecification.KMSMasterKeyId", key.key_arn)
+
+        text, failed = report()
+        named = [f"Stack#{name}" for name in queues] + ["Stack/Nested#InNested", "Other#InOther", "Stack#Table"]
+        assert [it for it in named if f"ERROR {it}: an override names the key at" not in text] == []
+        assert failed
+
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [("KeyPolicy.Statement.0.Action", "kms:*"), ("EnableKeyRotation", False), ("KeySpec", "RSA_2048")],
+    )
+    def test_property_of_a_key_that_an_override_changes_is_refused(self, path, value, key, report):
+        key.resource.add_property_override(path, value)
+
+        text, failed = report()
+        assert f"Stack/Key: an override changes {path.split('.')[0]}" in text
+        assert failed
+
+    def test_key_of_another_owner_that_an_override_names_is_a_warning_with_the_owners_statement(self, stack, report):
+        imported = EncryptionKey.from_key_arn(stack, "Imported", OTHERS)
+        for kind in ("Table", "Queue"):
+            resource = plain(stack, kind, f"AWS::{'DynamoDB' if kind == 'Table' else 'SQS'}::{kind}")
+            where = "SSESpecification.KMSMasterKeyId" if kind == "Table" else "KmsMasterKeyId"
+            resource.add_property_override(where, imported.key_arn)
+
+        text, failed = report()
+        for kind in ("Table", "Queue"):
+            assert f"WARNING Stack#{kind}: an override names the key at" in text
+        assert "dynamodb.eu-west-1.amazonaws.com" in json.dumps(imported.owner_statements)
+        assert not failed
+
+    def test_what_an_override_takes_from_under_the_key_or_has_delivered_under_it_is_a_warning(self, stack, key, report):
+        queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+        queue.node.default_child.override_logical_id("Own")
+        bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
+        bucket.node.default_child.add_property_deletion_override("BucketEncryption")
+        gone = aws_sns.CfnTopic(stack, "Gone", kms_master_key_id=key.key_arn)
+        gone.add_property_override("KmsMasterKeyId", "alias/aws/sns")
+        rule = aws_events.CfnRule(stack, "Rule", schedule_expression=DAILY)
+        rule.add_property_override("Targets", [{"Id": "it", "Arn": queue.queue_arn}])
+        plain(stack, "Logged", "AWS::S3::Bucket").add_property_override(
+            "LoggingConfiguration.DestinationBucketName", bucket.bucket_name
+        )
+
+        text, failed = report()
+        assert "Stack#Gone: an override changes kmsMasterKeyId in the template" in text
+        assert "an override changes bucketEncryption.serverSideEncryptionConfiguration" in text
+        for name, target in {"Rule": "Queue", "Logged": "Bucket"}.items():
+            assert (
+                f"WARNING Stack#{name}: an override, or a late aspect, makes a service deliver to Stack/{target}"
+                in text
+            )
+        assert not failed
+
+    def test_property_that_is_set_or_names_the_key_in_a_roundabout_way_is_not_an_override(self, stack, key, report):
+        queue = aws_sqs.CfnQueue(stack, "Queue")
+        queue.kms_master_key_id = key.key_arn
+        queue.add_property_override("DelaySeconds", 5)
+        key.resource.add_property_override("Description", "Orders")
+        aws_sqs.CfnQueue(stack, "Part", kms_master_key_id=cdk.Fn.select(1, cdk.Fn.split("/", key.key_arn)))
+        aws_sqs.CfnQueue(stack, "Alias", kms_master_key_id="alias/orders")
+        cdk.CfnOutput(stack, "Arn", value=key.key_arn, export_name="K")
+        other = cdk.Stack(stack.node.root, "Other", env=HERE)
+        other.add_stack_dependency(stack)
+        exported = EncryptionKey.from_key_arn(other, "Key", cdk.Fn.import_value("K"))
+        aws_sqs.Queue(other, "Queue", encryption_master_key=exported)
+        delegated = EncryptionKey(stack, "Delegated", access=KeyAccess.DELEGATED)
+        table = plain(stack, "Table", "AWS::DynamoDB::Table")
+        table.add_property_override("SSESpecification.KMSMasterKeyId", delegated.key_arn)
+
+        text, failed = report()
+        assert "an override" not in text
+        assert not failed
+
+    def test_property_that_an_aspect_sets_after_the_last_check_is_refused_as_that(self, stack, key, report):
+        aws_sqs.CfnQueue(stack, "Queue")
+        cdk.Aspects.of(stack).add(Late(key), priority=950)
+
+        text, failed = report()
+        assert "Stack#Queue: it names the key at KmsMasterKeyId, which the last check did not see" in text
+        assert "an aspect of priority 900 or more" in text
+        assert failed
+
+
+@jsii.implements(cdk.IAspect)
+class Late:
+    def __init__(self, key):
+        self.key = key
+
+    def visit(self, node):
+        if isinstance(node, aws_sqs.CfnQueue):
+            node.kms_master_key_id = self.key.key_arn
+
+
+@pytest.mark.parametrize(("depth", "name"), [(1, None), (2, None), (1, "orders")])
+def test_role_whose_inline_policy_names_the_key_of_a_nested_stack_is_a_cycle(depth, name, stack, synth):
+    """aws-cdk-lib alone has none: there the key policy names no role."""
+    home = stack
+    for _ in range(depth):
+        home = cdk.NestedStack(home, "Nested")
+    key = EncryptionKey(home, "Key")
+    decrypt = iam.PolicyDocument(statements=[iam.PolicyStatement(actions=["kms:Decrypt"], resources=[key.key_arn])])
+    service = iam.ServicePrincipal("ec2.amazonaws.com")
+    role = iam.Role(stack, "Role", assumed_by=service, inline_policies={"own": decrypt}, role_name=name)
+    key.grant_decrypt(role)
+
+    if name:
+        assert synth(stack)
+        return
+    with pytest.raises(RuntimeError, match=r"Stack/Role has an inline .* names the key .*role_name"):
+        synth(stack)
