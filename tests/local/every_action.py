@@ -7,7 +7,8 @@ that the administrator made. Content may be read only by the operations of ``TAB
 
 ``--pairs`` then sends every ordered pair of the changes that were accepted and did not let content be read, and each of
 them followed by each request that was refused alone, every pair followed by an upload. Many pairs share a deployment:
-in it the changes add up, and the content is looked for after each of them.
+in it the changes add up, and the content is looked for after each of them. ``--part 2/3`` sends the second third of the
+pairs: the parts have no pair in common and are the whole together.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from typing import Any
 
 import aws_cdk as cdk
@@ -33,7 +34,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel, Shape
 
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyLifecycle
-from kms_patterns.local import AssumeRoleRefused, LocalAws
+from kms_patterns.local import AssumeRoleRefused, AwsSession, LocalAws
 
 SERVICES = ("s3", "kms", "lambda", "iam")
 MARKER = b"content-that-only-named-roles-read"
@@ -89,6 +90,20 @@ class Attempt:
         return self.outcome in {"denied", "refused"} and not self.operation.startswith(_READING)
 
 
+class Principal:
+    """A session with one client of each kind: a client costs as much as many requests."""
+
+    def __init__(self, session: AwsSession) -> None:
+        self._session = session
+        self._made: dict[tuple[str, Config | None], Any] = {}
+
+    def client(self, service: str, config: Config | None = None) -> Any:
+        """Return the client of ``service`` with this configuration."""
+        if (service, config) not in self._made:
+            self._made[service, config] = self._session.client(service, config=config)
+        return self._made[service, config]
+
+
 class Deployment:
     """A deployed bucket with an uploader, a downloader and a function that reads, and an administrator beside them."""
 
@@ -98,7 +113,8 @@ class Deployment:
         self.bucket, self.key, self.function = outputs["Bucket"], outputs["Key"], outputs["Function"]
         self.roles = {name: outputs[name] for name in ("Uploader", "Downloader", "Reader")}
         self.admin_role = outputs["Administrator"]
-        self.administrator = aws.assume(self.admin_role, "ec2.amazonaws.com")
+        self.administrator = Principal(aws.assume(self.admin_role, "ec2.amazonaws.com"))
+        self._uploader = Principal(aws.assume(self.roles["Uploader"], "ec2.amazonaws.com"))
         self.own = f"own-{name.lower()}-{random.getrandbits(40):x}"
         self.administrator.client("s3").create_bucket(Bucket=self.own)
         self.own_key = self.administrator.client("kms").create_key()["KeyMetadata"]["Arn"]
@@ -114,8 +130,7 @@ class Deployment:
 
     def upload(self, name: str) -> None:
         """Upload as the uploader, naming no encryption."""
-        uploader = self._aws.assume(self.roles["Uploader"], "ec2.amazonaws.com").client("s3")
-        uploader.put_object(Bucket=self.bucket, Key=name, Body=MARKER)
+        self._uploader.client("s3").put_object(Bucket=self.bucket, Key=name, Body=MARKER)
 
     def works(self) -> bool:
         """Return whether uploader, downloader, function and administrator still do what they are for."""
@@ -138,7 +153,7 @@ class Deployment:
         with suppress(ClientError, AssumeRoleRefused):
             self.upload(after)
             self.uploaded = True
-        found = [f"{self.bucket}/{name}" for name in ("before", after) if self._reads(self.administrator, name)]
+        found = [f"{self.bucket}/{name}" for name in ("before", after) if self._reads(name)]
         s3 = self.administrator.client("s3")
         with suppress(ClientError):
             listed = [entry["Key"] for entry in s3.list_objects_v2(Bucket=self.own).get("Contents", [])]
@@ -152,22 +167,23 @@ class Deployment:
                     found.append("became the uploader")
                 else:
                     keys = dict(zip(_CREDENTIALS, (given[it] for it in _GIVEN), strict=True))
-                    became = self.administrator.client("s3", **keys)
+                    became = self._aws.client("s3", **keys)
                     found += (
                         [f"as {name}"]
                         if MARKER in became.get_object(Bucket=self.bucket, Key="before")["Body"].read()
                         else []
                     )
         functions = self.administrator.client("lambda")
-        for name in (self.function, *(f"{OWN}{number}" for number in range(len(self.roles) + 1))):
+        own = [it["FunctionName"] for it in self._aws.client("lambda").list_functions()["Functions"]]
+        for name in (self.function, *(it for it in own if it.startswith(OWN))):
             with suppress(ClientError):
                 answer = functions.invoke(FunctionName=name)["Payload"].read()
                 found += [f"by the function {name.removeprefix(self.stack)}"] if MARKER in answer else []
         return found
 
-    def _reads(self, session: Any, name: str) -> bool:
+    def _reads(self, name: str) -> bool:
         with suppress(ClientError):
-            return MARKER in session.client("s3").get_object(Bucket=self.bucket, Key=name)["Body"].read()
+            return MARKER in self.administrator.client("s3").get_object(Bucket=self.bucket, Key=name)["Body"].read()
         return False
 
 
@@ -418,8 +434,10 @@ class Pairs:
         place.close()
 
 
-def run_pairs(aws: LocalAws, tried: Sequence[Attempt], said: Callable[[str], None]) -> Pairs:
-    """Send every ordered pair of the changes in ``tried``, which is the result of ``run`` with everything.
+def run_pairs(
+    aws: LocalAws, tried: Sequence[Attempt], said: Callable[[str], None], part: tuple[int, int] = (1, 1)
+) -> Pairs:
+    """Send every ordered pair of the changes in ``tried``, which is the result of ``run`` with everything, or a part.
 
     Changes that break nothing share two deployments, one for each order. One that breaks the deployment follows all
     of these in one, is followed by all of them in another, and meets each other breaking one alone. What was refused
@@ -432,19 +450,32 @@ def run_pairs(aws: LocalAws, tried: Sequence[Attempt], said: Callable[[str], Non
     orders += [order for one in breaking for order in ([*gentle, one], [one, *gentle], [one, *refused])]
     orders += [list(pair) for pair in permutations(breaking, 2)]
     changes = [*gentle, *breaking]
-    found = Pairs(left=set(permutations(changes, 2)) | set(product(changes, refused)))
-    for number, order in enumerate(orders, 1):
+    everything = set(permutations(changes, 2)) | set(product(changes, refused))
+    first, parts = part
+    mine = [it for number, it in enumerate(orders) if number % parts == first - 1]
+    found = Pairs(left=set().union(*_shares(orders, everything)[first - 1 :: parts]))
+    said(f"{len(everything)} pairs, {len(found.left)} of them in part {first} of {parts}")
+    for number, order in enumerate(mine, 1):
         _sequence(aws, order, found)
         said(
-            f"{number} of {len(orders)} orders: {found.sent} pairs, {len(found.read)} read, "
+            f"{number} of {len(mine)} orders: {found.sent} pairs, {len(found.read)} read, "
             f"{found.without_upload} without an upload, {len(found.left)} left"
         )
     return found
 
 
+def _shares(orders: Sequence[Sequence[int]], pairs: set[tuple[int, int]]) -> list[set[tuple[int, int]]]:
+    """Return for each order the pairs that it is the first to hold."""
+    left, shares = set(pairs), []
+    for order in orders:
+        shares.append(set(combinations(order, 2)) & left)
+        left -= shares[-1]
+    return shares
+
+
 def _sequence(aws: LocalAws, order: Sequence[int], found: Pairs) -> None:
     """Send what is left of the pairs of an order in one deployment; after a pair that reads, the rest without it."""
-    if not found.left & {(one, other) for number, one in enumerate(order) for other in order[number + 1 :]}:
+    if not found.left & set(combinations(order, 2)):
         return
     sent: list[int] = []
     with found.deployed(aws) as (place, planned):
@@ -493,6 +524,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="that many requests only")
     parser.add_argument("--pairs", action="store_true", help="every ordered pair of accepted changes as well")
     parser.add_argument("--service", action="append", choices=SERVICES, help="this one only; may be repeated")
+    parser.add_argument("--part", type=_part, default=(1, 1), help="of the pairs, such as 2/3: the second of three")
     given = parser.parse_args()
     if given.pairs and (given.service or given.sample):
         parser.error("--pairs needs every operation: leave --sample and --service out")
@@ -500,7 +532,7 @@ def main() -> None:
     with LocalAws.start() as aws:
         tried = run(aws, services=services, sample=given.sample)
         _print(tried)
-        pairs = run_pairs(aws, tried, partial(print, flush=True)) if given.pairs else None
+        pairs = run_pairs(aws, tried, partial(print, flush=True), given.part) if given.pairs else None
     if pairs is not None:
         print(f"pairs: {pairs.sent} in {pairs.deployments} deployments, {len(pairs.left)} not sent")
         for names, how in sorted(pairs.read.items()):
@@ -509,6 +541,13 @@ def main() -> None:
             print("content read after", sequence)
     more = pairs is not None and (pairs.unexplained or pairs.read)
     sys.exit(1 if unexpected(tried) or more else 0)
+
+
+def _part(text: str) -> tuple[int, int]:
+    first, parts = map(int, text.split("/"))
+    if not 1 <= first <= parts:
+        raise ValueError(text)
+    return first, parts
 
 
 def _print(tried: Sequence[Attempt]) -> None:

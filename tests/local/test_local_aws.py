@@ -234,6 +234,11 @@ def test_a_folder_of_another_user_is_not_trusted(own_temporary_folder: Path, tmp
     with pytest.raises(daemon.NotOurs, match="belongs to another user"):
         daemon.start()
     link.unlink()
+    link.mkdir()
+    link.chmod(0o777)
+    with pytest.raises(daemon.NotOurs, match="others may write in it"):
+        daemon.stop()
+    link.rmdir()
 
 
 def local(folder: Path, *words: str) -> Result:
@@ -373,6 +378,7 @@ def test_page_needs_its_token_and_escapes_what_requests_name(started: tuple[Path
 
 def test_what_is_kept_is_as_protected_as_before(tmp_path: Path) -> None:
     start, kept = ("start", "--persist", str(tmp_path / "kept")), {"Bucket": "kept", "Key": "o"}
+    (tmp_path / "kept").mkdir(mode=0o755)
     before = exports(local(tmp_path, *start).stdout)
     kms, s3, iam = (client(before, name) for name in ("kms", "s3", "iam"))
     key = kms.create_key()["KeyMetadata"]["KeyId"]
@@ -393,7 +399,9 @@ def test_what_is_kept_is_as_protected_as_before(tmp_path: Path) -> None:
             client(after, "s3", **credentials).get_object(**kept)
     finally:
         local(tmp_path, "stop")
-    assert (tmp_path / "kept").stat().st_mode & 0o077 == 0
+    files = list((tmp_path / "kept").iterdir())
+    assert files
+    assert [it for it in files if it.stat().st_mode & 0o077] == []
 
 
 SOURCES = Path(__file__).parents[2] / "constructs"

@@ -10,6 +10,7 @@ import pytest
 from ministack.core import iam_evaluator
 
 from kms_patterns.access.evaluate.simulator import simulator
+from kms_patterns.access.unknowns.symbols import matches as any_matches
 from kms_patterns.local.server.authorization import emulator_policies
 from kms_patterns.local.server.authorization.decision import Limit, Policies, decide
 from kms_patterns.local.server.authorization.patterns import arn_matches, matches
@@ -35,6 +36,13 @@ def allowed(*statements: dict[str, Any], version: str = "2012-10-17", resource: 
 ])  # fmt: skip
 def test_wildcards(value: str, pattern: str, expected: bool) -> None:
     assert matches(value, pattern) is expected
+
+
+def test_no_pattern_takes_for_ever() -> None:
+    for pattern in ("*a" * 40 + "*b", "${aws:username}" + "*a" * 40 + "*b"):
+        assert not matches("a" * 4000, pattern, lambda _: "a")
+        assert matches("a" * 4000 + "b", pattern, lambda _: "a")
+    assert not any_matches("*a" * 40 + "*b", "a" * 4000)
 
 
 @pytest.mark.parametrize(("pattern", "expected"), [

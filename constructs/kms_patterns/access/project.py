@@ -159,7 +159,7 @@ def checked_out(revision: str, folder: Path) -> Iterator[Path]:
         (checkout / ".git" / "objects" / "info" / "alternates").write_text(f"{objects}\n")
         _git(checkout, "checkout", "--quiet", "--detach", commit)
         place = checkout / folder.resolve().relative_to(top.resolve())
-        if not place.is_dir():
+        if not place.is_dir() or not place.resolve().is_relative_to(checkout.resolve()):
             raise SynthesisFailed(f"revision {revision} has no folder {place.relative_to(checkout)}")
         yield place
     finally:
@@ -169,11 +169,10 @@ def checked_out(revision: str, folder: Path) -> Iterator[Path]:
 def _git(folder: Path, *words: str) -> str:
     plain = ("core.hooksPath=/dev/null", "core.autocrlf=false", "core.fsmonitor=false", "core.attributesFile=/dev/null")
     options = [word for setting in plain for word in ("-c", setting)]
-    done = subprocess.run(
-        ["git", "-C", str(folder), *options, *words],  # noqa: S607
-        capture_output=True,
-        check=False,
-    )
+    # In a hook, git's variables name the repository and index of the commit that is being made.
+    environment = {name: it for name, it in os.environ.items() if not name.startswith("GIT_") or "CONFIG" in name}
+    command = ["git", "-C", str(folder), *options, *words]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
     if done.returncode != 0:
         said = " ".join(done.stderr.decode(errors="replace").split())
         raise SynthesisFailed(f"neither a path nor a git revision of {folder}: git {' '.join(words)}: {said}")

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -175,8 +176,9 @@ def _stable_key(name: str, port: int, region: str, account: str) -> str:
 
 def _home() -> Path:
     folder = Path(tempfile.gettempdir()).resolve() / f"kms-patterns-user-{os.getuid()}"
-    if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
-        raise NotOurs(f"{folder} belongs to another user; remove it or set TMPDIR")
+    found = folder.lstat() if os.path.lexists(folder) else None
+    if found and (not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022):
+        raise NotOurs(f"{folder} belongs to another user, or others may write in it; remove it or set TMPDIR")
     return folder
 
 

@@ -108,6 +108,8 @@ def launch(options: ServerOptions, *, detached: bool = False) -> ServerProcess:
             stderr=subprocess.STDOUT,
             cwd=layout.folder,
             env=server_environment(layout, options),
+            # What it keeps may lie in a folder that others may read, and holds keys.
+            umask=0o077,
             # Its own group: Ctrl-C reaches the parent only, and the server's end reaches its children only.
             start_new_session=True,
         )

@@ -1,6 +1,5 @@
 """Which methods of escalation the policies of a principal allow, decided by the simulator."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,7 +12,7 @@ from kms_patterns.access.evaluate.evaluation import Names
 from kms_patterns.access.evaluate.requests import Request, batch
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind
-from kms_patterns.access.unknowns.symbols import is_symbolic
+from kms_patterns.access.unknowns.symbols import is_symbolic, matches
 
 ACTING = {PrincipalKind.ROLE, PrincipalKind.USER, PrincipalKind.HOLDER}
 """Kinds of principals whose own policies are known."""
@@ -114,8 +113,7 @@ def _may_escalate(who: Principal) -> bool:
 
 @cache
 def _covers_a_method(pattern: str) -> bool:
-    expression = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.IGNORECASE)
-    return any(expression.fullmatch(name) for name in _ACTIONS)
+    return any(matches(pattern.lower(), name.lower()) for name in _ACTIONS)
 
 
 def _anywhere(policies: Iterable[Policy]) -> list[Policy]:

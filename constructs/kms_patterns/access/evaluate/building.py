@@ -13,7 +13,6 @@ from kms_patterns.access.escalation.paths import escalations
 from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.entries import KEPT, Access, ActionName, Statement, What, Who, statement_text
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, StatementPlace, evaluate
-from kms_patterns.access.evaluate.objects import covers
 from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model, Policy, Resource, ResourceKind
@@ -21,7 +20,7 @@ from kms_patterns.access.read.assembly import Stack, load_assembly
 from kms_patterns.access.read.reader import model_of
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
-from kms_patterns.access.unknowns.symbols import is_symbolic, shown
+from kms_patterns.access.unknowns.symbols import is_symbolic, matches, shown
 
 
 def build(path: Path, *, project: Path | None = None) -> Matrix:
@@ -140,7 +139,7 @@ def _cut_out(
         who, bucket = request.principal.id, request.resource
         around = scoped.get((who, bucket.id), set())
         wider = [
-            scope for scope in sorted({scope for _, scope in around}) if covers(f"{bucket.arn}/{scope}", request.arn)
+            scope for scope in sorted({scope for _, scope in around}) if matches(f"{bucket.arn}/{scope}", request.arn)
         ]
         for action in request.actions:
             cell = (who, bucket.id, action.name)

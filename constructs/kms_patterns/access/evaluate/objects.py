@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kms_patterns.access.model import Principal, Resource
-from kms_patterns.access.unknowns.symbols import is_symbolic
+from kms_patterns.access.unknowns.symbols import is_symbolic, matches
 
 _ANY_OBJECT = "any-object"
 _VALUE = "any-value"
@@ -40,11 +40,11 @@ def _patterns(principal: Principal, bucket: Resource) -> Iterator[str]:
     for policy in policies:
         for resource in _resources(policy.document):
             named, slash, pattern = resource.partition("/")
-            if slash and covers(named, bucket.arn):
+            if slash and matches(named, bucket.arn):
                 yield from _telling(pattern)
             for place in [match.start() for match in re.finditer(r"\*", resource)]:
                 # A star also matches slashes: in "documents*.txt" and "*/x" it may end inside the object's key.
-                if covers(resource[: place + 1], f"{bucket.arn}/"):
+                if matches(resource[: place + 1], f"{bucket.arn}/"):
                     yield from _telling(resource[place:])
 
 
@@ -59,11 +59,6 @@ def _resources(document: Mapping[str, Any]) -> Iterator[str]:
         for member in ("Resource", "NotResource"):
             values = statement.get(member, [])
             yield from [values] if isinstance(values, str) else values
-
-
-def covers(pattern: str, text: str) -> bool:
-    """Return whether ``text`` matches ``pattern``, which may hold ``*`` and ``?``."""
-    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text) is not None
 
 
 def _stand_in(pattern: str) -> str:

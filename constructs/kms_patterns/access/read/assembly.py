@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kms_patterns.access.templates.reading import Given, read_template
-from kms_patterns.access.templates.template_text import document_of, nested_template
+from kms_patterns.access.templates.template_text import NotATemplate, document_of, inside, nested_template
 
 UNKNOWN_ACCOUNT = "888877776666"
 """Stands for the account of an environment-agnostic stack; printed as ``<account>``."""
@@ -120,7 +120,7 @@ def _read(path: Path, given: Given) -> Iterator[Stack]:
     if path.is_file() or path.is_fifo():
         yield from _with_nested(_template_file(path, given), path.parent, given)
     elif (path / "manifest.json").is_file():
-        yield from _stacks(path, given)
+        yield from _assembly(path, given)
     else:
         yield from _folder(path, given)
 
@@ -175,33 +175,34 @@ def _check_given(given: Given, stacks: Sequence[Stack]) -> None:
             raise NotAnAssembly(f"no template declares the parameter {name}; declared: {', '.join(sorted(declared))}")
 
 
-def _stacks(folder: Path, given: Given) -> Iterator[Stack]:
-    artifacts = _manifest(folder).get("artifacts", {})
-    for name, artifact in artifacts.items():
+def _assembly(top: Path, given: Given) -> list[Stack]:
+    try:
+        return list(_stacks(top, top, given))
+    except (NotAnAssembly, NotATemplate):
+        raise
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise NotAnAssembly(f"{top} is not as the CDK writes it: {type(error).__name__}: {error}") from error
+
+
+def _stacks(top: Path, folder: Path, given: Given) -> Iterator[Stack]:
+    for name, artifact in document_of(folder / "manifest.json").get("artifacts", {}).items():
         properties = artifact.get("properties", {})
         if artifact["type"] == "cdk:cloud-assembly":
-            yield from _stacks(folder / properties["directoryName"], given)
+            yield from _stacks(top, inside(top, folder / properties["directoryName"]), given)
         elif artifact["type"] == "aws:cloudformation:stack":
-            yield from _with_nested(_stack(folder, name, artifact, given), folder, given)
+            yield from _with_nested(_stack(top, folder, name, artifact, given), folder, given, top)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    found = document_of(folder / "manifest.json")
-    if not isinstance(found, dict) or not isinstance(found.get("artifacts", {}), dict):
-        raise NotAnAssembly(f"{folder / 'manifest.json'} is not the manifest of a cloud assembly: it has no artifacts")
-    return found
-
-
-def _stack(folder: Path, name: str, artifact: Mapping[str, Any], given: Given) -> Stack:
+def _stack(top: Path, folder: Path, name: str, artifact: Mapping[str, Any], given: Given) -> Stack:
     properties = artifact["properties"]
     account, region = artifact["environment"].removeprefix("aws://").split("/")
     account = given.account or UNKNOWN_ACCOUNT if account == "unknown-account" else account
     region = given.region or UNKNOWN_REGION if region == "unknown-region" else region
     metadata = {**(artifact.get("metadata") or {})}
     if (beside := folder / artifact.get("additionalMetadataFile", "none")).is_file():  # names that it may lack
-        metadata |= json.loads(beside.read_text(encoding="utf-8"))
+        metadata |= json.loads(inside(top, beside).read_text(encoding="utf-8"))
     identifier, stack_name = artifact.get("displayName", name).split(" ")[0], properties.get("stackName", name)
-    file = folder / properties["templateFile"]
+    file = inside(top, folder / properties["templateFile"])
     read = read_template(file, given.of_stack(stack_name), region=region, synthesized=True)
     return Stack(
         id=identifier,
@@ -223,10 +224,10 @@ def _construct_paths(stack_id: str, metadata: Mapping[str, Any]) -> dict[str, st
     }
 
 
-def _with_nested(stack: Stack, folder: Path, given: Given) -> Iterator[Stack]:
+def _with_nested(stack: Stack, folder: Path, given: Given, top: Path | None = None) -> Iterator[Stack]:
     yield stack
     for logical_id, resource in stack.resources.items():
-        template = nested_template(resource, folder) if resource["Type"] == NESTED_STACK else None
+        template = nested_template(resource, folder, top) if resource["Type"] == NESTED_STACK else None
         if template and template.resolve() not in _files_around(stack):
             path = nested_path(stack, logical_id)
             read = read_template(template, {}, region=stack.region)
@@ -246,7 +247,7 @@ def _with_nested(stack: Stack, folder: Path, given: Given) -> Iterator[Stack]:
                 named=False,
                 notes=read.notes,
             )
-            yield from _with_nested(nested, folder, given)
+            yield from _with_nested(nested, folder, given, top)
 
 
 def nested_path(stack: Stack, logical_id: str) -> str:

@@ -148,6 +148,10 @@ def _yaml(text: str) -> Any:
     Loader.add_multi_constructor("!", _tagged)
     try:
         found = yaml.load(text, Loader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        # Its text quotes the line, and the file may not be a template but credentials.
+        place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{place}{error.problem}") from error
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
     if _size(found, {}) > _MOST_NODES:
@@ -197,8 +201,23 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def nested_template(resource: Mapping[str, Any], folder: Path) -> Path | None:
-    """Find a nested stack's template by the asset that its URL names, or by a path: the CDK CLI's, or a local one."""
+def inside(top: Path, path: Path) -> Path:
+    """Return a path that an assembly names.
+
+    Raises:
+        NotATemplate: It leads out of ``top``, so that the author of the assembly would choose what is read here.
+    """
+    if not path.resolve().is_relative_to(top.resolve()):
+        raise NotATemplate(f"{path} leads out of {top}: an assembly holds its own files; run `cdk synth` again")
+    return path
+
+
+def nested_template(resource: Mapping[str, Any], folder: Path, top: Path | None = None) -> Path | None:
+    """Find a nested stack's template by the asset that its URL names, or by a path: the CDK CLI's, or a local one.
+
+    Raises:
+        NotATemplate: It leads out of ``top``, the folder of the assembly.
+    """
     asset = resource.get("Metadata", {}).get("aws:asset:path")
     url = resource.get("Properties", {}).get("TemplateURL", "")
     digests = re.findall(r"[0-9a-f]{64}", json.dumps(url))
@@ -208,7 +227,8 @@ def nested_template(resource: Mapping[str, Any], folder: Path) -> Path | None:
     named = [files[digest]["source"]["path"] for files in manifests for digest in digests if digest in files]
     local = url if isinstance(url, str) and not url.startswith(("http:", "https:", "s3:")) else None
     candidates = [folder / name for name in [asset, *named, local] if name]
-    return next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if path.is_file()), None)
+    return inside(top, found) if found and top else found
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

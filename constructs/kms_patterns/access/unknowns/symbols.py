@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
@@ -225,7 +226,8 @@ def _named(account: str) -> str:
 
 def matches(pattern: str, text: str) -> bool:
     """Return whether ``text`` matches ``pattern``, which may hold ``*`` and ``?``."""
-    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.DOTALL) is not None
+    # fnmatch never backtracks over a star, so no pattern takes for ever.
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 _MADE_UP = re.compile(rf"([^:/]*)-([A-Za-z0-9]+)-(?:({CHOSEN})|{CHOSEN_UNDER_ANY_NAME})", re.IGNORECASE)

@@ -81,26 +81,33 @@ def _parts(pattern: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str, wildcards: bool) -> re.Pattern[str]:  # noqa: FBT001 - a cache's key
-    source = re.escape(pattern)
-    if wildcards:
-        source = source.replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(source, re.DOTALL)
+    if not wildcards:
+        return re.compile(re.escape(pattern), re.DOTALL)
+    return re.compile(_joined([re.escape(part).replace(r"\?", ".") for part in pattern.split("*")]), re.DOTALL)
+
+
+def _joined(parts: list[str]) -> str:
+    """Return the expression of parts with ``*`` between them, each taken where it comes first: none takes for ever."""
+    first, *between = parts
+    last = f".*{between.pop()}" if between else ""
+    return first + "".join(f"(?>.*?{part})" for part in between) + last
 
 
 def _source(pattern: str, lookup: Lookup, *, wildcards: bool) -> str | None:
-    source, end = "", 0
+    parts, end = [""], 0
     for token in _TOKEN.finditer(pattern):
-        source += re.escape(pattern[end : token.start()])
+        parts[-1] += re.escape(pattern[end : token.start()])
         end = token.end()
-        part = _variable(token[1], lookup) if token[1] is not None else _wildcard(token[0], wildcards=wildcards)
+        if wildcards and token[0] == "*":
+            parts.append("")
+            continue
+        anyone = "." if wildcards else re.escape(token[0])
+        part = anyone if token[1] is None else _variable(token[1], lookup)
         if part is None:
             return None
-        source += part
-    return source + re.escape(pattern[end:])
-
-
-def _wildcard(character: str, *, wildcards: bool) -> str:
-    return {"*": ".*", "?": "."}[character] if wildcards else re.escape(character)
+        parts[-1] += part
+    parts[-1] += re.escape(pattern[end:])
+    return _joined(parts)
 
 
 def _variable(name: str, lookup: Lookup) -> str | None:
