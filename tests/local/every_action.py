@@ -6,9 +6,9 @@ bucket, in a bucket of the administrator's, as a named role, and in what a funct
 that the administrator made. Content may be read only by the operations of ``TABLE``, as the threats in SECURITY.md say.
 
 ``--pairs`` then sends every ordered pair of the changes that were accepted and did not let content be read, and each of
-them followed by each request that was refused alone, every pair followed by an upload. Many pairs share a deployment:
-in it the changes add up, and the content is looked for after each of them. ``--part 2/3`` sends the second third of the
-pairs: the parts have no pair in common and are the whole together.
+them followed by each request that was refused alone. Many pairs share a deployment: in it the changes add up, and the
+content is looked for, after an upload, once a request was accepted, and at the end. ``--part 2/3`` sends the second
+third of the pairs: the parts have no pair in common and are the whole together.
 """
 
 import argparse
@@ -42,6 +42,7 @@ TABLE: Mapping[str, str] = {
     "kms PutKeyPolicy": "key administrator: reading",
     "iam UpdateAssumeRolePolicy": "administrator: becoming a named role",
     "lambda UpdateFunctionCode": "administrator: changing a function",
+    "lambda UpdateFunctionConfiguration": "administrator: changing a function, by a layer of its own",
     "lambda CreateFunction": "administrator: passing a named role to a function of its own",
 }
 """Operations after which content may be read, and the cell of the threat table that says so."""
@@ -58,6 +59,11 @@ _SIZE = """import boto3, os
 def handler(event, context):
     found = boto3.client("s3").get_object(Bucket=os.environ["BUCKET"], Key="before")["Body"].read()
     return """
+_LAYER = """from botocore.session import get_session
+def client(name):
+    raise ValueError(get_session().create_client(name).get_object(Bucket=%r, Key="before")["Body"].read().decode())
+"""
+"""Stands for the SDK in a function whose layer it is, and tells what the function's role reads."""
 _NOT_BUILT = frozenset(
     {"NotImplemented", "UnknownOperationException", "InvalidAction", "501", "404", "UnknownOperation"}
 )
@@ -118,6 +124,8 @@ class Deployment:
         self.own = f"own-{name.lower()}-{random.getrandbits(40):x}"
         self.administrator.client("s3").create_bucket(Bucket=self.own)
         self.own_key = self.administrator.client("kms").create_key()["KeyMetadata"]["Arn"]
+        layer = {"Content": {"ZipFile": _zip(_LAYER % self.bucket, "python/boto3.py")}, "LayerName": self.own}
+        self.layer = self.administrator.client("lambda").publish_layer_version(**layer)["LayerVersionArn"]
         self._uploads, self.uploaded = 0, False
         self.upload("before")
 
@@ -295,6 +303,7 @@ def _written(place: Deployment) -> dict[str, Sequence[Mapping[str, Any]]]:
         "lambda UpdateFunctionCode": [{"ZipFile": code}],
         "lambda UpdateFunctionConfiguration": [
             {"Environment": {"Variables": {"BUCKET": place.own}}}, {"Role": place.admin_role},
+            {"Layers": [place.layer]},
         ],
         "lambda CreateFunction": [
             {"FunctionName": f"{OWN}{number}", "Role": arn, "Code": {"ZipFile": code}, "Handler": "index.handler",
@@ -310,10 +319,10 @@ def _trusting(arn: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
 
 
-def _zip(code: str) -> bytes:
+def _zip(code: str, name: str = "index.py") -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("index.py", code)
+        archive.writestr(name, code)
     return packed.getvalue()
 
 
@@ -411,7 +420,7 @@ class Pairs:
 
     Attributes:
         left: The ordered pairs that were not sent yet.
-        sent: How many were, each followed by an upload.
+        sent: How many were.
         without_upload: After how many of them the uploader could not upload any more.
         deployments: How many deployments that took.
         read: By pair, how content was read; a pair that reads was sent in a deployment of its own.
@@ -482,7 +491,9 @@ def _sequence(aws: LocalAws, order: Sequence[int], found: Pairs) -> None:
         for index in order:
             _send(place, planned[index])
             pairs = {(earlier, index) for earlier in sent} & found.left
-            read = [*planned[index].read, *place.readable()] if pairs else []
+            # What is refused changes nothing; should it, the end shows it.
+            looks = index == order[-1] or (pairs and planned[index].outcome == "accepted")
+            read = [*planned[index].read, *(place.readable() if looks else [])]
             if read:
                 break
             found.left -= pairs

@@ -16,7 +16,6 @@ from email.message import Message
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from kms_runtime.errors import InvalidRequest, KmsRuntimeError, ServiceUnreachable
@@ -131,7 +130,7 @@ class RemoteDocument(Generic[T]):
         shortest_interval: float,
         longest_outage: float,
     ) -> None:
-        if urlsplit(url).scheme != "https":
+        if url[:8].lower() != "https://":
             raise InvalidRequest(
                 f"{url!r} does not start with https://: another server could respond with keys of its own"
             )
@@ -195,8 +194,8 @@ class RemoteDocument(Generic[T]):
         if known and known.etag:
             headers["If-None-Match"] = known.etag
         end = time.monotonic() + self._timeout
-        request = Request(self._url, headers=headers)  # noqa: S310
         try:
+            request = Request(self._url, headers=headers)  # noqa: S310
             with (
                 self._https.ending_after(self._timeout),
                 self._opener.open(request, timeout=self._timeout) as response,
@@ -207,7 +206,7 @@ class RemoteDocument(Generic[T]):
             if known and error.code == _NOT_MODIFIED:
                 return _kept(known.content, error.headers)
             raise ServiceUnreachable(f"{self._url} returned {error.code}") from None
-        except (OSError, http.client.HTTPException, UnicodeError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise ServiceUnreachable(f"{self._url}: {error}") from error
 
     def _body(self, response: http.client.HTTPResponse, end: float) -> bytes:

@@ -381,6 +381,12 @@ def test_address_that_nobody_vouches_for_is_not_believed(site):
     assert site.asked == []
 
 
+@pytest.mark.parametrize("url", ["https://[::1", "https://", "https://a b/", "https://127.0.0.1:99999/", "https://u:p@/"])
+def test_address_that_is_none_is_said(url):
+    with pytest.raises(ServiceUnreachable, match="https://"):
+        RemoteJwks(url).find("es256-1")
+
+
 def test_address_where_nobody_answers_is_said():
     with pytest.raises(ServiceUnreachable, match=r"https://127\.0\.0\.1:1/"):
         RemoteJwks("https://127.0.0.1:1/", ssl_context=ssl.create_default_context()).find("es256-1")
