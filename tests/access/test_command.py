@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -487,7 +488,7 @@ def act(tmp_path: Path, repository: Path) -> Callable[..., tuple[int, str]]:
         for step in (step for step in steps if "run" in step and only in step["name"]):
             command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
             done = subprocess.run(command, env=environment, cwd=repository, capture_output=True, text=True, check=False)
-            said += done.stdout + done.stderr
+            said += re.sub(r"\A::stop-commands::(\w{64})\n(.*)::\1::\n\Z", r"\2", done.stdout, flags=re.S) + done.stderr
             if done.returncode:
                 return done.returncode, said
             if Path(environment["GITHUB_ENV"]).exists():

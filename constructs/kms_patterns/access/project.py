@@ -27,6 +27,8 @@ _PASSED = (
     "SOURCE_DATE_EPOCH",
 )
 _PASSED_PREFIXES = ("LC_", "JSII_", "NODE_COMPILE_CACHE")
+_LONGEST = 20_000
+"""Bytes of what an app printed last that an error holds."""
 _ATTRIBUTES = "* -text -eol -ident -filter -working-tree-encoding -diff -merge\n"
 """Overrides every ``.gitattributes``: files are written as they are in the commit, byte for byte."""
 
@@ -97,7 +99,7 @@ def synthesized(app: Path, given: Given, variables: Mapping[str, str], *, what: 
             check=False,
         )
         if done.returncode != 0 or not (output / "manifest.json").is_file():
-            said = done.stderr.decode(errors="replace").strip() or "it wrote no assembly to CDK_OUTDIR"
+            said = done.stderr[-_LONGEST:].decode(errors="replace").strip() or "it wrote no assembly to CDK_OUTDIR"
             raise SynthesisFailed(f"`{command}` of {what} failed with code {done.returncode}:\n{said}")
         yield output
 

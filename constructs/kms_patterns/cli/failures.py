@@ -51,6 +51,8 @@ def errors_explained() -> Iterator[None]:
         raise Failed(str(error)) from error
     except KeyError as error:
         raise Failed(str(error.args[0])) from error
+    except (MemoryError, RecursionError) as error:
+        raise Failed(f"the input is too large or nested too deep to be read: {type(error).__name__}") from error
 
 
 _MALFORMED = (ArithmeticError, EOFError, LookupError, RecursionError, TypeError, ValueError, csv.Error, zlib.error)

@@ -381,7 +381,9 @@ def test_address_that_nobody_vouches_for_is_not_believed(site):
     assert site.asked == []
 
 
-@pytest.mark.parametrize("url", ["https://[::1", "https://", "https://a b/", "https://127.0.0.1:99999/", "https://u:p@/"])
+@pytest.mark.parametrize(
+    "url", ["https://[::1", "https://", "https://a b/", "https://127.0.0.1:99999/", "https://u:p@/"]
+)
 def test_address_that_is_none_is_said(url):
     with pytest.raises(ServiceUnreachable, match="https://"):
         RemoteJwks(url).find("es256-1")

@@ -29,13 +29,17 @@ def decide(stack: Stack, name: str, resolve: Callable[[Any], Any]) -> bool | Non
         resolve: Resolves a value of the template.
     """
     conditions = stack.template.get("Conditions") or {}
+    known: dict[str, bool | None] = {}
 
     def test(expression: Any, depth: int = 0) -> bool | None:  # noqa: PLR0911 - one per function
         if not isinstance(expression, dict) or len(expression) != 1 or depth > _MOST_DEEP:
             return None
         ((function, argument),) = expression.items()
         if function == "Condition":
-            return test(conditions.get(argument), depth + 1)
+            if str(argument) not in known:  # each once: conditions that name two others double at every step
+                known[str(argument)] = None
+                known[str(argument)] = test(conditions.get(str(argument)), depth + 1)
+            return known[str(argument)]
         if not isinstance(argument, list) or not argument:
             return None
         if function == "Fn::Equals" and len(argument) == 2:  # noqa: PLR2004 - the two that are compared

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import count
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.read.identifiers import CHOSEN, CHOSEN_UNDER_ANY_NAME
@@ -75,15 +76,12 @@ class MadeUpAccounts:
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.taken = set(taken)
         self._given: dict[str, str] = {}
-        self._next = 700_000_000_001
+        self._numbers = map(str, count(700_000_000_001))
 
     def of(self, name: str) -> str:
         """Return the account id that stands for ``name``, the same whenever it is asked for."""
         if name not in self._given:
-            while str(self._next) in self.taken:
-                self._next += 1
-            self._given[name] = str(self._next)
-            self._next += 1
+            self._given[name] = next(number for number in self._numbers if number not in self.taken)
         return self._given[name]
 
     def of_unknown(self, account: str) -> list[tuple[str, str]]:
@@ -225,8 +223,7 @@ def _named(account: str) -> str:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Return whether ``text`` matches ``pattern``, which may hold ``*`` and ``?``."""
-    # fnmatch never backtracks over a star, so no pattern takes for ever.
+    """Return whether ``text`` matches ``pattern``, which may hold ``*`` and ``?``; no pattern takes long."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
