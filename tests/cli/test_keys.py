@@ -398,6 +398,6 @@ def test_status_line_has_counts_rate_and_the_time_that_is_left() -> None:
     now = (start + timedelta(seconds=100)).timestamp()
     assert line({"status": "RUNNING"}, found, now) == (
         "RUNNING  400 of 1,000 objects in batches that succeeded, 100 in failed batches, 3 batches running, "
-        "5.0 objects a second, 1 min 40 s left"
+        "5.0 objects a second, 0:01:40 left"
     )
     assert line({"status": "RUNNING"}, None, now) == "RUNNING  no objects yet"

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 import boto3
@@ -11,7 +12,6 @@ import click
 from kms_patterns.cli.failures import errors_explained
 
 _RUNNING: Final = {"RUNNING", "PENDING_REDRIVE"}
-_MINUTE: Final = 60
 _PARTS: Final = 7  # of the ARN of a state machine
 
 _profile = click.option("--profile", help="An AWS profile. Defaults to the environment's credentials.")
@@ -83,14 +83,8 @@ def line(execution: Mapping[str, Any], run: Mapping[str, Any] | None, now: float
     parts += [f"{run['executionCounts']['running']:,} batches running", f"{rate:,.1f} objects a second"]
     left = counts["total"] - done - failed
     if execution["status"] in _RUNNING and rate and left:
-        parts.append(f"{_time(left / rate)} left")
+        parts.append(f"{timedelta(seconds=round(left / rate))} left")
     return f"{execution['status']}  {', '.join(parts)}"
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), _MINUTE)
-    hours, minutes = divmod(minutes, _MINUTE)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _map_run(states: Any, execution: str) -> Mapping[str, Any] | None:

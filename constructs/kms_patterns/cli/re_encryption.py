@@ -73,9 +73,7 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
             with written_by_others("the report"):
                 outcomes = _say(name, found, _report(session.client("s3"), found))
         except (ClientError, Failed) as error:
-            raise click.ClickException(
-                f"job {name} is {found['Status']}, and its report was not read: {error}"
-            ) from error
+            raise click.ClickException(f"job {name} is {found['Status']}; its report was not read: {error}") from error
     counts = found["ProgressSummary"]
     listed, tasks, failed = outcomes.total(), counts["TotalNumberOfTasks"], counts["NumberOfTasksFailed"]
     if listed != tasks:
@@ -94,6 +92,8 @@ def job(bucket: str, *, key: str, role: str, reports: str, only: str | None, **_
     place, _slash, prefix = reports.removeprefix("s3://").rstrip("/").partition("/")
     prefix += "/" if prefix else ""
     where = f"arn:{partition}:s3:::{place}"
+    report = {"Bucket": where, "Prefix": f"{prefix}reports", "Enabled": True}
+    listed = {"Bucket": where, "ManifestPrefix": f"{prefix}manifests", "ManifestEncryption": {"SSES3": {}}}
     kind = {"SSES3": {}} if only == "sse-s3" else {"SSEKMS": {"KmsKeyArn": only}}
     chosen = {"Filter": {"MatchAnyObjectEncryption": [kind]}} if only else {}
     return {
@@ -102,13 +102,7 @@ def job(bucket: str, *, key: str, role: str, reports: str, only: str | None, **_
         "Operation": {
             "S3UpdateObjectEncryption": {"ObjectEncryption": {"SSEKMS": {"KMSKeyArn": key, "BucketKeyEnabled": True}}}
         },
-        "Report": {
-            "Bucket": where,
-            "Format": "Report_CSV_20180820",
-            "Enabled": True,
-            "Prefix": f"{prefix}reports",
-            "ReportScope": "AllTasks",
-        },
+        "Report": {**report, "Format": "Report_CSV_20180820", "ReportScope": "AllTasks"},
         "ClientRequestToken": uuid.uuid4().hex,
         "Description": f"Objects of {bucket} under {key}"[:256],
         "Priority": 10,
@@ -117,12 +111,7 @@ def job(bucket: str, *, key: str, role: str, reports: str, only: str | None, **_
             "S3JobManifestGenerator": {
                 "SourceBucket": f"arn:{partition}:s3:::{bucket}",
                 "EnableManifestOutput": True,
-                "ManifestOutputLocation": {
-                    "Bucket": where,
-                    "ManifestPrefix": f"{prefix}manifests",
-                    "ManifestEncryption": {"SSES3": {}},
-                    "ManifestFormat": "S3InventoryReport_CSV_20211130",
-                },
+                "ManifestOutputLocation": {**listed, "ManifestFormat": "S3InventoryReport_CSV_20211130"},
                 **chosen,
             }
         },

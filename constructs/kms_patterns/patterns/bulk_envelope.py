@@ -111,6 +111,12 @@ class BulkEnvelope(FunctionPattern):
         self._batch = self._function("Batch", work.description, work.variables, handler=operation)
         work.grant(self._batch.role)
         self._report = self._report_function()
+        self.batch_function: ExactFunction = self._batch.function
+        """The function that takes a batch of objects."""
+        self.batch_role: aws_iam.Role = self._batch.role
+        """The role of the batch function."""
+        self.report_role: aws_iam.Role = self._report.role
+        """The role of the function that writes the report."""
         self.role = aws_iam.Role(
             self,
             "Role",
@@ -146,21 +152,6 @@ class BulkEnvelope(FunctionPattern):
         )
         machine.node.add_dependency(self.role)
         acknowledge(machine, _MACHINE_FINDINGS)
-
-    @property
-    def batch_function(self) -> ExactFunction:
-        """The function that takes a batch of objects."""
-        return self._batch.function
-
-    @property
-    def batch_role(self) -> aws_iam.Role:
-        """The role of the batch function."""
-        return self._batch.role
-
-    @property
-    def report_role(self) -> aws_iam.Role:
-        """The role of the function that writes the report."""
-        return self._report.role
 
     def grant_run(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to start, watch, redrive and stop executions, and to read reports.

@@ -50,13 +50,7 @@ class _Context(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """What one function does to each object.
-
-    Args:
-        transfer: Makes the transfer of the function's settings.
-        renamed: Makes the destination key, below its prefix, from the source key below its own.
-        calls: Calls of KMS for each object that is written.
-    """
+    """What one function does to each object: ``renamed`` makes the destination's key, each below its prefix."""
 
     transfer: Callable[[], BulkTransfer]
     renamed: Callable[[str], str]

@@ -72,7 +72,8 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
         raise ObjectsFailed(f"{given['failures']} objects failed{stopped}: {given['report']}")
     details = given.get("ResultWriterDetails") or _of_the_last(given["MapRuns"], redrives, s3_client)
     stopped = given.get("stopped", "MapRuns" in given)
-    sums = _restored(given.get("sums", {}))
+    before = given.get("sums", {})
+    sums = _Sums(**before | {name: Counter(before.get(name, {})) for name in ("counts", "failures")})
     manifest = json.loads(s3_client.get_object(Bucket=details["Bucket"], Key=details["Key"])["Body"].read())
     files = [(status, it["Key"]) for status, found in sorted(manifest["ResultFiles"].items()) for it in found]
     # The earlier lists of a redriven execution stay as they are.
@@ -124,11 +125,6 @@ def _lines(place: S3Object, s3_client: "S3Client") -> Iterator[bytes]:
             yield from filter(None, lines)
     if begun:
         yield begun
-
-
-def _restored(sums: Mapping[str, Any]) -> _Sums:
-    counters = {name: Counter(sums.get(name, {})) for name in ("counts", "failures")}
-    return _Sums(**{**sums, **counters})
 
 
 def _add(child: Mapping[str, Any], sums: _Sums, failed: "_FailedList") -> None:

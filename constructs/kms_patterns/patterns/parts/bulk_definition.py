@@ -16,15 +16,11 @@ MOST_INPUT: Final = 262_144
 CALLS_A_SECOND: Final = 30
 """Objects a second of one function with objects of up to about 1 MiB: 3 at a time, 5 requests of 20 ms each."""
 _SHARE: Final = 2
+# Whatever failed, what was done is found done: killed, throttled, refused or out of time alike.
 _RETRIER: Final[Mapping[str, Any]] = {
-    # Whatever failed, what was done is found done: killed, throttled, refused or out of time alike.
-    "ErrorEquals": ["States.ALL"],
-    "IntervalSeconds": 2,
-    "MaxAttempts": 4,
-    "BackoffRate": 2,
-    "MaxDelaySeconds": 60,
+    "ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxAttempts": 4, "BackoffRate": 2, "MaxDelaySeconds": 60,
     "JitterStrategy": "FULL",
-}
+}  # fmt: skip
 
 
 def concurrency_within(kms_requests_per_second: int, function_concurrency: int, calls: int) -> int:
@@ -41,15 +37,7 @@ def concurrency_within(kms_requests_per_second: int, function_concurrency: int, 
 
 @dataclass(frozen=True, kw_only=True)
 class BulkDefinition:
-    """What the definition is made of.
-
-    Attributes:
-        partition: Partition of the ARNs.
-        batch_function, report_function: ARNs.
-        source_bucket, reports_bucket, inventory_bucket: Names.
-        prefix: What the keys of the objects start with.
-        reports_prefix: Below which results, lists and reports are.
-        objects_per_batch, concurrency, tolerated_failure_percentage: Of each Map state.
+    """What the definition is made of: ARNs of the functions, names of the buckets, arguments of ``BulkEnvelope``.
 
     Raises:
         ValueError: A number is out of range.
@@ -122,10 +110,7 @@ class BulkDefinition:
         }
 
     def _map(self, label: str, reader: Mapping[str, Any]) -> dict[str, Any]:
-        batcher: dict[str, Any] = {
-            "MaxItemsPerBatch": self.objects_per_batch,
-            "MaxInputBytesPerBatch": MOST_INPUT,
-        }
+        batcher: dict[str, Any] = {"MaxItemsPerBatch": self.objects_per_batch, "MaxInputBytesPerBatch": MOST_INPUT}
         if label in {INVENTORIED, ENCODED}:
             batcher["BatchInput"] = {"encoded": True}
         return {

@@ -37,17 +37,7 @@ def check_prefix(name: str, prefix: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class BulkWork:
-    """One operation on the objects below a prefix.
-
-    Attributes:
-        operation: What happens to each object.
-        encryption_key: Key of the messages; of the new ones with ``re_encrypt``.
-        encryption_context: Pairs of the messages.
-        source: Bucket and prefix of what is read.
-        destination: Bucket and prefix of what is written.
-        reports: Bucket and prefix of results, lists and reports.
-        source_key: Key of the old messages, with ``re_encrypt``.
-        source_context: Pairs of the old messages.
+    """One operation on the objects below a prefix: the arguments of ``BulkEnvelope``, each bucket with its prefix.
 
     Raises:
         ValueError: A key or context does not go with the operation, or the run would read what it writes.
@@ -79,12 +69,10 @@ class BulkWork:
             "destination_prefix": (self.destination, [""]),
             "reports_prefix": (self.reports, ["lists/", "reports/", "results/"]),
         }
-        places = [
-            (name, bucket.bucket_arn, [below + part for part in parts])
-            for name, ((bucket, below), parts) in written.items()
-        ]
-        for name, ((_bucket, below), _parts) in written.items():
+        places = []
+        for name, ((bucket, below), parts) in written.items():
             check_prefix(name, below)
+            places.append((name, bucket.bucket_arn, [below + part for part in parts]))
         for (one, first, its), (other, second, ours) in combinations(places, 2):
             if first == second and any(it.startswith(our) or our.startswith(it) for it in its for our in ours):
                 raise ValueError(

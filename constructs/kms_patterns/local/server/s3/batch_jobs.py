@@ -84,11 +84,11 @@ def _served(operation: str, request: Served, request_id: str) -> Response:
 def _told(operation: str, members: Mapping[str, Any], job: Job | None, unread: S3Refusal | None) -> dict[str, Any]:
     if unread is not None:
         raise unread
-    if operation in _ON_ACCOUNT:
-        return _ON_ACCOUNT[operation](members)
+    if operation in {"CreateJob", "ListJobs"}:
+        return _create(members) if operation == "CreateJob" else _listed(members)
     if job is None:
         raise S3Refusal("NoSuchJob", "No such job", int(HTTPStatus.NOT_FOUND))
-    return _ON_JOB[operation](members, job)
+    return _moved(members, job) if operation == "UpdateJobStatus" else _described(job)
 
 
 def _mine() -> dict[str, Job]:
@@ -173,7 +173,7 @@ async def _run(job: Job) -> None:
         await execute(job)
 
 
-def _described(_members: Mapping[str, Any], job: Job) -> dict[str, Any]:
+def _described(job: Job) -> dict[str, Any]:
     return {
         "Job": {
             **_summary(job),
@@ -233,13 +233,3 @@ def _moved(members: Mapping[str, Any], job: Job) -> dict[str, Any]:
     else:
         job.end("Cancelled")
     return {"JobId": job.job_id, "Status": job.status, "StatusUpdateReason": job.update_reason}
-
-
-_ON_ACCOUNT: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
-    "CreateJob": _create,
-    "ListJobs": _listed,
-}
-_ON_JOB: Final[Mapping[str, Callable[[Mapping[str, Any], Job], dict[str, Any]]]] = {
-    "DescribeJob": _described,
-    "UpdateJobStatus": _moved,
-}

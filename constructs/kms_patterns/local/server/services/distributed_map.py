@@ -79,14 +79,7 @@ def _new(definition: Mapping[str, Any], execution: Mapping[str, Any]) -> Record:
 
 
 class MapRun:
-    """One Map Run: children for the batches of a Map state.
-
-    Args:
-        state: The Map state.
-        processor: Its ItemProcessor.
-        execution: The execution that it is part of.
-        record: What DescribeMapRun tells; members with an underscore are ours.
-    """
+    """One Map Run: children for the batches of a Map state; ``record`` is what DescribeMapRun tells, and ours."""
 
     def __init__(self, state: MapState, processor: Mapping[str, Any], execution: Record, record: Record) -> None:
         self.state, self.processor, self.execution, self.record = state, processor, execution, record
@@ -191,13 +184,10 @@ class MapRun:
             "name": name,
             "startDate": now(),
             "input": json.dumps(given),
-            "inputDetails": {"included": True},
             "output": None,
-            "outputDetails": {"included": True},
             "mapRunArn": self.record["mapRunArn"],
             "events": [],
             **{name: self.execution.get(name) for name in ("testCase", "encryptionConfiguration")},
-            "mockAttempts": {},
             "redriveCount": 0,
             "_items": number,
         }

@@ -38,14 +38,7 @@ Batch = tuple[Any, int]
 
 @dataclass(frozen=True)
 class MapState:
-    """A Map state at work.
-
-    Attributes:
-        state: Its definition.
-        raw_input: Its input.
-        effective: Its input after ``InputPath``.
-        context: The context object of the execution.
-    """
+    """A Map state at work: its definition, its input, the same after ``InputPath``, and the execution's context."""
 
     state: Mapping[str, Any]
     raw_input: Any

@@ -25,11 +25,6 @@ _NOT_REDRIVABLE: Final = {
 def write(state: MapState, record: dict[str, Any], children: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Write the results of a Map Run in the name of the state machine's role, and return where the manifest is.
 
-    Args:
-        state: The Map state, with a ResultWriter.
-        record: The Map Run.
-        children: Its child executions.
-
     Raises:
         Exception: ``States.ResultWriterFailed``: the bucket does not exist, or S3 or KMS denies the role.
     """

@@ -21,10 +21,9 @@ def _names(text: str) -> frozenset[str]:
 _MACHINE: Final = _names("Comment QueryLanguage StartAt States TimeoutSeconds Version")
 _STATE: Final = _names("Type Comment QueryLanguage InputPath OutputPath Output Assign Next End")
 _RETRIED: Final = _names("Retry Catch ResultPath ResultSelector Parameters Arguments")
-_TOLERATED: Final = _names("ToleratedFailureCount ToleratedFailureCountPath") | _names(
-    "ToleratedFailurePercentage ToleratedFailurePercentagePath"
+_DISTRIBUTED: Final = _names("ItemReader ItemBatcher ResultWriter Label ToleratedFailureCount") | _names(
+    "ToleratedFailureCountPath ToleratedFailurePercentage ToleratedFailurePercentagePath"
 )
-_DISTRIBUTED: Final = _TOLERATED | _names("ItemReader ItemBatcher ResultWriter Label")
 _OF_TYPE: Final[Mapping[str, frozenset[str]]] = {
     "Pass": _names("Result ResultPath Parameters"),
     "Task": _RETRIED
@@ -64,10 +63,6 @@ _ONE_OF: Final[Mapping[str, frozenset[str]]] = {
 _PATHS: Final = _names("Input Output Result Items")
 _MOST: Final = {"ToleratedFailurePercentage": 100, "MaxInputBytesPerBatch": 262_144, "MaxItems": 100_000_000}
 _LABEL: Final = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,40}")
-_NESTED: Final = (
-    *(("ItemReader",), ("ItemReader", "ReaderConfig"), ("ItemBatcher",)),
-    *(("ResultWriter",), ("ResultWriter", "WriterConfig")),
-)
 _PROCESSOR: Final = _MACHINE | {"ProcessorConfig"}
 
 
@@ -88,8 +83,7 @@ def _machine(machine: Any, place: str, known: frozenset[str]) -> Iterator[str]:
     yield from _unknown(machine, place, known)
     if machine.get("StartAt") not in machine["States"]:
         yield f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {machine.get('StartAt')} at {place}/StartAt"
-    if "ProcessorConfig" in machine:
-        yield from _unknown(machine["ProcessorConfig"], f"{place}/ProcessorConfig", _INNER["ProcessorConfig"])
+    yield from _nested(machine, place)
     for name, state in machine["States"].items():
         yield from _state(state, f"{place}/States/{name}", machine["States"])
 
@@ -121,14 +115,10 @@ def _of_children(state: Mapping[str, Any]) -> frozenset[str]:
     return frozenset() if config.get("Mode") == "DISTRIBUTED" else _DISTRIBUTED
 
 
-def _nested(state: Mapping[str, Any], place: str) -> Iterator[str]:
-    for path in _NESTED:
-        found: Any = state
-        where = place
-        for name in path:
-            found, where = (found.get(name) if isinstance(found, Mapping) else None), f"{where}/{name}"
-        if found is not None:
-            yield from _unknown(found, where, _INNER[path[-1]])
+def _nested(given: Any, place: str) -> Iterator[str]:
+    for name in _INNER.keys() & given.keys() - {"Retry", "Catch"} if isinstance(given, Mapping) else ():
+        yield from _unknown(given[name], f"{place}/{name}", _INNER[name])
+        yield from _nested(given[name], f"{place}/{name}")
 
 
 def _unknown(given: Any, place: str, known: frozenset[str]) -> Iterator[str]:

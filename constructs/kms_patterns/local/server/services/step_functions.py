@@ -216,9 +216,9 @@ def naming(original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mappi
         if b"ExecutionAlreadyExists" not in refused[2]:
             return refused
         known = reach(STEP_FUNCTIONS, "_executions")[json.loads(refused[2])["message"].split("'")[1]]
-        same = known["status"] == "RUNNING" and json.loads(known["input"]) == json.loads(request.get("input") or "{}")
-        told = {name: known[name] for name in ("executionArn", "startDate")}
-        return answer(HTTPStatus.OK, told) if same else refused
+        if known["status"] != "RUNNING" or json.loads(known["input"]) != json.loads(request.get("input") or "{}"):
+            return refused
+        return answer(HTTPStatus.OK, {name: known[name] for name in ("executionArn", "startDate")})
 
     return start
 
