@@ -75,6 +75,17 @@ def deployed(aws: LocalAws, assembly: Path) -> Mapping[str, dict[str, str]]:
     return outputs
 
 
+def destroyed(aws: LocalAws, assembly: Path) -> None:
+    """Delete every stack of an assembly, none of which needs another, by the role that deployed it."""
+    artifacts = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))["artifacts"]
+    client, pseudo = aws.client("cloudformation"), {"${AWS::Partition}": "aws"}
+    names = {name: it for name, it in artifacts.items() if it["type"] == "aws:cloudformation:stack"}
+    for name, it in names.items():
+        client.delete_stack(StackName=name, RoleARN=_with(pseudo, it["properties"]["cloudFormationExecutionRoleArn"]))
+    for name in names:
+        client.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+
+
 def _compact(template: Any) -> str:
     # CloudFormation takes 51,200 characters in a request.
     return json.dumps(template, separators=(",", ":"))
