@@ -14,6 +14,8 @@ from aws_cdk import (
     aws_ec2,
     aws_elasticloadbalancingv2,
     aws_events,
+    aws_kinesis,
+    aws_kinesisfirehose,
     aws_kms,
     aws_lambda,
     aws_s3,
@@ -174,6 +176,87 @@ def test_logs_of_a_network_load_balancer_are_served(stack, key):
     balancer(stack, EncryptedBucket(stack, "Bucket", encryption_key=key), "network")
 
     assert statements_of(stack, "delivery.logs.amazonaws.com")
+
+
+NAMING = {
+    "AWS::WAFv2::LoggingConfiguration": lambda it: {"LogDestinationConfigs": [it.bucket_arn]},
+    "AWS::VpcLattice::AccessLogSubscription": lambda it: {"DestinationArn": it.bucket_arn},
+    "AWS::Route53Resolver::ResolverQueryLoggingConfig": lambda it: {"DestinationArn": it.bucket_arn},
+    "AWS::Logs::DeliveryDestination": lambda it: {"DestinationResourceArn": it.bucket_arn},
+    "AWS::MSK::Cluster": lambda it: {"LoggingInfo": {"BrokerLogs": {"S3": {"Bucket": it.bucket_name}}}},
+    "AWS::NetworkFirewall::LoggingConfiguration": lambda it: {
+        "LoggingConfiguration": {"LogDestinationConfigs": [{"LogDestination": {"bucketName": it.bucket_name}}]}
+    },
+}
+
+
+def test_logs_that_name_a_bucket_without_a_policy_of_the_app_are_served(stack, synth):
+    for number, (title, naming) in enumerate(NAMING.items()):
+        key = EncryptionKey(stack, f"Key{number}")
+        key.resource.override_logical_id(f"Key{number}")
+        bucket = EncryptedBucket(stack, f"Bucket{number}", encryption_key=key)
+        cdk.CfnResource(stack, f"Logs{number}", type=title, properties=naming(bucket))
+
+    found = synth(stack)["Resources"]
+    policies = [json.dumps(found[f"Key{number}"]["Properties"]["KeyPolicy"]) for number in range(len(NAMING))]
+    assert ["delivery.logs.amazonaws.com" in policy for policy in policies] == [True] * len(NAMING)
+
+
+def test_dead_letters_of_an_event_bus_are_served(stack, key):
+    queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+    aws_events.EventBus(stack, "Bus", dead_letter_queue=queue)
+
+    assert statements_of(stack, "events.amazonaws.com")
+
+
+def test_deliveries_that_the_key_policy_must_name_by_hand_are_pointed_out(stack, key):
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
+    plain(stack, "Channel", "AWS::Config::DeliveryChannel", S3BucketName=bucket.bucket_name)
+    stream = aws_kinesis.Stream(stack, "Stream", encryption_key=key)
+    id_ = aws_dynamodb.Attribute(name="id", type=aws_dynamodb.AttributeType.STRING)
+    aws_dynamodb.Table(stack, "Table", partition_key=id_, kinesis_stream=stream)
+
+    config, table = sorted(text for _, text in warnings(stack, "would be lost"))
+    assert "Stack/Channel makes config.amazonaws.com deliver to Stack/Bucket/Resource" in config
+    assert "role AWSServiceRoleForDynamoDBKinesisDataStreamsReplication write to Stack/Stream/Resource" in table
+
+
+def test_table_whose_stream_names_the_role_of_dynamodb_is_not_pointed_out(stack, key):
+    arn = (
+        "arn:aws:iam::111122223333:role/aws-service-role/kinesisreplication.dynamodb.amazonaws.com/"
+        "AWSServiceRoleForDynamoDBKinesisDataStreamsReplication"
+    )
+    key.allow_use_through("kinesis", iam.Role.from_role_arn(stack, "Role", arn), key_policy_only=True)
+    stream = aws_kinesis.Stream(stack, "Stream", encryption_key=key)
+    id_ = aws_dynamodb.Attribute(name="id", type=aws_dynamodb.AttributeType.STRING)
+    aws_dynamodb.Table(stack, "Table", partition_key=id_, kinesis_stream=stream)
+
+    assert warnings(stack, "would be lost") == []
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_alias_that_is_imported_by_name_needs_the_policy_of_the_apps_key(own, stack, key, role, synth):
+    """aws-cdk#34237: with its flag, grants of an imported alias write IAM only, on all keys that carry the alias."""
+    carrying = {"kms:ResourceAliases": "alias/orders" if own else "alias/others"}
+    anything = stack.format_arn(service="kms", resource="key", resource_name="*")
+    role("User").add_to_policy(
+        iam.PolicyStatement(
+            actions=["kms:Decrypt"], resources=[anything], conditions={"ForAnyValue:StringEquals": carrying}
+        )
+    )
+
+    if not own:
+        assert synth(stack)
+        return
+    with pytest.raises(RuntimeError, match="allows Stack/User kms:Decrypt, which the key policy does not"):
+        synth(stack)
+
+
+def test_key_of_the_objects_of_a_delivery_stream_is_the_matter_of_its_role(stack, key):
+    bucket = aws_kinesisfirehose.S3Bucket(aws_s3.Bucket(stack, "Bucket"), encryption_key=key)
+    aws_kinesisfirehose.DeliveryStream(stack, "Stream", destination=bucket)
+
+    assert warnings(stack) == []
 
 
 class TestOverrides:

@@ -163,20 +163,35 @@ NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "AWS::CloudWatch::Alarm": {"": "cloudwatch"},
     "AWS::CloudWatch::CompositeAlarm": {"": "cloudwatch"},
     "AWS::CloudTrail::Trail": {"": "cloudtrail"},
-    "AWS::DynamoDB::Table": {"importSourceSpecification": BY_DEPLOYMENT},
+    # https://docs.aws.amazon.com/config/latest/developerguide/s3-kms-key-policy.html
+    "AWS::Config::DeliveryChannel": {"": "config.amazonaws.com"},
+    "AWS::DynamoDB::Table": {"importSourceSpecification": BY_DEPLOYMENT, "kinesisStreamSpecification": "replication"},
     "AWS::EC2::FlowLog": {"": "delivery.logs"},
     "AWS::ElasticLoadBalancing::LoadBalancer": {"accessLoggingPolicy": "logs"},
     "AWS::ElasticLoadBalancingV2::LoadBalancer": {"loadBalancerAttributes": "logs"},
+    "AWS::Events::EventBus": {"deadLetterConfig": "events"},
     "AWS::Events::Rule": {"targets": "events"},
     "AWS::Lambda::Function": {"code": BY_DEPLOYMENT},
     "AWS::Lambda::LayerVersion": {"content": BY_DEPLOYMENT},
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html: these, and flow logs.
+    "AWS::Logs::DeliveryDestination": {"destinationResourceArn": "delivery.logs"},
+    "AWS::MSK::Cluster": {"loggingInfo": "delivery.logs"},
+    "AWS::NetworkFirewall::LoggingConfiguration": {"loggingConfiguration": "delivery.logs"},
+    "AWS::Route53Resolver::ResolverQueryLoggingConfig": {"destinationArn": "delivery.logs"},
     "AWS::S3::Bucket": {"inventoryConfigurations": "s3", "loggingConfiguration": "logs"},
     "AWS::SES::ReceiptRule": {"rule": "ses"},
     "AWS::SNS::Subscription": {"endpoint": "sns"},
     "AWS::StepFunctions::StateMachine": {"definitionS3Location": BY_DEPLOYMENT},
     "AWS::Synthetics::Canary": {"code": BY_DEPLOYMENT},
+    "AWS::VpcLattice::AccessLogSubscription": {"destinationArn": "delivery.logs"},
+    "AWS::WAFv2::LoggingConfiguration": {"logDestinationConfigs": "delivery.logs"},
     "Custom::S3BucketNotifications": {"notificationConfiguration": "s3"},
 }
 """CloudFormation type -> property that names topics, queues or buckets, empty for all -> row of their user."""
+LINKED_ROLES: Final[Mapping[str, str]] = {
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds_iam.html
+    "replication": ("kinesisreplication.dynamodb.amazonaws.com/AWSServiceRoleForDynamoDBKinesisDataStreamsReplication"),
+}
+"""Row of a service that delivers by its service-linked role -> service and name of that role."""
 BUCKETS_BY_NAME: Final = frozenset({BY_DEPLOYMENT, "cloudtrail", "ses", *WITHOUT_KEY})
 """Rows whose properties name a bucket by its name, not by its ARN."""

@@ -249,6 +249,8 @@ BY_ROLE: Final[Mapping[str, tuple[str, ...]]] = {
     "AWS::CodeBuild::Project": ("encryptionKey",),
     # https://docs.aws.amazon.com/codepipeline/latest/userguide/S3-artifact-encryption.html
     "AWS::CodePipeline::Pipeline": ("artifactStore", "artifactStores"),
+    # https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
+    "AWS::KinesisFirehose::DeliveryStream": ("extendedS3DestinationConfiguration", "s3DestinationConfiguration"),
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-config-for-kms-objects.html
     "AWS::S3::Bucket": ("replicationConfiguration",),
 }

@@ -18,13 +18,13 @@ from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.synth.identity_statements import as_list, branches, choices, statements_of
 from kms_patterns.keys.synth.visited_resource import NOTIFICATIONS, VisitedResource, at, class_of, resolved_by_path
-from kms_patterns.policy.acting_services import BUCKETS_BY_NAME, BY_DEPLOYMENT, NAMING, WITHOUT_KEY
+from kms_patterns.policy.acting_services import BUCKETS_BY_NAME, BY_DEPLOYMENT, LINKED_ROLES, NAMING, WITHOUT_KEY
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.coverage import DEMANDING, ServiceCall, serves
 from kms_patterns.policy.guardrails import is_account
 from kms_patterns.policy.services import SERVICES
 
-RECEIVING: Final = ("s3", "sns", "sqs")
+RECEIVING: Final = ("kinesis", "s3", "sns", "sqs")
 """Rows of the services that encrypt what another one delivers."""
 _NAMING: Final = {kind if kind == NOTIFICATIONS else class_of(kind): named for kind, named in NAMING.items()}
 _BUCKET_POLICY: Final = "aws-cdk-lib.aws_s3.CfnBucketPolicy"
@@ -44,7 +44,7 @@ See https://docs.aws.amazon.com/elasticloadbalancing/latest/network/enable-acces
 """
 _IMPORTED: Final = re.compile(r"arn:|\{")
 _LIVE: Final = re.compile(r"Token\[|arn:| object at 0x")
-_NAMES: Final = {"s3": "bucketName", "sns": "topicName", "sqs": "queueName"}
+_NAMES: Final = {"kinesis": "name", "s3": "bucketName", "sns": "topicName", "sqs": "queueName"}
 _ARN: Final = re.compile(r"arn:[^:]*:((?:s3|sns|sqs):[^:]*:[^:]*:[^/]+)")
 _QUEUE_URL: Final = re.compile(r"https://sqs\.([^.]+)\.[^/]+/([^/]+)/(.+)")
 _COLONS: Final = 5
@@ -166,6 +166,19 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
             f"{WITHOUT_KEY[delivery.service]}. Give it an s3.Bucket under SSE-S3 (Amazon CloudFront also logs through "
             "AWS::Logs::Delivery, which this key serves)",
         )
+        return
+    if (role := LINKED_ROLES.get(delivery.service)) is not None:
+        resource = getattr(key, "resource", None)
+        if resource is None or role not in json.dumps(resolved_by_path(resource.key_policy, key.stack)):
+            _warn(
+                key,
+                delivery,
+                delivery.service,
+                f"{delivery.by} makes the service-linked role {role.partition('/')[2]} write to {delivery.target}, "
+                "which is encrypted under this key, and the key policy does not name it: what it writes would be "
+                "lost. Call allow_use_through('kinesis', role, key_policy_only=True) with this role, imported by its "
+                f"ARN, …:role/aws-service-role/{role}",
+            )
         return
     service = TO_TOPICS.get(delivery.service, delivery.service) if topic else delivery.service
     use = SERVICES.get(service)

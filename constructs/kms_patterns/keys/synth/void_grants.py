@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 
 from kms_patterns.keys.environment import stack_of
 from kms_patterns.keys.grants.grantee import SERVICE_LINKED
@@ -81,7 +82,9 @@ def void_grants(
 
     A statement with conditions of the template lacks it if none of its forms about the key has one.
     """
-    in_identities = list(_identity_allowances(view.name(key.resource), statements))
+    in_identities = list(
+        _identity_allowances(view.name(key.resource), _aliases(key, statements, view, references), statements)
+    )
     in_key_policy = list(key_allowances(view.properties(key.resource)["keyPolicy"], stack_of(key), references))
     about_key = ((number, replace(it, actions=meant(it.actions))) for number, it in in_identities if it.names_key)
     others = [it for _, it in in_key_policy]
@@ -144,11 +147,28 @@ def _void(asked: _Numbered, others: Iterable[Allowance], callers: Callers) -> It
             yield same_statement[0], missing
 
 
-def _identity_allowances(name: str, statements: Iterable[IdentityStatement]) -> _Numbered:
+def _aliases(
+    key: KeyInApp, statements: Iterable[IdentityStatement], view: TemplateView, references: References
+) -> set[str]:
+    """Return the aliases of ``key``, if any statement is about the keys that carry one."""
+    if not any(_demanded_aliases(statement) for statement in statements):
+        return set()
+    own = [(view.stack_of(it), view.properties(it)) for it in view.every(kms.CfnAlias)]
+    name = view.name(key.resource)
+    return {it["aliasName"] for stack, it in own if references.name(stack, it["targetKeyId"]) == name}
+
+
+def _demanded_aliases(statement: IdentityStatement) -> list[Any]:
+    demands = [pair for operator in statement.conditions.values() for pair in operator.items()]
+    return [one for name, value in demands if name.lower() == "kms:resourcealiases" for one in as_list(value)]
+
+
+def _identity_allowances(name: str, aliases: set[str], statements: Iterable[IdentityStatement]) -> _Numbered:
     for statement in statements:
         if name in statement.resources or ANY_KEY in statement.resources:
+            by_alias = [it for it in _demanded_aliases(statement) if isinstance(it, str) and it in aliases]
             for principal in statement.principals:
-                names_key = name in statement.resources
+                names_key = name in statement.resources or bool(by_alias)
                 yield (
                     statement.number,
                     Allowance(principal, statement.actions, statement.conditions, statement.where, names_key),
