@@ -236,9 +236,17 @@ def test_a_folder_of_another_user_is_not_trusted(own_temporary_folder: Path, tmp
     link.unlink()
     link.mkdir()
     link.chmod(0o777)
-    with pytest.raises(daemon.NotOurs, match="others may write in it"):
-        daemon.stop()
+    for command in ("start", "stop", "env", "list"):
+        refused = local(tmp_path, command)
+        assert isinstance(refused.exception, SystemExit)
+        assert "others may write in it" in refused.output
     link.rmdir()
+
+
+@pytest.mark.parametrize("name", ["../x", "-x", "x" * 65, "", "a\nb"])
+def test_name_that_is_not_one_is_refused(own_temporary_folder: Path, name: str) -> None:
+    with pytest.raises(StartFailed, match="it names a folder"):
+        daemon.start(name)
 
 
 def local(folder: Path, *words: str) -> Result:

@@ -29,7 +29,19 @@ _FOLLOW_SECONDS = 0.5
 _DELAY_SECONDS = 10
 
 
-@click.group()
+class _Explained(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        from kms_patterns.local import StartFailed, daemon  # noqa: PLC0415
+
+        try:
+            return super().invoke(ctx)
+        except (StartFailed, daemon.NotOurs) as error:
+            if ctx.invoked_subcommand in {"env", "start"}:
+                _lead_nowhere()
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Explained)
 def local() -> None:
     """Run the embedded AWS by itself, for any boto3 program or CDK app."""
 
@@ -51,16 +63,12 @@ def start(name: str, port: int, region: str, account: str, *, persist: Path | No
 
     With --port the address and the credentials are the same at every start.
     """
-    from kms_patterns.local import StartFailed, daemon  # noqa: PLC0415
+    from kms_patterns.local import daemon  # noqa: PLC0415
 
     if not (account.isdigit() and len(account) == 12):  # noqa: PLR2004 - AWS's length
         raise click.BadParameter(f"{account!r} does not have 12 digits", param_hint="--account")
     delay = _DELAY_SECONDS if "delays" in like_aws else 0
-    try:
-        _print_exports(daemon.start(name, port=port, region=region, account=account, persist=persist, delay=delay))
-    except (StartFailed, daemon.NotOurs) as error:
-        _lead_nowhere()
-        raise click.ClickException(str(error)) from error
+    _print_exports(daemon.start(name, port=port, region=region, account=account, persist=persist, delay=delay))
 
 
 @local.command()

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -183,8 +184,8 @@ def _home() -> Path:
 
 
 def _record(name: str) -> Path:
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise StartFailed(f"the name {name!r} may contain letters, digits, - and _ only: it names a folder")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise StartFailed(f"the name {name!r} may have up to 64 letters, digits, - and _ only: it names a folder")
     return _home() / f"{name}.json"
 
 
