@@ -146,8 +146,11 @@ def names(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 def parsed(text: str) -> Any:
-    """Return what :func:`names` yields as it stood in the resolved value."""
-    return json.loads(text) if text.startswith("{") else text
+    """Return what :func:`names` yields as it stood in the resolved value; that of an input transformer is not JSON."""
+    try:
+        return json.loads(text) if text.startswith("{") else text
+    except ValueError:
+        return text
 
 
 def joined(argument: Any) -> dict[str, Any]:
