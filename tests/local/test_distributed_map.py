@@ -93,6 +93,19 @@ def test_items_of_every_source_are_the_items(run: Run, bucket: str, put: Callabl
     assert json.loads(run(distributed(ECHO, ItemsPath="$.n"), {"n": [1, 2]})["output"]) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"ItemSelector": {"key.$": "$$.Map.Item.Value.Key"}}, "States.ParameterPathFailure"),
+        ({"MaxConcurrencyPath": "$.less"}, "States.Runtime"),
+        ({"ToleratedFailureCountPath": "$.text"}, "States.Runtime"),
+    ],
+)
+def test_map_without_what_it_names_fails_and_runs_no_item(run: Run, fields: dict[str, Any], error: str) -> None:
+    found = run(distributed(ECHO, ItemsPath="$.n", **fields), {"n": [{"Name": "a"}], "less": -1, "text": "5"})
+    assert (found["status"], found.get("error")) == ("FAILED", error)
+
+
 def test_batches_have_as_many_items_and_bytes_as_they_may(run: Run) -> None:
     batcher = {"MaxItemsPerBatch": 2, "BatchInput": {"shared.$": "$.name"}}
     selector = {"v.$": "$$.Map.Item.Value", "at.$": "$$.Map.Item.Index"}

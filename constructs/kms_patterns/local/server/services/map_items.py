@@ -29,6 +29,7 @@ READER_FAILED: Final = "States.ItemReaderFailed"
 _AS_ROLE: Final = {"host": "127.0.0.1", "authorization": "AWS4-HMAC-SHA256 Credential=of/the/acting/s3/principal"}
 _DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 _GZIP: Final = b"\x1f\x8b"
+_ITEM: Final = "$$.Map.Item.Value."
 _UNREADABLE: Final = (ValueError, TypeError, AttributeError, EOFError, OSError, zlib.error, csv.Error)
 _S3: Final = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
@@ -59,13 +60,13 @@ class MapState:
 
     def number(self, fields: Mapping[str, Any], name: str) -> float | None:
         """Return the number that ``fields`` have by name, by its ``Path`` form or by an expression, or None."""
-        if f"{name}Path" in fields:
-            return float(
-                reach(STEP_FUNCTIONS, "_resolve_path_or_ctx")(fields[f"{name}Path"], self.effective, self.context)
-            )
-        if name not in fields:
+        path, resolve = fields.get(f"{name}Path"), reach(STEP_FUNCTIONS, "_resolve_path_or_ctx")
+        if path is None and name not in fields:
             return None
-        return float(self.template({"value": fields[name]})["value"])
+        told = resolve(path, self.effective, self.context) if path else self.template({"value": fields[name]})["value"]
+        if isinstance(told, bool) or not isinstance(told, int | float) or told < 0:
+            raise failed("States.Runtime", f"{name} is {told}, and not a number of at least 0")
+        return float(told)
 
 
 def as_role(method: str, path: str, query: Mapping[str, str], body: bytes = b"", owner: str = "") -> bytes:
@@ -225,4 +226,8 @@ def batches(state: MapState, found: Iterable[Any]) -> Iterator[Batch]:
 def _selected(state: MapState, selector: Any, number: int, item: Any) -> Any:
     if not selector:
         return item
+    if isinstance(item, Mapping) and isinstance(selector, Mapping):
+        paths = (str(path)[len(_ITEM) :] for path in selector.values() if str(path).startswith(_ITEM))
+        if missing := {path.partition(".")[0].partition("[")[0] for path in paths} - item.keys():
+            raise failed("States.ParameterPathFailure", f"ItemSelector names what an item does not have: {missing}")
     return state.template(selector, {**state.context, "Map": {"Item": {"Index": number, "Value": item}}})
