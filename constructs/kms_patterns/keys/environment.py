@@ -1,11 +1,14 @@
 """What is fixed of a stack from its beginning, asked of the CDK's process once: each response costs it a message."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from aws_cdk import Stack
 from constructs import IConstruct
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,52 +37,28 @@ class Home:
         return f"arn:{self.partition}:iam::{account}:root"
 
 
-_homes: "WeakKeyDictionary[Stack, Home]" = WeakKeyDictionary()
-_stacks: "WeakKeyDictionary[IConstruct, Stack]" = WeakKeyDictionary()
+def _once(read: Callable[[Any], T]) -> tuple[Callable[[Any], T], "WeakKeyDictionary[Any, T]"]:
+    """Return ``read`` for one construct, asked once, and what it found."""
+    found: WeakKeyDictionary[Any, T] = WeakKeyDictionary()
+
+    def get(construct: Any) -> T:
+        if construct not in found:
+            found[construct] = read(construct)
+        return found[construct]
+
+    return get, found
 
 
-def home_of(stack: Stack) -> Home:
-    """Return the environment of ``stack``."""
-    if stack not in _homes:
-        _homes[stack] = Home(stack.node.path, stack.account, stack.region, stack.partition)
-    return _homes[stack]
-
-
-def stack_of(scope: IConstruct) -> Stack:
-    """Return the stack of ``scope``."""
-    if scope not in _stacks:
-        _stacks[scope] = Stack.of(scope)
-    return _stacks[scope]
-
-
-_paths: "WeakKeyDictionary[IConstruct, str]" = WeakKeyDictionary()
-
-
-def path_of(construct: IConstruct) -> str:
-    """Return the path of ``construct``."""
-    if construct not in _paths:
-        _paths[construct] = construct.node.path
-    return _paths[construct]
-
-
-_arns: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
-
-
-def arn_of(key: Any) -> str:
-    """Return the ARN of ``key``."""
-    if key not in _arns:
-        _arns[key] = key.key_arn
-    return _arns[key]
-
-
-_ids: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
-
-
-def id_of(key: Any) -> str:
-    """Return the id of ``key``."""
-    if key not in _ids:
-        _ids[key] = key.key_id
-    return _ids[key]
+home_of = _once(lambda stack: Home(stack.node.path, stack.account, stack.region, stack.partition))[0]
+"""Return the environment of a stack."""
+stack_of, _stacks = _once(Stack.of)
+"""Return the stack of a construct."""
+path_of, _paths = _once(lambda construct: str(construct.node.path))
+"""Return the path of a construct."""
+arn_of = _once(lambda key: str(key.key_arn))[0]
+"""Return the ARN of a key."""
+id_of = _once(lambda key: str(key.key_id))[0]
+"""Return the id of a key."""
 
 
 def note_made(construct: IConstruct, construct_id: str, scope: IConstruct) -> None:

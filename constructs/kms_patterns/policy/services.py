@@ -85,15 +85,7 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
     "dynamodb": ServiceUse(
         "dynamodb",
         through=(DECRYPT,),
-        creation=(
-            DECRYPT,
-            DESCRIBE_KEY,
-            ENCRYPT,
-            GENERATE_DATA_KEY,
-            GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
-            RE_ENCRYPT_FROM,
-            RE_ENCRYPT_TO,
-        ),
+        creation=(*_BLOCKS, ENCRYPT, GENERATE_DATA_KEY),
         creates_grants=True,
         grant_operations=_STORAGE_GRANT,
         resources={

@@ -29,15 +29,10 @@ _OVERRIDDEN: Final = (
     "instead, as in key.resource.enable_key_rotation = …; add statements with add_to_resource_policy"
 )
 _NAMED: Final = (
-    "{}: an override names the key at {}, after the last check, so nothing was allowed for the resource under {}: "
-    f"creating or using it would end in AccessDeniedException. {_INSTEAD}"
-)
-_NAMED_LATE: Final = (
-    "{}: it names the key at {}, which the last check did not see: an aspect of priority "
-    f"{AtRest.PRIORITY} or more set it, or it imports an export of this app by its name. Nothing was allowed "
-    "for the resource under {}: creating or using it would end in AccessDeniedException. Add the aspect with a lower "
-    f"priority, as in Aspects.of(app).add(aspect, priority={AtRest.PRIORITY - 100}), or give the resource the key "
-    "itself"
+    "{}: it names the key at {}, which the last check did not see: an override, or an aspect of priority "
+    f"{AtRest.PRIORITY} or more, set it, or it imports an export of this app by its name. Nothing was allowed for the "
+    f"resource under {{}}: creating or using it would end in AccessDeniedException. {_INSTEAD}, in an aspect of a "
+    f"lower priority, as in Aspects.of(app).add(aspect, priority={AtRest.PRIORITY - 100})"
 )
 _NAMED_ELSEWHERE: Final = (
     "{}: an override names the key at {}, after the last check, so the owner of {} was not told of the resource: "
@@ -141,15 +136,7 @@ class Overrides:
 
     def _new_name(self, stack: Stack, title: str, kind: str, where: str, key: GrantTarget) -> tuple[str, str]:
         if hasattr(key, "resource"):
-            nodes = [node for node in self._view.every(CfnResource) if self._view.name(node) == title]
-            late = {
-                place.lower()
-                for node in nodes
-                for place, _, other in self._at_rest.keys.in_template(stack, self._view.properties(node), self._name)
-                if other is key
-            }
-            text = _NAMED_LATE if where.lower() in late else _NAMED
-            return text.format(title, where, key.node.path), "error"
+            return _NAMED.format(title, where, key.node.path), "error"
         told = self._owner_needs(stack, kind, where, key)
         return "\n".join([_NAMED_ELSEWHERE.format(title, where, key.node.path), *told]), "warning"
 
