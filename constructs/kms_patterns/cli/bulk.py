@@ -91,8 +91,8 @@ def _map_run(states: Any, execution: str) -> Mapping[str, Any] | None:
     runs = states.list_map_runs(executionArn=execution)["mapRuns"]
     if not runs:
         return None
-    last = max(runs, key=lambda run: run["startDate"])
-    found: Mapping[str, Any] = states.describe_map_run(mapRunArn=last["mapRunArn"])
+    last = max(runs, key=lambda run: run["startDate"])["mapRunArn"]
+    found: Mapping[str, Any] = states.describe_map_run(mapRunArn=last)
     return found
 
 

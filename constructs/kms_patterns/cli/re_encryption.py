@@ -20,8 +20,7 @@ from kms_patterns.local.aws_session import reach_s3_control
 from kms_patterns.policy.prices import OF_A_BATCH_JOB, OF_A_BULK_RUN
 
 _WAITING, _ENDED = {"Suspended"}, {"Complete", "Failed", "Cancelled"}
-_SHOWN: Final = 20
-_COLONS: Final = 5
+_SHOWN, _COLONS = 20, 5
 
 _profile = click.option("--profile", help="An AWS profile. Defaults to the environment's credentials.")
 

@@ -120,10 +120,8 @@ class BucketReEncryption(Construct):
                 conditions={"StringEquals": {key: actions.JOB_OPERATION}} if key else None,
             )
             passing = passing.combine(granted)
-        listing = aws_iam.Grant.add_to_principal(
-            grantee=grantee, actions=["s3:ListBucketMultipartUploads"], resource_arns=[self._bucket.bucket_arn]
-        )
-        return passing.combine(listing)
+        uploads, home = ["s3:ListBucketMultipartUploads"], [self._bucket.bucket_arn]
+        return passing.combine(aws_iam.Grant.add_to_principal(grantee=grantee, actions=uploads, resource_arns=home))
 
 
 _ROLE_FINDINGS: Final = {

@@ -234,12 +234,7 @@ S3_JOBS: Final[Mapping[str, str | None]] = {
 """What runs jobs, by the condition key of its operation: a job that copies would use the same role to read objects."""
 STATES_RUN: Final[Mapping[str, Sequence[str]]] = {
     "machine": ("states:StartExecution",),
-    "execution": (
-        "states:DescribeExecution",
-        "states:ListMapRuns",
-        "states:RedriveExecution",
-        "states:StopExecution",
-    ),
+    "execution": ("states:DescribeExecution", "states:ListMapRuns", "states:RedriveExecution", "states:StopExecution"),
     "map_run": ("states:DescribeMapRun",),
 }
 """What runs a state machine with Distributed Maps, by the resource that it names.
