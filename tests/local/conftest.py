@@ -100,14 +100,18 @@ def make_key(root_kms: Any, root_statement: Statement) -> MakeKey:
 
 @pytest.fixture
 def make_bucket(root_s3: Any) -> Callable[..., str]:
-    """Return a function that makes a bucket, encrypted by default under ``key`` if given, and returns its name."""
+    """Return a function that makes a bucket, encrypted by default under ``key`` if given, and returns its name.
 
-    def make(key: str | None = None, *, bucket_key: bool = True) -> str:
+    With ``customer_keys`` it takes objects under SSE-C, which S3 blocks by default.
+    """
+
+    def make(key: str | None = None, *, bucket_key: bool = True, customer_keys: bool = False) -> str:
         name = f"bucket-{uuid.uuid4().hex[:12]}"
         root_s3.create_bucket(Bucket=name)
-        if key:
-            default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+        if key or customer_keys:
+            default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} if key else {"SSEAlgorithm": "AES256"}
             rule = {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": bucket_key}
+            rule |= {"BlockedEncryptionTypes": {"EncryptionType": ["NONE"]}} if customer_keys else {}
             root_s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
         return name
 

@@ -222,7 +222,7 @@ def test_a_condition_on_the_new_key_is_decided_by_the_body(
 def test_what_aws_cannot_update_is_refused(
     key: str, make_bucket: Any, root_s3: Any, root_kms: Any, refusal: Any
 ) -> None:
-    bucket, locked = make_bucket(key), f"locked-{uuid.uuid4().hex[:8]}"
+    bucket, locked = make_bucket(key, customer_keys=True), f"locked-{uuid.uuid4().hex[:8]}"
     root_s3.put_object(Bucket=bucket, Key="c", Body=b"x", **CUSTOMER_KEY)
     root_s3.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
     root_s3.put_object(Bucket=locked, Key="a", Body=b"x", ObjectLockLegalHoldStatus="ON")
@@ -245,7 +245,7 @@ def test_a_job_brings_a_bucket_under_a_key_and_reports_each_object(
     run: Run, job_role: Any, make_key: Any, make_bucket: Any, root_s3: Any, root_kms: Any
 ) -> None:
     old, other, new = (make_key() for _ in range(3))
-    bucket = make_bucket(old)
+    bucket = make_bucket(old, customer_keys=True)
     root_s3.put_object(Bucket=bucket, Key="a b+c%ü", Body=b"1")
     root_s3.put_object(Bucket=bucket, Key="other", Body=b"2", ServerSideEncryption="aws:kms", SSEKMSKeyId=other)
     root_s3.put_object(Bucket=bucket, Key="s3", Body=b"3", ServerSideEncryption="AES256")

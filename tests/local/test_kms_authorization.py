@@ -287,14 +287,6 @@ def test_the_tags_of_the_key(root_kms: Any, make_key: Any, session_of: Any, allo
     assert code_of(kms.encrypt, KeyId=plain, Plaintext=b"x") == "AccessDeniedException"
 
 
-@pytest.mark.parametrize(("key", "operator", "value"), [
-    ("aws:PrincipalIsAWSService", "Bool", "false"), ("aws:ViaAWSService", "Bool", "false"),
-    ("aws:UserAgent", "StringLike", "*Boto3*"), ("aws:TokenIssueTime", "DateGreaterThan", "2020-01-01T00:00:00Z"),
-    ("aws:SecureTransport", "Bool", "true"), ("aws:SourceIp", "IpAddress", "127.0.0.0/8"),
-    ("aws:PrincipalType", "StringEquals", "AssumedRole"), ("aws:ResourceAccount", "StringLike", "*"),
-    ("aws:RequestedRegion", "StringLike", "*"), ("aws:MultiFactorAuthPresent", "Bool", "false"),
-    ("aws:userid", "StringLike", "AROA*"),
-])  # fmt: skip
 def _key_policy(kms: Any, key: str, *statements: dict[str, Any]) -> None:
     kms.put_key_policy(KeyId=key, Policy=policy(*statements), BypassPolicyLockoutSafetyCheck=True)
 
@@ -350,6 +342,14 @@ def test_what_decided_on_a_request_and_was_changed_decides_on_the_next_one(
     assert code_of(session.client("kms").encrypt, KeyId=key, Plaintext=b"x") == Refused
 
 
+@pytest.mark.parametrize(("key", "operator", "value"), [
+    ("aws:PrincipalIsAWSService", "Bool", "false"), ("aws:ViaAWSService", "Bool", "false"),
+    ("aws:UserAgent", "StringLike", "*Boto3*"), ("aws:TokenIssueTime", "DateGreaterThan", "2020-01-01T00:00:00Z"),
+    ("aws:SecureTransport", "Bool", "true"), ("aws:SourceIp", "IpAddress", "127.0.0.0/8"),
+    ("aws:PrincipalType", "StringEquals", "AssumedRole"), ("aws:ResourceAccount", "StringLike", "*"),
+    ("aws:RequestedRegion", "StringLike", "*"), ("aws:MultiFactorAuthPresent", "Bool", "false"),
+    ("aws:userid", "StringLike", "AROA*"),
+])  # fmt: skip
 def test_a_deny_on_what_every_request_of_a_role_has_applies(
     make_key: Any, session_of: Any, allow: Any, code_of: Any, key: str, operator: str, value: str
 ) -> None:

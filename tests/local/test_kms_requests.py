@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from ministack.core.responses import request_scope
 
 from kms_patterns.local.server.kms import kms_service
 from kms_patterns.local.server.kms.key_records import find_key, managed_key
@@ -339,6 +341,37 @@ def test_a_replica_decrypts_in_the_other_region_also_what_came_before_a_rotation
     after = root_kms.encrypt(KeyId=key_id, Plaintext=b"after")["CiphertextBlob"]
     assert [there.decrypt(CiphertextBlob=blob)["Plaintext"] for blob in (before, after)] == [b"before", b"after"]
     assert code_of(there.rotate_key_on_demand, KeyId=key_id) == "UnsupportedOperationException"
+
+
+def test_what_only_a_primary_that_is_enabled_does(tmp_path: Path) -> None:
+    with kms_in_process(tmp_path / "calls") as kms:
+        key = kms.key(MultiRegion=True)
+        name, abroad = key.rpartition("/")[2], "eu-west-1"
+        kms.answer("ReplicateKey", KeyId=key, ReplicaRegion=abroad)
+        with request_scope(ACCOUNT, abroad):
+            for operation in ("EnableKeyRotation", "DisableKeyRotation", "RotateKeyOnDemand"):
+                assert kms.code(operation, KeyId=name) == "UnsupportedOperationException"
+            kms.answer("DisableKey", KeyId=name)
+        assert kms.code("UpdatePrimaryRegion", KeyId=key, PrimaryRegion=abroad) == "DisabledException"
+        kms.answer("DisableKey", KeyId=key)
+        assert kms.code("ReplicateKey", KeyId=key, ReplicaRegion="eu-west-2") == "DisabledException"
+        wrapping = {"WrappingAlgorithm": "RSAES_PKCS1_V1_5", "WrappingKeySpec": "RSA_2048"}
+        external = kms.key(Origin="EXTERNAL")
+        assert kms.code("GetParametersForImport", KeyId=external, **wrapping) == "UnsupportedOperationException"
+
+
+@pytest.mark.parametrize(("named", "code"), [
+    ("id", "InvalidArnException"), ("other", "NotFoundException"), ("own", "OK"),
+])  # fmt: skip
+def test_grant_is_retired_by_the_arn_of_its_key(tmp_path: Path, named: str, code: str) -> None:
+    """AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_RetireGrant.html (KeyId)."""
+    with kms_in_process(tmp_path / "calls") as kms:
+        own, other = kms.key(), kms.key()
+        grant = kms.answer("CreateGrant", KeyId=own, GranteePrincipal=ROOT, Operations=["Decrypt"])["GrantId"]
+        keys = {"id": own.rpartition("/")[2], "other": other, "own": own}
+        assert kms.code("RetireGrant", KeyId=keys[named], GrantId=grant) == code
+        if named == "other":
+            assert kms.code("RevokeGrant", KeyId=other, GrantId=grant) == "NotFoundException"
 
 
 def test_a_single_region_key_is_unknown_elsewhere(aws: Any, root_kms: Any, key: str, code_of: Any) -> None:

@@ -505,7 +505,7 @@ _CUSTOMER_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
 def test_every_write_says_how_it_is_encrypted_and_no_other_etag_than_of_sse_s3_is_a_digest(
     root_s3: Any, key: str, make_bucket: Any
 ) -> None:
-    bucket, digest = make_bucket(), f'"{hashlib.md5(b"x", usedforsecurity=False).hexdigest()}"'
+    bucket, digest = make_bucket(customer_keys=True), f'"{hashlib.md5(b"x", usedforsecurity=False).hexdigest()}"'
     plain = root_s3.put_object(Bucket=bucket, Key="plain", Body=b"x")
     assert (plain["ServerSideEncryption"], plain["ETag"]) == ("AES256", digest)
     assert root_s3.head_object(Bucket=bucket, Key="plain")["ServerSideEncryption"] == "AES256"
@@ -524,7 +524,7 @@ def test_malformed_customer_key_is_refused_with_the_argument(
     root_s3: Any, make_bucket: Any, change: dict[str, str], code: str
 ) -> None:
     with pytest.raises(root_s3.exceptions.ClientError) as refused:
-        root_s3.put_object(Bucket=make_bucket(), Key="k", Body=b"x", **_CUSTOMER_KEY | change)
+        root_s3.put_object(Bucket=make_bucket(customer_keys=True), Key="k", Body=b"x", **_CUSTOMER_KEY | change)
     error = refused.value.response["Error"]
     assert (error["Code"], error["ArgumentName"]) == (code, "x-amz-server-side-encryption")
 
@@ -532,7 +532,7 @@ def test_malformed_customer_key_is_refused_with_the_argument(
 def test_upload_under_a_customer_key_is_completed_without_it_and_described_with_it(
     root_s3: Any, make_bucket: Any, code_of: Any
 ) -> None:
-    where: dict[str, Any] = {"Bucket": make_bucket(), "Key": "k"}
+    where: dict[str, Any] = {"Bucket": make_bucket(customer_keys=True), "Key": "k"}
     where["UploadId"] = root_s3.create_multipart_upload(**where, **_CUSTOMER_KEY)["UploadId"]
     assert code_of(root_s3.upload_part, PartNumber=1, Body=b"x", **where) == "InvalidRequest"
     part = root_s3.upload_part(PartNumber=1, Body=b"x", **where, **_CUSTOMER_KEY)

@@ -2,6 +2,10 @@
 
 import io
 import json
+import ssl
+import time
+import urllib.error
+import urllib.request
 import uuid
 import zipfile
 from collections.abc import Callable
@@ -27,6 +31,7 @@ from kms_patterns.local.server.services.secret_versions import keeping
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
 from kms_patterns.local.server.stacks.resource_permissions import Step, permissions
+from kms_patterns.local.server.stacks.template_reading import problems
 from tests.local import conftest as in_process
 from tests.local.conftest import kms_in_process
 from tests.local.test_acting import deployed
@@ -36,6 +41,7 @@ UNCHECKED = Config(parameter_validation=False, retries={"total_max_attempts": 1}
 TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 ABROAD = {"Region": "eu-west-1"}
 TAGS = [{"Key": "a", "Value": "b"}]
+STACK = json.dumps({"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}})
 ROLE_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
 TABLE = {
     "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST",
@@ -64,6 +70,7 @@ class Things:
     queue: str
     topic: str
     bucket: str
+    linked: str
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +92,15 @@ def things(aws: LocalAws) -> Things:
     s3.put_object(Bucket=name, Key="code", Body=bundle())
     aws.client("ssm").put_parameter(Name=f"/{name}/p", Type="String", Value="v")
     aws.client("kinesis").create_stream(StreamName=name, ShardCount=1)
+    aws.client("dynamodb").create_table(TableName=name, **TABLE)
+    iam.create_group(GroupName=name)
+    iam.create_user(UserName=f"{name}-member")
+    iam.add_user_to_group(GroupName=name, UserName=f"{name}-member")
+    policy = iam.create_policy(PolicyName=name, PolicyDocument=everything)["Policy"]["Arn"]
+    iam.create_policy_version(PolicyArn=policy, PolicyDocument=everything)
+    linked = iam.create_service_linked_role(AWSServiceName="lex.amazonaws.com")["Role"]["RoleName"]
     admin = replace(aws.session(), access_key_id=keys["AccessKeyId"], secret_access_key=keys["SecretAccessKey"])
-    return Things(admin, role, function, queue, topic, name)
+    return Things(admin, role, function, queue, topic, name, linked)
 
 
 Request = Callable[[Things], dict[str, Any]]
@@ -157,6 +171,24 @@ def parameter(**more: Any) -> Request:
     ("iam", "attach_role_policy", lambda t: {"RoleName": t.bucket, "PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/none"},
      "NoSuchEntity"),
     ("iam", "tag_role", lambda t: {"RoleName": t.bucket, "Tags": [{"Key": "aws:x", "Value": "y"}]}, "InvalidInput"),
+    ("iam", "delete_group", lambda t: {"GroupName": t.bucket}, "DeleteConflict"),
+    ("iam", "delete_user", lambda t: {"UserName": f"{t.bucket}-member"}, "DeleteConflict"),
+    ("iam", "delete_policy", lambda t: {"PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/{t.bucket}"}, "DeleteConflict"),
+    # Roles of services.
+    ("iam", "put_role_policy", lambda t: {"RoleName": t.linked, "PolicyName": "p", "PolicyDocument": BIG},
+     "UnmodifiableEntity"),
+    ("iam", "update_assume_role_policy", lambda t: {"RoleName": t.linked, "PolicyDocument": ROLE_POLICY},
+     "UnmodifiableEntity"),
+    ("iam", "delete_role", lambda t: {"RoleName": t.linked}, "UnmodifiableEntity"),
+    # Stacks: what is not enforced here, and templates.
+    ("cloudformation", "create_stack", lambda _: {"StackName": "s", "TemplateBody": STACK, "StackPolicyBody": "{}"},
+     "ValidationError"),
+    ("cloudformation", "create_stack", lambda _: {"StackName": "s", "TemplateBody": STACK, "ResourceTypes": ["x"]},
+     "ValidationError"),
+    ("cloudformation", "create_stack", lambda _: {"StackName": "s", "TemplateBody": STACK.replace("Q", "Q-")},
+     "ValidationError"),
+    ("cloudformation", "create_change_set", lambda _: {"StackName": "s", "ChangeSetName": "c", "ChangeSetType":
+     "CREATE", "TemplateBody": "{}"}, "ValidationError"),
     # What a function's role, or its policy, does not let the service do.
     ("lambda", "create_event_source_mapping", lambda t: {"FunctionName": t.function, "EventSourceArn":
      f"arn:aws:sqs:us-east-1:{ACCOUNT}:{t.bucket}"}, "InvalidParameterValueException"),
@@ -328,6 +360,113 @@ def test_a_request_signed_for_another_service_is_refused() -> None:
         assert json.loads(answer(wrong, target)[2])["__type"] == "InvalidSignatureException"
     assert answer("kms", "TrentService.ListKeys") is None
     assert answer("states", "AWSStepFunctions.ListStateMachines") is None
+
+
+@pytest.mark.parametrize("condition", [
+    {"StringEquals": {"s3:authType": "REST-QUERY-STRING"}}, {"NumericGreaterThan": {"s3:signatureAge": "-1"}},
+    {"StringEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"}},
+    {"NumericLessThan": {"s3:TlsVersion": "1.3"}},
+    # The embedded AWS does not know this one's value, which is another thing than its absence.
+    {"StringEquals": {"s3:AccessGrantScope": "x"}},
+])  # fmt: skip
+def test_deny_on_how_a_request_of_s3_is_signed_applies(things: Things, make_bucket: Any, condition: Any) -> None:
+    """AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html."""
+    s3, bucket = things.admin.client("s3", config=Config(signature_version="s3v4")), make_bucket()
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    url = s3.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "k"})
+    assert _status(things, url) == 200
+    denying = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*", "Condition": condition}
+    iam, named = things.admin.client("iam"), {"UserName": things.bucket, "PolicyName": "deny"}
+    iam.put_user_policy(**named, PolicyDocument=document(denying))
+    try:
+        assert _status(things, url) == 403
+    finally:
+        iam.delete_user_policy(**named)
+
+
+def test_header_that_a_presigned_url_does_not_cover_is_refused(things: Things, make_bucket: Any) -> None:
+    s3, bucket = things.admin.client("s3", config=Config(signature_version="s3v4")), make_bucket()
+    url = s3.generate_presigned_url("put_object", {"Bucket": bucket, "Key": "k"})
+    assert _status(things, url, "PUT", {"x-amz-server-side-encryption": "aws:kms"}) == 403
+    assert _status(things, url, "PUT", {}) == 200
+
+
+def test_customer_keys_are_blocked_unless_the_bucket_takes_them(things: Things, make_bucket: Any, code_of: Any) -> None:
+    s3, own = things.admin.client("s3"), {"Key": "k", "SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    assert code_of(s3.put_object, Bucket=make_bucket(), **own) == "AccessDenied"
+    assert code_of(s3.create_multipart_upload, Bucket=make_bucket(), **own) == "AccessDenied"
+    assert s3.put_object(Bucket=make_bucket(customer_keys=True), **own)["SSECustomerAlgorithm"] == "AES256"
+
+
+def test_policy_of_a_table_decides_on_the_table_and_its_indexes(things: Things, code_of: Any) -> None:
+    tables, arn = things.admin.client("dynamodb"), f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/{things.bucket}"
+    item = {"TableName": things.bucket, "Key": {"p": {"S": "a"}}}
+    tables.get_item(**item)
+    denying = {**OTHERS, "Effect": "Deny", "Action": "dynamodb:GetItem", "Resource": arn}
+    tables.put_resource_policy(ResourceArn=arn, Policy=document(denying))
+    assert code_of(tables.get_item, **item) == "AccessDeniedException"
+
+
+QUEUE = {"Type": "AWS::SQS::Queue"}
+
+
+@pytest.mark.parametrize(("template", "said"), [
+    ({}, "At least one Resources member"), ({"Resources": {"Q": QUEUE}, "Foo": {}}, "[Foo]"),
+    ({"Resources": {"Q": {**QUEUE, "Properties": {"QueueName": {"Ref": "N"}}}}}, "[N]"),
+    ({"Resources": {"Q": {**QUEUE, "Properties": {"QueueName": {"Fn::GetAtt": ["N", "Arn"]}}}}}, "[N]"),
+    ({"Resources": {"Q": {**QUEUE, "Properties": {"QueueName": {"Fn::Sub": "${N}-${AWS::Region}-${!L}"}}}}}, "[N]"),
+    ({"Resources": {"Q": {**QUEUE, "DependsOn": ["N"]}}}, "[N]"), ({"Resources": {"Q": QUEUE}, "Outputs": {
+     "O": {"Value": {"Ref": "N"}}}}, "in the Outputs block"),
+    ({"Resources": {"Q": {**QUEUE, "Condition": "C"}}}, "condition dependency C"),
+    ({"Resources": {"Q": {**QUEUE, "DeletionPolicy": "Keep"}}}, "DeletionPolicy Keep"),
+    ({"Resources": {"Q": QUEUE}, "Parameters": {"P": {"Type": "String"}}}, "[X] do not exist"),
+])  # fmt: skip
+def test_template_that_cloudformation_refuses(template: dict[str, Any], said: str) -> None:
+    assert said in " ".join(problems(template, {"X": "y"}))
+
+
+def test_template_that_cloudformation_takes() -> None:
+    own = {"Fn::Sub": ["${N}-${P}-${Q.Arn}-${AWS::StackName}", {"N": {"Ref": "Q"}}]}
+    resources = {
+        "Q": QUEUE,
+        "R": {**QUEUE, "DependsOn": "Q", "Properties": {"QueueName": own}, "Metadata": {"Ref": "x"}},
+    }
+    assert not list(problems({"Resources": resources, "Parameters": {"P": {"Type": "String"}}}, {"P": "y"}))
+    assert not list(problems({"Transform": "AWS::Serverless-2016-10-31", "Resources": {"A-": {"Ref": "x"}}}, {}))
+
+
+def test_export_in_use_stays_as_it_is(aws: LocalAws) -> None:
+    def exporting(name: str, value: str) -> dict[str, Any]:
+        return {"O": {"Value": value, "Export": {"Name": name}}}
+
+    name, reads = f"e-{uuid.uuid4().hex}", {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String"}}
+    reads["Properties"] |= {"Value": {"Fn::ImportValue": name}}  # type: ignore[operator]
+    assert _deployed(aws, "exporter", {"Q": QUEUE}, exporting(name, "one")) == "CREATE_COMPLETE"
+    assert _deployed(aws, "again", {"Q": QUEUE}, exporting(name, "two")) == "ROLLBACK_COMPLETE"
+    assert _deployed(aws, "importer", {"P": reads}, {}) == "CREATE_COMPLETE"
+    for outputs in ({}, exporting(name, "two")):
+        changed = {**QUEUE, "Properties": {"DelaySeconds": len(outputs) + 1}}
+        assert _deployed(aws, "exporter", {"Q": changed}, outputs) == "UPDATE_ROLLBACK_COMPLETE"
+
+
+def _deployed(aws: LocalAws, name: str, resources: dict[str, Any], outputs: dict[str, Any]) -> str:
+    stacks, template = aws.client("cloudformation"), json.dumps({"Resources": resources, "Outputs": outputs})
+    known = any(it["StackName"] == name for it in stacks.describe_stacks()["Stacks"])
+    (stacks.update_stack if known else stacks.create_stack)(StackName=name, TemplateBody=template)
+    while (status := stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]).endswith("IN_PROGRESS"):
+        time.sleep(0.05)
+    return str(status)
+
+
+def _status(things: Things, url: str, method: str = "GET", headers: dict[str, str] | None = None) -> int:
+    trusted = ssl.create_default_context(cafile=str(things.admin.ca_bundle))
+    body = b"x" if method == "PUT" else None
+    try:
+        request = urllib.request.Request(url, body, headers or {}, method=method)
+        with urllib.request.urlopen(request, context=trusted) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
 
 
 OWN = "a5ed2ad1b2b5cc26ad2b0d1ee1f9ed2fbb6bdf4e8c7e3b1b0a1f4ce9a9c1a0de"

@@ -4,10 +4,13 @@ Its own matches wildcards across the parts of an ARN, knows no policy variables,
 read: a Deny with NotPrincipal, with an unknown operator, or malformed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from datetime import UTC, datetime
+from functools import lru_cache, partial
 from typing import Any
+from urllib.parse import parse_qs
 
 from kms_patterns.local.server.authorization.authorization import lookup_in
 from kms_patterns.local.server.authorization.caller import principal_of, role_arn_of
@@ -82,17 +85,75 @@ def signature_unchecked(_original: Callable[[str], bool]) -> Callable[[str], boo
 
 
 # The emulator fills none of these services' condition keys: not to know one is another thing than its absence.
-_UNFILLED = ("dynamodb:", "ec2:", "events:", "iam:", "kinesis:", "secretsmanager:", "sns:", "ssm:", "states:")
+_UNFILLED = (
+    "cloudformation:", "dynamodb:", "ec2:", "events:", "iam:", "kinesis:", "secretsmanager:", "sns:", "ssm:", "states:",
+)  # fmt: skip
 _FILLED = frozenset({"dynamodb:enclosingoperation", "iam:passedtoservice"})
 
 
-def _is_filled(key: str) -> bool:
+# By condition key: the header that gives its value.
+_VALUES = {
+    **{f"s3:{name}": name for name in (
+        "if-match", "if-none-match", "x-amz-content-sha256", "x-amz-copy-source", "x-amz-metadata-directive",
+        "x-amz-object-ownership", "x-amz-storage-class", "x-amz-website-redirect-location",
+    )},
+    **{f"s3:object-lock-{name}": f"x-amz-object-lock-{name}" for name in ("legal-hold", "mode", "retain-until-date")},
+}  # fmt: skip
+
+
+def s3_conditions(headers: Mapping[str, str], query: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield condition keys of S3 with their values: how a request is signed, and what its headers say.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
+    """
+    yield from ((key, headers[name]) for key, name in _VALUES.items() if headers.get(name))
+    if version := _value(query, "versionId"):
+        yield "s3:versionid", version
+    # Older ones are refused here; which of the newer ones a connection has, is not known.
+    yield "s3:TlsVersion", "1.2"
+    signed = _value(query, "X-Amz-Date")
+    yield "s3:authType", "REST-QUERY-STRING" if signed or _value(query, "Signature") else "REST-HEADER"
+    yield "s3:signatureversion", "AWS4-HMAC-SHA256" if signed or _SIGNED in headers.get("authorization", "") else "AWS"
+    with suppress(ValueError):
+        # Without a date that can be read the age is not known, and every Deny applies.
+        at = datetime.strptime(signed or headers.get("x-amz-date", ""), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        yield "s3:signatureAge", str(int((datetime.now(UTC) - at).total_seconds() * 1000))
+    for name, values in parse_qs(headers.get("x-amz-tagging", "")).items():
+        yield f"s3:RequestObjectTag/{name}", values[0]
+
+
+_SIGNED = "AWS4-HMAC-SHA256"
+_OF_HEADERS = tuple(key.lower() for key in _VALUES if "object-lock" not in key)
+_ABSENT = (
+    *_OF_HEADERS, "s3:accesspointnetworkorigin", "s3:dataaccesspoint", "s3:delimiter", "s3:max-keys", "s3:prefix",
+    "s3:requestobjecttag/", "s3:resourceaccount", "s3:signatureversion", "s3:versionid", "s3:x-amz-acl",
+    "s3:x-amz-grant-", "s3:x-amz-server-side-encryption",
+)  # fmt: skip
+
+
+def _is_absent(action: str, key: str) -> bool:
+    # A condition key of S3 that has no value here, and none on AWS.
+    if key.startswith("s3:existingobjecttag/"):
+        return not action.endswith(("Acl", "Tagging"))
+    if key.startswith("s3:object-lock-"):
+        return action not in {"s3:PutObjectLegalHold", "s3:PutObjectRetention"} and "remaining" not in key
+    return key.startswith(_ABSENT)
+
+
+def _value(query: Mapping[str, Any], name: str) -> str:
+    found = query.get(name) or ""
+    return str(found[0] if isinstance(found, list) else found)
+
+
+def _is_filled(action: str, key: str) -> bool:
+    if key.startswith("s3:"):
+        return _is_absent(action, key)
     return key in _FILLED or not key.startswith(_UNFILLED)
 
 
 def _request(ctx: Any, service: str | None = None) -> Request:
     principal = principal_of(ctx.principal_arn, ctx.principal_account, service)
-    return Request(ctx.action, ctx.resource_arn, principal, lookup_in(ctx, _is_filled))
+    return Request(ctx.action, ctx.resource_arn, principal, lookup_in(ctx, partial(_is_filled, ctx.action)))
 
 
 def _result(decision: str, ctx: Any, statement: Statement | None) -> object:

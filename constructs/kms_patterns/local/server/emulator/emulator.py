@@ -182,6 +182,7 @@ _OF_RESPONSES = {
 _OF_STACKS = {
     "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status",
     "_property_recreation": "resource_type name", **_STEPS, **_CONDITIONS,
+    "_resolve_stack_outputs": "outputs_defs conditions resources param_values mappings stack_name stack_id",
 }  # fmt: skip
 _OF_ENGINE = {
     "_resolve_dynamic_reference": "literal", "_resolve_parameters": _PARAMETERS, **_CONDITIONS,
@@ -194,13 +195,14 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict", **_DOCUMENT},
     SSM: _OF_SSM, SECRETS_MANAGER: _OF_SECRETS, SQS: _OF_SQS, LAMBDA: _OF_LAMBDA, EVENTS: _OF_EVENTS,
     SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_DELIVERS}, CLOUD_WATCH: _OF_CLOUD_WATCH,
-    DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_tables"), _REGIONAL)},
+    DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_resource_policies", "_tables"), _REGIONAL)},
     DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"}, KINESIS: {"_streams": _REGIONAL},
     ECR: dict.fromkeys(("_images", "_repositories"), _REGIONAL), CLOUD_TRAIL: {"_get_event_queue": ""},
     LOGS: _OF_LOGS, STEP_FUNCTIONS: _OF_STEP_FUNCTIONS, STACKS: _OF_STACKS, ENGINE: _OF_ENGINE,
-    CLOUDFORMATION: {"handle_request": _HANDLER, "_change_sets": _REGIONAL, "_stacks": _REGIONAL},
+    CLOUDFORMATION: {"handle_request": _HANDLER, **dict.fromkeys(("_change_sets", "_exports", "_stacks"), _REGIONAL)},
     CUSTOM_RESOURCES: {"_pending": "=dict", "deliver_response": "token response"},
-    **{module: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS} for module in (STACK_OPERATIONS, CHANGE_SETS)},
+    STACK_OPERATIONS: {"_resolve_parameters": _PARAMETERS, "_imported_export_names": "stack stack_name", **_CONDITIONS},
+    CHANGE_SETS: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS},
     PROVISIONERS: {"_RESOURCE_HANDLERS": "=dict", "_S3_BUCKET_CONFIGURATIONS": "=tuple", **_NAMES, **_STEPS},
 }  # fmt: skip
 

@@ -54,7 +54,7 @@ from kms_patterns.local.server.services import (
 )
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
-from kms_patterns.local.server.stacks import cloudformation, stack_refusals
+from kms_patterns.local.server.stacks import cloudformation, template_reading
 
 # Checked and changed when a request first needs them: they take as long to import as all the others together.
 _OF_STACKS = [module for module in emulator.REQUIRED if module.startswith(CLOUDFORMATION)]
@@ -171,8 +171,9 @@ def _install_cloudformation(kms: KmsService) -> None:
     for module in (ENGINE, STACKS, STACK_OPERATIONS, CHANGE_SETS):
         replace(module, "_evaluate_conditions", provisioning.evaluate_conditions)
     for module in (ENGINE, STACK_OPERATIONS, CHANGE_SETS):
-        replace(module, "_resolve_parameters", stack_refusals.parameters)
-    replace(ENGINE, "_resolve_dynamic_reference", stack_refusals.reference(kms))
+        replace(module, "_resolve_parameters", template_reading.parameters)
+    replace(ENGINE, "_resolve_dynamic_reference", template_reading.reference(kms))
+    replace(STACKS, "_resolve_stack_outputs", template_reading.outputs)
     replace(STACKS, "_property_recreation", cloudformation.recreation)
 
 

@@ -13,7 +13,7 @@ from kms_patterns.local.server.kms.grants import constraint_types
 from kms_patterns.local.server.kms.key_records import SYMMETRIC, KeyRecord, find_key, key_of_ciphertext
 from kms_patterns.local.server.kms.kms_call import KmsCall, Request, blob_member, called_via
 from kms_patterns.local.server.kms.permissions import DEFAULTS, PERMISSIONS
-from kms_patterns.local.server.kms.targets import Target, alias_in
+from kms_patterns.local.server.kms.targets import LINKED_SERVICE, Target, alias_in
 
 _FROM_KEY = {
     "kms:KeyOrigin": "Origin",
@@ -62,6 +62,8 @@ def condition_values(call: KmsCall, target: Target) -> dict[str, Any]:
     }
     if call.via:
         values["kms:ViaService"] = call.via_service
+    if target.action.startswith("iam:"):
+        values["iam:AWSServiceName"] = LINKED_SERVICE
     values |= called_via("dynamodb.amazonaws.com" if call.via == "dynamodb" else call.called_via)
     if target.context:
         values["kms:EncryptionContextKeys"] = list(target.context)

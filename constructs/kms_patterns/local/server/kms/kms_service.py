@@ -14,7 +14,7 @@ from kms_patterns.local.server.authorization.decision import Decision
 from kms_patterns.local.server.kms import grants
 from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.condition_values import condition_values, is_known
-from kms_patterns.local.server.kms.control_plane import key_policies, key_states
+from kms_patterns.local.server.kms.control_plane import key_states
 from kms_patterns.local.server.kms.control_plane.grant_requests import check_retired
 from kms_patterns.local.server.kms.control_plane.key_states import record_use
 from kms_patterns.local.server.kms.key_records import (
@@ -189,7 +189,7 @@ def _denial(caller: Caller, target: Target, decision: Decision) -> str:
 
 def _execute(call: KmsCall, targets: list[Target]) -> ResponseMembers | None:
     """Return the response; None if the emulator is to execute the call."""
-    key_policies.check(call.operation, call.request, call.caller)
+    key_states.check_policy(call.operation, call.request, call.caller)
     for target in targets:
         if target.key is not None:
             key_states.check_state(call.operation, target.key)

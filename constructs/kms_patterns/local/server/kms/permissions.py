@@ -94,6 +94,8 @@ def _alias(operation: str) -> Permission:
 
 _CONTEXT = "EncryptionContext"
 _TAGGED = Permission("kms:TagResource", On.NEW_KEY, only_with="Tags")
+# AWS: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-auth-slr.html
+_LINKED = Permission("iam:CreateServiceLinkedRole", On.NOTHING, only_with="MultiRegion")
 _CREATE = Permission("kms:CreateKey", On.NOTHING, keys=_BYPASS)
 
 PERMISSIONS: Mapping[str, tuple[Permission, ...]] = {
@@ -114,7 +116,7 @@ PERMISSIONS: Mapping[str, tuple[Permission, ...]] = {
         _alias("UpdateAlias"), _key("UpdateAlias", member="AliasName"), _key("UpdateAlias", member="TargetKeyId"),
     ),
     "CreateGrant": (_key("CreateGrant", keys=_GRANT),),
-    "CreateKey": (_CREATE, _TAGGED),
+    "CreateKey": (_CREATE, _TAGGED, _LINKED),
     "ReplicateKey": (
         _key("ReplicateKey", keys={"kms:ReplicaRegion": "ReplicaRegion"}),
         Permission("kms:CreateKey", On.NOTHING, keys=_BYPASS, region="ReplicaRegion"),

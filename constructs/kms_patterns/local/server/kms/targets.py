@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
+from kms_patterns.local.server.emulator.emulator import KMS, RESPONSES, reach
 from kms_patterns.local.server.kms.grants import constrained_context, grant_of
 from kms_patterns.local.server.kms.key_records import MANAGED, KeyRecord, find_key, key_of_ciphertext, new_managed_key
 from kms_patterns.local.server.kms.kms_call import Request, blob_member, encryption_context
 from kms_patterns.local.server.kms.kms_errors import KmsError, access_denied
 from kms_patterns.local.server.kms.permissions import On, Permission, permissions_of
+
+LINKED_SERVICE = "mrk.kms.amazonaws.com"
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,21 @@ def targets_of(operation: str, request: Request) -> list[Target]:
     Raises:
         KmsError: A member does not identify a key of this account and Region.
     """
-    found = [_target(permission, request) for permission in permissions_of(operation, request)]
+    needed = permissions_of(operation, request)
+    found = [_target(it, request) for it in needed if not (it.action.startswith("iam:") and _is_linked())]
     # An alias that does not exist has no current key to ask for, and a Region without a replica has none.
     return [it for it in found if it.key is not None or it.keyless or not _may_be_missing(it.permission)]
+
+
+def _is_linked() -> bool:
+    # With the account's first multi-Region key KMS makes its role, which stays.
+    stored = reach(KMS, "_keys").all_items()
+    return any(record.get("MultiRegion") for (account, *_rest), record in stored if account == _account())
+
+
+def _linked_role() -> str:
+    name = "AWSServiceRoleForKeyManagementServiceMultiRegionKeys"
+    return f"arn:aws:iam::{_account()}:role/aws-service-role/{LINKED_SERVICE}/{name}"
 
 
 def _may_be_missing(permission: Permission) -> bool:
@@ -69,7 +83,7 @@ def _may_be_missing(permission: Permission) -> bool:
 def _target(permission: Permission, request: Request) -> Target:
     region = request.get(permission.region) if permission.region else None
     if permission.on in {On.NOTHING, On.NEW_KEY}:
-        return Target(permission, region=region)
+        return Target(permission, _linked_role() if permission.action.startswith("iam:") else "", region=region)
     reference = str(request.get(permission.member) or "")
     if permission.on is On.ALIAS:
         return Target(permission, reference)

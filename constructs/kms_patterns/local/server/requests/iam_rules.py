@@ -81,6 +81,29 @@ def _taken(kind: str) -> Callable[[Params], Iterator[Refusal]]:
     return check
 
 
+def _protected(params: Params) -> Iterator[Refusal]:
+    name = str(params.get("RoleName"))
+    if str((reach(IAM, "_roles").get(name) or {}).get("Path", "")).startswith("/aws-service-role/"):
+        said = f"Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS"
+        yield "UnmodifiableEntity", said
+
+
+def _in_use(kind: str) -> Callable[[Params], Iterator[Refusal]]:
+    def check(params: Params) -> Iterator[Refusal]:
+        named = params.get(f"{kind}Name") or params.get(f"{kind}Arn")
+        groups = reach(IAM, "_groups")
+        held = {
+            "Group": (groups.get(named) or {}).get("Users"),
+            "Policy": len((reach(IAM, "_policies").get(named) or {}).get("Versions") or ()) > 1,
+            "User": any(named in group.get("Users", ()) for group in groups.values()),
+        }
+        first = {"Group": "users from group", "Policy": "all non-default versions", "User": "users from all groups"}
+        if held[kind]:
+            yield "DeleteConflict", f"Cannot delete entity, must remove {first[kind]} first."
+
+    return check
+
+
 def _reserved_tags(params: Params) -> Iterator[Refusal]:
     for name, value in params.items():
         if re.fullmatch(r"Tags\.member\.\d+\.Key", name) and str(value).lower().startswith("aws:"):
@@ -194,8 +217,21 @@ RULES: Mapping[str, tuple[Callable[[Params], Iterator[Refusal]], ...]] = {
     "iam:CreatePolicy": (_managed, _reserved_tags),
     "iam:CreatePolicyVersion": (_managed,),
     **{f"iam:Create{kind}": (_taken(kind), _reserved_tags) for kind in ("Group", "Role", "User")},
-    **{f"iam:Put{kind}Policy": (_inline(kind),) for kind in _INLINE},
-    **{f"iam:Attach{kind}Policy": (_attached(kind),) for kind in _INLINE},
+    **{f"iam:Put{kind}Policy": (_protected, _inline(kind)) for kind in _INLINE},
+    **{f"iam:Attach{kind}Policy": (_protected, _attached(kind)) for kind in _INLINE},
+    **{f"iam:Delete{kind}": (_in_use(kind),) for kind in ("Group", "Policy", "User")},
+    **{
+        f"iam:{name}": (_protected,)
+        for name in (
+            "DeleteRole",
+            "DeleteRolePermissionsBoundary",
+            "DeleteRolePolicy",
+            "DetachRolePolicy",
+            "PutRolePermissionsBoundary",
+            "UpdateAssumeRolePolicy",
+            "UpdateRole",
+        )
+    },
     **{f"iam:Tag{kind}": (_reserved_tags,) for kind in ("Policy", "Role", "User")},
 }
 """By action, what yields the refusals of a request."""

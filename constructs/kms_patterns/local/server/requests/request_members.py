@@ -48,6 +48,23 @@ class Served:
         return self.method == "PUT" and "x-amz-target" not in self.headers and set(self.query) <= _OF_CONTENT
 
 
+_SIGNED = re.compile(r"SignedHeaders=([^,\s]+)")
+_UNSIGNED = frozenset({"x-amz-content-sha256", "x-amz-security-token"})
+
+
+def unsigned_headers(request: Served) -> list[str]:
+    """Return the headers of S3 that the signature of version 4 of a request does not cover, where it must.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html (X-Amz-SignedHeaders)
+    """
+    found = _SIGNED.search(request.headers.get("authorization", ""))
+    given = found[1] if found else ";".join(request.query.get("X-Amz-SignedHeaders") or ())
+    signed = {*given.split(";"), *_UNSIGNED}
+    # A checksum comes after the body, signed with it.
+    needed = (name for name in request.headers if name.startswith("x-amz-") and "-checksum-" not in name)
+    return sorted(name for name in needed if given and name not in signed)
+
+
 serving: ContextVar[Served | None] = ContextVar("served", default=None)
 """The request whose permissions are being checked."""
 

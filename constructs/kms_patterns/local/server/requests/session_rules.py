@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import principal_arn
-from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, RESPONSES, ROUTER, STS, reach
+from kms_patterns.local.server.emulator.emulator import DYNAMODB, EVALUATOR, IAM, RESPONSES, ROUTER, STS, reach
 from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.requests.request_shapes import Params, params_of, query_error
@@ -110,6 +110,10 @@ def trust_policy(original: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def find(service: str, resource_arn: str) -> Any:
+        if service == "dynamodb":
+            # That of a table is about its indexes as well.
+            stored = reach(DYNAMODB, "_resource_policies").get(resource_arn.partition("/index/")[0])
+            return (stored["Policy"], resource_arn.split(":")[4]) if stored else None
         role = role_of(resource_arn) if service == "sts" and ":role/" in resource_arn else {}
         if not role:
             return original(service, resource_arn)

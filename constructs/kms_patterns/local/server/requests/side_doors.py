@@ -21,7 +21,13 @@ from kms_patterns.local.server.requests.further_permissions import (
     read_objects,
     unusable,
 )
-from kms_patterns.local.server.requests.request_members import Served, parameters, serving, unasked_by
+from kms_patterns.local.server.requests.request_members import (
+    Served,
+    parameters,
+    serving,
+    unasked_by,
+    unsigned_headers,
+)
 from kms_patterns.local.server.requests.request_shapes import malformed, misread
 from kms_patterns.local.server.requests.service_rules import refused_content
 from kms_patterns.local.server.s3.s3_operations import copied_tags, further_permissions
@@ -108,6 +114,9 @@ def check(enforce: Callable[..., Any], access_key: str, action: str, service: st
         malformed_policy = resource_policy_refused(service, request.members())
     unusable_roles = (unusable(service, role) for role in roles)
     refused = next(filter(None, unusable_roles), None) or malformed_policy or refused_content(action, params)
+    if service == "s3" and (unsigned := unsigned_headers(request)):
+        said = f"There were headers present in the request which were not signed: {', '.join(unsigned)}"
+        raise Refused(service, action, "AccessDenied", said)
     if refused is not None:
         raise Refused(service, action, *refused)
     unasked = unasked_by(service, action, request)

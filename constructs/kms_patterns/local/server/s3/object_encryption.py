@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from kms_patterns.local.server.authorization.emulator_policies import s3_conditions
 from kms_patterns.local.server.emulator.emulator import RESPONSES, S3, reach
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
@@ -94,12 +95,13 @@ def object_actions(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def service_context(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Add what a write or ``s3:UpdateObjectEncryption`` says about encryption to its condition keys."""
+    """Add what a request says about itself, and a write about encryption, to its condition keys."""
 
     def context(
         iam_action: str, query_params: Record | None, path: str = "", headers: Headers | None = None
     ) -> dict[str, Any]:
         values, request, given = original(iam_action, query_params, path, headers), serving.get(), {}
+        values |= dict(s3_conditions(headers or {}, query_params or {}))
         if iam_action == "s3:PutObject":
             named = _named_key(query_params or {}, headers or {})
             given = {KEY_ID: named, CUSTOMER_ALGORITHM: (headers or {}).get(CUSTOMER_ALGORITHM)}

@@ -166,6 +166,9 @@ class S3Encryption:
             own_key = _customer_key(headers)
             if own_key and headers.get(ALGORITHM):
                 return None, invalid("InvalidArgument", _BOTH, headers[ALGORITHM], ALGORITHM)
+            if own_key and "<EncryptionType>NONE<" not in (reach(S3, "_bucket_encryption").get(bucket_name) or ""):
+                # https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpb.html
+                return None, reach(S3, "_error")("AccessDenied", "SSE-C is blocked for this bucket.", 403)
             algorithm = headers.get(ALGORITHM) or default.get(ALGORITHM)
             if not own_key and algorithm not in _ALGORITHMS:
                 # Stored as asked for but without asking KMS, it would look protected and not be.

@@ -41,6 +41,7 @@ _OF_STACKS = frozenset({
     "CreateStack", "UpdateStack", "DeleteStack", "CreateChangeSet", "ExecuteChangeSet", "ContinueUpdateRollback",
     "RollbackStack",
 })  # fmt: skip
+_NOT_ENFORCED = ("ResourceTypes", "StackPolicy")
 _TAKE_ROLE = frozenset({"CreateStack", "UpdateStack", "CreateChangeSet"})
 
 
@@ -54,6 +55,10 @@ def acting_for_caller(original: Handler) -> Handler:
         access_key = reach(ROUTER, "extract_access_key_id")(headers, query_params)
         operation = params.get("Action", "")
         stack = _stack(params)
+        unenforced = next((name for name in params if name.startswith(_NOT_ENFORCED)), None)
+        if unenforced:
+            said = f"The embedded AWS does not enforce {unenforced}, so it refuses it: leave it out here"
+            return query_error("cloudformation", "ValidationError", said)
         role = params.get("RoleARN") or (stack or {}).get("RoleARN")
         try:
             principal = (

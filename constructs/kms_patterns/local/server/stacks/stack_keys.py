@@ -10,7 +10,7 @@ from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller
 from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
-from kms_patterns.local.server.kms.control_plane import key_policies
+from kms_patterns.local.server.kms.control_plane import key_states
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.services.configured_keys import DYNAMODB_USES, function_key, log_group_key, table_key
@@ -41,7 +41,7 @@ def change_key(kms: KmsService, caller: Caller, step: Step, called_via: str | No
     for operation, request in _kms_calls(step):
         with _region_of(request.get("KeyId")):
             kms.require(KmsCall(operation, request, caller, called_via=called_via))
-        key_policies.check(operation, request | bypass, caller)
+        key_states.check_policy(operation, request | bypass, caller)
 
 
 def use_keys(kms: KmsService, caller: Caller, step: Step) -> None:

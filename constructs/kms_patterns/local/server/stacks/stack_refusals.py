@@ -1,10 +1,8 @@
-"""What a stack is refused: by the services (names taken, buckets not empty), and of what its template reads.
+"""What the services refuse a stack: names that are taken, buckets that are not empty, malformed definitions.
 
-The emulator's provisioners do what the services would refuse. ``{{resolve:…}}`` and SSM parameters are read with the
-permissions of the principal that deploys.
+The emulator's provisioners do what the services would refuse.
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html
-https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html
 """
 
 import json
@@ -13,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from kms_patterns.local.server.emulator.acting import NotPermitted, acting
 from kms_patterns.local.server.emulator.emulator import (
     CLOUD_WATCH,
     DYNAMODB,
@@ -24,7 +21,6 @@ from kms_patterns.local.server.emulator.emulator import (
     KMS,
     LAMBDA,
     LOGS,
-    RESPONSES,
     S3,
     SECRETS_MANAGER,
     SNS,
@@ -34,9 +30,6 @@ from kms_patterns.local.server.emulator.emulator import (
     reach,
 )
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.services.service_keys import ask
-from kms_patterns.local.server.services.service_uses import secret_uses
 from kms_patterns.local.server.services.state_machine_fields import problems
 
 Properties = Mapping[str, Any]
@@ -179,42 +172,6 @@ class ResourceFailed(Exception):
     """CloudFormation reports the text as the reason why a resource failed."""
 
 
-def reference(kms: KmsService) -> Callable[[Callable[[str], str]], Callable[[str], str]]:
-    """Return what makes ``{{resolve:…}}`` ask for the permissions of who acts."""
-
-    def wrap(original: Callable[[str], str]) -> Callable[[str], str]:
-        def resolve(literal: str) -> str:
-            try:
-                _may_read(kms, literal)
-            except (NotPermitted, KmsError) as refused:
-                raise ResourceFailed(handler_message(text_of(refused), "AccessDenied")) from refused
-            return original(literal)
-
-        return resolve
-
-    return wrap
-
-
-def parameters(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Resolve template parameters that name an SSM parameter with the permissions of who acts."""
-
-    def resolve(template: Mapping[str, Any], provided_params: Any, *rest: Any, **named: Any) -> Any:
-        given = {entry.get("Key") or entry.get("ParameterKey"): entry for entry in provided_params or []}
-        principal = acting()
-        for name, definition in (template.get("Parameters") or {}).items():
-            if principal is None or not str(definition.get("Type", "")).startswith("AWS::SSM::Parameter::Value"):
-                continue
-            entry = given.get(name) or {}
-            wanted = entry.get("Value") or entry.get("ParameterValue") or definition.get("Default") or ""
-            try:
-                principal.require("ssm:GetParameters", _parameter_arn(str(wanted)))
-            except NotPermitted as refused:
-                raise ValueError(str(refused)) from refused
-        return original(template, provided_params, *rest, **named)
-
-    return resolve
-
-
 def text_of(refused: Exception) -> str:
     """Return the message of a refusal."""
     return refused.message if isinstance(refused, KmsError) else str(refused)
@@ -229,28 +186,3 @@ def handler_code(refused: Exception) -> str:
 def handler_message(reason: str, code: str) -> str:
     """Return what CloudFormation says of a resource whose handler failed with ``reason``."""
     return f'Resource handler returned message: "{reason}" (RequestToken: {uuid4()}, HandlerErrorCode: {code})'
-
-
-def _may_read(kms: KmsService, literal: str) -> None:
-    principal = acting()
-    service, _, reference = literal.strip("{}").removeprefix("resolve:").partition(":")
-    if service == "ssm-secure":
-        raise NotPermitted(
-            "SSM Secure reference is not supported by the embedded AWS; AWS supports it for a few properties only"
-        )
-    if principal is None:
-        raise NotPermitted("the embedded AWS does not know in whose name to resolve a dynamic reference")
-    if service == "ssm":
-        principal.require("ssm:GetParameters", _parameter_arn(reference.partition(":")[0]))
-        return
-    secret = ":".join(reference.split(":")[:7]) if reference.startswith("arn:") else reference.split(":")[0]
-    found, uses = secret_uses(secret)
-    principal.require("secretsmanager:GetSecretValue", found)
-    ask(kms, "secretsmanager", principal.caller, uses)
-
-
-def _parameter_arn(name: str) -> str:
-    if name.startswith("arn:"):
-        return name
-    here = f"{reach(RESPONSES, 'get_region')()}:{reach(RESPONSES, 'get_account_id')()}"
-    return f"arn:aws:ssm:{here}:parameter/{name.lstrip('/')}"

@@ -98,11 +98,14 @@ def check_retired(request: Request) -> None:
     by_id = request.get("KeyId") and request.get("GrantId")
     if bool(request.get("GrantToken")) == bool(by_id):
         raise invalid("Specify either a GrantToken or both a KeyId and a GrantId.")
+    if by_id and not str(request["KeyId"]).startswith("arn:"):
+        raise KmsError("InvalidArnException", f"{request['KeyId']} is not the ARN of a key")
 
 
 def _ended(record: KeyRecord, request: Request) -> ResponseMembers:
     grant = grant_of(request)
-    if grant is None or grant["KeyId"] != record["Arn"]:
+    named = request.get("KeyId")
+    if grant is None or grant["KeyId"] != record["Arn"] or named not in {None, record["Arn"], record["KeyId"]}:
         raise KmsError("NotFoundException", f"Grant ID {request.get('GrantId')} not found")
     stop_dry_run(request)
     del reach(KMS, "_grants")[grant["GrantId"]]

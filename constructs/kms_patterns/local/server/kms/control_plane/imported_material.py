@@ -33,6 +33,8 @@ def check_parameters(record: KeyRecord, request: Request) -> None:
     raw = record["KeySpec"] == SYMMETRIC or record["KeySpec"].startswith("HMAC_")
     if (is_rsa and algorithm.startswith("RSAES_")) or (raw and algorithm.startswith("RSA_AES_")):
         raise unsupported(f"{record['KeySpec']} key material cannot be wrapped by {algorithm}.")
+    if algorithm == "RSAES_PKCS1_V1_5":
+        raise unsupported("AWS KMS does not support RSAES_PKCS1_V1_5 since October 10, 2023.")
     if algorithm == "SM2PKE" or request["WrappingKeySpec"] == "SM2":
         raise unsupported("SM2 wrapping keys exist in the Regions of China only.")
 

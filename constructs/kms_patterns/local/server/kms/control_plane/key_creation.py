@@ -159,6 +159,7 @@ def replicate_key(record: KeyRecord, request: Request) -> ResponseMembers:
     """Return the response to ReplicateKey; the replica is usable at once, where AWS's is Creating for minutes."""
     check_tags(request)
     _require_primary(record)
+    _require_enabled(record)
     _require_region(request["ReplicaRegion"])
     if request["ReplicaRegion"] in record["_mrk_regions"]:
         raise KmsError("AlreadyExistsException", f"{record['Arn']} exists in {request['ReplicaRegion']}.")
@@ -178,6 +179,9 @@ def update_primary_region(record: KeyRecord, request: Request) -> ResponseMember
     region = request["PrimaryRegion"]
     if region == record["_mrk_primary_region"] or region not in record["_mrk_regions"]:
         raise unsupported(f"{record['Arn']} has no replica in {region}.")
+    for _region, member in reach(KMS, "_mrk_members")(record):
+        if member is record or _region == region:
+            _require_enabled(member)
     for member_region, member in reach(KMS, "_mrk_members")(record):
         member |= {"_mrk_primary_region": region, "_mrk_type": "PRIMARY" if member_region == region else "REPLICA"}
     return {}
@@ -186,6 +190,11 @@ def update_primary_region(record: KeyRecord, request: Request) -> ResponseMember
 def _require_primary(record: KeyRecord) -> None:
     if record.get("_mrk_type") != "PRIMARY" or record["_mrk_primary_region"] != reach(RESPONSES, "get_region")():
         raise unsupported(f"{record['Arn']} is not a multi-region primary key.")
+
+
+def _require_enabled(record: KeyRecord) -> None:
+    if record["KeyState"] == "Disabled":
+        raise KmsError("DisabledException", f"{record['Arn']} is disabled.")
 
 
 def _require_region(region: str) -> None:

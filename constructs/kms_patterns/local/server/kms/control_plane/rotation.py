@@ -51,8 +51,6 @@ def get_key_rotation_status(record: KeyRecord, _request: Request) -> ResponseMem
 def rotate_key_on_demand(record: KeyRecord, _request: Request) -> ResponseMembers:
     """Return the response to RotateKeyOnDemand: at once, where AWS takes a moment."""
     _require_rotating(record, automatic=False)
-    if record.get("_mrk_type") == "REPLICA":
-        raise unsupported(f"{record['Arn']} is not a multi-region primary key.")
     rotations = record.get("_rotations", [])
     if len(rotations) >= MOST_ON_DEMAND:
         raise KmsError(
@@ -97,3 +95,5 @@ def _require_rotating(record: KeyRecord, *, automatic: bool) -> None:
         raise unsupported("")
     if automatic and record["Origin"] != "AWS_KMS":
         raise unsupported(f"{record['Arn']} origin is {record['Origin']} which is not valid for this operation.")
+    if record.get("_mrk_type") == "REPLICA":
+        raise unsupported(f"{record['Arn']} is not a multi-region primary key.")
