@@ -93,6 +93,9 @@ def things(aws: LocalAws) -> Things:
     aws.client("ssm").put_parameter(Name=f"/{name}/p", Type="String", Value="v")
     aws.client("kinesis").create_stream(StreamName=name, ShardCount=1)
     aws.client("dynamodb").create_table(TableName=name, **TABLE)
+    aws.client("secretsmanager").create_secret(Name=name, SecretString="v", AddReplicaRegions=[ABROAD])
+    aws.client("logs").create_log_group(logGroupName=name)
+    aws.client("logs").create_log_stream(logGroupName=name, logStreamName=name)
     iam.create_group(GroupName=name)
     iam.create_user(UserName=f"{name}-member")
     iam.add_user_to_group(GroupName=name, UserName=f"{name}-member")
@@ -174,6 +177,7 @@ def parameter(**more: Any) -> Request:
     ("iam", "delete_group", lambda t: {"GroupName": t.bucket}, "DeleteConflict"),
     ("iam", "delete_user", lambda t: {"UserName": f"{t.bucket}-member"}, "DeleteConflict"),
     ("iam", "delete_policy", lambda t: {"PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/{t.bucket}"}, "DeleteConflict"),
+    ("secretsmanager", "delete_secret", lambda t: {"SecretId": t.bucket}, "InvalidRequestException"),
     # Roles of services.
     ("iam", "put_role_policy", lambda t: {"RoleName": t.linked, "PolicyName": "p", "PolicyDocument": BIG},
      "UnmodifiableEntity"),
@@ -231,6 +235,8 @@ def test_a_request_that_its_service_refuses_is_refused(
      "logs:TagLogGroup"),
     ("logs", "create_log_group", lambda _: {"logGroupName": "tagged2", "tags": {"a": "b"}}, "logs:CreateLogGroup",
      "logs:TagResource"),
+    ("logs", "get_log_events", lambda t: {"logGroupName": t.bucket, "logStreamName": t.bucket, "unmask": True},
+     "logs:GetLogEvents", "logs:Unmask"),
     ("kinesis", "register_stream_consumer", lambda t: {"StreamARN": f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/"
      + t.bucket, "ConsumerName": "c", "Tags": {"a": "b"}}, "kinesis:RegisterStreamConsumer", "kinesis:TagResource"),
     ("s3", "create_bucket", lambda t: {"Bucket": t.bucket + "-tagged", "CreateBucketConfiguration": {"Tags": TAGS}},
@@ -265,6 +271,16 @@ def test_name_alone_does_not_allow_to_create_a_secret(
         assert code_of(client.client("secretsmanager").create_secret, Name=name, SecretString="v") in DENIED
         stack = {"R": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": name}}}
         assert "secretsmanager:CreateSecret" in deployed(client, stack)
+
+
+def test_replica_takes_the_place_of_a_secret_only_if_told(things: Things, code_of: Any) -> None:
+    here, there = (replace(things.admin, region=it).client("secretsmanager") for it in ("us-east-1", "eu-west-1"))
+    there.create_secret(Name="replaced", SecretString="theirs")
+    request = {"Name": "replaced", "SecretString": "ours", "AddReplicaRegions": [ABROAD]}
+    assert code_of(here.create_secret, **request) == "ResourceExistsException"
+    assert there.get_secret_value(SecretId="replaced")["SecretString"] == "theirs"
+    here.create_secret(**request, ForceOverwriteReplicaSecret=True)
+    assert there.get_secret_value(SecretId="replaced")["SecretString"] == "ours"
 
 
 def test_replicas_of_a_secret_in_a_stack_need_the_permission_to_replicate() -> None:

@@ -127,6 +127,8 @@ def creating(action: str, params: Mapping[str, Any]) -> Iterator[str]:
         yield f"iam:{_OF_IAM[operation]}"
     if tagged and service in _TAGGING and operation.startswith(_CREATING):
         yield "kinesis:TagResource" if action == "kinesis:RegisterStreamConsumer" else _TAGGING[service]
+    if service == "logs" and params.get("unmask"):
+        yield "logs:Unmask"
     if action in _PUBLISHING and params.get("publish"):
         yield "states:PublishStateMachineVersion"
     if action == "secretsmanager:CreateSecret" and params.get("AddReplicaRegions"):

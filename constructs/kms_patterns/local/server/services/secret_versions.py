@@ -55,6 +55,9 @@ def _refused(operation: str, request: Request, secret: dict[str, Any]) -> Respon
     if operation == "CreateSecret" and secret.get("DeletedDate"):
         said = "You can't create this secret because a secret with this name is already scheduled for deletion."
         raise KmsError("InvalidRequestException", said)
+    if operation == "DeleteSecret" and secret.get("ReplicationStatus"):
+        said = f"You can't delete secret {secret['Name']} that still has replica regions"
+        raise KmsError("InvalidRequestException", said)
     if operation in {"PutSecretValue", "UpdateSecret", "RotateSecret"} and token in secret["Versions"]:
         existing = secret["Versions"][token]
         if operation == "RotateSecret" or any(existing.get(name) != request.get(name) for name in _VALUES):
@@ -80,7 +83,8 @@ def _refused(operation: str, request: Request, secret: dict[str, Any]) -> Respon
 
 def _created(request: Request, answer: dict[str, Any], secret: dict[str, Any]) -> None:
     if request.get("AddReplicaRegions"):
-        replicate = {"SecretId": answer["ARN"], "AddReplicaRegions": request["AddReplicaRegions"]}
+        members = ("AddReplicaRegions", "ForceOverwriteReplicaSecret")
+        replicate = {"SecretId": answer["ARN"], **{name: request[name] for name in members if name in request}}
         status, _headers, content = reach(SECRETS_MANAGER, "_replicate_secret_to_regions")(replicate)
         replicated = json.loads(content)
         if status != HTTPStatus.OK:
