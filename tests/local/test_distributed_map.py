@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from kms_patterns.local import LocalAws
 from kms_patterns.local.server.services.distributed_map import MapRun
+from kms_patterns.local.server.services.state_machine_fields import problems
 from kms_patterns.local.server.stacks.stack_refusals import creation
 from tests.local.test_acting import STATES_TRUST, deployed, finished, unique
 
@@ -383,6 +384,11 @@ def test_definition_with_a_field_that_the_language_has_not_is_refused(
     assert place in str(creation(template["Type"], template["Properties"]))
     told = states.validate_state_machine_definition(definition=definition)
     assert (told["result"], len(told["diagnostics"])) == ("FAIL", 1)
+
+
+def test_value_that_a_state_may_return_is_not_taken_for_a_limit() -> None:
+    states = {"P": {"Type": "Pass", "Result": -1, "ResultPath": "$.a", "End": True}}
+    assert list(problems(json.dumps({"StartAt": "P", "States": states}))) == []
 
 
 def test_execution_that_runs_is_started_once_and_its_name_is_not_used_again(

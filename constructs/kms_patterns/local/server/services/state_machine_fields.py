@@ -138,7 +138,7 @@ def _valid(name: str, value: Any) -> bool:
     if isinstance(value, str):
         labels = name != "Label" or _LABEL.fullmatch(value)
         return value.startswith("{%") or bool(labels and value in _ONE_OF.get(name, {value}))
-    return not isinstance(value, int | float) or 0 <= value <= _MOST.get(name, value)
+    return not isinstance(value, int | float) or name in _PATHS or 0 <= value <= _MOST.get(name, value)
 
 
 def validating(_original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mapping[str, Any]], Response]:
