@@ -30,6 +30,7 @@ from kms_patterns.local.server.services import service_keys
 from kms_patterns.local.server.services.secret_versions import keeping
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
+from kms_patterns.local.server.stacks.cloudformation import answering
 from kms_patterns.local.server.stacks.resource_permissions import Step, permissions
 from kms_patterns.local.server.stacks.template_reading import problems
 from tests.local import conftest as in_process
@@ -451,6 +452,17 @@ def test_template_that_cloudformation_takes() -> None:
     assert not list(problems({"Transform": "AWS::Serverless-2016-10-31", "Resources": {"A-": {"Ref": "x"}}}, {}))
 
 
+@pytest.mark.parametrize(("answer", "status", "reason"), [
+    ({"PhysicalResourceId": "x"}, "SUCCESS", None), ({}, "FAILED", "Invalid PhysicalResourceId"),
+    ({"PhysicalResourceId": "x", "Data": {"A": "b" * 4096}}, "FAILED", "Response object is too long."),
+])  # fmt: skip
+def test_answer_of_a_custom_resource_is_what_cloudformation_takes(answer: Any, status: str, reason: Any) -> None:
+    delivered: list[dict[str, Any]] = []
+    deliver = answering(lambda _token, response: not delivered.append(response))  # type: ignore[func-returns-value]
+    assert deliver("token", {"Status": "SUCCESS", **answer})
+    assert (delivered[0]["Status"], delivered[0].get("Reason")) == (status, reason)
+
+
 def test_export_in_use_stays_as_it_is(aws: LocalAws) -> None:
     def exporting(name: str, value: str) -> dict[str, Any]:
         return {"O": {"Value": value, "Export": {"Name": name}}}
@@ -496,6 +508,8 @@ OWN = "a5ed2ad1b2b5cc26ad2b0d1ee1f9ed2fbb6bdf4e8c7e3b1b0a1f4ce9a9c1a0de"
     ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Principal": {"CanonicalUser": OWN}}, None),
     ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Principal": {"CanonicalUser": "me"}},
      "Policy contains a statement with one or more invalid principals."),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringNotLike": {
+     "s3:DataAccessPointArn": "arn:aws:s3:us-east-1:1:accesspoint/*"}}}, None),
     ({"Action": "s3:Foo", "Resource": "arn:aws:s3:::b/*"}, "Policy has invalid action"),
     ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b"},
      "Action does not apply to any resource(s) in statement"),

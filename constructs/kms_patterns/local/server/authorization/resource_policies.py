@@ -135,6 +135,10 @@ def _is_key_of(key: str, known: Iterable[str]) -> bool:
     return any(key == it or (it.endswith("/<key>") and key.startswith(it.removesuffix("<key>"))) for it in known)
 
 
+# Every action that an access point serves has them; the list of actions leaves them out.
+_ACCESS_POINTS = frozenset({"s3:accesspointnetworkorigin", "s3:dataaccesspointaccount", "s3:dataaccesspointarn"})
+
+
 @cache
 def _actions() -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
     """Return the kinds of resources and the condition keys of each of S3's actions."""
@@ -146,7 +150,7 @@ def _actions() -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
         details = actions.get_action_details("s3", name)
         kinds = details["resourceTypes"]
         keys = {*details["conditionKeys"], *(key for kind in kinds for key in kind["conditionKeys"])}
-        found[name] = (frozenset(kind["name"] for kind in kinds), frozenset(map(str.lower, keys)))
+        found[name] = (frozenset(kind["name"] for kind in kinds), frozenset(map(str.lower, keys)) | _ACCESS_POINTS)
     return found
 
 

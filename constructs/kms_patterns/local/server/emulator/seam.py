@@ -158,6 +158,7 @@ def _install_cloudformation(kms: KmsService) -> None:
     steps, replace = cloudformation.ResourceSteps(kms), emulator.replace
     emulator.check(_OF_STACKS)
     replace(CLOUDFORMATION, "handle_request", cloudformation.acting_for_caller)
+    replace(emulator.CUSTOM_RESOURCES, "deliver_response", cloudformation.answering)
     replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", bucket_properties.bucket_configurations)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.key_handlers)

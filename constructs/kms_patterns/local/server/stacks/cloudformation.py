@@ -3,6 +3,7 @@
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
 """
 
+import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ _OF_STACKS = frozenset({
     "RollbackStack",
 })  # fmt: skip
 _NOT_ENFORCED = ("ResourceTypes", "StackPolicy")
+_LONGEST_ANSWER = 4096
 _TAKE_ROLE = frozenset({"CreateStack", "UpdateStack", "CreateChangeSet"})
 
 
@@ -154,6 +156,22 @@ class ResourceSteps:
         unasked = unasked_key(step.kind, step.props)
         if unasked:
             raise ResourceFailed(f"{step.kind}: {unasked}")
+
+
+def answering(original: Callable[[str, dict[str, Any]], bool]) -> Callable[[str, dict[str, Any]], bool]:
+    """Fail a custom resource whose answer CloudFormation does not take.
+
+    AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html
+    """
+
+    def deliver(token: str, response: dict[str, Any]) -> bool:
+        if len(json.dumps(response).encode()) > _LONGEST_ANSWER:
+            response = {"Status": "FAILED", "Reason": "Response object is too long."}
+        elif response.get("Status") == "SUCCESS" and not response.get("PhysicalResourceId"):
+            response = {"Status": "FAILED", "Reason": "Invalid PhysicalResourceId"}
+        return original(token, response)
+
+    return deliver
 
 
 def recreation(original: Callable[[str, str], str]) -> Callable[[str, str], str]:
