@@ -32,14 +32,17 @@ from kms_patterns.access.evaluate.widening import Change, Judge
 from kms_patterns.access.findings import RULES, allowing, as_list, violations
 from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind
 from kms_patterns.access.project import app_command
+from kms_patterns.access.questions.filters import filtered
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.report.matrix_json import NotAMatrix, write
 from kms_patterns.policy.actions import S3_CONFIGURATION
 from tests.access.minimality.trial import STACKS, access_of
 
 VIA_S3 = {"kms:ViaService": "s3.<region>.amazonaws.com"}
 BUCKET = "arn:aws:s3:::<KmsPatterns-S3/Bucket>"
 CONTEXT = {"kms:EncryptionContext:aws:s3:arn": [BUCKET, f"{BUCKET}/*"]}
+ACCOUNT_ROOT = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}
 DOCUMENTS = {"StringEquals": VIA_S3, "StringLike": CONTEXT}
 
 
@@ -105,6 +108,29 @@ def test_only_the_reader_decrypts_by_the_function(reference: AccessMatrix) -> No
         reference.assert_nobody_else(function, administrators, actions=["lambda:InvokeFunction"])
 
 
+def test_assertion_that_would_pass_for_everyone_is_an_error(reference: AccessMatrix) -> None:
+    key, function = "KmsPatterns-Secrets/Key", "KmsPatterns-Secrets/Cipher/Decrypt/Function"
+    for actions in (["kms:Decyrpt"], ["s3:GetObject"], ["kms:*"]):
+        with pytest.raises(KeyError, match="is not an action on a key"):
+            reference.assert_nobody_else(key, actions=actions)
+    with pytest.raises(AssertionError, match="kms:Decrypt"):
+        reference.assert_nobody_else(key, actions=["KMS:decrypt"])
+    with pytest.raises(AssertionError, match="ReaderRole: lambda:InvokeFunction always"):
+        reference.assert_nobody_else(function)
+    reference.assert_nobody_else(function, ["KmsPatterns-Secrets/ReaderRole"])
+    with pytest.raises(KeyError, match="not a key"):
+        reference.assert_administrator_cannot_use(function)
+    with pytest.raises(NotAMatrix, match="holds only --principal ReaderRole"):
+        AccessMatrix.from_json(write(filtered(reference, principals=["ReaderRole"])))
+
+
+def test_administrator_assumes_a_role_that_trusts_the_account(template: Callable[..., Path]) -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT_ROOT}, "Action": "sts:AssumeRole"}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [trust]}}}
+    with pytest.raises(AssertionError, match="account administrator"):
+        AccessMatrix.from_assembly(template(Role=role), project=ROOT).assert_nobody_else("Role")
+
+
 @pytest.mark.parametrize("stack", ["S3", "Secrets", "Envelope"])
 def test_administrator_cannot_use_our_keys(reference: AccessMatrix, stack: str) -> None:
     reference.assert_administrator_cannot_use(f"KmsPatterns-{stack}/Key")
@@ -118,7 +144,7 @@ def test_administrator_uses_a_key_under_the_cdks_default_policy(convenient: Acce
 def test_unknown_name_lists_what_there_is(reference: AccessMatrix) -> None:
     with pytest.raises(KeyError, match="KmsPatterns-S3/Key"):
         reference.assert_administrator_cannot_use("Kye")
-    with pytest.raises(KeyError, match="not one of"):
+    with pytest.raises(KeyError, match=r"'Key' is several: .*KmsPatterns-S3/Key"):
         reference.assert_administrator_cannot_use("Key")
     with pytest.raises(KeyError, match="no stack 'Nowhere'"):
         reference.of_stack("Nowhere")

@@ -246,9 +246,7 @@ def test_readers_under_a_key_that_is_not_known_need_none(chosen: Any, said: str,
 
 def test_filters_leave_what_was_asked_for(shop: Path) -> None:
     said = access("report", shop, "--principal", "Reader", "--action", "KMS:dec*").output
-    assert said.startswith(
-        "only --principal Reader\nonly --action KMS:dec*\nstack one\n\n  key Key\n    role Reader, when"
-    )
+    assert said.startswith("only --principal Reader --action KMS:dec*\n\nstack one\n\n  key Key\n    role Reader, when")
     assert "bucket" not in said.split("Decided by")[0]
     assert "roles, and who" not in said
     document = json.loads(
@@ -257,6 +255,10 @@ def test_filters_leave_what_was_asked_for(shop: Path) -> None:
     assert {item["id"] for item in document["resources"]} == {"one/Docs"}
     assert {item["action"] for item in document["access"]} == {"s3:GetObject"}
     assert access("report", shop, "--principal", "Typo").exit_code == 2
+    for words in (("--principal", "Reader", "--principal", "Typo"), ("--action", "kms:Decrypt", "--action", "kms:Dec")):
+        assert f"{words[2]} {words[3]} matches nothing" in access("report", shop, *words).output
+    for form in ("markdown", "html", "json"):
+        assert "--action kms:Decrypt" in access("report", shop, "--action", "kms:Decrypt", "--format", form).output
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from kms_patterns.access import AccessMatrix
-from kms_patterns.access.evaluate.access_conditions import NEVER, Leaf
+from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, Leaf
 from kms_patterns.access.evaluate.comparison import Difference, Kind, Step, compare
 from kms_patterns.access.evaluate.entries import Access, ActionName, Statement, What, Who
 from kms_patterns.access.findings import RULES, Violation
@@ -37,6 +37,7 @@ from kms_patterns.access.report.wording import hidden, mapped, quoted, visible, 
 from kms_patterns.cli import keys, local, re_encryption
 from kms_patterns.local import inspection
 from kms_runtime.handlers import bulk_report
+from tests.access import test_questions as asked
 from tests.browser import Browser, started
 
 COUNT = """
@@ -436,6 +437,17 @@ def test_long_comment_is_cut_with_its_summary_whole_and_says_how_much_is_missing
     assert "**Access was widened.** 900 gained." in render_difference(difference, "markdown")
 
 
+def test_comment_of_many_warnings_and_stacks_has_room_for_neither() -> None:
+    base = matrix("a")
+    names = [f"Stack{number}" for number in range(2_000)]
+    who = [Who("account administrator", PrincipalKind.ADMINISTRATOR, "account administrator", None)]
+    keys = [What(f"{name}/K", ResourceKind.KEY, "K", name, None, None) for name in names]
+    use = [Access(who[0].id, what.id, "kms:Decrypt", "key", None, ALWAYS, ()) for what in keys]
+    full = Matrix(names, who, keys, base.actions, use, [], [])
+    for output in (render(full, "markdown"), render_difference(Difference(base, full, []), "markdown")):
+        assert (len(output.encode()) <= LIMIT, "further rows found no room here" in output) == (True, True)
+
+
 def test_message_of_several_lines_keeps_them_and_nothing_else() -> None:
     assert visible_lines("it failed:\n\x1b[2Jline\rfake") == "it failed:\n\\x1b[2Jline\\rfake"
 
@@ -548,3 +560,41 @@ def committed(app: str) -> dict[str, str]:
 
 def write(texts: dict[str, str], file: Path) -> None:
     file.write_text("".join(f"=== {name}\n\n{text}\n" for name, text in sorted(texts.items())), encoding="utf-8")
+
+
+def test_filters_keep_the_paths_of_a_principal_and_no_others(template: Callable[..., Path]) -> None:
+    method = {"Effect": "Allow", "Action": ["iam:UpdateAssumeRolePolicy", "sts:AssumeRole"], "Resource": "*"}
+    user = asked.statement({"Fn::GetAtt": ["Reader", "Arn"]}, "kms:Decrypt")
+    path = template(
+        Key=asked.key(asked.NOTHING, user), Reader=asked.role(), Ci=asked.role(method), Other=asked.role(method)
+    )
+    for form in ("text", "markdown"):
+        said = asked.access("report", path, "--principal", "Ci", "--format", form).output
+        assert ("can become one/Reader" in said, "one/Other" in said) == (True, False)
+    saved = json.loads(asked.access("report", path, "--principal", "Ci", "--format", "json").output)
+    assert {item["principal"] for item in saved["escalations"]} == {"one/Ci"}
+
+
+def test_part_of_a_report_is_neither_compared_nor_asked(template: Callable[..., Path], tmp_path: Path) -> None:
+    shop = template(Key=asked.key(asked.NOTHING), Docs={"Type": "AWS::S3::Bucket"})
+    part = tmp_path / "part.json"
+    asked.access("report", shop, "--action", "kms:Decrypt", "--format", "json", "--output", part)
+    for words in (("diff", shop, part, "--fail"), ("diff", part, shop), ("readers", "Docs", part)):
+        result = asked.access(*words)
+        assert (result.exit_code, "holds only --action kms:Decrypt" in result.output) == (2, True)
+    assert asked.access("report", part).output.startswith("only --action kms:Decrypt\n")
+
+
+def test_sarif_address_is_quoted_and_the_line_is_of_the_resource(
+    template: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = template(Key=asked.key(asked.statement(asked.ROOT_ARN, "kms:*")))
+    place = shop.parent / "my app" / "100%.json"
+    place.parent.mkdir()
+    place.write_text(json.dumps({"Mappings": {"Key": {"a": {"b": "c"}}}} | json.loads(shop.read_text()), indent=1))
+    monkeypatch.chdir(shop.parent)
+    run = json.loads(asked.access("report", place, "--format", "sarif").output)["runs"][0]
+    found = run["results"][0]["locations"][0]["physicalLocation"]
+    assert found["artifactLocation"]["uri"] == "my%20app/100%25.json"
+    line = place.read_text().splitlines()[found["region"]["startLine"] - 1 :]
+    assert ('"Key"' in line[0], '"Type"' in line[1]) == (True, True)

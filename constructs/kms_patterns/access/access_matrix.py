@@ -12,7 +12,7 @@ from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind, ResourceKind
-from kms_patterns.access.report.matrix_json import read, write
+from kms_patterns.access.report.matrix_json import NotAMatrix, read, write
 from kms_patterns.access.report.wording import in_words
 
 _IN_ACCOUNT = {PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE}
@@ -46,9 +46,12 @@ class AccessMatrix(Matrix):
         """Read what ``to_json`` wrote.
 
         Raises:
-            NotAMatrix: ``text`` is something else, or of another version.
+            NotAMatrix: ``text`` is something else, of another version, or a report from which filters took something.
         """
-        return cls._from(read(text))
+        found = read(text)
+        if found.only:
+            raise NotAMatrix(f"the report holds only {found.only}: save it without filters")
+        return cls._from(found)
 
     def to_json(self) -> str:
         """Return the matrix as JSON; ``schema/access-matrix-1.json`` describes it."""
@@ -91,16 +94,16 @@ class AccessMatrix(Matrix):
             resource: Id, label or unique end of an id.
             allowed: Principals that may.
             actions: What counts as use. Defaults to: of a key every cryptographic operation and ``kms:CreateGrant``;
-                of a bucket every action on objects, except by the account's administrators, whom only the key stops;
-                of a role, assuming it.
+                of a bucket every action on objects, of a function every invocation, both except by the account's
+                administrators, whom no policy of theirs stops; of a role, assuming it.
 
         Raises:
             AssertionError: Another principal can.
-            KeyError: No principal or resource has that name.
+            KeyError: No principal or resource has that name, or the resource has no such action.
         """
         what = self.resource(resource)
         names = {self.principal(name).id for name in allowed}
-        watched = set(actions) if actions is not None else _uses(self, what)
+        watched = _uses(self, what) if actions is None else {_action(self, what, name) for name in actions}
         kinds = {who.id: who for who in self.principals}
         problems = [
             f"{kinds[entry.principal].label}: {_name(entry)} {_when(entry.condition)}"
@@ -122,6 +125,8 @@ class AccessMatrix(Matrix):
             KeyError: No key has that name.
         """
         what = self.resource(key)
+        if what.kind is not ResourceKind.KEY:
+            raise KeyError(f"{what.id} is a {what.kind}, not a key")
         watched = _uses(self, what)
         administrators = {who.id: who for who in self.principals if who.kind in _IN_ACCOUNT}
         problems = [
@@ -133,19 +138,26 @@ class AccessMatrix(Matrix):
 
 
 def _counts(who: Who, what: What, actions: Iterable[str] | None) -> bool:
-    """An administrator of the account reaches its buckets by IAM alone; there the key is what withholds content."""
-    return actions is not None or what.kind is ResourceKind.KEY or who.kind not in _IN_ACCOUNT
+    """An administrator reaches buckets and functions of the account by IAM alone; there the key withholds content."""
+    by_iam = what.kind in {ResourceKind.BUCKET, ResourceKind.FUNCTION}
+    return actions is not None or not by_iam or who.kind not in _IN_ACCOUNT
 
 
 def _uses(matrix: Matrix, what: What) -> set[str]:
     """What gives access to content: cryptographic use, and grants, by which use can be handed on."""
-    groups = {"use"} if what.kind is ResourceKind.KEY else set()
     names = {
         action.name
         for action in matrix.actions[what.kind]
-        if action.group in groups or action.target in {"object", "role"}
+        if action.group in {"use", "invoke"} or action.target in {"object", "role"}
     }
     return names | ({"kms:CreateGrant"} if what.kind is ResourceKind.KEY else set())
+
+
+def _action(matrix: Matrix, what: What, name: str) -> str:
+    known = {action.name.lower(): action.name for action in matrix.actions[what.kind]}
+    if name.lower() not in known:
+        raise KeyError(f"{name} is not an action on a {what.kind}, so every principal would pass")
+    return known[name.lower()]
 
 
 def _changes(pairs: Mapping[str, tuple[Condition, Condition]]) -> dict[str, Change]:

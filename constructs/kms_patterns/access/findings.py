@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from kms_patterns.access.evaluate.evaluation import Evaluation, evaluate
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.unknowns.symbols import matches
 
 RULES: Mapping[str, tuple[str, str]] = {
     "AdministratorUsesKey": (
@@ -37,7 +37,8 @@ RULES: Mapping[str, tuple[str, str]] = {
 """Rules with what is wrong and what to do."""
 
 _SYNTHETIC = {PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE}
-_ALL_USES = USE_OF_KEY | {"kms:CreateGrant"}
+_USES = {name.lower(): name for name in USE_OF_KEY | {"kms:CreateGrant"}}
+"""Names of actions as published, by what IAM compares: case does not count."""
 
 
 @dataclass(frozen=True, order=True)
@@ -112,7 +113,7 @@ def _by_strangers(evaluation: Evaluation, keys: Iterable[Resource]) -> Iterator[
                 for finding in evaluation.findings
                 if finding.request.resource is key
                 and finding.request.principal.kind in kinds
-                and finding.action.name in _ALL_USES
+                and finding.action.name in _USES.values()
             ]
             if uses and key.policy and key.policy.origin:
                 names = sorted({finding.action.name for finding in uses})
@@ -133,7 +134,7 @@ def _void(who: Principal, key: Resource, reached: set[tuple[str, str, str]]) -> 
 def _unreached(
     policy: Policy, statement: Mapping[str, Any], who: Principal, key: Resource, reached: set[tuple[str, str, str]]
 ) -> Iterator[Violation]:
-    names = [name for name in as_list(statement.get("Action")) if name in _ALL_USES]
+    names = _exact(statement)
     void = [name for name in names if (who.id, key.id, name) not in reached]
     if void and policy.origin:
         detail = f"{who.label} cannot {', '.join(void)} with {key.id}"
@@ -154,8 +155,8 @@ def _touches(policy: Policy, statement: Mapping[str, Any], key: Resource) -> boo
     if policy.kind == "resource":
         return True
     if "NotResource" in statement:
-        return not any(fnmatchcase(key.arn, item) for item in as_list(statement["NotResource"]))
-    return any(fnmatchcase(key.arn, item) for item in as_list(statement.get("Resource")))
+        return not any(matches(item, key.arn) for item in as_list(statement["NotResource"]))
+    return any(matches(item, key.arn) for item in as_list(statement.get("Resource")))
 
 
 def _wide(statement: Mapping[str, Any], *, identity: bool) -> str:
@@ -165,7 +166,7 @@ def _wide(statement: Mapping[str, Any], *, identity: bool) -> str:
         return f"all but {', '.join(excluded)}" if _uses_beside(excluded) else ""
     names = as_list(statement.get("Action"))
     wide = [name for name in names if set(name) & {"*", "?"} and _covers_use(name)]
-    exact = [name for name in names if name in _ALL_USES]
+    exact = _exact(statement)
     resources = as_list(statement.get("Resource"))
     if not wide and exact and identity:
         if "NotResource" in statement:
@@ -175,13 +176,16 @@ def _wide(statement: Mapping[str, Any], *, identity: bool) -> str:
     return ", ".join(wide)
 
 
-def _uses_beside(excluded: Iterable[str]) -> bool:
-    patterns = [pattern.lower() for pattern in excluded]
-    return any(not any(fnmatchcase(name.lower(), pattern) for pattern in patterns) for name in _ALL_USES)
+def _exact(statement: Mapping[str, Any]) -> list[str]:
+    return [_USES[name.lower()] for name in as_list(statement.get("Action")) if name.lower() in _USES]
+
+
+def _uses_beside(excluded: Sequence[str]) -> bool:
+    return any(not any(matches(pattern.lower(), name) for pattern in excluded) for name in _USES)
 
 
 def _covers_use(pattern: str) -> bool:
-    return any(fnmatchcase(name.lower(), pattern.lower()) for name in _ALL_USES)
+    return any(matches(pattern.lower(), name) for name in _USES)
 
 
 def allowing(policy: Policy | None) -> Iterator[Mapping[str, Any]]:

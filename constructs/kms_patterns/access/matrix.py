@@ -27,6 +27,7 @@ class Matrix:
         escalations: Who can come to use a key, by which path.
         policies: Every statement of the policies that decide about access, whether an entry refers to it or not.
         paired: Of the new side of a comparison: old id -> new id of stacks taken as one though these differ.
+        only: The filters that left something out, as on a command line; empty if nothing is left out.
     """
 
     stacks: Sequence[str]
@@ -39,6 +40,7 @@ class Matrix:
     escalations: Sequence[Escalation] = ()
     policies: Sequence[Statement] = ()
     paired: Mapping[str, str] = field(default_factory=dict)
+    only: str = ""
 
     @cached_property
     def by_resource(self) -> Mapping[str, Sequence[Access]]:
@@ -71,7 +73,7 @@ class Matrix:
         """Return a resource by id, by label, or by a unique end of its id.
 
         Raises:
-            KeyError: None or several match.
+            KeyError: None or several do.
         """
         return _one(name, self.resources)
 
@@ -79,7 +81,7 @@ class Matrix:
         """Return a principal by id, by label, or by a unique end of its id.
 
         Raises:
-            KeyError: None or several match.
+            KeyError: None or several do.
         """
         return _one(name, self.principals)
 
@@ -99,4 +101,6 @@ def _one(name: str, items: Sequence[_Item]) -> _Item:
     ):
         if len(matches) == 1:
             return matches[0]
+        if matches:
+            raise KeyError(f"{name!r} is several: {', '.join(sorted(item.id for item in matches))}; give one whole id")
     raise KeyError(f"{name!r} is not one of: {', '.join(sorted(item.id for item in items))}")

@@ -144,11 +144,11 @@ def checked_out(revision: str, folder: Path) -> Iterator[Path]:
     Raises:
         SynthesisFailed: The repository, the revision, or the folder in it does not exist.
     """
-    top = Path(_git(folder, "rev-parse", "--show-toplevel"))
     try:
+        top = Path(_git(folder, "rev-parse", "--show-toplevel"))
         commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except SynthesisFailed as error:
-        raise SynthesisFailed(f"{revision} is neither a path nor a git revision of {top}") from error
+        raise SynthesisFailed(f"{revision} is neither a path nor a git revision of {folder}") from error
     objects = Path(folder, _git(folder, "rev-parse", "--git-path", "objects")).resolve()
     kind = _git(folder, "rev-parse", "--show-object-format")
     temporary = Path(tempfile.mkdtemp())
@@ -177,5 +177,5 @@ def _git(folder: Path, *words: str) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     if done.returncode != 0:
         said = " ".join(done.stderr.decode(errors="replace").split())
-        raise SynthesisFailed(f"neither a path nor a git revision of {folder}: git {' '.join(words)}: {said}")
+        raise SynthesisFailed(f"git {' '.join(words)} in {folder}: {said}")
     return done.stdout.decode(errors="replace").strip()

@@ -12,9 +12,17 @@ from kms_patterns.access.live.asking import AccountNotRead
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ALONE, Model, Principal, PrincipalKind, Unresolved
 from kms_patterns.access.project import checked_out, is_project, synthesized
-from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack, load_assembly, nested_path
+from kms_patterns.access.read.assembly import (
+    UNKNOWN_ACCOUNT,
+    UNKNOWN_REGION,
+    NotAnAssembly,
+    Stack,
+    check_declared,
+    load_assembly,
+    nested_path,
+)
 from kms_patterns.access.read.reader import model_of
-from kms_patterns.access.report.matrix_json import read
+from kms_patterns.access.report.matrix_json import NotAMatrix, read
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.templates.template_text import NotATemplate, document_of
 
@@ -39,6 +47,11 @@ class Sources:
     live: Account | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse an account that is not the one whose credentials are used."""
+        if self.live and self.given.account not in {None, self.live.account}:
+            raise AccountNotRead(f"--account {self.given.account}: the credentials are of account {self.live.account}")
+
     def matrix(self, words: Sequence[str]) -> Matrix:
         """Return the matrix of one source, or of several templates and assemblies together.
 
@@ -52,7 +65,7 @@ class Sources:
             NotAMatrix: The file is JSON, but neither a template nor a report of this version.
             SynthesisFailed: The path or revision does not exist, or its app fails.
         """
-        return _saved(words) or build_of(self.stacks(words), project=self.project)
+        return _saved(words) or build_of(self._some(words), project=self.project)
 
     def model(self, words: Sequence[str]) -> Model:
         """Return who and what is in one source, or in several templates and assemblies together.
@@ -62,7 +75,13 @@ class Sources:
         """
         if _saved(words):
             raise NotATemplate(f"{words[0]} is a saved report; this needs the templates themselves")
-        return model_of(self.stacks(words))
+        return model_of(self._some(words))
+
+    def _some(self, words: Sequence[str]) -> list[Stack]:
+        found = self.stacks(words)
+        if not found:
+            raise NotAnAssembly(f"{', '.join(words)} has no stack")
+        return found
 
     def pair(self, old: str, new: str) -> tuple[Matrix, Matrix]:
         """Return the matrices of two sources, for the same account and Region.
@@ -70,13 +89,18 @@ class Sources:
         An app of a revision or folder is synthesized for the environment of the other side's assembly, so that the same
         code shows no difference.
         """
-        agreed = replace(self, given=self._agreed([old, new]))
+        agreed = replace(self, given=replace(self._agreed([old, new]), partly=True))
         if LIVE in {old, new}:
             stacks = agreed.stacks([new if old == LIVE else old])
+            check_declared(self.given, stacks)
             planned, live = self._drift(stacks)
             return (live, planned) if old == LIVE else (planned, live)
         saved = [_saved([word]) for word in (old, new)]
+        for word, matrix in zip((old, new), saved, strict=True):
+            if matrix and matrix.only:
+                raise NotAMatrix(f"{word} holds only {matrix.only}: compare reports from which nothing is left out")
         sides = [[] if saved[side] else agreed.stacks([word]) for side, word in enumerate((old, new))]
+        check_declared(self.given, [*sides[0], *sides[1]])
         names = _as_one(sides, saved)
         before, after = (saved[side] or build_of(sides[side], project=self.project) for side in (0, 1))
         return before, replace(after, paired=names)
@@ -117,6 +141,8 @@ class Sources:
     def stacks(self, words: Sequence[str]) -> list[Stack]:
         """Return the stacks of one source, or of several paths together; see ``matrix``."""
         if list(words) == [LIVE]:
+            if void := [*self.given.parameters, *self.variables]:
+                raise AccountNotRead(f"{', '.join(void)}: an account has neither parameters nor an app to synthesize")
             return self._account().stacks()
         paths = [_path(word) for word in words]
         if all(path.exists() and not is_project(path) for path in paths):
@@ -219,4 +245,7 @@ def _saved(words: Sequence[str]) -> Matrix | None:
     document = document_of(path)
     if isinstance(document, dict) and "Resources" in document:
         return None
-    return read(json.dumps(document))
+    try:
+        return read(json.dumps(document))
+    except NotAMatrix as error:
+        raise NotAMatrix(f"{words[0]}: {error}") from error

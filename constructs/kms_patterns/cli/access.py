@@ -24,18 +24,10 @@ _RULES = click.Choice(["all", "AdministratorUsesKey", "OutsiderUsesKey", "VoidGr
 class _AssemblyOrCommand(click.Group):
     """A group whose first word may be an assembly: ``access cdk.out`` is short for ``access report cdk.out``."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Take an unknown first word as the argument of ``report``."""
-        known = args and self.get_command(ctx, args[0]) is not None
-        return super().resolve_command(ctx, args if known else ["report", *args])
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Let options of ``report`` stand before the assembly."""
-        if args and args[0].startswith("-") and args[0] not in {"-h", "--help"}:
-            args = ["report", *args]
-        return super().parse_args(ctx, args)
+        """Take a first word that is not a command as what ``report`` is about, its options included."""
+        known = not args or args[0] in {"-h", "--help", *self.commands}
+        return super().parse_args(ctx, args if known else ["report", *args])
 
 
 @click.group(cls=_AssemblyOrCommand)
@@ -97,7 +89,6 @@ def report(
     from kms_patterns.access.questions.filters import filtered  # noqa: PLC0415 - so that --help need not load it
     from kms_patterns.access.questions.quantum_readiness import readiness_report  # noqa: PLC0415
     from kms_patterns.access.report.formats import render  # noqa: PLC0415
-    from kms_patterns.access.report.wording import visible_lines  # noqa: PLC0415
 
     if bool(source) == live:
         raise click.UsageError("give a SOURCE, or --live" if not live else "--live stands for the SOURCE")
@@ -105,24 +96,23 @@ def report(
     rules, stack = options.pop("fail_on"), options.pop("stack")
     filters = {f"{name}s": options.pop(name) for name in ("principal", "resource", "action")}
     objections = form in {"sarif", "baseline"}
-    if crypto and (form not in {"text", "json"} or rules or stack or any(filters.values())):
-        raise click.UsageError("--crypto is of the whole SOURCE, as text or json: it takes no filter and no --fail-on")
+    if (crypto or objections) and (stack is not None or any(filters.values())):
+        raise click.UsageError(f"{'--crypto' if crypto else form} takes no filter: it is of the whole SOURCE")
+    if crypto and (form not in {"text", "json"} or rules):
+        raise click.UsageError("--crypto is given as text or json, and takes no --fail-on")
     if baseline and not (rules or objections):
         raise click.UsageError("--baseline needs --fail-on, which it spares, or --format sarif or baseline")
     broken = False
     with errors_explained():
         sources = _sources(source, **options)
-        if rules or objections:
-            matrix, text, said, broken = _reviewed(sources, source, form, rules, baseline)
-            click.echo(said, nl=False, err=True)
-        elif crypto:
+        if crypto:
             text = readiness_report(sources, source, form)
+        elif rules or objections:
+            matrix, text, broken = _reviewed(sources, source, form, rules, baseline)
         else:
             matrix = sources.matrix(source)
         if not objections and not crypto:
-            words = "".join(f"only --{name[:-1]} {' '.join(words)}\n" for name, words in filters.items() if words)
-            text = render(filtered(matrix.of_stack(stack) if stack else matrix, **filters), form)
-            text = visible_lines(words) + text if form == "text" else text
+            text = render(filtered(matrix, stack=stack, **filters), form)
         _write(text, output)
     if broken:
         sys.exit(FINDING)
@@ -130,8 +120,8 @@ def report(
 
 def _reviewed(
     sources: "Sources", source: Sequence[str], form: str, rules: Sequence[str], baseline: Path | None
-) -> tuple["Matrix", str, str, bool]:
-    """Return the matrix, the objections in ``form``, what to say of them, and whether they fail."""
+) -> tuple["Matrix", str, bool]:
+    """Say what is objected to, and return the matrix, the objections in ``form``, and whether they fail."""
     from kms_patterns.access.baseline import as_baseline, judge, judgement_as_text, read_baseline  # noqa: PLC0415
     from kms_patterns.access.findings import reviewed  # noqa: PLC0415
     from kms_patterns.access.report.formats import as_sarif, violations_as_text  # noqa: PLC0415
@@ -143,8 +133,8 @@ def _reviewed(
     broken = [item for item in asked if item not in judged.known]
     text = as_baseline(asked if rules else found, judged.known) if form == "baseline" else ""
     text = as_sarif(found, files, accepted=judged.known) if form == "sarif" else text
-    said = (violations_as_text(broken) if broken else "") + judgement_as_text(judged)
-    return matrix, text, said, bool(rules and (broken or judged.stale))
+    click.echo((violations_as_text(broken) if broken else "") + judgement_as_text(judged), nl=False, err=True)
+    return matrix, text, bool(rules and (broken or judged.stale))
 
 
 @access.command()
@@ -168,7 +158,7 @@ def explain(principal: str, action: str, resource: str, source: Sequence[str], f
         with simulator() as running:
             found = explained(model, running, (principal, action, resource))
         click.echo(render_explanation(found, form), nl=False)
-    if found.missing or not found.found:
+    if not found.allowed:
         sys.exit(FINDING)
 
 
@@ -217,16 +207,23 @@ def _sources(
     profile: str | None,
 ) -> "Sources":
     from kms_patterns.access.live.account import Account  # noqa: PLC0415
+    from kms_patterns.access.project import is_project  # noqa: PLC0415
     from kms_patterns.access.sources import LIVE, Sources  # noqa: PLC0415
     from kms_patterns.access.templates.reading import Given  # noqa: PLC0415
+    from kms_patterns.local.aws_session import reach_s3_control  # noqa: PLC0415
 
-    if account is not None and not re.fullmatch(r"[0-9]{12}", account):
-        raise Failed(f"--account {account} is not an account id of twelve digits")
-    regions = [name.strip() for word in region for name in word.split(",") if name.strip()]
+    regions = [name.strip() for word in region for name in word.split(",")]
+    given = Given(_pairs("--parameter", parameter), account, next(iter(regions), None))
     if len(regions) > 1 and LIVE not in words:
         raise Failed(f"--region {','.join(regions)}: only the live account is read in several Regions")
-    given = Given(_pairs("--parameter", parameter), account, next(iter(regions), None))
-    return Sources(None, given, Account(profile, regions) if LIVE in words else None, _pairs("--env", env))
+    if profile is not None and LIVE not in words:
+        raise Failed("--profile is of the live account: give --live, or live as a SOURCE")
+    if env and all(Path(word).exists() and not is_project(Path(word)) for word in words):
+        raise Failed("--env is of an app that is synthesized: no SOURCE is a folder with a cdk.json or a revision")
+    live = Account(profile, regions) if LIVE in words else None
+    if live:
+        reach_s3_control(live.session)
+    return Sources(None, given, live, _pairs("--env", env))
 
 
 def _address(link: str) -> str:
@@ -236,10 +233,15 @@ def _address(link: str) -> str:
 
 
 def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
     for word in words:
-        if "=" not in word:
+        name, equals, value = word.partition("=")
+        if not name or not equals:
             raise Failed(f"{option} {word} is not NAME=VALUE")
-    return {word.partition("=")[0]: word.partition("=")[2] for word in words}
+        if name in found:
+            raise Failed(f"{option} gives {name} twice")
+        found[name] = value
+    return found
 
 
 @access.command()

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from kms_patterns.access.live.account_resources import buckets, functions, keys
+from kms_patterns.access.live.account_resources import access_grants, buckets, functions, keys
 from kms_patterns.access.live.asking import FEW_RETRIES, RETRIES, AccountNotRead, Item, Notes, ask, is_unreadable, pages
 from kms_patterns.access.live.placement import Place, Placement
 from kms_patterns.access.read.assembly import Stack
@@ -151,7 +151,8 @@ class Account:
         self._organization(notes)
         for place in everywhere:
             placement.name_others(place)
-        _home(Item("", "", {}), everywhere).notes += [("", what, why) for what, why in notes.found]
+        found = notes.found if like else [*notes.found, *notes.beside]
+        _home(Item("", "", {}), everywhere).notes += [("", what, why) for what, why in found]
         return sorted((self._stack(place) for place in everywhere), key=lambda stack: stack.id)
 
     def _items(self, regions: Sequence[str], notes: Notes) -> Iterator[Item]:
@@ -159,6 +160,8 @@ class Account:
             for item in keys(self._client("kms", region=region), notes):
                 yield replace(item, region=region)
             for item in functions(self._client("lambda", region=region), notes):
+                yield replace(item, region=region)
+            for item in access_grants(self._client("s3control", FEW_RETRIES, region), self.account, notes):
                 yield replace(item, region=region)
         control = self._client("s3control", FEW_RETRIES)
         yield from buckets(self._client("s3"), control, self.account, regions, notes)
@@ -171,13 +174,15 @@ class Account:
             found = ask(
                 "organizations:ListPolicies",
                 pages(client, "list_policies", "Policies", Filter=kind),
-                notes.add,
+                notes.add_beside,
                 what=f"{words} of the organization",
+                absent=("AWSOrganizationsNotInUseException",),
                 optional=True,
             )
-            others = [] if is_unreadable(found) else [item["Name"] for item in found if not item.get("AwsManaged")]
+            listed = [] if is_unreadable(found) else found or []
+            others = sorted(item["Name"] for item in listed if not item.get("AwsManaged"))
             if others:
-                notes.add(f"{words} {', '.join(sorted(others))}", "what an organization denies is not evaluated")
+                notes.add_beside(f"{words} {', '.join(others)}", "what an organization denies is not evaluated")
 
     def _stack(self, place: Place) -> Stack:
         return Stack(

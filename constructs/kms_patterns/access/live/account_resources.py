@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from kms_patterns.access.live.asking import UNREADABLE, Item, Notes, ask, is_unreadable, pages
 from kms_patterns.access.read.sdk_calls import grant_statements
+from kms_patterns.access.templates.template_text import items
 
 _GONE = ("NotFoundException",)
 
@@ -24,9 +26,7 @@ def keys(client: Any, notes: Notes) -> Iterator[Item]:
     aliases = ask("kms:ListAliases", pages(client, "list_aliases", "Aliases"), notes.add, what="aliases of keys")
     for entry in [] if is_unreadable(listed) else listed:
         item = Item("AWS::KMS::Key", entry["KeyId"], {})
-        described = ask(
-            "kms:DescribeKey", _call(client.describe_key, entry), _noting(item), what="what it is", absent=_GONE
-        )
+        described = item.ask("kms:DescribeKey", "what it is", client.describe_key, KeyId=item.name, absent=_GONE)
         data = {} if described is None or is_unreadable(described) else described["KeyMetadata"]
         if described is None or data.get("KeyManager") == "AWS":
             continue
@@ -36,7 +36,7 @@ def keys(client: Any, notes: Notes) -> Iterator[Item]:
             item.properties["PrimaryKeyArn"] = multi["PrimaryKey"]["Arn"]
         else:
             item.properties |= {name: data.get(name, {UNREADABLE: f"its {name}"}) for name in ("KeySpec", "KeyUsage")}
-        item.properties["KeyPolicy"] = _policy(client, entry, item)
+        item.properties["KeyPolicy"] = _policy(client, item)
         named = [] if is_unreadable(aliases) else aliases
         item.companions += [
             ("AWS::KMS::Alias", {"AliasName": alias["AliasName"], "TargetKeyId": entry["KeyId"]})
@@ -46,28 +46,12 @@ def keys(client: Any, notes: Notes) -> Iterator[Item]:
         yield item
 
 
-def _call(operation: Any, entry: Mapping[str, str]) -> Any:
-    return lambda: operation(KeyId=entry["KeyId"])
-
-
-def _noting(item: Item) -> Any:
-    return lambda what, why: item.notes.append((what, why))
-
-
-def _policy(client: Any, entry: Mapping[str, str], item: Item) -> dict[str, Any]:
-    found = ask("kms:GetKeyPolicy", _call(client.get_key_policy, entry), _noting(item), what="its key policy")
-    grants = ask(
-        "kms:ListGrants", pages(client, "list_grants", "Grants", KeyId=entry["KeyId"]), _noting(item), what="its grants"
-    )
+def _policy(client: Any, item: Item) -> dict[str, Any]:
+    found = item.ask("kms:GetKeyPolicy", "its key policy", client.get_key_policy, KeyId=item.name)
+    grants = item.ask("kms:ListGrants", "its grants", pages(client, "list_grants", "Grants", KeyId=item.name))
     document = {"Version": "2012-10-17", "Statement": [found]} if is_unreadable(found) else json.loads(found["Policy"])
-    statements = document.get("Statement", [])
-    given = statements if isinstance(statements, list) else [statements]
-    added = (
-        [{UNREADABLE: "its grants"}]
-        if is_unreadable(grants)
-        else [item for each in grants for item in grant_statements(each)]
-    )
-    return {**document, "Statement": [*given, *added]}
+    added = [grants] if is_unreadable(grants) else [each for grant in grants for each in grant_statements(grant)]
+    return {**document, "Statement": [*items(document.get("Statement")), *added]}
 
 
 _NOTHING = (
@@ -76,6 +60,31 @@ _NOTHING = (
     "ServerSideEncryptionConfigurationNotFoundError",
 )
 _HOME = {"EU": "eu-west-1", None: "us-east-1", "": "us-east-1"}
+_NOT_SERVED = "InvalidURI"
+"""An endpoint other than AWS's own has nothing of what it does not serve."""
+
+
+def access_grants(control: Any, account: str, notes: Notes) -> Iterator[Item]:
+    """Yield the S3 Access Grants of the client's Region; one to any principal on any bucket if they cannot be listed.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_ListAccessGrants.html
+
+    Args:
+        control: A client of S3 Control.
+        account: The account's id.
+        notes: Where a refusal is noted.
+    """
+    listed = ask(
+        "s3:ListAccessGrants",
+        pages(control, "list_access_grants", "AccessGrantsList", AccountId=account),
+        notes.add,
+        what="S3 Access Grants",
+        absent=("AccessGrantsInstanceNotExistsError", _NOT_SERVED),
+        optional=True,
+    )
+    for grant in [{"AccessGrantId": "not-read"}] if is_unreadable(listed) else listed or []:
+        given = {name: grant.get(name, "") for name in ("Grantee", "GrantScope", "Permission")}
+        yield Item("AWS::S3::AccessGrant", grant["AccessGrantId"], given)
 
 
 def buckets(client: Any, control: Any, account: str, regions: Sequence[str], notes: Notes) -> Iterator[Item]:
@@ -85,10 +94,10 @@ def buckets(client: Any, control: Any, account: str, regions: Sequence[str], not
         client: A client of S3.
         control: A client of S3 Control, which knows the account's public-access block.
         account: The account's id.
-        regions: The Regions; a bucket of which it cannot be told is taken to be in the first.
+        regions: The Regions; a bucket of which it cannot be told is read as well.
         notes: Where a refusal of the whole list is noted.
     """
-    listed = ask("s3:ListAllMyBuckets", client.list_buckets, notes.add, what="buckets")
+    listed = ask("s3:ListAllMyBuckets", pages(client, "list_buckets", "Buckets"), notes.add, what="buckets")
     if is_unreadable(listed):
         return
     everywhere = ask(
@@ -96,62 +105,55 @@ def buckets(client: Any, control: Any, account: str, regions: Sequence[str], not
         lambda: control.get_public_access_block(AccountId=account),
         notes.add,
         what="the account's public-access block (taken as off)",
-        absent=_NOTHING,
+        absent=(*_NOTHING, _NOT_SERVED),
         optional=True,
     )
     elsewhere = 0
-    for entry in listed.get("Buckets", []):
+    for entry in listed:
         item = Item("AWS::S3::Bucket", entry["Name"], {"BucketName": entry["Name"]})
-        place = _asked(client.get_bucket_location, "s3:GetBucketLocation", item, "its Region")
-        home = regions[0] if place is None or is_unreadable(place) else place.get("LocationConstraint")
-        item.region = _HOME.get(home, home)
-        if item.region not in regions:
+        place = item.ask("s3:GetBucketLocation", "its Region", client.get_bucket_location, Bucket=item.name)
+        if not is_unreadable(place):
+            home = place.get("LocationConstraint")
+            item.region = _HOME.get(home, home)
+        if item.region in {"", *regions}:
+            _fill(client, item, everywhere)
+            yield item
+        else:
             elsewhere += 1
-            continue
-        _fill(client, item, everywhere)
-        yield item
     if elsewhere:
-        notes.add(f"{elsewhere} buckets of other Regions", f"only those of {', '.join(regions)} are read")
+        notes.add_beside(f"{elsewhere} buckets of other Regions", f"only those of {', '.join(regions)} are read")
 
 
 def _fill(client: Any, item: Item, everywhere: Any) -> None:
     name = item.name
-    block = _asked(client.get_public_access_block, "s3:GetBucketPublicAccessBlock", item, "its public-access block")
+
+    def asked(action: str, what: str, operation: Any) -> Any:
+        return item.ask(action, what, operation, Bucket=name, absent=_NOTHING)
+
+    block = asked("s3:GetBucketPublicAccessBlock", "its public-access block", client.get_public_access_block)
     restricted = any(
         isinstance(found, dict) and found.get("PublicAccessBlockConfiguration", {}).get("RestrictPublicBuckets")
         for found in (block, everywhere)
     )
     item.properties["PublicAccessBlockConfiguration"] = {"RestrictPublicBuckets": restricted}
-    encryption = _asked(client.get_bucket_encryption, "s3:GetEncryptionConfiguration", item, "its default encryption")
-    if encryption and not is_unreadable(encryption):
+    encryption = asked("s3:GetEncryptionConfiguration", "its default encryption", client.get_bucket_encryption)
+    if is_unreadable(encryption):
+        item.properties["BucketEncryption"] = encryption
+    elif encryption:
         rules = encryption["ServerSideEncryptionConfiguration"]["Rules"]
-        shaped = [{"ServerSideEncryptionByDefault": _default(rule)} for rule in rules]
+        member = "ApplyServerSideEncryptionByDefault"
+        shaped = [{member.removeprefix("Apply"): dict(rule.get(member, {}))} for rule in rules]
         item.properties["BucketEncryption"] = {"ServerSideEncryptionConfiguration": shaped}
-    acl = _asked(client.get_bucket_acl, "s3:GetBucketAcl", item, "its ACL")
+    acl = asked("s3:GetBucketAcl", "its ACL", client.get_bucket_acl)
     owner = (acl or {}).get("Owner", {}).get("ID")
     if is_unreadable(acl) or any(
         grant.get("Grantee", {}).get("ID") != owner for grant in (acl or {}).get("Grants", [])
     ):
         item.properties["AccessControl"] = "with grants to others"
-    policy = _asked(client.get_bucket_policy, "s3:GetBucketPolicy", item, "its bucket policy")
+    policy = asked("s3:GetBucketPolicy", "its bucket policy", client.get_bucket_policy)
     if policy is not None:
         document = policy if is_unreadable(policy) else json.loads(policy["Policy"])
         item.companions.append(("AWS::S3::BucketPolicy", {"Bucket": name, "PolicyDocument": document}))
-
-
-def _default(rule: dict[str, Any]) -> dict[str, Any]:
-    return dict(rule.get("ApplyServerSideEncryptionByDefault", {}))
-
-
-def _asked(operation: Any, action: str, item: Item, what: str) -> Any:
-    note = item.notes.append
-    return ask(
-        action,
-        lambda: operation(Bucket=item.name),
-        lambda thing, why: note((thing, why)),
-        what=what,
-        absent=_NOTHING,
-    )
 
 
 _PROPERTIES = {
@@ -188,13 +190,14 @@ _QUALIFIERS = (
     ("lambda:ListAliases", "list_aliases", "Aliases", "Name"),
 )
 _UNKNOWN = "*"
+_NO_POLICY = ("ResourceNotFoundException",)
 
 
 def _qualifiers(client: Any, item: Item) -> Iterator[str]:
     """Yield the versions and aliases of a function; one that stands for any where they cannot be listed."""
     for action, operation, member, name in _QUALIFIERS:
         call = pages(client, operation, member, FunctionName=item.name)
-        listed = ask(action, call, _noting(item), what=f"its {member.lower()}", absent=("ResourceNotFoundException",))
+        listed = item.ask(action, f"its {member.lower()}", call, absent=_NO_POLICY)
         if is_unreadable(listed):
             yield _UNKNOWN
         else:
@@ -207,35 +210,36 @@ def _permissions(client: Any, item: Item, arn: str, place: Mapping[str, str]) ->
     what = f"the function policy of {qualifier}" if qualifier else "its function policy"
     found: Any = {UNREADABLE: what}
     if qualifier != _UNKNOWN:
-        found = ask(
-            "lambda:GetPolicy",
-            lambda: client.get_policy(FunctionName=item.name, **place),
-            _noting(item),
-            what=what,
-            absent=("ResourceNotFoundException",),
+        found = item.ask(
+            "lambda:GetPolicy", what, client.get_policy, FunctionName=item.name, absent=_NO_POLICY, **place
         )
     named = f"{arn}:{qualifier}" if qualifier else arn
-    if is_unreadable(found):
-        yield _anyone(named)
+    if is_unreadable(found):  # whatever it says, it says no more
+        yield {"FunctionName": named, "Action": "lambda:*", "Principal": "*"}
     elif found is not None:
-        for statement in json.loads(found["Policy"])["Statement"]:
-            yield _permission(statement.get("Resource", named), statement, item)
+        for statement in items(json.loads(found["Policy"])["Statement"]):
+            if statement.get("Effect") == "Allow":
+                yield from _stated(statement.get("Resource", named), statement, item)
+            else:
+                item.note(f"a Deny of {what}", "it is taken as absent")
 
 
-def _anyone(name: str) -> dict[str, Any]:
-    """Return the widest permission, for a policy that could not be read: whatever it says, it says no more."""
-    return {"FunctionName": name, "Action": "lambda:*", "Principal": "*"}
+def _stated(name: str, statement: Mapping[str, Any], item: Item) -> Iterator[dict[str, Any]]:
+    """Yield a statement of a function policy as permissions: one for each principal, action and value of a condition.
 
-
-def _permission(name: str, statement: Mapping[str, Any], item: Item) -> dict[str, Any]:
-    """Return a statement of a function policy as CloudFormation states it; a condition not known there is left out."""
+    A condition that CloudFormation does not know there is left out.
+    """
     principal = statement.get("Principal", "*")
-    value = principal if isinstance(principal, str) else next(iter(principal.values()))
-    found = {"FunctionName": name, "Action": statement["Action"], "Principal": value}
+    members = {
+        "FunctionName": items(name),
+        "Action": items(statement.get("Action", "lambda:*")),
+        "Principal": items([*principal.values()] if isinstance(principal, Mapping) else principal),
+    }
     for keys in statement.get("Condition", {}).values():
         for key, wanted in keys.items():
             if key.lower() in _PROPERTIES:
-                found[_PROPERTIES[key.lower()]] = wanted
+                members[_PROPERTIES[key.lower()]] = items(wanted)
             else:
-                item.notes.append((f"condition {key} of its function policy", "it is taken as met"))
-    return found
+                item.note(f"condition {key} of its function policy", "it is taken as met")
+    for values in product(*members.values()):
+        yield dict(zip(members, values, strict=True))

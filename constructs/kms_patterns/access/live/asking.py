@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from botocore.config import Config
@@ -18,12 +19,20 @@ _REFUSALS = {
     "403",
     "AccessDenied",
     "AccessDeniedException",
-    "AWSOrganizationsNotInUseException",
+    "AllAccessDisabled",
     "Forbidden",
     "InvalidAction",
+    "KMSInvalidStateException",
+    "MethodNotAllowed",
+    "NoSuchBucket",
+    "NotFoundException",
+    "OptInRequired",
     "UnauthorizedOperation",
+    "UnsupportedAPIEndpointException",
     "UnsupportedOperationException",
+    "ValidationError",
 }
+"""Codes of what is not told of one thing, or of one that is gone since it was listed: it counts as unknown."""
 
 
 class AccountNotRead(RuntimeError):
@@ -50,16 +59,42 @@ class Item:
     notes: list[tuple[str, str]] = field(default_factory=list)
     companions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
+    def ask(self, action: str, what: str, operation: Callable[..., Any], **given: Any) -> Any:
+        """Return the response about the resource; see ``ask``: what is refused is noted here.
+
+        Args:
+            action: The IAM action.
+            what: What is asked for.
+            operation: Makes the request.
+            given: ``absent``, and the arguments of the request.
+        """
+        absent = given.pop("absent", ())
+        return ask(action, partial(operation, **given), self.note, what=what, absent=absent)
+
+    def note(self, what: str, why: str) -> None:
+        """Note what could not be read of the resource, and why."""
+        self.notes.append((what, why))
+
 
 @dataclass
 class Notes:
-    """What could not be read of the account as a whole."""
+    """What could not be read of the account as a whole.
+
+    Attributes:
+        found: What may give access.
+        beside: What only takes access, or is about other resources: a comparison need not know it.
+    """
 
     found: list[tuple[str, str]] = field(default_factory=list)
+    beside: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, what: str, why: str) -> None:
         """Note what could not be read, and why."""
         self.found.append((what, why))
+
+    def add_beside(self, what: str, why: str) -> None:
+        """Note what a comparison need not know."""
+        self.beside.append((what, why))
 
 
 def ask(
@@ -107,11 +142,18 @@ def is_unreadable(value: object) -> bool:
 
 
 def pages(client: Any, operation: str, member: str, **arguments: Any) -> Callable[[], list[Any]]:
-    """Return a call that collects the members of all pages."""
+    """Return a call that collects the members of all pages; botocore has no paginator for some operations."""
 
     def call() -> list[Any]:
-        paginator = client.get_paginator(operation)
-        return [item for page in paginator.paginate(**arguments) for item in page.get(member, [])]
+        if client.can_paginate(operation):
+            found = client.get_paginator(operation).paginate(**arguments)
+            return [item for page in found for item in page.get(member, [])]
+        page = getattr(client, operation)(**arguments)
+        items = [*page.get(member, [])]
+        while page.get("NextToken"):
+            page = getattr(client, operation)(**arguments, NextToken=page["NextToken"])
+            items += page.get(member, [])
+        return items
 
     return call
 
@@ -137,6 +179,7 @@ ACTIONS: Final = (
     "s3:GetBucketPolicy",
     "s3:GetBucketPublicAccessBlock",
     "s3:GetEncryptionConfiguration",
+    "s3:ListAccessGrants",
     "s3:ListAllMyBuckets",
     "sts:GetCallerIdentity",
 )

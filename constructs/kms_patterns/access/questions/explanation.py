@@ -51,6 +51,11 @@ class Explanation:
     parts: Sequence[Part]
     missing: Sequence[Sequence[str]]
 
+    @property
+    def allowed(self) -> bool:
+        """Whether the principal can do it, of some object at least, under some condition."""
+        return any(entry.condition != NEVER for entry in self.found)
+
 
 def explain(model: Model, running: Simulator, names: tuple[str, str, str]) -> Explanation:
     """Explain whether a principal can do something.
@@ -69,15 +74,9 @@ def explain(model: Model, running: Simulator, names: tuple[str, str, str]) -> Ex
     resource = next(item for item in model.resources if item.id == what.id)
     asked = _Question(model, running, names[1])
     found = asked.entries(principal, resource)
-    allowed = any(entry.condition != NEVER for entry in found)
-    return Explanation(
-        who.label,
-        asked.action,
-        f"{resource.kind} {resource.id}",
-        found,
-        list(asked.parts(principal, resource)),
-        [] if allowed else asked.missing(principal, resource),
-    )
+    parts = list(asked.parts(principal, resource))
+    explained = Explanation(who.label, asked.action, f"{resource.kind} {resource.id}", found, parts, [])
+    return explained if explained.allowed else replace(explained, missing=asked.missing(principal, resource))
 
 
 def _names(model: Model) -> tuple[list[Who], list[What]]:
@@ -147,17 +146,21 @@ class _Question:
 
     def missing(self, principal: Principal, resource: Resource) -> list[list[str]]:
         """Return the smallest sets of changes under which the action is allowed."""
+
+        def allowed(chosen: Sequence[Change]) -> bool:
+            who, what = principal, resource
+            for _, change in chosen:
+                who, what = change(who, what)
+            return self.condition(who, what) != NEVER
+
         changes = list(self._changes(principal, resource))
-        for size in range(1, len(changes) + 1):
-            found = []
-            for chosen in combinations(changes, size):
-                who, what = principal, resource
-                for _, change in chosen:
-                    who, what = change(who, what)
-                if self.condition(who, what) != NEVER:
-                    found.append([name for name, _ in chosen])
-            if found:
-                return found
+        # What no set can do without is not tried: of many Denies each must go.
+        needed = [one for one in changes if not allowed([item for item in changes if item is not one])]
+        others = [one for one in changes if one not in needed]
+        for size in range(len(others) + 1 if allowed(changes) else 0):
+            sets = [[*needed, *chosen] for chosen in combinations(others, size)]
+            if found := [chosen for chosen in sets if allowed(chosen)]:
+                return [[name for name, _ in sorted(chosen, key=changes.index)] for chosen in found]
         return []
 
     def _changes(self, principal: Principal, resource: Resource) -> Iterator[Change]:

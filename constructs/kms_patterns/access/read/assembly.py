@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kms_patterns.access.templates.reading import Given, read_template
-from kms_patterns.access.templates.template_text import NotATemplate, document_of, inside, nested_template
+from kms_patterns.access.templates.template_text import NotATemplate, document_of, inside, mapping, nested_template
 
 UNKNOWN_ACCOUNT = "888877776666"
 """Stands for the account of an environment-agnostic stack; printed as ``<account>``."""
@@ -98,8 +98,7 @@ def load_assembly(path: Path | Sequence[Path], given: Given | None = None) -> li
     """Read every stack of assemblies and templates, those of nested assemblies (stages) and nested stacks included.
 
     Args:
-        path: A folder with a ``manifest.json`` (``cdk.out``), a folder of templates, or one template in JSON or YAML;
-            or several of these, read together.
+        path: ``cdk.out``, a folder of templates, or one template in JSON or YAML; or several of these, read together.
         given: Parameter values, and the account and Region of environment-agnostic stacks.
 
     Raises:
@@ -108,7 +107,8 @@ def load_assembly(path: Path | Sequence[Path], given: Given | None = None) -> li
     """
     said = given or Given()
     stacks = [stack for item in ([path] if isinstance(path, Path) else path) for stack in _read(item, said)]
-    _check_given(said, stacks)
+    if not said.partly:
+        check_declared(said, stacks)
     apart = _told_apart(stacks)
     counted = Counter(f"{stack.id}/{stack.path(name)}" for stack in apart for name in stack.resources)
     if twice := [place for place, count in counted.items() if count > 1]:
@@ -139,8 +139,7 @@ def _folder(path: Path, given: Given) -> Iterator[Stack]:
 
 
 def _is_template(path: Path) -> bool:
-    found = document_of(path)
-    return isinstance(found, dict) and isinstance(found.get("Resources"), dict)
+    return not {"AWSTemplateFormatVersion", "Resources"}.isdisjoint(mapping(document_of(path)))
 
 
 def _template_file(path: Path, given: Given) -> Stack:
@@ -167,12 +166,12 @@ def _told_apart(stacks: Sequence[Stack]) -> list[Stack]:
     return list(made.values())
 
 
-def _check_given(given: Given, stacks: Sequence[Stack]) -> None:
-    declared = {name for stack in stacks for name in stack.template["Parameters"]}
-    declared |= {f"{stack.name}:{name}" for stack in stacks for name in stack.template["Parameters"]}
-    for name in given.parameters:
-        if name not in declared:
-            raise NotAnAssembly(f"no template declares the parameter {name}; declared: {', '.join(sorted(declared))}")
+def check_declared(given: Given, stacks: Sequence[Stack]) -> None:
+    """Raise ``NotAnAssembly`` for a given parameter that none of ``stacks`` declares."""
+    own = [(stack.name, name) for stack in stacks for name in stack.template["Parameters"]]
+    declared = {word for stack, name in own for word in (name, f"{stack}:{name}")}
+    if unknown := sorted({*given.parameters} - declared):
+        raise NotAnAssembly(f"no template declares the parameter {unknown[0]}; declared: {', '.join(sorted(declared))}")
 
 
 def _assembly(top: Path, given: Given) -> list[Stack]:

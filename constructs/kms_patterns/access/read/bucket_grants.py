@@ -90,13 +90,15 @@ def access_grants(template: Template) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def _granted_buckets(template: Template, stack: Stack, logical_id: str) -> set[str]:
-    """Return the buckets that a grant's location may name; any, if the stack does not define the location."""
+    """Return the buckets that a grant's scope or location may name; any, if the stack does not define the location."""
+    scope = template.raw(stack, logical_id, "GrantScope")  # of a live account
     raw = mapping(template.raw(stack, logical_id, "AccessGrantsLocationId"))
     named = [*items(raw.get("Ref")), *items(raw.get("Fn::GetAtt")), ""][0]
     named = text(named).partition(".")[0]
-    if mapping(stack.resources.get(named)).get("Type") != "AWS::S3::AccessGrantsLocation":
+    if mapping(stack.resources.get(named)).get("Type") == "AWS::S3::AccessGrantsLocation":
+        scope = template.raw(stack, named, "LocationScope")
+    if scope is None:
         return {"*"}
-    scope = template.raw(stack, named, "LocationScope")
     ways = [text(way) for _, way in template.ways(stack, scope, template.where(stack, logical_id))]
     buckets = [re.fullmatch(r"s3://([^/]+)(?:/.*)?", way) for way in ways]
     return {"*" if bucket is None or is_symbolic(bucket[1]) else bucket[1] for bucket in buckets}

@@ -18,7 +18,16 @@ from kms_patterns.access.read.stated_permissions import (
 )
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
-from kms_patterns.access.unknowns.symbols import GUARD, TRUE, globbed, is_symbolic, may_be_equal, shown
+from kms_patterns.access.unknowns.symbols import (
+    GUARD,
+    TRUE,
+    globbed,
+    is_symbol,
+    is_symbolic,
+    may_be_equal,
+    shown,
+    symbol,
+)
 
 _KEYS = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
 _VERSION = "2012-10-17"
@@ -131,7 +140,7 @@ class ProtectedResources:
     def _default_keys(self, stack: Stack, logical_id: str) -> list[str | None]:
         given = self._template.raw(stack, logical_id, "BucketEncryption")
         ways = self._template.ways(stack, given, self._template.where(stack, logical_id))
-        return list(dict.fromkeys(_default_key(mapping(way)) for _, way in ways))
+        return list(dict.fromkeys(_default_key(way) for _, way in ways))
 
     def _policy_of(self, where: str, name: str, policies: Sequence[tuple[str, Policy]]) -> Policy | None:
         """Return a bucket's policy; of several, each is in effect under the proposition that it is the one."""
@@ -232,14 +241,19 @@ class ProtectedResources:
     def _default_key_policy(self, stack: Stack) -> Mapping[str, Any]:
         """KMS's own default for a key without one: the account may do everything."""
         root = _DEFAULT_KEY_POLICY.format(partition=stack.partition, account=stack.account)
-        return {
-            "Version": _VERSION,
-            "Statement": [{"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}],
-        }
+        everything = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+        return {"Version": _VERSION, "Statement": [everything]}
 
 
-def _default_key(encryption: Mapping[str, Any]) -> str | None:
-    rules = items(encryption.get("ServerSideEncryptionConfiguration"))
-    defaults = [mapping(mapping(rule).get("ServerSideEncryptionByDefault")) for rule in rules]
-    under_kms = [item for item in defaults if text(item.get("SSEAlgorithm", "")).startswith("aws:kms")]
-    return next((text(item.get("KMSMasterKeyID", "alias/aws/s3")) for item in under_kms), None)
+def _default_key(encryption: object) -> str | None:
+    """Return the key of a default encryption; a symbol where it is not known, or whether KMS encrypts at all."""
+    default = _member(_member(encryption, "ServerSideEncryptionConfiguration"), "ServerSideEncryptionByDefault")
+    algorithm = text(_member(default, "SSEAlgorithm"))
+    if is_symbolic(algorithm):
+        return symbol(f"default encryption {shown(algorithm)}")
+    return text(mapping(default).get("KMSMasterKeyID", "alias/aws/s3")) if algorithm.startswith("aws:kms") else None
+
+
+def _member(value: object, name: str) -> object:
+    found = [item if is_symbol(item) else mapping(item).get(name) for item in items(value)]
+    return next((item for item in found if item is not None), None)

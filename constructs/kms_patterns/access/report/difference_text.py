@@ -78,9 +78,9 @@ def difference_as_markdown(difference: Difference, *, link: str = "") -> str:
     nothing = not (found.changed or found.new or found.removed or apart or difference.widens)
     verdict = "**Access was widened.**" if difference.widens else "No access was widened."
     head = ["## Access", "", "No access changed." if nothing else verdict + _counts(found, shown, apart), ""]
-    head += [line for text in stacks_said(difference) for line in (f"Stacks: {code(text, in_table=False)}", "")]
     head += [f"[The whole report](<{link}>)", ""] if link else []
-    parts: list[list[str]] = []
+    said = [f"- Stacks: {code(text, in_table=False)}" for text in stacks_said(difference)]
+    parts: list[list[str]] = [[*said, ""]] if said else []
     if found.changed:
         table = ["| | who | on | actions |", "|---|---|---|---|", *map(_summary, found.changed), ""]
         parts += [table, folded("Conditions, before and after", [*_DETAILS, *map(_details, found.changed)])]

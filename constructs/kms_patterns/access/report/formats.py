@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from kms_patterns.access.baseline import Entry
-from kms_patterns.access.evaluate.access_conditions import NEVER, Condition, to_json
+from kms_patterns.access.evaluate.access_conditions import Condition, to_json
 from kms_patterns.access.evaluate.comparison import Difference
 from kms_patterns.access.evaluate.entries import Access, What
 from kms_patterns.access.findings import RULES, Violation
@@ -30,17 +31,16 @@ from kms_patterns.access.report.wording import in_words, mapped, quoted, visible
 
 def render_explanation(given: Explanation, form: str) -> str:
     """Return why a principal can, or cannot, do something, as ``text``, ``markdown`` or ``json``."""
-    shown = mapped(given)
-    can = any(entry.condition != NEVER for entry in shown.found)
     if form == "json":
-        return _json(_explanation_document(given, can=can))
-    return _explanation_as_markdown(shown, can=can) if form == "markdown" else _explanation_as_text(shown, can=can)
+        return _json(_explanation_document(given))
+    shown = mapped(given)
+    return _explanation_as_markdown(shown) if form == "markdown" else _explanation_as_text(shown)
 
 
-def _explanation_document(given: Explanation, *, can: bool) -> dict[str, Any]:
+def _explanation_document(given: Explanation) -> dict[str, Any]:
     return {
         **{name: getattr(given, name) for name in ("principal", "action", "resource")},
-        "allowed": can,
+        "allowed": given.allowed,
         "access": [{"scope": entry.scope, "condition": to_json(entry.condition)} for entry in given.found],
         "policies": [
             {"policy": it.policy, "says": it.says, "condition": None if it.condition is None else to_json(it.condition)}
@@ -50,7 +50,11 @@ def _explanation_document(given: Explanation, *, can: bool) -> dict[str, Any]:
     }
 
 
-def _explanation_as_markdown(shown: Explanation, *, can: bool) -> str:
+def _can(shown: Explanation) -> str:
+    return "can" if shown.allowed else "cannot"
+
+
+def _explanation_as_markdown(shown: Explanation) -> str:
     who, action, resource = (code(text, in_table=False) for text in (shown.principal, shown.action, shown.resource))
     found = [f"- {_objects(entry.scope)}{when(entry.condition)}" for entry in shown.found]
     rows = [
@@ -60,9 +64,9 @@ def _explanation_as_markdown(shown: Explanation, *, can: bool) -> str:
     missing = [f"- {' and '.join(code(step, in_table=False) for step in way)}" for way in shown.missing]
     return "\n".join(
         [
-            f"**{who} {'can' if can else 'cannot'} {action} on {resource}**",
+            f"**{who} {_can(shown)} {action} on {resource}**",
             *("", *found, "", "| policy | its part | when |", "|---|---|---|", *rows, ""),
-            *([] if can else ["Missing, any of:" if missing else f"Missing: {_NO_CHANGE}", "", *missing, ""]),
+            *([] if shown.allowed else ["Missing, any of:" if missing else f"Missing: {_NO_CHANGE}", "", *missing, ""]),
         ]
     )
 
@@ -70,15 +74,15 @@ def _explanation_as_markdown(shown: Explanation, *, can: bool) -> str:
 _NO_CHANGE = "no change of these policies alone would allow it"
 
 
-def _explanation_as_text(shown: Explanation, *, can: bool) -> str:
-    out = [f"{shown.principal} {'can' if can else 'cannot'} {shown.action} on {shown.resource}"]
+def _explanation_as_text(shown: Explanation) -> str:
+    out = [f"{shown.principal} {_can(shown)} {shown.action} on {shown.resource}"]
     for entry in shown.found:
         out += _wrapped(f"  {_scope(entry)}{_when(entry.condition)}")
     out.append("policies")
     for part in shown.parts:
         condition = "" if part.condition is None else f", {_when(part.condition)}"
         out += _wrapped(f"  {part.policy}: {part.says}{condition}")
-    if not can:
+    if not shown.allowed:
         out.append("missing")
         ways = [" and ".join(way) for way in shown.missing] or [_NO_CHANGE]
         out += [line for place, way in enumerate(ways) for line in _wrapped(f"  {'or ' if place else ''}{way}")]
@@ -89,14 +93,23 @@ def render_readers(bucket: What, readers: Sequence[Reader], form: str) -> str:
     """Return who can read a bucket's objects, as ``text``, ``markdown`` or ``json``."""
     if form == "json":
         found = [
-            {"principal": it.who.id, "scope": it.scope, "condition": to_json(it.condition), "keyAsked": it.key}
+            {
+                "principal": it.who.id,
+                "action": it.action,
+                "scope": it.scope,
+                "condition": to_json(it.condition),
+                "keyAsked": it.key,
+            }
             for it in readers
         ]
         return _json({"bucket": bucket.id, "encryptedBy": bucket.encrypted_by, "readers": found})
     text = _readers_as_text(mapped(bucket), mapped(list(readers)))
     if form == "text":
         return text
-    rows = [f"| {label(it.who, '')} | {_objects(it.scope)} | {when(it.condition)} |" for it in mapped(list(readers))]
+    rows = [
+        f"| {label(it.who, '')}{_version(it)} | {_objects(it.scope)} | {when(it.condition)} |"
+        for it in mapped(list(readers))
+    ]
     said = [line for line in text.splitlines() if not line.startswith(" ")]
     table = ["| who | objects | when |", "|---|---|---|", *(rows or ["| no principal | | |"])]
     return "\n".join([f"**{code(said[0], in_table=False)}**", "", *table, "", *said[1:], ""])
@@ -112,13 +125,17 @@ def _readers_as_text(what: What, found: Sequence[Reader]) -> str:
     joined = any(reader.key for reader in found)
     for reader in found:
         scope = f"objects {quoted(reader.scope)}: " if reader.scope else ""
-        out += _wrapped(f"  {labelled(reader.who, '')}: {scope}{_when(reader.condition)}")
+        out += _wrapped(f"  {labelled(reader.who, '')}{_version(reader)}: {scope}{_when(reader.condition)}")
     if not found:
         out.append("  no principal")
     if what.encrypted_by and found and not joined:
         out.append("which key of the assembly it is, if it is one, is not known: who may use it was not asked")
     out.append("an upload may name another key; a grant made at run time is not seen")
     return "\n".join([*out, ""])
+
+
+def _version(reader: Reader) -> str:
+    return "" if reader.action == "s3:GetObject" else " by version (s3:GetObjectVersion)"
 
 
 def violations_as_text(found: Sequence[Violation]) -> str:
@@ -206,7 +223,8 @@ def _json(document: object) -> str:
 def _result(item: Violation, rule: int, file: Path, base: Path) -> dict[str, Any]:
     wrong, remedy = RULES[item.rule]
     place = file.resolve()
-    address = place.relative_to(base.resolve()).as_posix() if place.is_relative_to(base.resolve()) else place.as_uri()
+    inside = place.is_relative_to(base.resolve())
+    address = quote(place.relative_to(base.resolve()).as_posix()) if inside else place.as_uri()
     return {
         "ruleId": item.rule,
         "ruleIndex": rule,
@@ -226,6 +244,9 @@ def _result(item: Violation, rule: int, file: Path, base: Path) -> dict[str, Any
 
 def _line(file: Path, item: Violation) -> int:
     """Return the line of the template that starts the resource; 1 if it is made by a transform."""
-    key = re.compile(rf"""^\s*["']?{re.escape(item.logical_id)}["']?\s*:""")
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return next((number for number, line in enumerate(lines, 1) if key.match(line)), 1)
+    number = 0
+    for name in ("Resources", item.logical_id):
+        key = re.compile(rf"""^\s*["']?{re.escape(name)}["']?\s*:""")
+        number = next((place for place, line in enumerate(lines[number:], number + 1) if key.match(line)), 0)
+    return number or 1

@@ -77,6 +77,7 @@ def _matrix(given: Matrix) -> dict[str, Any]:
         "statements": [[mapped(item.policy), item.index, visible_json(item.text)] for item in given.statements],
         "escalations": [[item.resource, item.principal, escalation_text(item)] for item in matrix.escalations],
         "unresolved": [[item.where, item.what, item.why] for item in matrix.unresolved],
+        "only": matrix.only,
     }
 
 

@@ -21,9 +21,9 @@ def as_markdown(matrix: Matrix) -> str:
     arranged = {stack: sections(shown, stack) for stack in shown.stacks}
     alarms = [line for parts in arranged.values() for part in parts for line in _alarms(part)]
     head = ["# Who can do what, under which condition", "", _counts(shown), ""]
-    if alarms:
-        head += ["Given by no statement for them in these templates:", "", *alarms, ""]
-    parts = [folded("Stack", list(_stack(shown, arranged[stack])), stack) for stack in arranged]
+    head += [f"Only {code(shown.only, in_table=False)}", ""] if shown.only else []
+    parts = [["Given by no statement for them in these templates:", "", *alarms, ""]] if alarms else []
+    parts += [folded("Stack", list(_stack(shown, arranged[stack])), stack) for stack in arranged]
     if shown.unresolved:
         lines = [f"- {': '.join(_listed(item.where, item.what, item.why))}" for item in shown.unresolved]
         parts.append(folded(f"Not resolved: {len(lines)}", lines))

@@ -53,6 +53,7 @@ def write(matrix: Matrix) -> str:
         "unresolved": [{"where": item.where, "what": item.what, "why": item.why} for item in matrix.unresolved],
         "escalations": [_escalation(item) for item in matrix.escalations],
         "policies": [{"policy": item.policy, "index": item.index, "statement": item.text} for item in matrix.policies],
+        **({"only": matrix.only} if matrix.only else {}),
     }
     return visible_json(json.dumps(document, indent=1, ensure_ascii=False)) + "\n"
 
@@ -140,6 +141,7 @@ def _matrix(document: Mapping[str, Any]) -> Matrix:
         unresolved=[Unresolved(item["where"], item["what"], item["why"]) for item in document["unresolved"]],
         escalations=[_read_escalation(item) for item in document.get("escalations", ())],
         policies=[Statement(item["policy"], item["index"], item["statement"]) for item in document.get("policies", ())],
+        only=document.get("only", ""),
     )
 
 

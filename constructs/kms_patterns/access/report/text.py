@@ -15,8 +15,9 @@ _GROUP = 20
 
 def as_text(matrix: Matrix) -> str:
     """Return the whole report, one part per stack; ``!`` marks use that the assembly did not give."""
-    lines: list[str] = []
     shown = mapped(matrix)
+    lines = [f"only {shown.only}", ""] if shown.only else []
+    lines += [] if shown.stacks else ["nothing is reached", ""]
     for stack in shown.stacks:
         lines += [*_stack(shown, stack), ""]
     lines += _unresolved(shown)

@@ -5,7 +5,9 @@ Templates of the AWS Serverless Application Model are translated by AWS's own tr
 
 import json
 import logging
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,11 +116,20 @@ class Given:
         parameters: Values of template parameters by name; ``Stack:Name`` is about one stack.
         account: The account of environment-agnostic stacks; None if it is not known.
         region: Their Region; None if it is not known.
+        partly: Whether a parameter may be one that only another source declares.
     """
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     account: str | None = None
     region: str | None = None
+    partly: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is neither an account nor a Region: no ARN of a policy would match."""
+        if self.account is not None and not re.fullmatch(r"[0-9]{12}", self.account):
+            raise NotATemplate(f"--account {self.account!r} is not an account id of twelve digits")
+        if self.region is not None and not re.fullmatch(r"[a-z]+(-[a-z]+)+-[0-9]+", self.region):
+            raise NotATemplate(f"--region {self.region!r} is not a Region, such as eu-west-1")
 
     def of_stack(self, name: str) -> dict[str, str]:
         """Return the parameter values for one stack: those said of it before those said of all."""
@@ -200,9 +211,14 @@ def _values(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
 
 
 def _allowed(file: str, name: str, value: str, parameter: Mapping[str, Any]) -> str:
-    allowed = parameter.get("AllowedValues")
+    allowed, pattern = parameter.get("AllowedValues"), parameter.get("AllowedPattern")
     if isinstance(allowed, list) and value not in {str(item) for item in allowed}:
         raise NotATemplate(f"{file}: parameter {name} is {value!r}, the template allows {allowed}")
+    with suppress(re.error):  # one of Java that Python does not read
+        if isinstance(pattern, str) and not re.fullmatch(pattern, value):
+            raise NotATemplate(f"{file}: parameter {name} is {value!r}, the template allows {pattern}")
+    if parameter.get("Type") == "Number" and not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
+        raise NotATemplate(f"{file}: parameter {name} is {value!r}, the template takes a number")
     return value
 
 

@@ -33,7 +33,10 @@ def template_of(path: Path, *, synthesized: bool = False) -> dict[str, Any]:
         raise NotATemplate(
             f"{path} holds the private-use character U+{ord(marked[0]):04X}, which stands for unknown values"
         )
-    return checked(found, str(path))
+    result = checked(found, str(path))
+    if not result["Resources"] and not synthesized:
+        raise NotATemplate(f"{path} is not a CloudFormation template: it has no resource under Resources")
+    return result
 
 
 def document_of(path: Path) -> Any:

@@ -231,7 +231,7 @@ const counted = (kind) => {
 }
 for (const [id] of shown) chosen.append(element('option', id, { value: id }))
 document.getElementById('summary').textContent =
-  `${counted('key')}, ${counted('bucket')}, ${data.principals.length} principals, ${data.cells.length} reachable actions. Click a cell for its condition and statement.`
+  `${data.only && `Only ${data.only}: `}${counted('key')}, ${counted('bucket')}, ${data.principals.length} principals, ${data.cells.length} reachable actions. Click a cell for its condition and statement.`
 document.getElementById('footer').append(...data.footer.map((text) => element('div', text)))
 document.getElementById('filters').addEventListener('submit', (event) => event.preventDefault())
 document.addEventListener('keydown', (event) => { if (event.key === 'Escape') detail.hidden = true })
