@@ -21,6 +21,7 @@ from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_cloudtrail as cloudtrail
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as alarm_actions
+from aws_cdk import aws_config as config
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
@@ -110,7 +111,7 @@ Dataset Evaluator Gateway Harness OAuth2CredentialProvider PolicyEngine; cassand
 MediaInsightsPipelineConfiguration; cleanrooms IdMappingTable IntermediateTable; cleanroomsml
 ConfiguredModelAlgorithm; codeartifact Domain; codebuild Project ReportGroup; codecommit Repository; codepipeline
 Pipeline; cognito UserPool UserPoolRegionalConfigurationAttachment; comprehend DocumentClassifier EntityRecognizer
-Flywheel; config DeliveryChannel; connect InstanceStorageConfig; customerprofiles Domain DomainObjectType
+Flywheel; connect InstanceStorageConfig; customerprofiles Domain DomainObjectType
 Integration ObjectType; dataexchange EventAction; datasync LocationAzureBlob LocationFSxONTAP LocationFSxWindows
 LocationHDFS LocationObjectStorage LocationSMB; datazone Connection Domain; deadline Farm; devopsagent AgentSpace
 Service; dlm LifecyclePolicy; dms Endpoint InstanceProfile ReplicationConfig ReplicationInstance; docdb DBCluster;
@@ -312,6 +313,11 @@ def flow_log(stack: cdk.Stack, key: EncryptionKey, _: iam.Role) -> None:
     ec2.FlowLog(stack, "It", resource_type=kind, destination=destination)
 
 
+def channel(stack: cdk.Stack, key: EncryptionKey, _: iam.Role) -> None:
+    bucket = s3.Bucket(stack, "Configurations", encryption_key=key)
+    config.CfnDeliveryChannel(stack, "It", s3_bucket_name=bucket.bucket_name)
+
+
 def archive(stack: cdk.Stack, key: EncryptionKey, _: iam.Role) -> None:
     bus = events.EventBus(stack, "Bus")
     events.CfnArchive(stack, "It", source_arn=bus.event_bus_arn, kms_key_identifier=key.key_arn)
@@ -369,14 +375,10 @@ NEEDS = {
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "secretsmanager": Need(secret, creator="GenerateDataKey Decrypt", user="GenerateDataKey Decrypt"),
     # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
-    "ssm": Need(
-        lambda _stack, key, user: key.allow_use_through("ssm", user), user="Encrypt GenerateDataKey Decrypt"
-    ),
+    "ssm": Need(lambda _, key, user: key.allow_use_through("ssm", user), user="Encrypt GenerateDataKey Decrypt"),
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
-    "logs": Need(
-        lambda stack, key, _: logs.LogGroup(stack, "It", encryption_key=key),
-        service="Encrypt* Decrypt* ReEncrypt* GenerateDataKey* Describe*",
-    ),
+    "logs": Need(lambda stack, key, _: logs.LogGroup(stack, "It", encryption_key=key),
+                 service="Encrypt* Decrypt* ReEncrypt* GenerateDataKey* Describe*"),
     # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "sns": Need(topic_that_sends, user="GenerateDataKey* Decrypt", service="GenerateDataKey* Decrypt"),
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
@@ -410,24 +412,20 @@ NEEDS = {
     # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
     "states": Need(machine, creator="Decrypt GenerateDataKey DescribeKey"),
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
-    "ecr": Need(
-        lambda stack, key, _: ecr.Repository(stack, "It", encryption_key=key),
-        creator="CreateGrant RetireGrant DescribeKey",
-    ),
+    "ecr": Need(lambda stack, key, _: ecr.Repository(stack, "It", encryption_key=key),
+                creator="CreateGrant RetireGrant DescribeKey"),
     # https://docs.aws.amazon.com/aws-backup/latest/devguide/create-a-vault.html
-    "backup": Need(
-        lambda stack, key, _: backup.BackupVault(stack, "It", encryption_key=key),
-        creator="CreateGrant GenerateDataKey Decrypt RetireGrant DescribeKey",
-    ),
+    "backup": Need(lambda stack, key, _: backup.BackupVault(stack, "It", encryption_key=key),
+                   creator="CreateGrant GenerateDataKey Decrypt RetireGrant DescribeKey"),
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
     "s3-sources": Need(sources, creator="Decrypt"),
     # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "cloudwatch": Need(alarm, service="GenerateDataKey* Decrypt"),
     # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
-    "cloudtrail": Need(
-        lambda stack, key, _: cloudtrail.Trail(stack, "It", encryption_key=key),
-        service="GenerateDataKey* Decrypt DescribeKey",
-    ),
+    "cloudtrail": Need(lambda stack, key, _: cloudtrail.Trail(stack, "It", encryption_key=key),
+                       service="GenerateDataKey* Decrypt DescribeKey"),
+    # https://docs.aws.amazon.com/config/latest/developerguide/s3-kms-key-policy.html
+    "config": Need(channel, service="Decrypt GenerateDataKey"),
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-V2-S3.html
     "delivery.logs": Need(flow_log, service="Encrypt Decrypt ReEncrypt* GenerateDataKey* DescribeKey"),
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/encryption-archives.html

@@ -209,15 +209,12 @@ def test_dead_letters_of_an_event_bus_are_served(stack, key):
     assert statements_of(stack, "events.amazonaws.com")
 
 
-def test_deliveries_that_the_key_policy_must_name_by_hand_are_pointed_out(stack, key):
-    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
-    plain(stack, "Channel", "AWS::Config::DeliveryChannel", S3BucketName=bucket.bucket_name)
+def test_table_whose_stream_does_not_name_the_role_of_dynamodb_is_pointed_out(stack, key):
     stream = aws_kinesis.Stream(stack, "Stream", encryption_key=key)
     id_ = aws_dynamodb.Attribute(name="id", type=aws_dynamodb.AttributeType.STRING)
     aws_dynamodb.Table(stack, "Table", partition_key=id_, kinesis_stream=stream)
 
-    config, table = sorted(text for _, text in warnings(stack, "would be lost"))
-    assert "Stack/Channel makes config.amazonaws.com deliver to Stack/Bucket/Resource" in config
+    ((_, table),) = warnings(stack, "would be lost")
     assert "role AWSServiceRoleForDynamoDBKinesisDataStreamsReplication write to Stack/Stream/Resource" in table
 
 

@@ -80,6 +80,15 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
         serves_itself=True,
         resources={"AWS::CloudTrail::Trail": ("kmsKeyId",)},
     ),
+    # https://docs.aws.amazon.com/config/latest/developerguide/s3-kms-key-policy.html
+    "config": ServiceUse(
+        "config",
+        "config.amazonaws.com",
+        _OBJECTS,
+        SOURCE,
+        serves_itself=True,
+        resources={"AWS::Config::DeliveryChannel": ("s3KmsKeyArn",)},
+    ),
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-V2-S3.html
     "delivery.logs": ServiceUse(
         "delivery.logs",
@@ -163,8 +172,7 @@ NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "AWS::CloudWatch::Alarm": {"": "cloudwatch"},
     "AWS::CloudWatch::CompositeAlarm": {"": "cloudwatch"},
     "AWS::CloudTrail::Trail": {"": "cloudtrail"},
-    # https://docs.aws.amazon.com/config/latest/developerguide/s3-kms-key-policy.html
-    "AWS::Config::DeliveryChannel": {"": "config.amazonaws.com"},
+    "AWS::Config::DeliveryChannel": {"": "config"},
     "AWS::DynamoDB::Table": {"importSourceSpecification": BY_DEPLOYMENT, "kinesisStreamSpecification": "replication"},
     "AWS::EC2::FlowLog": {"": "delivery.logs"},
     "AWS::ElasticLoadBalancing::LoadBalancer": {"accessLoggingPolicy": "logs"},
@@ -193,5 +201,5 @@ LINKED_ROLES: Final[Mapping[str, str]] = {
     "replication": ("kinesisreplication.dynamodb.amazonaws.com/AWSServiceRoleForDynamoDBKinesisDataStreamsReplication"),
 }
 """Row of a service that delivers by its service-linked role -> service and name of that role."""
-BUCKETS_BY_NAME: Final = frozenset({BY_DEPLOYMENT, "cloudtrail", "ses", *WITHOUT_KEY})
+BUCKETS_BY_NAME: Final = frozenset({BY_DEPLOYMENT, "cloudtrail", "config", "ses", *WITHOUT_KEY})
 """Rows whose properties name a bucket by its name, not by its ARN."""
