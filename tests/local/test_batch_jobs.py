@@ -256,8 +256,10 @@ def test_a_job_brings_a_bucket_under_a_key_and_reports_each_object(
         "Action": "s3:*",
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-    statement = {**insecure, "Resource": [f"arn:aws:s3:::{bucket}{part}" for part in ("", "/*")]}
-    root_s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    older = {**insecure, "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}}
+    resources = {"Resource": [f"arn:aws:s3:::{bucket}{part}" for part in ("", "/*")]}
+    statements = [it | resources for it in (insecure, older)]
+    root_s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
     etags = {it["Key"]: it["ETag"] for it in root_s3.list_objects_v2(Bucket=bucket)["Contents"]}
     job = run(bucket, new, job_role())
     assert job["Status"] == "Complete", job

@@ -137,7 +137,8 @@ def _is_absent(action: str, key: str) -> bool:
         return not action.endswith(("Acl", "Tagging"))
     if key.startswith("s3:object-lock-"):
         return action not in {"s3:PutObjectLegalHold", "s3:PutObjectRetention"} and "remaining" not in key
-    return key.startswith(_ABSENT)
+    # Only what a service does by itself has none, and no service of AWS uses an older version.
+    return key == "s3:tlsversion" or key.startswith(_ABSENT)
 
 
 def _value(query: Mapping[str, Any], name: str) -> str:
