@@ -174,10 +174,7 @@ def either_of_two_keys_opens(stage: Stage) -> str:
     calls = len(stage.aws.kms_calls()) - before
     deliver(stage, "both.encrypted", message)
     open_delivered(stage, "both.encrypted")
-    found = (
-        opened_digest(stage, "both") == hashlib.sha256(LETTER).hexdigest(),
-        _by_lattice(stage, message) == LETTER,
-    )
+    found = (opened_digest(stage, "both") == hashlib.sha256(LETTER).hexdigest(), _by_lattice(stage, message) == LETTER)
     return f"{calls} calls to encrypt; {', '.join('byte-identical' if same else 'different bytes' for same in found)}"
 
 

@@ -98,10 +98,7 @@ def _check_context(header: Header, expected: Mapping[str, str]) -> None:
 
 
 def _new_header(
-    header: Header,
-    keyring: Keyring,
-    rewrapped: Callable[[bytearray], EncryptedDataKey],
-    context: bytes,
+    header: Header, keyring: Keyring, rewrapped: Callable[[bytearray], EncryptedDataKey], context: bytes
 ) -> bytes:
     data_key = keyring.decrypt_data_key(header.encrypted_data_keys, header.encryption_context, header.suite)
     try:

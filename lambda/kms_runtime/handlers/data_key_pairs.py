@@ -51,11 +51,7 @@ def sign(event: Event, _context: Any) -> Response:
     message, private_key = decode_base64(request, "message"), decode_base64(request, "encryptedPrivateKey")
     common = _common(request)
     signature = sign_with_pair(message, private_key, algorithm=request["algorithm"], kms_client=kms_client(), **common)
-    return {
-        "signature": encode_base64(signature),
-        "algorithm": request["algorithm"],
-        "keyArn": common["key_arn"],
-    }
+    return {"signature": encode_base64(signature), "algorithm": request["algorithm"], "keyArn": common["key_arn"]}
 
 
 @logged("DataKeyPairDecrypt")

@@ -24,10 +24,7 @@ def re_encrypt(event: Event, _context: Any) -> Response:
     destination = _side("DESTINATION_", request.get("destinationEncryptionContext", {}))
     check_kept(names_variable(os.environ, "KEPT_CONTEXT_KEYS"), source, destination)
     moved = re_encrypt_ciphertext(
-        decode_base64(request, "ciphertext"),
-        source=source,
-        destination=destination,
-        kms_client=kms_client(),
+        decode_base64(request, "ciphertext"), source=source, destination=destination, kms_client=kms_client()
     )
     return {
         "ciphertext": encode_base64(moved.ciphertext),

@@ -35,8 +35,4 @@ def _parts(valid: Event) -> tuple[Any, dict[str, Any], Response]:
     key_arn, algorithm = required_variable(os.environ, "KEY_ARN"), signing_algorithm_setting(os.environ)
     ready = of_type(valid.get("messageType", "RAW"), decode_base64(valid, "message"), algorithm)
     common = {"key_arn": key_arn, "algorithm": algorithm.name, "kms_client": kms_client()}
-    return (
-        ready,
-        common,
-        {"messageType": ready.message_type, "keyArn": key_arn, "signingAlgorithm": algorithm.name},
-    )
+    return (ready, common, {"messageType": ready.message_type, "keyArn": key_arn, "signingAlgorithm": algorithm.name})

@@ -203,12 +203,7 @@ class KmsEcdhKeyring(_EcdhKeyring):
     """
 
     def __init__(
-        self,
-        key_arn: str,
-        *,
-        public_key: bytes,
-        kms_client: "KMSClient",
-        peer_public_key: bytes | None = None,
+        self, key_arn: str, *, public_key: bytes, kms_client: "KMSClient", peer_public_key: bytes | None = None
     ) -> None:
         peer = agreement_key(peer_public_key, "peer") if peer_public_key is not None else None
         party = KmsParty(check_key_arn(key_arn), kms_client, public_key)

@@ -67,12 +67,7 @@ def transfer_latest(
     """
     for _ in range(ATTEMPTS):
         result = transfer(
-            source,
-            destination,
-            keyring=keyring,
-            encryption_context=encryption_context,
-            s3_client=s3_client,
-            tags=tags,
+            source, destination, keyring=keyring, encryption_context=encryption_context, s3_client=s3_client, tags=tags
         )
         if source.version_id or current_etag(source, s3_client) in {result.etag, None}:
             return result

@@ -118,12 +118,7 @@ def _sign_once(
         signature, statement, digests, public_key, name=artifact.key, algorithm=algorithm, s3_client=s3_client
     ):
         return SignedObject(source.location, signature, statement, digests, signed=False, etag=source.etag)
-    made = sign_artifact(
-        digests,
-        **said,
-        kms_client=kms_client,
-        public_key=public_key,
-    )
+    made = sign_artifact(digests, **said, kms_client=kms_client, public_key=public_key)
     # The statement comes last: where it exists, the signature exists.
     signature = _put(signature, made.signature, s3_client)
     statement = _put(statement, made.envelope, s3_client)

@@ -29,12 +29,7 @@ SIGNATURE_LIMIT = 6144
 
 
 def sign(
-    message: bytes,
-    *,
-    key_arn: str,
-    algorithm: str,
-    kms_client: "KMSClient",
-    public_key: "VerifyingKey | None" = None,
+    message: bytes, *, key_arn: str, algorithm: str, kms_client: "KMSClient", public_key: "VerifyingKey | None" = None
 ) -> bytes:
     """Return the signature of ``message``: one call.
 
@@ -68,12 +63,7 @@ def sign_digest(digest: bytes, *, key_arn: str, algorithm: str, kms_client: "KMS
 
 
 def sign_stream(
-    file: Source,
-    *,
-    key_arn: str,
-    algorithm: str,
-    kms_client: "KMSClient",
-    public_key: "VerifyingKey | None" = None,
+    file: Source, *, key_arn: str, algorithm: str, kms_client: "KMSClient", public_key: "VerifyingKey | None" = None
 ) -> bytes:
     """Return the signature of what ``file`` still holds, of any size, read in pieces of 1 MiB.
 
