@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, all_of
 from kms_patterns.access.matrix import Matrix
@@ -15,7 +16,7 @@ _GROUP = 20
 
 def as_text(matrix: Matrix) -> str:
     """Return the whole report, one part per stack; ``!`` marks use that the assembly did not give."""
-    shown = mapped(matrix)
+    shown = mapped(replace(matrix, statements=(), policies=()))
     lines = [f"only {shown.only}", ""] if shown.only else []
     lines += [] if shown.stacks else ["nothing is reached", ""]
     for stack in shown.stacks:

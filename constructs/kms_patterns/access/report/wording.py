@@ -160,18 +160,29 @@ def quoted(text: str) -> str:
 
 def mapped(value: _Value, change: Callable[[str], str] = visible) -> _Value:
     """Return ``value`` with every text in it changed: in dataclasses, mappings and sequences, keys included."""
-    found: Any = value
+    return _mapped(value, change, {})  # type: ignore[no-any-return]
+
+
+def _mapped(value: Any, change: Callable[[str], str], known: dict[Any, Any]) -> Any:
+    """Return ``mapped``; a text, or an object that stands in several places, is changed once."""
+    place = value if isinstance(value, str) else id(value)
+    if value is None or isinstance(value, int | Enum):
+        return value
+    if place not in known:
+        known[place] = _once(value, change, known)
+    return known[place]
+
+
+def _once(value: Any, change: Callable[[str], str], known: dict[Any, Any]) -> Any:
     if isinstance(value, str):
-        found = value if isinstance(value, Enum) else change(value)
-    elif is_dataclass(value) and not isinstance(value, type):
-        found = replace(
-            value, **{item.name: mapped(getattr(value, item.name), change) for item in fields(value) if item.init}
-        )
-    elif isinstance(value, Mapping):
-        found = {mapped(key, change): mapped(item, change) for key, item in value.items()}
-    elif isinstance(value, list | tuple):
-        found = type(value)(mapped(item, change) for item in value)
-    return found  # type: ignore[no-any-return]
+        return change(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        given = {item.name: getattr(value, item.name) for item in fields(value) if item.init}
+        found = {name: _mapped(item, change, known) for name, item in given.items()}
+        return value if all(found[name] is item for name, item in given.items()) else replace(value, **found)
+    if isinstance(value, Mapping):
+        return {_mapped(key, change, known): _mapped(item, change, known) for key, item in value.items()}
+    return type(value)(_mapped(item, change, known) for item in value) if isinstance(value, list | tuple) else value
 
 
 def _code_of(letter: str) -> str:
