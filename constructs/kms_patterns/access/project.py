@@ -15,17 +15,8 @@ from kms_patterns.access.templates.reading import Given
 from kms_patterns.toolchain import ToolMissing, node_executable
 
 _PASSED = (
-    "LANG",
-    "LANGUAGE",
-    "TZ",
-    "TERM",
-    "TMPDIR",
-    "SYSTEMROOT",
-    "COMSPEC",
-    "PATHEXT",
-    "VIRTUAL_ENV",
-    "SOURCE_DATE_EPOCH",
-)
+    "LANG", "LANGUAGE", "TZ", "TERM", "TMPDIR", "SYSTEMROOT", "COMSPEC", "PATHEXT", "VIRTUAL_ENV", "SOURCE_DATE_EPOCH",
+)  # fmt: skip
 _PASSED_PREFIXES = ("LC_", "JSII_", "NODE_COMPILE_CACHE")
 _LONGEST = 20_000
 """Bytes of what an app printed last that an error holds."""
