@@ -1,7 +1,7 @@
 """Real changes side by side: what other tools show about access, and whether the access report shows it.
 
-``python -m tests.access.side_by_side FOLDER [TOOLS]`` takes a folder per change, with ``old`` and ``new``, one template
-in each, and ``source.txt``; TOOLS is a ``bin`` folder with cfn-lint, cloudsplaining and parliament. It prints a table.
+``python -m tests.access.side_by_side FOLDER [TOOLS]`` takes a folder with clones of the repositories in ``CHANGES``, by
+their names; TOOLS is a ``bin`` folder with cfn-lint, cloudsplaining and parliament. It prints a table.
 A row of `cdk diff` about IAM is missing if an action or managed policy of it stands nowhere in our comparison; a
 finding of another tool that is new, or gone, is missing if no line of ours is about its policy.
 """
@@ -33,6 +33,39 @@ HEADINGS = (
     "access diff",
     "missing from ours",
 )
+
+
+_CONSTRUCTS, _TEMPLATES = "aws-solutions-constructs", "aws-cloudformation-templates"
+_PATTERNS = "source/patterns/@aws-solutions-constructs"
+CHANGES = (
+    ("bucket notifications", _CONSTRUCTS, "c3b02f8", "s3-lambda", "s3lam-no-arguments"),
+    ("logging bucket", _CONSTRUCTS, "8b30791", "cloudfront-apigateway-lambda", "cftaplam-no-arguments"),
+    ("state machine role", _CONSTRUCTS, "a986491", "lambda-stepfunctions", "lamstp-deploy-lambda"),
+    ("distribution key", _CONSTRUCTS, "1732949", "cloudfront-s3", "cfts3-cmk-provided-as-bucket-prop"),
+    ("organization condition", _TEMPLATES, "83baf35", "CloudFormation/StackSets/log-setup-management.yaml"),
+    ("dead letter queue", _TEMPLATES, "9c5ccb7", "CloudFormation/StackSets/log-setup-management.yaml"),
+    ("granular permission", _TEMPLATES, "b8b5a45", "community/services/apigateway/apigateway_lambda_integration.json"),
+    ("pass role", _TEMPLATES, "6062e3d", "aws/solutions/StackSetsResource/Templates/stackset-function-template.yaml"),
+    ("website identity", _TEMPLATES, "f40eccd", "aws/services/S3/S3_Website_With_CloudFront_Distribution.yaml"),
+    (
+        *("profile role", _TEMPLATES, "42ac5b2"),
+        "aws/solutions/CloudFormationEndpointSignals/cfn-endpoint-creationpolicy-no-igw.yaml",
+    ),
+)
+"""Name, repository, commit and template of each change; of a construct its pattern and the name of the test."""
+
+
+def states(clone: Path, commit: str, place: tuple[str, ...], folder: Path) -> tuple[Path, Path]:
+    """Write a template before and after a commit into a folder and return both."""
+    name = place[0]
+    if len(place) > 1:
+        name = f"{_PATTERNS}/aws-{name}/test/integ.{place[1]}.js.snapshot/{place[1]}.template.json"
+    made = folder / "old" / Path(name).name, folder / "new" / Path(name).name
+    for path, revision in zip(made, (f"{commit}~1", commit), strict=True):
+        path.parent.mkdir()
+        git = ["git", "-C", str(clone), "show", f"{revision}:{name}"]
+        path.write_bytes(subprocess.run(git, capture_output=True, check=True).stdout)
+    return made
 
 
 def run(*words: object, given: str = "") -> str:
@@ -136,9 +169,8 @@ def unmatched(tool: str, said: Said, difference: Difference) -> list[str]:
     return sorted(found)
 
 
-def row(change: Path, tools: Path | None) -> list[str]:
+def row(name: str, source: str, old: Path, new: Path, tools: Path | None) -> list[str]:
     """Return the cells of a change."""
-    old, new = (next((change / side).iterdir()) for side in ("old", "new"))
     difference = compare(*Sources(ROOT).pair(str(old), str(new)))
     with tempfile.TemporaryDirectory() as folder:
         rows = cdk_rows(old, new, Path(folder))
@@ -152,8 +184,8 @@ def row(change: Path, tools: Path | None) -> list[str]:
     statements = Counter(f"{'+' if item.added else '-'} statement" for item in difference.unseen_statements)
     ours = _listed(Counter(str(step.kind) for step in difference.steps) + statements)
     return [
-        change.name,
-        (change / "source.txt").read_text().strip(),
+        name,
+        source,
         *cells,
         ours,
         ", ".join(lacking),
@@ -168,7 +200,11 @@ def main() -> None:
     """Print the table, and exit with 1 if something is missing from ours."""
     tools = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     os.environ["CDK_DISABLE_CLI_TELEMETRY"] = "true"
-    found = [row(change, tools) for change in sorted(Path(sys.argv[1]).iterdir()) if change.is_dir()]
+    found = []
+    for name, repository, commit, *place in CHANGES:
+        with tempfile.TemporaryDirectory() as folder:
+            pair = states(Path(sys.argv[1], repository), commit, tuple(place), Path(folder))
+            found.append(row(name, f"{repository} {commit}", *pair, tools))
     for cells in [list(HEADINGS), ["---"] * len(HEADINGS), *found]:
         print(f"| {' | '.join(cells)} |")
     sys.exit(1 if any(cells[-1] for cells in found) else 0)
