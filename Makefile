@@ -20,7 +20,7 @@ export npm_config_omit_lockfile_registry_resolved := true
 export NODE_COMPILE_CACHE := $(CACHE)/node
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CACHE)/jsii
 
-.PHONY: help install demo synth diff bootstrap deploy destroy test check types snapshots docs docs-axe dist sbom runtime bench contract contract-deploy migration templates conformance soak lock clean
+.PHONY: help install demo synth diff bootstrap deploy destroy test check types snapshots docs docs-axe quick-starts dist sbom runtime bench contract contract-deploy migration templates conformance soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -63,6 +63,8 @@ types: install ## mypy --strict and pyright over an app that uses the wheels, be
 snapshots: install ## rewrite the committed snapshots; review the diff
 	$(BIN)/python -m pytest tests/infrastructure tests/access/test_reports.py tests/access/test_minimality.py --snapshot-update
 
+# The CDK caches fingerprints in the home folder.
+docs: export HOME := $(CACHE)/home
 docs: install ## rewrite the pages that scripts and tests write, then build the site in build/site; review the diff
 	$(BIN)/python -m pytest -q tests/access/test_minimality.py --snapshot-update
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python docs/keys/catalogue.py
@@ -74,6 +76,9 @@ docs: install ## rewrite the pages that scripts and tests write, then build the 
 
 docs-axe: install ## look at every page of build/site in Chromium, at two widths and in both themes, for barriers (minutes)
 	JSII_NODE="$(NODE_WHEEL)/bin/node" $(BIN)/python -m tests.pages --axe
+
+quick-starts: dist ## follow the quick starts of build/site from the wheels, in new environments (needs the network); outputs in build/quick-starts.md
+	$(BIN)/python -m tests.pages --follow
 
 dist: install ## wheels and source archives of both distributions in dist
 	rm -rf dist

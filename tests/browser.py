@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import tempfile
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import F_DUPFD_CLOEXEC, LOCK_EX, fcntl, flock
+from functools import partial
 from itertools import count
 from pathlib import Path
 from signal import SIGKILL
@@ -80,38 +81,28 @@ class Browser:
         self._passed: list[dict[str, Any]] = []
 
     def run(self, url: str, script: str, *, width: int = 1400, scheme: str = "light") -> Any:
-        """Open ``url`` in a page of its own, and return the value of the promise or expression ``script``.
-
-        Args:
-            url: The page.
-            script: An expression, evaluated when the page is loaded.
-            width: Of the window, in CSS pixels.
-            scheme: ``light`` or ``dark``.
-        """
-        with self._page(url, width=width, height=900, scheme=scheme) as session:
-            found = self._call("Runtime.evaluate", session, expression=script, awaitPromise=True, returnByValue=True)
-            assert "exceptionDetails" not in found, found["exceptionDetails"]
-            return found["result"].get("value")
+        """Open ``url`` in a page of its own, and return the value of ``script``: see ``opened`` and ``Tab.run``."""
+        with self.opened(url, width=width, scheme=scheme) as tab:
+            return tab.run(script)
 
     def picture(self, url: str, script: str, *, width: int, height: int, scheme: str) -> bytes:
         """Return a PNG of ``url`` after ``script`` was run in it: the first ``height`` CSS pixels; else as ``run``."""
-        with self._page(url, width=width, height=height, scheme=scheme) as session:
-            self._call("Runtime.evaluate", session, expression=script)
-            return b64decode(self._call("Page.captureScreenshot", session, format="png")["data"])
+        with self.opened(url, width=width, height=height, scheme=scheme) as tab:
+            tab.run(script)
+            return tab.picture()
 
     @contextmanager
-    def _page(self, url: str, *, width: int, height: int, scheme: str) -> Iterator[str]:
+    def opened(self, url: str, *, width: int = 1400, height: int = 900, scheme: str = "light") -> "Iterator[Tab]":
+        """Open ``url`` in a page of its own, yield it when it is loaded, and close it; else as ``Tab.show``."""
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        tab = Tab(partial(self._call, session=session))
         try:
-            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-            self._call("Emulation.setDeviceMetricsOverride", session, **size)
-            features = [{"name": "prefers-color-scheme", "value": scheme}]
-            self._call("Emulation.setEmulatedMedia", session, features=features)
+            tab.show(width=width, height=height, scheme=scheme)
             self._call("Page.enable", session)
             self._call("Page.setLifecycleEventsEnabled", session, enabled=True)
             self._await_load(self._call("Page.navigate", session, url=url)["loaderId"])
-            yield session
+            yield tab
         finally:
             self._call("Target.closeTarget", targetId=target)
 
@@ -137,6 +128,30 @@ class Browser:
             self._rest += received
         message, _, self._rest = self._rest.partition(b"\0")
         return json.loads(message)
+
+
+class Tab:
+    """A page that is loaded."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def show(self, *, width: int, height: int = 900, scheme: str) -> None:
+        """Give the window this size, in CSS pixels, and the page this theme: ``light`` or ``dark``."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._call("Emulation.setEmulatedMedia", features=features)
+
+    def run(self, script: str) -> Any:
+        """Return the value of the promise or expression ``script``."""
+        found = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def picture(self) -> bytes:
+        """Return a PNG of what the window shows."""
+        return b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
 
 @contextmanager

@@ -1,22 +1,35 @@
 """What the pages hold: samples, command lines, links of the site, barriers, and the figures of all that.
 
 ``python -m tests.pages`` counts what ``make docs`` built in build/site, ``--axe`` also looks at each page of it in
-Chromium, at two widths and in both themes. It ends with 1 if a link is broken or a page has a serious barrier.
+Chromium, at two widths and in both themes, ``--follow`` follows its quick starts from the wheels in dist, in new
+environments, and writes build/quick-starts.md. It ends with 1 if a link is broken, a page has a serious barrier, or a
+line of a quick start ends otherwise than the page says.
 """
 
+import html
 import importlib
+import io
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
+import threading
+import time
 import tomllib
+import venv
+from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from subprocess import PIPE, STDOUT
+from typing import Any, Final
 from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
@@ -27,7 +40,11 @@ from packaging.requirements import Requirement
 
 from kms_patterns.cli.init import FILES
 from kms_patterns.cli.main import main as kms_patterns_command
+from kms_patterns.local import LocalAws
 from kms_runtime.__main__ import run as run_kms_runtime
+from kms_runtime.handlers.public_key_export import public_key_files
+from kms_runtime.public_keys import PublicKey
+from kms_runtime.signatures.artifacts import digest_artifact, sign_artifact
 from tests.browser import Browser, started
 
 ROOT = Path(__file__).parent.parent
@@ -186,7 +203,7 @@ def aws(words: list[str]) -> str | None:
 def python(words: list[str]) -> str | None:
     """Return the module, script or test that this checkout does not have."""
     if words[0] == "pytest":
-        return None if (ROOT / words[1]).is_file() else words[1]
+        return next((word for word in words[1:] if not (ROOT / word).is_file()), None)
     if words[1] == "-m":
         return None if importlib.util.find_spec(words[2]) else words[2]
     return None if words[1] == "-c" or (ROOT / words[1]).is_file() else words[1]
@@ -205,7 +222,7 @@ def program(_: list[str]) -> None:
 PROGRAMS: Final = {
     "make": targets, "kms-patterns": clicked, "kms-runtime": clicked, "pip": pip, "npm": npm, "aws": aws,
     "python": python, "pytest": python, "eval": evaluated, "curl": program, "openssl": program, "gh": program,
-    "cdk": program, "npx": program, "jq": program, "while": program, "done": program, "tar": program,
+    "cdk": program, "npx": program, "jq": program, "while": program, "done": program, "tar": program, "cd": program,
 }  # fmt: skip
 """What a command line may start with, and what finds the word of it that would not be understood."""
 
@@ -246,6 +263,7 @@ NOT_EXECUTED: Final = {
     r"(npm|npx)\b": "installs from a registry, or runs what was installed so; versions are those of package.json",
     r"(aws|jq|while|done)\b": "the AWS CLI is not installed here; operation and options are those of the SDK's model",
     r"(cdk|.* cdk) ": "deploys or synthesizes: tests/end_to_end",
+    r"cd\b|pytest$": "in the folder that init wrote: tests/cli/test_commands_without_aws.py runs its test",
     r"tar\b": "a pipeline of a shell: tests/cli/test_encrypt_and_decrypt.py has standard input and output",
     r"gh\b": "asks GitHub for the attestations of a release",
     r"python\b|pytest\b": "a benchmark, soak or generator for a quiet machine; the module is there",
@@ -265,6 +283,19 @@ NOT_EXECUTED: Final = {
 def reason(line: str) -> str | None:
     """Return why a command line is not executed."""
     return next((why for form, why in NOT_EXECUTED.items() if re.match(form, line)), None)
+
+
+PASTED: Final = ("pip ", "npm ", "kms-", "cd ", "eval ", "pytest", "curl ")
+"""How the lines begin that ``--follow`` pastes into a shell, from the blocks of ``PASTED_FROM``."""
+PASTED_FROM: Final = (ROOT / "docs" / "quick-start.md", ROOT / "lambda" / "README.md")
+
+
+def outcome(page: Path, line: str) -> str | None:
+    """Return why the suite does not execute a command line of a page, nothing if it does."""
+    pasted = page in PASTED_FROM and line.startswith(PASTED) and reason(line)
+    if pasted and any(line in lines_of(block) for language, block in samples(page) if language in {"", "console"}):
+        return "executed by make quick-starts"
+    return reason(line)
 
 
 def executed(page: Path) -> list[str]:
@@ -320,14 +351,32 @@ def broken(site: dict[Path, Page]) -> list[str]:
 
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-WIDTHS, SCHEMES = (1400, 400), ("light", "dark")
-LOOK = """;axe.run({resultTypes: ['violations']}).then(found => found.violations
-    .filter(each => ['serious', 'critical'].includes(each.impact)).map(each => [each.id, each.nodes[0].html]))"""
+LOOKS: Final = [(width, scheme) for width in (1400, 400) for scheme in ("light", "dark")]
+LOOK = """(async () => {
+    document.querySelector('input[data-md-color-scheme="%s"]')?.click()
+    await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))
+    const found = await axe.run({resultTypes: ['violations'], preload: false})
+    return found.violations.filter(each => ['serious', 'critical'].includes(each.impact))
+        .map(each => `${each.id}: ${each.nodes[0].html}`)
+})()"""
+# A colour that changes slowly would be read on its way.
+STILL = """
+const still = document.createElement('style')
+still.textContent = '*, ::before, ::after {transition: none !important}'
+document.head.append(still)
+"""
+THEMES: Final = {"light": "default", "dark": "slate"}
+BROWSERS = 2  # a page is judged on one processor
 
 
-def barriers(page: Path, browser: Browser, *, width: int, scheme: str) -> list[list[str]]:
-    """Return what axe calls serious or critical on a page: the rule, and the first element that breaks it."""
-    found: list[list[str]] = browser.run(page.as_uri(), AXE.read_text() + LOOK, width=width, scheme=scheme)
+def barriers(page: Path, browser: Browser, looks: Sequence[tuple[int, str]] = LOOKS) -> list[str]:
+    """Return what axe calls serious or critical on a page: the look, the rule, and the first element that breaks it."""
+    found = []
+    with browser.opened(page.as_uri()) as tab:
+        tab.run(f"{AXE.read_text()};{STILL};0")
+        for width, scheme in looks:
+            tab.show(width=width, scheme=scheme)
+            found += [f"{width} px, {scheme}: {each}" for each in tab.run(LOOK % THEMES[scheme])]
     return found
 
 
@@ -338,7 +387,7 @@ def figures(site: Path) -> tuple[list[str], list[str]]:
     links = sum(len(page.links) for page in pages.values())
     size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) / 1e6
     reasons = [left_alone(page, *sample) for page in PAGES for sample in samples(page)]
-    lines = [reason(line) for page in PAGES for line in command_lines(page)]
+    lines = [outcome(page, line) for page in PAGES for line in command_lines(page)]
     said = [f"site: {len(pages)} pages, {links} links, {len(wrong)} broken, {size:.1f} MB"]
     for name, found in (("samples", reasons), ("command lines", lines)):
         listed = [why for why in found if why]
@@ -349,20 +398,178 @@ def figures(site: Path) -> tuple[list[str], list[str]]:
 
 def look(site: Path) -> list[str]:
     """Look at each page of a built site, at two widths and in both themes; print and return the findings."""
-    found: list[str] = []
-    looks = [(page, width, scheme) for page in sorted(site.rglob("*.html")) for width in WIDTHS for scheme in SCHEMES]
-    with tempfile.TemporaryDirectory() as profile, started(Path(profile)) as browser:
-        for page, width, scheme in looks:
-            for rule, element in barriers(page, browser, width=width, scheme=scheme):
-                found.append(f"{page.relative_to(site)} at {width} px, {scheme}: {rule}: {element}")
-                print(found[-1], flush=True)
-    print(f"axe: {len(looks)} looks, {len(found)} serious findings")
+    pages = sorted(site.rglob("*.html"))
+    left = iter(pages)
+
+    def look_at_the_next(_: int) -> list[str]:
+        found = []
+        with tempfile.TemporaryDirectory() as profile, started(Path(profile)) as browser:
+            for page in left:
+                found += [f"{page.relative_to(site)} at {each}" for each in barriers(page, browser)]
+        return found
+
+    with ThreadPoolExecutor(BROWSERS) as pool:
+        found = [each for some in pool.map(look_at_the_next, range(BROWSERS)) for each in some]
+    print("\n".join([*found, f"axe: {len(pages) * len(LOOKS)} looks, {len(found)} serious findings"]))
     return found
+
+
+# The quick starts, as a new user follows them
+
+ROLES: Final = {
+    "pip user": ("quick-start.html", ("One construct in your app", "Deploy it on this machine")),
+    "reviewer": ("quick-start.html", ("A review",)),
+    "outsider": ("quick-start.html", ("Outside",)),
+    "library user": ("kms-runtime.html", ("kms-runtime",)),
+}
+"""The page whose lines each role pastes, and the headings that they stand under."""
+FAILING: Final = re.compile(r"# .*(refused|exit 1)")
+SHOWN: Final = 12  # lines of an output
+RECORD: Final = ROOT / "build" / "quick-starts.md"
+KEYS: Final[dict[str, dict[str, Any]]] = {
+    "key": {},
+    "rsa": {"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"},
+    "signing": {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"},
+}
+OWN_FILES: Final = ("report.pdf", "letter.pdf", "reports/one.pdf", "app.bin", "app-1.1.bin", "message", "material.bin")
+WIDER: Final = FILES["app.py"].replace(
+    "    return stack", '    bucket.grant_download(iam.Role(stack, "Other", assumed_by=instances))\n    return stack'
+)
+
+
+def own_files(aws: LocalAws) -> dict[str, bytes]:
+    """Return what the command lines of the pages are about: files, public keys, an artifact with its signatures."""
+    kms = aws.client("kms")
+    made = dict.fromkeys(OWN_FILES, b"material of 32 bytes, not random")
+    keys = {name: kms.create_key(**options)["KeyMetadata"]["Arn"] for name, options in KEYS.items()}
+    inbox, signing = (PublicKey.fetch(keys[name], kms_client=kms) for name in ("rsa", "signing"))
+    artifact = digest_artifact(io.BytesIO(made["app.bin"]), algorithm="ECDSA_SHA_256")
+    signed = sign_artifact(
+        artifact, name="app-1.1.bin", key_arn=keys["signing"], algorithm="ECDSA_SHA_256", kms_client=kms
+    )
+    for name in ("app.bin", "app-1.1.bin"):
+        made |= {f"{name}.sig": signed.signature, f"{name}.dsse.json": signed.envelope}
+    made |= dict.fromkeys(("key.pem", "signing.pem", "releases.pem"), signing.pem.encode())
+    made |= {"sig": b64decode(signed.signature), "releases.json": json.dumps(signing.document()).encode()}
+    made |= {"inbox.pem": inbox.pem.encode(), **{f"{name}.arn": arn.encode() for name, arn in keys.items()}}
+    return made | {f"published/{file.name}": file.content for file in public_key_files("partners", inbox)}
+
+
+def blocks_of(page: str) -> dict[str, str]:
+    """Return the text of the blocks of code of a page of the site, as a reader copies it, by the heading above."""
+    found, name = dict[str, str](), ""
+    for heading, block in re.findall(r"<h[12][^>]*>(.*?)<a|<pre[^>]*>(.*?)</pre>", page, re.DOTALL):
+        name = re.sub(r"<[^>]+>", "", heading).strip() or name
+        found[name] = found.get(name, "") + html.unescape(re.sub(r"<[^>]+>", "", block))
+    return found
+
+
+class Shell:
+    """A shell in a new environment of Python, with an empty home folder, that finds the wheels of ``dist``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("home", "tmp"):
+            (folder / name).mkdir(parents=True)
+        venv.create(folder / "venv", with_pip=True)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "JSII_", "PYTHON"))}
+        path = os.pathsep.join([str(folder / "venv/bin"), os.environ["PATH"], str(folder / "tools/bin")])
+        own = {"PATH": path, "PIP_FIND_LINKS": str(ROOT / "dist")}
+        own |= {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+        self._bash = subprocess.Popen(
+            ["bash", "--norc"], cwd=folder, env=kept | own, stdin=PIPE, stdout=PIPE, stderr=STDOUT, text=True
+        )
+
+    def run(self, line: str) -> tuple[int, str]:
+        """Return the exit code and the output of a line."""
+        assert self._bash.stdin
+        assert self._bash.stdout
+        self._bash.stdin.write(f"{{ {line}\n}} < /dev/null\nprintf '\\n== %s\\n' $?\n")
+        self._bash.stdin.flush()
+        said: list[str] = []
+        while not (code := re.fullmatch(r"== (\d+)\n", read := self._bash.stdout.readline())):
+            assert read, f"the shell ended: {line}"
+            said.append(read)
+        return int(code[1]), "".join(said).strip("\n")
+
+
+def prepared(role: str, shell: Shell, aws: LocalAws) -> dict[str, str]:
+    """Write what the user of a role has before the first line; return what stands for words of their own."""
+    made = own_files(aws)
+    for name, content in made.items():
+        (shell.folder / name).parent.mkdir(exist_ok=True)
+        (shell.folder / name).write_bytes(content)
+    if role == "pip user":
+        code, said = shell.run("python -m venv tools && tools/bin/pip install --quiet awscli")
+        assert code == 0, said
+    if role == "reviewer":
+        for branch, text in (("main", FILES["app.py"]), ("wider", WIDER)):
+            for name, written in {**FILES, "app.py": text}.items():
+                (shell.folder / name).write_text(written)
+            commit = "git -c user.name=x -c user.email=x@example.com commit --quiet --message"
+            start = f"git init --quiet --initial-branch main; git checkout --quiet -B {branch}"
+            code, said = shell.run(f"{start}; git add {' '.join(FILES)} && {commit} {branch}")
+            assert code == 0, said
+    if role == "library user":
+        arns = {"KEY_ARN": made["key.arn"].decode(), "RSA_KEY_ARN": made["rsa.arn"].decode()}
+        arns["IMPORTED_KEY_ARN"] = aws.client("kms").create_key(Origin="EXTERNAL")["KeyMetadata"]["Arn"]
+        for name, value in {**aws.environment(), **arns}.items():
+            shell.run(f"export {name}={shlex.quote(value)}")
+    return {"FILE": "app.py", "KEY-ARN": made["rsa.arn"].decode()}
+
+
+def learned(said: str) -> dict[str, str]:
+    """Return the words that a user reads off an output, for the lines that follow."""
+    outputs = dict(re.findall(r"Documents\.(\w+) = (\S+)", said))
+    words = {"UPLOADER": outputs.get("UploaderName"), "BUCKET": outputs.get("BucketName")}
+    words["REQUEST-ID"] = next(iter(re.findall(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", said)[-1:]), None)
+    return {name: value for name, value in words.items() if value}
+
+
+def follow(role: str, folder: Path, aws: LocalAws) -> tuple[str, list[str]]:
+    """Paste the lines of a role; return the record, and the lines that ended otherwise than the page says."""
+    page, headings = ROLES[role]
+    found = blocks_of((ROOT / "build" / "site" / page).read_text())
+    shell = Shell(folder)
+    words = prepared(role, shell, aws)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=folder / "published"))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    words["https://…"] = f"http://127.0.0.1:{server.server_port}"
+    record, wrong, began = [f"## {role}\n"], [], time.monotonic()
+    for line in "".join(found[heading] for heading in headings).splitlines():
+        if not line.startswith(PASTED):
+            continue
+        for own, value in words.items():
+            line = line.replace(own, value)  # noqa: PLW2901
+        code, said = shell.run(line)
+        if bool(code) != bool(FAILING.search(line)):
+            wrong.append(f"{role}: {line}: exit code {code}")
+        shown = said.splitlines()
+        shown = shown if len(shown) <= SHOWN else [*shown[: SHOWN // 2], "…", *shown[-SHOWN // 2 :]]
+        record += ["```", f"$ {line}", *shown, f"[exit {code}, {time.monotonic() - began:.0f} s]", "```\n"]
+        words |= learned(said)
+    server.shutdown()
+    return "\n".join(record), wrong
+
+
+def followed() -> list[str]:
+    """Follow each quick start in a folder of its own; write the record, and return what ended otherwise."""
+    records, wrong = [], []
+    with tempfile.TemporaryDirectory() as folder, LocalAws.start() as aws:
+        for role in ROLES:
+            record, found = follow(role, Path(folder, role.replace(" ", "-")), aws)
+            records.append(record)
+            wrong += found
+            RECORD.write_text("\n".join(records))
+    print("\n".join([*wrong, f"quick starts: {sum(it.count('[exit ') for it in records)} lines, {len(wrong)} wrong"]))
+    return wrong
 
 
 def main() -> int:
     """Print the figures of build/site, and return the exit code."""
     site = (ROOT / "build" / "site").resolve()
+    if "--follow" in sys.argv[1:]:
+        return 1 if followed() else 0
     said, wrong = figures(site)
     print("\n".join([*said, *wrong]), flush=True)
     return 1 if wrong or ("--axe" in sys.argv[1:] and look(site)) else 0

@@ -1,14 +1,12 @@
 """Pages are true: links lead somewhere, samples run, policies are those of the templates, the site is built of them."""
 
 import importlib.util
-import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import tomllib
-from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -30,23 +28,26 @@ from kms_patterns.cli.main import main
 from kms_patterns.local import LocalAws
 from kms_runtime import KmsKeyring
 from kms_runtime.cli import aws_clients
-from kms_runtime.handlers.public_key_export import public_key_files
-from kms_runtime.public_keys import PublicKey
 from kms_runtime.s3 import S3Object, S3Sink
-from kms_runtime.signatures.artifacts import digest_artifact, sign_artifact
 from tests.browser import Browser, started
 from tests.pages import (
     EXECUTED_THERE,
+    KEYS,
     NOT_EXECUTED,
     OUTPUTS,
     PAGES,
+    PASTED,
+    PASTED_FROM,
+    ROLES,
     Page,
     barriers,
+    blocks_of,
     broken,
     command_lines,
     executed,
     kms_runtime_command,
     left_alone,
+    own_files,
     read,
     reason,
     refusal,
@@ -159,12 +160,6 @@ def test_command_line_that_would_not_be_understood_is_found(line: str) -> None:
     assert refusal(line)
 
 
-KEYS: dict[str, dict[str, Any]] = {
-    "key": {},
-    "rsa": {"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"},
-    "signing": {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"},
-}
-OWN_FILES = ("report.pdf", "letter.pdf", "reports/one.pdf", "app.bin", "app-1.1.bin", "message", "material.bin")
 # What stands for a user's own words, in the folder where the lines run.
 OWN_WORDS = {
     "arn:aws:kms:…:key/…": "{key}", "--key …": "--key {key}", "KEY-ARN --public": "{rsa} --public",
@@ -197,25 +192,11 @@ Resources:
 @pytest.fixture(scope="module")
 def files(aws: LocalAws) -> dict[str, bytes]:
     """What the command lines of the pages are about: files, public keys, an artifact with its signatures."""
-    kms = aws.client("kms")
-    made = dict.fromkeys(OWN_FILES, b"material of 32 bytes, not random")
-    keys = {name: kms.create_key(**options)["KeyMetadata"]["Arn"] for name, options in KEYS.items()}
-    inbox, signing = (PublicKey.fetch(keys[name], kms_client=kms) for name in ("rsa", "signing"))
-    artifact = digest_artifact(io.BytesIO(made["app.bin"]), algorithm="ECDSA_SHA_256")
-    signed = sign_artifact(
-        artifact, name="app-1.1.bin", key_arn=keys["signing"], algorithm="ECDSA_SHA_256", kms_client=kms
-    )
-    for name in ("app.bin", "app-1.1.bin"):
-        made |= {f"{name}.sig": signed.signature, f"{name}.dsse.json": signed.envelope}
-    made |= dict.fromkeys(("key.pem", "signing.pem", "releases.pem"), signing.pem.encode())
-    made |= {"sig": b64decode(signed.signature), "releases.json": json.dumps(signing.document()).encode()}
-    made |= {"inbox.pem": inbox.pem.encode(), "cdk.out/Data.yaml": DATA.encode()}
+    made = own_files(aws)
+    made["cdk.out/Data.yaml"] = DATA.encode()
     documents = stored(REFERENCE_APP)["test_stack_matches_its_snapshot[KmsPatterns-S3][test_stacks]"]
     # The roles and the key by the names of their constructs, which stored templates do not have.
     made["cdk.out/Documents.template.json"] = re.sub(r"(\w)[0-9A-F]{8}\b", r"\1", json.dumps(documents)).encode()
-    made |= {f"{name}.arn": arn.encode() for name, arn in keys.items()}
-    for file in public_key_files("partners", inbox):
-        made[f"published/{file.name}"] = file.content
     return made
 
 
@@ -500,12 +481,23 @@ def test_page_opened_as_a_file_draws_its_diagrams_and_asks_no_other_machine(buil
     [("index", 1400, "dark"), ("patterns/envelope-cipher", 400, "light"), ("quick-start", 400, "dark")],
 )
 def test_page_has_no_serious_barrier(page: str, width: int, scheme: str, built: Path, browser: Browser) -> None:
-    assert barriers(built / "site" / f"{page}.html", browser, width=width, scheme=scheme) == []
+    assert barriers(built / "site" / f"{page}.html", browser, [(width, scheme)]) == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_lines_of_a_quick_start_are_on_its_page_as_they_are_pasted(role: str, built: Path) -> None:
+    page, headings = ROLES[role]
+    found = blocks_of((built / "site" / page).read_text())
+    pasted = [line for heading in headings for line in found[heading].splitlines() if line.startswith(PASTED)]
+    written = [line for text in map(Path.read_text, PASTED_FROM) for line in text.splitlines()]
+    assert len(pasted) > 3
+    assert [line for line in pasted if line not in written] == []
 
 
 def test_barrier_would_be_found(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text("<html lang=en><title>x</title><main><h1>x</h1><img src=x></main>")
-    assert [rule for rule, _ in barriers(tmp_path / "a.html", browser, width=400, scheme="dark")] == ["image-alt"]
+    found = barriers(tmp_path / "a.html", browser, [(400, "dark")])
+    assert found == ['400 px, dark: image-alt: <img src="x">']
 
 
 def test_link_that_leads_nowhere_would_be_found(writer: ModuleType, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """``kms-patterns init``: a small CDK app with a key, a bucket and two roles, and a test that asserts its access."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -85,11 +86,12 @@ def init(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
+    inside = "" if folder == Path() else f"  cd {shlex.quote(str(folder))}\n"
     click.echo(
-        f"Written to {folder}: {', '.join(FILES)}\n\n"
+        f"Written to {folder}: {', '.join(FILES)}\n\n{inside}"
         "  pip install -r requirements.txt && npm install\n"
-        "  pytest      # who can use the key\n"
-        "  kms-patterns cdk synth --quiet && kms-patterns access cdk.out      # the same in words\n"
+        "  kms-patterns cdk synth --quiet && kms-patterns access cdk.out      # who can use the key\n"
+        "  pytest      # the same, asserted\n"
         "  # deploy it on this machine:\n"
         '  eval "$(kms-patterns local start)" && kms-patterns cdk bootstrap && kms-patterns cdk deploy\n'
     )
