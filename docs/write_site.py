@@ -48,6 +48,7 @@ CONTRAST = (
     "<style>.md-nav__link--active>.md-ellipsis{color:var(--md-default-fg-color);font-weight:600}</style></head>",
 )
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)]*)?\)")
+PICTURE = re.compile(r"(?m)^!\[[^]]*\]\(([^)\s]+)\)$")
 
 
 def tracked() -> list[str]:
@@ -92,7 +93,9 @@ class Site:
         if source.is_dir():
             self.write(f"source/{name}/index.md", self._listing(name))
         elif name.endswith(".md"):
-            self.write(address(name), self._linked(name, source.read_text(encoding="utf-8")))
+            # A picture leads to itself: on a phone it is shown too small to be read.
+            text = PICTURE.sub(r"[\g<0>](\1)", source.read_text(encoding="utf-8"))
+            self.write(address(name), self._linked(name, text))
         elif source.suffix in {".png", ".svg"}:
             target = self.folder / address(name)
             target.parent.mkdir(parents=True, exist_ok=True)

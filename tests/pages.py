@@ -399,18 +399,18 @@ def figures(site: Path) -> tuple[list[str], list[str]]:
 def look(site: Path) -> list[str]:
     """Look at each page of a built site, at two widths and in both themes; print and return the findings."""
     pages = sorted(site.rglob("*.html"))
-    left = iter(pages)
+    left, found = iter(pages), list[str]()
 
-    def look_at_the_next(_: int) -> list[str]:
-        found = []
+    def look_at_the_next(_: int) -> None:
         with tempfile.TemporaryDirectory() as profile, started(Path(profile)) as browser:
             for page in left:
-                found += [f"{page.relative_to(site)} at {each}" for each in barriers(page, browser)]
-        return found
+                for each in barriers(page, browser):
+                    found.append(f"{page.relative_to(site)} at {each}")
+                    print(found[-1], flush=True)
 
     with ThreadPoolExecutor(BROWSERS) as pool:
-        found = [each for some in pool.map(look_at_the_next, range(BROWSERS)) for each in some]
-    print("\n".join([*found, f"axe: {len(pages) * len(LOOKS)} looks, {len(found)} serious findings"]))
+        list(pool.map(look_at_the_next, range(BROWSERS)))
+    print(f"axe: {len(pages) * len(LOOKS)} looks, {len(found)} serious findings")
     return found
 
 

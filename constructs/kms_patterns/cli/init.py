@@ -90,8 +90,6 @@ def init(folder: Path) -> None:
     click.echo(
         f"Written to {folder}: {', '.join(FILES)}\n\n{inside}"
         "  pip install -r requirements.txt && npm install\n"
-        "  kms-patterns cdk synth --quiet && kms-patterns access cdk.out      # who can use the key\n"
-        "  pytest      # the same, asserted\n"
-        "  # deploy it on this machine:\n"
+        "  kms-patterns cdk synth --quiet && kms-patterns access cdk.out && pytest      # who can use the key\n"
         '  eval "$(kms-patterns local start)" && kms-patterns cdk bootstrap && kms-patterns cdk deploy\n'
     )
