@@ -203,7 +203,7 @@ def aws(words: list[str]) -> str | None:
 def python(words: list[str]) -> str | None:
     """Return the module, script or test that this checkout does not have."""
     if words[0] == "pytest":
-        return next((word for word in words[1:] if not (ROOT / word).is_file()), None)
+        return next((word for word in words[1:2] if not (ROOT / word).is_file()), None)
     if words[1] == "-m":
         return None if importlib.util.find_spec(words[2]) else words[2]
     return None if words[1] == "-c" or (ROOT / words[1]).is_file() else words[1]
