@@ -143,18 +143,23 @@ def kms_runtime_command() -> click.Group:
 
 def clicked(words: list[str]) -> str | None:
     """Return why one of our commands would refuse: no such command or option, or too many words."""
-    command: click.Command = kms_patterns_command if words[0] == "kms-patterns" else kms_runtime_command()
-    context, rest = click.Context(command, info_name=words[0]), words[1:]
+    command: click.Command | None = kms_patterns_command if words[0] == "kms-patterns" else kms_runtime_command()
+    context, (name, *rest) = None, words
     try:
-        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-            name, found, rest = command.resolve_command(context, rest)
-            assert found
-            command, context = found, click.Context(found, parent=context, info_name=name)
-        if not isinstance(command, click.Group):
-            command.make_parser(context).parse_args(list(rest))
+        while command:
+            if not isinstance(command, click.Group):
+                leaf = click.Context(command, parent=context, info_name=name, **command.context_settings)
+                command.make_parser(leaf).parse_args(list(rest))
+                return None
+            context = command.make_context(name, list(rest), parent=context, resilient_parsing=True)
+            rest = [*context._protected_args, *context.args]
+            if not rest:
+                return None
+            name = rest[0]
+            _, command, rest = command.resolve_command(context, rest)
     except click.UsageError as error:
         return error.format_message()
-    return None
+    return f"no command {name}"
 
 
 def pip(words: list[str]) -> str | None:
