@@ -7,22 +7,14 @@ of events and responses), and lets Zensical render it. Nothing is loaded from el
 
 import base64
 import hashlib
-import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from types import ModuleType
 
-import click
-
-import kms_patterns
-import kms_runtime
-from docs.event_reference import events
-from kms_patterns.cli.main import main as kms_patterns_command
+from docs.reference import GENERATED
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
@@ -40,14 +32,20 @@ HOME = {"README.md": "index.md", "lambda/README.md": "kms-runtime.md"}
 PAGES_ELSEWHERE = {*HOME, "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 LANGUAGES = {".py": "python", ".mjs": "javascript", ".sh": "bash", ".json": "json", ".yml": "yaml", ".toml": "toml"}
 # What the theme lacks for readers with a keyboard or weak sight: code and tables that scroll take the focus, on devices
-# without a mouse also, and the menu's current entry has contrast.
+# without a mouse also, and the menu's current entry has contrast. On a phone tables scroll before words are broken.
 FOCUS = ('?e.setAttribute("tabindex","0"):e.removeAttribute("tabindex")', ',e.setAttribute("tabindex","0")')
 WRAPPED = ('{class:"md-typeset__scrollwrap"}', '{class:"md-typeset__scrollwrap",tabindex:"0"}')
 CONTRAST = (
     "</head>",
-    "<style>.md-nav__link--active>.md-ellipsis{color:var(--md-default-fg-color);font-weight:600}</style></head>",
+    "<style>.md-nav__link--active>.md-ellipsis{color:var(--md-default-fg-color);font-weight:600}"
+    ".md-typeset td code{word-break:normal;overflow-wrap:normal}@media(max-width:600px)"
+    "{.md-typeset table:has(th:nth-child(4)) td:not([style*=right]){min-width:7rem}}</style></head>",
 )
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)]*)?\)")
+LIST = re.compile(r"(?m)^(?![-|#>\s`]|\d+\. )(.+)\n(?=(?:-|\d+\.) )")
+# Where a long name in a cell of a table may go on in the next line.
+CELL, NAME = re.compile(r"(?s)<td.*?</td>"), re.compile(r"(?<=<code>)[^<]+(?=</code>)")
+BREAKS = re.compile(r"[_./:](?=\w)|(?<=[a-z])(?=[A-Z])")
 PICTURE = re.compile(r"(?m)^!\[[^]]*\]\(([^)\s]+)\)$")
 
 
@@ -93,9 +91,7 @@ class Site:
         if source.is_dir():
             self.write(f"source/{name}/index.md", self._listing(name))
         elif name.endswith(".md"):
-            # A picture leads to itself: on a phone it is shown too small to be read.
-            text = PICTURE.sub(r"[\g<0>](\1)", source.read_text(encoding="utf-8"))
-            self.write(address(name), self._linked(name, text))
+            self.write(address(name), self._linked(name, _for_the_site(source.read_text(encoding="utf-8"))))
         elif source.suffix in {".png", ".svg"}:
             target = self.folder / address(name)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -125,41 +121,14 @@ class Site:
         return LINK.sub(site_link, text)
 
 
+def _for_the_site(text: str) -> str:
+    """Return ``text`` with a line before each list, and pictures that lead to themselves, to be read on a phone."""
+    parts = re.split(r"(?ms)(^```.*?^```$)", PICTURE.sub(r"[\g<0>](\1)", text))
+    return "".join(part if part.startswith("```") else LIST.sub(r"\1\n\n", part) for part in parts)
+
+
 def _relative(page: str, target: str) -> str:
     return os.path.relpath(target, str(PurePosixPath(page).parent))
-
-
-def _reference(package: ModuleType, head: str) -> str:
-    parts = [f"# `{package.__name__}`\n\n{head}\n"]
-    for name in sorted(package.__all__):
-        home = getattr(getattr(package, name), "__module__", package.__name__)
-        parts.append(f"\n::: {home}.{name}\n")
-    return "".join(parts)
-
-
-def commands() -> str:
-    """Return the reference of the commands, from the help that they print."""
-    return "# Commands\n\n`kms-patterns` has them all; `kms-runtime` has those of the data plane.\n" + "".join(
-        f"\n## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(kms_patterns_command, "kms-patterns")
-    )
-
-
-def _helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=name.rsplit(" ", 1)[-1], parent=parent, max_content_width=100)
-    yield name, inspect.cleandoc(command.get_help(context))
-    if isinstance(command, click.Group):
-        for each in command.list_commands(context):
-            inner = command.get_command(context, each)
-            if inner is not None and not inner.hidden:
-                yield from _helps(inner, f"{name} {each}", context)
-
-
-GENERATED: dict[str, Callable[[], str]] = {
-    "reference/kms-patterns.md": lambda: _reference(kms_patterns, "Constructs and their options, from the docstrings."),
-    "reference/kms-runtime.md": lambda: _reference(kms_runtime, "What functions, hosts and outsiders use."),
-    "reference/commands.md": commands,
-    "reference/events.md": events,
-}
 
 
 CLIENT = ROOT / "examples" / "clients" / "encrypt.html"
@@ -230,12 +199,17 @@ def _bring_scripts(site: Path) -> None:
     for page in site.rglob("*.html"):
         _replace(page, elsewhere, os.path.relpath(site / SCRIPTS / name, page.parent))
         _replace(page, *CONTRAST)
+        page.write_text(CELL.sub(_breakable, page.read_text(encoding="utf-8")), encoding="utf-8")
     elsewhere, source, name = DIAGRAMS
     shutil.copyfile(source, site / SCRIPTS / name)
     (bundle,) = (site / SCRIPTS).glob("bundle.*.js")
     _replace(bundle, elsewhere, f"""new URL("{name}",document.querySelector("script[src*='/bundle.']").src).href""")
     _replace(bundle, *FOCUS)
     _replace(bundle, *WRAPPED)
+
+
+def _breakable(cell: re.Match[str]) -> str:
+    return NAME.sub(lambda name: BREAKS.sub(r"\g<0><wbr>", name[0]), cell[0])
 
 
 def _replace(path: Path, old: str, new: str) -> None:

@@ -96,12 +96,12 @@ class Browser:
         """Open ``url`` in a page of its own, yield it when it is loaded, and close it; else as ``Tab.show``."""
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        tab = Tab(partial(self._call, session=session))
+        tab = Tab(partial(self._call, session=session), self._await_load)
         try:
             tab.show(width=width, height=height, scheme=scheme)
             self._call("Page.enable", session)
             self._call("Page.setLifecycleEventsEnabled", session, enabled=True)
-            self._await_load(self._call("Page.navigate", session, url=url)["loaderId"])
+            tab.go(url)
             yield tab
         finally:
             self._call("Target.closeTarget", targetId=target)
@@ -133,8 +133,12 @@ class Browser:
 class Tab:
     """A page that is loaded."""
 
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
+    def __init__(self, call: Callable[..., Any], await_load: Callable[[str], None]) -> None:
+        self._call, self._await_load = call, await_load
+
+    def go(self, url: str) -> None:
+        """Leave the page for another one, and wait until it is loaded."""
+        self._await_load(self._call("Page.navigate", url=url)["loaderId"])
 
     def show(self, *, width: int, height: int = 900, scheme: str) -> None:
         """Give the window this size, in CSS pixels, and the page this theme: ``light`` or ``dark``."""

@@ -45,7 +45,7 @@ from kms_runtime.__main__ import run as run_kms_runtime
 from kms_runtime.handlers.public_key_export import public_key_files
 from kms_runtime.public_keys import PublicKey
 from kms_runtime.signatures.artifacts import digest_artifact, sign_artifact
-from tests.browser import Browser, started
+from tests.browser import Tab, started
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ROOT / "lambda" / "README.md"]
@@ -374,14 +374,14 @@ THEMES: Final = {"light": "default", "dark": "slate"}
 BROWSERS = 2  # a page is judged on one processor
 
 
-def barriers(page: Path, browser: Browser, looks: Sequence[tuple[int, str]] = LOOKS) -> list[str]:
+def barriers(page: Path, tab: Tab, looks: Sequence[tuple[int, str]] = LOOKS) -> list[str]:
     """Return what axe calls serious or critical on a page: the look, the rule, and the first element that breaks it."""
     found = []
-    with browser.opened(page.as_uri()) as tab:
-        tab.run(f"{AXE.read_text()};{STILL};0")
-        for width, scheme in looks:
-            tab.show(width=width, scheme=scheme)
-            found += [f"{width} px, {scheme}: {each}" for each in tab.run(LOOK % THEMES[scheme])]
+    tab.go(page.as_uri())
+    tab.run(f"{AXE.read_text()};{STILL};0")
+    for width, scheme in looks:
+        tab.show(width=width, scheme=scheme)
+        found += [f"{width} px, {scheme}: {each}" for each in tab.run(LOOK % THEMES[scheme])]
     return found
 
 
@@ -407,9 +407,13 @@ def look(site: Path) -> list[str]:
     left, found = iter(pages), list[str]()
 
     def look_at_the_next(_: int) -> None:
-        with tempfile.TemporaryDirectory() as profile, started(Path(profile)) as browser:
+        with (
+            tempfile.TemporaryDirectory() as profile,
+            started(Path(profile)) as browser,
+            browser.opened("about:blank") as tab,
+        ):
             for page in left:
-                for each in barriers(page, browser):
+                for each in barriers(page, tab):
                     found.append(f"{page.relative_to(site)} at {each}")
                     print(found[-1], flush=True)
 

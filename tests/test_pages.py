@@ -22,7 +22,7 @@ from click.testing import CliRunner
 import kms_patterns
 import kms_runtime
 from demo.groups import SCENARIOS
-from docs.event_reference import SCHEMAS, example
+from docs.reference import SCHEMAS, example
 from kms_patterns.access.baseline import read_baseline
 from kms_patterns.cli.main import main
 from kms_patterns.local import LocalAws
@@ -481,7 +481,8 @@ def test_page_opened_as_a_file_draws_its_diagrams_and_asks_no_other_machine(buil
     [("index", 1400, "dark"), ("patterns/envelope-cipher", 400, "light"), ("quick-start", 400, "dark")],
 )
 def test_page_has_no_serious_barrier(page: str, width: int, scheme: str, built: Path, browser: Browser) -> None:
-    assert barriers(built / "site" / f"{page}.html", browser, [(width, scheme)]) == []
+    with browser.opened("about:blank") as tab:
+        assert barriers(built / "site" / f"{page}.html", tab, [(width, scheme)]) == []
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -496,7 +497,8 @@ def test_lines_of_a_quick_start_are_on_its_page_as_they_are_pasted(role: str, bu
 
 def test_barrier_would_be_found(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text("<html lang=en><title>x</title><main><h1>x</h1><img src=x></main>")
-    found = barriers(tmp_path / "a.html", browser, [(400, "dark")])
+    with browser.opened("about:blank") as tab:
+        found = barriers(tmp_path / "a.html", tab, [(400, "dark")])
     assert found == ['400 px, dark: image-alt: <img src="x">']
 
 

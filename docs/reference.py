@@ -1,8 +1,17 @@
-"""The page of events and responses of the functions, from the JSON Schemas of their handlers."""
+"""The pages that are generated: both packages, the commands, events and responses of the functions."""
 
+import inspect
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+import click
+
+import kms_patterns
+import kms_runtime
+from kms_patterns.cli.main import main as kms_patterns_command
 
 SCHEMAS = Path(__file__).parents[1] / "lambda" / "kms_runtime" / "handlers" / "schemas"
 
@@ -67,3 +76,36 @@ def _type(member: dict[str, Any]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _reference(package: ModuleType, head: str) -> str:
+    parts = [f"# `{package.__name__}`\n\n{head}\n"]
+    for name in sorted(package.__all__):
+        home = getattr(getattr(package, name), "__module__", package.__name__)
+        parts.append(f"\n::: {home}.{name}\n")
+    return "".join(parts)
+
+
+def commands() -> str:
+    """Return the reference of the commands, from the help that they print."""
+    return "# Commands\n\n`kms-patterns` has them all; `kms-runtime` has those of the data plane.\n" + "".join(
+        f"\n## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(kms_patterns_command, "kms-patterns")
+    )
+
+
+def _helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, info_name=name.rsplit(" ", 1)[-1], parent=parent, max_content_width=100)
+    yield name, inspect.cleandoc(command.get_help(context))
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            inner = command.get_command(context, each)
+            if inner is not None and not inner.hidden:
+                yield from _helps(inner, f"{name} {each}", context)
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "reference/kms-patterns.md": lambda: _reference(kms_patterns, "Constructs and their options, from the docstrings."),
+    "reference/kms-runtime.md": lambda: _reference(kms_runtime, "What functions, hosts and outsiders use."),
+    "reference/commands.md": commands,
+    "reference/events.md": events,
+}
