@@ -499,7 +499,7 @@ class Shell:
         while not (code := re.fullmatch(r"== (\d+)\n", read := self._bash.stdout.readline())):
             assert read, f"the shell ended: {line}"
             said.append(read)
-        return int(code[1]), "".join(said).strip("\n")
+        return int(code[1]), re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", "".join(said)).strip("\n")
 
 
 def prepared(role: str, shell: Shell, aws: LocalAws) -> dict[str, str]:
@@ -550,7 +550,9 @@ def follow(role: str, folder: Path, aws: LocalAws) -> tuple[str, list[str]]:
             continue
         for own, value in words.items():
             line = line.replace(own, value)  # noqa: PLW2901
-        code, said = shell.run(line)
+        # `cdk deploy` asks in a terminal alone.
+        asking = f"script -qec {shlex.quote(line)} /dev/null <<< y"
+        code, said = shell.run(asking if "cdk deploy" in line else line)
         if bool(code) != bool(FAILING.search(line)):
             wrong.append(f"{role}: {line}: exit code {code}")
         shown = said.splitlines()
