@@ -84,6 +84,8 @@ def plain() -> Iterator[tuple[Way, int]]:
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # As the embedded AWS: the scheduler shares a busy machine between sessions.
+            start_new_session=True,
         )
         way = {"endpoint_url": f"https://127.0.0.1:{port}", "verify": False, "region_name": "us-east-1"}
         try:

@@ -1,7 +1,8 @@
 """LocalStack's tests, recorded on AWS, against the embedded AWS: ``python -m tests.conformance FOLDER [SERVICE]``.
 
-FOLDER is a checkout of LocalStack's repository; nothing is fetched. ``SUITE_PYTHON`` names an interpreter that has
-``localstack-core[runtime]``, ``localstack-snapshot``, ``pytest``, ``pytest-timeout``, ``asn1crypto`` and ``cbor2``.
+FOLDER is a checkout of LocalStack's repository; nothing is fetched. ``SUITE_PYTHON`` names a Python 3.13 that has
+``localstack-core[runtime]``, ``localstack-snapshot``, ``pytest``, ``pytest-timeout``, ``pytest-httpserver``,
+``asn1crypto``, ``aws-cdk-lib`` and ``cbor2<6``.
 Prints every difference from what AWS answered, and fails if KMS has one that is not accounted for.
 """
 

@@ -57,6 +57,23 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         _record({"test": _name(item.nodeid), "outcome": f"{report.when}: {report.outcome}", "reason": reason})
 
 
+@pytest.fixture(autouse=True)
+def _customer_keys(request: pytest.FixtureRequest, aws_client: Any) -> Iterator[None]:
+    # Recorded before April 2026, since when S3 blocks SSE-C in new buckets unless it is told.
+    def unblock(parsed: dict[str, Any], **event: Any) -> None:
+        rule = {"BlockedEncryptionTypes": {"EncryptionType": ["NONE"]}}
+        rule["ApplyServerSideEncryptionByDefault"] = {"SSEAlgorithm": "AES256"}  # type: ignore[dict-item]
+        bucket = str(parsed.get("Location", "")).strip("/")
+        aws_client.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+
+    events, wanted = aws_client.s3.meta.events, "sse_c" in request.node.name
+    if wanted:
+        events.register("after-call.s3.CreateBucket", unblock)
+    yield
+    if wanted:
+        events.unregister("after-call.s3.CreateBucket", unblock)
+
+
 @pytest.fixture(scope="session")
 def aws_session() -> Any:
     return util.base_aws_session()

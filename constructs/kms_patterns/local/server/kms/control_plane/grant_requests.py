@@ -98,8 +98,6 @@ def check_retired(request: Request) -> None:
     by_id = request.get("KeyId") and request.get("GrantId")
     if bool(request.get("GrantToken")) == bool(by_id):
         raise invalid("Specify either a GrantToken or both a KeyId and a GrantId.")
-    if by_id and not str(request["KeyId"]).startswith("arn:"):
-        raise KmsError("InvalidArnException", f"{request['KeyId']} is not the ARN of a key")
 
 
 def _ended(record: KeyRecord, request: Request) -> ResponseMembers:
