@@ -543,10 +543,10 @@ def test_action_fails_if_there_is_no_comparison(
     commit: Commit, act: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     commit(app_DOT_py="raise SystemExit('not today')", cdk_DOT_json="{}")
-    commit(app_DOT_py=app())
+    commit(app_DOT_py=app(), secrets_DOT_py="raise SystemExit('ran outside of the scrubbed environment')")
     code, said = act()
     assert code == 2
-    assert "not today" in said
+    assert ("not today" in said, "ran outside" in said) == (True, False)
     assert not (tmp_path / "summary").exists()
 
 

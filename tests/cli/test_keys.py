@@ -266,6 +266,37 @@ def under(bucket: SimpleNamespace) -> list[str]:
     return [head.get("SSEKMSKeyId", "SSE-S3") for head in heads]
 
 
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_upload_in_progress_before_or_after_s3_listed_the_objects_is_told(
+    aws: LocalAws, bucket: SimpleNamespace, run: Run, monkeypatch: pytest.MonkeyPatch, *, ends_first: bool
+) -> None:
+    begin = lambda: bucket.s3.create_multipart_upload(Bucket=bucket.name, Key="begun")["UploadId"]  # noqa: E731
+    end = lambda upload: bucket.s3.abort_multipart_upload(Bucket=bucket.name, Key="begun", UploadId=upload)  # noqa: E731
+    open_, before, followed = ([begin()] if ends_first else []), under(bucket), re_encryption._followed
+
+    def listing(*given: Any) -> Any:
+        end(open_.pop()) if ends_first else open_.append(begin())
+        return followed(*given)
+
+    monkeypatch.setattr(re_encryption, "_followed", listing)
+    unanswered = run(*words(bucket, role_of_jobs(aws, bucket)))
+    [end(upload) for upload in open_]
+    assert "1 uploads in progress end under the key they began with" in unanswered.output
+    assert "is cancelled, nothing was changed" in unanswered.output
+    assert under(bucket) == before
+
+
+def test_who_may_not_count_uploads_in_progress_leaves_no_job_behind(
+    aws: LocalAws, bucket: SimpleNamespace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actions = ["s3:CreateJob", "s3:DescribeJob", "s3:UpdateJobStatus", "iam:PassRole"]
+    for name, value in reading(aws, actions).items():
+        monkeypatch.setenv(name, value)
+    refused = run(*words(bucket, role_of_jobs(aws, bucket), "--dry-run"))
+    assert (refused.exit_code, "s3:ListBucketMultipartUploads" in refused.output) == (2, True), refused.output
+    assert "job " not in refused.output
+
+
 def test_dry_run_tells_number_and_cost_and_changes_nothing(aws: LocalAws, bucket: SimpleNamespace, run: Run) -> None:
     before = under(bucket)
     result = run(*words(bucket, role_of_jobs(aws, bucket), "--dry-run"))
@@ -273,12 +304,6 @@ def test_dry_run_tells_number_and_cost_and_changes_nothing(aws: LocalAws, bucket
     assert "is cancelled, nothing was changed" in result.output
     listed = bucket.s3.list_objects_v2(Bucket=bucket.reports)["Contents"]
     assert {it["Key"].partition("/job-")[0] for it in listed} == {"re-encryption/manifests"}
-    upload = {"Bucket": bucket.name, "Key": "begun"}
-    begun = bucket.s3.create_multipart_upload(**upload)["UploadId"]
-    unanswered = run(*words(bucket, role_of_jobs(aws, bucket)))
-    bucket.s3.abort_multipart_upload(**upload, UploadId=begun)
-    assert "1 uploads in progress end under the key they began with" in unanswered.output
-    assert "is cancelled, nothing was changed" in unanswered.output
     assert under(bucket) == before
 
 

@@ -46,7 +46,8 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
         raise click.UsageError(f"--role {given['role']} is not the ARN of a role: give the whole ARN")
     with errors_explained():
         session = reach_s3_control(boto3.Session(profile_name=given["profile"], region_name=given["region"]))
-        jobs, account = session.client("s3control"), given["role"].split(":")[4]
+        s3, jobs, account = session.client("s3"), session.client("s3control"), given["role"].split(":")[4]
+        pending = uploads(s3, bucket)
         name = jobs.create_job(**job(bucket, **given))["JobId"]
         click.echo(f"job {name}: S3 lists the objects")
         found = _followed(jobs, account, name, _WAITING | _ENDED, every)
@@ -54,7 +55,7 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
             raise click.ClickException(f"job {name} is {found['Status']}: {_reasons(found)}")
         many = found["ProgressSummary"]["TotalNumberOfTasks"]
         click.echo(f"{many:,} objects, about ${cost(many):,.2f} (https://aws.amazon.com/s3/pricing/, us-east-1)")
-        if pending := uploads(session.client("s3"), bucket):
+        if pending := max(pending, uploads(s3, bucket)):
             click.echo(f"{pending:,} uploads in progress end under the key they began with: run it again", err=True)
         agreed = yes and not dry_run
         if not (yes or dry_run):
@@ -70,7 +71,7 @@ def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **
             click.echo(f"job {name} is {found['Status']}: {_reasons(found)}", err=True)
         try:
             with written_by_others("the report"):
-                outcomes = _say(name, found, _report(session.client("s3"), found))
+                outcomes = _say(name, found, _report(s3, found))
         except (ClientError, Failed) as error:
             raise click.ClickException(f"job {name} is {found['Status']}; its report was not read: {error}") from error
     counts = found["ProgressSummary"]

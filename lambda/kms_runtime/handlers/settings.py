@@ -113,7 +113,7 @@ def seconds_variable(environment: Mapping[str, str], name: str) -> int:
     """Return the environment variable ``name``, a whole number of seconds.
 
     Raises:
-        FunctionMisconfigured: It is missing or no such number.
+        FunctionMisconfigured: It is missing or is not such a number.
     """
     value = required_variable(environment, name)
     if not (value.isascii() and value.isdecimal()):

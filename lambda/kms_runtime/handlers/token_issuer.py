@@ -120,7 +120,7 @@ def token_keys(environment: Mapping[str, str]) -> dict[str, str]:
     """Return ``TOKEN_KEYS``: a JSON object, ARN of each key to JOSE's name of its algorithm, the current key first.
 
     Raises:
-        FunctionMisconfigured: It is missing, no such object, empty, or names an algorithm that tokens may not have.
+        FunctionMisconfigured: It is missing, empty or not such an object, or names an algorithm that no token may have.
     """
     keys: dict[str, str] = json_variable(environment, "TOKEN_KEYS")
     if not isinstance(keys, dict) or not keys or not all(isinstance(name, str) for name in keys.values()):
