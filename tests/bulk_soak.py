@@ -83,13 +83,20 @@ class Tally:
     server: list[tuple[str, float, float, int]] = field(default_factory=list)
     grown: list[str] = field(default_factory=list)
     throttled: float = 0
+    stormed: float = 0
     memory: list[str] = field(default_factory=list)
 
     @property
     def defects(self) -> dict[str, list[str]]:
         """What must not be, with what was found."""
-        names = ("lost", "corrupted", "twice", "unreported", "grown")
+        names = ("lost", "corrupted", "twice", "unreported", "grown", "calm")
         return {name: found for name in names if (found := getattr(self, name))}
+
+    @property
+    def calm(self) -> list[str]:
+        """What was shorter of the throttling than asked for; a run of few objects may end before it does."""
+        short = self.stormed < self.throttled
+        return [f"the run was too short: {self.stormed:.0f} of {self.throttled:.0f} s, use more --objects"] * short
 
 
 class BulkPlant:
@@ -264,9 +271,10 @@ def storm(plant: BulkPlant, tally: Tally, faults: Sequence[dict[str, Any]]) -> I
     if not tally.throttled:
         return
     _change(plant, tally, {"kind": "throttle", "service": "kms"})
-    end = time.monotonic() + tally.throttled
-    while time.monotonic() < end:
+    began = time.monotonic()
+    while tally.stormed < tally.throttled:
         yield
+        tally.stormed = time.monotonic() - began
     _change(plant, tally, *faults)
 
 
@@ -400,7 +408,7 @@ def lines(tally: Tally) -> Iterator[str]:
     yield f"objects            {tally.objects} ({tally.overwritten} overwritten during the run)"
     yield f"faults injected    {tally.injected.total()} {dict(tally.injected)}"
     yield f"functions killed   {tally.killed}"
-    yield f"KMS throttled      every request for {tally.throttled:.0f} s"
+    yield f"KMS throttled      every request for {tally.stormed:.0f} s, {tally.throttled:.0f} asked"
     yield from (f"run                {text}" for text in tally.runs)
     peaks = tally.function_peaks or [0.0]
     half = len(peaks) // 2 or 1
@@ -408,7 +416,7 @@ def lines(tally: Tally) -> Iterator[str]:
         yield f"server             {what}: {resident - held:.0f} MiB beside {held:.0f} of {many} versions"
     yield from (f"server memory      {text}" for text in tally.memory)
     yield f"function peak, MiB {max(peaks[:half]):.0f} in the first half, {max(peaks[half:] or peaks):.0f} later"
-    for name in ("lost", "corrupted", "twice", "unreported", "grown"):
+    for name in ("lost", "corrupted", "twice", "unreported", "grown", "calm"):
         found = getattr(tally, name)
         yield f"{name:18} {len(found)} {found[:5] or ''}"
     yield f"verdict            {'FAILED' if tally.defects else 'passed'}"

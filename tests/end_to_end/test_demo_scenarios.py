@@ -113,6 +113,20 @@ def test_bulk_run_writes_each_destination_once_while_sources_are_overwritten(sta
     assert (set(tally.injected), tally.overwritten > 0) == ({"throttle", "lost answer"}, True)
 
 
+def test_soak_fails_if_kms_throttled_for_less_time_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    tally, clock = bulk_soak.Tally(throttled=180), iter([0.0, 100.0, 181.0])
+    monkeypatch.setattr(bulk_soak, "_change", lambda *_: None)
+    monkeypatch.setattr(bulk_soak.time, "monotonic", lambda: next(clock))
+    weather, short = bulk_soak.storm(None, tally, []), "the run was too short: {} of 180 s, use more --objects"  # type: ignore[arg-type]
+    assert tally.defects == {"calm": [short.format(0)]}
+    next(weather)
+    next(weather)
+    assert tally.defects == {"calm": [short.format(100)]}
+    assert "FAILED" in [*bulk_soak.lines(tally)][-1]
+    next(weather, None)
+    assert (tally.defects, "for 181 s, 180 asked" in "".join(bulk_soak.lines(tally))) == ({}, True)
+
+
 def test_run_beyond_its_tolerated_failures_is_reported_and_redriven(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

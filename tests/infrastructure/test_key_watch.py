@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -405,61 +405,77 @@ def test_dashboard_is_valid_and_shows_calls_refusals_and_cost(watched: Watched) 
     assert cost["properties"]["query"].endswith("| stats count(*) as calls, calls * 0.000003 as dollars by bin(1h)")
 
 
-def stated(watched: Watched) -> list[tuple[str, str, str, list[str]]]:
-    """Every permission that the deployed watch gives: to which service, which actions, on what, and of what alone."""
+def whole(item: Mapping[str, Any]) -> str:
+    """A statement as text without its Sid, so that statements compare whole; the order in lists means nothing."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: plain(inner) for name, inner in value.items()}
+        return sorted([value] if isinstance(value, str) else value)
+
+    return json.dumps({name: plain(value) for name, value in item.items() if name != "Sid"}, sort_keys=True)
+
+
+def stated(watched: Watched) -> list[str]:
+    """Every statement of the deployed topic and log group, and those of the topic's key but what every key has."""
     sns, logs, kms = (watched.aws.client(name) for name in ("sns", "logs", "kms"))
     topic, key = watched.outputs["Topic"], watched.outputs["NoticesKey"]
-    texts = [sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]]
-    texts += [it["policyDocument"] for it in logs.describe_resource_policies()["resourcePolicies"]]
-    texts.append(kms.get_key_policy(KeyId=key)["Policy"])
-    found = []
-    for item in (it for text in texts for it in json.loads(text)["Statement"]):
-        services = item["Principal"].get("Service") if isinstance(item["Principal"], dict) else None
-        for service in [services] if isinstance(services, str) else services or []:
-            actions = [item["Action"]] if isinstance(item["Action"], str) else item["Action"]
-            condition = [it for demands in item.get("Condition", {}).values() for it in demands.values()]
-            only = {*_each(condition)}
-            found += [(service, action, item["Resource"], only) for action in actions]
-    return _sorted(found)
+    found = json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])["Statement"]
+    for policy in logs.describe_resource_policies()["resourcePolicies"]:
+        found += json.loads(policy["policyDocument"])["Statement"]
+    of_key = json.loads(kms.get_key_policy(KeyId=key)["Policy"])["Statement"]
+    assert [it["Sid"] for it in of_key[: len(EVERY_KEY)]] == EVERY_KEY
+    return sorted(map(whole, [*found, *of_key[len(EVERY_KEY) :]]))
+
+
+EVERY_KEY = ["AccountAdministration", "DenyCreateGrantExceptForAwsServices", "DenyPolicyLockoutSafetyBypass"]
+
+
+def allowed(service: str | list[str], actions: str | list[str], resource: str, **condition: Any) -> dict[str, Any]:
+    names = service if isinstance(service, list) else [service]
+    found = {"Principal": {"Service": [f"{it}.amazonaws.com" for it in names]}, "Resource": resource}
+    return {"Effect": "Allow", "Action": actions, **found, **({"Condition": condition} if condition else {})}
 
 
 def test_deployed_watch_gives_exactly_these_permissions(watched: Watched) -> None:
     events, sns = watched.aws.client("events"), watched.aws.client("sns")
     rules = {rule["Name"]: rule["Arn"] for rule in events.list_rules(NamePrefix="KeyWatchTest")["Rules"]}
     targets = {arn: events.list_targets_by_rule(Rule=name)["Targets"][0]["Arn"] for name, arn in rules.items()}
-    topic, calls, account = watched.outputs["Topic"], watched.outputs["Calls"], watched.aws.account
+    topic, calls = watched.outputs["Topic"], watched.outputs["Calls"]
+    account, region = watched.aws.account, watched.aws.region
     alarms = watched.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="KeyWatchTest")["MetricAlarms"]
     publishing = {arn for arn, target in targets.items() if target == topic}
-    group = f"arn:aws:logs:{watched.aws.region}:{account}:log-group:{calls}:*"
-    topics, context = f"arn:aws:sns:{watched.aws.region}:{account}:*", ("kms:Decrypt", "kms:GenerateDataKey")
+    group, source = f"arn:aws:logs:{region}:{account}:log-group:{calls}:*", "aws:SourceArn"
+    context, of_topics = "kms:EncryptionContext:aws:{}:{}", f"arn:aws:sns:{region}:{account}:*"
+    uses = ["Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"]
+    insecure = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": topic}
     wanted = [
-        ("events.amazonaws.com", "sns:Publish", topic, publishing),
-        ("cloudwatch.amazonaws.com", "sns:Publish", topic, {it["AlarmArn"] for it in alarms}),
-        ("events.amazonaws.com", "logs:CreateLogStream", group, set()),
-        ("events.amazonaws.com", "logs:PutLogEvents", group, {*targets} - publishing),
-        *((f"{who}.amazonaws.com", action, "*", {topics}) for who in ("cloudwatch", "events") for action in context),
-    ]
-    named = f"arn:aws:logs:{watched.aws.region}:{account}:log-group:*"
-    uses = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo")
-    wanted += [(f"logs.{watched.aws.region}.amazonaws.com", f"kms:{use}", "*", {named}) for use in uses]
-    assert stated(watched) == _sorted(wanted)
+        {**insecure, "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+        allowed("events", "sns:Publish", topic, ArnEquals={source: publishing}),
+        allowed("cloudwatch", "sns:Publish", topic, ArnEquals={source: {it["AlarmArn"] for it in alarms}}),
+        allowed("events", "logs:CreateLogStream", group),
+        allowed("events", "logs:PutLogEvents", group, ArnEquals={source: {*targets} - publishing}),
+        allowed(
+            ["cloudwatch", "events"], ["kms:Decrypt", "kms:GenerateDataKey"], "*",
+            ArnLike={context.format("sns", "topicArn"): of_topics},
+        ),
+        allowed(
+            f"logs.{region}", [f"kms:{use}" for use in uses], "*",
+            ArnLike={context.format("logs", "arn"): f"arn:aws:logs:{region}:{account}:log-group:*"},
+        ),
+    ]  # fmt: skip
+    assert stated(watched) == sorted(map(whole, wanted))
     before = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
-    wider = {
-        "Effect": "Allow",
-        "Principal": {"Service": "s3.amazonaws.com"},
-        "Action": "sns:Publish",
-        "Resource": topic,
-    }
-    changed = {**json.loads(before), "Statement": [*json.loads(before)["Statement"], wider]}
-    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(changed))
-    assert stated(watched) != _sorted(wanted)
+    first, publish, *others = json.loads(before)["Statement"]
+    arns = publish["Condition"]["ArnEquals"]
+    for other in (
+        {"Condition": {"ArnNotEquals": arns}},
+        {"Condition": {"ArnEquals": {"aws:PrincipalArn": arns["aws:SourceArn"]}}},
+        {"Effect": "Deny"}, {"Principal": "*"}, {"Principal": {"AWS": f"arn:aws:iam::{account}:root"}},
+    ):  # fmt: skip
+        more = {**publish, **other}
+        for statements in ([first, more, *others], [first, publish, *others, {**more, "Sid": "More"}]):
+            changed = json.dumps({"Version": "2012-10-17", "Statement": statements})
+            sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=changed)
+            assert stated(watched) != sorted(map(whole, wanted)), other
     sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=before)
-
-
-def _each(values: Any) -> Iterator[str]:
-    for value in values:
-        yield from [value] if isinstance(value, str) else value
-
-
-def _sorted(permissions: Iterable[tuple[str, str, str, set[str]]]) -> list[tuple[str, str, str, list[str]]]:
-    return sorted((service, action, resource, sorted(only)) for service, action, resource, only in permissions)

@@ -421,7 +421,7 @@ class Pairs:
     Attributes:
         left: The ordered pairs that were not sent yet.
         sent: How many were.
-        without_upload: After how many of them the uploader could not upload any more.
+        without_upload: How many were sent where the last look was without an upload, as that was refused.
         deployments: How many deployments that took.
         read: By pair, how content was read; a pair that reads was sent in a deployment of its own.
         unexplained: Sequences after which content was read, and no pair with the last of which reads it alone.
@@ -491,8 +491,8 @@ def _sequence(aws: LocalAws, order: Sequence[int], found: Pairs) -> None:
         for index in order:
             _send(place, planned[index])
             pairs = {(earlier, index) for earlier in sent} & found.left
-            # What is refused changes nothing; should it, the end shows it.
-            looks = index == order[-1] or (pairs and planned[index].outcome == "accepted")
+            # What is refused changes nothing; should it, the end shows it. The first look tells whether uploads go on.
+            looks = not sent or index == order[-1] or (pairs and planned[index].outcome == "accepted")
             read = [*planned[index].read, *(place.readable() if looks else [])]
             if read:
                 break
@@ -546,6 +546,7 @@ def main() -> None:
         pairs = run_pairs(aws, tried, partial(print, flush=True), given.part) if given.pairs else None
     if pairs is not None:
         print(f"pairs: {pairs.sent} in {pairs.deployments} deployments, {len(pairs.left)} not sent")
+        print(f"{pairs.without_upload} of them where an upload was refused at the last look")
         for names, how in sorted(pairs.read.items()):
             print("content read:", " > ".join(names), how, "-- NOT IN THE TABLE")
         for sequence in pairs.unexplained:

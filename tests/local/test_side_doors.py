@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -570,3 +570,17 @@ def test_a_role_is_seen_behind_whatever_a_body_may_start_with(text: str, start: 
     for encoding in ("utf-8", "utf-16-le", "utf-16", "utf-32"):
         served = Served("POST", "/", {}, (start + text).encode(encoding), {})
         assert ("RoleArn", "arn") in set(served.members()), encoding
+
+
+@pytest.mark.parametrize("uploads", [True, False])
+def test_pairs_are_without_an_upload_only_where_one_was_refused(
+    monkeypatch: pytest.MonkeyPatch, *, uploads: bool
+) -> None:
+    place = SimpleNamespace(uploaded=False, readable=lambda: setattr(place, "uploaded", uploads) or [])
+    monkeypatch.setattr(every_action, "_send", lambda *_: None)
+    planned = [SimpleNamespace(read=[], outcome="refused") for _ in range(5)]
+    deployed = lambda *_: nullcontext((place, planned))  # noqa: E731
+    monkeypatch.setattr(every_action.Pairs, "deployed", deployed)
+    found = every_action.Pairs(left={(0, index) for index in range(1, 5)})
+    every_action._sequence(None, range(5), found)  # type: ignore[arg-type]
+    assert (found.sent, found.without_upload) == (4, 0 if uploads else 4)
