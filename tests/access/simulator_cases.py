@@ -17,8 +17,8 @@ from typing import Any
 from kms_patterns.access.evaluate.evaluation import Finding, evaluate
 from kms_patterns.access.evaluate.simulator import Simulator, simulator
 from kms_patterns.access.read.assembly import Stack
+from kms_patterns.access.read.identifiers import may_be_equal
 from kms_patterns.access.read.reader import model_of
-from kms_patterns.access.unknowns.symbols import may_be_equal
 from tests.access.unknown_policies import may_hold
 
 _KINDS = {

@@ -1,6 +1,7 @@
 """What a template hides: conditions, names that AWS chooses, stacks that are elsewhere, changes beside policies."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from kms_patterns.access.read.template import Template
 from kms_patterns.access.report.difference_text import difference_as_text
 from kms_patterns.access.report.wording import in_words
 from kms_patterns.access.sources import Sources
-from tests.access import test_questions as asked
 from tests.access.test_inputs import ANYONE, PUT, ROOT, key, resource
 
 
@@ -422,6 +422,11 @@ TAGGED = {
 }
 
 
+def logged(who: Any) -> dict[str, Any]:
+    said = ['{"Statement": [{"Effect": "Allow", "Action": "logs:*", "Principal": {"AWS": "', who, '"}}]}']
+    return resource("AWS::Logs::ResourcePolicy", PolicyDocument={"Fn::Join": ["", said]})
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -464,6 +469,11 @@ TAGGED = {
             resource("AWS::IAM::UserToGroupAddition", GroupName="a", Users=["u"]),
             resource("AWS::IAM::UserToGroupAddition", GroupName="b", Users=["u"]),
         ),
+        (resource("AWS::CodeBuild::Project"), resource("AWS::CodeBuild::Project", ServiceRole=REF_R)),
+        (resource("AWS::ApiGatewayV2::Integration"), resource("AWS::ApiGatewayV2::Integration", CredentialsArn=REF_R)),
+        (resource("AWS::ApiGatewayV2::Route", AuthorizationType="JWT"), resource("AWS::ApiGatewayV2::Route")),
+        (resource("AWS::IAM::OIDCProvider"), resource("AWS::IAM::OIDCProvider", ClientIdList=["a"])),
+        (logged({"Ref": "AWS::AccountId"}), logged("999999999999")),
         ({**of_role(USE), "Condition": "C"}, {**of_role(USE), "Condition": "C", "Not": True}),
         (
             of_role({**PUT, "Resource": "a/${aws:username}"}, version="2008-10-17"),
@@ -489,28 +499,6 @@ def test_what_stays_on_aws_is_said_where_access_is_lost(write: Callable[..., Pat
     assert "S/X stays when it leaves its stack" in difference_as_text(found)
 
 
-@pytest.mark.parametrize(
-    ("places", "paired"),
-    [
-        (("aws://111111111111/eu-west-1", "aws://222222222222/eu-west-1"), {}),
-        (("aws://111111111111/eu-west-1", "aws://111111111111/us-east-1"), {}),
-        (("aws://111111111111/eu-west-2", "aws://111111111111/eu-west-2"), {"Dev": "Prod"}),
-    ],
-)
-def test_stacks_of_two_accounts_or_regions_are_not_one(places: Any, paired: Any, write: Callable[..., Path]) -> None:
-    def side(folder: str, name: str, environment: str) -> str:
-        write({"Resources": ROLES}, f"{folder}/S.json")
-        of = {name: environment, "X": "aws://111111111111/eu-west-1"}
-        artifacts = {
-            stack: {"type": "aws:cloudformation:stack", "environment": where, "properties": {"templateFile": "S.json"}}
-            for stack, where in of.items()
-        }
-        return str(write({"version": "38.0.0", "artifacts": artifacts}, f"{folder}/manifest.json").parent)
-
-    old, new = side("old", "Dev", places[0]), side("new", "Prod", places[1])
-    assert Sources(ROOT).pair(old, new)[1].paired == paired
-
-
 def test_alias_of_one_name_in_two_accounts_is_printed_by_its_name() -> None:
     template = {"Resources": {"A": resource("AWS::KMS::Alias", AliasName="alias/x")}}
     accounts = ("111111111111", "222222222222")
@@ -524,63 +512,86 @@ def test_names_of_keys_are_looked_up_and_not_part_of_one_pattern() -> None:
     assert few("key/S.K1, S.K1.x.S.K0, a.S.K1, S.K12, S.K1.") == "key/<S/K1>, <S/K1>.x.<S/K0>, a.<S/K1>, S.K12, <S/K1>."
 
 
+LIMIT, SECRET = {"PermissionsBoundary": "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"}, "arn:aws:iam::aws:policy/x"
+GRANTED = {"KeyId": {"Ref": "K"}, "GranteePrincipal": {"Fn::GetAtt": ["R", "Arn"]}, "Operations": ["Decrypt"]}
+KEY_OF_TEAM = resource("AWS::KMS::Key", KeyPolicy=TAGGED_ONLY)
+UUID = "arn:aws:kms:eu-west-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+OF_PROD = key(USE | {"Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/prod-r"}}})
+
+
+def attached(**to: Any) -> dict[str, Any]:
+    return resource("AWS::IAM::Policy", PolicyName="q", PolicyDocument={"Statement": [USE]}, **to)
+
+
+def called(action: str, **parameters: Any) -> dict[str, Any]:
+    return resource("Custom::AWS", Create=json.dumps({"service": "x", "action": action, "parameters": parameters}))
+
+
+def tagging(action: str) -> dict[str, Any]:
+    return of_role(AssumeRolePolicyDocument={"Statement": [{**ASSUMED, "Action": ["sts:AssumeRole", action]}]})
+
+
 @pytest.mark.parametrize(
-    ("rule", "action", "resource"),
-    [("WildcardOnKey", "kms:decrypt", "*"), ("WildcardOnKey", "KMS:D*", "*"), ("VoidGrant", "KMS:Encrypt", None)],
+    ("resources", "who"),
+    [
+        ({"R": of_role(RoleName="Reader"), "P": attached(Roles=["READER"])}, "S/R"),
+        ({"P": attached(Users=["u"], Groups=["devs"])}, "any in group devs"),
+        ({"K": KEY_OF_TEAM, "R": tagging("sts:Tag*")}, "S/R"),
+        ({"K": KEY_OF_TEAM, "R": of_role(RoleName="r"), "C": called("tagRole", RoleName="r")}, "S/R"),
+        ({"R": of_role(USE, USE | {"Effect": "Deny"}), "C": called("deleteRolePolicy", RoleName="x")}, "S/R"),
+        ({"R": of_role(USE, **LIMIT), "C": called("putRolePermissionsBoundary", RoleName="x")}, "S/R"),
+        ({"P": told("AWS", "SSO", "PermissionSet"), "C": called("putInlinePolicyToPermissionSet")}, "any with .* S/P"),
+        ({"R": of_role(), "C": resource("Custom::X", ServiceToken=UNKNOWN, RoleName=REF_R)}, "S/R"),
+        ({"R": of_role(**LIMIT), "G": resource("Custom::KmsGrant", Grant=GRANTED)}, "S/R"),
+        ({"R": of_role(USE | {"Resource": UUID})}, "S/R"),
+        ({"R": of_role(USE | {"Resource": "arn:aws-us-gov:kms:us-gov-west-1:*:key/*"})}, "S/R"),
+        ({"R": of_role(USE | {"Resource": "arn:aws:kms:*:*:key/${aws:PrincipalTag/a}"}, Tags=TEAM)}, "S/R"),
+        ({"K": OF_PROD, "R": of_role(RoleName={"Fn::Sub": "${AWS::StackName}-r"})}, "S/R"),
+    ],
 )
-def test_case_of_an_action_hides_no_finding(
-    rule: str, action: str, resource: str | None, template: Callable[..., Path]
+def test_who_may_by_what_stands_beside_policies_is_listed(
+    resources: Any, who: str, write: Callable[..., Path], running: Simulator
 ) -> None:
-    allow = asked.READ | {"Action": action} | ({"Resource": resource} if resource else {})
-    path = template(
-        Key=asked.key(asked.statement(asked.ROOT_ARN, "kms:DescribeKey", "kms:Decrypt")), Reader=asked.role(allow)
-    )
-    result = asked.access("report", path, "--fail-on", rule)
-    assert (result.exit_code, f"{rule}: one/Reader" in result.stderr) == (1, True)
+    found = build_with(read_model(write({"Resources": {"K": KEY_OF_IAM, **resources}})), running)
+    assert [it for it in found.entries if re.fullmatch(who, it.principal) and it.action == "kms:Decrypt"]
 
 
-def test_who_may_read_a_version_reads_content(template: Callable[..., Path]) -> None:
-    get = {"Effect": "Allow", "Action": "s3:GetObjectVersion", "Resource": "*"}
-    path = template(
-        Docs={"Type": "AWS::S3::Bucket"}, Old=asked.role(get), Both=asked.role(get, get | {"Action": "s3:GetObject"})
-    )
-    said = asked.access("readers", "Docs", path).output
-    assert "role one/Old by version (s3:GetObjectVersion): always\n" in said
-    assert "role one/Both: always\n" in said
-    assert "role one/Both by version" not in said
+def may(*actions: str, **more: Any) -> dict[str, Any]:
+    return {**USE, "Action": list(actions), **more}
 
 
-def test_refusal_under_many_denies_is_explained_at_once(template: Callable[..., Path]) -> None:
-    deny = {"PolicyDocument": {"Statement": [asked.READ | {"Effect": "Deny", "Resource": "*"}]}}
-    policies = [deny | {"PolicyName": f"p{number}"} for number in range(24)]
-    path = template(
-        Key=asked.key(asked.statement(asked.ROOT_ARN, "kms:*")), Reader=asked.role(asked.READ, Policies=policies)
-    )
-    code, said = asked.explained(path)
-    assert (code, said.count("no Deny in")) == (1, 2 * 24)  # two ways, each without all of them
+PASSED = {"StringEquals": {"iam:PassedToService": "states.eu-west-1.amazonaws.com"}}
+REGIONAL = {"Statement": [{**ASSUMED, "Principal": {"Service": "states.eu-west-1.amazonaws.com"}}]}
+CDK = may("sts:AssumeRole", Resource="arn:aws:iam::111111111111:role/cdk-*")
+CODE = may("lambda:UpdateFunctionCode")
+STATES = of_role(may("iam:PassRole", Condition=PASSED), may("states:CreateStateMachine"))
+FUNCTION = resource("AWS::Lambda::Function", Role={"Fn::If": ["C", SECRET, {"Fn::GetAtt": ["R", "Arn"]}]})
+PREFIX = resource("AWS::S3::AccessGrantsLocation", LocationScope="s3://", IAMRoleArn={"Fn::GetAtt": ["R", "Arn"]})
+OF_U = resource(
+    "AWS::S3::AccessGrant", Grantee={"GranteeType": "IAM", "GranteeIdentifier": {"Fn::GetAtt": ["U", "Arn"]}}
+)
 
 
-def test_objects_that_are_all_cut_out_are_a_finding(template: Callable[..., Path]) -> None:
-    get = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::docs/part/*"}
-    deny = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::docs/*"}
-    docs = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "docs"}}
-    code, said = asked.explained(
-        template(Docs=docs, Reader=asked.role(get, deny)), action="s3:GetObject", resource="Docs"
-    )
-    assert (code, "cannot s3:GetObject" in said) == (1, True)
-
-
-@pytest.mark.parametrize("member", ["BucketEncryption", "ServerSideEncryptionConfiguration", "rule", "SSEAlgorithm"])
-def test_default_encryption_that_is_not_known_is_not_said_to_be_none(
-    member: str, template: Callable[..., Path]
+@pytest.mark.parametrize(
+    ("resources", "method"),
+    [
+        ({"U": of_role(CODE), "F": FUNCTION}, "UpdateFunctionCode of S/F"),
+        ({"U": of_role(CODE), "R": of_role(USE, AssumeRolePolicyDocument=SESSIONS)}, "lambda:UpdateFunctionCode"),
+        ({"U": of_role(CDK)}, "not in this assembly"),
+        ({"U": of_role(may("iam:PassRole", "kafkaconnect:CreateConnector"))}, "kafkaconnect:CreateConnector"),
+        ({"K": OF_PROD, "U": of_role(may("iam:UpdateAssumeRolePolicy"))}, "iam:UpdateAssume"),
+        ({"R": of_role(USE, AssumeRolePolicyDocument=REGIONAL), "U": STATES}, "states:CreateStateMachine$"),
+        ({"U": of_role(may("kms:Decrypt", "iam:DeleteRolePolicy"), USE | {"Effect": "Deny"})}, "iam:DeleteRolePolicy"),
+        ({"U": of_role(TAGGED, may("kms:TagResource"))}, "kms:TagResource"),
+        ({"U": of_role(), "L": PREFIX, "G": OF_U}, "sts:AssumeRole"),
+    ],
+)
+def test_path_that_no_policy_names_is_listed(
+    resources: Any, method: str, write: Callable[..., Path], running: Simulator
 ) -> None:
-    unknown = {"Ref": "Wish"}
-    default: Any = {"SSEAlgorithm": unknown}
-    rules: Any = [unknown if member == "rule" else {"ServerSideEncryptionByDefault": default}]
-    whole: Any = {"ServerSideEncryptionConfiguration": unknown if member.startswith("Server") else rules}
-    properties = {"BucketEncryption": unknown if member == "BucketEncryption" else whole}
-    path = template(Docs={"Type": "AWS::S3::Bucket", "Properties": properties})
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"Parameters": {"Wish": {"Type": "String"}}}))
-    assert (
-        "not under a KMS key" not in asked.access("report", path).output + asked.access("readers", "Docs", path).output
+    sections = {"Parameters": {"P": TEXT}, "Conditions": {"C": YES}}
+    found = build_with(
+        read_model(write({**sections, "Resources": {"K": KEY_OF_IAM, "R": of_role(USE), **resources}})), running
     )
+    names = [name for it in found.escalations if it.principal == "S/U" for step in it.path for name in step.methods]
+    assert [name for name in names if re.search(method, name)]

@@ -558,3 +558,41 @@ def test_provider_whose_account_may_be_that_of_the_stack_may_assume(
     matrix = build({"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}})
     (found,) = (in_words(item.condition) for item in matrix.entries if item.action == action)
     assert found.split(" or ")[0] == expected
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        {"Fn::GetAtt": ["X", "/k"]},
+        {"Fn::ImportValue": "k"},
+        {"Fn::GetStackOutput": {"StackName": "D", "OutputName": "O"}},
+    ],
+)
+def test_stages_of_one_app_in_two_accounts_meet_their_own(read: Any, tmp_path: Path, running: Simulator) -> None:
+    arn = {"Fn::GetAtt": ["K", "Arn"]}
+    policies = [{"PolicyName": "p", "PolicyDocument": {"Statement": [DECRYPT | {"Resource": read}]}}]
+    writer = {"Type": "Custom::CrossRegionExportWriter", "Properties": {"WriterProps": {"exports": {"/k": arn}}}}
+    data = {"K": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Statement": [OWNER]}}}, "W": writer}
+    user = {"Type": "AWS::IAM::Role", "Properties": {"Policies": policies}}
+    app = {"Resources": {"X": {"Type": "Custom::CrossRegionExportReader"}, "R": user}}
+    exporting = {"Resources": data, "Outputs": {"O": {"Value": arn, "Export": {"Name": "k"}}}}
+
+    def write(folder: str, artifacts: Mapping[str, Any], **templates: Any) -> None:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name, found in {**templates, "manifest": {"artifacts": artifacts}}.items():
+            (tmp_path / folder / f"{name}.json").write_text(json.dumps(found))
+
+    def stack(stage: str, name: str, account: str) -> dict[str, Any]:
+        kind = {"type": "aws:cloudformation:stack", "environment": f"aws://{account}/eu-west-1"}
+        return kind | {
+            "displayName": f"{stage}/{name}",
+            "properties": {"templateFile": f"{name}.json", "stackName": name},
+        }
+
+    stages = {"One": "111111111111", "Two": "222222222222"}
+    for stage, account in stages.items():
+        write(stage, {name: stack(stage, name, account) for name in "DA"}, D=exporting, A=app)
+    write(".", {name: {"type": "cdk:cloud-assembly", "properties": {"directoryName": name}} for name in stages})
+    entries = build_with(read_model(tmp_path), running).entries
+    cells = {(it.principal, it.resource) for it in entries if it.action == "kms:Decrypt"}
+    assert {(f"{name}/A/R", f"{name}/D/K") for name in stages} <= cells

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from kms_patterns.access.access_matrix import AccessMatrix
-from kms_patterns.access.evaluate.building import build_with, other_statements
+from kms_patterns.access.escalation.allowed_methods import concerns
+from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.simulator import Simulator
-from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ALONE, Model
 from kms_patterns.access.project import checked_out
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, load_assembly
+from kms_patterns.access.read.not_read import other_statements
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.report.wording import in_words
+from kms_patterns.access.sources import Sources
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.templates.template_text import NotATemplate, template_of
 from kms_patterns.toolchain import SIMULATOR, find_simulator
@@ -487,8 +489,8 @@ def test_statement_about_another_service_is_part_of_a_comparison(
     path = tmp_path / "S.json"
     conditions = {"Strict": {"Fn::Equals": [{"Ref": "AWS::Region"}, "x"]}}
     path.write_text(json.dumps({"Conditions": conditions, "Resources": {"Added": added}}))
-    nothing = Matrix([], [], [], {}, [], [], [])
-    found = [(where, json.dumps(it)) for where, _, it in other_statements(Template(load_assembly(path)), nothing)]
+    template = Template(load_assembly(path))
+    found = [(where, json.dumps(it)) for where, _, it in other_statements(template, [], concerns)]
     assert [said in text for where, text in found if where == f"S/{place}"] == [True]
 
 
@@ -566,3 +568,25 @@ def test_error_quotes_nothing_of_a_file_that_is_not_a_template(write: Callable[.
             template_of(write(text))
         assert "hidden" not in str(refused.value)
         assert "line " in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("places", "paired"),
+    [
+        (("aws://111111111111/eu-west-1", "aws://222222222222/eu-west-1"), {}),
+        (("aws://111111111111/eu-west-1", "aws://111111111111/us-east-1"), {}),
+        (("aws://111111111111/eu-west-2", "aws://111111111111/eu-west-2"), {"Dev": "Prod"}),
+    ],
+)
+def test_stacks_of_two_accounts_or_regions_are_not_one(places: Any, paired: Any, write: Callable[..., Path]) -> None:
+    def side(folder: str, name: str, environment: str) -> str:
+        write({"Resources": {"K": key(), "R": resource("AWS::IAM::Role")}}, f"{folder}/S.json")
+        of = {name: environment, "X": "aws://111111111111/eu-west-1"}
+        artifacts = {
+            stack: {"type": "aws:cloudformation:stack", "environment": where, "properties": {"templateFile": "S.json"}}
+            for stack, where in of.items()
+        }
+        return str(write({"version": "38.0.0", "artifacts": artifacts}, f"{folder}/manifest.json").parent)
+
+    old, new = side("old", "Dev", places[0]), side("new", "Prod", places[1])
+    assert Sources(ROOT).pair(old, new)[1].paired == paired

@@ -20,6 +20,7 @@ from kms_patterns.access.model import Model, Principal, PrincipalKind, Resource,
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.local import LocalAws
+from tests.access import test_questions as asked
 from tests.access.minimality.trial import (
     NOTHING_CHANGES,
     PAGE,
@@ -326,3 +327,65 @@ def test_there_are_enough_mutants() -> None:
     assert len(MUTANTS) >= 60
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
     assert {mutant.stack for mutant in MUTANTS} >= {S3, SECRETS}
+
+
+@pytest.mark.parametrize(
+    ("rule", "action", "resource"),
+    [("WildcardOnKey", "kms:decrypt", "*"), ("WildcardOnKey", "KMS:D*", "*"), ("VoidGrant", "KMS:Encrypt", None)],
+)
+def test_case_of_an_action_hides_no_finding(
+    rule: str, action: str, resource: str | None, template: Callable[..., Path]
+) -> None:
+    allow = asked.READ | {"Action": action} | ({"Resource": resource} if resource else {})
+    path = template(
+        Key=asked.key(asked.statement(asked.ROOT_ARN, "kms:DescribeKey", "kms:Decrypt")), Reader=asked.role(allow)
+    )
+    result = asked.access("report", path, "--fail-on", rule)
+    assert (result.exit_code, f"{rule}: one/Reader" in result.stderr) == (1, True)
+
+
+def test_who_may_read_a_version_reads_content(template: Callable[..., Path]) -> None:
+    get = {"Effect": "Allow", "Action": "s3:GetObjectVersion", "Resource": "*"}
+    path = template(
+        Docs={"Type": "AWS::S3::Bucket"}, Old=asked.role(get), Both=asked.role(get, get | {"Action": "s3:GetObject"})
+    )
+    said = asked.access("readers", "Docs", path).output
+    assert "role one/Old by version (s3:GetObjectVersion): always\n" in said
+    assert "role one/Both: always\n" in said
+    assert "role one/Both by version" not in said
+
+
+def test_refusal_under_many_denies_is_explained_at_once(template: Callable[..., Path]) -> None:
+    deny = {"PolicyDocument": {"Statement": [asked.READ | {"Effect": "Deny", "Resource": "*"}]}}
+    policies = [deny | {"PolicyName": f"p{number}"} for number in range(24)]
+    path = template(
+        Key=asked.key(asked.statement(asked.ROOT_ARN, "kms:*")), Reader=asked.role(asked.READ, Policies=policies)
+    )
+    code, said = asked.explained(path)
+    assert (code, said.count("no Deny in")) == (1, 2 * 24)  # two ways, each without all of them
+
+
+def test_objects_that_are_all_cut_out_are_a_finding(template: Callable[..., Path]) -> None:
+    get = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::docs/part/*"}
+    deny = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::docs/*"}
+    docs = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "docs"}}
+    code, said = asked.explained(
+        template(Docs=docs, Reader=asked.role(get, deny)), action="s3:GetObject", resource="Docs"
+    )
+    assert (code, "cannot s3:GetObject" in said) == (1, True)
+
+
+@pytest.mark.parametrize("member", ["BucketEncryption", "ServerSideEncryptionConfiguration", "rule", "SSEAlgorithm"])
+def test_default_encryption_that_is_not_known_is_not_said_to_be_none(
+    member: str, template: Callable[..., Path]
+) -> None:
+    unknown = {"Ref": "Wish"}
+    default: Any = {"SSEAlgorithm": unknown}
+    rules: Any = [unknown if member == "rule" else {"ServerSideEncryptionByDefault": default}]
+    whole: Any = {"ServerSideEncryptionConfiguration": unknown if member.startswith("Server") else rules}
+    properties = {"BucketEncryption": unknown if member == "BucketEncryption" else whole}
+    path = template(Docs={"Type": "AWS::S3::Bucket", "Properties": properties})
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"Parameters": {"Wish": {"Type": "String"}}}))
+    assert (
+        "not under a KMS key" not in asked.access("report", path).output + asked.access("readers", "Docs", path).output
+    )

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kms_patterns.access.baseline import Entry, NotABaseline, judge, judgement_as_text, read_baseline
-from kms_patterns.access.escalation.escalation_methods import ON_FUNCTIONS, ON_KEYS, ON_PRINCIPALS, TO_ADMINISTRATOR
+from kms_patterns.access.escalation.allowed_methods import ALL_METHODS, best_known
+from kms_patterns.access.escalation.escalation_methods import ON_KEYS, takers, taking
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.comparison import Difference, compare
 from kms_patterns.access.evaluate.evaluation import evaluate
@@ -343,14 +344,11 @@ def test_published_method_is_listed(named: str, paths: Callable[..., list[str]])
 
 @pytest.mark.parametrize("service", ["ec2", "glue", "ecs-tasks", "pipes", "cloudformation", "codebuild", "states"])
 def test_role_is_passed_to_the_service_that_it_trusts_only(service: str, paths: Callable[..., list[str]]) -> None:
-    methods = [item for item in ON_PRINCIPALS if item.service == f"{service}.amazonaws.com" and item.on_target]
-    methods = [item for item in methods if [*item.besides] not in [[*other.besides] for other in TO_ADMINISTRATOR]]
-    statement = allow("iam:PassRole", *methods[0].besides)
-    assert paths(statement, reader=trusting(service)) != []
-    assert paths(statement, reader=trusting("logs")) == []
+    action = best_known(name for name in taking() if name.partition(":")[0] in takers(f"{service}.amazonaws.com"))
+    passing = allow("iam:PassRole", Resource=READER["AWS"])
+    assert [bool(paths(passing, allow(action), reader=trusting(it))) for it in (service, "logs")] == [True, False]
     other = {"StringEquals": {"iam:PassedToService": "logs.amazonaws.com"}}
-    limited = allow("iam:PassRole", Condition=other)
-    assert paths(limited, allow(*methods[0].besides), reader=trusting(service)) == []
+    assert paths(passing | {"Condition": other}, allow(action), reader=trusting(service)) == []
 
 
 def test_code_of_a_function_that_acts_as_the_reader(paths: Callable[..., list[str]]) -> None:
@@ -399,7 +397,8 @@ def test_denied_or_bounded_method_is_no_path(paths: Callable[..., list[str]]) ->
 
 
 def test_every_method_has_a_source_and_is_complete() -> None:
-    for method in (*ON_PRINCIPALS, *ON_FUNCTIONS, *TO_ADMINISTRATOR, *ON_KEYS):
+    assert all(page.startswith("https://docs.aws.amazon.com/") for page in taking().values())
+    for method in (*ALL_METHODS, *ON_KEYS):
         assert method.source.startswith("https://")
         assert [*method.on_target, *method.besides]
         assert all(":" in name for name in (*method.on_target, *method.besides))

@@ -183,7 +183,7 @@ def test_permissions_of_a_function_are_its_policy(read: Callable[[Resources], Mo
             "Condition": {"StringEquals": {"aws:SourceAccount": UNKNOWN_ACCOUNT}},
         }
     ]
-    assert function.acts_as == f"arn:aws:iam::{UNKNOWN_ACCOUNT}:role/Stack-Role-ChosenByAWS2"
+    assert function.acts_as == [f"arn:aws:iam::{UNKNOWN_ACCOUNT}:role/Stack-Role-ChosenByAWS2"]
 
 
 @pytest.mark.parametrize(

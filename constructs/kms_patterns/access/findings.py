@@ -14,7 +14,7 @@ from kms_patterns.access.evaluate.evaluation import Evaluation, evaluate
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind
-from kms_patterns.access.unknowns.symbols import matches
+from kms_patterns.access.read.identifiers import matches
 
 RULES: Mapping[str, tuple[str, str]] = {
     "AdministratorUsesKey": (

@@ -11,7 +11,9 @@ Document = Mapping[str, Any]
 ADMINISTRATOR, OUTSIDE = "account administrator", "anyone outside"
 WITHOUT_POLICY = "role without any policy"
 ALONE = "by this policy alone"
-"""Ids of principals that always exist, and how the id ends of one that is asked about without policies of its own."""
+KEPT = "DeletionPolicy"
+"""Ids of principals that always exist, and how the id ends of one that is asked about without policies of its own;
+and the member of the item that says of a resource that it stays on AWS when it leaves its stack."""
 
 
 @dataclass(frozen=True, order=True)
@@ -126,7 +128,7 @@ class Resource:
         block_public_access: Of a bucket: whether RestrictPublicBuckets is on.
         encrypted_by: Of a bucket: the ARN or id of the KMS key that encrypts its objects by default, and None where no
             KMS key does; several if a condition decides.
-        acts_as: Of a function: the ARN of its role.
+        acts_as: Of a function: the ARN of its role; several if a condition decides.
     """
 
     id: str
@@ -138,7 +140,7 @@ class Resource:
     policy: Policy | None
     block_public_access: bool = False
     encrypted_by: Sequence[str | None] = (None,)
-    acts_as: str | None = None
+    acts_as: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
-"""How a principal becomes another one, or changes what it may do: one row per method, with its source.
+"""How a principal becomes another one, or changes what it may do: one row per method, each with AWS's page.
 
-Rhino: https://rhinosecuritylabs.com/aws/aws-privilege-escalation-methods-mitigation/
-Pathfinding: https://pathfinding.cloud/paths/
-Passing roles: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
-Actions that take a role: https://docs.aws.amazon.com/service-authorization/latest/reference/ (dependent actions)
+The rows hold what these lists publish; ``actions_that_take_a_role.json`` those of botocore whose request names a role,
+and those for which the Service Authorization Reference demands iam:PassRole.
+https://rhinosecuritylabs.com/aws/aws-privilege-escalation-methods-mitigation/
+https://pathfinding.cloud/paths/
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from pathlib import Path
 
 
 class Effect(StrEnum):
@@ -20,18 +24,48 @@ class Effect(StrEnum):
     """It decides what the target may do."""
 
 
+_BOOKS = {
+    "airflow": "mwaa/latest/API",
+    "apprunner": "apprunner/latest/api",
+    "autoscaling": "AutoScaling/latest/APIReference",
+    "bedrock-agentcore": "bedrock-agentcore/latest/APIReference",
+    "cloudformation": "AWSCloudFormation/latest/APIReference",
+    "codebuild": "codebuild/latest/APIReference",
+    "cognito-identity": "cognitoidentity/latest/APIReference",
+    "cognito-idp": "cognito-user-identity-pools/latest/APIReference",
+    "ec2": "AWSEC2/latest/APIReference",
+    "ec2-instance-connect": "ec2-instance-connect/latest/APIReference",
+    "ecs": "AmazonECS/latest/APIReference",
+    "eks": "eks/latest/APIReference",
+    "elasticbeanstalk": "elasticbeanstalk/latest/api",
+    "elasticmapreduce": "emr/latest/APIReference",
+    "glue": "glue/latest/webapi",
+    "iam": "IAM/latest/APIReference",
+    "kinesisanalytics": "managed-flink/latest/apiv2",
+    "kms": "kms/latest/APIReference",
+    "lambda": "lambda/latest/api",
+    "rolesanywhere": "rolesanywhere/latest/APIReference",
+    "sagemaker": "sagemaker/latest/APIReference",
+    "ssm": "systems-manager/latest/APIReference",
+    "sso": "singlesignon/latest/APIReference",
+    "states": "step-functions/latest/apireference",
+    "sts": "STS/latest/APIReference",
+}
+
+
 @dataclass(frozen=True)
 class Method:
     """One way to become a principal, or to change what it may do.
 
     Attributes:
-        on_target: Actions that must be allowed on the target role or user itself.
+        on_target: Actions that must be allowed on the target itself.
         besides: Actions that must be allowed on some resource, besides.
         effect: What it makes of the principal that uses it.
-        service: The service that the target must trust, None if any target will do.
-        kinds: Kinds of target: ``role``, ``user``.
-        needs: What of the target must be there to change: ``boundaries``, or ``tags`` that a policy asks for.
-        source: Where the method is described.
+        service: What the target must trust: a service, ``saml-provider`` or ``oidc-provider``; None if any target will
+            do.
+        kinds: Kinds of target, as in its ARN: ``role``, ``user``, ``federated-user``.
+        needs: What of the target must be there to change: ``boundaries``, ``denies``, or ``tags`` that a policy asks
+            for; for a key ``aws:ResourceTag`` and the like, a condition key that a policy asks about.
     """
 
     on_target: Sequence[str]
@@ -40,85 +74,21 @@ class Method:
     service: str | None = None
     kinds: Sequence[str] = ("role",)
     needs: str = ""
-    source: str = "https://rhinosecuritylabs.com/aws/aws-privilege-escalation-methods-mitigation/"
 
     @property
     def name(self) -> str:
         """The method as reports print it."""
         return " and ".join([*self.on_target, *self.besides])
 
+    @property
+    def source(self) -> str:
+        """AWS's page of the action that it rests on."""
+        prefix, _, action = [*self.on_target, *self.besides][-1].partition(":")
+        return f"https://docs.aws.amazon.com/{_BOOKS[prefix]}/API_{action}.html"
 
-_API = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_"
-_PATHS = "https://pathfinding.cloud/paths/"
-_PASSING = "https://docs.aws.amazon.com/service-authorization/latest/reference/"
+
 _CHANGE = Effect.CHANGE
-
-
-_PASSED = {
-    "airflow-env": "airflow:CreateEnvironment",
-    "amplify": "amplify:CreateApp",
-    "apigateway": "apigateway:PUT",
-    "apprunner": "apprunner:CreateService",
-    "appstream": "appstream:CreateFleet appstream:CreateImageBuilder",
-    "appsync": "appsync:CreateDataSource appsync:UpdateDataSource",
-    "backup": "backup:StartRestoreJob",
-    "batch": "batch:SubmitJob",
-    "batchoperations.s3": "s3:CreateJob",
-    "bedrock": "bedrock:CreateAgent bedrock:CreateFlow bedrock:UpdateAgent",
-    "bedrock-agentcore": "bedrock-agentcore:CreateAgentRuntime bedrock-agentcore:CreateBrowser"
-    " bedrock-agentcore:CreateCodeInterpreter bedrock-agentcore:CreateGateway bedrock-agentcore:UpdateAgentRuntime",
-    "braket": "braket:CreateJob",
-    "cloudformation": "cloudformation:CreateChangeSet+cloudformation:ExecuteChangeSet cloudformation:CreateResource"
-    " cloudformation:CreateStack cloudformation:CreateStackSet cloudformation:UpdateStack"
-    " cloudformation:UpdateStackSet",
-    "codebuild": "codebuild:CreateProject codebuild:UpdateProject",
-    "codedeploy": "codedeploy:CreateDeploymentGroup",
-    "codepipeline": "codepipeline:CreatePipeline codepipeline:UpdatePipeline",
-    "cognito-identity": "cognito-identity:SetIdentityPoolRoles",
-    "comprehend": "comprehend:StartEntitiesDetectionJob",
-    "credentials.iot": "iot:CreateRoleAlias iot:UpdateRoleAlias",
-    "databrew": "databrew:CreateRecipeJob",
-    "datapipeline": "datapipeline:CreatePipeline+datapipeline:PutPipelineDefinition",
-    "datasync": "datasync:CreateLocationS3",
-    "dms": "dms:CreateEndpoint dms:CreateReplicationTask",
-    "ec2": "autoscaling:CreateAutoScalingGroup autoscaling:CreateLaunchConfiguration ec2:AssociateIamInstanceProfile"
-    " ec2:CreateFleet ec2:CreateLaunchTemplateVersion ec2:ReplaceIamInstanceProfileAssociation"
-    " ec2:RequestSpotInstances ec2:RunInstances elasticbeanstalk:CreateEnvironment elasticmapreduce:RunJobFlow"
-    " iam:AddRoleToInstanceProfile imagebuilder:CreateInfrastructureConfiguration",
-    "ecs-tasks": "batch:RegisterJobDefinition ecs:CreateService ecs:RegisterTaskDefinition ecs:RunTask ecs:StartTask"
-    " ecs:UpdateService",
-    "elasticbeanstalk": "elasticbeanstalk:CreateEnvironment",
-    "elasticmapreduce": "elasticmapreduce:RunJobFlow",
-    "emr-serverless": "emr-serverless:StartJobRun",
-    "events": "events:PutTargets",
-    "firehose": "firehose:CreateDeliveryStream firehose:UpdateDestination",
-    "fis": "fis:CreateExperimentTemplate",
-    "gamelift": "gamelift:CreateFleet",
-    "glue": "glue:CreateDevEndpoint glue:CreateJob glue:CreateSession glue:UpdateJob",
-    "imagebuilder": "imagebuilder:CreateImage",
-    "iot": "iot:CreateTopicRule iot:ReplaceTopicRule",
-    "kinesisanalytics": "kinesisanalytics:CreateApplication",
-    "lambda": "lambda:CreateFunction lambda:UpdateFunctionConfiguration",
-    "mediaconvert": "mediaconvert:CreateJob",
-    "omics": "omics:StartRun",
-    "pipes": "pipes:CreatePipe pipes:UpdatePipe",
-    "pods.eks": "eks:CreatePodIdentityAssociation eks:UpdatePodIdentityAssociation",
-    "rds": "rds:AddRoleToDBCluster",
-    "redshift": "redshift:ModifyClusterIamRoles",
-    "rolesanywhere": "rolesanywhere:CreateProfile",
-    "s3": "s3:PutReplicationConfiguration",
-    "sagemaker": "sagemaker:CreateAutoMLJob sagemaker:CreateDomain sagemaker:CreateModel"
-    " sagemaker:CreateNotebookInstance sagemaker:CreatePipeline sagemaker:CreateProcessingJob"
-    " sagemaker:CreateTrainingJob sagemaker:CreateUserProfile",
-    "scheduler": "scheduler:CreateSchedule scheduler:UpdateSchedule",
-    "servicecatalog": "servicecatalog:CreateConstraint",
-    "ssm": "ssm:RegisterTaskWithMaintenanceWindow ssm:StartAutomationExecution",
-    "states": "states:CreateStateMachine states:TestState states:UpdateStateMachine",
-    "tasks.apprunner": "apprunner:CreateService",
-    "transcribe": "transcribe:StartTranscriptionJob",
-    "transfer": "transfer:CreateAccess transfer:CreateUser transfer:UpdateUser",
-}
-"""What makes a service act as a role that is passed to it, by the service that the role trusts; + joins actions."""
+_USER = ("user",)
 
 _RUNNING = {
     "airflow-env": "airflow:CreateCliToken airflow:CreateWebLoginToken",
@@ -126,97 +96,88 @@ _RUNNING = {
     "bedrock-agentcore": "bedrock-agentcore:InvokeCodeInterpreter",
     "cloudformation": "cloudformation:CreateChangeSet+cloudformation:ExecuteChangeSet cloudformation:UpdateStack",
     "codebuild": "codebuild:StartBuild codebuild:StartBuildBatch",
-    "ec2": "ec2-instance-connect:SendSSHPublicKey ec2-instance-connect:SendSerialConsoleSSHPublicKey"
-    " ec2:CreateLaunchTemplateVersion+ec2:ModifyLaunchTemplate ec2:ModifyInstanceAttribute+ec2:StartInstances"
-    " elasticbeanstalk:UpdateEnvironment"
-    " elasticmapreduce:AddJobFlowSteps ssm:CreateAssociation ssm:ResumeSession ssm:SendCommand ssm:StartSession"
-    " ssm:UpdateAssociation",
+    "cognito-identity": "cognito-identity:GetOpenIdTokenForDeveloperIdentity cognito-identity:UpdateIdentityPool"
+    " cognito-idp:AdminAddUserToGroup cognito-idp:AdminCreateUser cognito-idp:AdminSetUserPassword",
+    "ec2": "autoscaling:UpdateAutoScalingGroup ec2-instance-connect:SendSSHPublicKey"
+    " ec2-instance-connect:SendSerialConsoleSSHPublicKey ec2:CreateLaunchTemplateVersion+ec2:ModifyLaunchTemplate"
+    " ec2:CreateReplaceRootVolumeTask ec2:ModifyInstanceAttribute+ec2:StartInstances"
+    " elasticbeanstalk:UpdateEnvironment elasticmapreduce:AddJobFlowSteps ssm:CreateAssociation ssm:ResumeSession"
+    " ssm:SendCommand ssm:StartSession ssm:UpdateAssociation",
     "ecs-tasks": "ecs:ExecuteCommand",
     "glue": "glue:RunStatement glue:UpdateDevEndpoint",
     "kinesisanalytics": "kinesisanalytics:UpdateApplication",
+    "lambda": "lambda:UpdateFunctionCode lambda:UpdateFunctionConfiguration",
+    "oidc-provider": "iam:AddClientIDToOpenIDConnectProvider iam:CreateOpenIDConnectProvider"
+    " iam:UpdateOpenIDConnectProviderThumbprint",
     "pods.eks": "eks:CreateAccessEntry",
-    "rolesanywhere": "rolesanywhere:CreateTrustAnchor",
+    "rolesanywhere": "rolesanywhere:CreateTrustAnchor rolesanywhere:UpdateTrustAnchor",
     "sagemaker": "sagemaker:CreatePresignedDomainUrl sagemaker:CreatePresignedNotebookInstanceUrl"
     " sagemaker:UpdateNotebookInstance",
-    "saml-provider": "iam:UpdateSAMLProvider",
+    "saml-provider": "iam:CreateSAMLProvider iam:UpdateSAMLProvider",
     "states": "states:UpdateStateMachine+states:StartExecution",
     "tasks.apprunner": "apprunner:UpdateService",
 }
 """What acts as a role by what runs as it already, by the service or kind of provider that the role trusts."""
 
 
-def _through_services(table: Mapping[str, str], *on_target: str, source: str) -> list[Method]:
-    return [
-        Method(on_target, actions.split("+"), service=f"{service}.amazonaws.com", source=source)
-        for service, said in table.items()
-        for actions in said.split()
-    ]
+def _on(kind: str, said: str, **more: str) -> list[Method]:
+    names = (f"iam:{name.replace('$', kind.title())}" for name in said.split())
+    return [Method((name,), kinds=(kind,), **{"effect": _CHANGE, **more}) for name in names]  # type: ignore[arg-type]
 
 
 ON_PRINCIPALS: Sequence[Method] = (
-    Method(("iam:UpdateAssumeRolePolicy",), source=f"{_API}UpdateAssumeRolePolicy.html"),
-    Method(("iam:PutRolePolicy",), effect=_CHANGE, source=f"{_API}PutRolePolicy.html"),
-    Method(("iam:AttachRolePolicy",), effect=_CHANGE, source=f"{_API}AttachRolePolicy.html"),
-    Method(("iam:PutUserPolicy",), effect=_CHANGE, kinds=("user",), source=f"{_API}PutUserPolicy.html"),
-    Method(("iam:AttachUserPolicy",), effect=_CHANGE, kinds=("user",), source=f"{_API}AttachUserPolicy.html"),
-    Method(("iam:CreateAccessKey",), kinds=("user",), source=f"{_API}CreateAccessKey.html"),
-    Method(("iam:CreateLoginProfile",), kinds=("user",), source=f"{_API}CreateLoginProfile.html"),
-    Method(("iam:UpdateLoginProfile",), kinds=("user",), source=f"{_API}UpdateLoginProfile.html"),
-    Method(
-        ("iam:CreateServiceSpecificCredential",), kinds=("user",), source=f"{_API}CreateServiceSpecificCredential.html"
-    ),
-    Method(
-        ("iam:ResetServiceSpecificCredential",), kinds=("user",), source=f"{_API}ResetServiceSpecificCredential.html"
-    ),
+    Method(("iam:UpdateAssumeRolePolicy",)),
+    *(Method((f"iam:{name}",), kinds=_USER) for name in ("CreateAccessKey", "UpdateAccessKey", "UploadSSHPublicKey")),
+    *(Method((f"iam:{name}",), kinds=_USER) for name in ("CreateLoginProfile", "UpdateLoginProfile")),
+    *(Method((f"iam:{name}ServiceSpecificCredential",), kinds=_USER) for name in ("Create", "Reset")),
+    Method(("iam:DeactivateMFADevice",), ("iam:UpdateLoginProfile",), kinds=_USER),
+    Method(("sts:GetFederationToken",), kinds=("federated-user",)),
     *(
-        Method(
-            (f"iam:{verb}{kind.title()}{what}",),
-            effect=_CHANGE,
-            kinds=(kind,),
-            needs=needs,
-            source=f"{_API}{verb}{kind.title()}{what}.html",
-        )
+        method
         for kind in ("role", "user")
-        for verb, what, needs in (
-            ("Delete", "PermissionsBoundary", "boundaries"),
-            ("Put", "PermissionsBoundary", "boundaries"),
-            ("Tag", "", "tags"),
-            ("Untag", "", "tags"),
+        for method in (
+            *_on(kind, "Attach$Policy Put$Policy"),
+            *_on(kind, "Delete$PermissionsBoundary Put$PermissionsBoundary", needs="boundaries"),
+            *_on(kind, "Delete$Policy Detach$Policy", needs="denies"),
+            *_on(kind, "Tag$ Untag$", needs="tags"),
         )
     ),
     *(
-        Method((), (f"iam:{name}",), effect=_CHANGE, kinds=("user",), source=f"{_API}{name}.html")
+        Method((), (f"iam:{name}",), _CHANGE, kinds=_USER)
         for name in ("AddUserToGroup", "AttachGroupPolicy", "PutGroupPolicy")
     ),
-    Method(("iam:DeactivateMFADevice",), ("iam:UpdateLoginProfile",), kinds=("user",), source=_PATHS),
-    *_through_services(_PASSED, "iam:PassRole", source=_PASSING),
-    *_through_services(_RUNNING, source=_PATHS),
+    *(
+        Method((), (f"iam:{name}",), _CHANGE, kinds=_USER, needs="denies")
+        for name in ("DeleteGroupPolicy", "DetachGroupPolicy", "RemoveUserFromGroup")
+    ),
+    *(
+        Method((), actions.split("+"), service=service)
+        for service, said in _RUNNING.items()
+        for actions in said.split()
+    ),
 )
 """Methods on a role or user. Without ``on_target`` they act on what runs as the role already."""
 
+ON_OTHERS: Sequence[Method] = (Method(("sts:AssumeRole",)),)
+"""Methods on a role of which the trust policy is not known, besides those of ``ON_PRINCIPALS``."""
+
 ON_FUNCTIONS: Sequence[Method] = (
     Method((), ("lambda:UpdateFunctionCode",)),
-    Method((), ("lambda:UpdateFunctionConfiguration",), source=_PATHS),
+    Method((), ("lambda:UpdateFunctionConfiguration",)),
 )
 """Methods on a function, by which one becomes its role: its code, or the layers and variables that its code reads."""
 
 TO_ADMINISTRATOR: Sequence[Method] = (
-    Method((), ("iam:CreatePolicyVersion",)),
-    Method((), ("iam:SetDefaultPolicyVersion",)),
-    Method((), ("iam:PutGroupPolicy",), kinds=("user",)),
-    Method((), ("iam:AttachGroupPolicy",), kinds=("user",)),
-    Method((), ("iam:AddUserToGroup",), kinds=("user",)),
-    Method((), ("iam:CreateRole", "iam:PutRolePolicy"), source=_PATHS),
-    Method((), ("iam:CreateRole", "iam:AttachRolePolicy"), source=_PATHS),
+    *(Method((), (f"iam:{name}",)) for name in ("CreatePolicyVersion", "SetDefaultPolicyVersion")),
+    *(Method((), (f"iam:{name}",), kinds=_USER) for name in ("AddUserToGroup", "AttachGroupPolicy", "PutGroupPolicy")),
+    *(Method((), ("iam:CreateRole", f"iam:{gives}RolePolicy")) for gives in ("Attach", "Put")),
     *(
-        Method((), ("iam:CreateUser", f"iam:{gives}UserPolicy", f"iam:Create{key}"), source=_PATHS)
+        Method((), ("iam:CreateUser", f"iam:{gives}UserPolicy", f"iam:Create{key}"))
         for gives in ("Attach", "Put")
         for key in ("AccessKey", "LoginProfile")
     ),
     *(
-        Method(
-            (), (f"sso:{name}",), source=f"https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_{name}.html"
-        )
+        Method((), (f"sso:{name}",))
         for name in (
             "AttachCustomerManagedPolicyReferenceToPermissionSet",
             "AttachManagedPolicyToPermissionSet",
@@ -224,8 +185,9 @@ TO_ADMINISTRATOR: Sequence[Method] = (
             "PutInlinePolicyToPermissionSet",
         )
     ),
-    Method((), ("cloudformation:UpdateStack",), source=_PATHS),
-    Method((), ("cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet"), source=_PATHS),
+    Method((), ("sts:AssumeRoot",)),
+    Method((), ("cloudformation:UpdateStack",)),
+    Method((), ("cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet")),
 )
 """Methods that give any permission: by a policy of its own, or by the service role that a stack has already.
 
@@ -233,12 +195,66 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-service
 """
 
 ON_KEYS: Sequence[Method] = (
-    Method(
-        (), ("kms:PutKeyPolicy",), source="https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html"
-    ),
-    Method((), ("kms:CreateGrant",), source="https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html"),
-    Method(
-        (), ("kms:ReplicateKey",), source="https://docs.aws.amazon.com/kms/latest/APIReference/API_ReplicateKey.html"
-    ),
+    *(Method((), (f"kms:{name}",)) for name in ("CreateGrant", "PutKeyPolicy", "ReplicateKey")),
+    *(Method((), (f"kms:{name}Resource",), needs="aws:resourcetag/") for name in ("Tag", "Untag")),
+    *(Method((), (f"kms:{name}Alias",), needs="kms:re[a-z]+alias") for name in ("Create", "Delete", "Update")),
 )
-"""Methods on a key, by which one gives oneself its use."""
+"""Methods on a key, by which one gives oneself its use: by its policy, a grant, or what a policy asks about it.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/abac.html
+"""
+
+PASS = "iam:PassRole"  # noqa: S105
+_REFERENCE = "https://docs.aws.amazon.com/service-authorization/latest/reference/list_"
+_ALSO_TO = {
+    "autoscaling": "ec2",
+    "batch": "ec2 ecs",
+    "budgets": "ssm",
+    "codepipeline": "cloudformation",
+    "config": "ssm",
+    "datapipeline": "ec2 elasticmapreduce",
+    "eks": "ec2 oidc",
+    "elasticbeanstalk": "codebuild ec2",
+    "elasticmapreduce": "ec2",
+    "emr-containers": "oidc",
+    "gamelift": "ec2",
+    "iam": "ec2",
+    "imagebuilder": "ec2",
+    "neptune-db": "rds",
+    "proton": "cloudformation",
+    "swf": "lambda",
+    "synthetics": "lambda",
+}
+"""Services that act as a role which the actions of another service take, where their names do not tell."""
+
+
+@cache
+def taking() -> Mapping[str, str]:
+    """Return the actions that take a role, each with AWS's page of its service."""
+    return {
+        f"{prefix}:{name}": f"{_REFERENCE}{page}.html"
+        for prefix, (page, names) in json.loads(
+            Path(__file__).with_name("actions_that_take_a_role.json").read_text(encoding="utf-8")
+        ).items()
+        for name in names.split()
+    }
+
+
+@cache
+def takers(service: str) -> frozenset[str]:
+    """Return the services whose actions may make ``service`` act as a role: all, if none has its name.
+
+    Args:
+        service: What the role trusts: ``tasks.apprunner.amazonaws.com``, ``oidc-provider``; ``*`` for any.
+    """
+    if not re.search(r"\.amazonaws\.|^oidc-provider|^\*$", service):
+        return frozenset()
+    words = {*re.split(r"[.-]", re.sub(r"\.amazonaws\..*", "", service))}
+    prefixes = {name.partition(":")[0] for name in taking()}
+    found = {prefix for prefix in prefixes if words & {*_words(prefix)}}
+    return frozenset(found or prefixes)
+
+
+def _words(prefix: str) -> Iterator[str]:
+    yield prefix.partition("-")[0]
+    yield from _ALSO_TO.get(prefix, "").split()

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, Condition
-from kms_patterns.access.evaluate.entries import KEPT, ONLY_GIVES, ONLY_LIMITS, Access, Escalation, Who
+from kms_patterns.access.evaluate.entries import ONLY_GIVES, ONLY_LIMITS, Access, Escalation, Who
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge, Verdict
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.model import ADMINISTRATOR, ALONE, OUTSIDE, WITHOUT_POLICY, PrincipalKind
+from kms_patterns.access.model import ADMINISTRATOR, ALONE, KEPT, OUTSIDE, WITHOUT_POLICY, PrincipalKind
 
 
 @dataclass(frozen=True, order=True)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kms_patterns.access.evaluate.access_conditions import Condition
-from kms_patterns.access.model import PrincipalKind, ResourceKind
+from kms_patterns.access.model import KEPT, PrincipalKind, ResourceKind
 
-KEPT = "DeletionPolicy"
-"""Member of the item that says of a resource that it stays on AWS when it leaves its stack."""
 ONLY_LIMITS = re.compile(
     r"PermissionsBoundary|TargetIds|\w*Kms|BlockPublic|IgnorePublic|RestrictPublic|ObjectOwnership", re.I
 )
 ONLY_GIVES = re.compile(
-    rf"{KEPT}|\w*Role(Arn|Name)?$|\w*InstanceProfile|\w*Principal|PermissionSetArn|Target(Key)?Id$|A(uth|llowUn)", re.I
+    rf"{KEPT}|\w*Role(Arn|Name)?$|\w*InstanceProfile|\w*Principal|PermissionSetArn|Target(Key)?Id$|A(uthType|llowUn)",
+    re.I,
 )
 """Members of items beside statements: those that only take access, and those that only give it."""
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kms_patterns.access.evaluate.action_catalogue import SERVICES, Action
-from kms_patterns.access.evaluate.objects import object_scopes
+from kms_patterns.access.evaluate.action_catalogue import SERVICES, Action, object_scopes
 from kms_patterns.access.model import Policy, Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.read.identifiers import may_be_equal
 from kms_patterns.access.read.named_principals import ANY_SERVICE
-from kms_patterns.access.unknowns.symbols import is_symbolic, may_be_equal
+from kms_patterns.access.unknowns.symbols import is_symbolic
 
 _KNOWN_OF_ALL = (
     "aws:PrincipalArn",

@@ -8,7 +8,7 @@ from kms_patterns.access.evaluate.access_conditions import NEVER, Condition, all
 from kms_patterns.access.evaluate.entries import What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
-from kms_patterns.access.unknowns.symbols import matches
+from kms_patterns.access.read.identifiers import matches
 
 _Matrix = TypeVar("_Matrix", bound=Matrix)
 

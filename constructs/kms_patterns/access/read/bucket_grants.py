@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-concepts.htm
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kms_patterns.access.read.assembly import Stack
@@ -87,6 +88,21 @@ def access_grants(template: Template) -> list[tuple[str, str, dict[str, Any]]]:
         buckets = _granted_buckets(template, stack, logical_id)
         found += [(stack.account, bucket, {**statement, GUARD: given}) for bucket in buckets]
     return found
+
+
+def vended_roles(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the ARN of each location's role, and that who is granted its prefix acts as that role there.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-credentials.html
+    """
+    roles = [text(item.get("IAMRoleArn") or item.get("IamRoleArn")) for item in _locations(template)]
+    for _, _, statement in access_grants(template):
+        for role in dict.fromkeys(roles):
+            yield role, {**statement, "Action": "sts:AssumeRole"}
+
+
+def _locations(template: Template) -> Iterator[Mapping[str, Any]]:
+    return (properties for _, _, properties in template.of_type("AWS::S3::AccessGrantsLocation"))
 
 
 def _granted_buckets(template: Template, stack: Stack, logical_id: str) -> set[str]:

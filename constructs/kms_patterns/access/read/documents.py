@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kms_patterns.access.read.identifiers import may_be_equal
 from kms_patterns.access.templates.template_text import items, text
-from kms_patterns.access.unknowns.symbols import GUARD, Proposition, is_symbol, is_symbolic, symbol
+from kms_patterns.access.unknowns.symbols import GUARD, Proposition, globbed, is_symbol, is_symbolic, symbol
 
 Ways = Callable[[Any], Sequence[tuple[tuple[Proposition, ...], Any]]]
 Note = Callable[[str, str], Any]
@@ -60,6 +61,18 @@ def read_document(
                 {name: item if name in _WORDS else _without(as_text, item) for name, item in read.items()}
             )
     return {"Version": _VERSION, "Statement": statements}
+
+
+def may_allow(document: Mapping[str, Any], action: str) -> bool:
+    """Return whether a statement that is not a Deny may be about an action, by its text."""
+    return any(
+        statement.get("Effect") != "Deny"
+        and (
+            "NotAction" in statement
+            or any(may_be_equal(globbed(text(name)).lower(), action.lower()) for name in items(statement.get("Action")))
+        )
+        for statement in document["Statement"]
+    )
 
 
 def _without(pattern: re.Pattern[str], value: Any) -> Any:

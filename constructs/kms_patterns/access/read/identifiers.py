@@ -4,7 +4,8 @@ A made-up name is derived from stack and logical id, so it is the same in every 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from kms_patterns.access.read.assembly import Stack
@@ -161,3 +162,43 @@ def attribute(stack: Stack, logical_id: str, name: str, resolve: Resolve) -> str
     if name.endswith("StreamArn"):
         return f"{arn(stack, logical_id, resolve)}/stream"
     return None
+
+
+def may_be_equal(one: str, other: str) -> bool:
+    """Return whether some string matches both patterns, which may hold ``*`` and ``?``."""
+    if "*" in {one, other} or one == other:
+        return True
+    heads = [re.split(r"[*?]", pattern, maxsplit=1)[0] for pattern in (one, other)]
+    if len({head[: min(map(len, heads))] for head in heads}) > 1:
+        return False
+    places, ends = {(0, 0)}, (len(one), len(other))
+    seen = set(places)
+    while places:
+        left, right = places.pop()
+        if (left, right) == ends:
+            return True
+        for step in _steps(one, left, other, right):
+            if step not in seen:
+                seen.add(step)
+                places.add(step)
+    return False
+
+
+def _steps(one: str, left: int, other: str, right: int) -> Iterable[tuple[int, int]]:
+    starred = left < len(one) and one[left] == "*", right < len(other) and other[right] == "*"
+    if starred[0]:
+        yield left + 1, right
+        if right < len(other):
+            yield left, right + 1
+    if starred[1]:
+        yield left, right + 1
+        if left < len(one):
+            yield left + 1, right
+    both = left < len(one) and right < len(other) and not any(starred)
+    if both and (one[left] == other[right] or "?" in {one[left], other[right]}):
+        yield left + 1, right + 1
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Return whether ``text`` matches ``pattern``, which may hold ``*`` and ``?``; no pattern takes long."""
+    return fnmatchcase(text, pattern.replace("[", "[[]"))

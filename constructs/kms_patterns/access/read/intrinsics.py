@@ -9,9 +9,10 @@ from typing import Any, Final, Protocol
 from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read import identifiers
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
-from kms_patterns.access.read.template_conditions import World, decide, pseudo_parameters
+from kms_patterns.access.read.template_conditions import World, decide, only_near, pseudo_parameters
 from kms_patterns.access.templates.reading import default_of, given_value
 from kms_patterns.access.templates.template_text import items as as_items
+from kms_patterns.access.templates.template_text import mapping
 from kms_patterns.access.templates.template_text import text as as_text
 from kms_patterns.access.unknowns.symbols import is_symbol, is_symbolic, symbol
 
@@ -115,12 +116,13 @@ class Scope:
         return self._parameter(name)
 
     def _parameter(self, name: str) -> Json:
+        declared = self.stack.template.get("Parameters", {}).get(name)
         if self.stack.parent:
             outer, logical_id = self.stack.parent
             given = outer.resources[logical_id].get("Properties", {}).get("Parameters", {})
             if name in given:
-                return self._within(outer).value(given[name])
-        declared = self.stack.template.get("Parameters", {}).get(name)
+                found = self._within(outer).value(given[name])
+                return given_value(found, declared) if declared and isinstance(found, str) else found
         if name in self.stack.given:
             return given_value(self.stack.given[name], declared)
         return default_of(name, declared, self._unknown, self._assumed)
@@ -140,40 +142,40 @@ class Scope:
     def _nested_output(self, logical_id: str, output: str) -> Json:
         for stack in self.resolver.stacks:
             if stack.parent and stack.parent[1] == logical_id and stack.parent[0].id == self.stack.id:
-                return self._output_of(stack, output)
+                outputs = mapping(stack.template.get("Outputs"))
+                if output in outputs:
+                    return self._within(stack).value(outputs[output]["Value"])
+                return self._unknown(f"{stack.id}.Outputs.{output}", "the stack has no such output")
         return self._unknown(f"{logical_id}.Outputs.{output}", "the nested stack's template is not in the assembly")
 
-    def _output_of(self, stack: Stack, output: str) -> Json:
-        outputs = stack.template.get("Outputs", {})
-        if output not in outputs:
-            return self._unknown(f"{stack.id}.Outputs.{output}", "the stack has no such output")
-        return self._within(stack).value(outputs[output]["Value"])
-
     def _cross_region(self, name: str) -> Json:
-        for stack in self.resolver.stacks:
-            for resource in stack.resources.values():
-                if resource["Type"] == "Custom::CrossRegionExportWriter":
-                    exports = resource["Properties"].get("WriterProps", {}).get("exports", {})
-                    if name in exports:
-                        return self._within(stack).value(exports[name])
-        return self._unknown(name, "no stack of the assembly writes this cross-region export")
+        found = [
+            (stack, exports[name])
+            for stack in self.resolver.stacks
+            for resource in stack.resources.values()
+            if resource["Type"] == "Custom::CrossRegionExportWriter"
+            if name in (exports := mapping(mapping(resource["Properties"].get("WriterProps")).get("exports")))
+        ]
+        return self._met(found, name)
+
+    def _met(self, found: Sequence[tuple[Stack, Json]], what: str) -> Json:
+        if met := only_near(self.stack, found, far=True):
+            return self._within(met[0]).value(met[1])
+        return self._unknown(what, "no stack of the assembly says it, or more than one")
 
     def _import_value(self, argument: Json) -> Json:
         found = self.resolver.exported(self.stack, argument)
         found = found or self.resolver.exported(self.stack, self.value(argument))
-        if found is None:
-            return self._unknown(f"import {self.value(argument)}", "no stack of the assembly exports it")
-        stack, value = found
-        return self._within(stack).value(value)
+        if found:
+            return self._within(found[0]).value(found[1])
+        return self._unknown(f"import {self.value(argument)}", "no stack of the assembly exports it")
 
     def _stack_output(self, argument: Json) -> Json:
         given = self.value(argument)
         name, output = (given["StackName"], given["OutputName"]) if isinstance(given, dict) else given[:2]
         name = str(name).split("/")[1] if str(name).startswith("arn:") else name
-        for stack in self.resolver.stacks:
-            if stack.name == name:
-                return self._output_of(stack, output)
-        return self._unknown(f"output {name}.{output}", "the stack is not in the assembly")
+        outputs = [(it, mapping(it.template.get("Outputs"))) for it in self.resolver.stacks if it.name == name]
+        return self._met([(it, of[output]["Value"]) for it, of in outputs if output in of], f"output {name}.{output}")
 
     def _join(self, argument: Json) -> Json:
         delimiter, items = argument[0], as_items(self.value(argument[1]))
@@ -220,14 +222,15 @@ class Scope:
         return self.value(when_true if self.condition(str(name)) else when_false)
 
     def _find_in_map(self, argument: Json) -> Json:
-        mapping, first, second = self.value(argument[:3])
-        table = self.stack.template.get("Mappings", {}).get(mapping, {}).get(first, {})
+        name, first, second = place = self.value(argument[:3])
+        tables = self.stack.template.get("Mappings", {})
+        table = tables.get(name, {}).get(first, {})
         if second in table:
             return self.value(table[second])
-        unknown = is_symbolic([mapping, first, second]) or {UNKNOWN_ACCOUNT, UNKNOWN_REGION} & {mapping, first, second}
+        unknown = is_symbolic(place) or {UNKNOWN_ACCOUNT, UNKNOWN_REGION} & {*place} or "Fn::Transform" in str(tables)
         if len(argument) > 3 and not unknown:  # noqa: PLR2004
             return self.value(argument[3]["DefaultValue"])
-        return self._unknown(f"Fn::FindInMap {mapping}.{first}.{second}", "the mapping has no such entry")
+        return self._unknown(f"Fn::FindInMap {name}.{first}.{second}", "the mapping has no such entry")
 
     def condition(self, name: str) -> bool:
         """Return whether a condition holds, as far as it is decided or assumed; what is not is noted."""

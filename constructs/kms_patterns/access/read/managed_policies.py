@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
 import json
 import mmap
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kms_patterns.access.model import Document, Policy, Principal, PrincipalKind
+from kms_patterns.access.read.stated_permissions import Additions, without_denies
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import text
 from kms_patterns.access.unknowns.symbols import GUARD, TRUE, Proposition, shown, symbol
@@ -71,12 +72,12 @@ class ManagedPolicies:
     """The managed policies of an assembly, and those that it names.
 
     Attributes:
-        own: Those that the assembly defines, by ARN.
+        own: Those that the assembly defines, by ARN; several if conditions decide.
         used: Places of those that principals have.
     """
 
     def __init__(self, template: Template) -> None:
-        self.own: dict[str, Policy] = {}
+        self.own: dict[str, list[Policy]] = defaultdict(list)
         self.used: set[str] = set()
         self._template = template
 
@@ -89,8 +90,8 @@ class ManagedPolicies:
             limits: Whether it is a permissions boundary.
         """
         if arn in self.own:
-            self.used.add(self.own[arn].where)
-            return [self.own[arn]]
+            self.used.update(policy.where for policy in self.own[arn])
+            return self.own[arn]
         if found := aws_managed(arn):
             return [Policy(f"AWS managed policy {found[0]}", "identity", found[1])]
         self._template.unresolved(where, shown(arn), "the managed policy's document is not in the assembly")
@@ -108,6 +109,11 @@ def guarded(policy: Policy, given: Sequence[Proposition]) -> Policy:
     if not given:
         return policy
     return replace(policy, document=guarded_document(policy.document, given))
+
+
+def undenied(policy: Policy, given: Sequence[Proposition]) -> Policy:
+    """Return ``policy`` whose Denies may be taken away, under any of the propositions."""
+    return replace(policy, document=without_denies(policy.document, given)) if given else policy
 
 
 def guarded_document(document: Document, given: Sequence[Proposition]) -> Document:
@@ -138,12 +144,13 @@ def holder(what: str, arn: str, policies: Sequence[Policy]) -> Principal:
     )
 
 
-def permission_sets(template: Template, managed: ManagedPolicies) -> Iterator[Principal]:
+def permission_sets(template: Template, managed: ManagedPolicies, additions: Additions) -> Iterator[Principal]:
     """Yield the role that IAM Identity Center makes of each permission set, in every account of the assembly.
 
     Args:
         template: The assembly.
         managed: Its managed policies.
+        additions: What custom resources may make of them.
 
     https://docs.aws.amazon.com/singlesignon/latest/userguide/permissionsetsconcept.html
     """
@@ -160,6 +167,9 @@ def permission_sets(template: Template, managed: ManagedPolicies) -> Iterator[Pr
             found += [guarded(policy, guard) for policy in managed.by_arn(where, text(arn))]
         if properties.get("CustomerManagedPolicyReferences") is not None:
             found.append(anything(f"customer managed policies of {where}"))
+        added = additions.to(stack, logical_id, "set")
+        found = [undenied(policy, added) for policy in found]
+        found += [guarded(anything(what), [(what, value)]) for what, value in added]
         policies = distinct([guarded(policy, given) for policy in found])
         name = f"{text(properties.get('Name', logical_id))}_{symbol('id')}"
         for account in accounts:

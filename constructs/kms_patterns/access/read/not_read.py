@@ -2,11 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from kms_patterns.access.model import Unresolved
+from kms_patterns.access.model import KEPT, Unresolved
 from kms_patterns.access.read.assembly import Stack
+from kms_patterns.access.read.template import Template
+from kms_patterns.access.templates.template_text import items, mapping, text
+from kms_patterns.access.unknowns.symbols import is_symbolic
 
 TYPES: Mapping[str, str] = {
     "AWS::Organizations::Policy": "policies of an organization are not evaluated",
@@ -36,26 +39,27 @@ _CHANGED_BY_MACROS = {
     "AWS::S3::Bucket",
     "AWS::S3::BucketPolicy",
 }
-CALLS: Mapping[str, str] = {
-    "addPermission": "function",
-    "addUserToGroup": "user",
-    "attachGroupPolicy": "group",
-    "attachRolePolicy": "role",
-    "attachUserPolicy": "user",
-    "createGrant": "key",
-    "createPolicyVersion": "policy",
-    "deleteRolePermissionsBoundary": "boundary",
-    "deleteUserPermissionsBoundary": "boundary",
-    "putBucketAcl": "bucket",
-    "putBucketPolicy": "bucket",
-    "putGroupPolicy": "group",
-    "putKeyPolicy": "key",
-    "putObjectAcl": "bucket",
-    "putRolePolicy": "role",
-    "putUserPolicy": "user",
-    "updateAssumeRolePolicy": "trust",
+_CALLS_BY_KIND = {
+    "boundary": "deleteRolePermissionsBoundary deleteUserPermissionsBoundary putRolePermissionsBoundary"
+    " putUserPermissionsBoundary",
+    "bucket": "deleteBucketOwnershipControls deleteBucketPolicy deletePublicAccessBlock putBucketAcl"
+    " putBucketOwnershipControls putBucketPolicy putObjectAcl putPublicAccessBlock",
+    "function": "addPermission",
+    "group": "attachGroupPolicy deleteGroupPolicy detachGroupPolicy putGroupPolicy",
+    "key": "createGrant putKeyPolicy",
+    "policy": "createPolicyVersion deletePolicyVersion setDefaultPolicyVersion",
+    "replica": "replicateKey",
+    "role": "attachRolePolicy deleteRolePolicy detachRolePolicy putRolePolicy",
+    "role of": "updateFunctionConfiguration",
+    "set": "attachCustomerManagedPolicyReferenceToPermissionSet attachManagedPolicyToPermissionSet"
+    " deleteInlinePolicyFromPermissionSet detachManagedPolicyFromPermissionSet putInlinePolicyToPermissionSet",
+    "tags": "tagRole tagUser untagRole untagUser",
+    "trust": "updateAssumeRolePolicy",
+    "user": "addUserToGroup attachUserPolicy deleteUserPolicy detachUserPolicy putUserPolicy removeUserFromGroup",
 }
+CALLS: Mapping[str, str] = {name: kind for kind, said in _CALLS_BY_KIND.items() for name in said.split()}
 """Calls of custom resources that give access, with what they give access to or change."""
+_UNKNOWN_ACTION = re.compile(r'\baction[\\"]+: *[\\"]*\\ue000')
 _CALLS = re.compile(rf"(?i)\b({'|'.join(CALLS)})(?:Command)?\b")
 
 
@@ -107,7 +111,9 @@ def _inner_transforms(value: Any) -> Iterator[str]:
 
 def calls_in(properties: Any) -> list[str]:
     """Return the calls of ``CALLS`` that the properties of a custom resource name."""
-    named = {match[1].lower() for match in _CALLS.finditer(json.dumps(properties))}
+    said = json.dumps(properties)
+    named = {match[1].lower() for match in _CALLS.finditer(said)}
+    named |= {call.lower() for call in CALLS if _UNKNOWN_ACTION.search(said)}
     return [call for call in CALLS if call.lower() in named]
 
 
@@ -125,3 +131,118 @@ def _transforms(template: Mapping[str, Any]) -> list[str]:
     given = [template.get("Transform"), *inserted]
     named = [item for value in given for item in (value if isinstance(value, list) else [value]) if item]
     return [str(item.get("Name", "")) if isinstance(item, Mapping) else str(item) for item in named]
+
+
+_READ = ("AWS::KMS::", "AWS::S3::BucketPolicy", "AWS::Lambda::Permission")
+_FACTS = re.compile(
+    r"ManagedPolic(yArns|ies)|PermissionsBoundary|\w*Roles?_?((Arn|Name)s?)?|Users|Groups|\w*InstanceProfile\w*"
+    r"|(Allowed|AllowExternal)?Principals?(Id|Arn|Type)?|PermissionSetArn|Target(Ids?|KeyId)|Queues|Topics|\w*Kms\w*"
+    r"|\w*Credentials(Arn)?|AuthorizationType|Layers|LoginProfile|AccessPolicies|ResourceArns",
+    re.IGNORECASE,
+)
+"""Properties by which a policy is attached, code acts as a role, a person has a permission set, data is under a key."""
+_IDENTITY_PROVIDERS = re.compile(
+    r"AWS::(Cognito::IdentityPool|IAM::(AccessKey|OIDCProvider|SAMLProvider)|RolesAnywhere::TrustAnchor)"
+)
+"""Types of which every property tells who a principal is."""
+_DOCUMENT = re.compile(r"\w*Polic(y|ies)(Document|Text|InJson)?|Content")
+_TEXT_FUNCTIONS = {"Fn::Join", "Fn::Sub", "Fn::ToJsonString"}
+_IF = {
+    "AuthType": "NONE",
+    "AllowUnauthenticatedIdentities": "true",
+    "ObjectOwnership": "BucketOwnerEnforced",
+    **dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), "true"),
+}
+"""Properties of which one value gives or withholds access."""
+_NOT_SEARCHED = {"BucketEncryption", "Environment", "EnvironmentVariables", "Metadata", "Tags"}
+_DEFAULT_OF_ENDPOINT = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+
+Found = tuple[str, int, Mapping[str, Any]]
+
+
+def other_statements(
+    template: Template, unresolved: Iterable[Unresolved], concerns: Callable[[Mapping[str, Any]], bool]
+) -> Iterator[Found]:
+    """Yield place, number and statement of what a matrix has no statement of; each way of a condition is one.
+
+    Args:
+        template: The assembly.
+        unresolved: What the matrix lists as unresolved.
+        concerns: Whether a statement of an identity policy stands in the matrix.
+    """
+    noted = list(unresolved)
+    elsewhere = {item.where for item in noted if item.why.endswith("is not defined here")}
+    asked = {(item.where.partition("/")[0], item.what) for item in noted}
+    by_tag = any("ResourceTag" in json.dumps(stack.template) for stack in template.stacks)
+    for stack in template.stacks:
+        conditions = mapping(stack.template.get("Conditions")).items()
+        named = [{name: each} for name, each in sorted(conditions) if (stack.id, f"condition {name}") in asked]
+        yield from ((f"{stack.id} conditions", number, each) for number, each in enumerate(named, 1))
+        for logical_id, resource in stack.resources.items():
+            kind, where = str(resource["Type"]), template.where(stack, logical_id)
+            properties = mapping(resource.get("Properties"))
+            if where in elsewhere or not kind.startswith(_READ):
+                found = list(_statements(template, stack, properties, where))
+                # Statements of IAM that may be about our resources stand in the matrix.
+                told = kind.startswith("AWS::IAM::")
+                others = [each for each in found if not (told and ("Principal" in each or concerns(each)))]
+                others += [_DEFAULT_OF_ENDPOINT] if kind == "AWS::EC2::VPCEndpoint" and not found else []
+                others += [mapping(template.resolver.resolve(stack, properties, where))] if where in elsewhere else []
+                yield from ((f"{where} for other services", number, each) for number, each in enumerate(others, 1))
+            found = [*_facts(template, stack, properties, where, by_tag=by_tag)]
+            if _IDENTITY_PROVIDERS.fullmatch(kind):
+                found += [{name: template.resolver.resolve(stack, item, where)} for name, item in properties.items()]
+                found += [{"Type": kind}]
+            if "UserToGroup" in kind:
+                found.append({"GroupName": template.resolver.resolve(stack, properties.get("GroupName"), where)})
+            yield from ((f"{where} attachments", number, each) for number, each in enumerate(found, 1))
+            if str(resource.get("DeletionPolicy")).startswith("Retain") and kind.startswith(_KEPT):
+                yield f"{where} stays when it leaves its stack", 1, {KEPT: resource["DeletionPolicy"]}
+
+
+_KEPT = ("AWS::IAM::", "AWS::KMS::", "AWS::Lambda::", "AWS::S3::", "AWS::SSO::")
+
+
+def _opened(template: Template, stack: Stack, value: Any, where: str) -> Any:
+    """Return a property's value; JSON text, whatever functions make it, as what it says."""
+    function = isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in _TEXT_FUNCTIONS
+    said = template.resolver.resolve(stack, value, where) if function else value
+    if isinstance(said, str) and said.lstrip().startswith("{"):
+        try:
+            return json.loads(said)
+        except ValueError:
+            return value
+    return value
+
+
+def _statements(template: Template, stack: Stack, given: Any, where: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of every policy document in a value, those that are given as text included."""
+    value = _opened(template, stack, given, where)
+    if isinstance(value, Mapping) and "Statement" in value:
+        for _, way in template.ways(stack, value, where):
+            # Without this version a policy variable is text.
+            version = {} if (number := text(mapping(way).get("Version"))) == "2012-10-17" else {"Version": number}
+            for each in items(mapping(way).get("Statement")):
+                if isinstance(each, Mapping):
+                    yield {**each, **version} if "${" in json.dumps(each) else each
+    elif isinstance(value, Mapping | list):
+        for name, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            found = [*_statements(template, stack, item, where)]
+            yield from found
+            if not found and isinstance(name, str) and _DOCUMENT.fullmatch(name) and isinstance(item, Mapping):
+                yield from ({name: way} for _, way in template.ways(stack, item, where) if is_symbolic(way))
+
+
+def _facts(template: Template, stack: Stack, given: Any, where: str, *, by_tag: bool) -> Iterator[Mapping[str, Any]]:
+    """Yield the properties that give or withhold access beside policies, each way of each in a stable order."""
+    value = _opened(template, stack, given, where)
+    if isinstance(value, list):
+        for item in value:
+            yield from _facts(template, stack, item, where, by_tag=by_tag)
+    for name, item in mapping(value).items() if "Statement" not in mapping(value) else ():
+        if _FACTS.fullmatch(name) or name in _IF or (by_tag and name == "Tags"):
+            ways = (way for _, way in template.several(stack, item, where) if way is not None)
+            said = [json.loads(way) for way in sorted({json.dumps(way, sort_keys=True) for way in ways})]
+            yield from ({name: way} for way in said if text(way) == _IF.get(name, text(way)) or is_symbolic(way))
+        elif name not in _NOT_SEARCHED:
+            yield from _facts(template, stack, item, where, by_tag=by_tag)

@@ -6,7 +6,8 @@ from typing import Any
 
 from kms_patterns.access.model import Policy, Resource, ResourceKind
 from kms_patterns.access.read.assembly import Stack
-from kms_patterns.access.read.bucket_grants import access_grants, acl_statements, is_surely_blocked
+from kms_patterns.access.read.bucket_grants import access_grants, acl_statements, is_surely_blocked, vended_roles
+from kms_patterns.access.read.identifiers import may_be_equal
 from kms_patterns.access.read.managed_policies import guarded_document
 from kms_patterns.access.read.sdk_calls import ANY_CALL, granted
 from kms_patterns.access.read.stated_permissions import (
@@ -18,16 +19,7 @@ from kms_patterns.access.read.stated_permissions import (
 )
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
-from kms_patterns.access.unknowns.symbols import (
-    GUARD,
-    TRUE,
-    globbed,
-    is_symbol,
-    is_symbolic,
-    may_be_equal,
-    shown,
-    symbol,
-)
+from kms_patterns.access.unknowns.symbols import GUARD, TRUE, globbed, is_symbol, is_symbolic, may_be, shown, symbol
 
 _KEYS = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
 _VERSION = "2012-10-17"
@@ -63,9 +55,13 @@ class ProtectedResources:
             )
         yield from self._buckets()
         yield from self._functions()
+        vended = list(vended_roles(self._template))
         for stack, logical_id, _ in self._template.of_type("AWS::IAM::Role"):
             raw = self._template.raw(stack, logical_id, "AssumeRolePolicyDocument")
-            yield self._resource(stack, logical_id, ResourceKind.ROLE, policy_name="trust policy", document=raw)
+            beside = [it for role, it in vended if may_be(role, self._template.arn(stack, logical_id))]
+            yield self._resource(
+                stack, logical_id, ResourceKind.ROLE, policy_name="trust policy", document=raw, beside=beside
+            )
 
     def _resource(
         self,
@@ -172,7 +168,7 @@ class ProtectedResources:
             if not any(names_function(named, arn, home) is not None for arn in arns):
                 what = f"permission of function {shown(named)}"
                 self._template.unresolved(where, what, "the function is not defined here")
-        for (stack, logical_id, properties), arn in zip(functions, arns, strict=True):
+        for (stack, logical_id, _), arn in zip(functions, arns, strict=True):
             where = self._template.where(stack, logical_id)
             statements = [
                 {**statement, GUARD: [*statement.get(GUARD, ()), *given]} if given else statement
@@ -181,7 +177,8 @@ class ProtectedResources:
             ]
             added = self._additions.to(stack, logical_id, "function")
             document = with_additions({"Version": _VERSION, "Statement": statements}, added, resource=True)
-            role = properties.get("Role")
+            roles = self._template.several(stack, self._template.raw(stack, logical_id, "Role"), where)
+            acts_as = list(dict.fromkeys(text(role) for _, role in roles if role is not None))
             yield Resource(
                 id=where,
                 kind=ResourceKind.FUNCTION,
@@ -192,7 +189,9 @@ class ProtectedResources:
                 policy=Policy(f"{where} permissions", "resource", document, (stack.id, logical_id))
                 if document["Statement"]
                 else None,
-                acts_as=None if role is None else text(role),
+                acts_as=[*acts_as, symbol(f"role of {where}")]
+                if self._additions.to(stack, logical_id, "role of")
+                else acts_as,
             )
 
     def _permissions(self) -> Iterator[tuple[str, tuple[str, str], str, dict[str, Any]]]:

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +16,20 @@ from kms_patterns.access.model import (
     Principal,
     PrincipalKind,
     Resource,
+    ResourceKind,
     Unresolved,
 )
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, Stack, load_assembly
 from kms_patterns.access.read.identities import Identities
 from kms_patterns.access.read.intrinsics import BOTH_WAYS
 from kms_patterns.access.read.named_principals import ALL, everything, named_principals, not_evaluated
+from kms_patterns.access.read.not_read import not_read
 from kms_patterns.access.read.protected_resources import ProtectedResources
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.reading import Given
+from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.expansion import Expansion
-from kms_patterns.access.unknowns.symbols import Environments, MadeUpAccounts, shown, symbol
+from kms_patterns.access.unknowns.symbols import Environments, MadeUpAccounts, may_be, shown, symbol
 
 _TAG = re.compile(r'(?i)aws:PrincipalTag/([^"}]+)["}]')
 
@@ -49,8 +52,10 @@ def model_of(stacks: list[Stack]) -> Model:
     """Return who and what is in ``stacks``, with every policy resolved; what is unknown is a proposition in it."""
     template = Template(stacks)
     template.list_not_read()
-    principals = list(Identities(template).principals())
+    template.resolver.unresolved.update(item for stack in stacks for item in not_read(stack))
     resources = list(ProtectedResources(template).resources())
+    principals = [_with_grants(who, resources) for who in Identities(template).principals()]
+    principals = [*principals, *_if_deployed_together(principals, resources)]
     made_up = MadeUpAccounts(_accounts_in(stacks))
     named = list(named_principals(principals, resources, made_up))
     for where, who in not_evaluated(resources):
@@ -130,6 +135,40 @@ def synthetic(made_up: MadeUpAccounts, policies: str = "") -> list[Principal]:
             identity=ALL,
         ),
     ]
+
+
+def _if_deployed_together(principals: Iterable[Principal], resources: Iterable[Resource]) -> Iterator[Principal]:
+    """Yield principals as those of another stack's account, where one of the two accounts is not known."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for resource in resources:
+        found[resource.account].add(resource.id)
+    for who in principals:
+        own = who.arn.split(":")[4]
+        for other in sorted(found.keys() - {own}) if UNKNOWN_ACCOUNT in {own, *found} else ():
+            if UNKNOWN_ACCOUNT in {own, other}:
+                same = f" if <account> is {own if other == UNKNOWN_ACCOUNT else other}"
+                arn = who.arn.replace(f":{own}:", f":{other}:", 1)
+                only = frozenset(found[other])
+                yield replace(who, id=f"{who.id}{same}", label=f"{who.label}{same}", arn=arn, stack=None, only=only)
+
+
+def _with_grants(who: Principal, resources: Iterable[Resource]) -> Principal:
+    """Return a principal with its KMS grants as policies of its own: no boundary limits them, nor a lack of IAM's own.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
+    """
+    found = [
+        {**{name: item for name, item in statement.items() if name != "Principal"}, "Resource": resource.arn}
+        for resource in resources
+        if resource.kind is ResourceKind.KEY
+        and (who.boundaries is not None or resource.account != who.arn.split(":")[4])
+        for statement in (resource.policy.document["Statement"] if resource.policy else ())
+        if text(statement.get("Sid", "")).startswith("grant ")
+        and any(may_be(text(named), who.arn) for named in items(mapping(statement.get("Principal")).get("AWS")))
+    ]
+    granted = Policy(f"KMS grants to {who.id}", "identity", {"Version": "2012-10-17", "Statement": found})
+    limits = who.boundaries if who.boundaries is None else [*who.boundaries, granted]
+    return replace(who, identity=[*who.identity, granted], boundaries=limits) if found else who
 
 
 def _of_resources(resources: Iterable[Resource]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
-from kms_patterns.access.read.identifiers import CUSTOM
+from kms_patterns.access.read.identifiers import CUSTOM, may_be_equal
 from kms_patterns.access.read.not_read import CALLS, calls_in, transforms_of
 from kms_patterns.access.read.sdk_calls import SERVICE, SdkCall, sdk_calls
 from kms_patterns.access.read.template import Template
@@ -15,10 +15,10 @@ from kms_patterns.access.unknowns.symbols import (
     GUARD,
     TRUE,
     Proposition,
+    could_be,
     globbed,
     is_symbol,
     is_symbolic,
-    may_be_equal,
     shown,
 )
 
@@ -56,8 +56,9 @@ def names_function(named: str, arn: str, own: tuple[str, str]) -> Sequence[Propo
     of: Sequence[Proposition] = [(f"version or alias {shown(qualifier)}", TRUE)] if qualifier else ()
     if (*place, given) == (region, account, name):
         return of
+    any_name = could_be(name) if could_be(given) == given else name
     known = not is_symbolic("".join((*place, given, name))) and not _UNKNOWN & {*place, region, account}
-    may = not known and may_be_equal(globbed(given), globbed(name))
+    may = (not known or any_name != name) and may_be_equal(globbed(given), globbed(any_name))
     may = may and _may_be_same(place[0], region) and _may_be_same(place[1], account)
     return [*of, (f"{shown(named)} is the function {shown(name)}", TRUE)] if may else None
 
@@ -100,19 +101,24 @@ def _principal(value: str) -> str | dict[str, str]:
 _FALSE = "false"
 _ADDING = frozenset({"addPermission", "createGrant"})
 """Calls that add to a resource's policy; the others replace it, Denies included."""
+_PRINCIPALS = ("AWS::IAM::Role", "AWS::IAM::User")
 _TYPES: Mapping[str, tuple[str, ...]] = {
+    "boundary": _PRINCIPALS,
     "bucket": ("AWS::S3::Bucket",),
     "function": ("AWS::Lambda::Function",),
     "group": ("AWS::IAM::Group",),
     "key": ("AWS::KMS::Key", "AWS::KMS::ReplicaKey"),
     "policy": ("AWS::IAM::ManagedPolicy",),
     "role": ("AWS::IAM::Role",),
+    "role of": ("AWS::Lambda::Function",),
+    "set": ("AWS::SSO::PermissionSet",),
+    "tags": _PRINCIPALS,
+    "trust": ("AWS::IAM::Role",),
     "user": ("AWS::IAM::User",),
 }
 _GIVEN_FROM_OUTSIDE = frozenset({"bucket", "function", "group", "role", "user"})
 """What another stack can give a policy to, if it is told the name."""
 _WORD = re.compile(r"[\w\ue000-\uf8ff-]+")
-_OF_A_ROLE = frozenset({"boundary", "trust"})
 
 
 def permission_calls(template: Template, stack: Stack, logical_id: str) -> list[SdkCall] | None:
@@ -156,7 +162,7 @@ class Additions:
         found = [f"transform {name}" for name in transforms_of(stack, logical_id)]
         for call, where, text_ in self._calls:
             kind = CALLS[call]
-            if kind in kinds and self._is_about(stack, logical_id, "role" if kind in _OF_A_ROLE else kind, text_):
+            if kind in kinds and self._is_about(stack, logical_id, kind, text_):
                 found.append(f"call of {call} by {where}")
         if not {*kinds}.isdisjoint(_GIVEN_FROM_OUTSIDE):
             words = _WORD.findall(self._template.name(stack, logical_id))
@@ -177,6 +183,16 @@ class Additions:
         )
 
 
+def without_denies(document: Mapping[str, Any], given: Sequence[Proposition]) -> dict[str, Any]:
+    """Return a document whose Denies do not apply under any of the propositions: they may be taken away."""
+    gone = [(name, _FALSE) for name, _ in given]
+    statements = [
+        {**item, GUARD: [*item.get(GUARD, ()), *gone]} if gone and item.get("Effect") != "Allow" else item
+        for item in document["Statement"]
+    ]
+    return {**document, "Statement": statements}
+
+
 def with_additions(document: dict[str, Any], added: Sequence[Proposition], *, resource: bool) -> dict[str, Any]:
     """Return a document that may be replaced by one that allows anything, under any of the propositions.
 
@@ -185,11 +201,8 @@ def with_additions(document: dict[str, Any], added: Sequence[Proposition], *, re
         added: See ``Additions.to``.
         resource: Whether it is the policy of a resource.
     """
-    replaced = [(name, _FALSE) for name, _ in added if not any(f"call of {call} " in name for call in _ADDING)]
-    kept = [
-        {**item, GUARD: [*item.get(GUARD, ()), *replaced]} if replaced and item.get("Effect") == "Deny" else item
-        for item in document["Statement"]
-    ]
+    replaced = [given for given in added if not any(f"call of {call} " in given[0] for call in _ADDING)]
+    kept = without_denies(document, replaced)["Statement"]
     everyone = {"Principal": "*"} if resource else {}
     anything = [{"Effect": "Allow", **everyone, "Action": "*", "Resource": "*", GUARD: [given]} for given in added]
     return {**document, "Statement": [*kept, *anything]}

@@ -11,11 +11,10 @@ from typing import Any
 
 from kms_patterns.access.model import Unresolved
 from kms_patterns.access.read import identifiers
-from kms_patterns.access.read.assembly import NESTED_STACK, UNKNOWN_ACCOUNT, UNKNOWN_REGION, Stack
+from kms_patterns.access.read.assembly import NESTED_STACK, Stack
 from kms_patterns.access.read.documents import read_document
 from kms_patterns.access.read.intrinsics import ABSENT, Json, Scope
-from kms_patterns.access.read.not_read import not_read
-from kms_patterns.access.read.template_conditions import World
+from kms_patterns.access.read.template_conditions import World, only_near
 from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.symbols import TRUE, Proposition, symbol
 
@@ -94,11 +93,7 @@ class Resolver:
         An environment-agnostic stack may meet an export of any, if there is only one.
         """
         wanted = json.dumps(name, sort_keys=True)
-        found = [(exporter, value) for key, exporter, value in self._exports if key == wanted]
-        near = [item for item in found if (item[0].account, item[0].region) == (stack.account, stack.region)]
-        agnostic = [item for item in found if {item[0].account, stack.account} & {UNKNOWN_ACCOUNT}]
-        agnostic = agnostic or [item for item in found if {item[0].region, stack.region} & {UNKNOWN_REGION}]
-        return near[0] if near else (agnostic[0] if len(agnostic) == 1 else None)
+        return only_near(stack, [(exporter, value) for key, exporter, value in self._exports if key == wanted])
 
 
 _RELEVANT: Mapping[str, Container[str]] = {
@@ -122,6 +117,7 @@ _RELEVANT: Mapping[str, Container[str]] = {
 """What of a resource says anything of access; a Lambda function's runtime, say, is not even resolved."""
 
 
+_PROVIDERS = ("AWS::Lambda::Function", "AWS::Lambda::Alias", "AWS::Lambda::Version", "AWS::SNS::Topic")
 _MAKING = (NESTED_STACK, "AWS::CloudFormation::StackSet", "AWS::ServiceCatalog::CloudFormationProvisionedProduct")
 
 
@@ -134,8 +130,7 @@ class Template:
         self._identifiers: dict[tuple[str, str, str], str] = {}
 
     def list_not_read(self) -> None:
-        """List what is not evaluated, and nested stacks whose template is not in the assembly."""
-        self.resolver.unresolved.update(item for stack in self.stacks for item in not_read(stack))
+        """List nested stacks whose template is not in the assembly."""
         for stack, logical_id, _ in self.unread():
             if stack.resources[logical_id]["Type"] == NESTED_STACK:
                 self.unresolved(self.where(stack, logical_id), "nested stack", "its template is not in the assembly")
@@ -160,6 +155,11 @@ class Template:
         foreign = {name for name in types if "::" in name and not name.startswith(("AWS::", "Custom::"))}
         for stack, logical_id, properties in self.of_type(*foreign, *_MAKING):
             if (stack.id, logical_id) not in read:
+                yield stack, logical_id, properties
+        providers = {self.arn(stack, logical_id) for stack, logical_id, _ in self.of_type(*_PROVIDERS)}
+        for stack, logical_id, properties in self.of_kind(identifiers.CUSTOM):
+            own = str(mapping(self.raw(stack, logical_id, "ServiceToken")).get("Fn::GetAtt", "Outputs"))
+            if "Outputs" in own and text(properties.get("ServiceToken", "")) not in {*providers, ""}:
                 yield stack, logical_id, properties
 
     def of_kind(self, prefixes: tuple[str, ...]) -> Iterator[tuple[Stack, str, Mapping[str, Any]]]:

@@ -1,6 +1,6 @@
-"""Conditions of a CloudFormation template, as far as synthesized output decides them."""
+"""Conditions of a CloudFormation template, and what of other stacks it may meet, as far as that is decided."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,8 +66,8 @@ def pseudo_parameters(stack: Stack, *, compared: bool) -> dict[str, str]:
 
     Args:
         stack: The stack.
-        compared: Whether a condition compares them: what then follows from a Region, or from a stack's name, that only
-            a deployment decides is a symbol.
+        compared: Whether a condition compares them: what then follows from a Region that only a deployment decides is
+            a symbol. A stack's name that is not known always is.
     """
     values = {
         "AWS::AccountId": stack.account,
@@ -77,8 +77,8 @@ def pseudo_parameters(stack: Stack, *, compared: bool) -> dict[str, str]:
         "AWS::StackName": stack.name,
         "AWS::StackId": f"arn:{stack.partition}:cloudformation:{stack.region}:{stack.account}:stack/{stack.name}",
     }
-    names = (*(_OF_REGION if stack.region == UNKNOWN_REGION else ()), *(() if stack.named else _OF_STACK))
-    return values | {name: symbol(f"{name} of {stack.id}") for name in names if compared}
+    open_ = (*(_OF_REGION if compared and stack.region == UNKNOWN_REGION else ()), *(() if stack.named else _OF_STACK))
+    return values | {name: symbol(f"{name} of {stack.id}") for name in open_}
 
 
 def _equal(left: object, right: object) -> bool | None:
@@ -88,3 +88,18 @@ def _equal(left: object, right: object) -> bool | None:
         return True
     undecided = is_symbolic(left) or is_symbolic(right)
     return None if undecided or any(mark in f"{left} {right}" for mark in (UNKNOWN_ACCOUNT, UNKNOWN_REGION)) else False
+
+
+def only_near(stack: Stack, found: Sequence[tuple[Stack, Any]], *, far: bool = False) -> tuple[Stack, Any] | None:
+    """Return the only one that a stack can meet: of its account and Region, or of one that may be; None if several may.
+
+    Args:
+        stack: The stack that asks.
+        found: Stacks that answer, with what they say.
+        far: Whether the Region may be another.
+    """
+    near = [item for item in found if item[0].account == stack.account and (far or item[0].region == stack.region)]
+    agnostic = [item for item in found if {item[0].account, stack.account} & {UNKNOWN_ACCOUNT}]
+    agnostic = agnostic or [item for item in found if {item[0].region, stack.region} & {UNKNOWN_REGION}]
+    met = near or agnostic
+    return met[0] if len(met) == 1 else None

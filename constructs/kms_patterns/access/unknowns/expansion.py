@@ -14,6 +14,7 @@ from math import prod
 from typing import Any
 
 from kms_patterns.access.model import Policy
+from kms_patterns.access.read.identifiers import may_be_equal
 from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.statement_ways import Propositions, condition_ways, principal_ways
 from kms_patterns.access.unknowns.symbols import (
@@ -24,13 +25,13 @@ from kms_patterns.access.unknowns.symbols import (
     Proposition,
     globbed,
     is_symbolic,
-    may_be_equal,
     shown,
 )
 
 _MOST_WAYS = 256
 _FIELDS = 6  # of an ARN
 _VERSION = re.compile(r"(arn:[^:]*:lambda:[^:]*:[^:]*:function:[^:]+):([^:]+)")
+_VARIABLE = re.compile(r"\$\{[^}]+\}")
 _KNOWN_MEMBERS = frozenset({"Action", "NotAction", "Resource", "NotResource", "Principal", "NotPrincipal", "Condition"})
 
 Way = tuple[dict[str, Any], Propositions]
@@ -152,6 +153,9 @@ class Expansion:
         pattern, given = value, list[Proposition]()
         if is_symbolic(value):
             pattern, given = globbed(value), [(f"{shown(value)} names it", TRUE)]
+            yield pattern, given
+        elif member == "Resource" and ":s3:" not in value and _VARIABLE.search(value):
+            pattern, given = _VARIABLE.sub("*", value), [(f"{value} names it", TRUE)]
             yield pattern, given
         if member == "Resource":
             for other, further in self.environments.elsewhere(pattern):

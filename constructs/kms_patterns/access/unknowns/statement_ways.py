@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from kms_patterns.access.read.identifiers import matches, may_be_equal
 from kms_patterns.access.templates.template_text import items, text
 from kms_patterns.access.unknowns.symbols import (
     TRUE,
@@ -15,8 +16,6 @@ from kms_patterns.access.unknowns.symbols import (
     globbed,
     is_symbol,
     is_symbolic,
-    matches,
-    may_be_equal,
     may_name,
     shown,
     symbol,
@@ -124,6 +123,9 @@ def _others(key: str, values: Sequence[str], environments: Environments) -> Iter
         if key.lower() in ACCOUNT_KEYS:
             yield from environments.other_accounts(value)
             continue
+        if key.lower() == "aws:principalarn" and (moved := environments.moved(value)):
+            yield moved, ("<partition>", value.split(":")[1])
+            yield from _others(key, [moved], environments)
         arn = re.fullmatch(r"(arn:[^:]*:(?:iam|sts)::)([^:]*)(:.+)", value)
         if is_symbolic(value) or (not arn and could_be(value) != value):
             yield globbed(could_be(value)), (f"{key} is {shown(value)}", TRUE)
@@ -211,6 +213,9 @@ def _other_principals(kind: Kind, value: str, environments: Environments) -> Ite
             yield f"{provider[1]}{account}{provider[3]}", proposition
         if not is_symbolic(provider[3]):
             return
+    if kind == "AWS" and (moved := environments.moved(value)):
+        yield moved, ("<partition>", value.split(":")[1])
+        yield from _other_names(kind, moved, environments)
     yield from _other_names(kind, value, environments)
 
 

@@ -4,12 +4,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import count
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
-from kms_patterns.access.read.identifiers import CHOSEN, CHOSEN_UNDER_ANY_NAME
+from kms_patterns.access.read.identifiers import CHOSEN, CHOSEN_UNDER_ANY_NAME, matches, may_be_equal
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _CHOSEN = re.compile(f"-(?:{CHOSEN}|{CHOSEN_UNDER_ANY_NAME})", re.IGNORECASE)
@@ -94,41 +93,6 @@ class MadeUpAccounts:
         return {number: shown(name) for name, number in self._given.items()}
 
 
-def may_be_equal(one: str, other: str) -> bool:
-    """Return whether some string matches both patterns, which may hold ``*`` and ``?``."""
-    if "*" in {one, other} or one == other:
-        return True
-    heads = [re.split(r"[*?]", pattern, maxsplit=1)[0] for pattern in (one, other)]
-    if len({head[: min(map(len, heads))] for head in heads}) > 1:
-        return False
-    places, ends = {(0, 0)}, (len(one), len(other))
-    seen = set(places)
-    while places:
-        left, right = places.pop()
-        if (left, right) == ends:
-            return True
-        for step in _steps(one, left, other, right):
-            if step not in seen:
-                seen.add(step)
-                places.add(step)
-    return False
-
-
-def _steps(one: str, left: int, other: str, right: int) -> Iterable[tuple[int, int]]:
-    starred = left < len(one) and one[left] == "*", right < len(other) and other[right] == "*"
-    if starred[0]:
-        yield left + 1, right
-        if right < len(other):
-            yield left, right + 1
-    if starred[1]:
-        yield left, right + 1
-        if left < len(one):
-            yield left + 1, right
-    both = left < len(one) and right < len(other) and not any(starred)
-    if both and (one[left] == other[right] or "?" in {one[left], other[right]}):
-        yield left + 1, right + 1
-
-
 _FIELDS = 6
 _REGION, _ACCOUNT = 3, 4
 
@@ -160,6 +124,11 @@ class Environments:
         """Whether a stack may be deployed to any account."""
         return any(account == UNKNOWN_ACCOUNT for account, _ in self.places)
 
+    def moved(self, value: str) -> str | None:
+        """Return an ARN of another partition as one of ``aws``, which stands for that of an unknown Region."""
+        found = re.sub(r"^arn:aws-[^:]*:", "arn:aws:", value)
+        return found if found != value and any(region == UNKNOWN_REGION for _, region in self.places) else None
+
     def elsewhere(self, pattern: str) -> Iterator[tuple[str, Sequence[Proposition]]]:
         """Yield ``pattern`` as it matches in an environment that may be the one that it names.
 
@@ -171,6 +140,9 @@ class Environments:
         for account, region in self.places:
             given: list[Proposition] = []
             new = list(fields)
+            if region == UNKNOWN_REGION and not matches(fields[1], "aws"):
+                given.append(("<partition>", fields[1]))
+                new[1] = "aws"
             for place, actual, name in ((_REGION, region, "<region>"), (_ACCOUNT, account, "<account>")):
                 unknown = {UNKNOWN_ACCOUNT, UNKNOWN_REGION} & {fields[place], actual}
                 if fields[place] and unknown and not matches(fields[place], actual):
@@ -189,7 +161,8 @@ class Environments:
         head, slash, tail = pattern.partition("/") if ":s3:::" in pattern else (pattern, "", "")
         any_head = could_be(head)
         for arn, any_name in self._names.items() if head != "*" and head not in self._names else ():
-            if (any_head == head) != (any_name == arn) and may_name(any_head, any_name) and not matches(head, arn):
+            open_ = (any_head == head) != (any_name == arn)
+            if open_ and may_name(any_head, _anywhere(any_name)) and not may_name(head, _anywhere(arn)):
                 yield f"{arn}{slash}{tail}"
 
     @cached_property
@@ -222,13 +195,10 @@ def _named(account: str) -> str:
     return "<account>" if account == UNKNOWN_ACCOUNT else account
 
 
-def matches(pattern: str, text: str) -> bool:
-    """Return whether ``text`` matches ``pattern``, which may hold ``*`` and ``?``; no pattern takes long."""
-    return fnmatchcase(text, pattern.replace("[", "[[]"))
-
-
 _MADE_UP = re.compile(rf"([^:/]*)-([A-Za-z0-9]+)-(?:({CHOSEN})|{CHOSEN_UNDER_ANY_NAME})", re.IGNORECASE)
 _LONGEST = 63
+_KEY = re.compile(r"key/(mrk-)?[^/:*?]+\.[^/:*?]+")
+_KEY_ID = "-".join("?" * length for length in (8, 4, 4, 4, 12))
 
 
 def could_be(arn: str) -> str:
@@ -239,6 +209,7 @@ def could_be(arn: str) -> str:
         return f"{stack}-{match[2]}-{'?' * 12}*" if len(match[0]) <= _LONGEST else f"{stack[:12]}*"
 
     *fields, name = arn.split(":", _FIELDS - 1) if arn.startswith("arn:") else [arn]
+    name = _KEY.sub(lambda match: f"key/mrk-{'?' * 32}" if match[1] else f"key/{_KEY_ID}", name)
     open_ = _MADE_UP.sub(pattern, name).replace(UNKNOWN_ACCOUNT, "?" * 12).replace(UNKNOWN_REGION, "*")
     return ":".join([*fields, open_])
 
@@ -252,6 +223,17 @@ def may_name(pattern: str, arn: str) -> bool:
     """Return whether two patterns of ARNs may be equal: account and name each, where both have as many fields."""
     one, other = (item.split(":", _FIELDS - 1) for item in (pattern, arn))
     return all(map(may_be_equal, one, other)) if len(one) == len(other) else may_be_equal(pattern, arn)
+
+
+def _anywhere(arn: str) -> str:
+    """Return an ARN with any account and Region where they are not known; its name is left as it is."""
+    *place, name = arn.split(":", _FIELDS - 1)
+    return ":".join([*map(wild, place), name])
+
+
+def may_be(one: str, other: str) -> bool:
+    """Return whether two ARNs may be one: unknown values, names that AWS chooses, accounts and Regions included."""
+    return one == other or may_name(wild(could_be(one)), wild(could_be(other)))
 
 
 def wild(arn: str) -> str:
