@@ -294,7 +294,7 @@ def test_yaml_value_is_what_cloudformation_makes_of_it(write: Callable[..., Path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("Resources: [", "one.yaml is not a template in JSON or YAML: while parsing"),
+        ("Resources: [", "one.yaml is not a template in JSON or YAML: line 1: expected the node content"),
         ("Resources: {A: {Type: X}, A: {Type: Y}}", "line 1: the key 'A' stands twice"),
         ('{"Resources": {"A": {"Type": "X"}, "A": {"Type": "Y"}}}', "the key 'A' stands twice"),
         ("Resources: {A: !!python/object:os.system {}}", "could not determine a constructor"),
