@@ -45,7 +45,6 @@ from kms_patterns.access.unknowns.symbols import is_symbolic, may_be, shown
 
 _OUTSIDE = {PrincipalKind.NAMED, PrincipalKind.PROVIDER, PrincipalKind.OUTSIDER}
 _USERS = {*ACTING, PrincipalKind.ADMINISTRATOR, PrincipalKind.NAMED}
-_BY_WHAT_IS_ASKED = {method.besides[0] for method in ON_KEYS if method.needs}
 _OF_FUNCTIONS = {name for method in ON_FUNCTIONS for name in method.besides}
 
 Edges = dict[str, dict[str, dict[str, Condition]]]
@@ -221,11 +220,9 @@ def _of_key(
             methods = users.get(user, {})
             if "" in methods and user != who and not _has_all(own, methods):
                 yield _escalation(key, who, user, path)
-            elif user == who and "" in methods and _BY_WHAT_IS_ASKED & methods.keys() and own[""] != ALWAYS:
-                ways = {name: methods[name] for name in methods.keys() - {"", *USE_OF_KEY}}
-                yield _escalation(key, who, user, (_changing(user, key.id, ways),))
-            elif methods and "" not in methods and not _has_all(own, every):
-                yield _escalation(key, who, user, (*path, _changing(user, key.id, methods)))
+            ways = {name: when for name, when in methods.items() if name not in {"", *USE_OF_KEY}}
+            if ways and (user == who or "" not in methods) and not _has_all(own, every):
+                yield _escalation(key, who, user, (*path, _changing(user, key.id, ways)))
         if above not in paths:
             for user, ways in sorted(change.get(who, {}).items()):
                 gained = {**users.get(above, {}), **users.get(user, {})}

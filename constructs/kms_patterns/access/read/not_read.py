@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from kms_patterns.access.model import KEPT, Unresolved
@@ -154,6 +154,8 @@ _IF = {
     **dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), "true"),
 }
 """Properties of which one value gives or withholds access."""
+_ASKED_ABOUT = (("Tags", "ResourceTag"), ("AliasName", "kms:ResourceAliases"), ("AliasName", "kms:RequestAlias"))
+"""Properties that matter where a policy asks about them, with what it then says."""
 _NOT_SEARCHED = {"BucketEncryption", "Environment", "EnvironmentVariables", "Metadata", "Tags"}
 _DEFAULT_OF_ENDPOINT = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
@@ -173,7 +175,8 @@ def other_statements(
     noted = list(unresolved)
     elsewhere = {item.where for item in noted if item.why.endswith("is not defined here")}
     asked = {(item.where.partition("/")[0], item.what) for item in noted}
-    by_tag = any("ResourceTag" in json.dumps(stack.template) for stack in template.stacks)
+    said = json.dumps([stack.template for stack in template.stacks])
+    by = {name for name, word in _ASKED_ABOUT if word in said}
     for stack in template.stacks:
         conditions = mapping(stack.template.get("Conditions")).items()
         named = [{name: each} for name, each in sorted(conditions) if (stack.id, f"condition {name}") in asked]
@@ -189,7 +192,7 @@ def other_statements(
                 others += [_DEFAULT_OF_ENDPOINT] if kind == "AWS::EC2::VPCEndpoint" and not found else []
                 others += [mapping(template.resolver.resolve(stack, properties, where))] if where in elsewhere else []
                 yield from ((f"{where} for other services", number, each) for number, each in enumerate(others, 1))
-            found = [*_facts(template, stack, properties, where, by_tag=by_tag)]
+            found = [*_facts(template, stack, properties, where, by=by)]
             if _IDENTITY_PROVIDERS.fullmatch(kind):
                 found += [{name: template.resolver.resolve(stack, item, where)} for name, item in properties.items()]
                 found += [{"Type": kind}]
@@ -233,16 +236,18 @@ def _statements(template: Template, stack: Stack, given: Any, where: str) -> Ite
                 yield from ({name: way} for _, way in template.ways(stack, item, where) if is_symbolic(way))
 
 
-def _facts(template: Template, stack: Stack, given: Any, where: str, *, by_tag: bool) -> Iterator[Mapping[str, Any]]:
+def _facts(
+    template: Template, stack: Stack, given: Any, where: str, *, by: Container[str]
+) -> Iterator[Mapping[str, Any]]:
     """Yield the properties that give or withhold access beside policies, each way of each in a stable order."""
     value = _opened(template, stack, given, where)
     if isinstance(value, list):
         for item in value:
-            yield from _facts(template, stack, item, where, by_tag=by_tag)
+            yield from _facts(template, stack, item, where, by=by)
     for name, item in mapping(value).items() if "Statement" not in mapping(value) else ():
-        if _FACTS.fullmatch(name) or name in _IF or (by_tag and name == "Tags"):
+        if _FACTS.fullmatch(name) or name in _IF or name in by:
             ways = (way for _, way in template.several(stack, item, where) if way is not None)
             said = [json.loads(way) for way in sorted({json.dumps(way, sort_keys=True) for way in ways})]
             yield from ({name: way} for way in said if text(way) == _IF.get(name, text(way)) or is_symbolic(way))
         elif name not in _NOT_SEARCHED:
-            yield from _facts(template, stack, item, where, by_tag=by_tag)
+            yield from _facts(template, stack, item, where, by=by)

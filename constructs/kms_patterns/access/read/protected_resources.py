@@ -33,6 +33,7 @@ class ProtectedResources:
     def __init__(self, template: Template) -> None:
         self._template = template
         self._additions = Additions(template)
+        self._names: set[str] = set()
 
     def resources(self) -> Iterator[Resource]:
         """Yield keys first, then buckets, functions and roles."""
@@ -98,8 +99,9 @@ class ProtectedResources:
     def _buckets(self) -> Iterator[Resource]:
         policies = self._bucket_policies()
         found = [(*item, self._template.name(item[0], item[1])) for item in self._template.of_type("AWS::S3::Bucket")]
+        self._names = {name for *_, name in found}
         for named, policy in policies:
-            if not any(may_be_equal(globbed(named), globbed(name)) for *_, name in found):
+            if not any(may_be(named, name) for *_, name in found):
                 self._template.unresolved(
                     policy.where, f"policy of bucket {shown(named)}", "the bucket is not defined here"
                 )
@@ -144,7 +146,7 @@ class ProtectedResources:
         maybe = [
             (named, policy)
             for named, policy in policies
-            if named != name and is_symbolic(f"{named}{name}") and may_be_equal(globbed(named), globbed(name))
+            if named != name and (named not in self._names or is_symbolic(f"{named}{name}")) and may_be(named, name)
         ]
         if len(exact) == 1 and not maybe:
             return exact[0]

@@ -12,7 +12,7 @@ from typing import Any
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
-from kms_patterns.access.unknowns.symbols import GUARD, TRUE, Proposition, is_symbolic, shown
+from kms_patterns.access.unknowns.symbols import GUARD, TRUE, Proposition, may_be, shown
 
 ANY_CALL = "Custom::AWS"
 SERVICE = re.compile(r"[\w-]+(?:\.[\w-]+)+")
@@ -91,9 +91,13 @@ def granted(template: Template, keys: Mapping[str, str]) -> Iterator[tuple[str, 
             named = text(grant.get("KeyId"))
             if grant and named not in keys:
                 template.unresolved(where, f"KMS grant on {shown(named)}", "the key is not defined here")
-            meant = keys if is_symbolic(named) else {named}
-            same = [(f"{shown(named)} is the key", TRUE)] if is_symbolic(named) else []
-            for key in sorted({keys[name] for name in meant if name in keys}) if grant else ():
+            meant = (
+                {named}
+                if named in keys
+                else {name for name in keys if may_be(f"key/{named}", f"key/{name}") or may_be(named, name)}
+            )
+            same = [] if named in keys else [(f"{shown(named)} is the key", TRUE)]
+            for key in sorted({keys[name] for name in meant}) if grant else ():
                 for statement in grant_statements({**grant, "GrantId": logical_id}):
                     yield key, {**statement, GUARD: [*given, *same]} if given or same else statement
 
