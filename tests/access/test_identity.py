@@ -452,7 +452,7 @@ def test_policy_of_no_principal_here_is_somebodys(made: Mapping[str, Any], who: 
         ([{"Key": "team", "Value": "red"}], TRUST, "always"),
         ([{"Key": "Team", "Value": "red"}], TRUST, "always"),
         ([{"Key": "team", "Value": "blue"}], TRUST, None),
-        ([], TRUST, None),
+        ([], TRUST, "aws:PrincipalTag/team = red"),  # its stack may bring it
         ([{"Key": "team", "Value": {"Ref": "P"}}], TRUST, "aws:PrincipalTag/team = red"),
         (
             [],

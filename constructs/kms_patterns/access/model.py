@@ -92,7 +92,7 @@ class Principal:
         identity: Its own policies.
         boundaries: Its permissions boundary, None if it has none.
         attributes: Request context that is known of it, by condition key.
-        tags: Its tags, and None for those that it does not have and a policy asks for; None if they are not known.
+        tags: The tags that it has by its template, to which its stack may add; None if they are not known.
         only: Ids of the resources that it is asked about, as a Deny of theirs excepts it; None for all.
     """
 
@@ -104,7 +104,7 @@ class Principal:
     identity: Sequence[Policy] = ()
     boundaries: Sequence[Policy] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str | None] | None = None
+    tags: Mapping[str, str] | None = None
     only: frozenset[str] | None = None
 
     def arn_at(self, resource: "Resource") -> str:

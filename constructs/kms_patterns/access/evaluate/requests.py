@@ -84,9 +84,8 @@ def batch(request: Request, table: Mapping[int, int], each: str = "together") ->
     """
     principal, resource = request.principal, request.resource
     context = _context(request)
-    absent = [f"{_TAG}{name}" for name, value in (principal.tags or {}).items() if value is None]
     unknown = {key for key, value in principal.attributes.items() if is_symbolic(value)}
-    known = [*(key for key in dict.fromkeys([*_KNOWN_OF_ALL, *context]) if key not in unknown), *absent]
+    known = [key for key in dict.fromkeys([*_KNOWN_OF_ALL, *context]) if key not in unknown]
     return {
         "principal": principal.arn_at(resource),
         "resource": request.arn,

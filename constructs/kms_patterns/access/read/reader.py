@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +30,6 @@ from kms_patterns.access.templates.reading import Given
 from kms_patterns.access.templates.template_text import items, mapping, text
 from kms_patterns.access.unknowns.expansion import Expansion
 from kms_patterns.access.unknowns.symbols import Environments, MadeUpAccounts, may_be, shown, symbol
-
-_TAG = re.compile(r'(?i)aws:PrincipalTag/([^"}]+)["}]')
 
 
 def read_model(path: Path | Sequence[Path], given: Given | None = None) -> Model:
@@ -61,7 +59,7 @@ def model_of(stacks: list[Stack]) -> Model:
     for where, who in not_evaluated(resources):
         template.unresolved(where, f"principal {who}", "whom an id stands for is not known")
     expansion = Expansion(_environments(stacks, [*principals, *named], resources, made_up))
-    exact = _Exact(expansion, _tags_asked_for([*principals], resources))
+    exact = _Exact(expansion)
     return Model(
         stacks=[stack.id for stack in stacks],
         files={stack.id: stack.file for stack in stacks},
@@ -178,9 +176,8 @@ def _of_resources(resources: Iterable[Resource]) -> str:
 class _Exact:
     """Writes every policy once in its exact form."""
 
-    def __init__(self, expansion: Expansion, tags: Iterable[str]) -> None:
+    def __init__(self, expansion: Expansion) -> None:
         self._expansion = expansion
-        self._absent: dict[str, str | None] = dict.fromkeys(tags)
         self._known: dict[int, Policy] = {}
 
     def policies(self, policies: Iterable[Policy]) -> list[Policy]:
@@ -188,8 +185,7 @@ class _Exact:
 
     def principal(self, who: Principal) -> Principal:
         boundaries = None if who.boundaries is None else self.policies(who.boundaries)
-        tags = None if who.tags is None else _with_absent(who.tags, self._absent)
-        return replace(who, identity=self.policies(who.identity), boundaries=boundaries, tags=tags)
+        return replace(who, identity=self.policies(who.identity), boundaries=boundaries)
 
     def resource(self, what: Resource) -> Resource:
         return replace(what, policy=self.policies([what.policy])[0]) if what.policy else what
@@ -199,18 +195,6 @@ def _noted(found: Iterable[Unresolved]) -> list[Unresolved]:
     """Return what is unresolved, sorted; a condition that is followed both ways is not listed as taken as true."""
     both = {(item.where, item.what) for item in found if item.why == BOTH_WAYS}
     return sorted(item for item in found if item.why == BOTH_WAYS or (item.where, item.what) not in both)
-
-
-def _tags_asked_for(principals: Iterable[Principal], resources: Iterable[Resource]) -> set[str]:
-    policies = [policy for who in principals for policy in [*who.identity, *(who.boundaries or ())]]
-    policies += [resource.policy for resource in resources if resource.policy]
-    documents = {id(policy): policy.document for policy in policies}.values()
-    return {name for item in documents for name in _TAG.findall(json.dumps(item, ensure_ascii=False))}
-
-
-def _with_absent(tags: Mapping[str, str | None], absent: Mapping[str, str | None]) -> dict[str, str | None]:
-    own = {name.lower() for name in tags}
-    return {**tags, **{name: value for name, value in absent.items() if name.lower() not in own}}
 
 
 def _accounts_in(stacks: Iterable[Stack]) -> set[str]:
