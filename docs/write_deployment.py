@@ -29,7 +29,7 @@ _VERSION = ("ssm:GetParameters",)
 _ELSEWHERE = {
     "events": ("iam:PassRole",),
     "lambda": ("iam:PassRole", "s3:GetObject", "s3:GetObjectVersion"),
-    "states": ("iam:PassRole",),
+    "states": ("iam:PassRole", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
 }
 _PREFIXES = {"stepfunctions": "states"}
 """Service of a type -> prefix of its actions, where they differ."""
@@ -197,8 +197,8 @@ def permissions(templates: Mapping[str, Template]) -> str:
 def from_schemas(kinds: Iterable[str]) -> dict[str, list[str]] | None:
     """Return the actions of the schemas' handlers by type; None where cfn-lint is not installed.
 
-    Actions of other services are for properties that no stack here has; what remains of them is how a role is passed
-    and how the code of a function is fetched.
+    Actions of other services are for properties that no stack here has; what remains of them is how a role is passed,
+    how the code of a function is fetched, and what a state machine's key is asked for.
     """
     found = importlib.util.find_spec("cfnlint")
     if found is None or found.origin is None:
