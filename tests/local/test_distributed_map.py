@@ -98,13 +98,32 @@ def test_items_of_every_source_are_the_items(run: Run, bucket: str, put: Callabl
     ("fields", "error"),
     [
         ({"ItemSelector": {"key.$": "$$.Map.Item.Value.Key"}}, "States.ParameterPathFailure"),
+        ({"ItemSelector": {"a": [{"b": {"key.$": "$$.Map.Item.Value.Name.No"}}]}}, "States.ParameterPathFailure"),
+        ({"ItemSelector": {"key.$": "$$.Map.Item.Value.No[0]"}}, "States.ParameterPathFailure"),
         ({"MaxConcurrencyPath": "$.less"}, "States.Runtime"),
         ({"ToleratedFailureCountPath": "$.text"}, "States.Runtime"),
     ],
 )
-def test_map_without_what_it_names_fails_and_runs_no_item(run: Run, fields: dict[str, Any], error: str) -> None:
+def test_map_without_what_it_names_fails_and_runs_no_item(
+    aws: LocalAws, run: Run, fields: dict[str, Any], error: str
+) -> None:
     found = run(distributed(ECHO, ItemsPath="$.n", **fields), {"n": [{"Name": "a"}], "less": -1, "text": "5"})
     assert (found["status"], found.get("error")) == ("FAILED", error)
+    runs = aws.client("stepfunctions").list_map_runs(executionArn=found["executionArn"])["mapRuns"]
+    assert len(runs) == (error == "States.ParameterPathFailure")
+    assert all("stopDate" in it for it in runs), runs
+
+
+def test_selector_takes_all_members_and_what_looks_like_a_path(run: Run) -> None:
+    selector = {
+        "all.$": "$$.Map.Item.Value.*",
+        "text": "$$.Map.Item.Value.No",
+        "in": [{"name.$": "$$.Map.Item.Value.n"}],
+    }
+    found = run(distributed(ECHO, ItemsPath="$.n", ItemSelector=selector), {"n": [{"n": "a"}]})
+    assert found["status"] == "SUCCEEDED", found
+    (output,) = json.loads(found["output"])
+    assert output == {"all": ["a"], "text": selector["text"], "in": [{"name": "a"}]}
 
 
 def test_batches_have_as_many_items_and_bytes_as_they_may(run: Run) -> None:
@@ -207,6 +226,30 @@ def test_redriven_child_goes_on_where_it_failed_if_it_is_standard(
     (child,) = states.list_executions(mapRunArn=named["mapRunArn"])["executions"]
     told = states.get_execution_history(executionArn=child["executionArn"])["events"]
     assert [it["type"] for it in told].count("TaskStateEntered") == 2 + times
+
+
+@pytest.mark.parametrize("distributes", [False, True])
+def test_redrive_goes_on_with_the_variables_that_were_assigned(
+    aws: LocalAws, bucket: str, put: Callable[[str, bytes], object], make_role: Any, allow: Any, *, distributes: bool
+) -> None:  # fmt: skip
+    gate = {"Bucket": bucket, "Key": "gate"}
+    states = {
+        "A": {"Type": "Pass", "Assign": {"x": 5}, "Next": "B"},
+        "B": {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:headObject", "Arguments": gate, "Next": "C"},
+        "C": {"Type": "Pass", "Output": "{% $x %}", "End": True},
+    }
+    machine = {"QueryLanguage": "JSONata", "StartAt": "A", "States": states}
+    if distributes:
+        state = distributed({"StartAt": "A", "States": states}, Items=[1])
+        machine = {"QueryLanguage": "JSONata", "StartAt": "Map", "States": {"Map": state}}
+    client, role = aws.client("stepfunctions"), make_role(allow("*", "*"), trust=STATES_TRUST)
+    made = client.create_state_machine(name=unique(), roleArn=role, definition=json.dumps(machine))
+    arn = client.start_execution(stateMachineArn=made["stateMachineArn"])["executionArn"]
+    assert finished(aws, arn)["status"] == "FAILED"
+    put("gate", b"")
+    client.redrive_execution(executionArn=arn)
+    found = finished(aws, arn)
+    assert (found["status"], json.loads(found.get("output", "0"))) == ("SUCCEEDED", [5] if distributes else 5), found
 
 
 def test_results_are_written_by_status_and_a_redrive_does_the_rest(
@@ -349,6 +392,8 @@ def test_map_whose_role_lacks_a_permission_fails(
     assert run(state, statements=list(statements.values()))["status"] == "SUCCEEDED"
     found = run(state, statements=[it for name, it in statements.items() if name != missing])
     assert (found["status"], missing in found["cause"]) == ("FAILED", True), found
+    runs = aws.client("stepfunctions").list_map_runs(executionArn=found["executionArn"])["mapRuns"]
+    assert all("stopDate" in it for it in runs), runs
 
 
 @pytest.mark.parametrize(
@@ -361,6 +406,10 @@ def test_map_whose_role_lacks_a_permission_fails(
         ({"Retry": [{"ErrorEquals": ["States.ALL"], "Attempts": 2}]}, "Retry"),
         ({"End": False, "Next": "Gone"}, "MISSING_TRANSITION_TARGET"),
         ({"ItemProcessor": ECHO}, "'Label' is not supported"),
+        ({"ItemProcessor": "x"}, "/States/Map/ItemProcessor"),
+        ({"ItemProcessor": {**ECHO, "ProcessorConfig": "x"}}, "/States/Map/ItemProcessor/ProcessorConfig"),
+        ({"Catch": 1}, "of a type"),
+        ({"End": False, "Next": []}, "of a type"),
         ({"Label": "L" * 41}, "/States/Map/Label"),
         ({"MaxConcurrency": 1, "MaxConcurrencyPath": "$.n"}, "/States/Map/MaxConcurrency"),
         ({"ToleratedFailurePercentage": 101}, "ToleratedFailurePercentage"),

@@ -347,16 +347,32 @@ def test_a_boundary_and_a_session_policy_narrow_a_key_policy_that_names_the_role
     assert code_of(kms.encrypt, KeyId=key, Plaintext=b"x") == Refused
 
 
-def test_cloudformation_keeps_a_buckets_lifecycle(aws: Any, root_s3: Any) -> None:
+@pytest.mark.parametrize("type_name", ["AWS::S3::BucketPolicy", "AWS::KMS::Key", "Made::Up::Type"])
+def test_cloud_control_does_not_say_that_it_made_what_it_does_not_make(aws: Any, code_of: Any, type_name: str) -> None:
+    control = aws.client("cloudcontrol")
+    named = {"TypeName": type_name, "Identifier": "a"}
+    calls = [(control.create_resource, {"TypeName": type_name, "DesiredState": "{}"}), (control.get_resource, named),
+             (control.update_resource, {**named, "PatchDocument": "[]"}), (control.delete_resource, named),
+             (control.list_resources, {"TypeName": type_name})]  # fmt: skip
+    assert {code_of(call, **request) for call, request in calls} == {"UnsupportedActionException"}
+
+
+def test_cloudformation_keeps_a_buckets_lifecycle_and_the_encryption_that_it_blocks(aws: Any, root_s3: Any) -> None:
     rule = {"Id": "parts", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3},
             "NoncurrentVersionExpiration": {"NoncurrentDays": 30, "NewerNoncurrentVersions": 2},
             "Transitions": [{"StorageClass": "GLACIER", "TransitionInDays": 90}], "ExpirationInDays": 365,
             "Prefix": "logs/", "TagFilters": [{"Key": "kind", "Value": "log"}]}  # fmt: skip
-    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"LifecycleConfiguration": {"Rules": [rule]}}}
+    encryption = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+                  "BlockedEncryptionTypes": {"EncryptionType": ["NONE"]}}  # fmt: skip
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {
+        "LifecycleConfiguration": {"Rules": [rule]},
+        "BucketEncryption": {"ServerSideEncryptionConfiguration": [encryption]},
+    }}  # fmt: skip
     formation, name = aws.client("cloudformation"), f"lifecycle-{uuid.uuid4().hex[:8]}"
     formation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Bucket": bucket}}))
     formation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     physical = formation.describe_stack_resources(StackName=name)["StackResources"][0]["PhysicalResourceId"]
+    root_s3.put_object(Bucket=physical, Key="a", Body=b"", SSECustomerAlgorithm="AES256", SSECustomerKey="k" * 32)
     assert root_s3.get_bucket_lifecycle_configuration(Bucket=physical)["Rules"] == [
         {"ID": "parts", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3},
          "NoncurrentVersionExpiration": {"NoncurrentDays": 30, "NewerNoncurrentVersions": 2},

@@ -27,7 +27,7 @@ SSM, SECRETS_MANAGER = "ministack.services.ssm", "ministack.services.secretsmana
 SQS, SNS = "ministack.services.sqs", "ministack.services.sns"
 DYNAMODB, DYNAMODB_STREAMS = "ministack.services.dynamodb", "ministack.services.dynamodb_streams"
 EVENTS = "ministack.services.eventbridge"
-CLOUD_TRAIL = "ministack.services.cloudtrail"
+CLOUD_CONTROL, CLOUD_TRAIL = "ministack.services.cloudcontrol", "ministack.services.cloudtrail"
 CLOUD_WATCH = "ministack.services.cloudwatch"
 ECR, KINESIS = "ministack.services.ecr", "ministack.services.kinesis"
 LOGS, STEP_FUNCTIONS = "ministack.services.cloudwatch_logs", "ministack.services.stepfunctions"
@@ -200,6 +200,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     ECR: dict.fromkeys(("_images", "_repositories"), _REGIONAL), CLOUD_TRAIL: {"_get_event_queue": ""},
     LOGS: _OF_LOGS, STEP_FUNCTIONS: _OF_STEP_FUNCTIONS, STACKS: _OF_STACKS, ENGINE: _OF_ENGINE,
     CLOUDFORMATION: {"handle_request": _HANDLER, **dict.fromkeys(("_change_sets", "_exports", "_stacks"), _REGIONAL)},
+    CLOUD_CONTROL: {"handle_request": _HANDLER},
     CUSTOM_RESOURCES: {"_pending": "=dict", "deliver_response": "token response"},
     STACK_OPERATIONS: {"_resolve_parameters": _PARAMETERS, "_imported_export_names": "stack stack_name", **_CONDITIONS},
     CHANGE_SETS: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS},

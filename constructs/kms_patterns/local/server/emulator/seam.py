@@ -102,6 +102,7 @@ def install(kms: KmsService) -> None:
     _install_s3(kms)
     cloudformation.when_imported(CLOUDFORMATION, partial(_install_cloudformation, kms))
     _install_step_functions(kms)
+    replace(emulator.CLOUD_CONTROL, "handle_request", lambda _original: side_doors.uncontrolled)
     replace(CLOUD_TRAIL, "_get_event_queue", lambda _original: partial(_trail, kms.log))
     _install_monitoring(kms)
     _install_functions(kms)

@@ -67,6 +67,13 @@ def watching(original: Dispatch) -> Dispatch:
     return dispatch
 
 
+async def uncontrolled(*_request: Any) -> Response:
+    """Refuse Cloud Control API: the emulator records a resource of any type, and makes none."""
+    why = "The embedded AWS makes no resource by Cloud Control API: use the service's own request or CloudFormation"
+    told = json.dumps({"__type": "UnsupportedActionException", "message": why}).encode()
+    return int(HTTPStatus.BAD_REQUEST), {"Content-Type": "application/x-amz-json-1.0"}, told
+
+
 def _typed(response: Response | None, headers: Mapping[str, str]) -> Response | None:
     # The emulator answers a failure inside a service with 500; what it could not read is the request's fault.
     if response is None or response[0] != HTTPStatus.INTERNAL_SERVER_ERROR:

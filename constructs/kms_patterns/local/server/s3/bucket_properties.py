@@ -83,6 +83,8 @@ def encryption_xml(properties: Properties) -> bytes:
             SubElement(applied, "SSEAlgorithm").text = str(by_default["SSEAlgorithm"])
             if by_default.get("KMSMasterKeyID"):
                 SubElement(applied, "KMSMasterKeyID").text = str(by_default["KMSMasterKeyID"])
+        for blocked in (rule.get("BlockedEncryptionTypes") or {}).get("EncryptionType", ()):
+            _add(_child(element, "BlockedEncryptionTypes"), {"EncryptionType": blocked})
         SubElement(element, "BucketKeyEnabled").text = str(rule.get("BucketKeyEnabled", False)).lower()
     document: bytes = tostring(root, encoding="utf-8")
     return document

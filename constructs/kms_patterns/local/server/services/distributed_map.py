@@ -8,6 +8,7 @@ import contextvars
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from itertools import chain, islice
 from threading import Condition
 from typing import Any, Final
@@ -40,9 +41,9 @@ def running(_original: Callable[..., Any]) -> Callable[..., Any]:
         definition, raw_input, effective, processor, execution, context = given
         state = MapState(definition, raw_input, effective, context)
         name = str(context["State"]["Name"])
-        known = execution.setdefault("_mapRuns", {}).get(name)
+        known = reach(STEP_FUNCTIONS, "_map_runs").get(execution.setdefault("_mapRuns", {}).get(name))
         if known and execution.get("_redriving"):
-            made = MapRun(state, processor, execution, reach(STEP_FUNCTIONS, "_map_runs")[known])
+            made = MapRun(state, processor, execution, known)
             result = made.redrive()
         else:
             made = MapRun(state, processor, execution, _new(definition, execution))
@@ -59,7 +60,7 @@ def _new(definition: Mapping[str, Any], execution: Mapping[str, Any]) -> Record:
     identifier = str(uuid4())
     counts = dict.fromkeys(_COUNTS, 0)
     arn = ":".join([*parent[:5], "mapRun", f"{parent[6]}/{label}", identifier])
-    record: Record = {
+    return {
         "mapRunArn": arn,
         "executionArn": execution["executionArn"],
         "status": "RUNNING",
@@ -74,8 +75,6 @@ def _new(definition: Mapping[str, Any], execution: Mapping[str, Any]) -> Record:
         "_read": 0,
         "_succeeded": [],
     }
-    reach(STEP_FUNCTIONS, "_map_runs")[arn] = record
-    return record
 
 
 class MapRun:
@@ -92,6 +91,8 @@ class MapRun:
     def start(self) -> Any:
         """Run a child for each batch, and return the result of the state."""
         require(_DENIED, "states:StartExecution", self.execution["stateMachineArn"])
+        # What fails before, such as a limit that is not a number, leaves no Map Run that would never end.
+        reach(STEP_FUNCTIONS, "_map_runs")[self.record["mapRunArn"]] = self.record
         self._event("MapRunStarted")
         return self._finish(self._unread())
 
@@ -203,7 +204,9 @@ class MapRun:
         try:
             check_length("input", child["input"])
             standard = self.processor["ProcessorConfig"].get("ExecutionType") == "STANDARD"
-            name, start = last_state(child) if child["events"] and standard else (self.processor["StartAt"], given)
+            name, start = self.processor["StartAt"], given
+            if child["events"] and standard:
+                (name, start), context["variables"] = last_state(child), deepcopy(child.get("_variables", {}))
             output = json.dumps(walk(self.processor["States"], name, start, child, context))
             check_length("output", output)
             outcome: Record = {"status": "SUCCEEDED", "output": output}

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ READER_FAILED: Final = "States.ItemReaderFailed"
 _AS_ROLE: Final = {"host": "127.0.0.1", "authorization": "AWS4-HMAC-SHA256 Credential=of/the/acting/s3/principal"}
 _DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 _GZIP: Final = b"\x1f\x8b"
-_ITEM: Final = "$$.Map.Item.Value."
+_MEMBERS: Final = re.compile(r"\$\$\.Map\.Item\.Value((?:\.[\w-]+)+)(?![\w(-])")
 _UNREADABLE: Final = (ValueError, TypeError, AttributeError, EOFError, OSError, zlib.error, csv.Error)
 _S3: Final = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
@@ -226,8 +227,18 @@ def batches(state: MapState, found: Iterable[Any]) -> Iterator[Batch]:
 def _selected(state: MapState, selector: Any, number: int, item: Any) -> Any:
     if not selector:
         return item
-    if isinstance(item, Mapping) and isinstance(selector, Mapping):
-        paths = (str(path)[len(_ITEM) :] for path in selector.values() if str(path).startswith(_ITEM))
-        if missing := {path.partition(".")[0].partition("[")[0] for path in paths} - item.keys():
-            raise failed("States.ParameterPathFailure", f"ItemSelector names what an item does not have: {missing}")
+    if missing := [] if state.is_jsonata else list(_missing(selector, item)):
+        raise failed("States.ParameterPathFailure", f"ItemSelector names what an item does not have: {missing}")
     return state.template(selector, {**state.context, "Map": {"Item": {"Index": number, "Value": item}}})
+
+
+def _missing(selector: Any, item: Any) -> Iterator[str]:
+    for name, value in selector.items() if isinstance(selector, Mapping) else ():
+        for inner in value if isinstance(value, list) else [value]:
+            yield from _missing(inner, item)
+        found, here = _MEMBERS.match(str(value)) if name.endswith(".$") else None, item
+        for member in found[1].split(".")[1:] if found else ():
+            if not isinstance(here, Mapping) or member not in here:
+                yield str(value)
+                break
+            here = here[member]

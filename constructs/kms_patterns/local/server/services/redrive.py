@@ -6,6 +6,7 @@ AWS: https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.htm
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
+from copy import deepcopy
 from http import HTTPStatus
 from threading import Thread
 from typing import Any, Final
@@ -65,7 +66,7 @@ def _resume(execution_arn: str) -> None:
             "RedriveTime": execution["redriveDate"],
         },
         "StateMachine": {"Id": machine["stateMachineArn"], "Name": machine["name"]},
-        "variables": {},
+        "variables": deepcopy(execution.get("_variables", {})),
     }
     execution["_redriving"] = True
     try:
@@ -79,6 +80,18 @@ def _resume(execution_arn: str) -> None:
         details = {"executionSucceededEventDetails": {"output": execution["output"]}}
         reach(STEP_FUNCTIONS, "_add_event")(execution, "ExecutionSucceeded", details)
         reach(STEP_FUNCTIONS, "_emit_execution_status_event")(execution)
+
+
+def remembering(original: Callable[..., None]) -> Callable[..., None]:
+    """Keep the variables that a state assigned in the record of its execution, from which a redrive takes them."""
+
+    def assign(state: Any, raw_input: Any, context: Any, *given: Any, **more: Any) -> None:
+        original(state, raw_input, context, *given, **more)
+        own = (context or {}).get("Execution", {}).get("Id")
+        if execution := reach(STEP_FUNCTIONS, "_executions").get(own):
+            execution["_variables"] = deepcopy(context.get("variables", {}))
+
+    return assign
 
 
 def describing(original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mapping[str, Any]], Response]:
@@ -103,6 +116,7 @@ REPLACED: Final[Mapping[str, Callable[..., Any]]] = {
     "handle_request": redriving,
     "_describe_execution": describing,
     "_run_distributed_map": distributed_map.running,
+    "_apply_state_assign": remembering,
     "_validate_state_machine_definition": validating,
 }
 """What of the emulator's Step Functions is replaced, besides what makes it act as a role."""

@@ -73,7 +73,10 @@ def problems(definition: str) -> Iterator[str]:
     except ValueError as error:
         yield f"INVALID_JSON_DESCRIPTION: {error}"
         return
-    yield from _machine(machine, "", _MACHINE)
+    try:
+        yield from _machine(machine, "", _MACHINE)
+    except (AttributeError, TypeError) as error:
+        yield f"SCHEMA_VALIDATION_FAILED: A value is of a type that its field does not take: {error}"
 
 
 def _machine(machine: Any, place: str, known: frozenset[str]) -> Iterator[str]:
@@ -111,7 +114,11 @@ def _state(state: Any, place: str, states: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_children(state: Mapping[str, Any]) -> frozenset[str]:
     """Return the fields of child executions, which a Map state without them does not have."""
-    config = (state.get("ItemProcessor") or {}).get("ProcessorConfig") or {}
+    config: Any = state
+    for name in ("ItemProcessor", "ProcessorConfig"):
+        config = config.get(name) or {}
+        if not isinstance(config, Mapping):
+            return frozenset()
     return frozenset() if config.get("Mode") == "DISTRIBUTED" else _DISTRIBUTED
 
 
