@@ -274,13 +274,12 @@ NOT_EXECUTED: Final = {
     r"python\b|pytest\b": "a benchmark, soak or generator for a quiet machine; the module is there",
     r"openssl (genpkey|pkcs8|pkeyutl|enc)\b": "names a command in a sentence",
     r"eval\b": "acts on the shell: tests/cli/test_commands_without_aws.py",
-    r"kms-(patterns|runtime) [a-z -]+$(?<!doctor)": "names a command in a sentence",
+    r"kms-(patterns|runtime) (?!doctor|access live-perm|keys list$)[a-z -]+$": "names a command in a sentence",
     r".*(\[|\||\b(OLD|ROLE|UPLOADER|FILE)\b|diff … )": "a synopsis",
     r".* local\b": "acts on a server that a shell started: tests/local/test_local_aws.py",
     r'.*(\b(main|report)|_SHA"?) HEAD\b': "synthesizes revisions of a repository: tests/access/test_command.py",
     r".*\b(live|--live)\b": "reads an account: tests/access/test_live.py",
     r".* --assets ": "makes the functions' code anew: tests/infrastructure/test_bundling.py",
-    r".* still-needed ": "reads all objects of a bucket: tests/cli/test_keys.py",
 }
 """Command lines of the pages that are not executed as they stand, and why."""
 

@@ -163,7 +163,7 @@ def test_command_line_that_would_not_be_understood_is_found(line: str) -> None:
 # What stands for a user's own words, in the folder where the lines run.
 OWN_WORDS = {
     "arn:aws:kms:…:key/…": "{key}", "--key …": "--key {key}", "KEY-ARN --public": "{rsa} --public",
-    "KEY-ARN": "{external}", "FOLDER": "app", "https://…": "{address}",
+    "KEY-ARN": "{external}", "KEY --bucket BUCKET": "{key} --bucket vault", "FOLDER": "app", "https://…": "{address}",
 }  # fmt: skip
 FAILING = "--fail-on AdministratorUsesKey"  # The template breaks this rule: exit code 1.
 DATA = """
@@ -237,7 +237,7 @@ def test_command_lines_and_programs_do_what_they_say(
     page: Path, aws: LocalAws, place: dict[str, str], tmp_path: Path
 ) -> None:
     kms, s3 = aws.client("kms"), aws.client("s3")
-    if page.stem == "data-plane":
+    if page.stem in {"data-plane", "bucket-re-encryption"}:
         s3.create_bucket(Bucket="vault")
     if any("curl" in line for line in executed(page)):
         s3.create_bucket(Bucket="published")
