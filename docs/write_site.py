@@ -43,6 +43,8 @@ CONTRAST = (
 )
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)]*)?\)")
 LIST = re.compile(r"(?m)^(?![-|#>\s`]|\d+\. )(.+)\n(?=(?:-|\d+\.) )")
+# A name in a docstring, as editors follow it.
+ROLE = re.compile(r":[a-z]+:`~?(?:\w+\.)*(\w+)`")
 # Where a long name in a cell of a table may go on in the next line.
 CELL, NAME = re.compile(r"(?s)<td.*?</td>"), re.compile(r"(?<=<code>)[^<]+(?=</code>)")
 BREAKS = re.compile(r"[_./:](?=\w)|(?<=[a-z])(?=[A-Z])")
@@ -179,8 +181,9 @@ def _copy_package(package: Path, copy: Path) -> None:
     """Copy the modules of ``package``, with the ``__init__.py`` that the reader of docstrings needs in each folder."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    for folder in {module.parent for module in copy.rglob("*.py")}:
-        (folder / "__init__.py").touch()
+    for module in [*copy.rglob("*.py")]:
+        (module.parent / "__init__.py").touch()
+        module.write_text(ROLE.sub(r"``\1``", module.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _with_pages(settings: str, pages: Path) -> str:

@@ -47,13 +47,13 @@ class BulkEnvelope(FunctionPattern):
         encryption_context: Pairs that every message is bound to, or must be bound to.
         source_key: With ``re_encrypt``, the key of the old messages.
         source_context: With ``re_encrypt``, pairs that the old messages must be bound to.
-        inventory, inventory_prefix: Bucket that holds S3 inventories of ``source``, and the prefix of their keys.
+        inventory: Bucket that holds S3 inventories of ``source``.
+        inventory_prefix: What the keys of these inventories start with.
         objects_per_batch: Objects that one invocation takes, 1 to 1,000; the function's time must suffice for them.
         kms_requests_per_second: The Region's quota for cryptographic operations with symmetric keys.
         function_concurrency: The account's quota for functions that run at a time.
         concurrency: Batches under way at a time, 1 to 10,000. Defaults to what half of the two quotas allows.
-        tolerated_failure_percentage: Of the objects in failed batches, 0 to 100: one object fails its whole batch.
-            Beyond it the Map Run stops.
+        tolerated_failure_percentage: Of objects in failed batches (one fails its batch), 0 to 100; then the run stops.
         state_machine_key: ``EncryptionKey`` of the definition and the history of the executions, which hold names of
             objects. Defaults to a key that AWS owns.
         options: Of the functions. Defaults to 1769 MiB and 15 minutes.
