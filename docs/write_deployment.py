@@ -10,6 +10,7 @@ import importlib.util
 import json
 import re
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -231,10 +232,11 @@ def parts(templates: Mapping[str, Template]) -> dict[str, str]:
 def synthesized(lifecycle: str = "retain") -> dict[str, Template]:
     """Return the templates of app.py, without bundling."""
     given = {"aws:cdk:bundling-stacks": [], "kms-patterns:lifecycle": lifecycle}
-    app = cdk.App(context={**json.loads((ROOT / "cdk.json").read_text())["context"], **given})
     sys.path.insert(0, str(ROOT))
-    importlib.import_module("app").add_stacks(app)
-    return {stack.stack_name: stack.template for stack in app.synth().stacks}
+    with tempfile.TemporaryDirectory() as folder:
+        app = cdk.App(outdir=folder, context={**json.loads((ROOT / "cdk.json").read_text())["context"], **given})
+        importlib.import_module("app").add_stacks(app)
+        return {stack.stack_name: stack.template for stack in app.synth().stacks}
 
 
 def main(names: list[str]) -> None:

@@ -1,7 +1,6 @@
 """Every error at synth: what is refused, its neighbour that is not, and the check that does it. Writes errors.md."""
 
 import re
-import tempfile
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -16,6 +15,7 @@ from catalogue_apps import (
     days,
     key_grant,
     many,
+    new_folder,
     own,
     redeployed,
     replica,
@@ -216,7 +216,7 @@ ENTRIES = [
 
 def outcome(case: Case) -> str | None:
     """Return the message with which an app is refused; None if it synthesizes."""
-    app = cdk.App(context={"aws:cdk:bundling-stacks": []}, outdir=tempfile.mkdtemp())
+    app = cdk.App(context={"aws:cdk:bundling-stacks": []}, outdir=new_folder())
     stack = cdk.Stack(app, "Stack", env=cdk.Environment(account="111122223333", region="eu-west-1"))
     try:
         case(stack)

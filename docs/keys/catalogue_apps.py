@@ -128,9 +128,17 @@ def rotating(stack: cdk.Stack, *, on: bool) -> None:
     SigningKey(stack, "Key").resource.enable_key_rotation = on
 
 
+_FOLDERS = tempfile.TemporaryDirectory()  # which goes when the interpreter ends
+
+
+def new_folder() -> str:
+    """Return a new folder for an assembly."""
+    return tempfile.mkdtemp(dir=_FOLDERS.name)
+
+
 def redeployed(stack: cdk.Stack, *, spec: str) -> None:
     """Have a signing key deployed, and synthesize it with this spec."""
-    folder = tempfile.mkdtemp()
+    folder = new_folder()
     stack.node.set_context("kms-patterns:deployed", folder)
     key = SigningKey(stack, "Key", key_spec=kms.KeySpec[spec])
     properties = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
