@@ -134,5 +134,5 @@ $(VENV)/.installed: requirements.lock pyproject.toml lambda/pyproject.toml
 	@touch $@
 
 node_modules/.installed: package-lock.json $(VENV)/.installed
-	PATH="$(NODE_WHEEL)/bin:$$PATH" node "$(NODE_WHEEL)/lib/node_modules/npm/bin/npm-cli.js" ci --silent
+	PATH="$(NODE_WHEEL)/bin:$$PATH" node "$(NODE_WHEEL)/lib/node_modules/npm/bin/npm-cli.js" ci --loglevel=error
 	@touch $@
