@@ -20,6 +20,7 @@ from aws_cdk import (
     aws_lambda,
     aws_s3,
     aws_sns,
+    aws_sns_subscriptions,
     aws_sqs,
 )
 from aws_cdk import aws_iam as iam
@@ -365,6 +366,34 @@ class TestOverrides:
 
         text, failed = report()
         assert (text, failed) == ("", False)
+
+    def test_alias_of_the_key_in_another_stack_is_not_taken_for_an_override(self, stack, key, report):
+        other = cdk.Stack(stack.node.root, "Other", env=HERE)
+        aws_sqs.Queue(other, "Queue", encryption_master_key=EncryptionKey.from_alias(other, "Key", "orders"))
+
+        assert report() == ("", False)
+
+    @pytest.mark.parametrize("name", ["alias", "parameter", "export", "partition"])
+    def test_imported_key_named_by_a_token_is_not_taken_for_an_override(self, name, stack, report):
+        arn = {
+            "parameter": lambda: cdk.CfnParameter(stack, "Arn").value_as_string,
+            "export": lambda: cdk.Fn.import_value("Shared"),
+            "partition": lambda: f"arn:{cdk.Aws.PARTITION}:kms:eu-west-1:444455556666:key/1234abcd",
+        }
+        imported = (
+            EncryptionKey.from_alias(stack, "Imported", "bills")
+            if name == "alias"
+            else EncryptionKey.from_key_arn(stack, "Imported", arn[name]())
+        )
+        aws_sqs.Queue(stack, "Queue", encryption_master_key=imported)
+
+        assert report() == ("", False)
+
+    def test_subscription_of_a_queue_is_not_taken_for_an_override(self, stack, key, report):
+        queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
+        aws_sns.Topic(stack, "Topic").add_subscription(aws_sns_subscriptions.SqsSubscription(queue))
+
+        assert report() == ("", False)
 
     def test_property_that_an_aspect_sets_after_the_last_check_is_refused_as_that(self, stack, key, report):
         aws_sqs.CfnQueue(stack, "Queue")

@@ -112,7 +112,8 @@ def deliveries(visited: VisitedResource) -> Iterator[Delivery]:
 
 def destinations(kind: str, template: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the parts of a resource in its template that name to what a service delivers."""
-    yield from (at(template, where.split(".")) if where else template for where in _NAMING.get(kind, ()))
+    if kind not in _WITH_POLICY:
+        yield from (at(template, where.split(".")) if where else template for where in _NAMING.get(kind, ()))
     if kind in _POLICIES and any(_delivers(it) for it in statements_of(at(template, _DOCUMENT))):
         yield at(template, [_POLICIES[kind]])
 

@@ -120,10 +120,12 @@ class Overrides:
     def _of_resource(self, stack: Stack, title: str, kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         seen = self._seen.get(title, {})
         named = list(dict.fromkeys(self._at_rest.keys.in_template(stack, given, self._name)))
-        for where, name, key in named:
-            if (where.lower(), name) not in seen and key.access is KeyAccess.NAMED:
+        # An alias names a key of this app, and an import of it, at the same place.
+        found = {(where.lower(), self._name(stack, parsed(name))) for where, name, _ in named}
+        known = {lower for lower, name in seen if (lower, name) in found}
+        for where, _, key in named:
+            if where.lower() not in known and key.access is KeyAccess.NAMED:
                 yield self._new_name(stack, title, kind, where, key)
-        found = {(where.lower(), name) for where, name, _ in named}
         for (lower, name), (where, node, key) in seen.items():
             place = where.split(".")
             if (lower, name) not in found and at(given, place) != at(self._view.properties(node), place):
