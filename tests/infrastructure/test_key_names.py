@@ -203,6 +203,15 @@ def test_logs_that_name_a_bucket_without_a_policy_of_the_app_are_served(stack, s
     assert ["delivery.logs.amazonaws.com" in policy for policy in policies] == [True] * len(NAMING)
 
 
+@pytest.mark.parametrize("title", ["AWS::MSK::Cluster", "AWS::NetworkFirewall::LoggingConfiguration"])
+def test_logs_that_name_a_bucket_by_its_literal_name_are_served(title, stack, key):
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key, bucket_name="orders-logs")
+    imported = aws_s3.Bucket.from_bucket_name(bucket, "Imported", "orders-logs")
+    cdk.CfnResource(stack, "Logs", type=title, properties=NAMING[title](imported))
+
+    assert statements_of(stack, "delivery.logs.amazonaws.com")
+
+
 def test_dead_letters_of_an_event_bus_are_served(stack, key):
     queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
     aws_events.EventBus(stack, "Bus", dead_letter_queue=queue)
@@ -210,10 +219,11 @@ def test_dead_letters_of_an_event_bus_are_served(stack, key):
     assert statements_of(stack, "events.amazonaws.com")
 
 
-def test_table_whose_stream_does_not_name_the_role_of_dynamodb_is_pointed_out(stack, key):
+@pytest.mark.parametrize("kind", [aws_dynamodb.Table, aws_dynamodb.TableV2])
+def test_table_whose_stream_does_not_name_the_role_of_dynamodb_is_pointed_out(kind, stack, key):
     stream = aws_kinesis.Stream(stack, "Stream", encryption_key=key)
     id_ = aws_dynamodb.Attribute(name="id", type=aws_dynamodb.AttributeType.STRING)
-    aws_dynamodb.Table(stack, "Table", partition_key=id_, kinesis_stream=stream)
+    kind(stack, "Table", partition_key=id_, kinesis_stream=stream)
 
     ((_, table),) = warnings(stack, "would be lost")
     assert "role AWSServiceRoleForDynamoDBKinesisDataStreamsReplication write to Stack/Stream/Resource" in table

@@ -174,6 +174,7 @@ NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "AWS::CloudTrail::Trail": {"": "cloudtrail"},
     "AWS::Config::DeliveryChannel": {"": "config"},
     "AWS::DynamoDB::Table": {"importSourceSpecification": BY_DEPLOYMENT, "kinesisStreamSpecification": "replication"},
+    "AWS::DynamoDB::GlobalTable": {"replicas.kinesisStreamSpecification": "replication"},
     "AWS::EC2::FlowLog": {"": "delivery.logs"},
     "AWS::ElasticLoadBalancing::LoadBalancer": {"accessLoggingPolicy": "logs"},
     "AWS::ElasticLoadBalancingV2::LoadBalancer": {"loadBalancerAttributes": "logs"},
@@ -201,5 +202,5 @@ LINKED_ROLES: Final[Mapping[str, str]] = {
     "replication": ("kinesisreplication.dynamodb.amazonaws.com/AWSServiceRoleForDynamoDBKinesisDataStreamsReplication"),
 }
 """Row of a service that delivers by its service-linked role -> service and name of that role."""
-BUCKETS_BY_NAME: Final = frozenset({BY_DEPLOYMENT, "cloudtrail", "config", "ses", *WITHOUT_KEY})
+BUCKETS_BY_NAME: Final = frozenset({BY_DEPLOYMENT, "cloudtrail", "config", "delivery.logs", "ses", *WITHOUT_KEY})
 """Rows whose properties name a bucket by its name, not by its ARN."""
