@@ -260,6 +260,27 @@ def test_alias_that_is_imported_by_name_needs_the_policy_of_the_apps_key(own, st
         synth(stack)
 
 
+@pytest.mark.parametrize(
+    ("operator", "place"),
+    [
+        ("ForAllValues:StringNotEquals", "*:*"),
+        ("ForAnyValue:StringEquals", "af-south-1:*"),
+        ("StringEquals", "*:444455556666"),
+    ],
+)
+def test_alias_of_another_place_or_that_is_excluded_is_not_the_apps_key(operator, place, app, synth):
+    at_home = cdk.Stack(app, "Home", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+    EncryptionKey(at_home, "Orders", alias="alias/orders")
+    statement = iam.PolicyStatement(
+        actions=["kms:Decrypt"],
+        resources=[f"arn:aws:kms:{place}:key/*"],
+        conditions={operator: {"kms:ResourceAliases": "alias/orders"}},
+    )
+    iam.Role(at_home, "User", assumed_by=iam.AccountRootPrincipal()).add_to_policy(statement)
+
+    assert synth(at_home)
+
+
 def test_key_of_the_objects_of_a_delivery_stream_is_the_matter_of_its_role(stack, key):
     bucket = aws_kinesisfirehose.S3Bucket(aws_s3.Bucket(stack, "Bucket"), encryption_key=key)
     aws_kinesisfirehose.DeliveryStream(stack, "Stream", destination=bucket)

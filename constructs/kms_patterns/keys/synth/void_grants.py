@@ -1,6 +1,7 @@
 """Permissions on a key in identity policies: each must have its other half in the key policy, and the reverse."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -10,7 +11,7 @@ from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
-from kms_patterns.keys.environment import stack_of
+from kms_patterns.keys.environment import Home, home_of, is_unresolved, stack_of
 from kms_patterns.keys.grants.grantee import SERVICE_LINKED
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.synth.identity_statements import (
@@ -26,7 +27,7 @@ from kms_patterns.keys.synth.identity_statements import (
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, meant
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
-from kms_patterns.policy.coverage import Allowance, unmatched
+from kms_patterns.policy.coverage import DEMANDING, Allowance, unmatched
 
 _CALLS: Final = (
     "Call grant_encrypt, grant_decrypt, grant_generate_data_key or grant_operations of the key, which write both "
@@ -82,9 +83,8 @@ def void_grants(
 
     A statement with conditions of the template lacks it if none of its forms about the key has one.
     """
-    in_identities = list(
-        _identity_allowances(view.name(key.resource), _aliases(key, statements, view, references), statements)
-    )
+    of_alias = _aliases(key, statements, view, references), home_of(stack_of(key))
+    in_identities = list(_identity_allowances(view.name(key.resource), *of_alias, statements))
     in_key_policy = list(key_allowances(view.properties(key.resource)["keyPolicy"], stack_of(key), references))
     about_key = ((number, replace(it, actions=meant(it.actions))) for number, it in in_identities if it.names_key)
     others = [it for _, it in in_key_policy]
@@ -133,6 +133,7 @@ def on_aliases(statements: Iterable[IdentityStatement]) -> Iterator[str]:
 
 
 _Numbered = Iterator[tuple[object, Allowance]]
+_PLACE: Final = re.compile(r":kms:([^:]*):([^:]*):[^:]*$")
 
 
 def _void(asked: _Numbered, others: Iterable[Allowance], callers: Callers) -> Iterator[tuple[Allowance, list[str]]]:
@@ -159,14 +160,31 @@ def _aliases(
 
 
 def _demanded_aliases(statement: IdentityStatement) -> list[Any]:
-    demands = [pair for operator in statement.conditions.values() for pair in operator.items()]
+    conditions = statement.conditions.items()
+    demands = [
+        pair for operator, those in conditions if operator.rpartition(":")[2] in DEMANDING for pair in those.items()
+    ]
     return [one for name, value in demands if name.lower() == "kms:resourcealiases" for one in as_list(value)]
 
 
-def _identity_allowances(name: str, aliases: set[str], statements: Iterable[IdentityStatement]) -> _Numbered:
+def _is_elsewhere(pattern: str, home: Home) -> bool:
+    """Return whether a pattern of keys has another Region or account than ``home``."""
+    places = _PLACE.search(pattern)
+    return places is not None and not all(
+        is_unresolved(have) or fnmatchcase(have, want)
+        for have, want in zip((home.region, home.account), places.groups(), strict=True)
+    )
+
+
+def _identity_allowances(
+    name: str, aliases: set[str], home: Home, statements: Iterable[IdentityStatement]
+) -> _Numbered:
     for statement in statements:
+        patterns = statement.resources - {ANY_KEY}
+        # A key elsewhere carries aliases of its own.
+        here = set() if patterns and all(_is_elsewhere(it, home) for it in patterns) else aliases
         if name in statement.resources or ANY_KEY in statement.resources:
-            by_alias = [it for it in _demanded_aliases(statement) if isinstance(it, str) and it in aliases]
+            by_alias = [it for it in _demanded_aliases(statement) if isinstance(it, str) and it in here]
             for principal in statement.principals:
                 names_key = name in statement.resources or bool(by_alias)
                 yield (
