@@ -470,3 +470,35 @@ def test_the_emulator_combines_as_we_do() -> None:
     decided = {seed: _both(one) for seed, one in about_s3.items()}
     assert {seed: pair for seed, pair in decided.items() if pair[0] != pair[1]} == {}
     assert 0.1 < sum(ours for ours, _ in decided.values()) / len(decided) < 0.9
+
+
+EVERYTHING_OF_S3 = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+CLASS = {"TagSet": [{"Key": "class", "Value": "secret"}]}
+REQUESTED = {"StringEquals": {"s3:RequestObjectTag/class": "secret"}}
+PRIVATE = {"StringEquals": {"s3:x-amz-acl": "private"}}
+GRANTING = {"StringLike": {"s3:x-amz-grant-read": "*"}}
+SECRET = {"StringEquals": {"s3:ExistingObjectTag/class": "secret"}}
+
+
+@pytest.mark.parametrize(("action", "call", "condition"), [
+    ("PutObjectTagging", lambda s3, at: s3.put_object_tagging(**at, Tagging=CLASS), REQUESTED),
+    ("PutObjectAcl", lambda s3, at: s3.put_object_acl(**at, ACL="private"), PRIVATE),
+    ("PutObjectAcl", lambda s3, at: s3.put_object_acl(**at, GrantRead="id=x"), GRANTING),
+    ("GetObjectAttributes", lambda s3, at: s3.get_object_attributes(**at, ObjectAttributes=["ETag"]), SECRET),
+    ("GetObject", lambda s3, at: s3.copy_object(Bucket=at["Bucket"], Key="copy", CopySource=at), SECRET),
+])  # fmt: skip
+def test_deny_on_tags_and_headers_holds_for_each_action_that_has_them(
+    root_s3: Any, session_of: Any, make_bucket: Any, code_of: Any, action: str, call: Any, condition: Any
+) -> None:
+    at = {"Bucket": make_bucket(), "Key": "k"}
+    root_s3.put_object(**at, Body=b"x", Tagging="class=secret")
+    denying = {"Effect": "Deny", "Action": f"s3:{action}", "Resource": "*", "Condition": condition}
+    s3 = session_of(EVERYTHING_OF_S3, denying).client("s3")
+    assert code_of(lambda: call(s3, at)) == "AccessDenied"
+
+
+def test_deny_on_a_retention_spares_requests_that_name_none(root_s3: Any, session_of: Any, make_bucket: Any) -> None:
+    at, condition = {"Bucket": make_bucket(), "Key": "k"}, {"s3:object-lock-remaining-retention-days": "10"}
+    root_s3.put_object(**at, Body=b"x")
+    denying = {**EVERYTHING_OF_S3, "Effect": "Deny", "Condition": {"NumericGreaterThan": condition}}
+    assert session_of(EVERYTHING_OF_S3, denying).client("s3").get_object(**at)["Body"].read() == b"x"

@@ -42,7 +42,8 @@ UNCHECKED = Config(parameter_validation=False, retries={"total_max_attempts": 1}
 TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 ABROAD = {"Region": "eu-west-1"}
 TAGS = [{"Key": "a", "Value": "b"}]
-STACK = json.dumps({"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}})
+QUEUE = {"Type": "AWS::SQS::Queue"}
+STACK = json.dumps({"Resources": {"Q": QUEUE}})
 ROLE_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
 TABLE = {
     "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST",
@@ -402,8 +403,8 @@ def test_deny_on_how_a_request_of_s3_is_signed_applies(things: Things, make_buck
 
 
 def test_header_that_a_presigned_url_does_not_cover_is_refused(things: Things, make_bucket: Any) -> None:
-    s3, bucket = things.admin.client("s3", config=Config(signature_version="s3v4")), make_bucket()
-    url = s3.generate_presigned_url("put_object", {"Bucket": bucket, "Key": "k"})
+    s3 = things.admin.client("s3", config=Config(signature_version="s3v4"))
+    url = s3.generate_presigned_url("put_object", {"Bucket": make_bucket(), "Key": "k"})
     assert _status(things, url, "PUT", {"x-amz-server-side-encryption": "aws:kms"}) == 403
     assert _status(things, url, "PUT", {}) == 200
 
@@ -415,16 +416,13 @@ def test_customer_keys_are_blocked_unless_the_bucket_takes_them(things: Things, 
     assert s3.put_object(Bucket=make_bucket(customer_keys=True), **own)["SSECustomerAlgorithm"] == "AES256"
 
 
-def test_policy_of_a_table_decides_on_the_table_and_its_indexes(things: Things, code_of: Any) -> None:
+def test_policy_of_a_table_decides_on_the_table(things: Things, code_of: Any) -> None:
     tables, arn = things.admin.client("dynamodb"), f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/{things.bucket}"
     item = {"TableName": things.bucket, "Key": {"p": {"S": "a"}}}
     tables.get_item(**item)
-    denying = {**OTHERS, "Effect": "Deny", "Action": "dynamodb:GetItem", "Resource": arn}
-    tables.put_resource_policy(ResourceArn=arn, Policy=document(denying))
+    denying = document({**OTHERS, "Effect": "Deny", "Action": "dynamodb:GetItem", "Resource": arn})
+    tables.put_resource_policy(ResourceArn=arn, Policy=denying)
     assert code_of(tables.get_item, **item) == "AccessDeniedException"
-
-
-QUEUE = {"Type": "AWS::SQS::Queue"}
 
 
 @pytest.mark.parametrize(("template", "said"), [
@@ -447,6 +445,7 @@ def test_template_that_cloudformation_takes() -> None:
     resources = {
         "Q": QUEUE,
         "R": {**QUEUE, "DependsOn": "Q", "Properties": {"QueueName": own}, "Metadata": {"Ref": "x"}},
+        "C": {"Type": "Custom::C", "Properties": {"Steps": [{"Type": "a", "DependsOn": [{"Name": "x"}, "first"]}]}},
     }
     assert not list(problems({"Resources": resources, "Parameters": {"P": {"Type": "String"}}}, {"P": "y"}))
     assert not list(problems({"Transform": "AWS::Serverless-2016-10-31", "Resources": {"A-": {"Ref": "x"}}}, {}))
@@ -455,6 +454,7 @@ def test_template_that_cloudformation_takes() -> None:
 @pytest.mark.parametrize(("answer", "status", "reason"), [
     ({"PhysicalResourceId": "x"}, "SUCCESS", None), ({}, "FAILED", "Invalid PhysicalResourceId"),
     ({"PhysicalResourceId": "x", "Data": {"A": "b" * 4096}}, "FAILED", "Response object is too long."),
+    ({"PhysicalResourceId": "x", "Data": {"A": "ä" * 900}}, "SUCCESS", None),
 ])  # fmt: skip
 def test_answer_of_a_custom_resource_is_what_cloudformation_takes(answer: Any, status: str, reason: Any) -> None:
     delivered: list[dict[str, Any]] = []

@@ -94,8 +94,10 @@ _FILLED = frozenset({"dynamodb:enclosingoperation", "iam:passedtoservice"})
 # By condition key: the header that gives its value.
 _VALUES = {
     **{f"s3:{name}": name for name in (
-        "if-match", "if-none-match", "x-amz-content-sha256", "x-amz-copy-source", "x-amz-metadata-directive",
-        "x-amz-object-ownership", "x-amz-storage-class", "x-amz-website-redirect-location",
+        "if-match", "if-none-match", "x-amz-acl", "x-amz-content-sha256", "x-amz-copy-source",
+        "x-amz-grant-full-control", "x-amz-grant-read", "x-amz-grant-read-acp", "x-amz-grant-write",
+        "x-amz-grant-write-acp", "x-amz-metadata-directive", "x-amz-object-ownership",
+        "x-amz-storage-class", "x-amz-website-redirect-location",
     )},
     **{f"s3:object-lock-{name}": f"x-amz-object-lock-{name}" for name in ("legal-hold", "mode", "retain-until-date")},
 }  # fmt: skip
@@ -123,20 +125,26 @@ def s3_conditions(headers: Mapping[str, str], query: Mapping[str, Any]) -> Itera
 
 
 _SIGNED = "AWS4-HMAC-SHA256"
+# The object of a further check, such as the source of a copy, has tags and a version that its context lacks.
+_OF_OBJECT = ("s3:existingobjecttag/", "s3:versionid")
 _OF_HEADERS = tuple(key.lower() for key in _VALUES if "object-lock" not in key)
 _ABSENT = (
     *_OF_HEADERS, "s3:accesspointnetworkorigin", "s3:dataaccesspoint", "s3:delimiter", "s3:max-keys", "s3:prefix",
-    "s3:requestobjecttag/", "s3:resourceaccount", "s3:signatureversion", "s3:versionid", "s3:x-amz-acl",
-    "s3:x-amz-grant-", "s3:x-amz-server-side-encryption",
+    "s3:requestobjecttag/", "s3:resourceaccount", "s3:signatureversion", "s3:versionid",
+    "s3:x-amz-server-side-encryption",
 )  # fmt: skip
 
 
 def _is_absent(action: str, key: str) -> bool:
     # A condition key of S3 that has no value here, and none on AWS.
     if key.startswith("s3:existingobjecttag/"):
-        return not action.endswith(("Acl", "Tagging"))
+        return not action.endswith(("Acl", "Attributes", "Encryption", "Tagging"))
+    if key.startswith("s3:requestobjecttag/"):
+        return not action.endswith("Tagging")
+    if key.startswith("s3:object-lock-remaining"):
+        return action not in {"s3:PutObject", "s3:PutObjectRetention"}
     if key.startswith("s3:object-lock-"):
-        return action not in {"s3:PutObjectLegalHold", "s3:PutObjectRetention"} and "remaining" not in key
+        return action not in {"s3:PutObjectLegalHold", "s3:PutObjectRetention"}
     # Only what a service does by itself has none, and no service of AWS uses an older version.
     return key == "s3:tlsversion" or key.startswith(_ABSENT)
 
@@ -146,15 +154,16 @@ def _value(query: Mapping[str, Any], name: str) -> str:
     return str(found[0] if isinstance(found, list) else found)
 
 
-def _is_filled(action: str, key: str) -> bool:
+def _is_filled(ctx: Any, key: str) -> bool:
     if key.startswith("s3:"):
-        return _is_absent(action, key)
+        further = "s3:TlsVersion" not in ctx.service_context and ctx.resource_arn.count("/")
+        return not (further and key.startswith(_OF_OBJECT)) and _is_absent(ctx.action, key)
     return key in _FILLED or not key.startswith(_UNFILLED)
 
 
 def _request(ctx: Any, service: str | None = None) -> Request:
     principal = principal_of(ctx.principal_arn, ctx.principal_account, service)
-    return Request(ctx.action, ctx.resource_arn, principal, lookup_in(ctx, partial(_is_filled, ctx.action)))
+    return Request(ctx.action, ctx.resource_arn, principal, lookup_in(ctx, partial(_is_filled, ctx)))
 
 
 def _result(decision: str, ctx: Any, statement: Statement | None) -> object:

@@ -165,7 +165,7 @@ def answering(original: Callable[[str, dict[str, Any]], bool]) -> Callable[[str,
     """
 
     def deliver(token: str, response: dict[str, Any]) -> bool:
-        if len(json.dumps(response).encode()) > _LONGEST_ANSWER:
+        if len(json.dumps(response, ensure_ascii=False, separators=(",", ":")).encode()) > _LONGEST_ANSWER:
             response = {"Status": "FAILED", "Reason": "Response object is too long."}
         elif response.get("Status") == "SUCCESS" and not response.get("PhysicalResourceId"):
             response = {"Status": "FAILED", "Reason": "Invalid PhysicalResourceId"}

@@ -24,7 +24,7 @@ _SECTIONS = frozenset({
     "Resources", "Rules", "Transform",
 })  # fmt: skip
 _DELETION = frozenset({"Delete", "Retain", "RetainExceptOnCreate", "Snapshot"})
-_VARIABLE = re.compile(r"\$\{([^!][^}]*)\}")
+_VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
 def problems(template: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
@@ -44,8 +44,9 @@ def problems(template: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[
         return
     for name, resource in resources.items():
         yield from _of_resource(name, resource, template.get("Conditions") or {})
+    before = {"Resources": {name for resource in resources.values() for name in _depends_on(resource)}}
     for block in ("Resources", "Outputs"):
-        missing = sorted({*_named(template.get(block) or {})} - {*resources, *parameters})
+        missing = sorted({*_named(template.get(block) or {}), *before.get(block, ())} - {*resources, *parameters})
         if missing:
             said = f"Unresolved resource dependencies [{', '.join(missing)}] in the {block} block of the template"
             yield f"Template format error: {said}"
@@ -62,8 +63,13 @@ def _of_resource(name: str, resource: Mapping[str, Any], conditions: Mapping[str
         yield f"Template format error: Unresolved condition dependency {resource['Condition']} in the Resources block"
 
 
+def _depends_on(resource: Mapping[str, Any]) -> list[str]:
+    before = resource.get("DependsOn") or []
+    return [before] if isinstance(before, str) else before
+
+
 def _named(value: Any) -> Iterator[str]:
-    """Yield what Ref, Fn::GetAtt, Fn::Sub and DependsOn name, besides pseudo parameters."""
+    """Yield what Ref, Fn::GetAtt and Fn::Sub name, besides pseudo parameters."""
     if isinstance(value, list):
         for item in value:
             yield from _named(item)
@@ -80,8 +86,6 @@ def _named(value: Any) -> Iterator[str]:
             names = (it.strip().partition(".")[0] for it in _VARIABLE.findall(str(text)))
             yield from (it for it in names if it not in own and not it.startswith("AWS::"))
             yield from _named(own)
-        elif key == "DependsOn" and "Type" in value:
-            yield from [inner] if isinstance(inner, str) else inner
         elif key != "Metadata":
             yield from _named(inner)
 
