@@ -53,6 +53,10 @@ NAMES = {
     "alias": lambda key: alias(key, "bills").key_arn,
     "alias of the key": lambda _: "alias/orders",
     "alias made later": lambda _: "alias/later",
+    "alias of a plain resource": lambda key: plain(
+        key.stack, "PlainAlias", "AWS::KMS::Alias", AliasName="alias/plain", TargetKeyId=key.key_id
+    )
+    and "alias/plain",
     "ref of an alias": lambda key: aws_kms.CfnAlias(
         key.stack, "Ref", alias_name="alias/ref", target_key_id=key.key_id
     ).ref,
@@ -229,17 +233,30 @@ def test_table_whose_stream_does_not_name_the_role_of_dynamodb_is_pointed_out(ki
     assert "role AWSServiceRoleForDynamoDBKinesisDataStreamsReplication write to Stack/Stream/Resource" in table
 
 
-def test_table_whose_stream_names_the_role_of_dynamodb_is_not_pointed_out(stack, key):
-    arn = (
-        "arn:aws:iam::111122223333:role/aws-service-role/kinesisreplication.dynamodb.amazonaws.com/"
-        "AWSServiceRoleForDynamoDBKinesisDataStreamsReplication"
-    )
-    key.allow_use_through("kinesis", iam.Role.from_role_arn(stack, "Role", arn), key_policy_only=True)
+REPLICATION = (
+    "arn:aws:iam::111122223333:role/aws-service-role/kinesisreplication.dynamodb.amazonaws.com/"
+    "AWSServiceRoleForDynamoDBKinesisDataStreamsReplication"
+)
+
+
+@pytest.mark.parametrize("how", ["allowed", "delegated", "denied", "to decrypt"])
+def test_table_whose_stream_is_open_to_the_role_of_dynamodb_is_not_pointed_out(how, stack):
+    access = KeyAccess.DELEGATED if how == "delegated" else KeyAccess.NAMED
+    key = EncryptionKey(stack, "Other", access=access)
+    role = iam.Role.from_role_arn(stack, "Role", REPLICATION)
+    if how == "allowed":
+        key.allow_use_through("kinesis", role, key_policy_only=True)
+    elif how == "denied":
+        who, nothing = [iam.ArnPrincipal(REPLICATION)], ["kms:GenerateDataKey"]
+        denied = iam.PolicyStatement(effect=iam.Effect.DENY, principals=who, actions=nothing, resources=["*"])
+        key.add_to_resource_policy(denied)
+    elif how == "to decrypt":
+        key.grant_decrypt(role, key_policy_only=True)
     stream = aws_kinesis.Stream(stack, "Stream", encryption_key=key)
     id_ = aws_dynamodb.Attribute(name="id", type=aws_dynamodb.AttributeType.STRING)
     aws_dynamodb.Table(stack, "Table", partition_key=id_, kinesis_stream=stream)
 
-    assert warnings(stack, "would be lost") == []
+    assert len(warnings(stack, "would be lost")) == (how in ("denied", "to decrypt"))
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -279,6 +296,19 @@ def test_alias_of_another_place_or_that_is_excluded_is_not_the_apps_key(operator
     iam.Role(at_home, "User", assumed_by=iam.AccountRootPrincipal()).add_to_policy(statement)
 
     assert synth(at_home)
+
+
+@pytest.mark.parametrize("action", ["kms:*", "kms:*Alias", "kms:Decrypt"])
+def test_statement_on_an_alias_alone_is_refused_if_it_is_about_use(action, stack, role):
+    statement = iam.PolicyStatement(actions=[action], resources=[f"arn:aws:kms:eu-west-1:{HERE.account}:alias/others"])
+    EncryptionKey(stack, "Key")
+    role("User").add_to_policy(statement)
+
+    if action == "kms:Decrypt":
+        with pytest.raises(RuntimeError, match="a policy does not resolve aliases"):
+            warnings(stack)
+    else:
+        assert len(warnings(stack, "does not resolve aliases")) == (action == "kms:*")
 
 
 def test_key_of_the_objects_of_a_delivery_stream_is_the_matter_of_its_role(stack, key):
@@ -378,6 +408,49 @@ class TestOverrides:
                 in text
             )
         assert not failed
+
+    def test_literal_arn_that_an_override_delivers_to_is_the_apps_own_queue_or_topic(self, stack, key, report):
+        aws_sqs.Queue(stack, "Queue", encryption_master_key=key, queue_name="orders")
+        aws_sns.Topic(stack, "Topic", master_key=key, topic_name="alarms")
+        EncryptedBucket(stack, "Bucket", encryption_key=key, bucket_name="orders-logs")
+        home = "eu-west-1:111122223333"
+        rule = aws_events.CfnRule(stack, "Rule", schedule_expression=DAILY)
+        rule.add_property_override("Targets", [{"Id": "orders-logs", "Arn": f"arn:aws:sqs:{home}:orders"}])
+        alarm = plain(stack, "Alarm", "AWS::CloudWatch::Alarm")
+        alarm.add_property_override("AlarmActions", [f"arn:aws:sns:{home}:alarms"])
+        logs = plain(stack, "Logs", "AWS::MSK::Cluster")
+        logs.add_property_override("LoggingInfo.BrokerLogs.S3.Bucket", "orders-logs")
+
+        text, _ = report()
+        targets = {"Rule": f"arn:aws:sqs:{home}:orders", "Alarm": f"arn:aws:sns:{home}:alarms"}
+        targets["Logs"] = "arn:aws:s3:::orders-logs"
+        found = [
+            f"Stack#{name}: an override, or a late aspect, makes a service deliver to {targets[name]}"
+            for name in targets
+        ]
+        assert [it for it in found if it not in text] == []
+        assert text.count("WARNING") == len(targets)
+
+    def test_policy_that_the_cdk_changes_as_it_resolves_an_inventory_is_not_taken_for_an_override(
+        self, stack, key, report
+    ):
+        destination = EncryptedBucket(stack, "Destination", encryption_key=key)
+        inventory = aws_s3.Inventory(destination=aws_s3.InventoryDestination(bucket=destination))
+        EncryptedBucket(stack, "Bucket", encryption_key=key, inventories=[inventory])
+
+        assert report() == ("", False)
+
+    def test_second_key_of_a_list_that_an_override_names_is_told_of(self, stack, key, report):
+        other = EncryptionKey(stack, "Second")
+        disk = {"ebs": {"kmsKeyId": key.key_arn}, "deviceName": "/dev/a"}
+        instance = aws_ec2.CfnInstance(stack, "Instance", block_device_mappings=[disk])
+        second = {"Ebs": {"KmsKeyId": other.key_arn}, "DeviceName": "/dev/b"}
+        instance.add_property_override("BlockDeviceMappings.1", second)
+
+        text, failed = report()
+        assert "Nothing was allowed for the resource under Stack/Second" in text
+        assert "under Stack/Key" not in text
+        assert failed
 
     def test_property_that_is_set_or_names_the_key_in_a_roundabout_way_is_not_an_override(self, stack, key, report):
         queue = aws_sqs.CfnQueue(stack, "Queue")

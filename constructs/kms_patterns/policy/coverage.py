@@ -119,7 +119,7 @@ def opens_to_accounts(statement: Mapping[str, Any]) -> bool:
     """
     if not any(_ACCOUNT.match(principal) for principal in _principals(statement.get("Principal", {}))):
         return False
-    named = {key.lower() for key, value in _positive(statement.get("Condition", {})) if "*" not in _as_list(value)}
+    named = {key.lower() for key, value in _positive(statement.get("Condition", {})) if "*" not in as_list(value)}
     by_service = {VIA_SERVICE.lower(), _CALLER_ACCOUNT.lower()} <= named
     return PRINCIPAL_ARN.lower() not in named and not by_service
 
@@ -144,11 +144,11 @@ def services_without_source(statement: Mapping[str, Any]) -> list[str]:
         statement: As in a policy document, its tokens resolved.
     """
     principal = statement.get("Principal", {})
-    services = _as_list(principal.get("Service", [])) if isinstance(principal, Mapping) else []
+    services = as_list(principal.get("Service", [])) if isinstance(principal, Mapping) else []
     demanded = statement.get("Condition", {})
     if has_source(demanded):
         return []
-    actions, names = _as_list(statement.get("Action", [])), [_text(service) for service in services]
+    actions, names = as_list(statement.get("Action", [])), [_text(service) for service in services]
     return [name for name in names if not is_grant_for_resource(name, actions, demanded)]
 
 
@@ -179,8 +179,8 @@ def serves(statement: Mapping[str, Any], call: ServiceCall) -> bool:
         call: What a service does.
     """
     principal = statement.get("Principal", {})
-    services = _as_list(principal.get("Service", [])) if isinstance(principal, Mapping) else []
-    patterns = [str(action).lower() for action in _as_list(statement.get("Action", []))]
+    services = as_list(principal.get("Service", [])) if isinstance(principal, Mapping) else []
+    patterns = [str(action).lower() for action in as_list(statement.get("Action", []))]
     demands = statement.get("Condition", {})
     known = isinstance(demands, Mapping) and all(isinstance(it, Mapping) for it in demands.values())
     return (
@@ -193,7 +193,7 @@ def serves(statement: Mapping[str, Any], call: ServiceCall) -> bool:
 
 
 def _meets(call: ServiceCall, how: str, name: str, value: Any) -> bool:
-    values = _as_list(value)
+    values = as_list(value)
     if how not in DEMANDING:
         return False
     if name == _TOPIC_CONTEXT:
@@ -223,7 +223,7 @@ def _text(value: Any) -> str:
 
 
 def _principals(principal: Any) -> Iterator[str]:
-    values = _as_list(principal.get("AWS", []) if isinstance(principal, Mapping) else principal)
+    values = as_list(principal.get("AWS", []) if isinstance(principal, Mapping) else principal)
     return (_text(value) for value in values)
 
 
@@ -231,5 +231,6 @@ def _positive(conditions: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str
     return (pair for operator, demands in conditions.items() if operator in DEMANDING for pair in demands.items())
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """Return ``value`` as the list that a policy document may write without brackets."""
     return value if isinstance(value, list) else [value]

@@ -135,6 +135,12 @@ class AtRest:
         else:
             let_in(key, delivery, topic=target in self._topics)
 
+    def receiving(self, name: str) -> GrantTarget | None:
+        """Return the key of a topic, queue or bucket of the app, by the literal ARN or queue URL of its name."""
+        self._by_name = self._by_name or known_as(name) != name
+        self._know_names()
+        return self.under.get(known_as(name))
+
     def _know_names(self) -> None:
         # Asked for when the first delivery goes to a resource by its name.
         while self._by_name and self._unnamed:

@@ -16,8 +16,18 @@ from aws_cdk import Annotations, Stack
 from kms_patterns.keys.environment import home_of, stack_of
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.keys.synth.identity_statements import as_list, branches, choices, statements_of
-from kms_patterns.keys.synth.visited_resource import NOTIFICATIONS, VisitedResource, at, class_of, resolved_by_path
+from kms_patterns.keys.key_options import KeyAccess
+from kms_patterns.keys.synth.identity_statements import branches, choices, statements_of
+from kms_patterns.keys.synth.visited_resource import (
+    NOTIFICATIONS,
+    VisitedResource,
+    allowed,
+    at,
+    class_of,
+    names,
+    policy_of,
+    resolved_by_path,
+)
 from kms_patterns.policy.acting_services import BUCKETS_BY_NAME, BY_DEPLOYMENT, LINKED_ROLES, NAMING, WITHOUT_KEY
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.coverage import DEMANDING, ServiceCall, serves
@@ -27,9 +37,8 @@ from kms_patterns.policy.services import SERVICES
 RECEIVING: Final = ("kinesis", "s3", "sns", "sqs")
 """Rows of the services that encrypt what another one delivers."""
 _NAMING: Final = {kind if kind == NOTIFICATIONS else class_of(kind): named for kind, named in NAMING.items()}
-_BUCKET_POLICY: Final = "aws-cdk-lib.aws_s3.CfnBucketPolicy"
 _POLICIES: Final[Mapping[str, str]] = {
-    _BUCKET_POLICY: "bucket",
+    "aws-cdk-lib.aws_s3.CfnBucketPolicy": "bucket",
     "aws-cdk-lib.aws_sns.CfnTopicPolicy": "topics",
     "aws-cdk-lib.aws_sqs.CfnQueuePolicy": "queues",
 }
@@ -99,8 +108,7 @@ def deliveries(visited: VisitedResource) -> Iterator[Delivery]:
     if kind not in _POLICIES or not any(_delivers(it) for it in statements_of(at(visited.resolved, _DOCUMENT))):
         return
     properties = resolved_by_path(given, stack)
-    named = _texts(at(properties, [_POLICIES[kind]]))
-    targets = [_bucket(it) if kind == _BUCKET_POLICY else it for it in named]
+    targets = [_bucket(it) for it in _texts(at(properties, [_POLICIES[kind]]))]
     for statement in statements_of(at(properties, _DOCUMENT)):
         if _delivers(statement):
             sources = tuple(_sources(statement, "aws:sourcearn"))
@@ -110,12 +118,21 @@ def deliveries(visited: VisitedResource) -> Iterator[Delivery]:
                 yield Delivery(name, target, visited.path, sources, account)
 
 
-def destinations(kind: str, template: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the parts of a resource in its template that name to what a service delivers."""
-    if kind not in _WITH_POLICY:
-        yield from (at(template, where.split(".")) if where else template for where in _NAMING.get(kind, ()))
-    if kind in _POLICIES and any(_delivers(it) for it in statements_of(at(template, _DOCUMENT))):
-        yield at(template, [_POLICIES[kind]])
+def destinations(kind: str, template: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield which service a resource in its template makes deliver, and to what: texts, and references as JSON."""
+    for where, row in _NAMING.get(kind, {}).items() if kind not in _WITH_POLICY else ():
+        for _, text in names(at(template, where.split(".")) if where else template):
+            yield row, _bucket(text) if row in BUCKETS_BY_NAME else text
+    for statement in statements_of(at(template, _DOCUMENT)) if kind in _POLICIES else ():
+        if _delivers(statement):
+            targets = [_bucket(text) for _, text in names(at(template, [_POLICIES[kind]]))]
+            yield from product(_services(statement), targets)
+
+
+def is_served(key: GrantTarget, service: str, target: str) -> bool:
+    """Return whether the policy of ``key`` lets a service deliver to ``target`` for any of its resources."""
+    principal = str(SERVICES[service].principal if service in SERVICES else service)
+    return _is_let_in(key, ServiceCall(principal, home_of(stack_of(key)).account, (), target))
 
 
 def _bucket(name: str) -> str:
@@ -169,8 +186,8 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
         )
         return
     if (role := LINKED_ROLES.get(delivery.service)) is not None:
-        resource = getattr(key, "resource", None)
-        if resource is None or role not in json.dumps(resolved_by_path(resource.key_policy, key.stack)):
+        # AWS's policy of the role suffices where the key policy leaves it to IAM.
+        if key.access is KeyAccess.NAMED and role not in allowed(key, {GENERATE_DATA_KEY}):
             _warn(
                 key,
                 delivery,
@@ -214,12 +231,8 @@ def _warn(key: GrantTarget, delivery: Delivery, principal: str, text: str) -> No
 
 def _is_let_in(key: GrantTarget, call: ServiceCall) -> bool:
     """Return whether the policy of ``key``, or what its owner is told to add, allows all that a delivery takes."""
-    resource = getattr(key, "resource", None)
-    told = {"Statement": list(getattr(key, "owner_statements", ()))}
-    document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else told
     resolved = resolved_by_path({"account": call.account, "topics": call.topics}, key.stack)
-    statements = [it for it in as_list(document.get("Statement", [])) if isinstance(it, dict)]
-    return any(serves(statement, replace(call, **resolved)) for statement in statements)
+    return any(serves(statement, replace(call, **resolved)) for statement in policy_of(key))
 
 
 def _sources(statement: Mapping[str, Any], demanded: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from aws_cdk import CfnResource, Stack
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.policy.coverage import is_about_kms
+from kms_patterns.policy.coverage import as_list, is_about_kms
 
 UNATTACHED: Final = "no role, user or group"
 ANY_KEY: Final = "any key"
@@ -47,11 +47,6 @@ class IdentityStatement:
     resources: frozenset[str]
     conditions: dict[str, dict[str, Any]]
     where: str
-
-
-def as_list(value: Any) -> list[Any]:
-    """Return ``value`` as the list that a policy document may write without brackets."""
-    return value if isinstance(value, list) else [value]
 
 
 def branches(value: Any) -> Iterator[Any]:

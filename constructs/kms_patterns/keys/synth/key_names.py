@@ -7,11 +7,18 @@ from itertools import takewhile
 from typing import Any, Final
 
 from aws_cdk import CfnResource, Stack
-from aws_cdk import aws_kms as kms
 
 from kms_patterns.keys.environment import arn_of, home_of, path_of, stack_of
 from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.keys.synth.visited_resource import VisitedResource, at, leaves, names, parsed, resolved_by_path
+from kms_patterns.keys.synth.visited_resource import (
+    VisitedResource,
+    at,
+    class_of_resource,
+    leaves,
+    names,
+    parsed,
+    resolved_by_path,
+)
 
 # What a property that names a key for encryption is called, here or above it, and what passes an ARN on as data.
 _ENCRYPTION: Final = re.compile(
@@ -21,7 +28,7 @@ _DATA: Final = re.compile(
     r"environment(Variables)?|variables|tags|parameters|definition(String|Substitutions)?|\w*polic(y|ies)(Document)?",
     re.IGNORECASE,
 )
-_ARN, _KEY = ":kms:", ":key/"
+_ARN, _KEY, _ALIAS = ":kms:", ":key/", "aws-cdk-lib.aws_kms.CfnAlias"
 _FUNCTIONS: Final = ('{"Ref"', '{"Fn::')
 _LITERAL: Final = re.compile(r'(?:"Ref": "|"Fn::GetAtt": \["|\$\{)(\w+)')
 """Logical id of a resource, where the app itself writes a function of the template."""
@@ -87,19 +94,24 @@ class KeyNames:
 
     def in_template(
         self, stack: Stack, properties: Any, name_of: Callable[[Stack, Any], str]
-    ) -> Iterator[tuple[str, str, GrantTarget]]:
-        """Yield where the template of a resource names a key for encryption, the name of the key, and the key.
+    ) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield where the template of a resource names a key for encryption, and the names of the keys it may mean.
+
+        An alias names a key of this app, and also an import of it.
 
         Args:
             stack: The stack of the resource.
             properties: Its properties in the template.
             name_of: Gives what a part of the template refers to, as :meth:`add` has the keys.
         """
-        for where, text in names(properties):
+        for where, value in _values(properties):
             if encrypts(where) and not any(_DATA.fullmatch(name) for name in where):
-                named = name_of(stack, parsed(text))
-                for name in [named] if named in self._keys else self._behind(stack, text):
-                    yield ".".join(_property(where)), name, self._keys[name]
+                texts = [(text, name_of(stack, parsed(text))) for _, text in names(value)]
+                found = (
+                    name for text, it in texts for name in ([it] if it in self._keys else self._behind(stack, text))
+                )
+                if meant := tuple(dict.fromkeys(found)):
+                    yield ".".join(where), meant
 
     def _behind(self, stack: Stack, text: str) -> Iterator[str]:
         named = text.rpartition(_KEY)[2]
@@ -116,9 +128,9 @@ class KeyNames:
             return
         self._has_aliases = True
         for alias in stack.node.root.node.find_all():
-            if isinstance(alias, kms.CfnAlias):
-                home = stack_of(alias)
-                title, target = resolved_by_path([alias.alias_name, alias.target_key_id], home)
+            if isinstance(alias, CfnResource) and class_of_resource(alias) == _ALIAS:
+                home, given = alias.stack, alias._cfn_properties  # noqa: SLF001 -- a plain resource has no other way
+                title, target = resolved_by_path([at(given, ["aliasName"]), at(given, ["targetKeyId"])], home)
                 for name in self._behind(home, str(target)):
                     self._others |= {(path_of(alias),): name, (*_place(home), str(title)): name}
 
@@ -131,6 +143,20 @@ class KeyNames:
             self._others |= {(path_of(stack), it): name for it, (_, name) in zip(ids, own, strict=True)}
         self._unasked.clear()
         return self._texts
+
+
+def _values(part: Any, where: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """Yield the values in the properties of a template, functions whole but for both branches of Fn::If, and where."""
+    if isinstance(part, dict) and "Fn::If" in part:
+        yield from _values(part["Fn::If"][1:], where)
+    elif isinstance(part, dict) and not any(name == "Ref" or name.startswith("Fn::") for name in part):
+        for name, member in part.items():
+            yield from _values(member, (*where, name))
+    elif isinstance(part, list):
+        for member in part:
+            yield from _values(member, where)
+    else:
+        yield where, part
 
 
 def encrypts(where: Place) -> bool:

@@ -15,10 +15,10 @@ from kms_patterns.keys.environment import path_of
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.at_rest import AtRest, services_of
-from kms_patterns.keys.synth.deliveries import RECEIVING, destinations
+from kms_patterns.keys.synth.deliveries import RECEIVING, destinations, is_served
 from kms_patterns.keys.synth.template_checks import FIXED
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.keys.synth.visited_resource import at, class_of, names, parsed
+from kms_patterns.keys.synth.visited_resource import at, class_of, parsed
 from kms_patterns.policy.statements import literal
 
 _CHECKED: Final = {**FIXED, "keyPolicy": "KeyPolicy", "enableKeyRotation": "EnableKeyRotation"}
@@ -84,7 +84,7 @@ class Overrides:
         for node, where, name in at_rest.seen:
             known = self._name(view.stack_of(node), parsed(name))
             self._seen.setdefault(view.name(node), {})[where.lower(), known] = where, node, at_rest.keys[name]
-        self._targets = {
+        self._targets: dict[str, tuple[str, GrantTarget | None]] = {
             view.name(item): (view.path(item), key)
             for item, key, service in at_rest.encrypted
             if isinstance(item, CfnResource) and service in RECEIVING and hasattr(key, "resource")
@@ -120,21 +120,23 @@ class Overrides:
     def _of_resource(self, stack: Stack, title: str, kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         seen = self._seen.get(title, {})
         named = list(dict.fromkeys(self._at_rest.keys.in_template(stack, given, self._name)))
-        # An alias names a key of this app, and an import of it, at the same place.
-        found = {(where.lower(), self._name(stack, parsed(name))) for where, name, _ in named}
-        known = {lower for lower, name in seen if (lower, name) in found}
-        for where, _, key in named:
-            if where.lower() not in known and key.access is KeyAccess.NAMED:
-                yield self._new_name(stack, title, kind, where, key)
+        found: set[tuple[str, str]] = set()
+        for where, meant in named:
+            here = {(where.lower(), self._name(stack, parsed(name))) for name in meant}
+            found |= here
+            if here.isdisjoint(seen):
+                keys = [key for key in map(self._at_rest.keys.__getitem__, meant) if key.access is KeyAccess.NAMED]
+                yield from (self._new_name(stack, title, kind, where, key) for key in keys)
         for (lower, name), (where, node, key) in seen.items():
             place = where.split(".")
             if (lower, name) not in found and at(given, place) != at(self._view.properties(node), place):
                 yield _TAKEN_AWAY.format(title, where, key.node.path), "warning"
-        for part in destinations(class_of(kind), given):
-            for _, text in names(part):
-                target = self._targets.get(self._references.name(stack, parsed(text)))
-                if target is not None and (title, target[0]) not in self._delivered:
-                    yield _DELIVERED.format(title, target[0], target[1].node.path), "warning"
+        for service, text in dict.fromkeys(destinations(class_of(kind), given)):
+            by_name = text, self._at_rest.receiving(text)
+            target, under = self._targets.get(self._references.name(stack, parsed(text)), by_name)
+            known = (title, target) in self._delivered
+            if under is not None and not known and not is_served(under, service, target):
+                yield _DELIVERED.format(title, target, under.node.path), "warning"
 
     def _new_name(self, stack: Stack, title: str, kind: str, where: str, key: GrantTarget) -> tuple[str, str]:
         if hasattr(key, "resource"):

@@ -155,7 +155,7 @@ class SynthChecks:
         statements = list(identity_statements(view, references))
         messages = [text for texts in self.at_rest.refused.values() for text in texts]
         messages += [text for key in self.keys for text in void_grants(key, statements, view, references, callers)]
-        messages += on_aliases(statements)
+        messages += on_aliases(statements, next(iter(view.stacks())))
         messages += uses_without_key(self.at_rest.encrypted, statements, view, references, callers)
         messages += [text for key in self.keys for text in policy_limits(key, view)]
         stacks = {stack_of(key) for key in self.keys}

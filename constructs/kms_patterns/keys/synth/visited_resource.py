@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from kms_patterns.keys.environment import home_of, is_unresolved, stack_of
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.actions import DECRYPT, ENCRYPT, GENERATE_DATA_KEY
+from kms_patterns.policy.coverage import as_list
 
 _ANY_TYPE: Final = "aws-cdk-lib.CfnResource"
 _PARTS: Final = 3
@@ -166,18 +167,25 @@ def joined(argument: Any) -> dict[str, Any]:
 
 def is_granted_to_its_role(key: GrantTarget, visited: VisitedResource) -> bool:
     """Return whether the key policy lets a role that the resource names encrypt or decrypt."""
-    resource = getattr(key, "resource", None)
-    document = resolved_by_path(resource.key_policy, key.stack) if resource is not None else {}
-    policy = json.dumps([it for it in document.get("Statement", []) if _is_for_data(it)])
+    policy = allowed(key, {DECRYPT, ENCRYPT, GENERATE_DATA_KEY})
     given = names(resolved_by_path(visited.given, visited.stack))
     roles = {text for where, text in given if where and "role" in where[-1].lower()}
     return any(text in policy for role in roles for text in (f'"{role}"', f'/{_role_name(visited, role)}"'))
 
 
-def _is_for_data(statement: Mapping[str, Any]) -> bool:
-    actions = statement.get("Action", [])
-    listed = actions if isinstance(actions, list) else [actions]
-    return statement.get("Effect") == "Allow" and not {DECRYPT, ENCRYPT, GENERATE_DATA_KEY}.isdisjoint(listed)
+def allowed(key: GrantTarget, actions: Set[str]) -> str:
+    """Return the Allow statements of a key policy about one of ``actions``, as text."""
+    found = [it for it in policy_of(key) if it.get("Effect") == "Allow"]
+    return json.dumps([it for it in found if not actions.isdisjoint(as_list(it.get("Action", [])))])
+
+
+def policy_of(key: GrantTarget) -> list[dict[str, Any]]:
+    """Return the statements of a key policy, resolved by path, or those that its owner is told to add."""
+    resource = getattr(key, "resource", None)
+    if resource is None:
+        return list(getattr(key, "owner_statements", ()))
+    statements = as_list(resolved_by_path(resource.key_policy, key.stack).get("Statement", []))
+    return [it for it in statements if isinstance(it, dict)]
 
 
 def _role_name(visited: VisitedResource, path: str) -> str | None:

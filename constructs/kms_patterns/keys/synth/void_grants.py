@@ -10,6 +10,7 @@ from typing import Any, Final
 from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from constructs import IConstruct
 
 from kms_patterns.keys.environment import Home, home_of, is_unresolved, stack_of
 from kms_patterns.keys.grants.grantee import SERVICE_LINKED
@@ -18,7 +19,6 @@ from kms_patterns.keys.synth.identity_statements import (
     ANY_KEY,
     UNATTACHED,
     IdentityStatement,
-    as_list,
     attached_policies,
     choices,
     members_of_groups,
@@ -27,7 +27,7 @@ from kms_patterns.keys.synth.identity_statements import (
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, meant
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
-from kms_patterns.policy.coverage import DEMANDING, Allowance, unmatched
+from kms_patterns.policy.coverage import DEMANDING, Allowance, as_list, unmatched
 
 _CALLS: Final = (
     "Call grant_encrypt, grant_decrypt, grant_generate_data_key or grant_operations of the key, which write both "
@@ -114,8 +114,10 @@ def void_grants(
             yield text
 
 
-def on_aliases(statements: Iterable[IdentityStatement]) -> Iterator[str]:
+def on_aliases(statements: Iterable[IdentityStatement], scope: IConstruct) -> Iterator[str]:
     """Yield one message per statement about the use of a key that names it by an alias, which no request matches.
+
+    Warn at ``scope`` of one that also allows to manage the alias itself, which may be meant.
 
     See https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
     """
@@ -125,11 +127,16 @@ def on_aliases(statements: Iterable[IdentityStatement]) -> Iterator[str]:
         named = sorted(name for name in it.resources if name.startswith("arn:") and ":kms:" in name)
         others = ANY_KEY in it.resources or any("#" in name for name in it.resources)
         if used and named and not others and all(":alias/" in name for name in named):
-            yield (
+            text = (
                 f"{it.where} allows {', '.join(used)} on {', '.join(named)}: a policy does not resolve "
                 "aliases, so no use of a key matches (AccessDeniedException). Call a grant_… method of the key, or of "
                 "EncryptionKey.from_alias(…)"
             )
+            if all(fnmatchcase("kms:updatealias", act.lower()) for act in used):
+                rest = "; if it is meant for the alias alone, acknowledge this warning"
+                Annotations.of(scope).add_warning_v2(f"kms-patterns:AliasAlone:{it.where}", text + rest)
+            else:
+                yield text
 
 
 _Numbered = Iterator[tuple[object, Allowance]]
