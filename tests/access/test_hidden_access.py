@@ -427,64 +427,64 @@ def logged(who: Any) -> dict[str, Any]:
     return resource("AWS::Logs::ResourcePolicy", PolicyDocument={"Fn::Join": ["", said]})
 
 
+QUEUE = resource("AWS::SQS::Queue")
+OF_GROUP, MAPPED = {**PUT, "Resource": "a/${aws:username}"}, {"Fn::FindInMap": ["M", {"Ref": "AWS::AccountId"}, "x"]}
+LISTENS = of_role({**USE, "Condition": {"StringEquals": {"kms:ViaService": MAPPED}}})
+
+
+def both(kind: str, before: dict[str, Any], after: dict[str, Any], **same: Any) -> tuple[Any, Any]:
+    return tuple(resource(f"AWS::{kind}", **same, **way) for way in (before, after))  # type: ignore[return-value]
+
+
+def setting(name: str, option: str, value: str) -> dict[str, Any]:
+    return {"Options": [{"Namespace": "x", name: option, "Value": value}]}
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (resource("AWS::SQS::Queue"), resource("AWS::SQS::QueuePolicy", PolicyDocument=ANYONE)),
-        (
-            resource("AWS::SQS::QueuePolicy", PolicyDocument={"Statement": [{**PUBLIC, "Effect": "Deny"}]}),
-            resource("AWS::SQS::Queue"),
+        (QUEUE, resource("AWS::SQS::QueuePolicy", PolicyDocument=ANYONE)),
+        (resource("AWS::SQS::QueuePolicy", PolicyDocument={"Statement": [{**PUBLIC, "Effect": "Deny"}]}), QUEUE),
+        both("S3::BucketPolicy", {"PolicyDocument": {"Statement": [OWN]}}, {"PolicyDocument": ANYONE}, Bucket="other"),
+        both("Lambda::Permission", {"Principal": "s3.amazonaws.com"}, {"Principal": "*"}, FunctionName="x"),
+        both("SSO::Assignment", {"PrincipalId": "a"}, {"PrincipalId": "b"}, **ASSIGNED),
+        both("Organizations::Policy", {"TargetIds": ["a", "b"]}, {"TargetIds": ["a"]}),
+        both("EC2::VPCEndpoint", {"PolicyDocument": ANYONE}, {}),
+        both(
+            "ECS::TaskDefinition",
+            {"TaskRoleArn": {"Fn::GetAtt": ["S", "Arn"]}},
+            {"TaskRoleArn": {"Fn::GetAtt": ["R", "Arn"]}},
         ),
-        (
-            resource("AWS::S3::BucketPolicy", Bucket="other", PolicyDocument={"Statement": [OWN]}),
-            resource("AWS::S3::BucketPolicy", Bucket="other", PolicyDocument=ANYONE),
-        ),
-        (
-            resource("AWS::Lambda::Permission", FunctionName="x", Principal="s3.amazonaws.com"),
-            resource("AWS::Lambda::Permission", FunctionName="x", Principal="*"),
-        ),
-        (
-            resource("AWS::SSO::Assignment", **ASSIGNED, PrincipalId="a"),
-            resource("AWS::SSO::Assignment", **ASSIGNED, PrincipalId="b"),
-        ),
-        (
-            resource("AWS::Organizations::Policy", TargetIds=["a", "b"]),
-            resource("AWS::Organizations::Policy", TargetIds=["a"]),
-        ),
-        (resource("AWS::EC2::VPCEndpoint", PolicyDocument=ANYONE), resource("AWS::EC2::VPCEndpoint")),
-        (
-            resource("AWS::ECS::TaskDefinition", TaskRoleArn={"Fn::GetAtt": ["S", "Arn"]}),
-            resource("AWS::ECS::TaskDefinition", TaskRoleArn={"Fn::GetAtt": ["R", "Arn"]}),
-        ),
-        (resource("AWS::KMS::Alias", TargetKeyId={"Ref": "K"}), resource("AWS::KMS::Alias", TargetKeyId="other")),
+        both("KMS::Alias", {"TargetKeyId": {"Ref": "K"}}, {"TargetKeyId": "other"}),
         (of_role(TAGGED), of_role(TAGGED, Tags=[{"Key": "a", "Value": "x"}])),
-        (resource("AWS::Lambda::Url", AuthType="AWS_IAM"), resource("AWS::Lambda::Url", AuthType="NONE")),
-        (resource("AWS::Lambda::Url", AuthType="AWS_IAM"), resource("AWS::Lambda::Url", AuthType={"Ref": "P"})),
-        (
-            resource("AWS::S3::Bucket", PublicAccessBlockConfiguration={"BlockPublicAcls": True}),
-            resource("AWS::S3::Bucket"),
-        ),
-        (resource("AWS::SecretsManager::Secret", KmsKeyId={"Ref": "K"}), resource("AWS::SecretsManager::Secret")),
-        (
-            resource("AWS::IAM::UserToGroupAddition", GroupName="a", Users=["u"]),
-            resource("AWS::IAM::UserToGroupAddition", GroupName="b", Users=["u"]),
-        ),
-        (resource("AWS::CodeBuild::Project"), resource("AWS::CodeBuild::Project", ServiceRole=REF_R)),
-        (resource("AWS::ApiGatewayV2::Integration"), resource("AWS::ApiGatewayV2::Integration", CredentialsArn=REF_R)),
-        (resource("AWS::ApiGatewayV2::Route", AuthorizationType="JWT"), resource("AWS::ApiGatewayV2::Route")),
-        (resource("AWS::IAM::OIDCProvider"), resource("AWS::IAM::OIDCProvider", ClientIdList=["a"])),
+        both("Lambda::Url", {"AuthType": "AWS_IAM"}, {"AuthType": "NONE"}),
+        both("Lambda::Url", {"AuthType": "AWS_IAM"}, {"AuthType": {"Ref": "P"}}),
+        both("S3::Bucket", {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True}}, {}),
+        both("SecretsManager::Secret", {"KmsKeyId": {"Ref": "K"}}, {}),
+        both("IAM::UserToGroupAddition", {"GroupName": "a"}, {"GroupName": "b"}, Users=["u"]),
+        both("CodeBuild::Project", {}, {"ServiceRole": REF_R}),
+        both("ApiGatewayV2::Integration", {}, {"CredentialsArn": REF_R}),
+        both("ApiGatewayV2::Route", {"AuthorizationType": "JWT"}, {}),
+        both("IAM::OIDCProvider", {}, {"ClientIdList": ["a"]}),
         (logged({"Ref": "AWS::AccountId"}), logged("999999999999")),
         ({**of_role(USE), "Condition": "C"}, {**of_role(USE), "Condition": "C", "Not": True}),
-        (
-            of_role({**PUT, "Resource": "a/${aws:username}"}, version="2008-10-17"),
-            of_role({**PUT, "Resource": "a/${aws:username}"}),
-        ),
+        (of_role(OF_GROUP, version="2008-10-17"), of_role(OF_GROUP)),
+        both("ElasticBeanstalk::Environment", *(setting("OptionName", "IamInstanceProfile", it) for it in "ab")),
+        both("ElasticBeanstalk::ConfigurationTemplate", *(setting("OptionName", "ServiceRole", it) for it in "ab")),
+        both("DataPipeline::Pipeline", *(setting("Key", "resourceRole", it) for it in "ab")),
+        both("LakeFormation::DataLakeSettings", *({"Admins": [{"DataLakePrincipalIdentifier": it}]} for it in "ab")),
+        both("ACMPCA::Permission", {"Actions": ["a"]}, {"Actions": ["a", "b"]}, Principal="acm.amazonaws.com"),
+        both("ServiceCatalog::PortfolioShare", {"AccountId": "1"}, {"AccountId": "2"}),
+        both("EC2::SnapshotBlockPublicAccess", {"State": "block-all-sharing"}, {"State": "unblocked"}),
+        both("Glue::DevEndpoint", {"PublicKey": "a"}, {"PublicKey": "b"}, RoleArn="r"),
+        (LISTENS, {**LISTENS, "Map": "b"}),
     ],
 )
 def test_change_that_may_give_access_is_never_silent(old: Any, new: Any, write: Callable[..., Path]) -> None:
     def side(name: str, changed: Any) -> str:
         condition = {"Fn::Not": [YES]} if changed.pop("Not", False) else YES
-        sections = {"Parameters": {"P": TEXT}, "Conditions": {"C": condition}}
+        tables = {"M": {"111111111111": {"x": changed.pop("Map", "a")}}}
+        sections = {"Parameters": {"P": TEXT}, "Conditions": {"C": condition}, "Mappings": tables}
         return str(write({**sections, "Resources": {**ROLES, "X": changed}}, f"{name}/S.json"))
 
     found = compare(*Sources(ROOT).pair(side("old", dict(old)), side("new", dict(new))))

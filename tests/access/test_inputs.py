@@ -12,6 +12,7 @@ import pytest
 from kms_patterns.access.access_matrix import AccessMatrix
 from kms_patterns.access.escalation.allowed_methods import concerns
 from kms_patterns.access.evaluate.building import build_with
+from kms_patterns.access.evaluate.comparison import compare
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.model import ALONE, Model
 from kms_patterns.access.project import checked_out
@@ -19,6 +20,7 @@ from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, NotAnAssembly, lo
 from kms_patterns.access.read.not_read import other_statements
 from kms_patterns.access.read.reader import read_model
 from kms_patterns.access.read.template import Template
+from kms_patterns.access.report.difference_text import difference_as_text
 from kms_patterns.access.report.wording import in_words
 from kms_patterns.access.sources import Sources
 from kms_patterns.access.templates.reading import Given
@@ -109,8 +111,10 @@ def test_folder_of_templates_is_read_together(write: Callable[..., Path], tmp_pa
     write(exported, "keys.yaml")
     write(f"Resources:{ROLE.replace('!GetAtt Key.Arn', '!ImportValue the-key')}", "roles.yml")
     write({"name": "not a template"}, "package.json")
+    write({"Resources": {"B": {"Type": "AWS::S3::Bucket"}}}, "data/buckets.json")
+    write({"Resources": {"B": {"Type": "AWS::S3::Bucket"}}}, ".cache/not-read.json")
     matrix = AccessMatrix.from_assembly(tmp_path, project=ROOT)
-    assert matrix.stacks == ["keys", "roles"]
+    assert matrix.stacks == ["buckets", "keys", "roles"]
     assert [entry.action for entry in matrix.of(principal="roles/Reader", resource="keys/Key")] == ["kms:Decrypt"]
     assert not matrix.unresolved
 
@@ -309,6 +313,7 @@ def custom_call(name: str) -> dict[str, Any]:
         (resource("AWS::S3::AccessPoint", Bucket="documents"), "AWS::S3::AccessPoint"),
         (resource("AWS::S3::AccessGrant"), "AWS::S3::AccessGrant"),
         (resource("AWS::Organizations::Policy"), "AWS::Organizations::Policy"),
+        (resource("AWS::KMS::Grant"), "AWS::KMS::Grant"),
         (resource("AWS::Serverless::Function"), "AWS::Serverless::Function"),
         (resource("Company::IAM::Role::MODULE"), "Company::IAM::Role::MODULE"),
         (custom_call("createGrant"), "call of createGrant"),
@@ -579,7 +584,7 @@ def test_error_quotes_nothing_of_a_file_that_is_not_a_template(write: Callable[.
     ],
 )
 def test_stacks_of_two_accounts_or_regions_are_not_one(places: Any, paired: Any, write: Callable[..., Path]) -> None:
-    def side(folder: str, name: str, environment: str) -> str:
+    def side(folder: str, environment: str, name: str = "Dev") -> str:
         write({"Resources": {"K": key(), "R": resource("AWS::IAM::Role")}}, f"{folder}/S.json")
         of = {name: environment, "X": "aws://111111111111/eu-west-1"}
         artifacts = {
@@ -588,5 +593,8 @@ def test_stacks_of_two_accounts_or_regions_are_not_one(places: Any, paired: Any,
         }
         return str(write({"version": "38.0.0", "artifacts": artifacts}, f"{folder}/manifest.json").parent)
 
-    old, new = side("old", "Dev", places[0]), side("new", "Prod", places[1])
+    old, new, moved = side("old", places[0]), side("new", places[1], "Prod"), side("moved", places[1])
     assert Sources(ROOT).pair(old, new)[1].paired == paired
+    found = compare(*Sources(ROOT).pair(old, moved))
+    assert found.widens is not bool(paired)
+    assert (places[1] in difference_as_text(found)) is not bool(paired)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kms_patterns.access.access_matrix import AccessMatrix
+from kms_patterns.access.escalation.escalation_methods import takers, taking
 from kms_patterns.access.evaluate.building import build_with
 from kms_patterns.access.evaluate.simulator import Simulator
 from kms_patterns.access.read.managed_policies import aws_managed
@@ -80,6 +81,10 @@ GRANT = resource("AWS::S3::AccessGrant", Permission="READ", AccessGrantsLocation
 GRANT["Properties"]["Grantee"] = {"GranteeType": "IAM", "GranteeIdentifier": "arn:aws:iam::999999999999:role/x"}
 
 
+def reader(boundary: object) -> dict[str, Any]:
+    return role(Policies=inline(DECRYPT), PermissionsBoundary=boundary)
+
+
 def location(scope: object) -> dict[str, Any]:
     return resource("AWS::S3::AccessGrantsLocation", LocationScope=scope)
 
@@ -90,9 +95,14 @@ def named(role_name: object) -> dict[str, Any]:
 
 NOTHING = {"Ref": "AWS::NoValue"}
 ROOT_MAY = may("kms:*") | {"Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}}
+OF_OPERATORS = {
+    "Principal": "*",
+    "Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/operators/*"}},
+}
 DELEGATED, CLOSED = key(ROOT_MAY), key(named("administrator"))
 LIMIT = resource("AWS::IAM::ManagedPolicy", PolicyDocument=document(may("s3:*")))
 READER = role(Policies=inline(DECRYPT))
+TAKEN_OFF = resource("Custom::AWS", Create={"Fn::Join": ["", ["deleteRolePermissionsBoundary ", {"Ref": "User"}]]})
 STAFF = resource("AWS::IAM::Group", Policies=inline(DECRYPT))
 DECRYPTION, READING, INVOCATION = "kms:Decrypt", "s3:GetObject", "lambda:InvokeFunction"
 FUNCTION = resource("AWS::Lambda::Function", FunctionName="f")
@@ -108,34 +118,9 @@ WRITER = [{"ObjectOwnership": "ObjectWriter"}]
     [
         pytest.param({"It": it, "User": user, "B": LIMIT, **more}, who, action, id=name)
         for name, it, user, who, action, more in [
-            (
-                "boundary-if",
-                DELEGATED,
-                READER | {"Properties": READER["Properties"] | {"PermissionsBoundary": strict({"Ref": "B"}, NOTHING)}},
-                "User",
-                DECRYPTION,
-                {},
-            ),
-            (
-                "boundary-if-unknown",
-                DELEGATED,
-                READER | {"Properties": READER["Properties"] | {"PermissionsBoundary": strict({"Ref": "B"}, OPEN)}},
-                "User",
-                DECRYPTION,
-                {},
-            ),
-            (
-                "boundary-taken-off",
-                DELEGATED,
-                READER | {"Properties": READER["Properties"] | {"PermissionsBoundary": {"Ref": "B"}}},
-                "User",
-                DECRYPTION,
-                {
-                    "C": resource(
-                        "Custom::AWS", Create={"Fn::Join": ["", ["deleteRolePermissionsBoundary ", {"Ref": "User"}]]}
-                    )
-                },
-            ),
+            ("boundary-if", DELEGATED, reader(strict({"Ref": "B"}, NOTHING)), "User", DECRYPTION, {}),
+            ("boundary-if-unknown", DELEGATED, reader(strict({"Ref": "B"}, OPEN)), "User", DECRYPTION, {}),
+            ("boundary-taken-off", DELEGATED, reader({"Ref": "B"}), "User", DECRYPTION, {"C": TAKEN_OFF}),
             (
                 "default-key-policy-if",
                 resource("AWS::KMS::Key", KeyPolicy=strict(CLOSED["Properties"]["KeyPolicy"], NOTHING)),
@@ -451,6 +436,50 @@ def test_principal_that_may_is_listed(resources: dict[str, Any], who: str, actio
 def test_principal_that_may_not_is_not_listed(resources: dict[str, Any], who: str, action: str, build: Build) -> None:
     entries = build(**resources).entries
     assert who not in {entry.principal.removeprefix("Stack/") for entry in entries if entry.action == action}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "who"),
+    [
+        *((pattern, {"Allowed", "Limited"}) for pattern in ("*:*:*/*", "*:key/*", "*:*:?ey/*", "any-region-1:*/*")),
+        *((pattern, {"Denied"}) for pattern in ("*:*:alias*/*", "*:function:*")),
+    ],
+)
+def test_star_of_a_resource_stands_for_several_fields(pattern: str, who: set[str], build: Build) -> None:
+    by_star = {**DECRYPT, "Resource": f"arn:aws:kms:{pattern}"}
+    both = [{"PolicyName": "p", "PolicyDocument": document(DECRYPT, {**by_star, "Effect": "Deny"})}]
+    resources = {"Allowed": role(Policies=inline(by_star)), "Denied": role(Policies=both)}
+    resources["Limit"] = resource("AWS::IAM::ManagedPolicy", PolicyDocument=document(by_star))
+    resources["Limited"] = role(Policies=inline(DECRYPT), PermissionsBoundary={"Ref": "Limit"})
+    found = build(It=DELEGATED, **resources).entries
+    reaching = {entry.principal.removeprefix("Stack/") for entry in found if entry.action == DECRYPTION}
+    assert reaching & {*resources} == who
+
+
+@pytest.mark.parametrize(
+    ("more", "who"),
+    [
+        ({"User": resource("AWS::IAM::User", Policies=inline(DECRYPT), Groups=[{"Ref": "G"}])}, "User"),
+        ({"It": key(ROOT_MAY, may("kms:*") | OF_OPERATORS), "User": role()}, "User"),
+        ({"User": role(Policies=inline(may(DECRYPTION, "arn:aws:kms:*:*:key/mrk-*")))}, "User"),
+    ],
+)
+def test_principal_that_surely_may_not_is_not_listed_as_possible(more: Any, who: str, build: Build) -> None:
+    group = resource("AWS::IAM::Group", Policies=inline({**DECRYPT, "Effect": "Deny"}))
+    entries = build(**{"It": DELEGATED, "G": group, **more}).entries
+    assert who not in {entry.principal.removeprefix("Stack/") for entry in entries if entry.action == DECRYPTION}
+
+
+def test_user_that_manages_its_own_access_keys_becomes_no_other(build: Build) -> None:
+    own = may("iam:CreateAccessKey", "arn:aws:iam::*:user/${aws:username}")
+    users = {name: resource("AWS::IAM::User", Policies=inline(it)) for name, it in (("Own", own), ("Reader", DECRYPT))}
+    assert not [item for item in build(It=DELEGATED, **users).escalations if item.principal == "Stack/Own"]
+
+
+@pytest.mark.parametrize(("service", "prefix"), [("vpc-flow-logs", "ec2"), ("cognito-idp", "cognito-idp")])
+def test_service_that_acts_as_a_role_takes_it_from_the_actions_of(service: str, prefix: str) -> None:
+    assert prefix in takers(f"{service}.amazonaws.com")
+    assert {"ec2:CreateFlowLogs", "cognito-idp:CreateUserPool"} <= taking().keys()
 
 
 def test_macro_of_the_whole_template_may_allow_anything(running: Simulator, tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def _misses_of(
         message["identity"] = [places[number] for number in message["identity"]]
         message["resourcePolicy"] = places[message["resourcePolicy"]]
     truth: dict[tuple[Leaf, str], bool] = {}
-    for (place, who, _), message, answer in zip(requests, messages, running.ask_all(messages), strict=True):
+    for (place, who, _), message, answer in zip(requests, messages, [*running.answers(messages)], strict=True):
         if {message["identity"][0], message["resourcePolicy"]} & set(invalid):
             continue
         for action in answer["allowed"]:

@@ -377,7 +377,7 @@ def ours(case: dict[str, Any]) -> bool:
 
 def _asked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     with simulator() as running:
-        return running.ask_all(messages)
+        return list(running.answers(messages))
 
 
 def theirs(cases: list[dict[str, Any]]) -> list[bool]:

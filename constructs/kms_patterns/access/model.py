@@ -11,9 +11,10 @@ Document = Mapping[str, Any]
 ADMINISTRATOR, OUTSIDE = "account administrator", "anyone outside"
 WITHOUT_POLICY = "role without any policy"
 ALONE = "by this policy alone"
-KEPT = "DeletionPolicy"
+KEPT, PLACE = "DeletionPolicy", " account and Region"
 """Ids of principals that always exist, and how the id ends of one that is asked about without policies of its own;
-and the member of the item that says of a resource that it stays on AWS when it leaves its stack."""
+the member of the item that says of a resource that it stays on AWS when it leaves its stack, and how the place of the
+item ends that says where a stack is deployed."""
 
 
 @dataclass(frozen=True, order=True)

@@ -87,7 +87,6 @@ class Method:
         return f"https://docs.aws.amazon.com/{_BOOKS[prefix]}/API_{action}.html"
 
 
-_CHANGE = Effect.CHANGE
 _USER = ("user",)
 
 _RUNNING = {
@@ -122,7 +121,7 @@ _RUNNING = {
 
 def _on(kind: str, said: str, **more: str) -> list[Method]:
     names = (f"iam:{name.replace('$', kind.title())}" for name in said.split())
-    return [Method((name,), kinds=(kind,), **{"effect": _CHANGE, **more}) for name in names]  # type: ignore[arg-type]
+    return [Method((name,), kinds=(kind,), **{"effect": Effect.CHANGE, **more}) for name in names]  # type: ignore[arg-type]
 
 
 ON_PRINCIPALS: Sequence[Method] = (
@@ -143,11 +142,11 @@ ON_PRINCIPALS: Sequence[Method] = (
         )
     ),
     *(
-        Method((), (f"iam:{name}",), _CHANGE, kinds=_USER)
+        Method((), (f"iam:{name}",), Effect.CHANGE, kinds=_USER)
         for name in ("AddUserToGroup", "AttachGroupPolicy", "PutGroupPolicy")
     ),
     *(
-        Method((), (f"iam:{name}",), _CHANGE, kinds=_USER, needs="denies")
+        Method((), (f"iam:{name}",), Effect.CHANGE, kinds=_USER, needs="denies")
         for name in ("DeleteGroupPolicy", "DetachGroupPolicy", "RemoveUserFromGroup")
     ),
     *(
@@ -213,6 +212,7 @@ _ALSO_TO = {
     "codepipeline": "cloudformation",
     "config": "ssm",
     "datapipeline": "ec2 elasticmapreduce",
+    "ec2": "flow",
     "eks": "ec2 oidc",
     "elasticbeanstalk": "codebuild ec2",
     "elasticmapreduce": "ec2",

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -14,7 +14,7 @@ from kms_patterns.access.evaluate.entries import ONLY_GIVES, ONLY_LIMITS, Access
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge, Verdict
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.model import ADMINISTRATOR, ALONE, KEPT, OUTSIDE, WITHOUT_POLICY, PrincipalKind
+from kms_patterns.access.model import ADMINISTRATOR, ALONE, KEPT, OUTSIDE, PLACE, WITHOUT_POLICY, PrincipalKind
 
 
 @dataclass(frozen=True, order=True)
@@ -42,13 +42,15 @@ class ChangedStatement:
 
 def changed_statements(old: Matrix, new: Matrix) -> list[ChangedStatement]:
     """Return the statements that only one of two matrices has, sorted; what stays on AWS where it is gone."""
-    before, after = _counted(old), _counted(new)
+    before, after = _counted(old, new.stacks), _counted(new, old.stacks)
     added = (item for item in _beyond(after, before, added=True) if KEPT not in _parsed(item.text))
     return sorted([*added, *_beyond(before, after, added=False)])
 
 
-def _counted(matrix: Matrix) -> Counter[tuple[str, str]]:
-    return Counter((item.policy, _normal(item.text)) for item in matrix.policies)
+def _counted(matrix: Matrix, others: Container[str]) -> Counter[tuple[str, str]]:
+    """Return how often each statement is there; where a stack is deployed, only if the other matrix has the stack."""
+    kept = (it for it in matrix.policies if not it.policy.endswith(PLACE) or it.policy.removesuffix(PLACE) in others)
+    return Counter((item.policy, _normal(item.text)) for item in kept)
 
 
 def _beyond(

@@ -58,14 +58,6 @@ class Simulator:
         numbers = [self._numbers[text] for text in texts]
         return numbers, {number: self._invalid[number] for number in set(numbers) & set(self._invalid)}
 
-    def ask_all(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Send messages and return one answer for each, in order.
-
-        Raises:
-            SimulationFailed: The process ended early.
-        """
-        return list(self.answers(messages))
-
     def answers(self, messages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Send messages and yield one answer for each, in order, while further ones are under way.
 

@@ -19,6 +19,7 @@ _ISOLATED = {"eu-isoe-": "aws-iso-e", "us-iso-": "aws-iso", "us-isob-": "aws-iso
 _PARTITIONS = {"cn-": "aws-cn", "eusc-": "aws-eusc", "us-gov-": "aws-us-gov"} | _ISOLATED
 NESTED_STACK = "AWS::CloudFormation::Stack"
 _SUFFIXES = {".json", ".yaml", ".yml", ".template"}
+_PASSED_OVER = re.compile(r"(^|/)(\.|node_modules/)")
 
 UNKNOWN_REGION = "any-region-1"
 """Stands for the region of an environment-agnostic stack; printed as ``<region>``."""
@@ -126,14 +127,14 @@ def _read(path: Path, given: Given) -> Iterator[Stack]:
 
 
 def _folder(path: Path, given: Given) -> Iterator[Stack]:
-    """Yield the stacks of a folder's templates; one that another names as its nested stack is read there."""
-    files = sorted(item for item in path.glob("*") if item.suffix in _SUFFIXES) if path.is_dir() else []
-    templates = [item for item in files if _is_template(item)]
+    """Yield the stacks of a folder's templates, subfolders included; one that another nests is read there."""
+    files = sorted(item for item in path.glob("**/*") if item.suffix in _SUFFIXES and item.is_file())
+    templates = [item for item in files if not _PASSED_OVER.search(f"{item.relative_to(path)}") and _is_template(item)]
     if not templates:
         raise NotAnAssembly(
             f"{path} is not a cloud assembly: it has no manifest.json (run `cdk synth` first), and no template"
         )
-    groups = [list(_with_nested(_template_file(item, given), path, given)) for item in templates]
+    groups = [list(_with_nested(_template_file(item, given), item.parent, given)) for item in templates]
     nested = {stack.file.resolve() for group in groups for stack in group if stack.parent}
     yield from (stack for group in groups if group[0].file.resolve() not in nested for stack in group)
 

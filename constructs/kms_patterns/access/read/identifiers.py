@@ -86,6 +86,8 @@ URL_SUFFIXES: Mapping[str, str] = {
 }
 """What ``AWS::URLSuffix`` is by partition, where it is not ``amazonaws.com``."""
 
+A_NAME = "\ue002"
+"""In a pattern of ``may_be_equal``: any characters of one name, which has neither slash nor colon."""
 CHOSEN, CHOSEN_UNDER_ANY_NAME = "ChosenByAWS1", "ChosenByAWS2"
 """How made-up names end where CloudFormation adds twelve characters; in a stack of any name, the second."""
 
@@ -168,7 +170,7 @@ def may_be_equal(one: str, other: str) -> bool:
     """Return whether some string matches both patterns, which may hold ``*`` and ``?``."""
     if "*" in {one, other} or one == other:
         return True
-    heads = [re.split(r"[*?]", pattern, maxsplit=1)[0] for pattern in (one, other)]
+    heads = [re.split(f"[*?{A_NAME}]", pattern, maxsplit=1)[0] for pattern in (one, other)]
     if len({head[: min(map(len, heads))] for head in heads}) > 1:
         return False
     places, ends = {(0, 0)}, (len(one), len(other))
@@ -184,15 +186,18 @@ def may_be_equal(one: str, other: str) -> bool:
     return False
 
 
+_STARS = {"*", A_NAME}
+
+
 def _steps(one: str, left: int, other: str, right: int) -> Iterable[tuple[int, int]]:
-    starred = left < len(one) and one[left] == "*", right < len(other) and other[right] == "*"
+    starred = left < len(one) and one[left] in _STARS, right < len(other) and other[right] in _STARS
     if starred[0]:
         yield left + 1, right
-        if right < len(other):
+        if right < len(other) and (one[left] == "*" or other[right] not in "/:"):
             yield left, right + 1
     if starred[1]:
         yield left, right + 1
-        if left < len(one):
+        if left < len(one) and (other[right] == "*" or one[left] not in "/:"):
             yield left + 1, right
     both = left < len(one) and right < len(other) and not any(starred)
     if both and (one[left] == other[right] or "?" in {one[left], other[right]}):
@@ -202,3 +207,19 @@ def _steps(one: str, left: int, other: str, right: int) -> Iterable[tuple[int, i
 def matches(pattern: str, text: str) -> bool:
     """Return whether ``text`` matches ``pattern``, which may hold ``*`` and ``?``; no pattern takes long."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))
+
+
+def behind(pattern: str, head: str) -> list[str]:
+    """Return the patterns of all that follows ``head`` in what ``pattern`` matches."""
+    places = _starred(pattern, {0})
+    for char in head:
+        met = {place for place in places if pattern[place : place + 1] in {"*", "?", char}}
+        places = _starred(pattern, {place if pattern[place] == "*" else place + 1 for place in met})
+    found = {re.sub(r"\*+", "*", pattern[place:]) for place in places}
+    return sorted(tail for tail in found if tail and not any(matches(other, tail) for other in found - {tail}))
+
+
+def _starred(pattern: str, places: set[int]) -> set[int]:
+    """Return places in a pattern, and those behind stars, which may stand for nothing."""
+    more = {place + 1 for place in places if pattern[place : place + 1] == "*"} - places
+    return _starred(pattern, places | more) if more else places

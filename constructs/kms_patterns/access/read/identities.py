@@ -137,7 +137,7 @@ class Identities:
     def _defined(self, stack: Stack, logical_id: str, kind: str, name: str) -> Principal:
         where, arn = self._template.where(stack, logical_id), self._template.arn(stack, logical_id)
         own = self._own(stack, logical_id, self._place(kind, stack.account, name))
-        policies = [*own, *self._attached_to(kind, stack.account, name)]
+        policies = of_one_name(distinct([*own, *self._attached_to(kind, stack.account, name)]), self._names)
         if kind == "user":
             given = self._template.raw(stack, logical_id, "Groups")
             groups = [(guard, text(group)) for guard, group in self._template.several(stack, given, where)]
@@ -149,7 +149,7 @@ class Identities:
             label=f"{kind} {where}",
             arn=arn,
             stack=stack.id,
-            identity=of_one_name(distinct(policies), self._names),
+            identity=distinct(policies),
             boundaries=self._boundaries(stack, logical_id, where),
             attributes=user if kind == "user" else {"aws:PrincipalType": "AssumedRole"},
             tags=self._tags(stack, logical_id, kind),
@@ -166,7 +166,7 @@ class Identities:
     def _of_groups(self, where: str, account: str, groups: Sequence[tuple[Sequence[Proposition], str]]) -> list[Policy]:
         found = []
         for guard, group in groups:
-            policies = self._attached_to("group", account, group)
+            policies = of_one_name(self._attached_to("group", account, group), self._names)
             if self._place("group", account, group) not in self._known_groups:
                 why = "the group is not defined in the assembly"
                 self._template.unresolved(where, f"its group {shown(group)}", why)

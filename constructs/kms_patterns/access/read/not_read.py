@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
-from kms_patterns.access.model import KEPT, Unresolved
+from kms_patterns.access.model import KEPT, PLACE, Unresolved
 from kms_patterns.access.read.assembly import Stack
 from kms_patterns.access.read.template import Template
 from kms_patterns.access.templates.template_text import items, mapping, text
@@ -65,8 +65,7 @@ _CALLS = re.compile(rf"(?i)\b({'|'.join(CALLS)})(?:Command)?\b")
 
 def not_read(stack: Stack) -> Iterator[Unresolved]:
     """Yield what of ``stack`` may give access and is not evaluated."""
-    transforms = _transforms(stack.template)
-    for name in transforms:
+    for name in _transforms(stack.template):
         yield Unresolved(stack.id, f"transform {name}", "what it makes of the template at deployment is not seen")
     for logical_id, what, why_not in stack.notes:
         yield Unresolved(f"{stack.id}/{stack.path(logical_id)}" if logical_id else stack.id, what, why_not)
@@ -77,7 +76,8 @@ def not_read(stack: Stack) -> Iterator[Unresolved]:
         kind = resource.get("Type", "") if isinstance(resource, Mapping) else logical_id
         why = _why(str(kind))
         where = f"{stack.id}/{stack.path(logical_id)}"
-        yield from _of_transforms(where, resource, transforms)
+        for name in transforms_of(stack.template, resource):
+            yield Unresolved(where, f"transform {name}", _BY_TRANSFORM)
         if why:
             yield Unresolved(where, str(kind), why)
 
@@ -85,17 +85,9 @@ def not_read(stack: Stack) -> Iterator[Unresolved]:
 def _why(kind: str) -> str | None:
     if kind.endswith("::MODULE"):
         return "a registered module makes resources of it at deployment"
+    if re.match("AWS::KMS::(?!Alias$|Key$|ReplicaKey$)", kind):
+        return "it is not a type of AWS KMS that is known here"
     return TYPES.get(kind) or (_BY_TRANSFORM if kind.startswith(_PREFIXES) else None)
-
-
-def _of_transforms(where: str, resource: Any, transforms: Iterable[str]) -> Iterator[Unresolved]:
-    """Yield what macros may make of one resource: those of the whole template, and those inside it."""
-    kind = str(resource.get("Type", "")) if isinstance(resource, Mapping) else ""
-    if kind in _CHANGED_BY_MACROS or (kind and "::" not in kind):
-        for name in transforms:
-            yield Unresolved(where, f"transform {name}", _BY_TRANSFORM)
-    for name in sorted(set(_inner_transforms(resource))):
-        yield Unresolved(where, f"transform {name}", _BY_TRANSFORM)
 
 
 def _inner_transforms(value: Any) -> Iterator[str]:
@@ -117,11 +109,11 @@ def calls_in(properties: Any) -> list[str]:
     return [call for call in CALLS if call.lower() in named]
 
 
-def transforms_of(stack: Stack, logical_id: str) -> list[str]:
+def transforms_of(template: Mapping[str, Any], resource: Any) -> list[str]:
     """Return the macros that may change a resource: those of the whole template, and those inside it."""
-    resource = stack.resources[logical_id]
-    whole = _transforms(stack.template) if resource.get("Type") in _CHANGED_BY_MACROS else []
-    return [*whole, *sorted(set(_inner_transforms(resource)))]
+    kind = str(mapping(resource).get("Type", ""))
+    changed = kind in _CHANGED_BY_MACROS or (kind and "::" not in kind)
+    return [*(_transforms(template) if changed else []), *sorted(set(_inner_transforms(resource)))]
 
 
 def _transforms(template: Mapping[str, Any]) -> list[str]:
@@ -136,15 +128,16 @@ def _transforms(template: Mapping[str, Any]) -> list[str]:
 _READ = ("AWS::KMS::", "AWS::S3::BucketPolicy", "AWS::Lambda::Permission")
 _FACTS = re.compile(
     r"ManagedPolic(yArns|ies)|PermissionsBoundary|\w*Roles?_?((Arn|Name)s?)?|Users|Groups|\w*InstanceProfile\w*"
-    r"|(Allowed|AllowExternal)?Principals?(Id|Arn|Type)?|PermissionSetArn|Target(Ids?|KeyId)|Queues|Topics|\w*Kms\w*"
-    r"|\w*Credentials(Arn)?|AuthorizationType|Layers|LoginProfile|AccessPolicies|ResourceArns",
+    r"|\w*Principals?\w*|PermissionSetArn|Target(Ids?|KeyId)|Queues|Topics|\w*Kms\w*|Permissions\w*|AccountIds?"
+    r"|\w*Credentials(Arn)?|AuthorizationType|Layers|LoginProfile|AccessPolicies|ResourceArns|\w*PublicKeys?\w*|KeyName",
     re.IGNORECASE,
 )
 """Properties by which a policy is attached, code acts as a role, a person has a permission set, data is under a key."""
-_IDENTITY_PROVIDERS = re.compile(
-    r"AWS::(Cognito::IdentityPool|IAM::(AccessKey|OIDCProvider|SAMLProvider)|RolesAnywhere::TrustAnchor)"
+_ALL_TELLS = re.compile(
+    r"AWS::(ACMPCA::Permission|Cognito::IdentityPool|EC2::SnapshotBlockPublicAccess|RolesAnywhere::TrustAnchor"
+    r"|IAM::(AccessKey|OIDCProvider|SAMLProvider|UserToGroupAddition)|Signer::ProfilePermission)"
 )
-"""Types of which every property tells who a principal is."""
+"""Types of which every property tells who a principal is, or what it may do."""
 _DOCUMENT = re.compile(r"\w*Polic(y|ies)(Document|Text|InJson)?|Content")
 _TEXT_FUNCTIONS = {"Fn::Join", "Fn::Sub", "Fn::ToJsonString"}
 _IF = {
@@ -157,6 +150,8 @@ _IF = {
 _ASKED_ABOUT = (("Tags", "ResourceTag"), ("AliasName", "kms:ResourceAliases"), ("AliasName", "kms:RequestAlias"))
 """Properties that matter where a policy asks about them, with what it then says."""
 _NOT_SEARCHED = {"BucketEncryption", "Environment", "EnvironmentVariables", "Metadata", "Tags"}
+_NAMING = ("OptionName", "Key", "ParameterKey", "Name")
+"""Members that hold the name of what stands beside them: a setting of Elastic Beanstalk, a field of a pipeline."""
 _DEFAULT_OF_ENDPOINT = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
 Found = tuple[str, int, Mapping[str, Any]]
@@ -180,7 +175,11 @@ def other_statements(
     for stack in template.stacks:
         conditions = mapping(stack.template.get("Conditions")).items()
         named = [{name: each} for name, each in sorted(conditions) if (stack.id, f"condition {name}") in asked]
+        tables = mapping(stack.template.get("Mappings")).items()
+        named += [{name: each} for name, each in tables if any(f"Fn::FindInMap {name}." in what for _, what in asked)]
         yield from ((f"{stack.id} conditions", number, each) for number, each in enumerate(named, 1))
+        if stack.parent is None:
+            yield f"{stack.id}{PLACE}", 1, {"Environment": f"aws://{stack.account}/{stack.region}"}
         for logical_id, resource in stack.resources.items():
             kind, where = str(resource["Type"]), template.where(stack, logical_id)
             properties = mapping(resource.get("Properties"))
@@ -193,11 +192,9 @@ def other_statements(
                 others += [mapping(template.resolver.resolve(stack, properties, where))] if where in elsewhere else []
                 yield from ((f"{where} for other services", number, each) for number, each in enumerate(others, 1))
             found = [*_facts(template, stack, properties, where, by=by)]
-            if _IDENTITY_PROVIDERS.fullmatch(kind):
+            if _ALL_TELLS.fullmatch(kind):
                 found += [{name: template.resolver.resolve(stack, item, where)} for name, item in properties.items()]
                 found += [{"Type": kind}]
-            if "UserToGroup" in kind:
-                found.append({"GroupName": template.resolver.resolve(stack, properties.get("GroupName"), where)})
             yield from ((f"{where} attachments", number, each) for number, each in enumerate(found, 1))
             if str(resource.get("DeletionPolicy")).startswith("Retain") and kind.startswith(_KEPT):
                 yield f"{where} stays when it leaves its stack", 1, {KEPT: resource["DeletionPolicy"]}
@@ -237,14 +234,17 @@ def _statements(template: Template, stack: Stack, given: Any, where: str) -> Ite
 
 
 def _facts(
-    template: Template, stack: Stack, given: Any, where: str, *, by: Container[str]
+    template: Template, stack: Stack, raw: Any, where: str, *, by: Container[str]
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the properties that give or withhold access beside policies, each way of each in a stable order."""
-    value = _opened(template, stack, given, where)
+    value = _opened(template, stack, raw, where)
     if isinstance(value, list):
         for item in value:
             yield from _facts(template, stack, item, where, by=by)
-    for name, item in mapping(value).items() if "Statement" not in mapping(value) else ():
+    given = mapping(value)
+    pair = [{said: given} for name in _NAMING if isinstance(said := given.get(name), str) and _FACTS.fullmatch(said)]
+    yield from (mapping(template.resolver.resolve(stack, each, where)) for each in pair)
+    for name, item in given.items() if "Statement" not in given and not pair else ():
         if _FACTS.fullmatch(name) or name in _IF or name in by:
             ways = (way for _, way in template.several(stack, item, where) if way is not None)
             said = [json.loads(way) for way in sorted({json.dumps(way, sort_keys=True) for way in ways})]

@@ -159,7 +159,7 @@ class Additions:
             logical_id: The resource.
             kinds: What of it is asked about: values of ``not_read.CALLS``.
         """
-        found = [f"transform {name}" for name in transforms_of(stack, logical_id)]
+        found = [f"transform {name}" for name in transforms_of(stack.template, stack.resources[logical_id])]
         for call, where, text_ in self._calls:
             kind = CALLS[call]
             if kind in kinds and self._is_about(stack, logical_id, kind, text_):

@@ -31,7 +31,8 @@ from kms_patterns.access.unknowns.symbols import (
 _MOST_WAYS = 256
 _FIELDS = 6  # of an ARN
 _VERSION = re.compile(r"(arn:[^:]*:lambda:[^:]*:[^:]*:function:[^:]+):([^:]+)")
-_VARIABLE = re.compile(r"\$\{[^}]+\}")
+_VARIABLE = re.compile(r"(?<!:user/)\$\{[^}]+\}|\$\{(?!aws:username\})[^}]+\}")
+"""A policy variable whose value the simulator may not be told; whose user ``user/${aws:username}`` is, is known."""
 _KNOWN_MEMBERS = frozenset({"Action", "NotAction", "Resource", "NotResource", "Principal", "NotPrincipal", "Condition"})
 
 Way = tuple[dict[str, Any], Propositions]
@@ -117,6 +118,9 @@ class Expansion:
             for pattern, given in (found for value in values for found in self._by_way_of(value)):
                 if pattern not in sure:
                     maybe.setdefault(tuple(given), []).append(pattern)
+        if member == "Resource":
+            sure = self.environments.spelled_out(sure)
+            maybe = {given: self.environments.spelled_out(patterns) for given, patterns in maybe.items()}
         if not excluding:
             ways: list[Way] = [({member: sure}, {})] if sure else []
             return ways + [

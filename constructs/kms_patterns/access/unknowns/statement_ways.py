@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from kms_patterns.access.read.identifiers import matches, may_be_equal
+from kms_patterns.access.read.identifiers import A_NAME, matches, may_be_equal
 from kms_patterns.access.templates.template_text import items, text
 from kms_patterns.access.unknowns.symbols import (
     TRUE,
@@ -128,7 +128,7 @@ def _others(key: str, values: Sequence[str], environments: Environments) -> Iter
             yield from _others(key, [moved], environments)
         arn = re.fullmatch(r"(arn:[^:]*:(?:iam|sts)::)([^:]*)(:.+)", value)
         if is_symbolic(value) or (not arn and could_be(value) != value):
-            yield globbed(could_be(value)), (f"{key} is {shown(value)}", TRUE)
+            yield globbed(could_be(value)).replace(A_NAME, "*"), (f"{key} is {shown(value)}", TRUE)
         elif arn and key.lower() == "aws:principalarn":
             for account, proposition in environments.other_accounts(arn[2]):
                 yield f"{arn[1]}{account}{arn[3]}", proposition

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import count
 
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
-from kms_patterns.access.read.identifiers import CHOSEN, CHOSEN_UNDER_ANY_NAME, matches, may_be_equal
+from kms_patterns.access.read.identifiers import A_NAME, CHOSEN, CHOSEN_UNDER_ANY_NAME, behind, matches, may_be_equal
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _CHOSEN = re.compile(f"-(?:{CHOSEN}|{CHOSEN_UNDER_ANY_NAME})", re.IGNORECASE)
@@ -135,7 +135,7 @@ class Environments:
         ``arn:aws:kms:us-east-1:…`` in a stack of any Region matches there if it is deployed in us-east-1.
         """
         fields = pattern.split(":", _FIELDS - 1)
-        if len(fields) < _FIELDS:
+        if len(fields) < _FIELDS or not re.fullmatch(r"[\d*?]*", fields[_ACCOUNT]):
             return
         for account, region in self.places:
             given: list[Proposition] = []
@@ -153,17 +153,35 @@ class Environments:
 
     def named_by(self, pattern: str) -> Iterator[str]:
         """Yield resources, or objects of buckets, that ``pattern`` names if the unknown part of their name is that."""
-        short = pattern.count(":") < _FIELDS - 1 and pattern != "*"
-        for arn in (arn for arn in self._open if short or is_symbolic(arn)):
+        odd = pattern != "*" and not _BY_FIELDS.fullmatch(pattern)
+        for arn in (arn for arn in self._open if odd or is_symbolic(arn)):
             head, slash, tail = pattern.partition("/") if ":s3:::" in arn else (pattern, "", "")
-            if not matches(head, arn) and may_be_equal(head, wild(arn)):
+            accounts = [UNKNOWN_ACCOUNT, *re.findall(r"\d{12}", head)]
+            there = (globbed(arn).replace(UNKNOWN_REGION, A_NAME).replace(UNKNOWN_ACCOUNT, it) for it in accounts)
+            if not matches(head, arn) and any(may_be_equal(head, it) for it in there):
                 yield f"{arn}{slash}{tail}"
         head, slash, tail = pattern.partition("/") if ":s3:::" in pattern else (pattern, "", "")
         any_head = could_be(head)
         for arn, any_name in self._names.items() if head != "*" and head not in self._names else ():
-            open_ = (any_head == head) != (any_name == arn)
+            open_ = (any_head == head) != (any_name == arn) and ":key/mrk-" not in head
             if open_ and may_name(any_head, _anywhere(any_name)) and not may_name(head, _anywhere(arn)):
                 yield f"{arn}{slash}{tail}"
+
+    def spelled_out(self, patterns: Sequence[str]) -> list[str]:
+        """Return patterns of resources, with forms that the simulator reads where a star stands for several fields.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+        """
+        hidden = [value for value in patterns if value.startswith("arn:") and not _BY_FIELDS.fullmatch(value)]
+        forms = (head + tail for value in hidden for head in self._heads for tail in behind(value, head))
+        return [*dict.fromkeys([*patterns, *forms])]
+
+    @cached_property
+    def _heads(self) -> list[str]:
+        """How the ARNs begin that are asked about, up to the name."""
+        iam = [f"arn:aws:iam::{account}:{kind}/" for account, _ in self.places for kind in ("role", "user")]
+        found = [*iam, *self.resources, *self.principals]
+        return [*dict.fromkeys(match[0] for match in map(_HEAD.match, found) if match)]
 
     @cached_property
     def _open(self) -> list[str]:
@@ -183,7 +201,7 @@ class Environments:
             return
         if re.fullmatch(r"\d{12}", account):
             for name, known in self.made_up.of_unknown(account):
-                yield known, (f"{shown(name)} is {_named(account)}", TRUE)
+                yield known, (f"{shown(name)} is {account.replace(UNKNOWN_ACCOUNT, '<account>')}", TRUE)
         if account == UNKNOWN_ACCOUNT:
             for known in sorted({known for known, _ in self.places} - {UNKNOWN_ACCOUNT}):
                 yield known, ("<account>", known)
@@ -191,8 +209,9 @@ class Environments:
             yield UNKNOWN_ACCOUNT, ("<account>", account)
 
 
-def _named(account: str) -> str:
-    return "<account>" if account == UNKNOWN_ACCOUNT else account
+_HEAD = re.compile(r"arn:(?:[^:]*:){4}(?:key/|role/|user/|function:)?")
+_BY_FIELDS = re.compile(rf"arn:[^:]*:[^:]*:[^:]*:(?:[\d*?]*|.*{_OPEN}.*):(?:[^:/]*|[^:/*?]+[:/].*)|arn:[^:]*:s3:::.*")
+"""A pattern whose stars each stand for a part of one field, and that names the kind of resource in full."""
 
 
 _MADE_UP = re.compile(rf"([^:/]*)-([A-Za-z0-9]+)-(?:({CHOSEN})|{CHOSEN_UNDER_ANY_NAME})", re.IGNORECASE)
@@ -205,7 +224,7 @@ def could_be(arn: str) -> str:
     """Return a pattern of the names that an ARN or name may have: CloudFormation chooses some, others hold a Region."""
 
     def pattern(match: re.Match[str]) -> str:
-        stack = match[1] if match[3] else "*"
+        stack = match[1] if match[3] else A_NAME
         return f"{stack}-{match[2]}-{'?' * 12}*" if len(match[0]) <= _LONGEST else f"{stack[:12]}*"
 
     *fields, name = arn.split(":", _FIELDS - 1) if arn.startswith("arn:") else [arn]
