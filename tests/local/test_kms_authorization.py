@@ -8,7 +8,9 @@ import boto3
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
+from kms_patterns.local import LocalAws
 from kms_patterns.local.server.authorization.operators import met
 from kms_patterns.local.server.authorization.patterns import UNKNOWN
 from kms_patterns.policy.conditions import encryption_context
@@ -445,3 +447,54 @@ def test_role_made_again_under_its_name_gets_nothing_from_a_statement_with_its_u
     make_role(allow("kms:Encrypt", "*"), name=name)
     assert encrypts(by_name)()["CiphertextBlob"]
     assert code_of(encrypts(by_id)) == Refused
+
+
+NAME = {"StringLike": {"sts:RoleSessionName": "${aws:PrincipalTag/who}"}}
+TAGGED = {"StringEquals": {"aws:RequestTag/team": "a"}}
+UNNAMED = {"Null": {"sts:ExternalId": "true"}}
+KNOWN_AS = {"StringLike": {"sts:SourceIdentity": "a*"}}
+
+
+@pytest.mark.parametrize(("condition", "request_", "assumed"), [
+    (NAME, {}, True), (NAME, {"RoleSessionName": "other"}, False),
+    (TAGGED, {"Tags": [{"Key": "team", "Value": "a"}]}, True),
+    (TAGGED, {"Tags": [{"Key": "team", "Value": "b"}]}, False),
+    (KNOWN_AS, {"SourceIdentity": "ann"}, True), (KNOWN_AS, {"SourceIdentity": "bob"}, False), (KNOWN_AS, {}, False),
+    (UNNAMED, {}, True), (UNNAMED, {"ExternalId": "ee"}, False),
+])  # fmt: skip
+def test_trust_policy_is_decided_as_any_other(
+    aws: LocalAws, make_role: Any, session_of: Any, allow: Any, condition: Any, request_: Any, assumed: bool
+) -> None:
+    """AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html (sts keys)."""
+    actions = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
+    asking = session_of(allow(actions))
+    name = asking.client("sts").get_caller_identity()["Arn"].split("/")[1]
+    aws.client("iam").tag_role(RoleName=name, Tags=[{"Key": "who", "Value": "ann"}])
+    trust = {"Effect": "Allow", "Principal": {"AWS": aws.account}, "Action": actions, "Condition": condition}
+    request = {"RoleArn": make_role(trust=trust), "RoleSessionName": "ann", **request_}
+    if assumed:
+        assert asking.client("sts").assume_role(**request)["Credentials"]
+    else:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            asking.client("sts").assume_role(**request)
+
+
+def test_statement_of_a_key_policy_without_actions_or_resources_has_no_effect(tmp_path: Path) -> None:
+    """AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html (Policy)."""
+    void = [{"Effect": effect, "Principal": "*", "Action": "kms:Encrypt"} for effect in ("Allow", "Deny")]
+    with kms_in_process(tmp_path / "calls") as kms:
+        key, own = kms.key(), {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
+        assert kms.code("PutKeyPolicy", KeyId=key, Policy=policy(own, *void)) == "OK"
+        assert kms.code("Encrypt", caller(in_process_allow()), KeyId=key, Plaintext="eA==") == "OK"
+        assert kms.code("Encrypt", caller(in_process_allow("s3:*")), KeyId=key, Plaintext="eA==") == Refused
+
+
+def test_key_that_is_to_be_deleted_does_not_rotate(tmp_path: Path) -> None:
+    """AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_GetKeyRotationStatus.html."""
+    with kms_in_process(tmp_path / "calls") as kms:
+        key = kms.key()
+        kms.answer("EnableKeyRotation", KeyId=key)
+        kms.answer("ScheduleKeyDeletion", KeyId=key)
+        assert not kms.answer("GetKeyRotationStatus", KeyId=key)["KeyRotationEnabled"]
+        kms.answer("CancelKeyDeletion", KeyId=key)
+        assert kms.answer("GetKeyRotationStatus", KeyId=key)["KeyRotationEnabled"]

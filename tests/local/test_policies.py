@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from ministack.core import iam_evaluator
+from urllib3 import PoolManager
 
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.unknowns.symbols import matches as any_matches
+from kms_patterns.local import AwsSession
 from kms_patterns.local.server.authorization import emulator_policies
 from kms_patterns.local.server.authorization.decision import Limit, Policies, decide
 from kms_patterns.local.server.authorization.patterns import arn_matches, matches
@@ -473,6 +476,8 @@ def test_the_emulator_combines_as_we_do() -> None:
 
 
 EVERYTHING_OF_S3 = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+LONG = {"Mode": "GOVERNANCE", "RetainUntilDate": "2999-01-01T00:00:00Z"}
+TOO_LONG = {"NumericGreaterThan": {"s3:object-lock-remaining-retention-days": "10"}}
 CLASS = {"TagSet": [{"Key": "class", "Value": "secret"}]}
 REQUESTED = {"StringEquals": {"s3:RequestObjectTag/class": "secret"}}
 PRIVATE = {"StringEquals": {"s3:x-amz-acl": "private"}}
@@ -486,6 +491,11 @@ SECRET = {"StringEquals": {"s3:ExistingObjectTag/class": "secret"}}
     ("PutObjectAcl", lambda s3, at: s3.put_object_acl(**at, GrantRead="id=x"), GRANTING),
     ("GetObjectAttributes", lambda s3, at: s3.get_object_attributes(**at, ObjectAttributes=["ETag"]), SECRET),
     ("GetObject", lambda s3, at: s3.copy_object(Bucket=at["Bucket"], Key="copy", CopySource=at), SECRET),
+    ("UpdateObjectEncryption", lambda s3, at: s3.update_object_encryption(
+        **at, ObjectEncryption={"SSEKMS": {"KMSKeyArn": f"arn:aws:kms:us-east-1:{'0' * 12}:key/x"}}), SECRET),
+    ("PutObjectRetention", lambda s3, at: s3.put_object_retention(**at, Retention=LONG), TOO_LONG),
+    ("PutObject", lambda s3, at: s3.put_object(**at, Tagging="other=x"), {
+        "ForAnyValue:StringEquals": {"s3:RequestObjectTagKeys": "other"}}),
 ])  # fmt: skip
 def test_deny_on_tags_and_headers_holds_for_each_action_that_has_them(
     root_s3: Any, session_of: Any, make_bucket: Any, code_of: Any, action: str, call: Any, condition: Any
@@ -497,8 +507,78 @@ def test_deny_on_tags_and_headers_holds_for_each_action_that_has_them(
     assert code_of(lambda: call(s3, at)) == "AccessDenied"
 
 
-def test_deny_on_a_retention_spares_requests_that_name_none(root_s3: Any, session_of: Any, make_bucket: Any) -> None:
-    at, condition = {"Bucket": make_bucket(), "Key": "k"}, {"s3:object-lock-remaining-retention-days": "10"}
+PARTS = {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
+
+
+def test_denies_of_s3_spare_requests_that_they_are_not_about(
+    root_s3: Any, session_of: Any, make_bucket: Any, code_of: Any
+) -> None:
+    """AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html, among others."""
+    at = {"Bucket": make_bucket(), "Key": "k"}
+    root_s3.put_object(**at, Body=b"x", Tagging="class=open")
+    conditions = [
+        TOO_LONG, SECRET, REQUESTED, PARTS, {"NumericGreaterThan": {"s3:signatureAge": "600000"}},
+        {"StringNotEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"}},
+        {"StringNotEquals": {"s3:authType": ["REST-HEADER", "POST"]}}, {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
+    ]  # fmt: skip
+    denying = [{**EVERYTHING_OF_S3, "Effect": "Deny", "Condition": condition} for condition in conditions]
+    session = session_of(EVERYTHING_OF_S3, *denying)
+    s3 = session.client("s3", config=Config(signature_version="s3v4"))
+    s3.get_object(**at)
+    s3.get_object_tagging(**at)
+    s3.put_object_tagging(**at, Tagging={"TagSet": [{"Key": "class", "Value": "open"}]})
+    upload = {**at, "Key": "copy", "UploadId": s3.create_multipart_upload(Bucket=at["Bucket"], Key="copy")["UploadId"]}
+    s3.upload_part_copy(**upload, PartNumber=1, CopySource=at)
+    s3.put_object(Bucket=at["Bucket"], Key="new", Body=b"x", Tagging="class=open", IfNoneMatch="*")
+    assert code_of(s3.put_object, **at) == "AccessDenied"
+
+
+def _upload_form(session: AwsSession, bucket: str, **fields: str) -> int:
+    s3 = session.client("s3", config=Config(signature_version="s3v4"))
+    form = s3.generate_presigned_post(bucket, "f", Fields=fields, Conditions=[{it: fields[it]} for it in fields])
+    pool = PoolManager(ca_certs=str(session.ca_bundle))
+    return int(pool.request("POST", form["url"], fields={**form["fields"], "file": ("f", "content")}).status)
+
+
+def test_form_of_a_browser_is_judged_by_its_fields_and_signature(
+    root_s3: Any, session_of: Any, make_bucket: Any, allow: Any
+) -> None:
+    """AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html."""
+    tags = "<Tagging><TagSet><Tag><Key>class</Key><Value>secret</Value></Tag></TagSet></Tagging>"
+    by_form = {"StringNotEquals": {"s3:authType": "POST", "s3:signatureversion": "AWS4-HMAC-SHA256"}}
+    denying = [{**EVERYTHING_OF_S3, "Effect": "Deny", "Condition": it} for it in (by_form, REQUESTED, TOO_LONG)]
+    bucket, session = make_bucket(), session_of(EVERYTHING_OF_S3)
+    assert _upload_form(session_of(EVERYTHING_OF_S3, *denying), bucket) == 204
+    assert _upload_form(session_of(EVERYTHING_OF_S3, *denying), bucket, tagging=tags) == 403
+    assert _upload_form(session_of(allow("s3:PutObject")), bucket, tagging=tags) == 403
+    assert _upload_form(session, bucket, tagging=tags) == 204
+    assert root_s3.get_object_tagging(Bucket=bucket, Key="f")["TagSet"] == CLASS["TagSet"]
+
+
+def test_deletion_of_several_objects_asks_for_each_and_for_its_version(
+    root_s3: Any, session_of: Any, make_bucket: Any, allow: Any
+) -> None:
+    """AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (Permissions)."""
+    bucket = make_bucket()
+    root_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = root_s3.put_object(Bucket=bucket, Key="a/1", Body=b"x")["VersionId"]
+    s3 = session_of(allow("s3:DeleteObject", f"arn:aws:s3:::{bucket}/a/*")).client("s3")
+    named = [{"Key": "b/1"}, {"Key": "a/2"}, {"Key": "a/1", "VersionId": version}]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": named})
+    assert [it["Key"] for it in answer["Deleted"]] == ["a/2"]
+    assert [(it["Key"], it["Code"]) for it in answer["Errors"]] == [("b/1", "AccessDenied"), ("a/1", "AccessDenied")]
+    assert root_s3.head_object(Bucket=bucket, Key="a/1")["VersionId"] == version
+
+
+@pytest.mark.parametrize("key", ["a//b", "folder/", "/a", "/"])
+def test_policy_is_about_the_whole_key_of_an_object(
+    root_s3: Any, session_of: Any, make_bucket: Any, allow: Any, code_of: Any, key: str
+) -> None:
+    at = {"Bucket": make_bucket(), "Key": key}
     root_s3.put_object(**at, Body=b"x")
-    denying = {**EVERYTHING_OF_S3, "Effect": "Deny", "Condition": {"NumericGreaterThan": condition}}
-    assert session_of(EVERYTHING_OF_S3, denying).client("s3").get_object(**at)["Body"].read() == b"x"
+    arn, flat = f"arn:aws:s3:::{at['Bucket']}/{key}", f"arn:aws:s3:::{at['Bucket']}/{key.strip('/').replace('//', '/')}"
+    assert session_of(allow("s3:GetObject", arn)).client("s3").get_object(**at)["Body"].read() == b"x"
+    other = session_of(allow("s3:*", [flat, f"arn:aws:s3:::{at['Bucket']}"])).client("s3")
+    assert code_of(other.get_object, **at) == "AccessDenied"
+    copied = {"Bucket": at["Bucket"], "Key": flat.rpartition("/")[2] or "x"}
+    assert code_of(other.copy_object, **copied, CopySource=at) == "AccessDenied"

@@ -14,7 +14,7 @@ from typing import Any
 from kms_patterns.local.server.authorization.caller import Caller, bound_ids, by_unique_id
 from kms_patterns.local.server.authorization.decision import Decision, Policies, decide
 from kms_patterns.local.server.authorization.patterns import UNKNOWN, Lookup, Value
-from kms_patterns.local.server.authorization.policy_statements import Request, parse
+from kms_patterns.local.server.authorization.policy_statements import KEY_POLICY, Request, parse
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, reach
 from kms_patterns.local.server.kms.key_records import KeyRecord
 
@@ -43,7 +43,7 @@ def authorize_key(
     managed = bool(record.get("_managed"))
     if caller.is_root and not managed:
         return ROOT
-    key_policy = parse(str(record.get("Policy") or ""), "key policy")
+    key_policy = parse(str(record.get("Policy") or ""), KEY_POLICY)
     request = _request(caller, action, record["Arn"], values, known)
     # The policy of an AWS managed key binds the root credential as well.
     identity = parse(EVERYTHING, "the account root") if caller.is_root else caller.identity
@@ -118,6 +118,9 @@ def lookup_in(context: Any, known: Callable[[str], bool] | None = None) -> Looku
 
 
 def _without_value(key: str, context: Any, known: Callable[[str], bool] | None) -> Value:
+    if key in context.service_context:
+        # Filled with nothing: the request has none.
+        return None
     if key == "aws:useragent":
         return _user_agent()
     if key in _ALWAYS:

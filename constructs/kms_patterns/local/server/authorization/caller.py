@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from kms_patterns.local.server.authorization.decision import Limit, policies_of
-from kms_patterns.local.server.authorization.policy_statements import Principal, Statement, parse
+from kms_patterns.local.server.authorization.policy_statements import KEY_POLICY, Principal, Statement, parse
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, IAM, RESPONSES, ROUTER, reach
 from kms_patterns.local.server.kms.kms_errors import access_denied
 
@@ -130,7 +130,7 @@ def bound_ids(record: dict[str, Any]) -> UniqueIds:
     policy = str(record.get("Policy") or "")
     if record.get("_bound_policy") != policy:
         # CloudFormation stores a policy without telling: it is bound when it is first asked.
-        arns = {arn for statement in parse(policy, "key policy") for arn in _arns(statement.body)}
+        arns = {arn for statement in parse(policy, KEY_POLICY) for arn in _arns(statement.body)}
         record |= {"_bound_policy": policy, "_unique_ids": {arn: it for arn in arns if (it := unique_id(arn))}}
     found: UniqueIds = record["_unique_ids"]
     return found

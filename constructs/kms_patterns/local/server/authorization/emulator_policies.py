@@ -4,19 +4,24 @@ Its own matches wildcards across the parts of an ARN, knows no policy variables,
 read: a Deny with NotPrincipal, with an unknown operator, or malformed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from math import ceil
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from kms_patterns.local.server.authorization.authorization import lookup_in
 from kms_patterns.local.server.authorization.caller import principal_of, role_arn_of
 from kms_patterns.local.server.authorization.decision import Policies, closest, explicit_deny
 from kms_patterns.local.server.authorization.policy_statements import Named, Request, Statement, parse
-from kms_patterns.local.server.emulator.emulator import EVALUATOR, reach
+from kms_patterns.local.server.authorization.resource_policies import has_condition_key
+from kms_patterns.local.server.emulator.acting import acting
+from kms_patterns.local.server.emulator.emulator import EVALUATOR, S3, reach
+from kms_patterns.local.server.requests.request_members import Served, elements_of, serving, tags_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ def first_match(_original: Callable[..., object]) -> Callable[..., Statement | N
     """Return the first statement about a request by our evaluation."""
 
     def match(ctx: Any, stmts: Sequence[Statement], effect: str) -> Statement | None:
-        request = _request(ctx)
+        request = request_of(ctx)
         return next((s for s in stmts if s.effect == effect and s.about(request)), None)
 
     return match
@@ -59,7 +64,7 @@ def resource_policy(_original: Callable[..., object]) -> Callable[..., object]:
         named_only: bool = False,  # noqa: FBT001, FBT002 - the emulator's signature
         direct_only: bool = False,  # noqa: FBT001, FBT002
     ) -> object:
-        request = _request(ctx, service)
+        request = request_of(ctx, service)
         needed = Named.ITSELF if direct_only else Named.BY_ROLE if named_only else Named.BY_ACCOUNT
         policies = Policies((), resource=parse(doc, "resource policy"))
         denied = explicit_deny(request, policies)
@@ -91,77 +96,141 @@ _UNFILLED = (
 _FILLED = frozenset({"dynamodb:enclosingoperation", "iam:passedtoservice"})
 
 
-# By condition key: the header that gives its value.
+# By condition key of S3: the header that gives its value.
 _VALUES = {
     **{f"s3:{name}": name for name in (
-        "if-match", "if-none-match", "x-amz-acl", "x-amz-content-sha256", "x-amz-copy-source",
+        "if-match", "if-none-match", "x-amz-acl", "x-amz-bucket-namespace", "x-amz-content-sha256", "x-amz-copy-source",
         "x-amz-grant-full-control", "x-amz-grant-read", "x-amz-grant-read-acp", "x-amz-grant-write",
-        "x-amz-grant-write-acp", "x-amz-metadata-directive", "x-amz-object-ownership",
-        "x-amz-storage-class", "x-amz-website-redirect-location",
+        "x-amz-grant-write-acp", "x-amz-metadata-directive", "x-amz-object-annotation-directive",
+        "x-amz-object-if-match", "x-amz-object-ownership", "x-amz-storage-class", "x-amz-website-redirect-location",
     )},
-    **{f"s3:object-lock-{name}": f"x-amz-object-lock-{name}" for name in ("legal-hold", "mode", "retain-until-date")},
+    **{f"s3:object-lock-{name}": f"x-amz-object-lock-{name}" for name in (
+        "event-hold", "event-hold-duration-days", "legal-hold", "mode", "retain-until-date",
+    )},
 }  # fmt: skip
-
-
-def s3_conditions(headers: Mapping[str, str], query: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield condition keys of S3 with their values: how a request is signed, and what its headers say.
-
-    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
-    """
-    yield from ((key, headers[name]) for key, name in _VALUES.items() if headers.get(name))
-    if version := _value(query, "versionId"):
-        yield "s3:versionid", version
-    # Older ones are refused here; which of the newer ones a connection has, is not known.
-    yield "s3:TlsVersion", "1.2"
-    signed = _value(query, "X-Amz-Date")
-    yield "s3:authType", "REST-QUERY-STRING" if signed or _value(query, "Signature") else "REST-HEADER"
-    yield "s3:signatureversion", "AWS4-HMAC-SHA256" if signed or _SIGNED in headers.get("authorization", "") else "AWS"
-    with suppress(ValueError):
-        # Without a date that can be read the age is not known, and every Deny applies.
-        at = datetime.strptime(signed or headers.get("x-amz-date", ""), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        yield "s3:signatureAge", str(int((datetime.now(UTC) - at).total_seconds() * 1000))
-    for name, values in parse_qs(headers.get("x-amz-tagging", "")).items():
-        yield f"s3:RequestObjectTag/{name}", values[0]
-
-
+# By action: what an element of its body says, where others have a header.
+_ELEMENTS = {
+    "s3:CreateBucket": {"LocationConstraint": "s3:locationconstraint"},
+    "s3:PutObjectLegalHold": {"Status": "s3:object-lock-legal-hold"},
+    "s3:PutObjectRetention": {"Mode": "s3:object-lock-mode", "RetainUntilDate": "s3:object-lock-retain-until-date"},
+}
+_OBJECT = re.compile(r"arn:aws[a-z-]*:s3:(?:::([^/]+)|[^:]*:\d*:accesspoint/[^/]+/object)/(.+)", re.DOTALL)
 _SIGNED = "AWS4-HMAC-SHA256"
-# The object of a further check, such as the source of a copy, has tags and a version that its context lacks.
-_OF_OBJECT = ("s3:existingobjecttag/", "s3:versionid")
-_OF_HEADERS = tuple(key.lower() for key in _VALUES if "object-lock" not in key)
-_ABSENT = (
-    *_OF_HEADERS, "s3:accesspointnetworkorigin", "s3:dataaccesspoint", "s3:delimiter", "s3:max-keys", "s3:prefix",
-    "s3:requestobjecttag/", "s3:resourceaccount", "s3:signatureversion", "s3:versionid",
-    "s3:x-amz-server-side-encryption",
+# One that is listed for an action, is not among these and has no value, is not known.
+_FILLED_OF_S3 = (
+    *(key.lower() for key in _VALUES), "s3:accessgrantsinstancearn", "s3:accesspointnetworkorigin",
+    "s3:annotation-prefix", "s3:dataaccesspoint", "s3:delimiter", "s3:existingobjecttag/", "s3:locationconstraint",
+    "s3:max-", "s3:object-lock-remaining-retention-days", "s3:objectcreationoperation", "s3:prefix",
+    "s3:requestobjecttag", "s3:resourceaccount", "s3:versionid", "s3:x-amz-server-side-encryption",
 )  # fmt: skip
 
 
-def _is_absent(action: str, key: str) -> bool:
-    # A condition key of S3 that has no value here, and none on AWS.
-    if key.startswith("s3:existingobjecttag/"):
-        return not action.endswith(("Acl", "Attributes", "Encryption", "Tagging"))
-    if key.startswith("s3:requestobjecttag/"):
-        return not action.endswith("Tagging")
-    if key.startswith("s3:object-lock-remaining"):
-        return action not in {"s3:PutObject", "s3:PutObjectRetention"}
-    if key.startswith("s3:object-lock-"):
-        return action not in {"s3:PutObjectLegalHold", "s3:PutObjectRetention"}
-    # Only what a service does by itself has none, and no service of AWS uses an older version.
-    return key == "s3:tlsversion" or key.startswith(_ABSENT)
+def filling(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Give each check of S3, a request's first or a further one, the condition keys of its request and its object."""
+
+    def enforce(access_key: str, action: str, service: str, *region: str, **on: Any) -> Any:
+        if service != "s3":
+            return original(access_key, action, service, *region, **on)
+        arn, given = on.get("resource_arn", "*"), on.get("service_context") or {}
+        asked: list[tuple[str, str | None]] = [(action, None)]
+        if action in _DELETING and (request := serving.get()) is not None and (named := _OBJECT.fullmatch(arn)):
+            asked = [(_DELETING[bool(it)], it) for it in request.deleted().get(named[2], ())] or asked
+        for one, version in asked:
+            filled = given
+            if version or "s3:authType" not in given:
+                filled = given | dict(s3_conditions(one, arn, version))
+            denied = original(access_key, one, service, *region, **on | {"service_context": filled})
+            if denied is not None:
+                return denied
+        return None
+
+    return enforce
 
 
-def _value(query: Mapping[str, Any], name: str) -> str:
-    found = query.get(name) or ""
-    return str(found[0] if isinstance(found, list) else found)
+_DELETING = ("s3:DeleteObject", "s3:DeleteObjectVersion")
+
+
+def s3_conditions(action: str, arn: str, version: str | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield condition keys of S3 with their values: how a request is signed, what it holds, what its object has.
+
+    What a service does for its caller, such as reading the code of a function, is signed by the service.
+
+    AWS: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+    https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
+    """
+    served = serving.get()
+    request = served if served is not None and acting() is None and served.signed_for in {"", "s3"} else _BY_SERVICE
+    yield from _signing(request)
+    stored = _OBJECT.fullmatch(arn)
+    version = version or request.version_of(arn) if "Version" in action else None
+    if version:
+        yield "s3:versionid", version
+    if stored and stored[1]:
+        tags = reach(S3, "object_tags_for_condition")(stored[1], stored[2], {"versionId": [version or ""]})
+        yield from ((f"s3:ExistingObjectTag/{name}", value) for name, value in tags.items())
+    yield from _content(request, action)
+
+
+_BY_SERVICE = Served("", "", {"authorization": _SIGNED}, b"", {})
+
+
+def _signing(request: Served) -> Iterator[tuple[str, str]]:
+    # Older versions are refused here; which of the newer ones a connection has, is not known.
+    yield "s3:TlsVersion", "1.2"
+    fields, date = request.fields, request.parameter("X-Amz-Date")
+    by_query = date or request.parameter("Signature")
+    yield "s3:authType", "POST" if request.is_form else "REST-QUERY-STRING" if by_query else "REST-HEADER"
+    newer = date or fields.get("x-amz-algorithm") or _SIGNED in fields.get("authorization", "")
+    yield "s3:signatureversion", _SIGNED if newer else "AWS"
+    if request is _BY_SERVICE:
+        yield "s3:signatureAge", "0"
+    with suppress(ValueError):
+        # Without a date that can be read the age is not known, and every Deny applies.
+        at = datetime.strptime(date or fields.get("x-amz-date", ""), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        yield "s3:signatureAge", str(int((datetime.now(UTC) - at).total_seconds() * 1000))
+
+
+def _content(request: Served, action: str) -> Iterator[tuple[str, Any]]:
+    values = {key: request.fields[name] for key, name in _VALUES.items() if request.fields.get(name)}
+    elements = elements_of(request.body) if action in _ELEMENTS or action.endswith("Tagging") else []
+    values |= {_ELEMENTS[action][name]: text for name, text in elements if name in _ELEMENTS.get(action, ())}
+    yield from values.items()
+    yield from ((f"s3:{name}", value) for name in _OF_QUERY if (value := request.parameter(name)))
+    with suppress(ValueError):
+        until = datetime.fromisoformat(values.get("s3:object-lock-retain-until-date", "").replace("Z", "+00:00"))
+        days = (until - datetime.now(UTC)).total_seconds() / 86400
+        yield "s3:object-lock-remaining-retention-days", str(ceil(days))
+    # A part is not the creation of an object, its completion is.
+    part = "uploads" in request.query or {"uploadId", "partNumber"} <= request.query.keys()
+    yield "s3:ObjectCreationOperation", str(not part).lower()
+    tags = dict(parse_qsl(request.fields.get("x-amz-tagging", ""), keep_blank_values=True))
+    tags |= tags_of(elements)
+    yield from ((f"s3:RequestObjectTag/{name}", value) for name, value in tags.items())
+    if tags:
+        yield "s3:RequestObjectTagKeys", [*tags]
+
+
+_OF_QUERY = ("annotation-prefix", "max-annotation-results")
 
 
 def _is_filled(ctx: Any, key: str) -> bool:
-    if key.startswith("s3:"):
-        further = "s3:TlsVersion" not in ctx.service_context and ctx.resource_arn.count("/")
-        return not (further and key.startswith(_OF_OBJECT)) and _is_absent(ctx.action, key)
-    return key in _FILLED or not key.startswith(_UNFILLED)
+    """Return whether a condition key without a value is absent, as on AWS, rather than unknown."""
+    if not key.startswith("s3:"):
+        return key in _FILLED or not key.startswith(_UNFILLED)
+    if not has_condition_key(ctx.action, key):
+        return True
+    # An access point's object, and the tags that a copy takes along, are not looked up.
+    beyond = key.startswith("s3:existingobjecttag/") and not ctx.resource_arn.partition("/")[0].count(":::")
+    copied = key.startswith("s3:requestobjecttag") and ctx.action != "s3:PutObject" and _copies(ctx)
+    return key.startswith(_FILLED_OF_S3) and not beyond and not copied
 
 
-def _request(ctx: Any, service: str | None = None) -> Request:
+def _copies(ctx: Any) -> bool:
+    return any(name.lower() == "s3:x-amz-copy-source" for name in ctx.service_context)
+
+
+def request_of(ctx: Any, service: str | None = None) -> Request:
+    """Return a request as our evaluation takes it."""
     principal = principal_of(ctx.principal_arn, ctx.principal_account, service)
     return Request(ctx.action, ctx.resource_arn, principal, lookup_in(ctx, partial(_is_filled, ctx)))
 
@@ -172,9 +241,11 @@ def _result(decision: str, ctx: Any, statement: Statement | None) -> object:
 
 
 def resolve_condition_key(original: Callable[..., Any]) -> Callable[..., Any]:
-    """aws:PrincipalArn of a session is its role's ARN, as IAM defines it."""
+    """aws:PrincipalArn of a session is its role's ARN, as IAM defines it; an action has the keys of AWS's list."""
 
     def resolve(key: str, ctx: Any) -> object:
+        if key[:3].lower() == "s3:" and not has_condition_key(ctx.action, key.lower()):
+            return None
         value = original(key, ctx)
         return role_arn_of(value) if key.lower() == "aws:principalarn" else value
 

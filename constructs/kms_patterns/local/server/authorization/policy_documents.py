@@ -147,7 +147,10 @@ def _elements(statement: Mapping[str, Any], grammar: Grammar) -> None:
     if set(statement) - known:
         raise Malformed(f"Syntax error: a statement has no element {', '.join(sorted(set(statement) - known))}")
     for names in grammar.required:
-        if sum(name in statement for name in names) != 1:
+        # KMS stores a statement without actions or resources; policy_statements gives it no effect.
+        # AWS: https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html (Policy)
+        least = 0 if grammar is KEY_POLICY and names in {_OF_EACH[1], RESOURCE} else 1
+        if not least <= sum(name in statement for name in names) <= 1:
             raise Malformed(f"a statement must have exactly one of {' and '.join(names)}")
 
 
@@ -192,7 +195,10 @@ def _principals(principal: Any, grammar: Grammar) -> None:
     for kind, entries in principal.items():
         listed = _texts(entries)
         if not listed or not all(_is_principal(kind, entry, grammar) for entry in listed):
-            raise Malformed("Policy contains a statement with one or more invalid principals.")
+            if grammar is KEY_POLICY:
+                raise Malformed("Policy contains a statement with one or more invalid principals.")
+            named = f': "{kind}":"{listed[0]}"' if listed and grammar is TRUST_POLICY else ""
+            raise Malformed(f"Invalid principal in policy{named}")
 
 
 def _is_principal(kind: str, entry: str, grammar: Grammar) -> bool:

@@ -208,7 +208,16 @@ def _statements(policy: object, name: str) -> Statements:
     return tuple(
         Statement(name, position, body if isinstance(body, Mapping) else {}, variables)
         for position, body in enumerate(found)
+        if name != KEY_POLICY or not isinstance(body, Mapping) or _complete(body)
     )
+
+
+KEY_POLICY = "key policy"
+
+
+def _complete(body: Mapping[str, Any]) -> bool:
+    # KMS stores a statement of a key policy that lacks one of these, and it has no effect.
+    return all(body.keys() & {name, f"Not{name}"} for name in ("Action", "Resource"))
 
 
 def strings(value: object) -> list[str]:

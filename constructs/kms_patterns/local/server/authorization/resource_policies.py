@@ -135,6 +135,12 @@ def _is_key_of(key: str, known: Iterable[str]) -> bool:
     return any(key == it or (it.endswith("/<key>") and key.startswith(it.removesuffix("<key>"))) for it in known)
 
 
+def has_condition_key(action: str, key: str) -> bool:
+    """Return whether an S3 action has a condition key, in lower case; one that AWS does not list may have each."""
+    listed_for = _actions().get(action.partition(":")[2])
+    return listed_for is None or _is_key_of(key, listed_for[1])
+
+
 # Every action that an access point serves has them; the list of actions leaves them out.
 _ACCESS_POINTS = frozenset({"s3:accesspointnetworkorigin", "s3:dataaccesspointaccount", "s3:dataaccesspointarn"})
 

@@ -14,26 +14,20 @@ from typing import Any
 EXPECTED_VERSION = "1.5.33"
 
 APP = "ministack.app"
-RESPONSES = "ministack.core.responses"
-ROUTER = "ministack.core.router"
-EVALUATOR = "ministack.core.iam_evaluator"
-ACTIONS = "ministack.core.iam_actions"
+RESPONSES, ROUTER = "ministack.core.responses", "ministack.core.router"
+EVALUATOR, ACTIONS = "ministack.core.iam_evaluator", "ministack.core.iam_actions"
 LAMBDA_RUNTIME = "ministack.core.lambda_runtime"
-KMS = "ministack.services.kms"
-S3, STS = "ministack.services.s3", "ministack.services.sts"
-IAM = "ministack.services.iam"
-LAMBDA = "ministack.services.lambda_svc"
+KMS, S3, STS = "ministack.services.kms", "ministack.services.s3", "ministack.services.sts"
+IAM, LAMBDA = "ministack.services.iam", "ministack.services.lambda_svc"
 SSM, SECRETS_MANAGER = "ministack.services.ssm", "ministack.services.secretsmanager"
 SQS, SNS = "ministack.services.sqs", "ministack.services.sns"
 DYNAMODB, DYNAMODB_STREAMS = "ministack.services.dynamodb", "ministack.services.dynamodb_streams"
-EVENTS = "ministack.services.eventbridge"
 CLOUD_CONTROL, CLOUD_TRAIL = "ministack.services.cloudcontrol", "ministack.services.cloudtrail"
-CLOUD_WATCH = "ministack.services.cloudwatch"
+CLOUD_WATCH, EVENTS = "ministack.services.cloudwatch", "ministack.services.eventbridge"
 ECR, KINESIS = "ministack.services.ecr", "ministack.services.kinesis"
 LOGS, STEP_FUNCTIONS = "ministack.services.cloudwatch_logs", "ministack.services.stepfunctions"
 CLOUDFORMATION = "ministack.services.cloudformation"
-STACKS = "ministack.services.cloudformation.stacks"
-ENGINE = "ministack.services.cloudformation.engine"
+STACKS, ENGINE = "ministack.services.cloudformation.stacks", "ministack.services.cloudformation.engine"
 STACK_OPERATIONS = "ministack.services.cloudformation.handlers"
 CHANGE_SETS = "ministack.services.cloudformation.changesets"
 CUSTOM_RESOURCES = "ministack.services.cloudformation.custom_resource"
@@ -73,6 +67,7 @@ _OF_EVALUATOR = {
     "evaluate_resource_policy": "doc ctx service named_only direct_only", **_DOCUMENT,
     "resolve_principal": "access_key_id account_id credential", "_principal_keys": "credential",
     "_first_match": "ctx stmts effect", "_permissions_boundary": "store name account_id",
+    "combine_resource_policy": "identity ctx policy owner_account required limits",
     "_session_policy_limits": "session account_id", "evaluate": "ctx policies limits",
     "_resource_policy": "service resource_arn", "_resolve_condition_key": "key ctx", "_signed_request": "=ContextVar",
     "EvalContext": "principal_arn principal_type principal_account action resource_arn region source_ip"
@@ -82,6 +77,9 @@ _OF_EVALUATOR = {
 _OF_S3 = {
     "_check_sse_c_copy_source": "headers src_obj", "_check_sse_c_part": "headers upload",
     "_check_sse_read_headers": "headers obj", "_SSE_STORED_HEADERS": "=tuple", "_MALFORMED_XML": "=str",
+    "_delete_objects": "bucket_name body headers", "_parse_multipart_form": "content_type body",
+    "_enforce_signed_post_policy": "fields bucket_name region size sigv4",
+    "object_tags_for_condition": "bucket_name key query_params", "_merge_hoisted_amz_headers": "headers query_params",
     "_bucket_default_sse_headers": "bucket_name", "_bucket_has_versions": "name",
     "_dispatch": "method bucket key headers body query_params", "_put_bucket_notification": "name body headers",
     "_persist_version_state": "bucket_name key bucket", "_error": "code message status resource extra headers",
@@ -168,8 +166,10 @@ _OF_ACTIONS = {
     "extract_resource_arn": "service method path headers body query_params region account_id",
     "s3_service_context": "iam_action query_params path headers", "_S3_OBJECT_QUERY_ACTIONS": "=dict",
     "access_denied_response": "service action principal_arn request_id error_code message headers resource_arn"
-    " explicit_deny resource_policy_arn", "_BOTOCORE_SERVICE_MAP": "=dict",
+    " explicit_deny resource_policy_arn", "_BOTOCORE_SERVICE_MAP": "=dict", "_s3_batch_delete_targets": "bucket body",
     "identity_denial_message": "action principal_arn resource explicit_deny",
+    "_s3_action": "method path query_params", "s3_additional_checks": "method path headers body query_params",
+    "_resource_policy_denial": "service action principal_arn resource_arn",
     "_match_rest_action": "service method path query_params", "request_tag_context": "service iam_action body params",
     "extract_iam_action": "service method path headers body query_params",
 }  # fmt: skip

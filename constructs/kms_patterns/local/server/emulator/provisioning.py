@@ -1,7 +1,7 @@
 """What the emulator's CloudFormation lacks: properties, failing custom resources, keys, template functions.
 
 It drops a DeadLetterConfig and the key of a topic or table, and gives the name of a secret for its ARN;
-``s3/bucket_properties`` has what it drops of buckets. Of keys it gets the origin EXTERNAL and replicas wrong. A custom
+``s3/bucket_requests`` has what it drops of buckets. Of keys it gets the origin EXTERNAL and replicas wrong. A custom
 resource whose function ends without a response fails at once, with the function's error (AWS waits for the resource's
 time-out). ``Fn::GetStackOutput`` names a Region, and ``Fn::Equals`` compares any function, not Ref alone.
 

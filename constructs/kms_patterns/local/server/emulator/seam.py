@@ -41,7 +41,7 @@ from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests import denials, session_rules, side_doors
-from kms_patterns.local.server.s3 import batch_jobs, bucket_properties, object_encryption, s3_encryption, s3_operations
+from kms_patterns.local.server.s3 import batch_jobs, bucket_requests, object_encryption, s3_encryption, s3_operations
 from kms_patterns.local.server.services import (
     configured_keys,
     event_targets,
@@ -58,9 +58,28 @@ from kms_patterns.local.server.stacks import cloudformation, template_reading
 
 # Checked and changed when a request first needs them: they take as long to import as all the others together.
 _OF_STACKS = [module for module in emulator.REQUIRED if module.startswith(CLOUDFORMATION)]
-Handler = Callable[..., Awaitable[Response]]
-# Served to every authenticated principal: enforcing it checks the signature and nothing else.
-_AUTHENTICATED_ONLY = "sts:GetCallerIdentity"
+_OF_DECISIONS: Mapping[str, Mapping[str, Callable[[Any], object]]] = {
+    EVALUATOR: {
+        "_permissions_boundary": denials.of_kind("permissions boundary"),
+        "_session_policy_limits": denials.of_kind("session policy"), "evaluate": denials.evaluate,
+        "combine_resource_policy": denials.combine, "enforce": emulator_policies.filling,
+        "_resolve_condition_key": emulator_policies.resolve_condition_key,
+        "parse_policy_document": emulator_policies.parse_document, "_first_match": emulator_policies.first_match,
+        "evaluate_resource_policy": emulator_policies.resource_policy, "evaluate_trust_policy": session_rules.trusted,
+        "is_root_access_key": emulator_policies.root_access_key, "_is_root_key": emulator_policies.signature_unchecked,
+        "_resource_policy": session_rules.trust_policy, "resolve_principal": session_rules.of_living_role,
+        "_principal_keys": session_rules.principal_keys, "validate_policy_document": policy_documents.identity_policies,
+    },
+    ACTIONS: {
+        "identity_denial_message": denials.message, "access_denied_response": denials.response,
+        "_BOTOCORE_SERVICE_MAP": denials.with_lambda, "extract_iam_action": denials.naming,
+        "_s3_action": denials.of_object, "s3_additional_checks": denials.with_further,
+        "extract_resource_arn": partial(denials.not_of_kms, "*"),
+        "request_tag_context": partial(denials.not_of_kms, {}),
+        "s3_service_context": object_encryption.service_context,
+        "_S3_OBJECT_QUERY_ACTIONS": object_encryption.object_actions,
+    },
+}  # fmt: skip
 
 
 def install(kms: KmsService) -> None:
@@ -79,26 +98,14 @@ def install(kms: KmsService) -> None:
         replace(service.module, "handle_request", asking(kms, service))
     for dispatcher in ("_dispatch_service_request", "_handle_special_data_plane_request"):
         replace(APP, dispatcher, side_doors.watching)
-    replace(EVALUATOR, "_permissions_boundary", denials.of_kind("permissions boundary"))
-    replace(EVALUATOR, "_session_policy_limits", denials.of_kind("session policy"))
-    replace(EVALUATOR, "evaluate", denials.evaluate)
-    replace(ACTIONS, "identity_denial_message", denials.message)
-    replace(ACTIONS, "access_denied_response", denials.response)
-    replace(ACTIONS, "_BOTOCORE_SERVICE_MAP", denials.with_lambda)
-    replace(ACTIONS, "extract_iam_action", denials.naming)
+    for module, name, make in ((module, *it) for module, table in _OF_DECISIONS.items() for it in table.items()):
+        replace(module, name, make)
+    for wrap in (session_rules.filling, partial(enforce, kms.log)):
+        replace(EVALUATOR, "enforce", wrap)
     _install_identities(kms.log)
     replace(KMS, "_create_key", key_creation.create_key)
     replace(KMS, "_key_metadata", key_creation.key_metadata)
     replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
-    replace(EVALUATOR, "enforce", partial(enforce, kms.log))
-    replace(EVALUATOR, "_resolve_condition_key", emulator_policies.resolve_condition_key)
-    replace(EVALUATOR, "parse_policy_document", emulator_policies.parse_document)
-    replace(EVALUATOR, "_first_match", emulator_policies.first_match)
-    replace(EVALUATOR, "evaluate_resource_policy", emulator_policies.resource_policy)
-    replace(EVALUATOR, "is_root_access_key", emulator_policies.root_access_key)
-    replace(EVALUATOR, "_is_root_key", emulator_policies.signature_unchecked)
-    for name, nothing in (("extract_resource_arn", "*"), ("request_tag_context", {})):
-        replace(ACTIONS, name, partial(denials.not_of_kms, nothing))
     _install_s3(kms)
     cloudformation.when_imported(CLOUDFORMATION, partial(_install_cloudformation, kms))
     _install_step_functions(kms)
@@ -133,8 +140,6 @@ def _install_functions(kms: KmsService) -> None:
 
 def _install_s3(kms: KmsService) -> None:
     replace, storage = emulator.replace, s3_encryption.S3Encryption(kms)
-    replace(ACTIONS, "s3_service_context", object_encryption.service_context)
-    replace(ACTIONS, "_S3_OBJECT_QUERY_ACTIONS", object_encryption.object_actions)
     replace(APP, "_handle_s3_control_request", batch_jobs.controlling)
     replace(S3, "_dispatch", partial(object_encryption.dispatching, kms))
     replace(S3, "_dispatch", storage.dispatch)
@@ -142,8 +147,9 @@ def _install_s3(kms: KmsService) -> None:
         "_resolve_sse_write_headers": storage.resolve_write, "_check_sse_read_headers": storage.read,
         "_check_sse_c_copy_source": storage.copy_source, "_check_sse_c_part": storage.part,
         "_SSE_STORED_HEADERS": s3_encryption.stored_headers, "_validate_sse_c_headers": s3_operations.customer_key,
-        "md5_hash": s3_encryption.entity_tag, "_put_bucket_encryption": bucket_properties.default_encryption,
-        "_put_bucket_notification": switching_on,
+        "md5_hash": s3_encryption.entity_tag, "_put_bucket_encryption": bucket_requests.default_encryption,
+        "_put_bucket_notification": switching_on, "_delete_objects": bucket_requests.deleting,
+        "_enforce_signed_post_policy": bucket_requests.uploading_form,
     }  # fmt: skip
     for name, make in made.items():
         replace(S3, name, make)
@@ -160,7 +166,7 @@ def _install_cloudformation(kms: KmsService) -> None:
     emulator.check(_OF_STACKS)
     replace(CLOUDFORMATION, "handle_request", cloudformation.acting_for_caller)
     replace(emulator.CUSTOM_RESOURCES, "deliver_response", cloudformation.answering)
-    replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", bucket_properties.bucket_configurations)
+    replace(PROVISIONERS, "_S3_BUCKET_CONFIGURATIONS", bucket_requests.bucket_configurations)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.resource_handlers)
     replace(PROVISIONERS, "_RESOURCE_HANDLERS", provisioning.key_handlers)
     replace(PROVISIONERS, "_physical_name", cloudformation.names)
@@ -193,14 +199,10 @@ def _install_monitoring(kms: KmsService) -> None:
 
 def _install_identities(log: CallLog) -> None:
     replace = emulator.replace
-    for module in (EVALUATOR, STS):
-        replace(module, "validate_policy_document", policy_documents.identity_policies)
+    replace(STS, "validate_policy_document", policy_documents.identity_policies)
     replace(IAM, "_trust_policy_not_principal_error", policy_documents.trust_policies)
-    replace(EVALUATOR, "_resource_policy", session_rules.trust_policy)
-    replace(EVALUATOR, "resolve_principal", session_rules.of_living_role)
     replace(STS, "register_session", session_rules.registering)
     replace(STS, "handle_request", partial(session_rules.checking, log))
-    replace(EVALUATOR, "_principal_keys", session_rules.principal_keys)
 
 
 def _install_step_functions(kms: KmsService) -> None:
@@ -214,7 +216,7 @@ def _install_step_functions(kms: KmsService) -> None:
     emulator.replace(ACTIONS, "extract_resource_arn", step_functions.named)
 
 
-def kms_handler(kms: KmsService, original: Handler) -> Handler:
+def kms_handler(kms: KmsService, original: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
     """KMS requests are authorized by us; what is not ours to execute then goes to the emulator."""
 
     async def handle_request(
@@ -232,7 +234,8 @@ def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
     """Leave KMS requests to our handler, which sees their body: only their credentials are checked here."""
 
     def decide(access_key_id: str, iam_action: str, service: str, *rest: Any, **named: Any) -> object:
-        action = _AUTHENTICATED_ONLY if service == "kms" else iam_action
+        # Served to every authenticated principal: enforcing it checks the signature and nothing else.
+        action = "sts:GetCallerIdentity" if service == "kms" else iam_action
         decided = original(access_key_id, action, service, *rest, **named)
         if decided is None:
             on = named | ({"region": rest[0]} if rest else {}) | ({"resource_arn": rest[1]} if rest[1:] else {})
@@ -247,6 +250,8 @@ def enforce(log: CallLog, original: Callable[..., Any]) -> Callable[..., Any]:
         if hasattr(decided, "decision"):
             reason = denials.reason_of(iam_action, explicit=decided.decision == "Deny")
             log.write_denial(iam_action, str(named.get("resource_arn", "*")), decided, reason)
+            if bucket_requests.keeping(iam_action, str(named.get("resource_arn", "*"))):
+                return None
         elif decided is not None:
             resource = str(named.get("resource_arn", "*"))
             log.write_refusal("anonymous", iam_action, resource, decided.message, code=decided.code)

@@ -58,10 +58,9 @@ class CallLog:
 
     def write_denial(self, action: str, resource: str, denied: Any, reason: str) -> None:
         """Write that another service's permission was denied, by the emulator's decision ``denied`` for ``reason``."""
-        explicit, by_resource = denied.decision == "Deny", bool(denied.resource_policy_arn)
-        why = "with an explicit deny in a resource-based policy" if by_resource else reason
-        statement = {"policy": why.rpartition(" in ")[2], "sid": denied.matched_sid} if explicit else None
-        self.write_refusal(denied.principal_arn, action, resource, why, statement=statement)
+        explicit = denied.decision == "Deny"
+        statement = {"policy": reason.rpartition(" in ")[2], "sid": denied.matched_sid} if explicit else None
+        self.write_refusal(denied.principal_arn, action, resource, reason, statement=statement)
 
     def write_refusal(
         self,

@@ -5,8 +5,10 @@ The emulator takes a DeleteAlias of Lambda for a ListAliases, and serves what it
 AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from os import urandom
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
@@ -14,6 +16,7 @@ from kms_patterns.local.server.requests.request_shapes import lambda_operation
 
 _IDENTITY = "identity-based policy"
 _decided: ContextVar[str] = ContextVar("decided", default=_IDENTITY)
+_asked: ContextVar[str] = ContextVar("asked", default="*")
 
 
 class Layer(list[Any]):
@@ -39,6 +42,7 @@ def evaluate(original: Callable[..., Any]) -> Callable[..., Any]:
     def decide(ctx: Any, policies: list[Any], *limits: Layer) -> Any:
         result = original(ctx, policies, *limits)
         _decided.set(_IDENTITY)
+        _asked.set(ctx.resource_arn)
         match = reach(EVALUATOR, "_first_match")
         flat = [(getattr(layer, "kind", _IDENTITY), [stmt for stmts in layer for stmt in stmts]) for layer in limits]
         identity = [stmt for stmts in policies for stmt in stmts]
@@ -46,6 +50,18 @@ def evaluate(original: Callable[..., Any]) -> Callable[..., Any]:
             _decided.set(next((kind for kind, stmts in flat if match(ctx, stmts, "Deny")), _IDENTITY))
         if result.decision == "ImplicitDeny" and match(ctx, identity, "Allow"):
             _decided.set(next((kind for kind, stmts in flat if not match(ctx, stmts, "Allow")), _IDENTITY))
+        return result
+
+    return decide
+
+
+def combine(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Remember that a resource's own policy denied."""
+
+    def decide(*policies: Any, **more: Any) -> Any:
+        result = original(*policies, **more)
+        if result.resource_policy_arn:
+            _decided.set("resource-based policy")
         return result
 
     return decide
@@ -69,17 +85,28 @@ def message(_original: Callable[..., str]) -> Callable[..., str]:
 
 
 def response(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the text to the responses that the emulator words itself, where an identity or a limit decided."""
+    """Give the text, with the resource in the service's spelling, to the responses that the emulator words itself."""
 
     def answer(service: str, action: str, principal_arn: str, request_id: str, **more: Any) -> Any:
-        decided = not more.get("message") and not more.get("error_code") and not more.get("resource_policy_arn")
-        if decided and _decided.get() != _IDENTITY:
-            why = reason_of(action, explicit=bool(more.get("explicit_deny")))
-            named = f" on resource: {more.get('resource_arn', '*')}"
-            more["message"] = f"User: {principal_arn} is not authorized to perform: {action}{named} {why}"
-        return original(service, action, principal_arn, request_id, **more)
+        if not more.get("message") and not more.get("error_code"):
+            denied = reach(ACTIONS, "_resource_policy_denial")(service, action, principal_arn, _asked.get())
+            before, _, on = denied.partition(" is not authorized to perform: ")
+            spelled, _, arn = on.partition(" on resource: ")
+            resource = "" if _asked.get() == "*" else f" on resource: {arn.partition(' ')[0]}"
+            why = reason_of(spelled, explicit=bool(more.get("explicit_deny")))
+            more["message"] = f"{before} is not authorized to perform: {spelled}{resource} {why}"
+        status, fields, content = original(service, action, principal_arn, request_id, **more)
+        if service == "s3":
+            fields, content = {**fields, "x-amz-request-id": request_id}, with_host(content)
+        return status, fields, content
 
     return answer
+
+
+def with_host(content: bytes) -> bytes:
+    """Return an error of S3 with the id of the host, as S3 ends one."""
+    host = b64encode(urandom(48))
+    return content.replace(b"</RequestId></Error>", b"</RequestId><HostId>" + host + b"</HostId></Error>")
 
 
 # Operations whose permission has another name.
@@ -137,6 +164,30 @@ def qualifier(service: str, *rest: Any) -> str:
     return str(given[0] if isinstance(given, list) and given else given or "")
 
 
+# The emulator drops the empty parts of an object's key: a Deny of ``a//*`` would not be about ``a//b``.
+_KEY = "\0"
+
+
+def _plain(path: str) -> tuple[str, str]:
+    bucket, _, key = path.lstrip("/").partition("/")
+    return (f"/{bucket}/{_KEY}", key) if key else (path, "")
+
+
+def of_object(original: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Name the action of a request to S3 by its whole path."""
+    return lambda method, path, query: original(method, _plain(path)[0], query)
+
+
+def with_further(original: Callable[..., list[tuple[str, str]]]) -> Callable[..., list[tuple[str, str]]]:
+    """Return the further checks of a request to S3 on the object's whole key."""
+
+    def checks(method: str, path: str, *rest: Any) -> list[tuple[str, str]]:
+        plain, key = _plain(path)
+        return [(action, arn.replace(_KEY, key)) for action, arn in original(method, plain, *rest)]
+
+    return checks
+
+
 _LOG_GROUP_COLONS = _FUNCTION_COLONS = 6
 
 
@@ -146,6 +197,9 @@ def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., A
     def read(service: str, *rest: Any, **named: Any) -> object:
         if service == "kms":
             return nothing
+        if service == "s3" and nothing == "*":
+            plain, key = _plain(rest[1])
+            return str(original(service, rest[0], plain, *rest[2:], **named)).replace(_KEY, key)
         found = original(service, *rest, **named)
         named_version = qualifier(service, *rest)
         if named_version and str(found).count(":") == _FUNCTION_COLONS:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kms_patterns.local.server.emulator.acting import trusts
-from kms_patterns.local.server.emulator.emulator import IAM, RESPONSES, reach
+from kms_patterns.local.server.emulator.emulator import IAM, RESPONSES, S3, reach
 from kms_patterns.local.server.faults import is_new_role
 from kms_patterns.local.server.requests.request_members import Members, Served, members_of
 
@@ -135,18 +135,71 @@ def creating(action: str, params: Mapping[str, Any]) -> Iterator[str]:
         yield "secretsmanager:ReplicateSecretToRegions"
 
 
+_READING = ("s3:GetObject", "s3:GetObjectVersion")
 _READING_CODE = frozenset({"lambda:CreateFunction", "lambda:PublishLayerVersion", "lambda:UpdateFunctionCode"})
 _URL = re.compile(
     r"https?://(?:([\w.-]+)\.s3[\w.-]*\.amazonaws\.com|(?:s3[\w.-]*\.amazonaws\.com|[\w.-]+:\d+)/([\w.-]+))/(.+)"
 )
 
 
-def read_objects(action: str, params: Mapping[str, Any]) -> list[str]:
-    """Return the ARNs of the objects that a service reads for its caller: code of functions, templates."""
+def read_objects(action: str, params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the objects that a service reads for its caller, code and templates: the action, and the object's ARN."""
     if action in _READING_CODE:
         code = params.get("Code") or params.get("Content") or params
-        named = (code.get("S3Bucket"), code.get("S3Key")) if isinstance(code, Mapping) else (None, None)
-        return [f"arn:aws:s3:::{named[0]}/{named[1]}"] if all(named) else []
+        code = code if isinstance(code, Mapping) else {}
+        named = f"arn:aws:s3:::{code.get('S3Bucket')}/{code.get('S3Key')}"
+        return [(_READING[bool(code.get("S3ObjectVersion"))], named)] if code.get("S3Bucket") else []
     found = [_URL.fullmatch(str(params.get(name) or "")) for name in ("TemplateURL", "StackPolicyURL")]
     urls = found if action.startswith("cloudformation:") else []
-    return [f"arn:aws:s3:::{it[1] or it[2]}/{it[3].partition('?')[0]}" for it in urls if it]
+    return [
+        (_READING["versionId=" in it[3]], f"arn:aws:s3:::{it[1] or it[2]}/{it[3].partition('?')[0]}")
+        for it in urls
+        if it
+    ]
+
+
+# By action: a header, or its beginning, and the action that it needs besides.
+_FURTHER = {
+    "s3:PutObject": (
+        ("x-amz-tagging", "s3:PutObjectTagging"), ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
+        ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"), ("x-amz-acl", "s3:PutObjectAcl"),
+        ("x-amz-grant-", "s3:PutObjectAcl"),
+    ),
+    "s3:CreateBucket": (
+        ("x-amz-acl", "s3:PutBucketAcl"), ("x-amz-grant-", "s3:PutBucketAcl"),
+        ("x-amz-bucket-object-lock-enabled", "s3:PutBucketObjectLockConfiguration"),
+        ("x-amz-bucket-object-lock-enabled", "s3:PutBucketVersioning"),
+        ("x-amz-object-ownership", "s3:PutBucketOwnershipControls"),
+    ),
+}  # fmt: skip
+
+
+def of_headers(action: str, headers: Mapping[str, str]) -> list[str]:
+    """Return the actions that a request needs besides its own, for what its headers set.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (Permissions)
+    """
+    if action == "s3:UpdateObjectEncryption":
+        # AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/update-sse-encryption.html (Required permissions)
+        return ["s3:PutObject"]
+    return sorted(
+        needed
+        for header, needed in _FURTHER.get(action, ())
+        if any(name == header or (header.endswith("-") and name.startswith(header)) for name in headers)
+    )
+
+
+def copied_tags(request: Served) -> list[tuple[str, str | None]]:
+    """Return the actions, with their resources, for the tags that a copy takes along; None for the copy itself.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html (Permissions)
+    """
+    source, version = request.source
+    bucket, _, key = source.partition("/")
+    # The parts of an upload take no tags along.
+    if not source or "uploadId" in request.query or request.fields.get("x-amz-tagging-directive", "COPY") != "COPY":
+        return []
+    if not reach(S3, "object_tags_for_condition")(bucket, key, {"versionId": [version]}):
+        return []
+    reading = "s3:GetObjectVersionTagging" if version else "s3:GetObjectTagging"
+    return [(reading, f"arn:aws:s3:::{source}"), ("s3:PutObjectTagging", None)]

@@ -11,9 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlencode
 from xml.etree.ElementTree import Element, ParseError, fromstring
+
+from kms_patterns.local.server.emulator.emulator import ACTIONS, S3, reach
 
 Members = Iterator[tuple[str, str]]
 _FUNCTION = re.compile(r"/functions/([^/]+)")
@@ -42,12 +45,59 @@ class Served:
             encoding = "utf-8" if form else json.detect_encoding(self.body)
             yield from _read(self.body.decode(encoding, "replace").lstrip("\ufeff").strip(), form=form)
 
+    def parameter(self, name: str) -> str:
+        """Return a parameter of the query, empty if there is none."""
+        found = self.query.get(name) or ""
+        return str(found[0] if isinstance(found, list) else found)
+
+    @property
+    def is_form(self) -> bool:
+        """Whether a browser uploads an object to S3 with it."""
+        return self.method == "POST" and "multipart/form-data" in self.headers.get("content-type", "")
+
+    @cached_property
+    def fields(self) -> Mapping[str, str]:
+        """The headers as S3 reads them: with those that a presigned URL or a form holds."""
+        if not self.is_form:
+            hoisted: Mapping[str, str] = reach(S3, "_merge_hoisted_amz_headers")(self.headers, self.query)
+            return hoisted
+        parts = reach(S3, "_parse_multipart_form")(self.headers["content-type"], self.body)
+        given = {part[0].lower(): part[3].decode("utf-8", "replace") for part in parts if part[0] != "file"}
+        named = {"x-amz-acl": given["acl"]} if "acl" in given else {}
+        return given | named | ({"x-amz-tagging": header_of(given["tagging"])} if "tagging" in given else {})
+
+    @property
+    def signed_for(self) -> str:
+        """The service that its signature of version 4 names, empty without one."""
+        found = _SCOPE.search(self.headers.get("authorization", "") + self.parameter("X-Amz-Credential"))
+        return found[1] if found else ""
+
+    def deleted(self) -> Mapping[str, list[str]]:
+        """Return the versions that a DeleteObjects names by their object's key, an empty one for the current."""
+        found: dict[str, list[str]] = {}
+        if self.method == "POST" and "delete" in self.query:
+            for arn, version in reach(ACTIONS, "_s3_batch_delete_targets")("", self.body):
+                found.setdefault(arn.partition("/")[2], []).append(version)
+        return found
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Bucket and key of what a request to S3 copies, and the version; empty without one."""
+        source, _, version = self.fields.get("x-amz-copy-source", "").partition("?versionId=")
+        return unquote(source).lstrip("/"), unquote(version)
+
+    def version_of(self, arn: str) -> str:
+        """Return the version that a request to S3 names of the object ``arn``, its own or the source of its copy."""
+        source, version = self.source
+        return version if arn == f"arn:aws:s3:::{source}" else self.parameter("versionId")
+
     @property
     def is_object(self) -> bool:
         """Whether the body is an object's content, in which nothing is looked for."""
         return self.method == "PUT" and "x-amz-target" not in self.headers and set(self.query) <= _OF_CONTENT
 
 
+_SCOPE = re.compile(r"/([\w-]+)/aws4_request")
 _SIGNED = re.compile(r"SignedHeaders=([^,\s]+)")
 _UNSIGNED = frozenset({"x-amz-content-sha256", "x-amz-security-token"})
 
@@ -123,6 +173,22 @@ def _xml(text: str) -> Members:
     root = parsed_xml(text)
     if root is not None:
         yield from ((local_name(element), (element.text or "").strip()) for element in root.iter())
+
+
+def elements_of(body: bytes) -> list[tuple[str, str]]:
+    """Return name and text of every element of a body in XML."""
+    return list(_xml(body.decode("utf-8", "replace")))
+
+
+def tags_of(elements: list[tuple[str, str]]) -> dict[str, str]:
+    """Return the tags among the elements of a document."""
+    texts = [text for name, text in elements if name in {"Key", "Value"}]
+    return dict(zip(texts[::2], texts[1::2], strict=False))
+
+
+def header_of(tagging: str) -> str:
+    """Return the XML of a set of tags as the value of the header x-amz-tagging."""
+    return urlencode(tags_of(elements_of(tagging.encode())))
 
 
 def parsed_xml(text: str) -> Element | None:

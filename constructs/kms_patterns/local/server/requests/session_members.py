@@ -110,7 +110,7 @@ def _duplicates(params: Params) -> Response | None:
 
 
 def _tags(params: Params, asking: Session) -> Response | None:
-    tags, inherited = _given_tags(params), inherited_tags(asking)
+    tags, inherited = given_tags(params), inherited_tags(asking)
     if len(tags) + len(inherited) > _MOST_TAGS:
         return _invalid(f"A session has at most {_MOST_TAGS} tags.")
     for key, value in tags.items():
@@ -128,12 +128,13 @@ def _tags(params: Params, asking: Session) -> Response | None:
     return None
 
 
-def _given_tags(params: Params) -> dict[str, str]:
+def given_tags(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the session tags that a request sets."""
     keys = {name.removesuffix(".Key"): key for name, key in params.items() if _TAG_KEY.fullmatch(name)}
     return {key: params.get(f"{name}.Value", "") for name, key in keys.items()}
 
 
-def listed(params: Params, prefix: str) -> list[str]:
+def listed(params: Mapping[str, Any], prefix: str) -> list[str]:
     """Return the members of a list of the query protocol, whose names begin with ``prefix``."""
     return [value for name, value in params.items() if name.startswith(prefix)]
 

@@ -11,11 +11,22 @@ from http import HTTPStatus
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import principal_arn
+from kms_patterns.local.server.authorization.decision import Policies, closest, explicit_deny
+from kms_patterns.local.server.authorization.emulator_policies import request_of
+from kms_patterns.local.server.authorization.policy_statements import parse
 from kms_patterns.local.server.emulator.emulator import DYNAMODB, EVALUATOR, IAM, RESPONSES, ROUTER, STS, reach
 from kms_patterns.local.server.kms.call_log import CallLog
 from kms_patterns.local.server.kms.kms_errors import Response
+from kms_patterns.local.server.requests.request_members import parameters, serving
 from kms_patterns.local.server.requests.request_shapes import Params, params_of, query_error
-from kms_patterns.local.server.requests.session_members import Session, inherited_tags, listed, refusal, role_of
+from kms_patterns.local.server.requests.session_members import (
+    Session,
+    given_tags,
+    inherited_tags,
+    listed,
+    refusal,
+    role_of,
+)
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -140,15 +151,60 @@ def _source_identity(
     tagged = any(name == "Tags" or name.startswith("Tags.member.") for name in params) or bool(inherited_tags(asking))
     needed = [("sts:TagSession", tagged), ("sts:SetSourceIdentity", bool(identity or inherited))]
     for action, wanted in needed:
-        if wanted and not _may(access_key, action, role_arn, identity or inherited):
+        if wanted and not _may(access_key, action, role_arn):
             return _denied(access_key, action, role_arn)
     return None
 
 
-def _may(access_key: str, action: str, role_arn: str, identity: str | None) -> bool:
-    context = {"sts:sourceidentity": identity} if identity else {}
+def _conditions() -> dict[str, Any]:
+    """Return the condition keys of the request to STS that is being served, None for one that it has not.
+
+    AWS: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html
+    """
+    request = serving.get()
+    if request is None or request.signed_for != "sts":
+        return {}
+    params = parameters(request)
+    asking = reach(STS, "_sessions").get(reach(ROUTER, "extract_access_key_id")(request.headers, request.query)) or {}
+    tags = {**given_tags(params), **{tag["Key"]: tag["Value"] for tag in inherited_tags(asking)}}
+    return {
+        "sts:externalid": params.get("ExternalId"), "sts:rolesessionname": params.get("RoleSessionName"),
+        "sts:sourceidentity": params.get("SourceIdentity") or asking.get("SourceIdentity"),
+        "sts:transitivetagkeys": listed(params, "TransitiveTagKeys.member.") or None, "aws:tagkeys": [*tags] or None,
+        **{f"aws:requesttag/{name.lower()}": value for name, value in tags.items()},
+    }  # fmt: skip
+
+
+def filling(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Give each check of STS the condition keys of the request."""
+
+    def enforce(access_key: str, action: str, service: str, *rest: Any, **on: Any) -> Any:
+        if service == "sts":
+            on["service_context"] = _conditions() | (on.get("service_context") or {})
+        return original(access_key, action, service, *rest, **on)
+
+    return enforce
+
+
+def trusted(_original: Callable[..., bool]) -> Callable[..., bool]:
+    """Decide by a role's trust policy as by any other policy."""
+
+    def evaluate(document: Any, _caller: str, ctx: Any) -> bool:
+        policy = json.loads(document) if isinstance(document, str) else document
+        statements = policy.get("Statement", [])
+        statements = [statements] if isinstance(statements, Mapping) else statements
+        trust = parse({**policy, "Statement": [{**it, "Resource": "*"} for it in statements]}, "trust policy")
+        account = ctx.principal_account or (ctx.principal_arn.split(":") + [""] * 5)[4]
+        filled = _conditions() | {key: value for key, value in ctx.service_context.items() if value is not None}
+        request = request_of(replace(ctx, principal_account=account, service_context=filled))
+        return explicit_deny(request, Policies((), resource=trust)) is None and closest(request, trust)[1] is not None
+
+    return evaluate
+
+
+def _may(access_key: str, action: str, role_arn: str) -> bool:
     denied = reach(EVALUATOR, "enforce")(
-        access_key, action, "sts", reach(RESPONSES, "get_region")(), resource_arn=role_arn, service_context=context
+        access_key, action, "sts", reach(RESPONSES, "get_region")(), resource_arn=role_arn
     )
     caller = reach(EVALUATOR, "resolve_principal")(access_key, reach(RESPONSES, "get_account_id")())
     if denied is not None or isinstance(caller, reach(EVALUATOR, "AuthError")):
@@ -162,7 +218,7 @@ def _may(access_key: str, action: str, role_arn: str, identity: str | None) -> b
         resource_arn=role_arn,
         region=reach(RESPONSES, "get_region")(),
     )
-    request = replace(request, service_context=context, principal_keys=caller.keys)
+    request = replace(request, principal_keys=caller.keys)
     document = role.get("AssumeRolePolicyDocument", "{}")
     return bool(reach(EVALUATOR, "evaluate_trust_policy")(document, caller.arn, request))
 

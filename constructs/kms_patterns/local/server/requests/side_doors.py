@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +16,9 @@ from kms_patterns.local.server.emulator.acting import request_id
 from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.requests.further_permissions import (
+    copied_tags,
     creating,
+    of_headers,
     passed_by,
     passed_to,
     read_objects,
@@ -30,10 +33,12 @@ from kms_patterns.local.server.requests.request_members import (
 )
 from kms_patterns.local.server.requests.request_shapes import malformed, misread
 from kms_patterns.local.server.requests.service_rules import refused_content
-from kms_patterns.local.server.s3.s3_operations import copied_tags, further_permissions
+from kms_patterns.local.server.s3.bucket_requests import kept
 
 logger = logging.getLogger("kms_patterns")
 Dispatch = Callable[..., Awaitable[Response | None]]
+# Work that a request leaves behind, in a copy of its context, is not checked as that request again.
+_unchecked: ContextVar[bool] = ContextVar("unchecked", default=False)
 
 
 class Refused(Exception):
@@ -50,6 +55,8 @@ def watching(original: Dispatch) -> Dispatch:
     async def dispatch(*request: Any, **more: Any) -> Response | None:
         method, path, headers, body, query, answered = request
         token = serving.set(Served(method, path, headers, body, query))
+        _unchecked.set(True)
+        kept.set(set())
         request_id.set(answered)
         try:
             return malformed(method, path, headers, body, query) or _typed(await original(*request, **more), headers)
@@ -101,10 +108,10 @@ def check(enforce: Callable[..., Any], access_key: str, action: str, service: st
             service that does not ask KMS.
     """
     request = serving.get()
-    if request is None or service == "kms":
+    if request is None or service == "kms" or not _unchecked.get():
         # KMS checks its own requests, passes no role and is the one that is asked.
         return
-    serving.set(None)
+    _unchecked.set(False)
     params = {} if service == "s3" else parameters(request)
     roles = passed_by(service, action, request)
     for needed, resource, more in (
@@ -137,14 +144,18 @@ Needed = tuple[str, str, Mapping[str, Any]]
 def _further(
     service: str, action: str, request: Served, params: Mapping[str, Any], on: Mapping[str, Any]
 ) -> list[Needed]:
-    further = further_permissions(action, request.headers) if service == "s3" else creating(action, params)
+    further = of_headers(action, request.headers) if service == "s3" else creating(action, params)
     here = str(on.get("resource_arn", "*"))
     own: list[Needed] = [(needed, here, {}) for needed in further]
     if action == "s3:CreateBucket" and any(name == "Key" for name, _value in request.members()):
         own.append(("s3:TagResource", here, {}))
     if action == "s3:PutObject":
-        own += [(needed, arn or here, {}) for needed, arn in copied_tags(request.headers)]
-    return [*own, *(("s3:GetObject", arn, {"service_context": {}}) for arn in read_objects(action, params))]
+        own += [(needed, arn or here, _OTHER) for needed, arn in copied_tags(request)]
+    return [*own, *((reading, arn, _OTHER) for reading, arn in read_objects(action, params))]
+
+
+# The condition keys of the request's own permission are not those of another one.
+_OTHER: Mapping[str, Any] = {"service_context": {}}
 
 
 def _passing(principal: str, roles: list[str]) -> list[Needed]:

@@ -101,7 +101,7 @@ def service_context(original: Callable[..., dict[str, Any]]) -> Callable[..., di
         iam_action: str, query_params: Record | None, path: str = "", headers: Headers | None = None
     ) -> dict[str, Any]:
         values, request, given = original(iam_action, query_params, path, headers), serving.get(), {}
-        values |= dict(s3_conditions(headers or {}, query_params or {}))
+        values |= dict(s3_conditions(iam_action, f"arn:aws:s3:::{path.lstrip('/')}"))
         if iam_action == "s3:PutObject":
             named = _named_key(query_params or {}, headers or {})
             given = {KEY_ID: named, CUSTOMER_ALGORITHM: (headers or {}).get(CUSTOMER_ALGORITHM)}

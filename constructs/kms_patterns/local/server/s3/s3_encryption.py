@@ -24,6 +24,7 @@ from kms_patterns.local.server.kms.key_records import managed_key
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, access_denied
 from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.requests.denials import with_host
 from kms_patterns.local.server.s3 import s3_operations
 from kms_patterns.local.server.s3.s3_operations import ALGORITHM, S3Request, current_request, invalid, serving
 
@@ -153,7 +154,7 @@ class S3Encryption:
                 denied: Response = reach(S3, "_error")("AccessDenied", "Access Denied", 403)
                 return denied
             if status >= HTTPStatus.BAD_REQUEST:
-                content = content.replace(b"<Resource />", b"")
+                content = with_host(content.replace(b"<Resource />", b""))
             return status, {name: value for name, value in answered.items() if name != DATA_KEY}, content
 
         return dispatch

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.authorization.resource_policies import bucket_policy
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, ROUTER, S3, reach
 from kms_patterns.local.server.kms.kms_errors import Response
+from kms_patterns.local.server.requests.request_members import elements_of, tags_of
 
 _OBJECT: Mapping[str, frozenset[str]] = {
     "GET": frozenset({"acl", "annotation", "attributes", "legal-hold", "retention", "tagging", "uploadId"}),
@@ -51,20 +52,6 @@ _PARAMETERS = frozenset({
     "upload-id-marker", "version-id-marker", "versionId",
 })  # fmt: skip
 ALGORITHM = "x-amz-server-side-encryption"
-# By action: a header, or its beginning, and the action that it needs besides.
-_FURTHER = {
-    "s3:PutObject": (
-        ("x-amz-tagging", "s3:PutObjectTagging"), ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
-        ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"), ("x-amz-acl", "s3:PutObjectAcl"),
-        ("x-amz-grant-", "s3:PutObjectAcl"),
-    ),
-    "s3:CreateBucket": (
-        ("x-amz-acl", "s3:PutBucketAcl"), ("x-amz-grant-", "s3:PutBucketAcl"),
-        ("x-amz-bucket-object-lock-enabled", "s3:PutBucketObjectLockConfiguration"),
-        ("x-amz-bucket-object-lock-enabled", "s3:PutBucketVersioning"),
-        ("x-amz-object-ownership", "s3:PutBucketOwnershipControls"),
-    ),
-}  # fmt: skip
 _PREFIXES = ("response-", "x-")
 _HEADERS = ("x-amz-rename-source", "x-amz-write-offset-bytes")
 
@@ -85,38 +72,6 @@ def request_payment(bucket: str) -> Response:
     owner = "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
     stored = reach(S3, "_bucket_request_payment_config").get(bucket, owner)
     return 200, {"Content-Type": "application/xml"}, stored.encode()
-
-
-def further_permissions(action: str, headers: Mapping[str, str]) -> list[str]:
-    """Return the actions that a request needs besides its own, for what its headers set.
-
-    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (Permissions)
-    """
-    if action == "s3:UpdateObjectEncryption":
-        # AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/update-sse-encryption.html (Required permissions)
-        return ["s3:PutObject"]
-    return sorted(
-        needed
-        for header, needed in _FURTHER.get(action, ())
-        if any(name == header or (header.endswith("-") and name.startswith(header)) for name in headers)
-    )
-
-
-def copied_tags(headers: Mapping[str, str]) -> list[tuple[str, str | None]]:
-    """Return the actions, with their resources, for the tags that a copy takes along; None for the copy itself.
-
-    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html (Permissions)
-    """
-    source = unquote(headers.get("x-amz-copy-source", "")).lstrip("/")
-    if not source or headers.get("x-amz-tagging-directive", "COPY").upper() != "COPY":
-        return []
-    path, _, version = source.partition("?versionId=")
-    bucket, _, key = path.partition("/")
-    current = ((reach(S3, "_buckets").get(bucket) or {}).get("objects") or {}).get(key) or {}
-    if not reach(S3, "_object_tags").get((bucket, key, version or current.get("version_id"))):
-        return []
-    reading = "s3:GetObjectVersionTagging" if version else "s3:GetObjectTagging"
-    return [(reading, f"arn:aws:s3:::{bucket}/{key}"), ("s3:PutObjectTagging", None)]
 
 
 def hidden(bucket: str, headers: Mapping[str, str], query: Mapping[str, Any]) -> bool:
@@ -202,7 +157,7 @@ def _refused_bucket(request: S3Request) -> tuple[str, str, int] | None:
 
 def refused_for(request: S3Request, body: bytes) -> tuple[str, str, int] | None:
     """Return code, message and status of a request that S3 refuses for what it holds; None if it does not."""
-    refused = _refused_caller(request) or _refused_bucket(request)
+    refused = _refused_caller(request) or _refused_bucket(request) or _refused_texts(request, body)
     if refused:
         return refused
     if len(request.key.encode()) > 1024:  # noqa: PLR2004 - a key of S3 has as many bytes at most
@@ -219,6 +174,25 @@ def refused_for(request: S3Request, body: bytes) -> tuple[str, str, int] | None:
         said = f"Server Side Encryption with AWS KMS managed key requires HTTP header {ALGORITHM} : aws:kms"
         return "InvalidArgument", said, 400
     return None
+
+
+_METADATA, _MOST_METADATA = "x-amz-meta-", 2048
+_LONGEST_KEY, _LONGEST_VALUE = 128, 256
+
+
+def _refused_texts(request: S3Request, body: bytes) -> tuple[str, str, int] | None:
+    own = [len((name + text).encode()) for name, text in request.headers.items() if name.startswith(_METADATA)]
+    if sum(own) - len(_METADATA) * len(own) > _MOST_METADATA:
+        return "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", 400
+    tags = dict(parse_qsl(request.headers.get("x-amz-tagging", ""), keep_blank_values=True))
+    if request.method == "PUT" and "tagging" in request.query:
+        tags = tags_of(elements_of(body))
+    said = {
+        "System tags cannot be added/updated by requester": any(name.lower().startswith("aws:") for name in tags),
+        "The TagKey you have provided is invalid": any(not 0 < len(name) <= _LONGEST_KEY for name in tags),
+        "The TagValue you have provided is invalid": any(len(it) > _LONGEST_VALUE for it in tags.values()),
+    }
+    return next((("InvalidTag", text, 400) for text, wrong in said.items() if wrong), None)
 
 
 _current: ContextVar[S3Request | None] = ContextVar("s3_request", default=None)

@@ -18,8 +18,8 @@ from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, constraints
 
-_LEAVING = frozenset({"PendingDeletion", "PendingReplicaDeletion"})
-_NOT_WHILE_LEAVING = frozenset({
+LEAVING = frozenset({"PendingDeletion", "PendingReplicaDeletion"})
+_NOT_WHILELEAVING = frozenset({
     "CreateAlias", "DisableKey", "EnableKey", "GetParametersForImport", "ImportKeyMaterial", "ReplicateKey",
     "ScheduleKeyDeletion", "UpdatePrimaryRegion",
     "TagResource", "UntagResource", "UpdateAlias", "UpdateKeyDescription",
@@ -32,8 +32,8 @@ def check_state(operation: str, record: KeyRecord) -> None:
     Raises:
         KmsError: KMSInvalidStateException.
     """
-    leaving = record["KeyState"] in _LEAVING
-    if leaving and operation in _NOT_WHILE_LEAVING:
+    leaving = record["KeyState"] in LEAVING
+    if leaving and operation in _NOT_WHILELEAVING:
         raise KmsError("KMSInvalidStateException", f"{record['Arn']} is pending deletion.")
     if operation == "CancelKeyDeletion" and not leaving:
         raise KmsError("KMSInvalidStateException", f"{record['Arn']} is not pending deletion.")

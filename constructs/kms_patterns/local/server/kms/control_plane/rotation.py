@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from kms_patterns.local.server.kms.control_plane.imported_material import members, next_material, pending_state
+from kms_patterns.local.server.kms.control_plane.key_states import LEAVING
 from kms_patterns.local.server.kms.control_plane.listing import KEYS, page
 from kms_patterns.local.server.kms.key_records import SYMMETRIC, KeyRecord, material_id, require_usable
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
@@ -38,8 +39,8 @@ def disable_key_rotation(record: KeyRecord, _request: Request) -> ResponseMember
 
 
 def get_key_rotation_status(record: KeyRecord, _request: Request) -> ResponseMembers:
-    """Return the response to GetKeyRotationStatus; a key that cannot rotate does not."""
-    enabled = bool(record.get("KeyRotationEnabled"))
+    """Return the response to GetKeyRotationStatus; a key that cannot rotate does not, nor one that is to be deleted."""
+    enabled = bool(record.get("KeyRotationEnabled")) and record["KeyState"] not in LEAVING
     response = {"KeyId": record["Arn"], "KeyRotationEnabled": enabled}
     if enabled:
         period = record["RotationPeriodInDays"]

@@ -1,17 +1,18 @@
-"""Properties of a bucket that the emulator's CloudFormation drops, as the bodies of S3's requests.
+"""Requests to a bucket: properties that the emulator's CloudFormation drops, deletions of several objects, forms.
 
-AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-bucketencryption.html
+AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-bucketencryption.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-s3-bucket-lifecycleconfiguration.html
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
-from kms_patterns.local.server.emulator.emulator import S3, reach
+from kms_patterns.local.server.emulator.emulator import EVALUATOR, S3, reach
 from kms_patterns.local.server.kms.kms_errors import Response
-from kms_patterns.local.server.requests.request_members import local_name, parsed_xml
+from kms_patterns.local.server.requests.request_members import header_of, local_name, parsed_xml, serving
 from kms_patterns.local.server.s3.s3_operations import invalid
 
 Properties = Mapping[str, Any]
@@ -88,6 +89,67 @@ def encryption_xml(properties: Properties) -> bytes:
         SubElement(element, "BucketKeyEnabled").text = str(rule.get("BucketKeyEnabled", False)).lower()
     document: bytes = tostring(root, encoding="utf-8")
     return document
+
+
+kept: ContextVar[set[str]] = ContextVar("kept", default=set())  # noqa: B039 - each request has its own
+"""Keys of objects that a request may not delete, though it names them."""
+
+
+def keeping(action: str, arn: str) -> bool:
+    """Return whether a denial is about one object of a DeleteObjects only, which is told with the others' deletion."""
+    request = serving.get()
+    key = arn.rpartition("/object/")[2] if ":accesspoint/" in arn else arn.partition("/")[2]
+    if request is None or not action.startswith("s3:DeleteObject") or key not in request.deleted():
+        return False
+    kept.get().add(key)
+    return True
+
+
+def deleting(original: Callable[..., Response]) -> Callable[..., Response]:
+    """Delete what the caller may delete of what DeleteObjects names, and name the rest as errors, as S3 does."""
+
+    def delete(bucket: str, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+        root = parsed_xml(body.decode("utf-8", "replace")) if kept.get() else None
+        if root is None:
+            return original(bucket, body, headers)
+        errors = []
+        for named in list(root):
+            members = {local_name(it): it.text or "" for it in named}
+            if members.get("Key") in kept.get():
+                root.remove(named)
+                errors.append({it: members[it] for it in ("Key", "VersionId") if it in members} | _DENIED)
+        status, answered, content = original(bucket, tostring(root), headers)
+        if status != HTTPStatus.OK:
+            return status, answered, content
+        result = fromstring(content)  # noqa: S314 - the emulator's own
+        for error in errors:
+            _add(SubElement(result, f"{_NAMESPACE}Error"), {f"{_NAMESPACE}{it}": text for it, text in error.items()})
+        return status, answered, tostring(result, "utf-8", xml_declaration=True)
+
+    return delete
+
+
+_NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+_DENIED = {"Code": "AccessDenied", "Message": "Access Denied"}
+
+
+def uploading_form(original: Callable[..., Response | None]) -> Callable[..., Response | None]:
+    """Take the tags of a browser's form, which the emulator drops, if its signer may set them.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
+    """
+
+    def check(fields: dict[str, str], bucket: str, region: str, *rest: Any) -> Response | None:
+        refused = original(fields, bucket, region, *rest)
+        if refused is None and "tagging" in fields:
+            signer = (fields.get("x-amz-credential") or fields["awsaccesskeyid"]).partition("/")[0]
+            on = f"arn:aws:s3:::{bucket}/{fields['key']}"
+            if reach(EVALUATOR, "enforce")(signer, "s3:PutObjectTagging", "s3", region, resource_arn=on):
+                refused = reach(S3, "_error")("AccessDenied", "Access Denied", 403)
+            fields["x-amz-tagging"] = header_of(fields["tagging"])
+        return refused
+
+    return check
 
 
 _KEYLESS = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse"
