@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kms_patterns.cli import doctor as examination
 from kms_patterns.cli.init import FILES
 from kms_patterns.cli.main import main
+from kms_patterns.toolchain import ToolMissing
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.artifacts import digest_artifact, sign_artifact
 from tests.runtime.conftest import ARN, SigningKms
@@ -339,15 +340,19 @@ def test_doctor_finds_what_this_checkout_has() -> None:
 @pytest.mark.parametrize(
     ("name", "remedy", "code"),
     [
-        ("_simulator", "npm install --save-dev @cloud-copilot/iam-simulate@", 0),
-        ("_cdk", "npm install --save-dev aws-cdk@2", 0),
-        ("_node", "pip install 'cdk-kms-patterns[local]'", 1),
+        ("find_simulator", "npm install --save-dev @cloud-copilot/iam-simulate@", 0),
+        ("find_cdk", "npm install --save-dev aws-cdk@2", 0),
+        ("node_executable", "pip install 'cdk-kms-patterns[local]'", 1),
     ],
 )
 def test_doctor_says_how_to_get_what_is_missing(
     name: str, remedy: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examination, name, lambda: "")
+    def missing() -> Path:
+        raise ToolMissing(name)
+
+    monkeypatch.setattr(examination, name, missing)
+    monkeypatch.setattr(examination.shutil, "which", lambda _name: None)
     done = CliRunner().invoke(main, ["doctor"])
     assert done.exit_code == code
     assert remedy in done.output

@@ -9,12 +9,10 @@ from typing import Any, Final
 import boto3
 import click
 
-from kms_patterns.cli.failures import errors_explained
+from kms_patterns.cli.failures import errors_explained, with_profile
 
 _RUNNING: Final = {"RUNNING", "PENDING_REDRIVE"}
 _PARTS: Final = 7  # of the ARN of a state machine
-
-_profile = click.option("--profile", help="An AWS profile. Defaults to the environment's credentials.")
 
 
 @click.group()
@@ -27,7 +25,7 @@ def bulk() -> None:
 @click.option("--list", "listed", help="Key of a CSV file with a column Key, such as a list of failed objects.")
 @click.option("--manifest", help="Key of the manifest of an S3 inventory.")
 @click.option("--encoded-list", "encoded", help="Key of a list of what failed of such a manifest.")
-@_profile
+@with_profile
 def start(machine: str, listed: str | None, manifest: str | None, encoded: str | None, profile: str | None) -> None:
     """Start an execution of the state machine with the ARN MACHINE, and print its ARN."""
     named = {"list": listed, "manifest": manifest, "encodedList": encoded}
@@ -45,7 +43,7 @@ def start(machine: str, listed: str | None, manifest: str | None, encoded: str |
 @click.argument("execution")
 @click.option("--follow", is_flag=True, help="Print a line again and again until the execution ends.")
 @click.option("--every", type=click.FloatRange(min=0.1), default=5, show_default=True, help="Seconds between lines.")
-@_profile
+@with_profile
 def status(execution: str, *, follow: bool, every: float, profile: str | None) -> None:
     """Say how far the execution with the ARN EXECUTION is; the status is 1 if it ended without success."""
     with errors_explained():
@@ -62,7 +60,7 @@ def status(execution: str, *, follow: bool, every: float, profile: str | None) -
 
 @bulk.command()
 @click.argument("execution")
-@_profile
+@with_profile
 def redrive(execution: str, profile: str | None) -> None:
     """Let the execution with the ARN EXECUTION, which failed or was stopped, do what is missing."""
     with errors_explained():

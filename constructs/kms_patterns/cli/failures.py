@@ -10,6 +10,8 @@ import click
 FINDING, ERROR = 1, 2
 """Exit codes: what was asked to fail was found, and the question could not be answered."""
 
+with_profile = click.option("--profile", help="An AWS profile. Defaults to the environment's credentials.")
+
 
 class Failed(click.ClickException):
     """The question could not be answered; the message is one or a few lines."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kms_patterns.cli.failures import errors_explained
+from kms_patterns.cli.failures import errors_explained, with_profile
 
 if TYPE_CHECKING:
     from kms_patterns.access.live.key_inventory import KeyRecord
@@ -24,7 +24,7 @@ def keys() -> None:
 def _where(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True),
-        click.option("--profile", help="An AWS profile. Defaults to the environment's credentials."),
+        with_profile,
         click.option(
             "--region", "regions", multiple=True, help="A Region; may be repeated. Defaults to the profile's."
         ),

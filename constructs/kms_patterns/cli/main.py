@@ -70,13 +70,10 @@ def cdk(arguments: tuple[str, ...]) -> None:
         command = [*cdk_command(), *arguments, *_platform(arguments)]
     except ToolMissing as error:
         raise click.ClickException(str(error)) from error
-    environment = {**os.environ, **toolchain_environment(cache=_cache())}
-    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
-
-
-def _cache() -> Path:
     # The tools' caches stay in the checkout, or in the folder of the app that uses the installed package.
-    return (_CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()) / ".cache"
+    home = _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+    environment = {**os.environ, **toolchain_environment(cache=home / ".cache")}
+    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 def _platform(arguments: tuple[str, ...]) -> list[str]:

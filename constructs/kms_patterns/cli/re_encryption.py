@@ -14,15 +14,13 @@ import boto3
 import click
 from botocore.exceptions import ClientError
 
-from kms_patterns.cli.failures import Failed, errors_explained, written_by_others
+from kms_patterns.cli.failures import Failed, errors_explained, with_profile, written_by_others
 from kms_patterns.cli.still_needed import uploads
 from kms_patterns.local.aws_session import reach_s3_control
 from kms_patterns.policy.prices import OF_A_BATCH_JOB, OF_A_BULK_RUN
 
 _WAITING, _ENDED = {"Suspended"}, {"Complete", "Failed", "Cancelled"}
 _SHOWN, _COLONS = 20, 5
-
-_profile = click.option("--profile", help="An AWS profile. Defaults to the environment's credentials.")
 
 
 @click.command("re-encrypt-bucket")
@@ -35,7 +33,7 @@ _profile = click.option("--profile", help="An AWS profile. Defaults to the envir
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--every", type=click.FloatRange(min=0.1), default=10, show_default=True, help="Seconds between looks.")
 @click.option("--region", help="Region of the bucket. Defaults to the profile's.")
-@_profile
+@with_profile
 def re_encrypt_bucket(bucket: str, *, dry_run: bool, yes: bool, every: float, **given: Any) -> None:
     """Bring the objects of BUCKET under a key by an S3 Batch Operations job, without moving their data.
 

@@ -17,13 +17,11 @@ import boto3
 import click
 from botocore.exceptions import ClientError
 
-from kms_patterns.cli.failures import errors_explained, written_by_others
+from kms_patterns.cli.failures import errors_explained, with_profile, written_by_others
 
 _AT_ONCE: Final = 16
 _PAGE: Final = 1000
 _NOT_KMS: Final = {"SSE-S3", "SSE-C", "NOT-SSE"}
-
-_profile = click.option("--profile", help="An AWS profile. Defaults to the environment's credentials.")
 
 
 @click.command("still-needed")
@@ -31,7 +29,7 @@ _profile = click.option("--profile", help="An AWS profile. Defaults to the envir
 @click.option("--bucket", "buckets", multiple=True, help="A bucket to look at; repeatable.")
 @click.option("--inventory", "manifests", multiple=True, help="s3://BUCKET/KEY of an inventory's manifest; repeatable.")
 @click.option("--region", help="Region of key and buckets. Defaults to the profile's.")
-@_profile
+@with_profile
 def still_needed(
     key: str, buckets: Sequence[str], manifests: Sequence[str], region: str | None, profile: str | None
 ) -> None:

@@ -66,7 +66,7 @@ def altered_assets(assembly: Path, platform: LambdaPlatform) -> dict[str, list[s
     uploaded = _uploaded(assembly)
     assets = [path for path in sorted(assembly.glob("asset.*")) if path.is_dir()]
     places = dict.fromkeys([*assets, *sorted(assembly.glob(".cache/*.zip")), *sorted(uploaded)])
-    found = {path: _content(path) for path in places}
+    found = {path: _packed(path) if zipfile.is_zipfile(path) else _laid_out(path) for path in places}
     ours = {
         path: content
         for path, content in found.items()
@@ -102,10 +102,6 @@ def _uploaded(assembly: Path) -> set[Path]:
                 # The manifest of a Stage names places relative to its own folder.
                 found.add(Path(os.path.normpath(path.parent / str(asset["source"].get("path", "an executable")))))
     return found
-
-
-def _content(place: Path) -> dict[str, str]:
-    return _packed(place) if zipfile.is_zipfile(place) else _laid_out(place)
 
 
 def _laid_out(folder: Path) -> dict[str, str]:
@@ -153,17 +149,16 @@ class WheelBundling:
         """
         bundle = Path(output_dir)
         install_wheels(self._source.lock, bundle, self._platform)
-        self._copy_sources(bundle)
-        if self._platform.compiles_here:
-            _compile(bundle)
-        _make_readable(bundle)
-        return True
-
-    def _copy_sources(self, bundle: Path) -> None:
         for path in self._source.files():
             target = bundle / "kms_runtime" / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self._source.package / path, target)
+        if self._platform.compiles_here:
+            _compile(bundle)
+        # Lambda runs as a user of its own: files that this machine's umask keeps from others fail there at import.
+        for path in (bundle, *bundle.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        return True
 
 
 def _compile(bundle: Path) -> None:
@@ -175,12 +170,6 @@ def _compile(bundle: Path) -> None:
         prependdir=_TASK_ROOT,
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
     )
-
-
-def _make_readable(bundle: Path) -> None:
-    # Lambda runs as a user of its own: files that this machine's umask keeps from others fail there at import.
-    for path in (bundle, *bundle.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 # Records of the installation on this machine, useless in a function. METADATA and licences stay.

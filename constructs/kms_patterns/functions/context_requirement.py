@@ -62,6 +62,17 @@ def required_context(fixed: Mapping[str, str] | None, names: Sequence[str]) -> R
     return RequiredContext(pairs, tuple(name for name in dict.fromkeys(names) if name not in pairs))
 
 
+def needed_context(pattern: str, fixed: Mapping[str, str] | None, names: Sequence[str], risk: str) -> RequiredContext:
+    """Return the same of a pattern that refuses to be without one: ``risk`` is what would be so then."""
+    context = required_context(fixed, names)
+    if not context.fixed and not context.names:
+        raise ValueError(
+            f"{pattern} needs an encryption context: required_context is empty and encryption_context is missing. "
+            f'Name at least one, such as required_context=["tenant"]; without it {risk}.'
+        )
+    return context
+
+
 def _check_name(name: str) -> None:
     if not name or name != name.strip():
         raise ValueError(f"encryption context name {name!r} is empty or padded with blanks: no call would match it")

@@ -98,13 +98,25 @@ class DataPlaneFunction(Construct):
             vpc_subnets=options.subnets,
             security_groups=self._security_groups(options),
         )
-        self._grant_dead_letters_key()
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+        key = self.dead_letters.encryption_master_key
+        if isinstance(key, KeyAtRest):
+            key.allow_use_through("sqs", self.role).assert_success()
+        elif key is not None:
+            key.grant(self.role, GENERATE_DATA_KEY, DECRYPT).assert_success()
         if options.vpc is not None:
             self._grant_network_interfaces()
-        acknowledge(self.role, _ROLE_FINDINGS)
-        acknowledge(self.function, _function_findings(options))
+        _accept(self.role, "NIST.800.53.R5-IAMNoInlinePolicy")
+        for finding, given in (
+            ("NIST.800.53.R5-LambdaConcurrency", options.reserved_concurrency),
+            ("NIST.800.53.R5-LambdaInsideVPC", options.vpc),
+            ("Serverless-LambdaTracing", options.tracing is not aws_lambda.Tracing.DISABLED),
+            ("Serverless-LambdaAsyncFailureDestination", None),
+        ):
+            if not given:
+                _accept(self.function, finding)
         if options.log_group_key is None:
-            acknowledge(self.log_group, _LOG_FINDINGS)
+            _accept(self.log_group, "NIST.800.53.R5-CloudWatchLogGroupEncrypted")
 
     def configure(self, environment: Mapping[str, str]) -> None:
         """Set further variables of the pattern, as in the constructor."""
@@ -122,16 +134,8 @@ class DataPlaneFunction(Construct):
             enforce_ssl=True,
             retention_period=Duration.days(14),
         )
-        acknowledge(queue, _QUEUE_FINDINGS)
+        _accept(queue, "Serverless-SQSRedrivePolicy")
         return queue
-
-    def _grant_dead_letters_key(self) -> None:
-        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
-        key = self.dead_letters.encryption_master_key
-        if isinstance(key, KeyAtRest):
-            key.allow_use_through("sqs", self.role).assert_success()
-        elif key is not None:
-            key.grant(self.role, GENERATE_DATA_KEY, DECRYPT).assert_success()
 
     def _security_groups(self, options: FunctionOptions) -> list[aws_ec2.ISecurityGroup] | None:
         if options.vpc is None or options.security_groups:
@@ -175,39 +179,22 @@ _INTERFACES: Final = (*_MANAGE_INTERFACES, *_DESCRIBE_NETWORK, "ec2:DetachNetwor
 # https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
 _FROM_CODE: Final = {"Null": {"lambda:SourceFunctionArn": "false"}}
 _NETWORK_REASON: Final = "Lambda manages the network interfaces of the function; its code is denied these actions."
-_ROLE_FINDINGS = {
+_REASONS: Final = {
     "NIST.800.53.R5-IAMNoInlinePolicy": "The policy belongs to this function's role alone and goes with it.",
-}
-_QUEUE_FINDINGS = {
     "Serverless-SQSRedrivePolicy": "This queue is itself the dead-letter queue.",
-}
-_LOG_FINDINGS = {
     "NIST.800.53.R5-CloudWatchLogGroupEncrypted": (
         "CloudWatch Logs encrypts every log group; the handlers log neither plaintext, ciphertext nor data keys."
     ),
-}
-_NO_VPC = {
-    "NIST.800.53.R5-LambdaInsideVPC": (
-        "The function calls KMS and S3 only, under exact permissions, and has no private resource to reach."
-    ),
-}
-_NO_RESERVATION = {
     "NIST.800.53.R5-LambdaConcurrency": (
         "A reservation takes capacity from the whole account, so it is the deployment's decision, not the library's."
     ),
-}
-_NO_TRACING = {
+    "NIST.800.53.R5-LambdaInsideVPC": (
+        "The function calls KMS and S3 only, under exact permissions, and has no private resource to reach."
+    ),
     "Serverless-LambdaTracing": "X-Ray needs permissions on every resource; the option `tracing` switches it on.",
-}
-_FUNCTION_FINDINGS = {
     "Serverless-LambdaAsyncFailureDestination": "A failed asynchronous invocation is kept in the dead-letter queue.",
 }
 
 
-def _function_findings(options: FunctionOptions) -> dict[str, str]:
-    return {
-        **({} if options.reserved_concurrency else _NO_RESERVATION),
-        **({} if options.vpc else _NO_VPC),
-        **(_NO_TRACING if options.tracing is aws_lambda.Tracing.DISABLED else {}),
-        **_FUNCTION_FINDINGS,
-    }
+def _accept(construct: Construct, finding: str) -> None:
+    acknowledge(construct, {finding: _REASONS[finding]})

@@ -6,12 +6,12 @@ from typing import Final
 from aws_cdk import ArnFormat, Stack, aws_iam, aws_s3
 from constructs import Construct
 
-from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects
+from kms_patterns.functions.acknowledgements import acknowledge
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.encrypted_bucket import EncryptedBucket
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
-from kms_patterns.patterns.parts.object_grants import grant_objects
+from kms_patterns.patterns.parts.object_grants import grant_objects, grant_role_objects
 from kms_patterns.policy import actions
 from kms_patterns.policy.conditions import CONTEXT_PREFIX, S3_CONTEXT_KEY
 
@@ -84,8 +84,7 @@ class BucketReEncryption(Construct):
             (reports, actions.MANIFESTS, f"{reports_prefix}manifests/*"),
             (reports, actions.UPLOAD, f"{reports_prefix}reports/*"),
         ):
-            grant_objects(where, self.role, use, [pattern])
-            acknowledge_objects(self.role, where, pattern)
+            grant_role_objects(self.role, where, use, pattern)
         arns = [bucket.bucket_arn, bucket.arn_for_objects("*")]
         own = {"StringLike": {CONTEXT_PREFIX + S3_CONTEXT_KEY: arns}}
         for key in old_keys:

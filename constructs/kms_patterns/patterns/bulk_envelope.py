@@ -9,14 +9,14 @@ from aws_cdk import ArnFormat, Duration, Names, Stack, aws_iam, aws_s3
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from kms_patterns.functions.acknowledgements import acknowledge, acknowledge_objects, wildcard
+from kms_patterns.functions.acknowledgements import acknowledge, wildcard
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts import bulk_definition as asl
 from kms_patterns.patterns.parts.bulk_work import BulkWork, Operation, check_prefix
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
-from kms_patterns.patterns.parts.object_grants import grant_objects
+from kms_patterns.patterns.parts.object_grants import grant_objects, grant_role_objects
 from kms_patterns.policy import actions, prices
 
 _MEMORY: Final = 1769
@@ -190,7 +190,7 @@ class BulkEnvelope(FunctionPattern):
             ("reports", actions.UPLOAD_IN_PARTS),
             ("lists", actions.UPLOAD_IN_PARTS),
         ):
-            self._allow_files(self._reports, f"{self._reports_prefix}{part}/*", made.role, use)
+            grant_role_objects(made.role, self._reports, use, f"{self._reports_prefix}{part}/*")
         return made
 
     def _allow_reading(
@@ -205,14 +205,9 @@ class BulkEnvelope(FunctionPattern):
             )
         )
         for part, use in (("lists", actions.DOWNLOAD), ("results", actions.RESULTS_WRITTEN)):
-            self._allow_files(self._reports, f"{self._reports_prefix}{part}/*", self.role, use)
+            grant_role_objects(self.role, self._reports, use, f"{self._reports_prefix}{part}/*")
         if inventory:
-            self._allow_files(inventory, f"{inventory_prefix}*", self.role, actions.DOWNLOAD)
-
-    @staticmethod
-    def _allow_files(bucket: aws_s3.IBucket, pattern: str, role: aws_iam.Role, use: actions.ObjectUse) -> None:
-        grant_objects(bucket, role, use, [pattern])
-        acknowledge_objects(role, bucket, pattern)
+            grant_role_objects(self.role, inventory, actions.DOWNLOAD, f"{inventory_prefix}*")
 
     def _allow_running(self) -> None:
         for made in (self._batch, self._report):

@@ -4,13 +4,12 @@ from aws_cdk import Duration, aws_iam, aws_s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge_objects
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import SigningKey
 from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import RELEASES, chosen_algorithm, use_key
-from kms_patterns.patterns.parts.object_grants import grant_objects
+from kms_patterns.patterns.parts.object_grants import grant_objects, grant_role_objects
 from kms_patterns.policy.actions import DOWNLOAD, UPLOAD
 from kms_patterns.policy.key_specs import SIGNED_BY_DIGEST
 
@@ -43,6 +42,10 @@ class CodeSigner(FunctionPattern):
         options: Memory, timeout, network, logs and the like of the function. Defaults to 1769 MiB and 15 minutes.
             The logs contain names of objects, no content.
 
+    Attributes:
+        function: Signs objects, and can do nothing else with the key.
+        role: Its role.
+
     Raises:
         ValueError: The key does not have the algorithm, or has several and none is named.
 
@@ -67,7 +70,7 @@ class CodeSigner(FunctionPattern):
         self.algorithm = chosen_algorithm(signing_key, algorithm, usable=SIGNED_BY_DIGEST)
         use_key(signing_key, RELEASES, self)
         signatures = artifacts if signatures is None else signatures
-        self._sign = self._function(
+        made = self._function(
             "Sign",
             "Signs S3 objects with KMS",
             {
@@ -77,11 +80,14 @@ class CodeSigner(FunctionPattern):
                 "DESTINATION_BUCKET": signatures.bucket_name,
             },
         )
-        self._grant_key(signing_key)
+        self.function, self.role = made.function, made.role
+        types = ["EXTERNAL_MU" if self.algorithm.startswith("ML_DSA") else "DIGEST"]
+        signing_key.grant_sign(self.role, algorithms=[self.algorithm], message_types=types).assert_success()
+        # It verifies what is there before it does nothing; ML-DSA also signs a digest that depends on the public key.
+        signing_key.grant_public_key(self.role).assert_success()
         beside = signatures.bucket_arn == artifacts.bucket_arn
         written = [f"*{suffix}" for suffix in SUFFIXES]
-        grant_objects(artifacts, self.role, DOWNLOAD)
-        acknowledge_objects(self.role, artifacts)
+        grant_role_objects(self.role, artifacts, DOWNLOAD)
         if not beside:
             grant_objects(signatures, self.role, DOWNLOAD, written)
         grant_objects(signatures, self.role, UPLOAD, written)
@@ -93,27 +99,10 @@ class CodeSigner(FunctionPattern):
                 "ObjectCreated",
                 bucket=artifacts,
                 function=self.function,
-                dead_letters=self._sign.dead_letters,
+                dead_letters=made.dead_letters,
                 except_suffixes=SUFFIXES if beside else (),
             )
-
-    @property
-    def function(self) -> ExactFunction:
-        """The function that signs objects and can do nothing else with the key."""
-        return self._sign.function
-
-    @property
-    def role(self) -> aws_iam.Role:
-        """The role of the function."""
-        return self._sign.role
 
     def grant_sign(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to invoke the function, so to have any object of ``artifacts`` signed."""
         return self.function.grant_invoke(grantee)
-
-    def _grant_key(self, signing_key: SigningKey) -> None:
-        mu = self.algorithm.startswith("ML_DSA")
-        types = ["EXTERNAL_MU" if mu else "DIGEST"]
-        signing_key.grant_sign(self.role, algorithms=[self.algorithm], message_types=types).assert_success()
-        # It verifies what is there before it does nothing; ML-DSA also signs a digest that depends on the public key.
-        signing_key.grant_public_key(self.role).assert_success()

@@ -7,7 +7,7 @@ from typing import Final
 from aws_cdk import Duration, aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.context_requirement import RequiredContext, required_context
+from kms_patterns.functions.context_requirement import needed_context
 from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.symmetric_keys import EncryptionKey
@@ -49,6 +49,12 @@ class DataKeyPairs(FunctionPattern):
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds;
             the generate function has ``retry_time`` and 15 seconds. The logs contain no keys and no messages.
 
+    Attributes:
+        generate_function: Makes pairs, and cannot use any.
+        generate_role: Its role.
+        sign_function: Signs with pairs of the usage SIGN_VERIFY.
+        sign_role: Its role.
+
     Raises:
         ValueError: No context is required, a name is not valid, or a time is too long.
         GrantRefused: AWS KMS does not make pairs of such a spec.
@@ -70,18 +76,29 @@ class DataKeyPairs(FunctionPattern):
         options: FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="data_key_pairs")
-        context = _context(encryption_context, required_context)
-        _check_specs(pair_specs)
+        risk = "any private key decrypts"
+        context = needed_context("DataKeyPairs", encryption_context, required_context, risk)
+        taken = [name for name in (*context.fixed, *context.names) if name.lower() == _USAGE_NAME]
+        if taken:
+            raise ValueError(f"encryption context name {taken[0]!r} is set by DataKeyPairs itself: choose another name")
+        if isinstance(pair_specs, str):
+            raise TypeError(f"pair_specs is the string {pair_specs!r}: give a list of specs")
+        if "SM2" in pair_specs:
+            raise ValueError("pair_specs: the functions cannot sign or decrypt with SM2; leave it out")
         use_key(
             encryption_key,
             PRIVATE_KEYS,
             self,
             fixed={**fixed_pairs(context.fixed), _USAGE_NAME: _usages(pair_specs)},
         )
-        retry = retry_time or Duration.seconds(10)
+        retry, longest = retry_time or Duration.seconds(10), 15 * 60 - _ONE_REQUEST
+        if retry.to_seconds() > longest:
+            raise ValueError(
+                f"retry_time of {retry.to_seconds():.0f} seconds: a Lambda function has time for {longest}"
+            )
 
         environment = {"KEY_ARN": encryption_key.key_arn, **context.environment}
-        self._generate = self._function(
+        generate = self._function(
             "Generate",
             "Makes data key pairs with KMS",
             {
@@ -90,9 +107,11 @@ class DataKeyPairs(FunctionPattern):
                 "RETRY_SECONDS": json.dumps(retry.to_seconds()),
                 "PRIVATE_KEY_RETURNED": json.dumps(private_key_returned),
             },
-            timeout=_generate_timeout(retry),
+            timeout=retry.plus(Duration.seconds(_ONE_REQUEST)),
         )
-        self._sign = self._function("Sign", "Signs with data key pairs that KMS opens", environment)
+        sign = self._function("Sign", "Signs with data key pairs that KMS opens", environment)
+        self.generate_function, self.generate_role = generate.function, generate.role
+        self.sign_function, self.sign_role = sign.function, sign.role
         self._decrypt: DataPlaneFunction | None = None
         if _DECRYPT in _usages(pair_specs):
             self._decrypt = self._function("Decrypt", "Decrypts with data key pairs that KMS opens", environment)
@@ -108,21 +127,11 @@ class DataKeyPairs(FunctionPattern):
             required_context=(_USAGE_NAME, *context.names),
             conditions=pinned(f"{CONTEXT_PREFIX}{_USAGE_NAME}", _usages(pair_specs)),
         ).assert_success()
-        for using, usage in ((self._sign, _SIGN), (self._decrypt, _DECRYPT)):
+        for using, usage in ((sign, _SIGN), (self._decrypt, _DECRYPT)):
             if using is not None:
                 encryption_key.grant_decrypt(
                     using.role, encryption_context={**context.fixed, _USAGE_NAME: usage}, required_context=context.names
                 ).assert_success()
-
-    @property
-    def generate_function(self) -> ExactFunction:
-        """The function that makes pairs and cannot use any."""
-        return self._generate.function
-
-    @property
-    def sign_function(self) -> ExactFunction:
-        """The function that signs with pairs of the usage SIGN_VERIFY."""
-        return self._sign.function
 
     @property
     def decrypt_function(self) -> ExactFunction:
@@ -132,16 +141,6 @@ class DataKeyPairs(FunctionPattern):
             ValueError: There is none: ECC pairs do not encrypt.
         """
         return self._decrypting.function
-
-    @property
-    def generate_role(self) -> aws_iam.Role:
-        """The role of the generate function."""
-        return self._generate.role
-
-    @property
-    def sign_role(self) -> aws_iam.Role:
-        """The role of the sign function."""
-        return self._sign.role
 
     @property
     def decrypt_role(self) -> aws_iam.Role:
@@ -167,33 +166,6 @@ class DataKeyPairs(FunctionPattern):
         return self._decrypt
 
 
-def _context(fixed: Mapping[str, str] | None, names: Sequence[str]) -> RequiredContext:
-    context = required_context(fixed, names)
-    if not context.fixed and not context.names:
-        raise ValueError(
-            "DataKeyPairs needs an encryption context: required_context is empty and encryption_context is missing. "
-            'Name at least one, such as required_context=["tenant"]; without it any private key decrypts.'
-        )
-    taken = [name for name in (*context.fixed, *context.names) if name.lower() == _USAGE_NAME]
-    if taken:
-        raise ValueError(f"encryption context name {taken[0]!r} is set by DataKeyPairs itself: choose another name")
-    return context
-
-
-def _check_specs(pair_specs: Sequence[str]) -> None:
-    if isinstance(pair_specs, str):
-        raise TypeError(f"pair_specs is the string {pair_specs!r}: give a list of specs")
-    if "SM2" in pair_specs:
-        raise ValueError("pair_specs: the functions cannot sign or decrypt with SM2; leave it out")
-
-
 def _usages(pair_specs: Sequence[str]) -> list[str]:
     """Pairs that encrypt are RSA: with ECC specs alone, no pair decrypts."""
     return [_SIGN, _DECRYPT] if any(spec.startswith("RSA_") for spec in pair_specs) else [_SIGN]
-
-
-def _generate_timeout(retry: Duration) -> Duration:
-    longest = 15 * 60 - _ONE_REQUEST
-    if retry.to_seconds() > longest:
-        raise ValueError(f"retry_time of {retry.to_seconds():.0f} seconds: a Lambda function has time for {longest}")
-    return retry.plus(Duration.seconds(_ONE_REQUEST))

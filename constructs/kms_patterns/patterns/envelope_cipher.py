@@ -5,17 +5,12 @@ from collections.abc import Mapping, Sequence
 from aws_cdk import Duration, aws_s3
 from constructs import Construct
 
-from kms_patterns.functions.acknowledgements import acknowledge_objects
-from kms_patterns.functions.context_requirement import RequiredContext
 from kms_patterns.functions.context_requirement import required_context as check_context
-from kms_patterns.functions.data_plane_function import DataPlaneFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.symmetric_keys import EncryptionKey
-from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
+from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule, refuse_unknown_context
 from kms_patterns.patterns.parts.function_pattern import CipherFunctions
 from kms_patterns.patterns.parts.key_uses import DATA_KEYS, fixed_pairs, use_key
-from kms_patterns.patterns.parts.object_grants import grant_objects
-from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS
 
 
 class EnvelopeCipher(CipherFunctions):
@@ -72,56 +67,36 @@ class EnvelopeCipher(CipherFunctions):
         restored = source if restored is None else restored
         use_key(encryption_key, DATA_KEYS, self, fixed=fixed_pairs(context.fixed))
         if encrypt_on_create:
-            _refuse_loop(source, destination, restored)
-            _refuse_unknown_context(context)
+            for name, bucket in (("destination", destination), ("restored", restored)):
+                if bucket.bucket_arn == source.bucket_arn:
+                    raise ValueError(
+                        f"encrypt_on_create with {name} == source would encrypt its own output for ever: "
+                        f"give {name} a bucket of its own"
+                    )
+            refuse_unknown_context("encrypt_on_create", context.names)
 
-        def function(name: str, *, read: aws_s3.IBucket, write: aws_s3.IBucket) -> DataPlaneFunction:
-            made = self._function(
+        encrypting, decrypting = (
+            self._object_function(
                 name,
                 f"{name}s S3 objects with data keys of KMS",
-                {
-                    "KEY_ARN": encryption_key.key_arn,
-                    "SOURCE_BUCKET": read.bucket_name,
-                    "DESTINATION_BUCKET": write.bucket_name,
-                    **context.environment,
-                },
+                {"KEY_ARN": encryption_key.key_arn, **context.environment},
+                source=read,
+                destination=written,
+                read_versions=read_versions,
             )
-            grant_objects(read, made.role, DOWNLOAD_VERSIONS if read_versions else DOWNLOAD)
-            grant_objects(write, made.role, UPLOAD_IN_PARTS)
-            acknowledge_objects(made.role, read)
-            acknowledge_objects(made.role, write)
-            return made
-
-        self._encrypt = function("Encrypt", read=source, write=destination)
-        self._decrypt = function("Decrypt", read=destination, write=restored)
-        encryption_key.grant_generate_data_key(
-            self.encrypt_role, encryption_context=context.fixed, required_context=context.names
-        ).assert_success()
-        encryption_key.grant_decrypt(
-            self.decrypt_role, encryption_context=context.fixed, required_context=context.names
-        ).assert_success()
+            for name, read, written in (("Encrypt", source, destination), ("Decrypt", destination, restored))
+        )
+        self._made_of([encrypting, decrypting])
+        for grant, role in (
+            (encryption_key.grant_generate_data_key, self.encrypt_role),
+            (encryption_key.grant_decrypt, self.decrypt_role),
+        ):
+            grant(role, encryption_context=context.fixed, required_context=context.names).assert_success()
         if encrypt_on_create:
             ObjectCreatedRule(
                 self,
                 "ObjectCreated",
                 bucket=source,
                 function=self.encrypt_function,
-                dead_letters=self._encrypt.dead_letters,
+                dead_letters=encrypting.dead_letters,
             )
-
-
-def _refuse_loop(source: aws_s3.IBucket, destination: aws_s3.IBucket, restored: aws_s3.IBucket) -> None:
-    for name, bucket in (("destination", destination), ("restored", restored)):
-        if bucket.bucket_arn == source.bucket_arn:
-            raise ValueError(
-                f"encrypt_on_create with {name} == source would encrypt its own output for ever: "
-                f"give {name} a bucket of its own"
-            )
-
-
-def _refuse_unknown_context(context: RequiredContext) -> None:
-    if context.names:
-        raise ValueError(
-            f"encrypt_on_create cannot give a value for {list(context.names)}: an S3 event names no context, "
-            "so every call would be refused. Give it a value in encryption_context."
-        )

@@ -3,7 +3,6 @@
 from aws_cdk import aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import KeyAgreementKey, KeyEncapsulationKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
@@ -28,6 +27,10 @@ class HpkeReceiver(FunctionPattern):
         purpose: HPKE's ``info``, bound to every key: a message for one receiver is not decrypted by another one.
         options: Memory, timeout, network, logs and the like of the function. Defaults to 512 MiB and 10 seconds.
             The logs contain no payloads, messages or secrets.
+
+    Attributes:
+        function: Decrypts, and can do nothing else with the key.
+        role: Its role.
 
     Raises:
         ValueError: The purpose is empty, a key is imported or of ML_KEM_512, or an ``agreement_key`` is not of
@@ -55,39 +58,27 @@ class HpkeReceiver(FunctionPattern):
                 "encapsulation_key is of ML_KEM_512, which the function does not implement: use ML_KEM_768 or larger"
             )
         if agreement_key is not None:
-            _check_hybrid(self.node.path, encapsulation_key, agreement_key)
+            check_key_of_app(self.node.path, "agreement_key", agreement_key)
+            specs = encapsulation_key.key_spec.value, agreement_key.key_spec.value
+            if specs != ("ML_KEM_1024", "ECC_NIST_P384"):
+                raise ValueError(
+                    f"{self.node.path}: encapsulation_key is of {specs[0]} and agreement_key of {specs[1]}: HPKE's "
+                    "hybrid KEM of keys of AWS KMS is MLKEM1024-P384; use ML_KEM_1024 and ECC_NIST_P384, or no "
+                    "agreement_key"
+                )
         environment = {
             "KEY_ARN": encapsulation_key.key_arn,
             "KEY_SPEC": encapsulation_key.key_spec.value,
             "PURPOSE": purpose,
             **({} if agreement_key is None else {"AGREEMENT_KEY_ARN": agreement_key.key_arn}),
         }
-        self._decrypt = self._function("Decrypt", "Decrypts HPKE messages for an ML-KEM key of KMS", environment)
+        made = self._function("Decrypt", "Decrypts HPKE messages for an ML-KEM key of KMS", environment)
+        self.function, self.role = made.function, made.role
         encapsulation_key.grant_decapsulate(self.role, algorithms=["ML_KEM"]).assert_success()
         if agreement_key is not None:
             agreement_key.grant_derive_shared_secret(self.role, algorithms=["ECDH"]).assert_success()
             agreement_key.grant_public_key(self.role).assert_success()
 
-    @property
-    def function(self) -> ExactFunction:
-        """The function that decrypts and can do nothing else with the key."""
-        return self._decrypt.function
-
-    @property
-    def role(self) -> aws_iam.Role:
-        """The role of the function."""
-        return self._decrypt.role
-
     def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to invoke the function; it needs no permission on the key."""
         return self.function.grant_invoke(grantee)
-
-
-def _check_hybrid(path: str, encapsulation_key: KeyEncapsulationKey, agreement_key: KeyAgreementKey) -> None:
-    check_key_of_app(path, "agreement_key", agreement_key)
-    specs = encapsulation_key.key_spec.value, agreement_key.key_spec.value
-    if specs != ("ML_KEM_1024", "ECC_NIST_P384"):
-        raise ValueError(
-            f"{path}: encapsulation_key is of {specs[0]} and agreement_key of {specs[1]}: HPKE's hybrid KEM of keys "
-            "of AWS KMS is MLKEM1024-P384; use ML_KEM_1024 and ECC_NIST_P384, or no agreement_key"
-        )

@@ -66,7 +66,7 @@ class KeyAgreement(CipherFunctions):
             "PURPOSE": purpose,
             "ALLOWED_PEERS": " ".join(allowed_peers),
         }
-        self._encrypt, self._decrypt = (
+        self._made_of(
             self._function(name, f"{name}s payloads under keys that KMS agrees on with a peer", environment)
             for name in ("Encrypt", "Decrypt")
         )

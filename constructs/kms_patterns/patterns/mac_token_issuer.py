@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from aws_cdk import Duration, aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.symmetric_keys import MacKey
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
@@ -33,6 +32,10 @@ class MacTokenIssuer(TokenFunctions):
         token_type: ``typ``, such as ``at+jwt``: tokens for another purpose should have another.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
             No token is in the logs.
+
+    Attributes:
+        verify_function: Verifies tokens, and can make none.
+        verify_role: Its role.
 
     Raises:
         ValueError: No token algorithm exists for a key's spec, a key authenticates other data in another pattern, or a
@@ -74,21 +77,12 @@ class MacTokenIssuer(TokenFunctions):
             options=options,
         )
         expected = {**self._expected, **self._token_keys, "CLOCK_SKEW": str(skew.to_seconds())}
-        self._verify = self._function("Verify", "Verifies tokens by KMS", expected)
+        verify = self._function("Verify", "Verifies tokens by KMS", expected)
+        self.verify_function, self.verify_role = verify.function, verify.role
         mac_key.grant_generate_mac(self.issue_role, algorithms=[_kms_name(self.algorithm)]).assert_success()
         for key in keys:
             algorithms = [_kms_name(self._algorithms[key.key_arn])]
             key.grant_verify_mac(self.verify_role, algorithms=algorithms).assert_success()
-
-    @property
-    def verify_function(self) -> ExactFunction:
-        """The function that verifies tokens and can make none."""
-        return self._verify.function
-
-    @property
-    def verify_role(self) -> aws_iam.Role:
-        """The role of the verify function."""
-        return self._verify.role
 
     def grant_verify(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to have tokens verified; it needs no permission on the key."""

@@ -3,7 +3,6 @@
 from aws_cdk import aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.symmetric_keys import MacKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
@@ -25,6 +24,12 @@ class MessageAuthenticator(FunctionPattern):
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
             The logs contain neither messages nor codes.
 
+    Attributes:
+        generate_function: Makes codes, and can do nothing else with the key.
+        generate_role: Its role.
+        verify_function: Verifies codes, and can make none.
+        verify_role: Its role.
+
     Raises:
         ValueError: The key also makes tokens: a caller that has any message authenticated could have a token made.
 
@@ -45,30 +50,12 @@ class MessageAuthenticator(FunctionPattern):
         (self.algorithm,) = ALGORITHMS[mac_key.key_usage.value][mac_key.key_spec.value]
 
         environment = {"KEY_ARN": mac_key.key_arn, "MAC_ALGORITHM": self.algorithm}
-        self._generate = self._function("Generate", "Makes authentication codes of messages with KMS", environment)
-        self._verify = self._function("Verify", "Verifies authentication codes of messages with KMS", environment)
+        generate = self._function("Generate", "Makes authentication codes of messages with KMS", environment)
+        verify = self._function("Verify", "Verifies authentication codes of messages with KMS", environment)
+        self.generate_function, self.generate_role = generate.function, generate.role
+        self.verify_function, self.verify_role = verify.function, verify.role
         mac_key.grant_generate_mac(self.generate_role, algorithms=[self.algorithm]).assert_success()
         mac_key.grant_verify_mac(self.verify_role, algorithms=[self.algorithm]).assert_success()
-
-    @property
-    def generate_function(self) -> ExactFunction:
-        """The function that makes codes and can do nothing else with the key."""
-        return self._generate.function
-
-    @property
-    def verify_function(self) -> ExactFunction:
-        """The function that verifies codes and can make none."""
-        return self._verify.function
-
-    @property
-    def generate_role(self) -> aws_iam.Role:
-        """The role of the generate function."""
-        return self._generate.role
-
-    @property
-    def verify_role(self) -> aws_iam.Role:
-        """The role of the verify function."""
-        return self._verify.role
 
     def grant_generate(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to have codes made, of any message; it needs no permission on the key."""

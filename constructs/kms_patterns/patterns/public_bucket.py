@@ -70,19 +70,17 @@ class PublicBucket(s3.Bucket):
                 conditions={"ArnNotEquals": {"aws:PrincipalArn": publisher.role_arn}},
             )
         )
-        roles, others = deployers(self.stack, configured_by), [*configured_by, *self._emptying_role()]
+        # The custom resource that empties an ephemeral bucket.
+        emptier = emptying(self.stack)
+        emptied = self.node.try_find_child("AutoDeleteObjectsCustomResource") is not None
+        emptied_by = [emptier.role_arn] if emptied and emptier else []
+        roles, others = deployers(self.stack, configured_by), [*configured_by, *emptied_by]
         deny(
             self,
             former_versions_stay_former(self.arn_for_objects("*"), roles, others),
             configured_by_deployment(self.bucket_arn, roles, others),
         )
         acknowledge(self, _FINDINGS)
-
-    def _emptying_role(self) -> list[str]:
-        """Return the role of the custom resource that empties an ephemeral bucket."""
-        found = emptying(self.stack)
-        emptied = self.node.try_find_child("AutoDeleteObjectsCustomResource") is not None
-        return [found.role_arn] if emptied and found else []
 
 
 _NO_ACCESS_LOG = "What is read is public; one role alone can write, and CloudTrail records its GetPublicKey."

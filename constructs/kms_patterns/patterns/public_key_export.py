@@ -7,22 +7,13 @@ from aws_cdk import Duration, Stack, aws_iam, aws_s3
 from aws_cdk import aws_cloudfront as cloudfront
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import KeyAgreementKey, KeyEncapsulationKey, RsaEncryptionKey, SigningKey
-from kms_patterns.keys.customer_managed_key import CustomerManagedKey
 from kms_patterns.keys.key_options import KeyLifecycle
 from kms_patterns.patterns.parts.event_rules import StackDeployedRule
 from kms_patterns.patterns.parts.function_pattern import FunctionAddress, FunctionPattern
 from kms_patterns.patterns.parts.object_grants import grant_objects
-from kms_patterns.patterns.parts.public_key_checks import (
-    check_algorithms,
-    check_distribution,
-    check_keys,
-    check_prefix,
-    check_settings,
-    check_times,
-)
+from kms_patterns.patterns.parts.public_key_checks import check_distribution, check_files, check_keys
 from kms_patterns.patterns.public_bucket import PublicBucket
 from kms_patterns.policy.actions import DOWNLOAD, UPLOAD
 
@@ -63,6 +54,10 @@ class PublicKeyExport(FunctionPattern):
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 30 seconds; the
             serving function always has 10. Nothing in the logs is secret.
 
+    Attributes:
+        publish_function: Fetches the keys and stores the files; invoke it with ``{}`` to do so now.
+        publish_role: Its role.
+
     Raises:
         RegionUnsupported: The Region does not have function URLs and no distribution is given.
         ValueError: A name, prefix, duration or algorithm is not valid, there are too many keys, or a distribution comes
@@ -91,26 +86,31 @@ class PublicKeyExport(FunctionPattern):
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="public_key_export", timeout=Duration.seconds(30))
         self._names = tuple(keys)
-        check_keys(keys)
-        check_algorithms(keys, algorithms or {})
-        check_settings(tuple(keys), algorithms or {})
-        check_prefix(prefix)
+        check_keys(keys, algorithms or {})
         if bucket is not None and configured_by:
             raise ValueError(
                 "configured_by is for the bucket that is made here: write it into the policy of your bucket"
             )
         max_age, refresh = max_age or Duration.hours(1), refresh or Duration.hours(1)
-        check_times(max_age, refresh)
+        check_files(prefix, max_age, refresh)
         files = [f"{prefix}{name}.{form}" for name in keys for form in FORMS]
         check_distribution(distribution, bucket, files)
 
-        publisher = self._publisher = self._function(
-            "Publish", "Fetches public keys from KMS and stores their files", {}
-        )
+        publisher = self._function("Publish", "Fetches public keys from KMS and stores their files", {})
+        self.publish_function, self.publish_role = publisher.function, publisher.role
         self.bucket: aws_s3.IBucket = bucket or PublicBucket(
             self, "Bucket", publisher=publisher.role, lifecycle=lifecycle, configured_by=configured_by
         )
-        settings = self._settings(keys, algorithms or {}, prefix, max_age)
+        chosen = algorithms or {}
+        published = {
+            name: {"keyArn": key.key_arn, "algorithms": list(chosen.get(name, ()))} for name, key in keys.items()
+        }
+        settings = {
+            "BUCKET": self.bucket.bucket_name,
+            "PREFIX": prefix,
+            "MAX_AGE": str(max_age.to_seconds()),
+            "PUBLIC_KEYS": Stack.of(self).to_json_string(published),
+        }
         publisher.configure(settings)
         grant_objects(self.bucket, publisher.role, UPLOAD, files)
         for key in keys.values():
@@ -118,13 +118,12 @@ class PublicKeyExport(FunctionPattern):
         deployed = StackDeployedRule(
             self, "Deployed", function=publisher.function, every=refresh, dead_letters=publisher.dead_letters
         )
-        self._server: DataPlaneFunction | None = None
+        self._serve_role: aws_iam.Role | None = None
         if distribution is not None:
             self._address = f"https://{distribution.distribution_domain_name}/{prefix}"
             return
-        server = self._server = self._function(
-            "Serve", "Serves public keys of KMS to anybody", {}, timeout=Duration.seconds(10)
-        )
+        server = self._function("Serve", "Serves public keys of KMS to anybody", {}, timeout=Duration.seconds(10))
+        self._serve_role = server.role
         # While the server is being made, the rule becomes ready for the event at the end of the deployment.
         server.function.node.add_dependency(deployed)
         server.configure(settings)
@@ -139,27 +138,17 @@ class PublicKeyExport(FunctionPattern):
         self._address = address.url
 
     @property
-    def publish_function(self) -> ExactFunction:
-        """The function that fetches the keys and stores the files; invoke it with ``{}`` to do so now."""
-        return self._publisher.function
-
-    @property
-    def publish_role(self) -> aws_iam.Role:
-        """The role of the publishing function."""
-        return self._publisher.role
-
-    @property
     def serve_role(self) -> aws_iam.Role:
         """The role of the serving function.
 
         Raises:
             ValueError: A distribution serves the files.
         """
-        if self._server is None:
+        if self._serve_role is None:
             raise ValueError(
                 "a distribution serves the files: the construct makes no serving function, so it has no role"
             )
-        return self._server.role
+        return self._serve_role
 
     def url(self, name: str, form: Literal["json", "pem", "der", "jwk"] = "json") -> str:
         """Return the address of a file.
@@ -176,20 +165,3 @@ class PublicKeyExport(FunctionPattern):
                 f"{name}.{form} is not published: keys are {', '.join(self._names)}, forms {', '.join(FORMS)}"
             )
         return f"{self._address}{name}.{form}"
-
-    def _settings(
-        self,
-        keys: Mapping[str, CustomerManagedKey],
-        algorithms: Mapping[str, Sequence[str]],
-        prefix: str,
-        max_age: Duration,
-    ) -> Mapping[str, str]:
-        published = {
-            name: {"keyArn": key.key_arn, "algorithms": list(algorithms.get(name, ()))} for name, key in keys.items()
-        }
-        return {
-            "BUCKET": self.bucket.bucket_name,
-            "PREFIX": prefix,
-            "MAX_AGE": str(max_age.to_seconds()),
-            "PUBLIC_KEYS": Stack.of(self).to_json_string(published),
-        }

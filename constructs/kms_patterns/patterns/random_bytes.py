@@ -4,7 +4,6 @@ from aws_cdk import aws_iam
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge, wildcard
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.policy.actions import GENERATE_RANDOM
@@ -25,26 +24,21 @@ class RandomBytes(FunctionPattern):
         construct_id: Id within the parent.
         options: Memory, timeout, network, logs and the like of the function. Defaults to 256 MiB and 10 seconds.
 
+    Attributes:
+        function: Returns random bytes, and can use no key.
+        role: Its role.
+
     See https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateRandom.html
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, options: FunctionOptions | None = None) -> None:
         super().__init__(scope, construct_id, options, handlers="random_bytes")
-        self._generate = self._function("Generate", "Returns random bytes from KMS", {})
+        made = self._function("Generate", "Returns random bytes from KMS", {})
+        self.function, self.role = made.function, made.role
         aws_iam.Grant.add_to_principal(
             grantee=self.role, actions=[GENERATE_RANDOM], resource_arns=["*"]
         ).assert_success()
         acknowledge(self.role, {wildcard("*"): "kms:GenerateRandom uses no key, so IAM has no resource to name."})
-
-    @property
-    def function(self) -> ExactFunction:
-        """The function that returns random bytes and can use no key."""
-        return self._generate.function
-
-    @property
-    def role(self) -> aws_iam.Role:
-        """The role of the function."""
-        return self._generate.role
 
     def grant_generate(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to invoke the function; it needs no permission in KMS."""

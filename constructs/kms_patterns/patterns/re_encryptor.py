@@ -8,7 +8,6 @@ from aws_cdk import Token, aws_iam
 from constructs import Construct
 
 from kms_patterns.functions.context_requirement import RequiredContext, required_context
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey
 from kms_patterns.keys.imported.imported_types import ImportedRsaEncryptionKey
@@ -46,6 +45,10 @@ class ReEncryptor(FunctionPattern):
         options: Memory, timeout, network, logs and the like of the function. Defaults to 256 MiB and 10 seconds.
             The logs contain no ciphertexts.
 
+    Attributes:
+        function: Moves ciphertexts, and sees no plaintext.
+        role: Its role.
+
     Raises:
         ValueError: A context is missing, an RSA source is given one, or the keys are in two Regions.
 
@@ -71,13 +74,23 @@ class ReEncryptor(FunctionPattern):
         super().__init__(scope, construct_id, options, handlers="re_encryptor")
         if isinstance(source_key, ImportedRsaEncryptionKey):
             check_key_of_app(self.node.path, "source_key", source_key)
-        source = required_context(source_context, (*required_source_context, *_names(kept_context)))
+        if isinstance(kept_context, str):
+            raise TypeError(f"kept_context is the string {kept_context!r}: give a list of names")
+        source = required_context(source_context, (*required_source_context, *kept_context))
         destination = required_context(destination_context, (*required_destination_context, *kept_context))
         _check_source(source_key, source, any_context=any_source_context)
-        _check_destination(destination)
-        _check_region(source_key, destination_key)
+        if not destination.fixed and not destination.names:
+            raise ValueError(
+                "ReEncryptor needs an encryption context of the destination: name at least one, such as "
+                'required_destination_context=["tenant"]; without it any ciphertext of the key would decrypt alike'
+            )
+        regions = [source_key.stack.region, destination_key.stack.region]
+        if not any(map(Token.is_unresolved, regions)) and regions[0] != regions[1]:
+            raise ValueError(
+                f"source_key is in {regions[0]}, destination_key in {regions[1]}: ReEncrypt stays in one Region"
+            )
         algorithm = _algorithm(source_key, source_algorithm)
-        self._re_encrypt = self._function(
+        made = self._function(
             "ReEncrypt",
             "Moves ciphertexts to another key or context with KMS",
             {
@@ -87,6 +100,7 @@ class ReEncryptor(FunctionPattern):
             },
             handler="re_encrypt",
         )
+        self.function, self.role = made.function, made.role
         if isinstance(source_key, RsaEncryptionKey):
             leaving = source_key.grant_re_encrypt_from(self.role, algorithms=[algorithm])
         else:
@@ -98,25 +112,9 @@ class ReEncryptor(FunctionPattern):
             self.role, encryption_context=destination.fixed, required_context=destination.names
         ).assert_success()
 
-    @property
-    def function(self) -> ExactFunction:
-        """The function that moves ciphertexts and sees no plaintext."""
-        return self._re_encrypt.function
-
-    @property
-    def role(self) -> aws_iam.Role:
-        """The role of the function."""
-        return self._re_encrypt.role
-
     def grant_re_encrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to invoke the function; it needs no permission on either key."""
         return self.function.grant_invoke(grantee)
-
-
-def _names(kept_context: Sequence[str]) -> Sequence[str]:
-    if isinstance(kept_context, str):
-        raise TypeError(f"kept_context is the string {kept_context!r}: give a list of names")
-    return kept_context
 
 
 def _check_source(key: EncryptionKey | RsaEncryptionKey, context: RequiredContext, *, any_context: bool) -> None:
@@ -131,22 +129,6 @@ def _check_source(key: EncryptionKey | RsaEncryptionKey, context: RequiredContex
         )
     elif given and any_context:
         raise ValueError("any_source_context=True contradicts a source context: leave one of them out")
-
-
-def _check_destination(context: RequiredContext) -> None:
-    if not context.fixed and not context.names:
-        raise ValueError(
-            "ReEncryptor needs an encryption context of the destination: name at least one, such as "
-            'required_destination_context=["tenant"]; without it any ciphertext of the key would decrypt alike'
-        )
-
-
-def _check_region(source: EncryptionKey | RsaEncryptionKey, destination: EncryptionKey) -> None:
-    regions = [source.stack.region, destination.stack.region]
-    if not any(map(Token.is_unresolved, regions)) and regions[0] != regions[1]:
-        raise ValueError(
-            f"source_key is in {regions[0]}, destination_key in {regions[1]}: ReEncrypt stays in one Region"
-        )
 
 
 def _algorithm(key: EncryptionKey | RsaEncryptionKey, algorithm: str | None) -> str:

@@ -5,17 +5,13 @@ from collections.abc import Mapping, Sequence
 from aws_cdk import Duration, aws_iam, aws_s3
 from constructs import Construct
 
-from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.context_requirement import required_context as check_context
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey
-from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule
+from kms_patterns.patterns.parts.event_rules import ObjectCreatedRule, refuse_unknown_context
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
 from kms_patterns.patterns.parts.key_uses import DATA_KEYS, use_key
-from kms_patterns.patterns.parts.object_grants import grant_objects
 from kms_patterns.patterns.parts.secret_modes import RSA_ALGORITHM, check_rsa
-from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS
 
 
 class RsaEnvelopeCipher(FunctionPattern):
@@ -47,6 +43,10 @@ class RsaEnvelopeCipher(FunctionPattern):
             and 15 minutes, in which one connection to S3 carries some 71 GiB. The logs contain names of objects, no
             content.
 
+    Attributes:
+        decrypt_function: Decrypts objects, and can do nothing else with the key.
+        decrypt_role: Its role.
+
     Raises:
         ValueError: Source and destination are one bucket, ``decrypt_on_create`` could not name the context, or the key
             does not have the algorithm.
@@ -73,56 +73,28 @@ class RsaEnvelopeCipher(FunctionPattern):
             scope, construct_id, options, handlers="rsa_envelope_cipher", memory_size=1769, timeout=Duration.minutes(15)
         )
         context = check_context(encryption_context, required_context)
-        _refuse_one_bucket(source, destination)
+        # Outsiders write into the source: they could replace a decrypted object there.
+        if source.bucket_arn == destination.bucket_arn:
+            raise ValueError("destination == source: outsiders could replace decrypted objects; give it its own bucket")
         if decrypt_on_create:
-            _refuse_unknown_context(context.names)
+            refuse_unknown_context("decrypt_on_create", context.names)
         algorithm = check_rsa(encryption_key, encryption_algorithm)
         use_key(encryption_key, DATA_KEYS, self)
-        made = self._made = self._function(
+        made = self._object_function(
             "Decrypt",
             "Opens S3 objects that were encrypted with the public key of an RSA key of KMS",
-            {
-                "KEY_ARN": encryption_key.key_arn,
-                "ENCRYPTION_ALGORITHM": algorithm,
-                "SOURCE_BUCKET": source.bucket_name,
-                "DESTINATION_BUCKET": destination.bucket_name,
-                **context.environment,
-            },
+            {"KEY_ARN": encryption_key.key_arn, "ENCRYPTION_ALGORITHM": algorithm, **context.environment},
+            source=source,
+            destination=destination,
+            read_versions=read_versions,
         )
-        grant_objects(source, made.role, DOWNLOAD_VERSIONS if read_versions else DOWNLOAD)
-        grant_objects(destination, made.role, UPLOAD_IN_PARTS)
-        acknowledge_objects(made.role, source)
-        acknowledge_objects(made.role, destination)
+        self.decrypt_function, self.decrypt_role = made.function, made.role
         encryption_key.grant_decrypt(made.role, algorithms=[algorithm]).assert_success()
         if decrypt_on_create:
             ObjectCreatedRule(
                 self, "ObjectCreated", bucket=source, function=made.function, dead_letters=made.dead_letters
             )
 
-    @property
-    def decrypt_function(self) -> ExactFunction:
-        """The function that decrypts objects and can do nothing else with the key."""
-        return self._made.function
-
-    @property
-    def decrypt_role(self) -> aws_iam.Role:
-        """The role of the function."""
-        return self._made.role
-
     def grant_decrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to invoke the function; it needs no permission on the key."""
         return self.decrypt_function.grant_invoke(grantee)
-
-
-def _refuse_one_bucket(source: aws_s3.IBucket, destination: aws_s3.IBucket) -> None:
-    # Outsiders write into the source: they could replace a decrypted object there.
-    if source.bucket_arn == destination.bucket_arn:
-        raise ValueError("destination == source: outsiders could replace decrypted objects; give it its own bucket")
-
-
-def _refuse_unknown_context(names: Sequence[str]) -> None:
-    if names:
-        raise ValueError(
-            f"decrypt_on_create cannot give a value for {list(names)}: an S3 event names no context, so every call "
-            "would be refused. Give it a value in encryption_context."
-        )

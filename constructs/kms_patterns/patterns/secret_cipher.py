@@ -64,9 +64,10 @@ class SecretCipher(CipherFunctions):
         else:
             mode = symmetric_mode(encryption_key, encryption_context, required_context, encryption_algorithm)
         super().__init__(scope, construct_id, options, handlers=mode.handlers)
-        self._encrypt, self._decrypt = (
+        self._made_of(
             self._function(name, f"{name}s a value of up to {mode.limit} with KMS", mode.environment)
             for name in ("Encrypt", "Decrypt")
         )
         use_key(encryption_key, SECRETS, self, fixed=fixed_pairs(encryption_context or {}))
-        mode.grant(self.encrypt_role, self.decrypt_role)
+        encryption_key.grant_encrypt(self.encrypt_role, **mode.terms).assert_success()
+        encryption_key.grant_decrypt(self.decrypt_role, **mode.terms).assert_success()

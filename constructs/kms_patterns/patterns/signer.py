@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from aws_cdk import aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import SigningKey
 from kms_patterns.patterns.parts.function_pattern import FunctionPattern
@@ -34,6 +33,12 @@ class Signer(FunctionPattern):
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
             The logs contain neither messages nor signatures.
 
+    Attributes:
+        sign_function: Signs, and can do nothing else with the key.
+        sign_role: Its role.
+        verify_function: Verifies, and can do nothing else with the key.
+        verify_role: Its role.
+
     Raises:
         ValueError: The key does not have the algorithm, has several and none is named, or also signs tokens.
         GrantRefused: A message type that KMS does not know.
@@ -56,30 +61,12 @@ class Signer(FunctionPattern):
         use_key(signing_key, CALLERS_BYTES, self)
 
         environment = {"KEY_ARN": signing_key.key_arn, "SIGNING_ALGORITHM": self.algorithm}
-        self._sign = self._function("Sign", "Signs messages of up to 4096 bytes, or digests, with KMS", environment)
-        self._verify = self._function("Verify", "Verifies signatures with KMS", environment)
+        sign = self._function("Sign", "Signs messages of up to 4096 bytes, or digests, with KMS", environment)
+        verify = self._function("Verify", "Verifies signatures with KMS", environment)
+        self.sign_function, self.sign_role = sign.function, sign.role
+        self.verify_function, self.verify_role = verify.function, verify.role
         for grant, role in ((signing_key.grant_sign, self.sign_role), (signing_key.grant_verify, self.verify_role)):
             grant(role, algorithms=[self.algorithm], message_types=message_types).assert_success()
-
-    @property
-    def sign_function(self) -> ExactFunction:
-        """The function that signs and can do nothing else with the key."""
-        return self._sign.function
-
-    @property
-    def verify_function(self) -> ExactFunction:
-        """The function that verifies and can do nothing else with the key."""
-        return self._verify.function
-
-    @property
-    def sign_role(self) -> aws_iam.Role:
-        """The role of the sign function."""
-        return self._sign.role
-
-    @property
-    def verify_role(self) -> aws_iam.Role:
-        """The role of the verify function."""
-        return self._verify.role
 
     def grant_sign(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to invoke the sign function, so to sign anything; it needs no permission on the key."""

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration, Token, aws_iam
+from aws_cdk import Duration, Token
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import SigningKey
 from kms_patterns.keys.imported.imported_types import ImportedMacKey
@@ -48,6 +47,11 @@ class TokenIssuer(TokenFunctions):
             ``FunctionAddress``.
         options: Memory, timeout, network, logs and the like of the functions. Defaults to 256 MiB and 10 seconds.
             No token is in the logs.
+
+    Attributes:
+        jwks_function: Answers at the address, and can read the public keys, nothing else.
+        jwks_role: Its role.
+        jwks_url: Address of the JSON Web Key Set, for readers with and without AWS credentials.
 
     Raises:
         RegionUnsupported: The Region does not have function URLs and ``jwks_url`` is not given.
@@ -98,35 +102,20 @@ class TokenIssuer(TokenFunctions):
         algorithms = [TOKEN_ALGORITHMS[self.algorithm].kms_name]
         signing_key.grant_sign(self.issue_role, algorithms=algorithms, message_types=["RAW"]).assert_success()
         age = {"MAX_AGE": str(max_age.to_seconds())}
-        self._jwks = self._function("Jwks", "Publishes the keys that tokens are verified with", self._token_keys | age)
+        made = self._function("Jwks", "Publishes the keys that tokens are verified with", self._token_keys | age)
+        self.jwks_function, self.jwks_role = made.function, made.role
         for key in keys:
             key.grant_public_key(self.jwks_role).assert_success()
-        self._url = jwks_url or self._function_url(reserved_concurrency)
-
-    def _function_url(self, reserved_concurrency: int | None) -> str:
-        address = FunctionAddress(
-            self,
-            "Address",
-            function=self._jwks.function,
-            instead="give jwks_url, the address at which an HTTP API of yours invokes jwks_function",
-            reserved_concurrency=reserved_concurrency,
-        )
-        return f"{address.url}{JWKS_PATH}"
-
-    @property
-    def jwks_function(self) -> ExactFunction:
-        """The function that answers at the address and can read the public keys, nothing else."""
-        return self._jwks.function
-
-    @property
-    def jwks_role(self) -> aws_iam.Role:
-        """The role of the function at the address."""
-        return self._jwks.role
-
-    @property
-    def jwks_url(self) -> str:
-        """The address of the JSON Web Key Set, for readers with and without AWS credentials."""
-        return self._url
+        if jwks_url is None:
+            address = FunctionAddress(
+                self,
+                "Address",
+                function=self.jwks_function,
+                instead="give jwks_url, the address at which an HTTP API of yours invokes jwks_function",
+                reserved_concurrency=reserved_concurrency,
+            )
+            jwks_url = f"{address.url}{JWKS_PATH}"
+        self.jwks_url = jwks_url
 
 
 def _check_jwks_url(url: str | None, reserved_concurrency: int | None) -> None:

@@ -80,12 +80,14 @@ class BulkDefinition:
             unread = (f"$$.Execution.Input.{name}" for name in ("manifest", "encodedList"))
             sources += [{"Variable": path, "IsPresent": True, "Next": "NoInventory"} for path in unread]
             maps["NoInventory"] = {"Type": "Fail", "Error": "NoInventory", "Cause": "BulkEnvelope was given none."}
+        listed = {"Bucket": self.source_bucket, **({"Prefix": self.prefix} if self.prefix else {})}
+        listing = {"Resource": self._integration("s3:listObjectsV2"), "Parameters": listed}
         return {
             "Comment": "Objects in batches through a function of the data plane, then a report",
             "StartAt": "Source",
             "States": {
                 "Source": {"Type": "Choice", "Choices": sources, "Default": OBJECTS},
-                OBJECTS: self._map(OBJECTS, self._listing()),
+                OBJECTS: self._map(OBJECTS, listing),
                 **maps,
                 "Stopped": {
                     "Type": "Task",
@@ -137,10 +139,6 @@ class BulkDefinition:
             "Catch": [{"ErrorEquals": ["States.ExceedToleratedFailureThreshold"], "Next": "Stopped"}],
             "Next": "Report",
         }
-
-    def _listing(self) -> dict[str, Any]:
-        parameters = {"Bucket": self.source_bucket, **({"Prefix": self.prefix} if self.prefix else {})}
-        return {"Resource": self._integration("s3:listObjectsV2"), "Parameters": parameters}
 
     def _file(self, kind: str, path: str) -> dict[str, Any]:
         config = {"InputType": kind, **({"CSVHeaderLocation": "FIRST_ROW"} if kind == "CSV" else {})}

@@ -8,11 +8,10 @@ from typing import Final, Literal, get_args
 from aws_cdk import aws_iam, aws_s3
 from constructs import Construct
 
-from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.functions.context_requirement import required_context
 from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts.key_uses import DATA_KEYS, fixed_pairs, use_key
-from kms_patterns.patterns.parts.object_grants import grant_objects
+from kms_patterns.patterns.parts.object_grants import grant_role_objects
 from kms_patterns.policy.actions import DOWNLOAD, UPLOAD_ONCE
 
 Operation = Literal["encrypt", "decrypt", "re_encrypt"]
@@ -111,8 +110,7 @@ class BulkWork:
     def grant(self, role: aws_iam.Role) -> None:
         """Allow the function's role what it needs."""
         for (bucket, prefix), use in ((self.source, DOWNLOAD), (self.destination, UPLOAD_ONCE)):
-            grant_objects(bucket, role, use, [f"{prefix}*"])
-            acknowledge_objects(role, bucket, f"{prefix}*")
+            grant_role_objects(role, bucket, use, f"{prefix}*")
         key, context = self.encryption_key, dict(self.encryption_context or {})
         if self.source_key:
             self.source_key.grant_decrypt(role, encryption_context=dict(self.source_context or {})).assert_success()

@@ -66,6 +66,15 @@ class ObjectCreatedRule(Construct):
         )
 
 
+def refuse_unknown_context(argument: str, names: Sequence[str]) -> None:
+    """Refuse, with a ValueError, names of an encryption context that only a caller could give a value for."""
+    if names:
+        raise ValueError(
+            f"{argument} cannot give a value for {list(names)}: an S3 event names no context, so every call would be "
+            "refused. Give it a value in encryption_context."
+        )
+
+
 class StackDeployedRule(Construct):
     """An EventBridge rule that invokes a function with ``{}`` after every deployment of the stack, and on a schedule.
 

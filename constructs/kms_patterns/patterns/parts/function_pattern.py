@@ -1,15 +1,17 @@
 """The base of every pattern that has functions, and the address at which one serves anyone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from aws_cdk import Duration, Stack, aws_iam, aws_lambda
+from aws_cdk import Duration, Stack, aws_iam, aws_lambda, aws_s3
 from constructs import Construct
 
 from kms_patterns.functions.acknowledgements import acknowledge
-from kms_patterns.functions.data_plane_function import DataPlaneFunction, ExactFunction
+from kms_patterns.functions.data_plane_function import DataPlaneFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.errors import RegionUnsupported
+from kms_patterns.patterns.parts.object_grants import grant_role_objects
+from kms_patterns.policy.actions import DOWNLOAD, DOWNLOAD_VERSIONS, UPLOAD_IN_PARTS
 from kms_patterns.policy.conditions import has_function_urls
 
 
@@ -71,32 +73,38 @@ class FunctionPattern(Construct):
             options=options,
         )
 
+    def _object_function(
+        self,
+        name: str,
+        description: str,
+        environment: Mapping[str, str],
+        *,
+        source: aws_s3.IBucket,
+        destination: aws_s3.IBucket,
+        read_versions: bool,
+    ) -> DataPlaneFunction:
+        """Make a function that brings objects from one bucket to another; ``read_versions`` allows former ones."""
+        buckets = {"SOURCE_BUCKET": source.bucket_name, "DESTINATION_BUCKET": destination.bucket_name}
+        made = self._function(name, description, {**environment, **buckets})
+        grant_role_objects(made.role, source, DOWNLOAD_VERSIONS if read_versions else DOWNLOAD)
+        grant_role_objects(made.role, destination, UPLOAD_IN_PARTS)
+        return made
+
 
 class CipherFunctions(FunctionPattern):
-    """An encrypt and a decrypt function, each with a role of its own; callers are granted the function, not the key."""
+    """An encrypt and a decrypt function, each with a role of its own; callers are granted the function, not the key.
 
-    _encrypt: DataPlaneFunction
-    _decrypt: DataPlaneFunction
+    Attributes:
+        encrypt_function: Encrypts, and can do nothing else with the key.
+        encrypt_role: Its role.
+        decrypt_function: Decrypts, and can do nothing else with the key.
+        decrypt_role: Its role.
+    """
 
-    @property
-    def encrypt_function(self) -> ExactFunction:
-        """The function that encrypts and can do nothing else with the key."""
-        return self._encrypt.function
-
-    @property
-    def decrypt_function(self) -> ExactFunction:
-        """The function that decrypts and can do nothing else with the key."""
-        return self._decrypt.function
-
-    @property
-    def encrypt_role(self) -> aws_iam.Role:
-        """The role of the encrypt function."""
-        return self._encrypt.role
-
-    @property
-    def decrypt_role(self) -> aws_iam.Role:
-        """The role of the decrypt function."""
-        return self._decrypt.role
+    def _made_of(self, functions: Iterable[DataPlaneFunction]) -> None:
+        encrypt, decrypt = functions
+        self.encrypt_function, self.encrypt_role = encrypt.function, encrypt.role
+        self.decrypt_function, self.decrypt_role = decrypt.function, decrypt.role
 
     def grant_encrypt(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to invoke the encrypt function; it needs no permission on the key."""

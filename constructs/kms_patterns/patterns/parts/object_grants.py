@@ -8,6 +8,7 @@ from aws_cdk import Annotations, ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
+from kms_patterns.functions.acknowledgements import acknowledge_objects
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.keys.symmetric_keys import EncryptionKey
@@ -201,6 +202,12 @@ def grant_objects(
         key.grant_operations(grantee, *use.kms, via_service="s3").assert_success()
     elif key is not None:
         key.grant(grantee, *use.kms).assert_success()
+
+
+def grant_role_objects(role: iam.Role, bucket: s3.IBucket, use: actions.ObjectUse, pattern: str = "*") -> None:
+    """Allow ``role``, which is of one function or job, the objects of that pattern, and say why of all of them."""
+    grant_objects(bucket, role, use, [pattern])
+    acknowledge_objects(role, bucket, pattern)
 
 
 def _report_other_account(

@@ -23,11 +23,12 @@ _DAY = 86400
 _YEAR = 365 * _DAY
 
 
-def check_keys(keys: Mapping[str, CustomerManagedKey]) -> None:
-    """Check names and types of the keys.
+def check_keys(keys: Mapping[str, CustomerManagedKey], algorithms: Mapping[str, Sequence[str]]) -> None:
+    """Check the keys, the algorithms that each is to be published with, and that a function's settings hold them all.
 
     Raises:
-        ValueError: There is none, a name cannot be that of a file, or a key is of ML_KEM_512.
+        ValueError: No key is given, a name cannot be that of a file, a key is of ML_KEM_512, an algorithm is none of
+            its key's, or the deployment would fail, as environment variables have 4 KB.
         TypeError: A key has no public key.
     """
     if not keys:
@@ -46,53 +47,30 @@ def check_keys(keys: Mapping[str, CustomerManagedKey]) -> None:
                 f"key {name!r} is of ML_KEM_512, whose public key the publishing function cannot read: "
                 "use ML_KEM_768 or ML_KEM_1024"
             )
-
-
-def check_algorithms(keys: Mapping[str, CustomerManagedKey], algorithms: Mapping[str, Sequence[str]]) -> None:
-    """Check that each key knows the algorithms that it is to be published with.
-
-    Raises:
-        ValueError: A name is none of the keys', or an algorithm none of its key's.
-    """
     for name, chosen in algorithms.items():
         if name not in keys:
             raise ValueError(f"algorithms names {name!r}, which is none of the keys: {', '.join(keys)}")
         known = ALGORITHMS[keys[name].key_usage.value][keys[name].key_spec.value]
         if isinstance(chosen, str) or not chosen or not set(chosen) <= set(known):
             raise ValueError(f"algorithms of {name!r} are {chosen!r}: give a list of some of {', '.join(known)}")
-
-
-def check_settings(names: Sequence[str], algorithms: Mapping[str, Sequence[str]]) -> None:
-    """Check that what a function must know of the keys fits into its environment variables.
-
-    Raises:
-        ValueError: It might not: the deployment would fail.
-    """
-    known = {name: {"keyArn": "x" * _KEY_ARN, "algorithms": list(algorithms.get(name, ()))} for name in names}
-    size = len(json.dumps(known)) + _OTHER_VARIABLES
+    settings = {name: {"keyArn": "x" * _KEY_ARN, "algorithms": list(algorithms.get(name, ()))} for name in keys}
+    size = len(json.dumps(settings)) + _OTHER_VARIABLES
     if size > _ENVIRONMENT:
         raise ValueError(
-            f"{len(names)} keys take up to {size} bytes of a function's environment variables, and {_ENVIRONMENT} are "
+            f"{len(keys)} keys take up to {size} bytes of a function's environment variables, and {_ENVIRONMENT} are "
             "the limit: make another export for some of them"
         )
 
 
-def check_prefix(prefix: str) -> None:
-    """Check what is put before the files' names.
+def check_files(prefix: str, max_age: Duration, refresh: Duration) -> None:
+    """Check what is put before the files' names, how long caches keep a file, and how often it is made anew.
 
     Raises:
-        ValueError: It is not empty and does not end in a slash, or has characters that an address would have to quote.
+        ValueError: A time is out of range; or the prefix is not empty and does not end in a slash, or has characters
+            that an address would have to quote.
     """
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(f"prefix {prefix!r}: give a path that ends in a slash, such as keys/, or leave it out")
-
-
-def check_times(max_age: Duration, refresh: Duration) -> None:
-    """Check how long caches keep a file and how often it is made anew.
-
-    Raises:
-        ValueError: One of them is out of range.
-    """
     if not max_age.is_unresolved() and not 1 <= max_age.to_seconds() <= _YEAR:
         raise ValueError(f"max_age is {max_age.to_seconds()} seconds: give 1 second to 365 days")
     if not refresh.is_unresolved() and not 60 <= refresh.to_seconds() <= _YEAR:  # noqa: PLR2004 - a minute

@@ -1,11 +1,10 @@
 """How a SecretCipher works: under an encryption context with a symmetric key, with one pinned algorithm under RSA."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from aws_cdk import aws_iam
-
-from kms_patterns.functions.context_requirement import RequiredContext, required_context
+from kms_patterns.functions.context_requirement import needed_context
 from kms_patterns.keys.asymmetric_keys import RsaEncryptionKey
 from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.patterns.parts.key_uses import check_key_of_app
@@ -22,13 +21,13 @@ class SecretMode:
         handlers: Module of ``kms_runtime.handlers``.
         limit: How many bytes a value has at most, in words.
         environment: Settings of the functions.
-        grant: Grants the encrypt role and the decrypt role the key.
+        terms: Arguments of the key's ``grant_encrypt`` and ``grant_decrypt`` to the functions' roles.
     """
 
     handlers: str
     limit: str
     environment: Mapping[str, str]
-    grant: Callable[[aws_iam.IGrantable, aws_iam.IGrantable], None]
+    terms: Mapping[str, Any]
 
 
 def symmetric_mode(
@@ -39,16 +38,12 @@ def symmetric_mode(
     Raises:
         ValueError: No context is required, a name cannot be one, or an algorithm is given.
     """
-    context = _context(fixed, names)
+    context = needed_context("SecretCipher", fixed, names, "any ciphertext of the key decrypts")
     if algorithm is not None:
         raise ValueError(f"encryption_algorithm {algorithm!r} is for RSA: a symmetric key knows SYMMETRIC_DEFAULT only")
-
-    def grant(encrypt: aws_iam.IGrantable, decrypt: aws_iam.IGrantable) -> None:
-        key.grant_encrypt(encrypt, encryption_context=context.fixed, required_context=context.names).assert_success()
-        key.grant_decrypt(decrypt, encryption_context=context.fixed, required_context=context.names).assert_success()
-
     environment = {"KEY_ARN": key.key_arn, **context.environment}
-    return SecretMode("secret_cipher", "4096 bytes", environment, grant)
+    terms = {"encryption_context": context.fixed, "required_context": context.names}
+    return SecretMode("secret_cipher", "4096 bytes", environment, terms)
 
 
 def rsa_mode(
@@ -65,15 +60,10 @@ def rsa_mode(
             "bound to it; leave it out, or use an EncryptionKey, or the RsaEnvelopeCipher, which binds one to each file"
         )
     algorithm = check_rsa(key, algorithm or RSA_ALGORITHM)
-
-    def grant(encrypt: aws_iam.IGrantable, decrypt: aws_iam.IGrantable) -> None:
-        key.grant_encrypt(encrypt, algorithms=[algorithm]).assert_success()
-        key.grant_decrypt(decrypt, algorithms=[algorithm]).assert_success()
-
     environment = {"KEY_ARN": key.key_arn, "KEY_SPEC": key.key_spec.value, "ENCRYPTION_ALGORITHM": algorithm}
     bits = int(key.key_spec.value.removeprefix("RSA_"))
     limit = f"{bits // 8 - RSA_ENCRYPTION_ALGORITHMS[algorithm]} bytes"
-    return SecretMode("rsa_secret_cipher", limit, environment, grant)
+    return SecretMode("rsa_secret_cipher", limit, environment, {"algorithms": [algorithm]})
 
 
 def check_rsa(key: RsaEncryptionKey, algorithm: str) -> str:
@@ -88,13 +78,3 @@ def check_rsa(key: RsaEncryptionKey, algorithm: str) -> str:
     if algorithm not in RSA_ENCRYPTION_ALGORITHMS:
         raise ValueError(f"encryption_algorithm {algorithm!r}: give one of {', '.join(RSA_ENCRYPTION_ALGORITHMS)}")
     return algorithm
-
-
-def _context(fixed: Mapping[str, str] | None, names: Sequence[str]) -> RequiredContext:
-    context = required_context(fixed, names)
-    if not context.fixed and not context.names:
-        raise ValueError(
-            "SecretCipher needs an encryption context: required_context is empty and encryption_context is missing. "
-            'Name at least one, such as required_context=["tenant"]; without it any ciphertext of the key decrypts.'
-        )
-    return context

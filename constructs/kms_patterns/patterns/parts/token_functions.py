@@ -8,7 +8,6 @@ from typing import Final
 from aws_cdk import Duration, Stack, Token, aws_iam
 from constructs import Construct
 
-from kms_patterns.functions.data_plane_function import ExactFunction
 from kms_patterns.functions.function_options import FunctionOptions
 from kms_patterns.keys.asymmetric_keys import SigningKey
 from kms_patterns.keys.symmetric_keys import MacKey
@@ -34,9 +33,7 @@ TOKEN_ALGORITHMS: Final[Mapping[str, TokenAlgorithm]] = {
     **{f"PS{bits}": TokenAlgorithm(f"RSASSA_PSS_SHA_{bits}", _RSA) for bits in (256, 384, 512)},
     "EdDSA": TokenAlgorithm("ED25519_SHA_512", ("ECC_NIST_EDWARDS25519",)),
     **{f"ML-DSA-{size}": TokenAlgorithm("ML_DSA_SHAKE_256", (f"ML_DSA_{size}",)) for size in (44, 65, 87)},
-    "HS256": TokenAlgorithm("HMAC_SHA_256", ("HMAC_256",)),
-    "HS384": TokenAlgorithm("HMAC_SHA_384", ("HMAC_384",)),
-    "HS512": TokenAlgorithm("HMAC_SHA_512", ("HMAC_512",)),
+    **{f"HS{bits}": TokenAlgorithm(f"HMAC_SHA_{bits}", (f"HMAC_{bits}",)) for bits in (256, 384, 512)},
 }
 """JOSE's name -> what KMS has for it. ``kms_runtime.tokens.algorithms`` is the same; a test compares them."""
 
@@ -68,25 +65,17 @@ def jose_algorithm(key: SigningKey | MacKey, rsa_algorithm: str) -> str:
     return found
 
 
-def check_keys(keys: Sequence[SigningKey] | Sequence[MacKey]) -> None:
-    """Check the keys of one issuer.
-
-    Raises:
-        ValueError: A key is given twice.
-    """
+def _check(
+    keys: Sequence[SigningKey] | Sequence[MacKey],
+    issuer: str,
+    audiences: Sequence[str],
+    required_claims: Sequence[str],
+    token_type: str,
+) -> None:
     paths = [key.node.path for key in keys]
     doubled = sorted({path for path in paths if paths.count(path) > 1})
     if doubled:
         raise ValueError(f"{', '.join(doubled)} is given twice: previous_keys and next_keys are other keys")
-
-
-def check_names(issuer: str, audiences: Sequence[str], required_claims: Sequence[str]) -> None:
-    """Check issuer, audiences and names of claims.
-
-    Raises:
-        TypeError: A list is a string, of which each letter would be a name.
-        ValueError: A name is empty, an audience is missing, or a required claim is the issuer's own.
-    """
     for what, names in (("audiences", audiences), ("required_claims", required_claims)):
         if isinstance(names, str):
             raise TypeError(f"{what} is the string {names!r}: give a list of names")
@@ -95,6 +84,8 @@ def check_names(issuer: str, audiences: Sequence[str], required_claims: Sequence
     own = sorted(_REGISTERED.intersection(required_claims))
     if own:
         raise ValueError(f"required_claims {', '.join(own)}: every token has those; name further ones")
+    if not Token.is_unresolved(token_type) and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}", token_type):
+        raise ValueError(f"token_type {token_type!r} is not the name of a type, such as JWT or at+jwt")
 
 
 _TIMES: Final = {
@@ -115,18 +106,18 @@ def check_time(name: str, value: Duration) -> None:
         raise ValueError(f"{name} is {value.to_seconds()} s: give {least} s to {most} s; {why}")
 
 
-def check_token_type(token_type: str) -> None:
-    """Check the header member ``typ``.
+class TokenFunctions(FunctionPattern):
+    """Base of the token issuers; use one of those: ``TokenIssuer`` or ``MacTokenIssuer``.
+
+    Attributes:
+        issue_function: Issues tokens, and can do nothing else with the key.
+        issue_role: Its role.
 
     Raises:
-        ValueError: It is not a media type without its ``application/``.
+        TypeError: ``audiences`` or ``required_claims`` is a string, of which each letter would be a name.
+        ValueError: A key is given twice; a name is empty, or an audience missing; a required claim is the issuer's own;
+            or ``token_type`` is not a media type without its ``application/``.
     """
-    if not Token.is_unresolved(token_type) and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}", token_type):
-        raise ValueError(f"token_type {token_type!r} is not the name of a type, such as JWT or at+jwt")
-
-
-class TokenFunctions(FunctionPattern):
-    """Base of the token issuers; use one of those: ``TokenIssuer`` or ``MacTokenIssuer``."""
 
     def __init__(
         self,
@@ -144,10 +135,8 @@ class TokenFunctions(FunctionPattern):
     ) -> None:
         super().__init__(scope, construct_id, options, handlers="token_issuer")
         lifetime = token_lifetime or Duration.minutes(15)
-        check_keys(keys)
-        check_names(issuer, audiences, required_claims)
         check_time("token_lifetime", lifetime)
-        check_token_type(token_type)
+        _check(keys, issuer, audiences, required_claims, token_type)
         for key in keys:
             use_key(key, TOKENS, self)
         self._algorithms = {key.key_arn: jose_algorithm(key, rsa_algorithm) for key in keys}
@@ -160,17 +149,8 @@ class TokenFunctions(FunctionPattern):
         self.algorithm = self._algorithms[keys[0].key_arn]
         own = {"KEY_ARN": keys[0].key_arn, "TOKEN_ALGORITHM": self.algorithm}
         times = {"TOKEN_LIFETIME": str(lifetime.to_seconds())}
-        self._issue = self._function("Issue", "Issues tokens signed by KMS", {**self._expected, **own, **times})
-
-    @property
-    def issue_function(self) -> ExactFunction:
-        """The function that issues tokens and can do nothing else with the key."""
-        return self._issue.function
-
-    @property
-    def issue_role(self) -> aws_iam.Role:
-        """The role of the issuing function."""
-        return self._issue.role
+        made = self._function("Issue", "Issues tokens signed by KMS", {**self._expected, **own, **times})
+        self.issue_function, self.issue_role = made.function, made.role
 
     def grant_issue(self, grantee: aws_iam.IGrantable) -> aws_iam.Grant:
         """Allow ``grantee`` to get tokens, for any subject; it needs no permission on the key."""
