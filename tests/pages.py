@@ -460,7 +460,7 @@ def own_files(aws: LocalAws) -> dict[str, bytes]:
     made |= dict.fromkeys(("key.pem", "signing.pem", "releases.pem"), signing.pem.encode())
     made |= {"sig": b64decode(signed.signature), "releases.json": json.dumps(signing.document()).encode()}
     made |= {"inbox.pem": inbox.pem.encode(), **{f"{name}.arn": arn.encode() for name, arn in keys.items()}}
-    return made | {f"published/{file.name}": file.content for file in public_key_files("partners", inbox)}
+    return made | {f"published/partners.{form}": content for form, content in public_key_files(inbox).items()}
 
 
 def blocks_of(page: str) -> dict[str, str]:

@@ -72,10 +72,6 @@ class ThrottlingException(AwsError):
     """The request quota is exceeded and the client's retries did not help."""
 
 
-def _known_errors() -> dict[str, type[AwsError]]:
-    return {error.__name__: error for error in AwsError.__subclasses__()}
-
-
 @cache
 def error_class(code: str) -> type[AwsError]:
     """Return the class named like AWS's error ``code``, made on first use if this module does not list it."""
@@ -84,7 +80,7 @@ def error_class(code: str) -> type[AwsError]:
     return known or type(name, (AwsError,), {"__doc__": f"AWS returned the error {code}."})
 
 
-_KNOWN = _known_errors()
+_KNOWN = {error.__name__: error for error in AwsError.__subclasses__()}
 
 
 def error_of(response: dict[str, Any], operation: str) -> AwsError:

@@ -83,15 +83,13 @@ class Backoff:
             except KmsRuntimeError as error:
                 if not _may_pass(error):
                     raise
-                wait = self._wait(attempts)
+                # 2**attempts would overflow a float some day; the longest wait is reached long before.
+                longest = min(self.longest_wait, self.first_wait * 2.0 ** min(attempts - 1, 30))
+                wait = self.fraction() * longest
                 spent = self.clock() - start
                 if spent + wait > self.budget:
                     raise _given_up(error, attempts, spent, hint) from error
                 self.sleep(wait)
-
-    def _wait(self, attempts: int) -> float:
-        # 2**attempts would overflow a float some day; the longest wait is reached long before.
-        return self.fraction() * min(self.longest_wait, self.first_wait * 2.0 ** min(attempts - 1, 30))
 
 
 def _may_pass(error: KmsRuntimeError) -> bool:

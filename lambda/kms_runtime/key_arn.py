@@ -4,10 +4,10 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-k
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from kms_runtime.aws_errors import IncorrectKeyException, InvalidArnException
+from kms_runtime.aws_errors import IncorrectKeyException, InvalidArnException, typed_errors
 
 _KEY_ARN = re.compile(r"arn:([a-z0-9-]+):kms:([a-z0-9-]+):([0-9]{12}):key/([A-Za-z0-9-]+)")
 
@@ -58,6 +58,28 @@ def same_multi_region_key(one: str, other: str) -> bool:
     if not first or not second or not first.is_multi_region:
         return False
     return first._replace(region="") == second._replace(region="")
+
+
+def call_kms(
+    operation: Callable[..., Mapping[str, Any]], name: str, key_arn: str, **parameters: object
+) -> Mapping[str, Any]:
+    """Return the response of an operation of AWS KMS with one key.
+
+    Args:
+        operation: The client's method.
+        name: AWS's name of it, for errors.
+        key_arn: ARN of the key.
+        parameters: The operation's further ones.
+
+    Raises:
+        InvalidArnException: ``key_arn`` is not a key ARN; AWS KMS is not called.
+        IncorrectKeyException: The response is for another key.
+        AwsError: AWS KMS refused; the class name is its error code.
+    """
+    with typed_errors("AWS KMS"):
+        response = operation(KeyId=check_key_arn(key_arn), **parameters)
+    check_response_key(response, key_arn, name)
+    return response
 
 
 def check_response_key(response: Mapping[str, Any], key_arn: str, operation: str) -> None:

@@ -7,15 +7,14 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from kms_runtime.aws_errors import KMSInvalidMacException, typed_errors
+from kms_runtime.aws_errors import KMSInvalidMacException
 from kms_runtime.errors import InvalidRequest, MessageTooLarge
-from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.key_arn import call_kms
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
-    from mypy_boto3_kms.literals import MacAlgorithmSpecType
 
 MESSAGE_LIMIT: Final = 4096
 MAC_BYTES: Final[Mapping[str, int]] = {f"HMAC_SHA_{bits}": bits // 8 for bits in (224, 256, 384, 512)}
@@ -38,31 +37,21 @@ def generate_mac(message: bytes, *, key_arn: str, algorithm: str, kms_client: "K
         AwsError: AWS KMS refused; the class name is its error code.
     """
     _check(message, algorithm)
-    with typed_errors("AWS KMS"):
-        response = kms_client.generate_mac(
-            KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=cast("MacAlgorithmSpecType", algorithm)
-        )
-    check_response_key(response, key_arn, "GenerateMac")
-    return bytes(response["Mac"])
+    given = {"Message": message, "MacAlgorithm": algorithm}
+    return bytes(call_kms(kms_client.generate_mac, "GenerateMac", key_arn, **given)["Mac"])
 
 
 def verify_mac(message: bytes, mac: bytes, *, key_arn: str, algorithm: str, kms_client: "KMSClient") -> None:
-    """Return if ``mac`` is the code of ``message``: one call.
+    """Return if ``mac`` is the code of ``message``: one call; further arguments and errors as for ``generate_mac``.
 
     Raises:
         KMSInvalidMacException: It is not; a code of another length is refused without a call.
-        InvalidRequest: The message is empty or the algorithm unknown; AWS KMS is not called.
-        MessageTooLarge: More than 4096 bytes; AWS KMS is not called.
-        AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
     _check(message, algorithm)
     if len(mac) != MAC_BYTES[algorithm]:
         raise KMSInvalidMacException(f"the code has {len(mac)} bytes; {algorithm} makes {MAC_BYTES[algorithm]}")
-    with typed_errors("AWS KMS"):
-        response = kms_client.verify_mac(
-            KeyId=check_key_arn(key_arn), Message=message, MacAlgorithm=cast("MacAlgorithmSpecType", algorithm), Mac=mac
-        )
-    check_response_key(response, key_arn, "VerifyMac")
+    given = {"Message": message, "MacAlgorithm": algorithm, "Mac": mac}
+    response = call_kms(kms_client.verify_mac, "VerifyMac", key_arn, **given)
     if response.get("MacValid") is not True:
         raise KMSInvalidMacException("VerifyMac did not say that the code is valid", operation="VerifyMac")
 

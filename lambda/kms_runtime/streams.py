@@ -8,6 +8,18 @@ from threading import Thread
 from typing import Any, Protocol, Self
 
 
+class Whole(BytesIO):
+    """Bytes that are all at hand, as a source whose size is known: buffers need not be larger.
+
+    Args:
+        data: The bytes.
+    """
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        super().__init__(data)
+        self.size = memoryview(data).nbytes
+
+
 class Source(Protocol):
     """A binary file object to read from; ``readinto`` is used where there is one."""
 
@@ -20,6 +32,58 @@ class Sink(Protocol):
 
     def write(self, data: Any, /) -> int | None:
         """Write ``data`` and return how many bytes were taken; None means all."""
+
+
+PIECE = 256 * 1024
+
+
+class Reader:
+    """A binary file object that is read by its ``readinto``."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read into ``buffer`` and return how many bytes; 0 only at the end."""
+        raise NotImplementedError
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most ``size`` bytes, at least one unless this is the end; a negative size is that of a piece."""
+        buffer = bytearray(PIECE if size < 0 else size)
+        with memoryview(buffer) as view:
+            return bytes(view[: self.readinto(view)])
+
+
+class Closing:
+    """What ``close`` ends is used as a context manager."""
+
+    def close(self) -> None:
+        """End what is under way."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class PieceReader(Reader, Closing):
+    """A binary file object over pieces that come one after the other: see ``_next_piece``."""
+
+    _piece: bytearray | None = None
+    _position = _end = 0
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read into ``buffer`` and return how many bytes; 0 only at the end. Raises what the source raised."""
+        if self._position == self._end and not self._next_piece():
+            return 0
+        taken = min(len(buffer), self._end - self._position)
+        with memoryview(self._piece or b"") as piece:
+            buffer[:taken] = piece[self._position : self._position + taken]
+        self._position += taken
+        return taken
+
+    def _next_piece(self) -> bool:
+        """Give the piece that was used back and take the next; return False at the end."""
+        raise NotImplementedError
 
 
 def filler(source: Source) -> Callable[[memoryview], int]:
@@ -94,7 +158,7 @@ AHEAD = 3
 _HASHES = {"secp256r1": "sha256", "secp384r1": "sha384"}
 
 
-class MessageDigest:
+class MessageDigest(Closing):
     """Hashes what a signed message consists of, in order, on a second thread: it is slower than the encryption.
 
     Use it as a context manager, so that no thread stays behind. This is not beside the signature, as most messages are
@@ -139,12 +203,6 @@ class MessageDigest:
         if thread:
             self._tasks.put(None)
             thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _work(self) -> None:
         while (data := self._tasks.get()) is not None:

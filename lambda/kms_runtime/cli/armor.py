@@ -5,7 +5,7 @@ import binascii
 from typing import Any
 
 from kms_runtime.errors import MessageFormatError
-from kms_runtime.streams import write_all
+from kms_runtime.streams import Reader, write_all
 
 _LINE = 57
 """Bytes of a line of 76 characters."""
@@ -39,7 +39,7 @@ class Armored:
             write_all(self._sink, base64.encodebytes(data[start : start + _PIECE]))
 
 
-class Dearmored:
+class Dearmored(Reader):
     """A binary file object with the bytes of the Base64 text in ``source``; white space is left out.
 
     Reading raises MessageFormatError for anything else.
@@ -58,11 +58,6 @@ class Dearmored:
         buffer[:taken] = self._data[:taken]
         self._data = self._data[taken:]
         return taken
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most ``size`` bytes."""
-        buffer = bytearray(max(size, 0))
-        return bytes(buffer[: self.readinto(memoryview(buffer))])
 
     def _decode(self, read: bytes) -> None:
         self._ended = not read

@@ -41,11 +41,7 @@ def kms_client(region: str) -> "KMSClient":
 
 @cache
 def s3_client() -> "S3Client":
-    """Return the Amazon S3 client of the configured Region.
-
-    Raises:
-        ClickException: The AWS SDK is not installed, or its configuration or credentials cannot be used.
-    """
+    """Return the Amazon S3 client of the configured Region; errors as of ``kms_client``."""
     from kms_runtime.s3.parts import sign_no_payload_over_tls  # noqa: PLC0415 - loads what only objects need
 
     return sign_no_payload_over_tls(_client("s3", _chosen.get("region")))

@@ -15,7 +15,7 @@ from kms_runtime.aws_errors import typed_errors
 from kms_runtime.cli import file_streams, outputs
 from kms_runtime.cli.armor import Armored, Dearmored
 from kms_runtime.cli.aws_clients import kms_client
-from kms_runtime.cli.places import Place, S3Place, shown
+from kms_runtime.cli.places import Place, S3Place, read_limited, shown
 from kms_runtime.cli.progress import Report
 from kms_runtime.errors import MessageAuthenticationFailed
 from kms_runtime.key_arn import parse_key_arn
@@ -80,7 +80,7 @@ def encrypting_keyring(keys: Sequence[str], public_key: Path | None, messages: i
     if len(keys) > 1:
         raise click.UsageError("--public-key goes with one --key")
     try:
-        found = file_streams.read_limited(public_key, PUBLIC_KEY_LIMIT)
+        found = read_limited(public_key, PUBLIC_KEY_LIMIT)
         return kms_runtime.KmsRsaKeyring(keys[0], public_key=found)
     except kms_runtime.KmsRuntimeError as error:
         raise click.UsageError(f"--public-key {shown(public_key)}: {error}") from error

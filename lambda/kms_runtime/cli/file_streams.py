@@ -16,6 +16,7 @@ import click
 from kms_runtime.cli.outputs import standard
 from kms_runtime.cli.places import STREAM, Place, S3Place, place, shown
 from kms_runtime.errors import SourceChanged
+from kms_runtime.streams import Reader
 
 if TYPE_CHECKING:
     from kms_runtime.s3.transfer import Tags
@@ -127,13 +128,7 @@ def reading(file: Place, *, tags: "Tags" = "drop") -> Iterator[Input]:
         yield Input(opened, found.st_size, modified=found.st_mtime_ns, check=check)
 
 
-def read_limited(file: Path, limit: int) -> bytes:
-    """Return what ``file`` holds, at most one byte more than ``limit``: a file may be larger than the memory."""
-    with file.open("rb") as opened:
-        return opened.read(limit + 1)
-
-
-class Watched:
+class Watched(Reader):
     """A binary file object whose reads are hashed, if asked for, and counted.
 
     Args:
@@ -156,11 +151,6 @@ class Watched:
         if self._digest:
             self._digest.update(buffer[:got])
         return got
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most ``size`` bytes."""
-        buffer = bytearray(max(size, 0))
-        return bytes(buffer[: self.readinto(memoryview(buffer))])
 
     @property
     def sha256(self) -> bytes:

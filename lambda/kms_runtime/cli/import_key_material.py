@@ -7,6 +7,7 @@ holds no material for that key.
 import os
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +62,18 @@ def _import(
     client = kms_client(arn.region)
     target = importing.destination(key, kms_client=client)
     importing.choose(target.key_spec, algorithm)
+    passphrase = partial(click.prompt, "Passphrase of the private key", hide_input=True, err=True)
     with (
         material.wiped(material.generate(target.key_spec) if generate else _read(file)) as given,
-        material.wiped(material.normalized(given, target.key_spec, _passphrase)) as ready,
+        material.wiped(material.normalized(given, target.key_spec, passphrase)) as ready,
     ):
         if generate:
             _keep(file, given)
         importing.import_key_material(
             target, ready, kms_client=client, algorithm=algorithm, expires=until, new_material=new_material
         )
-    click.echo(f"{target.key_spec} material imported into {key}, {_lifetime(until)}", err=True)
+    lifetime = f"until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if until else "without expiry"
+    click.echo(f"{target.key_spec} material imported into {key}, {lifetime}", err=True)
 
 
 def _moment(text: str) -> datetime:
@@ -102,12 +105,3 @@ def _keep(file: Path, made: bytearray) -> None:
     with os.fdopen(handle, "wb", buffering=0) as opened:
         opened.write(made)
         os.fsync(opened.fileno())
-
-
-def _passphrase() -> str:
-    entered: str = click.prompt("Passphrase of the private key", hide_input=True, err=True)
-    return entered
-
-
-def _lifetime(until: datetime | None) -> str:
-    return f"until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if until else "without expiry"

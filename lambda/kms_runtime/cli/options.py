@@ -82,7 +82,15 @@ def use(options: dict[str, Any]) -> None:
     """
     from kms_runtime.cli import aws_clients  # noqa: PLC0415 - --help need not wait for it
 
-    _fill(options)
+    # The keys and the context of the environment, each separated by white space.
+    variables = {"keys": os.environ.get("KMS_RUNTIME_KEY"), "context": os.environ.get("KMS_RUNTIME_CONTEXT")}
+    defaults = _configured(os.environ) | {name: tuple(text.split()) for name, text in variables.items() if text}
+    if options.get("account"):
+        defaults.pop("keys", None)  # any key of an account is asked for, not this one
+    for name in ("keys", "context", *_TEXTS):
+        if options[name] in {(), None}:
+            options[name] = defaults.get(name, options[name])
+    options["suffix"] = SUFFIX if options["suffix"] is None else options["suffix"]
     if options["suffix"] in {"", "."} or set(options["suffix"]) & {"/", "\\"}:
         raise click.UsageError(f"--suffix {shown(options['suffix'])!r}: the end of a file name is expected")
     place(options["suffix"])
@@ -108,23 +116,6 @@ _TEXTS = ("suffix", "profile", "region", "endpoint_url")
 _NAMES = ("key", "context", "suffix", "profile", "region", "endpoint-url")
 
 
-def _fill(options: dict[str, Any]) -> None:
-    """Set what was not given on the command line."""
-    defaults = {**_configured(os.environ), **_from_environment(os.environ)}
-    if options.get("account"):
-        defaults.pop("keys", None)  # any key of an account is asked for, not this one
-    for name in ("keys", "context", *_TEXTS):
-        if options[name] in {(), None}:
-            options[name] = defaults.get(name, options[name])
-    options["suffix"] = SUFFIX if options["suffix"] is None else options["suffix"]
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the keys and the context of the environment, each separated by white space."""
-    found = {"keys": environment.get("KMS_RUNTIME_KEY"), "context": environment.get("KMS_RUNTIME_CONTEXT")}
-    return {name: tuple(text.split()) for name, text in found.items() if text}
-
-
 def _configured(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the defaults of the file.
 
@@ -140,7 +131,8 @@ def _configured(environment: Mapping[str, str]) -> dict[str, Any]:
         with path.open("rb") as opened:
             content = opened.read(CONFIG_LIMIT + 1)
     except (OSError, ValueError) as error:
-        if named is None and not _is_there(path):
+        # As none is there where none can be seen: in a home folder of someone else.
+        if named is None and not os.path.exists(path):  # noqa: PTH110 - Path.exists raises there
             return {}
         raise click.UsageError(f"{shown(path)}: {shown(error)}") from error
     if len(content) > CONFIG_LIMIT:
@@ -149,15 +141,6 @@ def _configured(environment: Mapping[str, str]) -> dict[str, Any]:
         return _read(tomllib.loads(content.decode()))
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{shown(path)}: {shown(error)}") from error
-
-
-def _is_there(path: Path) -> bool:
-    """Tell whether there is such a file; none can be seen in a home folder of someone else."""
-    try:
-        path.stat()
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _read(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kms_runtime.cli.places import STREAM, Place, S3Place
+from kms_runtime.cli.places import STREAM, Place, S3Place, exists
 from kms_runtime.streams import Sink
 
 _DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/(?:self|thread-self|[0-9]+)(?:/task/[0-9]+)?/fd)/([0-9]+)")
@@ -115,7 +115,7 @@ def _in_place(file: Path, *, force: bool) -> Iterator[Sink]:
 @contextmanager
 def _replacing(file: Path, *, force: bool) -> Iterator[Output]:
     if not force and os.path.lexists(file):
-        raise _exists(file)
+        raise exists(file)
     target = Path(os.path.realpath(file)) if file.is_symlink() else file
     partial = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.partial")
     _unfinished.add(partial)
@@ -166,7 +166,7 @@ def _publish(partial: Path, target: Path, file: Path, *, force: bool) -> None:
     try:
         _take_name(partial, target)
     except FileExistsError:
-        raise _exists(file) from None
+        raise exists(file) from None
 
 
 def _take_name(partial: Path, target: Path) -> None:
@@ -195,7 +195,3 @@ def _descriptor(file: Path) -> int | None:
             return None
         found = Path(os.path.normpath(found.parent / found.readlink()))
     return None
-
-
-def _exists(file: Path) -> FileExistsError:
-    return FileExistsError(f"{file} exists; --force overwrites it")

@@ -83,6 +83,17 @@ def place(text: str) -> Place:
     return S3Place(bucket, key)
 
 
+def read_limited(file: Path, limit: int) -> bytes:
+    """Return what ``file`` holds, at most one byte more than ``limit``: a file may be larger than the memory."""
+    with file.open("rb") as opened:
+        return opened.read(limit + 1)
+
+
+def exists(file: Place) -> FileExistsError:
+    """Return the error for an output that is there already."""
+    return FileExistsError(f"{file} exists; --force overwrites it")
+
+
 class FilePath(click.Path):
     """A file of an option or argument, as a ``Path``; one that need not exist may also be written only."""
 

@@ -107,7 +107,11 @@ class Report:
             except OSError as error:  # of --metadata-output
                 outcome = Failure.of(error)
         self.codes.append(outcome.exit_code)
-        return self.failed(pair[0], outcome, as_json=options["json"])
+        if options["json"]:
+            with self._lock:
+                _say({"input": str(pair[0]), "error": outcome.code, "message": outcome.message})
+        told = [f"{pair[0]}: {outcome.code}: {outcome.message}", *outcome.notes]
+        return self._print("\n  ".join(map(shown, told)), style="red")
 
     def done(self, source: Place, target: Place, result: MessageResult, options: Mapping[str, Any]) -> None:
         """Say what became of ``source``, wherever ``options`` ask for it."""
@@ -129,14 +133,6 @@ class Report:
         if options["verbose"]:
             bytes_ = f"{result.plaintext_bytes} bytes, {result.ciphertext_bytes} encrypted"
             self._print(shown(f"{source} -> {target}: {bytes_}, {result.key_arn}"))
-
-    def failed(self, file: Place, failure: Failure, *, as_json: bool) -> None:
-        """Say which file failed and why, with the error's code first."""
-        if as_json:
-            with self._lock:
-                _say({"input": str(file), "error": failure.code, "message": failure.message})
-        told = [f"{file}: {failure.code}: {failure.message}", *failure.notes]
-        self._print("\n  ".join(map(shown, told)), style="red")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from kms_runtime.aws_errors import AwsError
 from kms_runtime.cli.aws_clients import s3_client
-from kms_runtime.cli.places import S3Place, shown
+from kms_runtime.cli.places import S3Place, exists, shown
 from kms_runtime.errors import KmsRuntimeError, SourceNotReadable
 from kms_runtime.s3 import S3Object, S3Sink, S3Source
 from kms_runtime.s3.location import s3_errors
@@ -95,7 +95,7 @@ def writing_object(
             sink.complete()
     except AwsError as error:
         if error.code in _TAKEN:
-            raise _exists(place) from error
+            raise exists(place) from error
         raise
 
 
@@ -105,8 +105,4 @@ def _refuse_existing(s3: Any, place: S3Place) -> None:
         s3.head_object(Bucket=place.bucket, Key=place.key)
     except ClientError:
         return
-    raise _exists(place)
-
-
-def _exists(place: S3Place) -> FileExistsError:
-    return FileExistsError(f"{place} exists; --force overwrites it")
+    raise exists(place)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kms_runtime.cli.places import FilePath, shown
+from kms_runtime.cli.places import FilePath, read_limited, shown
 
 if TYPE_CHECKING:
-    from kms_runtime.signatures.artifacts import ArtifactDigests
     from kms_runtime.signatures.verifying_keys import VerifyingKey
 
 _NOT_GENUINE = 3
@@ -58,8 +57,9 @@ def _verify(
     kind: str | None,
     algorithm: str | None,
 ) -> list[str]:
-    from kms_runtime.signatures.artifacts import digest_artifact  # noqa: PLC0415
-    from kms_runtime.signatures.attestations import PREDICATE_TYPE  # noqa: PLC0415
+    from kms_runtime.aws_errors import KMSInvalidSignatureException  # noqa: PLC0415
+    from kms_runtime.signatures import artifacts  # noqa: PLC0415
+    from kms_runtime.signatures.attestations import ENVELOPE_LIMIT, PREDICATE_TYPE  # noqa: PLC0415
 
     signature = signature or _if_there(file, ".sig")
     envelope = envelope or _if_there(file, ".dsse.json")
@@ -70,36 +70,22 @@ def _verify(
     public_key = _read_key(key)
     algorithm = _chosen(public_key, algorithm)
     with file.open("rb") as content:
-        artifact = digest_artifact(content, algorithm=algorithm, public_key=public_key)
-    lines = [_signed(artifact, signature, public_key, algorithm)] if signature else []
+        artifact = artifacts.digest_artifact(content, algorithm=algorithm, public_key=public_key)
+    by, lines = f"{algorithm}, {public_key.key_arn}", []
+    if signature:
+        data = read_limited(signature, _SIGNATURE_LIMIT)
+        if len(data) > _SIGNATURE_LIMIT:
+            raise KMSInvalidSignatureException(
+                f"{signature.name} has more than {_SIGNATURE_LIMIT} bytes: not a signature"
+            )
+        artifacts.verify_signature(artifact, data, public_key, algorithm=algorithm)
+        lines.append(f"genuine by {signature.name}: {by}")
     if envelope:
-        expected = {"name": name, "predicate_type": kind or PREDICATE_TYPE}
-        lines.append(_stated(artifact, envelope, public_key, algorithm, expected))
+        expected: dict[str, Any] = {"algorithm": algorithm, "name": name, "predicate_type": kind or PREDICATE_TYPE}
+        data = read_limited(envelope, ENVELOPE_LIMIT)
+        statement = artifacts.verify_statement(artifact, data, public_key, **expected)
+        lines.append(f"genuine by {envelope.name}: {by}, as {statement.subject_with(artifact.digests, name).name!r}")
     return lines
-
-
-def _signed(artifact: "ArtifactDigests", signature: Path, key: "VerifyingKey", algorithm: str) -> str:
-    from kms_runtime.aws_errors import KMSInvalidSignatureException  # noqa: PLC0415
-    from kms_runtime.cli.file_streams import read_limited  # noqa: PLC0415
-    from kms_runtime.signatures.artifacts import verify_signature  # noqa: PLC0415
-
-    data = read_limited(signature, _SIGNATURE_LIMIT)
-    if len(data) > _SIGNATURE_LIMIT:
-        raise KMSInvalidSignatureException(f"{signature.name} has more than {_SIGNATURE_LIMIT} bytes: not a signature")
-    verify_signature(artifact, data, key, algorithm=algorithm)
-    return f"genuine by {signature.name}: {algorithm}, {key.key_arn}"
-
-
-def _stated(
-    artifact: "ArtifactDigests", envelope: Path, key: "VerifyingKey", algorithm: str, expected: dict[str, Any]
-) -> str:
-    from kms_runtime.cli.file_streams import read_limited  # noqa: PLC0415
-    from kms_runtime.signatures.artifacts import verify_statement  # noqa: PLC0415
-    from kms_runtime.signatures.attestations import ENVELOPE_LIMIT  # noqa: PLC0415
-
-    statement = verify_statement(artifact, read_limited(envelope, ENVELOPE_LIMIT), key, algorithm=algorithm, **expected)
-    subject = statement.subject_with(artifact.digests, expected["name"])
-    return f"genuine by {envelope.name}: {algorithm}, {key.key_arn}, as {subject.name!r}"
 
 
 def _if_there(file: Path, suffix: str) -> Path | None:
@@ -108,7 +94,6 @@ def _if_there(file: Path, suffix: str) -> Path | None:
 
 
 def _read_key(path: Path) -> "VerifyingKey":
-    from kms_runtime.cli.file_streams import read_limited  # noqa: PLC0415
     from kms_runtime.errors import KmsRuntimeError  # noqa: PLC0415
     from kms_runtime.signatures.verifying_keys import read_verifying_key  # noqa: PLC0415
 

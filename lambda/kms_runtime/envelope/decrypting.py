@@ -24,7 +24,7 @@ from kms_runtime.message import (
 )
 from kms_runtime.message.header import MAX_ENCRYPTED_DATA_KEYS, MAX_FRAME_LENGTH, MessageResult
 from kms_runtime.message.suite import wipe
-from kms_runtime.streams import Sink, Source, taker
+from kms_runtime.streams import Sink, Source, Whole, taker
 
 # Most headers are shorter than this, and so are small messages.
 _AHEAD = 2048
@@ -67,54 +67,7 @@ def decrypt(
         IncorrectKeyException: The message is not encrypted under the keyring's key.
         AwsError: AWS KMS refused; the class name is its error code.
     """
-    return _decrypt(
-        source,
-        sink,
-        keyring=keyring,
-        encryption_context=encryption_context,
-        max_frame_length=max_frame_length,
-        commitment_policy=commitment_policy,
-        max_encrypted_data_keys=max_encrypted_data_keys,
-        capacity=sys.maxsize,
-    )
-
-
-def decrypt_bytes(
-    message: bytes | bytearray | memoryview,
-    *,
-    keyring: Keyring,
-    encryption_context: Mapping[str, str],
-    max_frame_length: int = MAX_FRAME_LENGTH,
-    commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
-    max_encrypted_data_keys: int = MAX_ENCRYPTED_DATA_KEYS,
-) -> bytes:
-    """Decrypt ``message`` and return all of its plaintext or raise; arguments and errors as for ``decrypt``."""
-    plaintext = io.BytesIO()
-    _decrypt(
-        io.BytesIO(message),
-        plaintext,
-        keyring=keyring,
-        encryption_context=encryption_context,
-        max_frame_length=max_frame_length,
-        commitment_policy=commitment_policy,
-        max_encrypted_data_keys=max_encrypted_data_keys,
-        capacity=memoryview(message).nbytes,
-    )
-    return plaintext.getvalue()
-
-
-def _decrypt(
-    source: Source,
-    sink: Sink,
-    *,
-    keyring: Keyring,
-    encryption_context: Mapping[str, str],
-    max_frame_length: int,
-    commitment_policy: CommitmentPolicy,
-    max_encrypted_data_keys: int,
-    capacity: int,
-) -> MessageResult:
-    """Read one message to its end; ``capacity`` is an upper bound of the bytes that ``source`` can still give."""
+    capacity = source.size if isinstance(source, Whole) else sys.maxsize
     fields = FieldReader(taker(source), ahead=_AHEAD)
     header = read_header(
         fields,
@@ -131,6 +84,29 @@ def _decrypt(
                 source, sink, header, keys.cipher, end, head=fields.rest, limit=max_frame_length
             )
     return MessageResult(written, header.size + read, context, key_arn, header.suite.suite_id)
+
+
+def decrypt_bytes(
+    message: bytes | bytearray | memoryview,
+    *,
+    keyring: Keyring,
+    encryption_context: Mapping[str, str],
+    max_frame_length: int = MAX_FRAME_LENGTH,
+    commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+    max_encrypted_data_keys: int = MAX_ENCRYPTED_DATA_KEYS,
+) -> bytes:
+    """Decrypt ``message`` and return all of its plaintext or raise; arguments and errors as for ``decrypt``."""
+    plaintext = io.BytesIO()
+    decrypt(
+        Whole(message),
+        plaintext,
+        keyring=keyring,
+        encryption_context=encryption_context,
+        max_frame_length=max_frame_length,
+        commitment_policy=commitment_policy,
+        max_encrypted_data_keys=max_encrypted_data_keys,
+    )
+    return plaintext.getvalue()
 
 
 def authenticate_header(

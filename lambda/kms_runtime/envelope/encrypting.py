@@ -25,7 +25,7 @@ from kms_runtime.message import (
 from kms_runtime.message.context import VERIFICATION_KEY_NAME
 from kms_runtime.message.header import DEFAULT_FRAME_LENGTH, MAX_FRAME_LENGTH, MessageResult
 from kms_runtime.message.suite import WRITABLE, wipe
-from kms_runtime.streams import AHEAD, SMALL, MessageDigest, Sink, Source, filler, write_all
+from kms_runtime.streams import AHEAD, SMALL, MessageDigest, Sink, Source, Whole, filler, write_all
 
 if TYPE_CHECKING:
     from kms_runtime.message.signature import MessageSigner
@@ -59,16 +59,29 @@ def encrypt(
         EncryptionContextInvalid: The encryption context cannot be written.
         AwsError: AWS KMS refused; the class name is its error code.
     """
-    return _encrypt(
-        source,
-        sink,
-        keyring=keyring,
-        encryption_context=encryption_context,
-        algorithm_suite=algorithm_suite,
-        frame_length=frame_length,
-        required_keys=required_encryption_context_keys,
-        capacity=frame_length,
-    )
+    if not 1 <= frame_length <= MAX_FRAME_LENGTH:
+        raise InvalidRequest(f"frame length {frame_length}; 1 to {MAX_FRAME_LENGTH} bytes are allowed")
+    if algorithm_suite not in WRITABLE:
+        raise InvalidRequest(f"algorithm suite {algorithm_suite}; this writes {' and '.join(map(str, WRITABLE))}")
+    check_context(encryption_context)
+    size = source.size if isinstance(source, Whole) else None
+    capacity = frame_length if size is None else min(frame_length, size + 1)
+    context = dict(encryption_context)
+    signer = _signer(algorithm_suite, context)
+    # Before AWS KMS is called, as they may turn out to be too large.
+    contexts = _serialized(context, required_encryption_context_keys)
+    message_id = os.urandom(algorithm_suite.message_id_length)
+    data_key = new_data_key(keyring, context, algorithm_suite, size)
+    header, keys = _new_header(data_key, algorithm_suite, contexts, message_id, frame_length)
+    with _Output(sink, MessageDigest(str(algorithm_suite.curve), capacity) if signer else None) as out:
+        out.emit(header)
+        new_encryptor = partial(
+            FrameEncryptor, keys.cipher, message_id, frame_length, buffers=AHEAD + 1 if signer else 1
+        )
+        read = _encrypt_frames(source, out, new_encryptor, capacity)
+        if signer:
+            out.sign(signer)
+    return MessageResult(read, out.written, context, data_key.key_arn, algorithm_suite.suite_id)
 
 
 def encrypt_bytes(
@@ -81,59 +94,17 @@ def encrypt_bytes(
     required_encryption_context_keys: Collection[str] = (),
 ) -> bytes:
     """Encrypt ``plaintext`` and return the message; arguments and errors as for ``encrypt``."""
-    message, size = io.BytesIO(), memoryview(plaintext).nbytes
-    _encrypt(
-        io.BytesIO(plaintext),
+    message = io.BytesIO()
+    encrypt(
+        Whole(plaintext),
         message,
         keyring=keyring,
         encryption_context=encryption_context,
         algorithm_suite=algorithm_suite,
         frame_length=frame_length,
-        required_keys=required_encryption_context_keys,
-        capacity=min(frame_length, size + 1),
-        plaintext_bytes=size,
+        required_encryption_context_keys=required_encryption_context_keys,
     )
     return message.getvalue()
-
-
-def _encrypt(
-    source: Source,
-    sink: Sink,
-    *,
-    keyring: Keyring,
-    encryption_context: Mapping[str, str],
-    algorithm_suite: AlgorithmSuite,
-    frame_length: int,
-    required_keys: Collection[str],
-    capacity: int,
-    plaintext_bytes: int | None = None,
-) -> MessageResult:
-    """Write one message.
-
-    ``capacity`` (at most ``frame_length``) is how much plaintext is held at once, ``plaintext_bytes`` how much there
-    is, if that is known.
-    """
-    if not 1 <= frame_length <= MAX_FRAME_LENGTH:
-        raise InvalidRequest(f"frame length {frame_length}; 1 to {MAX_FRAME_LENGTH} bytes are allowed")
-    if algorithm_suite not in WRITABLE:
-        raise InvalidRequest(f"algorithm suite {algorithm_suite}; this writes {' and '.join(map(str, WRITABLE))}")
-    check_context(encryption_context)
-    context = dict(encryption_context)
-    signer = _signer(algorithm_suite, context)
-    # Before AWS KMS is called, as they may turn out to be too large.
-    contexts = _serialized(context, required_keys)
-    message_id = os.urandom(algorithm_suite.message_id_length)
-    data_key = new_data_key(keyring, context, algorithm_suite, plaintext_bytes)
-    header, keys = _new_header(data_key, algorithm_suite, contexts, message_id, frame_length)
-    with _Output(sink, MessageDigest(str(algorithm_suite.curve), capacity) if signer else None) as out:
-        out.emit(header)
-        new_encryptor = partial(
-            FrameEncryptor, keys.cipher, message_id, frame_length, buffers=AHEAD + 1 if signer else 1
-        )
-        read = _encrypt_frames(source, out, new_encryptor, capacity)
-        if signer:
-            out.sign(signer)
-    return MessageResult(read, out.written, context, data_key.key_arn, algorithm_suite.suite_id)
 
 
 class _Output:

@@ -120,7 +120,10 @@ def decrypt_range(
             f"{length} bytes from byte {start}; a range has at least one byte and starts at 0 or after"
         )
     header = read_header(FieldReader(_HeaderWindows(source).take), max_frame_length=max_frame_length)
-    _check_rangeable(header)
+    if header.suite.signed:
+        raise InvalidRequest("a signed message is decrypted as a whole: its signature covers every byte")
+    if not header.frame_length:
+        raise InvalidRequest("a message that is not framed is decrypted as a whole: it has one tag at its end")
     layout = FrameLayout.of(header, source.size)
     wanted = _Wanted.of(layout, start, length)
     keys, context, key_arn = authenticate_header(header, keyring, encryption_context)
@@ -163,13 +166,6 @@ class _HeaderWindows:
         self._ended = self._position >= self._source.size or not window
         self._window += window
         return bool(window)
-
-
-def _check_rangeable(header: Header) -> None:
-    if header.suite.signed:
-        raise InvalidRequest("a signed message is decrypted as a whole: its signature covers every byte")
-    if not header.frame_length:
-        raise InvalidRequest("a message that is not framed is decrypted as a whole: it has one tag at its end")
 
 
 @dataclass(frozen=True, slots=True)

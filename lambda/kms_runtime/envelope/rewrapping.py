@@ -62,8 +62,11 @@ def rewrap(
     fields = FieldReader(taker(source), ahead=_COPIED)
     header = read_header(fields)
     _check(header)
-    _check_context(header, encryption_context)
-    stays = {name: value for name, value in header.encryption_context.items() if name not in encryption_context}
+    found = header.encryption_context
+    wrong = sorted(name for name, value in encryption_context.items() if found.get(name) != value)
+    if wrong:
+        raise EncryptionContextMismatch(f"the message has another value, or none, of {', '.join(wrong)}")
+    stays = {name: value for name, value in found.items() if name not in encryption_context}
     context = one_spelling({**stays, **new_context})
     serialized = serialize_context(context)
 
@@ -74,7 +77,10 @@ def rewrap(
     new = _new_header(header, keyring, rewrapped, serialized)
     write_all(sink, new)
     write_all(sink, fields.rest)
-    copied = len(fields.rest) + _copy(source, sink)
+    fill, buffer, copied = filler(source), memoryview(bytearray(_COPIED)), len(fields.rest)
+    while length := fill(buffer):
+        write_all(sink, buffer[:length])
+        copied += length
     return MessageResult(copied, len(new) + copied, context, key_arn, header.suite.suite_id)
 
 
@@ -88,13 +94,6 @@ def _check(header: Header) -> None:
         raise MessageFormatError(
             f"a message with {found} encrypted data keys, of which one would remain; decrypt it and encrypt it again"
         )
-
-
-def _check_context(header: Header, expected: Mapping[str, str]) -> None:
-    found = header.encryption_context
-    wrong = sorted(name for name, value in expected.items() if found.get(name) != value)
-    if wrong:
-        raise EncryptionContextMismatch(f"the message has another value, or none, of {', '.join(wrong)}")
 
 
 def _new_header(
@@ -116,12 +115,3 @@ def _new_header(
         commitment=keys.commitment,
     )
     return body + keys.header_tag(body)
-
-
-def _copy(source: Source, sink: Sink) -> int:
-    fill, copied = filler(source), 0
-    buffer = memoryview(bytearray(_COPIED))
-    while length := fill(buffer):
-        write_all(sink, buffer[:length])
-        copied += length
-    return copied

@@ -22,7 +22,7 @@ from kms_runtime.handlers.bulk_report import run_report
 from kms_runtime.handlers.envelope_requests import ENCRYPTED_SUFFIX
 from kms_runtime.handlers.outcome import LOG, defect, logged
 from kms_runtime.handlers.settings import Settings, kms_client, required_variable, s3_client
-from kms_runtime.handlers.validation import Event, Response, validator
+from kms_runtime.handlers.validation import Event, Response
 from kms_runtime.keyrings.kms import KmsKeyring
 from kms_runtime.message.header import MessageResult
 from kms_runtime.s3 import S3Object
@@ -39,9 +39,6 @@ MOST_KEY: Final = 1024
 _REASON: Final = 160
 _HEADER: Final = 128 * 1024
 
-_batch = validator("bulk_envelope/batch")
-_results = validator("bulk_envelope/results")
-
 
 class _Context(Protocol):
     def get_remaining_time_in_millis(self) -> int:
@@ -57,30 +54,30 @@ class _Operation:
     calls: int
 
 
-@logged("BulkEncrypt")
+@logged("BulkEncrypt", "bulk_envelope/batch")
 def encrypt(event: Event, context: _Context) -> Response:
     """Encrypt the objects of a batch; ObjectsFailed, after all were tried, says which failed and why."""
     made = partial(_of_messages, "encrypt", encrypt_message, message_size)
     return _run(event, context, _Operation(made, lambda name: name + ENCRYPTED_SUFFIX, calls=1))
 
 
-@logged("BulkDecrypt")
+@logged("BulkDecrypt", "bulk_envelope/batch")
 def decrypt(event: Event, context: _Context) -> Response:
     """Decrypt the objects of a batch; ObjectsFailed, after all were tried, says which failed and why."""
     made = partial(_of_messages, "decrypt", decrypt_message, int)
     return _run(event, context, _Operation(made, _without_suffix, calls=1))
 
 
-@logged("BulkReEncrypt")
+@logged("BulkReEncrypt", "bulk_envelope/batch")
 def re_encrypt(event: Event, context: _Context) -> Response:
     """Give the messages of a batch another key or context; ObjectsFailed says which failed and why."""
     return _run(event, context, _Operation(_re_encryption, str, calls=2))
 
 
-@logged("BulkReport")
+@logged("BulkReport", "bulk_envelope/results")
 def report(event: Event, context: _Context) -> Response:
     """Sum up the results of a run, as far as the time goes, and write the report when all are read."""
-    return run_report(_results(event), lambda: context.get_remaining_time_in_millis() > MARGIN, s3_client=s3_client())
+    return run_report(event, lambda: context.get_remaining_time_in_millis() > MARGIN, s3_client=s3_client())
 
 
 def _of_messages(operation: str, run: Callable[..., MessageResult], size: Callable[[int], int]) -> BulkTransfer:
@@ -117,9 +114,8 @@ def _without_suffix(name: str) -> str:
 
 def _run(event: Event, context: _Context, operation: _Operation) -> Response:
     start = time.perf_counter()
-    valid = _batch(event)
-    keys = [item["key"] for item in valid["Items"]]
-    name: Callable[[str], str] = _decoded if valid.get("BatchInput", {}).get("encoded") else str
+    keys = [item["key"] for item in event["Items"]]
+    name: Callable[[str], str] = _decoded if event.get("BatchInput", {}).get("encoded") else str
     transfer = operation.transfer()
 
     def one(key: str) -> Brought | tuple[str, str]:
@@ -163,8 +159,8 @@ def _places(key: str, renamed: Callable[[str], str]) -> tuple[S3Object, S3Object
     target = os.environ.get("DESTINATION_PREFIX", "") + renamed(key.removeprefix(prefix))
     if (length := len(target.encode())) > MOST_KEY:
         raise InvalidRequest(f"the destination's key would have {length} bytes, S3 takes {MOST_KEY}: copy the object")
-    source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), key)
-    destination = S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), target)
+    source = S3Object(required_variable("SOURCE_BUCKET"), key)
+    destination = S3Object(required_variable("DESTINATION_BUCKET"), target)
     if not target or (source.bucket, source.key) == (destination.bucket, destination.key):
         raise InvalidRequest(f"the destination would be {destination}, which is none, or the source itself")
     return source, destination
@@ -183,7 +179,7 @@ def _decoded(key: str) -> str:
     decoded = unquote_plus(key)
     if decoded == key:
         return key
-    bucket = required_variable(os.environ, "SOURCE_BUCKET")
+    bucket = required_variable("SOURCE_BUCKET")
     found = [it for it in (decoded, key) if current_etag(S3Object(bucket, it), s3_client()) is not None]
     if len(found) > 1:
         raise InvalidRequest("an object has the key as it is and another has it URL-decoded: name them in a list")

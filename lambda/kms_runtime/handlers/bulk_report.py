@@ -77,7 +77,7 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
     manifest = json.loads(s3_client.get_object(Bucket=details["Bucket"], Key=details["Key"])["Body"].read())
     files = [(status, it["Key"]) for status, found in sorted(manifest["ResultFiles"].items()) for it in found]
     # The earlier lists of a redriven execution stay as they are.
-    key = f"{required_variable(os.environ, 'REPORTS_PREFIX')}lists/{execution['Name']}-{redrives}-{sums.files}.csv"
+    key = f"{required_variable('REPORTS_PREFIX')}lists/{execution['Name']}-{redrives}-{sums.files}.csv"
     with _FailedList(S3Object(details["Bucket"], key), s3_client) as failed:
         for _, key in files[sums.files :]:
             for line in _lines(S3Object(details["Bucket"], key), s3_client):
@@ -97,7 +97,7 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
     if not complete:
         return {**response, "sums": vars(sums)}
     found = _report(execution, sums, stopped=stopped)
-    place = f"{required_variable(os.environ, 'REPORTS_PREFIX')}reports/{execution['Name']}/report"
+    place = f"{required_variable('REPORTS_PREFIX')}reports/{execution['Name']}/report"
     forms = ("json", "application/json", json.dumps(found, indent=2)), ("html", "text/html; charset=utf-8", page(found))
     for suffix, kind, text in forms:
         body = io.BytesIO(text.encode())
@@ -108,8 +108,8 @@ def run_report(event: Mapping[str, Any], time_left: Callable[[], bool], *, s3_cl
 def _of_the_last(runs: Sequence[Mapping[str, str]], redrives: int, s3_client: "S3Client") -> dict[str, str]:
     """Return where Step Functions wrote the last results of a Map Run whose state failed, and so has no output."""
     last = max(runs, key=lambda run: datetime.fromisoformat(run["StartDate"]))["MapRunArn"]
-    bucket = required_variable(os.environ, "REPORTS_BUCKET")
-    folder = f"{required_variable(os.environ, 'REPORTS_PREFIX')}results/{last.rpartition(':')[2]}"
+    bucket = required_variable("REPORTS_BUCKET")
+    folder = f"{required_variable('REPORTS_PREFIX')}results/{last.rpartition(':')[2]}"
     # AWS's page does not say so: a redriven Map Run keeps the earlier results and writes into a folder of its own.
     redriven = (f"{folder}/Redrive-{number}/manifest.json" for number in range(redrives, 0, -1))
     found = (key for key in redriven if current_etag(S3Object(bucket, key), s3_client))
@@ -217,7 +217,7 @@ def _report(execution: Mapping[str, Any], sums: _Sums, *, stopped: bool) -> dict
 
 def _dollars(counts: Mapping[str, float]) -> dict[str, float]:
     """Return the cost by service, without retries, of S3's storage and of its calls to KMS."""
-    prices = json.loads(required_variable(os.environ, "PRICES"))
+    prices = json.loads(required_variable("PRICES"))
     memory = int(os.environ.get("BATCH_MEMORY_MIB", "0")) / 1024
     gets = 3 * counts["written"] + 2 * counts["foundWritten"]
     dollars = {

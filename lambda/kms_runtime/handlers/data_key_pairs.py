@@ -4,7 +4,6 @@ Events and responses: ``schemas/data_key_pairs.json``.
 """
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from kms_runtime.backoff import Backoff
@@ -16,25 +15,20 @@ from kms_runtime.handlers.settings import (
     required_variable,
     settings_and_context,
 )
-from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64
 from kms_runtime.key_pairs.data_key_pair_use import decrypt_with_pair, sign_with_pair
 from kms_runtime.key_pairs.data_key_pairs import DataKeyPair, make_data_key_pair, make_data_key_pair_with_private_key
 from kms_runtime.message.suite import wipe
 
-_pair_request = validator("data_key_pairs/generate_request")
-_sign_request = validator("data_key_pairs/sign_request")
-_decrypt_request = validator("data_key_pairs/decrypt_request")
 
-
-@logged("DataKeyPairGenerate")
+@logged("DataKeyPairGenerate", "data_key_pairs/generate_request")
 def generate(event: Event, _context: Any) -> Response:
     """Make a pair; refusals raise, and Lambda reports the class name as ``errorType``."""
-    request = _pair_request(event)
-    spec, usage = request["keyPairSpec"], request["keyUsage"]
-    allowed = required_variable(os.environ, "KEY_PAIR_SPECS").split()
+    spec, usage = event["keyPairSpec"], event["keyUsage"]
+    allowed = required_variable("KEY_PAIR_SPECS").split()
     if spec not in allowed:
         raise KeyPairSpecNotAllowed(f"this function makes pairs of {', '.join(allowed)}, not of {spec}")
-    arguments = _common(request) | {"kms_client": kms_client_without_retries(), "backoff": _backoff(os.environ)}
+    arguments = _common(event) | {"kms_client": kms_client_without_retries(), "backoff": _backoff()}
     if os.environ.get("PRIVATE_KEY_RETURNED") != "true":
         return _stored(make_data_key_pair(spec, usage, **arguments))
     pair, private_key = make_data_key_pair_with_private_key(spec, usage, **arguments)
@@ -44,22 +38,20 @@ def generate(event: Event, _context: Any) -> Response:
         wipe(private_key)
 
 
-@logged("DataKeyPairSign")
+@logged("DataKeyPairSign", "data_key_pairs/sign_request")
 def sign(event: Event, _context: Any) -> Response:
     """Sign with a pair's private key; refusals raise, and Lambda reports the class name as ``errorType``."""
-    request = _sign_request(event)
-    message, private_key = decode_base64(request, "message"), decode_base64(request, "encryptedPrivateKey")
-    common = _common(request)
-    signature = sign_with_pair(message, private_key, algorithm=request["algorithm"], kms_client=kms_client(), **common)
-    return {"signature": encode_base64(signature), "algorithm": request["algorithm"], "keyArn": common["key_arn"]}
+    message, private_key = decode_base64(event, "message"), decode_base64(event, "encryptedPrivateKey")
+    common = _common(event)
+    signature = sign_with_pair(message, private_key, algorithm=event["algorithm"], kms_client=kms_client(), **common)
+    return {"signature": encode_base64(signature), "algorithm": event["algorithm"], "keyArn": common["key_arn"]}
 
 
-@logged("DataKeyPairDecrypt")
+@logged("DataKeyPairDecrypt", "data_key_pairs/decrypt_request")
 def decrypt(event: Event, _context: Any) -> Response:
     """Decrypt with a pair's private key; refusals raise, and Lambda reports the class name as ``errorType``."""
-    request = _decrypt_request(event)
-    ciphertext, private_key = decode_base64(request, "ciphertext"), decode_base64(request, "encryptedPrivateKey")
-    algorithm, common = request.get("algorithm", "RSAES_OAEP_SHA_256"), _common(request)
+    ciphertext, private_key = decode_base64(event, "ciphertext"), decode_base64(event, "encryptedPrivateKey")
+    algorithm, common = event.get("algorithm", "RSAES_OAEP_SHA_256"), _common(event)
     plaintext = decrypt_with_pair(ciphertext, private_key, algorithm=algorithm, kms_client=kms_client(), **common)
     return {"plaintext": encode_base64(plaintext), "algorithm": algorithm, "keyArn": common["key_arn"]}
 
@@ -69,8 +61,8 @@ def _common(request: Event) -> dict[str, Any]:
     return {"key_arn": settings.key_arn, "encryption_context": context}
 
 
-def _backoff(environment: Mapping[str, str]) -> Backoff:
-    text = environment.get("RETRY_SECONDS") or "10"
+def _backoff() -> Backoff:
+    text = os.environ.get("RETRY_SECONDS") or "10"
     try:
         return Backoff(budget=float(text))
     except (ValueError, InvalidRequest):

@@ -6,7 +6,7 @@ An event names one object or is an S3 notification; small messages and byte rang
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
 from kms_runtime.envelope.decrypting import decrypt
@@ -15,6 +15,7 @@ from kms_runtime.envelope.ranged import decrypt_range
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
 from kms_runtime.keyrings.keyring import Keyring
+from kms_runtime.message.header import MessageResult
 from kms_runtime.s3 import S3Object, S3Range
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Inline:
     returned: str
     limit: int
     validate: Callable[[object], Event]
-    work: Callable[..., Any]
+    work: Callable[..., MessageResult]
 
     def is_for(self, event: object) -> bool:
         """Tell whether ``event`` brings its payload along."""
@@ -137,13 +138,17 @@ class Inline:
         # What is released before the end is verified stays in this buffer if the end does not verify.
         result = io.BytesIO()
         message = self.work(io.BytesIO(payload), result, keyring=keyring, encryption_context=encryption_context)
-        return {
-            self.returned: encode_base64(result.getvalue()),
-            "plaintextBytes": message.plaintext_bytes,
-            "ciphertextBytes": message.ciphertext_bytes,
-            "algorithmSuite": f"0x{message.algorithm_suite:04X}",
-            "encryptionContext": dict(message.encryption_context),
-        }
+        return {self.returned: encode_base64(result.getvalue()), **facts(message)}
+
+
+def facts(message: MessageResult) -> Response:
+    """Return what every response says of a message."""
+    return {
+        "plaintextBytes": message.plaintext_bytes,
+        "ciphertextBytes": message.ciphertext_bytes,
+        "algorithmSuite": f"0x{message.algorithm_suite:04X}",
+        "encryptionContext": dict(message.encryption_context),
+    }
 
 
 ENCRYPT_INLINE = Inline(

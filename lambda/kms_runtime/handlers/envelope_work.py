@@ -4,12 +4,14 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from kms_runtime.errors import FunctionMisconfigured, InvalidRequest, KmsRuntimeError, RecordsFailed
 from kms_runtime.handlers.envelope_requests import (
     EnvelopeRequest,
     Inline,
+    facts,
     is_notification,
     parse_notification,
     parse_request,
@@ -21,7 +23,7 @@ from kms_runtime.handlers.validation import Response, validator
 from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.keyrings.kms import KmsKeyring
 from kms_runtime.s3 import ObjectResult, S3Object
-from kms_runtime.s3.latest import Transfer, transfer_latest
+from kms_runtime.s3.latest import transfer_latest
 
 if TYPE_CHECKING:
     from kms_runtime.s3.transfer import Tags
@@ -45,7 +47,7 @@ class EnvelopeWork:
         inline: Processes payloads that the event itself brings; None if this function only takes objects.
     """
 
-    transfer: Transfer
+    transfer: Callable[..., ObjectResult]
     default_key: Callable[[str], str]
     ranges: bool = False
     keyring: Callable[[Settings], Keyring] = _kms_keyring
@@ -61,13 +63,10 @@ class EnvelopeWork:
         if is_batch(event):
             return run_batch(event, self._run_queued)
         if self.inline and self.inline.is_for(event):
-            return self._run_inline(self.inline, event)
+            valid = self.inline.validate(event)
+            settings, context = settings_and_context(valid.get("encryptionContext", {}))
+            return self.inline.run(valid, keyring=self.keyring(settings), encryption_context=context)
         return self._run_objects(event)
-
-    def _run_inline(self, inline: Inline, event: Any) -> Response:
-        valid = inline.validate(event)
-        settings, context = settings_and_context(valid.get("encryptionContext", {}))
-        return inline.run(valid, keyring=self.keyring(settings), encryption_context=context)
 
     def _run_queued(self, event: Any) -> Response:
         if isinstance(event, dict) and "range" in event:
@@ -77,7 +76,7 @@ class EnvelopeWork:
     def _run_objects(self, event: Any) -> Response:
         if not is_notification(event):
             return self._process(parse_request(event))
-        bucket = required_variable(os.environ, "SOURCE_BUCKET")
+        bucket = required_variable("SOURCE_BUCKET")
         return {"objects": self._process_all(parse_notification(event, bucket=bucket))}
 
     def _process_all(self, requests: list[EnvelopeRequest]) -> list[Response]:
@@ -98,7 +97,7 @@ class EnvelopeWork:
 
     def _process(self, request: EnvelopeRequest) -> Response:
         settings, context = settings_and_context(request.encryption_context)
-        source = S3Object(required_variable(os.environ, "SOURCE_BUCKET"), request.source_key, request.source_version_id)
+        source = S3Object(required_variable("SOURCE_BUCKET"), request.source_key, request.source_version_id)
         keyring = self.keyring(settings)
         if request.byte_range:
             if not self.ranges:
@@ -107,18 +106,11 @@ class EnvelopeWork:
                 source, request.byte_range, keyring=keyring, encryption_context=context, s3_client=s3_client()
             )
         destination_key = request.destination_key or self.default_key(request.source_key)
-        destination = S3Object(required_variable(os.environ, "DESTINATION_BUCKET"), destination_key)
-        return _response(
-            transfer_latest(
-                self.transfer,
-                source,
-                destination,
-                keyring=keyring,
-                encryption_context=context,
-                s3_client=s3_client(),
-                tags=_tags(),
-            )
-        )
+        destination = S3Object(required_variable("DESTINATION_BUCKET"), destination_key)
+        common = {"keyring": keyring, "encryption_context": context, "s3_client": s3_client(), "tags": _tags()}
+        done = transfer_latest(source, partial(self.transfer, source, destination, **common), s3_client())
+        places = {"source": done.source.as_response(), "destination": done.destination.as_response()}
+        return places | facts(done.message)
 
 
 def _tags() -> "Tags":
@@ -127,17 +119,6 @@ def _tags() -> "Tags":
     if found not in {"refuse", "carry", "drop"}:
         raise FunctionMisconfigured(f"OBJECT_TAGS is {found!r}: refuse, carry or drop is expected")
     return cast("Tags", found)
-
-
-def _response(result: ObjectResult) -> Response:
-    return {
-        "source": result.source.as_response(),
-        "destination": result.destination.as_response(),
-        "plaintextBytes": result.message.plaintext_bytes,
-        "ciphertextBytes": result.message.ciphertext_bytes,
-        "algorithmSuite": f"0x{result.message.algorithm_suite:04X}",
-        "encryptionContext": dict(result.message.encryption_context),
-    }
 
 
 def is_batch(event: object) -> bool:

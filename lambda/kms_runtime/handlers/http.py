@@ -82,8 +82,18 @@ def path_of(event: Event) -> str | Response:
     return str(valid["rawPath"])
 
 
-def content_response(event: Event, content: bytes, content_type: str, *, max_age: int) -> Response:
-    """Return ``content`` to be cached for ``max_age`` seconds; 304 without content if the client has it already."""
+def served(
+    event: Event, publication: Callable[[], Publication], content_type: str, *, max_age: int, otherwise: str
+) -> Response:
+    """Return what is published, to be cached for ``max_age`` seconds; 304 without content if the client has it already.
+
+    ``otherwise`` is the text of the response that says that nothing is there, 503; the reason is logged.
+    """
+    try:
+        content = publication().content()
+    except KmsRuntimeError as error:
+        LOG.warning("not published", extra={"errorCode": error.code, "reason": str(error)})
+        return error_response(HTTPStatus.SERVICE_UNAVAILABLE, otherwise, retry_after=f"{FAILURE_KEPT:.0f}")
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"content-type": content_type, "cache-control": f"public, max-age={max_age}", "etag": etag}
     if _has(event.get("headers", {}), etag):

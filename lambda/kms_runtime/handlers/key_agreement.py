@@ -10,43 +10,38 @@ from typing import Any
 from kms_runtime.errors import PeerNotAllowed
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import kms_client, required_variable
-from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64
 from kms_runtime.key_agreement.agreement import KmsParty
 from kms_runtime.key_agreement.agreement import decrypt as decrypt_from
 from kms_runtime.key_agreement.agreement import encrypt as encrypt_for
 from kms_runtime.key_agreement.agreement_message import Envelope
 
-_encrypt_request = validator("key_agreement/encrypt_request")
-_decrypt_request = validator("key_agreement/decrypt_request")
 
-
-@logged("AgreementEncrypt")
+@logged("AgreementEncrypt", "key_agreement/encrypt_request")
 def encrypt(event: Event, _context: Any) -> Response:
     """Encrypt a payload for a peer; refusals raise, and Lambda reports the class name as ``errorType``."""
-    request = _encrypt_request(event)
-    payload, recipient = decode_base64(request, "payload"), decode_base64(request, "recipientPublicKey")
+    payload, recipient = decode_base64(event, "payload"), decode_base64(event, "recipientPublicKey")
     _check_peer(recipient)
     party = _party()
     message = encrypt_for(
         payload,
         party=party,
-        sender=decode_base64(request, "senderPublicKey"),
+        sender=decode_base64(event, "senderPublicKey"),
         recipient=recipient,
-        purpose=required_variable(os.environ, "PURPOSE"),
-        associated_data=decode_base64(request, "associatedData", ""),
+        purpose=required_variable("PURPOSE"),
+        associated_data=decode_base64(event, "associatedData", ""),
     )
     return {"message": encode_base64(message), "keyArn": party.key_arn}
 
 
-@logged("AgreementDecrypt")
+@logged("AgreementDecrypt", "key_agreement/decrypt_request")
 def decrypt(event: Event, _context: Any) -> Response:
     """Decrypt a message of a peer; refusals raise, and Lambda reports the class name as ``errorType``."""
-    request = _decrypt_request(event)
-    message = decode_base64(request, "message")
+    message = decode_base64(event, "message")
     _check_peer(Envelope.of(message)[0].sender)
-    party, purpose = _party(), required_variable(os.environ, "PURPOSE")
+    party, purpose = _party(), required_variable("PURPOSE")
     found = decrypt_from(
-        message, party=party, purpose=purpose, associated_data=decode_base64(request, "associatedData", "")
+        message, party=party, purpose=purpose, associated_data=decode_base64(event, "associatedData", "")
     )
     return {
         "payload": encode_base64(found.payload),
@@ -56,7 +51,7 @@ def decrypt(event: Event, _context: Any) -> Response:
 
 
 def _party() -> KmsParty:
-    return KmsParty(required_variable(os.environ, "KEY_ARN"), kms_client())
+    return KmsParty(required_variable("KEY_ARN"), kms_client())
 
 
 def _check_peer(public_key: bytes) -> None:

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.handlers.validation import Response
+from kms_runtime.handlers.validation import Response, validator
 
 LOG = logging.getLogger("kms_runtime")
 # Lambda knows a level, TRACE, that Python does not.
@@ -30,8 +30,14 @@ _LOGGED = ("source", "destination", "plaintextBytes", "ciphertextBytes", "algori
 Handler = Callable[[Any, Any], Response]
 
 
-def logged(operation: str) -> Callable[[Handler], Handler]:
-    """Log the outcome of each call of the decorated handler, and let its error through."""
+def logged(operation: str, schema: str | None = None) -> Callable[[Handler], Handler]:
+    """Log the outcome of each call of the decorated handler, and let its error through.
+
+    Args:
+        operation: What the log calls it.
+        schema: What an event must be valid by: see ``validator``. Defaults to any event.
+    """
+    check = validator(schema) if schema else None
 
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)
@@ -39,7 +45,7 @@ def logged(operation: str) -> Callable[[Handler], Handler]:
             start = time.perf_counter()
             facts: dict[str, Any] = {"operation": operation}
             try:
-                response = handler(event, context)
+                response = handler(check(event) if check else event, context)
             except KmsRuntimeError as error:
                 LOG.warning("refused", extra=facts | _duration(start) | {"errorCode": error.code, "reason": str(error)})
                 raise

@@ -18,8 +18,8 @@ from kms_runtime.errors import (
     PublicKeysNotPublished,
     SourceNotReadable,
 )
-from kms_runtime.handlers.http import Publication, content_response, error_response, path_of
-from kms_runtime.handlers.outcome import LOG, logged
+from kms_runtime.handlers.http import Publication, error_response, path_of, served
+from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import (
     json_variable,
     kms_client,
@@ -28,7 +28,7 @@ from kms_runtime.handlers.settings import (
     s3_client_for_strangers,
     seconds_variable,
 )
-from kms_runtime.handlers.validation import Event, Response, validator
+from kms_runtime.handlers.validation import Event, Response
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.s3.location import S3Object, s3_errors
 
@@ -50,14 +50,17 @@ class PublicKeySettings:
     keys: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Self:
+    def read(cls) -> Self:
         """Read the settings.
 
         Raises:
             FunctionMisconfigured: A variable is missing or not of the form given above.
         """
-        bucket, prefix = required_variable(environment, "BUCKET"), environment.get("PREFIX", "")
-        return cls(bucket, prefix, seconds_variable(environment, "MAX_AGE"), _keys(environment))
+        bucket, prefix = required_variable("BUCKET"), os.environ.get("PREFIX", "")
+        keys: dict[str, Any] = json_variable("PUBLIC_KEYS")
+        if not isinstance(keys, dict) or not all(isinstance(key, dict) and "keyArn" in key for key in keys.values()):
+            raise FunctionMisconfigured('PUBLIC_KEYS is not a JSON object of {"keyArn": …}')
+        return cls(bucket, prefix, seconds_variable("MAX_AGE"), keys)
 
 
 CONTENT_TYPES: Final = {
@@ -69,32 +72,14 @@ CONTENT_TYPES: Final = {
 """The content type of each form, by the ending of its file's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKeyFile:
-    """One form of a public key.
-
-    Args:
-        name: Name of the file, such as ``inbox.pem``.
-        content_type: What HTTP calls it.
-        content: Its bytes, the same for the same key, so that caches stay valid.
-    """
-
-    name: str
-    content_type: str
-    content: bytes
-
-
-_publish_request = validator("public_key_export/publish_request")
-_RETRY_SECONDS = "10"
 _LONGEST_KEPT: Final = 60
 """Seconds for which the serving function keeps a file, at most: a file that is replaced or deleted is noticed then."""
 
 
-@logged("PublicKeyPublish")
-def publish(event: Event, _context: Any) -> Response:
+@logged("PublicKeyPublish", "public_key_export/publish_request")
+def publish(_event: Event, _context: Any) -> Response:
     """Fetch every key from AWS KMS and store its files; refusals raise after every key was tried."""
-    _publish_request(event)
-    settings = PublicKeySettings.read(os.environ)
+    settings = PublicKeySettings.read()
     published, failures = [], []
     for name in settings.keys:
         try:
@@ -112,20 +97,20 @@ def serve(event: Event, _context: Any) -> Response:
     path = path_of(event)
     if not isinstance(path, str):
         return path
-    settings = PublicKeySettings.read(os.environ)
+    settings = PublicKeySettings.read()
     name = path.removeprefix("/")
-    form = _form(settings, name)
-    if form is None:
+    stem, _, form = name.rpartition(".")
+    if stem not in settings.keys or form not in CONTENT_TYPES:
         return error_response(HTTPStatus.NOT_FOUND, "this address has no such public key")
     location = S3Object(settings.bucket, settings.prefix + name)
-    try:
-        content = _publication(location, min(settings.max_age, _LONGEST_KEPT)).content()
-    except KmsRuntimeError as error:
-        # Without s3:ListBucket, S3 returns 403 for an object that does not exist: both are worth a line in the log.
-        LOG.warning("not published", extra={"errorCode": error.code, "reason": str(error)})
-        message = "this public key is not published yet; try again"
-        return error_response(HTTPStatus.SERVICE_UNAVAILABLE, message, retry_after=_RETRY_SECONDS)
-    return content_response(event, content, CONTENT_TYPES[form], max_age=settings.max_age)
+    # Without s3:ListBucket, S3 returns 403 for an object that does not exist: both are worth a line in the log.
+    return served(
+        event,
+        lambda: _publication(location, min(settings.max_age, _LONGEST_KEPT)),
+        CONTENT_TYPES[form],
+        max_age=settings.max_age,
+        otherwise="this public key is not published yet; try again",
+    )
 
 
 @cache
@@ -146,14 +131,14 @@ def _publish(settings: PublicKeySettings, name: str) -> Response:
     if wanted.get("algorithms"):
         key = key.limited_to(*wanted["algorithms"])
     stored = []
-    for file in public_key_files(name, key):
-        location = S3Object(settings.bucket, settings.prefix + file.name)
+    for form, content in public_key_files(key).items():
+        location = S3Object(settings.bucket, f"{settings.prefix}{name}.{form}")
         with s3_errors(location, DestinationNotWritable):
             s3_client().put_object(
                 Bucket=location.bucket,
                 Key=location.key,
-                Body=file.content,
-                ContentType=file.content_type,
+                Body=content,
+                ContentType=CONTENT_TYPES[form],
                 CacheControl=f"public, max-age={settings.max_age}",
                 ChecksumAlgorithm="SHA256",
             )
@@ -161,27 +146,13 @@ def _publish(settings: PublicKeySettings, name: str) -> Response:
     return {"name": name, "keyArn": key.key_arn, "sha256": key.sha256, "objects": stored}
 
 
-def _form(settings: PublicKeySettings, name: str) -> str | None:
-    """Return the ending of ``name`` if it is a file of one of the keys."""
-    stem, _, form = name.rpartition(".")
-    return form if stem in settings.keys and form in CONTENT_TYPES else None
-
-
-def _keys(environment: Mapping[str, str]) -> dict[str, Any]:
-    keys: dict[str, Any] = json_variable(environment, "PUBLIC_KEYS")
-    if not isinstance(keys, dict) or not all(isinstance(key, dict) and "keyArn" in key for key in keys.values()):
-        raise FunctionMisconfigured('PUBLIC_KEYS is not a JSON object of {"keyArn": …}')
-    return keys
-
-
-def public_key_files(name: str, key: PublicKey) -> list[PublicKeyFile]:
-    """Return the files in which ``key`` is published under ``name``.
+def public_key_files(key: PublicKey) -> dict[str, bytes]:
+    """Return the forms in which ``key`` is published, each with its bytes: the same key gives the same ones.
 
     Raises:
         PublicKeyInvalid: The key has no form that others can read (SM2).
     """
-    contents = {"json": _json(key.document()), "pem": key.pem.encode(), "der": key.der, "jwk": _json(key.jwk())}
-    return [PublicKeyFile(f"{name}.{form}", CONTENT_TYPES[form], content) for form, content in contents.items()]
+    return {"json": _json(key.document()), "pem": key.pem.encode(), "der": key.der, "jwk": _json(key.jwk())}
 
 
 def _json(value: object) -> bytes:

@@ -9,22 +9,19 @@ from typing import Any
 
 from kms_runtime.handlers.outcome import logged
 from kms_runtime.handlers.settings import kms_client, names_variable, settings_and_context
-from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64, validator
+from kms_runtime.handlers.validation import Event, Response, decode_base64, encode_base64
 from kms_runtime.secrets.symmetric import SYMMETRIC, Side, check_kept
 from kms_runtime.secrets.symmetric import re_encrypt as re_encrypt_ciphertext
 
-_request = validator("re_encryptor/request")
 
-
-@logged("ReEncrypt")
+@logged("ReEncrypt", "re_encryptor/request")
 def re_encrypt(event: Event, _context: Any) -> Response:
     """Move a ciphertext; refusals raise, and Lambda reports the class name as ``errorType``."""
-    request = _request(event)
-    source = _side("SOURCE_", request.get("sourceEncryptionContext", {}))
-    destination = _side("DESTINATION_", request.get("destinationEncryptionContext", {}))
-    check_kept(names_variable(os.environ, "KEPT_CONTEXT_KEYS"), source, destination)
+    source = _side("SOURCE_", event.get("sourceEncryptionContext", {}))
+    destination = _side("DESTINATION_", event.get("destinationEncryptionContext", {}))
+    check_kept(names_variable("KEPT_CONTEXT_KEYS"), source, destination)
     moved = re_encrypt_ciphertext(
-        decode_base64(request, "ciphertext"), source=source, destination=destination, kms_client=kms_client()
+        decode_base64(event, "ciphertext"), source=source, destination=destination, kms_client=kms_client()
     )
     return {
         "ciphertext": encode_base64(moved.ciphertext),

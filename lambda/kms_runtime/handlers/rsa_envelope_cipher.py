@@ -3,7 +3,6 @@
 Events and responses: ``schemas/envelope_cipher.json``, those of the decrypt function.
 """
 
-import os
 from typing import Any, cast
 
 from kms_runtime.handlers.envelope_requests import decrypted_key
@@ -16,7 +15,7 @@ from kms_runtime.s3 import decrypt_object
 
 
 def _keyring(settings: Settings) -> KmsRsaKeyring:
-    algorithm = cast("EncryptionAlgorithm", required_variable(os.environ, "ENCRYPTION_ALGORITHM"))
+    algorithm = cast("EncryptionAlgorithm", required_variable("ENCRYPTION_ALGORITHM"))
     return KmsRsaKeyring(settings.key_arn, kms_client=kms_client(), encryption_algorithm=algorithm)
 
 

@@ -3,7 +3,6 @@
 Events and responses: ``schemas/rsa_secret_cipher.json``.
 """
 
-import os
 from typing import Any
 
 from kms_runtime.errors import InvalidRequest
@@ -36,9 +35,9 @@ def decrypt(event: Event, _context: Any) -> Response:
 
 def _common() -> dict[str, Any]:
     return {
-        "key_arn": required_variable(os.environ, "KEY_ARN"),
-        "key_spec": required_variable(os.environ, "KEY_SPEC"),
-        "algorithm": required_variable(os.environ, "ENCRYPTION_ALGORITHM"),
+        "key_arn": required_variable("KEY_ARN"),
+        "key_spec": required_variable("KEY_SPEC"),
+        "algorithm": required_variable("ENCRYPTION_ALGORITHM"),
         "kms_client": kms_client(),
     }
 

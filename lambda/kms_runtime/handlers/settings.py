@@ -40,11 +40,11 @@ class Settings:
         Raises:
             FunctionMisconfigured: A variable is missing or not of the form given above.
         """
-        fixed = json_variable(environment, "ENCRYPTION_CONTEXT", {})
+        fixed = json_variable("ENCRYPTION_CONTEXT", {}, environment)
         if not isinstance(fixed, dict) or not all(isinstance(value, str) for value in fixed.values()):
             raise FunctionMisconfigured("ENCRYPTION_CONTEXT is not a JSON object of strings")
         return cls(
-            required_variable(environment, "KEY_ARN"), fixed, names_variable(environment, "REQUIRED_CONTEXT_KEYS")
+            required_variable("KEY_ARN", environment), fixed, names_variable("REQUIRED_CONTEXT_KEYS", environment)
         )
 
 
@@ -58,7 +58,7 @@ def settings_and_context(
     return settings, effective_context(given, fixed=settings.fixed_context, required=settings.required_names)
 
 
-def required_variable(environment: Mapping[str, str], name: str) -> str:
+def required_variable(name: str, environment: Mapping[str, str] = os.environ) -> str:
     """Return the environment variable ``name``.
 
     Raises:
@@ -70,32 +70,32 @@ def required_variable(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
-def signing_algorithm_setting(environment: Mapping[str, str]) -> SigningAlgorithm:
+def signing_algorithm_setting() -> SigningAlgorithm:
     """Return the algorithm named by ``SIGNING_ALGORITHM``, the only one that the function uses.
 
     Raises:
         FunctionMisconfigured: It is missing or none of AWS KMS's.
     """
-    name = required_variable(environment, "SIGNING_ALGORITHM")
+    name = required_variable("SIGNING_ALGORITHM")
     try:
         return signing_algorithm(name)
     except InvalidRequest as error:
         raise FunctionMisconfigured(f"SIGNING_ALGORITHM: {error}") from None
 
 
-def names_variable(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+def names_variable(name: str, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """Return the names that the environment variable ``name`` lists; none if it is missing.
 
     Raises:
         FunctionMisconfigured: It is not a JSON list of strings.
     """
-    names = json_variable(environment, name, [])
+    names = json_variable(name, [], environment)
     if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
         raise FunctionMisconfigured(f"{name} is not a JSON list of strings")
     return tuple(names)
 
 
-def json_variable(environment: Mapping[str, str], name: str, default: object = None) -> Any:
+def json_variable(name: str, default: object = None, environment: Mapping[str, str] = os.environ) -> Any:
     """Return what the environment variable ``name`` holds as JSON.
 
     Raises:
@@ -104,18 +104,18 @@ def json_variable(environment: Mapping[str, str], name: str, default: object = N
     if default is not None and not environment.get(name):
         return default
     try:
-        return json.loads(required_variable(environment, name))
+        return json.loads(required_variable(name, environment))
     except ValueError:
         raise FunctionMisconfigured(f"{name} is not JSON") from None
 
 
-def seconds_variable(environment: Mapping[str, str], name: str) -> int:
+def seconds_variable(name: str) -> int:
     """Return the environment variable ``name``, a whole number of seconds.
 
     Raises:
         FunctionMisconfigured: It is missing or is not such a number.
     """
-    value = required_variable(environment, name)
+    value = required_variable(name)
     if not (value.isascii() and value.isdecimal()):
         raise FunctionMisconfigured(f"{name} is {value!r}, not a number of seconds")
     return int(value)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kms_runtime.aws_errors import KMSInternalException, typed_errors
+from kms_runtime.aws_errors import KMSInternalException
 from kms_runtime.errors import InvalidRequest, PublicKeyInvalid
 from kms_runtime.key_agreement.agreement_message import Envelope, agreement_key
-from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.key_arn import call_kms
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -58,11 +58,8 @@ class KmsParty:
             KMSInternalException: The secret has not the length that the curve gives it.
             AwsError: AWS KMS refused, such as a ``peer`` on another curve; the class name is its error code.
         """
-        with typed_errors("AWS KMS"):
-            response = self.kms_client.derive_shared_secret(
-                KeyId=check_key_arn(self.key_arn), KeyAgreementAlgorithm="ECDH", PublicKey=peer
-            )
-        check_response_key(response, self.key_arn, "DeriveSharedSecret")
+        given = {"KeyAgreementAlgorithm": "ECDH", "PublicKey": peer}
+        response = call_kms(self.kms_client.derive_shared_secret, "DeriveSharedSecret", self.key_arn, **given)
         secret = bytearray(response["SharedSecret"])
         expected = (agreement_key(peer, "peer").curve.key_size + 7) // 8
         if len(secret) != expected:

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey, M
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from kms_runtime.aws_errors import KMSInternalException, typed_errors
+from kms_runtime.aws_errors import KMSInternalException
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed, MessageTruncated, PublicKeyInvalid
-from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.key_arn import call_kms
 from kms_runtime.message.suite import wipe
 from kms_runtime.public_keys.jwk import key_spec_of
 
@@ -127,13 +127,8 @@ class KmsRecipient:
             AwsError: AWS KMS refused; the class name is its error code.
         """
         client: Any = self.kms_client
-        with typed_errors("AWS KMS"):
-            response = client.decapsulate(
-                KeyId=check_key_arn(self.key_arn),
-                EncapsulationAlgorithm="ML_KEM",
-                SharedSecretCiphertextBlob=encapsulated,
-            )
-        check_response_key(response, self.key_arn, "Decapsulate")
+        given = {"EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": encapsulated}
+        response = call_kms(client.decapsulate, "Decapsulate", self.key_arn, **given)
         secret = bytearray(response["SharedSecret"])
         if len(secret) != SECRET_BYTES:
             message = f"Decapsulate returned {len(secret)} bytes, not {SECRET_BYTES}"
@@ -154,7 +149,8 @@ def encrypt(payload: bytes, *, public_key: bytes, info: bytes = b"", associated_
         InvalidRequest: The payload is too long.
         PublicKeyInvalid: ``public_key`` is not an ML-KEM-768 or ML-KEM-1024 key.
     """
-    _check_length(payload)
+    if len(payload) > PAYLOAD_LIMIT:
+        raise InvalidRequest(f"a payload of {len(payload)} bytes; at most {PAYLOAD_LIMIT} fit, use an envelope instead")
     key = _ml_kem_key(public_key)
     made, encapsulated = key.encapsulate()
     secret = bytearray(made)
@@ -193,11 +189,6 @@ def decrypt(message: bytes, *, recipient: Recipient, info: bytes = b"", associat
         ) from None
     finally:
         wipe(secret)
-
-
-def _check_length(payload: bytes) -> None:
-    if len(payload) > PAYLOAD_LIMIT:
-        raise InvalidRequest(f"a payload of {len(payload)} bytes; at most {PAYLOAD_LIMIT} fit, use an envelope instead")
 
 
 def _ml_kem_key(der: bytes) -> MLKEM768PublicKey | MLKEM1024PublicKey:

@@ -56,13 +56,10 @@ class KmsHybridRecipient:
         return HYBRID
 
     def decapsulate(self, encapsulated: bytes) -> bytearray:
-        """Return the secret of 32 bytes; the caller wipes it.
+        """Return the secret of 32 bytes, which the caller wipes; errors as of either key.
 
         Raises:
             MessageAuthenticationFailed: The ECDH half is not a point of P-384; nothing was called.
-            IncorrectKeyException: A response is for another key.
-            KMSInternalException: A secret has another length than its kind.
-            AwsError: AWS KMS refused; the class name is its error code.
         """
         length = SUITES["ML_KEM_1024"].encapsulated_bytes
         ours, point = encapsulated[:length], encapsulated[length:]

@@ -13,9 +13,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
+from kms_runtime.aws_errors import InvalidCiphertextException
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.key_arn import call_kms
 from kms_runtime.key_pairs.data_key_pairs import ENCRYPT_DECRYPT, SIGN_VERIFY, PairKey, check_serves, usage_context
 from kms_runtime.message.suite import wipe
 from kms_runtime.public_keys.jwk import PADDINGS
@@ -53,9 +53,8 @@ def sign_with_pair(
         AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
     context = usage_context(encryption_context, SIGN_VERIFY)
-    with decrypted_private_key(
-        encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client
-    ) as key:
+    given: dict[str, Any] = {"key_arn": key_arn, "encryption_context": context, "kms_client": kms_client}
+    with decrypted_private_key(encrypted_private_key, **given) as key:
         return sign_locally(check_serves(key, algorithm, SIGN_VERIFY), message, algorithm)
 
 
@@ -78,9 +77,8 @@ def decrypt_with_pair(
         AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
     context = usage_context(encryption_context, ENCRYPT_DECRYPT)
-    with decrypted_private_key(
-        encrypted_private_key, key_arn=key_arn, encryption_context=context, kms_client=kms_client
-    ) as key:
+    given: dict[str, Any] = {"key_arn": key_arn, "encryption_context": context, "kms_client": kms_client}
+    with decrypted_private_key(encrypted_private_key, **given) as key:
         private_key = cast("rsa.RSAPrivateKey", check_serves(key, algorithm, ENCRYPT_DECRYPT))
         try:
             return private_key.decrypt(ciphertext, PADDINGS[algorithm])
@@ -105,13 +103,8 @@ def decrypted_private_key(
     if not 1 <= len(encrypted_private_key) <= CIPHERTEXT_LIMIT:
         size = len(encrypted_private_key)
         raise InvalidRequest(f"the encrypted private key has {size} bytes; AWS KMS Decrypt takes 1 to 6144")
-    with typed_errors("AWS KMS"):
-        response = kms_client.decrypt(
-            KeyId=check_key_arn(key_arn),
-            CiphertextBlob=encrypted_private_key,
-            EncryptionContext=encryption_context,
-        )
-    check_response_key(response, key_arn, "Decrypt")
+    given = {"CiphertextBlob": encrypted_private_key, "EncryptionContext": encryption_context}
+    response = call_kms(kms_client.decrypt, "Decrypt", key_arn, **given)
     der = bytearray(response["Plaintext"])
     del response
     try:

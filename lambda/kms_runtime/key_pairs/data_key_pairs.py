@@ -9,14 +9,15 @@ https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKeyPair.html
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
+from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.backoff import Backoff
 from kms_runtime.errors import EncryptionContextMismatch, InvalidRequest
-from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.key_arn import call_kms
 from kms_runtime.message.context import check_context, one_spelling
 from kms_runtime.public_keys.jwk import OAEP_OVERHEAD, key_spec_of
 from kms_runtime.public_keys.public_key import PublicKey
@@ -149,13 +150,8 @@ def make_data_key_pair(
         ThrottlingException: The quota was exceeded for as long as ``backoff`` tries.
         AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
-    response = _generate(
-        kms_client.generate_data_key_pair_without_plaintext,
-        key_pair_spec,
-        _request(key_pair_spec, key_usage, key_arn, encryption_context),
-        backoff,
-    )
-    return _pair(response, key_pair_spec, key_usage, key_arn)
+    given: dict[str, Any] = {"key_arn": key_arn, "encryption_context": encryption_context, "backoff": backoff}
+    return _make(kms_client.generate_data_key_pair_without_plaintext, key_pair_spec, key_usage, **given)[0]
 
 
 def make_data_key_pair_with_private_key(
@@ -171,38 +167,28 @@ def make_data_key_pair_with_private_key(
 
     Arguments and errors are those of :func:`make_data_key_pair`.
     """
-    response = _generate(
-        kms_client.generate_data_key_pair,
-        key_pair_spec,
-        _request(key_pair_spec, key_usage, key_arn, encryption_context),
-        backoff,
-    )
-    return _pair(response, key_pair_spec, key_usage, key_arn), bytearray(response["PrivateKeyPlaintext"])
+    given: dict[str, Any] = {"key_arn": key_arn, "encryption_context": encryption_context, "backoff": backoff}
+    pair, response = _make(kms_client.generate_data_key_pair, key_pair_spec, key_usage, **given)
+    return pair, bytearray(response["PrivateKeyPlaintext"])
 
 
-def _request(key_pair_spec: str, key_usage: str, key_arn: str, context: Mapping[str, str]) -> dict[str, Any]:
-    algorithms_of(key_pair_spec, key_usage)
-    return {
-        "KeyId": check_key_arn(key_arn),
-        "KeyPairSpec": key_pair_spec,
-        "EncryptionContext": usage_context(context, key_usage),
-    }
-
-
-def _generate(operation: Any, key_pair_spec: str, request: Mapping[str, Any], backoff: Backoff | None) -> Any:
-    def call() -> Any:
-        with typed_errors("AWS KMS"):
-            return operation(**request)
-
+def _make(
+    operation: Any,
+    key_pair_spec: str,
+    key_usage: str,
+    *,
+    key_arn: str,
+    encryption_context: Mapping[str, str],
+    backoff: Backoff | None,
+) -> tuple[DataKeyPair, Mapping[str, Any]]:
+    algorithms = algorithms_of(key_pair_spec, key_usage)
+    context = usage_context(encryption_context, key_usage)
+    given = {"KeyPairSpec": key_pair_spec, "EncryptionContext": context}
+    call = partial(call_kms, operation, "GenerateDataKeyPair", key_arn, **given)
     hint = (
         f"AWS KMS makes {QUOTAS[key_pair_spec]} pairs of {key_pair_spec} a second by default, for all callers of the "
         "account in the Region; make fewer at a time, take an ECC spec, or ask Service Quotas for more"
     )
-    return (backoff or Backoff()).run(call, hint=hint)
-
-
-def _pair(response: Mapping[str, Any], key_pair_spec: str, key_usage: str, key_arn: str) -> DataKeyPair:
-    check_response_key(response, key_arn, "GenerateDataKeyPair")
-    algorithms = algorithms_of(key_pair_spec, key_usage)
+    response = (backoff or Backoff()).run(call, hint=hint)
     public_key = PublicKey(key_arn, key_pair_spec, key_usage, algorithms, bytes(response["PublicKey"]))
-    return DataKeyPair(public_key, bytes(response["PrivateKeyCiphertextBlob"]))
+    return DataKeyPair(public_key, bytes(response["PrivateKeyCiphertextBlob"])), response

@@ -109,7 +109,9 @@ class CachingKeyring:
         self, key: Hashable, fetch: Callable[[], DataKey], most: int | None, plaintext_bytes: int = 0
     ) -> DataKey:
         with self._lock:
-            self._drop_expired()
+            now = self._clock()
+            for expired in [key for key, entry in self._entries.items() if entry.expires <= now]:
+                self._drop(expired)
             entry = self._entries.get(key)
             if entry and entry.plaintext_bytes + plaintext_bytes > self._max_bytes:
                 self._drop(key)
@@ -126,11 +128,6 @@ class CachingKeyring:
             while len(self._entries) > self._capacity:
                 self._drop(next(iter(self._entries)))
             return copy
-
-    def _drop_expired(self) -> None:
-        now = self._clock()
-        for key in [key for key, entry in self._entries.items() if entry.expires <= now]:
-            self._drop(key)
 
     def _drop(self, key: Hashable) -> None:
         wipe(self._entries.pop(key).data_key.plaintext)

@@ -10,8 +10,7 @@ https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-kms-ecdh-k
 import hmac
 import os
 from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,14 +21,7 @@ from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed, Publ
 from kms_runtime.key_agreement.agreement import KmsParty, LocalParty, Party
 from kms_runtime.key_agreement.agreement_message import agreement_key
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import (
-    DEFAULT_SUITE,
-    DataKey,
-    EncryptedKeys,
-    WrappingKeyring,
-    first_that_decrypts,
-    not_for_us,
-)
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH, wipe
 
@@ -49,6 +41,8 @@ _CURVES: Final[Mapping[str, bytes]] = {"secp256r1": b"p256", "secp384r1": b"p384
 class _EcdhKeyring(WrappingKeyring):
     """What both keyrings share; ``own`` and ``peer`` are public keys."""
 
+    _how = " by ECDH with these public keys"
+
     def __init__(
         self,
         provider_id: str,
@@ -60,7 +54,9 @@ class _EcdhKeyring(WrappingKeyring):
         if own and peer and own.curve.name != peer.curve.name:
             raise InvalidRequest(f"the peer's public key is on {peer.curve.name}, this party's on {own.curve.name}")
         self._provider_id, self._name = provider_id, name
-        self._own, self._party, self._peer = own, party, peer
+        self._own: Any = own
+        self._party: Any = party
+        self._peer = peer
 
     def wrap_data_key(
         self, data_key: bytearray, encryption_context: Mapping[str, str], _suite: AlgorithmSuite = DEFAULT_SUITE, /
@@ -84,34 +80,18 @@ class _EcdhKeyring(WrappingKeyring):
         wipe(wrapping_key)
         return (EncryptedDataKey(self._provider_id, _provider_info(own, self._peer), salt + commitment + wrapped),)
 
-    def decrypt_data_key(
-        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return the data key.
-
-        Raises:
-            InvalidRequest: The keyring has no key pair of its own, so it can only encrypt.
-            IncorrectKeyException: No data key of the message is between this keyring's keys; AWS is not called.
-            MessageAuthenticationFailed: None of those can be decrypted with the derived key and encryption context.
-            AwsError: AWS KMS refused; the class name is its error code.
-        """
+    def _check_decrypts(self, suite: AlgorithmSuite) -> None:  # noqa: ARG002
         if self._own is None or self._party is None:
             raise InvalidRequest(f"this keyring ({self._name}) has no private key, so it can only encrypt")
-        mine = [(key, parties) for key in encrypted if (parties := self._parties(key, self._own))]
-        if not mine:
-            raise not_for_us(encrypted, f"{self._name} by ECDH with these public keys")
-        return first_that_decrypts(
-            [
-                (self._name, partial(self._decrypt, key, self._party, parties, encryption_context, suite))
-                for key, parties in mine
-            ]
-        )
 
-    def _parties(self, key: EncryptedDataKey, own: ec.EllipticCurvePublicKey) -> tuple[bytes, bytes] | None:
+    def _is_mine(self, key: EncryptedDataKey) -> bool:
+        return self._parties(key) is not None
+
+    def _parties(self, key: EncryptedDataKey) -> tuple[bytes, bytes] | None:
         """Return the sender's and the recipient's point if ``key`` is between them and us."""
         if key.provider_id not in {RAW_PROVIDER_ID, KMS_PROVIDER_ID}:
             return None
-        mine = _point(own)
+        mine = _point(self._own)
         found = _parse_provider_info(key.provider_info, len(mine))
         if found is None:
             return None
@@ -119,26 +99,21 @@ class _EcdhKeyring(WrappingKeyring):
             return found if found[1] == mine else None
         return found if {found, found[::-1]} & {(mine, _point(self._peer))} else None
 
-    def _decrypt(
-        self,
-        key: EncryptedDataKey,
-        party: Party,
-        parties: tuple[bytes, bytes],
-        context: Mapping[str, str],
-        suite: AlgorithmSuite,
-    ) -> DataKey:
-        curve = self._own.curve if self._own else ec.SECP256R1()
+    def _decrypt(self, key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite) -> DataKey:
+        parties = self._parties(key) or ()
         failed = MessageAuthenticationFailed(f"no data key can be decrypted under {self._name} and this context")
         if len(key.ciphertext) != _SALT_LENGTH + _COMMITMENT_LENGTH + suite.key_length + TAG_LENGTH:
             raise failed
         try:
-            sender, recipient = (ec.EllipticCurvePublicKey.from_encoded_point(curve, point) for point in parties)
+            sender, recipient = (
+                ec.EllipticCurvePublicKey.from_encoded_point(self._own.curve, point) for point in parties
+            )
         except ValueError:
             raise PublicKeyInvalid("a public key of the message is not a point of the curve") from None
         salt, rest = key.ciphertext[:_SALT_LENGTH], key.ciphertext[_SALT_LENGTH:]
         info = _fixed_info(sender, recipient, context)
-        peer = sender if self._own and _point(recipient) == _point(self._own) else recipient
-        commitment, wrapping_key = _derive(party, peer, salt, info)
+        peer = sender if _point(recipient) == _point(self._own) else recipient
+        commitment, wrapping_key = _derive(self._party, peer, salt, info)
         data_key = bytearray(suite.key_length)
         try:
             if not hmac.compare_digest(commitment, rest[:_COMMITMENT_LENGTH]):

@@ -64,9 +64,14 @@ class WrapsDataKeys(Keyring, Protocol):
 
 
 class WrappingKeyring(ABC):
-    """What keyrings share whose data keys are made on this machine."""
+    """What keyrings share whose data keys are made on this machine.
+
+    ``_name`` is that of the wrapping key; ``_identity`` is the provider id and information of its encrypted data keys.
+    """
 
     _name: str
+    _identity: tuple[str, bytes]
+    _how = ""
 
     def generate_data_key(
         self, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
@@ -80,6 +85,37 @@ class WrappingKeyring(ABC):
         self, data_key: bytearray, encryption_context: Mapping[str, str], suite: AlgorithmSuite, /
     ) -> tuple[EncryptedDataKey, ...]:
         """Return ``data_key`` encrypted under the wrapping key."""
+
+    def decrypt_data_key(
+        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
+    ) -> DataKey:
+        """Return the data key.
+
+        Raises:
+            InvalidRequest: The keyring can only encrypt, or not serve ``suite``.
+            IncorrectKeyException: No data key of the message is encrypted under this keyring's key; AWS is not called.
+            MessageAuthenticationFailed, InvalidCiphertextException: None of those was encrypted under this very key and
+                encryption context, or all were altered.
+            AwsError: AWS KMS refused; the class name is its error code.
+        """
+        self._check_decrypts(suite)
+        mine = [key for key in encrypted if self._is_mine(key)]
+        if not mine:
+            raise not_for_us(encrypted, self._name + self._how)
+        return first_that_decrypts(
+            [(self._name, partial(self._decrypt, key, encryption_context, suite)) for key in mine]
+        )
+
+    @abstractmethod
+    def _check_decrypts(self, suite: AlgorithmSuite) -> None:
+        """Raise InvalidRequest if the keyring can only encrypt, or not decrypt data keys of ``suite``."""
+
+    def _is_mine(self, key: EncryptedDataKey) -> bool:
+        return (key.provider_id, key.provider_info) == self._identity
+
+    @abstractmethod
+    def _decrypt(self, key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite) -> DataKey:
+        """Return one data key, which is this keyring's by its identity."""
 
 
 class MultiKeyring:

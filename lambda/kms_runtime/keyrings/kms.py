@@ -3,13 +3,14 @@
 Every response of AWS KMS is checked against the key that was asked for, for the RSA keyring also.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Never
 
 from kms_runtime.aws_errors import KMSInternalException, typed_errors
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.key_arn import KeyArn, check_key_arn, check_response_key, parse_key_arn, same_multi_region_key
+from kms_runtime.key_arn import check_key_arn, check_response_key, parse_key_arn, same_multi_region_key
 from kms_runtime.keyrings.keyring import (
     DEFAULT_SUITE,
     DataKey,
@@ -206,7 +207,11 @@ class KmsDiscoveryKeyring:
         partition: str = "aws",
         mrk_region: str | None = None,
     ) -> None:
-        if isinstance(account_ids, str) or not account_ids or not all(map(_is_account_id, account_ids)):
+        if (
+            isinstance(account_ids, str)
+            or not account_ids
+            or not all(re.fullmatch("[0-9]{12}", one) for one in account_ids)
+        ):
             raise InvalidRequest("discovery needs the ids of the accounts to trust, 12 digits each, as a collection")
         self._accounts = frozenset(account_ids)
         self._client_for_region = client_for_region
@@ -235,7 +240,7 @@ class KmsDiscoveryKeyring:
         candidates = []
         for key in encrypted:
             arn = parse_key_arn(key.name) if key.provider_id == PROVIDER_ID else None
-            if arn is None or not self._trusts(arn):
+            if arn is None or arn.partition != self._partition or arn.account not in self._accounts:
                 continue
             if self._mrk_region and arn.is_multi_region:
                 arn = arn._replace(region=self._mrk_region)
@@ -244,10 +249,3 @@ class KmsDiscoveryKeyring:
         if not candidates:
             raise not_for_us(encrypted, f"a key of {', '.join(sorted(self._accounts))} in an accepted Region")
         return decrypt_first(candidates, encryption_context, suite)
-
-    def _trusts(self, arn: KeyArn) -> bool:
-        return arn.partition == self._partition and arn.account in self._accounts
-
-
-def _is_account_id(text: str) -> bool:
-    return len(text) == 12 and text.isascii() and text.isdigit()  # noqa: PLR2004

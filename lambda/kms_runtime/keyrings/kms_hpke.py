@@ -1,21 +1,13 @@
 """``KmsHpkeKeyring``: data keys under an ML-KEM KMS key, encrypted by HPKE without a call, decapsulated by AWS KMS."""
 
 from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kms_runtime.aws_errors import KMSInternalException
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_agreement import hpke
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import (
-    DEFAULT_SUITE,
-    DataKey,
-    EncryptedKeys,
-    WrappingKeyring,
-    first_that_decrypts,
-    not_for_us,
-)
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
 
@@ -56,6 +48,7 @@ class KmsHpkeKeyring(WrappingKeyring):
         kms_client: "KMSClient | None" = None,
     ) -> None:
         self._name = self._key_arn = check_key_arn(key_arn)
+        self._identity = PROVIDER_ID, key_arn.encode()
         if key_spec not in hpke.SUITES:
             raise InvalidRequest(f"key_spec {key_spec!r} does not receive HPKE messages; use {', '.join(hpke.SUITES)}")
         self._recipient = hpke.KmsRecipient(key_arn, key_spec, kms_client) if kms_client is not None else None
@@ -83,32 +76,14 @@ class KmsHpkeKeyring(WrappingKeyring):
             info=_INFO,
             associated_data=serialize_context(encryption_context),
         )
-        return (EncryptedDataKey(PROVIDER_ID, self._key_arn.encode(), wrapped),)
+        return (EncryptedDataKey(*self._identity, wrapped),)
 
-    def decrypt_data_key(
-        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return the data key, by one call of Decapsulate.
-
-        Raises:
-            InvalidRequest: The keyring has no KMS client.
-            IncorrectKeyException: No data key of the message is encrypted under this keyring's key; AWS is not called.
-            MessageAuthenticationFailed: Altered, for another key pair, or bound to another encryption context.
-            AwsError: AWS KMS refused; the class name is its error code.
-        """
+    def _check_decrypts(self, suite: AlgorithmSuite) -> None:  # noqa: ARG002
         if self._recipient is None:
             raise InvalidRequest("this KmsHpkeKeyring has no kms_client, so it can only encrypt")
-        wanted = (PROVIDER_ID, self._key_arn.encode())
-        mine = [key for key in encrypted if (key.provider_id, key.provider_info) == wanted]
-        if not mine:
-            raise not_for_us(encrypted, self._key_arn)
-        return first_that_decrypts(
-            [(self._key_arn, partial(self._decrypt, self._recipient, key, encryption_context, suite)) for key in mine]
-        )
 
-    def _decrypt(
-        self, recipient: hpke.Recipient, key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite
-    ) -> DataKey:
+    def _decrypt(self, key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite) -> DataKey:
+        recipient: Any = self._recipient
         data_key = bytearray(
             hpke.decrypt(key.ciphertext, recipient=recipient, info=_INFO, associated_data=serialize_context(context))
         )

@@ -2,9 +2,8 @@
 
 import hmac
 from collections.abc import Mapping
-from functools import partial
 from hashlib import sha384
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -13,14 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from kms_runtime.aws_errors import InvalidCiphertextException, typed_errors
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.key_arn import check_key_arn
-from kms_runtime.keyrings.keyring import (
-    DEFAULT_SUITE,
-    DataKey,
-    EncryptedKeys,
-    WrappingKeyring,
-    first_that_decrypts,
-    not_for_us,
-)
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring
 from kms_runtime.keyrings.kms import checked_plaintext
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import wipe
@@ -65,8 +57,9 @@ class KmsRsaKeyring(WrappingKeyring):
         encryption_algorithm: EncryptionAlgorithm = "RSAES_OAEP_SHA_256",
     ) -> None:
         self._name = self._key_arn = check_key_arn(key_arn)
+        self._identity = PROVIDER_ID, key_arn.encode()
         self._public_key = load_rsa_public_key(public_key) if public_key is not None else None
-        self._kms = kms_client
+        self._kms: Any = kms_client
         if encryption_algorithm not in PADDINGS:
             raise InvalidRequest(f"encryption_algorithm {encryption_algorithm!r} is not one of {', '.join(PADDINGS)}")
         self._algorithm = encryption_algorithm
@@ -91,35 +84,16 @@ class KmsRsaKeyring(WrappingKeyring):
         bound = bytearray(_digest(encryption_context) + data_key)
         ciphertext = self._public_key.encrypt(bytes(bound), self._padding)
         wipe(bound)
-        return (EncryptedDataKey(PROVIDER_ID, self._key_arn.encode(), ciphertext),)
+        return (EncryptedDataKey(*self._identity, ciphertext),)
 
-    def decrypt_data_key(
-        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return the data key, decrypted by AWS KMS and bound to ``encryption_context``.
-
-        Raises:
-            InvalidRequest: The keyring has no KMS client, or ``suite`` is signed.
-            IncorrectKeyException: No data key of the message is encrypted under this keyring's key; AWS is not called.
-            InvalidCiphertextException: The data key is bound to another encryption context.
-            AwsError: AWS KMS refused; the class name is its error code.
-        """
+    def _check_decrypts(self, suite: AlgorithmSuite) -> None:
         _refuse_signed(suite)
         if self._kms is None:
             raise InvalidRequest("this KmsRsaKeyring has no kms_client, so it can only encrypt")
-        wanted = (PROVIDER_ID, self._key_arn.encode())
-        mine = [key for key in encrypted if (key.provider_id, key.provider_info) == wanted]
-        if not mine:
-            raise not_for_us(encrypted, self._key_arn)
-        return first_that_decrypts(
-            [(self._key_arn, partial(self._decrypt, self._kms, key, encryption_context, suite)) for key in mine]
-        )
 
-    def _decrypt(
-        self, kms: "KMSClient", key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite
-    ) -> DataKey:
+    def _decrypt(self, key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite) -> DataKey:
         with typed_errors("AWS KMS"):
-            response = kms.decrypt(
+            response = self._kms.decrypt(
                 KeyId=self._key_arn, CiphertextBlob=key.ciphertext, EncryptionAlgorithm=self._algorithm
             )
         bound = checked_plaintext(response, self._key_arn, "Decrypt", _DIGEST_LENGTH + suite.key_length)

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/use-raw-rsa-ke
 
 import os
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -15,14 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512
 
 from kms_runtime.errors import InvalidRequest, MessageAuthenticationFailed
-from kms_runtime.keyrings.keyring import (
-    DEFAULT_SUITE,
-    DataKey,
-    EncryptedKeys,
-    WrappingKeyring,
-    not_for_us,
-    raw_key_identity,
-)
+from kms_runtime.keyrings.keyring import DEFAULT_SUITE, DataKey, WrappingKeyring, raw_key_identity
 from kms_runtime.message import AlgorithmSuite, EncryptedDataKey, serialize_context
 from kms_runtime.message.suite import IV_LENGTH, TAG_LENGTH
 
@@ -57,31 +50,21 @@ class RawAesKeyring(WrappingKeyring):
         ciphertext = self._cipher.encrypt(iv, data_key, _associated(encryption_context))
         return (EncryptedDataKey(self._namespace, self._prefix + iv, ciphertext),)
 
-    def decrypt_data_key(
-        self, encrypted: EncryptedKeys, encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return the data key.
+    def _check_decrypts(self, suite: AlgorithmSuite) -> None:
+        """Do nothing: the one key serves both directions."""
 
-        Raises:
-            IncorrectKeyException: No data key of the message is encrypted under a key of this name.
-            MessageAuthenticationFailed: None of those can be decrypted under this wrapping key and encryption context.
-        """
-        mine = [key for key in encrypted if self._is_mine(key)]
-        if not mine:
-            raise not_for_us(encrypted, self._name)
-        for key in mine:
-            plaintext = bytearray(max(0, len(key.ciphertext) - TAG_LENGTH))
-            if len(plaintext) != suite.key_length:
-                continue
-            iv = key.provider_info[-IV_LENGTH:]
-            try:
-                self._cipher.decrypt_into(iv, key.ciphertext, _associated(encryption_context), plaintext)
-            except InvalidTag:
-                continue
-            return DataKey(plaintext, (key,), self._name)
-        raise MessageAuthenticationFailed(
+    def _decrypt(self, key: EncryptedDataKey, context: Mapping[str, str], suite: AlgorithmSuite) -> DataKey:
+        plaintext = bytearray(suite.key_length)
+        failed = MessageAuthenticationFailed(
             f"no data key can be decrypted under {self._name} and this encryption context"
         )
+        if len(key.ciphertext) != suite.key_length + TAG_LENGTH:
+            raise failed
+        try:
+            self._cipher.decrypt_into(key.provider_info[-IV_LENGTH:], key.ciphertext, _associated(context), plaintext)
+        except InvalidTag:
+            raise failed from None
+        return DataKey(plaintext, (key,), self._name)
 
     def _is_mine(self, key: EncryptedDataKey) -> bool:
         return key.provider_id == self._namespace and key.provider_info[:-IV_LENGTH] == self._prefix
@@ -155,26 +138,16 @@ class RawRsaKeyring(WrappingKeyring):
             raise InvalidRequest("this RawRsaKeyring has no public_key, so it can only decrypt")
         return (EncryptedDataKey(*self._identity, self._public_key.encrypt(bytes(data_key), self._padding)),)
 
-    def decrypt_data_key(
-        self, encrypted: EncryptedKeys, _encryption_context: Mapping[str, str], suite: AlgorithmSuite = DEFAULT_SUITE, /
-    ) -> DataKey:
-        """Return the data key.
-
-        Raises:
-            InvalidRequest: The keyring has no private key.
-            IncorrectKeyException: No data key of the message is encrypted under a key of this name.
-            MessageAuthenticationFailed: None of those can be decrypted with the private key.
-        """
+    def _check_decrypts(self, suite: AlgorithmSuite) -> None:  # noqa: ARG002
         if self._private_key is None:
             raise InvalidRequest("this RawRsaKeyring has no private_key, so it can only encrypt")
-        mine = [key for key in encrypted if (key.provider_id, key.provider_info) == self._identity]
-        if not mine:
-            raise not_for_us(encrypted, self._name)
-        for key in mine:
-            try:
-                plaintext = bytearray(self._private_key.decrypt(key.ciphertext, self._padding))
-            except ValueError:
-                continue
-            if len(plaintext) == suite.key_length:
-                return DataKey(plaintext, (key,), self._name)
-        raise MessageAuthenticationFailed(f"no data key can be decrypted under {self._name}")
+
+    def _decrypt(self, key: EncryptedDataKey, _context: Mapping[str, str], suite: AlgorithmSuite) -> DataKey:
+        private_key: Any = self._private_key
+        try:
+            plaintext = bytearray(private_key.decrypt(key.ciphertext, self._padding))
+        except ValueError:
+            plaintext = bytearray()
+        if len(plaintext) != suite.key_length:
+            raise MessageAuthenticationFailed(f"no data key can be decrypted under {self._name}")
+        return DataKey(plaintext, (key,), self._name)

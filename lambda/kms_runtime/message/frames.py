@@ -28,7 +28,13 @@ _FINAL_AAD = b"AWSKMSEncryptionClient Final Frame" + bytes(_COUNTERS.size)
 
 
 class _FrameCipher:
-    """What encryption and decryption share: the sequence number, and IV and AAD made from it."""
+    """What encryption and decryption share: the sequence number, and IV and AAD made from it.
+
+    Args:
+        cipher: AES-256-GCM under the message's derived key.
+        message_id: The header's message id.
+        frame_length: The header's frame length, in bytes.
+    """
 
     def __init__(self, cipher: AESGCM, message_id: bytes, frame_length: int) -> None:
         self._cipher = cipher
@@ -50,12 +56,9 @@ class _FrameCipher:
 
 
 class FrameEncryptor(_FrameCipher):
-    """Encrypts plaintext into one frame after the other.
+    """Encrypts plaintext into one frame after the other; the first arguments are those of the base.
 
     Args:
-        cipher: AES-256-GCM under the message's derived key.
-        message_id: The header's message id.
-        frame_length: The header's frame length, in bytes.
         capacity: Largest plaintext of a frame; smaller than the frame length for a short message.
         buffers: How many frames are kept: a frame is overwritten after that many calls.
     """
@@ -82,24 +85,15 @@ class FrameEncryptor(_FrameCipher):
 
 
 class FrameDecryptor(_FrameCipher):
-    """Decrypts one frame after the other and gives out authenticated plaintext only.
+    """Decrypts one frame after the other and gives out authenticated plaintext only; see the base.
 
     Args:
-        cipher: AES-256-GCM under the message's derived key.
-        message_id: The header's message id.
-        frame_length: The header's frame length, in bytes.
         plaintext: Receives each frame's plaintext, and is used again for the next.
         first: Sequence number of the first frame that is decrypted.
     """
 
     def __init__(
-        self,
-        cipher: AESGCM,
-        message_id: bytes,
-        frame_length: int,
-        plaintext: memoryview,
-        *,
-        first: int = 1,
+        self, cipher: AESGCM, message_id: bytes, frame_length: int, plaintext: memoryview, *, first: int = 1
     ) -> None:
         super().__init__(cipher, message_id, frame_length)
         self._plaintext = plaintext

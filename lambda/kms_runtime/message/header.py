@@ -180,7 +180,9 @@ def read_header(
     commitment_policy.check(suite)
     message_id = fields.take(suite.message_id_length, "the message id")
     context = parse_context(fields)
-    _check_verification_key(suite, context)
+    if suite.signed != (VERIFICATION_KEY_NAME in context):
+        has, kind = ("no ", "signed") if suite.signed else ("", "not signed")
+        raise MessageFormatError(f"{has}{VERIFICATION_KEY_NAME} in the encryption context of a message that is {kind}")
     data_keys = parse_data_keys(fields, max_encrypted_data_keys)
     content_type = fields.unsigned(1, "the content type")
     if not suite.committing:
@@ -203,12 +205,6 @@ def _read_suite(fields: FieldReader) -> AlgorithmSuite:
     if version[0] == 1 and (kind := fields.unsigned(1, "the message type")) != _LEGACY_TYPE:
         raise MessageFormatError(f"message type 0x{kind:02X}; only 0x{_LEGACY_TYPE:02X} is defined")
     return suite_of(fields.unsigned(2, "the algorithm suite id"), version=version[0])
-
-
-def _check_verification_key(suite: AlgorithmSuite, context: Mapping[str, str]) -> None:
-    if suite.signed != (VERIFICATION_KEY_NAME in context):
-        has, kind = ("no ", "signed") if suite.signed else ("", "not signed")
-        raise MessageFormatError(f"{has}{VERIFICATION_KEY_NAME} in the encryption context of a message that is {kind}")
 
 
 def _check_legacy_fields(fields: FieldReader) -> None:

@@ -69,6 +69,7 @@ _JOSE: Final[Mapping[str, str]] = {
     "ECDSA_SHA_512": "ES512",
     "ED25519_SHA_512": "EdDSA",
 }
+# ML-DSA: RFC 9964. ML-KEM: draft-ietf-jose-pqc-kem-05 (9 December 2025), work in progress.
 _BY_SPEC: Final[Mapping[str, str]] = {
     "ECC_SECG_P256K1": "ES256K",
     "ML_DSA_44": "ML-DSA-44",
@@ -109,14 +110,6 @@ AsymmetricKey: TypeAlias = (
 """Public keys of the kinds that AWS KMS makes."""
 
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521", "secp256k1": "secp256k1"}
-# ML-DSA: RFC 9964. ML-KEM: draft-ietf-jose-pqc-kem-05 (9 December 2025), work in progress.
-_AKP = {
-    MLDSA44PublicKey: "ML-DSA-44",
-    MLDSA65PublicKey: "ML-DSA-65",
-    MLDSA87PublicKey: "ML-DSA-87",
-    MLKEM768PublicKey: "ML-KEM-768",
-    MLKEM1024PublicKey: "ML-KEM-1024",
-}
 _OF_THUMBPRINT = {
     "RSA": ("e", "kty", "n"),
     "EC": ("crv", "kty", "x", "y"),
@@ -141,11 +134,15 @@ def parameters(key: AsymmetricKey) -> dict[str, str]:
             numbers = key.public_numbers()
             return {"kty": "RSA", "n": _unsigned(numbers.n), "e": _unsigned(numbers.e)}
         case EllipticCurvePublicKey():
-            return {"kty": "EC", "crv": _curve(key), **_point(key)}
+            length, point = (key.key_size + 7) // 8, key.public_numbers()
+            coordinates = {name: base64url(getattr(point, name).to_bytes(length)) for name in ("x", "y")}
+            if key.curve.name not in _CURVES:
+                raise PublicKeyInvalid(f"the curve {key.curve.name} has no name in JSON Web Keys")
+            return {"kty": "EC", "crv": _CURVES[key.curve.name], **coordinates}
         case Ed25519PublicKey():
             return {"kty": "OKP", "crv": "Ed25519", "x": base64url(key.public_bytes_raw())}
         case _:
-            return {"kty": "AKP", "alg": _algorithm(key), "pub": base64url(key.public_bytes_raw())}
+            return {"kty": "AKP", "alg": _BY_SPEC[key_spec_of(key)], "pub": base64url(key.public_bytes_raw())}
 
 
 def thumbprint(jwk: Mapping[str, object]) -> str:
@@ -166,19 +163,3 @@ def thumbprint(jwk: Mapping[str, object]) -> str:
 
 def _unsigned(number: int) -> str:
     return base64url(number.to_bytes((number.bit_length() + 7) // 8))
-
-
-def _curve(key: EllipticCurvePublicKey) -> str:
-    name = _CURVES.get(key.curve.name)
-    if name is None:
-        raise PublicKeyInvalid(f"the curve {key.curve.name} has no name in JSON Web Keys")
-    return name
-
-
-def _point(key: EllipticCurvePublicKey) -> dict[str, str]:
-    length, numbers = (key.key_size + 7) // 8, key.public_numbers()
-    return {"x": base64url(numbers.x.to_bytes(length)), "y": base64url(numbers.y.to_bytes(length))}
-
-
-def _algorithm(key: AsymmetricKey) -> str:
-    return next(name for kind, name in _AKP.items() if isinstance(key, kind))

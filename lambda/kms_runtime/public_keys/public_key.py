@@ -15,9 +15,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
+from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.errors import PublicKeyInvalid
-from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.key_arn import call_kms, check_key_arn
 from kms_runtime.public_keys.jwk import (
     OAEP_OVERHEAD,
     AsymmetricKey,
@@ -76,12 +76,9 @@ class PublicKey:
             IncorrectKeyException: The response is for another key.
             AwsError: AWS KMS refused for another reason; the class name is its error code.
         """
-        with typed_errors("AWS KMS"):
-            response = kms_client.get_public_key(KeyId=check_key_arn(key_arn))
-        check_response_key(response, key_arn, "GetPublicKey")
-        reported: Mapping[str, Any] = response
-        algorithms = tuple(name for names in _ALGORITHM_LISTS for name in reported.get(names) or ())
-        if not algorithms and reported["KeyUsage"] == "ENCAPSULATE_DECAPSULATE":
+        response = call_kms(kms_client.get_public_key, "GetPublicKey", key_arn)
+        algorithms = tuple(name for names in _ALGORITHM_LISTS for name in response.get(names) or ())
+        if not algorithms and response["KeyUsage"] == "ENCAPSULATE_DECAPSULATE":
             # A botocore older than these keys drops the list from the response.
             algorithms = ("ML_KEM",)
         return cls(key_arn, response["KeySpec"], response["KeyUsage"], algorithms, bytes(response["PublicKey"]))

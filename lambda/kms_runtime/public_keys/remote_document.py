@@ -98,11 +98,9 @@ class _HttpsWithDeadline(HTTPSHandler):
 
 
 class RemoteDocument(Generic[T]):
-    """A document at an HTTPS address.
+    """A document at an HTTPS address; ``RemoteJwks`` and ``RemotePublicKey`` say when it is fetched.
 
-    It is fetched when first needed and again after ``max-age``, with its ETag, so that an unchanged one is not sent.
-    While the address does not respond, the cached copy stays in use for up to ``longest_outage``. Safe to share
-    between threads: while one fetches, the others use the cached copy if it has what they need.
+    While one thread fetches, the others use the cached copy if it has what they need.
 
     Args:
         url: ``https://`` only. Redirects are not followed.
@@ -179,12 +177,9 @@ class RemoteDocument(Generic[T]):
         return self._fetched
 
     def _known_instead(self, known: Fetched[T] | None, now: float) -> Fetched[T]:
-        if known:
-            return self._still_good(known, now)
-        assert self._failure  # noqa: S101 - nothing is known only if the address was asked in vain
-        raise type(self._failure)(self._failure.message) from self._failure.__cause__
-
-    def _still_good(self, known: Fetched[T], now: float) -> Fetched[T]:
+        if not known:
+            assert self._failure  # noqa: S101 - nothing is known only if the address was asked in vain
+            raise type(self._failure)(self._failure.message) from self._failure.__cause__
         if now < known.until + self._longest_outage:
             return known
         raise ServiceUnreachable(f"{self._url} has not responded for {int(now - known.at)} s; its keys are too old")

@@ -5,70 +5,37 @@ may end last and overwrite the result of the newer one for good. So each transfe
 it has written. An object that is replaced after that look has an event of its own, which comes after that write.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from kms_runtime.aws_errors import typed_errors
 from kms_runtime.errors import SourceChanged
-from kms_runtime.keyrings.keyring import Keyring
-from kms_runtime.s3.location import S3Object
-from kms_runtime.s3.transfer import ObjectResult, Tags
+from kms_runtime.s3.location import FORBIDDEN_OR_MISSING, S3Object, http_status
+from kms_runtime.s3.transfer import ObjectResult
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 ATTEMPTS = 3
-_GONE = {403, 404}
 
 
-class Transfer(Protocol):
-    """``encrypt_object`` or ``decrypt_object``."""
-
-    def __call__(
-        self,
-        source: S3Object,
-        destination: S3Object,
-        *,
-        keyring: Keyring,
-        encryption_context: Mapping[str, str],
-        s3_client: "S3Client",
-        tags: Tags = ...,
-    ) -> ObjectResult:
-        """Transfer one object."""
-
-
-def transfer_latest(
-    transfer: Transfer,
-    source: S3Object,
-    destination: S3Object,
-    *,
-    keyring: Keyring,
-    encryption_context: Mapping[str, str],
-    s3_client: "S3Client",
-    tags: Tags = "refuse",
-) -> ObjectResult:
+def transfer_latest(source: S3Object, transfer: Callable[[], ObjectResult], s3_client: "S3Client") -> ObjectResult:
     """Transfer ``source``, and again if it was replaced meanwhile; a version that the caller names is transferred once.
 
     Args:
-        transfer: ``encrypt_object`` or ``decrypt_object``, which documents the further arguments.
-        source: What to read.
-        destination: What to write.
-        keyring: Makes or recovers the data key: one call per transfer.
-        encryption_context: Of the message.
-        s3_client: A ``boto3.client("s3")`` that may also HeadObject, which needs ``s3:GetObject`` and no KMS key.
-        tags: What happens to the source's tags.
+        source: What is read.
+        transfer: ``encrypt_object`` or ``decrypt_object`` with all of its arguments.
+        s3_client: A ``boto3.client("s3")`` that may HeadObject, which needs ``s3:GetObject`` and no KMS key.
 
     Raises:
         SourceChanged: It was replaced during each of ``ATTEMPTS`` transfers: let the event come again.
         KmsRuntimeError: What ``transfer`` raises.
     """
     for _ in range(ATTEMPTS):
-        result = transfer(
-            source, destination, keyring=keyring, encryption_context=encryption_context, s3_client=s3_client, tags=tags
-        )
+        result = transfer()
         if source.version_id or current_etag(source, s3_client) in {result.etag, None}:
             return result
     raise SourceChanged(f"{source}: the object was replaced during each of {ATTEMPTS} transfers")
@@ -86,6 +53,6 @@ def head(place: S3Object, s3_client: "S3Client") -> "HeadObjectOutputTypeDef | N
         try:
             return s3_client.head_object(**place.parameters)
         except ClientError as error:
-            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _GONE:
+            if http_status(error) in FORBIDDEN_OR_MISSING:
                 return None
             raise

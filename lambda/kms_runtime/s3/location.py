@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from kms_runtime.aws_errors import typed_errors
 from kms_runtime.errors import InvalidRequest, KmsRuntimeError
 
-_FORBIDDEN_OR_MISSING = {403, 404}
+FORBIDDEN_OR_MISSING = {403, 404}
 
 
 class ObjectParameters(TypedDict):
@@ -61,6 +61,11 @@ class S3Object:
         return {"bucket": self.bucket, "key": self.key, **version}
 
 
+def http_status(error: ClientError) -> int | None:
+    """Return the status of the response that ``error`` is about, if there was one."""
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+
+
 @contextmanager
 def s3_errors(location: S3Object, refused: type[KmsRuntimeError]) -> Iterator[None]:
     """Raise S3's 403 and 404 as ``refused``, other AWS errors under AWS's own code.
@@ -71,7 +76,7 @@ def s3_errors(location: S3Object, refused: type[KmsRuntimeError]) -> Iterator[No
         try:
             yield
         except ClientError as error:
-            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") not in _FORBIDDEN_OR_MISSING:
+            if http_status(error) not in FORBIDDEN_OR_MISSING:
                 raise
             detail = error.response.get("Error", {})
             message = f"{location}: {detail.get('Code')}: {detail.get('Message')}"

@@ -80,7 +80,8 @@ def bring(source: S3Object, destination: S3Object, transfer: BulkTransfer, *, s3
         KmsRuntimeError: What reading, transferring and writing raise.
     """
     for _ in range(ATTEMPTS):
-        present = _look(destination, s3_client)
+        found = head(destination, s3_client)
+        present = _Present(found["ETag"], found["Metadata"].get(MARK)) if found else None
         if present and not present.mark:
             raise DestinationNotOurs(
                 f"{destination} exists, and no bulk run wrote it: move it away, or give another destination prefix"
@@ -121,8 +122,3 @@ def _write(
             transfer.run(stream, sink)
             sink.complete()
         return reader.size, reader.etag
-
-
-def _look(destination: S3Object, s3_client: "S3Client") -> _Present | None:
-    found = head(destination, s3_client)
-    return _Present(found["ETag"], found["Metadata"].get(MARK)) if found else None

@@ -39,7 +39,6 @@ class SignedObject:
         statement: The envelope around the statement.
         digests: Of the artifact.
         signed: False if both signatures that were there are this key's, so that nothing was done.
-        etag: Of the artifact.
     """
 
     artifact: S3Object
@@ -47,7 +46,6 @@ class SignedObject:
     statement: S3Object
     digests: ArtifactDigests
     signed: bool
-    etag: str
 
 
 def sign_object(
@@ -83,66 +81,32 @@ def sign_object(
     """
     if artifact.key.endswith((SIGNATURE_SUFFIX, STATEMENT_SUFFIX)):
         raise InvalidRequest(f"{artifact} is a signature by its name; artifacts must not end in .sig or .dsse.json")
-    for _ in range(ATTEMPTS):
-        done = _sign_once(
-            artifact,
-            signatures_bucket,
-            key_arn=key_arn,
-            algorithm=algorithm,
-            kms_client=kms_client,
-            s3_client=s3_client,
-            public_key=public_key,
-        )
-        if not done.signed or current_etag(artifact, s3_client) in {done.etag, None}:
-            return done
-    raise SourceChanged(f"{artifact} was replaced each of the {ATTEMPTS} times that it was signed")
-
-
-def _sign_once(
-    artifact: S3Object,
-    signatures_bucket: str,
-    *,
-    key_arn: str,
-    algorithm: str,
-    kms_client: "KMSClient",
-    s3_client: "S3Client",
-    public_key: "VerifyingKey | None",
-) -> SignedObject:
-    with S3Source(artifact, s3_client=s3_client) as source:
-        digests = digest_artifact(source, algorithm=algorithm, public_key=public_key)
     signature, statement = (
         S3Object(signatures_bucket, artifact.key + suffix) for suffix in (SIGNATURE_SUFFIX, STATEMENT_SUFFIX)
     )
+
+    def both_verify(key: "VerifyingKey", digests: ArtifactDigests) -> bool:
+        try:
+            envelope = _content(statement, s3_client)
+            found = verify_statement(digests, envelope, key, algorithm=algorithm, name=artifact.key)
+            verify_signature(digests, _content(signature, s3_client), key, algorithm=algorithm)
+        except KmsRuntimeError:
+            # A writer of the bucket chooses how it is encrypted as well: what cannot be read is replaced.
+            return False
+        return found.predicate.get("Data") == data_of(digests, algorithm)
+
     said = {"name": artifact.key, "key_arn": key_arn, "algorithm": algorithm}
-    if public_key is not None and _both_verify(
-        signature, statement, digests, public_key, name=artifact.key, algorithm=algorithm, s3_client=s3_client
-    ):
-        return SignedObject(source.location, signature, statement, digests, signed=False, etag=source.etag)
-    made = sign_artifact(digests, **said, kms_client=kms_client, public_key=public_key)
-    # The statement comes last: where it exists, the signature exists.
-    signature = _put(signature, made.signature, s3_client)
-    statement = _put(statement, made.envelope, s3_client)
-    return SignedObject(source.location, signature, statement, digests, signed=True, etag=source.etag)
-
-
-def _both_verify(
-    signature: S3Object,
-    statement: S3Object,
-    digests: ArtifactDigests,
-    public_key: "VerifyingKey",
-    *,
-    name: str,
-    algorithm: str,
-    s3_client: "S3Client",
-) -> bool:
-    """Return whether both objects are there, and are this key's about these bytes under this name."""
-    try:
-        found = verify_statement(digests, _content(statement, s3_client), public_key, algorithm=algorithm, name=name)
-        verify_signature(digests, _content(signature, s3_client), public_key, algorithm=algorithm)
-    except KmsRuntimeError:
-        # A writer of the bucket chooses how it is encrypted as well: what cannot be read is replaced.
-        return False
-    return found.predicate.get("Data") == data_of(digests, algorithm)
+    for _ in range(ATTEMPTS):
+        with S3Source(artifact, s3_client=s3_client) as source:
+            digests = digest_artifact(source, algorithm=algorithm, public_key=public_key)
+        if public_key is not None and both_verify(public_key, digests):
+            return SignedObject(source.location, signature, statement, digests, signed=False)
+        made = sign_artifact(digests, **said, kms_client=kms_client, public_key=public_key)
+        # The statement comes last: where it exists, the signature exists.
+        written = _put(signature, made.signature, s3_client), _put(statement, made.envelope, s3_client)
+        if current_etag(artifact, s3_client) in {source.etag, None}:
+            return SignedObject(source.location, *written, digests, signed=True)
+    raise SourceChanged(f"{artifact} was replaced each of the {ATTEMPTS} times that it was signed")
 
 
 def _content(place: S3Object, s3_client: "S3Client") -> bytes:

@@ -122,17 +122,6 @@ class PartBuffer(io.RawIOBase):
         self._position = max(0, base + offset)
         return self._position
 
-    def tell(self) -> int:
-        """Return the reading position."""
-        return self._position
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return at most ``size`` bytes; all that is left if negative."""
-        end = self._used if size is None or size < 0 else min(self._position + size, self._used)
-        data = bytes(self._memory[self._position : end])
-        self._position += len(data)
-        return data
-
     def readinto(self, buffer: Any, /) -> int:
         """Read into ``buffer`` and return how many bytes."""
         target = memoryview(buffer).cast("B")

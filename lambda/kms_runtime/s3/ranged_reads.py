@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from kms_runtime.errors import InvalidRequest
 from kms_runtime.message.suite import wipe
@@ -17,7 +17,7 @@ from kms_runtime.s3.location import S3Object
 from kms_runtime.s3.parts import MEBIBYTE
 from kms_runtime.s3.read_ahead import read_ahead
 from kms_runtime.s3.source import S3Source
-from kms_runtime.streams import Source
+from kms_runtime.streams import PieceReader, Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -84,7 +84,7 @@ def opened(
             yield first, stream
 
 
-class RangedReads:
+class RangedReads(PieceReader):
     """A binary file object over ranges that are read at the same time; use it as a context manager.
 
     Buffers are used again and again, and overwritten with zeros at the end.
@@ -103,33 +103,11 @@ class RangedReads:
         self._threads = ThreadPoolExecutor(downloads, "ranged-read")
         self._pending: deque[Future[tuple[bytearray, int]]] = deque()
         self._buffers = [bytearray(RANGE)]
-        self._piece, self._position, self._end = bytearray(), 0, 0
         self._closed = False
         self._sources = {first}
         self._pending.append(self._threads.submit(self._fill, first, self._buffers[0]))
         for _ in range(downloads - 1):
             self._ask(None)
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Read into ``buffer`` and return how many bytes; 0 only at the end.
-
-        Raises:
-            SourceChanged: The object was replaced since the first byte.
-            SourceInterrupted: A stream broke too often.
-        """
-        if self._position == self._end and not self._next_piece():
-            return 0
-        taken = min(len(buffer), self._end - self._position)
-        with memoryview(self._piece) as piece:
-            buffer[:taken] = piece[self._position : self._position + taken]
-        self._position += taken
-        return taken
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most ``size`` bytes, at least one unless this is the end."""
-        buffer = bytearray(RANGE if size < 0 else size)
-        with memoryview(buffer) as view:
-            return bytes(view[: self.readinto(view)])
 
     def close(self) -> None:
         """Ask for no further range, wait for those on their way, and wipe every buffer."""
@@ -141,14 +119,7 @@ class RangedReads:
         for buffer in self._buffers:
             wipe(buffer)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _next_piece(self) -> bool:
-        """Give the piece that was used to the next range and take the one that follows; return False at the end."""
         if self._end:
             self._ask(self._piece)
             self._position = self._end = 0

@@ -3,13 +3,11 @@
 from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from threading import Thread
-from typing import Self
 
 from kms_runtime.message.suite import wipe
 from kms_runtime.s3.source import S3Source
-from kms_runtime.streams import Source, filler
+from kms_runtime.streams import PIECE, PieceReader, Source, filler
 
-PIECE = 256 * 1024
 PIECES = 4
 WORTH_A_THREAD = PIECE * PIECES
 _PATIENCE = 5.0
@@ -22,7 +20,7 @@ def read_ahead(source: S3Source) -> AbstractContextManager[Source]:
     return ReadAhead(source) if source.size > WORTH_A_THREAD else nullcontext(source)
 
 
-class ReadAhead:
+class ReadAhead(PieceReader):
     """A binary file object that has the next bytes of another one ready; use it as a context manager.
 
     At most ``PIECES`` pieces of 256 KiB are held, used again and again, and overwritten with zeros at the end.
@@ -38,26 +36,9 @@ class ReadAhead:
         self._pieces = [bytearray(PIECE) for _ in range(PIECES)]
         for piece in self._pieces:
             self._free.put(piece)
-        self._piece: bytearray | None = None
-        self._position = self._end = 0
         self._ended = self._closed = False
         self._thread = Thread(target=self._run, name="read-ahead", daemon=True)
         self._thread.start()
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Read into ``buffer`` and return how many bytes; 0 only at the end. Raises what ``source`` raised."""
-        if self._position == self._end and not self._next_piece():
-            return 0
-        taken = min(len(buffer), self._end - self._position)
-        with memoryview(self._piece or b"") as piece:
-            buffer[:taken] = piece[self._position : self._position + taken]
-        self._position += taken
-        return taken
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most ``size`` bytes, at least one unless this is the end."""
-        buffer = bytearray(PIECE if size < 0 else size)
-        return bytes(buffer[: self.readinto(memoryview(buffer))])
 
     def close(self) -> None:
         """Read no further. A read that is under way is waited for, but not long: its thread ends by itself."""
@@ -65,14 +46,7 @@ class ReadAhead:
         self._free.put(None)
         self._thread.join(_PATIENCE)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _next_piece(self) -> bool:
-        """Give the piece that was used back and take the next; return False at the end."""
         if self._ended:
             return False
         if self._piece is not None:

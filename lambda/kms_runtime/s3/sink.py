@@ -56,8 +56,8 @@ class S3Sink:
         uploads: int = IN_FLIGHT,
     ) -> None:
         self._location = S3Object(location.bucket, location.key)
-        where = {"Bucket": location.bucket, "Key": location.key}
-        self._described: dict[str, Any] = {**(attributes or {}), **where, "ChecksumAlgorithm": _CHECKSUM}
+        self._where: dict[str, Any] = {"Bucket": location.bucket, "Key": location.key}
+        self._described: dict[str, Any] = {**(attributes or {}), **self._where, "ChecksumAlgorithm": _CHECKSUM}
         self._condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_new else {}
         self._condition |= {"IfMatch": replaces} if replaces else {}
         self._s3 = s3_client
@@ -104,9 +104,7 @@ class S3Sink:
             return
         try:
             with self._refusals():
-                self._s3.abort_multipart_upload(
-                    Bucket=self._location.bucket, Key=self._location.key, UploadId=upload_id
-                )
+                self._s3.abort_multipart_upload(**self._where, UploadId=upload_id)
         except KmsRuntimeError as error:
             _LOG.error("upload not aborted", extra={"destination": str(self._location), "errorCode": error.code})
 
@@ -134,11 +132,7 @@ class S3Sink:
         parts: list[Any] = self._uploads.finish()
         with self._refusals():
             response = self._s3.complete_multipart_upload(
-                Bucket=self._location.bucket,
-                Key=self._location.key,
-                UploadId=upload_id,
-                MultipartUpload={"Parts": parts},
-                **self._condition,
+                **self._where, UploadId=upload_id, MultipartUpload={"Parts": parts}, **self._condition
             )
         self._upload_id = None
         return response
@@ -147,7 +141,9 @@ class S3Sink:
         if len(self._uploads) == MAX_PARTS - 1:
             raise ObjectTooLarge(f"{self._location}: more than {MAX_PARTS} parts of {self._part_size} bytes")
         self._open = False  # whatever fails here, nothing that lacks a piece can be completed
-        self._upload_id = self._upload_id or self._start_upload()
+        if self._upload_id is None:
+            with self._refusals():
+                self._upload_id = self._s3.create_multipart_upload(**self._described)["UploadId"]
         self._uploads.send(self._part)
         self._part = self._uploads.spare()
         self._open = True
@@ -155,8 +151,7 @@ class S3Sink:
     def _upload_part(self, number: int, part: PartBuffer) -> dict[str, Any]:
         with self._refusals():
             response = self._s3.upload_part(
-                Bucket=self._location.bucket,
-                Key=self._location.key,
+                **self._where,
                 UploadId=str(self._upload_id),
                 PartNumber=number,
                 Body=_body(part),
@@ -164,10 +159,6 @@ class S3Sink:
             )
         returned = {"ChecksumCRC32": response["ChecksumCRC32"]} if "ChecksumCRC32" in response else {}
         return {"PartNumber": number, "ETag": response["ETag"], **returned}
-
-    def _start_upload(self) -> str:
-        with self._refusals():
-            return self._s3.create_multipart_upload(**self._described)["UploadId"]
 
     def _refusals(self) -> AbstractContextManager[None]:
         return s3_errors(self._location, DestinationNotWritable)

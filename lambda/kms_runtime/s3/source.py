@@ -14,7 +14,8 @@ from urllib3.exceptions import HTTPError
 
 from kms_runtime.aws_errors import AwsError
 from kms_runtime.errors import SourceChanged, SourceCorrupted, SourceInterrupted, SourceNotReadable
-from kms_runtime.s3.location import S3Object, s3_errors
+from kms_runtime.s3.location import S3Object, http_status, s3_errors
+from kms_runtime.streams import Closing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,7 +48,7 @@ class _Bounds(TypedDict, total=False):
     IfMatch: str
 
 
-class S3Source:
+class S3Source(Closing):
     """Reads one version of an object from start to end; use it as a context manager.
 
     If the stream breaks, reading goes on with a ranged GetObject that is bound to the ETag of the first response. It
@@ -105,7 +106,8 @@ class S3Source:
         under_kms = str(response.get("ServerSideEncryption", "")).startswith("aws:kms")
         self.call_per_request: bool = under_kms and not response.get("BucketKeyEnabled", False)
         self._end = self._position + response["ContentLength"]
-        self.size: int = _total_size(response) if byte_range else self._end
+        # A ranged response gives the size of the whole object as ``bytes 0-99/12345``.
+        self.size: int = int(response["ContentRange"].rpartition("/")[2]) if byte_range else self._end
         version = response.get("VersionId")
         self.location = S3Object(location.bucket, location.key, location.version_id or version)
 
@@ -159,12 +161,6 @@ class S3Source:
         self._closed = True
         self._release()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _resume(self, cause: Exception | None) -> None:
         """Ask for the rest of the same object."""
         self._release()
@@ -193,8 +189,7 @@ class S3Source:
             try:
                 return self._s3.get_object(**self.request.parameters, **bounds)
             except ClientError as error:
-                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-                if "IfMatch" in bounds and status in {_PRECONDITION_FAILED, _RANGE_NOT_SATISFIABLE}:
+                if "IfMatch" in bounds and http_status(error) in {_PRECONDITION_FAILED, _RANGE_NOT_SATISFIABLE}:
                     raise self._replaced() from error
                 raise
 
@@ -214,8 +209,3 @@ def _check_range(response: Mapping[str, Any], asked: tuple[int, int], location: 
         raise SourceInterrupted(
             f"{location}: bytes {start}-{end - 1} were asked for, {response.get('ContentRange')} came"
         )
-
-
-def _total_size(response: Mapping[str, Any]) -> int:
-    """Return the size of the whole object, which a ranged response gives as ``bytes 0-99/12345``."""
-    return int(str(response["ContentRange"]).rpartition("/")[2])

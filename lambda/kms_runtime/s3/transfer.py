@@ -1,7 +1,8 @@
 """Amazon S3 objects as constant-memory streams: one object encrypted or decrypted into another, or a range of one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from kms_runtime.s3.location import S3Object, s3_errors
 from kms_runtime.s3.ranged_reads import ONE_STREAM, S3Concurrency, opened
 from kms_runtime.s3.sink import S3Sink
 from kms_runtime.s3.source import S3Source
-from kms_runtime.streams import Sink
+from kms_runtime.streams import Sink, Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,18 +71,8 @@ def encrypt_object(
         DestinationNotWritable, ObjectTooLarge: The destination cannot be written.
         AwsError: AWS refused; the class name is its error code.
     """
-    _check_distinct(source, destination)
-    with opened(source, s3_client=s3_client, concurrency=concurrency) as (reader, stream):
-        attributes = carried_attributes(reader, source, tags, s3_client)
-        with S3Sink(
-            destination,
-            expected_size=message_size(reader.size),
-            s3_client=s3_client,
-            attributes=attributes,
-            uploads=concurrency.uploads,
-        ) as sink:
-            message = encrypt(stream, sink, keyring=keyring, encryption_context=encryption_context)
-            return ObjectResult(reader.location, sink.complete(), message, reader.etag)
+    run = partial(encrypt, keyring=keyring, encryption_context=encryption_context)
+    return _transferred(source, destination, run, message_size, tags=tags, concurrency=concurrency, s3_client=s3_client)
 
 
 def decrypt_object(
@@ -104,29 +95,40 @@ def decrypt_object(
         keyring: Recovers the data key: one call.
         encryption_context: Pairs that the message's encryption context must contain: see ``kms_runtime.decrypt``.
         s3_client: A ``boto3.client("s3")`` that may read the source and write the destination.
-        tags: ``carry`` gives the destination the source's tags, which takes ``s3:GetObjectTagging`` and
-            ``s3:PutObjectTagging``; ``drop`` leaves them behind; ``refuse`` raises if the source has any. Amazon S3
-            shows tags only to callers with ``s3:GetObjectTagging``: without it, ``refuse`` acts as ``drop``.
-        concurrency: How many requests are under way at a time. Defaults to one download and two uploads.
+        tags: As for ``encrypt_object``.
+        concurrency: As for ``encrypt_object``.
 
     Raises:
-        InvalidRequest: Source and destination are the same object, or the source has tags and ``tags`` is ``refuse``.
         EncryptionContextMismatch, MessageFormatError, MessageTruncated, MessageAuthenticationFailed: As ``decrypt``.
-        SourceNotReadable, SourceChanged, SourceCorrupted, SourceInterrupted: The source cannot be read to its end.
-        DestinationNotWritable, ObjectTooLarge: The destination cannot be written.
-        AwsError: AWS refused; the class name is its error code.
+        KmsRuntimeError: What ``encrypt_object`` raises.
     """
-    _check_distinct(source, destination)
+    run = partial(decrypt, keyring=keyring, encryption_context=encryption_context)
+    return _transferred(source, destination, run, int, tags=tags, concurrency=concurrency, s3_client=s3_client)
+
+
+def _transferred(
+    source: S3Object,
+    destination: S3Object,
+    run: Callable[[Source, Sink], MessageResult],
+    size: Callable[[int], int],
+    *,
+    tags: Tags,
+    concurrency: S3Concurrency,
+    s3_client: "S3Client",
+) -> ObjectResult:
+    """Write what ``run`` makes of the source; ``size`` makes an upper bound of what is written from what is read."""
+    if (source.bucket, source.key) == (destination.bucket, destination.key):
+        raise InvalidRequest(f"{source} would be overwritten by its own result; give another destination")
     with opened(source, s3_client=s3_client, concurrency=concurrency) as (reader, stream):
         attributes = carried_attributes(reader, source, tags, s3_client)
         with S3Sink(
             destination,
-            expected_size=reader.size,
+            expected_size=size(reader.size),
             s3_client=s3_client,
             attributes=attributes,
             uploads=concurrency.uploads,
         ) as sink:
-            message = decrypt(stream, sink, keyring=keyring, encryption_context=encryption_context)
+            message = run(stream, sink)
             return ObjectResult(reader.location, sink.complete(), message, reader.etag)
 
 
@@ -134,11 +136,6 @@ def message_size(plaintext_bytes: int) -> int:
     """Return an upper bound of the size of the message around a plaintext, in bytes."""
     frames = plaintext_bytes // DEFAULT_FRAME_LENGTH + 1
     return plaintext_bytes + frames * FRAME_OVERHEAD + _HEADER_ALLOWANCE
-
-
-def _check_distinct(source: S3Object, destination: S3Object) -> None:
-    if (source.bucket, source.key) == (destination.bucket, destination.key):
-        raise InvalidRequest(f"{source} would be overwritten by its own result; give another destination")
 
 
 def carried_attributes(reader: S3Source, source: S3Object, tags: Tags, s3_client: "S3Client") -> dict[str, Any]:

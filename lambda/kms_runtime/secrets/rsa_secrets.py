@@ -5,20 +5,19 @@ See https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-
 """
 
 import re
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from kms_runtime.aws_errors import InvalidKeyUsageException, typed_errors
+from kms_runtime.aws_errors import InvalidKeyUsageException
 from kms_runtime.errors import InvalidRequest, PlaintextEmpty, PlaintextTooLarge
-from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.key_arn import call_kms
 from kms_runtime.public_keys.jwk import OAEP_OVERHEAD, PADDINGS, rsa_plaintext_limit
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.secrets.symmetric import SecretCiphertext, SecretPlaintext
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
-    from mypy_boto3_kms.literals import EncryptionAlgorithmSpecType
 
 _SPEC = re.compile(r"RSA_(2048|3072|4096)")
 
@@ -41,13 +40,8 @@ def encrypt_rsa_secret(
         AwsError: AWS KMS refused; the class name is its error code.
     """
     check_plaintext(plaintext, key_spec, algorithm)
-    with typed_errors("AWS KMS"):
-        response = kms_client.encrypt(
-            KeyId=check_key_arn(key_arn),
-            Plaintext=plaintext,
-            EncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", algorithm),
-        )
-    check_response_key(response, key_arn, "Encrypt")
+    given = {"Plaintext": plaintext, "EncryptionAlgorithm": algorithm}
+    response = call_kms(kms_client.encrypt, "Encrypt", key_arn, **given)
     return SecretCiphertext(response["CiphertextBlob"], response["KeyId"], response["EncryptionAlgorithm"])
 
 
@@ -72,13 +66,8 @@ def decrypt_rsa_secret(
     _check_algorithm(algorithm)
     if len(ciphertext) != length:
         raise InvalidRequest(f"the ciphertext has {len(ciphertext)} bytes; a ciphertext of {key_spec} has {length}")
-    with typed_errors("AWS KMS"):
-        response = kms_client.decrypt(
-            KeyId=check_key_arn(key_arn),
-            CiphertextBlob=ciphertext,
-            EncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", algorithm),
-        )
-    check_response_key(response, key_arn, "Decrypt")
+    given = {"CiphertextBlob": ciphertext, "EncryptionAlgorithm": algorithm}
+    response = call_kms(kms_client.decrypt, "Decrypt", key_arn, **given)
     return SecretPlaintext(response["Plaintext"], response["KeyId"], response["EncryptionAlgorithm"])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kms_runtime.aws_errors import IncorrectKeyException, typed_errors
 from kms_runtime.errors import EncryptionContextMismatch, InvalidRequest, PlaintextEmpty, PlaintextTooLarge
-from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.key_arn import call_kms, check_key_arn
 from kms_runtime.message.context import check_context
 
 if TYPE_CHECKING:
@@ -66,11 +66,8 @@ def encrypt_secret(
             "for larger data use envelope encryption (kms_runtime.encrypt, or the EnvelopeCipher construct)"
         )
     check_context(encryption_context)
-    with typed_errors("AWS KMS"):
-        response = kms_client.encrypt(
-            KeyId=check_key_arn(key_arn), Plaintext=plaintext, EncryptionContext=encryption_context
-        )
-    check_response_key(response, key_arn, "Encrypt")
+    given = {"Plaintext": plaintext, "EncryptionContext": encryption_context}
+    response = call_kms(kms_client.encrypt, "Encrypt", key_arn, **given)
     return SecretCiphertext(response["CiphertextBlob"], response["KeyId"], response["EncryptionAlgorithm"])
 
 
@@ -93,11 +90,8 @@ def decrypt_secret(
     """
     if not 1 <= len(ciphertext) <= CIPHERTEXT_LIMIT:
         raise InvalidRequest(f"the ciphertext has {len(ciphertext)} bytes; AWS KMS Decrypt takes 1 to 6144")
-    with typed_errors("AWS KMS"):
-        response = kms_client.decrypt(
-            KeyId=check_key_arn(key_arn), CiphertextBlob=ciphertext, EncryptionContext=encryption_context
-        )
-    check_response_key(response, key_arn, "Decrypt")
+    given = {"CiphertextBlob": ciphertext, "EncryptionContext": encryption_context}
+    response = call_kms(kms_client.decrypt, "Decrypt", key_arn, **given)
     return SecretPlaintext(response["Plaintext"], response["KeyId"], response["EncryptionAlgorithm"])
 
 
@@ -160,6 +154,8 @@ def re_encrypt(ciphertext: bytes, *, source: Side, destination: Side, kms_client
     """
     if not 1 <= len(ciphertext) <= CIPHERTEXT_LIMIT:
         raise InvalidRequest(f"the ciphertext has {len(ciphertext)} bytes; AWS KMS ReEncrypt takes 1 to 6144")
+    sides = {"SourceEncryptionContext": source, "DestinationEncryptionContext": destination}
+    contexts: Any = {member: side.encryption_context for member, side in sides.items() if side.encryption_context}
     with typed_errors("AWS KMS"):
         response: Mapping[str, Any] = kms_client.re_encrypt(
             CiphertextBlob=ciphertext,
@@ -167,7 +163,7 @@ def re_encrypt(ciphertext: bytes, *, source: Side, destination: Side, kms_client
             SourceEncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", source.algorithm),
             DestinationKeyId=destination.key_arn,
             DestinationEncryptionAlgorithm=cast("EncryptionAlgorithmSpecType", destination.algorithm),
-            **_contexts(source, destination),
+            **contexts,
         )
     for member, side in (("SourceKeyId", source), ("KeyId", destination)):
         if response[member] != side.key_arn:
@@ -191,8 +187,3 @@ def check_kept(names: Iterable[str], source: Side, destination: Side) -> None:
         before, after = source.encryption_context.get(name), destination.encryption_context.get(name)
         if before is None or before != after:
             raise EncryptionContextMismatch(f"{name} is {before!r} before and {after!r} after; this function keeps it")
-
-
-def _contexts(source: Side, destination: Side) -> dict[str, Any]:
-    sides = {"SourceEncryptionContext": source, "DestinationEncryptionContext": destination}
-    return {member: side.encryption_context for member, side in sides.items() if side.encryption_context}

@@ -45,14 +45,13 @@ def der_to_raw(signature: bytes, *, key_spec: str) -> bytes:
 
 
 def raw_to_der(signature: bytes, *, key_spec: str) -> bytes:
-    """Return the ``signature`` r‖s as DER.
+    """Return the ``signature`` r‖s as DER: the reverse of ``der_to_raw``.
 
     Args:
         signature: 64 (P-256, secp256k1), 96 (P-384) or 132 (P-521) bytes.
-        key_spec: ``ECC_NIST_P256``, ``ECC_NIST_P384``, ``ECC_NIST_P521`` or ``ECC_SECG_P256K1``.
+        key_spec: As for ``der_to_raw``, and refused as there.
 
     Raises:
-        InvalidKeyUsageException: Keys of this spec make no ECDSA signatures.
         KMSInvalidSignatureException: The length is another than the curve's.
     """
     size = _size(key_spec)

@@ -6,21 +6,20 @@ ECDSA in strict DER, with a high s as well as a low one (AWS KMS makes both); Ed
 See https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 
-from kms_runtime.aws_errors import KMSInvalidSignatureException, typed_errors
+from kms_runtime.aws_errors import KMSInvalidSignatureException
 from kms_runtime.errors import InvalidRequest
-from kms_runtime.key_arn import check_key_arn, check_response_key
+from kms_runtime.key_arn import call_kms
 from kms_runtime.signatures.signing_messages import SigningInput, of_digest, of_message, of_stream
 from kms_runtime.signatures.verifying_keys import check_for
-from kms_runtime.signing_algorithms import signing_algorithm
+from kms_runtime.signing_algorithms import RAW, signing_algorithm
 from kms_runtime.streams import Source
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
-    from mypy_boto3_kms.literals import MessageTypeType, SigningAlgorithmSpecType
 
     from kms_runtime.signatures.verifying_keys import VerifyingKey
 
@@ -65,32 +64,15 @@ def sign_digest(digest: bytes, *, key_arn: str, algorithm: str, kms_client: "KMS
 def sign_stream(
     file: Source, *, key_arn: str, algorithm: str, kms_client: "KMSClient", public_key: "VerifyingKey | None" = None
 ) -> bytes:
-    """Return the signature of what ``file`` still holds, of any size, read in pieces of 1 MiB.
-
-    Raises:
-        MessageTooLarge: More than 4096 bytes for an algorithm that takes no digest; AWS KMS is not called.
-        InvalidRequest: The algorithm is unknown, or ML-DSA needs ``public_key``; AWS KMS is not called.
-        AwsError: AWS KMS refused; the class name is its error code.
-    """
+    """Return the signature of what ``file`` still holds, of any size, read in pieces of 1 MiB; errors as ``sign``."""
     ready = of_stream(file, signing_algorithm(algorithm), public_key)
     return sign_input(ready, key_arn=key_arn, algorithm=algorithm, kms_client=kms_client)
 
 
 def sign_input(ready: SigningInput, *, key_arn: str, algorithm: str, kms_client: "KMSClient") -> bytes:
-    """Return the signature of a message in the form that AWS KMS takes it in.
-
-    Raises:
-        AwsError: AWS KMS refused; the class name is its error code.
-    """
-    with typed_errors("AWS KMS"):
-        response = kms_client.sign(
-            KeyId=check_key_arn(key_arn),
-            Message=ready.data,
-            MessageType=cast("MessageTypeType", ready.message_type),
-            SigningAlgorithm=cast("SigningAlgorithmSpecType", algorithm),
-        )
-    check_response_key(response, key_arn, "Sign")
-    return bytes(response["Signature"])
+    """Return the signature of a message in the form that AWS KMS takes it in; raises AwsError if it refuses."""
+    given = {"Message": ready.data, "MessageType": ready.message_type, "SigningAlgorithm": algorithm}
+    return bytes(call_kms(kms_client.sign, "Sign", key_arn, **given)["Signature"])
 
 
 def verify(public_key: "VerifyingKey", message: bytes, signature: bytes, *, algorithm: str) -> None:
@@ -106,30 +88,22 @@ def verify(public_key: "VerifyingKey", message: bytes, signature: bytes, *, algo
         KMSInvalidSignatureException: Another message, another key, another algorithm, or altered.
         InvalidKeyUsageException: The key has no such algorithm.
     """
-    check = check_for(public_key, algorithm)
-    try:
-        check(signature, message)
-    except InvalidSignature as error:
-        raise _invalid(public_key.key_arn, algorithm) from error
+    verify_input(public_key, SigningInput(RAW, message), signature, algorithm=algorithm)
 
 
 def verify_digest(public_key: "VerifyingKey", digest: bytes, signature: bytes, *, algorithm: str) -> None:
-    """Verify without AWS what has ``digest`` (with ML-DSA, mu).
+    """Verify without AWS what has ``digest`` (with ML-DSA, mu); errors as of ``verify``.
 
     Raises:
-        KMSInvalidSignatureException: Another message, another key, another algorithm, or altered.
-        InvalidKeyUsageException: The key has no such algorithm.
         InvalidRequest: The algorithm takes no digest or one of another length.
     """
     verify_input(public_key, of_digest(digest, signing_algorithm(algorithm)), signature, algorithm=algorithm)
 
 
 def verify_stream(public_key: "VerifyingKey", file: Source, signature: bytes, *, algorithm: str) -> None:
-    """Verify without AWS what ``file`` still holds, of any size, read in pieces of 1 MiB.
+    """Verify without AWS what ``file`` still holds, of any size, read in pieces of 1 MiB; errors as of ``verify``.
 
     Raises:
-        KMSInvalidSignatureException: Another file, another key, another algorithm, or altered.
-        InvalidKeyUsageException: The key has no such algorithm.
         MessageTooLarge: More than 4096 bytes for an algorithm that AWS KMS signs no more with.
     """
     ready = of_stream(file, signing_algorithm(algorithm), public_key)
@@ -137,12 +111,7 @@ def verify_stream(public_key: "VerifyingKey", file: Source, signature: bytes, *,
 
 
 def verify_input(public_key: "VerifyingKey", ready: SigningInput, signature: bytes, *, algorithm: str) -> None:
-    """Verify without AWS a message in the form that AWS KMS takes it in.
-
-    Raises:
-        KMSInvalidSignatureException: Another message, another key, another algorithm, or altered.
-        InvalidKeyUsageException: The key has no such algorithm.
-    """
+    """Verify without AWS a message in the form that AWS KMS takes it in; errors as of ``verify``."""
     check = check_for(public_key, algorithm, ready.message_type)
     try:
         check(signature, ready.data)
@@ -174,28 +143,19 @@ def verify_with_kms(
 def verify_input_with_kms(
     ready: SigningInput, signature: bytes, *, key_arn: str, algorithm: str, kms_client: "KMSClient"
 ) -> None:
-    """Verify by a call of AWS KMS a message in the form that it takes it in.
+    """Verify by a call of AWS KMS a message in the form that it takes it in; errors as of ``verify_with_kms``.
 
     Raises:
-        KMSInvalidSignatureException: Another message, another key, another algorithm, or altered.
         InvalidRequest: The signature is empty or longer than any; AWS KMS is not called.
-        AwsError: AWS KMS refused for another reason; the class name is its error code.
     """
     if not 1 <= len(signature) <= SIGNATURE_LIMIT:
         raise InvalidRequest(f"the signature has {len(signature)} bytes; AWS KMS Verify takes 1 to {SIGNATURE_LIMIT}")
+    given = {"Message": ready.data, "MessageType": ready.message_type, "SigningAlgorithm": algorithm}
     try:
-        with typed_errors("AWS KMS"):
-            response = kms_client.verify(
-                KeyId=check_key_arn(key_arn),
-                Message=ready.data,
-                MessageType=cast("MessageTypeType", ready.message_type),
-                Signature=signature,
-                SigningAlgorithm=cast("SigningAlgorithmSpecType", algorithm),
-            )
+        call_kms(kms_client.verify, "Verify", key_arn, **given, Signature=signature)
     except KMSInvalidSignatureException as error:
         # AWS KMS gives no reason: its message is empty.
         raise _invalid(key_arn, algorithm, operation="Verify") from error
-    check_response_key(response, key_arn, "Verify")
 
 
 def _invalid(key_arn: str, algorithm: str, operation: str | None = None) -> KMSInvalidSignatureException:

@@ -53,12 +53,7 @@ class MessageHasher:
 
 
 def of_message(message: bytes, algorithm: SigningAlgorithm, public_key: "VerifyingKey | None" = None) -> SigningInput:
-    """Return ``message`` as it is where AWS KMS takes that, else its digest.
-
-    Args:
-        message: Any length; 1 to 4096 bytes with ED25519_SHA_512.
-        algorithm: The algorithm it will be signed with.
-        public_key: Needed by ML-DSA for more than 4096 bytes.
+    """Return ``message`` as it is where AWS KMS takes that, else its digest; arguments as of ``MessageHasher``.
 
     Raises:
         MessageTooLarge: The algorithm takes no digest and the message has more than 4096 bytes.

@@ -137,7 +137,10 @@ class Jwks:
         Raises:
             TokenKeySetInvalid: It is not a JSON Web Key Set, holds a private key, or has no key to verify tokens with.
         """
-        raw = _encoded(document) if isinstance(document, str) else document
+        try:
+            raw = document.encode() if isinstance(document, str) else document
+        except UnicodeEncodeError:
+            raise TokenKeySetInvalid("the key set is not Unicode text: it holds a lone surrogate") from None
         if len(raw) > LARGEST_DOCUMENT:
             raise TokenKeySetInvalid(f"the key set has {len(raw)} bytes; at most {LARGEST_DOCUMENT} are read")
         try:
@@ -147,7 +150,9 @@ class Jwks:
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise TokenKeySetInvalid("the key set has no list of keys")
         for entry in entries:
-            _check_public(entry)
+            if secret := sorted(entry.keys() & _SECRET):
+                found = ", ".join(secret)
+                raise TokenKeySetInvalid(f"the key set holds a private key ({found}); it must not be published")
         keys, refusals = [], []
         for entry in filter(_is_ours, entries):
             try:
@@ -234,23 +239,10 @@ def fetch_jwks(keys: Sequence[tuple[str, str]], *, kms_client: "KMSClient") -> b
     return jwks_document(found)
 
 
-def _encoded(document: str) -> bytes:
-    try:
-        return document.encode()
-    except UnicodeEncodeError:
-        raise TokenKeySetInvalid("the key set is not Unicode text: it holds a lone surrogate") from None
-
-
 def _is_ours(entry: Mapping[str, Any]) -> bool:
     algorithm, operations = ALGORITHMS.get(str(entry.get("alg"))), entry.get("key_ops", ["verify"])
     verifies = entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
     return verifies and algorithm is not None and not algorithm.is_mac
-
-
-def _check_public(entry: Mapping[str, Any]) -> None:
-    secret = sorted(entry.keys() & _SECRET)
-    if secret:
-        raise TokenKeySetInvalid(f"the key set holds a private key ({', '.join(secret)}); it must not be published")
 
 
 def _token_key(entry: Mapping[str, Any]) -> TokenKey:

@@ -37,7 +37,7 @@ LATEST_DATE: Final = 253_402_300_799
 """The last second of the year 9999; a later one is milliseconds by mistake."""
 
 
-def check_claims(
+def _check_claims(
     claims: Mapping[str, Any],
     *,
     issuer: str,
@@ -46,15 +46,7 @@ def check_claims(
     leeway: int,
     now: float,
 ) -> None:
-    """Check the claims of a token whose signature was verified.
-
-    Args:
-        claims: The claims; ``iss``, ``aud`` and ``exp`` must be there.
-        issuer: The only accepted ``iss``.
-        audience: The reader's name, or several of which the token must name one.
-        required_claims: Names that must be there, with a value other than null.
-        leeway: Clock skew allowed, in seconds, 0 to 300.
-        now: The time, in seconds since 1970.
+    """Check the claims of a token whose signature was verified; arguments as for ``verify_token``.
 
     Raises:
         TokenExpired: At or after ``exp`` plus ``leeway``.
@@ -78,18 +70,6 @@ def check_claims(
         _check_audience(found_audience, {audience} if isinstance(audience, str) else set(audience))
     if claims.get("sub", "").__class__ is not str or claims.get("jti", "").__class__ is not str:
         raise TokenMalformed("sub or jti is not a string")
-
-
-def check_expectations(audience: str | Collection[str], leeway: int) -> None:
-    """Check what a reader expects.
-
-    Raises:
-        InvalidRequest: An empty audience, or a leeway that is not 0 to 300 seconds.
-    """
-    if not audience:
-        raise InvalidRequest("audience is empty: name who reads the token, or any token of the issuer would be taken")
-    if type(leeway) is not int or not 0 <= leeway <= LONGEST_LEEWAY:
-        raise InvalidRequest(f"leeway {leeway!r} is not a whole number of seconds from 0 to {LONGEST_LEEWAY}")
 
 
 def _check_dates(claims: Mapping[str, Any], expires: Any, leeway: int, now: float) -> None:
@@ -152,7 +132,7 @@ def verify_token(
         keys: ``Jwks`` or ``RemoteJwks``, which verify offline; ``MacKeys``, which asks AWS KMS.
         issuer: The only accepted ``iss``.
         audience: Your own name, or several of which the token must name one.
-        required_claims: Claims that must be there besides ``iss``, ``aud`` and ``exp``.
+        required_claims: Claims that must be there, not null, besides ``iss``, ``aud`` and ``exp``.
         leeway: Clock skew allowed, in seconds, 0 to 300.
         token_type: The only accepted ``typ``: give each purpose of tokens its own.
         now: The time, in seconds since 1970. Defaults to the clock's.
@@ -165,7 +145,10 @@ def verify_token(
     """
     if isinstance(required_claims, str):
         raise InvalidRequest(f"required_claims is the string {required_claims!r}: give a list of names")
-    check_expectations(audience, leeway)
+    if not audience:
+        raise InvalidRequest("audience is empty: name who reads the token, or any token of the issuer would be taken")
+    if type(leeway) is not int or not 0 <= leeway <= LONGEST_LEEWAY:
+        raise InvalidRequest(f"leeway {leeway!r} is not a whole number of seconds from 0 to {LONGEST_LEEWAY}")
     (algorithm, key_id, found_type), claims, signature, signing_input = split_token(token)
     if found_type != token_type:
         raise TokenMalformed(f"typ {found_type!r} is refused; tokens of type {token_type!r} are read here")
@@ -174,7 +157,7 @@ def verify_token(
         raise TokenAlgorithmRefused(f"alg {algorithm!r} is refused; the tokens of this key have {key.algorithm}")
     key.check(signature, signing_input)
     members = parse_object(claims, "claims")
-    check_claims(
+    _check_claims(
         members,
         issuer=issuer,
         audience=audience,

@@ -143,6 +143,7 @@ def import_key_material(
     """
     chosen = choose(key.key_spec, algorithm)
     check_expiry(expires)
+    never = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
     with typed_errors("AWS KMS"):
         given = kms_client.get_parameters_for_import(
             KeyId=key.key_arn, WrappingAlgorithm=chosen, WrappingKeySpec=WRAPPING_KEY_SPEC
@@ -151,12 +152,6 @@ def import_key_material(
             KeyId=key.key_arn,
             ImportToken=given["ImportToken"],
             EncryptedKeyMaterial=wrap(material, given["PublicKey"], chosen),
-            **_expiration(expires),
+            **({"ExpirationModel": "KEY_MATERIAL_EXPIRES", "ValidTo": expires} if expires else never),
             **({"ImportType": "NEW_KEY_MATERIAL"} if new_material else {}),
         )
-
-
-def _expiration(expires: datetime | None) -> dict[str, Any]:
-    if expires is None:
-        return {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
-    return {"ExpirationModel": "KEY_MATERIAL_EXPIRES", "ValidTo": expires}

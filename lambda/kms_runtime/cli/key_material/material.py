@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from kms_runtime.errors import KmsRuntimeError
+from kms_runtime.public_keys.jwk import key_spec_of
 
 RAW_BYTES: Final[Mapping[str, int]] = {
     "SYMMETRIC_DEFAULT": 32,
@@ -87,10 +88,14 @@ def normalized(given: bytearray, key_spec: str, passphrase: Passphrase | None = 
     """
     check_spec(key_spec)
     if key_spec in RAW_BYTES:
-        _check_length(given, key_spec)
+        if len(given) != RAW_BYTES[key_spec]:
+            raise KeyMaterialInvalid(
+                f"{len(given)} bytes of key material: {key_spec} takes exactly {RAW_BYTES[key_spec]} raw bytes, "
+                "without a line end, and not as hexadecimal or base64 text"
+            )
         return bytearray(given)
     key = _private_key(given, key_spec, passphrase)
-    found = _spec_of(key)
+    found = key_spec_of(key.public_key()).replace("Public", "Private")
     if found != key_spec:
         raise KeyMaterialInvalid(
             f"the private key is {found}, the KMS key takes {key_spec}: give the one it was made for"
@@ -114,15 +119,6 @@ def generate(key_spec: str) -> bytearray:
     return _der(ec.generate_private_key(_CURVES[key_spec]()))
 
 
-def _check_length(given: bytearray, key_spec: str) -> None:
-    if len(given) == RAW_BYTES[key_spec]:
-        return
-    raise KeyMaterialInvalid(
-        f"{len(given)} bytes of key material: {key_spec} takes exactly {RAW_BYTES[key_spec]} raw bytes, "
-        "without a line end, and not as hexadecimal or base64 text"
-    )
-
-
 def _private_key(given: bytearray, key_spec: str, passphrase: Passphrase | None) -> Any:
     load: Any = load_pem_private_key if given.lstrip().startswith(_PEM) else load_der_private_key
     try:
@@ -137,16 +133,6 @@ def _private_key(given: bytearray, key_spec: str, passphrase: Passphrase | None)
             f"not a private key in PEM or DER, or another passphrase: {key_spec} takes an RSA or elliptic curve "
             "private key, such as `openssl genpkey` writes"
         ) from error
-
-
-def _spec_of(key: Any) -> str:
-    if isinstance(key, rsa.RSAPrivateKey):
-        return f"RSA_{key.key_size}"
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return _ED25519
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return next((spec for spec, curve in _CURVES.items() if isinstance(key.curve, curve)), key.curve.name)
-    return type(key).__name__
 
 
 def _der(key: Any) -> bytearray:
