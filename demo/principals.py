@@ -34,6 +34,12 @@ def function_client(stage: Stage, service: str, stack: str, role_output: str) ->
     return client(stage, service, stack, role_output, trusted="lambda.amazonaws.com")
 
 
+def directly(stage: Stage, stack: str, role: str, operation: str, key: str = "Key", /, **request: Any) -> Any:
+    """Call KMS with ``<key>Arn`` of a stack as the role of its function ``<role>``, past that function."""
+    kms = function_client(stage, "kms", stack, f"{role}RoleArn")
+    return getattr(kms, operation)(KeyId=stage.output(stack, f"{key}Arn"), **request)
+
+
 def other_role(stage: Stage, service: str, name: str, allow: Sequence[tuple[str, str]]) -> Any:
     """Return a boto3 client of a role outside the app, whose IAM policy allows the ``(action, resource)`` pairs."""
     iam = stage.aws.session().client("iam")

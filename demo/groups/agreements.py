@@ -6,7 +6,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from demo.principals import altered, client, function_client, invoke_as, other_role
+from demo.principals import altered, client, directly, function_client, invoke_as, other_role
 from demo.scenario import Group, Stage
 from kms_runtime.key_agreement.agreement import LocalParty, decrypt, encrypt
 
@@ -88,7 +88,7 @@ def kms_refuses_another_curve(stage: Stage) -> str:
 
 @agreements.refused("decrypt function's role", "downloads the public key", "AccessDeniedException (kms:GetPublicKey)")
 def decrypt_role_may_derive_only(stage: Stage) -> None:
-    function_client(stage, "kms", STACK, "DecryptRoleArn").get_public_key(KeyId=stage.output(STACK, "KeyArn"))
+    directly(stage, STACK, "Decrypt", "get_public_key")
 
 
 @agreements.refused(

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError
 
 import kms_runtime
 from demo.groups.documents import compare_with_file, download_digest
-from demo.principals import altered, client, function_client, invoke_as, own_calls
+from demo.principals import altered, client, directly, function_client, invoke_as, own_calls
 from demo.scenario import Group, Stage, describe_refusal
 
 PLAIN, CIPHER = "report.bin", "report.bin.encrypted"
@@ -26,23 +27,23 @@ def _invoke(stage: Stage, function: str, source: str, destination: str, context:
 
 
 def _decrypt(stage: Stage, source: str, destination: str, context: dict[str, str]) -> str:
-    """Decrypt, and say whether an object is at the destination afterwards."""
+    act = partial(_invoke, stage, "Decrypt", source, destination, context)
+    return attempted(stage, act, stage.output("Envelope", "RestoredName"), destination)
+
+
+def attempted(stage: Stage, act: Callable[[], object], bucket: str, key: str) -> str:
+    """Act, and say whether an object is at the destination afterwards."""
     try:
-        _invoke(stage, "Decrypt", source, destination, context)
+        act()
         outcome = "decrypted"
     except ClientError as error:
         outcome = describe_refusal(error)
-    return f"{outcome}, {_destination(stage, destination)}"
-
-
-def _destination(stage: Stage, key: str) -> str:
-    restored = stage.output("Envelope", "RestoredName")
     s3 = stage.aws.session().client("s3")
-    versions = s3.list_object_versions(Bucket=restored, Prefix=key)
+    versions = s3.list_object_versions(Bucket=bucket, Prefix=key)
     if versions.get("Versions") or versions.get("DeleteMarkers"):
-        return "an object is or was there"
-    uploads = s3.list_multipart_uploads(Bucket=restored).get("Uploads", [])
-    return "an unfinished upload is left" if uploads else "no object"
+        return f"{outcome}, an object is or was there"
+    uploads = s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    return f"{outcome}, {'an unfinished upload is left' if uploads else 'no object'}"
 
 
 def _spoil(stage: Stage, key: str, spoil: Callable[[bytes], bytes]) -> None:
@@ -96,9 +97,9 @@ def wrong_context(stage: Stage) -> str:
 
 @envelope.refused("encrypt function's role", "decrypts a data key that it got", "AccessDeniedException (kms:Decrypt)")
 def encrypt_role_may_not_decrypt(stage: Stage) -> None:
-    kms, key = function_client(stage, "kms", "Envelope", "EncryptRoleArn"), stage.output("Envelope", "KeyArn")
-    data_key = kms.generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext=TENANT)
-    kms.decrypt(KeyId=key, CiphertextBlob=data_key["CiphertextBlob"], EncryptionContext=TENANT)
+    wanted = {"KeySpec": "AES_256", "EncryptionContext": TENANT}
+    blob = directly(stage, "Envelope", "Encrypt", "generate_data_key", **wanted)["CiphertextBlob"]
+    directly(stage, "Envelope", "Encrypt", "decrypt", CiphertextBlob=blob, EncryptionContext=TENANT)
 
 
 @envelope.refused("encrypt function's role", "reads the vault", "AccessDenied (s3:GetObject)")
@@ -109,8 +110,7 @@ def encrypt_role_may_not_read_the_vault(stage: Stage) -> None:
 
 @envelope.refused("decrypt function's role", "calls GenerateDataKey", "AccessDeniedException (kms:GenerateDataKey)")
 def decrypt_role_may_not_encrypt(stage: Stage) -> None:
-    kms = function_client(stage, "kms", "Envelope", "DecryptRoleArn")
-    kms.generate_data_key(KeyId=stage.output("Envelope", "KeyArn"), KeySpec="AES_256", EncryptionContext=TENANT)
+    directly(stage, "Envelope", "Decrypt", "generate_data_key", KeySpec="AES_256", EncryptionContext=TENANT)
 
 
 MEBIBYTE = 1 << 20

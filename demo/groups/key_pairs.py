@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from demo.principals import function_client, invoke_as, other_role
+from demo.principals import directly, invoke_as, other_role
 from demo.scenario import Group, Stage, summarize
 from kms_runtime.aws_errors import KMSInvalidSignatureException
 from kms_runtime.public_keys.public_key import PublicKey
@@ -101,20 +101,16 @@ def other_spec(stage: Stage) -> str:
     "AccessDeniedException (kms:GenerateDataKeyPairWithoutPlaintext)",
 )
 def other_spec_directly(stage: Stage) -> None:
-    context = {**TENANT, "key-usage": "SIGN_VERIFY"}
-    function_client(stage, "kms", STACK, "GenerateRoleArn").generate_data_key_pair_without_plaintext(
-        KeyId=stage.output(STACK, "KeyArn"), KeyPairSpec="RSA_3072", EncryptionContext=context
-    )
+    wanted = {"KeyPairSpec": "RSA_3072", "EncryptionContext": {**TENANT, "key-usage": "SIGN_VERIFY"}}
+    directly(stage, STACK, "Generate", "generate_data_key_pair_without_plaintext", **wanted)
 
 
 @pairs.refused(
     "generate function's role", "asks for the private key as well", "AccessDeniedException (kms:GenerateDataKeyPair)"
 )
 def private_key_as_well(stage: Stage) -> None:
-    context = {**TENANT, "key-usage": "SIGN_VERIFY"}
-    function_client(stage, "kms", STACK, "GenerateRoleArn").generate_data_key_pair(
-        KeyId=stage.output(STACK, "KeyArn"), KeyPairSpec="ECC_NIST_P256", EncryptionContext=context
-    )
+    wanted = {"KeyPairSpec": "ECC_NIST_P256", "EncryptionContext": {**TENANT, "key-usage": "SIGN_VERIFY"}}
+    directly(stage, STACK, "Generate", "generate_data_key_pair", **wanted)
 
 
 @pairs.refused("maker", "asks for a pair without the context", "EncryptionContextRequired")
@@ -136,10 +132,7 @@ def signing_with_a_decrypting_pair(stage: Stage) -> str:
 def opening_a_decrypting_pair(stage: Stage) -> None:
     blob = base64.b64decode(_pair(stage, "RSA_2048", "ENCRYPT_DECRYPT")["encryptedPrivateKey"])
     context = {**TENANT, "key-usage": "ENCRYPT_DECRYPT"}
-    key = stage.output(STACK, "KeyArn")
-    function_client(stage, "kms", STACK, "SignRoleArn").decrypt(
-        KeyId=key, CiphertextBlob=blob, EncryptionContext=context
-    )
+    directly(stage, STACK, "Sign", "decrypt", CiphertextBlob=blob, EncryptionContext=context)
 
 
 @pairs.refused("another role, with kms:Decrypt in IAM", "opens the signing pair", "AccessDeniedException (kms:Decrypt)")
@@ -158,17 +151,12 @@ def maker_may_not_sign(stage: Stage) -> str:
 @pairs.refused("maker", "exceeds the quota for longer than 3 s", "ThrottlingException, within 10 s")
 def quota_exceeded(stage: Stage) -> str:
     stage.aws.inject_faults({"kind": "throttle", "service": "kms", "operation": "GenerateDataKeyPairWithoutPlaintext"})
-    try:
-        return _timed(stage)
-    finally:
-        stage.aws.inject_faults()
-
-
-def _timed(stage: Stage) -> str:
     start = time.monotonic()
     try:
         _make(stage, "ECC_NIST_P256", "SIGN_VERIFY")
     except ClientError as error:
         soon = "within 10 s" if time.monotonic() - start < _SOON else "too late"
         return f"refused: {error.response['Error']['Code']}, {soon}"
+    finally:
+        stage.aws.inject_faults()
     return "made"

@@ -3,7 +3,7 @@
 import base64
 import os
 
-from demo.principals import function_client, invoke_as, other_role, tampered
+from demo.principals import directly, invoke_as, other_role, tampered
 from demo.scenario import Group, Stage
 
 STACK, ALGORITHM = "Mac", "HMAC_SHA_256"
@@ -58,14 +58,12 @@ def receiver_may_not_generate(stage: Stage) -> None:
 
 @macs.refused("verify function's role", "calls GenerateMac", "AccessDeniedException (kms:GenerateMac)")
 def verifier_may_not_generate(stage: Stage) -> None:
-    request = {"KeyId": stage.output(STACK, "KeyArn"), "Message": MESSAGE, "MacAlgorithm": ALGORITHM}
-    function_client(stage, "kms", STACK, "VerifyRoleArn").generate_mac(**request)
+    directly(stage, STACK, "Verify", "generate_mac", Message=MESSAGE, MacAlgorithm=ALGORITHM)
 
 
 @macs.refused("generate function's role", "asks for another algorithm", "AccessDeniedException (kms:GenerateMac)")
 def generator_is_held_to_its_algorithm(stage: Stage) -> None:
-    request = {"KeyId": stage.output(STACK, "KeyArn"), "Message": MESSAGE, "MacAlgorithm": "HMAC_SHA_512"}
-    function_client(stage, "kms", STACK, "GenerateRoleArn").generate_mac(**request)
+    directly(stage, STACK, "Generate", "generate_mac", Message=MESSAGE, MacAlgorithm="HMAC_SHA_512")
 
 
 @macs.refused("any other role", "calls VerifyMac, allowed by its IAM policy", "AccessDeniedException (kms:VerifyMac)")
@@ -91,5 +89,4 @@ def tampered_session_token(stage: Stage) -> str:
     "AccessDeniedException (kms:GenerateMac)",
 )
 def sessions_and_messages_do_not_mix(stage: Stage) -> None:
-    request = {"KeyId": stage.output(STACK, "KeyArn"), "Message": MESSAGE, "MacAlgorithm": ALGORITHM}
-    function_client(stage, "kms", STACK, "IssueRoleArn").generate_mac(**request)
+    directly(stage, STACK, "Issue", "generate_mac", Message=MESSAGE, MacAlgorithm=ALGORITHM)

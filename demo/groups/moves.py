@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from demo.principals import altered, client, function_client, invoke_as
+from demo.principals import altered, client, directly, function_client, invoke_as
 from demo.scenario import Group, Stage, summarize
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
@@ -95,8 +95,8 @@ def source_not_granted(stage: Stage) -> str:
 
 @moves.refused("archive function's role", "decrypts a value of the old key", "AccessDeniedException (kms:Decrypt)")
 def mover_may_not_read(stage: Stage) -> None:
-    kms = function_client(stage, "kms", STACK, "ArchiveRoleArn")
-    kms.decrypt(KeyId=stage.output(STACK, "OldKeyArn"), CiphertextBlob=_old(stage), EncryptionContext=TENANT)
+    given = {"CiphertextBlob": _old(stage), "EncryptionContext": TENANT}
+    directly(stage, STACK, "Archive", "decrypt", "OldKey", **given)
 
 
 @moves.refused("reader", "invokes the archive function", "AccessDeniedException (lambda:InvokeFunction)")

@@ -1,9 +1,10 @@
 """A published RSA key: fetched by anyone, replaced by no one; and what an asymmetric key cannot do."""
 
 import json
+from functools import partial
 from typing import Any
 
-from demo.principals import administrator, ask, ask_until_published, client, function_client, other_role
+from demo.principals import administrator, ask, ask_until_published, client, directly, function_client, other_role
 from demo.scenario import Group, Stage
 from kms_runtime import KmsKeyring, PublicKey, encrypt_bytes
 from kms_runtime.aws_errors import AwsError
@@ -13,8 +14,9 @@ publication = Group("Public key: fetched over HTTPS by anyone, replaced by no on
 
 
 def published(stage: Stage, stack: str, output: str = "PublicKeyUrl") -> PublicKey:
-    """Return a public key that ``stack`` publishes, fetched without AWS credentials and checked."""
-    answer = ask_until_published(stage, stage.output(stack, output))
+    """Return a public key that ``stack`` publishes, fetched once, without AWS credentials, and checked."""
+    ask_once = partial(ask_until_published, stage, stage.output(stack, output))
+    answer = stage.once(f"{stack} {output}", ask_once)
     return PublicKey.from_document(json.loads(answer.content))
 
 
@@ -49,15 +51,13 @@ def nothing_else_is_served(stage: Stage) -> str:
 
 @publication.refused("publishing function's role", "calls Decrypt", "AccessDeniedException (kms:Decrypt)")
 def publisher_may_not_decrypt(stage: Stage) -> None:
-    kms = function_client(stage, "kms", "PublicKey", "PublishRoleArn")
-    key = stage.output("PublicKey", "KeyArn")
-    kms.decrypt(KeyId=key, CiphertextBlob=bytes(384), EncryptionAlgorithm="RSAES_OAEP_SHA_256")
+    given = {"CiphertextBlob": bytes(384), "EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}
+    directly(stage, "PublicKey", "Publish", "decrypt", **given)
 
 
 @publication.refused("serving function's role", "calls GetPublicKey", "AccessDeniedException (kms:GetPublicKey)")
 def server_may_not_call_kms(stage: Stage) -> None:
-    kms = function_client(stage, "kms", "PublicKey", "ServeRoleArn")
-    kms.get_public_key(KeyId=stage.output("PublicKey", "KeyArn"))
+    directly(stage, "PublicKey", "Serve", "get_public_key")
 
 
 @publication.refused("serving function's role", "replaces the key", "AccessDenied (s3:PutObject)")

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from tempfile import TemporaryFile
 
-from botocore.exceptions import ClientError
-
 from demo.groups.documents import compare_with_file, download_digest
+from demo.groups.envelopes import attempted
 from demo.groups.public_key import published
-from demo.principals import altered, client, function_client, invoke_as, own_calls
-from demo.scenario import Group, Stage, describe_refusal
+from demo.principals import altered, client, directly, function_client, invoke_as, own_calls
+from demo.scenario import Group, Stage
 from kms_runtime import KmsHpkeKeyring, KmsRsaKeyring, MultiKeyring, decrypt_bytes, encrypt, encrypt_bytes
 
 SENDER = {"sender": "acme"}
@@ -38,19 +38,9 @@ def open_delivered(stage: Stage, key: str, context: Mapping[str, str] = SENDER) 
 
 
 def _try_to_open(stage: Stage, name: str, message: bytes, context: Mapping[str, str] = SENDER) -> str:
-    """Open a delivered message, and say whether an object is at the destination afterwards."""
     deliver(stage, f"{name}.encrypted", message)
-    try:
-        open_delivered(stage, f"{name}.encrypted", context)
-        outcome = "opened"
-    except ClientError as error:
-        outcome = describe_refusal(error)
-    found = (
-        stage.aws.session()
-        .client("s3")
-        .list_object_versions(Bucket=stage.output("RsaEnvelope", "OpenedName"), Prefix=name)
-    )
-    return f"{outcome}, {'an object is or was there' if found.get('Versions') else 'no object'}"
+    act = partial(open_delivered, stage, f"{name}.encrypted", context)
+    return attempted(stage, act, stage.output("RsaEnvelope", "OpenedName"), name)
 
 
 def opened_digest(stage: Stage, key: str) -> str:
@@ -198,8 +188,7 @@ def the_other_data_key_is_altered(stage: Stage) -> str:
 
 @rsa_envelopes.refused("decrypt function's role", "calls Encrypt", "AccessDeniedException (kms:Encrypt)")
 def decrypt_role_may_not_encrypt(stage: Stage) -> None:
-    kms, key = function_client(stage, "kms", "RsaEnvelope", "DecryptRoleArn"), stage.output("RsaEnvelope", "KeyArn")
-    kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionAlgorithm="RSAES_OAEP_SHA_256")
+    directly(stage, "RsaEnvelope", "Decrypt", "encrypt", Plaintext=b"x", EncryptionAlgorithm="RSAES_OAEP_SHA_256")
 
 
 @rsa_envelopes.refused("operator", "calls Decrypt itself", "AccessDeniedException (kms:Decrypt)")

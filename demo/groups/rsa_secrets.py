@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import replace
 
 from demo.groups.public_key import published
-from demo.principals import altered, function_client, invoke_as, other_role, own_calls
+from demo.principals import altered, directly, invoke_as, other_role, own_calls
 from demo.scenario import Group, Stage
 from kms_patterns.toolchain import node_executable
 from kms_runtime import KmsRuntimeError, encrypt_with_public_key
@@ -106,8 +106,7 @@ def other_algorithm_does_not_decrypt(stage: Stage) -> str:
 
 @rsa_secrets.refused("decrypt function's role", "calls Decrypt with SHA-1", "AccessDeniedException (kms:Decrypt)")
 def policy_pins_the_algorithm(stage: Stage) -> None:
-    kms, key = function_client(stage, "kms", "PublicKey", "DecryptRoleArn"), stage.output("PublicKey", "KeyArn")
-    kms.decrypt(KeyId=key, CiphertextBlob=_outside(stage), EncryptionAlgorithm=SHA_1)
+    directly(stage, "PublicKey", "Decrypt", "decrypt", CiphertextBlob=_outside(stage), EncryptionAlgorithm=SHA_1)
 
 
 @rsa_secrets.refused("reader", "decrypts a tampered ciphertext", "InvalidCiphertextException")

@@ -5,7 +5,7 @@ import os
 
 from botocore.exceptions import ClientError
 
-from demo.principals import altered, client, function_client, invoke_as, own_calls
+from demo.principals import altered, client, directly, invoke_as, own_calls
 from demo.scenario import Group, Stage, describe_refusal
 
 SECRET = "correct horse battery staple"  # noqa: S105 - the demo's sample value
@@ -100,25 +100,17 @@ def ciphertext_of_another_key(stage: Stage) -> str:
 @secrets.refused("encrypt function's role", "calls Decrypt", "AccessDeniedException (kms:Decrypt)")
 def encrypt_role_may_not_decrypt(stage: Stage) -> None:
     blob = base64.b64decode(_stored(stage))
-    key = stage.output("Secrets", "KeyArn")
-    function_client(stage, "kms", "Secrets", "EncryptRoleArn").decrypt(
-        KeyId=key, CiphertextBlob=blob, EncryptionContext=TENANT
-    )
+    directly(stage, "Secrets", "Encrypt", "decrypt", CiphertextBlob=blob, EncryptionContext=TENANT)
 
 
 @secrets.refused("decrypt function's role", "calls Encrypt", "AccessDeniedException (kms:Encrypt)")
 def decrypt_role_may_not_encrypt(stage: Stage) -> None:
-    key = stage.output("Secrets", "KeyArn")
-    function_client(stage, "kms", "Secrets", "DecryptRoleArn").encrypt(
-        KeyId=key, Plaintext=b"x", EncryptionContext=TENANT
-    )
+    directly(stage, "Secrets", "Decrypt", "encrypt", Plaintext=b"x", EncryptionContext=TENANT)
 
 
 @secrets.refused("encrypt function's role", "calls Encrypt without the context", "AccessDeniedException (kms:Encrypt)")
 def policy_requires_the_context(stage: Stage) -> None:
-    function_client(stage, "kms", "Secrets", "EncryptRoleArn").encrypt(
-        KeyId=stage.output("Secrets", "KeyArn"), Plaintext=b"x"
-    )
+    directly(stage, "Secrets", "Encrypt", "encrypt", Plaintext=b"x")
 
 
 @secrets.refused("writer", "invokes the decrypt function", "AccessDeniedException (lambda:InvokeFunction)")

@@ -5,9 +5,8 @@ import hashlib
 import os
 
 from demo.groups.public_key import published
-from demo.principals import foreign_signing_key, function_client, invoke_as, other_role
+from demo.principals import directly, foreign_signing_key, invoke_as, other_role
 from demo.scenario import Group, Stage
-from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.signing import verify_digest
 
 STACK, ALGORITHM = "Signing", "ECDSA_SHA_256"
@@ -27,12 +26,6 @@ def _verify(stage: Stage, message: bytes, signature: str | bytes) -> str:
 
 def _signature(stage: Stage) -> str:
     return str(stage.once("signature of the order", lambda: _sign(stage, MESSAGE)))
-
-
-def _public_key(stage: Stage) -> PublicKey:
-    """The key as outsiders have it: published, fetched once, and no call follows."""
-    found: PublicKey = stage.once("public key of orders", lambda: published(stage, STACK))
-    return found
 
 
 @signing.scenario("author", "signs a message", "an ECDSA signature in DER")
@@ -56,7 +49,7 @@ def tampered_message(stage: Stage) -> str:
     "valid, 1 call of KMS to sign and 0 to verify",
 )
 def file_by_digest(stage: Stage) -> str:
-    key, before = _public_key(stage), len(stage.aws.kms_calls())
+    key, before = published(stage, STACK), len(stage.aws.kms_calls())
     with stage.file.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
     signature = base64.b64decode(_sign(stage, digest, "DIGEST"))
@@ -85,26 +78,18 @@ def signature_of_another_key(stage: Stage) -> str:
 
 @signing.refused("sign function's role", "calls Verify", "AccessDeniedException (kms:Verify)")
 def signer_may_not_verify(stage: Stage) -> None:
-    function_client(stage, "kms", STACK, "SignRoleArn").verify(
-        KeyId=stage.output(STACK, "KeyArn"),
-        Message=MESSAGE,
-        Signature=base64.b64decode(_signature(stage)),
-        SigningAlgorithm=ALGORITHM,
-    )
+    given = {"Message": MESSAGE, "Signature": base64.b64decode(_signature(stage)), "SigningAlgorithm": ALGORITHM}
+    directly(stage, STACK, "Sign", "verify", **given)
 
 
 @signing.refused("verify function's role", "calls Sign", "AccessDeniedException (kms:Sign)")
 def verifier_may_not_sign(stage: Stage) -> None:
-    key = stage.output(STACK, "KeyArn")
-    function_client(stage, "kms", STACK, "VerifyRoleArn").sign(KeyId=key, Message=MESSAGE, SigningAlgorithm=ALGORITHM)
+    directly(stage, STACK, "Verify", "sign", Message=MESSAGE, SigningAlgorithm=ALGORITHM)
 
 
 @signing.refused("sign function's role", "signs with another algorithm", "AccessDeniedException (kms:Sign)")
 def signer_is_held_to_its_algorithm(stage: Stage) -> None:
-    key = stage.output(STACK, "KeyArn")
-    function_client(stage, "kms", STACK, "SignRoleArn").sign(
-        KeyId=key, Message=MESSAGE, SigningAlgorithm="ECDSA_SHA_384"
-    )
+    directly(stage, STACK, "Sign", "sign", Message=MESSAGE, SigningAlgorithm="ECDSA_SHA_384")
 
 
 @signing.refused("any other role", "calls Sign, allowed by its IAM policy", "AccessDeniedException (kms:Sign)")

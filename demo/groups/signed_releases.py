@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from demo.groups.public_key import published
-from demo.principals import client, foreign_signing_key, function_client, invoke_as
+from demo.principals import client, directly, foreign_signing_key, function_client, invoke_as
 from demo.scenario import Group, Stage, summarize
 from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.signatures.artifacts import ArtifactDigests, digest_artifact, verify_signature, verify_statement
 
 STACK, ALGORITHM = "CodeSigning", "ECDSA_SHA_256"
@@ -44,20 +43,15 @@ def _upload(stage: Stage, name: str, content: bytes | None = None) -> None:
     _await(stage, f"{name}.dsse.json")
 
 
-def _key(stage: Stage) -> PublicKey:
-    """The key as outsiders have it."""
-    found: PublicKey = stage.once("public key of releases", lambda: published(stage, STACK))
-    return found
-
-
 def _file(stage: Stage) -> ArtifactDigests:
     with stage.file.open("rb") as file:
         return digest_artifact(file, algorithm=ALGORITHM)
 
 
-def _checked(check: Callable[..., Any], *arguments: Any, **options: Any) -> str:
+def _checked(stage: Stage, check: Callable[..., Any], artifact: ArtifactDigests, data: bytes, **options: Any) -> str:
+    """Check as outsiders do: with the published key, and no call."""
     try:
-        check(*arguments, algorithm=ALGORITHM, **options)
+        check(artifact, data, published(stage, STACK), algorithm=ALGORITHM, **options)
     except KmsRuntimeError as error:
         return f"refused: {error.code}"
     return "genuine"
@@ -65,7 +59,7 @@ def _checked(check: Callable[..., Any], *arguments: Any, **options: Any) -> str:
 
 @releases.scenario("builder", "uploads a release, and does nothing else", "signed by itself, by 2 Sign")
 def upload_is_signed(stage: Stage) -> str:
-    _key(stage)  # once it is published, the calls that follow are of the release
+    published(stage, STACK)  # once it is published, the calls that follow are of the release
     before = len(stage.aws.kms_calls())
     _upload(stage, RELEASE)
     # A function that starts fetches the public key once, to verify what is there.
@@ -78,12 +72,12 @@ def upload_is_signed(stage: Stage) -> str:
     "outsider", "checks signature and statement with the published key", "genuine, genuine, no call of KMS"
 )
 def outsider_verifies(stage: Stage) -> str:
-    key, artifact = _key(stage), _file(stage)
+    artifact = _file(stage)
     signature, statement = _stored(stage, f"{RELEASE}.sig"), _stored(stage, f"{RELEASE}.dsse.json")
     before = len(stage.aws.kms_calls())
     found = [
-        _checked(verify_signature, artifact, signature, key),
-        _checked(verify_statement, artifact, statement, key, name=RELEASE),
+        _checked(stage, verify_signature, artifact, signature),
+        _checked(stage, verify_statement, artifact, statement, name=RELEASE),
     ]
     calls = "no call" if len(stage.aws.kms_calls()) == before else "calls"
     return f"{', '.join(found)}, {calls} of KMS"
@@ -104,8 +98,8 @@ def repeated_event(stage: Stage) -> str:
 )
 def tampered_release(stage: Stage) -> str:
     artifact = digest_artifact(io.BytesIO(stage.file.read_bytes() + b"!"), algorithm=ALGORITHM)
-    signature = _checked(verify_signature, artifact, _stored(stage, f"{RELEASE}.sig"), _key(stage))
-    statement = _checked(verify_statement, artifact, _stored(stage, f"{RELEASE}.dsse.json"), _key(stage))
+    signature = _checked(stage, verify_signature, artifact, _stored(stage, f"{RELEASE}.sig"))
+    statement = _checked(stage, verify_statement, artifact, _stored(stage, f"{RELEASE}.dsse.json"))
     return f"signature {signature}, statement {statement}"
 
 
@@ -117,8 +111,8 @@ def tampered_release(stage: Stage) -> str:
 def older_release_passed_off(stage: Stage) -> str:
     _upload(stage, OLDER, b"version 1.0")
     artifact = digest_artifact(io.BytesIO(b"version 1.0"), algorithm=ALGORITHM)
-    signature = _checked(verify_signature, artifact, _stored(stage, f"{OLDER}.sig"), _key(stage))
-    statement = _checked(verify_statement, artifact, _stored(stage, f"{OLDER}.dsse.json"), _key(stage), name=RELEASE)
+    signature = _checked(stage, verify_signature, artifact, _stored(stage, f"{OLDER}.sig"))
+    statement = _checked(stage, verify_statement, artifact, _stored(stage, f"{OLDER}.dsse.json"), name=RELEASE)
     return f"signature {signature}, statement {statement}"
 
 
@@ -126,7 +120,7 @@ def older_release_passed_off(stage: Stage) -> str:
 def release_signed_by_another_key(stage: Stage) -> str:
     kms, arn, artifact = stage.aws.session().client("kms"), foreign_signing_key(stage), _file(stage)
     foreign = kms.sign(KeyId=arn, Message=artifact.ready.data, MessageType="DIGEST", SigningAlgorithm=ALGORITHM)
-    return _checked(verify_signature, artifact, foreign["Signature"], _key(stage))
+    return _checked(stage, verify_signature, artifact, foreign["Signature"])
 
 
 @releases.refused("builder", "writes a signature itself", "AccessDenied (s3:PutObject)")
@@ -143,20 +137,14 @@ def signer_may_not_write_artifacts(stage: Stage) -> None:
 
 @releases.refused("sign function's role", "signs a message instead of a digest", "AccessDeniedException (kms:Sign)")
 def signer_is_held_to_digests(stage: Stage) -> None:
-    kms = function_client(stage, "kms", STACK, "SignRoleArn")
-    kms.sign(KeyId=stage.output(STACK, "KeyArn"), Message=b"x", MessageType="RAW", SigningAlgorithm=ALGORITHM)
+    directly(stage, STACK, "Sign", "sign", Message=b"x", MessageType="RAW", SigningAlgorithm=ALGORITHM)
 
 
 @releases.refused("sign function's role", "calls Verify", "AccessDeniedException (kms:Verify)")
 def signer_of_releases_may_not_verify(stage: Stage) -> None:
-    kms, digest = function_client(stage, "kms", STACK, "SignRoleArn"), bytes(32)
-    kms.verify(
-        KeyId=stage.output(STACK, "KeyArn"),
-        Message=digest,
-        MessageType="DIGEST",
-        Signature=base64.b64decode(_stored(stage, f"{RELEASE}.sig")),
-        SigningAlgorithm=ALGORITHM,
-    )
+    given = {"Message": bytes(32), "MessageType": "DIGEST", "SigningAlgorithm": ALGORITHM}
+    signature = base64.b64decode(_stored(stage, f"{RELEASE}.sig"))
+    directly(stage, STACK, "Sign", "verify", Signature=signature, **given)
 
 
 @releases.refused("builder", "invokes the sign function", "AccessDeniedException (lambda:InvokeFunction)")

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from demo.principals import (
+    directly,
     foreign_signing_key,
     function_client,
     invoke_as,
@@ -154,8 +155,8 @@ def issuer_may_not_use_the_previous_key(stage: Stage) -> str:
 
 @tokens.refused("issuing function's role", "signs a digest in place of a token", "AccessDeniedException (kms:Sign)")
 def issuer_may_not_sign_digests(stage: Stage) -> None:
-    request = {"Message": bytes(32), "MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}
-    function_client(stage, "kms", STACK, "IssueRoleArn").sign(KeyId=stage.output(STACK, "KeyArn"), **request)
+    given = {"Message": bytes(32), "MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}
+    directly(stage, STACK, "Issue", "sign", **given)
 
 
 @tokens.refused("role of the function at the address", "signs a token", "AccessDeniedException (kms:Sign)")
