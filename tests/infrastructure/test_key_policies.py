@@ -1,5 +1,6 @@
 """A key policy: what every key denies, on what it does not depend, and statements that an app adds by itself."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as functions
@@ -23,6 +25,7 @@ from mypy import api
 
 from kms_patterns import EncryptionKey, KeyAccess, KeyLifecycle, ReplicaKey, SigningKey
 from kms_patterns.keys.errors import KeyConfigurationError
+from kms_patterns.keys.grants.key_policy import KeyPolicy
 
 CREATE_GRANT = {
     "Sid": "DenyCreateGrantExceptForAwsServices",
@@ -455,3 +458,42 @@ def test_conditions_that_differ_in_a_joined_reference_stay_apart(stack, role, sy
     found = key_statements(synth(stack))[1:]
     contexts = [it["Condition"]["StringEquals"]["kms:EncryptionContext:tenant"] for it in found]
     assert contexts == [{"Fn::Join": ["", [{"Ref": f"Tenant{name}"}, "/data"]]} for name in ("One", "Two")]
+
+
+def test_python_is_asked_once_per_synthesis_for_a_key_policy(app, stack, role, monkeypatch):
+    asked, resolve = [], KeyPolicy.resolve
+    monkeypatch.setattr(KeyPolicy, "resolve", lambda self, context: asked.append(self) or resolve(self, context))
+    reader = role("Reader")
+    for name in ("First", "Second"):
+        EncryptionKey(stack, name).grant_decrypt(reader)
+    app.synth()
+    assert len(asked) == len(set(asked)) == 2
+
+
+def change_statement(grant, key):
+    grant.resource_statement.add_condition("Bool", {"aws:MultiFactorAuthPresent": "true"})
+    return "aws:MultiFactorAuthPresent"
+
+
+def grant_more(grant, key):
+    later = iam.Role.from_role_arn(key, "Later", "arn:aws:iam::111122223333:role/Later")
+    key.grant_encrypt(later, key_policy_only=True)
+    return "role/Later"
+
+
+def replace_policy(grant, key):
+    root = {"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "kms:*", "Resource": "*"}
+    key.resource.key_policy = {"Statement": [{"Sid": "Own", **root}], "Version": "2012-10-17"}
+    return "Own"
+
+
+@pytest.mark.parametrize("change", [change_statement, grant_more, replace_policy])
+def test_key_policy_that_changed_after_a_synthesis_is_written_by_the_next(change, app, stack, role):
+    key = EncryptionKey(stack, "Key")
+    EncryptionKey(stack, "Other")
+    grant = key.grant_decrypt(role("Reader"))
+    before = app.synth().get_stack_by_name("Stack").template["Resources"]
+    text = change(grant, key)
+    after = app.synth(force=True).get_stack_by_name("Stack").template["Resources"]
+    assert [name for name in before if before[name] != after[name]] == [stack.get_logical_id(key.resource)]
+    assert text in json.dumps(after)

@@ -15,10 +15,10 @@ from kms_patterns.keys.environment import home_of, note_made, note_path, path_of
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.grants.cdk_calls import KeyForConstructs
 from kms_patterns.keys.grants.grant_writer import GrantWriter
-from kms_patterns.keys.grants.key_policy import KeyPolicy, OwnStatement, Replication, guardrails, management
+from kms_patterns.keys.grants.key_policy import KeyPolicy, OwnStatement
 from kms_patterns.keys.grants.policy_checks import check_callers_statement
 from kms_patterns.keys.grants.service_grants import ServiceGrants
-from kms_patterns.keys.key_options import KeyAccess, KeyLifecycle, PrimaryKeyOptions, removal_policy
+from kms_patterns.keys.key_options import KeyAccess, KeyLifecycle, PrimaryKeyOptions, management, removal_policy
 from kms_patterns.keys.key_properties import (
     check_description,
     check_key_spec,
@@ -30,8 +30,10 @@ from kms_patterns.keys.key_properties import (
     check_tags,
     scoped_alias,
 )
+from kms_patterns.keys.synth.deployment_role import Replication
 from kms_patterns.keys.synth.synth_checks import check_at_synth
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
+from kms_patterns.policy.guardrails import guardrails
 from kms_patterns.policy.key_specs import MlKemSpec, MlKemUsage
 from kms_patterns.policy.statements import Document, account_administration, account_use
 
@@ -99,13 +101,12 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
             key_usage=key_usage if isinstance(key_usage, kms.KeyUsage) and not plain else None,
             multi_region=multi_region or None,
             pending_window=window,
-            policy=policy.of_others,
+            policy=policy,
             removal_policy=removal_policy(lifecycle),
         )
         note_made(self, construct_id, scope)
         self._region = home.region
         self._key_policy, self._writer = policy, GrantWriter(self, policy)
-        policy.attach(self.resource)
         policy.add(OwnStatement(self._of_the_account(home.root)))
         if isinstance(key_spec, MlKemSpec):
             self.resource.key_spec, self.resource.key_usage = key_spec.value, key_usage.value
@@ -177,14 +178,14 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
             GrantRefused: It allows wildcards, or use of the key to a whole account or to everyone.
         """
         check_callers_statement(self, statement)
-        self._key_policy.note_others()
+        self._key_policy.add_of_others(statement)
         added = super().add_to_resource_policy(statement, allow_no_op).statement_added
         # The AWS CDK names the policy document here, which nothing can depend on: grant.apply_before would fail.
         return iam.AddToResourcePolicyResult(statement_added=added, policy_dependable=self)
 
     def write_statement(self, statement: iam.PolicyStatement) -> None:
         """Add a statement of this package to the key policy, without the checks of a caller's statement."""
-        self._key_policy.note_others()
+        self._key_policy.add_of_others(statement)
         super().add_to_resource_policy(statement)
 
     @checked

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from aws_cdk import Stack
 from constructs import IConstruct
@@ -37,40 +36,47 @@ class Home:
         return f"arn:{self.partition}:iam::{account}:root"
 
 
-def _once(read: Callable[[Any], T]) -> tuple[Callable[[Any], T], "WeakKeyDictionary[Any, T]"]:
+def once(read: Callable[[Any], T]) -> tuple[Callable[[Any], T], dict[str, T]]:
     """Return ``read`` for one construct, asked once, and what it found."""
-    found: WeakKeyDictionary[Any, T] = WeakKeyDictionary()
+    # By its reference: of what JavaScript made, jsii makes a new object whenever it meets it, and it frees none.
+    found: dict[str, T] = {}
 
     def get(construct: Any) -> T:
-        if construct not in found:
-            found[construct] = read(construct)
-        return found[construct]
+        reference = reference_of(construct)
+        if reference not in found:
+            found[reference] = read(construct)
+        return found[reference]
 
     return get, found
 
 
-home_of = _once(lambda stack: Home(stack.node.path, stack.account, stack.region, stack.partition))[0]
+def reference_of(construct: Any) -> str:
+    """Return the name of a construct in the CDK's process."""
+    return str(construct.__jsii_ref__.ref)
+
+
+home_of = once(lambda stack: Home(stack.node.path, stack.account, stack.region, stack.partition))[0]
 """Return the environment of a stack."""
-stack_of, _stacks = _once(Stack.of)
+stack_of, _stacks = once(Stack.of)
 """Return the stack of a construct."""
-path_of, _paths = _once(lambda construct: str(construct.node.path))
+path_of, _paths = once(lambda construct: str(construct.node.path))
 """Return the path of a construct."""
-arn_of = _once(lambda key: str(key.key_arn))[0]
+arn_of = once(lambda key: str(key.key_arn))[0]
 """Return the ARN of a key."""
-id_of = _once(lambda key: str(key.key_id))[0]
+id_of = once(lambda key: str(key.key_id))[0]
 """Return the id of a key."""
 
 
 def note_made(construct: IConstruct, construct_id: str, scope: IConstruct) -> None:
     """Note that ``construct`` was made in ``scope``, under this id."""
-    _stacks[construct] = stack_of(scope)
+    _stacks[reference_of(construct)] = stack_of(scope)
     own, above = construct_id.replace("/", "--"), path_of(scope)
-    _paths[construct] = f"{above}/{own}" if above and own else above or own
+    _paths[reference_of(construct)] = f"{above}/{own}" if above and own else above or own
 
 
 def note_path(construct: IConstruct, path: str) -> None:
     """Note the path of ``construct``."""
-    _paths[construct] = path
+    _paths[reference_of(construct)] = path
 
 
 def is_unresolved(text: str) -> bool:

@@ -7,6 +7,8 @@ from typing import TypedDict
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.policy import actions
+
 
 class KeyAccess(Enum):
     """What decides about the use of a key: the key policy and IAM together, or IAM alone.
@@ -44,6 +46,16 @@ def removal_policy(lifecycle: KeyLifecycle) -> RemovalPolicy:
     if lifecycle is KeyLifecycle.EPHEMERAL:
         return RemovalPolicy.DESTROY
     return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+
+
+def management(on_demand_rotation: bool, multi_region: bool, imported_material: bool) -> Sequence[str]:  # noqa: FBT001
+    """Return the actions of the administrators of a key with these properties."""
+    return (
+        *actions.ADMINISTRATION,
+        *(actions.ROTATE_ON_DEMAND if on_demand_rotation else ()),
+        *(actions.MULTI_REGION_ADMINISTRATION if multi_region else ()),
+        *(actions.IMPORT_ADMINISTRATION if imported_material else ()),
+    )
 
 
 class KeyOptions(TypedDict, total=False):

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from aws_cdk import Duration
+
 from kms_patterns.policy.actions import CREATE_GRANT, REPLICATE_KEY
 from kms_patterns.policy.statements import Document
 
@@ -28,7 +30,8 @@ GUARDRAIL_SIDS: Final = (
 )
 
 SHORTEST_WINDOW_DAYS: Final = 7
-"""What KMS itself demands."""
+LONGEST_WINDOW_DAYS: Final = 30
+"""The waiting periods that KMS takes before it deletes a key; the longest is its default."""
 
 _ORGANIZATION: Final = re.compile(r"o-[a-z0-9]{10,32}")
 _ACCOUNT: Final = re.compile(r"\d{12}")
@@ -83,6 +86,25 @@ def no_replication(sid: str, conditions: Mapping[str, Mapping[str, Any]]) -> Doc
     See https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-auth.html
     """
     return _deny(sid, REPLICATE_KEY, conditions)
+
+
+def guardrails(window: Duration | None, perimeter: str | None, protect_while_in_use: Duration | None) -> list[Document]:
+    """Return the statements that deny what a correct deployment of this key never does.
+
+    Args:
+        window: Waiting period of the key; it cannot be shortened without a change of the key policy.
+        perimeter: Organization or account outside of which no principal may use or manage the key.
+        protect_while_in_use: How long after its last use the key can be neither disabled nor deleted.
+    """
+    statements = [grants_for_services_only(), no_lockout_bypass()]
+    days = LONGEST_WINDOW_DAYS if window is None else None if window.is_unresolved() else int(window.to_days())
+    if days is not None and days > SHORTEST_WINDOW_DAYS:
+        statements.append(no_deletion_sooner_than(days))
+    if protect_while_in_use is not None:
+        statements.append(no_end_within(int(protect_while_in_use.to_days())))
+    if perimeter is not None:
+        statements.append(no_principal_outside(perimeter))
+    return statements
 
 
 def is_organization(perimeter: str) -> bool:

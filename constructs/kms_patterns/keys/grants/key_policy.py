@@ -1,22 +1,20 @@
-"""The policy of one key, kept in Python and handed to the AWS CDK when it writes the template; what it starts with."""
+"""The policy of one key, kept in Python and handed to the AWS CDK when it writes the template."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, cast
 
 import jsii
-from aws_cdk import Duration, IAnyProducer, IResolveContext, Lazy, Stack
+from aws_cdk import IResolvable, IResolveContext, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import IConstruct
 
-from kms_patterns.keys.errors import DeployerUnknown
-from kms_patterns.keys.synth.deployment_role import deployment_role_arn
-from kms_patterns.policy import actions
-from kms_patterns.policy import guardrails as deny
-from kms_patterns.policy.conditions import not_deploying
+from kms_patterns.keys.environment import reference_of
 from kms_patterns.policy.statements import Document, as_one, groups
 
-_DEFAULT_WINDOW_DAYS = 30
+_POLICY: Final = "keyPolicy"
 
 
 class OwnStatement:
@@ -63,22 +61,17 @@ class OwnStatement:
         return {name: value for name, value in written.items() if value}
 
 
-@jsii.implements(IAnyProducer)
-class KeyPolicy:
+class KeyPolicy(iam.PolicyDocument):
     """The statements of this package, in their order, and after them those of callers and of other constructs."""
 
     def __init__(self) -> None:
-        self.of_others = iam.PolicyDocument()
-        """What the AWS CDK knows as the policy of the key."""
-        self._has_others = False
+        super().__init__()
         self._statements: list[OwnStatement] = []
+        self._others: iam.PolicyDocument | None = None
         self._groupable: set[str] = set()
+        self._settled: tuple[kms.CfnKey, IResolvable] | None = None
         self.elsewhere: set[str] = set()
         """Ids of the statements whose other half is not in this app."""
-
-    def attach(self, resource: kms.CfnKey) -> None:
-        """Become the policy of ``resource``."""
-        resource.key_policy = Lazy.uncached_any(self)
 
     def add(self, statement: OwnStatement, *, shared: bool = False, elsewhere: bool = False) -> OwnStatement:
         """Add a statement of this package.
@@ -88,6 +81,7 @@ class KeyPolicy:
             shared: Whether it may become one with others that differ in their roles only.
             elsewhere: Whether the policy of its role or user is not in this app.
         """
+        self.release()
         self._statements.append(statement)
         if elsewhere:
             # The check of void grants finds them by their ids, so they stay as they are.
@@ -96,30 +90,86 @@ class KeyPolicy:
             self._groupable.add(statement.sid)
         return statement
 
-    def note_others(self) -> None:
-        """Note that a caller or another construct adds a statement to :attr:`of_others`."""
-        self._has_others = True
+    def add_of_others(self, statement: iam.PolicyStatement) -> None:
+        """Write a statement of a caller or of another construct after those of this package."""
+        self.release()
+        self._others = self._others or iam.PolicyDocument()
+        self._others.add_statements(statement)
 
-    def produce(self, context: IResolveContext) -> Any:
-        """Return the policy document; the AWS CDK asks when it writes the template.
+    def resolve(self, context: IResolveContext) -> Any:
+        """Return the policy document, or while the AWS CDK looks for references, what refers to something."""
+        if not jsii.get(context, "preparing"):
+            return documents({"": self}, context.resolve)[""]
+        texts: dict[str, Any] = {}
+        statements = self.rendered()
+        referring = list(texts) if _collect(statements, texts) else statements
+        return [*referring, *([self._others] if self._others else [])]
+
+    def rendered(self) -> list[Document]:
+        """Return the statements of this package, unresolved."""
+        return [statement.rendered() for statement in self._statements]
+
+    def document(self, own: Sequence[Document], resolve: Callable[[Any], Any]) -> Document:
+        """Return the policy document.
 
         Roles with equal grants share a statement only now: until then a caller may narrow the statement of one.
+
+        Args:
+            own: What :meth:`rendered` returned, resolved.
+            resolve: Resolves what others added.
         """
-        # Anew each time: while it looks for references, the AWS CDK joins texts in a way that makes unequal ones equal.
-        own = _resolved([statement.rendered() for statement in self._statements], context)
-        others = context.resolve(self.of_others)["Statement"] if self._has_others else []
+        others = resolve(self._others)["Statement"] if self._others else []
         shared = [as_one([own[it] for it in numbers], sid) for numbers, sid in groups(own, self._groupable)]
         return {"Statement": [*shared, *others], "Version": "2012-10-17"}
 
+    def settle(self, resource: kms.CfnKey, written: IResolvable) -> None:
+        """Have the AWS CDK write ``written`` as the policy of ``resource``, without a further question to Python."""
+        resource.key_policy, self._settled = written, (resource, written)
 
-def _resolved(statements: Sequence[Document], context: IResolveContext) -> Sequence[Document]:
-    """Return the statements without tokens: those in texts are asked for together, each once."""
+    def release(self) -> None:
+        """Undo :meth:`settle`: the app may change the policy before it is synthesized again."""
+        if self._settled is not None:
+            (resource, written), self._settled = self._settled, None
+            now = resource.key_policy
+            # Not if the app has given the resource another policy.
+            if not isinstance(now, dict) and reference_of(now) == reference_of(written):
+                resource.key_policy = self
+
+
+def own_policies(properties: Mapping[str, Any]) -> dict[str, KeyPolicy]:
+    """Take the policies of this package out of the properties of resources; return them by the same names."""
+    given = {path: it for path, it in properties.items() if isinstance(it, dict)}
+    return {path: it.pop(_POLICY) for path, it in given.items() if isinstance(it.get(_POLICY), KeyPolicy)}
+
+
+def documents(policies: Mapping[str, KeyPolicy], resolve: Callable[[Any], Any]) -> dict[str, Document]:
+    """Return the documents of key policies of one stack, resolved together, by the same names."""
+    own = _resolved([policy.rendered() for policy in policies.values()], resolve) if policies else []
+    return {path: policies[path].document(it, resolve) for path, it in zip(policies, own, strict=True)}
+
+
+def settle(found: Sequence[tuple[KeyPolicy, kms.CfnKey, Document]]) -> list[KeyPolicy]:
+    """Have the AWS CDK write key policies as they are resolved; return those of which it will not ask again.
+
+    A statement of several keys is sent to its process once.
+    """
+    texts = [[json.dumps(it) for it in document["Statement"]] for _, _, document in found]
+    counted = Counter(text for statements in texts for text in statements)
+    sent = {text: Token.as_any(json.loads(text)) for text, count in counted.items() if count > 1}
+    for (policy, resource, document), statements in zip(found, texts, strict=True):
+        written = [sent.get(text) or json.loads(text) for text in statements]
+        policy.settle(resource, Token.as_any({**document, "Statement": written}))
+    return [policy for policy, _, _ in found]
+
+
+def _resolved(statements: Sequence[Any], resolve: Callable[[Any], Any]) -> Sequence[Any]:
+    """Return statements without tokens: those in texts are asked for together, each once."""
     texts: dict[str, Any] = {}
     if not _collect(statements, texts):
-        whole: Sequence[Document] = context.resolve(statements)
+        whole: Sequence[Any] = resolve(statements)
         return whole
-    found = dict(zip(texts, context.resolve(list(texts)), strict=True))
-    return cast("Sequence[Document]", _replaced(statements, found))
+    found = dict(zip(texts, resolve(list(texts)), strict=True))
+    return cast("Sequence[Any]", _replaced(statements, found))
 
 
 def _collect(value: Any, texts: dict[str, Any]) -> bool:
@@ -179,66 +229,3 @@ class PairedGrant(iam.Grant):
         """Return both grants as one."""
         others = getattr(rhs, "_in_key_policy", ())
         return self.of(super().combine(rhs), self._key, [*self._in_key_policy, *others])
-
-
-def management(on_demand_rotation: bool, multi_region: bool, imported_material: bool) -> Sequence[str]:  # noqa: FBT001
-    """Return the actions of the administrators of a key with these properties."""
-    return (
-        *actions.ADMINISTRATION,
-        *(actions.ROTATE_ON_DEMAND if on_demand_rotation else ()),
-        *(actions.MULTI_REGION_ADMINISTRATION if multi_region else ()),
-        *(actions.IMPORT_ADMINISTRATION if imported_material else ()),
-    )
-
-
-class Replication:
-    """The statements that leave the replication of a multi-Region key to the app: its Regions, and who deploys there.
-
-    Args:
-        home: The stack of the key. KMS replicates into no Region that has the key, so its own stands for none.
-    """
-
-    def __init__(self, home: Stack) -> None:
-        self._home = home
-        try:
-            self._at_home: list[str | None] = [deployment_role_arn(home)]
-        except DeployerUnknown:
-            # It needs no replica of its own Region: with none elsewhere, every principal is denied.
-            self._at_home = []
-        self._away: dict[str, str | None] = {}
-        self.statements = [
-            deny.no_replication(deny.SID_DENY_OTHER_REGIONS, {}),
-            deny.no_replication(deny.SID_DENY_REPLICATION, {}),
-        ]
-        self._write()
-
-    def allow(self, stack: Stack) -> None:
-        """Let the role that deploys ``stack`` replicate the key to its Region."""
-        self._away[stack.region] = deployment_role_arn(stack)
-        self._write()
-
-    def _write(self) -> None:
-        regions = sorted(self._away)
-        others, strangers = self.statements
-        others["Condition"] = {"StringNotEquals": {"kms:ReplicaRegion": [self._home.region, *regions]}}
-        deployers = [*self._at_home, *(self._away[region] for region in regions)]
-        strangers["Condition"] = not_deploying(deployers)
-
-
-def guardrails(window: Duration | None, perimeter: str | None, protect_while_in_use: Duration | None) -> list[Document]:
-    """Return the statements that deny what a correct deployment of this key never does.
-
-    Args:
-        window: Waiting period of the key; it cannot be shortened without a change of the key policy.
-        perimeter: Organization or account outside of which no principal may use or manage the key.
-        protect_while_in_use: How long after its last use the key can be neither disabled nor deleted.
-    """
-    statements = [deny.grants_for_services_only(), deny.no_lockout_bypass()]
-    days = _DEFAULT_WINDOW_DAYS if window is None else None if window.is_unresolved() else int(window.to_days())
-    if days is not None and days > deny.SHORTEST_WINDOW_DAYS:
-        statements.append(deny.no_deletion_sooner_than(days))
-    if protect_while_in_use is not None:
-        statements.append(deny.no_end_within(int(protect_while_in_use.to_days())))
-    if perimeter is not None:
-        statements.append(deny.no_principal_outside(perimeter))
-    return statements

@@ -1,10 +1,9 @@
-"""The role that creates an app's resources: AWS CloudFormation's, from the bootstrap of the CDK."""
+"""The role that creates an app's resources, AWS CloudFormation's from the CDK's bootstrap, and what is left to it."""
 
 import tempfile
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from aws_cdk import (
     App,
@@ -20,7 +19,10 @@ from aws_cdk import (
     Token,
 )
 
+from kms_patterns.keys.environment import once
 from kms_patterns.keys.errors import DeployerUnknown
+from kms_patterns.policy import guardrails
+from kms_patterns.policy.conditions import not_deploying
 
 _QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
 
@@ -28,23 +30,6 @@ _QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
 _AS_CALLER: Final = (CliCredentialsStackSynthesizer, LegacyStackSynthesizer)
 # Service Catalog and stack sets deploy these stacks, as their caller. Their synthesizers have no public class.
 _DEPLOYED_BY_A_SERVICE: Final = {"aws-cdk-lib.aws_servicecatalog.ProductStack", "cdk-stacksets.StackSetStack"}
-
-
-def deployment_role_arn(stack: Stack) -> str | None:
-    """Return the ARN of the role with which AWS CloudFormation deploys ``stack``; None if it acts as its caller.
-
-    Raises:
-        DeployerUnknown: The synthesizer is none of the AWS CDK's, and what it writes can be read at the end only.
-
-    See https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
-    """
-    if stack in _ROLES:
-        return _ROLES[stack]
-    arn = _ROLES[stack] = _deployment_role_arn(stack)
-    return arn
-
-
-_ROLES: "WeakKeyDictionary[Stack, str | None]" = WeakKeyDictionary()
 
 
 def _deployment_role_arn(stack: Stack) -> str | None:
@@ -68,6 +53,16 @@ def _deployment_role_arn(stack: Stack) -> str | None:
     return _resolvable(arn) if arn else None
 
 
+deployment_role_arn = once(_deployment_role_arn)[0]
+"""Return the ARN of the role with which AWS CloudFormation deploys a stack; None if it acts as its caller.
+
+Raises:
+    DeployerUnknown: The synthesizer is none of the AWS CDK's, and what it writes can be read at the end only.
+
+See https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
+"""
+
+
 def deployers(stack: Stack, named: Sequence[str]) -> list[str | None]:
     """Return the role that deploys ``stack``, as :func:`deployment_role_arn` does; none if only the app knows it.
 
@@ -84,6 +79,40 @@ def deployers(stack: Stack, named: Sequence[str]) -> list[str | None]:
         if named:
             return []
         raise DeployerUnknown(f"{error}: name it in configured_by=[…]") from error
+
+
+class Replication:
+    """The statements that leave the replication of a multi-Region key to the app: its Regions, and who deploys there.
+
+    Args:
+        home: The stack of the key. KMS replicates into no Region that has the key, so its own stands for none.
+    """
+
+    def __init__(self, home: Stack) -> None:
+        self._home = home
+        try:
+            self._at_home: list[str | None] = [deployment_role_arn(home)]
+        except DeployerUnknown:
+            # It needs no replica of its own Region: with none elsewhere, every principal is denied.
+            self._at_home = []
+        self._away: dict[str, str | None] = {}
+        self.statements = [
+            guardrails.no_replication(guardrails.SID_DENY_OTHER_REGIONS, {}),
+            guardrails.no_replication(guardrails.SID_DENY_REPLICATION, {}),
+        ]
+        self._write()
+
+    def allow(self, stack: Stack) -> None:
+        """Let the role that deploys ``stack`` replicate the key to its Region."""
+        self._away[stack.region] = deployment_role_arn(stack)
+        self._write()
+
+    def _write(self) -> None:
+        regions = sorted(self._away)
+        others, strangers = self.statements
+        others["Condition"] = {"StringNotEquals": {"kms:ReplicaRegion": [self._home.region, *regions]}}
+        deployers = [*self._at_home, *(self._away[region] for region in regions)]
+        strangers["Condition"] = not_deploying(deployers)
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any, Final
 from aws_cdk import CfnResource, Stack
 from aws_cdk import aws_iam as iam
 
+from kms_patterns.keys.environment import path_of
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.policy.coverage import as_list, is_about_kms
 
@@ -109,7 +110,7 @@ def identity_statements(
                         actions,
                         _mentioned(view.stack_of(item), statement, references),
                         statement.get("Condition", {}),
-                        view.path(item),
+                        path_of(item),
                     )
 
 

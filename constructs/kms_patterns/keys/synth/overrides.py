@@ -85,17 +85,17 @@ class Overrides:
             known = self._name(view.stack_of(node), parsed(name))
             self._seen.setdefault(view.name(node), {})[where.lower(), known] = where, node, at_rest.keys[name]
         self._targets: dict[str, tuple[str, GrantTarget | None]] = {
-            view.name(item): (view.path(item), key)
+            view.name(item): (path_of(item), key)
             for item, key, service in at_rest.encrypted
             if isinstance(item, CfnResource) and service in RECEIVING and hasattr(key, "resource")
         }
 
     def found(self, folders: Iterable[Path]) -> Iterator[Difference]:
         """Yield what the templates in these folders have, and the checks did not see."""
-        for stack, file in ((it, folder / it.template_file) for it in self._view.stacks() for folder in folders):
+        for stack, file in ((it, folder / it.template_file) for it in self._view.stacks for folder in folders):
             resources = json.loads(file.read_bytes()).get("Resources", {}) if file.is_file() else {}
             for logical_id, resource in resources.items():
-                title, given = f"{self._view.path(stack)}#{logical_id}", resource.get("Properties", {})
+                title, given = f"{path_of(stack)}#{logical_id}", resource.get("Properties", {})
                 if title in self._own:
                     texts = self._of_key(title, resource["Type"], given)
                 elif resource["Type"].startswith("AWS::") and not resource["Type"].startswith(_NOT_AT_REST):

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import Final, cast
-from weakref import WeakKeyDictionary
 
 import jsii
 from aws_cdk import (
@@ -27,7 +26,8 @@ from aws_cdk import (
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct, IValidation
 
-from kms_patterns.keys.environment import path_of, stack_of
+from kms_patterns.keys.environment import once, path_of, stack_of
+from kms_patterns.keys.grants.key_policy import KeyPolicy, settle
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.at_rest import AtRest
 from kms_patterns.keys.synth.identity_statements import identity_statements
@@ -82,7 +82,7 @@ def _holds_policies(view: TemplateView, item: CfnResource) -> bool:
 
 
 def _references(view: TemplateView, resource: CfnResource) -> list[str]:
-    home = view.path(view.stack_of(resource))
+    home = path_of(view.stack_of(resource))
     return [f"{home}#{logical_id}" for logical_id in _REFERENCE.findall(json.dumps(view.properties(resource)))]
 
 
@@ -100,7 +100,7 @@ def _reaches(view: TemplateView, resources: dict[str, CfnResource], start: str, 
 
 def check_at_synth(key: KeyInApp) -> None:
     """Have the policy of ``key`` and all permissions on it checked when its app or stage is synthesized."""
-    checks = _checks_of(key)
+    checks = _checks_of(stack_of(key))
     checks.keys.append(key)
     checks.at_rest.keys.add(key, path_of(key.resource))
 
@@ -108,21 +108,11 @@ def check_at_synth(key: KeyInApp) -> None:
 def serve_at_synth(key: GrantTarget) -> None:
     """Have it reported, when its app or stage is synthesized, what resources under ``key`` need of its owner."""
     arn = stack_of(key).resolve(key.key_arn)
-    _checks_of(key).at_rest.keys.add(key, arn if isinstance(arn, str) else json.dumps(arn, sort_keys=True))
+    _checks_of(stack_of(key)).at_rest.keys.add(key, arn if isinstance(arn, str) else json.dumps(arn, sort_keys=True))
 
 
-_checks: "WeakKeyDictionary[Stack, SynthChecks]" = WeakKeyDictionary()
-
-
-def _checks_of(key: GrantTarget) -> "SynthChecks":
-    stack = stack_of(key)
-    if stack not in _checks:
-        _checks[stack] = _checks_of_stage(stack)
-    return _checks[stack]
-
-
-def _checks_of_stage(key: IConstruct) -> "SynthChecks":
-    stage: IConstruct = Stage.of(key) or key.node.root
+def _checks_of_stage(stack: Stack) -> "SynthChecks":
+    stage: IConstruct = Stage.of(stack) or stack.node.root
     aspects = Aspects.of(stage)
     found = next((aspect for aspect in aspects.all if isinstance(aspect, _AtRestWithChecks)), None)
     if found is None:
@@ -133,6 +123,9 @@ def _checks_of_stage(key: IConstruct) -> "SynthChecks":
     return found.checks
 
 
+_checks_of = once(_checks_of_stage)[0]
+
+
 @jsii.implements(IValidation)
 class SynthChecks:
     """The checks of all keys of one app or stage."""
@@ -141,6 +134,7 @@ class SynthChecks:
         self._stage, self.at_rest = stage, at_rest
         self.keys: list[KeyInApp] = []
         self.latest: tuple[TemplateView, References] | None = None
+        self._settled: list[KeyPolicy] = []
 
     def read(self) -> tuple[TemplateView, References]:
         """Return the app as it is now."""
@@ -149,19 +143,32 @@ class SynthChecks:
         return self.latest
 
     def validate(self) -> list[str]:
-        """Return one message per unserved resource, void grant, exceeded limit and cycle."""
+        """Return one message per unserved resource, void grant, exceeded limit and cycle; settle the key policies.
+
+        Nothing changes them from here until the templates are written, for which the AWS CDK would ask twice.
+        """
         view, references = self.read()
         callers = Callers(view, references)
         statements = list(identity_statements(view, references))
         messages = [text for texts in self.at_rest.refused.values() for text in texts]
         messages += [text for key in self.keys for text in void_grants(key, statements, view, references, callers)]
-        messages += on_aliases(statements, next(iter(view.stacks())))
+        messages += on_aliases(statements, next(iter(view.stacks)))
         messages += uses_without_key(self.at_rest.encrypted, statements, view, references, callers)
         messages += [text for key in self.keys for text in policy_limits(key, view)]
         stacks = {stack_of(key) for key in self.keys}
         deployed = {stack: stack.node.try_get_context(DEPLOYED_CONTEXT) for stack in stacks}
         messages += [text for key in self.keys for text in template_checks(key, view, deployed[stack_of(key)])]
-        return [*messages, *circular_roles(self.keys, view)]
+        messages += circular_roles(self.keys, view)
+        written = [it for it in (key.resource for key in self.keys) if path_of(it) in view.key_policies]
+        self._settled = settle(
+            [(view.key_policies[path_of(it)], it, view.properties(it)["keyPolicy"]) for it in written]
+        )
+        return messages
+
+    def begin(self) -> None:
+        """Have the key policies asked for again, which an earlier synthesis settled."""
+        while self._settled:
+            self._settled.pop().release()
 
 
 class _AtRestWithChecks(AtRest):
@@ -170,6 +177,11 @@ class _AtRestWithChecks(AtRest):
     def __init__(self, stage: IConstruct) -> None:
         super().__init__()
         self.checks = SynthChecks(stage, self)
+
+    def visit(self, node: IConstruct) -> None:
+        """Allow what ``node`` needs, as before every synthesis."""
+        self.checks.begin()
+        super().visit(node)
 
 
 @jsii.implements(IPolicyValidationPlugin)

@@ -12,6 +12,7 @@ from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
 from kms_patterns.keys.environment import path_of
+from kms_patterns.keys.grants.key_policy import KeyPolicy, documents, own_policies
 from kms_patterns.keys.synth.visited_resource import class_of_resource, joined
 
 Resource = TypeVar("Resource", bound=CfnElement)
@@ -25,10 +26,15 @@ class TemplateView:
 
     def __init__(self, constructs: Iterable[IConstruct]) -> None:
         self._constructs = [item for item in constructs if isinstance(item, CfnElement | Stack)]
+        self.stacks = [item for item in self._constructs if isinstance(item, Stack)]
+        """All stacks, nested ones also."""
+        self._by_path = {path_of(stack): stack for stack in self.stacks}
         # By path, never by construct: jsii makes a new Python object each time it meets one that JavaScript made.
         self._stacks: dict[str, Stack] = {}
         self._ids: dict[str, str] = {}
         self._properties: dict[str, dict[str, Any]] = {}
+        self.key_policies: dict[str, KeyPolicy] = {}
+        """Path of a key of this package whose properties were asked for -> its policy."""
 
     def every(self, *kinds: type[Resource]) -> Iterator[Resource]:
         """Yield all resources of these L1 types, also those that are written as a ``CfnResource`` of their type."""
@@ -43,17 +49,9 @@ class TemplateView:
             plain.setdefault(class_of_resource(item), []).append(item)
         return plain
 
-    def stacks(self) -> Iterable[Stack]:
-        """Return all stacks, nested ones also."""
-        return [item for item in self._constructs if isinstance(item, Stack)]
-
-    @cached_property
-    def _by_path(self) -> dict[str, Stack]:
-        return {self.path(stack): stack for stack in self.stacks()}
-
     def stack_of(self, item: CfnElement) -> Stack:
         """Return the stack whose template holds ``item``."""
-        path = self.path(item)
+        path = path_of(item)
         if path not in self._stacks:
             homes = (self._by_path.get(path.rsplit("/", parts)[0]) for parts in range(1, path.count("/") + 1))
             self._stacks[path] = next((stack for stack in homes if stack is not None), None) or item.stack
@@ -61,32 +59,34 @@ class TemplateView:
 
     def logical_id(self, item: CfnElement) -> str:
         """Return the id of ``item`` in its template, which the app may have overridden."""
-        if self.path(item) not in self._ids:
+        if path_of(item) not in self._ids:
             self._ids |= self._resolved(type(item), lambda it: it.logical_id)
-        return self._ids[self.path(item)]
+        return self._ids[path_of(item)]
 
     def name(self, item: CfnElement) -> str:
         """Return a name of ``item`` that is unique in the app: path of the stack, ``#``, logical id."""
-        return f"{self.path(self.stack_of(item))}#{self.logical_id(item)}"
+        return f"{path_of(self.stack_of(item))}#{self.logical_id(item)}"
 
     def properties(self, item: CfnResource) -> dict[str, Any]:
         """Return the resolved properties of ``item``, spelled as its L1 construct does (``keyPolicy``)."""
-        if self.path(item) not in self._properties:
+        if path_of(item) not in self._properties:
             found = self._resolved(type(item), lambda it: it._cfn_properties)  # noqa: SLF001 -- the one way to them
             self._properties |= {path: _spelled(given or {}, type(item)) for path, given in found.items()}
-        return self._properties[self.path(item)]
+        return self._properties[path_of(item)]
 
     def _resolved(self, kind: type[CfnElement], read: Callable[[Any], Any]) -> dict[str, Any]:
         """Read something of all constructs of a type, and resolve what is in one stack together."""
         by_stack: dict[str, dict[str, Any]] = {}
         for item in (it for it in self.every(kind) if type(it) is kind):
-            by_stack.setdefault(self.path(self.stack_of(item)), {})[self.path(item)] = read(item)
-        resolved = [(given, self._by_path[stack].resolve(given) or {}) for stack, given in by_stack.items()]
-        return {path: found.get(path) for given, found in resolved for path in given}
-
-    def path(self, item: CfnElement | Stack) -> str:
-        """Return the construct path of a resource or stack."""
-        return path_of(item)
+            by_stack.setdefault(path_of(self.stack_of(item)), {})[path_of(item)] = read(item)
+        found: dict[str, Any] = {}
+        for stack, given in by_stack.items():
+            resolve = self._by_path[stack].resolve
+            own = own_policies(given)
+            found |= {**dict.fromkeys(given), **(resolve(given) or {})}
+            found |= {path: {**(found[path] or {}), "keyPolicy": it} for path, it in documents(own, resolve).items()}
+            self.key_policies |= own
+        return found
 
 
 def _spelled(properties: dict[str, Any], kind: type) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class References:
         region = argument.get("Region")
         named = [
             stack
-            for stack in self._view.stacks()
+            for stack in self._view.stacks
             if stack.stack_name == argument["StackName"] and region in (None, stack.region)
         ]
         return self._output(named[0], argument["OutputName"]) if named else json.dumps(argument, sort_keys=True)
@@ -221,7 +221,7 @@ class References:
         return self._follow(stack, stack.resolve(output.value)) if output else name
 
     def _named(self, stack: Stack, logical_id: str) -> str:
-        return f"{self._view.path(stack)}#{logical_id}"
+        return f"{path_of(stack)}#{logical_id}"
 
     @cached_property
     def _outputs(self) -> dict[str, CfnOutput]:
@@ -247,14 +247,10 @@ class References:
 
     @cached_property
     def _nested(self) -> dict[str, Stack]:
-        nested: list[Any] = [stack for stack in self._view.stacks() if isinstance(stack, NestedStack)]
+        nested: list[Any] = [stack for stack in self._view.stacks if isinstance(stack, NestedStack)]
         return {self._view.name(stack.nested_stack_resource): stack for stack in nested}
 
 
 def _fixed_name(view: TemplateView, item: Any) -> str | None:
-    properties = view.properties(item)
-    for kind in ("role", "user", "group"):
-        name = properties.get(f"{kind}Name")
-        if isinstance(name, str):
-            return f"{kind}/{name}"
-    return None
+    given = {kind: view.properties(item).get(f"{kind}Name") for kind in ("role", "user", "group")}
+    return next((f"{kind}/{name}" for kind, name in given.items() if isinstance(name, str)), None)
