@@ -24,6 +24,7 @@ from iamprover.model import Statement
 from iamprover.parsers.iam import parse_conditions, parse_policy_document
 
 from kms_patterns.access import AccessMatrix
+from kms_patterns.access.baseline import NotABaseline, read_baseline
 from kms_patterns.access.evaluate.access_conditions import from_block
 from kms_patterns.access.evaluate.action_catalogue import USE_OF_KEY
 from kms_patterns.access.evaluate.evaluation import evaluate
@@ -117,6 +118,8 @@ def test_assertion_that_would_pass_for_everyone_is_an_error(reference: AccessMat
     for actions in (["kms:Decyrpt"], ["s3:GetObject"], ["kms:*"]):
         with pytest.raises(KeyError, match="is not an action on a key"):
             reference.assert_nobody_else(key, actions=actions)
+    with pytest.raises(KeyError, match="actions is empty"):
+        reference.assert_nobody_else(key, actions=[])
     with pytest.raises(AssertionError, match="kms:Decrypt"):
         reference.assert_nobody_else(key, actions=["KMS:decrypt"])
     with pytest.raises(AssertionError, match="ReaderRole: lambda:InvokeFunction always"):
@@ -270,6 +273,39 @@ def test_wildcard_in_any_form_is_named(
     model = read_model(path)
     found = [item for item in violations(model, evaluate(model, running)) if item.rule == "WildcardOnKey"]
     assert [item.detail.partition(": ")[2] for item in found] == ([detail] if detail else [])
+
+
+@pytest.mark.parametrize(("policy", "wide"), [("AdministratorAccess", True), ("AmazonS3ReadOnlyAccess", False)])
+def test_wildcard_of_an_aws_managed_policy_is_named_at_its_role(
+    policy: str, wide: bool, template: Callable[..., Path], running: Simulator
+) -> None:
+    role = {"AssumeRolePolicyDocument": {"Statement": []}, "ManagedPolicyArns": [f"arn:aws:iam::aws:policy/{policy}"]}
+    key = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Statement": []}}}
+    model = read_model(template(Key=key, Role={"Type": "AWS::IAM::Role", "Properties": role}))
+    found = [(item.rule, item.logical_id) for item in violations(model, evaluate(model, running))]
+    assert found == ([("WildcardOnKey", "Role")] if wide else [])
+
+
+ENTRY = "[[finding]]\nrule = 'r'\nresource = 's'\ndetail = 'd'\nfingerprint = 'f'\nowner = 'o'\nreason = 'r'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[finding]]\nrule = 1", "must have rule, resource, detail, fingerprint, owner, reason, expires"),
+        ("finding = 3", "only [[finding]] entries"),
+        ("ignore = ['*']", "only [[finding]] entries"),
+        ("nonsense", "not TOML in UTF-8"),
+        (f"{ENTRY}expires = '2027-01-31'", "expires '2027-01-31' is not a date"),
+        (f"{ENTRY}expires = 2027-01-31T00:00:00", "is not a date"),
+        (f"{ENTRY}expires = 2027-01-31\n{ENTRY}expires = 2028-01-31", "entry 2 has the fingerprint of an entry before"),
+    ],
+)
+def test_baseline_that_says_too_little_or_too_much_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "baseline.toml"
+    file.write_text(text)
+    with pytest.raises(NotABaseline, match=re.escape(said)):
+        read_baseline(file)
 
 
 def test_every_rule_says_what_to_do() -> None:

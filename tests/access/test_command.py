@@ -21,7 +21,7 @@ from kms_patterns.access import AccessMatrix
 from kms_patterns.access.project import SynthesisFailed, checked_out, synthesized
 from kms_patterns.access.templates.reading import Given
 from kms_patterns.cli.main import main
-from tests.access.test_questions import ROOT_ARN, access, key, role, statement
+from tests.access.test_questions import ROOT_ARN, access, key, statement
 
 ROOT = Path(__file__).parents[2]
 ADMINISTRATORS = "account administrator (*:*) and any other role (kms:*, lambda:*, s3:*, sts:*)"
@@ -82,6 +82,19 @@ def test_saved_report_reads_as_the_assembly(
     assert AccessMatrix.from_json(saved.read_text()) == AccessMatrix.from_assembly(assembly("wildcards"))
     assert run(saved).output == run(assembly("wildcards")).output
     assert run("diff", saved, assembly("wildcards"), "--fail").output == "no access changed\n"
+
+
+@pytest.mark.parametrize("member", ["principal", "resource", "statements"])
+def test_saved_report_whose_access_it_does_not_list_is_refused(
+    member: str, template: Callable[..., Path], tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved.json"
+    access("report", template(Key=key(statement(ROOT_ARN, "kms:DescribeKey"))), "--format", "json", "--output", saved)
+    document = json.loads(saved.read_text())
+    document["access"][0][member] = [999] if member == "statements" else "ghost"
+    saved.write_text(json.dumps(document))
+    result = access("report", saved)
+    assert (result.exit_code, "which it does not list" in result.output) == (2, True)
 
 
 def test_one_template_is_enough(run: Callable[..., Result], assembly: Callable[[str], Path]) -> None:
@@ -293,6 +306,27 @@ def test_attributes_hide_and_change_nothing(
     with checked_out(revision, repository) as place:
         assert (place / "extra.py").read_bytes() == next(iter(files.values()))
         assert (place / ".gitattributes").read_text() == attributes
+
+
+def test_submodule_is_part_of_a_revision_or_an_error(commit: Commit, repository: Path, tmp_path: Path) -> None:
+    def git(folder: Path, *words: str) -> None:
+        plain = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always")
+        subprocess.run(["git", *plain, "-C", str(folder), *words], check=True, capture_output=True)
+
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "-q")
+    (library / "who.py").write_text("WHO = '*'")
+    git(library, "add", "-A")
+    git(library, "commit", "-q", "-m", "who")
+    tolerant = "import contextlib, sys; sys.path.insert(0, 'vendor'); WHO = '222222222222'\n"
+    commit(app_DOT_py=f"{tolerant}with contextlib.suppress(ImportError): from who import WHO\n{app('WHO')}")
+    git(repository, "submodule", "-q", "add", str(library), "vendor")
+    commit()
+    assert diff("HEAD~1", "HEAD", "--fail").exit_code == 1
+    git(repository, "submodule", "-q", "deinit", "-f", "vendor")
+    result = diff("HEAD~1", "HEAD")
+    assert (result.exit_code, "submodule vendor at " in result.output) == (2, True)
 
 
 def test_app_finds_an_ordinary_checkout_and_none_of_our_secrets(
@@ -548,53 +582,3 @@ def test_action_fails_if_there_is_no_comparison(
     assert code == 2
     assert ("not today" in said, "ran outside" in said) == (True, False)
     assert not (tmp_path / "summary").exists()
-
-
-def typed(spec: Any, usage: Any = None) -> dict[str, Any]:
-    properties = {"KeySpec": spec} | ({} if usage is None else {"KeyUsage": usage})
-    return {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": key()["Properties"]["KeyPolicy"], **properties}}
-
-
-def test_a_quantum_computer_breaks_confidentiality_first_and_signatures_later(template: Callable[..., Path]) -> None:
-    strict = {"Fn::If": ["Strict", "ML_KEM_768", "RSA_2048"]}
-    usage = {"Fn::If": ["Strict", "ENCAPSULATE_DECAPSULATE", "ENCRYPT_DECRYPT"]}
-    path = template(
-        Old=typed("RSA_3072", "ENCRYPT_DECRYPT"),
-        Agreed=typed("ECC_NIST_P384", "KEY_AGREEMENT"),
-        Curve=typed("ECC_NIST_P256", {"Ref": "Usage"}),
-        Signed=typed("ECC_NIST_EDWARDS25519", "SIGN_VERIFY"),
-        Either=typed(strict, usage),
-        Asked=typed({"Ref": "Spec"}),
-        New=typed("RSA_PQC_2030", "SIGN_VERIFY"),
-        Dsa=typed("ML_DSA_65", "SIGN_VERIFY"),
-        Mac=typed("HMAC_256", "GENERATE_VERIFY_MAC"),
-        Plain=key(statement(ROOT_ARN, "kms:GenerateDataKeyPair")),
-        Maker=role({"Effect": "Allow", "Action": "kms:GenerateDataKeyPair", "Resource": "*"}),
-        Whole={"Type": "AWS::KMS::Key", "Properties": {"Fn::Transform": {"Name": "Foreign"}}},
-        Copy={"Type": "AWS::KMS::ReplicaKey", "Properties": {"PrimaryKeyArn": "arn:aws:kms:us-east-1:1:key/mrk-1"}},
-        Here={"Type": "AWS::KMS::ReplicaKey", "Properties": {"PrimaryKeyArn": {"Fn::GetAtt": ["Old", "Arn"]}}},
-    )
-    whole = json.loads(path.read_text()) | {
-        "Parameters": {name: {"Type": "String"} for name in ("Spec", "Usage", "Wish")},
-        "Conditions": {"Strict": {"Fn::Equals": [{"Ref": "Wish"}, "strict"]}},
-    }
-    path.write_text(json.dumps(whole))
-    done = access("report", str(path), "--crypto", "--format", "json")
-    found = {item["key"].split("/")[-1]: item for item in json.loads(done.output)}
-    assert {name: item["urgency"] for name, item in found.items()} == {
-        **dict.fromkeys(("Old", "Agreed", "Curve", "Either", "Here"), 1),
-        **dict.fromkeys(("Asked", "New", "Whole", "Copy"), 2),
-        "Signed": 3,
-        **dict.fromkeys(("Dsa", "Mac", "Plain"), 4),
-    }
-    assert found["Plain"]["makes_pairs"] == ["any other role", "one/Maker"]
-    text = access(str(path), "--crypto").output.splitlines()
-    assert text[0] == "post-quantum readiness: 10 of 13 keys rest, or may rest, on RSA or elliptic curves"
-    assert [line[0] for line in text[1:-1] if line[0] != " "] == ["1", "2", "3", "4"]
-
-
-@pytest.mark.parametrize("word", ["--stack=one", "--fail-on=all", "--format=html", "--action=kms:*"])
-def test_the_readiness_report_takes_no_filter(template: Callable[..., Path], word: str) -> None:
-    done = access("report", str(template(Old=typed("RSA_3072"))), "--crypto", word)
-    assert done.exit_code == 2
-    assert "--crypto" in done.output

@@ -170,34 +170,6 @@ def test_grant_made_by_hand_is_drift(access: Callable[..., Result], assembly: Pa
         kms.revoke_grant(KeyId=key, GrantId=grant["GrantId"])
 
 
-def test_changed_key_policy_is_drift(access: Callable[..., Result], assembly: Path, aws: LocalAws) -> None:
-    kms = aws.client("kms")
-    key = kms.describe_key(KeyId="alias/shop")["KeyMetadata"]["Arn"]
-    before = kms.get_key_policy(KeyId=key)["Policy"]
-    policy = json.loads(before)
-    policy["Statement"].append(
-        {"Effect": "Allow", "Principal": {"AWS": ELSEWHERE}, "Action": "kms:Encrypt", "Resource": "*"}
-    )
-    kms.put_key_policy(KeyId=key, Policy=json.dumps(policy))
-    try:
-        assert gained(drift(access, assembly)) == {(ELSEWHERE, "kms:Encrypt", "Shop/Data/Key")}
-    finally:
-        kms.put_key_policy(KeyId=key, Policy=before)
-
-
-def test_attached_policy_is_drift(access: Callable[..., Result], assembly: Path, aws: LocalAws) -> None:
-    iam = aws.client("iam")
-    bucket = next(item["Name"] for item in aws.client("s3").list_buckets()["Buckets"])
-    put = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
-    arn = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(document(put)))["Policy"]["Arn"]
-    iam.attach_role_policy(RoleName="shop-named", PolicyArn=arn)
-    try:
-        assert gained(drift(access, assembly)) == {("Shop/Named", "s3:PutObject", "Shop/Docs")}
-    finally:
-        iam.detach_role_policy(RoleName="shop-named", PolicyArn=arn)
-        iam.delete_policy(PolicyArn=arn)
-
-
 def as_role(aws: LocalAws, monkeypatch: pytest.MonkeyPatch, actions: list[str], *, name: str = "auditor") -> None:
     """Let the command run as a role that may do exactly ``actions``."""
     iam = aws.client("iam")
@@ -465,9 +437,21 @@ def test_drift_is_not_what_an_organization_denies_or_buckets_elsewhere_hold(
     template.write_text(json.dumps({"Resources": {"K": key}}))
     result = CliRunner().invoke(main, ["access", "diff", str(template), "live", "--fail"])
     assert (result.exit_code, result.output) == (0, "no access changed\n")
-    assert "1 buckets of other" not in result.output
-    said = CliRunner().invoke(main, ["access", "--live", "--account", "222222222222"])
-    assert (said.exit_code, f"the credentials are of account {OURS}" in said.output) == (2, True)
+    assert "of other Regions" not in result.output
+    recorded.replaced["s3:ListBuckets"] = {"Buckets": [{"Name": "docs"}]}
+    said = CliRunner().invoke(main, ["access", "--live"]).output
+    assert "1 bucket of other Regions" in said
+    assert "from what the account had when it was read" in said
+    assert ("grants made at run time" in said, "outside these templates" in said) == (False, False)
+    recorded.replaced["kms:GetKeyPolicy"] = {"Policy": "{"}
+    for words, message in (
+        (["--live", "--account", "222222222222"], f"the credentials are of account {OURS}"),
+        (["--live", "--region", f"{HOME},nowhere"], "'nowhere' is not a Region"),
+        (["diff", "live", "live"], "the account is read once"),
+        (["--live"], "the policy of key k1 is not JSON"),
+    ):
+        refused = CliRunner().invoke(main, ["access", *words], catch_exceptions=False)
+        assert (refused.exit_code, message in refused.output) == (2, True), refused.output
 
 
 @pytest.mark.parametrize(
@@ -537,6 +521,8 @@ PARAMETER: Any = KEY_ALONE | {
         ({"manifest.json": {"artifacts": {}}}, ["report", "IN", "--fail-on", "all"], "has no stack"),
         ({"manifest.json": {"artifacts": {"T": {"type": "cdk:tree"}}}}, ["report", "IN"], "has no stack"),
         ({"a.json": KEY_ALONE, "b.json": {"AWSTemplateFormatVersion": "x"}}, ["report", "IN"], "b.json is not a Cloud"),
+        (KEY_ALONE, ["report", ""], "'' is neither a path nor a git revision"),
+        (KEY_ALONE, ["diff", " ", "IN", "--fail"], "' ' is neither a path nor a git revision"),
         (KEY_ALONE, ["report", "NOWHERE"], "NOWHERE is neither a path nor a git revision"),
         (KEY_ALONE, ["explain", "a", "kms:Sign", "Key", "NOWHERE"], "NOWHERE is neither a path nor a git revision"),
         (KEY_ALONE, ["report", "IN", "--account", ""], "not an account id of twelve digits"),

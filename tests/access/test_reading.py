@@ -298,6 +298,9 @@ def test_yaml_value_is_what_cloudformation_makes_of_it(write: Callable[..., Path
         ("Resources: {A: {Type: X}, A: {Type: Y}}", "line 1: the key 'A' stands twice"),
         ('{"Resources": {"A": {"Type": "X"}, "A": {"Type": "Y"}}}', "the key 'A' stands twice"),
         ("Resources: {A: !!python/object:os.system {}}", "could not determine a constructor"),
+        ("Resources: {}\nMetadata: !!binary aGVsbG8=", "could not determine a constructor"),
+        ("Resources: {}\nMetadata: {a: !!set {b, c}}", "could not determine a constructor"),
+        ("Resources: {A: &a {Type: X}, B: {<<: *a, Type: Y, Type: Z}}", "line 1: the key 'Type' stands twice"),
         ("Other: 1", "one.yaml is not a CloudFormation template: it has no Resources"),
         ("Resources: 3", "one.yaml: Resources is 3, CloudFormation takes an object"),
         ("Resources: {A: text}", 'one.yaml: resource A is "text", CloudFormation takes an object with a Type'),
@@ -313,6 +316,12 @@ def test_error_is_one_line_with_file_and_place(write: Callable[..., Path], text:
         load_assembly(write(text))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_key_of_a_mapping_comes_before_a_merged_one(write: Callable[..., Path]) -> None:
+    found = template_of(write("Resources: {A: &a {Type: X, Properties: {V: 1}}, B: {<<: *a, Type: Y}, C: {<<: [*a]}}"))
+    assert found["Resources"]["B"] == {"Type": "Y", "Properties": {"V": 1}}
+    assert found["Resources"]["C"] == found["Resources"]["A"]
 
 
 def test_yaml_whose_aliases_multiply_is_refused(write: Callable[..., Path]) -> None:

@@ -1,6 +1,7 @@
 """The demo: no drift after its deployment, its rows as expected, objects in bad weather; and the report of it."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,154 @@ ASSEMBLY = ROOT / "build" / "demo" / "cdk.out"
 NOT_OF_THE_ASSEMBLY = ("CDKToolkit/", "account ")
 
 
-def test_deployment_adds_its_own_roles_and_nothing_else(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in stage.aws.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("KMS_PATTERNS_NODE_MODULES", str(ROOT / "node_modules"))
-    words = ["access", "diff", str(ASSEMBLY), "live", "--format", "json"]
-    found = json.loads(CliRunner().invoke(main, words, catch_exceptions=False).output)
-    assert [step for step in found["steps"] if not step["principal"].startswith("CDKToolkit/")] == []
-    assert {step["kind"] for step in found["steps"]} <= {"gained"}
+def drift(stage: Stage) -> tuple[dict[str, Any], int]:
+    """Compare the assembly with the account; return the difference, and the exit code of ``--fail``."""
+    words = ["access", "diff", str(ASSEMBLY), "live", "--format", "json", "--fail"]
+    environment = {**stage.aws.environment(), "KMS_PATTERNS_NODE_MODULES": str(ROOT / "node_modules")}
+    done = CliRunner(env=environment).invoke(main, words, catch_exceptions=False)
+    return json.loads(done.output), done.exit_code
+
+
+def added(found: dict[str, Any]) -> set[str]:
+    """Return what a difference shows beside what a deployment adds: the roles of the CDK's bootstrap stack."""
     assert (found["newResources"], found["removedResources"], found["otherKeys"]) == ([], [], [])
     assert [text for text in found["newlyUnresolved"] if not text.startswith(NOT_OF_THE_ASSEMBLY)] == []
-    texts = [text for listed in found["besides"].values() for text in listed]
-    assert [text for text in texts if not text.startswith("+ CDKToolkit/")] == []
+    steps = [step for step in found["steps"] if not step["principal"].startswith("CDKToolkit/")]
+    texts = [text for listed in found["besides"].values() for text in listed if not text.startswith("+ CDKToolkit/")]
+    shown = {f"{it['kind']}: {it['principal']} {it['action']} {it['resource']}" for it in steps}
+    return shown | {text.partition(": ")[0] for text in texts}
+
+
+STRANGER = "arn:aws:iam::222222222222:role/stranger"
+
+
+def _granted(stage: Stage) -> Callable[[], object]:
+    kms, key = stage.aws.client("kms"), stage.output("Envelope", "KeyArn")
+    grant = kms.create_grant(KeyId=key, GranteePrincipal=STRANGER, Operations=["Decrypt"])["GrantId"]
+    return lambda: kms.revoke_grant(KeyId=key, GrantId=grant)
+
+
+def _in_key_policy(stack: str, change: Callable[[list[Any]], object]) -> Callable[[Stage], Callable[[], object]]:
+    def make(stage: Stage) -> Callable[[], object]:
+        kms, key = stage.aws.client("kms"), stage.output(stack, "KeyArn")
+        before = kms.get_key_policy(KeyId=key)["Policy"]
+        policy = json.loads(before)
+        change(policy["Statement"])
+        kms.put_key_policy(KeyId=key, Policy=json.dumps(policy))
+        return lambda: kms.put_key_policy(KeyId=key, Policy=before)
+
+    return make
+
+
+def _for_every_context(statements: list[Any]) -> None:
+    for statement in statements:
+        statement.get("Condition", {}).pop("ForAnyValue:StringEquals", None)
+
+
+def _allow(action: str, resource: str, **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def _document(*statements: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _attached(stage: Stage) -> Callable[[], object]:
+    iam, role = stage.aws.client("iam"), stage.output("S3", "UploaderRoleArn").rpartition("/")[2]
+    allow = _allow("s3:DeleteObject", f"arn:aws:s3:::{stage.output('S3', 'BucketName')}/*")
+    arn = iam.create_policy(PolicyName="by-hand", PolicyDocument=_document(allow))["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+
+    def undo() -> None:
+        iam.detach_role_policy(RoleName=role, PolicyArn=arn)
+        iam.delete_policy(PolicyArn=arn)
+
+    return undo
+
+
+def _in_bucket_policy(stage: Stage) -> Callable[[], object]:
+    s3, bucket = stage.aws.client("s3"), stage.output("Envelope", "InboxName")
+    before = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    policy = json.loads(before)
+    principal = {"AWS": STRANGER}
+    policy["Statement"].append(_allow("s3:GetObject", f"arn:aws:s3:::{bucket}/*", Principal=principal))
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    return lambda: s3.put_bucket_policy(Bucket=bucket, Policy=before)
+
+
+def _permitted(stage: Stage) -> Callable[[], object]:
+    functions, name = stage.aws.client("lambda"), stage.output("Secrets", "DecryptFunctionName")
+    how = {"StatementId": "by-hand", "Action": "lambda:InvokeFunction", "Principal": STRANGER}
+    functions.add_permission(FunctionName=name, **how)
+    return lambda: functions.remove_permission(FunctionName=name, StatementId="by-hand")
+
+
+def _trusted(stage: Stage) -> Callable[[], object]:
+    iam, role = stage.aws.client("iam"), stage.output("S3", "DownloaderRoleArn").rpartition("/")[2]
+    before = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    trust = {"Effect": "Allow", "Principal": {"AWS": STRANGER}, "Action": "sts:AssumeRole"}
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=_document(*before["Statement"], trust))
+    return lambda: iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(before))
+
+
+def _in_a_group(stage: Stage) -> Callable[[], object]:
+    iam, name = stage.aws.client("iam"), {"GroupName": "by-hand", "UserName": "clerk"}
+    group, user = {"GroupName": "by-hand"}, {"UserName": "clerk"}
+    allow = _allow("s3:GetObject", f"arn:aws:s3:::{stage.output('CodeSigning', 'ArtifactsName')}/*")
+    iam.create_group(**group)
+    iam.put_group_policy(**group, PolicyName="read", PolicyDocument=_document(allow))
+    iam.create_user(**user)
+    iam.add_user_to_group(**name)
+
+    def undo() -> None:
+        iam.remove_user_from_group(**name)
+        iam.delete_group_policy(**group, PolicyName="read")
+        iam.delete_group(**group)
+        iam.delete_user(**user)
+
+    return undo
+
+
+BY_HAND: Mapping[str, tuple[Callable[[Stage], Callable[[], object]], set[str]]] = {
+    "a KMS grant": (_granted, {f"gained: {STRANGER} kms:Decrypt KmsPatterns-Envelope/Key"}),
+    "a key policy's statement": (
+        _in_key_policy("Mac", lambda given: given.append(_allow("kms:GenerateMac", "*", Principal={"AWS": STRANGER}))),
+        {f"gained: {STRANGER} kms:GenerateMac KmsPatterns-Mac/Key"},
+    ),
+    "a key policy's condition": (
+        _in_key_policy("Secrets", _for_every_context),
+        {"+ KmsPatterns-Secrets/Key key policy"},  # its users' own policies have the same condition
+    ),
+    "an attached policy": (_attached, {"gained: KmsPatterns-S3/UploaderRole s3:DeleteObject KmsPatterns-S3/Bucket"}),
+    "a bucket policy": (_in_bucket_policy, {f"gained: {STRANGER} s3:GetObject KmsPatterns-Envelope/Inbox"}),
+    "a permission of a function": (
+        _permitted,
+        {f"gained: {STRANGER} lambda:InvokeFunction KmsPatterns-Secrets/Cipher/Decrypt/Function"},
+    ),
+    "a trust policy": (
+        _trusted,
+        {
+            f"gained: {STRANGER} sts:AssumeRole KmsPatterns-S3/DownloaderRole",
+            f"+ {STRANGER} on key KmsPatterns-S3/Key",
+        },
+    ),
+    "a member of a group": (
+        _in_a_group,
+        {"gained: account 000000000000/user/clerk s3:GetObject KmsPatterns-CodeSigning/Artifacts"},
+    ),
+}
+"""Changes by hand: a function that makes one and returns what undoes it, and what the difference then shows."""
+
+
+def test_drift_is_what_deployment_adds_and_what_was_changed_by_hand(stage: Stage) -> None:
+    undo = [make(stage) for make, _ in BY_HAND.values()]
+    try:
+        found, code = drift(stage)
+    finally:
+        for each in undo:
+            each()
+    assert {step["kind"] for step in found["steps"] if step["principal"].startswith("CDKToolkit/")} == {"gained"}
+    assert (added(found), code) == ({text for _, shown in BY_HAND.values() for text in shown}, 1)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -99,11 +99,13 @@ class AccessMatrix(Matrix):
 
         Raises:
             AssertionError: Another principal can.
-            KeyError: No principal or resource has that name, or the resource has no such action.
+            KeyError: No principal or resource has that name, the resource has no such action, or ``actions`` is empty.
         """
         what = self.resource(resource)
         names = {self.principal(name).id for name in allowed}
         watched = _uses(self, what) if actions is None else {_action(self, what, name) for name in actions}
+        if not watched:
+            raise KeyError("actions is empty, so every principal would pass: name one, or leave it out")
         kinds = {who.id: who for who in self.principals}
         problems = [
             f"{kinds[entry.principal].label}: {_name(entry)} {_when(entry.condition)}"

@@ -85,6 +85,7 @@ def reviewed(model: Model, project: Path | None = None) -> tuple[Matrix, Sequenc
 def violations(model: Model, evaluation: Evaluation) -> list[Violation]:
     """Return what least privilege objects to about the assembly's keys, sorted: one for each detail."""
     keys = [resource for resource in model.resources if resource.kind is ResourceKind.KEY]
+    homes = {it.id: it.policy.origin for it in model.resources if it.kind is ResourceKind.ROLE and it.policy}
     reached = {
         (finding.request.principal.id, finding.request.resource.id, finding.action.name)
         for finding in evaluation.findings
@@ -92,8 +93,8 @@ def violations(model: Model, evaluation: Evaluation) -> list[Violation]:
     found = [
         *_by_strangers(evaluation, keys),
         *(item for key in keys for who in model.principals for item in _void(who, key, reached)),
-        *(item for who in model.principals for item in _wildcards(who.identity, keys, who.id)),
-        *(item for key in keys if key.policy for item in _wildcards([key.policy], [key], "")),
+        *(item for who in model.principals for item in _wildcards(who.identity, keys, who.id, homes.get(who.id))),
+        *(item for key in keys if key.policy for item in _wildcards([key.policy], [key], "", None)),
     ]
     evidence: dict[Violation, set[str]] = defaultdict(set)
     for item in found:
@@ -141,14 +142,18 @@ def _unreached(
         yield Violation("VoidGrant", *policy.origin, detail, _evidence(who.id, key.id, statement))
 
 
-def _wildcards(policies: Iterable[Policy], keys: Iterable[Resource], who: str) -> Iterator[Violation]:
+def _wildcards(
+    policies: Iterable[Policy], keys: Iterable[Resource], who: str, home: tuple[str, str] | None
+) -> Iterator[Violation]:
+    """Yield statements that allow by a wildcard; of a policy that no template holds, at the role that has it."""
     for policy in policies:
         for statement in allowing(policy):
             touched = [key for key in keys if _touches(policy, statement, key)]
             wide = _wide(statement, identity=policy.kind == "identity")
-            if policy.origin and touched and wide:
+            origin = policy.origin or home
+            if origin and touched and wide:
                 evidence = _evidence(who, sorted(key.id for key in touched), statement)
-                yield Violation("WildcardOnKey", *policy.origin, f"{policy.where}: {wide}", evidence)
+                yield Violation("WildcardOnKey", *origin, f"{policy.where}: {wide}", evidence)
 
 
 def _touches(policy: Policy, statement: Mapping[str, Any], key: Resource) -> bool:

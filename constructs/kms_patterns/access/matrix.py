@@ -1,6 +1,6 @@
 """The access matrix: who can do what to every key and bucket of an assembly, under which condition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self, TypeVar
@@ -28,6 +28,7 @@ class Matrix:
         policies: Every statement of the policies that decide about access, whether an entry refers to it or not.
         paired: Of the new side of a comparison: old id -> new id of stacks taken as one though these differ.
         only: The filters that left something out, as on a command line; empty if nothing is left out.
+        live: Whether an account was read, its KMS grants included, instead of templates.
     """
 
     stacks: Sequence[str]
@@ -41,6 +42,7 @@ class Matrix:
     policies: Sequence[Statement] = ()
     paired: Mapping[str, str] = field(default_factory=dict)
     only: str = ""
+    live: bool = False
 
     @cached_property
     def by_resource(self) -> Mapping[str, Sequence[Access]]:
@@ -58,15 +60,19 @@ class Matrix:
         """
         if stack not in self.stacks:
             raise KeyError(f"no stack {stack!r}; the assembly has {', '.join(self.stacks)}")
-        resources = [resource for resource in self.resources if resource.stack == stack]
+        unresolved = [item for item in self.unresolved if item.where == stack or item.where.startswith(f"{stack}/")]
+        return replace(self.of_stacks({stack}), unresolved=unresolved)
+
+    def of_stacks(self, stacks: Set[str]) -> Self:
+        """Return what is about the resources of some stacks; every principal may still reach them."""
+        resources = [resource for resource in self.resources if resource.stack in stacks]
         ids = {resource.id for resource in resources}
         return replace(
             self,
-            stacks=[stack],
+            stacks=[stack for stack in self.stacks if stack in stacks],
             resources=resources,
             entries=[entry for entry in self.entries if entry.resource in ids],
             escalations=[item for item in self.escalations if item.resource in ids],
-            unresolved=[item for item in self.unresolved if item.where == stack or item.where.startswith(f"{stack}/")],
         )
 
     def resource(self, name: str) -> What:

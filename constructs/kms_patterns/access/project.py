@@ -133,30 +133,43 @@ def checked_out(revision: str, folder: Path) -> Iterator[Path]:
         folder: The CDK app's folder in a repository's work tree.
 
     Raises:
-        SynthesisFailed: The repository, the revision, or the folder in it does not exist.
+        SynthesisFailed: The repository, the revision, the folder in it, or a commit of a submodule does not exist.
     """
     try:
         top = Path(_git(folder, "rev-parse", "--show-toplevel"))
         commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except SynthesisFailed as error:
         raise SynthesisFailed(f"{revision} is neither a path nor a git revision of {folder}") from error
-    objects = Path(folder, _git(folder, "rev-parse", "--git-path", "objects")).resolve()
-    kind = _git(folder, "rev-parse", "--show-object-format")
     temporary = Path(tempfile.mkdtemp())
     try:
         checkout = temporary / top.name
-        _git(temporary, "init", "--quiet", "--template=", f"--object-format={kind}", str(checkout))
-        information = checkout / ".git" / "info"
-        information.mkdir(exist_ok=True)
-        (information / "attributes").write_text(_ATTRIBUTES)
-        (checkout / ".git" / "objects" / "info" / "alternates").write_text(f"{objects}\n")
-        _git(checkout, "checkout", "--quiet", "--detach", commit)
+        _write(top, commit, checkout)
         place = checkout / folder.resolve().relative_to(top.resolve())
         if not place.is_dir() or not place.resolve().is_relative_to(checkout.resolve()):
             raise SynthesisFailed(f"revision {revision} has no folder {place.relative_to(checkout)}")
         yield place
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(source: Path, commit: str, checkout: Path) -> None:
+    """Check out a commit of the repository ``source``, and the submodules that it names from those of the work tree."""
+    objects = Path(source, _git(source, "rev-parse", "--git-path", "objects")).resolve()
+    kind = _git(source, "rev-parse", "--show-object-format")
+    _git(source, "init", "--quiet", "--template=", f"--object-format={kind}", str(checkout))
+    information = checkout / ".git" / "info"
+    information.mkdir(exist_ok=True)
+    (information / "attributes").write_text(_ATTRIBUTES)
+    (checkout / ".git" / "objects" / "info" / "alternates").write_text(f"{objects}\n")
+    _git(checkout, "checkout", "--quiet", "--detach", commit)
+    for entry in _git(checkout, "ls-tree", "-rz", commit).split("\0"):
+        kind, _, path = entry.partition("\t")
+        if kind.startswith("160000"):
+            try:
+                _write(source / path, kind.split()[-1], checkout / path)
+            except SynthesisFailed as error:
+                missing = f"submodule {path} at {kind.split()[-1]} is not here: run `git submodule update --init`"
+                raise SynthesisFailed(missing) from error
 
 
 def _git(folder: Path, *words: str) -> str:

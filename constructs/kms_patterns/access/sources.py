@@ -10,7 +10,7 @@ from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.live.account import Account
 from kms_patterns.access.live.asking import AccountNotRead
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.model import ALONE, Model, Principal, PrincipalKind, Unresolved
+from kms_patterns.access.model import ALONE, WITHOUT_POLICY, Model, Principal, PrincipalKind, Unresolved
 from kms_patterns.access.project import checked_out, is_project, synthesized
 from kms_patterns.access.read.assembly import (
     UNKNOWN_ACCOUNT,
@@ -65,7 +65,7 @@ class Sources:
             NotAMatrix: The file is JSON, but neither a template nor a report of this version.
             SynthesisFailed: The path or revision does not exist, or its app fails.
         """
-        return _saved(words) or build_of(self._some(words), project=self.project)
+        return _saved(words) or replace(build_of(self._some(words), project=self.project), live=bool(self.live))
 
     def model(self, words: Sequence[str]) -> Model:
         """Return who and what is in one source, or in several templates and assemblies together.
@@ -90,6 +90,8 @@ class Sources:
         code shows no difference.
         """
         agreed = replace(self, given=replace(self._agreed([old, new]), partly=True))
+        if old == new == LIVE:
+            raise AccountNotRead("the account is read once: save a report of it as JSON to compare it with a later one")
         if LIVE in {old, new}:
             stacks = agreed.stacks([new if old == LIVE else old])
             check_declared(self.given, stacks)
@@ -118,7 +120,8 @@ class Sources:
         ids = {stack.id for stack in stacks} - {*elsewhere}
         with simulator(self.project) as running:
             planned = build_with(_identified(model_of(stacks), live.principals), running)
-            return _of_stacks(planned, ids), _of_stacks(build_with(live, running), ids)
+            found = replace(build_with(live, running), live=True)
+        return _of_stacks(planned, ids), _told_once(_of_stacks(found, ids))
 
     def _account(self) -> Account:
         if self.live is None:
@@ -173,19 +176,22 @@ def _identified(model: Model, known: Sequence[Principal]) -> Model:
 
 
 def _of_stacks(matrix: Matrix, ids: Set[str]) -> Matrix:
-    """Return what is about the resources and policies of some stacks; every principal may still reach them."""
-    kept = {what.id for what in matrix.resources if what.stack in ids}
-    return replace(
-        matrix,
-        stacks=[stack for stack in matrix.stacks if stack in ids],
-        resources=[what for what in matrix.resources if what.id in kept],
-        entries=[entry for entry in matrix.entries if entry.resource in kept],
-        policies=[item for item in matrix.policies if item.policy.startswith(tuple(f"{name}/" for name in ids))],
-        escalations=[item for item in matrix.escalations if item.resource in kept],
-    )
+    policies = [item for item in matrix.policies if item.policy.startswith(tuple(f"{name}/" for name in ids))]
+    return replace(matrix.of_stacks(ids), policies=policies)
+
+
+def _told_once(matrix: Matrix) -> Matrix:
+    """Leave out what principals beside the stacks reach as a role without any policy does, by the same statements."""
+    own = {who.id for who in matrix.principals if who.stack in {None, *matrix.stacks}}
+    facts = {entry: replace(entry, principal="") for entry in matrix.entries}
+    given = {facts[entry] for entry in matrix.entries if entry.principal == WITHOUT_POLICY}
+    kept = [entry for entry in matrix.entries if entry.principal in own or facts[entry] not in given]
+    return replace(matrix, entries=kept)
 
 
 def _path(word: str) -> Path:
+    if not word.strip():
+        raise NotAnAssembly(f"{word!r} is neither a path nor a git revision: is a variable of the shell empty?")
     return Path("/dev/stdin" if word == "-" else word)
 
 

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,7 @@ def _reviewed(
     text = as_baseline(asked if rules else found, judged.known) if form == "baseline" else ""
     text = as_sarif(found, files, accepted=judged.known) if form == "sarif" else text
     click.echo((violations_as_text(broken) if broken else "") + judgement_as_text(judged), nl=False, err=True)
-    return matrix, text, bool(rules and (broken or judged.stale))
+    return replace(matrix, live=bool(sources.live)), text, bool(rules and (broken or judged.stale))
 
 
 @access.command()
@@ -213,7 +214,7 @@ def _sources(
     from kms_patterns.local.aws_session import reach_s3_control  # noqa: PLC0415
 
     regions = [name.strip() for word in region for name in word.split(",")]
-    given = Given(_pairs("--parameter", parameter), account, next(iter(regions), None))
+    given, *_ = [Given(_pairs("--parameter", parameter), account, name) for name in regions or (None,)]
     if len(regions) > 1 and LIVE not in words:
         raise Failed(f"--region {','.join(regions)}: only the live account is read in several Regions")
     if profile is not None and LIVE not in words:

@@ -146,17 +146,23 @@ class Difference:
 
     @cached_property
     def unseen_statements(self) -> list[ChangedStatement]:
-        """Statements that changed in policies of which no change of access is shown."""
+        """Statements that changed, of which no change of access tells.
+
+        What a principal reaches that only one side knows tells of the statements that it rests on, not of their policy.
+        """
         cells = {entry.cell for entry in self.new.entries}
-        shown = {
-            matrix.statements[number].policy
+        known = {who.id for who in self.old.principals} & {who.id for who in self.new.principals}
+        told = [
+            (matrix.statements[number], step.entry.principal in known)
             for step in self.steps
             for matrix in [self.new if step.entry.cell in cells else self.old]  # see _pairs
             for number in step.entry.statements
-        }
+        ]
+        exact = {(item.policy, _normal(item.text)) for item, _ in told}
+        whole = {widens: {item.policy for item, both in told if both or not widens} for widens in (True, False)}
         paths = tuple(f"{item.principal} " for item in (*self.new_escalations, *self.lost_escalations))
-        changed = changed_statements(self.old, self.new)
-        return [item for item in changed if item.policy not in shown and not f"{item.policy} ".startswith(paths)]
+        changed = [it for it in changed_statements(self.old, self.new) if (it.policy, it.text) not in exact]
+        return [it for it in changed if it.policy not in whole[it.widens] and not f"{it.policy} ".startswith(paths)]
 
     @property
     def other_keys(self) -> list[str]:
@@ -171,9 +177,8 @@ class Difference:
     @property
     def newly_unresolved(self) -> list[str]:
         """What could be resolved before, or was not there, and cannot be resolved now."""
-        return sorted(
-            f"{item.where}: {item.what} ({item.why})" for item in {*self.new.unresolved} - {*self.old.unresolved}
-        )
+        added = {*self.new.unresolved} - {*self.old.unresolved}
+        return sorted(f"{item.where}: {item.what} ({item.why})" for item in added)
 
 
 def compare(old: Matrix, new: Matrix, *, project: Path | None = None) -> Difference:
@@ -197,8 +202,7 @@ def compare(old: Matrix, new: Matrix, *, project: Path | None = None) -> Differe
             judge = Judge(running, changed)
             verdicts = {pair: judge.compare(*pair) for pair in set(changed)}
     steps = [step for pair in pairs if (step := _step(pair, verdicts)) is not None]
-    order = list(Kind)
-    return Difference(old, new, sorted(steps, key=lambda step: (order.index(step.kind), step.entry.cell)))
+    return Difference(old, new, sorted(steps, key=lambda step: (list(Kind).index(step.kind), step.entry.cell)))
 
 
 def _pairs(old: Matrix, new: Matrix) -> Iterator[tuple[Access, Condition, Condition]]:
@@ -250,9 +254,7 @@ def _step(
     pair: tuple[Access, Condition, Condition], verdicts: dict[tuple[Condition, Condition], Verdict]
 ) -> Step | None:
     entry, before, after = pair
-    if before == NEVER:
-        return Step(Kind.GAINED, entry, before, after)
-    if after == NEVER:
-        return Step(Kind.LOST, entry, before, after)
+    if NEVER in {before, after}:
+        return Step(Kind.GAINED if before == NEVER else Kind.LOST, entry, before, after)
     verdict = verdicts[before, after]
     return None if verdict.change is Change.SAME else Step(Kind(verdict.change), entry, before, after, verdict)

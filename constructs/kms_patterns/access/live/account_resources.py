@@ -1,11 +1,10 @@
 """Keys with their grants, buckets and functions of a live account, as resources of a template."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from kms_patterns.access.live.asking import UNREADABLE, Item, Notes, ask, is_unreadable, pages
+from kms_patterns.access.live.asking import UNREADABLE, Item, Notes, ask, is_unreadable, pages, parsed
 from kms_patterns.access.read.sdk_calls import grant_statements
 from kms_patterns.access.templates.template_text import items
 
@@ -49,7 +48,8 @@ def keys(client: Any, notes: Notes) -> Iterator[Item]:
 def _policy(client: Any, item: Item) -> dict[str, Any]:
     found = item.ask("kms:GetKeyPolicy", "its key policy", client.get_key_policy, KeyId=item.name)
     grants = item.ask("kms:ListGrants", "its grants", pages(client, "list_grants", "Grants", KeyId=item.name))
-    document = {"Version": "2012-10-17", "Statement": [found]} if is_unreadable(found) else json.loads(found["Policy"])
+    unknown = {"Version": "2012-10-17", "Statement": [found]}
+    document = unknown if is_unreadable(found) else parsed(found["Policy"], f"the policy of key {item.name}")
     added = [grants] if is_unreadable(grants) else [each for grant in grants for each in grant_statements(grant)]
     return {**document, "Statement": [*items(document.get("Statement")), *added]}
 
@@ -121,7 +121,8 @@ def buckets(client: Any, control: Any, account: str, regions: Sequence[str], not
         else:
             elsewhere += 1
     if elsewhere:
-        notes.add_beside(f"{elsewhere} buckets of other Regions", f"only those of {', '.join(regions)} are read")
+        what = "1 bucket" if elsewhere == 1 else f"{elsewhere} buckets"
+        notes.add_beside(f"{what} of other Regions", f"only those of {', '.join(regions)} are read")
 
 
 def _fill(client: Any, item: Item, everywhere: Any) -> None:
@@ -152,7 +153,7 @@ def _fill(client: Any, item: Item, everywhere: Any) -> None:
         item.properties["AccessControl"] = "with grants to others"
     policy = asked("s3:GetBucketPolicy", "its bucket policy", client.get_bucket_policy)
     if policy is not None:
-        document = policy if is_unreadable(policy) else json.loads(policy["Policy"])
+        document = policy if is_unreadable(policy) else parsed(policy["Policy"], f"the policy of bucket {name}")
         item.companions.append(("AWS::S3::BucketPolicy", {"Bucket": name, "PolicyDocument": document}))
 
 
@@ -217,7 +218,7 @@ def _permissions(client: Any, item: Item, arn: str, place: Mapping[str, str]) ->
     if is_unreadable(found):  # whatever it says, it says no more
         yield {"FunctionName": named, "Action": "lambda:*", "Principal": "*"}
     elif found is not None:
-        for statement in items(json.loads(found["Policy"])["Statement"]):
+        for statement in items(parsed(found["Policy"], f"{what} {named}").get("Statement")):
             if statement.get("Effect") == "Allow":
                 yield from _stated(statement.get("Resource", named), statement, item)
             else:

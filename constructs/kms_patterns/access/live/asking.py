@@ -141,6 +141,18 @@ def is_unreadable(value: object) -> bool:
     return isinstance(value, dict) and UNREADABLE in value
 
 
+def parsed(text: str, what: str) -> Any:
+    """Return the JSON of a policy or template.
+
+    Raises:
+        AccountNotRead: It is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise AccountNotRead(f"{what} is not JSON: {error}") from error
+
+
 def pages(client: Any, operation: str, member: str, **arguments: Any) -> Callable[[], list[Any]]:
     """Return a call that collects the members of all pages; botocore has no paginator for some operations."""
 

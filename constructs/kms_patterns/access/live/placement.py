@@ -1,12 +1,11 @@
 """Which stack of a live account manages a resource, and what it is called there."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kms_patterns.access.live.asking import Item, Notes, ask, is_unreadable, pages
+from kms_patterns.access.live.asking import Item, Notes, ask, is_unreadable, pages, parsed
 from kms_patterns.access.read.assembly import NESTED_STACK, Stack
 
 _EXPLICIT = {
@@ -106,7 +105,7 @@ class Placement:
         found = ask("cloudformation:GetTemplate", call, self._notes.add, what=f"template of {name}")
         body = {} if is_unreadable(found) else found.get("TemplateBody", {})
         if isinstance(body, str):
-            body = json.loads(body) if body.lstrip().startswith("{") else {}
+            body = parsed(body, f"the template of {name}") if body.lstrip().startswith("{") else {}
         paths = {}
         for logical, resource in body.get("Resources", {}).items() if isinstance(body, Mapping) else ():
             path = resource.get("Metadata", {}).get("aws:cdk:path") if isinstance(resource, Mapping) else None

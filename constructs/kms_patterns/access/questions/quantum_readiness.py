@@ -17,8 +17,9 @@ from kms_patterns.access.evaluate.building import build_of
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import PrincipalKind
 from kms_patterns.access.read.assembly import Stack
+from kms_patterns.access.read.not_read import transforms_of
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.report.wording import mapped, visible_json
+from kms_patterns.access.report.wording import counted, mapped, visible_json
 from kms_patterns.access.sources import Sources
 from kms_patterns.access.templates.template_text import mapping, text
 from kms_patterns.access.unknowns.symbols import is_symbolic, shown, symbol
@@ -105,7 +106,9 @@ def quantum_readiness(stacks: list[Stack], matrix: Matrix) -> list[KeyReadiness]
 
 def _as_text(found: Sequence[KeyReadiness]) -> str:
     exposed = sum(item.urgency is not Urgency.NEVER for item in found)
-    out = [f"post-quantum readiness: {exposed} of {len(found)} keys rest, or may rest, on RSA or elliptic curves"]
+    number = f"{exposed} of {counted(len(found), 'key')}"
+    verb = "rests, or may rest," if exposed == 1 else "rest, or may rest,"
+    out = [f"post-quantum readiness: {number} {verb} on RSA or elliptic curves"]
     for urgency in Urgency:
         group = [item for item in found if item.urgency is urgency]
         out += [f"{urgency.value}. {_WORDS[urgency]}"] if group else []
@@ -124,7 +127,7 @@ def _specs(template: Template) -> dict[str, set[str]]:
     for stack, logical_id, _ in template.of_type(_KEY):
         where = template.where(stack, logical_id)
         raw = stack.resources[logical_id].get("Properties", {})
-        if not isinstance(raw, Mapping) or any(name.startswith("Fn::") for name in raw):
+        if not isinstance(raw, Mapping) or transforms_of(stack.template, stack.resources[logical_id]):
             raw = {"KeySpec": symbol(f"properties of {logical_id}")}
         asked = {name: value for name, value in raw.items() if name in {"KeySpec", "KeyUsage"}}
         specs = {_spelt(mapping(way)) for _, way in template.ways(stack, asked, where)}

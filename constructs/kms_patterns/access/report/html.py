@@ -12,7 +12,7 @@ from kms_patterns.access.evaluate.access_conditions import NEVER
 from kms_patterns.access.evaluate.comparison import Difference
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.report.difference_lines import besides, lines, stacks_said
-from kms_patterns.access.report.sections import FOOTER
+from kms_patterns.access.report.sections import footer
 from kms_patterns.access.report.wording import escalation_text, in_words, mapped, visible_json
 
 _PLACE = re.compile(r"%([A-Z_]+)%")
@@ -21,7 +21,7 @@ _IN_SCRIPT = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"}
 
 def matrix_as_html(matrix: Matrix) -> str:
     """Return the report as an HTML page."""
-    return _page("Who can do what", {"view": "matrix", "footer": list(FOOTER), **_matrix(matrix)})
+    return _page("Who can do what", {"view": "matrix", **_matrix(matrix)})
 
 
 def difference_as_html(difference: Difference) -> str:
@@ -45,7 +45,7 @@ def difference_as_html(difference: Difference) -> str:
         "otherKeys": shown.other_keys,
         "newlyUnresolved": shown.newly_unresolved,
     }
-    data = {"view": "difference", "footer": list(FOOTER), "changes": changes, "marks": marks, **lists}
+    data = {"view": "difference", "changes": changes, "marks": marks, **lists}
     return _page("What changed", {**data, **_matrix(difference.new)})
 
 
@@ -78,6 +78,7 @@ def _matrix(given: Matrix) -> dict[str, Any]:
         "escalations": [[item.resource, item.principal, escalation_text(item)] for item in matrix.escalations],
         "unresolved": [[item.where, item.what, item.why] for item in matrix.unresolved],
         "only": matrix.only,
+        "footer": list(footer(matrix)),
     }
 
 

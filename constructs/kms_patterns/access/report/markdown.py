@@ -9,8 +9,8 @@ from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, Condit
 from kms_patterns.access.evaluate.entries import What, Who
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
-from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled
-from kms_patterns.access.report.wording import escalation_text, in_words, mapped
+from kms_patterns.access.report.sections import Block, Row, Section, footer, labelled, note, sections, titled
+from kms_patterns.access.report.wording import counted, escalation_text, in_words, mapped
 
 LIMIT: Final = 65_000
 """Bytes of a comment; GitHub refuses a body of more than 65,536 characters."""
@@ -28,15 +28,15 @@ def as_markdown(matrix: Matrix) -> str:
     if shown.unresolved:
         lines = [f"- {': '.join(_listed(item.where, item.what, item.why))}" for item in shown.unresolved]
         parts.append(folded(f"Not resolved: {len(lines)}", lines))
-    return fitted(head, parts, [f"<sub>{' '.join(FOOTER)}</sub>", ""])
+    return fitted(head, parts, [f"<sub>{' '.join(footer(matrix))}</sub>", ""])
 
 
 def _counts(matrix: Matrix) -> str:
     kinds = [what.kind for what in matrix.resources]
     counts = [(kinds.count(kind), kind) for kind in ResourceKind if kind in kinds]
-    named = [f"{number} {kind}{'s' if number > 1 else ''}" for number, kind in counts]
-    resources = ", ".join(named) or "No resource"
-    return f"{resources}; {len(matrix.principals)} principals; {len(matrix.entries)} reachable actions."
+    resources = ", ".join(counted(number, kind) for number, kind in counts) or "No resource"
+    reach = counted(len(matrix.principals), "principal"), counted(len(matrix.entries), "reachable action")
+    return f"{'; '.join([resources, *reach])}."
 
 
 def _alarms(section: Section) -> Iterator[str]:
@@ -164,7 +164,7 @@ def fitted(head: Sequence[str], parts: Sequence[Sequence[str]], foot: Sequence[s
                 heading = part[place + 1 : place + 2]
                 cut += line.startswith(("| ", "- ")) and not (heading and heading[0].startswith("|---"))
         out += ["", _END, ""] if opened else []
-    short = [f"**{cut} further rows found no room here: the HTML report has them.**", ""] if cut else []
+    short = [f"**{counted(cut, 'further row')} found no room here: the HTML report has them.**", ""] if cut else []
     return "\n".join([*head, *short, *out, *foot])
 
 

@@ -1,7 +1,7 @@
 """The matrix as JSON, described by ``schema/access-matrix-1.json``."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -54,6 +54,7 @@ def write(matrix: Matrix) -> str:
         "escalations": [_escalation(item) for item in matrix.escalations],
         "policies": [{"policy": item.policy, "index": item.index, "statement": item.text} for item in matrix.policies],
         **({"only": matrix.only} if matrix.only else {}),
+        **({"live": True} if matrix.live else {}),
     }
     return visible_json(json.dumps(document, indent=1, ensure_ascii=False)) + "\n"
 
@@ -100,7 +101,17 @@ def read(text: str) -> Matrix:
         _validator()(document)
     except (ValueError, fastjsonschema.JsonSchemaException) as error:
         raise NotAMatrix(f"not a saved access matrix of version {VERSION}: {error}") from error
+    if strange := sorted(_strange(document)):
+        raise NotAMatrix(f"not a saved access matrix: it has access of {strange[0]!r}, which it does not list")
     return _matrix(document)
+
+
+def _strange(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what entries refer to and the document lacks: no report would show them."""
+    known = {member: {item["id"] for item in document[f"{member}s"]} for member in ("principal", "resource")}
+    for entry in document["access"]:
+        yield from (entry[member] for member, ids in known.items() if entry[member] not in ids)
+        yield from (f"statement {it}" for it in entry["statements"] if not 0 <= it < len(document["statements"]))
 
 
 def _matrix(document: Mapping[str, Any]) -> Matrix:
@@ -142,6 +153,7 @@ def _matrix(document: Mapping[str, Any]) -> Matrix:
         escalations=[_read_escalation(item) for item in document.get("escalations", ())],
         policies=[Statement(item["policy"], item["index"], item["statement"]) for item in document.get("policies", ())],
         only=document.get("only", ""),
+        live=document.get("live", False),
     )
 
 

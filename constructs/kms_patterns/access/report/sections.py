@@ -231,9 +231,18 @@ def note(what: What) -> str:
     return f" (an object's content also needs key {keys})"
 
 
-FOOTER = (
+_OF_TEMPLATES = (
     "Decided by @cloud-copilot/iam-simulate from synthesized templates, not by AWS. What is not listed is denied.",
     "Not seen here: KMS grants made at run time, service and resource control policies of an organization, policies",
     "attached outside these templates, and that the right to change a policy is the right to what it withholds.",
 )
-"""What the report cannot prove."""
+_OF_AN_ACCOUNT = (
+    "Decided by @cloud-copilot/iam-simulate from what the account had when it was read, not by AWS. What is not",
+    "listed is denied. Not seen here: what changed since, service and resource control policies of an organization,",
+    "session policies, and that the right to change a policy is the right to what it withholds.",
+)
+
+
+def footer(matrix: Matrix) -> Sequence[str]:
+    """Return what the report cannot prove."""
+    return _OF_AN_ACCOUNT if matrix.live else _OF_TEMPLATES

@@ -7,8 +7,8 @@ from dataclasses import replace
 from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, all_of
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ResourceKind
-from kms_patterns.access.report.sections import FOOTER, Block, Row, Section, labelled, note, sections, titled
-from kms_patterns.access.report.wording import escalation_text, in_words, mapped
+from kms_patterns.access.report.sections import Block, Row, Section, footer, labelled, note, sections, titled
+from kms_patterns.access.report.wording import counted, escalation_text, in_words, mapped
 
 WIDTH = 110
 _GROUP = 20
@@ -22,7 +22,7 @@ def as_text(matrix: Matrix) -> str:
     for stack in shown.stacks:
         lines += [*_stack(shown, stack), ""]
     lines += _unresolved(shown)
-    return "\n".join([*lines, *FOOTER, ""])
+    return "\n".join([*lines, *footer(matrix), ""])
 
 
 def _stack(matrix: Matrix, stack: str) -> Iterator[str]:
@@ -92,7 +92,8 @@ def _row(row: Row, *, explain: bool) -> Iterator[str]:
 def _actions(row: Row) -> str:
     if not row.rest:
         return ", ".join(row.actions)
-    return f"ALL {row.total} actions" if row.total == len(row.actions) else f"ALL OTHER {len(row.actions)} actions"
+    number = counted(len(row.actions), "action")
+    return f"ALL {number}" if row.total == len(row.actions) else f"ALL OTHER {number}"
 
 
 def _trust(section: Section, width: int) -> Iterator[str]:

@@ -58,6 +58,11 @@ def in_words(condition: Condition) -> str:
     return joint.join(sorted(_bracketed(item) for item in condition.items))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with what it counts."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 _MOST_METHODS = 3
 
 

@@ -130,6 +130,7 @@ def _yaml(text: str) -> Any:
         """YAML as CloudFormation reads it: no dates, account ids with a leading zero as text."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
+            own = sum(not key.tag.endswith(":merge") for key, _ in node.value)
             self.flatten_mapping(node)
             pairs = [
                 (self.construct_object(key, deep=True), self.construct_object(value, deep)) for key, value in node.value
@@ -137,26 +138,25 @@ def _yaml(text: str) -> Any:
             for key, _ in pairs:
                 if not isinstance(key, str | int | float | bool):
                     raise ValueError(f"line {node.start_mark.line + 1}: a key is {key!r}, not a text")  # noqa: TRY004
+            named = [(_key(key), value) for key, value in pairs]
+            merged = len(named) - own  # a merged key gives way to the mapping's own
             try:
-                return _unique([(_key(key), value) for key, value in pairs])
+                return dict(named[:merged]) | _unique(named[merged:])
             except ValueError as error:
                 raise ValueError(f"line {node.start_mark.line + 1}: {error}") from error
 
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, rule) for tag, rule in rules if not tag.endswith(":timestamp")]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    for tag in ("binary", "omap", "pairs", "set"):  # CloudFormation does not take them
+        Loader.add_constructor(f"tag:yaml.org,2002:{tag}", yaml.SafeLoader.construct_undefined)
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
     Loader.add_constructor("tag:yaml.org,2002:int", _integer(yaml.SafeLoader.construct_yaml_int))
     Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node, deep=True))
     Loader.add_multi_constructor("!", _tagged)
     try:
         found = yaml.load(text, Loader)  # noqa: S506 - a subclass of the safe loader
-    except yaml.MarkedYAMLError as error:
-        # Its text quotes the line, and the file may not be a template but credentials.
-        place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ValueError(f"{place}{error.problem}") from error
     except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+        # Its text quotes the line, and the file may not be a template but credentials.
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", error)
+        raise ValueError(f"line {mark.line + 1}: {problem}" if mark else str(problem)) from error
     if _size(found, {}) > _MOST_NODES:
         raise ValueError(f"its aliases make more than {_MOST_NODES} values of it")
     return found

@@ -25,6 +25,8 @@ const place = (group) => order.findIndex((name) => group.startsWith(name))
 const shown = data.resources.filter(([, kind]) => kind !== 'role')
 const synthetic = new Set(data.principals.filter(([, kind]) => ['administrator', 'any-role', 'outsider'].includes(kind)).map(([id]) => id))
 
+const counted = (number, noun) => `${number} ${noun}${number === 1 ? '' : 's'}`
+
 function state(entries) {
   if (!entries) return 'denied'
   const general = entries.find((entry) => entry.scope === null)
@@ -68,7 +70,7 @@ function heatMap(kind, resources, words) {
   if (shownHere.length > 0) section.append(table(columns, shownHere))
   if (lonely.length > 0) {
     const more = element('details', undefined, { class: 'lonely' })
-    more.append(element('summary', `${lonely.length} functions that only the account's administrators reach`), table(columns, lonely))
+    more.append(element('summary', `${counted(lonely.length, 'function')} that only the account's administrators reach`), table(columns, lonely))
     section.append(more)
   }
   return section
@@ -225,13 +227,10 @@ function contents() {
   }
 }
 
-const counted = (kind) => {
-  const number = data.resources.filter(([, other]) => other === kind).length
-  return `${number} ${kind}${number === 1 ? '' : 's'}`
-}
+const ofKind = (kind) => counted(data.resources.filter(([, other]) => other === kind).length, kind)
 for (const [id] of shown) chosen.append(element('option', id, { value: id }))
 document.getElementById('summary').textContent =
-  `${data.only && `Only ${data.only}: `}${counted('key')}, ${counted('bucket')}, ${data.principals.length} principals, ${data.cells.length} reachable actions. Click a cell for its condition and statement.`
+  `${data.only && `Only ${data.only}: `}${ofKind('key')}, ${ofKind('bucket')}, ${counted(data.principals.length, 'principal')}, ${counted(data.cells.length, 'reachable action')}. Click a cell for its condition and statement.`
 document.getElementById('footer').append(...data.footer.map((text) => element('div', text)))
 document.getElementById('filters').addEventListener('submit', (event) => event.preventDefault())
 document.addEventListener('keydown', (event) => { if (event.key === 'Escape') detail.hidden = true })
