@@ -380,3 +380,33 @@ def test_logs_that_aws_writes_under_no_such_key_are_pointed_out(make, stack, key
     reason = "no condition on a source" if make is distribution else "SSE-S3 alone"
     expected = Match.string_like_regexp(f"write logs to Stack/Bucket.*{reason}")
     Annotations.from_stack(stack).has_warning("/Stack/Key", expected)
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_reader_through_an_access_point_without_the_key_is_pointed_out(granted, stack, key):
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
+    point = s3.CfnAccessPoint(stack, "Point", bucket=bucket.bucket_name)
+    reader = iam.Role(stack, "Reader", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    objects = iam.PolicyStatement(actions=["s3:GetObject"], resources=[f"{point.attr_arn}/object/*"])
+    reader.add_to_policy(objects)
+    if granted:
+        bucket.grant_download(reader)
+
+    found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("s3:GetObject on .*Point"))
+    assert len(found) == (not granted)
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_durable_executions_are_served_and_their_role_is_pointed_out(granted, stack, key, synth):
+    role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    if granted:
+        key.allow_use_through("lambda-durable", role)
+    durable = {"executionTimeout": 60, "kmsKeyArn": key.key_arn}
+    code = {"code": {"zipFile": "x"}, "handler": "i.h", "runtime": "python3.13"}
+    lambda_.CfnFunction(stack, "It", role=role.role_arn, durable_config=durable, **code)
+
+    policy = json.dumps(synth(stack)["Resources"]["Key961B73FD"]["Properties"]["KeyPolicy"])
+    assert '"lambda.amazonaws.com"' in policy
+    assert "kms:EncryptionContext:aws:lambda:FunctionArn" in policy
+    found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("'lambda-durable', role"))
+    assert len(found) == (not granted)

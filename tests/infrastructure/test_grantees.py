@@ -5,6 +5,7 @@ import json
 import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions, pipelines
+from aws_cdk import aws_bedrockagentcore as bedrockagentcore
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
 from aws_cdk import aws_iam as iam
@@ -33,6 +34,7 @@ def other(app):
     ("principal", "reason"),
     [
         (iam.ServicePrincipal("ec2.amazonaws.com"), "a service has no role ARN"),
+        (iam.ServicePrincipal("lambda.amazonaws.com"), "a service has no role ARN"),
         (iam.AccountPrincipal("111122223333"), "every role and user of the account"),
         (iam.AccountRootPrincipal(), "every role and user of the account"),
         (iam.AnyPrincipal(), "everyone in every account"),
@@ -51,6 +53,93 @@ def other(app):
 def test_whoever_is_no_single_role_or_user_is_refused(principal, reason, key):
     with pytest.raises(GrantRefused, match=reason):
         key.grant_decrypt(principal)
+
+
+@pytest.mark.parametrize(
+    ("service", "source"),
+    [
+        ("sns", {"StringEquals": {"aws:SourceAccount": "111122223333"}}),
+        (
+            "logs.eu-west-1",
+            {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": "logs:eu-west-1:111122223333:log-group:*"}},
+        ),
+    ],
+)
+def test_service_that_uses_keys_itself_is_granted_in_the_key_policy_and_bound(service, source, key, synth):
+    key.grant_encrypt_decrypt(iam.ServicePrincipal(f"{service}.amazonaws.com"))
+
+    policy = synth(key.stack)["Resources"]["Key961B73FD"]["Properties"]["KeyPolicy"]["Statement"]
+    (found,) = [it for it in policy if "Service" in it["Principal"]]
+    assert found["Principal"] == {"Service": f"{service}.amazonaws.com"}
+    assert {"kms:Decrypt", "kms:GenerateDataKey"} <= {*found["Action"]}
+    operator, demanded = next(iter(source.items()))
+    assert [*found["Condition"]] == [operator]
+    (name, value), (expected, end) = *found["Condition"][operator].items(), *demanded.items()
+    assert name == expected
+    assert end in json.dumps(value)
+
+
+def test_filters_of_an_event_source_are_under_the_key(stack, key, synth):
+    code = {"code": lambda_.Code.from_inline("x"), "handler": "i.h", "runtime": lambda_.Runtime.PYTHON_3_13}
+    pattern = lambda_.FilterCriteria.filter({"body": ["x"]})
+    queue = "arn:aws:sqs:eu-west-1:111122223333:orders"
+    lambda_.Function(stack, "Function", **code).add_event_source_mapping(
+        "Source", event_source_arn=queue, filters=[pattern], filter_encryption=key
+    )
+
+    policy = synth(stack)["Resources"]["Key961B73FD"]["Properties"]["KeyPolicy"]["Statement"]
+    found = {it["Principal"]["Service"]: it for it in policy if "Service" in it["Principal"]}
+    # The first is the CDK's, the second is the Region's, which AWS's page has.
+    assert [*found] == ["lambda.amazonaws.com", "lambda.eu-west-1.amazonaws.com"]
+    for it in found.values():
+        assert it["Action"] == "kms:Decrypt"
+        assert [*it["Condition"]["ArnLike"]] == ["kms:EncryptionContext:aws:lambda:FunctionArn"]
+
+
+@pytest.mark.parametrize(
+    ("who", "named"),
+    [
+        (iam.AccountPrincipal("444455556666"), ":iam::444455556666:root"),
+        (iam.OrganizationPrincipal("o-1234567890"), "o-1234567890"),
+        (iam.AnyPrincipal(), None),
+    ],
+)
+def test_key_that_delegates_takes_accounts_and_organizations_as_the_cdk_does(who, named, stack, synth):
+    key = EncryptionKey(stack, "Key", access=KeyAccess.DELEGATED)
+    if named is None:
+        with pytest.raises(GrantRefused, match="everyone"):
+            key.grant_decrypt(who)
+        return
+    key.grant_decrypt(who)
+
+    found = synth(stack)["Resources"]["Key961B73FD"]["Properties"]["KeyPolicy"]["Statement"][-1]
+    assert found["Action"] == "kms:Decrypt"
+    assert named in json.dumps([found["Principal"], found.get("Condition")])
+
+
+def test_grants_that_a_construct_makes_for_a_service_hold_what_it_asks_for_beside_them(stack, key, role, synth):
+    bedrockagentcore.Memory(stack, "Memory", memory_name="orders", kms_key=key, execution_role=role("Role"))
+
+    policy = synth(stack)["Resources"]["Key961B73FD"]["Properties"]["KeyPolicy"]["Statement"]
+    (making,) = [it for it in policy if it["Effect"] == "Allow" and it["Action"] == "kms:CreateGrant"]
+    assert making["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    operations = making["Condition"]["ForAllValues:StringEquals"]["kms:GrantOperations"]
+    assert {"Decrypt", "GenerateDataKey"} <= {*operations}
+    assert "CreateGrant" not in operations
+
+
+@pytest.mark.parametrize("kind", [EncryptedBucket, s3.Bucket])
+def test_pipeline_that_deploys_to_its_own_account_names_the_role_of_the_bootstrap(kind, stack, key, synth):
+    artifacts = kind(stack, "Artifacts", encryption_key=key)
+    source = pipelines.CodePipelineSource.s3(s3.Bucket(stack, "Source", versioned=True), "it.zip")
+    step = pipelines.ShellStep("Synth", input=source, commands=["x"])
+    pipeline = pipelines.CodePipeline(stack, "Pipeline", artifact_bucket=artifacts, synth=step)
+    stage = cdk.Stage(stack, "Prod", env=HERE)
+    cdk.CfnOutput(cdk.Stack(stage, "It"), "Out", value="x")
+    pipeline.add_stage(stage)
+
+    assert "cdk-hnb659fds-deploy-role" in json.dumps(synth(stack)["Resources"]["Key961B73FD"])
+    assert Annotations.from_stack(stack).find_info("*", Match.string_like_regexp("policy that is written elsewhere"))
 
 
 def test_function_is_granted_by_its_role(stack, key, synth, key_statements, named):

@@ -91,6 +91,30 @@ def test_alias_as_the_key_of_a_construct_is_granted_and_served_as_the_key(stack,
     assert "AllowStackSender" in policy
 
 
+ENCRYPTED_BY_DATA = {
+    "AWS::OpenSearchServerless::SecurityPolicy": lambda key: {
+        "Name": "it",
+        "Type": "encryption",
+        "Policy": key.stack.to_json_string({"Rules": [], "KmsARN": key.key_arn}),
+    },
+    "AWS::EMR::SecurityConfiguration": lambda key: {
+        "SecurityConfiguration": key.stack.to_json_string({"AwsKmsKey": key.key_arn})
+    },
+    "AWS::Serverless::Application": lambda key: {"Parameters": {"kmsKeyArn": key.key_arn}},
+    "Custom::CDKBucketDeployment": lambda key: {"SystemMetadata": {"sse-kms-key-id": key.key_id}},
+}
+
+
+def test_key_in_the_data_of_a_resource_that_encrypts_is_pointed_out(stack, key):
+    for number, (title, data) in enumerate(ENCRYPTED_BY_DATA.items()):
+        plain(stack, f"It{number}", title, **data(key))
+    plain(stack, "Document", "AWS::SSM::Parameter", Value=stack.to_json_string({"name": key.key_arn}))
+    plain(stack, "Function", "AWS::Lambda::Function", Environment={"Variables": {"KMS_KEY": key.key_arn}})
+
+    found = [text.partition(" names")[0] for _, text in warnings(stack)]
+    assert found == [f"Stack/It{number} ({title})" for number, title in enumerate(ENCRYPTED_BY_DATA)]
+
+
 def plain(stack, name, title, **properties):
     return cdk.CfnResource(stack, name, type=title, properties=properties)
 
@@ -177,6 +201,16 @@ def test_logs_that_no_key_can_serve_are_pointed_out_with_their_reason(stack, key
     assert "delivery.logs.amazonaws.com with kms:GenerateDataKey and kms:Decrypt and no condition" in texts[1]
 
 
+@pytest.mark.parametrize("control", [True, False])
+def test_origin_that_cannot_use_a_key_is_pointed_out(control, stack, key):
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key)
+    origins = aws_cloudfront_origins.S3BucketOrigin
+    origin = origins.with_origin_access_control(bucket) if control else origins.with_origin_access_identity(bucket)
+    aws_cloudfront.Distribution(stack, "Cdn", default_behavior=aws_cloudfront.BehaviorOptions(origin=origin))
+
+    assert len(warnings(stack, "with_origin_access_control")) == (not control)
+
+
 def test_logs_of_a_network_load_balancer_are_served(stack, key):
     balancer(stack, EncryptedBucket(stack, "Bucket", encryption_key=key), "network")
 
@@ -188,6 +222,8 @@ NAMING = {
     "AWS::VpcLattice::AccessLogSubscription": lambda it: {"DestinationArn": it.bucket_arn},
     "AWS::Route53Resolver::ResolverQueryLoggingConfig": lambda it: {"DestinationArn": it.bucket_arn},
     "AWS::Logs::DeliveryDestination": lambda it: {"DestinationResourceArn": it.bucket_arn},
+    "AWS::Pipes::Pipe": lambda it: {"LogConfiguration": {"S3LogDestination": {"BucketName": it.bucket_name}}},
+    "AWS::EC2::VerifiedAccessInstance": lambda it: {"LoggingConfigurations": {"S3": {"BucketName": it.bucket_name}}},
     "AWS::MSK::Cluster": lambda it: {"LoggingInfo": {"BrokerLogs": {"S3": {"Bucket": it.bucket_name}}}},
     "AWS::NetworkFirewall::LoggingConfiguration": lambda it: {
         "LoggingConfiguration": {"LogDestinationConfigs": [{"LogDestination": {"bucketName": it.bucket_name}}]}
@@ -439,6 +475,24 @@ class TestOverrides:
         EncryptedBucket(stack, "Bucket", encryption_key=key, inventories=[inventory])
 
         assert report() == ("", False)
+
+    @pytest.mark.parametrize("action", ["s3:*", "kms:Decrypt"])
+    @pytest.mark.parametrize("how", ["property", "aspect"])
+    def test_boundary_of_the_app_that_does_not_allow_what_is_granted_is_a_warning(
+        self, how, action, stack, key, role, report
+    ):
+        statement = iam.PolicyStatement(actions=[action], resources=["*"])
+        boundary = iam.ManagedPolicy(stack, "Boundary", statements=[statement])
+        user = role("User", permissions_boundary=boundary if how == "property" else None)
+        key.grant_decrypt(user)
+        if how == "aspect":
+            iam.PermissionsBoundary.of(stack).apply(boundary)
+
+        text, failed = report()
+        assert ("its policies allow kms:Decrypt, and its permissions boundary Stack/Boundary" in text) == (
+            action == "s3:*"
+        )
+        assert not failed
 
     def test_second_key_of_a_list_that_an_override_names_is_told_of(self, stack, key, report):
         other = EncryptionKey(stack, "Second")

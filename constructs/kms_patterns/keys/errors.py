@@ -6,6 +6,7 @@
         - ``ArgumentRefused`` (also a ``GrantRefused`` and a ``TypeError``)
         - ``DeployerUnknown``
     - ``GrantRefused``
+        - ``PolicyNotWritten``
 """
 
 
@@ -23,6 +24,10 @@ class DeployerUnknown(KeyConfigurationError):
 
 class GrantRefused(ValueError):
     """A grant that AWS would refuse at run time, that would have no effect, or that is wider than a grant may be."""
+
+
+class PolicyNotWritten(GrantRefused):
+    """No policy can be attached to the role or user, and its half of the grant would be missing."""
 
 
 class ArgumentRefused(KeyConfigurationError, GrantRefused, TypeError):

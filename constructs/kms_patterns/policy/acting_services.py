@@ -37,6 +37,7 @@ class ServiceUse:
         source: Resource part of this ARN, or of ``aws:SourceArn`` where that is the only source that it sends.
         assumes: Whether it assumes a role of its user's, which then calls AWS KMS itself: ``kms:ViaService`` is not in
             such a request, the context binds it.
+        by_role: Whether the role of a resource must be allowed through it what its users must.
         serves_itself: Whether it acts for itself as soon as a resource is under the key.
         usage: Key usage that it needs.
         key_spec: The one key spec that it takes; None for every one of the usage.
@@ -55,6 +56,7 @@ class ServiceUse:
     context: str | None = None
     source: str | None = None
     assumes: bool = False
+    by_role: bool = False
     serves_itself: bool = False
     usage: str = ENCRYPTION
     key_spec: str | None = None
@@ -128,6 +130,41 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
         SOURCE[1:],
         source="distribution/*",
     ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/encrypt-zip-package.html
+    "lambda-code": ServiceUse(
+        "lambda",
+        "lambda.amazonaws.com",
+        _OBJECTS,
+        context="aws:lambda:FunctionArn",
+        source="function:*",
+        serves_itself=True,
+        creation=_OBJECTS,
+        resources={"AWS::Lambda::Function": ("code.sourceKmsKeyArn",)},
+    ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/durable-encryption.html
+    "lambda-durable": ServiceUse(
+        "lambda",
+        "lambda.amazonaws.com",
+        _OBJECTS,
+        context="aws:lambda:FunctionArn",
+        source="function:*",
+        serves_itself=True,
+        by_role=True,
+        through=(DECRYPT,),
+        creation=(*_OBJECTS, DESCRIBE_KEY),
+        resources={"AWS::Lambda::Function": ("durableConfig",)},
+    ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
+    "lambda-filters": ServiceUse(
+        "lambda",
+        "lambda.{region}.amazonaws.com",
+        (DECRYPT,),
+        context="aws:lambda:FunctionArn",
+        source="function:*",
+        serves_itself=True,
+        creation=(*_OBJECTS, DESCRIBE_KEY),
+        resources={"AWS::Lambda::EventSourceMapping": ("kmsKeyArn",)},
+    ),
     # Writers: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/WAFLoggingServiceRolePolicy.html
     # https://docs.aws.amazon.com/firehose/latest/APIReference/API_DeliveryStreamEncryptionConfigurationInput.html
     "firehose": ServiceUse(
@@ -154,21 +191,36 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
 
 BY_DEPLOYMENT: Final = "s3-sources"
 """Row of what the role that deploys reads from a bucket to create a resource."""
+ORIGINS: Final = "origins"
+_LOGS: Final = (
+    "has AWS write logs to {}, whose default encryption is under this key: %s. Give it an s3.Bucket under SSE-S3 "
+    "(Amazon CloudFront also logs through AWS::Logs::Delivery, which this key serves)"
+)
 WITHOUT_KEY: Final[Mapping[str, str]] = {
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
     # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
     # https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/enable-access-logs.html
-    "logs": "AWS writes such logs to buckets under SSE-S3 alone, so they would be lost, or the creation fails",
+    "logs": _LOGS % "AWS writes such logs to buckets under SSE-S3 alone, so they would be lost, or the creation fails",
     # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging-legacy-s3.html
-    "legacy-logs": "CloudFront's legacy logs need ACLs, which an EncryptedBucket does not have, and a key policy "
-    "statement for delivery.logs.amazonaws.com with kms:GenerateDataKey and kms:Decrypt and no condition on a source, "
-    "which the logs of every account would meet (confused deputy)",
+    "legacy-logs": _LOGS
+    % (
+        "CloudFront's legacy logs need ACLs, which an EncryptedBucket does not have, and a key policy statement for "
+        "delivery.logs.amazonaws.com with kms:GenerateDataKey and kms:Decrypt and no condition on a source, which the "
+        "logs of every account would meet (confused deputy)"
+    ),
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
+    ORIGINS: "reads objects of {} under this key without an origin access control, as an origin access identity or as "
+    "anyone, and neither can use a KMS key (AccessDenied). Make the origin with "
+    "S3BucketOrigin.with_origin_access_control(bucket)",
 }
-"""Logs that no key of this package serves -> why."""
+"""Uses of a bucket that no key of this package serves -> what happens, and what to do."""
 NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "AWS::ApiGateway::RestApi": {"bodyS3Location": BY_DEPLOYMENT},
     "AWS::ApiGatewayV2::Api": {"bodyS3Location": BY_DEPLOYMENT},
-    "AWS::CloudFront::Distribution": {"distributionConfig.logging": "legacy-logs"},
+    "AWS::CloudFront::Distribution": {
+        "distributionConfig.logging": "legacy-logs",
+        "distributionConfig.origins": ORIGINS,
+    },
     "AWS::CloudWatch::Alarm": {"": "cloudwatch"},
     "AWS::CloudWatch::CompositeAlarm": {"": "cloudwatch"},
     "AWS::CloudTrail::Trail": {"": "cloudtrail"},
@@ -176,6 +228,7 @@ NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "AWS::DynamoDB::Table": {"importSourceSpecification": BY_DEPLOYMENT, "kinesisStreamSpecification": "replication"},
     "AWS::DynamoDB::GlobalTable": {"replicas.kinesisStreamSpecification": "replication"},
     "AWS::EC2::FlowLog": {"": "delivery.logs"},
+    "AWS::EC2::VerifiedAccessInstance": {"loggingConfigurations": "delivery.logs"},
     "AWS::ElasticLoadBalancing::LoadBalancer": {"accessLoggingPolicy": "logs"},
     "AWS::ElasticLoadBalancingV2::LoadBalancer": {"loadBalancerAttributes": "logs"},
     "AWS::Events::EventBus": {"deadLetterConfig": "events"},
@@ -186,6 +239,7 @@ NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "AWS::Logs::DeliveryDestination": {"destinationResourceArn": "delivery.logs"},
     "AWS::MSK::Cluster": {"loggingInfo": "delivery.logs"},
     "AWS::NetworkFirewall::LoggingConfiguration": {"loggingConfiguration": "delivery.logs"},
+    "AWS::Pipes::Pipe": {"logConfiguration": "delivery.logs"},
     "AWS::Route53Resolver::ResolverQueryLoggingConfig": {"destinationArn": "delivery.logs"},
     "AWS::S3::Bucket": {"inventoryConfigurations": "s3", "loggingConfiguration": "logs"},
     "AWS::SES::ReceiptRule": {"rule": "ses"},

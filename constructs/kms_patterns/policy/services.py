@@ -102,17 +102,6 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         grant_operations=("Decrypt", "Encrypt", "DescribeKey", "RetireGrant"),
         resources={"AWS::Lambda::Function": ("kmsKeyArn",)},
     ),
-    # https://docs.aws.amazon.com/lambda/latest/dg/encrypt-zip-package.html
-    "lambda-code": ServiceUse(
-        "lambda",
-        "lambda.amazonaws.com",
-        _OBJECTS,
-        context="aws:lambda:FunctionArn",
-        source="function:*",
-        serves_itself=True,
-        creation=_OBJECTS,
-        resources={"AWS::Lambda::Function": ("code.sourceKmsKeyArn",)},
-    ),
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "secretsmanager": ServiceUse(
         "secretsmanager",

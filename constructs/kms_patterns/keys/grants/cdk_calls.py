@@ -14,6 +14,7 @@ import jsii
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
+from kms_patterns.keys.errors import PolicyNotWritten
 from kms_patterns.keys.grants.cdk_statements import delegates_to_account, narrowed
 
 
@@ -25,8 +26,8 @@ class ForConstruct:
     CodeBuild, …) calls GenerateDataKey for its caller, and would be denied with ``kms:Encrypt`` alone.
     """
 
-    def __init__(self, grantee: iam.IGrantable) -> None:
-        self.grantee = grantee
+    def __init__(self, grantee: iam.IGrantable, *, key_policy_only: bool = False) -> None:
+        self.grantee, self.key_policy_only = grantee, key_policy_only
 
     @property
     def grant_principal(self) -> iam.IPrincipal:
@@ -64,20 +65,15 @@ class KeyForConstructs:
         """Stand for ``IKey.addToResourcePolicy``."""
 
 
-def _grant(self: Any, grantee: iam.IGrantable, *actions: str) -> Any:
-    return self.grant(ForConstruct(grantee), *actions)
+def _calling(name: str) -> Callable[..., Any]:
+    def call(self: Any, grantee: iam.IGrantable, *actions: str) -> Any:
+        try:
+            return getattr(self, name)(ForConstruct(grantee), *actions)
+        except PolicyNotWritten:
+            # Such as a pipeline's, for roles of the bootstrap: AWS's template of it holds their policies.
+            return getattr(self, name)(ForConstruct(grantee, key_policy_only=True), *actions)
 
-
-def _grant_encrypt(self: Any, grantee: iam.IGrantable) -> Any:
-    return self.grant_encrypt(ForConstruct(grantee))
-
-
-def _grant_decrypt(self: Any, grantee: iam.IGrantable) -> Any:
-    return self.grant_decrypt(ForConstruct(grantee))
-
-
-def _grant_encrypt_decrypt(self: Any, grantee: iam.IGrantable) -> Any:
-    return self.grant_encrypt_decrypt(ForConstruct(grantee))
+    return call
 
 
 def _add_to_resource_policy(self: Any, statement: iam.PolicyStatement, *options: Any) -> Any:
@@ -87,10 +83,7 @@ def _add_to_resource_policy(self: Any, statement: iam.PolicyStatement, *options:
 
 
 _MEMBERS: Final[dict[str, Callable[..., Any]]] = {
-    "grant": _grant,
-    "grant_encrypt": _grant_encrypt,
-    "grant_decrypt": _grant_decrypt,
-    "grant_encrypt_decrypt": _grant_encrypt_decrypt,
+    **{name: _calling(name) for name in ("grant", "grant_encrypt", "grant_decrypt", "grant_encrypt_decrypt")},
     "add_to_resource_policy": _add_to_resource_policy,
 }
 

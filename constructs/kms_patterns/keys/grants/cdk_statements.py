@@ -4,20 +4,22 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final, Self
 
 import jsii
-from aws_cdk import IResolveContext, IStringProducer, Lazy, Reference, Stack, Token, Tokenization
+from aws_cdk import ArnFormat, IResolveContext, IStringProducer, Lazy, Reference, Stack, Token, Tokenization
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from kms_patterns.keys.grants.grantee import principal_of
+from kms_patterns.keys.grants.grantee import ACCESS_LOGS
 from kms_patterns.keys.grants.policy_checks import check_symmetric
 from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.policy.acting_services import ENCRYPTION
+from kms_patterns.keys.key_options import KeyAccess
+from kms_patterns.policy.acting_services import ENCRYPTION, ServiceUse
 from kms_patterns.policy.actions import narrow
-from kms_patterns.policy.conditions import has_source, is_grant_for_resource
+from kms_patterns.policy.conditions import CONTEXT_PREFIX, Conditions, has_source, is_grant_for_resource
 from kms_patterns.policy.services import SERVICES
 from kms_patterns.policy.statements import literal
 
@@ -66,11 +68,25 @@ def delegates_to_account(key: Any, statement: iam.PolicyStatement) -> bool:
     return bool(document.get("Principal") == {"AWS": root})
 
 
-def grant_to_service(key: Any, grantee: iam.IGrantable, actions: Sequence[str]) -> iam.Grant:
-    """Allow a service principal these exact actions; the key binds the statement to its source as it is added."""
-    principal = grantee.grant_principal
+def is_in_key_policy_alone(key: GrantTarget, who: Any, conditions: Conditions, *, by_construct: bool) -> bool:
+    """Return whether a grant is of the key policy alone: to a service, or where that delegates, to an account."""
+    if isinstance(who, iam.ServicePrincipal):
+        # That of a function, an instance or a task is meant for its role, and would have no effect.
+        use = _row_of(who.service)
+        meant = by_construct or (use is not None and use.host != "lambda")
+        return meant and not conditions and who.service != ACCESS_LOGS
+    return isinstance(who, iam.AccountPrincipal | iam.OrganizationPrincipal) and key.access is KeyAccess.DELEGATED
+
+
+def grant_in_key_policy(
+    key: Any, principal: iam.IPrincipal, actions: Sequence[str], conditions: Conditions
+) -> iam.Grant:
+    """Allow a service, or a whole account, exact actions in the key policy alone; a service is bound to its source."""
+    statement = iam.PolicyStatement(
+        principals=[principal], actions=list(actions), resources=["*"], conditions=dict(conditions)
+    )
     return iam.Grant.add_statement_to_resource_policy(
-        statement=iam.PolicyStatement(principals=[principal], actions=list(actions), resources=["*"]),
+        statement=statement,
         grantee=principal,
         actions=list(actions),
         resource=key,
@@ -124,7 +140,8 @@ def _bound(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStatem
             demands[_SOURCE_ARN] = Lazy.uncached_string(source)
             own_account = True
     if own_account:
-        conditions.setdefault("StringEquals", {})["aws:SourceAccount"] = key.stack.account
+        operator, name, value = _own_source(key.stack, services[0])
+        conditions.setdefault(operator, {})[name] = value
     principals = [
         # The statement has the principal's own conditions already.
         iam.ServicePrincipal(str(it.service)) if isinstance(it, iam.ServicePrincipal) else it
@@ -137,6 +154,25 @@ def _bound(key: GrantTarget, statement: iam.PolicyStatement) -> iam.PolicyStatem
         resources=["*"],
         conditions=conditions,
     )
+
+
+def _row_of(service: str) -> ServiceUse | None:
+    rows = (use for use in SERVICES.values() if use.principal)
+    return next((it for it in rows if fnmatchcase(service, str(it.principal).format(region="*", suffix="*"))), None)
+
+
+def _own_source(stack: Stack, service: str) -> tuple[str, str, str]:
+    """Return the condition that a service acts for this account, by its encryption context where it sends no source."""
+    row = _row_of(service)
+    if row is None or row.context is None:
+        return "StringEquals", "aws:SourceAccount", stack.account
+    anything = stack.format_arn(service=row.host, resource=str(row.source), arn_format=ArnFormat.NO_RESOURCE_NAME)
+    return "ArnLike", f"{CONTEXT_PREFIX}{row.context}", anything
+
+
+def is_through(principal: Any) -> bool:
+    """Return whether a principal may be one that uses the key through a service, see :class:`ViaService`."""
+    return isinstance(principal, kms.ViaServicePrincipal | iam.PrincipalWithConditions)
 
 
 @dataclass(frozen=True)
@@ -154,15 +190,14 @@ class ViaService:
     others: str | None = None
 
     @classmethod
-    def of(cls, grantee: iam.IGrantable, scope: Construct) -> Self | None:
-        """Return what a ``ViaServicePrincipal`` names, with further conditions or not; None for other grantees.
+    def of(cls, principal: Any, scope: Construct) -> Self | None:
+        """Return what a ``ViaServicePrincipal`` names, with further conditions or not; None for other principals.
 
         Args:
-            grantee: The principal to grant to.
+            principal: The principal to grant to.
             scope: Where a role of which only the ARN is known is imported.
         """
-        principal: Any = principal_of(grantee)
-        if not isinstance(principal, kms.ViaServicePrincipal | iam.PrincipalWithConditions):
+        if not is_through(principal):
             return None
         fragment = principal.policy_fragment
         via = fragment.conditions.get("StringEquals", {}).get("kms:ViaService")

@@ -91,4 +91,5 @@ class EncryptionGrants(GrantRules):
 
 
 def _data_keys(grantee: iam.IGrantable) -> Sequence[str]:
-    return [actions.GENERATE_DATA_KEY] if isinstance(grantee, ForConstruct) else []
+    # An AWS service writes under a data key, as all constructs of the AWS CDK expect.
+    return [actions.GENERATE_DATA_KEY] if isinstance(grantee, ForConstruct | iam.ServicePrincipal) else []

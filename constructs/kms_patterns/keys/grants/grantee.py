@@ -19,6 +19,7 @@ _PERMISSION_SET: Final = re.compile(
     r"arn:[a-z-]+:iam::\d{12}:role/aws-reserved/sso\.amazonaws\.com/(\*/|[a-z0-9-]+/)?AWSReservedSSO_[\w+=,.@-]+_\*"
 )
 """The roles of one Identity Center permission set: its Region and suffix change when it is provisioned again."""
+ACCESS_LOGS: Final = "logging.s3.amazonaws.com"
 SERVICE_LINKED: Final = ":role/aws-service-role/"
 """Part of the ARN of each role that AWS made for one of its services."""
 _TOKEN: Final = re.compile(r"\$\{Token\[[^]]*\]\}")
@@ -202,7 +203,7 @@ def unique_id(grantee: Grantee, key: KeyInApp) -> Conditions:
 
 
 def _no_arn(principal: Any) -> str:
-    if getattr(principal, "service", "") == "logging.s3.amazonaws.com":
+    if getattr(principal, "service", "") == ACCESS_LOGS:
         return (
             "S3 writes server access logs to buckets under SSE-S3 alone, and they would be lost: give an s3.Bucket "
             "with BucketEncryption.S3_MANAGED for the logs (server_access_logs_bucket)"

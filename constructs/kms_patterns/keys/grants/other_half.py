@@ -9,7 +9,7 @@ from aws_cdk import Annotations, Token
 from aws_cdk import aws_iam as iam
 from constructs import Dependable
 
-from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.errors import GrantRefused, PolicyNotWritten
 from kms_patterns.keys.grants.grantee import SERVICE_LINKED, Grantee, identity_arn
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.policy.conditions import Conditions, merge, principal
@@ -20,12 +20,12 @@ def check_policy_written(grantee: Grantee, grant: iam.Grant) -> None:
     """Check that the identity half of ``grant`` reached a policy.
 
     Raises:
-        GrantRefused: No policy can be attached to the role: both halves are needed, so the grant would be void.
+        PolicyNotWritten: No policy can be attached to the role: both halves are needed, so the grant would be void.
     """
     writable = isinstance(grantee.principal, (iam.Role, iam.User, iam.LazyRole))
     if writable or (grant.success and Dependable.of(grant).dependency_roots):
         return
-    raise GrantRefused(
+    raise PolicyNotWritten(
         f"no policy can be attached to {grantee.path}, so this grant would have no effect and calls would end in "
         "AccessDeniedException: import the role mutable (iam.Role.from_role_arn(…) without mutable=False), "
         "grant the role itself instead of role.without_policy_updates(), or give key_policy_only=True if its policy is "

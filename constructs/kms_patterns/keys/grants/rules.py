@@ -10,7 +10,8 @@ from aws_cdk import aws_kms as kms
 from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_calls import CallsOfConstructs, ForConstruct
-from kms_patterns.keys.grants.cdk_statements import ViaService, grant_to_service
+from kms_patterns.keys.grants.cdk_statements import ViaService, grant_in_key_policy, is_in_key_policy_alone, is_through
+from kms_patterns.keys.grants.grantee import principal_of
 from kms_patterns.keys.grants.policy_checks import (
     check_context,
     check_grant_operations,
@@ -85,20 +86,20 @@ class GrantRules(CallsOfConstructs, _Key):
 
         See https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
         """
-        through = ViaService.of(grantee, self)
-        if through is not None:
+        who = principal_of(grantee)
+        if (through := ViaService.of(who, self)) is not None:
             return self._grant_through(through, grantee, operations)
         check_operations(self, operations)
-        pairs, names = demanded.get("encryption_context"), demanded.get("required_context")
+        pairs, names = demanded.get("encryption_context") or {}, demanded.get("required_context") or ()
         conditions = demanded.get("conditions")
         check_context(self, pairs, names, conditions)
-        shared = self._merged(
-            when.encryption_context(pairs or {}, names or (), conditions),
-            self._via(demanded.get("via_service")),
-            conditions or {},
-        )
+        context = when.encryption_context(pairs, names, conditions)
+        shared = self._merged(context, self._via(demanded.get("via_service")), conditions or {})
+        construct = grantee if isinstance(grantee, ForConstruct) else None
+        if is_in_key_policy_alone(self, who, shared, by_construct=construct is not None):
+            return grant_in_key_policy(self, who, operations, shared)
         own = self._merged(shared, identity_conditions or {})
-        only = demanded.get("key_policy_only", False)
+        only = demanded.get("key_policy_only", construct is not None and construct.key_policy_only)
         return self._writer.grant(grantee, operations, shared, own, key_policy_only=only)
 
     @checked
@@ -125,9 +126,8 @@ class GrantRules(CallsOfConstructs, _Key):
             if key == MESSAGE_TYPE:
                 known = message_types(pins.get(SIGNING_ALGORITHM) or known)
             check_pins(self.node.path, key, values, known)
-        demanded["conditions"] = self._merged(
-            demanded.get("conditions") or {}, *(pinned(key, values) for key, values in pins.items())
-        )
+        limits = (pinned(key, values) for key, values in pins.items())
+        demanded["conditions"] = self._merged(demanded.get("conditions") or {}, *limits)
         return self.grant_operations(grantee, *operations, **demanded)
 
     @checked
@@ -147,11 +147,13 @@ class GrantRules(CallsOfConstructs, _Key):
         except ValueError as error:
             raise GrantRefused(f"{self.node.path}: {error}") from error
         if isinstance(grantee, ForConstruct) and isinstance(grantee.grant_principal, iam.ServicePrincipal):
-            return grant_to_service(self, grantee, exact)
-        if isinstance(grantee, ForConstruct) and exact == [CREATE_GRANT]:
-            # Only ec2.Volume asks for this, for the role that attaches it; it adds its conditions to the role's half.
-            use = SERVICES["ebs"]
-            return self.grant_create_grant(grantee, operations=use.grant_operations, via_service=use.host)
+            return grant_in_key_policy(self, grantee.grant_principal, exact, {})
+        if isinstance(grantee, ForConstruct) and CREATE_GRANT in exact and not is_through(principal_of(grantee)):
+            # Alone ec2.Volume asks for it, for the role that attaches it; it adds its conditions to the role's half.
+            rest, use = [it for it in exact if it != CREATE_GRANT], SERVICES["ebs"]
+            operations = [action.removeprefix("kms:") for action in rest] or use.grant_operations
+            making = self.grant_create_grant(grantee, operations=operations, via_service=None if rest else use.host)
+            return self.grant_operations(grantee, *used(rest)).combine(making) if rest else making
         return self.grant_operations(grantee, *(used(exact) if isinstance(grantee, ForConstruct) else exact))
 
     def grant_encrypt(self, grantee: iam.IGrantable) -> iam.Grant:

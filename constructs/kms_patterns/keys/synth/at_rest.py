@@ -1,5 +1,6 @@
 """Finds the resources of an app that AWS services encrypt at rest under its keys, and lets them be created."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -7,19 +8,22 @@ import jsii
 from aws_cdk import CfnResource, IAspect
 from constructs import IConstruct
 
+from kms_patterns.keys.environment import home_of
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.cdk_statements import unbind
 from kms_patterns.keys.grants.target import GrantTarget
-from kms_patterns.keys.synth.deliveries import RECEIVING, Delivery, deliveries, given_name, known_as, let_in
+from kms_patterns.keys.synth.deliveries import RECEIVING, Delivery, deliveries, let_in
 from kms_patterns.keys.synth.key_names import KeyNames, Place, encrypts
 from kms_patterns.keys.synth.visited_resource import (
-    NOTIFICATIONS,
+    CUSTOM,
     VisitedResource,
+    at,
     check_region,
     class_of,
     class_of_resource,
     imported,
     is_granted_to_its_role,
+    resolved_by_path,
     warn_of_role,
     warn_of_unknown,
 )
@@ -38,6 +42,10 @@ _ROWS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
 _UNBOUND: Final = {class_of(kind): principal for kind, principal in UNBOUND.items()}
 _LAUNCHED: Final = {class_of(kind): service for kind, service in LAUNCHED.items()}
 _BY_ROLE: Final = {class_of(kind): [name.lower() for name in properties] for kind, properties in BY_ROLE.items()}
+
+_NAMES: Final = {"kinesis": "name", "s3": "bucketName", "sns": "topicName", "sqs": "queueName"}
+_ARN: Final = re.compile(r"arn:[^:]*:((?:s3|sns|sqs):[^:]*:[^:]*:[^/]+)")
+_QUEUE_URL: Final = re.compile(r"https://sqs\.([^.]+)\.[^/]+/([^/]+)/(.+)")
 
 
 @jsii.implements(IAspect)
@@ -78,7 +86,7 @@ class AtRest:
                 self._receive(target, key, topic=service == "sns")
             return
         kind = class_of_resource(node)
-        if kind.startswith(_NEVER_AT_REST) or ("::" in kind and kind != NOTIFICATIONS):
+        if kind.startswith(_NEVER_AT_REST) or ("::" in kind and kind not in CUSTOM):
             return
         visited = VisitedResource(node, kind)
         for delivery in deliveries(visited):
@@ -104,7 +112,9 @@ class AtRest:
                 self._receive(path, self.keys[name], topic=service == "sns")
                 self._unnamed.append((visited, service, self.keys[name]))
                 self._know_names()
-            if SERVICES[service].assumes and not is_granted_to_its_role(self.keys[name], visited):
+            if (SERVICES[service].assumes or SERVICES[service].by_role) and not is_granted_to_its_role(
+                self.keys[name], visited
+            ):
                 warn_of_role(self.keys[name], service, path)
         self.refused[path] = messages
         for where, name, services in found:
@@ -152,6 +162,22 @@ class AtRest:
         if name not in self._regions:
             self._regions[name] = str(self.keys[name].env.region)
         return self._regions[name]
+
+
+def known_as(target: str) -> str:
+    """Return the one name by which a target is known: the end of an ARN or queue URL from its service on, or a path."""
+    arn, url = _ARN.match(target), _QUEUE_URL.match(target)
+    return arn[1] if arn else f"sqs:{url[1]}:{url[2]}:{url[3]}" if url else target
+
+
+def given_name(visited: VisitedResource, service: str) -> Iterator[str]:
+    """Yield the name that the app gave a topic, queue or bucket, as :func:`known_as` has it."""
+    home = home_of(visited.stack)
+    given = {"region": home.region, "account": home.account, "name": at(visited.given, [_NAMES[service]])}
+    found = resolved_by_path(given, visited.stack)
+    if found.get("name"):
+        place = ":" if service == "s3" else f"{found['region']}:{found['account']}"
+        yield f"{service}:{place}:{found['name']}"
 
 
 def services_of(kind: str, where: str) -> Sequence[str]:

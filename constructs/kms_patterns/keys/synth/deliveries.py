@@ -28,7 +28,14 @@ from kms_patterns.keys.synth.visited_resource import (
     policy_of,
     resolved_by_path,
 )
-from kms_patterns.policy.acting_services import BUCKETS_BY_NAME, BY_DEPLOYMENT, LINKED_ROLES, NAMING, WITHOUT_KEY
+from kms_patterns.policy.acting_services import (
+    BUCKETS_BY_NAME,
+    BY_DEPLOYMENT,
+    LINKED_ROLES,
+    NAMING,
+    ORIGINS,
+    WITHOUT_KEY,
+)
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
 from kms_patterns.policy.coverage import DEMANDING, ServiceCall, serves
 from kms_patterns.policy.guardrails import is_account
@@ -53,9 +60,6 @@ See https://docs.aws.amazon.com/elasticloadbalancing/latest/network/enable-acces
 """
 _IMPORTED: Final = re.compile(r"arn:|\{")
 _LIVE: Final = re.compile(r"Token\[|arn:| object at 0x")
-_NAMES: Final = {"kinesis": "name", "s3": "bucketName", "sns": "topicName", "sqs": "queueName"}
-_ARN: Final = re.compile(r"arn:[^:]*:((?:s3|sns|sqs):[^:]*:[^:]*:[^/]+)")
-_QUEUE_URL: Final = re.compile(r"https://sqs\.([^.]+)\.[^/]+/([^/]+)/(.+)")
 _COLONS: Final = 5
 TO_TOPICS: Final = {"events": "events-to-topics"}
 """Rows of services that send a topic's key neither aws:SourceAccount nor aws:SourceArn, and the rows for topics.
@@ -99,7 +103,7 @@ def deliveries(visited: VisitedResource) -> Iterator[Delivery]:
         part = at(given, [member]) if member else given
         # A text without a reference is asked nothing of the CDK's process.
         live = not member or (_LIVE.search(str(part)) and at(visited.resolved, (member, *below)))
-        named = at(resolved_by_path(part, stack) if live else part, below)
+        named = _without_control(row, at(resolved_by_path(part, stack) if live else part, below))
         service = _OF_TYPE.get((kind, at(given, ["type"])), row)
         # Of what is imported the name is its ARN, of what the app makes its construct path.
         found = [text for text in dict.fromkeys(_texts(named)) if kind not in _WITH_POLICY or _IMPORTED.match(text)]
@@ -121,7 +125,7 @@ def deliveries(visited: VisitedResource) -> Iterator[Delivery]:
 def destinations(kind: str, template: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield which service a resource in its template makes deliver, and to what: texts, and references as JSON."""
     for where, row in _NAMING.get(kind, {}).items() if kind not in _WITH_POLICY else ():
-        for _, text in names(at(template, where.split(".")) if where else template):
+        for _, text in names(_without_control(row, at(template, where.split(".")) if where else template)):
             yield row, _bucket(text) if row in BUCKETS_BY_NAME else text
     for statement in statements_of(at(template, _DOCUMENT)) if kind in _POLICIES else ():
         if _delivers(statement):
@@ -135,24 +139,14 @@ def is_served(key: GrantTarget, service: str, target: str) -> bool:
     return _is_let_in(key, ServiceCall(principal, home_of(stack_of(key)).account, (), target))
 
 
+def _without_control(row: str, named: Any) -> Any:
+    """Return what a property names; of origins those that have no origin access control."""
+    origins = [named] if isinstance(named, dict) else named or []
+    return [it for it in origins if not at(it, ["originAccessControlId"])] if row == ORIGINS else named
+
+
 def _bucket(name: str) -> str:
     return name if "/" in name or ":" in name else f"arn:aws:s3:::{name}"
-
-
-def known_as(target: str) -> str:
-    """Return the one name by which a target is known: the end of an ARN or queue URL from its service on, or a path."""
-    arn, url = _ARN.match(target), _QUEUE_URL.match(target)
-    return arn[1] if arn else f"sqs:{url[1]}:{url[2]}:{url[3]}" if url else target
-
-
-def given_name(visited: VisitedResource, service: str) -> Iterator[str]:
-    """Yield the name that the app gave a topic, queue or bucket, as :func:`known_as` has it."""
-    home = home_of(visited.stack)
-    given = {"region": home.region, "account": home.account, "name": at(visited.given, [_NAMES[service]])}
-    found = resolved_by_path(given, visited.stack)
-    if found.get("name"):
-        place = ":" if service == "s3" else f"{found['region']}:{found['account']}"
-        yield f"{service}:{place}:{found['name']}"
 
 
 def _delivers(statement: Mapping[str, Any]) -> bool:
@@ -176,14 +170,8 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
             _warn(key, delivery, BY_DEPLOYMENT, str(error))
         return
     if delivery.service in WITHOUT_KEY:
-        _warn(
-            key,
-            delivery,
-            "logs",
-            f"{delivery.by} has AWS write logs to {delivery.target}, whose default encryption is under this key: "
-            f"{WITHOUT_KEY[delivery.service]}. Give it an s3.Bucket under SSE-S3 (Amazon CloudFront also logs through "
-            "AWS::Logs::Delivery, which this key serves)",
-        )
+        text = WITHOUT_KEY[delivery.service].format(delivery.target)
+        _warn(key, delivery, delivery.service, f"{delivery.by} {text}")
         return
     if (role := LINKED_ROLES.get(delivery.service)) is not None:
         # AWS's policy of the role suffices where the key policy leaves it to IAM.

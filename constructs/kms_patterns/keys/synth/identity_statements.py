@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import count, product
 from typing import Any, Final
 
@@ -112,6 +113,22 @@ def identity_statements(
                         statement.get("Condition", {}),
                         path_of(item),
                     )
+
+
+def outside_boundary(name: str, boundary: Any, statements: Iterable[IdentityStatement]) -> list[str]:
+    """Return the KMS actions that policies of a role or user allow, and its permissions boundary does not.
+
+    Args:
+        name: The role or user.
+        boundary: The policy document of its permissions boundary.
+        statements: Allow statements of the app about KMS.
+
+    See https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    """
+    within = [it for it in statements_of(boundary) if it.get("Effect") == "Allow"]
+    patterns = [act.lower() for it in within for act in _actions(it, lambda _: True)]
+    acts = {act for it in statements if name in it.principals for act in it.actions if "*" not in act}
+    return sorted(act for act in acts if not any(fnmatchcase(act.lower(), it) for it in patterns))
 
 
 def _actions(statement: Mapping[str, Any], about: Callable[[str], bool]) -> tuple[str, ...]:

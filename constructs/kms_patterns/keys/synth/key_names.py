@@ -28,6 +28,14 @@ _DATA: Final = re.compile(
     r"environment(Variables)?|variables|tags|parameters|definition(String|Substitutions)?|\w*polic(y|ies)(Document)?",
     re.IGNORECASE,
 )
+_MEMBER: Final = re.compile(r'(\w*kms\w*)[\\"]*:[\\" ]*([^\\",}\s]+)', re.IGNORECASE)
+"""A member of a JSON text that names a key, and its value."""
+_WITH_KEYS_IN_DATA: Final = (
+    "aws-cdk-lib.aws_opensearchserverless.CfnSecurityPolicy",
+    # Of the AWS CDK's rotation of secrets; the other is its name as a plain resource.
+    "aws-cdk-lib.aws_sam.CfnApplication",
+    "aws-cdk-lib.aws_serverless.CfnApplication",
+)
 _ARN, _KEY, _ALIAS = ":kms:", ":key/", "aws-cdk-lib.aws_kms.CfnAlias"
 _FUNCTIONS: Final = ('{"Ref"', '{"Fn::')
 _LITERAL: Final = re.compile(r'(?:"Ref": "|"Fn::GetAtt": \["|\$\{)(\w+)')
@@ -79,7 +87,7 @@ class KeyNames:
         """Yield where properties name a key, and the name of the key."""
         # Each request of the CDK's process counts, and most resources have no token or one of the key's own.
         for where, value in leaves(visited.given):
-            if any(_DATA.fullmatch(name) for name in where):
+            if visited.kind not in _WITH_KEYS_IN_DATA and any(_DATA.fullmatch(name) for name in where):
                 continue
             if isinstance(value, str) and value in self._tokens:
                 yield where, self._tokens[value]
@@ -89,8 +97,12 @@ class KeyNames:
             else:
                 text = json.dumps(at(visited.resolved, where), sort_keys=True)
                 if encrypts(where) or any(own in text for own in self._own_texts()):
-                    for below, part in names(resolved_by_path(value, visited.stack), where):
-                        yield from ((_property(below), name) for name in self._behind(visited.stack, part) if below)
+                    by_path = resolved_by_path(value, visited.stack)
+                    found = [(_property(below), part) for below, part in names(by_path, where) if below]
+                    if isinstance(by_path, str):
+                        found += [((*where, member), part) for member, part in _MEMBER.findall(by_path)]
+                    for place, part in found:
+                        yield from ((place, name) for name in self._behind(visited.stack, part))
 
     def in_template(
         self, stack: Stack, properties: Any, name_of: Callable[[Stack, Any], str]

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from aws_cdk import CfnResource, Stack
+from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.environment import path_of
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.at_rest import AtRest, services_of
 from kms_patterns.keys.synth.deliveries import RECEIVING, destinations, is_served
+from kms_patterns.keys.synth.identity_statements import identity_statements, outside_boundary
 from kms_patterns.keys.synth.template_checks import FIXED
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.keys.synth.visited_resource import at, class_of, parsed
@@ -42,6 +44,11 @@ _NAMED_ELSEWHERE: Final = (
 _TAKEN_AWAY: Final = (
     "{}: an override changes {} in the template: the resource is not encrypted under {}, whose policy allows its use. "
     "Omit the override, or the key of the construct"
+)
+_HOLDERS: Final = ("AWS::IAM::Role", "AWS::IAM::User")
+_OUTSIDE: Final = (
+    "{}: its policies allow {}, and its permissions boundary {} does not: the call would end in AccessDeniedException. "
+    "Allow it there"
 )
 _DELIVERED: Final = (
     "{}: an override, or a late aspect, makes a service deliver to {}, after the last check: unless the policy of {} "
@@ -100,6 +107,8 @@ class Overrides:
                     texts = self._of_key(title, resource["Type"], given)
                 elif resource["Type"].startswith("AWS::") and not resource["Type"].startswith(_NOT_AT_REST):
                     texts = self._of_resource(stack, title, resource["Type"], given)
+                elif resource["Type"] in _HOLDERS and "PermissionsBoundary" in given:
+                    texts = self._of_boundary(stack, title, given["PermissionsBoundary"])
                 else:
                     continue
                 yield from (Difference(str(file), logical_id, *it) for it in texts)
@@ -116,6 +125,17 @@ class Overrides:
         changed = [name for member, name in checked.items() if given.get(name) != expected.get(member)]
         if changed:
             yield _OVERRIDDEN.format(key.node.path, " and ".join(changed)), "error"
+
+    def _of_boundary(self, stack: Stack, title: str, boundary: Any) -> Iterator[tuple[str, str]]:
+        # The CDK sets it by an override also: PermissionsBoundary.of(…).apply(…).
+        named = self._references.name(stack, boundary)
+        policy = next((it for it in self._view.every(iam.CfnManagedPolicy) if self._view.name(it) == named), None)
+        if policy is not None:
+            document = self._view.properties(policy).get("policyDocument")
+            name = self._references.name(stack, {"Ref": title.partition("#")[2]})
+            lacking = outside_boundary(name, document, identity_statements(self._view, self._references))
+            if lacking:
+                yield _OUTSIDE.format(title, ", ".join(lacking), path_of(policy)), "warning"
 
     def _of_resource(self, stack: Stack, title: str, kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         seen = self._seen.get(title, {})

@@ -20,6 +20,8 @@ _PARTS: Final = 3
 _GLOBAL_TABLE: Final = "aws-cdk-lib.aws_dynamodb.CfnGlobalTable"
 NOTIFICATIONS: Final = "Custom::S3BucketNotifications"
 """What the AWS CDK makes of the event notifications of a bucket."""
+CUSTOM: Final = (NOTIFICATIONS, "Custom::CDKBucketDeployment")
+"""Custom resources of the AWS CDK that name keys, or what is under one."""
 _IMPORTED: Final[Mapping[str, tuple[str, str, str]]] = {
     "aws-cdk-lib.aws_s3.BucketBase": ("s3", "bucket_arn", "encryption_key"),
     "aws-cdk-lib.aws_sns.TopicBase": ("sns", "topic_arn", "master_key"),
@@ -212,7 +214,7 @@ def warn_of_role(key: GrantTarget, service: str, path: str) -> None:
     """Say that the role which a service assumes for a resource may not use the key of the resource."""
     if key.access is KeyAccess.NAMED and hasattr(key, "resource"):
         text = (
-            f"{path}: {service} assumes its role to decrypt what is under this key, and the key policy does not let "
+            f"{path}: {service} has its role decrypt what is under this key, and the key policy does not let "
             f"it: that would end in AccessDeniedException. Call allow_use_through({service!r}, role)"
         )
         Annotations.of(key).add_warning_v2(f"kms-patterns:RoleWithoutKey:{path}", text)

@@ -12,6 +12,7 @@ from itertools import product
 from typing import Final, cast
 
 from aws_cdk import Annotations, CfnResource
+from aws_cdk import aws_s3 as s3
 
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.synth.identity_statements import (
@@ -84,6 +85,10 @@ def uses_without_key(
         for item, key, service in encrypted
         if service in _SERVICES and hasattr(key, "resource")
     }
+    for point in view.every(s3.CfnAccessPoint) if targets else ():
+        bucket = references.name(view.stack_of(point), view.properties(point).get("bucket"))
+        if (bucket, "s3") in targets:
+            targets[view.name(point), "s3"] = targets[bucket, "s3"]
     known = list(statements)
     grants = _kms_grants(view, references) if targets else set()
     unknown = with_unknown_policies(view, references) if targets else set()

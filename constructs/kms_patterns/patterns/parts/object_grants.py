@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from kms_patterns.functions.acknowledgements import acknowledge_objects
-from kms_patterns.keys.errors import GrantRefused
+from kms_patterns.keys.errors import GrantRefused, PolicyNotWritten
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey
 from kms_patterns.keys.symmetric_keys import EncryptionKey
 from kms_patterns.policy import actions
@@ -134,13 +134,24 @@ class ObjectGrants(_Base):
 
     def grant_use(self, grantee: iam.IGrantable, use: actions.ObjectUse, patterns: Sequence[str] = ("*",)) -> iam.Grant:
         """Allow one use of the objects that match one of ``patterns``: in S3, and of the key through S3."""
-        through_s3 = self._grant_kms(grantee, use.kms, patterns)
-        grant = self._grant_s3(grantee, use.objects, [f"/{pattern}" for pattern in patterns]).combine(through_s3)
+        below = [f"/{pattern}" for pattern in patterns]
+        try:
+            through_s3 = self._grant_kms(grantee, use.kms, patterns)
+        except PolicyNotWritten:
+            # As an s3.Bucket takes it; CDK Pipelines grant to the roles of the bootstrap.
+            if use not in (actions.CDK_READ, actions.CDK_PUT, actions.CDK_WRITE):
+                raise
+            through_s3 = self._grant_kms(grantee, use.kms, patterns, key_policy_only=True)
+            _report(self, grantee, use.objects, below, "has a policy that is written elsewhere: it")
+        grant = self._grant_s3(grantee, use.objects, below).combine(through_s3)
         return self._grant_s3(grantee, use.bucket).combine(grant) if use.bucket else grant
 
     def _grant_s3(self, grantee: iam.IGrantable, allowed: Sequence[str], below: Sequence[str] = ("",)) -> iam.Grant:
         arn = self._arn_seen_from(grantee)
-        _report_other_account(self, grantee, allowed, below)
+        account = grantee.grant_principal.principal_account
+        if account and not Token.is_unresolved(account) and account != self.stack.account:
+            there = f"is in account {account}: the bucket policy names it, its own policy"
+            _report(self, grantee, allowed, below, there)
         return iam.Grant.add_to_principal_or_resource(
             grantee=grantee,
             actions=list(allowed),
@@ -149,13 +160,22 @@ class ObjectGrants(_Base):
             resource_self_arns=[f"{self.bucket_arn}{part}" for part in below],
         )
 
-    def _grant_kms(self, grantee: iam.IGrantable, kms: Sequence[str], patterns: Sequence[str] = ("*",)) -> iam.Grant:
+    def _grant_kms(
+        self,
+        grantee: iam.IGrantable,
+        kms: Sequence[str],
+        patterns: Sequence[str] = ("*",),
+        *,
+        key_policy_only: bool = False,
+    ) -> iam.Grant:
         # The key policy cannot name the bucket, which names the key: its context is the identity's condition alone.
         # With a Bucket Key the context is the bucket's ARN, without one the object's.
         arn = self._arn_seen_from(grantee)
         arns = [arn, *(f"{arn}/{pattern}" for pattern in patterns)]
         context: Conditions = {"StringLike": {CONTEXT_PREFIX + S3_CONTEXT_KEY: arns}}
-        return self._key.grant_operations(grantee, *kms, via_service="s3", identity_conditions=context)
+        return self._key.grant_operations(
+            grantee, *kms, via_service="s3", identity_conditions=context, key_policy_only=key_policy_only
+        )
 
     def _arn_seen_from(self, grantee: iam.IGrantable) -> str:
         """The bucket's ARN as the grantee's stack can write it without a cycle."""
@@ -210,18 +230,15 @@ def grant_role_objects(role: iam.Role, bucket: s3.IBucket, use: actions.ObjectUs
     acknowledge_objects(role, bucket, pattern)
 
 
-def _report_other_account(
-    bucket: s3.Bucket, grantee: iam.IGrantable, allowed: Sequence[str], below: Sequence[str]
+def _report(
+    bucket: s3.Bucket, grantee: iam.IGrantable, allowed: Sequence[str], below: Sequence[str], where: str
 ) -> None:
-    account = grantee.grant_principal.principal_account
-    if not account or Token.is_unresolved(account) or account == bucket.stack.account:
-        return
     name = _literal_name(bucket)
     arn = f"arn:{bucket.stack.partition}:s3:::{name}" if name else bucket.bucket_arn
     document = {"Effect": "Allow", "Action": list(allowed), "Resource": [f"{arn}{part}" for part in below]}
     Annotations.of(bucket).add_info(
-        f"{_path(grantee)} is in account {account}: the bucket policy names it, its own policy must allow the same, or "
-        f"S3 responds with AccessDenied. Add there:\n{json.dumps(literal(document, bucket.stack), indent=2)}"
+        f"{_path(grantee)} {where} must allow the same, or S3 responds with AccessDenied. Add there:\n"
+        f"{json.dumps(literal(document, bucket.stack), indent=2)}"
     )
 
 
