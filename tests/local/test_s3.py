@@ -575,3 +575,25 @@ def test_stack_fails_with_a_default_encryption_that_s3_does_not_store(aws: Any) 
     encryption = {"BucketEncryption": {"ServerSideEncryptionConfiguration": [rule]}}
     refused = deployed(aws.session(), {"B": {"Type": "AWS::S3::Bucket", "Properties": encryption}})
     assert "KMSMasterKeyID is not applicable" in refused
+
+
+MANY = {"Objects": [{"Key": str(number)} for number in range(1001)]}
+UNTIL = {"ObjectLockRetainUntilDate": "2020-01-01T00:00:00Z"}
+
+
+def test_what_s3_refuses_for_its_content(root_s3: Any, make_bucket: Any, code_of: Any) -> None:
+    where = {"Bucket": make_bucket()}
+    named = {**where, "Key": "k", "UploadId": root_s3.create_multipart_upload(**where, Key="k")["UploadId"]}
+    tags = [root_s3.upload_part(PartNumber=number, Body=b"x", **named)["ETag"] for number in (1, 2)]
+    parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
+    for code, call, request in (
+        ("MetadataTooLarge", "put_object", {"Key": "k", "Metadata": {"a": "x" * 2048}}),
+        ("InvalidRequest", "copy_object", {"Key": "k", "CopySource": {**where, "Key": "k"}}),
+        ("InvalidTag", "put_object", {"Key": "k", "Tagging": "aws:x=y"}),
+        ("InvalidArgument", "put_object", {"Key": "k", "ObjectLockMode": "GOVERNANCE", **UNTIL}),
+        ("MalformedXML", "delete_objects", {"Delete": MANY}),
+        ("MalformedPolicy", "put_bucket_policy", {"Policy": " " * 20481}),
+        ("EntityTooSmall", "complete_multipart_upload", named | {"MultipartUpload": {"Parts": parts}}),
+        ("InvalidPartOrder", "complete_multipart_upload", named | {"MultipartUpload": {"Parts": parts[::-1]}}),
+    ):  # fmt: skip
+        assert code_of(getattr(root_s3, call), **where | request) == code

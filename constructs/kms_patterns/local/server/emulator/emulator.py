@@ -41,8 +41,7 @@ _STEPS = {
     "_update_resource": "resource_type physical_id old_props new_props stack_name logical_id old_attrs",
 }
 _CONDITIONS = {"_evaluate_conditions": "template params"}
-_DOCUMENT = {"validate_policy_document": "doc"}
-_REGIONAL = "=AccountRegionScopedDict"
+_DOCUMENT, _REGIONAL = {"validate_policy_document": "doc"}, "=AccountRegionScopedDict"
 _PARAMETERS = "template provided_params previous_params"
 _OF_KMS = {
     "handle_request": "method path headers body query_params", "_aliases": _REGIONAL, "_alias_dates": _REGIONAL,
@@ -77,6 +76,7 @@ _OF_EVALUATOR = {
 _OF_S3 = {
     "_check_sse_c_copy_source": "headers src_obj", "_check_sse_c_part": "headers upload",
     "_check_sse_read_headers": "headers obj", "_SSE_STORED_HEADERS": "=tuple", "_MALFORMED_XML": "=str",
+    "_access_point_policy": "name method body", "_access_points": _REGIONAL, "_policy_is_public": "policy_text",
     "_delete_objects": "bucket_name body headers", "_parse_multipart_form": "content_type body",
     "_enforce_signed_post_policy": "fields bucket_name region size sigv4",
     "object_tags_for_condition": "bucket_name key query_params", "_merge_hoisted_amz_headers": "headers query_params",

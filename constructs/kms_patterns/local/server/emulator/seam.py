@@ -41,7 +41,7 @@ from kms_patterns.local.server.kms.control_plane.rotation import SHARED
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests import denials, session_rules, side_doors
-from kms_patterns.local.server.s3 import batch_jobs, bucket_requests, object_encryption, s3_encryption, s3_operations
+from kms_patterns.local.server.s3 import batch_jobs, bucket_requests, object_encryption, s3_encryption
 from kms_patterns.local.server.services import (
     configured_keys,
     event_targets,
@@ -69,6 +69,10 @@ _OF_DECISIONS: Mapping[str, Mapping[str, Callable[[Any], object]]] = {
         "is_root_access_key": emulator_policies.root_access_key, "_is_root_key": emulator_policies.signature_unchecked,
         "_resource_policy": session_rules.trust_policy, "resolve_principal": session_rules.of_living_role,
         "_principal_keys": session_rules.principal_keys, "validate_policy_document": policy_documents.identity_policies,
+    },
+    IAM: {"_trust_policy_not_principal_error": policy_documents.trust_policies},
+    STS: {
+        "register_session": session_rules.registering, "validate_policy_document": policy_documents.identity_policies,
     },
     ACTIONS: {
         "identity_denial_message": denials.message, "access_denied_response": denials.response,
@@ -98,11 +102,11 @@ def install(kms: KmsService) -> None:
         replace(service.module, "handle_request", asking(kms, service))
     for dispatcher in ("_dispatch_service_request", "_handle_special_data_plane_request"):
         replace(APP, dispatcher, side_doors.watching)
-    for module, name, make in ((module, *it) for module, table in _OF_DECISIONS.items() for it in table.items()):
-        replace(module, name, make)
+    for module, name in ((module, name) for module, table in _OF_DECISIONS.items() for name in table):
+        replace(module, name, _OF_DECISIONS[module][name])
     for wrap in (session_rules.filling, partial(enforce, kms.log)):
         replace(EVALUATOR, "enforce", wrap)
-    _install_identities(kms.log)
+    replace(STS, "handle_request", partial(session_rules.checking, kms.log))
     replace(KMS, "_create_key", key_creation.create_key)
     replace(KMS, "_key_metadata", key_creation.key_metadata)
     replace(KMS, "_KEY_MATERIAL_FIELDS", lambda fields: (*fields, *SHARED))
@@ -146,10 +150,11 @@ def _install_s3(kms: KmsService) -> None:
     made: dict[str, Callable[[Any], object]] = {
         "_resolve_sse_write_headers": storage.resolve_write, "_check_sse_read_headers": storage.read,
         "_check_sse_c_copy_source": storage.copy_source, "_check_sse_c_part": storage.part,
-        "_SSE_STORED_HEADERS": s3_encryption.stored_headers, "_validate_sse_c_headers": s3_operations.customer_key,
+        "_SSE_STORED_HEADERS": s3_encryption.stored_headers, "_validate_sse_c_headers": object_encryption.customer_key,
         "md5_hash": s3_encryption.entity_tag, "_put_bucket_encryption": bucket_requests.default_encryption,
         "_put_bucket_notification": switching_on, "_delete_objects": bucket_requests.deleting,
         "_enforce_signed_post_policy": bucket_requests.uploading_form,
+        "_access_point_policy": bucket_requests.access_point_policy,
     }  # fmt: skip
     for name, make in made.items():
         replace(S3, name, make)
@@ -195,14 +200,6 @@ def _install_monitoring(kms: KmsService) -> None:
     replace(CLOUD_WATCH, "_dispatch_alarm_actions", partial(monitoring.publishing, kms))
     replace(CLOUD_WATCH, "handle_request", monitoring.evaluating_first)
     kms.log.told.append(monitoring.announce)
-
-
-def _install_identities(log: CallLog) -> None:
-    replace = emulator.replace
-    replace(STS, "validate_policy_document", policy_documents.identity_policies)
-    replace(IAM, "_trust_policy_not_principal_error", policy_documents.trust_policies)
-    replace(STS, "register_session", session_rules.registering)
-    replace(STS, "handle_request", partial(session_rules.checking, log))
 
 
 def _install_step_functions(kms: KmsService) -> None:

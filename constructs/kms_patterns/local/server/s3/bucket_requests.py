@@ -10,10 +10,12 @@ from http import HTTPStatus
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
+from kms_patterns.local.server.authorization.policy_documents import RESOURCE_POLICIES, refused_document
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, S3, reach
 from kms_patterns.local.server.kms.kms_errors import Response
-from kms_patterns.local.server.requests.request_members import header_of, local_name, parsed_xml, serving
-from kms_patterns.local.server.s3.s3_operations import invalid
+from kms_patterns.local.server.requests.request_members import elements_of, header_of, local_name, parsed_xml, serving
+from kms_patterns.local.server.s3.control_documents import error_response
+from kms_patterns.local.server.s3.s3_operations import S3Refusal, invalid
 
 Properties = Mapping[str, Any]
 # Where a property of CloudFormation stands in the API, as (parent, child); the rest have the same name in both.
@@ -150,6 +152,37 @@ def uploading_form(original: Callable[..., Response | None]) -> Callable[..., Re
         return refused
 
     return check
+
+
+def request_payment(bucket: str) -> Response:
+    """Answer GetBucketRequestPayment, which the emulator stores and does not return."""
+    if bucket not in reach(S3, "_buckets"):
+        missing: Response = reach(S3, "_error")("NoSuchBucket", "The specified bucket does not exist", 404)
+        return missing
+    owner = "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
+    stored = reach(S3, "_bucket_request_payment_config").get(bucket, owner)
+    return 200, {"Content-Type": "application/xml"}, stored.encode()
+
+
+def access_point_policy(original: Callable[..., Response]) -> Callable[..., Response]:
+    """Refuse a malformed policy of an access point, and a public one where the access point blocks it.
+
+    AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-bpa-settings.html
+    """
+
+    def answer(name: str, method: str, body: bytes) -> Response:
+        record = reach(S3, "_access_points").get(name)
+        if method != "PUT" or record is None:
+            return original(name, method, body)
+        policy = dict(elements_of(body)).get("Policy", "")
+        malformed = refused_document(policy, RESOURCE_POLICIES["s3"])
+        if malformed:
+            return error_response(S3Refusal("MalformedPolicy", malformed))
+        if record["PublicAccessBlockConfiguration"].get("BlockPublicPolicy") and reach(S3, "_policy_is_public")(policy):
+            return error_response(S3Refusal("AccessDenied", "Access Denied", 403))
+        return original(name, method, body)
+
+    return answer
 
 
 _KEYLESS = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse"

@@ -30,7 +30,7 @@ from kms_patterns.local.server.s3.s3_encryption import (
     WrappedDataKey,
     s3_error,
 )
-from kms_patterns.local.server.s3.s3_operations import ALGORITHM, S3Refusal, S3Request
+from kms_patterns.local.server.s3.s3_operations import ALGORITHM, S3Refusal, S3Request, invalid
 from kms_patterns.local.server.s3.s3_operations import serving as serving_s3
 
 ACTION: Final = "s3:UpdateObjectEncryption"
@@ -241,3 +241,17 @@ def _under(kms: KmsService, request: S3Request, stored: Mapping[str, str], new: 
     kept = {name: value for name, value in stored.items() if name not in {ALGORITHM, KEY_ID, BUCKET_KEY, DATA_KEY}}
     sse = {ALGORITHM: "aws:kms", KEY_ID: made["KeyId"], DATA_KEY: json.dumps(asdict(wrapped))}
     return kept | sse | ({BUCKET_KEY: "true"} if new.bucket_key else {})
+
+
+def customer_key(original: Callable[..., Response | None]) -> Callable[..., Response | None]:
+    """Refuse the headers of SSE-C as S3 does, which names an argument in its error."""
+
+    def check(algorithm: str, key: str, digest: str) -> Response | None:
+        if algorithm not in {"", "AES256"}:
+            said = "The Encryption request you specified is not valid. Supported value: AES256."
+            return invalid("InvalidEncryptionAlgorithmError", said, algorithm, ALGORITHM)
+        refused = original(algorithm, key, digest)
+        argument = f"<ArgumentName>{ALGORITHM}</ArgumentName><RequestId>".encode()
+        return refused and (*refused[:2], refused[2].replace(b"<RequestId>", argument))
+
+    return check

@@ -25,7 +25,7 @@ from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, access_denied
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests.denials import with_host
-from kms_patterns.local.server.s3 import s3_operations
+from kms_patterns.local.server.s3 import bucket_requests, s3_operations
 from kms_patterns.local.server.s3.s3_operations import ALGORITHM, S3Request, current_request, invalid, serving
 
 KEY_ID = "x-amz-server-side-encryption-aws-kms-key-id"
@@ -137,7 +137,7 @@ class S3Encryption:
             method, bucket, key, headers, body, query = request
             strange = s3_operations.unknown(method, key, headers, query)
             if bucket and (method, strange) == ("GET", "requestPayment") and not key:
-                return s3_operations.request_payment(bucket)
+                return bucket_requests.request_payment(bucket)
             if bucket and strange:
                 refused: Response = reach(S3, "_error")("NotImplemented", f"{strange} is not implemented.", 501)
                 return refused

@@ -6,12 +6,13 @@ AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simpl
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.authorization.resource_policies import bucket_policy
@@ -62,16 +63,6 @@ def unknown(method: str, key: str, headers: Mapping[str, str], query: Iterable[s
     strange = [name for name in query if name not in known and not _is_parameter(name)]
     strange += [name for name in _HEADERS if name in headers]
     return strange[0] if strange else None
-
-
-def request_payment(bucket: str) -> Response:
-    """Answer GetBucketRequestPayment, which the emulator stores and does not return."""
-    if bucket not in reach(S3, "_buckets"):
-        missing: Response = reach(S3, "_error")("NoSuchBucket", "The specified bucket does not exist", 404)
-        return missing
-    owner = "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
-    stored = reach(S3, "_bucket_request_payment_config").get(bucket, owner)
-    return 200, {"Content-Type": "application/xml"}, stored.encode()
 
 
 def hidden(bucket: str, headers: Mapping[str, str], query: Mapping[str, Any]) -> bool:
@@ -135,64 +126,105 @@ _OWNERS = ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner")
 _RESERVED_NAME = re.compile(r"(xn--|sthree-|amzn-s3-demo-).*|.*(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)")
 
 
-def _refused_caller(request: S3Request) -> tuple[str, str, int] | None:
+Refusal = tuple[str, str, int]
+_METADATA, _MOST_METADATA = "x-amz-meta-", 2048
+_LONGEST_NAME, _LONGEST_KEY, _LONGEST_VALUE = 1024, 128, 256
+_LONGEST_POLICY, _SHORTEST_PART, _MOST_DELETED = 20 << 10, 5 << 20, 1000
+_CHANGES = (ALGORITHM, "x-amz-storage-class", "x-amz-website-redirect-location")
+
+
+def refused_for(request: S3Request, body: bytes) -> Refusal | None:
+    """Return code, message and status of a request that S3 refuses for what it holds; None if it does not."""
+    return next(_refusals(request, body), None)
+
+
+def _refusals(request: S3Request, body: bytes) -> Iterator[Refusal]:
     anonymous = not request.bucket and not reach(ROUTER, "extract_access_key_id")(request.headers, request.query)
     owner = reach(RESPONSES, "get_account_id")()
     if anonymous or any(request.headers.get(name, owner) != owner for name in _OWNERS):
-        return "AccessDenied", "Access Denied", 403
-    return None
-
-
-def _refused_bucket(request: S3Request) -> tuple[str, str, int] | None:
-    if request.method != "PUT" or request.key or set(request.query) - {"x-id"}:
-        return None
-    if _RESERVED_NAME.fullmatch(request.bucket):
-        return "InvalidBucketName", "The specified bucket is not valid.", 400
-    # Only us-east-1 takes the creation of a bucket that the caller has.
-    if request.bucket in reach(S3, "_buckets") and reach(RESPONSES, "get_region")() != "us-east-1":
-        said = "Your previous request to create the named bucket succeeded and you already own it."
-        return "BucketAlreadyOwnedByYou", said, 409
-    return None
-
-
-def refused_for(request: S3Request, body: bytes) -> tuple[str, str, int] | None:
-    """Return code, message and status of a request that S3 refuses for what it holds; None if it does not."""
-    refused = _refused_caller(request) or _refused_bucket(request) or _refused_texts(request, body)
-    if refused:
-        return refused
-    if len(request.key.encode()) > 1024:  # noqa: PLR2004 - a key of S3 has as many bytes at most
-        return "KeyTooLongError", "Your key is too long", 400
-    if request.method == "PUT" and not request.key and "policy" in request.query:
-        malformed = bucket_policy(body.decode("utf-8", "replace"), request.bucket)
-        return ("MalformedPolicy", malformed, 400) if malformed else None
-    locked = "versioning" in request.query and request.bucket in reach(S3, "_bucket_object_lock")
-    if locked and request.method == "PUT" and b"<Status>Suspended<" in body:
-        said = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
-        return "InvalidBucketState", said, 409
+        yield "AccessDenied", "Access Denied", 403
+    if len(request.key.encode()) > _LONGEST_NAME:
+        yield "KeyTooLongError", "Your key is too long", 400
+    yield from _of_tags(request, body)
     key_id = f"{ALGORITHM}-aws-kms-key-id" in request.headers and request.method in {"PUT", "POST"}
     if key_id and not request.headers.get(ALGORITHM, "").startswith("aws:kms"):
         said = f"Server Side Encryption with AWS KMS managed key requires HTTP header {ALGORITHM} : aws:kms"
-        return "InvalidArgument", said, 400
-    return None
+        yield "InvalidArgument", said, 400
+    yield from _of_object(request, body) if request.key else _of_bucket(request, body)
 
 
-_METADATA, _MOST_METADATA = "x-amz-meta-", 2048
-_LONGEST_KEY, _LONGEST_VALUE = 128, 256
+def _of_bucket(request: S3Request, body: bytes) -> Iterator[Refusal]:
+    if "delete" in request.query and body.count(b"<Object>") > _MOST_DELETED:
+        yield "MalformedXML", reach(S3, "_MALFORMED_XML"), 400
+    if request.method != "PUT":
+        return
+    if not set(request.query) - {"x-id"}:
+        if _RESERVED_NAME.fullmatch(request.bucket):
+            yield "InvalidBucketName", "The specified bucket is not valid.", 400
+        # Only us-east-1 takes the creation of a bucket that the caller has.
+        if request.bucket in reach(S3, "_buckets") and reach(RESPONSES, "get_region")() != "us-east-1":
+            said = "Your previous request to create the named bucket succeeded and you already own it."
+            yield "BucketAlreadyOwnedByYou", said, 409
+    if "policy" in request.query:
+        if len(body) > _LONGEST_POLICY:
+            yield "MalformedPolicy", "Policy exceeds the maximum allowed document size.", 400
+        malformed = bucket_policy(body.decode("utf-8", "replace"), request.bucket)
+        yield from [("MalformedPolicy", malformed, 400)] if malformed else []
+    locked = "versioning" in request.query and request.bucket in reach(S3, "_bucket_object_lock")
+    if locked and b"<Status>Suspended<" in body:
+        said = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
+        yield "InvalidBucketState", said, 409
 
 
-def _refused_texts(request: S3Request, body: bytes) -> tuple[str, str, int] | None:
-    own = [len((name + text).encode()) for name, text in request.headers.items() if name.startswith(_METADATA)]
+def _of_object(request: S3Request, body: bytes) -> Iterator[Refusal]:
+    headers = request.headers
+    own = [len((name + text).encode()) for name, text in headers.items() if name.startswith(_METADATA)]
     if sum(own) - len(_METADATA) * len(own) > _MOST_METADATA:
-        return "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", 400
+        yield "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", 400
+    elements = dict(elements_of(body)) if "retention" in request.query else {}
+    until = elements.get("RetainUntilDate") or headers.get("x-amz-object-lock-retain-until-date")
+    if until and request.method in {"PUT", "POST"} and _is_past(until):
+        yield "InvalidArgument", "The retain until date must be in the future!", 400
+    source = unquote(headers.get("x-amz-copy-source", "")).lstrip("/")
+    if source == f"{request.bucket}/{request.key}" and "uploadId" not in request.query:
+        changed = headers.get("x-amz-metadata-directive") == "REPLACE"
+        if not changed and not any(name.startswith(_CHANGES) for name in headers):
+            said = "metadata, storage class, website redirect location or encryption attributes."
+            illegal = "This copy request is illegal because it is trying to copy an object to itself without changing"
+            yield "InvalidRequest", f"{illegal} the object's {said}", 400
+    if request.method == "POST" and "uploadId" in request.query:
+        yield from _of_parts(request, body)
+
+
+def _of_parts(request: S3Request, body: bytes) -> Iterator[Refusal]:
+    named = [int(text) for name, text in elements_of(body) if name == "PartNumber" and text.isdigit()]
+    if named != sorted(set(named)):
+        said = "The list of parts was not in ascending order. The parts list must be specified in order by part number."
+        yield "InvalidPartOrder", said, 400
+    upload_id = request.query["uploadId"]
+    upload = reach(S3, "_multipart_uploads").get(upload_id[0] if isinstance(upload_id, list) else upload_id) or {}
+    stored = upload.get("parts") or {}
+    if any(len(stored[number]["body"]) < _SHORTEST_PART for number in named[:-1] if number in stored):
+        yield "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed object size.", 400
+
+
+def _is_past(date: str) -> bool:
+    try:
+        return datetime.fromisoformat(date.replace("Z", "+00:00")) <= datetime.now(UTC)
+    except (TypeError, ValueError):
+        return False
+
+
+def _of_tags(request: S3Request, body: bytes) -> Iterator[Refusal]:
     tags = dict(parse_qsl(request.headers.get("x-amz-tagging", ""), keep_blank_values=True))
     if request.method == "PUT" and "tagging" in request.query:
         tags = tags_of(elements_of(body))
-    said = {
-        "System tags cannot be added/updated by requester": any(name.lower().startswith("aws:") for name in tags),
-        "The TagKey you have provided is invalid": any(not 0 < len(name) <= _LONGEST_KEY for name in tags),
-        "The TagValue you have provided is invalid": any(len(it) > _LONGEST_VALUE for it in tags.values()),
-    }
-    return next((("InvalidTag", text, 400) for text, wrong in said.items() if wrong), None)
+    if any(name.lower().startswith("aws:") for name in tags):
+        yield "InvalidTag", "System tags cannot be added/updated by requester", 400
+    if any(not 0 < len(name) <= _LONGEST_KEY for name in tags):
+        yield "InvalidTag", "The TagKey you have provided is invalid", 400
+    if any(len(value) > _LONGEST_VALUE for value in tags.values()):
+        yield "InvalidTag", "The TagValue you have provided is invalid", 400
 
 
 _current: ContextVar[S3Request | None] = ContextVar("s3_request", default=None)
@@ -211,20 +243,6 @@ def serving(request: S3Request) -> Iterator[None]:
 def current_request() -> S3Request | None:
     """Return the request being served, None inside the emulator's own accesses."""
     return _current.get()
-
-
-def customer_key(original: Callable[..., Response | None]) -> Callable[..., Response | None]:
-    """Refuse the headers of SSE-C as S3 does, which names an argument in its error."""
-
-    def check(algorithm: str, key: str, digest: str) -> Response | None:
-        if algorithm not in {"", "AES256"}:
-            said = "The Encryption request you specified is not valid. Supported value: AES256."
-            return invalid("InvalidEncryptionAlgorithmError", said, algorithm, ALGORITHM)
-        refused = original(algorithm, key, digest)
-        argument = f"<ArgumentName>{ALGORITHM}</ArgumentName><RequestId>".encode()
-        return refused and (*refused[:2], refused[2].replace(b"<RequestId>", argument))
-
-    return check
 
 
 def invalid(code: str, message: str, value: str = "", argument: str = "") -> Response:
