@@ -432,6 +432,15 @@ OF_GROUP, MAPPED = {**PUT, "Resource": "a/${aws:username}"}, {"Fn::FindInMap": [
 LISTENS = of_role({**USE, "Condition": {"StringEquals": {"kms:ViaService": MAPPED}}})
 
 
+BY_ONE_PROPERTY = """
+AppSync::GraphQLApi.AuthenticationType Cognito::UserPoolUserToGroupAttachment.Username Glue::DevEndpoint.PublicKey
+Config::AggregationAuthorization.AuthorizedAccountId EC2::VerifiedAccessGroup.PolicyDocument
+EC2::SnapshotBlockPublicAccess.State EKS::PodIdentityAssociation.ServiceAccount IdentityStore::GroupMembership.MemberId
+OpenSearchServerless::AccessPolicy.Policy VerifiedPermissions::Policy.Definition
+"""
+NAMED = [item.partition(".") for item in BY_ONE_PROPERTY.split()]
+
+
 def both(kind: str, before: dict[str, Any], after: dict[str, Any], **same: Any) -> tuple[Any, Any]:
     return tuple(resource(f"AWS::{kind}", **same, **way) for way in (before, after))  # type: ignore[return-value]
 
@@ -450,11 +459,7 @@ def setting(name: str, option: str, value: str) -> dict[str, Any]:
         both("SSO::Assignment", {"PrincipalId": "a"}, {"PrincipalId": "b"}, **ASSIGNED),
         both("Organizations::Policy", {"TargetIds": ["a", "b"]}, {"TargetIds": ["a"]}),
         both("EC2::VPCEndpoint", {"PolicyDocument": ANYONE}, {}),
-        both(
-            "ECS::TaskDefinition",
-            {"TaskRoleArn": {"Fn::GetAtt": ["S", "Arn"]}},
-            {"TaskRoleArn": {"Fn::GetAtt": ["R", "Arn"]}},
-        ),
+        both("ECS::TaskDefinition", *({"TaskRoleArn": {"Fn::GetAtt": [it, "Arn"]}} for it in "SR")),
         both("KMS::Alias", {"TargetKeyId": {"Ref": "K"}}, {"TargetKeyId": "other"}),
         (of_role(TAGGED), of_role(TAGGED, Tags=[{"Key": "a", "Value": "x"}])),
         both("Lambda::Url", {"AuthType": "AWS_IAM"}, {"AuthType": "NONE"}),
@@ -474,9 +479,7 @@ def setting(name: str, option: str, value: str) -> dict[str, Any]:
         both("DataPipeline::Pipeline", *(setting("Key", "resourceRole", it) for it in "ab")),
         both("LakeFormation::DataLakeSettings", *({"Admins": [{"DataLakePrincipalIdentifier": it}]} for it in "ab")),
         both("ACMPCA::Permission", {"Actions": ["a"]}, {"Actions": ["a", "b"]}, Principal="acm.amazonaws.com"),
-        both("ServiceCatalog::PortfolioShare", {"AccountId": "1"}, {"AccountId": "2"}),
-        both("EC2::SnapshotBlockPublicAccess", {"State": "block-all-sharing"}, {"State": "unblocked"}),
-        both("Glue::DevEndpoint", {"PublicKey": "a"}, {"PublicKey": "b"}, RoleArn="r"),
+        *(both(kind, *({name: f"{it} (x)"} for it in ("forbid", "permit"))) for kind, _, name in NAMED),
         (LISTENS, {**LISTENS, "Map": "b"}),
     ],
 )

@@ -1,6 +1,7 @@
 """Principals that a template may let in, of each kind in which one was once missing from the report."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,9 @@ def named(role_name: object) -> dict[str, Any]:
 
 NOTHING = {"Ref": "AWS::NoValue"}
 ROOT_MAY = may("kms:*") | {"Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}}
-OF_OPERATORS = {
-    "Principal": "*",
-    "Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/operators/*"}},
-}
+S3_ONLY = {"PermissionsBoundary": {"ManagedPolicyArn": "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"}}
+BY_PATH = {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/operators/*"}}
+OF_OPERATORS = {"Principal": "*", "Condition": BY_PATH}
 DELEGATED, CLOSED = key(ROOT_MAY), key(named("administrator"))
 LIMIT = resource("AWS::IAM::ManagedPolicy", PolicyDocument=document(may("s3:*")))
 READER = role(Policies=inline(DECRYPT))
@@ -462,12 +462,13 @@ def test_star_of_a_resource_stands_for_several_fields(pattern: str, who: set[str
         ({"User": resource("AWS::IAM::User", Policies=inline(DECRYPT), Groups=[{"Ref": "G"}])}, "User"),
         ({"It": key(ROOT_MAY, may("kms:*") | OF_OPERATORS), "User": role()}, "User"),
         ({"User": role(Policies=inline(may(DECRYPTION, "arn:aws:kms:*:*:key/mrk-*")))}, "User"),
+        ({"P": resource("AWS::SSO::PermissionSet", InlinePolicy=document(DECRYPT), **S3_ONLY)}, "any with .* Stack/P"),
     ],
 )
 def test_principal_that_surely_may_not_is_not_listed_as_possible(more: Any, who: str, build: Build) -> None:
     group = resource("AWS::IAM::Group", Policies=inline({**DECRYPT, "Effect": "Deny"}))
     entries = build(**{"It": DELEGATED, "G": group, **more}).entries
-    assert who not in {entry.principal.removeprefix("Stack/") for entry in entries if entry.action == DECRYPTION}
+    assert not [it for it in entries if it.action == DECRYPTION and re.fullmatch(f"(Stack/)?{who}", it.principal)]
 
 
 def test_user_that_manages_its_own_access_keys_becomes_no_other(build: Build) -> None:
@@ -476,9 +477,8 @@ def test_user_that_manages_its_own_access_keys_becomes_no_other(build: Build) ->
     assert not [item for item in build(It=DELEGATED, **users).escalations if item.principal == "Stack/Own"]
 
 
-@pytest.mark.parametrize(("service", "prefix"), [("vpc-flow-logs", "ec2"), ("cognito-idp", "cognito-idp")])
-def test_service_that_acts_as_a_role_takes_it_from_the_actions_of(service: str, prefix: str) -> None:
-    assert prefix in takers(f"{service}.amazonaws.com")
+def test_service_that_acts_as_a_role_takes_it_from_actions_of_another() -> None:
+    assert "ec2" in takers("vpc-flow-logs.amazonaws.com")
     assert {"ec2:CreateFlowLogs", "cognito-idp:CreateUserPool"} <= taking().keys()
 
 

@@ -130,6 +130,7 @@ class Resource:
         encrypted_by: Of a bucket: the ARN or id of the KMS key that encrypts its objects by default, and None where no
             KMS key does; several if a condition decides.
         acts_as: Of a function: the ARN of its role; several if a condition decides.
+        portable: Of a key: whether who imports its material can use that elsewhere: it is not symmetric encryption's.
     """
 
     id: str
@@ -142,6 +143,7 @@ class Resource:
     block_public_access: bool = False
     encrypted_by: Sequence[str | None] = (None,)
     acts_as: Sequence[str] = ()
+    portable: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """How a principal becomes another one, or changes what it may do: one row per method, each with AWS's page.
 
-The rows hold what these lists publish; ``actions_that_take_a_role.json`` those of botocore whose request names a role,
-and those for which the Service Authorization Reference demands iam:PassRole.
+The rows hold what these lists publish. ``published_methods.json`` has the books of AWS's pages by service; the methods
+that act by what runs as a role already, by the service or kind of provider that the role trusts; and the actions that
+take a role: of botocore those whose request names one, and those for which AWS's reference demands iam:PassRole.
 https://rhinosecuritylabs.com/aws/aws-privilege-escalation-methods-mitigation/
 https://pathfinding.cloud/paths/
 """
@@ -14,6 +15,8 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+_TABLES = json.loads(Path(__file__).with_name("published_methods.json").read_text(encoding="utf-8"))
+
 
 class Effect(StrEnum):
     """What a method makes of the principal that uses it."""
@@ -22,35 +25,6 @@ class Effect(StrEnum):
     """It acts as the target."""
     CHANGE = "change"
     """It decides what the target may do."""
-
-
-_BOOKS = {
-    "airflow": "mwaa/latest/API",
-    "apprunner": "apprunner/latest/api",
-    "autoscaling": "AutoScaling/latest/APIReference",
-    "bedrock-agentcore": "bedrock-agentcore/latest/APIReference",
-    "cloudformation": "AWSCloudFormation/latest/APIReference",
-    "codebuild": "codebuild/latest/APIReference",
-    "cognito-identity": "cognitoidentity/latest/APIReference",
-    "cognito-idp": "cognito-user-identity-pools/latest/APIReference",
-    "ec2": "AWSEC2/latest/APIReference",
-    "ec2-instance-connect": "ec2-instance-connect/latest/APIReference",
-    "ecs": "AmazonECS/latest/APIReference",
-    "eks": "eks/latest/APIReference",
-    "elasticbeanstalk": "elasticbeanstalk/latest/api",
-    "elasticmapreduce": "emr/latest/APIReference",
-    "glue": "glue/latest/webapi",
-    "iam": "IAM/latest/APIReference",
-    "kinesisanalytics": "managed-flink/latest/apiv2",
-    "kms": "kms/latest/APIReference",
-    "lambda": "lambda/latest/api",
-    "rolesanywhere": "rolesanywhere/latest/APIReference",
-    "sagemaker": "sagemaker/latest/APIReference",
-    "ssm": "systems-manager/latest/APIReference",
-    "sso": "singlesignon/latest/APIReference",
-    "states": "step-functions/latest/apireference",
-    "sts": "STS/latest/APIReference",
-}
 
 
 @dataclass(frozen=True)
@@ -84,39 +58,10 @@ class Method:
     def source(self) -> str:
         """AWS's page of the action that it rests on."""
         prefix, _, action = [*self.on_target, *self.besides][-1].partition(":")
-        return f"https://docs.aws.amazon.com/{_BOOKS[prefix]}/API_{action}.html"
+        return f"https://docs.aws.amazon.com/{_TABLES['books'][prefix]}/API_{action}.html"
 
 
 _USER = ("user",)
-
-_RUNNING = {
-    "airflow-env": "airflow:CreateCliToken airflow:CreateWebLoginToken",
-    "apprunner": "apprunner:UpdateService",
-    "bedrock-agentcore": "bedrock-agentcore:InvokeCodeInterpreter",
-    "cloudformation": "cloudformation:CreateChangeSet+cloudformation:ExecuteChangeSet cloudformation:UpdateStack",
-    "codebuild": "codebuild:StartBuild codebuild:StartBuildBatch",
-    "cognito-identity": "cognito-identity:GetOpenIdTokenForDeveloperIdentity cognito-identity:UpdateIdentityPool"
-    " cognito-idp:AdminAddUserToGroup cognito-idp:AdminCreateUser cognito-idp:AdminSetUserPassword",
-    "ec2": "autoscaling:UpdateAutoScalingGroup ec2-instance-connect:SendSSHPublicKey"
-    " ec2-instance-connect:SendSerialConsoleSSHPublicKey ec2:CreateLaunchTemplateVersion+ec2:ModifyLaunchTemplate"
-    " ec2:CreateReplaceRootVolumeTask ec2:ModifyInstanceAttribute+ec2:StartInstances"
-    " elasticbeanstalk:UpdateEnvironment elasticmapreduce:AddJobFlowSteps ssm:CreateAssociation ssm:ResumeSession"
-    " ssm:SendCommand ssm:StartSession ssm:UpdateAssociation",
-    "ecs-tasks": "ecs:ExecuteCommand",
-    "glue": "glue:RunStatement glue:UpdateDevEndpoint",
-    "kinesisanalytics": "kinesisanalytics:UpdateApplication",
-    "lambda": "lambda:UpdateFunctionCode lambda:UpdateFunctionConfiguration",
-    "oidc-provider": "iam:AddClientIDToOpenIDConnectProvider iam:CreateOpenIDConnectProvider"
-    " iam:UpdateOpenIDConnectProviderThumbprint",
-    "pods.eks": "eks:CreateAccessEntry",
-    "rolesanywhere": "rolesanywhere:CreateTrustAnchor rolesanywhere:UpdateTrustAnchor",
-    "sagemaker": "sagemaker:CreatePresignedDomainUrl sagemaker:CreatePresignedNotebookInstanceUrl"
-    " sagemaker:UpdateNotebookInstance",
-    "saml-provider": "iam:CreateSAMLProvider iam:UpdateSAMLProvider",
-    "states": "states:UpdateStateMachine+states:StartExecution",
-    "tasks.apprunner": "apprunner:UpdateService",
-}
-"""What acts as a role by what runs as it already, by the service or kind of provider that the role trusts."""
 
 
 def _on(kind: str, said: str, **more: str) -> list[Method]:
@@ -151,7 +96,7 @@ ON_PRINCIPALS: Sequence[Method] = (
     ),
     *(
         Method((), actions.split("+"), service=service)
-        for service, said in _RUNNING.items()
+        for service, said in _TABLES["running"].items()
         for actions in said.split()
     ),
 )
@@ -184,7 +129,8 @@ TO_ADMINISTRATOR: Sequence[Method] = (
             "PutInlinePolicyToPermissionSet",
         )
     ),
-    Method((), ("sts:AssumeRoot",)),
+    *(Method((), (name,)) for name in ("identitystore:CreateGroupMembership", "sts:AssumeRoot")),
+    Method((), ("cloudformation:UpdateStackSet",)),
     Method((), ("cloudformation:UpdateStack",)),
     Method((), ("cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet")),
 )
@@ -194,13 +140,14 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-service
 """
 
 ON_KEYS: Sequence[Method] = (
-    *(Method((), (f"kms:{name}",)) for name in ("CreateGrant", "PutKeyPolicy", "ReplicateKey")),
+    *(Method((), (f"kms:{name}",)) for name in ("CreateGrant", "ImportKeyMaterial", "PutKeyPolicy", "ReplicateKey")),
     *(Method((), (f"kms:{name}Resource",), needs="aws:resourcetag/") for name in ("Tag", "Untag")),
     *(Method((), (f"kms:{name}Alias",), needs="kms:re[a-z]+alias") for name in ("Create", "Delete", "Update")),
 )
 """Methods on a key, by which one gives oneself its use: by its policy, a grant, or what a policy asks about it.
 
 https://docs.aws.amazon.com/kms/latest/developerguide/abac.html
+https://docs.aws.amazon.com/kms/latest/developerguide/importing-keys.html
 """
 
 PASS = "iam:PassRole"  # noqa: S105
@@ -233,9 +180,7 @@ def taking() -> Mapping[str, str]:
     """Return the actions that take a role, each with AWS's page of its service."""
     return {
         f"{prefix}:{name}": f"{_REFERENCE}{page}.html"
-        for prefix, (page, names) in json.loads(
-            Path(__file__).with_name("actions_that_take_a_role.json").read_text(encoding="utf-8")
-        ).items()
+        for prefix, (page, names) in _TABLES["taking"].items()
         for name in names.split()
     }
 

@@ -189,6 +189,7 @@ def _trusted(role: Resource) -> Sequence[str]:
         if statement.get("Effect") == "Allow":
             named = principal if isinstance(principal, Mapping) else {"Service": "*"}
             found += [name for kind in ("Service", "Federated") for name in items(named.get(kind))]
+    found += ["pods.eks" for name in found if ":oidc-provider/oidc.eks." in name]
     return ["*" if is_symbolic(name) else re.sub(r".*:(oidc|saml)-provider/.*", r"\1-provider", name) for name in found]
 
 
@@ -199,7 +200,8 @@ def _users(findings: Iterable[Finding], key: Resource, through: Container[str]) 
         who, name = finding.request.principal, finding.action.name
         # Only keys of several Regions have replicas, with key policies of their own.
         single = "/mrk-" not in key.arn and not is_symbolic(key.arn)
-        if who.kind not in _USERS or who.id.endswith(ALONE) or (name == "kms:ReplicateKey" and single):
+        void = {"kms:ReplicateKey": single, "kms:ImportKeyMaterial": not key.portable}
+        if who.kind not in _USERS or who.id.endswith(ALONE) or void.get(name):
             continue
         acting = administrator(key.account) if who.kind is PrincipalKind.ADMINISTRATOR else who.id
         for method in ("", name) if name in USE_OF_KEY else (name,) if name in through else ():

@@ -18,7 +18,7 @@ from typing import Any
 from kms_patterns.access.model import Document, Policy, Principal, PrincipalKind
 from kms_patterns.access.read.stated_permissions import Additions, without_denies
 from kms_patterns.access.read.template import Template
-from kms_patterns.access.templates.template_text import text
+from kms_patterns.access.templates.template_text import mapping, text
 from kms_patterns.access.unknowns.symbols import GUARD, TRUE, Proposition, shown, symbol
 from kms_patterns.toolchain import ToolMissing, find_managed_policies
 
@@ -167,6 +167,8 @@ def permission_sets(template: Template, managed: ManagedPolicies, additions: Add
             found += [guarded(policy, guard) for policy in managed.by_arn(where, text(arn))]
         if properties.get("CustomerManagedPolicyReferences") is not None:
             found.append(anything(f"customer managed policies of {where}"))
+        limit = mapping(properties.get("PermissionsBoundary")).get("ManagedPolicyArn")
+        boundaries = None if limit is None else managed.by_arn(where, text(limit), limits=True)
         added = additions.to(stack, logical_id, "set")
         found = [undenied(policy, added) for policy in found]
         found += [guarded(anything(what), [(what, value)]) for what, value in added]
@@ -180,6 +182,7 @@ def permission_sets(template: Template, managed: ManagedPolicies, additions: Add
                 label=f"any user with permission set {where}{here}",
                 arn=f"arn:{template.partition(account)}:iam::{account}:{_MADE_BY_IDENTITY_CENTER}{name}",
                 identity=policies,
+                boundaries=None if boundaries is None or UNLIMITED in boundaries or added else boundaries,
             )
 
 

@@ -128,17 +128,19 @@ def _transforms(template: Mapping[str, Any]) -> list[str]:
 _READ = ("AWS::KMS::", "AWS::S3::BucketPolicy", "AWS::Lambda::Permission")
 _FACTS = re.compile(
     r"ManagedPolic(yArns|ies)|PermissionsBoundary|\w*Roles?_?((Arn|Name)s?)?|Users|Groups|\w*InstanceProfile\w*"
-    r"|\w*Principals?\w*|PermissionSetArn|Target(Ids?|KeyId)|Queues|Topics|\w*Kms\w*|Permissions\w*|AccountIds?"
-    r"|\w*Credentials(Arn)?|AuthorizationType|Layers|LoginProfile|AccessPolicies|ResourceArns|\w*PublicKeys?\w*|KeyName",
+    r"|\w*Principals?\w*|PermissionSetArn|Target(Ids?|KeyId)|Queues|Topics|\w*Kms\w*|Permissions\w*|\w*AccountIds?"
+    r"|\w*Credentials(Arn)?|Auth\w+Type|Layers|LoginProfile|AccessPolicies|ResourceArns|\w*PublicKeys?\w*|KeyName",
     re.IGNORECASE,
 )
 """Properties by which a policy is attached, code acts as a role, a person has a permission set, data is under a key."""
 _ALL_TELLS = re.compile(
-    r"AWS::(ACMPCA::Permission|Cognito::IdentityPool|EC2::SnapshotBlockPublicAccess|RolesAnywhere::TrustAnchor"
-    r"|IAM::(AccessKey|OIDCProvider|SAMLProvider|UserToGroupAddition)|Signer::ProfilePermission)"
+    r"AWS::\w+::\w*(Access(Control\w*|Entry|Key)|Assignment|Authoriz\w+|BlockPublicAccess|Grant\w*|Identity(Association|Pool)"
+    r"|Membership|Permissions?|Principal\w*|(Access|Auth|Bus|Security)Policy|Share|ToGroup\w+|TrustAnchor)"
+    r"|AWS::(IAM::(OIDC|SAML)Provider|LakeFormation::\w+|VerifiedPermissions::\w+)"
 )
 """Types of which every property tells who a principal is, or what it may do."""
 _DOCUMENT = re.compile(r"\w*Polic(y|ies)(Document|Text|InJson)?|Content")
+_CEDAR = re.compile(r"\b(permit|forbid)\s*\(")
 _TEXT_FUNCTIONS = {"Fn::Join", "Fn::Sub", "Fn::ToJsonString"}
 _IF = {
     "AuthType": "NONE",
@@ -193,7 +195,8 @@ def other_statements(
                 yield from ((f"{where} for other services", number, each) for number, each in enumerate(others, 1))
             found = [*_facts(template, stack, properties, where, by=by)]
             if _ALL_TELLS.fullmatch(kind):
-                found += [{name: template.resolver.resolve(stack, item, where)} for name, item in properties.items()]
+                every = ((name, item) for name, item in properties.items() if name not in _NOT_SEARCHED)
+                found += [{name: template.resolver.resolve(stack, item, where)} for name, item in every]
                 found += [{"Type": kind}]
             yield from ((f"{where} attachments", number, each) for number, each in enumerate(found, 1))
             if str(resource.get("DeletionPolicy")).startswith("Retain") and kind.startswith(_KEPT):
@@ -229,8 +232,9 @@ def _statements(template: Template, stack: Stack, given: Any, where: str) -> Ite
         for name, item in value.items() if isinstance(value, Mapping) else enumerate(value):
             found = [*_statements(template, stack, item, where)]
             yield from found
-            if not found and isinstance(name, str) and _DOCUMENT.fullmatch(name) and isinstance(item, Mapping):
-                yield from ({name: way} for _, way in template.ways(stack, item, where) if is_symbolic(way))
+            if not found and isinstance(name, str) and _DOCUMENT.fullmatch(name):
+                ways = (way for _, way in template.ways(stack, item, where))
+                yield from ({name: way} for way in ways if is_symbolic(way) or _CEDAR.search(text(way)))
 
 
 def _facts(

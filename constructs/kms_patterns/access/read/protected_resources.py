@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kms_patterns.access.model import Policy, Resource, ResourceKind
@@ -23,8 +24,8 @@ from kms_patterns.access.unknowns.symbols import GUARD, TRUE, globbed, is_symbol
 
 _KEYS = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
 _VERSION = "2012-10-17"
+_SYMMETRIC, _OWN = "SYMMETRIC_DEFAULT", "AWS_KMS"
 _BLOCKED = "RestrictPublicBuckets"
-_DEFAULT_KEY_POLICY = "arn:{partition}:iam::{account}:root"
 
 
 class ProtectedResources:
@@ -40,38 +41,36 @@ class ProtectedResources:
         aliases, grants = self._aliases(), defaultdict(list)
         for key, statement in granted(self._template, self._keys()):
             grants[key].append(statement)
-        for stack, logical_id, _ in self._template.of_type(*_KEYS):
+        for stack, logical_id, properties in self._template.of_type(*_KEYS):
             arn = self._template.arn(stack, logical_id)
-            raw = self._template.raw(stack, logical_id, "KeyPolicy")
-            default = self._default_key_policy(stack)
-            yield self._resource(
+            portable = properties.get("KeySpec", _SYMMETRIC) != _SYMMETRIC and properties.get("Origin", _OWN) != _OWN
+            read = self._resource(
                 stack,
                 logical_id,
                 ResourceKind.KEY,
-                policy_name="key policy",
-                document=default if raw is None else raw,
-                default=default,
+                "key policy",
+                self._template.raw(stack, logical_id, "KeyPolicy"),
+                default=self._default_key_policy(stack),
                 aliases=aliases.get(arn, ()),
                 beside=grants[arn],
             )
+            yield replace(read, portable=portable)
         yield from self._buckets()
         yield from self._functions()
         vended = list(vended_roles(self._template))
         for stack, logical_id, _ in self._template.of_type("AWS::IAM::Role"):
             raw = self._template.raw(stack, logical_id, "AssumeRolePolicyDocument")
             beside = [it for role, it in vended if may_be(role, self._template.arn(stack, logical_id))]
-            yield self._resource(
-                stack, logical_id, ResourceKind.ROLE, policy_name="trust policy", document=raw, beside=beside
-            )
+            yield self._resource(stack, logical_id, ResourceKind.ROLE, "trust policy", raw, beside=beside)
 
     def _resource(
         self,
         stack: Stack,
         logical_id: str,
         kind: ResourceKind,
-        *,
         policy_name: str,
         document: object,
+        *,
         default: Mapping[str, Any] | None = None,
         aliases: tuple[str, ...] = (),
         beside: Sequence[dict[str, Any]] = (),
@@ -241,8 +240,8 @@ class ProtectedResources:
 
     def _default_key_policy(self, stack: Stack) -> Mapping[str, Any]:
         """KMS's own default for a key without one: the account may do everything."""
-        root = _DEFAULT_KEY_POLICY.format(partition=stack.partition, account=stack.account)
-        everything = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+        root = {"AWS": f"arn:{stack.partition}:iam::{stack.account}:root"}
+        everything = {"Effect": "Allow", "Principal": root, "Action": "kms:*", "Resource": "*"}
         return {"Version": _VERSION, "Statement": [everything]}
 
 

@@ -108,7 +108,7 @@ _RELEVANT: Mapping[str, Container[str]] = {
             "Tags",
         ),
     },
-    "AWS::KMS::Key": {"KeyPolicy", "KeySpec", "KeyUsage", "MultiRegion"},
+    "AWS::KMS::Key": {"KeyPolicy", "KeySpec", "KeyUsage", "MultiRegion", "Origin"},
     "AWS::Lambda::Function": {"FunctionName", "Role"},
     "AWS::S3::Bucket": {
         *("AccessControl", "BucketEncryption", "BucketName", "OwnershipControls", "PublicAccessBlockConfiguration"),
