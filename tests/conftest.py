@@ -4,21 +4,26 @@ import gc
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partialmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
 import pytest
 from botocore.credentials import SSOProvider
+from botocore.endpoint import EndpointCreator
 from botocore.hooks import EventAliaser
+from botocore.httpsession import URLLib3Session
 from botocore.loaders import Loader, create_loader
 from botocore.tokens import SSOTokenProvider
+from jsii._kernel.providers import process as jsii_process
 
-from kms_patterns.local import LocalAws
+from kms_patterns.local import AwsSession, LocalAws
 from kms_patterns.toolchain import toolchain_environment
 from kms_runtime import kms_model
 
@@ -62,6 +67,58 @@ botocore.session.create_loader = kms_model.create_loader = _loader
 _aliaser, _alias = EventAliaser(None), EventAliaser._alias_event_name
 EventAliaser._alias_event_name = lambda _, event_name: _alias(_aliaser, event_name)
 boto3.Session._setup_loader = lambda session: setattr(session, "_loader", session._session.get_component("data_loader"))
+
+_create_endpoint, _connections = EndpointCreator.create_endpoint, dict[str, URLLib3Session]()
+
+
+def _shared_connections(**settings: Any) -> URLLib3Session:
+    known = repr(settings)
+    if known not in _connections:
+        _connections[known] = URLLib3Session(**settings)
+    return _connections[known]
+
+
+_make_client, _clients = AwsSession.client, dict[Any, Any]()
+
+
+def _shared_client(session: AwsSession, service: str, **options: Any) -> Any:
+    if "config" in options:
+        return _make_client(session, service, **options)
+    known = (session, service, *sorted(options.items()))
+    if known not in _clients:
+        _clients[known] = _make_client(session, service, **options)
+    return _clients[known]
+
+
+# A client takes as long to make as several requests, and so does a TLS handshake, on both sides.
+EndpointCreator.create_endpoint = partialmethod(_create_endpoint, http_session_cls=_shared_connections)
+AwsSession.client = _shared_client
+
+# jsii starts two Nodes: one that copies requests to the other and responses back, and wraps what that one prints. Here
+# the other one does both itself.
+_JSII = """
+const { readSync, writeSync } = fs
+fs.readSync = (file, ...rest) => readSync(file === 3 ? 0 : file, ...rest)
+fs.writeSync = (file, ...rest) => writeSync(file === 3 ? 1 : file, ...rest)
+for (const name of ["stdout", "stderr"]) {
+  const write = (chunk, _, done) => {
+    writeSync(2, JSON.stringify({ [name]: chunk.toString("base64") }) + "\\n")
+    done()
+  }
+  Object.defineProperty(process, name, { value: new stream.Writable({ write }) })
+}
+require(process.argv[1])
+"""
+
+
+def _one_node(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
+    *node, launcher = command
+    program = Path(launcher).parents[1] / "lib" / "program.js"
+    return subprocess.Popen([*node, "--preserve-symlinks", "--eval", _JSII, str(program)], **how)
+
+
+jsii_process.subprocess = ModuleType("subprocess")  # its own: every other module starts what it says
+vars(jsii_process.subprocess).update(vars(subprocess), Popen=_one_node)
 
 
 def users_settings(patch: pytest.MonkeyPatch) -> None:
