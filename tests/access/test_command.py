@@ -380,6 +380,17 @@ def test_same_code_as_revision_and_assembly_shows_nothing(commit: Commit, reposi
         assert diff("HEAD", str(output), "--fail").output == "no access changed\n"
 
 
+def test_stack_that_moves_is_said_among_the_stacks(repository: Path) -> None:
+    (repository / "app.py").write_text(app())
+    for region in ("us-east-1", "eu-west-1"):
+        place = {"CDK_DEFAULT_ACCOUNT": "123456789012", "CDK_DEFAULT_REGION": region, "CDK_OUTDIR": region}
+        subprocess.run(["python", "app.py"], env={**os.environ, **place}, check=True)
+    result = diff("us-east-1", "eu-west-1", "--fail")
+    moved = "One moves from us-east-1 of account 123456789012 to eu-west-1 of account 123456789012: "
+    assert (result.exit_code, result.output.startswith(f"stacks\n  {moved}")) == (1, True)
+    assert "Environment" not in result.output
+
+
 def test_renamed_stack_is_compared_with_what_it_was(commit: Commit) -> None:
     commit(app_DOT_py=app())
     commit(app_DOT_py=app("'*'").replace('"One": stack', '"Two": stack').replace("One.t", "Two.t"))

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -342,6 +342,20 @@ def test_case_of_an_action_hides_no_finding(
     )
     result = asked.access("report", path, "--fail-on", rule)
     assert (result.exit_code, f"{rule}: one/Reader" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [("Admin*", True), ("Ops", False), ("aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_*", False)],
+)
+def test_administrator_may_have_a_name_that_a_pattern_allows(
+    name: str, refused: bool, template: Callable[..., Path]
+) -> None:
+    condition = {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::*:role/{name}"}}
+    path = template(Key=asked.key(asked.statement(asked.ROOT_ARN, "kms:Decrypt", Condition=condition)))
+    with pytest.raises(AssertionError, match="kms:Decrypt") if refused else nullcontext():
+        AccessMatrix.from_assembly(path).assert_administrator_cannot_use("Key")
+    assert asked.access("report", path, "--fail-on", "AdministratorUsesKey").exit_code == refused
 
 
 def test_who_may_read_a_version_reads_content(template: Callable[..., Path]) -> None:

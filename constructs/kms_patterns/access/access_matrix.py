@@ -11,7 +11,7 @@ from kms_patterns.access.evaluate.entries import Access, What, Who
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.model import PrincipalKind, ResourceKind
+from kms_patterns.access.model import PrincipalKind, ResourceKind, is_administrator
 from kms_patterns.access.report.matrix_json import NotAMatrix, read, write
 from kms_patterns.access.report.wording import in_words
 
@@ -119,6 +119,8 @@ class AccessMatrix(Matrix):
     def assert_administrator_cannot_use(self, key: str) -> None:
         """Assert that neither an administrator with ``*:*`` nor another role with ``kms:*`` can use a key.
 
+        A role that a policy names by a pattern (``role/Admin*``) counts as one: an administrator can have that name.
+
         Args:
             key: Id, label or unique end of an id.
 
@@ -130,7 +132,7 @@ class AccessMatrix(Matrix):
         if what.kind is not ResourceKind.KEY:
             raise KeyError(f"{what.id} is a {what.kind}, not a key")
         watched = _uses(self, what)
-        administrators = {who.id: who for who in self.principals if who.kind in _IN_ACCOUNT}
+        administrators = {who.id: who for who in self.principals if is_administrator(who.kind, who.label)}
         problems = [
             f"{administrators[entry.principal].label}: {_name(entry)} {_when(entry.condition)}"
             for entry in self.of(resource=what.id)

@@ -13,7 +13,7 @@ from kms_patterns.access.evaluate.building import matrix_of
 from kms_patterns.access.evaluate.evaluation import Evaluation, evaluate
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind
+from kms_patterns.access.model import Model, Policy, Principal, PrincipalKind, Resource, ResourceKind, is_administrator
 from kms_patterns.access.read.identifiers import matches
 
 RULES: Mapping[str, tuple[str, str]] = {
@@ -36,7 +36,6 @@ RULES: Mapping[str, tuple[str, str]] = {
 }
 """Rules with what is wrong and what to do."""
 
-_SYNTHETIC = {PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE}
 _USES = {name.lower(): name for name in USE_OF_KEY | {"kms:CreateGrant"}}
 """Names of actions as published, by what IAM compares: case does not count."""
 
@@ -108,18 +107,22 @@ def _evidence(*parts: object) -> str:
 
 def _by_strangers(evaluation: Evaluation, keys: Iterable[Resource]) -> Iterator[Violation]:
     for key in keys:
-        for kinds, rule in ((_SYNTHETIC, "AdministratorUsesKey"), ({PrincipalKind.OUTSIDER}, "OutsiderUsesKey")):
+        for administrators, rule in ((True, "AdministratorUsesKey"), (False, "OutsiderUsesKey")):
             uses = [
                 finding
                 for finding in evaluation.findings
                 if finding.request.resource is key
-                and finding.request.principal.kind in kinds
+                and _is_stranger(finding.request.principal, administrators=administrators)
                 and finding.action.name in _USES.values()
             ]
             if uses and key.policy and key.policy.origin:
                 names = sorted({finding.action.name for finding in uses})
                 ways = sorted((use.request.principal.id, use.action.name, str(use.condition)) for use in uses)
                 yield Violation(rule, *key.policy.origin, f"{key.id}: {', '.join(names)}", _evidence(ways))
+
+
+def _is_stranger(who: Principal, *, administrators: bool) -> bool:
+    return is_administrator(who.kind, who.label) if administrators else who.kind is PrincipalKind.OUTSIDER
 
 
 def _void(who: Principal, key: Resource, reached: set[tuple[str, str, str]]) -> Iterator[Violation]:

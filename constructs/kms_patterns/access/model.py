@@ -1,5 +1,6 @@
 """What an assembly says about access, resolved: principals, the resources that are protected, and their policies."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -49,6 +50,18 @@ class PrincipalKind(StrEnum):
     ADMINISTRATOR = "administrator"
     ANY_ROLE = "any-role"
     OUTSIDER = "outsider"
+
+
+_NAMED_BY_PATTERN = re.compile(r"(?!.*/aws-reserved/)(.*:)?[^(:]*[*?][^(:]* of (this )?account [^(]*\(.*taken as")
+
+
+def is_administrator(kind: PrincipalKind, label: str) -> bool:
+    """Return whether a principal stands for administrators: a role that a policy names by a pattern may be any of them.
+
+    Roles of Identity Center, in the path ``aws-reserved``, are made by AWS alone.
+    """
+    always = kind in {PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE}
+    return always or (kind is PrincipalKind.NAMED and _NAMED_BY_PATTERN.match(label) is not None)
 
 
 class ResourceKind(StrEnum):

@@ -1,16 +1,17 @@
 """The steps of a comparison arranged as reports show them: alike ones together, new and removed resources apart."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
 from kms_patterns.access.evaluate.access_conditions import NEVER
-from kms_patterns.access.evaluate.comparison import Difference, Kind, Step
+from kms_patterns.access.evaluate.comparison import ChangedStatement, Difference, Kind, Step
 from kms_patterns.access.evaluate.entries import Escalation, What
 from kms_patterns.access.evaluate.widening import Value
 from kms_patterns.access.matrix import Matrix
-from kms_patterns.access.model import PrincipalKind
+from kms_patterns.access.model import PLACE, PrincipalKind
 from kms_patterns.access.report.sections import labelled
 from kms_patterns.access.report.wording import escalation_text, in_words, mapped, quoted, visible
 
@@ -23,6 +24,7 @@ TITLES: Final[Mapping[Kind, str]] = {
 }
 LESS: Final = (Kind.LOST, Kind.NARROWED)
 _MANY = 12
+_ENVIRONMENT = re.compile(r'aws://([^/]+)/([^"]+)"')
 _ADMINISTRATORS = (PrincipalKind.ADMINISTRATOR, PrincipalKind.ANY_ROLE)
 
 
@@ -175,12 +177,23 @@ def _string(text: str) -> str:
 
 
 def stacks_said(difference: Difference) -> list[str]:
-    """Return which stacks are taken as one though their names differ, and which of both sides stand alone."""
+    """Return which stacks are taken as one though their names differ, which stand alone, and which move elsewhere."""
     old, new, paired = {*difference.old.stacks}, {*difference.new.stacks}, difference.new.paired
     said = [f"{quoted(one)} (old) and {quoted(other)} (new) are compared as one" for one, other in paired.items()]
     alone = [(side, name) for side, ids in (("old", old - new), ("new", new - old)) for name in sorted(ids)]
     both = old - new and new - old
-    return said + [f"only {side} has {quoted(name)}" for side, name in alone if both]
+    said += [f"only {side} has {quoted(name)}" for side, name in alone if both]
+    places = {(item.policy, item.added): item.text for item in difference.unseen_statements if _is_place(item)}
+    for policy in sorted({name for name, _ in places}):
+        texts = (places.get((policy, added), "") for added in (False, True))
+        before, after = (match and f"{match[2]} of account {match[1]}" for match in map(_ENVIRONMENT.search, texts))
+        moved = f"{quoted(policy.removesuffix(PLACE))} moves from {before} to {after}"
+        said.append(f"{moved}: its resources are made anew there, and what is kept stays where it was")
+    return said
+
+
+def _is_place(item: ChangedStatement) -> bool:
+    return item.policy.endswith(PLACE)
 
 
 def besides(difference: Difference) -> list[tuple[str, list[str]]]:
@@ -197,6 +210,7 @@ def besides(difference: Difference) -> list[tuple[str, list[str]]]:
             [
                 f"{'+' if item.added else '-'} {visible(item.policy)}: {visible(item.text)}"
                 for item in difference.unseen_statements
+                if not _is_place(item)
             ],
         ),
     ]
