@@ -30,7 +30,24 @@ from kms_patterns.policy.actions import (
 from kms_patterns.policy.key_specs import MlKemSpec, MlKemUsage
 
 
-class SigningKey(LookUps[ImportedSigningKey], SigningGrants, CustomerManagedKey):
+class _KeyPair(CustomerManagedKey):
+    """A key of one usage; ``_use`` is that, and the spec of a key that is given none."""
+
+    _use: ClassVar[tuple[kms.KeyUsage, kms.KeySpec]]
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        key_spec: kms.KeySpec | None = None,
+        **options: Unpack[PrimaryKeyOptions],
+    ) -> None:
+        usage, default = self._use
+        super().__init__(scope, construct_id, key_spec=key_spec or default, key_usage=usage, **options)
+
+
+class SigningKey(LookUps[ImportedSigningKey], SigningGrants, _KeyPair):
     """A key pair for signatures, whose private half never leaves KMS.
 
     It never rotates: a new signing key is a new key, and who verifies must learn of its public key.
@@ -50,25 +67,10 @@ class SigningKey(LookUps[ImportedSigningKey], SigningGrants, CustomerManagedKey)
 
     imported_as: ClassVar[type[Any]] = ImportedSigningKey
     operations = SIGNING_OPERATIONS
-
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        key_spec: kms.KeySpec = kms.KeySpec.ECC_NIST_P256,
-        **options: Unpack[PrimaryKeyOptions],
-    ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            key_spec=key_spec,
-            key_usage=kms.KeyUsage.SIGN_VERIFY,
-            **options,
-        )
+    _use = kms.KeyUsage.SIGN_VERIFY, kms.KeySpec.ECC_NIST_P256
 
 
-class RsaEncryptionKey(LookUps[ImportedRsaEncryptionKey], RsaEncryptionGrants, CustomerManagedKey):
+class RsaEncryptionKey(LookUps[ImportedRsaEncryptionKey], RsaEncryptionGrants, _KeyPair):
     """An RSA key pair for encryption: anyone with the public key encrypts, KMS alone decrypts.
 
     It never rotates, takes no encryption context, and no AWS service encrypts at rest under it. Limits of a plaintext
@@ -88,25 +90,10 @@ class RsaEncryptionKey(LookUps[ImportedRsaEncryptionKey], RsaEncryptionGrants, C
 
     imported_as: ClassVar[type[Any]] = ImportedRsaEncryptionKey
     operations = RSA_ENCRYPTION_OPERATIONS
-
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        key_spec: kms.KeySpec = kms.KeySpec.RSA_3072,
-        **options: Unpack[PrimaryKeyOptions],
-    ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            key_spec=key_spec,
-            key_usage=kms.KeyUsage.ENCRYPT_DECRYPT,
-            **options,
-        )
+    _use = kms.KeyUsage.ENCRYPT_DECRYPT, kms.KeySpec.RSA_3072
 
 
-class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, CustomerManagedKey):
+class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, _KeyPair):
     """A key pair for ECDH, whose private half never leaves KMS.
 
     It never rotates. Peers need its public key: see ``grant_public_key``.
@@ -125,22 +112,7 @@ class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, Cust
 
     imported_as: ClassVar[type[Any]] = ImportedKeyAgreementKey
     operations = KEY_AGREEMENT_OPERATIONS
-
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        key_spec: kms.KeySpec = kms.KeySpec.ECC_NIST_P256,
-        **options: Unpack[PrimaryKeyOptions],
-    ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            key_spec=key_spec,
-            key_usage=kms.KeyUsage.KEY_AGREEMENT,
-            **options,
-        )
+    _use = kms.KeyUsage.KEY_AGREEMENT, kms.KeySpec.ECC_NIST_P256
 
 
 class KeyEncapsulationKey(LookUps[ImportedKeyEncapsulationKey], KeyEncapsulationGrants, CustomerManagedKey):

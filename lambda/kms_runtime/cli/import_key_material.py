@@ -61,7 +61,7 @@ def _import(
     importing.check_expiry(until)
     client = kms_client(arn.region)
     target = importing.destination(key, kms_client=client)
-    importing.choose(target.key_spec, algorithm)
+    chosen = importing.choose(target.key_spec, algorithm)
     passphrase = partial(click.prompt, "Passphrase of the private key", hide_input=True, err=True)
     with (
         material.wiped(material.generate(target.key_spec) if generate else _read(file)) as given,
@@ -70,7 +70,7 @@ def _import(
         if generate:
             _keep(file, given)
         importing.import_key_material(
-            target, ready, kms_client=client, algorithm=algorithm, expires=until, new_material=new_material
+            target, ready, kms_client=client, algorithm=chosen, expires=until, new_material=new_material
         )
     lifetime = f"until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if until else "without expiry"
     click.echo(f"{target.key_spec} material imported into {key}, {lifetime}", err=True)

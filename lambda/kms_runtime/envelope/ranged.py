@@ -13,6 +13,7 @@ from kms_runtime.envelope.decrypting import authenticate_header
 from kms_runtime.errors import InvalidRequest, MessageFormatError, RangeNotSatisfiable
 from kms_runtime.keyrings.keyring import Keyring
 from kms_runtime.message import FieldReader, FrameDecryptor, Header, read_header
+from kms_runtime.message.context import Take
 from kms_runtime.message.frames import FINAL_HEAD, FRAME_OVERHEAD, REGULAR_HEAD
 from kms_runtime.message.header import MAX_FRAME_LENGTH, MessageResult
 from kms_runtime.message.suite import TAG_LENGTH, wipe
@@ -119,7 +120,7 @@ def decrypt_range(
         raise InvalidRequest(
             f"{length} bytes from byte {start}; a range has at least one byte and starts at 0 or after"
         )
-    header = read_header(FieldReader(_HeaderWindows(source).take), max_frame_length=max_frame_length)
+    header = read_header(FieldReader(_by_windows(source)), max_frame_length=max_frame_length)
     if header.suite.signed:
         raise InvalidRequest("a signed message is decrypted as a whole: its signature covers every byte")
     if not header.frame_length:
@@ -141,31 +142,21 @@ def decrypt_range(
     return MessageResult(written, read, context, key_arn, header.suite.suite_id)
 
 
-class _HeaderWindows:
-    """Reads the start of a message in windows, as the length of a header is not known in advance."""
+def _by_windows(source: RangeSource) -> Take:
+    """Return what takes the start of a message in windows, as the length of a header is not known in advance."""
+    ahead, position, ended = b"", 0, False
 
-    def __init__(self, source: RangeSource) -> None:
-        self._source = source
-        self._window = b""
-        self._position = 0
-        self._ended = False
-
-    def take(self, size: int) -> bytes:
-        """Return ``size`` bytes; fewer only at the end."""
-        while len(self._window) < size and self._next_window():
-            pass
-        taken, self._window = self._window[:size], self._window[size:]
+    def take(size: int) -> bytes:
+        nonlocal ahead, position, ended
+        while len(ahead) < size and not ended:
+            with source.open_range(position, position + _HEADER_WINDOW) as opened:
+                window = taker(opened)(_HEADER_WINDOW)
+            ahead, position = ahead + window, position + len(window)
+            ended = position >= source.size or not window
+        taken, ahead = ahead[:size], ahead[size:]
         return taken
 
-    def _next_window(self) -> bool:
-        if self._ended:
-            return False
-        with self._source.open_range(self._position, self._position + _HEADER_WINDOW) as opened:
-            window = taker(opened)(_HEADER_WINDOW)
-        self._position += len(window)
-        self._ended = self._position >= self._source.size or not window
-        self._window += window
-        return bool(window)
+    return take
 
 
 @dataclass(frozen=True, slots=True)

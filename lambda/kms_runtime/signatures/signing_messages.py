@@ -137,4 +137,5 @@ def _mu_hash(algorithm: SigningAlgorithm, public_key: "VerifyingKey | None") -> 
             f"a message of more than {RAW_LIMIT} bytes is signed with {algorithm.name} by its mu, which depends on the "
             "public key: give public_key"
         )
-    return hashlib.shake_256(hashlib.shake_256(public_key.key.public_bytes_raw()).digest(64) + _PURE_EMPTY_CONTEXT)
+    key: Any = public_key.key
+    return hashlib.shake_256(hashlib.shake_256(key.public_bytes_raw()).digest(64) + _PURE_EMPTY_CONTEXT)

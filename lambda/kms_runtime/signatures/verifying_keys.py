@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -29,33 +29,6 @@ from kms_runtime.signatures.elliptic_curves import ed25519ph_verifies
 from kms_runtime.signing_algorithms import ALGORITHMS_OF, DIGEST, EXTERNAL_MU, RAW, SigningAlgorithm, signing_algorithm
 
 
-class VerifyingKey(Protocol):
-    """What verification needs to know of a key; ``kms_runtime.public_keys.PublicKey`` has it all."""
-
-    @property
-    def key_arn(self) -> str:
-        """What errors call the key."""
-
-    @property
-    def key_spec(self) -> str:
-        """AWS KMS's name of its kind."""
-
-    @property
-    def key_usage(self) -> str:
-        """``SIGN_VERIFY``."""
-
-    @property
-    def algorithms(self) -> tuple[str, ...]:
-        """The signing algorithms that are accepted of it."""
-
-    @property
-    def key(self) -> Any:
-        """The key as ``cryptography`` has it."""
-
-    def __hash__(self) -> int:
-        """Equal keys, equal hashes."""
-
-
 @dataclass(frozen=True)
 class BareKey:
     """A public key without a document: every algorithm of its kind is accepted of it."""
@@ -70,6 +43,10 @@ class BareKey:
     def key(self) -> Any:
         """The key as ``cryptography`` has it."""
         return load_der_public_key(self.der)
+
+
+VerifyingKey: TypeAlias = PublicKey | BareKey
+"""What signatures are verified with; errors call it by its ``key_arn``."""
 
 
 def read_verifying_key(data: bytes, *, called: str) -> VerifyingKey:

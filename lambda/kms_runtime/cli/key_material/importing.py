@@ -122,7 +122,7 @@ def import_key_material(
     material: bytearray,
     *,
     kms_client: Any,
-    algorithm: str | None = None,
+    algorithm: str,
     expires: datetime | None = None,
     new_material: bool = False,
 ) -> None:
@@ -132,26 +132,23 @@ def import_key_material(
         key: From :func:`destination`.
         material: In the form that KMS takes, from ``material.normalized`` or ``material.generate``.
         kms_client: The KMS client of the key's Region and account.
-        algorithm: Wrapping algorithm. Defaults to the preferred one for the key's spec.
-        expires: When KMS deletes the material, with a time zone. Defaults to never.
+        algorithm: Wrapping algorithm, from :func:`choose`.
+        expires: When KMS deletes the material, with a time zone, after :func:`check_expiry`. Defaults to never.
         new_material: For a symmetric key that has material: import further material, which RotateKeyOnDemand rotates
             to. Defaults to the first material, or the same again.
 
     Raises:
-        KeyMaterialInvalid: KMS does not accept the algorithm or the expiry.
         AwsError: KMS refused, for example with IncorrectKeyMaterialException for other material than before.
     """
-    chosen = choose(key.key_spec, algorithm)
-    check_expiry(expires)
     never = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
     with typed_errors("AWS KMS"):
         given = kms_client.get_parameters_for_import(
-            KeyId=key.key_arn, WrappingAlgorithm=chosen, WrappingKeySpec=WRAPPING_KEY_SPEC
+            KeyId=key.key_arn, WrappingAlgorithm=algorithm, WrappingKeySpec=WRAPPING_KEY_SPEC
         )
         kms_client.import_key_material(
             KeyId=key.key_arn,
             ImportToken=given["ImportToken"],
-            EncryptedKeyMaterial=wrap(material, given["PublicKey"], chosen),
+            EncryptedKeyMaterial=wrap(material, given["PublicKey"], algorithm),
             **({"ExpirationModel": "KEY_MATERIAL_EXPIRES", "ValidTo": expires} if expires else never),
             **({"ImportType": "NEW_KEY_MATERIAL"} if new_material else {}),
         )
