@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any, Final
 
 from kms_patterns.policy.actions import (
@@ -64,6 +65,7 @@ def _expand(patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for pattern in kms for name in (_matching(pattern) or [pattern])))
 
 
+@cache
 def _matching(pattern: str) -> list[str]:
     return [action for action in _KNOWN if fnmatchcase(action.lower(), pattern.lower())]
 

@@ -12,7 +12,7 @@ from aws_cdk.interfaces import ResourceEnvironment
 
 from kms_patterns.keys.environment import arn_of, home_of, stack_of
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.grantee import Grantee, path_of, principal_of, resolve_grantee, unique_id
+from kms_patterns.keys.grants.grantee import Grantee, principal_of, resolve_grantee, unique_id
 from kms_patterns.keys.grants.key_policy import KeyPolicy, OwnStatement, PairedGrant
 from kms_patterns.keys.grants.other_half import (
     check_not_protected,
@@ -36,7 +36,6 @@ class GrantWriter:
         self._in_key_policy = StatementLedger()
         self._in_identity_policies = StatementLedger()
         self._sids: Counter[str] = Counter()
-        self._grantees: dict[str, Grantee] = {}
         self._guardrail: Document | None = None
         self._grant_makers: list[str] = []
         self._stack, self._key_arn = stack_of(key), arn_of(key)
@@ -125,11 +124,8 @@ class GrantWriter:
             self._in_key_policy.record(subject, conditions, _Entry(None, statement))
 
     def _named(self, grantee: Any, *, key_policy_only: bool) -> Grantee:
-        resolved = self._grantees.get(path_of(grantee) or "")
-        if resolved is None:
-            resolved = resolve_grantee(grantee, self._stack)
-            check_inside(resolved, self._key.perimeter)
-            self._grantees[resolved.path] = resolved
+        resolved = resolve_grantee(grantee, self._stack)
+        check_inside(resolved, self._key.perimeter)
         if not key_policy_only:
             check_not_protected(resolved)
         return resolved

@@ -4,12 +4,11 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from aws_cdk import ArnFormat, NestedStack, Stack
 from aws_cdk import aws_iam as iam
 
-from kms_patterns.keys.environment import home_of, is_unresolved, stack_of
+from kms_patterns.keys.environment import home_of, is_unresolved, once, path_of, reference_of, stack_of
 from kms_patterns.keys.errors import GrantRefused
 from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.policy.conditions import Conditions
@@ -75,10 +74,6 @@ class _Facts:
         self._principal = principal
 
     @cached_property
-    def path(self) -> str:
-        return str(self._principal.node.path)
-
-    @cached_property
     def arn(self) -> str:
         return str(
             getattr(self._principal, "role_arn", None)
@@ -109,25 +104,13 @@ class _Facts:
         return None if not name or is_unresolved(name) or is_unresolved(path) else (kind, path, name)
 
 
-_facts: "WeakKeyDictionary[Any, _Facts]" = WeakKeyDictionary()
+_facts_of = once(_Facts)[0]
 _PRINCIPALS_OF_THEMSELVES: Final = (iam.Role, iam.User)
-
-
-def _facts_of(principal: Any) -> _Facts:
-    # Only of objects that Python made: of others, jsii makes a new one each time.
-    if principal not in _facts:
-        _facts[principal] = _Facts(principal)
-    return _facts[principal]
 
 
 def principal_of(grantee: Any) -> Any:
     """Return the principal to which a grant to ``grantee`` is one."""
     return grantee if isinstance(grantee, _PRINCIPALS_OF_THEMSELVES) else grantee.grant_principal
-
-
-def path_of(principal: Any) -> str | None:
-    """Return the construct path of a principal; None if it is not a construct."""
-    return _facts_of(principal).path if _is_construct(principal) else None
 
 
 def _is_construct(principal: Any) -> bool:
@@ -142,11 +125,17 @@ def resolve_grantee(principal: Any, stack: Stack) -> Grantee:
         GrantRefused: It has no role or user ARN, or cannot be named without a cycle.
     """
     arn = identity_arn(principal)
-    account, facts = _foreign_account(principal, stack), _facts_of(principal)
-    # Of a role in another account the AWS CDK writes the name that it has or will have, without a reference.
-    elsewhere = facts.child is None or account is not None
-    named = _physical_arn(facts, stack, account) or _own_arn(principal, arn, stack, imported=elsewhere)
-    return Grantee(principal, named, facts.path, account)
+    asked = reference_of(principal), reference_of(stack)
+    if asked not in _resolved:
+        account, facts = _foreign_account(principal, stack), _facts_of(principal)
+        # Of a role in another account the AWS CDK writes the name that it has or will have, without a reference.
+        elsewhere = facts.child is None or account is not None
+        named = _physical_arn(facts, stack, account) or _own_arn(principal, arn, stack, imported=elsewhere)
+        _resolved[asked] = Grantee(principal, named, path_of(principal), account)
+    return _resolved[asked]
+
+
+_resolved: dict[tuple[str, str], Grantee] = {}
 
 
 def identity_arn(principal: Any) -> str:
@@ -180,7 +169,7 @@ def _arn_behind(principal: Any) -> str:
 
 def grantee_of(principal: Any, stack: Stack) -> Grantee:
     """Return the role or user ``principal`` by its ARN, for use outside of the policy of the key in ``stack``."""
-    return Grantee(principal, identity_arn(principal), _facts_of(principal).path, _foreign_account(principal, stack))
+    return Grantee(principal, identity_arn(principal), path_of(principal), _foreign_account(principal, stack))
 
 
 def unique_id(grantee: Grantee, key: KeyInApp) -> Conditions:
@@ -245,7 +234,7 @@ def _physical_arn(facts: _Facts, stack: Stack, account: str | None) -> str | Non
 
 
 def _own_arn(principal: Any, arn: str, stack: Stack, *, imported: bool) -> str:
-    home, own = stack, path_of(stack_of(principal)) or ""
+    home, own = stack, path_of(stack_of(principal))
     while isinstance(home, NestedStack) and home.nested_stack_parent and path_of(home) != own:
         home = home.nested_stack_parent
     # A stack passes the ARN to a stack nested in it, and depends on that with the policy of the role alone.

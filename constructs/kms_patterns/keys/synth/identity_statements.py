@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import count, product
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.environment import path_of
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.policy.coverage import as_list, is_about_kms
+from kms_patterns.policy.coverage import DEMANDING, as_list, is_about_kms
 
 UNATTACHED: Final = "no role, user or group"
 ANY_KEY: Final = "any key"
@@ -49,6 +50,17 @@ class IdentityStatement:
     resources: frozenset[str]
     conditions: dict[str, dict[str, Any]]
     where: str
+
+    @cached_property
+    def aliases(self) -> list[Any]:
+        """Aliases that it demands of the key."""
+        demanded = [
+            pair
+            for operator, those in self.conditions.items()
+            if operator.rpartition(":")[2] in DEMANDING
+            for pair in those.items()
+        ]
+        return [one for name, value in demanded if name.lower() == "kms:resourcealiases" for one in as_list(value)]
 
 
 def branches(value: Any) -> Iterator[Any]:

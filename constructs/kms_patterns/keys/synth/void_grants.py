@@ -27,7 +27,7 @@ from kms_patterns.keys.synth.identity_statements import (
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, meant
 from kms_patterns.policy.conditions import PRINCIPAL_ARN
-from kms_patterns.policy.coverage import DEMANDING, Allowance, as_list, unmatched
+from kms_patterns.policy.coverage import Allowance, as_list, unmatched
 
 _CALLS: Final = (
     "Call grant_encrypt, grant_decrypt, grant_generate_data_key or grant_operations of the key, which write both "
@@ -58,6 +58,11 @@ class Callers:
         self._references = references
         self._members = members_of_groups(view, references)
         self._groups = {references.identity(item) for item in view.every(iam.CfnGroup)} | set(self._members)
+        own = {view.name(item) for item in view.every(iam.CfnManagedPolicy)}
+        attached = attached_policies(view, references)
+        unknown = [policy for policy in attached if policy not in own and not policy.endswith(_WITHOUT_KMS)]
+        self.foreign = {holder for policy in unknown for holder in attached[policy]}
+        """Roles, users and groups with a managed policy that is not of this app."""
 
     def same(self, one: str | None, other: str | None) -> bool:
         """Return whether two names may mean one caller: a group stands for its users."""
@@ -99,7 +104,6 @@ def void_grants(
         for number, it in in_key_policy
         if it.principal and it.where not in key.statements_for_elsewhere and not references.is_unknown(it.principal)
     )
-    foreign = with_unknown_policies(view, references)
     for allowance, missing in _void(here, [it for _, it in in_identities], callers):
         text = (
             f"{key.node.path}: the key policy statement {allowance.where} allows "
@@ -108,7 +112,7 @@ def void_grants(
             "add_to_resource_policy (a bare ARN: import it with iam.Role.from_role_arn first); if its policy is "
             "written elsewhere, give the grant key_policy_only=True"
         )
-        if allowance.principal in foreign:
+        if allowance.principal in callers.foreign:
             Annotations.of(key).add_warning_v2(f"kms-patterns:UnknownPolicy:{allowance.where}", text + FOREIGN)
         else:
             yield text
@@ -159,19 +163,11 @@ def _aliases(
     key: KeyInApp, statements: Iterable[IdentityStatement], view: TemplateView, references: References
 ) -> set[str]:
     """Return the aliases of ``key``, if any statement is about the keys that carry one."""
-    if not any(_demanded_aliases(statement) for statement in statements):
+    if not any(statement.aliases for statement in statements):
         return set()
     own = [(view.stack_of(it), view.properties(it)) for it in view.every(kms.CfnAlias)]
     name = view.name(key.resource)
     return {it["aliasName"] for stack, it in own if references.name(stack, it["targetKeyId"]) == name}
-
-
-def _demanded_aliases(statement: IdentityStatement) -> list[Any]:
-    conditions = statement.conditions.items()
-    demands = [
-        pair for operator, those in conditions if operator.rpartition(":")[2] in DEMANDING for pair in those.items()
-    ]
-    return [one for name, value in demands if name.lower() == "kms:resourcealiases" for one in as_list(value)]
 
 
 def _is_elsewhere(pattern: str, home: Home) -> bool:
@@ -186,18 +182,14 @@ def _is_elsewhere(pattern: str, home: Home) -> bool:
 def _identity_allowances(
     name: str, aliases: set[str], home: Home, statements: Iterable[IdentityStatement]
 ) -> _Numbered:
-    for statement in statements:
+    for statement in (it for it in statements if it.resources & {name, ANY_KEY}):
         patterns = statement.resources - {ANY_KEY}
         # A key elsewhere carries aliases of its own.
         here = set() if patterns and all(_is_elsewhere(it, home) for it in patterns) else aliases
-        if name in statement.resources or ANY_KEY in statement.resources:
-            by_alias = [it for it in _demanded_aliases(statement) if isinstance(it, str) and it in here]
-            for principal in statement.principals:
-                names_key = name in statement.resources or bool(by_alias)
-                yield (
-                    statement.number,
-                    Allowance(principal, statement.actions, statement.conditions, statement.where, names_key),
-                )
+        names_key = name in statement.resources or any(isinstance(it, str) and it in here for it in statement.aliases)
+        for principal in statement.principals:
+            allowed = statement.actions, statement.conditions, statement.where
+            yield statement.number, Allowance(principal, *allowed, names_key)
 
 
 def key_allowances(document: dict[str, Any], stack: Stack, references: References) -> _Numbered:
@@ -228,11 +220,3 @@ def _principals(statement: dict[str, Any], stack: Stack, references: References)
         if SERVICE_LINKED not in json.dumps(arn):
             name = references.name(stack, arn)
             yield None if name in {"*", "{AccountId}"} or name.endswith(":root") or name.isdigit() else name
-
-
-def with_unknown_policies(view: TemplateView, references: References) -> set[str]:
-    """Return the roles, users and groups with a managed policy that is not of this app."""
-    own = {view.name(item) for item in view.every(iam.CfnManagedPolicy)}
-    attached = attached_policies(view, references)
-    unknown = [policy for policy in attached if policy not in own and not policy.endswith(_WITHOUT_KMS)]
-    return {holder for policy in unknown for holder in attached[policy]}

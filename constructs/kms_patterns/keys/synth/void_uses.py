@@ -22,7 +22,7 @@ from kms_patterns.keys.synth.identity_statements import (
     identity_statements,
 )
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.keys.synth.void_grants import FOREIGN, Callers, key_allowances, with_unknown_policies
+from kms_patterns.keys.synth.void_grants import FOREIGN, Callers, key_allowances
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
 from kms_patterns.policy.conditions import VIA_SERVICE, contexts_demanded
 from kms_patterns.policy.coverage import as_list
@@ -91,7 +91,6 @@ def uses_without_key(
             targets[view.name(point), "s3"] = targets[bucket, "s3"]
     known = list(statements)
     grants = _kms_grants(view, references) if targets else set()
-    unknown = with_unknown_policies(view, references) if targets else set()
     seen: set[tuple[str, str, str, str]] = set()
     for asked in identity_statements(view, references, lambda act: bool(_meant(act))) if targets else ():
         for name, action, principal in product(sorted(asked.resources), asked.actions, asked.principals):
@@ -121,7 +120,9 @@ def uses_without_key(
                         f"grant_operations(role, {needed!r}, …, via_service={service!r}) of the key, or the grant of "
                         "the resource"
                     )
-                    outside = principal in unknown and any(it.principal in (None, principal) for it in in_key_policy)
+                    outside = principal in callers.foreign and any(
+                        it.principal in (None, principal) for it in in_key_policy
+                    )
                     if outside or service not in _ALWAYS or "*" in action or (name, service) not in targets:
                         warning = f"kms-patterns:UnknownPolicy:{principal}:{name}:{needed}"
                         Annotations.of(key).add_warning_v2(warning, text + FOREIGN)
