@@ -26,6 +26,7 @@ from aws_cdk.assertions import Annotations, Match
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyAccess, KeyLifecycle
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.patterns.encrypted_bucket import _FIXED, BucketOptions
+from tests.infrastructure.test_deliveries import statements_of
 from tests.synthesis import synthesize
 
 ROOT = Path(__file__).parents[2]
@@ -410,3 +411,41 @@ def test_durable_executions_are_served_and_their_role_is_pointed_out(granted, st
     assert "kms:EncryptionContext:aws:lambda:FunctionArn" in policy
     found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("'lambda-durable', role"))
     assert len(found) == (not granted)
+
+
+NAMING = {
+    "AWS::WAFv2::LoggingConfiguration": lambda it: {"LogDestinationConfigs": [it.bucket_arn]},
+    "AWS::VpcLattice::AccessLogSubscription": lambda it: {"DestinationArn": it.bucket_arn},
+    "AWS::Route53Resolver::ResolverQueryLoggingConfig": lambda it: {"DestinationArn": it.bucket_arn},
+    "AWS::Logs::DeliveryDestination": lambda it: {"DestinationResourceArn": it.bucket_arn},
+    "AWS::KafkaConnect::Connector": lambda it: {
+        "LogDelivery": {"WorkerLogDelivery": {"S3": {"Bucket": it.bucket_name}}}
+    },
+    "AWS::Pipes::Pipe": lambda it: {"LogConfiguration": {"S3LogDestination": {"BucketName": it.bucket_name}}},
+    "AWS::EC2::VerifiedAccessInstance": lambda it: {"LoggingConfigurations": {"S3": {"BucketName": it.bucket_name}}},
+    "AWS::MSK::Cluster": lambda it: {"LoggingInfo": {"BrokerLogs": {"S3": {"Bucket": it.bucket_name}}}},
+    "AWS::NetworkFirewall::LoggingConfiguration": lambda it: {
+        "LoggingConfiguration": {"LogDestinationConfigs": [{"LogDestination": {"bucketName": it.bucket_name}}]}
+    },
+}
+
+
+def test_logs_that_name_a_bucket_without_a_policy_of_the_app_are_served(stack, synth):
+    for number, (title, naming) in enumerate(NAMING.items()):
+        key = EncryptionKey(stack, f"Key{number}")
+        key.resource.override_logical_id(f"Key{number}")
+        bucket = EncryptedBucket(stack, f"Bucket{number}", encryption_key=key)
+        cdk.CfnResource(stack, f"Logs{number}", type=title, properties=naming(bucket))
+
+    found = synth(stack)["Resources"]
+    policies = [json.dumps(found[f"Key{number}"]["Properties"]["KeyPolicy"]) for number in range(len(NAMING))]
+    assert ["delivery.logs.amazonaws.com" in policy for policy in policies] == [True] * len(NAMING)
+
+
+@pytest.mark.parametrize("title", ["AWS::MSK::Cluster", "AWS::NetworkFirewall::LoggingConfiguration"])
+def test_logs_that_name_a_bucket_by_its_literal_name_are_served(title, stack, key):
+    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key, bucket_name="orders-logs")
+    imported = s3.Bucket.from_bucket_name(bucket, "Imported", "orders-logs")
+    cdk.CfnResource(stack, "Logs", type=title, properties=NAMING[title](imported))
+
+    assert statements_of(stack, "delivery.logs.amazonaws.com")

@@ -7,6 +7,7 @@ import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import (
+    assertions,
     aws_cloudfront,
     aws_cloudfront_origins,
     aws_cloudwatch,
@@ -19,6 +20,7 @@ from aws_cdk import (
     aws_kms,
     aws_lambda,
     aws_s3,
+    aws_secretsmanager,
     aws_sns,
     aws_sns_subscriptions,
     aws_sqs,
@@ -110,6 +112,7 @@ def test_key_in_the_data_of_a_resource_that_encrypts_is_pointed_out(stack, key):
         plain(stack, f"It{number}", title, **data(key))
     plain(stack, "Document", "AWS::SSM::Parameter", Value=stack.to_json_string({"name": key.key_arn}))
     plain(stack, "Function", "AWS::Lambda::Function", Environment={"Variables": {"KMS_KEY": key.key_arn}})
+    plain(stack, "Board", "AWS::CloudWatch::Dashboard", DashboardBody=f'{{"markdown":"kms: {key.key_arn}"}}')
 
     found = [text.partition(" names")[0] for _, text in warnings(stack)]
     assert found == [f"Stack/It{number} ({title})" for number, title in enumerate(ENCRYPTED_BY_DATA)]
@@ -217,39 +220,34 @@ def test_logs_of_a_network_load_balancer_are_served(stack, key):
     assert statements_of(stack, "delivery.logs.amazonaws.com")
 
 
-NAMING = {
-    "AWS::WAFv2::LoggingConfiguration": lambda it: {"LogDestinationConfigs": [it.bucket_arn]},
-    "AWS::VpcLattice::AccessLogSubscription": lambda it: {"DestinationArn": it.bucket_arn},
-    "AWS::Route53Resolver::ResolverQueryLoggingConfig": lambda it: {"DestinationArn": it.bucket_arn},
-    "AWS::Logs::DeliveryDestination": lambda it: {"DestinationResourceArn": it.bucket_arn},
-    "AWS::Pipes::Pipe": lambda it: {"LogConfiguration": {"S3LogDestination": {"BucketName": it.bucket_name}}},
-    "AWS::EC2::VerifiedAccessInstance": lambda it: {"LoggingConfigurations": {"S3": {"BucketName": it.bucket_name}}},
-    "AWS::MSK::Cluster": lambda it: {"LoggingInfo": {"BrokerLogs": {"S3": {"Bucket": it.bucket_name}}}},
-    "AWS::NetworkFirewall::LoggingConfiguration": lambda it: {
-        "LoggingConfiguration": {"LogDestinationConfigs": [{"LogDestination": {"bucketName": it.bucket_name}}]}
-    },
+EVENTS = {
+    "AWS::RDS::EventSubscription": ("SnsTopicArn", "events.rds.amazonaws.com"),
+    "AWS::DMS::EventSubscription": ("SnsTopicArn", "dms.amazonaws.com"),
+    "AWS::Redshift::EventSubscription": ("SnsTopicArn", "redshift.amazonaws.com"),
+    "AWS::ElastiCache::CacheCluster": ("NotificationTopicArn", None),
+    "AWS::AutoScaling::AutoScalingGroup": ("NotificationConfigurations", None),
 }
 
 
-def test_logs_that_name_a_bucket_without_a_policy_of_the_app_are_served(stack, synth):
-    for number, (title, naming) in enumerate(NAMING.items()):
-        key = EncryptionKey(stack, f"Key{number}")
-        key.resource.override_logical_id(f"Key{number}")
-        bucket = EncryptedBucket(stack, f"Bucket{number}", encryption_key=key)
-        cdk.CfnResource(stack, f"Logs{number}", type=title, properties=naming(bucket))
+def test_events_that_services_publish_without_a_topic_policy_are_served_or_pointed_out(stack, key):
+    topic = aws_sns.Topic(stack, "Topic", master_key=key)
+    for number, (title, (where, _)) in enumerate(EVENTS.items()):
+        plain(stack, f"It{number}", title, **{where: topic.topic_arn})
 
-    found = synth(stack)["Resources"]
-    policies = [json.dumps(found[f"Key{number}"]["Properties"]["KeyPolicy"]) for number in range(len(NAMING))]
-    assert ["delivery.logs.amazonaws.com" in policy for policy in policies] == [True] * len(NAMING)
+    pointed_out = [text.split()[0] for _, text in warnings(stack, "would be lost")]
+    assert pointed_out == ["Stack/It3", "Stack/It4"]
+    assert [it for _, it in EVENTS.values() if it and not statements_of(stack, it)] == []
 
 
-@pytest.mark.parametrize("title", ["AWS::MSK::Cluster", "AWS::NetworkFirewall::LoggingConfiguration"])
-def test_logs_that_name_a_bucket_by_its_literal_name_are_served(title, stack, key):
-    bucket = EncryptedBucket(stack, "Bucket", encryption_key=key, bucket_name="orders-logs")
-    imported = aws_s3.Bucket.from_bucket_name(bucket, "Imported", "orders-logs")
-    cdk.CfnResource(stack, "Logs", type=title, properties=NAMING[title](imported))
+def test_alias_with_the_flags_of_a_new_app_is_the_key(key):
+    """aws-kms:aliasNameRef makes the ARN of an alias end in a reference to it."""
+    app = cdk.App(context={"@aws-cdk/aws-kms:aliasNameRef": True})
+    stack = cdk.Stack(app, "Flags", env=HERE)
+    key = EncryptionKey(stack, "Key")
+    aws_secretsmanager.Secret(stack, "Secret", encryption_key=key.add_alias("alias/orders"))
 
-    assert statements_of(stack, "delivery.logs.amazonaws.com")
+    policy = assertions.Template.from_stack(stack).find_resources("AWS::KMS::Key")
+    assert "secretsmanager.eu-west-1.amazonaws.com" in json.dumps(policy)
 
 
 def test_dead_letters_of_an_event_bus_are_served(stack, key):

@@ -98,15 +98,6 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
         (*_OBJECTS, DESCRIBE_KEY, ENCRYPT, RE_ENCRYPT_FROM, RE_ENCRYPT_TO),
         SOURCE,
     ),
-    # https://docs.aws.amazon.com/eventbridge/latest/userguide/encryption-archives.html
-    "archive": ServiceUse(
-        "events",
-        "events.amazonaws.com",
-        (*_OBJECTS, DESCRIBE_KEY, RE_ENCRYPT_FROM, RE_ENCRYPT_TO),
-        SOURCE,
-        serves_itself=True,
-        resources={"AWS::Events::Archive": ("kmsKeyIdentifier",)},
-    ),
     # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/access-control-managing-permissions.html
     "dnssec-route53": ServiceUse(
         "route53",
@@ -129,17 +120,6 @@ ACTING: Final[Mapping[str, ServiceUse]] = {
         _OBJECTS,
         SOURCE[1:],
         source="distribution/*",
-    ),
-    # https://docs.aws.amazon.com/lambda/latest/dg/encrypt-zip-package.html
-    "lambda-code": ServiceUse(
-        "lambda",
-        "lambda.amazonaws.com",
-        _OBJECTS,
-        context="aws:lambda:FunctionArn",
-        source="function:*",
-        serves_itself=True,
-        creation=_OBJECTS,
-        resources={"AWS::Lambda::Function": ("code.sourceKmsKeyArn",)},
     ),
     # https://docs.aws.amazon.com/lambda/latest/dg/durable-encryption.html
     "lambda-durable": ServiceUse(
@@ -217,6 +197,7 @@ WITHOUT_KEY: Final[Mapping[str, str]] = {
 NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "AWS::ApiGateway::RestApi": {"bodyS3Location": BY_DEPLOYMENT},
     "AWS::ApiGatewayV2::Api": {"bodyS3Location": BY_DEPLOYMENT},
+    "AWS::AutoScaling::AutoScalingGroup": {"notificationConfigurations": "scaling"},
     "AWS::CloudFront::Distribution": {
         "distributionConfig.logging": "legacy-logs",
         "distributionConfig.origins": ORIGINS,
@@ -225,21 +206,30 @@ NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "AWS::CloudWatch::CompositeAlarm": {"": "cloudwatch"},
     "AWS::CloudTrail::Trail": {"": "cloudtrail"},
     "AWS::Config::DeliveryChannel": {"": "config"},
+    "AWS::DMS::EventSubscription": {"snsTopicArn": "dms-events"},
+    "AWS::DocDB::EventSubscription": {"snsTopicArn": "rds-events"},
     "AWS::DynamoDB::Table": {"importSourceSpecification": BY_DEPLOYMENT, "kinesisStreamSpecification": "replication"},
     "AWS::DynamoDB::GlobalTable": {"replicas.kinesisStreamSpecification": "replication"},
     "AWS::EC2::FlowLog": {"": "delivery.logs"},
     "AWS::EC2::VerifiedAccessInstance": {"loggingConfigurations": "delivery.logs"},
     "AWS::ElasticLoadBalancing::LoadBalancer": {"accessLoggingPolicy": "logs"},
     "AWS::ElasticLoadBalancingV2::LoadBalancer": {"loadBalancerAttributes": "logs"},
+    "AWS::ElastiCache::CacheCluster": {"notificationTopicArn": "elasticache.amazonaws.com"},
+    "AWS::ElastiCache::ReplicationGroup": {"notificationTopicArn": "elasticache.amazonaws.com"},
     "AWS::Events::EventBus": {"deadLetterConfig": "events"},
     "AWS::Events::Rule": {"targets": "events"},
+    "AWS::ImageBuilder::InfrastructureConfiguration": {"snsTopicArn": "image-builder"},
+    "AWS::KafkaConnect::Connector": {"logDelivery": "delivery.logs"},
     "AWS::Lambda::Function": {"code": BY_DEPLOYMENT},
     "AWS::Lambda::LayerVersion": {"content": BY_DEPLOYMENT},
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html: these, and flow logs.
     "AWS::Logs::DeliveryDestination": {"destinationResourceArn": "delivery.logs"},
     "AWS::MSK::Cluster": {"loggingInfo": "delivery.logs"},
+    "AWS::Neptune::EventSubscription": {"snsTopicArn": "rds-events"},
     "AWS::NetworkFirewall::LoggingConfiguration": {"loggingConfiguration": "delivery.logs"},
     "AWS::Pipes::Pipe": {"logConfiguration": "delivery.logs"},
+    "AWS::RDS::EventSubscription": {"snsTopicArn": "rds-events"},
+    "AWS::Redshift::EventSubscription": {"snsTopicArn": "redshift-events"},
     "AWS::Route53Resolver::ResolverQueryLoggingConfig": {"destinationArn": "delivery.logs"},
     "AWS::S3::Bucket": {"inventoryConfigurations": "s3", "loggingConfiguration": "logs"},
     "AWS::SES::ReceiptRule": {"rule": "ses"},
@@ -251,10 +241,16 @@ NAMING: Final[Mapping[str, Mapping[str, str]]] = {
     "Custom::S3BucketNotifications": {"notificationConfiguration": "s3"},
 }
 """CloudFormation type -> property that names topics, queues or buckets, empty for all -> row of their user."""
-LINKED_ROLES: Final[Mapping[str, str]] = {
+LINKED_ROLES: Final[Mapping[str, tuple[str, str]]] = {
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds_iam.html
-    "replication": ("kinesisreplication.dynamodb.amazonaws.com/AWSServiceRoleForDynamoDBKinesisDataStreamsReplication"),
+    "replication": (
+        "kinesis",
+        "kinesisreplication.dynamodb.amazonaws.com/AWSServiceRoleForDynamoDBKinesisDataStreamsReplication",
+    ),
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html: which need a role in the key policy.
+    "image-builder": ("sns", "imagebuilder.amazonaws.com/AWSServiceRoleForImageBuilder"),
+    "scaling": ("sns", "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"),
 }
-"""Row of a service that delivers by its service-linked role -> service and name of that role."""
+"""Row of a service that delivers by its service-linked role -> through which service, and service and name of it."""
 BUCKETS_BY_NAME: Final = frozenset({BY_DEPLOYMENT, "cloudtrail", "config", "delivery.logs", "ses", *WITHOUT_KEY})
 """Rows whose properties name a bucket by its name, not by its ARN."""

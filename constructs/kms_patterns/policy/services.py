@@ -23,16 +23,9 @@ _BLOCKS: Final = (DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY_WITHOUT_PLAINTEXT, RE
 _OBJECTS: Final = (DECRYPT, GENERATE_DATA_KEY)
 
 _STORAGE_GRANT: Final = (
-    "Encrypt",
-    "Decrypt",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-    "CreateGrant",
-    "RetireGrant",
-    "DescribeKey",
-)
+    "Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+    "CreateGrant", "RetireGrant", "DescribeKey",
+)  # fmt: skip
 
 SERVICES: Final[Mapping[str, ServiceUse]] = {
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
@@ -101,6 +94,17 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         creates_grants=True,
         grant_operations=("Decrypt", "Encrypt", "DescribeKey", "RetireGrant"),
         resources={"AWS::Lambda::Function": ("kmsKeyArn",)},
+    ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/encrypt-zip-package.html
+    "lambda-code": ServiceUse(
+        "lambda",
+        "lambda.amazonaws.com",
+        _OBJECTS,
+        context="aws:lambda:FunctionArn",
+        source="function:*",
+        serves_itself=True,
+        creation=_OBJECTS,
+        resources={"AWS::Lambda::Function": ("code.sourceKmsKeyArn",)},
     ),
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "secretsmanager": ServiceUse(
@@ -176,6 +180,15 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         through=_OBJECTS,
         resources={"AWS::Events::EventBus": ("kmsKeyIdentifier",)},
     ),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/encryption-archives.html
+    "archive": ServiceUse(
+        "events",
+        "events.amazonaws.com",
+        (*_OBJECTS, DESCRIBE_KEY, RE_ENCRYPT_FROM, RE_ENCRYPT_TO),
+        SOURCE,
+        serves_itself=True,
+        resources={"AWS::Events::Archive": ("kmsKeyIdentifier",)},
+    ),
     # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "events-to-topics": ServiceUse(
         "sns",
@@ -184,6 +197,12 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
         context="aws:sns:topicArn",
         source="*",
     ),
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    "dms-events": ServiceUse("dms", "dms.amazonaws.com", _OBJECTS, SOURCE),
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    "rds-events": ServiceUse("rds", "events.rds.amazonaws.com", _OBJECTS, SOURCE),
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    "redshift-events": ServiceUse("redshift", "redshift.amazonaws.com", _OBJECTS, SOURCE),
     # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
     "states": ServiceUse(
         "states",

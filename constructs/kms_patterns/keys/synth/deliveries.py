@@ -173,7 +173,8 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
         text = WITHOUT_KEY[delivery.service].format(delivery.target)
         _warn(key, delivery, delivery.service, f"{delivery.by} {text}")
         return
-    if (role := LINKED_ROLES.get(delivery.service)) is not None:
+    if delivery.service in LINKED_ROLES:
+        through, role = LINKED_ROLES[delivery.service]
         # AWS's policy of the role suffices where the key policy leaves it to IAM.
         if key.access is KeyAccess.NAMED and role not in allowed(key, {GENERATE_DATA_KEY}):
             _warn(
@@ -182,8 +183,8 @@ def let_in(key: GrantTarget, delivery: Delivery, *, topic: bool = False) -> None
                 delivery.service,
                 f"{delivery.by} makes the service-linked role {role.partition('/')[2]} write to {delivery.target}, "
                 "which is encrypted under this key, and the key policy does not name it: what it writes would be "
-                "lost. Call allow_use_through('kinesis', role, key_policy_only=True) with this role, imported by its "
-                f"ARN, …:role/aws-service-role/{role}",
+                f"lost. Call allow_use_through({through!r}, role, key_policy_only=True) with this role, imported by "
+                f"its ARN, …:role/aws-service-role/{role}",
             )
         return
     service = TO_TOPICS.get(delivery.service, delivery.service) if topic else delivery.service

@@ -28,7 +28,7 @@ _DATA: Final = re.compile(
     r"environment(Variables)?|variables|tags|parameters|definition(String|Substitutions)?|\w*polic(y|ies)(Document)?",
     re.IGNORECASE,
 )
-_MEMBER: Final = re.compile(r'(\w*kms\w*)[\\"]*:[\\" ]*([^\\",}\s]+)', re.IGNORECASE)
+_MEMBER: Final = re.compile(r'(\w*kms\w*)\\*" ?: ?\\*"([^\\",}\s]+)', re.IGNORECASE)
 """A member of a JSON text that names a key, and its value."""
 _WITH_KEYS_IN_DATA: Final = (
     "aws-cdk-lib.aws_opensearchserverless.CfnSecurityPolicy",
@@ -129,8 +129,9 @@ class KeyNames:
         named = text.rpartition(_KEY)[2]
         if named not in self._keys and "/" in named:
             self._note_aliases(stack)
-        places: list[tuple[str, ...]] = [(named,), (text.rpartition(_ARN)[2],)]
-        places.append((*_place(stack), text.rpartition(":")[2]))
+        # An ARN may end in a reference to an alias, which resolves to its construct path.
+        end = text.rpartition(":")[2]
+        places: list[tuple[str, ...]] = [(named,), (text.rpartition(_ARN)[2],), (end,), (*_place(stack), end)]
         if text.startswith(_FUNCTIONS) and self._own_texts():
             places = [(path_of(stack), found) for found in _LITERAL.findall(text)]
         yield from (name for name in (text, named, *map(self._others.get, places)) if name in self._keys)
