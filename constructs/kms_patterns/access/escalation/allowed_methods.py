@@ -136,7 +136,8 @@ def decide(
     numbers, _ = running.load(list(held.values()))
     asker = _Asker(running, dict(zip(held, numbers, strict=True)), Names(model.names))
     for who, anywhere in zip(acting, wide, strict=True):
-        some = asker.allowed(anywhere, who.arn, sorted(_covered(who)))
+        # IAM refuses changes of reserved roles, so these must not stand for some resource.
+        some = asker.allowed(anywhere, f"{who.arn.rpartition(':')[0]}:role/some", sorted(_covered(who)))
         targets = targets_of(who, model)
         yield who, targets, Decisions(some, asker.on_targets(who, targets, some, trusts))
 

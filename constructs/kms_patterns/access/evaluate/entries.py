@@ -13,10 +13,11 @@ ONLY_LIMITS = re.compile(
     r"PermissionsBoundary|TargetIds|\w*Kms|BlockPublic|IgnorePublic|RestrictPublic|ObjectOwnership", re.I
 )
 ONLY_GIVES = re.compile(
-    rf"{KEPT}|\w*Role(Arn|Name)?$|\w*InstanceProfile|\w*Principal|PermissionSetArn|Target(Key)?Id$|A(uthType|llowUn)",
+    rf"{KEPT}|\w*Role(Arn|Name)?$|\w*InstanceProfile|\w*Principal|PermissionSetArn|Target(Key)?Id$|A(uthType|llowUn)"
+    r"|AWS::(?!.*(Policy|BlockPublicAccess)$)",
     re.I,
 )
-"""Members of items beside statements: those that only take access, and those that only give it."""
+"""Members of items beside statements, or types of which every property tells: what only takes, and what only gives."""
 
 
 @dataclass(frozen=True)

@@ -194,10 +194,9 @@ def other_statements(
                 others += [mapping(template.resolver.resolve(stack, properties, where))] if where in elsewhere else []
                 yield from ((f"{where} for other services", number, each) for number, each in enumerate(others, 1))
             found = [*_facts(template, stack, properties, where, by=by)]
-            if _ALL_TELLS.fullmatch(kind):
-                every = ((name, item) for name, item in properties.items() if name not in _NOT_SEARCHED)
-                found += [{name: template.resolver.resolve(stack, item, where)} for name, item in every]
-                found += [{"Type": kind}]
+            if _ALL_TELLS.fullmatch(kind) and not kind.startswith(_READ):
+                every = {name: item for name, item in properties.items() if name not in _NOT_SEARCHED}
+                found = [{kind: template.resolver.resolve(stack, every, where)}]
             yield from ((f"{where} attachments", number, each) for number, each in enumerate(found, 1))
             if str(resource.get("DeletionPolicy")).startswith("Retain") and kind.startswith(_KEPT):
                 yield f"{where} stays when it leaves its stack", 1, {KEPT: resource["DeletionPolicy"]}
