@@ -84,14 +84,15 @@ def test_saved_report_reads_as_the_assembly(
     assert run("diff", saved, assembly("wildcards"), "--fail").output == "no access changed\n"
 
 
-@pytest.mark.parametrize("member", ["principal", "resource", "statements"])
+@pytest.mark.parametrize("member", ["principal", "resource", "statements", "stack"])
 def test_saved_report_whose_access_it_does_not_list_is_refused(
     member: str, template: Callable[..., Path], tmp_path: Path
 ) -> None:
     saved = tmp_path / "saved.json"
     access("report", template(Key=key(statement(ROOT_ARN, "kms:DescribeKey"))), "--format", "json", "--output", saved)
     document = json.loads(saved.read_text())
-    document["access"][0][member] = [999] if member == "statements" else "ghost"
+    place = "resources" if member == "stack" else "access"
+    document[place][0][member] = [999] if member == "statements" else "ghost"
     saved.write_text(json.dumps(document))
     result = access("report", saved)
     assert (result.exit_code, "which it does not list" in result.output) == (2, True)

@@ -1,6 +1,7 @@
 """A live account is read by pages, drift is told from what a deployment adds, no option is passed over."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -18,6 +19,7 @@ from kms_patterns.access.live.account import Account
 from kms_patterns.access.live.account_resources import grant_statements
 from kms_patterns.access.live.asking import ACTIONS, AccountNotRead, Notes, ask, is_unreadable
 from kms_patterns.access.read.reader import model_of
+from kms_patterns.cli.failures import Failed, print_or_write
 from kms_patterns.cli.main import main
 from kms_patterns.local import LocalAws
 from tests.access import test_questions as asked
@@ -502,7 +504,10 @@ def test_no_credentials_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch,
         (["--live"], "no Region"),
         (["--live", "--region", "eu-west-1"], "credentials"),
         ([], "give a SOURCE"),
+        (["--live", "--region", "us-west-2"], "no client of sts: Invalid endpoint: nowhere"),
     ):
+        if "us-west-2" in words:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", "nowhere")
         result = CliRunner().invoke(main, ["access", "report", *words])
         assert (result.exit_code, message in result.output) == (2, True)
 
@@ -552,6 +557,14 @@ def test_command_refuses_what_it_would_pass_over(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["access", *words])
     assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
+def test_report_that_cannot_be_printed_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as `>&-` leaves it
+    with pytest.raises(Failed, match="standard output is closed"):
+        print_or_write("the report")
+    print_or_write("the report", tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "the report"
 
 
 def test_parameter_may_be_of_one_side_of_a_comparison(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kms_patterns.cli.failures import FINDING, Failed, errors_explained
+from kms_patterns.cli.failures import FINDING, Failed, errors_explained, print_or_write
 
 if TYPE_CHECKING:
     from kms_patterns.access.matrix import Matrix
@@ -114,7 +114,7 @@ def report(
             matrix = sources.matrix(source)
         if not objections and not crypto:
             text = render(filtered(matrix, stack=stack, **filters), form)
-        _write(text, output)
+        print_or_write(text, output)
     if broken:
         sys.exit(FINDING)
 
@@ -158,7 +158,7 @@ def explain(principal: str, action: str, resource: str, source: Sequence[str], f
         model = _sources(source, **inputs).model(source or ["cdk.out"])
         with simulator() as running:
             found = explained(model, running, (principal, action, resource))
-        click.echo(render_explanation(found, form), nl=False)
+        print_or_write(render_explanation(found, form))
     if not found.allowed:
         sys.exit(FINDING)
 
@@ -175,7 +175,7 @@ def readers(bucket: str, source: Sequence[str], form: str, **inputs: Any) -> Non
 
     with errors_explained():
         found = found_readers(_sources(source, **inputs).matrix(source or ["cdk.out"]), bucket)
-        click.echo(render_readers(*found, form), nl=False)
+        print_or_write(render_readers(*found, form))
 
 
 @access.command()
@@ -193,7 +193,7 @@ def diff(old: str, new: str, form: str, output: Path | None, *, fail: bool, link
 
     with errors_explained():
         difference = compare(*_sources([old, new], **inputs).pair(old, new))
-        _write(render_difference(difference, form, link=_address(link)), output)
+        print_or_write(render_difference(difference, form, link=_address(link)), output)
     if fail and difference.widens:
         sys.exit(FINDING)
 
@@ -250,11 +250,4 @@ def live_permissions() -> None:
     """Print the read-only permissions that reading a live account needs, as a policy."""
     from kms_patterns.access.live.asking import permissions  # noqa: PLC0415
 
-    click.echo(permissions(), nl=False)
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
+    print_or_write(permissions())

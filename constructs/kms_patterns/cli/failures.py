@@ -1,9 +1,11 @@
 """Exit codes of the command line, and errors in one line."""
 
 import csv
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -17,6 +19,20 @@ class Failed(click.ClickException):
     """The question could not be answered; the message is one or a few lines."""
 
     exit_code = ERROR
+
+
+def print_or_write(text: str, output: Path | None = None) -> None:
+    """Print a report, or write it to a file.
+
+    Raises:
+        Failed: It is to be printed, and standard output is closed.
+    """
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    elif sys.stdout is None:
+        raise Failed("standard output is closed, so the report would be lost: open it, or give --output")
+    else:
+        click.echo(text, nl=False)
 
 
 @contextmanager

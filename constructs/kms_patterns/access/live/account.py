@@ -117,7 +117,7 @@ class Account:
         refused: list[str] = []
         caller = ask(
             "sts:GetCallerIdentity",
-            self._client("sts").get_caller_identity,
+            self._client("sts", FEW_RETRIES).get_caller_identity,
             lambda _, why: refused.append(why),
             what="the caller",
         )
@@ -126,7 +126,10 @@ class Account:
         self.account: str = caller["Account"]
 
     def _client(self, service: str, config: Config = RETRIES, region: str | None = None) -> Any:
-        return self.session.client(service, region, config=config)  # type: ignore[call-overload]
+        try:
+            return self.session.client(service, region, config=config)  # type: ignore[call-overload]
+        except ValueError as error:  # of an endpoint or Region in the environment or profile
+            raise AccountNotRead(f"no client of {service}: {error}") from error
 
     def stacks(self, like: Sequence[Stack] = ()) -> list[Stack]:
         """Return the account's resources as stacks: those of each Region, and what belongs to none.

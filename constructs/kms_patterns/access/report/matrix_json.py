@@ -102,12 +102,13 @@ def read(text: str) -> Matrix:
     except (ValueError, fastjsonschema.JsonSchemaException) as error:
         raise NotAMatrix(f"not a saved access matrix of version {VERSION}: {error}") from error
     if strange := sorted(_strange(document)):
-        raise NotAMatrix(f"not a saved access matrix: it has access of {strange[0]!r}, which it does not list")
+        raise NotAMatrix(f"not a saved access matrix: it is about {strange[0]!r}, which it does not list")
     return _matrix(document)
 
 
 def _strange(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what entries refer to and the document lacks: no report would show them."""
+    """Yield what entries and resources refer to and the document lacks: no report would show them."""
+    yield from (item["stack"] for item in document["resources"] if item["stack"] not in document["stacks"])
     known = {member: {item["id"] for item in document[f"{member}s"]} for member in ("principal", "resource")}
     for entry in document["access"]:
         yield from (entry[member] for member, ids in known.items() if entry[member] not in ids)
