@@ -30,11 +30,9 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
-from aws_cdk import aws_kinesisfirehose as firehose
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
-from aws_cdk import aws_redshift as redshift
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_notifications as notifications
@@ -73,9 +71,7 @@ def places() -> Mapping[str, list[tuple[str, ...]]]:
     (file,) = Path(cdk.__file__).parent.glob("_jsii/aws-cdk-lib@*.jsii.tgz")
     with tarfile.open(file) as package:
         member = next(item for item in package if item.name == "package/.jsii.gz")
-        text = gzip.decompress(package.extractfile(member).read()).decode(
-            "latin-1"
-        )  # one byte a character: names are ASCII
+        text = gzip.decompress(package.extractfile(member).read()).decode("latin-1")  # names are ASCII
     structs: dict[str, dict[str, int]] = {}
     starts: list[tuple[int, str]] = []
     for found in _STRUCT.finditer(text):
@@ -124,7 +120,7 @@ FileCache FileSystem; glue Catalog Connection DataCatalogEncryptionSettings Inte
 MLTransform SecurityConfiguration; groundstation MissionProfile; guardduty PublishingDestination; healthimaging
 Datastore; healthlake DataTransformationProfile FHIRDatastore; imagebuilder Component ContainerRecipe ImageRecipe
 Workflow; iot EncryptionConfiguration; iotsitewise Workspace; kendra Index; kinesis Channel; kinesisanalytics
-ApplicationV2; kinesisanalyticsv2 Application; kinesisvideo Stream; lambda CapacityProvider EventSourceMapping
+ApplicationV2; kinesisanalyticsv2 Application; kinesisvideo Stream; lambda CapacityProvider
 WebFunctionRevision; lex Bot BotAlias; licensemanager License; location GeofenceCollection Tracker; logs Integration
 LogAnomalyDetector; lookoutequipment InferenceScheduler; lookoutmetrics AnomalyDetector; m2 Application Environment;
 memorydb Cluster Snapshot; mgn LaunchConfigurationTemplate; msk Channel Cluster; mwaa Environment; mwaaserverless
@@ -313,6 +309,16 @@ def flow_log(stack: cdk.Stack, key: EncryptionKey, _: iam.Role) -> None:
     ec2.FlowLog(stack, "It", resource_type=kind, destination=destination)
 
 
+def encrypted(kind: str, where: str, used_by: str = "") -> Callable[[cdk.Stack, EncryptionKey, iam.Role], None]:
+    def make(stack: cdk.Stack, key: EncryptionKey, user: iam.Role) -> None:
+        topic = sns.Topic(stack, "Topic", master_key=key).topic_arn if where == "SnsTopicArn" else None
+        cdk.CfnResource(stack, "It", type=kind, properties={where: topic or {"KeyArn": key.key_arn}})
+        if used_by:
+            key.allow_use_through(used_by, user)
+
+    return make
+
+
 def channel(stack: cdk.Stack, key: EncryptionKey, _: iam.Role) -> None:
     bucket = s3.Bucket(stack, "Configurations", encryption_key=key)
     config.CfnDeliveryChannel(stack, "It", s3_bucket_name=bucket.bucket_name)
@@ -372,6 +378,12 @@ NEEDS = {
     "lambda": Need(function, creator="CreateGrant Encrypt Decrypt", user="Decrypt", beyond="DescribeKey"),
     # https://docs.aws.amazon.com/lambda/latest/dg/encrypt-zip-package.html
     "lambda-code": Need(package, creator="GenerateDataKey Decrypt", service="GenerateDataKey Decrypt"),
+    # https://docs.aws.amazon.com/lambda/latest/dg/durable-encryption.html
+    "lambda-durable": Need(encrypted("AWS::Lambda::Function", "DurableConfig", "lambda-durable"), user="Decrypt",
+                           creator="DescribeKey GenerateDataKey Decrypt", service="GenerateDataKey Decrypt"),
+    # https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
+    "lambda-filters": Need(encrypted("AWS::Lambda::EventSourceMapping", "KmsKeyArn"),
+                           creator="Decrypt DescribeKey GenerateDataKey", service="Decrypt"),
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "secretsmanager": Need(secret, creator="GenerateDataKey Decrypt", user="GenerateDataKey Decrypt"),
     # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
@@ -384,31 +396,26 @@ NEEDS = {
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
     "sqs": Need(queue, user="GenerateDataKey Decrypt", service="GenerateDataKey* Decrypt"),
     # https://docs.aws.amazon.com/efs/latest/ug/EFSKMS.html
-    "efs": Need(
-        lambda stack, key, _: efs.FileSystem(stack, "It", vpc=vpc(stack), kms_key=key),
-        creator="Decrypt GenerateDataKeyWithoutPlaintext CreateGrant DescribeKey",
-    ),
+    "efs": Need(lambda stack, key, _: efs.FileSystem(stack, "It", vpc=vpc(stack), kms_key=key),
+                creator="Decrypt GenerateDataKeyWithoutPlaintext CreateGrant DescribeKey"),
     # https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
-    "kinesis": Need(
+    "kinesis": Need(  # For a construct of the CDK, grantEncrypt is any way of writing.
         lambda stack, key, user: kinesis.Stream(stack, "It", encryption_key=key).grant_read_write(user),
-        creator="DescribeKey",
-        user="GenerateDataKey Decrypt",
-        beyond="Encrypt",  # for a construct of the CDK, grantEncrypt is any way of writing
+        creator="DescribeKey", user="GenerateDataKey Decrypt", beyond="Encrypt",
     ),
     # https://docs.aws.amazon.com/redshift/latest/mgmt/authorizing-kms-customer-managed-key.html
-    "redshift": Need(
-        lambda stack, key, _: redshift.CfnCluster(
-            stack, "It", cluster_type="single-node", node_type="ra3.large", db_name="it", master_username="it",
-            manage_master_password=True, encrypted=True, kms_key_id=key.key_arn,
-        ),
-        creator="CreateGrant DescribeKey GenerateDataKey* Decrypt",
-    ),
-    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
-    "events": Need(
-        lambda stack, key, _: events.EventBus(stack, "It", kms_key=key), service="Decrypt GenerateDataKey DescribeKey"
-    ),
+    "redshift": Need(encrypted("AWS::Redshift::Cluster", "KmsKeyId"),
+                     creator="CreateGrant DescribeKey GenerateDataKey Encrypt Decrypt"),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-cmkey.html
+    "events": Need(lambda stack, key, _: events.EventBus(stack, "It", kms_key=key),
+                   creator="GenerateDataKeyWithoutPlaintext Decrypt Encrypt ReEncryptFrom ReEncryptTo DescribeKey",
+                   service="Decrypt GenerateDataKey DescribeKey"),
     # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     "events-to-topics": Need(rule, service="GenerateDataKey* Decrypt"),
+    "dms-events": Need(encrypted("AWS::DMS::EventSubscription", "SnsTopicArn"), service="GenerateDataKey* Decrypt"),
+    "rds-events": Need(encrypted("AWS::RDS::EventSubscription", "SnsTopicArn"), service="GenerateDataKey* Decrypt"),
+    "redshift-events": Need(encrypted("AWS::Redshift::EventSubscription", "SnsTopicArn"),
+                            service="GenerateDataKey* Decrypt"),
     # https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
     "states": Need(machine, creator="Decrypt GenerateDataKey DescribeKey"),
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
@@ -437,13 +444,8 @@ NEEDS = {
     # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
     "cloudfront": Need(distribution, service="Decrypt GenerateDataKey*"),
     # https://docs.aws.amazon.com/firehose/latest/APIReference/API_DeliveryStreamEncryptionConfigurationInput.html
-    "firehose": Need(
-        lambda stack, key, _: firehose.CfnDeliveryStream(
-            stack, "It", delivery_stream_encryption_configuration_input={"keyArn": key.key_arn, "keyType": "C"}
-        ),
-        creator="CreateGrant GenerateDataKey Decrypt",
-        beyond="DescribeKey",
-    ),
+    "firehose": Need(encrypted("AWS::KinesisFirehose::DeliveryStream", "DeliveryStreamEncryptionConfigurationInput"),
+                     creator="CreateGrant GenerateDataKey Decrypt", beyond="DescribeKey"),
     # https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html
     "scheduler": Need(schedule, creator="Decrypt GenerateDataKey DescribeKey"),
 }  # fmt: skip

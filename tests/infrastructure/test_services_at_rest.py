@@ -287,7 +287,7 @@ MADE = {
     "redshift": (
         warehouse,
         "redshift",
-        "Decrypt GenerateDataKey",
+        "Decrypt Encrypt GenerateDataKey",
         "Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey GenerateDataKeyWithoutPlaintext CreateGrant "
         "RetireGrant DescribeKey",
     ),

@@ -223,7 +223,8 @@ def _constraints(
     if unable or not operations:
         raise GrantRefused(
             f"{scope.node.path}: operations {list(operations)}: a KMS grant on this key may hold "
-            f"{', '.join(sorted(able))} (ValidationException); CreateGrant would hand the use on"
+            f"{', '.join(sorted(able))} (ValidationException). CreateGrant would hand the use on: for a service-linked "
+            "role call allow_use_through(service, role, create=True, key_policy_only=True)"
         )
     if equals and subset:
         raise GrantRefused(f"{scope.node.path}: give encryption_context_equals or encryption_context_subset, not both")

@@ -166,18 +166,19 @@ SERVICES: Final[Mapping[str, ServiceUse]] = {
     # https://docs.aws.amazon.com/redshift/latest/mgmt/authorizing-kms-customer-managed-key.html
     "redshift": ServiceUse(
         "redshift",
-        creation=(DECRYPT, DESCRIBE_KEY, GENERATE_DATA_KEY),
+        creation=(DECRYPT, DESCRIBE_KEY, ENCRYPT, GENERATE_DATA_KEY),
         creates_grants=True,
         grant_operations=_STORAGE_GRANT,
         resources={"AWS::Redshift::Cluster": ("kmsKeyId",)},
     ),
-    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-cmkey.html
     "events": ServiceUse(
         "events",
         "events.amazonaws.com",
         (*_OBJECTS, DESCRIBE_KEY),
         SOURCE,
         through=_OBJECTS,
+        creation=(*_BLOCKS, ENCRYPT),
         resources={"AWS::Events::EventBus": ("kmsKeyIdentifier",)},
     ),
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/encryption-archives.html
