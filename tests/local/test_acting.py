@@ -59,7 +59,7 @@ def test_state_machine_acts_as_its_role(aws: LocalAws, make_role: Any, allow: An
         for statements in ([], [send], [send, use])
     ]
     assert [one["status"] for one in found] == ["FAILED", "FAILED", "SUCCEEDED"], found
-    assert "sqs:SendMessage" in found[0]["cause"]
+    assert "sqs:sendmessage" in found[0]["cause"]
     assert "kms:GenerateDataKey" in found[1]["cause"]
 
 

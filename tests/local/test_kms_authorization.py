@@ -1,7 +1,10 @@
 """Who may do what with a key: key policy, identity policies, and the condition keys of KMS."""
 
 import json
+import uuid
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -11,8 +14,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from kms_patterns.local import LocalAws
+from kms_patterns.local.server.authorization import emulator_policies
 from kms_patterns.local.server.authorization.operators import met
 from kms_patterns.local.server.authorization.patterns import UNKNOWN
+from kms_patterns.local.server.requests.further_permissions import partiql
 from kms_patterns.policy.conditions import encryption_context
 from tests.local.conftest import ROOT, caller, kms_in_process, policy
 from tests.local.conftest import allow as in_process_allow
@@ -498,3 +503,54 @@ def test_key_that_is_to_be_deleted_does_not_rotate(tmp_path: Path) -> None:
         assert not kms.answer("GetKeyRotationStatus", KeyId=key)["KeyRotationEnabled"]
         kms.answer("CancelKeyDeletion", KeyId=key)
         assert kms.answer("GetKeyRotationStatus", KeyId=key)["KeyRotationEnabled"]
+
+
+@pytest.mark.parametrize(("action", "key", "absent"), [
+    ("lambda:CreateFunctionUrlConfig", "lambda:functionurlauthtype", False),
+    ("lambda:GetFunction", "lambda:functionurlauthtype", True), ("iam:DeleteRole", "iam:resourcetag/class", False),
+    ("s3:GetObject", "s3:x-amz-acl", True),
+    ("s3:PutInventoryConfiguration", "s3:inventoryaccessibleoptionalfields", False),
+])  # fmt: skip
+def test_condition_key_that_aws_lists_for_an_action_and_nothing_fills_is_not_absent(
+    action: str, key: str, absent: bool
+) -> None:
+    request = SimpleNamespace(action=action, resource_arn="arn:aws:s3:::b/k", service_context={})
+    assert emulator_policies._is_filled(request, key) is absent
+
+
+def test_tags_of_a_resource_count_in_each_kind_of_policy(aws: LocalAws, make_role: Any, session_of: Any) -> None:
+    queues, everything = aws.client("sqs"), in_process_allow("*")
+    denying = in_process_deny("sqs:SendMessage", StringEquals={"aws:ResourceTag/class": "secret"})
+    url = queues.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}", tags={"class": "secret"})["QueueUrl"]
+    queue = f"arn:aws:sqs:{aws.region}:{aws.account}:{url.rpartition('/')[2]}"
+    trust = {"Effect": "Allow", "Principal": {"AWS": aws.account}, "Action": "sts:AssumeRole"}
+    narrowed = {"RoleSessionName": "ann", "Policy": policy(everything, denying)}
+    asking = session_of(everything).client("sts")
+    made = asking.assume_role(RoleArn=make_role(everything, trust=trust), **narrowed)["Credentials"]
+    limited = replace(
+        aws.session(), access_key_id=made["AccessKeyId"], secret_access_key=made["SecretAccessKey"],
+        session_token=made["SessionToken"],
+    )  # fmt: skip
+    free, message = session_of(everything).client("sqs"), {"QueueUrl": url, "MessageBody": "x"}
+    assert free.send_message(**message)["MessageId"]
+    with pytest.raises(ClientError, match="explicit deny in a session policy"):
+        limited.client("sqs").send_message(**message)
+    own = policy({**denying, "Principal": "*", "Resource": queue})
+    queues.set_queue_attributes(QueueUrl=url, Attributes={"Policy": own})
+    batch = {"QueueUrl": url, "Entries": [{"Id": "a", "MessageBody": "x"}]}
+    for send, given in ((free.send_message, message), (free.send_message_batch, batch)):
+        with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
+            send(**given)
+
+
+@pytest.mark.parametrize(("statement", "asked"), [
+    ("SELECT * FROM \"t\" WHERE p='x'", ("dynamodb:PartiQLSelect", "t")),
+    ("select p from t.\"i\"", ("dynamodb:PartiQLSelect", "t/index/i")),
+    ("INSERT INTO \"t\" VALUE {'p': 'x'}", ("dynamodb:PartiQLInsert", "t")),
+    ("UPDATE \"t\" SET a=1 WHERE p='x'", ("dynamodb:PartiQLUpdate", "t")),
+    ("DELETE FROM t WHERE p='x'", ("dynamodb:PartiQLDelete", "t")),
+])  # fmt: skip
+def test_statement_of_partiql_asks_for_its_own_action(statement: str, asked: tuple[str, str]) -> None:
+    """AWS: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html."""
+    for body in ({"Statement": statement}, {"TransactStatements": [{"Statement": statement}]}):
+        assert partiql("dynamodb", json.dumps(body).encode()) == asked

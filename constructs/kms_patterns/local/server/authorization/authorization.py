@@ -13,7 +13,7 @@ from typing import Any
 
 from kms_patterns.local.server.authorization.caller import Caller, bound_ids, by_unique_id
 from kms_patterns.local.server.authorization.decision import Decision, Policies, decide
-from kms_patterns.local.server.authorization.patterns import UNKNOWN, Lookup, Value
+from kms_patterns.local.server.authorization.patterns import UNKNOWN, Lookup, Unknown, Value
 from kms_patterns.local.server.authorization.policy_statements import KEY_POLICY, Request, parse
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, reach
 from kms_patterns.local.server.kms.key_records import KeyRecord
@@ -110,6 +110,8 @@ def lookup_in(context: Any, known: Callable[[str], bool] | None = None) -> Looku
     def lookup(key: str) -> Value:
         value = reach(EVALUATOR, "_resolve_condition_key")(key, context)
         value = value() if callable(value) else value
+        if isinstance(value, Unknown):
+            return value
         if value is not None:
             return [str(item) for item in value] if isinstance(value, list | tuple | set) else _text(value)
         return _without_value(key.lower(), context, known)

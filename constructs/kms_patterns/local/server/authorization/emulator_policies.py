@@ -17,10 +17,11 @@ from urllib.parse import parse_qsl
 from kms_patterns.local.server.authorization.authorization import lookup_in
 from kms_patterns.local.server.authorization.caller import principal_of, role_arn_of
 from kms_patterns.local.server.authorization.decision import Policies, closest, explicit_deny
+from kms_patterns.local.server.authorization.patterns import UNKNOWN
 from kms_patterns.local.server.authorization.policy_statements import Named, Request, Statement, parse
 from kms_patterns.local.server.authorization.resource_policies import has_condition_key
 from kms_patterns.local.server.emulator.acting import acting
-from kms_patterns.local.server.emulator.emulator import EVALUATOR, S3, reach
+from kms_patterns.local.server.emulator.emulator import EVALUATOR, S3, TAGGING, reach
 from kms_patterns.local.server.requests.request_members import Served, elements_of, serving, tags_of
 
 
@@ -89,13 +90,8 @@ def signature_unchecked(_original: Callable[[str], bool]) -> Callable[[str], boo
     return lambda _access_key_id: False
 
 
-# The emulator fills none of these services' condition keys: not to know one is another thing than its absence.
-_UNFILLED = (
-    "cloudformation:", "dynamodb:", "ec2:", "events:", "iam:", "kinesis:", "secretsmanager:", "sns:", "ssm:", "states:",
-)  # fmt: skip
+# All that the emulator fills of other services' condition keys: not to know one is another thing than its absence.
 _FILLED = frozenset({"dynamodb:enclosingoperation", "iam:passedtoservice"})
-
-
 # By condition key of S3: the header that gives its value.
 _VALUES = {
     **{f"s3:{name}": name for name in (
@@ -119,9 +115,9 @@ _SIGNED = "AWS4-HMAC-SHA256"
 # One that is listed for an action, is not among these and has no value, is not known.
 _FILLED_OF_S3 = (
     *(key.lower() for key in _VALUES), "s3:accessgrantsinstancearn", "s3:accesspointnetworkorigin",
-    "s3:annotation-prefix", "s3:dataaccesspoint", "s3:delimiter", "s3:existingobjecttag/", "s3:locationconstraint",
-    "s3:max-", "s3:object-lock-remaining-retention-days", "s3:objectcreationoperation", "s3:prefix",
-    "s3:requestobjecttag", "s3:resourceaccount", "s3:versionid", "s3:x-amz-server-side-encryption",
+    "s3:annotation-prefix", "s3:buckettag/", "s3:dataaccesspoint", "s3:delimiter", "s3:existingobjecttag/",
+    "s3:locationconstraint", "s3:max-", "s3:object-lock-remaining-retention-days", "s3:objectcreationoperation",
+    "s3:prefix", "s3:requestobjecttag", "s3:resourceaccount", "s3:versionid", "s3:x-amz-server-side-encryption",
 )  # fmt: skip
 
 
@@ -215,18 +211,13 @@ _OF_QUERY = ("annotation-prefix", "max-annotation-results")
 
 def _is_filled(ctx: Any, key: str) -> bool:
     """Return whether a condition key without a value is absent, as on AWS, rather than unknown."""
-    if not key.startswith("s3:"):
-        return key in _FILLED or not key.startswith(_UNFILLED)
-    if not has_condition_key(ctx.action, key):
+    if key in _FILLED or not has_condition_key(ctx.action, key):
         return True
     # An access point's object, and the tags that a copy takes along, are not looked up.
     beyond = key.startswith("s3:existingobjecttag/") and not ctx.resource_arn.partition("/")[0].count(":::")
-    copied = key.startswith("s3:requestobjecttag") and ctx.action != "s3:PutObject" and _copies(ctx)
+    copied = ctx.action != "s3:PutObject" and "s3:x-amz-copy-source" in ctx.service_context
+    copied = copied and key.startswith("s3:requestobjecttag")
     return key.startswith(_FILLED_OF_S3) and not beyond and not copied
-
-
-def _copies(ctx: Any) -> bool:
-    return any(name.lower() == "s3:x-amz-copy-source" for name in ctx.service_context)
 
 
 def request_of(ctx: Any, service: str | None = None) -> Request:
@@ -247,6 +238,22 @@ def resolve_condition_key(original: Callable[..., Any]) -> Callable[..., Any]:
         if key[:3].lower() == "s3:" and not has_condition_key(ctx.action, key.lower()):
             return None
         value = original(key, ctx)
+        if value is None and key.lower().startswith("aws:resourcetag/"):
+            return _resource_tag(ctx, key.lower().partition("/")[2])
         return role_arn_of(value) if key.lower() == "aws:principalarn" else value
 
     return resolve
+
+
+def _resource_tag(ctx: Any, name: str) -> object:
+    # KMS fills its own; S3's buckets have none unless they are enabled for it, which is refused here.
+    arn = ctx.resource_arn
+    if arn == "*" or ctx.action.startswith(("kms:", "s3:")):
+        return None
+    if arn.split(":")[2:3] not in [[it] for it in reach(TAGGING, "_RESOURCE_TAG_COLLECTORS")]:
+        return UNKNOWN
+    # An index has its table's tags, a version or an alias its function's.
+    of = ":".join(arn.split(":")[:7]) if ":function:" in arn else arn.partition("/index/")[0]
+    tags = reach(TAGGING, "resource_tags")(of) or {}
+    found = [value for key, value in tags.items() if key.lower() == name]
+    return found[0] if len(found) == 1 else found or None

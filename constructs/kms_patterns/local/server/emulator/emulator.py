@@ -18,7 +18,7 @@ RESPONSES, ROUTER = "ministack.core.responses", "ministack.core.router"
 EVALUATOR, ACTIONS = "ministack.core.iam_evaluator", "ministack.core.iam_actions"
 LAMBDA_RUNTIME = "ministack.core.lambda_runtime"
 KMS, S3, STS = "ministack.services.kms", "ministack.services.s3", "ministack.services.sts"
-IAM, LAMBDA = "ministack.services.iam", "ministack.services.lambda_svc"
+IAM, LAMBDA, TAGGING = "ministack.services.iam", "ministack.services.lambda_svc", "ministack.services.tagging"
 SSM, SECRETS_MANAGER = "ministack.services.ssm", "ministack.services.secretsmanager"
 SQS, SNS = "ministack.services.sqs", "ministack.services.sns"
 DYNAMODB, DYNAMODB_STREAMS = "ministack.services.dynamodb", "ministack.services.dynamodb_streams"
@@ -200,7 +200,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     ECR: dict.fromkeys(("_images", "_repositories"), _REGIONAL), CLOUD_TRAIL: {"_get_event_queue": ""},
     LOGS: _OF_LOGS, STEP_FUNCTIONS: _OF_STEP_FUNCTIONS, STACKS: _OF_STACKS, ENGINE: _OF_ENGINE,
     CLOUDFORMATION: {"handle_request": _HANDLER, **dict.fromkeys(("_change_sets", "_exports", "_stacks"), _REGIONAL)},
-    CLOUD_CONTROL: {"handle_request": _HANDLER},
+    CLOUD_CONTROL: {"handle_request": _HANDLER}, TAGGING: {"resource_tags": "arn", "_RESOURCE_TAG_COLLECTORS": "=dict"},
     CUSTOM_RESOURCES: {"_pending": "=dict", "deliver_response": "token response"},
     STACK_OPERATIONS: {"_resolve_parameters": _PARAMETERS, "_imported_export_names": "stack stack_name", **_CONDITIONS},
     CHANGE_SETS: {"_resolve_parameters": _PARAMETERS, **_CONDITIONS},

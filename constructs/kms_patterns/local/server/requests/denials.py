@@ -12,6 +12,7 @@ from os import urandom
 from typing import Any
 
 from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
+from kms_patterns.local.server.requests.further_permissions import partiql
 from kms_patterns.local.server.requests.request_shapes import lambda_operation
 
 _IDENTITY = "identity-based policy"
@@ -119,6 +120,11 @@ _PREFIXES = {
     "lambda-microvms": "lambda", "monitoring": "cloudwatch", "s3files": "s3files",
 }  # fmt: skip
 _UNKNOWN = "UnknownOperation"
+# AWS: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+_OTHERWISE = {
+    "sns:PublishBatch": "sns:Publish", "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage", "sqs:SendMessageBatch": "sqs:SendMessage",
+}  # fmt: skip
 
 
 def with_lambda(routes: Mapping[str, list[str]]) -> dict[str, list[str]]:
@@ -138,7 +144,7 @@ def naming(original: Callable[..., str | None]) -> Callable[..., str | None]:
             return f"lambda:{_OF_LAMBDA.get(operation, operation or _UNKNOWN)}"
         found = original(service, *request)
         if found is not None or service == "sts":
-            return found
+            return partiql(service, request[3])[0] or _OTHERWISE.get(str(found), found)
         named = headers.get("x-amz-target", "").rpartition(".")[2] or _first(query.get("Action"))
         # The protocol rpc-v2-cbor has the operation in the path.
         named = named or path.partition("/operation/")[2]
@@ -197,6 +203,8 @@ def not_of_kms(nothing: object, original: Callable[..., Any]) -> Callable[..., A
     def read(service: str, *rest: Any, **named: Any) -> object:
         if service == "kms":
             return nothing
+        if service == "dynamodb" and nothing == "*" and (table := partiql(service, rest[3])[1]):
+            return f"arn:aws:dynamodb:{rest[5]}:{rest[6]}:table/{table}"
         if service == "s3" and nothing == "*":
             plain, key = _plain(rest[1])
             return str(original(service, rest[0], plain, *rest[2:], **named)).replace(_KEY, key)

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
 https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -203,3 +204,42 @@ def copied_tags(request: Served) -> list[tuple[str, str | None]]:
         return []
     reading = "s3:GetObjectVersionTagging" if version else "s3:GetObjectTagging"
     return [(reading, f"arn:aws:s3:::{source}"), ("s3:PutObjectTagging", None)]
+
+
+_STATEMENT = re.compile(
+    r"\b(?:(SELECT)\b.*?\bFROM|(INSERT)\s+INTO|(UPDATE)|(DELETE)\s+FROM)"
+    r"\s+\"?([\w-]+(?:\.[\w-]+)*)\"?(?:\s*\.\s*\"([\w.-]+)\")?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def partiql(service: str, body: bytes) -> tuple[str | None, str]:
+    """Return the action and the table, or its index, of the first statement of PartiQL in a request to DynamoDB."""
+    found = next(_statements(_json_of(body)), None) if service == "dynamodb" and b"tatement" in body else None
+    return found or (None, "")
+
+
+def _json_of(body: bytes) -> Mapping[str, Any]:
+    try:
+        members = json.loads(body)
+    except ValueError:
+        return {}
+    return members if isinstance(members, Mapping) else {}
+
+
+def _statements(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the action and the table, or its index, of each statement of PartiQL.
+
+    AWS: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html
+    """
+    several = [it for name in ("Statements", "TransactStatements") for it in params.get(name) or ()]
+    for text in (params.get("Statement"), *(it.get("Statement") for it in several if isinstance(it, Mapping))):
+        for verbs in _STATEMENT.findall(text if isinstance(text, str) else ""):
+            verb = next(filter(None, verbs[:4])).capitalize()
+            yield f"dynamodb:PartiQL{verb}", f"{verbs[4]}/index/{verbs[5]}" if verbs[5] else verbs[4]
+
+
+def of_statements(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the actions, with the ARNs of the tables or indexes, of all statements of PartiQL of a request."""
+    here = f"arn:aws:dynamodb:{reach(RESPONSES, 'get_region')()}:{reach(RESPONSES, 'get_account_id')()}:table"
+    return [(action, f"{here}/{table}") for action, table in _statements(params)]

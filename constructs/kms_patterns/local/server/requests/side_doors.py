@@ -19,6 +19,7 @@ from kms_patterns.local.server.requests.further_permissions import (
     copied_tags,
     creating,
     of_headers,
+    of_statements,
     passed_by,
     passed_to,
     read_objects,
@@ -151,6 +152,8 @@ def _further(
         own.append(("s3:TagResource", here, {}))
     if action == "s3:PutObject":
         own += [(needed, arn or here, _OTHER) for needed, arn in copied_tags(request)]
+    if action.startswith("dynamodb:PartiQL"):
+        own += [(needed, table, _OTHER) for needed, table in of_statements(params)[1:]]
     return [*own, *((reading, arn, _OTHER) for reading, arn in read_objects(action, params))]
 
 
