@@ -153,13 +153,13 @@ ENTRIES = [
     ),
     Entry(
         "A rotation period out of 90 to 2560 days",
-        f"{CHECKS}.customer_managed_key.check_rotation_period",
+        f"{CHECKS}.customer_managed_key.check_days",
         lambda it: EncryptionKey(it, "Key", rotation_period=days(89)),
         lambda it: EncryptionKey(it, "Key", rotation_period=days(90)),
     ),
     Entry(
         "A waiting period before deletion out of 7 to 30 days",
-        f"{CHECKS}.customer_managed_key.check_pending_window",
+        f"{CHECKS}.customer_managed_key.check_days",
         lambda it: EncryptionKey(it, "Key", pending_window=days(6)),
         lambda it: EncryptionKey(it, "Key", pending_window=days(7)),
     ),

@@ -10,7 +10,7 @@ from aws_cdk import aws_sns as sns
 
 from kms_patterns import EncryptionKey, ImportedKey, KeyAccess, KeyLifecycle, MacKey, ReplicaKey, SigningKey
 from kms_patterns.keys.errors import ArgumentRefused, GrantRefused, KeyConfigurationError
-from kms_patterns.keys.key_properties import check_pending_window, check_rotation_period
+from kms_patterns.keys.key_properties import PENDING_WINDOW_DAYS, ROTATION_DAYS, check_days
 
 ROOT = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::111122223333:root"]]}
 ADMINISTRATION = [
@@ -304,8 +304,8 @@ def test_pending_window_out_of_the_limits_is_refused(days, stack):
 def test_durations_known_only_at_deployment_are_not_judged():
     unknown = cdk.Duration.days(cdk.Token.as_number({"Ref": "Window"}))
 
-    check_pending_window(unknown)
-    check_rotation_period(unknown)
+    check_days("pending_window", unknown, PENDING_WINDOW_DAYS)
+    check_days("rotation_period", unknown, ROTATION_DAYS)
 
 
 @pytest.mark.parametrize(

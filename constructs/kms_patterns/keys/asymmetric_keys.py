@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Unpack
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+from kms_patterns.keys.customer_managed_key import CustomerManagedKey, KeyOfOneUsage
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.grants.algorithm_grants import (
     KeyAgreementGrants,
@@ -21,33 +21,10 @@ from kms_patterns.keys.imported.imported_types import (
     LookUps,
 )
 from kms_patterns.keys.key_options import PrimaryKeyOptions
-from kms_patterns.policy.actions import (
-    KEY_AGREEMENT_OPERATIONS,
-    KEY_ENCAPSULATION_OPERATIONS,
-    RSA_ENCRYPTION_OPERATIONS,
-    SIGNING_OPERATIONS,
-)
-from kms_patterns.policy.key_specs import MlKemSpec, MlKemUsage
+from kms_patterns.policy.key_specs import MlKemSpec
 
 
-class _KeyPair(CustomerManagedKey):
-    """A key of one usage; ``_use`` is that, and the spec of a key that is given none."""
-
-    _use: ClassVar[tuple[kms.KeyUsage, kms.KeySpec]]
-
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        key_spec: kms.KeySpec | None = None,
-        **options: Unpack[PrimaryKeyOptions],
-    ) -> None:
-        usage, default = self._use
-        super().__init__(scope, construct_id, key_spec=key_spec or default, key_usage=usage, **options)
-
-
-class SigningKey(LookUps[ImportedSigningKey], SigningGrants, _KeyPair):
+class SigningKey(LookUps[ImportedSigningKey], SigningGrants, KeyOfOneUsage):
     """A key pair for signatures, whose private half never leaves KMS.
 
     It never rotates: a new signing key is a new key, and who verifies must learn of its public key.
@@ -66,11 +43,10 @@ class SigningKey(LookUps[ImportedSigningKey], SigningGrants, _KeyPair):
     """
 
     imported_as: ClassVar[type[Any]] = ImportedSigningKey
-    operations = SIGNING_OPERATIONS
-    _use = kms.KeyUsage.SIGN_VERIFY, kms.KeySpec.ECC_NIST_P256
+    _default_spec = kms.KeySpec.ECC_NIST_P256
 
 
-class RsaEncryptionKey(LookUps[ImportedRsaEncryptionKey], RsaEncryptionGrants, _KeyPair):
+class RsaEncryptionKey(LookUps[ImportedRsaEncryptionKey], RsaEncryptionGrants, KeyOfOneUsage):
     """An RSA key pair for encryption: anyone with the public key encrypts, KMS alone decrypts.
 
     It never rotates, takes no encryption context, and no AWS service encrypts at rest under it. Limits of a plaintext
@@ -89,11 +65,10 @@ class RsaEncryptionKey(LookUps[ImportedRsaEncryptionKey], RsaEncryptionGrants, _
     """
 
     imported_as: ClassVar[type[Any]] = ImportedRsaEncryptionKey
-    operations = RSA_ENCRYPTION_OPERATIONS
-    _use = kms.KeyUsage.ENCRYPT_DECRYPT, kms.KeySpec.RSA_3072
+    _default_spec = kms.KeySpec.RSA_3072
 
 
-class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, _KeyPair):
+class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, KeyOfOneUsage):
     """A key pair for ECDH, whose private half never leaves KMS.
 
     It never rotates. Peers need its public key: see ``grant_public_key``.
@@ -111,8 +86,7 @@ class KeyAgreementKey(LookUps[ImportedKeyAgreementKey], KeyAgreementGrants, _Key
     """
 
     imported_as: ClassVar[type[Any]] = ImportedKeyAgreementKey
-    operations = KEY_AGREEMENT_OPERATIONS
-    _use = kms.KeyUsage.KEY_AGREEMENT, kms.KeySpec.ECC_NIST_P256
+    _default_spec = kms.KeySpec.ECC_NIST_P256
 
 
 class KeyEncapsulationKey(LookUps[ImportedKeyEncapsulationKey], KeyEncapsulationGrants, CustomerManagedKey):
@@ -139,7 +113,6 @@ class KeyEncapsulationKey(LookUps[ImportedKeyEncapsulationKey], KeyEncapsulation
     """
 
     imported_as: ClassVar[type[Any]] = ImportedKeyEncapsulationKey
-    operations = KEY_ENCAPSULATION_OPERATIONS
 
     def __init__(
         self,
@@ -158,6 +131,6 @@ class KeyEncapsulationKey(LookUps[ImportedKeyEncapsulationKey], KeyEncapsulation
             scope,
             construct_id,
             key_spec=key_spec,
-            key_usage=MlKemUsage.ENCAPSULATE_DECAPSULATE,
+            key_usage=self.key_usage,
             **options,
         )

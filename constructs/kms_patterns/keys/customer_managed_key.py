@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
-from typing import Unpack, cast
+from typing import ClassVar, Unpack, cast
 
 import jsii
 from aws_cdk import Duration, RemovalPolicy, Stack, Token
@@ -20,13 +20,14 @@ from kms_patterns.keys.grants.policy_checks import check_callers_statement
 from kms_patterns.keys.grants.service_grants import ServiceGrants
 from kms_patterns.keys.key_options import KeyAccess, KeyLifecycle, PrimaryKeyOptions, management, removal_policy
 from kms_patterns.keys.key_properties import (
+    PENDING_WINDOW_DAYS,
+    ROTATION_DAYS,
+    check_days,
     check_description,
     check_key_spec,
-    check_pending_window,
     check_perimeter,
     check_protection,
     check_rotates,
-    check_rotation_period,
     check_tags,
     scoped_alias,
 )
@@ -63,8 +64,8 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         home = home_of(stack)
         check_key_spec(scope, key_spec, key_usage, symmetric=GENERATE_DATA_KEY in self.operations)
         check_rotates(rotation_period, rotates=rotates)
-        check_rotation_period(rotation_period)
-        check_pending_window(pending_window)
+        check_days("rotation_period", rotation_period, ROTATION_DAYS)
+        check_days("pending_window", pending_window, PENDING_WINDOW_DAYS)
         protect = check_protection(options.get("protect_while_in_use"), lifecycle, enabled=options.get("enabled", True))
         check_perimeter(perimeter, home.account)
         check_description(description)
@@ -223,3 +224,20 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
 
     def _algorithms(self, of_usage: Mapping[str, Sequence[str]]) -> Sequence[str]:
         return of_usage[self.key_spec.value]
+
+
+class KeyOfOneUsage(CustomerManagedKey):
+    """A key whose usage its type says, and its spec also, where it is given none."""
+
+    _default_spec: ClassVar[kms.KeySpec]
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        key_spec: kms.KeySpec | None = None,
+        **options: Unpack[PrimaryKeyOptions],
+    ) -> None:
+        spec = key_spec or self._default_spec
+        super().__init__(scope, construct_id, key_spec=spec, key_usage=self.key_usage, **options)

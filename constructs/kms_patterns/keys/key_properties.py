@@ -18,7 +18,9 @@ _ALIAS_PREFIX: Final = "alias/"
 _KEY_ID: Final = re.compile(r"key/[A-Za-z0-9-]+")
 _ARN_PARTS: Final = 6
 ROTATION_DAYS: Final = range(90, 2561)
+"""https://docs.aws.amazon.com/kms/latest/developerguide/rotating-keys-enable-disable.html"""
 PENDING_WINDOW_DAYS: Final = range(7, 31)
+"""https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html"""
 DESCRIPTION_LENGTH: Final = 8192
 TAGS: Final = 50
 
@@ -139,17 +141,6 @@ def _is_tag(name: str, value: str) -> bool:
     return taken and (Token.is_unresolved(value) or len(value) <= 256)  # noqa: PLR2004
 
 
-def check_rotation_period(period: Duration | None) -> None:
-    """Check the days between automatic rotations: 90 to 2560.
-
-    Raises:
-        KeyConfigurationError: KMS would refuse it (ValidationException).
-
-    See https://docs.aws.amazon.com/kms/latest/developerguide/rotating-keys-enable-disable.html
-    """
-    _check_days("rotation_period", period, ROTATION_DAYS)
-
-
 def check_rotates(period: Duration | None, *, rotates: bool) -> None:
     """Check that a key with a rotation period has automatic rotation.
 
@@ -161,17 +152,6 @@ def check_rotates(period: Duration | None, *, rotates: bool) -> None:
             "rotation_period: KMS rotates symmetric encryption keys with its own key material only "
             "(UnsupportedOperationException); omit it, and import new material or make a new key instead"
         )
-
-
-def check_pending_window(window: Duration | None) -> None:
-    """Check the waiting period before deletion: 7 to 30 days.
-
-    Raises:
-        KeyConfigurationError: KMS would refuse it (ValidationException).
-
-    See https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
-    """
-    _check_days("pending_window", window, PENDING_WINDOW_DAYS)
 
 
 def check_protection(period: Duration | None, lifecycle: KeyLifecycle, *, enabled: bool) -> Duration | None:
@@ -197,7 +177,12 @@ def check_protection(period: Duration | None, lifecycle: KeyLifecycle, *, enable
     return period
 
 
-def _check_days(name: str, duration: Duration | None, allowed: range) -> None:
+def check_days(name: str, duration: Duration | None, allowed: range) -> None:
+    """Check a duration of whole days.
+
+    Raises:
+        KeyConfigurationError: KMS would refuse it (ValidationException).
+    """
     if duration is None or duration.is_unresolved():
         return
     days = duration.to_days(integral=False)

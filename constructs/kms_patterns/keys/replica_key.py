@@ -74,37 +74,10 @@ class ReplicaKey(LookUps[ImportedKey], CustomerManagedKey):
         primary_key.allow_replication(self.stack)
 
 
-class _ReplicaEncryptionKey(ReplicaKey, EncryptionKey):
-    """A replica of a symmetric encryption key."""
-
-
-class _ReplicaRsaEncryptionKey(ReplicaKey, RsaEncryptionKey):
-    """A replica of an RSA key for encryption."""
-
-
-class _ReplicaSigningKey(ReplicaKey, SigningKey):
-    """A replica of a key that signs."""
-
-
-class _ReplicaMacKey(ReplicaKey, MacKey):
-    """A replica of an HMAC key."""
-
-
-class _ReplicaKeyAgreementKey(ReplicaKey, KeyAgreementKey):
-    """A replica of a key that agrees on shared secrets."""
-
-
-class _ReplicaKeyEncapsulationKey(ReplicaKey, KeyEncapsulationKey):
-    """A replica of an ML-KEM key."""
-
-
+_OF_THEIR_PRIMARIES: Final = (EncryptionKey, RsaEncryptionKey, SigningKey, MacKey, KeyAgreementKey, KeyEncapsulationKey)
 _REPLICAS: Final[Mapping[type[CustomerManagedKey], type[ReplicaKey]]] = {
-    EncryptionKey: _ReplicaEncryptionKey,
-    RsaEncryptionKey: _ReplicaRsaEncryptionKey,
-    SigningKey: _ReplicaSigningKey,
-    MacKey: _ReplicaMacKey,
-    KeyAgreementKey: _ReplicaKeyAgreementKey,
-    KeyEncapsulationKey: _ReplicaKeyEncapsulationKey,
+    primary: type(f"_Replica{primary.__name__}", (ReplicaKey, primary), {"__module__": __name__})
+    for primary in _OF_THEIR_PRIMARIES
 }
 
 

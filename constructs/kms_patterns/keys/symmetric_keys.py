@@ -6,12 +6,11 @@ from aws_cdk import Duration
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from kms_patterns.keys.customer_managed_key import CustomerManagedKey
+from kms_patterns.keys.customer_managed_key import CustomerManagedKey, KeyOfOneUsage
 from kms_patterns.keys.grants.algorithm_grants import MacGrants
 from kms_patterns.keys.grants.encryption_grants import EncryptionGrants
 from kms_patterns.keys.imported.imported_types import ImportedEncryptionKey, ImportedMacKey, LookUps
 from kms_patterns.keys.key_options import PrimaryKeyOptions
-from kms_patterns.policy.actions import MAC_OPERATIONS, SYMMETRIC_OPERATIONS
 
 
 class EncryptionKey(LookUps[ImportedEncryptionKey], EncryptionGrants, CustomerManagedKey):
@@ -35,7 +34,6 @@ class EncryptionKey(LookUps[ImportedEncryptionKey], EncryptionGrants, CustomerMa
     """
 
     imported_as: ClassVar[type[Any]] = ImportedEncryptionKey
-    operations = SYMMETRIC_OPERATIONS
 
     def __init__(
         self,
@@ -50,7 +48,7 @@ class EncryptionKey(LookUps[ImportedEncryptionKey], EncryptionGrants, CustomerMa
             scope,
             construct_id,
             key_spec=kms.KeySpec.SYMMETRIC_DEFAULT,
-            key_usage=kms.KeyUsage.ENCRYPT_DECRYPT,
+            key_usage=self.key_usage,
             rotates=not options.get("imported_material"),
             on_demand_rotation=on_demand_rotation,
             rotation_period=rotation_period,
@@ -58,7 +56,7 @@ class EncryptionKey(LookUps[ImportedEncryptionKey], EncryptionGrants, CustomerMa
         )
 
 
-class MacKey(LookUps[ImportedMacKey], MacGrants, CustomerManagedKey):
+class MacKey(LookUps[ImportedMacKey], MacGrants, KeyOfOneUsage):
     """An HMAC key: tags that only KMS makes and only KMS verifies.
 
     It never rotates. Tags of one key verify under no other.
@@ -76,20 +74,4 @@ class MacKey(LookUps[ImportedMacKey], MacGrants, CustomerManagedKey):
     """
 
     imported_as: ClassVar[type[Any]] = ImportedMacKey
-    operations = MAC_OPERATIONS
-
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        key_spec: kms.KeySpec = kms.KeySpec.HMAC_256,
-        **options: Unpack[PrimaryKeyOptions],
-    ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            key_spec=key_spec,
-            key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
-            **options,
-        )
+    _default_spec = kms.KeySpec.HMAC_256

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Unpack
 
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 
 from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.grants.rules import GrantRules
@@ -16,6 +17,7 @@ from kms_patterns.policy.key_specs import (
     MAC_ALGORITHM,
     MESSAGE_TYPE,
     SIGNING_ALGORITHM,
+    MlKemUsage,
 )
 
 _NAMED_IN: Final = {
@@ -79,6 +81,9 @@ class SigningConditions(AlgorithmConditions, total=False):
 class SigningGrants(PublicKeyGrants):
     """One method per operation; each takes the conditions of :class:`SigningConditions`."""
 
+    operations = actions.SIGNING_OPERATIONS
+    key_usage = kms.KeyUsage.SIGN_VERIFY
+
     @checked
     def grant_sign(self, grantee: iam.IGrantable, **demanded: Unpack[SigningConditions]) -> iam.Grant:
         """Allow ``kms:Sign``."""
@@ -101,6 +106,9 @@ class RsaEncryptionGrants(PublicKeyGrants):
     Each takes the conditions of :class:`AlgorithmConditions`; algorithms are ``RSAES_OAEP_SHA_256`` and
     ``RSAES_OAEP_SHA_1``.
     """
+
+    operations = actions.RSA_ENCRYPTION_OPERATIONS
+    key_usage = kms.KeyUsage.ENCRYPT_DECRYPT
 
     @checked
     def grant_encrypt(self, grantee: iam.IGrantable, **demanded: Unpack[AlgorithmConditions]) -> iam.Grant:
@@ -131,6 +139,9 @@ class RsaEncryptionGrants(PublicKeyGrants):
 class KeyAgreementGrants(PublicKeyGrants):
     """One method per operation; each takes the conditions of :class:`AlgorithmConditions`."""
 
+    operations = actions.KEY_AGREEMENT_OPERATIONS
+    key_usage = kms.KeyUsage.KEY_AGREEMENT
+
     @checked
     def grant_derive_shared_secret(self, grantee: iam.IGrantable, **demanded: Unpack[AlgorithmConditions]) -> iam.Grant:
         """Allow ``kms:DeriveSharedSecret``. Derive keys from the secret with a KDF, do not use it as one."""
@@ -139,6 +150,9 @@ class KeyAgreementGrants(PublicKeyGrants):
 
 class KeyEncapsulationGrants(PublicKeyGrants):
     """One method per operation; each takes the conditions of :class:`AlgorithmConditions`."""
+
+    operations = actions.KEY_ENCAPSULATION_OPERATIONS
+    key_usage = MlKemUsage.ENCAPSULATE_DECAPSULATE
 
     @checked
     def grant_encapsulate(self, grantee: iam.IGrantable, **demanded: Unpack[AlgorithmConditions]) -> iam.Grant:
@@ -156,6 +170,9 @@ class MacGrants(AlgorithmGrants):
 
     Each takes the conditions of :class:`AlgorithmConditions`; each key has one algorithm, such as ``HMAC_SHA_256``.
     """
+
+    operations = actions.MAC_OPERATIONS
+    key_usage = kms.KeyUsage.GENERATE_VERIFY_MAC
 
     @checked
     def grant_generate_mac(self, grantee: iam.IGrantable, **demanded: Unpack[AlgorithmConditions]) -> iam.Grant:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 
 from kms_patterns.keys.arguments import checked
 from kms_patterns.keys.grants.cdk_calls import ForConstruct
@@ -20,6 +21,9 @@ class EncryptionGrants(GrantRules):
     wide. The key policy and the grantee's policy carry the same conditions; ``identity_conditions`` of
     ``grant_operations`` are added to the grantee's alone.
     """
+
+    operations: Sequence[str] = actions.SYMMETRIC_OPERATIONS
+    key_usage = kms.KeyUsage.ENCRYPT_DECRYPT
 
     @checked
     def grant_encrypt(self, grantee: iam.IGrantable, **demanded: Unpack[GrantConditions]) -> iam.Grant:

@@ -21,8 +21,7 @@ from kms_patterns.keys.key_properties import check_alias, check_key_arn, scoped_
 from kms_patterns.keys.synth.deployment_role import deployment_role_arn
 from kms_patterns.keys.synth.synth_checks import serve_at_synth
 from kms_patterns.policy import conditions as when
-from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS
-from kms_patterns.policy.key_specs import MlKemUsage
+from kms_patterns.policy.actions import CREATE_GRANT
 from kms_patterns.policy.services import SERVICES
 
 
@@ -35,9 +34,7 @@ class ImportedKeyBase(GrantRules, Resource):
     :attr:`owner_statements` holds them all. Whether the owner did is known only when the key is used.
     """
 
-    operations: Sequence[str] = CRYPTOGRAPHIC_OPERATIONS
     access = KeyAccess.NAMED
-    key_usage: kms.KeyUsage | MlKemUsage = kms.KeyUsage.ENCRYPT_DECRYPT
 
     def __init__(self, scope: Construct, construct_id: str, *, key_arn: str, alias: str | None = None) -> None:
         Resource.__init__(self, scope, construct_id, environment_from_arn=key_arn)

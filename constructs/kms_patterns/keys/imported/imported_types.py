@@ -15,8 +15,7 @@ from kms_patterns.keys.grants.algorithm_grants import (
 )
 from kms_patterns.keys.grants.encryption_grants import EncryptionGrants
 from kms_patterns.keys.imported.imported_key import ImportedKeyBase
-from kms_patterns.policy import actions
-from kms_patterns.policy.key_specs import MlKemUsage
+from kms_patterns.policy.actions import CRYPTOGRAPHIC_OPERATIONS
 
 
 class ImportedKey(EncryptionGrants, ImportedKeyBase):
@@ -26,47 +25,31 @@ class ImportedKey(EncryptionGrants, ImportedKeyBase):
     type cannot do, and take the algorithms that it supports. What :class:`ImportedKeyBase` says holds for all of them.
     """
 
+    operations = CRYPTOGRAPHIC_OPERATIONS
+
 
 class ImportedEncryptionKey(EncryptionGrants, ImportedKeyBase):
     """A symmetric encryption key of another app or account."""
-
-    operations = actions.SYMMETRIC_OPERATIONS
-    key_usage = kms.KeyUsage.ENCRYPT_DECRYPT
 
 
 class ImportedRsaEncryptionKey(RsaEncryptionGrants, ImportedKeyBase):
     """An RSA key for encryption, of another app or account."""
 
-    operations = actions.RSA_ENCRYPTION_OPERATIONS
-    key_usage = kms.KeyUsage.ENCRYPT_DECRYPT
-
 
 class ImportedSigningKey(SigningGrants, ImportedKeyBase):
     """A key pair for signatures, of another app or account."""
-
-    operations = actions.SIGNING_OPERATIONS
-    key_usage = kms.KeyUsage.SIGN_VERIFY
 
 
 class ImportedMacKey(MacGrants, ImportedKeyBase):
     """An HMAC key of another app or account."""
 
-    operations = actions.MAC_OPERATIONS
-    key_usage = kms.KeyUsage.GENERATE_VERIFY_MAC
-
 
 class ImportedKeyAgreementKey(KeyAgreementGrants, ImportedKeyBase):
     """A key pair for shared secrets, of another app or account."""
 
-    operations = actions.KEY_AGREEMENT_OPERATIONS
-    key_usage = kms.KeyUsage.KEY_AGREEMENT
-
 
 class ImportedKeyEncapsulationKey(KeyEncapsulationGrants, ImportedKeyBase):
     """An ML-KEM key of another app or account."""
-
-    operations = actions.KEY_ENCAPSULATION_OPERATIONS
-    key_usage = MlKemUsage.ENCAPSULATE_DECAPSULATE
 
 
 Imported = TypeVar("Imported", bound=ImportedKeyBase)
