@@ -323,6 +323,12 @@ def test_page_is_as_written(request: pytest.FixtureRequest) -> None:
     assert f"- access proof: {changing} of {changing} that change access" in page
 
 
+def test_excerpt_on_the_page_is_part_of_the_committed_report() -> None:
+    excerpt = PAGE.with_name("README.md").read_text().partition("## Reading the text\n\n```\n")[2].partition("```")[0]
+    assert excerpt in (Path(__file__).parent / "snapshots" / "app.access.snapshot").read_text()
+    assert excerpt.count("\n") > 3
+
+
 def test_there_are_enough_mutants() -> None:
     assert len(MUTANTS) >= 60
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
