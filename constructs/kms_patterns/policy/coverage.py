@@ -72,7 +72,9 @@ def _matching(pattern: str) -> list[str]:
 
 def _allows(allowance: Allowance, action: str) -> bool:
     # An action that is known only at deployment may be any.
-    return any(not isinstance(it, str) or fnmatchcase(action.lower(), it.lower()) for it in allowance.actions)
+    return action in allowance.actions or any(
+        not isinstance(it, str) or fnmatchcase(action.lower(), it.lower()) for it in allowance.actions
+    )
 
 
 def _same_principal(one: Allowance, other: Allowance, same: Callable[[str | None, str | None], bool]) -> bool:

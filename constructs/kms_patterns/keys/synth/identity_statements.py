@@ -83,7 +83,10 @@ def statements_of(document: Any) -> Iterator[dict[str, Any]]:
 
 def choices(statement: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what a statement says, once for each choice of the conditions of the template within it."""
-    names = sorted(set(re.findall(r'"Fn::If": \["([^"]+)"', json.dumps(statement))))
+    text = json.dumps(statement)
+    if "AWS::NoValue" not in text and "Fn::If" not in text:
+        return [dict(statement)]
+    names = sorted(set(re.findall(r'"Fn::If": \["([^"]+)"', text)))
     return [
         _chosen(statement, dict(zip(names, holds, strict=True))) for holds in product((True, False), repeat=len(names))
     ]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any, Final
 
 from aws_cdk import Annotations, Stack
@@ -63,9 +64,10 @@ class Callers:
         unknown = [policy for policy in attached if policy not in own and not policy.endswith(_WITHOUT_KMS)]
         self.foreign = {holder for policy in unknown for holder in attached[policy]}
         """Roles, users and groups with a managed policy that is not of this app."""
+        self.same = cache(self._same)
+        """Whether two names may mean one caller: a group stands for its users."""
 
-    def same(self, one: str | None, other: str | None) -> bool:
-        """Return whether two names may mean one caller: a group stands for its users."""
+    def _same(self, one: str | None, other: str | None) -> bool:
         return one == other or self._may(str(one), str(other)) or self._may(str(other), str(one))
 
     def _may(self, one: str, other: str) -> bool:
