@@ -1,15 +1,15 @@
-"""In whose name the emulator works on, and STS: sessions, tokens of a federation, tokens signed by KMS."""
+"""In whose name the emulator works on, what stacks and functions may, and STS: sessions, tokens of a federation."""
 
 import base64
+import io
 import json
 import ssl
 import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+import zipfile
 from dataclasses import replace
-from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,10 +17,9 @@ import pytest
 from botocore.config import Config
 
 from kms_patterns.local import AwsSession, LocalAws
-from kms_runtime.errors import KmsRuntimeError
-from kms_runtime.public_keys.public_key import PublicKey
-from kms_runtime.tokens import ALGORITHMS, Jwks, MacKeys, issue_token, jwks_document, verify_token
+from kms_patterns.local.aws_session import local_address
 
+DENIED = "AccessDeniedException"
 STATES_TRUST = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
 
 
@@ -531,63 +530,69 @@ def test_session_without_mfa_may_not_call_iam(aws: LocalAws) -> None:
     assert session.client("kms").list_keys()["Keys"] is not None
 
 
-SPECS = [(name, spec) for name, known in ALGORITHMS.items() for spec in known.key_specs]
-EXPECTED: dict[str, Any] = {"issuer": "https://issuer.example", "audience": "orders"}
+TRUSTED = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+ONE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+PROTECTED = {
+    "TableName": "kept", "BillingMode": "PAY_PER_REQUEST", "DeletionProtectionEnabled": True,
+    "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}],
+}  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def key_of(root_kms: Any) -> Callable[[str], str]:
-    """One key per spec."""
-
-    @cache
-    def make(spec: str) -> str:
-        usage = "GENERATE_VERIFY_MAC" if spec.startswith("HMAC") else "SIGN_VERIFY"
-        return str(root_kms.create_key(KeySpec=spec, KeyUsage=usage)["KeyMetadata"]["Arn"])
-
-    return make
-
-
-def issued(kms: Any, arn: str, algorithm: str) -> str:
-    given: dict[str, Any] = {**EXPECTED, "subject": "customer-1", "lifetime": 60}
-    return issue_token({"tenant": "a"}, key_arn=arn, algorithm=algorithm, kms_client=kms, **given).token
-
-
-@pytest.mark.parametrize(("algorithm", "spec"), SPECS)
-def test_token_of_every_algorithm_and_key_spec_is_verified(
-    algorithm: str, spec: str, root_kms: Any, key_of: Callable[[str], str]
-) -> None:
-    arn = key_of(spec)
-    token = issued(root_kms, arn, algorithm)
-    keys: Any = (
-        MacKeys({arn: algorithm}, kms_client=root_kms)
-        if ALGORITHMS[algorithm].is_mac
-        else Jwks.parse(jwks_document([(PublicKey.fetch(arn, kms_client=root_kms), algorithm)]))
-    )
-    found = verify_token(token, keys=keys, **EXPECTED)
-    assert (found.key_id, found.algorithm, found.claims["tenant"]) == (arn.rsplit("/")[-1], algorithm, "a")
-    message, _, signature = token.rpartition(".")
-    forged = f"{message}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
-    with pytest.raises(KmsRuntimeError) as caught:
-        verify_token(forged, keys=keys, **EXPECTED)
-    assert caught.value.code == "TokenSignatureInvalid"
+def test_stack_does_not_delete_what_its_service_keeps(aws: LocalAws) -> None:
+    stacks, iam, name = aws.client("cloudformation"), aws.client("iam"), unique()
+    policy, replica = f"arn:aws:iam::{aws.account}:policy/{name}", [{"Region": "eu-west-1"}]
+    trust = {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [TRUSTED]}}
+    resources = {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": name, **trust}},
+        "Policy": {
+            "Type": "AWS::IAM::ManagedPolicy", "Properties": {"ManagedPolicyName": name, "PolicyDocument": ONE}
+        },
+        "Table": {"Type": "AWS::DynamoDB::Table", "Properties": PROTECTED},
+        "Rule": {"Type": "AWS::Events::Rule", "Properties": {"Name": name, "EventPattern": {"source": ["x"]}}},
+        "Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": name, "SecretString": "x"}},
+    }  # fmt: skip
+    assert deployed(aws.session(), resources, name) == ""
+    iam.put_role_policy(RoleName=name, PolicyName="outside", PolicyDocument=json.dumps(ONE))
+    iam.create_user(UserName=name)
+    iam.attach_user_policy(UserName=name, PolicyArn=policy)
+    queue = f"arn:aws:sqs:{aws.region}:{aws.account}:{name}"
+    aws.client("events").put_targets(Rule=name, Targets=[{"Id": "1", "Arn": queue}])
+    aws.client("secretsmanager").replicate_secret_to_regions(SecretId=name, AddReplicaRegions=replica)
+    stacks.delete_stack(StackName=name)
+    settled(stacks, name)
+    found = stacks.describe_stack_resources(StackName=name)["StackResources"]
+    assert {it["LogicalResourceId"] for it in found if it["ResourceStatus"] == "DELETE_FAILED"} == set(resources)
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "spec"), [("ES384", "ECC_NIST_P256"), ("RS256", "ECC_NIST_P256"), ("EdDSA", "RSA_2048")]
-)
-def test_algorithm_that_the_key_does_not_have_is_refused_by_kms(
-    algorithm: str, spec: str, root_kms: Any, key_of: Callable[[str], str]
-) -> None:
-    with pytest.raises(KmsRuntimeError) as caught:
-        issued(root_kms, key_of(spec), algorithm)
-    assert caught.value.code == "InvalidKeyUsageException"
+def make_function(aws: LocalAws, role: str, code: bytes, **options: Any) -> str:
+    name = unique()
+    made = {"FunctionName": name, "Role": role, "Runtime": "python3.12", "Handler": "index.handler", **options}
+    aws.client("lambda").create_function(**{"Code": {"ZipFile": code}, **made})
+    return name
 
 
-def test_disabled_hmac_key_ends_its_tokens_at_once(root_kms: Any) -> None:
-    arn = str(root_kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]["Arn"])
-    token, keys = issued(root_kms, arn, "HS256"), MacKeys({arn: "HS256"}, kms_client=root_kms)
-    assert verify_token(token, keys=keys, **EXPECTED)
-    root_kms.disable_key(KeyId=arn)
-    with pytest.raises(KmsRuntimeError) as caught:
-        verify_token(token, keys=keys, **EXPECTED)
-    assert caught.value.code == "DisabledException"
+def bundle() -> bytes:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("index.py", "def handler(event, context): return {'statusCode': 200, 'body': 'x'}")
+    return code.getvalue()
+
+
+def test_url_of_a_function_is_open_to_all_by_its_policy_only(aws: LocalAws, make_role: Any) -> None:
+    functions, name = aws.client("lambda"), make_function(aws, make_role(trust=TRUSTED), bundle())
+    url = functions.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
+    session, found = aws.session(), []
+    trusted = ssl.create_default_context(cafile=str(session.ca_bundle))
+    for more in ({}, {"FunctionUrlAuthType": "NONE"}, {"InvokedViaFunctionUrl": True}):
+        action = "lambda:InvokeFunctionUrl" if "FunctionUrlAuthType" in more else "lambda:InvokeFunction"
+        if more:
+            functions.add_permission(
+                FunctionName=name, StatementId=f"s{len(found)}", Action=action, Principal="*", **more
+            )
+        try:
+            with urllib.request.urlopen(local_address(url, session.endpoint_url), context=trusted) as response:
+                found.append(response.status)
+        except urllib.error.HTTPError as refused:
+            found.append(refused.code)
+    assert found == [403, 403, 200]

@@ -28,12 +28,12 @@ def distributed(processor: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def run(aws: LocalAws, make_role: Any, allow: Any) -> Run:
-    """Run a machine of one state as a role that may read, write and start children, or has other statements."""
+    """Run a machine, or one of one state, as a role that may read, write and start children, or has others."""
 
     def once(state: dict[str, Any], given: Any = None, statements: list[Any] | None = None) -> dict[str, Any]:
         role = make_role(*([allow("*", "*")] if statements is None else statements), trust=STATES_TRUST)
         states = aws.client("stepfunctions")
-        definition = json.dumps({"StartAt": "Map", "States": {"Map": state}})
+        definition = json.dumps(state if "States" in state else {"StartAt": "Map", "States": {"Map": state}})
         machine = states.create_state_machine(name=unique(), roleArn=role, definition=definition)["stateMachineArn"]
         started = states.start_execution(stateMachineArn=machine, input=json.dumps(given or {}))
         return finished(aws, started["executionArn"])
@@ -509,21 +509,26 @@ def test_state_machine_under_a_key_asks_its_callers_and_the_role_of_an_execution
     assert code_of(user.start_execution, stateMachineArn=version) == "KmsInvalidStateException"
 
 
-def test_execution_is_stopped_with_a_cause_as_the_role_of_its_machine(
+def test_what_is_told_of_an_execution_is_encrypted_as_the_role_of_its_machine(
     aws: LocalAws, make_role: Any, make_key: Any, session_of: Any, allow: Any, code_of: Any
 ) -> None:
     name, key = unique(), make_key()
     arn = f"arn:aws:states:{aws.region}:{aws.account}:stateMachine:{name}"
     role = make_role(_state_machine_use(key, arn, "Decrypt", "GenerateDataKey"), trust=STATES_TRUST)
-    waiting = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": True}}}
+    told = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "End": True}
+    waiting = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "Next": "T"}, "T": told}}
     under = {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": key}
     machine = {"name": name, "roleArn": role, "definition": json.dumps(waiting), "encryptionConfiguration": under}
     aws.client("stepfunctions").create_state_machine(**machine)
     bare = session_of(allow("states:*", "*")).client("stepfunctions")
     running = [{"executionArn": bare.start_execution(stateMachineArn=arn)["executionArn"]} for _ in range(2)]
     assert bare.stop_execution(**running[0], cause="c")["stopDate"]
+    ended = {"taskToken": "x", "output": "{}"}
+    assert code_of(bare.send_task_success, **ended) in {"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"}
     aws.client("iam").delete_role_policy(RoleName=role.rsplit("/", 1)[1], PolicyName="policy")
     assert code_of(bare.stop_execution, **running[1], cause="c") == "KmsAccessDeniedException"
+    assert code_of(bare.send_task_success, **ended) == "KmsAccessDeniedException"
+    assert code_of(bare.send_task_failure, taskToken="x", cause="c") == "KmsAccessDeniedException"
     assert bare.stop_execution(**running[1])["stopDate"]
 
 
@@ -542,3 +547,21 @@ def test_stack_makes_a_state_machine_under_a_key_for_who_may_use_it(
     (made,) = aws.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
     described = aws.client("stepfunctions").describe_state_machine(stateMachineArn=made["PhysicalResourceId"])
     assert described["encryptionConfiguration"]["kmsKeyId"] == key
+
+
+ASSIGNING = {"StartAt": "C", "States": {"C": {"Type": "Pass", "Assign": {"y": "inner"}, "End": True}}}
+IN_MAP = {"Items": [1], "ItemProcessor": {**ASSIGNING, "ProcessorConfig": {"Mode": "INLINE"}}}
+
+
+@pytest.mark.parametrize("inner", [{"Type": "Parallel", "Branches": [ASSIGNING]}, {"Type": "Map", **IN_MAP}])
+def test_variables_stay_in_their_scope_and_shadow_no_outer_one(run: Run, inner: dict[str, Any]) -> None:
+    states = {
+        "A": {"Type": "Pass", "Assign": {"x": "outer"}, "Next": "B"},
+        "B": {**inner, "Next": "D"},
+        "D": {"Type": "Pass", "Output": "{% [$exists($y), $x] %}", "End": True},
+    }
+    machine = {"QueryLanguage": "JSONata", "StartAt": "A", "States": states}
+    assert json.loads(run(machine)["output"]) == [False, "outer"]
+    shadowed = json.loads(json.dumps(machine).replace('"x": "outer"', '"y": "outer"'))
+    assert [text for text in problems(json.dumps(shadowed)) if "'y'" in text]
+    assert not list(problems(json.dumps(machine)))

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from kms_runtime.random_bytes import random_bytes
 from kms_runtime.secrets.rsa_secrets import encrypt_with_public_key
 from kms_runtime.secrets.symmetric import Side, re_encrypt
 from kms_runtime.signatures.signing import verify
+from kms_runtime.tokens import ALGORITHMS, Jwks, MacKeys, issue_token, jwks_document, verify_token
 
 OAEP = {"RSAES_OAEP_SHA_1": hashes.SHA1, "RSAES_OAEP_SHA_256": hashes.SHA256}
 PAIR_SPECS = ["RSA_2048", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1", "ECC_NIST_EDWARDS25519"]
@@ -489,3 +490,65 @@ def test_ml_kem_512_and_imported_ml_kem_material_are_refused(root_kms: Any, code
     usage = {"KeyUsage": "ENCAPSULATE_DECAPSULATE"}
     for request in ({"KeySpec": "ML_KEM_512"}, {"KeySpec": "ML_KEM_768", "Origin": "EXTERNAL"}):
         assert code_of(root_kms.create_key, **request, **usage) == "UnsupportedOperationException"
+
+
+SPECS = [(name, spec) for name, known in ALGORITHMS.items() for spec in known.key_specs]
+EXPECTED: dict[str, Any] = {"issuer": "https://issuer.example", "audience": "orders"}
+
+
+@pytest.fixture(scope="session")
+def key_of(root_kms: Any) -> Callable[[str], str]:
+    """One key per spec."""
+
+    @cache
+    def make(spec: str) -> str:
+        usage = "GENERATE_VERIFY_MAC" if spec.startswith("HMAC") else "SIGN_VERIFY"
+        return str(root_kms.create_key(KeySpec=spec, KeyUsage=usage)["KeyMetadata"]["Arn"])
+
+    return make
+
+
+def issued(kms: Any, arn: str, algorithm: str) -> str:
+    given: dict[str, Any] = {**EXPECTED, "subject": "customer-1", "lifetime": 60}
+    return issue_token({"tenant": "a"}, key_arn=arn, algorithm=algorithm, kms_client=kms, **given).token
+
+
+@pytest.mark.parametrize(("algorithm", "spec"), SPECS)
+def test_token_of_every_algorithm_and_key_spec_is_verified(
+    algorithm: str, spec: str, root_kms: Any, key_of: Callable[[str], str]
+) -> None:
+    arn = key_of(spec)
+    token = issued(root_kms, arn, algorithm)
+    keys: Any = (
+        MacKeys({arn: algorithm}, kms_client=root_kms)
+        if ALGORITHMS[algorithm].is_mac
+        else Jwks.parse(jwks_document([(PublicKey.fetch(arn, kms_client=root_kms), algorithm)]))
+    )
+    found = verify_token(token, keys=keys, **EXPECTED)
+    assert (found.key_id, found.algorithm, found.claims["tenant"]) == (arn.rsplit("/")[-1], algorithm, "a")
+    message, _, signature = token.rpartition(".")
+    forged = f"{message}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+    with pytest.raises(KmsRuntimeError) as caught:
+        verify_token(forged, keys=keys, **EXPECTED)
+    assert caught.value.code == "TokenSignatureInvalid"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "spec"), [("ES384", "ECC_NIST_P256"), ("RS256", "ECC_NIST_P256"), ("EdDSA", "RSA_2048")]
+)
+def test_algorithm_that_the_key_does_not_have_is_refused_by_kms(
+    algorithm: str, spec: str, root_kms: Any, key_of: Callable[[str], str]
+) -> None:
+    with pytest.raises(KmsRuntimeError) as caught:
+        issued(root_kms, key_of(spec), algorithm)
+    assert caught.value.code == "InvalidKeyUsageException"
+
+
+def test_disabled_hmac_key_ends_its_tokens_at_once(root_kms: Any) -> None:
+    arn = str(root_kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]["Arn"])
+    token, keys = issued(root_kms, arn, "HS256"), MacKeys({arn: "HS256"}, kms_client=root_kms)
+    assert verify_token(token, keys=keys, **EXPECTED)
+    root_kms.disable_key(KeyId=arn)
+    with pytest.raises(KmsRuntimeError) as caught:
+        verify_token(token, keys=keys, **EXPECTED)
+    assert caught.value.code == "DisabledException"

@@ -1,6 +1,7 @@
 """Who may do what with a key: key policy, identity policies, and the condition keys of KMS."""
 
 import json
+import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from kms_patterns.policy.conditions import encryption_context
 from tests.local.conftest import ROOT, caller, kms_in_process, policy
 from tests.local.conftest import allow as in_process_allow
 from tests.local.conftest import deny as in_process_deny
+from tests.local.test_acting import DENIED, TRUSTED, bundle, make_function, unique
 
 SPELT = dict(encryption_context({"tenant": "a", "path": "b"}))
 Refused = "AccessDeniedException"
@@ -554,3 +556,38 @@ def test_statement_of_partiql_asks_for_its_own_action(statement: str, asked: tup
     """AWS: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html."""
     for body in ({"Statement": statement}, {"TransactStatements": [{"Statement": statement}]}):
         assert partiql("dynamodb", json.dumps(body).encode()) == asked
+
+
+def test_variables_and_code_of_a_function_under_a_key_are_for_who_may_decrypt_them(
+    aws: LocalAws, key: str, make_role: Any, make_bucket: Any, session_of: Any, allow: Any, code_of: Any
+) -> None:
+    role, functions = make_role(trust=TRUSTED), aws.client("lambda")
+    name = make_function(aws, role, bundle(), KMSKeyArn=key, Environment={"Variables": {"A": "b"}})
+    bare = session_of(allow(["lambda:*", "s3:*", "iam:PassRole"], "*")).client("lambda")
+    assert bare.get_function_configuration(FunctionName=name)["Environment"]["Error"]["ErrorCode"] == DENIED
+    assert "Variables" not in bare.get_function(FunctionName=name)["Configuration"]["Environment"]
+    changed = {"FunctionName": name, "Environment": {"Variables": {"A": "c"}}}
+    assert code_of(bare.update_function_configuration, **changed) == DENIED
+    user = session_of(allow("lambda:*", "*"), allow("kms:Decrypt", key)).client("lambda")
+    assert user.get_function_configuration(FunctionName=name)["Environment"]["Variables"] == {"A": "b"}
+    at = {"S3Bucket": make_bucket(key), "S3Key": "code"}
+    aws.client("s3").put_object(Bucket=at["S3Bucket"], Key="code", Body=bundle())
+    assert code_of(bare.update_function_code, FunctionName=name, **at) == DENIED
+    assert functions.update_function_code(FunctionName=name, **at)["CodeSha256"]
+    aws.client("kms").disable_key(KeyId=key)
+    assert code_of(functions.invoke, FunctionName=name) == "KMSDisabledException"
+
+
+def test_log_group_asks_for_its_key_whenever_it_is_written_and_read(
+    aws: LocalAws, make_key: Any, root_statement: Any, code_of: Any
+) -> None:
+    service = root_statement | {"Principal": {"Service": f"logs.{aws.region}.amazonaws.com"}}
+    logs, key, place = aws.client("logs"), make_key(root_statement, service), {"logGroupName": unique()}
+    logs.create_log_group(**place, kmsKeyId=key)
+    logs.create_log_stream(**place, logStreamName="s")
+    written = {**place, "logStreamName": "s", "logEvents": [{"timestamp": int(time.time() * 1000), "message": "x"}]}
+    logs.put_log_events(**written)
+    only = json.dumps({"Version": "2012-10-17", "Statement": [root_statement]})
+    aws.client("kms").put_key_policy(KeyId=key, Policy=only)
+    for call, request in ((logs.filter_log_events, place), (logs.put_log_events, written)):
+        assert code_of(call, **request) == "InvalidParameterException"

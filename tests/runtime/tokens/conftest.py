@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kms_patterns.local.certificates import write_certificates
 from kms_patterns.local.layout import Layout
+from kms_patterns.local.server_process import write_certificates
 from kms_runtime.errors import TokenRefused
 from kms_runtime.public_keys.public_key import PublicKey
 from kms_runtime.tokens import ALGORITHMS, Jwks, issue_token, verify_token

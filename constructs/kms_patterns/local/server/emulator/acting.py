@@ -84,6 +84,8 @@ class Acting:
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id that the response to the request carries which is being served, or which set the work going."""
+requester: ContextVar[str | None] = ContextVar("requester", default=None)
+"""The access key of the request that is being served, or which set the work going."""
 _current: ContextVar[Acting | None] = ContextVar("acting", default=None)
 
 

@@ -24,7 +24,7 @@ SQS, SNS = "ministack.services.sqs", "ministack.services.sns"
 DYNAMODB, DYNAMODB_STREAMS = "ministack.services.dynamodb", "ministack.services.dynamodb_streams"
 CLOUD_CONTROL, CLOUD_TRAIL = "ministack.services.cloudcontrol", "ministack.services.cloudtrail"
 CLOUD_WATCH, EVENTS = "ministack.services.cloudwatch", "ministack.services.eventbridge"
-ECR, KINESIS = "ministack.services.ecr", "ministack.services.kinesis"
+ECR, FIREHOSE, KINESIS, SCHEDULER = (f"ministack.services.{it}" for it in ("ecr", "firehose", "kinesis", "scheduler"))
 LOGS, STEP_FUNCTIONS = "ministack.services.cloudwatch_logs", "ministack.services.stepfunctions"
 CLOUDFORMATION = "ministack.services.cloudformation"
 STACKS, ENGINE = "ministack.services.cloudformation.stacks", "ministack.services.cloudformation.engine"
@@ -81,6 +81,7 @@ _OF_S3 = {
     "_enforce_signed_post_policy": "fields bucket_name region size sigv4",
     "object_tags_for_condition": "bucket_name key query_params", "_merge_hoisted_amz_headers": "headers query_params",
     "_bucket_default_sse_headers": "bucket_name", "_bucket_has_versions": "name",
+    "_get_object_data": "bucket_name key version_id",
     "_dispatch": "method bucket key headers body query_params", "_put_bucket_notification": "name body headers",
     "_persist_version_state": "bucket_name key bucket", "_error": "code message status resource extra headers",
     "_resolve_sse_write_headers": "headers bucket_name", "_validate_sse_c_headers": "c_alg c_key c_md5",
@@ -96,8 +97,8 @@ _OF_S3 = {
 }  # fmt: skip
 _OF_IAM = {
     "_trust_policy_not_principal_error": "doc", **dict.fromkeys(
-        ("_access_keys", "_group_inline_policies", "_groups", "_instance_profiles", "_policies", "_roles",
-         "_user_inline_policies", "_users"), "=AccountScopedDict"),
+        ("_access_keys", "_group_inline_policies", "_groups", "_instance_profiles", "_login_profiles", "_policies",
+         "_roles", "_user_inline_policies", "_users"), "=AccountScopedDict"),
 }  # fmt: skip
 _OF_EVENTS = {
     "_apply_input_transformer": "transformer rule view", "_dispatch_event": "event view",
@@ -111,8 +112,11 @@ _OF_LAMBDA_RUNTIME = {
 _OF_LAMBDA = {
     "handle_request": _HANDLER, "_emit_lambda_logs": "func request_id log_text error duration_ms log_source",
     "_execute_function_warm": "func event request_id", "_execute_function_with_config_scope": "func event",
-    "_functions": _REGIONAL, "_get_func_record_for_ref": "function_ref", "_esm_backoff_until": _REGIONAL,
-    "_execute_function": "func event", **dict.fromkeys(("_poll_dynamodb_streams", "_poll_kinesis"), ""),
+    "_get_func_record_for_ref": "function_ref", "_execute_function": "func event",
+    "_fetch_code_from_s3": "bucket key version_id",
+    "handle_function_url_request": "url_id method path headers body query_params resolved source_ip",
+    **dict.fromkeys(("_esm_backoff_until", "_esms", "_functions"), _REGIONAL),
+    **dict.fromkeys(("_poll_dynamodb_streams", "_poll_kinesis"), ""),
     "_sqs_esm_concurrency": "esm func_rec config queue", "_route_async_failure": "target_arn func_name event result",
     "_send_ddb_stream_failure_record": "esm func_rec batch stream_arn result condition",
 }  # fmt: skip
@@ -137,21 +141,9 @@ _OF_STEP_FUNCTIONS = {
     **dict.fromkeys(("_create_state_machine", "_describe_execution", "_test_state", "_update_state_machine",
                      "_start_execution", "_start_sync_execution", "_validate_state_machine_definition"), "data"),
 }  # fmt: skip
-_OF_SSM = {
-    "handle_request": _HANDLER, "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
-    "_param_arn": "name", "_parameters": _REGIONAL, "_parameter_history": _REGIONAL,
-}  # fmt: skip
-_OF_SECRETS = {
-    "handle_request": _HANDLER, "_resolve": "secret_id use_arn_scope", "_secrets": _REGIONAL,
-    "_replicate_secret_to_regions": "data",
-}  # fmt: skip
 _OF_SQS = {
     "handle_request": _HANDLER, "_get_q": "url action", "_queue_name_to_url": _REGIONAL, "_dlq_sweep": "q",
     "_Err": "code message status", "_queue_by_arn": "arn", "_url_from_path": "path", "_xml_err_resp": "code msg status",
-}  # fmt: skip
-_OF_LOGS = {
-    "handle_request": _HANDLER, **dict.fromkeys(("_create_log_group", "_create_log_stream", "_put_log_events"), "data"),
-    **dict.fromkeys(("_log_group_policies", "_log_groups", "_resource_policies"), _REGIONAL),
 }  # fmt: skip
 _OF_APP = {
     "_enforce_data_plane": "service iam_action headers query_params request_id resource_arn service_context"
@@ -174,14 +166,15 @@ _OF_ACTIONS = {
     "extract_iam_action": "service method path headers body query_params",
 }  # fmt: skip
 _DELIVERS = {"_deliver_to_sqs": "endpoint envelope raw raw_message message_group_id message_dedup_id message_attributes"
-             " topic_arn", "_error": "code message status", "_topics": _REGIONAL}  # fmt: skip
+             " topic_arn", "_deliver_to_lambda": "endpoint envelope topic_arn sub_arn msg_id raw_message"
+             " message_attributes", "_error": "code message status", "_topics": _REGIONAL}  # fmt: skip
 _OF_RESPONSES = {
     "get_account_id": "", "get_region": "", "now_iso": "", "request_scope": "account_id region",
     "set_request_account_id": "access_key_id",
 }  # fmt: skip
 _OF_STACKS = {
     "_add_event": "stack_id stack_name logical_id resource_type status reason physical_id detailed_status",
-    "_property_recreation": "resource_type name", **_STEPS, **_CONDITIONS,
+    "_property_recreation": "resource_type name", "_topological_sort": "resources conditions", **_STEPS, **_CONDITIONS,
     "_resolve_stack_outputs": "outputs_defs conditions resources param_values mappings stack_name stack_id",
 }  # fmt: skip
 _OF_ENGINE = {
@@ -193,12 +186,19 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     APP: _OF_APP, RESPONSES: _OF_RESPONSES, EVALUATOR: _OF_EVALUATOR, ACTIONS: _OF_ACTIONS, KMS: _OF_KMS, S3: _OF_S3,
     ROUTER: {"extract_access_key_id": "headers query_params"}, LAMBDA_RUNTIME: _OF_LAMBDA_RUNTIME, IAM: _OF_IAM,
     STS: {"handle_request": _HANDLER, "register_session": "access_key session", "_sessions": "=dict", **_DOCUMENT},
-    SSM: _OF_SSM, SECRETS_MANAGER: _OF_SECRETS, SQS: _OF_SQS, LAMBDA: _OF_LAMBDA, EVENTS: _OF_EVENTS,
+    SSM: {"handle_request": _HANDLER, "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
+          "_param_arn": "name", **dict.fromkeys(("_parameters", "_parameter_history"), _REGIONAL)},
+    SECRETS_MANAGER: {"handle_request": _HANDLER, "_resolve": "secret_id use_arn_scope", "_secrets": _REGIONAL,
+                      "_replicate_secret_to_regions": "data"},
+    SQS: _OF_SQS, LAMBDA: _OF_LAMBDA, EVENTS: _OF_EVENTS, SCHEDULER: {"_schedules": _REGIONAL},
     SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_DELIVERS}, CLOUD_WATCH: _OF_CLOUD_WATCH,
     DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_resource_policies", "_tables"), _REGIONAL)},
     DYNAMODB_STREAMS: {"handle_request": _HANDLER, "_decode_iterator": "token"}, KINESIS: {"_streams": _REGIONAL},
     ECR: dict.fromkeys(("_images", "_repositories"), _REGIONAL), CLOUD_TRAIL: {"_get_event_queue": ""},
-    LOGS: _OF_LOGS, STEP_FUNCTIONS: _OF_STEP_FUNCTIONS, STACKS: _OF_STACKS, ENGINE: _OF_ENGINE,
+    FIREHOSE: {"_deliver_to_s3": "stream dest record_data lambda_keys", "_put_s3_object": "bucket key body"},
+    LOGS: {"handle_request": _HANDLER, **dict.fromkeys(("_log_group_policies", "_log_groups", "_resource_policies"),
+           _REGIONAL), **dict.fromkeys(("_create_log_group", "_create_log_stream", "_put_log_events"), "data")},
+    STEP_FUNCTIONS: _OF_STEP_FUNCTIONS, STACKS: _OF_STACKS, ENGINE: _OF_ENGINE,
     CLOUDFORMATION: {"handle_request": _HANDLER, **dict.fromkeys(("_change_sets", "_exports", "_stacks"), _REGIONAL)},
     CLOUD_CONTROL: {"handle_request": _HANDLER}, TAGGING: {"resource_tags": "arn", "_RESOURCE_TAG_COLLECTORS": "=dict"},
     CUSTOM_RESOURCES: {"_pending": "=dict", "deliver_response": "token response"},

@@ -11,19 +11,24 @@ AWS: https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html
 """
 
 import io
+import json
 import os
 import platform
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from threading import local
 from typing import Any
 
 from kms_patterns.local.layout import NODE_MODULES_VARIABLE
+from kms_patterns.local.server.emulator.acting import Acting, NotPermitted, requester
 from kms_patterns.local.server.emulator.emulator import EmulatorMismatch
+from kms_patterns.local.server.kms.kms_errors import Response
+from kms_patterns.local.server.services.configured_keys import unusable_variables
+from kms_patterns.local.server.services.event_targets import require_own_policy
 
 # What Lambda's Python runtimes bring besides the standard library.
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
@@ -92,6 +97,9 @@ def execute_warm(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[
         refused = _foreign(func.get("code_zip"), str((func.get("config") or func).get("CodeSha256")))
         if refused:
             return {"error": True, "body": {"errorType": "Runtime.InvalidPlatform", "errorMessage": refused}}
+        unread = unusable_variables(func.get("config") or func)
+        if unread:
+            return {"error": True, "body": {"errorType": unread.code, "errorMessage": unread.message}}
         _last.type = None
         result = original(func, event, request_id)
         body = result.get("body")
@@ -129,6 +137,32 @@ def _foreign(code: object, digest: str) -> str | None:
     if digest not in _judged and isinstance(code, bytes):
         _judged[digest] = foreign_bundle(code)
     return _judged.get(digest)
+
+
+def serving_url(original: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+    """Invoke a function by its URL for who may, and for all others only if its own policy says so.
+
+    AWS: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+    """
+
+    async def serve(url_id: str, *request: Any, resolved: Any = None, **more: Any) -> Response:
+        if resolved is not None:
+            account, region, name, qualifier, config = resolved
+            arn = ":".join(filter(None, [f"arn:aws:lambda:{region}:{account}:function:{name}", qualifier]))
+            by_url = {"lambda:invokedviafunctionurl": "true"}
+            try:
+                if config.get("AuthType") == "NONE":
+                    public = {"lambda:functionurlauthtype": "NONE"}
+                    require_own_policy("lambda", arn, "*", "", "lambda:InvokeFunctionUrl", **public)
+                    require_own_policy("lambda", arn, "*", "", **by_url)
+                elif requester.get():
+                    Acting(str(requester.get())).require("lambda:InvokeFunction", arn, **by_url)
+            except NotPermitted as refused:
+                told = json.dumps({"Message": f"Forbidden. {refused}"}).encode()
+                return 403, {"Content-Type": "application/json", "x-amzn-ErrorType": "AccessDeniedException"}, told
+        return await original(url_id, *request, resolved=resolved, **more)
+
+    return serve
 
 
 _SCOPES = ("@aws-sdk", "@smithy")

@@ -26,7 +26,7 @@ from kms_patterns.local.server.emulator.emulator import (
 )
 from kms_patterns.local.server.kms.key_records import KeyRecord, find_key
 from kms_patterns.local.server.kms.kms_errors import Response
-from kms_patterns.local.server.services.configured_keys import keep_table_key
+from kms_patterns.local.server.services.service_keys import keep_table_key
 
 Properties = Mapping[str, Any]
 Provisioned = tuple[str, dict[str, Any]]

@@ -37,7 +37,7 @@ _ASSUMED_AT_ONCE = {
     ),
     "pipes": ("ValidationException", "{role} must allow pipes.amazonaws.com to assume the role."),
 }
-_NO_PASSING = frozenset({"sts", "iam", "kms", "sqs", "sns", "tagging", "resource-groups", "cloudtrail"})
+_NO_PASSING = frozenset({"sts", "iam", "kms", "sqs", "sns", "tagging", "resource-groups"})
 
 
 def passed_to(service: str, action: str = "") -> str:
@@ -54,7 +54,10 @@ def passed_by(service: str, action: str, request: Served) -> list[str]:
         return [_role_arn(name) for name in sorted(names)]
     if service == "ec2":
         return [*_found(request.members()), *_of_profiles(request)]
-    return [] if service in _NO_PASSING or (service == "s3" and request.is_object) else _found(request.members())
+    reads = action.partition(":")[2].startswith(("Get", "List", "Lookup", "Describe"))
+    subscribes = action in {"sns:Subscribe", "sns:SetSubscriptionAttributes"}
+    none = (service in _NO_PASSING and not subscribes) or reads or (service == "s3" and request.is_object)
+    return [] if none else _found(request.members())
 
 
 def unusable(service: str, role: str) -> tuple[str, str] | None:
@@ -93,7 +96,8 @@ def _role_arn(name: str) -> str:
 # By service: the action that an operation which creates with tags needs as well, or the first of several, one of which
 # is enough. Services that are not here check the condition keys of the tags only.
 _TAGGING = {
-    "acm": "acm:AddTagsToCertificate", "backup": "backup:TagResource", "cloudwatch": "cloudwatch:TagResource",
+    "acm": "acm:AddTagsToCertificate", "backup": "backup:TagResource",
+    "cloudformation": "cloudformation:TagResource", "cloudwatch": "cloudwatch:TagResource",
     "dynamodb": "dynamodb:TagResource", "ecr": "ecr:TagResource", "ecs": "ecs:TagResource", "eks": "eks:TagResource",
     "events": "events:TagResource", "firehose": "firehose:TagDeliveryStream", "glue": "glue:TagResource",
     "kinesis": "kinesis:AddTagsToStream", "lambda": "lambda:TagResource", "logs": "logs:TagResource|logs:TagLogGroup",
@@ -107,7 +111,7 @@ _OF_IAM = {
     "CreateUser": "TagUser", "CreateVirtualMFADevice": "TagMFADevice",
     "UploadServerCertificate": "TagServerCertificate",
 }  # fmt: skip
-_CREATING = ("Create", "Put", "Register", "Request", "Run")
+_CREATING = ("Create", "Put", "Register", "Request", "Run", "UpdateStack")
 _PUBLISHING = frozenset({"states:CreateStateMachine", "states:UpdateStateMachine"})
 
 

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kms_patterns.local.server.authorization.caller import principal_exists
-from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, service_role
-from kms_patterns.local.server.emulator.emulator import IAM, LAMBDA, reach
+from kms_patterns.local.server.emulator.emulator import IAM, LAMBDA, RESPONSES, reach
 
 Params = Mapping[str, Any]
 Refusal = tuple[str, str]
@@ -21,13 +20,30 @@ Refusal = tuple[str, str]
 _MOST_KEYS, _MOST_ATTACHED = 2, 10
 # By kind of principal: the bytes, without white space, of all its inline policies; of a managed policy.
 _INLINE = {"User": 2048, "Group": 5120, "Role": 10240}
-_MANAGED = 6144
+_MANAGED, _TRUST, _MOST_GROUPS, _MOST_TAGS = 6144, 2048, 10, 50
 
 
 def _access_key(params: Params) -> Iterator[Refusal]:
     keys = [key for key in reach(IAM, "_access_keys").values() if key.get("UserName") == params.get("UserName")]
     if params.get("UserName") and len(keys) >= _MOST_KEYS:
         yield "LimitExceeded", f"Cannot exceed quota for AccessKeysPerUser: {_MOST_KEYS}"
+
+
+def _trust(params: Params) -> Iterator[Refusal]:
+    if _size(params.get("AssumeRolePolicyDocument") or params.get("PolicyDocument")) > _TRUST:
+        yield "LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {_TRUST}"
+
+
+def _member(params: Params) -> Iterator[Refusal]:
+    name = str(params.get("UserName"))
+    joined = [it for it in reach(IAM, "_groups").values() if name in it.get("Users", ())]
+    if len(joined) >= _MOST_GROUPS:
+        yield "LimitExceeded", f"Cannot exceed quota for GroupsPerUser: {_MOST_GROUPS}"
+
+
+def _linked(params: Params) -> Iterator[Refusal]:
+    if not re.fullmatch(r"[\w.-]+\.amazonaws\.com", str(params.get("AWSServiceName"))):
+        yield "InvalidInput", f"{params.get('AWSServiceName')} is not the name of an AWS service."
 
 
 def _managed(params: Params) -> Iterator[Refusal]:
@@ -64,7 +80,8 @@ def _attached(kind: str) -> Callable[[Params], Iterator[Refusal]]:
             yield "NoSuchEntity", f"Policy {arn} does not exist or is not attachable."
         record = reach(IAM, f"_{kind.lower()}s").get(str(params.get(f"{kind}Name"))) or {}
         attached = record.get("AttachedPolicies") or []
-        if arn not in attached and len(attached) >= _MOST_ATTACHED:
+        # A stack attaches several at once.
+        if arn not in attached and max(len(attached), params.get("_attached", 0) - 1) >= _MOST_ATTACHED:
             yield "LimitExceeded", f"Cannot exceed quota for PoliciesPer{kind}: {_MOST_ATTACHED}"
 
     return check
@@ -97,6 +114,11 @@ def _in_use(kind: str) -> Callable[[Params], Iterator[Refusal]]:
             "Policy": len((reach(IAM, "_policies").get(named) or {}).get("Versions") or ()) > 1,
             "User": any(named in group.get("Users", ()) for group in groups.values()),
         }
+        inline = _inline_policies(kind, str(named)) if kind != "Policy" else ()
+        if inline:
+            yield "DeleteConflict", "Cannot delete entity, must delete policies first."
+        if kind == "User" and named in reach(IAM, "_login_profiles"):
+            yield "DeleteConflict", "Cannot delete entity, must delete login profile first."
         first = {"Group": "users from group", "Policy": "all non-default versions", "User": "users from all groups"}
         if held[kind]:
             yield "DeleteConflict", f"Cannot delete entity, must remove {first[kind]} first."
@@ -105,6 +127,8 @@ def _in_use(kind: str) -> Callable[[Params], Iterator[Refusal]]:
 
 
 def _reserved_tags(params: Params) -> Iterator[Refusal]:
+    if sum(re.fullmatch(r"Tags\.member\.\d+\.Key", name) is not None for name in params) > _MOST_TAGS:
+        yield "LimitExceeded", f"Cannot exceed quota for TagsPerResource: {_MOST_TAGS}"
     for name, value in params.items():
         if re.fullmatch(r"Tags\.member\.\d+\.Key", name) and str(value).lower().startswith("aws:"):
             yield "InvalidInput", f"Tag key {value} is invalid: keys that begin with aws: are reserved."
@@ -137,9 +161,35 @@ def _function(params: Params) -> Iterator[Refusal]:
         yield "InvalidParameterValueException", f"{beginning}{said} in this request: {', '.join(reserved)}"
     if len(json.dumps(variables, separators=(",", ":")).encode()) > _ENVIRONMENT_BYTES:
         yield "InvalidParameterValueException", f"{beginning}provided exceeded the 4KB limit."
+    layers, account = params.get("Layers") or [], reach(RESPONSES, "get_account_id")()
+    if len(layers) > _MOST_LAYERS:
+        yield "InvalidParameterValueException", f"Cannot reference more than {_MOST_LAYERS} layers."
+    for layer in layers:
+        if f":{account}:layer:" not in str(layer):
+            # The embedded AWS has one account: nothing of another could say that it lets this one use a layer.
+            yield "AccessDeniedException", f"not authorized to perform: lambda:GetLayerVersion on resource: {layer}"
     if params.get("CodeSigningConfigArn"):
         yield "CodeSigningConfigNotFoundException", "The code signing configuration cannot be found."
     yield from _code(params.get("Code") or {})
+
+
+def _alias(params: Params) -> Iterator[Refusal]:
+    name, version = str(params.get("FunctionName", "")), params.get("FunctionVersion", "$LATEST")
+    known = (reach(LAMBDA, "_functions").get(name.rpartition(":function:")[2] or name) or {}).get("versions") or {}
+    if version != "$LATEST" and version not in known:
+        yield "ResourceNotFoundException", f"Function not found: {name}:{version}"
+
+
+_MOST_CONCURRENT, _MOST_LAYERS = 900, 5
+
+
+def _concurrency(params: Params) -> Iterator[Refusal]:
+    if params.get("Qualifier") == "$LATEST":
+        said = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
+        yield "InvalidParameterValueException", said
+    if int(params.get("ReservedConcurrentExecutions") or 0) > _MOST_CONCURRENT:
+        said = "decreases account's UnreservedConcurrentExecution below its minimum value of [100]."
+        yield "InvalidParameterValueException", f"Specified ReservedConcurrentExecutions for function {said}"
 
 
 def _code(params: Params) -> Iterator[Refusal]:
@@ -155,68 +205,22 @@ def _permission(params: Params) -> Iterator[Refusal]:
         yield "InvalidParameterValueException", said
 
 
-# By service of an event source: the actions that the function's role needs, the first of which the refusal names.
-_POLLING = {
-    "dynamodb": ("GetRecords", "GetShardIterator", "DescribeStream", "ListStreams"),
-    "kinesis": ("GetRecords", "GetShardIterator", "DescribeStream", "ListShards"),
-    "sqs": ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
-}
-_NAMES = {"dynamodb": "DynamoDB", "kinesis": "Kinesis", "sns": "SNS", "sqs": "SQS"}
-_SENDING = {
-    "events": "PutEvents",
-    "lambda": "InvokeFunction",
-    "s3": "PutObject",
-    "sns": "Publish",
-    "sqs": "SendMessage",
-}
-
-
-def _event_source(params: Params) -> Iterator[Refusal]:
-    source = str(params.get("EventSourceArn") or "")
-    yield from _role_may(_role_of(str(params.get("FunctionName", ""))), source, _POLLING)
-
-
-def _destinations(params: Params) -> Iterator[Refusal]:
-    role = params.get("Role") or _role_of(str(params.get("FunctionName", "")))
-    to = [(params.get("DeadLetterConfig") or {}).get("TargetArn")]
-    to += [it.get("Destination") for it in (params.get("DestinationConfig") or {}).values() if it]
-    sending = {service: (action,) for service, action in _SENDING.items()}
-    yield from (refusal for arn in to if arn for refusal in _role_may(role, str(arn), sending))
-
-
-def _role_of(function: str) -> str | None:
-    name = function.partition(":function:")[2].partition(":")[0] or function.rpartition(":")[2] or function
-    config = (reach(LAMBDA, "_functions").get(name) or {}).get("config") or {}
-    return config.get("Role")
-
-
-def _role_may(role: str | None, arn: str, needed: Mapping[str, tuple[str, ...]]) -> Iterator[Refusal]:
-    service = arn.split(":")[2] if arn.startswith("arn:") else ""
-    if role is None or service not in needed:
-        return
-    try:
-        session = service_role(role, "lambda.amazonaws.com", "lambda")
-        for action in needed[service]:
-            resource = "*" if action.startswith("List") else arn
-            session.require(f"{service}:{action}", resource)
-    except (NotAssumable, NotPermitted):
-        said = f"does not have permissions to call {needed[service][0]} on {_NAMES.get(service, service.title())}"
-        yield "InvalidParameterValueException", f"The provided execution role {said}"
-
-
 RULES: Mapping[str, tuple[Callable[[Params], Iterator[Refusal]], ...]] = {
-    "lambda:CreateFunction": (_function, _destinations),
-    "lambda:CreateEventSourceMapping": (_event_source,),
-    "lambda:PutFunctionEventInvokeConfig": (_destinations,),
-    "lambda:UpdateFunctionEventInvokeConfig": (_destinations,),
-    "lambda:UpdateFunctionConfiguration": (_function, _destinations),
+    "lambda:CreateFunction": (_function,),
+    "lambda:UpdateFunctionConfiguration": (_function,),
+    "lambda:CreateAlias": (_alias,),
+    "lambda:UpdateAlias": (_alias,),
+    "lambda:PutFunctionConcurrency": (_concurrency,),
+    "lambda:PutProvisionedConcurrencyConfig": (_concurrency,),
     "lambda:UpdateFunctionCode": (_code,),
     "lambda:AddPermission": (_permission,),
     "iam:CreateAccessKey": (_access_key,),
     "iam:CreateOpenIDConnectProvider": (_provider, _reserved_tags),
     "iam:CreatePolicy": (_managed, _reserved_tags),
     "iam:CreatePolicyVersion": (_managed,),
-    **{f"iam:Create{kind}": (_taken(kind), _reserved_tags) for kind in ("Group", "Role", "User")},
+    **{f"iam:Create{kind}": (_taken(kind), _reserved_tags, _trust) for kind in ("Group", "Role", "User")},
+    "iam:AddUserToGroup": (_member,),
+    "iam:CreateServiceLinkedRole": (_linked,),
     **{f"iam:Put{kind}Policy": (_protected, _inline(kind)) for kind in _INLINE},
     **{f"iam:Attach{kind}Policy": (_protected, _attached(kind)) for kind in _INLINE},
     **{f"iam:Delete{kind}": (_in_use(kind),) for kind in ("Group", "Policy", "User")},
@@ -228,10 +232,10 @@ RULES: Mapping[str, tuple[Callable[[Params], Iterator[Refusal]], ...]] = {
             "DeleteRolePolicy",
             "DetachRolePolicy",
             "PutRolePermissionsBoundary",
-            "UpdateAssumeRolePolicy",
             "UpdateRole",
         )
     },
+    "iam:UpdateAssumeRolePolicy": (_protected, _trust),
     **{f"iam:Tag{kind}": (_reserved_tags,) for kind in ("Policy", "Role", "User")},
 }
 """By action, what yields the refusals of a request."""

@@ -223,12 +223,13 @@ ASKING = frozenset({
     "sts", "tagging",
 })  # fmt: skip
 """Services that ask KMS here, or take no key of their own."""
+_NEVER_ASKED = frozenset({"states:CreateActivity", "s3:PutReplicationConfiguration"})
 _AWS_OWNED = ("alias/aws/", "AWS_OWNED", "AWS_MANAGED", "NONE", "DISABLED")
 
 
 def unasked_by(service: str, action: str, request: Served) -> str | None:
     """Return why a request that names a key is refused; None if it names none, only reads, or KMS is asked."""
-    if (service in ASKING and action != "states:CreateActivity") or action.partition(":")[2].startswith(_READS):
+    if (service in ASKING and action not in _NEVER_ASKED) or action.partition(":")[2].startswith(_READS):
         return None
     return _refusal(service, request.members())
 

@@ -9,143 +9,17 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from kms_patterns.local.server.authorization.resource_policies import TOPIC_ACTIONS
-from kms_patterns.local.server.emulator.acting import NotPermitted
-from kms_patterns.local.server.emulator.emulator import EVENTS, RESPONSES, SSM, reach
+from kms_patterns.local.inspection import lookup_refusals
+from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, service_role
+from kms_patterns.local.server.emulator.emulator import EVENTS, LAMBDA, LOGS, RESPONSES, SQS, reach
 from kms_patterns.local.server.requests.iam_rules import RULES as IAM_RULES
 from kms_patterns.local.server.requests.iam_rules import Params, Refusal
+from kms_patterns.local.server.requests.message_rules import MESSAGE_RULES
 from kms_patterns.local.server.services.event_targets import require_own_policy
-from kms_patterns.local.server.services.step_functions import input_refusals, machine_refusals
-
-
-def _parameter(params: Params) -> Iterator[Refusal]:
-    name, value = str(params.get("Name", "")), str(params.get("Value", ""))
-    kind, stored = params.get("Type"), reach(SSM, "_parameters").get(name) or {}
-    if not re.fullmatch(r"(arn:[\w:-]+:parameter)?[\w./-]+", name, re.ASCII):
-        allowed = "Only a mix of letters, numbers and the following 4 symbols .-_/ are allowed."
-        yield "ValidationException", f"Parameter name: {allowed}"
-    if name.count("/") > _MOST_LEVELS:
-        yield "HierarchyLevelLimitExceededException", f"A parameter name has at most {_MOST_LEVELS} levels."
-    if not value:
-        failed = "failed to satisfy constraint: Member must have length greater than or equal to 1."
-        yield "ValidationException", f"1 validation error detected: Value '' at 'value' {failed}"
-    if params.get("KeyId") and (kind or stored.get("Type")) != "SecureString":
-        yield "ValidationException", "KeyId is required for SecureString type parameter only."
-    # The type of a name outside a hierarchy may change.
-    if kind and stored and params.get("Overwrite") and "/" in name and kind != stored.get("Type"):
-        yield "HierarchyTypeMismatchException", f"The parameter type cannot be changed from {stored.get('Type')}."
-    advanced = params.get("Tier") in {"Advanced", "Intelligent-Tiering"} or stored.get("Tier") == "Advanced"
-    most = 8192 if advanced else 4096
-    if len(value.encode()) > most:
-        tier = "Advanced" if advanced else "Standard"
-        yield "ValidationException", f"{tier} tier parameters support a maximum parameter value of {most} characters."
-    pattern = str(params.get("AllowedPattern") or "")
-    try:
-        matched = not pattern or re.search(pattern, value) is not None
-    except re.error:
-        yield "InvalidAllowedPatternException", f"AllowedPattern {pattern} is not a regular expression."
-        return
-    if not matched:
-        said = f"Parameter value, cannot be validated against allowedPattern: {pattern}"
-        yield "ParameterPatternMismatchException", said
-
-
-_MOST_LEVELS = 15
-
-
-def _secret(params: Params) -> Iterator[Refusal]:
-    if params.get("SecretString") is not None and params.get("SecretBinary") is not None:
-        said = "You can't specify both a binary secret value and a string secret value in the same secret."
-        yield "InvalidParameterException", said
-    name = str(params.get("Name") or "x")
-    if not re.fullmatch(r"[-/_+=.@!\w]+", name, re.ASCII):
-        said = "Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!"
-        yield "ValidationException", f"Invalid name. {said}"
-
-
-def _secret_policy(params: Params) -> Iterator[Refusal]:
-    if not params.get("BlockPublicPolicy"):
-        return
-    found = json.loads(params.get("ResourcePolicy") or "{}").get("Statement") or []
-    for statement in found if isinstance(found, list) else [found]:
-        everyone = statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
-        if everyone and statement.get("Effect") == "Allow" and not statement.get("Condition"):
-            said = "You can't put a resource policy that allows public access to the secret."
-            yield "PublicPolicyException", said
-
-
-_SQS_ACTIONS = frozenset({
-    "*", "ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ListDeadLetterSourceQueues",
-    "PurgeQueue", "ReceiveMessage", "SendMessage",
-})  # fmt: skip
-_QUEUE_ATTRIBUTES = frozenset({
-    "ContentBasedDeduplication", "DeduplicationScope", "DelaySeconds", "FifoQueue", "FifoThroughputLimit",
-    "KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "MaximumMessageSize", "MessageRetentionPeriod", "Policy",
-    "ReceiveMessageWaitTimeSeconds", "RedriveAllowPolicy", "RedrivePolicy", "SqsManagedSseEnabled",
-    "VisibilityTimeout",
-})  # fmt: skip
-
-
-def _queue(params: Params) -> Iterator[Refusal]:
-    attributes = params.get("Attributes") or {}
-    for name in attributes:
-        if name not in _QUEUE_ATTRIBUTES:
-            yield "InvalidAttributeName", f"Unknown Attribute {name}."
-    if attributes.get("KmsMasterKeyId") and str(attributes.get("SqsManagedSseEnabled", "")).lower() == "true":
-        said = "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS"
-        yield "InvalidAttributeValue", f"{said} SSE."
-    if "QueueName" in params and not re.fullmatch(r"[\w-]{1,80}|[\w-]{1,75}\.fifo", str(params["QueueName"]), re.ASCII):
-        said = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
-        yield "InvalidParameterValue", said
-
-
-def _queue_permission(params: Params) -> Iterator[Refusal]:
-    for action in params.get("Actions") or []:
-        if action not in _SQS_ACTIONS:
-            said = (
-                f"Value SQS:{action} for parameter ActionName is invalid. Reason: Please refer to the appropriate WSDL"
-            )
-            yield "InvalidParameterValue", f"{said} for a list of valid actions."
-
-
-_PROTOCOLS = frozenset({"application", "email", "email-json", "firehose", "http", "https", "lambda", "sms", "sqs"})
-_TOPIC_ATTRIBUTES = re.compile(
-    r"ArchivePolicy|ContentBasedDeduplication|DeliveryPolicy|DisplayName|FifoThroughputScope|FifoTopic|KmsMasterKeyId"
-    r"|Policy|SignatureVersion|TracingConfig|(Application|Firehose|HTTP|Lambda|SQS)(Success|Failure)Feedback\w+"
-)
-
-
-def _topic(params: Params) -> Iterator[Refusal]:
-    if "Name" in params and not re.fullmatch(r"[\w-]{1,256}|[\w-]{1,251}\.fifo", str(params["Name"]), re.ASCII):
-        yield "InvalidParameter", "Invalid parameter: Topic Name"
-    named = [str(params.get("AttributeName") or "")]
-    named += [str(value) for name, value in params.items() if re.fullmatch(r"Attributes\.entry\.\d+\.key", name)]
-    if any(name and not _TOPIC_ATTRIBUTES.fullmatch(name) for name in named):
-        yield "InvalidParameter", "Invalid parameter: AttributeName"
-
-
-def _subscription(params: Params) -> Iterator[Refusal]:
-    if params.get("Protocol") not in _PROTOCOLS:
-        said = f"Amazon SNS does not support this protocol string: {params.get('Protocol')}"
-        yield "InvalidParameter", f"Invalid parameter: {said}"
-
-
-def _message(params: Params) -> Iterator[Refusal]:
-    text, subject = str(params.get("Message") or ""), params.get("Subject")
-    if not text:
-        yield "InvalidParameter", "Invalid parameter: Empty message"
-    if subject is not None and not re.fullmatch(r"[^\x00-\x1f\x7f]{1,100}", str(subject)):
-        yield "InvalidParameter", "Invalid parameter: Subject"
-    if params.get("MessageStructure") == "json" and '"default"' not in text:
-        yield "InvalidParameter", "Invalid parameter: Message Structure - No default entry in JSON message body"
-
-
-def _topic_permission(params: Params) -> Iterator[Refusal]:
-    named = [str(value) for name, value in params.items() if name.startswith("ActionName.member.")]
-    if any(name not in TOPIC_ACTIONS for name in named):
-        yield "InvalidParameter", "Invalid parameter: Policy statement action out of service scope!"
-
+from kms_patterns.local.server.services.secret_versions import STORED_RULES
+from kms_patterns.local.server.services.state_machine_fields import input_refusals, machine_refusals
 
 _SCHEDULE = re.compile(r"cron\([^()]+\)|rate\((1 (minute|hour|day)|(?!1 )[1-9]\d* (minutes|hours|days))\)")
 
@@ -183,6 +57,15 @@ def _subscription_filter(params: Params) -> Iterator[Refusal]:
         said = "Make sure you have given CloudWatch Logs permission to execute your function."
         yield "InvalidParameterException", f"Could not execute the lambda function. {said}"
 
+    held = (reach(LOGS, "_log_groups").get(params.get("logGroupName")) or {}).get("subscriptionFilters") or {}
+    if params.get("filterName") not in held and len(held) >= _MOST_FILTERS:
+        yield "LimitExceededException", "Resource limit exceeded."
+
+
+def _unprotected(params: Params) -> Iterator[Refusal]:
+    if params.get("deletionProtectionEnabled"):
+        yield "ValidationException", "The embedded AWS does not protect log groups against deletion: leave it out here."
+
 
 def _rotation(params: Params) -> Iterator[Refusal]:
     function = str(params.get("RotationLambdaARN") or "")
@@ -201,7 +84,7 @@ def _lets(function: str, principal: str, source: str) -> bool:
     return True
 
 
-_MOST_TARGETS = 5
+_MOST_TARGETS, _MOST_FILTERS = 5, 2
 
 
 def _targets(params: Params) -> Iterator[Refusal]:
@@ -210,6 +93,47 @@ def _targets(params: Params) -> Iterator[Refusal]:
     named = {it.get("Id") for it in (*stored, *(params.get("Targets") or []))}
     if len(named) > _MOST_TARGETS:
         yield "LimitExceededException", "The requested resource exceeds the maximum number allowed."
+    yield from (refusal for it in params.get("Targets") or () for refusal in _target(it))
+
+
+_WITH_ROLE = re.compile(r"arn:[\w-]+:(ecs|execute-api|firehose|kinesis|redshift|ssm|states):")
+_INPUTS = ("Input", "InputPath", "InputTransformer")
+
+
+def _target(target: Params) -> Iterator[Refusal]:
+    arn, name = str(target.get("Arn")), target.get("Id")
+    if arn.endswith(".fifo") and ":sqs:" in arn and not (target.get("SqsParameters") or {}).get("MessageGroupId"):
+        yield "ValidationException", f"Parameter(s) MessageGroupId must be specified for target: {name}."
+    if _WITH_ROLE.match(arn) and not target.get("RoleArn"):
+        yield "ValidationException", f"RoleArn is required for target {arn}."
+    if sum(it in target for it in _INPUTS) > 1:
+        yield "ValidationException", f"Only one of Input, InputPath, or InputTransformer must be provided for {name}."
+    if target.get("Input") is not None and not _is_json(target["Input"]):
+        yield "ValidationException", f"JSON syntax error in input for target {name}"
+
+
+def _is_json(text: Any) -> bool:
+    try:
+        json.loads(text)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+_MOST_BYTES = 1 << 20
+
+
+def _entries(params: Params) -> Iterator[Refusal]:
+    entries = params.get("Entries") or []
+    if len(json.dumps(entries).encode()) > _MOST_BYTES:
+        yield "ValidationException", "Total size of the entries in the request is over the limit."
+    for entry in entries:
+        # AWS would fail this entry alone; here the whole request, so that no one takes it for sent.
+        if not _is_json(entry.get("Detail")):
+            yield "MalformedDetail", "Detail is malformed."
+        for member in ("DetailType", "Source"):
+            if not entry.get(member):
+                yield "InvalidArgument", f"Parameter {member} is not valid. Reason: {member} is a required argument."
 
 
 def _table(params: Params) -> Iterator[Refusal]:
@@ -223,29 +147,106 @@ def _table(params: Params) -> Iterator[Refusal]:
         yield "ValidationException", said
 
 
+# By service of an event source: the actions that the function's role needs, the first of which the refusal names.
+_POLLING = {
+    "dynamodb": ("GetRecords", "GetShardIterator", "DescribeStream", "ListStreams"),
+    "kinesis": ("GetRecords", "GetShardIterator", "DescribeStream", "ListShards"),
+    "sqs": ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
+}
+_NAMES = {"dynamodb": "DynamoDB", "kinesis": "Kinesis", "sns": "SNS", "sqs": "SQS"}
+_SENDING = {
+    "events": "PutEvents",
+    "lambda": "InvokeFunction",
+    "s3": "PutObject",
+    "sns": "Publish",
+    "sqs": "SendMessage",
+}
+
+
+def _event_source(params: Params) -> Iterator[Refusal]:
+    source, function = str(params.get("EventSourceArn") or ""), str(params.get("FunctionName", ""))
+    key = params.get("KMSKeyArn") or params.get("KmsKeyArn")
+    if key:
+        said = f"The embedded AWS asks KMS for no filter criteria, so it refuses the key {key}: leave it out here."
+        yield "InvalidParameterValueException", said
+    if ":sqs:" in source:
+        yield from _polled(params, source, function)
+    named = (source, function.rpartition(":function:")[2] or function)
+    for it in reach(LAMBDA, "_esms").values():
+        if (it.get("EventSourceArn"), it["FunctionArn"].rpartition(":function:")[2]) == named:
+            said = "The event source arn and function name already have a mapping. Please update or delete the mapping"
+            yield "ResourceConflictException", f"{said} with UUID {it['UUID']}"
+    yield from _role_may(_role_of(str(params.get("FunctionName", ""))), source, _POLLING)
+
+
+def _polled(params: Params, source: str, function: str) -> Iterator[Refusal]:
+    queue = reach(SQS, "_queue_by_arn")(source)
+    if queue is None:
+        yield "InvalidParameterValueException", f"Error occurred while ReceiveMessage. {source} does not exist."
+        return
+    hidden, timeout = int(queue["attributes"].get("VisibilityTimeout") or 30), _config_of(function).get("Timeout") or 3
+    if hidden < timeout:
+        said = f"Queue visibility timeout: {hidden} seconds is less than Function timeout: {timeout} seconds"
+        yield "InvalidParameterValueException", said
+    if int(params.get("BatchSize") or 10) > _LARGEST_BATCH and not params.get("MaximumBatchingWindowInSeconds"):
+        said = "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
+        yield "InvalidParameterValueException", said
+
+
+_LARGEST_BATCH = 10
+
+
+def _destinations(params: Params) -> Iterator[Refusal]:
+    role = params.get("Role") or _role_of(str(params.get("FunctionName", "")))
+    to = [(params.get("DeadLetterConfig") or {}).get("TargetArn")]
+    to += [it.get("Destination") for it in (params.get("DestinationConfig") or {}).values() if it]
+    sending = {service: (action,) for service, action in _SENDING.items()}
+    yield from (refusal for arn in to if arn for refusal in _role_may(role, str(arn), sending))
+
+
+def _role_of(function: str) -> str | None:
+    return _config_of(function).get("Role")
+
+
+def _config_of(function: str) -> dict[str, Any]:
+    name = function.partition(":function:")[2].partition(":")[0] or function.rpartition(":")[2] or function
+    return (reach(LAMBDA, "_functions").get(name) or {}).get("config") or {}
+
+
+def _role_may(role: str | None, arn: str, needed: Mapping[str, tuple[str, ...]]) -> Iterator[Refusal]:
+    service = arn.split(":")[2] if arn.startswith("arn:") else ""
+    if role is None or service not in needed:
+        return
+    try:
+        session = service_role(role, "lambda.amazonaws.com", "lambda")
+        for action in needed[service]:
+            resource = "*" if action.startswith("List") else arn
+            session.require(f"{service}:{action}", resource)
+    except (NotAssumable, NotPermitted):
+        said = f"does not have permissions to call {needed[service][0]} on {_NAMES.get(service, service.title())}"
+        yield "InvalidParameterValueException", f"The provided execution role {said}"
+
+
 _RULES: Mapping[str, tuple[Callable[[Params], Iterator[Refusal]], ...]] = {
-    "ssm:PutParameter": (_parameter,),
-    **dict.fromkeys(
-        ("secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecret"), (_secret,)
-    ),
-    "secretsmanager:PutResourcePolicy": (_secret_policy,),
-    "sqs:CreateQueue": (_queue,),
-    "sqs:SetQueueAttributes": (_queue,),
-    "sqs:AddPermission": (_queue_permission,),
-    "sns:CreateTopic": (_topic,),
-    "sns:SetTopicAttributes": (_topic,),
-    "sns:Subscribe": (_subscription,),
-    "sns:Publish": (_message,),
-    "sns:AddPermission": (_topic_permission,),
+    **STORED_RULES,
+    **MESSAGE_RULES,
     "events:PutRule": (_rule,),
     "events:DeleteRule": (_rule_deletion,),
     "events:PutTargets": (_targets,),
+    "events:PutEvents": (_entries,),
+    "logs:CreateLogGroup": (_unprotected,),
+    "cloudtrail:LookupEvents": (lookup_refusals,),
     "logs:PutSubscriptionFilter": (_subscription_filter,),
     "secretsmanager:RotateSecret": (_rotation,),
     "logs:PutLogEvents": (_log_events,),
     "dynamodb:CreateTable": (_table,),
     "dynamodb:UpdateTable": (_table,),
     **IAM_RULES,
+    "lambda:CreateFunction": (*IAM_RULES["lambda:CreateFunction"], _destinations),
+    "lambda:UpdateFunctionConfiguration": (*IAM_RULES["lambda:UpdateFunctionConfiguration"], _destinations),
+    "lambda:CreateEventSourceMapping": (_event_source,),
+    "lambda:PutFunctionEventInvokeConfig": (_destinations,),
+    "lambda:UpdateFunctionEventInvokeConfig": (_destinations,),
     "states:CreateStateMachine": (machine_refusals,),
     "states:UpdateStateMachine": (machine_refusals,),
     "states:StartExecution": (input_refusals,),

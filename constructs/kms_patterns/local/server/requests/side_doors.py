@@ -12,8 +12,8 @@ from http import HTTPStatus
 from typing import Any
 
 from kms_patterns.local.server.authorization.resource_policies import resource_policy_refused
-from kms_patterns.local.server.emulator.acting import request_id
-from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, reach
+from kms_patterns.local.server.emulator.acting import request_id, requester
+from kms_patterns.local.server.emulator.emulator import ACTIONS, EVALUATOR, ROUTER, reach
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.requests.further_permissions import (
     copied_tags,
@@ -59,6 +59,7 @@ def watching(original: Dispatch) -> Dispatch:
         _unchecked.set(True)
         kept.set(set())
         request_id.set(answered)
+        requester.set(reach(ROUTER, "extract_access_key_id")(headers, query))
         try:
             return malformed(method, path, headers, body, query) or _typed(await original(*request, **more), headers)
         except Refused as refused:

@@ -76,7 +76,7 @@ def new_data_key(kms: KmsService, request: S3Request | None, headers: Mapping[st
     return stored | ({BUCKET_KEY: "true"} if bucket_key else {})
 
 
-def open_data_key(kms: KmsService, request: S3Request | None, stored: Mapping[str, str]) -> None:
+def open_data_key(kms: KmsService, caller: Callable[[], Any], stored: Mapping[str, str]) -> None:
     """Have KMS decrypt an object's data key for the caller; nothing to do for an object without one.
 
     Raises:
@@ -86,7 +86,7 @@ def open_data_key(kms: KmsService, request: S3Request | None, stored: Mapping[st
     if wrapped is None:
         return
     decryption = {"CiphertextBlob": wrapped.blob, "EncryptionContext": wrapped.context, "KeyId": stored[KEY_ID]}
-    kms.perform(KmsCall("Decrypt", decryption, _known(request).caller, via="s3"))
+    kms.perform(KmsCall("Decrypt", decryption, caller(), via="s3"))
 
 
 def _known(request: S3Request | None) -> S3Request:
@@ -223,7 +223,7 @@ class S3Encryption:
 
     def _opened(self, stored: Record) -> Response | None:
         try:
-            open_data_key(self.kms, current_request(), stored.get("preserved_headers", {}))
+            open_data_key(self.kms, lambda: _known(current_request()).caller, stored.get("preserved_headers", {}))
         except KmsError as refused:
             return s3_error(refused)
         return None

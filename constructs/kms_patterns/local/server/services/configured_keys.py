@@ -1,29 +1,48 @@
-"""Lambda, CloudWatch Logs and DynamoDB take a key in a configuration and use it later, by a grant or as a service.
+"""Lambda and CloudWatch Logs take a key in a configuration and use it later, by a grant or as a service.
 
-What Lambda and Logs use it for is not modelled; whether they could is checked when the key is configured, as AWS does.
-Of DynamoDB, which keys it uses for which operation: its tables, their copies and their streams.
+Lambda's own use by its grant is not modelled, but that no key is usable which is disabled or waits for deletion.
+Logs is asked again whenever it writes or reads. What a service reads from S3 is read, and decrypted, as who asks it.
 
 AWS: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.authorization.policy_statements import Principal
-from kms_patterns.local.server.emulator.acting import Acting, NotPermitted
-from kms_patterns.local.server.emulator.emulator import DYNAMODB, DYNAMODB_STREAMS, RESPONSES, ROUTER, reach
-from kms_patterns.local.server.kms.kms_call import KmsCall, Request
+from kms_patterns.local.server.emulator.acting import Acting, NotPermitted, acting, requester
+from kms_patterns.local.server.emulator.emulator import (
+    LAMBDA,
+    LOGS,
+    RESPONSES,
+    ROUTER,
+    S3,
+    reach,
+)
+from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.services.service_keys import Use, require_symmetric
+from kms_patterns.local.server.kms.targets import alias_in
+from kms_patterns.local.server.s3.s3_encryption import open_data_key
+from kms_patterns.local.server.services.service_keys import require_symmetric
 
 Handler = Callable[..., Awaitable[Response]]
 _FUNCTIONS = "/functions"
 _LOGS = ("CreateLogGroup", "AssociateKmsKey")
+_OF_EVENTS = frozenset({
+    "FilterLogEvents", "GetLogEvents", "GetLogObject", "GetLogRecord", "PutLogEvents", "StartLiveTail", "StartQuery",
+})  # fmt: skip
+_MOST_SENT, _MOST_LATER = 6 << 20, 1 << 20
+_TOO_LARGE = json.dumps({
+    "errorType": "Function.ResponseSizeTooLarge",
+    "errorMessage": f"Response payload size exceeded maximum allowed payload size ({_MOST_SENT} bytes).",
+}).encode()  # fmt: skip
+_INVOKING = re.compile(r"/functions/([^/]+)/(invocations|invoke-async|response-streaming-invocations)/?$")
 _NOT_ALLOWED = "The specified KMS key does not exist or is not allowed to be used with LogGroup '{arn}'"
 
 
@@ -67,24 +86,6 @@ def log_group_key(kms: KmsService, name: str, key: str) -> None:
         raise KmsError("InvalidParameterException", _NOT_ALLOWED.format(arn=arn)) from refused
 
 
-def keep_table_key(name: str, props: Mapping[str, Any]) -> None:
-    """Give the table ``name`` the key of a template, which the emulator drops."""
-    key = table_key(props)
-    if key is not None:
-        described = {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key}
-        reach(DYNAMODB, "_tables")[name]["SSEDescription"] = described
-
-
-def table_key(props: Mapping[str, Any]) -> str | None:
-    """Return the key of a table, or of a global table's replica in this Region; None if it has none of KMS."""
-    given = props.get("SSESpecification") or {}
-    if not given.get("SSEEnabled"):
-        return None
-    here = [it for it in props.get("Replicas") or () if it.get("Region") == reach(RESPONSES, "get_region")()]
-    of_replica = here[0].get("SSESpecification") or {} if here else {}
-    return str(given.get("KMSMasterKeyId") or of_replica.get("KMSMasterKeyId") or "alias/aws/dynamodb")
-
-
 def configuring(kms: KmsService, *, logs: bool) -> Callable[[Handler], Handler]:
     """Return what makes the handler of Logs, or of Lambda, check a key that is configured."""
 
@@ -95,11 +96,17 @@ def configuring(kms: KmsService, *, logs: bool) -> Callable[[Handler], Handler]:
             try:
                 if logs:
                     _of_logs(kms, headers, _content(body))
-                elif method in {"POST", "PUT"} and _FUNCTIONS in path:
+                elif method in {"POST", "PUT"}:
                     _of_lambda(kms, path, caller_of(headers, query_params), _content(body))
+                if not logs and _INVOKING.search(path):
+                    _check_payload(headers, body)
+                response = await original(method, path, headers, body, query_params)
+                if not logs and _INVOKING.search(path) and len(response[2]) > _MOST_SENT:
+                    return 200, {**response[1], "X-Amz-Function-Error": "Unhandled"}, _TOO_LARGE
             except KmsError as refused:
                 return _refusal(refused, logs=logs)
-            response = await original(method, path, headers, body, query_params)
+            if not logs and b'"KMSKeyArn"' in response[2] and not _INVOKING.search(path):
+                response = _with_permitted_variables(kms, response, caller_of(headers, query_params))
             reads = not logs and method == "GET" and b'"Tags"' in response[2]
             return _with_permitted_tags(response, headers, query_params) if reads else response
 
@@ -124,24 +131,86 @@ def _with_permitted_tags(response: Response, headers: Mapping[str, str], query: 
     return response
 
 
+def _check_payload(headers: Mapping[str, str], body: bytes) -> None:
+    # AWS: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    most = _MOST_LATER if headers.get("x-amz-invocation-type") == "Event" else _MOST_SENT
+    if len(body) > most:
+        raise KmsError("RequestTooLargeException", f"{len(body)} byte payload is too large (limit {most} bytes)")
+    try:
+        json.loads(body or b"{}")
+    except ValueError as malformed:
+        raise KmsError(
+            "InvalidRequestContentException", f"Could not parse request body into json: {malformed}"
+        ) from malformed
+
+
+def _with_permitted_variables(kms: KmsService, response: Response, caller: Caller) -> Response:
+    # AWS: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+    answer = _content(response[2])
+    for config in (
+        answer,
+        answer.get("Configuration") or {},
+        *(answer.get("Functions") or answer.get("Versions") or ()),
+    ):
+        if (config.get("Environment") or {}).get("Variables") and config.get("KMSKeyArn"):
+            context = {"aws:lambda:FunctionArn": ":".join(config["FunctionArn"].split(":")[:7])}
+            request = {"KeyId": config["KMSKeyArn"], "EncryptionContext": context}
+            try:
+                kms.require(KmsCall("Decrypt", request, caller, via="lambda"))
+            except KmsError as refused:
+                config["Environment"] = {"Error": {"ErrorCode": refused.code, "Message": refused.message}}
+    return *response[:2], json.dumps(answer).encode()
+
+
 def _of_logs(kms: KmsService, headers: Mapping[str, str], request: Mapping[str, Any]) -> None:
-    key = request.get("kmsKeyId")
-    if key and headers.get("x-amz-target", "").rpartition(".")[2] in _LOGS:
+    key, operation = request.get("kmsKeyId"), headers.get("x-amz-target", "").rpartition(".")[2]
+    if key and operation in _LOGS:
+        if alias_in(str(key)):
+            raise KmsError("InvalidParameterException", f"{key} is an alias: name the key by its ARN")
         log_group_key(kms, str(request.get("logGroupName") or "*"), str(key))
+    named = [request.get("logGroupName"), request.get("logGroupIdentifier"), *(request.get("logGroupNames") or ())]
+    for name in [str(it).rpartition("log-group:")[2] for it in named if it] if operation in _OF_EVENTS else ():
+        stored = (reach(LOGS, "_log_groups").get(name) or {}).get("kmsKeyId")
+        if stored:
+            log_group_key(kms, name, stored)
 
 
 def _of_lambda(kms: KmsService, path: str, caller: Caller, request: Mapping[str, Any]) -> None:
-    key = request.get("KMSKeyArn")
+    invoked = _INVOKING.search(path)
+    if invoked:
+        refused = unusable_variables(reach(LAMBDA, "_get_func_record_for_ref")(unquote(invoked[1]))[1] or {})
+        if refused is not None:
+            raise refused
+    if _FUNCTIONS not in path or invoked:
+        return
+    named = str(request.get("FunctionName") or unquote(path.partition(f"{_FUNCTIONS}/")[2].partition("/")[0]))
+    stored = reach(LAMBDA, "_get_func_record_for_ref")(named)[1] or {} if request.get("Environment") else {}
+    key = request.get("KMSKeyArn", stored.get("KMSKeyArn"))
     if key:
-        named = path.partition(f"{_FUNCTIONS}/")[2].partition("/")[0]
-        function_key(kms, caller, str(request.get("FunctionName") or named), str(key))
+        function_key(kms, caller, named, str(key))
+
+
+def unusable_variables(config: Mapping[str, Any]) -> KmsError | None:
+    """Return why the variables of a function cannot be decrypted for its process; None if they can."""
+    key = config.get("KMSKeyArn") if config.get("Environment") else None
+    try:
+        require_symmetric(str(key or ""))
+    except KmsError as refused:
+        said = "Lambda was unable to decrypt the environment variables because the KMS key is not usable"
+        return KmsError(_OF_INVOCATION.get(refused.code, refused.code), f"{said}. KMS Message: {refused.message}")
+    return None
+
+
+_STATUS = {"AccessDeniedException": 403, "InvalidRequestContentException": 400, "RequestTooLargeException": 413}
+_OF_INVOCATION = {"DisabledException": "KMSDisabledException"}
 
 
 def _refusal(refused: KmsError, *, logs: bool) -> Response:
     if logs:
         return error_response(refused)
-    code = refused.code if refused.code == "AccessDeniedException" else "InvalidParameterValueException"
-    status = 403 if code == "AccessDeniedException" else 400
+    own = refused.code in _STATUS or refused.code.startswith("KMS")
+    code = refused.code if own else "InvalidParameterValueException"
+    status = _STATUS.get(code, 502 if code.startswith("KMS") else 400)
     answer = {"Type": "User", "Message": refused.message, "message": refused.message}
     return status, {"Content-Type": "application/json", "x-amzn-errortype": code}, json.dumps(answer).encode()
 
@@ -154,86 +223,38 @@ def _content(body: bytes) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-_GRANTED = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "RetireGrant", "DescribeKey"]
+def reading_objects(kms: KmsService, original: Callable[..., bytes | None]) -> Callable[..., bytes | None]:
+    """Read an object for a service as who acts or asks: code of functions, templates, definitions.
+
+    What a request names at its top was compared with the policies for objects before; KMS was not asked.
+    """
+
+    def read(bucket: str, key: str, version_id: str | None = None) -> bytes | None:
+        principal = acting() or Acting(requester.get() or "")
+        if acting() is not None:
+            action = "s3:GetObjectVersion" if version_id else "s3:GetObject"
+            principal.require(action, f"arn:aws:s3:::{bucket}/{key}")
+        found = (reach(S3, "_buckets").get(bucket) or {"objects": {}})["objects"].get(key) or {}
+        versions = reach(S3, "_object_versions").get((bucket, key), []) if version_id else []
+        found = next((it["obj_record"] for it in versions if it["version_id"] == version_id), found)
+        open_data_key(kms, lambda: principal.caller, found.get("preserved_headers", {}))
+        return original(bucket, key, version_id)
+
+    return read
 
 
-def stream_uses(request: Request) -> Iterator[Use]:
-    """Yield the use for what a shard iterator leads to."""
-    source = reach(DYNAMODB_STREAMS, "_decode_iterator")(str(request.get("ShardIterator") or "")) or {}
-    yield from table_uses(str(source.get("t") or ""))
+def code_from_s3(_original: Callable[..., bytes | None]) -> Callable[..., bytes]:
+    """Fetch the code of a function or a layer, or say why S3 does not give it."""
 
+    def fetch(bucket: str, key: str, version_id: str | None = None) -> bytes:
+        try:
+            found: bytes | None = reach(S3, "_get_object_data")(bucket, key, version_id)
+        except KmsError as refused:
+            said = f"S3 Error Code: AccessDenied. S3 Error Message: {refused.message}"
+            raise KmsError("AccessDeniedException", f"Your access has been denied by S3. {said}") from refused
+        if found is None:
+            said = "S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist."
+            raise KmsError("InvalidParameterValueException", f"Error occurred while GetObject. {said}")
+        return found
 
-def _made(request: Request) -> Iterator[Use]:
-    wanted = request.get("SSESpecification") or {}
-    if not wanted.get("Enabled"):
-        return
-    key = str(wanted.get("KMSMasterKeyId") or "alias/aws/dynamodb")
-    context = _context(_name(request.get("TableName")))
-    grantee = f"dynamodb.{reach(RESPONSES, 'get_region')()}.amazonaws.com"
-    more = {"GranteePrincipal": grantee, "RetiringPrincipal": grantee, "Operations": _GRANTED}
-    yield Use("DescribeKey", key, {})
-    yield Use("CreateGrant", key, {}, more | {"Constraints": {"EncryptionContextSubset": context}})
-
-
-def _imported(request: Request) -> Iterator[Use]:
-    yield from _made(request.get("TableCreationParameters") or {})
-
-
-def _named(request: Request) -> Iterator[str]:
-    yield from (request[member] for member in ("TableName", "TableArn") if request.get(member))
-    yield from request.get("RequestItems") or {}
-    for item in request.get("TransactItems") or []:
-        yield from (action.get("TableName", "") for action in item.values())
-
-
-def _items(request: Request) -> Iterator[Use]:
-    yield from (use for table in sorted({_name(table) for table in _named(request)}) for use in table_uses(table))
-
-
-def _statements(request: Request) -> Iterator[Use]:
-    # PartiQL is not parsed: a statement is about no table but those whose names it contains; all must be allowed.
-    text = json.dumps(request)
-    yield from (use for table in sorted(reach(DYNAMODB, "_tables")) if table in text for use in table_uses(table))
-
-
-def _restored(request: Request) -> Iterator[Use]:
-    backup = reach(DYNAMODB, "_backups").get(request.get("BackupArn")) or {}
-    source = request.get("SourceTableName") or request.get("SourceTableArn")
-    key = _key(backup.get("SourceTableFeatureDetails")) or _key(reach(DYNAMODB, "_tables").get(_name(source)))
-    if key or request.get("SSESpecificationOverride"):
-        # The emulator's new table would have no key: it would look protected and not be.
-        raise KmsError("ValidationException", "The embedded AWS does not restore a table under a KMS key.")
-    yield from ()
-
-
-def table_uses(name: str) -> Iterator[Use]:
-    """Yield the use of a table's key that reading or writing it, or its stream, takes."""
-    key = _key(reach(DYNAMODB, "_tables").get(name))
-    if key:
-        yield Use("Decrypt", key, _context(name))
-
-
-def _key(described: Mapping[str, Any] | None) -> str | None:
-    key: str | None = ((described or {}).get("SSEDescription") or {}).get("KMSMasterKeyArn")
-    return key
-
-
-def _name(table: object) -> str:
-    return str(table or "").rpartition("table/")[2]
-
-
-def _context(name: str) -> dict[str, str]:
-    return {"aws:dynamodb:tableName": name, "aws:dynamodb:subscriberId": reach(RESPONSES, "get_account_id")()}
-
-
-DYNAMODB_USES: Mapping[str, Callable[[Request], Iterable[Use]]] = {
-    **dict.fromkeys(("CreateTable", "UpdateTable"), _made),
-    "ImportTable": _imported,
-    **dict.fromkeys((
-        "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan", "SearchVectors", "BatchGetItem",
-        "BatchWriteItem", "TransactGetItems", "TransactWriteItems", "CreateBackup", "ExportTableToPointInTime",
-    ), _items),
-    **dict.fromkeys(("RestoreTableFromBackup", "RestoreTableToPointInTime"), _restored),
-    **dict.fromkeys(("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction"), _statements),
-}  # fmt: skip
-"""Operations of DynamoDB with the uses that must be allowed before they run."""
+    return fetch

@@ -15,8 +15,8 @@ from typing import Any, Final
 from uuid import uuid4
 
 from kms_patterns.local.server.emulator.emulator import STEP_FUNCTIONS, reach
+from kms_patterns.local.server.services.execution_results import check_length, gathered, state_output, write
 from kms_patterns.local.server.services.map_items import Batch, MapState, batches, items
-from kms_patterns.local.server.services.map_results import check_length, gathered, state_output, write
 from kms_patterns.local.server.services.step_functions import failed, last_state, now, require, walk
 
 WORKERS: Final = 16

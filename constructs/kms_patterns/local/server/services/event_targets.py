@@ -188,15 +188,17 @@ def _key_of(service: str, arn: str) -> str | None:
     return held.get("attributes", {}).get("KmsMasterKeyId") or None
 
 
-def require_own_policy(service: str, arn: str, principal: str, source_arn: str) -> None:
+def require_own_policy(service: str, arn: str, principal: str, source_arn: str, *needed: str, **values: str) -> None:
     """Check that a resource's own policy lets an AWS service use it; the arguments are those of require_by_policy.
+
+    Other actions than those of a delivery, and values of further condition keys, may be given.
 
     Raises:
         NotPermitted: It does not.
     """
     account = reach(RESPONSES, "get_account_id")()
-    source = {"aws:sourcearn": source_arn, "aws:sourceaccount": account}
-    for action in _NEEDED[service]:
+    source = values | ({"aws:sourcearn": source_arn, "aws:sourceaccount": account} if source_arn else {})
+    for action in needed or _NEEDED[service]:
         request = reach(EVALUATOR, "EvalContext")(
             principal_arn=principal, principal_type="AWSService", principal_account=account, action=action,
             resource_arn=f"{arn}:*" if service == "logs" else arn, region=reach(RESPONSES, "get_region")(),

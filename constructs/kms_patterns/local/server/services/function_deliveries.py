@@ -9,21 +9,29 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.htm
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-server-side-encryption.html
 """
 
+import asyncio
 import logging
 import re
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
+from uuid import uuid4
 
-from kms_patterns.local.server.emulator.acting import Acting, NotAssumable, NotPermitted, service_role
-from kms_patterns.local.server.emulator.emulator import LAMBDA, RESPONSES, reach
+from kms_patterns.local.server.emulator.acting import (
+    Acting,
+    NotAssumable,
+    NotPermitted,
+    acting,
+    acting_as,
+    service_role,
+)
+from kms_patterns.local.server.emulator.emulator import APP, LAMBDA, RESPONSES, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.s3.s3_operations import invalid
-from kms_patterns.local.server.services.configured_keys import table_uses
-from kms_patterns.local.server.services.event_targets import require_by_policy, require_key
-from kms_patterns.local.server.services.service_keys import ask
+from kms_patterns.local.server.services.event_targets import require_by_policy, require_key, require_own_policy
+from kms_patterns.local.server.services.service_keys import ask, table_uses
 from kms_patterns.local.server.services.service_uses import message_uses
 
 _LAMBDA = "lambda.amazonaws.com"
@@ -129,7 +137,7 @@ def sweeping(original: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, 
     return sweep
 
 
-def notifying(kms: KmsService, service: str, original: Callable[..., None]) -> Callable[..., None]:
+def notifying(kms: KmsService, original: Callable[..., None], service: str) -> Callable[..., None]:
     """Deliver an event of S3 to a queue, topic or function whose policy and key let S3 use it; otherwise log why."""
 
     def deliver(arn: str, event: Mapping[str, Any], *rest: Any, **named: Any) -> None:
@@ -171,6 +179,50 @@ def _notification_refused(kms: KmsService, service: str, arn: str, bucket: str) 
     except (NotPermitted, LookupError) as refused:
         return NotPermitted(str(refused))
     return None
+
+
+def publishing_to_function(original: Callable[..., None]) -> Callable[..., None]:
+    """Deliver from a topic to a function whose policy lets SNS invoke it; otherwise drop the message and log why."""
+
+    def deliver(endpoint: str, envelope: str, topic_arn: str, *rest: Any) -> None:
+        try:
+            require_own_policy("lambda", endpoint, "sns.amazonaws.com", topic_arn)
+        except NotPermitted as refused:
+            logger.warning("SNS: function %s of topic %s not reached: %s", endpoint, topic_arn, refused)
+            return
+        original(endpoint, envelope, topic_arn, *rest)
+
+    return deliver
+
+
+def streaming(original: Callable[..., None]) -> Callable[..., None]:
+    """Have Firehose deliver to S3 as the role of its destination; otherwise drop the record and log why."""
+
+    def deliver(stream: Mapping[str, Any], destination: Mapping[str, Any], *record: Any) -> None:
+        try:
+            principal = service_role(str(destination["config"].get("RoleARN")), "firehose.amazonaws.com", "firehose")
+        except NotAssumable as refused:
+            logger.warning("Firehose: bucket of stream %s not reached: %s", stream.get("name"), refused)
+            return
+        with acting_as(principal):
+            original(stream, destination, *record)
+
+    return deliver
+
+
+def putting(_original: Callable[..., None]) -> Callable[..., None]:
+    """Return what puts an object as who acts, through the door of clients' requests."""
+
+    def put(bucket: str, key: str, body: bytes) -> None:
+        principal = acting()
+        headers = {"authorization": principal.credential("s3") if principal else "", "host": "s3.amazonaws.com"}
+        sent = reach(APP, "_dispatch_service_request")("PUT", f"/{bucket}/{key}", headers, body, {}, str(uuid4()))
+        try:
+            asyncio.get_running_loop().create_task(sent)
+        except RuntimeError:
+            asyncio.run(sent)
+
+    return put
 
 
 def _may_write(kms: KmsService, config: Mapping[str, Any], target: str) -> bool:

@@ -1,22 +1,26 @@
-"""Versions of a secret as Secrets Manager keeps them, where the emulator keeps them otherwise.
+"""What Secrets Manager and Parameter Store keep and refuse, where the emulator does otherwise.
 
 A version is written once: a client request token that a version has takes no other value. A staging label is of one
 version. A secret that was created without a value has no version.
 
 AWS: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
+https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from kms_patterns.local.server.emulator.emulator import SECRETS_MANAGER, reach
+from kms_patterns.local.server.emulator.emulator import SECRETS_MANAGER, SSM, reach
 from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
 
 Handler = Callable[..., Awaitable[Response]]
+Params = Mapping[str, Any]
+Refusal = tuple[str, str]
 _VALUES = ("SecretString", "SecretBinary")
 _CURRENT = "AWSCURRENT"
 
@@ -126,3 +130,90 @@ def _described(_request: Request, answer: dict[str, Any], _secret: dict[str, Any
 _AFTER = {
     "CreateSecret": _created, "PutSecretValue": _put, "ListSecretVersionIds": _listed, "DescribeSecret": _described,
 }  # fmt: skip
+
+
+def _parameter(params: Params) -> Iterator[Refusal]:
+    name, value = str(params.get("Name", "")), str(params.get("Value", ""))
+    kind, stored = params.get("Type"), reach(SSM, "_parameters").get(name) or {}
+    if not re.fullmatch(r"(arn:[\w:-]+:parameter)?[\w./-]+", name, re.ASCII):
+        allowed = "Only a mix of letters, numbers and the following 4 symbols .-_/ are allowed."
+        yield "ValidationException", f"Parameter name: {allowed}"
+    if name.count("/") > _MOST_LEVELS:
+        yield "HierarchyLevelLimitExceededException", f"A parameter name has at most {_MOST_LEVELS} levels."
+    if not value:
+        failed = "failed to satisfy constraint: Member must have length greater than or equal to 1."
+        yield "ValidationException", f"1 validation error detected: Value '' at 'value' {failed}"
+    if params.get("KeyId") and (kind or stored.get("Type")) != "SecureString":
+        yield "ValidationException", "KeyId is required for SecureString type parameter only."
+    # The type of a name outside a hierarchy may change.
+    if kind and stored and params.get("Overwrite") and "/" in name and kind != stored.get("Type"):
+        yield "HierarchyTypeMismatchException", f"The parameter type cannot be changed from {stored.get('Type')}."
+    yield from _tier(value, params, stored)
+    pattern = str(params.get("AllowedPattern") or "")
+    try:
+        matched = not pattern or re.search(pattern, value) is not None
+    except re.error:
+        yield "InvalidAllowedPatternException", f"AllowedPattern {pattern} is not a regular expression."
+        return
+    if not matched:
+        said = f"Parameter value, cannot be validated against allowedPattern: {pattern}"
+        yield "ParameterPatternMismatchException", said
+
+
+def _tier(value: str, params: Params, stored: Params) -> Iterator[Refusal]:
+    if "{{" in value:
+        yield "ValidationException", "Parameter value can't nest another parameter. Do not use {{}} in the value."
+    if stored.get("Tier") == "Advanced" and params.get("Tier") == "Standard":
+        yield "ValidationException", "This parameter uses the advanced-parameter tier. You can't downgrade it."
+    if params.get("Policies") and params.get("Tier") != "Advanced" and stored.get("Tier") != "Advanced":
+        yield "ValidationException", "Parameter policies are supported in the advanced-parameter tier only."
+    advanced = params.get("Tier") in {"Advanced", "Intelligent-Tiering"} or stored.get("Tier") == "Advanced"
+    most = 8192 if advanced else 4096
+    if len(value.encode()) > most:
+        tier = "Advanced" if advanced else "Standard"
+        yield "ValidationException", f"{tier} tier parameters support a maximum parameter value of {most} characters."
+
+
+_MOST_LEVELS, _MOST_LABELS, _MOST_TAGS = 15, 10, 50
+
+
+def _labels(params: Params) -> Iterator[Refusal]:
+    stored = reach(SSM, "_parameters").get(str(params.get("Name"))) or {}
+    given = params.get("Labels") or []
+    if len({*given, *(stored.get("Labels") or ())}) > _MOST_LABELS:
+        yield "ParameterVersionLabelLimitExceeded", f"A parameter version has at most {_MOST_LABELS} labels."
+    for label in given:
+        if not re.fullmatch(r"(?!aws|ssm|\d)[\w.-]{1,100}", str(label), re.ASCII | re.IGNORECASE):
+            yield "ValidationException", f"AWS would return {label} among InvalidLabels: it is not a label."
+
+
+def _secret(params: Params) -> Iterator[Refusal]:
+    if params.get("SecretString") is not None and params.get("SecretBinary") is not None:
+        said = "You can't specify both a binary secret value and a string secret value in the same secret."
+        yield "InvalidParameterException", said
+    if len(params.get("Tags") or ()) > _MOST_TAGS:
+        yield "InvalidParameterException", f"A secret has at most {_MOST_TAGS} tags."
+    name = str(params.get("Name") or "x")
+    if not re.fullmatch(r"[-/_+=.@!\w]+", name, re.ASCII):
+        said = "Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!"
+        yield "ValidationException", f"Invalid name. {said}"
+
+
+def _secret_policy(params: Params) -> Iterator[Refusal]:
+    if not params.get("BlockPublicPolicy"):
+        return
+    found = json.loads(params.get("ResourcePolicy") or "{}").get("Statement") or []
+    for statement in found if isinstance(found, list) else [found]:
+        everyone = statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+        if everyone and statement.get("Effect") == "Allow" and not statement.get("Condition"):
+            said = "You can't put a resource policy that allows public access to the secret."
+            yield "PublicPolicyException", said
+
+
+STORED_RULES: Mapping[str, tuple[Callable[[Params], Iterator[Refusal]], ...]] = {
+    "ssm:LabelParameterVersion": (_labels,),
+    "ssm:PutParameter": (_parameter,),
+    "secretsmanager:PutResourcePolicy": (_secret_policy,),
+    **{f"secretsmanager:{name}": (_secret,) for name in ("CreateSecret", "PutSecretValue", "UpdateSecret")},
+}
+"""By action, what yields the refusals of a request."""

@@ -3,11 +3,14 @@
 What is stored is not encrypted: what is proved is who may use the key. KMS is asked at every request, where AWS reuses
 an answer for minutes, so that no refusal hides in a cache.
 
+DynamoDB's uses of the keys of tables, their copies and their streams stand here.
+
 AWS: https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.html
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
-from kms_patterns.local.server.emulator.emulator import RESPONSES, reach
+from kms_patterns.local.server.emulator.emulator import DYNAMODB, DYNAMODB_STREAMS, RESPONSES, reach
 from kms_patterns.local.server.kms.key_records import find_key, managed_key, require_usable, require_usage
 from kms_patterns.local.server.kms.kms_call import KmsCall, Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
@@ -153,3 +156,99 @@ def _form(method: str, body: bytes, query: Mapping[str, Any]) -> tuple[str, Requ
     sent = parse_qs(body.decode("utf-8", "replace")) if method == "POST" else {}
     members = {name: values[0] for name, values in (form | sent).items() if values}
     return str(members.get("Action", "")), members
+
+
+def keep_table_key(name: str, props: Mapping[str, Any]) -> None:
+    """Give the table ``name`` the key of a template, which the emulator drops."""
+    key = table_key(props)
+    if key is not None:
+        described = {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key}
+        reach(DYNAMODB, "_tables")[name]["SSEDescription"] = described
+
+
+def table_key(props: Mapping[str, Any]) -> str | None:
+    """Return the key of a table, or of a global table's replica in this Region; None if it has none of KMS."""
+    given = props.get("SSESpecification") or {}
+    if not given.get("SSEEnabled"):
+        return None
+    here = [it for it in props.get("Replicas") or () if it.get("Region") == reach(RESPONSES, "get_region")()]
+    of_replica = here[0].get("SSESpecification") or {} if here else {}
+    return str(given.get("KMSMasterKeyId") or of_replica.get("KMSMasterKeyId") or "alias/aws/dynamodb")
+
+
+_GRANTED = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "RetireGrant", "DescribeKey"]
+
+
+def stream_uses(request: Request) -> Iterator[Use]:
+    """Yield the use for what a shard iterator leads to."""
+    source = reach(DYNAMODB_STREAMS, "_decode_iterator")(str(request.get("ShardIterator") or "")) or {}
+    yield from table_uses(str(source.get("t") or ""))
+
+
+def _made(request: Request) -> Iterator[Use]:
+    wanted = request.get("SSESpecification") or {}
+    if not wanted.get("Enabled"):
+        return
+    key = str(wanted.get("KMSMasterKeyId") or "alias/aws/dynamodb")
+    context = _context(_name(request.get("TableName")))
+    grantee = f"dynamodb.{reach(RESPONSES, 'get_region')()}.amazonaws.com"
+    more = {"GranteePrincipal": grantee, "RetiringPrincipal": grantee, "Operations": _GRANTED}
+    yield Use("DescribeKey", key, {})
+    yield Use("CreateGrant", key, {}, more | {"Constraints": {"EncryptionContextSubset": context}})
+
+
+def _named(request: Request) -> Iterator[str]:
+    yield from (request[member] for member in ("TableName", "TableArn") if request.get(member))
+    yield from request.get("RequestItems") or {}
+    for item in request.get("TransactItems") or []:
+        yield from (action.get("TableName", "") for action in item.values())
+
+
+def _items(request: Request) -> Iterator[Use]:
+    yield from (use for table in sorted({_name(table) for table in _named(request)}) for use in table_uses(table))
+
+
+def _statements(request: Request) -> Iterator[Use]:
+    # PartiQL is not parsed: a statement is about no table but those whose names it contains; all must be allowed.
+    text = json.dumps(request)
+    yield from (use for table in sorted(reach(DYNAMODB, "_tables")) if table in text for use in table_uses(table))
+
+
+def _unmade(_request: Request) -> Iterator[Use]:
+    # The emulator's new table would have no key, and it asks for no permission to read or write objects.
+    raise KmsError("ValidationException", "The embedded AWS does not export, import or restore tables.")
+    yield from ()
+
+
+def table_uses(name: str) -> Iterator[Use]:
+    """Yield the use of a table's key that reading or writing it, or its stream, takes."""
+    key = _key(reach(DYNAMODB, "_tables").get(name))
+    if key:
+        yield Use("Decrypt", key, _context(name))
+
+
+def _key(described: Mapping[str, Any] | None) -> str | None:
+    key: str | None = ((described or {}).get("SSEDescription") or {}).get("KMSMasterKeyArn")
+    return key
+
+
+def _name(table: object) -> str:
+    return str(table or "").rpartition("table/")[2]
+
+
+def _context(name: str) -> dict[str, str]:
+    return {"aws:dynamodb:tableName": name, "aws:dynamodb:subscriberId": reach(RESPONSES, "get_account_id")()}
+
+
+DYNAMODB_USES: Mapping[str, Callable[[Request], Iterable[Use]]] = {
+    **dict.fromkeys(("CreateTable", "UpdateTable"), _made),
+    **dict.fromkeys((
+        "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan", "SearchVectors", "BatchGetItem",
+        "BatchWriteItem", "TransactGetItems", "TransactWriteItems", "CreateBackup",
+    ), _items),
+    **dict.fromkeys((
+        "ExportTableToPointInTime", "ImportTable", "RestoreTableFromBackup", "RestoreTableToPointInTime",
+    ), _unmade),
+    **dict.fromkeys(("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction"), _statements),
+}  # fmt: skip
+"""Operations of DynamoDB with the uses that must be allowed before they run."""

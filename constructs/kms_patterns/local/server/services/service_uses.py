@@ -22,8 +22,7 @@ from kms_patterns.local.server.emulator.emulator import (
 )
 from kms_patterns.local.server.kms.kms_call import Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError
-from kms_patterns.local.server.services.configured_keys import DYNAMODB_USES, stream_uses
-from kms_patterns.local.server.services.service_keys import Service, Use
+from kms_patterns.local.server.services.service_keys import DYNAMODB_USES, Service, Use, stream_uses
 
 _STANDARD_PARAMETER = 4096
 # What Secrets Manager names while it checks that its caller may use a key at all.

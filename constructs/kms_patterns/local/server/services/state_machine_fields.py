@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from kms_patterns.local.server.emulator.acting import NotAssumable, NotPermitted, service_role
 from kms_patterns.local.server.kms.kms_errors import Response
 
 
@@ -75,6 +76,7 @@ def problems(definition: str) -> Iterator[str]:
         return
     try:
         yield from _machine(machine, "", _MACHINE)
+        yield from _shadowing(machine, frozenset())
     except (AttributeError, TypeError) as error:
         yield f"SCHEMA_VALIDATION_FAILED: A value is of a type that its field does not take: {error}"
 
@@ -110,6 +112,23 @@ def _state(state: Any, place: str, states: Mapping[str, Any]) -> Iterator[str]:
     for name in ("ItemProcessor", "Iterator"):
         if name in state:
             yield from _machine(state[name], f"{place}/{name}", _PROCESSOR)
+
+
+def _shadowing(machine: Any, outer: frozenset[str]) -> Iterator[str]:
+    """Yield the variables of Parallel and inline Map states that a state outside assigns as well.
+
+    AWS: https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html (scope)
+    """
+    states = (machine.get("States") or {}).values()
+    holders = [one for state in states for one in (state, *(state.get("Choices") or []), *(state.get("Catch") or []))]
+    own = frozenset(name.removesuffix(".$") for one in holders for name in one.get("Assign") or {})
+    for name in sorted(own & outer):
+        yield f"SCHEMA_VALIDATION_FAILED: The variable '{name}' is assigned in an outer scope as well"
+    for state in states:
+        # Child executions have a scope of their own.
+        inner = [] if not _of_children(state) else [state.get("ItemProcessor") or state.get("Iterator") or {}]
+        for one in (*inner, *(state.get("Branches") or [])):
+            yield from _shadowing(one, outer | own)
 
 
 def _of_children(state: Mapping[str, Any]) -> frozenset[str]:
@@ -160,3 +179,39 @@ def validating(_original: Callable[[Mapping[str, Any]], Response]) -> Callable[[
         return int(HTTPStatus.OK), {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(answer).encode()
 
     return validate
+
+
+_CHANGED = {"definition", "encryptionConfiguration", "loggingConfiguration", "roleArn", "tracingConfiguration"}
+_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+
+
+def machine_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield code and message of what CreateStateMachine and UpdateStateMachine refuse.
+
+    AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
+    """
+    if "name" in params and not _NAME.fullmatch(params["name"]):
+        yield "InvalidName", f"Invalid Name: '{params['name']}'"
+    if "stateMachineArn" in params and not _CHANGED & params.keys():
+        said = "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration"
+        yield "MissingRequiredParameter", f"{said} must be specified"
+    if (params.get("loggingConfiguration") or {}).get("destinations") and params.get("roleArn"):
+        try:
+            service_role(str(params["roleArn"]), "states.amazonaws.com", "logs").require("logs:CreateLogDelivery")
+        except (NotAssumable, NotPermitted):
+            said = "The state machine IAM Role is not authorized to access the Log Destination"
+            yield "AccessDeniedException", said
+    if "definition" in params:
+        yield from (
+            ("InvalidDefinition", f"Invalid State Machine Definition: '{it}'") for it in problems(params["definition"])
+        )
+
+
+def input_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield code and message of what StartExecution refuses."""
+    if "name" in params and not _NAME.fullmatch(params["name"]):
+        yield "InvalidName", f"Invalid Name: '{params['name']}'"
+    try:
+        json.loads(params.get("input") or "{}")
+    except ValueError as malformed:
+        yield "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{malformed}'"

@@ -30,6 +30,7 @@ _OF_CALLER = {
         "StartSyncExecution",
     ), ("Decrypt",)),
 }  # fmt: skip
+_TOLD = {"error", "cause"}
 _OF_ROLE = ("Decrypt", "GenerateDataKey")
 _DATA = ("cause", "definition", "error", "input", "inputDetails", "output", "outputDetails")
 _CODES = {"DisabledException": "KmsInvalidStateException", "KMSInvalidStateException": "KmsInvalidStateException"}
@@ -51,6 +52,9 @@ def asking_key(kms: KmsService, original: Handler) -> Handler:
                 ask(kms, "states", caller_of(headers, query), _uses(_OF_CALLER[operation], key, arn))
             if stops or operation == "RedriveExecution":
                 _as_role(kms, named)
+            if operation == "SendTaskSuccess" or (operation == "SendTaskFailure" and _TOLD & request.keys()):
+                for arn in _waiting():
+                    _as_role(kms, arn)
         except KmsError as refused:
             return _refusal(refused)
         status, answered, content = await original(method, path, headers, body, query)
@@ -79,6 +83,16 @@ def new_machine_uses(name: str, configuration: Mapping[str, Any]) -> Iterator[Us
     """Yield how a state machine that a stack makes or changes uses its key."""
     if configuration.get("KmsKeyId"):
         yield from _uses(_CONFIGURING, str(configuration["KmsKeyId"]), _arn(name))
+
+
+def _waiting() -> list[str]:
+    # A token does not say of which execution it is: every one that may wait for it must be able to use its key.
+    executions = reach(STEP_FUNCTIONS, "_executions").items()
+    return [arn for arn, it in executions if it["status"] == "RUNNING" and '.waitForTaskToken"' in _definition(it)]
+
+
+def _definition(execution: Mapping[str, Any]) -> str:
+    return str(_machine(str(execution.get("stateMachineArn"))).get("definition"))
 
 
 def _refusal(refused: KmsError) -> Response:

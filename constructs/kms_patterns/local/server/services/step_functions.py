@@ -7,8 +7,7 @@ AWS: https://docs.aws.amazon.com/step-functions/latest/dg/service-integration-ia
 """
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -23,7 +22,6 @@ from kms_patterns.local.server.emulator.acting import (
 )
 from kms_patterns.local.server.emulator.emulator import APP, LAMBDA, STEP_FUNCTIONS, reach
 from kms_patterns.local.server.kms.kms_errors import Response
-from kms_patterns.local.server.services.state_machine_fields import problems
 
 Task = Callable[[str, Any], Any]
 STATES = "states.amazonaws.com"
@@ -205,6 +203,19 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def scoped(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep the variables of a branch, and of an item of an inline Map, to itself; it reads those outside.
+
+    AWS: https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html (scope)
+    """
+
+    def run(states: Any, start_at: str, given: Any, execution: Any, context: Mapping[str, Any]) -> Any:
+        inner = {**context, "variables": dict(context.get("variables") or {}), "_inner": True}
+        return original(states, start_at, given, execution, inner)
+
+    return run
+
+
 def naming(original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mapping[str, Any]], Response]:
     """Return the running execution of the same name and input, as AWS does, instead of a refusal.
 
@@ -223,35 +234,9 @@ def naming(original: Callable[[Mapping[str, Any]], Response]) -> Callable[[Mappi
     return start
 
 
-_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
-
-
-def machine_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield code and message of what CreateStateMachine and UpdateStateMachine refuse.
-
-    AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
-    """
-    if "name" in params and not _NAME.fullmatch(params["name"]):
-        yield "InvalidName", f"Invalid Name: '{params['name']}'"
-    if "definition" in params:
-        yield from (
-            ("InvalidDefinition", f"Invalid State Machine Definition: '{it}'") for it in problems(params["definition"])
-        )
-
-
-def input_refusals(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield code and message of what StartExecution refuses."""
-    if "name" in params and not _NAME.fullmatch(params["name"]):
-        yield "InvalidName", f"Invalid Name: '{params['name']}'"
-    try:
-        json.loads(params.get("input") or "{}")
-    except ValueError as malformed:
-        yield "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{malformed}'"
-
-
 REPLACED: Mapping[str, Callable[[Any], object]] = {
     "_run_execution": running, "_test_state": testing, "_SERVICE_DISPATCH": dispatch, "_call_lambda": invoking,
     "_invoke_nested_start_execution": starting, "_invoke_nested_start_execution_sync": starting,
-    "_start_execution": naming,
+    "_start_execution": naming, "_run_sub_machine": scoped,
 }  # fmt: skip
 """What of the emulator's Step Functions these functions stand in for."""

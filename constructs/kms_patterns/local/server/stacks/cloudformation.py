@@ -3,7 +3,7 @@
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
 """
 
-import json
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -29,8 +29,10 @@ from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests.further_permissions import passed_roles, passed_to, unusable
 from kms_patterns.local.server.requests.request_members import unasked_key
 from kms_patterns.local.server.requests.request_shapes import params_of, query_error
-from kms_patterns.local.server.stacks import stack_refusals
-from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, permissions
+from kms_patterns.local.server.requests.service_rules import refused_content
+from kms_patterns.local.server.stacks import resource_schemas, stack_refusals
+from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, as_requests, permissions
+from kms_patterns.local.server.stacks.resource_types import TYPES
 from kms_patterns.local.server.stacks.stack_keys import change_key, use_keys
 from kms_patterns.local.server.stacks.stack_refusals import ResourceFailed, handler_code, handler_message, text_of
 
@@ -43,7 +45,7 @@ _OF_STACKS = frozenset({
     "RollbackStack",
 })  # fmt: skip
 _NOT_ENFORCED = ("ResourceTypes", "StackPolicy")
-_LONGEST_ANSWER = 4096
+_TAG_KEY = re.compile(r"Tags\.member\.\d+\.Key")
 _TAKE_ROLE = frozenset({"CreateStack", "UpdateStack", "CreateChangeSet"})
 
 
@@ -61,6 +63,12 @@ def acting_for_caller(original: Handler) -> Handler:
         if unenforced:
             said = f"The embedded AWS does not enforce {unenforced}, so it refuses it: leave it out here"
             return query_error("cloudformation", "ValidationError", said)
+        if params.get("TemplateBody") and params.get("TemplateURL"):
+            said = "You must specify exactly one of TemplateBody and TemplateURL"
+            return query_error("cloudformation", "ValidationError", said)
+        tags = [value for name, value in params.items() if _TAG_KEY.fullmatch(name)]
+        if len(set(tags)) < len(tags):
+            return query_error("cloudformation", "ValidationError", f"Duplicate tag keys in {tags}")
         role = params.get("RoleARN") or (stack or {}).get("RoleARN")
         try:
             principal = (
@@ -90,10 +98,9 @@ class ResourceSteps:
 
         def provision(resource_type: str, logical_id: str, props: Properties, stack_name: str) -> Any:
             name = f"{stack_name}-{logical_id}-"
+            _check_properties(resource_type, logical_id, props)
             self._check(Step(resource_type, "create", name, props))
-            refused = stack_refusals.creation(resource_type, props)
-            if refused:
-                raise ResourceFailed(handler_message(refused, "AlreadyExists"))
+            _refuse(stack_refusals.creation(resource_type, props), "AlreadyExists")
             return original(resource_type, logical_id, props, stack_name)
 
         return provision
@@ -105,7 +112,13 @@ class ResourceSteps:
             resource_type: str, physical_id: str, old_props: Properties, new_props: Properties, *rest: Any
         ) -> Any:
             if old_props != new_props:
+                _check_properties(resource_type, physical_id, new_props)
+                rolls_back = "ROLLBACK" in reach(CLOUDFORMATION, "_stacks")[rest[0]]["StackStatus"]
+                if old_props.get("ServiceToken") != new_props.get("ServiceToken") and not rolls_back:
+                    raise ResourceFailed("Modifying service token is not allowed.")
                 self._check(Step(resource_type, "update", physical_id, new_props, old_props))
+                if _renamed(resource_type, old_props, new_props):
+                    _refuse(stack_refusals.creation(resource_type, new_props), "AlreadyExists")
             return original(resource_type, physical_id, old_props, new_props, *rest)
 
         return update
@@ -115,9 +128,7 @@ class ResourceSteps:
 
         def delete(resource_type: str, physical_id: str, props: Properties, *rest: Any, **named: Any) -> Any:
             self._check(Step(resource_type, "delete", physical_id, props))
-            refused = stack_refusals.deletion(resource_type, physical_id, props)
-            if refused:
-                raise ResourceFailed(handler_message(refused, "GeneralServiceException"))
+            _refuse(stack_refusals.deletion(resource_type, physical_id, props), "GeneralServiceException")
             return original(resource_type, physical_id, props, *rest, **named)
 
         return delete
@@ -147,43 +158,31 @@ class ResourceSteps:
             to = passed_to(step.kind.split("::")[1].lower())
             principal.require("iam:PassRole", role, **{"iam:PassedToService": to})
             refused = unusable(step.kind.split("::")[1].lower(), role)
-            if refused is not None:
-                raise ResourceFailed(handler_message(refused[1], "InvalidRequest"))
-        malformed = stack_document(step.kind, step.props)
-        if malformed:
-            raise ResourceFailed(handler_message(malformed, "InvalidRequest"))
+            _refuse(refused and refused[1], "InvalidRequest")
+        _refuse(stack_document(step.kind, step.props), "InvalidRequest")
+        for action, params in as_requests(step.kind, step.name, step.props):
+            refused = refused_content(action, params)
+            _refuse(refused and refused[1], "InvalidRequest")
         use_keys(self.kms, principal.caller, step)
         unasked = unasked_key(step.kind, step.props)
         if unasked:
             raise ResourceFailed(f"{step.kind}: {unasked}")
 
 
-def answering(original: Callable[[str, dict[str, Any]], bool]) -> Callable[[str, dict[str, Any]], bool]:
-    """Fail a custom resource whose answer CloudFormation does not take.
-
-    AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html
-    """
-
-    def deliver(token: str, response: dict[str, Any]) -> bool:
-        if len(json.dumps(response, ensure_ascii=False, separators=(",", ":")).encode()) > _LONGEST_ANSWER:
-            response = {"Status": "FAILED", "Reason": "Response object is too long."}
-        elif response.get("Status") == "SUCCESS" and not response.get("PhysicalResourceId"):
-            response = {"Status": "FAILED", "Reason": "Invalid PhysicalResourceId"}
-        return original(token, response)
-
-    return deliver
+def _renamed(kind: str, old: Properties, new: Properties) -> bool:
+    name = TYPES[kind].name if kind in TYPES else ""
+    return kind == "AWS::KMS::Key" or bool(name and old.get(name) != new.get(name))
 
 
-def recreation(original: Callable[[str, str], str]) -> Callable[[str, str], str]:
-    """Say of every property whether its change replaces the resource, for types that the emulator does not know."""
+def _check_properties(kind: str, name: str, props: Properties) -> None:
+    problem = resource_schemas.problem(kind, name, props)
+    if problem:
+        raise ResourceFailed(problem)
 
-    def classify(resource_type: str, name: str) -> str:
-        replacing = stack_refusals.REPLACING.get(resource_type)
-        if replacing is None:
-            return original(resource_type, name)
-        return "Always" if name in replacing else "Never"
 
-    return classify
+def _refuse(reason: str | None, code: str) -> None:
+    if reason:
+        raise ResourceFailed(handler_message(reason, code))
 
 
 def names(original: Callable[..., str]) -> Callable[..., str]:

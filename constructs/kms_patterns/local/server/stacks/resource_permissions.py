@@ -6,6 +6,7 @@ every resource; KMS's types are not among them, because KMS itself decides about
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-template.html
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -87,6 +88,35 @@ def permissions(step: Step) -> Iterator[Permission]:
             yield from _each(Permission(f"{prefix}:{action}", resource, conditions), action, props)
     if kind == "AWS::IAM::ManagedPolicy" and step.action != "delete":
         yield from _attached(resource, props)
+
+
+Requests = Iterator[tuple[str, Mapping[str, Any]]]
+
+
+def as_requests(kind: str, name: str, props: Properties) -> Requests:
+    """Yield the requests that CloudFormation makes for a resource, so that the service's own rules refuse it."""
+    if kind in _AS_GIVEN:
+        yield _AS_GIVEN[kind], {"Name": name, **props}
+    if kind == "AWS::SQS::Queue":
+        attributes = {it: value if isinstance(value, str) else json.dumps(value) for it, value in props.items()}
+        queue = attributes.pop("QueueName", None)
+        attributes.pop("Tags", None)
+        yield "sqs:CreateQueue", {"Attributes": attributes} | ({"QueueName": queue} if queue else {})
+    if kind == "AWS::IAM::ManagedPolicy":
+        yield "iam:CreatePolicy", {"PolicyDocument": json.dumps(props.get("PolicyDocument"))}
+    if kind in {"AWS::IAM::Role", "AWS::IAM::User"}:
+        who = kind.rpartition("::")[2]
+        attached = props.get("ManagedPolicyArns") or ()
+        for arn in attached:
+            yield f"iam:Attach{who}Policy", {"PolicyArn": arn, f"{who}Name": name, "_attached": len(attached)}
+        inline = "".join(json.dumps(it.get("PolicyDocument")) for it in props.get("Policies") or ())
+        yield f"iam:Put{who}Policy", {f"{who}Name": name, "PolicyDocument": inline}
+
+
+_AS_GIVEN = {
+    "AWS::Events::Rule": "events:PutTargets", "AWS::Lambda::EventSourceMapping": "lambda:CreateEventSourceMapping",
+    "AWS::Lambda::Function": "lambda:CreateFunction", "AWS::SSM::Parameter": "ssm:PutParameter",
+}  # fmt: skip
 
 
 def _of_properties(row: ResourceType, step: Step) -> set[str]:

@@ -18,10 +18,10 @@ from kms_patterns.local.server.emulator.emulator import (
     EVENTS,
     IAM,
     KINESIS,
-    KMS,
     LAMBDA,
     LOGS,
     S3,
+    SCHEDULER,
     SECRETS_MANAGER,
     SNS,
     SQS,
@@ -47,38 +47,18 @@ _TABLES = {
     "AWS::Lambda::Function": ("FunctionName", LAMBDA, "_functions"),
     "AWS::Logs::LogGroup": ("LogGroupName", LOGS, "_log_groups"),
     "AWS::S3::Bucket": ("BucketName", S3, "_buckets"),
+    "AWS::Scheduler::Schedule": ("Name", SCHEDULER, "_schedules"),
     "AWS::SNS::Topic": ("TopicName", SNS, "_topics"),
     "AWS::SQS::Queue": ("QueueName", SQS, "_queue_name_to_url"),
     "AWS::SSM::Parameter": ("Name", SSM, "_parameters"),
 }
 _EXISTS = "Resource of type '{kind}' with identifier '{name}' already exists."
+_IN_USE, _OF_IAM = "Cannot delete entity,", "(Service: Iam, Status Code: 409)"
 _NOT_EMPTY = "The bucket you tried to delete is not empty (Service: S3, Status Code: 409)"
 _VERSIONS_LEFT = (
     "The bucket you tried to delete is not empty. You must delete all versions in the bucket. "
     "(Service: S3, Status Code: 409)"
 )
-
-REPLACING: Mapping[str, frozenset[str]] = {
-    "AWS::KMS::Key": frozenset(),
-    "AWS::KMS::Alias": frozenset({"AliasName"}),
-    "AWS::KMS::ReplicaKey": frozenset({"PrimaryKeyArn"}),
-    "AWS::S3::Bucket": frozenset({"BucketName", "ObjectLockEnabled"}),
-    "AWS::S3::BucketPolicy": frozenset({"Bucket"}),
-    "AWS::IAM::Policy": frozenset(),
-    "AWS::SecretsManager::Secret": frozenset({"Name"}),
-    "AWS::Logs::LogGroup": frozenset({"LogGroupName"}),
-    "AWS::Events::Rule": frozenset({"Name", "EventBusName"}),
-    "AWS::Lambda::Permission": frozenset({
-        "Action", "EventSourceToken", "FunctionName", "FunctionUrlAuthType", "InvokedViaFunctionUrl", "Principal",
-        "PrincipalOrgID", "SourceAccount", "SourceArn",
-    }),
-    "AWS::Lambda::Url": frozenset({"TargetFunctionArn", "Qualifier"}),
-    "AWS::Lambda::EventSourceMapping": frozenset({"EventSourceArn", "StartingPosition", "StartingPositionTimestamp"}),
-    "AWS::SNS::Subscription": frozenset({"Endpoint", "Protocol", "TopicArn"}),
-    "AWS::SQS::QueuePolicy": frozenset(),
-    "AWS::SNS::TopicPolicy": frozenset(),
-}  # fmt: skip
-"""By type, the properties whose change replaces the resource ("Update requires" in AWS's template reference)."""
 
 
 def creation(kind: str, props: Properties) -> str | None:
@@ -89,14 +69,10 @@ def creation(kind: str, props: Properties) -> str | None:
         return None
     member, module, table = _TABLES[kind]
     name = props.get(member)
-    named = (re.split("[:/]", it)[-1] if it.startswith("arn:") else it for it in reach(module, table))
+    # A log group has slashes in its name; before that of a schedule stands its group.
+    paths = kind == "AWS::Scheduler::Schedule"
+    named = (re.split("[:/]", it)[-1] if paths or it.startswith("arn:") else it for it in reach(module, table))
     return _EXISTS.format(kind=kind, name=name) if isinstance(name, str) and name in named else None
-
-
-def _alias(props: Properties) -> str | None:
-    arn = reach(KMS, "_alias_arn")(str(props.get("AliasName") or ""))
-    taken = arn in reach(KMS, "_aliases")
-    return f"An alias with the name {arn} already exists (Service: Kms, Status Code: 400)" if taken else None
 
 
 def _secret(props: Properties) -> str | None:
@@ -105,9 +81,13 @@ def _secret(props: Properties) -> str | None:
     return f"The operation failed because the secret {name} already exists." if taken else None
 
 
+def _bus(props: Properties) -> str:
+    return str(props.get("EventBusName") or "default").rpartition("/")[2]
+
+
 def _rule(props: Properties) -> str | None:
-    name, bus = str(props.get("Name")), str(props.get("EventBusName") or "default").rpartition("/")[2]
-    taken = reach(EVENTS, "_rule_key")(name, bus) in reach(EVENTS, "_rules")
+    name = str(props.get("Name"))
+    taken = reach(EVENTS, "_rule_key")(name, _bus(props)) in reach(EVENTS, "_rules")
     return _EXISTS.format(kind="AWS::Events::Rule", name=name) if taken else None
 
 
@@ -131,22 +111,26 @@ def _key(props: Properties) -> str | None:
     return None
 
 
+def _permission(props: Properties) -> str | None:
+    function = str(props.get("FunctionName")).rpartition(":function:")[2] or str(props.get("FunctionName"))
+    known = function.partition(":")[0] in reach(LAMBDA, "_functions")
+    return None if known else f"Function not found: {function} (Service: Lambda, Status Code: 404)"
+
+
 _CREATIONS: Mapping[str, Callable[[Properties], str | None]] = {
-    "AWS::Events::Rule": _rule, "AWS::KMS::Alias": _alias, "AWS::KMS::Key": _key,
-    "AWS::SecretsManager::Secret": _secret, "AWS::StepFunctions::StateMachine": _state_machine,
+    "AWS::Events::Rule": _rule, "AWS::KMS::Key": _key,
+    "AWS::Lambda::Permission": _permission, "AWS::SecretsManager::Secret": _secret,
+    "AWS::StepFunctions::StateMachine": _state_machine,
 }  # fmt: skip
 
 
 def deletion(kind: str, physical_id: str, props: Properties) -> str | None:
-    """Return why a service refuses to delete a resource; None if it does not."""
-    if kind == "AWS::S3::Bucket":
-        return _bucket(physical_id)
-    if kind == "AWS::ECR::Repository":
-        return _repository(physical_id)
-    return _managed_policy(physical_id, props) if kind == "AWS::IAM::ManagedPolicy" else None
+    """Return why a service refuses to delete a resource, such as for what was attached outside of its stack."""
+    check = _DELETIONS.get(kind)
+    return check(physical_id, props) if check else None
 
 
-def _bucket(name: str) -> str | None:
+def _bucket(name: str, _props: Properties) -> str | None:
     bucket = reach(S3, "_buckets").get(name)
     if bucket is None:
         return None
@@ -155,17 +139,91 @@ def _bucket(name: str) -> str | None:
     return _VERSIONS_LEFT if reach(S3, "_bucket_has_versions")(name) else None
 
 
-def _repository(name: str) -> str | None:
+def _repository(name: str, _props: Properties) -> str | None:
     images = reach(ECR, "_images").get(name)
     refused = f"The repository with name '{name}' cannot be deleted because it still contains images"
     return refused if images else None
 
 
+def _principal(kind: str) -> Callable[[str, Properties], str | None]:
+    def check(name: str, props: Properties) -> str | None:
+        found = reach(IAM, f"_{kind}s").get(name) or {}
+        inline = found.get("InlinePolicies") or reach(IAM, "_user_inline_policies").get(name) or ()
+        own = {it.get("PolicyName") for it in props.get("Policies") or ()}
+        if set(found.get("AttachedPolicies") or ()) - set(props.get("ManagedPolicyArns") or ()):
+            return f"{_IN_USE} must detach all policies first. {_OF_IAM}"
+        if set(inline) - own:
+            return f"{_IN_USE} must delete policies first. {_OF_IAM}"
+        profiled = any(name in str(it.get("Roles")) for it in reach(IAM, "_instance_profiles").values())
+        return f"{_IN_USE} must remove roles from instance profile first. {_OF_IAM}" if profiled else None
+
+    return check
+
+
 def _managed_policy(arn: str, props: Properties) -> str | None:
-    # CloudFormation detaches the policy from the roles of the template, and from no other.
-    attached = {name for name, role in reach(IAM, "_roles").items() if arn in role.get("AttachedPolicies", [])}
-    roles = attached - set(props.get("Roles") or [])
-    return f"Cannot delete a policy attached to entities: {', '.join(sorted(roles))}" if roles else None
+    # CloudFormation detaches the policy from the principals of the template, and from no other.
+    bound = [it for kind in ("user", "role") for it in reach(IAM, f"_{kind}s").values()]
+    if any(arn in str(it.get("PermissionsBoundary")) for it in bound):
+        return f"{_IN_USE} it is a permissions boundary. {_OF_IAM}"
+    for member, table in (("Roles", "_roles"), ("Users", "_users"), ("Groups", "_groups")):
+        attached = {name for name, it in reach(IAM, table).items() if arn in it.get("AttachedPolicies", [])}
+        if others := attached - set(props.get(member) or []):
+            return f"Cannot delete a policy attached to entities: {', '.join(sorted(others))}"
+    return None
+
+
+def _table(name: str, _props: Properties) -> str | None:
+    protected = (reach(DYNAMODB, "_tables").get(name) or {}).get("DeletionProtectionEnabled")
+    said = "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first"
+    return said if protected else None
+
+
+def _rule_of_targets(name: str, props: Properties) -> str | None:
+    key = reach(EVENTS, "_rule_key")(name.rpartition("|")[2].rpartition("/")[2], _bus(props))
+    others = {it.get("Id") for it in reach(EVENTS, "_targets").get(key) or ()}
+    others -= {it.get("Id") for it in props.get("Targets") or ()}
+    return "Rule can't be deleted since it has targets." if others else None
+
+
+def _replicated(secret: str, props: Properties) -> str | None:
+    found = reach(SECRETS_MANAGER, "_resolve")(secret)[1] or {}
+    others = {it.get("Region") for it in found.get("ReplicationStatus") or ()}
+    others -= {it.get("Region") for it in props.get("ReplicaRegions") or ()}
+    return f"You can't delete secret {secret} that still has replica regions {sorted(others)}" if others else None
+
+
+_DELETIONS: Mapping[str, Callable[[str, Properties], str | None]] = {
+    "AWS::DynamoDB::Table": _table, "AWS::ECR::Repository": _repository, "AWS::Events::Rule": _rule_of_targets,
+    "AWS::IAM::ManagedPolicy": _managed_policy, "AWS::IAM::Role": _principal("role"),
+    "AWS::IAM::User": _principal("user"), "AWS::S3::Bucket": _bucket, "AWS::SecretsManager::Secret": _replicated,
+}  # fmt: skip
+
+
+_LONGEST_ANSWER = 4096
+
+
+def answering(original: Callable[[str, dict[str, Any]], bool]) -> Callable[[str, dict[str, Any]], bool]:
+    """Fail a custom resource whose answer CloudFormation does not take.
+
+    AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html
+    """
+
+    def deliver(token: str, response: dict[str, Any]) -> bool:
+        reason = _untaken(response)
+        return original(token, {"Status": "FAILED", "Reason": reason} if reason else response)
+
+    return deliver
+
+
+def _untaken(response: Properties) -> str | None:
+    if len(json.dumps(response, ensure_ascii=False, separators=(",", ":")).encode()) > _LONGEST_ANSWER:
+        return "Response object is too long."
+    if response.get("Status") not in {"SUCCESS", "FAILED"}:
+        return "Invalid response object: Value of property Status must be SUCCESS or FAILED"
+    if not isinstance(response.get("Data") or {}, Mapping):
+        return "Invalid response object: Value of property Data must be an object"
+    unnamed = response["Status"] == "SUCCESS" and not response.get("PhysicalResourceId")
+    return "Invalid PhysicalResourceId" if unnamed else None
 
 
 class ResourceFailed(Exception):
@@ -179,6 +237,8 @@ def text_of(refused: Exception) -> str:
 
 def handler_code(refused: Exception) -> str:
     """Return CloudFormation's code for a refusal: of permissions, or of a service for another reason."""
+    if isinstance(refused, KmsError) and refused.code == "AlreadyExistsException":
+        return "AlreadyExists"
     denied = not isinstance(refused, KmsError) or refused.code == "AccessDeniedException"
     return "AccessDenied" if denied else "GeneralServiceException"
 
