@@ -28,7 +28,7 @@ _DATA: Final = re.compile(
     r"environment(Variables)?|variables|tags|parameters|definition(String|Substitutions)?|\w*polic(y|ies)(Document)?",
     re.IGNORECASE,
 )
-_MEMBER: Final = re.compile(r'(\w*kms\w*)\\*" ?: ?\\*"([^\\",}\s]+)', re.IGNORECASE)
+_MEMBER: Final = re.compile(r'(\w{0,40}kms\w{0,40})\\*" ?: ?\\*"([^\\",}\s]+)', re.IGNORECASE)
 """A member of a JSON text that names a key, and its value."""
 _WITH_KEYS_IN_DATA: Final = (
     "aws-cdk-lib.aws_opensearchserverless.CfnSecurityPolicy",
