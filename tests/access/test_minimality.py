@@ -364,6 +364,15 @@ def test_administrator_may_have_a_name_that_a_pattern_allows(
     assert asked.access("report", path, "--fail-on", "AdministratorUsesKey").exit_code == refused
 
 
+def test_role_of_an_account_that_may_be_that_of_the_stack_is_listed(template: Callable[..., Path]) -> None:
+    condition = {"ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{asked.OTHER}:role/later"}}
+    root = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}
+    matrix = AccessMatrix.from_assembly(
+        template(Key=asked.key(asked.statement(root, "kms:Decrypt", Condition=condition)))
+    )
+    assert {entry.principal for entry in matrix.entries} == {f"role/later if <account> is {asked.OTHER}"}
+
+
 def test_who_may_read_a_version_reads_content(template: Callable[..., Path]) -> None:
     get = {"Effect": "Allow", "Action": "s3:GetObjectVersion", "Resource": "*"}
     path = template(

@@ -52,7 +52,7 @@ class PrincipalKind(StrEnum):
     OUTSIDER = "outsider"
 
 
-_NAMED_BY_PATTERN = re.compile(r"(?!.*/aws-reserved/)(.*:)?[^(:]*[*?][^(:]* of (this )?account [^(]*\(.*taken as")
+_NAMED_BY_PATTERN = re.compile(r"(?!.*/aws-reserved/)(.*:)?[^(:]*[*?][^(:]* of (this )?account ")
 
 
 def is_administrator(kind: PrincipalKind, label: str) -> bool:

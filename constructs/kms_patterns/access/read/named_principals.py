@@ -57,6 +57,8 @@ def named_principals(
                 if (kind, value, resource.account) not in known and value not in arns:
                     known.add((kind, value, resource.account))
                     yield from _principal(kind, value, resource.account, made_up)
+                    if kind == "Arn":  # under the resource's own account, which may be the one that the ARN names
+                        yield from _if_deployed_there(value, resource.account)
     yield from _spared(named_by, arns, known, made_up)
 
 
@@ -76,7 +78,8 @@ def _spared(
     for (kind, value, account), places in found.items():
         is_named = any((name, value, account) in known for name in (kind, "AWS"))
         spared = [] if is_named else _principal(kind, value, account, made_up)
-        for principal in [*spared, *_if_deployed_there(value, account)]:
+        there = [] if ("Arn", value, account) in known else _if_deployed_there(value, account)
+        for principal in [*spared, *there]:
             yield replace(principal, only=frozenset(places))
 
 
