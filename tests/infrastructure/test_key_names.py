@@ -250,6 +250,12 @@ def test_alias_with_the_flags_of_a_new_app_is_the_key(key):
     assert "secretsmanager.eu-west-1.amazonaws.com" in json.dumps(policy)
 
 
+def test_event_bus_that_no_construct_serves_is_served(stack, key):
+    aws_events.CfnEventBus(stack, "Bus", name="orders", kms_key_identifier=key.key_arn)
+
+    assert len(statements_of(stack, "events.amazonaws.com")) == 1
+
+
 def test_dead_letters_of_an_event_bus_are_served(stack, key):
     queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
     aws_events.EventBus(stack, "Bus", dead_letter_queue=queue)

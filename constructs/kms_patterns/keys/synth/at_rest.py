@@ -1,8 +1,9 @@
 """Finds the resources of an app that AWS services encrypt at rest under its keys, and lets them be created."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import jsii
 from aws_cdk import CfnResource, IAspect
@@ -23,6 +24,7 @@ from kms_patterns.keys.synth.visited_resource import (
     class_of_resource,
     imported,
     is_granted_to_its_role,
+    policy_of,
     resolved_by_path,
     warn_of_role,
     warn_of_unknown,
@@ -43,6 +45,8 @@ _UNBOUND: Final = {class_of(kind): principal for kind, principal in UNBOUND.item
 _LAUNCHED: Final = {class_of(kind): service for kind, service in LAUNCHED.items()}
 _BY_ROLE: Final = {class_of(kind): [name.lower() for name in properties] for kind, properties in BY_ROLE.items()}
 
+_LET_IN_BY_CONSTRUCT: Final = ("events",)
+"""Rows whose construct of the AWS CDK lets the service in, for one resource, and whose L1 class does not."""
 _NAMES: Final = {"kinesis": "name", "s3": "bucketName", "sns": "topicName", "sqs": "queueName"}
 _ARN: Final = re.compile(r"arn:[^:]*:((?:s3|sns|sqs):[^:]*:[^:]*:[^/]+)")
 _QUEUE_URL: Final = re.compile(r"https://sqs\.([^.]+)\.[^/]+/([^/]+)/(.+)")
@@ -108,6 +112,8 @@ class AtRest:
         for name, service in served:
             messages += _serve(self.keys[name], service, visited)
             self.encrypted.append((visited.node, self.keys[name], service))
+            if service in _LET_IN_BY_CONSTRUCT and hasattr(self.keys[name], "allow_service"):
+                _let_in_resource(self.keys[name], service)
             if service in RECEIVING:
                 self._receive(path, self.keys[name], topic=service == "sns")
                 self._unnamed.append((visited, service, self.keys[name]))
@@ -185,6 +191,11 @@ def services_of(kind: str, where: str) -> Sequence[str]:
     # A CfnResource has the spelling of the template: SSESpecification where the L1 class has sseSpecification.
     rows, path = _ROWS.get(kind, {}), f"{where}.".lower()
     return next((found for below, found in rows.items() if path.startswith(f"{below}.")), ())
+
+
+def _let_in_resource(key: Any, service: str) -> None:
+    if str(SERVICES[service].principal) not in json.dumps(policy_of(key)):
+        key.allow_service(service)
 
 
 def _unbound(key: GrantTarget, resource: VisitedResource, principal: str) -> str:
