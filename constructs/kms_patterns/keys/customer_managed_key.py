@@ -83,11 +83,12 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
                 f"{construct_id}: bind_role_ids with access=KeyAccess.DELEGATED: the key policy of such a key names no "
                 "role, so no id would be demanded; omit bind_role_ids, or make the key with KeyAccess.NAMED"
             )
-        self._lifecycle, self._perimeter = lifecycle, perimeter
+        self.lifecycle, self.perimeter = lifecycle, perimeter
         self._served, self._created = set(), set()
         self.sources_of_services = []
         self.multi_region, self.imported_material = multi_region, imported_material
-        self._administration = management(on_demand_rotation, multi_region, imported_material)
+        self.administration = management(on_demand_rotation, multi_region, imported_material)
+        """The actions of this key's administrators."""
         policy = KeyPolicy()
         # Left to KMS, as by kms.Key: spelled out, they would change properties of a migrated key that are fixed.
         plain = key_spec is kms.KeySpec.SYMMETRIC_DEFAULT
@@ -133,21 +134,6 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         found = cast("kms.CfnKey", self.node.default_child)
         note_path(found, f"{path_of(self)}/Resource")
         return found
-
-    @property
-    def lifecycle(self) -> KeyLifecycle:
-        """What happens to the key when its stack is deleted."""
-        return self._lifecycle
-
-    @property
-    def perimeter(self) -> str | None:
-        """The organization or account outside of which no principal may use or manage the key."""
-        return self._perimeter
-
-    @property
-    def administration(self) -> Sequence[str]:
-        """The actions of this key's administrators."""
-        return self._administration
 
     @property
     def statements_for_elsewhere(self) -> Set[str]:
@@ -220,7 +206,7 @@ class CustomerManagedKey(ServiceGrants, kms.Key):
         """Return the statement without which no one could manage the key."""
         if self.access is KeyAccess.DELEGATED:
             return account_use(root)
-        return account_administration(root, self._administration)
+        return account_administration(root, self.administration)
 
     def _algorithms(self, of_usage: Mapping[str, Sequence[str]]) -> Sequence[str]:
         return of_usage[self.key_spec.value]

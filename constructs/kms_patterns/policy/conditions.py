@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aws_cdk import Token, region_info
 
@@ -113,9 +113,7 @@ def contexts_demanded(demanded: Conditions) -> list[str]:
             if (exact or present) and key.lower().startswith(CONTEXT_PREFIX.lower()):
                 found.append(key[len(CONTEXT_PREFIX) :])
             elif (exact or present) and key.lower() == CONTEXT_NAMES.lower():
-                found += (
-                    ["any name"] if present else [str(it) for it in (value if isinstance(value, list) else [value])]
-                )
+                found += ["any name"] if present else [str(it) for it in as_list(value)]
     return found
 
 
@@ -177,7 +175,7 @@ def has_source(demanded: Conditions) -> bool:
         demanded: As in a policy document; its tokens may be resolved.
     """
     return any(
-        all(_names_source(key.lower(), _text(one)) for one in (value if isinstance(value, list) else [value]))
+        all(_names_source(key.lower(), _text(one)) for one in as_list(value))
         for operator, demands in demanded.items()
         if operator.removeprefix("ForAnyValue:") in _DEMANDING
         for key, value in demands.items()
@@ -255,3 +253,8 @@ def endpoint_suffixes(region: str) -> Sequence[str]:
     """
     found = None if Token.is_unresolved(region) else region_info.RegionInfo.get(region).domain_suffix
     return tuple(dict.fromkeys((_SUFFIX, found or _SUFFIX)))
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return ``value`` as the list that a policy document may write without brackets."""
+    return value if isinstance(value, list) else [value]

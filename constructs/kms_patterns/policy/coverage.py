@@ -16,7 +16,14 @@ from kms_patterns.policy.actions import (
     EVERY_ADMINISTRATION,
     GENERATE_DATA_KEY,
 )
-from kms_patterns.policy.conditions import PRINCIPAL_ARN, VIA_SERVICE, Conditions, has_source, is_grant_for_resource
+from kms_patterns.policy.conditions import (
+    PRINCIPAL_ARN,
+    VIA_SERVICE,
+    Conditions,
+    as_list,
+    has_source,
+    is_grant_for_resource,
+)
 
 _KNOWN: Final = (*CRYPTOGRAPHIC_OPERATIONS, *EVERY_ADMINISTRATION, CREATE_GRANT)
 _EQUALITY: Final = ("StringEquals", "ArnEquals", "Bool", "Null")
@@ -98,9 +105,8 @@ def _overlap(one: object, other: object) -> bool:
 
 
 def _values(value: object) -> Sequence[object]:
-    values = value if isinstance(value, list) else [value]
     # A policy may write a Bool as such or as text.
-    return [str(one).lower() if isinstance(one, bool) else one for one in values]
+    return [str(one).lower() if isinstance(one, bool) else one for one in as_list(value)]
 
 
 _CALLER_ACCOUNT: Final = "kms:CallerAccount"
@@ -233,8 +239,3 @@ def _principals(principal: Any) -> Iterator[str]:
 
 def _positive(conditions: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
     return (pair for operator, demands in conditions.items() if operator in DEMANDING for pair in demands.items())
-
-
-def as_list(value: Any) -> list[Any]:
-    """Return ``value`` as the list that a policy document may write without brackets."""
-    return value if isinstance(value, list) else [value]

@@ -127,14 +127,16 @@ def _but_for_the_role(statement: Mapping[str, Any]) -> str:
     demanded = {operator: dict(demands) for operator, demands in statement["Condition"].items()}
     # Removed, not masked: a statement that names its roles otherwise has no equal.
     demanded["ArnEquals"].pop(conditions.PRINCIPAL_ARN)
-    return json.dumps([statement["Principal"], sorted(_as_list(statement["Action"])), demanded], sort_keys=True)
+    return json.dumps(
+        [statement["Principal"], sorted(conditions.as_list(statement["Action"])), demanded], sort_keys=True
+    )
 
 
 def _group(key: str, numbers: Sequence[int], statements: Sequence[Mapping[str, Any]]) -> Group:
     if len(numbers) == 1:
         return numbers, None
     by_role = {json.dumps(statements[it]["Condition"]["ArnEquals"][conditions.PRINCIPAL_ARN]): it for it in numbers}
-    granted = sorted(_as_list(statements[numbers[0]]["Action"]))
+    granted = sorted(conditions.as_list(statements[numbers[0]]["Action"]))
     readable = "".join(action.partition(":")[2] for action in granted)[:_SID_READABLE]
     # In an order of their own: the policy does not depend on the order of the grants.
     sid = f"{SID_GRANT_PREFIX}{readable}{hashlib.sha256(key.encode()).hexdigest()[:8]}"
@@ -146,13 +148,9 @@ def as_one(members: Sequence[Mapping[str, Any]], sid: str | None) -> Mapping[str
     first = members[0]
     if sid is None:
         return first
-    arns = [arn for it in members for arn in _as_list(it["Condition"]["ArnEquals"][conditions.PRINCIPAL_ARN])]
+    arns = [arn for it in members for arn in conditions.as_list(it["Condition"]["ArnEquals"][conditions.PRINCIPAL_ARN])]
     demands = {**first["Condition"]["ArnEquals"], conditions.PRINCIPAL_ARN: arns}
     return {**first, "Sid": sid, "Condition": {**first["Condition"], "ArnEquals": demands}}
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def service_sid(service: str, source_arn: str | None = None, source_account: str | None = None) -> str:

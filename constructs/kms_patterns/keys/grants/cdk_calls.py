@@ -14,7 +14,6 @@ import jsii
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
-from kms_patterns.keys.errors import PolicyNotWritten
 from kms_patterns.keys.grants.cdk_statements import delegates_to_account, narrowed
 
 
@@ -44,34 +43,10 @@ class KeyForConstructs:
 
     __jsii_type__ = kms.IKey.__jsii_type__  # type: ignore[attr-defined]
 
-    @jsii.member(jsii_name="grant")
-    def for_construct_grant(self) -> None:
-        """Stand for ``IKey.grant``."""
 
-    @jsii.member(jsii_name="grantEncrypt")
-    def for_construct_grant_encrypt(self) -> None:
-        """Stand for ``IKey.grantEncrypt``."""
-
-    @jsii.member(jsii_name="grantDecrypt")
-    def for_construct_grant_decrypt(self) -> None:
-        """Stand for ``IKey.grantDecrypt``."""
-
-    @jsii.member(jsii_name="grantEncryptDecrypt")
-    def for_construct_grant_encrypt_decrypt(self) -> None:
-        """Stand for ``IKey.grantEncryptDecrypt``."""
-
-    @jsii.member(jsii_name="addToResourcePolicy")
-    def for_construct_add_to_resource_policy(self) -> None:
-        """Stand for ``IKey.addToResourcePolicy``."""
-
-
-def _calling(name: str) -> Callable[..., Any]:
+def _granting(name: str) -> Callable[..., Any]:
     def call(self: Any, grantee: iam.IGrantable, *actions: str) -> Any:
-        try:
-            return getattr(self, name)(ForConstruct(grantee), *actions)
-        except PolicyNotWritten:
-            # Such as a pipeline's, for roles of the bootstrap: AWS's template of it holds their policies.
-            return getattr(self, name)(ForConstruct(grantee, key_policy_only=True), *actions)
+        return getattr(self, name)(ForConstruct(grantee), *actions)
 
     return call
 
@@ -82,10 +57,16 @@ def _add_to_resource_policy(self: Any, statement: iam.PolicyStatement, *options:
     return self.add_to_resource_policy(narrowed(self, statement), *options)
 
 
-_MEMBERS: Final[dict[str, Callable[..., Any]]] = {
-    **{name: _calling(name) for name in ("grant", "grant_encrypt", "grant_decrypt", "grant_encrypt_decrypt")},
-    "add_to_resource_policy": _add_to_resource_policy,
+_MEMBERS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
+    "grant": ("grant", _granting("grant")),
+    "grant_encrypt": ("grantEncrypt", _granting("grant_encrypt")),
+    "grant_decrypt": ("grantDecrypt", _granting("grant_decrypt")),
+    "grant_encrypt_decrypt": ("grantEncryptDecrypt", _granting("grant_encrypt_decrypt")),
+    "add_to_resource_policy": ("addToResourcePolicy", _add_to_resource_policy),
 }
+"""Public method -> its name in JavaScript, and what a call from there does."""
+for _name, (_in_javascript, _call) in _MEMBERS.items():
+    setattr(KeyForConstructs, f"for_construct_{_name}", jsii.member(jsii_name=_in_javascript)(lambda _: None))
 
 
 class CallsOfConstructs:
@@ -94,7 +75,7 @@ class CallsOfConstructs:
     def __init_subclass__(cls, **options: Any) -> None:
         """Define what JavaScript calls in ``cls`` itself, before its public methods: jsii takes what comes first."""
         super().__init_subclass__(**options)
-        for name, call in _MEMBERS.items():
+        for name, (_, call) in _MEMBERS.items():
             setattr(cls, f"for_construct_{name}", call)
             if name in vars(cls):
                 public = vars(cls)[name]

@@ -14,7 +14,8 @@ from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.environment import path_of
 from kms_patterns.keys.synth.template_view import References, TemplateView
-from kms_patterns.policy.coverage import DEMANDING, as_list, is_about_kms
+from kms_patterns.policy.conditions import as_list
+from kms_patterns.policy.coverage import DEMANDING, is_about_kms
 
 UNATTACHED: Final = "no role, user or group"
 ANY_KEY: Final = "any key"

@@ -10,7 +10,7 @@ from kms_patterns.keys.grants.target import KeyInApp
 from kms_patterns.keys.synth.identity_statements import statements_of
 from kms_patterns.keys.synth.template_view import TemplateView
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
-from kms_patterns.policy.coverage import as_list
+from kms_patterns.policy.conditions import as_list
 from kms_patterns.policy.statements import MAX_KEY_POLICY_BYTES
 
 DEPLOYED_CONTEXT: Final = "kms-patterns:deployed"

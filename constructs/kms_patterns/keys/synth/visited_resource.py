@@ -13,7 +13,7 @@ from kms_patterns.keys.environment import home_of, is_unresolved, stack_of
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.actions import DECRYPT, ENCRYPT, GENERATE_DATA_KEY
-from kms_patterns.policy.coverage import as_list
+from kms_patterns.policy.conditions import as_list
 
 _ANY_TYPE: Final = "aws-cdk-lib.CfnResource"
 _PARTS: Final = 3

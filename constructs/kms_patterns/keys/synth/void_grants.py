@@ -27,8 +27,8 @@ from kms_patterns.keys.synth.identity_statements import (
 )
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.policy.actions import CREATE_GRANT, CRYPTOGRAPHIC_OPERATIONS, meant
-from kms_patterns.policy.conditions import PRINCIPAL_ARN
-from kms_patterns.policy.coverage import Allowance, as_list, unmatched
+from kms_patterns.policy.conditions import PRINCIPAL_ARN, as_list
+from kms_patterns.policy.coverage import Allowance, unmatched
 
 _CALLS: Final = (
     "Call grant_encrypt, grant_decrypt, grant_generate_data_key or grant_operations of the key, which write both "

@@ -24,8 +24,7 @@ from kms_patterns.keys.synth.identity_statements import (
 from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.keys.synth.void_grants import FOREIGN, Callers, key_allowances
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
-from kms_patterns.policy.conditions import VIA_SERVICE, contexts_demanded
-from kms_patterns.policy.coverage import as_list
+from kms_patterns.policy.conditions import VIA_SERVICE, as_list, contexts_demanded
 
 _READ, _WRITTEN = (DECRYPT,), (GENERATE_DATA_KEY,)
 _USES: Final[Mapping[str, tuple[str, ...]]] = {
