@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from demo import report
@@ -223,7 +224,7 @@ def _follow(console: Console, step: str, lines: Iterable[str]) -> None:
     with _timed(console, step) as status:
         for line in lines:
             if line.strip():
-                status.update(f"{step}: {line.strip()[:100]}")
+                status.update(f"{step}: {escape(line.strip()[:100])}")
 
 
 @contextmanager
