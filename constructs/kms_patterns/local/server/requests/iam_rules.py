@@ -153,6 +153,9 @@ def _function(params: Params) -> Iterator[Refusal]:
     if isinstance(timeout, int) and timeout > _LONGEST_SECONDS:
         failed = f"failed to satisfy constraint: Member must have value less than or equal to {_LONGEST_SECONDS}"
         yield "ValidationException", f"1 validation error detected: Value '{timeout}' at 'timeout' {failed}"
+    if params.get("Role") and not principal_exists(str(params["Role"])):
+        said = "The role defined for the function cannot be assumed by Lambda."
+        yield "InvalidParameterValueException", said
     variables = (params.get("Environment") or {}).get("Variables") or {}
     beginning = "Lambda was unable to configure your environment variables because the environment variables you have "
     reserved = [name for name in variables if _RESERVED.fullmatch(name)]

@@ -23,7 +23,7 @@ from kms_patterns.local.server.emulator.acting import (
     acting_as,
     service_role,
 )
-from kms_patterns.local.server.emulator.emulator import CLOUDFORMATION, ROUTER, reach
+from kms_patterns.local.server.emulator.emulator import CLOUDFORMATION, RESPONSES, ROUTER, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.requests.further_permissions import passed_roles, passed_to, unusable
@@ -144,6 +144,12 @@ class ResourceSteps:
             elif step.kind.startswith("Custom::") or step.kind == "AWS::CloudFormation::CustomResource":
                 provider = str(step.props.get("ServiceToken"))
                 principal.require("sns:Publish" if ":sns:" in provider else "lambda:InvokeFunction", provider)
+            elif step.kind == "AWS::CloudFormation::Stack":
+                here = f"{reach(RESPONSES, 'get_region')()}:{reach(RESPONSES, 'get_account_id')()}"
+                nested = (
+                    step.name if step.name.startswith("arn:") else f"arn:aws:cloudformation:{here}:stack/{step.name}/x"
+                )
+                principal.require(f"cloudformation:{step.action.title()}Stack", nested)
             elif not step.kind.startswith("AWS::CloudFormation::"):
                 self._check_service(principal, step)
         except (NotPermitted, KmsError) as refused:
@@ -160,7 +166,7 @@ class ResourceSteps:
             refused = unusable(step.kind.split("::")[1].lower(), role)
             _refuse(refused and refused[1], "InvalidRequest")
         _refuse(stack_document(step.kind, step.props), "InvalidRequest")
-        for action, params in as_requests(step.kind, step.name, step.props):
+        for action, params in as_requests(step):
             refused = refused_content(action, params)
             _refuse(refused and refused[1], "InvalidRequest")
         use_keys(self.kms, principal.caller, step)

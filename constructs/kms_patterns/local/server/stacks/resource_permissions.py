@@ -93,10 +93,14 @@ def permissions(step: Step) -> Iterator[Permission]:
 Requests = Iterator[tuple[str, Mapping[str, Any]]]
 
 
-def as_requests(kind: str, name: str, props: Properties) -> Requests:
+def as_requests(step: Step) -> Requests:
     """Yield the requests that CloudFormation makes for a resource, so that the service's own rules refuse it."""
-    if kind in _AS_GIVEN:
+    kind, name, props = step.kind, step.name, step.props
+    # A mapping and a subscription that exist would be refused as second ones.
+    if kind in _AS_GIVEN and (step.action == "create" or kind not in _ONCE):
         yield _AS_GIVEN[kind], {"Name": name, **props}
+    if kind == "AWS::Events::Rule":
+        yield "events:PutRule", props
     if kind == "AWS::SQS::Queue":
         attributes = {it: value if isinstance(value, str) else json.dumps(value) for it, value in props.items()}
         queue = attributes.pop("QueueName", None)
@@ -113,9 +117,11 @@ def as_requests(kind: str, name: str, props: Properties) -> Requests:
         yield f"iam:Put{who}Policy", {f"{who}Name": name, "PolicyDocument": inline}
 
 
+_ONCE = frozenset({"AWS::Lambda::EventSourceMapping", "AWS::SNS::Subscription"})
 _AS_GIVEN = {
     "AWS::Events::Rule": "events:PutTargets", "AWS::Lambda::EventSourceMapping": "lambda:CreateEventSourceMapping",
-    "AWS::Lambda::Function": "lambda:CreateFunction", "AWS::SSM::Parameter": "ssm:PutParameter",
+    "AWS::Lambda::Function": "lambda:CreateFunction", "AWS::SNS::Subscription": "sns:Subscribe",
+    "AWS::SSM::Parameter": "ssm:PutParameter",
 }  # fmt: skip
 
 

@@ -69,6 +69,8 @@ def creation(kind: str, props: Properties) -> str | None:
         return None
     member, module, table = _TABLES[kind]
     name = props.get(member)
+    if kind == "AWS::S3::Bucket" and name is not None and not 3 <= len(str(name)) <= 63:  # noqa: PLR2004 - S3's limits
+        return f"Bucket name {name} should be between 3 and 63 characters long"
     # A log group has slashes in its name; before that of a schedule stands its group.
     paths = kind == "AWS::Scheduler::Schedule"
     named = (re.split("[:/]", it)[-1] if paths or it.startswith("arn:") else it for it in reach(module, table))
