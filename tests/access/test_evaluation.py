@@ -30,6 +30,7 @@ from kms_patterns.access.evaluate.access_conditions import (
     to_json,
 )
 from kms_patterns.access.evaluate.building import build_with
+from kms_patterns.access.evaluate.entries import is_part
 from kms_patterns.access.evaluate.evaluation import Evaluation, Finding, Names, evaluate
 from kms_patterns.access.evaluate.requests import batch
 from kms_patterns.access.evaluate.simulator import SimulationFailed, Simulator, discoverable
@@ -343,6 +344,22 @@ def test_change_is_decided_by_evaluation(
 ) -> None:
     pair = from_block(old), from_block(new)
     assert Judge(running, [pair]).compare(*pair).change is expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "within"),
+    [
+        ({"Principal": {"AWS": "a"}}, True),
+        ({"Principal": {"AWS": ["a", "c"]}}, False),
+        ({"Principal": {"Service": "a"}}, False),
+        ({"Condition": {"Bool": {"x": "true"}}}, False),
+        ({"NotAction": "kms:Sign"}, False),
+    ],
+)
+def test_statement_that_names_no_more_than_one_that_goes_is_no_gain(changed: dict[str, Any], *, within: bool) -> None:
+    old = {"Effect": "Allow", "Action": ["kms:Sign", "kms:Decrypt"], "Principal": {"AWS": ["a", "b"]}}
+    assert is_part({**old, "Action": "kms:Sign", **changed}, old) is within
+    assert not is_part({}, {})
 
 
 def test_verdict_shows_a_request_that_only_the_new_condition_allows(running: Simulator) -> None:

@@ -97,15 +97,11 @@ def _given(item: Condition, others: set[Condition]) -> Condition:
     if not isinstance(item, AnyOf) or not item.items:
         return item
     return any_of(
-        _unwrapped(AllOf(tuple(part for part in alternative.items if part not in others)))
+        _single(AllOf(tuple(part for part in alternative.items if part not in others)))
         if isinstance(alternative, AllOf)
         else alternative
-        for alternative in map(_unwrapped, item.items)
+        for alternative in map(_single, item.items)
     )
-
-
-def _unwrapped(condition: Condition) -> Condition:
-    return condition.items[0] if isinstance(condition, AllOf) and len(condition.items) == 1 else condition
 
 
 def _merged(items: set[Condition], operators: frozenset[str]) -> set[Condition]:

@@ -1,20 +1,29 @@
 """The difference between two matrices: what was gained and lost, and which conditions were widened or narrowed."""
 
-import json
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from kms_patterns.access.evaluate.access_conditions import ALWAYS, NEVER, Condition
-from kms_patterns.access.evaluate.entries import ONLY_GIVES, ONLY_LIMITS, Access, Escalation, Who
+from kms_patterns.access.evaluate.entries import (
+    ONLY_GIVES,
+    ONLY_LIMITS,
+    Access,
+    Escalation,
+    Who,
+    is_part,
+    normal_text,
+    statement_of,
+)
 from kms_patterns.access.evaluate.simulator import simulator
 from kms_patterns.access.evaluate.widening import Change, Judge, Verdict
 from kms_patterns.access.matrix import Matrix
 from kms_patterns.access.model import ADMINISTRATOR, ALONE, KEPT, OUTSIDE, PLACE, WITHOUT_POLICY, PrincipalKind
+
+_Text = tuple[str, str]
 
 
 @dataclass(frozen=True, order=True)
@@ -25,61 +34,40 @@ class ChangedStatement:
         policy: Where it stands.
         added: Whether it is new; else it was removed.
         text: The statement as JSON text.
+        within: Whether one that only the other matrix has names all of its principals, actions and resources.
     """
 
     policy: str
     added: bool
     text: str
+    within: bool = False
 
     @property
     def widens(self) -> bool:
         """Whether it may give access: a new statement that does not deny, or one removed that does not allow."""
-        found = _parsed(self.text)
+        found = statement_of(self.text)
         if "Effect" in found or not found:
-            return str(found.get("Effect")) != ("Deny" if self.added else "Allow")
+            return not self.within and str(found.get("Effect")) != ("Deny" if self.added else "Allow")
         return not all(map((ONLY_LIMITS if self.added else ONLY_GIVES).match, found))
 
 
 def changed_statements(old: Matrix, new: Matrix) -> list[ChangedStatement]:
     """Return the statements that only one of two matrices has, sorted; what stays on AWS where it is gone."""
     before, after = _counted(old, new.stacks), _counted(new, old.stacks)
-    added = (item for item in _beyond(after, before, added=True) if KEPT not in _parsed(item.text))
-    return sorted([*added, *_beyond(before, after, added=False)])
+    come, gone = [item for item in after - before if KEPT not in statement_of(item[1])], [*(before - after)]
+    return sorted([*_listed(come, gone, added=True), *_listed(gone, come, added=False)])
 
 
-def _counted(matrix: Matrix, others: Container[str]) -> Counter[tuple[str, str]]:
+def _counted(matrix: Matrix, others: Container[str]) -> Counter[_Text]:
     """Return how often each statement is there; where a stack is deployed, only if the other matrix has the stack."""
     kept = (it for it in matrix.policies if not it.policy.endswith(PLACE) or it.policy.removesuffix(PLACE) in others)
-    return Counter((item.policy, _normal(item.text)) for item in kept)
+    return Counter((item.policy, normal_text(item.text)) for item in kept)
 
 
-def _beyond(
-    one: Counter[tuple[str, str]], other: Counter[tuple[str, str]], *, added: bool
-) -> Iterator[ChangedStatement]:
-    for policy, text in one - other:
-        yield ChangedStatement(policy, added, text)
-
-
-def _normal(text: str) -> str:
-    found = _parsed(text)
-    return json.dumps(_sorted(found, top=True), sort_keys=True, ensure_ascii=False) if found else text
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    """Return a statement's members; none of a text that was made visible for a report, which is compared as it is."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _sorted(value: Any, *, top: bool = False) -> Any:
-    if isinstance(value, dict):
-        return {name: _sorted(item) for name, item in value.items() if not (top and name == "Sid")}
-    if isinstance(value, list):
-        return sorted((_sorted(item) for item in value), key=repr) if len(value) != 1 else _sorted(value[0])
-    return value
+def _listed(found: Sequence[_Text], others: Sequence[_Text], *, added: bool) -> Iterator[ChangedStatement]:
+    for policy, text in found:
+        within = any(place == policy and is_part(statement_of(text), statement_of(other)) for place, other in others)
+        yield ChangedStatement(policy, added, text, within)
 
 
 class Kind(StrEnum):
@@ -158,7 +146,7 @@ class Difference:
             for matrix in [self.new if step.entry.cell in cells else self.old]  # see _pairs
             for number in step.entry.statements
         ]
-        exact = {(item.policy, _normal(item.text)) for item, _ in told}
+        exact = {(item.policy, normal_text(item.text)) for item, _ in told}
         whole = {widens: {item.policy for item, both in told if both or not widens} for widens in (True, False)}
         paths = tuple(f"{item.principal} " for item in (*self.new_escalations, *self.lost_escalations))
         changed = [it for it in changed_statements(self.old, self.new) if (it.policy, it.text) not in exact]

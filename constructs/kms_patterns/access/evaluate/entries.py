@@ -150,3 +150,43 @@ class Escalation:
 def statement_text(statement: Mapping[str, Any]) -> str:
     """Return a policy statement as the JSON text that reports show."""
     return json.dumps(statement, indent=2, sort_keys=False, ensure_ascii=False)
+
+
+def normal_text(text: str) -> str:
+    """Return a statement's text without what says nothing: its id, orders, lists of one."""
+    found = statement_of(text)
+    return json.dumps(_sorted(found, top=True), sort_keys=True, ensure_ascii=False) if found else text
+
+
+def statement_of(text: str) -> dict[str, Any]:
+    """Return a statement's members; none of a text that was made visible for a report, which is compared as it is."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _sorted(value: Any, *, top: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(item) for name, item in value.items() if not (top and name == "Sid")}
+    if isinstance(value, list):
+        return sorted((_sorted(item) for item in value), key=repr) if len(value) != 1 else _sorted(value[0])
+    return value
+
+
+_LISTS = frozenset({"Action", "Principal", "Resource"})
+
+
+def is_part(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether a statement names nothing that another does not name, and is like it otherwise."""
+    rest, same = ({name: value for name, value in it.items() if name not in _LISTS} for it in (one, other))
+    alike = bool(rest) and rest == same and one.keys() == other.keys()
+    return alike and all(_named(one[name]) <= _named(other[name]) for name in _LISTS & one.keys())
+
+
+def _named(value: Any) -> set[tuple[str, str]]:
+    by_kind = value if isinstance(value, Mapping) else {"": value}
+    return {
+        (kind, str(it)) for kind, named in by_kind.items() for it in (named if isinstance(named, list) else [named])
+    }

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-concepts.htm
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from kms_patterns.access.read.assembly import Stack
@@ -95,14 +95,11 @@ def vended_roles(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-credentials.html
     """
-    roles = [text(item.get("IAMRoleArn") or item.get("IamRoleArn")) for item in _locations(template)]
+    locations = (properties for _, _, properties in template.of_type("AWS::S3::AccessGrantsLocation"))
+    roles = [text(item.get("IAMRoleArn") or item.get("IamRoleArn")) for item in locations]
     for _, _, statement in access_grants(template):
         for role in dict.fromkeys(roles):
             yield role, {**statement, "Action": "sts:AssumeRole"}
-
-
-def _locations(template: Template) -> Iterator[Mapping[str, Any]]:
-    return (properties for _, _, properties in template.of_type("AWS::S3::AccessGrantsLocation"))
 
 
 def _granted_buckets(template: Template, stack: Stack, logical_id: str) -> set[str]:

@@ -60,10 +60,11 @@ def model_of(stacks: list[Stack]) -> Model:
         template.unresolved(where, f"principal {who}", "whom an id stands for is not known")
     expansion = Expansion(_environments(stacks, [*principals, *named], resources, made_up))
     exact = _Exact(expansion)
+    policies = json.dumps([resource.policy.document for resource in resources if resource.policy], ensure_ascii=False)
     return Model(
         stacks=[stack.id for stack in stacks],
         files={stack.id: stack.file for stack in stacks},
-        principals=_unique([*map(exact.principal, principals), *named, *synthetic(made_up, _of_resources(resources))]),
+        principals=_unique([*map(exact.principal, principals), *named, *synthetic(made_up, policies)]),
         resources=[exact.resource(resource) for resource in resources],
         unresolved=_noted(template.resolver.unresolved),
         names={**template.names(), **made_up.names},
@@ -167,10 +168,6 @@ def _with_grants(who: Principal, resources: Iterable[Resource]) -> Principal:
     granted = Policy(f"KMS grants to {who.id}", "identity", {"Version": "2012-10-17", "Statement": found})
     limits = who.boundaries if who.boundaries is None else [*who.boundaries, granted]
     return replace(who, identity=[*who.identity, granted], boundaries=limits) if found else who
-
-
-def _of_resources(resources: Iterable[Resource]) -> str:
-    return json.dumps([resource.policy.document for resource in resources if resource.policy], ensure_ascii=False)
 
 
 class _Exact:

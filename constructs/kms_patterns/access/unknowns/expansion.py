@@ -57,8 +57,6 @@ class Expansion:
             for exact in self._exact(statement, identity=policy.kind == "identity"):
                 statements.append(exact)
                 sources.append((number, _as_written(statement)))
-        if [*map(_as_written, items(policy.document.get("Statement")))] == [*map(_normal, statements)]:
-            return policy
         document = {**policy.document, "Statement": statements}
         return Policy(policy.where, policy.kind, document, policy.origin, sources)
 
@@ -175,23 +173,6 @@ def _with_propositions(statement: dict[str, Any], given: Propositions) -> Mappin
     for (name, operator), value in given.items():
         conditions.setdefault(operator, {})[f"{UNKNOWN}{name}"] = value
     return {**statement, "Condition": conditions}
-
-
-def _one_or_more(values: Any) -> Any:
-    return values[0] if isinstance(values, list) and len(values) == 1 else values
-
-
-def _normal(statement: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a statement with lists of one as one, as statements are read."""
-    found = {name: _one_or_more(value) for name, value in statement.items() if name != "Condition"}
-    for name in ("Principal", "NotPrincipal"):
-        if isinstance(found.get(name), Mapping):
-            found[name] = {kind: _one_or_more(values) for kind, values in found[name].items()}
-    conditions = {
-        operator: {key: _one_or_more(values) for key, values in mapping(keys).items()}
-        for operator, keys in mapping(statement.get("Condition")).items()
-    }
-    return {**found, **({"Condition": conditions} if "Condition" in statement else {})}
 
 
 def _as_written(statement: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -228,7 +228,7 @@ def _other_names(kind: Kind, value: str, environments: Environments) -> Iterator
     if kind != "AWS" or value == "*":
         return
     if is_any(kind, value):
-        yield "*", (f"principal {_named(value)} includes it", TRUE)
+        yield "*", (f"principal {shown(value) if is_symbolic(value) else f'<{value}>'} includes it", TRUE)
         return
     root = re.fullmatch(r"(?:arn:([^:]*):iam::)?([^:]*)(?::root)?", value)
     if root:
@@ -244,7 +244,3 @@ def _other_names(kind: Kind, value: str, environments: Environments) -> Iterator
         sure = any(matches(one, arn) for one in named) if session else arn == value
         if not sure and either and any(may_be_equal(wild(one), wild(any_name)) for one in named):
             yield arn, (f"{shown(value)} {of} {shown(arn)}", TRUE)
-
-
-def _named(value: str) -> str:
-    return shown(value) if is_symbolic(value) else f"<{value}>"
