@@ -59,7 +59,7 @@ def unmatched(
         same: Whether two names of principals may mean one caller; None is not asked about, it may mean any.
     """
     meeting = [other for other in others if _same_principal(one, other, same) and _compatible(one, other)]
-    return [action for action in _expand(one.actions) if not any(_allows(other, action) for other in meeting)]
+    return [action for action in _expand(one.actions) if not any(allows(other.actions, action) for other in meeting)]
 
 
 def is_about_kms(action: object) -> bool:
@@ -77,10 +77,10 @@ def _matching(pattern: str) -> list[str]:
     return [action for action in _KNOWN if fnmatchcase(action.lower(), pattern.lower())]
 
 
-def _allows(allowance: Allowance, action: str) -> bool:
-    # An action that is known only at deployment may be any.
-    return action in allowance.actions or any(
-        not isinstance(it, str) or fnmatchcase(action.lower(), it.lower()) for it in allowance.actions
+def allows(patterns: Sequence[object], action: str) -> bool:
+    """Return whether a statement's actions include ``action``; one that is known only at deployment may be any."""
+    return action in patterns or any(
+        not isinstance(it, str) or fnmatchcase(action.lower(), it.lower()) for it in patterns
     )
 
 

@@ -25,6 +25,7 @@ from kms_patterns.keys.synth.template_view import References, TemplateView
 from kms_patterns.keys.synth.void_grants import FOREIGN, Callers, key_allowances
 from kms_patterns.policy.actions import DECRYPT, GENERATE_DATA_KEY
 from kms_patterns.policy.conditions import VIA_SERVICE, as_list, contexts_demanded
+from kms_patterns.policy.coverage import allows
 
 _READ, _WRITTEN = (DECRYPT,), (GENERATE_DATA_KEY,)
 _USES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -100,7 +101,7 @@ def uses_without_key(
                         continue
                     document = view.properties(key.resource)["keyPolicy"]
                     in_key_policy = [
-                        it for _, it in key_allowances(document, key.stack, references) if _has(it.actions, needed)
+                        it for _, it in key_allowances(document, key.stack, references) if allows(it.actions, needed)
                     ]
                     elsewhere = {it.principal for it in in_key_policy if it.where in key.statements_for_elsewhere}
                     through = (it for it in known if _is_through(it, service))
@@ -174,10 +175,6 @@ def _kms_grants(view: TemplateView, references: References) -> set[tuple[str, st
     }
 
 
-def _has(patterns: Iterable[object], action: str) -> bool:
-    return any(not isinstance(it, str) or fnmatchcase(action.lower(), it.lower()) for it in patterns)
-
-
 def _is_through(statement: IdentityStatement, service: str) -> bool:
     """Return whether a statement may be met by a call that a service makes for the principal."""
     demanded = as_list(statement.conditions.get("StringEquals", {}).get(VIA_SERVICE, []))
@@ -191,6 +188,6 @@ def _is_through(statement: IdentityStatement, service: str) -> bool:
 
 def _may(statements: Iterable[IdentityStatement], principal: str, action: str, own: set[str], callers: Callers) -> bool:
     return any(
-        it.resources & own and _has(it.actions, action) and any(callers.same(principal, one) for one in it.principals)
+        it.resources & own and allows(it.actions, action) and any(callers.same(principal, one) for one in it.principals)
         for it in statements
     )
