@@ -17,7 +17,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, ResponseStreamingError
 
-from kms_patterns.local import LocalAws
+from kms_patterns.local import LocalAws, StartFailed, daemon
 from kms_patterns.local.aws_session import local_address
 from kms_patterns.local.server.emulator.functions import foreign_bundle
 from kms_patterns.local.server.kms.call_log import CallLog
@@ -580,3 +580,9 @@ def test_bucket_notifies_what_s3_may_reach_only(
 def test_destination_that_is_not_an_arn_is_left_to_the_emulator_to_refuse(tmp_path: Path, arn: str) -> None:
     put = validating(KmsService(CallLog(tmp_path / "calls")), lambda *_: (400, {}, b"malformed"))
     assert put("bucket", f"<Queue>{arn}</Queue>".encode())[2] == b"malformed"
+
+
+def test_kept_state_that_cannot_be_read_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "kms.json").write_text("{broken")
+    with pytest.raises(StartFailed, match=r"kms\.json cannot be read"):
+        daemon.start("damaged", persist=tmp_path)

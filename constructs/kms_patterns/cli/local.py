@@ -181,7 +181,10 @@ def as_(name: str, role: str, command: tuple[str, ...]) -> None:
     except AssumeRoleRefused as refused:
         raise click.ClickException(str(refused)) from refused
     kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-    sys.exit(subprocess.run(command, env=kept | session.environment(), check=False).returncode)
+    try:
+        sys.exit(subprocess.run(command, env=kept | session.environment(), check=False).returncode)
+    except OSError as error:
+        raise click.ClickException(f"{command[0]} cannot be run: {error.strerror}") from error
 
 
 @local.command()

@@ -113,6 +113,12 @@ def start(
 def _kept(persist: Path | None) -> Path | None:
     if persist is not None:
         persist.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for kept in sorted(persist.glob("*.json")):
+            # The emulator would begin with nothing instead, and write that over what could be restored.
+            try:
+                json.loads(kept.read_bytes())
+            except ValueError as damaged:
+                raise StartFailed(f"{kept} cannot be read ({damaged}): restore it, or give another folder") from damaged
     return persist.resolve() if persist else None
 
 
