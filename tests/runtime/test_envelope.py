@@ -11,7 +11,7 @@ import pytest
 from aws_encryption_sdk.identifiers import Algorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kms_runtime import (
@@ -56,6 +56,7 @@ fixtures_are_stateless = settings(suppress_health_check=[HealthCheck.function_sc
     context=st.dictionaries(texts, texts, max_size=5),
     frame_length=st.integers(min_value=1, max_value=100),
 )
+@example(plaintext=b"", context={"Tenant": "a", "tenant": "b"}, frame_length=1)  # two names for AWS KMS
 def test_what_was_encrypted_is_decrypted(plaintext, context, frame_length, keyring):
     source, message, restored = io.BytesIO(plaintext), io.BytesIO(), io.BytesIO()
     made = encrypt(source, message, keyring=keyring, encryption_context=context, frame_length=frame_length)

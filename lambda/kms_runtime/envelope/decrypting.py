@@ -153,11 +153,11 @@ def _not_stored(expected: Mapping[str, str], found: Mapping[str, str]) -> dict[s
         EncryptionContextInvalid: No message can be bound to such a pair.
     """
     # A name that differs in case only could stand in for the other in a condition of a policy.
-    spelled = {name.lower(): name for name in found}
+    stored = {name.lower() for name in found}
     wrong = sorted(
         name
         for name, value in expected.items()
-        if found.get(name, value) != value or spelled.get(name.lower(), name) != name
+        if found.get(name, value) != value or (name not in found and name.lower() in stored)
     )
     if wrong:
         raise EncryptionContextMismatch(
