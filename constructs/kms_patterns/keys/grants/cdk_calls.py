@@ -14,6 +14,7 @@ import jsii
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
+from kms_patterns.keys.errors import PolicyNotWritten
 from kms_patterns.keys.grants.cdk_statements import delegates_to_account, narrowed
 
 
@@ -44,9 +45,13 @@ class KeyForConstructs:
     __jsii_type__ = kms.IKey.__jsii_type__  # type: ignore[attr-defined]
 
 
-def _granting(name: str) -> Callable[..., Any]:
+def _calling(name: str) -> Callable[..., Any]:
     def call(self: Any, grantee: iam.IGrantable, *actions: str) -> Any:
-        return getattr(self, name)(ForConstruct(grantee), *actions)
+        try:
+            return getattr(self, name)(ForConstruct(grantee), *actions)
+        except PolicyNotWritten:
+            # Such as a pipeline's, for roles of the bootstrap: AWS's template of it holds their policies.
+            return getattr(self, name)(ForConstruct(grantee, key_policy_only=True), *actions)
 
     return call
 
@@ -58,10 +63,10 @@ def _add_to_resource_policy(self: Any, statement: iam.PolicyStatement, *options:
 
 
 _MEMBERS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
-    "grant": ("grant", _granting("grant")),
-    "grant_encrypt": ("grantEncrypt", _granting("grant_encrypt")),
-    "grant_decrypt": ("grantDecrypt", _granting("grant_decrypt")),
-    "grant_encrypt_decrypt": ("grantEncryptDecrypt", _granting("grant_encrypt_decrypt")),
+    "grant": ("grant", _calling("grant")),
+    "grant_encrypt": ("grantEncrypt", _calling("grant_encrypt")),
+    "grant_decrypt": ("grantDecrypt", _calling("grant_decrypt")),
+    "grant_encrypt_decrypt": ("grantEncryptDecrypt", _calling("grant_encrypt_decrypt")),
     "add_to_resource_policy": ("addToResourcePolicy", _add_to_resource_policy),
 }
 """Public method -> its name in JavaScript, and what a call from there does."""
