@@ -469,9 +469,10 @@ class TestKeyGrant:
         formation.get_waiter("stack_delete_complete").wait(StackName="KeyFamilyGrant", WaiterConfig={"Delay": 1})
 
         assert family.aws.client("kms").list_grants(KeyId=family.key("Granted"))["Grants"] == []
-        (revoked,) = [call for call in family.aws.kms_calls() if call["action"] == "kms:RevokeGrant"]
+        made = [call for call in family.aws.kms_calls() if call.get("keyArn") == family.key("Granted")]
+        (revoked,) = [call for call in made if call["action"] == "kms:RevokeGrant"]
         assert "MakerRole" in revoked["principal"]
-        assert (revoked["decision"], revoked["keyArn"]) == ("allow", family.key("Granted"))
+        assert revoked["decision"] == "allow"
 
     def test_alias_of_an_ephemeral_key_went_with_it_so_that_the_stack_can_be_made_again(self, family: Family) -> None:
         kms = family.aws.client("kms")

@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ from tests.contract.lifecycle import Target, deployer, used
 from tests.end_to_end.conftest import ROOT, deployed, deployed_by_cdk, destroyed, stack_outputs
 from tests.synthesis import synthesize
 
+QUEUE = {"Type": "AWS::SQS::Queue"}
 ISSUER, AUDIENCE, ALGORITHMS = "https://tokens.example.com", "orders", ["PS256", "ES256"]
 pytestmark = pytest.mark.end_to_end
 
@@ -496,3 +498,65 @@ def test_diff_finds_the_changed_stack_and_the_rest_of_the_deployed_app_unchanged
     assert done.returncode == 1
     assert "Number of stacks with differences: 1" in done.stdout + done.stderr
     assert "DeletionPolicy" in done.stdout + done.stderr
+
+
+def test_stack_that_is_deployed_again_does_not_find_the_metrics_of_the_first_one(aws: LocalAws) -> None:
+    """CloudFormation draws new names: the first one's count would hold the second one's alarm in ALARM."""
+    stacks, metric, target = aws.client("cloudformation"), "Invocations", {"Id": "Q", "Arn": {"Fn::GetAtt": "Q.Arn"}}
+    resources = {
+        "Rule": {"Type": "AWS::Events::Rule", "Properties": {
+            "EventPattern": {"source": ["again"]}, "Targets": [target]}},
+        "Q": QUEUE,
+        "Open": {"Type": "AWS::SQS::QueuePolicy", "Properties": {
+            "Queues": [{"Ref": "Q"}], "PolicyDocument": {"Statement": {
+            "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+            "Resource": {"Fn::GetAtt": "Q.Arn"}}}}},
+        "Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+            "Namespace": "AWS/Events", "MetricName": metric,
+            "Dimensions": [{"Name": "RuleName", "Value": {"Ref": "Rule"}}],
+            "Threshold": 1, "EvaluationPeriods": 1, "Period": 300, "Statistic": "Sum",
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold"}},
+    }  # fmt: skip
+    names = []
+    for _ in range(2):
+        stacks.create_stack(StackName="again", TemplateBody=json.dumps({"Resources": resources}))
+        stacks.get_waiter("stack_create_complete").wait(StackName="again", WaiterConfig={"Delay": 1})
+        held = {
+            item["LogicalResourceId"]: item["PhysicalResourceId"]
+            for item in stacks.describe_stack_resources(StackName="again")["StackResources"]
+        }
+        names.append(held)
+        assert _state(aws, held["Alarm"]) == "INSUFFICIENT_DATA"
+        aws.client("events").put_events(Entries=[{"Source": "again", "DetailType": "t", "Detail": "{}"}])
+        assert _state(aws, held["Alarm"]) == "ALARM"
+        stacks.delete_stack(StackName="again")
+        stacks.get_waiter("stack_delete_complete").wait(StackName="again", WaiterConfig={"Delay": 1})
+    assert not {*names[0].values()} & {*names[1].values()}
+
+
+def _state(aws: LocalAws, alarm: str) -> str:
+    (found,) = aws.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    return str(found["StateValue"])
+
+
+def test_export_in_use_stays_as_it_is(aws: LocalAws) -> None:
+    def exporting(name: str, value: str) -> dict[str, Any]:
+        return {"O": {"Value": value, "Export": {"Name": name}}}
+
+    name, reads = f"e-{uuid.uuid4().hex}", {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String"}}
+    reads["Properties"] |= {"Value": {"Fn::ImportValue": name}}  # type: ignore[operator]
+    assert _deployed(aws, "exporter", {"Q": QUEUE}, exporting(name, "one")) == "CREATE_COMPLETE"
+    assert _deployed(aws, "again", {"Q": QUEUE}, exporting(name, "two")) == "ROLLBACK_COMPLETE"
+    assert _deployed(aws, "importer", {"P": reads}, {}) == "CREATE_COMPLETE"
+    for outputs in ({}, exporting(name, "two")):
+        changed = {**QUEUE, "Properties": {"DelaySeconds": len(outputs) + 1}}
+        assert _deployed(aws, "exporter", {"Q": changed}, outputs) == "UPDATE_ROLLBACK_COMPLETE"
+
+
+def _deployed(aws: LocalAws, name: str, resources: dict[str, Any], outputs: dict[str, Any]) -> str:
+    stacks, template = aws.client("cloudformation"), json.dumps({"Resources": resources, "Outputs": outputs})
+    known = any(it["StackName"] == name for it in stacks.describe_stacks()["Stacks"])
+    (stacks.update_stack if known else stacks.create_stack)(StackName=name, TemplateBody=template)
+    while (status := stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]).endswith("IN_PROGRESS"):
+        time.sleep(0.05)
+    return str(status)

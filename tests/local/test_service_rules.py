@@ -3,7 +3,6 @@
 import io
 import json
 import ssl
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -19,17 +18,18 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from ministack.core.responses import AccountRegionScopedDict, request_scope
-from ministack.services import secretsmanager
+from ministack.services import iam, secretsmanager, sqs
 
 from kms_patterns.local import AwsSession, LocalAws
 from kms_patterns.local.server.requests.request_shapes import malformed
+from kms_patterns.local.server.requests.service_rules import refused_content
 from kms_patterns.local.server.services import service_keys
 from kms_patterns.local.server.services.secret_versions import keeping
 from kms_patterns.local.server.services.service_keys import asking
 from kms_patterns.local.server.services.service_uses import SERVICES
 from kms_patterns.local.server.stacks import resource_schemas
-from kms_patterns.local.server.stacks.resource_permissions import Step, permissions
-from kms_patterns.local.server.stacks.stack_refusals import answering
+from kms_patterns.local.server.stacks.resource_permissions import Step, as_requests, permissions
+from kms_patterns.local.server.stacks.stack_refusals import answering, deletion
 from kms_patterns.local.server.stacks.template_reading import problems, without
 from tests.local import conftest as in_process
 from tests.local.conftest import kms_in_process
@@ -157,6 +157,8 @@ def parameter(**more: Any) -> Request:
      "KmsMasterKeyId": "alias/aws/sqs"}}, "InvalidAttributeValue"),
     ("sns", "publish", lambda t: {"TopicArn": t.topic, "Message": ""}, "InvalidParameter"),
     ("sns", "subscribe", lambda t: {"TopicArn": t.topic, "Protocol": "x", "Endpoint": "y"}, "InvalidParameter"),
+    ("sns", "publish_batch", lambda t: {"TopicArn": t.topic, "PublishBatchRequestEntries": [
+     {"Id": "a", "Message": "x"}, {"Id": "b", "Message": "x", "Subject": ""}]}, "InvalidParameter"),
     ("events", "put_rule", lambda _: {"Name": "r"}, "ValidationException"),
     ("events", "put_rule", lambda _: {"Name": "r", "ScheduleExpression": "rate(1 minutes)"}, "ValidationException"),
     ("dynamodb", "create_table", lambda _: {**TABLE, "TableName": "t-a-b", "SSESpecification": {"Enabled": True,
@@ -183,6 +185,8 @@ def parameter(**more: Any) -> Request:
      "555555555555"}, "InvalidParameterValueException"),
     ("lambda", "create_function", lambda t: function(Code={"S3Bucket": t.bucket, "S3Key": "none"}, FunctionName="n")(t),
      "InvalidParameterValueException"),
+    ("lambda", "create_function", function(Layers=["arn:aws:lambda:us-east-1:111122223333:layer:AWSLambdaPowertools"
+     ":1"]), "AccessDeniedException"),
     # Quotas.
     ("iam", "create_policy", lambda _: {"PolicyName": "p", "PolicyDocument": BIG}, "LimitExceeded"),
     ("iam", "put_role_policy", lambda t: {"RoleName": t.bucket, "PolicyName": "p", "PolicyDocument": BIG},
@@ -237,6 +241,56 @@ def test_a_request_that_its_service_refuses_is_refused(
 ) -> None:
     client = things.admin.client(service, config=UNCHECKED)
     assert code_of(getattr(client, operation), **request_(things)) == code
+
+
+def test_request_that_its_service_takes_is_taken(things: Things, code_of: Any) -> None:
+    sqs, sns, functions = (things.admin.client(name) for name in ("sqs", "sns", "lambda"))
+    entries = [{"Id": it, "Message": '{"default": "x"}', "MessageStructure": "json", "Subject": "s"} for it in "ab"]
+    assert len(sns.publish_batch(TopicArn=things.topic, PublishBatchRequestEntries=entries)["Successful"]) == 2
+    published = (
+        "017000801446:layer:AWSLambdaPowertoolsPythonV3-python312-x86_64",
+        "580247275435:layer:LambdaInsightsExtension",
+        "901920570463:layer:aws-otel-python-amd64-ver-1-29-0",
+    )
+    layers = [f"arn:aws:lambda:us-east-1:{layer}:1" for layer in published]
+    made = functions.create_function(**function(Layers=layers)(things))
+    assert [layer["Arn"] for layer in made["Layers"]] == layers
+    one = {"Sid": "one", "Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": one})
+    sqs.set_queue_attributes(QueueUrl=things.queue, Attributes={"Policy": policy})
+    sqs.remove_permission(QueueUrl=things.queue, Label="one")
+    name = f"q-{uuid.uuid4().hex[:8]}"
+    for call in (sqs.delete_queue, sqs.purge_queue, sqs.purge_queue):
+        assert code_of(call, QueueUrl=things.queue + name).endswith("NonExistentQueue")
+    url = sqs.create_queue(QueueName=things.queue.rpartition("/")[2] + name)["QueueUrl"]
+    sqs.delete_queue(QueueUrl=url)
+    replace(things.admin, region="eu-west-1").client("sqs").create_queue(QueueName=url.rpartition("/")[2])
+    assert code_of(sqs.create_queue, QueueName=url.rpartition("/")[2]).endswith("QueueDeletedRecently")
+
+
+@pytest.mark.parametrize("fifo", [True, False])
+def test_queue_of_a_stack_has_the_type_of_its_dead_letter_queue(monkeypatch: pytest.MonkeyPatch, *, fifo: bool) -> None:
+    monkeypatch.setattr(sqs, "_queue_by_arn", lambda _arn: {"attributes": {}})
+    redrive = {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:dead.fifo", "maxReceiveCount": 1}
+    step = Step(
+        "AWS::SQS::Queue", "create", "stack-Q", {"RedrivePolicy": redrive} | ({"FifoQueue": True} if fifo else {})
+    )
+    ((action, params),) = as_requests(step)
+    assert (refused_content(action, params) is None) is fifo
+
+
+@pytest.mark.parametrize(("kind", "deleted", "taken"), [
+    ("Role", "web", True), ("Role", "web-app", False), ("User", "web-app", True),
+    ("ManagedPolicy", f"arn:aws:iam::{ACCOUNT}:policy/web", True),
+    ("ManagedPolicy", f"arn:aws:iam::{ACCOUNT}:policy/web-app", False),
+])  # fmt: skip
+def test_deletion_is_refused_for_what_names_the_resource_itself_only(
+    monkeypatch: pytest.MonkeyPatch, kind: str, deleted: str, *, taken: bool
+) -> None:
+    bounded = {"PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/web-app"}
+    monkeypatch.setattr(iam, "_instance_profiles", {"p": {"Roles": ["web-app"]}})
+    monkeypatch.setattr(iam, "_roles", {"web": {}, "web-app": {}, "bounded": bounded})
+    assert (deletion(f"AWS::IAM::{kind}", deleted, {}) is None) is taken
 
 
 @pytest.mark.parametrize(("service", "operation", "request_", "action", "lacking"), [
@@ -527,29 +581,6 @@ def test_answer_of_a_custom_resource_is_what_cloudformation_takes(answer: Any, s
     assert (delivered[0]["Status"], delivered[0].get("Reason")) == (status, reason)
 
 
-def test_export_in_use_stays_as_it_is(aws: LocalAws) -> None:
-    def exporting(name: str, value: str) -> dict[str, Any]:
-        return {"O": {"Value": value, "Export": {"Name": name}}}
-
-    name, reads = f"e-{uuid.uuid4().hex}", {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String"}}
-    reads["Properties"] |= {"Value": {"Fn::ImportValue": name}}  # type: ignore[operator]
-    assert _deployed(aws, "exporter", {"Q": QUEUE}, exporting(name, "one")) == "CREATE_COMPLETE"
-    assert _deployed(aws, "again", {"Q": QUEUE}, exporting(name, "two")) == "ROLLBACK_COMPLETE"
-    assert _deployed(aws, "importer", {"P": reads}, {}) == "CREATE_COMPLETE"
-    for outputs in ({}, exporting(name, "two")):
-        changed = {**QUEUE, "Properties": {"DelaySeconds": len(outputs) + 1}}
-        assert _deployed(aws, "exporter", {"Q": changed}, outputs) == "UPDATE_ROLLBACK_COMPLETE"
-
-
-def _deployed(aws: LocalAws, name: str, resources: dict[str, Any], outputs: dict[str, Any]) -> str:
-    stacks, template = aws.client("cloudformation"), json.dumps({"Resources": resources, "Outputs": outputs})
-    known = any(it["StackName"] == name for it in stacks.describe_stacks()["Stacks"])
-    (stacks.update_stack if known else stacks.create_stack)(StackName=name, TemplateBody=template)
-    while (status := stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]).endswith("IN_PROGRESS"):
-        time.sleep(0.05)
-    return str(status)
-
-
 def _status(things: Things, url: str, method: str = "GET", headers: dict[str, str] | None = None) -> int:
     trusted = ssl.create_default_context(cafile=str(things.admin.ca_bundle))
     body = b"x" if method == "PUT" else None
@@ -559,42 +590,3 @@ def _status(things: Things, url: str, method: str = "GET", headers: dict[str, st
             return int(response.status)
     except urllib.error.HTTPError as refused:
         return refused.code
-
-
-def test_stack_that_is_deployed_again_does_not_find_the_metrics_of_the_first_one(aws: LocalAws) -> None:
-    """CloudFormation draws new names: the first one's count would hold the second one's alarm in ALARM."""
-    stacks, metric, target = aws.client("cloudformation"), "Invocations", {"Id": "Q", "Arn": {"Fn::GetAtt": "Q.Arn"}}
-    resources = {
-        "Rule": {"Type": "AWS::Events::Rule", "Properties": {
-            "EventPattern": {"source": ["again"]}, "Targets": [target]}},
-        "Q": {"Type": "AWS::SQS::Queue"},
-        "Open": {"Type": "AWS::SQS::QueuePolicy", "Properties": {
-            "Queues": [{"Ref": "Q"}], "PolicyDocument": {"Statement": {
-            "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
-            "Resource": {"Fn::GetAtt": "Q.Arn"}}}}},
-        "Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {
-            "Namespace": "AWS/Events", "MetricName": metric,
-            "Dimensions": [{"Name": "RuleName", "Value": {"Ref": "Rule"}}],
-            "Threshold": 1, "EvaluationPeriods": 1, "Period": 300, "Statistic": "Sum",
-            "ComparisonOperator": "GreaterThanOrEqualToThreshold"}},
-    }  # fmt: skip
-    names = []
-    for _ in range(2):
-        stacks.create_stack(StackName="again", TemplateBody=json.dumps({"Resources": resources}))
-        stacks.get_waiter("stack_create_complete").wait(StackName="again", WaiterConfig={"Delay": 1})
-        held = {
-            item["LogicalResourceId"]: item["PhysicalResourceId"]
-            for item in stacks.describe_stack_resources(StackName="again")["StackResources"]
-        }
-        names.append(held)
-        assert _state(aws, held["Alarm"]) == "INSUFFICIENT_DATA"
-        aws.client("events").put_events(Entries=[{"Source": "again", "DetailType": "t", "Detail": "{}"}])
-        assert _state(aws, held["Alarm"]) == "ALARM"
-        stacks.delete_stack(StackName="again")
-        stacks.get_waiter("stack_delete_complete").wait(StackName="again", WaiterConfig={"Delay": 1})
-    assert not {*names[0].values()} & {*names[1].values()}
-
-
-def _state(aws: LocalAws, alarm: str) -> str:
-    (found,) = aws.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
-    return str(found["StateValue"])

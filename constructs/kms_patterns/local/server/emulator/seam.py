@@ -70,7 +70,7 @@ _OF_DECISIONS: Mapping[str, Mapping[str, Callable[[Any], object]]] = {
 
 
 def install(kms: KmsService) -> None:
-    """Check the emulator, then put our emulator.KMS, SSE-emulator.KMS and corrections into it.
+    """Check the emulator, then put our KMS, SSE-KMS and corrections into it.
 
     Raises:
         EmulatorMismatch: Nothing was changed; the message says what differs.

@@ -144,6 +144,11 @@ _RESERVED = re.compile(
     r"|AWS_SESSION_TOKEN|AWS_LAMBDA_(FUNCTION_(NAME|MEMORY_SIZE|VERSION)|INITIALIZATION_TYPE|LOG_(GROUP|STREAM)_NAME"
     r"|RUNTIME_API)|LAMBDA_(TASK_ROOT|RUNTIME_DIR)"
 )
+# Layers that AWS publishes for every account.
+_PUBLIC = re.compile(
+    r":(017000801446|094274105915):layer:AWSLambdaPowertools|:\d{12}:layer:(LambdaInsightsExtension|AWS-AppConfig-Exten"
+    r"sion|AWS-Parameters-and-Secrets-Lambda-Extension)|:(901920570463|615299751070):layer:(aws-otel-|AWSOpenTelemetry)"
+)
 _ENVIRONMENT_BYTES = 4096
 _LONGEST_SECONDS = 900
 
@@ -168,7 +173,7 @@ def _function(params: Params) -> Iterator[Refusal]:
     if len(layers) > _MOST_LAYERS:
         yield "InvalidParameterValueException", f"Cannot reference more than {_MOST_LAYERS} layers."
     for layer in layers:
-        if f":{account}:layer:" not in str(layer):
+        if f":{account}:layer:" not in str(layer) and not _PUBLIC.search(str(layer)):
             # The embedded AWS has one account: nothing of another could say that it lets this one use a layer.
             yield "AccessDeniedException", f"not authorized to perform: lambda:GetLayerVersion on resource: {layer}"
     if params.get("CodeSigningConfigArn"):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from kms_patterns.local.server.authorization.resource_policies import TOPIC_ACTIONS
-from kms_patterns.local.server.emulator.emulator import SNS, SQS, reach
+from kms_patterns.local.server.emulator.emulator import RESPONSES, SNS, SQS, reach
 from kms_patterns.local.server.requests.iam_rules import Params, Refusal
 
 _SQS_ACTIONS = frozenset({
@@ -34,8 +34,7 @@ def _queue(params: Params) -> Iterator[Refusal]:
         said = "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS"
         yield "InvalidAttributeValue", f"{said} SSE."
     yield from _dead_letters(attributes, str(params.get("QueueName") or params.get("QueueUrl") or ""))
-    name, now = str(params.get("QueueName") or ""), time.monotonic()
-    if now - _ended.get(("DeleteQueue", name), -_PAUSE) < _PAUSE:
+    if _recently("DeleteQueue", str(params.get("QueueName"))):
         said = "You must wait 60 seconds after deleting a queue before you can create another with the same name."
         yield "AWS.SimpleQueueService.QueueDeletedRecently", said
     if "QueueName" in params and not re.fullmatch(r"[\w-]{1,80}|[\w-]{1,75}\.fifo", str(params["QueueName"]), re.ASCII):
@@ -44,19 +43,32 @@ def _queue(params: Params) -> Iterator[Refusal]:
 
 
 _PAUSE = 60
-# When queues were deleted and purged, by operation and name.
-_ended: dict[tuple[str, str], float] = {}
+# When queues were deleted and purged, by operation, Region and name.
+_ended: dict[tuple[str, str, str], float] = {}
+
+
+def _recently(operation: str, queue: str) -> bool:
+    return time.monotonic() - _ended.get((operation, reach(RESPONSES, "get_region")(), queue), -_PAUSE) < _PAUSE
 
 
 def _ending(operation: str) -> Callable[[Params], Iterator[Refusal]]:
     def check(params: Params) -> Iterator[Refusal]:
-        url, now = str(params.get("QueueUrl") or ""), time.monotonic()
-        if operation == "PurgeQueue" and now - _ended.get((operation, url), -_PAUSE) < _PAUSE:
-            said = f"Only one PurgeQueue operation on {url} is allowed every 60 seconds."
+        queue = _held(params)
+        if operation == "PurgeQueue" and _recently(operation, queue.get("name", "")):
+            said = f"Only one PurgeQueue operation on {params.get('QueueUrl')} is allowed every 60 seconds."
             yield "AWS.SimpleQueueService.PurgeQueueInProgress", said
-        _ended[operation, url if operation == "PurgeQueue" else url.rpartition("/")[2]] = now
+        if queue:
+            _ended[operation, reach(RESPONSES, "get_region")(), queue["name"]] = time.monotonic()
 
     return check
+
+
+def _held(params: Params) -> Params:
+    """Return the queue that a request names, without members if there is not one: SQS itself refuses that."""
+    try:
+        return dict(reach(SQS, "_get_q")(str(params.get("QueueUrl"))))
+    except reach(SQS, "_Err"):
+        return {}
 
 
 def _dead_letters(attributes: Params, queue: str) -> Iterator[Refusal]:
@@ -67,7 +79,8 @@ def _dead_letters(attributes: Params, queue: str) -> Iterator[Refusal]:
     found = target and reach(SQS, "_queue_by_arn")(target)
     if not found:
         return
-    if target.endswith(".fifo") != queue.endswith(".fifo"):
+    fifo = queue.endswith(".fifo") or str(attributes.get("FifoQueue", "")).lower() == "true"
+    if target.endswith(".fifo") != fifo:
         yield _bad("RedrivePolicy", "Dead letter target owner and source must be of one type")
     allowed = json.loads(found["attributes"].get("RedriveAllowPolicy") or "{}")
     own = f"{target.rpartition(':')[0]}:{queue.rpartition('/')[2]}"
@@ -97,14 +110,16 @@ def _messages(params: Params) -> Iterator[Refusal]:
 
 
 def _queue_tags(params: Params) -> Iterator[Refusal]:
-    held = reach(SQS, "_get_q")(str(params.get("QueueUrl"))).get("tags") or {}
+    held = _held(params).get("tags") or {}
     if len({*held, *(params.get("Tags") or ())}) > _MOST_TAGS:
         yield _bad("Tags", f"a queue has at most {_MOST_TAGS}")
 
 
 def _label(params: Params) -> Iterator[Refusal]:
-    policy = json.loads(reach(SQS, "_get_q")(str(params.get("QueueUrl")))["attributes"].get("Policy") or "{}")
-    if params.get("Label") not in {it.get("Sid") for it in policy.get("Statement", ())}:
+    queue = _held(params)
+    statements = json.loads(queue.get("attributes", {}).get("Policy") or "{}").get("Statement") or []
+    listed = statements if isinstance(statements, list) else [statements]
+    if queue and params.get("Label") not in {it.get("Sid") for it in listed}:
         yield _bad("Label", "can't find label")
 
 
@@ -181,13 +196,16 @@ def _topic_again(params: Params) -> Iterator[Refusal]:
 
 
 def _message(params: Params) -> Iterator[Refusal]:
-    text, subject = str(params.get("Message") or ""), params.get("Subject")
-    if not text:
-        yield "InvalidParameter", "Invalid parameter: Empty message"
-    if subject is not None and not re.fullmatch(r"[^\x00-\x1f\x7f]{1,100}", str(subject)):
-        yield "InvalidParameter", "Invalid parameter: Subject"
-    if params.get("MessageStructure") == "json" and '"default"' not in text:
-        yield "InvalidParameter", "Invalid parameter: Message Structure - No default entry in JSON message body"
+    # PublishBatch needs the permission of Publish, and has the members of each entry.
+    batch = re.compile(r"PublishBatchRequestEntries\.member\.\d+\.(?=Id$)")
+    for entry in [found[0] for found in map(batch.match, params) if found] or [""]:
+        text, subject = str(params.get(f"{entry}Message") or ""), params.get(f"{entry}Subject")
+        if not text:
+            yield "InvalidParameter", "Invalid parameter: Empty message"
+        if subject is not None and not re.fullmatch(r"[^\x00-\x1f\x7f]{1,100}", str(subject)):
+            yield "InvalidParameter", "Invalid parameter: Subject"
+        if params.get(f"{entry}MessageStructure") == "json" and '"default"' not in text:
+            yield "InvalidParameter", "Invalid parameter: Message Structure - No default entry in JSON message body"
 
 
 def _topic_permission(params: Params) -> Iterator[Refusal]:
@@ -203,16 +221,7 @@ MESSAGE_RULES: Mapping[str, tuple[Callable[[Params], Iterator[Refusal]], ...]] =
     "sqs:RemovePermission": (_label,),
     "sqs:TagQueue": (_queue_tags,),
     **{f"sqs:{name}": (_ending(name),) for name in ("DeleteQueue", "PurgeQueue")},
-    **{
-        f"sqs:{name}": (_messages,)
-        for name in (
-            "ChangeMessageVisibility",
-            "ChangeMessageVisibilityBatch",
-            "ReceiveMessage",
-            "SendMessage",
-            "SendMessageBatch",
-        )
-    },
+    **{f"sqs:{name}": (_messages,) for name in ("ChangeMessageVisibility", "ReceiveMessage", "SendMessage")},
     "sns:CreateTopic": (_topic, _topic_again),
     "sns:SetSubscriptionAttributes": (_subscription_attribute,),
     "sns:SetTopicAttributes": (_topic,),

@@ -105,7 +105,7 @@ def as_requests(step: Step) -> Requests:
         attributes = {it: value if isinstance(value, str) else json.dumps(value) for it, value in props.items()}
         queue = attributes.pop("QueueName", None)
         attributes.pop("Tags", None)
-        yield "sqs:CreateQueue", {"Attributes": attributes} | ({"QueueName": queue} if queue else {})
+        yield "sqs:CreateQueue", {"Attributes": attributes, "QueueUrl": name} | ({"QueueName": queue} if queue else {})
     if kind == "AWS::IAM::ManagedPolicy":
         yield "iam:CreatePolicy", {"PolicyDocument": json.dumps(props.get("PolicyDocument"))}
     if kind in {"AWS::IAM::Role", "AWS::IAM::User"}:

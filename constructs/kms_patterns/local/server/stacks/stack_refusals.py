@@ -156,7 +156,8 @@ def _principal(kind: str) -> Callable[[str, Properties], str | None]:
             return f"{_IN_USE} must detach all policies first. {_OF_IAM}"
         if set(inline) - own:
             return f"{_IN_USE} must delete policies first. {_OF_IAM}"
-        profiled = any(name in str(it.get("Roles")) for it in reach(IAM, "_instance_profiles").values())
+        profiles = reach(IAM, "_instance_profiles").values() if kind == "role" else ()
+        profiled = any(name in (it.get("Roles") or ()) for it in profiles)
         return f"{_IN_USE} must remove roles from instance profile first. {_OF_IAM}" if profiled else None
 
     return check
@@ -165,7 +166,7 @@ def _principal(kind: str) -> Callable[[str, Properties], str | None]:
 def _managed_policy(arn: str, props: Properties) -> str | None:
     # CloudFormation detaches the policy from the principals of the template, and from no other.
     bound = [it for kind in ("user", "role") for it in reach(IAM, f"_{kind}s").values()]
-    if any(arn in str(it.get("PermissionsBoundary")) for it in bound):
+    if any(arn == it.get("PermissionsBoundary") for it in bound):
         return f"{_IN_USE} it is a permissions boundary. {_OF_IAM}"
     for member, table in (("Roles", "_roles"), ("Users", "_users"), ("Groups", "_groups")):
         attached = {name for name, it in reach(IAM, table).items() if arn in it.get("AttachedPolicies", [])}

@@ -129,9 +129,7 @@ def _functions(value: Any) -> Iterator[str]:
 def _of_resource(name: str, resource: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterator[str]:
     if not re.fullmatch("[A-Za-z0-9]+", name):
         yield f"Template format error: Resource name {name} is non alphanumeric."
-    if not re.fullmatch(
-        r"AWS::CloudFormation::CustomResource|Custom::[\w@-]{1,60}|(\w+::)+\w+", str(resource.get("Type"))
-    ):
+    if not _KIND.fullmatch(str(resource.get("Type"))):
         yield f"Template format error: [/Resources/{name}] Every Resources object must contain a valid Type member."
     unknown = sorted(set(resource) - _OF_RESOURCE)
     if unknown:
