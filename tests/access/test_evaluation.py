@@ -352,12 +352,15 @@ def test_change_is_decided_by_evaluation(
         ({"Principal": {"AWS": "a"}}, True),
         ({"Principal": {"AWS": ["a", "c"]}}, False),
         ({"Principal": {"Service": "a"}}, False),
-        ({"Condition": {"Bool": {"x": "true"}}}, False),
+        ({"Condition": {"Bool": {"x": "true"}}}, True),
+        ({"Condition": {"Null": {"y": "true"}}, "Action": "kms:*"}, False),
         ({"NotAction": "kms:Sign"}, False),
+        ({"Action": "KMS:SignAll"}, True),
+        ({"Action": "kms:*"}, False),
     ],
 )
 def test_statement_that_names_no_more_than_one_that_goes_is_no_gain(changed: dict[str, Any], *, within: bool) -> None:
-    old = {"Effect": "Allow", "Action": ["kms:Sign", "kms:Decrypt"], "Principal": {"AWS": ["a", "b"]}}
+    old = {"Effect": "Allow", "Action": ["kms:Sign*", "kms:Decrypt"], "Principal": {"AWS": ["a", "b"]}}
     assert is_part({**old, "Action": "kms:Sign", **changed}, old) is within
     assert not is_part({}, {})
 

@@ -275,6 +275,7 @@ BUCKET = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "documents"}}
 OPEN = {"Ref": "Open"}
 SAME = ("account administrator", "any other role", "role without any policy")
 """Of this account: which may be the one that a policy names."""
+ELSEWHERE = "arn:aws:iam::999999999999:role/x"
 OPS = ("arn:aws:iam::<account>:role/x", "arn:aws:iam::<account>:role/x by this policy alone")
 
 Build = Callable[..., AccessMatrix]
@@ -444,14 +445,12 @@ def test_policy_as_json_text_is_read(build: Build) -> None:
             {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/App*"}},
             {"role/App*", "role/App* by this policy alone", "arn:aws:iam::*:role/App*"},
         ),
-        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::999999999999:role/x"}}, {"arn:aws:iam::999999999999:role/x"}),
+        ({"ArnLike": {"aws:PrincipalArn": ELSEWHERE}}, {ELSEWHERE, "role/x if <account> is 999999999999"}),
         ({"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{UNKNOWN_ACCOUNT}:role/x"}}, set(OPS)),
         ({"StringNotEquals": {"kms:CallerAccount": UNKNOWN_ACCOUNT}}, {"anyone outside"}),
     ],
 )
-def test_everybody_whom_a_condition_lets_in_is_shown(
-    condition: dict[str, Any], expected: set[str], build: Build
-) -> None:
+def test_everybody_whom_a_condition_lets_in_is_shown(condition: Any, expected: set[str], build: Build) -> None:
     found = build(Key=key(DECRYPT | {"Principal": "*", "Condition": condition}))
     assert {entry.principal for entry in found.entries if entry.action == "kms:Decrypt"} == expected
 
@@ -597,4 +596,4 @@ def test_stacks_of_two_accounts_or_regions_are_not_one(places: Any, paired: Any,
     assert Sources(ROOT).pair(old, new)[1].paired == paired
     found = compare(*Sources(ROOT).pair(old, moved))
     assert found.widens is not bool(paired)
-    assert (places[1] in difference_as_text(found)) is not bool(paired)
+    assert ("to {1} of account {0}:".format(*places[1][6:].split("/")) in difference_as_text(found)) is not bool(paired)

@@ -424,11 +424,7 @@ def test_what_the_keys_policy_gives_is_compared_apart_from_iam(
     name: str, difference: Callable[..., Difference]
 ) -> None:
     def named(*actions: str) -> dict[str, Any]:
-        statement = {
-            **USE,
-            "Action": list(actions),
-            "Principal": {"AWS": {"Fn::Sub": f"{ARN_PREFIX}{name}"}},
-        }
+        statement = {**USE, "Action": list(actions), "Principal": {"AWS": {"Fn::Sub": f"{ARN_PREFIX}{name}"}}}
         return {"K": whole_key(OWNER, *([statement] if actions else []))}
 
     first = difference(named(), named("kms:Decrypt"))
@@ -457,6 +453,15 @@ def test_statement_that_changes_no_cell_is_said(difference: Callable[..., Differ
     assert "statements changed, access shown here did not" in difference_as_text(found)
     renamed = {**old, "K": whole_key({**OWNER, "Sid": "Owner"})}
     assert difference_as_text(difference(old, renamed)) == "no access changed\n"
+
+
+@pytest.mark.parametrize("before", ["kms:*", "iam:*"])
+@pytest.mark.parametrize(("now", "widens"), [("dynamodb:*", True), ("kms:Decrypt", False), ("iam:list*", False)])
+def test_loss_hides_no_gain(before: str, now: str, widens: bool, difference: Callable[..., Difference]) -> None:
+    of = {"K": KEY, "Reader": trusting("lambda")}
+    all_before = {**allow(before), "Action": [before, "kms:D*", "iam:L*"]}
+    found = difference({**of, "R": whole_role(all_before)}, {**of, "R": whole_role(allow(now))})
+    assert (found.widens, now in difference_as_text(found)) == (widens, widens)
 
 
 def test_statement_is_said_though_another_principal_is_new_under_its_policy(

@@ -80,6 +80,9 @@ class Kind(StrEnum):
     LOST = "lost"
 
 
+_GAINS = {Kind.GAINED, Kind.WIDENED, Kind.CHANGED}
+
+
 @dataclass(frozen=True)
 class Step:
     """One change of access.
@@ -116,7 +119,7 @@ class Difference:
     @property
     def widens(self) -> bool:
         """Whether anybody can do something that they could not do before, or something new is not resolved."""
-        wider = any(step.kind in {Kind.GAINED, Kind.WIDENED, Kind.CHANGED} for step in self.steps)
+        wider = any(step.kind in _GAINS for step in self.steps)
         unseen = any(item.widens for item in self.unseen_statements)
         return wider or unseen or bool(self.newly_unresolved or self.other_keys or self.new_escalations)
 
@@ -136,21 +139,25 @@ class Difference:
     def unseen_statements(self) -> list[ChangedStatement]:
         """Statements that changed, of which no change of access tells.
 
-        What a principal reaches that only one side knows tells of the statements that it rests on, not of their policy.
+        A loss, and what a principal reaches that only one side knows, tell of the statements that they rest on, and not
+        of others of the same policy that may give access.
         """
         cells = {entry.cell for entry in self.new.entries}
         known = {who.id for who in self.old.principals} & {who.id for who in self.new.principals}
         told = [
-            (matrix.statements[number], step.entry.principal in known)
+            (matrix.statements[number], step.entry.principal in known and step.kind in _GAINS)
             for step in self.steps
             for matrix in [self.new if step.entry.cell in cells else self.old]  # see _pairs
             for number in step.entry.statements
         ]
         exact = {(item.policy, normal_text(item.text)) for item, _ in told}
-        whole = {widens: {item.policy for item, both in told if both or not widens} for widens in (True, False)}
-        paths = tuple(f"{item.principal} " for item in (*self.new_escalations, *self.lost_escalations))
+        whole = {widens: {item.policy for item, gains in told if gains or not widens} for widens in (True, False)}
+        new, lost = ([f"{it.principal} " for it in found] for found in (self.new_escalations, self.lost_escalations))
+        paths = {True: tuple(new), False: (*new, *lost)}
         changed = [it for it in changed_statements(self.old, self.new) if (it.policy, it.text) not in exact]
-        return [it for it in changed if it.policy not in whole[it.widens] and not f"{it.policy} ".startswith(paths)]
+        return [
+            it for it in changed if not (it.policy in whole[it.widens] or f"{it.policy} ".startswith(paths[it.widens]))
+        ]
 
     @property
     def other_keys(self) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kms_patterns.access.evaluate.access_conditions import Condition
 from kms_patterns.access.model import KEPT, PrincipalKind, ResourceKind
+from kms_patterns.access.read.identifiers import matches
 
 ONLY_LIMITS = re.compile(
     r"PermissionsBoundary|TargetIds|\w*Kms|BlockPublic|IgnorePublic|RestrictPublic|ObjectOwnership", re.I
@@ -176,17 +177,34 @@ def _sorted(value: Any, *, top: bool = False) -> Any:
 
 
 _LISTS = frozenset({"Action", "Principal", "Resource"})
+_READ = _LISTS | {"Condition"}
 
 
 def is_part(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether a statement names nothing that another does not name, and is like it otherwise."""
-    rest, same = ({name: value for name, value in it.items() if name not in _LISTS} for it in (one, other))
-    alike = bool(rest) and rest == same and one.keys() == other.keys()
-    return alike and all(_named(one[name]) <= _named(other[name]) for name in _LISTS & one.keys())
+    """Return whether a statement names nothing, and applies to no request, that another does not, and is like it."""
+    rest, same = ({name: value for name, value in it.items() if name not in _READ} for it in (one, other))
+    alike = bool(rest) and rest == same and one.keys() & _LISTS == other.keys() & _LISTS
+    return (
+        alike
+        and _leaves(other.get("Condition", {})) <= _leaves(one.get("Condition", {}))
+        and all(
+            any(wider == it or ("?" not in wider and matches(wider, it)) for wider in _named(name, other))
+            for name in _LISTS & one.keys()
+            for it in _named(name, one)
+        )
+    )
 
 
-def _named(value: Any) -> set[tuple[str, str]]:
-    by_kind = value if isinstance(value, Mapping) else {"": value}
-    return {
-        (kind, str(it)) for kind, named in by_kind.items() for it in (named if isinstance(named, list) else [named])
-    }
+def _leaves(value: Any) -> set[str]:
+    if not isinstance(value, Mapping):
+        return {repr(value)}
+    return {f"{name} {it}" for name, part in value.items() for it in _leaves(part)}
+
+
+def _named(member: str, statement: Mapping[str, Any]) -> set[str]:
+    """Return what a member names, each with its kind; ``*`` alone as a principal is ``*`` of ``AWS``."""
+    value = statement[member]
+    by_kind = value if isinstance(value, Mapping) else {"AWS": value}
+    kinds = {kind: named if isinstance(named, list) else [named] for kind, named in by_kind.items()}
+    found = {f"{kind} {it}" for kind, named in kinds.items() for it in named}
+    return {it.lower() for it in found} if member == "Action" else found
