@@ -18,6 +18,8 @@ from kms_patterns.local.server.authorization import emulator_policies
 from kms_patterns.local.server.authorization.decision import Limit, Policies, decide
 from kms_patterns.local.server.authorization.patterns import arn_matches, matches
 from kms_patterns.local.server.authorization.policy_statements import Named, Principal, Request, named, parse, spared
+from kms_patterns.local.server.requests.request_members import tags_of
+from kms_patterns.local.server.s3.s3_operations import S3Request, refused_for
 
 ROLE, SESSION = "arn:aws:iam::123456789012:role/app/blue", "arn:aws:sts::123456789012:assumed-role/blue/i-1"
 ROOT = "arn:aws:iam::123456789012:root"
@@ -568,6 +570,20 @@ def test_deletion_of_several_objects_asks_for_each_and_for_its_version(
     assert [it["Key"] for it in answer["Deleted"]] == ["a/2"]
     assert [(it["Key"], it["Code"]) for it in answer["Errors"]] == [("b/1", "AccessDenied"), ("a/1", "AccessDenied")]
     assert root_s3.head_object(Bucket=bucket, Key="a/1")["VersionId"] == version
+
+
+@pytest.mark.parametrize(("query", "body", "refused"), [
+    ("delete", "<Delete><Object><Key>secret</Key><Key>a</Key></Object></Delete>", True),
+    ("legal-hold", "<LegalHold><Status>OFF</Status><Status>ON</Status></LegalHold>", True), ("tagging", "\0<", True),
+    ("delete", "<Delete><Object><Key>a</Key></Object><Object><Key>b</Key></Object></Delete>", False),
+])  # fmt: skip
+def test_member_that_a_document_names_twice_is_refused(query: str, body: str, *, refused: bool) -> None:
+    request = S3Request("PUT", "bucket", "", {"authorization": "x"}, {query: [""]})
+    assert ((refused_for(request, body.encode()) or [""])[0] == "MalformedXML") is refused
+
+
+def test_tag_is_read_whatever_the_order_of_its_members() -> None:
+    assert tags_of("<T><Tag><Value>secret</Value><Key>class</Key></Tag></T>") == {"class": "secret"}
 
 
 @pytest.mark.parametrize("key", ["a//b", "folder/", "/a", "/"])

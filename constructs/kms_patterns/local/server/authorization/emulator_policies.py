@@ -188,7 +188,7 @@ def _signing(request: Served) -> Iterator[tuple[str, str]]:
 
 def _content(request: Served, action: str) -> Iterator[tuple[str, Any]]:
     values = {key: request.fields[name] for key, name in _VALUES.items() if request.fields.get(name)}
-    elements = elements_of(request.body) if action in _ELEMENTS or action.endswith("Tagging") else []
+    elements = elements_of(request.body) if action in _ELEMENTS else []
     values |= {_ELEMENTS[action][name]: text for name, text in elements if name in _ELEMENTS.get(action, ())}
     yield from values.items()
     yield from ((f"s3:{name}", value) for name in _OF_QUERY if (value := request.parameter(name)))
@@ -200,7 +200,7 @@ def _content(request: Served, action: str) -> Iterator[tuple[str, Any]]:
     part = "uploads" in request.query or {"uploadId", "partNumber"} <= request.query.keys()
     yield "s3:ObjectCreationOperation", str(not part).lower()
     tags = dict(parse_qsl(request.fields.get("x-amz-tagging", ""), keep_blank_values=True))
-    tags |= tags_of(elements)
+    tags |= tags_of(request.body.decode("utf-8", "replace")) if action.endswith("Tagging") else {}
     yield from ((f"s3:RequestObjectTag/{name}", value) for name, value in tags.items())
     if tags:
         yield "s3:RequestObjectTagKeys", [*tags]

@@ -180,15 +180,16 @@ def elements_of(body: bytes) -> list[tuple[str, str]]:
     return list(_xml(body.decode("utf-8", "replace")))
 
 
-def tags_of(elements: list[tuple[str, str]]) -> dict[str, str]:
-    """Return the tags among the elements of a document."""
-    texts = [text for name, text in elements if name in {"Key", "Value"}]
-    return dict(zip(texts[::2], texts[1::2], strict=False))
+def tags_of(text: str) -> dict[str, str]:
+    """Return the tags of a document in XML, read as the emulator reads them."""
+    found = () if (root := parsed_xml(text)) is None else root.iter()
+    tags = ({local_name(member): member.text or "" for member in it} for it in found if local_name(it) == "Tag")
+    return {tag["Key"]: tag.get("Value", "") for tag in tags if "Key" in tag}
 
 
 def header_of(tagging: str) -> str:
     """Return the XML of a set of tags as the value of the header x-amz-tagging."""
-    return urlencode(tags_of(elements_of(tagging.encode())))
+    return urlencode(tags_of(tagging))
 
 
 def parsed_xml(text: str) -> Element | None:

@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape
 from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, constraints, error_response
 from kms_patterns.local.server.kms.service_model import violations
+from kms_patterns.local.server.requests.request_members import local_name, parsed_xml
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel, ServiceModel
@@ -245,3 +246,11 @@ def query_error(service: str, code: str, message: str, status: int = 400) -> Res
         f"<Code>{code}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>"
     )
     return status, {"Content-Type": "text/xml"}, body.encode()
+
+
+def is_ambiguous(body: bytes) -> bool:
+    """Return whether XML is malformed or names a member twice: who checks and who stores could read another each."""
+    root = parsed_xml(body.decode("utf-8", "replace"))
+    found = () if root is None else root.iter()
+    members = ([name for it in outer if (name := local_name(it)) not in {"Object", "Tag"}] for outer in found)
+    return root is None or any(len(names) > len(set(names)) for names in members)

@@ -19,6 +19,7 @@ from kms_patterns.local.server.authorization.resource_policies import bucket_pol
 from kms_patterns.local.server.emulator.emulator import EVALUATOR, RESPONSES, ROUTER, S3, reach
 from kms_patterns.local.server.kms.kms_errors import Response
 from kms_patterns.local.server.requests.request_members import elements_of, tags_of
+from kms_patterns.local.server.requests.request_shapes import is_ambiguous
 
 _OBJECT: Mapping[str, frozenset[str]] = {
     "GET": frozenset({"acl", "annotation", "attributes", "legal-hold", "retention", "tagging", "uploadId"}),
@@ -141,16 +142,23 @@ def refused_for(request: S3Request, body: bytes) -> Refusal | None:
 def _refusals(request: S3Request, body: bytes) -> Iterator[Refusal]:
     anonymous = not request.bucket and not reach(ROUTER, "extract_access_key_id")(request.headers, request.query)
     owner = reach(RESPONSES, "get_account_id")()
+    creates = request.method == "PUT" and not request.key and not set(request.query) - {"x-id"}
     if anonymous or any(request.headers.get(name, owner) != owner for name in _OWNERS):
         yield "AccessDenied", "Access Denied", 403
     if len(request.key.encode()) > _LONGEST_NAME:
         yield "KeyTooLongError", "Your key is too long", 400
+    if body and (creates or _READ_BY_MEMBER & request.query.keys()) and is_ambiguous(body):
+        yield "MalformedXML", reach(S3, "_MALFORMED_XML"), 400
     yield from _of_tags(request, body)
     key_id = f"{ALGORITHM}-aws-kms-key-id" in request.headers and request.method in {"PUT", "POST"}
     if key_id and not request.headers.get(ALGORITHM, "").startswith("aws:kms"):
         said = f"Server Side Encryption with AWS KMS managed key requires HTTP header {ALGORITHM} : aws:kms"
         yield "InvalidArgument", said, 400
     yield from _of_object(request, body) if request.key else _of_bucket(request, body)
+
+
+# Documents of which the check of permissions reads members.
+_READ_BY_MEMBER = frozenset({"delete", "legal-hold", "retention", "tagging"})
 
 
 def _of_bucket(request: S3Request, body: bytes) -> Iterator[Refusal]:
@@ -218,7 +226,7 @@ def _is_past(date: str) -> bool:
 def _of_tags(request: S3Request, body: bytes) -> Iterator[Refusal]:
     tags = dict(parse_qsl(request.headers.get("x-amz-tagging", ""), keep_blank_values=True))
     if request.method == "PUT" and "tagging" in request.query:
-        tags = tags_of(elements_of(body))
+        tags = tags_of(body.decode("utf-8", "replace"))
     if any(name.lower().startswith("aws:") for name in tags):
         yield "InvalidTag", "System tags cannot be added/updated by requester", 400
     if any(not 0 < len(name) <= _LONGEST_KEY for name in tags):
